@@ -1,0 +1,204 @@
+//! Time, as everything above `command::apply` sees it: a trait, so that tests make days pass in
+//! milliseconds. It owns the difference between a node's wall clock and its scheduler time; it
+//! never decides what a difference means (that is `worker::lease` and `coordinator`).
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::model::Millis;
+
+/// How much of a small error the scheduler time takes back a second: half a millisecond a
+/// millisecond would be visible in lags, 5 ms a second is not.
+const SLEW_MS_PER_S: i64 = 5;
+/// An error above this is a step, not a drift: followed when the node is alone, voted on in a
+/// cluster.
+pub const STEP_MS: i64 = 1_000;
+
+/// Where time comes from. `wall` is the machine's idea of UTC, `boot` never goes back and counts
+/// on while the machine sleeps (`CLOCK_BOOTTIME`).
+pub trait Clock: Send + Sync + 'static {
+    /// The wall clock, in milliseconds since the Unix epoch.
+    fn wall(&self) -> Millis;
+    /// Milliseconds of `CLOCK_BOOTTIME`: for leases and timeouts.
+    fn boot(&self) -> u64;
+    /// Waits until `boot` has reached an instant. May return early; the caller looks again.
+    fn sleep_until(&self, boot: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// The machine's clocks.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the wall clock")]
+    fn wall(&self) -> Millis {
+        let now = std::time::SystemTime::now();
+        now.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as Millis)
+    }
+
+    fn boot(&self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        now.tv_sec as u64 * 1_000 + now.tv_nsec as u64 / 1_000_000
+    }
+
+    fn sleep_until(&self, boot: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        // Rounded up: a timer that fires a millisecond early would only spin.
+        let wait = boot.saturating_sub(self.boot());
+        Box::pin(tokio::time::sleep(Duration::from_millis(wait)))
+    }
+}
+
+/// A clock that a test sets. Sleepers wake when it is moved past their instant.
+#[derive(Debug)]
+pub struct TestClock {
+    wall: AtomicI64,
+    boot: watch::Sender<u64>,
+}
+
+impl TestClock {
+    /// A clock that stands at an instant until it is moved.
+    pub fn new(wall: Millis) -> Arc<Self> {
+        Arc::new(Self { wall: AtomicI64::new(wall), boot: watch::Sender::new(1_000_000) })
+    }
+
+    /// Lets time pass: both clocks move.
+    pub fn advance(&self, by: Duration) {
+        let ms = by.as_millis() as u64;
+        self.wall.fetch_add(ms as i64, Ordering::SeqCst);
+        self.boot.send_modify(|boot| *boot += ms);
+    }
+
+    /// Sets the wall clock alone, as an operator or NTP would.
+    pub fn step(&self, by_ms: i64) {
+        self.wall.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn wall(&self) -> Millis {
+        self.wall.load(Ordering::SeqCst)
+    }
+
+    fn boot(&self) -> u64 {
+        *self.boot.borrow()
+    }
+
+    fn sleep_until(&self, boot: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut changes = self.boot.subscribe();
+        Box::pin(async move {
+            // The sender lives in the clock; when the clock is gone nobody waits for it any more.
+            let _ = changes.wait_for(|now| *now >= boot).await;
+        })
+    }
+}
+
+/// A node's scheduler time: the wall clock at start, carried by the boot clock, so that a step of
+/// the wall clock moves nothing by itself; small errors are slewed away.
+pub struct SchedulerTime {
+    clock: Arc<dyn Clock>,
+    base: Mutex<Base>,
+    /// Highest value handed out: scheduler time never goes back.
+    last: AtomicI64,
+}
+
+struct Base {
+    /// Scheduler time = boot + offset.
+    offset: i64,
+    slewed_at: u64,
+}
+
+impl SchedulerTime {
+    /// Takes the wall clock as it is now.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let boot = clock.boot();
+        let offset = clock.wall() - boot as i64;
+        Self {
+            base: Mutex::new(Base { offset, slewed_at: boot }),
+            last: AtomicI64::new(i64::MIN),
+            clock,
+        }
+    }
+
+    /// The clock below.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Scheduler time now; never less than it was before.
+    pub fn now(&self) -> Millis {
+        let boot = self.clock.boot();
+        let now = {
+            let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+            let passed = boot.saturating_sub(base.slewed_at) as i64;
+            if passed >= 1_000 {
+                let error = self.clock.wall() - (boot as i64 + base.offset);
+                if error.abs() < STEP_MS {
+                    let most = SLEW_MS_PER_S * (passed / 1_000);
+                    base.offset += error.clamp(-most, most);
+                }
+                base.slewed_at = boot;
+            }
+            boot as i64 + base.offset
+        };
+        self.last.fetch_max(now, Ordering::SeqCst).max(now)
+    }
+
+    /// How far the wall clock is from scheduler time, in milliseconds; more than [`STEP_MS`] is a
+    /// step that somebody has to judge.
+    pub fn error(&self) -> i64 {
+        let now = self.now();
+        self.clock.wall() - now
+    }
+
+    /// Follows a step of the wall clock (a node alone does; in a cluster the median decides).
+    /// Forward it takes effect at once; backward, scheduler time stands until the wall clock has
+    /// caught up, so that nothing is fired twice.
+    pub fn follow_wall(&self) {
+        let boot = self.clock.boot();
+        let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        base.offset = self.clock.wall() - boot as i64;
+        base.slewed_at = boot;
+    }
+
+    /// The boot-clock instant at which scheduler time reaches `at`, for a sleep.
+    pub fn boot_at(&self, at: Millis) -> u64 {
+        let now = self.now();
+        self.clock.boot() + at.saturating_sub(now).max(0) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scheduler_time_ignores_steps_until_told_and_never_goes_back() {
+        let clock = TestClock::new(1_000_000);
+        let time = SchedulerTime::new(clock.clone());
+        clock.step(3_600_000);
+        assert_eq!(time.now(), 1_000_000);
+        assert_eq!(time.error(), 3_600_000);
+        time.follow_wall();
+        assert_eq!(time.now(), 4_600_000);
+        clock.step(-3_600_000);
+        time.follow_wall();
+        assert_eq!(time.now(), 4_600_000, "it waits for the wall clock");
+        clock.advance(Duration::from_secs(3_601));
+        assert_eq!(time.now(), 4_601_000);
+    }
+
+    #[test]
+    fn small_errors_are_slewed_away() {
+        let clock = TestClock::new(0);
+        let time = SchedulerTime::new(clock.clone());
+        clock.step(20);
+        for _ in 0..10 {
+            clock.advance(Duration::from_secs(1));
+            time.now();
+        }
+        assert_eq!(time.error(), 0);
+    }
+}

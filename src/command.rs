@@ -1,0 +1,292 @@
+//! The only vocabulary of replicated change: what a log entry may say, what comes of it, and which
+//! bell it rings.
+//!
+//! `cluster` encodes and proposes commands; `raft::machine` decodes them and calls [`apply`], one
+//! transaction for a chunk of them. The enums are append-only: a variant's place is its code in the
+//! log. Below `apply` there is no clock, no chance, no environment and no map order: whatever could
+//! differ between nodes (ids from outside, stamps, random bytes) comes in with the command.
+
+mod apply;
+
+pub use apply::apply;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::block::Record;
+use crate::model::credential::Credential;
+use crate::model::job::{JobShape, JobStatus};
+use crate::model::shard::{Move, ShardId};
+use crate::model::{JobId, Millis, NodeId, ProjectId};
+
+/// The first byte of an encoded command. A node refuses to apply a version it does not know, rather
+/// than guess.
+pub const VERSION: u8 = 1;
+
+/// A change of the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// The birth of the cluster: its id and its shards. Since 0.1.
+    Init {
+        /// Random, made by the bootstrapping node.
+        cluster: u128,
+    },
+    /// Nothing but its stamp: log time goes on in an idle cluster. Since 0.1.
+    Tick,
+    /// Since 0.1.
+    CreateProject(NewProject),
+    /// Since 0.1.
+    UpdateProject(ProjectEdit),
+    /// Refused while there are jobs, unless `cascade`. Since 0.1.
+    DeleteProject {
+        /// Which.
+        id: ProjectId,
+        /// Delete its jobs with it.
+        cascade: bool,
+    },
+    /// Creates jobs, or stages a chunk of a large request. Since 0.1.
+    CreateJobs(CreateJobs),
+    /// Makes a task's staged jobs visible; its stamp is their creation. Since 0.1.
+    ActivateJobs {
+        /// The task.
+        request: u128,
+    },
+    /// Drops a task's staged jobs. Since 0.1.
+    DiscardJobs {
+        /// The task.
+        request: u128,
+    },
+    /// Replaces a job's definition: closes its plan, opens the next. Since 0.1.
+    UpdateJob(JobEdit),
+    /// Since 0.1.
+    DeleteJob {
+        /// Which.
+        id: JobId,
+    },
+    /// Since 0.1. Its id is given at apply; the one in the record is ignored.
+    CreateCredential(Credential),
+    /// Archives a credential or takes it back. Since 0.1.
+    ArchiveCredential {
+        /// Which.
+        id: u64,
+        /// Whether its key is refused from now on.
+        archived: bool,
+        /// Who asked.
+        by: Option<String>,
+    },
+    /// Since 0.1.
+    DeleteCredential {
+        /// Which.
+        id: u64,
+    },
+    /// Changes of ownership, from the coordinator. Since 0.1.
+    Assign(Vec<Move>),
+    /// A stretch of a node's journal, from the collector. Since 0.1.
+    Record(Record),
+    /// Binds a node's id to the instance id of its data folder. Since 0.1.
+    Register {
+        /// The node.
+        node: NodeId,
+        /// Its data folder's random id.
+        instance: u128,
+    },
+    /// Asks every node for the hash of its state at this entry. Since 0.1.
+    Checksum,
+    /// Drops history due before an instant, at most so many blocks. Since 0.1.
+    Retain {
+        /// Blocks due before this go (never those above the lowest watermark).
+        before: Millis,
+        /// At most this many at once.
+        limit: u32,
+    },
+    /// A client's command under its `Idempotency-Key`: carried out once, answered alike ever
+    /// after (24 h of log time). Since 0.1.
+    Once {
+        /// Digest of credential, route and key.
+        key: [u8; 32],
+        /// Digest of the body: another body under the same key is refused.
+        body: [u8; 32],
+        /// What to do.
+        command: Box<Command>,
+    },
+}
+
+/// What a new project is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewProject {
+    /// Unique name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Who asked.
+    pub by: Option<String>,
+}
+
+/// A change of a project; what is `None` stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectEdit {
+    /// Which.
+    pub id: ProjectId,
+    /// Its new name.
+    pub name: Option<String>,
+    /// Its new description.
+    pub description: Option<String>,
+    /// Who asked.
+    pub by: Option<String>,
+}
+
+/// New jobs, their shapes named once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateJobs {
+    /// The request's id: the async task.
+    pub request: u128,
+    /// The shapes that `jobs` refer to.
+    pub shapes: Vec<JobShape>,
+    /// The jobs, in the order of the request.
+    pub jobs: Vec<NewJob>,
+    /// A chunk of a larger request: stays invisible until `ActivateJobs`.
+    pub staged: bool,
+}
+
+/// A new job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewJob {
+    /// Index into `CreateJobs::shapes`.
+    pub shape: u32,
+    /// Its payload.
+    pub data: String,
+    /// Whether it fires.
+    pub status: JobStatus,
+}
+
+/// A job's new definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobEdit {
+    /// Which.
+    pub id: JobId,
+    /// Its new shape.
+    pub shape: JobShape,
+    /// Its new payload.
+    pub data: String,
+    /// Whether it fires.
+    pub status: JobStatus,
+    /// Who asked.
+    pub by: Option<String>,
+}
+
+/// What a command came to; sent to the proposer only, never stored in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Done; nothing more to say (also openraft's own entries).
+    #[default]
+    Done,
+    /// Nothing was changed, and why.
+    Rejected(Rejection),
+    /// The id of the project or credential that was created.
+    Created(u64),
+    /// The jobs that were created or staged: (first id, how many), and their stamp.
+    Jobs {
+        /// The task.
+        request: u128,
+        /// The jobs.
+        jobs: Vec<(JobId, u64)>,
+    },
+    /// How many of the moves took effect.
+    Assigned(u32),
+    /// How many blocks were dropped.
+    Dropped(u32),
+}
+
+/// Why a command changed nothing. The api turns `kind` into the HTTP status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejection {
+    /// The sort of refusal.
+    pub kind: RejectionKind,
+    /// The message for the caller: lower case, names the field and the fix.
+    pub message: String,
+}
+
+/// The sorts of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RejectionKind {
+    /// What the command is about does not exist.
+    NotFound,
+    /// It exists already, or something stands in the way.
+    Conflict,
+    /// A reference in it leads nowhere (an unknown project).
+    Invalid,
+    /// The idempotency key was used with another body.
+    KeyReused,
+}
+
+/// The bell: what an applied transaction changed. Listeners look at the books themselves; the
+/// fields only say where.
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, one a kind of listener")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The log index of the last entry in the transaction.
+    pub index: u64,
+    /// Log time after it.
+    pub stamp: Millis,
+    /// New active jobs: (first id, how many).
+    pub created: Vec<(JobId, u64)>,
+    /// Jobs edited, paused, resumed or deleted, with the shape they had before (if they had one).
+    pub edited: Vec<JobId>,
+    /// Some shard changed owner, epoch or closing.
+    pub shards: bool,
+    /// Shards whose pending rows changed.
+    pub pending: Vec<ShardId>,
+    /// Blocks were recorded.
+    pub executions: bool,
+    /// Credentials changed.
+    pub credentials: bool,
+    /// The whole state was replaced by a snapshot: all that was derived from it is void.
+    pub replaced: bool,
+}
+
+/// A command that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Written by a newer version.
+    #[error(
+        "the log holds a command of version {0}, this binary knows up to {VERSION}: upgrade this node"
+    )]
+    Version(u8),
+    /// Damaged.
+    #[error("a command in the log cannot be decoded: {0}")]
+    Decode(#[from] postcard::Error),
+    /// The store failed: not a rejection, the node must stop.
+    #[error(transparent)]
+    Store(#[from] rusqlite::Error),
+}
+
+impl Command {
+    /// The command as the log carries it.
+    pub fn encode(&self) -> Result<Bytes, Error> {
+        let bytes = postcard::to_extend(self, vec![VERSION])?;
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Reads what [`Command::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => Ok(postcard::from_bytes(rest)?),
+            Some((&other, _)) => Err(Error::Version(other)),
+            None => Err(Error::Decode(postcard::Error::DeserializeUnexpectedEnd)),
+        }
+    }
+}
+
+impl Rejection {
+    /// A refusal of one kind.
+    pub fn new(kind: RejectionKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}

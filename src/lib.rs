@@ -1,0 +1,7 @@
+//! Scheduler0: a Raft-replicated cron cluster with embedded SQLite, in one binary.
+
+pub mod clock;
+pub mod command;
+pub mod model;
+pub mod raft;
+pub mod schedule;

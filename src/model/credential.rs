@@ -1,0 +1,35 @@
+//! A client's key pair: what is kept of it. Stored by `store::credentials`, checked by `auth`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Millis;
+
+/// A credential as stored: the secret itself is never here, only a keyed hash of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Its number.
+    pub id: u64,
+    /// The public part, sent as `x-api-key`.
+    pub api_key: String,
+    /// `secret::Keys::seal_secret` of the secret part: what `x-secret-key` is checked against.
+    pub verifier: Vec<u8>,
+    /// Archived keys no longer open anything.
+    pub archived: bool,
+    /// When it was created.
+    pub created: Millis,
+    /// When it was last changed.
+    pub modified: Option<Millis>,
+    /// Who created it.
+    pub created_by: Option<String>,
+    /// Who archived it.
+    pub archived_by: Option<String>,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential")
+            .field("id", &self.id)
+            .field("archived", &self.archived)
+            .finish_non_exhaustive()
+    }
+}

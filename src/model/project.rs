@@ -1,0 +1,25 @@
+//! A project: the folder that jobs live in. Stored by `store::projects`, served by `api::projects`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, ProjectId};
+
+/// A project, as stored and as served (the api adds the casing of its dialect).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// Its number.
+    pub id: ProjectId,
+    /// Its name, unique in the cluster.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// When it was created.
+    pub created: Millis,
+    /// When it was last changed.
+    pub modified: Option<Millis>,
+    /// Who created it, as the client named itself.
+    pub created_by: Option<String>,
+    /// Who last changed it.
+    pub modified_by: Option<String>,
+}

@@ -1,0 +1,3 @@
+//! openraft made ours.
+
+pub mod types;

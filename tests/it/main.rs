@@ -1,0 +1,1 @@
+//! The one integration test binary: stories told against whole nodes, and tables of rules.
