@@ -22,6 +22,9 @@ pub struct Block {
     pub due: Millis,
     /// The scheduled instant; with the job it makes the execution id.
     pub scheduled: Millis,
+    /// For a range: the verdict (a skip) holds for every planned occurrence of the members due from
+    /// this instant to `due`. `None` for a single instant.
+    pub since: Option<Millis>,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// What it came to.
