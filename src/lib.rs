@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod command;
+pub mod metrics;
 pub mod model;
 pub mod raft;
 pub mod schedule;
