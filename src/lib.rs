@@ -1,8 +1,10 @@
 //! Scheduler0: a Raft-replicated cron cluster with embedded SQLite, in one binary.
 
 pub mod clock;
+pub mod cluster;
 pub mod command;
 pub mod metrics;
 pub mod model;
+pub mod peer;
 pub mod raft;
 pub mod schedule;

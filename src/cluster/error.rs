@@ -1,0 +1,60 @@
+//! Why the door stayed shut, and what the caller may conclude from it.
+
+use crate::model::NodeId;
+use crate::peer;
+
+/// Why a proposal or a read came to nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// No leader became known in time; nothing was written.
+    #[error("the cluster has no leader at the moment: try again")]
+    NoLeader,
+    /// Only the leader does this (or: not in that term any more); nothing was written.
+    #[error("this node does not lead the cluster")]
+    NotLeader {
+        /// Who does, if known.
+        leader: Option<NodeId>,
+    },
+    /// It was sent, and what came of it is unknown: repeat it only under an idempotency key.
+    #[error("the outcome is unknown: {0}")]
+    Unavailable(String),
+    /// The command is too long; nothing was written.
+    #[error("the command has {bytes} bytes, at most {max} are allowed: send fewer at once")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The longest.
+        max: usize,
+    },
+    /// This node has stopped taking part.
+    #[error("this node has stopped: {0}")]
+    Fatal(String),
+    /// The state could not be read.
+    #[error("the state cannot be read: {0}")]
+    Store(String),
+    /// Log or state could not be opened.
+    #[error("{0}")]
+    Open(String),
+}
+
+impl Error {
+    /// Whether nothing was written for certain, so that the caller may simply try again.
+    pub fn is_unwritten(&self) -> bool {
+        matches!(self, Error::NoLeader | Error::NotLeader { .. } | Error::TooLarge { .. })
+    }
+
+    /// The HTTP status that says this to a client.
+    pub fn status(&self) -> u16 {
+        match self {
+            Error::NoLeader | Error::NotLeader { .. } | Error::Unavailable(_) => 503,
+            Error::TooLarge { .. } => 413,
+            Error::Fatal(_) | Error::Store(_) | Error::Open(_) => 500,
+        }
+    }
+}
+
+impl From<peer::Error> for Error {
+    fn from(error: peer::Error) -> Self {
+        if error.is_unsent() { Error::NoLeader } else { Error::Unavailable(error.to_string()) }
+    }
+}

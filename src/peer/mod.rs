@@ -1,0 +1,20 @@
+//! What nodes say to each other: authenticated postcard messages over HTTP/1.1 on `RaftAddress`.
+//!
+//! `cluster` carries Raft over it; coordinator and worker add their own routes (`/peer/renew`, ...)
+//! with [`Postcard`] and are reached by [`Peers::call`]. It knows who speaks and to whom, and never
+//! what is said.
+//!
+//! ```text
+//!  Peers::call --> POST path, postcard body, headers {token, cluster, node, instance} --> gate --> handler
+//! ```
+
+mod client;
+mod gate;
+mod postcard;
+
+pub use client::{Error, Identity, Peers};
+pub use gate::{Caller, Refusal, serve};
+pub use postcard::Postcard;
+
+/// The longest message body that is read, in bytes (snapshots are streamed and not bound by it).
+pub const MAX_BODY: usize = 64 << 20;
