@@ -1,0 +1,110 @@
+//! One-off instants: RFC 3339, or a local date-time that is read in the job's zone. Called by
+//! whoever takes an `at`; whether it is too long past is not decided here.
+
+use chrono::{DateTime, NaiveDateTime};
+use chrono_tz::Tz;
+
+use super::error::{Error, shown};
+use super::zone;
+use super::{DstRule, FIRST, Gap, LAST, Millis};
+
+const FORMS: [&str; 4] =
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
+
+/// Reads an instant: `2026-03-01T09:00:00Z`, `2026-03-01T09:00:00+01:00`, or, in `zone`,
+/// `2026-03-01T09:00:00`, `2026-03-01 09:00`. Milliseconds, rounded down.
+///
+/// A local time in a gap is the first instant after it, or an error with `gap: skip`; one in a
+/// fold is the first of the two (a one-off comes once, also with `fold: both`).
+///
+/// # Errors
+/// Neither form, a local time that does not exist, or a year outside 1 to 9999.
+pub fn parse_at(text: &str, zone: Tz, dst: DstRule) -> Result<Millis, Error> {
+    let text = text.trim();
+    let refuse = |problem: String| Error::At { text: shown(text), problem };
+    let millis = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        instant.timestamp_millis()
+    } else {
+        let local = FORMS
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+            .ok_or_else(|| {
+                refuse(
+                    "write RFC 3339 as in 2026-03-01T09:00:00Z, or a local date and time as in 2026-03-01T09:00:00".to_owned(),
+                )
+            })?
+            .and_utc();
+        let second = resolve(local.timestamp(), zone, dst).ok_or_else(|| {
+            refuse(format!(
+                "the clocks of {zone} jump over that time; choose another or set dst.gap to next"
+            ))
+        })?;
+        match second {
+            Resolved::At(second) => second * 1000 + i64::from(local.timestamp_subsec_millis()),
+            Resolved::AfterGap(second) => second * 1000,
+        }
+    };
+    if (FIRST..=LAST).contains(&millis) {
+        Ok(millis)
+    } else {
+        Err(refuse("the year must lie between 1 and 9999".to_owned()))
+    }
+}
+
+enum Resolved {
+    At(i64),
+    AfterGap(i64),
+}
+
+/// The instant of a local second, `None` if it does not exist and the rule does not move it.
+fn resolve(local: i64, tz: Tz, dst: DstRule) -> Option<Resolved> {
+    let zone = zone::of(tz);
+    // No offset is as much as a day and a half: the stretch that shows it begins before this.
+    let mut i = zone.index(local.saturating_sub(129_600));
+    // The last stretch ends never, so this ends.
+    while zone.local_end(i) <= local {
+        i += 1;
+    }
+    if local >= zone.local_begin(i) {
+        Some(Resolved::At(local - zone.offset(i)))
+    } else {
+        (dst.gap == Gap::Next).then(|| Resolved::AfterGap(zone.begin(i)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fold;
+    use super::*;
+
+    fn at(text: &str) -> String {
+        match parse_at(text, Tz::America__New_York, DstRule::default()) {
+            Ok(millis) => DateTime::from_timestamp_millis(millis).unwrap().to_rfc3339(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn instants_and_local_times() {
+        assert_eq!(at("2026-03-01T09:00:00Z"), "2026-03-01T09:00:00+00:00");
+        assert_eq!(at("2026-03-01T09:00:00.250+01:00"), "2026-03-01T08:00:00.250+00:00");
+        assert_eq!(at("2026-03-01T09:00:00"), "2026-03-01T14:00:00+00:00");
+        assert_eq!(at("2026-07-01 09:00"), "2026-07-01T13:00:00+00:00");
+        assert_eq!(at("2026-07-01T09:00:00.5"), "2026-07-01T13:00:00.500+00:00");
+        // A gap from 02:00 to 03:00, a fold from 01:00 to 02:00.
+        assert_eq!(at("2026-03-08T02:30:00.5"), "2026-03-08T07:00:00+00:00");
+        assert_eq!(at("2026-11-01T01:30"), "2026-11-01T05:30:00+00:00");
+        assert_eq!(at("2026-11-01T02:00"), "2026-11-01T07:00:00+00:00");
+    }
+
+    #[test]
+    fn what_is_no_instant_says_why() {
+        let skip = DstRule { gap: Gap::Skip, fold: Fold::Both };
+        let error = parse_at("2026-03-08T02:30", Tz::America__New_York, skip).unwrap_err();
+        assert!(error.to_string().contains("jump over"), "{error}");
+        for text in ["", "tomorrow", "2026-13-01T00:00:00Z", "2026-02-30T00:00", "2026-03-01"] {
+            assert!(at(text).contains("write RFC 3339"), "{text}");
+        }
+        assert!(at("+12026-01-01T00:00").contains("year"));
+    }
+}

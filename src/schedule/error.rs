@@ -1,0 +1,88 @@
+//! What can be wrong with a schedule, told to the person who wrote it: the field, what was
+//! understood, the fix. Made by the parsers of this folder, shown by the API behind `job spec is
+//! not valid <spec>` and `job timezone is not valid`; never holds more of the input than a line.
+
+use thiserror::Error as ThisError;
+
+/// Why a spec, a zone, a duration or an instant was refused. Messages are lower case and complete
+/// in themselves.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing was given.
+    #[error(
+        "the schedule is empty; write five fields (minute hour day-of-month month day-of-week) or a descriptor such as @daily"
+    )]
+    Empty,
+    /// Longer than any sensible spec.
+    #[error("the schedule is {0} bytes long; at most {max} are read", max = super::parse::LONGEST)]
+    TooLong(usize),
+    /// Neither five nor six fields.
+    #[error("found {found} fields in {text:?}; {fix}")]
+    FieldCount {
+        /// How many fields there were.
+        found: usize,
+        /// The fields, shortened.
+        text: String,
+        /// What to write instead.
+        fix: &'static str,
+    },
+    /// One field could not be understood.
+    #[error("{field} field: {problem}")]
+    Field {
+        /// The field's name, such as `day-of-month`.
+        field: &'static str,
+        /// What was understood and how to fix it.
+        problem: String,
+    },
+    /// A word after `@` that means nothing.
+    #[error(
+        "{0:?} is no descriptor; use @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly (lower case) or @every with a duration such as @every 1h30m"
+    )]
+    Descriptor(String),
+    /// The duration after `@every`.
+    #[error("@every: {0}")]
+    Every(Box<Error>),
+    /// The fields are fine one by one, but no day of the calendar has them all.
+    #[error(
+        "day-of-month and month fields: {days} in {months} never comes; choose a day that the month has"
+    )]
+    Never {
+        /// The day fields as understood.
+        days: String,
+        /// The month field as understood.
+        months: String,
+    },
+    /// No such zone.
+    #[error("timezone {name:?} is unknown; {fix}")]
+    Zone {
+        /// The name as given, shortened.
+        name: String,
+        /// The nearest names, or where to look.
+        fix: String,
+    },
+    /// A duration that could not be read.
+    #[error("duration {text:?} is not understood: {problem}")]
+    Duration {
+        /// The text as given, shortened.
+        text: String,
+        /// What was understood and how to fix it.
+        problem: String,
+    },
+    /// An instant or local date-time that could not be read or does not exist.
+    #[error("time {text:?} is not understood: {problem}")]
+    At {
+        /// The text as given, shortened.
+        text: String,
+        /// What was understood and how to fix it.
+        problem: String,
+    },
+}
+
+/// The input as an error may repeat it: at most 60 characters.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
+}

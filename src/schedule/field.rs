@@ -1,0 +1,274 @@
+//! One cron field as text: its grammar, from `*/5` to `FRI#2`, read into items. Called by `parse`
+//! for each field and by `describe` for the words; turns nothing into bits (`cron` does) and never
+//! looks at the other fields.
+
+use super::error::{Error, shown};
+
+/// Which field of the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Second,
+    Minute,
+    Hour,
+    Dom,
+    Month,
+    Dow,
+}
+
+/// One element of a field's comma list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// `*` or `?`, with its step (1 when none was written).
+    Any { step: u8 },
+    /// `lo-hi/step`; a single value has `lo == hi`; `lo/step` runs to the field's end.
+    Range { lo: u8, hi: u8, step: u8 },
+    /// `H`, `H(lo-hi)`, `H/step`, `H(lo-hi)/step`: from the job's seed. No step: one value.
+    Hash { lo: u8, hi: u8, step: Option<u8> },
+    /// `L`, `L-n`: `back` days before the last of the month.
+    Last { back: u8 },
+    /// `LW`: the last Monday-to-Friday of the month.
+    LastWeekday,
+    /// `15W`: the Monday-to-Friday nearest to that day, within the month.
+    Nearest { dom: u8 },
+    /// `5#3`: the third Friday.
+    Nth { dow: u8, nth: u8 },
+    /// `5L`: the last Friday.
+    LastDow { dow: u8 },
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+const DAYS: [&str; 7] =
+    ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+
+impl Unit {
+    /// The name that errors and previews use.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Dom => "day-of-month",
+            Self::Month => "month",
+            Self::Dow => "day-of-week",
+        }
+    }
+
+    /// Smallest and largest value of `*`. Weekday 7 is read besides, as Sunday.
+    pub(super) fn bounds(self) -> (u8, u8) {
+        match self {
+            Self::Second | Self::Minute => (0, 59),
+            Self::Hour => (0, 23),
+            Self::Dom => (1, 31),
+            Self::Month => (1, 12),
+            Self::Dow => (0, 6),
+        }
+    }
+
+    /// The full names of the values, from the smallest up; empty where there are none.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Month => &MONTHS,
+            Self::Dow => &DAYS,
+            _ => &[],
+        }
+    }
+
+    /// Reads the whole field. Empty list elements are passed over as robfig/cron does (`1,`), but
+    /// one must be left.
+    pub(super) fn parse(self, text: &str) -> Result<Vec<Item>, Error> {
+        let items = text
+            .split(',')
+            .filter(|item| !item.is_empty())
+            .map(|item| self.item(item))
+            .collect::<Result<Vec<_>, _>>()?;
+        if items.is_empty() {
+            return Err(self.error(format!("{:?} holds no value; {}", shown(text), self.range())));
+        }
+        Ok(items)
+    }
+
+    fn item(self, item: &str) -> Result<Item, Error> {
+        let (base, step) = match item.split_once('/') {
+            None => (item, None),
+            Some((base, step)) => (base, Some(self.step(step, item)?)),
+        };
+        if let Some(rest) = base.strip_prefix(['*', '?']) {
+            // robfig/cron reads `*-5` as `*`.
+            if let Some(end) = rest.strip_prefix('-') {
+                self.value(end)?;
+            } else if !rest.is_empty() {
+                return Err(self.garbage(item));
+            }
+            return Ok(Item::Any { step: step.unwrap_or(1) });
+        }
+        if let Some(range) = base.strip_prefix(['H', 'h']) {
+            return self.hash(range, step, item);
+        }
+        if let Some(special) = self.special(base, item)? {
+            return match step {
+                None => Ok(special),
+                Some(_) => Err(self.error(format!("{:?}: L, W and # take no step", shown(item)))),
+            };
+        }
+        let (lo, hi) = match base.split_once('-') {
+            Some((lo, hi)) => self.span(lo, hi)?,
+            None => {
+                let lo = self.value(base)?;
+                // `N/step` runs from N to the end, as in robfig/cron.
+                (lo, if step.is_some() { self.bounds().1.max(lo) } else { lo })
+            }
+        };
+        Ok(Item::Range { lo, hi, step: step.unwrap_or(1) })
+    }
+
+    fn hash(self, range: &str, step: Option<u8>, item: &str) -> Result<Item, Error> {
+        let (lo, hi) = if range.is_empty() {
+            match self {
+                // So that it comes in every month.
+                Self::Dom => (1, 28),
+                _ => self.bounds(),
+            }
+        } else {
+            let inner = range.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+            match inner.and_then(|inner| inner.split_once('-')) {
+                Some((lo, hi)) => self.span(lo, hi)?,
+                None => {
+                    let fix = "write H, H(lo-hi), H/step or H(lo-hi)/step";
+                    return Err(self.error(format!("{:?} is not understood; {fix}", shown(item))));
+                }
+            }
+        };
+        Ok(Item::Hash { lo, hi, step })
+    }
+
+    /// `L`, `W` and `#`, if this is one.
+    fn special(self, base: &str, item: &str) -> Result<Option<Item>, Error> {
+        let upper = base.to_ascii_uppercase();
+        match self {
+            Self::Dom => {
+                if let Some(rest) = upper.strip_prefix('L') {
+                    return match rest {
+                        "" => Ok(Some(Item::Last { back: 0 })),
+                        "W" => Ok(Some(Item::LastWeekday)),
+                        _ => match rest.strip_prefix('-').map(number) {
+                            Some(Some(back @ 1..=30)) => Ok(Some(Item::Last { back: back as u8 })),
+                            _ => Err(self.error(format!(
+                                "{:?} is not understood; write L, LW, or L-1 to L-30",
+                                shown(item)
+                            ))),
+                        },
+                    };
+                }
+                match upper.strip_suffix('W') {
+                    Some(dom) => Ok(Some(Item::Nearest { dom: self.value(dom)? })),
+                    None => Ok(None),
+                }
+            }
+            Self::Dow => {
+                if let Some((dow, nth)) = upper.split_once('#') {
+                    let dow = self.value(dow)? % 7;
+                    return match (nth, number(nth)) {
+                        ("L", _) => Ok(Some(Item::LastDow { dow })),
+                        (_, Some(nth @ 1..=5)) => Ok(Some(Item::Nth { dow, nth: nth as u8 })),
+                        _ => Err(self.error(format!(
+                            "{:?}: after # comes 1 to 5, which one of the month",
+                            shown(item)
+                        ))),
+                    };
+                }
+                match upper.strip_suffix('L') {
+                    Some("") => Err(self.error(
+                        "L alone is not understood; write 5L for the last Friday of the month, or 6 for Saturday".to_owned(),
+                    )),
+                    Some(dow) => Ok(Some(Item::LastDow { dow: self.value(dow)? % 7 })),
+                    None => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn span(self, lo: &str, hi: &str) -> Result<(u8, u8), Error> {
+        let (from, to) = (self.value(lo)?, self.value(hi)?);
+        if from <= to {
+            return Ok((from, to));
+        }
+        let (min, max) = self.bounds();
+        Err(self.error(format!(
+            "{lo}-{hi} runs backwards ({from} to {to}); write {from}-{max},{min}-{to} to wrap around"
+        )))
+    }
+
+    fn value(self, text: &str) -> Result<u8, Error> {
+        let (min, max) = self.bounds();
+        let top = if self == Self::Dow { 7 } else { max };
+        if let Some(value) = number(text) {
+            return match u8::try_from(value) {
+                Ok(small) if (min..=top).contains(&small) => Ok(small),
+                _ => Err(self.error(format!("{value} is out of range; {}", self.range()))),
+            };
+        }
+        let named = self.names().iter().zip(min..).find(|(name, _)| {
+            name.eq_ignore_ascii_case(text) || name[..3].eq_ignore_ascii_case(text)
+        });
+        named.map(|(_, value)| value).ok_or_else(|| self.garbage(text))
+    }
+
+    fn step(self, text: &str, item: &str) -> Result<u8, Error> {
+        match number(text) {
+            Some(0) => {
+                let fix = "a step is at least 1, as in */5";
+                Err(self.error(format!("the step of {:?} is 0; {fix}", shown(item))))
+            }
+            // Any step beyond the field's width means "the first value only".
+            Some(step) => Ok(step.min(100) as u8),
+            None => {
+                let fix = "after / comes one whole number, as in */5";
+                Err(self.error(format!("the step of {:?} is no number; {fix}", shown(item))))
+            }
+        }
+    }
+
+    fn garbage(self, text: &str) -> Error {
+        self.error(format!("{:?} is not understood; {}", shown(text), self.range()))
+    }
+
+    fn range(self) -> &'static str {
+        match self {
+            Self::Second | Self::Minute => "use 0-59, lists, ranges and steps, as in 0,30 or */5",
+            Self::Hour => "use 0-23, lists, ranges and steps, as in 9-17 or */2",
+            Self::Dom => "use 1-31, lists, ranges, steps, L or 15W",
+            Self::Month => "use 1-12 or jan-dec, lists, ranges and steps",
+            Self::Dow => "use 0-7 (0 and 7 are sunday) or sun-sat, lists, ranges, steps, 5L or 5#3",
+        }
+    }
+
+    fn error(self, problem: String) -> Error {
+        Error::Field { field: self.name(), problem }
+    }
+}
+
+/// A whole number of at most nine digits; one leading `+` is allowed, as in robfig/cron.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain {
+        return None;
+    }
+    // Leading zeros do not count; what is too long for a u32 is out of every range anyway.
+    Some(digits.trim_start_matches('0'))
+        .map(|rest| if rest.is_empty() { 0 } else { rest.parse().unwrap_or(u32::MAX) })
+}
