@@ -3,8 +3,10 @@
 pub mod clock;
 pub mod cluster;
 pub mod command;
+pub mod config;
 pub mod metrics;
 pub mod model;
 pub mod peer;
 pub mod raft;
 pub mod schedule;
+pub mod secret;

@@ -1,0 +1,131 @@
+//! The table of keys: their names in the file and in the environment, old names included. Used by
+//! `layers` alone; it knows no types and no defaults (those are in `build` and the example).
+
+/// What every variable of ours begins with.
+pub(super) const PREFIX: &str = "SCHEDULER0_";
+
+/// One key.
+pub(super) struct Key {
+    /// Its name in the file.
+    pub(super) name: &'static str,
+    /// Its name in the environment, without the prefix.
+    pub(super) variable: &'static str,
+}
+
+const fn key(name: &'static str, variable: &'static str) -> Key {
+    Key { name, variable }
+}
+
+/// Every key, in the order of `config.yml.example`.
+pub(super) const KEYS: &[Key] = &[
+    key("LogLevel", "LOGLEVEL"),
+    key("LogFormat", "LOG_FORMAT"),
+    key("Protocol", "PROTOCOL"),
+    key("Host", "HOST"),
+    key("Port", "PORT"),
+    key("NodeId", "NODE_ID"),
+    key("NodeAdvAddress", "NODE_ADV_ADDRESS"),
+    key("Bootstrap", "BOOTSTRAP"),
+    key("RaftAddress", "RAFT_ADDRESS"),
+    key("Replicas", "REPLICAS"),
+    key("DataDir", "DATA_DIR"),
+    key("RaftTransportMaxPool", "RAFT_TRANSPORT_MAX_POOL"),
+    key("RaftTransportTimeout", "RAFT_TRANSPORT_TIMEOUT"),
+    key("RaftApplyTimeout", "RAFT_APPLY_TIMEOUT"),
+    key("RaftSnapshotInterval", "RAFT_SNAPSHOT_INTERVAL"),
+    key("RaftSnapshotThreshold", "RAFT_SNAPSHOT_THRESHOLD"),
+    key("RaftHeartbeatTimeout", "RAFT_HEARTBEAT_TIMEOUT"),
+    key("RaftElectionTimeout", "RAFT_ELECTION_TIMEOUT"),
+    key("PeerConnectRetryMax", "PEER_CONNECT_RETRY_MAX"),
+    key("PeerConnectRetryDelay", "PEER_CONNECT_RETRY_DELAY_SECONDS"),
+    key("PeerAuthRequestTimeoutMs", "PEER_AUTH_REQUEST_TIMEOUT_MS"),
+    key("JobExecutionTimeout", "JOB_EXECUTION_TIMEOUT"),
+    key("JobExecutionRetryDelay", "JOB_EXECUTION_RETRY_DELAY"),
+    key("JobExecutionRetryMax", "JOB_EXECUTION_RETRY_MAX"),
+    key("MaxWorkers", "MAX_WORKERS"),
+    key("MaxQueue", "MAX_QUEUE"),
+    key("HTTPExecutorPayloadMaxSizeMb", "HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB"),
+    key("RefuseLoopbackTargets", "REFUSE_LOOPBACK_TARGETS"),
+    key("RefusePrivateTargets", "REFUSE_PRIVATE_TARGETS"),
+    key("MaxMemory", "MAX_MEMORY"),
+    key("ExecutionLogFetchFanIn", "EXECUTION_LOG_FETCH_FAN_IN"),
+    key("ExecutionLogFetchIntervalSeconds", "EXECUTION_LOG_FETCH_INTERVAL_SECONDS"),
+    key("HistoryMaxDays", "HISTORY_MAX_DAYS"),
+    key("HistoryMaxBytesMb", "HISTORY_MAX_BYTES_MB"),
+    key("DiskReserveMb", "DISK_RESERVE_MB"),
+    key("AllowedOrigin", "ALLOWED_ORIGIN"),
+    key("SecretKey", "SECRET_KEY"),
+    key("AuthUsername", "AUTH_USERNAME"),
+    key("AuthPassword", "AUTH_PASSWORD"),
+];
+
+/// Other names that mean the same key.
+const ALIASES: &[(&str, &str)] = &[
+    ("PeerConnectRetryDelaySeconds", "PeerConnectRetryDelay"),
+    ("PEER_CONNECT_RETRY_DELAY", "PeerConnectRetryDelay"),
+];
+
+/// Keys of the original that mean nothing here: accepted, with a warning.
+const LEGACY: &[(&str, &str)] = &[
+    ("JobInvocationDebounceDelay", "JOB_INVOCATION_DEBOUNCE_DELAY"),
+    ("JobQueueDebounceDelay", "JOB_QUEUE_DEBOUNCE_DELAY"),
+    ("ExecutionLogFetchInterval", "EXECUTION_LOG_FETCH_INTERVAL"),
+];
+
+/// How alike an unknown variable must be to a known one to count as a slip of the pen; others may
+/// belong to some other program (a client's `SCHEDULER0_API_KEY`).
+const SLIP: f64 = 0.8;
+
+/// What a name turned out to be.
+pub(super) enum Name {
+    /// One of ours.
+    Known(&'static Key),
+    /// One of the original's, without a meaning here.
+    Legacy(&'static str),
+    /// Nothing; with the file name of the key most like it, if any is like it at all.
+    Unknown(Option<&'static Key>),
+}
+
+/// The environment variable of a key, by its name in the file; `None` if there is no such key.
+pub fn environment_name(key: &str) -> Option<String> {
+    KEYS.iter().find(|k| k.name == key).map(|k| format!("{PREFIX}{}", k.variable))
+}
+
+/// Looks up a name from the file or a flag; its case does not matter.
+pub(super) fn in_file(name: &str) -> Name {
+    if let Some(key) = KEYS.iter().find(|k| k.name.eq_ignore_ascii_case(name)) {
+        return Name::Known(key);
+    }
+    aliased(name).unwrap_or_else(|| Name::Unknown(nearest(name, |key| key.name, 0.6)))
+}
+
+/// Looks up a variable by its full name.
+pub(super) fn in_environment(variable: &str) -> Name {
+    let name = variable.strip_prefix(PREFIX).unwrap_or(variable);
+    if let Some(key) = KEYS.iter().find(|k| k.variable == name) {
+        return Name::Known(key);
+    }
+    aliased(name).unwrap_or_else(|| Name::Unknown(nearest(name, |key| key.variable, SLIP)))
+}
+
+fn aliased(name: &str) -> Option<Name> {
+    let alias = ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+    if let Some((_, target)) = alias {
+        return KEYS.iter().find(|k| k.name == *target).map(Name::Known);
+    }
+    let is = |known: &str| known.eq_ignore_ascii_case(name);
+    LEGACY.iter().find(|(file, variable)| is(file) || is(variable)).map(|(f, _)| Name::Legacy(f))
+}
+
+fn nearest(
+    name: &str,
+    of: impl Fn(&'static Key) -> &'static str,
+    at_least: f64,
+) -> Option<&'static Key> {
+    let lower = name.to_lowercase();
+    KEYS.iter()
+        .map(|k| (strsim::normalized_damerau_levenshtein(&lower, &of(k).to_lowercase()), k))
+        .filter(|(likeness, _)| *likeness >= at_least)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| key)
+}

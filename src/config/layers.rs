@@ -1,0 +1,172 @@
+//! The layers: reads each, checks the names in it, and keeps of every key the value that counts and
+//! where it came from. Knows nothing of types or ranges (`build` does).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
+
+use super::keys::{self, Name};
+use super::{EXAMPLE, Error, FILE, LoadOptions};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The embedded default.
+    Default,
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A flag.
+    Flag,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Default => f.write_str("built-in default"),
+            Origin::File(path) => write!(f, "in {}", path.display()),
+            Origin::Environment(name) => write!(f, "from the environment variable {name}"),
+            Origin::Flag => f.write_str("from a flag"),
+        }
+    }
+}
+
+/// What all layers say.
+pub(super) struct Layers {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+    /// The file that was read.
+    pub(super) file: Option<PathBuf>,
+    /// What was ignored.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Layers {
+    /// The value of a key that counts. Every key has one, if only the default.
+    pub(super) fn get(&self, name: &str) -> (&Value, &Origin) {
+        self.values.get(name).map_or((&Value::Null, &Origin::Default), |(v, o)| (v, o))
+    }
+
+    fn set(&mut self, name: &'static str, value: Value, origin: Origin) {
+        // `Key:` with nothing behind it, and `${VARIABLE:-}` of a compose file, mean "as default".
+        let empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
+        if !empty || origin == Origin::Default {
+            self.values.insert(name, (value, origin));
+        }
+    }
+}
+
+/// Reads all layers.
+pub(super) fn read(options: &LoadOptions) -> Result<Layers, Error> {
+    let mut layers = Layers { values: BTreeMap::new(), file: None, warnings: Vec::new() };
+    read_text(&mut layers, EXAMPLE, Path::new("config.yml.example"), true)?;
+    if let Some((path, text)) = find(options)? {
+        read_text(&mut layers, &text, &path, false)?;
+        layers.file = Some(path);
+    }
+    read_environment(&mut layers, &options.env)?;
+    for (name, value) in &options.flags {
+        match keys::in_file(name) {
+            Name::Known(key) => layers.set(key.name, Value::String(value.clone()), Origin::Flag),
+            Name::Legacy(name) => layers.warnings.push(legacy(name, &Origin::Flag)),
+            Name::Unknown(like) => return Err(unknown(name, Origin::Flag, like.map(|k| k.name))),
+        }
+    }
+    Ok(layers)
+}
+
+/// The file to read: the one named, else the first that exists.
+fn find(options: &LoadOptions) -> Result<Option<(PathBuf, String)>, Error> {
+    if let Some(path) = &options.path {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
+        return Ok(Some((path.clone(), text)));
+    }
+    for place in std::iter::once(&options.work_dir).chain(&options.binary_dir) {
+        let path = place.join(FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(Some((path, text))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::Read { path, source }),
+        }
+    }
+    Ok(None)
+}
+
+fn read_text(layers: &mut Layers, text: &str, path: &Path, default: bool) -> Result<(), Error> {
+    let syntax = |message: String| Error::Syntax { path: path.to_owned(), message };
+    let entries = match serde_yaml::from_str(text).map_err(|e| syntax(e.to_string()))? {
+        Value::Mapping(entries) => entries,
+        Value::Null => return Ok(()),
+        _ => return Err(syntax("expected lines of the form `Key: value`".to_owned())),
+    };
+    let origin = if default { Origin::Default } else { Origin::File(path.to_owned()) };
+    let mut seen: BTreeMap<&'static str, String> = BTreeMap::new();
+    for (name, value) in entries {
+        let Value::String(name) = name else {
+            return Err(syntax("every key must be text".to_owned()));
+        };
+        match keys::in_file(&name) {
+            Name::Known(key) => {
+                if let Some(other) = seen.insert(key.name, name.clone()) {
+                    return Err(syntax(format!("{other} and {name} set the same key")));
+                }
+                layers.set(key.name, value, origin.clone());
+            }
+            Name::Legacy(name) => layers.warnings.push(legacy(name, &origin)),
+            Name::Unknown(like) => return Err(unknown(&name, origin, like.map(|k| k.name))),
+        }
+    }
+    Ok(())
+}
+
+fn read_environment(layers: &mut Layers, env: &BTreeMap<String, String>) -> Result<(), Error> {
+    for (variable, value) in env.iter().filter(|(name, _)| name.starts_with(keys::PREFIX)) {
+        let origin = Origin::Environment(variable.clone());
+        if is_service_link(variable, value) {
+            layers.warnings.push(format!(
+                "{variable} is ignored: it looks like a service link of Kubernetes or Docker \
+                 (enableServiceLinks: false turns them off)"
+            ));
+            continue;
+        }
+        match keys::in_environment(variable) {
+            Name::Known(key) => layers.set(key.name, Value::String(value.clone()), origin),
+            Name::Legacy(name) => layers.warnings.push(legacy(name, &origin)),
+            Name::Unknown(Some(like)) => {
+                let like = keys::environment_name(like.name);
+                return Err(Error::Unknown { key: variable.clone(), origin, nearest: like });
+            }
+            Name::Unknown(None) => {
+                layers.warnings.push(format!("{variable} is ignored: no key has this variable"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A Kubernetes service called `scheduler0` puts `SCHEDULER0_PORT=tcp://10.0.0.1:9091` and its like
+/// into every pod beside it.
+fn is_service_link(variable: &str, value: &str) -> bool {
+    value.starts_with("tcp://")
+        || variable.contains("_SERVICE_HOST")
+        || variable.contains("_SERVICE_PORT")
+        || variable.contains("_TCP_")
+}
+
+fn legacy(name: &str, origin: &Origin) -> String {
+    format!("{name} ({origin}) is ignored: it has no meaning here")
+}
+
+fn unknown(key: &str, origin: Origin, nearest: Option<&'static str>) -> Error {
+    Error::Unknown { key: key.to_owned(), origin, nearest: nearest.map(str::to_owned) }
+}
+
+/// Whether the example names exactly the known keys, in their order; for tests.
+#[cfg(test)]
+pub(super) fn example_is_complete() -> bool {
+    let example: serde_yaml::Mapping = serde_yaml::from_str(EXAMPLE).unwrap();
+    let named: Vec<_> = example.keys().filter_map(Value::as_str).collect();
+    named == keys::KEYS.iter().map(|k| k.name).collect::<Vec<_>>()
+}

@@ -1,0 +1,296 @@
+//! The configuration's rules as tables: defaults, layers, and every error with the key it names.
+
+use super::*;
+
+/// Loads with this file and these variables, in folders of its own.
+fn load_with(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = |list: &[(&str, &str)]| {
+        list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>()
+    };
+    if !file.is_empty() {
+        std::fs::write(folder.path().join(FILE), file).unwrap();
+    }
+    Config::load(&LoadOptions {
+        path: None,
+        env: pairs(env).into_iter().collect(),
+        flags: pairs(flags),
+        work_dir: folder.path().to_owned(),
+        binary_dir: None,
+    })
+}
+
+fn load(file: &str) -> Result<Config, Error> {
+    load_with(file, &[], &[])
+}
+
+const THREE: &str = "
+Replicas:
+  - { Address: 'http://n1:9091', RaftAddress: 'n1:7071', NodeId: 1 }
+  - { Address: 'http://n2:9091/', RaftAddress: 'n2:7071', NodeId: 2 }
+  - { Address: 'n3:9091', RaftAddress: 'n3:7071', NodeId: '3' }
+";
+
+#[test]
+fn the_example_names_every_key_and_is_the_default() {
+    assert!(layers::example_is_complete());
+    let c = load("").unwrap();
+    assert_eq!((c.host.as_str(), c.port, c.node_id, c.bootstrap), ("127.0.0.1", 9091, 1, true));
+    assert_eq!(c.raft_address, "127.0.0.1:7071");
+    assert_eq!(c.node_adv_address, "http://127.0.0.1:9091");
+    assert_eq!(c.replicas.len(), 1);
+    assert_eq!(c.this_replica().unwrap().raft_address, "127.0.0.1:7071");
+    assert_eq!(c.raft_heartbeat_timeout, Duration::from_millis(150));
+    assert_eq!(c.raft_election_timeout, Duration::from_millis(500));
+    assert_eq!((c.raft_snapshot_threshold, c.payload_max_bytes), (8192, 2_000_000));
+    assert_eq!((c.max_workers, c.max_queue, c.max_memory), (64, 1024, None));
+    assert_eq!(c.history_max_age, Duration::from_hours(7 * 24));
+    assert_eq!(c.history_max_bytes, 2_000_000_000);
+    assert_eq!((c.allowed_origin, c.file, c.secrets.is_complete()), (None, None, false));
+    assert_eq!(c.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn later_layers_win_and_empty_values_do_not_count() {
+    let file = "Port: '1000'\nMaxQueue: 5\nHost:\nLogLevel: debug";
+    let env = [("SCHEDULER0_PORT", "2000"), ("SCHEDULER0_MAX_QUEUE", ""), ("OTHER", "x")];
+    let c = load_with(file, &env, &[]).unwrap();
+    assert_eq!((c.port, c.max_queue, c.host.as_str()), (2000, 5, "127.0.0.1"));
+    assert_eq!(c.log_level, LogLevel::Debug);
+    assert!(c.file.unwrap().ends_with(FILE));
+    let c = load_with(file, &env, &[("port", "3000")]).unwrap();
+    assert_eq!(c.port, 3000);
+}
+
+#[test]
+fn a_named_file_counts_alone_and_must_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), "Port: 1").unwrap();
+    let named = folder.path().join("conf/other.yml");
+    std::fs::create_dir(folder.path().join("conf")).unwrap();
+    let options = |path: Option<PathBuf>, work_dir: &str| LoadOptions {
+        path,
+        work_dir: folder.path().join(work_dir),
+        binary_dir: Some(folder.path().to_owned()),
+        ..LoadOptions::default()
+    };
+    let missing = Config::load(&options(Some(named.clone()), "")).unwrap_err().to_string();
+    assert!(missing.contains("other.yml"), "{missing}");
+    std::fs::write(&named, "MaxQueue: 7").unwrap();
+    let c = Config::load(&options(Some(named), "")).unwrap();
+    assert_eq!((c.port, c.max_queue), (9091, 7));
+    assert_eq!(c.places, [folder.path().join(""), folder.path().join("conf")]);
+    let c = Config::load(&options(None, "conf")).unwrap();
+    assert_eq!(c.port, 1, "beside the binary, when the working directory has none");
+}
+
+#[test]
+fn every_key_is_read_from_its_variable() {
+    let env: Vec<(String, &str)> =
+        keys::KEYS.iter().map(|k| (environment_name(k.name).unwrap(), "nonsense \u{0}")).collect();
+    assert!(env.iter().any(|(name, _)| name == "SCHEDULER0_PEER_CONNECT_RETRY_DELAY_SECONDS"));
+    for (name, value) in &env {
+        let free = ["NODE_ADV", "DATA_DIR", "ALLOWED_ORIGIN", "SECRET_KEY", "AUTH_"];
+        let result = load_with("", &[(name, value)], &[]);
+        if free.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let message = result.expect_err(name).to_string();
+        assert!(message.contains(name), "{name}: {message}");
+    }
+}
+
+#[test]
+fn errors_name_the_key_the_place_and_the_fix() {
+    let table: &[(&str, &[&str])] = &[
+        ("Prot: 1", &["unknown key Prot", "config.yml", "did you mean Port?"]),
+        ("MaxWorker: 1", &["MaxWorker ", "did you mean MaxWorkers?"]),
+        ("Zzzzzz: 1", &["unknown key Zzzzzz"]),
+        ("Port: many", &["Port", "config.yml", "0 to 65535", "\"many\""]),
+        ("Port: 70000", &["Port", "65535", "70000"]),
+        ("Port: [1]", &["Port", "a list"]),
+        ("Port: 1\nport: 2", &["Port and port set the same key"]),
+        ("- 1", &["config.yml is not valid", "Key: value"]),
+        ("a: b: c", &["config.yml is not valid", "line 1"]),
+        ("NodeId: 0", &["NodeId", "1 or more"]),
+        ("NodeId: -1", &["NodeId", "1 or more", "-1"]),
+        ("NodeId: 1.5", &["NodeId", "1.5"]),
+        ("Bootstrap: maybe", &["Bootstrap", "true or false"]),
+        ("LogLevel: LOUD", &["LogLevel", "ERROR, WARN, INFO or DEBUG", "LOUD"]),
+        ("LogFormat: xml", &["LogFormat", "text or json"]),
+        ("Protocol: https", &["Protocol", "proxy"]),
+        ("Protocol: gopher", &["Protocol", "gopher"]),
+        ("Host: 'http://x'", &["Host", "without protocol"]),
+        ("Host: 'a:1'", &["Host", "without protocol and port"]),
+        ("RaftAddress: 7071", &["RaftAddress", "host:port"]),
+        ("RaftAddress: '::1:7071'", &["RaftAddress", "host:port"]),
+        ("RaftAddress: 127.0.0.1:9091", &["RaftAddress", "where the API listens"]),
+        ("NodeAdvAddress: 'ftp://x'", &["NodeAdvAddress", "URL"]),
+        ("RaftTransportTimeout: 0", &["RaftTransportTimeout", "above 0"]),
+        ("RaftTransportTimeout: .inf", &["RaftTransportTimeout"]),
+        ("RaftApplyTimeout: 1e300", &["RaftApplyTimeout"]),
+        ("MaxWorkers: 0", &["MaxWorkers", "1 or more", "found 0"]),
+        ("MaxQueue: 0", &["MaxQueue", "1 or more"]),
+        ("ExecutionLogFetchFanIn: 0", &["ExecutionLogFetchFanIn", "1 or more"]),
+        ("HTTPExecutorPayloadMaxSizeMb: 0", &["HTTPExecutorPayloadMaxSizeMb", "above 0"]),
+        ("MaxMemory: -1", &["MaxMemory", "0 or more"]),
+        ("HistoryMaxDays: 0", &["HistoryMaxDays", "above 0"]),
+        ("DataDir: { a: 1 }", &["DataDir", "a mapping"]),
+    ];
+    for (file, parts) in table {
+        let message = load(file).expect_err(file).to_string();
+        for part in *parts {
+            assert!(message.contains(part), "{file}: {message}");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_nodes_is_checked_as_a_whole() {
+    let entry = |id: u8| format!("{{Address: 'n{id}:1', RaftAddress: 'n{id}:2', NodeId: {id}}}");
+    let list = |entries: &[String]| format!("Replicas: [{}]", entries.join(", "));
+    let founder = |id: u8| entry(id).replace('}', ", Bootstrap: true}");
+    let table = [
+        (list(&[entry(1), entry(1)]), vec!["Replicas", "NodeId 1 is there twice"]),
+        (
+            list(&[entry(1), entry(2).replace("n2:2", "n1:2")]),
+            vec!["Replicas", "RaftAddress n1:2 is there twice"],
+        ),
+        (
+            list(&[entry(1), entry(2).replace("n2:1", "n1:1")]),
+            vec!["Replicas", "Address http://n1:1 is there twice"],
+        ),
+        (
+            list(&[entry(2), entry(3)]),
+            vec!["Replicas", "NodeId 1) is not in the list, which has 2, 3"],
+        ),
+        (list(&[founder(1), founder(2)]), vec!["Replicas", "two bootstraps", "1 and 2"]),
+        (
+            format!("Bootstrap: true\n{}", list(&[entry(1), founder(2)])),
+            vec!["Bootstrap", "two bootstraps", "node 2", "false on node 1"],
+        ),
+        (
+            format!("RaftAddress: n9:2\n{}", list(&[entry(1)])),
+            vec!["RaftAddress", "n9:2", "n1:2", "same"],
+        ),
+        (list(&["{NodeId: 1}".into()]), vec!["Replicas[0]", "Address is missing"]),
+        (list(&["7".into()]), vec!["Replicas[0]", "found 7"]),
+        (list(&[entry(0)]), vec!["Replicas[0]", "NodeId", "1 or more"]),
+        (
+            list(&[entry(1).replace("NodeId", "NodeIdent")]),
+            vec!["Replicas[0].NodeIdent", "did you mean NodeId?"],
+        ),
+        (list(&[entry(1).replace("n1:2", "n1")]), vec!["Replicas[0]", "RaftAddress", "host:port"]),
+        (list(&[entry(1).replace("n1:1", "a b")]), vec!["Replicas[0]", "Address"]),
+        ("Replicas: 3".into(), vec!["Replicas", "a list of nodes, found 3"]),
+    ];
+    for (file, parts) in table {
+        let message = load(&file).expect_err(&file).to_string();
+        for part in parts {
+            assert!(message.contains(part), "{file}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_node_finds_itself_in_the_list() {
+    let c = load(&format!("NodeId: 3\nBootstrap: false\n{THREE}")).unwrap();
+    assert_eq!(c.raft_address, "n3:7071");
+    assert_eq!(c.node_adv_address, "http://n3:9091");
+    let addresses: Vec<_> = c.replicas.iter().map(|r| r.address.as_str()).collect();
+    assert_eq!(addresses, ["http://n1:9091", "http://n2:9091", "http://n3:9091"]);
+    let c = load(&format!("RaftAddress: 0.0.0.0:7071\n{THREE}")).unwrap();
+    assert_eq!((c.raft_address.as_str(), c.bootstrap), ("0.0.0.0:7071", true));
+}
+
+#[test]
+fn the_list_comes_as_json_from_the_environment() {
+    let json = r#"[{"address":"http://node1:9091","raft_address":"node1:7071","nodeId":1},
+        {"address":"http://node2:9092","raft_address":"node2:7072","nodeId":2, "bootstrap": true}]"#;
+    let c = load_with(THREE, &[("SCHEDULER0_REPLICAS", json)], &[]).unwrap();
+    assert_eq!(c.replicas.len(), 2);
+    assert_eq!((c.raft_address.as_str(), c.bootstrap), ("node1:7071", false));
+    for (json, part) in [("[1", "JSON array"), ("{}", "JSON array"), ("[{}]", "NodeId is missing")]
+    {
+        let message = load_with("", &[("SCHEDULER0_REPLICAS", json)], &[]).unwrap_err().to_string();
+        assert!(message.contains("SCHEDULER0_REPLICAS") && message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn the_original_readme_s_values_work() {
+    let file = "
+JobInvocationDebounceDelay: 500
+JobQueueDebounceDelay: 500
+ExecutionLogFetchInterval: 2
+MaxWorkers: 1
+MaxQueue: 1
+RaftSnapshotInterval: 1
+RaftSnapshotThreshold: 1
+RaftHeartbeatTimeout: 500
+RaftElectionTimeout: 500
+PeerAuthRequestTimeoutMs: 2
+PeerConnectRetryDelaySeconds: 2
+ExecutionLogFetchIntervalSeconds: 0.5
+";
+    let c = load(file).unwrap();
+    assert_eq!((c.max_workers, c.max_queue), (1, 1));
+    assert_eq!(c.raft_snapshot_threshold, Config::MIN_SNAPSHOT_THRESHOLD);
+    assert_eq!(c.raft_election_timeout, Duration::from_millis(1_500));
+    assert_eq!(c.peer_auth_request_timeout, Duration::from_secs(2));
+    assert_eq!(c.peer_connect_retry_delay, Duration::from_secs(2));
+    assert_eq!(c.execution_log_fetch_interval, Duration::from_millis(500));
+    for key in [
+        "JobInvocationDebounceDelay",
+        "JobQueueDebounceDelay",
+        "ExecutionLogFetchInterval",
+        "RaftSnapshotThreshold",
+        "RaftElectionTimeout",
+        "PeerAuthRequestTimeoutMs",
+    ] {
+        assert!(c.warnings.iter().any(|w| w.starts_with(&format!("{key} "))), "{key}");
+    }
+    assert_eq!(c.warnings.len(), 6, "{:?}", c.warnings);
+}
+
+#[test]
+fn a_slip_in_a_variable_is_an_error_and_a_stranger_s_is_not() {
+    let one = |name: &str, value: &str| load_with("", &[(name, value)], &[]);
+    let message = one("SCHEDULER0_NODEID", "2").unwrap_err().to_string();
+    assert!(message.contains("did you mean SCHEDULER0_NODE_ID?"), "{message}");
+    assert!(one("SCHEDULER0_LOG_LEVEL", "INFO").is_err());
+    for (name, value) in [
+        ("SCHEDULER0_PORT", "tcp://10.0.0.1:9091"),
+        ("SCHEDULER0_PORT_9091_TCP_ADDR", "10.0.0.1"),
+        ("SCHEDULER0_SERVICE_HOST", "10.0.0.1"),
+        ("SCHEDULER0_API_KEY", "s0_x"),
+        ("SCHEDULER0_JOB_QUEUE_DEBOUNCE_DELAY", "500"),
+    ] {
+        let c = one(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((c.port, c.warnings.len()), (9091, 1), "{name}");
+    }
+}
+
+#[test]
+fn secrets_are_read_and_never_shown() {
+    let env = [
+        ("SCHEDULER0_SECRET_KEY", "s3cr3t-key"),
+        ("SCHEDULER0_AUTH_USERNAME", "us3r"),
+        ("SCHEDULER0_AUTH_PASSWORD", "passw0rd"),
+    ];
+    let c = load_with("", &env, &[]).unwrap();
+    assert!(c.secrets.is_complete());
+    let shown = format!("{c:?}");
+    assert!(!shown.contains("s3cr3t-key") && !shown.contains("passw0rd"), "{shown}");
+    let message = load("AuthPassword: [hunter2]").unwrap_err().to_string();
+    assert!(message.contains("AuthPassword") && !message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn addresses_for_listening_and_for_calling() {
+    let c = load("Host: 0.0.0.0").unwrap();
+    assert_eq!(c.listen_address(), "0.0.0.0:9091");
+    assert_eq!(c.local_url(), "http://127.0.0.1:9091");
+    let c = load("Host: '::'\nPort: 0").unwrap();
+    assert_eq!((c.listen_address().as_str(), c.local_url().as_str()), ("[::]:0", "http://[::1]:0"));
+}

@@ -1,0 +1,348 @@
+//! The node's secrets and all cryptography that is not a transport's: the `.scheduler0` file, keys
+//! derived from `SecretKey`, verification of client secrets, encryption of write-only fields.
+//!
+//! `cli` writes the file, `node` loads it, `auth` and `api` check and make client keys, `peer`
+//! takes its token. It never prints, logs or returns a secret inside an error.
+//!
+//! # Why a keyed hash verifies client secrets
+//!
+//! A client sends `x-api-key` (public, the row is looked up by it) and `x-secret-key`. Of the
+//! secret the database keeps HMAC-SHA256 under a key derived from `SecretKey`. Slow hashes
+//! (argon2, bcrypt) exist for secrets that people choose; ours are 256 random bits, which nobody
+//! guesses however fast the hash, and a fast one lets every request be checked anew: an archived
+//! key stops working at once. Who steals the database, the Raft log or a snapshot holds neither
+//! the secrets nor, without `SecretKey`, a way to test one.
+
+use std::path::{Path, PathBuf};
+
+use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::config::{self, Config};
+
+/// The name of the file that holds the node's secrets.
+pub const FILE: &str = ".scheduler0";
+
+/// Bytes of the nonce that stands before an encrypted text.
+const NONCE: usize = 12;
+/// First byte of an encrypted text: which construction.
+const SEALED_V1: u8 = 1;
+
+/// What can go wrong with secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A part is nowhere to be found.
+    #[error(
+        "{key} is not set: run `scheduler0 credential init`, or set {variable} (looked for {FILE} in {places})"
+    )]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// The environment variable that sets it.
+        variable: String,
+        /// The folders that were searched.
+        places: String,
+    },
+    /// `SecretKey` is not 64 hex characters.
+    #[error(
+        "SecretKey must be 64 hex characters (AES-256) and has {length}{reason}: make one with `scheduler0 credential init --generate` or `openssl rand -hex 32`"
+    )]
+    SecretKey {
+        /// Its length in characters.
+        length: usize,
+        /// What else is wrong with it.
+        reason: &'static str,
+    },
+    /// The file exists and may not be replaced.
+    #[error(
+        "{0} exists already: credentials made with it stop working under another secret key; use --force to replace it"
+    )]
+    Exists(PathBuf),
+    /// The file is not the JSON it should be.
+    #[error(
+        "{path} is not valid: expected {{\"secretKey\", \"authUsername\", \"authPassword\"}} as JSON text values (line {line})"
+    )]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line that is wrong.
+        line: usize,
+    },
+    /// The file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An encrypted text was changed, belongs elsewhere, or was made under another `SecretKey`.
+    #[error(
+        "an encrypted value cannot be opened: it was changed, or SecretKey is another than when it was written"
+    )]
+    Sealed,
+}
+
+impl Error {
+    fn missing(key: &'static str, places: &[PathBuf]) -> Self {
+        let places: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
+        let variable = config::environment_name(key).unwrap_or_default();
+        Self::Missing { key, variable, places: places.join(", ") }
+    }
+}
+
+/// The contents of `.scheduler0`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretFile {
+    /// 64 hex characters; the same on every node of a cluster.
+    pub secret_key: String,
+    /// What nodes and the command line sign in with.
+    pub auth_username: String,
+    /// The password to it.
+    pub auth_password: String,
+}
+
+impl SecretFile {
+    /// Strong random values for everything.
+    pub fn generate() -> Self {
+        let key = Zeroizing::new(rand::random::<[u8; 32]>());
+        Self {
+            secret_key: hex::encode(key.as_slice()),
+            auth_username: "scheduler0".to_owned(),
+            auth_password: random_text::<24>().to_string(),
+        }
+    }
+
+    /// Reads the first `.scheduler0` found in these folders, and says where it was.
+    pub fn find(places: &[PathBuf]) -> Result<Option<(PathBuf, Self)>, Error> {
+        for place in places {
+            let path = place.join(FILE);
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let bytes = Zeroizing::new(bytes);
+                    // serde's own message may quote the value: only the line goes out.
+                    let file = serde_json::from_slice(&bytes)
+                        .map_err(|e| Error::Syntax { path: path.clone(), line: e.line() })?;
+                    return Ok(Some((path, file)));
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Io { path, source }),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes it into a folder, readable by its owner only, whole or not at all. Replaces an
+    /// existing one only with `force`.
+    pub fn write(&self, folder: &Path, force: bool) -> Result<PathBuf, Error> {
+        let path = folder.join(FILE);
+        if !force && path.exists() {
+            return Err(Error::Exists(path));
+        }
+        let io = |source| Error::Io { path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(self).map_err(|e| io(e.into()))?;
+        write_private(&path, &Zeroizing::new(text)).map_err(io)?;
+        Ok(path)
+    }
+}
+
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretFile")
+            .field("auth_username", &self.auth_username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes a file that only its owner may read: a temporary beside it (mode 0600 from the start),
+/// fsync, rename, fsync of the folder.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    // A leftover of a killed run under our process id would keep its own mode.
+    match std::fs::remove_file(&temporary) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(e) = written.and_then(|()| std::fs::rename(&temporary, path)) {
+        // The error that counts is the first one.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(e);
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::File::open(folder)?.sync_all(),
+        _ => std::fs::File::open(".")?.sync_all(),
+    }
+}
+
+/// The node's secrets, ready for use. Cleared from memory when dropped.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct Keys {
+    secret_key: [u8; 32],
+    username: String,
+    password: String,
+}
+
+impl Keys {
+    /// Takes them from the configuration (environment, then file), and what is missing there from
+    /// `.scheduler0`, looked for in `config.places`.
+    pub fn load(config: &Config) -> Result<Self, Error> {
+        let given = &config.secrets;
+        let found = if given.is_complete() { None } else { SecretFile::find(&config.places)? };
+        if let Some((path, _)) = &found {
+            warn_if_open(path);
+        }
+        let file = found.as_ref().map(|(_, file)| file);
+        let pick = |key, configured: &str, stored: Option<&String>| {
+            match (configured, stored.map_or("", String::as_str)) {
+                ("", "") => Err(Error::missing(key, &config.places)),
+                ("", stored) => Ok(stored.to_owned()),
+                (configured, _) => Ok(configured.to_owned()),
+            }
+            .map(Zeroizing::new)
+        };
+        let key = pick("SecretKey", &given.secret_key, file.map(|f| &f.secret_key))?;
+        let username = pick("AuthUsername", &given.auth_username, file.map(|f| &f.auth_username))?;
+        let password = pick("AuthPassword", &given.auth_password, file.map(|f| &f.auth_password))?;
+        Self::new(&key, &username, &password)
+    }
+
+    /// From their textual forms; the secret key is 64 hex characters.
+    pub fn new(secret_key: &str, username: &str, password: &str) -> Result<Self, Error> {
+        let length = secret_key.chars().count();
+        let mut key = [0; 32];
+        if length != 64 {
+            return Err(Error::SecretKey { length, reason: "" });
+        }
+        hex::decode_to_slice(secret_key, &mut key)
+            .map_err(|_| Error::SecretKey { length, reason: ", of which some are not hex" })?;
+        Ok(Self { secret_key: key, username: username.to_owned(), password: password.to_owned() })
+    }
+
+    /// What nodes and the command line sign in with.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password, for the `Authorization` header of the command line's own requests.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Whether a pair is the node's username and password; takes the same time for every wrong one.
+    pub fn is_operator(&self, username: &str, password: &str) -> bool {
+        let key = self.derive("operator");
+        let ours = pair(&key, &self.username, &self.password);
+        let theirs = pair(&key, username, password);
+        ours.ct_eq(&theirs).into()
+    }
+
+    /// What nodes show each other: equal on nodes that share secret key, username and password,
+    /// and of no use for finding any of them.
+    pub fn peer_token(&self) -> String {
+        BASE64.encode(pair(&self.derive("peer"), &self.username, &self.password))
+    }
+
+    /// What is kept of a client's secret; see the head of this file.
+    pub fn verifier(&self, secret: &str) -> Vec<u8> {
+        mac(&self.derive("client secret"), &[secret.as_bytes()]).to_vec()
+    }
+
+    /// Whether a verifier was made of this secret. Constant time.
+    pub fn verify(&self, secret: &str, verifier: &[u8]) -> bool {
+        self.verifier(secret).ct_eq(verifier).into()
+    }
+
+    /// Encrypts a write-only field with AES-256-GCM under a random nonce. `aad` names the place
+    /// that it belongs to (table, row, field): opened anywhere else it fails.
+    pub fn encrypt(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, Error> {
+        let nonce: [u8; NONCE] = rand::random();
+        let sealed = self
+            .cipher()
+            .encrypt(&Nonce::from(nonce), Payload { msg: plain, aad })
+            .map_err(|_| Error::Sealed)?;
+        Ok([&[SEALED_V1][..], &nonce, &sealed].concat())
+    }
+
+    /// Opens what [`Keys::encrypt`] made with the same `aad`.
+    pub fn decrypt(&self, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let rest = sealed.strip_prefix(&[SEALED_V1]).ok_or(Error::Sealed)?;
+        let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Error::Sealed)?;
+        let plain = self.cipher().decrypt(&Nonce::from(*nonce), Payload { msg: text, aad });
+        plain.map(Zeroizing::new).map_err(|_| Error::Sealed)
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&(*self.derive("fields")).into())
+    }
+
+    /// A key for one purpose: knowing it tells nothing about the others.
+    fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(mac(&self.secret_key, &[b"scheduler0 v1 ", purpose.as_bytes()]))
+    }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// A new client key pair: (api key, secret), 128 and 256 random bits as URL-safe text.
+pub fn new_api_key() -> (String, Zeroizing<String>) {
+    (format!("s0_{}", *random_text::<16>()), random_text::<32>())
+}
+
+fn random_text<const BYTES: usize>() -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    rand::fill(bytes.as_mut_slice());
+    Zeroizing::new(BASE64.encode(bytes.as_slice()))
+}
+
+/// HMAC-SHA256 of the parts, one after the other.
+fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(&(hmac_key(key)).into());
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// HMAC's block is 64 bytes; a shorter key is padded with zeros, which is what HMAC does itself.
+fn hmac_key(key: &[u8; 32]) -> [u8; 64] {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    block
+}
+
+/// HMAC of two texts; the length in front keeps ("ab", "c") from ("a", "bc").
+fn pair(key: &[u8; 32], first: &str, second: &str) -> [u8; 32] {
+    let length = (first.len() as u64).to_be_bytes();
+    mac(key, &[&length, first.as_bytes(), second.as_bytes()])
+}
+
+/// Says so when others may read the file.
+fn warn_if_open(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(meta) = std::fs::metadata(path)
+        && meta.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!(path = %path.display(), "others may read this file: chmod 600 it");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What must hold for secrets: round trips, tampering, separation of purposes, file modes.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn keys() -> Keys {
+    Keys::new(HEX, "node", "pass").unwrap()
+}
+
+#[test]
+fn hmac_agrees_with_a_published_vector() {
+    // RFC 4231, test case 2 has a 4-byte key; zero padding makes it the same HMAC.
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(b"Jefe");
+    let sum = mac(&key, &[b"what do ya want ", b"for nothing?"]);
+    assert_eq!(
+        hex::encode(sum),
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    );
+}
+
+#[test]
+fn a_secret_is_verified_and_a_wrong_one_is_not() {
+    let (api_key, secret) = new_api_key();
+    assert!(api_key.starts_with("s0_") && api_key.len() == 25 && secret.len() == 43);
+    let url_safe = |t: &str| t.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    assert!(url_safe(&api_key) && url_safe(&secret));
+    let verifier = keys().verifier(&secret);
+    assert!(keys().verify(&secret, &verifier));
+    assert!(!keys().verify(&secret[1..], &verifier));
+    assert!(!keys().verify(&secret, &verifier[1..]));
+    assert!(!keys().verify(&secret, &[]));
+    let other = Keys::new(&HEX.replace("00", "ff"), "node", "pass").unwrap();
+    assert!(!other.verify(&secret, &verifier), "another SecretKey opens nothing");
+    assert!(!verifier.windows(8).any(|w| secret.as_bytes().windows(8).any(|s| s == w)));
+}
+
+#[test]
+fn encrypted_fields_open_only_unchanged_and_in_their_place() {
+    let sealed = keys().encrypt(b"whsec_1", b"executors/7/webhookSecret").unwrap();
+    let again = keys().encrypt(b"whsec_1", b"executors/7/webhookSecret").unwrap();
+    assert_ne!(sealed, again, "a fresh nonce each time");
+    let open = |text: &[u8], aad: &[u8]| keys().decrypt(text, aad).map(|p| p.to_vec());
+    assert_eq!(open(&sealed, b"executors/7/webhookSecret").unwrap(), b"whsec_1");
+    assert!(open(&sealed, b"executors/8/webhookSecret").is_err());
+    for i in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[i] ^= 1;
+        assert!(open(&changed, b"executors/7/webhookSecret").is_err(), "byte {i}");
+        assert!(open(&sealed[..i], b"executors/7/webhookSecret").is_err(), "cut at {i}");
+    }
+}
+
+#[test]
+fn the_operator_and_the_peer_token_depend_on_every_part() {
+    assert!(keys().is_operator("node", "pass"));
+    for (user, password) in [("node", "pas"), ("nod", "epass"), ("", ""), ("node", "")] {
+        assert!(!keys().is_operator(user, password));
+    }
+    let token = keys().peer_token();
+    assert_eq!(token, keys().peer_token());
+    assert_ne!(token, Keys::new(HEX, "node", "other").unwrap().peer_token());
+    assert_ne!(token, Keys::new(HEX, "nodep", "ass").unwrap().peer_token());
+    assert_ne!(token, Keys::new(&HEX.replace("00", "ff"), "node", "pass").unwrap().peer_token());
+}
+
+#[test]
+fn a_wrong_secret_key_is_refused_without_being_shown() {
+    for text in ["", "abc", &HEX[1..], &HEX.replace("00", "zz"), "ä".repeat(64).as_str()] {
+        let message = Keys::new(text, "node", "pass").unwrap_err().to_string();
+        assert!(message.contains("SecretKey") && message.contains("64 hex"), "{message}");
+        assert!(text.is_empty() || !message.contains(&format!("{text} ")), "{message}");
+    }
+}
+
+#[test]
+fn what_is_configured_comes_before_the_file_and_what_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |env: &[(&str, &str)]| {
+        let env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let work_dir = folder.path().to_owned();
+        let options = config::LoadOptions { env, work_dir, ..Default::default() };
+        Keys::load(&Config::load(&options).unwrap())
+    };
+    let message = load(&[("SCHEDULER0_SECRET_KEY", HEX)]).unwrap_err().to_string();
+    assert!(message.contains("AuthUsername is not set"), "{message}");
+    assert!(message.contains("SCHEDULER0_AUTH_USERNAME"), "{message}");
+    assert!(message.contains(&folder.path().display().to_string()), "{message}");
+    let file = SecretFile::generate();
+    file.write(folder.path(), false).unwrap();
+    let keys = load(&[("SCHEDULER0_AUTH_USERNAME", "env")]).unwrap();
+    assert_eq!((keys.username(), keys.password()), ("env", file.auth_password.as_str()));
+    assert_eq!(hex::encode(keys.secret_key), file.secret_key);
+}
+
+#[test]
+fn nothing_prints_a_secret() {
+    let file = SecretFile::generate();
+    let keys = Keys::new(&file.secret_key, "node", &file.auth_password).unwrap();
+    let shown = format!("{keys:?} {file:?}");
+    assert!(!shown.contains(&file.secret_key) && !shown.contains(&file.auth_password));
+}
+
+#[test]
+fn the_file_is_private_whole_and_not_replaced_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = SecretFile::generate();
+    let path = first.write(folder.path(), false).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let second = SecretFile::generate();
+    assert!(matches!(second.write(folder.path(), false), Err(Error::Exists(_))));
+    let places = [folder.path().join("nowhere"), folder.path().to_owned()];
+    assert_eq!(SecretFile::find(&places).unwrap().unwrap().1, first);
+    second.write(folder.path(), true).unwrap();
+    assert_eq!(SecretFile::find(&places).unwrap().unwrap().1, second);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary stays");
+}
+
+#[test]
+fn a_damaged_file_is_named_and_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), r#"{"secretKey": {"a": "s3cr3t"}}"#).unwrap();
+    let message = SecretFile::find(&[folder.path().to_owned()]).unwrap_err().to_string();
+    assert!(message.contains(FILE) && message.contains("secretKey"), "{message}");
+    assert!(!message.contains("s3cr3t"), "{message}");
+}
