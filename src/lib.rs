@@ -10,3 +10,4 @@ pub mod peer;
 pub mod raft;
 pub mod schedule;
 pub mod secret;
+pub mod store;

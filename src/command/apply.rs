@@ -1,14 +1,13 @@
 //! The one place where replicated state changes.
 
-use rusqlite::Transaction;
-
 use super::{Change, Command, Error, Outcome};
 use crate::model::Millis;
+use crate::store::Tx;
 
 /// Applies one command at its log index and stamp. An `Err` is the store's failure and stops the
 /// node; what is wrong with the command comes back as [`Outcome::Rejected`].
 pub fn apply(
-    _tx: &Transaction<'_>,
+    _tx: &mut Tx<'_>,
     _index: u64,
     _stamp: Millis,
     _command: &Command,

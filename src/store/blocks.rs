@@ -1,0 +1,198 @@
+//! Blocks: what sendings came to, one row for all jobs that went out as one. Apply writes and drops
+//! them; a worker that takes a shard over reads what is done already; `executions` lists them job
+//! by job.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::id_at;
+use super::writer::Tx;
+use crate::model::block::{Block, Verdict};
+use crate::model::members::Members;
+use crate::model::shard::ShardId;
+use crate::model::{Millis, NodeId};
+
+pub(super) const COLUMNS: &str = "id, node, stale, created, project, shard, epoch, due, scheduled, \
+                                  since, attempt, verdict, retry_at, http_code, started, duration, \
+                                  error, members, count";
+
+/// A recorded block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The execution number of its first member; those of the others follow on.
+    pub id: u64,
+    /// The node that sent it.
+    pub node: NodeId,
+    /// Recorded when its epoch was past: a `dead` of it is an attempt and no end state.
+    pub stale: bool,
+    /// The stamp of its record.
+    pub created: Millis,
+    /// What was recorded (its `pending` is not kept).
+    pub block: Block,
+}
+
+impl Recorded {
+    /// Whether its occurrences are over with it.
+    pub fn is_end(&self) -> bool {
+        self.block.verdict.is_end() && !(self.stale && self.block.verdict == Verdict::Dead)
+    }
+}
+
+/// The only member, or 0 when there are more (or none).
+pub(super) fn lone(members: &Members) -> u64 {
+    let mut runs = members.runs();
+    match (runs.next(), runs.next()) {
+        (Some((job, 1)), None) => job,
+        _ => 0,
+    }
+}
+
+/// A block by its number.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Recorded>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM blocks WHERE id = ?1"))?
+        .query_row([id as i64], read)
+        .optional()
+}
+
+/// The blocks of a shard that were due after an instant, ranges that reach beyond it included, in
+/// the order in which they were recorded.
+pub fn after(conn: &Connection, shard: ShardId, due: Millis) -> rusqlite::Result<Vec<Recorded>> {
+    let mut found = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM blocks WHERE due > ?1 AND shard = ?2"))?
+        .query_map(params![due, shard], read)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    found.sort_unstable_by_key(|b| b.id);
+    Ok(found)
+}
+
+/// The blocks of a shard that could say something of these members at a due instant, in the order in
+/// which they were recorded. Ranges are not among them, except those that end there.
+pub fn at(
+    conn: &Connection,
+    shard: ShardId,
+    due: Millis,
+    members: &Members,
+) -> rusqlite::Result<Vec<Recorded>> {
+    let lone = lone(members);
+    let condition = if lone == 0 { "?3 = 0" } else { "lone IN (0, ?3)" };
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM blocks WHERE due = ?1 AND shard = ?2 AND {condition} ORDER BY id"
+    ))?
+    .query_map(params![due, shard, lone as i64], read)?
+    .collect()
+}
+
+/// The ranges of a shard that hold an instant, in the order in which they were recorded.
+pub fn ranges_at(
+    conn: &Connection,
+    shard: ShardId,
+    due: Millis,
+) -> rusqlite::Result<Vec<Recorded>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM blocks
+         WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2 ORDER BY id"
+    ))?
+    .query_map(params![shard, due], read)?
+    .collect()
+}
+
+/// Adds a block under a number; the stamp is its record's.
+pub fn insert(
+    tx: &Tx<'_>,
+    id: u64,
+    node: NodeId,
+    stale: bool,
+    stamp: Millis,
+    block: &Block,
+) -> rusqlite::Result<()> {
+    let retry_at = match block.verdict {
+        Verdict::Retry { at } => Some(at),
+        _ => None,
+    };
+    tx.prepare_cached(
+        "INSERT INTO blocks (id, project, shard, node, epoch, stale, due, scheduled, since, attempt,
+             verdict, retry_at, http_code, started, duration, count, lone, created, members, error)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20)",
+    )?
+    .execute(params![
+        id as i64,
+        block.project as i64,
+        block.shard,
+        node as i64,
+        block.epoch as i64,
+        stale,
+        block.due,
+        block.scheduled,
+        block.since,
+        block.attempt,
+        block.verdict.code(),
+        retry_at,
+        block.http_code,
+        block.started,
+        block.duration,
+        block.members.len() as i64,
+        lone(&block.members) as i64,
+        stamp,
+        block.members.as_bytes(),
+        block.error,
+    ])?;
+    Ok(())
+}
+
+/// Drops at most `limit` blocks due before an instant, oldest first; how many there were.
+pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Result<u32> {
+    let old: Vec<(i64, u64, Millis, Verdict, i64)> = tx
+        .prepare_cached(
+            "SELECT id, project, due, verdict, count FROM blocks WHERE due < ?1
+             ORDER BY due, id LIMIT ?2",
+        )?
+        .query_map(params![before, limit], |row| {
+            let verdict = Verdict::from_code(row.get(3)?);
+            Ok((row.get(0)?, id_at(row, 1)?, row.get(2)?, verdict, row.get(4)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    {
+        let mut delete = tx.prepare_cached("DELETE FROM blocks WHERE id = ?1")?;
+        for (id, ..) in &old {
+            delete.execute([id])?;
+        }
+    }
+    for (_, project, due, verdict, count) in &old {
+        tx.tally(*project, *due, *verdict, -count);
+    }
+    Ok(old.len() as u32)
+}
+
+/// The due instant of the oldest block; `None` when there are none.
+pub fn oldest_due(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MIN(due) FROM blocks")?.query_row([], |row| row.get(0))
+}
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+    let verdict = match Verdict::from_code(row.get(11)?) {
+        Verdict::Retry { .. } => Verdict::Retry { at: row.get::<_, Option<i64>>(12)?.unwrap_or(0) },
+        other => other,
+    };
+    Ok(Recorded {
+        id: id_at(row, 0)?,
+        node: id_at(row, 1)?,
+        stale: row.get(2)?,
+        created: row.get(3)?,
+        block: Block {
+            project: id_at(row, 4)?,
+            shard: row.get(5)?,
+            epoch: id_at(row, 6)?,
+            due: row.get(7)?,
+            scheduled: row.get(8)?,
+            since: row.get(9)?,
+            attempt: row.get(10)?,
+            verdict,
+            http_code: row.get(13)?,
+            started: row.get(14)?,
+            duration: row.get(15)?,
+            error: row.get(16)?,
+            members: Members::from_bytes(row.get(17)?),
+            pending: None,
+        },
+    })
+}

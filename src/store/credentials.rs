@@ -1,0 +1,113 @@
+//! Credentials: API keys, and what their secrets are checked against. Apply writes; `auth` and the
+//! api read. A secret is never here.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::writer::Tx;
+use super::{Page, id_at};
+use crate::model::Millis;
+use crate::model::credential::Credential;
+
+const COLUMNS: &str = "id, api_key, verifier, archived, created, modified, created_by, archived_by";
+
+/// What credentials can be sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Number.
+    #[default]
+    Id,
+    /// When it was created.
+    Created,
+    /// When it was last changed.
+    Modified,
+    /// Archived or not.
+    Archived,
+}
+
+/// A credential by its number.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Credential>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM credentials WHERE id = ?1"))?
+        .query_row([id as i64], read)
+        .optional()
+}
+
+/// A credential by its public key, archived or not.
+pub fn by_key(conn: &Connection, api_key: &str) -> rusqlite::Result<Option<Credential>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM credentials WHERE api_key = ?1"))?
+        .query_row([api_key], read)
+        .optional()
+}
+
+/// How many credentials there are, and those of a page.
+pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec<Credential>)> {
+    let total = conn
+        .prepare_cached("SELECT COUNT(*) FROM credentials")?
+        .query_row([], |row| id_at(row, 0))?;
+    let column = match page.order_by {
+        Order::Id => "id",
+        Order::Created => "created",
+        Order::Modified => "modified",
+        Order::Archived => "archived",
+    };
+    let rows = conn
+        .prepare(&format!("SELECT {COLUMNS} FROM credentials {}", page.clause(column)))?
+        .query_map([], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((total, rows))
+}
+
+/// Adds a credential under a number.
+pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO credentials (id, api_key, verifier, archived, created, modified, created_by,
+             archived_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        id as i64,
+        credential.api_key,
+        credential.verifier,
+        credential.archived,
+        credential.created,
+        credential.modified,
+        credential.created_by,
+        credential.archived_by,
+    ])?;
+    Ok(())
+}
+
+/// Archives a credential or takes it back; `false` when there is none.
+pub fn set_archived(
+    tx: &Tx<'_>,
+    id: u64,
+    archived: bool,
+    by: Option<&str>,
+    stamp: Millis,
+) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE credentials SET archived = ?2, archived_by = ?3, modified = ?4 WHERE id = ?1",
+        )?
+        .execute(params![id as i64, archived, by, stamp])?;
+    Ok(changed > 0)
+}
+
+/// Removes a credential; `false` when there is none.
+pub fn delete(tx: &Tx<'_>, id: u64) -> rusqlite::Result<bool> {
+    let changed =
+        tx.prepare_cached("DELETE FROM credentials WHERE id = ?1")?.execute([id as i64])?;
+    Ok(changed > 0)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
+    Ok(Credential {
+        id: id_at(row, 0)?,
+        api_key: row.get(1)?,
+        verifier: row.get(2)?,
+        archived: row.get(3)?,
+        created: row.get(4)?,
+        modified: row.get(5)?,
+        created_by: row.get(6)?,
+        archived_by: row.get(7)?,
+    })
+}

@@ -1,0 +1,265 @@
+//! Executions as people list them: blocks, member by member. The api and the ui read; nobody
+//! writes. A page decodes only the blocks that it shows.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::tallies::{self, Sort};
+use super::{blocks, id_at};
+use crate::model::block::Verdict;
+use crate::model::members::Members;
+use crate::model::shard::{ShardId, shard_of};
+use crate::model::{JobId, Millis, NodeId, ProjectId};
+
+/// Which executions are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of one project.
+    pub project: Option<ProjectId>,
+    /// Those of one job.
+    pub job: Option<JobId>,
+    /// Those of these sorts; empty means all.
+    pub sorts: Vec<Sort>,
+    /// Due at or after this instant.
+    pub from: Option<Millis>,
+    /// Due at or before this instant.
+    pub until: Option<Millis>,
+}
+
+/// One attempt (or decision not to make one) at one occurrence of one job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Its number: stable, unique, in the order of recording.
+    pub id: u64,
+    /// The project.
+    pub project: ProjectId,
+    /// The job.
+    pub job: JobId,
+    /// The shard.
+    pub shard: ShardId,
+    /// The scheduled instant; with the job it makes the execution id.
+    pub scheduled: Millis,
+    /// When it was due.
+    pub due: Millis,
+    /// For skips of a range: where the range begins.
+    pub since: Option<Millis>,
+    /// The node that made it.
+    pub node: NodeId,
+    /// The epoch it was made under.
+    pub epoch: u64,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// The HTTP status that came back; 0 when none did.
+    pub http_code: u16,
+    /// When its first byte went out.
+    pub started: Millis,
+    /// How long it took, in milliseconds.
+    pub duration: u32,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When it was recorded.
+    pub created: Millis,
+}
+
+/// How many executions match, and those from `offset` on, at most `limit`, in the order in which
+/// they were due.
+pub fn list(
+    conn: &Connection,
+    filter: &Filter,
+    limit: u64,
+    offset: u64,
+    descending: bool,
+) -> rusqlite::Result<(u64, Vec<Execution>)> {
+    let (condition, values) = condition(filter);
+    let total = total(conn, filter, &condition, &values)?;
+    let way = if descending { "DESC" } else { "ASC" };
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {} FROM blocks WHERE {condition} ORDER BY due {way}, id {way}",
+        blocks::COLUMNS
+    ))?;
+    let mut rows = select.query(params_from_iter(values))?;
+    let mut page = Vec::new();
+    let mut skip = offset;
+    while page.len() < limit as usize {
+        let Some(row) = rows.next()? else { break };
+        if let Some(job) = filter.job {
+            let Some(ordinal) = ordinal_of(row, job)? else { continue };
+            if skip > 0 {
+                skip -= 1;
+            } else {
+                page.push(read(row, ordinal, job)?);
+            }
+            continue;
+        }
+        let count = id_at(row, 18)?;
+        if skip >= count {
+            skip -= count;
+            continue;
+        }
+        let members = Members::from_bytes(row.get(17)?);
+        let left = limit as usize - page.len();
+        let span = (count - skip).min(left as u64);
+        let first = if descending { count - skip - span } else { skip };
+        let shown = page.len();
+        for (i, job) in members.iter().skip(first as usize).take(span as usize).enumerate() {
+            page.push(read(row, first + i as u64, job)?);
+        }
+        if descending {
+            page[shown..].reverse();
+        }
+        skip = 0;
+    }
+    Ok((total, page))
+}
+
+/// An execution by its number.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Execution>> {
+    conn.prepare_cached(&format!(
+        "SELECT {} FROM blocks WHERE id <= ?1 ORDER BY id DESC LIMIT 1",
+        blocks::COLUMNS
+    ))?
+    .query_row([id.min(i64::MAX as u64) as i64], |row| {
+        let ordinal = id - id_at(row, 0)?;
+        let members = Members::from_bytes(row.get(17)?);
+        let job = members.iter().nth(ordinal.min(usize::MAX as u64) as usize);
+        job.map(|job| read(row, ordinal, job)).transpose()
+    })
+    .optional()
+    .map(Option::flatten)
+}
+
+/// All that was recorded for one occurrence (ranges that hold it included), in order of recording.
+pub fn of_occurrence(
+    conn: &Connection,
+    job: JobId,
+    due: Millis,
+) -> rusqlite::Result<Vec<Execution>> {
+    let mut found = Vec::new();
+    let mut collect = |sql: &str, lone: Option<i64>| -> rusqlite::Result<()> {
+        let mut select = conn.prepare_cached(sql)?;
+        let mut rows = match lone {
+            Some(lone) => select.query(params![shard_of(job), due, lone])?,
+            None => select.query(params![shard_of(job), due])?,
+        };
+        while let Some(row) = rows.next()? {
+            if let Some(ordinal) = ordinal_of(row, job)? {
+                found.push(read(row, ordinal, job)?);
+            }
+        }
+        Ok(())
+    };
+    let columns = blocks::COLUMNS;
+    collect(
+        &format!(
+            "SELECT {columns} FROM blocks
+             WHERE due = ?2 AND shard = ?1 AND lone IN (0, ?3) AND since IS NULL"
+        ),
+        Some(job as i64),
+    )?;
+    collect(
+        &format!(
+            "SELECT {columns} FROM blocks
+             WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2"
+        ),
+        None,
+    )?;
+    found.sort_unstable_by_key(|e| e.id);
+    Ok(found)
+}
+
+fn condition(filter: &Filter) -> (String, Vec<Value>) {
+    let mut parts = vec!["TRUE".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    let mut compare = |text: &str, value: i64| {
+        values.push(value.into());
+        parts.push(format!("{text} ?{}", values.len()));
+    };
+    if let Some(from) = filter.from {
+        compare("due >=", from);
+    }
+    if let Some(until) = filter.until {
+        compare("due <=", until);
+    }
+    if let Some(project) = filter.project {
+        compare("project =", project as i64);
+    }
+    if let Some(job) = filter.job {
+        compare("shard =", i64::from(shard_of(job)));
+        values.push((job as i64).into());
+        parts.push(format!("lone IN (0, ?{})", values.len()));
+    }
+    if !filter.sorts.is_empty() {
+        let sorts: Vec<_> = filter.sorts.iter().map(|s| s.condition()).collect();
+        parts.push(format!("({})", sorts.join(" OR ")));
+    }
+    (parts.join(" AND "), values)
+}
+
+fn total(
+    conn: &Connection,
+    filter: &Filter,
+    condition: &str,
+    values: &[Value],
+) -> rusqlite::Result<u64> {
+    if let Some(job) = filter.job {
+        // Lone blocks need no look at their lists.
+        let mut select = conn.prepare_cached(&format!(
+            "SELECT lone, CASE lone WHEN 0 THEN members END FROM blocks WHERE {condition}"
+        ))?;
+        let mut rows = select.query(params_from_iter(values))?;
+        let mut total = 0;
+        while let Some(row) = rows.next()? {
+            let held = id_at(row, 0)? == job
+                || Members::from_bytes(row.get::<_, Option<_>>(1)?.unwrap_or_default())
+                    .contains(job);
+            total += u64::from(held);
+        }
+        return Ok(total);
+    }
+    if filter.from.is_none() && filter.until.is_none() {
+        let sorts = if filter.sorts.is_empty() { &Sort::ALL[..] } else { &filter.sorts };
+        return tallies::total(conn, filter.project, sorts);
+    }
+    conn.prepare_cached(&format!("SELECT COALESCE(SUM(count), 0) FROM blocks WHERE {condition}"))?
+        .query_row(params_from_iter(values), |row| id_at(row, 0))
+}
+
+/// The place of a job in a row's list of members.
+fn ordinal_of(row: &Row<'_>, job: JobId) -> rusqlite::Result<Option<u64>> {
+    let members = Members::from_bytes(row.get(17)?);
+    let mut before = 0;
+    for (first, length) in members.runs().take_while(|(first, _)| *first <= job) {
+        if job - first < length {
+            return Ok(Some(before + (job - first)));
+        }
+        before += length;
+    }
+    Ok(None)
+}
+
+fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> {
+    let verdict = match Verdict::from_code(row.get(11)?) {
+        Verdict::Retry { .. } => Verdict::Retry { at: row.get::<_, Option<i64>>(12)?.unwrap_or(0) },
+        other => other,
+    };
+    Ok(Execution {
+        id: id_at(row, 0)? + ordinal,
+        node: id_at(row, 1)?,
+        created: row.get(3)?,
+        project: id_at(row, 4)?,
+        job,
+        shard: row.get(5)?,
+        epoch: id_at(row, 6)?,
+        due: row.get(7)?,
+        scheduled: row.get(8)?,
+        since: row.get(9)?,
+        attempt: row.get(10)?,
+        verdict,
+        http_code: row.get(13)?,
+        started: row.get(14)?,
+        duration: row.get(15)?,
+        error: row.get(16)?,
+    })
+}

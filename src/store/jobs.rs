@@ -1,0 +1,343 @@
+//! Jobs: a small row each, the rest in its shape. Apply writes; the api reads whole jobs, the
+//! worker reads rows to build its queue and payloads to build requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::writer::Tx;
+use super::{Page, id_at, projects, shapes};
+use crate::model::job::{Job, JobShape, JobStatus};
+use crate::model::members::Members;
+use crate::model::shard::{SHARDS, ShardId, shard_of};
+use crate::model::{JobId, Millis, ProjectId};
+
+pub use super::plans::of_shard as closed_plans;
+
+/// How many jobs in a row share a shard; see [`shard_of`].
+const RUN: u64 = 64;
+
+const COLUMNS: &str =
+    "id, shape_id, created, anchor, plan_from, status, data, modified, modified_by";
+
+/// What jobs can be sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Number; also the order of creation.
+    #[default]
+    Id,
+    /// When it was last changed.
+    Modified,
+    /// Project.
+    Project,
+    /// Active or not.
+    Status,
+}
+
+/// Which jobs are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of one project.
+    pub project: Option<ProjectId>,
+    /// Those that fire, or those that do not.
+    pub status: Option<JobStatus>,
+}
+
+/// What the due queue needs of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRow {
+    /// Its number.
+    pub id: JobId,
+    /// The number of its shape.
+    pub shape_id: u64,
+    /// The stamp of its creation.
+    pub created: Millis,
+    /// What `@every` counts from.
+    pub anchor: Millis,
+    /// Its current plan covers instants after this one.
+    pub from: Millis,
+    /// Whether it fires.
+    pub status: JobStatus,
+}
+
+/// What a request needs of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Its number.
+    pub id: JobId,
+    /// The number of its shape.
+    pub shape_id: u64,
+    /// What it carries to its target.
+    pub data: String,
+    /// The stamp of its creation.
+    pub created: Millis,
+    /// What `@every` counts from.
+    pub anchor: Millis,
+    /// Its current plan covers instants after this one.
+    pub from: Millis,
+    /// Whether it fires.
+    pub status: JobStatus,
+}
+
+/// A job by its number.
+pub fn get(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
+    let mut shapes = ShapeMemory::default();
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
+        .query_row([id as i64], |row| read_job(conn, &mut shapes, row))
+        .optional()
+}
+
+/// How many jobs match, and those of a page.
+pub fn list(
+    conn: &Connection,
+    filter: &Filter,
+    page: &Page<Order>,
+) -> rusqlite::Result<(u64, Vec<Job>)> {
+    let (project, status) = (filter.project.map(|p| p as i64), filter.status.map(|s| s as i64));
+    let total = match (filter.project, status) {
+        (Some(project), None) => projects::job_count(conn, project)?,
+        (None, None) => conn
+            .prepare_cached("SELECT COALESCE(SUM(jobs), 0) FROM projects")?
+            .query_row([], |row| id_at(row, 0))?,
+        _ => conn
+            .prepare_cached(
+                "SELECT COUNT(*) FROM jobs
+                 WHERE (?1 IS NULL OR project_id = ?1) AND status = ?2",
+            )?
+            .query_row(params![project, status], |row| id_at(row, 0))?,
+    };
+    let column = match page.order_by {
+        Order::Id => "id",
+        Order::Modified => "modified",
+        Order::Project => "project_id",
+        Order::Status => "status",
+    };
+    // Spelled out for each case, so that the index on projects serves where it can.
+    let condition = match (project, status) {
+        (None, None) => "?1 IS NULL AND ?2 IS NULL",
+        (Some(_), None) => "project_id = ?1 AND ?2 IS NULL",
+        (None, Some(_)) => "?1 IS NULL AND status = ?2",
+        (Some(_), Some(_)) => "project_id = ?1 AND status = ?2",
+    };
+    let mut shapes = ShapeMemory::default();
+    let jobs = conn
+        .prepare(&format!("SELECT {COLUMNS} FROM jobs WHERE {condition} {}", page.clause(column)))?
+        .query_map(params![project, status], |row| read_job(conn, &mut shapes, row))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((total, jobs))
+}
+
+/// Whole jobs of consecutive numbers, in order: what a task made.
+pub fn whole_range(
+    conn: &Connection,
+    first: JobId,
+    n: u64,
+    mut f: impl FnMut(Job),
+) -> rusqlite::Result<()> {
+    let mut shapes = ShapeMemory::default();
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id"
+    ))?;
+    let mut rows = select.query([first as i64, first.saturating_add(n) as i64])?;
+    while let Some(row) = rows.next()? {
+        f(read_job(conn, &mut shapes, row)?);
+    }
+    Ok(())
+}
+
+/// The rows of consecutive numbers, in order.
+pub fn range(
+    conn: &Connection,
+    first: JobId,
+    n: u64,
+    mut f: impl FnMut(JobRow),
+) -> rusqlite::Result<()> {
+    let mut select = conn.prepare_cached(
+        "SELECT id, shape_id, created, anchor, plan_from, status FROM jobs
+         WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    )?;
+    let mut rows = select.query([first as i64, first.saturating_add(n) as i64])?;
+    while let Some(row) = rows.next()? {
+        f(read_row(row)?);
+    }
+    Ok(())
+}
+
+/// The rows of one shard, in order. Skips from run to run, so that it costs what the shard holds.
+pub fn for_shard(
+    conn: &Connection,
+    shard: ShardId,
+    mut f: impl FnMut(JobRow),
+) -> rusqlite::Result<()> {
+    let mut next_id = conn.prepare_cached("SELECT MIN(id) FROM jobs WHERE id >= ?1")?;
+    let mut at = u64::from(shard) * RUN;
+    loop {
+        let next: Option<i64> = next_id.query_row([at as i64], |row| row.get(0))?;
+        let Some(next) = next else { return Ok(()) };
+        let first = run_at_or_after(shard, next as u64);
+        range(conn, first, RUN, &mut f)?;
+        at = first + RUN;
+    }
+}
+
+/// Where the shard's run that holds `id`, or the first one after it, begins.
+fn run_at_or_after(shard: ShardId, id: JobId) -> JobId {
+    let run = id / RUN;
+    let ahead = u64::from((shard + SHARDS - shard_of(id)) % SHARDS);
+    (run + ahead) * RUN
+}
+
+/// What is to be sent of these jobs; those that do not exist any more are missing.
+pub fn payloads(conn: &Connection, members: &Members) -> rusqlite::Result<Vec<Payload>> {
+    let mut found = Vec::with_capacity(members.len() as usize);
+    let mut select = conn.prepare_cached(
+        "SELECT id, shape_id, created, anchor, plan_from, status, data FROM jobs
+         WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    )?;
+    for (first, n) in members.runs() {
+        let mut rows = select.query([first as i64, (first + n) as i64])?;
+        while let Some(row) = rows.next()? {
+            let JobRow { id, shape_id, created, anchor, from, status } = read_row(row)?;
+            found.push(Payload { id, shape_id, data: row.get(6)?, created, anchor, from, status });
+        }
+    }
+    Ok(found)
+}
+
+/// A new job's row.
+pub struct NewRow<'a> {
+    /// Its number.
+    pub id: JobId,
+    /// Its project.
+    pub project: ProjectId,
+    /// The number of its shape.
+    pub shape_id: u64,
+    /// What it carries.
+    pub data: &'a str,
+    /// What `@every` counts from.
+    pub anchor: Millis,
+    /// Whether it fires.
+    pub status: JobStatus,
+}
+
+/// Adds jobs, all created at `stamp`.
+pub fn insert<'a>(
+    tx: &Tx<'_>,
+    stamp: Millis,
+    rows: impl Iterator<Item = NewRow<'a>>,
+) -> rusqlite::Result<()> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?7)",
+    )?;
+    for row in rows {
+        insert.execute(params![
+            row.id as i64,
+            row.project as i64,
+            row.shape_id as i64,
+            row.data,
+            stamp,
+            row.anchor,
+            row.status as i64,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Writes all of a job that an edit may change.
+pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE jobs SET project_id = ?2, shape_id = ?3, data = ?4, anchor = ?5, plan_from = ?6,
+             status = ?7, modified = ?8, modified_by = ?9
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        job.id as i64,
+        job.shape.project as i64,
+        job.shape_id as i64,
+        job.data,
+        job.anchor,
+        job.from,
+        job.status as i64,
+        job.modified,
+        job.modified_by,
+    ])?;
+    Ok(())
+}
+
+/// Removes a job.
+pub fn delete(tx: &Tx<'_>, id: JobId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([id as i64])?;
+    Ok(())
+}
+
+/// Removes a project's jobs; their ids, in order.
+pub fn delete_of_project(tx: &Tx<'_>, project: ProjectId) -> rusqlite::Result<Vec<JobId>> {
+    let ids = tx
+        .prepare_cached("SELECT id FROM jobs WHERE project_id = ?1 ORDER BY id")?
+        .query_map([project as i64], |row| id_at(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    tx.prepare_cached("DELETE FROM jobs WHERE project_id = ?1")?.execute([project as i64])?;
+    Ok(ids)
+}
+
+/// Reads a job for apply, with its shape as the transaction sees it.
+pub fn get_in(tx: &mut Tx<'_>, id: JobId) -> rusqlite::Result<Option<Job>> {
+    let found = tx
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
+        .query_row([id as i64], |row| Ok((read_row(row)?, row.get(6)?, row.get(7)?, row.get(8)?)))
+        .optional()?;
+    let Some((row, data, modified, modified_by)) = found else { return Ok(None) };
+    let shape = Arc::new(tx.shape(row.shape_id)?);
+    Ok(Some(whole(row, shape, data, modified, modified_by)))
+}
+
+/// Shapes met while reading a list.
+#[derive(Default)]
+struct ShapeMemory(HashMap<u64, Arc<JobShape>>);
+
+impl ShapeMemory {
+    fn get(&mut self, conn: &Connection, id: u64) -> rusqlite::Result<Arc<JobShape>> {
+        if let Some(shape) = self.0.get(&id) {
+            return Ok(shape.clone());
+        }
+        let shape = shapes::get(conn, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let shape = Arc::new(shape);
+        self.0.insert(id, shape.clone());
+        Ok(shape)
+    }
+}
+
+fn read_job(conn: &Connection, shapes: &mut ShapeMemory, row: &Row<'_>) -> rusqlite::Result<Job> {
+    let head = read_row(row)?;
+    let shape = shapes.get(conn, head.shape_id)?;
+    Ok(whole(head, shape, row.get(6)?, row.get(7)?, row.get(8)?))
+}
+
+fn whole(
+    row: JobRow,
+    shape: Arc<JobShape>,
+    data: String,
+    modified: Option<Millis>,
+    modified_by: Option<String>,
+) -> Job {
+    let JobRow { id, shape_id, created, anchor, from, status } = row;
+    Job { id, shape_id, shape, data, created, anchor, from, status, modified, modified_by }
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+    Ok(JobRow {
+        id: id_at(row, 0)?,
+        shape_id: id_at(row, 1)?,
+        created: row.get(2)?,
+        anchor: row.get(3)?,
+        from: row.get(4)?,
+        status: status(row.get(5)?),
+    })
+}
+
+/// The status of a stored number.
+pub(super) fn status(code: i64) -> JobStatus {
+    if code == JobStatus::Active as i64 { JobStatus::Active } else { JobStatus::Inactive }
+}

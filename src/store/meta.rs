@@ -1,0 +1,168 @@
+//! The single facts: the cluster's id, log time, the counters that ids come from, raft's mark. Apply
+//! counts through [`Tx`]; `raft::machine` sets the mark; everybody may read.
+
+use rusqlite::types::{FromSql, Value};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::writer::Tx;
+use crate::model::Millis;
+
+const CLUSTER: &str = "cluster";
+const LOG_TIME: &str = "log_time";
+const ASSIGN_INDEX: &str = "assign_index";
+const APPLIED: &str = "applied";
+
+/// The counters: each holds the last number it gave. Numbers are never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Projects.
+    Project,
+    /// Jobs.
+    Job,
+    /// Shapes.
+    Shape,
+    /// Async tasks.
+    Task,
+    /// Credentials.
+    Credential,
+    /// Execution numbers: a block takes one for each member.
+    Execution,
+    /// Pending rows.
+    Pending,
+    /// Dead letters.
+    DeadLetter,
+}
+
+const COUNTERS: [(Counter, &str); 8] = [
+    (Counter::Project, "last_project"),
+    (Counter::Job, "last_job"),
+    (Counter::Shape, "last_shape"),
+    (Counter::Task, "last_task"),
+    (Counter::Credential, "last_credential"),
+    (Counter::Execution, "last_execution"),
+    (Counter::Pending, "last_pending"),
+    (Counter::DeadLetter, "last_dead_letter"),
+];
+
+/// The numbers that change all the time, and what the file holds of them.
+pub(super) struct Meta {
+    now: Numbers,
+    written: Numbers,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Numbers {
+    log_time: Millis,
+    assign_index: u64,
+    last: [u64; COUNTERS.len()],
+}
+
+impl Meta {
+    fn load(conn: &Connection) -> rusqlite::Result<Self> {
+        let mut now = Numbers {
+            log_time: log_time(conn)?,
+            assign_index: assign_index(conn)?,
+            ..Numbers::default()
+        };
+        for (counter, key) in COUNTERS {
+            now.last[counter as usize] = get::<i64>(conn, key)?.unwrap_or(0) as u64;
+        }
+        Ok(Self { written: now.clone(), now })
+    }
+
+    pub(super) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if self.now == self.written {
+            return Ok(());
+        }
+        if self.now.log_time != self.written.log_time {
+            put(conn, LOG_TIME, self.now.log_time)?;
+        }
+        if self.now.assign_index != self.written.assign_index {
+            put(conn, ASSIGN_INDEX, self.now.assign_index as i64)?;
+        }
+        for (counter, key) in COUNTERS {
+            let last = self.now.last[counter as usize];
+            if last != self.written.last[counter as usize] {
+                put(conn, key, last as i64)?;
+            }
+        }
+        self.written = self.now.clone();
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    fn meta(&mut self) -> rusqlite::Result<&mut Numbers> {
+        if self.kept.meta.is_none() {
+            self.kept.meta = Some(Meta::load(&self.sql)?);
+        }
+        // Filled two lines above.
+        Ok(&mut self.kept.meta.as_mut().expect("the numbers were just loaded").now)
+    }
+
+    /// Carries log time on to `stamp`, or not back: the effective stamp of an entry.
+    pub fn advance_log_time(&mut self, stamp: Millis) -> rusqlite::Result<Millis> {
+        let meta = self.meta()?;
+        meta.log_time = meta.log_time.max(stamp);
+        Ok(meta.log_time)
+    }
+
+    /// Takes `n` numbers in a row; returns the first.
+    pub fn take(&mut self, counter: Counter, n: u64) -> rusqlite::Result<u64> {
+        let last = &mut self.meta()?.last[counter as usize];
+        let first = *last + 1;
+        *last += n;
+        Ok(first)
+    }
+
+    /// Notes the entry that changed ownership last.
+    pub fn set_assign_index(&mut self, index: u64) -> rusqlite::Result<()> {
+        self.meta()?.assign_index = index;
+        Ok(())
+    }
+}
+
+/// The cluster's id; `None` before `Init`.
+pub fn cluster_id(conn: &Connection) -> rusqlite::Result<Option<u128>> {
+    Ok(get::<[u8; 16]>(conn, CLUSTER)?.map(u128::from_be_bytes))
+}
+
+/// Sets the cluster's id; once.
+pub fn set_cluster_id(tx: &Tx<'_>, cluster: u128) -> rusqlite::Result<()> {
+    put(&tx.sql, CLUSTER, cluster.to_be_bytes().to_vec())
+}
+
+/// Log time after the last entry.
+pub fn log_time(conn: &Connection) -> rusqlite::Result<Millis> {
+    Ok(get(conn, LOG_TIME)?.unwrap_or(0))
+}
+
+/// The log index of the last entry that changed an assignment; 0 before the first.
+pub fn assign_index(conn: &Connection) -> rusqlite::Result<u64> {
+    Ok(get::<i64>(conn, ASSIGN_INDEX)?.unwrap_or(0) as u64)
+}
+
+/// The mark that raft left with the state, opaque here; `None` on an empty store.
+pub fn applied(conn: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
+    get(conn, APPLIED)
+}
+
+/// Leaves raft's mark, in the transaction of the change that it marks.
+pub fn set_applied(tx: &Tx<'_>, mark: &[u8]) -> rusqlite::Result<()> {
+    put(&tx.sql, APPLIED, mark.to_vec())
+}
+
+fn get<T: FromSql>(conn: &Connection, key: &str) -> rusqlite::Result<Option<T>> {
+    conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()
+}
+
+fn put(conn: &Connection, key: &str, value: impl Into<Value>) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![key, value.into()])?;
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! The replicated books: one SQLite file, the same on every node at the same log index.
+//!
+//! ```text
+//!   raft::machine --- Writer::transaction ---> Tx --- command::apply ---> state.db (WAL)
+//!   api, worker, coordinator --- Store::read ---> a pool of query-only readers
+//!   raft::machine --- snapshot_to / replace_with ---> a file that another node can start from
+//! ```
+//!
+//! One writer, one transaction for a chunk of log entries, `last_applied` in the same transaction:
+//! after a crash the books are at some log index, whole, and the log (which is fsynced) is applied
+//! again from there. That is why `synchronous=NORMAL` is enough here.
+//!
+//! Each noun has a file of queries. Functions that take a `&Connection` read and are everybody's;
+//! functions that take a [`Tx`] write and are `command::apply`'s alone. The store knows how things
+//! are kept, never what may be done: rules live in `command::apply`. It never reads a clock.
+
+pub mod blocks;
+pub mod credentials;
+pub mod cursors;
+pub mod dead_letters;
+pub mod executions;
+mod hash;
+pub mod idempotency;
+pub mod jobs;
+pub mod meta;
+pub mod nodes;
+pub mod pending;
+pub mod plans;
+mod pool;
+pub mod projects;
+mod schema;
+pub mod shapes;
+pub mod shards;
+mod snapshot;
+pub mod staged;
+pub mod tallies;
+pub mod tasks;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub use writer::{Tx, Writer};
+
+/// The file under `DataDir` that holds the replicated state.
+pub const FILE: &str = "state.db";
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite refused or failed.
+    #[error("state.db: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file system refused or failed.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file was written by a newer version.
+    #[error("state.db has schema version {found}, this binary knows up to {known}: upgrade it")]
+    Newer {
+        /// The file's version.
+        found: i64,
+        /// The newest that this binary reads.
+        known: i64,
+    },
+    /// A file that should be a snapshot is not one that can be used.
+    #[error("the snapshot is damaged: {0}")]
+    Damaged(String),
+}
+
+impl Error {
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// The books, for reading. Clones share one pool of connections.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    pool: pool::Pool,
+}
+
+impl Store {
+    /// Opens (or makes) the books in a folder, finishes a snapshot install that a crash cut short,
+    /// and brings the schema up to date. There may be only one writer a folder: the caller holds
+    /// the folder's lock.
+    pub fn open(dir: &Path) -> Result<(Self, Writer), Error> {
+        snapshot::finish_install(dir)?;
+        let file = dir.join(FILE);
+        let mut conn = schema::open_writer(&file)?;
+        schema::migrate(&mut conn)?;
+        let shared = Shared { dir: dir.to_path_buf(), pool: pool::Pool::new(file) };
+        Ok((Self { shared: Arc::new(shared) }, Writer::new(conn)))
+    }
+
+    /// Reads, on one consistent state of the books. Blocks (on SQLite, and while all readers are
+    /// taken or a snapshot is being installed): async callers go through `spawn_blocking`. Never
+    /// call it from within itself.
+    pub fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let reader = self.shared.pool.take()?;
+        let snapshot = reader.unchecked_transaction()?;
+        Ok(f(&snapshot)?)
+    }
+
+    /// Writes a consistent, compact copy of the books to `path` (by way of a temporary name beside
+    /// it, fsynced and renamed) and returns the `applied` mark found in that copy; empty when
+    /// nothing was ever applied. Blocks for as long as it takes to write it; the writer goes on.
+    pub fn snapshot_to(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        snapshot::write(&self.shared.dir.join(FILE), path)
+    }
+
+    /// Replaces the books by a copy of the snapshot at `path`, which stays as it is. The snapshot
+    /// is checked first; a damaged one changes nothing. Waits for reads that are under way; reads
+    /// that begin meanwhile wait for it.
+    pub fn replace_with(&self, writer: &mut Writer, path: &Path) -> Result<(), Error> {
+        snapshot::stage(&self.shared.dir, path)?;
+        let _quiet = self.shared.pool.close_all();
+        writer.close();
+        snapshot::finish_install(&self.shared.dir)?;
+        let mut conn = schema::open_writer(&self.shared.dir.join(FILE))?;
+        schema::migrate(&mut conn)?;
+        writer.reopen(conn);
+        Ok(())
+    }
+
+    /// SHA-256 over everything that is replicated, in key order: equal on all nodes at the same log
+    /// index, however their logs were cut into transactions. The `applied` mark is raft's own and
+    /// not part of it. Reads the whole file.
+    pub fn hash(conn: &Connection) -> rusqlite::Result<[u8; 32]> {
+        hash::hash(conn)
+    }
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page<O> {
+    /// At most so many.
+    pub limit: u64,
+    /// After leaving out so many.
+    pub offset: u64,
+    /// The column to sort by; ties go by id.
+    pub order_by: O,
+    /// Largest first.
+    pub descending: bool,
+}
+
+impl<O: Default> Default for Page<O> {
+    fn default() -> Self {
+        Self { limit: 50, offset: 0, order_by: O::default(), descending: false }
+    }
+}
+
+impl<O> Page<O> {
+    /// `ORDER BY ... LIMIT ... OFFSET ...` for a column name from a fixed list.
+    fn clause(&self, column: &'static str) -> String {
+        let way = if self.descending { "DESC" } else { "ASC" };
+        let (limit, offset) = (self.limit.min(i64::MAX as u64), self.offset.min(i64::MAX as u64));
+        if column == "id" {
+            return format!("ORDER BY id {way} LIMIT {limit} OFFSET {offset}");
+        }
+        format!("ORDER BY {column} {way}, id {way} LIMIT {limit} OFFSET {offset}")
+    }
+}
+
+/// A 128-bit number as it is stored: 16 bytes, big end first, so that its order is kept.
+fn u128_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u128> {
+    Ok(u128::from_be_bytes(row.get::<_, [u8; 16]>(column)?))
+}
+
+/// An id. They are given from 1 up, so that the cast loses nothing; an id from outside that is too
+/// large becomes negative and is not found.
+fn id_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)? as u64)
+}

@@ -1,0 +1,121 @@
+//! Pending rows: occurrences whose next attempt is in the books (retries, one-offs, manual runs).
+//! Apply writes; the worker of the shard's owner reads.
+//!
+//! An occurrence is in at most one row, and one that is in a row has no end state.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::writer::Tx;
+use super::{blocks, id_at};
+use crate::model::Millis;
+use crate::model::job::Pending;
+use crate::model::members::Members;
+use crate::model::shard::ShardId;
+
+const COLUMNS: &str = "id, shard, project, due, scheduled, attempt, next_at, members";
+
+/// A row by its number.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Pending>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM pending WHERE id = ?1"))?
+        .query_row([id as i64], read)
+        .optional()
+}
+
+/// All rows of a shard, in the order of their next attempts.
+pub fn for_shard(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 ORDER BY next_at, id"
+    ))?
+    .query_map([shard], read)?
+    .collect()
+}
+
+/// The rows of a shard whose next attempt lies at or before an instant, earliest first, at most
+/// `limit` of them.
+pub fn ready(
+    conn: &Connection,
+    shard: ShardId,
+    until: Millis,
+    limit: u32,
+) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND next_at <= ?2
+         ORDER BY next_at, id LIMIT ?3"
+    ))?
+    .query_map(params![shard, until, limit], read)?
+    .collect()
+}
+
+/// How many rows there are, and how many occurrences in them.
+pub fn totals(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
+    conn.prepare_cached("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM pending")?
+        .query_row([], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))
+}
+
+/// The rows that hold any of these members at a scheduled instant: at most those that could.
+pub fn at_occurrence(
+    conn: &Connection,
+    shard: ShardId,
+    scheduled: Millis,
+    members: &Members,
+) -> rusqlite::Result<Vec<Pending>> {
+    let lone = blocks::lone(members);
+    let condition = if lone == 0 { "?3 = 0" } else { "lone IN (0, ?3)" };
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND scheduled = ?2 AND {condition}
+         ORDER BY id"
+    ))?
+    .query_map(params![shard, scheduled, lone as i64], read)?
+    .collect()
+}
+
+/// Adds a row.
+pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members, count,
+             lone)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        row.id as i64,
+        row.shard,
+        row.project as i64,
+        row.due,
+        row.scheduled,
+        row.attempt,
+        row.next_at,
+        row.members.as_bytes(),
+        row.members.len() as i64,
+        blocks::lone(&row.members) as i64,
+    ])?;
+    Ok(())
+}
+
+/// Leaves a row with these members only; with none, it goes.
+pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
+    if members.is_empty() {
+        tx.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id as i64])?;
+        return Ok(());
+    }
+    tx.prepare_cached("UPDATE pending SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1")?
+        .execute(params![
+            id as i64,
+            members.as_bytes(),
+            members.len() as i64,
+            blocks::lone(members) as i64
+        ])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
+    Ok(Pending {
+        id: id_at(row, 0)?,
+        shard: row.get(1)?,
+        project: id_at(row, 2)?,
+        due: row.get(3)?,
+        scheduled: row.get(4)?,
+        attempt: row.get(5)?,
+        next_at: row.get(6)?,
+        members: Members::from_bytes(row.get(7)?),
+    })
+}

@@ -1,0 +1,132 @@
+//! Closed plans: the schedules that jobs had before an edit, a pause or their end. Apply writes
+//! them; the worker makes up what fell due under them, `explain` reads them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use super::writer::Tx;
+use super::{id_at, shapes};
+use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus};
+use crate::model::shard::{ShardId, shard_of};
+use crate::model::{JobId, Millis, ProjectId};
+
+const COLUMNS: &str = "job, shape_id, anchor, plan_from, until, active";
+
+/// The closed plans of a shard's jobs that reach beyond an instant, by job and age.
+pub fn of_shard(
+    conn: &Connection,
+    shard: ShardId,
+    after: Millis,
+) -> rusqlite::Result<Vec<ClosedPlan>> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM closed_plans WHERE shard = ?1 AND until > ?2 ORDER BY job, seq"
+    ))?;
+    read_all(conn, select.query(params![shard, after])?)
+}
+
+/// All closed plans of a job, oldest first.
+pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM closed_plans WHERE job = ?1 ORDER BY seq"
+    ))?;
+    read_all(conn, select.query([job as i64])?)
+}
+
+/// Closes a job's current plan at an instant. The plan keeps a reference to the job's shape, which
+/// the caller adds. Says whether there was anything to keep: a plan of no length is left out.
+pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
+    if job.from >= until {
+        return Ok(false);
+    }
+    tx.prepare_cached(
+        "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
+         VALUES (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = ?1),
+             ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        job.id as i64,
+        shard_of(job.id),
+        job.shape_id as i64,
+        job.anchor,
+        job.from,
+        until,
+        job.status == JobStatus::Active,
+    ])?;
+    Ok(true)
+}
+
+/// Closes the current plans of all jobs of a project. The plans take over the jobs' references to
+/// their shapes; those of plans of no length are returned as (shape, how many), to be given back.
+pub fn close_project(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    until: Millis,
+) -> rusqlite::Result<Vec<(u64, u64)>> {
+    tx.prepare_cached(
+        "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
+         SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = jobs.id),
+             (id / 64) % 64, shape_id, anchor, plan_from, ?2, status = 0
+         FROM jobs WHERE project_id = ?1 AND plan_from < ?2",
+    )?
+    .execute(params![project as i64, until])?;
+    tx.prepare_cached(
+        "SELECT shape_id, COUNT(*) FROM jobs WHERE project_id = ?1 AND plan_from >= ?2
+         GROUP BY shape_id ORDER BY shape_id",
+    )?
+    .query_map(params![project as i64, until], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))?
+    .collect()
+}
+
+/// Drops at most `limit` plans of a shard that ended before an instant, oldest first. Returns the
+/// shapes they used, to be given back.
+pub fn drop_ended(
+    tx: &Tx<'_>,
+    shard: ShardId,
+    before: Millis,
+    limit: u32,
+) -> rusqlite::Result<Vec<u64>> {
+    let ended: Vec<(i64, i64, u64)> = tx
+        .prepare_cached(
+            "SELECT job, seq, shape_id FROM closed_plans WHERE shard = ?1 AND until < ?2
+             ORDER BY until, job, seq LIMIT ?3",
+        )?
+        .query_map(params![shard, before, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, id_at(row, 2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut delete = tx.prepare_cached("DELETE FROM closed_plans WHERE job = ?1 AND seq = ?2")?;
+    for (job, seq, _) in &ended {
+        delete.execute([job, seq])?;
+    }
+    Ok(ended.into_iter().map(|(.., shape)| shape).collect())
+}
+
+fn read_all(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<ClosedPlan>> {
+    let mut met: HashMap<u64, Arc<JobShape>> = HashMap::new();
+    let mut plans = Vec::new();
+    while let Some(row) = rows.next()? {
+        let shape_id = id_at(row, 1)?;
+        let shape = if let Some(shape) = met.get(&shape_id) {
+            shape.clone()
+        } else {
+            let read = shapes::get(conn, shape_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            met.entry(shape_id).or_insert(Arc::new(read)).clone()
+        };
+        plans.push(read(row, shape_id, shape)?);
+    }
+    Ok(plans)
+}
+
+fn read(row: &Row<'_>, shape_id: u64, shape: Arc<JobShape>) -> rusqlite::Result<ClosedPlan> {
+    Ok(ClosedPlan {
+        job: id_at(row, 0)?,
+        shape,
+        shape_id,
+        anchor: row.get(2)?,
+        from: row.get(3)?,
+        until: row.get(4)?,
+        active: row.get(5)?,
+    })
+}

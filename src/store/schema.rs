@@ -1,0 +1,182 @@
+//! The tables, their versions, and how connections are opened. `Store::open` calls it; nobody else
+//! sets a pragma.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::Error;
+
+/// One step a schema version, in order; `user_version` says how many were taken. A step, once
+/// released, is never changed.
+const STEPS: &[&str] = &[V1];
+
+/// What each table is for, in the order of the hash.
+///
+/// Ids are the log's own numbers, so every table has an explicit key and none uses `AUTOINCREMENT`.
+/// `lone` in the tables of occurrences is the job when it is the only member, else 0: with it a
+/// single job is found among thousands that went out one by one at the same instant.
+const V1: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
+    jobs INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER, created_by TEXT,
+    modified_by TEXT);
+
+-- refs: jobs, staged jobs and closed plans that use it; the row goes when there are none.
+CREATE TABLE shapes (
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, refs INTEGER NOT NULL,
+    body TEXT NOT NULL);
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY, project_id INTEGER NOT NULL, shape_id INTEGER NOT NULL,
+    data TEXT NOT NULL, created INTEGER NOT NULL, anchor INTEGER NOT NULL,
+    plan_from INTEGER NOT NULL, status INTEGER NOT NULL, modified INTEGER, modified_by TEXT);
+CREATE INDEX jobs_by_project ON jobs (project_id);
+
+-- Chunks of large requests, invisible until their task is activated.
+CREATE TABLE staged_jobs (
+    task INTEGER NOT NULL, seq INTEGER NOT NULL, project_id INTEGER NOT NULL,
+    shape_id INTEGER NOT NULL, whole_seconds INTEGER NOT NULL, status INTEGER NOT NULL,
+    data TEXT NOT NULL, PRIMARY KEY (task, seq)) WITHOUT ROWID;
+
+CREATE TABLE closed_plans (
+    job INTEGER NOT NULL, seq INTEGER NOT NULL, shard INTEGER NOT NULL, shape_id INTEGER NOT NULL,
+    anchor INTEGER NOT NULL, plan_from INTEGER NOT NULL, until INTEGER NOT NULL,
+    active INTEGER NOT NULL, PRIMARY KEY (job, seq)) WITHOUT ROWID;
+CREATE INDEX closed_plans_by_end ON closed_plans (shard, until);
+
+CREATE TABLE credentials (
+    id INTEGER PRIMARY KEY, api_key TEXT NOT NULL UNIQUE, verifier BLOB NOT NULL,
+    archived INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER, created_by TEXT,
+    archived_by TEXT);
+
+-- jobs: JSON [[first id, how many], ...]; staged: how many rows of staged_jobs it has.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY, request BLOB NOT NULL UNIQUE, state INTEGER NOT NULL,
+    jobs TEXT NOT NULL, staged INTEGER NOT NULL, created INTEGER NOT NULL);
+CREATE INDEX tasks_by_state ON tasks (state, created);
+
+CREATE TABLE idempotency (
+    key BLOB PRIMARY KEY, body BLOB NOT NULL, outcome BLOB NOT NULL,
+    stamp INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (stamp);
+
+CREATE TABLE shards (
+    id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    watermark INTEGER NOT NULL, last_epoch INTEGER NOT NULL, closing_node INTEGER,
+    closing_epoch INTEGER, closing_until INTEGER, closing_watermark INTEGER);
+
+CREATE TABLE nodes (node INTEGER PRIMARY KEY, instance BLOB NOT NULL);
+
+CREATE TABLE cursors (
+    node INTEGER PRIMARY KEY, incarnation BLOB NOT NULL, seq INTEGER NOT NULL);
+
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY, shard INTEGER NOT NULL, project INTEGER NOT NULL,
+    due INTEGER NOT NULL, scheduled INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    next_at INTEGER NOT NULL, members BLOB NOT NULL, count INTEGER NOT NULL,
+    lone INTEGER NOT NULL);
+CREATE INDEX pending_by_time ON pending (shard, next_at);
+CREATE INDEX pending_by_occurrence ON pending (shard, scheduled, lone);
+
+-- id: the execution id number of the first member; those of the others follow on.
+-- stale: recorded when its epoch was past.
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY, project INTEGER NOT NULL, shard INTEGER NOT NULL,
+    node INTEGER NOT NULL, epoch INTEGER NOT NULL, stale INTEGER NOT NULL, due INTEGER NOT NULL,
+    scheduled INTEGER NOT NULL, since INTEGER, attempt INTEGER NOT NULL, verdict INTEGER NOT NULL,
+    retry_at INTEGER, http_code INTEGER NOT NULL, started INTEGER NOT NULL,
+    duration INTEGER NOT NULL, count INTEGER NOT NULL, lone INTEGER NOT NULL,
+    created INTEGER NOT NULL, members BLOB NOT NULL, error TEXT);
+CREATE INDEX blocks_by_due ON blocks (due, shard, lone);
+CREATE INDEX blocks_ranges ON blocks (shard, due) WHERE since IS NOT NULL;
+
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY, block INTEGER NOT NULL, project INTEGER NOT NULL,
+    shard INTEGER NOT NULL, due INTEGER NOT NULL, scheduled INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, http_code INTEGER NOT NULL, error TEXT, created INTEGER NOT NULL,
+    members BLOB NOT NULL, count INTEGER NOT NULL, lone INTEGER NOT NULL);
+CREATE INDEX dead_letters_by_occurrence ON dead_letters (shard, scheduled, lone);
+CREATE INDEX dead_letters_by_age ON dead_letters (created);
+
+-- How many executions are kept, by the hour they were due, project and sort of verdict.
+CREATE TABLE tallies (
+    hour INTEGER NOT NULL, project INTEGER NOT NULL, sort INTEGER NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (hour, project, sort)) WITHOUT ROWID;
+";
+
+/// Every replicated table with its key: what the hash goes over.
+pub(super) const TABLES: &[(&str, &str)] = &[
+    ("meta", "key"),
+    ("projects", "id"),
+    ("shapes", "id"),
+    ("jobs", "id"),
+    ("staged_jobs", "task, seq"),
+    ("closed_plans", "job, seq"),
+    ("credentials", "id"),
+    ("tasks", "id"),
+    ("idempotency", "key"),
+    ("shards", "id"),
+    ("nodes", "node"),
+    ("cursors", "node"),
+    ("pending", "id"),
+    ("blocks", "id"),
+    ("dead_letters", "id"),
+    ("tallies", "hour, project, sort"),
+];
+
+/// Opens the one connection that writes.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, Error> {
+    let conn = Connection::open(file)?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -32768;",
+    )?;
+    common(&conn)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(conn)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(file, flags)?;
+    common(&conn)?;
+    conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+fn common(conn: &Connection) -> Result<(), Error> {
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    conn.execute_batch(
+        "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA mmap_size = 0;",
+    )?;
+    Ok(())
+}
+
+/// Takes the steps that the file has not seen yet.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), Error> {
+    let found = version(conn)?;
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(Error::Newer { found, known });
+    }
+    for (i, step) in STEPS.iter().enumerate().skip(found as usize) {
+        let tx = conn.transaction()?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", i as i64 + 1)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// How many steps a file has seen.
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0))
+}

@@ -1,0 +1,165 @@
+//! Shapes: what many jobs have in common, kept once and counted. Apply takes and gives back
+//! references; readers look a shape up by its number.
+//!
+//! A shape is known by the digest of its JSON. The JSON must come out the same on every node:
+//! a field that a later version adds to `JobShape` has to be left out while it has its default.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::id_at;
+use super::meta::Counter;
+use super::writer::Tx;
+use crate::model::job::JobShape;
+
+/// Shapes kept in memory beyond a transaction; above this they are read again.
+const KEPT: usize = 4096;
+
+/// The shapes that the writer has met. An entry stays at least until its count is written.
+#[derive(Default)]
+pub(super) struct Shapes {
+    by_digest: HashMap<[u8; 32], u64>,
+    by_id: BTreeMap<u64, Known>,
+}
+
+struct Known {
+    digest: [u8; 32],
+    refs: u64,
+    /// The references changed since they were written.
+    dirty: bool,
+    /// The body of a shape that has no row yet.
+    fresh: Option<String>,
+}
+
+impl Shapes {
+    pub(super) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        for (id, known) in self.by_id.iter_mut().filter(|(_, known)| known.dirty) {
+            if let Some(body) = known.fresh.take() {
+                conn.prepare_cached(
+                    "INSERT INTO shapes (id, digest, refs, body) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![
+                    *id as i64,
+                    known.digest,
+                    known.refs as i64,
+                    body
+                ])?;
+            } else {
+                conn.prepare_cached("UPDATE shapes SET refs = ?2 WHERE id = ?1")?
+                    .execute([*id as i64, known.refs as i64])?;
+            }
+            known.dirty = false;
+        }
+        if self.by_id.len() > KEPT {
+            *self = Self::default();
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, id: u64, known: Known) {
+        self.by_digest.insert(known.digest, id);
+        self.by_id.insert(id, known);
+    }
+}
+
+impl Tx<'_> {
+    /// The number of a shape, made if it is new, with `uses` (1 or more) references added to it.
+    pub fn acquire_shape(&mut self, shape: &JobShape, uses: u64) -> rusqlite::Result<u64> {
+        let body = serde_json::to_string(shape)
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+        if !self.kept.shapes.by_digest.contains_key(&digest) {
+            let found = self
+                .sql
+                .prepare_cached("SELECT id, refs FROM shapes WHERE digest = ?1")?
+                .query_row([digest], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))
+                .optional()?;
+            let (id, known) = if let Some((id, refs)) = found {
+                (id, Known { digest, refs, dirty: false, fresh: None })
+            } else {
+                let id = self.take(Counter::Shape, 1)?;
+                (id, Known { digest, refs: 0, dirty: true, fresh: Some(body) })
+            };
+            self.kept.shapes.insert(id, known);
+        }
+        let id = self.kept.shapes.by_digest[&digest];
+        self.add_shape_uses(id, uses)?;
+        Ok(id)
+    }
+
+    /// Adds references to a shape that is known to exist.
+    pub fn add_shape_uses(&mut self, id: u64, uses: u64) -> rusqlite::Result<()> {
+        let known = self.known_shape(id)?;
+        known.refs += uses;
+        known.dirty = true;
+        Ok(())
+    }
+
+    /// Gives references back; the last one takes the shape with it, at once and not at the end of
+    /// the transaction, so that a later command of the same log finds the same thing everywhere.
+    pub fn release_shape(&mut self, id: u64, uses: u64) -> rusqlite::Result<()> {
+        let known = self.known_shape(id)?;
+        known.refs = known.refs.saturating_sub(uses);
+        known.dirty = true;
+        if known.refs > 0 {
+            return Ok(());
+        }
+        if let Some(gone) = self.kept.shapes.by_id.remove(&id) {
+            self.kept.shapes.by_digest.remove(&gone.digest);
+            if gone.fresh.is_none() {
+                self.sql
+                    .prepare_cached("DELETE FROM shapes WHERE id = ?1")?
+                    .execute([id as i64])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A shape by its number, whether or not it has its row yet.
+    pub fn shape(&mut self, id: u64) -> rusqlite::Result<JobShape> {
+        if let Some(Known { fresh: Some(body), .. }) = self.kept.shapes.by_id.get(&id) {
+            return parse(body);
+        }
+        get(&self.sql, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    fn known_shape(&mut self, id: u64) -> rusqlite::Result<&mut Known> {
+        if !self.kept.shapes.by_id.contains_key(&id) {
+            let known = self
+                .sql
+                .prepare_cached("SELECT digest, refs FROM shapes WHERE id = ?1")?
+                .query_row([id as i64], |row| {
+                Ok(Known { digest: row.get(0)?, refs: id_at(row, 1)?, dirty: false, fresh: None })
+            })?;
+            self.kept.shapes.insert(id, known);
+        }
+        self.kept.shapes.by_id.get_mut(&id).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+}
+
+/// A shape by its number.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<JobShape>> {
+    let body = conn
+        .prepare_cached("SELECT body FROM shapes WHERE id = ?1")?
+        .query_row([id as i64], |row| row.get::<_, String>(0))
+        .optional()?;
+    body.map(|body| parse(&body)).transpose()
+}
+
+/// Every shape with its number, in order: for a worker that builds its queue.
+pub fn for_each(conn: &Connection, mut f: impl FnMut(u64, JobShape)) -> rusqlite::Result<()> {
+    let mut select = conn.prepare_cached("SELECT id, body FROM shapes ORDER BY id")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        f(id_at(row, 0)?, parse(row.get_ref(1)?.as_str()?)?);
+    }
+    Ok(())
+}
+
+fn parse(body: &str) -> rusqlite::Result<JobShape> {
+    serde_json::from_str(body).map_err(|e| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())
+    })
+}

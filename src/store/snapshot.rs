@@ -1,0 +1,108 @@
+//! Snapshots as files: written from a reading connection, installed by renames that a crash at any
+//! point leaves either undone or finishable. `raft::machine` calls it by way of `Store`.
+//!
+//! ```text
+//!   path --copy--> state.db.incoming --check, fsync, rename--> state.db.install
+//!   (decided)      drop -wal, -shm; rename state.db.install --> state.db
+//! ```
+//!
+//! The write-ahead log must be gone before the new file gets its name: SQLite would replay the old
+//! log into the new file. Were it dropped first and undecided, a crash in between would lose what
+//! only it held. So the decision is a file of its own, and `Store::open` finishes what it finds.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{Error, FILE, meta, schema};
+
+const INCOMING: &str = "state.db.incoming";
+const INSTALL: &str = "state.db.install";
+
+/// Writes a compact copy of `file` to `to`; returns the applied mark in the copy.
+pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
+    let temp = to.with_extension("tmp");
+    remove(&temp)?;
+    {
+        // A connection of its own: a query-only one may not run VACUUM INTO.
+        let conn = Connection::open(file)?;
+        conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+        conn.busy_timeout(std::time::Duration::from_secs(5))?;
+        let name = temp.to_str().ok_or_else(|| {
+            Error::Damaged("the path of the snapshot is not valid utf-8: move DataDir".into())
+        })?;
+        conn.execute("VACUUM INTO ?1", [name])?;
+    }
+    let applied = {
+        let copy = Connection::open(&temp)?;
+        meta::applied(&copy)?.unwrap_or_default()
+    };
+    sync_and_rename(&temp, to)?;
+    Ok(applied)
+}
+
+/// Copies a snapshot beside the books, checks it and decides for it.
+pub(super) fn stage(dir: &Path, path: &Path) -> Result<(), Error> {
+    let incoming = dir.join(INCOMING);
+    remove(&incoming)?;
+    fs::copy(path, &incoming).map_err(Error::io("copy the snapshot into DataDir"))?;
+    if let Err(error) = check(&incoming) {
+        remove(&incoming)?;
+        return Err(error);
+    }
+    sync_and_rename(&incoming, &dir.join(INSTALL))
+}
+
+fn check(file: &Path) -> Result<(), Error> {
+    let conn = Connection::open(file)?;
+    let damaged = |e: rusqlite::Error| Error::Damaged(e.to_string());
+    let found = schema::version(&conn).map_err(damaged)?;
+    if found == 0 {
+        return Err(Error::Damaged("it has no schema version".into()));
+    }
+    let said: String =
+        conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+    if said != "ok" {
+        return Err(Error::Damaged(said));
+    }
+    Ok(())
+}
+
+/// Finishes an install that was decided. Nobody may have the books open.
+pub(super) fn finish_install(dir: &Path) -> Result<(), Error> {
+    remove(&dir.join(INCOMING))?;
+    let install = dir.join(INSTALL);
+    if !install.try_exists().map_err(Error::io("look for a decided snapshot install"))? {
+        return Ok(());
+    }
+    let file = dir.join(FILE);
+    for suffix in ["-wal", "-shm"] {
+        let mut name = file.clone().into_os_string();
+        name.push(suffix);
+        remove(Path::new(&name))?;
+    }
+    sync_dir(dir)?;
+    fs::rename(&install, &file).map_err(Error::io("put the snapshot in place of state.db"))?;
+    sync_dir(dir)
+}
+
+fn sync_and_rename(from: &Path, to: &Path) -> Result<(), Error> {
+    File::open(from).and_then(|f| f.sync_all()).map_err(Error::io("fsync the snapshot"))?;
+    fs::rename(from, to).map_err(Error::io("rename the snapshot"))?;
+    sync_dir(to.parent().unwrap_or(Path::new(".")))
+}
+
+fn sync_dir(dir: &Path) -> Result<(), Error> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("fsync the folder"))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Io { what: "remove a temporary file of the store", source: e })
+        }
+        _ => Ok(()),
+    }
+}

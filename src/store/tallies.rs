@@ -1,0 +1,149 @@
+//! How many executions are kept, by hour, project and sort of verdict: so that totals and charts
+//! need not read a week of blocks. Apply adds and takes away with the blocks; the api reads.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use super::id_at;
+use super::writer::Tx;
+use crate::model::block::Verdict;
+use crate::model::{Millis, ProjectId};
+
+/// The length of an hour, the grain of the tallies.
+pub const HOUR: Millis = 3_600_000;
+
+/// The sorts of verdict that people tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    /// Accepted by the receiver.
+    Delivered = 0,
+    /// An attempt that failed and is tried again.
+    Failed = 1,
+    /// Given up.
+    Dead = 2,
+    /// Not sent.
+    Skipped = 3,
+}
+
+impl Sort {
+    /// All of them, in order.
+    pub const ALL: [Sort; 4] = [Sort::Delivered, Sort::Failed, Sort::Dead, Sort::Skipped];
+
+    /// The sort of a verdict.
+    pub fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Delivered => Sort::Delivered,
+            Verdict::Retry { .. } => Sort::Failed,
+            Verdict::Dead => Sort::Dead,
+            Verdict::Skipped(_) => Sort::Skipped,
+        }
+    }
+
+    /// The stored verdict codes of this sort, as a condition on blocks.
+    pub(super) fn condition(self) -> &'static str {
+        match self {
+            Sort::Delivered => "verdict = 0",
+            Sort::Failed => "verdict = 1",
+            Sort::Dead => "verdict BETWEEN 2 AND 9",
+            Sort::Skipped => "verdict >= 10",
+        }
+    }
+}
+
+/// One tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The start of the hour in which the executions were due.
+    pub hour: Millis,
+    /// The project.
+    pub project: ProjectId,
+    /// The sort of verdict.
+    pub sort: Sort,
+    /// How many executions.
+    pub count: u64,
+}
+
+/// Changes not yet written: (hour, project, sort) to the difference.
+#[derive(Default)]
+pub(super) struct Tallies(BTreeMap<(i64, ProjectId, Sort), i64>);
+
+impl Tallies {
+    pub(super) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        for ((hour, project, sort), by) in std::mem::take(&mut self.0) {
+            if by == 0 {
+                continue;
+            }
+            let key = params![hour, project as i64, sort as i64, by];
+            conn.prepare_cached(
+                "INSERT INTO tallies (hour, project, sort, count) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            )?
+            .execute(key)?;
+            if by < 0 {
+                conn.prepare_cached(
+                    "DELETE FROM tallies
+                     WHERE hour = ?1 AND project = ?2 AND sort = ?3 AND count = 0",
+                )?
+                .execute(params![hour, project as i64, sort as i64])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Counts executions in (or out, below zero).
+    pub fn tally(&mut self, project: ProjectId, due: Millis, verdict: Verdict, by: i64) {
+        let key = (due.div_euclid(HOUR), project, Sort::of(verdict));
+        *self.kept.tallies.0.entry(key).or_default() += by;
+    }
+}
+
+/// The tallies of the hours that begin in `from..until`, of one project or of all, in order.
+pub fn between(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<Tally>> {
+    conn.prepare_cached(
+        "SELECT hour, project, sort, count FROM tallies
+         WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR project = ?3)
+         ORDER BY hour, project, sort",
+    )?
+    .query_map(
+        params![
+            from.div_euclid(HOUR) + i64::from(from.rem_euclid(HOUR) > 0),
+            until.div_euclid(HOUR) + i64::from(until.rem_euclid(HOUR) > 0),
+            project.map(|p| p as i64)
+        ],
+        |row| {
+            Ok(Tally {
+                hour: row.get::<_, i64>(0)? * HOUR,
+                project: id_at(row, 1)?,
+                sort: Sort::ALL[row.get::<_, i64>(2)?.clamp(0, 3) as usize],
+                count: id_at(row, 3)?,
+            })
+        },
+    )?
+    .collect()
+}
+
+/// How many executions are kept in all, of one project or of all, of some sorts.
+pub fn total(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    sorts: &[Sort],
+) -> rusqlite::Result<u64> {
+    let mut sum = 0;
+    for sort in sorts {
+        sum += conn
+            .prepare_cached(
+                "SELECT COALESCE(SUM(count), 0) FROM tallies
+                 WHERE sort = ?1 AND (?2 IS NULL OR project = ?2)",
+            )?
+            .query_row(params![*sort as i64, project.map(|p| p as i64)], |row| id_at(row, 0))?;
+    }
+    Ok(sum)
+}
