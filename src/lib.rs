@@ -11,3 +11,4 @@ pub mod raft;
 pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod worker;
