@@ -200,9 +200,7 @@ impl Tracker {
         let after = span.part.after;
         let lowest = self.parts.range((key.0, 0)..=(key.0, u64::MAX)).map(|(_, s)| s.stated).min();
         let Some(given) = self.shards.get_mut(&key.0) else { return };
-        let over: Vec<_> =
-            given.taken.range(after.saturating_add(1)..=w).map(|(t, _)| *t).collect();
-        over.iter().for_each(|due| drop(given.taken.remove(due)));
+        given.taken.retain(|due, _| *due <= after || *due > w);
         if let Some(lowest) = lowest {
             given.taken = given.taken.split_off(&lowest.saturating_add(1));
             given.stretches.retain(|(_, due, _)| *due > lowest);
