@@ -95,6 +95,9 @@ mod tests {
         assert_eq!(at("2026-03-08T02:30:00.5"), "2026-03-08T07:00:00+00:00");
         assert_eq!(at("2026-11-01T01:30"), "2026-11-01T05:30:00+00:00");
         assert_eq!(at("2026-11-01T02:00"), "2026-11-01T07:00:00+00:00");
+        // East of Greenwich the local time runs ahead: 03:00 back to 02:00, still 4 April in UTC.
+        let fold = parse_at("2026-04-05T02:30", Tz::Pacific__Auckland, DstRule::default());
+        assert_eq!(fold, parse_at("2026-04-04T13:30:00Z", Tz::UTC, DstRule::default()));
     }
 
     #[test]

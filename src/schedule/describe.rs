@@ -1,12 +1,208 @@
-//! stub
+//! A spec in plain English, whole and field by field. Called by the API's preview and the command
+//! line for people to check what they wrote; nothing is ever decided by these words.
+
+mod words;
+
+use serde::Serialize;
+
+use self::words::{is_any, listed, points, words};
+use super::Millis;
 use super::error::Error;
-/// stub
-pub struct Field;
-/// stub
-pub fn describe(_spec: &str) -> String {
-    String::new()
+use super::field::{Item, Unit};
+use super::parse::{Fields, Spec};
+
+/// More clock times than this are told as fields, not as a list.
+const TIMES: usize = 8;
+
+/// One field of a spec and what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// `second`, `minute`, `hour`, `day-of-month`, `month`, `day-of-week`; or `every`.
+    pub name: &'static str,
+    /// As written; a descriptor such as `@daily` is written out.
+    pub text: String,
+    /// In words.
+    pub meaning: String,
 }
-/// stub
-pub fn fields(_spec: &str) -> Result<Vec<Field>, Error> {
-    Ok(vec![])
+
+/// Says in one sentence when a spec fires, such as `At 09:30, on Monday to Friday`. A spec that
+/// does not parse gets a sentence that says why.
+pub fn describe(spec: &str) -> String {
+    let sentence = match Spec::parse(spec) {
+        Err(error) => format!("not a schedule: {error}"),
+        Ok(Spec::Every { period }) => {
+            format!("every {}, counted from when the schedule was set", length(period))
+        }
+        Ok(Spec::Cron { fields, zone }) => {
+            let mut parts = times(&fields);
+            parts.extend(days(&fields));
+            if !is_any(fields.items(Unit::Month)) {
+                parts.push(words(Unit::Month, fields.items(Unit::Month)));
+            }
+            parts.extend(zone.map(|zone| format!("{zone} time")));
+            parts.join(", ")
+        }
+    };
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| {
+        format!("{}{}", first.to_ascii_uppercase(), letters.as_str())
+    })
+}
+
+/// The fields of a spec with their meanings, in the order written; `@every` has one.
+///
+/// # Errors
+/// As [`Schedule::parse`](super::Schedule::parse), except that impossible dates pass.
+pub fn fields(spec: &str) -> Result<Vec<Field>, Error> {
+    match Spec::parse(spec)? {
+        Spec::Every { period } => {
+            let text = spec.split_once("@every ").map_or("", |(_, text)| text.trim()).to_owned();
+            Ok(vec![Field { name: "every", text, meaning: format!("every {}", length(period)) }])
+        }
+        Spec::Cron { fields, .. } => Ok(Unit::ALL
+            .into_iter()
+            .zip(&fields.text)
+            .skip(6 - fields.given)
+            .map(|(unit, text)| Field {
+                name: unit.name(),
+                text: text.clone(),
+                meaning: words(unit, fields.items(unit)),
+            })
+            .collect()),
+    }
+}
+
+/// Hour, minute and second: clock times if they are few, else a phrase a field.
+fn times(fields: &Fields) -> Vec<String> {
+    let [second, minute, hour] =
+        [Unit::Second, Unit::Minute, Unit::Hour].map(|unit| fields.items(unit));
+    let on_the_minute = matches!(second, [Item::Range { lo: 0, hi: 0, .. }]);
+    if let (Some(seconds), Some(minutes), Some(hours)) =
+        (points(second), points(minute), points(hour))
+        && seconds.len() * minutes.len() * hours.len() <= TIMES
+    {
+        let mut clock = Vec::new();
+        for hour in &hours {
+            for minute in &minutes {
+                clock.extend(seconds.iter().map(|second| {
+                    if on_the_minute {
+                        format!("{hour:02}:{minute:02}")
+                    } else {
+                        format!("{hour:02}:{minute:02}:{second:02}")
+                    }
+                }));
+            }
+        }
+        return vec![format!("at {}", listed(&clock))];
+    }
+    let mut parts = Vec::new();
+    let mut finer = !on_the_minute;
+    if finer {
+        parts.push(words(Unit::Second, second));
+    }
+    for (unit, items) in [(Unit::Minute, minute), (Unit::Hour, hour)] {
+        // "Every second" needs no "of every minute" behind it; "at minute 5" does.
+        let implied = parts.last().is_some_and(|part| part.starts_with("every"));
+        if !(finer && implied && is_any(items)) {
+            parts.push(words(unit, items));
+        }
+        finer = true;
+    }
+    parts
+}
+
+/// The two day fields: both restricted means either.
+fn days(fields: &Fields) -> Option<String> {
+    let (dom, dow) = (fields.items(Unit::Dom), fields.items(Unit::Dow));
+    match (is_any(dom), is_any(dow)) {
+        (true, true) => None,
+        (false, true) => Some(words(Unit::Dom, dom)),
+        (true, false) => Some(words(Unit::Dow, dow)),
+        (false, false) => Some(format!("{} or {}", words(Unit::Dom, dom), words(Unit::Dow, dow))),
+    }
+}
+
+/// A length in whole seconds: `1 hour 30 minutes`.
+fn length(period: Millis) -> String {
+    let mut seconds = period / 1000;
+    let mut parts = Vec::new();
+    for (name, size) in [("hour", 3600), ("minute", 60), ("second", 1)] {
+        match seconds / size {
+            0 => {}
+            1 => parts.push(format!("1 {name}")),
+            many => parts.push(format!("{many} {name}s")),
+        }
+        seconds %= size;
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_in_words() {
+        for (spec, sentence) in [
+            ("* * * * *", "Every minute"),
+            ("* * * * * *", "Every second"),
+            ("*/10 * * * * *", "Every 10 seconds"),
+            ("*/15 * * * *", "Every 15 minutes"),
+            ("*/15 9-17 * * 1-5", "Every 15 minutes, in hours 9 to 17, on Monday to Friday"),
+            ("*/7 * * * *", "At every 7th minute from 0 to 59, every hour"),
+            ("5 * * * *", "At minute 5, every hour"),
+            ("30 9 * * mon-fri", "At 09:30, on Monday to Friday"),
+            ("0 9,17 * * *", "At 09:00 and 17:00"),
+            ("15 0 9 * * *", "At 09:00:15"),
+            ("0 */2 * * *", "At minute 0, every 2 hours"),
+            ("0 0 1 1 *", "At 00:00, on day 1 of the month, in January"),
+            ("0 0 13 * 5", "At 00:00, on day 13 of the month or on Friday"),
+            ("0 0 1,15 * *", "At 00:00, on days 1 and 15 of the month"),
+            ("0 0 L * *", "At 00:00, on the last day of the month"),
+            (
+                "0 0 LW,15W * ?",
+                "At 00:00, on the last Monday-to-Friday day of the month and the Monday-to-Friday day nearest to day 15",
+            ),
+            ("0 0 * * 5#3", "At 00:00, on the 3rd Friday of the month"),
+            ("0 0 * * 7L", "At 00:00, on the last Sunday of the month"),
+            ("0 0 * */3 *", "At 00:00, in January, April, July and October"),
+            (
+                "H H * * *",
+                "At a minute from 0 to 59 that the job's id chooses, at an hour from 0 to 23 that the job's id chooses",
+            ),
+            (
+                "H/15 * * * *",
+                "At every 15th minute from 0 to 59, begun where the job's id says, every hour",
+            ),
+            ("59/5 * * * *", "At minute 59, every hour"),
+            ("CRON_TZ=Asia/Tokyo @daily", "At 00:00, Asia/Tokyo time"),
+            ("@hourly", "At minute 0, every hour"),
+            ("@every 1h30m", "Every 1 hour 30 minutes, counted from when the schedule was set"),
+        ] {
+            assert_eq!(describe(spec), sentence, "{spec}");
+        }
+        assert!(describe("61 * * * *").starts_with("Not a schedule: minute field: 61 is out"));
+    }
+
+    #[test]
+    fn fields_in_words() {
+        let five = fields("*/5 8-18/2 * jan *").unwrap();
+        let told: Vec<_> = five.iter().map(|field| (field.name, field.meaning.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("minute", "every 5 minutes"),
+                ("hour", "at every 2nd hour from 8 to 18"),
+                ("day-of-month", "every day"),
+                ("month", "in January"),
+                ("day-of-week", "every day of the week"),
+            ]
+        );
+        assert_eq!(fields("0 * * * * *").unwrap().len(), 6);
+        let every = &fields("TZ=UTC @every 90s").unwrap()[0];
+        assert_eq!(
+            (every.text.as_str(), every.meaning.as_str()),
+            ("90s", "every 1 minute 30 seconds")
+        );
+    }
 }

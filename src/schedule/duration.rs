@@ -2,6 +2,8 @@
 //! mins`). `@every` takes the Go form only; `after` and delays take them all. Called by `parse` and
 //! by whoever reads a delay; a month or a year is no duration here and is refused.
 
+use jiff::{Span, SpanRelativeTo};
+
 use super::Millis;
 use super::error::{Error, shown};
 
@@ -17,8 +19,28 @@ pub fn parse_duration(text: &str) -> Result<Millis, Error> {
     }
     let millis = match go(text) {
         Ok(nanos) => nanos / 1_000_000,
-        // ISO 8601 and people's words follow with the jiff crate.
-        Err(problem) => return Err(refuse(problem)),
+        Err(problem) => {
+            let words = text.parse::<Span>().or_else(|_| plain(text).parse::<Span>()).ok();
+            let whole = words.and_then(|span| {
+                let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+                Some(length.as_millis())
+            });
+            match (whole, words) {
+                (Some(millis), _) => {
+                    Millis::try_from(millis).map_err(|_| refuse("it is too long".to_owned()))?
+                }
+                (None, Some(_)) => {
+                    return Err(refuse(
+                        "months and years have no fixed length; use weeks or days".to_owned(),
+                    ));
+                }
+                (None, None) => {
+                    return Err(refuse(format!(
+                        "{problem}; write 1h30m, PT1H30M or 1 hour 30 minutes"
+                    )));
+                }
+            }
+        }
     };
     if millis < 0 || text.starts_with('-') {
         return Err(refuse("it is negative; write a duration of zero or more".to_owned()));
@@ -26,11 +48,21 @@ pub fn parse_duration(text: &str) -> Result<Millis, Error> {
     Ok(millis)
 }
 
+/// Words as the library knows them: small letters, no `and`. Single letters stay, so that `5 M`
+/// is not taken for minutes.
+fn plain(text: &str) -> String {
+    let words = text.split_whitespace().filter(|word| *word != "and");
+    let small = words.map(|word| {
+        let letters = word.chars().filter(char::is_ascii_alphabetic).count();
+        if letters > 1 { word.to_ascii_lowercase() } else { word.to_owned() }
+    });
+    small.collect::<Vec<_>>().join(" ")
+}
+
 /// Go's `time.ParseDuration`, in nanoseconds: an optional sign, then numbers with an optional
-/// fraction, each with a unit `ns us µs ms s m h`; or a bare `0`. The error is the problem and the
-/// fix.
+/// fraction, each with a unit `ns us µs ms s m h`; or a bare `0`. The error is the problem; the fix is the caller's to
+/// say.
 pub(super) fn go(text: &str) -> Result<i64, String> {
-    const FIX: &str = "write numbers with units h, m, s or ms, as in 1h30m or 90s";
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -39,7 +71,7 @@ pub(super) fn go(text: &str) -> Result<i64, String> {
         return Ok(0);
     }
     if rest.is_empty() {
-        return Err(format!("it holds no number; {FIX}"));
+        return Err("it holds no number".to_owned());
     }
     let mut total: i128 = 0;
     while !rest.is_empty() {
@@ -52,7 +84,7 @@ pub(super) fn go(text: &str) -> Result<i64, String> {
             None => "",
         };
         if whole.is_empty() && fraction.is_empty() {
-            return Err(format!("{:?} does not begin with a number; {FIX}", shown(rest)));
+            return Err(format!("{:?} does not begin with a number", shown(rest)));
         }
         let end = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
@@ -64,8 +96,8 @@ pub(super) fn go(text: &str) -> Result<i64, String> {
             "s" => 1_000_000_000,
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
-            "" => return Err(format!("{whole:?} has no unit; {FIX}")),
-            _ => return Err(format!("{:?} is no unit here; {FIX}", shown(name))),
+            "" => return Err(format!("{whole:?} has no unit")),
+            _ => return Err(format!("{:?} is no unit that is known here", shown(name.trim()))),
         };
         let too_long = || "it is longer than 292 years".to_owned();
         if whole.len() > 20 {
@@ -88,4 +120,63 @@ fn digits<'a>(rest: &mut &'a str) -> &'a str {
     let (taken, left) = rest.split_at(end);
     *rest = left;
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_all_their_forms() {
+        for (text, millis) in [
+            ("20m", 1_200_000),
+            ("1h30m", 5_400_000),
+            ("1.5h", 5_400_000),
+            (".5s", 500),
+            ("90s", 90_000),
+            ("250ms", 250),
+            ("1500us", 1),
+            ("1500\u{b5}s", 1),
+            ("1h1h", 7_200_000),
+            ("0", 0),
+            ("+5s", 5_000),
+            ("PT20M", 1_200_000),
+            ("P1DT1H", 90_000_000),
+            ("P1W", 604_800_000),
+            ("pt1h30m", 5_400_000),
+            ("2 mins", 120_000),
+            ("1 hour 30 minutes", 5_400_000),
+            ("1 hour, 30 minutes", 5_400_000),
+            ("1 Hour and 30 Minutes", 5_400_000),
+            ("1.5 hours", 5_400_000),
+            ("2 days", 172_800_000),
+            ("1d", 86_400_000),
+            ("1w", 604_800_000),
+            (" 10 seconds ", 10_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_says_why() {
+        for (text, why) in [
+            ("", "no number"),
+            ("5", "no unit"),
+            ("-5m", "negative"),
+            ("-PT5M", "negative"),
+            ("5 minutes ago", "negative"),
+            ("1 month", "months"),
+            ("P1Y", "months"),
+            ("soon", "\"soon\" does not begin with a number; write 1h30m, PT1H30M"),
+            ("1q", "\"q\" is no unit"),
+            ("5 M", "\"M\" is no unit"),
+            ("9999999999999h", "292 years"),
+            ("99999999999999999999999999h", "292 years"),
+            ("1h-30m", "is no unit"),
+        ] {
+            let error = parse_duration(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
 }

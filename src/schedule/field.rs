@@ -54,6 +54,10 @@ const DAYS: [&str; 7] =
     ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 impl Unit {
+    /// All six, in the order of a spec with seconds; `as usize` is the place in it.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Second, Self::Minute, Self::Hour, Self::Dom, Self::Month, Self::Dow];
+
     /// The name that errors and previews use.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -123,33 +127,26 @@ impl Unit {
                 Some(_) => Err(self.error(format!("{:?}: L, W and # take no step", shown(item)))),
             };
         }
-        let (lo, hi) = match base.split_once('-') {
-            Some((lo, hi)) => self.span(lo, hi)?,
-            None => {
-                let lo = self.value(base)?;
-                // `N/step` runs from N to the end, as in robfig/cron.
-                (lo, if step.is_some() { self.bounds().1.max(lo) } else { lo })
-            }
+        let (lo, hi) = if let Some((lo, hi)) = base.split_once('-') {
+            self.span(lo, hi)?
+        } else {
+            let lo = self.value(base)?;
+            // `N/step` runs from N to the end, as in robfig/cron.
+            (lo, if step.is_some() { self.bounds().1.max(lo) } else { lo })
         };
         Ok(Item::Range { lo, hi, step: step.unwrap_or(1) })
     }
 
     fn hash(self, range: &str, step: Option<u8>, item: &str) -> Result<Item, Error> {
+        let inner = range.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
         let (lo, hi) = if range.is_empty() {
-            match self {
-                // So that it comes in every month.
-                Self::Dom => (1, 28),
-                _ => self.bounds(),
-            }
+            // A day of the month that every month has.
+            if self == Self::Dom { (1, 28) } else { self.bounds() }
+        } else if let Some((lo, hi)) = inner.and_then(|inner| inner.split_once('-')) {
+            self.span(lo, hi)?
         } else {
-            let inner = range.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-            match inner.and_then(|inner| inner.split_once('-')) {
-                Some((lo, hi)) => self.span(lo, hi)?,
-                None => {
-                    let fix = "write H, H(lo-hi), H/step or H(lo-hi)/step";
-                    return Err(self.error(format!("{:?} is not understood; {fix}", shown(item))));
-                }
-            }
+            let fix = "write H, H(lo-hi), H/step or H(lo-hi)/step";
+            return Err(self.error(format!("{:?} is not understood; {fix}", shown(item))));
         };
         Ok(Item::Hash { lo, hi, step })
     }
@@ -218,7 +215,7 @@ impl Unit {
         if let Some(value) = number(text) {
             return match u8::try_from(value) {
                 Ok(small) if (min..=top).contains(&small) => Ok(small),
-                _ => Err(self.error(format!("{value} is out of range; {}", self.range()))),
+                _ => Err(self.error(format!("{} is out of range; {}", shown(text), self.range()))),
             };
         }
         let named = self.names().iter().zip(min..).find(|(name, _)| {

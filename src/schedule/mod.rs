@@ -11,7 +11,7 @@
 //!
 //! A cron schedule is evaluated on a *naive* local clock that knows nothing of zones. The zone is a
 //! list of stretches with one UTC offset each; every stretch owns a piece of local time, and the
-//! DST rule only decides where that piece begins (see [`zone`]). So "next" is a walk over stretches
+//! DST rule only decides where that piece begins (see `zone`). So "next" is a walk over stretches
 //! that calls the bit sets at most a few times.
 //!
 //! Called by the API (validation, preview), by the command line, by the worker's due queue and by
@@ -35,7 +35,7 @@ use chrono_tz::Tz;
 pub use describe::{Field, describe, fields};
 pub use duration::parse_duration;
 pub use error::Error;
-pub use preview::{Mark, Preview, preview};
+pub use preview::{Mark, Preview, preview, preview_in};
 use serde::{Deserialize, Serialize};
 pub use zone::parse_zone;
 

@@ -13,7 +13,7 @@ pub(super) struct Month {
     /// The year, astronomical numbering.
     pub(super) year: i32,
     /// 1 to 12.
-    pub(super) month: u8,
+    pub(super) number: u8,
     /// Days in the month, 28 to 31.
     pub(super) len: u8,
     /// Weekday of the 1st, Sunday = 0.
@@ -27,30 +27,30 @@ impl Month {
     /// `None` outside chrono's calendar of some 260,000 years either way.
     pub(super) fn of(day: i64) -> Option<(Self, u8)> {
         let date = NaiveDate::from_num_days_from_ce_opt(i32::try_from(day + EPOCH).ok()?)?;
-        let (year, month, dom) = (date.year(), date.month() as u8, date.day() as u8);
+        let (year, number, dom) = (date.year(), date.month() as u8, date.day() as u8);
         let start = day - i64::from(dom - 1);
-        Some((Self { year, month, len: length(year, month), first: weekday(start), start }, dom))
+        Some((Self { year, number, len: length(year, number), first: weekday(start), start }, dom))
     }
 
     /// The month after this one.
     pub(super) fn following(self) -> Self {
-        let (year, month) = match self.month {
+        let (year, number) = match self.number {
             12 => (self.year + 1, 1),
-            month => (self.year, month + 1),
+            number => (self.year, number + 1),
         };
         let start = self.start + i64::from(self.len);
-        Self { year, month, len: length(year, month), first: weekday(start), start }
+        Self { year, number, len: length(year, number), first: weekday(start), start }
     }
 
     /// The month before this one.
     pub(super) fn preceding(self) -> Self {
-        let (year, month) = match self.month {
+        let (year, number) = match self.number {
             1 => (self.year - 1, 12),
-            month => (self.year, month - 1),
+            number => (self.year, number - 1),
         };
-        let len = length(year, month);
+        let len = length(year, number);
         let start = self.start - i64::from(len);
-        Self { year, month, len, first: weekday(start), start }
+        Self { year, number, len, first: weekday(start), start }
     }
 
     /// The weekday of a day of this month, Sunday = 0.
@@ -84,7 +84,7 @@ mod tests {
             let next = month.following();
             assert_eq!(next.preceding(), month);
             assert_eq!(Month::of(next.start), Some((next, 1)));
-            let date = NaiveDate::from_ymd_opt(next.year, u32::from(next.month), 1).unwrap();
+            let date = NaiveDate::from_ymd_opt(next.year, u32::from(next.number), 1).unwrap();
             assert_eq!(i64::from(date.num_days_from_ce()), next.start + EPOCH);
             assert_eq!(date.weekday().num_days_from_sunday(), u32::from(next.first));
             month = next;

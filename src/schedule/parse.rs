@@ -17,20 +17,17 @@ pub(super) enum Spec {
     /// `@every`: the period in milliseconds, whole seconds, at least one.
     Every { period: Millis },
     /// Anything with fields, and the zone of its prefix, if it had one.
-    Cron { fields: Fields, zone: Option<Tz> },
+    Cron { fields: Box<Fields>, zone: Option<Tz> },
 }
 
-/// The fields of a cron spec.
+/// The fields of a cron spec, in the order second to day-of-week. Without a second field, `0`.
 #[derive(Debug)]
 pub(super) struct Fields {
-    /// The text of each field, in the order second to day-of-week; no second field means `0`.
+    /// The text of each field.
     pub(super) text: [String; 6],
-    pub(super) second: Vec<Item>,
-    pub(super) minute: Vec<Item>,
-    pub(super) hour: Vec<Item>,
-    pub(super) dom: Vec<Item>,
-    pub(super) month: Vec<Item>,
-    pub(super) dow: Vec<Item>,
+    /// How many were written: five or six.
+    pub(super) given: usize,
+    items: [Vec<Item>; 6],
 }
 
 impl Spec {
@@ -64,7 +61,7 @@ impl Spec {
             _ if rest.starts_with('@') => return Err(Error::Descriptor(shown(rest))),
             _ => rest,
         };
-        Ok(Self::Cron { fields: Fields::parse(text)?, zone })
+        Ok(Self::Cron { fields: Box::new(Fields::parse(text)?), zone })
     }
 }
 
@@ -79,33 +76,32 @@ fn period_of(text: &str) -> Result<Millis, Error> {
 impl Fields {
     fn parse(text: &str) -> Result<Self, Error> {
         let given: Vec<&str> = text.split_whitespace().collect();
-        let [second, minute, hour, dom, month, dow] = match given[..] {
+        let texts: [&str; 6] = match given[..] {
             [minute, hour, dom, month, dow] => ["0", minute, hour, dom, month, dow],
             [second, minute, hour, dom, month, dow] => [second, minute, hour, dom, month, dow],
             _ => {
-                let fix = match given.len() {
-                    7 => "a year field is not read: bound the job with startDate and endDate",
-                    _ => "write 5 (minute hour day-of-month month day-of-week) or 6 (second first)",
+                let fix = if given.len() == 7 {
+                    "a year field is not read: bound the job with startDate and endDate"
+                } else {
+                    "write 5 (minute hour day-of-month month day-of-week) or 6 (second first)"
                 };
                 return Err(Error::FieldCount { found: given.len(), text: shown(text), fix });
             }
         };
-        Ok(Self {
-            text: [second, minute, hour, dom, month, dow].map(str::to_owned),
-            second: Unit::Second.parse(second)?,
-            minute: Unit::Minute.parse(minute)?,
-            hour: Unit::Hour.parse(hour)?,
-            dom: Unit::Dom.parse(dom)?,
-            month: Unit::Month.parse(month)?,
-            dow: Unit::Dow.parse(dow)?,
-        })
+        let mut items = [const { Vec::new() }; 6];
+        for (unit, text) in Unit::ALL.into_iter().zip(texts) {
+            items[unit as usize] = unit.parse(text)?;
+        }
+        Ok(Self { text: texts.map(str::to_owned), given: given.len(), items })
+    }
+
+    /// The items of one field; never empty.
+    pub(super) fn items(&self, unit: Unit) -> &[Item] {
+        &self.items[unit as usize]
     }
 
     /// Whether any item needs the job's seed.
     pub(super) fn uses_hash(&self) -> bool {
-        [&self.second, &self.minute, &self.hour, &self.dom, &self.month, &self.dow]
-            .into_iter()
-            .flatten()
-            .any(|item| matches!(item, Item::Hash { .. }))
+        self.items.iter().flatten().any(|item| matches!(item, Item::Hash { .. }))
     }
 }
