@@ -1,5 +1,6 @@
 //! Scheduler0: a Raft-replicated cron cluster with embedded SQLite, in one binary.
 
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod command;
@@ -11,4 +12,5 @@ pub mod raft;
 pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod worker;

@@ -162,9 +162,9 @@ impl std::fmt::Debug for SecretFile {
     }
 }
 
-/// Writes a file that only its owner may read: a temporary beside it (mode 0600 from the start),
+/// Writes a file that only its owner may read, whole or not at all: a temporary beside it (mode 0600 from the start),
 /// fsync, rename, fsync of the folder.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -254,6 +254,16 @@ impl Keys {
     /// and of no use for finding any of them.
     pub fn peer_token(&self) -> String {
         BASE64.encode(pair(&self.derive("peer"), &self.username, &self.password))
+    }
+
+    /// The secret key as it stands in the file: for the operator who asks to see it.
+    pub fn secret_key_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex::encode(self.secret_key))
+    }
+
+    /// A short mark to compare nodes by: equal where secret key, username and password are.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(&pair(&self.derive("fingerprint"), &self.username, &self.password)[..6])
     }
 
     /// What is kept of a client's secret; see the head of this file.

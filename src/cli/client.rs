@@ -1,0 +1,137 @@
+//! The HTTP client of the command line: speaks to one node's API as its operator, by Basic auth and
+//! `x-peer: cmd`. Used by the commands that need a running node; it prints nothing.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::Failure;
+use crate::secret::Keys;
+
+/// The mount that the command line speaks to: camelCase.
+const MOUNT: &str = "/api/v1";
+/// How long to wait for the node to take the connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long to wait for its answer; loading many jobs takes a while.
+const TOTAL: Duration = Duration::from_mins(2);
+
+/// A connection to one node.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    username: String,
+    password: Zeroizing<String>,
+}
+
+impl Client {
+    /// For the node at a URL such as `http://127.0.0.1:9091`.
+    pub(super) fn new(server: &str, keys: &Keys) -> anyhow::Result<Self> {
+        let server = server.trim_end_matches('/');
+        let sound = url::Url::parse(server)
+            .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
+        if !sound {
+            let message = format!("--server: expected http://host:port, found {server:?}");
+            return Err(Failure::Usage(message).into());
+        }
+        // The password must not follow a redirection, nor go through a proxy meant for the web.
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            http,
+            base: server.to_owned(),
+            username: keys.username().to_owned(),
+            password: Zeroizing::new(keys.password().to_owned()),
+        })
+    }
+
+    /// Reads something.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, query, None).await
+    }
+
+    /// Creates or does something.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// Changes something.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::PUT, path, &[], Some(body)).await
+    }
+
+    /// Deletes something.
+    pub(super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<()> {
+        self.call(Method::DELETE, path, query, None).await.map(|_| ())
+    }
+
+    /// One request; the answer's envelope, with what it means when it isn't a success.
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let mut request = self
+            .http
+            .request(method, self.url(path, query)?)
+            .basic_auth(&self.username, Some(self.password.as_str()))
+            .header("x-peer", "cmd")
+            .header("prefer", "return=representation");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|e| self.unreachable(e))?;
+        if status.is_success() {
+            if bytes.is_empty() {
+                return Ok(json!({"success": true}));
+            }
+            return serde_json::from_slice(&bytes).map_err(|_| {
+                anyhow::anyhow!(
+                    "{} answered with something that is not JSON: is it a Scheduler0 node?",
+                    self.base
+                )
+            });
+        }
+        let envelope: Option<Value> = serde_json::from_slice(&bytes).ok();
+        let said = envelope.as_ref().and_then(|e| e["data"].as_str()).map(str::to_owned);
+        let mut message = said.unwrap_or_else(|| "no reason given".to_owned());
+        if status.as_u16() == 401 {
+            message.push_str(
+                "; the node has another username or password than the .scheduler0 (or environment) used here",
+            );
+        }
+        if status.is_client_error() {
+            return Err(Failure::Refused { status: status.as_u16(), message }.into());
+        }
+        anyhow::bail!("the node failed: {message} (HTTP {})", status.as_u16())
+    }
+
+    fn url(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<url::Url> {
+        let mut url = url::Url::parse(&format!("{}{MOUNT}{path}", self.base))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// The innermost cause says it best ("connection refused").
+    fn unreachable(&self, error: reqwest::Error) -> Failure {
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let reason =
+            if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+        Failure::Unreachable { url: self.base.clone(), reason }
+    }
+}

@@ -1,0 +1,167 @@
+//! `create credential|project|job`: makes things through a node's API. It changes nothing of what
+//! the node answers, except that a key pair's fields are there in both casings.
+
+use std::io::Read;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::client::Client;
+use super::list::{JOBS, PROJECTS};
+use super::output::{Format, Output, say};
+
+/// What to create.
+#[derive(Debug, Subcommand)]
+pub enum CreateCommand {
+    /// An API key and its secret, for a client; the secret is shown this once
+    #[command(visible_alias = "credentials")]
+    Credential(Credential),
+    /// A project, the folder that jobs live in
+    #[command(visible_alias = "projects")]
+    Project(Project),
+    /// A job, or many from a file
+    #[command(visible_alias = "jobs")]
+    Job(Job),
+}
+
+/// Flags of `create credential`.
+#[derive(Debug, Args)]
+pub struct Credential {
+    /// Who asked for it, for the records
+    #[arg(long)]
+    created_by: Option<String>,
+}
+
+/// Flags of `create project`.
+#[derive(Debug, Args)]
+pub struct Project {
+    /// Its name, unique in the cluster
+    #[arg(long)]
+    name: String,
+    /// What it is for
+    #[arg(long)]
+    description: String,
+}
+
+/// Flags of `create job`.
+#[derive(Debug, Args)]
+pub struct Job {
+    /// A JSON array of jobs as the API takes it; - reads stdin
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    file: Option<String>,
+    /// Its project's number
+    #[arg(long, required_unless_present = "file")]
+    project: Option<u64>,
+    /// Its schedule: cron (5 or 6 fields), @every 5m, @daily ...
+    #[arg(long, required_unless_present = "file")]
+    spec: Option<String>,
+    /// Where it is posted
+    #[arg(long, visible_alias = "url", required_unless_present = "file")]
+    callback_url: Option<String>,
+    /// Text that it carries
+    #[arg(long, default_value = "")]
+    data: String,
+    /// The IANA zone that the schedule is read in
+    #[arg(long, default_value = "UTC")]
+    timezone: String,
+    /// No occurrence before this instant (RFC 3339)
+    #[arg(long)]
+    start_date: Option<String>,
+    /// No occurrence after this instant (RFC 3339)
+    #[arg(long)]
+    end_date: Option<String>,
+    /// Retries after the first attempt [default: the node's]
+    #[arg(long)]
+    retry_max: Option<u32>,
+    /// Creates it paused
+    #[arg(long)]
+    inactive: bool,
+}
+
+/// Carries it out.
+pub(super) async fn run(
+    command: &CreateCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    match command {
+        CreateCommand::Credential(flags) => credential(flags, client, output).await,
+        CreateCommand::Project(flags) => {
+            let body = json!({ "name": flags.name, "description": flags.description });
+            let envelope = client.post("/projects", &body).await?;
+            let record = std::slice::from_ref(&envelope["data"]);
+            output.records(&envelope, record, PROJECTS)
+        }
+        CreateCommand::Job(flags) => {
+            let envelope = client.post("/jobs", &body(flags)?).await?;
+            let records = match &envelope["data"] {
+                Value::Array(jobs) => jobs.as_slice(),
+                one => std::slice::from_ref(one),
+            };
+            output.records(&envelope, records, JOBS)
+        }
+    }
+}
+
+async fn credential(flags: &Credential, client: &Client, output: Output) -> anyhow::Result<()> {
+    let mut body = Map::new();
+    if let Some(by) = &flags.created_by {
+        body.insert("createdBy".to_owned(), by.as_str().into());
+    }
+    let mut envelope = client.post("/credentials", &Value::Object(body)).await?;
+    both_casings(&mut envelope["data"]);
+    if output.format == Format::Table {
+        output.records(
+            &envelope,
+            std::slice::from_ref(&envelope["data"]),
+            &[("id", &["id"]), ("api key", &["apiKey"]), ("api secret", &["apiSecret"])],
+        )?;
+        say("send them as x-api-key and x-secret-key; the secret is not shown again");
+        return Ok(());
+    }
+    output.json(&envelope)
+}
+
+/// `api_key` and `apiKey`, `api_secret` and `apiSecret`: scripts written for either find it.
+pub(super) fn both_casings(data: &mut Value) {
+    let Some(data) = data.as_object_mut() else { return };
+    for (snake, camel) in [("api_key", "apiKey"), ("api_secret", "apiSecret")] {
+        if let Some(value) = data.get(snake).or_else(|| data.get(camel)).cloned() {
+            data.insert(snake.to_owned(), value.clone());
+            data.insert(camel.to_owned(), value);
+        }
+    }
+}
+
+fn body(flags: &Job) -> anyhow::Result<Value> {
+    if let Some(file) = &flags.file {
+        let mut text = String::new();
+        if file == "-" {
+            std::io::stdin().read_to_string(&mut text)?;
+        } else {
+            text = std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("{file}: {e}"))?;
+        }
+        let invalid = |e| Failure::Usage(format!("{file} is not JSON: {e}"));
+        return Ok(serde_json::from_str(&text).map_err(invalid)?);
+    }
+    let mut job = json!({
+        "projectId": flags.project,
+        "spec": flags.spec,
+        "callbackUrl": flags.callback_url,
+        "data": flags.data,
+        "timezone": flags.timezone,
+        "executionType": "http",
+        "status": if flags.inactive { "inactive" } else { "active" },
+    });
+    for (name, value) in [
+        ("startDate", flags.start_date.as_deref().map(Value::from)),
+        ("endDate", flags.end_date.as_deref().map(Value::from)),
+        ("retryMax", flags.retry_max.map(Value::from)),
+    ] {
+        if let Some(value) = value {
+            job[name] = value;
+        }
+    }
+    Ok(Value::Array(vec![job]))
+}

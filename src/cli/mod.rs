@@ -1,0 +1,228 @@
+//! The command line: what a person or a script says to Scheduler0.
+//!
+//! ```text
+//!   arguments ── clap ──> Command ──> init, credential, reset      (files of this node)
+//!                            │
+//!                            ├──────> create, list, remove, status ──> client ──HTTP──> a node
+//!                            └──────> next                              (no node needed)
+//! ```
+//!
+//! Called by `main` alone. Data goes to stdout (tables for people, JSON for programs), talk to
+//! stderr, and the exit code says what went wrong (see [`Failure::code`]). It never touches a
+//! node's data except through the API, with one exception that asks first: `reset raft`.
+
+mod ask;
+mod client;
+mod create;
+mod credential;
+mod init;
+mod list;
+mod output;
+mod remove;
+mod reset;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, LoadOptions};
+use crate::secret::{self, Keys};
+use client::Client;
+use output::{Format, Output};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, for a reason that the message gives
+  2  wrong usage or configuration
+  3  the node refused the request (4xx)
+  4  the node cannot be reached
+
+Data goes to stdout: tables on a terminal, JSON otherwise (-o chooses). All else goes to stderr.";
+
+/// A Raft-replicated cron cluster in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "scheduler0", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Configuration file [default: ./config.yml, else beside the binary]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Sets a configuration key, over file and environment; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+    /// The node to talk to [default: the configured Host and Port]
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Form of the output [default: table on a terminal, else json]
+    #[arg(short, long, global = true, value_enum)]
+    pub output: Option<Format>,
+    /// The same as -o json
+    #[arg(long, global = true, conflicts_with = "output")]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The configuration file
+    #[command(subcommand)]
+    Config(init::ConfigCommand),
+    /// The node's own credentials: username, password and secret key
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
+    /// Creates a credential for a client, a project or a job
+    #[command(subcommand)]
+    Create(create::CreateCommand),
+    /// Lists credentials, projects, jobs or executions
+    #[command(subcommand)]
+    List(list::ListCommand),
+    /// Shows one credential, project, job or async task
+    #[command(subcommand)]
+    Get(list::GetCommand),
+    /// Deletes credentials, projects or jobs
+    #[command(subcommand)]
+    Delete(remove::DeleteCommand),
+    /// Archives a credential: its key stops working at once
+    #[command(subcommand)]
+    Archive(remove::ArchiveCommand),
+    /// Leader, members, shards, leases, lag, queues, journals and clocks
+    Status,
+    /// The cluster as a whole
+    #[command(subcommand)]
+    Cluster(status::ClusterCommand),
+    /// Deletes this node's data
+    #[command(subcommand)]
+    Reset(reset::ResetCommand),
+    /// Prints the version
+    Version,
+}
+
+/// What a command can fail with when the exit code is not plain 1; found inside the `anyhow::Error`.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Exit code 3.
+    #[error("the node refused: {message} (HTTP {status})")]
+    Refused {
+        /// The HTTP status, 400-499.
+        status: u16,
+        /// What the node says.
+        message: String,
+    },
+    /// Exit code 4.
+    #[error(
+        "cannot reach the node at {url}: {reason}; is it running (`scheduler0 start`), and is this its address (Host, Port, --server)?"
+    )]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// The exit code of an error: this type's own; 2 for a configuration that cannot be used; 1.
+    pub fn code(error: &anyhow::Error) -> u8 {
+        match error.downcast_ref::<Failure>() {
+            Some(Failure::Usage(_)) => 2,
+            Some(Failure::Refused { .. }) => 3,
+            Some(Failure::Unreachable { .. }) => 4,
+            None if error.is::<config::Error>() || error.is::<secret::Error>() => 2,
+            None => 1,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Whoever set a provider before us (nobody, in this binary) keeps it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `scheduler0 list jobs | head`: the reader has seen enough.
+        Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            output::say(&format!("error: {e:#}"));
+            ExitCode::from(Failure::code(&e))
+        }
+    }
+}
+
+/// Carries out one command.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    let global = &cli.global;
+    let output = Output::new(if global.json { Some(Format::Json) } else { global.output });
+    match &cli.command {
+        Command::Config(command) => init::run(command, global, output),
+        Command::Credential(command) => credential::run(command, global, output),
+        Command::Reset(command) => reset::run(command, global),
+        Command::Version => version(output),
+        command => {
+            let client = global.client()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                match command {
+                    Command::Create(command) => create::run(command, &client, output).await,
+                    Command::List(command) => list::run(command, &client, output).await,
+                    Command::Get(command) => list::get(command, &client, output).await,
+                    Command::Delete(command) => remove::delete(command, &client, output).await,
+                    Command::Archive(command) => remove::archive(command, &client, output).await,
+                    Command::Cluster(command) => status::cluster(command, &client, output).await,
+                    _ => status::run(&client, output).await,
+                }
+            })
+        }
+    }
+}
+
+impl Global {
+    fn options(&self) -> LoadOptions {
+        LoadOptions::from_process(self.config.clone(), self.set.clone())
+    }
+
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.options())?)
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        let config = self.load()?;
+        let keys = Keys::load(&config)?;
+        Client::new(self.server.as_deref().unwrap_or(&config.local_url()), &keys)
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+fn version(output: Output) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let zones = chrono_tz::IANA_TZDB_VERSION;
+    match output.format {
+        Format::Json => output.json(&serde_json::json!({"version": version, "tzdata": zones})),
+        Format::Table => output::line(&format!("scheduler0 {version} (time zones {zones})")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
