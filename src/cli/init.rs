@@ -145,33 +145,27 @@ fn fill_in(values: &[(String, String)]) -> anyhow::Result<String> {
                     writeln!(text, "  - {node}")?;
                 }
             }
-            (Some(key), Some((_, value))) => writeln!(text, "{key}: {}", scalar(value))?,
+            (Some(key), Some((_, value))) => writeln!(text, "{key}: {}", scalar(key, value))?,
             _ => writeln!(text, "{line}")?,
         }
     }
     Ok(text)
 }
 
-/// A value as YAML: numbers, booleans and plain words bare, all else quoted.
-fn scalar(value: &str) -> String {
-    let plain = value.parse::<f64>().is_ok_and(f64::is_finite)
-        || matches!(value, "true" | "false")
-        || (value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '.' || c == '/')
-            && value.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c))
-            && !matches!(
-                value.to_ascii_lowercase().as_str(),
-                "y" | "n"
-                    | "yes"
-                    | "no"
-                    | "on"
-                    | "off"
-                    | "null"
-                    | "true"
-                    | "false"
-                    | ".inf"
-                    | ".nan"
-            ));
-    if plain { value.to_owned() } else { Value::from(value).to_string() }
+/// A value as YAML: bare where that reads back as the same number, boolean or text; secrets and all
+/// else quoted.
+fn scalar(key: &str, value: &str) -> String {
+    use serde_yaml::Value as Yaml;
+
+    let secret = matches!(key, "SecretKey" | "AuthUsername" | "AuthPassword");
+    let simple = value.chars().all(|c| c.is_ascii_alphanumeric() || "._/:-".contains(c));
+    let same = match serde_yaml::from_str(value) {
+        Ok(Yaml::String(text)) => text == value,
+        Ok(Yaml::Number(number)) => number.to_string() == value,
+        Ok(Yaml::Bool(boolean)) => boolean.to_string() == value,
+        _ => false,
+    };
+    if simple && same && !secret { value.to_owned() } else { Value::from(value).to_string() }
 }
 
 /// Whole or not at all, and for its owner only: it may hold secrets.
@@ -195,7 +189,7 @@ mod tests {
             ("Port", "9999".to_owned()),
             ("DataDir", "/srv/a b: #c".to_owned()),
             ("allowedorigin", "*".to_owned()),
-            ("AuthPassword", "no".to_owned()),
+            ("AuthPassword", "1e5".to_owned()),
             ("RaftAddress", "n1:7071".to_owned()),
             ("Replicas", Value::Array(replicas.to_vec()).to_string()),
         ]
@@ -207,7 +201,7 @@ mod tests {
         let c = Config::load(&options).unwrap();
         assert_eq!((c.port, c.data_dir.to_str().unwrap()), (9999, "/srv/a b: #c"));
         assert_eq!((c.allowed_origin.as_deref(), c.replicas.len()), (Some("*"), 2));
-        assert_eq!(c.secrets.auth_password, "no");
+        assert_eq!(c.secrets.auth_password, "1e5");
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.matches('#').count(), EXAMPLE.matches('#').count() + 1, "comments stay");
     }

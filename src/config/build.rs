@@ -262,9 +262,12 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
 }
 
 impl Reader {
-    /// A text that no message may quote.
+    /// A text that no message may quote. A number is none: `1e5` reads back as 100000.
     fn secret(&self, key: &str) -> Result<String, Error> {
-        self.text(key).map_err(|_| self.fail(key, "expected text (put it in quotes)"))
+        match self.layers.get(key).0 {
+            Value::String(_) | Value::Null => self.text(key),
+            _ => Err(self.fail(key, "expected text (put it in quotes)")),
+        }
     }
 }
 

@@ -135,6 +135,7 @@ fn errors_name_the_key_the_place_and_the_fix() {
         ("HTTPExecutorPayloadMaxSizeMb: 0", &["HTTPExecutorPayloadMaxSizeMb", "above 0"]),
         ("MaxMemory: -1", &["MaxMemory", "0 or more"]),
         ("HistoryMaxDays: 0", &["HistoryMaxDays", "above 0"]),
+        ("AuthPassword: 1234", &["AuthPassword", "in quotes"]),
         ("DataDir: { a: 1 }", &["DataDir", "a mapping"]),
     ];
     for (file, parts) in table {

@@ -1,0 +1,396 @@
+//! The command line as people and scripts use it: the real binary in an empty folder, against a
+//! small server that answers as a node would and remembers what it was asked.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// Runs the binary in a folder, with nothing of our own environment.
+fn scheduler0(folder: &Path, arguments: &[&str]) -> Output {
+    with_input(folder, arguments, "")
+}
+
+fn with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that asks nothing may be gone before it is told.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("killed: {}", stderr(output)))
+}
+
+/// What the server was asked.
+#[derive(Clone, Debug)]
+struct Asked {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Value,
+}
+
+type Answer = fn(&Asked) -> (u16, Value);
+
+#[derive(Clone)]
+struct Fake {
+    asked: Arc<Mutex<Vec<Asked>>>,
+    answer: Answer,
+}
+
+/// A node that answers as told; it ends with its runtime.
+struct Node {
+    url: String,
+    fake: Fake,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Node {
+    fn start(answer: Answer) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let fake = Fake { asked: Arc::default(), answer };
+        let router = Router::new().fallback(take).with_state(fake.clone());
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self { url, fake, _runtime: runtime }
+    }
+
+    /// Runs a command against it, with credentials.
+    fn run(&self, arguments: &[&str]) -> Output {
+        let folder = tempfile::tempdir().unwrap();
+        let made = scheduler0(
+            folder.path(),
+            &["credential", "init", "--generate", "--username", "op", "--password", "pw"],
+        );
+        assert_eq!(code(&made), 0, "{}", stderr(&made));
+        let mut all = vec!["--server", &self.url];
+        all.extend(arguments);
+        scheduler0(folder.path(), &all)
+    }
+
+    fn last(&self) -> Asked {
+        self.fake.asked.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+async fn take(
+    State(fake): State<Fake>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let asked = Asked { method, uri, headers, body };
+    let (status, answer) = (fake.answer)(&asked);
+    fake.asked.lock().unwrap().push(asked);
+    let status = StatusCode::from_u16(status).unwrap();
+    if status == StatusCode::NO_CONTENT {
+        return status.into_response();
+    }
+    (status, axum::Json(answer)).into_response()
+}
+
+fn ok(data: &Value) -> (u16, Value) {
+    (200, json!({ "data": data, "success": true }))
+}
+
+#[test]
+fn version_goes_to_stdout() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = scheduler0(folder.path(), &["version", "-o", "table"]);
+    assert!(stdout(&said).starts_with(concat!("scheduler0 ", env!("CARGO_PKG_VERSION"))));
+    let said = scheduler0(folder.path(), &["version", "--json"]);
+    let json: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn config_init_writes_what_was_answered_and_never_overwrites_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yml");
+    let said = with_input(folder.path(), &["config", "init"], "7\n\n9191\n/srv/s0\n\n");
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let text = fs::read_to_string(&file).unwrap();
+    for line in ["NodeId: 7", "Host: 127.0.0.1", "Port: 9191", "DataDir: /srv/s0", "MaxWorkers: 64"]
+    {
+        assert!(text.lines().any(|l| l == line), "{line}");
+    }
+    let said = scheduler0(folder.path(), &["config", "init", "--yes"]);
+    assert_eq!(code(&said), 1);
+    assert!(stderr(&said).contains("--force"), "{}", stderr(&said));
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    let said = scheduler0(folder.path(), &["config", "init", "--yes", "--force", "--port", "1"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(fs::read_to_string(&file).unwrap().contains("\nPort: 1\n"));
+}
+
+#[test]
+fn config_init_refuses_what_a_node_could_not_start_with() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flags, part) in [
+        (&["--port", "many"][..], "Port (from a flag)"),
+        (&["--set", "Prot=1"], "did you mean Port?"),
+        (&["--replica", "2,http://a:1,a:2"], "Replicas"),
+        (&["--replica", "nonsense"], "ID,ADDRESS,RAFT_ADDRESS"),
+    ] {
+        let mut arguments = vec!["config", "init", "--yes"];
+        arguments.extend(flags);
+        let said = scheduler0(folder.path(), &arguments);
+        assert_eq!(code(&said), 2, "{flags:?}");
+        assert!(stderr(&said).contains(part), "{flags:?}: {}", stderr(&said));
+    }
+    let said = scheduler0(folder.path(), &["config", "init"]);
+    assert_eq!(code(&said), 2, "stdin at its end is no answer");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn credential_init_writes_a_private_file_and_show_reveals_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".scheduler0");
+    let said = with_input(folder.path(), &["credential", "init"], "ops\ns3cret-word\n\n");
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let stored: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        (stored["authUsername"].as_str(), stored["authPassword"].as_str()),
+        (Some("ops"), Some("s3cret-word"))
+    );
+    assert_eq!(stored["secretKey"].as_str().unwrap().len(), 64);
+    assert!(!stderr(&said).contains("s3cret-word") && !stdout(&said).contains("s3cret-word"));
+
+    let said = scheduler0(folder.path(), &["credential", "show", "-o", "table"]);
+    assert!(stdout(&said).contains("ops") && !stdout(&said).contains("s3cret-word"));
+    let said = scheduler0(folder.path(), &["credential", "show", "--reveal", "--json"]);
+    let shown: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!(
+        (&shown["authPassword"], &shown["secretKey"]),
+        (&stored["authPassword"], &stored["secretKey"])
+    );
+
+    let said = scheduler0(folder.path(), &["credential", "init", "--generate"]);
+    assert_eq!(code(&said), 2);
+    assert!(stderr(&said).contains("--force"), "{}", stderr(&said));
+    let said = scheduler0(
+        folder.path(),
+        &["credential", "init", "--force", "--generate", "--secret-key", "abc"],
+    );
+    assert_eq!(code(&said), 2);
+    assert!(stderr(&said).contains("SecretKey must be 64 hex"), "{}", stderr(&said));
+    assert_eq!(serde_json::from_slice::<Value>(&fs::read(&file).unwrap()).unwrap(), stored);
+}
+
+#[test]
+fn create_credential_prints_exactly_the_envelope_in_both_casings() {
+    let node = Node::start(|_| {
+        let pair = json!({"id": 4, "apiKey": "s0_k", "apiSecret": "hush"});
+        (201, json!({"data": pair, "success": true}))
+    });
+    for arguments in [&["create", "credential", "--json"][..], &["create", "credential"]] {
+        let said = node.run(arguments);
+        assert_eq!(code(&said), 0, "{}", stderr(&said));
+        let envelope: Value = serde_json::from_str(&stdout(&said)).unwrap();
+        let pair = json!({
+            "id": 4, "apiKey": "s0_k", "api_key": "s0_k", "apiSecret": "hush", "api_secret": "hush",
+        });
+        assert_eq!(envelope, json!({"data": pair, "success": true}));
+    }
+    let asked = node.last();
+    assert_eq!((asked.method, asked.uri.path()), (Method::POST, "/api/v1/credentials"));
+    assert_eq!(asked.headers["x-peer"], "cmd");
+    assert_eq!(asked.headers["authorization"], "Basic b3A6cHc=");
+    let said = node.run(&["create", "credential", "-o", "table"]);
+    assert!(stdout(&said).contains("s0_k") && stdout(&said).contains("hush"));
+    assert!(!stderr(&said).contains("hush"));
+}
+
+#[test]
+fn a_job_is_created_from_flags() {
+    let node = Node::start(|asked| {
+        let mut job = asked.body[0].clone();
+        job["id"] = 9.into();
+        (201, json!({"data": [job], "success": true}))
+    });
+    let said = node.run(&[
+        "create",
+        "job",
+        "--project",
+        "1",
+        "--spec",
+        "@every 5s",
+        "--url",
+        "http://x/y",
+        "--data",
+        "{\"a\":1}",
+        "-o",
+        "table",
+    ]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let table = stdout(&said);
+    assert!(table.starts_with("ID") && table.contains("@every 5s"), "{table}");
+    let asked = node.last();
+    assert_eq!(asked.headers["prefer"], "return=representation");
+    assert_eq!(asked.body[0]["projectId"], 1);
+    assert_eq!(
+        (&asked.body[0]["timezone"], &asked.body[0]["data"]),
+        (&json!("UTC"), &json!("{\"a\":1}"))
+    );
+}
+
+#[test]
+fn lists_are_tables_or_the_envelope_as_it_came() {
+    let node = Node::start(|_| {
+        let job = json!({"id": 3, "projectId": 1, "spec": "@daily", "status": "active"});
+        ok(&json!({"total": 120, "offset": 0, "limit": 50, "jobs": [job]}))
+    });
+    let said =
+        node.run(&["list", "jobs", "--project", "1", "--order-by", "id", "--desc", "-o", "table"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(stdout(&said).contains("@daily") && stderr(&said).contains("--offset 1"));
+    let query = node.last().uri.query().unwrap().to_owned();
+    assert_eq!(query, "projectId=1&limit=50&offset=0&orderBy=id&orderByDirection=desc");
+    let said = node.run(&["list", "jobs"]);
+    let envelope: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!(envelope["data"]["total"], 120);
+    assert_eq!(stderr(&said), "");
+}
+
+#[test]
+fn things_are_deleted_one_by_one() {
+    let node = Node::start(|asked| {
+        let gone = asked.uri.path().ends_with("/3");
+        let missing = json!({"data": "job cannot be found", "success": false});
+        if gone { (404, missing) } else { (204, Value::Null) }
+    });
+    let said = node.run(&["delete", "job", "1", "2"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(
+        (node.last().method, node.last().uri.path().to_owned()),
+        (Method::DELETE, "/api/v1/jobs/2".into())
+    );
+    let said = node.run(&["delete", "job", "3"]);
+    assert_eq!(code(&said), 3);
+    assert!(stderr(&said).contains("job cannot be found (HTTP 404)"), "{}", stderr(&said));
+    let said = node.run(&["delete", "project", "1", "--cascade"]);
+    assert_eq!(code(&said), 2, "a cascade is asked about, and nobody answers");
+    let said = node.run(&["delete", "project", "1", "--cascade", "--yes"]);
+    assert_eq!(code(&said), 0);
+    assert_eq!(node.last().uri.query(), Some("cascade=true"));
+}
+
+#[test]
+fn exit_codes_tell_failures_apart() {
+    let node = Node::start(|_| (503, json!({"data": "no leader", "success": false})));
+    let said = node.run(&["status"]);
+    assert_eq!(code(&said), 1);
+    assert!(stderr(&said).contains("no leader (HTTP 503)"), "{}", stderr(&said));
+
+    let node = Node::start(|_| (401, json!({"data": "unauthorized requests", "success": false})));
+    let said = node.run(&["status"]);
+    assert_eq!(code(&said), 3);
+    assert!(stderr(&said).contains(".scheduler0"), "{}", stderr(&said));
+
+    let folder = tempfile::tempdir().unwrap();
+    let said = scheduler0(folder.path(), &["status"]);
+    assert_eq!(code(&said), 2, "no credentials");
+    assert!(stderr(&said).contains("credential init"), "{}", stderr(&said));
+
+    // A port that was free a moment ago, and that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    scheduler0(folder.path(), &["credential", "init", "--yes"]);
+    let said = scheduler0(folder.path(), &["status", "--set", &format!("Port={}", free.port())]);
+    assert_eq!(code(&said), 4);
+    assert!(stderr(&said).contains(&format!("http://{free}")), "{}", stderr(&said));
+}
+
+#[test]
+fn checksums_that_differ_are_a_failure() {
+    let node = Node::start(|_| {
+        ok(&json!({"index": 9, "nodes": [{"id": 1, "hash": "aa"}, {"id": 2, "hash": "aa"}]}))
+    });
+    let said = node.run(&["cluster", "checksum", "-o", "table"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(node.last().uri.path(), "/api/v1/cluster/checksum");
+    let node = Node::start(|_| {
+        ok(&json!({"index": 9, "nodes": [{"id": 1, "hash": "aa"}, {"id": 2, "hash": "ab"}]}))
+    });
+    assert_eq!(code(&node.run(&["cluster", "checksum"])), 1);
+    let node = Node::start(|_| {
+        ok(&json!({"index": 9, "nodes": [{"id": 1, "hash": "aa"}, {"id": 2, "error": "down"}]}))
+    });
+    let said = node.run(&["cluster", "checksum"]);
+    assert_eq!(code(&said), 1);
+    assert!(stderr(&said).contains("1 of 2 nodes did not answer"), "{}", stderr(&said));
+}
+
+#[test]
+fn reset_raft_asks_and_leaves_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir_all(data.join("raft")).unwrap();
+    fs::write(data.join("state.db"), "x").unwrap();
+    fs::write(data.join("mine.txt"), "x").unwrap();
+    let said = with_input(folder.path(), &["reset", "raft"], "no\n");
+    assert_eq!(code(&said), 2);
+    assert!(data.join("state.db").exists() && stderr(&said).contains("state.db"));
+    let said = with_input(folder.path(), &["reset", "raft"], "yes\n");
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(!data.join("state.db").exists() && !data.join("raft").exists());
+    assert!(data.join("mine.txt").exists());
+    let said = scheduler0(folder.path(), &["reset", "raft", "--force"]);
+    assert!(stderr(&said).contains("nothing to do"), "{}", stderr(&said));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let node = Node::start(|_| {
+        let projects: Vec<_> =
+            (0..1000).map(|i| json!({"id": i, "name": "n".repeat(500)})).collect();
+        ok(&json!({"total": 1000, "offset": 0, "limit": 1000, "projects": projects}))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    scheduler0(folder.path(), &["credential", "init", "--yes"]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(["--server", &node.url, "list", "projects"])
+        .current_dir(folder.path())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let said = child.wait_with_output().unwrap();
+    assert_eq!((code(&said), stderr(&said).as_str()), (0, ""));
+}
