@@ -1,17 +1,107 @@
-//! The one place where replicated state changes.
+//! The one place where replicated state changes: the rules, one file a noun.
+//!
+//! `raft::machine` calls [`apply`] for one entry after the other, a transaction for a chunk of them.
+//! Nothing here may depend on where a chunk ends, on a clock or on anything but the books and the
+//! command. A command is refused before it has written anything, so that a refusal leaves no trace
+//! but its stamp.
 
-use super::{Change, Command, Error, Outcome};
+mod credentials;
+mod jobs;
+mod once;
+mod ownership;
+mod projects;
+mod record;
+mod retain;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+use super::{Change, Command, Error, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
+use crate::model::shard::ShardId;
 use crate::store::Tx;
 
 /// Applies one command at its log index and stamp. An `Err` is the store's failure and stops the
-/// node; what is wrong with the command comes back as [`Outcome::Rejected`].
+/// node; what is wrong with the command comes back as [`Outcome::Rejected`]. The command takes
+/// effect at its stamp, or at log time where that is later.
 pub fn apply(
-    _tx: &mut Tx<'_>,
-    _index: u64,
-    _stamp: Millis,
-    _command: &Command,
-    _change: &mut Change,
+    tx: &mut Tx<'_>,
+    index: u64,
+    stamp: Millis,
+    command: &Command,
+    change: &mut Change,
 ) -> Result<Outcome, Error> {
-    Ok(Outcome::Done)
+    let stamp = tx.advance_log_time(stamp)?;
+    change.index = index;
+    change.stamp = stamp;
+    match (Entry { tx, index, stamp, change }).carry_out(command) {
+        Ok(outcome) => Ok(outcome),
+        Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
+        Err(Refusal::Failed(error)) => Err(error),
+    }
+}
+
+/// An entry that is being applied.
+struct Entry<'a, 't> {
+    tx: &'a mut Tx<'t>,
+    index: u64,
+    stamp: Millis,
+    change: &'a mut Change,
+}
+
+/// Why an entry came to nothing.
+enum Refusal {
+    /// Something is wrong with the command.
+    Rejected(Rejection),
+    /// Something is wrong with this node.
+    Failed(Error),
+}
+
+type Applied = Result<Outcome, Refusal>;
+
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A refusal of the command, for `return Err(...)`.
+fn refuse(kind: RejectionKind, message: impl Into<String>) -> Refusal {
+    Refusal::Rejected(Rejection::new(kind, message))
+}
+
+impl Entry<'_, '_> {
+    fn carry_out(&mut self, command: &Command) -> Applied {
+        match command {
+            Command::Init { cluster } => self.init(*cluster),
+            Command::Tick => self.tick(),
+            Command::CreateProject(new) => self.create_project(new),
+            Command::UpdateProject(edit) => self.update_project(edit),
+            Command::DeleteProject { id, cascade } => self.delete_project(*id, *cascade),
+            Command::CreateJobs(new) if new.staged => self.stage_jobs(new),
+            Command::CreateJobs(new) => self.create_jobs(new),
+            Command::ActivateJobs { request } => self.activate_jobs(*request),
+            Command::DiscardJobs { request } => self.discard_jobs(*request),
+            Command::UpdateJob(edit) => self.update_job(edit),
+            Command::DeleteJob { id } => self.delete_job(*id),
+            Command::CreateCredential(new) => self.create_credential(new),
+            Command::ArchiveCredential { id, archived, by } => {
+                self.archive_credential(*id, *archived, by.as_deref())
+            }
+            Command::DeleteCredential { id } => self.delete_credential(*id),
+            Command::Assign(moves) => self.assign(moves),
+            Command::Record(record) => self.record(record),
+            Command::Register { node, instance } => self.register(*node, *instance),
+            Command::Checksum => Ok(Outcome::Done),
+            Command::Retain { before, limit } => self.retain(*before, *limit),
+            Command::Once { key, body, command } => self.once(key, body, command),
+        }
+    }
+
+    /// Rings the bell for a shard's pending rows.
+    fn pending_changed(&mut self, shard: ShardId) {
+        if !self.change.pending.contains(&shard) {
+            self.change.pending.push(shard);
+        }
+    }
 }

@@ -81,18 +81,30 @@ pub fn at(
     .collect()
 }
 
-/// The ranges of a shard that hold an instant, in the order in which they were recorded.
-pub fn ranges_at(
-    conn: &Connection,
-    shard: ShardId,
-    due: Millis,
-) -> rusqlite::Result<Vec<Recorded>> {
-    conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM blocks
-         WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2 ORDER BY id"
-    ))?
-    .query_map(params![shard, due], read)?
-    .collect()
+/// What is over of an occurrence: for each block or range that ended some of these members there,
+/// all of its members.
+pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Members>> {
+    let lone = lone(&block.members);
+    let condition = if lone == 0 { "?4 = 0" } else { "lone IN (0, ?4)" };
+    // The conditions on verdict and stale are those of `Recorded::is_end`.
+    let mut ended = conn
+        .prepare_cached(&format!(
+            "SELECT members FROM blocks
+             WHERE due = ?1 AND shard = ?2 AND {condition} AND scheduled = ?3 AND since IS NULL
+                 AND verdict <> 1 AND NOT (stale AND verdict BETWEEN 2 AND 9)"
+        ))?
+        .query_map(params![block.due, block.shard, block.scheduled, lone as i64], |row| {
+            row.get(0).map(Members::from_bytes)
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut ranges = conn.prepare_cached(
+        "SELECT members FROM blocks
+         WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2",
+    )?;
+    for members in ranges.query_map(params![block.shard, block.due], |row| row.get(0))? {
+        ended.push(Members::from_bytes(members?));
+    }
+    Ok(ended)
 }
 
 /// Adds a block under a number; the stamp is its record's.

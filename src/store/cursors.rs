@@ -1,5 +1,9 @@
 //! How far each node's journal is recorded. Apply moves the cursors; the collector reads them to
 //! know where to go on.
+//!
+//! A journal file that is lost and made anew has another incarnation and counts from 1. The cursors
+//! of a node's last few files are kept, because a record of the old file that was proposed twice
+//! may arrive after the first one of the new file.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -7,25 +11,53 @@ use super::writer::Tx;
 use super::{id_at, u128_at};
 use crate::model::NodeId;
 
-/// Incarnation and sequence number of the last recorded entry of a node's journal.
+/// How many files of a node are remembered.
+const FILES: u32 = 16;
+
+/// Incarnation and sequence number of the last recorded entry of a node's newest journal.
 pub fn get(conn: &Connection, node: NodeId) -> rusqlite::Result<Option<(u128, u64)>> {
-    conn.prepare_cached("SELECT incarnation, seq FROM cursors WHERE node = ?1")?
-        .query_row([node as i64], |row| Ok((u128_at(row, 0)?, id_at(row, 1)?)))
+    conn.prepare_cached(
+        "SELECT incarnation, seq FROM cursors WHERE node = ?1 ORDER BY opened DESC LIMIT 1",
+    )?
+    .query_row([node as i64], |row| Ok((u128_at(row, 0)?, id_at(row, 1)?)))
+    .optional()
+}
+
+/// The sequence number of the last recorded entry of one journal file; `None` when nothing of it
+/// was ever recorded.
+pub fn get_incarnation(
+    conn: &Connection,
+    node: NodeId,
+    incarnation: u128,
+) -> rusqlite::Result<Option<u64>> {
+    conn.prepare_cached("SELECT seq FROM cursors WHERE node = ?1 AND incarnation = ?2")?
+        .query_row(params![node as i64, incarnation.to_be_bytes()], |row| id_at(row, 0))
         .optional()
 }
 
-/// Every cursor: (node, incarnation, sequence number).
-pub fn all(conn: &Connection) -> rusqlite::Result<Vec<(NodeId, u128, u64)>> {
-    conn.prepare_cached("SELECT node, incarnation, seq FROM cursors ORDER BY node")?
-        .query_map([], |row| Ok((id_at(row, 0)?, u128_at(row, 1)?, id_at(row, 2)?)))?
-        .collect()
-}
-
-/// Moves a cursor.
-pub fn set(tx: &Tx<'_>, node: NodeId, incarnation: u128, seq: u64) -> rusqlite::Result<()> {
+/// Moves the cursor of a file, which is new when it has none; `index` is the log index.
+pub fn set(
+    tx: &Tx<'_>,
+    node: NodeId,
+    incarnation: u128,
+    seq: u64,
+    index: u64,
+) -> rusqlite::Result<()> {
+    let moved = tx
+        .prepare_cached("UPDATE cursors SET seq = ?3 WHERE node = ?1 AND incarnation = ?2")?
+        .execute(params![node as i64, incarnation.to_be_bytes(), seq as i64])?;
+    if moved > 0 {
+        return Ok(());
+    }
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO cursors (node, incarnation, seq) VALUES (?1, ?2, ?3)",
+        "INSERT INTO cursors (node, incarnation, seq, opened) VALUES (?1, ?2, ?3, ?4)",
     )?
-    .execute(params![node as i64, incarnation.to_be_bytes(), seq as i64])?;
+    .execute(params![node as i64, incarnation.to_be_bytes(), seq as i64, index as i64])?;
+    tx.prepare_cached(
+        "DELETE FROM cursors WHERE node = ?1 AND incarnation NOT IN (
+             SELECT incarnation FROM cursors WHERE node = ?1
+             ORDER BY opened DESC, incarnation LIMIT ?2)",
+    )?
+    .execute(params![node as i64, FILES])?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::writer::Tx;
 use crate::model::Millis;
 
 const CLUSTER: &str = "cluster";
+const BORN: &str = "born";
 const LOG_TIME: &str = "log_time";
 const ASSIGN_INDEX: &str = "assign_index";
 const APPLIED: &str = "applied";
@@ -127,9 +128,15 @@ pub fn cluster_id(conn: &Connection) -> rusqlite::Result<Option<u128>> {
     Ok(get::<[u8; 16]>(conn, CLUSTER)?.map(u128::from_be_bytes))
 }
 
-/// Sets the cluster's id; once.
-pub fn set_cluster_id(tx: &Tx<'_>, cluster: u128) -> rusqlite::Result<()> {
-    put(&tx.sql, CLUSTER, cluster.to_be_bytes().to_vec())
+/// When the cluster was born, in log time; `None` before `Init`.
+pub fn born(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    get(conn, BORN)
+}
+
+/// Sets the cluster's id and birth; once.
+pub fn set_birth(tx: &Tx<'_>, cluster: u128, stamp: Millis) -> rusqlite::Result<()> {
+    put(&tx.sql, CLUSTER, cluster.to_be_bytes().to_vec())?;
+    put(&tx.sql, BORN, stamp)
 }
 
 /// Log time after the last entry.

@@ -70,8 +70,11 @@ CREATE TABLE shards (
 
 CREATE TABLE nodes (node INTEGER PRIMARY KEY, instance BLOB NOT NULL);
 
+-- One row for each journal file that a node ever had, the last few: a late record of an old file
+-- must not look like a new one. opened: the log index of its first record.
 CREATE TABLE cursors (
-    node INTEGER PRIMARY KEY, incarnation BLOB NOT NULL, seq INTEGER NOT NULL);
+    node INTEGER NOT NULL, incarnation BLOB NOT NULL, seq INTEGER NOT NULL,
+    opened INTEGER NOT NULL, PRIMARY KEY (node, incarnation)) WITHOUT ROWID;
 
 CREATE TABLE pending (
     id INTEGER PRIMARY KEY, shard INTEGER NOT NULL, project INTEGER NOT NULL,
@@ -120,7 +123,7 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("idempotency", "key"),
     ("shards", "id"),
     ("nodes", "node"),
-    ("cursors", "node"),
+    ("cursors", "node, incarnation"),
     ("pending", "id"),
     ("blocks", "id"),
     ("dead_letters", "id"),

@@ -38,10 +38,9 @@ impl Tx<'_> {
     }
 
     /// Makes the cluster's shards.
-    pub fn create_shards(&mut self, shards: Vec<Shard>) -> rusqlite::Result<()> {
+    pub fn create_shards(&mut self, shards: Vec<Shard>) {
         let dirty = vec![true; shards.len()];
         self.kept.shards = Some(Shards { all: shards, dirty });
-        Ok(())
     }
 
     /// All shards, in order.

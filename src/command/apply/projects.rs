@@ -1,0 +1,81 @@
+//! Rules of projects: names are unique, jobs keep their project alive. Called by `apply` alone.
+
+use super::{Applied, Entry, Refusal, refuse};
+use crate::command::{NewProject, Outcome, ProjectEdit, RejectionKind};
+use crate::model::ProjectId;
+use crate::model::project::Project;
+use crate::store::meta::Counter;
+use crate::store::{jobs, plans, projects};
+
+impl Entry<'_, '_> {
+    pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
+        self.name_is_free(&new.name, None)?;
+        let id = self.tx.take(Counter::Project, 1)?;
+        let project = Project {
+            id,
+            name: new.name.clone(),
+            description: new.description.clone(),
+            created: self.stamp,
+            modified: None,
+            created_by: new.by.clone(),
+            modified_by: None,
+        };
+        projects::insert(self.tx, &project)?;
+        Ok(Outcome::Created(id))
+    }
+
+    pub(super) fn update_project(&mut self, edit: &ProjectEdit) -> Applied {
+        let mut project = self.project(edit.id)?;
+        if let Some(name) = &edit.name {
+            self.name_is_free(name, Some(edit.id))?;
+            project.name.clone_from(name);
+        }
+        if let Some(description) = &edit.description {
+            project.description.clone_from(description);
+        }
+        project.modified = Some(self.stamp);
+        project.modified_by.clone_from(&edit.by);
+        projects::update(self.tx, &project)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Deletes a project. Its jobs' plans are closed like those of any deleted job; their pending
+    /// rows are dealt with at sending, where the members are missing.
+    pub(super) fn delete_project(&mut self, id: ProjectId, cascade: bool) -> Applied {
+        self.project(id)?;
+        if projects::job_count(self.tx, id)? > 0 {
+            if !cascade {
+                return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
+            }
+            for (shape, uses) in plans::close_project(self.tx, id, self.stamp)? {
+                self.tx.release_shape(shape, uses)?;
+            }
+            let gone = jobs::delete_of_project(self.tx, id)?;
+            self.change.edited.extend(gone);
+        }
+        projects::delete(self.tx, id)?;
+        Ok(Outcome::Done)
+    }
+
+    fn project(&self, id: ProjectId) -> Result<Project, Refusal> {
+        projects::get(self.tx, id)?
+            .ok_or_else(|| refuse(RejectionKind::NotFound, "project does not exist"))
+    }
+
+    fn name_is_free(&self, name: &str, but: Option<ProjectId>) -> Result<(), Refusal> {
+        match projects::id_by_name(self.tx, name)? {
+            Some(id) if Some(id) != but => {
+                Err(refuse(RejectionKind::Conflict, "project with this name already exists"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What jobs refer to must exist.
+    pub(super) fn project_exists(&self, id: ProjectId) -> Result<(), Refusal> {
+        if projects::exists(self.tx, id)? {
+            return Ok(());
+        }
+        Err(refuse(RejectionKind::Invalid, format!("project with id {id} does not exist")))
+    }
+}

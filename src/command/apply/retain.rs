@@ -1,0 +1,48 @@
+//! Rules of forgetting: what is dropped, and what never is. Called by `apply` alone; the age comes
+//! with the command.
+
+use super::{Applied, Entry};
+use crate::command::Outcome;
+use crate::model::Millis;
+use crate::model::shard::SHARDS;
+use crate::store::{blocks, dead_letters, plans, tasks};
+
+const DAY: Millis = 24 * 3_600_000;
+/// Dead letters outlive the history: somebody has to look at them.
+const DEAD_LETTERS: Millis = 30 * DAY;
+/// Receipts are asked for soon or never.
+const TASKS: Millis = DAY;
+
+impl Entry<'_, '_> {
+    /// Small leftovers go with the tick.
+    pub(super) fn tick(&mut self) -> Applied {
+        self.forget_old_keys()?;
+        self.give_up_abandoned()
+    }
+
+    /// Drops history, a bounded part at a time. Nothing above the lowest watermark goes: a node
+    /// that takes a shard over has to see what is done.
+    pub(super) fn retain(&mut self, before: Millis, limit: u32) -> Applied {
+        let Some(settled) = self.tx.lowest_settled()? else { return Ok(Outcome::Dropped(0)) };
+        let before = before.min(settled);
+        let dropped = blocks::drop_before(self.tx, before, limit)?;
+        let mut left = limit;
+        for shard in 0..SHARDS {
+            let shapes = plans::drop_ended(self.tx, shard, before, left)?;
+            left -= shapes.len() as u32;
+            for shape in shapes {
+                self.tx.release_shape(shape, 1)?;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        dead_letters::drop_old(self.tx, self.stamp - DEAD_LETTERS, limit)?;
+        tasks::drop_finished(self.tx, self.stamp - TASKS, limit)?;
+        self.tick()?;
+        if dropped > 0 {
+            self.change.executions = true;
+        }
+        Ok(Outcome::Dropped(dropped))
+    }
+}

@@ -1,0 +1,111 @@
+//! Rules of large requests: chunks wait, invisible, until one entry makes all of them jobs. Called
+//! by `apply` alone.
+
+use super::jobs::{next_whole_second, whole_seconds};
+use super::{Applied, Entry, Refusal, refuse};
+use crate::command::{CreateJobs, Outcome, RejectionKind};
+use crate::model::Millis;
+use crate::model::task::{Task, TaskState};
+use crate::store::meta::Counter;
+use crate::store::staged::StagedRow;
+use crate::store::{projects, staged, tasks};
+
+/// A task that is neither activated nor discarded for so long was abandoned by its proposer.
+const ABANDONED: Millis = 3_600_000;
+
+impl Entry<'_, '_> {
+    /// Adds a chunk to a task, which the first chunk makes.
+    pub(super) fn stage_jobs(&mut self, new: &CreateJobs) -> Applied {
+        let known = tasks::get(self.tx, new.request)?;
+        if known.as_ref().is_some_and(|task| task.state != TaskState::InProgress) {
+            return Err(refuse(RejectionKind::Conflict, "request id belongs to a finished task"));
+        }
+        let uses = self.checked_uses(new)?;
+        let shape_ids = self.acquire_shapes(new, &uses)?;
+        let (task, before) = if let Some(task) = known {
+            (task.id, tasks::staged(self.tx, task.id)?)
+        } else {
+            let id = self.tx.take(Counter::Task, 1)?;
+            let state = TaskState::InProgress;
+            let request = new.request;
+            let task = Task { id, request, state, jobs: Vec::new(), created: self.stamp };
+            tasks::insert(self.tx, &task, 0)?;
+            (id, 0)
+        };
+        let rows = new.jobs.iter().zip(before..).map(|(job, seq)| {
+            let shape = job.shape as usize;
+            StagedRow {
+                seq,
+                project: new.shapes[shape].project,
+                shape_id: shape_ids[shape],
+                whole_seconds: whole_seconds(&new.shapes[shape]),
+                status: job.status,
+                data: &job.data,
+            }
+        });
+        staged::insert(self.tx, task, rows)?;
+        tasks::set_staged(self.tx, task, before + new.jobs.len() as u64)?;
+        Ok(Outcome::Jobs { request: new.request, jobs: Vec::new() })
+    }
+
+    /// Makes a task's staged jobs jobs, created now. Doing it twice gives the same answer.
+    pub(super) fn activate_jobs(&mut self, request: u128) -> Applied {
+        let task = self.task(request)?;
+        match task.state {
+            TaskState::Succeeded => return Ok(Outcome::Jobs { request, jobs: task.jobs }),
+            TaskState::Failed => {
+                return Err(refuse(RejectionKind::Conflict, "task was given up: send it again"));
+            }
+            TaskState::NotStarted | TaskState::InProgress => {}
+        }
+        let by_project = staged::by_project(self.tx, task.id)?;
+        for (project, _) in &by_project {
+            self.project_exists(*project)?;
+        }
+        let n = tasks::staged(self.tx, task.id)?;
+        let first = self.tx.take(Counter::Job, n)?;
+        staged::activate(self.tx, task.id, first, self.stamp, next_whole_second(self.stamp))?;
+        for (project, n) in by_project {
+            projects::add_jobs(self.tx, project, n as i64)?;
+        }
+        let jobs = vec![(first, n)];
+        tasks::finish(self.tx, task.id, TaskState::Succeeded, &jobs)?;
+        self.change.created.push((first, n));
+        Ok(Outcome::Jobs { request, jobs })
+    }
+
+    /// Drops a task's staged jobs. Doing it twice does no harm.
+    pub(super) fn discard_jobs(&mut self, request: u128) -> Applied {
+        let task = self.task(request)?;
+        match task.state {
+            TaskState::Succeeded => Err(refuse(
+                RejectionKind::Conflict,
+                "task has created its jobs already: delete them instead",
+            )),
+            TaskState::Failed => Ok(Outcome::Done),
+            TaskState::NotStarted | TaskState::InProgress => self.give_up(task.id),
+        }
+    }
+
+    /// Gives up the oldest task whose proposer is gone, if there is one.
+    pub(super) fn give_up_abandoned(&mut self) -> Applied {
+        match tasks::abandoned(self.tx, self.stamp - ABANDONED)? {
+            Some(task) => self.give_up(task),
+            None => Ok(Outcome::Done),
+        }
+    }
+
+    fn give_up(&mut self, task: u64) -> Applied {
+        for (shape, uses) in staged::by_shape(self.tx, task)? {
+            self.tx.release_shape(shape, uses)?;
+        }
+        staged::discard(self.tx, task)?;
+        tasks::finish(self.tx, task, TaskState::Failed, &[])?;
+        Ok(Outcome::Done)
+    }
+
+    fn task(&self, request: u128) -> Result<Task, Refusal> {
+        tasks::get(self.tx, request)?
+            .ok_or_else(|| refuse(RejectionKind::NotFound, "task does not exist"))
+    }
+}

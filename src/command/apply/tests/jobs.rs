@@ -1,0 +1,328 @@
+//! Projects, jobs, large requests, credentials, nodes.
+
+use super::*;
+use crate::command::{JobEdit, ProjectEdit};
+use crate::model::credential::Credential;
+use crate::model::task::TaskState;
+use crate::store::{Page, credentials, jobs, meta, nodes, plans, projects, shapes, tasks};
+
+fn project(name: &str) -> Command {
+    Command::CreateProject(NewProject { name: name.into(), description: "d".into(), by: None })
+}
+
+fn edit(id: u64, shape: JobShape, status: JobStatus) -> Command {
+    Command::UpdateJob(JobEdit { id, shape, data: "new".into(), status, by: Some("me".into()) })
+}
+
+#[test]
+fn a_cluster_is_born_once() {
+    let mut books = Books::unborn();
+    books.done(Command::Init { cluster: 7 });
+    assert!(books.change.shards);
+    books.now += 5_000;
+    assert_eq!(books.done(Command::Init { cluster: 8 }), Outcome::Done);
+    assert_eq!(books.read(meta::cluster_id), Some(7));
+    assert_eq!(books.read(meta::born), Some(START));
+    let shards = books.read(crate::store::shards::all);
+    assert_eq!((shards.len(), shards[63].id, shards[63].watermark), (64, 63, START));
+}
+
+#[test]
+fn log_time_never_goes_back() {
+    let mut books = Books::new();
+    books.now = START - 10_000;
+    let id = books.jobs(every_minute(), 1);
+    assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().created, START);
+    assert_eq!(books.change.stamp, START);
+}
+
+#[test]
+fn a_project_name_is_taken_once() {
+    let mut books = Books::new();
+    let conflict = (RejectionKind::Conflict, "project with this name already exists".to_owned());
+    assert_eq!(books.refused(&project("p")), conflict);
+    assert_eq!(books.done(project("q")), Outcome::Created(2));
+    let rename = |id, name: &str| {
+        let (name, description) = (Some(name.to_owned()), Some("new".to_owned()));
+        Command::UpdateProject(ProjectEdit { id, name, description, by: None })
+    };
+    assert_eq!(books.refused(&rename(2, "p")), conflict);
+    let unknown = (RejectionKind::NotFound, "project does not exist".to_owned());
+    assert_eq!(books.refused(&rename(9, "x")), unknown);
+    assert_eq!(books.refused(&rename(u64::MAX, "x")), unknown);
+    books.done(rename(2, "q"));
+    let found = books.read(|c| projects::get(c, 2)).unwrap();
+    assert_eq!((found.description.as_str(), found.modified), ("new", Some(START)));
+    let page = Page { order_by: projects::Order::Name, descending: true, ..Page::default() };
+    let (total, list) = books.read(|c| projects::list(c, &page));
+    assert_eq!((total, list[0].name.as_str(), list[1].name.as_str()), (2, "q", "p"));
+}
+
+#[test]
+fn a_project_goes_with_its_jobs_or_not_at_all() {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 3);
+    books.now += 1;
+    let delete = |cascade| Command::DeleteProject { id: 1, cascade };
+    let conflict = (RejectionKind::Conflict, "cannot delete project with jobs".to_owned());
+    assert_eq!(books.refused(&delete(false)), conflict);
+    books.done(delete(true));
+    assert_eq!(books.change.edited, [1, 2, 3]);
+    assert_eq!((books.count("jobs"), books.count("projects")), (0, 0));
+    assert_eq!(books.count("closed_plans"), 3, "what fell due before is owed an end state");
+    assert_eq!(books.refused(&delete(true)).0, RejectionKind::NotFound);
+}
+
+#[test]
+fn jobs_get_consecutive_ids_and_share_a_shape() {
+    let mut books = Books::new();
+    books.now = START + 250;
+    let first = books.jobs(every_minute(), 100);
+    assert_eq!((first, books.change.created.as_slice()), (1, &[(1, 100)][..]));
+    let cron = JobShape { spec: "0 0 * * *".into(), period: None, ..every_minute() };
+    let second = books.jobs(cron, 2);
+    assert_eq!(second, 101);
+    let (a, b) = books.read(|c| Ok((jobs::get(c, 100)?.unwrap(), jobs::get(c, 101)?.unwrap())));
+    assert_eq!((a.anchor, a.from, a.created), (START + 1_000, START + 250, START + 250));
+    assert_eq!(b.anchor, START + 250, "only a period is counted from whole seconds");
+    assert_eq!((a.data.as_str(), a.shape.spec.as_str()), ("data 99", "@every 1m"));
+    assert_eq!((books.count("shapes"), books.read(|c| projects::job_count(c, 1))), (2, 102));
+}
+
+#[test]
+fn a_request_creates_its_jobs_once() {
+    let mut books = Books::new();
+    let request = create(5, every_minute(), 2, false);
+    let outcome = books.done(request.clone());
+    assert_eq!(books.done(request), outcome);
+    assert_eq!(books.count("jobs"), 2);
+    let task = books.read(|c| tasks::get(c, 5)).unwrap();
+    assert_eq!((task.state, task.jobs), (TaskState::Succeeded, vec![(1, 2)]));
+}
+
+#[test]
+fn jobs_that_lead_nowhere_are_refused() {
+    let mut books = Books::new();
+    let stray = JobShape { project: 9, ..every_minute() };
+    let unknown = (RejectionKind::Invalid, "project with id 9 does not exist".to_owned());
+    assert_eq!(books.refused(&create(1, stray.clone(), 1, false)), unknown);
+    assert_eq!(books.refused(&create(1, stray.clone(), 1, true)), unknown);
+    assert_eq!(books.refused(&create(1, every_minute(), 0, false)).0, RejectionKind::Invalid);
+    let job = NewJob { shape: 3, data: String::new(), status: JobStatus::Active };
+    let shapes = vec![every_minute()];
+    let request = CreateJobs { request: 1, shapes, jobs: vec![job], staged: false };
+    assert_eq!(books.refused(&Command::CreateJobs(request)).0, RejectionKind::Invalid);
+    let id = books.jobs(every_minute(), 1);
+    assert_eq!(books.refused(&edit(id, stray, JobStatus::Active)), unknown);
+}
+
+#[test]
+fn staged_jobs_appear_all_at_once() {
+    let mut books = Books::new();
+    assert_eq!(
+        books.done(create(5, every_minute(), 3, true)),
+        Outcome::Jobs { request: 5, jobs: vec![] }
+    );
+    books.done(create(6, every_minute(), 1, false));
+    books.done(create(5, every_minute(), 2, true));
+    assert_eq!((books.count("jobs"), books.count("shapes")), (1, 1));
+    assert_eq!(books.read(|c| tasks::get(c, 5)).unwrap().state, TaskState::InProgress);
+    books.now = START + 4_300;
+    let activate = Command::ActivateJobs { request: 5 };
+    let outcome = Outcome::Jobs { request: 5, jobs: vec![(2, 5)] };
+    assert_eq!(books.done(activate.clone()), outcome);
+    assert_eq!(books.change.created, [(2, 5)]);
+    assert_eq!(books.done(activate), outcome, "twice is once");
+    let mut made = Vec::new();
+    books.read(|c| jobs::whole_range(c, 2, 5, |job| made.push(job)));
+    let data: Vec<_> = made.iter().map(|job| job.data.as_str()).collect();
+    assert_eq!(data, ["data 0", "data 1", "data 2", "data 0", "data 1"]);
+    assert!(made.iter().all(|j| (j.created, j.anchor) == (START + 4_300, START + 5_000)));
+    assert_eq!((books.count("staged_jobs"), books.read(|c| projects::job_count(c, 1))), (0, 6));
+    assert_eq!(books.refused(&create(5, every_minute(), 1, true)).0, RejectionKind::Conflict);
+    assert_eq!(books.refused(&Command::DiscardJobs { request: 5 }).0, RejectionKind::Conflict);
+    assert_eq!(books.refused(&Command::ActivateJobs { request: 9 }).0, RejectionKind::NotFound);
+}
+
+#[test]
+fn staged_jobs_of_a_project_that_went_are_not_activated() {
+    let mut books = Books::new();
+    books.done(create(5, every_minute(), 3, true));
+    books.done(Command::DeleteProject { id: 1, cascade: false });
+    assert_eq!(books.refused(&Command::ActivateJobs { request: 5 }).0, RejectionKind::Invalid);
+    books.done(Command::DiscardJobs { request: 5 });
+    assert_eq!(books.done(Command::DiscardJobs { request: 5 }), Outcome::Done);
+    assert_eq!((books.count("staged_jobs"), books.count("shapes")), (0, 0));
+    assert_eq!(books.read(|c| tasks::get(c, 5)).unwrap().state, TaskState::Failed);
+    assert_eq!(books.refused(&Command::ActivateJobs { request: 5 }).0, RejectionKind::Conflict);
+}
+
+#[test]
+fn abandoned_chunks_go_with_a_tick() {
+    let mut books = Books::new();
+    books.done(create(5, every_minute(), 3, true));
+    books.now += 3_600_000;
+    books.done(Command::Tick);
+    assert_eq!(books.count("staged_jobs"), 3);
+    books.now += 1;
+    books.done(Command::Tick);
+    assert_eq!((books.count("staged_jobs"), books.count("shapes")), (0, 0));
+}
+
+#[test]
+fn an_edit_of_the_schedule_closes_a_plan() {
+    let mut books = Books::new();
+    let id = books.jobs(every_minute(), 1);
+    books.now = START + 90_500;
+    let hourly = JobShape { spec: "@every 1h".into(), period: Some(3_600_000), ..every_minute() };
+    books.done(edit(id, hourly, JobStatus::Active));
+    assert_eq!(books.change.edited, [id]);
+    let job = books.read(|c| jobs::get(c, id)).unwrap();
+    assert_eq!((job.anchor, job.from, job.created), (START + 91_000, START + 90_500, START));
+    assert_eq!((job.data.as_str(), job.modified), ("new", Some(START + 90_500)));
+    let plans = books.read(|c| plans::of_job(c, id));
+    assert_eq!(plans.len(), 1);
+    let plan = &plans[0];
+    assert_eq!((plan.anchor, plan.from, plan.until, plan.active), (START, START, books.now, true));
+    assert_eq!(plan.shape.spec, "@every 1m");
+    let of_shard = |after| books.read(|c| jobs::closed_plans(c, shard_of(id), after)).len();
+    assert_eq!((of_shard(START), of_shard(START + 90_500)), (1, 0));
+}
+
+#[test]
+fn an_edit_of_the_target_moves_no_phase() {
+    let mut books = Books::new();
+    let id = books.jobs(every_minute(), 2);
+    books.now = START + 90_500;
+    let elsewhere = JobShape { callback_url: "http://x.example/".into(), ..every_minute() };
+    books.done(edit(id, elsewhere.clone(), JobStatus::Active));
+    let job = books.read(|c| jobs::get(c, id)).unwrap();
+    assert_eq!((job.anchor, job.from, books.count("closed_plans")), (START, START, 0));
+    assert_eq!(books.count("shapes"), 2, "the other job still has the old one");
+    // A pause and an earlier end close the plan, and keep the phase.
+    books.done(edit(id, elsewhere.clone(), JobStatus::Inactive));
+    let job = books.read(|c| jobs::get(c, id)).unwrap();
+    assert_eq!((job.anchor, job.from, job.status), (START, books.now, JobStatus::Inactive));
+    books.now += 1_000;
+    let ending = JobShape { end: Some(books.now + 1), ..elsewhere };
+    books.done(edit(id, ending, JobStatus::Inactive));
+    let plans = books.read(|c| plans::of_job(c, id));
+    let stretches: Vec<_> = plans.iter().map(|p| (p.from, p.until, p.active)).collect();
+    let (a, b) = (START + 90_500, START + 91_500);
+    assert_eq!(stretches, [(START, a, true), (a, b, false)]);
+    assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().anchor, START);
+    assert_eq!(
+        books.refused(&edit(99, every_minute(), JobStatus::Active)),
+        (RejectionKind::NotFound, "job cannot be found".to_owned())
+    );
+}
+
+#[test]
+fn a_plan_of_no_length_is_not_kept() {
+    let mut books = Books::new();
+    let id = books.jobs(every_minute(), 1);
+    books.done(edit(id, every_minute(), JobStatus::Inactive));
+    assert_eq!((books.count("closed_plans"), books.count("shapes")), (0, 1));
+    books.done(Command::DeleteJob { id });
+    assert_eq!(
+        (books.count("closed_plans"), books.count("shapes"), books.count("jobs")),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_deleted_job_leaves_its_plan_and_its_id_is_not_given_again() {
+    let mut books = Books::new();
+    let id = books.jobs(every_minute(), 1);
+    books.now += 1;
+    books.done(Command::DeleteJob { id });
+    assert_eq!((books.count("closed_plans"), books.count("shapes")), (1, 1));
+    assert_eq!(books.read(|c| projects::job_count(c, 1)), 0);
+    assert_eq!(
+        books.refused(&Command::DeleteJob { id }),
+        (RejectionKind::NotFound, "job cannot be found".to_owned())
+    );
+    assert_eq!(books.jobs(every_minute(), 1), id + 1);
+    let mut seen = Vec::new();
+    books.read(|c| shapes::for_each(c, |id, shape| seen.push((id, shape.spec))));
+    assert_eq!(seen, [(1, "@every 1m".to_owned())]);
+}
+
+#[test]
+fn jobs_are_listed_by_page_and_by_shard() {
+    let mut books = Books::new();
+    books.done(project("q"));
+    books.jobs(every_minute(), 5_000);
+    books.jobs(JobShape { project: 2, ..every_minute() }, 10);
+    let mut ids = Vec::new();
+    books.read(|c| jobs::for_shard(c, 2, |row| ids.push(row.id)));
+    let expected: Vec<u64> = (1..=5_010).filter(|id| shard_of(*id) == 2).collect();
+    assert_eq!(ids, expected);
+    let page = Page { limit: 2, offset: 1, order_by: jobs::Order::Id, descending: true };
+    let of = |project, status| {
+        let filter = jobs::Filter { project, status };
+        let (total, list) = books.read(|c| jobs::list(c, &filter, &page));
+        (total, list.iter().map(|job| job.id).collect::<Vec<_>>())
+    };
+    assert_eq!(of(None, None), (5_010, vec![5_009, 5_008]));
+    assert_eq!(of(Some(1), None), (5_000, vec![4_999, 4_998]));
+    assert_eq!(of(Some(2), Some(JobStatus::Active)), (10, vec![5_009, 5_008]));
+    assert_eq!(of(None, Some(JobStatus::Inactive)), (0, vec![]));
+    let members = Members::from_sorted([3, 4, 4_999, 99_999]);
+    let payloads = books.read(|c| jobs::payloads(c, &members));
+    let data: Vec<_> = payloads.iter().map(|p| (p.id, p.data.as_str())).collect();
+    assert_eq!(data, [(3, "data 2"), (4, "data 3"), (4_999, "data 4998")]);
+}
+
+#[test]
+fn credentials_are_unique_and_archived_at_once() {
+    let mut books = Books::new();
+    let credential = Credential {
+        id: 77,
+        api_key: "key".into(),
+        verifier: vec![1, 2],
+        archived: false,
+        created: 0,
+        modified: None,
+        created_by: None,
+        archived_by: None,
+    };
+    assert_eq!(books.done(Command::CreateCredential(credential.clone())), Outcome::Created(1));
+    assert!(books.change.credentials);
+    assert_eq!(books.refused(&Command::CreateCredential(credential)).0, RejectionKind::Conflict);
+    let archive = |id| Command::ArchiveCredential { id, archived: true, by: Some("me".into()) };
+    books.done(archive(1));
+    let found = books.read(|c| credentials::by_key(c, "key")).unwrap();
+    assert_eq!((found.archived, found.created), (true, START));
+    assert_eq!(found.archived_by.as_deref(), Some("me"));
+    let unknown = (RejectionKind::NotFound, "credential cannot be found".to_owned());
+    assert_eq!(books.refused(&archive(2)), unknown);
+    books.done(Command::DeleteCredential { id: 1 });
+    assert_eq!(books.refused(&Command::DeleteCredential { id: 1 }), unknown);
+}
+
+#[test]
+fn a_node_id_belongs_to_one_data_folder() {
+    let mut books = Books::new();
+    let register = |instance| Command::Register { node: 2, instance };
+    books.done(register(5));
+    books.done(register(5));
+    assert_eq!(
+        books.refused(&register(6)),
+        (RejectionKind::Conflict, "node 2 is already known with another data folder".to_owned())
+    );
+    assert_eq!(books.read(nodes::all), [(2, 5)]);
+}
+
+#[test]
+fn only_a_move_that_takes_effect_is_noted() {
+    let mut books = Books::new();
+    let before = books.read(meta::assign_index);
+    let stale = Move { shard: 3, to: 2, expects: 0, kind: MoveKind::TakeOver };
+    let nowhere = Move { shard: 64, ..stale.clone() };
+    assert_eq!(books.done(Command::Assign(vec![stale, nowhere])), Outcome::Assigned(0));
+    assert_eq!((books.read(meta::assign_index), books.change.shards), (before, false));
+    let good = Move { shard: 3, to: 2, expects: 1, kind: MoveKind::TakeOver };
+    assert_eq!(books.done(Command::Assign(vec![good])), Outcome::Assigned(1));
+    assert_eq!((books.read(meta::assign_index), books.change.shards), (books.index, true));
+}

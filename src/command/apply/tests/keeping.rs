@@ -1,0 +1,158 @@
+//! What is remembered, listed and forgotten.
+
+use super::*;
+use crate::model::block::SkipReason;
+use crate::store::executions::{self, Filter};
+use crate::store::tallies::{self, Sort};
+use crate::store::{blocks, plans};
+
+const DAY: Millis = 24 * 3_600_000;
+
+fn once(key: u8, body: u8, command: Command) -> Command {
+    Command::Once { key: [key; 32], body: [body; 32], command: Box::new(command) }
+}
+
+fn project(name: &str) -> Command {
+    Command::CreateProject(NewProject { name: name.into(), description: "d".into(), by: None })
+}
+
+#[test]
+fn a_keyed_command_is_carried_out_once() {
+    let mut books = Books::new();
+    assert_eq!(books.done(once(1, 1, project("q"))), Outcome::Created(2));
+    assert_eq!(books.done(once(1, 1, project("q"))), Outcome::Created(2));
+    assert_eq!(
+        books.refused(&once(1, 2, project("r"))),
+        (
+            RejectionKind::KeyReused,
+            "idempotency key was already used with another request body".to_owned()
+        )
+    );
+    assert_eq!(books.refused(&once(2, 1, project("q"))).0, RejectionKind::Conflict);
+    assert_eq!(books.done(once(2, 3, project("s"))), Outcome::Created(3), "a refusal is forgotten");
+}
+
+#[test]
+fn a_key_is_forgotten_after_a_day() {
+    let mut books = Books::new();
+    books.done(once(1, 1, project("a")));
+    books.now += DAY;
+    assert_eq!(books.done(once(1, 2, project("b"))), Outcome::Created(3), "too old to count");
+    books.done(Command::Tick);
+    assert_eq!(books.count("idempotency"), 1);
+    books.now += DAY + 1;
+    books.done(Command::Tick);
+    assert_eq!(books.count("idempotency"), 0);
+}
+
+/// One delivered block of each of jobs 1..=3 (shards 0), a minute apart, and a watermark behind the
+/// last; `settled` says up to where the other shards are.
+fn history(settled: Millis) -> Books {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 60);
+    let mut entries = Vec::new();
+    for i in 1..=3_i64 {
+        let due = START + i * 60_000;
+        let block = Block { due, scheduled: due, ..block(1..=2, Verdict::Delivered) };
+        entries.push(JournalEntry::Block(block));
+    }
+    for shard in 0..SHARDS {
+        entries.push(mark(shard, 1, settled));
+    }
+    books.done(Command::Record(Record { node: 1, incarnation: 1, first: 1, entries }));
+    books
+}
+
+#[test]
+fn history_is_dropped_oldest_first_and_never_above_the_lowest_watermark() {
+    let mut books = history(START + 150_000);
+    let retain = |limit| Command::Retain { before: i64::MAX, limit };
+    assert_eq!(books.done(retain(1)), Outcome::Dropped(1));
+    assert_eq!(books.read(blocks::oldest_due), Some(START + 120_000));
+    assert_eq!(books.read(|c| tallies::total(c, None, &Sort::ALL)), 4);
+    assert_eq!(books.done(retain(10)), Outcome::Dropped(1));
+    assert_eq!(books.done(retain(10)), Outcome::Dropped(0));
+    assert_eq!(books.count("blocks"), 1, "what is due after the watermark stays");
+    assert_eq!(books.done(Command::Retain { before: START, limit: 10 }), Outcome::Dropped(0));
+}
+
+#[test]
+fn closed_plans_dead_letters_and_receipts_go_in_their_time() {
+    let mut books = history(START + 200_000);
+    books.now = START + 100_000;
+    books.done(Command::DeleteJob { id: 1 });
+    books.done(record(1, 2, 1, vec![block([7], Verdict::Dead)]));
+    let retain = |before| Command::Retain { before, limit: 100 };
+    books.done(retain(START + 100_000));
+    assert_eq!((books.count("closed_plans"), books.count("tasks")), (1, 1));
+    books.now += DAY + 1;
+    books.done(retain(START + 100_001));
+    assert_eq!((books.count("closed_plans"), books.count("tasks")), (0, 0));
+    assert_eq!(books.read(|c| plans::of_job(c, 1)).len(), 0);
+    assert_eq!(books.count("dead_letters"), 1);
+    books.now += 30 * DAY;
+    books.done(retain(START));
+    assert_eq!(books.count("dead_letters"), 0);
+}
+
+#[test]
+fn executions_are_listed_member_by_member() {
+    let mut books = history(START);
+    let skipped =
+        Block { due: START + 240_000, ..block([2, 40], Verdict::Skipped(SkipReason::Paused)) };
+    books.done(record(1, 1, 68, vec![skipped]));
+    let list = |filter: &Filter, limit, offset, descending| {
+        let (total, page) = books.read(|c| executions::list(c, filter, limit, offset, descending));
+        let page: Vec<_> =
+            page.into_iter().map(|e| (e.id, e.job, (e.due - START) / 60_000)).collect();
+        (total, page)
+    };
+    let all = Filter::default();
+    let every = vec![
+        (1, 1, 1),
+        (2, 2, 1),
+        (3, 1, 2),
+        (4, 2, 2),
+        (5, 1, 3),
+        (6, 2, 3),
+        (7, 2, 4),
+        (8, 40, 4),
+    ];
+    assert_eq!(list(&all, 50, 0, false), (8, every.clone()));
+    let reversed: Vec<_> = every.iter().rev().copied().collect();
+    assert_eq!(list(&all, 50, 0, true), (8, reversed.clone()));
+    for offset in 0..9 {
+        let part = |whole: &[(u64, u64, i64)]| {
+            whole.iter().skip(offset).take(3).copied().collect::<Vec<_>>()
+        };
+        assert_eq!(list(&all, 3, offset as u64, false).1, part(&every), "from {offset}");
+        assert_eq!(list(&all, 3, offset as u64, true).1, part(&reversed), "back from {offset}");
+    }
+    let job = Filter { job: Some(2), ..Filter::default() };
+    assert_eq!(list(&job, 2, 1, true), (4, vec![(6, 2, 3), (4, 2, 2)]));
+    let sort = Filter { sorts: vec![Sort::Skipped], ..Filter::default() };
+    assert_eq!(list(&sort, 9, 0, false), (2, vec![(7, 2, 4), (8, 40, 4)]));
+    let between = Filter {
+        project: Some(1),
+        from: Some(START + 120_000),
+        until: Some(START + 180_000),
+        ..Filter::default()
+    };
+    assert_eq!(list(&between, 1, 0, false), (4, vec![(3, 1, 2)]));
+    assert_eq!(list(&Filter { project: Some(2), ..all }, 9, 0, false), (0, vec![]));
+    let one = books.read(|c| executions::get(c, 8)).unwrap();
+    assert_eq!((one.job, one.verdict), (40, Verdict::Skipped(SkipReason::Paused)));
+    assert_eq!(books.read(|c| executions::get(c, 9)), None);
+    let of = books.read(|c| executions::of_occurrence(c, 2, START + 120_000));
+    assert_eq!(of.iter().map(|e| e.id).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn tallies_follow_the_blocks() {
+    let books = history(START);
+    let hour = START.div_euclid(tallies::HOUR) * tallies::HOUR;
+    let found = books.read(|c| tallies::between(c, Some(1), hour, hour + tallies::HOUR));
+    let expected = tallies::Tally { hour, project: 1, sort: Sort::Delivered, count: 6 };
+    assert_eq!(found, [expected]);
+    assert!(books.read(|c| tallies::between(c, None, hour + tallies::HOUR, i64::MAX)).is_empty());
+}

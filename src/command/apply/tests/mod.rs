@@ -1,0 +1,177 @@
+//! The rules of apply, each told as a short story against a store of its own.
+
+mod jobs;
+mod keeping;
+mod record;
+
+use tempfile::TempDir;
+
+use super::apply;
+use crate::command::{
+    Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind,
+};
+use crate::model::Millis;
+use crate::model::block::{Block, JournalEntry, Record, Verdict, Watermark};
+use crate::model::job::{Dialect, JobShape, JobStatus};
+use crate::model::members::Members;
+use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
+use crate::schedule::DstRule;
+use crate::store::{Store, Writer};
+
+/// Log time when a story begins: a whole second.
+pub(super) const START: Millis = 1_763_700_000_000;
+
+/// Books, and a log that is applied to them entry by entry.
+pub(super) struct Books {
+    _dir: TempDir,
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+    pub(super) index: u64,
+    pub(super) now: Millis,
+    pub(super) change: Change,
+}
+
+impl Books {
+    /// Empty books.
+    pub(super) fn unborn() -> Self {
+        let dir = TempDir::new().unwrap();
+        let (store, writer) = Store::open(dir.path()).unwrap();
+        Self { _dir: dir, store, writer, index: 0, now: START, change: Change::default() }
+    }
+
+    /// A cluster with one project, number 1, whose shards belong to node 1 (epoch 1).
+    pub(super) fn new() -> Self {
+        let mut books = Self::unborn();
+        books.done(Command::Init { cluster: 7 });
+        books.assign_all(1, 0);
+        books.done(Command::CreateProject(NewProject {
+            name: "p".into(),
+            description: "d".into(),
+            by: None,
+        }));
+        books
+    }
+
+    /// Applies a command now, in a transaction of its own.
+    pub(super) fn apply(&mut self, command: &Command) -> Outcome {
+        self.index += 1;
+        let (index, now) = (self.index, self.now);
+        let mut change = Change::default();
+        let outcome = self
+            .writer
+            .transaction(|tx| apply(tx, index, now, command, &mut change))
+            .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
+        self.change = change;
+        outcome
+    }
+
+    /// Applies a command that must not be refused.
+    pub(super) fn done(&mut self, command: Command) -> Outcome {
+        match self.apply(&command) {
+            Outcome::Rejected(why) => panic!("{command:?} was refused: {why}"),
+            outcome => outcome,
+        }
+    }
+
+    /// Applies a command that must be refused, and must leave nothing behind.
+    pub(super) fn refused(&mut self, command: &Command) -> (RejectionKind, String) {
+        self.apply(&Command::Checksum); // so that log time is this stamp already
+        let before = self.hash();
+        match self.apply(command) {
+            Outcome::Rejected(why) => {
+                assert_eq!(self.hash(), before, "a refusal changed the books");
+                (why.kind, why.message)
+            }
+            outcome => panic!("{command:?} was not refused: {outcome}"),
+        }
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> T {
+        self.store.read(f).unwrap()
+    }
+
+    pub(super) fn hash(&self) -> [u8; 32] {
+        self.read(Store::hash)
+    }
+
+    /// Creates `n` jobs of a shape; the first id.
+    pub(super) fn jobs(&mut self, shape: JobShape, n: usize) -> u64 {
+        let request = u128::from(self.index) + 1_000;
+        match self.done(create(request, shape, n, false)) {
+            Outcome::Jobs { jobs, .. } => jobs[0].0,
+            outcome => panic!("{outcome}"),
+        }
+    }
+
+    /// All shards to a node, from owners of one epoch.
+    pub(super) fn assign_all(&mut self, to: u64, expects: u64) {
+        let moves = (0..SHARDS)
+            .map(|shard| Move { shard, to, expects, kind: MoveKind::TakeOver })
+            .collect();
+        assert_eq!(self.done(Command::Assign(moves)), Outcome::Assigned(u32::from(SHARDS)));
+    }
+
+    /// How many rows a table has.
+    pub(super) fn count(&self, table: &str) -> u64 {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        self.read(|c| c.query_row(&sql, [], |row| row.get::<_, i64>(0))) as u64
+    }
+}
+
+pub(super) fn every_minute() -> JobShape {
+    JobShape {
+        project: 1,
+        spec: "@every 1m".into(),
+        period: Some(60_000),
+        timezone: "UTC".into(),
+        dst: DstRule::default(),
+        callback_url: "http://127.0.0.1:3000/callback".into(),
+        execution_type: "http".into(),
+        dialect: Dialect::Snake,
+        start: None,
+        end: None,
+        retry_max: None,
+        executor: None,
+        created_by: None,
+    }
+}
+
+pub(super) fn create(request: u128, shape: JobShape, n: usize, staged: bool) -> Command {
+    let job = |i| NewJob { shape: 0, data: format!("data {i}"), status: JobStatus::Active };
+    let jobs = (0..n).map(job).collect();
+    Command::CreateJobs(CreateJobs { request, shapes: vec![shape], jobs, staged })
+}
+
+/// A first attempt at jobs of one shard, in epoch 1.
+pub(super) fn block(members: impl IntoIterator<Item = u64>, verdict: Verdict) -> Block {
+    let members = Members::from_sorted(members);
+    let shard = members.iter().next().map_or(0, shard_of);
+    Block {
+        project: 1,
+        shard,
+        epoch: 1,
+        due: START + 60_000,
+        scheduled: START + 60_000,
+        since: None,
+        attempt: 1,
+        verdict,
+        http_code: if verdict == Verdict::Delivered { 200 } else { 503 },
+        started: START + 60_001,
+        duration: 12,
+        members,
+        error: None,
+        pending: None,
+    }
+}
+
+pub(super) fn record(node: u64, incarnation: u128, first: u64, blocks: Vec<Block>) -> Command {
+    let entries = blocks.into_iter().map(JournalEntry::Block).collect();
+    Command::Record(Record { node, incarnation, first, entries })
+}
+
+pub(super) fn mark(shard: ShardId, epoch: u64, at: Millis) -> JournalEntry {
+    JournalEntry::Watermarks(vec![Watermark { shard, epoch, at }])
+}

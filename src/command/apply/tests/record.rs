@@ -1,0 +1,226 @@
+//! Results: cursors, and what becomes of each occurrence.
+
+use super::*;
+use crate::model::block::SkipReason;
+use crate::store::{blocks, cursors, dead_letters, pending, shards};
+
+const RETRY: Verdict = Verdict::Retry { at: START + 65_000 };
+const LATE: Verdict = Verdict::Skipped(SkipReason::Misfire);
+
+/// Books with 60 jobs, all of shard 0, and a journal of node 1 (and 2) that is written on.
+struct Story {
+    books: Books,
+    next: [u64; 3],
+}
+
+impl Story {
+    fn new() -> Self {
+        let mut books = Books::new();
+        books.jobs(every_minute(), 60);
+        Self { books, next: [1; 3] }
+    }
+
+    fn tell(&mut self, node: u64, block: Block) -> &mut Self {
+        let first = self.next[node as usize];
+        self.next[node as usize] += 1;
+        self.books.done(record(node, node.into(), first, vec![block]));
+        self
+    }
+
+    /// Node 2 takes shard 0 over: epoch 2.
+    fn taken_over(&mut self) -> &mut Self {
+        let moved = Move { shard: 0, to: 2, expects: 1, kind: MoveKind::TakeOver };
+        self.books.done(Command::Assign(vec![moved]));
+        self
+    }
+
+    fn rows(&self) -> Vec<(u64, u32, Vec<u64>)> {
+        let rows = self.books.read(|c| pending::for_shard(c, 0));
+        rows.into_iter().map(|r| (r.id, r.attempt, r.members.iter().collect())).collect()
+    }
+
+    fn dead(&self) -> Vec<Vec<u64>> {
+        let (_, list) =
+            self.books.read(|c| dead_letters::list(c, None, &crate::store::Page::default()));
+        list.into_iter().map(|d| d.members.iter().collect()).collect()
+    }
+
+    fn blocks(&self) -> Vec<blocks::Recorded> {
+        self.books.read(|c| blocks::after(c, 0, 0))
+    }
+}
+
+fn second(block: Block) -> Block {
+    Block { epoch: 2, ..block }
+}
+
+fn again(row: u64, attempt: u32, block: Block) -> Block {
+    Block { attempt, pending: Some(row), ..block }
+}
+
+#[test]
+fn a_journal_is_taken_in_order_and_once() {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 10);
+    let some = |first, n: u64| {
+        let blocks = (first..first + n).map(|i| block([i], Verdict::Delivered)).collect();
+        record(1, 9, first, blocks)
+    };
+    assert_eq!(books.refused(&some(2, 1)).0, RejectionKind::Conflict);
+    books.done(some(1, 3));
+    assert!(books.change.executions);
+    books.done(some(1, 3));
+    assert!(!books.change.executions, "all of it was known");
+    books.done(some(2, 4));
+    assert_eq!(books.count("blocks"), 5);
+    let (kind, why) = books.refused(&some(7, 1));
+    assert_eq!(kind, RejectionKind::Conflict);
+    assert!(why.contains("expected sequence 6"), "{why}");
+    assert_eq!(books.read(|c| cursors::get(c, 1)), Some((9, 5)));
+}
+
+#[test]
+fn a_new_journal_begins_at_one_and_an_old_one_is_not_taken_for_new() {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 10);
+    let one = |incarnation, first| record(1, incarnation, first, vec![block([1], RETRY)]);
+    books.done(one(9, 1));
+    assert_eq!(books.refused(&one(10, 2)).0, RejectionKind::Conflict);
+    books.done(one(10, 1));
+    assert_eq!(books.read(|c| cursors::get(c, 1)), Some((10, 1)));
+    books.done(one(9, 1));
+    assert_eq!(books.count("blocks"), 2, "a doubled record of the old file is known");
+    assert_eq!(books.read(|c| cursors::get(c, 1)), Some((10, 1)));
+}
+
+#[test]
+fn watermarks_count_from_the_live_epoch_and_the_closing_one() {
+    let mut books = Books::new();
+    let told = |node, first, entry| {
+        Command::Record(Record { node, incarnation: node.into(), first, entries: vec![entry] })
+    };
+    let watermark = |books: &Books| books.read(shards::all)[3].settled();
+    books.done(told(1, 1, mark(3, 1, START + 10)));
+    assert_eq!(watermark(&books), START + 10);
+    books.done(told(2, 1, mark(3, 1, START + 20)));
+    books.done(told(1, 2, mark(3, 2, START + 20)));
+    books.done(told(1, 3, mark(99, 1, START + 20)));
+    assert_eq!(watermark(&books), START + 10);
+    let kind = MoveKind::HandOver { until: START + 50 };
+    books.done(Command::Assign(vec![Move { shard: 3, to: 2, expects: 1, kind }]));
+    books.done(told(1, 4, mark(3, 1, START + 30)));
+    assert_eq!((watermark(&books), books.change.shards), (START + 30, false));
+    books.done(told(1, 5, mark(3, 1, START + 50)));
+    assert_eq!((watermark(&books), books.change.shards), (START + 50, true));
+}
+
+#[test]
+fn what_fails_as_one_is_one_row_and_what_is_delivered_leaves_it() {
+    let mut story = Story::new();
+    story.tell(1, block(1..=10, RETRY));
+    assert_eq!(story.rows(), [(1, 2, (1..=10).collect())]);
+    assert_eq!(story.books.change.pending, [0]);
+    // The second attempt goes out in two halves.
+    story.tell(1, again(1, 2, block(1..=5, Verdict::Delivered)));
+    assert_eq!(story.rows(), [(1, 2, (6..=10).collect())]);
+    story.tell(1, again(1, 2, block(6..=10, RETRY)));
+    assert_eq!(story.rows(), [(2, 3, (6..=10).collect())]);
+    story.tell(1, again(2, 3, block(6..=10, Verdict::Dead)));
+    assert_eq!((story.rows(), story.dead()), (vec![], vec![(6..=10).collect()]));
+    assert_eq!(story.blocks().len(), 4);
+}
+
+#[test]
+fn delivered_beats_everything_also_from_a_past_epoch() {
+    let mut story = Story::new();
+    story.taken_over();
+    story.tell(2, second(block(1..=4, RETRY)));
+    story.tell(2, second(block(5..=6, Verdict::Dead)));
+    assert_eq!((story.rows().len(), story.dead().len()), (1, 1));
+    story.tell(1, block([2, 3, 5, 9], Verdict::Delivered));
+    assert_eq!(story.rows(), [(1, 2, vec![1, 4])]);
+    assert_eq!(story.dead(), [[6]]);
+    assert!(story.blocks()[2].stale);
+    // The owner's own late failure at one of them is history and nothing else.
+    story.tell(2, again(1, 2, second(block(1..=4, RETRY))));
+    assert_eq!(story.rows(), [(2, 3, vec![1, 4])]);
+}
+
+#[test]
+fn a_dead_of_a_past_epoch_is_an_attempt_and_takes_no_row_away() {
+    let mut story = Story::new();
+    story.tell(1, block([1], RETRY)).taken_over();
+    story.tell(1, again(1, 2, block([1], Verdict::Dead)));
+    story.tell(1, block([2], Verdict::Dead));
+    assert_eq!((story.rows(), story.dead().len()), (vec![(1, 2, vec![1])], 0));
+    assert!(story.blocks().iter().all(|b| !b.is_end()));
+    // For 2 the owner's failure still counts: it has no end state.
+    story.tell(2, second(block([2], RETRY)));
+    assert_eq!(story.rows().len(), 2);
+}
+
+#[test]
+fn a_late_failure_of_a_past_epoch_makes_a_row_only_where_nothing_is_known() {
+    let mut story = Story::new();
+    story.taken_over();
+    story.tell(2, second(block([1], Verdict::Delivered)));
+    story.tell(2, second(block([2], Verdict::Dead)));
+    story.tell(2, second(block([3], LATE)));
+    story.tell(2, second(block([4], RETRY)));
+    let range = Block { since: Some(START), due: START + 90_000, ..block([5], LATE) };
+    story.tell(2, second(range));
+    story.tell(1, block(1..=6, RETRY));
+    let members: Vec<_> = story.rows().into_iter().map(|(_, _, members)| members).collect();
+    assert_eq!(members, [vec![4], vec![6]]);
+    story.tell(1, block([6, 7], RETRY));
+    let members: Vec<_> = story.rows().into_iter().map(|(_, _, members)| members).collect();
+    assert_eq!(members, [vec![4], vec![6], vec![7]]);
+}
+
+#[test]
+fn the_first_end_state_stands() {
+    let mut story = Story::new();
+    story.tell(1, block([1, 2], LATE));
+    story.tell(1, block(1..=3, Verdict::Dead));
+    assert_eq!(story.dead(), [[3]]);
+    story.tell(1, block(1..=4, LATE));
+    let last = story.blocks().pop().unwrap();
+    assert_eq!(last.block.members.iter().collect::<Vec<_>>(), [4], "the others were settled");
+    story.tell(1, block(1..=4, LATE));
+    assert_eq!(story.blocks().len(), 3, "a skip of what is settled says nothing");
+}
+
+#[test]
+fn a_skipped_retry_leaves_its_row() {
+    let mut story = Story::new();
+    story.tell(1, block([1, 2], RETRY));
+    let disabled = Verdict::Skipped(SkipReason::Disabled);
+    story.tell(1, again(1, 2, block([1], disabled)));
+    assert_eq!(story.rows(), [(1, 2, vec![2])]);
+    story.tell(1, again(1, 2, block([1], disabled)));
+    assert_eq!(story.blocks().len(), 2, "1 is settled");
+    // A range is about what has no row.
+    story.tell(1, Block { since: Some(START), ..block([2], LATE) });
+    assert_eq!(story.rows(), [(1, 2, vec![2])]);
+}
+
+#[test]
+fn other_instants_are_other_occurrences() {
+    let mut story = Story::new();
+    let minute = |b: Block| Block { due: b.due + 60_000, scheduled: b.scheduled + 60_000, ..b };
+    story.tell(1, block([1], RETRY));
+    story.tell(1, minute(block([1], Verdict::Delivered)));
+    assert_eq!(story.rows().len(), 1);
+    story.tell(1, minute(minute(block([1], Verdict::Dead))));
+    story.tell(1, block([1], Verdict::Dead));
+    assert_eq!((story.rows().len(), story.dead().len()), (0, 2));
+}
+
+#[test]
+fn a_block_of_no_members_or_an_unknown_shard_does_no_harm() {
+    let mut story = Story::new();
+    story.tell(1, block([], RETRY));
+    assert_eq!(story.books.count("blocks"), 0);
+    story.tell(1, Block { shard: 99, ..block([1], Verdict::Dead) });
+    assert_eq!((story.books.count("blocks"), story.dead().len()), (1, 0));
+}
