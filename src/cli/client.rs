@@ -17,6 +17,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long to wait for its answer; loading many jobs takes a while.
 const TOTAL: Duration = Duration::from_mins(2);
 
+/// Between two looks at whether it is ready.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// A connection to one node.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -68,6 +71,23 @@ impl Client {
     /// Deletes something.
     pub(super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<()> {
         self.call(Method::DELETE, path, query, None).await.map(|_| ())
+    }
+
+    /// Waits until the node says that it is ready to serve.
+    pub(super) async fn wait_until_ready(&self, patience: Duration) -> anyhow::Result<()> {
+        let url = format!("{}/readyz", self.base);
+        let ready = async {
+            loop {
+                let answer = self.http.get(&url).send().await;
+                if answer.is_ok_and(|a| a.status().is_success()) {
+                    return;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        let waited = tokio::time::timeout(patience, ready).await;
+        waited
+            .map_err(|_| anyhow::anyhow!("{} was not ready in {} s", self.base, patience.as_secs()))
     }
 
     /// One request; the answer's envelope, with what it means when it isn't a success.

@@ -15,8 +15,10 @@ mod ask;
 mod client;
 mod create;
 mod credential;
+pub mod dev;
 mod init;
 mod list;
+mod next;
 mod output;
 mod remove;
 mod reset;
@@ -103,6 +105,8 @@ pub enum Command {
     /// The cluster as a whole
     #[command(subcommand)]
     Cluster(status::ClusterCommand),
+    /// When a schedule fires, computed offline: a lint for crontabs
+    Next(next::Next),
     /// Deletes this node's data
     #[command(subcommand)]
     Reset(reset::ResetCommand),
@@ -173,6 +177,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Config(command) => init::run(command, global, output),
         Command::Credential(command) => credential::run(command, global, output),
         Command::Reset(command) => reset::run(command, global),
+        Command::Next(flags) => next::run(flags, output),
         Command::Version => version(output),
         command => {
             let client = global.client()?;

@@ -43,6 +43,8 @@ fn the_commands_are_understood_with_their_plurals() {
         "scheduler0 cluster checksum",
         "scheduler0 reset raft --force",
         "scheduler0 version",
+        "scheduler0 next @daily --timezone Europe/Berlin --count 3 --dst-gap skip --dst-fold both",
+        "scheduler0 next --ndjson",
     ] {
         parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
     }
@@ -57,6 +59,8 @@ fn wrong_usage_is_refused() {
         "scheduler0 create job --project 1",
         "scheduler0 create job --file a --project 1",
         "scheduler0 list executions --state maybe",
+        "scheduler0 next",
+        "scheduler0 next @daily --ndjson",
         "scheduler0 status --set Port",
         "scheduler0 status --json -o table",
     ] {

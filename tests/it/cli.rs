@@ -394,3 +394,33 @@ fn a_reader_that_leaves_early_is_no_failure() {
     let said = child.wait_with_output().unwrap();
     assert_eq!((code(&said), stderr(&said).as_str()), (0, ""));
 }
+
+#[test]
+fn next_needs_no_node_and_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["next", "30 2 * * *", "--timezone", "Europe/Berlin", "--count", "2", "--from"];
+    let said = scheduler0(folder.path(), &[&arguments[..], &["2026-03-28T00:00"]].concat());
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let answer: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!(answer["occurrences"][0]["utc"], "2026-03-28T01:30:00Z");
+    assert_eq!(answer["occurrences"][1]["utc"], "2026-03-29T01:00:00Z");
+    assert_eq!(answer["occurrences"][1]["dst"], "moved");
+    let said =
+        scheduler0(folder.path(), &[&arguments[..], &["2026-03-28T00:00", "-o", "table"]].concat());
+    assert!(stdout(&said).contains("2026-03-29T03:00:00+02:00"), "{}", stdout(&said));
+    for (arguments, part) in [
+        (&["next", "61 * * * *"][..], "minute"),
+        (&["next", "@daily", "--timezone", "Mars/Base"], "--timezone"),
+        (&["next", "@daily", "--from", "soon"], "--from"),
+    ] {
+        let said = scheduler0(folder.path(), arguments);
+        assert_eq!(code(&said), 2, "{arguments:?}");
+        assert!(stderr(&said).contains(part), "{arguments:?}: {}", stderr(&said));
+    }
+    let said = with_input(
+        folder.path(),
+        &["next", "--ndjson"],
+        "{\"spec\":\"@hourly\",\"from\":\"2026-01-01T00:00:00Z\"}\n",
+    );
+    assert_eq!(stdout(&said), "{\"next\":[\"2026-01-01T01:00:00Z\"]}\n");
+}
