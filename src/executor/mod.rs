@@ -1,0 +1,331 @@
+//! The hands of a node: given a ready request, they send it and say what came back.
+//!
+//! The worker calls [`Executor::call`]; the api asks [`guard::TargetGuard`] about URLs and
+//! [`payload::ShapeText`] about sizes. Nothing here knows of shards, schedules or leases, retries
+//! anything, or keeps anything beyond open connections.
+//!
+//! ```text
+//!   worker -> payload::Builder -> chunks -\
+//!             headers::headers  -----------> Call -> lanes (whose turn?) -> before_send? -> receiver
+//!   worker <- reply::{Class, failed_ids} <- Reply <------------------------------------------/
+//! ```
+//!
+//! `before_send` is asked when the connection stands and the first byte is about to be written: it
+//! sits in the request's body, which HTTP/1 asks for before it flushes the head. A connection that
+//! took ten seconds to open can therefore not carry a request over the end of a lease.
+
+pub mod guard;
+pub mod headers;
+pub mod lanes;
+pub mod payload;
+pub mod reply;
+
+mod gate;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::Client;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use url::Url;
+
+pub use reply::{Answer, Class, Reply};
+
+use crate::clock::Clock;
+use gate::Gate;
+use guard::{GuardedResolver, Lookup, SystemLookup, TargetGuard};
+use lanes::{Destination, Lanes, Load, Turn};
+
+/// How much of an answer's body is kept at least; the length of the request's if that is more, as
+/// the answer may name any of the jobs in it.
+pub const MAX_BODY: usize = 64 * 1024;
+/// How much more is read and dropped to keep the connection alive; beyond, it is closed.
+const DRAIN: usize = 256 * 1024;
+/// After this long a call counts as hanging, and no longer takes a place from other destinations.
+const HANGING: Duration = Duration::from_secs(1);
+/// Idle connections are closed after this long: before the five seconds after which many receivers
+/// (Node's default among them) close them, perhaps just as a request is on its way.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// How an executor behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// Calls under way at a time: `MaxWorkers`.
+    pub max_workers: usize,
+    /// The longest wait for a connection; at most the call's own timeout.
+    pub connect_timeout: Duration,
+    /// The longest time for a call, answer included, unless the call says otherwise:
+    /// `JobExecutionTimeout`.
+    pub timeout: Duration,
+    /// Where calls may go.
+    pub guard: TargetGuard,
+    /// How names become addresses.
+    pub lookup: Arc<dyn Lookup>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_workers: 64,
+            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(30),
+            guard: TargetGuard::default(),
+            lookup: Arc::new(SystemLookup),
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("max_workers", &self.max_workers)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What can go wrong before anything is sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP client could not be made.
+    #[error("the HTTP client for callbacks cannot be set up: {0}")]
+    Client(String),
+}
+
+/// Asked once, right before the first byte of a request; false keeps it back.
+pub type BeforeSend = Box<dyn FnOnce() -> bool + Send>;
+
+/// A ready request.
+pub struct Call {
+    /// Where to: `http` or `https`.
+    pub url: Arc<str>,
+    /// What [`headers::headers`] made, and the signature.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A payload chunk.
+    pub body: Bytes,
+    /// Overrides the executor's timeout.
+    pub timeout: Option<Duration>,
+    /// The last word: the lease check.
+    pub before_send: BeforeSend,
+}
+
+impl Call {
+    /// A call with the executor's own timeout.
+    pub fn new(
+        url: Arc<str>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+        before_send: impl FnOnce() -> bool + Send + 'static,
+    ) -> Self {
+        Self { url, headers, body, timeout: None, before_send: Box::new(before_send) }
+    }
+}
+
+/// Sends requests; cloning gives another handle to the same connections and places.
+#[derive(Clone)]
+pub struct Executor {
+    client: Client,
+    lanes: Lanes,
+    options: Arc<Options>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Executor {
+    /// Opens for business; nothing is connected yet.
+    pub fn new(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let client = client(&options).map_err(|e| Error::Client(chain(&e)))?;
+        let lanes = Lanes::new(options.max_workers);
+        Ok(Self { client, lanes, options: Arc::new(options), clock })
+    }
+
+    /// Waits for a place and sends the call. Dropping the future gives up the call.
+    pub async fn call(&self, call: Call) -> Reply {
+        match self.target(&call.url) {
+            Err(reply) => reply,
+            Ok(url) => {
+                let turn = self.lanes.turn(&Destination::of(&url)).await;
+                self.run(url, turn, call).await
+            }
+        }
+    }
+
+    /// Waits for a place at a URL's destination, so that the caller may build the request last:
+    /// then [`Executor::send`]. `None` for a URL that cannot be called at all.
+    pub async fn turn(&self, url: &str) -> Option<Turn> {
+        let url = Url::parse(url).ok()?;
+        Some(self.lanes.turn(&Destination::of(&url)).await)
+    }
+
+    /// Sends a call on a place taken before.
+    pub async fn send(&self, turn: Turn, call: Call) -> Reply {
+        match self.target(&call.url) {
+            Err(reply) => reply,
+            Ok(url) => self.run(url, turn, call).await,
+        }
+    }
+
+    /// How busy each destination is.
+    pub fn load(&self) -> Vec<Load> {
+        self.lanes.load()
+    }
+
+    /// The URL, if it may be called: addresses written in it never pass through the resolver.
+    fn target(&self, url: &str) -> Result<Url, Reply> {
+        let parsed = Url::parse(url).map_err(|e| guard::Error::Invalid(e.to_string()));
+        parsed.and_then(|url| self.options.guard.check(&url).map(|()| url)).map_err(|e| {
+            Reply::Done(Answer {
+                status: 0,
+                retry_after: None,
+                started_boot: self.clock.boot(),
+                duration_ms: 0,
+                sent: false,
+                error: Some(e.to_string()),
+                body: Bytes::new(),
+            })
+        })
+    }
+
+    async fn run(&self, url: Url, mut turn: Turn, call: Call) -> Reply {
+        let calling = self.attempt(url, call);
+        tokio::pin!(calling);
+        tokio::select! {
+            reply = &mut calling => return reply,
+            () = tokio::time::sleep(HANGING) => turn.overtime(),
+        }
+        calling.await
+    }
+
+    async fn attempt(&self, url: Url, call: Call) -> Reply {
+        let tried = self.clock.boot();
+        let timeout = call.timeout.unwrap_or(self.options.timeout);
+        let keep = MAX_BODY.max(call.body.len());
+        let (body, passage) = Gate::new(call.body, call.before_send, self.clock.clone());
+        let mut lines = HeaderMap::with_capacity(call.headers.len());
+        lines.extend(call.headers);
+        let request = self.client.post(url).headers(lines).body(reqwest::Body::wrap(body));
+        let asked = tokio::time::timeout(timeout, async {
+            let response = request.send().await?;
+            Ok::<_, reqwest::Error>(self.read(response, keep).await)
+        })
+        .await;
+        if passage.withheld() {
+            return Reply::Withheld;
+        }
+        let sent = passage.started();
+        let started_boot = sent.unwrap_or(tried);
+        let mut answer = Answer {
+            status: 0,
+            retry_after: None,
+            started_boot,
+            duration_ms: u32::try_from(self.clock.boot().saturating_sub(started_boot))
+                .unwrap_or(u32::MAX),
+            sent: sent.is_some(),
+            error: None,
+            body: Bytes::new(),
+        };
+        match asked {
+            Err(_) => answer.error = Some(timed_out(timeout, sent.is_some())),
+            Ok(Err(e)) => answer.error = Some(failure(e)),
+            Ok(Ok((status, retry_after, body))) => {
+                answer.status = status;
+                answer.retry_after = retry_after;
+                if !(200..300).contains(&status) {
+                    answer.error = Some(reply::complaint(status, &body));
+                }
+                answer.body = body;
+            }
+        }
+        Reply::Done(answer)
+    }
+
+    /// Status, `Retry-After`, and as much of the body as is kept. The status is the receiver's word:
+    /// a body that breaks off later does not undo it.
+    async fn read(
+        &self,
+        mut response: reqwest::Response,
+        keep: usize,
+    ) -> (u16, Option<Duration>, Bytes) {
+        let status = response.status().as_u16();
+        let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+        let after = after.and_then(|v| reply::retry_after(v, self.clock.wall()));
+        let mut body = BytesMut::new();
+        let mut dropped = 0;
+        while let Ok(Some(part)) = response.chunk().await {
+            let room = keep - body.len();
+            body.extend_from_slice(&part[..part.len().min(room)]);
+            dropped += part.len().saturating_sub(room);
+            if dropped > DRAIN {
+                break;
+            }
+        }
+        (status, after, body.freeze())
+    }
+}
+
+fn client(options: &Options) -> reqwest::Result<Client> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error says that the process has a provider already: as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    let builder = || {
+        Client::builder()
+            .user_agent(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")))
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .tcp_nodelay(true)
+            .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(options.max_workers.max(1))
+            .dns_resolver(Arc::new(GuardedResolver {
+                guard: options.guard,
+                lookup: options.lookup.clone(),
+            }))
+    };
+    builder().build().or_else(|e| {
+        // A small image may come without root certificates: plain http must work there all the same.
+        tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
+        builder().tls_certs_only([]).build()
+    })
+}
+
+fn timed_out(timeout: Duration, sent: bool) -> String {
+    let what = if sent { "no complete answer" } else { "no connection" };
+    format!("timeout: {what} within {timeout:?}")
+}
+
+/// What went wrong, innermost cause included, without the URL (its query may hold secrets).
+fn failure(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    if error.is_timeout() && error.is_connect() {
+        return "timeout: no connection".to_owned();
+    }
+    chain(&error)
+}
+
+/// An error and what is behind it, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(e) = next {
+        let part = e.to_string();
+        if !text.contains(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+        next = e.source();
+    }
+    let end = text.floor_char_boundary(crate::model::block::MAX_ERROR);
+    text.truncate(end);
+    text
+}

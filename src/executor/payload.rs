@@ -1,0 +1,277 @@
+//! The body of a callback: a JSON array of jobs, as compat.md's "Callback" shows it.
+//!
+//! The worker pushes the jobs of one batch (one shard, one instant, one target), in order of their
+//! ids, into a [`Builder`] and gets chunks, none above the limit. What jobs share is escaped once a
+//! shape ([`ShapeText`]), since a million jobs a second have to be written.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::model::block::execution_id;
+use crate::model::job::{Dialect, JobShape};
+use crate::model::time::rfc3339;
+use crate::model::{JobId, Millis};
+
+/// The longest instant, id and execution id that can occur.
+const LONGEST_INSTANT: usize = "+262142-12-31T23:59:59.999Z".len();
+const LONGEST_ID: usize = 20;
+const LONGEST_EXECUTION_ID: usize = 8 + 1 + 16 + 1 + 16;
+
+/// The parts of a job's text that all jobs of its shape have in common, escaped and ready.
+#[derive(Clone, Debug)]
+pub struct ShapeText {
+    /// From the project up to the data.
+    head: Vec<u8>,
+    /// From the execution type up to the last execution's instant.
+    middle: Vec<u8>,
+    /// From the zone up to the execution id.
+    zone: Vec<u8>,
+    /// Up to the date of creation.
+    created: &'static [u8],
+    /// What follows it.
+    tail: Vec<u8>,
+}
+
+impl ShapeText {
+    /// Prepares a shape.
+    pub fn new(shape: &JobShape) -> Self {
+        let camel = shape.dialect == Dialect::Camel;
+        let pick = |snake: &'static str, other: &'static str| if camel { other } else { snake };
+        let mut head =
+            format!(",\"{}\":{},\"spec\":", pick("project_id", "projectId"), shape.project)
+                .into_bytes();
+        escape(&mut head, &shape.spec);
+        head.extend_from_slice(pick(",\"callback_url\":", ",\"callbackUrl\":").as_bytes());
+        escape(&mut head, &shape.callback_url);
+        head.extend_from_slice(b",\"data\":");
+        let mut middle = pick(",\"execution_type\":", ",\"executionType\":").as_bytes().to_vec();
+        escape(&mut middle, &shape.execution_type);
+        let last = pick(",\"last_execution_date\":\"", ",\"lastExecutionDate\":\"");
+        middle.extend_from_slice(last.as_bytes());
+        let mut zone = b"\",\"timezone\":".to_vec();
+        escape(&mut zone, &shape.timezone);
+        zone.extend_from_slice(pick(",\"execution_id\":\"", ",\"executionId\":\"").as_bytes());
+        let mut tail = b"\"".to_vec();
+        let bounds = [("start_date", "startDate", shape.start), ("end_date", "endDate", shape.end)];
+        for (snake, other, instant) in bounds {
+            if let Some(instant) = instant {
+                let name = pick(snake, other);
+                tail.extend_from_slice(format!(",\"{name}\":\"{}\"", rfc3339(instant)).as_bytes());
+            }
+        }
+        tail.push(b'}');
+        let created = pick("\",\"date_created\":\"", "\",\"dateCreated\":\"").as_bytes();
+        Self { head, middle, zone, created, tail }
+    }
+
+    /// The most bytes that a body with a single job of this shape can have, whatever its id and
+    /// instants: above the payload limit the api refuses it.
+    pub fn single_len(&self, data: &str) -> usize {
+        let mut escaped = Vec::with_capacity(data.len() + 2);
+        escape(&mut escaped, data);
+        let fixed = self.head.len() + self.middle.len() + self.zone.len() + self.created.len();
+        "[{\"id\":]".len()
+            + fixed
+            + self.tail.len()
+            + escaped.len()
+            + LONGEST_ID
+            + 2 * LONGEST_INSTANT
+            + LONGEST_EXECUTION_ID
+    }
+}
+
+/// One job of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct PayloadJob<'a> {
+    /// Its number.
+    pub id: JobId,
+    /// Its shape's text.
+    pub shape: &'a ShapeText,
+    /// Its data, as given.
+    pub data: &'a str,
+    /// When it was created.
+    pub created: Millis,
+    /// The planned instant before this one; the date of creation for the first.
+    pub last: Millis,
+}
+
+/// One request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// A JSON array.
+    pub body: Bytes,
+    /// The jobs in it, in the order pushed.
+    pub members: Vec<JobId>,
+    /// For `webhook-id` and `idempotency-key`: the execution id of a single job, else a hash of all
+    /// of them, the same whenever the same jobs go out again for the same instant.
+    pub webhook_id: String,
+}
+
+/// What a [`Builder`] made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// The bodies, none above the limit.
+    pub chunks: Vec<Chunk>,
+    /// Jobs that are above the limit even alone (it was lowered after they were created).
+    pub oversized: Vec<JobId>,
+}
+
+/// Writes the jobs of one batch into chunks.
+#[derive(Debug)]
+pub struct Builder {
+    cluster: u128,
+    scheduled: Millis,
+    max_bytes: usize,
+    /// An execution id is prefix, job in hex, suffix.
+    prefix: String,
+    suffix: String,
+    body: Vec<u8>,
+    members: Vec<JobId>,
+    last: Written,
+    created: Written,
+    built: Built,
+}
+
+/// An instant and its text: neighbours mostly have the same.
+#[derive(Debug)]
+struct Written(Millis, String);
+
+impl Written {
+    fn text(&mut self, instant: Millis) -> &[u8] {
+        if self.0 != instant || self.1.is_empty() {
+            *self = Written(instant, rfc3339(instant));
+        }
+        self.1.as_bytes()
+    }
+}
+
+impl Builder {
+    /// Begins a batch of one cluster's jobs for one scheduled instant.
+    pub fn new(cluster: u128, scheduled: Millis, max_bytes: usize) -> Self {
+        // The model's own function says what an execution id looks like; only the job in the middle
+        // differs within a batch.
+        let sample = execution_id(cluster, 0, scheduled);
+        let (prefix, suffix) = sample.split_once("-0-").unwrap_or_default();
+        Self {
+            prefix: format!("{prefix}-"),
+            suffix: format!("-{suffix}"),
+            cluster,
+            scheduled,
+            max_bytes,
+            body: Vec::new(),
+            members: Vec::new(),
+            last: Written(0, String::new()),
+            created: Written(0, String::new()),
+            built: Built::default(),
+        }
+    }
+
+    /// Adds a job. For `webhook_id` to be stable, ids must come ascending.
+    pub fn push(&mut self, job: &PayloadJob<'_>) {
+        let before = self.body.len();
+        self.write(job);
+        if self.body.len() < self.max_bytes {
+            // Room for the closing bracket is left.
+            self.members.push(job.id);
+            return;
+        }
+        let cut = self.body.split_off(before);
+        self.close();
+        if cut.len() + 1 > self.max_bytes {
+            self.built.oversized.push(job.id);
+            return;
+        }
+        self.body = cut;
+        self.body[0] = b'[';
+        self.members.push(job.id);
+    }
+
+    /// The chunks.
+    pub fn finish(mut self) -> Built {
+        self.close();
+        self.built
+    }
+
+    fn write(&mut self, job: &PayloadJob<'_>) {
+        let shape = job.shape;
+        let body = &mut self.body;
+        let mark = if body.is_empty() { b'[' } else { b',' };
+        body.push(mark);
+        body.extend_from_slice(b"{\"id\":");
+        number(body, job.id);
+        body.extend_from_slice(&shape.head);
+        escape(body, job.data);
+        body.extend_from_slice(&shape.middle);
+        body.extend_from_slice(self.last.text(job.last));
+        body.extend_from_slice(&shape.zone);
+        body.extend_from_slice(self.prefix.as_bytes());
+        hex(body, job.id);
+        body.extend_from_slice(self.suffix.as_bytes());
+        body.extend_from_slice(shape.created);
+        body.extend_from_slice(self.created.text(job.created));
+        body.extend_from_slice(&shape.tail);
+    }
+
+    fn close(&mut self) {
+        let mut body = std::mem::take(&mut self.body);
+        let members = std::mem::take(&mut self.members);
+        if members.is_empty() {
+            return;
+        }
+        body.push(b']');
+        let webhook_id = webhook_id(self.cluster, self.scheduled, &members);
+        self.built.chunks.push(Chunk { body: Bytes::from(body), members, webhook_id });
+    }
+}
+
+/// Writes a whole batch: [`Builder`] in one go.
+pub fn build<'a>(
+    cluster: u128,
+    scheduled: Millis,
+    jobs: impl IntoIterator<Item = PayloadJob<'a>>,
+    max_bytes: usize,
+) -> Built {
+    let mut builder = Builder::new(cluster, scheduled, max_bytes);
+    for job in jobs {
+        builder.push(&job);
+    }
+    builder.finish()
+}
+
+/// The id under which receivers recognize a request: the execution id of a single job, else 128
+/// bits of the SHA-256 of all execution ids, in order of the jobs, in hex.
+pub fn webhook_id(cluster: u128, scheduled: Millis, members: &[JobId]) -> String {
+    if let [single] = members {
+        return execution_id(cluster, *single, scheduled);
+    }
+    // Cluster and instant are the same for all: they are hashed once, the jobs one by one.
+    let mut hash = Sha256::new();
+    hash.update(execution_id(cluster, 0, scheduled));
+    for job in members {
+        hash.update(job.to_be_bytes());
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
+/// Appends a JSON string.
+fn escape(body: &mut Vec<u8>, text: &str) {
+    // Writing to memory cannot fail, and a string has a JSON form always.
+    let _ = serde_json::to_writer(body, text);
+}
+
+fn number(body: &mut Vec<u8>, number: u64) {
+    // Writing to memory cannot fail.
+    let _ = write!(body, "{number}");
+}
+
+fn hex(body: &mut Vec<u8>, number: u64) {
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        body.push(b"0123456789abcdef"[(number >> (4 * place)) as usize & 15]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What came back, and what it means: the receiver's answer read by the rules of HTTP and of
+//! design section 3. The worker decides what follows from a class; nothing here does.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::DateTime;
+use serde::Deserialize;
+
+use crate::model::Millis;
+
+/// The longest `Retry-After` that is honoured: a receiver's slip must not park a job for a year.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+/// How much of an answer's text an error message repeats, in characters.
+const EXCERPT: usize = 160;
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `before_send` said no: not a byte went out.
+    Withheld,
+    /// It was attempted.
+    Done(Answer),
+}
+
+/// The result of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status; 0 when none came back.
+    pub status: u16,
+    /// What `Retry-After` asked for, at most [`MAX_RETRY_AFTER`].
+    pub retry_after: Option<Duration>,
+    /// Boot-clock milliseconds of the first byte, or of the attempt when none went out.
+    pub started_boot: u64,
+    /// From there to the end of the answer, in milliseconds.
+    pub duration_ms: u32,
+    /// Whether the request may have reached the receiver.
+    pub sent: bool,
+    /// What went wrong, for people: short, without the URL. `None` for a 2xx.
+    pub error: Option<String>,
+    /// The answer's body, cut at 64 KB or the length of the request's, whichever is more.
+    pub body: Bytes,
+}
+
+/// What an answer means for the jobs of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// 2xx: accepted (but see [`failed_ids`]).
+    Success,
+    /// No answer, 408, 425, 429, 5xx, and 3xx (which is never followed): worth another attempt,
+    /// not before `after` if the receiver named a delay.
+    Retry {
+        /// What `Retry-After` asked for.
+        after: Option<Duration>,
+    },
+    /// Any other 4xx: this request will not be accepted; a batch is split, a single job is dead.
+    Refused,
+    /// 410: as refused; for a single job its target is gone for good.
+    Gone,
+    /// 412: the receiver has seen a higher fence; the current owner decides.
+    Fenced,
+}
+
+/// The class of an HTTP status (0 for none).
+pub fn classify(status: u16, retry_after: Option<Duration>) -> Class {
+    match status {
+        200..=299 => Class::Success,
+        410 => Class::Gone,
+        412 => Class::Fenced,
+        408 | 425 | 429 => Class::Retry { after: retry_after },
+        400..=499 => Class::Refused,
+        _ => Class::Retry { after: retry_after },
+    }
+}
+
+impl Answer {
+    /// What it means.
+    pub fn class(&self) -> Class {
+        classify(self.status, self.retry_after)
+    }
+}
+
+/// Reads a `Retry-After`: seconds, or an HTTP date seen from `now`. `None` when it is neither.
+pub fn retry_after(value: &str, now: Millis) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if let Ok(seconds) = value.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let at = DateTime::parse_from_rfc2822(value).ok()?.timestamp_millis();
+        Duration::from_millis(at.saturating_sub(now).max(0) as u64)
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// The execution ids that a 2xx answer names in `{"failed": [...]}`; `None` when it names none,
+/// that is, accepts all.
+pub fn failed_ids(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Partial {
+        failed: Vec<String>,
+    }
+    let first = body.iter().find(|b| !b.is_ascii_whitespace())?;
+    if *first != b'{' {
+        return None;
+    }
+    let partial: Partial = serde_json::from_slice(body).ok()?;
+    (!partial.failed.is_empty()).then_some(partial.failed)
+}
+
+/// The message for a status that is no success, with the start of the answer if it is plain text.
+pub(super) fn complaint(status: u16, body: &[u8]) -> String {
+    let head = &body[..body.len().min(EXCERPT * 4)];
+    let text = String::from_utf8_lossy(head);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String = text.chars().filter(|c| !c.is_control()).take(EXCERPT).collect();
+    if text.is_empty() || text.starts_with('<') {
+        format!("the receiver answered {status}")
+    } else {
+        format!("the receiver answered {status}: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_fall_into_their_classes() {
+        let retry = Class::Retry { after: None };
+        for (status, class) in [
+            (200, Class::Success),
+            (299, Class::Success),
+            (0, retry),
+            (301, retry),
+            (304, retry),
+            (400, Class::Refused),
+            (404, Class::Refused),
+            (408, retry),
+            (410, Class::Gone),
+            (412, Class::Fenced),
+            (413, Class::Refused),
+            (425, retry),
+            (429, retry),
+            (500, retry),
+            (503, retry),
+            (599, retry),
+        ] {
+            assert_eq!(classify(status, None), class, "{status}");
+        }
+        let after = Some(Duration::from_secs(7));
+        assert_eq!(classify(503, after), Class::Retry { after });
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_mins(2)));
+        let date = "Sun, 06 Nov 1994 08:50:37 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_mins(1)));
+        assert_eq!(retry_after(date, now + 3_600_000), Some(Duration::ZERO));
+        assert_eq!(retry_after("99999999999", now), Some(MAX_RETRY_AFTER));
+        assert_eq!(retry_after("soon", now), None);
+        assert_eq!(retry_after("-1", now), None);
+    }
+
+    #[test]
+    fn partial_failures_are_named_or_absent() {
+        assert_eq!(
+            failed_ids(br#" {"failed":["a-1-2","a-2-2"],"x":1}"#),
+            Some(vec!["a-1-2".to_owned(), "a-2-2".to_owned()])
+        );
+        for all in
+            ["", "ok", "[]", "{}", r#"{"failed":[]}"#, r#"{"failed":true}"#, r#"{"failed":["#]
+        {
+            assert_eq!(failed_ids(all.as_bytes()), None, "{all}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_repeats_plain_text_only_and_not_much_of_it() {
+        assert_eq!(complaint(503, b"down\n for  tea"), "the receiver answered 503: down for tea");
+        assert_eq!(complaint(500, b"<html>"), "the receiver answered 500");
+        assert!(complaint(500, "\u{e4}".repeat(5_000).as_bytes()).len() <= 400);
+    }
+}

@@ -1,0 +1,1 @@
+//! The executor against receivers of its own, in this process.
