@@ -48,7 +48,12 @@ pub struct Project {
 #[derive(Debug, Args)]
 pub struct Job {
     /// A JSON array of jobs as the API takes it; - reads stdin
-    #[arg(long, value_name = "FILE", exclusive = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["project", "spec", "callback_url", "data", "timezone", "start_date",
+            "end_date", "retry_max", "inactive"]
+    )]
     file: Option<String>,
     /// Its project's number
     #[arg(long, required_unless_present = "file")]

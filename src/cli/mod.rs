@@ -22,6 +22,7 @@ mod next;
 mod output;
 mod remove;
 mod reset;
+pub mod start;
 mod status;
 
 use std::path::PathBuf;
@@ -57,7 +58,8 @@ pub struct Cli {
 }
 
 /// Options of all commands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub struct Global {
     /// Configuration file [default: ./config.yml, else beside the binary]
     #[arg(long, global = true, value_name = "PATH")]

@@ -29,7 +29,7 @@ fn the_commands_are_understood_with_their_plurals() {
         "scheduler0 create credential --json",
         "scheduler0 create project --name a --description b",
         "scheduler0 create job --project 1 --spec @daily --url http://x --inactive",
-        "scheduler0 create jobs --file jobs.json",
+        "scheduler0 create jobs --file jobs.json --server http://x --json",
         "scheduler0 list credentials",
         "scheduler0 list credential --limit 5",
         "scheduler0 list jobs --project 1 --order-by id --desc",

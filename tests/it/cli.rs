@@ -1,130 +1,16 @@
 //! The command line as people and scripts use it: the real binary in an empty folder, against a
 //! small server that answers as a node would and remembers what it was asked.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+mod fake;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use axum::http::Method;
 use serde_json::{Value, json};
 
-/// Runs the binary in a folder, with nothing of our own environment.
-fn scheduler0(folder: &Path, arguments: &[&str]) -> Output {
-    with_input(folder, arguments, "")
-}
-
-fn with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that asks nothing may be gone before it is told.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap_or_else(|| panic!("killed: {}", stderr(output)))
-}
-
-/// What the server was asked.
-#[derive(Clone, Debug)]
-struct Asked {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Value,
-}
-
-type Answer = fn(&Asked) -> (u16, Value);
-
-#[derive(Clone)]
-struct Fake {
-    asked: Arc<Mutex<Vec<Asked>>>,
-    answer: Answer,
-}
-
-/// A node that answers as told; it ends with its runtime.
-struct Node {
-    url: String,
-    fake: Fake,
-    _runtime: tokio::runtime::Runtime,
-}
-
-impl Node {
-    fn start(answer: Answer) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let fake = Fake { asked: Arc::default(), answer };
-        let router = Router::new().fallback(take).with_state(fake.clone());
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { url, fake, _runtime: runtime }
-    }
-
-    /// Runs a command against it, with credentials.
-    fn run(&self, arguments: &[&str]) -> Output {
-        let folder = tempfile::tempdir().unwrap();
-        let made = scheduler0(
-            folder.path(),
-            &["credential", "init", "--generate", "--username", "op", "--password", "pw"],
-        );
-        assert_eq!(code(&made), 0, "{}", stderr(&made));
-        let mut all = vec!["--server", &self.url];
-        all.extend(arguments);
-        scheduler0(folder.path(), &all)
-    }
-
-    fn last(&self) -> Asked {
-        self.fake.asked.lock().unwrap().last().unwrap().clone()
-    }
-}
-
-async fn take(
-    State(fake): State<Fake>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let asked = Asked { method, uri, headers, body };
-    let (status, answer) = (fake.answer)(&asked);
-    fake.asked.lock().unwrap().push(asked);
-    let status = StatusCode::from_u16(status).unwrap();
-    if status == StatusCode::NO_CONTENT {
-        return status.into_response();
-    }
-    (status, axum::Json(answer)).into_response()
-}
-
-fn ok(data: &Value) -> (u16, Value) {
-    (200, json!({ "data": data, "success": true }))
-}
+use self::fake::{Node, code, ok, scheduler0, stderr, stdout, with_input};
 
 #[test]
 fn version_goes_to_stdout() {

@@ -1,0 +1,104 @@
+//! What `start` and `dev` do before and after a node runs: flags over the configuration, logging,
+//! what the operator should know at once, and the signals that stop it. The node itself is
+//! `node`'s.
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Global;
+use crate::config::Config;
+use crate::telemetry;
+
+/// Flags that set the keys most often set by hand; `--set` sets any other.
+#[derive(Debug, Default, Args)]
+pub struct StartFlags {
+    /// This node's number, 1 or more
+    #[arg(long)]
+    node_id: Option<String>,
+    /// What the API listens on
+    #[arg(long)]
+    host: Option<String>,
+    /// Where the API listens; 0 takes a free port
+    #[arg(long)]
+    port: Option<String>,
+    /// host:port for the other nodes
+    #[arg(long)]
+    raft_address: Option<String>,
+    /// Whether this node founds the cluster
+    #[arg(long)]
+    bootstrap: Option<String>,
+    /// Folder of the node's data
+    #[arg(long)]
+    data_dir: Option<String>,
+    /// error, warn, info or debug
+    #[arg(long)]
+    log_level: Option<String>,
+}
+
+impl StartFlags {
+    /// The same options with these flags as further settings; a `--set` of the same key wins.
+    pub fn over(&self, global: &Global) -> Global {
+        let mut global = global.clone();
+        let named = [
+            ("NodeId", &self.node_id),
+            ("Host", &self.host),
+            ("Port", &self.port),
+            ("RaftAddress", &self.raft_address),
+            ("Bootstrap", &self.bootstrap),
+            ("DataDir", &self.data_dir),
+            ("LogLevel", &self.log_level),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(key, value)| value.as_ref().map(|value| (key.to_owned(), value.clone())));
+        global.set.splice(0..0, named);
+        global
+    }
+}
+
+/// Starts logging, and says in it what was odd about the configuration.
+pub fn begin_log(config: &Config) -> anyhow::Result<()> {
+    let filter = std::env::var(telemetry::FILTER_VARIABLE).ok();
+    telemetry::init(config.log_level, config.log_format, filter.as_deref())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if config.replicas.len() == 2 {
+        tracing::warn!("two nodes are less available than one: both must be up; use one, or three");
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT, and says which.
+pub async fn stop_signal() -> std::io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_come_before_set() {
+        let global = Global {
+            config: None,
+            set: vec![("Port".to_owned(), "3".to_owned())],
+            server: None,
+            output: None,
+            json: false,
+        };
+        let flags = StartFlags {
+            port: Some("2".to_owned()),
+            node_id: Some("7".to_owned()),
+            ..StartFlags::default()
+        };
+        let set = flags.over(&global).set;
+        let pairs: Vec<_> = set.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("NodeId", "7"), ("Port", "2"), ("Port", "3")]);
+    }
+}
