@@ -13,19 +13,23 @@
 //! key stops working at once. Who steals the database, the Raft log or a snapshot holds neither
 //! the secrets nor, without `SecretKey`, a way to test one.
 
-use std::path::{Path, PathBuf};
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::config::{self, Config};
+pub use file::{SecretFile, write_private};
 
 /// The name of the file that holds the node's secrets.
 pub const FILE: &str = ".scheduler0";
@@ -98,96 +102,6 @@ impl Error {
     }
 }
 
-/// The contents of `.scheduler0`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretFile {
-    /// 64 hex characters; the same on every node of a cluster.
-    pub secret_key: String,
-    /// What nodes and the command line sign in with.
-    pub auth_username: String,
-    /// The password to it.
-    pub auth_password: String,
-}
-
-impl SecretFile {
-    /// Strong random values for everything.
-    pub fn generate() -> Self {
-        let key = Zeroizing::new(rand::random::<[u8; 32]>());
-        Self {
-            secret_key: hex::encode(key.as_slice()),
-            auth_username: "scheduler0".to_owned(),
-            auth_password: random_text::<24>().to_string(),
-        }
-    }
-
-    /// Reads the first `.scheduler0` found in these folders, and says where it was.
-    pub fn find(places: &[PathBuf]) -> Result<Option<(PathBuf, Self)>, Error> {
-        for place in places {
-            let path = place.join(FILE);
-            match std::fs::read(&path) {
-                Ok(bytes) => {
-                    let bytes = Zeroizing::new(bytes);
-                    // serde's own message may quote the value: only the line goes out.
-                    let file = serde_json::from_slice(&bytes)
-                        .map_err(|e| Error::Syntax { path: path.clone(), line: e.line() })?;
-                    return Ok(Some((path, file)));
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(Error::Io { path, source }),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Writes it into a folder, readable by its owner only, whole or not at all. Replaces an
-    /// existing one only with `force`.
-    pub fn write(&self, folder: &Path, force: bool) -> Result<PathBuf, Error> {
-        let path = folder.join(FILE);
-        if !force && path.exists() {
-            return Err(Error::Exists(path));
-        }
-        let io = |source| Error::Io { path: path.clone(), source };
-        let text = serde_json::to_vec_pretty(self).map_err(|e| io(e.into()))?;
-        write_private(&path, &Zeroizing::new(text)).map_err(io)?;
-        Ok(path)
-    }
-}
-
-impl std::fmt::Debug for SecretFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretFile")
-            .field("auth_username", &self.auth_username)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Writes a file that only its owner may read, whole or not at all: a temporary beside it (mode 0600 from the start),
-/// fsync, rename, fsync of the folder.
-pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    // A leftover of a killed run under our process id would keep its own mode.
-    match std::fs::remove_file(&temporary) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(e) = written.and_then(|()| std::fs::rename(&temporary, path)) {
-        // The error that counts is the first one.
-        let _ = std::fs::remove_file(&temporary);
-        return Err(e);
-    }
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => std::fs::File::open(folder)?.sync_all(),
-        _ => std::fs::File::open(".")?.sync_all(),
-    }
-}
-
 /// The node's secrets, ready for use. Cleared from memory when dropped.
 #[derive(Clone, ZeroizeOnDrop)]
 pub struct Keys {
@@ -203,7 +117,7 @@ impl Keys {
         let given = &config.secrets;
         let found = if given.is_complete() { None } else { SecretFile::find(&config.places)? };
         if let Some((path, _)) = &found {
-            warn_if_open(path);
+            file::warn_if_open(path);
         }
         let file = found.as_ref().map(|(_, file)| file);
         let pick = |key, configured: &str, stored: Option<&String>| {
@@ -343,16 +257,3 @@ fn pair(key: &[u8; 32], first: &str, second: &str) -> [u8; 32] {
     let length = (first.len() as u64).to_be_bytes();
     mac(key, &[&length, first.as_bytes(), second.as_bytes()])
 }
-
-/// Says so when others may read the file.
-fn warn_if_open(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if let Ok(meta) = std::fs::metadata(path)
-        && meta.permissions().mode() & 0o077 != 0
-    {
-        tracing::warn!(path = %path.display(), "others may read this file: chmod 600 it");
-    }
-}
-
-#[cfg(test)]
-mod tests;

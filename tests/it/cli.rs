@@ -1,6 +1,7 @@
 //! The command line as people and scripts use it: the real binary in an empty folder, against a
 //! small server that answers as a node would and remembers what it was asked.
 
+mod dev;
 mod fake;
 
 use std::fs;

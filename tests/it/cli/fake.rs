@@ -97,6 +97,12 @@ impl Node {
         scheduler0(folder.path(), &all)
     }
 
+    /// How often it was asked for this.
+    pub(super) fn count(&self, method: &Method, path: &str) -> usize {
+        let asked = self.fake.asked.lock().unwrap();
+        asked.iter().filter(|a| a.method == method && a.uri.path() == path).count()
+    }
+
     pub(super) fn last(&self) -> Asked {
         self.fake.asked.lock().unwrap().last().unwrap().clone()
     }

@@ -1,0 +1,109 @@
+//! The `.scheduler0` file: reading, writing, and the way that any file with secrets is written.
+//! Called by `Keys::load` and by the command line; knows nothing of what the secrets are for.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{Error, FILE, random_text};
+
+/// The contents of `.scheduler0`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretFile {
+    /// 64 hex characters; the same on every node of a cluster.
+    pub secret_key: String,
+    /// What nodes and the command line sign in with.
+    pub auth_username: String,
+    /// The password to it.
+    pub auth_password: String,
+}
+
+impl SecretFile {
+    /// Strong random values for everything.
+    pub fn generate() -> Self {
+        let key = Zeroizing::new(rand::random::<[u8; 32]>());
+        Self {
+            secret_key: hex::encode(key.as_slice()),
+            auth_username: "scheduler0".to_owned(),
+            auth_password: random_text::<24>().to_string(),
+        }
+    }
+
+    /// Reads the first `.scheduler0` found in these folders, and says where it was.
+    pub fn find(places: &[PathBuf]) -> Result<Option<(PathBuf, Self)>, Error> {
+        for place in places {
+            let path = place.join(FILE);
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let bytes = Zeroizing::new(bytes);
+                    // serde's own message may quote the value: only the line goes out.
+                    let file = serde_json::from_slice(&bytes)
+                        .map_err(|e| Error::Syntax { path: path.clone(), line: e.line() })?;
+                    return Ok(Some((path, file)));
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Io { path, source }),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes it into a folder, readable by its owner only, whole or not at all. Replaces an
+    /// existing one only with `force`.
+    pub fn write(&self, folder: &Path, force: bool) -> Result<PathBuf, Error> {
+        let path = folder.join(FILE);
+        if !force && path.exists() {
+            return Err(Error::Exists(path));
+        }
+        let io = |source| Error::Io { path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(self).map_err(|e| io(e.into()))?;
+        write_private(&path, &Zeroizing::new(text)).map_err(io)?;
+        Ok(path)
+    }
+}
+
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretFile")
+            .field("auth_username", &self.auth_username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes a file that only its owner may read, whole or not at all: a temporary beside it (mode 0600 from the start),
+/// fsync, rename, fsync of the folder.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    // A leftover of a killed run under our process id would keep its own mode.
+    match std::fs::remove_file(&temporary) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(e) = written.and_then(|()| std::fs::rename(&temporary, path)) {
+        // The error that counts is the first one.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(e);
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::File::open(folder)?.sync_all(),
+        _ => std::fs::File::open(".")?.sync_all(),
+    }
+}
+
+/// Says so when others may read the file.
+pub(super) fn warn_if_open(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(meta) = std::fs::metadata(path)
+        && meta.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!(path = %path.display(), "others may read this file: chmod 600 it");
+    }
+}
