@@ -84,15 +84,21 @@ pub fn at(
 /// What is over of an occurrence: for each block or range that ended some of these members there,
 /// all of its members.
 pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Members>> {
+    // Two searches, as in `pending::at_occurrence`. The conditions on verdict and stale are those of
+    // `Recorded::is_end`.
+    const ALL: &str = "SELECT members FROM blocks
+         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND verdict <> 1
+             AND NOT (stale AND verdict BETWEEN 2 AND 9) AND ?4 = 0";
+    const LONE: &str = "SELECT members FROM blocks
+         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND verdict <> 1
+             AND NOT (stale AND verdict BETWEEN 2 AND 9) AND lone = 0
+         UNION ALL
+         SELECT members FROM blocks
+         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND verdict <> 1
+             AND NOT (stale AND verdict BETWEEN 2 AND 9) AND lone = ?4";
     let lone = lone(&block.members);
-    let condition = if lone == 0 { "?4 = 0" } else { "lone IN (0, ?4)" };
-    // The conditions on verdict and stale are those of `Recorded::is_end`.
     let mut ended = conn
-        .prepare_cached(&format!(
-            "SELECT members FROM blocks
-             WHERE due = ?1 AND shard = ?2 AND {condition} AND scheduled = ?3 AND since IS NULL
-                 AND verdict <> 1 AND NOT (stale AND verdict BETWEEN 2 AND 9)"
-        ))?
+        .prepare_cached(if lone == 0 { ALL } else { LONE })?
         .query_map(params![block.due, block.shard, block.scheduled, lone as i64], |row| {
             row.get(0).map(Members::from_bytes)
         })?

@@ -80,21 +80,27 @@ pub fn list(
     Ok((total, rows))
 }
 
-/// Those that hold any of these members at a scheduled instant: at most those that could.
+/// Number and members of those that hold any of these members at a scheduled instant: at most those
+/// that could, in no particular order.
 pub fn at_occurrence(
     conn: &Connection,
     shard: ShardId,
     scheduled: Millis,
     members: &Members,
-) -> rusqlite::Result<Vec<DeadLetter>> {
+) -> rusqlite::Result<Vec<(u64, Members)>> {
+    // Two searches, as in `pending::at_occurrence`.
+    const ALL: &str = "SELECT id, members FROM dead_letters
+         WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0";
+    const LONE: &str = "SELECT id, members FROM dead_letters
+         WHERE shard = ?1 AND scheduled = ?2 AND lone = 0
+         UNION ALL
+         SELECT id, members FROM dead_letters WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3";
     let lone = blocks::lone(members);
-    let condition = if lone == 0 { "?3 = 0" } else { "lone IN (0, ?3)" };
-    conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM dead_letters WHERE shard = ?1 AND scheduled = ?2 AND {condition}
-         ORDER BY id"
-    ))?
-    .query_map(params![shard, scheduled, lone as i64], read)?
-    .collect()
+    conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
+        .query_map(params![shard, scheduled, lone as i64], |row| {
+            Ok((id_at(row, 0)?, Members::from_bytes(row.get(1)?)))
+        })?
+        .collect()
 }
 
 /// Adds a dead letter.

@@ -35,6 +35,8 @@ mod snapshot;
 pub mod staged;
 pub mod tallies;
 pub mod tasks;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -52,21 +52,26 @@ pub fn totals(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
         .query_row([], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))
 }
 
-/// The rows that hold any of these members at a scheduled instant: at most those that could.
+/// The rows that hold any of these members at a scheduled instant: at most those that could, in no
+/// particular order.
 pub fn at_occurrence(
     conn: &Connection,
     shard: ShardId,
     scheduled: Millis,
     members: &Members,
 ) -> rusqlite::Result<Vec<Pending>> {
+    // Two searches, because `lone IN (0, ?3)` would fill a table of its own on each call.
+    const ALL: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members
+         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0";
+    const LONE: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members
+         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = 0
+         UNION ALL
+         SELECT id, shard, project, due, scheduled, attempt, next_at, members
+         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3";
     let lone = blocks::lone(members);
-    let condition = if lone == 0 { "?3 = 0" } else { "lone IN (0, ?3)" };
-    conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND scheduled = ?2 AND {condition}
-         ORDER BY id"
-    ))?
-    .query_map(params![shard, scheduled, lone as i64], read)?
-    .collect()
+    conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
+        .query_map(params![shard, scheduled, lone as i64], read)?
+        .collect()
 }
 
 /// Adds a row.

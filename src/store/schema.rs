@@ -10,6 +10,8 @@ use super::Error;
 /// One step a schema version, in order; `user_version` says how many were taken. A step, once
 /// released, is never changed.
 const STEPS: &[&str] = &[V1];
+/// The newest version that this binary reads.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
 /// What each table is for, in the order of the hash.
 ///
@@ -166,9 +168,8 @@ fn common(conn: &Connection) -> Result<(), Error> {
 /// Takes the steps that the file has not seen yet.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), Error> {
     let found = version(conn)?;
-    let known = STEPS.len() as i64;
-    if found > known {
-        return Err(Error::Newer { found, known });
+    if found > KNOWN {
+        return Err(Error::Newer { found, known: KNOWN });
     }
     for (i, step) in STEPS.iter().enumerate().skip(found as usize) {
         let tx = conn.transaction()?;

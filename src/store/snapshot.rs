@@ -61,6 +61,9 @@ fn check(file: &Path) -> Result<(), Error> {
     if found == 0 {
         return Err(Error::Damaged("it has no schema version".into()));
     }
+    if found > schema::KNOWN {
+        return Err(Error::Newer { found, known: schema::KNOWN });
+    }
     let said: String =
         conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
     if said != "ok" {

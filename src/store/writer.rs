@@ -57,23 +57,11 @@ impl Writer {
         &mut self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let done = self.attempt(f);
-        if done.is_err() {
-            self.kept = Kept::default();
-        }
-        done
-    }
-
-    fn attempt<T, E: From<rusqlite::Error>>(
-        &mut self,
-        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
         let conn = self.conn.as_mut().ok_or_else(closed)?;
-        let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut tx = Tx { sql, kept: &mut self.kept };
-        let value = f(&mut tx)?;
-        tx.flush()?;
-        tx.sql.commit()?;
+        // Put back only after the commit: what a failed transaction leaves behind is worthless.
+        let mut kept = std::mem::take(&mut self.kept);
+        let value = run(conn, &mut kept, f)?;
+        self.kept = kept;
         Ok(value)
     }
 
@@ -115,6 +103,19 @@ impl Tx<'_> {
         }
         self.kept.tallies.flush(&self.sql)
     }
+}
+
+fn run<T, E: From<rusqlite::Error>>(
+    conn: &mut Connection,
+    kept: &mut Kept,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut tx = Tx { sql, kept };
+    let value = f(&mut tx)?;
+    tx.flush()?;
+    tx.sql.commit()?;
+    Ok(value)
 }
 
 fn closed() -> rusqlite::Error {

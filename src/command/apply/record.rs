@@ -185,28 +185,29 @@ impl Entry<'_, '_> {
     fn revive_dead(&mut self, block: &Block) -> Result<(), Refusal> {
         let letters =
             dead_letters::at_occurrence(self.tx, block.shard, block.scheduled, &block.members)?;
-        for letter in letters {
-            let rest = letter.members.without(&block.members);
-            if rest != letter.members {
-                dead_letters::keep(self.tx, letter.id, &rest)?;
+        for (letter, members) in letters {
+            let rest = members.without(&block.members);
+            if rest != members {
+                dead_letters::keep(self.tx, letter, &rest)?;
             }
         }
         Ok(())
     }
 
-    /// The members that have no end state yet.
+    /// The members that have no end state yet: those in a row, and of first attempts also those of
+    /// which the history says nothing.
     fn open_members(&mut self, block: &Block) -> Result<Members, Refusal> {
-        if block.pending.is_none() {
-            return self.not_ended(block);
-        }
         let mut settled = block.members.clone();
+        if block.pending.is_none() {
+            settled = settled.without(&self.not_ended(block)?);
+        }
         for row in self.rows(block)? {
             settled = settled.without(&row.members);
         }
         Ok(block.members.without(&settled))
     }
 
-    /// The same, found in the history: for first attempts.
+    /// The members that no block and no range has ended.
     fn not_ended(&mut self, block: &Block) -> Result<Members, Refusal> {
         let mut open = block.members.clone();
         for ended in blocks::ended_at(self.tx, block)? {

@@ -1,5 +1,6 @@
 //! The rules of apply, each told as a short story against a store of its own.
 
+mod determinism;
 mod jobs;
 mod keeping;
 mod record;
@@ -23,7 +24,7 @@ pub(super) const START: Millis = 1_763_700_000_000;
 
 /// Books, and a log that is applied to them entry by entry.
 pub(super) struct Books {
-    _dir: TempDir,
+    pub(super) dir: TempDir,
     pub(super) store: Store,
     pub(super) writer: Writer,
     pub(super) index: u64,
@@ -36,7 +37,7 @@ impl Books {
     pub(super) fn unborn() -> Self {
         let dir = TempDir::new().unwrap();
         let (store, writer) = Store::open(dir.path()).unwrap();
-        Self { _dir: dir, store, writer, index: 0, now: START, change: Change::default() }
+        Self { dir, store, writer, index: 0, now: START, change: Change::default() }
     }
 
     /// A cluster with one project, number 1, whose shards belong to node 1 (epoch 1).
@@ -66,6 +67,7 @@ impl Books {
     }
 
     /// Applies a command that must not be refused.
+    #[expect(clippy::needless_pass_by_value, reason = "stories read better without a `&` a line")]
     pub(super) fn done(&mut self, command: Command) -> Outcome {
         match self.apply(&command) {
             Outcome::Rejected(why) => panic!("{command:?} was refused: {why}"),

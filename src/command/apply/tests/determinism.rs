@@ -1,0 +1,333 @@
+//! What makes replicas equal: the same log gives the same books however it is cut, a journal told
+//! twice is told once, and the table of rules for occurrences holds for any order of events.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::command::{JobEdit, ProjectEdit};
+use crate::model::block::SkipReason;
+use crate::store::{Page, dead_letters, meta, pending};
+
+/// A step of a random log: what, and three numbers that say which.
+type Step = (u8, u8, u8, u8);
+
+fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((0_u8..20, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+}
+
+/// The command of a step. Ids are small, so that they are often ones that exist.
+fn command(step: Step, seq: &mut [u64; 3]) -> Command {
+    let (what, a, b, c) = step;
+    let shape = JobShape {
+        project: u64::from(a % 3) + 1,
+        spec: format!("@every {}m", b % 3 + 1),
+        period: (b % 4 > 0).then(|| i64::from(b % 3 + 1) * 60_000),
+        ..every_minute()
+    };
+    let status = if c % 3 == 0 { JobStatus::Inactive } else { JobStatus::Active };
+    let name = Some(format!("n{}", b % 4)).filter(|_| c % 2 == 0);
+    match what {
+        0 => Command::CreateProject(NewProject {
+            name: format!("n{}", a % 4),
+            description: "d".into(),
+            by: None,
+        }),
+        1 => Command::UpdateProject(ProjectEdit {
+            id: u64::from(a % 3) + 1,
+            name,
+            description: None,
+            by: None,
+        }),
+        2 => Command::DeleteProject { id: u64::from(a % 3) + 1, cascade: c % 2 == 0 },
+        3..=6 => create(u128::from(c % 8), shape, usize::from(b % 40), a % 4 == 0),
+        7 => Command::ActivateJobs { request: u128::from(c % 8) },
+        8 => Command::DiscardJobs { request: u128::from(c % 8) },
+        9..=10 => Command::UpdateJob(JobEdit {
+            id: u64::from(c) % 90,
+            shape,
+            data: format!("{b}"),
+            status,
+            by: None,
+        }),
+        11 => Command::DeleteJob { id: u64::from(c) % 90 },
+        12 => {
+            let kind = match a % 3 {
+                0 => MoveKind::TakeOver,
+                1 => MoveKind::HandOver { until: START + i64::from(c) * 1_000 },
+                _ => MoveKind::TakeClosing,
+            };
+            let moved =
+                |shard| Move { shard, to: u64::from(b % 2) + 1, expects: u64::from(c % 4), kind };
+            Command::Assign(vec![moved(0), moved(1)])
+        }
+        13..=16 => {
+            let node = u64::from(a % 2) + 1;
+            let first = seq[node as usize];
+            seq[node as usize] += 2;
+            let block = random_block((b, c, a));
+            let told = mark(0, u64::from(a % 3), START + i64::from(b) * 1_000);
+            let entries = vec![JournalEntry::Block(block), told];
+            Command::Record(Record { node, incarnation: 1, first, entries })
+        }
+        17 => Command::Retain { before: START + i64::from(a) * 1_000, limit: u32::from(b % 5) },
+        18 => Command::Once {
+            key: [a % 4; 32],
+            body: [b % 2; 32],
+            command: Box::new(Command::DeleteJob { id: u64::from(c) % 90 }),
+        },
+        _ => Command::Tick,
+    }
+}
+
+/// A result for some of jobs 1..=8 at one of four instants, epoch 0..=2.
+fn random_block((what, which, when): (u8, u8, u8)) -> Block {
+    let verdict = match what % 4 {
+        0 => Verdict::Delivered,
+        1 => Verdict::Retry { at: START + 90_000 },
+        2 => Verdict::Dead,
+        _ => Verdict::Skipped(SkipReason::Misfire),
+    };
+    let due = START + i64::from(when / 3 % 4) * 60_000;
+    let range = verdict == Verdict::Skipped(SkipReason::Misfire) && what >= 128;
+    Block {
+        epoch: u64::from(when % 3),
+        due,
+        scheduled: due,
+        since: range.then_some(due - 60_000),
+        ..block((0..8).filter(|i| which >> i & 1 == 1).map(|i| i + 1), verdict)
+    }
+}
+
+/// A log of (stamp, command), the same for all who apply it.
+fn log(steps: &[Step]) -> Vec<(Millis, Command)> {
+    let mut seq = [1; 3];
+    let take = |shard| Move { shard, to: 1, expects: 0, kind: MoveKind::TakeOver };
+    let mut log = vec![
+        (START, Command::Init { cluster: 7 }),
+        (START, Command::Assign((0..SHARDS).map(take).collect())),
+    ];
+    for (i, step) in steps.iter().enumerate() {
+        // Mostly a little later; now and then hours later, now and then a stamp from before.
+        let by = if step.1 == 0 { 3_600_000 } else { i64::from(step.2 % 4) * 500 };
+        let stamp = START + i as i64 * 700 + by;
+        log.push((stamp, command(*step, &mut seq)));
+    }
+    log
+}
+
+/// Applies a part of a log in transactions of the given lengths, over and over.
+fn replay(books: &mut Books, log: &[(Millis, Command)], chunks: &[usize]) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let mut rest = log;
+    let mut lengths = chunks.iter().cycle();
+    while !rest.is_empty() {
+        let n = lengths.next().copied().unwrap_or(1).min(rest.len());
+        let (chunk, after) = rest.split_at(n);
+        rest = after;
+        let done: Result<(), Error> = books.writer.transaction(|tx| {
+            for (stamp, command) in chunk {
+                books.index += 1;
+                outcomes.push(apply(tx, books.index, *stamp, command, &mut books.change)?);
+            }
+            meta::set_applied(tx, &books.index.to_be_bytes())?;
+            Ok(())
+        });
+        done.unwrap();
+    }
+    outcomes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn replicas_agree_however_their_logs_are_cut(
+        steps in steps(160),
+        chunks in prop::collection::vec(1_usize..40, 1..6),
+        at in 0_usize..100,
+    ) {
+        let log = log(&steps);
+        let mut one_by_one = Books::unborn();
+        let outcomes = replay(&mut one_by_one, &log, &[1]);
+
+        let mut cut = Books::unborn();
+        let (before, after) = log.split_at(log.len() * at / 100);
+        let mut others = replay(&mut cut, before, &chunks);
+        // Half-way the rest is applied by a third node, which begins with a snapshot of the second.
+        let mut third = Books::unborn();
+        let snapshot = third.dir.path().join("snapshot");
+        cut.store.snapshot_to(&snapshot).unwrap();
+        third.store.replace_with(&mut third.writer, &snapshot).unwrap();
+        third.index = cut.index;
+        others.extend(replay(&mut third, after, &chunks));
+
+        prop_assert_eq!(outcomes, others);
+        prop_assert_eq!(one_by_one.hash(), third.hash());
+        prop_assert_eq!(shape_references(&third), vec![]);
+    }
+
+    #[test]
+    fn a_journal_told_twice_in_any_stretches_is_told_once(
+        told in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
+        stretches in prop::collection::vec((0_usize..40, 1_usize..12), 0..30),
+    ) {
+        let blocks: Vec<_> = told.into_iter().map(random_block).collect();
+        let stretch = |from: usize, to: usize| record(1, 5, from as u64 + 1, blocks[from..to].to_vec());
+        let mut plain = Books::new();
+        let mut other = Books::new();
+        plain.done(stretch(0, blocks.len()));
+        let mut cursor = 0;
+        for (from, n) in stretches {
+            let from = from % blocks.len();
+            let to = (from + n).min(blocks.len());
+            other.index = plain.index - 1; // the log index is no part of the story
+            let outcome = other.apply(&stretch(from, to));
+            prop_assert_eq!(matches!(outcome, Outcome::Rejected(_)), from > cursor);
+            if from <= cursor {
+                cursor = cursor.max(to);
+            }
+        }
+        other.index = plain.index - 1;
+        other.done(stretch(cursor.min(blocks.len() - 1), blocks.len()));
+        prop_assert_eq!(plain.hash(), other.hash());
+    }
+
+    #[test]
+    fn every_occurrence_ends_by_the_rules(
+        events in prop::collection::vec((any::<(u8, u8, u8)>(), any::<u8>(), any::<u8>()), 1..60),
+    ) {
+        let mut books = Books::new();
+        let mut model = Model::default();
+        let mut seq = [1, 1, 1];
+        for (numbers, node, row) in events {
+            let node = u64::from(node % 2) + 1;
+            let mut block = random_block(numbers);
+            let live = node == 1 && block.epoch == 1;
+            // Half of the results are of attempts made for a row: of its members, some.
+            let rows = books.read(|c| pending::for_shard(c, 0));
+            if row >= 128 && !rows.is_empty() && block.since.is_none() {
+                let chosen = &rows[usize::from(row) % rows.len()];
+                let some = chosen.members.without(&block.members);
+                block = Block {
+                    due: chosen.due,
+                    scheduled: chosen.scheduled,
+                    attempt: chosen.attempt,
+                    pending: Some(chosen.id),
+                    members: some,
+                    ..block
+                };
+            }
+            model.event(&block, live);
+            books.done(record(node, node.into(), seq[node as usize], vec![block]));
+            seq[node as usize] += 1;
+            prop_assert_eq!(model.seen(), seen(&books));
+        }
+    }
+}
+
+/// The shapes whose count of references is not the number of rows that refer to them.
+fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
+    books.read(|c| {
+        c.prepare(
+            "SELECT id, refs, uses FROM (
+                 SELECT id, refs, (SELECT COUNT(*) FROM jobs WHERE shape_id = shapes.id)
+                     + (SELECT COUNT(*) FROM staged_jobs WHERE shape_id = shapes.id)
+                     + (SELECT COUNT(*) FROM closed_plans WHERE shape_id = shapes.id) AS uses
+                 FROM shapes)
+             WHERE refs <> uses OR refs = 0
+             UNION ALL
+             SELECT -id, jobs, uses FROM (
+                 SELECT id, jobs, (SELECT COUNT(*) FROM jobs WHERE project_id = projects.id) AS uses
+                 FROM projects)
+             WHERE jobs <> uses",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+    })
+}
+
+/// Scheduled instant and job.
+type Occurrence = (Millis, u64);
+/// What waits, and for which attempt; what is dead.
+type Seen = (BTreeMap<Occurrence, u32>, Vec<Occurrence>);
+
+/// The rules once more, written down for single occurrences.
+#[derive(Default)]
+struct Model {
+    known: BTreeMap<Occurrence, State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting(u32),
+    Ended(Verdict),
+}
+
+impl Model {
+    fn event(&mut self, block: &Block, live: bool) {
+        if block.since.is_some() {
+            for minute in 0..4 {
+                let at = START + minute * 60_000;
+                for job in block.members.iter() {
+                    if block.since <= Some(at) && at <= block.due {
+                        self.known.entry((at, job)).or_insert(State::Ended(block.verdict));
+                    }
+                }
+            }
+            return;
+        }
+        for job in block.members.iter() {
+            let key = (block.scheduled, job);
+            let known = self.known.get(&key).copied();
+            let open = !matches!(known, Some(State::Ended(_)));
+            let next = match block.verdict {
+                Verdict::Delivered => Some(State::Ended(Verdict::Delivered)),
+                Verdict::Retry { .. } if known.is_none() || (open && block.pending.is_some()) => {
+                    Some(State::Waiting(block.attempt + 1))
+                }
+                Verdict::Dead if open && live => Some(State::Ended(Verdict::Dead)),
+                Verdict::Skipped(_) if open => Some(State::Ended(block.verdict)),
+                _ => None,
+            };
+            if let Some(next) = next {
+                self.known.insert(key, next);
+            }
+        }
+    }
+
+    /// What `seen` has to find in the books.
+    fn seen(&self) -> Seen {
+        let mut waiting = BTreeMap::new();
+        let mut dead = Vec::new();
+        for (key, state) in &self.known {
+            match state {
+                State::Waiting(attempt) => {
+                    waiting.insert(*key, *attempt);
+                }
+                State::Ended(Verdict::Dead) => dead.push(*key),
+                State::Ended(_) => {}
+            }
+        }
+        (waiting, dead)
+    }
+}
+
+fn seen(books: &Books) -> Seen {
+    let mut waiting = BTreeMap::new();
+    for row in books.read(|c| pending::for_shard(c, 0)) {
+        for job in row.members.iter() {
+            let before = waiting.insert((row.scheduled, job), row.attempt);
+            assert_eq!(before, None, "job {job} is in two rows");
+        }
+    }
+    let page = Page { limit: 10_000, ..Page::default() };
+    let (_, letters) = books.read(|c| dead_letters::list(c, None, &page));
+    let mut dead: Vec<_> = letters
+        .iter()
+        .flat_map(|d| d.members.iter().map(|job| (d.scheduled, job)).collect::<Vec<_>>())
+        .collect();
+    dead.sort_unstable();
+    (waiting, dead)
+}

@@ -1,0 +1,273 @@
+//! The file as a file: transactions, snapshots, installs, versions. The rules of what is in it are
+//! tested with `command::apply`.
+
+use std::fs;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::meta::{self, Counter};
+use super::{Error, FILE, Store, Writer, projects};
+use crate::model::project::Project;
+
+fn open() -> (TempDir, Store, Writer) {
+    let dir = TempDir::new().unwrap();
+    let (store, writer) = Store::open(dir.path()).unwrap();
+    (dir, store, writer)
+}
+
+/// Adds a project and leaves a mark.
+fn add(writer: &mut Writer, name: &str, mark: u8) {
+    let added: Result<(), Error> = writer.transaction(|tx| {
+        let project = Project {
+            id: tx.take(Counter::Project, 1)?,
+            name: name.into(),
+            description: String::new(),
+            created: 0,
+            modified: None,
+            created_by: None,
+            modified_by: None,
+        };
+        projects::insert(tx, &project)?;
+        meta::set_applied(tx, &[mark])?;
+        Ok(())
+    });
+    added.unwrap();
+}
+
+fn names(store: &Store) -> Vec<String> {
+    let page = super::Page::default();
+    let (_, list) = store.read(|c| projects::list(c, &page)).unwrap();
+    list.into_iter().map(|p| p.name).collect()
+}
+
+#[test]
+fn a_failed_transaction_leaves_nothing_behind() {
+    let (_dir, store, mut writer) = open();
+    add(&mut writer, "a", 1);
+    let failed: Result<(), Error> = writer.transaction(|tx| {
+        tx.take(Counter::Project, 5)?;
+        tx.advance_log_time(99)?;
+        meta::set_applied(tx, &[2])?;
+        Err(Error::Damaged("for the sake of the story".into()))
+    });
+    assert!(failed.is_err());
+    assert_eq!(writer.applied().unwrap(), Some(vec![1]));
+    add(&mut writer, "b", 3);
+    let id = store.read(|c| projects::id_by_name(c, "b")).unwrap();
+    assert_eq!((id, store.read(meta::log_time).unwrap()), (Some(2), 0));
+}
+
+#[test]
+fn readers_cannot_write() {
+    let (_dir, store, mut writer) = open();
+    add(&mut writer, "a", 1);
+    assert!(store.read(|c| c.execute("DELETE FROM projects", [])).is_err());
+    assert_eq!(names(&store), ["a"]);
+}
+
+#[test]
+fn a_read_sees_one_state() {
+    let (_dir, store, mut writer) = open();
+    add(&mut writer, "a", 1);
+    let page = super::Page::default();
+    let totals = store.read(|c| {
+        let before = projects::list(c, &page)?.0;
+        add(&mut writer, "b", 2);
+        Ok((before, projects::list(c, &page)?.0))
+    });
+    assert_eq!(totals.unwrap(), (1, 1));
+    assert_eq!(names(&store), ["a", "b"]);
+}
+
+#[test]
+fn books_are_there_after_a_restart() {
+    let (dir, store, mut writer) = open();
+    add(&mut writer, "a", 1);
+    writer.checkpoint().unwrap();
+    add(&mut writer, "b", 2);
+    drop((store, writer));
+    let (store, mut writer) = Store::open(dir.path()).unwrap();
+    assert_eq!(writer.applied().unwrap(), Some(vec![2]));
+    add(&mut writer, "c", 3);
+    assert_eq!(names(&store), ["a", "b", "c"]);
+    assert_eq!(store.read(|c| projects::id_by_name(c, "c")).unwrap(), Some(3));
+}
+
+#[test]
+fn a_snapshot_holds_what_its_mark_says() {
+    let (dir, store, mut writer) = open();
+    let path = dir.path().join("snapshot-1");
+    assert_eq!(store.snapshot_to(&path).unwrap(), Vec::<u8>::new());
+    add(&mut writer, "a", 1);
+    assert_eq!(store.snapshot_to(&path).unwrap(), [1]);
+    add(&mut writer, "b", 2);
+
+    let (_other_dir, other, mut other_writer) = open();
+    add(&mut other_writer, "x", 9);
+    assert_eq!(names(&other), ["x"]);
+    other.replace_with(&mut other_writer, &path).unwrap();
+    assert_eq!((names(&other), other_writer.applied().unwrap()), (vec!["a".into()], Some(vec![1])));
+    add(&mut other_writer, "b", 2);
+    assert_eq!(other.read(Store::hash).unwrap(), store.read(Store::hash).unwrap());
+    assert!(path.exists(), "the snapshot stays for others");
+}
+
+#[test]
+fn a_damaged_snapshot_changes_nothing() {
+    let (dir, store, mut writer) = open();
+    for i in 0..200 {
+        add(&mut writer, &format!("{i:0100}"), 1);
+    }
+    let path = dir.path().join("snapshot-1");
+    store.snapshot_to(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let empty = dir.path().join("empty");
+    fs::write(&empty, []).unwrap();
+    for bad in [path, empty] {
+        let refused = store.replace_with(&mut writer, &bad);
+        assert!(matches!(refused, Err(Error::Damaged(_))), "{refused:?}");
+    }
+    add(&mut writer, "still here", 2);
+    assert_eq!(store.read(|c| projects::id_by_name(c, "still here")).unwrap(), Some(201));
+}
+
+#[test]
+fn an_install_that_a_crash_cut_short_is_finished_or_forgotten() {
+    let (dir, store, mut writer) = open();
+    let path = dir.path().join("snapshot-1");
+    add(&mut writer, "a", 1);
+    store.snapshot_to(&path).unwrap();
+    add(&mut writer, "b", 2);
+    // Decided, but not carried out: the old write-ahead log is still there.
+    super::snapshot::stage(dir.path(), &path).unwrap();
+    let wal = dir.path().join("state.db-wal");
+    let log = fs::read(&wal).unwrap();
+    drop((store, writer));
+    fs::write(&wal, log).unwrap();
+    let (store, mut writer) = Store::open(dir.path()).unwrap();
+    assert_eq!((names(&store), writer.applied().unwrap()), (vec!["a".to_owned()], Some(vec![1])));
+    // Copied, but not decided.
+    add(&mut writer, "c", 2);
+    drop((store, writer));
+    fs::copy(&path, dir.path().join("state.db.incoming")).unwrap();
+    let (store, _writer) = Store::open(dir.path()).unwrap();
+    assert_eq!(names(&store), ["a", "c"]);
+    assert!(!dir.path().join("state.db.incoming").exists());
+}
+
+#[test]
+fn an_install_waits_for_reads_and_reads_wait_for_it() {
+    let (dir, store, mut writer) = open();
+    let path = dir.path().join("snapshot-1");
+    store.snapshot_to(&path).unwrap();
+    add(&mut writer, "a", 1);
+    let (started, has_started) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let (installed, is_installed) = mpsc::channel();
+    std::thread::scope(|threads| {
+        let reader = store.clone();
+        let read = threads.spawn(move || {
+            reader.read(|c| {
+                started.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                projects::id_by_name(c, "a")
+            })
+        });
+        has_started.recv().unwrap();
+        let (store, writer, path) = (&store, &mut writer, &path);
+        threads.spawn(move || {
+            store.replace_with(writer, path).unwrap();
+            installed.send(()).unwrap();
+        });
+        assert!(is_installed.recv_timeout(Duration::from_millis(50)).is_err());
+        go_on.send(()).unwrap();
+        assert_eq!(read.join().unwrap().unwrap(), Some(1), "it reads what it began with");
+        is_installed.recv_timeout(Duration::from_secs(20)).unwrap();
+    });
+    assert!(names(&store).is_empty());
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused() {
+    let (dir, store, writer) = open();
+    drop((store, writer));
+    let conn = Connection::open(dir.path().join(FILE)).unwrap();
+    conn.pragma_update(None, "user_version", 99).unwrap();
+    drop(conn);
+    let refused = Store::open(dir.path()).map(|_| ());
+    assert!(matches!(refused, Err(Error::Newer { found: 99, .. })), "{refused:?}");
+    let (_other, store, mut writer) = open();
+    add(&mut writer, "a", 1);
+    let refused = store.replace_with(&mut writer, &dir.path().join(FILE));
+    assert!(matches!(refused, Err(Error::Newer { found: 99, .. })), "{refused:?}");
+    add(&mut writer, "b", 2);
+    assert_eq!(names(&store), ["a", "b"]);
+}
+
+#[test]
+fn the_hash_sees_every_table() {
+    let (_dir, store, mut writer) = open();
+    let tables: Vec<String> = store
+        .read(|c| {
+            c.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+        .unwrap();
+    let mut hashed: Vec<_> = super::schema::TABLES.iter().map(|(table, _)| *table).collect();
+    hashed.sort_unstable();
+    assert_eq!(tables, hashed);
+    let before = store.read(Store::hash).unwrap();
+    let marked: Result<(), Error> = writer.transaction(|tx| Ok(meta::set_applied(tx, &[7])?));
+    marked.unwrap();
+    assert_eq!(store.read(Store::hash).unwrap(), before, "raft's mark is raft's own");
+    add(&mut writer, "a", 7);
+    assert_ne!(store.read(Store::hash).unwrap(), before);
+}
+
+#[test]
+fn hot_queries_use_their_indexes() {
+    let (_dir, store, _writer) = open();
+    let plan = |sql: &str| {
+        let text: Vec<String> = store
+            .read(|c| {
+                let blanks = vec![1; c.prepare(sql)?.parameter_count()];
+                c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
+                    .query_map(rusqlite::params_from_iter(blanks), |row| row.get(3))?
+                    .collect()
+            })
+            .unwrap();
+        text.join("; ")
+    };
+    for (sql, index) in [
+        (
+            "SELECT members FROM blocks WHERE due = ?1 AND shard = ?2 AND lone = ?3",
+            "blocks_by_due (due=? AND shard=? AND lone=?)",
+        ),
+        (
+            "SELECT members FROM blocks
+          WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2",
+            "blocks_ranges",
+        ),
+        ("SELECT id FROM blocks WHERE due < ?1 ORDER BY due, id LIMIT ?2", "blocks_by_due (due<?)"),
+        (
+            "SELECT id FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3",
+            "pending_by_occurrence (shard=? AND scheduled=? AND lone=?)",
+        ),
+        (
+            "SELECT id FROM pending WHERE shard = ?1 AND next_at <= ?2 ORDER BY next_at, id LIMIT ?3",
+            "pending_by_time (shard=? AND next_at<?)",
+        ),
+        ("SELECT id FROM jobs WHERE project_id = ?1 ORDER BY id", "jobs_by_project (project_id=?)"),
+    ] {
+        let plan = plan(sql);
+        assert!(plan.contains(index), "{sql}: {plan}");
+        assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql}: {plan}");
+    }
+}
