@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod coordinator;
 pub mod executor;
 pub mod metrics;
 pub mod model;

@@ -7,6 +7,7 @@
 pub mod block;
 pub mod credential;
 pub mod job;
+pub mod lease;
 pub mod members;
 pub mod project;
 pub mod shard;

@@ -169,6 +169,14 @@ impl Shard {
             || self.closing.as_ref().is_some_and(|c| node == c.node && epoch == c.epoch)
     }
 
+    /// What goes out as `Scheduler-Fence`, whoever sends: the highest epoch given so far. Not the
+    /// sender's own epoch: a closing owner sends side by side with the new one, under a lower epoch
+    /// (or, after `TakeClosing`, under a higher one), and a receiver that fences would turn one of
+    /// two rightful senders away. Whoever has not heard of the last change is below it.
+    pub fn fence(&self) -> u64 {
+        self.last_epoch
+    }
+
     /// The instant up to which everything of this shard is accounted for.
     pub fn settled(&self) -> Millis {
         self.closing.as_ref().map_or(self.watermark, |c| c.watermark)

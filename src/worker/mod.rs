@@ -11,6 +11,7 @@
 //! It reads the books and never writes them: what it did reaches them by way of the journal.
 
 pub mod classes;
+pub mod lease;
 pub mod queue;
 mod runs;
 pub mod tracker;

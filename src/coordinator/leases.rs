@@ -1,0 +1,321 @@
+//! The leader's side of the leases, for one term of leadership: who may fire, who is dead, and when
+//! shards may change hands.
+//!
+//! The coordinator makes a [`Grantor`] when its node comes to lead, feeds it renewals and ticks,
+//! proposes the moves that a tick returns (as leader of that term only), and drops it with the
+//! term. Pure: no clock, no I/O. It trusts nothing that it has not heard in its own term.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::placement::{NodeView, Placement, Scene};
+use crate::model::lease::{
+    Answer, CLOCK_TOLERANCE, Facts, Grant, LAG_TOLERANCE, Now, Position, Refusal, Renewal, Timing,
+};
+use crate::model::shard::{Move, MoveKind, Shard, ShardId};
+use crate::model::{Millis, NodeId};
+
+/// Where the leader's own books and log stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// What it has applied.
+    pub applied: Position,
+    /// What is committed.
+    pub commit_index: u64,
+    /// The index of the newest applied assignment (replicated).
+    pub assign_index: u64,
+}
+
+/// What became of the moves that a tick returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// They are committed, and applied here, at this index.
+    Applied(u64),
+    /// Nobody knows. The grantor grants nothing and moves nothing any more: the node must give up
+    /// its leadership of this term.
+    Unknown,
+}
+
+/// One term of granting; see the head of this file.
+#[derive(Debug)]
+pub struct Grantor {
+    me: NodeId,
+    term: u64,
+    members: BTreeSet<NodeId>,
+    timing: Timing,
+    first_applied: bool,
+    quorum_acked: Option<u64>,
+    /// Since when it has been able to grant without a break.
+    able_since: Option<u64>,
+    last_tick: u64,
+    nodes: BTreeMap<NodeId, Peer>,
+    /// The nodes from which a proposal under way takes something.
+    moving: Option<BTreeSet<NodeId>>,
+    /// The newest assignment that this grantor knows to be applied.
+    assigned: u64,
+    over: bool,
+    placement: Placement,
+    releases: BTreeMap<NodeId, Vec<(ShardId, u64)>>,
+}
+
+/// What was heard of a node in this term.
+#[derive(Debug)]
+struct Peer {
+    boot: u64,
+    number: u64,
+    heard: u64,
+    granted: Option<u64>,
+    /// Its scheduler time minus ours, in milliseconds.
+    offset: Millis,
+    facts: Facts,
+    caught_up: bool,
+    promises: BTreeMap<(ShardId, u64), Millis>,
+}
+
+impl Grantor {
+    /// Begins a term of leadership.
+    pub fn new(
+        me: NodeId,
+        term: u64,
+        members: impl IntoIterator<Item = NodeId>,
+        timing: Timing,
+        now_boot: u64,
+    ) -> Self {
+        Self {
+            me,
+            term,
+            members: members.into_iter().collect(),
+            timing,
+            first_applied: false,
+            quorum_acked: None,
+            able_since: None,
+            last_tick: now_boot,
+            nodes: BTreeMap::new(),
+            moving: None,
+            assigned: 0,
+            over: false,
+            placement: Placement::default(),
+            releases: BTreeMap::new(),
+        }
+    }
+
+    /// The membership changed.
+    pub fn set_members(&mut self, members: impl IntoIterator<Item = NodeId>) {
+        self.members = members.into_iter().collect();
+        self.nodes.retain(|id, _| self.members.contains(id));
+    }
+
+    /// The first entry of the own term is applied here: all assignments of earlier terms are known.
+    pub fn first_entry_applied(&mut self) {
+        self.first_applied = true;
+    }
+
+    /// A quorum acknowledged a round that was sent at this instant of the boot clock.
+    pub fn quorum_acked(&mut self, at_boot: u64) {
+        self.quorum_acked = self.quorum_acked.max(Some(at_boot));
+    }
+
+    /// Answers a renewal. Promises are taken in before the answer is composed.
+    pub fn renewal(&mut self, now: Now, renewal: &Renewal, books: Books) -> Answer {
+        let fresh = self.take_in(now, renewal, books);
+        let median = self.median(now.boot);
+        let clock_error =
+            self.nodes.get(&renewal.node).map_or(0, |peer| peer.offset.saturating_sub(median));
+        let refusal = fresh.err().or_else(|| self.objection(now.boot, renewal.node, clock_error));
+        let verdict = refusal.map_or_else(|| Ok(self.grant(books)), Err);
+        if let Some(peer) = self.nodes.get_mut(&renewal.node)
+            && verdict.is_ok()
+        {
+            peer.granted = Some(now.boot);
+        }
+        let release = match verdict {
+            Ok(_) => self.releases.get(&renewal.node).cloned().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        Answer {
+            term: self.term,
+            boot: renewal.boot,
+            number: renewal.number,
+            verdict,
+            release,
+            clock_error,
+        }
+    }
+
+    fn grant(&self, books: Books) -> Grant {
+        Grant {
+            ttl: self.timing.ttl,
+            needs_index: books.assign_index.max(self.assigned),
+            commit_index: books.commit_index,
+            log_time: books.applied.stamp,
+        }
+    }
+
+    /// Takes in what a renewal says, unless it is meant for another term, or old.
+    fn take_in(&mut self, now: Now, renewal: &Renewal, books: Books) -> Result<(), Refusal> {
+        if renewal.term != self.term || !self.members.contains(&renewal.node) {
+            return Err(Refusal::Term);
+        }
+        if let Some(peer) = self.nodes.get(&renewal.node)
+            && (renewal.boot, renewal.number) <= (peer.boot, peer.number)
+        {
+            return Err(Refusal::Stale);
+        }
+        let facts = renewal.facts;
+        let peer = Peer {
+            boot: renewal.boot,
+            number: renewal.number,
+            heard: now.boot,
+            granted: self.nodes.get(&renewal.node).and_then(|peer| peer.granted),
+            offset: renewal.clock.saturating_sub(now.sched),
+            facts,
+            caught_up: facts.applied.index >= books.applied.index
+                || facts.applied.stamp.saturating_add(LAG_TOLERANCE) >= books.applied.stamp,
+            // A new boot knows nothing of the promises of the last one.
+            promises: renewal.promises.iter().map(|p| ((p.shard, p.epoch), p.until)).collect(),
+        };
+        self.nodes.insert(renewal.node, peer);
+        Ok(())
+    }
+
+    fn objection(&self, now_boot: u64, node: NodeId, clock_error: Millis) -> Option<Refusal> {
+        let heard = self.live(now_boot).filter(|(id, _)| **id != self.me).count() + 1;
+        if !self.may_grant(now_boot) || heard <= self.members.len() / 2 {
+            return Some(Refusal::NotYet);
+        }
+        if clock_error.abs() > CLOCK_TOLERANCE {
+            return Some(Refusal::Clock);
+        }
+        let moving = self.moving.as_ref().is_some_and(|losers| losers.contains(&node));
+        moving.then_some(Refusal::Moving)
+    }
+
+    fn may_grant(&self, now_boot: u64) -> bool {
+        let fresh = |at: u64| now_boot.saturating_sub(at) <= self.timing.fresh;
+        self.first_applied && !self.over && self.quorum_acked.is_some_and(fresh)
+    }
+
+    /// Nodes heard within a TTL.
+    fn live(&self, now_boot: u64) -> impl Iterator<Item = (&NodeId, &Peer)> {
+        let ttl = self.timing.ttl;
+        self.nodes.iter().filter(move |(_, p)| now_boot.saturating_sub(p.heard) <= ttl)
+    }
+
+    /// The median of the live nodes' clocks, as an offset to ours (which is one of them).
+    fn median(&self, now_boot: u64) -> Millis {
+        let others = self.live(now_boot).filter(|(id, _)| **id != self.me);
+        let mut offsets: Vec<Millis> = others.map(|(_, peer)| peer.offset).collect();
+        offsets.push(0);
+        offsets.sort_unstable();
+        let (low, high) = (offsets[(offsets.len() - 1) / 2], offsets[offsets.len() / 2]);
+        low + (high - low) / 2
+    }
+
+    /// How far the leader's own clock is from the median of the live nodes, in milliseconds. Beyond
+    /// [`CLOCK_TOLERANCE`] it must give up leadership, since it stamps the log.
+    pub fn own_clock_error(&self, now_boot: u64) -> Millis {
+        -self.median(now_boot)
+    }
+
+    /// The term is to be given up: the fate of a proposal is unknown.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Looks at the clock, some ten times a second: returns the moves to be proposed now, in one
+    /// `Assign`. While one is under way it returns none.
+    pub fn tick(&mut self, now: Now, shards: &[Shard]) -> Vec<Move> {
+        let stalled = now.boot.saturating_sub(self.last_tick) > self.timing.fresh;
+        self.last_tick = now.boot;
+        if stalled || !self.may_grant(now.boot) {
+            self.able_since = None;
+        }
+        if !self.may_grant(now.boot) {
+            self.releases.clear();
+            return Vec::new();
+        }
+        let began = *self.able_since.get_or_insert(now.boot);
+        let views = self.views(now.boot, began);
+        let heard = |view: &NodeView| view.leased || view.dead;
+        let complete = views.iter().all(heard) || now.boot > began + self.timing.dead_after();
+        let promises = self.promises();
+        let scene = Scene {
+            boot: now.boot,
+            sched: now.sched,
+            leader: self.me,
+            complete,
+            nodes: &views,
+            shards,
+            promises: &promises,
+        };
+        let plan = self.placement.plan(&scene, self.timing.settle);
+        self.releases.clear();
+        for (owner, shard, epoch) in plan.releases {
+            self.releases.entry(owner).or_default().push((shard, epoch));
+        }
+        if self.moving.is_some() || plan.moves.is_empty() {
+            return Vec::new();
+        }
+        self.moving = Some(losers(&plan.moves, shards));
+        plan.moves
+    }
+
+    fn views(&self, now_boot: u64, began: u64) -> Vec<NodeView> {
+        let view = |&id: &NodeId| {
+            let peer = self.nodes.get(&id);
+            let granted = peer.and_then(|peer| peer.granted);
+            let since = granted.map_or(began, |at| at.max(began));
+            NodeView {
+                id,
+                leased: granted.is_some_and(|at| now_boot.saturating_sub(at) <= self.timing.ttl),
+                dead: now_boot > since + self.timing.dead_after(),
+                caught_up: peer.is_some_and(|peer| peer.caught_up),
+                has_room: peer.is_some_and(|peer| peer.facts.has_room),
+                draining: peer.is_some_and(|peer| peer.facts.draining),
+                memory: peer.map_or(100, |peer| peer.facts.memory),
+            }
+        };
+        self.members.iter().map(view).collect()
+    }
+
+    fn promises(&self) -> BTreeMap<(ShardId, u64), Millis> {
+        self.nodes.values().flat_map(|peer| peer.promises.iter()).map(|(k, v)| (*k, *v)).collect()
+    }
+
+    /// What became of the moves that the last tick returned.
+    pub fn assigned(&mut self, settled: Settled) {
+        match settled {
+            Settled::Applied(index) => {
+                self.assigned = self.assigned.max(index);
+                self.moving = None;
+            }
+            Settled::Unknown => self.over = true,
+        }
+    }
+
+    /// The nodes as the leader sees them: for status.
+    pub fn status(&self, now_boot: u64) -> Vec<NodeView> {
+        self.views(now_boot, self.able_since.unwrap_or(now_boot))
+    }
+
+    /// How far a node had its journal fsynced when it was last heard: the collector's bell.
+    pub fn journaled(&self, node: NodeId) -> Option<u64> {
+        self.nodes.get(&node).map(|peer| peer.facts.journaled)
+    }
+}
+
+/// From whom moves take something.
+fn losers(moves: &[Move], shards: &[Shard]) -> BTreeSet<NodeId> {
+    let mut losers = BTreeSet::new();
+    for change in moves {
+        let Some(shard) = shards.iter().find(|shard| shard.id == change.shard) else { continue };
+        match (change.kind, &shard.closing) {
+            (MoveKind::TakeClosing, Some(closing)) => losers.insert(closing.node),
+            _ => losers.insert(shard.owner),
+        };
+    }
+    losers
+}
+
+#[cfg(test)]
+#[path = "leases_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+//! Single rules of granting; how they work together is the business of the randomized model.
+
+use super::*;
+use crate::model::lease::Promise;
+
+fn timing() -> Timing {
+    Timing::from(150, 500)
+}
+
+fn at(boot: u64) -> Now {
+    Now { boot, sched: boot as Millis }
+}
+
+fn renewal(node: NodeId, boot: u64, number: u64, clock: Millis) -> Renewal {
+    let applied = Position { index: 10, stamp: 0 };
+    let facts = Facts { applied, has_room: true, draining: false, memory: 10, journaled: 0 };
+    Renewal { node, instance: 1, boot, number, term: 7, clock, facts, promises: Vec::new() }
+}
+
+fn books() -> Books {
+    Books { applied: Position { index: 10, stamp: 0 }, commit_index: 11, assign_index: 9 }
+}
+
+/// A leader of three that may grant.
+fn leader() -> Grantor {
+    let mut grantor = Grantor::new(1, 7, [1, 2, 3], timing(), 10_000);
+    grantor.first_entry_applied();
+    grantor.quorum_acked(10_000);
+    grantor
+}
+
+#[test]
+fn nothing_is_granted_before_the_first_entry_or_without_a_fresh_quorum() {
+    let mut grantor = Grantor::new(1, 7, [1, 2, 3], timing(), 10_000);
+    grantor.quorum_acked(10_000);
+    let ask = |number, boot, grantor: &mut Grantor| {
+        grantor.renewal(at(boot), &renewal(2, 1, number, boot as Millis), books()).verdict
+    };
+    assert_eq!(ask(1, 10_100, &mut grantor), Err(Refusal::NotYet));
+    grantor.first_entry_applied();
+    let grant = Grant { ttl: 4_000, needs_index: 9, commit_index: 11, log_time: 0 };
+    assert_eq!(ask(2, 10_500, &mut grantor), Ok(grant));
+    assert_eq!(ask(3, 10_501, &mut grantor), Err(Refusal::NotYet));
+}
+
+#[test]
+fn another_term_an_older_boot_and_an_older_renewal_are_refused() {
+    let mut grantor = leader();
+    let mut ask = |renewal: &Renewal| grantor.renewal(at(10_100), renewal, books()).verdict.err();
+    assert_eq!(ask(&Renewal { term: 6, ..renewal(2, 1, 1, 10_100) }), Some(Refusal::Term));
+    assert_eq!(ask(&renewal(2, 2, 5, 10_100)), None);
+    assert_eq!(ask(&renewal(2, 1, 9, 10_100)), Some(Refusal::Stale));
+    assert_eq!(ask(&renewal(2, 2, 4, 10_100)), Some(Refusal::Stale));
+    assert_eq!(ask(&renewal(9, 1, 1, 10_100)), Some(Refusal::Term), "not a member");
+}
+
+#[test]
+fn a_clock_far_from_the_median_gets_no_lease_and_a_leader_notices_its_own() {
+    let mut grantor = leader();
+    let ask =
+        |r: &Renewal, grantor: &mut Grantor| grantor.renewal(at(10_100), r, books()).verdict.err();
+    assert_eq!(ask(&renewal(2, 1, 1, 15_100), &mut grantor), Some(Refusal::Clock));
+    assert_eq!(
+        grantor.own_clock_error(10_100),
+        -2_500,
+        "two that differ: nobody knows who is right"
+    );
+    assert_eq!(ask(&renewal(3, 1, 1, 15_100), &mut grantor), None);
+    assert_eq!(ask(&renewal(2, 1, 2, 15_100), &mut grantor), None, "two agree: it is the leader");
+    assert_eq!(grantor.own_clock_error(10_100), -5_000);
+}
+
+#[test]
+fn a_promise_is_carried_out_and_its_owner_gets_no_lease_meanwhile() {
+    let mut grantor = leader();
+    let own = Move { shard: 0, to: 2, expects: 0, kind: MoveKind::TakeOver };
+    let mut shard = Shard::new(0, 0);
+    assert!(shard.apply(&own));
+    for node in [3, 1] {
+        let renewal = renewal(node, 1, 1, 10_100);
+        assert!(grantor.renewal(at(10_100), &renewal, books()).verdict.is_ok());
+    }
+    let mut promised = renewal(2, 1, 1, 10_100);
+    promised.promises = vec![Promise { shard: 0, epoch: 1, until: 12_000 }];
+    assert!(grantor.renewal(at(10_100), &promised, books()).verdict.is_ok());
+    let moves = grantor.tick(at(10_200), std::slice::from_ref(&shard));
+    let hand_over =
+        Move { shard: 0, to: 3, expects: 1, kind: MoveKind::HandOver { until: 12_000 } };
+    assert_eq!(moves, [hand_over]);
+    assert_eq!(grantor.tick(at(10_300), std::slice::from_ref(&shard)), [], "one at a time");
+    let again = renewal(2, 2, 1, 10_300);
+    let refused = grantor.renewal(at(10_300), &again, books()).verdict;
+    assert_eq!(refused, Err(Refusal::Moving), "a restarted owner knows no promise");
+    grantor.assigned(Settled::Applied(15));
+    let granted = grantor.renewal(at(10_400), &renewal(2, 2, 2, 10_400), books()).verdict;
+    assert_eq!(granted.map(|g| g.needs_index), Ok(15));
+}
+
+#[test]
+fn an_owner_is_dead_a_ttl_and_f_after_its_last_grant_unless_the_leader_stalled() {
+    let mut grantor = leader();
+    let mut shard = Shard::new(0, 0);
+    assert!(shard.apply(&Move { shard: 0, to: 2, expects: 0, kind: MoveKind::TakeOver }));
+    let mut taken = None;
+    let mut number = 1;
+    assert!(grantor.renewal(at(10_000), &renewal(3, 1, 1, 10_000), books()).verdict.is_ok());
+    assert!(grantor.renewal(at(10_000), &renewal(2, 1, 1, 10_000), books()).verdict.is_ok());
+    for boot in (10_000..30_000).step_by(100) {
+        if (12_000..13_000).contains(&boot) {
+            continue; // The leader's loop stands still.
+        }
+        grantor.quorum_acked(boot);
+        number += 1;
+        grantor.renewal(at(boot), &renewal(3, 1, number, boot as Millis), books());
+        let moves = grantor.tick(at(boot), std::slice::from_ref(&shard));
+        if let Some(change) = moves.first() {
+            taken = taken.or(Some((boot, change.to, change.kind)));
+        }
+    }
+    assert_eq!(taken, Some((17_600, 3, MoveKind::TakeOver)));
+}
