@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod coordinator;
 pub mod executor;
+pub mod journal;
 pub mod metrics;
 pub mod model;
 pub mod peer;

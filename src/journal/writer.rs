@@ -1,0 +1,256 @@
+//! The one thread that writes the journal: it takes all that waits, writes it in one piece, syncs
+//! once, and answers everybody. It also reserves space ahead, begins new files and deletes those
+//! that nobody needs.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::books::Segment;
+use super::segment::{self, HEADER};
+use super::{Error, Shared};
+use crate::model::block::JournalEntry;
+
+/// As much as goes into one write before it is synced.
+const BATCH: usize = 4 << 20;
+/// How often the room is looked at when nothing happens, so that a node notices a disk that was
+/// cleared.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What the thread is asked.
+pub(super) enum Message {
+    Append(Append),
+    /// Something was forgotten: see which files can go.
+    Tidy,
+}
+
+/// Entries to write, encoded, and who waits for it.
+pub(super) struct Append {
+    pub(super) entries: Vec<(Vec<u8>, JournalEntry)>,
+    pub(super) answer: oneshot::Sender<Result<u64, Error>>,
+}
+
+/// The thread's own: the last file.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    messages: Receiver<Message>,
+    file: File,
+    /// Where the next record goes.
+    end: u64,
+    /// Up to where disk space is reserved.
+    reserved: u64,
+    /// The next sequence number.
+    next: u64,
+}
+
+impl Writer {
+    /// Takes over the last file; `torn` says that its tail must be cut.
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        messages: Receiver<Message>,
+        torn: bool,
+    ) -> io::Result<Self> {
+        let (first, end, next) = {
+            let books = shared.books();
+            let last = books.segments.back().map_or((1, HEADER), |s| (s.first, s.end));
+            (last.0, last.1, books.synced() + 1)
+        };
+        let path = segment::path(&shared.dir, first);
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        if torn {
+            tracing::warn!(byte = end, "cut a torn tail off the journal");
+            file.set_len(end)?;
+        }
+        // Also what a crash left unsynced, though whole, is made durable before anybody reads it.
+        file.sync_all()?;
+        let reserved = file.metadata()?.len();
+        let mut writer = Self { shared, messages, file, end, reserved, next };
+        writer.look();
+        Ok(writer)
+    }
+
+    /// Serves until the last handle is gone.
+    pub(super) fn run(mut self) {
+        loop {
+            let mut batch = Vec::new();
+            let mut tidy = false;
+            match self.messages.recv_timeout(LOOK) {
+                Ok(message) => take(message, &mut batch, &mut tidy),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let size =
+                |a: &Append| a.entries.iter().map(|(e, _)| e.len() + segment::FRAME).sum::<usize>();
+            let mut bytes: usize = batch.iter().map(size).sum();
+            while bytes < BATCH {
+                let Ok(message) = self.messages.try_recv() else { break };
+                take(message, &mut batch, &mut tidy);
+                bytes = batch.iter().map(size).sum();
+            }
+            if !batch.is_empty() {
+                self.append(batch, bytes);
+            }
+            if tidy {
+                self.tidy();
+            }
+            self.look();
+        }
+    }
+
+    /// Writes, syncs, takes note, answers.
+    fn append(&mut self, batch: Vec<Append>, bytes: usize) {
+        let failed = self.shared.books().failed().cloned();
+        let ready = match failed {
+            Some(why) => Err(Error::Failed(why)),
+            None => self.make_room(bytes as u64),
+        };
+        if let Err(error) = ready {
+            for append in batch {
+                let _ = append.answer.send(Err(error.again()));
+            }
+            return;
+        }
+        let (group, at) = (self.next, self.end);
+        let mut buffer = Vec::with_capacity(bytes);
+        let (mut noted, mut answers) = (Vec::new(), Vec::new());
+        for append in batch {
+            for (encoded, entry) in append.entries {
+                let before = buffer.len();
+                segment::frame(&mut buffer, self.next, group, &encoded);
+                noted.push((buffer.len() - before, entry));
+                self.next += 1;
+            }
+            answers.push((self.next - 1, append.answer));
+        }
+        let written = self.file.write_all_at(&buffer, at).and_then(|()| self.file.sync_data());
+        if let Err(error) = &written {
+            tracing::error!(%error, "the journal cannot be written: this node stops firing");
+            self.shared.books().fail(format!("a write failed: {error}"));
+        } else {
+            self.end = at + buffer.len() as u64;
+            self.shared.books().written(at, noted, self.shared.options.window);
+            self.shared.synced.send_replace(self.next - 1);
+        }
+        for (seq, answer) in answers {
+            let result = match &written {
+                Ok(()) => Ok(seq),
+                Err(error) => Err(Error::Failed(error.to_string())),
+            };
+            // Who no longer waits does not want to know.
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Begins a new file if the last one is long enough, and sees that space is reserved.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Error> {
+        if self.end >= self.shared.options.rotate {
+            self.rotate();
+        }
+        self.reserve(bytes);
+        if self.reserved < self.end + bytes { Err(Error::NoRoom) } else { Ok(()) }
+    }
+
+    /// Reserves ahead: what is asked for, and half a step more.
+    fn reserve(&mut self, bytes: u64) {
+        let step = self.shared.options.reserve.max(1);
+        let wanted = self.end + bytes + step / 2;
+        if wanted <= self.reserved {
+            return;
+        }
+        let more = (wanted - self.reserved).next_multiple_of(step);
+        if segment::reserve(&self.file, self.reserved, more).is_ok() {
+            self.reserved += more;
+        }
+    }
+
+    /// Begins a new file. If that cannot be done, the old one serves on.
+    fn rotate(&mut self) {
+        if self.end == HEADER {
+            return; // the next one would have the same name
+        }
+        let shared = &self.shared;
+        let incarnation = shared.books().incarnation();
+        match segment::create(&shared.dir, incarnation, self.next, shared.options.reserve) {
+            Ok(file) => {
+                // What was reserved and not used is given back; harmless if it cannot be.
+                let _ = self.file.set_len(self.end);
+                self.reserved = file.metadata().map_or(HEADER, |m| m.len());
+                self.file = file;
+                self.end = HEADER;
+                shared.books().segments.push_back(Segment::new(self.next));
+            }
+            Err(error) => tracing::warn!(%error, "no new journal file, going on in the old one"),
+        }
+    }
+
+    /// Deletes files that hold nothing but what is forgotten.
+    fn tidy(&mut self) {
+        let (forgotten, failed) = {
+            let books = self.shared.books();
+            (books.forgotten(), books.failed().is_some())
+        };
+        if forgotten + 1 == self.next && self.end > self.shared.options.tidy && !failed {
+            self.rotate();
+        }
+        loop {
+            let gone = {
+                let mut books = self.shared.books();
+                let over = books.segments.get(1).is_some_and(|next| next.first <= forgotten + 1);
+                if !over {
+                    return;
+                }
+                books.segments.pop_front()
+            };
+            let Some(gone) = gone else { return };
+            if let Err(error) = std::fs::remove_file(segment::path(&self.shared.dir, gone.first)) {
+                tracing::warn!(%error, "a journal file that is no longer needed cannot be deleted");
+            }
+        }
+    }
+
+    /// Looks whether there is room for more, and notes what is missing.
+    fn look(&mut self) {
+        self.reserve(0);
+        let options = &self.shared.options;
+        let free = rustix::fs::statvfs(&self.shared.dir)
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let short_of = if free < options.min_free {
+            Some(format!("{free} bytes free on the disk, {} are kept back", options.min_free))
+        } else if self.reserved < self.end + options.reserve / 2 {
+            Some("no disk space could be reserved".to_owned())
+        } else {
+            None
+        };
+        let mut books = self.shared.books();
+        if books.short_of.is_some() != short_of.is_some() {
+            if let Some(why) = &short_of {
+                tracing::error!(%why, "no room in the journal: this node stops firing");
+            } else {
+                tracing::info!("the journal has room again");
+            }
+        }
+        books.short_of = short_of;
+    }
+}
+
+fn take(message: Message, batch: &mut Vec<Append>, tidy: &mut bool) {
+    match message {
+        Message::Append(append) => batch.push(append),
+        Message::Tidy => *tidy = true,
+    }
+}
+
+impl Error {
+    /// The same for another one who waits.
+    fn again(&self) -> Self {
+        match self {
+            Error::Failed(why) => Error::Failed(why.clone()),
+            _ => Error::NoRoom,
+        }
+    }
+}
