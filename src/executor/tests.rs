@@ -1,1 +1,258 @@
 //! The executor against receivers of its own, in this process.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::post;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::clock::SystemClock;
+use guard::Looking;
+
+/// Serves a router on a port of its own; gives its address.
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    address
+}
+
+fn executor(options: Options) -> Executor {
+    Executor::new(options, Arc::new(SystemClock)).expect("an executor")
+}
+
+fn call(url: &str) -> Call {
+    Call::new(url.into(), Vec::new(), Bytes::from_static(b"[{}]"), || true)
+}
+
+fn answer(reply: Reply) -> Answer {
+    match reply {
+        Reply::Done(answer) => answer,
+        Reply::Withheld => panic!("withheld"),
+    }
+}
+
+async fn within<T>(what: &str, fact: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), fact).await.expect(what)
+}
+
+#[tokio::test]
+async fn a_call_arrives_as_given_and_connections_are_kept() {
+    let peers = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
+    let seen = peers.clone();
+    let receive = move |ConnectInfo(peer): ConnectInfo<SocketAddr>,
+                        headers: HeaderMap,
+                        body: Bytes| async move {
+        seen.lock().expect("no panic").insert(peer);
+        let text =
+            |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("-").to_owned();
+        let lines = ["user-agent", "webhook-id", "content-length", "transfer-encoding"].map(text);
+        format!("{} {}", lines.join(" "), String::from_utf8_lossy(&body))
+    };
+    let address = serve(Router::new().route("/callback", post(receive))).await;
+    let executor = executor(Options::default());
+    for _ in 0..5 {
+        let mut call = call(&format!("http://{address}/callback?a=b"));
+        let id = (HeaderName::from_static("webhook-id"), HeaderValue::from_static("x-1"));
+        call.headers.push(id);
+        let answer = answer(executor.call(call).await);
+        assert_eq!((answer.status, answer.class()), (200, Class::Success), "{answer:?}");
+        assert!(answer.sent && answer.error.is_none());
+        let expected = format!("Scheduler0/{} x-1 4 - [{{}}]", env!("CARGO_PKG_VERSION"));
+        assert_eq!(answer.body, expected);
+    }
+    assert_eq!(peers.lock().expect("no panic").len(), 1, "one connection for all");
+    assert_eq!(executor.load(), []);
+}
+
+#[tokio::test]
+async fn a_withheld_call_writes_no_byte_even_on_an_open_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let executor = executor(Options::default());
+    let mut refused = call(&url);
+    refused.body = Bytes::from(vec![b'x'; 300_000]);
+    refused.before_send = Box::new(|| false);
+    let (reply, bytes) = tokio::join!(executor.call(refused), async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        bytes
+    });
+    assert_eq!((reply, bytes.len()), (Reply::Withheld, 0));
+
+    // The same where a connection is kept from the call before.
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let receive = move |body: Bytes| async move {
+        counter.fetch_add(body.len(), Ordering::SeqCst);
+    };
+    let address = serve(Router::new().route("/", post(receive))).await;
+    let url = format!("http://{address}/");
+    answer(executor.call(call(&url)).await);
+    let mut refused = call(&url);
+    refused.before_send = Box::new(|| false);
+    assert_eq!(executor.call(refused).await, Reply::Withheld);
+    answer(executor.call(call(&url)).await);
+    assert_eq!(count.load(Ordering::SeqCst), 8, "two of three arrived");
+}
+
+#[tokio::test]
+async fn leave_is_asked_for_only_once_the_connection_stands() {
+    // A port on which nobody listens: the connection fails, and nobody was asked.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/x?key=hunter2", listener.local_addr().expect("an address"));
+    drop(listener);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let mut call = call(&url);
+    call.before_send = Box::new(move || counter.fetch_add(1, Ordering::SeqCst) == 0);
+    let answer = answer(executor(Options::default()).call(call).await);
+    assert_eq!((answer.status, answer.sent, asked.load(Ordering::SeqCst)), (0, false, 0));
+    assert_eq!(answer.class(), Class::Retry { after: None });
+    let error = answer.error.expect("a reason");
+    assert!(error.to_lowercase().contains("refused") && !error.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_in_time_is_a_timeout() {
+    let hang = || async { std::future::pending::<()>().await };
+    let address = serve(Router::new().route("/", post(hang))).await;
+    let executor = executor(Options::default());
+    let mut call = call(&format!("http://{address}/"));
+    call.timeout = Some(Duration::from_millis(50));
+    let answer = within("it gives up", executor.call(call)).await;
+    let answer = self::answer(answer);
+    assert!(answer.sent && answer.duration_ms >= 49, "{answer:?}");
+    assert_eq!(answer.class(), Class::Retry { after: None });
+    assert_eq!(answer.error.as_deref(), Some("timeout: no complete answer within 50ms"));
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_not_followed() {
+    let followed = Arc::new(AtomicUsize::new(0));
+    let counter = followed.clone();
+    let router = Router::new()
+        .route("/", post(|| async { axum::response::Redirect::temporary("/there") }))
+        .route(
+            "/there",
+            post(move || async move { counter.fetch_add(1, Ordering::SeqCst).to_string() }),
+        );
+    let address = serve(router).await;
+    let answer =
+        answer(executor(Options::default()).call(call(&format!("http://{address}/"))).await);
+    assert_eq!((answer.status, answer.class()), (307, Class::Retry { after: None }));
+    assert_eq!(followed.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_complaint_and_its_retry_after_come_through() {
+    let busy = || async { (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "7")], "try later") };
+    let address = serve(Router::new().route("/", post(busy))).await;
+    let answer =
+        answer(executor(Options::default()).call(call(&format!("http://{address}/"))).await);
+    assert_eq!(answer.class(), Class::Retry { after: Some(Duration::from_secs(7)) });
+    assert_eq!(answer.error.as_deref(), Some("the receiver answered 503: try later"));
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_up_to_a_limit_and_an_endless_one_is_left() {
+    let endless = || async {
+        let piece = || Ok::<_, std::io::Error>(Bytes::from(vec![b'y'; 10_000]));
+        let stream = futures_util::stream::repeat_with(piece);
+        axum::body::Body::from_stream(stream).into_response()
+    };
+    let address = serve(Router::new().route("/", post(endless))).await;
+    let executor = executor(Options::default());
+    let url = format!("http://{address}/");
+    let reply = within("it is cut", executor.call(call(&url))).await;
+    assert_eq!(answer(reply).body.len(), MAX_BODY);
+    let mut large = call(&url);
+    large.body = Bytes::from(vec![b'x'; 100_000]);
+    let reply = within("it is cut", executor.call(large)).await;
+    assert_eq!(answer(reply).body.len(), 100_000, "the answer may name every job of the request");
+}
+
+/// A resolver that sends every name to the same addresses.
+struct Always(Vec<SocketAddr>);
+
+impl Lookup for Always {
+    fn lookup(&self, _: String) -> Looking {
+        let addresses = self.0.clone();
+        Box::pin(async move { Ok(addresses) })
+    }
+}
+
+#[tokio::test]
+async fn what_a_name_resolves_to_is_what_is_judged() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let receive = move || async move { counter.fetch_add(1, Ordering::SeqCst).to_string() };
+    let address = serve(Router::new().route("/", post(receive))).await;
+    let url = format!("http://innocent.example:{}/", address.port());
+    let with = |addresses: &[&str], guard| {
+        let addresses =
+            addresses.iter().map(|a| SocketAddr::new(a.parse().expect("an address"), 0));
+        let lookup = Arc::new(Always(addresses.collect()));
+        executor(Options { lookup, guard, ..Options::default() })
+    };
+    let open = TargetGuard::default();
+    let strict = TargetGuard { allow_loopback: false, ..open };
+    for (executor, why) in [
+        (with(&["169.254.169.254"], open), "link-local"),
+        (with(&["::ffff:169.254.169.254", "fe80::1"], open), "link-local"),
+        (with(&["127.0.0.1"], strict), "loopback"),
+    ] {
+        let answer = answer(within("refused at once", executor.call(call(&url))).await);
+        assert_eq!((answer.status, answer.sent), (0, false));
+        assert!(answer.error.as_deref().is_some_and(|e| e.contains(why)), "{answer:?}");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    // Of several addresses only the allowed ones are tried.
+    let mixed = with(&["169.254.169.254", "127.0.0.1"], open);
+    assert_eq!(answer(within("it arrives", mixed.call(call(&url))).await).status, 200);
+    // An address in the URL itself never meets the resolver.
+    let literal = answer(mixed.call(call("http://169.254.169.254/latest")).await);
+    assert!(!literal.sent && literal.error.is_some_and(|e| e.contains("link-local")));
+}
+
+#[tokio::test]
+async fn a_dead_destination_does_not_block_another() {
+    let hang = || async { std::future::pending::<()>().await };
+    let dead = serve(Router::new().route("/", post(hang))).await;
+    let live = serve(Router::new().route("/", post(|| async {}))).await;
+    for max_workers in [1, 2, 8] {
+        let executor = executor(Options { max_workers, ..Options::default() });
+        let hanging: Vec<_> = (0..20)
+            .map(|_| {
+                let executor = executor.clone();
+                let call = call(&format!("http://{dead}/"));
+                tokio::spawn(async move { executor.call(call).await })
+            })
+            .collect();
+        within("all are in the queues", async {
+            while executor.load().iter().map(|l| l.in_flight + l.queued).sum::<usize>() < 20 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        for _ in 0..30 {
+            let reply =
+                within("the live one is served", executor.call(call(&format!("http://{live}/"))));
+            assert_eq!(answer(reply.await).status, 200);
+        }
+        let load = executor.load();
+        assert_eq!(load.len(), 1);
+        assert!(load[0].in_flight <= max_workers, "{load:?}");
+        assert_eq!(load[0].in_flight + load[0].queued, 20, "all of them still hang");
+        hanging.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
