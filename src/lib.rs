@@ -1,5 +1,7 @@
 //! Scheduler0: a Raft-replicated cron cluster with embedded SQLite, in one binary.
 
+pub mod api;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
@@ -14,6 +16,7 @@ pub mod peer;
 pub mod raft;
 pub mod schedule;
 pub mod secret;
+pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod worker;

@@ -190,6 +190,17 @@ impl Keys {
         self.verifier(secret).ct_eq(verifier).into()
     }
 
+    /// A client key pair that follows from a request's digests: the same request gets the same
+    /// pair, which nobody can tell from a random one without the secret key.
+    pub fn api_key_for(&self, key: &[u8; 32], body: &[u8; 32]) -> (String, Zeroizing<String>) {
+        let part = |purpose| Zeroizing::new(mac(&self.derive(purpose), &[key, body]));
+        let (id, secret) = (part("request api key"), part("request api secret"));
+        (
+            format!("s0_{}", BASE64.encode(&id[..16])),
+            Zeroizing::new(BASE64.encode(secret.as_slice())),
+        )
+    }
+
     /// Encrypts a write-only field with AES-256-GCM under a random nonce. `aad` names the place
     /// that it belongs to (table, row, field): opened anywhere else it fails.
     pub fn encrypt(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, Error> {

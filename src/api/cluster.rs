@@ -1,0 +1,159 @@
+//! The cluster as operators see it: status and checksums. What is shown is gathered by `node`, which
+//! knows all parts; here are the form and the routes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::ask::Ask;
+use super::error::Error;
+use super::reply;
+use super::state::AppState;
+use crate::cluster;
+use crate::model::NodeId;
+use crate::model::shard::ShardId;
+
+/// Gathers the status; an error's message goes to the client (503).
+pub type StatusSource = Arc<dyn Fn() -> Gathering<Status> + Send + Sync>;
+/// Commits a checksum entry and gathers every node's hash at it.
+pub type ChecksumSource = Arc<dyn Fn() -> Gathering<Checksums> + Send + Sync>;
+/// What a source gives.
+pub type Gathering<T> = Pin<Box<dyn Future<Output = Result<T, cluster::Error>> + Send>>;
+
+/// The cluster, as the answering node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// The cluster's id, 32 hex characters.
+    pub cluster_id: String,
+    /// Who leads, if somebody does.
+    pub leader: Option<NodeId>,
+    /// The term.
+    pub term: u64,
+    /// The lease TTL, in milliseconds.
+    pub ttl_ms: u64,
+    /// The nodes, by id.
+    pub nodes: Vec<NodeStatus>,
+    /// The shards, by number.
+    pub shards: Vec<ShardStatus>,
+    /// What should not be so.
+    pub warnings: Vec<String>,
+}
+
+/// One node. What is not known of a node that does not answer is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeStatus {
+    /// Its id.
+    pub id: NodeId,
+    /// Where clients reach it.
+    pub address: String,
+    /// Where the others reach it.
+    pub raft_address: String,
+    /// `leader`, `follower`, `candidate` or `unreachable`.
+    pub state: String,
+    /// How many shards it fires.
+    pub shards: u32,
+    /// How long its lease still holds, in milliseconds; absent without one.
+    pub lease_ms: Option<i64>,
+    /// How far its clock is from the median, in milliseconds.
+    pub clock_offset_ms: Option<i64>,
+    /// The last log index it has applied.
+    pub applied_index: Option<u64>,
+    /// Journal entries not yet committed.
+    pub journal_depth: Option<u64>,
+    /// What waits.
+    pub queue: Option<Queue>,
+    /// How late it fires.
+    pub lag_ms: Option<Lag>,
+    /// Anonymous memory, in 10^6 bytes.
+    pub memory_mb: Option<f64>,
+    /// Whether it is being drained.
+    pub draining: bool,
+    /// Its version.
+    pub version: String,
+}
+
+/// A node's queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Queue {
+    /// Jobs that are due and in no request yet.
+    pub due: u64,
+    /// Requests built and waiting.
+    pub built: u64,
+    /// Requests on their way.
+    pub in_flight: u64,
+}
+
+/// Lag of first attempts over the last minutes, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lag {
+    /// The median.
+    pub p50: u64,
+    /// 99 of 100 were not later.
+    pub p99: u64,
+}
+
+/// One shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ShardStatus {
+    /// Its number.
+    pub id: ShardId,
+    /// Who fires it; 0 for nobody.
+    pub owner: NodeId,
+    /// Under which epoch.
+    pub epoch: u64,
+    /// W: everything due up to it is accounted for. RFC 3339.
+    pub watermark: String,
+    /// The node that still closes its part, during a hand-over.
+    pub closing: Option<NodeId>,
+}
+
+/// The hashes of all nodes' states at one log index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checksums {
+    /// The log index.
+    pub index: u64,
+    /// The nodes, by id.
+    pub nodes: Vec<NodeChecksum>,
+}
+
+/// One node's hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeChecksum {
+    /// The node.
+    pub id: NodeId,
+    /// 64 hex characters; `null` for a node that did not answer.
+    pub hash: Option<String>,
+    /// Why there is no hash.
+    pub error: Option<String>,
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new().route("/cluster/status", get(status)).route("/cluster/checksum", post(checksum))
+}
+
+async fn status(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let source = app.sources.status.as_ref().ok_or_else(starting)?;
+    Ok(reply::ok(&source().await?, ask.dialect()))
+}
+
+async fn checksum(State(app): App, ask: Ask) -> Result<Response, Error> {
+    ask.operators_only()?;
+    let source = app.sources.checksum.as_ref().ok_or_else(starting)?;
+    Ok(reply::ok(&source().await?, ask.dialect()))
+}
+
+fn starting() -> Error {
+    Error::unavailable("this node is starting: try again")
+}

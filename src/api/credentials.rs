@@ -1,0 +1,219 @@
+//! Credentials: key pairs of clients. The secret is in the answer to its creation and nowhere else.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use super::App;
+use super::ask::{Ask, Id};
+use super::error::Error;
+use super::fields::Fields;
+use super::idempotency::Key;
+use super::input::{Input, SMALL};
+use super::page::{List, Orders};
+use super::reply::{self, Unknown};
+use super::state::AppState;
+use crate::command::{Command, Outcome, RejectionKind};
+use crate::model::credential::Credential;
+use crate::model::time::rfc3339;
+use crate::secret::new_api_key;
+use crate::store::credentials::{self, Order};
+
+/// The longest `createdBy` and `archivedBy`, in bytes.
+const LONGEST_BY: usize = 256;
+
+const ORDERS: &Orders<Order> = &[
+    ("id", Order::Id),
+    ("dateCreated", Order::Created),
+    ("dateModified", Order::Modified),
+    ("archived", Order::Archived),
+];
+/// What a `GET` shows and nobody can set, and what the original's clients send along.
+const SHOWN: &[&str] =
+    &["id", "apiKey", "apiSecret", "dateCreated", "dateModified", "accountId", "deletedBy"];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CredentialView {
+    id: u64,
+    api_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_secret: Option<String>,
+    archived: bool,
+    date_created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_modified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived_by: Option<String>,
+}
+
+impl From<Credential> for CredentialView {
+    fn from(credential: Credential) -> Self {
+        Self {
+            id: credential.id,
+            api_key: credential.api_key,
+            api_secret: None,
+            archived: credential.archived,
+            date_created: rfc3339(credential.created),
+            date_modified: credential.modified.map(rfc3339),
+            created_by: credential.created_by,
+            archived_by: credential.archived_by,
+        }
+    }
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/credentials", get(list).post(create))
+        .route("/credentials/{id}", get(one).put(update).delete(remove))
+        .route("/credentials/{id}/archive", post(archive))
+}
+
+async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let page = ask.page(ORDERS)?;
+    ask.settle(&app).await?;
+    let (total, found) = app.cluster.read(move |conn| credentials::list(conn, &page)).await?;
+    let credentials: Vec<_> = found.into_iter().map(CredentialView::from).collect();
+    let list = List::new("credentials", &page, total, credentials);
+    Ok(reply::ok(&list, ask.dialect()))
+}
+
+async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    ask.settle(&app).await?;
+    Ok(reply::ok(&CredentialView::from(found(&app, id).await?), ask.dialect()))
+}
+
+async fn found(app: &AppState, id: u64) -> Result<Credential, Error> {
+    let found = app.cluster.read(move |conn| credentials::get(conn, id)).await?;
+    found.ok_or_else(|| Error::not_found("credential cannot be found"))
+}
+
+async fn create(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Input(body): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let archived = fields.flag("archived")?.unwrap_or(false);
+    let created_by = fields.text("createdBy", LONGEST_BY)?;
+    fields.ignore(SHOWN);
+    fields.ignore(&["archivedBy", "modifiedBy"]);
+    let key = Key::of(&headers, ask.caller, "POST /credentials", &body)?;
+    // Under an idempotency key the pair follows from the key: the same request gets the same answer,
+    // and still no book holds the secret.
+    let (api_key, secret) = match &key {
+        Some(key) => app.keys.api_key_for(&key.key, &key.body),
+        None => new_api_key(),
+    };
+    let new = |api_key: String, verifier| Credential {
+        id: 0,
+        api_key,
+        verifier,
+        archived,
+        created: 0,
+        modified: None,
+        created_by: created_by.clone(),
+        archived_by: None,
+    };
+    let credential = new(api_key, app.keys.verifier(&secret));
+    let command = Key::around(key, Command::CreateCredential(credential));
+    let (outcome, secret) = match app.cluster.propose(command).await? {
+        // The key was used before and has been forgotten since: this is a new request.
+        Outcome::Rejected(rejection) if key.is_some() && is_conflict(rejection.kind) => {
+            let (api_key, secret) = new_api_key();
+            let credential = new(api_key, app.keys.verifier(&secret));
+            let command = Key::around(key, Command::CreateCredential(credential));
+            (app.cluster.propose(command).await?, secret)
+        }
+        outcome => (outcome, secret),
+    };
+    let id = match outcome {
+        Outcome::Created(id) => id,
+        other => return Err(refused(other)),
+    };
+    app.auth.forget();
+    let stored = found(&app, id).await?;
+    // Only the secret that opens this very key is shown: not one made for a forgotten request.
+    let opens = app.keys.verify(&secret, &stored.verifier);
+    let mut view = CredentialView::from(stored);
+    view.api_secret = opens.then(|| secret.to_string());
+    let mut response = reply::created(&view, ask.dialect());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(reply::warn(response, &fields.unknown()))
+}
+
+fn is_conflict(kind: RejectionKind) -> bool {
+    kind == RejectionKind::Conflict
+}
+
+async fn update(
+    State(app): App,
+    ask: Ask,
+    Id(id): Id,
+    Input(body): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let Some(archived) = fields.flag("archived")? else {
+        return Err(Error::invalid("archived", "archived field is required"));
+    };
+    set_archived(&app, &ask, id, archived, fields).await
+}
+
+async fn archive(
+    State(app): App,
+    ask: Ask,
+    Id(id): Id,
+    Input(body): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    fields.ignore(&["archived"]);
+    set_archived(&app, &ask, id, true, fields).await
+}
+
+async fn set_archived(
+    app: &AppState,
+    ask: &Ask,
+    id: u64,
+    archived: bool,
+    mut fields: Fields,
+) -> Result<Response, Error> {
+    let archived_by = fields.text("archivedBy", LONGEST_BY)?;
+    let modified_by = fields.text("modifiedBy", LONGEST_BY)?;
+    fields.ignore(SHOWN);
+    fields.ignore(&["createdBy"]);
+    let unknown: Unknown = fields.unknown();
+    let by = archived_by.or(modified_by);
+    match app.cluster.propose(Command::ArchiveCredential { id, archived, by }).await? {
+        Outcome::Done => {
+            app.auth.forget();
+            let view = CredentialView::from(found(app, id).await?);
+            Ok(reply::warn(reply::ok(&view, ask.dialect()), &unknown))
+        }
+        other => Err(refused(other)),
+    }
+}
+
+async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
+    match app.cluster.propose(Command::DeleteCredential { id }).await? {
+        Outcome::Done => {
+            app.auth.forget();
+            Ok(reply::no_content())
+        }
+        other => Err(refused(other)),
+    }
+}
+
+fn refused(outcome: Outcome) -> Error {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection.into(),
+        other => super::unexpected(&other),
+    }
+}

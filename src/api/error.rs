@@ -1,0 +1,252 @@
+//! What a client is told when its request comes to nothing: a status, a message, and where it went
+//! wrong. Every handler returns it, every extractor rejects with it; the layer in `super` renders it
+//! in the casing of the mount. It never carries a secret or a path of this machine.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::casing;
+use crate::cluster;
+use crate::command::{Rejection, RejectionKind};
+use crate::model::job::Dialect;
+
+/// A refusal.
+#[derive(Clone, Debug)]
+pub struct Error {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    detail: Option<String>,
+    field: Option<&'static str>,
+    index: Option<usize>,
+    retry_after: Option<u64>,
+}
+
+impl Error {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (message, detail) = (message.into(), None);
+        Self { status, code, message, detail, field: None, index: None, retry_after: None }
+    }
+
+    /// 400: the request cannot be understood.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// 400: a field has a value that it may not have. The field by its camelCase name.
+    pub(super) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid", message);
+        error.field = Some(field);
+        error
+    }
+
+    /// 401, with the original's message.
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized requests")
+    }
+
+    /// 403.
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// 404.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 405.
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "this route does not have that method: see the allow header";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// 408: the client stopped sending.
+    pub(super) fn slow() -> Self {
+        let message = "the request's body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    }
+
+    /// 413.
+    pub(super) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// 422: well-formed, but not what this route takes.
+    pub(super) fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", message)
+    }
+
+    /// 500: a fault of ours. No input leads here; the cause goes to the log, not to the client.
+    pub(super) fn internal() -> Self {
+        let message = "this node failed to answer: see its log";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// 501: out of scope.
+    pub(super) fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
+    }
+
+    /// 503: not now; the client may try again.
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+        error.retry_after = Some(1);
+        error
+    }
+
+    /// 507: the disk is nearly full.
+    pub(super) fn no_space() -> Self {
+        let message =
+            "the disk of this node is nearly full: writes are refused until there is room";
+        let mut error = Self::new(StatusCode::INSUFFICIENT_STORAGE, "no_space", message);
+        error.retry_after = Some(30);
+        error
+    }
+
+    /// Names the field, by its camelCase name.
+    #[must_use]
+    pub(super) fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Names the place in the request's list.
+    #[must_use]
+    pub(super) fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// What is wrong in more words, beside a message that the original's clients know.
+    #[must_use]
+    pub(super) fn because(mut self, reason: impl std::fmt::Display) -> Self {
+        self.detail = Some(format!("{}: {reason}", self.message));
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The envelope.
+    pub(super) fn render(&self, dialect: Dialect) -> Response {
+        let field = self.field.map(|field| casing::name(field, dialect));
+        let body = casing::to_json(
+            &Envelope {
+                data: &self.message,
+                success: false,
+                error: Body {
+                    code: self.code,
+                    message: self.detail.as_ref().unwrap_or(&self.message),
+                    field: field.as_deref(),
+                    index: self.index,
+                },
+            },
+            dialect,
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("ApiKey realm=\"scheduler0\"");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        (self.status, headers, body).into_response()
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    data: &'a str,
+    success: bool,
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+}
+
+/// An empty answer that carries the error: the layer that knows the mount's casing renders it.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let message = rejection.message;
+        match rejection.kind {
+            RejectionKind::NotFound => Self::not_found(message),
+            RejectionKind::Conflict => Self::new(StatusCode::CONFLICT, "conflict", message),
+            RejectionKind::Invalid => Self::bad_request(message),
+            RejectionKind::KeyReused => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "idempotency_key_reused", message)
+            }
+        }
+    }
+}
+
+impl From<cluster::Error> for Error {
+    fn from(error: cluster::Error) -> Self {
+        match &error {
+            cluster::Error::NoLeader | cluster::Error::NotLeader { .. } => {
+                let message =
+                    "the cluster has no leader at the moment, nothing was written: try again";
+                Self::unavailable(message)
+            }
+            cluster::Error::Unavailable(_) => {
+                tracing::warn!(%error, "a client was told that the outcome is unknown");
+                let message = "the cluster did not answer in time and the outcome is unknown: \
+                               send it again with the same Idempotency-Key";
+                Self::unavailable(message)
+            }
+            cluster::Error::TooLarge { .. } => Self::too_large(error.to_string()),
+            cluster::Error::Fatal(_) => {
+                Self::unavailable("this node is stopping: ask another node")
+            }
+            cluster::Error::Store(_) | cluster::Error::Open(_) => {
+                tracing::error!(%error, "a request failed on this node");
+                Self::internal()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_message_code_field_and_index() {
+        let error =
+            Error::invalid("callbackUrl", "job callback_url is not valid").at(3).because("no host");
+        let response = error.render(Dialect::Snake);
+        assert_eq!(response.status(), 400);
+        let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(
+            response.into_body(),
+            10_000,
+        ));
+        assert_eq!(
+            body.unwrap().unwrap(),
+            r#"{"data":"job callback_url is not valid","success":false,"error":{"code":"invalid","message":"job callback_url is not valid: no host","field":"callback_url","index":3}}"#
+        );
+        assert!(
+            Error::unavailable("x").render(Dialect::Camel).headers().contains_key("retry-after")
+        );
+    }
+}

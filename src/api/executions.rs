@@ -1,0 +1,306 @@
+//! Executions: what came of each attempt, job by job, and sums of it. Read only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::App;
+use super::ask::Ask;
+use super::error::Error;
+use super::jobs::Views;
+use super::page::{List, Orders};
+use super::reply;
+use super::state::AppState;
+use crate::model::block::{SkipReason, Verdict, execution_id};
+use crate::model::job::Job;
+use crate::model::time::rfc3339;
+use crate::model::{JobId, Millis};
+use crate::store::executions::{self, Execution, Filter};
+use crate::store::tallies::{self, Sort};
+use crate::store::{jobs, meta};
+
+const HOUR: Millis = 3_600_000;
+/// The longest stretch of analytics, in hours.
+const MOST_POINTS: i64 = 31 * 24;
+
+const ORDERS: &Orders<()> =
+    &[("dateCreated", ()), ("scheduledAt", ()), ("lastExecutionDatetime", ()), ("id", ())];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecutionView {
+    id: u64,
+    /// The execution id: one per occurrence, the same for all its attempts.
+    unique_id: String,
+    execution_id: String,
+    /// The original's: 0 scheduled (and not sent), 1 success, 2 failed.
+    state: u8,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    node_id: u64,
+    job_id: u64,
+    project_id: u64,
+    scheduled_at: String,
+    due_at: String,
+    /// For a skipped range: where it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    attempt: u32,
+    http_code: u16,
+    duration_ms: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    shard: u16,
+    epoch: u64,
+    last_execution_datetime: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_execution_datetime: Option<String>,
+    job_queue_version: u64,
+    execution_version: u32,
+    date_created: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Totals {
+    account_id: u64,
+    scheduled: u64,
+    success: u64,
+    failed: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Analytics {
+    account_id: u64,
+    timezone: &'static str,
+    start_date: String,
+    start_time: String,
+    end_date: String,
+    end_time: String,
+    points: Vec<Point>,
+}
+
+#[derive(Serialize)]
+struct Point {
+    date: String,
+    time: String,
+    scheduled: u64,
+    success: u64,
+    failed: u64,
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/executions", get(list))
+        .route("/executions/totals", get(totals))
+        .route("/executions/analytics", get(analytics))
+}
+
+async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let page = ask.page(ORDERS)?;
+    let filter = Filter {
+        project: ask.number("projectId")?.filter(|id| *id > 0),
+        job: ask.number("jobId")?.filter(|id| *id > 0),
+        sorts: sorts(&ask)?,
+        from: ask.instant("startDate")?,
+        until: ask.instant("endDate")?,
+    };
+    // Newest first, unless asked otherwise.
+    let asked = ask.text("orderByDirection").or_else(|| ask.text("orderDirection")).is_some();
+    let descending = page.descending || !asked;
+    ask.settle(&app).await?;
+    let (now, dialect) = (app.time.now(), ask.dialect());
+    let body = app.cluster.read(move |conn| {
+        let (limit, offset) = (page.limit, page.offset);
+        let (total, found) = executions::list(conn, &filter, limit, offset, descending)?;
+        let executions = views(conn, found, now)?;
+        Ok(reply::envelope(&List::new("executions", &page, total, executions), dialect))
+    });
+    Ok(reply::json(StatusCode::OK, body.await?))
+}
+
+fn sorts(ask: &Ask) -> Result<Vec<Sort>, Error> {
+    match (ask.text("state"), ask.text("status")) {
+        (None, None) => Ok(Vec::new()),
+        (Some("0"), _) | (_, Some("skipped")) => Ok(vec![Sort::Skipped]),
+        (Some("1"), _) | (_, Some("delivered")) => Ok(vec![Sort::Delivered]),
+        (Some("2"), _) => Ok(vec![Sort::Failed, Sort::Dead]),
+        (_, Some("failed")) => Ok(vec![Sort::Failed]),
+        (_, Some("dead")) => Ok(vec![Sort::Dead]),
+        (Some(_), _) => {
+            let message = "state must be 0 (scheduled, not sent), 1 (success) or 2 (failed)";
+            Err(Error::invalid("state", message))
+        }
+        (None, Some(_)) => {
+            let message = "status must be delivered, failed, dead or skipped";
+            Err(Error::invalid("status", message))
+        }
+    }
+}
+
+fn views(
+    conn: &Connection,
+    found: Vec<Execution>,
+    now: Millis,
+) -> rusqlite::Result<Vec<ExecutionView>> {
+    let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+    let mut plans = Views::new(conn, now, 0)?;
+    let mut known: HashMap<JobId, Option<Job>> = HashMap::new();
+    let mut shown = Vec::with_capacity(found.len());
+    for execution in found {
+        let job = match known.get(&execution.job) {
+            Some(job) => job,
+            None => known.entry(execution.job).or_insert(jobs::get(conn, execution.job)?),
+        };
+        let next = job.as_ref().and_then(|job| plans.next(job, execution.due));
+        shown.push(view(execution, cluster, next));
+    }
+    Ok(shown)
+}
+
+fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionView {
+    let id = execution_id(cluster, execution.job, execution.scheduled);
+    let sent = !matches!(execution.verdict, Verdict::Skipped(_));
+    ExecutionView {
+        id: execution.id,
+        unique_id: id.clone(),
+        execution_id: id,
+        state: match execution.verdict {
+            Verdict::Delivered => 1,
+            Verdict::Retry { .. } | Verdict::Dead => 2,
+            Verdict::Skipped(_) => 0,
+        },
+        status: execution.verdict.name(),
+        reason: match execution.verdict {
+            Verdict::Skipped(reason) => Some(skip(reason)),
+            _ => None,
+        },
+        node_id: execution.node,
+        job_id: execution.job,
+        project_id: execution.project,
+        scheduled_at: rfc3339(execution.scheduled),
+        due_at: rfc3339(execution.due),
+        skipped_since: execution.since.map(rfc3339),
+        started_at: sent.then(|| rfc3339(execution.started)),
+        attempt: execution.attempt,
+        http_code: execution.http_code,
+        duration_ms: execution.duration,
+        next_attempt_at: match execution.verdict {
+            Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),
+            _ => None,
+        },
+        error: execution.error,
+        shard: execution.shard,
+        epoch: execution.epoch,
+        last_execution_datetime: rfc3339(execution.scheduled),
+        next_execution_datetime: next.map(rfc3339),
+        job_queue_version: execution.epoch,
+        execution_version: execution.attempt,
+        date_created: rfc3339(execution.created),
+    }
+}
+
+fn skip(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Paused => "paused",
+        SkipReason::Overlap => "overlap",
+        SkipReason::Misfire => "misfire",
+        SkipReason::Edited => "edited",
+        SkipReason::Ended => "ended",
+        SkipReason::Disabled => "disabled",
+    }
+}
+
+/// Sums over all that is kept: `success` were delivered, `failed` are attempts that failed and those
+/// given up, `scheduled` are all of them and what was skipped.
+async fn totals(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let project = ask.number("projectId")?.filter(|id| *id > 0);
+    ask.settle(&app).await?;
+    let sums = app.cluster.read(move |conn| {
+        Ok(Totals {
+            account_id: 0,
+            scheduled: tallies::total(conn, project, &Sort::ALL)?,
+            success: tallies::total(conn, project, &[Sort::Delivered])?,
+            failed: tallies::total(conn, project, &[Sort::Failed, Sort::Dead])?,
+        })
+    });
+    Ok(reply::ok(&sums.await?, ask.dialect()))
+}
+
+/// The same, hour by hour, from `startDate` (and `startTime`) to `endDate` (and `endTime`), in UTC;
+/// the last day unless asked otherwise.
+async fn analytics(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let project = ask.number("projectId")?.filter(|id| *id > 0);
+    let now = app.time.now();
+    let until = moment(&ask, "endDate", "endTime")?.unwrap_or(now);
+    let from = moment(&ask, "startDate", "startTime")?.unwrap_or(until - 24 * HOUR);
+    if until < from {
+        return Err(Error::invalid("endDate", "endDate must not be before startDate"));
+    }
+    let first = from.div_euclid(HOUR);
+    let hours = (until.div_euclid(HOUR) - first).min(MOST_POINTS);
+    ask.settle(&app).await?;
+    let (begin, end) = (first * HOUR, (first + hours + 1) * HOUR);
+    let kept = app.cluster.read(move |conn| tallies::between(conn, project, begin, end)).await?;
+    let mut sums: BTreeMap<Millis, [u64; 3]> = BTreeMap::new();
+    for tally in kept {
+        let sum = sums.entry(tally.hour).or_default();
+        sum[0] += tally.count;
+        match tally.sort {
+            Sort::Delivered => sum[1] += tally.count,
+            Sort::Failed | Sort::Dead => sum[2] += tally.count,
+            Sort::Skipped => {}
+        }
+    }
+    let point = |hour: Millis| {
+        let [scheduled, success, failed] = sums.get(&hour).copied().unwrap_or_default();
+        let (date, time) = date_and_time(hour);
+        Point { date, time, scheduled, success, failed }
+    };
+    let ((start_date, start_time), (end_date, end_time)) =
+        (date_and_time(begin), date_and_time(end));
+    let points = (first..=first + hours).map(|hour| point(hour * HOUR)).collect();
+    let analytics = Analytics {
+        account_id: 0,
+        timezone: "UTC",
+        start_date,
+        start_time,
+        end_date,
+        end_time,
+        points,
+    };
+    Ok(reply::ok(&analytics, ask.dialect()))
+}
+
+/// An instant from a date and, optionally, a time of day in a parameter of its own.
+fn moment(ask: &Ask, date: &'static str, time: &'static str) -> Result<Option<Millis>, Error> {
+    let Some(instant) = ask.instant(date)? else { return Ok(None) };
+    let Some(text) = ask.text(time) else { return Ok(Some(instant)) };
+    let parsed = ["%H:%M:%S", "%H:%M"]
+        .iter()
+        .find_map(|format| chrono::NaiveTime::parse_from_str(text, format).ok());
+    let Some(parsed) = parsed else {
+        return Err(Error::invalid(time, format!("{time} must be a time of day such as 14:30:00")));
+    };
+    let since_midnight = parsed.signed_duration_since(chrono::NaiveTime::MIN).num_milliseconds();
+    Ok(Some(instant - instant.rem_euclid(24 * HOUR) + since_midnight))
+}
+
+fn date_and_time(instant: Millis) -> (String, String) {
+    let text = rfc3339(instant);
+    let (date, time) = text.split_once('T').unwrap_or_default();
+    (date.to_owned(), time.get(..8).unwrap_or(time).to_owned())
+}

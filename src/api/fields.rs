@@ -1,0 +1,140 @@
+//! The fields of a small JSON object, by either casing: projects and credentials are read with it.
+//! (Jobs have a parser of their own, because they come by the thousand.)
+
+use serde_json::{Map, Value};
+
+use super::casing::canonical;
+use super::error::Error;
+use super::reply::Unknown;
+
+/// An object that was read; fields are taken out of it one by one, what is left is unknown.
+#[derive(Debug)]
+pub(super) struct Fields {
+    /// Canonical name, name as given, value. The last of equal names counts.
+    given: Vec<(String, String, Value)>,
+}
+
+impl Fields {
+    /// Reads a body; an empty one counts as `{}`.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self { given: Vec::new() });
+        }
+        let value: Value = serde_json::from_slice(body).map_err(|e| bad_json(&e))?;
+        let Value::Object(object) = value else {
+            return Err(Error::unprocessable("the request's body must be a JSON object"));
+        };
+        Ok(Self { given: Self::known(object) })
+    }
+
+    fn known(object: Map<String, Value>) -> Vec<(String, String, Value)> {
+        let mut buffer = [0; 24];
+        let known = object.into_iter().map(|(name, value)| {
+            let plain = canonical(&name, &mut buffer).unwrap_or_default().to_owned();
+            (plain, name, value)
+        });
+        known.collect()
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let mut buffer = [0; 24];
+        let wanted = canonical(name, &mut buffer)?;
+        let mut found = None;
+        self.given.retain_mut(|(plain, _, value)| {
+            let is_it = plain == wanted;
+            if is_it {
+                found = Some(value.take());
+            }
+            !is_it
+        });
+        found.filter(|value| !value.is_null())
+    }
+
+    /// A text of at most so many bytes, without control characters but line ends and tabs.
+    pub(super) fn text(
+        &mut self,
+        name: &'static str,
+        longest: usize,
+    ) -> Result<Option<String>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => check_text(name, &text, longest).map(|()| Some(text)),
+            Some(_) => Err(Error::invalid(name, format!("{name} must be text"))),
+        }
+    }
+
+    /// true or false.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(Error::invalid(name, format!("{name} must be true or false"))),
+        }
+    }
+
+    /// Leaves out fields that are known and mean nothing here (what a `GET` showed, sent back).
+    pub(super) fn ignore(&mut self, names: &[&str]) {
+        for name in names {
+            self.take(name);
+        }
+    }
+
+    /// What nobody took.
+    pub(super) fn unknown(self) -> Unknown {
+        let mut unknown = Unknown::default();
+        self.given.iter().for_each(|(_, name, _)| unknown.note(name));
+        unknown
+    }
+}
+
+/// 400 for a text that is too long or has control characters (NUL above all) in it.
+pub(super) fn check_text(name: &'static str, text: &str, longest: usize) -> Result<(), Error> {
+    if text.len() > longest {
+        let message = format!("{name} is longer than {longest} bytes");
+        return Err(Error::invalid(name, message));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(Error::invalid(name, format!("{name} has control characters in it")));
+    }
+    Ok(())
+}
+
+/// 400 with the place in the text. serde's own message may quote the input, but only the client's.
+pub(super) fn bad_json(error: &serde_json::Error) -> Error {
+    Error::bad_request(format!("the request's body is not valid JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_taken_by_either_casing_and_the_rest_is_unknown() {
+        let body = br#"{"created_by":"me","name":null,"Archived":true,"colour":1}"#;
+        let mut fields = Fields::parse(body).unwrap();
+        assert_eq!(fields.text("createdBy", 10).unwrap().as_deref(), Some("me"));
+        assert_eq!(fields.text("name", 10).unwrap(), None);
+        assert_eq!(fields.flag("archived").unwrap(), Some(true));
+        assert_eq!(fields.unknown().0, ["colour"]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let deep = "[".repeat(100_000);
+        for (body, status) in [
+            ("[]", 422),
+            ("1", 422),
+            ("nul", 400),
+            ("{\"a\":", 400),
+            ("{\"a\":1e999}", 400),
+            (deep.as_str(), 400),
+        ] {
+            assert_eq!(Fields::parse(body.as_bytes()).unwrap_err().status(), status);
+        }
+        assert!(Fields::parse(b" \n").unwrap().unknown().0.is_empty());
+        let mut fields = Fields::parse(br#"{"name":"a\u0000","text":"long","n":{}}"#).unwrap();
+        assert!(fields.text("name", 10).is_err());
+        assert!(fields.text("text", 3).is_err());
+        assert!(fields.text("n", 3).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! How this node is, for load balancers, orchestrators and Prometheus: the routes that need no
+//! credentials and tell no secrets.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::App;
+use super::error::Error;
+use super::reply;
+use super::state::AppState;
+use crate::cluster::Cluster;
+use crate::metrics;
+use crate::model::job::Dialect;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health {
+    leader_address: String,
+    leader_id: String,
+    raft_stats: Stats,
+}
+
+/// Names that are the same at every mount: they are Raft's own.
+struct Stats(Vec<(&'static str, String)>);
+
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/healthcheck", get(healthcheck))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(exposition))
+}
+
+async fn healthcheck(State(app): App, mount: axum::Extension<super::Mount>) -> Response {
+    let (leader_id, leader_address) = leader(&app.cluster).unwrap_or_default();
+    let raft_stats = Stats(app.cluster.raft_stats());
+    reply::ok(&Health { leader_address, leader_id, raft_stats }, mount.dialect())
+}
+
+/// The leader's id and the address that clients reach it at; `None` while there is none.
+fn leader(cluster: &Cluster) -> Option<(String, String)> {
+    let leader = cluster.leadership().borrow().leader?;
+    let members = cluster.members();
+    let member = members.iter().find(|(id, _)| *id == leader);
+    let address = member.map(|(_, member)| member.address.clone()).unwrap_or_default();
+    Some((leader.to_string(), address))
+}
+
+/// The process answers: that is all.
+async fn livez() -> Response {
+    reply::ok("alive", Dialect::Camel)
+}
+
+/// This node can serve: it has not failed and it knows a leader.
+async fn readyz(State(app): App) -> Result<Response, Error> {
+    if let Some(reason) = app.cluster.failed().borrow().as_ref() {
+        return Err(Error::unavailable(format!("not ready: {reason}")));
+    }
+    if leader(&app.cluster).is_none() {
+        return Err(Error::unavailable("not ready: the cluster has no leader"));
+    }
+    Ok(reply::ok("ready", Dialect::Camel))
+}
+
+async fn exposition(State(app): App) -> Response {
+    let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    ([(header::CONTENT_TYPE, kind)], app.metrics.encode()).into_response()
+}

@@ -1,0 +1,88 @@
+//! `Idempotency-Key`: the same request, sent twice, is done once. The key becomes a digest that
+//! travels with the command; the outcome is remembered where the command is applied, so that it
+//! holds on every node and after a change of leader.
+
+use axum::http::HeaderMap;
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use crate::auth::Caller;
+use crate::command::Command;
+
+const HEADER: &str = "idempotency-key";
+/// The longest key, in bytes.
+const LONGEST: usize = 255;
+
+/// A request's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Digest of caller, route and key: two clients that use the same key do not meet.
+    pub(super) key: [u8; 32],
+    /// Digest of the body.
+    pub(super) body: [u8; 32],
+}
+
+impl Key {
+    /// The key of a request, if it has one. The route is a fixed text, without the mount.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        caller: Caller,
+        route: &str,
+        body: &[u8],
+    ) -> Result<Option<Self>, Error> {
+        let Some(given) = headers.get(HEADER) else { return Ok(None) };
+        let given = given.as_bytes();
+        if given.is_empty() || given.len() > LONGEST {
+            let message = format!("Idempotency-Key must have 1 to {LONGEST} characters");
+            return Err(Error::bad_request(message));
+        }
+        let caller = match caller {
+            Caller::Client(id) => format!("client {id}"),
+            Caller::Operator => "operator".to_owned(),
+        };
+        let mut key = Sha256::new();
+        for part in [caller.as_bytes(), route.as_bytes(), given] {
+            key.update((part.len() as u64).to_be_bytes());
+            key.update(part);
+        }
+        let (key, body) = (key.finalize().into(), Sha256::digest(body).into());
+        Ok(Some(Self { key, body }))
+    }
+
+    /// The command, to be carried out once if there is a key.
+    pub(super) fn around(key: Option<Self>, command: Command) -> Command {
+        match key {
+            None => command,
+            Some(Self { key, body }) => Command::Once { key, body, command: Box::new(command) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_different_callers_routes_and_bodies_differ() {
+        let headers =
+            |key: &str| HeaderMap::from_iter([(HEADER.parse().unwrap(), key.parse().unwrap())]);
+        let of = |key: &str, caller, route, body: &str| {
+            Key::of(&headers(key), caller, route, body.as_bytes()).unwrap().unwrap()
+        };
+        let one = of("k", Caller::Client(1), "POST /jobs", "[]");
+        assert_eq!(one, of("k", Caller::Client(1), "POST /jobs", "[]"));
+        let other_body = of("k", Caller::Client(1), "POST /jobs", "[1]");
+        assert!(one.key == other_body.key && one.body != other_body.body);
+        for other in [
+            of("k", Caller::Client(2), "POST /jobs", "[]"),
+            of("k", Caller::Operator, "POST /jobs", "[]"),
+            of("k", Caller::Client(1), "POST /projects", "[]"),
+            of("l", Caller::Client(1), "POST /jobs", "[]"),
+        ] {
+            assert_ne!(one.key, other.key);
+        }
+        assert_eq!(Key::of(&HeaderMap::new(), Caller::Operator, "", b"").unwrap(), None);
+        assert!(Key::of(&headers(""), Caller::Operator, "", b"").is_err());
+        assert!(Key::of(&headers(&"k".repeat(256)), Caller::Operator, "", b"").is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! Getting the jobs of a `POST` into the books: in one command where they fit, else in chunks that
+//! stay invisible until one last command makes all of them jobs. Either way all or none.
+
+use axum::http::HeaderMap;
+use uuid::Uuid;
+
+use super::check::Batch;
+use crate::api::ask::Ask;
+use crate::api::error::Error;
+use crate::api::idempotency::Key;
+use crate::api::state::AppState;
+use crate::api::unexpected;
+use crate::command::{Command, CreateJobs, NewJob, Outcome, Rejection, RejectionKind};
+use crate::model::JobId;
+use crate::model::job::JobShape;
+use crate::store::{idempotency, projects};
+
+/// The most jobs in one log entry.
+const CHUNK_JOBS: usize = 1_000;
+/// About the most bytes in one log entry; a single larger job goes alone.
+const CHUNK_BYTES: usize = 400 * 1_024;
+/// What a job's row costs in an entry beside its data, at most.
+const ROW: usize = 16;
+
+/// What a request made.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// The task's request id.
+    pub(super) request: u128,
+    /// The jobs: (first id, how many).
+    pub(super) jobs: Vec<(JobId, u64)>,
+}
+
+/// A checked request.
+pub(super) struct Order {
+    shapes: Vec<JobShape>,
+    jobs: Vec<NewJob>,
+    key: Option<Key>,
+}
+
+impl Order {
+    pub(super) fn new(
+        batch: Batch<'_>,
+        headers: &HeaderMap,
+        ask: &Ask,
+        body: &[u8],
+    ) -> Result<Self, Error> {
+        let (shapes, jobs) = (batch.shapes, batch.jobs);
+        if jobs.is_empty() {
+            return Err(Error::bad_request("jobs is empty: send at least one job"));
+        }
+        let key = Key::of(headers, ask.caller, "POST /jobs", body)?;
+        Ok(Self { shapes, jobs, key })
+    }
+
+    /// Has them created, and waits until that is so on this node.
+    pub(super) async fn carry_out(self, app: &AppState) -> Result<Made, Error> {
+        let request = Uuid::now_v7().as_u128();
+        let Self { shapes, jobs, key } = self;
+        if jobs.len() <= CHUNK_JOBS && bytes(&shapes, &jobs) <= CHUNK_BYTES {
+            let projects: Vec<_> = jobs.iter().map(|j| shapes[j.shape as usize].project).collect();
+            let command = Command::CreateJobs(CreateJobs { request, shapes, jobs, staged: false });
+            return match app.cluster.propose(Key::around(key, command)).await? {
+                Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
+                other => Err(refused(app, other, &projects).await),
+            };
+        }
+        if let Some(key) = key
+            && let Some(made) = remembered(app, key).await?
+        {
+            return Ok(made);
+        }
+        let projects: Vec<_> = jobs.iter().map(|j| shapes[j.shape as usize].project).collect();
+        let made = staged(app, request, &shapes, jobs, key, &projects).await;
+        if !matches!(&made, Ok(made) if made.request == request) {
+            // Refused, failed, or done before under the same key: nothing staged may stay. If this
+            // does not reach the log either, what is staged is given up after an hour.
+            let _ = app.cluster.propose(Command::DiscardJobs { request }).await;
+        }
+        made
+    }
+}
+
+async fn staged(
+    app: &AppState,
+    request: u128,
+    shapes: &[JobShape],
+    jobs: Vec<NewJob>,
+    key: Option<Key>,
+    projects: &[u64],
+) -> Result<Made, Error> {
+    for chunk in chunks(request, shapes, jobs) {
+        match app.cluster.propose(Command::CreateJobs(chunk)).await? {
+            Outcome::Jobs { .. } => {}
+            other => return Err(refused(app, other, projects).await),
+        }
+    }
+    let activate = Key::around(key, Command::ActivateJobs { request });
+    match app.cluster.propose(activate).await? {
+        Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
+        other => Err(refused(app, other, projects).await),
+    }
+}
+
+/// What an earlier request under the same key made, so that nothing is staged in vain. Asks the log
+/// only when this node remembers the key.
+async fn remembered(app: &AppState, key: Key) -> Result<Option<Made>, Error> {
+    let known = app.cluster.read(move |conn| idempotency::get(conn, &key.key)).await?;
+    if known.is_none() {
+        return Ok(None);
+    }
+    // There is no such task: this comes to nothing, unless the key is still good.
+    let command = Command::ActivateJobs { request: Uuid::now_v7().as_u128() };
+    match app.cluster.propose(Key::around(Some(key), command)).await? {
+        Outcome::Jobs { request, jobs } => Ok(Some(Made { request, jobs })),
+        Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }) => Ok(None),
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Cuts a large request into commands. Each names only the shapes that its jobs use.
+fn chunks(
+    request: u128,
+    shapes: &[JobShape],
+    jobs: Vec<NewJob>,
+) -> impl Iterator<Item = CreateJobs> {
+    let mut jobs = jobs.into_iter().peekable();
+    std::iter::from_fn(move || {
+        jobs.peek()?;
+        let mut chunk = CreateJobs { request, shapes: Vec::new(), jobs: Vec::new(), staged: true };
+        let mut places: Vec<Option<u32>> = vec![None; shapes.len()];
+        let mut size = 0;
+        while let Some(job) = jobs.peek() {
+            let place = job.shape as usize;
+            let new = places[place].is_none();
+            size += ROW + job.data.len() + if new { shape_bytes(&shapes[place]) } else { 0 };
+            let full = chunk.jobs.len() >= CHUNK_JOBS || size > CHUNK_BYTES;
+            if full && !chunk.jobs.is_empty() {
+                break;
+            }
+            let shape = *places[place].get_or_insert_with(|| {
+                chunk.shapes.push(shapes[place].clone());
+                chunk.shapes.len() as u32 - 1
+            });
+            if let Some(job) = jobs.next() {
+                chunk.jobs.push(NewJob { shape, ..job });
+            }
+        }
+        Some(chunk)
+    })
+}
+
+fn bytes(shapes: &[JobShape], jobs: &[NewJob]) -> usize {
+    shapes.iter().map(shape_bytes).sum::<usize>()
+        + jobs.iter().map(|job| ROW + job.data.len()).sum::<usize>()
+}
+
+/// About what a shape costs in an entry.
+fn shape_bytes(shape: &JobShape) -> usize {
+    64 + shape.spec.len()
+        + shape.timezone.len()
+        + shape.callback_url.len()
+        + shape.created_by.as_ref().map_or(0, String::len)
+}
+
+/// The error of a refusal. A project that is not there is found in the request, so that the error
+/// can name the first job that wants it: apply says only that there is one.
+async fn refused(app: &AppState, outcome: Outcome, wanted: &[u64]) -> Error {
+    let Outcome::Rejected(rejection) = outcome else { return unexpected(&outcome) };
+    let kind = rejection.kind;
+    let error = Error::from(rejection);
+    if kind != RejectionKind::Invalid {
+        return error;
+    }
+    let mut distinct = wanted.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let missing = app.cluster.read(move |conn| {
+        distinct.retain(|id| !matches!(projects::exists(conn, *id), Ok(true)));
+        Ok(distinct)
+    });
+    let missing = missing.await.unwrap_or_default();
+    match wanted.iter().position(|project| missing.contains(project)) {
+        Some(index) => error.field("projectId").at(index),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::job::{Dialect, JobStatus};
+    use crate::schedule::DstRule;
+
+    fn shape(project: u64) -> JobShape {
+        JobShape {
+            project,
+            spec: "@every 1m".into(),
+            period: Some(60_000),
+            timezone: "UTC".into(),
+            dst: DstRule::default(),
+            callback_url: "http://localhost/".into(),
+            execution_type: "http".into(),
+            dialect: Dialect::Snake,
+            start: None,
+            end: None,
+            retry_max: None,
+            executor: None,
+            created_by: None,
+        }
+    }
+
+    fn job(shape: u32, bytes: usize) -> NewJob {
+        NewJob { shape, data: "x".repeat(bytes), status: JobStatus::Active }
+    }
+
+    #[test]
+    fn chunks_keep_order_and_limits_and_name_only_their_shapes() {
+        let shapes = [shape(1), shape(2), shape(3)];
+        let mut jobs: Vec<_> = (0..2_500).map(|i| job(u32::from(i >= 2_000), i % 7)).collect();
+        jobs.push(job(2, CHUNK_BYTES + 5));
+        jobs.push(job(0, 1));
+        let wanted: Vec<_> =
+            jobs.iter().map(|j| (shapes[j.shape as usize].project, j.data.len())).collect();
+        let cut: Vec<_> = chunks(9, &shapes, jobs).collect();
+        assert_eq!(cut.iter().map(|c| c.jobs.len()).collect::<Vec<_>>(), [1_000, 1_000, 500, 1, 1]);
+        assert_eq!(cut.iter().map(|c| c.shapes.len()).collect::<Vec<_>>(), [1; 5]);
+        let got: Vec<_> = cut
+            .iter()
+            .flat_map(|c| c.jobs.iter().map(|j| (c.shapes[j.shape as usize].project, j.data.len())))
+            .collect();
+        assert_eq!(got, wanted);
+        for chunk in &cut {
+            assert!(bytes(&chunk.shapes, &chunk.jobs) <= CHUNK_BYTES || chunk.jobs.len() == 1);
+            let command = Command::CreateJobs(chunk.clone()).encode().unwrap();
+            assert!(command.len() <= bytes(&chunk.shapes, &chunk.jobs));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Jobs: created by the thousand or one by one, listed, changed, deleted.
+//!
+//! ```text
+//!   POST body ─ parse::each ─> JobInput ─ check::Batch ─> shapes + rows ─ create::Order ─> the log
+//!   books ─ view::Views ─> JobView ─> reply
+//! ```
+
+mod check;
+mod create;
+mod parse;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use uuid::Uuid;
+
+pub(super) use view::Views;
+
+use self::check::{Batch, Rules};
+use self::create::{Made, Order};
+use super::App;
+use super::ask::{Ask, Id};
+use super::error::Error;
+use super::input::{BULK, Input, SMALL};
+use super::page::{List, Orders};
+use super::reply;
+use super::state::AppState;
+use crate::command::{Command, JobEdit, Outcome};
+use crate::model::JobId;
+use crate::model::job::JobStatus;
+use crate::store::jobs::{self, Filter, Order as By};
+use crate::store::tasks;
+
+/// Bodies above this are read on a thread of their own: the runtime has others to serve.
+const ASIDE: usize = 64 * 1_024;
+
+const ORDERS: &Orders<By> = &[
+    ("id", By::Id),
+    ("dateCreated", By::Id),
+    ("dateModified", By::Modified),
+    ("projectId", By::Project),
+    ("status", By::Status),
+];
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/jobs", get(list).post(create))
+        .route("/jobs/{id}", get(one).put(update).delete(remove))
+}
+
+fn missing() -> Error {
+    Error::not_found("job cannot be found")
+}
+
+async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let page = ask.page(ORDERS)?;
+    let status = match ask.text("status") {
+        None => None,
+        Some("active") => Some(JobStatus::Active),
+        Some("inactive") => Some(JobStatus::Inactive),
+        Some(_) => return Err(Error::invalid("status", "status must be active or inactive")),
+    };
+    let filter = Filter { project: ask.number("projectId")?, status };
+    ask.settle(&app).await?;
+    let (now, dialect) = (app.time.now(), ask.dialect());
+    let retry_max = app.config.job_execution_retry_max;
+    let body = app.cluster.read(move |conn| {
+        let (total, found) = jobs::list(conn, &filter, &page)?;
+        let mut views = Views::new(conn, now, retry_max)?;
+        let jobs: Vec<_> =
+            found.into_iter().map(|job| views.job(job)).collect::<rusqlite::Result<_>>()?;
+        Ok(reply::envelope(&List::new("jobs", &page, total, jobs), dialect))
+    });
+    Ok(reply::json(StatusCode::OK, body.await?))
+}
+
+async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    ask.settle(&app).await?;
+    shown(&app, &ask, id).await
+}
+
+async fn shown(app: &AppState, ask: &Ask, id: JobId) -> Result<Response, Error> {
+    let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
+    let found = app.cluster.read(move |conn| {
+        let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
+        Views::new(conn, now, retry_max)?.job(job).map(Some)
+    });
+    Ok(reply::ok(&found.await?.ok_or_else(missing)?, ask.dialect()))
+}
+
+async fn create(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Input(body): Input<BULK>,
+) -> Result<Response, Error> {
+    let rules = Rules::new(&app.config, ask.dialect());
+    let whole = wants_jobs(&headers);
+    let read = move |body: Bytes| {
+        let mut batch = Batch::new(rules);
+        let unknown = parse::each(&body, &mut |_, job| batch.add(job))?;
+        let order = Order::new(batch, &headers, &ask, &body)?;
+        Ok::<_, Error>((order, unknown, ask))
+    };
+    let (order, unknown, ask) = if body.len() > ASIDE {
+        // It only fails when the reading panics, which no input makes it do.
+        tokio::task::spawn_blocking(move || read(body)).await.map_err(|_| Error::internal())??
+    } else {
+        read(body)?
+    };
+    let made = order.carry_out(&app).await?;
+    let response = if whole {
+        representation(&app, &ask, &made).await
+    } else {
+        receipt(&app, &ask, &made).await
+    };
+    Ok(reply::warn(response?, &unknown))
+}
+
+/// Whether a request prefers the created jobs to a receipt (RFC 7240).
+fn wants_jobs(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(','));
+    preferences.any(|preference| {
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        let value = value.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("return")
+            && value.trim().trim_matches('"').eq_ignore_ascii_case("representation")
+    })
+}
+
+/// 202 and where the task is. The jobs are there already: the task is a receipt.
+async fn receipt(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Error> {
+    let request = made.request;
+    let id = Uuid::from_u128(request).to_string();
+    let body = if ask.mount == super::Mount::ApiV1 {
+        reply::envelope(&id, ask.dialect())
+    } else {
+        let task = app.cluster.read(move |conn| tasks::get(conn, request)).await?;
+        let numbers: Vec<u64> = task.iter().map(|task| task.id).collect();
+        reply::envelope(&numbers, ask.dialect())
+    };
+    let mut response = reply::json(StatusCode::ACCEPTED, body);
+    let location = format!("{}/async-tasks/{id}", ask.mount.prefix());
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// 201 and the jobs, in the order of the request.
+async fn representation(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Error> {
+    let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
+    let (ranges, dialect) = (made.jobs.clone(), ask.dialect());
+    let body = app.cluster.read(move |conn| {
+        let mut views = Views::new(conn, now, retry_max)?;
+        Ok(reply::envelope(&views.of_task(&ranges)?, dialect))
+    });
+    let mut response = reply::json(StatusCode::CREATED, body.await?);
+    let applied = HeaderValue::from_static("return=representation");
+    response.headers_mut().insert("preference-applied", applied);
+    Ok(response)
+}
+
+async fn update(
+    State(app): App,
+    ask: Ask,
+    Id(id): Id,
+    Input(body): Input<{ 4 * SMALL }>,
+) -> Result<Response, Error> {
+    let (input, unknown) = parse::one(&body)?;
+    // What the request does not name stays as it is, so this node must know how it is.
+    app.cluster.linearize().await?;
+    let job = app.cluster.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing)?;
+    let rules = Rules::new(&app.config, ask.dialect());
+    let new = check::edited(&rules, &job, input)?;
+    let edit = JobEdit { id, shape: new.shape, data: new.data, status: new.status, by: new.by };
+    match app.cluster.propose(Command::UpdateJob(edit)).await? {
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        _ => Ok(reply::warn(shown(&app, &ask, id).await?, &unknown)),
+    }
+}
+
+async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
+    match app.cluster.propose(Command::DeleteJob { id }).await? {
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        _ => Ok(reply::no_content()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preference_is_found_among_others() {
+        for (value, wanted) in [
+            ("return=representation", true),
+            ("respond-async, Return=\"representation\"; x=1", true),
+            ("return=minimal", false),
+            ("representation", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static("prefer"),
+                HeaderValue::from_static(value),
+            )]);
+            assert_eq!(wants_jobs(&headers), wanted, "{value}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What requests may look like, and what is said of those that may not.
+
+use super::*;
+
+fn read(body: &str) -> Result<(Vec<JobInput<'_>>, Vec<String>), Error> {
+    let mut jobs = Vec::new();
+    let unknown = each(body.as_bytes(), &mut |index, job| {
+        assert_eq!(index, jobs.len());
+        jobs.push(job);
+        Ok(())
+    })?;
+    Ok((jobs, unknown.0))
+}
+
+fn message(body: &str) -> String {
+    let response = read(body).unwrap_err();
+    format!("{} {response:?}", response.status().as_u16())
+}
+
+#[test]
+fn both_casings_name_the_same_fields() {
+    let snake = r#"[{"project_id":1,"spec":"@every 1m","callback_url":"u","execution_type":"http",
+        "timezone":"UTC","start_date":"a","end_date":"b","retry_max":2,"executor_id":3,
+        "created_by":"c","status":"inactive","data":"{\"jobId\":0}"}]"#;
+    let camel = r#"{"projectId":1,"spec":"@every 1m","callbackUrl":"u","executionType":"http",
+        "timezone":"UTC","startDate":"a","endDate":"b","retryMax":2,"executorId":3,
+        "createdBy":"c","status":"inactive","data":"{\"jobId\":0}"}"#;
+    let (one, two) = (read(snake).unwrap(), read(camel).unwrap());
+    assert_eq!(one, two);
+    assert_eq!(one.0[0].data.as_deref(), Some("{\"jobId\":0}"));
+    assert_eq!(one.0[0].shape.project, Some(1));
+    assert!(one.1.is_empty());
+}
+
+#[test]
+fn unknown_names_are_noted_and_our_own_are_not() {
+    let (jobs, unknown) =
+        read(r#"[{"Spec":"x","colour":[[1]],"id":7,"timezoneOffset":0},{"size":null}]"#).unwrap();
+    assert_eq!(jobs[0].shape.spec.as_deref(), Some("x"));
+    assert_eq!(unknown, ["colour", "size"]);
+}
+
+#[test]
+fn data_is_text_or_the_compact_json_of_anything() {
+    for (given, wanted) in [
+        (r#""plain""#, Some("plain")),
+        (r#""""#, Some("")),
+        (r#""a\u0000\n""#, Some("a\0\n")),
+        ("null", None),
+        (r#"{ "b" : [ 1, 2.50 ], "a" : "x \" y" }"#, Some(r#"{"b":[1,2.50],"a":"x \" y"}"#)),
+        ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+        ("true", Some("true")),
+    ] {
+        let body = format!("[{{\"data\":{given}}}]");
+        assert_eq!(read(&body).unwrap().0[0].data.as_deref(), wanted, "{given}");
+    }
+}
+
+#[test]
+fn wrong_types_are_named_with_index_and_field() {
+    let wrong = ["1", "-1", "1.5", "true", "[]", "{}", "\"text\"", "18446744073709551616"];
+    for field in [
+        "projectId",
+        "spec",
+        "timezone",
+        "callbackUrl",
+        "executionType",
+        "startDate",
+        "endDate",
+        "executorId",
+        "retryMax",
+        "createdBy",
+        "status",
+        "modifiedBy",
+        "dst",
+    ] {
+        let mut refused = 0;
+        for value in wrong {
+            let body = format!("[{{}},{{\"{field}\":{value}}}]");
+            let Err(error) = read(&body) else { continue };
+            refused += 1;
+            assert_eq!(error.status(), 400, "{body}");
+            let shown = format!("{error:?}");
+            assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{body}: {shown}");
+            assert!(shown.contains("index: Some(1)"), "{body}: {shown}");
+        }
+        assert!(refused >= 6, "{field} takes too much");
+    }
+}
+
+#[test]
+fn what_is_no_list_of_jobs_is_refused() {
+    let deep = format!("[{{\"data\":{}", "[".repeat(200_000));
+    let deep_unknown = format!("[{{\"x\":{}1{}}}]", "[".repeat(50_000), "]".repeat(50_000));
+    for (body, status) in [
+        ("", 400),
+        ("  ", 400),
+        ("{", 400),
+        ("[{\"spec\":\"a\"},", 400),
+        ("[{\"spec\":\"\\ud800\"}]", 400),
+        ("[{\"data\":\"\\ud800\"}]", 400),
+        ("[{\"data\":\"\u{0}\"}]", 400),
+        ("[{\"retryMax\":1e999}]", 400),
+        ("[]x", 400),
+        ("\"job\"", 422),
+        ("5", 422),
+        ("[5]", 400),
+        ("[[]]", 400),
+        ("[null]", 400),
+        (deep.as_str(), 400),
+    ] {
+        let shown: String = body.chars().take(40).collect();
+        assert!(message(body).starts_with(&status.to_string()), "{shown}: {}", message(body));
+    }
+    assert!(each(b"[{\"spec\":\"\xff\"}]", &mut |_, _| Ok(())).is_err());
+    assert_eq!(read(&deep_unknown).unwrap().1, ["x"], "depth that nobody descends does no harm");
+    assert!(message("[{}, 5]").contains("index: Some(1)"));
+    assert_eq!(one(b"[]").unwrap_err().status(), 422);
+    assert_eq!(one(b"{\"spec\":1}").unwrap_err().status(), 400);
+    assert_eq!(one(b"{}x").unwrap_err().status(), 400);
+}
+
+#[test]
+fn the_first_refusal_ends_the_reading() {
+    let mut seen = 0;
+    let refused = each(b"[{},{},{},{]", &mut |index, _| {
+        seen += 1;
+        if index == 1 { Err(Error::invalid("spec", "no")) } else { Ok(()) }
+    });
+    assert!(format!("{:?}", refused.unwrap_err()).contains("index: Some(1)"));
+    assert_eq!(seen, 2);
+}

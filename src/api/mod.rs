@@ -1,0 +1,136 @@
+//! The API: JSON over HTTP, one noun a file, each ending in `router()`.
+//!
+//! ```text
+//!   request ─> around: mount, panic guard, metrics, errors rendered
+//!                └─> authenticate (closed routes)
+//!                      └─> projects, jobs, credentials, executions, async_tasks, cluster
+//!                            ├─ Ask: who, which casing, the query       (in)
+//!                            ├─ Input, fields, jobs::parse: the body    (in)
+//!                            ├─ Cluster::propose / read / linearize     (the one door)
+//!                            └─ reply: the envelope in the casing       (out)
+//! ```
+//!
+//! There is one router. It is mounted three times, and which mount a request came by decides the
+//! casing of the answer and nothing else. `server` serves what [`router`] makes; `node` builds the
+//! [`AppState`]. Nothing here changes state but through `Cluster::propose`, and nothing here knows of
+//! Raft, leases or queues: what it shows of them comes through [`Sources`].
+
+mod ask;
+mod async_tasks;
+mod casing;
+pub mod cluster;
+mod credentials;
+mod echo;
+mod error;
+mod executions;
+mod fields;
+mod health;
+mod idempotency;
+mod input;
+mod jobs;
+mod page;
+mod pressure;
+mod projects;
+mod reply;
+mod state;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use futures_util::FutureExt;
+
+pub use ask::Mount;
+pub use error::Error;
+pub use pressure::Pressure;
+pub use state::{AppState, Sources};
+
+/// The router with all three mounts, ready to be served.
+pub fn router(state: AppState) -> Router {
+    let state = Arc::new(state);
+    let closed = Router::new()
+        .merge(projects::router())
+        .merge(jobs::router())
+        .merge(credentials::router())
+        .merge(executions::router())
+        .merge(async_tasks::router())
+        .merge(cluster::router())
+        .route("/prompt", any(prompt))
+        .route_layer(middleware::from_fn_with_state(state.clone(), authenticate));
+    let mut open = Router::new().merge(health::router());
+    if state.echo {
+        open = open.merge(echo::router());
+    }
+    let routes = closed.merge(open).method_not_allowed_fallback(method_not_allowed);
+    Router::new()
+        .nest(Mount::ApiV1.prefix(), routes.clone())
+        .nest(Mount::V1.prefix(), routes.clone())
+        .merge(routes)
+        .fallback(unknown_route)
+        .layer(middleware::from_fn_with_state(state.clone(), around))
+        .with_state(state)
+}
+
+type App = State<Arc<AppState>>;
+
+/// What holds for every request: its mount is known to those inside, errors get their envelope, the
+/// answer is counted. A panic is our fault and answered as such instead of a closed connection.
+async fn around(State(app): App, mut request: Request, next: Next) -> Response {
+    let mount = Mount::of(request.uri().path());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(mount);
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!(%method, ?route, "a request made a handler panic");
+        Error::internal().into_response()
+    });
+    if let Some(error) = response.extensions_mut().remove::<Error>() {
+        let mut rendered = error.render(mount.dialect());
+        // What the router said beside the status, such as `allow`.
+        let said = std::mem::take(response.headers_mut());
+        for (name, value) in &said {
+            if name != axum::http::header::CONTENT_LENGTH {
+                rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        response = rendered;
+    }
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    app.metrics.request(&method, route, response.status().as_u16());
+    response
+}
+
+async fn authenticate(State(app): App, mut request: Request, next: Next) -> Response {
+    match app.auth.caller(request.headers(), &app.cluster).await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(None) => Error::unauthorized().into_response(),
+        Err(error) => Error::from(error).into_response(),
+    }
+}
+
+async fn unknown_route(request: Request) -> Error {
+    let path: String = request.uri().path().chars().take(100).collect();
+    Error::not_found(format!("there is no route {path}"))
+}
+
+async fn method_not_allowed() -> Error {
+    Error::method_not_allowed()
+}
+
+async fn prompt() -> Error {
+    Error::not_implemented("jobs from free text need an AI service, which is out of scope here")
+}
+
+/// The error for an outcome that a command cannot have: a fault of ours.
+fn unexpected(outcome: &crate::command::Outcome) -> Error {
+    tracing::error!(%outcome, "a command came to something it cannot come to");
+    Error::internal()
+}

@@ -1,0 +1,63 @@
+//! Whether this node is short of memory or disk. `node` watches both and sets it; the api refuses
+//! client writes by it. It measures nothing itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::Error;
+
+/// What the node is short of.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    /// Anonymous memory is above 70 % of `MaxMemory`.
+    memory_refused: AtomicBool,
+    /// Less than `DiskReserveMb` is free.
+    disk_refused: AtomicBool,
+}
+
+impl Pressure {
+    /// Says whether memory is short; gives what was so before.
+    pub fn set_memory(&self, refused: bool) -> bool {
+        self.memory_refused.swap(refused, Ordering::Relaxed)
+    }
+
+    /// Says whether disk is short; gives what was so before.
+    pub fn set_disk(&self, refused: bool) -> bool {
+        self.disk_refused.swap(refused, Ordering::Relaxed)
+    }
+
+    /// Whether client writes are refused, for the status page.
+    pub fn refuses(&self) -> bool {
+        self.memory_refused.load(Ordering::Relaxed) || self.disk_refused.load(Ordering::Relaxed)
+    }
+
+    /// 507 or 503 while writes are refused.
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        if self.disk_refused.load(Ordering::Relaxed) {
+            return Err(Error::no_space());
+        }
+        if self.memory_refused.load(Ordering::Relaxed) {
+            let message = "this node uses more than 70 % of MaxMemory: writes are refused until \
+                           it uses less, jobs go on firing";
+            return Err(Error::unavailable(message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_full_memory_refuse_writes_differently() {
+        let pressure = Pressure::default();
+        assert!(pressure.admit().is_ok());
+        assert!(!pressure.set_memory(true));
+        assert_eq!(pressure.admit().unwrap_err().status(), 503);
+        pressure.set_disk(true);
+        assert_eq!(pressure.admit().unwrap_err().status(), 507);
+        assert!(pressure.set_memory(false) && pressure.refuses());
+        pressure.set_disk(false);
+        assert!(pressure.admit().is_ok() && !pressure.refuses());
+    }
+}

@@ -1,0 +1,92 @@
+//! What the handlers work with, made by `node` once and shared by all requests.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::cluster::{ChecksumSource, StatusSource};
+use super::error::Error;
+use super::pressure::Pressure;
+use crate::auth::Auth;
+use crate::clock::SchedulerTime;
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::secret::Keys;
+
+/// How many large bodies (above [`super::input::SMALL`]) are in memory at once.
+const LARGE_BODIES: usize = 4;
+
+/// Everything that a handler may need.
+pub struct AppState {
+    pub(super) cluster: Cluster,
+    pub(super) keys: Arc<Keys>,
+    pub(super) config: Arc<Config>,
+    pub(super) time: Arc<SchedulerTime>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) pressure: Arc<Pressure>,
+    pub(super) sources: Sources,
+    pub(super) auth: Auth,
+    pub(super) echo: bool,
+    pub(super) large_bodies: Semaphore,
+}
+
+/// What the api shows of parts that it may not know.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// `GET /cluster/status`; without it that route answers 503.
+    pub status: Option<StatusSource>,
+    /// `POST /cluster/checksum`; without it that route answers 503.
+    pub checksum: Option<ChecksumSource>,
+}
+
+impl AppState {
+    /// The state of a node. The caller runs [`Auth::follow`] of the `auth` it passes as a task.
+    pub fn new(
+        cluster: Cluster,
+        keys: Arc<Keys>,
+        config: Arc<Config>,
+        time: Arc<SchedulerTime>,
+        metrics: Arc<Metrics>,
+        auth: Auth,
+    ) -> Self {
+        Self {
+            cluster,
+            keys,
+            config,
+            time,
+            metrics,
+            pressure: Arc::default(),
+            sources: Sources::default(),
+            auth,
+            echo: false,
+            large_bodies: Semaphore::new(LARGE_BODIES),
+        }
+    }
+
+    /// Listens to this pressure instead of none.
+    #[must_use]
+    pub fn pressure(mut self, pressure: Arc<Pressure>) -> Self {
+        self.pressure = pressure;
+        self
+    }
+
+    /// Shows what these say.
+    #[must_use]
+    pub fn sources(mut self, sources: Sources) -> Self {
+        self.sources = sources;
+        self
+    }
+
+    /// Adds `POST /dev/echo`, a target for first steps.
+    #[must_use]
+    pub fn echo(mut self, echo: bool) -> Self {
+        self.echo = echo;
+        self
+    }
+
+    /// Refuses a write while the node is short of memory or disk.
+    pub(super) fn admit_write(&self) -> Result<(), Error> {
+        self.pressure.admit()
+    }
+}

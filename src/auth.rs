@@ -1,0 +1,235 @@
+//! Who asks, and whether they are who they say. The api's layer calls [`Auth::caller`] once a
+//! request; what a caller may do is said where it is done. It never logs or returns what it was
+//! shown.
+//!
+//! All key pairs are held in memory and read again when the bell says that they changed: an archived
+//! key stops on every node as soon as the entry is applied there, and a flood of wrong keys costs
+//! this node a hash each and no look into the books.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use zeroize::Zeroizing;
+
+use crate::cluster::{self, Cluster};
+use crate::model::credential::Credential;
+use crate::secret::Keys;
+use crate::store::{Page, credentials};
+
+/// The longest header that is looked at, in bytes.
+const LONGEST: usize = 1_024;
+
+/// A caller who has proved it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A client, by the number of its credential.
+    Client(u64),
+    /// A node or the command line, by username and password.
+    Operator,
+}
+
+/// What a request shows of itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown<'a> {
+    KeyPair { key: &'a str, secret: &'a str },
+    Basic(&'a str),
+    Nothing,
+}
+
+/// The check. Cheap to clone.
+#[derive(Clone)]
+pub struct Auth {
+    keys: Arc<Keys>,
+    known: Arc<Known>,
+}
+
+struct Known {
+    /// Counts the changes; the pairs below are good if they are of this one.
+    wanted: AtomicU64,
+    held: RwLock<Held>,
+}
+
+/// The pairs that open something, by api key, as of a change. 0: not yet read.
+#[derive(Default)]
+struct Held {
+    of: u64,
+    pairs: Arc<HashMap<String, Pair>>,
+}
+
+struct Pair {
+    id: u64,
+    verifier: Vec<u8>,
+}
+
+impl Auth {
+    /// A check that knows no pair yet; the first request reads them.
+    pub fn new(keys: Arc<Keys>) -> Self {
+        let known = Known { wanted: AtomicU64::new(1), held: RwLock::default() };
+        Self { keys, known: Arc::new(known) }
+    }
+
+    /// Listens to the bell until the cluster is gone. Run it as a task beside the server.
+    pub async fn follow(self, cluster: Cluster) {
+        use tokio::sync::broadcast::error::RecvError;
+
+        let mut changes = cluster.changes();
+        loop {
+            match changes.recv().await {
+                Ok(change) if !change.credentials && !change.replaced => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => self.forget(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Forgets what is held: the next request reads the books. A handler that changed a credential
+    /// calls it before it answers, so that on its node "archived" means archived.
+    pub fn forget(&self) {
+        self.known.wanted.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Who sent these headers; `None` when they do not prove anybody.
+    pub async fn caller(
+        &self,
+        headers: &HeaderMap,
+        cluster: &Cluster,
+    ) -> Result<Option<Caller>, cluster::Error> {
+        match shown(headers) {
+            Shown::KeyPair { key, secret } => {
+                let pairs = self.pairs(cluster).await?;
+                Ok(self.check_pair(&pairs, key, secret))
+            }
+            Shown::Basic(encoded) => {
+                Ok(check_basic(&self.keys, encoded).then_some(Caller::Operator))
+            }
+            Shown::Nothing => Ok(None),
+        }
+    }
+
+    fn check_pair(&self, pairs: &HashMap<String, Pair>, key: &str, secret: &str) -> Option<Caller> {
+        // An unknown key is checked too, against nothing, so that it takes as long as a wrong secret.
+        let pair = pairs.get(key);
+        let verifier = pair.map_or(&[0; 32][..], |p| &p.verifier);
+        let right = self.keys.verify(secret, verifier);
+        pair.filter(|_| right).map(|p| Caller::Client(p.id))
+    }
+
+    async fn pairs(&self, cluster: &Cluster) -> Result<Arc<HashMap<String, Pair>>, cluster::Error> {
+        let wanted = self.known.wanted.load(Ordering::SeqCst);
+        {
+            let held = self.known.held.read().unwrap_or_else(PoisonError::into_inner);
+            if held.of >= wanted {
+                return Ok(held.pairs.clone());
+            }
+        }
+        let all = Page { limit: u64::MAX, ..Page::default() };
+        let (_, rows) = cluster.read(move |conn| credentials::list(conn, &all)).await?;
+        let pairs: Arc<HashMap<_, _>> = Arc::new(rows.into_iter().filter_map(open).collect());
+        let mut held = self.known.held.write().unwrap_or_else(PoisonError::into_inner);
+        // The count was taken before the read: a change in between is read by the next request.
+        if held.of < wanted {
+            *held = Held { of: wanted, pairs: pairs.clone() };
+        }
+        Ok(pairs)
+    }
+}
+
+fn open(row: Credential) -> Option<(String, Pair)> {
+    (!row.archived).then_some((row.api_key, Pair { id: row.id, verifier: row.verifier }))
+}
+
+fn shown(headers: &HeaderMap) -> Shown<'_> {
+    let text = |name: &str| {
+        let value = headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if value.len() <= LONGEST { value } else { "" }
+    };
+    let (key, secret) = (text("x-api-key"), text("x-secret-key"));
+    if !key.is_empty() && !secret.is_empty() {
+        return Shown::KeyPair { key, secret };
+    }
+    if !matches!(text("x-peer"), "cmd" | "peer") {
+        return Shown::Nothing;
+    }
+    match text(header::AUTHORIZATION.as_str()).split_once(' ') {
+        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
+            Shown::Basic(encoded.trim())
+        }
+        _ => Shown::Nothing,
+    }
+}
+
+fn check_basic(keys: &Keys, encoded: &str) -> bool {
+    let Ok(decoded) = BASE64.decode(encoded).map(Zeroizing::new) else { return false };
+    match std::str::from_utf8(&decoded).ok().and_then(|text| text.split_once(':')) {
+        Some((username, password)) => keys.is_operator(username, password),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn what_a_request_shows() {
+        let pair = Shown::KeyPair { key: "k", secret: "s" };
+        let long = "k".repeat(LONGEST + 1);
+        let table: &[(&[(&'static str, &str)], Shown<'_>)] = &[
+            (&[], Shown::Nothing),
+            (&[("x-api-key", "k"), ("x-secret-key", "s")], pair),
+            (&[("x-api-key", "k")], Shown::Nothing),
+            (&[("x-api-key", ""), ("x-secret-key", "s")], Shown::Nothing),
+            (&[("x-api-key", &long), ("x-secret-key", "s")], Shown::Nothing),
+            (&[("authorization", "Basic YTpi")], Shown::Nothing),
+            (&[("authorization", "Basic YTpi"), ("x-peer", "other")], Shown::Nothing),
+            (&[("authorization", "Basic YTpi"), ("x-peer", "cmd")], Shown::Basic("YTpi")),
+            (&[("authorization", "basic YTpi"), ("x-peer", "peer")], Shown::Basic("YTpi")),
+            (&[("authorization", "Bearer YTpi"), ("x-peer", "peer")], Shown::Nothing),
+            (
+                &[("x-api-key", "k"), ("authorization", "Basic YTpi"), ("x-peer", "cmd")],
+                Shown::Basic("YTpi"),
+            ),
+        ];
+        for (given, wanted) in table {
+            assert_eq!(&shown(&headers(given)), wanted, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_pair_opens_only_when_both_parts_fit_and_it_is_not_archived() {
+        let keys = Arc::new(Keys::new(&"ab".repeat(32), "node", "pass:word").unwrap());
+        let credential = |id, archived| Credential {
+            id,
+            api_key: format!("key{id}"),
+            verifier: keys.verifier("secret"),
+            archived,
+            created: 0,
+            modified: None,
+            created_by: None,
+            archived_by: None,
+        };
+        let rows = [credential(1, false), credential(2, true)];
+        let pairs: HashMap<_, _> = rows.into_iter().filter_map(open).collect();
+        let auth = Auth::new(keys.clone());
+        assert_eq!(auth.check_pair(&pairs, "key1", "secret"), Some(Caller::Client(1)));
+        assert_eq!(auth.check_pair(&pairs, "key1", "secre"), None);
+        assert_eq!(auth.check_pair(&pairs, "key2", "secret"), None);
+        assert_eq!(auth.check_pair(&pairs, "key3", "secret"), None);
+        assert_eq!(auth.check_pair(&pairs, "key3", ""), None);
+
+        let basic = |text: &str| check_basic(&keys, &BASE64.encode(text));
+        assert!(basic("node:pass:word"));
+        for wrong in ["node:pass", "node", "", ":", "Node:pass:word", "node:pass:word "] {
+            assert!(!basic(wrong), "{wrong}");
+        }
+        assert!(!check_basic(&keys, "not base64"));
+    }
+}

@@ -1,0 +1,199 @@
+//! The API's listener: HTTP/1.1 with bounds on everything a stranger could make large or slow, and a
+//! graceful end. `node` binds the listener, hands over the router that `api::router` made, and a
+//! future that ends when it is time to stop. It knows no route.
+//!
+//! | bound | value | what happens |
+//! |---|---|---|
+//! | connections at once | `Options::connections` | more wait in the kernel's queue |
+//! | a request's head, and an idle connection | `HEAD_WITHIN` | closed |
+//! | bytes of a head | `HEAD_BYTES` | 431 by hyper |
+//! | a body | `api::input` | 413, 408 |
+//! | the end of open requests after the stop | `Options::drain` | closed |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// How long a head may take, and how long a connection may be idle. Not a round number: clients that
+/// poll every 5, 10 or 15 s would meet the close with their next request.
+const HEAD_WITHIN: Duration = Duration::from_secs(13);
+/// The longest head, in bytes.
+const HEAD_BYTES: usize = 64 * 1_024;
+/// The most headers.
+const HEADERS: usize = 100;
+/// How long a browser may remember what it may send, in seconds.
+const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
+/// How long to wait before accepting again when the process is out of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How the server behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The most connections at once.
+    pub connections: usize,
+    /// How long requests that are under way may take after the stop.
+    pub drain: Duration,
+    /// `Access-Control-Allow-Origin`; `None`: browsers of other origins are not let in.
+    pub allowed_origin: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connections: 4_096, drain: Duration::from_secs(10), allowed_origin: None }
+    }
+}
+
+/// Serves until `stop` ends and what is under way then is answered (or took too long).
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: Options,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let service = TowerToHyperService::new(with_cors(router, options.allowed_origin.as_deref()));
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .pipeline_flush(true);
+    let room = Arc::new(Semaphore::new(options.connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let served = http.serve_connection(TokioIo::new(stream), service.clone());
+        let served = graceful.watch(served);
+        tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way when the time to stop was over");
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(tokio::net::TcpStream, Place)> {
+    let place = room.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Small answers must not wait for more; a socket that refuses it works too.
+            let _ = stream.set_nodelay(true);
+            Some((stream, place))
+        }
+        Err(error) => {
+            // Either that one client is gone again, or the process has too many files open.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(BREATH).await;
+            None
+        }
+    }
+}
+
+/// Adds what browsers ask for, if an origin is allowed.
+fn with_cors(router: Router, origin: Option<&str>) -> Router {
+    let Some(origin) = origin else { return router };
+    let allowed = match HeaderValue::from_str(origin) {
+        Ok(_) if origin == "*" => AllowOrigin::any(),
+        Ok(value) => AllowOrigin::exact(value),
+        Err(_) => {
+            tracing::warn!("AllowedOrigin is not a valid header value: no origin is allowed");
+            return router;
+        }
+    };
+    let requested = [
+        "content-type",
+        "authorization",
+        "x-api-key",
+        "x-secret-key",
+        "x-account-id",
+        "x-peer",
+        "idempotency-key",
+        "prefer",
+    ];
+    let exposed = ["location", "retry-after", "preference-applied", "x-scheduler0-warning"];
+    router.layer(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_headers(requested.map(HeaderName::from_static))
+            .expose_headers(exposed.map(HeaderName::from_static))
+            .max_age(PREFLIGHT_AGE),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+
+    async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn it_serves_bounds_heads_and_answers_what_is_under_way_when_told_to_stop() {
+        let (enter, entered) = oneshot::channel::<()>();
+        let (leave, left) = oneshot::channel::<()>();
+        let gate = Arc::new(tokio::sync::Mutex::new(Some((enter, left))));
+        let slow = get(move || async move {
+            if let Some((enter, left)) = gate.lock().await.take() {
+                let _ = enter.send(());
+                let _ = left.await;
+            }
+            "done"
+        });
+        let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", slow);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let options = Options { allowed_origin: Some("*".into()), ..Options::default() };
+        let server = tokio::spawn(serve(listener, router, options, async {
+            let _ = stopped.await;
+        }));
+
+        let close = "Host: x\r\nConnection: close\r\n\r\n";
+        let answer = exchange(address, &format!("GET / HTTP/1.1\r\n{close}")).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
+        let long = "x".repeat(2 * HEAD_BYTES);
+        let answer = exchange(address, &format!("GET /{long} HTTP/1.1\r\n{close}")).await;
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
+
+        let request = format!("GET /slow HTTP/1.1\r\n{close}");
+        let under_way = tokio::spawn(async move { exchange(address, &request).await });
+        entered.await.unwrap();
+        stop.send(()).unwrap();
+        leave.send(()).unwrap();
+        assert!(under_way.await.unwrap().ends_with("done"));
+        server.await.unwrap();
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    }
+}
