@@ -202,7 +202,7 @@ async fn what_a_name_resolves_to_is_what_is_judged() {
         let addresses =
             addresses.iter().map(|a| SocketAddr::new(a.parse().expect("an address"), 0));
         let lookup = Arc::new(Always(addresses.collect()));
-        executor(Options { lookup, guard, ..Options::default() })
+        executor(Options { guard, lookup, ..Options::default() })
     };
     let open = TargetGuard::default();
     let strict = TargetGuard { allow_loopback: false, ..open };
