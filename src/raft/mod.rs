@@ -1,3 +1,13 @@
-//! openraft made ours.
+//! openraft made ours: the types, the log on disk, the machine that applies it, the snapshots.
+//!
+//! ```text
+//!   cluster --> Raft (openraft's core) --> log/      segments, one sync for many appends
+//!                                     \-> machine/   one transaction for many entries, then the bell
+//! ```
+//! Started by `cluster`, which also brings the network (it stands above `peer`). Nobody else speaks
+//! to it.
 
+pub mod log;
+pub mod machine;
+pub mod snapshot;
 pub mod types;

@@ -1,0 +1,216 @@
+//! The files of the log: segments of checksummed records, and the small file beside them that holds
+//! vote and purge mark.
+//!
+//! ```text
+//!  segment: magic [8] | record | record | ...        record: len u32 | crc32 u32 | kind u8, postcard
+//! ```
+//! Used by `log` alone. It knows bytes and files, never what Raft means by them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::raft::types::{Entry, LogId, Vote};
+
+/// The first bytes of a segment.
+pub(super) const MAGIC: &[u8; 8] = b"S0RAFT\x01\n";
+/// Length and checksum before each record.
+const HEAD: usize = 8;
+/// No record is longer; a length above this is damage.
+const MAX_RECORD: u32 = 64 << 20;
+const KIND_ENTRY: u8 = 1;
+const KIND_COMMITTED: u8 = 2;
+
+/// One record of a segment.
+#[derive(Debug, PartialEq)]
+pub(super) enum Record {
+    /// A log entry.
+    Entry(Entry),
+    /// How far the log is known to be committed; a hint, written without a sync of its own.
+    Committed(Option<LogId>),
+}
+
+/// What must be durable beside the entries; rewritten as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Marks {
+    /// The vote.
+    pub(super) vote: Option<Vote>,
+    /// Entries up to this one are gone.
+    pub(super) purged: Option<LogId>,
+}
+
+pub(super) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) -> io::Result<usize> {
+    encode(KIND_ENTRY, entry, out)
+}
+
+pub(super) fn encode_committed(committed: Option<&LogId>, out: &mut Vec<u8>) -> io::Result<usize> {
+    encode(KIND_COMMITTED, &committed, out)
+}
+
+fn encode<T: Serialize>(kind: u8, value: &T, out: &mut Vec<u8>) -> io::Result<usize> {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEAD]);
+    out.push(kind);
+    let mut bytes = postcard::to_extend(value, std::mem::take(out)).map_err(io::Error::other)?;
+    let body = &bytes[start + HEAD..];
+    let len = u32::try_from(body.len()).ok().filter(|n| *n <= MAX_RECORD);
+    let len = len.ok_or_else(|| io::Error::other("a log record is longer than 64 MB"))?;
+    let crc = crc32fast::hash(body);
+    bytes[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    bytes[start + 4..start + HEAD].copy_from_slice(&crc.to_le_bytes());
+    *out = bytes;
+    Ok(out.len() - start)
+}
+
+fn decode(body: &[u8]) -> Result<Record, String> {
+    let (kind, rest) = body.split_first().ok_or("an empty record")?;
+    match *kind {
+        KIND_ENTRY => postcard::from_bytes(rest).map(Record::Entry).map_err(|e| e.to_string()),
+        KIND_COMMITTED => {
+            postcard::from_bytes(rest).map(Record::Committed).map_err(|e| e.to_string())
+        }
+        other => Err(format!("a record of kind {other}, which this version does not know")),
+    }
+}
+
+/// What a scan of a segment found.
+pub(super) struct Scan {
+    /// The records with their offsets and lengths (head included).
+    pub(super) records: Vec<(u64, u32, Record)>,
+    /// The offset after the last good record.
+    pub(super) end: u64,
+    /// Why the scan ended before the file did.
+    pub(super) damage: Option<String>,
+}
+
+/// Reads a whole segment. A record whose checksum is right and that yet cannot be understood is an
+/// error, never damage: it was written by a newer version, and cutting it would lose it.
+pub(super) fn scan(path: &Path) -> io::Result<Scan> {
+    let mut bytes = Vec::new();
+    File::open(path)?.read_to_end(&mut bytes)?;
+    let mut found = Scan { records: Vec::new(), end: 0, damage: None };
+    if !bytes.starts_with(MAGIC) {
+        // The head is synced before the first record is written: only a file that holds nothing
+        // else can have been cut off in it.
+        if bytes.len() > MAGIC.len() {
+            return Err(io::Error::other(format!(
+                "{} does not begin as a log segment",
+                path.display()
+            )));
+        }
+        found.damage = Some("its head is cut off".to_owned());
+        return Ok(found);
+    }
+    let mut at = MAGIC.len();
+    while at < bytes.len() {
+        match frame(&bytes[at..]) {
+            Ok(body) => {
+                let record = decode(body).map_err(|why| {
+                    io::Error::other(format!("{} at offset {at}: {why}", path.display()))
+                })?;
+                let length = HEAD + body.len();
+                found.records.push((at as u64, length as u32, record));
+                at += length;
+            }
+            Err(why) => {
+                found.damage = Some(why);
+                break;
+            }
+        }
+    }
+    found.end = at as u64;
+    Ok(found)
+}
+
+/// The body of the record that `bytes` begin with.
+fn frame(bytes: &[u8]) -> Result<&[u8], String> {
+    let number = |at: usize| -> Option<u32> {
+        bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+    };
+    let (Some(len), Some(crc)) = (number(0), number(4)) else {
+        return Err("the record's head is cut off".to_owned());
+    };
+    // A length of 0 is what a file that was extended but never written reads as.
+    if len == 0 || len > MAX_RECORD {
+        return Err(format!("the record's length {len} is impossible"));
+    }
+    let body = bytes.get(HEAD..HEAD + len as usize).ok_or("the record is cut off")?;
+    if crc32fast::hash(body) != crc {
+        return Err("the record's checksum is wrong".to_owned());
+    }
+    Ok(body)
+}
+
+/// Reads one entry back.
+pub(super) fn read_entry(file: &File, path: &Path, at: u64, length: u32) -> io::Result<Entry> {
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, at)?;
+    let broken =
+        |why: String| io::Error::other(format!("{} at offset {at}: {why}", path.display()));
+    match decode(frame(&bytes).map_err(broken)?).map_err(broken)? {
+        Record::Entry(entry) => Ok(entry),
+        Record::Committed(_) => Err(broken("not an entry".to_owned())),
+    }
+}
+
+/// The path of a segment.
+pub(super) fn path_of(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}.log"))
+}
+
+/// The numbers of the segments in a folder, ascending.
+pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for file in fs::read_dir(dir)? {
+        let name = file?.file_name();
+        if let Some(number) = name.to_str().and_then(|n| n.strip_suffix(".log")) {
+            numbers.extend(number.parse::<u64>());
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Makes an empty segment; it survives a crash once this returns.
+pub(super) fn create(dir: &Path, number: u64) -> io::Result<File> {
+    let path = path_of(dir, number);
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    file.write_all(MAGIC)?;
+    file.sync_data()?;
+    sync_dir(dir)?;
+    Ok(file)
+}
+
+/// Makes changes of a folder's entries durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Replaces a small file so that a crash leaves the old or the new one, whole and checked.
+pub(crate) fn replace_file(path: &Path, body: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(&crc32fast::hash(body).to_le_bytes())?;
+    file.write_all(body)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Reads what [`replace_file`] wrote; `None` when there is none.
+pub(crate) fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    match bytes.split_first_chunk::<4>() {
+        Some((crc, body)) if u32::from_le_bytes(*crc) == crc32fast::hash(body) => {
+            Ok(Some(body.to_vec()))
+        }
+        _ => Err(io::Error::other(format!("{} is damaged: its checksum is wrong", path.display()))),
+    }
+}

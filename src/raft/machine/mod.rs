@@ -1,0 +1,230 @@
+//! The state machine as openraft sees it: it hands entries to one thread, which applies a chunk of
+//! them in one transaction, and it makes and installs snapshots.
+//!
+//! ```text
+//!   apply(stream) --chunks--> thread: decode, one transaction, commit --> applied, bell, responders
+//! ```
+//! A command that cannot be decoded and a store that fails are errors here: openraft stops, and the
+//! node exits rather than diverge.
+
+mod thread;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{FutureExt, Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use self::thread::{Job, Thread};
+use super::log::Joiner;
+use super::snapshot::{SnapshotFile, Snapshots};
+use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::command::Change;
+use crate::model::{Millis, NodeId};
+use crate::store::{Store, Writer};
+
+/// A transaction holds at most this many entries ...
+const CHUNK: usize = 4_096;
+/// ... and about this many bytes of commands.
+const CHUNK_BYTES: usize = 8 << 20;
+/// Bells that a slow listener may be behind before it has to look at everything.
+const BELLS: usize = 4_096;
+/// Hashes of `Checksum` entries that are kept.
+const CHECKSUMS: usize = 16;
+
+/// How far this node has applied the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The index of the last applied entry; 0 before the first.
+    pub index: u64,
+    /// The term of that entry.
+    pub term: u64,
+    /// Log time there.
+    pub stamp: Millis,
+}
+
+/// What the applied state says about who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// The cluster's id; 0 before its birth.
+    pub cluster: u128,
+    /// The registered nodes and their instances.
+    pub nodes: Vec<(NodeId, u128)>,
+}
+
+/// The mark that is left in each transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    last: Option<LogId>,
+    membership: StoredMembership,
+}
+
+/// Index and hash of each, the oldest first.
+type Checksums = VecDeque<(u64, [u8; 32])>;
+
+/// What others may watch of the machine. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    /// The bell.
+    pub changes: broadcast::Sender<Arc<Change>>,
+    /// How far.
+    pub applied: watch::Sender<Applied>,
+    /// Who belongs to the cluster.
+    pub roll: watch::Sender<Roll>,
+    checksums: Arc<Mutex<Checksums>>,
+    mark: Arc<Mutex<Mark>>,
+}
+
+impl Watches {
+    /// The hash of the state at a `Checksum` entry, once it is computed.
+    pub fn checksum(&self, index: u64) -> Option<[u8; 32]> {
+        let known = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(at, _)| *at == index).map(|(_, hash)| *hash)
+    }
+
+    fn mark(&self) -> Mark {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_checksum(&self, index: u64, hash: [u8; 32]) {
+        let mut known = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+        known.push_back((index, hash));
+        while known.len() > CHECKSUMS {
+            known.pop_front();
+        }
+    }
+}
+
+/// openraft's state machine over `store`.
+pub struct Machine {
+    jobs: Sender<Job>,
+    store: Store,
+    snapshots: Arc<Snapshots>,
+    watches: Watches,
+    thread: Joiner,
+}
+
+impl Machine {
+    /// Starts the thread that owns the writer.
+    pub fn start(store: Store, writer: Writer, snapshots: Arc<Snapshots>) -> io::Result<Self> {
+        let watches = Watches {
+            changes: broadcast::Sender::new(BELLS),
+            applied: watch::Sender::default(),
+            roll: watch::Sender::default(),
+            checksums: Arc::default(),
+            mark: Arc::default(),
+        };
+        let (jobs, queue) = channel();
+        let mut thread = Thread::new(store.clone(), writer, snapshots.clone(), watches.clone())?;
+        let builder = std::thread::Builder::new().name("apply".to_owned());
+        let thread = Arc::new(Mutex::new(Some(builder.spawn(move || thread.run(&queue))?)));
+        Ok(Self { jobs, store, snapshots, watches, thread })
+    }
+
+    /// What others may watch.
+    pub fn watches(&self) -> Watches {
+        self.watches.clone()
+    }
+
+    /// For waiting until the state is closed, which it is when the machine is dropped.
+    pub fn joiner(&self) -> Joiner {
+        self.thread.clone()
+    }
+
+    async fn ask(
+        &self,
+        job: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Job,
+    ) -> io::Result<()> {
+        let gone = || io::Error::other("the thread that applies the log has ended");
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let mark = self.watches.mark();
+        Ok((mark.last, mark.membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(first) = entries.next().await {
+            let mut chunk = vec![first?];
+            let mut bytes = size(&chunk[0]);
+            while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
+                let Some(Some(next)) = entries.next().now_or_never() else { break };
+                let next = next?;
+                bytes += size(&next);
+                chunk.push(next);
+            }
+            self.ask(|reply| Job::Apply { chunk, reply }).await?;
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { store: self.store.clone(), snapshots: self.snapshots.clone() }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotFile,
+    ) -> io::Result<()> {
+        let meta = meta.clone();
+        self.ask(|reply| Job::Install { meta, snapshot, reply }).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        self.snapshots.current()
+    }
+}
+
+fn size((entry, _): &EntryResponder<TypeConfig>) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(proposal) => proposal.command.len(),
+        _ => 0,
+    }
+}
+
+/// Makes a snapshot of what is applied when it runs.
+pub struct Builder {
+    store: Store,
+    snapshots: Arc<Snapshots>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let (store, snapshots) = (self.store.clone(), self.snapshots.clone());
+        let build = move || {
+            let path = snapshots.fresh_path();
+            let mark = store.snapshot_to(&path).map_err(io::Error::other)?;
+            let mark = decode_mark(Some(mark))?;
+            let meta = SnapshotMeta { last_log_id: mark.last, last_membership: mark.membership };
+            snapshots.publish(&meta, &path)
+        };
+        tokio::task::spawn_blocking(build).await.map_err(io::Error::other)?
+    }
+}
+
+fn decode_mark(bytes: Option<Vec<u8>>) -> io::Result<Mark> {
+    match bytes.filter(|bytes| !bytes.is_empty()) {
+        Some(bytes) => postcard::from_bytes(&bytes)
+            .map_err(|e| io::Error::other(format!("state.db: its applied mark is damaged: {e}"))),
+        None => Ok(Mark::default()),
+    }
+}

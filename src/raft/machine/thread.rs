@@ -1,0 +1,219 @@
+//! The thread that owns the writer: it applies chunks of entries and installs snapshots, one after
+//! the other, and tells whoever watches.
+
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, PoisonError};
+
+use openraft::EntryPayload;
+use openraft::storage::{ApplyResponder, EntryResponder};
+use tokio::sync::oneshot;
+
+use super::{Applied, Mark, Roll, Watches, decode_mark};
+use crate::command::{self, Change, Command, Outcome};
+use crate::model::Millis;
+use crate::raft::snapshot::{SnapshotFile, Snapshots};
+use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::store::{Store, Writer, meta, nodes};
+
+type Reply = oneshot::Sender<io::Result<()>>;
+
+/// What the thread is asked to do.
+pub(super) enum Job {
+    /// Applies entries.
+    Apply { chunk: Vec<EntryResponder<TypeConfig>>, reply: Reply },
+    /// Replaces the state.
+    Install { meta: SnapshotMeta, snapshot: SnapshotFile, reply: Reply },
+}
+
+/// An entry, decoded.
+struct Step {
+    id: LogId,
+    what: What,
+    responder: Option<ApplyResponder<TypeConfig>>,
+}
+
+enum What {
+    Nothing,
+    Members(StoredMembership),
+    Command { stamp: Millis, command: Box<Command> },
+}
+
+pub(super) struct Thread {
+    store: Store,
+    writer: Writer,
+    snapshots: Arc<Snapshots>,
+    watches: Watches,
+    mark: Mark,
+    stamp: Millis,
+}
+
+impl Thread {
+    pub(super) fn new(
+        store: Store,
+        writer: Writer,
+        snapshots: Arc<Snapshots>,
+        watches: Watches,
+    ) -> io::Result<Self> {
+        let mut thread =
+            Self { store, writer, snapshots, watches, mark: Mark::default(), stamp: 0 };
+        thread.look()?;
+        Ok(thread)
+    }
+
+    pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let (result, reply) = match job {
+                Job::Apply { chunk, reply } => (self.apply(chunk), reply),
+                Job::Install { meta, snapshot, reply } => (self.install(&meta, &snapshot), reply),
+            };
+            if let Err(error) = &result {
+                tracing::error!(%error, "the log cannot be applied");
+            }
+            // Nobody may be waiting any more; what was committed stands.
+            let _ = reply.send(result);
+        }
+        if let Err(error) = self.writer.checkpoint() {
+            tracing::warn!(%error, "state.db was not checkpointed at the end");
+        }
+    }
+
+    /// Takes mark, log time and roll from the store.
+    fn look(&mut self) -> io::Result<()> {
+        self.mark = decode_mark(self.writer.applied().map_err(io::Error::other)?)?;
+        self.stamp = self.store.read(meta::log_time).map_err(io::Error::other)?;
+        self.look_at_roll()?;
+        self.show();
+        Ok(())
+    }
+
+    fn look_at_roll(&self) -> io::Result<()> {
+        let read = self.store.read(|conn| {
+            let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+            Ok(Roll { cluster, nodes: nodes::all(conn)? })
+        });
+        self.watches.roll.send_replace(read.map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    fn show(&self) {
+        *self.watches.mark.lock().unwrap_or_else(PoisonError::into_inner) = self.mark.clone();
+        let (term, index) = self.mark.last.map_or((0, 0), |id| (id.leader_id.term, id.index));
+        self.watches.applied.send_replace(Applied { index, term, stamp: self.stamp });
+    }
+
+    fn apply(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
+        let mut steps = Vec::with_capacity(chunk.len());
+        for entry in chunk {
+            let step = decode(entry)?;
+            // A hash is taken of the state right after its entry: nothing else may be in there.
+            let checksum = matches!(&step.what, What::Command { command, .. } if **command == Command::Checksum);
+            let id = step.id;
+            steps.push(step);
+            if checksum {
+                self.commit(std::mem::take(&mut steps))?;
+                self.checksum(id.index)?;
+            }
+        }
+        if steps.is_empty() { Ok(()) } else { self.commit(steps) }
+    }
+
+    fn commit(&mut self, steps: Vec<Step>) -> io::Result<()> {
+        let mut mark = self.mark.clone();
+        let mut change = Change { stamp: self.stamp, ..Change::default() };
+        let mut outcomes = Vec::with_capacity(steps.len());
+        let mut roll = false;
+        let done: Result<(), command::Error> = self.writer.transaction(|tx| {
+            for step in &steps {
+                mark.last = Some(step.id);
+                outcomes.push(match &step.what {
+                    What::Nothing => Outcome::Done,
+                    What::Members(members) => {
+                        mark.membership = members.clone();
+                        Outcome::Done
+                    }
+                    What::Command { stamp, command } => {
+                        roll |=
+                            matches!(**command, Command::Init { .. } | Command::Register { .. });
+                        command::apply(tx, step.id.index, *stamp, command, &mut change)?
+                    }
+                });
+            }
+            meta::set_applied(tx, &postcard::to_allocvec(&mark)?)?;
+            Ok(())
+        });
+        done.map_err(io::Error::other)?;
+        self.stamp = change.stamp;
+        change.index = mark.last.map_or(0, |id| id.index);
+        self.mark = mark;
+        if roll {
+            self.look_at_roll()?;
+        }
+        self.show();
+        // Without listeners nobody misses the bell.
+        let _ = self.watches.changes.send(Arc::new(change));
+        for (step, outcome) in steps.into_iter().zip(outcomes) {
+            if let Some(responder) = step.responder {
+                responder.send(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes the state as it is now, in the background; this thread goes on once the reader has
+    /// its view.
+    fn checksum(&self, index: u64) -> io::Result<()> {
+        let (store, watches) = (self.store.clone(), self.watches.clone());
+        let (pinned, wait) = channel();
+        let hash = move || {
+            let hash = store.read(|conn| {
+                // The view is taken by the first read, not by the beginning of the transaction.
+                meta::log_time(conn)?;
+                let _ = pinned.send(());
+                Store::hash(conn)
+            });
+            match hash {
+                Ok(hash) => watches.keep_checksum(index, hash),
+                Err(error) => tracing::warn!(%error, index, "the state was not hashed"),
+            }
+        };
+        std::thread::Builder::new().name("checksum".to_owned()).spawn(hash)?;
+        // An error means that the reader failed and said so: there is no view to wait for.
+        let _ = wait.recv();
+        Ok(())
+    }
+
+    fn install(&mut self, meta: &SnapshotMeta, snapshot: &SnapshotFile) -> io::Result<()> {
+        self.store.replace_with(&mut self.writer, snapshot.path()).map_err(io::Error::other)?;
+        self.look()?;
+        if self.mark.last != meta.last_log_id {
+            return Err(io::Error::other(format!(
+                "the installed snapshot is at {:?}, announced was {:?}",
+                self.mark.last, meta.last_log_id
+            )));
+        }
+        if self.snapshots.current()?.is_none_or(|s| s.snapshot.path() != snapshot.path()) {
+            self.snapshots.publish(meta, snapshot.path())?;
+        }
+        let index = self.mark.last.map_or(0, |id| id.index);
+        let change = Change { index, stamp: self.stamp, replaced: true, ..Change::default() };
+        let _ = self.watches.changes.send(Arc::new(change));
+        Ok(())
+    }
+}
+
+fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {
+    let id = entry.log_id;
+    let what = match entry.payload {
+        EntryPayload::Blank => What::Nothing,
+        EntryPayload::Membership(members) => {
+            What::Members(StoredMembership::new(Some(id), members))
+        }
+        EntryPayload::Normal(proposal) => {
+            let command = Command::decode(&proposal.command)
+                .map_err(|e| io::Error::other(format!("log entry {}: {e}", id.index)))?;
+            What::Command { stamp: proposal.stamp, command: Box::new(command) }
+        }
+    };
+    Ok(Step { id, what, responder })
+}
