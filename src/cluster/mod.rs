@@ -10,22 +10,32 @@
 //! All methods may be called from any runtime; Raft itself runs on the runtime that
 //! [`Cluster::start`] was called on.
 
+mod acked;
+mod duties;
+mod ear;
 mod error;
+mod inner;
+mod network;
+mod start;
+mod stats;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver;
 use rusqlite::Connection;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
 pub use error::Error;
 
+use self::inner::Inner;
 use crate::clock::SchedulerTime;
 use crate::command::{Change, Command, Outcome};
-use crate::model::{Millis, NodeId};
-use crate::peer::Peers;
+use crate::model::NodeId;
+use crate::peer::{self, Peers};
+pub use crate::raft::machine::Applied;
 use crate::raft::types::Member;
 
 /// The longest encoded command, in bytes.
@@ -64,15 +74,6 @@ pub struct Options {
     pub time: Arc<SchedulerTime>,
 }
 
-/// How far this node has applied the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The index of the last applied entry; 0 before the first.
-    pub index: u64,
-    /// Log time there.
-    pub stamp: Millis,
-}
-
 /// Who leads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
@@ -89,115 +90,151 @@ pub struct Leadership {
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
-    peers: Peers,
+    inner: Arc<Inner>,
 }
 
-#[allow(clippy::unused_async, reason = "the bodies follow")]
 impl Cluster {
     /// Opens log and state in `options.dir` and starts Raft on the current runtime; returns when
-    /// what was committed before is applied, without waiting for a leader. Call
+    /// what was known to be committed before is applied, without waiting for a leader. Call
     /// [`Cluster::serve`] next, or no peer can reach this node.
-    pub async fn start(_options: Options) -> Result<Self, Error> {
-        todo!()
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        start::start(options).await
     }
 
     /// Answers peers on a listener bound to `RaftAddress`: Raft's own routes and `extra` ones of
     /// other parts (under `/peer/...`), all behind the same gate, on the core runtime.
-    pub fn serve(&self, _listener: TcpListener, _extra: axum::Router) {
-        todo!()
+    pub fn serve(&self, listener: TcpListener, extra: axum::Router) {
+        let routes = ear::routes(self.inner.clone()).merge(extra);
+        let mut stop = self.inner.stop.subscribe();
+        let stopped = async move {
+            // An error means that the cluster is gone: then there is nobody to answer either.
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        let peers = self.inner.peers.clone();
+        let server = async move {
+            if let Err(error) = peer::serve(listener, peers.clone(), routes, stopped).await {
+                peers.fail(format!("the peer listener has failed: {error}"));
+            }
+        };
+        let task = self.inner.runtime.spawn(server);
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     /// Changes the replicated state: on the leader directly, on a follower by forwarding it (one
     /// hop). Returns when it is applied on this node. A command that changes nothing comes back as
     /// `Ok(Outcome::Rejected)`.
-    pub async fn propose(&self, _command: Command) -> Result<Outcome, Error> {
-        todo!()
+    pub async fn propose(&self, command: Command) -> Result<Outcome, Error> {
+        Ok(self.propose_indexed(command).await?.1)
     }
 
-    /// As [`Cluster::propose`], but only if this node leads in that term; for what only a leader
-    /// does. Gives the entry's index too.
+    /// As [`Cluster::propose`]; gives the entry's index too.
+    pub async fn propose_indexed(&self, command: Command) -> Result<(u64, Outcome), Error> {
+        self.inner.propose(inner::encode(&command)?).await
+    }
+
+    /// As [`Cluster::propose_indexed`], but only if this node leads in that term; for what only a
+    /// leader does.
     pub async fn propose_as_leader(
         &self,
-        _term: u64,
-        _command: Command,
+        term: u64,
+        command: Command,
     ) -> Result<(u64, Outcome), Error> {
-        todo!()
+        self.inner.write(inner::encode(&command)?, Some(term)).await
     }
 
     /// Reads this node's state, as far as it is applied here, on a blocking thread.
-    pub async fn read<T, F>(&self, _read: F) -> Result<T, Error>
+    pub async fn read<T, F>(&self, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        todo!()
+        let store = self.inner.store.clone();
+        let done = tokio::task::spawn_blocking(move || store.read(read)).await;
+        done.map_err(|e| Error::Store(e.to_string()))?.map_err(|e| Error::Store(e.to_string()))
     }
 
     /// Waits until this node has applied all that was committed anywhere when this was called.
     pub async fn linearize(&self) -> Result<(), Error> {
-        todo!()
+        self.inner.linearize().await
     }
 
     /// The bell: one [`Change`] for each applied transaction. A receiver that lags looks at the
     /// books as after `Change::replaced`.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
-        todo!()
+        self.inner.watches.changes.subscribe()
     }
 
     /// How far this node has applied.
     pub fn applied(&self) -> watch::Receiver<Applied> {
-        todo!()
+        self.inner.watches.applied.subscribe()
     }
 
     /// Who leads, as this node knows it.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
-        todo!()
+        self.inner.leadership.subscribe()
     }
 
     /// On a leader: the boot-clock instant (ms) at which the newest round of messages that a
     /// quorum acknowledged was *sent*. `None` when not leading or never acknowledged.
     pub fn quorum_acked_boot(&self) -> Option<u64> {
-        todo!()
+        self.inner.quorum_acked_boot()
     }
 
     /// The highest index this node knows to be committed; 0 before the first.
     pub fn commit_index(&self) -> u64 {
-        todo!()
+        let metrics = self.inner.raft.metrics();
+        let m = metrics.borrow_watched();
+        let known = m.cluster_committed.max(m.local_committed).map_or(0, |id| id.index);
+        known.max(self.inner.watches.applied.borrow().index)
     }
 
-    /// The members, ascending.
+    /// The log up to this index is gone, in favour of the snapshot; 0 when nothing is.
+    pub fn purged_index(&self) -> u64 {
+        self.inner.raft.metrics().borrow_watched().purged.map_or(0, |id| id.index)
+    }
+
+    /// The members, ascending; before the cluster's birth the configured ones.
     pub fn members(&self) -> Vec<(NodeId, Member)> {
-        todo!()
+        let metrics = self.inner.raft.metrics();
+        let m = metrics.borrow_watched();
+        let members: Vec<_> =
+            m.membership_config.membership().nodes().map(|(id, m)| (*id, m.clone())).collect();
+        if members.is_empty() { self.inner.options.members.clone() } else { members }
     }
 
     /// `/healthcheck`'s `raftStats`: names and values as the original had them.
     pub fn raft_stats(&self) -> Vec<(&'static str, String)> {
-        todo!()
+        stats::raft_stats(&self.inner)
     }
 
     /// The hash of this node's state at a `Checksum` entry, once computed; the last few are kept.
-    pub fn checksum(&self, _index: u64) -> Option<[u8; 32]> {
-        todo!()
+    pub fn checksum(&self, index: u64) -> Option<[u8; 32]> {
+        self.inner.watches.checksum(index)
+    }
+
+    /// Takes a snapshot of what is applied, soon, whatever the thresholds say.
+    pub async fn snapshot(&self) -> Result<(), Error> {
+        self.inner.raft.trigger().snapshot().await.map_err(|e| Error::Fatal(e.to_string()))
     }
 
     /// Hands leadership to a member and returns when it leads, or fails.
-    pub async fn transfer_leader(&self, _to: NodeId) -> Result<(), Error> {
-        todo!()
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), Error> {
+        self.inner.transfer_leader(to).await
     }
 
     /// The peer client, for the messages of other parts.
     pub fn peers(&self) -> &Peers {
-        &self.peers
+        &self.inner.peers
     }
 
     /// Becomes `Some(reason)` when this node cannot go on: a storage error, Raft stopped, a second
     /// instance. The process must report it and exit non-zero.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
-        self.peers.failed()
+        self.inner.peers.failed()
     }
 
-    /// Stops Raft and the peer server, and waits until both are down.
+    /// Stops Raft and the peer server, and waits until log and state are closed.
     pub async fn shutdown(&self) {
-        todo!()
+        self.inner.shutdown().await;
     }
 }

@@ -174,16 +174,21 @@ impl Peers {
         known.instances = instances.into_iter().collect();
     }
 
-    /// Takes the addresses of the current members.
-    pub fn learn_addresses(&self, addresses: impl IntoIterator<Item = (NodeId, String)>) {
+    /// Takes the stored address of a member that the configuration does not name.
+    pub fn learn_address(&self, node: NodeId, address: &str) {
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.addresses.extend(addresses);
+        known.addresses.entry(node).or_insert_with(|| address.to_owned());
     }
 
     /// Becomes `Some` when another node has found that this one must not take part: a second
     /// instance under a known node id, another cluster's data. The process must exit with it.
     pub fn failed(&self) -> watch::Receiver<Option<String>> {
         self.0.failed.subscribe()
+    }
+
+    /// Why this node must stop, if it must.
+    pub fn failure(&self) -> Option<String> {
+        self.0.failed.borrow().clone()
     }
 
     /// Says that this node must stop, and why; the first reason stands.

@@ -1,0 +1,139 @@
+//! What goes on beside the calls: telling who leads, the cluster's birth and this node's
+//! registration, taking snapshots, noticing that Raft has stopped.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{Cluster, Inner, Leadership, start};
+use crate::command::{Command, Outcome};
+
+/// How often the slow duties are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Log bytes after which a snapshot is taken whatever the number of entries, unless the state is
+/// larger than that: then as many bytes as the last snapshot had.
+const SNAPSHOT_BYTES: u64 = 64 << 20;
+/// Least time between two snapshots that bytes ask for.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
+
+pub(super) fn begin(inner: &Arc<Inner>) {
+    let mut tasks = inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+    tasks.push(inner.runtime.spawn(watch_raft(inner.clone())));
+    tasks.push(inner.runtime.spawn(watch_roll(inner.clone())));
+    tasks.push(inner.runtime.spawn(take_snapshots(inner.clone())));
+}
+
+/// Keeps `leadership` up to date and notices when Raft stops.
+async fn watch_raft(inner: Arc<Inner>) {
+    let mut metrics = inner.raft.metrics();
+    let mut applied = inner.watches.applied.subscribe();
+    loop {
+        let (now, running) = {
+            let m = metrics.borrow_watched();
+            let me = m.state == ServerState::Leader && m.current_leader == Some(m.id);
+            let first_applied = me && applied.borrow_and_update().term == m.current_term;
+            let leader = m.current_leader;
+            (
+                Leadership { term: m.current_term, leader, me, first_applied },
+                m.running_state.clone(),
+            )
+        };
+        inner.leadership.send_if_modified(|old| {
+            let changed = *old != now;
+            if changed && (old.term, old.leader) != (now.term, now.leader) {
+                tracing::info!(term = now.term, leader = ?now.leader, "leadership");
+            }
+            *old = now;
+            changed
+        });
+        if let Err(fatal) = running {
+            if !inner.is_stopping() {
+                inner.peers.fail(format!("raft has stopped: {fatal}"));
+            }
+            return;
+        }
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() {
+                if !inner.is_stopping() {
+                    inner.peers.fail("raft has stopped".to_owned());
+                }
+                return;
+            },
+            // Only a leader that has not yet applied its first entry waits for one.
+            changed = applied.changed(), if now.me && !now.first_applied => if changed.is_err() {
+                return;
+            },
+        }
+    }
+}
+
+/// Passes on who belongs to the cluster, and sees to it that this node does.
+async fn watch_roll(inner: Arc<Inner>) {
+    let mut roll = inner.watches.roll.subscribe();
+    let mut leadership = inner.leadership.subscribe();
+    let cluster = Cluster { inner: inner.clone() };
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = roll.borrow_and_update().clone();
+        inner.peers.learn(now.cluster, now.nodes.iter().copied());
+        let mine = now.nodes.iter().find(|(node, _)| *node == inner.options.node);
+        if let Err(error) = start::check_roll(&inner.options, &now.nodes) {
+            inner.peers.fail(error.to_string());
+            return;
+        }
+        let lead = *leadership.borrow_and_update();
+        let command = if now.cluster == 0 && lead.first_applied {
+            Some(Command::Init { cluster: rand::random::<u128>().max(1) })
+        } else if now.cluster != 0 && mine.is_none() && lead.leader.is_some() {
+            let (node, instance) = (inner.options.node, inner.options.instance);
+            Some(Command::Register { node, instance })
+        } else {
+            None
+        };
+        if let Some(command) = command {
+            match cluster.propose(command).await {
+                Ok(Outcome::Rejected(why)) => tracing::debug!(%why, "not the first"),
+                Ok(_) if roll.has_changed().unwrap_or(false) => continue,
+                Ok(outcome) => tracing::debug!(%outcome, "not in the books yet"),
+                Err(error) => tracing::debug!(%error, "will be proposed again"),
+            }
+            look.tick().await;
+        }
+        let done = now.cluster != 0 && mine.is_some();
+        tokio::select! {
+            changed = roll.changed() => if changed.is_err() { return },
+            changed = leadership.changed(), if !done => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Takes a snapshot when the log has grown enough since the last one.
+async fn take_snapshots(inner: Arc<Inner>) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last: Option<Instant> = None;
+    loop {
+        look.tick().await;
+        inner.boot_offset.sample();
+        let passed = |least: Duration| last.is_none_or(|at| at.elapsed() >= least);
+        let applied = inner.watches.applied.borrow().index;
+        let snapshot = inner.raft.metrics().borrow_watched().snapshot.map_or(0, |id| id.index);
+        let entries = applied.saturating_sub(snapshot);
+        let by_entries = entries >= inner.options.snapshot_threshold
+            && passed(inner.options.snapshot_interval.max(Duration::from_secs(1)));
+        let by_bytes = || {
+            let size = inner.snapshots.current_size().max(SNAPSHOT_BYTES);
+            passed(SNAPSHOT_PAUSE) && inner.log.bytes_after(snapshot) >= size
+        };
+        if by_entries || (entries > 0 && by_bytes()) {
+            last = Some(Instant::now());
+            if inner.raft.trigger().snapshot().await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What other nodes may ask of this one: Raft's own messages, a forwarded proposal, a read index.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use futures_util::StreamExt;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::network::{APPEND, PRE_VOTE, SNAPSHOT, SnapshotHead, TRANSFER, VOTE};
+use super::{Error, Inner};
+use crate::command::Outcome;
+use crate::model::NodeId;
+use crate::peer::{Postcard, Refusal};
+use crate::raft::snapshot::SnapshotFile;
+use crate::raft::types::{Snapshot, TypeConfig};
+
+pub(super) const PROPOSE: &str = "/cluster/propose";
+pub(super) const READ_INDEX: &str = "/cluster/read-index";
+
+/// A snapshot's head is small: two ids and the members.
+const MAX_HEAD: usize = 1 << 20;
+
+/// Why a forwarded request came to nothing, as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Denied {
+    /// Nothing was written; try there.
+    NotLeader(Option<NodeId>),
+    /// The outcome is unknown.
+    Unavailable(String),
+    /// This node has stopped.
+    Fatal(String),
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotLeader { leader } => Denied::NotLeader(leader),
+            Error::NoLeader => Denied::NotLeader(None),
+            Error::Fatal(message) => Denied::Fatal(message),
+            other => Denied::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotLeader(leader) => Error::NotLeader { leader },
+            Denied::Unavailable(message) | Denied::Fatal(message) => Error::Unavailable(message),
+        }
+    }
+}
+
+type Node = State<Arc<Inner>>;
+type Answer<T> = Result<Postcard<T>, Refusal>;
+
+/// The routes.
+pub(super) fn routes(inner: Arc<Inner>) -> Router {
+    Router::new()
+        .route(APPEND, post(append))
+        .route(VOTE, post(vote))
+        .route(PRE_VOTE, post(pre_vote))
+        .route(TRANSFER, post(transfer))
+        .route(SNAPSHOT, post(snapshot))
+        .route(PROPOSE, post(propose))
+        .route(READ_INDEX, post(read_index))
+        .with_state(inner)
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+async fn append(
+    State(node): Node,
+    Postcard(rpc): Postcard<AppendEntriesRequest<TypeConfig>>,
+) -> Answer<AppendEntriesResponse<TypeConfig>> {
+    node.heard_leader();
+    Ok(Postcard(node.raft.append_entries(rpc).await.map_err(|e| failed(&e))?))
+}
+
+async fn vote(
+    State(node): Node,
+    Postcard(rpc): Postcard<VoteRequest<TypeConfig>>,
+) -> Answer<VoteResponse<TypeConfig>> {
+    Ok(Postcard(node.raft.vote(rpc).await.map_err(|e| failed(&e))?))
+}
+
+async fn pre_vote(
+    State(node): Node,
+    Postcard(rpc): Postcard<VoteRequest<TypeConfig>>,
+) -> Answer<VoteResponse<TypeConfig>> {
+    Ok(Postcard(node.raft.pre_vote(rpc).await.map_err(|e| failed(&e))?))
+}
+
+async fn transfer(
+    State(node): Node,
+    Postcard(rpc): Postcard<TransferLeaderRequest<TypeConfig>>,
+) -> Answer<TransferLeaderResponse<TypeConfig>> {
+    Ok(Postcard(node.raft.handle_transfer_leader(rpc).await.map_err(|e| failed(&e))?))
+}
+
+async fn propose(
+    State(node): Node,
+    Postcard(command): Postcard<Bytes>,
+) -> Postcard<Result<(u64, Outcome), Denied>> {
+    Postcard(node.write(command, None).await.map_err(Denied::from))
+}
+
+async fn read_index(
+    State(node): Node,
+    Postcard(()): Postcard<()>,
+) -> Postcard<Result<u64, Denied>> {
+    Postcard(node.read_index().await.map_err(Denied::from))
+}
+
+async fn snapshot(State(node): Node, body: Body) -> Answer<SnapshotResponse<TypeConfig>> {
+    let path = node.snapshots.fresh_path();
+    let (pieces, queue) = mpsc::channel(4);
+    let received = tokio::task::spawn_blocking(move || receive(path, queue));
+    let mut body = body.into_data_stream();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|e| failed(&e))?;
+        // The writer has given up: it says below why.
+        if pieces.send(piece).await.is_err() {
+            break;
+        }
+    }
+    drop(pieces);
+    let (head, file) = received.await.map_err(|e| failed(&e))?.map_err(|e| {
+        Refusal::new(StatusCode::BAD_REQUEST, format!("the snapshot is unusable: {e}"))
+    })?;
+    let snapshot = Snapshot { meta: head.meta, snapshot: file };
+    let answer = node.raft.install_full_snapshot(head.vote, snapshot).await;
+    Ok(Postcard(answer.map_err(|e| failed(&e))?))
+}
+
+/// Writes the pieces to a file and checks them; an incomplete file is removed.
+fn receive(
+    path: PathBuf,
+    mut queue: mpsc::Receiver<Bytes>,
+) -> io::Result<(SnapshotHead, SnapshotFile)> {
+    let mut file = File::create_new(&path)?;
+    // From here on the file goes when it is dropped, whatever happens.
+    let snapshot = SnapshotFile::received(path)?;
+    let mut waiting = Vec::new();
+    let mut head: Option<SnapshotHead> = None;
+    let mut crc = crc32fast::Hasher::new();
+    let mut left = 0;
+    while let Some(piece) = queue.blocking_recv() {
+        waiting.extend_from_slice(&piece);
+        if head.is_none() {
+            head = take_head(&mut waiting)?;
+            left = head.as_ref().map_or(0, |h| h.length);
+        }
+        if head.is_some() {
+            let now = (waiting.len() as u64).min(left) as usize;
+            file.write_all(&waiting[..now])?;
+            crc.update(&waiting[..now]);
+            waiting.drain(..now);
+            left -= now as u64;
+        }
+        if waiting.len() > MAX_HEAD {
+            return Err(io::Error::other("more bytes than announced"));
+        }
+    }
+    let head = head.ok_or_else(|| io::Error::other("it ended before its head"))?;
+    if left > 0 || waiting != crc.finalize().to_le_bytes() {
+        return Err(io::Error::other("it is cut off or damaged"));
+    }
+    file.sync_all()?;
+    Ok((head, snapshot))
+}
+
+fn take_head(waiting: &mut Vec<u8>) -> io::Result<Option<SnapshotHead>> {
+    let Some(length) = waiting.first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > MAX_HEAD {
+        return Err(io::Error::other("its head is too long"));
+    }
+    let Some(bytes) = waiting.get(4..4 + length) else { return Ok(None) };
+    let head = postcard::from_bytes(bytes).map_err(io::Error::other)?;
+    waiting.drain(..4 + length);
+    Ok(Some(head))
+}

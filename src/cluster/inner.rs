@@ -1,0 +1,290 @@
+//! What stands behind the door: the paths of a proposal and of a linearizable read.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use openraft::async_runtime::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::impls::ProgressResponder;
+use openraft::impls::leader_id_std::LeaderId;
+use openraft::vote::RaftLeaderIdExt;
+use openraft::{Raft, ReadPolicy};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{timeout, timeout_at};
+
+use super::acked::BootOffset;
+use super::ear::{Denied, PROPOSE, READ_INDEX};
+use super::{Error, Leadership, MAX_COMMAND, Options};
+use crate::command::{Command, Outcome};
+use crate::model::NodeId;
+use crate::peer::Peers;
+use crate::raft::log::{Joiner, LogView};
+use crate::raft::machine::{Machine, Watches};
+use crate::raft::snapshot::Snapshots;
+use crate::raft::types::{Proposal, TypeConfig};
+use crate::store::Store;
+
+/// While nothing can be written, how long until it is tried again unless leadership changes.
+const AGAIN: Duration = Duration::from_millis(50);
+/// What a forwarded request gets beyond the leader's own time limit.
+const FORWARD_EXTRA: Duration = Duration::from_millis(500);
+/// How long the threads of log and state may take to end.
+const CLOSE: Duration = Duration::from_secs(10);
+
+pub(super) struct Inner {
+    pub(super) options: Options,
+    pub(super) raft: Raft<TypeConfig, Machine>,
+    pub(super) peers: Peers,
+    pub(super) store: Store,
+    pub(super) snapshots: Arc<Snapshots>,
+    pub(super) watches: Watches,
+    pub(super) log: LogView,
+    pub(super) leadership: watch::Sender<Leadership>,
+    pub(super) boot_offset: BootOffset,
+    /// The highest stamp this node has proposed.
+    pub(super) last_stamp: AtomicI64,
+    /// When a leader last spoke to this node.
+    pub(super) heard: Mutex<Option<Instant>>,
+    pub(super) runtime: Handle,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) threads: Mutex<Vec<Joiner>>,
+}
+
+/// What is asked of the leader.
+enum Ask {
+    /// Write this command.
+    Write(Bytes),
+    /// Say up to where a reader must have applied.
+    ReadIndex,
+}
+
+pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
+    let bytes = command.encode().map_err(|e| Error::Store(e.to_string()))?;
+    if bytes.len() > MAX_COMMAND {
+        return Err(Error::TooLarge { bytes: bytes.len(), max: MAX_COMMAND });
+    }
+    Ok(bytes)
+}
+
+impl Inner {
+    /// From anywhere: here if this node leads, else by one hop; returns when applied here.
+    pub(super) async fn propose(&self, command: Bytes) -> Result<(u64, Outcome), Error> {
+        let (index, outcome) = self.at_leader(&Ask::Write(command)).await?;
+        // It is committed. If this node cannot keep up, the outcome is worth more than the wait.
+        if self.applied_to(index).await.is_err() {
+            tracing::warn!(index, "a committed entry is not yet applied on this node");
+        }
+        Ok((index, outcome))
+    }
+
+    /// Asks the leader, which may be this node. While there is none, or it turns out not to be one
+    /// and nothing was written for certain, waits for another, within the limit.
+    async fn at_leader(&self, ask: &Ask) -> Result<(u64, Outcome), Error> {
+        let deadline = tokio::time::Instant::now() + self.options.apply_timeout;
+        let mut leadership = self.leadership.subscribe();
+        loop {
+            self.check()?;
+            let lead = *leadership.borrow_and_update();
+            let result = match lead.leader {
+                _ if lead.me => self.ask_here(ask).await,
+                Some(leader) if leader != self.options.node => self.ask_there(ask, leader).await,
+                _ => Err(Error::NoLeader),
+            };
+            let now = tokio::time::Instant::now();
+            match result {
+                Err(Error::NoLeader | Error::NotLeader { .. }) if now < deadline => {
+                    // The time is up or leadership has changed: either way it is looked at again.
+                    let _ = timeout_at(deadline.min(now + AGAIN), leadership.changed()).await;
+                }
+                Err(Error::NotLeader { .. }) => return Err(Error::NoLeader),
+                result => return result,
+            }
+        }
+    }
+
+    async fn ask_here(&self, ask: &Ask) -> Result<(u64, Outcome), Error> {
+        match ask {
+            Ask::Write(command) => self.write(command.clone(), None).await,
+            Ask::ReadIndex => Ok((self.read_index().await?, Outcome::Done)),
+        }
+    }
+
+    async fn ask_there(&self, ask: &Ask, leader: NodeId) -> Result<(u64, Outcome), Error> {
+        let limit = self.options.apply_timeout + FORWARD_EXTRA;
+        match ask {
+            Ask::Write(command) => {
+                let answer: Result<(u64, Outcome), Denied> =
+                    self.peers.call(leader, PROPOSE, command, limit).await?;
+                Ok(answer?)
+            }
+            Ask::ReadIndex => {
+                let answer = self.peers.call(leader, READ_INDEX, &(), limit).await;
+                // A read changes nothing: one that was lost may simply be repeated.
+                let answer: Result<u64, Denied> = answer.map_err(|_| Error::NoLeader)?;
+                Ok((answer?, Outcome::Done))
+            }
+        }
+    }
+
+    /// Writes on this node, which must be the leader (in that term, if one is given).
+    pub(super) async fn write(
+        &self,
+        command: Bytes,
+        term: Option<u64>,
+    ) -> Result<(u64, Outcome), Error> {
+        self.check()?;
+        if command.len() > MAX_COMMAND {
+            return Err(Error::TooLarge { bytes: command.len(), max: MAX_COMMAND });
+        }
+        let (responder, answer) = ProgressResponder::complete_only();
+        let proposal = Proposal { stamp: self.stamp(), command };
+        let mut write = self.raft.write(proposal).responder(responder);
+        if let Some(term) = term {
+            write =
+                write.with_leader(LeaderId::<u64, NodeId>::new_committed(term, self.options.node));
+        }
+        let limit = self.options.apply_timeout;
+        let written = async {
+            // Nothing has been written when Raft does not even take it.
+            write.await.map_err(|fatal| Error::Fatal(fatal.to_string()))?;
+            let lost = |_| Error::Unavailable("raft has stopped meanwhile".to_owned());
+            answer.await.map_err(lost)?.map_err(|refused| match refused {
+                ClientWriteError::ForwardToLeader(to) => Error::NotLeader { leader: to.leader_id },
+                ClientWriteError::PreconditionFailed(_) => {
+                    Error::NotLeader { leader: self.leadership.borrow().leader }
+                }
+                other => Error::Unavailable(other.to_string()),
+            })
+        };
+        let answer = timeout(limit, written).await.map_err(|_| {
+            let limit = limit.as_secs_f32();
+            Error::Unavailable(format!("not committed within {limit} s: is there a quorum?"))
+        })??;
+        Ok((answer.log_id.index, answer.data))
+    }
+
+    /// Never less than any stamp before it: this node's own, and what is applied.
+    fn stamp(&self) -> i64 {
+        let now = self.options.time.now().max(self.watches.applied.borrow().stamp);
+        self.last_stamp.fetch_max(now, Ordering::SeqCst).max(now)
+    }
+
+    /// On the leader: the index up to which a reader has to have applied.
+    pub(super) async fn read_index(&self) -> Result<u64, Error> {
+        self.check()?;
+        let read = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        let Ok(read) = timeout(self.options.apply_timeout, read).await else {
+            return Err(Error::NoLeader);
+        };
+        match read {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                Err(Error::NotLeader { leader: to.leader_id })
+            }
+            Err(RaftError::APIError(_)) => Err(Error::NotLeader { leader: None }),
+            Err(RaftError::Fatal(fatal)) => Err(Error::Fatal(fatal.to_string())),
+        }
+    }
+
+    pub(super) async fn linearize(&self) -> Result<(), Error> {
+        let (index, _) = self.at_leader(&Ask::ReadIndex).await?;
+        self.applied_to(index).await
+    }
+
+    async fn applied_to(&self, index: u64) -> Result<(), Error> {
+        let mut applied = self.watches.applied.subscribe();
+        let reached = applied.wait_for(|applied| applied.index >= index);
+        match timeout(self.options.apply_timeout, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::Unavailable(format!("entry {index} is not yet applied on this node"))),
+        }
+    }
+
+    pub(super) async fn transfer_leader(&self, to: NodeId) -> Result<(), Error> {
+        let mut leadership = self.leadership.subscribe();
+        let lead = *leadership.borrow_and_update();
+        if lead.leader == Some(to) {
+            return Ok(());
+        }
+        if !lead.me {
+            return Err(Error::NotLeader { leader: lead.leader });
+        }
+        let fatal = |e: &dyn std::fmt::Display| Error::Fatal(e.to_string());
+        self.raft.trigger().transfer_leader(to).await.map_err(|e| fatal(&e))?;
+        let changed = leadership.wait_for(|lead| lead.leader == Some(to));
+        match timeout(self.options.election * 4, changed).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::Unavailable(format!("node {to} has not taken over in time"))),
+        }
+    }
+
+    pub(super) fn quorum_acked_boot(&self) -> Option<u64> {
+        if !self.leadership.borrow().me {
+            return None;
+        }
+        let metrics = self.raft.metrics();
+        let m = metrics.borrow_watched();
+        if m.membership_config.membership().voter_ids().count() == 1 {
+            return Some(self.boot_offset.now());
+        }
+        let acked = m.last_quorum_acked.as_ref()?;
+        Some(self.boot_offset.boot_ago(acked.elapsed()))
+    }
+
+    pub(super) fn heard_leader(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long no leader has spoken to this node; `None` when none ever has.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.is_stopping() {
+            return Err(Error::Fatal("it is being shut down".to_owned()));
+        }
+        match self.peers.failure() {
+            Some(message) => Err(Error::Fatal(message)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not end in good order");
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for mut task in tasks {
+            // The server ends by itself once its last answer is out; the others need a push.
+            if timeout(Duration::from_millis(100), &mut task).await.is_err() {
+                task.abort();
+                let _ = task.await;
+            }
+        }
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let join = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let handle = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if handle.is_some_and(|handle| handle.join().is_err()) {
+                    tracing::error!("a storage thread had panicked");
+                }
+            }
+        });
+        if timeout(CLOSE, join).await.is_err() {
+            tracing::warn!("log or state is still open");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! openraft's network over `peer`: each call of Raft is a message to a route of `cluster::ear`.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory, v2::RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::model::NodeId;
+use crate::peer::{self, Peers};
+use crate::raft::snapshot::SnapshotFile;
+use crate::raft::types::{Member, SnapshotMeta, TypeConfig, Vote};
+
+pub(super) const APPEND: &str = "/raft/append";
+pub(super) const VOTE: &str = "/raft/vote";
+pub(super) const PRE_VOTE: &str = "/raft/pre-vote";
+pub(super) const SNAPSHOT: &str = "/raft/snapshot";
+pub(super) const TRANSFER: &str = "/raft/transfer-leader";
+
+/// What is read of a snapshot at once.
+const PIECE: usize = 256 << 10;
+
+/// What goes before a snapshot's bytes; after them comes their CRC32.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SnapshotHead {
+    pub(super) vote: Vote,
+    pub(super) meta: SnapshotMeta,
+    pub(super) length: u64,
+}
+
+/// Makes a line to each node.
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) peers: Peers,
+    /// The least time that a message with entries gets: it has to be synced over there.
+    pub(super) append_timeout: Duration,
+}
+
+/// A line to one node.
+pub(super) struct Line {
+    network: Network,
+    target: NodeId,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Line;
+
+    async fn new_client(&mut self, target: NodeId, node: &Member) -> Line {
+        // Only a member that the configuration does not know is found by the stored address.
+        self.peers.learn_address(target, &node.raft_address);
+        Line { network: self.clone(), target }
+    }
+}
+
+impl Line {
+    async fn call<Req, Resp>(
+        &self,
+        path: &str,
+        request: &Req,
+        timeout: Duration,
+    ) -> Result<Resp, RPCError<TypeConfig>>
+    where
+        Req: Serialize,
+        Resp: DeserializeOwned,
+    {
+        self.network
+            .peers
+            .call(self.target, path, request, timeout)
+            .await
+            .map_err(|e| rpc_error(&e))
+    }
+}
+
+fn rpc_error(error: &peer::Error) -> RPCError<TypeConfig> {
+    match error {
+        peer::Error::Lost { .. } => RPCError::Network(NetworkError::new(error)),
+        _ => RPCError::Unreachable(Unreachable::new(error)),
+    }
+}
+
+impl RaftNetworkV2<TypeConfig> for Line {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        // A heartbeat has the heartbeat interval. Entries have to cross and to be synced; giving
+        // up on them early would only send them twice.
+        let timeout = if rpc.entries.is_empty() {
+            option.hard_ttl()
+        } else {
+            option.hard_ttl().max(self.network.append_timeout)
+        };
+        self.call(APPEND, &rpc, timeout).await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.call(VOTE, &rpc, option.hard_ttl()).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.call(PRE_VOTE, &rpc, option.hard_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<TypeConfig>,
+        snapshot: SnapshotOf<TypeConfig, SnapshotFile>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let broken = |e: &dyn std::fmt::Display| {
+            StreamingError::Network(NetworkError::from_string(e.to_string()))
+        };
+        let length = snapshot.snapshot.file().metadata().map_err(|e| broken(&e))?.len();
+        let head = SnapshotHead { vote, meta: snapshot.meta, length };
+        let head = postcard::to_allocvec(&head).map_err(|e| broken(&e))?;
+        let body =
+            reqwest::Body::wrap_stream(pieces(head, snapshot.snapshot.file().clone(), length));
+        let sent = self.network.peers.send(self.target, SNAPSHOT, body, option.hard_ttl());
+        let answer = tokio::select! {
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+            answer = sent => answer.map_err(|e| StreamingError::from(rpc_error(&e)))?,
+        };
+        postcard::from_bytes(&answer).map_err(|e| broken(&e))
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.call(TRANSFER, &req, option.hard_ttl()).await
+    }
+}
+
+/// Head, bytes and checksum of a snapshot, a piece at a time.
+fn pieces(
+    head: Vec<u8>,
+    file: Arc<File>,
+    length: u64,
+) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    enum At {
+        Head(Vec<u8>),
+        Offset(u64, crc32fast::Hasher),
+        End,
+    }
+    futures_util::stream::try_unfold(At::Head(head), move |at| {
+        let file = file.clone();
+        async move {
+            match at {
+                At::Head(head) => {
+                    let mut bytes = (head.len() as u32).to_le_bytes().to_vec();
+                    bytes.extend(head);
+                    Ok(Some((Bytes::from(bytes), At::Offset(0, crc32fast::Hasher::new()))))
+                }
+                At::Offset(offset, crc) if offset == length => {
+                    let crc = crc.finalize().to_le_bytes().to_vec();
+                    Ok(Some((Bytes::from(crc), At::End)))
+                }
+                At::Offset(offset, mut crc) => {
+                    let size = (length - offset).min(PIECE as u64) as usize;
+                    let read = move || {
+                        let mut piece = vec![0; size];
+                        file.read_exact_at(&mut piece, offset).map(|()| piece)
+                    };
+                    let piece =
+                        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+                    crc.update(&piece);
+                    Ok(Some((Bytes::from(piece), At::Offset(offset + size as u64, crc))))
+                }
+                At::End => Ok(None),
+            }
+        }
+    })
+}

@@ -1,0 +1,138 @@
+//! Starting: opening log and state, configuring openraft, and the birth of the cluster.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use openraft::{Config, Raft, SnapshotPolicy};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::acked::BootOffset;
+use super::network::Network;
+use super::{Cluster, Error, Inner, Options, duties};
+use crate::peer::{Identity, Peers};
+use crate::raft::log::{self, LogStore};
+use crate::raft::machine::Machine;
+use crate::raft::snapshot::Snapshots;
+use crate::store::Store;
+
+/// A snapshot may take this long to be sent and installed.
+const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
+/// A snapshot is not worth its writing for fewer entries.
+const MIN_THRESHOLD: u64 = 1_024;
+
+fn open(error: impl std::fmt::Display) -> Error {
+    Error::Open(error.to_string())
+}
+
+pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
+    options.snapshot_threshold = options.snapshot_threshold.max(MIN_THRESHOLD);
+    if !options.members.iter().any(|(node, _)| *node == options.node) {
+        return Err(Error::Open(format!("NodeId {} is not among the members", options.node)));
+    }
+    let identity = Identity {
+        node: options.node,
+        instance: options.instance,
+        token: options.peer_token.clone(),
+    };
+    let addresses = options.members.iter().map(|(node, m)| (*node, m.raft_address.clone()));
+    let peers = Peers::new(identity, addresses, options.transport_pool, options.transport_timeout)
+        .map_err(open)?;
+    let dir = options.dir.clone();
+    let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
+        let log = LogStore::open(&log::dir_under(&dir)).map_err(open)?;
+        let snapshots = Arc::new(Snapshots::open(&dir).map_err(open)?);
+        let (store, writer) = Store::open(&dir).map_err(open)?;
+        let machine = Machine::start(store.clone(), writer, snapshots.clone()).map_err(open)?;
+        Ok((log, snapshots, store, machine))
+    });
+    let (log, snapshots, store, machine) = opened.await.map_err(open)??;
+    let watches = machine.watches();
+    let roll = watches.roll.borrow().clone();
+    check_roll(&options, &roll.nodes)?;
+    peers.learn(roll.cluster, roll.nodes);
+    let network = Network { peers: peers.clone(), append_timeout: options.election };
+    let threads = vec![log.joiner(), machine.joiner()];
+    let log_view = log.view();
+    let raft = Raft::new(options.node, Arc::new(config(&options)?), network, log, machine)
+        .await
+        .map_err(|e| Error::Open(e.to_string()))?;
+    let inner = Arc::new(Inner {
+        boot_offset: BootOffset::new(options.time.clock().clone()),
+        raft,
+        peers,
+        store,
+        snapshots,
+        watches,
+        log: log_view,
+        leadership: watch::Sender::default(),
+        last_stamp: AtomicI64::new(i64::MIN),
+        heard: Mutex::new(None::<Instant>),
+        runtime: Handle::current(),
+        stop: watch::Sender::new(false),
+        tasks: Mutex::default(),
+        threads: Mutex::new(threads),
+        options,
+    });
+    duties::begin(&inner);
+    if inner.options.bootstrap {
+        give_birth(&inner).await?;
+    }
+    Ok(Cluster { inner })
+}
+
+/// The state knows which data folder belongs to this node id; another one must not take part.
+pub(super) fn check_roll(options: &Options, nodes: &[(u64, u128)]) -> Result<(), Error> {
+    match nodes.iter().find(|(node, _)| *node == options.node) {
+        Some((node, instance)) if *instance != options.instance => Err(Error::Open(format!(
+            "node id {node} is registered with another data folder: start it with its old DataDir, \
+             or give it a new NodeId"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn config(options: &Options) -> Result<Config, Error> {
+    let heartbeat = options.heartbeat.as_millis() as u64;
+    let election = options.election.as_millis() as u64;
+    let config = Config {
+        cluster_name: "scheduler0".to_owned(),
+        heartbeat_interval: heartbeat,
+        election_timeout_min: election,
+        election_timeout_max: election * 2,
+        install_snapshot_timeout: INSTALL_TIMEOUT.as_millis() as u64,
+        // `duties` decides when: by entries, bytes and time together.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: (options.snapshot_threshold / 2).clamp(1_024, 8_192),
+        purge_batch_size: 256,
+        max_payload_entries: 512,
+        enable_pre_vote: Some(true),
+        // A restarted leader must not go on as if nothing had happened: its followers may have
+        // moved on, and the leases that it granted are forgotten.
+        enable_leader_restore: Some(false),
+        backoff: format!("{}ms", heartbeat.max(50)),
+        ..Config::default()
+    };
+    config.validate().map_err(|e| {
+        Error::Open(format!(
+            "RaftHeartbeatTimeout {heartbeat} ms and RaftElectionTimeout {election} ms do not fit: \
+             {e}"
+        ))
+    })
+}
+
+/// Writes the members into an empty log. Where there is anything already, it was done before.
+async fn give_birth(inner: &Inner) -> Result<(), Error> {
+    if inner.raft.is_initialized().await.map_err(|e| Error::Fatal(e.to_string()))? {
+        return Ok(());
+    }
+    let members: BTreeMap<_, _> = inner.options.members.iter().cloned().collect();
+    match inner.raft.initialize(members).await {
+        Ok(()) => tracing::info!("a new cluster begins with the configured members"),
+        // Somebody's first message came in between: then the cluster exists.
+        Err(error) => tracing::info!(%error, "the cluster was there already"),
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! Clusters of one and three nodes in this process: writes, the leader's death, restarts, a
+//! snapshot for a node that fell behind, and the same state everywhere.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scheduler0::clock::{SchedulerTime, SystemClock};
+use scheduler0::cluster::{Cluster, Error, Options};
+use scheduler0::command::{Command, NewProject, Outcome};
+use scheduler0::model::NodeId;
+use scheduler0::raft::types::Member;
+use scheduler0::store::{meta, nodes, projects};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Node {
+    cluster: Cluster,
+    runtime: Option<Runtime>,
+}
+
+struct House {
+    dirs: BTreeMap<NodeId, TempDir>,
+    members: Vec<(NodeId, Member)>,
+    nodes: BTreeMap<NodeId, Node>,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn options(dir: &Path, node: NodeId, instance: u128, members: &[(NodeId, Member)]) -> Options {
+    Options {
+        dir: dir.to_owned(),
+        node,
+        instance,
+        members: members.to_vec(),
+        bootstrap: node == 1,
+        peer_token: "a token".into(),
+        heartbeat: Duration::from_millis(150),
+        election: Duration::from_millis(500),
+        snapshot_interval: Duration::from_mins(2),
+        snapshot_threshold: 1,
+        apply_timeout: Duration::from_secs(5),
+        transport_timeout: Duration::from_secs(1),
+        transport_pool: 8,
+        time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
+    }
+}
+
+impl House {
+    /// The ports are found first, so that every node knows all addresses.
+    async fn build(count: u64) -> House {
+        let mut house = House { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
+        let mut listeners = Vec::new();
+        for node in 1..=count {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let raft_address = listener.local_addr().unwrap().to_string();
+            house.members.push((node, Member { raft_address, address: String::new() }));
+            house.dirs.insert(node, tempfile::tempdir().unwrap());
+            listeners.push((node, listener));
+        }
+        for (node, listener) in listeners {
+            house.start_on(node, listener).await;
+        }
+        house
+    }
+
+    async fn start_on(&mut self, node: NodeId, listener: std::net::TcpListener) {
+        listener.set_nonblocking(true).unwrap();
+        let options = options(self.dirs[&node].path(), node, u128::from(node), &self.members);
+        let runtime = runtime();
+        let start = async move {
+            let cluster = Cluster::start(options).await.unwrap();
+            cluster.serve(TcpListener::from_std(listener).unwrap(), axum::Router::new());
+            cluster
+        };
+        let cluster = runtime.spawn(start).await.unwrap();
+        self.nodes.insert(node, Node { cluster, runtime: Some(runtime) });
+    }
+
+    async fn start(&mut self, node: NodeId) {
+        let address = &self.members[node as usize - 1].1.raft_address;
+        let bind = async {
+            loop {
+                match std::net::TcpListener::bind(address) {
+                    Ok(listener) => return listener,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let listener = timeout(LIMIT, bind).await.unwrap();
+        self.start_on(node, listener).await;
+    }
+
+    fn node(&self, node: NodeId) -> &Cluster {
+        &self.nodes[&node].cluster
+    }
+
+    /// Takes a node away between two instructions: nothing is flushed, nobody is told.
+    fn kill(&mut self, node: NodeId) {
+        let mut gone = self.nodes.remove(&node).unwrap();
+        gone.runtime.take().unwrap().shutdown_background();
+    }
+
+    async fn stop(&mut self, node: NodeId) {
+        let mut gone = self.nodes.remove(&node).unwrap();
+        let cluster = gone.cluster.clone();
+        gone.runtime
+            .as_ref()
+            .unwrap()
+            .spawn(async move { cluster.shutdown().await })
+            .await
+            .unwrap();
+        gone.runtime.take().unwrap().shutdown_background();
+    }
+
+    /// A leader that all running nodes agree on and that has applied its first entry.
+    async fn leader(&self) -> NodeId {
+        let all = async {
+            loop {
+                for node in self.nodes.keys() {
+                    let lead = *self.node(*node).leadership().borrow();
+                    let agreed = |n: &Node| n.cluster.leadership().borrow().leader == lead.leader;
+                    if lead.first_applied && self.nodes.values().all(agreed) {
+                        return *node;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LIMIT, all).await.expect("a leader")
+    }
+
+    async fn applied(&self, node: NodeId, index: u64) {
+        let mut applied = self.node(node).applied();
+        timeout(LIMIT, applied.wait_for(|a| a.index >= index)).await.expect("applied").unwrap();
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Some(runtime) = node.runtime.take() {
+                runtime.shutdown_background();
+            }
+        }
+    }
+}
+
+fn project(name: &str) -> Command {
+    Command::CreateProject(NewProject {
+        name: name.to_owned(),
+        description: "d".to_owned(),
+        by: None,
+    })
+}
+
+async fn count(cluster: &Cluster) -> u64 {
+    cluster.read(|conn| projects::list(conn, &scheduler0::store::Page::default())).await.unwrap().0
+}
+
+async fn checksum(cluster: &Cluster, index: u64) -> [u8; 32] {
+    let wait = async {
+        loop {
+            if let Some(hash) = cluster.checksum(index) {
+                return hash;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, wait).await.expect("a hash")
+}
+
+fn created(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Created(_))
+}
+
+#[tokio::test]
+async fn a_single_node_is_born_writes_and_comes_back_with_everything() {
+    let mut house = House::build(1).await;
+    house.leader().await;
+    assert!(created(&house.node(1).propose(project("one")).await.unwrap()));
+    let again = house.node(1).propose(project("one")).await.unwrap();
+    assert!(matches!(again, Outcome::Rejected(_)), "{again:?}");
+    let id = house.node(1).read(meta::cluster_id).await.unwrap();
+    assert!(id.is_some());
+    assert!(house.node(1).quorum_acked_boot().is_some());
+    house.stop(1).await;
+    house.start(1).await;
+    house.leader().await;
+    assert_eq!(count(house.node(1)).await, 1);
+    assert_eq!(house.node(1).read(meta::cluster_id).await.unwrap(), id);
+    house.kill(1);
+    house.start(1).await;
+    house.leader().await;
+    assert_eq!(count(house.node(1)).await, 1);
+    let stats = house.node(1).raft_stats();
+    assert!(stats.contains(&("state", "Leader".to_owned())), "{stats:?}");
+    let large = project(&"x".repeat(2 << 20));
+    let refused = house.node(1).propose(large).await.unwrap_err();
+    assert!(matches!(refused, Error::TooLarge { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_follower_forwards_and_has_applied_when_it_answers() {
+    let house = House::build(3).await;
+    let leader = house.leader().await;
+    let follower = 1 + leader % 3;
+    let mut bell = house.node(follower).changes();
+    for i in 0..5 {
+        let outcome = house.node(follower).propose(project(&format!("p{i}"))).await.unwrap();
+        assert!(created(&outcome), "{outcome:?}");
+        assert_eq!(count(house.node(follower)).await, i + 1);
+    }
+    assert!(timeout(LIMIT, bell.recv()).await.unwrap().unwrap().index > 0);
+    let other = 6 - leader - follower;
+    house.node(other).linearize().await.unwrap();
+    assert_eq!(count(house.node(other)).await, 5);
+    let term = house.node(leader).leadership().borrow().term;
+    let (index, _) = house.node(leader).propose_as_leader(term, Command::Checksum).await.unwrap();
+    let refused = house.node(leader).propose_as_leader(term + 1, Command::Tick).await;
+    assert!(matches!(refused, Err(Error::NotLeader { .. })));
+    let refused = house.node(follower).propose_as_leader(term, Command::Tick).await;
+    assert!(matches!(refused, Err(Error::NotLeader { .. })));
+    let hash = checksum(house.node(1), index).await;
+    for node in 2..=3 {
+        assert_eq!(checksum(house.node(node), index).await, hash, "node {node}");
+    }
+    // Every node registers its data folder.
+    let all = async {
+        while house.node(leader).read(nodes::all).await.unwrap() != [(1, 1), (2, 2), (3, 3)] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, all).await.expect("registered");
+}
+
+#[tokio::test]
+async fn when_the_leader_dies_another_goes_on_and_the_old_one_catches_up() {
+    let mut house = House::build(3).await;
+    let first = house.leader().await;
+    assert!(created(&house.node(first).propose(project("before")).await.unwrap()));
+    house.kill(first);
+    let died = Instant::now();
+    let witness = *house.nodes.keys().next().unwrap();
+    // What was on its way to the dead leader has an unknown outcome: the caller asks again.
+    let write = async {
+        loop {
+            match house.node(witness).propose(project("after")).await {
+                Ok(_) => return,
+                Err(error) => assert!(!matches!(error, Error::Fatal(_)), "{error}"),
+            }
+        }
+    };
+    timeout(LIMIT, write).await.expect("written");
+    eprintln!("written again {:?} after the leader's death", died.elapsed());
+    let second = house.leader().await;
+    assert_ne!(first, second);
+    house.start(first).await;
+    house.node(first).linearize().await.unwrap();
+    assert_eq!(count(house.node(first)).await, 2);
+    house.leader().await;
+    // Leadership is handed over on request.
+    let leader = house.leader().await;
+    house.node(leader).transfer_leader(witness).await.unwrap();
+    assert_eq!(house.leader().await, witness);
+}
+
+#[tokio::test]
+async fn without_a_quorum_nothing_is_written_and_all_may_restart_in_any_order() {
+    let mut house = House::build(3).await;
+    let leader = house.leader().await;
+    assert!(created(&house.node(leader).propose(project("one")).await.unwrap()));
+    for node in [1, 2, 3] {
+        house.stop(node).await;
+    }
+    house.start(3).await;
+    let alone = house.node(3).propose(project("two")).await;
+    assert!(matches!(alone, Err(Error::NoLeader)), "{alone:?}");
+    house.start(2).await;
+    assert!(created(&house.node(3).propose(project("two")).await.unwrap()));
+    house.start(1).await;
+    house.node(1).linearize().await.unwrap();
+    assert_eq!(count(house.node(1)).await, 2);
+}
+
+#[tokio::test]
+async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
+    let mut house = House::build(3).await;
+    let leader = house.leader().await;
+    let late = 1 + leader % 3;
+    house.stop(late).await;
+    assert!(created(&house.node(leader).propose(project("one")).await.unwrap()));
+    let mut writes = tokio::task::JoinSet::new();
+    for _ in 0..2_600 {
+        let cluster = house.node(leader).clone();
+        writes.spawn(async move { cluster.propose_indexed(Command::Tick).await.unwrap().0 });
+    }
+    let last = writes.join_all().await.into_iter().max().unwrap();
+    house.node(leader).snapshot().await.unwrap();
+    // Behind the log from now on: it goes once the snapshot is there and nobody is sent of it.
+    let purged = async {
+        while house.node(leader).purged_index() < last - 1_100 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, purged).await.expect("the log is purged");
+    house.start(late).await;
+    house.applied(late, last).await;
+    assert_eq!(count(house.node(late)).await, 1);
+    // It did not come entry by entry: its log begins behind the snapshot.
+    let installed = async {
+        while house.node(late).purged_index() < last {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, installed).await.expect("installed");
+    let (index, _) = house.node(leader).propose_indexed(Command::Checksum).await.unwrap();
+    assert_eq!(checksum(house.node(late), index).await, checksum(house.node(leader), index).await);
+}
+
+#[tokio::test]
+async fn another_data_folder_under_a_known_node_id_is_refused() {
+    let mut house = House::build(3).await;
+    let leader = house.leader().await;
+    let victim = 1 + leader % 3;
+    let registered = async {
+        while house.node(leader).read(nodes::all).await.unwrap().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, registered).await.expect("registered");
+    house.stop(victim).await;
+    house.dirs.insert(victim, tempfile::tempdir().unwrap());
+    let empty = options(house.dirs[&victim].path(), victim, 999, &house.members);
+    let address = &house.members[victim as usize - 1].1.raft_address;
+    let listener = TcpListener::bind(address).await.unwrap();
+    let cluster = Cluster::start(empty).await.unwrap();
+    cluster.serve(listener, axum::Router::new());
+    let mut failed = cluster.failed();
+    let why = timeout(LIMIT, failed.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+    assert!(why.unwrap().contains("registered with"));
+    let refused = cluster.propose(Command::Tick).await;
+    assert!(matches!(refused, Err(Error::Fatal(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn many_writers_share_their_syncs() {
+    let house = House::build(1).await;
+    house.leader().await;
+    let start = Instant::now();
+    let mut writes = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let cluster = house.node(1).clone();
+        writes.spawn(async move {
+            for _ in 0..50 {
+                cluster.propose(Command::Tick).await.unwrap();
+            }
+        });
+    }
+    writes.join_all().await;
+    let rate = 3_200.0 / start.elapsed().as_secs_f64();
+    eprintln!("{rate:.0} writes/s by 64 writers on one node");
+    let one = Instant::now();
+    for _ in 0..50 {
+        house.node(1).propose(Command::Tick).await.unwrap();
+    }
+    let alone = 50.0 / one.elapsed().as_secs_f64();
+    eprintln!("{alone:.0} writes/s by one writer");
+    assert!(rate > alone * 2.0, "64 writers: {rate:.0}/s, one: {alone:.0}/s");
+}
