@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 
+/// Each of the roundings to whole milliseconds may make an instant look later than it was.
+const ROUNDING: i64 = 3;
+
 /// The difference of the two clocks, sampled regularly.
 pub(super) struct BootOffset {
     clock: Arc<dyn Clock>,
@@ -36,7 +39,7 @@ impl BootOffset {
     /// The boot-clock milliseconds of the instant that was `ago` by the monotonic clock; never
     /// later than it was.
     pub(super) fn boot_ago(&self, ago: Duration) -> u64 {
-        let at = self.monotonic(Instant::now()) - ago.as_millis() as i64;
+        let at = self.monotonic(Instant::now()) - ago.as_millis() as i64 - ROUNDING;
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let offset = samples[0].min(samples[1]);
         (at + offset).max(0) as u64

@@ -19,6 +19,9 @@ const SNAPSHOT_BYTES: u64 = 64 << 20;
 /// Least time between two snapshots that bytes ask for.
 const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
 
+/// The time that a snapshot took passes this many times before the next one.
+const SNAPSHOT_SHARE: u32 = 10;
+
 pub(super) fn begin(inner: &Arc<Inner>) {
     let mut tasks = inner.tasks.lock().unwrap_or_else(PoisonError::into_inner);
     tasks.push(inner.runtime.spawn(watch_raft(inner.clone())));
@@ -115,13 +118,23 @@ async fn watch_roll(inner: Arc<Inner>) {
 async fn take_snapshots(inner: Arc<Inner>) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last: Option<Instant> = None;
+    // When the last one was asked for, from which index, and how long it took.
+    let mut last: Option<(Instant, u64)> = None;
+    let mut took = Duration::ZERO;
     loop {
         look.tick().await;
         inner.boot_offset.sample();
-        let passed = |least: Duration| last.is_none_or(|at| at.elapsed() >= least);
         let applied = inner.watches.applied.borrow().index;
         let snapshot = inner.raft.metrics().borrow_watched().snapshot.map_or(0, |id| id.index);
+        if let Some((at, before)) = last
+            && took.is_zero()
+            && snapshot > before
+        {
+            took = at.elapsed();
+        }
+        // However short the configured time is, most of it is not spent on snapshots.
+        let pause = took * SNAPSHOT_SHARE;
+        let passed = |least: Duration| last.is_none_or(|(at, _)| at.elapsed() >= least.max(pause));
         let entries = applied.saturating_sub(snapshot);
         let by_entries = entries >= inner.options.snapshot_threshold
             && passed(inner.options.snapshot_interval.max(Duration::from_secs(1)));
@@ -130,7 +143,7 @@ async fn take_snapshots(inner: Arc<Inner>) {
             passed(SNAPSHOT_PAUSE) && inner.log.bytes_after(snapshot) >= size
         };
         if by_entries || (entries > 0 && by_bytes()) {
-            last = Some(Instant::now());
+            (last, took) = (Some((Instant::now(), snapshot)), Duration::ZERO);
             if inner.raft.trigger().snapshot().await.is_err() {
                 return;
             }

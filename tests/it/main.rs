@@ -2,5 +2,6 @@
 
 mod cli;
 mod raft_cluster;
+mod raft_house;
 mod raft_storage;
 mod schedule;

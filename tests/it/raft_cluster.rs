@@ -1,157 +1,16 @@
 //! Clusters of one and three nodes in this process: writes, the leader's death, restarts, a
 //! snapshot for a node that fell behind, and the same state everywhere.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scheduler0::clock::{SchedulerTime, SystemClock};
-use scheduler0::cluster::{Cluster, Error, Options};
+use scheduler0::clock::{Clock, SystemClock};
+use scheduler0::cluster::{Cluster, Error};
 use scheduler0::command::{Command, NewProject, Outcome};
-use scheduler0::model::NodeId;
-use scheduler0::raft::types::Member;
 use scheduler0::store::{meta, nodes, projects};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(30);
-
-struct Node {
-    cluster: Cluster,
-    runtime: Option<Runtime>,
-}
-
-struct House {
-    dirs: BTreeMap<NodeId, TempDir>,
-    members: Vec<(NodeId, Member)>,
-    nodes: BTreeMap<NodeId, Node>,
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
-
-fn options(dir: &Path, node: NodeId, instance: u128, members: &[(NodeId, Member)]) -> Options {
-    Options {
-        dir: dir.to_owned(),
-        node,
-        instance,
-        members: members.to_vec(),
-        bootstrap: node == 1,
-        peer_token: "a token".into(),
-        heartbeat: Duration::from_millis(150),
-        election: Duration::from_millis(500),
-        snapshot_interval: Duration::from_mins(2),
-        snapshot_threshold: 1,
-        apply_timeout: Duration::from_secs(5),
-        transport_timeout: Duration::from_secs(1),
-        transport_pool: 8,
-        time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
-    }
-}
-
-impl House {
-    /// The ports are found first, so that every node knows all addresses.
-    async fn build(count: u64) -> House {
-        let mut house = House { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
-        let mut listeners = Vec::new();
-        for node in 1..=count {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let raft_address = listener.local_addr().unwrap().to_string();
-            house.members.push((node, Member { raft_address, address: String::new() }));
-            house.dirs.insert(node, tempfile::tempdir().unwrap());
-            listeners.push((node, listener));
-        }
-        for (node, listener) in listeners {
-            house.start_on(node, listener).await;
-        }
-        house
-    }
-
-    async fn start_on(&mut self, node: NodeId, listener: std::net::TcpListener) {
-        listener.set_nonblocking(true).unwrap();
-        let options = options(self.dirs[&node].path(), node, u128::from(node), &self.members);
-        let runtime = runtime();
-        let start = async move {
-            let cluster = Cluster::start(options).await.unwrap();
-            cluster.serve(TcpListener::from_std(listener).unwrap(), axum::Router::new());
-            cluster
-        };
-        let cluster = runtime.spawn(start).await.unwrap();
-        self.nodes.insert(node, Node { cluster, runtime: Some(runtime) });
-    }
-
-    async fn start(&mut self, node: NodeId) {
-        let address = &self.members[node as usize - 1].1.raft_address;
-        let bind = async {
-            loop {
-                match std::net::TcpListener::bind(address) {
-                    Ok(listener) => return listener,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            }
-        };
-        let listener = timeout(LIMIT, bind).await.unwrap();
-        self.start_on(node, listener).await;
-    }
-
-    fn node(&self, node: NodeId) -> &Cluster {
-        &self.nodes[&node].cluster
-    }
-
-    /// Takes a node away between two instructions: nothing is flushed, nobody is told.
-    fn kill(&mut self, node: NodeId) {
-        let mut gone = self.nodes.remove(&node).unwrap();
-        gone.runtime.take().unwrap().shutdown_background();
-    }
-
-    async fn stop(&mut self, node: NodeId) {
-        let mut gone = self.nodes.remove(&node).unwrap();
-        let cluster = gone.cluster.clone();
-        gone.runtime
-            .as_ref()
-            .unwrap()
-            .spawn(async move { cluster.shutdown().await })
-            .await
-            .unwrap();
-        gone.runtime.take().unwrap().shutdown_background();
-    }
-
-    /// A leader that all running nodes agree on and that has applied its first entry.
-    async fn leader(&self) -> NodeId {
-        let all = async {
-            loop {
-                for node in self.nodes.keys() {
-                    let lead = *self.node(*node).leadership().borrow();
-                    let agreed = |n: &Node| n.cluster.leadership().borrow().leader == lead.leader;
-                    if lead.first_applied && self.nodes.values().all(agreed) {
-                        return *node;
-                    }
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(LIMIT, all).await.expect("a leader")
-    }
-
-    async fn applied(&self, node: NodeId, index: u64) {
-        let mut applied = self.node(node).applied();
-        timeout(LIMIT, applied.wait_for(|a| a.index >= index)).await.expect("applied").unwrap();
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        for node in self.nodes.values_mut() {
-            if let Some(runtime) = node.runtime.take() {
-                runtime.shutdown_background();
-            }
-        }
-    }
-}
+use crate::raft_house::{House, LIMIT, look_again, options};
 
 fn project(name: &str) -> Command {
     Command::CreateProject(NewProject {
@@ -171,7 +30,7 @@ async fn checksum(cluster: &Cluster, index: u64) -> [u8; 32] {
             if let Some(hash) = cluster.checksum(index) {
                 return hash;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look_again().await;
         }
     };
     timeout(LIMIT, wait).await.expect("a hash")
@@ -228,6 +87,10 @@ async fn a_follower_forwards_and_has_applied_when_it_answers() {
     assert!(matches!(refused, Err(Error::NotLeader { .. })));
     let refused = house.node(follower).propose_as_leader(term, Command::Tick).await;
     assert!(matches!(refused, Err(Error::NotLeader { .. })));
+    let boot = SystemClock.boot();
+    let acked = house.node(leader).quorum_acked_boot().expect("a quorum answers its leader");
+    assert!(acked <= boot && boot - acked < 1_000, "{acked}, now {boot}");
+    assert_eq!(house.node(follower).quorum_acked_boot(), None);
     let hash = checksum(house.node(1), index).await;
     for node in 2..=3 {
         assert_eq!(checksum(house.node(node), index).await, hash, "node {node}");
@@ -235,7 +98,7 @@ async fn a_follower_forwards_and_has_applied_when_it_answers() {
     // Every node registers its data folder.
     let all = async {
         while house.node(leader).read(nodes::all).await.unwrap() != [(1, 1), (2, 2), (3, 3)] {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look_again().await;
         }
     };
     timeout(LIMIT, all).await.expect("registered");
@@ -307,7 +170,7 @@ async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
     // Behind the log from now on: it goes once the snapshot is there and nobody is sent of it.
     let purged = async {
         while house.node(leader).purged_index() < last - 1_100 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look_again().await;
         }
     };
     timeout(LIMIT, purged).await.expect("the log is purged");
@@ -317,7 +180,7 @@ async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
     // It did not come entry by entry: its log begins behind the snapshot.
     let installed = async {
         while house.node(late).purged_index() < last {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look_again().await;
         }
     };
     timeout(LIMIT, installed).await.expect("installed");
@@ -332,7 +195,7 @@ async fn another_data_folder_under_a_known_node_id_is_refused() {
     let victim = 1 + leader % 3;
     let registered = async {
         while house.node(leader).read(nodes::all).await.unwrap().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look_again().await;
         }
     };
     timeout(LIMIT, registered).await.expect("registered");
@@ -348,6 +211,55 @@ async fn another_data_folder_under_a_known_node_id_is_refused() {
     assert!(why.unwrap().contains("registered with"));
     let refused = cluster.propose(Command::Tick).await;
     assert!(matches!(refused, Err(Error::Fatal(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_node_whose_state_cannot_be_written_says_so_and_stops() {
+    let house = House::build(1).await;
+    house.leader().await;
+    let state = rusqlite::Connection::open(house.dirs[&1].path().join("state.db")).unwrap();
+    state.execute_batch("DROP TABLE projects").unwrap();
+    let mut failed = house.node(1).failed();
+    let lost = house.node(1).propose(project("one")).await;
+    assert!(matches!(lost, Err(Error::Unavailable(_) | Error::Fatal(_))), "{lost:?}");
+    let why = timeout(LIMIT, failed.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+    assert!(why.as_ref().is_some_and(|why| why.contains("projects")), "{why:?}");
+    let refused = house.node(1).propose(Command::Tick).await;
+    assert!(matches!(refused, Err(Error::Fatal(_))), "{refused:?}");
+}
+
+/// A measurement, not a rule: `cargo test -- --ignored a_busy_machine`.
+#[tokio::test]
+#[ignore = "takes 20 s of all processors"]
+async fn a_busy_machine_keeps_its_leader() {
+    let house = House::build(3).await;
+    let leader = house.leader().await;
+    let term = house.node(leader).leadership().borrow().term;
+    let end = Instant::now() + Duration::from_secs(20);
+    let spinners: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(move || {
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    let (mut writes, mut stalest) = (0, 0);
+    while Instant::now() < end {
+        if house.node(leader).propose(Command::Tick).await.is_ok() {
+            writes += 1;
+        }
+        if let Some(acked) = house.node(leader).quorum_acked_boot() {
+            stalest = stalest.max(SystemClock.boot() - acked);
+        }
+    }
+    for spinner in spinners {
+        spinner.join().unwrap();
+    }
+    let now = house.node(house.leader().await).leadership().borrow().term;
+    eprintln!("{writes} writes, {} elections, stalest quorum {stalest} ms", now - term);
+    assert_eq!(now, term);
 }
 
 #[tokio::test]

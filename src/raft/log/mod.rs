@@ -10,6 +10,7 @@
 //! ```
 
 mod index;
+mod load;
 mod segment;
 mod thread;
 
@@ -33,7 +34,8 @@ use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
 use self::index::{Found, Index, Place};
-use self::segment::{MAGIC, Record, path_of};
+use self::load::load;
+use self::segment::{MAGIC, path_of};
 use self::thread::{Job, Reply, Writer};
 use super::types::{Entry, LogId, TypeConfig, Vote};
 
@@ -186,76 +188,6 @@ impl LogStore {
         index.offset += length as u64;
         place
     }
-}
-
-/// Reads all segments into the index, cuts a torn tail, and gives the segment to write on in.
-fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, File)>> {
-    let numbers = segment::list(dir)?;
-    let mut current = None;
-    (index.segment, index.offset) = (1, MAGIC.len() as u64);
-    for (i, number) in numbers.iter().copied().enumerate() {
-        let path = path_of(dir, number);
-        let scan = segment::scan(&path)?;
-        if let Some(why) = &scan.damage {
-            if i + 1 < numbers.len() {
-                return Err(io::Error::other(format!(
-                    "{} is damaged at offset {}: {why}. It is not the last segment, so this is \
-                     not a torn write: restore this node's DataDir or let it join anew with an \
-                     empty one under a new NodeId",
-                    path.display(),
-                    scan.end
-                )));
-            }
-            tracing::warn!(file = %path.display(), offset = scan.end, %why, "cutting the log's torn tail");
-            if scan.end == 0 {
-                // Not even the head was finished, so no record ever was.
-                fs::remove_file(&path)?;
-                segment::sync_dir(dir)?;
-                (index.segment, index.offset) = (number, MAGIC.len() as u64);
-                continue;
-            }
-            let file = File::options().write(true).open(&path)?;
-            file.set_len(scan.end)?;
-            file.sync_all()?;
-        }
-        for (offset, length, record) in scan.records {
-            match record {
-                Record::Committed(id) => index.committed = index.committed.max(id),
-                Record::Entry(entry) if entry.index() < index.first && index.is_empty() => {}
-                Record::Entry(entry) => {
-                    let fits = index.is_empty() && index.marks.purged.is_none()
-                        || entry.index() == index.next();
-                    if !fits {
-                        return Err(io::Error::other(format!(
-                            "{} at offset {offset}: entry {} does not follow entry {}; restore this \
-                             node's DataDir",
-                            path.display(),
-                            entry.index(),
-                            index.next().saturating_sub(1)
-                        )));
-                    }
-                    index.push(entry, Place { segment: number, offset, length });
-                }
-            }
-        }
-        index.written(index.next());
-        (index.segment, index.offset) = (number, scan.end);
-        current = Some(number);
-    }
-    index.highest = index.segment;
-    // What a purge was interrupted in removing.
-    for number in
-        numbers.into_iter().filter(|n| *n < index.first_segment().unwrap_or(index.segment))
-    {
-        fs::remove_file(path_of(dir, number))?;
-    }
-    // The committed hint may be newer than a tail that was cut off.
-    index.committed = index.committed.min(index.last);
-    let Some(number) = current.filter(|n| *n == index.segment) else { return Ok(None) };
-    let file = File::options().read(true).write(true).open(path_of(dir, number))?;
-    // What the scan has read may still be in the cache of a process that was killed, not on disk.
-    file.sync_all()?;
-    Ok(Some((number, file)))
 }
 
 fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {

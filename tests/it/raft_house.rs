@@ -1,0 +1,162 @@
+//! A house of nodes in this process, each on a runtime of its own, with nothing but Raft in them:
+//! started on port 0, stopped, killed between two instructions, started again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scheduler0::clock::{SchedulerTime, SystemClock};
+use scheduler0::cluster::{Cluster, Options};
+use scheduler0::model::NodeId;
+use scheduler0::raft::types::Member;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Node {
+    cluster: Cluster,
+    runtime: Option<Runtime>,
+}
+
+pub(crate) struct House {
+    pub(crate) dirs: BTreeMap<NodeId, TempDir>,
+    pub(crate) members: Vec<(NodeId, Member)>,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+}
+
+/// Between two looks at a fact that has no bell; the wait for it has its own limit.
+pub(crate) async fn look_again() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+pub(crate) fn options(
+    dir: &Path,
+    node: NodeId,
+    instance: u128,
+    members: &[(NodeId, Member)],
+) -> Options {
+    Options {
+        dir: dir.to_owned(),
+        node,
+        instance,
+        members: members.to_vec(),
+        bootstrap: node == 1,
+        peer_token: "a token".into(),
+        heartbeat: Duration::from_millis(150),
+        election: Duration::from_millis(500),
+        snapshot_interval: Duration::from_mins(2),
+        snapshot_threshold: 1,
+        apply_timeout: Duration::from_secs(5),
+        transport_timeout: Duration::from_secs(1),
+        transport_pool: 8,
+        time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
+    }
+}
+
+impl House {
+    /// The ports are found first, so that every node knows all addresses.
+    pub(crate) async fn build(count: u64) -> House {
+        let mut house = House { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
+        let mut listeners = Vec::new();
+        for node in 1..=count {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let raft_address = listener.local_addr().unwrap().to_string();
+            house.members.push((node, Member { raft_address, address: String::new() }));
+            house.dirs.insert(node, tempfile::tempdir().unwrap());
+            listeners.push((node, listener));
+        }
+        for (node, listener) in listeners {
+            house.start_on(node, listener).await;
+        }
+        house
+    }
+
+    async fn start_on(&mut self, node: NodeId, listener: std::net::TcpListener) {
+        listener.set_nonblocking(true).unwrap();
+        let options = options(self.dirs[&node].path(), node, u128::from(node), &self.members);
+        let runtime = runtime();
+        let start = async move {
+            let cluster = Cluster::start(options).await.unwrap();
+            cluster.serve(TcpListener::from_std(listener).unwrap(), axum::Router::new());
+            cluster
+        };
+        let cluster = runtime.spawn(start).await.unwrap();
+        self.nodes.insert(node, Node { cluster, runtime: Some(runtime) });
+    }
+
+    pub(crate) async fn start(&mut self, node: NodeId) {
+        let address = &self.members[node as usize - 1].1.raft_address;
+        let bind = async {
+            loop {
+                match std::net::TcpListener::bind(address) {
+                    Ok(listener) => return listener,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let listener = timeout(LIMIT, bind).await.unwrap();
+        self.start_on(node, listener).await;
+    }
+
+    pub(crate) fn node(&self, node: NodeId) -> &Cluster {
+        &self.nodes[&node].cluster
+    }
+
+    /// Takes a node away between two instructions: nothing is flushed, nobody is told.
+    pub(crate) fn kill(&mut self, node: NodeId) {
+        let mut gone = self.nodes.remove(&node).unwrap();
+        gone.runtime.take().unwrap().shutdown_background();
+    }
+
+    pub(crate) async fn stop(&mut self, node: NodeId) {
+        let mut gone = self.nodes.remove(&node).unwrap();
+        let cluster = gone.cluster.clone();
+        gone.runtime
+            .as_ref()
+            .unwrap()
+            .spawn(async move { cluster.shutdown().await })
+            .await
+            .unwrap();
+        gone.runtime.take().unwrap().shutdown_background();
+    }
+
+    /// A leader that all running nodes agree on and that has applied its first entry.
+    pub(crate) async fn leader(&self) -> NodeId {
+        let all = async {
+            loop {
+                for node in self.nodes.keys() {
+                    let lead = *self.node(*node).leadership().borrow();
+                    let agreed = |n: &Node| n.cluster.leadership().borrow().leader == lead.leader;
+                    if lead.first_applied && self.nodes.values().all(agreed) {
+                        return *node;
+                    }
+                }
+                look_again().await;
+            }
+        };
+        timeout(LIMIT, all).await.expect("a leader")
+    }
+
+    pub(crate) async fn applied(&self, node: NodeId, index: u64) {
+        let mut applied = self.node(node).applied();
+        timeout(LIMIT, applied.wait_for(|a| a.index >= index)).await.expect("applied").unwrap();
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Some(runtime) = node.runtime.take() {
+                runtime.shutdown_background();
+            }
+        }
+    }
+}
