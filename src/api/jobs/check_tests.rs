@@ -151,3 +151,31 @@ fn an_edit_keeps_what_it_does_not_name() {
     assert_eq!(edit("{\"timezone\":\"Mars\"}").unwrap_err().status(), 400);
     assert_eq!(edit("{\"end_date\":\"x\"}").unwrap_err().status(), 400);
 }
+
+/// The README's client posts bodies like this one. Run it optimised:
+/// `cargo test --release --lib read_and_checked -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, for an optimised build"]
+fn a_thousand_jobs_are_read_and_checked_fast() {
+    let row = |i: usize| {
+        format!(
+            "{{\"spec\":\"@every 1m\",\"project_id\":7,\"execution_type\":\"http\",\
+             \"data\":\"{{\\\"jobId\\\":{i}}}\",\"timezone\":\"America/New_York\",\
+             \"callback_url\":\"http://localhost:3000/callback\"}}"
+        )
+    };
+    let alike = format!("[{}]", (0..1_000).map(row).collect::<Vec<_>>().join(","));
+    let distinct: Vec<_> =
+        (0..1_000).map(|i| row(i).replace("3000/", &format!("3000/{i}"))).collect();
+    for (name, body) in [("alike", alike), ("distinct", format!("[{}]", distinct.join(",")))] {
+        let mut best = f64::MAX;
+        for _ in 0..50 {
+            let begun = std::time::Instant::now();
+            let (shapes, jobs) = read(&body, rules()).unwrap();
+            best = best.min(begun.elapsed().as_secs_f64());
+            assert_eq!((jobs.len(), shapes.is_empty()), (1_000, false));
+        }
+        println!("{name}: {:.0} jobs/s", 1_000.0 / best);
+        assert!(best < 0.010, "{name}: {best} s for 1,000 jobs");
+    }
+}

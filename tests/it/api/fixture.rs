@@ -1,0 +1,151 @@
+//! A single node without a network: its cluster, its router, and ways to ask it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use scheduler0::api::cluster::Status;
+use scheduler0::api::{self, AppState, Pressure, Sources};
+use scheduler0::auth::Auth;
+use scheduler0::clock::{SchedulerTime, SystemClock};
+use scheduler0::cluster::{Cluster, Options};
+use scheduler0::config::{Config, LoadOptions};
+use scheduler0::metrics::Metrics;
+use scheduler0::raft::types::Member;
+use scheduler0::secret::Keys;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// What the node and the command line sign in with: `node:pass`.
+pub(super) const BASIC: &str = "Basic bm9kZTpwYXNz";
+
+/// The node.
+pub(super) struct House {
+    router: Router,
+    pub(super) pressure: Arc<Pressure>,
+    _dir: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// `null` when the body is not JSON.
+    pub(super) json: Value,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl House {
+    pub(super) async fn build() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let env = [("SCHEDULER0_HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB", "1")];
+        let env: BTreeMap<_, _> =
+            env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let load = LoadOptions { env, work_dir: dir.path().to_owned(), ..LoadOptions::default() };
+        let config = Arc::new(Config::load(&load).unwrap());
+        let keys = Arc::new(Keys::new(&"ab".repeat(32), "node", "pass").unwrap());
+        let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
+        let member = Member { raft_address: "127.0.0.1:1".into(), address: "http://a:1".into() };
+        let cluster = Cluster::start(Options {
+            dir: dir.path().to_owned(),
+            node: 1,
+            instance: 1,
+            members: vec![(1, member)],
+            bootstrap: true,
+            peer_token: "token".into(),
+            heartbeat: Duration::from_millis(50),
+            election: Duration::from_millis(150),
+            snapshot_interval: Duration::from_mins(2),
+            snapshot_threshold: 8_192,
+            apply_timeout: Duration::from_secs(10),
+            transport_timeout: Duration::from_secs(1),
+            transport_pool: 1,
+            time: time.clone(),
+        })
+        .await
+        .unwrap();
+        let auth = Auth::new(keys.clone());
+        tokio::spawn(auth.clone().follow(cluster.clone()));
+        let pressure = Arc::new(Pressure::default());
+        let sources = Sources {
+            status: Some(Arc::new(|| {
+                Box::pin(async { Ok(Status { ttl_ms: 4_000, ..Status::default() }) })
+            })),
+            checksum: None,
+        };
+        let mut leadership = cluster.leadership();
+        let led = leadership.wait_for(|l| l.me && l.first_applied);
+        tokio::time::timeout(Duration::from_secs(30), led).await.unwrap().unwrap();
+        let state = AppState::new(cluster, keys, config, time, Arc::new(Metrics::new()), auth)
+            .pressure(pressure.clone())
+            .sources(sources)
+            .echo(true);
+        Self { router: api::router(state), pressure, _dir: dir }
+    }
+
+    /// Asks with exactly these headers.
+    pub(super) async fn send_bare(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Body::from(body.as_ref().to_vec());
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec();
+        let json = serde_json::from_slice(&body).unwrap_or_default();
+        Answer { status, headers, body, json }
+    }
+
+    /// Asks as the operator.
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        let mut all = vec![("x-peer", "cmd"), ("authorization", BASIC)];
+        all.extend_from_slice(headers);
+        self.send_bare(method, path, &all, body).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send("POST", path, &[], body.to_string()).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send("PUT", path, &[], body.to_string()).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], "").await
+    }
+
+    /// A project to put jobs in.
+    pub(super) async fn project(&self) -> u64 {
+        let body = serde_json::json!({"name": "project", "description": "for jobs"});
+        self.post("/projects", body).await.json["data"]["id"].as_u64().unwrap()
+    }
+}

@@ -1,0 +1,94 @@
+//! Who is let in: the table of callers and routes.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::fixture::{BASIC, House};
+
+/// Routes that need somebody.
+const CLOSED: [(&str, &str); 16] = [
+    ("GET", "/projects"),
+    ("POST", "/projects"),
+    ("GET", "/projects/1"),
+    ("DELETE", "/v1/projects/1"),
+    ("GET", "/jobs"),
+    ("POST", "/jobs"),
+    ("POST", "/api/v1/jobs"),
+    ("PUT", "/jobs/1"),
+    ("GET", "/credentials"),
+    ("POST", "/credentials"),
+    ("DELETE", "/credentials/1"),
+    ("POST", "/credentials/1/archive"),
+    ("GET", "/executions"),
+    ("GET", "/async-tasks/x"),
+    ("GET", "/cluster/status"),
+    ("POST", "/api/v1/cluster/checksum"),
+];
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_right_pair() {
+    let house = House::build().await;
+    let made = house.post("/credentials", json!({"archived": false, "createdBy": "me"})).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    assert_eq!(made.header("cache-control"), "no-store");
+    let key = made.json["data"]["api_key"].as_str().unwrap();
+    let secret = made.json["data"]["api_secret"].as_str().unwrap();
+    assert!(secret.len() >= 40 && !key.contains(secret));
+
+    let strangers: [&[(&str, &str)]; 8] = [
+        &[],
+        &[("x-api-key", key)],
+        &[("x-api-key", key), ("x-secret-key", "wrong")],
+        &[("x-api-key", "wrong"), ("x-secret-key", secret)],
+        &[("x-api-key", secret), ("x-secret-key", key)],
+        &[("authorization", BASIC)],
+        &[("x-peer", "cmd"), ("authorization", "Basic bm9kZTpub3Bl")],
+        &[("x-peer", "cmd"), ("authorization", "Basic \u{7e}\u{7e}")],
+    ];
+    for (method, path) in CLOSED {
+        for headers in strangers {
+            let answer = house.send_bare(method, path, headers, "{}").await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path} {headers:?}");
+            assert_eq!(answer.json["data"], "unauthorized requests");
+            assert_eq!(answer.json["success"], false);
+        }
+        for headers in [
+            &[("x-api-key", key), ("x-secret-key", secret), ("x-account-id", "1")][..],
+            &[("x-peer", "peer"), ("authorization", BASIC)][..],
+        ] {
+            if method == "GET" {
+                let answer = house.send_bare(method, path, headers, "").await;
+                assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path} {headers:?}");
+            }
+        }
+    }
+    let pair = [("x-api-key", key), ("x-secret-key", secret)];
+    let refused = house.send_bare("POST", "/cluster/checksum", &pair, "").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn secrets_are_shown_once_and_archived_keys_stop_at_once() {
+    let house = House::build().await;
+    let made = house.post("/api/v1/credentials", json!({})).await;
+    let key = made.json["data"]["apiKey"].as_str().unwrap().to_owned();
+    let secret = made.json["data"]["apiSecret"].as_str().unwrap().to_owned();
+    let pair = [("x-api-key", key.as_str()), ("x-secret-key", secret.as_str())];
+    let status = async || house.send_bare("GET", "/projects", &pair, "").await.status;
+    assert_eq!(status().await, StatusCode::OK);
+    for path in ["/credentials", "/credentials/1"] {
+        let text = String::from_utf8(house.get(path).await.body).unwrap();
+        assert!(text.contains(&key) && !text.contains(&secret), "{text}");
+        assert!(!text.contains("secret") && !text.contains("verifier"), "{text}");
+    }
+    let archived = house.post("/api/v1/credentials/1/archive", json!({"archivedBy": "me"})).await;
+    assert_eq!(archived.json["data"]["archived"], true);
+    assert_eq!(archived.json["data"]["archivedBy"], "me");
+    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(house.put("/credentials/1", json!({"archived": false})).await.status, StatusCode::OK);
+    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(house.put("/credentials/1", json!({})).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(house.delete("/credentials/1").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(house.get("/credentials/1").await.status, StatusCode::NOT_FOUND);
+}
