@@ -28,7 +28,8 @@ async fn a_project_is_one_thing_at_three_mounts() {
     assert_eq!(made.json["success"], true);
     let id = made.json["data"]["id"].as_u64().unwrap();
     assert!(made.json["data"]["date_created"].as_str().unwrap().ends_with('Z'));
-    for (mount, created) in [("", "date_created"), ("/v1", "dateCreated"), ("/api/v1", "dateCreated")]
+    for (mount, created) in
+        [("", "date_created"), ("/v1", "dateCreated"), ("/api/v1", "dateCreated")]
     {
         let one = house.get(&format!("{mount}/projects/{id}?consistency=linearizable")).await;
         assert_eq!(one.json["data"]["name"], "sample project", "{mount}");
@@ -43,8 +44,12 @@ async fn a_project_is_one_thing_at_three_mounts() {
         let empty = house.get(&format!("{mount}/projects?limit=5&offset=5")).await;
         assert_eq!(empty.json["data"]["projects"], json!([]), "{mount}");
     }
-    let twice = house.post("/projects", json!({"name": "sample project", "description": "d"})).await;
-    assert_eq!((twice.status, &twice.json["error"]["code"]), (StatusCode::CONFLICT, &json!("conflict")));
+    let twice =
+        house.post("/projects", json!({"name": "sample project", "description": "d"})).await;
+    assert_eq!(
+        (twice.status, &twice.json["error"]["code"]),
+        (StatusCode::CONFLICT, &json!("conflict"))
+    );
     let body = json!({"description": "new", "modifiedBy": "me"});
     let changed = house.put(&format!("/api/v1/projects/{id}"), body).await;
     assert_eq!(changed.json["data"]["description"], "new");
@@ -71,11 +76,18 @@ async fn jobs_are_created_listed_changed_and_deleted() {
     let location = made.header("location").to_owned();
     assert!(location.starts_with("/async-tasks/"), "{location}");
     let task = house.get(&location).await;
-    assert_eq!(task.json["data"]["id"], made.json["data"][0], "at / it is a list with the task's id");
+    assert_eq!(
+        task.json["data"]["id"], made.json["data"][0],
+        "at / it is a list with the task's id"
+    );
     assert_eq!(task.json["data"]["state"], 2);
     assert_eq!(task.json["data"]["service"], "create_job");
-    assert_eq!(format!("/async-tasks/{}", task.json["data"]["requestId"].as_str().unwrap()), location);
-    let output: Value = serde_json::from_str(task.json["data"]["output"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        format!("/async-tasks/{}", task.json["data"]["requestId"].as_str().unwrap()),
+        location
+    );
+    let output: Value =
+        serde_json::from_str(task.json["data"]["output"].as_str().unwrap()).unwrap();
     assert_eq!(output[1]["data"], "{\"jobId\":1}");
     assert_eq!(output[0]["project_id"], project);
 
@@ -89,8 +101,11 @@ async fn jobs_are_created_listed_changed_and_deleted() {
     let camel = house.get("/api/v1/jobs/1").await;
     assert!(camel.json["data"]["nextExecutionDate"].is_string());
 
-    let third = house.post("/api/v1/jobs", json!({"projectId": project, "spec": "0 9 * * *",
-        "timezone": "Europe/Berlin", "callbackUrl": "http://localhost:1/", "data": {"a": [1]}}));
+    let third = house.post(
+        "/api/v1/jobs",
+        json!({"projectId": project, "spec": "0 9 * * *",
+        "timezone": "Europe/Berlin", "callbackUrl": "http://localhost:1/", "data": {"a": [1]}}),
+    );
     let third = third.await;
     let request = third.json["data"].as_str().unwrap();
     assert_eq!(third.header("location"), format!("/api/v1/async-tasks/{request}"));
@@ -144,7 +159,10 @@ async fn a_large_request_is_all_or_nothing_and_in_order() {
     let list = made.json["data"].as_array().unwrap();
     assert_eq!(list.len(), 2_500);
     for (i, job) in list.iter().enumerate() {
-        assert_eq!((job["id"].as_u64(), job["data"].as_str()), (Some(i as u64 + 1), Some(&*i.to_string())));
+        assert_eq!(
+            (job["id"].as_u64(), job["data"].as_str()),
+            (Some(i as u64 + 1), Some(&*i.to_string()))
+        );
     }
 
     let mut jobs: Vec<_> = (0..2_500).map(|i| job(project, &i.to_string())).collect();
@@ -169,7 +187,8 @@ async fn the_same_key_does_a_thing_once() {
     let second = house.send("POST", "/v1/projects", &key, &project).await;
     assert_eq!((first.status, second.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert_eq!(first.json["data"]["id"], second.json["data"]["id"]);
-    let other = house.send("POST", "/projects", &key, "{\"name\":\"q\",\"description\":\"d\"}").await;
+    let other =
+        house.send("POST", "/projects", &key, "{\"name\":\"q\",\"description\":\"d\"}").await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(other.json["error"]["code"], "idempotency_key_reused");
 
@@ -202,7 +221,10 @@ async fn operators_see_health_status_and_metrics() {
     assert_eq!(health.json["data"]["leader_id"], "1");
     assert_eq!(health.json["data"]["raft_stats"]["state"], "Leader");
     let camel = house.send_bare("GET", "/api/v1/healthcheck", &[], "").await;
-    assert_eq!(camel.json["data"]["raftStats"]["num_peers"], health.json["data"]["raft_stats"]["num_peers"]);
+    assert_eq!(
+        camel.json["data"]["raftStats"]["num_peers"],
+        health.json["data"]["raft_stats"]["num_peers"]
+    );
     for path in ["/livez", "/readyz"] {
         assert_eq!(house.send_bare("GET", path, &[], "").await.status, StatusCode::OK, "{path}");
     }
@@ -218,10 +240,16 @@ async fn operators_see_health_status_and_metrics() {
     let echo = house.send_bare("POST", "/dev/echo", &[], "[1,2]").await;
     assert_eq!(echo.json["data"]["received"], 5);
     let totals = house.get("/api/v1/executions/totals").await;
-    assert_eq!(totals.json["data"], json!({"accountId": 0, "scheduled": 0, "success": 0, "failed": 0}));
+    assert_eq!(
+        totals.json["data"],
+        json!({"accountId": 0, "scheduled": 0, "success": 0, "failed": 0})
+    );
     let hours = house.get("/executions/analytics?startDate=2026-11-20&startTime=10:00&endDate=2026-11-20&endTime=12:00:00").await;
     let points = hours.json["data"]["points"].as_array().unwrap();
-    assert_eq!(points.iter().map(|p| p["time"].as_str().unwrap()).collect::<Vec<_>>(), ["10:00:00", "11:00:00", "12:00:00"]);
+    assert_eq!(
+        points.iter().map(|p| p["time"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["10:00:00", "11:00:00", "12:00:00"]
+    );
     let none = house.get("/executions?state=1").await;
     assert_eq!(none.json["data"]["executions"], json!([]));
 }
@@ -230,7 +258,8 @@ async fn operators_see_health_status_and_metrics() {
 async fn a_node_short_of_memory_or_disk_refuses_writes_and_goes_on_reading() {
     let house = House::build().await;
     let project = json!({"name": "p", "description": "d"});
-    let status = |answer: &Answer| (answer.status.as_u16(), answer.headers.contains_key("retry-after"));
+    let status =
+        |answer: &Answer| (answer.status.as_u16(), answer.headers.contains_key("retry-after"));
     house.pressure.set_memory(true);
     assert_eq!(status(&house.post("/projects", project.clone()).await), (503, true));
     house.pressure.set_disk(true);

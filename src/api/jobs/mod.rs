@@ -8,6 +8,7 @@
 mod check;
 mod create;
 mod parse;
+mod values;
 mod view;
 
 use std::sync::Arc;

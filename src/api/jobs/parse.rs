@@ -9,8 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
+use super::values::{Number, Text, data, dst};
 use crate::api::casing::canonical;
 use crate::api::error::Error;
 use crate::api::fields::bad_json;
@@ -193,7 +193,7 @@ impl<'a> Visitor<'a> for Single<'_> {
                 }
                 Name::RetryMax => shape.retry_max = map.next_value_seed(Number)?,
                 Name::CreatedBy => shape.created_by = map.next_value_seed(Text)?,
-                Name::Dst => shape.dst = map.next_value()?,
+                Name::Dst => shape.dst = dst(map.next_value()?)?,
                 Name::Data => job.data = data(map.next_value()?)?,
                 Name::Status => job.status = map.next_value_seed(Text)?,
                 Name::ModifiedBy => job.modified_by = map.next_value_seed(Text)?,
@@ -306,105 +306,6 @@ impl Visitor<'_> for NameSeed<'_> {
             Name::Ignored
         }))
     }
-}
-
-/// Text, borrowed where it has no escapes; null and empty are nothing.
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Option<Cow<'de, str>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)).filter(|t| !t.is_empty()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned().into()).filter(|_| !text.is_empty()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-/// A whole number from 0 up to what the books can hold; null is nothing.
-struct Number;
-
-impl<'de> DeserializeSeed<'de> for Number {
-    type Value = Option<u64>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Number {
-    type Value = Option<u64>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number, 0 or more")
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        if number > i64::MAX as u64 {
-            return Err(E::invalid_value(de::Unexpected::Unsigned(number), &self));
-        }
-        Ok(Some(number))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-}
-
-/// `data`: a text as it is, anything else as its JSON without spaces.
-fn data<E: de::Error>(raw: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
-    let json = raw.get();
-    match json.as_bytes().first() {
-        Some(b'n') | None => Ok(None),
-        Some(b'"') => {
-            let inner = &json[1..json.len() - 1];
-            if !inner.contains('\\') {
-                return Ok(Some(Cow::Borrowed(inner)));
-            }
-            serde_json::from_str(json).map(|text| Some(Cow::Owned(text))).map_err(E::custom)
-        }
-        _ => Ok(Some(compact(json))),
-    }
-}
-
-/// Valid JSON without the spaces between its tokens.
-fn compact(json: &str) -> Cow<'_, str> {
-    if !json.bytes().any(|b| b.is_ascii_whitespace()) {
-        return Cow::Borrowed(json);
-    }
-    let (mut quoted, mut escaped) = (false, false);
-    let kept = json.chars().filter(|c| {
-        if !quoted {
-            quoted = *c == '"';
-            return !c.is_ascii_whitespace();
-        }
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = false,
-            _ => {}
-        }
-        true
-    });
-    Cow::Owned(kept.collect())
 }
 
 #[cfg(test)]

@@ -41,9 +41,24 @@ async fn no_value_of_any_field_makes_a_5xx() {
     let project = house.project().await;
     house.post("/jobs", job(project, "")).await;
     let job_fields = [
-        "id", "project_id", "spec", "timezone", "callback_url", "execution_type", "data",
-        "start_date", "end_date", "retry_max", "executor_id", "status", "created_by",
-        "modified_by", "dst", "timezoneOffset", "account_id", "unheard_of",
+        "id",
+        "project_id",
+        "spec",
+        "timezone",
+        "callback_url",
+        "execution_type",
+        "data",
+        "start_date",
+        "end_date",
+        "retry_max",
+        "executor_id",
+        "status",
+        "created_by",
+        "modified_by",
+        "dst",
+        "timezoneOffset",
+        "account_id",
+        "unheard_of",
     ];
     for value in values() {
         let shown: String = value.to_string().chars().take(60).collect();
@@ -60,7 +75,10 @@ async fn no_value_of_any_field_makes_a_5xx() {
                 assert_eq!(answer.json["success"], answer.status.is_success(), "{said}");
                 if method == "POST" && answer.status.is_client_error() {
                     assert_eq!(answer.json["error"]["field"], field, "{said}");
-                    assert!(matches!(answer.json["error"]["index"].as_u64(), Some(0 | 1)), "{said}");
+                    assert!(
+                        matches!(answer.json["error"]["index"].as_u64(), Some(0 | 1)),
+                        "{said}"
+                    );
                 }
             }
         }

@@ -85,7 +85,10 @@ async fn secrets_are_shown_once_and_archived_keys_stop_at_once() {
     assert_eq!(archived.json["data"]["archived"], true);
     assert_eq!(archived.json["data"]["archivedBy"], "me");
     assert_eq!(status().await, StatusCode::UNAUTHORIZED);
-    assert_eq!(house.put("/credentials/1", json!({"archived": false})).await.status, StatusCode::OK);
+    assert_eq!(
+        house.put("/credentials/1", json!({"archived": false})).await.status,
+        StatusCode::OK
+    );
     assert_eq!(status().await, StatusCode::OK);
     assert_eq!(house.put("/credentials/1", json!({})).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(house.delete("/credentials/1").await.status, StatusCode::NO_CONTENT);
