@@ -142,3 +142,67 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
     }
     Ok(Caller { node, instance })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::peer::Identity;
+
+    fn peers(node: NodeId, instance: u128) -> Peers {
+        let identity = Identity { node, instance, token: "right".into() };
+        let addresses = [1, 2, 3].map(|n| (n, format!("127.0.0.1:{n}")));
+        Peers::new(identity, addresses, 1, Duration::from_secs(1)).unwrap()
+    }
+
+    fn message(token: &str, cluster: u128, node: NodeId, instance: u128) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut put = |name: &'static str, value: String| {
+            headers.insert(name, value.parse().unwrap());
+        };
+        put("authorization", format!("Bearer {token}"));
+        put(CLUSTER, format!("{cluster:032x}"));
+        put(NODE, node.to_string());
+        put(INSTANCE, format!("{instance:032x}"));
+        headers
+    }
+
+    fn refused(peers: &Peers, headers: &HeaderMap) -> (u16, bool) {
+        let refusal = check(peers, headers).unwrap_err();
+        assert!(!refusal.message.contains("right"), "no secret in a message");
+        (refusal.status.as_u16(), refusal.stop)
+    }
+
+    #[tokio::test]
+    async fn only_members_of_this_cluster_with_its_token_come_in() {
+        let here = peers(1, 10);
+        // Nobody is registered yet: a member is believed.
+        let caller = check(&here, &message("right", 0, 2, 20)).unwrap();
+        assert_eq!(caller, Caller { node: 2, instance: 20 });
+        assert_eq!(refused(&here, &message("wrong", 0, 2, 20)), (401, false));
+        assert_eq!(refused(&here, &message("", 0, 2, 20)), (401, false));
+        assert_eq!(refused(&here, &message("right", 0, 9, 20)), (403, false));
+        let mut nameless = message("right", 0, 2, 20);
+        nameless.remove(INSTANCE);
+        assert_eq!(refused(&here, &nameless), (400, false));
+        here.learn(77, [(1, 10), (2, 20)]);
+        assert!(check(&here, &message("right", 77, 2, 20)).is_ok());
+        assert!(check(&here, &message("right", 0, 3, 30)).is_ok(), "it has yet to learn the id");
+        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
+    }
+
+    #[tokio::test]
+    async fn a_second_instance_under_a_known_node_id_is_told_to_stop() {
+        let here = peers(1, 10);
+        assert_eq!(refused(&here, &message("right", 0, 1, 11)), (409, true));
+        here.learn(77, [(1, 10), (2, 20)]);
+        assert_eq!(refused(&here, &message("right", 77, 2, 21)), (409, true));
+        assert_eq!(here.failure(), None, "it is the other that must stop");
+        // The other way round: a member expects another instance here.
+        let mut expecting = message("right", 77, 2, 20);
+        expecting.insert(EXPECTS, format!("{:032x}", 12).parse().unwrap());
+        assert_eq!(refused(&here, &expecting), (409, false));
+        assert!(here.failure().is_some());
+    }
+}

@@ -1,6 +1,7 @@
 //! Clusters of one and three nodes in this process: writes, the leader's death, restarts, a
 //! snapshot for a node that fell behind, and the same state everywhere.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use scheduler0::clock::{Clock, SystemClock};
@@ -144,8 +145,15 @@ async fn without_a_quorum_nothing_is_written_and_all_may_restart_in_any_order() 
         house.stop(node).await;
     }
     house.start(3).await;
+    let term = |house: &House| {
+        let stats: BTreeMap<_, _> = house.node(3).raft_stats().into_iter().collect();
+        stats["term"].clone()
+    };
+    let before = term(&house);
     let alone = house.node(3).propose(project("two")).await;
     assert!(matches!(alone, Err(Error::NoLeader)), "{alone:?}");
+    // It asks before it stands for election (pre-vote): five seconds alone have cost no term.
+    assert_eq!(term(&house), before);
     house.start(2).await;
     assert!(created(&house.node(3).propose(project("two")).await.unwrap()));
     house.start(1).await;
@@ -260,6 +268,31 @@ async fn a_busy_machine_keeps_its_leader() {
     let now = house.node(house.leader().await).leadership().borrow().term;
     eprintln!("{writes} writes, {} elections, stalest quorum {stalest} ms", now - term);
     assert_eq!(now, term);
+}
+
+/// A measurement, not a rule: `cargo test -- --ignored what_three_nodes`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_three_nodes_write() {
+    let house = House::build(3).await;
+    let leader = house.leader().await;
+    for (at, node) in [("leader", leader), ("follower", 1 + leader % 3)] {
+        for writers in [1, 16, 128] {
+            let (start, each) = (Instant::now(), 6_400 / (writers + 15));
+            let mut writes = tokio::task::JoinSet::new();
+            for _ in 0..writers {
+                let cluster = house.node(node).clone();
+                writes.spawn(async move {
+                    for _ in 0..each {
+                        cluster.propose(Command::Tick).await.unwrap();
+                    }
+                });
+            }
+            writes.join_all().await;
+            let rate = f64::from(writers * each) / start.elapsed().as_secs_f64();
+            eprintln!("{writers} writers at the {at}: {rate:.0} writes/s");
+        }
+    }
 }
 
 #[tokio::test]
