@@ -77,6 +77,8 @@ impl Auth {
         use tokio::sync::broadcast::error::RecvError;
 
         let mut changes = cluster.changes();
+        // What was read before the bell was heard may be stale.
+        self.forget();
         loop {
             match changes.recv().await {
                 Ok(change) if !change.credentials && !change.replaced => {}

@@ -45,8 +45,18 @@ async fn one(State(app): App, ask: Ask, IdText(id): IdText) -> Result<Response, 
     let missing = || Error::not_found("async task cannot be found");
     let request = Uuid::parse_str(&id).map_err(|_| missing())?;
     ask.settle(&app).await?;
+    let mut found = shown(&app, request, ask.dialect()).await?;
+    if found.is_none() {
+        // It may have been accepted a moment ago by another node.
+        app.cluster.linearize().await?;
+        found = shown(&app, request, ask.dialect()).await?;
+    }
+    Ok(reply::json(StatusCode::OK, found.ok_or_else(missing)?))
+}
+
+/// The body of the answer, if this node knows of the task.
+async fn shown(app: &AppState, request: Uuid, dialect: Dialect) -> Result<Option<Vec<u8>>, Error> {
     let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-    let dialect = ask.dialect();
     let body = app.cluster.read(move |conn| {
         let Some(task) = tasks::get(conn, request.as_u128())? else { return Ok(None) };
         let output = if task.state == TaskState::Succeeded {
@@ -66,5 +76,5 @@ async fn one(State(app): App, ask: Ask, IdText(id): IdText) -> Result<Response, 
         };
         Ok(Some(reply::envelope(&view, Dialect::Camel)))
     });
-    Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
+    Ok(body.await?)
 }

@@ -99,7 +99,7 @@ async fn create(
     State(app): App,
     ask: Ask,
     headers: HeaderMap,
-    Input(body): Input<SMALL>,
+    Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let archived = fields.flag("archived")?.unwrap_or(false);
@@ -158,7 +158,7 @@ async fn update(
     State(app): App,
     ask: Ask,
     Id(id): Id,
-    Input(body): Input<SMALL>,
+    Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let Some(archived) = fields.flag("archived")? else {
@@ -171,7 +171,7 @@ async fn archive(
     State(app): App,
     ask: Ask,
     Id(id): Id,
-    Input(body): Input<SMALL>,
+    Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     fields.ignore(&["archived"]);

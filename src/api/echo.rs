@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
@@ -28,6 +27,6 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 
 async fn echo(State(app): App, request: axum::extract::Request) -> Result<Response, Error> {
     let limit = app.config.payload_max_bytes.max(input::SMALL);
-    let body: Bytes = input::read(&app, request, limit).await?;
+    let (body, _turn) = input::read(&app, request, limit).await?;
     Ok(reply::ok(&Echo { received: body.len() }, Dialect::Camel))
 }

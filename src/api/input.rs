@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use futures_util::StreamExt;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
 use super::state::AppState;
@@ -22,24 +23,32 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The longest time that a body may take altogether.
 const WHOLE: Duration = Duration::from_mins(5);
 /// How long a large body waits for its turn.
-const TURN: Duration = Duration::from_secs(10);
+const WAIT: Duration = Duration::from_mins(1);
+
+/// The right to have a large body in memory: kept for as long as the request is worked on.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
 
 /// The body of a write, at most `MAX` bytes long. Refused, before it is read, while the node is
 /// short of memory or disk.
 #[derive(Debug)]
-pub(super) struct Input<const MAX: usize>(pub(super) Bytes);
+pub(super) struct Input<const MAX: usize>(pub(super) Bytes, pub(super) Turn);
 
 impl<const MAX: usize> FromRequest<Arc<AppState>> for Input<MAX> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Error> {
         app.admit_write()?;
-        read(app, request, MAX).await.map(Self)
+        let (body, turn) = read(app, request, MAX).await?;
+        Ok(Self(body, turn))
     }
 }
 
 /// The whole body of a request.
-pub(super) async fn read(app: &AppState, request: Request, max: usize) -> Result<Bytes, Error> {
+pub(super) async fn read(
+    app: &AppState,
+    request: Request,
+    max: usize,
+) -> Result<(Bytes, Turn), Error> {
     let headers = request.headers();
     let encoding = headers.get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -53,14 +62,15 @@ pub(super) async fn read(app: &AppState, request: Request, max: usize) -> Result
         return Err(too_large(max));
     }
     // A body of unknown length counts as large.
-    let _turn = if announced.unwrap_or(max) > SMALL {
-        let turn = tokio::time::timeout(TURN, app.large_bodies.acquire()).await;
-        Some(turn.map_err(|_| Error::unavailable("too many large requests at once: try again"))?)
+    let turn = if announced.unwrap_or(max) > SMALL {
+        let turn = tokio::time::timeout(WAIT, app.large_bodies.clone().acquire_owned()).await;
+        let busy = || Error::unavailable("too many large requests at once: try again");
+        Some(turn.ok().and_then(Result::ok).ok_or_else(busy)?)
     } else {
         None
     };
     let whole = tokio::time::timeout(WHOLE, collect(request, announced, max));
-    whole.await.map_err(|_| Error::slow())?
+    Ok((whole.await.map_err(|_| Error::slow())??, turn))
 }
 
 async fn collect(request: Request, announced: Option<usize>, max: usize) -> Result<Bytes, Error> {

@@ -98,7 +98,7 @@ async fn create(
     State(app): App,
     ask: Ask,
     headers: HeaderMap,
-    Input(body): Input<SMALL>,
+    Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let required = |text: Option<String>, field: &'static str| {
@@ -125,7 +125,7 @@ async fn update(
     State(app): App,
     ask: Ask,
     Id(id): Id,
-    Input(body): Input<SMALL>,
+    Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let name = fields.text("name", LONGEST_NAME)?.filter(|name| !name.is_empty());

@@ -28,7 +28,7 @@ pub struct AppState {
     pub(super) sources: Sources,
     pub(super) auth: Auth,
     pub(super) echo: bool,
-    pub(super) large_bodies: Semaphore,
+    pub(super) large_bodies: Arc<Semaphore>,
 }
 
 /// What the api shows of parts that it may not know.
@@ -60,7 +60,7 @@ impl AppState {
             sources: Sources::default(),
             auth,
             echo: false,
-            large_bodies: Semaphore::new(LARGE_BODIES),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
         }
     }
 

@@ -99,7 +99,7 @@ async fn create(
     State(app): App,
     ask: Ask,
     headers: HeaderMap,
-    Input(body): Input<BULK>,
+    Input(body, _turn): Input<BULK>,
 ) -> Result<Response, Error> {
     let rules = Rules::new(&app.config, ask.dialect());
     let whole = wants_jobs(&headers);
@@ -173,7 +173,7 @@ async fn update(
     State(app): App,
     ask: Ask,
     Id(id): Id,
-    Input(body): Input<{ 4 * SMALL }>,
+    Input(body, _turn): Input<{ 4 * SMALL }>,
 ) -> Result<Response, Error> {
     let (input, unknown) = parse::one(&body)?;
     // What the request does not name stays as it is, so this node must know how it is.
