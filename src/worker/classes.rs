@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::runs::Runs;
 use crate::model::members::Members;
-use crate::model::{JobId, Millis};
+use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::Schedule;
 
 /// What a class of jobs fires by: a shape's schedule and its bounds.
@@ -26,6 +26,8 @@ use crate::schedule::Schedule;
 pub struct Plan {
     /// The shape's number.
     pub shape: u64,
+    /// The project of its jobs.
+    pub project: ProjectId,
     /// The schedule, read once for all that share the shape.
     pub schedule: Schedule,
     /// Whether the schedule was read for one job alone (`H` in its spec), which is then this one.
@@ -44,6 +46,18 @@ impl Plan {
             (None, Some(period)) => anchor.rem_euclid(period),
             (None, None) => 0,
         }
+    }
+
+    /// Whether a job with this anchor has an occurrence at an instant.
+    pub fn is_due(&self, anchor: Millis, at: Millis) -> bool {
+        self.start.is_none_or(|start| start <= at)
+            && at <= self.last()
+            && self.schedule.next(anchor, at - 1) == Some(at)
+    }
+
+    /// The occurrence after one of a job's own.
+    pub fn following(&self, occurrence: Millis) -> Option<Millis> {
+        self.schedule.next(occurrence, occurrence)
     }
 
     fn last(&self) -> Millis {

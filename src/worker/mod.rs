@@ -2,16 +2,236 @@
 //! it.
 //!
 //! ```text
-//!   books ── load ──> queue (classes) ── due ──> request ──> executor ──> reply
-//!     ^                  tracker (W)                                        |
-//!     |                                                                     v
-//!   collector <──────────────────────── journal <──────────────────────── blocks
+//!   bell ──> absorb ──> load ──> queue (classes) ──┐             ┌──> request ──> fire ──> executor
+//!                                rows (pending) ───┴──> engine ──┘                 │
+//!                       tracker (what is out, W) <────────┴──── record <───────────┘
+//!                                                                 │
+//!   books <── collector <────────────────────────────────────── journal
 //! ```
 //!
-//! It reads the books and never writes them: what it did reaches them by way of the journal.
+//! [`engine`] owns the pure parts (`queue`, `tracker`, `rows`) and is the only one that changes
+//! them; `seat` is where everybody asks the lease. The worker reads the books and never writes
+//! them: what it did reaches them by way of the journal. Everything is level-triggered: a bell that
+//! was lost, a task that failed, a lease that came back lead to a look at how things are.
 
+mod absorb;
 pub mod classes;
+mod engine;
+mod fire;
 pub mod lease;
+mod live;
+mod load;
+mod plans;
 pub mod queue;
+mod record;
+mod request;
+mod rows;
 mod runs;
+mod seams;
+mod seat;
+mod status;
+#[cfg(test)]
+mod tests;
 pub mod tracker;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+pub use seams::{Books, Hands, Lease};
+pub use seat::Seat;
+pub use status::Snapshot;
+
+use crate::clock::SchedulerTime;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::model::block::JournalEntry;
+use crate::model::shard::ShardId;
+use crate::model::{Millis, NodeId};
+use crate::store::meta;
+
+/// How late an occurrence may be after a restart or a take-over and still fire as if nothing had
+/// been, unless configured otherwise.
+pub const MISFIRE_GRACE: Duration = Duration::from_mins(1);
+
+/// How a worker behaves: resolved configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This node.
+    pub node: NodeId,
+    /// `MaxQueue`: requests that are built and wait.
+    pub max_queue: usize,
+    /// `HTTPExecutorPayloadMaxSizeMb`, in bytes.
+    pub payload_max_bytes: usize,
+    /// `JobExecutionRetryMax`: retries after the first attempt, for jobs that name none.
+    pub retry_max: u32,
+    /// `JobExecutionRetryDelay`: before the first retry; doubles from there.
+    pub retry_delay: Duration,
+    /// Usually [`MISFIRE_GRACE`].
+    pub misfire_grace: Duration,
+}
+
+/// What a worker is given to work with.
+pub struct Surroundings<B, H, L> {
+    /// The books and their bell: the cluster.
+    pub books: B,
+    /// The executor.
+    pub hands: H,
+    /// The lease: a [`Seat`].
+    pub lease: Arc<L>,
+    /// This node's journal, open.
+    pub journal: Journal,
+    /// The journal's entries that were not forgotten when it was opened.
+    pub unforgotten: Vec<(u64, JournalEntry)>,
+    /// This node's time.
+    pub time: Arc<SchedulerTime>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+    /// Where senders and readers run; the engine itself runs where `start` is called.
+    pub runtime: Runtime,
+}
+
+/// A running worker.
+pub struct Worker {
+    stop: watch::Sender<bool>,
+    task: Mutex<Option<JoinHandle<()>>>,
+    status: Arc<status::Status>,
+}
+
+/// The watermarks that a journal's entries state, the highest of each epoch: what a lease
+/// [`Holder`](lease::Holder) must know from its start.
+pub fn stated_watermarks(
+    entries: &[(u64, JournalEntry)],
+) -> impl Iterator<Item = ((ShardId, u64), Millis)> {
+    let mut highest: BTreeMap<(ShardId, u64), Millis> = BTreeMap::new();
+    for (_, entry) in entries {
+        if let JournalEntry::Watermarks(marks) = entry {
+            for mark in marks {
+                let seen = highest.entry((mark.shard, mark.epoch)).or_insert(mark.at);
+                *seen = mark.at.max(*seen);
+            }
+        }
+    }
+    highest.into_iter()
+}
+
+impl Worker {
+    /// Starts the engine on the current (core) runtime. It waits for the cluster to be born, then
+    /// fires what its shards have due, until [`Worker::stop`].
+    pub fn start<B: Books, H: Hands, L: Lease>(
+        options: Options,
+        with: Surroundings<B, H, L>,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let status = Arc::new(status::Status::default());
+        let task = tokio::spawn(live(options, with, Arc::clone(&status), stopped));
+        Self { stop, task: Mutex::new(Some(task)), status }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Snapshot {
+        self.status.get()
+    }
+
+    /// Begins nothing more, waits for what is in flight (at most 10 s), writes down what came of it
+    /// and the last watermarks. To be called when the shards are released.
+    pub async fn stop(&self) {
+        // A worker that has ended by itself needs no telling.
+        let _ = self.stop.send(true);
+        if let Some(task) = self.task.lock().await.take() {
+            // A panic in it has been printed.
+            let _ = task.await;
+        }
+    }
+}
+
+/// The life of a worker.
+async fn live<B: Books, H: Hands, L: Lease>(
+    options: Options,
+    with: Surroundings<B, H, L>,
+    status: Arc<status::Status>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut bell = with.books.changes();
+    let cluster = loop {
+        match with.books.read(meta::cluster_id).await {
+            Ok(Some(cluster)) => break cluster,
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the books cannot be read; trying again"),
+        }
+        let again = with.time.clock().boot() + 250;
+        tokio::select! {
+            // Anything may have been the birth; a lost bell is made up for by the clock.
+            _ = bell.recv() => {}
+            () = with.time.clock().sleep_until(again) => {}
+            stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
+        }
+    };
+    let mut rows = rows::Rows::default();
+    for (_, entry) in &with.unforgotten {
+        if let JournalEntry::Block(block) = entry
+            && let Some(id) = block.pending
+        {
+            rows.recorded_before(id, block.shard);
+        }
+    }
+    let (sent, sent_rx) = mpsc::unbounded_channel();
+    let (events, events_rx) = mpsc::unbounded_channel();
+    let live = Arc::new(live::Live::default());
+    let plans = Arc::new(plans::Plans::default());
+    let sender = Arc::new(fire::Sender {
+        books: with.books.clone(),
+        hands: with.hands,
+        lease: Arc::clone(&with.lease),
+        live: Arc::clone(&live),
+        plans: Arc::clone(&plans),
+        time: Arc::clone(&with.time),
+        metrics: with.metrics,
+        policy: verdict::Policy { retry_max: options.retry_max, retry_delay: options.retry_delay },
+        cluster,
+        max_bytes: options.payload_max_bytes,
+        slots: Arc::new(Semaphore::new(options.max_queue.max(1))),
+        in_flight: AtomicU64::new(0),
+        runtime: with.runtime,
+        events: sent,
+    });
+    let engine = engine::Engine {
+        node: options.node,
+        books: with.books,
+        lease: with.lease,
+        journal: with.journal,
+        stated_boot: with.time.clock().boot(),
+        time: with.time,
+        live,
+        plans,
+        status,
+        sender,
+        grace: options.misfire_grace.as_millis() as Millis,
+        max_queue: options.max_queue.max(1),
+        queue: queue::DueQueue::default(),
+        tracker: tracker::Tracker::default(),
+        rows,
+        wants: absorb::Wants::default(),
+        reading: false,
+        reads: 0,
+        heard: Millis::MIN,
+        loading: BTreeMap::new(),
+        generation: 0,
+        unheard: BTreeMap::new(),
+        results: record::Results::default(),
+        appending: false,
+        dirty: false,
+        retry_boot: 0,
+        has_room: true,
+        building: 0,
+        rows_first: false,
+        events,
+    };
+    engine.run(bell, sent_rx, events_rx, stop).await;
+}

@@ -16,7 +16,7 @@ const T0: Millis = 1_763_700_000_000;
 
 fn plan(shape: u64, spec: &str) -> Arc<Plan> {
     let schedule = Schedule::parse(spec, chrono_tz::UTC, DstRule::default(), 0).unwrap();
-    Arc::new(Plan { shape, schedule, seed: None, start: None, end: None })
+    Arc::new(Plan { shape, project: 1, schedule, seed: None, start: None, end: None })
 }
 
 fn member(job: JobId, anchor: Millis, after: Millis) -> Member {
@@ -111,7 +111,7 @@ fn what_was_handed_back_fires_once_more_and_no_other_time() {
 fn the_bounds_of_a_shape_bound_its_jobs() {
     let schedule = Schedule::parse("@every 1s", chrono_tz::UTC, DstRule::default(), 0).unwrap();
     let (start, end) = (Some(T0 + 3_000), Some(T0 + 5_000));
-    let bounded = Arc::new(Plan { shape: 1, schedule, seed: None, start, end });
+    let bounded = Arc::new(Plan { shape: 1, project: 1, schedule, seed: None, start, end });
     let mut part = PartQueue::new(T0, Millis::MAX);
     part.add(&bounded, member(7, T0, T0));
     let mut queue = DueQueue::default();

@@ -1,0 +1,315 @@
+//! How changes reach the queue: the bell says where to look, one read at a time looks there, and
+//! what it finds replaces what the queue held. Whole parts are loaded several at a time.
+//!
+//! `heard` is the log time up to which all of that is done; no watermark goes above it, or an
+//! occurrence of a job that was created a moment ago could end up below W unseen.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::classes::Member;
+use super::engine::{Engine, Event};
+use super::load::{self, Loaded, Reread};
+use super::queue::PartKey;
+use super::seams::{Books, Hands, Lease};
+use crate::command::Change;
+use crate::model::block::JournalEntry;
+use crate::model::job::Pending;
+use crate::model::shard::{Shard, ShardId, shard_of};
+use crate::model::{JobId, Millis};
+use crate::store::{pending, shards};
+
+/// So many parts are loaded at once.
+const LOADERS: usize = 4;
+/// How long to leave the books alone when they cannot be read.
+const RETRY_MS: u64 = 250;
+
+/// What must be read again.
+#[derive(Debug, Default)]
+pub(super) struct Wants {
+    shards: bool,
+    /// (first, how many).
+    jobs: Vec<(JobId, u64)>,
+    /// Of those, the ones that may have closed plans.
+    edited: BTreeSet<JobId>,
+    pending: BTreeSet<ShardId>,
+    /// Log time of the newest change in it.
+    stamp: Millis,
+}
+
+impl Wants {
+    fn is_empty(&self) -> bool {
+        !self.shards && self.jobs.is_empty() && self.pending.is_empty()
+    }
+
+    fn add(&mut self, other: Wants) {
+        self.shards |= other.shards;
+        self.jobs.extend(other.jobs);
+        self.edited.extend(other.edited);
+        self.pending.extend(other.pending);
+        self.stamp = self.stamp.max(other.stamp);
+    }
+}
+
+/// A part that is being loaded.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    generation: u64,
+    /// Jobs that changed meanwhile.
+    missed: Vec<(JobId, u64)>,
+}
+
+/// A read's outcome.
+pub(super) struct ReadDone {
+    number: u64,
+    wants: Wants,
+    found: Result<Found, String>,
+}
+
+struct Found {
+    shards: Option<Vec<Shard>>,
+    jobs: Reread,
+    pending: Vec<(ShardId, Vec<Pending>)>,
+}
+
+impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
+    /// Notes what a change makes necessary.
+    pub(super) fn absorb(&mut self, change: &Change) {
+        if change.replaced {
+            self.rebuild(change.index);
+        }
+        let wants = &mut self.wants;
+        wants.stamp = wants.stamp.max(change.stamp);
+        wants.shards |= change.shards;
+        wants.jobs.extend(&change.created);
+        if !change.edited.is_empty() {
+            self.live.edited(change.edited.clone());
+            wants.jobs.extend(change.edited.iter().map(|job| (*job, 1)));
+            wants.edited.extend(&change.edited);
+        }
+        wants.pending.extend(&change.pending);
+    }
+
+    /// All that was derived from the books is void: reads shards, parts and rows again. What is in
+    /// flight, and what the tracker knows of it, stays. `index` is where the books were replaced.
+    pub(super) fn rebuild(&mut self, index: u64) {
+        for key in self.queue.keys().collect::<Vec<_>>() {
+            self.queue.remove(key);
+        }
+        self.loading.clear();
+        self.unheard.clear();
+        self.live.edited(Vec::new());
+        self.wants.shards = true;
+        for (shard, _) in self.live.parts().into_keys() {
+            self.rows.drop_shard(shard);
+            self.wants.pending.insert(shard);
+        }
+        self.lease.rebuilt(index);
+    }
+
+    /// Begins the next read, if something is wanted and none is under way.
+    pub(super) fn start_reads(&mut self) {
+        if self.reading || self.time.clock().boot() < self.retry_boot {
+            return;
+        }
+        let ours: BTreeSet<ShardId> = self.live.parts().into_keys().map(|key| key.0).collect();
+        self.wants.pending.retain(|shard| ours.contains(shard));
+        if ours.is_empty() {
+            self.wants.jobs.clear();
+            self.wants.edited.clear();
+        }
+        if self.wants.is_empty() {
+            self.heard = self.heard.max(self.wants.stamp);
+            return;
+        }
+        let wants = std::mem::take(&mut self.wants);
+        self.wants.stamp = wants.stamp;
+        self.reading = true;
+        self.reads += 1;
+        let (number, books, plans) = (self.reads, self.books.clone(), Arc::clone(&self.plans));
+        let events = self.events.clone();
+        self.sender.runtime.spawn(async move {
+            let wants = Arc::new(wants);
+            let asked = Arc::clone(&wants);
+            let found = books
+                .read(move |conn| {
+                    let mut rows = Vec::new();
+                    for shard in &asked.pending {
+                        rows.push((*shard, pending::for_shard(conn, *shard)?));
+                    }
+                    Ok(Found {
+                        shards: if asked.shards { Some(shards::all(conn)?) } else { None },
+                        jobs: load::jobs(conn, &plans, &asked.jobs, &asked.edited, &ours)?,
+                        pending: rows,
+                    })
+                })
+                .await;
+            // The closure, and its share of the wants, are gone by now.
+            let wants = Arc::into_inner(wants).unwrap_or_default();
+            // The engine is gone only when the process ends.
+            let _ = events.send(Event::Read(ReadDone { number, wants, found }));
+        });
+    }
+
+    /// Puts what a read found into place.
+    pub(super) fn on_read(&mut self, done: ReadDone) {
+        self.reading = false;
+        let ReadDone { number, wants, found } = done;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "the books cannot be read; trying again");
+                self.wants.add(wants);
+                self.retry_boot = self.time.clock().boot() + RETRY_MS;
+                return;
+            }
+        };
+        let Reread { jobs, plans } = found.jobs;
+        for (shard, ids) in &jobs {
+            self.void(*shard, ids);
+        }
+        for (plan, member) in plans {
+            let shard = shard_of(member.job);
+            for key in self.parts_of(shard) {
+                let stated = self.tracker.stated(key).unwrap_or(Millis::MIN);
+                if let Some(part) = self.queue.part(key) {
+                    let after = member.after.max(stated);
+                    part.add(&plan, Member { after, ..member });
+                }
+            }
+        }
+        for (shard, rows) in found.pending {
+            self.rows.reread(shard, rows);
+        }
+        if let Some(shards) = found.shards {
+            self.take_shards(shards);
+        }
+        self.heard = self.heard.max(wants.stamp);
+        self.unheard.retain(|_, awaits| *awaits > number);
+    }
+
+    /// What the queue holds of these jobs is void; parts that are being loaded will ask again.
+    fn void(&mut self, shard: ShardId, ids: &[JobId]) {
+        self.tracker.reread(shard);
+        for key in self.parts_of(shard) {
+            if let Some(loading) = self.loading.get_mut(&key) {
+                loading.missed.extend(ids.iter().map(|id| (*id, 1)));
+            }
+            if let Some(part) = self.queue.part(key) {
+                part.remove(ids);
+            }
+        }
+    }
+
+    fn parts_of(&self, shard: ShardId) -> Vec<PartKey> {
+        let of = |key: &PartKey| key.0 == shard;
+        self.live.parts().into_keys().filter(of).collect()
+    }
+
+    /// Takes the shards as they are now: ends parts that are not ours any more, begins new ones.
+    fn take_shards(&mut self, shards: Vec<Shard>) {
+        let before = self.live.parts();
+        self.lease.shards_applied(&shards);
+        self.live.set_shards(self.node, shards);
+        let parts = self.live.parts();
+        for key in before.keys().filter(|key| !parts.contains_key(key)) {
+            self.queue.remove(*key);
+            self.loading.remove(key);
+            self.unheard.remove(key);
+            self.tracker.end(*key);
+            if !parts.keys().any(|(shard, _)| *shard == key.0) {
+                self.rows.drop_shard(key.0);
+            }
+        }
+        let mut load = Vec::new();
+        for (key, part) in parts {
+            self.tracker.begin(key, part);
+            if let Some(queue) = self.queue.part(key) {
+                queue.set_until(part.until);
+            } else if !self.loading.contains_key(&key) {
+                load.push(key);
+            }
+            if !before.contains_key(&key) {
+                self.wants.pending.insert(key.0);
+            }
+        }
+        self.load(&load);
+    }
+
+    /// Begins to load parts, earliest wanted first.
+    pub(super) fn load(&mut self, keys: &[PartKey]) {
+        let gate = Arc::new(tokio::sync::Semaphore::new(LOADERS));
+        if keys.is_empty() {
+            return;
+        }
+        let mut asked = Vec::new();
+        for key in keys {
+            self.generation += 1;
+            self.queue.remove(*key);
+            let loading = Loading { generation: self.generation, missed: Vec::new() };
+            self.loading.insert(*key, loading);
+            let after = self.tracker.stated(*key).unwrap_or(Millis::MIN);
+            let until = self.tracker.part(*key).map_or(Millis::MAX, |part| part.until);
+            asked.push((*key, self.generation, after, until));
+        }
+        let (books, plans) = (self.books.clone(), Arc::clone(&self.plans));
+        let (journal, events) = (self.journal.clone(), self.events.clone());
+        self.sender.runtime.spawn(async move {
+            // Before the books are read: an entry that the journal forgets meanwhile is in them.
+            let own = tokio::task::spawn_blocking(move || super::record::unforgotten(&journal));
+            let own: Arc<Vec<JournalEntry>> = Arc::new(own.await.unwrap_or_default());
+            for (key, generation, after, until) in asked {
+                // The semaphore is never closed.
+                let Ok(turn) = Arc::clone(&gate).acquire_owned().await else { return };
+                let (books, plans) = (books.clone(), Arc::clone(&plans));
+                let (own, events) = (Arc::clone(&own), events.clone());
+                tokio::spawn(async move {
+                    let read = move |conn: &rusqlite::Connection| {
+                        load::part(conn, &plans, key, after, until, &own)
+                    };
+                    let loaded = books.read(read).await;
+                    drop(turn);
+                    // The engine is gone only when the process ends.
+                    let _ = events.send(Event::Loaded(key, generation, loaded));
+                });
+            }
+        });
+    }
+
+    /// Puts a loaded part into place.
+    pub(super) fn on_loaded(
+        &mut self,
+        key: PartKey,
+        generation: u64,
+        loaded: Result<Loaded, String>,
+    ) {
+        let current = |loading: &Loading| loading.generation == generation;
+        if !self.loading.get(&key).is_some_and(current) {
+            return;
+        }
+        let Some(loading) = self.loading.remove(&key) else { return };
+        let Loaded { mut queue, taken } = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                tracing::error!(shard = key.0, %error, "a shard cannot be loaded; trying again");
+                self.wants.shards = true;
+                self.retry_boot = self.time.clock().boot() + RETRY_MS;
+                return;
+            }
+        };
+        for (since, due, members) in taken {
+            match since {
+                Some(since) => self.tracker.exclude_range(key.0, since, due, &members),
+                None => self.tracker.exclude(key.0, due, &members),
+            }
+        }
+        self.tracker.reread(key.0);
+        queue.set_until(self.tracker.part(key).map_or(Millis::MAX, |part| part.until));
+        self.queue.insert(key, queue);
+        if !loading.missed.is_empty() {
+            self.wants.edited.extend(loading.missed.iter().map(|(job, _)| *job));
+            self.wants.jobs.extend(loading.missed);
+            self.unheard.insert(key, self.reads + 1);
+        }
+    }
+}

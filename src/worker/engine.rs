@@ -1,0 +1,372 @@
+//! The engine: one task that owns the queue, the tracker and the pending rows, and decides what
+//! goes out when.
+//!
+//! It is level-triggered. The bell says where to look, never what is there; a lost bell means a
+//! rebuild from the books. What takes long (reading, writing bodies, calling, fsync) happens in
+//! tasks that report back; the engine itself only moves things between its books. How changes
+//! reach it is in `worker::absorb`, what goes to the journal in `worker::record`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::absorb::{Loading, ReadDone, Wants};
+use super::classes::Popped;
+use super::fire::{Sender, Sent};
+use super::live::Live;
+use super::load::Loaded;
+use super::plans::Plans;
+use super::queue::{DueQueue, PartKey};
+use super::record::Results;
+use super::request::{Head, Work};
+use super::rows::Rows;
+use super::seams::{Books, Hands, Lease};
+use super::status::{Snapshot, Status};
+use super::tracker::Tracker;
+use crate::clock::SchedulerTime;
+use crate::command::Change;
+use crate::journal::Journal;
+use crate::model::block::{Block, SkipReason, Verdict};
+use crate::model::job::Pending;
+use crate::model::members::Members;
+use crate::model::{JobId, Millis, NodeId};
+
+/// So many works are read and written at once.
+const BUILDERS: usize = 4;
+/// Bodies are built so long before they are due, where the queue has room for it.
+const AHEAD_MS: i64 = 100;
+/// The queue has room for building ahead from this length on.
+const AHEAD_QUEUE: usize = 64;
+/// How long a stop waits for what is in flight.
+const STOP_MS: u64 = 10_000;
+
+/// What the engine's own tasks report.
+pub(super) enum Event {
+    /// A read of the books is done.
+    Read(ReadDone),
+    /// A part is loaded.
+    Loaded(PartKey, u64, Result<Loaded, String>),
+    /// A write to the journal is done.
+    Appended(Results, Result<(), String>),
+}
+
+/// See the head of this file.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state in disguise")]
+pub(super) struct Engine<B, H, L> {
+    pub(super) node: NodeId,
+    pub(super) books: B,
+    pub(super) lease: Arc<L>,
+    pub(super) journal: Journal,
+    pub(super) time: Arc<SchedulerTime>,
+    pub(super) live: Arc<Live>,
+    pub(super) plans: Arc<Plans>,
+    pub(super) status: Arc<Status>,
+    pub(super) sender: Arc<Sender<B, H, L>>,
+    pub(super) grace: Millis,
+    pub(super) max_queue: usize,
+
+    pub(super) queue: DueQueue,
+    pub(super) tracker: Tracker,
+    pub(super) rows: Rows,
+
+    /// What must be read, and whether a read is under way.
+    pub(super) wants: Wants,
+    pub(super) reading: bool,
+    pub(super) reads: u64,
+    /// Log time up to which all changes are in the queue.
+    pub(super) heard: Millis,
+    pub(super) loading: BTreeMap<PartKey, Loading>,
+    pub(super) generation: u64,
+    /// Parts that still miss the outcome of a read of that number.
+    pub(super) unheard: BTreeMap<PartKey, u64>,
+
+    pub(super) results: Results,
+    pub(super) appending: bool,
+    pub(super) dirty: bool,
+    /// When watermarks were last stated, on the boot clock.
+    pub(super) stated_boot: u64,
+    /// Not before this instant of the boot clock: something failed and is tried again then.
+    pub(super) retry_boot: u64,
+    pub(super) has_room: bool,
+
+    pub(super) building: usize,
+    pub(super) rows_first: bool,
+
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
+    /// Runs until told to stop and what was in flight is over (or the wait for it is).
+    pub(super) async fn run(
+        mut self,
+        mut bell: broadcast::Receiver<Arc<Change>>,
+        mut sent: mpsc::UnboundedReceiver<Sent>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut lease = self.lease.changed();
+        let mut deadline: Option<u64> = None;
+        self.rebuild(0);
+        loop {
+            self.hear(&mut bell);
+            while let Ok(one) = sent.try_recv() {
+                self.on_sent(one);
+            }
+            while let Ok(one) = events.try_recv() {
+                self.on_event(one);
+            }
+            if *stop.borrow() && deadline.is_none() {
+                deadline = Some(self.time.clock().boot() + STOP_MS);
+            }
+            self.start_reads();
+            let limits = self.limits();
+            if deadline.is_none() {
+                self.fire(&limits);
+            }
+            self.flush(deadline.is_some());
+            self.publish();
+            if let Some(deadline) = deadline {
+                let quiet = self.tracker.open() == 0 && self.rows.busy() == 0;
+                let written = self.results.is_empty() && !self.appending && !self.dirty;
+                if (quiet && written) || self.time.clock().boot() >= deadline {
+                    return;
+                }
+            }
+            let wake = self.wake(&limits, deadline);
+            let clock = Arc::clone(self.time.clock());
+            tokio::select! {
+                rung = bell.recv() => match rung {
+                    Ok(change) => self.absorb(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.rebuild(0),
+                    // The cluster is gone: nothing will change any more.
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                one = sent.recv() => if let Some(one) = one { self.on_sent(one) },
+                one = events.recv() => if let Some(one) = one { self.on_event(one) },
+                moved = lease.changed() => if moved.is_err() { return },
+                () = clock.sleep_until(wake) => {}
+                stopped = stop.changed(), if deadline.is_none() => {
+                    if stopped.is_err() {
+                        deadline = Some(self.time.clock().boot() + STOP_MS);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in all bells that have rung.
+    fn hear(&mut self, bell: &mut broadcast::Receiver<Arc<Change>>) {
+        loop {
+            match bell.try_recv() {
+                Ok(change) => self.absorb(&change),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => self.rebuild(0),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Read(done) => self.on_read(done),
+            Event::Loaded(key, generation, loaded) => self.on_loaded(key, generation, loaded),
+            Event::Appended(results, outcome) => self.on_appended(results, outcome),
+        }
+    }
+
+    /// How far each part may fire at this moment.
+    fn limits(&self) -> BTreeMap<PartKey, Millis> {
+        let parts = self.live.parts();
+        let limit = |key: PartKey, part| {
+            if self.tracker.is_closed(key) {
+                return Millis::MIN;
+            }
+            self.lease.fires_until(key.0, part)
+        };
+        parts.iter().map(|(key, part)| (*key, limit(*key, part))).collect()
+    }
+
+    fn ahead(&self) -> Millis {
+        if self.max_queue >= AHEAD_QUEUE { AHEAD_MS } else { 0 }
+    }
+
+    /// Begins what is due, as far as there is room.
+    fn fire(&mut self, limits: &BTreeMap<PartKey, Millis>) {
+        let now = self.time.now();
+        let limit = |key: PartKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
+        while self.has_room && self.building < BUILDERS.min(self.max_queue) {
+            self.rows_first = !self.rows_first;
+            let row = |engine: &mut Self| {
+                let live = Arc::clone(&engine.live);
+                let ours = |shard, at| live.holder(shard, at).is_some_and(|key| at <= limit(key));
+                let row = engine.rows.pop(now, ours)?;
+                let key = live.holder(row.shard, row.next_at)?;
+                engine.begin_row(key, &row);
+                Some(())
+            };
+            let plan = |engine: &mut Self| {
+                let until = now + engine.ahead();
+                let (key, popped) = engine.queue.pop(until, now - engine.grace, limit)?;
+                engine.begin_popped(key, popped);
+                Some(())
+            };
+            let begun = if self.rows_first {
+                row(self).or_else(|| plan(self))
+            } else {
+                plan(self).or_else(|| row(self))
+            };
+            if begun.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn begin_row(&mut self, key: PartKey, row: &Pending) {
+        let head = Head {
+            key,
+            due: row.due,
+            scheduled: row.scheduled,
+            attempt: row.attempt,
+            gate: row.next_at,
+            row: Some((row.id, row.project)),
+            plans: Vec::new(),
+        };
+        let jobs = row.members.iter().map(|job| (job, 0)).collect();
+        self.building += 1;
+        self.sender.begin(Work { head: Arc::new(head), jobs });
+    }
+
+    fn begin_popped(&mut self, key: PartKey, popped: Popped) {
+        let (shard, epoch) = key;
+        for (plan, mut since, due, members) in popped.skipped {
+            // What is known to be over at the near end is not skipped once more.
+            while since <= due && self.tracker.untaken(shard, since, members.clone()).is_empty() {
+                since = plan.following(since).unwrap_or(Millis::MAX);
+            }
+            if since > due {
+                continue;
+            }
+            self.tracker.dispatched_range(shard, since, due, &members);
+            let verdict = Verdict::Skipped(SkipReason::Misfire);
+            let block = Block {
+                project: plan.project,
+                shard,
+                epoch,
+                due,
+                scheduled: due,
+                since: Some(since),
+                attempt: 1,
+                verdict,
+                http_code: 0,
+                started: self.time.now(),
+                duration: 0,
+                members,
+                error: None,
+                pending: None,
+            };
+            self.results.range(shard, since, block);
+        }
+        let mut jobs: Vec<(JobId, u32)> = Vec::new();
+        let mut plans = Vec::new();
+        for (plan, members) in popped.fire {
+            let left = self.tracker.untaken(shard, popped.due, members);
+            let number = plans.len() as u32;
+            jobs.extend(left.iter().map(|job| (job, number)));
+            plans.push(plan);
+        }
+        if jobs.is_empty() {
+            return;
+        }
+        // The same job twice at one instant (an edit that repeats it): one occurrence.
+        jobs.sort_unstable();
+        jobs.dedup_by_key(|(job, _)| *job);
+        let members = Members::from_sorted(jobs.iter().map(|(job, _)| *job));
+        self.tracker.dispatched(shard, popped.due, &members);
+        let head = Head {
+            key,
+            due: popped.due,
+            scheduled: popped.due,
+            attempt: 1,
+            gate: popped.due,
+            row: None,
+            plans,
+        };
+        self.building += 1;
+        self.sender.begin(Work { head: Arc::new(head), jobs });
+    }
+
+    fn on_sent(&mut self, sent: Sent) {
+        match sent {
+            Sent::Written => self.building = self.building.saturating_sub(1),
+            Sent::Opened(head) => match head.row {
+                Some((id, _)) => self.rows.opened(id),
+                None => self.tracker.split(head.key.0, head.due, 2),
+            },
+            Sent::Over { head, blocks, back: None } => self.results.over(head, blocks),
+            Sent::Over { head, back: Some(work), .. } => self.take_back(&head, &work),
+        }
+    }
+
+    /// What was not sent may be sent again, by whoever has its instant now.
+    fn take_back(&mut self, head: &Head, work: &Work) {
+        let (shard, _) = head.key;
+        if let Some((id, _)) = head.row {
+            self.rows.released(id);
+            return;
+        }
+        let members = Members::from_sorted(work.jobs.iter().map(|(job, _)| *job));
+        self.tracker.withdrawn(shard, head.due, &members);
+        let Some(key) = self.tracker.part_of(shard, head.due) else { return };
+        if let Some(part) = self.queue.part(key) {
+            for (plan, members) in work.by_plan() {
+                part.put_back(&plan, head.due, &members);
+            }
+        }
+    }
+
+    /// When there is something to do next without anybody saying so, on the boot clock.
+    fn wake(&mut self, limits: &BTreeMap<PartKey, Millis>, deadline: Option<u64>) -> u64 {
+        let boot = self.time.clock().boot();
+        let mut wake = self.next_statement().unwrap_or(boot + 60_000);
+        if self.retry_boot > boot {
+            wake = wake.min(self.retry_boot);
+        }
+        if let Some(deadline) = deadline {
+            return wake.min(deadline);
+        }
+        if self.has_room && self.building < BUILDERS.min(self.max_queue) {
+            let limit = |key: PartKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
+            let ahead = self.ahead();
+            let due = self.queue.next_due(limit).map(|due| due - ahead);
+            let live = Arc::clone(&self.live);
+            let ours = |shard, at| live.holder(shard, at).is_some_and(|key| at <= limit(key));
+            let next = due.into_iter().chain(self.rows.next(ours)).min();
+            if let Some(at) = next {
+                wake = wake.min(self.time.boot_at(at));
+            }
+        }
+        wake
+    }
+
+    /// Tells status and metrics how things stand.
+    fn publish(&mut self) {
+        let now = self.time.now();
+        let behind = self.queue.next_due(|_| Millis::MAX).is_some_and(|due| due <= now);
+        let due = if behind { self.queue.waiting(now) } else { 0 };
+        let slots = self.max_queue.saturating_sub(self.sender.slots.available_permits());
+        self.status.publish(
+            &self.sender.metrics,
+            Snapshot {
+                parts: self.queue.keys().count() as u64,
+                loading: self.loading.len() as u64,
+                due,
+                rows: self.rows.waiting(),
+                built: slots as u64,
+                in_flight: self.sender.in_flight.load(Ordering::Relaxed),
+                heard: self.heard,
+                has_room: self.has_room,
+            },
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! What senders must know at the last moment: which parts are this node's by the books, and which
+//! jobs were changed since a request was built. The engine writes it, senders read it from any
+//! thread; it decides nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{PoisonError, RwLock};
+
+use super::queue::PartKey;
+use crate::model::shard::{Part, Shard, ShardId};
+use crate::model::{JobId, Millis, NodeId};
+
+/// So many changes are remembered; a request built before them is built anew.
+const KEPT: usize = 1_024;
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Live(RwLock<State>);
+
+#[derive(Default)]
+struct State {
+    node: NodeId,
+    parts: BTreeMap<PartKey, Part>,
+    shards: Vec<Shard>,
+    /// The number of the newest change.
+    edition: u64,
+    /// The newest changes: (number, jobs ascending).
+    edits: VecDeque<(u64, Vec<JobId>)>,
+}
+
+impl Live {
+    /// Takes the shards as the books have them.
+    pub(super) fn set_shards(&self, node: NodeId, shards: Vec<Shard>) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.node = node;
+        state.parts = shards
+            .iter()
+            .flat_map(|s| s.parts(node).map(|part| ((s.id, part.epoch), part)))
+            .collect();
+        state.shards = shards;
+    }
+
+    /// The parts of this node.
+    pub(super) fn parts(&self) -> BTreeMap<PartKey, Part> {
+        self.read(|state| state.parts.clone())
+    }
+
+    /// A part's bounds, if it is this node's.
+    pub(super) fn part(&self, key: PartKey) -> Option<Part> {
+        self.read(|state| state.parts.get(&key).copied())
+    }
+
+    /// The part of this node, if any, that a pending row belongs to.
+    pub(super) fn holder(&self, shard: ShardId, next_at: Millis) -> Option<PartKey> {
+        self.read(|state| {
+            let (node, epoch) = state.shards.get(usize::from(shard))?.holder_of_pending(next_at);
+            (node == state.node && epoch > 0).then_some((shard, epoch))
+        })
+    }
+
+    /// The number of the newest change: ask before reading what a request is built from.
+    pub(super) fn edition(&self) -> u64 {
+        self.read(|state| state.edition)
+    }
+
+    /// Jobs were changed; the list is empty for "any may have been".
+    pub(super) fn edited(&self, mut jobs: Vec<JobId>) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.edition += 1;
+        if jobs.is_empty() {
+            state.edits.clear();
+            return;
+        }
+        jobs.sort_unstable();
+        let edition = state.edition;
+        state.edits.push_back((edition, jobs));
+        if state.edits.len() > KEPT {
+            state.edits.pop_front();
+        }
+    }
+
+    /// Whether any of these jobs (ascending) may have changed since an edition.
+    pub(super) fn is_stale(&self, edition: u64, jobs: &[JobId]) -> bool {
+        self.read(|state| {
+            if state.edition == edition {
+                return false;
+            }
+            // A gap: what happened in between is forgotten.
+            if state.edits.front().is_none_or(|(oldest, _)| *oldest > edition + 1) {
+                return true;
+            }
+            let since = state.edits.iter().filter(|(number, _)| *number > edition);
+            since.flat_map(|(_, ids)| ids).any(|id| jobs.binary_search(id).is_ok())
+        })
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&State) -> T) -> T {
+        f(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_stale_when_one_of_its_jobs_changed_since() {
+        let live = Live::default();
+        let built = live.edition();
+        assert!(!live.is_stale(built, &[1, 2]));
+        live.edited(vec![9, 7]);
+        assert!(!live.is_stale(built, &[1, 2]));
+        assert!(live.is_stale(built, &[1, 7]));
+        assert!(!live.is_stale(live.edition(), &[1, 7]));
+        live.edited(Vec::new());
+        assert!(live.is_stale(built, &[1, 2]), "anything may have changed");
+        let later = live.edition();
+        (0..=KEPT as u64).for_each(|job| live.edited(vec![job + 100]));
+        assert!(live.is_stale(later, &[1, 2]), "too long ago to know");
+    }
+}

@@ -1,0 +1,175 @@
+//! From the books to the queue: a whole part (take-over, restart, rebuild), or some jobs that
+//! changed. Runs on blocking threads, inside one consistent read; the engine puts the results in
+//! place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::classes::{Member, PartQueue, Plan};
+use super::plans::Plans;
+use super::queue::PartKey;
+use crate::model::block::{Block, JournalEntry, Verdict};
+use crate::model::job::{ClosedPlan, JobStatus};
+use crate::model::members::Members;
+use crate::model::shard::{ShardId, shard_of};
+use crate::model::{JobId, Millis};
+use crate::store::jobs::{self, JobRow};
+use crate::store::{blocks, pending, plans as closed};
+
+/// Occurrences that must not be given out: those due at `.1`, or from `.0` on.
+pub(super) type Taken = (Option<Millis>, Millis, Members);
+
+/// A part as the books have it.
+pub(super) struct Loaded {
+    /// Its queue.
+    pub(super) queue: PartQueue,
+    /// What is done, pending or in this node's journal already.
+    pub(super) taken: Vec<Taken>,
+}
+
+/// Jobs read anew: all that are theirs, shard by shard.
+#[derive(Default)]
+pub(super) struct Reread {
+    /// The jobs asked for, ascending; what the queue holds of them is void.
+    pub(super) jobs: BTreeMap<ShardId, Vec<JobId>>,
+    /// Their plans now.
+    pub(super) plans: Vec<(Arc<Plan>, Member)>,
+}
+
+/// Reads a part: what is due in it after `after`. `journal` is what this node has recorded and the
+/// cluster has not yet, read *before* the books, so that nothing falls between them.
+pub(super) fn part(
+    conn: &Connection,
+    plans: &Plans,
+    key: PartKey,
+    after: Millis,
+    until: Millis,
+    journal: &[JournalEntry],
+) -> rusqlite::Result<Loaded> {
+    let (shard, epoch) = key;
+    let mut queue = PartQueue::new(after, until);
+    let mut rows = Rows { plans, conn, last: None };
+    let mut failed = None;
+    jobs::for_shard(conn, shard, |row| {
+        if failed.is_none() {
+            failed = rows.current(&row, |plan, member| queue.add(plan, member)).err();
+        }
+    })?;
+    failed.map_or(Ok(()), Err)?;
+    for plan in closed::of_shard(conn, shard, after)? {
+        rows.closed(&plan, |plan, member| queue.add(plan, member))?;
+    }
+    queue.shrink();
+    let mut taken = Vec::new();
+    for recorded in blocks::after(conn, shard, after)? {
+        if recorded.is_end() {
+            let block = recorded.block;
+            taken.push((block.since, block.due, block.members));
+        }
+    }
+    for row in pending::for_shard(conn, shard)? {
+        if row.due > after {
+            taken.push((None, row.due, row.members));
+        }
+    }
+    let own = journal.iter().filter_map(|entry| match entry {
+        JournalEntry::Block(block) if block.shard == shard && counts(block, epoch) => Some(block),
+        _ => None,
+    });
+    taken.extend(
+        own.filter(|block| block.due > after)
+            .map(|block| (block.since, block.due, block.members.clone())),
+    );
+    Ok(Loaded { queue, taken })
+}
+
+/// Whether an entry of the own journal settles its occurrences for an epoch: a past epoch's `dead`
+/// is no end state.
+fn counts(block: &Block, epoch: u64) -> bool {
+    block.epoch == epoch || block.verdict != Verdict::Dead
+}
+
+/// Reads jobs anew, as far as they are in one of the shards.
+pub(super) fn jobs(
+    conn: &Connection,
+    plans: &Plans,
+    wanted: &[(JobId, u64)],
+    with_closed: &BTreeSet<JobId>,
+    ours: &BTreeSet<ShardId>,
+) -> rusqlite::Result<Reread> {
+    let mut found = Reread::default();
+    let mut ids: BTreeSet<JobId> = BTreeSet::new();
+    for (first, n) in wanted {
+        ids.extend((*first..first + n).filter(|id| ours.contains(&shard_of(*id))));
+    }
+    let mut rows = Rows { plans, conn, last: None };
+    let mut failed = None;
+    for (first, n) in Members::from_sorted(ids.iter().copied()).runs() {
+        jobs::range(conn, first, n, |row| {
+            if failed.is_none() {
+                let keep = |plan: &Arc<Plan>, member| found.plans.push((Arc::clone(plan), member));
+                failed = rows.current(&row, keep).err();
+            }
+        })?;
+    }
+    failed.map_or(Ok(()), Err)?;
+    for id in ids.intersection(with_closed) {
+        for plan in closed::of_job(conn, *id)? {
+            rows.closed(&plan, |plan, member| found.plans.push((Arc::clone(plan), member)))?;
+        }
+    }
+    for id in ids {
+        found.jobs.entry(shard_of(id)).or_default().push(id);
+    }
+    Ok(found)
+}
+
+/// Rows on their way to members; neighbours mostly share a shape.
+struct Rows<'a> {
+    plans: &'a Plans,
+    conn: &'a Connection,
+    last: Option<(u64, Arc<Plan>)>,
+}
+
+impl Rows<'_> {
+    fn current(
+        &mut self,
+        row: &JobRow,
+        mut add: impl FnMut(&Arc<Plan>, Member),
+    ) -> rusqlite::Result<()> {
+        if row.status != JobStatus::Active {
+            return Ok(());
+        }
+        let Some(plan) = self.plan(row.shape_id, row.id)? else { return Ok(()) };
+        let (job, anchor, after) = (row.id, row.anchor, row.from);
+        add(&plan, Member { job, anchor, after, until: Millis::MAX });
+        Ok(())
+    }
+
+    fn closed(
+        &mut self,
+        closed: &ClosedPlan,
+        mut add: impl FnMut(&Arc<Plan>, Member),
+    ) -> rusqlite::Result<()> {
+        if !closed.active {
+            return Ok(());
+        }
+        let Some(plan) = self.plan(closed.shape_id, closed.job)? else { return Ok(()) };
+        let (job, anchor, after, until) = (closed.job, closed.anchor, closed.from, closed.until);
+        add(&plan, Member { job, anchor, after, until });
+        Ok(())
+    }
+
+    fn plan(&mut self, shape: u64, job: JobId) -> rusqlite::Result<Option<Arc<Plan>>> {
+        if let Some((last, plan)) = &self.last
+            && *last == shape
+        {
+            return Ok(Some(Arc::clone(plan)));
+        }
+        let plan = self.plans.plan(self.conn, shape, job)?;
+        self.last = plan.clone().filter(|plan| plan.seed.is_none()).map(|plan| (shape, plan));
+        Ok(plan)
+    }
+}

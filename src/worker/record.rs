@@ -1,0 +1,189 @@
+//! What goes to the journal, and when the tracker may believe it: results in groups as they come,
+//! watermarks now and then, always after the results that they cover.
+
+use std::sync::Arc;
+
+use super::engine::{Engine, Event};
+use super::queue::PartKey;
+use super::request::Head;
+use super::seams::{Books, Hands, Lease};
+use crate::journal::Journal;
+use crate::model::Millis;
+use crate::model::block::{Block, JournalEntry, Verdict, Watermark};
+use crate::model::members::Members;
+use crate::model::shard::ShardId;
+
+/// Watermarks are stated so often while results come in or a part is closing, in milliseconds ...
+const BUSY_MS: u64 = 250;
+/// ... and so often when nothing happens.
+const IDLE_MS: u64 = 5_000;
+/// How long to leave the journal alone when it cannot be written.
+const RETRY_MS: u64 = 250;
+/// So many bytes of the own journal are read at a time.
+const STRETCH: usize = 4 << 20;
+
+/// Results on their way into the journal, and what is settled once they are there.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    blocks: Vec<Block>,
+    over: Vec<(Arc<Head>, Option<Members>)>,
+    ranges: Vec<(ShardId, Millis)>,
+    marks: Vec<Watermark>,
+}
+
+impl Results {
+    /// A piece of work is over with these blocks.
+    pub(super) fn over(&mut self, head: Arc<Head>, blocks: Vec<Block>) {
+        let dead = blocks.iter().find(|b| b.verdict == Verdict::Dead && b.pending.is_none());
+        self.over.push((head, dead.map(|block| block.members.clone())));
+        self.blocks.extend(blocks);
+    }
+
+    /// A stretch of occurrences that began at `since` is over with this block.
+    pub(super) fn range(&mut self, shard: ShardId, since: Millis, block: Block) {
+        self.ranges.push((shard, since));
+        self.blocks.push(block);
+    }
+
+    /// Whether nothing is to be written or settled.
+    pub(super) fn is_empty(&self) -> bool {
+        self.over.is_empty() && self.ranges.is_empty() && self.marks.is_empty()
+    }
+
+    fn entries(&self) -> Vec<JournalEntry> {
+        let mut entries: Vec<_> = self.blocks.iter().cloned().map(JournalEntry::Block).collect();
+        if !self.marks.is_empty() {
+            entries.push(JournalEntry::Watermarks(self.marks.clone()));
+        }
+        entries
+    }
+
+    fn put_before(self, later: &mut Results) {
+        let mut all = self;
+        all.blocks.append(&mut later.blocks);
+        all.over.append(&mut later.over);
+        all.ranges.append(&mut later.ranges);
+        all.marks.append(&mut later.marks);
+        *later = all;
+    }
+}
+
+/// What the journal holds and the cluster has not yet recorded. Blocks.
+pub(super) fn unforgotten(journal: &Journal) -> Vec<JournalEntry> {
+    let mut entries = Vec::new();
+    let mut after = journal.state().forgotten;
+    loop {
+        let stretch = journal.read(after, STRETCH);
+        let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return entries };
+        after = stretch.first + last;
+        entries.extend(stretch.entries);
+    }
+}
+
+impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
+    /// Writes what there is to write; one write at a time, so that results gather meanwhile.
+    pub(super) fn flush(&mut self, last: bool) {
+        let boot = self.time.clock().boot();
+        if self.appending || boot < self.retry_boot {
+            return;
+        }
+        let due = self.next_statement().is_some_and(|at| at <= boot);
+        if due || (last && self.dirty) {
+            let marks = self.watermarks();
+            self.results.marks.extend(marks);
+            self.stated_boot = boot;
+            self.dirty = false;
+        }
+        if self.results.is_empty() {
+            self.has_room = self.journal.state().has_room;
+            return;
+        }
+        let results = std::mem::take(&mut self.results);
+        let entries = results.entries();
+        if entries.is_empty() {
+            // Nothing came of it that must be written down.
+            self.settle(results);
+            return;
+        }
+        self.appending = true;
+        let (journal, events) = (self.journal.clone(), self.events.clone());
+        self.sender.runtime.spawn(async move {
+            let outcome = journal.append(entries).await.map(|_| ()).map_err(|e| e.to_string());
+            // The engine is gone only when the process ends.
+            let _ = events.send(Event::Appended(results, outcome));
+        });
+    }
+
+    /// A write is done, or failed.
+    pub(super) fn on_appended(&mut self, results: Results, outcome: Result<(), String>) {
+        self.appending = false;
+        if let Err(error) = outcome {
+            tracing::error!(%error, "the journal cannot be written; firing stops until it can");
+            self.has_room = false;
+            self.dirty = true;
+            self.retry_boot = self.time.clock().boot() + RETRY_MS;
+            results.put_before(&mut self.results);
+            return;
+        }
+        self.has_room = self.journal.state().has_room;
+        for block in &results.blocks {
+            self.sender.metrics.ended(block.verdict, block.members.len());
+        }
+        self.settle(results);
+    }
+
+    fn settle(&mut self, results: Results) {
+        self.dirty |= !results.over.is_empty() || !results.ranges.is_empty();
+        for mark in results.marks {
+            self.tracker.state((mark.shard, mark.epoch), mark.at);
+        }
+        for (shard, since) in results.ranges {
+            self.tracker.finished(shard, since);
+        }
+        for (head, dead) in results.over {
+            if let Some((id, _)) = head.row {
+                self.rows.over(id);
+                continue;
+            }
+            self.tracker.finished(head.key.0, head.due);
+            let now = self.tracker.part_of(head.key.0, head.due);
+            if let (Some(dead), Some(key)) = (dead, now.filter(|key| *key != head.key)) {
+                // Given up under a past epoch: for the present one that is no end state.
+                self.tracker.withdrawn(head.key.0, head.due, &dead);
+                self.load(&[key]);
+            }
+        }
+    }
+
+    /// When watermarks are to be stated next, on the boot clock; `None` without parts.
+    pub(super) fn next_statement(&self) -> Option<u64> {
+        let parts = self.live.parts();
+        if parts.is_empty() {
+            return None;
+        }
+        let closing = parts.iter().any(|(key, part)| part.closing && !self.tracker.is_closed(*key));
+        let pause = if self.dirty || closing { BUSY_MS } else { IDLE_MS };
+        Some(self.stated_boot + pause)
+    }
+
+    /// The watermarks that may be stated now.
+    fn watermarks(&mut self) -> Vec<Watermark> {
+        let now = self.time.now();
+        let ready: Vec<PartKey> =
+            self.queue.keys().filter(|key| !self.unheard.contains_key(key)).collect();
+        let mut marks = Vec::new();
+        for key in ready {
+            let (shard, epoch) = key;
+            let Some(part) = self.tracker.part(key) else { continue };
+            let mut most = self.lease.states_until(shard, &part);
+            if part.closing && !self.rows.is_clear(shard, part.until) {
+                most = most.min(part.until - 1);
+            }
+            let undispatched = self.queue.part(key).and_then(super::classes::PartQueue::next_due);
+            let w = self.tracker.watermark(key, undispatched, now, self.heard, most);
+            let w = w.filter(|w| self.lease.state(shard, &part, *w));
+            marks.extend(w.map(|at| Watermark { shard, epoch, at }));
+        }
+        marks
+    }
+}

@@ -1,0 +1,80 @@
+//! What the worker needs of the world, as narrow as it needs it, so that a test can be the world.
+//! `node` hands in the real ones: `Cluster`, `Executor`, and the [`Seat`](super::seat::Seat).
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{broadcast, watch};
+
+use crate::cluster::Cluster;
+use crate::command::Change;
+use crate::executor::{Call, Executor, Reply};
+use crate::model::Millis;
+use crate::model::shard::{Part, Shard, ShardId};
+
+/// The books and their bell.
+pub trait Books: Clone + Send + Sync + 'static {
+    /// Reads one consistent state, on a blocking thread. An error is for the log: the worker tries
+    /// again.
+    fn read<T, F>(&self, read: F) -> impl Future<Output = Result<T, String>> + Send
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static;
+
+    /// One [`Change`] for each applied transaction, in order.
+    fn changes(&self) -> broadcast::Receiver<Arc<Change>>;
+}
+
+/// Whoever makes the call.
+pub trait Hands: Send + Sync + 'static {
+    /// Makes one request and says what came of it.
+    fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
+}
+
+/// The lease, as far as firing depends on it. All answers hold for this very moment.
+pub trait Lease: Send + Sync + 'static {
+    /// The latest due instant that the part may fire, if it may fire at all: its promise, or
+    /// [`Millis::MAX`]; [`Millis::MIN`] when it may fire nothing.
+    fn fires_until(&self, shard: ShardId, part: &Part) -> Millis;
+
+    /// Whether a first attempt due at an instant may go out. Asked right before its first byte.
+    fn may_fire(&self, shard: ShardId, part: &Part, due: Millis) -> bool;
+
+    /// The same for an attempt of a pending row.
+    fn may_send(&self, shard: ShardId, part: &Part, due: Millis) -> bool;
+
+    /// The highest watermark that could be stated for the part; [`Millis::MIN`] when none.
+    fn states_until(&self, shard: ShardId, part: &Part) -> Millis;
+
+    /// Asks to state a watermark, which the lease takes note of if the answer is yes.
+    fn state(&self, shard: ShardId, part: &Part, w: Millis) -> bool;
+
+    /// These are the shards now.
+    fn shards_applied(&self, shards: &[Shard]);
+
+    /// What was derived from books older than this index is gone; nothing fires from it.
+    fn rebuilt(&self, index: u64);
+
+    /// Moves whenever an answer may have become more generous.
+    fn changed(&self) -> watch::Receiver<u64>;
+}
+
+impl Books for Cluster {
+    async fn read<T, F>(&self, read: F) -> Result<T, String>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        Cluster::read(self, read).await.map_err(|error| error.to_string())
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
+        Cluster::changes(self)
+    }
+}
+
+impl Hands for Executor {
+    async fn call(&self, call: Call) -> Reply {
+        Executor::call(self, call).await
+    }
+}

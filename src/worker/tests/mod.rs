@@ -1,0 +1,5 @@
+//! The engine's stories, told in a small world: real books, a real journal, a clock that the test
+//! moves, and a receiver that says what it is told to say.
+
+mod stories;
+mod world;

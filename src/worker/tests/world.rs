@@ -1,0 +1,408 @@
+//! The world of the engine's tests.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tokio::sync::{broadcast, watch};
+
+use crate::clock::{SchedulerTime, TestClock};
+use crate::command::{Change, Command, CreateJobs, NewJob, NewProject, Outcome, apply};
+use crate::executor::{Answer, Call, Reply};
+use crate::journal::{self, Journal};
+use crate::metrics::Metrics;
+use crate::model::block::{Record, Verdict};
+use crate::model::job::{JobShape, JobStatus};
+use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
+use crate::model::{JobId, Millis, NodeId};
+use crate::store::blocks::Recorded;
+use crate::store::{Store, Writer, blocks, jobs, pending, shards};
+use crate::worker::{Books, Hands, Lease, Options, Surroundings, Worker};
+
+pub(super) const NODE: NodeId = 1;
+/// A whole minute.
+pub(super) const T0: Millis = 1_763_700_000_000;
+
+#[derive(Clone)]
+pub(super) struct TestBooks {
+    store: Store,
+    bell: broadcast::Sender<Arc<Change>>,
+}
+
+impl Books for TestBooks {
+    async fn read<T, F>(&self, read: F) -> Result<T, String>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let store = self.store.clone();
+        let task = tokio::task::spawn_blocking(move || store.read(read));
+        task.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
+        self.bell.subscribe()
+    }
+}
+
+/// One request, as the receiver saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) at: Millis,
+    pub(super) url: String,
+    pub(super) scheduled: String,
+    pub(super) attempt: u32,
+    pub(super) fence: u64,
+    pub(super) webhook_id: String,
+    pub(super) chunk: u32,
+    pub(super) jobs: Vec<JobId>,
+    pub(super) data: Vec<String>,
+}
+
+type Says = Box<dyn Fn(&Seen) -> (u16, String) + Send + Sync>;
+
+/// The receiver.
+pub(super) struct Receiver {
+    pub(super) seen: watch::Sender<Vec<Seen>>,
+    says: Mutex<Says>,
+    /// URLs that hang until this is moved.
+    hanging: watch::Sender<Vec<String>>,
+    time: Arc<SchedulerTime>,
+    workers: tokio::sync::Semaphore,
+}
+
+#[derive(Clone)]
+pub(super) struct TestHands(Arc<Receiver>);
+
+impl Hands for TestHands {
+    async fn call(&self, call: Call) -> Reply {
+        let receiver = &self.0;
+        let _worker = receiver.workers.acquire().await.unwrap();
+        if !(call.before_send)() {
+            return Reply::Withheld;
+        }
+        let header = |name: &str| {
+            let line = call.headers.iter().find(|(n, _)| n.as_str() == name).unwrap();
+            line.1.to_str().unwrap().to_owned()
+        };
+        let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
+        let list = body.as_array().unwrap();
+        let seen = Seen {
+            at: receiver.time.now(),
+            url: call.url.to_string(),
+            scheduled: header("scheduler-scheduled-at"),
+            attempt: header("scheduler-attempt").parse().unwrap(),
+            fence: header("scheduler-fence").parse().unwrap(),
+            webhook_id: header("webhook-id"),
+            chunk: header("x-payload-chunk-id").parse().unwrap(),
+            jobs: list.iter().map(|job| job["id"].as_u64().unwrap()).collect(),
+            data: list.iter().map(|job| job["data"].as_str().unwrap().to_owned()).collect(),
+        };
+        let started_boot = receiver.time.clock().boot();
+        let (status, body) = (receiver.says.lock().unwrap())(&seen);
+        let url = seen.url.clone();
+        receiver.seen.send_modify(|all| all.push(seen));
+        let mut hanging = receiver.hanging.subscribe();
+        hanging.wait_for(|urls| !urls.contains(&url)).await.unwrap();
+        Reply::Done(Answer {
+            status,
+            retry_after: None,
+            started_boot,
+            duration_ms: 1,
+            sent: true,
+            error: (status >= 300 || status == 0).then(|| format!("status {status}")),
+            body: Bytes::from(body),
+        })
+    }
+}
+
+/// A lease that the test gives and takes.
+pub(super) struct TestLease {
+    pub(super) given: AtomicBool,
+    /// H of every epoch below this number.
+    promise: Mutex<BTreeMap<(ShardId, u64), Millis>>,
+    moved: watch::Sender<u64>,
+}
+
+impl TestLease {
+    pub(super) fn give(&self, given: bool) {
+        self.given.store(given, Ordering::SeqCst);
+        self.moved.send_modify(|n| *n += 1);
+    }
+
+    pub(super) fn promise(&self, shard: ShardId, epoch: u64, until: Millis) {
+        self.promise.lock().unwrap().insert((shard, epoch), until);
+    }
+
+    fn promised(&self, shard: ShardId, part: &Part) -> Millis {
+        let promise = self.promise.lock().unwrap();
+        promise.get(&(shard, part.epoch)).copied().unwrap_or(Millis::MAX)
+    }
+}
+
+impl Lease for TestLease {
+    fn fires_until(&self, shard: ShardId, part: &Part) -> Millis {
+        if !self.given.load(Ordering::SeqCst) {
+            return Millis::MIN;
+        }
+        self.promised(shard, part).min(part.until)
+    }
+    fn may_fire(&self, shard: ShardId, part: &Part, due: Millis) -> bool {
+        due > part.after && due <= self.fires_until(shard, part)
+    }
+    fn may_send(&self, shard: ShardId, part: &Part, due: Millis) -> bool {
+        due <= self.fires_until(shard, part)
+    }
+    fn states_until(&self, shard: ShardId, part: &Part) -> Millis {
+        let until = self.fires_until(shard, part);
+        if part.closing || until == Millis::MAX { until } else { until.saturating_sub(1) }
+    }
+    fn state(&self, _: ShardId, _: &Part, _: Millis) -> bool {
+        true
+    }
+    fn shards_applied(&self, _: &[Shard]) {}
+    fn rebuilt(&self, _: u64) {}
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+}
+
+pub(super) struct World {
+    pub(super) clock: Arc<TestClock>,
+    pub(super) time: Arc<SchedulerTime>,
+    pub(super) receiver: Arc<Receiver>,
+    pub(super) lease: Arc<TestLease>,
+    pub(super) options: Options,
+    books: TestBooks,
+    writer: Mutex<Writer>,
+    index: AtomicU64,
+    dir: PathBuf,
+    journal: Option<Journal>,
+    worker: Option<Worker>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    /// A cluster of one node that owns all shards, with one project, and no worker yet.
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, writer) = Store::open(folder.path()).unwrap();
+        let clock = TestClock::new(T0);
+        let time = Arc::new(SchedulerTime::new(clock.clone()));
+        let receiver = Arc::new(Receiver {
+            seen: watch::Sender::new(Vec::new()),
+            says: Mutex::new(Box::new(|_| (200, String::new()))),
+            hanging: watch::Sender::new(Vec::new()),
+            time: Arc::clone(&time),
+            workers: tokio::sync::Semaphore::new(64),
+        });
+        let lease = TestLease {
+            given: AtomicBool::new(true),
+            promise: Mutex::default(),
+            moved: watch::Sender::new(0),
+        };
+        let world = Self {
+            clock,
+            time,
+            receiver,
+            lease: Arc::new(lease),
+            options: Options {
+                node: NODE,
+                max_queue: 1_024,
+                payload_max_bytes: 2_000_000,
+                retry_max: 3,
+                retry_delay: Duration::from_secs(5),
+                misfire_grace: crate::worker::MISFIRE_GRACE,
+            },
+            books: TestBooks { store, bell: broadcast::Sender::new(1_024) },
+            writer: Mutex::new(writer),
+            index: AtomicU64::new(0),
+            dir: folder.path().to_owned(),
+            journal: None,
+            worker: None,
+            _folder: folder,
+        };
+        world.apply(&Command::Init { cluster: 0xc1 << 96 });
+        let (name, description) = ("p".to_owned(), "d".to_owned());
+        world.apply(&Command::CreateProject(NewProject { name, description, by: None }));
+        let take = |shard| Move { shard, to: NODE, expects: 0, kind: MoveKind::TakeOver };
+        world.apply(&Command::Assign((0..SHARDS).map(take).collect()));
+        world
+    }
+
+    pub(super) fn workers(&mut self, max_workers: u32, max_queue: usize) {
+        self.receiver.workers.forget_permits(64 - max_workers as usize);
+        self.options.max_queue = max_queue;
+    }
+
+    pub(super) fn start(&mut self) {
+        let options = journal::Options { min_free: 0, ..journal::Options::default() };
+        let (journal, unforgotten) = Journal::open(&self.dir.join("journal"), options).unwrap();
+        self.journal = Some(journal.clone());
+        self.worker = Some(Worker::start(
+            self.options.clone(),
+            Surroundings {
+                books: self.books.clone(),
+                hands: TestHands(Arc::clone(&self.receiver)),
+                lease: Arc::clone(&self.lease),
+                journal,
+                unforgotten,
+                time: Arc::clone(&self.time),
+                metrics: Arc::new(Metrics::new()),
+                runtime: tokio::runtime::Handle::current(),
+            },
+        ));
+    }
+
+    /// Stops the worker in good order, as far as it goes.
+    pub(super) async fn stop(&mut self) {
+        self.worker.take().unwrap().stop().await;
+        self.journal = None;
+    }
+
+    /// Applies a command at the present instant and rings the bell.
+    pub(super) fn apply(&self, command: &Command) -> Outcome {
+        let mut change = Change::default();
+        let index = self.index.fetch_add(1, Ordering::SeqCst) + 1;
+        let stamp = self.time.now();
+        let mut writer = self.writer.lock().unwrap();
+        let outcome =
+            writer.transaction(|tx| apply(tx, index, stamp, command, &mut change)).unwrap();
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+        // Nobody may be listening yet.
+        let _ = self.books.bell.send(Arc::new(change));
+        outcome
+    }
+
+    /// Makes so many jobs; their first id.
+    pub(super) fn jobs(&self, spec: &str, url: &str, n: u64) -> JobId {
+        let job = |i| NewJob { shape: 0, data: format!("d{i}"), status: JobStatus::Active };
+        let outcome = self.apply(&Command::CreateJobs(CreateJobs {
+            request: u128::from(self.index.load(Ordering::SeqCst)),
+            shapes: vec![shape(spec, url)],
+            jobs: (0..n).map(job).collect(),
+            staged: false,
+        }));
+        match outcome {
+            Outcome::Jobs { jobs, .. } => jobs[0].0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets time pass in steps, and the engine work in between.
+    pub(super) async fn pass(&self, ms: u64, step: u64) {
+        for _ in 0..ms.div_ceil(step) {
+            self.clock.advance(Duration::from_millis(step));
+            self.settle().await;
+        }
+    }
+
+    /// Gives the engine's tasks turns until nothing more comes of it.
+    pub(super) async fn settle(&self) {
+        let mark = || {
+            let synced = self.journal.as_ref().map(|journal| journal.state().synced);
+            let status = self.worker.as_ref().map(Worker::status);
+            (self.receiver.seen.borrow().len(), synced, status)
+        };
+        let mut last = mark();
+        let mut quiet = 0;
+        while quiet < 4 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let now = mark();
+            quiet = if now == last { quiet + 1 } else { 0 };
+            last = now;
+        }
+    }
+
+    /// What the collector does: records the journal, and lets it forget.
+    pub(super) fn collect(&self) {
+        let journal = self.journal.as_ref().unwrap();
+        let stretch = journal.read(journal.state().forgotten, 1 << 20);
+        let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return };
+        let last = stretch.first + last;
+        let (incarnation, first, entries) = (stretch.incarnation, stretch.first, stretch.entries);
+        self.apply(&Command::Record(Record { node: NODE, incarnation, first, entries }));
+        journal.forget(incarnation, last);
+    }
+
+    pub(super) fn says(&self, says: impl Fn(&Seen) -> (u16, String) + Send + Sync + 'static) {
+        *self.receiver.says.lock().unwrap() = Box::new(says);
+    }
+
+    pub(super) fn hang(&self, urls: &[&str]) {
+        self.receiver.hanging.send_replace(urls.iter().map(|url| (*url).to_owned()).collect());
+    }
+
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.receiver.seen.borrow().clone()
+    }
+
+    /// (seconds after T0, attempt) of every call that a job was in.
+    pub(super) fn calls_of(&self, job: JobId) -> Vec<(i64, u32)> {
+        let seen = self.seen();
+        let calls = seen.iter().filter(|call| call.jobs.contains(&job));
+        calls.map(|call| ((call.at - T0) / 1_000, call.attempt)).collect()
+    }
+
+    pub(super) fn shard(&self, id: ShardId) -> Shard {
+        self.read(shards::all).into_iter().nth(usize::from(id)).unwrap()
+    }
+
+    pub(super) fn blocks(&self, shard: ShardId) -> Vec<Recorded> {
+        self.read(move |conn| blocks::after(conn, shard, 0))
+    }
+
+    pub(super) fn verdicts(&self, shard: ShardId) -> Vec<&'static str> {
+        self.blocks(shard).iter().map(|b| b.block.verdict.name()).collect()
+    }
+
+    pub(super) fn delivered(&self, shard: ShardId) -> Vec<i64> {
+        let blocks = self.blocks(shard);
+        let fine = blocks.iter().filter(|b| b.block.verdict == Verdict::Delivered);
+        fine.map(|b| (b.block.scheduled - T0) / 1_000).collect()
+    }
+
+    pub(super) fn pending(&self, shard: ShardId) -> usize {
+        self.read(move |conn| pending::for_shard(conn, shard)).len()
+    }
+
+    pub(super) fn job(&self, id: JobId) -> crate::model::job::Job {
+        self.read(move |conn| jobs::get(conn, id)).unwrap()
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
+        self.books.store.read(f).unwrap()
+    }
+}
+
+pub(super) fn shape(spec: &str, url: &str) -> JobShape {
+    let period = spec.strip_prefix("@every ").and_then(|p| p.strip_suffix('s'));
+    JobShape {
+        project: 1,
+        spec: spec.to_owned(),
+        period: period.map(|p| p.parse::<i64>().unwrap() * 1_000),
+        timezone: "UTC".to_owned(),
+        dst: crate::schedule::DstRule::default(),
+        callback_url: url.to_owned(),
+        execution_type: "http".to_owned(),
+        dialect: crate::model::job::Dialect::Snake,
+        start: None,
+        end: None,
+        retry_max: None,
+        executor: None,
+        created_by: None,
+    }
+}
+
+impl World {
+    /// Rings as after a snapshot install.
+    pub(super) fn ring_replaced(&self) {
+        let index = self.index.load(Ordering::SeqCst);
+        let change = Change { index, stamp: self.time.now(), replaced: true, ..Change::default() };
+        let _ = self.books.bell.send(Arc::new(change));
+    }
+}
