@@ -17,7 +17,7 @@ use crate::model::block::JournalEntry;
 use crate::model::job::Pending;
 use crate::model::shard::{Shard, ShardId, shard_of};
 use crate::model::{JobId, Millis};
-use crate::store::{pending, shards};
+use crate::store::{meta, pending, shards};
 
 /// So many parts are loaded at once.
 const LOADERS: usize = 4;
@@ -28,6 +28,8 @@ const RETRY_MS: u64 = 250;
 #[derive(Debug, Default)]
 pub(super) struct Wants {
     shards: bool,
+    /// Everything: nothing of what was read before is in use any more.
+    afresh: bool,
     /// (first, how many).
     jobs: Vec<(JobId, u64)>,
     /// Of those, the ones that may have closed plans.
@@ -44,6 +46,7 @@ impl Wants {
 
     fn add(&mut self, other: Wants) {
         self.shards |= other.shards;
+        self.afresh |= other.afresh;
         self.jobs.extend(other.jobs);
         self.edited.extend(other.edited);
         self.pending.extend(other.pending);
@@ -67,6 +70,9 @@ pub(super) struct ReadDone {
 }
 
 struct Found {
+    /// Log time of the books, when they were read afresh: whatever is loaded from now on is at
+    /// least as new.
+    log_time: Option<Millis>,
     shards: Option<Vec<Shard>>,
     jobs: Reread,
     pending: Vec<(ShardId, Vec<Pending>)>,
@@ -100,9 +106,11 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         self.unheard.clear();
         self.live.edited(Vec::new());
         self.wants.shards = true;
-        for (shard, _) in self.live.parts().into_keys() {
-            self.rows.drop_shard(shard);
-            self.wants.pending.insert(shard);
+        self.wants.afresh = true;
+        for key in self.live.parts().into_keys() {
+            self.rows.drop_shard(key.0);
+            self.wants.pending.insert(key.0);
+            self.unheard.insert(key, self.reads + 1);
         }
         self.lease.rebuilt(index);
     }
@@ -138,6 +146,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                         rows.push((*shard, pending::for_shard(conn, *shard)?));
                     }
                     Ok(Found {
+                        log_time: if asked.afresh { Some(meta::log_time(conn)?) } else { None },
                         shards: if asked.shards { Some(shards::all(conn)?) } else { None },
                         jobs: load::jobs(conn, &plans, &asked.jobs, &asked.edited, &ours)?,
                         pending: rows,
@@ -184,7 +193,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         if let Some(shards) = found.shards {
             self.take_shards(shards);
         }
-        self.heard = self.heard.max(wants.stamp);
+        self.heard = self.heard.max(wants.stamp).max(found.log_time.unwrap_or(Millis::MIN));
         self.unheard.retain(|_, awaits| *awaits > number);
     }
 
@@ -230,7 +239,9 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 load.push(key);
             }
             if !before.contains_key(&key) {
+                // No watermark before its rows are known: a closing part would end too soon.
                 self.wants.pending.insert(key.0);
+                self.unheard.insert(key, self.reads + 1);
             }
         }
         self.load(&load);

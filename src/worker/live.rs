@@ -11,6 +11,8 @@ use crate::model::{JobId, Millis, NodeId};
 
 /// So many changes are remembered; a request built before them is built anew.
 const KEPT: usize = 1_024;
+/// A change of more jobs than this counts as a change of all.
+const MANY: usize = 4_096;
 
 /// See the head of this file.
 #[derive(Default)]
@@ -66,7 +68,7 @@ impl Live {
     pub(super) fn edited(&self, mut jobs: Vec<JobId>) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         state.edition += 1;
-        if jobs.is_empty() {
+        if jobs.is_empty() || jobs.len() > MANY {
             state.edits.clear();
             return;
         }

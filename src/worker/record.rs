@@ -155,15 +155,19 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
     }
 
-    /// When watermarks are to be stated next, on the boot clock; `None` without parts.
+    /// When watermarks are to be stated next, on the boot clock; `None` without parts, and while a
+    /// write is under way.
     pub(super) fn next_statement(&self) -> Option<u64> {
+        if self.appending {
+            return None;
+        }
         let parts = self.live.parts();
         if parts.is_empty() {
             return None;
         }
         let closing = parts.iter().any(|(key, part)| part.closing && !self.tracker.is_closed(*key));
         let pause = if self.dirty || closing { BUSY_MS } else { IDLE_MS };
-        Some(self.stated_boot + pause)
+        Some((self.stated_boot + pause).max(self.retry_boot))
     }
 
     /// The watermarks that may be stated now.
