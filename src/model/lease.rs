@@ -122,6 +122,15 @@ pub struct Renewal {
     pub promises: Vec<Promise>,
 }
 
+/// What comes back on a renewal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Not the leader; who is, if known.
+    NotLeader(Option<NodeId>),
+    /// The leader's answer.
+    Answer(Answer),
+}
+
 /// What the leader says to a renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -166,6 +175,19 @@ pub enum Refusal {
     Clock,
     /// Shards are being taken from this node; ask again when that is done.
     Moving,
+}
+
+impl Refusal {
+    /// The reason, for people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Refusal::Term => "it asked the leader of another term",
+            Refusal::Stale => "a newer start of this node, or a newer question, was seen",
+            Refusal::NotYet => "the leader is new, or has not heard from a quorum lately",
+            Refusal::Clock => "its clock is more than 1 s off the others': check its time service",
+            Refusal::Moving => "shards are being taken from it",
+        }
+    }
 }
 
 #[cfg(test)]

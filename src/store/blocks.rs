@@ -214,3 +214,18 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         },
     })
 }
+
+/// About how many bytes the executions take, from the number of blocks and what the newest of them
+/// take on average; a rough figure for retention, not for bills.
+pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    /// Fixed columns, index entries and the page's own share, per row.
+    const ROW: f64 = 120.0;
+    let (rows, payload): (i64, Option<f64>) = conn
+        .prepare_cached(
+            "SELECT (SELECT coalesce(max(id) - min(id) + 1, 0) FROM blocks),
+                    (SELECT avg(length(members) + coalesce(length(error), 0))
+                     FROM (SELECT members, error FROM blocks ORDER BY id DESC LIMIT 1000))",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((rows as f64 * (ROW + payload.unwrap_or_default())) as u64)
+}

@@ -1,0 +1,87 @@
+//! What only a leader does now and then: lets log time go on in an idle cluster, drops history that
+//! is past its keeping. Runs for one term, beside the collector; it decides nothing about shards.
+
+use std::time::Duration;
+
+use crate::clock::SchedulerTime;
+use crate::cluster::Cluster;
+use crate::command::{Command, Outcome};
+use crate::model::Millis;
+use crate::store;
+
+use std::sync::Arc;
+
+/// Without other entries, log time goes on in steps of this many milliseconds. Watermarks follow
+/// log time, so this is how much a take-over in an idle cluster may have to look through.
+const TICK_MS: Millis = 5_000;
+/// Time between two looks at the history's size, in milliseconds.
+const RETAIN_MS: u64 = 60_000;
+/// Blocks that one entry drops at most: short enough that no write waits long behind it.
+const RETAIN_LIMIT: u32 = 2_000;
+
+/// The housekeeping of one term.
+pub(super) struct Housekeeping {
+    /// The door.
+    pub(super) cluster: Cluster,
+    /// The term.
+    pub(super) term: u64,
+    /// Scheduler time.
+    pub(super) time: Arc<SchedulerTime>,
+    /// Age at which history goes.
+    pub(super) max_age: Duration,
+    /// Size at which the oldest history goes, in bytes.
+    pub(super) max_bytes: u64,
+}
+
+impl Housekeeping {
+    /// Works until dropped, or until this node does not lead the term any more.
+    pub(super) async fn run(self) {
+        let mut retained = self.time.clock().boot();
+        loop {
+            let boot = self.time.clock().boot();
+            self.time.clock().sleep_until(boot + 1_000).await;
+            let stamp = self.cluster.applied().borrow().stamp;
+            let mut outcome = Ok(());
+            if self.time.now() - stamp >= TICK_MS {
+                outcome = self.propose(Command::Tick).await.map(drop);
+            }
+            let boot = self.time.clock().boot();
+            if outcome.is_ok() && boot.saturating_sub(retained) >= RETAIN_MS {
+                retained = boot;
+                outcome = self.retain().await;
+            }
+            match outcome {
+                Err(crate::cluster::Error::NotLeader { .. }) => return,
+                Err(error) => tracing::debug!(%error, "housekeeping waits for its next turn"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Drops history by age, and by size when the executions outgrow their share; a bounded piece
+    /// an entry, so that writes go on between them.
+    async fn retain(&self) -> Result<(), crate::cluster::Error> {
+        let max_bytes = self.max_bytes;
+        loop {
+            let (bytes, oldest) = self
+                .cluster
+                .read(|conn| Ok((store::blocks::bytes(conn)?, store::blocks::oldest_due(conn)?)))
+                .await?;
+            let Some(oldest) = oldest else { return Ok(()) };
+            let by_age = self.time.now() - self.max_age.as_millis() as Millis;
+            // Too big: whatever is oldest goes, `Retain` itself spares what is not settled.
+            let before = if bytes > max_bytes { by_age.max(self.time.now()) } else { by_age };
+            if oldest >= before {
+                return Ok(());
+            }
+            let dropped = self.propose(Command::Retain { before, limit: RETAIN_LIMIT }).await?;
+            if !matches!(dropped, Outcome::Dropped(n) if n > 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn propose(&self, command: Command) -> Result<Outcome, crate::cluster::Error> {
+        Ok(self.cluster.propose_as_leader(self.term, command).await?.1)
+    }
+}

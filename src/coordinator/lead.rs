@@ -1,0 +1,323 @@
+//! A term of leadership: drives the pure [`Grantor`] with what happens here, proposes the moves it
+//! wants, and runs the collector and the housekeeping beside it. Started by the node; outside a
+//! term of its own it answers that somebody else leads.
+//!
+//! Everything of a term dies with it: tasks are aborted, leases granted before go on by themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::collect::{Collector, ReadJournal};
+use super::housekeeping::Housekeeping;
+use super::leases::{Books, Grantor, Settled};
+use super::placement::NodeView;
+use crate::clock::SchedulerTime;
+use crate::cluster::{Cluster, Leadership};
+use crate::command::Command;
+use crate::model::block::Record;
+use crate::model::lease::{CLOCK_TOLERANCE, Now, Position, Renewal, Reply, Timing};
+use crate::model::shard::{Move, Shard};
+use crate::model::{Millis, NodeId};
+use crate::store;
+
+/// Time between two looks at what should move, in milliseconds.
+const TICK_MS: u64 = 50;
+
+/// What the coordinator is started with.
+pub struct Options {
+    /// The door.
+    pub cluster: Cluster,
+    /// This node.
+    pub node: NodeId,
+    /// Scheduler time.
+    pub time: Arc<SchedulerTime>,
+    /// The protocol's lengths of time.
+    pub timing: Timing,
+    /// Reads this node's own journal.
+    pub own_journal: Arc<dyn Fn(&ReadJournal) -> Record + Send + Sync>,
+    /// Journals read at a time.
+    pub fan_in: usize,
+    /// Time between two rounds of the collector.
+    pub fetch_interval: Duration,
+    /// Age at which history is dropped.
+    pub history_max_age: Duration,
+    /// Size at which it is, in bytes.
+    pub history_max_bytes: u64,
+}
+
+/// The coordinator; cheap to clone.
+#[derive(Clone)]
+pub struct Coordinator(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    term: Mutex<Option<Term>>,
+    grown: Arc<Notify>,
+}
+
+/// The state of a term; gone when it is over.
+struct Term {
+    grantor: Grantor,
+    books: Read,
+    /// The last journal position that each node reported.
+    reported: BTreeMap<NodeId, u64>,
+}
+
+/// What a term goes by, read from the books at one moment.
+#[derive(Default)]
+struct Read {
+    assign_index: u64,
+    shards: Vec<Shard>,
+}
+
+/// What the coordinator knows of the nodes, for the status page; empty on a node that does not lead.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// How the nodes stand.
+    pub nodes: Vec<NodeView>,
+}
+
+impl Coordinator {
+    /// Starts it on the current runtime: it acts whenever this node leads.
+    pub fn start(options: Options) -> Self {
+        let coordinator =
+            Self(Arc::new(Inner { options, term: Mutex::new(None), grown: Arc::default() }));
+        let running = coordinator.clone();
+        tokio::spawn(async move { running.run().await });
+        coordinator
+    }
+
+    /// Answers a renewal.
+    pub fn renew(&self, renewal: &Renewal) -> Reply {
+        let cluster = &self.0.options.cluster;
+        let mut term = self.term();
+        let Some(term) = term.as_mut() else {
+            return Reply::NotLeader(cluster.leadership().borrow().leader);
+        };
+        if let Some(at) = cluster.quorum_acked_boot() {
+            term.grantor.quorum_acked(at);
+        }
+        let answer = term.grantor.renewal(self.now(), renewal, self.books(term));
+        let reported = term.reported.entry(renewal.node).or_default();
+        if renewal.facts.journaled > *reported {
+            *reported = renewal.facts.journaled;
+            self.0.grown.notify_one();
+        }
+        Reply::Answer(answer)
+    }
+
+    /// Asks for a round of the collector now: a journal has grown.
+    pub fn collect_now(&self) {
+        self.0.grown.notify_one();
+    }
+
+    /// How the nodes stand, as far as this node knows.
+    pub fn view(&self) -> View {
+        let boot = self.0.options.time.clock().boot();
+        View { nodes: self.term().as_ref().map_or_else(Vec::new, |t| t.grantor.status(boot)) }
+    }
+
+    fn term(&self) -> MutexGuard<'_, Option<Term>> {
+        // A panic while it was held ends the node's process-wide promises nowhere: the term is
+        // state of this process only, and every grant is checked anew.
+        self.0.term.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Now {
+        let time = &self.0.options.time;
+        Now { boot: time.clock().boot(), sched: time.now() }
+    }
+
+    fn books(&self, term: &Term) -> Books {
+        let cluster = &self.0.options.cluster;
+        let applied = *cluster.applied().borrow();
+        Books {
+            applied: Position { index: applied.index, stamp: applied.stamp },
+            commit_index: cluster.commit_index(),
+            assign_index: term.books.assign_index,
+        }
+    }
+
+    async fn run(self) {
+        let mut leadership = self.0.options.cluster.leadership();
+        loop {
+            let leads = *leadership.borrow_and_update();
+            if leads.me && leads.first_applied {
+                tracing::info!(term = leads.term, "this node leads the cluster");
+                if let Err(error) = self.lead(leads.term, &mut leadership).await {
+                    tracing::warn!(term = leads.term, %error, "the term of leadership is given up");
+                }
+                *self.term() = None;
+            }
+            // A term that is given up while Raft still leads begins anew with a clean slate.
+            let now = *leadership.borrow();
+            if now.me && now.first_applied {
+                let pause = self.0.options.time.clock().boot() + TICK_MS;
+                self.0.options.time.clock().sleep_until(pause).await;
+            } else if leadership.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One term, until this node does not lead it any more.
+    async fn lead(
+        &self,
+        number: u64,
+        leadership: &mut watch::Receiver<Leadership>,
+    ) -> Result<(), crate::cluster::Error> {
+        let options = &self.0.options;
+        let cluster = &options.cluster;
+        let mut bell = cluster.changes();
+        let members = || cluster.members().into_iter().map(|(id, _)| id);
+        let mut grantor =
+            Grantor::new(options.node, number, members(), options.timing, self.now().boot);
+        grantor.first_entry_applied();
+        // Read before anybody can ask: a grant names the newest assignment in the books.
+        let books = self.read_books().await?;
+        *self.term() = Some(Term { grantor, books, reported: BTreeMap::new() });
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(
+            Collector {
+                cluster: cluster.clone(),
+                me: options.node,
+                own: options.own_journal.clone(),
+                term: number,
+                fan_in: options.fan_in,
+                interval: options.fetch_interval,
+                grown: self.0.grown.clone(),
+            }
+            .run(),
+        );
+        tasks.spawn(
+            Housekeeping {
+                cluster: cluster.clone(),
+                term: number,
+                time: options.time.clone(),
+                max_age: options.history_max_age,
+                max_bytes: options.history_max_bytes,
+            }
+            .run(),
+        );
+        let mut moving: JoinSet<Option<u64>> = JoinSet::new();
+        loop {
+            let next = options.time.clock().boot() + TICK_MS;
+            tokio::select! {
+                changed = leadership.changed() => {
+                    let leads = *leadership.borrow_and_update();
+                    if changed.is_err() || !leads.me || leads.term != number {
+                        return Ok(());
+                    }
+                }
+                rung = bell.recv() => {
+                    // Lagging is no loss: the books are read whole.
+                    if rung.map_or(true, |c| c.shards || c.replaced) {
+                        self.reread().await?;
+                    }
+                    continue;
+                }
+                Some(settled) = moving.join_next() => {
+                    // What was applied is in the books before grants go on.
+                    self.reread().await?;
+                    let settled = match settled {
+                        Ok(Some(index)) => Settled::Applied(index),
+                        _ => Settled::Unknown,
+                    };
+                    if let Some(term) = self.term().as_mut() {
+                        term.grantor.assigned(settled);
+                    }
+                    continue;
+                }
+                () = options.time.clock().sleep_until(next) => {}
+            }
+            let moves = {
+                let mut term = self.term();
+                let Some(term) = term.as_mut() else { return Ok(()) };
+                if term.grantor.is_over() {
+                    return Ok(());
+                }
+                if let Some(at) = cluster.quorum_acked_boot() {
+                    term.grantor.quorum_acked(at);
+                }
+                term.grantor.set_members(members());
+                let now = self.now();
+                self.judge_own_clock(term.grantor.own_clock_error(now.boot), now);
+                term.grantor.tick(now, &term.books.shards)
+            };
+            if !moves.is_empty() {
+                tell(&moves);
+                let cluster = cluster.clone();
+                moving.spawn(async move {
+                    match cluster.propose_as_leader(number, Command::Assign(moves)).await {
+                        Ok((index, _)) => Some(index),
+                        Err(error) => {
+                            tracing::warn!(%error, "an assignment's outcome is unknown");
+                            None
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// A leader whose own clock is off the median may not stamp: it follows its wall clock if that
+    /// one is right, else it says so loudly and hands the leadership on.
+    fn judge_own_clock(&self, error: Millis, now: Now) {
+        if error.abs() <= CLOCK_TOLERANCE {
+            return;
+        }
+        let options = &self.0.options;
+        if (options.time.error() + error).abs() <= CLOCK_TOLERANCE / 2 {
+            tracing::warn!(off_ms = error, "the leader's scheduler time follows its wall clock");
+            options.time.follow_wall();
+            return;
+        }
+        if !now.boot.is_multiple_of(20) {
+            return;
+        }
+        tracing::error!(
+            off_ms = error,
+            "the leader's clock differs from the others': it steps down"
+        );
+        let cluster = options.cluster.clone();
+        let to = cluster.members().into_iter().map(|(id, _)| id).find(|id| *id != options.node);
+        if let Some(to) = to {
+            tokio::spawn(async move {
+                if let Err(error) = cluster.transfer_leader(to).await {
+                    tracing::warn!(%error, to, "the leadership could not be handed on");
+                }
+            });
+        }
+    }
+
+    /// Reads the books anew into the term.
+    async fn reread(&self) -> Result<(), crate::cluster::Error> {
+        let books = self.read_books().await?;
+        if let Some(term) = self.term().as_mut() {
+            term.books = books;
+        }
+        Ok(())
+    }
+
+    async fn read_books(&self) -> Result<Read, crate::cluster::Error> {
+        let cluster = &self.0.options.cluster;
+        cluster
+            .read(|conn| {
+                Ok(Read {
+                    assign_index: store::meta::assign_index(conn)?,
+                    shards: store::shards::all(conn)?,
+                })
+            })
+            .await
+    }
+}
+
+fn tell(moves: &[Move]) {
+    let targets: BTreeSet<NodeId> = moves.iter().map(|m| m.to).collect();
+    tracing::info!(shards = moves.len(), ?targets, "shards are moved");
+}
