@@ -12,6 +12,7 @@ pub mod executor;
 pub mod journal;
 pub mod metrics;
 pub mod model;
+pub mod node;
 pub mod peer;
 pub mod raft;
 pub mod schedule;

@@ -81,6 +81,10 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs a node for trying things out: no configuration, executions shown as they happen
+    Dev(start::StartFlags),
+    /// Runs a node until SIGTERM or SIGINT, which stop it gracefully
+    Start(start::StartFlags),
     /// The configuration file
     #[command(subcommand)]
     Config(init::ConfigCommand),
@@ -176,6 +180,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let global = &cli.global;
     let output = Output::new(if global.json { Some(Format::Json) } else { global.output });
     match &cli.command {
+        Command::Start(flags) => start::run(&flags.over(global)),
+        Command::Dev(flags) => start::dev(&flags.over(global)),
         Command::Config(command) => init::run(command, global, output),
         Command::Credential(command) => credential::run(command, global, output),
         Command::Reset(command) => reset::run(command, global),

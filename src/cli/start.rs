@@ -3,10 +3,13 @@
 //! `node`'s.
 
 use clap::Args;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Global;
+use super::{Global, dev};
 use crate::config::Config;
+use crate::node::{self, Node};
+use crate::secret::Keys;
 use crate::telemetry;
 
 /// Flags that set the keys most often set by hand; `--set` sets any other.
@@ -53,6 +56,59 @@ impl StartFlags {
             .filter_map(|(key, value)| value.as_ref().map(|value| (key.to_owned(), value.clone())));
         global.set.splice(0..0, named);
         global
+    }
+}
+
+/// Runs a node until a signal stops it, or until it cannot go on.
+pub(super) fn run(global: &Global) -> anyhow::Result<()> {
+    let config = global.load()?;
+    begin_log(&config)?;
+    let keys = Keys::load(&config)?;
+    runtime()?.block_on(async {
+        let node = Node::start(config, keys, node::Options::default()).await?;
+        until_stopped(node, std::future::pending()).await
+    })
+}
+
+/// Runs a node for trying things out, and shows what it does.
+pub(super) fn dev(global: &Global) -> anyhow::Result<()> {
+    let (config, keys) = dev::prepare(global)?;
+    begin_log(&config)?;
+    runtime()?.block_on(async {
+        let options = node::Options { dev: true, ..node::Options::default() };
+        let node = Node::start(config.clone(), keys.clone(), options).await?;
+        let url = format!("http://{}", node.address());
+        until_stopped(node, dev::attend(&url, &config, &keys)).await
+    })
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Waits for a signal, for the node's failure, or for the end of what goes on beside it; then stops
+/// the node. A second signal ends the process at once.
+async fn until_stopped(
+    node: Node,
+    beside: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut failed = node.failed();
+    let outcome = tokio::select! {
+        signal = stop_signal() => {
+            tracing::info!("{}: stopping gracefully; once more ends at once", signal?);
+            Ok(())
+        }
+        reason = failed.wait_for(Option::is_some) => {
+            let reason = reason.ok().and_then(|r| r.clone()).unwrap_or_default();
+            tracing::error!(reason, "this node cannot go on");
+            node.crash().await;
+            return Err(anyhow::anyhow!(reason));
+        }
+        ended = beside => ended,
+    };
+    tokio::select! {
+        () = node.stop() => outcome,
+        signal = stop_signal() => anyhow::bail!("{}: ended before the stop was complete", signal?),
     }
 }
 

@@ -82,7 +82,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     /// Notes what a change makes necessary.
     pub(super) fn absorb(&mut self, change: &Change) {
         if change.replaced {
-            self.rebuild(change.index);
+            self.rebuild();
         }
         let wants = &mut self.wants;
         wants.stamp = wants.stamp.max(change.stamp);
@@ -97,8 +97,8 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// All that was derived from the books is void: reads shards, parts and rows again. What is in
-    /// flight, and what the tracker knows of it, stays. `index` is where the books were replaced.
-    pub(super) fn rebuild(&mut self, index: u64) {
+    /// flight, and what the tracker knows of it, stays.
+    pub(super) fn rebuild(&mut self) {
         for key in self.queue.keys().collect::<Vec<_>>() {
             self.queue.remove(key);
         }
@@ -112,7 +112,6 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             self.wants.pending.insert(key.0);
             self.unheard.insert(key, self.reads + 1);
         }
-        self.lease.rebuilt(index);
     }
 
     /// Begins the next read, if something is wanted and none is under way.
@@ -218,7 +217,6 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     /// Takes the shards as they are now: ends parts that are not ours any more, begins new ones.
     fn take_shards(&mut self, shards: Vec<Shard>) {
         let before = self.live.parts();
-        self.lease.shards_applied(&shards);
         self.live.set_shards(self.node, shards);
         let parts = self.live.parts();
         for key in before.keys().filter(|key| !parts.contains_key(key)) {

@@ -108,7 +108,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     ) {
         let mut lease = self.lease.changed();
         let mut deadline: Option<u64> = None;
-        self.rebuild(0);
+        self.rebuild();
         loop {
             self.hear(&mut bell);
             while let Ok(one) = sent.try_recv() {
@@ -139,7 +139,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             tokio::select! {
                 rung = bell.recv() => match rung {
                     Ok(change) => self.absorb(&change),
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.rebuild(0),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.rebuild(),
                     // The cluster is gone: nothing will change any more.
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
@@ -161,7 +161,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         loop {
             match bell.try_recv() {
                 Ok(change) => self.absorb(&change),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => self.rebuild(0),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => self.rebuild(),
                 Err(_) => return,
             }
         }

@@ -24,6 +24,7 @@ mod load;
 mod plans;
 pub mod queue;
 mod record;
+pub mod renew;
 mod request;
 mod rows;
 mod runs;

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::command::Change;
 use crate::executor::{Call, Executor, Reply};
 use crate::model::Millis;
-use crate::model::shard::{Part, Shard, ShardId};
+use crate::model::shard::{Part, ShardId};
 
 /// The books and their bell.
 pub trait Books: Clone + Send + Sync + 'static {
@@ -48,12 +48,6 @@ pub trait Lease: Send + Sync + 'static {
 
     /// Asks to state a watermark, which the lease takes note of if the answer is yes.
     fn state(&self, shard: ShardId, part: &Part, w: Millis) -> bool;
-
-    /// These are the shards now.
-    fn shards_applied(&self, shards: &[Shard]);
-
-    /// What was derived from books older than this index is gone; nothing fires from it.
-    fn rebuilt(&self, index: u64);
 
     /// Moves whenever an answer may have become more generous.
     fn changed(&self) -> watch::Receiver<u64>;

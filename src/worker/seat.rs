@@ -1,112 +1,216 @@
-//! Where the lease holder sits: one lock around it, with the clocks and the applied position that
-//! it must be asked with. `node` renews through it, the engine and its senders ask it.
+//! Where the lease holder sits: one lock around it, with the shards that this node knows to be its
+//! own, read from the books. The node makes one, the engine and its senders ask it before every
+//! request and every watermark, the renewal loop carries answers to it.
+//!
+//! What counts as applied is the index that the shards here were read at, not the machine's: a
+//! lease is only as good as the node's own knowledge of what it lost.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
-use super::lease::Holder;
+use super::lease::{Answered, Holder};
 use super::seams::Lease;
 use crate::clock::SchedulerTime;
-use crate::cluster::Applied;
-use crate::model::Millis;
-use crate::model::lease::{Now, Position};
+use crate::cluster::Cluster;
+use crate::model::lease::{Answer, Facts, Now, Position, Renewal, Timing};
 use crate::model::shard::{Part, Shard, ShardId};
+use crate::model::{Millis, NodeId};
+use crate::store;
 
-/// A shared [`Holder`].
+/// See the head of this file.
 pub struct Seat {
-    holder: Mutex<Holder>,
+    node: NodeId,
     time: Arc<SchedulerTime>,
-    applied: watch::Receiver<Applied>,
-    moved: watch::Sender<u64>,
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+struct State {
+    holder: Holder,
+    shards: Vec<Shard>,
+    /// What `shards` were read at, and what has been applied since without touching them.
+    position: Position,
 }
 
 impl Seat {
-    /// Takes in a holder; `applied` is the cluster's.
-    pub fn new(
-        holder: Holder,
-        time: Arc<SchedulerTime>,
-        applied: watch::Receiver<Applied>,
-    ) -> Arc<Self> {
-        Arc::new(Self { holder: Mutex::new(holder), time, applied, moved: watch::Sender::new(0) })
+    /// A seat that lets nothing through until the books are read and the first lease is there.
+    pub fn new(node: NodeId, holder: Holder, time: Arc<SchedulerTime>) -> Arc<Self> {
+        let state = State { holder, shards: Vec::new(), position: Position::default() };
+        let changed = watch::Sender::new(0);
+        Arc::new(Self { node, time, state: Mutex::new(state), changed })
     }
 
-    /// Both clocks, now.
-    pub fn now(&self) -> Now {
+    /// Follows the books until dropped.
+    pub async fn follow(self: Arc<Self>, cluster: Cluster) {
+        let mut changes = cluster.changes();
+        let mut read = true;
+        loop {
+            if read {
+                // Asked before the books are read: they are at least as new.
+                let applied = *cluster.applied().borrow();
+                match cluster.read(store::shards::all).await {
+                    Ok(shards) => {
+                        let position = Position { index: applied.index, stamp: applied.stamp };
+                        self.take(shards, position);
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the shards cannot be read; nothing is fired");
+                        let boot = self.time.clock().boot();
+                        self.time.clock().sleep_until(boot + 100).await;
+                        continue;
+                    }
+                }
+            }
+            read = match changes.recv().await {
+                Ok(change) if change.replaced => {
+                    self.state().holder.replaced(change.index);
+                    true
+                }
+                Ok(change) if change.shards => true,
+                Ok(change) => {
+                    let position = Position { index: change.index, stamp: change.stamp };
+                    let mut state = self.state();
+                    // Older bells than the read are no news.
+                    if position.index > state.position.index {
+                        state.position = position;
+                        state.holder.rebuilt(position.index);
+                    }
+                    false
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => true,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+        }
+    }
+
+    fn take(&self, shards: Vec<Shard>, position: Position) {
+        let mut state = self.state();
+        state.holder.shards_applied(&shards);
+        state.holder.rebuilt(position.index);
+        state.position = position;
+        state.shards = shards;
+        drop(state);
+        self.ring();
+    }
+
+    /// The next renewal; see [`Holder::renewal`]. `facts.applied` is filled in here.
+    pub fn renewal(&self, term: u64, facts: Facts) -> Renewal {
+        let now = self.now();
+        let mut state = self.state();
+        state.holder.saw_term(term);
+        let applied = state.position;
+        state.holder.renewal(now, Facts { applied, ..facts })
+    }
+
+    /// Takes an answer; see [`Holder::answered`].
+    pub fn answered(&self, answer: &Answer) -> Answered {
+        let now = self.now();
+        let mut state = self.state();
+        let State { holder, shards, position } = &mut *state;
+        let answered = holder.answered(now, *position, answer, shards);
+        drop(state);
+        self.ring();
+        answered
+    }
+
+    /// Voids the lease; see [`Holder::clock_jumped`].
+    pub fn clock_jumped(&self) {
+        self.state().holder.clock_jumped();
+    }
+
+    /// Moves whenever the shards or the lease may have changed.
+    pub fn follow_shards(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// How many milliseconds the lease lasts.
+    pub fn lease_left(&self) -> u64 {
+        self.state().holder.lease_left(self.time.clock().boot())
+    }
+
+    /// Milliseconds since the renewal that brought the present lease was sent; `None` without one.
+    pub fn lease_age(&self, timing: Timing) -> Option<u64> {
+        let left = self.lease_left();
+        (left > 0).then(|| Timing::usable(timing.ttl).saturating_sub(left))
+    }
+
+    /// How many shards this node owns by the books it knows, and how many it still closes.
+    pub fn owned(&self) -> (u64, u64) {
+        let state = self.state();
+        let node = self.node;
+        let owned = state.shards.iter().filter(|s| s.owner == node && s.epoch > 0).count();
+        let closing =
+            state.shards.iter().filter(|s| s.closing.as_ref().is_some_and(|c| c.node == node));
+        (owned as u64, closing.count() as u64)
+    }
+
+    fn now(&self) -> Now {
         Now { boot: self.time.clock().boot(), sched: self.time.now() }
     }
 
-    /// How far this node has applied.
-    pub fn applied(&self) -> Position {
-        let applied = self.applied.borrow();
-        Position { index: applied.index, stamp: applied.stamp }
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held leaves numbers that are all checked before use.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets something happen to the holder (a renewal, an answer, a clock jump), and lets the
-    /// engine look again.
-    pub fn with<T>(&self, f: impl FnOnce(&mut Holder) -> T) -> T {
-        let value = f(&mut self.lock());
-        self.moved.send_modify(|moved| *moved += 1);
-        value
+    fn ring(&self) {
+        self.changed.send_modify(|version| *version += 1);
     }
+}
 
-    /// Looks at the holder without changing it.
-    pub fn look<T>(&self, f: impl FnOnce(&Holder) -> T) -> T {
-        f(&self.lock())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Holder> {
-        self.holder.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    /// Whether the part is this node's by the books that the seat knows.
+    fn knows(&self, node: NodeId, shard: ShardId, part: &Part) -> bool {
+        self.shards.iter().any(|s| s.id == shard && s.is_live(node, part.epoch))
     }
 }
 
 impl Lease for Seat {
     fn fires_until(&self, shard: ShardId, part: &Part) -> Millis {
-        let (now, applied) = (self.now(), self.applied());
-        self.look(|holder| {
-            if !holder.usable(now.boot, applied) {
-                return Millis::MIN;
-            }
-            holder.promised(shard, part.epoch).unwrap_or(Millis::MAX).min(part.until)
-        })
+        let now = self.now();
+        let state = self.state();
+        if !state.knows(self.node, shard, part) || !state.holder.usable(now.boot, state.position) {
+            return Millis::MIN;
+        }
+        state.holder.promised(shard, part.epoch).unwrap_or(Millis::MAX).min(part.until)
     }
 
     fn may_fire(&self, shard: ShardId, part: &Part, due: Millis) -> bool {
-        let (now, applied) = (self.now(), self.applied());
-        self.look(|holder| holder.may_fire(now, applied, shard, part, due))
+        let now = self.now();
+        let state = self.state();
+        state.knows(self.node, shard, part)
+            && state.holder.may_fire(now, state.position, shard, part, due)
     }
 
     fn may_send(&self, shard: ShardId, part: &Part, due: Millis) -> bool {
-        let (now, applied) = (self.now(), self.applied());
-        self.look(|holder| holder.may_send(now, applied, shard, part, due))
+        let now = self.now();
+        let state = self.state();
+        state.knows(self.node, shard, part)
+            && state.holder.may_send(now, state.position, shard, part, due)
     }
 
     fn states_until(&self, shard: ShardId, part: &Part) -> Millis {
-        let (now, applied) = (self.now(), self.applied());
-        self.look(|holder| {
-            if !holder.usable(now.boot, applied) {
-                return Millis::MIN;
-            }
-            let promised = holder.promised(shard, part.epoch).filter(|_| !part.closing);
-            let most = promised.map_or(Millis::MAX, |until| until - 1);
-            most.min(part.until).min(applied.stamp).min(now.sched)
-        })
+        let now = self.now();
+        let state = self.state();
+        if !state.knows(self.node, shard, part) || !state.holder.usable(now.boot, state.position) {
+            return Millis::MIN;
+        }
+        // Under a promise W stays below H until the books say that the part is closing.
+        let promised = state.holder.promised(shard, part.epoch).filter(|_| !part.closing);
+        let most = promised.map_or(Millis::MAX, |until| until - 1);
+        most.min(part.until).min(state.position.stamp).min(now.sched)
     }
 
     fn state(&self, shard: ShardId, part: &Part, w: Millis) -> bool {
-        let (now, applied) = (self.now(), self.applied());
-        self.lock().state_watermark(now, applied, shard, part, w)
-    }
-
-    fn shards_applied(&self, shards: &[Shard]) {
-        self.lock().shards_applied(shards);
-    }
-
-    fn rebuilt(&self, index: u64) {
-        self.lock().rebuilt(index);
+        let now = self.now();
+        let mut state = self.state();
+        let position = state.position;
+        state.knows(self.node, shard, part)
+            && state.holder.state_watermark(now, position, shard, part, w)
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+        self.changed.subscribe()
     }
 }

@@ -164,8 +164,6 @@ impl Lease for TestLease {
     fn state(&self, _: ShardId, _: &Part, _: Millis) -> bool {
         true
     }
-    fn shards_applied(&self, _: &[Shard]) {}
-    fn rebuilt(&self, _: u64) {}
     fn changed(&self) -> watch::Receiver<u64> {
         self.moved.subscribe()
     }

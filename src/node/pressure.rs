@@ -1,0 +1,107 @@
+//! Watches this node's memory and disk and says so in [`Pressure`], which the api refuses writes by
+//! and the renewals report. It frees nothing itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::api::Pressure;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+
+/// Time between two looks, in milliseconds.
+const LOOK_MS: u64 = 500;
+/// Percent of `MaxMemory` above which client writes are refused.
+const MEMORY_PERCENT: u8 = 70;
+
+/// The watch and what it writes to.
+pub(super) struct Watch {
+    /// Where the data lives.
+    pub(super) dir: PathBuf,
+    /// `MaxMemory` in bytes; `None` for no limit.
+    pub(super) max_memory: Option<u64>,
+    /// Free bytes below which client writes are refused.
+    pub(super) disk_reserve: u64,
+    /// What the api asks.
+    pub(super) pressure: Arc<Pressure>,
+    /// Memory in percent of `MaxMemory`, for the renewals; 0 without a limit.
+    pub(super) memory: Arc<AtomicU8>,
+    /// Shows the memory.
+    pub(super) metrics: Arc<Metrics>,
+    /// Paces the looks.
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Watch {
+    /// Looks until dropped.
+    pub(super) async fn run(self) {
+        loop {
+            self.look();
+            self.clock.sleep_until(self.clock.boot() + LOOK_MS).await;
+        }
+    }
+
+    fn look(&self) {
+        if let Some(bytes) = anonymous_memory() {
+            self.metrics.memory_bytes.set(bytes as i64);
+            if let Some(max) = self.max_memory.filter(|max| *max > 0) {
+                let percent = (bytes * 100 / max).min(255) as u8;
+                self.memory.store(percent, Ordering::Relaxed);
+                let short = percent > MEMORY_PERCENT;
+                if self.pressure.set_memory(short) != short {
+                    if short {
+                        tracing::warn!(
+                            percent,
+                            "memory is above 70 % of MaxMemory: client writes are refused"
+                        );
+                    } else {
+                        tracing::info!(percent, "memory is below 70 % of MaxMemory again");
+                    }
+                }
+            }
+        }
+        if self.disk_reserve == 0 {
+            return;
+        }
+        match rustix::fs::statvfs(&self.dir) {
+            Ok(disk) => {
+                let free = disk.f_bavail * disk.f_frsize;
+                let short = free < self.disk_reserve;
+                if self.pressure.set_disk(short) != short {
+                    if short {
+                        tracing::error!(
+                            free,
+                            "DataDir's disk is almost full: client writes are refused"
+                        );
+                    } else {
+                        tracing::info!(free, "DataDir's disk has room again");
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the free space of DataDir cannot be read"),
+        }
+    }
+}
+
+/// The process's anonymous resident memory, in bytes; `None` where the system does not say.
+pub(super) fn anonymous_memory() -> Option<u64> {
+    parse_anonymous(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn parse_anonymous(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_the_systems_words() {
+        let text = "Name:\tx\nVmRSS:\t  900 kB\nRssAnon:\t     512 kB\n";
+        assert_eq!(parse_anonymous(text), Some(512 * 1_024));
+        assert_eq!(parse_anonymous("Name:\tx\n"), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! Gathers what the api shows of the whole cluster: every node's own status, the shards, and the
+//! hashes at one log entry. Asks the others by peer routes; a node that does not answer is shown as
+//! unreachable, never waited for long.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::ear::{CHECKSUM_ROUTE, Ear, Own, STATUS_ROUTE};
+use crate::api::cluster::{Checksums, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status};
+use crate::cluster::Error;
+use crate::command::Command;
+use crate::model::NodeId;
+use crate::model::lease::Timing;
+use crate::model::time::rfc3339;
+use crate::raft::types::Member;
+use crate::store;
+
+/// How long another node may take to say how it is.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// How long a node may take to hash its state.
+const HASHING: Duration = Duration::from_mins(1);
+/// Between two questions whether a hash is there.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The cluster's status, as this node can see it.
+pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
+    let cluster = &ear.cluster;
+    let members = cluster.members();
+    let own = join_all(members.iter().map(|(id, _)| ask(&ear, *id))).await;
+    let (shards, cluster_id) = cluster
+        .read(|conn| Ok((store::shards::all(conn)?, store::meta::cluster_id(conn)?)))
+        .await?;
+    let leads = *cluster.leadership().borrow();
+    let mut warnings = Vec::new();
+    if leads.leader.is_none() {
+        warnings
+            .push("there is no leader: writes wait, and firing ends with the leases".to_owned());
+    }
+    if members.len() == 2 {
+        warnings.push("two nodes are less available than one: use one, or three".to_owned());
+    }
+    let nodes = members
+        .iter()
+        .zip(own)
+        .map(|((id, member), own)| {
+            let owned = shards.iter().filter(|s| s.owner == *id && s.epoch > 0).count();
+            node_status(*id, member, own, owned as u32, &mut warnings)
+        })
+        .collect();
+    let shards = shards
+        .iter()
+        .map(|shard| ShardStatus {
+            id: shard.id,
+            owner: shard.owner,
+            epoch: shard.epoch,
+            watermark: rfc3339(shard.settled()),
+            closing: shard.closing.as_ref().map(|closing| closing.node),
+        })
+        .collect();
+    Ok(Status {
+        cluster_id: cluster_id.map_or_else(String::new, |id| format!("{id:032x}")),
+        leader: leads.leader,
+        term: leads.term,
+        ttl_ms: timing.ttl,
+        nodes,
+        shards,
+        warnings,
+    })
+}
+
+async fn ask(ear: &Ear, node: NodeId) -> Option<Own> {
+    if node == ear.node {
+        return Some((ear.own)());
+    }
+    match ear.cluster.peers().call(node, STATUS_ROUTE, &(), PATIENCE).await {
+        Ok(own) => Some(own),
+        Err(error) => {
+            tracing::debug!(node, %error, "a node did not say how it is");
+            None
+        }
+    }
+}
+
+fn node_status(
+    id: NodeId,
+    member: &Member,
+    own: Option<Own>,
+    shards: u32,
+    warnings: &mut Vec<String>,
+) -> NodeStatus {
+    let known = NodeStatus {
+        id,
+        address: member.address.clone(),
+        raft_address: member.raft_address.clone(),
+        shards,
+        ..NodeStatus::default()
+    };
+    let Some(own) = own else {
+        warnings.push(format!("node {id} does not answer"));
+        return NodeStatus { state: "unreachable".to_owned(), ..known };
+    };
+    warnings.extend(own.warnings.iter().map(|warning| format!("node {id}: {warning}")));
+    NodeStatus {
+        state: own.state.to_lowercase(),
+        lease_ms: (own.lease_left > 0).then_some(own.lease_left as i64),
+        clock_offset_ms: Some(own.clock_error),
+        applied_index: Some(own.applied),
+        journal_depth: Some(own.journal_depth),
+        queue: Some(Queue { due: own.due, built: own.built, in_flight: own.in_flight }),
+        lag_ms: own.lag.map(|(p50, p99)| Lag { p50, p99 }),
+        memory_mb: own.memory.map(|bytes| bytes as f64 / 1e6),
+        draining: own.draining,
+        version: own.version,
+        ..known
+    }
+}
+
+/// Commits a checksum entry and gathers every node's hash of its state there.
+pub(super) async fn checksums(ear: Ear) -> Result<Checksums, Error> {
+    let (index, _) = ear.cluster.propose_indexed(Command::Checksum).await?;
+    let members = ear.cluster.members();
+    let nodes = join_all(members.iter().map(|(id, _)| hash_of(&ear, *id, index))).await;
+    Ok(Checksums { index, nodes })
+}
+
+async fn hash_of(ear: &Ear, node: NodeId, index: u64) -> NodeChecksum {
+    let wait = async {
+        let mut beat = tokio::time::interval(ASK_AGAIN);
+        loop {
+            beat.tick().await;
+            let hash = if node == ear.node {
+                Ok(ear.cluster.checksum(index))
+            } else {
+                let peers = ear.cluster.peers();
+                peers.call(node, CHECKSUM_ROUTE, &index, PATIENCE).await
+            };
+            match hash {
+                Ok(Some(hash)) => return Ok(hex::encode(hash)),
+                Ok(None) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    };
+    match tokio::time::timeout(HASHING, wait).await {
+        Ok(Ok(hash)) => NodeChecksum { id: node, hash: Some(hash), error: None },
+        Ok(Err(error)) => NodeChecksum { id: node, hash: None, error: Some(error) },
+        Err(_) => NodeChecksum {
+            id: node,
+            hash: None,
+            error: Some("it has not applied or hashed that entry in time".to_owned()),
+        },
+    }
+}

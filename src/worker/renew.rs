@@ -1,0 +1,162 @@
+//! The renewal loop: keeps this node's lease alive by asking the leader every TTL/8, and carries
+//! what the answers say to the
+//! [`Seat`]. Started by the node; it decides nothing about leases
+//! (that is `worker::lease`) and fires nothing.
+//!
+//! It also watches the node's clock: alone, a step of the wall clock is followed; in a cluster it is
+//! followed when the other nodes' median says that the wall clock is right and scheduler time wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::seat::Seat;
+use crate::clock::{STEP_MS, SchedulerTime};
+use crate::cluster::Cluster;
+use crate::model::lease::{Answer, CLOCK_TOLERANCE, Facts, Refusal, Renewal, Reply, Timing};
+use crate::model::{Millis, NodeId};
+
+/// The route that takes a [`Renewal`] and answers with a [`Reply`].
+pub const RENEW_ROUTE: &str = "/peer/renew";
+
+/// How the lease stands, for the status page and for whoever waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseState {
+    /// Grows with every answer that changed anything.
+    pub version: u64,
+    /// Why the last renewal brought nothing.
+    pub refused: Option<Refusal>,
+    /// This node's clock less the median, in milliseconds, at the last answer.
+    pub clock_error: Millis,
+}
+
+/// The loop and what it needs.
+pub struct Renewer {
+    /// The door.
+    pub cluster: Cluster,
+    /// This node.
+    pub node: NodeId,
+    /// Scheduler time.
+    pub time: Arc<SchedulerTime>,
+    /// The lease.
+    pub seat: Arc<Seat>,
+    /// How the node is at the moment; `applied` is filled in by the seat.
+    pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
+    /// The leader's half when this node leads.
+    pub coordinator: Arc<dyn Fn(&Renewal) -> Reply + Send + Sync>,
+    /// The protocol's lengths of time.
+    pub timing: Timing,
+    /// Rung by others to renew at once (a drain began, the journal grew much).
+    pub nudge: Arc<Notify>,
+    /// Tells others of each change of the lease.
+    pub state: watch::Sender<LeaseState>,
+}
+
+impl Renewer {
+    /// Renews until dropped.
+    pub async fn run(self) {
+        let mut leadership = self.cluster.leadership();
+        let mut jumped = false;
+        loop {
+            self.watch_wall_clock(&mut jumped);
+            let leads = *leadership.borrow_and_update();
+            let mut again = false;
+            if let Some(leader) = leads.leader {
+                again = self.renew(leads.term, leader).await;
+            }
+            if again {
+                continue;
+            }
+            let next = self.time.clock().boot() + self.timing.renew_every;
+            tokio::select! {
+                () = self.time.clock().sleep_until(next) => {}
+                () = self.nudge.notified() => {}
+                changed = leadership.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One renewal; says whether the leader should hear from this node again at once.
+    async fn renew(&self, term: u64, leader: NodeId) -> bool {
+        let renewal = self.seat.renewal(term, (self.facts)());
+        let reply = if leader == self.node {
+            (self.coordinator)(&renewal)
+        } else {
+            let patience = Duration::from_millis(self.timing.ttl / 4);
+            match self.cluster.peers().call(leader, RENEW_ROUTE, &renewal, patience).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    tracing::debug!(leader, %error, "a renewal got no answer");
+                    return false;
+                }
+            }
+        };
+        let Reply::Answer(answer) = reply else { return false };
+        let answered = self.seat.answered(&answer);
+        self.watch_cluster_clock(&answer);
+        self.state.send_modify(|state| {
+            if answered.refused != state.refused {
+                if let Some(why) = answered.refused {
+                    tracing::warn!(leader, why = why.reason(), "this node gets no lease");
+                } else {
+                    tracing::info!(leader, "this node holds a lease");
+                }
+            }
+            state.version += 1;
+            state.refused = answered.refused;
+            state.clock_error = answer.clock_error;
+        });
+        !answered.promised.is_empty()
+    }
+
+    /// A step of the wall clock voids the lease. A node alone follows it; forward it counts as
+    /// downtime, backward scheduler time waits.
+    fn watch_wall_clock(&self, jumped: &mut bool) {
+        let error = self.time.error();
+        if error.abs() < STEP_MS {
+            *jumped = false;
+            return;
+        }
+        if self.cluster.members().len() == 1 {
+            tracing::warn!(step_ms = error, "the wall clock was set: this node follows it");
+            self.seat.clock_jumped();
+            self.time.follow_wall();
+        } else if !*jumped {
+            tracing::warn!(
+                step_ms = error,
+                "the wall clock was set: this node keeps its scheduler time until the others agree"
+            );
+            self.seat.clock_jumped();
+            *jumped = true;
+        }
+    }
+
+    /// When the others say that scheduler time is off, and the wall clock is where they say that
+    /// it should be, the wall clock was mended after this node's start.
+    fn watch_cluster_clock(&self, answer: &Answer) {
+        let off = answer.clock_error;
+        if off.abs() <= CLOCK_TOLERANCE {
+            return;
+        }
+        // `off` is scheduler time less median, `error` is wall clock less scheduler time.
+        if (self.time.error() + off).abs() <= CLOCK_TOLERANCE / 2 {
+            tracing::warn!(
+                off_ms = off,
+                "scheduler time was off and the wall clock is right again"
+            );
+            self.seat.clock_jumped();
+            self.time.follow_wall();
+        } else {
+            tracing::error!(
+                off_ms = off,
+                "this node's clock differs from the others': it fires nothing until they agree; \
+                 check its time service"
+            );
+        }
+    }
+}
