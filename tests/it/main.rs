@@ -1,8 +1,13 @@
 //! The one integration test binary: stories told against whole nodes, and tables of rules.
 
 mod api;
+mod architecture;
 mod cli;
+mod cluster;
+mod firing;
+mod oracle;
 mod raft_cluster;
 mod raft_house;
 mod raft_storage;
+mod receiver;
 mod schedule;

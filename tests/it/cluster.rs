@@ -1,0 +1,312 @@
+//! The cluster harness: real `scheduler0 start` processes on free ports of the loopback, that can be
+//! killed, stopped, frozen and restarted. Stories wait for facts, never for a length of time.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// How long a fact may take to become true before a story fails. Generous: a story asserts what
+/// happens, not how fast this machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+struct Host {
+    id: u64,
+    port: u16,
+    raft_port: u16,
+    process: Option<Child>,
+}
+
+/// Some nodes with a common folder for their data; killed and deleted when dropped.
+pub(crate) struct Cluster {
+    folder: tempfile::TempDir,
+    hosts: Vec<Host>,
+    http: reqwest::Client,
+    settings: Vec<(String, String)>,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-peer", HeaderValue::from_static("cmd"));
+    // admin:admin-password, as `spawn` sets it.
+    headers.insert("authorization", HeaderValue::from_static("Basic YWRtaW46YWRtaW4tcGFzc3dvcmQ="));
+    reqwest::Client::builder()
+        .default_headers(headers)
+        .timeout(Duration::from_secs(30))
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
+impl Cluster {
+    /// Starts so many nodes and waits until each of them is ready.
+    pub(crate) async fn start(count: u64) -> Self {
+        Self::start_with(count, &[]).await
+    }
+
+    /// The same, with more settings (`SCHEDULER0_...`) for every node.
+    pub(crate) async fn start_with(count: u64, settings: &[(&str, &str)]) -> Self {
+        let hosts = (1..=count)
+            .map(|id| Host { id, port: free_port(), raft_port: free_port(), process: None })
+            .collect();
+        let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = Self { folder, hosts, http: client(), settings };
+        for id in 1..=count {
+            cluster.spawn(id);
+        }
+        for id in 1..=count {
+            cluster.ready(id).await;
+        }
+        cluster
+    }
+
+    fn host(&self, id: u64) -> &Host {
+        &self.hosts[id as usize - 1]
+    }
+
+    /// The data folder of a node.
+    pub(crate) fn data_dir(&self, id: u64) -> PathBuf {
+        self.folder.path().join(format!("node{id}"))
+    }
+
+    /// Starts a node's process (again).
+    pub(crate) fn spawn(&mut self, id: u64) {
+        let replicas: Vec<Value> = self
+            .hosts
+            .iter()
+            .map(|h| {
+                json!({
+                    "address": format!("http://127.0.0.1:{}", h.port),
+                    "raft_address": format!("127.0.0.1:{}", h.raft_port),
+                    "nodeId": h.id,
+                })
+            })
+            .collect();
+        let host = self.host(id);
+        let log_path = self.folder.path().join(format!("node{id}.log"));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
+        command
+            .arg("start")
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
+            .env("SCHEDULER0_AUTH_USERNAME", "admin")
+            .env("SCHEDULER0_AUTH_PASSWORD", "admin-password")
+            .env("SCHEDULER0_NODE_ID", id.to_string())
+            .env("SCHEDULER0_HOST", "127.0.0.1")
+            .env("SCHEDULER0_PORT", host.port.to_string())
+            .env("SCHEDULER0_RAFT_ADDRESS", format!("127.0.0.1:{}", host.raft_port))
+            .env("SCHEDULER0_BOOTSTRAP", if id == 1 { "true" } else { "false" })
+            .env("SCHEDULER0_DATA_DIR", self.data_dir(id))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log));
+        if self.hosts.len() > 1 {
+            command.env("SCHEDULER0_REPLICAS", Value::from(replicas).to_string());
+        }
+        for (name, value) in &self.settings {
+            command.env(name, value);
+        }
+        let process = command.spawn().unwrap();
+        self.hosts[id as usize - 1].process = Some(process);
+    }
+
+    /// Waits until a node says that it is ready.
+    pub(crate) async fn ready(&mut self, id: u64) {
+        let url = format!("http://127.0.0.1:{}/readyz", self.host(id).port);
+        let http = self.http.clone();
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            beat.tick().await;
+            if http.get(&url).send().await.is_ok_and(|r| r.status().is_success()) {
+                return;
+            }
+            let process = self.hosts[id as usize - 1].process.as_mut().unwrap();
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!("node {id} ended with {status}:\n{}", self.log(id));
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "node {id} is not ready within {PATIENCE:?}:\n{}",
+                self.log(id)
+            );
+        }
+    }
+
+    /// The end of what a node wrote to stderr.
+    pub(crate) fn log(&self, id: u64) -> String {
+        let path = self.folder.path().join(format!("node{id}.log"));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let start = text.len().saturating_sub(6_000);
+        text.get(start..).unwrap_or(&text).to_owned()
+    }
+
+    fn signal(&self, id: u64, signal: Signal) {
+        let process = self.host(id).process.as_ref().unwrap();
+        kill_process(Pid::from_child(process), signal).unwrap();
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, id: u64) {
+        let mut process = self.hosts[id as usize - 1].process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end; gives the exit code.
+    pub(crate) async fn stop(&mut self, id: u64) -> Option<i32> {
+        self.signal(id, Signal::TERM);
+        let mut process = self.hosts[id as usize - 1].process.take().unwrap();
+        let wait = tokio::task::spawn_blocking(move || process.wait().unwrap().code());
+        tokio::time::timeout(PATIENCE, wait).await.expect("a graceful stop ends").unwrap()
+    }
+
+    /// SIGSTOP: cut off from the world, but alive.
+    pub(crate) fn isolate(&self, id: u64) {
+        self.signal(id, Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn rejoin(&self, id: u64) {
+        self.signal(id, Signal::CONT);
+    }
+
+    /// Starts a node again and waits until it is ready.
+    pub(crate) async fn restart(&mut self, id: u64) {
+        self.spawn(id);
+        self.ready(id).await;
+    }
+
+    /// The URL of a path on a node.
+    pub(crate) fn url(&self, id: u64, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.host(id).port)
+    }
+
+    /// The client that the URLs are asked with.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// GET; the envelope's data. Panics on anything but a success.
+    pub(crate) async fn get(&self, id: u64, path: &str) -> Value {
+        let response = self.http.get(self.url(id, path)).send().await.unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
+        assert!(status.is_success(), "GET {path}: {status} {body}");
+        body["data"].clone()
+    }
+
+    /// POST; status and body.
+    pub(crate) async fn post(&self, id: u64, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.http.post(self.url(id, path)).json(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Makes a project through a node; its id.
+    pub(crate) async fn project(&self, id: u64, name: &str) -> u64 {
+        let (status, body) =
+            self.post(id, "/projects", &json!({"name": name, "description": "of a test"})).await;
+        assert_eq!(status, 201, "{body}");
+        body["data"]["id"].as_u64().unwrap()
+    }
+
+    /// Creates jobs through a node and gives them as they were created.
+    pub(crate) async fn jobs(&self, id: u64, jobs: &Value) -> Vec<Value> {
+        let response = self
+            .http
+            .post(self.url(id, "/api/v1/jobs"))
+            .header("prefer", "return=representation")
+            .json(jobs)
+            .send()
+            .await
+            .unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(status, 201, "{body}");
+        match &body["data"] {
+            Value::Array(jobs) => jobs.clone(),
+            job => vec![job.clone()],
+        }
+    }
+
+    /// The leader, as a node sees it; `None` while there is none.
+    pub(crate) async fn leader(&self, id: u64) -> Option<u64> {
+        let response = self.http.get(self.url(id, "/healthcheck")).send().await.ok()?;
+        let body: Value = response.json().await.ok()?;
+        let leader: u64 = body["data"]["leader_id"].as_str()?.parse().ok()?;
+        (leader > 0).then_some(leader)
+    }
+
+    /// Waits until something holds of what a node answers; panics when it never does.
+    pub(crate) async fn wait_until<F, T>(&self, what: &str, mut holds: F) -> T
+    where
+        F: AsyncFnMut(&Self) -> Option<T>,
+    {
+        let mut beat = tokio::time::interval(Duration::from_millis(50));
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            beat.tick().await;
+            if let Some(found) = holds(self).await {
+                return found;
+            }
+            if tokio::time::Instant::now() > deadline {
+                for host in &self.hosts {
+                    eprintln!("-- node {}:\n{}", host.id, self.log(host.id));
+                }
+                panic!("{what}: not within {PATIENCE:?}");
+            }
+        }
+    }
+
+    /// Waits until every shard has an owner among the nodes given, and no hand-over is open.
+    pub(crate) async fn settled(&self, ask: u64, owners: &[u64]) {
+        self.wait_until("every shard owned and closed", async |cluster: &Self| {
+            let response =
+                cluster.http.get(cluster.url(ask, "/api/v1/cluster/status")).send().await;
+            let body: Value = response.ok()?.json().await.ok()?;
+            let shards = body["data"]["shards"].as_array()?.clone();
+            let fine = shards.len() == 64
+                && shards.iter().all(|s| {
+                    s["owner"].as_u64().is_some_and(|o| owners.contains(&o))
+                        && s["closing"].is_null()
+                })
+                && owners.iter().all(|o| shards.iter().any(|s| s["owner"].as_u64() == Some(*o)));
+            fine.then_some(())
+        })
+        .await;
+    }
+
+    /// The hash of every node's state at one log index, asked through a node.
+    pub(crate) async fn checksums(&self, ask: u64) -> Vec<String> {
+        let (status, body) = self.post(ask, "/api/v1/cluster/checksum", &json!({})).await;
+        assert_eq!(status, 200, "{body}");
+        let nodes = body["data"]["nodes"].as_array().unwrap();
+        let hash =
+            |node: &Value| node["hash"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned();
+        nodes.iter().map(hash).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for host in &mut self.hosts {
+            if let Some(mut process) = host.process.take() {
+                // Already gone is fine: the point is that nothing is left behind.
+                let _ = process.kill();
+                let _ = process.wait();
+            }
+        }
+    }
+}
