@@ -364,6 +364,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 rows: self.rows.waiting(),
                 built: slots as u64,
                 in_flight: self.sender.in_flight.load(Ordering::Relaxed),
+                working: self.reading || self.appending || self.building > 0,
                 heard: self.heard,
                 has_room: self.has_room,
             },

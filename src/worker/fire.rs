@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::lanes::Lanes;
 use super::live::Live;
 use super::plans::Plans;
 use super::request::{Desk, Head, Request, Work};
@@ -64,6 +65,8 @@ pub(super) struct Sender<B, H, L> {
     pub(super) max_bytes: usize,
     /// `MaxQueue`: one permit a built request that waits for its first byte.
     pub(super) slots: Arc<Semaphore>,
+    /// The share of those that each destination may have.
+    pub(super) lanes: Lanes,
     pub(super) in_flight: AtomicU64,
     /// Where senders run: not on the core runtime.
     pub(super) runtime: tokio::runtime::Handle,
@@ -75,19 +78,24 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     pub(super) fn begin(self: &Arc<Self>, work: Work) {
         let this = Arc::clone(self);
         self.runtime.spawn(async move {
-            this.write(work).await;
+            this.write(work, None).await;
             this.tell(Sent::Written);
         });
     }
 
     /// [`Sender::write`] from within what it began.
-    fn again(self: &Arc<Self>, work: Work) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn again(
+        self: &Arc<Self>,
+        work: Work,
+        pass: Option<OwnedSemaphorePermit>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let this = Arc::clone(self);
-        Box::pin(async move { this.write(work).await })
+        Box::pin(async move { this.write(work, pass).await })
     }
 
-    /// Writes the requests of a work and gives each its own task.
-    async fn write(self: &Arc<Self>, work: Work) {
+    /// Writes the requests of a work and gives each its own task. `pass` is a place in the lane of
+    /// the first one's destination.
+    async fn write(self: &Arc<Self>, work: Work, mut pass: Option<OwnedSemaphorePermit>) {
         let head = Arc::clone(&work.head);
         let mut blocks = Vec::new();
         let mut numbers: Vec<(Arc<str>, u32)> = Vec::new();
@@ -126,18 +134,38 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             for request in prepared.requests {
                 let number = number_of(&mut numbers, &request.url);
                 let ids = request.chunk.members.clone();
-                self.send(work.only(&ids), request, number, edition).await;
+                self.send(work.only(&ids), request, number, edition, pass.take()).await;
             }
         }
         self.over(&head, blocks, None);
     }
 
-    /// Gives one request its place in the queue and its task.
-    async fn send(self: &Arc<Self>, piece: Work, request: Request, number: u32, edition: u64) {
+    /// Gives one request its place in the queue and its task. Of the places a destination may have
+    /// three quarters: what is beyond gives up its body and waits for its lane, so that a dead
+    /// endpoint cannot fill the queue.
+    async fn send(
+        self: &Arc<Self>,
+        piece: Work,
+        request: Request,
+        number: u32,
+        edition: u64,
+        pass: Option<OwnedSemaphorePermit>,
+    ) {
+        let lane = self.lanes.of(&request.url);
+        let this = Arc::clone(self);
+        let Ok(pass) = pass.map_or_else(|| Arc::clone(&lane).try_acquire_owned(), Ok) else {
+            self.tell(Sent::Opened(Arc::clone(&piece.head)));
+            tokio::spawn(async move {
+                // The semaphore is never closed.
+                let pass = lane.acquire_owned().await.ok();
+                this.again(piece, pass).await;
+            });
+            return;
+        };
         // The semaphore is never closed.
         let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+        let slot = (slot, pass);
         self.tell(Sent::Opened(Arc::clone(&piece.head)));
-        let this = Arc::clone(self);
         tokio::spawn(async move {
             let head = Arc::clone(&piece.head);
             while this.time.now() < head.due {
@@ -147,7 +175,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             if this.live.is_stale(edition, &request.chunk.members) {
                 // Its jobs were changed since: written anew.
                 drop(slot);
-                return this.again(piece).await;
+                return this.again(piece, None).await;
             }
             let (project, retry_max) = (request.project, request.retry_max);
             let url = Arc::clone(&request.url);
@@ -259,7 +287,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let size = if ids.len() <= SINGLES { 1 } else { ids.len().div_ceil(2) };
         for part in ids.chunks(size) {
             self.tell(Sent::Opened(Arc::clone(&piece.head)));
-            self.again(piece.only(part)).await;
+            self.again(piece.only(part), None).await;
         }
         self.over(&piece.head, Vec::new(), None);
     }

@@ -18,6 +18,7 @@ mod absorb;
 pub mod classes;
 mod engine;
 mod fire;
+mod lanes;
 pub mod lease;
 mod live;
 mod load;
@@ -198,6 +199,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         cluster,
         max_bytes: options.payload_max_bytes,
         slots: Arc::new(Semaphore::new(options.max_queue.max(1))),
+        lanes: lanes::Lanes::new(options.max_queue.max(1)),
         in_flight: AtomicU64::new(0),
         runtime: with.runtime,
         events: sent,

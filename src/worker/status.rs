@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub built: u64,
     /// Requests that are on their way.
     pub in_flight: u64,
+    /// Whether it is reading, writing requests or journaling at this moment.
+    pub working: bool,
     /// The log time up to which all changes are in the queue.
     pub heard: Millis,
     /// Whether results can be written down; without, nothing fires and the node should be relieved

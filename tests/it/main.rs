@@ -11,3 +11,4 @@ mod raft_house;
 mod raft_storage;
 mod receiver;
 mod schedule;
+mod worker;

@@ -318,6 +318,24 @@ async fn one_worker_and_a_queue_of_one_are_enough_and_a_failing_target_blocks_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_requests_through_a_narrow_queue_all_arrive_once() {
+    let mut world = World::new();
+    world.workers(1, 2);
+    world.options.payload_max_bytes = 400;
+    world.start();
+    let first = world.jobs("@every 10s", URL, 30);
+    world.jobs("@every 10s", "http://elsewhere/", 30);
+    world.settle().await;
+    world.pass(10_000, 1_000).await;
+    let seen = world.seen();
+    assert!(seen.len() >= 60, "one job a request: {}", seen.len());
+    let mut jobs: Vec<_> = seen.into_iter().flat_map(|call| call.jobs).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, (first..first + 60).collect::<Vec<_>>());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_target_holds_back_w_and_nothing_else() {
     let mut world = World::new();
     world.hang(&[URL]);
@@ -377,4 +395,40 @@ async fn the_answer_to_a_change_of_everything_is_to_read_everything() {
     assert_eq!(world.calls_of(job), [(10, 1), (20, 1)], "nothing twice, nothing missed");
     assert_eq!(world.job(job).id, job);
     world.stop().await;
+}
+
+/// Not a check but a measurement of a restart with a million jobs: see `queue_costs`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn restart_costs() {
+    let mut world = World::new();
+    for _ in 0..1_000 {
+        world.jobs("@every 60s", URL, 1_000);
+    }
+    world.clock.advance(std::time::Duration::from_secs(59));
+    let before = memory();
+    let begun = std::time::Instant::now();
+    world.start();
+    let mut first = None;
+    while world.parts() < 64 {
+        if world.parts() > 0 {
+            first.get_or_insert(begun.elapsed());
+        }
+        tokio::task::yield_now().await;
+    }
+    println!("first part after {first:?}, all after {:?}", begun.elapsed());
+    println!("{} KB more anonymous memory", memory() - before);
+    let begun = std::time::Instant::now();
+    world.clock.advance(std::time::Duration::from_secs(1));
+    while world.seen().iter().map(|call| call.jobs.len()).sum::<usize>() < 1_000_000 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    println!("a million jobs of one instant sent in {:?}", begun.elapsed());
+}
+
+/// Anonymous memory of this process, in KB.
+fn memory() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -311,7 +311,8 @@ impl World {
         while quiet < 4 {
             tokio::time::sleep(Duration::from_millis(2)).await;
             let now = mark();
-            quiet = if now == last { quiet + 1 } else { 0 };
+            let working = now.2.is_some_and(|status| status.working || status.loading > 0);
+            quiet = if now == last && !working { quiet + 1 } else { 0 };
             last = now;
         }
     }
@@ -402,5 +403,12 @@ impl World {
         let index = self.index.load(Ordering::SeqCst);
         let change = Change { index, stamp: self.time.now(), replaced: true, ..Change::default() };
         let _ = self.books.bell.send(Arc::new(change));
+    }
+}
+
+impl World {
+    /// How many parts are loaded.
+    pub(super) fn parts(&self) -> u64 {
+        self.worker.as_ref().map_or(0, |worker| worker.status().parts)
     }
 }

@@ -1,0 +1,187 @@
+//! The worker on a real single-node cluster: real books, journal, executor and lease holder. The
+//! test stands in for the coordinator (it grants, and records what the journal holds).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::routing::post;
+use scheduler0::clock::{SchedulerTime, SystemClock};
+use scheduler0::cluster::Cluster;
+use scheduler0::command::{Command, CreateJobs, NewJob, NewProject, Outcome};
+use scheduler0::executor::{self, Executor};
+use scheduler0::journal::{self, Journal};
+use scheduler0::metrics::Metrics;
+use scheduler0::model::block::Record;
+use scheduler0::model::job::{Dialect, JobShape, JobStatus};
+use scheduler0::model::lease::{Answer, Facts, Grant};
+use scheduler0::model::shard::{Move, MoveKind, SHARDS};
+use scheduler0::store::shards;
+use scheduler0::worker::lease::Holder;
+use scheduler0::worker::{MISFIRE_GRACE, Options, Seat, Surroundings, Worker, stated_watermarks};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::raft_house::{House, LIMIT, look_again};
+
+/// (job, execution id) of every job of every call.
+type Calls = Arc<watch::Sender<Vec<(u64, String)>>>;
+
+async fn take(State(calls): State<Calls>, body: axum::body::Bytes) {
+    let list: Vec<serde_json::Value> = serde_json::from_slice(&body).unwrap();
+    calls.send_modify(|all| {
+        all.extend(list.iter().map(|job| {
+            (job["id"].as_u64().unwrap(), job["execution_id"].as_str().unwrap().to_owned())
+        }));
+    });
+}
+
+async fn receiver() -> (String, Calls) {
+    let calls: Calls = Arc::new(watch::Sender::new(Vec::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/callback", listener.local_addr().unwrap());
+    let router = axum::Router::new()
+        .route("/callback", post(take))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(Arc::clone(&calls));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, calls)
+}
+
+async fn create(cluster: &Cluster, url: &str, jobs: u64) {
+    let shape = JobShape {
+        project: 1,
+        spec: "@every 1s".to_owned(),
+        period: Some(1_000),
+        timezone: "UTC".to_owned(),
+        dst: scheduler0::schedule::DstRule::default(),
+        callback_url: url.to_owned(),
+        execution_type: "http".to_owned(),
+        dialect: Dialect::Snake,
+        start: None,
+        end: None,
+        retry_max: None,
+        executor: None,
+        created_by: None,
+    };
+    let job = |i| NewJob { shape: 0, data: format!("{i}"), status: JobStatus::Active };
+    let command = Command::CreateJobs(CreateJobs {
+        request: 1,
+        shapes: vec![shape],
+        jobs: (0..jobs).map(job).collect(),
+        staged: false,
+    });
+    let outcome = cluster.propose(command).await.unwrap();
+    assert!(matches!(outcome, Outcome::Jobs { .. }), "{outcome:?}");
+}
+
+fn grant(seat: &Seat) {
+    let applied = seat.applied();
+    let now = seat.now();
+    let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
+    let answered = seat.with(|holder| {
+        let renewal = holder.renewal(now, facts);
+        let answer = Answer {
+            term: renewal.term,
+            boot: renewal.boot,
+            number: renewal.number,
+            verdict: Ok(Grant {
+                ttl: 60_000,
+                needs_index: applied.index,
+                commit_index: applied.index,
+                log_time: applied.stamp,
+            }),
+            release: Vec::new(),
+            clock_error: 0,
+        };
+        holder.answered(now, applied, &answer, &[])
+    });
+    assert!(answered.granted);
+}
+
+/// Proposes what the journal holds, as the coordinator would.
+async fn collect(cluster: &Cluster, journal: &Journal) {
+    let stretch = journal.read(journal.state().forgotten, 512 << 10);
+    let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return };
+    let (incarnation, first, entries) = (stretch.incarnation, stretch.first, stretch.entries);
+    let record = Record { node: 1, incarnation, first, entries };
+    cluster.propose(Command::Record(record)).await.unwrap();
+    journal.forget(incarnation, first + last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
+    const JOBS: u64 = 2_000;
+    let house = House::build(1).await;
+    house.leader().await;
+    let cluster = house.node(1).clone();
+    let (url, calls) = receiver().await;
+    let (name, description) = ("p".to_owned(), "d".to_owned());
+    let project = NewProject { name, description, by: None };
+    cluster.propose(Command::CreateProject(project)).await.unwrap();
+    let take = |shard| Move { shard, to: 1, expects: 0, kind: MoveKind::TakeOver };
+    cluster.propose(Command::Assign((0..SHARDS).map(take).collect())).await.unwrap();
+
+    let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, unforgotten) = Journal::open(folder.path(), journal::Options::default()).unwrap();
+    let holder = Holder::new(1, 1, 1, 0, stated_watermarks(&unforgotten));
+    let seat = Seat::new(holder, Arc::clone(&time), cluster.applied());
+    let metrics = Arc::new(Metrics::new());
+    let options = Options {
+        node: 1,
+        max_queue: 1_024,
+        payload_max_bytes: 2_000_000,
+        retry_max: 3,
+        retry_delay: Duration::from_secs(5),
+        misfire_grace: MISFIRE_GRACE,
+    };
+    let worker = Worker::start(
+        options,
+        Surroundings {
+            books: cluster.clone(),
+            hands: Executor::new(executor::Options::default(), Arc::clone(time.clock())).unwrap(),
+            lease: Arc::clone(&seat),
+            journal: journal.clone(),
+            unforgotten,
+            time: Arc::clone(&time),
+            metrics: Arc::clone(&metrics),
+            runtime: tokio::runtime::Handle::current(),
+        },
+    );
+    create(&cluster, &url, JOBS).await;
+    grant(&seat);
+    let begun = time.now();
+
+    let mut seen = calls.subscribe();
+    let thrice = |all: &Vec<(u64, String)>| all.len() as u64 >= 3 * JOBS;
+    timeout(LIMIT, seen.wait_for(thrice)).await.expect("three calls a job").unwrap();
+    let reached = async {
+        loop {
+            cluster.propose(Command::Tick).await.unwrap();
+            collect(&cluster, &journal).await;
+            let shards = cluster.read(shards::all).await.unwrap();
+            if shards.iter().all(|shard| shard.watermark > begun) {
+                return;
+            }
+            look_again().await;
+        }
+    };
+    timeout(LIMIT, reached).await.expect("watermarks in the books");
+    worker.stop().await;
+    collect(&cluster, &journal).await;
+
+    let mut all: Vec<(u64, String)> = calls.borrow().clone();
+    let called = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), called, "nothing twice");
+    let of = |job: u64| all.iter().filter(|call| call.0 == job).count();
+    let (least, most) = (1..=JOBS).map(of).fold((usize::MAX, 0), |(l, m), n| (l.min(n), m.max(n)));
+    assert!(least >= 3 && most - least <= 1, "{least}..{most}");
+    let status = worker.status();
+    assert_eq!((status.in_flight, status.built), (0, 0));
+    let lag = metrics.lag.quantiles(time.clock().boot());
+    assert!(lag.p99 < 2_000, "{lag:?}");
+}
