@@ -14,7 +14,7 @@ use scheduler0::journal::{self, Journal};
 use scheduler0::metrics::Metrics;
 use scheduler0::model::block::Record;
 use scheduler0::model::job::{Dialect, JobShape, JobStatus};
-use scheduler0::model::lease::{Answer, Facts, Grant};
+use scheduler0::model::lease::{Answer, Facts, Grant, Position};
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
 use scheduler0::store::shards;
 use scheduler0::worker::lease::Holder;
@@ -76,26 +76,24 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
     assert!(matches!(outcome, Outcome::Jobs { .. }), "{outcome:?}");
 }
 
+/// A lease for a minute.
 fn grant(seat: &Seat) {
-    let applied = seat.applied();
-    let now = seat.now();
+    let applied = Position::default();
     let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
-    let answered = seat.with(|holder| {
-        let renewal = holder.renewal(now, facts);
-        let answer = Answer {
-            term: renewal.term,
-            boot: renewal.boot,
-            number: renewal.number,
-            verdict: Ok(Grant {
-                ttl: 60_000,
-                needs_index: applied.index,
-                commit_index: applied.index,
-                log_time: applied.stamp,
-            }),
-            release: Vec::new(),
-            clock_error: 0,
-        };
-        holder.answered(now, applied, &answer, &[])
+    let renewal = seat.renewal(1, facts);
+    let grant = Grant {
+        ttl: 60_000,
+        needs_index: 0,
+        commit_index: 0,
+        log_time: renewal.facts.applied.stamp,
+    };
+    let answered = seat.answered(&Answer {
+        term: renewal.term,
+        boot: renewal.boot,
+        number: renewal.number,
+        verdict: Ok(grant),
+        release: Vec::new(),
+        clock_error: 0,
     });
     assert!(answered.granted);
 }
@@ -127,7 +125,8 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, unforgotten) = Journal::open(folder.path(), journal::Options::default()).unwrap();
     let holder = Holder::new(1, 1, 1, 0, stated_watermarks(&unforgotten));
-    let seat = Seat::new(holder, Arc::clone(&time), cluster.applied());
+    let seat = Seat::new(1, holder, Arc::clone(&time));
+    tokio::spawn(Arc::clone(&seat).follow(cluster.clone()));
     let metrics = Arc::new(Metrics::new());
     let options = Options {
         node: 1,
