@@ -1,4 +1,53 @@
-//! Scheduler0: a Raft-replicated cron cluster with embedded SQLite, in one binary.
+//! Scheduler0: a cron cluster in one binary. Every node holds the whole state in SQLite, Raft keeps
+//! the copies equal, and each job fires on time whatever dies meanwhile.
+//!
+//! # The rooms
+//!
+//! Floors, from the roof down; imports only go down (`tests/it/architecture.rs` sees to it).
+//!
+//! | floor | what it is |
+//! |---|---|
+//! | [`cli`] | the command line: start, dev, config, credentials, clients' commands, status |
+//! | [`node`] | the whole house put together; start order, stop order |
+//! | [`server`] | the API's listener: bounds, CORS, a graceful end |
+//! | [`api`], [`auth`] | JSON at three mounts and two casings, a noun a file; who asks, and may they |
+//! | [`coordinator`] | what only a leader does: leases, shards, collecting journals, housekeeping |
+//! | [`worker`] | what every node does with its shards: due queue, firing, retries, results |
+//! | [`cluster`] | the one door: propose, read, changes (the bell), leadership |
+//! | [`raft`], [`peer`] | openraft made ours: log, machine, snapshots; what nodes say to each other |
+//! | [`journal`] | this node's results on its own disk until the cluster has them |
+//! | [`executor`] | hands: a request goes out, a reply comes back |
+//! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
+//! | [`store`] | the replicated books in SQLite: a file of queries a noun, snapshots |
+//! | [`model`] | nouns and their pure rules: jobs, shards, leases, blocks |
+//! | [`schedule`] | cron, `@every`, instants: pure functions of time |
+//! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`] | the cellar |
+//!
+//! # The walk of a job
+//!
+//! 1. `POST /jobs` on any node: [`api`] checks every field and makes one [`command::Command`].
+//! 2. [`cluster::Cluster::propose`] carries it to the leader, which stamps it. A quorum writes it to
+//!    its log and syncs; [`raft`]'s machine applies it, in one SQLite transaction with the log
+//!    position, on every node. Only now is the client answered.
+//! 3. The bell rings. The node that owns the job's shard puts it into its due queue
+//!    ([`worker::queue`]), beside all jobs that fall due with it.
+//! 4. When it is due, [`worker`] reads data and target as they are now, builds one request for
+//!    everything of that shard, instant and target, asks the lease at the first byte, and sends.
+//! 5. What came of it is written to the [`journal`] and synced; a *watermark* follows, behind which
+//!    nothing of the shard is open.
+//! 6. The leader's collector ([`coordinator::collect`]) reads the journals and proposes
+//!    [`command::Command::Record`]. When that is applied the journal forgets: the replicated log is
+//!    the acknowledgement. A failed attempt is a row now, with the instant of the next one.
+//!
+//! # Who may fire
+//!
+//! Jobs belong to 64 shards ([`model::shard`]). A node fires what is due in the shards that it owns,
+//! under an epoch, while its lease holds ([`worker::lease`]); the leader grants leases and moves
+//! shards ([`coordinator::leases`]). A lease outlives its leader, so the leader's death delays
+//! nothing. A dead owner is replaced when its lease must have ended, and the next one goes on from
+//! the watermark. In an orderly move the old owner promises an instant, fires up to it, and the new
+//! one fires after it: nothing waits, nothing overlaps. Both halves are pure step functions, and
+//! `tests/it/model` plays them against loss, delay, pauses, restarts and drifting clocks.
 
 pub mod api;
 pub mod auth;
