@@ -61,6 +61,7 @@ pub async fn attend(url: &str, config: &Config, keys: &Keys) -> anyhow::Result<(
     client.wait_until_ready(PATIENCE).await?;
     let (api_key, api_secret) = key_pair(&client, &config.data_dir).await?;
     let project = project(&client).await?;
+    first_job(&client, url, project).await?;
     say(&greeting(url, config, &api_key, &api_secret, project));
     watch(&client).await
 }
@@ -73,14 +74,15 @@ Scheduler0 {version} is ready at {url} (data in {folder})
   x-api-key:    {api_key}
   x-secret-key: {secret}
 
-Paste this into another terminal for a job that calls back every 5 seconds:
+A first job calls {url}/dev/echo every 5 seconds, and shows up below. Paste this into another
+terminal for one more:
 
   curl -s {url}/api/v1/jobs -H 'content-type: application/json' \\
     -H 'x-api-key: {api_key}' -H 'x-secret-key: {secret}' \\
     -d '[{{\"projectId\": {project}, \"spec\": \"@every 5s\", \"timezone\": \"UTC\", \
 \"callbackUrl\": \"{url}/dev/echo\", \"data\": \"hello\"}}]'
 
-Executions show up here. Ctrl-C stops the node.
+Ctrl-C stops the node.
 ",
         version = env!("CARGO_PKG_VERSION"),
         folder = config.data_dir.display(),
@@ -126,6 +128,22 @@ async fn project(client: &Client) -> anyhow::Result<u64> {
     let body = json!({ "name": PROJECT, "description": "made by scheduler0 dev" });
     let made = client.post("/projects", &body).await?;
     made["data"]["id"].as_u64().context("the node answered without the project's id")
+}
+
+/// Makes a job that calls the built-in echo endpoint, so that there is something to see; not when
+/// the project has jobs already.
+async fn first_job(client: &Client, url: &str, project: u64) -> anyhow::Result<()> {
+    let query = [("projectId", project.to_string()), ("limit", "1".to_owned())];
+    let envelope = client.get("/jobs", &query).await?;
+    if envelope["data"]["total"].as_u64().is_none_or(|total| total > 0) {
+        return Ok(());
+    }
+    let job = json!({
+        "projectId": project, "spec": "@every 5s", "timezone": "UTC",
+        "callbackUrl": format!("{url}/dev/echo"), "data": "made by scheduler0 dev",
+    });
+    client.post("/jobs", &json!([job])).await?;
+    Ok(())
 }
 
 /// Prints each execution once, oldest first. What was there before is passed over.

@@ -17,6 +17,8 @@ fn answer(asked: &Asked) -> (u16, Value) {
         ("GET", "/api/v1/credentials/4") => ok(&json!({"id": 4, "apiKey": "s0_k"})),
         ("POST", "/api/v1/projects") => (201, json!({"data": {"id": 1}, "success": true})),
         ("GET", "/api/v1/projects") => ok(&json!({"projects": []})),
+        ("GET", "/api/v1/jobs") => ok(&json!({"jobs": [], "total": 0})),
+        ("POST", "/api/v1/jobs") => (202, json!({"data": "a task", "success": true})),
         ("GET", "/api/v1/executions") => ok(&json!({"executions": [{"id": 1, "jobId": 1}]})),
         _ => (404, json!({"data": "no such route", "success": false})),
     }
@@ -58,6 +60,8 @@ fn a_key_pair_is_made_once_and_kept() {
     });
     assert_eq!(node.count(&Method::POST, "/api/v1/credentials"), 1);
     assert_eq!(node.count(&Method::GET, "/api/v1/credentials/4"), 1);
+    let first = node.count(&Method::POST, "/api/v1/jobs");
+    assert_eq!(first, 2, "an empty project gets a first job (the fake one stays empty)");
     let kept: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("client.json")).unwrap()).unwrap();
     assert_eq!(kept, json!({"id": 4, "apiKey": "s0_k", "apiSecret": "hush"}));
