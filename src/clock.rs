@@ -54,44 +54,60 @@ impl Clock for SystemClock {
 /// A clock that a test sets. Sleepers wake when it is moved past their instant.
 #[derive(Debug)]
 pub struct TestClock {
-    wall: AtomicI64,
-    boot: watch::Sender<u64>,
+    /// Both clocks, so that they move at once.
+    now: watch::Sender<(Millis, u64)>,
 }
 
 impl TestClock {
     /// A clock that stands at an instant until it is moved.
     pub fn new(wall: Millis) -> Arc<Self> {
-        Arc::new(Self { wall: AtomicI64::new(wall), boot: watch::Sender::new(1_000_000) })
+        Arc::new(Self { now: watch::Sender::new((wall, 1_000_000)) })
     }
 
     /// Lets time pass: both clocks move.
     pub fn advance(&self, by: Duration) {
         let ms = by.as_millis() as u64;
-        self.wall.fetch_add(ms as i64, Ordering::SeqCst);
-        self.boot.send_modify(|boot| *boot += ms);
+        self.now.send_modify(|(wall, boot)| {
+            *wall += ms as Millis;
+            *boot += ms;
+        });
     }
 
     /// Sets the wall clock alone, as an operator or NTP would.
     pub fn step(&self, by_ms: i64) {
-        self.wall.fetch_add(by_ms, Ordering::SeqCst);
+        self.now.send_modify(|(wall, _)| *wall += by_ms);
     }
 }
 
 impl Clock for TestClock {
     fn wall(&self) -> Millis {
-        self.wall.load(Ordering::SeqCst)
+        self.now.borrow().0
     }
 
     fn boot(&self) -> u64 {
-        *self.boot.borrow()
+        self.now.borrow().1
     }
 
     fn sleep_until(&self, boot: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        let mut changes = self.boot.subscribe();
+        let mut changes = self.now.subscribe();
         Box::pin(async move {
             // The sender lives in the clock; when the clock is gone nobody waits for it any more.
-            let _ = changes.wait_for(|now| *now >= boot).await;
+            let _ = changes.wait_for(|(_, now)| *now >= boot).await;
         })
+    }
+}
+
+/// Reads both clocks, as of one moment: a thread that loses its turn between the two, or a machine
+/// that falls asleep there, would take the pause for a step of the wall clock.
+fn both(clock: &dyn Clock) -> (u64, Millis) {
+    let mut boot = clock.boot();
+    loop {
+        let wall = clock.wall();
+        let after = clock.boot();
+        if after <= boot + 1 {
+            return (boot, wall);
+        }
+        boot = after;
     }
 }
 
@@ -113,8 +129,8 @@ struct Base {
 impl SchedulerTime {
     /// Takes the wall clock as it is now.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let boot = clock.boot();
-        let offset = clock.wall() - boot as i64;
+        let (boot, wall) = both(&*clock);
+        let offset = wall - boot as i64;
         Self {
             base: Mutex::new(Base { offset, slewed_at: boot }),
             last: AtomicI64::new(i64::MIN),
@@ -134,7 +150,8 @@ impl SchedulerTime {
             let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
             let passed = boot.saturating_sub(base.slewed_at) as i64;
             if passed >= 1_000 {
-                let error = self.clock.wall() - (boot as i64 + base.offset);
+                let (boot, wall) = both(&*self.clock);
+                let error = wall - (boot as i64 + base.offset);
                 if error.abs() < STEP_MS {
                     let most = SLEW_MS_PER_S * (passed / 1_000);
                     base.offset += error.clamp(-most, most);
@@ -155,12 +172,14 @@ impl SchedulerTime {
 
     /// Follows a step of the wall clock (a node alone does; in a cluster the median decides).
     /// Forward it takes effect at once; backward, scheduler time stands until the wall clock has
-    /// caught up, so that nothing is fired twice.
-    pub fn follow_wall(&self) {
-        let boot = self.clock.boot();
+    /// caught up, so that nothing is fired twice. Says whether there was a step to follow: one that
+    /// is being waited for is none any more.
+    pub fn follow_wall(&self) -> bool {
+        let (boot, wall) = both(&*self.clock);
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        base.offset = self.clock.wall() - boot as i64;
+        let was = std::mem::replace(&mut base.offset, wall - boot as i64);
         base.slewed_at = boot;
+        (base.offset - was).abs() >= STEP_MS
     }
 
     /// The boot-clock instant at which scheduler time reaches `at`, for a sleep.
@@ -181,11 +200,12 @@ mod tests {
         clock.step(3_600_000);
         assert_eq!(time.now(), 1_000_000);
         assert_eq!(time.error(), 3_600_000);
-        time.follow_wall();
+        assert!(time.follow_wall());
         assert_eq!(time.now(), 4_600_000);
         clock.step(-3_600_000);
-        time.follow_wall();
+        assert!(time.follow_wall());
         assert_eq!(time.now(), 4_600_000, "it waits for the wall clock");
+        assert!(!time.follow_wall(), "and has no further step to follow");
         clock.advance(Duration::from_secs(3_601));
         assert_eq!(time.now(), 4_601_000);
     }

@@ -273,8 +273,12 @@ impl Coordinator {
         }
         let options = &self.0.options;
         if (options.time.error() + error).abs() <= CLOCK_TOLERANCE / 2 {
-            tracing::warn!(off_ms = error, "the leader's scheduler time follows its wall clock");
-            options.time.follow_wall();
+            if options.time.follow_wall() {
+                tracing::warn!(
+                    off_ms = error,
+                    "the leader's scheduler time follows its wall clock"
+                );
+            }
             return;
         }
         if !now.boot.is_multiple_of(20) {

@@ -123,9 +123,11 @@ impl Renewer {
             return;
         }
         if self.cluster.members().len() == 1 {
-            tracing::warn!(step_ms = error, "the wall clock was set: this node follows it");
-            self.seat.clock_jumped();
-            self.time.follow_wall();
+            // While scheduler time waits for a clock that was set back, there is nothing new.
+            if self.time.follow_wall() {
+                tracing::warn!(step_ms = error, "the wall clock was set: this node follows it");
+                self.seat.clock_jumped();
+            }
         } else if !*jumped {
             tracing::warn!(
                 step_ms = error,
@@ -145,12 +147,13 @@ impl Renewer {
         }
         // `off` is scheduler time less median, `error` is wall clock less scheduler time.
         if (self.time.error() + off).abs() <= CLOCK_TOLERANCE / 2 {
-            tracing::warn!(
-                off_ms = off,
-                "scheduler time was off and the wall clock is right again"
-            );
-            self.seat.clock_jumped();
-            self.time.follow_wall();
+            if self.time.follow_wall() {
+                tracing::warn!(
+                    off_ms = off,
+                    "scheduler time was off and the wall clock is right again"
+                );
+                self.seat.clock_jumped();
+            }
         } else {
             tracing::error!(
                 off_ms = off,

@@ -33,7 +33,8 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn client() -> reqwest::Client {
+/// A client that signs in as `admin`, as every node of the stories knows it.
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     headers.insert("x-peer", HeaderValue::from_static("cmd"));

@@ -16,7 +16,8 @@ use crate::receiver::{Mood, Receiver, Request, now};
 /// carried by another clock than the wall's.
 const TOLERANCE: i64 = 50;
 
-fn planned(created: &[Value]) -> Vec<Planned> {
+/// What the oracle has to know of jobs, from the answer that created them.
+pub(crate) fn planned(created: &[Value]) -> Vec<Planned> {
     created
         .iter()
         .map(|job| {
@@ -30,7 +31,8 @@ fn planned(created: &[Value]) -> Vec<Planned> {
         .collect()
 }
 
-fn every(spec: &str, project: u64, url: &str, count: usize) -> Value {
+/// So many jobs of one schedule and one target.
+pub(crate) fn every(spec: &str, project: u64, url: &str, count: usize) -> Value {
     let jobs = (0..count).map(|i| {
         json!({
             "projectId": project, "spec": spec, "timezone": "America/New_York",

@@ -4,6 +4,7 @@ mod api;
 mod architecture;
 mod cli;
 mod cluster;
+mod days;
 mod firing;
 mod oracle;
 mod raft_cluster;

@@ -40,6 +40,7 @@ struct Inner {
     requests: Mutex<Vec<Request>>,
     arrivals: Mutex<Vec<Arrival>>,
     count: watch::Sender<usize>,
+    clock: Box<dyn Fn() -> i64 + Send + Sync>,
 }
 
 /// The endpoint; stops when dropped.
@@ -58,11 +59,17 @@ pub(crate) fn now() -> i64 {
 impl Receiver {
     /// Starts one on a free port of the loopback.
     pub(crate) async fn start() -> Self {
+        Self::start_by(now).await
+    }
+
+    /// The same, with a clock of its own.
+    pub(crate) async fn start_by(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         let inner = Arc::new(Inner {
             mood: AtomicU8::new(Mood::Accept as u8),
             requests: Mutex::default(),
             arrivals: Mutex::default(),
             count: watch::Sender::new(0),
+            clock: Box::new(clock),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/callback", listener.local_addr().unwrap());
@@ -120,7 +127,7 @@ impl Drop for Receiver {
 }
 
 async fn callback(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let at = now();
+    let at = (inner.clock)();
     let jobs: Vec<serde_json::Value> = serde_json::from_slice(&body).unwrap();
     let scheduled = headers["scheduler-scheduled-at"].to_str().unwrap();
     let scheduled = scheduler0::model::time::parse_rfc3339(scheduled).unwrap();

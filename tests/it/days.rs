@@ -1,0 +1,222 @@
+//! Stories in which days pass: one node in this process, with a clock that the story moves.
+
+mod home;
+
+use std::time::Duration;
+
+use scheduler0::clock::Clock as _;
+use scheduler0::model::time::rfc3339;
+use serde_json::json;
+
+use self::home::Home;
+use crate::oracle::{Planned, judge};
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
+/// How a node is away for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Away {
+    /// Stopped as an operator would, and started again.
+    Stopped,
+    /// Gone without a word, and started again.
+    Crashed,
+    /// It runs all the time, but somebody sets its wall clock ahead.
+    SetAhead,
+}
+
+impl Home {
+    /// The node is away for so long.
+    async fn away(&mut self, how: Away, ms: i64) {
+        match how {
+            Away::Stopped => self.stop().await,
+            Away::Crashed => self.crash().await,
+            Away::SetAhead => {
+                let before = self.now();
+                self.clock.step(ms);
+                let followed = async |home: &Self| (home.now() >= before + ms).then_some(());
+                self.until("the node follows its wall clock", followed).await;
+                return;
+            }
+        }
+        self.clock.advance(Duration::from_millis(ms.cast_unsigned()));
+        self.start().await;
+    }
+}
+
+/// Everything due up to an instant came exactly once and in time, and nothing else came.
+fn assert_all(home: &Home, jobs: &[Planned], until: i64) {
+    let found = judge(jobs, &home.receiver.arrivals(), 0, until, 0);
+    found.assert_sound();
+    found.assert_once();
+}
+
+async fn a_job_due_in_three_days_survives_a_day(how: Away) {
+    let mut home = Home::build().await;
+    // The others tell that the node has got so far, each time just before.
+    let jobs = home.jobs(&["@every 72h", "@every 71h59m"]).await;
+    let (far, near) = (&jobs[0], &jobs[1]);
+    let due = far.anchor + 72 * HOUR;
+    home.away(how, 24 * HOUR).await;
+    home.arrives(near.job, due - MINUTE).await;
+    assert_eq!(home.of(far.job), [0; 0], "nothing comes before its time");
+    home.arrives(far.job, due).await;
+    assert_eq!(home.of(far.job), [due]);
+    for (job, due) in [(near, due - MINUTE), (far, due)] {
+        let done = home.recorded(job.job, "delivered", 1).await;
+        assert_eq!(done[0]["scheduledAt"], rfc3339(due));
+    }
+    // Once more from the beginning: what has been delivered stays delivered.
+    home.away(how, 24 * HOUR).await;
+    let last = near.anchor + 2 * (72 * HOUR - MINUTE);
+    home.arrives(near.job, last).await;
+    assert_all(&home, &jobs, last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_due_in_three_days_survives_a_day_of_downtime() {
+    a_job_due_in_three_days_survives_a_day(Away::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_due_in_three_days_survives_a_crash_and_a_day() {
+    a_job_due_in_three_days_survives_a_day(Away::Crashed).await;
+}
+
+/// Downtime longer than the grace: the newest occurrence goes out, the rest is one range.
+async fn only_the_newest_is_made_up(how: Away) {
+    let mut home = Home::build().await;
+    let job = &home.jobs(&["* * * * *"]).await[0];
+    let first = job.from + MINUTE - job.from % MINUTE;
+    home.arrives(job.job, first).await;
+    home.recorded(job.job, "delivered", 1).await;
+    // Away from half past a minute to half past a minute three hours on.
+    home.jump_to(first + 20 * SECOND);
+    home.away(how, 3 * HOUR).await;
+    let newest = first + 3 * HOUR;
+    home.comes(job.job, newest).await;
+    home.arrives(job.job, newest + MINUTE).await;
+    assert_eq!(home.of(job.job), [first, newest, newest + MINUTE]);
+
+    let skipped = home.recorded(job.job, "skipped", 1).await;
+    assert_eq!(skipped[0]["reason"], "misfire");
+    assert_eq!(skipped[0]["skippedSince"], rfc3339(first + MINUTE));
+    assert_eq!(skipped[0]["scheduledAt"], rfc3339(newest - MINUTE));
+    home.recorded(job.job, "delivered", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_long_downtime_only_the_newest_is_made_up() {
+    only_the_newest_is_made_up(Away::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_and_a_long_downtime_only_the_newest_is_made_up() {
+    only_the_newest_is_made_up(Away::Crashed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_set_ahead_counts_as_downtime() {
+    only_the_newest_is_made_up(Away::SetAhead).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_short_downtime_everything_is_made_up() {
+    let mut home = Home::build().await;
+    let jobs = home.jobs(&["*/10 * * * * *", "@every 10s"]).await;
+    let mut due = jobs[0].from + 10 * SECOND - jobs[0].from % (10 * SECOND);
+    for how in [Away::Stopped, Away::Crashed, Away::SetAhead] {
+        for job in &jobs {
+            home.delivered(job.job, due).await;
+        }
+        // What came meanwhile is recorded before the node goes, or it would come again.
+        due = home.of(jobs[0].job).into_iter().chain(home.of(jobs[1].job)).max().unwrap();
+        for job in &jobs {
+            home.delivered(job.job, due).await;
+        }
+        home.away(how, 30 * SECOND).await;
+        due += 40 * SECOND;
+    }
+    for job in &jobs {
+        home.comes(job.job, due).await;
+    }
+    assert_all(&home, &jobs, due);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_set_back_fires_nothing_twice() {
+    let mut home = Home::build().await;
+    let jobs = home.jobs(&["* * * * *"]).await;
+    let job = &jobs[0];
+    let mut due = job.from + MINUTE - job.from % MINUTE;
+    home.arrives(job.job, due).await;
+    home.recorded(job.job, "delivered", 1).await;
+
+    // While it runs, scheduler time waits until the wall clock has caught up ...
+    home.clock.step(-10 * MINUTE);
+    let mut before = 0;
+    let stands = async |home: &Home| {
+        let now = home.now();
+        (std::mem::replace(&mut before, now) == now).then_some(())
+    };
+    home.until("scheduler time stands still", stands).await;
+    let caught_up = due + MINUTE - SECOND;
+    let passed = async |home: &Home| (home.clock.wall() >= caught_up).then_some(());
+    home.until_by(Duration::from_secs(5), "ten minutes pass again", passed).await;
+    due += MINUTE;
+    home.comes(job.job, due).await;
+    home.recorded(job.job, "delivered", 2).await;
+
+    // ... and when it was set back in between, the watermarks know what is done.
+    home.stop().await;
+    home.clock.step(-10 * MINUTE);
+    home.start().await;
+    home.until_by(Duration::from_secs(5), "ten minutes pass again", async |home: &Home| {
+        (home.clock.wall() >= due + MINUTE - SECOND).then_some(())
+    })
+    .await;
+    due += MINUTE;
+    home.comes(job.job, due).await;
+    home.recorded(job.job, "delivered", 3).await;
+    assert_all(&home, &jobs, due);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_job_rests_and_a_deleted_one_is_gone() {
+    let home = Home::build().await;
+    let jobs = home.jobs(&["* * * * *", "* * * * *"]).await;
+    let (job, witness) = (jobs[0].job, jobs[1].job);
+    let path = format!("/api/v1/jobs/{job}");
+    let mut due = jobs[0].from - jobs[0].from % MINUTE;
+    let mut minutes = async |count: usize| {
+        for _ in 0..count {
+            due += MINUTE;
+            home.arrives(witness, due).await;
+        }
+        home.jump_to(due + 30 * SECOND);
+        due
+    };
+    let one = minutes(1).await;
+    home.comes(job, one).await;
+
+    let (code, body) = home.ask("PUT", &path, Some(json!({"status": "inactive"}))).await;
+    assert_eq!((code, &body["data"]["status"]), (200, &json!("inactive")), "{body}");
+    let paused = minutes(3).await;
+    assert_eq!(home.of(job), [one], "a paused job does not fire");
+
+    let (code, body) = home.ask("PUT", &path, Some(json!({"status": "active"}))).await;
+    assert_eq!((code, &body["data"]["status"]), (200, &json!("active")), "{body}");
+    let resumed = minutes(1).await;
+    home.comes(job, resumed).await;
+    assert_eq!(resumed, paused + MINUTE);
+    assert_eq!(home.of(job), [one, resumed], "what was due in the pause is not made up");
+
+    let (code, body) = home.ask("DELETE", &path, None).await;
+    assert_eq!(code, 204, "{body}");
+    let last = minutes(3).await;
+    assert_eq!(home.of(job), [one, resumed], "a deleted job does not fire");
+    assert_eq!(last, one + 7 * MINUTE);
+    let minutes: Vec<i64> = (0..8).map(|n| one + n * MINUTE).collect();
+    assert_eq!(home.of(witness), minutes);
+}
