@@ -205,8 +205,9 @@ impl Coordinator {
             .run(),
         );
         let mut moving: JoinSet<Option<u64>> = JoinSet::new();
+        // Outside the loop: bells that ring all the time must not put the next look off.
+        let mut next = options.time.clock().boot() + TICK_MS;
         loop {
-            let next = options.time.clock().boot() + TICK_MS;
             tokio::select! {
                 changed = leadership.changed() => {
                     let leads = *leadership.borrow_and_update();
@@ -235,6 +236,7 @@ impl Coordinator {
                 }
                 () = options.time.clock().sleep_until(next) => {}
             }
+            next = options.time.clock().boot() + TICK_MS;
             let moves = {
                 let mut term = self.term();
                 let Some(term) = term.as_mut() else { return Ok(()) };

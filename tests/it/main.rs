@@ -4,6 +4,7 @@ mod api;
 mod architecture;
 mod cli;
 mod cluster;
+mod coordinator;
 mod days;
 mod firing;
 mod oracle;
