@@ -351,3 +351,23 @@ async fn a_second_instance_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("another") || said.contains("in use"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_shows_a_job_firing_unasked() {
+    use tokio::io::AsyncBufReadExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = tokio::process::Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(["dev", "--port", "0", "--raft-address", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(dev.stdout.take().unwrap()).lines();
+    let shown = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a line").unwrap();
+    let shown = shown.expect("dev runs on");
+    assert!(shown.contains("job 1") && shown.contains("delivered"), "{shown}");
+}
