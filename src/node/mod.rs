@@ -13,13 +13,16 @@
 //! Nothing here knows what a part does.
 
 mod ear;
+mod forget;
 mod identity;
+mod parts;
 mod pressure;
+mod show;
 mod status;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -27,25 +30,19 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, AppState, Pressure, Sources};
+use crate::api::{self, AppState, Sources};
 use crate::auth::Auth;
 use crate::clock::{Clock, SchedulerTime, SystemClock};
 use crate::cluster::{self, Cluster};
 use crate::config::Config;
-use crate::coordinator::lead::{self, Coordinator};
-use crate::executor::guard::TargetGuard;
-use crate::executor::{self, Executor};
+use crate::coordinator::lead::Coordinator;
+use crate::executor;
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::NodeId;
-use crate::model::lease::{Facts, Position, Timing};
-use crate::raft::types::Member;
 use crate::secret::Keys;
 use crate::server;
-use crate::store;
-use crate::worker::lease::Holder;
-use crate::worker::renew::{LeaseState, Renewer};
-use crate::worker::{self, Seat, Worker};
+use crate::worker::{Seat, Worker};
 
 pub use identity::Identity;
 
@@ -136,7 +133,7 @@ impl Node {
             .build()
             .map_err(Error::Runtime)?;
         let main = Handle::current();
-        let parts = Parts {
+        let parts = parts::Parts {
             config: config.clone(),
             keys: keys.clone(),
             metrics: metrics.clone(),
@@ -332,293 +329,4 @@ impl Drop for Node {
 async fn listen(key: &'static str, address: &str) -> Result<TcpListener, Error> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| Error::Listen { key, address: address.to_owned(), source })
-}
-
-/// What the parts on the core runtime are made from.
-struct Parts {
-    config: Arc<Config>,
-    keys: Arc<Keys>,
-    metrics: Arc<Metrics>,
-    time: Arc<SchedulerTime>,
-    instance: u128,
-    boot: u64,
-    main: Handle,
-}
-
-/// What runs on the core runtime.
-struct Started {
-    cluster: Cluster,
-    seat: Arc<Seat>,
-    worker: Arc<Worker>,
-    coordinator: Coordinator,
-    journal: Journal,
-    draining: Arc<AtomicBool>,
-    nudge: Arc<Notify>,
-    pressure: Arc<Pressure>,
-    ear: ear::Ear,
-    timing: Timing,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Parts {
-    async fn start(self) -> Result<Started, Error> {
-        let config = &self.config;
-        let timing = Timing::from(
-            config.raft_heartbeat_timeout.as_millis() as u64,
-            config.raft_election_timeout.as_millis() as u64,
-        );
-        let listener = listen("RaftAddress", &config.raft_address).await?;
-        let cluster = Cluster::start(self.cluster_options()).await?;
-        let (journal, unforgotten) =
-            Journal::open(&config.data_dir.join("journal"), journal::Options::default())?;
-        let executor = Executor::new(
-            executor::Options {
-                max_workers: config.max_workers,
-                timeout: config.job_execution_timeout,
-                guard: TargetGuard {
-                    allow_loopback: !config.refuse_loopback_targets,
-                    allow_private: !config.refuse_private_targets,
-                },
-                ..executor::Options::default()
-            },
-            self.time.clock().clone(),
-        )?;
-        let term = cluster.leadership().borrow().term;
-        let stated = worker::stated_watermarks(&unforgotten);
-        let holder = Holder::new(config.node_id, self.instance, self.boot, term, stated);
-        let seat = Seat::new(config.node_id, holder, self.time.clone());
-        let worker = Arc::new(Worker::start(
-            worker::Options {
-                node: config.node_id,
-                max_queue: config.max_queue,
-                payload_max_bytes: config.payload_max_bytes,
-                retry_max: config.job_execution_retry_max,
-                retry_delay: config.job_execution_retry_delay,
-                misfire_grace: worker::MISFIRE_GRACE,
-            },
-            worker::Surroundings {
-                books: cluster.clone(),
-                hands: executor,
-                lease: seat.clone(),
-                journal: journal.clone(),
-                unforgotten,
-                time: self.time.clone(),
-                metrics: self.metrics.clone(),
-                runtime: self.main.clone(),
-            },
-        ));
-        let own_journal = {
-            let (journal, node) = (journal.clone(), config.node_id);
-            Arc::new(move |ask: &_| ear::read_journal(&journal, node, ask))
-        };
-        let coordinator = Coordinator::start(lead::Options {
-            cluster: cluster.clone(),
-            node: config.node_id,
-            time: self.time.clone(),
-            timing,
-            own_journal,
-            fan_in: config.execution_log_fetch_fan_in,
-            fetch_interval: config.execution_log_fetch_interval,
-            history_max_age: config.history_max_age,
-            history_max_bytes: config.history_max_bytes,
-        });
-        let draining = Arc::new(AtomicBool::new(false));
-        let nudge = Arc::new(Notify::new());
-        let pressure = Arc::new(Pressure::default());
-        let memory = Arc::new(AtomicU8::new(0));
-        let lease_state = watch::Sender::new(LeaseState::default());
-
-        let facts = {
-            let (draining, memory) = (draining.clone(), memory.clone());
-            let (worker, journal) = (worker.clone(), journal.clone());
-            Arc::new(move || Facts {
-                applied: Position::default(),
-                has_room: worker.status().has_room,
-                draining: draining.load(Ordering::SeqCst),
-                memory: memory.load(Ordering::Relaxed),
-                journaled: journal.state().synced,
-            })
-        };
-        let renewer = Renewer {
-            cluster: cluster.clone(),
-            node: config.node_id,
-            time: self.time.clone(),
-            seat: seat.clone(),
-            facts,
-            coordinator: {
-                let coordinator = coordinator.clone();
-                Arc::new(move |renewal: &_| coordinator.renew(renewal))
-            },
-            timing,
-            nudge: nudge.clone(),
-            state: lease_state.clone(),
-        };
-        let watch = pressure::Watch {
-            dir: config.data_dir.clone(),
-            max_memory: config.max_memory,
-            disk_reserve: config.disk_reserve,
-            pressure: pressure.clone(),
-            memory,
-            metrics: self.metrics.clone(),
-            clock: self.time.clock().clone(),
-        };
-        let ear = ear::Ear {
-            cluster: cluster.clone(),
-            coordinator: coordinator.clone(),
-            journal: journal.clone(),
-            node: config.node_id,
-            own: self.own_status(&cluster, &seat, &worker, &journal, &draining, &lease_state),
-        };
-        let tasks = vec![
-            tokio::spawn(seat.clone().follow(cluster.clone())),
-            tokio::spawn(renewer.run()),
-            tokio::spawn(watch.run()),
-            tokio::spawn(forget(cluster.clone(), journal.clone(), config.node_id)),
-            tokio::spawn(show_raft(
-                cluster.clone(),
-                self.metrics.clone(),
-                seat.clone(),
-                journal.clone(),
-                lease_state,
-                timing,
-            )),
-        ];
-        cluster.serve(listener, ear::routes(ear.clone()));
-        Ok(Started {
-            cluster,
-            seat,
-            worker,
-            coordinator,
-            journal,
-            draining,
-            nudge,
-            pressure,
-            ear,
-            timing,
-            tasks,
-        })
-    }
-
-    fn cluster_options(&self) -> cluster::Options {
-        let config = &self.config;
-        let member = |r: &crate::config::Replica| {
-            let member =
-                Member { raft_address: r.raft_address.clone(), address: r.address.clone() };
-            (r.node_id, member)
-        };
-        cluster::Options {
-            dir: config.data_dir.clone(),
-            node: config.node_id,
-            instance: self.instance,
-            members: config.replicas.iter().map(member).collect(),
-            bootstrap: config.bootstrap,
-            peer_token: self.keys.peer_token().into(),
-            heartbeat: config.raft_heartbeat_timeout,
-            election: config.raft_election_timeout,
-            snapshot_interval: config.raft_snapshot_interval,
-            snapshot_threshold: config.raft_snapshot_threshold,
-            apply_timeout: config.raft_apply_timeout,
-            transport_timeout: config.raft_transport_timeout,
-            transport_pool: config.raft_transport_max_pool,
-            time: self.time.clone(),
-        }
-    }
-
-    fn own_status(
-        &self,
-        cluster: &Cluster,
-        seat: &Arc<Seat>,
-        worker: &Arc<Worker>,
-        journal: &Journal,
-        draining: &Arc<AtomicBool>,
-        lease: &watch::Sender<LeaseState>,
-    ) -> Arc<dyn Fn() -> ear::Own + Send + Sync> {
-        let (cluster, seat, worker) = (cluster.clone(), seat.clone(), worker.clone());
-        let (journal, draining, lease) = (journal.clone(), draining.clone(), lease.clone());
-        let (metrics, time) = (self.metrics.clone(), self.time.clone());
-        Arc::new(move || {
-            let queues = worker.status();
-            let journal = journal.state();
-            let lease = *lease.borrow();
-            let state = cluster.raft_stats().into_iter().find(|(name, _)| *name == "state");
-            let mut warnings: Vec<String> = journal.trouble.into_iter().collect();
-            if let Some(refused) = lease.refused {
-                warnings.push(format!("it gets no lease: {}", refused.reason()));
-            }
-            ear::Own {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                applied: cluster.applied().borrow().index,
-                state: state.map_or_else(String::new, |(_, value)| value),
-                lease_left: seat.lease_left(),
-                clock_error: lease.clock_error,
-                journal_depth: journal.synced.saturating_sub(journal.forgotten),
-                due: queues.due,
-                built: queues.built,
-                in_flight: queues.in_flight,
-                lag: lag(&metrics, time.clock().boot()),
-                memory: pressure::anonymous_memory(),
-                draining: draining.load(Ordering::SeqCst),
-                warnings,
-            }
-        })
-    }
-}
-
-/// Median and 99th percentile of the lag, in milliseconds, if anything was late at all lately.
-fn lag(metrics: &Metrics, now: u64) -> Option<(u64, u64)> {
-    let lag = metrics.lag.quantiles(now);
-    (lag.p99 > 0).then_some((lag.p50, lag.p99))
-}
-
-/// Lets the journal forget what the cluster has recorded, as soon as it is applied here.
-async fn forget(cluster: Cluster, journal: Journal, node: NodeId) {
-    let mut applied = cluster.applied();
-    loop {
-        let incarnation = journal.state().incarnation;
-        let cursor =
-            cluster.read(move |c| store::cursors::get_incarnation(c, node, incarnation)).await;
-        match cursor {
-            Ok(Some(upto)) => journal.forget(incarnation, upto),
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "the journal's cursor cannot be read"),
-        }
-        loop {
-            if applied.changed().await.is_err() {
-                return;
-            }
-            let state = journal.state();
-            if state.forgotten < state.synced {
-                break;
-            }
-        }
-    }
-}
-
-/// Shows Raft's figures, the lease and the journal in the metrics.
-async fn show_raft(
-    cluster: Cluster,
-    metrics: Arc<Metrics>,
-    seat: Arc<Seat>,
-    journal: Journal,
-    lease: watch::Sender<LeaseState>,
-    timing: Timing,
-) {
-    let mut beat = tokio::time::interval(Duration::from_secs(1));
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        beat.tick().await;
-        let leads = *cluster.leadership().borrow();
-        metrics.raft_term.set(leads.term as i64);
-        metrics.raft_leader.set(i64::from(leads.me));
-        metrics.raft_commit_index.set(cluster.commit_index() as i64);
-        metrics.raft_applied_index.set(cluster.applied().borrow().index as i64);
-        let last = cluster.raft_stats().into_iter().find(|(name, _)| *name == "last_log_index");
-        if let Some(Ok(last)) = last.map(|(_, value)| value.parse::<i64>()) {
-            metrics.raft_last_log_index.set(last);
-        }
-        let state = journal.state();
-        metrics.journal_depth.set(state.synced.saturating_sub(state.forgotten) as i64);
-        metrics.lease_age_ms.set(seat.lease_age(timing).map_or(-1, |age| age as i64));
-        metrics.clock_offset_ms.set(lease.borrow().clock_error);
-    }
 }

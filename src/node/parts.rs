@@ -1,0 +1,226 @@
+//! What runs on the core runtime, made and wired: cluster, journal, lease, worker, coordinator, the
+//! peers' ear and the watches. Called once by `Node::start`; it decides nothing after that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::show::Shown;
+use super::{Error, ear, forget, listen, pressure};
+use crate::api::Pressure;
+use crate::clock::SchedulerTime;
+use crate::cluster::{self, Cluster};
+use crate::config::Config;
+use crate::coordinator::lead::{self, Coordinator};
+use crate::executor::guard::TargetGuard;
+use crate::executor::{self, Executor};
+use crate::journal::{self, Journal};
+use crate::metrics::Metrics;
+use crate::model::lease::{Facts, Position, Timing};
+use crate::raft::types::Member;
+use crate::secret::Keys;
+use crate::worker::lease::Holder;
+use crate::worker::renew::{LeaseState, Renewer};
+use crate::worker::{self, Seat, Worker};
+
+/// What the parts on the core runtime are made from.
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) time: Arc<SchedulerTime>,
+    pub(super) instance: u128,
+    pub(super) boot: u64,
+    pub(super) main: Handle,
+}
+
+/// What runs on the core runtime.
+pub(super) struct Started {
+    pub(super) cluster: Cluster,
+    pub(super) seat: Arc<Seat>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) coordinator: Coordinator,
+    pub(super) journal: Journal,
+    pub(super) draining: Arc<AtomicBool>,
+    pub(super) nudge: Arc<Notify>,
+    pub(super) pressure: Arc<Pressure>,
+    pub(super) ear: ear::Ear,
+    pub(super) timing: Timing,
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+impl Parts {
+    /// Makes and wires them, in this order.
+    pub(super) async fn start(self) -> Result<Started, Error> {
+        let config = &self.config;
+        let timing = Timing::from(
+            config.raft_heartbeat_timeout.as_millis() as u64,
+            config.raft_election_timeout.as_millis() as u64,
+        );
+        let listener = listen("RaftAddress", &config.raft_address).await?;
+        let cluster = Cluster::start(self.cluster_options()).await?;
+        let (journal, unforgotten) =
+            Journal::open(&config.data_dir.join("journal"), journal::Options::default())?;
+        let executor = Executor::new(
+            executor::Options {
+                max_workers: config.max_workers,
+                timeout: config.job_execution_timeout,
+                guard: TargetGuard {
+                    allow_loopback: !config.refuse_loopback_targets,
+                    allow_private: !config.refuse_private_targets,
+                },
+                ..executor::Options::default()
+            },
+            self.time.clock().clone(),
+        )?;
+        let term = cluster.leadership().borrow().term;
+        let stated = worker::stated_watermarks(&unforgotten);
+        let holder = Holder::new(config.node_id, self.instance, self.boot, term, stated);
+        let seat = Seat::new(config.node_id, holder, self.time.clone());
+        let worker = Arc::new(Worker::start(
+            worker::Options {
+                node: config.node_id,
+                max_queue: config.max_queue,
+                payload_max_bytes: config.payload_max_bytes,
+                retry_max: config.job_execution_retry_max,
+                retry_delay: config.job_execution_retry_delay,
+                misfire_grace: worker::MISFIRE_GRACE,
+            },
+            worker::Surroundings {
+                books: cluster.clone(),
+                hands: executor,
+                lease: seat.clone(),
+                journal: journal.clone(),
+                unforgotten,
+                time: self.time.clone(),
+                metrics: self.metrics.clone(),
+                runtime: self.main.clone(),
+            },
+        ));
+        let own_journal = {
+            let (journal, node) = (journal.clone(), config.node_id);
+            Arc::new(move |ask: &_| ear::read_journal(&journal, node, ask))
+        };
+        let coordinator = Coordinator::start(lead::Options {
+            cluster: cluster.clone(),
+            node: config.node_id,
+            time: self.time.clone(),
+            timing,
+            own_journal,
+            fan_in: config.execution_log_fetch_fan_in,
+            fetch_interval: config.execution_log_fetch_interval,
+            history_max_age: config.history_max_age,
+            history_max_bytes: config.history_max_bytes,
+        });
+        let draining = Arc::new(AtomicBool::new(false));
+        let nudge = Arc::new(Notify::new());
+        let pressure = Arc::new(Pressure::default());
+        let memory = Arc::new(AtomicU8::new(0));
+        let lease_state = watch::Sender::new(LeaseState::default());
+
+        let facts = {
+            let (draining, memory) = (draining.clone(), memory.clone());
+            let (worker, journal) = (worker.clone(), journal.clone());
+            Arc::new(move || Facts {
+                applied: Position::default(),
+                has_room: worker.status().has_room,
+                draining: draining.load(Ordering::SeqCst),
+                memory: memory.load(Ordering::Relaxed),
+                journaled: journal.state().synced,
+            })
+        };
+        let shown = Shown {
+            cluster: cluster.clone(),
+            seat: seat.clone(),
+            worker: worker.clone(),
+            journal: journal.clone(),
+            draining: draining.clone(),
+            lease: lease_state.subscribe(),
+            metrics: self.metrics.clone(),
+            time: self.time.clone(),
+            timing,
+        };
+        let renewer = Renewer {
+            cluster: cluster.clone(),
+            node: config.node_id,
+            time: self.time.clone(),
+            seat: seat.clone(),
+            facts,
+            coordinator: {
+                let coordinator = coordinator.clone();
+                Arc::new(move |renewal: &_| coordinator.renew(renewal))
+            },
+            timing,
+            nudge: nudge.clone(),
+            state: lease_state,
+        };
+        let watch = pressure::Watch {
+            dir: config.data_dir.clone(),
+            max_memory: config.max_memory,
+            disk_reserve: config.disk_reserve,
+            pressure: pressure.clone(),
+            memory,
+            metrics: self.metrics.clone(),
+            clock: self.time.clock().clone(),
+        };
+        let ear = ear::Ear {
+            cluster: cluster.clone(),
+            coordinator: coordinator.clone(),
+            journal: journal.clone(),
+            node: config.node_id,
+            own: {
+                let shown = shown.clone();
+                Arc::new(move || shown.own())
+            },
+        };
+        let tasks = vec![
+            tokio::spawn(seat.clone().follow(cluster.clone())),
+            tokio::spawn(renewer.run()),
+            tokio::spawn(watch.run()),
+            tokio::spawn(forget::run(cluster.clone(), journal.clone(), config.node_id)),
+            tokio::spawn(shown.run()),
+        ];
+        cluster.serve(listener, ear::routes(ear.clone()));
+        Ok(Started {
+            cluster,
+            seat,
+            worker,
+            coordinator,
+            journal,
+            draining,
+            nudge,
+            pressure,
+            ear,
+            timing,
+            tasks,
+        })
+    }
+
+    fn cluster_options(&self) -> cluster::Options {
+        let config = &self.config;
+        let member = |r: &crate::config::Replica| {
+            let member =
+                Member { raft_address: r.raft_address.clone(), address: r.address.clone() };
+            (r.node_id, member)
+        };
+        cluster::Options {
+            dir: config.data_dir.clone(),
+            node: config.node_id,
+            instance: self.instance,
+            members: config.replicas.iter().map(member).collect(),
+            bootstrap: config.bootstrap,
+            peer_token: self.keys.peer_token().into(),
+            heartbeat: config.raft_heartbeat_timeout,
+            election: config.raft_election_timeout,
+            snapshot_interval: config.raft_snapshot_interval,
+            snapshot_threshold: config.raft_snapshot_threshold,
+            apply_timeout: config.raft_apply_timeout,
+            transport_timeout: config.raft_transport_timeout,
+            transport_pool: config.raft_transport_max_pool,
+            time: self.time.clone(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How this node stands, for the status page and for `/metrics`. It reads the other parts and
+//! changes none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::ear::Own;
+use super::pressure;
+use crate::clock::SchedulerTime;
+use crate::cluster::Cluster;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::model::lease::Timing;
+use crate::worker::renew::LeaseState;
+use crate::worker::{Seat, Worker};
+
+/// The parts that are shown.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) cluster: Cluster,
+    pub(super) seat: Arc<Seat>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) journal: Journal,
+    pub(super) draining: Arc<AtomicBool>,
+    pub(super) lease: watch::Receiver<LeaseState>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) time: Arc<SchedulerTime>,
+    pub(super) timing: Timing,
+}
+
+impl Shown {
+    /// How the node stands now.
+    pub(super) fn own(&self) -> Own {
+        let queues = self.worker.status();
+        let journal = self.journal.state();
+        let lease = *self.lease.borrow();
+        let state = self.cluster.raft_stats().into_iter().find(|(name, _)| *name == "state");
+        let mut warnings: Vec<String> = journal.trouble.into_iter().collect();
+        if let Some(refused) = lease.refused {
+            warnings.push(format!("it gets no lease: {}", refused.reason()));
+        }
+        // Nothing late at all means that nothing was fired lately.
+        let lag = self.metrics.lag.quantiles(self.time.clock().boot());
+        Own {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            applied: self.cluster.applied().borrow().index,
+            state: state.map_or_else(String::new, |(_, value)| value),
+            lease_left: self.seat.lease_left(),
+            clock_error: lease.clock_error,
+            journal_depth: journal.synced.saturating_sub(journal.forgotten),
+            due: queues.due,
+            built: queues.built,
+            in_flight: queues.in_flight,
+            lag: (lag.p99 > 0).then_some((lag.p50, lag.p99)),
+            memory: pressure::anonymous_memory(),
+            draining: self.draining.load(Ordering::SeqCst),
+            warnings,
+        }
+    }
+
+    /// Keeps the gauges of Raft, lease and journal up to date, until dropped.
+    pub(super) async fn run(self) {
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let Self { cluster, seat, journal, lease, metrics, timing, .. } = self;
+        loop {
+            beat.tick().await;
+            let leads = *cluster.leadership().borrow();
+            metrics.raft_term.set(leads.term as i64);
+            metrics.raft_leader.set(i64::from(leads.me));
+            metrics.raft_commit_index.set(cluster.commit_index() as i64);
+            metrics.raft_applied_index.set(cluster.applied().borrow().index as i64);
+            let last = cluster.raft_stats().into_iter().find(|(name, _)| *name == "last_log_index");
+            if let Some(Ok(last)) = last.map(|(_, value)| value.parse::<i64>()) {
+                metrics.raft_last_log_index.set(last);
+            }
+            let state = journal.state();
+            metrics.journal_depth.set(state.synced.saturating_sub(state.forgotten) as i64);
+            metrics.lease_age_ms.set(seat.lease_age(timing).map_or(-1, |age| age as i64));
+            metrics.clock_offset_ms.set(lease.borrow().clock_error);
+        }
+    }
+}
