@@ -165,6 +165,18 @@ impl Cluster {
         process.wait().unwrap();
     }
 
+    /// `kill -9` of all nodes at once.
+    pub(crate) fn kill_all(&mut self) {
+        let mut processes: Vec<Child> =
+            self.hosts.iter_mut().filter_map(|host| host.process.take()).collect();
+        for process in &mut processes {
+            process.kill().unwrap();
+        }
+        for mut process in processes {
+            process.wait().unwrap();
+        }
+    }
+
     /// SIGTERM, and waits for the end; gives the exit code.
     pub(crate) async fn stop(&mut self, id: u64) -> Option<i32> {
         self.signal(id, Signal::TERM);

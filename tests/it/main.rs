@@ -6,6 +6,7 @@ mod cli;
 mod cluster;
 mod coordinator;
 mod days;
+mod durability;
 mod firing;
 mod oracle;
 mod raft_cluster;

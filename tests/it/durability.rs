@@ -1,0 +1,208 @@
+//! Stories of what was acknowledged: three nodes under write load are killed all at once, again and
+//! again, and afterwards every acknowledged job is there, once, on every node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cluster::{Cluster, PATIENCE, client};
+use crate::firing::{every, planned};
+use crate::oracle::judge;
+use crate::receiver::{Receiver, now};
+
+/// How often all nodes are killed, unless `SCHEDULER0_KILLS` says otherwise.
+const KILLS: usize = 2;
+/// Jobs in each batch of a writer, writer by writer. The last is staged: its jobs come to the books
+/// in several entries, and become jobs with one more.
+const SIZES: [usize; 3] = [3, 40, 1_500];
+/// Batches that each writer gets acknowledged between two kills, at least.
+const BETWEEN: usize = 3;
+
+/// One client that posts batch after batch through one node. A batch without an answer is posted
+/// again under its key until it has one: it must come into being once, no matter what happens.
+struct Writer {
+    name: usize,
+    url: String,
+    project: u64,
+    size: usize,
+    stop: AtomicBool,
+    done: AtomicUsize,
+    /// Of each acknowledged batch, the ids of its jobs.
+    acknowledged: Mutex<BTreeMap<String, BTreeSet<u64>>>,
+}
+
+impl Writer {
+    async fn write(&self) {
+        let http = client();
+        let mut beat = interval(Duration::from_millis(20));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.stop.load(Ordering::SeqCst) {
+            let batch = format!("{}-{}", self.name, self.done.load(Ordering::SeqCst));
+            let job = json!({
+                "projectId": self.project, "spec": "@every 100h", "timezone": "UTC",
+                "callbackUrl": "http://127.0.0.1:9/", "data": batch,
+            });
+            let body = Value::from(vec![job; self.size]);
+            let jobs = loop {
+                beat.tick().await;
+                let ask = http.post(&self.url).json(&body);
+                let ask = ask.header("idempotency-key", &batch);
+                let Ok(answer) = ask.header("prefer", "return=representation").send().await else {
+                    continue;
+                };
+                let status = answer.status();
+                // An acknowledgement is one when it has come in whole.
+                let Ok(body) = answer.json::<Value>().await else { continue };
+                if status.as_u16() == 201 {
+                    break body["data"].as_array().unwrap().clone();
+                }
+                assert!(status.is_server_error(), "batch {batch}: {status} {body}");
+            };
+            let ids: BTreeSet<u64> = jobs.iter().map(|job| job["id"].as_u64().unwrap()).collect();
+            assert_eq!(ids.len(), self.size, "batch {batch}");
+            self.acknowledged.lock().unwrap().insert(batch, ids);
+            self.done.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// All jobs of a project as a node has them, by their data.
+async fn all(cluster: &Cluster, node: u64, project: u64) -> BTreeMap<String, BTreeSet<u64>> {
+    let mut found: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    let (mut seen, mut total) = (0, 1);
+    while seen < total {
+        let path = format!(
+            "/api/v1/jobs?projectId={project}&orderBy=id&orderByDirection=asc&limit=1000&offset={seen}\
+             &consistency=linearizable"
+        );
+        let page = cluster.get(node, &path).await;
+        total = page["total"].as_u64().unwrap();
+        let jobs = page["jobs"].as_array().unwrap();
+        assert!(!jobs.is_empty() || total == 0, "node {node}: {seen} of {total}");
+        for job in jobs {
+            let batch = job["data"].as_str().unwrap().to_owned();
+            let fresh = found.entry(batch).or_default().insert(job["id"].as_u64().unwrap());
+            assert!(fresh, "node {node} shows a job twice: {job}");
+        }
+        seen += jobs.len() as u64;
+    }
+    found
+}
+
+async fn assert_equal_states(cluster: &Cluster, ask: u64) {
+    let sums = cluster.checksums(ask).await;
+    assert_eq!(sums.len(), 3);
+    assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
+    let kills = std::env::var("SCHEDULER0_KILLS");
+    let kills = kills.map_or(KILLS, |text| text.parse().expect("SCHEDULER0_KILLS is a number"));
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start(3).await;
+    let busy = cluster.project(1, "busy").await;
+    let fired = planned(&cluster.jobs(2, &every("@every 1s", busy, &receiver.url(), 64)).await);
+    let project = cluster.project(1, "durable").await;
+    let mut tasks = JoinSet::new();
+    let writers: Vec<Arc<Writer>> = (1_u64..=3)
+        .zip(SIZES)
+        .map(|(node, size)| {
+            Arc::new(Writer {
+                name: node as usize,
+                url: cluster.url(node, "/api/v1/jobs"),
+                project,
+                size,
+                stop: AtomicBool::new(false),
+                done: AtomicUsize::new(0),
+                acknowledged: Mutex::default(),
+            })
+        })
+        .collect();
+    for writer in &writers {
+        let writer = Arc::clone(writer);
+        tasks.spawn(async move { writer.write().await });
+    }
+
+    for kill in 1..=kills {
+        let before: Vec<usize> = writers.iter().map(|w| w.done.load(Ordering::SeqCst)).collect();
+        cluster
+            .wait_until("every writer gets on", async |_: &Cluster| {
+                let on = |(w, was): (&Arc<Writer>, &usize)| {
+                    w.done.load(Ordering::SeqCst) >= was + BETWEEN
+                };
+                writers.iter().zip(&before).all(on).then_some(())
+            })
+            .await;
+        cluster.kill_all();
+        for id in 1..=3 {
+            cluster.spawn(id);
+        }
+        for id in 1..=3 {
+            cluster.ready(id).await;
+        }
+        assert_equal_states(&cluster, kill as u64 % 3 + 1).await;
+    }
+
+    for writer in &writers {
+        writer.stop.store(true, Ordering::SeqCst);
+    }
+    let finish = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
+    tokio::time::timeout(PATIENCE, finish).await.expect("every batch gets its answer");
+    let mut acknowledged = BTreeMap::new();
+    for writer in &writers {
+        acknowledged.append(&mut writer.acknowledged.lock().unwrap());
+    }
+    let jobs: usize = acknowledged.values().map(BTreeSet::len).sum();
+    println!("{kills} kills, {} batches, {jobs} jobs", acknowledged.len());
+    for node in 1..=3 {
+        let there = all(&cluster, node, project).await;
+        // Maps of thousands do not make a readable message: the first difference does.
+        let missing = acknowledged.iter().find(|(batch, ids)| there.get(*batch) != Some(ids));
+        let has = missing.and_then(|(batch, _)| there.get(batch));
+        assert!(missing.is_none(), "node {node}: acknowledged {missing:?}, but it has {has:?}");
+        let extra = there.keys().find(|batch| !acknowledged.contains_key(*batch));
+        assert!(extra.is_none(), "node {node}: nobody wrote {extra:?}");
+    }
+    // The jobs that fired all the while missed nothing either.
+    let until = now();
+    receiver
+        .wait_until("all jobs go on", PATIENCE, |arrivals| {
+            let on: BTreeSet<u64> =
+                arrivals.iter().filter(|a| a.scheduled > until).map(|a| a.job).collect();
+            fired.iter().all(|job| on.contains(&job.job))
+        })
+        .await;
+    judge(&fired, &receiver.arrivals(), 0, until, 50).assert_sound();
+
+    a_rejected_batch_leaves_nothing(&cluster, project).await;
+    assert_equal_states(&cluster, 1).await;
+}
+
+/// Told on the cluster of the story above: small or staged, one bad job spoils the batch.
+async fn a_rejected_batch_leaves_nothing(cluster: &Cluster, project: u64) {
+    let before = all(cluster, 1, project).await;
+    for (size, bad) in [(10, 4), (2_500, 2_499)] {
+        for (field, value) in [("spec", json!("0 0 30 2 *")), ("projectId", json!(999_999))] {
+            let job = json!({
+                "projectId": project, "spec": "@every 100h", "timezone": "UTC",
+                "callbackUrl": "http://127.0.0.1:9/", "data": "spoilt",
+            });
+            let mut jobs = vec![job; size];
+            jobs[bad][field] = value;
+            let (status, body) = cluster.post(2, "/api/v1/jobs", &Value::from(jobs)).await;
+            assert!((400..500).contains(&status), "{field}: {status} {body}");
+            assert_eq!(body["error"]["index"], bad, "{body}");
+            assert_eq!(body["error"]["field"], field, "{body}");
+        }
+    }
+    for node in 1..=3 {
+        assert_eq!(all(cluster, node, project).await.len(), before.len(), "node {node}");
+        assert!(!all(cluster, node, project).await.contains_key("spoilt"), "node {node}");
+    }
+}
