@@ -219,6 +219,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let before = self.live.parts();
         self.live.set_shards(self.node, shards);
         let parts = self.live.parts();
+        self.rows.take_parts(parts.keys().copied().collect());
         for key in before.keys().filter(|key| !parts.contains_key(key)) {
             self.queue.remove(*key);
             self.loading.remove(key);

@@ -312,7 +312,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     fn take_back(&mut self, head: &Head, work: &Work) {
         let (shard, _) = head.key;
         if let Some((id, _)) = head.row {
-            self.rows.released(id);
+            self.rows.over(id, None);
             return;
         }
         let members = Members::from_sorted(work.jobs.iter().map(|(job, _)| *job));

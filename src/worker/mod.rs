@@ -180,7 +180,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         if let JournalEntry::Block(block) = entry
             && let Some(id) = block.pending
         {
-            rows.recorded_before(id, block.shard);
+            rows.recorded_before(id, block.shard, rows::Done::of(block));
         }
     }
     let (sent, sent_rx) = mpsc::unbounded_channel();

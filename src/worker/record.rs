@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::engine::{Engine, Event};
 use super::queue::PartKey;
 use super::request::Head;
+use super::rows::Done;
 use super::seams::{Books, Hands, Lease};
 use crate::journal::Journal;
 use crate::model::Millis;
@@ -26,16 +27,28 @@ const STRETCH: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Results {
     blocks: Vec<Block>,
-    over: Vec<(Arc<Head>, Option<Members>)>,
+    over: Vec<Finished>,
     ranges: Vec<(ShardId, Millis)>,
     marks: Vec<Watermark>,
+}
+
+/// A piece of work that is over.
+#[derive(Debug)]
+struct Finished {
+    head: Arc<Head>,
+    /// What was given up at the first attempt.
+    dead: Option<Members>,
+    /// What came of its pending row.
+    done: Vec<Done>,
 }
 
 impl Results {
     /// A piece of work is over with these blocks.
     pub(super) fn over(&mut self, head: Arc<Head>, blocks: Vec<Block>) {
         let dead = blocks.iter().find(|b| b.verdict == Verdict::Dead && b.pending.is_none());
-        self.over.push((head, dead.map(|block| block.members.clone())));
+        let dead = dead.map(|block| block.members.clone());
+        let done = blocks.iter().filter(|block| block.pending.is_some()).map(Done::of).collect();
+        self.over.push(Finished { head, dead, done });
         self.blocks.extend(blocks);
     }
 
@@ -140,17 +153,18 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         for (shard, since) in results.ranges {
             self.tracker.finished(shard, since);
         }
-        for (head, dead) in results.over {
+        for Finished { head, dead, done } in results.over {
             if let Some((id, _)) = head.row {
-                self.rows.over(id);
+                self.rows.over(id, done);
                 continue;
             }
-            self.tracker.finished(head.key.0, head.due);
             let now = self.tracker.part_of(head.key.0, head.due);
             if let (Some(dead), Some(key)) = (dead, now.filter(|key| *key != head.key)) {
                 // Given up under a past epoch: for the present one that is no end state.
                 self.tracker.withdrawn(head.key.0, head.due, &dead);
                 self.load(&[key]);
+            } else {
+                self.tracker.finished(head.key.0, head.due);
             }
         }
     }

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::queue::PartKey;
 use crate::model::Millis;
+use crate::model::block::{Block, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -16,12 +18,32 @@ pub(super) struct Rows {
     known: HashMap<u64, Row>,
     shards: BTreeMap<ShardId, BTreeSet<u64>>,
     waiting: BTreeMap<ShardId, BTreeSet<(Millis, u64)>>,
+    /// The parts that this node has: a `dead` under another epoch settles nothing.
+    parts: BTreeSet<PartKey>,
 }
 
 #[derive(Debug)]
 struct Row {
     pending: Pending,
     state: State,
+    /// What of it is in this node's journal.
+    done: Vec<Done>,
+}
+
+/// Members of a row with a result in the journal.
+#[derive(Debug)]
+pub(super) struct Done {
+    members: Members,
+    /// They were given up under this epoch: an end only as long as it lasts.
+    dead_under: Option<u64>,
+}
+
+impl Done {
+    /// What a block says of the row that it was made for.
+    pub(super) fn of(block: &Block) -> Self {
+        let dead_under = (block.verdict == Verdict::Dead).then_some(block.epoch);
+        Self { members: block.members.clone(), dead_under }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +51,26 @@ enum State {
     Waiting,
     /// So many requests are unfinished.
     Busy(u32),
-    /// Its result is in this node's journal: the row goes when the cluster has it.
+    /// Its results are in this node's journal: the row goes when the cluster has them.
     Recorded,
 }
 
+impl Row {
+    /// The members that still have to go out.
+    fn open(&self, parts: &BTreeSet<PartKey>) -> Members {
+        let shard = self.pending.shard;
+        let counts = |done: &&Done| done.dead_under.is_none_or(|e| parts.contains(&(shard, e)));
+        let done = self.done.iter().filter(counts);
+        done.fold(self.pending.members.clone(), |open, done| open.without(&done.members))
+    }
+}
+
 impl Rows {
+    /// Takes the parts that this node has from now on.
+    pub(super) fn take_parts(&mut self, parts: BTreeSet<PartKey>) {
+        self.parts = parts;
+    }
+
     /// Takes the rows of a shard as the books have them.
     pub(super) fn reread(&mut self, shard: ShardId, rows: Vec<Pending>) {
         let found: BTreeSet<u64> = rows.iter().map(|row| row.id).collect();
@@ -49,33 +86,53 @@ impl Rows {
         }
         *listed = found;
         for pending in rows {
-            match self.known.get_mut(&pending.id) {
-                Some(row) if row.state == State::Waiting => {
-                    waiting.remove(&(row.pending.next_at, pending.id));
-                    waiting.insert((pending.next_at, pending.id));
-                    row.pending = pending;
-                }
-                Some(_) => {}
-                None => {
-                    waiting.insert((pending.next_at, pending.id));
-                    self.known.insert(pending.id, Row { pending, state: State::Waiting });
-                }
+            let id = pending.id;
+            let row = self.known.entry(id).or_insert_with(|| Row {
+                pending: pending.clone(),
+                state: State::Waiting,
+                done: Vec::new(),
+            });
+            if let Some(waiting) = self.waiting.get_mut(&shard) {
+                waiting.remove(&(row.pending.next_at, id));
             }
+            row.pending = pending;
+            self.place(id);
         }
     }
 
-    /// Forgets a shard that this node has no part of any more; what is under way stays known.
+    /// Lets a row that is not under way wait, if anything of it still has to go out.
+    fn place(&mut self, id: u64) {
+        let Some(row) = self.known.get_mut(&id) else { return };
+        if matches!(row.state, State::Busy(_)) {
+            return;
+        }
+        let open = row.done.is_empty() || !row.open(&self.parts).is_empty();
+        row.state = if open { State::Waiting } else { State::Recorded };
+        if open && let Some(waiting) = self.waiting.get_mut(&row.pending.shard) {
+            waiting.insert((row.pending.next_at, id));
+        }
+    }
+
+    /// Forgets a shard that this node has no part of any more; what is under way, or has a result
+    /// in the journal, stays known.
     pub(super) fn drop_shard(&mut self, shard: ShardId) {
         self.waiting.remove(&shard);
-        for id in self.shards.remove(&shard).unwrap_or_default() {
-            if self.known.get(&id).is_some_and(|row| row.state == State::Waiting) {
-                self.known.remove(&id);
+        let Some(listed) = self.shards.get_mut(&shard) else { return };
+        listed.retain(|id| {
+            let Some(row) = self.known.get_mut(id) else { return false };
+            if row.state == State::Waiting && row.done.is_empty() {
+                self.known.remove(id);
+                return false;
             }
-        }
+            if row.state == State::Waiting {
+                row.state = State::Recorded;
+            }
+            true
+        });
     }
 
     /// A result for this row is in the journal from before this process began.
-    pub(super) fn recorded_before(&mut self, id: u64, shard: ShardId) {
+    pub(super) fn recorded_before(&mut self, id: u64, shard: ShardId, done: Done) {
         let pending = Pending {
             id,
             shard,
@@ -86,7 +143,8 @@ impl Rows {
             next_at: 0,
             members: Members::default(),
         };
-        self.known.insert(id, Row { pending, state: State::Recorded });
+        let row = Row { pending, state: State::Recorded, done: Vec::new() };
+        self.known.entry(id).or_insert(row).done.push(done);
         self.shards.entry(shard).or_default().insert(id);
     }
 
@@ -96,7 +154,7 @@ impl Rows {
     }
 
     /// Takes the next row due by `now` that `ours` accepts; it is under way until it is
-    /// [`Rows::over`] or [`Rows::released`].
+    /// [`Rows::over`].
     pub(super) fn pop(
         &mut self,
         now: Millis,
@@ -106,7 +164,8 @@ impl Rows {
         self.waiting.get_mut(&shard)?.remove(&(at, id));
         let row = self.known.get_mut(&id)?;
         row.state = State::Busy(1);
-        Some(row.pending.clone())
+        let members = row.open(&self.parts);
+        Some(Pending { members, ..row.pending.clone() })
     }
 
     fn first(&self, ours: impl Fn(ShardId, Millis) -> bool) -> Option<(Millis, u64, ShardId)> {
@@ -124,29 +183,28 @@ impl Rows {
         }
     }
 
-    /// One request of the row is finished, its result in the journal.
-    pub(super) fn over(&mut self, id: u64) {
+    /// One request of the row is finished, its results in the journal; none, if it was not sent.
+    /// With the last one, what has no result waits again.
+    pub(super) fn over(&mut self, id: u64, done: impl IntoIterator<Item = Done>) {
         let Some(row) = self.known.get_mut(&id) else { return };
-        row.state = match row.state {
-            State::Busy(n) if n > 1 => State::Busy(n - 1),
-            _ => State::Recorded,
-        };
-        let (shard, done) = (row.pending.shard, row.state == State::Recorded);
-        if done && !self.shards.get(&shard).is_some_and(|ids| ids.contains(&id)) {
-            self.known.remove(&id);
+        row.done.extend(done);
+        if let State::Busy(n) = row.state
+            && n > 1
+        {
+            row.state = State::Busy(n - 1);
+            return;
         }
-    }
-
-    /// A request of the row was not sent: the row waits again. What its other requests came to is
-    /// out of the books by the time it is read; the receiver knows the rest by its id.
-    pub(super) fn released(&mut self, id: u64) {
-        let Some(row) = self.known.get_mut(&id) else { return };
-        row.state = State::Waiting;
-        if let Some(waiting) = self.waiting.get_mut(&row.pending.shard) {
-            waiting.insert((row.pending.next_at, id));
-        } else {
-            self.known.remove(&id);
+        row.state = State::Recorded;
+        let shard = row.pending.shard;
+        let listed = self.shards.get_mut(&shard);
+        if listed.as_ref().is_some_and(|ids| ids.contains(&id)) && self.waiting.contains_key(&shard)
+        {
+            self.place(id);
+            return;
         }
+        // Gone from the books, or not this node's any more.
+        self.known.remove(&id);
+        listed.map(|ids| ids.remove(&id));
     }
 
     /// Whether no row of a shard due by an instant waits or is under way.
@@ -175,6 +233,18 @@ mod tests {
         Pending { id, shard: 3, project: 1, due: 5, scheduled: 5, attempt: 2, next_at, members }
     }
 
+    fn pair(next_at: Millis) -> Pending {
+        Pending { members: Members::from_sorted([1, 2]), ..row(1, next_at) }
+    }
+
+    fn done<const N: usize>(members: [u64; N], dead_under: Option<u64>) -> Done {
+        Done { members: Members::from_sorted(members), dead_under }
+    }
+
+    fn pop(rows: &mut Rows) -> Option<Vec<u64>> {
+        rows.pop(100, all).map(|row| row.members.iter().collect())
+    }
+
     fn all(_: ShardId, _: Millis) -> bool {
         true
     }
@@ -188,7 +258,7 @@ mod tests {
         assert_eq!(rows.pop(60, all), None, "the other is not due");
         rows.reread(3, vec![row(1, 100), row(2, 50)]);
         assert_eq!(rows.next(all), Some(100), "it is under way");
-        rows.over(2);
+        rows.over(2, [done([2], None)]);
         rows.reread(3, vec![row(1, 100), row(2, 50)]);
         assert_eq!(rows.next(all), Some(100), "its result waits in the journal");
         rows.reread(3, vec![row(1, 100), row(3, 90)]);
@@ -202,9 +272,9 @@ mod tests {
         assert!(!rows.is_clear(3, 150));
         rows.pop(100, all).unwrap();
         rows.opened(1);
-        rows.over(1);
+        rows.over(1, None);
         assert!(!rows.is_clear(3, 150), "half of it is under way");
-        rows.over(1);
+        rows.over(1, [done([1], None)]);
         assert!(rows.is_clear(3, 150));
         assert!(!rows.is_clear(3, 200));
     }
@@ -214,7 +284,7 @@ mod tests {
         let mut rows = Rows::default();
         rows.reread(3, vec![row(1, 100)]);
         rows.pop(100, all).unwrap();
-        rows.released(1);
+        rows.over(1, None);
         assert_eq!(rows.pop(100, |_, at| at > 100), None);
         assert_eq!(rows.pop(100, all).map(|row| row.id), Some(1));
     }
@@ -222,8 +292,46 @@ mod tests {
     #[test]
     fn a_result_of_the_process_before_counts() {
         let mut rows = Rows::default();
-        rows.recorded_before(1, 3);
+        rows.recorded_before(1, 3, done([1], None));
         rows.reread(3, vec![row(1, 100)]);
         assert_eq!(rows.next(all), None);
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_row_goes_out_after_it() {
+        let mut rows = Rows::default();
+        rows.recorded_before(1, 3, done([1], None));
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), Some(vec![2]), "the other half never got a result");
+        rows.over(1, [done([2], None)]);
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), None);
+    }
+
+    #[test]
+    fn what_was_withheld_of_a_row_goes_out_again_when_the_rest_is_over() {
+        let mut rows = Rows::default();
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1, 2]));
+        rows.opened(1);
+        rows.over(1, None);
+        assert_eq!(pop(&mut rows), None, "the other half is under way");
+        rows.over(1, [done([1], None)]);
+        assert_eq!(pop(&mut rows), Some(vec![2]));
+    }
+
+    #[test]
+    fn what_was_given_up_under_a_past_epoch_is_tried_under_the_present_one() {
+        let mut rows = Rows::default();
+        rows.take_parts(BTreeSet::from([(3, 7)]));
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1, 2]));
+        rows.over(1, [done([1, 2], Some(7))]);
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), None, "the books will take it for an end");
+        rows.drop_shard(3);
+        rows.take_parts(BTreeSet::from([(3, 9)]));
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1, 2]));
     }
 }
