@@ -8,6 +8,7 @@ mod coordinator;
 mod days;
 mod durability;
 mod firing;
+mod model;
 mod oracle;
 mod raft_cluster;
 mod raft_house;

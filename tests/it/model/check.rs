@@ -1,0 +1,219 @@
+//! What must hold at every step and at the end of a run.
+
+use std::collections::BTreeMap;
+
+use scheduler0::model::Millis;
+use scheduler0::model::lease::Now;
+use scheduler0::model::shard::{MoveKind, Shard};
+
+use super::Rule;
+use super::books::{Books, Entry, Key, Note, Says};
+use super::node::Node;
+use super::world::{BORN, Scenario, next_due};
+
+/// The committed truth, and what was seen.
+pub(crate) struct Checks {
+    scenario: Scenario,
+    truth: Books,
+    /// Up to which instant of each shard all is accounted for: never falls.
+    settled: Vec<Millis>,
+    sends: BTreeMap<(Key, u32), Vec<(u64, u64)>>,
+    /// When each occurrence's end state was committed.
+    ended: BTreeMap<Key, Millis>,
+    /// When each process started.
+    starts: BTreeMap<(u64, u64), Millis>,
+    broken: Option<String>,
+}
+
+impl Checks {
+    pub(crate) fn new(shards: u16, nodes: usize, scenario: Scenario) -> Self {
+        Self {
+            scenario,
+            truth: Books::new(shards, nodes),
+            settled: vec![BORN; usize::from(shards)],
+            sends: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            broken: None,
+        }
+    }
+
+    pub(crate) fn truth(&self) -> &Books {
+        &self.truth
+    }
+
+    pub(crate) fn sends(&self) -> u64 {
+        self.sends.len() as u64
+    }
+
+    pub(crate) fn moves(&self) -> u64 {
+        self.truth.moved
+    }
+
+    pub(crate) fn broken(&self) -> Result<(), String> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    fn fails(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    /// An entry is committed: watermarks never fall, and cover only what is accounted for.
+    pub(crate) fn commit(&mut self, entry: &Entry, t: Millis) {
+        let before = self.truth.shards.clone();
+        self.truth.apply(entry);
+        if let Says::Assign(moves) = &entry.says {
+            for change in moves {
+                let shard = &before[usize::from(change.shard)];
+                if let MoveKind::HandOver { until } = change.kind
+                    && (shard.epoch, &shard.closing) == (change.expects, &None)
+                    && until <= shard.watermark
+                {
+                    self.fails(format!("void for ever: {change:?} of {shard:?}"));
+                }
+            }
+        }
+        if let Says::Record { notes, .. } = &entry.says {
+            for note in notes {
+                if let Note::Result { key, .. } = note
+                    && self.truth.ends.contains_key(key)
+                {
+                    self.ended.entry(*key).or_insert(t);
+                }
+            }
+        }
+        for (old, new) in before.iter().zip(self.truth.shards.clone()) {
+            if *old == new {
+                continue;
+            }
+            let at = usize::from(new.id);
+            if new.settled() < self.settled[at] || new.watermark < old.watermark {
+                self.fails(format!("the watermark of {old:?} fell to {new:?}"));
+            }
+            self.settled[at] = new.settled();
+            let made_up = |shard: &Shard| match &shard.closing {
+                Some(c) => vec![(old.settled(), c.watermark), (c.until, shard.watermark)],
+                None => vec![(old.settled(), shard.watermark)],
+            };
+            for (from, to) in made_up(&new) {
+                let mut due = next_due(new.id, from);
+                while due <= to {
+                    if !self.truth.has((new.id, due)) {
+                        self.fails(format!("({}, {due}) is below W and unaccounted for", new.id));
+                        break;
+                    }
+                    due = next_due(new.id, due);
+                }
+            }
+        }
+    }
+
+    /// A process starts.
+    pub(crate) fn started(&mut self, who: (u64, u64), t: Millis) {
+        self.starts.insert(who, t);
+    }
+
+    /// A request goes out.
+    pub(crate) fn sent(
+        &mut self,
+        key: Key,
+        attempt: u32,
+        by: (u64, u64),
+        t: Millis,
+    ) -> Result<(), String> {
+        let senders = self.sends.entry((key, attempt)).or_default();
+        senders.push(by);
+        if self.scenario == Scenario::Calm && senders.len() > 1 {
+            return Err(format!("{key:?} #{attempt} was sent twice: {senders:?}"));
+        }
+        if key.1 > t + self.scenario.drift() {
+            return Err(format!("{key:?} was sent early, at {t}"));
+        }
+        // What was over before the sender even started (and a leader's freshness ago).
+        let started = self.starts.get(&by).copied().unwrap_or(BORN);
+        if self.ended.get(&key).is_some_and(|at| at + 600 < started) {
+            return Err(format!("{key:?} was over before {by:?} started, and was sent again"));
+        }
+        Ok(())
+    }
+
+    /// No two nodes may hold authority over the same instant of a shard, frozen nodes included.
+    pub(crate) fn authority(
+        &self,
+        nodes: &[Node],
+        boot: impl Fn(usize) -> u64,
+        without: Option<Rule>,
+    ) -> Result<(), String> {
+        let usable = |(id, n): &(usize, &Node)| n.alive && n.holder.usable(boot(*id), n.position());
+        let usable: Vec<(usize, &Node)> = nodes.iter().enumerate().filter(usable).collect();
+        if usable.len() < 2 {
+            return Ok(());
+        }
+        for shard in &self.truth.shards {
+            let mut held: Vec<(u64, Millis, Millis)> = Vec::new();
+            for &(id, node) in &usable {
+                let record = &node.books.shards[usize::from(shard.id)];
+                for part in record.parts(node.id) {
+                    let promised = node.holder.promised(shard.id, part.epoch);
+                    let until = part.until.min(promised.unwrap_or(Millis::MAX));
+                    // A closing owner that has stated its end fires nothing.
+                    let now = Now { boot: boot(id), sched: Millis::MAX };
+                    if !node.holder.may_send(now, node.position(), shard.id, &part, until) {
+                        continue;
+                    }
+                    let until =
+                        if without == Some(Rule::PromiseBinds) { part.until } else { until };
+                    let after = match &record.closing {
+                        Some(c) if !part.closing => c.until,
+                        _ => Millis::MIN,
+                    };
+                    for (other, from, to) in &held {
+                        let (from, to) = (after.max(*from), until.min(*to));
+                        if *other != node.id && from < to {
+                            let who = format!("nodes {other} and {}", node.id);
+                            let what = format!("({from}, {to}] of shard {}", shard.id);
+                            return Err(format!("{who} may both fire {what}"));
+                        }
+                    }
+                    held.push((node.id, after, until));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After the faults are healed: everything due is delivered or dead, hand-overs are closed,
+    /// shards are spread evenly, and a leader with a right clock leads.
+    pub(crate) fn at_end(
+        &self,
+        nodes: &[Node],
+        t: Millis,
+        killed: Option<usize>,
+    ) -> Result<(), String> {
+        let leads = nodes.iter().find(|n| n.alive && n.leader.is_some()).ok_or("nobody leads")?;
+        if leads.clock_off.abs() > 1_000 {
+            return Err(format!("node {} leads with a wrong clock", leads.id));
+        }
+        let mut counts: BTreeMap<u64, usize> =
+            nodes.iter().map(|n| (n.id, 0)).filter(|(id, _)| *id != leads.id).collect();
+        counts.remove(&killed.map_or(0, |id| nodes[id].id));
+        for shard in &self.truth.shards {
+            if let Some(closing) = shard.closing.as_ref().filter(|c| c.until < t - 4_000) {
+                return Err(format!("shard {} never closes: {closing:?}", shard.id));
+            }
+            let mut due = next_due(shard.id, BORN);
+            while due < t - 7_000 {
+                if !self.truth.ends.contains_key(&(shard.id, due)) {
+                    return Err(format!("({}, {due}) has no end state: {shard:?}", shard.id));
+                }
+                due = next_due(shard.id, due);
+            }
+            *counts.entry(shard.owner).or_default() += 1;
+        }
+        let spread = counts.values().max().zip(counts.values().min());
+        if nodes.len() > 1 && spread.is_some_and(|(most, least)| most - least > 1) {
+            return Err(format!("uneven at the end: {counts:?}, node {} leads", leads.id));
+        }
+        Ok(())
+    }
+}

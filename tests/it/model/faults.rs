@@ -1,0 +1,186 @@
+//! What goes wrong in the model's world, when, and how it is healed.
+
+use scheduler0::model::Millis;
+
+use super::world::{Scenario, World};
+
+impl World {
+    pub(crate) fn misfortune(&mut self) {
+        if self.t >= self.heals {
+            self.heal();
+        }
+        for id in 0..self.nodes.len() {
+            if self.restart[id].is_some_and(|at| at <= self.t) {
+                self.start(id);
+            }
+            if self.crash[id].is_some_and(|at| at <= self.t) {
+                self.crash[id] = None;
+                if self.nodes[id].alive {
+                    let down = self.random.between(0, 400);
+                    self.tell(|w| format!("node {} crashes at a bad moment", w.nodes[id].id));
+                    self.stop(id, down);
+                }
+            }
+            let gentle = !matches!(self.scenario, Scenario::Kill | Scenario::Clocks);
+            if gentle && self.runs(id) && self.nodes[id].draining && self.nodes[id].owns_nothing() {
+                self.tell(|w| format!("node {} stops in order", w.nodes[id].id));
+                self.stop(id, 1_500);
+            }
+        }
+        if self.t >= self.next_fault && self.t < self.heals {
+            let (least, most) = match self.scenario {
+                Scenario::Faults => (100, 3_000),
+                Scenario::Storm => (50, 1_500),
+                _ => (5_000, 9_000),
+            };
+            self.next_fault = self.t + self.random.between(least, most);
+            let id = self.random.below(self.nodes.len());
+            match self.scenario {
+                Scenario::Faults | Scenario::Storm => self.fault(id),
+                Scenario::Calm => self.change(id),
+                Scenario::Kill => self.kill(),
+                Scenario::Clocks => self.wrong_clock(id),
+            }
+        }
+    }
+
+    fn fault(&mut self, id: usize) {
+        let kind = self.kinds[self.random.below(self.kinds.len())];
+        let long = self.random.between(100, 9_000);
+        self.tell(|w| format!("fault {kind} at node {} for {long}", w.nodes[id].id));
+        match kind {
+            0 if self.nodes[id].alive => self.stop(id, long / 2),
+            1 if self.nodes[id].alive => self.stop(id, long / 10),
+            2 => self.nodes[id].paused_until = self.t + long,
+            3 => self.part(long, |n| n == id),
+            4 => {
+                let sides = self.random.next();
+                self.part(long, |n| sides >> n & 1 == 1);
+            }
+            5 => self.mute[id] = self.t + long,
+            6 | 7 if self.nodes[id].alive => self.nodes[id].draining = !self.nodes[id].draining,
+            8 => self.nodes[id].slow = !self.nodes[id].slow,
+            9 if self.runs(id) => {
+                self.campaign(id);
+            }
+            10 | 11 => {
+                // The leader, if there is one, is frozen or cut off.
+                if let Some(id) = (0..self.nodes.len()).find(|n| self.nodes[*n].leader.is_some()) {
+                    if kind == 10 {
+                        self.part(long, |n| n == id);
+                    } else {
+                        self.nodes[id].paused_until = self.t + long;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// In a storm a node crashes where it hurts most: right after a promise, or a proposal to move.
+    pub(crate) fn bad_moment(&mut self, id: usize) {
+        if self.scenario == Scenario::Storm && self.random.chance(1_500) {
+            self.crash[id] = Some(self.t + self.random.between(0, 300));
+        }
+    }
+
+    fn part(&mut self, long: Millis, side: impl Fn(usize) -> bool) {
+        self.side = (0..self.nodes.len()).map(side).collect();
+        self.parted_until = self.t + long;
+        // Elections may come at any time, also at once.
+        let id = self.random.below(self.nodes.len());
+        if self.random.chance(5_000) && self.runs(id) {
+            self.nodes[id].campaign_at = self.t;
+        }
+    }
+
+    fn change(&mut self, id: usize) {
+        let busy = self.nodes.iter().any(|n| n.draining || !n.alive);
+        if self.random.chance(5_000) && !busy && self.nodes.len() > 1 {
+            self.tell(|w| format!("node {} is drained", w.nodes[id].id));
+            self.nodes[id].draining = true;
+        } else if self.runs(id) {
+            self.campaign(id);
+        }
+    }
+
+    fn kill(&mut self) {
+        let owner = |id: &usize| {
+            let node = &self.nodes[*id];
+            node.leader.is_none() && self.checks.truth().shards.iter().any(|s| s.owner == node.id)
+        };
+        if self.killed.is_none()
+            && let Some(id) = (0..self.nodes.len()).find(owner)
+        {
+            self.tell(|w| format!("node {} is killed", w.nodes[id].id));
+            self.stop(id, Millis::MAX / 2);
+            self.killed = Some((id, self.t));
+        }
+    }
+
+    fn wrong_clock(&mut self, id: usize) {
+        for other in 0..self.nodes.len() {
+            if self.nodes[other].clock_off.abs() > 1_000 {
+                self.nodes[other].clock_off = 0;
+                self.stop(other, 200);
+            }
+        }
+        let off = self.random.between(3_500, 8_000);
+        self.nodes[id].clock_off = if self.random.chance(5_000) { off } else { -off };
+        self.tell(|w| format!("node {} is off by {}", w.nodes[id].id, w.nodes[id].clock_off));
+        self.stop(id, 500);
+    }
+
+    /// A process ends: what was in memory is gone.
+    fn stop(&mut self, id: usize, restart_in: Millis) {
+        let node = &mut self.nodes[id];
+        node.alive = false;
+        node.paused_until = 0;
+        node.leader = None;
+        node.flights.clear();
+        node.draining = false;
+        self.restart[id] = Some(self.t + restart_in);
+    }
+
+    fn start(&mut self, id: usize) {
+        self.restart[id] = None;
+        let (t, patience) = (self.t, self.patience());
+        let (drift, most) = (self.random.between(-100, 100), self.scenario.drift());
+        let node = &mut self.nodes[id];
+        node.alive = true;
+        node.boots += 1;
+        if node.clock_off.abs() < 1_000 {
+            node.clock_off = (node.clock_off + drift).clamp(-most, most);
+        }
+        node.books = node.durable.clone();
+        node.commit = node.books.index as usize;
+        node.hint = None;
+        node.campaign_at = t + 1_000 + patience;
+        node.renew_at = t;
+        node.slow = self.scenario == Scenario::Storm && drift > 0;
+        node.holder = node.fresh_holder();
+        let (id, boots) = (node.id, node.boots);
+        self.checks.started((id, boots), t);
+        self.tell(|_| format!("node {id} starts for the {boots}th time"));
+    }
+
+    fn heal(&mut self) {
+        self.parted_until = 0;
+        for id in 0..self.nodes.len() {
+            self.mute[id] = 0;
+            let node = &mut self.nodes[id];
+            node.paused_until = 0;
+            node.slow = false;
+            node.draining = false;
+            if node.clock_off.abs() > 400 && node.alive {
+                node.clock_off = 0;
+                self.stop(id, 200);
+            }
+            if let Some(at) = self.restart[id]
+                && at < Millis::MAX / 4
+            {
+                self.restart[id] = Some(at.min(self.t + 200));
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the model's leader does: rounds, ticks, the real `Grantor`, and a collector.
+
+use scheduler0::coordinator::leases::{Books, Grantor, Settled};
+use scheduler0::model::Millis;
+use scheduler0::model::lease::{Answer, Now, Position, Renewal};
+
+use super::Rule;
+use super::books::Says;
+use super::world::{Message, Scenario, World};
+
+/// A term of leadership.
+pub(crate) struct Leader {
+    pub(crate) grantor: Grantor,
+    pub(crate) matched: Vec<usize>,
+    pub(crate) acked: Vec<u64>,
+    /// The index of the term's first entry.
+    first: u64,
+    began: Millis,
+    round_at: Millis,
+    tick_at: Millis,
+    collect_at: Millis,
+    /// The index of the assignment under way.
+    moving: Option<u64>,
+    /// The index of the record under way, by node.
+    collecting: Vec<u64>,
+    arrivals: u64,
+}
+
+impl Leader {
+    pub(crate) fn new(world: &World, id: usize) -> Self {
+        let node = &world.nodes[id];
+        let boot = world.boot(id);
+        let mut timing = world.timing;
+        if world.without == Some(Rule::DeadWait) {
+            timing.ttl /= 4;
+        }
+        let members = world.nodes.iter().map(|n| n.id);
+        let early = if world.without == Some(Rule::SinceBegan) { 20 } else { 0 };
+        let mut grantor = Grantor::new(node.id, node.term, members, timing, boot - early * 500);
+        if early > 0 || world.without == Some(Rule::FirstEntry) {
+            grantor.first_entry_applied();
+        }
+        for back in (1..=early).rev() {
+            let boot = boot - back * 500;
+            grantor.quorum_acked(boot);
+            grantor.tick(Now { boot, sched: world.t }, &[]);
+        }
+        Self {
+            grantor,
+            matched: vec![0; world.nodes.len()],
+            acked: vec![0; world.nodes.len()],
+            first: node.log.len() as u64,
+            began: world.t,
+            round_at: world.t,
+            tick_at: world.t + 300,
+            collect_at: world.t,
+            moving: None,
+            collecting: vec![0; world.nodes.len()],
+            arrivals: 0,
+        }
+    }
+}
+
+impl World {
+    /// One step of a running leader.
+    pub(crate) fn lead(&mut self, id: usize) {
+        let now = self.now(id);
+        let t = self.t;
+        let Some(mut leader) = self.nodes[id].leader.take() else { return };
+        let applied = self.nodes[id].books.index;
+        if applied >= leader.first {
+            leader.grantor.first_entry_applied();
+        }
+        let cheats = self.without == Some(Rule::FreshQuorum);
+        let acked = if cheats { now.boot } else { self.quorum_acked(id, &leader) };
+        leader.grantor.quorum_acked(acked);
+        if let Some(index) = leader.moving
+            && applied >= index
+        {
+            leader.moving = None;
+            leader.grantor.assigned(Settled::Applied(index));
+        }
+        let moves = leader.grantor.tick(now, &self.nodes[id].books.shards);
+        if !moves.is_empty() {
+            self.tell(|w| format!("node {} moves {moves:?}", w.nodes[id].id));
+            self.propose(id, Says::Assign(moves));
+            self.bad_moment(id);
+            let index = self.nodes[id].log.len() as u64;
+            if self.without == Some(Rule::Moving) {
+                leader.grantor.assigned(Settled::Applied(0));
+            } else if self.faulty() && self.random.chance(300) {
+                leader.grantor.assigned(Settled::Unknown);
+            } else {
+                leader.moving = Some(index);
+            }
+        }
+        if t >= leader.tick_at {
+            leader.tick_at = t + 400;
+            self.propose(id, Says::Nothing);
+        }
+        if t >= leader.collect_at {
+            leader.collect_at = t + 200;
+            self.collect(id, &mut leader);
+        }
+        // In a storm a leader that was cut off goes on for long.
+        let patience = if self.scenario == Scenario::Storm { 8_000 } else { 2_000 };
+        let cut_off =
+            t > leader.began + 3_000 && self.quorum_acked(id, &leader) + patience < now.boot;
+        let wrong = leader.grantor.own_clock_error(now.boot).abs() > 1_000;
+        if cut_off || wrong || leader.grantor.is_over() {
+            self.tell(|w| format!("node {} steps down", w.nodes[id].id));
+            self.nodes[id].campaign_at = t + 4_000;
+            self.nodes[id].hint = None;
+            return;
+        }
+        let round = t >= leader.round_at;
+        if round {
+            leader.round_at = t + 100;
+        }
+        self.nodes[id].leader = Some(leader);
+        if round {
+            self.replicate(id);
+        }
+    }
+
+    /// When the newest round that a quorum has acknowledged was sent; 0 for never.
+    fn quorum_acked(&self, id: usize, leader: &Leader) -> u64 {
+        let mut acked = leader.acked.clone();
+        acked[id] = self.boot(id);
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        acked[self.majority() - 1]
+    }
+
+    /// Reads the journals that it can reach, after what is recorded.
+    fn collect(&mut self, id: usize, leader: &mut Leader) {
+        if self.nodes[id].books.index < leader.first {
+            return;
+        }
+        for from in 0..self.nodes.len() {
+            let applied = self.nodes[id].books.index;
+            let reached = from == id || (self.runs(from) && self.linked(id, from));
+            if !reached || applied < leader.collecting[from] || !self.random.chance(7_000) {
+                continue;
+            }
+            let cursor = self.nodes[id].books.cursors[from];
+            let most = 1 + self.random.below(20);
+            let node = &self.nodes[from];
+            let skip = cursor.saturating_sub(node.forgotten) as usize;
+            let first = node.forgotten + skip as u64 + 1;
+            let notes: Vec<_> = node.journal.iter().skip(skip).take(most).copied().collect();
+            if !notes.is_empty() {
+                self.propose(id, Says::Record { node: from, first, notes });
+                leader.collecting[from] = self.nodes[id].log.len() as u64;
+            }
+        }
+    }
+
+    pub(crate) fn on_renewal(&mut self, id: usize, from: usize, renewal: &Renewal) {
+        let now = self.now(id);
+        let node = &mut self.nodes[id];
+        let commit_index = node.commit as u64;
+        let books = Books {
+            applied: Position { index: node.books.index, stamp: node.books.stamp },
+            commit_index,
+            assign_index: node.books.assign_index,
+        };
+        let Some(leader) = node.leader.as_mut() else { return };
+        leader.arrivals += 1;
+        let mut heard = renewal.clone();
+        match self.without {
+            Some(Rule::Boots) => (heard.boot, heard.number) = (1, leader.arrivals),
+            Some(Rule::Clocks) => heard.clock = now.sched,
+            _ => {}
+        }
+        let mut answer = leader.grantor.renewal(now, &heard, books);
+        (answer.boot, answer.number) = (renewal.boot, renewal.number);
+        if let Ok(grant) = &mut answer.verdict {
+            grant.ttl = self.timing.ttl;
+        }
+        self.send(id, from, &Message::Answer(answer, renewal.clone()));
+    }
+
+    pub(crate) fn on_answer(&mut self, id: usize, mut answer: Answer, asked: &Renewal) {
+        let now = self.now(id);
+        let t = self.t;
+        let without = self.without;
+        let node = &mut self.nodes[id];
+        if let Ok(grant) = &mut answer.verdict {
+            // Scheduler time runs along with the boot clock here.
+            let waited = (now.sched - asked.clock).max(0) as u64;
+            match without {
+                Some(Rule::NeedsIndex) => grant.needs_index = 0,
+                Some(Rule::CommitIndex) => grant.commit_index = 0,
+                Some(Rule::FromSending) => grant.ttl += waited * 10 / 9,
+                _ => {}
+            }
+        }
+        let answered = node.holder.answered(now, node.position(), &answer, &node.books.shards);
+        if !answered.promised.is_empty() {
+            node.renew_at = t;
+            self.bad_moment(id);
+            self.tell(|w| format!("node {} promises {:?}", w.nodes[id].id, answered.promised));
+        }
+    }
+}

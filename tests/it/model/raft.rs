@@ -1,0 +1,159 @@
+//! The model's Raft: terms, votes, logs and commits, as messages that may be late or lost. Votes
+//! are collected at one instant; nothing else is simpler than it should be.
+
+use std::rc::Rc;
+
+use scheduler0::model::Millis;
+
+use super::books::{Entry, Says};
+use super::leader::Leader;
+use super::world::{Message, World};
+
+/// A round of the leader: its whole log, shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Append {
+    pub(crate) term: u64,
+    pub(crate) log: Rc<Vec<u32>>,
+    pub(crate) commit: usize,
+    pub(crate) sent_boot: u64,
+}
+
+impl World {
+    pub(crate) fn majority(&self) -> usize {
+        self.nodes.len() / 2 + 1
+    }
+
+    /// A leader puts an entry into its log.
+    pub(crate) fn propose(&mut self, id: usize, says: Says) {
+        let node = &mut self.nodes[id];
+        let last = node.log.last().map_or(0, |e| self.arena[*e as usize].stamp);
+        let stamp = (self.t + node.clock_off).max(last);
+        let entry = self.arena.len() as u32;
+        self.arena.push(Entry { term: node.term, stamp, says });
+        Rc::make_mut(&mut node.log).push(entry);
+    }
+
+    /// A node tries to be elected, now.
+    pub(crate) fn campaign(&mut self, id: usize) -> bool {
+        let place = |w: &World, n: usize| {
+            let log = &w.nodes[n].log;
+            (log.last().map_or(0, |e| w.arena[*e as usize].term), log.len())
+        };
+        let mine = place(self, id);
+        let voters: Vec<usize> = (0..self.nodes.len())
+            .filter(|&n| n == id || (self.runs(n) && self.linked(id, n) && place(self, n) <= mine))
+            .collect();
+        if voters.len() < self.majority() {
+            return false;
+        }
+        let term = voters.iter().map(|n| self.nodes[*n].term).max().unwrap_or(0) + 1;
+        for &n in &voters {
+            self.sees_term(n, term);
+        }
+        let patience = self.random.between(1_000, 2_000);
+        let t = self.t;
+        for &n in &voters {
+            self.nodes[n].campaign_at = t + 1_000 + patience;
+        }
+        self.propose(id, Says::Nothing);
+        self.tell(|w| format!("node {} leads term {term}", w.nodes[id].id));
+        let leader = Leader::new(self, id);
+        self.nodes[id].leader = Some(Box::new(leader));
+        self.nodes[id].hint = Some((term, id));
+        self.nodes[id].renew_at = t;
+        true
+    }
+
+    fn sees_term(&mut self, id: usize, term: u64) {
+        let node = &mut self.nodes[id];
+        if term > node.term {
+            node.term = term;
+            node.leader = None;
+            node.holder.saw_term(term);
+        }
+    }
+
+    /// Sends a round to everybody.
+    pub(crate) fn replicate(&mut self, id: usize) {
+        let sent_boot = self.boot(id);
+        let node = &self.nodes[id];
+        let append =
+            Append { term: node.term, log: node.log.clone(), commit: node.commit, sent_boot };
+        for to in (0..self.nodes.len()).filter(|to| *to != id) {
+            self.send(id, to, &Message::Append(append.clone()));
+        }
+        self.commit(id);
+    }
+
+    pub(crate) fn on_append(&mut self, id: usize, from: usize, append: &Append) {
+        if append.term >= self.nodes[id].term {
+            self.sees_term(id, append.term);
+            let patience = self.random.between(500, 1_000);
+            let node = &mut self.nodes[id];
+            let stale = append.log.len() <= node.log.len() && {
+                let (new, old) = (append.log.last(), node.log.get(append.log.len().max(1) - 1));
+                new == old
+            };
+            if !stale {
+                node.log = append.log.clone();
+            }
+            node.commit = node.commit.max(append.commit.min(node.log.len()));
+            node.campaign_at = self.t + 1_000 + patience;
+            if node.hint != Some((append.term, from)) {
+                node.hint = Some((append.term, from));
+                node.renew_at = self.t;
+            }
+        }
+        let (term, sent_boot) = (self.nodes[id].term, append.sent_boot);
+        let of_term = append.term;
+        self.send(id, from, &Message::Ack { term, of_term, upto: append.log.len(), sent_boot });
+    }
+
+    pub(crate) fn on_ack(
+        &mut self,
+        id: usize,
+        from: usize,
+        (term, of_term): (u64, u64),
+        upto: usize,
+        sent_boot: u64,
+    ) {
+        self.sees_term(id, term);
+        let node = &mut self.nodes[id];
+        if term == node.term
+            && of_term == term
+            && let Some(leader) = node.leader.as_mut()
+        {
+            leader.matched[from] = leader.matched[from].max(upto);
+            leader.acked[from] = leader.acked[from].max(sent_boot);
+            self.commit(id);
+        }
+    }
+
+    fn commit(&mut self, id: usize) {
+        let majority = self.majority();
+        let node = &mut self.nodes[id];
+        let Some(leader) = node.leader.as_mut() else { return };
+        leader.matched[id] = node.log.len();
+        let mut places = leader.matched.clone();
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        let upto = places[majority - 1];
+        let own = upto > 0 && self.arena[node.log[upto - 1] as usize].term == node.term;
+        if own && upto > node.commit {
+            node.commit = upto;
+        }
+        let (log, commit) = (node.log.clone(), node.commit);
+        if let Some(at) = commit.min(self.committed.len()).checked_sub(1) {
+            assert_eq!(self.committed[at], log[at], "the model's Raft is broken");
+        }
+        for &entry in log.get(self.committed.len()..commit).unwrap_or_default() {
+            self.committed.push(entry);
+            let entry = self.arena[entry as usize].clone();
+            self.checks.commit(&entry, self.t);
+        }
+    }
+
+    /// How long a node waits before it tries (again) to lead.
+    pub(crate) fn patience(&mut self) -> Millis {
+        self.random.between(500, 1_500)
+    }
+}
