@@ -20,6 +20,10 @@ use crate::model::{Millis, NodeId};
 /// The route that takes a [`Renewal`] and answers with a [`Reply`].
 pub const RENEW_ROUTE: &str = "/peer/renew";
 
+/// How soon a node asks again that got no answer, or none that another moment would not change, in
+/// milliseconds: a new leader must hear of everybody long before the leases end.
+const SOON_MS: u64 = 50;
+
 /// How the lease stands, for the status page and for whoever waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseState {
@@ -61,14 +65,18 @@ impl Renewer {
         loop {
             self.watch_wall_clock(&mut jumped);
             let leads = *leadership.borrow_and_update();
-            let mut again = false;
+            let mut pause = self.timing.renew_every;
             if let Some(leader) = leads.leader {
-                again = self.renew(leads.term, leader).await;
+                pause = tokio::select! {
+                    pause = self.renew(leads.term, leader) => pause,
+                    // Nobody waits for a leader that is none any more.
+                    moved = leadership.wait_for(|now| now.term != leads.term) => match moved {
+                        Ok(_) => continue,
+                        Err(_) => return,
+                    },
+                };
             }
-            if again {
-                continue;
-            }
-            let next = self.time.clock().boot() + self.timing.renew_every;
+            let next = self.time.clock().boot() + pause;
             tokio::select! {
                 () = self.time.clock().sleep_until(next) => {}
                 () = self.nudge.notified() => {}
@@ -81,8 +89,9 @@ impl Renewer {
         }
     }
 
-    /// One renewal; says whether the leader should hear from this node again at once.
-    async fn renew(&self, term: u64, leader: NodeId) -> bool {
+    /// One renewal; says in how many milliseconds the next one is due.
+    async fn renew(&self, term: u64, leader: NodeId) -> u64 {
+        let soon = SOON_MS.min(self.timing.renew_every);
         let renewal = self.seat.renewal(term, (self.facts)());
         let reply = if leader == self.node {
             (self.coordinator)(&renewal)
@@ -92,11 +101,11 @@ impl Renewer {
                 Ok(reply) => reply,
                 Err(error) => {
                     tracing::debug!(leader, %error, "a renewal got no answer");
-                    return false;
+                    return soon;
                 }
             }
         };
-        let Reply::Answer(answer) = reply else { return false };
+        let Reply::Answer(answer) = reply else { return soon };
         let answered = self.seat.answered(&answer);
         self.watch_cluster_clock(&answer);
         self.state.send_modify(|state| {
@@ -111,7 +120,12 @@ impl Renewer {
             state.refused = answered.refused;
             state.clock_error = answer.clock_error;
         });
-        !answered.promised.is_empty()
+        match answered.refused {
+            // The leader is to hear of a promise at once.
+            _ if !answered.promised.is_empty() => 0,
+            Some(Refusal::NotYet | Refusal::Moving | Refusal::Term) => soon,
+            _ => self.timing.renew_every,
+        }
     }
 
     /// A step of the wall clock voids the lease. A node alone follows it; forward it counts as
