@@ -5,14 +5,15 @@
 //! journals), never decides what a result means (apply does), and loses nothing by being killed:
 //! the next leader reads on from the same cursor.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::MissedTickBehavior;
 
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
@@ -55,33 +56,67 @@ pub(super) struct Collector {
     /// Time between two rounds when nobody reports growth.
     pub(super) interval: Duration,
     /// Rung when a renewal says that a journal grew.
-    pub(super) grown: Arc<Notify>,
+    pub(super) bell: Arc<Bell>,
+}
+
+/// Which journals have grown. Rung by renewals: a node that is heard of can be asked, too.
+#[derive(Default)]
+pub(super) struct Bell {
+    grown: Mutex<BTreeSet<NodeId>>,
+    rung: Notify,
+}
+
+impl Bell {
+    /// A node's journal has grown.
+    pub(super) fn ring(&self, node: NodeId) {
+        self.grown.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
+        self.rung.notify_one();
+    }
+
+    async fn heard(&self) -> BTreeSet<NodeId> {
+        self.rung.notified().await;
+        std::mem::take(&mut *self.grown.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Collector {
-    /// Collects until dropped. Rounds begin every `interval`, or as soon as a journal grew.
+    /// Collects until dropped: from everybody every `interval`, and from whoever can be reached as
+    /// soon as a journal grew. A node that does not answer keeps no other one waiting.
     pub(super) async fn run(self) {
         let this = &self;
+        // Who did not answer last time takes no turn away from those who do.
+        let (turns, trials) = (&Semaphore::new(self.fan_in.max(1)), &Semaphore::new(1));
         let mut unreachable: BTreeMap<NodeId, bool> = BTreeMap::new();
+        let (mut wanted, mut asked) = (BTreeSet::new(), BTreeSet::new());
+        let mut rounds = FuturesUnordered::new();
+        let mut beat = tokio::time::interval(self.interval.max(Duration::from_millis(1)));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let nodes: Vec<NodeId> = self.cluster.members().into_iter().map(|(id, _)| id).collect();
-            let results: Vec<(NodeId, Result<(), Error>)> = stream::iter(nodes)
-                .map(|node| async move { (node, this.collect(node).await) })
-                .buffer_unordered(self.fan_in.max(1))
-                .collect()
-                .await;
-            for (node, result) in results {
-                let was = unreachable.insert(node, result.is_err()).unwrap_or_default();
-                match result {
-                    Err(error) if !was => {
-                        tracing::warn!(node, %error, "a node's journal cannot be collected now");
-                    }
-                    Ok(()) if was => tracing::info!(node, "a node's journal is collected again"),
-                    _ => {}
+            let members = || self.cluster.members().into_iter().map(|(id, _)| id);
+            tokio::select! {
+                _ = beat.tick() => wanted.extend(members()),
+                mut grown = self.bell.heard() => {
+                    wanted.append(&mut grown);
+                    // Where one has grown others mostly have, too.
+                    wanted.extend(members().filter(|id| unreachable.get(id) != Some(&true)));
+                }
+                Some((node, result)) = rounds.next() => {
+                    asked.remove(&node);
+                    tell(node, result, &mut unreachable);
                 }
             }
-            // A late bell only delays a round, it cannot be lost: `Notify` keeps one.
-            let _ = tokio::time::timeout(self.interval, self.grown.notified()).await;
+            let free: Vec<NodeId> = wanted.difference(&asked).copied().collect();
+            for node in free {
+                wanted.remove(&node);
+                asked.insert(node);
+                let lost = unreachable.get(&node) == Some(&true);
+                let turns = if lost { trials } else { turns };
+                rounds.push(async move {
+                    // The semaphores are never closed.
+                    let _turn = turns.acquire().await;
+                    (node, this.collect(node).await)
+                });
+            }
         }
     }
 
@@ -105,6 +140,18 @@ impl Collector {
                 return Err(Error::Refused(rejection.message));
             }
         }
+    }
+}
+
+/// Says when a node's journal cannot be collected any more, and when it can again.
+fn tell(node: NodeId, result: Result<(), Error>, unreachable: &mut BTreeMap<NodeId, bool>) {
+    let was = unreachable.insert(node, result.is_err()).unwrap_or_default();
+    match result {
+        Err(error) if !was => {
+            tracing::warn!(node, %error, "a node's journal cannot be collected now");
+        }
+        Ok(()) if was => tracing::info!(node, "a node's journal is collected again"),
+        _ => {}
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Works until dropped, or until this node does not lead the term any more.
+    /// Works until dropped.
     pub(super) async fn run(self) {
         let mut retained = self.time.clock().boot();
         loop {
@@ -50,10 +50,9 @@ impl Housekeeping {
                 retained = boot;
                 outcome = self.retain().await;
             }
-            match outcome {
-                Err(crate::cluster::Error::NotLeader { .. }) => return,
-                Err(error) => tracing::debug!(%error, "housekeeping waits for its next turn"),
-                Ok(()) => {}
+            // Also when this node is said not to lead: a hand-over that fails leaves it the term.
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "housekeeping waits for its next turn");
             }
         }
     }

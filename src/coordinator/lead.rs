@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::collect::{Collector, ReadJournal};
+use super::collect::{Bell, Collector, ReadJournal};
 use super::housekeeping::Housekeeping;
 use super::leases::{Books, Grantor, Settled};
 use super::placement::NodeView;
@@ -56,7 +56,7 @@ pub struct Coordinator(Arc<Inner>);
 struct Inner {
     options: Options,
     term: Mutex<Option<Term>>,
-    grown: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 /// The state of a term; gone when it is over.
@@ -85,7 +85,7 @@ impl Coordinator {
     /// Starts it on the current runtime: it acts whenever this node leads.
     pub fn start(options: Options) -> Self {
         let coordinator =
-            Self(Arc::new(Inner { options, term: Mutex::new(None), grown: Arc::default() }));
+            Self(Arc::new(Inner { options, term: Mutex::new(None), bell: Arc::default() }));
         let running = coordinator.clone();
         tokio::spawn(async move { running.run().await });
         coordinator
@@ -105,14 +105,14 @@ impl Coordinator {
         let reported = term.reported.entry(renewal.node).or_default();
         if renewal.facts.journaled > *reported {
             *reported = renewal.facts.journaled;
-            self.0.grown.notify_one();
+            self.0.bell.ring(renewal.node);
         }
         Reply::Answer(answer)
     }
 
-    /// Asks for a round of the collector now: a journal has grown.
+    /// Asks the collector to look now: this node's journal has grown.
     pub fn collect_now(&self) {
-        self.0.grown.notify_one();
+        self.0.bell.ring(self.0.options.node);
     }
 
     /// How the nodes stand, as far as this node knows.
@@ -190,7 +190,7 @@ impl Coordinator {
                 term: number,
                 fan_in: options.fan_in,
                 interval: options.fetch_interval,
-                grown: self.0.grown.clone(),
+                bell: self.0.bell.clone(),
             }
             .run(),
         );

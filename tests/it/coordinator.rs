@@ -7,8 +7,9 @@ use std::time::Duration;
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::Cluster;
 use scheduler0::command::Command;
-use scheduler0::coordinator::collect::ReadJournal;
+use scheduler0::coordinator::collect::{JOURNAL_ROUTE, ReadJournal};
 use scheduler0::coordinator::lead::{Coordinator, Options};
+use scheduler0::model::NodeId;
 use scheduler0::model::block::Record;
 use scheduler0::model::lease::{
     Answer, Facts, Grant, Now, Position, Refusal, Renewal, Reply, Timing,
@@ -22,24 +23,27 @@ use tokio::time::timeout;
 
 use crate::raft_house::{House, LIMIT, look_again};
 
-fn start(cluster: &Cluster, time: &Arc<SchedulerTime>) -> Coordinator {
-    let empty = |ask: &ReadJournal| Record {
-        node: 1,
-        incarnation: ask.incarnation,
-        first: ask.after + 1,
-        entries: Vec::new(),
-    };
+fn start(
+    cluster: &Cluster,
+    node: NodeId,
+    own_journal: impl Fn(&ReadJournal) -> Record + Send + Sync + 'static,
+) -> Coordinator {
     Coordinator::start(Options {
         cluster: cluster.clone(),
-        node: 1,
-        time: time.clone(),
+        node,
+        time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
         timing: Timing::from(150, 500),
-        own_journal: Arc::new(empty),
+        own_journal: Arc::new(own_journal),
         fan_in: 2,
-        fetch_interval: Duration::from_secs(1),
+        fetch_interval: Duration::from_millis(100),
         history_max_age: Duration::from_hours(1),
         history_max_bytes: 1 << 30,
     })
+}
+
+fn empty(ask: &ReadJournal) -> Record {
+    let first = ask.after + 1;
+    Record { node: 1, incarnation: ask.incarnation, first, entries: Vec::new() }
 }
 
 /// Renews a node's lease; whether it was granted.
@@ -63,8 +67,7 @@ async fn a_bell_that_never_rests_keeps_no_shard_homeless() {
     // As a busy cluster does: much more often than the coordinator looks.
     let busy = cluster.clone();
     let ringing = tokio::spawn(async move { while busy.propose(Command::Tick).await.is_ok() {} });
-    let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
-    let coordinator = start(&cluster, &time);
+    let coordinator = start(&cluster, 1, empty);
     let mut holder = Holder::new(1, 1, 1, 0, []);
     let housed = async {
         loop {
@@ -78,6 +81,57 @@ async fn a_bell_that_never_rests_keeps_no_shard_homeless() {
     };
     timeout(LIMIT, housed).await.expect("all shards have an owner");
     ringing.abort();
+}
+
+/// How many calls have begun and ended.
+#[derive(Clone, Copy, Default)]
+struct Hanging {
+    begun: u64,
+    ended: u64,
+}
+
+struct Ended(Arc<watch::Sender<Hanging>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| calls.ended += 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
+    let calls = Arc::new(watch::Sender::new(Hanging::default()));
+    let counting = calls.clone();
+    let hang = move || async move {
+        counting.send_modify(|calls| calls.begun += 1);
+        let _ended = Ended(counting);
+        std::future::pending::<()>().await;
+    };
+    let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(hang));
+    let house = House::build_with(3, &route).await;
+    let leader = house.leader().await;
+    let own = Arc::new(AtomicU64::new(0));
+    let counted = own.clone();
+    let coordinator = start(house.node(leader), leader, move |ask| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        empty(ask)
+    });
+    // A whole round of the own journal within one call that hangs.
+    let mut hanging = calls.subscribe();
+    let during = async {
+        loop {
+            let now = *hanging.wait_for(|calls| calls.begun > calls.ended).await.unwrap();
+            let before = own.load(Ordering::SeqCst);
+            while hanging.borrow().ended == now.ended {
+                coordinator.collect_now();
+                if own.load(Ordering::SeqCst) >= before + 3 {
+                    return;
+                }
+                look_again().await;
+            }
+        }
+    };
+    timeout(LIMIT, during).await.expect("the own journal is read meanwhile");
 }
 
 #[tokio::test(flavor = "multi_thread")]

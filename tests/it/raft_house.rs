@@ -62,8 +62,14 @@ pub(crate) fn options(
 }
 
 impl House {
-    /// The ports are found first, so that every node knows all addresses.
+    /// A house whose nodes answer peers nothing but Raft.
     pub(crate) async fn build(count: u64) -> House {
+        Self::build_with(count, &axum::Router::new()).await
+    }
+
+    /// A house whose nodes answer peers these routes, too. The ports are found first, so that every
+    /// node knows all addresses.
+    pub(crate) async fn build_with(count: u64, extra: &axum::Router) -> House {
         let mut house = House { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
         let mut listeners = Vec::new();
         for node in 1..=count {
@@ -74,18 +80,23 @@ impl House {
             listeners.push((node, listener));
         }
         for (node, listener) in listeners {
-            house.start_on(node, listener).await;
+            house.start_on(node, listener, extra.clone()).await;
         }
         house
     }
 
-    async fn start_on(&mut self, node: NodeId, listener: std::net::TcpListener) {
+    async fn start_on(
+        &mut self,
+        node: NodeId,
+        listener: std::net::TcpListener,
+        extra: axum::Router,
+    ) {
         listener.set_nonblocking(true).unwrap();
         let options = options(self.dirs[&node].path(), node, u128::from(node), &self.members);
         let runtime = runtime();
         let start = async move {
             let cluster = Cluster::start(options).await.unwrap();
-            cluster.serve(TcpListener::from_std(listener).unwrap(), axum::Router::new());
+            cluster.serve(TcpListener::from_std(listener).unwrap(), extra);
             cluster
         };
         let cluster = runtime.spawn(start).await.unwrap();
@@ -103,7 +114,7 @@ impl House {
             }
         };
         let listener = timeout(LIMIT, bind).await.unwrap();
-        self.start_on(node, listener).await;
+        self.start_on(node, listener, axum::Router::new()).await;
     }
 
     pub(crate) fn node(&self, node: NodeId) -> &Cluster {
