@@ -144,11 +144,13 @@ impl Coordinator {
 
     async fn run(self) {
         let mut leadership = self.0.options.cluster.leadership();
+        let mut begun = None;
         loop {
             let leads = *leadership.borrow_and_update();
             if leads.me && leads.first_applied {
                 tracing::info!(term = leads.term, "this node leads the cluster");
-                if let Err(error) = self.lead(leads.term, &mut leadership).await {
+                let again = begun.replace(leads.term) == Some(leads.term);
+                if let Err(error) = self.lead(leads.term, again, &mut leadership).await {
                     tracing::warn!(term = leads.term, %error, "the term of leadership is given up");
                 }
                 *self.term() = None;
@@ -168,11 +170,17 @@ impl Coordinator {
     async fn lead(
         &self,
         number: u64,
+        again: bool,
         leadership: &mut watch::Receiver<Leadership>,
     ) -> Result<(), crate::cluster::Error> {
         let options = &self.0.options;
         let cluster = &options.cluster;
         let mut bell = cluster.changes();
+        if again {
+            // An assignment whose outcome was unknown may still be on its way into the books, and
+            // nobody may be granted a lease without it: this goes behind it.
+            cluster.propose_as_leader(number, Command::Tick).await?;
+        }
         let members = || cluster.members().into_iter().map(|(id, _)| id);
         let mut grantor =
             Grantor::new(options.node, number, members(), options.timing, self.now().boot);
