@@ -31,7 +31,8 @@ pub enum Settled {
     /// They are committed, and applied here, at this index.
     Applied(u64),
     /// Nobody knows. The grantor grants nothing and moves nothing any more: the node must give up
-    /// its leadership of this term.
+    /// its leadership of this term, or at least begin anew (with a new grantor) only when an entry
+    /// that it proposed later in this term is applied. By then the moves are decided, too.
     Unknown,
 }
 

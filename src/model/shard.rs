@@ -87,7 +87,8 @@ pub enum MoveKind {
 /// Which part of a shard a node has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The epoch under which it fires: goes into records and the `Scheduler-Fence` header.
+    /// The epoch under which it fires: goes into records. What receivers see is
+    /// [`Shard::fence`].
     pub epoch: u64,
     /// First attempts due after this instant are its own ...
     pub after: Millis,

@@ -86,9 +86,10 @@ impl World {
             self.propose(id, Says::Assign(moves));
             self.bad_moment(id);
             let index = self.nodes[id].log.len() as u64;
+            let unknown = if self.without == Some(Rule::GivesUp) { 5_000 } else { 300 };
             if self.without == Some(Rule::Moving) {
                 leader.grantor.assigned(Settled::Applied(0));
-            } else if self.faulty() && self.random.chance(300) {
+            } else if self.faulty() && self.random.chance(unknown) {
                 leader.grantor.assigned(Settled::Unknown);
             } else {
                 leader.moving = Some(index);
@@ -106,6 +107,9 @@ impl World {
         let patience = if self.scenario == Scenario::Storm { 8_000 } else { 2_000 };
         let cut_off =
             t > leader.began + 3_000 && self.quorum_acked(id, &leader) + patience < now.boot;
+        if leader.grantor.is_over() && self.without == Some(Rule::GivesUp) {
+            leader.grantor = Leader::new(self, id).grantor;
+        }
         let wrong = leader.grantor.own_clock_error(now.boot).abs() > 1_000;
         if cut_off || wrong || leader.grantor.is_over() {
             self.tell(|w| format!("node {} steps down", w.nodes[id].id));

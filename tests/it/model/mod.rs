@@ -49,6 +49,8 @@ pub(crate) enum Rule {
     Boots,
     /// No grant to a node from which a proposal under way takes shards.
     Moving,
+    /// A leader that does not know what became of its moves gives up its term.
+    GivesUp,
     /// The closing statement waits for what is in flight.
     ClosingWaits,
     /// W covers only what is recorded.
