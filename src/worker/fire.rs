@@ -189,15 +189,22 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 webhook_id: &request.chunk.webhook_id,
                 now: this.time.now(),
             });
-            let ask = (Arc::clone(&this), Arc::clone(&head));
+            let members: Arc<[JobId]> = request.chunk.members.into();
+            let ask = (Arc::clone(&this), Arc::clone(&head), Arc::clone(&members));
             let call = Call::new(url, lines, request.chunk.body, move || {
                 drop(slot);
-                ask.0.may_send(&ask.1, jobs)
+                // It may have waited long for a worker.
+                !ask.0.live.is_changed(edition, &ask.2) && ask.0.may_send(&ask.1, jobs)
             });
             let counted = Counted::new(&this.in_flight);
             let reply = this.hands.call(call).await;
             drop(counted);
-            this.settle(piece, project, retry_max, reply).await;
+            match reply {
+                Reply::Withheld if this.live.is_changed(edition, &members) => {
+                    this.again(piece, None).await;
+                }
+                reply => this.settle(piece, project, retry_max, reply).await,
+            }
         });
     }
 

@@ -90,13 +90,26 @@ impl Live {
             if state.edits.front().is_none_or(|(oldest, _)| *oldest > edition + 1) {
                 return true;
             }
-            let since = state.edits.iter().filter(|(number, _)| *number > edition);
-            since.flat_map(|(_, ids)| ids).any(|id| jobs.binary_search(id).is_ok())
+            state.names(edition, jobs)
         })
+    }
+
+    /// Whether any of these jobs (ascending) is known to have changed since an edition. What is
+    /// forgotten does not count: a request that waits long must get through in the end.
+    pub(super) fn is_changed(&self, edition: u64, jobs: &[JobId]) -> bool {
+        self.read(|state| state.edition != edition && state.names(edition, jobs))
     }
 
     fn read<T>(&self, f: impl FnOnce(&State) -> T) -> T {
         f(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    /// Whether a change after an edition names one of these jobs.
+    fn names(&self, edition: u64, jobs: &[JobId]) -> bool {
+        let since = self.edits.iter().rev().take_while(|(number, _)| *number > edition);
+        since.flat_map(|(_, ids)| ids).any(|id| jobs.binary_search(id).is_ok())
     }
 }
 
@@ -118,5 +131,7 @@ mod tests {
         let later = live.edition();
         (0..=KEPT as u64).for_each(|job| live.edited(vec![job + 100]));
         assert!(live.is_stale(later, &[1, 2]), "too long ago to know");
+        assert!(!live.is_changed(later, &[1, 2]));
+        assert!(live.is_changed(later, &[1, 200]));
     }
 }

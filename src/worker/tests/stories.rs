@@ -358,6 +358,29 @@ async fn a_hanging_target_holds_back_w_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_reaches_what_waits_for_a_worker() {
+    let mut world = World::new();
+    world.workers(1, 64);
+    world.hang(&[URL]);
+    world.start();
+    world.jobs("@every 9s", URL, 1);
+    world.settle().await;
+    world.pass(9_000, 1_000).await;
+    let job = world.jobs("@every 1s", OTHER, 1);
+    world.settle().await;
+    world.pass(1_000, 1_000).await;
+    assert_eq!(world.calls_of(job), [], "the only worker hangs");
+    world.apply(&edit(job, "@every 1h", "http://third.test/", JobStatus::Active));
+    world.settle().await;
+    world.hang(&[]);
+    world.settle().await;
+    let last = world.seen().pop().unwrap();
+    assert_eq!((last.url.as_str(), last.data), ("http://third.test/", vec!["new".to_owned()]));
+    assert_eq!(world.calls_of(job), [(10, 1)], "due before the edit: it still goes out");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fenced_request_is_the_new_owners_business() {
     let mut world = World::new();
     world.says(|seen| (if seen.fence == 1 { 412 } else { 200 }, String::new()));
