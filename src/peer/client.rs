@@ -60,8 +60,8 @@ pub enum Error {
         /// Its message.
         message: String,
     },
-    /// A message could not be put into bytes or read from them.
-    #[error("a message to or from node {to} cannot be coded: {message}")]
+    /// A message could not be put into bytes.
+    #[error("a message to node {to} cannot be coded: {message}")]
     Codec {
         /// Who was called.
         to: NodeId,
@@ -218,7 +218,9 @@ impl Peers {
         let codec = |e: postcard::Error| Error::Codec { to, message: e.to_string() };
         let body = postcard::to_allocvec(request).map_err(codec)?;
         let answer = self.send(to, path, Body::from(body), timeout).await?;
-        postcard::from_bytes(&answer).map_err(codec)
+        // It was carried out over there: only a request that cannot be coded was never sent.
+        let unread = |e| Error::Lost { to, message: format!("its answer cannot be read: {e}") };
+        postcard::from_bytes(&answer).map_err(unread)
     }
 
     /// Sends a body as it is (a stream, for a snapshot) and gives the answer's bytes.
@@ -293,5 +295,25 @@ fn transport(to: NodeId, error: &reqwest::Error) -> Error {
         Error::Unreachable { to, message }
     } else {
         Error::Lost { to, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_leaves_the_outcome_open() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        // As a newer node may answer: with something that this one has no word for.
+        let router = axum::Router::new().route("/x", axum::routing::post(async || vec![9_u8]));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let identity = Identity { node: 1, instance: 1, token: "a token".into() };
+        let patience = Duration::from_secs(10);
+        let peers = Peers::new(identity, [(2, address)], 1, patience).unwrap();
+        let answer: Result<Result<u64, u64>, Error> = peers.call(2, "/x", &(), patience).await;
+        let error = answer.unwrap_err();
+        assert!(!error.is_unsent(), "it may have been carried out: {error}");
     }
 }
