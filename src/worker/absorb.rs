@@ -189,7 +189,9 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         for (shard, rows) in found.pending {
             self.rows.reread(shard, rows);
         }
-        if let Some(shards) = found.shards {
+        // Of a read from before a rebuild nothing may be loaded: the one that is wanted now says up
+        // to when its parts have heard, and those would be older.
+        if let Some(shards) = found.shards.filter(|_| !self.wants.afresh) {
             self.take_shards(shards);
         }
         self.heard = self.heard.max(wants.stamp).max(found.log_time.unwrap_or(Millis::MIN));

@@ -69,13 +69,7 @@ impl Seat {
                 }
                 Ok(change) if change.shards => true,
                 Ok(change) => {
-                    let position = Position { index: change.index, stamp: change.stamp };
-                    let mut state = self.state();
-                    // Older bells than the read are no news.
-                    if position.index > state.position.index {
-                        state.position = position;
-                        state.holder.rebuilt(position.index);
-                    }
+                    self.moved_on(Position { index: change.index, stamp: change.stamp });
                     false
                 }
                 Err(broadcast::error::RecvError::Lagged(_)) => true,
@@ -92,6 +86,24 @@ impl Seat {
         state.shards = shards;
         drop(state);
         self.ring();
+    }
+
+    /// The books went on without touching the shards.
+    fn moved_on(&self, position: Position) {
+        let boot = self.time.clock().boot();
+        let mut state = self.state();
+        // Older bells than the read are no news.
+        if position.index <= state.position.index {
+            return;
+        }
+        let before = state.holder.usable(boot, state.position);
+        state.position = position;
+        state.holder.rebuilt(position.index);
+        let usable = state.holder.usable(boot, position);
+        drop(state);
+        if usable && !before {
+            self.ring();
+        }
     }
 
     /// The next renewal; see [`Holder::renewal`]. `facts.applied` is filled in here.
@@ -212,5 +224,40 @@ impl Lease for Seat {
 
     fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::TestClock;
+    use crate::model::lease::Grant;
+
+    #[test]
+    fn a_lease_that_waited_for_the_books_rings_when_they_are_there() {
+        let time = Arc::new(SchedulerTime::new(TestClock::new(1_000)));
+        let seat = Seat::new(1, Holder::new(1, 1, 1, 0, []), time);
+        seat.take(Vec::new(), Position { index: 5, stamp: 900 });
+        let applied = Position::default();
+        let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
+        let renewal = seat.renewal(1, facts);
+        let grant = Grant { ttl: 4_000, needs_index: 7, commit_index: 7, log_time: 1_000 };
+        let answered = seat.answered(&Answer {
+            term: 1,
+            boot: 1,
+            number: renewal.number,
+            verdict: Ok(grant),
+            release: Vec::new(),
+            clock_error: 0,
+        });
+        assert!(answered.granted);
+        let mut changed = seat.follow_shards();
+        seat.moved_on(Position { index: 6, stamp: 950 });
+        assert!(!changed.has_changed().unwrap());
+        seat.moved_on(Position { index: 7, stamp: 960 });
+        assert!(changed.has_changed().unwrap(), "now it may be used");
+        changed.mark_unchanged();
+        seat.moved_on(Position { index: 8, stamp: 970 });
+        assert!(!changed.has_changed().unwrap(), "no news");
     }
 }
