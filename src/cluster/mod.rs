@@ -62,7 +62,8 @@ pub struct Options {
     pub election: Duration,
     /// Least time between two snapshots.
     pub snapshot_interval: Duration,
-    /// Log entries after which a snapshot is taken (never less than 1,024).
+    /// Log entries after which a snapshot is taken (never less than
+    /// [`MIN_SNAPSHOT_THRESHOLD`](crate::config::Config::MIN_SNAPSHOT_THRESHOLD)).
     pub snapshot_threshold: u64,
     /// How long a proposal may wait for a leader and for its own application.
     pub apply_timeout: Duration,

@@ -20,15 +20,14 @@ use crate::store::Store;
 
 /// A snapshot may take this long to be sent and installed.
 const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
-/// A snapshot is not worth its writing for fewer entries.
-const MIN_THRESHOLD: u64 = 1_024;
 
 fn open(error: impl std::fmt::Display) -> Error {
     Error::Open(error.to_string())
 }
 
 pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
-    options.snapshot_threshold = options.snapshot_threshold.max(MIN_THRESHOLD);
+    let least = crate::config::Config::MIN_SNAPSHOT_THRESHOLD;
+    options.snapshot_threshold = options.snapshot_threshold.max(least);
     if !options.members.iter().any(|(node, _)| *node == options.node) {
         return Err(Error::Open(format!("NodeId {} is not among the members", options.node)));
     }

@@ -249,7 +249,7 @@ pub struct Config {
 
 impl Config {
     /// A snapshot at every few entries would only keep the disk busy: lower values are raised.
-    pub const MIN_SNAPSHOT_THRESHOLD: u64 = 512;
+    pub const MIN_SNAPSHOT_THRESHOLD: u64 = 1_024;
 
     /// Reads, merges and checks all layers.
     pub fn load(options: &LoadOptions) -> Result<Self, Error> {

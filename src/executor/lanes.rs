@@ -101,6 +101,11 @@ impl Lanes {
         })))
     }
 
+    /// The most that one destination may have under way.
+    pub fn share(&self) -> usize {
+        self.lock().share
+    }
+
     /// Waits for a place. Giving up (dropping the future) gives up the wait, and the place if it
     /// was just granted.
     pub async fn turn(&self, destination: &Destination) -> Turn {

@@ -169,6 +169,11 @@ impl Executor {
         }
     }
 
+    /// How many calls to one destination are under way at a time; more of them wait.
+    pub fn at_most(&self) -> usize {
+        self.lanes.share()
+    }
+
     /// How busy each destination is.
     pub fn load(&self) -> Vec<Load> {
         self.lanes.load()

@@ -65,7 +65,7 @@ pub(super) struct Sender<B, H, L> {
     pub(super) max_bytes: usize,
     /// `MaxQueue`: one permit a built request that waits for its first byte.
     pub(super) slots: Arc<Semaphore>,
-    /// The share of those that each destination may have.
+    /// How many requests each destination may have, built or under way.
     pub(super) lanes: Lanes,
     pub(super) in_flight: AtomicU64,
     /// Where senders run: not on the core runtime.
@@ -140,9 +140,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         self.over(&head, blocks, None);
     }
 
-    /// Gives one request its place in the queue and its task. Of the places a destination may have
-    /// three quarters: what is beyond gives up its body and waits for its lane, so that a dead
-    /// endpoint cannot fill the queue.
+    /// Gives one request its place in the queue and its task. What is beyond its destination's share
+    /// gives up its body and waits for its lane, so that a dead endpoint cannot fill the queue.
     async fn send(
         self: &Arc<Self>,
         piece: Work,
@@ -164,7 +163,6 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         };
         // The semaphore is never closed.
         let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-        let slot = (slot, pass);
         self.tell(Sent::Opened(Arc::clone(&piece.head)));
         tokio::spawn(async move {
             let head = Arc::clone(&piece.head);
@@ -173,8 +171,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 this.time.clock().sleep_until(wake).await;
             }
             if this.live.is_stale(edition, &request.chunk.members) {
-                // Its jobs were changed since: written anew.
-                drop(slot);
+                // Its jobs were changed since: written anew, perhaps for another destination.
+                drop((slot, pass));
                 return this.again(piece, None).await;
             }
             let (project, retry_max) = (request.project, request.retry_max);
@@ -198,7 +196,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             });
             let counted = Counted::new(&this.in_flight);
             let reply = this.hands.call(call).await;
-            drop(counted);
+            drop((counted, pass));
             match reply {
                 Reply::Withheld if this.live.is_changed(edition, &members) => {
                     this.again(piece, None).await;

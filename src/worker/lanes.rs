@@ -1,5 +1,6 @@
-//! How much of the queue of built requests (`MaxQueue`) one destination may fill. Asked by
-//! `worker::fire` for each request; the executor has lanes of its own, for the workers.
+//! How many requests one destination may have, built or under way, so that one that hangs or fails
+//! cannot fill the queue of built requests (`MaxQueue`). Asked by `worker::fire` for each request;
+//! the executor has lanes of its own, for the workers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +10,20 @@ use tokio::sync::Semaphore;
 /// Lanes without anybody in them are forgotten above this number.
 const KEPT: usize = 1_024;
 
-/// A semaphore a destination.
+/// A semaphore a destination: a pass is held from before a request is built until its answer is
+/// there.
 pub(super) struct Lanes {
     share: usize,
     lanes: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
 }
 
 impl Lanes {
-    /// Lanes for a queue of this length.
-    pub(super) fn new(max_queue: usize) -> Self {
-        Self { share: (max_queue - max_queue / 4).max(1), lanes: Mutex::default() }
+    /// Lanes for a queue of this length, when so many calls to one destination are made at once.
+    /// Where all of them hang, others still have a quarter of the queue, and at least one place:
+    /// with a queue of one, nothing is built that its destination does not take at once.
+    pub(super) fn new(max_queue: usize, at_most: usize) -> Self {
+        let waiting = max_queue - max_queue.div_ceil(4);
+        Self { share: at_most.max(1) + waiting, lanes: Mutex::default() }
     }
 
     /// The lane of a URL's scheme, host and port.
@@ -44,11 +49,13 @@ mod tests {
 
     #[test]
     fn a_lane_is_a_destination_and_leaves_room_for_others() {
-        let lanes = Lanes::new(8);
+        let lanes = Lanes::new(8, 3);
         let lane = lanes.of("http://a:1/x?y");
         assert!(Arc::ptr_eq(&lane, &lanes.of("http://a:1/z")));
         assert!(!Arc::ptr_eq(&lane, &lanes.of("http://a:2")));
-        assert_eq!(lane.available_permits(), 6);
-        assert_eq!(Lanes::new(1).of("http://a").available_permits(), 1);
+        assert_eq!(lane.available_permits(), 3 + 6);
+        let narrow = [(1, 1), (1, 2), (2, 1)]
+            .map(|(queue, workers)| Lanes::new(queue, workers).of("http://a").available_permits());
+        assert_eq!(narrow, [1, 2, 2], "one place of the queue is never theirs");
     }
 }

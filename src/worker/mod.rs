@@ -187,6 +187,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
     let (events, events_rx) = mpsc::unbounded_channel();
     let live = Arc::new(live::Live::default());
     let plans = Arc::new(plans::Plans::default());
+    let lanes = lanes::Lanes::new(options.max_queue.max(1), with.hands.at_most());
     let sender = Arc::new(fire::Sender {
         books: with.books.clone(),
         hands: with.hands,
@@ -199,7 +200,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         cluster,
         max_bytes: options.payload_max_bytes,
         slots: Arc::new(Semaphore::new(options.max_queue.max(1))),
-        lanes: lanes::Lanes::new(options.max_queue.max(1)),
+        lanes,
         in_flight: AtomicU64::new(0),
         runtime: with.runtime,
         events: sent,

@@ -29,6 +29,9 @@ pub trait Books: Clone + Send + Sync + 'static {
 pub trait Hands: Send + Sync + 'static {
     /// Makes one request and says what came of it.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
+
+    /// How many calls to one destination are under way at a time; more of them wait.
+    fn at_most(&self) -> usize;
 }
 
 /// The lease, as far as firing depends on it. All answers hold for this very moment.
@@ -70,5 +73,9 @@ impl Books for Cluster {
 impl Hands for Executor {
     async fn call(&self, call: Call) -> Reply {
         Executor::call(self, call).await
+    }
+
+    fn at_most(&self) -> usize {
+        Executor::at_most(self)
     }
 }

@@ -8,6 +8,7 @@ mod coordinator;
 mod days;
 mod durability;
 mod firing;
+mod limits;
 mod model;
 mod oracle;
 mod raft_cluster;

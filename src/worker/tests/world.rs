@@ -73,6 +73,7 @@ pub(super) struct Receiver {
     hanging: watch::Sender<Vec<String>>,
     time: Arc<SchedulerTime>,
     workers: tokio::sync::Semaphore,
+    at_most: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -117,6 +118,10 @@ impl Hands for TestHands {
             error: (status >= 300 || status == 0).then(|| format!("status {status}")),
             body: Bytes::from(body),
         })
+    }
+
+    fn at_most(&self) -> usize {
+        self.0.at_most.load(Ordering::SeqCst) as usize
     }
 }
 
@@ -197,6 +202,7 @@ impl World {
             hanging: watch::Sender::new(Vec::new()),
             time: Arc::clone(&time),
             workers: tokio::sync::Semaphore::new(64),
+            at_most: AtomicU64::new(64),
         });
         let lease = TestLease {
             given: AtomicBool::new(true),
@@ -234,6 +240,7 @@ impl World {
 
     pub(super) fn workers(&mut self, max_workers: u32, max_queue: usize) {
         self.receiver.workers.forget_permits(64 - max_workers as usize);
+        self.receiver.at_most.store(max_workers.into(), Ordering::SeqCst);
         self.options.max_queue = max_queue;
     }
 

@@ -1,0 +1,149 @@
+//! Stories of a node with hardly any room: one or two workers, a queue of one, a snapshot as often as
+//! can be. It fires everything all the same, and a receiver that fails or hangs holds up no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt as _, stream};
+use scheduler0::model::time::parse_rfc3339;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, PATIENCE};
+use crate::firing::{every, planned};
+use crate::oracle::{Arrival, Planned, judge};
+use crate::receiver::{Mood, Receiver, now};
+
+/// What the clocks of sender and receiver may differ here.
+const TOLERANCE: i64 = 50;
+
+/// The settings that the original's README shows.
+const README: [(&str, &str); 4] = [
+    ("SCHEDULER0_MAX_WORKERS", "1"),
+    ("SCHEDULER0_MAX_QUEUE", "1"),
+    ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"),
+    ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1"),
+];
+
+/// Waits until each job was accepted for so many instants after `since`; gives the last instant up
+/// to which that holds for all of them.
+async fn accepted(receiver: &Receiver, jobs: &[Planned], since: i64, times: usize) -> i64 {
+    let instants = |arrivals: &[Arrival]| {
+        let mut seen: BTreeMap<u64, BTreeSet<i64>> =
+            jobs.iter().map(|job| (job.job, BTreeSet::new())).collect();
+        for a in arrivals.iter().filter(|a| a.accepted && a.scheduled > since) {
+            seen.entry(a.job).or_default().insert(a.scheduled);
+        }
+        seen
+    };
+    receiver
+        .wait_until(&format!("each job comes {times} times"), PATIENCE, |arrivals| {
+            instants(arrivals).values().all(|seen| seen.len() >= times)
+        })
+        .await;
+    let seen = instants(&receiver.arrivals());
+    seen.values().filter_map(|instants| instants.last().copied()).min().unwrap()
+}
+
+/// Creates jobs one by one, a log entry each.
+async fn one_by_one(cluster: &Cluster, project: u64, url: &str, count: usize) -> Vec<Planned> {
+    let asks = (0..count).map(|_| {
+        let ask = cluster.http().post(cluster.url(1, "/api/v1/jobs"));
+        let ask = ask.header("prefer", "return=representation");
+        let ask = ask.json(&every("@every 2s", project, url, 1));
+        async move { ask.send().await.unwrap().json::<Value>().await.unwrap() }
+    });
+    let answers = stream::iter(asks).buffer_unordered(16);
+    let created: Vec<Value> = answers.map(|body| body["data"][0].clone()).collect().await;
+    planned(&created)
+}
+
+/// Waits until the last snapshot is newer than one; its index.
+async fn snapshot_after(cluster: &Cluster, before: u64) -> u64 {
+    cluster
+        .wait_until("a newer snapshot", async |c: &Cluster| {
+            let health = c.get(1, "/healthcheck").await;
+            let index: u64 = health["raft_stats"]["last_snapshot_index"].as_str()?.parse().ok()?;
+            (index > before).then_some(index)
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_settings_keep_and_fire_everything() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start_with(1, &README).await;
+    let project = cluster.project(1, "small").await;
+    let mut jobs = one_by_one(&cluster, project, &receiver.url(), 1_100).await;
+    let first = snapshot_after(&cluster, 0).await;
+    accepted(&receiver, &jobs, 0, 1).await;
+    assert_eq!(cluster.stop(1).await, Some(0), "{}", cluster.log(1));
+    cluster.restart(1).await;
+    let until = accepted(&receiver, &jobs, now(), 2).await;
+    let found = judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE);
+    found.assert_sound();
+    found.assert_once();
+
+    jobs.extend(one_by_one(&cluster, project, &receiver.url(), 1_100).await);
+    snapshot_after(&cluster, first).await;
+    for _ in 0..2 {
+        cluster.kill(1);
+        cluster.restart(1).await;
+        let there = cluster.get(1, "/api/v1/jobs?limit=1&consistency=linearizable").await;
+        assert_eq!(there["total"], jobs.len());
+        let until = accepted(&receiver, &jobs, now(), 1).await;
+        judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE).assert_sound();
+    }
+}
+
+/// One receiver is unwell; the other gets everything, in time and once, and when the first one is
+/// well again it gets what is due from then on.
+async fn the_other_is_served(mood: Mood, workers: &str) {
+    let (ill, well) = (Receiver::start().await, Receiver::start().await);
+    ill.set(mood);
+    let settings = [
+        ("SCHEDULER0_MAX_WORKERS", workers),
+        ("SCHEDULER0_MAX_QUEUE", "1"),
+        ("SCHEDULER0_JOB_EXECUTION_TIMEOUT", "2"),
+        ("SCHEDULER0_JOB_EXECUTION_RETRY_MAX", "1"),
+        ("SCHEDULER0_JOB_EXECUTION_RETRY_DELAY", "1"),
+    ];
+    let cluster = Cluster::start_with(1, &settings).await;
+    let project = cluster.project(1, "neighbours").await;
+    let failing = planned(&cluster.jobs(1, &every("@every 1s", project, &ill.url(), 3)).await);
+    let jobs = planned(&cluster.jobs(1, &every("@every 1s", project, &well.url(), 256)).await);
+    // The unwell one is at it before the other is counted.
+    ill.wait_until("the first call", PATIENCE, |arrivals| !arrivals.is_empty()).await;
+    let since = ill.arrivals()[0].at;
+    let until = accepted(&well, &jobs, since, 6).await;
+    let found = judge(&jobs, &well.arrivals(), 0, until, TOLERANCE);
+    found.assert_sound();
+    found.assert_once();
+
+    // Its calls are in the books as what they were: failed, and given up after the retry.
+    let path = format!("/api/v1/executions?jobId={}&status=dead", failing[0].job);
+    let dead = cluster
+        .wait_until("a dead occurrence", async |c: &Cluster| {
+            c.get(1, &path).await["executions"].as_array()?.first().cloned()
+        })
+        .await;
+    assert_eq!(dead["attempt"], 2, "{dead}");
+    assert_eq!(dead["httpCode"], if mood == Mood::Fail { 500 } else { 0 }, "{dead}");
+    assert!(parse_rfc3339(dead["scheduledAt"].as_str().unwrap()).unwrap() >= failing[0].from);
+
+    ill.set(Mood::Accept);
+    accepted(&ill, &failing, now(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_receiver_does_not_block_another_with_one_worker() {
+    the_other_is_served(Mood::Fail, "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_receiver_does_not_block_another_with_one_worker() {
+    the_other_is_served(Mood::Hang, "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_receiver_does_not_block_another_with_two_workers() {
+    the_other_is_served(Mood::Hang, "2").await;
+}
