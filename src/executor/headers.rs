@@ -19,7 +19,7 @@ pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signa
 pub struct Labels<'a> {
     /// The shard of all its jobs.
     pub shard: ShardId,
-    /// The epoch under which it is sent: the fence.
+    /// The fence: the highest epoch that the sender knows of the shard.
     pub epoch: u64,
     /// The scheduled instant.
     pub scheduled: Millis,

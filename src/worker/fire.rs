@@ -180,7 +180,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             let jobs = request.chunk.members.len() as u64;
             let lines = headers(&Labels {
                 shard: head.key.0,
-                epoch: head.key.1,
+                epoch: this.live.fence(head.key),
                 scheduled: head.scheduled,
                 attempt: head.attempt,
                 chunk: number,

@@ -51,6 +51,11 @@ impl Live {
         self.read(|state| state.parts.get(&key).copied())
     }
 
+    /// What a receiver is to see as the fence of this part; see [`Shard::fence`].
+    pub(super) fn fence(&self, (shard, epoch): PartKey) -> u64 {
+        self.read(|state| state.shards.get(usize::from(shard)).map_or(epoch, Shard::fence))
+    }
+
     /// The part of this node, if any, that a pending row belongs to.
     pub(super) fn holder(&self, shard: ShardId, next_at: Millis) -> Option<PartKey> {
         self.read(|state| {

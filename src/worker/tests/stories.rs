@@ -274,6 +274,9 @@ async fn a_closing_part_stops_at_its_promise_and_says_so() {
         world.settle().await;
     }
     assert_eq!(world.calls_of(job), [(10, 1), (20, 1)], "nothing after H");
+    // The new owner sends beside it: a receiver that fences must take both.
+    let fences: Vec<_> = world.seen().iter().map(|call| call.fence).collect();
+    assert_eq!(fences, [1, 2]);
     let shard = world.shard(0);
     assert_eq!((shard.owner, shard.settled(), shard.closing), (2, until, None));
     world.stop().await;
