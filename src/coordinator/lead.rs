@@ -148,7 +148,6 @@ impl Coordinator {
         loop {
             let leads = *leadership.borrow_and_update();
             if leads.me && leads.first_applied {
-                tracing::info!(term = leads.term, "this node leads the cluster");
                 let again = begun.replace(leads.term) == Some(leads.term);
                 if let Err(error) = self.lead(leads.term, again, &mut leadership).await {
                     tracing::warn!(term = leads.term, %error, "the term of leadership is given up");
@@ -179,8 +178,12 @@ impl Coordinator {
         if again {
             // An assignment whose outcome was unknown may still be on its way into the books, and
             // nobody may be granted a lease without it: this goes behind it.
-            cluster.propose_as_leader(number, Command::Tick).await?;
+            if let Err(error) = cluster.propose_as_leader(number, Command::Tick).await {
+                tracing::debug!(term = number, %error, "the term is not begun anew yet");
+                return Ok(());
+            }
         }
+        tracing::info!(term = number, "this node leads the cluster");
         let members = || cluster.members().into_iter().map(|(id, _)| id);
         let mut grantor =
             Grantor::new(options.node, number, members(), options.timing, self.now().boot);
@@ -265,6 +268,11 @@ impl Coordinator {
                 moving.spawn(async move {
                     match cluster.propose_as_leader(number, Command::Assign(moves)).await {
                         Ok((index, _)) => Some(index),
+                        // Raft takes nothing while it misses its quorum, or hands over.
+                        Err(error) if error.is_unwritten() => {
+                            tracing::debug!(%error, "an assignment was not written");
+                            Some(0)
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "an assignment's outcome is unknown");
                             None
