@@ -106,7 +106,8 @@ impl Renewer {
             }
         };
         let Reply::Answer(answer) = reply else { return soon };
-        let answered = self.seat.answered(&answer);
+        let term = self.cluster.leadership().borrow().term;
+        let answered = self.seat.answered(term, &answer);
         self.watch_cluster_clock(&answer);
         self.state.send_modify(|state| {
             if answered.refused != state.refused {

@@ -116,9 +116,13 @@ impl Seat {
     }
 
     /// Takes an answer; see [`Holder::answered`].
-    pub fn answered(&self, answer: &Answer) -> Answered {
+    ///
+    /// `term` is the one that this node's Raft knows by now: an election may have come between the
+    /// question and its answer, and a grant of the term before is refused then.
+    pub fn answered(&self, term: u64, answer: &Answer) -> Answered {
         let now = self.now();
         let mut state = self.state();
+        state.holder.saw_term(term);
         let State { holder, shards, position } = &mut *state;
         let answered = holder.answered(now, *position, answer, shards);
         drop(state);
