@@ -246,14 +246,17 @@ mod tests {
         let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
         let renewal = seat.renewal(1, facts);
         let grant = Grant { ttl: 4_000, needs_index: 7, commit_index: 7, log_time: 1_000 };
-        let answered = seat.answered(&Answer {
-            term: 1,
-            boot: 1,
-            number: renewal.number,
-            verdict: Ok(grant),
-            release: Vec::new(),
-            clock_error: 0,
-        });
+        let answered = seat.answered(
+            1,
+            &Answer {
+                term: 1,
+                boot: 1,
+                number: renewal.number,
+                verdict: Ok(grant),
+                release: Vec::new(),
+                clock_error: 0,
+            },
+        );
         assert!(answered.granted);
         let mut changed = seat.follow_shards();
         seat.moved_on(Position { index: 6, stamp: 950 });

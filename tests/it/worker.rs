@@ -87,14 +87,17 @@ fn grant(seat: &Seat) {
         commit_index: 0,
         log_time: renewal.facts.applied.stamp,
     };
-    let answered = seat.answered(&Answer {
-        term: renewal.term,
-        boot: renewal.boot,
-        number: renewal.number,
-        verdict: Ok(grant),
-        release: Vec::new(),
-        clock_error: 0,
-    });
+    let answered = seat.answered(
+        1,
+        &Answer {
+            term: renewal.term,
+            boot: renewal.boot,
+            number: renewal.number,
+            verdict: Ok(grant),
+            release: Vec::new(),
+            clock_error: 0,
+        },
+    );
     assert!(answered.granted);
 }
 
