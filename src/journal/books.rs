@@ -220,6 +220,7 @@ impl Books {
             bytes,
             has_room: trouble.is_none(),
             syncs: self.syncs,
+            failed: self.failed.is_some(),
             trouble,
         }
     }

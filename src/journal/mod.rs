@@ -125,6 +125,8 @@ pub struct State {
     pub has_room: bool,
     /// How many syncs there have been since it was opened.
     pub syncs: u64,
+    /// It takes nothing any more until the node is restarted: a write or a read has failed.
+    pub failed: bool,
     /// Why there is no room, for people.
     pub trouble: Option<String>,
 }

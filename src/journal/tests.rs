@@ -251,7 +251,7 @@ async fn a_disk_below_its_reserve_leaves_no_room() {
     let dir = TempDir::new().expect("a folder");
     let (journal, _) = open(&dir, Options { min_free: u64::MAX, ..small() });
     let state = journal.state();
-    assert!(!state.has_room);
+    assert!(!state.has_room && !state.failed, "it may come back");
     assert!(state.trouble.is_some_and(|t| t.contains("free on the disk")));
 }
 
@@ -262,7 +262,7 @@ async fn an_old_copy_of_the_folder_stops_the_node() {
     append(&journal, 1..=5).await;
     journal.forget(journal.state().incarnation, 9);
     let state = journal.state();
-    assert!(!state.has_room);
+    assert!(!state.has_room && state.failed);
     assert_eq!(state.forgotten, 0);
     assert!(matches!(journal.append(vec![entry(6)]).await, Err(Error::Failed(_))));
 }

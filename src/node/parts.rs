@@ -149,6 +149,10 @@ impl Parts {
             time: self.time.clone(),
             seat: seat.clone(),
             facts,
+            able: {
+                let journal = journal.clone();
+                Arc::new(move || !journal.state().failed)
+            },
             coordinator: {
                 let coordinator = coordinator.clone();
                 Arc::new(move |renewal: &_| coordinator.renew(renewal))

@@ -47,6 +47,9 @@ pub struct Renewer {
     pub seat: Arc<Seat>,
     /// How the node is at the moment; `applied` is filled in by the seat.
     pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
+    /// Whether this node can ever finish what it has. One that cannot lets its lease run out: what
+    /// it promised to finish would else be nobody's.
+    pub able: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The leader's half when this node leads.
     pub coordinator: Arc<dyn Fn(&Renewal) -> Reply + Send + Sync>,
     /// The protocol's lengths of time.
@@ -66,7 +69,7 @@ impl Renewer {
             self.watch_wall_clock(&mut jumped);
             let leads = *leadership.borrow_and_update();
             let mut pause = self.timing.renew_every;
-            if let Some(leader) = leads.leader {
+            if let Some(leader) = leads.leader.filter(|_| (self.able)()) {
                 pause = tokio::select! {
                     pause = self.renew(leads.term, leader) => pause,
                     // Nobody waits for a leader that is none any more.

@@ -134,15 +134,68 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
     timeout(LIMIT, during).await.expect("the own journal is read meanwhile");
 }
 
+fn seat() -> Arc<Seat> {
+    let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
+    Seat::new(1, Holder::new(1, 1, 1, 0, []), time)
+}
+
+/// A renewal loop whose regular renewals are an hour apart.
+fn renewer(
+    cluster: Cluster,
+    seat: &Arc<Seat>,
+    able: impl Fn() -> bool + Send + Sync + 'static,
+    coordinator: impl Fn(&Renewal) -> Reply + Send + Sync + 'static,
+) -> Renewer {
+    let applied = Position::default();
+    let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
+    Renewer {
+        cluster,
+        node: 1,
+        time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
+        seat: seat.clone(),
+        facts: Arc::new(move || facts),
+        able: Arc::new(able),
+        coordinator: Arc::new(coordinator),
+        timing: Timing { renew_every: 3_600_000, ..Timing::from(150, 500) },
+        nudge: Arc::default(),
+        state: watch::Sender::default(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_can_finish_nothing_lets_its_lease_run_out() {
+    let house = House::build(1).await;
+    house.leader().await;
+    let looked = Arc::new(watch::Sender::new(0));
+    let counting = looked.clone();
+    let able = move || {
+        counting.send_modify(|n| *n += 1);
+        false
+    };
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = asked.clone();
+    let coordinator = move |_: &Renewal| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Reply::NotLeader(None)
+    };
+    let renewer = renewer(house.node(1).clone(), &seat(), able, coordinator);
+    let nudge = renewer.nudge.clone();
+    let renewing = tokio::spawn(renewer.run());
+    let mut looks = looked.subscribe();
+    for times in 1..=3 {
+        nudge.notify_one();
+        timeout(LIMIT, looks.wait_for(|n| *n >= times)).await.expect("a look").unwrap();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    renewing.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_not_ready_is_asked_again_soon() {
     let house = House::build(1).await;
     house.leader().await;
     let cluster = house.node(1).clone();
-    let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
-    let seat = Seat::new(1, Holder::new(1, 1, 1, 0, []), time.clone());
-    let applied = Position::default();
-    let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
+    let seat = seat();
     // Does not lead for its own part yet, then has not heard enough, then grants.
     let asked = AtomicU64::new(0);
     let coordinator = move |renewal: &Renewal| {
@@ -161,17 +214,7 @@ async fn a_leader_that_is_not_ready_is_asked_again_soon() {
             clock_error: 0,
         })
     };
-    let renewer = Renewer {
-        cluster,
-        node: 1,
-        time,
-        seat: seat.clone(),
-        facts: Arc::new(move || facts),
-        coordinator: Arc::new(coordinator),
-        timing: Timing { renew_every: 3_600_000, ..Timing::from(150, 500) },
-        nudge: Arc::default(),
-        state: watch::Sender::default(),
-    };
+    let renewer = renewer(cluster, &seat, || true, coordinator);
     let renewing = tokio::spawn(renewer.run());
     let mut changed = seat.follow_shards();
     let leased = async {
