@@ -105,6 +105,16 @@ impl Error {
         error
     }
 
+    /// 422 where it is 400: for routes whose whole point is whether a text can be understood.
+    #[must_use]
+    pub(super) fn into_unprocessable(mut self) -> Self {
+        if self.status == StatusCode::BAD_REQUEST {
+            self.status = StatusCode::UNPROCESSABLE_ENTITY;
+            self.code = "unprocessable";
+        }
+        self
+    }
+
     /// Names the field, by its camelCase name.
     #[must_use]
     pub(super) fn field(mut self, field: &'static str) -> Self {

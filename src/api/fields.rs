@@ -1,4 +1,5 @@
-//! The fields of a small JSON object, by either casing: projects and credentials are read with it.
+//! The fields of a small JSON object, by either casing: projects, credentials and
+//! previews are read with it.
 //! (Jobs have a parser of their own, because they come by the thousand.)
 
 use serde_json::{Map, Value};
@@ -6,6 +7,7 @@ use serde_json::{Map, Value};
 use super::casing::canonical;
 use super::error::Error;
 use super::reply::Unknown;
+use crate::schedule::DstRule;
 
 /// An object that was read; fields are taken out of it one by one, what is left is unknown.
 #[derive(Debug)]
@@ -72,6 +74,25 @@ impl Fields {
         }
     }
 
+    /// A whole number, 0 or more.
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Error> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let wrong = || Error::invalid(name, format!("{name} must be a whole number, 0 or more"));
+        value.as_u64().map(Some).ok_or_else(wrong)
+    }
+
+    /// What to do when the clocks change, with the rules of a job's `dst`.
+    pub(super) fn dst(&mut self) -> Result<Option<DstRule>, Error> {
+        let Some(value) = self.take("dst") else { return Ok(None) };
+        if !value.is_object() {
+            let message = "dst must be an object with gap (next, skip) and fold (first, both)";
+            return Err(Error::invalid("dst", message));
+        }
+        serde_json::from_value(value)
+            .map(Some)
+            .map_err(|e| Error::invalid("dst", format!("dst is not understood: {e}")))
+    }
+
     /// Leaves out fields that are known and mean nothing here (what a `GET` showed, sent back).
     pub(super) fn ignore(&mut self, names: &[&str]) {
         for name in names {
@@ -136,5 +157,8 @@ mod tests {
         assert!(fields.text("name", 10).is_err());
         assert!(fields.text("text", 3).is_err());
         assert!(fields.text("n", 3).is_err());
+        let mut fields = Fields::parse(br#"{"n":-1,"dst":{"gap":"jump"}}"#).unwrap();
+        assert!(fields.number("n").is_err());
+        assert!(fields.dst().is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   request ─> around: mount, panic guard, metrics, errors rendered
 //!                └─> authenticate (closed routes)
-//!                      └─> projects, jobs, credentials, executions, async_tasks, cluster
+//!                      └─> projects, jobs, schedules, credentials, executions, async_tasks, cluster
 //!                            ├─ Ask: who, which casing, the query       (in)
 //!                            ├─ Input, fields, jobs::parse: the body    (in)
 //!                            ├─ Cluster::propose / read / linearize     (the one door)
@@ -32,6 +32,7 @@ mod page;
 mod pressure;
 mod projects;
 mod reply;
+mod schedules;
 mod state;
 
 use std::panic::AssertUnwindSafe;
@@ -55,6 +56,7 @@ pub fn router(state: AppState) -> Router {
     let closed = Router::new()
         .merge(projects::router())
         .merge(jobs::router())
+        .merge(schedules::router())
         .merge(credentials::router())
         .merge(executions::router())
         .merge(async_tasks::router())

@@ -15,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::Millis;
 use crate::model::time::{parse_rfc3339, rfc3339};
 use crate::schedule::{
-    DstRule, Fold, Gap, Schedule, describe, fields, parse_at, parse_zone, preview_in,
+    DstRule, Fold, Gap, Schedule, asked_anchor, describe, fields, parse_at, parse_zone, preview_in,
 };
 
 /// The most occurrences that one question may ask for.
@@ -105,7 +105,7 @@ pub(super) fn run(flags: &Next, output: Output) -> anyhow::Result<()> {
     if flags.count > MOST {
         return Err(usage(format!("--count: expected at most {MOST}")).into());
     }
-    let list = preview_in(zone, &schedule, anchor(from), from, flags.count);
+    let list = preview_in(zone, &schedule, asked_anchor(from), from, flags.count);
     if Schedule::is_seed_dependent(spec) && flags.job == 0 {
         say("H depends on the job: these are the instants of job 0; --job shows another's");
     }
@@ -173,7 +173,7 @@ fn answer(question: &Question) -> Result<Vec<String>, String> {
     if count > MOST {
         return Err(format!("count: expected at most {MOST}"));
     }
-    let anchor = anchor(from);
+    let anchor = asked_anchor(from);
     let next = |at: &Millis| schedule.next(anchor, *at);
     Ok(std::iter::successors(next(&from), next).take(count).map(rfc3339).collect())
 }
@@ -184,11 +184,6 @@ fn instant(text: Option<&str>, zone: Tz, dst: DstRule) -> Result<Millis, String>
         Some(at) => Ok(at),
         None => parse_at(text, zone, dst).map_err(|e| e.to_string()),
     }
-}
-
-/// `@every` counts from the whole second: whoever asks "from 14:45:00.005" means that second.
-fn anchor(from: Millis) -> Millis {
-    from.div_euclid(1_000) * 1_000
 }
 
 #[cfg(test)]

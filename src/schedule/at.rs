@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 
 use super::error::{Error, shown};
 use super::zone;
-use super::{DstRule, FIRST, Gap, LAST, Millis};
+use super::{DstRule, FIRST, Gap, LAST, Mark, Millis};
 
 const FORMS: [&str; 4] =
     ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
@@ -20,10 +20,23 @@ const FORMS: [&str; 4] =
 /// # Errors
 /// Neither form, a local time that does not exist, or a year outside 1 to 9999.
 pub fn parse_at(text: &str, zone: Tz, dst: DstRule) -> Result<Millis, Error> {
+    parse_at_marked(text, zone, dst).map(|(instant, _)| instant)
+}
+
+/// As [`parse_at`], with what a change of the clock did to a local time: `Moved` out of a gap, or
+/// `First` of the two in a fold. An instant that names its offset has no mark.
+///
+/// # Errors
+/// As [`parse_at`].
+pub fn parse_at_marked(
+    text: &str,
+    zone: Tz,
+    dst: DstRule,
+) -> Result<(Millis, Option<Mark>), Error> {
     let text = text.trim();
     let refuse = |problem: String| Error::At { text: shown(text), problem };
-    let millis = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        instant.timestamp_millis()
+    let (millis, mark) = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        (instant.timestamp_millis(), None)
     } else {
         let local = FORMS
             .iter()
@@ -40,19 +53,22 @@ pub fn parse_at(text: &str, zone: Tz, dst: DstRule) -> Result<Millis, Error> {
             ))
         })?;
         match second {
-            Resolved::At(second) => second * 1000 + i64::from(local.timestamp_subsec_millis()),
-            Resolved::AfterGap(second) => second * 1000,
+            Resolved::At { second, twice } => {
+                let millis = second * 1000 + i64::from(local.timestamp_subsec_millis());
+                (millis, twice.then_some(Mark::First))
+            }
+            Resolved::AfterGap(second) => (second * 1000, Some(Mark::Moved)),
         }
     };
     if (FIRST..=LAST).contains(&millis) {
-        Ok(millis)
+        Ok((millis, mark))
     } else {
         Err(refuse("the year must lie between 1 and 9999".to_owned()))
     }
 }
 
 enum Resolved {
-    At(i64),
+    At { second: i64, twice: bool },
     AfterGap(i64),
 }
 
@@ -66,7 +82,8 @@ fn resolve(local: i64, tz: Tz, dst: DstRule) -> Option<Resolved> {
         i += 1;
     }
     if local >= zone.local_begin(i) {
-        Some(Resolved::At(local - zone.offset(i)))
+        let twice = i + 1 < zone.len() && local >= zone.local_begin(i + 1);
+        Some(Resolved::At { second: local - zone.offset(i), twice })
     } else {
         (dst.gap == Gap::Next).then(|| Resolved::AfterGap(zone.begin(i)))
     }
@@ -98,6 +115,22 @@ mod tests {
         // East of Greenwich the local time runs ahead: 03:00 back to 02:00, still 4 April in UTC.
         let fold = parse_at("2026-04-05T02:30", Tz::Pacific__Auckland, DstRule::default());
         assert_eq!(fold, parse_at("2026-04-04T13:30:00Z", Tz::UTC, DstRule::default()));
+    }
+
+    #[test]
+    fn a_local_time_says_what_the_clock_did_to_it() {
+        for (text, mark) in [
+            ("2026-03-08T02:30", Some(Mark::Moved)),
+            ("2026-03-08T03:00", None),
+            ("2026-11-01T00:59:59", None),
+            ("2026-11-01T01:00", Some(Mark::First)),
+            ("2026-11-01T01:59:59.999", Some(Mark::First)),
+            ("2026-11-01T02:00", None),
+            ("2026-11-01T01:30:00-05:00", None),
+        ] {
+            let read = parse_at_marked(text, Tz::America__New_York, DstRule::default());
+            assert_eq!(read.unwrap().1, mark, "{text}");
+        }
     }
 
     #[test]

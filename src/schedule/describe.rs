@@ -3,6 +3,8 @@
 
 mod words;
 
+use chrono::DateTime;
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use self::words::{is_any, listed, points, words};
@@ -17,7 +19,8 @@ const TIMES: usize = 8;
 /// One field of a spec and what it means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Field {
-    /// `second`, `minute`, `hour`, `day-of-month`, `month`, `day-of-week`; or `every`.
+    /// `second`, `minute`, `hour`, `day-of-month`, `month`, `day-of-week`; or `every`,
+    /// `at`, `after`.
     pub name: &'static str,
     /// As written; a descriptor such as `@daily` is written out.
     pub text: String,
@@ -47,6 +50,28 @@ pub fn describe(spec: &str) -> String {
     letters.next().map_or_else(String::new, |first| {
         format!("{}{}", first.to_ascii_uppercase(), letters.as_str())
     })
+}
+
+/// Says in one sentence when a one-off fires: `Once, on Sunday 1 March 2026 at 09:00:00,
+/// Europe/Berlin time`.
+pub fn describe_at(instant: Millis, zone: Tz) -> String {
+    match DateTime::from_timestamp_millis(instant) {
+        None => "Once, at a time beyond every calendar".to_owned(),
+        Some(utc) => {
+            let local = utc.with_timezone(&zone);
+            let time = local.format("on %A %-d %B %Y at %H:%M:%S%.f");
+            format!("Once, {time}, {zone} time")
+        }
+    }
+}
+
+/// Says in one sentence when a job fires that is delayed by so many milliseconds: `Once, 20 minutes
+/// after it is set`.
+pub fn describe_after(delay: Millis) -> String {
+    match length(delay).as_str() {
+        "" => "Once, as soon as it is set".to_owned(),
+        length => format!("Once, {length} after it is set"),
+    }
 }
 
 /// The fields of a spec with their meanings, in the order written; `@every` has one.
@@ -122,17 +147,17 @@ fn days(fields: &Fields) -> Option<String> {
     }
 }
 
-/// A length in whole seconds: `1 hour 30 minutes`.
-fn length(period: Millis) -> String {
-    let mut seconds = period / 1000;
+/// A length in words: `1 hour 30 minutes`; nothing for zero.
+fn length(mut rest: Millis) -> String {
     let mut parts = Vec::new();
-    for (name, size) in [("hour", 3600), ("minute", 60), ("second", 1)] {
-        match seconds / size {
+    let units = [("hour", 3_600_000), ("minute", 60_000), ("second", 1_000), ("millisecond", 1)];
+    for (name, size) in units {
+        match rest / size {
             0 => {}
             1 => parts.push(format!("1 {name}")),
             many => parts.push(format!("{many} {name}s")),
         }
-        seconds %= size;
+        rest %= size;
     }
     parts.join(" ")
 }
@@ -182,6 +207,21 @@ mod tests {
             assert_eq!(describe(spec), sentence, "{spec}");
         }
         assert!(describe("61 * * * *").starts_with("Not a schedule: minute field: 61 is out"));
+    }
+
+    #[test]
+    fn one_offs_in_words() {
+        assert_eq!(
+            describe_at(1_772_352_000_000, Tz::Europe__Berlin),
+            "Once, on Sunday 1 March 2026 at 09:00:00, Europe/Berlin time"
+        );
+        for (delay, sentence) in [
+            (0, "Once, as soon as it is set"),
+            (250, "Once, 250 milliseconds after it is set"),
+            (5_401_000, "Once, 1 hour 30 minutes 1 second after it is set"),
+        ] {
+            assert_eq!(describe_after(delay), sentence);
+        }
     }
 
     #[test]

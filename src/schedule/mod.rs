@@ -30,12 +30,12 @@ mod parse;
 mod preview;
 mod zone;
 
-pub use at::parse_at;
+pub use at::{parse_at, parse_at_marked};
 use chrono_tz::Tz;
-pub use describe::{Field, describe, fields};
+pub use describe::{Field, describe, describe_after, describe_at, fields};
 pub use duration::parse_duration;
 pub use error::Error;
-pub use preview::{Mark, Preview, preview, preview_in};
+pub use preview::{Mark, Preview, asked_anchor, preview, preview_in};
 use serde::{Deserialize, Serialize};
 pub use zone::parse_zone;
 
@@ -48,7 +48,7 @@ pub type Millis = i64;
 /// The first instant that schedules know: 0001-01-01T00:00:00Z.
 const FIRST: Millis = -62_135_596_800_000;
 /// The last instant that schedules know: 9999-12-31T23:59:59.999Z, the end of RFC 3339.
-const LAST: Millis = 253_402_300_799_999;
+pub const LAST: Millis = 253_402_300_799_999;
 
 /// What a fixed hour does in a local time that the clock jumps over in spring.
 #[derive(

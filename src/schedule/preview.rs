@@ -64,6 +64,12 @@ pub fn preview_in(
     occurrences.take(count).collect()
 }
 
+/// What `@every` counts from when somebody asks for what comes after `from`: its whole second, for
+/// whoever asks "from 14:45:00.005" means that second.
+pub fn asked_anchor(from: Millis) -> Millis {
+    from.div_euclid(1_000) * 1_000
+}
+
 /// `last` is the occurrence before, or where the list starts; both in seconds.
 fn mark(cron: &Cron, last: i64, at: i64) -> Option<Mark> {
     let zone = zone::of(cron.zone());

@@ -3,6 +3,7 @@
 mod bad;
 mod fixture;
 mod rules;
+mod schedules;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

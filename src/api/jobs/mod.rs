@@ -55,7 +55,8 @@ pub(super) fn router() -> Router<Arc<AppState>> {
         .route("/jobs/{id}", get(one).put(update).delete(remove))
 }
 
-fn missing() -> Error {
+/// 404, with the original's message.
+pub(super) fn missing() -> Error {
     Error::not_found("job cannot be found")
 }
 

@@ -1,9 +1,11 @@
 //! A job as it is shown: what the books hold of it, and what follows from its schedule at the moment
-//! of asking. `super` and `async_tasks` use it, on the thread that reads the books.
+//! of asking. `super`, `async_tasks` and `schedules` use it, on the thread that reads the books.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{Offset, TimeZone};
+use chrono_tz::Tz;
 use rusqlite::Connection;
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use crate::model::block::execution_id;
 use crate::model::job::{Job, JobShape, JobStatus};
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
-use crate::schedule::{DstRule, Schedule, parse_zone};
+use crate::schedule::{DstRule, Preview, Schedule, parse_zone, preview_in};
 use crate::store::{jobs, meta, plans};
 
 /// A job, camelCase; the casing of the mount is made when it is written.
@@ -141,18 +143,28 @@ impl<'c> Views<'c> {
         if job.status != JobStatus::Active {
             return None;
         }
-        let own;
-        let schedule = match self.known(job.shape_id, &job.shape) {
-            Known { schedule: Some(schedule), .. } => schedule,
-            Known { hashed: false, .. } => return None,
-            Known { .. } => {
-                own = parse(&job.shape, job.id)?;
-                &own
-            }
-        };
-        let start = job.shape.start.map_or(Millis::MIN, |start| start - 1);
-        let next = schedule.next(job.anchor, after.max(job.from).max(start))?;
+        let from = reach(job, after);
+        let schedule = self.schedule(job.id, job.shape_id, &job.shape)?;
+        let next = schedule.next(job.anchor, from)?;
         Some(next).filter(|next| job.shape.end.is_none_or(|end| *next <= end))
+    }
+
+    /// Its first planned instants after now, at most so many, under its current plan: none of a
+    /// job that is paused or over.
+    pub(in crate::api) fn upcoming(&mut self, job: &Job, count: usize) -> Vec<Preview> {
+        if job.status != JobStatus::Active {
+            return Vec::new();
+        }
+        let from = reach(job, self.now);
+        let zone = parse_zone(&job.shape.timezone).unwrap_or(Tz::UTC);
+        let Some(schedule) = self.schedule(job.id, job.shape_id, &job.shape) else {
+            return Vec::new();
+        };
+        let mut found = preview_in(zone, &schedule, job.anchor, from, count);
+        if let Some(end) = job.shape.end {
+            found.truncate(found.partition_point(|occurrence| occurrence.utc <= end));
+        }
+        found
     }
 
     /// The last planned instant that has passed, under this plan or one before it.
@@ -186,16 +198,22 @@ impl<'c> Views<'c> {
         from: Millis,
         until: Millis,
     ) -> Option<Millis> {
-        let own;
-        let schedule = match self.known(shape_id, shape) {
-            Known { schedule: Some(schedule), .. } => schedule,
-            Known { hashed: false, .. } => return None,
-            Known { .. } => {
-                own = parse(shape, job)?;
-                &own
-            }
-        };
+        let schedule = &*self.schedule(job, shape_id, shape)?;
         Stretch { schedule, shape, anchor, from, until }.last()
+    }
+
+    /// What a job of a shape fires by; `None` when it cannot be read.
+    fn schedule(
+        &mut self,
+        job: JobId,
+        shape_id: u64,
+        shape: &JobShape,
+    ) -> Option<Cow<'_, Schedule>> {
+        match self.known(shape_id, shape) {
+            Known { schedule: Some(schedule), .. } => Some(Cow::Borrowed(schedule)),
+            Known { hashed: true, .. } => parse(shape, job).map(Cow::Owned),
+            Known { .. } => None,
+        }
     }
 
     fn known(&mut self, shape_id: u64, shape: &JobShape) -> &Known {
@@ -215,6 +233,12 @@ impl Stretch<'_> {
         let started = self.shape.start.is_none_or(|start| last >= start);
         Some(last).filter(|last| started && *last > self.from)
     }
+}
+
+/// Where a search begins that is to find what the plan has after an instant.
+fn reach(job: &Job, after: Millis) -> Millis {
+    let start = job.shape.start.map_or(Millis::MIN, |start| start - 1);
+    after.max(job.from).max(start)
 }
 
 fn parse(shape: &JobShape, job: u64) -> Option<Schedule> {

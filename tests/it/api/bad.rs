@@ -91,6 +91,10 @@ async fn no_value_of_any_field_makes_a_5xx() {
             ("POST", "/credentials", "created_by"),
             ("PUT", "/credentials/1", "archived"),
             ("POST", "/credentials/1/archive", "archived_by"),
+            ("POST", "/schedules/preview", "spec"),
+            ("POST", "/schedules/preview", "at"),
+            ("POST", "/schedules/preview", "after"),
+            ("POST", "/schedules/preview", "timezone"),
         ] {
             let answer = house.send(method, path, &[], json!({field: value}).to_string()).await;
             let said = format!("{method} {path} {field}: {shown}: {}", answer.json);
@@ -157,6 +161,10 @@ async fn no_body_path_or_query_makes_a_5xx() {
         ("GET", "/jobs/%00", 400),
         ("GET", "/jobs/%ff", 400),
         ("DELETE", "/jobs/99", 404),
+        ("GET", "/jobs/99/next", 404),
+        ("GET", "/jobs/abc/next", 400),
+        ("GET", "/jobs/1/next?count=1001", 400),
+        ("GET", "/jobs/1/next?count=-1", 400),
         ("GET", "/credentials/99", 404),
         ("GET", "/projects/99", 404),
         ("GET", "/async-tasks/nonsense", 404),

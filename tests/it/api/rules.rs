@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixture::{BASIC, House};
 
 /// Routes that need somebody.
-const CLOSED: [(&str, &str); 16] = [
+const CLOSED: [(&str, &str); 18] = [
     ("GET", "/projects"),
     ("POST", "/projects"),
     ("GET", "/projects/1"),
@@ -15,6 +15,8 @@ const CLOSED: [(&str, &str); 16] = [
     ("POST", "/jobs"),
     ("POST", "/api/v1/jobs"),
     ("PUT", "/jobs/1"),
+    ("GET", "/v1/jobs/1/next"),
+    ("POST", "/schedules/preview"),
     ("GET", "/credentials"),
     ("POST", "/credentials"),
     ("DELETE", "/credentials/1"),
