@@ -5,6 +5,7 @@
 //! Everything of a term dies with it: tasks are aborted, leases granted before go on by themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ struct Inner {
     options: Options,
     term: Mutex<Option<Term>>,
     bell: Arc<Bell>,
+    /// The leadership is being handed on because of this node's clock.
+    stepping_down: AtomicBool,
 }
 
 /// The state of a term; gone when it is over.
@@ -84,8 +87,12 @@ pub struct View {
 impl Coordinator {
     /// Starts it on the current runtime: it acts whenever this node leads.
     pub fn start(options: Options) -> Self {
-        let coordinator =
-            Self(Arc::new(Inner { options, term: Mutex::new(None), bell: Arc::default() }));
+        let coordinator = Self(Arc::new(Inner {
+            options,
+            term: Mutex::new(None),
+            bell: Arc::default(),
+            stepping_down: AtomicBool::new(false),
+        }));
         let running = coordinator.clone();
         tokio::spawn(async move { running.run().await });
         coordinator
@@ -259,7 +266,7 @@ impl Coordinator {
                 }
                 term.grantor.set_members(members());
                 let now = self.now();
-                self.judge_own_clock(term.grantor.own_clock_error(now.boot), now);
+                self.judge_own_clock(term.grantor.own_clock_error(now.boot));
                 term.grantor.tick(now, &term.books.shards)
             };
             if !moves.is_empty() {
@@ -285,7 +292,7 @@ impl Coordinator {
 
     /// A leader whose own clock is off the median may not stamp: it follows its wall clock if that
     /// one is right, else it says so loudly and hands the leadership on.
-    fn judge_own_clock(&self, error: Millis, now: Now) {
+    fn judge_own_clock(&self, error: Millis) {
         if error.abs() <= CLOCK_TOLERANCE {
             return;
         }
@@ -299,22 +306,30 @@ impl Coordinator {
             }
             return;
         }
-        if !now.boot.is_multiple_of(20) {
+        // One attempt at a time, and a pause after it: nobody may be there to take over.
+        if self.0.stepping_down.swap(true, Ordering::SeqCst) {
             return;
         }
         tracing::error!(
             off_ms = error,
             "the leader's clock differs from the others': it steps down"
         );
-        let cluster = options.cluster.clone();
-        let to = cluster.members().into_iter().map(|(id, _)| id).find(|id| *id != options.node);
-        if let Some(to) = to {
-            tokio::spawn(async move {
-                if let Err(error) = cluster.transfer_leader(to).await {
-                    tracing::warn!(%error, to, "the leadership could not be handed on");
+        let this = self.clone();
+        tokio::spawn(async move {
+            let options = &this.0.options;
+            for (to, _) in options.cluster.members() {
+                if to == options.node {
+                    continue;
                 }
-            });
-        }
+                match options.cluster.transfer_leader(to).await {
+                    Ok(()) => break,
+                    Err(error) => tracing::warn!(%error, to, "did not take the leadership"),
+                }
+            }
+            let clock = options.time.clock();
+            clock.sleep_until(clock.boot() + options.timing.ttl).await;
+            this.0.stepping_down.store(false, Ordering::SeqCst);
+        });
     }
 
     /// Reads the books anew into the term.
