@@ -12,6 +12,7 @@
 //! node's data except through the API, with one exception that asks first: `reset raft`.
 
 mod ask;
+mod bench;
 mod client;
 mod create;
 mod credential;
@@ -113,6 +114,8 @@ pub enum Command {
     Cluster(status::ClusterCommand),
     /// When a schedule fires, computed offline: a lint for crontabs
     Next(next::Next),
+    /// Measures a cluster that it starts itself: rates, lags, and whether every job fired
+    Bench(bench::Bench),
     /// Deletes this node's data
     #[command(subcommand)]
     Reset(reset::ResetCommand),
@@ -186,6 +189,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Credential(command) => credential::run(command, global, output),
         Command::Reset(command) => reset::run(command, global),
         Command::Next(flags) => next::run(flags, output),
+        Command::Bench(flags) => bench::run(flags, global, output),
         Command::Version => version(output),
         command => {
             let client = global.client()?;

@@ -2,6 +2,7 @@
 
 mod api;
 mod architecture;
+mod bench;
 mod cli;
 mod cluster;
 mod coordinator;

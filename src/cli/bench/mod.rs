@@ -1,0 +1,296 @@
+//! `bench`: our own workload against a cluster of real processes, with a receiver and an oracle.
+//!
+//! ```text
+//!   load ──jobs──> cluster (start processes, or --target) ──callbacks──> receiver ──> oracle
+//!                                                                                       │
+//!                                    report <── what was missed, early, doubled; lag ───┘
+//! ```
+//!
+//! Called by `super` with the flags. It measures and cleans up behind itself, also on ctrl-c; it
+//! never touches a node or a folder that it has not made, except through `--target`'s API.
+
+mod cluster;
+mod load;
+mod oracle;
+mod receiver;
+mod report;
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tokio::time::{Instant, sleep, sleep_until};
+use zeroize::Zeroizing;
+
+use self::cluster::{Cluster, Folder};
+use self::load::{Api, Order, Pass, plain_sqlite};
+use self::oracle::Oracle;
+use self::receiver::Receiver;
+use self::report::Report;
+use super::output::{Output, say};
+use super::{Failure, Global, start};
+use crate::clock::{Clock, SystemClock};
+use crate::model::Millis;
+use crate::schedule::{DstRule, Schedule};
+
+/// A spread load takes no longer than this.
+const SPREAD: Millis = 60_000;
+/// What is still on its way when the window ends may come within this time: late, not missed.
+const STRAGGLERS: Duration = Duration::from_secs(10);
+/// Between two lines of progress.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// Flags of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// How many nodes to start
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+    nodes: u64,
+    /// How many jobs
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one)]
+    jobs: usize,
+    /// Period of the jobs, as in @every [default: 1m]
+    #[arg(long, value_name = "PERIOD", conflicts_with = "spec")]
+    every: Option<String>,
+    /// Schedule of the jobs, read in UTC; H spreads them
+    #[arg(long, value_name = "CRON")]
+    spec: Option<String>,
+    /// How long to measure, after all jobs are loaded
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(3..))]
+    seconds: u64,
+    /// How many different callback URLs
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    urls: usize,
+    /// Whether the jobs of --every fall due over the whole period (loaded in bursts, one a second)
+    /// or all at once (loaded in a rush, as the cron line that means the same)
+    #[arg(long, value_enum, default_value = "spread")]
+    phase: Phase,
+    /// Kills a node with SIGKILL at half time, and starts it again
+    #[arg(long, value_enum, conflicts_with = "target")]
+    kill: Option<Victim>,
+    /// Uses this running cluster, through this node; needs a key pair
+    #[arg(long, value_name = "URL", requires = "api_key", requires = "api_secret")]
+    target: Option<String>,
+    /// The key for --target
+    #[arg(long, env = "SCHEDULER0_API_KEY")]
+    api_key: Option<String>,
+    /// Its secret; better in the environment, where no list of processes shows it
+    #[arg(long, env = "SCHEDULER0_API_SECRET", hide_env_values = true)]
+    api_secret: Option<String>,
+    /// Where the receiver listens; the cluster must reach it there
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+/// How jobs fall due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Phase {
+    Spread,
+    Same,
+}
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Victim {
+    /// The leader
+    Leader,
+    /// A node that fires
+    Executor,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| *n >= 1);
+    number.ok_or_else(|| "expected a number, 1 or more".to_owned())
+}
+
+/// Runs it; an error if anything was missed or early.
+pub(super) fn run(flags: &Bench, global: &Global, output: Output) -> anyhow::Result<()> {
+    let plan = flags.plan()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        // Whichever ends first drops the other, and with it the nodes and their folder.
+        tokio::select! {
+            report = measure(flags, &plan, global) => report,
+            signal = start::stop_signal() => anyhow::bail!("{}: stopped", signal?),
+        }
+    })?;
+    report.show(output)?;
+    let found = report.findings;
+    anyhow::ensure!(
+        found.missed == 0 && found.early == 0 && found.unplanned == 0,
+        "of {} occurrences {} were missed; {} arrivals were early, {} had no plan",
+        found.planned,
+        found.missed,
+        found.early,
+        found.unplanned
+    );
+    Ok(())
+}
+
+/// The schedule, and over how long the jobs are loaded.
+#[derive(Debug, PartialEq, Eq)]
+struct Plan {
+    spec: String,
+    over: Duration,
+}
+
+impl Bench {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let usage = |message: String| Failure::Usage(message);
+        let every = self.every.as_deref().unwrap_or("1m");
+        let spec = self.spec.clone().unwrap_or_else(|| format!("@every {every}"));
+        let schedule = Schedule::parse(&spec, chrono_tz::UTC, DstRule::default(), 0)
+            .map_err(|e| usage(e.to_string()))?;
+        let Some(period) = schedule.period() else {
+            return Ok(Plan { spec, over: Duration::ZERO });
+        };
+        if self.phase == Phase::Spread {
+            let over = Duration::from_millis(period.min(SPREAD) as u64);
+            return Ok(Plan { spec, over });
+        }
+        let seconds = period / 1_000;
+        let cron = match seconds {
+            s if s < 60 && 60 % s == 0 => format!("*/{s} * * * * *"),
+            s if s < 3_600 && s % 60 == 0 && 60 % (s / 60) == 0 => {
+                format!("0 */{} * * * *", s / 60)
+            }
+            s if s % 3_600 == 0 && 24 % (s / 3_600) == 0 => format!("0 0 */{} * * *", s / 3_600),
+            _ => {
+                let message = format!("--phase same: no cron line fires every {every}; use --spec");
+                return Err(usage(message).into());
+            }
+        };
+        Ok(Plan { spec: cron, over: Duration::ZERO })
+    }
+}
+
+async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<Report> {
+    let progress = Progress::new();
+    let folder = Folder::new()?;
+    progress.tell("measuring plain SQLite");
+    let (path, jobs) = (folder.path().to_owned(), flags.jobs);
+    let sqlite_per_s = tokio::task::spawn_blocking(move || plain_sqlite(&path, jobs)).await??;
+    let receiver = Receiver::start(flags.listen).await.context("--listen")?;
+    let (mut cluster, api) = if let Some(target) = &flags.target {
+        let secret = Zeroizing::new(flags.api_secret.clone().unwrap_or_default());
+        let pass = Pass::Pair(flags.api_key.clone().unwrap_or_default(), secret);
+        (None, Api::new(target, pass)?)
+    } else {
+        progress.tell("starting nodes");
+        let cluster = Cluster::start(flags.nodes, global.set.clone(), folder).await?;
+        let api = cluster.api(0)?;
+        (Some(cluster), api)
+    };
+    let project = api.project().await?;
+    let urls = (0..flags.urls).map(|number| receiver.url(number)).collect();
+    let order = Order { jobs: flags.jobs, spec: plan.spec.clone(), urls, over: plan.over };
+    let tell = |n: usize| progress.tell(&format!("loaded {n} of {}", flags.jobs));
+    let outcome = async {
+        let loaded = api.load(project, &order, tell).await?;
+        let (from, margin) = (SystemClock.wall(), (flags.seconds / 10).clamp(1, 5));
+        let to = from + (flags.seconds - margin) as Millis * 1_000;
+        let oracle = Oracle::new(&plan.spec, &loaded.jobs, (from, to))?;
+        anyhow::ensure!(
+            oracle.findings(0).planned > 0,
+            "nothing is due in the {} s that are judged: raise --seconds",
+            flags.seconds - margin
+        );
+        let oracle = receiver.judge_by(oracle);
+        if let Some(cluster) = &mut cluster {
+            cluster.mark();
+        }
+        watch(flags, oracle, cluster.as_mut(), &progress).await?;
+        let findings = oracle.findings(receiver.early());
+        let lag = oracle.lag();
+        let [p50, p90, p99, p999] = [500, 900, 990, 999].map(|share| lag.quantile(share));
+        let nodes = cluster.as_ref().map_or_else(Vec::new, Cluster::usage);
+        Ok(Report {
+            jobs: flags.jobs,
+            seconds: (to - from) as f64 / 1_000.0,
+            loaded_per_s: loaded.per_s,
+            sqlite_per_s,
+            findings,
+            lag_ms: [p50, p90, p99, p999, lag.max()],
+            count: nodes.len(),
+            nodes,
+        })
+    }
+    .await;
+    if flags.target.is_some()
+        && let Err(e) = api.delete(project).await
+    {
+        say(&format!("project {project} and its jobs could not be deleted: {e:#}"));
+    }
+    outcome
+}
+
+/// Waits for the end of the window, and kills at half time who is to be killed.
+async fn watch(
+    flags: &Bench,
+    oracle: &Oracle,
+    mut cluster: Option<&mut Cluster>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let whole = Duration::from_secs(flags.seconds);
+    let mut victim = flags.kill;
+    while begin.elapsed() < whole {
+        if begin.elapsed() >= whole / 2
+            && let Some(victim) = victim.take()
+            && let Some(cluster) = cluster.as_deref_mut()
+        {
+            let place = cluster.find(victim == Victim::Leader).await?;
+            let id = cluster.kill_and_restart(place)?;
+            progress.end();
+            say(&format!("killed node {id} and started it again"));
+        }
+        let fired = oracle.findings(0).fired;
+        progress.tell(&format!(
+            "{} of {} s: {fired} fired",
+            begin.elapsed().as_secs(),
+            flags.seconds
+        ));
+        sleep_until((Instant::now() + BEAT).min(begin + whole)).await;
+    }
+    while oracle.findings(0).missed > 0 && begin.elapsed() < whole + STRAGGLERS {
+        progress.tell(&format!("{} still to come", oracle.findings(0).missed));
+        sleep(BEAT).await;
+    }
+    progress.end();
+    Ok(())
+}
+
+/// One line on stderr that is written over, for a person only.
+#[derive(Debug)]
+struct Progress {
+    terminal: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal() }
+    }
+
+    fn tell(&self, text: &str) {
+        if self.terminal {
+            // Nobody is left to be told when stderr is closed.
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
+        }
+    }
+
+    /// Leaves an empty line behind.
+    fn end(&self) {
+        self.tell("");
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests;

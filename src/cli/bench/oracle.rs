@@ -1,0 +1,231 @@
+//! The oracle: which occurrences were planned, and which of them came. A bit an occurrence and a few
+//! words a job, so that a million jobs fit; arrivals are judged as they come and not kept. `receiver`
+//! feeds it, `super` reads it at the end. It knows nothing of the cluster but its promises.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::report::Histogram;
+use crate::model::Millis;
+use crate::schedule::{DstRule, Schedule, anchor};
+
+/// What the clocks of sender and receiver may differ before an arrival counts as early: it is one
+/// machine, but scheduler time is carried by another clock than the wall's.
+pub(super) const TOLERANCE_MS: Millis = 50;
+
+/// A job that nobody has heard of, in the table of classes.
+const NOBODY: u32 = u32::MAX;
+
+/// A job as the API reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Created {
+    /// Its number.
+    pub(super) id: u64,
+    /// When it was created.
+    pub(super) at: Millis,
+}
+
+/// Judges arrivals against plans.
+#[derive(Debug)]
+pub(super) struct Oracle {
+    window: (Millis, Millis),
+    /// The lowest number of a job.
+    first: u64,
+    /// By number: the class of the job, and where its bits begin.
+    jobs: Vec<(u32, u64)>,
+    /// By class: the instants planned in the window, ascending.
+    classes: Vec<Vec<Millis>>,
+    planned: u64,
+    seen: Vec<AtomicU64>,
+    fired: AtomicU64,
+    duplicates: AtomicU64,
+    early: AtomicU64,
+    unplanned: AtomicU64,
+    lag: Histogram,
+}
+
+/// What came of all that was planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// Planned in the window.
+    pub(super) planned: u64,
+    /// Of these, came at least once.
+    pub(super) fired: u64,
+    /// Never came.
+    pub(super) missed: u64,
+    /// Came before their instant.
+    pub(super) early: u64,
+    /// Came again.
+    pub(super) duplicates: u64,
+    /// Due in the window, but no plan of that job has such an occurrence.
+    pub(super) unplanned: u64,
+}
+
+impl Oracle {
+    /// For jobs of one spec (read in UTC) and the occurrences due after the first and up to the
+    /// second instant of the window. `created` must not be empty.
+    pub(super) fn new(
+        spec: &str,
+        created: &[Created],
+        window: (Millis, Millis),
+    ) -> anyhow::Result<Self> {
+        let first = created.iter().map(|job| job.id).min().unwrap_or(0);
+        let last = created.iter().map(|job| job.id).max().unwrap_or(0);
+        let mut jobs = vec![(NOBODY, 0); (last - first) as usize + 1];
+        let seeded = Schedule::is_seed_dependent(spec);
+        let common = Schedule::parse(spec, chrono_tz::UTC, DstRule::default(), 0)?;
+        let mut known: HashMap<(Option<Schedule>, Millis), u32> = HashMap::new();
+        let mut classes: Vec<Vec<Millis>> = Vec::new();
+        let mut planned = 0;
+        for job in created {
+            let own = if seeded {
+                Some(Schedule::parse(spec, chrono_tz::UTC, DstRule::default(), job.id)?)
+            } else {
+                None
+            };
+            // Only `@every` counts from somewhere; all others share a class.
+            let from = if common.period().is_some() { anchor(job.at, &common) } else { 0 };
+            let class = *known.entry((own, from)).or_insert_with_key(|(own, from)| {
+                let schedule = own.as_ref().unwrap_or(&common);
+                let next = |after: &Millis| schedule.next(*from, *after);
+                let instants = std::iter::successors(next(&window.0), next);
+                classes.push(instants.take_while(|at| *at <= window.1).collect());
+                classes.len() as u32 - 1
+            });
+            jobs[(job.id - first) as usize] = (class, planned);
+            planned += classes[class as usize].len() as u64;
+        }
+        let seen = (0..planned.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Ok(Self {
+            window,
+            first,
+            jobs,
+            classes,
+            planned,
+            seen,
+            fired: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            early: AtomicU64::new(0),
+            unplanned: AtomicU64::new(0),
+            lag: Histogram::default(),
+        })
+    }
+
+    /// Jobs that came in one request, each with the instant it was due, at an instant of the
+    /// receiver's clock. What is not due in the window is passed over, unless it is early.
+    pub(super) fn arrived(&self, jobs: impl Iterator<Item = (u64, Millis)>, at: Millis) {
+        let (mut fired, mut again, mut early, mut unplanned) = (0, 0, 0, 0);
+        // All jobs of a request have one instant, so the histogram is told once.
+        let mut lag = (0, 0);
+        for (job, due) in jobs {
+            early += u64::from(at + TOLERANCE_MS < due);
+            if due <= self.window.0 || due > self.window.1 {
+                continue;
+            }
+            let Some(bit) = self.bit(job, due) else {
+                unplanned += 1;
+                continue;
+            };
+            let mask = 1 << (bit % 64);
+            if self.seen[(bit / 64) as usize].fetch_or(mask, Ordering::Relaxed) & mask != 0 {
+                again += 1;
+                continue;
+            }
+            fired += 1;
+            let late = (at - due).max(0) as u64;
+            if late != lag.0 {
+                self.lag.observe(lag.0, lag.1);
+                lag = (late, 0);
+            }
+            lag.1 += 1;
+        }
+        self.lag.observe(lag.0, lag.1);
+        self.fired.fetch_add(fired, Ordering::Relaxed);
+        self.duplicates.fetch_add(again, Ordering::Relaxed);
+        self.early.fetch_add(early, Ordering::Relaxed);
+        self.unplanned.fetch_add(unplanned, Ordering::Relaxed);
+    }
+
+    fn bit(&self, job: u64, due: Millis) -> Option<u64> {
+        let place = usize::try_from(job.checked_sub(self.first)?).ok()?;
+        let (class, begin) = *self.jobs.get(place)?;
+        let instants = self.classes.get(class as usize)?;
+        Some(begin + instants.binary_search(&due).ok()? as u64)
+    }
+
+    /// What came so far; `early` so many before the oracle knew the jobs.
+    pub(super) fn findings(&self, early: u64) -> Findings {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let fired = load(&self.fired);
+        Findings {
+            planned: self.planned,
+            fired,
+            missed: self.planned - fired,
+            early: early + load(&self.early),
+            duplicates: load(&self.duplicates),
+            unplanned: load(&self.unplanned),
+        }
+    }
+
+    /// How late the first arrivals were.
+    pub(super) fn lag(&self) -> &Histogram {
+        &self.lag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs(list: &[(u64, Millis)]) -> Vec<Created> {
+        list.iter().map(|(id, at)| Created { id: *id, at: *at }).collect()
+    }
+
+    /// The oracle itself must be able to find each kind of fault.
+    #[test]
+    fn it_tells_missed_early_doubled_and_unplanned_apart() {
+        let created = jobs(&[(7, 500), (9, 1_000), (12, 2_001)]);
+        let oracle = Oracle::new("@every 10s", &created, (10_000, 31_000)).unwrap();
+        // 7 and 9 at 11, 21, 31 s; 12 at 13 and 23 s.
+        assert_eq!(oracle.findings(0).planned, 8);
+        let came = |job, due, at| oracle.arrived([(job, due)].into_iter(), at);
+        came(7, 11_000, 11_004);
+        came(9, 11_000, 11_004);
+        came(7, 21_000, 20_949);
+        came(9, 21_000, 20_951);
+        came(9, 21_000, 22_000);
+        came(12, 13_001, 13_001);
+        came(8, 13_000, 13_001);
+        came(12, 3_000, 3_001);
+        came(12, 33_000, 32_000);
+        let expected =
+            Findings { planned: 8, fired: 4, missed: 4, early: 3, duplicates: 1, unplanned: 2 };
+        assert_eq!(oracle.findings(1), expected);
+        assert_eq!(oracle.lag().quantile(1_000), 4);
+    }
+
+    #[test]
+    fn many_bits_are_kept_apart_and_cron_needs_no_anchor() {
+        let created: Vec<_> = (1..=100).map(|id| Created { id, at: id as Millis }).collect();
+        let oracle = Oracle::new("* * * * * *", &created, (0, 7_000)).unwrap();
+        for second in 1..=7 {
+            oracle.arrived((1..=100).map(|id| (id, second * 1_000)), second * 1_000 + 3);
+        }
+        let expected = Findings { planned: 700, fired: 700, ..Findings::default() };
+        assert_eq!(oracle.findings(0), expected);
+        assert_eq!(oracle.lag().quantile(500), 3);
+    }
+
+    #[test]
+    fn a_seed_gives_each_job_its_own_plan() {
+        let created = jobs(&[(1, 0), (2, 0), (3, 0)]);
+        let oracle = Oracle::new("H * * * * *", &created, (0, 60_000)).unwrap();
+        for id in 1..=3 {
+            let own = Schedule::parse("H * * * * *", chrono_tz::UTC, DstRule::default(), id);
+            let due = own.unwrap().next(0, 0).unwrap();
+            oracle.arrived([(id, due)].into_iter(), due);
+        }
+        let found = oracle.findings(0);
+        assert_eq!((found.planned, found.fired, found.unplanned), (3, 3, 0));
+    }
+}

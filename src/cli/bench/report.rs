@@ -1,0 +1,236 @@
+//! What a run measured, as a table for people and as JSON for programs; and the histogram of lags.
+//! `super` fills it in; it measures nothing itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use super::super::output::{Format, Output, line, say, table};
+use super::oracle::Findings;
+
+/// Exact below this, in milliseconds; above it so many buckets to a doubling (3 %).
+const EXACT: u64 = 64;
+/// Half of [`EXACT`]: the buckets of one doubling.
+const STEPS: u64 = EXACT / 2;
+/// Up to 2^32 ms.
+const BUCKETS: usize = (EXACT + 26 * STEPS) as usize;
+
+/// Counts of milliseconds in buckets that grow with the value.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    buckets: Vec<AtomicU64>,
+    max: AtomicU64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        let buckets = (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
+        Self { buckets, max: AtomicU64::new(0) }
+    }
+}
+
+impl Histogram {
+    /// Counts a value so many times.
+    pub(super) fn observe(&self, ms: u64, times: u64) {
+        if times > 0 {
+            self.buckets[bucket(ms)].fetch_add(times, Ordering::Relaxed);
+            self.max.fetch_max(ms, Ordering::Relaxed);
+        }
+    }
+
+    /// The value that so many of a thousand do not exceed (the upper bound of its bucket, and never
+    /// more than the greatest); 0 without any.
+    pub(super) fn quantile(&self, per_mille: u64) -> u64 {
+        let counts: Vec<u64> = self.buckets.iter().map(|n| n.load(Ordering::Relaxed)).collect();
+        let rank = (counts.iter().sum::<u64>() * per_mille).div_ceil(1_000).max(1);
+        let mut seen = 0;
+        let found = counts.iter().position(|n| {
+            seen += n;
+            seen >= rank
+        });
+        found.map_or(0, bound).min(self.max())
+    }
+
+    /// The greatest.
+    pub(super) fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
+    }
+}
+
+fn bucket(ms: u64) -> usize {
+    if ms < EXACT {
+        return ms as usize;
+    }
+    let exponent = 63 - u64::from(ms.leading_zeros()); // at least 6
+    let step = (ms >> (exponent - 5)) & (STEPS - 1);
+    ((EXACT + (exponent - 6) * STEPS + step) as usize).min(BUCKETS - 1)
+}
+
+/// The greatest value of a bucket.
+fn bound(bucket: usize) -> u64 {
+    let bucket = bucket as u64;
+    if bucket < EXACT {
+        return bucket;
+    }
+    let (exponent, step) = ((bucket - EXACT) / STEPS + 6, (bucket - EXACT) % STEPS);
+    ((STEPS + 1 + step) << (exponent - 5)) - 1
+}
+
+/// What a node used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeUse {
+    /// The node.
+    pub(super) id: u64,
+    /// Anonymous memory at the end, in 10^6 bytes.
+    pub(super) rss_mb: f64,
+    /// Processor time in the window, in seconds.
+    pub(super) cpu_s: f64,
+    /// Of its data folder, as allocated.
+    pub(super) disk_bytes: u64,
+}
+
+/// A whole run.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// How many jobs.
+    pub(super) jobs: usize,
+    /// The length of the window that was judged.
+    pub(super) seconds: f64,
+    /// Jobs created per second of creating.
+    pub(super) loaded_per_s: f64,
+    /// The same by plain SQLite.
+    pub(super) sqlite_per_s: f64,
+    /// The oracle's.
+    pub(super) findings: Findings,
+    /// p50, p90, p99, p99.9 and the maximum, in milliseconds.
+    pub(super) lag_ms: [u64; 5],
+    /// The nodes; none when the cluster is somebody else's.
+    pub(super) nodes: Vec<NodeUse>,
+    /// How many nodes there were.
+    pub(super) count: usize,
+}
+
+impl Report {
+    fn fired_per_s(&self) -> f64 {
+        self.findings.fired as f64 / self.seconds
+    }
+
+    /// The report for programs.
+    pub(super) fn json(&self) -> Value {
+        let [p50, p90, p99, p999, max] = self.lag_ms;
+        let node = |n: &NodeUse| {
+            json!({
+                "id": n.id, "rss_mb": tenth(n.rss_mb), "cpu_s": tenth(n.cpu_s),
+                "disk_bytes": n.disk_bytes,
+            })
+        };
+        json!({
+            "jobs": self.jobs,
+            "nodes": self.count,
+            "seconds": self.seconds,
+            "loaded_per_s": self.loaded_per_s.round(),
+            "sqlite_per_s": self.sqlite_per_s.round(),
+            "fired": self.findings.fired,
+            "fired_per_s": tenth(self.fired_per_s()),
+            "missed": self.findings.missed,
+            "early": self.findings.early,
+            "duplicates": self.findings.duplicates,
+            "lag_ms": {"p50": p50, "p90": p90, "p99": p99, "p999": p999, "max": max},
+            "node": self.nodes.iter().map(node).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Puts it out.
+    pub(super) fn show(&self, output: Output) -> anyhow::Result<()> {
+        if output.format == Format::Json {
+            return output.json(&self.json());
+        }
+        let found = self.findings;
+        let ratio = self.loaded_per_s / self.sqlite_per_s;
+        let row = [
+            self.jobs.to_string(),
+            format!("{:.0}", self.loaded_per_s),
+            format!("{ratio:.2}"),
+            found.fired.to_string(),
+            format!("{:.0}", self.fired_per_s()),
+            found.missed.to_string(),
+            found.early.to_string(),
+            found.duplicates.to_string(),
+        ];
+        let lags = self.lag_ms.map(|ms| ms.to_string());
+        let titles =
+            ["jobs", "loaded/s", "x sqlite", "fired", "fired/s", "missed", "early", "duplicates"];
+        let lag_titles = ["p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
+        let titles = titles.into_iter().chain(lag_titles);
+        line(&table(titles, std::iter::once(row.into_iter().chain(lags).collect())))?;
+        if self.nodes.is_empty() {
+            say("what the nodes used is not known: they are not this command's");
+            return Ok(());
+        }
+        let rows = self.nodes.iter().map(|n| {
+            let mb = n.disk_bytes as f64 / 1e6;
+            vec![
+                n.id.to_string(),
+                format!("{:.1}", n.rss_mb),
+                format!("{:.1}", n.cpu_s),
+                format!("{mb:.1}"),
+            ]
+        });
+        line(&format!("\n{}", table(["node", "rss mb", "cpu s", "disk mb"].into_iter(), rows)))
+    }
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_hold_their_bounds_and_are_narrow() {
+        for ms in (0..9_000).chain([1_000_000, u64::from(u32::MAX)]) {
+            let own = bucket(ms);
+            assert!(ms <= bound(own), "{ms}");
+            assert!(own == 0 || ms > bound(own - 1), "{ms}");
+            assert!(bound(own) - ms <= ms / 32, "{ms}: {}", bound(own));
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_count_from_below_and_stop_at_the_greatest() {
+        let lag = Histogram::default();
+        assert_eq!((lag.quantile(500), lag.max()), (0, 0));
+        lag.observe(2, 500);
+        lag.observe(7, 490);
+        lag.observe(40, 9);
+        lag.observe(1_001, 1);
+        let found = [500, 501, 990, 991, 999, 1_000].map(|q| lag.quantile(q));
+        assert_eq!(found, [2, 7, 7, 40, 40, 1_001]);
+    }
+
+    #[test]
+    fn the_json_has_exactly_its_fields() {
+        let node = NodeUse { id: 1, rss_mb: 12.34, cpu_s: 0.5, disk_bytes: 7 };
+        let findings = Findings { planned: 40, fired: 40, ..Findings::default() };
+        let report = Report {
+            jobs: 20,
+            seconds: 4.0,
+            loaded_per_s: 1.4,
+            sqlite_per_s: 2.0,
+            findings,
+            lag_ms: [1, 2, 3, 4, 5],
+            nodes: vec![node],
+            count: 1,
+        };
+        let expected = json!({
+            "jobs": 20, "nodes": 1, "seconds": 4.0, "loaded_per_s": 1.0, "sqlite_per_s": 2.0,
+            "fired": 40, "fired_per_s": 10.0, "missed": 0, "early": 0, "duplicates": 0,
+            "lag_ms": {"p50": 1, "p90": 2, "p99": 3, "p999": 4, "max": 5},
+            "node": [{"id": 1, "rss_mb": 12.3, "cpu_s": 0.5, "disk_bytes": 7}],
+        });
+        assert_eq!(report.json(), expected);
+    }
+}

@@ -1,0 +1,41 @@
+//! What the flags of `bench` mean.
+
+use clap::Parser;
+
+use super::super::{Cli, Command};
+use super::*;
+
+fn plan(flags: &str) -> anyhow::Result<Plan> {
+    let line = format!("scheduler0 bench {flags}");
+    match Cli::try_parse_from(line.split_whitespace())?.command {
+        Command::Bench(bench) => bench.plan(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_spread_load_takes_the_period_but_no_more_than_a_minute() {
+    for (flags, spec, seconds) in [
+        ("", "@every 1m", 60),
+        ("--every 10s", "@every 10s", 10),
+        ("--every 2h", "@every 2h", 60),
+        ("--phase same", "0 */1 * * * *", 0),
+        ("--every 1s --phase same", "*/1 * * * * *", 0),
+        ("--every 6h --phase same", "0 0 */6 * * *", 0),
+    ] {
+        let expected = Plan { spec: spec.to_owned(), over: Duration::from_secs(seconds) };
+        assert_eq!(plan(flags).unwrap(), expected, "{flags}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    for flags in ["--every 7s --phase same", "--every soon", "--every 90m --phase same"] {
+        assert_eq!(Failure::code(&plan(flags).unwrap_err()), 2, "{flags}");
+    }
+    for flags in
+        ["--jobs 0", "--nodes 0", "--every 1m --spec @daily", "--target http://a:1 --kill leader"]
+    {
+        assert!(plan(flags).unwrap_err().is::<clap::Error>(), "{flags}");
+    }
+}
