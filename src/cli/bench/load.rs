@@ -1,6 +1,7 @@
 //! Loading: jobs in batches over a few connections, as a client would, and plain SQLite beside it as
 //! the measure. `super` calls it before the window begins. It only counts the time in which requests
-//! are under way, so that a load which is spread over a minute tells the same as one in a rush.
+//! are under way: of a load that is spread, that is the rate of its bursts, between which the nodes
+//! catch up, and not one that they could sustain.
 
 use std::path::Path;
 use std::sync::Arc;
