@@ -187,10 +187,6 @@ pub fn oldest_due(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
 }
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
-    let verdict = match Verdict::from_code(row.get(11)?) {
-        Verdict::Retry { .. } => Verdict::Retry { at: row.get::<_, Option<i64>>(12)?.unwrap_or(0) },
-        other => other,
-    };
     Ok(Recorded {
         id: id_at(row, 0)?,
         node: id_at(row, 1)?,
@@ -204,7 +200,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
             scheduled: row.get(8)?,
             since: row.get(9)?,
             attempt: row.get(10)?,
-            verdict,
+            verdict: verdict_of(row)?,
             http_code: row.get(13)?,
             started: row.get(14)?,
             duration: row.get(15)?,
@@ -213,6 +209,36 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
             pending: None,
         },
     })
+}
+
+/// The verdict of a row of blocks: columns 11 and 12 hold its code and a retry's instant.
+pub(super) fn verdict_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Verdict> {
+    Ok(match Verdict::from_code(row.get(11)?) {
+        Verdict::Retry { .. } => Verdict::Retry { at: row.get::<_, Option<i64>>(12)?.unwrap_or(0) },
+        other => other,
+    })
+}
+
+/// Leaves a row with these members only; with none, it goes. The statements are its table's: the
+/// first takes the id, the second id, members, count and `lone`.
+pub(super) fn keep(
+    tx: &Tx<'_>,
+    delete: &str,
+    update: &str,
+    id: u64,
+    members: &Members,
+) -> rusqlite::Result<()> {
+    if members.is_empty() {
+        tx.prepare_cached(delete)?.execute([id as i64])?;
+        return Ok(());
+    }
+    tx.prepare_cached(update)?.execute(params![
+        id as i64,
+        members.as_bytes(),
+        members.len() as i64,
+        lone(members) as i64
+    ])?;
+    Ok(())
 }
 
 /// About how many bytes the executions take, from the number of blocks and what the newest of them

@@ -130,18 +130,13 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
 
 /// Leaves a dead letter with these members only; with none, it goes.
 pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
-    if members.is_empty() {
-        tx.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?.execute([id as i64])?;
-        return Ok(());
-    }
-    tx.prepare_cached("UPDATE dead_letters SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1")?
-        .execute(params![
-            id as i64,
-            members.as_bytes(),
-            members.len() as i64,
-            blocks::lone(members) as i64
-        ])?;
-    Ok(())
+    blocks::keep(
+        tx,
+        "DELETE FROM dead_letters WHERE id = ?1",
+        "UPDATE dead_letters SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1",
+        id,
+        members,
+    )
 }
 
 /// Drops at most `limit` dead letters recorded before an instant, oldest first.

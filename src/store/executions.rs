@@ -240,10 +240,6 @@ fn ordinal_of(row: &Row<'_>, job: JobId) -> rusqlite::Result<Option<u64>> {
 }
 
 fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> {
-    let verdict = match Verdict::from_code(row.get(11)?) {
-        Verdict::Retry { .. } => Verdict::Retry { at: row.get::<_, Option<i64>>(12)?.unwrap_or(0) },
-        other => other,
-    };
     Ok(Execution {
         id: id_at(row, 0)? + ordinal,
         node: id_at(row, 1)?,
@@ -256,7 +252,7 @@ fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> 
         scheduled: row.get(8)?,
         since: row.get(9)?,
         attempt: row.get(10)?,
-        verdict,
+        verdict: super::blocks::verdict_of(row)?,
         http_code: row.get(13)?,
         started: row.get(14)?,
         duration: row.get(15)?,

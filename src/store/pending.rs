@@ -98,18 +98,13 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
 
 /// Leaves a row with these members only; with none, it goes.
 pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
-    if members.is_empty() {
-        tx.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id as i64])?;
-        return Ok(());
-    }
-    tx.prepare_cached("UPDATE pending SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1")?
-        .execute(params![
-            id as i64,
-            members.as_bytes(),
-            members.len() as i64,
-            blocks::lone(members) as i64
-        ])?;
-    Ok(())
+    blocks::keep(
+        tx,
+        "DELETE FROM pending WHERE id = ?1",
+        "UPDATE pending SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1",
+        id,
+        members,
+    )
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
