@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use super::collect::{Bell, Collector, ReadJournal};
 use super::housekeeping::Housekeeping;
 use super::leases::{Books, Grantor, Settled};
-use super::placement::NodeView;
 use crate::clock::SchedulerTime;
 use crate::cluster::{Cluster, Leadership};
 use crate::command::Command;
@@ -77,13 +76,6 @@ struct Read {
     shards: Vec<Shard>,
 }
 
-/// What the coordinator knows of the nodes, for the status page; empty on a node that does not lead.
-#[derive(Clone, Debug, Default)]
-pub struct View {
-    /// How the nodes stand.
-    pub nodes: Vec<NodeView>,
-}
-
 impl Coordinator {
     /// Starts it on the current runtime: it acts whenever this node leads.
     pub fn start(options: Options) -> Self {
@@ -120,12 +112,6 @@ impl Coordinator {
     /// Asks the collector to look now: this node's journal has grown.
     pub fn collect_now(&self) {
         self.0.bell.ring(self.0.options.node);
-    }
-
-    /// How the nodes stand, as far as this node knows.
-    pub fn view(&self) -> View {
-        let boot = self.0.options.time.clock().boot();
-        View { nodes: self.term().as_ref().map_or_else(Vec::new, |t| t.grantor.status(boot)) }
     }
 
     fn term(&self) -> MutexGuard<'_, Option<Term>> {

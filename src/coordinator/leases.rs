@@ -292,16 +292,6 @@ impl Grantor {
             Settled::Unknown => self.over = true,
         }
     }
-
-    /// The nodes as the leader sees them: for status.
-    pub fn status(&self, now_boot: u64) -> Vec<NodeView> {
-        self.views(now_boot, self.able_since.unwrap_or(now_boot))
-    }
-
-    /// How far a node had its journal fsynced when it was last heard: the collector's bell.
-    pub fn journaled(&self, node: NodeId) -> Option<u64> {
-        self.nodes.get(&node).map(|peer| peer.facts.journaled)
-    }
 }
 
 /// From whom moves take something.

@@ -42,7 +42,7 @@ use crate::metrics::Metrics;
 use crate::model::NodeId;
 use crate::secret::Keys;
 use crate::server;
-use crate::worker::{Seat, Worker};
+use crate::worker::{Lease, Seat, Worker};
 
 pub use identity::Identity;
 
@@ -278,7 +278,7 @@ impl Node {
 
     /// Waits until no shard is this node's, in whatever part.
     async fn released(&self) {
-        let mut changed = self.seat.follow_shards();
+        let mut changed = self.seat.changed();
         loop {
             if self.seat.owned() == (0, 0) {
                 return;

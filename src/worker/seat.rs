@@ -135,11 +135,6 @@ impl Seat {
         self.state().holder.clock_jumped();
     }
 
-    /// Moves whenever the shards or the lease may have changed.
-    pub fn follow_shards(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
     /// How many milliseconds the lease lasts.
     pub fn lease_left(&self) -> u64 {
         self.state().holder.lease_left(self.time.clock().boot())
@@ -258,7 +253,7 @@ mod tests {
             },
         );
         assert!(answered.granted);
-        let mut changed = seat.follow_shards();
+        let mut changed = seat.changed();
         seat.moved_on(Position { index: 6, stamp: 950 });
         assert!(!changed.has_changed().unwrap());
         seat.moved_on(Position { index: 7, stamp: 960 });

@@ -15,9 +15,9 @@ use scheduler0::model::lease::{
     Answer, Facts, Grant, Now, Position, Refusal, Renewal, Reply, Timing,
 };
 use scheduler0::store::shards;
-use scheduler0::worker::Seat;
 use scheduler0::worker::lease::Holder;
 use scheduler0::worker::renew::Renewer;
+use scheduler0::worker::{Lease, Seat};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -216,7 +216,7 @@ async fn a_leader_that_is_not_ready_is_asked_again_soon() {
     };
     let renewer = renewer(cluster, &seat, || true, coordinator);
     let renewing = tokio::spawn(renewer.run());
-    let mut changed = seat.follow_shards();
+    let mut changed = seat.changed();
     let leased = async {
         while seat.lease_left() == 0 {
             changed.changed().await.unwrap();
