@@ -16,12 +16,18 @@ use serde::{Deserialize, Serialize};
 use crate::model::block::Record;
 use crate::model::credential::Credential;
 use crate::model::job::{JobShape, JobStatus};
+use crate::model::project::ProjectSettings;
+use crate::model::run::{BeginRun, Begun, Occurrence, Report};
 use crate::model::shard::{Move, ShardId};
+use crate::model::target::Executor;
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 
 /// The first byte of an encoded command. A node refuses to apply a version it does not know, rather
-/// than guess.
-pub const VERSION: u8 = 1;
+/// than guess. Version 1 was in no release.
+///
+/// What follows it is not self-describing: within a version, variants are only added at the end of an
+/// enum, and fields to nothing but what is carried as JSON ([`crate::model::text`]).
+pub const VERSION: u8 = 2;
 
 /// A change of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,21 +115,113 @@ pub enum Command {
         /// What to do.
         command: Box<Command>,
     },
+    /// Pauses, resumes or deletes jobs, at most about 1,000 in an entry; those that are not there
+    /// are passed over. Since 0.1.
+    ChangeJobs {
+        /// Which, as (first id, how many), ascending.
+        jobs: Vec<(JobId, u64)>,
+        /// What to do with them.
+        action: JobAction,
+        /// Who asked.
+        by: Option<String>,
+    },
+    /// No job of a project fires after the stamp. Since 0.1.
+    PauseProject {
+        /// Which.
+        id: ProjectId,
+        /// Up to and including this instant; `None`: until it is resumed.
+        until: Option<Millis>,
+        /// Who asked.
+        by: Option<String>,
+    },
+    /// Ends the pause of a project. Since 0.1.
+    ResumeProject {
+        /// Which.
+        id: ProjectId,
+        /// Who asked.
+        by: Option<String>,
+    },
+    /// One occurrence of a job more, due at the stamp, with an id of its own. Since 0.1.
+    RunJob {
+        /// Which.
+        id: JobId,
+        /// Whether another run may be under way.
+        forced: bool,
+    },
+    /// Its id and version are given at apply. Since 0.1.
+    CreateExecutor(#[serde(with = "crate::model::text")] Executor),
+    /// Replaces an executor's definition; id, creation and version are the books'. Since 0.1.
+    UpdateExecutor {
+        /// Which.
+        id: u64,
+        /// Only if it still has this version.
+        expect: Option<u64>,
+        /// What it is from now on.
+        #[serde(with = "crate::model::text")]
+        executor: Executor,
+    },
+    /// Refused while jobs use it. Since 0.1.
+    DeleteExecutor {
+        /// Which.
+        id: u64,
+    },
+    /// Asks whether an attempt may go out that must not overlap with another. Since 0.1.
+    BeginRun(BeginRun),
+    /// What a receiver or a client says of a run. Since 0.1.
+    ReportRun {
+        /// Which.
+        occurrence: Occurrence,
+        /// What it says.
+        report: Report,
+    },
+    /// Ends runs whose deadline is before the stamp, at most so many. Since 0.1.
+    ExpireRuns {
+        /// At most this many at once.
+        limit: u32,
+    },
+    /// Takes dead letters back into the pending rows, each at its instant; those that are not there
+    /// are passed over. Since 0.1.
+    ReplayDeadLetters {
+        /// (number, when to try it).
+        letters: Vec<(u64, Millis)>,
+    },
+    /// Drops dead letters for good; those that are not there are passed over. Since 0.1.
+    PurgeDeadLetters {
+        /// Their numbers.
+        letters: Vec<u64>,
+    },
+}
+
+/// What to do with jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobAction {
+    /// They do not fire after the stamp, up to and including an instant, or until they are resumed.
+    Pause {
+        /// The end, if it is known.
+        until: Option<Millis>,
+    },
+    /// They fire again after the stamp.
+    Resume,
+    /// They go.
+    Delete,
 }
 
 /// What a new project is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewProject {
     /// Unique name.
     pub name: String,
     /// What it is for.
     pub description: String,
+    /// What its jobs take where they say nothing themselves.
+    #[serde(with = "crate::model::text")]
+    pub settings: ProjectSettings,
     /// Who asked.
     pub by: Option<String>,
 }
 
 /// A change of a project; what is `None` stays.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectEdit {
     /// Which.
     pub id: ProjectId,
@@ -131,6 +229,9 @@ pub struct ProjectEdit {
     pub name: Option<String>,
     /// Its new description.
     pub description: Option<String>,
+    /// Its new settings, all of them.
+    #[serde(with = "crate::model::text")]
+    pub settings: Option<ProjectSettings>,
     /// Who asked.
     pub by: Option<String>,
 }
@@ -141,6 +242,7 @@ pub struct CreateJobs {
     /// The request's id: the async task.
     pub request: u128,
     /// The shapes that `jobs` refer to.
+    #[serde(with = "crate::model::text")]
     pub shapes: Vec<JobShape>,
     /// The jobs, in the order of the request.
     pub jobs: Vec<NewJob>,
@@ -149,7 +251,7 @@ pub struct CreateJobs {
 }
 
 /// A new job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewJob {
     /// Index into `CreateJobs::shapes`.
     pub shape: u32,
@@ -157,19 +259,34 @@ pub struct NewJob {
     pub data: String,
     /// Whether it fires.
     pub status: JobStatus,
+    /// The instant of a one-off (`Timing::At`).
+    pub at: Option<Millis>,
+    /// It is paused up to and including this instant, and fires from then on.
+    pub pause_until: Option<Millis>,
+    /// What the client calls it; unique in its project.
+    pub external_id: Option<String>,
 }
 
 /// A job's new definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEdit {
     /// Which.
     pub id: JobId,
+    /// Only if it still has this version (`Job::version`).
+    pub expect: Option<u64>,
     /// Its new shape.
+    #[serde(with = "crate::model::text")]
     pub shape: JobShape,
     /// Its new payload.
     pub data: String,
     /// Whether it fires.
     pub status: JobStatus,
+    /// The instant of a one-off (`Timing::At`).
+    pub at: Option<Millis>,
+    /// It is paused up to and including this instant, and fires from then on.
+    pub pause_until: Option<Millis>,
+    /// What the client calls it.
+    pub external_id: Option<String>,
     /// Who asked.
     pub by: Option<String>,
 }
@@ -195,6 +312,12 @@ pub enum Outcome {
     Assigned(u32),
     /// How many blocks were dropped.
     Dropped(u32),
+    /// How many jobs, runs or dead letters were changed.
+    Changed(u32),
+    /// The manual run that was made.
+    Run(Occurrence),
+    /// What came of asking for a run.
+    Begun(Begun),
 }
 
 /// Why a command changed nothing. The api turns `kind` into the HTTP status.
@@ -218,6 +341,8 @@ pub enum RejectionKind {
     Invalid,
     /// The idempotency key was used with another body.
     KeyReused,
+    /// It has changed since the caller looked: 412.
+    Stale,
 }
 
 /// The bell: what an applied transaction changed. Listeners look at the books themselves; the
@@ -241,6 +366,8 @@ pub struct Change {
     pub executions: bool,
     /// Credentials changed.
     pub credentials: bool,
+    /// Settings or pauses of projects, or executors, changed: requests that are built may be wrong.
+    pub targets: bool,
     /// The whole state was replaced by a snapshot: all that was derived from it is void.
     pub replaced: bool,
 }

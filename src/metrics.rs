@@ -20,7 +20,7 @@ use prometheus_client::registry::Registry;
 
 pub use lag::{Lag, Quantiles};
 
-use crate::model::block::{SkipReason, Verdict};
+use crate::model::block::Verdict;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -155,15 +155,7 @@ impl Metrics {
     /// Counts what came of an attempt (or of the decision not to make one) for so many jobs.
     pub fn ended(&self, verdict: Verdict, jobs: u64) {
         if let Verdict::Skipped(reason) = verdict {
-            let reason = match reason {
-                SkipReason::Paused => "paused",
-                SkipReason::Overlap => "overlap",
-                SkipReason::Misfire => "misfire",
-                SkipReason::Edited => "edited",
-                SkipReason::Ended => "ended",
-                SkipReason::Disabled => "disabled",
-            };
-            self.skipped.get_or_create(&Reason { reason }).inc_by(jobs);
+            self.skipped.get_or_create(&Reason { reason: reason.name() }).inc_by(jobs);
         } else {
             self.firings.get_or_create(&Outcome { outcome: verdict.name() }).inc_by(jobs);
         }
@@ -265,7 +257,7 @@ mod tests {
         metrics.fired(3, 99);
         metrics.fired(40_000, 1);
         metrics.ended(Verdict::Delivered, 99);
-        metrics.ended(Verdict::Skipped(SkipReason::Misfire), 7);
+        metrics.ended(Verdict::Skipped(crate::model::block::SkipReason::Misfire), 7);
         metrics.journal_depth.set(5);
         metrics.request(&axum::http::Method::GET, "/jobs/{id}", 404);
         let text = metrics.encode();

@@ -18,7 +18,7 @@ use super::jobs::Views;
 use super::page::{List, Orders};
 use super::reply;
 use super::state::AppState;
-use crate::model::block::{SkipReason, Verdict, execution_id};
+use crate::model::block::{Verdict, execution_id};
 use crate::model::job::Job;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -181,11 +181,11 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
         state: match execution.verdict {
             Verdict::Delivered => 1,
             Verdict::Retry { .. } | Verdict::Dead => 2,
-            Verdict::Skipped(_) => 0,
+            Verdict::Skipped(_) | Verdict::Postponed { .. } | Verdict::Running => 0,
         },
         status: execution.verdict.name(),
         reason: match execution.verdict {
-            Verdict::Skipped(reason) => Some(skip(reason)),
+            Verdict::Skipped(reason) => Some(reason.name()),
             _ => None,
         },
         node_id: execution.node,
@@ -210,17 +210,6 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
         job_queue_version: execution.epoch,
         execution_version: execution.attempt,
         date_created: rfc3339(execution.created),
-    }
-}
-
-fn skip(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::Paused => "paused",
-        SkipReason::Overlap => "overlap",
-        SkipReason::Misfire => "misfire",
-        SkipReason::Edited => "edited",
-        SkipReason::Ended => "ended",
-        SkipReason::Disabled => "disabled",
     }
 }
 
@@ -262,7 +251,7 @@ async fn analytics(State(app): App, ask: Ask) -> Result<Response, Error> {
         match tally.sort {
             Sort::Delivered => sum[1] += tally.count,
             Sort::Failed | Sort::Dead => sum[2] += tally.count,
-            Sort::Skipped => {}
+            Sort::Skipped | Sort::Running => {}
         }
     }
     let point = |hour: Millis| {

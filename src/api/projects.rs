@@ -20,7 +20,7 @@ use super::reply;
 use super::state::AppState;
 use crate::command::{Command, NewProject, Outcome, ProjectEdit};
 use crate::model::ProjectId;
-use crate::model::project::Project;
+use crate::model::project::{Project, ProjectSettings};
 use crate::model::time::rfc3339;
 use crate::store::projects::{self, Order};
 
@@ -111,7 +111,12 @@ async fn create(
     fields.ignore(SHOWN);
     fields.ignore(&["modifiedBy"]);
     let key = Key::of(&headers, ask.caller, "POST /projects", &body)?;
-    let command = Command::CreateProject(NewProject { name, description, by });
+    let command = Command::CreateProject(NewProject {
+        name,
+        description,
+        settings: ProjectSettings::default(),
+        by,
+    });
     match app.cluster.propose(Key::around(key, command)).await? {
         Outcome::Created(id) => {
             let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
@@ -136,7 +141,7 @@ async fn update(
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     fields.ignore(SHOWN);
     fields.ignore(&["createdBy"]);
-    let edit = ProjectEdit { id, name, description, by };
+    let edit = ProjectEdit { id, name, description, settings: None, by };
     match app.cluster.propose(Command::UpdateProject(edit)).await? {
         Outcome::Done => {
             let response = shown(&app, &ask, id, StatusCode::OK).await?;

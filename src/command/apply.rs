@@ -5,13 +5,17 @@
 //! command. A command is refused before it has written anything, so that a refusal leaves no trace
 //! but its stamp.
 
+mod changes;
 mod credentials;
+mod dead_letters;
+mod executors;
 mod jobs;
 mod once;
 mod ownership;
 mod projects;
 mod record;
 mod retain;
+mod runs;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -95,6 +99,24 @@ impl Entry<'_, '_> {
             Command::Checksum => Ok(Outcome::Done),
             Command::Retain { before, limit } => self.retain(*before, *limit),
             Command::Once { key, body, command } => self.once(key, body, command),
+            Command::ChangeJobs { jobs, action, by } => {
+                self.change_jobs(jobs, *action, by.as_deref())
+            }
+            Command::PauseProject { id, until, by } => {
+                self.pause_project(*id, *until, by.as_deref())
+            }
+            Command::ResumeProject { id, by } => self.resume_project(*id, by.as_deref()),
+            Command::RunJob { id, forced } => self.run_job(*id, *forced),
+            Command::CreateExecutor(new) => self.create_executor(new),
+            Command::UpdateExecutor { id, expect, executor } => {
+                self.update_executor(*id, *expect, executor)
+            }
+            Command::DeleteExecutor { id } => self.delete_executor(*id),
+            Command::BeginRun(begin) => self.begin_run(begin),
+            Command::ReportRun { occurrence, report } => self.report_run(*occurrence, report),
+            Command::ExpireRuns { limit } => self.expire_runs(*limit),
+            Command::ReplayDeadLetters { letters } => self.replay_dead_letters(letters),
+            Command::PurgeDeadLetters { letters } => self.purge_dead_letters(letters),
         }
     }
 

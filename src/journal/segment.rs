@@ -22,7 +22,7 @@ use rustix::fs::FallocateFlags;
 use super::Error;
 use crate::model::block::JournalEntry;
 
-const MAGIC: &[u8; 8] = b"S0JRNL01";
+const MAGIC: &[u8; 8] = b"S0JRNL02";
 /// Bytes of the header.
 pub(super) const HEADER: u64 = 36;
 /// Bytes of a record before its entry.

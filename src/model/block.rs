@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::members::Members;
+use super::run::{Accepted, Occurrence};
 use super::shard::ShardId;
 use super::{JobId, Millis, NodeId, ProjectId};
 
@@ -41,7 +42,49 @@ pub struct Block {
     pub error: Option<String>,
     /// The pending row that this attempt was made for; `None` for a first attempt from the plan.
     pub pending: Option<u64>,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub run: u64,
+    /// The members are one-offs: an end state is the end of the jobs.
+    pub once: bool,
+    /// How the result came about.
+    pub how: How,
+    /// What a receiver promised that accepted the run: with [`Verdict::Running`].
+    pub accepted: Option<Box<Accepted>>,
+    /// The start of the answer to a request for a single occurrence, at most [`MAX_RESPONSE`] bytes.
+    pub response: Option<String>,
 }
+
+/// How a result came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// By the answer (or its absence), or by a decision not to send.
+    #[default]
+    Answer = 0,
+    /// By a later report.
+    Reported = 1,
+    /// A run was silent for too long.
+    Lost = 2,
+    /// A run took too long.
+    TimedOut = 3,
+    /// A run was cancelled.
+    Cancelled = 4,
+}
+
+impl How {
+    /// That of a stored number.
+    pub fn from_code(code: i64) -> Self {
+        match code {
+            1 => Self::Reported,
+            2 => Self::Lost,
+            3 => Self::TimedOut,
+            4 => Self::Cancelled,
+            _ => Self::Answer,
+        }
+    }
+}
+
+/// The longest answer that is kept, in bytes.
+pub const MAX_RESPONSE: usize = 1_024;
 
 /// The longest error text that is kept, in bytes.
 pub const MAX_ERROR: usize = 500;
@@ -60,6 +103,14 @@ pub enum Verdict {
     Dead,
     /// End state: not sent, and why.
     Skipped(SkipReason),
+    /// Not attempted: its destination takes nothing at the moment. It waits in the books, its number
+    /// of attempts as it was; the history does not show it.
+    Postponed {
+        /// When to look again.
+        at: Millis,
+    },
+    /// The receiver accepted it and reports later.
+    Running,
 }
 
 /// Why an occurrence was not sent.
@@ -77,6 +128,23 @@ pub enum SkipReason {
     Ended,
     /// The job is disabled.
     Disabled,
+    /// Somebody cancelled the run.
+    Cancelled,
+}
+
+impl SkipReason {
+    /// Its name, as listed and counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Overlap => "overlap",
+            Self::Misfire => "misfire",
+            Self::Edited => "edited",
+            Self::Ended => "ended",
+            Self::Disabled => "disabled",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl Verdict {
@@ -86,6 +154,8 @@ impl Verdict {
             Verdict::Delivered => 0,
             Verdict::Retry { .. } => 1,
             Verdict::Dead => 2,
+            Verdict::Postponed { .. } => 3,
+            Verdict::Running => 4,
             Verdict::Skipped(reason) => 10 + reason as i64,
         }
     }
@@ -95,19 +165,22 @@ impl Verdict {
         match code {
             0 => Verdict::Delivered,
             1 => Verdict::Retry { at: 0 },
+            3 => Verdict::Postponed { at: 0 },
+            4 => Verdict::Running,
             10 => Verdict::Skipped(SkipReason::Paused),
             11 => Verdict::Skipped(SkipReason::Overlap),
             12 => Verdict::Skipped(SkipReason::Misfire),
             13 => Verdict::Skipped(SkipReason::Edited),
             14 => Verdict::Skipped(SkipReason::Ended),
             15 => Verdict::Skipped(SkipReason::Disabled),
+            16 => Verdict::Skipped(SkipReason::Cancelled),
             _ => Verdict::Dead,
         }
     }
 
     /// Whether the occurrence is over with it.
     pub fn is_end(self) -> bool {
-        !matches!(self, Verdict::Retry { .. })
+        !matches!(self, Verdict::Retry { .. } | Verdict::Postponed { .. } | Verdict::Running)
     }
 
     /// Its name, as listed.
@@ -117,6 +190,8 @@ impl Verdict {
             Verdict::Retry { .. } => "failed",
             Verdict::Dead => "dead",
             Verdict::Skipped(_) => "skipped",
+            Verdict::Postponed { .. } => "postponed",
+            Verdict::Running => "running",
         }
     }
 }
@@ -155,19 +230,30 @@ pub struct Record {
     pub entries: Vec<JournalEntry>,
 }
 
-/// The id of an occurrence: the same over retries, failover, restart and restore, because it is a
-/// function of nothing but the cluster, the job and the scheduled instant.
+/// The id of a planned occurrence: the same over retries, failover, restart and restore, because it
+/// is a function of nothing but the cluster, the job and the scheduled instant.
 pub fn execution_id(cluster: u128, job: JobId, scheduled: Millis) -> String {
-    format!("{:08x}-{job:x}-{scheduled:x}", (cluster >> 96) as u32)
+    occurrence_id(cluster, Occurrence { job, scheduled, run: 0 })
 }
 
-/// Job and scheduled instant of an execution id; `None` when it is not one.
-pub fn parse_execution_id(text: &str) -> Option<(JobId, Millis)> {
+/// The id of any occurrence: that of a manual run names its number too.
+pub fn occurrence_id(cluster: u128, occurrence: Occurrence) -> String {
+    let Occurrence { job, scheduled, run } = occurrence;
+    let cluster = (cluster >> 96) as u32;
+    match run {
+        0 => format!("{cluster:08x}-{job:x}-{scheduled:x}"),
+        run => format!("{cluster:08x}-{job:x}-{scheduled:x}-{run:x}"),
+    }
+}
+
+/// The occurrence that an execution id names; `None` when it is not one.
+pub fn parse_execution_id(text: &str) -> Option<Occurrence> {
     let mut parts = text.split('-');
     let _cluster = u32::from_str_radix(parts.next()?, 16).ok()?;
     let job = u64::from_str_radix(parts.next()?, 16).ok()?;
     let scheduled = i64::from_str_radix(parts.next()?, 16).ok()?;
-    parts.next().is_none().then_some((job, scheduled))
+    let run = parts.next().map_or(Some(0), |run| u64::from_str_radix(run, 16).ok())?;
+    parts.next().is_none().then_some(Occurrence { job, scheduled, run })
 }
 
 #[cfg(test)]
@@ -178,13 +264,24 @@ mod tests {
     fn an_execution_id_names_its_job_and_instant() {
         let id = execution_id(0xdead_beef << 96, 77, 1_763_700_000_000);
         assert_eq!(id, format!("deadbeef-4d-{:x}", 1_763_700_000_000_i64));
-        assert_eq!(parse_execution_id(&id), Some((77, 1_763_700_000_000)));
+        let planned = Occurrence { job: 77, scheduled: 1_763_700_000_000, run: 0 };
+        assert_eq!(parse_execution_id(&id), Some(planned));
+        let manual = Occurrence { run: 26, ..planned };
+        assert_eq!(occurrence_id(0xdead_beef << 96, manual), format!("{id}-1a"));
+        assert_eq!(parse_execution_id(&format!("{id}-1a")), Some(manual));
+        assert_eq!(parse_execution_id(&format!("{id}-1a-2")), None);
         assert_eq!(parse_execution_id("deadbeef-4d"), None);
     }
 
     #[test]
     fn verdicts_read_back_from_their_codes() {
-        for v in [Verdict::Delivered, Verdict::Dead, Verdict::Skipped(SkipReason::Disabled)] {
+        for v in [
+            Verdict::Delivered,
+            Verdict::Dead,
+            Verdict::Running,
+            Verdict::Skipped(SkipReason::Disabled),
+            Verdict::Skipped(SkipReason::Cancelled),
+        ] {
             assert_eq!(Verdict::from_code(v.code()), v);
         }
     }

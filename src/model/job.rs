@@ -4,19 +4,25 @@
 //! counted; a job's row is its data, its anchor and a shape number. Made by `api::jobs`, stored by
 //! `store::jobs`, fired by `worker`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::{Delivery, Misfire, Overlap};
+use super::target::HttpTarget;
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
 
 /// What many jobs have in common: schedule, target and policy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+///
+/// Known by the digest of its JSON, so a field that came later is left out while it has its default
+/// value. Commands carry it as JSON too (see [`super::text`]): it may grow without a new log format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobShape {
     /// The project.
     pub project: ProjectId,
-    /// The schedule, as given: cron, descriptor or `@every`.
+    /// The schedule, as given: cron, descriptor or `@every`; empty for a one-off.
     pub spec: String,
     /// The period of an `@every` in milliseconds; computed at validation, so that apply need not
     /// read schedules.
@@ -26,7 +32,7 @@ pub struct JobShape {
     /// What happens at the two changes of the clock.
     #[serde(default)]
     pub dst: DstRule,
-    /// Where it is posted.
+    /// Where it is posted, in batches; empty when `http` or `executor` says where.
     pub callback_url: String,
     /// `http`.
     pub execution_type: String,
@@ -42,6 +48,61 @@ pub struct JobShape {
     pub executor: Option<u64>,
     /// Who created it, as the client named itself.
     pub created_by: Option<String>,
+    /// What makes it due.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timing: Timing,
+    /// How often, how soon and how long it is tried, where it says so itself (`retry_max` is above).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub delivery: Delivery,
+    /// What becomes of occurrences that could not fire in time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub misfire: Misfire,
+    /// Each occurrence is delayed by less than this, in milliseconds, as a hash of job and instant
+    /// says; 0 for none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub jitter: Millis,
+    /// What an occurrence does while the one before it is under way.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overlap: Overlap,
+    /// How long an accepted run may take, in milliseconds, before it counts as lost.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub run_timeout: Option<Millis>,
+    /// How long an accepted run may be silent, in milliseconds, before it counts as lost.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub heartbeat_timeout: Option<Millis>,
+    /// A one-off vanishes from the lists when it is over.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub delete_after_run: bool,
+    /// What people find it by.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: BTreeMap<String, String>,
+    /// A request of its own for each occurrence, instead of a place in a batch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub http: Option<Box<HttpTarget>>,
+}
+
+/// What makes a job due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Timing {
+    /// Its `spec`.
+    #[default]
+    Spec,
+    /// One instant, which is the job's anchor.
+    At,
+    /// One instant, so many milliseconds after the commit (rounded up to a whole second for a
+    /// second or more); it is the job's anchor.
+    After(Millis),
+}
+
+impl JobShape {
+    /// Whether it has one occurrence only: at its anchor.
+    pub fn is_one_off(&self) -> bool {
+        self.timing != Timing::Spec
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The casing of a client: which mount it speaks to.
@@ -55,12 +116,39 @@ pub enum Dialect {
 }
 
 /// Whether a job fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobStatus {
     /// It does.
+    #[default]
     Active = 0,
     /// It is paused.
     Inactive = 1,
+    /// A one-off that is over.
+    Completed = 2,
+    /// Its target answered 410: it is gone for good. A resume takes it back.
+    Disabled = 3,
+}
+
+impl JobStatus {
+    /// The status of a stored number.
+    pub fn from_code(code: i64) -> Self {
+        match code {
+            0 => Self::Active,
+            2 => Self::Completed,
+            3 => Self::Disabled,
+            _ => Self::Inactive,
+        }
+    }
+
+    /// Its name, as listed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Completed => "completed",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 /// A job as read from the store.
@@ -76,9 +164,10 @@ pub struct Job {
     pub data: String,
     /// The stamp of its creation.
     pub created: Millis,
-    /// What `@every` counts from.
+    /// What `@every` counts from; the instant of a one-off.
     pub anchor: Millis,
-    /// Its current plan covers instants after this one (the stamp of its creation or last edit).
+    /// Its current plan covers instants after this one: the stamp of its creation or last edit, or
+    /// the end of its pause, which may lie ahead.
     pub from: Millis,
     /// Whether it fires.
     pub status: JobStatus,
@@ -86,6 +175,10 @@ pub struct Job {
     pub modified: Option<Millis>,
     /// Who last changed it.
     pub modified_by: Option<String>,
+    /// What the client calls it; unique in its project.
+    pub external_id: Option<String>,
+    /// Counts its changes, from 1: what `ETag` shows.
+    pub version: u64,
 }
 
 /// A stretch of time in which a job had one schedule: closed by an edit, a pause or a resume.
@@ -123,8 +216,17 @@ pub struct Pending {
     pub scheduled: Millis,
     /// The number that the next attempt will have.
     pub attempt: u32,
-    /// When it is to be made.
+    /// When it is to be made; [`PARKED`] while it waits behind another run.
     pub next_at: Millis,
     /// The jobs.
     pub members: super::members::Members,
+    /// The number of a manual run; 0 for a planned occurrence.
+    pub run: u64,
+    /// Attempts that do not count against the retries any more: those before a replay.
+    pub base: u32,
+    /// A manual run that does not ask whether another is under way.
+    pub forced: bool,
 }
+
+/// The `next_at` of a row that waits for something else than time.
+pub const PARKED: Millis = Millis::MAX;

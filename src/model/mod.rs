@@ -6,12 +6,16 @@
 
 pub mod block;
 pub mod credential;
+pub mod delivery;
 pub mod job;
 pub mod lease;
 pub mod members;
 pub mod project;
+pub mod run;
 pub mod shard;
+pub mod target;
 pub mod task;
+pub mod text;
 pub mod time;
 
 pub use time::Millis;

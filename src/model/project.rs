@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::Delivery;
+use super::target::SigningSecret;
 use super::{Millis, ProjectId};
 
 /// A project, as stored and as served (the api adds the casing of its dialect).
@@ -22,4 +24,17 @@ pub struct Project {
     pub created_by: Option<String>,
     /// Who last changed it.
     pub modified_by: Option<String>,
+    /// What its jobs take where they say nothing themselves.
+    pub settings: ProjectSettings,
+}
+
+/// What the jobs of a project have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectSettings {
+    /// Retries, delays, timeout.
+    pub delivery: Delivery,
+    /// What the callbacks of its jobs are signed with; at most two, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signing: Vec<SigningSecret>,
 }

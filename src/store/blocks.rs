@@ -6,14 +6,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::id_at;
 use super::writer::Tx;
-use crate::model::block::{Block, Verdict};
+use crate::model::block::{Block, How, Verdict};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
 use crate::model::{Millis, NodeId};
 
 pub(super) const COLUMNS: &str = "id, node, stale, created, project, shard, epoch, due, scheduled, \
                                   since, attempt, verdict, retry_at, http_code, started, duration, \
-                                  error, members, count";
+                                  error, members, count, run, how, \
+                                  response";
 
 /// A recorded block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Recorded {
     pub stale: bool,
     /// The stamp of its record.
     pub created: Millis,
-    /// What was recorded (its `pending` is not kept).
+    /// What was recorded (its `pending`, `once` and `accepted` are not kept).
     pub block: Block,
 }
 
@@ -87,22 +88,29 @@ pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Member
     // Two searches, as in `pending::at_occurrence`. The conditions on verdict and stale are those of
     // `Recorded::is_end`.
     const ALL: &str = "SELECT members FROM blocks
-         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND verdict <> 1
+         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND run = ?5
+             AND verdict NOT IN (1, 3, 4)
              AND NOT (stale AND verdict BETWEEN 2 AND 9) AND ?4 = 0";
     const LONE: &str = "SELECT members FROM blocks
-         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND verdict <> 1
+         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND run = ?5
+             AND verdict NOT IN (1, 3, 4)
              AND NOT (stale AND verdict BETWEEN 2 AND 9) AND lone = 0
          UNION ALL
          SELECT members FROM blocks
-         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND verdict <> 1
+         WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND run = ?5
+             AND verdict NOT IN (1, 3, 4)
              AND NOT (stale AND verdict BETWEEN 2 AND 9) AND lone = ?4";
     let lone = lone(&block.members);
     let mut ended = conn
         .prepare_cached(if lone == 0 { ALL } else { LONE })?
-        .query_map(params![block.due, block.shard, block.scheduled, lone as i64], |row| {
-            row.get(0).map(Members::from_bytes)
-        })?
+        .query_map(
+            params![block.due, block.shard, block.scheduled, lone as i64, block.run as i64],
+            |row| row.get(0).map(Members::from_bytes),
+        )?
         .collect::<rusqlite::Result<Vec<_>>>()?;
+    if block.run != 0 {
+        return Ok(ended);
+    }
     let mut ranges = conn.prepare_cached(
         "SELECT members FROM blocks
          WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2",
@@ -128,9 +136,10 @@ pub fn insert(
     };
     tx.prepare_cached(
         "INSERT INTO blocks (id, project, shard, node, epoch, stale, due, scheduled, since, attempt,
-             verdict, retry_at, http_code, started, duration, count, lone, created, members, error)
+             verdict, retry_at, http_code, started, duration, count, lone, created, members, error,
+             run, how, response)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20)",
+             ?19, ?20, ?21, ?22, ?23)",
     )?
     .execute(params![
         id as i64,
@@ -153,6 +162,9 @@ pub fn insert(
         stamp,
         block.members.as_bytes(),
         block.error,
+        block.run as i64,
+        block.how as i64,
+        block.response,
     ])?;
     Ok(())
 }
@@ -207,6 +219,11 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
             error: row.get(16)?,
             members: Members::from_bytes(row.get(17)?),
             pending: None,
+            run: id_at(row, 19)?,
+            once: false,
+            how: How::from_code(row.get(20)?),
+            accepted: None,
+            response: row.get(21)?,
         },
     })
 }

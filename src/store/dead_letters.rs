@@ -10,7 +10,7 @@ use crate::model::shard::ShardId;
 use crate::model::{Millis, ProjectId};
 
 const COLUMNS: &str = "id, block, project, shard, due, scheduled, attempt, http_code, error, \
-                       created, members";
+                       created, members, run";
 
 /// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct DeadLetter {
     pub created: Millis,
     /// The jobs.
     pub members: Members,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub run: u64,
 }
 
 /// What dead letters can be sorted by.
@@ -86,18 +88,20 @@ pub fn at_occurrence(
     conn: &Connection,
     shard: ShardId,
     scheduled: Millis,
+    run: u64,
     members: &Members,
 ) -> rusqlite::Result<Vec<(u64, Members)>> {
     // Two searches, as in `pending::at_occurrence`.
     const ALL: &str = "SELECT id, members FROM dead_letters
-         WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0";
+         WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0 AND run = ?4";
     const LONE: &str = "SELECT id, members FROM dead_letters
-         WHERE shard = ?1 AND scheduled = ?2 AND lone = 0
+         WHERE shard = ?1 AND scheduled = ?2 AND lone = 0 AND run = ?4
          UNION ALL
-         SELECT id, members FROM dead_letters WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3";
+         SELECT id, members FROM dead_letters
+         WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
     let lone = blocks::lone(members);
     conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
-        .query_map(params![shard, scheduled, lone as i64], |row| {
+        .query_map(params![shard, scheduled, lone as i64, run as i64], |row| {
             Ok((id_at(row, 0)?, Members::from_bytes(row.get(1)?)))
         })?
         .collect()
@@ -107,8 +111,8 @@ pub fn at_occurrence(
 pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO dead_letters (id, block, project, shard, due, scheduled, attempt, http_code,
-             error, created, members, count, lone)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             error, created, members, count, lone, run)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         letter.id as i64,
@@ -124,6 +128,7 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
         letter.members.as_bytes(),
         letter.members.len() as i64,
         blocks::lone(&letter.members) as i64,
+        letter.run as i64,
     ])?;
     Ok(())
 }
@@ -162,5 +167,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         error: row.get(8)?,
         created: row.get(9)?,
         members: Members::from_bytes(row.get(10)?),
+        run: id_at(row, 11)?,
     })
 }

@@ -18,8 +18,8 @@ pub use super::plans::of_shard as closed_plans;
 /// How many jobs in a row share a shard; see [`shard_of`].
 const RUN: u64 = 64;
 
-const COLUMNS: &str =
-    "id, shape_id, created, anchor, plan_from, status, data, modified, modified_by";
+const COLUMNS: &str = "id, shape_id, created, anchor, plan_from, status, data, modified, modified_by, external_id, \
+     version";
 
 /// What jobs can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,6 +219,10 @@ pub struct NewRow<'a> {
     pub anchor: Millis,
     /// Whether it fires.
     pub status: JobStatus,
+    /// Its plan covers instants after this one: the stamp, or the end of its pause.
+    pub from: Millis,
+    /// What the client calls it.
+    pub external_id: Option<&'a str>,
 }
 
 /// Adds jobs, all created at `stamp`.
@@ -228,8 +232,9 @@ pub fn insert<'a>(
     rows: impl Iterator<Item = NewRow<'a>>,
 ) -> rusqlite::Result<()> {
     let mut insert = tx.prepare_cached(
-        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?5, ?7)",
+        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
+             external_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     for row in rows {
         insert.execute(params![
@@ -239,7 +244,9 @@ pub fn insert<'a>(
             row.data,
             stamp,
             row.anchor,
+            row.from,
             row.status as i64,
+            row.external_id,
         ])?;
     }
     Ok(())
@@ -249,7 +256,7 @@ pub fn insert<'a>(
 pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE jobs SET project_id = ?2, shape_id = ?3, data = ?4, anchor = ?5, plan_from = ?6,
-             status = ?7, modified = ?8, modified_by = ?9
+             status = ?7, modified = ?8, modified_by = ?9, external_id = ?10, version = ?11
          WHERE id = ?1",
     )?
     .execute(params![
@@ -262,6 +269,8 @@ pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
         job.status as i64,
         job.modified,
         job.modified_by,
+        job.external_id,
+        job.version as i64,
     ])?;
     Ok(())
 }
@@ -286,11 +295,14 @@ pub fn delete_of_project(tx: &Tx<'_>, project: ProjectId) -> rusqlite::Result<Ve
 pub fn get_in(tx: &mut Tx<'_>, id: JobId) -> rusqlite::Result<Option<Job>> {
     let found = tx
         .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
-        .query_row([id as i64], |row| Ok((read_row(row)?, row.get(6)?, row.get(7)?, row.get(8)?)))
+        .query_row([id as i64], |row| {
+            let head = read_row(row)?;
+            whole(head, Arc::default(), row)
+        })
         .optional()?;
-    let Some((row, data, modified, modified_by)) = found else { return Ok(None) };
-    let shape = Arc::new(tx.shape(row.shape_id)?);
-    Ok(Some(whole(row, shape, data, modified, modified_by)))
+    let Some(mut job) = found else { return Ok(None) };
+    job.shape = Arc::new(tx.shape(job.shape_id)?);
+    Ok(Some(job))
 }
 
 /// Shapes met while reading a list.
@@ -312,18 +324,25 @@ impl ShapeMemory {
 fn read_job(conn: &Connection, shapes: &mut ShapeMemory, row: &Row<'_>) -> rusqlite::Result<Job> {
     let head = read_row(row)?;
     let shape = shapes.get(conn, head.shape_id)?;
-    Ok(whole(head, shape, row.get(6)?, row.get(7)?, row.get(8)?))
+    whole(head, shape, row)
 }
 
-fn whole(
-    row: JobRow,
-    shape: Arc<JobShape>,
-    data: String,
-    modified: Option<Millis>,
-    modified_by: Option<String>,
-) -> Job {
-    let JobRow { id, shape_id, created, anchor, from, status } = row;
-    Job { id, shape_id, shape, data, created, anchor, from, status, modified, modified_by }
+fn whole(head: JobRow, shape: Arc<JobShape>, row: &Row<'_>) -> rusqlite::Result<Job> {
+    let JobRow { id, shape_id, created, anchor, from, status } = head;
+    Ok(Job {
+        id,
+        shape_id,
+        shape,
+        created,
+        anchor,
+        from,
+        status,
+        data: row.get(6)?,
+        modified: row.get(7)?,
+        modified_by: row.get(8)?,
+        external_id: row.get(9)?,
+        version: id_at(row, 10)?,
+    })
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
@@ -333,11 +352,6 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         created: row.get(2)?,
         anchor: row.get(3)?,
         from: row.get(4)?,
-        status: status(row.get(5)?),
+        status: JobStatus::from_code(row.get(5)?),
     })
-}
-
-/// The status of a stored number.
-pub(super) fn status(code: i64) -> JobStatus {
-    if code == JobStatus::Active as i64 { JobStatus::Active } else { JobStatus::Inactive }
 }

@@ -32,9 +32,13 @@ pub enum Counter {
     Pending,
     /// Dead letters.
     DeadLetter,
+    /// Named executors.
+    Executor,
+    /// Manual runs.
+    Run,
 }
 
-const COUNTERS: [(Counter, &str); 8] = [
+const COUNTERS: [(Counter, &str); 10] = [
     (Counter::Project, "last_project"),
     (Counter::Job, "last_job"),
     (Counter::Shape, "last_shape"),
@@ -43,6 +47,8 @@ const COUNTERS: [(Counter, &str); 8] = [
     (Counter::Execution, "last_execution"),
     (Counter::Pending, "last_pending"),
     (Counter::DeadLetter, "last_dead_letter"),
+    (Counter::Executor, "last_executor"),
+    (Counter::Run, "last_run"),
 ];
 
 /// The numbers that change all the time, and what the file holds of them.

@@ -12,7 +12,8 @@ use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
 
-const COLUMNS: &str = "id, shard, project, due, scheduled, attempt, next_at, members";
+const COLUMNS: &str =
+    "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced";
 
 /// A row by its number.
 pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Pending>> {
@@ -52,25 +53,28 @@ pub fn totals(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
         .query_row([], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))
 }
 
-/// The rows that hold any of these members at a scheduled instant: at most those that could, in no
-/// particular order.
+/// The rows that hold any of these members at a scheduled instant (`run`: of that manual run, 0 for
+/// the planned occurrence): at most those that could, in no particular order.
 pub fn at_occurrence(
     conn: &Connection,
     shard: ShardId,
     scheduled: Millis,
+    run: u64,
     members: &Members,
 ) -> rusqlite::Result<Vec<Pending>> {
     // Two searches, because `lone IN (0, ?3)` would fill a table of its own on each call.
-    const ALL: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members
-         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0";
-    const LONE: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members
-         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = 0
+    const ALL: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members, run,
+             base, forced
+         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0 AND run = ?4";
+    const LONE: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members, run,
+             base, forced
+         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = 0 AND run = ?4
          UNION ALL
-         SELECT id, shard, project, due, scheduled, attempt, next_at, members
-         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3";
+         SELECT id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced
+         FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
     let lone = blocks::lone(members);
     conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
-        .query_map(params![shard, scheduled, lone as i64], read)?
+        .query_map(params![shard, scheduled, lone as i64, run as i64], read)?
         .collect()
 }
 
@@ -78,8 +82,8 @@ pub fn at_occurrence(
 pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members, count,
-             lone)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             lone, run, base, forced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
         row.id as i64,
@@ -92,6 +96,9 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
         row.members.as_bytes(),
         row.members.len() as i64,
         blocks::lone(&row.members) as i64,
+        row.run as i64,
+        row.base,
+        row.forced,
     ])?;
     Ok(())
 }
@@ -117,5 +124,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
         attempt: row.get(5)?,
         next_at: row.get(6)?,
         members: Members::from_bytes(row.get(7)?),
+        run: id_at(row, 8)?,
+        base: row.get(9)?,
+        forced: row.get(10)?,
     })
 }

@@ -1,13 +1,15 @@
 //! Projects, each with the number of its jobs. Apply writes; api and worker read.
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
 use super::{Page, id_at};
-use crate::model::project::Project;
+use crate::model::project::{Project, ProjectSettings};
+use crate::model::target::ProjectPause;
 use crate::model::{Millis, ProjectId};
 
-const COLUMNS: &str = "id, name, description, created, modified, created_by, modified_by";
+const COLUMNS: &str = "id, name, description, created, modified, created_by, modified_by, settings";
 
 /// What projects can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,8 +74,8 @@ pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec
 pub fn insert(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO projects (id, name, description, created, modified, created_by, modified_by,
-             jobs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+             settings, jobs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
     )?
     .execute(params![
         project.id as i64,
@@ -83,14 +85,16 @@ pub fn insert(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
         project.modified,
         project.created_by,
         project.modified_by,
+        settings(project)?,
     ])?;
     Ok(())
 }
 
-/// Writes name, description and modification of a project.
+/// Writes what an edit may change of a project.
 pub fn update(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE projects SET name = ?2, description = ?3, modified = ?4, modified_by = ?5
+        "UPDATE projects SET name = ?2, description = ?3, modified = ?4, modified_by = ?5,
+             settings = ?6
          WHERE id = ?1",
     )?
     .execute(params![
@@ -99,6 +103,7 @@ pub fn update(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
         project.description,
         project.modified,
         project.modified_by,
+        settings(project)?,
     ])?;
     Ok(())
 }
@@ -116,7 +121,76 @@ pub fn add_jobs(tx: &Tx<'_>, id: ProjectId, by: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The pauses of a project, oldest first.
+pub fn pauses(conn: &Connection, id: ProjectId) -> rusqlite::Result<Vec<ProjectPause>> {
+    conn.prepare_cached(
+        "SELECT project, pause_from, until FROM project_pauses WHERE project = ?1 ORDER BY seq",
+    )?
+    .query_map([id as i64], read_pause)?
+    .collect()
+}
+
+/// All pauses that reach beyond an instant, by project and age: what a worker has to know.
+pub fn pauses_after(conn: &Connection, after: Millis) -> rusqlite::Result<Vec<ProjectPause>> {
+    conn.prepare_cached(
+        "SELECT project, pause_from, until FROM project_pauses
+         WHERE until IS NULL OR until > ?1 ORDER BY project, seq",
+    )?
+    .query_map([after], read_pause)?
+    .collect()
+}
+
+/// Adds a pause to those of its project.
+pub fn add_pause(tx: &Tx<'_>, pause: &ProjectPause) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO project_pauses (project, seq, pause_from, until)
+         VALUES (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM project_pauses WHERE project = ?1),
+             ?2, ?3)",
+    )?
+    .execute(params![pause.project as i64, pause.from, pause.until])?;
+    Ok(())
+}
+
+/// Ends the pauses of a project that reach beyond an instant there; those that would begin after it
+/// go. How many there were.
+pub fn cut_pauses(tx: &Tx<'_>, id: ProjectId, at: Millis) -> rusqlite::Result<usize> {
+    let gone = tx
+        .prepare_cached("DELETE FROM project_pauses WHERE project = ?1 AND pause_from >= ?2")?
+        .execute(params![id as i64, at])?;
+    let cut = tx
+        .prepare_cached(
+            "UPDATE project_pauses SET until = ?2
+             WHERE project = ?1 AND (until IS NULL OR until > ?2)",
+        )?
+        .execute(params![id as i64, at])?;
+    Ok(gone + cut)
+}
+
+/// Drops pauses that ended before an instant.
+pub fn drop_pauses(tx: &Tx<'_>, before: Millis) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM project_pauses WHERE until < ?1")?.execute([before])?;
+    Ok(())
+}
+
+fn read_pause(row: &Row<'_>) -> rusqlite::Result<ProjectPause> {
+    Ok(ProjectPause { project: id_at(row, 0)?, from: row.get(1)?, until: row.get(2)? })
+}
+
+fn settings(project: &Project) -> rusqlite::Result<Option<String>> {
+    if project.settings == ProjectSettings::default() {
+        return Ok(None);
+    }
+    serde_json::to_string(&project.settings)
+        .map(Some)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
+    let settings: Option<String> = row.get(7)?;
+    let settings = settings.map_or(Ok(ProjectSettings::default()), |text| {
+        serde_json::from_str(&text)
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, e.into()))
+    });
     Ok(Project {
         id: id_at(row, 0)?,
         name: row.get(1)?,
@@ -125,5 +199,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
         modified: row.get(4)?,
         created_by: row.get(5)?,
         modified_by: row.get(6)?,
+        settings: settings?,
     })
 }

@@ -9,7 +9,7 @@ use super::Error;
 
 /// One step a schema version, in order; `user_version` says how many were taken. A step, once
 /// released, is never changed.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 /// The newest version that this binary reads.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
@@ -112,6 +112,59 @@ CREATE TABLE tallies (
     count INTEGER NOT NULL, PRIMARY KEY (hour, project, sort)) WITHOUT ROWID;
 ";
 
+/// One-offs, pauses, targets, runs.
+const V2: &str = "
+-- settings: JSON of `ProjectSettings`.
+ALTER TABLE projects ADD COLUMN settings TEXT;
+
+-- One row a pause, kept as long as the history; until is null while its end is open.
+CREATE TABLE project_pauses (
+    project INTEGER NOT NULL, seq INTEGER NOT NULL, pause_from INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (project, seq)) WITHOUT ROWID;
+
+ALTER TABLE jobs ADD COLUMN external_id TEXT;
+ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+CREATE UNIQUE INDEX jobs_by_external_id ON jobs (project_id, external_id)
+    WHERE external_id IS NOT NULL;
+
+-- at: the instant of a one-off; delay: what to add to the anchor.
+ALTER TABLE staged_jobs ADD COLUMN at INTEGER;
+ALTER TABLE staged_jobs ADD COLUMN delay INTEGER;
+ALTER TABLE staged_jobs ADD COLUMN pause_until INTEGER;
+ALTER TABLE staged_jobs ADD COLUMN external_id TEXT;
+
+-- What jobs are found by: one row a label of a shape; gone with the shape.
+CREATE TABLE shape_labels (
+    project INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, shape_id INTEGER NOT NULL,
+    PRIMARY KEY (project, key, value, shape_id)) WITHOUT ROWID;
+-- The named executor of a shape, if it has one.
+ALTER TABLE shapes ADD COLUMN executor INTEGER;
+CREATE INDEX shapes_by_executor ON shapes (executor) WHERE executor IS NOT NULL;
+
+-- body: JSON of `Executor`.
+CREATE TABLE executors (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+
+ALTER TABLE pending ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blocks ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blocks ADD COLUMN how INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blocks ADD COLUMN response TEXT;
+ALTER TABLE dead_letters ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+
+-- Runs under way; retry: JSON of `Retry`.
+CREATE TABLE runs (
+    job INTEGER NOT NULL, scheduled INTEGER NOT NULL, run INTEGER NOT NULL,
+    project INTEGER NOT NULL, shard INTEGER NOT NULL, due INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, base INTEGER NOT NULL, node INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, accepted INTEGER NOT NULL, started INTEGER NOT NULL,
+    heard INTEGER NOT NULL, deadline INTEGER NOT NULL, heartbeat_timeout INTEGER, ends INTEGER,
+    retry TEXT NOT NULL, PRIMARY KEY (job, scheduled, run)) WITHOUT ROWID;
+CREATE INDEX runs_by_deadline ON runs (deadline);
+CREATE INDEX runs_by_occurrence ON runs (shard, scheduled);
+";
+
 /// Every replicated table with its key: what the hash goes over.
 pub(super) const TABLES: &[(&str, &str)] = &[
     ("meta", "key"),
@@ -130,6 +183,10 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("blocks", "id"),
     ("dead_letters", "id"),
     ("tallies", "hour, project, sort"),
+    ("project_pauses", "project, seq"),
+    ("shape_labels", "project, key, value, shape_id"),
+    ("executors", "id"),
+    ("runs", "job, scheduled, run"),
 ];
 
 /// Opens the one connection that writes.

@@ -37,15 +37,19 @@ impl Shapes {
     pub(super) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         for (id, known) in self.by_id.iter_mut().filter(|(_, known)| known.dirty) {
             if let Some(body) = known.fresh.take() {
+                let shape = parse(&body)?;
                 conn.prepare_cached(
-                    "INSERT INTO shapes (id, digest, refs, body) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO shapes (id, digest, refs, body, executor)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute(params![
                     *id as i64,
                     known.digest,
                     known.refs as i64,
-                    body
+                    body,
+                    shape.executor.map(|id| id as i64),
                 ])?;
+                write_labels(conn, *id, &shape)?;
             } else {
                 conn.prepare_cached("UPDATE shapes SET refs = ?2 WHERE id = ?1")?
                     .execute([*id as i64, known.refs as i64])?;
@@ -109,6 +113,9 @@ impl Tx<'_> {
         if let Some(gone) = self.kept.shapes.by_id.remove(&id) {
             self.kept.shapes.by_digest.remove(&gone.digest);
             if gone.fresh.is_none() {
+                if let Some(shape) = get(&self.sql, id)? {
+                    drop_labels(&self.sql, id, &shape)?;
+                }
                 self.sql
                     .prepare_cached("DELETE FROM shapes WHERE id = ?1")?
                     .execute([id as i64])?;
@@ -123,6 +130,24 @@ impl Tx<'_> {
             return parse(body);
         }
         get(&self.sql, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// Whether any job, or a closed plan of one, was created with a named executor.
+    pub fn executor_in_use(&self, executor: u64) -> rusqlite::Result<bool> {
+        for known in self.kept.shapes.by_id.values() {
+            if let Some(body) = &known.fresh
+                && parse(body)?.executor == Some(executor)
+            {
+                return Ok(true);
+            }
+        }
+        self.sql
+            .prepare_cached(
+                "SELECT 1 FROM shapes JOIN jobs ON jobs.project_id = shapes.body ->> 'project'
+                     AND jobs.shape_id = shapes.id
+                 WHERE shapes.executor = ?1",
+            )?
+            .exists([executor as i64])
     }
 
     fn known_shape(&mut self, id: u64) -> rusqlite::Result<&mut Known> {
@@ -154,6 +179,27 @@ pub fn for_each(conn: &Connection, mut f: impl FnMut(u64, JobShape)) -> rusqlite
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         f(id_at(row, 0)?, parse(row.get_ref(1)?.as_str()?)?);
+    }
+    Ok(())
+}
+
+fn write_labels(conn: &Connection, id: u64, shape: &JobShape) -> rusqlite::Result<()> {
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO shape_labels (project, key, value, shape_id) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for (key, value) in &shape.labels {
+        insert.execute(params![shape.project as i64, key, value, id as i64])?;
+    }
+    Ok(())
+}
+
+fn drop_labels(conn: &Connection, id: u64, shape: &JobShape) -> rusqlite::Result<()> {
+    let mut delete = conn.prepare_cached(
+        "DELETE FROM shape_labels
+         WHERE project = ?1 AND key = ?2 AND value = ?3 AND shape_id = ?4",
+    )?;
+    for (key, value) in &shape.labels {
+        delete.execute(params![shape.project as i64, key, value, id as i64])?;
     }
     Ok(())
 }

@@ -24,17 +24,22 @@ pub enum Sort {
     Dead = 2,
     /// Not sent.
     Skipped = 3,
+    /// Accepted by the receiver, which reports later.
+    Running = 4,
 }
 
 impl Sort {
     /// All of them, in order.
-    pub const ALL: [Sort; 4] = [Sort::Delivered, Sort::Failed, Sort::Dead, Sort::Skipped];
+    pub const ALL: [Sort; 5] =
+        [Sort::Delivered, Sort::Failed, Sort::Dead, Sort::Skipped, Sort::Running];
 
     /// The sort of a verdict.
     pub fn of(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Delivered => Sort::Delivered,
             Verdict::Retry { .. } => Sort::Failed,
+            // Neither failed nor over: a run that was accepted counts when it ends.
+            Verdict::Running | Verdict::Postponed { .. } => Sort::Running,
             Verdict::Dead => Sort::Dead,
             Verdict::Skipped(_) => Sort::Skipped,
         }
@@ -45,7 +50,8 @@ impl Sort {
         match self {
             Sort::Delivered => "verdict = 0",
             Sort::Failed => "verdict = 1",
-            Sort::Dead => "verdict BETWEEN 2 AND 9",
+            Sort::Dead => "verdict = 2",
+            Sort::Running => "verdict = 4",
             Sort::Skipped => "verdict >= 10",
         }
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::meta::{self, Counter};
 use super::{Error, FILE, Store, Writer, projects};
-use crate::model::project::Project;
+use crate::model::project::{Project, ProjectSettings};
 
 fn open() -> (TempDir, Store, Writer) {
     let dir = TempDir::new().unwrap();
@@ -29,6 +29,7 @@ fn add(writer: &mut Writer, name: &str, mark: u8) {
             modified: None,
             created_by: None,
             modified_by: None,
+            settings: ProjectSettings::default(),
         };
         projects::insert(tx, &project)?;
         meta::set_applied(tx, &[mark])?;

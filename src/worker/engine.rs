@@ -28,7 +28,7 @@ use super::tracker::Tracker;
 use crate::clock::SchedulerTime;
 use crate::command::Change;
 use crate::journal::Journal;
-use crate::model::block::{Block, SkipReason, Verdict};
+use crate::model::block::{Block, How, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::{JobId, Millis, NodeId};
@@ -264,6 +264,11 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 members,
                 error: None,
                 pending: None,
+                run: 0,
+                once: false,
+                how: How::Answer,
+                accepted: None,
+                response: None,
             };
             self.results.range(shard, since, block);
         }

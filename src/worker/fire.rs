@@ -20,7 +20,7 @@ use crate::clock::SchedulerTime;
 use crate::executor::headers::{Labels, headers};
 use crate::executor::{Call, Reply};
 use crate::metrics::Metrics;
-use crate::model::block::{Block, SkipReason, Verdict};
+use crate::model::block::{Block, How, SkipReason, Verdict};
 use crate::model::members::Members;
 use crate::model::{JobId, ProjectId};
 
@@ -254,6 +254,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             members,
             error: error.map(verdict::bounded),
             pending: head.row.map(|(id, _)| id),
+            run: 0,
+            once: false,
+            how: How::Answer,
+            accepted: None,
+            response: None,
         };
         let next = policy.judge(&answer, &ids, head.scheduled, head.attempt, now);
         let blocks = match next {
@@ -321,6 +326,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             members,
             error,
             pending: head.row.map(|(id, _)| id),
+            run: 0,
+            once: false,
+            how: How::Answer,
+            accepted: None,
+            response: None,
         }
     }
 

@@ -142,6 +142,9 @@ impl Rows {
             attempt: 0,
             next_at: 0,
             members: Members::default(),
+            run: 0,
+            base: 0,
+            forced: false,
         };
         let row = Row { pending, state: State::Recorded, done: Vec::new() };
         self.known.entry(id).or_insert(row).done.push(done);
@@ -230,7 +233,19 @@ mod tests {
 
     fn row(id: u64, next_at: Millis) -> Pending {
         let members = Members::from_sorted([id]);
-        Pending { id, shard: 3, project: 1, due: 5, scheduled: 5, attempt: 2, next_at, members }
+        Pending {
+            id,
+            shard: 3,
+            project: 1,
+            due: 5,
+            scheduled: 5,
+            attempt: 2,
+            next_at,
+            members,
+            run: 0,
+            base: 0,
+            forced: false,
+        }
     }
 
     fn pair(next_at: Millis) -> Pending {

@@ -56,8 +56,8 @@ impl Policy {
                 let mut failed: Vec<JobId> = named
                     .iter()
                     .filter_map(occurrence)
-                    .filter(|(job, at)| *at == scheduled && jobs.binary_search(job).is_ok())
-                    .map(|(job, _)| job)
+                    .filter(|of| of.scheduled == scheduled && jobs.binary_search(&of.job).is_ok())
+                    .map(|of| of.job)
                     .collect();
                 failed.sort_unstable();
                 failed.dedup();

@@ -17,6 +17,7 @@ fn project(name: &str) -> Command {
         name: name.to_owned(),
         description: "d".to_owned(),
         by: None,
+        ..NewProject::default()
     })
 }
 

@@ -64,8 +64,14 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
         retry_max: None,
         executor: None,
         created_by: None,
+        ..JobShape::default()
     };
-    let job = |i| NewJob { shape: 0, data: format!("{i}"), status: JobStatus::Active };
+    let job = |i| NewJob {
+        shape: 0,
+        data: format!("{i}"),
+        status: JobStatus::Active,
+        ..NewJob::default()
+    };
     let command = Command::CreateJobs(CreateJobs {
         request: 1,
         shapes: vec![shape],
@@ -119,7 +125,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
     let cluster = house.node(1).clone();
     let (url, calls) = receiver().await;
     let (name, description) = ("p".to_owned(), "d".to_owned());
-    let project = NewProject { name, description, by: None };
+    let project = NewProject { name, description, by: None, ..NewProject::default() };
     cluster.propose(Command::CreateProject(project)).await.unwrap();
     let take = |shard| Move { shard, to: 1, expects: 0, kind: MoveKind::TakeOver };
     cluster.propose(Command::Assign((0..SHARDS).map(take).collect())).await.unwrap();

@@ -91,7 +91,14 @@ impl<'a> Batch<'a> {
         let data = input.data.map(String::from).unwrap_or_default();
         let place = shape as usize;
         check_payload(&self.rules, &self.shapes[place], &mut self.texts[place], &data)?;
-        self.jobs.push(NewJob { shape, data, status });
+        self.jobs.push(NewJob {
+            shape,
+            data,
+            status,
+            at: None,
+            pause_until: None,
+            external_id: None,
+        });
         Ok(())
     }
 
@@ -197,6 +204,7 @@ impl Seen {
             retry_max: retries(input.retry_max)?,
             executor: input.executor,
             created_by: by("createdBy", input.created_by.as_deref())?,
+            ..JobShape::default()
         })
     }
 

@@ -138,6 +138,8 @@ fn an_edit_keeps_what_it_does_not_name() {
         from: 0,
         status: JobStatus::Active,
         modified: None,
+        external_id: None,
+        version: 1,
         modified_by: None,
     };
     let edit = |body: &str| edited(&rules(), &job, parse::one(body.as_bytes()).unwrap().0);

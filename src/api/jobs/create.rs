@@ -20,7 +20,7 @@ const CHUNK_JOBS: usize = 1_000;
 /// About the most bytes in one log entry; a single larger job goes alone.
 const CHUNK_BYTES: usize = 400 * 1_024;
 /// What a job's row costs in an entry beside its data, at most.
-const ROW: usize = 16;
+const ROW: usize = 40;
 
 /// What a request made.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ fn chunks(
         while let Some(job) = jobs.peek() {
             let place = job.shape as usize;
             let new = places[place].is_none();
-            size += ROW + job.data.len() + if new { shape_bytes(&shapes[place]) } else { 0 };
+            size += row_bytes(job) + if new { shape_bytes(&shapes[place]) } else { 0 };
             let full = chunk.jobs.len() >= CHUNK_JOBS || size > CHUNK_BYTES;
             if full && !chunk.jobs.is_empty() {
                 break;
@@ -152,16 +152,18 @@ fn chunks(
 }
 
 fn bytes(shapes: &[JobShape], jobs: &[NewJob]) -> usize {
-    shapes.iter().map(shape_bytes).sum::<usize>()
-        + jobs.iter().map(|job| ROW + job.data.len()).sum::<usize>()
+    shapes.iter().map(shape_bytes).sum::<usize>() + jobs.iter().map(row_bytes).sum::<usize>()
 }
 
-/// About what a shape costs in an entry.
+/// What a job's row costs in an entry, at most.
+fn row_bytes(job: &NewJob) -> usize {
+    ROW + job.data.len() + job.external_id.as_ref().map_or(0, String::len)
+}
+
+/// What a shape costs in an entry: it is carried as JSON.
 fn shape_bytes(shape: &JobShape) -> usize {
-    64 + shape.spec.len()
-        + shape.timezone.len()
-        + shape.callback_url.len()
-        + shape.created_by.as_ref().map_or(0, String::len)
+    // A shape always serialises; were one not to, the command would say so.
+    64 + serde_json::to_vec(shape).map_or(0, |text| text.len())
 }
 
 /// The error of a refusal. A project that is not there is found in the request, so that the error
@@ -190,7 +192,7 @@ async fn refused(app: &AppState, outcome: Outcome, wanted: &[u64]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::job::{Dialect, JobStatus};
+    use crate::model::job::Dialect;
     use crate::schedule::DstRule;
 
     fn shape(project: u64) -> JobShape {
@@ -208,11 +210,12 @@ mod tests {
             retry_max: None,
             executor: None,
             created_by: None,
+            ..JobShape::default()
         }
     }
 
     fn job(shape: u32, bytes: usize) -> NewJob {
-        NewJob { shape, data: "x".repeat(bytes), status: JobStatus::Active }
+        NewJob { shape, data: "x".repeat(bytes), ..NewJob::default() }
     }
 
     #[test]

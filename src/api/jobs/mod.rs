@@ -182,7 +182,17 @@ async fn update(
     let job = app.cluster.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing)?;
     let rules = Rules::new(&app.config, ask.dialect());
     let new = check::edited(&rules, &job, input)?;
-    let edit = JobEdit { id, shape: new.shape, data: new.data, status: new.status, by: new.by };
+    let edit = JobEdit {
+        id,
+        expect: None,
+        shape: new.shape,
+        data: new.data,
+        status: new.status,
+        at: None,
+        pause_until: None,
+        external_id: job.external_id.clone(),
+        by: new.by,
+    };
     match app.cluster.propose(Command::UpdateJob(edit)).await? {
         Outcome::Rejected(rejection) => Err(rejection.into()),
         _ => Ok(reply::warn(shown(&app, &ask, id).await?, &unknown)),

@@ -108,10 +108,7 @@ impl<'c> Views<'c> {
             timezone: shape.timezone.clone(),
             timezone_offset: offset,
             retry_max: shape.retry_max.unwrap_or(self.retry_max),
-            status: match job.status {
-                JobStatus::Active => "active",
-                JobStatus::Inactive => "inactive",
-            },
+            status: job.status.name(),
             dst: Some(shape.dst).filter(|dst| *dst != DstRule::default()),
             start_date: shape.start.map(rfc3339),
             end_date: shape.end.map(rfc3339),

@@ -96,8 +96,8 @@ fn occurrences(body: &[u8]) -> impl Iterator<Item = (u64, Millis)> {
             rest = &rest[find(rest)? + MARK.len()..];
             let end = rest.iter().position(|byte| *byte == b'"')?;
             let id = std::str::from_utf8(&rest[..end]).ok().and_then(parse_execution_id);
-            if id.is_some() {
-                return id;
+            if let Some(id) = id {
+                return Some((id.job, id.scheduled));
             }
         }
     })
@@ -151,6 +151,7 @@ mod tests {
             retry_max: None,
             executor: None,
             created_by: None,
+            ..JobShape::default()
         };
         let shape = ShapeText::new(&shape);
         let data = r#"{"executionId":"00000000-ff-1"}"#;

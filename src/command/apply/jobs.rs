@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
-use crate::model::job::{Job, JobShape};
+use crate::model::job::{Job, JobShape, JobStatus, Pending, Timing};
+use crate::model::members::Members;
+use crate::model::shard::shard_of;
 use crate::model::task::{Task, TaskState};
-use crate::model::{JobId, Millis};
+use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Counter;
-use crate::store::{jobs, plans, projects, tasks};
+use crate::store::{jobs, pending, plans, projects, tasks};
 
 /// Periods of a second or more count from a whole second.
 const SECOND: Millis = 1_000;
@@ -34,18 +36,29 @@ impl Entry<'_, '_> {
         let first = self.tx.take(Counter::Job, n)?;
         let stamp = self.stamp;
         let anchors: Vec<_> = new.shapes.iter().map(|shape| anchor(shape, stamp)).collect();
+        let mut overdue = Vec::new();
         let rows = new.jobs.iter().zip(first..).map(|(job, id)| {
             let shape = job.shape as usize;
+            let anchor = job.at.unwrap_or(anchors[shape]);
+            if new.shapes[shape].is_one_off() && anchor <= stamp && job.status == JobStatus::Active
+            {
+                overdue.push((id, new.shapes[shape].project, anchor));
+            }
             NewRow {
                 id,
                 project: new.shapes[shape].project,
                 shape_id: shape_ids[shape],
                 data: &job.data,
-                anchor: anchors[shape],
+                anchor,
                 status: job.status,
+                from: job.pause_until.unwrap_or(stamp).max(stamp),
+                external_id: job.external_id.as_deref(),
             }
         });
         jobs::insert(self.tx, stamp, rows)?;
+        for (id, project, due) in overdue {
+            self.due_now(id, project, due)?;
+        }
         for (shape, uses) in new.shapes.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
             projects::add_jobs(self.tx, shape.project, *uses as i64)?;
         }
@@ -80,6 +93,9 @@ impl Entry<'_, '_> {
                 self.project_exists(shape.project)?;
                 last = Some(shape.project);
             }
+            if let Some(executor) = shape.executor {
+                self.executor_exists(executor)?;
+            }
         }
         Ok(uses)
     }
@@ -104,6 +120,9 @@ impl Entry<'_, '_> {
         if edit.shape.project != old.shape.project {
             self.project_exists(edit.shape.project)?;
         }
+        if let Some(executor) = edit.shape.executor.filter(|id| old.shape.executor != Some(*id)) {
+            self.executor_exists(executor)?;
+        }
         let same_phase =
             (&old.shape.spec, old.shape.period) == (&edit.shape.spec, edit.shape.period);
         let same_plan =
@@ -118,6 +137,8 @@ impl Entry<'_, '_> {
             status: edit.status,
             modified: Some(self.stamp),
             modified_by: edit.by.clone(),
+            external_id: edit.external_id.clone(),
+            version: old.version + 1,
             ..old.clone()
         };
         // A closed plan takes over the job's reference to the old shape.
@@ -146,6 +167,26 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// A one-off that is due at its stamp or before goes out at once: its plan begins too late.
+    fn due_now(&mut self, id: JobId, project: ProjectId, due: Millis) -> Result<(), Refusal> {
+        let row = Pending {
+            id: self.tx.take(Counter::Pending, 1)?,
+            shard: shard_of(id),
+            project,
+            due,
+            scheduled: due,
+            attempt: 1,
+            next_at: self.stamp,
+            members: Members::from_sorted([id]),
+            run: 0,
+            base: 0,
+            forced: false,
+        };
+        pending::insert(self.tx, &row)?;
+        self.pending_changed(row.shard);
+        Ok(())
+    }
+
     fn job(&mut self, id: JobId) -> Result<Job, Refusal> {
         jobs::get_in(self.tx, id)?
             .ok_or_else(|| refuse(RejectionKind::NotFound, "job cannot be found"))
@@ -153,9 +194,14 @@ impl Entry<'_, '_> {
 }
 
 /// What a schedule that begins at a stamp counts from: jobs created in the same second fall due
-/// together.
+/// together. For a one-off after a delay, when it is due.
 fn anchor(shape: &JobShape, stamp: Millis) -> Millis {
-    if whole_seconds(shape) { next_whole_second(stamp) } else { stamp }
+    match shape.timing {
+        Timing::After(delay) if delay >= SECOND => next_whole_second(stamp).saturating_add(delay),
+        Timing::After(delay) => stamp.saturating_add(delay),
+        Timing::Spec if whole_seconds(shape) => next_whole_second(stamp),
+        Timing::Spec | Timing::At => stamp,
+    }
 }
 
 /// Whether a shape's anchor is a whole second.

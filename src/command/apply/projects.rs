@@ -2,8 +2,9 @@
 
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{NewProject, Outcome, ProjectEdit, RejectionKind};
-use crate::model::ProjectId;
 use crate::model::project::Project;
+use crate::model::target::ProjectPause;
+use crate::model::{Millis, ProjectId};
 use crate::store::meta::Counter;
 use crate::store::{jobs, plans, projects};
 
@@ -19,6 +20,7 @@ impl Entry<'_, '_> {
             modified: None,
             created_by: new.by.clone(),
             modified_by: None,
+            settings: new.settings.clone(),
         };
         projects::insert(self.tx, &project)?;
         Ok(Outcome::Created(id))
@@ -32,6 +34,10 @@ impl Entry<'_, '_> {
         }
         if let Some(description) = &edit.description {
             project.description.clone_from(description);
+        }
+        if let Some(settings) = &edit.settings {
+            project.settings.clone_from(settings);
+            self.change.targets = true;
         }
         project.modified = Some(self.stamp);
         project.modified_by.clone_from(&edit.by);
@@ -54,6 +60,39 @@ impl Entry<'_, '_> {
             self.change.edited.extend(gone);
         }
         projects::delete(self.tx, id)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Closes the stretch in which the project's jobs fire; a pause that is under way is replaced.
+    pub(super) fn pause_project(
+        &mut self,
+        id: ProjectId,
+        until: Option<Millis>,
+        by: Option<&str>,
+    ) -> Applied {
+        let project = self.project(id)?;
+        if until.is_some_and(|until| until <= self.stamp) {
+            return Err(refuse(RejectionKind::Invalid, "pauseUntil must lie in the future"));
+        }
+        projects::cut_pauses(self.tx, id, self.stamp)?;
+        projects::add_pause(self.tx, &ProjectPause { project: id, from: self.stamp, until })?;
+        self.touch_project(project, by)
+    }
+
+    /// Ends a pause. A project that is not paused stays as it is.
+    pub(super) fn resume_project(&mut self, id: ProjectId, by: Option<&str>) -> Applied {
+        let project = self.project(id)?;
+        if projects::cut_pauses(self.tx, id, self.stamp)? == 0 {
+            return Ok(Outcome::Done);
+        }
+        self.touch_project(project, by)
+    }
+
+    fn touch_project(&mut self, mut project: Project, by: Option<&str>) -> Applied {
+        project.modified = Some(self.stamp);
+        project.modified_by = by.map(str::to_owned);
+        projects::update(self.tx, &project)?;
+        self.change.targets = true;
         Ok(Outcome::Done)
     }
 

@@ -79,6 +79,7 @@ impl Entry<'_, '_> {
                 self.keep_block(node, !live, block)?;
                 self.retry(block, at)?;
             }
+            Verdict::Postponed { .. } | Verdict::Running => {}
             Verdict::Dead => {
                 let open = if live { self.open_members(block)? } else { Members::default() };
                 let id = self.keep_block(node, !live, block)?;
@@ -143,6 +144,9 @@ impl Entry<'_, '_> {
             attempt: block.attempt.saturating_add(1),
             next_at: at,
             members: failed,
+            run: block.run,
+            base: 0,
+            forced: false,
         };
         pending::insert(self.tx, &row)?;
         self.pending_changed(block.shard);
@@ -164,6 +168,7 @@ impl Entry<'_, '_> {
             error: block.error.clone(),
             created: self.stamp,
             members: open,
+            run: block.run,
         };
         dead_letters::insert(self.tx, &letter)?;
         Ok(())
@@ -183,8 +188,13 @@ impl Entry<'_, '_> {
 
     /// Takes what was delivered after all out of the dead letters.
     fn revive_dead(&mut self, block: &Block) -> Result<(), Refusal> {
-        let letters =
-            dead_letters::at_occurrence(self.tx, block.shard, block.scheduled, &block.members)?;
+        let letters = dead_letters::at_occurrence(
+            self.tx,
+            block.shard,
+            block.scheduled,
+            block.run,
+            &block.members,
+        )?;
         for (letter, members) in letters {
             let rest = members.without(&block.members);
             if rest != members {
@@ -217,6 +227,12 @@ impl Entry<'_, '_> {
     }
 
     fn rows(&self, block: &Block) -> Result<Vec<Pending>, Refusal> {
-        Ok(pending::at_occurrence(self.tx, block.shard, block.scheduled, &block.members)?)
+        Ok(pending::at_occurrence(
+            self.tx,
+            block.shard,
+            block.scheduled,
+            block.run,
+            &block.members,
+        )?)
     }
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::block::parse_execution_id;
+use crate::model::run::Occurrence;
 
 fn shape(dialect: Dialect) -> JobShape {
     JobShape {
@@ -20,6 +21,7 @@ fn shape(dialect: Dialect) -> JobShape {
         retry_max: None,
         executor: None,
         created_by: None,
+        ..JobShape::default()
     }
 }
 
@@ -116,7 +118,7 @@ proptest! {
                 prop_assert_eq!(*member, job.id);
                 prop_assert_eq!(value["data"].as_str(), Some(job.data));
                 let id = value["execution_id"].as_str().expect("an id");
-                prop_assert_eq!(parse_execution_id(id), Some((job.id, scheduled)));
+                prop_assert_eq!(parse_execution_id(id), Some(Occurrence { job: job.id, scheduled, run: 0 }));
                 prop_assert_eq!(id, execution_id(CLUSTER, job.id, scheduled));
             }
         }

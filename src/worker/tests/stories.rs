@@ -10,7 +10,7 @@ const OTHER: &str = "http://receiver/b";
 
 fn edit(id: u64, spec: &str, url: &str, status: JobStatus) -> Command {
     let (shape, data) = (shape(spec, url), "new".to_owned());
-    Command::UpdateJob(JobEdit { id, shape, data, status, by: None })
+    Command::UpdateJob(JobEdit { id, shape, data, status, by: None, ..JobEdit::default() })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -232,7 +232,12 @@ impl World {
         };
         world.apply(&Command::Init { cluster: 0xc1 << 96 });
         let (name, description) = ("p".to_owned(), "d".to_owned());
-        world.apply(&Command::CreateProject(NewProject { name, description, by: None }));
+        world.apply(&Command::CreateProject(NewProject {
+            name,
+            description,
+            by: None,
+            ..NewProject::default()
+        }));
         let take = |shard| Move { shard, to: NODE, expects: 0, kind: MoveKind::TakeOver };
         world.apply(&Command::Assign((0..SHARDS).map(take).collect()));
         world
@@ -285,7 +290,12 @@ impl World {
 
     /// Makes so many jobs; their first id.
     pub(super) fn jobs(&self, spec: &str, url: &str, n: u64) -> JobId {
-        let job = |i| NewJob { shape: 0, data: format!("d{i}"), status: JobStatus::Active };
+        let job = |i| NewJob {
+            shape: 0,
+            data: format!("d{i}"),
+            status: JobStatus::Active,
+            ..NewJob::default()
+        };
         let outcome = self.apply(&Command::CreateJobs(CreateJobs {
             request: u128::from(self.index.load(Ordering::SeqCst)),
             shapes: vec![shape(spec, url)],
@@ -401,6 +411,7 @@ pub(super) fn shape(spec: &str, url: &str) -> JobShape {
         retry_max: None,
         executor: None,
         created_by: None,
+        ..JobShape::default()
     }
 }
 

@@ -32,13 +32,14 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         0 => Command::CreateProject(NewProject {
             name: format!("n{}", a % 4),
             description: "d".into(),
-            by: None,
+            ..NewProject::default()
         }),
         1 => Command::UpdateProject(ProjectEdit {
             id: u64::from(a % 3) + 1,
             name,
             description: None,
             by: None,
+            ..ProjectEdit::default()
         }),
         2 => Command::DeleteProject { id: u64::from(a % 3) + 1, cascade: c % 2 == 0 },
         3..=6 => create(u128::from(c % 8), shape, usize::from(b % 40), a % 4 == 0),
@@ -49,7 +50,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             shape,
             data: format!("{b}"),
             status,
-            by: None,
+            ..JobEdit::default()
         }),
         11 => Command::DeleteJob { id: u64::from(c) % 90 },
         12 => {

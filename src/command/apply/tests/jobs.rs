@@ -7,11 +7,23 @@ use crate::model::task::TaskState;
 use crate::store::{Page, credentials, jobs, meta, nodes, plans, projects, shapes, tasks};
 
 fn project(name: &str) -> Command {
-    Command::CreateProject(NewProject { name: name.into(), description: "d".into(), by: None })
+    Command::CreateProject(NewProject {
+        name: name.into(),
+        description: "d".into(),
+        by: None,
+        ..NewProject::default()
+    })
 }
 
 fn edit(id: u64, shape: JobShape, status: JobStatus) -> Command {
-    Command::UpdateJob(JobEdit { id, shape, data: "new".into(), status, by: Some("me".into()) })
+    Command::UpdateJob(JobEdit {
+        id,
+        shape,
+        data: "new".into(),
+        status,
+        by: Some("me".into()),
+        ..JobEdit::default()
+    })
 }
 
 #[test]
@@ -44,7 +56,13 @@ fn a_project_name_is_taken_once() {
     assert_eq!(books.done(project("q")), Outcome::Created(2));
     let rename = |id, name: &str| {
         let (name, description) = (Some(name.to_owned()), Some("new".to_owned()));
-        Command::UpdateProject(ProjectEdit { id, name, description, by: None })
+        Command::UpdateProject(ProjectEdit {
+            id,
+            name,
+            description,
+            by: None,
+            ..ProjectEdit::default()
+        })
     };
     assert_eq!(books.refused(&rename(2, "p")), conflict);
     let unknown = (RejectionKind::NotFound, "project does not exist".to_owned());
@@ -108,7 +126,8 @@ fn jobs_that_lead_nowhere_are_refused() {
     assert_eq!(books.refused(&create(1, stray.clone(), 1, false)), unknown);
     assert_eq!(books.refused(&create(1, stray.clone(), 1, true)), unknown);
     assert_eq!(books.refused(&create(1, every_minute(), 0, false)).0, RejectionKind::Invalid);
-    let job = NewJob { shape: 3, data: String::new(), status: JobStatus::Active };
+    let job =
+        NewJob { shape: 3, data: String::new(), status: JobStatus::Active, ..NewJob::default() };
     let shapes = vec![every_minute()];
     let request = CreateJobs { request: 1, shapes, jobs: vec![job], staged: false };
     assert_eq!(books.refused(&Command::CreateJobs(request)).0, RejectionKind::Invalid);

@@ -13,7 +13,12 @@ fn once(key: u8, body: u8, command: Command) -> Command {
 }
 
 fn project(name: &str) -> Command {
-    Command::CreateProject(NewProject { name: name.into(), description: "d".into(), by: None })
+    Command::CreateProject(NewProject {
+        name: name.into(),
+        description: "d".into(),
+        by: None,
+        ..NewProject::default()
+    })
 }
 
 #[test]

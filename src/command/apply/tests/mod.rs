@@ -12,7 +12,7 @@ use crate::command::{
     Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind,
 };
 use crate::model::Millis;
-use crate::model::block::{Block, JournalEntry, Record, Verdict, Watermark};
+use crate::model::block::{Block, How, JournalEntry, Record, Verdict, Watermark};
 use crate::model::job::{Dialect, JobShape, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
@@ -49,6 +49,7 @@ impl Books {
             name: "p".into(),
             description: "d".into(),
             by: None,
+            ..NewProject::default()
         }));
         books
     }
@@ -138,11 +139,17 @@ pub(super) fn every_minute() -> JobShape {
         retry_max: None,
         executor: None,
         created_by: None,
+        ..JobShape::default()
     }
 }
 
 pub(super) fn create(request: u128, shape: JobShape, n: usize, staged: bool) -> Command {
-    let job = |i| NewJob { shape: 0, data: format!("data {i}"), status: JobStatus::Active };
+    let job = |i| NewJob {
+        shape: 0,
+        data: format!("data {i}"),
+        status: JobStatus::Active,
+        ..NewJob::default()
+    };
     let jobs = (0..n).map(job).collect();
     Command::CreateJobs(CreateJobs { request, shapes: vec![shape], jobs, staged })
 }
@@ -166,6 +173,11 @@ pub(super) fn block(members: impl IntoIterator<Item = u64>, verdict: Verdict) ->
         members,
         error: None,
         pending: None,
+        run: 0,
+        once: false,
+        how: How::Answer,
+        accepted: None,
+        response: None,
     }
 }
 

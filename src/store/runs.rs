@@ -1,0 +1,125 @@
+//! Runs under way: occurrences that others may have to wait for. Apply writes; the api reads.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::id_at;
+use super::writer::Tx;
+use crate::model::members::Members;
+use crate::model::run::{Occurrence, Run};
+use crate::model::shard::ShardId;
+use crate::model::{JobId, Millis};
+
+const COLUMNS: &str = "job, scheduled, run, project, shard, due, attempt, base, node, epoch, \
+                       accepted, started, heard, deadline, heartbeat_timeout, ends, retry";
+
+/// The run of an occurrence.
+pub fn get(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE job = ?1 AND scheduled = ?2 AND run = ?3"
+    ))?
+    .query_row(params![of.job as i64, of.scheduled, of.run as i64], read)
+    .optional()
+}
+
+/// The runs of a job, oldest first.
+pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE job = ?1 ORDER BY scheduled, run"
+    ))?
+    .query_map([job as i64], read)?
+    .collect()
+}
+
+/// The runs of these members at a scheduled instant.
+pub fn at_occurrence(
+    conn: &Connection,
+    shard: ShardId,
+    scheduled: Millis,
+    run: u64,
+    members: &Members,
+) -> rusqlite::Result<Vec<Run>> {
+    let mut found: Vec<Run> = conn
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM runs WHERE shard = ?1 AND scheduled = ?2 AND run = ?3
+             ORDER BY job"
+        ))?
+        .query_map(params![shard, scheduled, run as i64], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    found.retain(|found| members.iter().any(|job| job == found.occurrence.job));
+    Ok(found)
+}
+
+/// The runs whose deadline lies before an instant, at most `limit`, earliest first.
+pub fn expired(conn: &Connection, before: Millis, limit: u32) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE deadline < ?1
+         ORDER BY deadline, job, scheduled, run LIMIT ?2"
+    ))?
+    .query_map(params![before, limit], read)?
+    .collect()
+}
+
+/// The earliest deadline.
+pub fn next_deadline(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MIN(deadline) FROM runs")?.query_row([], |row| row.get(0))
+}
+
+/// Adds a run, or writes it anew.
+pub fn put(tx: &Tx<'_>, run: &Run) -> rusqlite::Result<()> {
+    let retry = serde_json::to_string(&run.retry)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    tx.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO runs ({COLUMNS})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+    ))?
+    .execute(params![
+        run.occurrence.job as i64,
+        run.occurrence.scheduled,
+        run.occurrence.run as i64,
+        run.project as i64,
+        run.shard,
+        run.due,
+        run.attempt,
+        run.base,
+        run.node as i64,
+        run.epoch as i64,
+        run.accepted,
+        run.started,
+        run.heard,
+        run.deadline,
+        run.heartbeat_timeout,
+        run.ends,
+        retry,
+    ])?;
+    Ok(())
+}
+
+/// Removes the run of an occurrence.
+pub fn delete(tx: &Tx<'_>, of: Occurrence) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM runs WHERE job = ?1 AND scheduled = ?2 AND run = ?3")?
+        .execute(params![of.job as i64, of.scheduled, of.run as i64])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let retry: String = row.get(16)?;
+    Ok(Run {
+        occurrence: Occurrence { job: id_at(row, 0)?, scheduled: row.get(1)?, run: id_at(row, 2)? },
+        project: id_at(row, 3)?,
+        shard: row.get(4)?,
+        due: row.get(5)?,
+        attempt: row.get(6)?,
+        base: row.get(7)?,
+        node: id_at(row, 8)?,
+        epoch: id_at(row, 9)?,
+        accepted: row.get(10)?,
+        started: row.get(11)?,
+        heard: row.get(12)?,
+        deadline: row.get(13)?,
+        heartbeat_timeout: row.get(14)?,
+        ends: row.get(15)?,
+        retry: serde_json::from_str(&retry)
+            .map_err(|e| rusqlite::Error::FromSqlConversionFailure(16, Type::Text, e.into()))?,
+    })
+}
