@@ -1,5 +1,5 @@
-//! A callback endpoint for the stories: records every job it was sent, and fails, hangs or answers
-//! slowly on demand.
+//! An endpoint for the stories: records every job it was sent, in batches or one by one, and fails,
+//! hangs or answers as it is told.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
 use crate::oracle::Arrival;
@@ -27,16 +27,34 @@ pub(crate) enum Mood {
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    /// The method.
+    #[expect(dead_code, reason = "the stories of single requests land next")]
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: String,
     /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The jobs in it.
+    /// The body as it came.
+    pub(crate) body: Bytes,
+    /// The jobs in it; none in a request for a single occurrence.
     pub(crate) jobs: Vec<serde_json::Value>,
     /// The receiver's clock, in milliseconds.
     pub(crate) at: i64,
 }
 
+/// What a story makes of a request; `None` leaves it to the mood.
+type Script = Box<dyn Fn(&Request) -> Option<Response> + Send + Sync>;
+
+impl Request {
+    /// A header's text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
 struct Inner {
     mood: AtomicU8,
+    script: Mutex<Option<Script>>,
     requests: Mutex<Vec<Request>>,
     arrivals: Mutex<Vec<Arrival>>,
     count: watch::Sender<usize>,
@@ -66,6 +84,7 @@ impl Receiver {
     pub(crate) async fn start_by(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         let inner = Arc::new(Inner {
             mood: AtomicU8::new(Mood::Accept as u8),
+            script: Mutex::default(),
             requests: Mutex::default(),
             arrivals: Mutex::default(),
             count: watch::Sender::new(0),
@@ -74,7 +93,7 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/callback", listener.local_addr().unwrap());
         let app = axum::Router::new()
-            .route("/callback", post(callback))
+            .fallback(callback)
             .layer(DefaultBodyLimit::max(32 << 20))
             .with_state(inner.clone());
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -84,6 +103,20 @@ impl Receiver {
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// Where a path of it is.
+    pub(crate) fn at(&self, path: &str) -> String {
+        self.url.replace("/callback", path)
+    }
+
+    /// What it answers from now on, where the script says something.
+    #[expect(dead_code, reason = "the stories of single requests land next")]
+    pub(crate) fn script(
+        &self,
+        script: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
+    ) {
+        *self.inner.script.lock().unwrap() = Some(Box::new(script));
     }
 
     /// How it answers from now on.
@@ -126,16 +159,34 @@ impl Drop for Receiver {
     }
 }
 
-async fn callback(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn callback(
+    State(inner): State<Arc<Inner>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let at = (inner.clock)();
-    let jobs: Vec<serde_json::Value> = serde_json::from_slice(&body).unwrap();
+    let batch = method == Method::POST && uri.path() == "/callback";
+    let jobs: Vec<serde_json::Value> =
+        if batch { serde_json::from_slice(&body).unwrap() } else { Vec::new() };
     let scheduled = headers["scheduler-scheduled-at"].to_str().unwrap();
     let scheduled = scheduler0::model::time::parse_rfc3339(scheduled).unwrap();
+    let path = uri.path_and_query().unwrap().as_str().to_owned();
+    let request = Request { method, path, headers, body, jobs, at };
+    let scripted = inner.script.lock().unwrap().as_ref().and_then(|script| script(&request));
     let mood = inner.mood.load(Ordering::SeqCst);
-    let accepted = mood == Mood::Accept as u8;
+    let status = scripted.as_ref().map(Response::status);
+    let accepted = status.map_or(mood == Mood::Accept as u8, |status| status.is_success());
     {
         let mut arrivals = inner.arrivals.lock().unwrap();
-        for job in &jobs {
+        if !batch {
+            let id = request.header("webhook-id").to_owned();
+            let occurrence = scheduler0::model::block::parse_execution_id(&id).unwrap();
+            let job = occurrence.job;
+            arrivals.push(Arrival { job, execution_id: id, scheduled, at, accepted });
+        }
+        for job in &request.jobs {
             let id = job.get("execution_id").or_else(|| job.get("executionId")).unwrap();
             arrivals.push(Arrival {
                 job: job["id"].as_u64().unwrap(),
@@ -146,10 +197,14 @@ async fn callback(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Byt
             });
         }
     }
-    inner.requests.lock().unwrap().push(Request { headers, jobs, at });
+    inner.requests.lock().unwrap().push(request);
     inner.count.send_modify(|n| *n += 1);
+    if let Some(answer) = scripted {
+        return answer;
+    }
     if mood == Mood::Hang as u8 {
         std::future::pending::<()>().await;
     }
-    if accepted { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
+    let status = if accepted { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    status.into_response()
 }
