@@ -1,5 +1,5 @@
 //! The node's secrets and all cryptography that is not a transport's: the `.scheduler0` file, keys
-//! derived from `SecretKey`, verification of client secrets, encryption of write-only fields.
+//! derived from `SecretKey`, verification of client secrets, sealing of secrets that are read again.
 //!
 //! `cli` writes the file, `node` loads it, `auth` and `api` check and make client keys, `peer`
 //! takes its token. It never prints, logs or returns a secret inside an error.
@@ -12,8 +12,20 @@
 //! guesses however fast the hash, and a fast one lets every request be checked anew: an archived
 //! key stops working at once. Who steals the database, the Raft log or a snapshot holds neither
 //! the secrets nor, without `SecretKey`, a way to test one.
+//!
+//! # What a sealed secret reveals
+//!
+//! Secrets that the cluster must read again (to sign, to sign in at a target) are kept as
+//! [`Sealed`] text: AES-256-GCM under one derived key, with the first 96 bits of an HMAC-SHA256
+//! over purpose and plaintext, under another, as the nonce. So the same secret for the same purpose
+//! is the same text: shapes that agree are stored once, and a request that says the same again
+//! changes nothing. Who sees the text learns just this, that two secrets are equal, and about how
+//! long they are; not what they are, and without `SecretKey` there is no way to test a guess. A
+//! nonce meets a second plaintext only where HMAC collides. What was sealed for one purpose does not
+//! open for another.
 
 mod file;
+pub mod purpose;
 #[cfg(test)]
 mod tests;
 
@@ -29,14 +41,15 @@ use subtle::ConstantTimeEq;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::config::{self, Config};
+use crate::model::target::Sealed;
 pub use file::{SecretFile, write_private};
 
 /// The name of the file that holds the node's secrets.
 pub const FILE: &str = ".scheduler0";
 
-/// Bytes of the nonce that stands before an encrypted text.
+/// Bytes of the nonce that stands before a sealed text.
 const NONCE: usize = 12;
-/// First byte of an encrypted text: which construction.
+/// First byte of a sealed text: which construction.
 const SEALED_V1: u8 = 1;
 
 /// What can go wrong with secrets.
@@ -87,11 +100,13 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// An encrypted text was changed, belongs elsewhere, or was made under another `SecretKey`.
+    /// A sealed secret was changed, belongs to something else, or was made under another
+    /// `SecretKey`.
     #[error(
-        "an encrypted value cannot be opened: it was changed, or SecretKey is another than when it was written"
+        "the {0} cannot be opened: it was sealed under another SecretKey, or changed since; \
+         start all nodes with the SecretKey that it was set under, or set it anew"
     )]
-    Sealed,
+    Sealed(String),
 }
 
 impl Error {
@@ -201,27 +216,33 @@ impl Keys {
         )
     }
 
-    /// Encrypts a write-only field with AES-256-GCM under a random nonce. `aad` names the place
-    /// that it belongs to (table, row, field): opened anywhere else it fails.
-    pub fn encrypt(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, Error> {
-        let nonce: [u8; NONCE] = rand::random();
-        let sealed = self
-            .cipher()
-            .encrypt(&Nonce::from(nonce), Payload { msg: plain, aad })
-            .map_err(|_| Error::Sealed)?;
-        Ok([&[SEALED_V1][..], &nonce, &sealed].concat())
+    /// Encrypts a secret that the cluster has to read again, for one of [`purpose`]. Equal secrets
+    /// give equal text; see the head of this file.
+    pub fn seal(&self, plain: &str, purpose: &str) -> Sealed {
+        let whole = Zeroizing::new(pair(&self.derive("sealed nonce"), purpose, plain));
+        let mut nonce = [0; NONCE];
+        nonce.copy_from_slice(&whole[..NONCE]);
+        let payload = Payload { msg: plain.as_bytes(), aad: purpose.as_bytes() };
+        let text = self.sealing().encrypt(&Nonce::from(nonce), payload);
+        // AES-GCM refuses nothing but texts of 64 GiB and more, which no request is.
+        let text = text.expect("a secret is short");
+        Sealed(BASE64.encode([&[SEALED_V1][..], &nonce, &text].concat()))
     }
 
-    /// Opens what [`Keys::encrypt`] made with the same `aad`.
-    pub fn decrypt(&self, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let rest = sealed.strip_prefix(&[SEALED_V1]).ok_or(Error::Sealed)?;
-        let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or(Error::Sealed)?;
-        let plain = self.cipher().decrypt(&Nonce::from(*nonce), Payload { msg: text, aad });
-        plain.map(Zeroizing::new).map_err(|_| Error::Sealed)
+    /// Opens what [`Keys::seal`] made for the same purpose.
+    pub fn open(&self, sealed: &Sealed, purpose: &'static str) -> Result<Zeroizing<String>, Error> {
+        let read = || {
+            let bytes = BASE64.decode(&sealed.0).ok()?;
+            let (nonce, msg) = bytes.strip_prefix(&[SEALED_V1])?.split_first_chunk::<NONCE>()?;
+            let payload = Payload { msg, aad: purpose.as_bytes() };
+            let plain = self.sealing().decrypt(&Nonce::from(*nonce), payload).ok()?;
+            String::from_utf8(plain).ok().map(Zeroizing::new)
+        };
+        read().ok_or_else(|| Error::Sealed(purpose.to_owned()))
     }
 
-    fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&(*self.derive("fields")).into())
+    fn sealing(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&(*self.derive("sealed")).into())
     }
 
     /// A key for one purpose: knowing it tells nothing about the others.

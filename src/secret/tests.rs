@@ -39,22 +39,6 @@ fn a_secret_is_verified_and_a_wrong_one_is_not() {
 }
 
 #[test]
-fn encrypted_fields_open_only_unchanged_and_in_their_place() {
-    let sealed = keys().encrypt(b"whsec_1", b"executors/7/webhookSecret").unwrap();
-    let again = keys().encrypt(b"whsec_1", b"executors/7/webhookSecret").unwrap();
-    assert_ne!(sealed, again, "a fresh nonce each time");
-    let open = |text: &[u8], aad: &[u8]| keys().decrypt(text, aad).map(|p| p.to_vec());
-    assert_eq!(open(&sealed, b"executors/7/webhookSecret").unwrap(), b"whsec_1");
-    assert!(open(&sealed, b"executors/8/webhookSecret").is_err());
-    for i in 0..sealed.len() {
-        let mut changed = sealed.clone();
-        changed[i] ^= 1;
-        assert!(open(&changed, b"executors/7/webhookSecret").is_err(), "byte {i}");
-        assert!(open(&sealed[..i], b"executors/7/webhookSecret").is_err(), "cut at {i}");
-    }
-}
-
-#[test]
 fn the_operator_and_the_peer_token_depend_on_every_part() {
     assert!(keys().is_operator("node", "pass"));
     for (user, password) in [("node", "pas"), ("nod", "epass"), ("", ""), ("node", "")] {
@@ -127,4 +111,41 @@ fn a_damaged_file_is_named_and_not_quoted() {
     let message = SecretFile::find(&[folder.path().to_owned()]).unwrap_err().to_string();
     assert!(message.contains(FILE) && message.contains("secretKey"), "{message}");
     assert!(!message.contains("s3cr3t"), "{message}");
+}
+
+#[test]
+fn a_sealed_secret_is_the_same_text_each_time_and_opens_for_its_purpose_only() {
+    let seal = |plain, what| keys().seal(plain, what);
+    for plain in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "", "p\u{e4}ss\nword"] {
+        let sealed = seal(plain, purpose::SIGNING);
+        assert_eq!(sealed, seal(plain, purpose::SIGNING));
+        assert_eq!(*keys().open(&sealed, purpose::SIGNING).unwrap(), plain);
+        assert_ne!(sealed, seal(plain, purpose::TOKEN));
+        assert!(keys().open(&sealed, purpose::TOKEN).is_err());
+        assert!(plain.is_empty() || !sealed.0.contains(plain));
+    }
+    let (one, two) = (seal("secret1", purpose::TOKEN), seal("secret2", purpose::TOKEN));
+    let nonce = |sealed: &Sealed| BASE64.decode(&sealed.0).unwrap()[1..=NONCE].to_vec();
+    assert_ne!(nonce(&one), nonce(&two), "no nonce meets a second text");
+}
+
+#[test]
+fn what_cannot_be_opened_says_what_to_do_and_not_what_it_was() {
+    let sealed = keys().seal("hunter2", purpose::PASSWORD);
+    let other = Keys::new(&HEX.replace("00", "ff"), "node", "pass").unwrap();
+    let message = other.open(&sealed, purpose::PASSWORD).unwrap_err().to_string();
+    assert!(message.contains("the password cannot be opened"), "{message}");
+    assert!(message.contains("SecretKey") && message.contains("set it anew"), "{message}");
+    assert!(!message.contains("hunter2") && !message.contains(&sealed.0), "{message}");
+    assert_ne!(other.seal("hunter2", purpose::PASSWORD), sealed);
+
+    let bytes = BASE64.decode(&sealed.0).unwrap();
+    for i in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[i] ^= 1;
+        let open = |text: &[u8]| keys().open(&Sealed(BASE64.encode(text)), purpose::PASSWORD);
+        assert!(open(&changed).is_err(), "byte {i}");
+        assert!(open(&bytes[..i]).is_err(), "cut at {i}");
+    }
+    assert!(keys().open(&Sealed("not base64!".to_owned()), purpose::PASSWORD).is_err());
 }

@@ -1,0 +1,13 @@
+//! What a sealed secret is for. `api` seals with these, `worker` opens with them: text sealed for
+//! one does not open for another. Errors say them to people.
+
+/// Signs callbacks: of an executor, of a project.
+pub const SIGNING: &str = "webhook secret";
+/// Of basic authentication at an `http` target.
+pub const PASSWORD: &str = "password";
+/// Of bearer authentication at an `http` target.
+pub const TOKEN: &str = "token";
+/// Kept for the published clients.
+pub const CLOUD_API_KEY: &str = "cloud api key";
+/// Kept for the published clients.
+pub const CLOUD_API_SECRET: &str = "cloud api secret";
