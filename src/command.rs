@@ -98,11 +98,13 @@ pub enum Command {
     },
     /// Asks every node for the hash of its state at this entry. Since 0.1.
     Checksum,
-    /// Drops history due before an instant, at most so many blocks. Since 0.1.
+    /// Drops history that is past its keeping, a bounded part at a time. Since 0.1.
     Retain {
         /// Blocks due before this go (never those above the lowest watermark).
         before: Millis,
-        /// At most this many at once.
+        /// Dead letters recorded before this go.
+        dead_letters: Millis,
+        /// At most this many of each at once.
         limit: u32,
     },
     /// A client's command under its `Idempotency-Key`: carried out once, answered alike ever

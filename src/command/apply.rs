@@ -97,7 +97,9 @@ impl Entry<'_, '_> {
             Command::Record(record) => self.record(record),
             Command::Register { node, instance } => self.register(*node, *instance),
             Command::Checksum => Ok(Outcome::Done),
-            Command::Retain { before, limit } => self.retain(*before, *limit),
+            Command::Retain { before, dead_letters, limit } => {
+                self.retain(*before, *dead_letters, *limit)
+            }
             Command::Once { key, body, command } => self.once(key, body, command),
             Command::ChangeJobs { jobs, action, by } => {
                 self.change_jobs(jobs, *action, by.as_deref())

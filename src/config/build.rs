@@ -95,6 +95,12 @@ impl Reader {
         self.fraction(key, "seconds as a number, 0 or more", false).map(Duration::from_secs_f64)
     }
 
+    /// More than a century counts as one.
+    fn days(&self, key: &str) -> Result<Duration, Error> {
+        let days = self.fraction(key, "a number of days above 0", true)?;
+        Ok(Duration::from_secs_f64(days.min(36_500.0) * 86_400.0))
+    }
+
     fn bytes(&self, key: &str, positive: bool) -> Result<u64, Error> {
         let expected =
             if positive { "a number of MB above 0" } else { "a number of MB, 0 or more" };
@@ -205,7 +211,6 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         peer_timeout
     };
     let max_memory = r.bytes("MaxMemory", false)?;
-    let days = r.fraction("HistoryMaxDays", "a number of days above 0", true)?;
     let origin = r.text("AllowedOrigin")?;
     let data_dir = r.text("DataDir")?;
     let secrets = Secrets {
@@ -250,7 +255,8 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         max_memory: (max_memory > 0).then_some(max_memory),
         execution_log_fetch_fan_in: r.count::<u32>("ExecutionLogFetchFanIn", 1)? as usize,
         execution_log_fetch_interval: r.seconds("ExecutionLogFetchIntervalSeconds")?,
-        history_max_age: Duration::from_secs_f64(days.min(36_500.0) * 86_400.0),
+        history_max_age: r.days("HistoryMaxDays")?,
+        dead_letters_max_age: r.days("DeadLettersMaxDays")?,
         history_max_bytes: r.bytes("HistoryMaxBytesMb", true)?,
         disk_reserve: r.bytes("DiskReserveMb", false)?,
         allowed_origin: (!origin.is_empty()).then_some(origin),

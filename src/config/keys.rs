@@ -52,6 +52,7 @@ pub(super) const KEYS: &[Key] = &[
     key("ExecutionLogFetchIntervalSeconds", "EXECUTION_LOG_FETCH_INTERVAL_SECONDS"),
     key("HistoryMaxDays", "HISTORY_MAX_DAYS"),
     key("HistoryMaxBytesMb", "HISTORY_MAX_BYTES_MB"),
+    key("DeadLettersMaxDays", "DEAD_LETTERS_MAX_DAYS"),
     key("DiskReserveMb", "DISK_RESERVE_MB"),
     key("AllowedOrigin", "ALLOWED_ORIGIN"),
     key("SecretKey", "SECRET_KEY"),

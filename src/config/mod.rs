@@ -231,6 +231,8 @@ pub struct Config {
     pub execution_log_fetch_interval: Duration,
     /// `HistoryMaxDays`: how long executions are kept.
     pub history_max_age: Duration,
+    /// `DeadLettersMaxDays`: how long dead letters are kept.
+    pub dead_letters_max_age: Duration,
     /// `HistoryMaxBytesMb`, in bytes: how much of them is kept.
     pub history_max_bytes: u64,
     /// `DiskReserveMb`, in bytes: less free space than this refuses client writes; 0: never.

@@ -29,6 +29,8 @@ pub(super) struct Housekeeping {
     pub(super) time: Arc<SchedulerTime>,
     /// Age at which history goes.
     pub(super) max_age: Duration,
+    /// Age at which dead letters go.
+    pub(super) dead_letters_max_age: Duration,
     /// Size at which the oldest history goes, in bytes.
     pub(super) max_bytes: u64,
 }
@@ -60,21 +62,17 @@ impl Housekeeping {
     /// Drops history by age, and by size when the executions outgrow their share; a bounded piece
     /// an entry, so that writes go on between them.
     async fn retain(&self) -> Result<(), crate::cluster::Error> {
-        let max_bytes = self.max_bytes;
         loop {
-            let (bytes, oldest) = self
-                .cluster
-                .read(|conn| Ok((store::blocks::bytes(conn)?, store::blocks::oldest_due(conn)?)))
-                .await?;
-            let Some(oldest) = oldest else { return Ok(()) };
-            let by_age = self.time.now() - self.max_age.as_millis() as Millis;
+            let bytes = self.cluster.read(store::blocks::bytes).await?;
+            let now = self.time.now();
             // Too big: whatever is oldest goes, `Retain` itself spares what is not settled.
-            let before = if bytes > max_bytes { by_age.max(self.time.now()) } else { by_age };
-            if oldest >= before {
-                return Ok(());
-            }
-            let dropped = self.propose(Command::Retain { before, limit: RETAIN_LIMIT }).await?;
-            if !matches!(dropped, Outcome::Dropped(n) if n > 0) {
+            let before = if bytes > self.max_bytes { now } else { now - millis(self.max_age) };
+            let dead_letters = now - millis(self.dead_letters_max_age);
+            let command = Command::Retain { before, dead_letters, limit: RETAIN_LIMIT };
+            // Closed plans, pauses and receipts grow old also where nothing fires: one entry in any
+            // case, more while blocks are left.
+            let dropped = self.propose(command).await?;
+            if !matches!(dropped, Outcome::Dropped(n) if n >= RETAIN_LIMIT) {
                 return Ok(());
             }
         }
@@ -83,4 +81,8 @@ impl Housekeeping {
     async fn propose(&self, command: Command) -> Result<Outcome, crate::cluster::Error> {
         Ok(self.cluster.propose_as_leader(self.term, command).await?.1)
     }
+}
+
+fn millis(age: Duration) -> Millis {
+    age.as_millis() as Millis
 }

@@ -45,6 +45,8 @@ pub struct Options {
     pub fetch_interval: Duration,
     /// Age at which history is dropped.
     pub history_max_age: Duration,
+    /// Dead letters older than this are dropped.
+    pub dead_letters_max_age: Duration,
     /// Size at which it is, in bytes.
     pub history_max_bytes: u64,
 }
@@ -204,6 +206,7 @@ impl Coordinator {
                 term: number,
                 time: options.time.clone(),
                 max_age: options.history_max_age,
+                dead_letters_max_age: options.dead_letters_max_age,
                 max_bytes: options.history_max_bytes,
             }
             .run(),

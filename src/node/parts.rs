@@ -113,6 +113,7 @@ impl Parts {
             fan_in: config.execution_log_fetch_fan_in,
             fetch_interval: config.execution_log_fetch_interval,
             history_max_age: config.history_max_age,
+            dead_letters_max_age: config.dead_letters_max_age,
             history_max_bytes: config.history_max_bytes,
         });
         let draining = Arc::new(AtomicBool::new(false));

@@ -4,8 +4,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::id_at;
 use super::writer::Tx;
+use super::{id_at, meta};
 use crate::model::block::{Block, How, Verdict};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -15,6 +15,10 @@ pub(super) const COLUMNS: &str = "id, node, stale, created, project, shard, epoc
                                   since, attempt, verdict, retry_at, http_code, started, duration, \
                                   error, members, count, run, how, \
                                   response";
+
+/// What a row takes beside its texts and members: fixed columns, index entries, the page's share. A
+/// change of it needs a migration that counts anew.
+const ROW: i64 = 200;
 
 /// A recorded block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +127,7 @@ pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Member
 
 /// Adds a block under a number; the stamp is its record's.
 pub fn insert(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     id: u64,
     node: NodeId,
     stale: bool,
@@ -166,19 +170,22 @@ pub fn insert(
         block.how as i64,
         block.response,
     ])?;
-    Ok(())
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let variable = block.members.as_bytes().len() + text(&block.error) + text(&block.response);
+    tx.add_history(ROW + variable as i64)
 }
 
 /// Drops at most `limit` blocks due before an instant, oldest first; how many there were.
 pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Result<u32> {
-    let old: Vec<(i64, u64, Millis, Verdict, i64)> = tx
+    let old: Vec<(i64, u64, Millis, Verdict, i64, i64)> = tx
         .prepare_cached(
-            "SELECT id, project, due, verdict, count FROM blocks WHERE due < ?1
-             ORDER BY due, id LIMIT ?2",
+            "SELECT id, project, due, verdict, count, length(members)
+                 + coalesce(octet_length(error), 0) + coalesce(octet_length(response), 0)
+             FROM blocks WHERE due < ?1 ORDER BY due, id LIMIT ?2",
         )?
         .query_map(params![before, limit], |row| {
             let verdict = Verdict::from_code(row.get(3)?);
-            Ok((row.get(0)?, id_at(row, 1)?, row.get(2)?, verdict, row.get(4)?))
+            Ok((row.get(0)?, id_at(row, 1)?, row.get(2)?, verdict, row.get(4)?, row.get(5)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
     {
@@ -187,8 +194,9 @@ pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Res
             delete.execute([id])?;
         }
     }
-    for (_, project, due, verdict, count) in &old {
+    for (_, project, due, verdict, count, variable) in &old {
         tx.tally(*project, *due, *verdict, -count);
+        tx.add_history(-ROW - variable)?;
     }
     Ok(old.len() as u32)
 }
@@ -258,17 +266,8 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// About how many bytes the executions take, from the number of blocks and what the newest of them
-/// take on average; a rough figure for retention, not for bills.
+/// About how many bytes the blocks take, kept as they come and go; a rough figure for retention, not
+/// for bills.
 pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
-    /// Fixed columns, index entries and the page's own share, per row.
-    const ROW: f64 = 120.0;
-    let (rows, payload): (i64, Option<f64>) = conn
-        .prepare_cached(
-            "SELECT (SELECT coalesce(max(id) - min(id) + 1, 0) FROM blocks),
-                    (SELECT avg(length(members) + coalesce(length(error), 0))
-                     FROM (SELECT members, error FROM blocks ORDER BY id DESC LIMIT 1000))",
-        )?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok((rows as f64 * (ROW + payload.unwrap_or_default())) as u64)
+    meta::history_bytes(conn)
 }

@@ -12,6 +12,7 @@ const BORN: &str = "born";
 const LOG_TIME: &str = "log_time";
 const ASSIGN_INDEX: &str = "assign_index";
 const APPLIED: &str = "applied";
+const HISTORY_BYTES: &str = "history_bytes";
 
 /// The counters: each holds the last number it gave. Numbers are never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,7 @@ pub(super) struct Meta {
 struct Numbers {
     log_time: Millis,
     assign_index: u64,
+    history_bytes: i64,
     last: [u64; COUNTERS.len()],
 }
 
@@ -69,6 +71,7 @@ impl Meta {
         let mut now = Numbers {
             log_time: log_time(conn)?,
             assign_index: assign_index(conn)?,
+            history_bytes: get(conn, HISTORY_BYTES)?.unwrap_or(0),
             ..Numbers::default()
         };
         for (counter, key) in COUNTERS {
@@ -86,6 +89,9 @@ impl Meta {
         }
         if self.now.assign_index != self.written.assign_index {
             put(conn, ASSIGN_INDEX, self.now.assign_index as i64)?;
+        }
+        if self.now.history_bytes != self.written.history_bytes {
+            put(conn, HISTORY_BYTES, self.now.history_bytes)?;
         }
         for (counter, key) in COUNTERS {
             let last = self.now.last[counter as usize];
@@ -122,6 +128,12 @@ impl Tx<'_> {
         Ok(first)
     }
 
+    /// Counts bytes of the history in (or out, below zero).
+    pub(super) fn add_history(&mut self, by: i64) -> rusqlite::Result<()> {
+        self.meta()?.history_bytes += by;
+        Ok(())
+    }
+
     /// Notes the entry that changed ownership last.
     pub fn set_assign_index(&mut self, index: u64) -> rusqlite::Result<()> {
         self.meta()?.assign_index = index;
@@ -153,6 +165,11 @@ pub fn log_time(conn: &Connection) -> rusqlite::Result<Millis> {
 /// The log index of the last entry that changed an assignment; 0 before the first.
 pub fn assign_index(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(get::<i64>(conn, ASSIGN_INDEX)?.unwrap_or(0) as u64)
+}
+
+/// About how many bytes the history takes.
+pub(super) fn history_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    Ok(get::<i64>(conn, HISTORY_BYTES)?.unwrap_or(0).max(0) as u64)
 }
 
 /// The mark that raft left with the state, opaque here; `None` on an empty store.

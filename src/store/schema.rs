@@ -163,6 +163,10 @@ CREATE TABLE runs (
     retry TEXT NOT NULL, PRIMARY KEY (job, scheduled, run)) WITHOUT ROWID;
 CREATE INDEX runs_by_deadline ON runs (deadline);
 CREATE INDEX runs_by_occurrence ON runs (shard, scheduled);
+
+-- What the blocks take, as `blocks` reckons it: counted from here on.
+INSERT INTO meta (key, value) SELECT 'history_bytes', coalesce(sum(
+    200 + length(members) + coalesce(octet_length(error), 0)), 0) FROM blocks;
 ";
 
 /// Every replicated table with its key: what the hash goes over.

@@ -37,6 +37,7 @@ fn start(
         fan_in: 2,
         fetch_interval: Duration::from_millis(100),
         history_max_age: Duration::from_hours(1),
+        dead_letters_max_age: Duration::from_hours(2),
         history_max_bytes: 1 << 30,
     })
 }

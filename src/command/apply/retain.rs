@@ -5,11 +5,9 @@ use super::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
 use crate::model::shard::SHARDS;
-use crate::store::{blocks, dead_letters, plans, tasks};
+use crate::store::{blocks, dead_letters, plans, projects, tasks};
 
 const DAY: Millis = 24 * 3_600_000;
-/// Dead letters outlive the history: somebody has to look at them.
-const DEAD_LETTERS: Millis = 30 * DAY;
 /// Receipts are asked for soon or never.
 const TASKS: Millis = DAY;
 
@@ -22,7 +20,7 @@ impl Entry<'_, '_> {
 
     /// Drops history, a bounded part at a time. Nothing above the lowest watermark goes: a node
     /// that takes a shard over has to see what is done.
-    pub(super) fn retain(&mut self, before: Millis, limit: u32) -> Applied {
+    pub(super) fn retain(&mut self, before: Millis, dead_letters: Millis, limit: u32) -> Applied {
         let Some(settled) = self.tx.lowest_settled()? else { return Ok(Outcome::Dropped(0)) };
         let before = before.min(settled);
         let dropped = blocks::drop_before(self.tx, before, limit)?;
@@ -37,7 +35,8 @@ impl Entry<'_, '_> {
                 break;
             }
         }
-        dead_letters::drop_old(self.tx, self.stamp - DEAD_LETTERS, limit)?;
+        projects::drop_pauses(self.tx, before)?;
+        dead_letters::drop_old(self.tx, dead_letters, limit)?;
         tasks::drop_finished(self.tx, self.stamp - TASKS, limit)?;
         self.tick()?;
         if dropped > 0 {

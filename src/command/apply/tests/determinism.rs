@@ -72,7 +72,11 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             let entries = vec![JournalEntry::Block(block), told];
             Command::Record(Record { node, incarnation: 1, first, entries })
         }
-        17 => Command::Retain { before: START + i64::from(a) * 1_000, limit: u32::from(b % 5) },
+        17 => Command::Retain {
+            before: START + i64::from(a) * 1_000,
+            dead_letters: START + i64::from(b) * 1_000,
+            limit: u32::from(b % 5),
+        },
         18 => Command::Once {
             key: [a % 4; 32],
             body: [b % 2; 32],

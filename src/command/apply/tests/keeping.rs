@@ -2,14 +2,19 @@
 
 use super::*;
 use crate::model::block::SkipReason;
+use crate::model::target::ProjectPause;
 use crate::store::executions::{self, Filter};
 use crate::store::tallies::{self, Sort};
-use crate::store::{blocks, plans};
+use crate::store::{blocks, plans, projects};
 
 const DAY: Millis = 24 * 3_600_000;
 
 fn once(key: u8, body: u8, command: Command) -> Command {
     Command::Once { key: [key; 32], body: [body; 32], command: Box::new(command) }
+}
+
+fn retain(before: Millis, dead_letters: Millis, limit: u32) -> Command {
+    Command::Retain { before, dead_letters, limit }
 }
 
 fn project(name: &str) -> Command {
@@ -71,14 +76,14 @@ fn history(settled: Millis) -> Books {
 #[test]
 fn history_is_dropped_oldest_first_and_never_above_the_lowest_watermark() {
     let mut books = history(START + 150_000);
-    let retain = |limit| Command::Retain { before: i64::MAX, limit };
-    assert_eq!(books.done(retain(1)), Outcome::Dropped(1));
+    let all = |limit| retain(i64::MAX, START, limit);
+    assert_eq!(books.done(all(1)), Outcome::Dropped(1));
     assert_eq!(books.read(blocks::oldest_due), Some(START + 120_000));
     assert_eq!(books.read(|c| tallies::total(c, None, &Sort::ALL)), 4);
-    assert_eq!(books.done(retain(10)), Outcome::Dropped(1));
-    assert_eq!(books.done(retain(10)), Outcome::Dropped(0));
+    assert_eq!(books.done(all(10)), Outcome::Dropped(1));
+    assert_eq!(books.done(all(10)), Outcome::Dropped(0));
     assert_eq!(books.count("blocks"), 1, "what is due after the watermark stays");
-    assert_eq!(books.done(Command::Retain { before: START, limit: 10 }), Outcome::Dropped(0));
+    assert_eq!(books.done(retain(START, START, 10)), Outcome::Dropped(0));
 }
 
 #[test]
@@ -87,17 +92,61 @@ fn closed_plans_dead_letters_and_receipts_go_in_their_time() {
     books.now = START + 100_000;
     books.done(Command::DeleteJob { id: 1 });
     books.done(record(1, 2, 1, vec![block([7], Verdict::Dead)]));
-    let retain = |before| Command::Retain { before, limit: 100 };
-    books.done(retain(START + 100_000));
+    books.done(retain(START + 100_000, START, 100));
     assert_eq!((books.count("closed_plans"), books.count("tasks")), (1, 1));
     books.now += DAY + 1;
-    books.done(retain(START + 100_001));
+    books.done(retain(START + 100_001, START, 100));
     assert_eq!((books.count("closed_plans"), books.count("tasks")), (0, 0));
     assert_eq!(books.read(|c| plans::of_job(c, 1)).len(), 0);
     assert_eq!(books.count("dead_letters"), 1);
-    books.now += 30 * DAY;
-    books.done(retain(START));
+    let recorded = START + 100_000;
+    books.done(retain(START, recorded, 100));
+    assert_eq!(books.count("dead_letters"), 1, "they have an age of their own");
+    books.done(retain(START, recorded + 1, 100));
     assert_eq!(books.count("dead_letters"), 0);
+}
+
+#[test]
+fn pauses_of_projects_go_with_the_history() {
+    let mut books = history(START + 200_000);
+    let pause = |from, until| ProjectPause { project: 1, from, until };
+    let over = pause(START, Some(START + 1_000));
+    let open = pause(START + 2_000, None);
+    let added = books.writer.transaction(|tx| {
+        projects::add_pause(tx, &over)?;
+        projects::add_pause(tx, &open)
+    });
+    added.unwrap_or_else(|e: rusqlite::Error| panic!("{e}"));
+    books.done(retain(START + 1_000, START, 10));
+    assert_eq!(books.read(|c| projects::pauses(c, 1)), [over, open]);
+    books.done(retain(START + 1_001, START, 10));
+    assert_eq!(books.read(|c| projects::pauses(c, 1)), [open]);
+}
+
+#[test]
+fn the_size_of_the_history_is_that_of_its_rows_and_not_of_its_members() {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 60);
+    assert_eq!(books.read(blocks::bytes), 0);
+    let wide = block(1..=50, Verdict::Delivered);
+    books.done(record(1, 1, 1, vec![wide.clone()]));
+    let one = books.read(blocks::bytes);
+    assert!((200..300).contains(&one), "a row of 50 members takes {one}");
+    let told = Block { error: Some("größer".into()), response: Some("é".repeat(50)), ..wide };
+    books.done(record(1, 1, 2, vec![told]));
+    assert_eq!(books.read(blocks::bytes), 2 * one + 8 + 100);
+    for shard in 0..SHARDS {
+        books.done(Command::Record(Record {
+            node: 1,
+            incarnation: 1,
+            first: u64::from(shard) + 3,
+            entries: vec![mark(shard, 1, START + 90_000)],
+        }));
+    }
+    assert_eq!(books.done(retain(i64::MAX, START, 1)), Outcome::Dropped(1));
+    assert_eq!(books.read(blocks::bytes), one + 8 + 100);
+    assert_eq!(books.done(retain(i64::MAX, START, 9)), Outcome::Dropped(1));
+    assert_eq!(books.read(blocks::bytes), 0);
 }
 
 #[test]
