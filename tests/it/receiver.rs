@@ -1,6 +1,8 @@
 //! An endpoint for the stories: records every job it was sent, in batches or one by one, and fails,
 //! hangs or answers as it is told.
 
+#![expect(dead_code, reason = "the stories of single requests land next")]
+
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,7 +30,6 @@ pub(crate) enum Mood {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// The method.
-    #[expect(dead_code, reason = "the stories of single requests land next")]
     pub(crate) method: Method,
     /// Path and query.
     pub(crate) path: String,
@@ -111,7 +112,6 @@ impl Receiver {
     }
 
     /// What it answers from now on, where the script says something.
-    #[expect(dead_code, reason = "the stories of single requests land next")]
     pub(crate) fn script(
         &self,
         script: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
