@@ -3,11 +3,12 @@
 //! field is known by either name.
 //!
 //! Every noun's file calls [`to_json`]; [`super::fields`] and the job parser call [`canonical`].
-//! Text *values* are never touched.
+//! Text *values* are never touched, nor are names that are the client's own: [`verbatim`].
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::model::job::Dialect;
@@ -29,6 +30,13 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T, dialect: Dialect) -> Vec
     // none of them has a map whose keys are not text, the only other thing that can fail.
     written.expect("answers serialise");
     out
+}
+
+/// For `serialize_with`: a map whose names are the client's own (headers, labels) comes out as it
+/// is, at every mount.
+pub(super) fn verbatim<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    // JSON within JSON is written as it stands, past the formatter.
+    serde_json::value::to_raw_value(value).map_err(S::Error::custom)?.serialize(to)
 }
 
 /// A field's name in a casing, for messages and the `field` of errors.
@@ -95,6 +103,8 @@ fn write_snake<W: ?Sized + Write>(out: &mut W, camel: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[derive(Serialize)]
@@ -105,6 +115,8 @@ mod tests {
         last_execution_date: Option<String>,
         data: &'static str,
         inner: Vec<Inner>,
+        #[serde(serialize_with = "verbatim")]
+        own_names: BTreeMap<&'static str, &'static str>,
     }
 
     #[derive(Serialize)]
@@ -121,15 +133,16 @@ mod tests {
             last_execution_date: None,
             data: "{\"projectId\":\"aB\\n\"}",
             inner: vec![Inner { lease_ms: 2 }],
+            own_names: BTreeMap::from([("X-Team", "aB"), ("myTeam", "\"")]),
         };
         let json = |dialect| String::from_utf8(to_json(&shown, dialect)).unwrap();
         assert_eq!(
             json(Dialect::Snake),
-            r#"{"project_id":1,"timezoneOffset":-5,"last_execution_date":null,"data":"{\"projectId\":\"aB\\n\"}","inner":[{"lease_ms":2}]}"#
+            r#"{"project_id":1,"timezoneOffset":-5,"last_execution_date":null,"data":"{\"projectId\":\"aB\\n\"}","inner":[{"lease_ms":2}],"own_names":{"X-Team":"aB","myTeam":"\""}}"#
         );
         assert_eq!(
             json(Dialect::Camel),
-            r#"{"projectId":1,"timezoneOffset":-5,"lastExecutionDate":null,"data":"{\"projectId\":\"aB\\n\"}","inner":[{"leaseMs":2}]}"#
+            r#"{"projectId":1,"timezoneOffset":-5,"lastExecutionDate":null,"data":"{\"projectId\":\"aB\\n\"}","inner":[{"leaseMs":2}],"ownNames":{"X-Team":"aB","myTeam":"\""}}"#
         );
     }
 

@@ -34,6 +34,8 @@ mod projects;
 mod reply;
 mod schedules;
 mod state;
+#[allow(dead_code, reason = "executors and jobs come next")]
+mod target;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

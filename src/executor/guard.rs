@@ -11,6 +11,8 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::config::Config;
+
 /// Names under which clouds serve a machine's secrets.
 const METADATA_NAMES: [&str; 5] = [
     "metadata",
@@ -48,19 +50,19 @@ impl Default for TargetGuard {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not a URL at all.
-    #[error("callback_url is not a valid URL: {0}")]
+    #[error("the URL is not valid: {0}")]
     Invalid(String),
     /// A scheme that nobody here speaks.
-    #[error("callback_url must begin with http:// or https://")]
+    #[error("the URL must begin with http:// or https://")]
     Scheme,
     /// No host.
-    #[error("callback_url must name a host")]
+    #[error("the URL must name a host")]
     Host,
     /// Credentials would show up in every listing.
-    #[error("callback_url must not carry a user name or password")]
+    #[error("the URL must not carry a user name or password")]
     UserInfo,
     /// The name of a metadata service.
-    #[error("callback_url must not point to {0}: cloud metadata services are not allowed")]
+    #[error("the URL must not point to {0}: cloud metadata services are not allowed")]
     MetadataName(String),
     /// An address of a refused kind.
     #[error("target address {0} is not allowed: it is {1}")]
@@ -68,6 +70,14 @@ pub enum Error {
 }
 
 impl TargetGuard {
+    /// What a node's configuration allows.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            allow_loopback: !config.refuse_loopback_targets,
+            allow_private: !config.refuse_private_targets,
+        }
+    }
+
     /// Judges a URL as far as that is possible without resolving its name.
     pub fn check_url(&self, url: &str) -> Result<(), Error> {
         let url = Url::parse(url).map_err(|e| Error::Invalid(e.to_string()))?;

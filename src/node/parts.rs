@@ -68,10 +68,7 @@ impl Parts {
             executor::Options {
                 max_workers: config.max_workers,
                 timeout: config.job_execution_timeout,
-                guard: TargetGuard {
-                    allow_loopback: !config.refuse_loopback_targets,
-                    allow_private: !config.refuse_private_targets,
-                },
+                guard: TargetGuard::of(config),
                 ..executor::Options::default()
             },
             self.time.clock().clone(),

@@ -1,0 +1,283 @@
+//! The `http` object of jobs and executors: read, checked and shown. `jobs` and `executors` call it.
+//! What is secret in it is sealed on the way in and never shown: only that it is set.
+
+mod auth;
+
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::Value;
+use url::{Origin, Url};
+
+use super::casing::{canonical, verbatim};
+use super::error::Error;
+use super::fields::check_text;
+use crate::executor::guard::TargetGuard;
+use crate::model::target::{Auth, HttpTarget};
+use crate::secret::Keys;
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+const FIELDS: &str = "method, url, query, headers, body, auth, successCodes";
+/// What is filled in at sending.
+const PLACEHOLDERS: [&str; 5] = ["executionId", "jobId", "scheduledAt", "attempt", "data"];
+/// Headers that belong to the connection or to the body's frame, or that say where it goes.
+const NOT_YOURS: [&str; 11] = [
+    "host",
+    "content-length",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const LONGEST_URL: usize = 2_048;
+/// Of the body's template, in bytes.
+const LONGEST_BODY: usize = 64 * 1_024;
+/// The most headers, and the most query parameters.
+const MOST_LINES: usize = 64;
+/// All names and values of headers, or of query parameters, in bytes.
+const LONGEST_LINES: usize = 8 * 1_024;
+/// The most success codes: all there are.
+const MOST_CODES: usize = 500;
+
+/// Reads an `http` object. An edit gives the target as it was: a secret that the object does not
+/// name is taken over from there, unless it would go to another user or host than it was given for.
+pub(super) fn http(
+    given: Value,
+    guard: TargetGuard,
+    keys: &Keys,
+    old: Option<&HttpTarget>,
+) -> Result<HttpTarget, Error> {
+    let Value::Object(object) = given else {
+        return Err(Error::invalid("http", format!("http must be an object with {FIELDS}")));
+    };
+    let mut target = HttpTarget { method: "POST".to_owned(), ..HttpTarget::default() };
+    let mut shown = None;
+    for (name, value) in object {
+        match canonical(&name, &mut [0; 24]).unwrap_or_default() {
+            // Null is nothing, whatever its name.
+            _ if value.is_null() => {}
+            "method" => target.method = method(value)?,
+            "url" => target.url = text("http.url", value)?,
+            "query" => target.query = query(value)?,
+            "headers" => target.headers = headers(value)?,
+            "body" => target.body = Some(body(value)?),
+            "auth" => shown = Some(value),
+            "successcodes" => target.success_codes = codes(&value)?,
+            _ => {
+                let name: String = name.chars().take(40).collect();
+                let message = format!("http has no field {name}: it has {FIELDS}");
+                return Err(Error::invalid("http", message));
+            }
+        }
+    }
+    let origin = url("http.url", &target.url, guard)?;
+    if let Some(shown) = shown {
+        let kept = old.filter(|old| Url::parse(&old.url).is_ok_and(|u| u.origin() == origin));
+        target.auth = auth::read(shown, keys, kept.map(|old| &old.auth))?;
+    }
+    let doubled = target.auth != Auth::None
+        && target.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
+    if doubled {
+        let message = "http.headers must not hold authorization beside http.auth: use one of them";
+        return Err(Error::invalid("http.headers", message));
+    }
+    Ok(target)
+}
+
+/// Checks the URL of a target; placeholders are read in path and query. Where it leads.
+pub(super) fn url(field: &'static str, url: &str, guard: TargetGuard) -> Result<Origin, Error> {
+    if url.is_empty() {
+        return Err(Error::invalid(field, format!("{field} is required")));
+    }
+    let bad =
+        |why: &dyn std::fmt::Display| Error::invalid(field, format!("{field} is not valid: {why}"));
+    if url.len() > LONGEST_URL {
+        return Err(bad(&format_args!("it has more than {LONGEST_URL} bytes")));
+    }
+    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(bad(&"it has spaces or control characters in it: encode them as %20"));
+    }
+    placeholders(field, url)?;
+    guard.check_url(url).map_err(|e| bad(&e))?;
+    let parsed = Url::parse(url).map_err(|e| bad(&e))?;
+    if parsed.host_str().is_none_or(|host| host.contains(['{', '}'])) {
+        return Err(bad(&"placeholders may stand in its path and query, not in its host"));
+    }
+    Ok(parsed.origin())
+}
+
+fn method(value: Value) -> Result<String, Error> {
+    let given = text("http.method", value)?.to_ascii_uppercase();
+    if !METHODS.contains(&given.as_str()) {
+        let message = format!("http.method must be one of {}", METHODS.join(", "));
+        return Err(Error::invalid("http.method", message));
+    }
+    Ok(given)
+}
+
+fn query(value: Value) -> Result<BTreeMap<String, String>, Error> {
+    const FIELD: &str = "http.query";
+    let lines = lines(FIELD, value)?;
+    for (name, value) in &lines {
+        plain_name(FIELD, name)?;
+        check_text(FIELD, name, LONGEST_LINES)?;
+        check_text(FIELD, value, LONGEST_LINES)?;
+    }
+    Ok(lines)
+}
+
+fn headers(value: Value) -> Result<BTreeMap<String, String>, Error> {
+    const FIELD: &str = "http.headers";
+    let bad = |message: String| Error::invalid(FIELD, message);
+    let lines = lines(FIELD, value)?;
+    let mut seen: Vec<String> = Vec::with_capacity(lines.len());
+    for (name, value) in &lines {
+        plain_name(FIELD, name)?;
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
+            return Err(bad(format!("http.headers: {shown} is not the name of a header")));
+        }
+        let plain = name.to_ascii_lowercase();
+        if NOT_YOURS.contains(&plain.as_str()) {
+            return Err(bad(format!("http.headers must not set {plain}: the sender does")));
+        }
+        if HeaderValue::from_str(value).is_err() {
+            let message = format!("the value of {plain} must be one line of text");
+            return Err(bad(format!("http.headers: {message}")));
+        }
+        let secret = ["basic ", "bearer "].iter().any(|scheme| {
+            value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        });
+        if plain == "authorization" && secret {
+            let message = "http.headers would show the secret in authorization: give it as \
+                           http.auth {type: basic, username, password} or {type: bearer, token}";
+            return Err(bad(message.to_owned()));
+        }
+        if seen.contains(&plain) {
+            return Err(bad(format!("http.headers names {plain} twice")));
+        }
+        seen.push(plain);
+    }
+    Ok(lines)
+}
+
+/// An object of names and values; numbers and truth values count as their text.
+fn lines(field: &'static str, value: Value) -> Result<BTreeMap<String, String>, Error> {
+    let wrong = || Error::invalid(field, format!("{field} must be an object of names and texts"));
+    let Value::Object(object) = value else { return Err(wrong()) };
+    let mut lines = BTreeMap::new();
+    let mut bytes = 0;
+    for (name, value) in object {
+        let value = match value {
+            Value::String(text) => text,
+            Value::Number(_) | Value::Bool(_) => value.to_string(),
+            _ => return Err(wrong()),
+        };
+        placeholders(field, &value)?;
+        bytes += name.len() + value.len();
+        lines.insert(name, value);
+    }
+    if lines.len() > MOST_LINES || bytes > LONGEST_LINES {
+        let message =
+            format!("{field} may hold {MOST_LINES} names and {LONGEST_LINES} bytes in all");
+        return Err(Error::invalid(field, message));
+    }
+    Ok(lines)
+}
+
+fn plain_name(field: &'static str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.contains("{{") {
+        let message = format!("{field} needs names without placeholders: they belong into values");
+        return Err(Error::invalid(field, message));
+    }
+    Ok(())
+}
+
+/// Text as it is, anything else as its JSON.
+fn body(value: Value) -> Result<String, Error> {
+    const FIELD: &str = "http.body";
+    let text = match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    check_text(FIELD, &text, LONGEST_BODY)?;
+    placeholders(FIELD, &text)?;
+    Ok(text)
+}
+
+fn codes(value: &Value) -> Result<Vec<u16>, Error> {
+    let wrong = || {
+        let message = "http.successCodes must be a list of HTTP statuses, 100 to 599";
+        Error::invalid("http.successCodes", message)
+    };
+    let list = value.as_array().filter(|list| list.len() <= MOST_CODES).ok_or_else(wrong)?;
+    let code = |value: &Value| match value.as_u64() {
+        Some(code @ 100..=599) => Ok(code as u16),
+        _ => Err(wrong()),
+    };
+    let mut codes = list.iter().map(code).collect::<Result<Vec<_>, _>>()?;
+    codes.sort_unstable();
+    codes.dedup();
+    Ok(codes)
+}
+
+fn text(field: &'static str, value: Value) -> Result<String, Error> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(Error::invalid(field, format!("{field} must be text"))),
+    }
+}
+
+/// Refuses a placeholder that nobody fills in.
+fn placeholders(field: &'static str, text: &str) -> Result<(), Error> {
+    for rest in text.split("{{").skip(1) {
+        let name = rest.split_once("}}").map(|(name, _)| name);
+        if !name.is_some_and(|name| PLACEHOLDERS.contains(&name)) {
+            let shown: String = rest.chars().take_while(|c| *c != '}').take(40).collect();
+            let known = PLACEHOLDERS.map(|name| format!("{{{{{name}}}}}")).join(" ");
+            let message = format!("{field}: nobody fills in {{{{{shown}}}}}, only {known}");
+            return Err(Error::invalid(field, message));
+        }
+    }
+    Ok(())
+}
+
+/// A target as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HttpView {
+    method: String,
+    url: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "verbatim")]
+    query: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "verbatim")]
+    headers: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    auth: auth::AuthView,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    success_codes: Vec<u16>,
+}
+
+/// What may be shown of a target: all but its secrets.
+pub(super) fn show(target: &HttpTarget) -> HttpView {
+    HttpView {
+        method: target.method.clone(),
+        url: target.url.clone(),
+        query: target.query.clone(),
+        headers: target.headers.clone(),
+        body: target.body.clone(),
+        auth: auth::show(&target.auth),
+        success_codes: target.success_codes.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
