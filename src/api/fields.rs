@@ -5,8 +5,10 @@
 use serde_json::{Map, Value};
 
 use super::casing::canonical;
+use super::duration;
 use super::error::Error;
 use super::reply::Unknown;
+use crate::model::Millis;
 use crate::schedule::DstRule;
 
 /// An object that was read; fields are taken out of it one by one, what is left is unknown.
@@ -38,7 +40,8 @@ impl Fields {
         known.collect()
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
+    /// Any value but null.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let mut buffer = [0; 24];
         let wanted = canonical(name, &mut buffer)?;
         let mut found = None;
@@ -81,6 +84,16 @@ impl Fields {
         value.as_u64().map(Some).ok_or_else(wrong)
     }
 
+    #[allow(dead_code, reason = "executors and projects come next")]
+    /// A length of time between two, in milliseconds.
+    pub(super) fn duration(
+        &mut self,
+        name: &'static str,
+        bounds: (Millis, Millis),
+    ) -> Result<Option<Millis>, Error> {
+        self.take(name).map(|value| duration::read(name, &value, bounds)).transpose()
+    }
+
     /// What to do when the clocks change, with the rules of a job's `dst`.
     pub(super) fn dst(&mut self) -> Result<Option<DstRule>, Error> {
         let Some(value) = self.take("dst") else { return Ok(None) };
@@ -98,6 +111,16 @@ impl Fields {
         for name in names {
             self.take(name);
         }
+    }
+
+    #[allow(dead_code, reason = "executors and projects come next")]
+    /// Whether a field is named as null, which takes away what was there. Such a field is taken.
+    pub(super) fn cleared(&mut self, name: &str) -> bool {
+        let mut buffer = [0; 24];
+        let wanted = canonical(name, &mut buffer).unwrap_or_default();
+        let before = self.given.len();
+        self.given.retain(|(plain, _, value)| plain != wanted || !value.is_null());
+        self.given.len() < before
     }
 
     /// What nobody took.
@@ -137,6 +160,15 @@ mod tests {
         assert_eq!(fields.text("name", 10).unwrap(), None);
         assert_eq!(fields.flag("archived").unwrap(), Some(true));
         assert_eq!(fields.unknown().0, ["colour"]);
+    }
+
+    #[test]
+    fn null_takes_away_and_absence_does_not() {
+        let mut fields = Fields::parse(br#"{"max_concurrency":null,"timeout":"1m"}"#).unwrap();
+        assert!(fields.cleared("maxConcurrency"));
+        assert!(!fields.cleared("timeout") && !fields.cleared("http"));
+        assert_eq!(fields.duration("timeout", (1, 60_000)).unwrap(), Some(60_000));
+        assert!(fields.unknown().0.is_empty());
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod async_tasks;
 mod casing;
 pub mod cluster;
 mod credentials;
+#[allow(dead_code, reason = "executors and jobs come next")]
+mod duration;
 mod echo;
 mod error;
 mod executions;
@@ -36,6 +38,8 @@ mod schedules;
 mod state;
 #[allow(dead_code, reason = "executors and jobs come next")]
 mod target;
+#[allow(dead_code, reason = "executors and jobs come next")]
+mod version;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
