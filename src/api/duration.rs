@@ -45,7 +45,8 @@ pub(super) fn show(millis: Millis) -> String {
         (millis / 1_000 % 60, "s"),
         (millis % 1_000, "ms"),
     ];
-    parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect()
+    let filled = parts.iter().filter(|(n, _)| *n > 0);
+    filled.map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]
