@@ -17,6 +17,7 @@ mod record;
 mod retain;
 mod runs;
 mod staging;
+mod stretches;
 #[cfg(test)]
 mod tests;
 

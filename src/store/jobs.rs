@@ -128,6 +128,14 @@ pub fn list(
     Ok((total, jobs))
 }
 
+/// The numbers of the jobs there are among `n` from `first` on, in order.
+pub fn ids_between(conn: &Connection, first: JobId, n: u64) -> rusqlite::Result<Vec<JobId>> {
+    let (first, end) = (first.min(i64::MAX as u64), first.saturating_add(n).min(i64::MAX as u64));
+    conn.prepare_cached("SELECT id FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id")?
+        .query_map([first as i64, end as i64], |row| id_at(row, 0))?
+        .collect()
+}
+
 /// Whole jobs of consecutive numbers, in order: what a task made.
 pub fn whole_range(
     conn: &Connection,

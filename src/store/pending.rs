@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
 use super::{blocks, id_at};
-use crate::model::Millis;
-use crate::model::job::Pending;
+use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
-use crate::model::shard::ShardId;
+use crate::model::shard::{ShardId, shard_of};
+use crate::model::{JobId, Millis};
 
 const COLUMNS: &str =
     "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced";
@@ -101,6 +101,14 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
         row.forced,
     ])?;
     Ok(())
+}
+
+/// Lets the rows of a job that wait behind a run ([`PARKED`]) be due at an instant; how many.
+pub fn wake(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "UPDATE pending SET next_at = ?3 WHERE shard = ?1 AND next_at = ?4 AND lone = ?2",
+    )?
+    .execute(params![shard_of(job), job as i64, at, PARKED])
 }
 
 /// Leaves a row with these members only; with none, it goes.

@@ -34,27 +34,59 @@ pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>
     read_all(conn, select.query([job as i64])?)
 }
 
-/// Closes a job's current plan at an instant. The plan keeps a reference to the job's shape, which
+/// Closes a job's current plan at an instant. The plan needs a reference to the job's shape, which
 /// the caller adds. Says whether there was anything to keep: a plan of no length is left out.
 pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
     if job.from >= until {
         return Ok(false);
     }
+    insert(
+        tx,
+        &ClosedPlan {
+            job: job.id,
+            shape: Arc::clone(&job.shape),
+            shape_id: job.shape_id,
+            anchor: job.anchor,
+            from: job.from,
+            until,
+            active: matches!(job.status, JobStatus::Active | JobStatus::Completed),
+        },
+    )?;
+    Ok(true)
+}
+
+/// Adds a closed plan to those of its job. It needs a reference to its shape, which the caller adds.
+pub fn insert(tx: &Tx<'_>, plan: &ClosedPlan) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
          VALUES (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = ?1),
              ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
-        job.id as i64,
-        shard_of(job.id),
-        job.shape_id as i64,
-        job.anchor,
-        job.from,
-        until,
-        job.status == JobStatus::Active,
+        plan.job as i64,
+        shard_of(plan.job),
+        plan.shape_id as i64,
+        plan.anchor,
+        plan.from,
+        plan.until,
+        plan.active,
     ])?;
-    Ok(true)
+    Ok(())
+}
+
+/// Ends the plans of a job that reach beyond an instant (a pause whose end is known) there. Those
+/// that would begin there or later go; returns the shapes they used, to be given back.
+pub fn cut(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<Vec<u64>> {
+    let gone = tx
+        .prepare_cached(
+            "DELETE FROM closed_plans WHERE job = ?1 AND until > ?2 AND plan_from >= ?2
+             RETURNING shape_id",
+        )?
+        .query_map(params![job as i64, at], |row| id_at(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    tx.prepare_cached("UPDATE closed_plans SET until = ?2 WHERE job = ?1 AND until > ?2")?
+        .execute(params![job as i64, at])?;
+    Ok(gone)
 }
 
 /// Closes the current plans of all jobs of a project. The plans take over the jobs' references to
@@ -67,7 +99,7 @@ pub fn close_project(
     tx.prepare_cached(
         "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
          SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = jobs.id),
-             (id / 64) % 64, shape_id, anchor, plan_from, ?2, status = 0
+             (id / 64) % 64, shape_id, anchor, plan_from, ?2, status IN (0, 2)
          FROM jobs WHERE project_id = ?1 AND plan_from < ?2",
     )?
     .execute(params![project as i64, until])?;

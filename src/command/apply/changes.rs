@@ -1,23 +1,195 @@
-//! Rules of jobs that are paused, resumed, deleted by the dozen, or run out of turn. Called by `apply`
-//! alone.
+//! Rules of jobs that are paused, resumed, disabled, run out of turn, over, or deleted. Called by
+//! `apply`; the rules of results call [`Entry::complete_job`] and [`Entry::disable_job`].
 
-#![expect(clippy::unused_self, reason = "its rules land next")]
-
-use super::{Applied, Entry, refuse};
-use crate::command::{JobAction, RejectionKind};
-use crate::model::JobId;
+use super::stretches::standing;
+use super::{Applied, Entry, Refusal, refuse};
+use crate::command::{JobAction, Outcome, RejectionKind};
+use crate::model::block::Verdict;
+use crate::model::job::{Job, JobStatus, Pending};
+use crate::model::members::Members;
+use crate::model::run::Occurrence;
+use crate::model::shard::shard_of;
+use crate::model::{JobId, Millis};
+use crate::store::meta::Counter;
+use crate::store::{jobs, pending, projects};
 
 impl Entry<'_, '_> {
+    /// Does the same to many jobs. Those that are not there, or are as they should be already, are
+    /// passed over and not counted.
     pub(super) fn change_jobs(
         &mut self,
-        _: &[(JobId, u64)],
-        _: JobAction,
-        _: Option<&str>,
+        runs: &[(JobId, u64)],
+        action: JobAction,
+        by: Option<&str>,
     ) -> Applied {
-        Err(refuse(RejectionKind::Invalid, "jobs cannot be changed by the dozen yet"))
+        if let JobAction::Pause { until: Some(until) } = action
+            && until <= self.stamp
+        {
+            return Err(refuse(RejectionKind::Invalid, "pauseUntil must lie in the future"));
+        }
+        let mut changed = 0;
+        for (first, n) in runs {
+            for id in jobs::ids_between(self.tx, *first, *n)? {
+                let old = self.job(id)?;
+                let done = match action {
+                    JobAction::Pause { until } => self.pause_job(&old, until, by)?,
+                    JobAction::Resume => self.resume_job(&old, by)?,
+                    JobAction::Delete => {
+                        self.remove_job(&old)?;
+                        true
+                    }
+                };
+                changed += u32::from(done);
+            }
+        }
+        Ok(Outcome::Changed(changed))
     }
 
-    pub(super) fn run_job(&mut self, _: JobId, _: bool) -> Applied {
-        Err(refuse(RejectionKind::Invalid, "jobs cannot be run out of turn yet"))
+    pub(super) fn delete_job(&mut self, id: JobId) -> Applied {
+        let old = self.job(id)?;
+        self.remove_job(&old)?;
+        Ok(Outcome::Done)
+    }
+
+    /// An occurrence with an id of its own, due at once, whatever the job's status.
+    pub(super) fn run_job(&mut self, id: JobId, forced: bool) -> Applied {
+        let job = self.job(id)?;
+        let run = self.tx.take(Counter::Run, 1)?;
+        let row = Pending {
+            id: self.tx.take(Counter::Pending, 1)?,
+            shard: shard_of(id),
+            project: job.shape.project,
+            due: self.stamp,
+            scheduled: self.stamp,
+            attempt: 1,
+            next_at: self.stamp,
+            members: Members::from_sorted([id]),
+            run,
+            base: 0,
+            forced,
+        };
+        pending::insert(self.tx, &row)?;
+        self.pending_changed(row.shard);
+        Ok(Outcome::Run(Occurrence { job: id, scheduled: self.stamp, run }))
+    }
+
+    /// The planned occurrence (`Block::once`, run 0) of a one-off has an end state: the job is
+    /// completed, or goes where it says so. One that was given up stays, completed, because a replay
+    /// of its dead letter needs it. A job that is gone, is no one-off any more or was given another
+    /// instant since is left alone, so that this may be called for every end state.
+    #[expect(dead_code, reason = "the rules of results call it next")]
+    pub(super) fn complete_job(
+        &mut self,
+        id: JobId,
+        scheduled: Millis,
+        end: Verdict,
+    ) -> Result<(), Refusal> {
+        let Some(old) = jobs::get_in(self.tx, id)? else { return Ok(()) };
+        if !old.shape.is_one_off() || old.anchor != scheduled {
+            return Ok(());
+        }
+        if old.shape.delete_after_run && end != Verdict::Dead {
+            return self.remove_job(&old);
+        }
+        if old.status == JobStatus::Completed {
+            return Ok(());
+        }
+        let mut new = Job { status: JobStatus::Completed, version: old.version + 1, ..old.clone() };
+        if old.from > self.stamp {
+            self.end_stretch(&old)?;
+            new.from = self.stamp;
+        }
+        self.write_job(&new)
+    }
+
+    /// A job's target is gone for good (410): it does not fire after the stamp. A resume takes it
+    /// back. A job that is gone, completed or disabled already is left alone.
+    #[expect(dead_code, reason = "the rules of results call it next")]
+    pub(super) fn disable_job(&mut self, id: JobId) -> Result<(), Refusal> {
+        let Some(old) = jobs::get_in(self.tx, id)? else { return Ok(()) };
+        if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
+            return Ok(());
+        }
+        self.end_stretch(&old)?;
+        self.write_job(&Job {
+            status: JobStatus::Disabled,
+            from: self.stamp,
+            version: old.version + 1,
+            ..old
+        })
+    }
+
+    /// Removes a job. Its plan is closed, because what fell due up to the stamp is still owed an end
+    /// state: its rows find at sending that the job is gone, which ends them.
+    pub(super) fn remove_job(&mut self, old: &Job) -> Result<(), Refusal> {
+        self.end_stretch(old)?;
+        self.tx.release_shape(old.shape_id, 1)?;
+        jobs::delete(self.tx, old.id)?;
+        projects::add_jobs(self.tx, old.shape.project, -1)?;
+        self.wake_parked(old.id)?;
+        self.change.edited.push(old.id);
+        Ok(())
+    }
+
+    /// Lets what waits behind a run of a job that is gone wait no longer.
+    pub(super) fn wake_parked(&mut self, id: JobId) -> Result<(), Refusal> {
+        if pending::wake(self.tx, id, self.stamp)? > 0 {
+            self.pending_changed(shard_of(id));
+        }
+        Ok(())
+    }
+
+    fn pause_job(
+        &mut self,
+        old: &Job,
+        until: Option<Millis>,
+        by: Option<&str>,
+    ) -> Result<bool, Refusal> {
+        if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
+            return Ok(false);
+        }
+        let stands = standing(self.instant_ahead(old), self.stamp, JobStatus::Inactive, until);
+        let same_end = stands.status == JobStatus::Inactive || stands.from == old.from;
+        if stands.status == old.status && same_end {
+            return Ok(false);
+        }
+        self.end_stretch(old)?;
+        let new = Job { status: stands.status, from: stands.from, ..old.clone() };
+        self.begin_pause(&new)?;
+        self.write_job(&self.touched(new, by))?;
+        Ok(true)
+    }
+
+    fn resume_job(&mut self, old: &Job, by: Option<&str>) -> Result<bool, Refusal> {
+        let fires = old.status == JobStatus::Active && old.from <= self.stamp;
+        if fires || old.status == JobStatus::Completed {
+            return Ok(false);
+        }
+        let status = if self.slept_through(old) { JobStatus::Completed } else { JobStatus::Active };
+        self.end_stretch(old)?;
+        let new = Job { status, from: self.stamp, ..old.clone() };
+        self.write_job(&self.touched(new, by))?;
+        Ok(true)
+    }
+
+    /// A change that somebody asked for.
+    pub(super) fn touched(&self, job: Job, by: Option<&str>) -> Job {
+        Job {
+            modified: Some(self.stamp),
+            modified_by: by.map(str::to_owned),
+            version: job.version + 1,
+            ..job
+        }
+    }
+
+    pub(super) fn write_job(&mut self, job: &Job) -> Result<(), Refusal> {
+        jobs::update(self.tx, job)?;
+        self.change.edited.push(job.id);
+        Ok(())
+    }
+
+    pub(super) fn job(&mut self, id: JobId) -> Result<Job, Refusal> {
+        jobs::get_in(self.tx, id)?
+            .ok_or_else(|| refuse(RejectionKind::NotFound, "job cannot be found"))
     }
 }

@@ -4,19 +4,17 @@
 
 use std::sync::Arc;
 
+use super::stretches::anchor;
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
-use crate::model::job::{Job, JobShape, JobStatus, Pending, Timing};
+use crate::model::job::{Job, JobShape, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::shard::shard_of;
 use crate::model::task::{Task, TaskState};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Counter;
-use crate::store::{jobs, pending, plans, projects, tasks};
-
-/// Periods of a second or more count from a whole second.
-const SECOND: Millis = 1_000;
+use crate::store::{jobs, pending, projects, tasks};
 
 impl Entry<'_, '_> {
     /// Creates jobs with consecutive ids. A request that is known already made its jobs.
@@ -141,29 +139,16 @@ impl Entry<'_, '_> {
             version: old.version + 1,
             ..old.clone()
         };
-        // A closed plan takes over the job's reference to the old shape.
-        if same_plan || !plans::close(self.tx, &old, self.stamp)? {
-            self.tx.release_shape(old.shape_id, 1)?;
+        if !same_plan {
+            self.end_stretch(&old)?;
         }
+        self.tx.release_shape(old.shape_id, 1)?;
         jobs::update(self.tx, &new)?;
         if old.shape.project != new.shape.project {
             projects::add_jobs(self.tx, old.shape.project, -1)?;
             projects::add_jobs(self.tx, new.shape.project, 1)?;
         }
         self.change.edited.push(edit.id);
-        Ok(Outcome::Done)
-    }
-
-    /// Deletes a job; its plan is closed, because what fell due up to the stamp is still owed an
-    /// end state.
-    pub(super) fn delete_job(&mut self, id: JobId) -> Applied {
-        let old = self.job(id)?;
-        if !plans::close(self.tx, &old, self.stamp)? {
-            self.tx.release_shape(old.shape_id, 1)?;
-        }
-        jobs::delete(self.tx, id)?;
-        projects::add_jobs(self.tx, old.shape.project, -1)?;
-        self.change.edited.push(id);
         Ok(Outcome::Done)
     }
 
@@ -186,32 +171,6 @@ impl Entry<'_, '_> {
         self.pending_changed(row.shard);
         Ok(())
     }
-
-    fn job(&mut self, id: JobId) -> Result<Job, Refusal> {
-        jobs::get_in(self.tx, id)?
-            .ok_or_else(|| refuse(RejectionKind::NotFound, "job cannot be found"))
-    }
-}
-
-/// What a schedule that begins at a stamp counts from: jobs created in the same second fall due
-/// together. For a one-off after a delay, when it is due.
-fn anchor(shape: &JobShape, stamp: Millis) -> Millis {
-    match shape.timing {
-        Timing::After(delay) if delay >= SECOND => next_whole_second(stamp).saturating_add(delay),
-        Timing::After(delay) => stamp.saturating_add(delay),
-        Timing::Spec if whole_seconds(shape) => next_whole_second(stamp),
-        Timing::Spec | Timing::At => stamp,
-    }
-}
-
-/// Whether a shape's anchor is a whole second.
-pub(super) fn whole_seconds(shape: &JobShape) -> bool {
-    shape.period.is_some_and(|period| period >= SECOND)
-}
-
-/// The stamp, rounded up.
-pub(super) fn next_whole_second(stamp: Millis) -> Millis {
-    (stamp + SECOND - 1).div_euclid(SECOND) * SECOND
 }
 
 /// What else than spec and period decides which instants are a job's.

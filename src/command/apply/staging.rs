@@ -1,7 +1,7 @@
 //! Rules of large requests: chunks wait, invisible, until one entry makes all of them jobs. Called
 //! by `apply` alone.
 
-use super::jobs::{next_whole_second, whole_seconds};
+use super::stretches::{next_whole_second, whole_seconds};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, Outcome, RejectionKind};
 use crate::model::Millis;
