@@ -5,7 +5,7 @@
 //!   spec ── parse ──> field (items) ──> cron (bit sets on a naive local clock)
 //!                                         │
 //!   zone (a table of UTC offsets) ────────┴──> Schedule::next / prev (instants)
-//!                                                   │
+//!                                                   ├──> jitter (when each is due)
 //!   describe (plain English)        preview (a list of occurrences with DST marks)
 //! ```
 //!
@@ -25,6 +25,7 @@ mod describe;
 mod duration;
 mod error;
 mod field;
+mod jitter;
 mod month;
 mod parse;
 mod preview;
@@ -35,6 +36,7 @@ use chrono_tz::Tz;
 pub use describe::{Field, describe, describe_after, describe_at, fields};
 pub use duration::parse_duration;
 pub use error::Error;
+pub use jitter::Jittered;
 pub use preview::{Mark, Preview, asked_anchor, preview, preview_in};
 use serde::{Deserialize, Serialize};
 pub use zone::parse_zone;
@@ -102,6 +104,7 @@ enum Kind {
     Cron(Cron),
     Every { period: Millis },
     At { instant: Millis },
+    Once,
 }
 
 impl Schedule {
@@ -130,10 +133,15 @@ impl Schedule {
         Self(Kind::At { instant })
     }
 
+    /// The schedule of one-offs: exactly one occurrence, at the anchor.
+    pub fn once() -> Self {
+        Self(Kind::Once)
+    }
+
     /// The first occurrence strictly after `after`, `None` if there is none up to the year 9999.
     ///
     /// `anchor` is what `@every` counts from (see [`anchor()`]): its occurrences are `anchor + k *
-    /// period` with `k >= 1`. Other schedules ignore it. Cron occurrences lie on whole seconds.
+    /// period` with `k >= 1`. A one-off's is the anchor itself. Other schedules ignore it. Cron occurrences lie on whole seconds.
     pub fn next(&self, anchor: Millis, after: Millis) -> Option<Millis> {
         match &self.0 {
             Kind::Cron(_) if after >= LAST => None,
@@ -147,6 +155,7 @@ impl Schedule {
                 Some(at).filter(|at| *at > after && *at <= LAST)
             }
             Kind::At { instant } => Some(*instant).filter(|at| *at > after),
+            Kind::Once => Some(anchor).filter(|at| *at > after),
         }
     }
 
@@ -164,6 +173,7 @@ impl Schedule {
                 if passed < 1 { None } else { anchor.checked_add(passed.checked_mul(*period)?) }
             }
             Kind::At { instant } => Some(*instant).filter(|at| *at <= at_or_before),
+            Kind::Once => Some(anchor).filter(|at| *at <= at_or_before),
         }
     }
 
@@ -173,6 +183,11 @@ impl Schedule {
             Kind::Every { period } => Some(*period),
             _ => None,
         }
+    }
+
+    /// Whether it is [`Schedule::once`].
+    pub fn is_once(&self) -> bool {
+        matches!(self.0, Kind::Once)
     }
 
     /// The zone a cron schedule is read in, the spec's own prefix included; `None` for `@every`

@@ -56,7 +56,7 @@ pub fn preview_in(
         let utc = schedule.next(anchor, last)?;
         let dst = match &schedule.0 {
             Kind::Cron(cron) => mark(cron, last.div_euclid(1000), utc.div_euclid(1000)),
-            Kind::Every { .. } | Kind::At { .. } => None,
+            Kind::Every { .. } | Kind::At { .. } | Kind::Once => None,
         };
         last = utc;
         Some(Preview { utc, local: text(utc, tz), dst })
