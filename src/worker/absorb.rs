@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::classes::Member;
 use super::engine::{Engine, Event};
 use super::load::{self, Loaded, Reread};
+use super::pauses::Pauses;
 use super::queue::PartKey;
 use super::seams::{Books, Hands, Lease};
 use crate::command::Change;
@@ -17,7 +17,7 @@ use crate::model::block::JournalEntry;
 use crate::model::job::Pending;
 use crate::model::shard::{Shard, ShardId, shard_of};
 use crate::model::{JobId, Millis};
-use crate::store::{meta, pending, shards};
+use crate::store::{meta, pending, projects, shards};
 
 /// So many parts are loaded at once.
 const LOADERS: usize = 4;
@@ -35,18 +35,20 @@ pub(super) struct Wants {
     /// Of those, the ones that may have closed plans.
     edited: BTreeSet<JobId>,
     pending: BTreeSet<ShardId>,
+    pauses: bool,
     /// Log time of the newest change in it.
     stamp: Millis,
 }
 
 impl Wants {
     fn is_empty(&self) -> bool {
-        !self.shards && self.jobs.is_empty() && self.pending.is_empty()
+        !self.shards && !self.pauses && self.jobs.is_empty() && self.pending.is_empty()
     }
 
     fn add(&mut self, other: Wants) {
         self.shards |= other.shards;
         self.afresh |= other.afresh;
+        self.pauses |= other.pauses;
         self.jobs.extend(other.jobs);
         self.edited.extend(other.edited);
         self.pending.extend(other.pending);
@@ -76,6 +78,7 @@ struct Found {
     shards: Option<Vec<Shard>>,
     jobs: Reread,
     pending: Vec<(ShardId, Vec<Pending>)>,
+    pauses: Option<Pauses>,
 }
 
 impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
@@ -94,6 +97,10 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             wants.edited.extend(&change.edited);
         }
         wants.pending.extend(&change.pending);
+        if change.targets {
+            self.live.edited(Vec::new());
+            wants.pauses = true;
+        }
     }
 
     /// All that was derived from the books is void: reads shards, parts and rows again. What is in
@@ -107,6 +114,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         self.live.edited(Vec::new());
         self.wants.shards = true;
         self.wants.afresh = true;
+        self.wants.pauses = true;
         for key in self.live.parts().into_keys() {
             self.rows.drop_shard(key.0);
             self.wants.pending.insert(key.0);
@@ -149,6 +157,12 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                         shards: if asked.shards { Some(shards::all(conn)?) } else { None },
                         jobs: load::jobs(conn, &plans, &asked.jobs, &asked.edited, &ours)?,
                         pending: rows,
+                        pauses: if asked.pauses {
+                            let all = projects::pauses_after(conn, Millis::MIN)?;
+                            Some(all.into_iter().collect())
+                        } else {
+                            None
+                        },
                     })
                 })
                 .await;
@@ -181,10 +195,14 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             for key in self.parts_of(shard) {
                 let stated = self.tracker.stated(key).unwrap_or(Millis::MIN);
                 if let Some(part) = self.queue.part(key) {
-                    let after = member.after.max(stated);
-                    part.add(&plan, Member { after, ..member });
+                    part.set_after(stated);
+                    part.add(&plan, member);
                 }
             }
+        }
+        if let Some(pauses) = found.pauses {
+            self.pauses = pauses;
+            self.queue.release(Millis::MAX);
         }
         for (shard, rows) in found.pending {
             self.rows.reread(shard, rows);

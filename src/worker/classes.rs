@@ -5,77 +5,42 @@
 //!   (shape, phase) ──> home class ── next 12:00 ── members 64..128, 4160..4224, ...
 //!                      side class ── next 11:58 ── members 4161        (joins home at 12:00)
 //!                      side class ── next 11:59, until 11:59 ── 77     (a closed plan's rest)
+//!   (shape, job) ────> home class ── next 12:00:07, scheduled 12:00 ── 78         (jitter)
+//!
+//!   held:  what a paused project has due, until it is certain that it still was paused then
+//!   late:  what is made up by the misfire policy `all`, beside what is due in time
 //! ```
 //!
 //! A member that is not where its home class is (it was added late, its plan has an end, it was
 //! handed back) lives in a side class until it has caught up. A schedule is evaluated once a class
 //! and instant, never for a job. Pure: `worker::load` builds parts on any thread, `worker::queue`
-//! owns them; no clock, no store.
+//! owns them, `worker::misfire` says what is too late; no clock, no store.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use super::misfire::{Judged, Late, Ticket, judge};
+use super::pauses::Pauses;
+use super::plan::{Key, Member, Plan};
 use super::runs::Runs;
 use crate::model::members::Members;
-use crate::model::{JobId, Millis, ProjectId};
-use crate::schedule::Schedule;
+use crate::model::target::ProjectPause;
+use crate::model::{JobId, Millis};
 
-/// What a class of jobs fires by: a shape's schedule and its bounds.
-#[derive(Debug)]
-pub struct Plan {
-    /// The shape's number.
-    pub shape: u64,
-    /// The project of its jobs.
-    pub project: ProjectId,
-    /// The schedule, read once for all that share the shape.
-    pub schedule: Schedule,
-    /// Whether the schedule was read for one job alone (`H` in its spec), which is then this one.
-    pub seed: Option<JobId>,
-    /// No occurrence before this instant.
-    pub start: Option<Millis>,
-    /// No occurrence after this instant.
-    pub end: Option<Millis>,
-}
-
-impl Plan {
-    /// What tells members of one shape apart: the phase of `@every`, the job of a seeded spec.
-    fn phase(&self, anchor: Millis) -> Millis {
-        match (self.seed, self.schedule.period()) {
-            (Some(job), _) => job as Millis,
-            (None, Some(period)) => anchor.rem_euclid(period),
-            (None, None) => 0,
-        }
-    }
-
-    /// Whether a job with this anchor has an occurrence at an instant.
-    pub fn is_due(&self, anchor: Millis, at: Millis) -> bool {
-        self.start.is_none_or(|start| start <= at)
-            && at <= self.last()
-            && self.schedule.next(anchor, at - 1) == Some(at)
-    }
-
-    /// The occurrence after one of a job's own.
-    pub fn following(&self, occurrence: Millis) -> Option<Millis> {
-        self.schedule.next(occurrence, occurrence)
-    }
-
-    fn last(&self) -> Millis {
-        self.end.unwrap_or(Millis::MAX)
-    }
-}
-
-/// A job's plan as it goes into the queue.
+/// The circumstances under which something is taken out of the queue.
 #[derive(Clone, Copy, Debug)]
-pub struct Member {
-    /// The job.
-    pub job: JobId,
-    /// What its `@every` counts from.
-    pub anchor: Millis,
-    /// Its occurrences lie after this instant ...
-    pub after: Millis,
-    /// ... and not after this one.
+pub struct Moment<'a> {
+    /// What is due up to here is taken.
     pub until: Millis,
+    /// Scheduler time.
+    pub now: Millis,
+    /// Log time up to which all changes are known.
+    pub heard: Millis,
+    /// How late is not yet too late, for plans that do not say.
+    pub grace: Millis,
+    /// The pauses of projects.
+    pub pauses: &'a Pauses,
 }
 
 /// What is due at one instant of one part.
@@ -83,25 +48,98 @@ pub struct Member {
 pub struct Popped {
     /// The instant; what fires is due now and was not given out before.
     pub due: Millis,
-    /// The classes that fire, and their members.
-    pub fire: Vec<(Arc<Plan>, Members)>,
-    /// What is too late by the misfire policy: every occurrence of the members due from `.1` to
-    /// `.2`. A newer one of each is still in the queue.
-    pub skipped: Vec<(Arc<Plan>, Millis, Millis, Members)>,
+    /// What fires.
+    pub fire: Vec<Fire>,
+    /// What is too late.
+    pub skipped: Vec<Skip>,
 }
 
-type Key = (u64, Millis);
+/// Members of a class that fire.
+#[derive(Debug)]
+pub struct Fire {
+    /// By which plan.
+    pub plan: Arc<Plan>,
+    /// The instant that they were scheduled for: when they are due, or with jitter before it.
+    pub scheduled: Millis,
+    /// Who.
+    pub members: Members,
+    /// To be held until what it is for is over: it is made up, a few at a time.
+    pub ticket: Option<Ticket>,
+}
+
+/// Every occurrence of some members due in a stretch of time: too late by their misfire policy.
+#[derive(Clone, Debug)]
+pub struct Skip {
+    /// By which plan.
+    pub plan: Arc<Plan>,
+    /// What it counts from.
+    pub phase: Millis,
+    /// When the first of them was due.
+    pub since: Millis,
+    /// When the last of them was due ...
+    pub due: Millis,
+    /// ... and what it was scheduled for.
+    pub scheduled: Millis,
+    /// Whose.
+    pub members: Members,
+}
 
 #[derive(Debug)]
-struct Class {
-    plan: Arc<Plan>,
-    phase: Millis,
+pub(super) struct Class {
+    pub(super) plan: Arc<Plan>,
+    pub(super) phase: Millis,
     /// No occurrence lies between this instant and `next`, both left out.
-    base: Millis,
-    next: Millis,
-    until: Millis,
+    pub(super) base: Millis,
+    /// When it is due next ...
+    pub(super) next: Millis,
+    /// ... and how long before that it is scheduled.
+    pub(super) delay: u32,
+    pub(super) until: Millis,
     home: bool,
-    members: Runs,
+    /// It was given out before, and came back: the misfire policy does not ask again.
+    returned: bool,
+    pub(super) members: Runs,
+}
+
+impl Class {
+    fn key(&self) -> Key {
+        self.plan.key(self.phase, self.members.first())
+    }
+
+    /// Its first occurrence due after an instant, as (scheduled, due).
+    pub(super) fn after(&self, due: Millis) -> Option<(Millis, Millis)> {
+        let found = self.plan.of(self.phase, self.members.first()).next(due);
+        found.filter(|(_, due)| *due <= self.until)
+    }
+
+    /// Its last occurrence due by an instant, as (scheduled, due).
+    pub(super) fn by(&self, due: Millis) -> Option<(Millis, Millis)> {
+        self.plan.of(self.phase, self.members.first()).prev(due)
+    }
+
+    /// The class as it is after an instant, if there is more to come.
+    pub(super) fn advanced(mut self, over: Millis) -> Option<Self> {
+        let next = self.after(over)?;
+        self.base = over;
+        self.go_to(next);
+        Some(self)
+    }
+
+    pub(super) fn go_to(&mut self, (scheduled, due): (Millis, Millis)) {
+        self.next = due;
+        // No delay is longer: see `Jittered`.
+        self.delay = (due - scheduled) as u32;
+    }
+
+    pub(super) fn scheduled(&self) -> Millis {
+        self.next - Millis::from(self.delay)
+    }
+
+    /// The first instants of it, up to one, by themselves.
+    pub(super) fn split(&self, until: Millis) -> Self {
+        let (plan, members) = (Arc::clone(&self.plan), self.members.clone());
+        Self { plan, members, until, home: false, ..*self }
+    }
 }
 
 /// The due queue of one part; see the head of this file.
@@ -116,6 +154,8 @@ pub struct PartQueue {
     /// (next, a side class, number), earliest first; an entry counts only while its class still
     /// is at that instant.
     heap: BinaryHeap<Reverse<(Millis, bool, u32)>>,
+    held: Vec<Class>,
+    late: Late,
 }
 
 impl PartQueue {
@@ -129,6 +169,8 @@ impl PartQueue {
             home: HashMap::new(),
             side: HashMap::new(),
             heap: BinaryHeap::new(),
+            held: Vec::new(),
+            late: Late::default(),
         }
     }
 
@@ -137,73 +179,90 @@ impl PartQueue {
         self.until = until;
     }
 
+    /// Takes in nothing due up to `after` from now on.
+    pub fn set_after(&mut self, after: Millis) {
+        self.after = self.after.max(after);
+    }
+
     /// Adds a job's plan. A plan that is there already must be removed first.
     pub fn add(&mut self, plan: &Arc<Plan>, member: Member) {
-        let every = plan.schedule.period().is_some();
-        let mut after = self.after.max(member.after);
-        if every {
-            after = after.max(member.anchor);
-        }
-        if let Some(start) = plan.start {
-            after = after.max(start - 1);
-        }
+        let floor = self.after;
         let until = member.until.min(plan.last());
         let phase = plan.phase(member.anchor);
-        let home = if until == plan.last() { self.home_of((plan.shape, phase)) } else { None };
+        let home =
+            if until == plan.last() { self.home_of(plan.key(phase, member.job)) } else { None };
+        let after = floor.max(plan.lower(&member));
         if let Some(class) = home
+            && plan.jitter <= 0
             && class.base <= after
             && after < class.next
         {
             class.members.insert(member.job);
             return;
         }
-        let Some(next) = plan.schedule.next(phase, after).filter(|next| *next <= until) else {
+        let Some(first) = plan.first(&member, floor).filter(|first| first.1 <= until) else {
             return;
         };
         let mut members = Runs::default();
         members.insert(member.job);
-        self.place(Class {
+        let mut class = Class {
             plan: Arc::clone(plan),
             phase,
             base: after,
-            next,
+            next: 0,
+            delay: 0,
             until,
             home: false,
-            members,
-        });
-    }
-
-    /// Puts members back that were popped at `due` and not fired.
-    pub fn put_back(&mut self, plan: &Arc<Plan>, due: Millis, jobs: &Members) {
-        let mut members = Runs::default();
-        jobs.iter().for_each(|job| members.insert(job));
-        if members.is_empty() {
-            return;
-        }
-        // Bounded by its own instant, it never joins a home class, whatever the phase.
-        let class = Class {
-            plan: Arc::clone(plan),
-            phase: 0,
-            base: due - 1,
-            next: due,
-            until: due,
-            home: false,
+            returned: false,
             members,
         };
+        class.go_to(first);
         self.place(class);
+    }
+
+    /// Puts members back that were popped, due and scheduled as given, and not fired.
+    pub fn put_back(&mut self, plan: &Arc<Plan>, due: Millis, scheduled: Millis, jobs: &Members) {
+        // With jitter each job is a class.
+        let at_once = if plan.jitter > 0 { 1 } else { usize::MAX };
+        let mut jobs = jobs.iter().peekable();
+        while jobs.peek().is_some() {
+            let mut members = Runs::default();
+            jobs.by_ref().take(at_once).for_each(|job| members.insert(job));
+            // Bounded by its own instant, it never joins a home class, whatever the phase.
+            let mut class = Class {
+                plan: Arc::clone(plan),
+                phase: 0,
+                base: due - 1,
+                next: due,
+                delay: 0,
+                until: due,
+                home: false,
+                returned: true,
+                members,
+            };
+            class.go_to((scheduled, due));
+            self.place(class);
+        }
     }
 
     /// Takes jobs out, all their plans. The list must be ascending.
     pub fn remove(&mut self, jobs: &[JobId]) {
         for number in 0..self.classes.len() {
             let Some(class) = &mut self.classes[number] else { continue };
-            if class.members.remove(jobs) && class.members.is_empty() {
-                self.take(number as u32);
+            let key = class.key();
+            if class.members.remove(jobs)
+                && class.members.is_empty()
+                && let Some(class) = self.classes[number].take()
+            {
+                self.vacate(number as u32, key, &class);
             }
         }
+        self.held.retain_mut(|class| !class.members.remove(jobs) || !class.members.is_empty());
+        self.late.remove(jobs);
     }
 
-    /// The earliest instant at which something is due and not yet popped, within this part.
+    /// The earliest instant at which something is due and not yet popped, within this part; what is
+    /// made up, and what is held, left out.
     pub fn next_due(&mut self) -> Option<Millis> {
         while let Some(Reverse((next, _, number))) = self.heap.peek() {
             let class = self.classes.get(*number as usize).and_then(Option::as_ref);
@@ -215,45 +274,84 @@ impl PartQueue {
         None
     }
 
-    /// Takes what is due at the earliest instant, if that is not after `limit`. Where more than
-    /// one occurrence of a class waits and the oldest is due before `stale`, only the newest is
-    /// left to fire and the others are skipped (the misfire policy `latest`).
-    pub fn pop(&mut self, limit: Millis, stale: Millis) -> Option<Popped> {
-        let due = self.next_due().filter(|due| *due <= limit)?;
-        let limit = limit.min(self.until);
+    /// The earliest instant at which anything is due that was not given out: no watermark reaches
+    /// it.
+    pub fn undispatched(&mut self) -> Option<Millis> {
+        let aside = self.held.iter().chain(self.late.classes()).map(|class| class.next).min();
+        let aside = aside.filter(|next| *next <= self.until);
+        self.next_due().into_iter().chain(aside).min()
+    }
+
+    /// Takes what is due at the earliest instant, if that is not after the moment's end. What the
+    /// misfire policies do not let fire is left out, and said; what falls into a pause is left out.
+    pub fn pop(&mut self, moment: &Moment<'_>) -> Option<Popped> {
+        let due = self.next_due().filter(|due| *due <= moment.until)?;
+        let limit = moment.until.min(self.until);
         let mut popped = Popped { due, fire: Vec::new(), skipped: Vec::new() };
         while self.next_due() == Some(due) {
             let Some(Reverse((_, _, number))) = self.heap.pop() else { break };
             let Some(mut class) = self.take(number) else { continue };
-            let (schedule, phase) = (&class.plan.schedule, class.phase);
-            let newest = if due < stale {
-                schedule.prev(phase, limit.min(class.until)).filter(|newest| *newest > due)
-            } else {
-                None
-            };
-            if let Some(newest) = newest {
-                let last = schedule.prev(phase, newest - 1).map_or(due, |last| last.max(due));
-                let members = class.members.members();
-                popped.skipped.push((Arc::clone(&class.plan), due, last, members));
-                class.base = last;
-                class.next = newest;
-                self.place(class);
+            if let Some(pause) = moment.pauses.at(class.plan.project, due) {
+                self.rest(class, pause, moment.heard);
                 continue;
             }
-            popped.fire.push((Arc::clone(&class.plan), class.members.members()));
-            if let Some(next) = schedule.next(phase, due).filter(|next| *next <= class.until) {
-                class.base = due;
-                class.next = next;
+            if !class.returned {
+                match judge(class, limit, moment) {
+                    Judged::InTime(same) => class = same,
+                    Judged::Late { skip, made_up, rest } => {
+                        popped.skipped.extend(skip);
+                        made_up.into_iter().for_each(|class| self.late.push(class));
+                        rest.into_iter().for_each(|class| self.place(class));
+                        continue;
+                    }
+                }
+            }
+            let (plan, scheduled) = (Arc::clone(&class.plan), class.scheduled());
+            let members = class.members.members();
+            popped.fire.push(Fire { plan, scheduled, members, ticket: None });
+            if let Some(class) = class.advanced(due) {
                 self.place(class);
             }
         }
         Some(popped)
     }
 
+    /// Takes one instant of a class that is made up: each in turn, and none that has its share
+    /// under way.
+    pub fn pop_late(&mut self, limit: Millis) -> Option<Popped> {
+        self.late.pop(limit.min(self.until))
+    }
+
+    /// A class that is due in a pause: passes over what is certain to fall into it, that is, as far
+    /// as all changes are known. Before that it is held: the pause may have ended.
+    fn rest(&mut self, class: Class, pause: &ProjectPause, heard: Millis) {
+        if class.next > heard {
+            self.held.push(class);
+            return;
+        }
+        let over = pause.until.unwrap_or(Millis::MAX).min(heard);
+        if let Some(class) = class.advanced(over) {
+            self.place(class);
+        }
+    }
+
+    /// Looks again at what was held and is due up to an instant.
+    pub fn release(&mut self, until: Millis) {
+        for class in self.held.extract_if(.., |class| class.next <= until).collect::<Vec<_>>() {
+            self.place(class);
+        }
+    }
+
     /// How many jobs wait whose next occurrence is due by an instant; costs a step a class.
     pub fn waiting(&self, by: Millis) -> u64 {
-        let due = self.classes.iter().flatten().filter(|class| class.next <= by.min(self.until));
+        let all = self.classes.iter().flatten().chain(&self.held).chain(self.late.classes());
+        let due = all.filter(|class| class.next <= by.min(self.until));
         due.map(|class| class.members.len()).sum()
+    }
+
+    /// Whether something is made up.
+    pub fn is_late(&self) -> bool {
+        self.late.classes().next().is_some()
     }
 
     /// Gives back memory that a load took and the parts do not need.
@@ -261,6 +359,7 @@ impl PartQueue {
         self.classes.iter_mut().flatten().for_each(|class| class.members.shrink());
         self.classes.shrink_to_fit();
         self.heap.shrink_to_fit();
+        self.home.shrink_to_fit();
     }
 
     /// The bytes held, as far as they grow with jobs.
@@ -280,14 +379,15 @@ impl PartQueue {
     /// Puts a class where it belongs: it joins one that is at the same instant and has the same
     /// end, or takes a slot of its own, as the home class if there is none.
     fn place(&mut self, mut class: Class) {
-        let key = (class.plan.shape, class.phase);
-        let whole = class.until == class.plan.last();
+        let key = class.key();
+        let whole = class.until == class.plan.last() && !class.returned;
         let at_home = if whole { self.home.get(&key).copied() } else { None };
         class.home = whole && at_home.is_none();
         let side = self.side.get(&(key, class.next, class.until)).copied();
         for number in at_home.into_iter().chain(side) {
             if let Some(other) = &mut self.classes[number as usize]
                 && other.next == class.next
+                && other.returned == class.returned
             {
                 other.members.absorb(&class.members);
                 other.base = other.base.min(class.base);
@@ -310,13 +410,17 @@ impl PartQueue {
     /// Takes a class out of its slot.
     fn take(&mut self, number: u32) -> Option<Class> {
         let class = self.classes.get_mut(number as usize)?.take()?;
-        let key = (class.plan.shape, class.phase);
+        self.vacate(number, class.key(), &class);
+        Some(class)
+    }
+
+    /// Forgets the slot of a class that was taken out of it.
+    fn vacate(&mut self, number: u32, key: Key, class: &Class) {
         if class.home {
             self.home.remove(&key);
         } else {
             self.side.remove(&(key, class.next, class.until));
         }
         self.free.push(number);
-        Some(class)
     }
 }

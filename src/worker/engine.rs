@@ -13,10 +13,12 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::absorb::{Loading, ReadDone, Wants};
-use super::classes::Popped;
+use super::classes::{Fire, Moment, Popped, Skip};
 use super::fire::{Sender, Sent};
 use super::live::Live;
 use super::load::Loaded;
+use super::pauses::Pauses;
+use super::plan::Plan;
 use super::plans::Plans;
 use super::queue::{DueQueue, PartKey};
 use super::record::Results;
@@ -70,6 +72,7 @@ pub(super) struct Engine<B, H, L> {
     pub(super) queue: DueQueue,
     pub(super) tracker: Tracker,
     pub(super) rows: Rows,
+    pub(super) pauses: Pauses,
 
     /// What must be read, and whether a read is under way.
     pub(super) wants: Wants,
@@ -195,6 +198,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     fn fire(&mut self, limits: &BTreeMap<PartKey, Millis>) {
         let now = self.time.now();
         let limit = |key: PartKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
+        self.queue.release(self.heard);
         while self.has_room && self.building < BUILDERS.min(self.max_queue) {
             self.rows_first = !self.rows_first;
             let row = |engine: &mut Self| {
@@ -207,7 +211,9 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             };
             let plan = |engine: &mut Self| {
                 let until = now + engine.ahead();
-                let (key, popped) = engine.queue.pop(until, now - engine.grace, limit)?;
+                let (heard, grace, pauses) = (engine.heard, engine.grace, &engine.pauses);
+                let moment = Moment { until, now, heard, grace, pauses };
+                let (key, popped) = engine.queue.pop(&moment, limit)?;
                 engine.begin_popped(key, popped);
                 Some(())
             };
@@ -231,6 +237,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             gate: row.next_at,
             row: Some((row.id, row.project)),
             plans: Vec::new(),
+            ticket: None,
         };
         let jobs = row.members.iter().map(|job| (job, 0)).collect();
         self.building += 1;
@@ -238,47 +245,37 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     fn begin_popped(&mut self, key: PartKey, popped: Popped) {
-        let (shard, epoch) = key;
-        for (plan, mut since, due, members) in popped.skipped {
-            // What is known to be over at the near end is not skipped once more.
-            while since <= due && self.tracker.untaken(shard, since, members.clone()).is_empty() {
-                since = plan.following(since).unwrap_or(Millis::MAX);
-            }
-            if since > due {
-                continue;
-            }
-            self.tracker.dispatched_range(shard, since, due, &members);
-            let verdict = Verdict::Skipped(SkipReason::Misfire);
-            let block = Block {
-                project: plan.project,
-                shard,
-                epoch,
-                due,
-                scheduled: due,
-                since: Some(since),
-                attempt: 1,
-                verdict,
-                http_code: 0,
-                started: self.time.now(),
-                duration: 0,
-                members,
-                error: None,
-                pending: None,
-                run: 0,
-                once: false,
-                how: How::Answer,
-                accepted: None,
-                response: None,
-            };
-            self.results.range(shard, since, block);
+        for skip in popped.skipped {
+            self.skip(key, skip);
         }
+        let mut fire = popped.fire;
+        // With jitter, what is due at one instant may have been scheduled for several.
+        fire.sort_by_key(|fire| fire.scheduled);
+        let mut rest = fire.into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let scheduled = first.scheduled;
+            let mut lot = vec![first];
+            while let Some(more) = rest.next_if(|fire| fire.scheduled == scheduled) {
+                lot.push(more);
+            }
+            self.begin_lot(key, popped.due, scheduled, lot);
+        }
+    }
+
+    /// Begins what was scheduled for one instant.
+    fn begin_lot(&mut self, key: PartKey, due: Millis, scheduled: Millis, lot: Vec<Fire>) {
+        let shard = key.0;
         let mut jobs: Vec<(JobId, u32)> = Vec::new();
-        let mut plans = Vec::new();
-        for (plan, members) in popped.fire {
-            let left = self.tracker.untaken(shard, popped.due, members);
-            let number = plans.len() as u32;
+        let mut plans: Vec<Arc<Plan>> = Vec::new();
+        let mut ticket = None;
+        for fire in lot {
+            let left = self.tracker.untaken(shard, due, fire.members);
+            if plans.last().is_none_or(|last| !Arc::ptr_eq(last, &fire.plan)) {
+                plans.push(fire.plan);
+            }
+            let number = plans.len() as u32 - 1;
             jobs.extend(left.iter().map(|job| (job, number)));
-            plans.push(plan);
+            ticket = ticket.or(fire.ticket);
         }
         if jobs.is_empty() {
             return;
@@ -287,18 +284,47 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         jobs.sort_unstable();
         jobs.dedup_by_key(|(job, _)| *job);
         let members = Members::from_sorted(jobs.iter().map(|(job, _)| *job));
-        self.tracker.dispatched(shard, popped.due, &members);
-        let head = Head {
-            key,
-            due: popped.due,
-            scheduled: popped.due,
-            attempt: 1,
-            gate: popped.due,
-            row: None,
-            plans,
-        };
+        self.tracker.dispatched(shard, due, &members);
+        let head = Head { key, due, scheduled, attempt: 1, gate: due, row: None, plans, ticket };
         self.building += 1;
         self.sender.begin(Work { head: Arc::new(head), jobs });
+    }
+
+    /// Writes down what is too late.
+    fn skip(&mut self, (shard, epoch): PartKey, skip: Skip) {
+        let Skip { plan, phase, mut since, due, scheduled, members } = skip;
+        // What is known to be over at the near end is not skipped once more.
+        let job = members.iter().next().unwrap_or_default();
+        while since <= due && self.tracker.untaken(shard, since, members.clone()).is_empty() {
+            since = plan.of(phase, job).next(since).map_or(Millis::MAX, |found| found.1);
+        }
+        if since > due {
+            return;
+        }
+        self.tracker.dispatched_range(shard, since, due, &members);
+        let once = plan.schedule.is_once();
+        let block = Block {
+            project: plan.project,
+            shard,
+            epoch,
+            due,
+            scheduled,
+            since: (!once).then_some(since),
+            attempt: 1,
+            verdict: Verdict::Skipped(SkipReason::Misfire),
+            http_code: 0,
+            started: self.time.now(),
+            duration: 0,
+            members,
+            error: None,
+            pending: None,
+            run: 0,
+            once,
+            how: How::Answer,
+            accepted: None,
+            response: None,
+        };
+        self.results.range(shard, since, block);
     }
 
     fn on_sent(&mut self, sent: Sent) {
@@ -325,7 +351,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let Some(key) = self.tracker.part_of(shard, head.due) else { return };
         if let Some(part) = self.queue.part(key) {
             for (plan, members) in work.by_plan() {
-                part.put_back(&plan, head.due, &members);
+                part.put_back(&plan, head.due, head.scheduled, &members);
             }
         }
     }
@@ -358,7 +384,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     fn publish(&mut self) {
         let now = self.time.now();
         let behind = self.queue.next_due(|_| Millis::MAX).is_some_and(|due| due <= now);
-        let due = if behind { self.queue.waiting(now) } else { 0 };
+        let due = if behind || self.queue.is_late() { self.queue.waiting(now) } else { 0 };
         let slots = self.max_queue.saturating_sub(self.sender.slots.available_permits());
         self.status.publish(
             &self.sender.metrics,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::classes::{Member, PartQueue, Plan};
+use super::classes::PartQueue;
+use super::plan::{Member, Plan};
 use super::plans::Plans;
 use super::queue::PartKey;
 use crate::model::block::{Block, JournalEntry, Verdict};
@@ -16,7 +17,7 @@ use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis};
 use crate::store::jobs::{self, JobRow};
-use crate::store::{blocks, pending, plans as closed};
+use crate::store::{blocks, pending, plans as closed, runs};
 
 /// Occurrences that must not be given out: those due at `.1`, or from `.0` on.
 pub(super) type Taken = (Option<Millis>, Millis, Members);
@@ -64,14 +65,20 @@ pub(super) fn part(
     queue.shrink();
     let mut taken = Vec::new();
     for recorded in blocks::after(conn, shard, after)? {
-        if recorded.is_end() {
+        if recorded.is_end() && recorded.block.run == 0 {
             let block = recorded.block;
             taken.push((block.since, block.due, block.members));
         }
     }
     for row in pending::for_shard(conn, shard)? {
-        if row.due > after {
+        // A manual run is beside the plan.
+        if row.due > after && row.run == 0 {
             taken.push((None, row.due, row.members));
+        }
+    }
+    for run in runs::of_shard(conn, shard)? {
+        if run.due > after && run.occurrence.run == 0 {
+            taken.push((None, run.due, Members::from_sorted([run.occurrence.job])));
         }
     }
     let own = journal.iter().filter_map(|entry| match entry {
@@ -88,7 +95,7 @@ pub(super) fn part(
 /// Whether an entry of the own journal settles its occurrences for an epoch: a past epoch's `dead`
 /// is no end state.
 fn counts(block: &Block, epoch: u64) -> bool {
-    block.epoch == epoch || block.verdict != Verdict::Dead
+    block.run == 0 && (block.epoch == epoch || block.verdict != Verdict::Dead)
 }
 
 /// Reads jobs anew, as far as they are in one of the shards.

@@ -22,6 +22,9 @@ mod lanes;
 pub mod lease;
 mod live;
 mod load;
+pub mod misfire;
+pub mod pauses;
+pub mod plan;
 mod plans;
 pub mod queue;
 mod record;
@@ -221,6 +224,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         queue: queue::DueQueue::default(),
         tracker: tracker::Tracker::default(),
         rows,
+        pauses: pauses::Pauses::default(),
         wants: absorb::Wants::default(),
         reading: false,
         reads: 0,

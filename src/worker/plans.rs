@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::classes::Plan;
+use super::plan::Plan;
 use crate::model::JobId;
 use crate::model::job::JobShape;
 use crate::schedule::{Schedule, parse_zone};
@@ -76,9 +76,12 @@ impl Plans {
 }
 
 fn read(id: u64, shape: &JobShape, seed: Option<JobId>) -> Option<Plan> {
-    let zone = parse_zone(&shape.timezone);
-    let schedule =
-        zone.and_then(|zone| Schedule::parse(&shape.spec, zone, shape.dst, seed.unwrap_or(0)));
+    let schedule = if shape.is_one_off() {
+        Ok(Schedule::once())
+    } else {
+        let zone = parse_zone(&shape.timezone);
+        zone.and_then(|zone| Schedule::parse(&shape.spec, zone, shape.dst, seed.unwrap_or(0)))
+    };
     match schedule {
         Ok(schedule) => Some(Plan {
             shape: id,
@@ -87,6 +90,8 @@ fn read(id: u64, shape: &JobShape, seed: Option<JobId>) -> Option<Plan> {
             seed,
             start: shape.start,
             end: shape.end,
+            jitter: shape.jitter,
+            misfire: shape.misfire,
         }),
         Err(error) => {
             // The api refuses such a spec: this one was written by a newer version.

@@ -197,7 +197,8 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             if part.closing && !self.rows.is_clear(shard, part.until) {
                 most = most.min(part.until - 1);
             }
-            let undispatched = self.queue.part(key).and_then(super::classes::PartQueue::next_due);
+            let undispatched =
+                self.queue.part(key).and_then(super::classes::PartQueue::undispatched);
             let w = self.tracker.watermark(key, undispatched, now, self.heard, most);
             let w = w.filter(|w| self.lease.state(shard, &part, *w));
             marks.extend(w.map(|at| Watermark { shard, epoch, at }));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::queue::PartKey;
 use crate::model::Millis;
 use crate::model::block::{Block, Verdict};
-use crate::model::job::Pending;
+use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
 
@@ -108,7 +108,10 @@ impl Rows {
         }
         let open = row.done.is_empty() || !row.open(&self.parts).is_empty();
         row.state = if open { State::Waiting } else { State::Recorded };
-        if open && let Some(waiting) = self.waiting.get_mut(&row.pending.shard) {
+        // A parked row is nobody's until it is released, at an instant after every promise that was
+        // kept by then: a part that closes need not wait for it.
+        let timed = open && row.pending.next_at != PARKED;
+        if timed && let Some(waiting) = self.waiting.get_mut(&row.pending.shard) {
             waiting.insert((row.pending.next_at, id));
         }
     }

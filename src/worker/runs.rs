@@ -32,6 +32,11 @@ impl Runs {
         self.0.iter().map(|run| unpack(*run))
     }
 
+    /// The lowest id; 0 when there are none.
+    pub(super) fn first(&self) -> JobId {
+        self.0.first().map_or(0, |run| unpack(*run).0)
+    }
+
     /// How many ids there are.
     pub(super) fn len(&self) -> u64 {
         self.iter().map(|(_, length)| length).sum()
