@@ -300,8 +300,12 @@ impl PartQueue {
                     Judged::InTime(same) => class = same,
                     Judged::Late { skip, made_up, rest } => {
                         popped.skipped.extend(skip);
-                        made_up.into_iter().for_each(|class| self.late.push(class));
-                        rest.into_iter().for_each(|class| self.place(class));
+                        if let Some(class) = made_up {
+                            self.late.push(class);
+                        }
+                        if let Some(class) = rest {
+                            self.place(class);
+                        }
                         continue;
                     }
                 }
