@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -216,6 +216,11 @@ impl Keys {
         )
     }
 
+    /// A signing secret that follows from a request's digests, as [`Keys::api_key_for`] does.
+    pub fn webhook_secret_for(&self, key: &[u8; 32], body: &[u8; 32]) -> Zeroizing<String> {
+        webhook_secret(&Zeroizing::new(mac(&self.derive("request webhook secret"), &[key, body])))
+    }
+
     /// Encrypts a secret that the cluster has to read again, for one of [`purpose`]. Equal secrets
     /// give equal text; see the head of this file.
     pub fn seal(&self, plain: &str, purpose: &str) -> Sealed {
@@ -260,6 +265,18 @@ impl std::fmt::Debug for Keys {
 /// A new client key pair: (api key, secret), 128 and 256 random bits as URL-safe text.
 pub fn new_api_key() -> (String, Zeroizing<String>) {
     (format!("s0_{}", *random_text::<16>()), random_text::<32>())
+}
+
+/// A new signing secret: 256 random bits in the form that Standard Webhooks asks for.
+pub fn new_webhook_secret() -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    rand::fill(bytes.as_mut_slice());
+    webhook_secret(&bytes)
+}
+
+fn webhook_secret(bytes: &[u8; 32]) -> Zeroizing<String> {
+    let text = Zeroizing::new(STANDARD.encode(bytes));
+    Zeroizing::new(format!("whsec_{}", *text))
 }
 
 fn random_text<const BYTES: usize>() -> Zeroizing<String> {

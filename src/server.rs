@@ -130,13 +130,14 @@ fn with_cors(router: Router, origin: Option<&str>) -> Router {
         "x-account-id",
         "x-peer",
         "idempotency-key",
+        "if-match",
         "prefer",
     ];
-    let exposed = ["location", "retry-after", "preference-applied", "x-scheduler0-warning"];
+    let exposed = ["location", "etag", "retry-after", "preference-applied", "x-scheduler0-warning"];
     router.layer(
         CorsLayer::new()
             .allow_origin(allowed)
-            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers(requested.map(HeaderName::from_static))
             .expose_headers(exposed.map(HeaderName::from_static))
             .max_age(PREFLIGHT_AGE),

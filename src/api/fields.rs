@@ -84,7 +84,6 @@ impl Fields {
         value.as_u64().map(Some).ok_or_else(wrong)
     }
 
-    #[allow(dead_code, reason = "executors and projects come next")]
     /// A length of time between two, in milliseconds.
     pub(super) fn duration(
         &mut self,
@@ -113,14 +112,20 @@ impl Fields {
         }
     }
 
-    #[allow(dead_code, reason = "executors and projects come next")]
-    /// Whether a field is named as null, which takes away what was there. Such a field is taken.
-    pub(super) fn cleared(&mut self, name: &str) -> bool {
+    /// A field that null takes away and absence keeps.
+    pub(super) fn given<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Result<Option<T>, Error>,
+    ) -> Result<Given<T>, Error> {
         let mut buffer = [0; 24];
         let wanted = canonical(name, &mut buffer).unwrap_or_default();
-        let before = self.given.len();
-        self.given.retain(|(plain, _, value)| plain != wanted || !value.is_null());
-        self.given.len() < before
+        let last = self.given.iter().rev().find(|(plain, ..)| plain == wanted);
+        if last.is_some_and(|(_, _, value)| value.is_null()) {
+            self.take(name);
+            return Ok(Given::Null);
+        }
+        Ok(read(self, name)?.map_or(Given::Nothing, Given::Value))
     }
 
     /// What nobody took.
@@ -128,6 +133,28 @@ impl Fields {
         let mut unknown = Unknown::default();
         self.given.iter().for_each(|(_, name, _)| unknown.note(name));
         unknown
+    }
+}
+
+/// What an edit says of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given<T> {
+    /// Not named: it stays as it is.
+    Nothing,
+    /// Named as null: it goes.
+    Null,
+    /// What it is from now on.
+    Value(T),
+}
+
+impl<T> Given<T> {
+    /// The field after the edit.
+    pub(super) fn over(self, old: Option<T>) -> Option<T> {
+        match self {
+            Self::Nothing => old,
+            Self::Null => None,
+            Self::Value(new) => Some(new),
+        }
     }
 }
 
@@ -164,10 +191,16 @@ mod tests {
 
     #[test]
     fn null_takes_away_and_absence_does_not() {
-        let mut fields = Fields::parse(br#"{"max_concurrency":null,"timeout":"1m"}"#).unwrap();
-        assert!(fields.cleared("maxConcurrency"));
-        assert!(!fields.cleared("timeout") && !fields.cleared("http"));
+        let body = br#"{"max_concurrency":null,"timeout":"1m","max":null,"max":7}"#;
+        let mut fields = Fields::parse(body).unwrap();
+        let number = Fields::number;
+        assert_eq!(fields.given("maxConcurrency", number).unwrap().over(Some(3)), None);
+        assert_eq!(fields.given("ratePerSecond", number).unwrap().over(Some(3)), Some(3));
+        assert_eq!(fields.given("max", number).unwrap().over(Some(3)), Some(7));
+        assert!(fields.given("timeout", number).is_err());
+        let mut fields = Fields::parse(body).unwrap();
         assert_eq!(fields.duration("timeout", (1, 60_000)).unwrap(), Some(60_000));
+        fields.ignore(&["max", "maxConcurrency"]);
         assert!(fields.unknown().0.is_empty());
     }
 

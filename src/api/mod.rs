@@ -3,7 +3,7 @@
 //! ```text
 //!   request ─> around: mount, panic guard, metrics, errors rendered
 //!                └─> authenticate (closed routes)
-//!                      └─> projects, jobs, schedules, credentials, executions, async_tasks, cluster
+//!                      └─> projects, jobs, schedules, executors, credentials, executions, ...
 //!                            ├─ Ask: who, which casing, the query       (in)
 //!                            ├─ Input, fields, jobs::parse: the body    (in)
 //!                            ├─ Cluster::propose / read / linearize     (the one door)
@@ -20,11 +20,11 @@ mod async_tasks;
 mod casing;
 pub mod cluster;
 mod credentials;
-#[allow(dead_code, reason = "executors and jobs come next")]
 mod duration;
 mod echo;
 mod error;
 mod executions;
+mod executors;
 mod fields;
 mod health;
 mod idempotency;
@@ -35,10 +35,9 @@ mod pressure;
 mod projects;
 mod reply;
 mod schedules;
+mod signing;
 mod state;
-#[allow(dead_code, reason = "executors and jobs come next")]
 mod target;
-#[allow(dead_code, reason = "executors and jobs come next")]
 mod version;
 
 use std::panic::AssertUnwindSafe;
@@ -64,6 +63,7 @@ pub fn router(state: AppState) -> Router {
         .merge(jobs::router())
         .merge(schedules::router())
         .merge(credentials::router())
+        .merge(executors::router())
         .merge(executions::router())
         .merge(async_tasks::router())
         .merge(cluster::router())

@@ -130,6 +130,20 @@ fn a_sealed_secret_is_the_same_text_each_time_and_opens_for_its_purpose_only() {
 }
 
 #[test]
+fn signing_secrets_have_the_form_of_standard_webhooks() {
+    let (key, body) = ([1; 32], [2; 32]);
+    let derived = keys().webhook_secret_for(&key, &body);
+    assert_eq!(derived, keys().webhook_secret_for(&key, &body), "a request repeated");
+    assert_ne!(derived, keys().webhook_secret_for(&body, &key));
+    let (one, two) = (new_webhook_secret(), new_webhook_secret());
+    assert_ne!(one, two);
+    for secret in [&derived, &one, &two] {
+        let bytes = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+        assert_eq!(bytes.len(), 32);
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_says_what_to_do_and_not_what_it_was() {
     let sealed = keys().seal("hunter2", purpose::PASSWORD);
     let other = Keys::new(&HEX.replace("00", "ff"), "node", "pass").unwrap();

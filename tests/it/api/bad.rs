@@ -40,6 +40,7 @@ async fn no_value_of_any_field_makes_a_5xx() {
     let house = House::build().await;
     let project = house.project().await;
     house.post("/jobs", job(project, "")).await;
+    house.post("/executors", json!({"name": "e", "webhookUrl": "http://localhost:1/"})).await;
     let job_fields = [
         "id",
         "project_id",
@@ -91,6 +92,17 @@ async fn no_value_of_any_field_makes_a_5xx() {
             ("POST", "/credentials", "created_by"),
             ("PUT", "/credentials/1", "archived"),
             ("POST", "/credentials/1/archive", "archived_by"),
+            ("POST", "/executors", "name"),
+            ("PUT", "/executors/1", "name"),
+            ("PUT", "/executors/1", "type"),
+            ("PUT", "/executors/1", "cloud_api_key"),
+            ("PUT", "/executors/1", "webhook_url"),
+            ("PUT", "/executors/1", "webhook_method"),
+            ("PATCH", "/executors/1", "webhook_secret"),
+            ("PATCH", "/executors/1", "http"),
+            ("PATCH", "/executors/1", "max_concurrency"),
+            ("POST", "/executors/1/rotate-secret", "overlap"),
+            ("POST", "/executors/1/rotate-secret", "webhook_secret"),
             ("POST", "/schedules/preview", "spec"),
             ("POST", "/schedules/preview", "at"),
             ("POST", "/schedules/preview", "after"),
@@ -100,6 +112,13 @@ async fn no_value_of_any_field_makes_a_5xx() {
             let said = format!("{method} {path} {field}: {shown}: {}", answer.json);
             assert!(answer.status.as_u16() < 500, "{said}");
             assert_eq!(answer.json["success"], answer.status.is_success(), "{said}");
+        }
+        for field in ["method", "url", "query", "headers", "body", "auth", "successCodes"] {
+            let mut http = json!({"url": "http://localhost:1/"});
+            http[field] = value.clone();
+            let answer = house.put("/executors/1", json!({"http": http})).await;
+            let said = format!("http.{field}: {shown}: {}", answer.json);
+            assert!(answer.status.as_u16() < 500, "{said}");
         }
     }
 }

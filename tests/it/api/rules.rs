@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixture::{BASIC, House};
 
 /// Routes that need somebody.
-const CLOSED: [(&str, &str); 18] = [
+const CLOSED: [(&str, &str); 22] = [
     ("GET", "/projects"),
     ("POST", "/projects"),
     ("GET", "/projects/1"),
@@ -17,6 +17,10 @@ const CLOSED: [(&str, &str); 18] = [
     ("PUT", "/jobs/1"),
     ("GET", "/v1/jobs/1/next"),
     ("POST", "/schedules/preview"),
+    ("GET", "/executors"),
+    ("POST", "/executors"),
+    ("PATCH", "/v1/executors/1"),
+    ("POST", "/api/v1/executors/1/rotate-secret"),
     ("GET", "/credentials"),
     ("POST", "/credentials"),
     ("DELETE", "/credentials/1"),

@@ -1,0 +1,231 @@
+//! Named executors: targets held once for many jobs. What is secret in them goes in and never comes
+//! out again.
+
+mod edit;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use self::edit::Edit;
+use super::App;
+use super::ask::{Ask, Id};
+use super::error::Error;
+use super::fields::Fields;
+use super::idempotency::Key;
+use super::input::{Input, SMALL};
+use super::page::{List, Orders};
+use super::reply;
+use super::signing::{self, Rotation};
+use super::state::AppState;
+use super::target::{self, HttpView};
+use super::version::{self, IfMatch};
+use crate::command::{Command, Outcome, RejectionKind};
+use crate::model::Millis;
+use crate::model::target::Executor;
+use crate::model::time::rfc3339;
+use crate::store::executors::{self, Order};
+
+/// How often an edit is tried again that another one overtook, unless the client named a version.
+const TRIES: usize = 5;
+
+const ORDERS: &Orders<Order> =
+    &[("id", Order::Id), ("name", Order::Name), ("dateCreated", Order::Id)];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecutorView {
+    id: u64,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    region: String,
+    cloud_provider: String,
+    cloud_resource_url: String,
+    cloud_api_key_set: bool,
+    cloud_api_secret_set: bool,
+    webhook_url: String,
+    webhook_method: String,
+    webhook_secret_set: bool,
+    /// The new secret, in the answer to its rotation only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_secret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_secret_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<HttpView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_concurrency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_second: Option<u32>,
+    version: u64,
+    date_created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_modified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified_by: Option<String>,
+}
+
+fn view(executor: Executor, now: Millis) -> ExecutorView {
+    ExecutorView {
+        id: executor.id,
+        name: executor.name,
+        kind: executor.kind,
+        region: executor.region,
+        cloud_provider: executor.cloud_provider,
+        cloud_resource_url: executor.cloud_resource_url,
+        cloud_api_key_set: executor.cloud_api_key.is_some(),
+        cloud_api_secret_set: executor.cloud_api_secret.is_some(),
+        webhook_url: executor.webhook_url,
+        webhook_method: executor.webhook_method,
+        webhook_secret_set: !executor.signing.is_empty(),
+        webhook_secret: None,
+        previous_secret_until: signing::previous_until(&executor.signing, now),
+        http: executor.http.as_deref().map(target::show),
+        max_concurrency: executor.max_concurrency,
+        rate_per_second: executor.rate_per_second,
+        version: executor.version,
+        date_created: rfc3339(executor.created),
+        date_modified: executor.modified.map(rfc3339),
+        created_by: executor.created_by,
+        modified_by: executor.modified_by,
+    }
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/executors", get(list).post(create))
+        .route("/executors/{id}", get(one).put(update).patch(update).delete(remove))
+        .route("/executors/{id}/rotate-secret", post(rotate))
+}
+
+async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let page = ask.page(ORDERS)?;
+    ask.settle(&app).await?;
+    let (total, found) = app.cluster.read(move |conn| executors::list(conn, &page)).await?;
+    let now = app.time.now();
+    let executors: Vec<_> = found.into_iter().map(|executor| view(executor, now)).collect();
+    Ok(reply::ok(&List::new("executors", &page, total, executors), ask.dialect()))
+}
+
+async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    ask.settle(&app).await?;
+    Ok(shown(&app, &ask, StatusCode::OK, found(&app, id).await?))
+}
+
+async fn found(app: &AppState, id: u64) -> Result<Executor, Error> {
+    let found = app.cluster.read(move |conn| executors::get(conn, id)).await?;
+    found.ok_or_else(|| Error::not_found("executor does not exist"))
+}
+
+fn shown(app: &AppState, ask: &Ask, status: StatusCode, executor: Executor) -> Response {
+    let version = executor.version;
+    let view = view(executor, app.time.now());
+    version::tag(reply::json(status, reply::envelope(&view, ask.dialect())), version)
+}
+
+async fn create(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let edit = Edit::read(&mut fields)?;
+    let key = Key::of(&headers, ask.caller, "POST /executors", &body)?;
+    let executor = edit.create(&app)?;
+    match app.cluster.propose(Key::around(key, Command::CreateExecutor(executor))).await? {
+        Outcome::Created(id) => {
+            let response = shown(&app, &ask, StatusCode::CREATED, found(&app, id).await?);
+            Ok(reply::warn(response, &fields.unknown()))
+        }
+        other => Err(refused(other)),
+    }
+}
+
+async fn update(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let edit = Edit::read(&mut fields)?;
+    change(&app, id, &IfMatch::of(&headers), None, |old| edit.over(&app, old)).await?;
+    let response = shown(&app, &ask, StatusCode::OK, found(&app, id).await?);
+    Ok(reply::warn(response, &fields.unknown()))
+}
+
+async fn rotate(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let route = format!("POST /executors/{id}/rotate-secret");
+    let key = Key::of(&headers, ask.caller, &route, &body)?;
+    let rotation = Rotation::read(&mut fields, &app.keys, key.as_ref())?;
+    let by = edit::by(&mut fields)?;
+    let rotated = |old: &Executor| {
+        let signing = rotation.of(&old.signing, &app.keys, app.time.now());
+        Ok(Executor { signing, modified_by: by.clone(), ..old.clone() })
+    };
+    change(&app, id, &IfMatch::of(&headers), key, rotated).await?;
+    let executor = found(&app, id).await?;
+    let version = executor.version;
+    let shows = rotation.is_current(&executor.signing, &app.keys);
+    let mut view = view(executor, app.time.now());
+    view.webhook_secret = shows.then(|| rotation.secret.to_string());
+    let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(reply::warn(response, &fields.unknown()))
+}
+
+/// Makes an executor what `new` makes of it as it is now, whoever else is changing it.
+async fn change(
+    app: &AppState,
+    id: u64,
+    condition: &IfMatch,
+    key: Option<Key>,
+    new: impl Fn(&Executor) -> Result<Executor, Error>,
+) -> Result<(), Error> {
+    for tried in 1.. {
+        // What the request does not name stays as it is, so this node must know how it is.
+        app.cluster.linearize().await?;
+        let old = found(app, id).await?;
+        condition.check(old.version)?;
+        let command =
+            Command::UpdateExecutor { id, expect: Some(old.version), executor: new(&old)? };
+        match app.cluster.propose(Key::around(key, command)).await? {
+            Outcome::Rejected(no)
+                if no.kind == RejectionKind::Stale && !condition.is_given() && tried < TRIES => {}
+            Outcome::Done => break,
+            other => return Err(refused(other)),
+        }
+    }
+    Ok(())
+}
+
+async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
+    match app.cluster.propose(Command::DeleteExecutor { id }).await? {
+        Outcome::Done => Ok(reply::no_content()),
+        other => Err(refused(other)),
+    }
+}
+
+fn refused(outcome: Outcome) -> Error {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection.into(),
+        other => super::unexpected(&other),
+    }
+}

@@ -1,0 +1,225 @@
+//! What a request says of an executor, and what becomes of one by it. What it does not name stays,
+//! in `PUT` as in `PATCH`: secrets are not shown, so nobody could send all of it.
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::api::error::Error;
+use crate::api::fields::{Fields, Given, check_text};
+use crate::api::signing;
+use crate::api::state::AppState;
+use crate::api::target;
+use crate::executor::guard::TargetGuard;
+use crate::model::target::{Executor, Sealed};
+use crate::secret::purpose;
+
+const LONGEST_NAME: usize = 256;
+/// Of `createdBy` and `modifiedBy`, in bytes.
+const LONGEST_BY: usize = 256;
+/// Of the texts that are kept for the clients, in bytes.
+const LONGEST_TEXT: usize = 2_048;
+/// Of the secrets that are kept for the clients, in bytes.
+const LONGEST_SECRET: usize = 4_096;
+const MOST_CONCURRENCY: u64 = 10_000;
+const MOST_RATE: u64 = 100_000;
+
+const WEBHOOK: &str = "webhook_url";
+/// The kinds of the published clients.
+const KINDS: [&str; 3] = [WEBHOOK, "cloud_function", "container"];
+/// What a batch can be sent with.
+const METHODS: [&str; 2] = ["POST", "PUT"];
+/// What a `GET` shows and nobody can set.
+const SHOWN: &[&str] = &[
+    "id",
+    "version",
+    "dateCreated",
+    "dateModified",
+    "accountId",
+    "deletedBy",
+    "webhookSecretSet",
+    "previousSecretUntil",
+    "cloudApiKeySet",
+    "cloudApiSecretSet",
+];
+
+/// The fields of a request.
+pub(super) struct Edit {
+    name: Option<String>,
+    kind: Option<String>,
+    region: Option<String>,
+    cloud_provider: Option<String>,
+    cloud_resource_url: Option<String>,
+    cloud_api_key: Given<Zeroizing<String>>,
+    cloud_api_secret: Given<Zeroizing<String>>,
+    webhook_url: Option<String>,
+    webhook_method: Option<String>,
+    webhook_secret: Given<Zeroizing<String>>,
+    http: Given<Value>,
+    max_concurrency: Given<u32>,
+    rate_per_second: Given<u32>,
+    created_by: Option<String>,
+    modified_by: Option<String>,
+}
+
+impl Edit {
+    /// Reads the fields, each by itself. Empty texts are what a client has not set.
+    pub(super) fn read(fields: &mut Fields) -> Result<Self, Error> {
+        let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let edit = Self {
+            name: set(fields.text("name", LONGEST_NAME)?),
+            kind: set(fields.text("type", LONGEST_NAME)?),
+            region: fields.text("region", LONGEST_TEXT)?,
+            cloud_provider: fields.text("cloudProvider", LONGEST_TEXT)?,
+            cloud_resource_url: fields.text("cloudResourceUrl", LONGEST_TEXT)?,
+            cloud_api_key: fields.given("cloudApiKey", secret)?,
+            cloud_api_secret: fields.given("cloudApiSecret", secret)?,
+            webhook_url: set(fields.text("webhookUrl", LONGEST_TEXT)?),
+            webhook_method: set(fields.text("webhookMethod", LONGEST_NAME)?),
+            webhook_secret: fields.given("webhookSecret", |fields, _| signing::given(fields))?,
+            http: fields.given("http", |fields, name| Ok(fields.take(name)))?,
+            max_concurrency: fields.given("maxConcurrency", |fields, name| {
+                limit(name, fields.number(name)?, MOST_CONCURRENCY)
+            })?,
+            rate_per_second: fields.given("ratePerSecond", |fields, name| {
+                limit(name, fields.number(name)?, MOST_RATE)
+            })?,
+            created_by: fields.text("createdBy", LONGEST_BY)?,
+            modified_by: by(fields)?,
+        };
+        fields.ignore(SHOWN);
+        Ok(edit)
+    }
+
+    /// A new executor.
+    pub(super) fn create(self, app: &AppState) -> Result<Executor, Error> {
+        let blank = Executor {
+            kind: WEBHOOK.to_owned(),
+            webhook_method: METHODS[0].to_owned(),
+            created_by: self.created_by.clone(),
+            ..Executor::default()
+        };
+        let made = self.over(app, &blank)?;
+        Ok(Executor { modified_by: None, ..made })
+    }
+
+    /// An executor with this said of it.
+    pub(super) fn over(&self, app: &AppState, old: &Executor) -> Result<Executor, Error> {
+        let mut new = old.clone();
+        let guard = TargetGuard::of(&app.config);
+        for (said, place) in [
+            (&self.name, &mut new.name),
+            (&self.region, &mut new.region),
+            (&self.cloud_provider, &mut new.cloud_provider),
+            (&self.cloud_resource_url, &mut new.cloud_resource_url),
+        ] {
+            if let Some(said) = said {
+                place.clone_from(said);
+            }
+        }
+        if new.name.trim().is_empty() {
+            return Err(Error::invalid("name", "name field is required"));
+        }
+        if let Some(kind) = &self.kind {
+            new.kind = one_of("type", kind, &KINDS)?;
+        }
+        if let Some(method) = &self.webhook_method {
+            new.webhook_method = one_of("webhookMethod", &method.to_ascii_uppercase(), &METHODS)
+                .map_err(|e| e.because("for other methods give http instead of webhookUrl"))?;
+        }
+        self.aim(&mut new, old, app, guard)?;
+        let seal = |given: &Given<Zeroizing<String>>, old: &Option<Sealed>, purpose| match given {
+            Given::Nothing => old.clone(),
+            Given::Null => None,
+            Given::Value(text) => Some(app.keys.seal(text, purpose)),
+        };
+        new.cloud_api_key = seal(&self.cloud_api_key, &old.cloud_api_key, purpose::CLOUD_API_KEY);
+        new.cloud_api_secret =
+            seal(&self.cloud_api_secret, &old.cloud_api_secret, purpose::CLOUD_API_SECRET);
+        match &self.webhook_secret {
+            Given::Nothing => {}
+            Given::Null => new.signing.clear(),
+            Given::Value(text) => {
+                let sealed = app.keys.seal(text, purpose::SIGNING);
+                new.signing =
+                    signing::changed(&old.signing, sealed, app.time.now(), signing::OVERLAP);
+            }
+        }
+        new.max_concurrency = self.max_concurrency.clone().over(old.max_concurrency);
+        new.rate_per_second = self.rate_per_second.clone().over(old.rate_per_second);
+        new.modified_by.clone_from(&self.modified_by);
+        Ok(new)
+    }
+
+    /// Where it leads: a URL for batches or a request for each occurrence; the one that is named
+    /// takes the other's place.
+    fn aim(
+        &self,
+        new: &mut Executor,
+        old: &Executor,
+        app: &AppState,
+        guard: TargetGuard,
+    ) -> Result<(), Error> {
+        match (&self.http, &self.webhook_url) {
+            (Given::Value(_), Some(_)) => {
+                let message = "give webhookUrl (batches) or http (a request each), not both";
+                return Err(Error::invalid("http", message));
+            }
+            (Given::Value(http), None) => {
+                let read = target::http(http.clone(), guard, &app.keys, old.http.as_deref())?;
+                new.http = Some(Box::new(read));
+                new.webhook_url.clear();
+            }
+            (_, Some(url)) => {
+                target::url("webhookUrl", url, guard)?;
+                if url.contains("{{") {
+                    let message = "webhookUrl takes batches, placeholders are for http.url";
+                    return Err(Error::invalid("webhookUrl", message));
+                }
+                new.webhook_url.clone_from(url);
+                new.http = None;
+            }
+            (Given::Null, None) => new.http = None,
+            (Given::Nothing, None) => {}
+        }
+        match (new.kind == WEBHOOK, &new.http) {
+            (true, None) if new.webhook_url.is_empty() => {
+                let message = "webhookUrl is required for type webhook_url, or http in its place";
+                Err(Error::invalid("webhookUrl", message))
+            }
+            (false, Some(_)) => {
+                let message = format!("http needs type {WEBHOOK}, not {}", new.kind);
+                Err(Error::invalid("http", message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who changes it.
+pub(super) fn by(fields: &mut Fields) -> Result<Option<String>, Error> {
+    fields.text("modifiedBy", LONGEST_BY)
+}
+
+fn secret(fields: &mut Fields, name: &'static str) -> Result<Option<Zeroizing<String>>, Error> {
+    let text = fields.text(name, LONGEST_SECRET)?.filter(|text| !text.is_empty());
+    Ok(text.map(Zeroizing::new))
+}
+
+fn limit(name: &'static str, given: Option<u64>, most: u64) -> Result<Option<u32>, Error> {
+    match given {
+        Some(n) if n == 0 || n > most => {
+            let message = format!("{name} must be from 1 to {most}, or null for no limit");
+            Err(Error::invalid(name, message))
+        }
+        given => Ok(given.map(|n| n as u32)),
+    }
+}
+
+fn one_of(field: &'static str, given: &str, known: &[&str]) -> Result<String, Error> {
+    check_text(field, given, LONGEST_NAME)?;
+    if !known.contains(&given) {
+        let message = format!("{field} must be one of {}", known.join(", "));
+        return Err(Error::invalid(field, message));
+    }
+    Ok(given.to_owned())
+}
