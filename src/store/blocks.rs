@@ -8,7 +8,8 @@ use super::writer::Tx;
 use super::{id_at, meta};
 use crate::model::block::{Block, How, Verdict};
 use crate::model::members::Members;
-use crate::model::shard::ShardId;
+use crate::model::run::Occurrence;
+use crate::model::shard::{ShardId, shard_of};
 use crate::model::{Millis, NodeId};
 
 pub(super) const COLUMNS: &str = "id, node, stale, created, project, shard, epoch, due, scheduled, \
@@ -123,6 +124,34 @@ pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Member
         ended.push(Members::from_bytes(members?));
     }
     Ok(ended)
+}
+
+/// How a single occurrence ended: the last word on it among the blocks due in `from..=until`, if it
+/// is over.
+pub fn end_of(
+    conn: &Connection,
+    of: Occurrence,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Option<(Verdict, How)>> {
+    // Delivered beats what was recorded before and after it.
+    conn.prepare_cached(
+        "SELECT verdict, how, members FROM blocks
+         WHERE due >= ?1 AND due <= ?2 AND shard = ?3 AND lone IN (0, ?4)
+             AND scheduled = ?5 AND run = ?6 AND since IS NULL
+             AND verdict NOT IN (1, 3, 4) AND NOT (stale AND verdict BETWEEN 2 AND 9)
+         ORDER BY verdict = 0 DESC, id DESC",
+    )?
+    .query_map(
+        params![from, until, shard_of(of.job), of.job as i64, of.scheduled, of.run as i64],
+        |row| {
+            let members = Members::from_bytes(row.get(2)?);
+            let end = (Verdict::from_code(row.get(0)?), How::from_code(row.get(1)?));
+            Ok(members.contains(of.job).then_some(end))
+        },
+    )?
+    .find_map(Result::transpose)
+    .transpose()
 }
 
 /// Adds a block under a number; the stamp is its record's.

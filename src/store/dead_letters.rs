@@ -1,13 +1,14 @@
 //! Dead letters: occurrences that were given up, one row for what went out as one. Apply writes and
 //! takes out what is delivered after all; the api lists.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::writer::Tx;
 use super::{Page, blocks, id_at};
 use crate::model::members::Members;
-use crate::model::shard::ShardId;
-use crate::model::{Millis, ProjectId};
+use crate::model::shard::{ShardId, shard_of};
+use crate::model::{JobId, Millis, ProjectId};
 
 const COLUMNS: &str = "id, block, project, shard, due, scheduled, attempt, http_code, error, \
                        created, members, run";
@@ -58,28 +59,103 @@ pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<DeadLetter>> {
         .optional()
 }
 
-/// How many dead letters there are (of a project, or in all), and those of a page.
+/// Which dead letters are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of one project.
+    pub project: Option<ProjectId>,
+    /// Those that hold one job.
+    pub job: Option<JobId>,
+    /// Due at or after this instant.
+    pub from: Option<Millis>,
+    /// Due at or before this instant.
+    pub until: Option<Millis>,
+    /// Those that come after this number in the order of numbers (before it, largest first): where
+    /// the last page ended. How many there are in all is counted without it.
+    pub after: Option<u64>,
+}
+
+/// How many dead letters match, and those of a page.
 pub fn list(
     conn: &Connection,
-    project: Option<ProjectId>,
+    filter: &Filter,
     page: &Page<Order>,
 ) -> rusqlite::Result<(u64, Vec<DeadLetter>)> {
-    let project = project.map(|p| p as i64);
-    let total = conn
-        .prepare_cached("SELECT COUNT(*) FROM dead_letters WHERE ?1 IS NULL OR project = ?1")?
-        .query_row([project], |row| id_at(row, 0))?;
+    let (condition, values) = condition(filter);
     let column = match page.order_by {
         Order::Id => "id",
         Order::Due => "due",
     };
-    let rows = conn
-        .prepare(&format!(
-            "SELECT {COLUMNS} FROM dead_letters WHERE ?1 IS NULL OR project = ?1 {}",
-            page.clause(column)
-        ))?
-        .query_map([project], read)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok((total, rows))
+    let (keyset, paged) = match filter.after {
+        None => (String::new(), values.clone()),
+        Some(after) => {
+            let after = Value::from(after.min(i64::MAX as u64) as i64);
+            let paged: Vec<_> = values.iter().cloned().chain([after]).collect();
+            let than = if page.descending { '<' } else { '>' };
+            (format!(" AND id {than} ?{}", paged.len()), paged)
+        }
+    };
+    let matching = format!("SELECT {COLUMNS} FROM dead_letters WHERE {condition}");
+    let Some(job) = filter.job else {
+        let total = conn
+            .prepare_cached(&format!("SELECT COUNT(*) FROM dead_letters WHERE {condition}"))?
+            .query_row(params_from_iter(values), |row| id_at(row, 0))?;
+        let rows = conn
+            .prepare(&format!("{matching}{keyset} {}", page.clause(column)))?
+            .query_map(params_from_iter(paged), read)?
+            .collect::<rusqlite::Result<_>>()?;
+        return Ok((total, rows));
+    };
+    // What went out with others is found by looking at its list of members.
+    let mut total = 0;
+    for members in conn
+        .prepare_cached(&format!("SELECT members FROM dead_letters WHERE {condition}"))?
+        .query_map(params_from_iter(values), |row| row.get(0).map(Members::from_bytes))?
+    {
+        total += u64::from(members?.contains(job));
+    }
+    let all = Page { limit: u64::MAX, offset: 0, ..*page };
+    let mut found = Vec::new();
+    let mut skip = page.offset;
+    let mut select = conn.prepare(&format!("{matching}{keyset} {}", all.clause(column)))?;
+    let mut rows = select.query(params_from_iter(paged))?;
+    while (found.len() as u64) < page.limit {
+        let Some(row) = rows.next()? else { break };
+        let letter = read(row)?;
+        if !letter.members.contains(job) {
+            continue;
+        }
+        if skip > 0 {
+            skip -= 1;
+        } else {
+            found.push(letter);
+        }
+    }
+    Ok((total, found))
+}
+
+fn condition(filter: &Filter) -> (String, Vec<Value>) {
+    let mut parts = vec!["TRUE".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    let mut compare = |text: &str, value: i64| {
+        values.push(value.into());
+        parts.push(format!("{text} ?{}", values.len()));
+    };
+    if let Some(project) = filter.project {
+        compare("project =", project as i64);
+    }
+    if let Some(from) = filter.from {
+        compare("due >=", from);
+    }
+    if let Some(until) = filter.until {
+        compare("due <=", until);
+    }
+    if let Some(job) = filter.job {
+        compare("shard =", i64::from(shard_of(job)));
+        values.push((job as i64).into());
+        parts.push(format!("lone IN (0, ?{})", values.len()));
+    }
+    (parts.join(" AND "), values)
 }
 
 /// Number and members of those that hold any of these members at a scheduled instant: at most those

@@ -1,7 +1,8 @@
 //! Pending rows: occurrences whose next attempt is in the books (retries, one-offs, manual runs).
 //! Apply writes; the worker of the shard's owner reads.
 //!
-//! An occurrence is in at most one row, and one that is in a row has no end state.
+//! An occurrence is in at most one row. One that is in a row has no end state, except that the row of
+//! a replay (its `base` is not 0) is of an occurrence that was given up.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -9,7 +10,7 @@ use super::writer::Tx;
 use super::{blocks, id_at};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
-use crate::model::shard::{ShardId, shard_of};
+use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 
 const COLUMNS: &str =
@@ -103,12 +104,30 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The rows of a job that wait behind a run of it.
+pub fn parked(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Pending>> {
+    // The number is `PARKED`, written out for the index.
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807
+         ORDER BY id"
+    ))?
+    .query_map([job as i64], read)?
+    .collect()
+}
+
+/// Lets a row wait behind a run ([`PARKED`]).
+pub fn park(tx: &Tx<'_>, id: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE pending SET next_at = ?2 WHERE id = ?1")?
+        .execute(params![id as i64, PARKED])?;
+    Ok(())
+}
+
 /// Lets the rows of a job that wait behind a run ([`PARKED`]) be due at an instant; how many.
 pub fn wake(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<usize> {
     tx.prepare_cached(
-        "UPDATE pending SET next_at = ?3 WHERE shard = ?1 AND next_at = ?4 AND lone = ?2",
+        "UPDATE pending SET next_at = ?2 WHERE lone = ?1 AND next_at = 9223372036854775807",
     )?
-    .execute(params![shard_of(job), job as i64, at, PARKED])
+    .execute(params![job as i64, at])
 }
 
 /// Leaves a row with these members only; with none, it goes.

@@ -1,14 +1,15 @@
-//! Runs under way: occurrences that others may have to wait for. Apply writes; the api reads.
+//! Runs under way: occurrences that others may have to wait for. Apply writes; the api lists, the
+//! worker reads which occurrences are taken, the coordinator when the next deadline is.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::id_at;
 use super::writer::Tx;
+use super::{blocks, id_at};
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Run};
 use crate::model::shard::ShardId;
-use crate::model::{JobId, Millis};
+use crate::model::{JobId, Millis, ProjectId};
 
 const COLUMNS: &str = "job, scheduled, run, project, shard, due, attempt, base, node, epoch, \
                        accepted, started, heard, deadline, heartbeat_timeout, ends, retry";
@@ -48,6 +49,12 @@ pub fn at_occurrence(
     run: u64,
     members: &Members,
 ) -> rusqlite::Result<Vec<Run>> {
+    // One job is found by the key, however many others run since the same instant.
+    let lone = blocks::lone(members);
+    if lone != 0 {
+        let found = get(conn, Occurrence { job: lone, scheduled, run })?;
+        return Ok(found.into_iter().collect());
+    }
     let mut found: Vec<Run> = conn
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM runs WHERE shard = ?1 AND scheduled = ?2 AND run = ?3
@@ -55,8 +62,51 @@ pub fn at_occurrence(
         ))?
         .query_map(params![shard, scheduled, run as i64], read)?
         .collect::<rusqlite::Result<_>>()?;
-    found.retain(|found| members.iter().any(|job| job == found.occurrence.job));
+    found.retain(|found| members.contains(found.occurrence.job));
     Ok(found)
+}
+
+/// The runs of planned occurrences of a shard that were due in `from..=until`, by job.
+pub fn due_between(
+    conn: &Connection,
+    shard: ShardId,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE shard = ?1 AND run = 0 AND due >= ?2 AND due <= ?3
+         ORDER BY job, scheduled"
+    ))?
+    .query_map(params![shard, from, until], read)?
+    .collect()
+}
+
+/// The planned occurrences of a shard, due after an instant, that a receiver has accepted and not
+/// yet ended, as (due instant, job). They are neither pending nor over, and a take-over must not
+/// fire them again. (A run that only began is fired again: its sender may have died before the first
+/// byte.)
+pub fn after(
+    conn: &Connection,
+    shard: ShardId,
+    due: Millis,
+) -> rusqlite::Result<Vec<(Millis, JobId)>> {
+    conn.prepare_cached(
+        "SELECT due, job FROM runs
+         WHERE shard = ?1 AND run = 0 AND accepted <> 0 AND due > ?2 ORDER BY due, job",
+    )?
+    .query_map(params![shard, due], |row| Ok((row.get(0)?, id_at(row, 1)?)))?
+    .collect()
+}
+
+/// The runs of a project's jobs, by job.
+pub fn of_project(conn: &Connection, project: ProjectId) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs
+         WHERE EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job AND jobs.project_id = ?1)
+         ORDER BY job, scheduled, run"
+    ))?
+    .query_map([project as i64], read)?
+    .collect()
 }
 
 /// The runs whose deadline lies before an instant, at most `limit`, earliest first.

@@ -163,6 +163,8 @@ CREATE TABLE runs (
     retry TEXT NOT NULL, PRIMARY KEY (job, scheduled, run)) WITHOUT ROWID;
 CREATE INDEX runs_by_deadline ON runs (deadline);
 CREATE INDEX runs_by_occurrence ON runs (shard, scheduled);
+-- The rows that wait behind a run: next_at is `PARKED`.
+CREATE INDEX pending_parked ON pending (lone) WHERE next_at = 9223372036854775807;
 
 -- What the blocks take, as `blocks` reckons it: counted from here on.
 INSERT INTO meta (key, value) SELECT 'history_bytes', coalesce(sum(

@@ -128,7 +128,7 @@ pub fn between(
             Ok(Tally {
                 hour: row.get::<_, i64>(0)? * HOUR,
                 project: id_at(row, 1)?,
-                sort: Sort::ALL[row.get::<_, i64>(2)?.clamp(0, 3) as usize],
+                sort: Sort::ALL[row.get::<_, i64>(2)?.clamp(0, 4) as usize],
                 count: id_at(row, 3)?,
             })
         },

@@ -328,7 +328,8 @@ fn seen(books: &Books) -> Seen {
         }
     }
     let page = Page { limit: 10_000, ..Page::default() };
-    let (_, letters) = books.read(|c| dead_letters::list(c, None, &page));
+    let (_, letters) =
+        books.read(|c| dead_letters::list(c, &dead_letters::Filter::default(), &page));
     let mut dead: Vec<_> = letters
         .iter()
         .flat_map(|d| d.members.iter().map(|job| (d.scheduled, job)).collect::<Vec<_>>())

@@ -40,8 +40,9 @@ impl Story {
     }
 
     fn dead(&self) -> Vec<Vec<u64>> {
-        let (_, list) =
-            self.books.read(|c| dead_letters::list(c, None, &crate::store::Page::default()));
+        let (_, list) = self.books.read(|c| {
+            dead_letters::list(c, &dead_letters::Filter::default(), &crate::store::Page::default())
+        });
         list.into_iter().map(|d| d.members.iter().collect()).collect()
     }
 
