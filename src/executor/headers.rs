@@ -57,6 +57,21 @@ pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
     ]
 }
 
+/// Our lines with a target's own: where names meet its line counts, except where ours say what a
+/// request is (`webhook-*`, `scheduler-*`). A request without a body has no type of it.
+pub fn overlay(
+    mut ours: Vec<(HeaderName, HeaderValue)>,
+    own: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let kept =
+        |n: &HeaderName| ["webhook-", "scheduler-"].iter().any(|p| n.as_str().starts_with(p));
+    ours.retain(|(name, _)| {
+        *name != CONTENT_TYPE && (kept(name) || own.iter().all(|(other, _)| other != name))
+    });
+    ours.extend(own.into_iter().filter(|(name, _)| !kept(name)));
+    ours
+}
+
 /// A W3C trace context of its own for each request; not sampled, as nothing is recorded here.
 fn traceparent() -> String {
     // All zeros would be invalid.
@@ -99,6 +114,32 @@ mod tests {
         let parts: Vec<_> = both.split(' ').collect();
         assert_eq!((parts.len(), parts[0]), (2, expected));
         assert!(parts[1].starts_with("v1,") && parts[1] != expected);
+    }
+
+    #[test]
+    fn a_targets_own_lines_replace_ours_except_for_what_the_request_is() {
+        let line = |n: &'static str, v: &'static str| {
+            (HeaderName::from_static(n), HeaderValue::from_static(v))
+        };
+        let ours = vec![
+            line("content-type", "application/json"),
+            line("webhook-id", "ours"),
+            line("traceparent", "ours"),
+            line("idempotency-key", "ours"),
+        ];
+        let own = vec![
+            line("webhook-id", "own"),
+            line("scheduler-fence", "own"),
+            line("traceparent", "own"),
+            line("x-a", "own"),
+        ];
+        let expected = vec![
+            line("webhook-id", "ours"),
+            line("idempotency-key", "ours"),
+            line("traceparent", "own"),
+            line("x-a", "own"),
+        ];
+        assert_eq!(overlay(ours, own), expected);
     }
 
     #[test]

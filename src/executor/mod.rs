@@ -12,13 +12,15 @@
 //!
 //! `before_send` is asked when the connection stands and the first byte is about to be written: it
 //! sits in the request's body, which HTTP/1 asks for before it flushes the head. A connection that
-//! took ten seconds to open can therefore not carry a request over the end of a lease.
+//! took ten seconds to open can therefore not carry a request over the end of a lease. (`gate` says
+//! how that holds for requests without a body, too.)
 
 pub mod guard;
 pub mod headers;
 pub mod lanes;
 pub mod payload;
 pub mod reply;
+pub mod target;
 
 mod gate;
 #[cfg(test)]
@@ -28,8 +30,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method};
 use url::Url;
 
 pub use reply::{Answer, Class, Reply};
@@ -49,6 +51,9 @@ const HANGING: Duration = Duration::from_secs(1);
 /// Idle connections are closed after this long: before the five seconds after which many receivers
 /// (Node's default among them) close them, perhaps just as a request is on its way.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// With a 202, `true` says that the receiver goes on working and reports later.
+const ASYNC: HeaderName = HeaderName::from_static("scheduler-async");
 
 /// How an executor behaves.
 #[derive(Clone)]
@@ -102,27 +107,39 @@ pub type BeforeSend = Box<dyn FnOnce() -> bool + Send>;
 
 /// A ready request.
 pub struct Call {
+    /// `POST` unless the target says otherwise.
+    pub method: Method,
     /// Where to: `http` or `https`.
     pub url: Arc<str>,
     /// What [`headers::headers`] made, and the signature.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// A payload chunk.
+    /// A payload chunk, or what was rendered; empty for none.
     pub body: Bytes,
     /// Overrides the executor's timeout.
     pub timeout: Option<Duration>,
+    /// The statuses that count as success; empty means 2xx.
+    pub success_codes: Arc<[u16]>,
     /// The last word: the lease check.
     pub before_send: BeforeSend,
 }
 
 impl Call {
-    /// A call with the executor's own timeout.
+    /// A POST with the executor's own timeout, for which a 2xx is a success.
     pub fn new(
         url: Arc<str>,
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
         before_send: impl FnOnce() -> bool + Send + 'static,
     ) -> Self {
-        Self { url, headers, body, timeout: None, before_send: Box::new(before_send) }
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body,
+            timeout: None,
+            success_codes: Arc::default(),
+            before_send: Box::new(before_send),
+        }
     }
 }
 
@@ -190,6 +207,7 @@ impl Executor {
                 duration_ms: 0,
                 sent: false,
                 error: Some(e.to_string()),
+                accepted_async: false,
                 body: Bytes::new(),
             })
         })
@@ -209,10 +227,13 @@ impl Executor {
         let tried = self.clock.boot();
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let keep = MAX_BODY.max(call.body.len());
-        let (body, passage) = Gate::new(call.body, call.before_send, self.clock.clone());
         let mut lines = HeaderMap::with_capacity(call.headers.len());
         lines.extend(call.headers);
-        let request = self.client.post(url).headers(lines).body(reqwest::Body::wrap(body));
+        // Such a request has a length, even if it is 0.
+        let lengthy = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
+        let (body, passage) = Gate::new(call.body, lengthy, call.before_send, self.clock.clone());
+        let request =
+            self.client.request(call.method, url).headers(lines).body(reqwest::Body::wrap(body));
         let asked = tokio::time::timeout(timeout, async {
             let response = request.send().await?;
             Ok::<_, reqwest::Error>(self.read(response, keep).await)
@@ -231,18 +252,20 @@ impl Executor {
                 .unwrap_or(u32::MAX),
             sent: sent.is_some(),
             error: None,
+            accepted_async: false,
             body: Bytes::new(),
         };
         match asked {
             Err(_) => answer.error = Some(timed_out(timeout, sent.is_some())),
             Ok(Err(e)) => answer.error = Some(failure(e)),
-            Ok(Ok((status, retry_after, body))) => {
-                answer.status = status;
-                answer.retry_after = retry_after;
-                if !(200..300).contains(&status) {
-                    answer.error = Some(reply::complaint(status, &body));
+            Ok(Ok(read)) => {
+                answer.status = read.status;
+                answer.retry_after = read.retry_after;
+                answer.accepted_async = read.status == 202 && read.promised;
+                if answer.class_by(&call.success_codes) != Class::Success {
+                    answer.error = Some(reply::complaint(read.status, &read.body));
                 }
-                answer.body = body;
+                answer.body = read.body;
             }
         }
         Reply::Done(answer)
@@ -250,14 +273,14 @@ impl Executor {
 
     /// Status, `Retry-After`, and as much of the body as is kept. The status is the receiver's word:
     /// a body that breaks off later does not undo it.
-    async fn read(
-        &self,
-        mut response: reqwest::Response,
-        keep: usize,
-    ) -> (u16, Option<Duration>, Bytes) {
+    async fn read(&self, mut response: reqwest::Response, keep: usize) -> Read {
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
         let after = after.and_then(|v| reply::retry_after(v, self.clock.wall()));
+        let promised = response
+            .headers()
+            .get(ASYNC)
+            .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"true"));
         let mut body = BytesMut::new();
         let mut dropped = 0;
         while let Ok(Some(part)) = response.chunk().await {
@@ -268,8 +291,17 @@ impl Executor {
                 break;
             }
         }
-        (status, after, body.freeze())
+        Read { status, retry_after: after, promised, body: body.freeze() }
     }
+}
+
+/// What is read of an answer.
+struct Read {
+    status: u16,
+    retry_after: Option<Duration>,
+    /// Whether the receiver says that it goes on working.
+    promised: bool,
+    body: Bytes,
 }
 
 fn client(options: &Options) -> reqwest::Result<Client> {

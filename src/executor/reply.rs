@@ -36,8 +36,10 @@ pub struct Answer {
     pub duration_ms: u32,
     /// Whether the request may have reached the receiver.
     pub sent: bool,
-    /// What went wrong, for people: short, without the URL. `None` for a 2xx.
+    /// What went wrong, for people: short, without the URL. `None` for a success.
     pub error: Option<String>,
+    /// A 202 with `Scheduler-Async: true`: the receiver goes on working and reports later.
+    pub accepted_async: bool,
     /// The answer's body, cut at 64 KB or the length of the request's, whichever is more.
     pub body: Bytes,
 }
@@ -74,9 +76,20 @@ pub fn classify(status: u16, retry_after: Option<Duration>) -> Class {
 }
 
 impl Answer {
-    /// What it means.
+    /// What it means where the target names no success codes of its own.
     pub fn class(&self) -> Class {
         classify(self.status, self.retry_after)
+    }
+
+    /// What it means where these are the statuses that count as success; none named means 2xx. A
+    /// 2xx that is not among them is worth another attempt.
+    pub fn class_by(&self, success_codes: &[u16]) -> Class {
+        match self.class() {
+            class if success_codes.is_empty() => class,
+            _ if success_codes.contains(&self.status) => Class::Success,
+            Class::Success => Class::Retry { after: self.retry_after },
+            class => class,
+        }
     }
 }
 
@@ -149,6 +162,28 @@ mod tests {
         }
         let after = Some(Duration::from_secs(7));
         assert_eq!(classify(503, after), Class::Retry { after });
+    }
+
+    #[test]
+    fn success_codes_replace_the_2xx() {
+        let class = |status, codes: &[u16]| {
+            let answer = Answer {
+                status,
+                retry_after: None,
+                started_boot: 0,
+                duration_ms: 0,
+                sent: true,
+                error: None,
+                accepted_async: false,
+                body: Bytes::new(),
+            };
+            answer.class_by(codes)
+        };
+        let retry = Class::Retry { after: None };
+        assert_eq!([class(204, &[]), class(404, &[])], [Class::Success, Class::Refused]);
+        assert_eq!([class(404, &[201, 404]), class(201, &[201, 404])], [Class::Success; 2]);
+        assert_eq!([class(200, &[201]), class(500, &[201])], [retry; 2]);
+        assert_eq!([class(410, &[201]), class(500, &[500])], [Class::Gone, Class::Success]);
     }
 
     #[test]

@@ -105,6 +105,106 @@ async fn a_withheld_call_writes_no_byte_even_on_an_open_connection() {
     assert_eq!(count.load(Ordering::SeqCst), 8, "two of three arrived");
 }
 
+/// What a connection brings until it is closed, once the call is over.
+async fn received(listener: &TcpListener) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    bytes
+}
+
+fn plain(method: Method, url: &str, leave: impl FnOnce() -> bool + Send + 'static) -> Call {
+    Call { method, ..Call::new(url.into(), Vec::new(), Bytes::new(), leave) }
+}
+
+#[tokio::test]
+async fn a_call_without_a_body_is_withheld_like_any_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    for method in [Method::GET, Method::HEAD, Method::DELETE, Method::POST] {
+        let executor = executor(Options::default());
+        let refused = plain(method.clone(), &url, || false);
+        let (reply, bytes) = tokio::join!(executor.call(refused), received(&listener));
+        assert_eq!((reply, bytes.len()), (Reply::Withheld, 0), "{method}");
+    }
+    // With leave it goes out, asked once, on a new connection and on a kept one.
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = lines.clone();
+    let receive = move |method: Method, headers: HeaderMap| async move {
+        let names = headers.keys().map(ToString::to_string).filter(|n| n.contains("length"));
+        seen.lock().expect("no panic").push((method, names.collect::<Vec<_>>().join(" ")));
+    };
+    let address = serve(Router::new().route("/", axum::routing::any(receive))).await;
+    let url = format!("http://{address}/");
+    let executor = executor(Options::default());
+    for method in [Method::GET, Method::GET, Method::HEAD, Method::DELETE, Method::POST] {
+        let (asked, asks) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+        let counter = asked.clone();
+        let leave = move || {
+            counter.store(asks.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            true
+        };
+        let answer = answer(executor.call(plain(method.clone(), &url, leave)).await);
+        let asked = asked.load(Ordering::SeqCst);
+        assert_eq!((answer.status, answer.sent, asked), (200, true, 1), "{method}");
+        assert_eq!(executor.call(plain(method, &url, || false)).await, Reply::Withheld);
+    }
+    let none = [Method::GET, Method::GET, Method::HEAD, Method::DELETE].map(|m| (m, String::new()));
+    let mut expected = none.to_vec();
+    expected.push((Method::POST, "content-length".to_owned()));
+    assert_eq!(*lines.lock().expect("no panic"), expected);
+}
+
+/// A resolver that lets something happen before it answers.
+struct Meanwhile(Box<dyn Fn() + Send + Sync>);
+
+impl Lookup for Meanwhile {
+    fn lookup(&self, _: String) -> Looking {
+        (self.0)();
+        Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) })
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_while_the_connection_is_opened_keeps_the_request_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://name.example:{}/", listener.local_addr().expect("a port").port());
+    for (method, body) in [(Method::GET, ""), (Method::POST, ""), (Method::POST, "[{}]")] {
+        let lease = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let (held, ends) = (lease.clone(), lease.clone());
+        let lookup = Arc::new(Meanwhile(Box::new(move || ends.store(false, Ordering::SeqCst))));
+        let executor = executor(Options { lookup, ..Options::default() });
+        let mut call = plain(method.clone(), &url, move || held.load(Ordering::SeqCst));
+        call.body = Bytes::from_static(body.as_bytes());
+        assert!(lease.load(Ordering::SeqCst), "it holds when the call is made");
+        let (reply, bytes) = tokio::join!(executor.call(call), received(&listener));
+        assert_eq!((reply, bytes.len()), (Reply::Withheld, 0), "{method} {body:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_may_accept_now_and_report_later() {
+    let at = |status: u16, line: &'static str| {
+        move || async move {
+            (StatusCode::from_u16(status).expect("a status"), [("scheduler-async", line)], "mine")
+        }
+    };
+    let router = Router::new()
+        .route("/yes", post(at(202, "True")))
+        .route("/no", post(at(202, "false")))
+        .route("/done", post(at(200, "true")));
+    let address = serve(router).await;
+    let executor = executor(Options::default());
+    for (path, promised) in [("yes", true), ("no", false), ("done", false)] {
+        let answer = answer(executor.call(call(&format!("http://{address}/{path}"))).await);
+        assert_eq!((answer.accepted_async, &*answer.body), (promised, &b"mine"[..]), "{path}");
+    }
+    let mut strict = call(&format!("http://{address}/done"));
+    strict.success_codes = Arc::new([202]);
+    let answer = answer(executor.call(strict).await);
+    assert_eq!(answer.error.as_deref(), Some("the receiver answered 200: mine"));
+}
+
 #[tokio::test]
 async fn leave_is_asked_for_only_once_the_connection_stands() {
     // A port on which nobody listens: the connection fails, and nobody was asked.

@@ -110,6 +110,7 @@ mod tests {
             duration_ms: 1,
             sent: true,
             error: None,
+            accepted_async: false,
             body: Bytes::copy_from_slice(body.as_bytes()),
         }
     }

@@ -116,6 +116,7 @@ impl Hands for TestHands {
             duration_ms: 1,
             sent: true,
             error: (status >= 300 || status == 0).then(|| format!("status {status}")),
+            accepted_async: false,
             body: Bytes::from(body),
         })
     }
