@@ -17,7 +17,7 @@ use super::BeforeSend;
 use crate::clock::Clock;
 
 /// The body; asks for leave when it is first polled or, empty, asked whether it is.
-pub(super) struct Gate {
+pub(super) struct Asking {
     body: Option<Bytes>,
     /// Whether the length is said even if it is 0.
     lengthy: bool,
@@ -48,7 +48,7 @@ impl Passage {
 #[error("withheld before sending")]
 pub(super) struct Withheld;
 
-impl Gate {
+impl Asking {
     pub(super) fn new(
         body: Bytes,
         lengthy: bool,
@@ -70,7 +70,7 @@ impl Gate {
     }
 }
 
-impl Body for Gate {
+impl Body for Asking {
     type Data = Bytes;
     type Error = Withheld;
 

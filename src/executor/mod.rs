@@ -37,7 +37,8 @@ use url::Url;
 pub use reply::{Answer, Class, Reply};
 
 use crate::clock::Clock;
-use gate::Gate;
+use crate::model::Millis;
+use gate::Asking;
 use guard::{GuardedResolver, Lookup, SystemLookup, TargetGuard};
 use lanes::{Destination, Lanes, Load, Turn};
 
@@ -102,6 +103,28 @@ pub enum Error {
     Client(String),
 }
 
+/// What a target bears beyond what the configuration says of every destination, on each node. Calls
+/// to one destination with the same limits share them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Limits {
+    /// Calls under way at a time; `None` for what the configuration says.
+    pub max_concurrency: Option<u32>,
+    /// Calls begun in a second; `None` for what the configuration says.
+    pub rate_per_second: Option<u32>,
+}
+
+/// Whether a destination takes calls at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It does, as far as this node knows.
+    Open,
+    /// It keeps failing.
+    Closed {
+        /// When to ask again, in scheduler time.
+        until: Millis,
+    },
+}
+
 /// Asked once, right before the first byte of a request; false keeps it back.
 pub type BeforeSend = Box<dyn FnOnce() -> bool + Send>;
 
@@ -115,6 +138,8 @@ pub struct Call {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A payload chunk, or what was rendered; empty for none.
     pub body: Bytes,
+    /// What the target bears.
+    pub limits: Limits,
     /// Overrides the executor's timeout.
     pub timeout: Option<Duration>,
     /// The statuses that count as success; empty means 2xx.
@@ -136,6 +161,7 @@ impl Call {
             url,
             headers,
             body,
+            limits: Limits::default(),
             timeout: None,
             success_codes: Arc::default(),
             before_send: Box::new(before_send),
@@ -191,6 +217,12 @@ impl Executor {
         self.lanes.share()
     }
 
+    /// Whether the destination of a URL takes calls: asked before a request is written for it. The
+    /// answer is about this moment; the call itself is asked again.
+    pub fn gate(&self, _url: &str, _limits: Limits) -> Gate {
+        Gate::Open
+    }
+
     /// How busy each destination is.
     pub fn load(&self) -> Vec<Load> {
         self.lanes.load()
@@ -231,7 +263,7 @@ impl Executor {
         lines.extend(call.headers);
         // Such a request has a length, even if it is 0.
         let lengthy = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
-        let (body, passage) = Gate::new(call.body, lengthy, call.before_send, self.clock.clone());
+        let (body, passage) = Asking::new(call.body, lengthy, call.before_send, self.clock.clone());
         let request =
             self.client.request(call.method, url).headers(lines).body(reqwest::Body::wrap(body));
         let asked = tokio::time::timeout(timeout, async {

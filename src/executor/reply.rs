@@ -19,6 +19,11 @@ const EXCERPT: usize = 160;
 pub enum Reply {
     /// `before_send` said no: not a byte went out.
     Withheld,
+    /// Its destination takes nothing at the moment: not a byte went out, and it is no attempt.
+    Refused {
+        /// When to try, in scheduler time.
+        until: Millis,
+    },
     /// It was attempted.
     Done(Answer),
 }

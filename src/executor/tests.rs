@@ -36,7 +36,7 @@ fn call(url: &str) -> Call {
 fn answer(reply: Reply) -> Answer {
     match reply {
         Reply::Done(answer) => answer,
-        Reply::Withheld => panic!("withheld"),
+        Reply::Withheld | Reply::Refused { .. } => panic!("not sent: {reply:?}"),
     }
 }
 
