@@ -96,7 +96,7 @@ pub(super) fn go(text: &str) -> Result<i64, String> {
             "s" => 1_000_000_000,
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
-            "" => return Err(format!("{whole:?} has no unit")),
+            "" => return Err(format!("{:?} has no unit", shown(whole))),
             _ => return Err(format!("{:?} is no unit that is known here", shown(name.trim()))),
         };
         let too_long = || "it is longer than 292 years".to_owned();

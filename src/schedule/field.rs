@@ -205,7 +205,8 @@ impl Unit {
         }
         let (min, max) = self.bounds();
         Err(self.error(format!(
-            "{lo}-{hi} runs backwards ({from} to {to}); write {from}-{max},{min}-{to} to wrap around"
+            "{} runs backwards ({from} to {to}); write {from}-{max},{min}-{to} to wrap around",
+            shown(&format!("{lo}-{hi}"))
         )))
     }
 

@@ -1,6 +1,7 @@
 //! Schedules against other people's engines and against brute force: the vectors of robfig/cron,
 //! the `cron` crate behind a wrapper, a second-by-second judge, and properties over zones and years.
 
+mod fuzz;
 mod judge;
 mod properties;
 

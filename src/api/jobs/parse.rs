@@ -311,3 +311,7 @@ impl Visitor<'_> for NameSeed<'_> {
 #[cfg(test)]
 #[path = "parse_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "parse_fuzz.rs"]
+mod fuzz;
