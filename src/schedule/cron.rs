@@ -91,6 +91,11 @@ impl Cron {
         self.zone
     }
 
+    /// Whether one of the two day fields is enough: both say something.
+    pub(super) fn either(&self) -> bool {
+        self.either
+    }
+
     /// Whether a local time lost in a gap is a loss: a fixed or stepped hour, not every hour.
     pub(super) fn misses_gaps(&self) -> bool {
         !self.moves && self.hours != 0xff_ffff

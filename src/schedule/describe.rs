@@ -7,7 +7,8 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use serde::Serialize;
 
-use self::words::{is_any, listed, points, words};
+pub(super) use self::words::words;
+use self::words::{is_any, listed, points};
 use super::Millis;
 use super::error::Error;
 use super::field::{Item, Unit};
@@ -148,7 +149,7 @@ fn days(fields: &Fields) -> Option<String> {
 }
 
 /// A length in words: `1 hour 30 minutes`; nothing for zero.
-fn length(mut rest: Millis) -> String {
+pub(super) fn length(mut rest: Millis) -> String {
     let mut parts = Vec::new();
     let units = [("hour", 3_600_000), ("minute", 60_000), ("second", 1_000), ("millisecond", 1)];
     for (name, size) in units {

@@ -92,7 +92,7 @@ fn mark(cron: &Cron, last: i64, at: i64) -> Option<Mark> {
     }
 }
 
-fn text(at: Millis, tz: Tz) -> String {
+pub(super) fn text(at: Millis, tz: Tz) -> String {
     match DateTime::from_timestamp_millis(at) {
         None => at.to_string(),
         Some(utc) => utc.with_timezone(&tz).to_rfc3339_opts(SecondsFormat::AutoSi, tz == Tz::UTC),

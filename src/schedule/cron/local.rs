@@ -59,6 +59,30 @@ impl Cron {
             return 0;
         }
         let valid = (u32::MAX << 1) & (u32::MAX >> (31 - month.len));
+        let (by_month, by_week) = self.day_sets(month);
+        valid & if self.either { by_month | by_week } else { by_month & by_week }
+    }
+
+    /// Which fields a local second meets, in the order of a spec with seconds; each of the two day
+    /// fields by itself. `None` outside the calendar.
+    pub(in super::super) fn meets(&self, at: i64) -> Option<[bool; 6]> {
+        let (day, clock) = (at.div_euclid(DAY), at.rem_euclid(DAY) as u32);
+        let (month, dom) = Month::of(day)?;
+        let (by_month, by_week) = self.day_sets(month);
+        let has = |set: u64, bit: u32| set >> bit & 1 == 1;
+        Some([
+            has(self.seconds, clock % 60),
+            has(self.minutes, clock / 60 % 60),
+            has(self.hours.into(), clock / 3600),
+            has(by_month.into(), dom.into()),
+            has(self.months.into(), month.number.into()),
+            has(by_week.into(), dom.into()),
+        ])
+    }
+
+    /// The days that the day-of-month field and the day-of-week field choose, bits 1 to 31; beyond
+    /// the month's end too.
+    fn day_sets(&self, month: Month) -> (u32, u32) {
         let mut doms = self.doms;
         if self.lasts | self.nearest != 0 {
             doms |= self.special_doms(month);
@@ -70,7 +94,7 @@ impl Cron {
         if self.nth != 0 {
             by_week |= self.special_dows(month);
         }
-        valid & if self.either { doms | by_week } else { doms & by_week }
+        (doms, by_week)
     }
 
     fn special_doms(&self, month: Month) -> u32 {

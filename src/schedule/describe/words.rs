@@ -23,7 +23,7 @@ pub(super) fn points(items: &[Item]) -> Option<Vec<u8>> {
 }
 
 /// One field as a phrase that can stand alone: `at minute 5`, `every 2 hours`, `in March`.
-pub(super) fn words(unit: Unit, items: &[Item]) -> String {
+pub(in super::super) fn words(unit: Unit, items: &[Item]) -> String {
     let name = match unit {
         Unit::Dom => "day",
         Unit::Dow => "weekday",
