@@ -25,6 +25,7 @@ mod echo;
 mod error;
 mod executions;
 mod executors;
+mod explain;
 mod fields;
 mod health;
 mod idempotency;
@@ -65,6 +66,7 @@ pub fn router(state: AppState) -> Router {
         .merge(credentials::router())
         .merge(executors::router())
         .merge(executions::router())
+        .merge(explain::router())
         .merge(async_tasks::router())
         .merge(cluster::router())
         .route("/prompt", any(prompt))

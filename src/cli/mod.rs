@@ -3,7 +3,7 @@
 //! ```text
 //!   arguments ── clap ──> Command ──> init, credential, reset      (files of this node)
 //!                            │
-//!                            ├──────> create, list, remove, status ──> client ──HTTP──> a node
+//!                            ├──────> create, list, explain, remove, status ──> client ──HTTP──> a node
 //!                            └──────> next                              (no node needed)
 //! ```
 //!
@@ -17,6 +17,7 @@ mod client;
 mod create;
 mod credential;
 pub mod dev;
+mod explain;
 mod init;
 mod list;
 mod next;
@@ -112,6 +113,8 @@ pub enum Command {
     /// The cluster as a whole
     #[command(subcommand)]
     Cluster(status::ClusterCommand),
+    /// Why a job ran, or did not, at an instant
+    Explain(explain::Explain),
     /// When a schedule fires, computed offline: a lint for crontabs
     Next(next::Next),
     /// Measures a cluster that it starts itself: rates, lags, and whether every job fired
@@ -202,6 +205,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Delete(command) => remove::delete(command, &client, output).await,
                     Command::Archive(command) => remove::archive(command, &client, output).await,
                     Command::Cluster(command) => status::cluster(command, &client, output).await,
+                    Command::Explain(flags) => explain::run(flags, &client, output).await,
                     _ => status::run(&client, output).await,
                 }
             })

@@ -5,12 +5,12 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{id_at, meta};
+use super::{id_at, ledger, meta};
 use crate::model::block::{Block, How, Verdict};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
 use crate::model::shard::{ShardId, shard_of};
-use crate::model::{Millis, NodeId};
+use crate::model::{JobId, Millis, NodeId};
 
 pub(super) const COLUMNS: &str = "id, node, stale, created, project, shard, epoch, due, scheduled, \
                                   since, attempt, verdict, retry_at, http_code, started, duration, \
@@ -84,6 +84,39 @@ pub fn at(
         "SELECT {COLUMNS} FROM blocks WHERE due = ?1 AND shard = ?2 AND {condition} ORDER BY id"
     ))?
     .query_map(params![due, shard, lone as i64], read)?
+    .collect()
+}
+
+/// The blocks of a shard due from one instant to another that may hold a job, in the order in which
+/// they were recorded; ranges are not among them.
+pub(super) fn between(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<Recorded>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM blocks
+         WHERE due BETWEEN ?3 AND ?4 AND shard = ?1 AND lone IN (0, ?2) AND since IS NULL"
+    );
+    let mut found = ledger::of_job(conn, &sql, (shard, job), (from, until), read)?;
+    found.sort_unstable_by_key(|b| b.id);
+    Ok(found)
+}
+
+/// The ranges of a shard that overlap a stretch of time, in the order in which they were recorded.
+pub(super) fn ranges_over(
+    conn: &Connection,
+    shard: ShardId,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<Recorded>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM blocks
+         WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?3 ORDER BY id"
+    ))?
+    .query_map(params![shard, from, until], read)?
     .collect()
 }
 
@@ -222,6 +255,9 @@ pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Res
         for (id, ..) in &old {
             delete.execute([id])?;
         }
+    }
+    if let Some((_, _, due, ..)) = old.last() {
+        meta::set_history_dropped(tx, *due)?;
     }
     for (_, project, due, verdict, count, variable) in &old {
         tx.tally(*project, *due, *verdict, -count);

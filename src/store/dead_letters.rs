@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::writer::Tx;
-use super::{Page, blocks, id_at};
+use super::{Page, blocks, id_at, ledger};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
@@ -181,6 +181,21 @@ pub fn at_occurrence(
             Ok((id_at(row, 0)?, Members::from_bytes(row.get(1)?)))
         })?
         .collect()
+}
+
+/// The dead letters of a shard scheduled from one instant to another that may hold a job.
+pub(super) fn between(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<DeadLetter>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM dead_letters
+         WHERE shard = ?1 AND scheduled BETWEEN ?3 AND ?4 AND lone IN (0, ?2)"
+    );
+    ledger::of_job(conn, &sql, (shard, job), (from, until), read)
 }
 
 /// Adds a dead letter.

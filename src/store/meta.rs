@@ -12,6 +12,7 @@ const BORN: &str = "born";
 const LOG_TIME: &str = "log_time";
 const ASSIGN_INDEX: &str = "assign_index";
 const APPLIED: &str = "applied";
+const HISTORY_DROPPED: &str = "history_dropped";
 const HISTORY_BYTES: &str = "history_bytes";
 
 /// The counters: each holds the last number it gave. Numbers are never given twice.
@@ -170,6 +171,17 @@ pub fn assign_index(conn: &Connection) -> rusqlite::Result<u64> {
 /// About how many bytes the history takes.
 pub(super) fn history_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(get::<i64>(conn, HISTORY_BYTES)?.unwrap_or(0).max(0) as u64)
+}
+
+/// Blocks due at or before this instant may have been dropped; `None` while all are kept.
+pub fn history_dropped(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    get(conn, HISTORY_DROPPED)
+}
+
+/// Notes that blocks due up to an instant were dropped.
+pub(super) fn set_history_dropped(tx: &Tx<'_>, due: Millis) -> rusqlite::Result<()> {
+    let before = history_dropped(tx)?.unwrap_or(Millis::MIN);
+    put(&tx.sql, HISTORY_DROPPED, due.max(before))
 }
 
 /// The mark that raft left with the state, opaque here; `None` on an empty store.

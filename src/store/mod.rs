@@ -20,9 +20,11 @@ pub mod cursors;
 pub mod dead_letters;
 pub mod executions;
 pub mod executors;
+pub mod explain;
 mod hash;
 pub mod idempotency;
 pub mod jobs;
+pub mod ledger;
 pub mod meta;
 pub mod nodes;
 pub mod pending;
@@ -39,6 +41,7 @@ pub mod tallies;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod writer;
 
 use std::path::{Path, PathBuf};

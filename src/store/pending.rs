@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{blocks, id_at};
+use super::{blocks, id_at, ledger};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -77,6 +77,21 @@ pub fn at_occurrence(
     conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
         .query_map(params![shard, scheduled, lone as i64, run as i64], read)?
         .collect()
+}
+
+/// The rows of a shard scheduled from one instant to another that may hold a job.
+pub(super) fn between(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<Pending>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM pending
+         WHERE shard = ?1 AND scheduled BETWEEN ?3 AND ?4 AND lone IN (0, ?2)"
+    );
+    ledger::of_job(conn, &sql, (shard, job), (from, until), read)
 }
 
 /// Adds a row.

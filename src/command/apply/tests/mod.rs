@@ -1,6 +1,7 @@
 //! The rules of apply, each told as a short story against a store of its own.
 
 mod determinism;
+mod explain;
 mod jobs;
 mod keeping;
 mod record;

@@ -1,0 +1,113 @@
+//! "Why?": what a job had to do at an instant and what came of it, and the ledger of its planned
+//! occurrences. Read only; `store::explain` and `store::ledger` know, `words` says it for people.
+
+mod view;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+
+use self::view::ExplainView;
+use super::App;
+use super::ask::{Ask, Id};
+use super::error::Error;
+use super::jobs::missing;
+use super::reply;
+use super::state::AppState;
+use crate::model::Millis;
+use crate::model::block::execution_id;
+use crate::model::time::rfc3339;
+use crate::store::{explain, ledger, meta};
+
+/// How far back the ledger begins unless a request says, in milliseconds.
+const AN_HOUR: Millis = 3_600_000;
+/// How many occurrences are shown unless a request says.
+const SOME: u64 = 100;
+/// The most that one request may ask for.
+const MOST: u64 = 1_000;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ledger {
+    occurrences: Vec<OccurrenceView>,
+    from: String,
+    until: String,
+    /// Where to go on, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_from: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OccurrenceView {
+    execution_id: String,
+    scheduled_at: String,
+    due_at: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/jobs/{id}/explain", get(why))
+        .route("/jobs/{id}/occurrences", get(occurrences))
+}
+
+async fn why(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    let needed = "at is missing: name the instant, as in ?at=2026-11-20T20:18:07Z";
+    let at = ask.instant("at")?.ok_or_else(|| Error::invalid("at", needed))?;
+    ask.settle(&app).await?;
+    let (now, dialect) = (app.time.now(), ask.dialect());
+    let body = app.cluster.read(move |conn| {
+        let found = explain::explain(conn, id, at, now)?;
+        Ok(found.map(|found| reply::envelope(&ExplainView::new(&found, at), dialect)))
+    });
+    Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
+}
+
+async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    let now = app.time.now();
+    let until = ask.instant("until")?;
+    let from = ask.instant("from")?.unwrap_or(until.unwrap_or(now) - AN_HOUR);
+    let until = until.unwrap_or(now);
+    if until < from {
+        return Err(Error::invalid("until", "until must not be before from"));
+    }
+    let limit = ask.number("limit")?.unwrap_or(SOME);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Error::invalid("limit", format!("limit must be from 1 to {MOST}")));
+    }
+    ask.settle(&app).await?;
+    let dialect = ask.dialect();
+    let body = app.cluster.read(move |conn| {
+        // One more than is shown tells whether there are more.
+        let found = ledger::ledger(conn, id, now, (from, until), limit as usize + 1)?;
+        let Some(mut found) = found else { return Ok(None) };
+        let more = found.len() > limit as usize;
+        let next_from = found.last().filter(|_| more).map(|one| rfc3339(one.due));
+        found.truncate(limit as usize);
+        let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+        let view = |one: &ledger::Entry| OccurrenceView {
+            execution_id: execution_id(cluster, id, one.scheduled),
+            scheduled_at: rfc3339(one.scheduled),
+            due_at: rfc3339(one.due),
+            state: one.state.name(),
+            reason: one.state.reason().map(crate::model::block::SkipReason::name),
+        };
+        let answer = Ledger {
+            occurrences: found.iter().map(view).collect(),
+            from: rfc3339(from),
+            until: rfc3339(until),
+            next_from,
+        };
+        Ok(Some(reply::envelope(&answer, dialect)))
+    });
+    Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
+}

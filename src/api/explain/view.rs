@@ -1,0 +1,293 @@
+//! The form of an explanation: what `store::explain` found, by names that the API uses elsewhere.
+
+use serde::Serialize;
+
+use super::words;
+use crate::model::Millis;
+use crate::model::block::{How, SkipReason, Verdict, occurrence_id};
+use crate::model::delivery::Misfire;
+use crate::model::job::PARKED;
+use crate::model::time::rfc3339;
+use crate::schedule::{Check, Mark, describe, describe_at};
+use crate::store::blocks::Recorded;
+use crate::store::explain::{Account, Explained};
+use crate::store::timeline::Standing;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExplainView {
+    job_id: u64,
+    project_id: u64,
+    at: String,
+    /// One sentence that says it all.
+    summary: String,
+    /// What else there is to know.
+    notes: Vec<String>,
+    /// What the occurrence came to; without one `not_due`, `not_created`, `deleted` or `forgotten`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Whether the job had to do something then: by its schedule, and because it was not paused.
+    due: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<ScheduleView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrence: Option<AccountView>,
+    /// Runs that somebody asked for at that instant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    manual_runs: Vec<AccountView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<ShardView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleView {
+    spec: String,
+    description: String,
+    timezone: &'static str,
+    /// The instant on the clock of that zone.
+    local: String,
+    /// Whether the schedule has the instant.
+    matches: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst: Option<Mark>,
+    /// One of the two day fields is enough.
+    either_day: bool,
+    fields: Vec<Check>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanView {
+    standing: &'static str,
+    from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    anchor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_date: Option<String>,
+    jitter_ms: Millis,
+    misfire: Misfire,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_paused_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_paused_until: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountView {
+    execution_id: String,
+    scheduled_at: String,
+    due_at: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    attempts: Vec<AttemptView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<PendingView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter_id: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptView {
+    id: u64,
+    attempt: u32,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// For a skipped range: where it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_since: Option<String>,
+    node_id: u64,
+    epoch: u64,
+    /// Recorded when its node owned the shard no more.
+    stale: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    duration_ms: u32,
+    http_code: u16,
+    /// `answer`, `reported`, `lost`, `timed_out`, `cancelled`.
+    how: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    date_created: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PendingView {
+    attempt: u32,
+    /// Absent while it waits behind other runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunView {
+    attempt: u32,
+    /// Whether the receiver accepted it and reports later.
+    accepted: bool,
+    node_id: u64,
+    epoch: u64,
+    started_at: String,
+    last_heard_at: String,
+    deadline: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShardView {
+    id: u16,
+    owner: u64,
+    epoch: u64,
+    /// Everything due up to here is accounted for.
+    watermark: String,
+}
+
+impl ExplainView {
+    pub(super) fn new(found: &Explained, at: Millis) -> Self {
+        let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
+        let newest = found.timeline.plans.last();
+        let schedule = plan.zip(found.reading.as_ref()).map(|(plan, reading)| ScheduleView {
+            spec: plan.shape.spec.clone(),
+            description: if plan.shape.is_one_off() {
+                describe_at(plan.anchor, plan.zone)
+            } else {
+                describe(&plan.shape.spec)
+            },
+            timezone: reading.zone.name(),
+            local: reading.local.clone(),
+            matches: reading.due,
+            dst: reading.dst,
+            either_day: reading.either_day,
+            fields: reading.checks.clone(),
+        });
+        let pause = found.project_pause.as_ref();
+        let plan_view = plan.map(|plan| PlanView {
+            standing: match plan.standing {
+                Standing::Active => "active",
+                Standing::Paused => "paused",
+                Standing::Disabled => "disabled",
+            },
+            from: rfc3339(plan.from),
+            until: plan.until.map(rfc3339),
+            anchor: rfc3339(plan.anchor),
+            start_date: plan.shape.start.map(rfc3339),
+            end_date: plan.shape.end.map(rfc3339),
+            jitter_ms: plan.shape.jitter,
+            misfire: plan.shape.misfire,
+            project_paused_from: pause.map(|pause| rfc3339(pause.from)),
+            project_paused_until: pause.and_then(|pause| pause.until).map(rfc3339),
+        });
+        let due = found.account.as_ref().map_or(at, |account| account.due);
+        Self {
+            job_id: found.timeline.id,
+            project_id: plan.or(newest).map_or(0, |plan| plan.shape.project),
+            at: rfc3339(at),
+            summary: words::summary(found, at),
+            notes: words::notes(found, at),
+            state: words::state(found, at),
+            reason: found.account.as_ref().and_then(reason),
+            due: found.account.as_ref().is_some_and(|account| account.planned),
+            schedule,
+            plan: plan_view,
+            occurrence: found.account.as_ref().map(|account| view(account, found.cluster)),
+            manual_runs: found.manual.iter().map(|one| view(one, found.cluster)).collect(),
+            previous: found.previous.map(|one| rfc3339(one.scheduled)),
+            next: found.next.map(|one| rfc3339(one.scheduled)),
+            shard: found.progress.shard.as_ref().map(|shard| ShardView {
+                id: shard.id,
+                owner: shard.owner,
+                epoch: shard.epoch,
+                watermark: rfc3339(found.progress.watermark(due)),
+            }),
+        }
+    }
+}
+
+fn reason(account: &Account) -> Option<&'static str> {
+    account.state.reason().map(SkipReason::name)
+}
+
+fn view(account: &Account, cluster: u128) -> AccountView {
+    let id = |occurrence| occurrence_id(cluster, occurrence);
+    AccountView {
+        execution_id: id(account.occurrence),
+        scheduled_at: rfc3339(account.occurrence.scheduled),
+        due_at: rfc3339(account.due),
+        state: account.state.name(),
+        reason: reason(account),
+        attempts: account.attempts.iter().map(attempt).collect(),
+        pending: account.pending.as_ref().map(|row| PendingView {
+            attempt: row.attempt,
+            next_attempt_at: Some(row.next_at).filter(|at| *at != PARKED).map(rfc3339),
+            behind: account.behind.iter().copied().map(id).collect(),
+        }),
+        run: account.run.as_ref().map(|run| RunView {
+            attempt: run.attempt,
+            accepted: run.accepted,
+            node_id: run.node,
+            epoch: run.epoch,
+            started_at: rfc3339(run.started),
+            last_heard_at: rfc3339(run.heard),
+            deadline: rfc3339(run.deadline),
+        }),
+        dead_letter_id: account.letter.as_ref().map(|letter| letter.id),
+    }
+}
+
+fn attempt(recorded: &Recorded) -> AttemptView {
+    let block = &recorded.block;
+    let sent = !matches!(block.verdict, Verdict::Skipped(_));
+    AttemptView {
+        id: recorded.id,
+        attempt: block.attempt,
+        status: block.verdict.name(),
+        reason: match block.verdict {
+            Verdict::Skipped(reason) => Some(reason.name()),
+            _ => None,
+        },
+        skipped_since: block.since.map(rfc3339),
+        node_id: recorded.node,
+        epoch: block.epoch,
+        stale: recorded.stale,
+        started_at: sent.then(|| rfc3339(block.started)),
+        duration_ms: block.duration,
+        http_code: block.http_code,
+        how: match block.how {
+            How::Answer => "answer",
+            How::Reported => "reported",
+            How::Lost => "lost",
+            How::TimedOut => "timed_out",
+            How::Cancelled => "cancelled",
+        },
+        error: block.error.clone(),
+        response: block.response.clone(),
+        next_attempt_at: match block.verdict {
+            Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),
+            _ => None,
+        },
+        date_created: rfc3339(recorded.created),
+    }
+}

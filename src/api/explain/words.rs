@@ -1,0 +1,256 @@
+//! An explanation in words: one sentence for what happened (or why nothing did), and notes on what
+//! is odd about it. Says nothing that the view beside it does not show.
+
+use crate::model::Millis;
+use crate::model::block::{SkipReason, Verdict};
+use crate::model::delivery::MisfirePolicy;
+use crate::model::time::rfc3339;
+use crate::schedule::Mark;
+use crate::store::blocks::Recorded;
+use crate::store::explain::{Account, Explained};
+use crate::store::ledger::State;
+use crate::store::timeline::{Plan, Standing};
+
+/// What the instant came to, by name.
+pub(super) fn state(found: &Explained, at: Millis) -> &'static str {
+    match &found.account {
+        Some(account) => account.state.name(),
+        None if found.plan.is_some() => "not_due",
+        None => absence(found, at).0,
+    }
+}
+
+/// The sentence.
+pub(super) fn summary(found: &Explained, at: Millis) -> String {
+    let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
+    match (&found.account, plan) {
+        (Some(account), plan) => happened(found, account, plan),
+        (None, Some(plan)) => format!("not due: {}", not_due(found, plan)),
+        (None, None) => absence(found, at).1,
+    }
+}
+
+/// No plan was in force: before the beginning, after the end, or nobody knows any more.
+fn absence(found: &Explained, at: Millis) -> (&'static str, String) {
+    let plans = &found.timeline.plans;
+    if let Some(job) = found.timeline.job.as_ref().filter(|job| at <= job.created) {
+        let created = rfc3339(job.created);
+        return ("not_created", format!("the job did not exist yet: it was created at {created}"));
+    }
+    let last = plans.iter().filter_map(|plan| plan.until).max().unwrap_or(Millis::MIN);
+    if found.timeline.job.is_none() && at > last {
+        return ("deleted", format!("the job was deleted at {}", rfc3339(last)));
+    }
+    let first = plans.iter().map(|plan| plan.from).min().unwrap_or(at);
+    let kept = rfc3339(first);
+    let text = format!("nothing is kept of that time: what is known of the job begins at {kept}");
+    ("forgotten", text)
+}
+
+fn not_due(found: &Explained, plan: &Plan) -> String {
+    let Some(reading) = &found.reading else {
+        return "its schedule cannot be read by this version".to_owned();
+    };
+    if !found.in_bounds {
+        let bound = |name, bound: Option<Millis>| bound.map(|at| format!("{name} {}", rfc3339(at)));
+        let bounds = [bound("startDate", plan.shape.start), bound("endDate", plan.shape.end)];
+        let bounds: Vec<_> = bounds.into_iter().flatten().collect();
+        return format!("the instant lies outside of {}", bounds.join(" and "));
+    }
+    if reading.due {
+        return format!(
+            "the schedule has the instant, but the plan that began at {} does not reach it: it was \
+             changed between the scheduled instant and the one due",
+            rfc3339(plan.from)
+        );
+    }
+    if reading.dst == Some(Mark::Second) {
+        return format!(
+            "{} shows {} a second time, and the schedule counts the first",
+            reading.zone, reading.local
+        );
+    }
+    let days = ["day-of-month", "day-of-week"];
+    let day = reading.checks.iter().any(|check| days.contains(&check.name) && check.met);
+    let missed = |name: &str| !(reading.either_day && day && days.contains(&name));
+    let unmet: Vec<_> = reading
+        .checks
+        .iter()
+        .filter(|check| !check.met && missed(check.name))
+        .map(|check| format!("{} is {}, wants {}", check.name, check.value, check.wants))
+        .collect();
+    if unmet.is_empty() {
+        return "occurrences lie on whole seconds".to_owned();
+    }
+    format!("{} ({} in {})", unmet.join("; "), reading.local, reading.zone)
+}
+
+fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String {
+    match account.state {
+        State::Delivered => {
+            let sent = account.attempts.iter().find(|one| one.block.verdict == Verdict::Delivered);
+            sent.map_or_else(|| "delivered".to_owned(), |one| format!("delivered: {}", tried(one)))
+        }
+        State::Dead => {
+            let last = account.attempts.iter().rev().find(|one| one.is_end());
+            let tried = last.map(|one| format!(": {}", tried(one))).unwrap_or_default();
+            let letter = account.letter.as_ref().map_or_else(
+                || "its dead letter is gone".to_owned(),
+                |letter| format!("dead letter {}", letter.id),
+            );
+            format!("given up{tried}; {letter}")
+        }
+        State::Skipped(reason) => skipped(found, account, plan, reason),
+        State::Pending => match &account.pending {
+            Some(row) if account.behind.is_empty() && row.next_at != Millis::MAX => {
+                format!("attempt {} is to be made at {}", row.attempt, rfc3339(row.next_at))
+            }
+            _ => "it waits until the run before it is over".to_owned(),
+        },
+        State::Running => account.run.as_ref().map_or_else(
+            || "under way".to_owned(),
+            |run| {
+                let what = if run.accepted { "accepted by its receiver" } else { "sent" };
+                let (since, deadline) = (rfc3339(run.started), rfc3339(run.deadline));
+                let node = run.node;
+                format!("under way: {what}, by node {node} at {since}; lost after {deadline}")
+            },
+        ),
+        State::Unrecorded => {
+            let (shard, owner) =
+                found.progress.shard.as_ref().map_or((0, 0), |shard| (shard.id, shard.owner));
+            let mark = rfc3339(found.progress.watermark(account.due));
+            format!(
+                "due, and not yet recorded: node {owner}, which owns shard {shard}, has accounted \
+                 for what was due up to {mark}"
+            )
+        }
+        State::Future => {
+            let idle = match plan.map(|plan| plan.standing) {
+                Some(Standing::Active) | None if account.planned => "",
+                Some(Standing::Disabled) => "; the job is disabled",
+                _ => "; it is paused, and skips it as things stand",
+            };
+            format!("not due yet: it will be at {}{idle}", rfc3339(account.due))
+        }
+        State::Forgotten => {
+            let dropped = found.progress.dropped.map(rfc3339).unwrap_or_default();
+            format!(
+                "it was due, and what came of it has been dropped with the history up to {dropped}"
+            )
+        }
+        State::Missing => {
+            let mark = rfc3339(found.progress.watermark(account.due));
+            format!("it was due, its shard is accounted for up to {mark}, and nothing was recorded")
+        }
+    }
+}
+
+fn skipped(
+    found: &Explained,
+    account: &Account,
+    plan: Option<&Plan>,
+    reason: SkipReason,
+) -> String {
+    let policy = match plan.map(|plan| plan.shape.misfire.policy).unwrap_or_default() {
+        MisfirePolicy::Latest => "latest: only the newest of what is late is sent",
+        MisfirePolicy::All => "all: what is late is sent, up to its window and number",
+        MisfirePolicy::Skip => "skip: what is late is not sent",
+    };
+    let range = account.attempts.iter().find(|one| one.block.since.is_some());
+    let stretch = range.and_then(|one| Some((one.block.since?, one.block.due)));
+    let stretch = stretch
+        .filter(|(since, due)| since != due)
+        .map(|(since, due)| format!(", like all from {} to {}", rfc3339(since), rfc3339(due)))
+        .unwrap_or_default();
+    let until = |until: Option<Millis>| {
+        until.map_or_else(
+            || "until further notice".to_owned(),
+            |at| format!("until {}", rfc3339(at)),
+        )
+    };
+    let why = match (reason, &found.project_pause, plan) {
+        (SkipReason::Paused, _, Some(plan)) if plan.standing != Standing::Active => {
+            format!("the job was paused from {} {}", rfc3339(plan.from), until(plan.until))
+        }
+        (SkipReason::Paused, Some(pause), _) => {
+            format!("its project was paused from {} {}", rfc3339(pause.from), until(pause.until))
+        }
+        (SkipReason::Paused, ..) => "it was paused when its turn came".to_owned(),
+        (SkipReason::Overlap, ..) => "the run before it was still under way".to_owned(),
+        (SkipReason::Misfire, ..) => {
+            format!("it could not be sent in time, and its policy is {policy}")
+        }
+        (SkipReason::Edited, ..) => "the job was changed before it was sent".to_owned(),
+        (SkipReason::Ended, ..) => "the job was deleted, or was past its end".to_owned(),
+        (SkipReason::Disabled, _, Some(plan)) if plan.standing == Standing::Disabled => {
+            format!("the job was disabled from {} {}", rfc3339(plan.from), until(plan.until))
+        }
+        (SkipReason::Disabled, ..) => "the job was disabled".to_owned(),
+        (SkipReason::Cancelled, ..) => "its run was cancelled".to_owned(),
+    };
+    format!("skipped: {why}{stretch}")
+}
+
+fn tried(one: &Recorded) -> String {
+    let block = &one.block;
+    let answer = match (block.http_code, &block.error) {
+        (0, None) => String::new(),
+        (0, Some(error)) => format!(", {error}"),
+        (code, None) => format!(", HTTP {code}"),
+        (code, Some(error)) => format!(", HTTP {code}, {error}"),
+    };
+    let (attempt, node, took) = (block.attempt, one.node, block.duration);
+    format!("attempt {attempt} by node {node} at {}, {took} ms{answer}", rfc3339(block.started))
+}
+
+/// What a reader may stumble over.
+pub(super) fn notes(found: &Explained, at: Millis) -> Vec<String> {
+    let mut notes = Vec::new();
+    let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
+    if let Some(account) = &found.account {
+        let was_sent = |one: &&Recorded| !matches!(one.block.verdict, Verdict::Skipped(_));
+        let sent = account.attempts.iter().find(was_sent);
+        if let Some(one) = sent.filter(|_| !account.planned) {
+            let pause = found.project_pause.map(|pause| pause.from);
+            let change = pause.or(plan.map(|plan| plan.from)).or(found
+                .timeline
+                .plans
+                .iter()
+                .filter_map(|plan| plan.until)
+                .filter(|until| *until < at)
+                .max());
+            let change = change.map_or_else(String::new, |at| format!(" of {}", rfc3339(at)));
+            let node = one.node;
+            notes.push(format!("sent before the change{change} was applied on node {node}"));
+        }
+        if account.due != account.occurrence.scheduled {
+            let delay = account.due - account.occurrence.scheduled;
+            notes.push(format!("jitter delayed it by {delay} ms, to {}", rfc3339(account.due)));
+        }
+        if account.attempts.iter().any(|one| one.stale) {
+            notes.push("an attempt was recorded after its node had lost the shard".to_owned());
+        }
+    }
+    if let Some(reading) = &found.reading {
+        let said = match reading.dst {
+            Some(Mark::Moved) => Some(
+                "its local time did not exist that day: it came at the first instant after the gap",
+            ),
+            Some(Mark::First) => Some("its local time came twice that day: this is the first"),
+            Some(Mark::Second) if reading.due => {
+                Some("its local time came twice that day: this is the second")
+            }
+            _ => None,
+        };
+        notes.extend(said.map(str::to_owned));
+        if reading.either_day {
+            let text = "day-of-month and day-of-week both say something: one of them is enough";
+            notes.push(text.to_owned());
+        }
+    }
+    if !found.manual.is_empty() {
+        notes.push(format!("manual runs at that instant: {}", found.manual.len()));
+    }
+    notes
+}

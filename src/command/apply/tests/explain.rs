@@ -1,0 +1,246 @@
+//! The ledger and "why?", told by books that real commands made: one story for each end state and
+//! each state on the way.
+
+use super::*;
+use crate::command::JobAction;
+use crate::model::block::SkipReason;
+use crate::model::job::{PARKED, Timing};
+use crate::store::explain::{self, Explained};
+use crate::store::ledger::{self, State};
+use crate::store::timeline::Standing;
+
+const MINUTE: Millis = 60_000;
+/// The jobs are of shard 0, their minutes count from here.
+const SETTLED: Millis = START + 20 * MINUTE;
+
+/// The instant of the nth minute.
+fn nth(n: i64) -> Millis {
+    START + n * MINUTE
+}
+
+fn due(n: i64, block: Block) -> Block {
+    Block { due: nth(n), scheduled: nth(n), started: nth(n) + 3, ..block }
+}
+
+/// Books with jobs 1..=60, a journal of node 1 that is written on, and a watermark.
+struct Story {
+    books: Books,
+    next: u64,
+}
+
+impl Story {
+    fn new() -> Self {
+        let mut books = Books::new();
+        books.jobs(every_minute(), 60);
+        Self { books, next: 1 }
+    }
+
+    fn tell(&mut self, entry: JournalEntry) {
+        let record = Record { node: 1, incarnation: 1, first: self.next, entries: vec![entry] };
+        self.next += 1;
+        self.books.done(Command::Record(record));
+    }
+
+    fn block(&mut self, block: Block) {
+        self.tell(JournalEntry::Block(block));
+    }
+
+    fn settle(&mut self, at: Millis) {
+        for shard in 0..SHARDS {
+            self.tell(mark(shard, 1, at));
+        }
+    }
+
+    fn explain(&self, job: u64, at: Millis) -> Explained {
+        self.books.read(|c| explain::explain(c, job, at, SETTLED)).unwrap()
+    }
+
+    fn state(&self, job: u64, at: Millis) -> Option<State> {
+        self.explain(job, at).account.map(|account| account.state)
+    }
+
+    fn states(&self, job: u64, from: Millis, until: Millis) -> Vec<(i64, State)> {
+        let read = |c: &rusqlite::Connection| ledger::ledger(c, job, SETTLED, (from, until), 1_000);
+        let entries = self.books.read(read).unwrap();
+        entries.into_iter().map(|one| ((one.due - START) / MINUTE, one.state)).collect()
+    }
+}
+
+#[test]
+fn every_end_state_is_told_with_its_attempts() {
+    let mut story = Story::new();
+    let failed = Verdict::Retry { at: nth(3) };
+    let skipped = |reason| block([1], Verdict::Skipped(reason));
+    story.block(due(1, block(1..=40, Verdict::Delivered)));
+    story.block(due(2, block([1], failed)));
+    story.block(Block { attempt: 2, pending: Some(1), ..due(2, block([1], Verdict::Dead)) });
+    let reasons = [
+        SkipReason::Paused,
+        SkipReason::Overlap,
+        SkipReason::Misfire,
+        SkipReason::Edited,
+        SkipReason::Ended,
+        SkipReason::Disabled,
+        SkipReason::Cancelled,
+    ];
+    for (n, reason) in (3..).zip(reasons) {
+        story.block(due(n, skipped(reason)));
+    }
+    story.block(due(10, block([1], failed)));
+    let range = Block { since: Some(nth(11)), ..due(14, skipped(SkipReason::Misfire)) };
+    story.block(range);
+    story.settle(nth(15));
+
+    assert_eq!(story.state(1, nth(1)), Some(State::Delivered));
+    let dead = story.explain(1, nth(2)).account.unwrap();
+    assert_eq!((dead.state, dead.attempts.len(), dead.planned), (State::Dead, 2, true));
+    assert_eq!(dead.letter.unwrap().attempt, 2);
+    for (n, reason) in (3..).zip(reasons) {
+        assert_eq!(story.state(1, nth(n)), Some(State::Skipped(reason)));
+    }
+    let pending = story.explain(1, nth(10)).account.unwrap();
+    assert_eq!((pending.state, pending.pending.unwrap().attempt), (State::Pending, 2));
+    let late = story.explain(1, nth(12)).account.unwrap();
+    assert_eq!(late.state, State::Skipped(SkipReason::Misfire));
+    assert_eq!(late.attempts[0].block.since, Some(nth(11)));
+    assert_eq!(story.state(1, nth(15)), Some(State::Missing), "W is past it, nothing was said");
+    assert_eq!(story.state(1, nth(16)), Some(State::Unrecorded));
+    assert_eq!(story.state(1, nth(21)), Some(State::Future));
+
+    let told = story.states(1, START, nth(22));
+    let numbers: Vec<_> = told.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, (1..=22).collect::<Vec<_>>(), "each planned one, once");
+    for (n, state) in told {
+        assert_eq!(story.state(1, nth(n)), Some(state), "{n}");
+    }
+    assert_eq!(story.states(1, nth(3), nth(4)).len(), 2);
+    assert!(story.books.read(|c| explain::explain(c, 99, nth(1), SETTLED)).is_none());
+}
+
+#[test]
+fn a_late_delivery_beats_a_range_and_a_retried_one_is_not_in_it() {
+    let mut story = Story::new();
+    let misfire = block([1], Verdict::Skipped(SkipReason::Misfire));
+    story.block(due(2, block([1], Verdict::Retry { at: nth(9) })));
+    story.block(Block { since: Some(nth(1)), ..due(5, misfire) });
+    story.block(due(3, block([1], Verdict::Delivered)));
+    let skipped = State::Skipped(SkipReason::Misfire);
+    let told: Vec<_> = story.states(1, START, nth(5)).into_iter().map(|(_, s)| s).collect();
+    assert_eq!(told, [skipped, State::Pending, State::Delivered, skipped, skipped]);
+}
+
+#[test]
+fn what_is_not_due_says_which_field_and_what_is_near() {
+    let story = Story::new();
+    let off = story.explain(1, nth(2) + 17_000);
+    assert!(off.account.is_none());
+    assert_eq!(off.reading.unwrap().checks[0].value, "2 times that, and 17 seconds");
+    assert_eq!(off.previous.unwrap().due, nth(2));
+    assert_eq!(off.next.unwrap().due, nth(3));
+    let within = story.explain(1, nth(2) - 500);
+    assert!(within.account.is_none(), "given finer than a second, it means itself");
+    let before = story.explain(1, START - 1_000);
+    assert_eq!((before.plan, before.previous), (None, None));
+    assert_eq!(before.next.unwrap().due, nth(1));
+}
+
+#[test]
+fn pauses_edits_and_the_end_are_found_in_the_plans() {
+    let mut story = Story::new();
+    story.books.now = nth(2) + 1_000;
+    let change = |action| Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None };
+    story.books.done(change(JobAction::Pause { until: Some(nth(4) + 1_000) }));
+    story.books.now = nth(6) + 1_000;
+    story.books.done(Command::PauseProject { id: 1, until: Some(nth(8)), by: None });
+    story.books.now = nth(9) + 1_000;
+    story.books.done(change(JobAction::Delete));
+    for n in [1, 2, 5, 6, 9] {
+        story.block(due(n, block([1], Verdict::Delivered)));
+    }
+    // Sent before the deletion was applied there.
+    story.block(due(10, block([1], Verdict::Delivered)));
+    story.settle(nth(15));
+    let (sent, paused) = (State::Delivered, State::Skipped(SkipReason::Paused));
+    let told = story.states(1, START, SETTLED);
+    let states = [sent, sent, paused, paused, sent, sent, paused, paused, sent];
+    assert_eq!(told, (1..).zip(states).collect::<Vec<_>>());
+    let job = story.explain(1, nth(3));
+    assert_eq!(job.timeline.plans[job.plan.unwrap()].standing, Standing::Paused);
+    assert!(!job.account.unwrap().planned && job.project_pause.is_none());
+    assert_eq!(story.explain(1, nth(7)).project_pause.unwrap().until, Some(nth(8)));
+    let late = story.explain(1, nth(10));
+    let account = late.account.unwrap();
+    assert_eq!((late.plan, account.planned, account.state), (None, false, sent));
+    assert!(story.explain(1, nth(11)).account.is_none());
+}
+
+#[test]
+fn a_one_off_is_planned_once_whatever_was_done_to_it() {
+    let mut story = Story::new();
+    let once = |timing| JobShape { timing, spec: String::new(), period: None, ..every_minute() };
+    let overdue = CreateJobs {
+        request: 77,
+        shapes: vec![once(Timing::At)],
+        jobs: vec![NewJob { at: Some(START - 5_000), ..NewJob::default() }],
+        staged: false,
+    };
+    let Outcome::Jobs { jobs, .. } = story.books.done(Command::CreateJobs(overdue)) else {
+        panic!("no job");
+    };
+    let job = jobs[0].0;
+    let after = story.books.jobs(once(Timing::After(90_500)), 1);
+    assert_eq!(story.state(job, START - 5_000), Some(State::Pending));
+    assert_eq!(story.states(job, START - MINUTE, SETTLED).len(), 1);
+    let found = story.explain(after, START + 90_000).account.unwrap();
+    assert_eq!(found.occurrence.scheduled, START + 90_500, "within the second that was asked for");
+    assert_eq!(found.state, State::Unrecorded);
+}
+
+#[test]
+fn a_manual_run_is_told_beside_the_plan() {
+    let mut story = Story::new();
+    story.books.now = nth(3) + 250;
+    let Outcome::Run(run) = story.books.done(Command::RunJob { id: 1, forced: false }) else {
+        panic!("no run");
+    };
+    let found = story.explain(1, nth(3));
+    assert_eq!(found.account.unwrap().state, State::Unrecorded);
+    assert_eq!((found.manual.len(), found.manual[0].occurrence), (1, run));
+    assert_eq!(found.manual[0].state, State::Pending);
+    let delivered = block([1], Verdict::Delivered);
+    let sent = Block { due: run.scheduled, scheduled: run.scheduled, run: run.run, ..delivered };
+    story.block(sent);
+    let found = story.explain(1, nth(3));
+    assert_eq!(found.account.unwrap().state, State::Unrecorded, "its own occurrence is another");
+    assert_eq!(found.manual[0].state, State::Delivered);
+    assert!(found.manual[0].pending.as_ref().is_none_or(|row| row.next_at != PARKED));
+}
+
+#[test]
+fn what_was_dropped_is_forgotten_and_not_missing() {
+    let mut story = Story::new();
+    for n in 1..=4 {
+        story.block(due(n, block([1], Verdict::Delivered)));
+    }
+    story.settle(nth(4));
+    story.books.done(Command::Retain { before: nth(3), dead_letters: START, limit: 10 });
+    let told: Vec<_> = story.states(1, START, nth(4)).into_iter().map(|(_, s)| s).collect();
+    let (gone, kept) = (State::Forgotten, State::Delivered);
+    assert_eq!(told, [gone, gone, kept, kept]);
+}
+
+#[test]
+fn jitter_is_told_by_either_instant() {
+    let mut story = Story::new();
+    let job = story.books.jobs(JobShape { jitter: 40_000, ..every_minute() }, 1);
+    let found = story.explain(job, nth(3)).account.unwrap();
+    assert!(found.due > nth(3) && found.due < nth(4));
+    assert_eq!(found.occurrence.scheduled, nth(3));
+    let second = found.due.div_euclid(1_000) * 1_000;
+    assert_eq!(story.explain(job, second).account.unwrap().occurrence.scheduled, nth(3));
+    let shard = shard_of(job);
+    let sent = Block { due: found.due, shard, ..due(3, block([job], Verdict::Delivered)) };
+    story.block(sent);
+    assert_eq!(story.state(job, nth(3)), Some(State::Delivered));
+    assert_eq!(story.states(job, START, nth(4)).len(), 3);
+}

@@ -1,0 +1,242 @@
+//! A job's time: the plans that it had and has, and the pauses of its projects, as the books have
+//! them; and which occurrences follow. `ledger` holds them against what was recorded. Reads only, and
+//! of a job that is long gone too: its closed plans are kept as long as the history.
+
+use std::collections::{BTreeMap, btree_map};
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use rusqlite::Connection;
+
+use super::{jobs, plans, projects};
+use crate::model::job::{Job, JobShape, JobStatus};
+use crate::model::target::ProjectPause;
+use crate::model::{JobId, Millis, ProjectId};
+use crate::schedule::{Jittered, Schedule, parse_zone};
+
+/// Everything that ever decided what a job has to do when, as far as it is kept.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// The job.
+    pub id: JobId,
+    /// Its row, if it is still there.
+    pub job: Option<Job>,
+    /// Its plans, oldest first; they do not overlap.
+    pub plans: Vec<Plan>,
+    /// The pauses of the projects it was in.
+    pauses: BTreeMap<ProjectId, Vec<ProjectPause>>,
+}
+
+/// A stretch of time in which a job had one schedule and one standing.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it was then.
+    pub shape: Arc<JobShape>,
+    /// What its `@every` counted from; the instant of a one-off.
+    pub anchor: Millis,
+    /// It holds for what is due after this instant ...
+    pub from: Millis,
+    /// ... up to and including this one; `None` for the current one.
+    pub until: Option<Millis>,
+    /// Whether the job fired.
+    pub standing: Standing,
+    /// `None` when the spec makes no sense to this version.
+    pub schedule: Option<Schedule>,
+    /// In which instants without a zone of their own are shown.
+    pub zone: Tz,
+    /// A one-off that was due when it was made: its occurrence lies before the plan.
+    overdue: bool,
+}
+
+/// Whether a job fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Active,
+    /// It is paused.
+    Paused,
+    /// Its target was gone for good.
+    Disabled,
+}
+
+/// An occurrence that a plan has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The plan's place in [`Timeline::plans`].
+    pub plan: usize,
+    /// The scheduled instant.
+    pub scheduled: Millis,
+    /// That and the jitter.
+    pub due: Millis,
+}
+
+impl Timeline {
+    /// That of a job; `None` when nothing is left of it, or never was.
+    pub fn of_job(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Self>> {
+        let job = jobs::get(conn, id)?;
+        let mut found = Vec::new();
+        for plan in plans::of_job(conn, id)? {
+            let standing = match (plan.active, disabled(conn, id, plan.from)?) {
+                (true, _) => Standing::Active,
+                (false, true) => Standing::Disabled,
+                (false, false) => Standing::Paused,
+            };
+            let until = Some(plan.until);
+            found.push(Plan::new(id, plan.shape, plan.anchor, (plan.from, until), standing));
+        }
+        if let Some(job) = &job {
+            let standing = match job.status {
+                // Of a one-off that is over, what there was did fire.
+                JobStatus::Active | JobStatus::Completed => Standing::Active,
+                JobStatus::Inactive => Standing::Paused,
+                JobStatus::Disabled => Standing::Disabled,
+            };
+            found.push(Plan::new(
+                id,
+                Arc::clone(&job.shape),
+                job.anchor,
+                (job.from, None),
+                standing,
+            ));
+        }
+        if found.is_empty() {
+            return Ok(None);
+        }
+        found.sort_by_key(|plan| plan.from);
+        let mut pauses = BTreeMap::new();
+        for i in 0..found.len() {
+            let met = |plan: &Plan| plan.shape.is_one_off() && plan.anchor == found[i].anchor;
+            found[i].overdue = found[i].shape.is_one_off()
+                && found[i].anchor <= found[i].from
+                && !found[..i].iter().any(met);
+            let project = found[i].shape.project;
+            if let btree_map::Entry::Vacant(place) = pauses.entry(project) {
+                place.insert(projects::pauses(conn, project)?);
+            }
+        }
+        Ok(Some(Self { id, job, plans: found, pauses }))
+    }
+
+    /// The plan in force for what is due at an instant.
+    pub fn at(&self, due: Millis) -> Option<usize> {
+        self.plans.iter().position(|plan| plan.holds(due, due))
+    }
+
+    /// The first occurrences due after an instant, up to and including another, at most so many.
+    pub fn between(&self, after: Millis, until: Millis, limit: usize) -> Vec<Planned> {
+        let mut found = Vec::new();
+        for (place, plan) in self.plans.iter().enumerate() {
+            let room = limit - found.len();
+            let one = |(scheduled, due)| Planned { plan: place, scheduled, due };
+            found.extend(plan.between(self.id, after, until).take(room).map(one));
+            if found.len() == limit {
+                break;
+            }
+        }
+        found
+    }
+
+    /// The occurrence due last before an instant.
+    pub fn before(&self, instant: Millis) -> Option<Planned> {
+        self.plans.iter().enumerate().rev().find_map(|(place, plan)| {
+            let (scheduled, due) = plan.last_before(self.id, instant)?;
+            Some(Planned { plan: place, scheduled, due })
+        })
+    }
+
+    /// The pause of a project that an occurrence falls into.
+    pub fn pause_of(&self, plan: usize, due: Millis) -> Option<&ProjectPause> {
+        let project = self.plans.get(plan)?.shape.project;
+        self.pauses.get(&project)?.iter().find(|pause| pause.covers(due))
+    }
+}
+
+impl Plan {
+    fn new(
+        job: JobId,
+        shape: Arc<JobShape>,
+        anchor: Millis,
+        (from, until): (Millis, Option<Millis>),
+        standing: Standing,
+    ) -> Self {
+        let zone = parse_zone(&shape.timezone).unwrap_or(Tz::UTC);
+        let schedule = if shape.is_one_off() {
+            Some(Schedule::once())
+        } else {
+            Schedule::parse(&shape.spec, zone, shape.dst, job).ok()
+        };
+        Self { shape, anchor, from, until, standing, schedule, zone, overdue: false }
+    }
+
+    /// Whether it decides about an occurrence: scheduled after its beginning and due by its end, as
+    /// the worker has it.
+    pub fn holds(&self, scheduled: Millis, due: Millis) -> bool {
+        (self.from < scheduled && self.until.is_none_or(|until| due <= until))
+            || (self.overdue && due == self.anchor)
+    }
+
+    /// Whether an occurrence lies between the job's first and last date.
+    pub(super) fn in_bounds(&self, scheduled: Millis, due: Millis) -> bool {
+        self.shape.start.is_none_or(|start| start <= scheduled)
+            && self.shape.end.is_none_or(|end| due <= end)
+    }
+
+    fn between(
+        &self,
+        job: JobId,
+        after: Millis,
+        until: Millis,
+    ) -> impl Iterator<Item = (Millis, Millis)> {
+        let overdue = Some((self.anchor, self.anchor))
+            .filter(|_| self.overdue && after < self.anchor && self.anchor <= until);
+        let start = self.shape.start.map_or(Millis::MIN, |start| start.saturating_sub(1));
+        let mut last = after.max(self.from).max(start);
+        let end = self.shape.end.unwrap_or(Millis::MAX);
+        let until = until.min(self.until.unwrap_or(Millis::MAX)).min(end);
+        let regular = std::iter::from_fn(move || {
+            loop {
+                let (scheduled, due) = self.jittered(job)?.next(last)?;
+                last = due;
+                if due > until {
+                    return None;
+                }
+                if scheduled > self.from && self.in_bounds(scheduled, due) {
+                    return Some((scheduled, due));
+                }
+            }
+        });
+        overdue.into_iter().chain(regular)
+    }
+
+    fn last_before(&self, job: JobId, instant: Millis) -> Option<(Millis, Millis)> {
+        if self.overdue {
+            return Some((self.anchor, self.anchor)).filter(|(_, due)| *due < instant);
+        }
+        let end = self.shape.end.unwrap_or(Millis::MAX);
+        let until = (instant - 1).min(self.until.unwrap_or(Millis::MAX)).min(end);
+        let (scheduled, due) = self.jittered(job)?.prev(until)?;
+        let is_one = scheduled > self.from && self.in_bounds(scheduled, due);
+        is_one.then_some((scheduled, due))
+    }
+
+    /// When an instant of its schedule is due; an overdue one-off is not delayed.
+    pub(super) fn due(&self, job: JobId, scheduled: Millis) -> Option<Millis> {
+        if self.overdue {
+            return Some(scheduled);
+        }
+        Some(self.jittered(job)?.due(scheduled))
+    }
+
+    fn jittered(&self, job: JobId) -> Option<Jittered<'_>> {
+        let schedule = self.schedule.as_ref()?;
+        Some(Jittered { schedule, anchor: self.anchor, job, jitter: self.shape.jitter })
+    }
+}
+
+/// Whether a job that stopped at an instant did so because its target said 410.
+fn disabled(conn: &Connection, job: JobId, stamp: Millis) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM dead_letters WHERE created = ?1 AND lone = ?2 AND http_code = 410",
+    )?
+    .exists(rusqlite::params![stamp, job as i64])
+}
