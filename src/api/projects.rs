@@ -1,14 +1,20 @@
-//! Projects: the folders that jobs live in.
+//! Projects: the folders that jobs live in, with what their jobs have in common, and pauses of all
+//! of them at once.
+
+mod pause;
+mod settings;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Serialize;
 
+use self::pause::{Standing, Wanted, pauses};
+use self::settings::{Edit, SettingsView};
 use super::App;
 use super::ask::{Ask, Id};
 use super::error::Error;
@@ -17,22 +23,33 @@ use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{List, Orders};
 use super::reply;
+use super::signing::Rotation;
 use super::state::AppState;
-use crate::command::{Command, NewProject, Outcome, ProjectEdit};
-use crate::model::ProjectId;
+use crate::command::{Command, NewProject, Outcome, ProjectEdit, RejectionKind};
 use crate::model::project::{Project, ProjectSettings};
 use crate::model::time::rfc3339;
+use crate::model::{Millis, ProjectId};
 use crate::store::projects::{self, Order};
 
 const LONGEST_NAME: usize = 256;
 const LONGEST_DESCRIPTION: usize = 4_096;
 /// The longest `createdBy` and `modifiedBy`, in bytes.
 const LONGEST_BY: usize = 256;
+/// How often a change of settings is tried again that another one overtook.
+const TRIES: usize = 5;
 
 const ORDERS: &Orders<Order> =
     &[("id", Order::Id), ("name", Order::Name), ("dateCreated", Order::Created)];
 /// What a `GET` shows and nobody can set.
-const SHOWN: &[&str] = &["id", "dateCreated", "dateModified", "accountId", "deletedBy"];
+const SHOWN: &[&str] = &[
+    "id",
+    "dateCreated",
+    "dateModified",
+    "accountId",
+    "deletedBy",
+    "webhookSecretSet",
+    "previousSecretUntil",
+];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +57,14 @@ struct ProjectView {
     id: ProjectId,
     name: String,
     description: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause_until: Option<String>,
+    #[serde(flatten)]
+    settings: SettingsView,
+    /// The new secret, in the answer to its rotation only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_secret: Option<String>,
     date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<String>,
@@ -49,32 +74,50 @@ struct ProjectView {
     modified_by: Option<String>,
 }
 
-impl From<Project> for ProjectView {
-    fn from(project: Project) -> Self {
-        Self {
-            id: project.id,
-            name: project.name,
-            description: project.description,
-            date_created: rfc3339(project.created),
-            date_modified: project.modified.map(rfc3339),
-            created_by: project.created_by,
-            modified_by: project.modified_by,
-        }
+fn view(project: Project, state: Standing, now: Millis) -> ProjectView {
+    let (status, until) = match state {
+        Standing::Active => ("active", None),
+        Standing::Paused(until) => ("inactive", until),
+    };
+    ProjectView {
+        id: project.id,
+        name: project.name,
+        description: project.description,
+        status,
+        pause_until: until.map(rfc3339),
+        settings: SettingsView::of(&project.settings, now),
+        webhook_secret: None,
+        date_created: rfc3339(project.created),
+        date_modified: project.modified.map(rfc3339),
+        created_by: project.created_by,
+        modified_by: project.modified_by,
     }
 }
 
 pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/projects", get(list).post(create))
-        .route("/projects/{id}", get(one).put(update).delete(remove))
+        .route("/projects/{id}", get(one).put(update).patch(update).delete(remove))
+        .route("/projects/{id}/pause", post(pause::pause))
+        .route("/projects/{id}/resume", post(pause::resume))
+        .route("/projects/{id}/rotate-secret", post(rotate))
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page(ORDERS)?;
     ask.settle(&app).await?;
-    let (total, found) = app.cluster.read(move |conn| projects::list(conn, &page)).await?;
-    let projects: Vec<_> = found.into_iter().map(ProjectView::from).collect();
-    let list = List::new("projects", &page, total, projects);
+    let now = app.time.now();
+    let found = app.cluster.read(move |conn| {
+        let (total, found) = projects::list(conn, &page)?;
+        Ok((total, found, pauses(conn, now)?))
+    });
+    let (total, found, pauses) = found.await?;
+    let views = found.into_iter().map(|project| {
+        let state =
+            pauses.get(&project.id).map_or(Standing::Active, |until| Standing::Paused(*until));
+        view(project, state, now)
+    });
+    let list = List::new("projects", &page, total, views.collect());
     Ok(reply::ok(&list, ask.dialect()))
 }
 
@@ -83,15 +126,25 @@ async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     shown(&app, &ask, id, StatusCode::OK).await
 }
 
+async fn found(app: &AppState, id: ProjectId) -> Result<(Project, Standing), Error> {
+    let now = app.time.now();
+    let found = app.cluster.read(move |conn| {
+        let Some(project) = projects::get(conn, id)? else { return Ok(None) };
+        let state = pauses(conn, now)?.remove(&id).map_or(Standing::Active, Standing::Paused);
+        Ok(Some((project, state)))
+    });
+    found.await?.ok_or_else(|| Error::not_found("project does not exist"))
+}
+
 async fn shown(
     app: &AppState,
     ask: &Ask,
     id: ProjectId,
     status: StatusCode,
 ) -> Result<Response, Error> {
-    let found = app.cluster.read(move |conn| projects::get(conn, id)).await?;
-    let project = found.ok_or_else(|| Error::not_found("project does not exist"))?;
-    Ok(reply::json(status, reply::envelope(&ProjectView::from(project), ask.dialect())))
+    let (project, state) = found(app, id).await?;
+    let view = view(project, state, app.time.now());
+    Ok(reply::json(status, reply::envelope(&view, ask.dialect())))
 }
 
 async fn create(
@@ -108,17 +161,16 @@ async fn create(
     let name = required(fields.text("name", LONGEST_NAME)?, "name")?;
     let description = required(fields.text("description", LONGEST_DESCRIPTION)?, "description")?;
     let by = fields.text("createdBy", LONGEST_BY)?;
+    let settings =
+        Edit::read(&mut fields)?.over(&ProjectSettings::default(), &app.keys, app.time.now());
+    let wanted = Wanted::read(&mut fields, &app)?;
     fields.ignore(SHOWN);
     fields.ignore(&["modifiedBy"]);
     let key = Key::of(&headers, ask.caller, "POST /projects", &body)?;
-    let command = Command::CreateProject(NewProject {
-        name,
-        description,
-        settings: ProjectSettings::default(),
-        by,
-    });
-    match app.cluster.propose(Key::around(key, command)).await? {
+    let new = NewProject { name, description, settings, by: by.clone() };
+    match app.cluster.propose(Key::around(key, Command::CreateProject(new))).await? {
         Outcome::Created(id) => {
+            wanted.carry_out(&app, id, by).await?;
             let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
             Ok(reply::warn(response, &fields.unknown()))
         }
@@ -141,14 +193,78 @@ async fn update(
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     fields.ignore(SHOWN);
     fields.ignore(&["createdBy"]);
-    let edit = ProjectEdit { id, name, description, settings: None, by };
-    match app.cluster.propose(Command::UpdateProject(edit)).await? {
-        Outcome::Done => {
-            let response = shown(&app, &ask, id, StatusCode::OK).await?;
-            Ok(reply::warn(response, &fields.unknown()))
-        }
-        other => Err(refused(other)),
+    let settings = Edit::read(&mut fields)?;
+    let wanted = Wanted::read(&mut fields, &app)?;
+    let (name, description) = (name.as_ref(), description.as_ref());
+    let says_more = name.is_some() || description.is_some() || !settings.is_empty();
+    // Who names nothing but the status changes nothing else; who names nothing at all is noted.
+    if says_more || wanted.is_empty() {
+        change(&app, id, None, |old| {
+            let settings = settings.over(&old.settings, &app.keys, app.time.now());
+            let edit = ProjectEdit {
+                id,
+                name: name.cloned(),
+                description: description.cloned(),
+                settings: None,
+                by: by.clone(),
+            };
+            (edit, settings)
+        })
+        .await?;
     }
+    wanted.carry_out(&app, id, by).await?;
+    let response = shown(&app, &ask, id, StatusCode::OK).await?;
+    Ok(reply::warn(response, &fields.unknown()))
+}
+
+/// Changes a project by its settings as they are now, whoever else is changing them.
+async fn change(
+    app: &AppState,
+    id: ProjectId,
+    key: Option<Key>,
+    new: impl Fn(&Project) -> (ProjectEdit, ProjectSettings),
+) -> Result<(), Error> {
+    for tried in 1.. {
+        app.cluster.linearize().await?;
+        let (old, _) = found(app, id).await?;
+        let (edit, settings) = new(&old);
+        // Settings that stay are not sent: two edits that name none are not in each other's way.
+        let edit = ProjectEdit { settings: (settings != old.settings).then_some(settings), ..edit };
+        match app.cluster.propose(Key::around(key, Command::UpdateProject(edit))).await? {
+            Outcome::Done => break,
+            Outcome::Rejected(no) if no.kind == RejectionKind::Stale && tried < TRIES => {}
+            other => return Err(refused(other)),
+        }
+    }
+    Ok(())
+}
+
+/// `{webhookSecret?, overlap?}`: the new secret is shown once.
+async fn rotate(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let route = format!("POST /projects/{id}/rotate-secret");
+    let key = Key::of(&headers, ask.caller, &route, &body)?;
+    let rotation = Rotation::read(&mut fields, &app.keys, key.as_ref())?;
+    let by = fields.text("modifiedBy", LONGEST_BY)?;
+    change(&app, id, key, |old| {
+        let signing = rotation.of(&old.settings.signing, &app.keys, app.time.now());
+        let edit = ProjectEdit { id, by: by.clone(), ..ProjectEdit::default() };
+        (edit, ProjectSettings { signing, ..old.settings.clone() })
+    })
+    .await?;
+    let (project, state) = found(&app, id).await?;
+    let shows = rotation.is_current(&project.settings.signing, &app.keys);
+    let mut view = view(project, state, app.time.now());
+    view.webhook_secret = shows.then(|| rotation.secret.to_string());
+    let mut response = reply::ok(&view, ask.dialect());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(reply::warn(response, &fields.unknown()))
 }
 
 async fn remove(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {

@@ -37,4 +37,13 @@ pub struct ProjectSettings {
     /// What the callbacks of its jobs are signed with; at most two, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing: Vec<SigningSecret>,
+    /// Counts their changes. An edit names the count that it was made for, and is refused when it is
+    /// another by then: settings are written whole.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub version: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(version: &u64) -> bool {
+    *version == 0
 }

@@ -3,6 +3,7 @@
 mod bad;
 mod executors;
 mod fixture;
+mod projects;
 mod rules;
 mod schedules;
 

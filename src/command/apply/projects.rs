@@ -36,7 +36,14 @@ impl Entry<'_, '_> {
             project.description.clone_from(description);
         }
         if let Some(settings) = &edit.settings {
+            if settings.version != project.settings.version {
+                return Err(refuse(
+                    RejectionKind::Stale,
+                    "project has changed since: read it again and repeat the change",
+                ));
+            }
             project.settings.clone_from(settings);
+            project.settings.version += 1;
             self.change.targets = true;
         }
         project.modified = Some(self.stamp);

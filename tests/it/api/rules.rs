@@ -6,11 +6,15 @@ use serde_json::json;
 use super::fixture::{BASIC, House};
 
 /// Routes that need somebody.
-const CLOSED: [(&str, &str); 22] = [
+const CLOSED: [(&str, &str); 26] = [
     ("GET", "/projects"),
     ("POST", "/projects"),
     ("GET", "/projects/1"),
     ("DELETE", "/v1/projects/1"),
+    ("PATCH", "/projects/1"),
+    ("POST", "/projects/1/pause"),
+    ("POST", "/v1/projects/1/resume"),
+    ("POST", "/api/v1/projects/1/rotate-secret"),
     ("GET", "/jobs"),
     ("POST", "/jobs"),
     ("POST", "/api/v1/jobs"),

@@ -1,0 +1,132 @@
+//! The settings of a project as requests give them and answers show them: what its jobs take where
+//! they say nothing themselves, and what signs their callbacks.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::api::duration;
+use crate::api::error::Error;
+use crate::api::fields::{Fields, Given};
+use crate::api::signing;
+use crate::model::Millis;
+use crate::model::delivery::Delivery;
+use crate::model::project::ProjectSettings;
+use crate::secret::{Keys, purpose};
+
+const DAY: Millis = 86_400_000;
+const YEAR: Millis = 366 * DAY;
+/// As for jobs.
+const MOST_RETRIES: u64 = 100;
+/// As for jobs.
+const LARGEST_FACTOR: f64 = 100.0;
+
+/// What a request says of the settings. What it does not name stays, what it names as null is left
+/// to the configuration again.
+pub(super) struct Edit {
+    retry_max: Given<u32>,
+    retry_delay: Given<Millis>,
+    retry_factor: Given<u32>,
+    retry_max_delay: Given<Millis>,
+    timeout: Given<Millis>,
+    secret: Given<Zeroizing<String>>,
+}
+
+impl Edit {
+    /// Reads the fields.
+    pub(super) fn read(fields: &mut Fields) -> Result<Self, Error> {
+        let delay = |fields: &mut Fields, name| fields.duration(name, (0, YEAR));
+        Ok(Self {
+            retry_max: fields.given("retryMax", |fields, name| match fields.number(name)? {
+                Some(n) if n > MOST_RETRIES => {
+                    let message = format!("retryMax must be at most {MOST_RETRIES}");
+                    Err(Error::invalid(name, message))
+                }
+                given => Ok(given.map(|n| n as u32)),
+            })?,
+            retry_delay: fields.given("retryDelay", delay)?,
+            retry_factor: fields.given("retryFactor", factor)?,
+            retry_max_delay: fields.given("retryMaxDelay", delay)?,
+            timeout: fields.given("timeout", |fields, name| fields.duration(name, (1, DAY)))?,
+            secret: fields.given("webhookSecret", |fields, _| signing::given(fields))?,
+        })
+    }
+
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.retry_max == Given::Nothing
+            && self.retry_delay == Given::Nothing
+            && self.retry_factor == Given::Nothing
+            && self.retry_max_delay == Given::Nothing
+            && self.timeout == Given::Nothing
+            && self.secret == Given::Nothing
+    }
+
+    /// The settings with this said of them. Another secret leaves the old one a day.
+    pub(super) fn over(&self, old: &ProjectSettings, keys: &Keys, now: Millis) -> ProjectSettings {
+        let before = old.delivery;
+        let delivery = Delivery {
+            retry_max: self.retry_max.clone().over(before.retry_max),
+            retry_delay: self.retry_delay.clone().over(before.retry_delay),
+            retry_factor: self.retry_factor.clone().over(before.retry_factor),
+            retry_max_delay: self.retry_max_delay.clone().over(before.retry_max_delay),
+            timeout: self.timeout.clone().over(before.timeout),
+        };
+        let signing = match &self.secret {
+            Given::Nothing => old.signing.clone(),
+            Given::Null => Vec::new(),
+            Given::Value(text) => {
+                let sealed = keys.seal(text, purpose::SIGNING);
+                signing::changed(&old.signing, sealed, now, signing::OVERLAP)
+            }
+        };
+        ProjectSettings { delivery, signing, version: old.version }
+    }
+}
+
+fn factor(fields: &mut Fields, name: &'static str) -> Result<Option<u32>, Error> {
+    let Some(value) = fields.take(name) else { return Ok(None) };
+    match value.as_f64() {
+        Some(factor) if (1.0..=LARGEST_FACTOR).contains(&factor) => {
+            Ok(Some((factor * 1_000.0).round() as u32))
+        }
+        _ => {
+            let message = format!("retryFactor must be a number from 1 to {LARGEST_FACTOR}");
+            Err(Error::invalid(name, message))
+        }
+    }
+}
+
+/// Settings as they are shown: what is left to the configuration is left out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SettingsView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_delay: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_max_delay: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    webhook_secret_set: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_secret_until: Option<String>,
+}
+
+impl SettingsView {
+    /// The settings, as of now.
+    pub(super) fn of(settings: &ProjectSettings, now: Millis) -> Self {
+        let delivery = settings.delivery;
+        Self {
+            retry_max: delivery.retry_max,
+            retry_delay: delivery.retry_delay.map(duration::show),
+            retry_factor: delivery.retry_factor.map(|factor| f64::from(factor) / 1_000.0),
+            retry_max_delay: delivery.retry_max_delay.map(duration::show),
+            timeout: delivery.timeout.map(duration::show),
+            webhook_secret_set: !settings.signing.is_empty(),
+            previous_secret_until: signing::previous_until(&settings.signing, now),
+        }
+    }
+}
