@@ -55,6 +55,8 @@ pub(super) fn judge(mut class: Class, limit: Millis, moment: &Moment<'_>) -> Jud
     let last_late =
         class.by(stale.saturating_sub(1).min(limit)).map_or(due, |found| found.1).max(due);
     let mut keep = match misfire.policy {
+        // Only the window is against it.
+        _ if due >= stale => Some(due),
         MisfirePolicy::Latest => Some(newest),
         MisfirePolicy::Skip => class.after(stale - 1).map(|found| found.1),
         MisfirePolicy::All => newest_of(&class, due.max(oldest), last_late, misfire.max),
@@ -145,3 +147,7 @@ impl Late {
         None
     }
 }
+
+#[cfg(test)]
+#[path = "misfire_tests.rs"]
+mod tests;

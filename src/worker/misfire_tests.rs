@@ -1,0 +1,335 @@
+//! What the due queue gives out after an outage, in a pause and with jitter: the rules one by one,
+//! then against a model that asks every occurrence for itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::delivery::Misfire;
+use crate::model::members::Members;
+use crate::model::target::ProjectPause;
+use crate::schedule::{DstRule, Schedule};
+use crate::worker::classes::PartQueue;
+use crate::worker::pauses::Pauses;
+use crate::worker::plan::{Member, Plan};
+
+/// A whole hour.
+const T0: Millis = 1_763_701_200_000;
+const SECOND: Millis = 1_000;
+const MINUTE: Millis = 60 * SECOND;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
+
+fn plan(schedule: Schedule, misfire: Misfire) -> Plan {
+    let (start, end, seed) = (None, None, None);
+    Plan { shape: 1, project: 1, schedule, seed, start, end, jitter: 0, misfire }
+}
+
+fn cron(spec: &str) -> Schedule {
+    Schedule::parse(spec, chrono_tz::UTC, DstRule::default(), 0).unwrap()
+}
+
+fn policy(policy: MisfirePolicy) -> Misfire {
+    Misfire { policy, ..Misfire::default() }
+}
+
+fn part(plan: Plan, jobs: impl IntoIterator<Item = (JobId, Millis)>) -> (PartQueue, Arc<Plan>) {
+    let (mut part, plan) = (PartQueue::new(T0, Millis::MAX), Arc::new(plan));
+    for (job, anchor) in jobs {
+        part.add(&plan, Member { job, anchor, after: T0, until: Millis::MAX });
+    }
+    (part, plan)
+}
+
+fn at(now: Millis, pauses: &Pauses) -> Moment<'_> {
+    Moment { until: now, now, heard: now, grace: MINUTE, pauses }
+}
+
+/// What comes out, until nothing more does: (scheduled, due, job), and skipped (since, due).
+#[derive(Debug, Default)]
+struct Came {
+    fired: Vec<(Millis, Millis, JobId)>,
+    skipped: Vec<(Millis, Millis)>,
+}
+
+impl Came {
+    fn drain(part: &mut PartQueue, moment: &Moment<'_>) -> Self {
+        let mut came = Self::default();
+        while let Some(popped) = part.pop(moment).or_else(|| part.pop_late(moment.until)) {
+            came.take(&popped);
+        }
+        came
+    }
+
+    fn take(&mut self, popped: &Popped) {
+        for fire in &popped.fire {
+            self.fired.extend(fire.members.iter().map(|job| (fire.scheduled, popped.due, job)));
+        }
+        self.skipped.extend(popped.skipped.iter().map(|skip| (skip.since, skip.due)));
+    }
+
+    fn dues(&self) -> Vec<Millis> {
+        self.fired.iter().map(|(_, due, _)| *due - T0).collect()
+    }
+}
+
+/// After a day's outage: how many fire, the first and the last of them, and what is skipped.
+fn after_a_day(spec: &str, misfire: Misfire) -> (usize, Millis, Millis, Vec<(Millis, Millis)>) {
+    let (mut part, _) = part(plan(cron(spec), misfire), [(7, T0)]);
+    let came = Came::drain(&mut part, &at(T0 + DAY + 30 * SECOND, &Pauses::default()));
+    let mut dues = came.dues();
+    let late: Vec<_> = dues.iter().filter(|due| **due < DAY - 30 * SECOND).collect();
+    assert!(late.is_sorted() && part.undispatched() > Some(T0 + DAY), "oldest first: {came:?}");
+    dues.sort_unstable();
+    let skipped = came.skipped.iter().map(|(since, due)| (since - T0, due - T0)).collect();
+    (dues.len(), dues[0], dues[dues.len() - 1], skipped)
+}
+
+#[test]
+fn a_day_is_made_up_as_each_policy_says() {
+    use MisfirePolicy::{All, Latest, Skip};
+    let now = DAY + 30 * SECOND;
+    for (spec, period) in [("* * * * * *", SECOND), ("* * * * *", MINUTE), ("0 * * * *", HOUR)] {
+        let newest = now / period * period;
+        let skip_to = |last: Millis| vec![(period, last)];
+
+        let came = after_a_day(spec, policy(Latest));
+        assert_eq!(came, (1, newest, newest, skip_to(newest - period)), "{spec}");
+
+        // What is within the minute's grace fires by any policy; 30 s after the full hour there is
+        // something in it for all three.
+        let within = now - MINUTE;
+        let in_time = (newest - within) / period + 1;
+        let first = newest - (in_time - 1) * period;
+        let came = after_a_day(spec, policy(Skip));
+        assert_eq!(came, (in_time as usize, first, newest, skip_to(first - period)), "{spec}");
+
+        let all = Misfire { max: Some(20), ..policy(All) };
+        let first = first - 20 * period;
+        let came = after_a_day(spec, all);
+        let count = in_time as usize + 20;
+        assert_eq!(came, (count, first, newest, skip_to(first - period)), "{spec}");
+    }
+}
+
+#[test]
+fn all_means_a_hundred_unless_told_otherwise_and_nothing_beyond_the_window() {
+    let all = policy(MisfirePolicy::All);
+    let (fired, .., skipped) = after_a_day("* * * * *", all);
+    // 100 that are late, and one within the grace.
+    assert_eq!((fired, skipped), (101, vec![(MINUTE, DAY - 101 * MINUTE)]));
+    let hour = Misfire { window: Some(HOUR), ..all };
+    let (fired, .., skipped) = after_a_day("* * * * *", hour);
+    assert_eq!((fired, skipped), (60, vec![(MINUTE, DAY - 60 * MINUTE)]));
+    let every = Misfire { max: Some(u32::MAX), ..all };
+    let (fired, .., skipped) = after_a_day("0 * * * *", every);
+    assert_eq!((fired, skipped), (24, vec![]));
+    // The window bounds the other policies too: the newest is too old.
+    let narrow = Misfire { window: Some(10 * SECOND), ..policy(MisfirePolicy::Latest) };
+    let (mut part, _) = part(plan(cron("0 * * * *"), narrow), [(7, T0)]);
+    let came = Came::drain(&mut part, &at(T0 + DAY + 30 * SECOND, &Pauses::default()));
+    assert_eq!((came.dues(), came.skipped), (vec![], vec![(T0 + HOUR, T0 + DAY)]));
+    assert_eq!(part.next_due(), Some(T0 + DAY + HOUR));
+}
+
+#[test]
+fn what_came_back_is_not_judged_again() {
+    let (mut part, plan) = part(plan(cron("* * * * *"), policy(MisfirePolicy::Skip)), [(7, T0)]);
+    let pauses = Pauses::default();
+    let due = T0 + MINUTE;
+    assert_eq!(Came::drain(&mut part, &at(due, &pauses)).dues(), [MINUTE]);
+    part.put_back(&plan, due, due, &Members::from_sorted([7]));
+    let came = Came::drain(&mut part, &at(due + HOUR, &pauses));
+    // The newest two are within the grace.
+    let dues = [MINUTE, 60 * MINUTE, 61 * MINUTE];
+    assert_eq!(came.dues(), dues, "given out before: it goes out");
+    assert_eq!(came.skipped, [(due + MINUTE, due + 58 * MINUTE)]);
+}
+
+#[test]
+fn what_is_made_up_takes_turns_and_stands_in_nobodys_way() {
+    let mut part = PartQueue::new(T0, Millis::MAX);
+    let all = |shape, spec| {
+        let all = policy(MisfirePolicy::All);
+        Arc::new(Plan { shape, ..plan(cron(spec), all) })
+    };
+    let (seconds, minutes) = (all(1, "* * * * * *"), all(2, "* * * * *"));
+    let hourly = Arc::new(Plan { shape: 3, ..plan(cron("0 * * * *"), Misfire::default()) });
+    for (job, plan) in [(1, &seconds), (2, &minutes), (3, &hourly)] {
+        part.add(plan, Member { job, anchor: T0, after: T0, until: Millis::MAX });
+    }
+    let (pauses, now) = (Pauses::default(), T0 + HOUR);
+    // In time first: the full hour is among it, whatever the seconds have to make up.
+    let mut in_time = Came::default();
+    while let Some(popped) = part.pop(&at(now, &pauses)) {
+        in_time.take(&popped);
+    }
+    assert!(in_time.fired.contains(&(now, now, 3)));
+    assert!(in_time.fired.iter().all(|(_, due, _)| *due >= now - MINUTE), "{in_time:?}");
+    // Four of each are under way, and no more before one is over.
+    let mut under_way: Vec<Popped> = std::iter::from_fn(|| part.pop_late(now)).collect();
+    let jobs: Vec<_> = under_way.iter().map(|p| p.fire[0].members.iter().next().unwrap()).collect();
+    assert_eq!(jobs, [1, 2, 1, 2, 1, 2, 1, 2]);
+    assert_eq!(part.undispatched(), Some(T0 + 5 * MINUTE));
+    under_way.remove(1);
+    let next = part.pop_late(now).unwrap();
+    assert_eq!(next.fire[0].members, Members::from_sorted([2]));
+    assert!(part.pop_late(now).is_none());
+    drop((under_way, next));
+    assert!(part.pop_late(now).is_some());
+}
+
+#[test]
+fn a_one_off_fires_at_its_instant_and_leaves() {
+    let once = || plan(Schedule::once(), Misfire::default());
+    let (mut part, plan) = part(once(), [(1, T0 + 5_000), (2, T0 + 7_000), (3, T0 + 5_000)]);
+    part.add(&plan, Member { job: 4, anchor: T0 - 1, after: T0 - 9, until: Millis::MAX });
+    part.add(&plan, Member { job: 5, anchor: T0 + 6_000, after: T0, until: T0 + 5_999 });
+    let pauses = Pauses::default();
+    let popped = part.pop(&at(T0 + 6_500, &pauses)).unwrap();
+    assert_eq!((popped.due, popped.fire.len()), (T0 + 5_000, 1), "one class");
+    assert_eq!(popped.fire[0].members, Members::from_sorted([1, 3]));
+    part.put_back(&plan, T0 + 5_000, T0 + 5_000, &Members::from_sorted([3]));
+    let came = Came::drain(&mut part, &at(T0 + DAY, &pauses));
+    assert_eq!(came.fired, [(T0 + 5_000, T0 + 5_000, 3), (T0 + 7_000, T0 + 7_000, 2)]);
+    assert_eq!((part.undispatched(), part.waiting(Millis::MAX)), (None, 0));
+}
+
+#[test]
+fn a_job_paused_until_an_instant_begins_after_it() {
+    let mut part = PartQueue::new(T0, Millis::MAX);
+    for (shape, spec) in [(1, "* * * * *"), (2, "@every 1m")] {
+        let plan = Arc::new(Plan { shape, ..plan(cron(spec), Misfire::default()) });
+        let after = T0 + 10 * MINUTE;
+        part.add(&plan, Member { job: shape, anchor: T0, after, until: Millis::MAX });
+        part.add(&plan, Member { job: 9 + shape, anchor: T0, after: T0, until: Millis::MAX });
+    }
+    let (pauses, mut fired) = (Pauses::default(), Vec::new());
+    for minute in 1..=12 {
+        fired.extend(Came::drain(&mut part, &at(T0 + minute * MINUTE, &pauses)).fired);
+    }
+    for job in [1, 2] {
+        let of = |job| fired.iter().filter(move |fired| fired.2 == job);
+        assert_eq!(of(job).map(|f| f.1 - T0).collect::<Vec<_>>(), [11 * MINUTE, 12 * MINUTE]);
+        assert_eq!(of(job + 9).count(), 12);
+    }
+}
+
+#[test]
+fn what_falls_into_a_pause_is_dropped_once_it_is_certain() {
+    let (mut part, _) = part(plan(cron("* * * * *"), Misfire::default()), [(7, T0)]);
+    let pause = |until| ProjectPause { project: 1, from: T0 + MINUTE, until };
+    let paused: Pauses = [pause(None)].into_iter().collect();
+    assert_eq!(Came::drain(&mut part, &at(T0 + MINUTE, &paused)).dues(), [MINUTE], "not after it");
+    // The log is known up to the third minute.
+    let moment = Moment { heard: T0 + 3 * MINUTE, ..at(T0 + 4 * MINUTE, &paused) };
+    assert!(Came::drain(&mut part, &moment).fired.is_empty());
+    assert_eq!((part.next_due(), part.undispatched()), (None, Some(T0 + 4 * MINUTE)));
+    // It ended before the fourth: that one fires, the others are gone.
+    let over: Pauses = [pause(Some(T0 + 3 * MINUTE + 1))].into_iter().collect();
+    part.release(Millis::MAX);
+    assert_eq!(Came::drain(&mut part, &at(T0 + 4 * MINUTE, &over)).dues(), [4 * MINUTE]);
+    // A known end is passed in one step.
+    let long: Pauses = [ProjectPause { project: 1, from: T0 + 5 * MINUTE, until: Some(T0 + DAY) }]
+        .into_iter()
+        .collect();
+    let came = Came::drain(&mut part, &at(T0 + DAY + MINUTE, &long));
+    assert_eq!((came.dues(), came.skipped), (vec![5 * MINUTE, DAY + MINUTE], vec![]));
+}
+
+#[test]
+fn with_jitter_what_is_due_keeps_the_instant_it_was_scheduled_for() {
+    let jittered = Plan { jitter: HOUR, ..plan(cron("0 * * * *"), Misfire::default()) };
+    let (mut part, plan) = part(jittered, (0..500).map(|job| (job, T0)));
+    let pauses = Pauses::default();
+    let mut now = T0;
+    let mut fired = Vec::new();
+    for _ in 0..2 * 120 {
+        now += 30 * SECOND;
+        fired.extend(Came::drain(&mut part, &at(now, &pauses)).fired);
+    }
+    assert!(fired.iter().all(|f| f.1 == plan.of(0, f.2).due(f.0)));
+    let hours: Vec<_> =
+        (1..=2).map(|h| fired.iter().filter(|f| f.0 == T0 + h * HOUR).count()).collect();
+    // The second one's are due up to three hours after the beginning.
+    assert_eq!(hours, [500, 0]);
+    let distinct: BTreeSet<_> = fired.iter().map(|fired| fired.1).collect();
+    assert!(distinct.len() > 300, "spread: {}", distinct.len());
+    let (scheduled, due, job) = fired[0];
+    part.put_back(&plan, due, scheduled, &Members::from_sorted([job, job + 1]));
+    let again = Came::drain(&mut part, &at(now, &pauses)).fired;
+    assert_eq!(again, [(scheduled, due, job), (scheduled, due, job + 1)]);
+}
+
+/// By the rules, from the list of all occurrences.
+fn expected(
+    dues: &[Millis],
+    misfire: Misfire,
+    pauses: &[ProjectPause],
+    now: Millis,
+) -> (Vec<Millis>, Vec<Millis>) {
+    let stale = now - misfire.grace.unwrap_or(MINUTE);
+    let oldest = misfire.window.map_or(Millis::MIN, |window| now - window);
+    let awake = |due: &Millis| !pauses.iter().any(|pause| pause.covers(*due));
+    // Stretches between pauses stand for themselves.
+    let stretch = |due: &Millis| pauses.iter().filter(|pause| pause.from < *due).count();
+    let mut fire = Vec::new();
+    let mut skip = Vec::new();
+    let awake: Vec<_> = dues.iter().copied().filter(awake).collect();
+    for lot in awake.chunk_by(|a, b| stretch(a) == stretch(b)) {
+        let late = lot.iter().filter(|due| **due < stale).count();
+        let keep = match misfire.policy {
+            MisfirePolicy::Latest if late > 0 => lot.len() - 1,
+            MisfirePolicy::Skip => late,
+            MisfirePolicy::All => late.saturating_sub(misfire.max.unwrap_or(100) as usize),
+            MisfirePolicy::Latest => 0,
+        };
+        for (n, due) in lot.iter().enumerate() {
+            if n >= keep && *due >= oldest { fire.push(*due) } else { skip.push(*due) }
+        }
+    }
+    (fire, skip)
+}
+
+proptest! {
+    #[test]
+    fn every_occurrence_fires_or_is_skipped_as_the_policy_says(
+        which in 0_usize..5, kind in 0_u8..3, jitter in prop_oneof![Just(0), 1_i64..400_000],
+        grace in prop::option::of(0_i64..300_000), window in prop::option::of(0_i64..900_000),
+        max in prop::option::of(0_u32..40), away in 1_i64..2_000_000,
+        mut edges in prop::collection::btree_set(0_i64..2_000_000, 0..6),
+    ) {
+        let policy = [MisfirePolicy::Latest, MisfirePolicy::All, MisfirePolicy::Skip][usize::from(kind)];
+        let misfire = Misfire { policy, grace, window, max };
+        let specs = ["* * * * * *", "*/7 * * * * *", "@every 11s", "* * * * *", "*/10 * * * *"];
+        let jittered = Plan { jitter, ..plan(cron(specs[which]), misfire) };
+        if edges.len() % 2 == 1 { edges.pop_last(); }
+        let edges: Vec<_> = edges.into_iter().collect();
+        let pauses: Vec<_> = edges.chunks(2).map(|pair| ProjectPause {
+            project: 1, from: T0 + pair[0], until: Some(T0 + pair[1]),
+        }).collect();
+        let (mut part, plan) = part(jittered, [(7, T0)]);
+        let now = T0 + away;
+        let of = plan.of(T0, 7);
+        let mut all = Vec::new();
+        let mut next = plan.schedule.next(T0, T0);
+        while let Some(scheduled) = next.filter(|scheduled| *scheduled <= now) {
+            all.push(of.due(scheduled));
+            next = plan.schedule.next(T0, scheduled);
+        }
+        all.retain(|due| *due <= now);
+        let (fire, skip) = expected(&all, misfire, &pauses, now);
+        let known: Pauses = pauses.iter().copied().collect();
+        let came = Came::drain(&mut part, &at(now, &known));
+        let mut fired: Vec<_> = came.fired.iter().map(|fired| fired.1).collect();
+        fired.sort_unstable();
+        prop_assert_eq!(fired, fire);
+        let over = |due: &Millis| came.skipped.iter().any(|(since, last)| since <= due && due <= last);
+        let skipped: Vec<_> = all.iter().copied().filter(over).collect();
+        prop_assert_eq!(skipped, skip);
+        prop_assert!(came.fired.iter().all(|f| of.due(f.0) == f.1));
+        prop_assert!(part.undispatched().is_none_or(|next| next > now));
+    }
+}
