@@ -32,15 +32,6 @@ pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Run>> {
     .collect()
 }
 
-/// The runs of a shard's jobs, in the order of their occurrences.
-pub fn of_shard(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Run>> {
-    conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM runs WHERE shard = ?1 ORDER BY scheduled, job, run"
-    ))?
-    .query_map([shard], read)?
-    .collect()
-}
-
 /// The runs of these members at a scheduled instant.
 pub fn at_occurrence(
     conn: &Connection,

@@ -327,13 +327,13 @@ impl PartQueue {
     }
 
     /// A class that is due in a pause: passes over what is certain to fall into it, that is, as far
-    /// as all changes are known. Before that it is held: the pause may have ended.
+    /// as all changes are known. What is not certain yet is held, for the pause may have ended.
     fn rest(&mut self, class: Class, pause: &ProjectPause, heard: Millis) {
+        let end = pause.until.unwrap_or(Millis::MAX);
         if class.next > heard {
-            self.held.push(class);
-            return;
+            self.held.push(class.split(end.min(class.until)));
         }
-        let over = pause.until.unwrap_or(Millis::MAX).min(heard);
+        let over = if class.next > heard { end } else { end.min(heard) };
         if let Some(class) = class.advanced(over) {
             self.place(class);
         }

@@ -76,10 +76,8 @@ pub(super) fn part(
             taken.push((None, row.due, row.members));
         }
     }
-    for run in runs::of_shard(conn, shard)? {
-        if run.due > after && run.occurrence.run == 0 {
-            taken.push((None, run.due, Members::from_sorted([run.occurrence.job])));
-        }
+    for (due, job) in runs::after(conn, shard, after)? {
+        taken.push((None, due, Members::from_sorted([job])));
     }
     let own = journal.iter().filter_map(|entry| match entry {
         JournalEntry::Block(block) if block.shard == shard && counts(block, epoch) => Some(block),

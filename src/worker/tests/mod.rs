@@ -2,4 +2,5 @@
 //! moves, and a receiver that says what it is told to say.
 
 mod stories;
+mod timing;
 mod world;
