@@ -1,5 +1,6 @@
-//! What only a leader does now and then: lets log time go on in an idle cluster, drops history that
-//! is past its keeping. Runs for one term, beside the collector; it decides nothing about shards.
+//! What only a leader does now and then: lets log time go on in an idle cluster, ends runs of which
+//! nothing is heard, drops history that is past its keeping. Runs for one term, beside the collector;
+//! it decides nothing about shards.
 
 use std::time::Duration;
 
@@ -18,6 +19,11 @@ const TICK_MS: Millis = 5_000;
 const RETAIN_MS: u64 = 60_000;
 /// Blocks that one entry drops at most: short enough that no write waits long behind it.
 const RETAIN_LIMIT: u32 = 2_000;
+/// Runs that one entry ends at most.
+const EXPIRE_LIMIT: u32 = 500;
+/// A term is so old, in milliseconds, before silence counts: while there was no leader nobody could
+/// report, and those who tried shall have had their turn.
+const REPRIEVE_MS: u64 = 5_000;
 
 /// The housekeeping of one term.
 pub(super) struct Housekeeping {
@@ -38,7 +44,8 @@ pub(super) struct Housekeeping {
 impl Housekeeping {
     /// Works until dropped.
     pub(super) async fn run(self) {
-        let mut retained = self.time.clock().boot();
+        let began = self.time.clock().boot();
+        let mut retained = began;
         loop {
             let boot = self.time.clock().boot();
             self.time.clock().sleep_until(boot + 1_000).await;
@@ -48,6 +55,10 @@ impl Housekeeping {
                 outcome = self.propose(Command::Tick).await.map(drop);
             }
             let boot = self.time.clock().boot();
+            if outcome.is_ok() && boot.saturating_sub(began) >= REPRIEVE_MS {
+                outcome = self.expire_runs().await;
+            }
+            let boot = self.time.clock().boot();
             if outcome.is_ok() && boot.saturating_sub(retained) >= RETAIN_MS {
                 retained = boot;
                 outcome = self.retain().await;
@@ -55,6 +66,22 @@ impl Housekeeping {
             // Also when this node is said not to lead: a hand-over that fails leaves it the term.
             if let Err(error) = outcome {
                 tracing::debug!(%error, "housekeeping waits for its next turn");
+            }
+        }
+    }
+
+    /// Ends the runs whose deadline has passed, a bounded piece an entry. Whether there are any is
+    /// read from the books each time; what an entry could not end (its stamp may lie a little before
+    /// the deadline) waits for the next turn.
+    async fn expire_runs(&self) -> Result<(), crate::cluster::Error> {
+        loop {
+            let deadline = self.cluster.read(store::runs::next_deadline).await?;
+            if deadline.is_none_or(|deadline| deadline >= self.time.now()) {
+                return Ok(());
+            }
+            let expired = self.propose(Command::ExpireRuns { limit: EXPIRE_LIMIT }).await?;
+            if !matches!(expired, Outcome::Changed(n) if n >= EXPIRE_LIMIT) {
+                return Ok(());
             }
         }
     }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::writer::Tx;
 use super::{Page, blocks, id_at, ledger};
+use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
@@ -40,6 +41,25 @@ pub struct DeadLetter {
     pub members: Members,
     /// The number of a manual run; 0 for planned occurrences.
     pub run: u64,
+}
+
+impl DeadLetter {
+    /// The row that tries it once more: a series of attempts of its own. Its number is not given yet.
+    pub fn row(&self, next_at: Millis) -> Pending {
+        Pending {
+            id: 0,
+            shard: self.shard,
+            project: self.project,
+            due: self.due,
+            scheduled: self.scheduled,
+            attempt: self.attempt.saturating_add(1),
+            next_at,
+            members: self.members.clone(),
+            run: self.run,
+            base: self.attempt,
+            forced: false,
+        }
+    }
 }
 
 /// What dead letters can be sorted by.
@@ -233,6 +253,12 @@ pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
         id,
         members,
     )
+}
+
+/// Removes a dead letter; whether there was one.
+pub fn delete(tx: &Tx<'_>, id: u64) -> rusqlite::Result<bool> {
+    let gone = tx.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?.execute([id as i64])?;
+    Ok(gone > 0)
 }
 
 /// Drops at most `limit` dead letters recorded before an instant, oldest first.

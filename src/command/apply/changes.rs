@@ -77,7 +77,6 @@ impl Entry<'_, '_> {
     /// completed, or goes where it says so. One that was given up stays, completed, because a replay
     /// of its dead letter needs it. A job that is gone, is no one-off any more or was given another
     /// instant since is left alone, so that this may be called for every end state.
-    #[expect(dead_code, reason = "the rules of results call it next")]
     pub(super) fn complete_job(
         &mut self,
         id: JobId,
@@ -104,7 +103,6 @@ impl Entry<'_, '_> {
 
     /// A job's target is gone for good (410): it does not fire after the stamp. A resume takes it
     /// back. A job that is gone, completed or disabled already is left alone.
-    #[expect(dead_code, reason = "the rules of results call it next")]
     pub(super) fn disable_job(&mut self, id: JobId) -> Result<(), Refusal> {
         let Some(old) = jobs::get_in(self.tx, id)? else { return Ok(()) };
         if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
@@ -126,6 +124,7 @@ impl Entry<'_, '_> {
         self.tx.release_shape(old.shape_id, 1)?;
         jobs::delete(self.tx, old.id)?;
         projects::add_jobs(self.tx, old.shape.project, -1)?;
+        self.end_runs_of(old.id)?;
         self.wake_parked(old.id)?;
         self.change.edited.push(old.id);
         Ok(())

@@ -6,7 +6,7 @@ use crate::model::project::Project;
 use crate::model::target::ProjectPause;
 use crate::model::{Millis, ProjectId};
 use crate::store::meta::Counter;
-use crate::store::{jobs, plans, projects};
+use crate::store::{jobs, plans, projects, runs};
 
 impl Entry<'_, '_> {
     pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
@@ -63,7 +63,11 @@ impl Entry<'_, '_> {
             for (shape, uses) in plans::close_project(self.tx, id, self.stamp)? {
                 self.tx.release_shape(shape, uses)?;
             }
+            let runs = runs::of_project(self.tx, id)?;
             let gone = jobs::delete_of_project(self.tx, id)?;
+            for run in runs {
+                self.end_runs_of(run.occurrence.job)?;
+            }
             self.change.edited.extend(gone);
         }
         projects::delete(self.tx, id)?;

@@ -3,25 +3,39 @@
 //! ```text
 //!   attempt recorded ---+--> delivered (or skipped, or dead in a live epoch): the end
 //!                       +--> failed: one pending row for all that failed as one
+//!                       +--> accepted: a run, which ends by a report or by silence (`runs`)
+//!   not attempted ---------> postponed: a pending row, the number of its attempt as it was
 //! ```
 //!
-//! Two facts are kept true by every branch, and each branch leans on them: an occurrence is in at
-//! most one pending row, and one that is in a row has no end state. So an attempt that was made for
-//! a row needs no look at the history: what is still in a row is open, what is not, is settled.
+//! An occurrence is (job, scheduled instant, number of a manual run). Three facts are kept true by
+//! every branch, and each branch leans on them:
 //!
-//! An occurrence is (job, scheduled instant). Delivered beats everything, also from a past epoch;
-//! else the first end state stands. A `dead` of a past epoch is an attempt and no end state: whoever
-//! owns the shard now has not given up.
+//! - It is in at most one pending row, or in an accepted run, never in both.
+//! - One that is in a row or in an accepted run has no end state. The one exception is a replay (a
+//!   row whose `base` is not 0, and the run that comes of it): there the history has a `dead`, whose
+//!   letter is gone, and nothing but `dead`.
+//! - A run of an occurrence that is over is gone, and a row waits behind a run only while its job has
+//!   one.
+//!
+//! So an attempt that was made for a row needs no look at the history: what is still in a row is
+//! open, what is not, is settled.
+//!
+//! Delivered beats everything, also from a past epoch; else the first end state stands. A `dead` of a
+//! past epoch is an attempt and no end state: whoever owns the shard now has not given up. The same
+//! holds for one that comes in while a receiver works on the occurrence: it answers for it.
 
+use super::occurrences::held;
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::block::{Block, JournalEntry, Record, Verdict};
-use crate::model::job::Pending;
+use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
+use crate::model::run::Run;
 use crate::model::{Millis, NodeId};
-use crate::store::dead_letters::{self, DeadLetter};
-use crate::store::meta::Counter;
-use crate::store::{blocks, cursors, pending};
+use crate::store::{cursors, jobs, pending, runs};
+
+/// The answer of a target that is gone for good.
+const GONE: u16 = 410;
 
 impl Entry<'_, '_> {
     /// Takes a stretch of a journal: skips what is recorded already, refuses a gap.
@@ -69,170 +83,129 @@ impl Entry<'_, '_> {
             return Ok(());
         }
         let live = self.tx.shard(block.shard)?.is_some_and(|s| s.is_live(node, block.epoch));
+        if let (Verdict::Skipped(_), Some(since)) = (block.verdict, block.since) {
+            self.keep_block(node, !live, block)?;
+            return self.end_range(block, since);
+        }
+        let runs = self.runs(block)?;
         match block.verdict {
             Verdict::Delivered => {
                 self.keep_block(node, !live, block)?;
-                self.close_rows(block, &block.members)?;
+                self.ended(block, &block.members, &runs)?;
                 self.revive_dead(block)?;
             }
             Verdict::Retry { at } => {
                 self.keep_block(node, !live, block)?;
-                self.retry(block, at)?;
+                self.wait(block, at, &runs)?;
             }
-            Verdict::Postponed { .. } | Verdict::Running => {}
+            // Of a past epoch it says nothing: nothing was sent, and who owns the shard now knows of
+            // the occurrence from the plan or from its row.
+            Verdict::Postponed { at } if live => self.wait(block, at, &runs)?,
+            Verdict::Postponed { .. } => {}
+            Verdict::Running => {
+                let open = self.open_members(block, &Members::default())?;
+                self.keep_block(node, !live, block)?;
+                self.accept(live, node, block, &open, &runs)?;
+            }
             Verdict::Dead => {
-                let open = if live { self.open_members(block)? } else { Members::default() };
-                let id = self.keep_block(node, !live, block)?;
+                let held = held(&runs);
+                let open = if live { self.open_members(block, &held)? } else { Members::default() };
+                let end = live && (held.is_empty() || !open.is_empty());
+                let id = self.keep_block(node, !end, block)?;
                 if !open.is_empty() {
-                    self.give_up_on(id, block, open)?;
+                    self.give_up_on(id, block, &open)?;
+                    self.ended(block, &open, &runs)?;
+                    self.disable_gone(block)?;
                 }
             }
-            // A range holds for what had neither end state nor row when it was decided; it is kept
-            // as it is, and read with that in mind.
-            Verdict::Skipped(_) if block.since.is_some() => {
-                self.keep_block(node, !live, block)?;
-            }
             Verdict::Skipped(_) => {
-                let open = self.open_members(block)?;
+                let open = self.open_members(block, &held(&runs))?;
                 if open.is_empty() {
                     return Ok(()); // decided otherwise before: nothing was sent, nothing is told
                 }
-                self.close_rows(block, &open)?;
+                self.ended(block, &open, &runs)?;
                 self.keep_block(node, !live, &Block { members: open, ..block.clone() })?;
             }
         }
         Ok(())
     }
 
-    /// Adds a block to the history; its number.
-    fn keep_block(&mut self, node: NodeId, stale: bool, block: &Block) -> Result<u64, Refusal> {
-        let count = block.members.len();
-        let id = self.tx.take(Counter::Execution, count)?;
-        blocks::insert(self.tx, id, node, stale, self.stamp, block)?;
-        self.tx.tally(block.project, block.due, block.verdict, count as i64);
-        self.change.executions = true;
-        Ok(id)
+    /// A range holds for what had neither end state nor row nor accepted run when it was decided; it
+    /// is kept as it is, and read with that in mind. A run whose sender died before its answer is
+    /// over with it.
+    fn end_range(&mut self, block: &Block, since: Millis) -> Result<(), Refusal> {
+        for run in runs::due_between(self.tx, block.shard, since, block.due)? {
+            let job = run.occurrence.job;
+            if !run.accepted
+                && block.members.contains(job)
+                && self.row_of(run.occurrence)?.is_none()
+            {
+                self.drop_run(run.occurrence)?;
+            }
+        }
+        for job in block.members.iter().filter(|_| block.once && block.run == 0) {
+            let Some(found) = jobs::get_in(self.tx, job)? else { continue };
+            let earliest = since.saturating_sub(found.shape.jitter);
+            if (earliest..=block.due).contains(&found.anchor) {
+                self.complete_job(job, found.anchor, block.verdict)?;
+            }
+        }
+        Ok(())
     }
 
-    /// One new row for those whose failure is news.
-    fn retry(&mut self, block: &Block, at: Millis) -> Result<(), Refusal> {
-        let failed = if let Some(row) = block.pending {
-            let Some(row) = pending::get(self.tx, row)? else { return Ok(()) };
-            let rest = row.members.without(&block.members);
-            let failed = row.members.without(&rest);
-            if !failed.is_empty() {
-                pending::keep(self.tx, row.id, &rest)?;
-            }
-            failed
-        } else {
-            let mut open = self.not_ended(block)?;
-            let rows = self.rows(block)?;
-            for row in rows {
-                open = open.without(&row.members);
-            }
-            open
+    /// A single job's target is gone for good, unless the job was changed since it was asked: then
+    /// the answer may be about another target.
+    fn disable_gone(&mut self, block: &Block) -> Result<(), Refusal> {
+        let Some(job) = block.members.iter().next().filter(|_| block.members.len() == 1) else {
+            return Ok(());
         };
-        if failed.is_empty() {
+        if block.http_code != GONE || (block.once && block.run == 0) {
             return Ok(());
         }
-        let row = Pending {
-            id: self.tx.take(Counter::Pending, 1)?,
-            shard: block.shard,
-            project: block.project,
-            due: block.due,
-            scheduled: block.scheduled,
-            attempt: block.attempt.saturating_add(1),
-            next_at: at,
-            members: failed,
-            run: block.run,
-            base: 0,
-            forced: false,
-        };
-        pending::insert(self.tx, &row)?;
-        self.pending_changed(block.shard);
-        Ok(())
+        match jobs::get_in(self.tx, job)? {
+            Some(found) if found.modified.is_none_or(|at| at < block.started) => {
+                self.disable_job(job)
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// The end of those that are not settled otherwise: one dead letter for all of them.
-    fn give_up_on(&mut self, id: u64, block: &Block, open: Members) -> Result<(), Refusal> {
-        self.close_rows(block, &open)?;
-        let letter = DeadLetter {
-            id: self.tx.take(Counter::DeadLetter, 1)?,
-            block: id,
-            project: block.project,
-            shard: block.shard,
-            due: block.due,
-            scheduled: block.scheduled,
-            attempt: block.attempt,
-            http_code: block.http_code,
-            error: block.error.clone(),
-            created: self.stamp,
-            members: open,
-            run: block.run,
-        };
-        dead_letters::insert(self.tx, &letter)?;
-        Ok(())
-    }
-
-    /// Takes members that have reached an end state out of the pending rows of their occurrence.
-    fn close_rows(&mut self, block: &Block, ended: &Members) -> Result<(), Refusal> {
-        for row in self.rows(block)? {
-            let rest = row.members.without(ended);
-            if rest != row.members {
+    /// One new row for those that failed or were postponed, where that is news.
+    fn wait(&mut self, block: &Block, at: Millis, runs: &[Run]) -> Result<(), Refusal> {
+        let (waiting, base, forced) = if let Some(row) = block.pending {
+            let Some(row) = pending::get(self.tx, row)? else { return Ok(()) };
+            let rest = row.members.without(&block.members);
+            let waiting = row.members.without(&rest);
+            if !waiting.is_empty() {
                 pending::keep(self.tx, row.id, &rest)?;
-                self.pending_changed(block.shard);
             }
-        }
-        Ok(())
-    }
-
-    /// Takes what was delivered after all out of the dead letters.
-    fn revive_dead(&mut self, block: &Block) -> Result<(), Refusal> {
-        let letters = dead_letters::at_occurrence(
-            self.tx,
-            block.shard,
-            block.scheduled,
-            block.run,
-            &block.members,
-        )?;
-        for (letter, members) in letters {
-            let rest = members.without(&block.members);
-            if rest != members {
-                dead_letters::keep(self.tx, letter, &rest)?;
+            (waiting, row.base, row.forced)
+        } else {
+            let mut open = self.not_ended(block)?.without(&held(runs));
+            for row in self.rows(block)? {
+                open = open.without(&row.members);
             }
+            (open, 0, false)
+        };
+        if waiting.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// The members that have no end state yet: those in a row, and of first attempts also those of
-    /// which the history says nothing.
-    fn open_members(&mut self, block: &Block) -> Result<Members, Refusal> {
-        let mut settled = block.members.clone();
-        if block.pending.is_none() {
-            settled = settled.without(&self.not_ended(block)?);
+        let tried = u32::from(matches!(block.verdict, Verdict::Retry { .. }));
+        for run in runs.iter().filter(|run| waiting.contains(run.occurrence.job)) {
+            self.hold(run)?;
         }
-        for row in self.rows(block)? {
-            settled = settled.without(&row.members);
-        }
-        Ok(block.members.without(&settled))
-    }
-
-    /// The members that no block and no range has ended.
-    fn not_ended(&mut self, block: &Block) -> Result<Members, Refusal> {
-        let mut open = block.members.clone();
-        for ended in blocks::ended_at(self.tx, block)? {
-            open = open.without(&ended);
-        }
-        Ok(open)
-    }
-
-    fn rows(&self, block: &Block) -> Result<Vec<Pending>, Refusal> {
-        Ok(pending::at_occurrence(
-            self.tx,
-            block.shard,
-            block.scheduled,
-            block.run,
-            &block.members,
-        )?)
+        self.add_row(Pending {
+            id: 0,
+            shard: block.shard,
+            project: block.project,
+            due: block.due,
+            scheduled: block.scheduled,
+            attempt: block.attempt.saturating_add(tried).max(1),
+            next_at: at.min(PARKED - 1),
+            members: waiting,
+            run: block.run,
+            base,
+            forced,
+        })
     }
 }

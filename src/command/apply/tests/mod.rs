@@ -1,10 +1,12 @@
 //! The rules of apply, each told as a short story against a store of its own.
 
+mod dead_letters;
 mod determinism;
 mod explain;
 mod jobs;
 mod keeping;
 mod record;
+mod runs;
 
 use tempfile::TempDir;
 

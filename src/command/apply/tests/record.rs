@@ -2,25 +2,26 @@
 
 use super::*;
 use crate::model::block::SkipReason;
-use crate::store::{blocks, cursors, dead_letters, pending, shards};
+use crate::model::job::Timing;
+use crate::store::{blocks, cursors, dead_letters, jobs, pending, shards};
 
 const RETRY: Verdict = Verdict::Retry { at: START + 65_000 };
 const LATE: Verdict = Verdict::Skipped(SkipReason::Misfire);
 
 /// Books with 60 jobs, all of shard 0, and a journal of node 1 (and 2) that is written on.
-struct Story {
-    books: Books,
+pub(super) struct Story {
+    pub(super) books: Books,
     next: [u64; 3],
 }
 
 impl Story {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut books = Books::new();
         books.jobs(every_minute(), 60);
         Self { books, next: [1; 3] }
     }
 
-    fn tell(&mut self, node: u64, block: Block) -> &mut Self {
+    pub(super) fn tell(&mut self, node: u64, block: Block) -> &mut Self {
         let first = self.next[node as usize];
         self.next[node as usize] += 1;
         self.books.done(record(node, node.into(), first, vec![block]));
@@ -28,25 +29,25 @@ impl Story {
     }
 
     /// Node 2 takes shard 0 over: epoch 2.
-    fn taken_over(&mut self) -> &mut Self {
+    pub(super) fn taken_over(&mut self) -> &mut Self {
         let moved = Move { shard: 0, to: 2, expects: 1, kind: MoveKind::TakeOver };
         self.books.done(Command::Assign(vec![moved]));
         self
     }
 
-    fn rows(&self) -> Vec<(u64, u32, Vec<u64>)> {
+    pub(super) fn rows(&self) -> Vec<(u64, u32, Vec<u64>)> {
         let rows = self.books.read(|c| pending::for_shard(c, 0));
         rows.into_iter().map(|r| (r.id, r.attempt, r.members.iter().collect())).collect()
     }
 
-    fn dead(&self) -> Vec<Vec<u64>> {
+    pub(super) fn dead(&self) -> Vec<Vec<u64>> {
         let (_, list) = self.books.read(|c| {
             dead_letters::list(c, &dead_letters::Filter::default(), &crate::store::Page::default())
         });
         list.into_iter().map(|d| d.members.iter().collect()).collect()
     }
 
-    fn blocks(&self) -> Vec<blocks::Recorded> {
+    pub(super) fn blocks(&self) -> Vec<blocks::Recorded> {
         self.books.read(|c| blocks::after(c, 0, 0))
     }
 }
@@ -224,4 +225,99 @@ fn a_block_of_no_members_or_an_unknown_shard_does_no_harm() {
     assert_eq!(story.books.count("blocks"), 0);
     story.tell(1, Block { shard: 99, ..block([1], Verdict::Dead) });
     assert_eq!((story.books.count("blocks"), story.dead().len()), (1, 0));
+}
+
+#[test]
+fn what_is_postponed_waits_with_its_number_and_leaves_no_trace() {
+    let mut story = Story::new();
+    let put_off = |members, at| block(members, Verdict::Postponed { at });
+    story.tell(1, put_off(vec![1, 2], START + 70_000));
+    assert_eq!((story.rows(), story.books.count("blocks")), (vec![(1, 1, vec![1, 2])], 0));
+    assert_eq!(story.books.change.pending, [0]);
+    assert!(!story.books.change.executions);
+    story.tell(1, again(1, 1, put_off(vec![2], START + 80_000)));
+    assert_eq!(story.rows(), [(1, 1, vec![1]), (2, 1, vec![2])]);
+    story.tell(1, again(2, 1, block([2], RETRY)));
+    story.tell(1, again(3, 2, put_off(vec![2], START + 90_000)));
+    assert_eq!(story.rows(), [(1, 1, vec![1]), (4, 2, vec![2])], "a retry keeps its number");
+    // What is over, or in a row, is not news; nor is what a past owner put off.
+    story.tell(1, block([3], Verdict::Delivered));
+    story.tell(1, put_off(vec![1, 3], START + 70_000));
+    story.taken_over();
+    story.tell(1, put_off(vec![4], START + 70_000));
+    story.tell(1, again(1, 1, put_off(vec![1], START + 99_000)));
+    assert_eq!(story.rows(), [(1, 1, vec![1]), (4, 2, vec![2])]);
+}
+
+fn status(story: &Story, job: u64) -> Option<JobStatus> {
+    story.books.read(|c| jobs::get(c, job)).map(|job| job.status)
+}
+
+#[test]
+fn gone_disables_a_single_job_for_which_its_owner_speaks() {
+    let mut story = Story::new();
+    let gone = |members: Vec<u64>, verdict| Block { http_code: 410, ..block(members, verdict) };
+    story.tell(1, gone(vec![1, 2], Verdict::Dead));
+    story.tell(1, gone(vec![3], RETRY));
+    story.tell(1, block([4], Verdict::Dead));
+    story.tell(2, gone(vec![5], Verdict::Dead));
+    let all = |story: &Story| {
+        (1..=8).filter(|id| status(story, *id) != Some(JobStatus::Active)).collect::<Vec<_>>()
+    };
+    assert_eq!(all(&story), [0; 0]);
+    story.tell(1, gone(vec![6], Verdict::Dead));
+    assert_eq!(
+        (status(&story, 6), story.books.change.edited.clone()),
+        (Some(JobStatus::Disabled), vec![6])
+    );
+    story.tell(1, Block { run: 5, ..gone(vec![7], Verdict::Dead) });
+    assert_eq!(all(&story), [6, 7], "a manual run tells as much");
+    // An edit after the request went out: the answer may be about the target it had before.
+    story.books.now = START + 60_002;
+    let edit = crate::command::JobEdit { id: 8, shape: every_minute(), ..Default::default() };
+    story.books.done(Command::UpdateJob(edit));
+    story.tell(1, gone(vec![8], Verdict::Dead));
+    assert_eq!(status(&story, 8), Some(JobStatus::Active));
+}
+
+#[test]
+fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
+    let mut story = Story::new();
+    let shape = JobShape {
+        timing: Timing::After(60_000),
+        spec: String::new(),
+        period: None,
+        ..every_minute()
+    };
+    let first = story.books.jobs(shape.clone(), 5);
+    let once = |job, verdict| Block { once: true, ..block([job], verdict) };
+    let done = |story: &Story| {
+        (first..first + 5)
+            .filter(|id| status(story, *id) == Some(JobStatus::Completed))
+            .map(|id| id - first)
+            .collect::<Vec<_>>()
+    };
+    story.tell(1, once(first, RETRY));
+    story.tell(2, once(first, Verdict::Dead));
+    story.tell(1, Block { run: 7, ..once(first, Verdict::Delivered) });
+    assert_eq!(done(&story), [0; 0], "an attempt, a past epoch's word, a manual run");
+    story.tell(1, once(first, Verdict::Delivered));
+    story.tell(1, Block { http_code: 410, ..once(first + 1, Verdict::Dead) });
+    story.tell(1, once(first + 2, Verdict::Skipped(SkipReason::Ended)));
+    assert_eq!(done(&story), [0, 1, 2]);
+    let range = Block { since: Some(START), due: START + 90_000, ..once(first + 3, LATE) };
+    story.tell(1, range);
+    assert_eq!(done(&story), [0, 1, 2, 3]);
+    // It was given another instant meanwhile: the end of the old one is not its own.
+    let shape = JobShape { timing: Timing::After(120_000), ..shape };
+    let edit = crate::command::JobEdit { id: first + 4, shape, ..Default::default() };
+    story.books.now = START + 90_000;
+    story.books.done(Command::UpdateJob(edit));
+    story.tell(1, once(first + 4, Verdict::Delivered));
+    assert_eq!(done(&story), [0, 1, 2, 3]);
+    // A replay that is delivered leaves it completed.
+    story.books.done(Command::ReplayDeadLetters { letters: vec![(1, 0)] });
+    let row = story.rows().pop().unwrap().0;
+    story.tell(1, again(row, 2, once(first + 1, Verdict::Delivered)));
+    assert_eq!((story.dead().len(), done(&story)), (0, vec![0, 1, 2, 3]));
 }

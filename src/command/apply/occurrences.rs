@@ -1,0 +1,187 @@
+//! What can happen to occurrences: a block about them, a row, a dead letter, an end; and what the
+//! books know of them. The rules of results, runs and dead letters are made of these moves.
+
+use super::{Entry, Refusal};
+use crate::model::block::Block;
+use crate::model::job::Pending;
+use crate::model::members::Members;
+use crate::model::run::{Occurrence, Run};
+use crate::model::shard::shard_of;
+use crate::model::{Millis, NodeId};
+use crate::store::dead_letters::{self, DeadLetter};
+use crate::store::meta::Counter;
+use crate::store::{blocks, pending, runs};
+
+impl Entry<'_, '_> {
+    /// Adds a block to the history; its number.
+    pub(super) fn keep_block(
+        &mut self,
+        node: NodeId,
+        stale: bool,
+        block: &Block,
+    ) -> Result<u64, Refusal> {
+        let count = block.members.len();
+        let id = self.tx.take(Counter::Execution, count)?;
+        blocks::insert(self.tx, id, node, stale, self.stamp, block)?;
+        self.tx.tally(block.project, block.due, block.verdict, count as i64);
+        self.change.executions = true;
+        Ok(id)
+    }
+
+    /// Adds a pending row under a new number and rings its bell.
+    pub(super) fn add_row(&mut self, row: Pending) -> Result<(), Refusal> {
+        let row = Pending { id: self.tx.take(Counter::Pending, 1)?, ..row };
+        pending::insert(self.tx, &row)?;
+        self.pending_changed(row.shard);
+        Ok(())
+    }
+
+    /// Members have reached an end state: they leave their row, their runs are over, and if they are
+    /// one-offs, so are they.
+    pub(super) fn ended(
+        &mut self,
+        block: &Block,
+        members: &Members,
+        runs: &[Run],
+    ) -> Result<(), Refusal> {
+        self.close_rows(block, members)?;
+        for run in runs.iter().filter(|run| members.contains(run.occurrence.job)) {
+            self.drop_run(run.occurrence)?;
+        }
+        if block.once && block.run == 0 {
+            for job in members.iter() {
+                self.complete_job(job, block.scheduled, block.verdict)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One dead letter for all that are given up.
+    pub(super) fn give_up_on(
+        &mut self,
+        id: u64,
+        block: &Block,
+        open: &Members,
+    ) -> Result<(), Refusal> {
+        let letter = DeadLetter {
+            id: self.tx.take(Counter::DeadLetter, 1)?,
+            block: id,
+            project: block.project,
+            shard: block.shard,
+            due: block.due,
+            scheduled: block.scheduled,
+            attempt: block.attempt,
+            http_code: block.http_code,
+            error: block.error.clone(),
+            created: self.stamp,
+            members: open.clone(),
+            run: block.run,
+        };
+        dead_letters::insert(self.tx, &letter)?;
+        Ok(())
+    }
+
+    /// Takes members that have reached an end state out of the pending rows of their occurrence.
+    pub(super) fn close_rows(&mut self, block: &Block, ended: &Members) -> Result<(), Refusal> {
+        for row in self.rows(block)? {
+            let rest = row.members.without(ended);
+            if rest != row.members {
+                pending::keep(self.tx, row.id, &rest)?;
+                self.pending_changed(block.shard);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was delivered after all out of the dead letters.
+    pub(super) fn revive_dead(&mut self, block: &Block) -> Result<(), Refusal> {
+        let letters = dead_letters::at_occurrence(
+            self.tx,
+            block.shard,
+            block.scheduled,
+            block.run,
+            &block.members,
+        )?;
+        for (letter, members) in letters {
+            let rest = members.without(&block.members);
+            if rest != members {
+                dead_letters::keep(self.tx, letter, &rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The members that have no end state yet: those in a row, and of first attempts also those of
+    /// which the history says nothing; without those that are `held`.
+    pub(super) fn open_members(
+        &mut self,
+        block: &Block,
+        held: &Members,
+    ) -> Result<Members, Refusal> {
+        let mut settled = block.members.clone();
+        if block.pending.is_none() {
+            settled = settled.without(&self.not_ended(block)?);
+        }
+        for row in self.rows(block)? {
+            settled = settled.without(&row.members);
+        }
+        Ok(block.members.without(&settled).without(held))
+    }
+
+    /// The members that no block and no range has ended.
+    pub(super) fn not_ended(&mut self, block: &Block) -> Result<Members, Refusal> {
+        let mut open = block.members.clone();
+        for ended in blocks::ended_at(self.tx, block)? {
+            open = open.without(&ended);
+        }
+        Ok(open)
+    }
+
+    pub(super) fn rows(&self, block: &Block) -> Result<Vec<Pending>, Refusal> {
+        Ok(pending::at_occurrence(
+            self.tx,
+            block.shard,
+            block.scheduled,
+            block.run,
+            &block.members,
+        )?)
+    }
+
+    pub(super) fn runs(&self, block: &Block) -> Result<Vec<Run>, Refusal> {
+        Ok(runs::at_occurrence(self.tx, block.shard, block.scheduled, block.run, &block.members)?)
+    }
+
+    /// The row that a single occurrence is in.
+    pub(super) fn row_of(&self, of: Occurrence) -> Result<Option<Pending>, Refusal> {
+        let member = Members::from_sorted([of.job]);
+        let shard = shard_of(of.job);
+        let rows = pending::at_occurrence(self.tx, shard, of.scheduled, of.run, &member)?;
+        Ok(rows.into_iter().find(|row| row.members.contains(of.job)))
+    }
+
+    /// A run is over. If it was its job's last, what waits behind it goes on.
+    pub(super) fn drop_run(&mut self, of: Occurrence) -> Result<(), Refusal> {
+        runs::delete(self.tx, of)?;
+        if runs::of_job(self.tx, of.job)?.is_empty() {
+            self.wake_parked(of.job)?;
+        }
+        Ok(())
+    }
+
+    /// A run waits for its next attempt: it keeps its place, and the row sees to it that it ends.
+    pub(super) fn hold(&mut self, run: &Run) -> Result<(), Refusal> {
+        let held = Run {
+            accepted: false,
+            deadline: Millis::MAX,
+            heartbeat_timeout: None,
+            ends: None,
+            ..run.clone()
+        };
+        Ok(runs::put(self.tx, &held)?)
+    }
+}
+
+/// Those that a receiver works on.
+pub(super) fn held(runs: &[Run]) -> Members {
+    Members::from_sorted(runs.iter().filter(|run| run.accepted).map(|run| run.occurrence.job))
+}

@@ -1,0 +1,122 @@
+//! Rules of reports: what a receiver or a client says of a run. Called by `apply` alone.
+//!
+//! A report is taken of every run, also of one whose answer is not recorded yet: a receiver may be
+//! done before the books know that it has begun. Where there is no run any more, three things are
+//! still heard: that it is done (delivered beats everything, so a receiver that was taken for lost
+//! spares its retry, or takes its dead letter back), that it is done once more, and that somebody
+//! does not want what waits for its next attempt.
+
+use super::runs::{deadline, run_of};
+use super::{Applied, Entry, Refusal, refuse};
+use crate::command::{Outcome, RejectionKind};
+use crate::model::Millis;
+use crate::model::block::{How, SkipReason, Verdict};
+use crate::model::job::Pending;
+use crate::model::members::Members;
+use crate::model::run::{Occurrence, Report, Run};
+use crate::model::shard::shard_of;
+use crate::store::{blocks, dead_letters, jobs, runs};
+
+/// How far behind the scheduled instant the end of a job with jitter is looked for, in milliseconds.
+/// Only the words of a refusal depend on it.
+const SEARCHED: Millis = 60_000;
+
+impl Entry<'_, '_> {
+    /// What is said of a run.
+    pub(super) fn report_run(&mut self, of: Occurrence, report: &Report) -> Applied {
+        let Some(run) = runs::get(self.tx, of)? else { return self.report_late(of, report) };
+        match report {
+            Report::Complete => self.end_run(&run, Verdict::Delivered, How::Reported, None)?,
+            Report::Fail { error, retry: true } => {
+                self.fail_run(&run, How::Reported, error.clone())?;
+            }
+            Report::Fail { error, retry: false } => {
+                self.end_run(&run, Verdict::Dead, How::Reported, error.clone())?;
+            }
+            Report::Heartbeat => {
+                let mut run = Run { heard: self.stamp.max(run.heard), ..run };
+                if run.accepted {
+                    run.deadline = deadline(&run);
+                }
+                runs::put(self.tx, &run)?;
+            }
+            Report::Cancel => self.cancel_run(&run)?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What is said of an occurrence that has no run.
+    fn report_late(&mut self, of: Occurrence, report: &Report) -> Applied {
+        if let Some(row) = self.row_of(of)? {
+            return self.report_waiting(of, &row, report);
+        }
+        if *report == Report::Complete && self.complete_dead(of)? {
+            return Ok(Outcome::Done);
+        }
+        let jitter = jobs::get_in(self.tx, of.job)?.map_or(0, |job| job.shape.jitter);
+        let latest = of.scheduled.saturating_add(jitter.clamp(0, SEARCHED));
+        let over = match blocks::end_of(self.tx, of, of.scheduled, latest)? {
+            // Told twice: its first answer got lost.
+            Some((Verdict::Delivered, _)) if *report == Report::Complete => {
+                return Ok(Outcome::Done);
+            }
+            Some((Verdict::Delivered, _)) => "this run is over: it was delivered".into(),
+            Some((Verdict::Skipped(SkipReason::Cancelled), _)) => {
+                "this run was cancelled: stop working on it".into()
+            }
+            Some((_, How::Cancelled)) => {
+                "this run was cancelled, its job was deleted: stop working on it".into()
+            }
+            Some((Verdict::Skipped(reason), _)) => {
+                format!("this run is over: it was skipped ({})", reason.name())
+            }
+            Some(_) => "this run is over: it was given up".into(),
+            None => {
+                return Err(refuse(
+                    RejectionKind::NotFound,
+                    "no run of this id is under way: check the id; of one that was accepted this \
+                     moment, report again in a second",
+                ));
+            }
+        };
+        Err(refuse(RejectionKind::Conflict, over))
+    }
+
+    /// What is said of an occurrence that waits for an attempt.
+    fn report_waiting(&mut self, of: Occurrence, row: &Pending, report: &Report) -> Applied {
+        let run = run_of(row, of.job, self.stamp);
+        let message = match report {
+            Report::Cancel => {
+                self.cancel_run(&run)?;
+                return Ok(Outcome::Done);
+            }
+            Report::Complete if row.attempt > 1 => {
+                let last = Run { attempt: row.attempt - 1, ..run };
+                self.end_run(&last, Verdict::Delivered, How::Reported, None)?;
+                return Ok(Outcome::Done);
+            }
+            _ if row.attempt > 1 => {
+                "this run counts as failed or lost: its next attempt will tell; only that it is \
+                 complete, or cancelled, can be said of it"
+            }
+            _ => "this run has not been sent yet: it can only be cancelled",
+        };
+        Err(refuse(RejectionKind::Conflict, message))
+    }
+
+    /// What was given up is done after all, if its dead letter is still there.
+    fn complete_dead(&mut self, of: Occurrence) -> Result<bool, Refusal> {
+        let (shard, member) = (shard_of(of.job), Members::from_sorted([of.job]));
+        let letters = dead_letters::at_occurrence(self.tx, shard, of.scheduled, of.run, &member)?;
+        let Some((id, _)) = letters.into_iter().find(|(_, members)| members.contains(of.job))
+        else {
+            return Ok(false);
+        };
+        let Some(letter) = dead_letters::get(self.tx, id)? else { return Ok(false) };
+        let run = run_of(&letter.row(self.stamp), of.job, self.stamp);
+        let node = blocks::get(self.tx, letter.block)?.map_or(0, |block| block.node);
+        let last = Run { attempt: letter.attempt, node, ..run };
+        self.end_run(&last, Verdict::Delivered, How::Reported, None)?;
+        Ok(true)
+    }
+}

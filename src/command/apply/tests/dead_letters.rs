@@ -1,0 +1,95 @@
+//! Dead letters: replayed, delivered after all, dropped, listed.
+
+use super::record::Story;
+use super::*;
+use crate::store::dead_letters::{self, Filter, Order};
+use crate::store::{Page, pending};
+
+fn dead(story: &mut Story, members: impl IntoIterator<Item = u64>, minute: i64) {
+    let at = START + minute * 60_000;
+    story.tell(1, Block { attempt: 4, due: at, scheduled: at, ..block(members, Verdict::Dead) });
+}
+
+fn replay(story: &mut Story, letters: &[(u64, Millis)]) -> Outcome {
+    story.books.done(Command::ReplayDeadLetters { letters: letters.to_vec() })
+}
+
+#[test]
+fn a_replay_is_a_new_series_of_attempts_at_the_same_occurrence() {
+    let mut story = Story::new();
+    dead(&mut story, 1..=3, 1);
+    story.books.now = START + 100_000;
+    assert_eq!(replay(&mut story, &[(1, START + 105_000), (9, 0)]), Outcome::Changed(1));
+    assert_eq!(story.books.change.pending, [0]);
+    assert_eq!((story.dead().len(), story.rows()), (0, vec![(1, 5, vec![1, 2, 3])]));
+    let row = story.books.read(|c| pending::get(c, 1)).unwrap();
+    assert_eq!((row.base, row.next_at, row.scheduled), (4, START + 105_000, START + 60_000));
+    assert_eq!(replay(&mut story, &[(1, 0)]), Outcome::Changed(0), "it is gone");
+    // Its retries count anew, whatever became of them.
+    let again =
+        |id, attempt, verdict| Block { attempt, pending: Some(id), ..block(1..=3, verdict) };
+    story.tell(1, again(1, 5, Verdict::Retry { at: START + 110_000 }));
+    let row = story.books.read(|c| pending::get(c, 2)).unwrap();
+    assert_eq!((row.attempt, row.base), (6, 4));
+    story.tell(1, again(2, 6, Verdict::Postponed { at: START + 120_000 }));
+    let row = story.books.read(|c| pending::get(c, 3)).unwrap();
+    assert_eq!((row.attempt, row.base, row.next_at), (6, 4, START + 120_000));
+    story.tell(1, again(3, 6, Verdict::Dead));
+    assert_eq!((story.rows(), story.dead()), (vec![], vec![vec![1, 2, 3]]));
+    assert_eq!(replay(&mut story, &[(2, 0)]), Outcome::Changed(1));
+    assert_eq!(story.books.read(|c| pending::get(c, 4)).unwrap().next_at, story.books.now);
+    story.tell(1, again(4, 7, Verdict::Delivered));
+    assert_eq!((story.rows(), story.dead().len()), (vec![], 0));
+}
+
+#[test]
+fn a_late_failure_adds_nothing_to_a_replay() {
+    let mut story = Story::new();
+    dead(&mut story, [1], 1);
+    replay(&mut story, &[(1, 0)]);
+    story.tell(1, block([1], Verdict::Retry { at: START }));
+    assert_eq!(story.rows(), [(1, 5, vec![1])]);
+    story.tell(1, block([1], Verdict::Delivered));
+    assert_eq!(story.rows(), [], "a late success ends it");
+}
+
+#[test]
+fn a_purged_letter_stays_given_up() {
+    let mut story = Story::new();
+    dead(&mut story, [1], 1);
+    let purge =
+        |story: &mut Story| story.books.done(Command::PurgeDeadLetters { letters: vec![1, 7] });
+    assert_eq!(purge(&mut story), Outcome::Changed(1));
+    assert_eq!(purge(&mut story), Outcome::Changed(0));
+    assert_eq!(replay(&mut story, &[(1, 0)]), Outcome::Changed(0));
+    story.tell(1, block([1], Verdict::Retry { at: START }));
+    assert_eq!((story.rows(), story.dead().len()), (vec![], 0));
+}
+
+#[test]
+fn letters_are_found_by_project_job_time_and_place() {
+    let mut story = Story::new();
+    dead(&mut story, [1], 4);
+    dead(&mut story, 1..=3, 3);
+    dead(&mut story, [2], 2);
+    dead(&mut story, [1, 9], 1);
+    let all = Filter::default();
+    let list = |filter: &Filter, page: Page<Order>| {
+        let (total, found) = story.books.read(|c| dead_letters::list(c, filter, &page));
+        (total, found.iter().map(|letter| letter.id).collect::<Vec<_>>())
+    };
+    let page = Page::<Order>::default();
+    assert_eq!(list(&all, page), (4, vec![1, 2, 3, 4]));
+    assert_eq!(list(&all, Page { order_by: Order::Due, ..page }), (4, vec![4, 3, 2, 1]));
+    let of_job = Filter { job: Some(1), ..Filter::default() };
+    assert_eq!(list(&of_job, page), (3, vec![1, 2, 4]));
+    assert_eq!(list(&of_job, Page { limit: 1, offset: 1, ..page }), (3, vec![2]));
+    assert_eq!(list(&Filter { after: Some(1), ..of_job.clone() }, page), (3, vec![2, 4]));
+    let (after, limit) = (Some(1), 2);
+    assert_eq!(list(&Filter { after, ..all.clone() }, Page { limit, ..page }), (4, vec![2, 3]));
+    let down = Page { descending: true, ..page };
+    assert_eq!(list(&Filter { after: Some(3), ..all.clone() }, down), (4, vec![2, 1]));
+    let (from, until) = (Some(START + 120_000), Some(START + 180_000));
+    assert_eq!(list(&Filter { from, until, ..all.clone() }, page), (2, vec![2, 3]));
+    assert_eq!(list(&Filter { project: Some(2), ..all }, page), (0, vec![]));
+}
