@@ -289,7 +289,7 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
         period: None,
         ..every_minute()
     };
-    let first = story.books.jobs(shape.clone(), 5);
+    let first = story.books.jobs(shape, 5);
     let once = |job, verdict| Block { once: true, ..block([job], verdict) };
     let done = |story: &Story| {
         (first..first + 5)
@@ -308,9 +308,9 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     let range = Block { since: Some(START), due: START + 90_000, ..once(first + 3, LATE) };
     story.tell(1, range);
     assert_eq!(done(&story), [0, 1, 2, 3]);
-    // It was given another instant meanwhile: the end of the old one is not its own.
-    let shape = JobShape { timing: Timing::After(120_000), ..shape };
-    let edit = crate::command::JobEdit { id: first + 4, shape, ..Default::default() };
+    // It is no one-off any more: the end of its old instant is not its own.
+    let edit =
+        crate::command::JobEdit { id: first + 4, shape: every_minute(), ..Default::default() };
     story.books.now = START + 90_000;
     story.books.done(Command::UpdateJob(edit));
     story.tell(1, once(first + 4, Verdict::Delivered));
