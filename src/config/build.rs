@@ -249,6 +249,10 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         job_execution_retry_max: r.count("JobExecutionRetryMax", 0)?,
         max_workers: r.count::<u32>("MaxWorkers", 1)? as usize,
         max_queue: r.count::<u32>("MaxQueue", 1)? as usize,
+        destination_concurrency: limit(r.count("DestinationConcurrency", 0)?),
+        destination_rate_per_second: limit(r.count("DestinationRatePerSecond", 0)?),
+        breaker_failures: r.count("BreakerFailures", 0)?,
+        breaker_cooldown: r.seconds("BreakerCooldownSeconds")?,
         payload_max_bytes: r.bytes("HTTPExecutorPayloadMaxSizeMb", true)? as usize,
         refuse_loopback_targets: r.boolean("RefuseLoopbackTargets")?,
         refuse_private_targets: r.boolean("RefusePrivateTargets")?,
@@ -275,6 +279,11 @@ impl Reader {
             _ => Err(self.fail(key, "expected text (put it in quotes)")),
         }
     }
+}
+
+/// 0 is no limit.
+fn limit(count: u32) -> Option<u32> {
+    (count > 0).then_some(count)
 }
 
 /// Where `.scheduler0` is looked for: the working directory, beside the file named by `--config`,

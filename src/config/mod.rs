@@ -217,6 +217,14 @@ pub struct Config {
     pub max_workers: usize,
     /// `MaxQueue`: requests built and waiting, at least 1.
     pub max_queue: usize,
+    /// `DestinationConcurrency`: to one destination at once; `None`: no limit of its own.
+    pub destination_concurrency: Option<u32>,
+    /// `DestinationRatePerSecond`: to one destination; `None`: no limit.
+    pub destination_rate_per_second: Option<u32>,
+    /// `BreakerFailures`: in a row, before a destination is left alone; 0: it never is.
+    pub breaker_failures: u32,
+    /// `BreakerCooldownSeconds`: before the first probe.
+    pub breaker_cooldown: Duration,
     /// `HTTPExecutorPayloadMaxSizeMb`, in bytes.
     pub payload_max_bytes: usize,
     /// `RefuseLoopbackTargets`.

@@ -81,9 +81,6 @@ impl TargetGuard {
     /// Judges a URL as far as that is possible without resolving its name.
     pub fn check_url(&self, url: &str) -> Result<(), Error> {
         let url = Url::parse(url).map_err(|e| Error::Invalid(e.to_string()))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::UserInfo);
-        }
         self.check(&url)
     }
 
@@ -91,6 +88,9 @@ impl TargetGuard {
     pub fn check(&self, url: &Url) -> Result<(), Error> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::UserInfo);
         }
         match url.host() {
             None => Err(Error::Host),

@@ -1,15 +1,17 @@
 //! Who may send next: `MaxWorkers` places for calls, given to destinations in turn.
 //!
-//! [`Executor`](super::Executor) takes a [`Turn`] before each call. Within a destination (scheme,
-//! host and port) first come is first served; among destinations the places go round. One
-//! destination never has more than three quarters of the places, and a call that has hung for a
-//! while no longer counts against the *others*, so that dead endpoints cannot starve live ones, not
-//! even with one or two workers.
+//! [`Executor`](super::Executor) takes a [`Turn`] before each call. Within a lane (a destination, that
+//! is scheme, host and port, under its limits) first come is first served; among lanes the places go
+//! round. One lane never has more than three quarters of the places, or than its own limits allow, and
+//! a call that has hung for a while no longer counts against the *others*, so that dead endpoints
+//! cannot starve live ones, not even with one or two workers. A destination that keeps failing takes
+//! nothing for a while (`breaker`), and what waits for it is turned away.
 //!
 //! ```text
 //!   a:3000  [c c c c c]  \
 //!   b:443   [c]           >-- round robin -->  places (MaxWorkers)  --slow-->  overtime
-//!   c:80    [c c]        /
+//!   c:80    [c c]        /         |
+//!                            breaker, rate
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,9 +20,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::breaker::{Breaker, Leave, Outcome, Rules};
+use super::rate::Bucket;
+use super::{Limits, Options};
+use crate::clock::Clock;
+
 /// How many calls may be in overtime for each worker, and at least.
 const OVERTIME_PER_WORKER: usize = 4;
 const OVERTIME_AT_LEAST: usize = 16;
+/// So long a call waits for its turn; then it is turned away for as long.
+const PATIENCE_MS: u64 = 10_000;
+/// Breakers that say nothing are forgotten above this number.
+const KEPT: usize = 1_024;
 
 /// Where a call goes: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,137 +62,353 @@ pub struct Load {
     pub queued: usize,
 }
 
+/// A destination that takes nothing, in boot-clock milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shut {
+    /// Which.
+    pub destination: Destination,
+    /// When its breaker opened.
+    pub since: u64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the next probe may go out.
+    pub probe_at: u64,
+}
+
+/// Calls of the same lane share its limits.
+type Key = (Destination, Limits);
+
 /// The queues. Cloning gives another handle to the same ones.
-#[derive(Clone, Debug)]
-pub struct Lanes(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub struct Lanes {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lanes").field("state", &self.state).finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug)]
 struct State {
     max: usize,
-    /// The most that one destination may have under way.
+    /// The most that one lane may have under way.
     share: usize,
+    /// What lanes without limits of their own have.
+    limits: Limits,
+    rules: Rules,
     /// Places taken.
     busy: usize,
     /// Calls that no longer take a place.
     overtime: usize,
-    lanes: BTreeMap<Destination, Lane>,
-    /// Destinations with somebody waiting and their share not used up, in order of their turn.
-    ring: VecDeque<Destination>,
+    lanes: BTreeMap<Key, Lane>,
+    /// Lanes with somebody waiting and their share not used up, in order of their turn.
+    ring: VecDeque<Key>,
+    breakers: BTreeMap<Destination, Breaker>,
+    /// Calls turned away because a breaker was open.
+    refused: u64,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
-    waiting: VecDeque<oneshot::Sender<Turn>>,
+    waiting: VecDeque<Waiting>,
     in_flight: usize,
     in_ring: bool,
+    bucket: Option<Bucket>,
+    /// A timer runs until the bucket has something.
+    timed: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    path: u64,
+    sender: oneshot::Sender<Result<Turn, u64>>,
 }
 
 /// A place: held while a call is under way, given back when dropped.
 #[derive(Debug)]
 pub struct Turn {
     lanes: Lanes,
-    destination: Destination,
+    key: Key,
+    path: u64,
+    probe: bool,
     overtime: bool,
     /// False only for a turn that could not be handed over: it never counted.
     counted: bool,
 }
 
 impl Lanes {
-    /// Queues for that many places (at least one).
-    pub fn new(max_workers: usize) -> Self {
-        let max = max_workers.max(1);
+    /// Queues for `max_workers` places (at least one).
+    pub fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
+        let max = options.max_workers.max(1);
         let share = if max <= 2 { max } else { max * 3 / 4 };
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             max,
             share,
+            limits: options.limits,
+            rules: options.breaker,
             busy: 0,
             overtime: 0,
             lanes: BTreeMap::new(),
             ring: VecDeque::new(),
-        })))
+            breakers: BTreeMap::new(),
+            refused: 0,
+        };
+        Self { state: Arc::new(Mutex::new(state)), clock }
     }
 
-    /// The most that one destination may have under way.
+    /// The most that one lane may have under way.
     pub fn share(&self) -> usize {
         self.lock().share
     }
 
-    /// Waits for a place. Giving up (dropping the future) gives up the wait, and the place if it
-    /// was just granted.
-    pub async fn turn(&self, destination: &Destination) -> Turn {
+    /// Waits for a place; an error says when to come again (boot clock). Giving up (dropping the
+    /// future) gives up the wait, and the place if it was just granted.
+    pub async fn turn(
+        &self,
+        destination: &Destination,
+        path: u64,
+        limits: Limits,
+    ) -> Result<Turn, u64> {
+        let now = self.clock.boot();
+        let (sender, mut receiver) = oneshot::channel();
+        {
+            let key = (destination.clone(), limits);
+            let mut state = self.lock();
+            let own = limits.rate_per_second.or(state.limits.rate_per_second);
+            let bucket = || own.map(|rate| Bucket::new(rate, now));
+            let lane = state
+                .lanes
+                .entry(key.clone())
+                .or_insert_with(|| Lane { bucket: bucket(), ..Lane::default() });
+            lane.waiting.push_back(Waiting { path, sender });
+            state.enter_ring(&key);
+            self.grant(&mut state);
+        }
+        if let Ok(granted) = receiver.try_recv() {
+            return granted;
+        }
+        let deadline = now + PATIENCE_MS;
         loop {
-            let (sender, receiver) = oneshot::channel();
-            {
-                let mut state = self.lock();
-                let lane = state.lanes.entry(destination.clone()).or_default();
-                lane.waiting.push_back(sender);
-                state.enter_ring(destination);
-                self.grant(&mut state);
+            tokio::select! {
+                biased;
+                granted = &mut receiver => return granted.unwrap_or(Err(deadline)),
+                () = self.clock.sleep_until(deadline) => {}
             }
-            // The sender lives in the queue until it is used; were it ever lost, wait again.
-            if let Ok(turn) = receiver.await {
-                return turn;
+            if self.clock.boot() >= deadline {
+                return Err(deadline + PATIENCE_MS);
             }
+        }
+    }
+
+    /// Until when (boot clock) a destination takes nothing for a path, if it does not.
+    pub fn shut_until(&self, destination: &Destination, path: u64) -> Option<u64> {
+        let now = self.clock.boot();
+        let mut state = self.lock();
+        match state.breakers.get(destination)?.look(path, now) {
+            Leave::No(until) => {
+                state.refused += 1;
+                Some(until)
+            }
+            Leave::Go | Leave::Probe | Leave::Wait => None,
         }
     }
 
     /// Every destination with something under way or waiting, in order of its name.
     pub fn load(&self) -> Vec<Load> {
         let state = self.lock();
-        let loads = state.lanes.iter().map(|(destination, lane)| Load {
-            destination: destination.clone(),
-            in_flight: lane.in_flight,
-            queued: lane.waiting.iter().filter(|w| !w.is_closed()).count(),
-        });
-        loads.collect()
+        let mut loads: Vec<Load> = Vec::new();
+        for ((destination, _), lane) in &state.lanes {
+            let queued = lane.waiting.iter().filter(|w| !w.sender.is_closed()).count();
+            match loads.last_mut().filter(|load| load.destination == *destination) {
+                Some(load) => {
+                    load.in_flight += lane.in_flight;
+                    load.queued += queued;
+                }
+                None if lane.in_flight + queued == 0 => {}
+                None => loads.push(Load {
+                    destination: destination.clone(),
+                    in_flight: lane.in_flight,
+                    queued,
+                }),
+            }
+        }
+        loads
+    }
+
+    /// Every destination that takes nothing, in order of its name.
+    pub fn shut(&self) -> Vec<Shut> {
+        let now = self.clock.boot();
+        let mut state = self.lock();
+        state.breakers.retain(|_, breaker| !breaker.is_idle(now));
+        let shut = |(destination, breaker): (&Destination, &Breaker)| {
+            let open = breaker.open()?;
+            Some(Shut {
+                destination: destination.clone(),
+                since: open.since,
+                failures: open.failures,
+                probe_at: open.probe_at,
+            })
+        };
+        state.breakers.iter().filter_map(shut).collect()
+    }
+
+    /// How many calls were turned away because their destination keeps failing.
+    pub fn refused(&self) -> u64 {
+        self.lock().refused
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives out what places there are.
     fn grant(&self, state: &mut State) {
+        let now = self.clock.boot();
         while state.busy < state.max {
-            let Some(destination) = state.ring.pop_front() else { return };
-            let Some(lane) = state.lanes.get_mut(&destination) else { continue };
-            lane.in_ring = false;
-            while let Some(waiting) = lane.waiting.pop_front() {
-                let turn = Turn {
-                    lanes: self.clone(),
-                    destination: destination.clone(),
-                    overtime: false,
-                    counted: true,
-                };
-                match waiting.send(turn) {
-                    Ok(()) => {
-                        lane.in_flight += 1;
-                        state.busy += 1;
-                        break;
-                    }
-                    // One who gave up is passed over; the turn must not take the lock we hold.
-                    Err(mut turn) => turn.counted = false,
-                }
+            let Some(key) = state.ring.pop_front() else { return };
+            let granted = self.serve(state, &key, now);
+            if granted {
+                state.enter_ring(&key);
             }
-            state.enter_ring(&destination);
-            state.tidy(&destination);
+            state.tidy(&key, now);
         }
+    }
+
+    /// Serves the first one who waits in a lane; whether there is a reason to look there again.
+    fn serve(&self, state: &mut State, key: &Key, now: u64) -> bool {
+        let Some(lane) = state.lanes.get_mut(key) else { return false };
+        lane.in_ring = false;
+        while lane.waiting.front().is_some_and(|first| first.sender.is_closed()) {
+            // One who gave up is passed over.
+            lane.waiting.pop_front();
+        }
+        let Some(first) = lane.waiting.front() else { return false };
+        if let Some(ready) = lane.bucket.map(|b| b.ready_at(now)).filter(|at| *at > now) {
+            self.look_again(lane, key, ready);
+            return false;
+        }
+        let breaker = state.breakers.get_mut(&key.0);
+        let leave = breaker.map_or(Leave::Go, |breaker| breaker.ask(first.path, now));
+        if leave == Leave::Wait {
+            return false;
+        }
+        let Some(first) = lane.waiting.pop_front() else { return false };
+        if let Leave::No(until) = leave {
+            state.refused += 1;
+            // Whoever gave up meanwhile needs no answer.
+            let _ = first.sender.send(Err(until));
+            return true;
+        }
+        let turn = Turn {
+            lanes: self.clone(),
+            key: key.clone(),
+            path: first.path,
+            probe: leave == Leave::Probe,
+            overtime: false,
+            counted: true,
+        };
+        match first.sender.send(Ok(turn)) {
+            Ok(()) => {
+                if let Some(bucket) = &mut lane.bucket {
+                    bucket.take(now);
+                }
+                lane.in_flight += 1;
+                state.busy += 1;
+            }
+            // The turn must not take the lock we hold.
+            Err(Ok(mut turn)) => {
+                turn.counted = false;
+                state.settle(&turn, now, Outcome::Nothing, now);
+            }
+            Err(Err(_)) => {}
+        }
+        true
+    }
+
+    /// Looks at a lane again when its bucket has something.
+    fn look_again(&self, lane: &mut Lane, key: &Key, at: u64) {
+        // Outside of a runtime (it is being shut down) nobody is served any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if std::mem::replace(&mut lane.timed, true) {
+            return;
+        }
+        let (lanes, key) = (self.clone(), key.clone());
+        runtime.spawn(async move {
+            while lanes.clock.boot() < at {
+                lanes.clock.sleep_until(at).await;
+            }
+            let mut state = lanes.lock();
+            if let Some(lane) = state.lanes.get_mut(&key) {
+                lane.timed = false;
+            }
+            state.enter_ring(&key);
+            lanes.grant(&mut state);
+        });
     }
 }
 
 impl State {
-    fn enter_ring(&mut self, destination: &Destination) {
-        let Some(lane) = self.lanes.get_mut(destination) else { return };
-        if !lane.in_ring && !lane.waiting.is_empty() && lane.in_flight < self.share {
+    fn enter_ring(&mut self, key: &Key) {
+        let ramp = self.breakers.get(&key.0).and_then(Breaker::ramp);
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let own = key.1.max_concurrency.or(self.limits.max_concurrency);
+        let most = [own, ramp].into_iter().flatten().map(|most| most.max(1) as usize).min();
+        let most = self.share.min(most.unwrap_or(usize::MAX));
+        if !lane.in_ring && !lane.timed && !lane.waiting.is_empty() && lane.in_flight < most {
             lane.in_ring = true;
-            self.ring.push_back(destination.clone());
+            self.ring.push_back(key.clone());
         }
     }
 
-    fn tidy(&mut self, destination: &Destination) {
-        let idle = |l: &Lane| l.in_flight == 0 && l.waiting.is_empty() && !l.in_ring;
-        if self.lanes.get(destination).is_some_and(idle) {
-            self.lanes.remove(destination);
+    /// Lets every lane of a destination be looked at: its breaker may have moved.
+    fn wake(&mut self, destination: &Destination) {
+        let lanes = self.lanes.range((destination.clone(), Limits::default())..);
+        let keys = lanes.map(|(key, _)| key).take_while(|key| key.0 == *destination);
+        for key in keys.cloned().collect::<Vec<_>>() {
+            self.enter_ring(&key);
+        }
+    }
+
+    /// Notes what came of a turn's call.
+    fn settle(&mut self, turn: &Turn, began: u64, outcome: Outcome, now: u64) {
+        let failed = matches!(outcome, Outcome::Failed { .. });
+        let destination = &turn.key.0;
+        if failed && self.rules.failures > 0 && !self.breakers.contains_key(destination) {
+            if self.breakers.len() >= KEPT {
+                self.breakers.retain(|_, breaker| !breaker.is_idle(now));
+            }
+            self.breakers.insert(destination.clone(), Breaker::new(destination.as_str()));
+        }
+        let Some(breaker) = self.breakers.get_mut(destination) else { return };
+        let was = breaker.open().is_some();
+        breaker.over(self.rules, (turn.path, turn.probe, began), outcome, now);
+        match (was, breaker.open()) {
+            (false, Some(open)) => tracing::warn!(
+                destination = destination.as_str(),
+                failures = open.failures,
+                "a destination keeps failing: it is left alone but for probes"
+            ),
+            (true, None) => tracing::info!(
+                destination = destination.as_str(),
+                "a destination that kept failing answers again"
+            ),
+            _ => {}
+        }
+        if breaker.is_idle(now) {
+            self.breakers.remove(destination);
+        }
+    }
+
+    fn tidy(&mut self, key: &Key, now: u64) {
+        let idle = |l: &Lane| {
+            let used = l.in_flight > 0 || !l.waiting.is_empty() || l.in_ring || l.timed;
+            !used && l.bucket.is_none_or(|bucket| bucket.is_full(now))
+        };
+        if self.lanes.get(key).is_some_and(idle) {
+            self.lanes.remove(key);
         }
     }
 }
@@ -193,13 +420,21 @@ impl Turn {
         let lanes = self.lanes.clone();
         let mut state = lanes.lock();
         let most = (state.max * OVERTIME_PER_WORKER).max(OVERTIME_AT_LEAST);
-        if self.overtime || state.overtime >= most {
-            return;
+        if !self.overtime && state.overtime < most {
+            self.overtime = true;
+            state.overtime += 1;
+            state.busy -= 1;
         }
-        self.overtime = true;
-        state.overtime += 1;
-        state.busy -= 1;
+        // Nobody waits for a probe that hangs.
+        state.wake(&self.key.0);
         lanes.grant(&mut state);
+    }
+
+    /// Says what came of the call, which began at an instant (boot clock).
+    pub fn over(mut self, began: u64, outcome: Outcome) {
+        let lanes = self.lanes.clone();
+        lanes.lock().settle(&self, began, outcome, lanes.clock.boot());
+        self.probe = false;
     }
 }
 
@@ -208,8 +443,9 @@ impl Drop for Turn {
         if !self.counted {
             return;
         }
+        let now = self.lanes.clock.boot();
         let mut state = self.lanes.lock();
-        if let Some(lane) = state.lanes.get_mut(&self.destination) {
+        if let Some(lane) = state.lanes.get_mut(&self.key) {
             lane.in_flight -= 1;
         }
         if self.overtime {
@@ -217,102 +453,14 @@ impl Drop for Turn {
         } else {
             state.busy -= 1;
         }
-        state.enter_ring(&self.destination);
+        if self.probe {
+            state.settle(self, now, Outcome::Nothing, now);
+        }
+        state.wake(&self.key.0);
         self.lanes.grant(&mut state);
-        state.tidy(&self.destination);
+        state.tidy(&self.key, now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt as _;
-
-    fn to(name: &str) -> Destination {
-        Destination(name.into())
-    }
-
-    /// The turn, if there is one at once.
-    fn now(lanes: &Lanes, name: &str) -> Option<Turn> {
-        lanes.turn(&to(name)).now_or_never()
-    }
-
-    #[test]
-    fn a_destination_is_scheme_host_and_port() {
-        let of = |u: &str| Destination::of(&Url::parse(u).expect("a URL"));
-        assert_eq!(of("http://u:p@a.example/x?y=z").as_str(), "http://a.example:80");
-        assert_eq!(of("https://a.example:8443/").as_str(), "https://a.example:8443");
-        assert_ne!(of("http://a.example/"), of("https://a.example/"));
-    }
-
-    #[test]
-    fn one_destination_gets_three_quarters_at_most() {
-        let lanes = Lanes::new(8);
-        let held: Vec<_> = (0..6).map(|_| now(&lanes, "a").expect("a place")).collect();
-        assert!(now(&lanes, "a").is_none(), "its share is used up");
-        let other = now(&lanes, "b").expect("a quarter is left to others");
-        drop(held);
-        assert!(now(&lanes, "a").is_some());
-        drop(other);
-        assert_eq!(lanes.load(), []);
-    }
-
-    #[test]
-    fn places_go_round_among_destinations_and_first_come_first_served_within() {
-        let lanes = Lanes::new(1);
-        let first = now(&lanes, "a").expect("the only place");
-        let mut waiting: Vec<_> = ["a", "a", "b", "c"]
-            .into_iter()
-            .map(|name| {
-                let (lanes, name) = (lanes.clone(), to(name));
-                async move { lanes.turn(&name).await }.boxed()
-            })
-            .collect();
-        assert!(waiting.iter_mut().all(|w| w.now_or_never().is_none()));
-        let load = lanes.load();
-        assert_eq!((load[0].in_flight, load[0].queued, load[1].queued), (1, 2, 1));
-        drop(first);
-        let mut order = Vec::new();
-        while !waiting.is_empty() {
-            let mut turns = Vec::new();
-            for at in (0..waiting.len()).rev() {
-                if let Some(turn) = (&mut waiting[at]).now_or_never() {
-                    order.push(turn.destination.as_str().to_owned());
-                    turns.push(turn);
-                    drop(waiting.remove(at));
-                }
-            }
-            assert_eq!(turns.len(), 1, "one place, one turn");
-        }
-        assert_eq!(order, ["b", "c", "a", "a"], "a had its turn before b and c came");
-    }
-
-    #[test]
-    fn a_hanging_call_stops_counting_against_others_only() {
-        let lanes = Lanes::new(1);
-        let mut hanging = now(&lanes, "dead").expect("the only place");
-        assert!(now(&lanes, "live").is_none());
-        hanging.overtime();
-        let live = now(&lanes, "live").expect("the place is free again");
-        assert!(now(&lanes, "dead").is_none(), "its own destination waits for it");
-        drop(live);
-        drop(hanging);
-        assert!(now(&lanes, "dead").is_some());
-    }
-
-    #[test]
-    fn a_turn_that_nobody_waits_for_any_more_is_not_lost() {
-        let lanes = Lanes::new(1);
-        let held = now(&lanes, "a").expect("the only place");
-        let name = to("a");
-        let mut given_up = lanes.turn(&name).boxed();
-        assert!((&mut given_up).now_or_never().is_none());
-        let next = to("a");
-        let mut next = lanes.turn(&next).boxed();
-        assert!((&mut next).now_or_never().is_none());
-        drop(held); // granted to the first in line, who drops it without looking
-        drop(given_up);
-        assert!(next.now_or_never().is_some());
-        assert_eq!(lanes.load(), []);
-    }
-}
+mod tests;

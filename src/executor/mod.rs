@@ -6,7 +6,10 @@
 //!
 //! ```text
 //!   worker -> payload::Builder -> chunks -\
+//!             target::render -> Rendered ---\
 //!             headers::headers  -----------> Call -> lanes (whose turn?) -> before_send? -> receiver
+//!                                             |        | breaker, rate                       |
+//!   worker <- Refused <-----------------------|--------/                                     |
 //!   worker <- reply::{Class, failed_ids} <- Reply <------------------------------------------/
 //! ```
 //!
@@ -15,6 +18,7 @@
 //! took ten seconds to open can therefore not carry a request over the end of a lease. (`gate` says
 //! how that holds for requests without a body, too.)
 
+pub mod breaker;
 pub mod guard;
 pub mod headers;
 pub mod lanes;
@@ -23,21 +27,25 @@ pub mod reply;
 pub mod target;
 
 mod gate;
+mod rate;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use reply::{Answer, Class, Reply};
 
-use crate::clock::Clock;
+use crate::clock::SchedulerTime;
 use crate::model::Millis;
+use breaker::{Outcome, Rules};
 use gate::Asking;
 use guard::{GuardedResolver, Lookup, SystemLookup, TargetGuard};
 use lanes::{Destination, Lanes, Load, Turn};
@@ -66,6 +74,11 @@ pub struct Options {
     /// The longest time for a call, answer included, unless the call says otherwise:
     /// `JobExecutionTimeout`.
     pub timeout: Duration,
+    /// What destinations bear, unless a call says otherwise: `DestinationConcurrency`,
+    /// `DestinationRatePerSecond`.
+    pub limits: Limits,
+    /// When a destination that fails is left alone: `BreakerFailures`, `BreakerCooldownSeconds`.
+    pub breaker: Rules,
     /// Where calls may go.
     pub guard: TargetGuard,
     /// How names become addresses.
@@ -78,6 +91,8 @@ impl Default for Options {
             max_workers: 64,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+            breaker: Rules { failures: 5, cooldown: 5_000 },
             guard: TargetGuard::default(),
             lookup: Arc::new(SystemLookup),
         }
@@ -90,6 +105,8 @@ impl std::fmt::Debug for Options {
             .field("max_workers", &self.max_workers)
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
+            .field("limits", &self.limits)
+            .field("breaker", &self.breaker)
             .field("guard", &self.guard)
             .finish_non_exhaustive()
     }
@@ -123,6 +140,19 @@ pub enum Gate {
         /// When to ask again, in scheduler time.
         until: Millis,
     },
+}
+
+/// A destination that keeps failing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// Scheme, host and port.
+    pub destination: String,
+    /// Since when nothing but probes goes there, in scheduler time.
+    pub since: Millis,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the next probe may go out, in scheduler time.
+    pub next_probe: Millis,
 }
 
 /// Asked once, right before the first byte of a request; false keeps it back.
@@ -175,40 +205,26 @@ pub struct Executor {
     client: Client,
     lanes: Lanes,
     options: Arc<Options>,
-    clock: Arc<dyn Clock>,
+    time: Arc<SchedulerTime>,
 }
 
 impl Executor {
     /// Opens for business; nothing is connected yet.
-    pub fn new(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub fn new(options: Options, time: Arc<SchedulerTime>) -> Result<Self, Error> {
         let client = client(&options).map_err(|e| Error::Client(chain(&e)))?;
-        let lanes = Lanes::new(options.max_workers);
-        Ok(Self { client, lanes, options: Arc::new(options), clock })
+        let lanes = Lanes::new(&options, time.clock().clone());
+        Ok(Self { client, lanes, options: Arc::new(options), time })
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
     pub async fn call(&self, call: Call) -> Reply {
-        match self.target(&call.url) {
-            Err(reply) => reply,
-            Ok(url) => {
-                let turn = self.lanes.turn(&Destination::of(&url)).await;
-                self.run(url, turn, call).await
-            }
-        }
-    }
-
-    /// Waits for a place at a URL's destination, so that the caller may build the request last:
-    /// then [`Executor::send`]. `None` for a URL that cannot be called at all.
-    pub async fn turn(&self, url: &str) -> Option<Turn> {
-        let url = Url::parse(url).ok()?;
-        Some(self.lanes.turn(&Destination::of(&url)).await)
-    }
-
-    /// Sends a call on a place taken before.
-    pub async fn send(&self, turn: Turn, call: Call) -> Reply {
-        match self.target(&call.url) {
-            Err(reply) => reply,
-            Ok(url) => self.run(url, turn, call).await,
+        let url = match self.target(&call.url) {
+            Err(reply) => return reply,
+            Ok(url) => url,
+        };
+        match self.lanes.turn(&Destination::of(&url), path(&url), call.limits).await {
+            Ok(turn) => self.run(url, turn, call).await,
+            Err(until) => Reply::Refused { until: self.at(until) },
         }
     }
 
@@ -219,8 +235,33 @@ impl Executor {
 
     /// Whether the destination of a URL takes calls: asked before a request is written for it. The
     /// answer is about this moment; the call itself is asked again.
-    pub fn gate(&self, _url: &str, _limits: Limits) -> Gate {
-        Gate::Open
+    pub fn gate(&self, url: &str) -> Gate {
+        let Ok(url) = Url::parse(url) else { return Gate::Open };
+        match self.lanes.shut_until(&Destination::of(&url), path(&url)) {
+            None => Gate::Open,
+            Some(until) => Gate::Closed { until: self.at(until) },
+        }
+    }
+
+    /// The destinations that take nothing at the moment.
+    pub fn failing(&self) -> Vec<Failing> {
+        let failing = |shut: lanes::Shut| Failing {
+            destination: shut.destination.as_str().to_owned(),
+            since: self.at(shut.since),
+            failures: shut.failures,
+            next_probe: self.at(shut.probe_at),
+        };
+        self.lanes.shut().into_iter().map(failing).collect()
+    }
+
+    /// How many calls were turned away because their destination keeps failing.
+    pub fn refused(&self) -> u64 {
+        self.lanes.refused()
+    }
+
+    /// The scheduler time of an instant of the boot clock.
+    fn at(&self, boot: u64) -> Millis {
+        self.time.now() + boot.cast_signed() - self.time.clock().boot().cast_signed()
     }
 
     /// How busy each destination is.
@@ -235,7 +276,7 @@ impl Executor {
             Reply::Done(Answer {
                 status: 0,
                 retry_after: None,
-                started_boot: self.clock.boot(),
+                started_boot: self.time.clock().boot(),
                 duration_ms: 0,
                 sent: false,
                 error: Some(e.to_string()),
@@ -246,24 +287,32 @@ impl Executor {
     }
 
     async fn run(&self, url: Url, mut turn: Turn, call: Call) -> Reply {
+        let codes = Arc::clone(&call.success_codes);
         let calling = self.attempt(url, call);
         tokio::pin!(calling);
-        tokio::select! {
-            reply = &mut calling => return reply,
-            () = tokio::time::sleep(HANGING) => turn.overtime(),
+        let reply = tokio::select! {
+            reply = &mut calling => reply,
+            () = tokio::time::sleep(HANGING) => {
+                turn.overtime();
+                calling.await
+            }
+        };
+        if let Reply::Done(answer) = &reply {
+            turn.over(answer.started_boot, Outcome::of(answer, &codes));
         }
-        calling.await
+        reply
     }
 
     async fn attempt(&self, url: Url, call: Call) -> Reply {
-        let tried = self.clock.boot();
+        let tried = self.time.clock().boot();
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let keep = MAX_BODY.max(call.body.len());
         let mut lines = HeaderMap::with_capacity(call.headers.len());
         lines.extend(call.headers);
         // Such a request has a length, even if it is 0.
         let lengthy = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
-        let (body, passage) = Asking::new(call.body, lengthy, call.before_send, self.clock.clone());
+        let (body, passage) =
+            Asking::new(call.body, lengthy, call.before_send, self.time.clock().clone());
         let request =
             self.client.request(call.method, url).headers(lines).body(reqwest::Body::wrap(body));
         let asked = tokio::time::timeout(timeout, async {
@@ -280,7 +329,7 @@ impl Executor {
             status: 0,
             retry_after: None,
             started_boot,
-            duration_ms: u32::try_from(self.clock.boot().saturating_sub(started_boot))
+            duration_ms: u32::try_from(self.time.clock().boot().saturating_sub(started_boot))
                 .unwrap_or(u32::MAX),
             sent: sent.is_some(),
             error: None,
@@ -308,7 +357,7 @@ impl Executor {
     async fn read(&self, mut response: reqwest::Response, keep: usize) -> Read {
         let status = response.status().as_u16();
         let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
-        let after = after.and_then(|v| reply::retry_after(v, self.clock.wall()));
+        let after = after.and_then(|v| reply::retry_after(v, self.time.now()));
         let promised = response
             .headers()
             .get(ASYNC)
@@ -364,6 +413,13 @@ fn client(options: &Options) -> reqwest::Result<Client> {
         tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
         builder().tls_certs_only([]).build()
     })
+}
+
+/// A URL's path as the breakers know it.
+fn path(url: &Url) -> u64 {
+    let mut hash = DefaultHasher::new();
+    url.path().hash(&mut hash);
+    hash.finish()
 }
 
 fn timed_out(timeout: Duration, sent: bool) -> String {

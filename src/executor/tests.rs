@@ -26,7 +26,8 @@ async fn serve(router: Router) -> SocketAddr {
 }
 
 fn executor(options: Options) -> Executor {
-    Executor::new(options, Arc::new(SystemClock)).expect("an executor")
+    Executor::new(options, Arc::new(SchedulerTime::new(Arc::new(SystemClock))))
+        .expect("an executor")
 }
 
 fn call(url: &str) -> Call {
@@ -355,4 +356,100 @@ async fn a_dead_destination_does_not_block_another() {
         assert_eq!(load[0].in_flight + load[0].queued, 20, "all of them still hang");
         hanging.iter().for_each(tokio::task::JoinHandle::abort);
     }
+}
+
+#[tokio::test]
+async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = calls.clone();
+    let busy = move || async move {
+        counter.fetch_add(1, Ordering::SeqCst);
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let dead = serve(Router::new().route("/", post(busy))).await;
+    let live = serve(Router::new().route("/", post(|| async {}))).await;
+    let clock = crate::clock::TestClock::new(1_763_700_000_000);
+    let time = Arc::new(SchedulerTime::new(clock.clone()));
+    let executor = Executor::new(Options::default(), Arc::clone(&time)).expect("an executor");
+    let (dead, live) = (format!("http://{dead}/"), format!("http://{live}/"));
+    for _ in 0..5 {
+        assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
+        clock.advance(Duration::from_millis(500));
+    }
+    let failing = executor.failing().remove(0);
+    assert_eq!((failing.failures, failing.since), (5, time.now() - 500), "{failing:?}");
+    let until = failing.next_probe;
+    assert_eq!(executor.gate(&dead), Gate::Closed { until });
+    for _ in 0..100 {
+        assert_eq!(executor.call(call(&dead)).await, Reply::Refused { until });
+        assert_eq!(answer(executor.call(call(&live)).await).status, 200);
+    }
+    clock.advance(Duration::from_secs(6));
+    assert_eq!((executor.gate(&dead), executor.gate(&live)), (Gate::Open, Gate::Open));
+    assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
+    assert!(matches!(executor.call(call(&dead)).await, Reply::Refused { .. }));
+    assert_eq!(calls.load(Ordering::SeqCst), 6, "five to find out, and a probe");
+    assert!(executor.refused() >= 101);
+}
+
+/// A resolver whose answer for a name changes with each question.
+struct Changing(Mutex<std::collections::VecDeque<&'static str>>);
+
+impl Lookup for Changing {
+    fn lookup(&self, _: String) -> Looking {
+        let mut answers = self.0.lock().expect("no panic");
+        let address = answers.pop_front().expect("one question a connection");
+        let address = SocketAddr::new(address.parse().expect("an address"), 0);
+        Box::pin(async move { Ok(vec![address]) })
+    }
+}
+
+#[tokio::test]
+async fn the_address_that_was_judged_is_the_address_connected_to() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let receive = move || async move {
+        counter.fetch_add(1, Ordering::SeqCst);
+        [("connection", "close")]
+    };
+    let address = serve(Router::new().route("/", post(receive))).await;
+    let url = format!("http://rebinding.example:{}/", address.port());
+    // Were it asked once to judge and once to connect, the second answer would be the one used.
+    let answers = ["127.0.0.1", "169.254.169.254", "::ffff:a9fe:a9fe", "0.0.0.0", "127.0.0.1"];
+    let lookup = Arc::new(Changing(Mutex::new(answers.into())));
+    let executor = executor(Options { lookup: lookup.clone(), ..Options::default() });
+    for (nth, fine) in [true, false, false, false, true].into_iter().enumerate() {
+        let answer = answer(within("an answer", executor.call(call(&url))).await);
+        assert_eq!((answer.status == 200, answer.sent), (fine, fine), "{nth}: {answer:?}");
+        let left = lookup.0.lock().expect("no panic").len();
+        assert_eq!(left, answers.len() - 1 - nth, "one question a connection");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn forbidden_addresses_are_refused_however_they_are_written() {
+    let lookup = Arc::new(Always(vec![SocketAddr::from(([127, 0, 0, 1], 0))]));
+    let executor = executor(Options { lookup, ..Options::default() });
+    for url in [
+        "http://169.254.169.254/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[fe80::1]/",
+        "http://[fd00:ec2::254]/",
+        "http://0/",
+        "http://0.0.0.0/",
+        "http://[::]/",
+        "http://0251.0376.0251.0376/",
+        "http://169.254.43518/",
+        "http://safe.example@169.254.169.254/",
+        "http://169.254.169.254%2f@safe.example/",
+        "http://metadata.google.internal/",
+        "gopher://safe.example/",
+    ] {
+        let mut refused = call(url);
+        refused.before_send = Box::new(|| panic!("nothing may be sent"));
+        let answer = answer(within("refused at once", executor.call(refused)).await);
+        assert!(!answer.sent && answer.error.is_some(), "{url}: {answer:?}");
+    }
+    assert_eq!(executor.failing(), []);
 }

@@ -68,10 +68,18 @@ impl Parts {
             executor::Options {
                 max_workers: config.max_workers,
                 timeout: config.job_execution_timeout,
+                limits: executor::Limits {
+                    max_concurrency: config.destination_concurrency,
+                    rate_per_second: config.destination_rate_per_second,
+                },
+                breaker: executor::breaker::Rules {
+                    failures: config.breaker_failures,
+                    cooldown: config.breaker_cooldown.as_millis() as u64,
+                },
                 guard: TargetGuard::of(config),
                 ..executor::Options::default()
             },
-            self.time.clock().clone(),
+            self.time.clone(),
         )?;
         let term = cluster.leadership().borrow().term;
         let stated = worker::stated_watermarks(&unforgotten);

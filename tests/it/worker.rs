@@ -149,7 +149,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
         options,
         Surroundings {
             books: cluster.clone(),
-            hands: Executor::new(executor::Options::default(), Arc::clone(time.clock())).unwrap(),
+            hands: Executor::new(executor::Options::default(), Arc::clone(&time)).unwrap(),
             lease: Arc::clone(&seat),
             journal: journal.clone(),
             unforgotten,

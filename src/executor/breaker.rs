@@ -1,0 +1,403 @@
+//! Whether a destination (scheme, host and port) that keeps failing is left alone for a while. A step
+//! function: what happens and when in, what may be sent out. `lanes` keeps one of these for each
+//! destination that fails; each node has its own and finds out by itself.
+//!
+//! | state | asked | a call succeeds | a call fails |
+//! |---|---|---|---|
+//! | closed | go | the count is 0 again | counted; at `BreakerFailures` in a row, over 2 s or more: open |
+//! | open, cooling down | no; but a few times a path that has not failed yet: go | closed, ramp | counted |
+//! | open, cooled down | the first one is the probe, the others wait for it (1 s at most) | closed, ramp | open, twice as long |
+//! | closed, ramp | go, 2 at a time, one more with each success | up to 64, then closed | open, as long as before |
+//!
+//! Any success closes it, so one bad path on a host shared with healthy ones opens nothing, and a
+//! healthy path that is rarely called gets through even where it did. What was neither (withheld, given
+//! up) only frees the probe's place. The first cool-down is `BreakerCooldownSeconds`, each further one
+//! twice as long up to a minute, 10 % more or less by destination so that they do not probe in step.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::reply::{Answer, Class};
+
+/// A row of failures must have lasted this long: a burst that failed at once is one failure.
+const LEAST_MS: u64 = 2_000;
+/// The longest cool-down, unless the first one is longer.
+const LONGEST_MS: u64 = 60_000;
+/// How long others wait for a probe's answer.
+const PROBE_MS: u64 = 1_000;
+/// Paths that have not failed that may be tried during one cool-down.
+const SPARE: u8 = 4;
+/// The most paths that are remembered as failing; beyond, all count as failing.
+const MOST_PATHS: usize = 64;
+/// A ramp ends at so many calls at a time.
+const RAMP_END: u32 = 64;
+/// An open breaker that nobody has asked for so long is forgotten.
+const FORGET_MS: u64 = 600_000;
+
+/// When it opens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// So many failures in a row open it; 0: it never opens.
+    pub failures: u32,
+    /// The first cool-down, in milliseconds.
+    pub cooldown: u64,
+}
+
+/// What came of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The destination is alive: any answer but 429 and 5xx.
+    Fine,
+    /// It is not, or asks for a rest.
+    Failed {
+        /// It could not even be connected to: no other path will do better.
+        down: bool,
+        /// The rest it asked for, in milliseconds.
+        after: u64,
+    },
+    /// Nothing was sent.
+    Nothing,
+}
+
+impl Outcome {
+    /// What an answer says of its destination.
+    pub fn of(answer: &Answer, success_codes: &[u16]) -> Self {
+        match answer.class_by(success_codes) {
+            Class::Retry { after } if matches!(answer.status, 0 | 429 | 500..) => {
+                let after = after.map_or(0, |after| after.as_millis() as u64);
+                Self::Failed { down: !answer.sent, after }
+            }
+            _ => Self::Fine,
+        }
+    }
+}
+
+/// Whether a call may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// It may.
+    Go,
+    /// It may, as the probe.
+    Probe,
+    /// A probe is under way: its outcome decides.
+    Wait,
+    /// Not before this instant, in boot-clock milliseconds.
+    No(u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Closed { failures: u32, since: u64, ramp: Option<u32>, round: u32 },
+    Open(Open),
+}
+
+/// A destination that is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// When it opened, in boot-clock milliseconds.
+    pub since: u64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the next probe may go out, in boot-clock milliseconds.
+    pub probe_at: u64,
+    /// Cool-downs before this one.
+    round: u32,
+    /// When the probe that is under way went out.
+    probing: Option<u64>,
+    spare: u8,
+    blamed: BTreeSet<u64>,
+    down: bool,
+}
+
+/// One destination's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    state: State,
+    /// By this its cool-downs differ from others'.
+    spread: u64,
+}
+
+impl Breaker {
+    /// Closed.
+    pub fn new(destination: &str) -> Self {
+        let mut hash = DefaultHasher::new();
+        destination.hash(&mut hash);
+        let state = State::Closed { failures: 0, since: 0, ramp: None, round: 0 };
+        Self { state, spread: hash.finish() }
+    }
+
+    /// What there is to show while it is open.
+    pub fn open(&self) -> Option<&Open> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            State::Closed { .. } => None,
+        }
+    }
+
+    /// Whether it says nothing that a new one would not say.
+    pub fn is_idle(&self, now: u64) -> bool {
+        match &self.state {
+            State::Closed { failures, ramp, .. } => *failures == 0 && ramp.is_none(),
+            State::Open(open) => open.probing.is_none() && now > open.probe_at + FORGET_MS,
+        }
+    }
+
+    /// How many calls may be under way at a time; `None` for as many as elsewhere.
+    pub fn ramp(&self) -> Option<u32> {
+        match &self.state {
+            State::Closed { ramp, .. } => *ramp,
+            State::Open(_) => None,
+        }
+    }
+
+    /// What [`Breaker::ask`] would say, changing nothing.
+    pub fn look(&self, path: u64, now: u64) -> Leave {
+        self.clone().ask(path, now)
+    }
+
+    /// Asks for a call to a path (a hash of it).
+    pub fn ask(&mut self, path: u64, now: u64) -> Leave {
+        let State::Open(open) = &mut self.state else { return Leave::Go };
+        if let Some(since) = open.probing {
+            let until = since + PROBE_MS;
+            return if now < until { Leave::Wait } else { Leave::No(now + PROBE_MS) };
+        }
+        if now >= open.probe_at {
+            open.probing = Some(now);
+            return Leave::Probe;
+        }
+        let innocent = open.blamed.len() < MOST_PATHS && !open.blamed.contains(&path);
+        if open.down || open.spare == 0 || !innocent {
+            return Leave::No(open.probe_at);
+        }
+        open.spare -= 1;
+        Leave::Go
+    }
+
+    /// Takes note of what came of a call that began at an instant, as the probe or not.
+    pub fn over(
+        &mut self,
+        rules: Rules,
+        (path, probe, began): (u64, bool, u64),
+        outcome: Outcome,
+        now: u64,
+    ) {
+        match (&mut self.state, outcome) {
+            (State::Closed { failures, ramp, round, .. }, Outcome::Fine) => {
+                *failures = 0;
+                *ramp = ramp.map(|most| most + 1).filter(|most| *most < RAMP_END);
+                *round = if ramp.is_none() { 0 } else { *round };
+            }
+            (State::Open(open), Outcome::Fine) => {
+                let (ramp, round) = (Some(2), open.round);
+                self.state = State::Closed { failures: 0, since: now, ramp, round };
+            }
+            (State::Closed { failures, since, ramp, round }, Outcome::Failed { down, after }) => {
+                *since = if *failures == 0 { began } else { (*since).min(began) };
+                *failures = failures.saturating_add(1);
+                let enough = *failures >= rules.failures && now >= *since + LEAST_MS;
+                if rules.failures == 0 || !(enough || ramp.is_some()) {
+                    return;
+                }
+                let open = Open {
+                    since: now,
+                    failures: *failures,
+                    probe_at: now,
+                    round: *round,
+                    probing: None,
+                    spare: SPARE,
+                    blamed: BTreeSet::from([path]),
+                    down,
+                };
+                self.state = State::Open(open);
+                self.cool(rules, after, now);
+            }
+            (State::Open(open), Outcome::Failed { down, after }) => {
+                open.failures = open.failures.saturating_add(1);
+                open.down = down;
+                if open.blamed.len() < MOST_PATHS {
+                    open.blamed.insert(path);
+                }
+                if probe {
+                    open.probing = None;
+                    open.round += 1;
+                    open.spare = SPARE;
+                    self.cool(rules, after, now);
+                }
+            }
+            (State::Open(open), Outcome::Nothing) if probe => open.probing = None,
+            (_, Outcome::Nothing) => {}
+        }
+    }
+
+    /// Sets the next probe.
+    fn cool(&mut self, rules: Rules, after: u64, now: u64) {
+        let State::Open(open) = &mut self.state else { return };
+        let longest = LONGEST_MS.max(rules.cooldown);
+        let doubled = rules.cooldown.saturating_mul(1 << open.round.min(20)).min(longest);
+        let about = doubled - doubled / 10 + self.spread % (doubled / 5 + 1);
+        open.probe_at = now + about.max(after.min(longest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules { failures: 3, cooldown: 5_000 };
+    const DOWN: Outcome = Outcome::Failed { down: true, after: 0 };
+    const BAD: Outcome = Outcome::Failed { down: false, after: 0 };
+
+    /// A breaker whose cool-downs are exact.
+    fn closed() -> Breaker {
+        let mut breaker = Breaker::new("http://a:80");
+        breaker.spread = 500;
+        breaker
+    }
+
+    fn call(breaker: &mut Breaker, path: u64, outcome: Outcome, at: u64) {
+        breaker.over(RULES, (path, false, at), outcome, at);
+    }
+
+    fn probe(breaker: &mut Breaker, outcome: Outcome, at: u64) {
+        assert_eq!(breaker.ask(1, at), Leave::Probe);
+        breaker.over(RULES, (1, true, at), outcome, at);
+    }
+
+    fn opened(outcome: Outcome) -> Breaker {
+        let mut breaker = closed();
+        for at in [0, 1_000, 2_000] {
+            assert_eq!(breaker.ask(1, at), Leave::Go);
+            call(&mut breaker, 1, outcome, at);
+        }
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_enough_failures_in_a_row_that_last_a_while() {
+        assert_eq!(
+            opened(DOWN).open().map(|o| (o.since, o.failures, o.probe_at)),
+            Some((2_000, 3, 7_000))
+        );
+        // All at once is one failure; the next one later opens it.
+        let mut burst = closed();
+        (0..1_000).for_each(|_| call(&mut burst, 1, DOWN, 100));
+        assert_eq!(burst.open(), None);
+        call(&mut burst, 1, DOWN, 2_100);
+        assert!(burst.open().is_some());
+        // A call that hung for long counts from its beginning.
+        let mut hung = closed();
+        (0..3).for_each(|_| hung.over(RULES, (1, false, 0), DOWN, 30_000));
+        assert!(hung.open().is_some());
+        // Any success begins anew, and 0 is off.
+        let mut mixed = closed();
+        for at in (0..60_000).step_by(1_000) {
+            call(&mut mixed, 1, BAD, at);
+            call(&mut mixed, 1, BAD, at + 1);
+            call(&mut mixed, 2, Outcome::Fine, at + 2);
+        }
+        assert_eq!((mixed.open(), mixed.is_idle(0)), (None, true));
+        let mut off = closed();
+        let rules = Rules { failures: 0, ..RULES };
+        (0..100).for_each(|at| off.over(rules, (1, false, 0), DOWN, at * 1_000));
+        assert_eq!((off.open(), off.look(1, 100_000)), (None, Leave::Go));
+    }
+
+    #[test]
+    fn one_probe_at_a_time_later_and_later() {
+        let mut breaker = opened(DOWN);
+        assert_eq!(breaker.ask(1, 6_999), Leave::No(7_000));
+        let mut at = 7_000;
+        for next in [10_000, 20_000, 40_000, 60_000, 60_000] {
+            assert_eq!(breaker.look(1, at), Leave::Probe);
+            assert_eq!(breaker.ask(1, at), Leave::Probe);
+            assert_eq!(breaker.ask(1, at), Leave::Wait);
+            assert_eq!(breaker.ask(1, at + 1_000), Leave::No(at + 2_000), "it hangs");
+            breaker.over(RULES, (1, true, at), DOWN, at);
+            let open = breaker.open().unwrap().clone();
+            assert!((next * 9 / 10..=next * 11 / 10).contains(&(open.probe_at - at)), "{open:?}");
+            assert_eq!(breaker.ask(1, open.probe_at - 1), Leave::No(open.probe_at));
+            at = open.probe_at;
+        }
+        assert_eq!(breaker.open().unwrap().failures, 8);
+        assert!(breaker.is_idle(at + FORGET_MS + 1) && !breaker.is_idle(at));
+    }
+
+    #[test]
+    fn a_success_closes_it_and_the_rest_follows_slowly() {
+        let mut breaker = opened(DOWN);
+        probe(&mut breaker, Outcome::Fine, 7_000);
+        assert_eq!(
+            (breaker.open(), breaker.ramp(), breaker.look(1, 7_000)),
+            (None, Some(2), Leave::Go)
+        );
+        call(&mut breaker, 1, Outcome::Fine, 7_001);
+        assert_eq!(breaker.ramp(), Some(3));
+        // A failure on the ramp opens it at once, for as long as before.
+        call(&mut breaker, 1, DOWN, 7_002);
+        assert_eq!(breaker.open().map(|o| o.probe_at), Some(12_002));
+        probe(&mut breaker, Outcome::Fine, 12_002);
+        (0..62).for_each(|_| call(&mut breaker, 1, Outcome::Fine, 12_003));
+        assert!(breaker.ramp().is_none() && breaker.is_idle(12_003));
+        // A late answer of a call from before counts too.
+        let mut breaker = opened(DOWN);
+        call(&mut breaker, 1, Outcome::Fine, 2_001);
+        assert_eq!(breaker.open(), None);
+    }
+
+    #[test]
+    fn a_path_that_has_not_failed_may_be_tried_while_the_host_answers() {
+        let mut breaker = opened(BAD);
+        assert_eq!(breaker.ask(1, 3_000), Leave::No(7_000));
+        assert_eq!(breaker.ask(2, 3_000), Leave::Go);
+        call(&mut breaker, 2, Outcome::Fine, 3_001);
+        assert_eq!(breaker.open(), None, "and closes it");
+        let mut breaker = opened(BAD);
+        for path in 2..6 {
+            assert_eq!(breaker.ask(path, 3_000), Leave::Go);
+            call(&mut breaker, path, BAD, 3_000);
+            assert_eq!(breaker.ask(path, 3_000), Leave::No(7_000));
+        }
+        assert_eq!(breaker.ask(6, 3_000), Leave::No(7_000), "a few, not all");
+        assert_eq!(opened(DOWN).ask(2, 3_000), Leave::No(7_000), "nobody is there at all");
+    }
+
+    #[test]
+    fn a_probe_that_was_never_sent_frees_its_place() {
+        let mut breaker = opened(DOWN);
+        probe(&mut breaker, Outcome::Nothing, 7_000);
+        assert_eq!(breaker.ask(1, 7_000), Leave::Probe);
+    }
+
+    #[test]
+    fn a_rest_that_was_asked_for_is_kept_within_reason() {
+        for (after, probe_at) in [(0, 5_000), (30_000, 30_000), (86_400_000, 60_000)] {
+            let mut breaker = opened(BAD);
+            breaker.over(RULES, (1, false, 0), Outcome::Fine, 10_000);
+            breaker.over(RULES, (1, false, 0), Outcome::Failed { down: false, after }, 10_000);
+            assert_eq!(breaker.open().map(|o| o.probe_at), Some(10_000 + probe_at), "{after}");
+        }
+    }
+
+    #[test]
+    fn answers_say_whether_somebody_is_there() {
+        let answer = |status, sent| Answer {
+            status,
+            retry_after: Some(std::time::Duration::from_secs(7)),
+            started_boot: 0,
+            duration_ms: 0,
+            sent,
+            error: None,
+            accepted_async: false,
+            body: bytes::Bytes::new(),
+        };
+        for status in [200, 202, 301, 400, 404, 408, 410, 412, 413, 425] {
+            assert_eq!(Outcome::of(&answer(status, true), &[]), Outcome::Fine, "{status}");
+        }
+        for (status, sent) in [(0, false), (0, true), (429, true), (500, true), (503, true)] {
+            let failed = Outcome::Failed { down: !sent, after: 7_000 };
+            assert_eq!(Outcome::of(&answer(status, sent), &[]), failed, "{status}");
+        }
+        assert_eq!(Outcome::of(&answer(503, true), &[503]), Outcome::Fine);
+    }
+}

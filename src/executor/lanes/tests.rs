@@ -1,0 +1,210 @@
+//! The lanes' rules, without a call.
+
+use std::time::Duration;
+
+use super::*;
+use crate::clock::TestClock;
+use futures_util::FutureExt as _;
+
+fn to(name: &str) -> Destination {
+    Destination(name.into())
+}
+
+fn lanes(max_workers: usize) -> Lanes {
+    Lanes::new(&Options { max_workers, ..Options::default() }, TestClock::new(0))
+}
+
+/// The turn, if there is one at once.
+fn now(lanes: &Lanes, name: &str) -> Option<Turn> {
+    limited(lanes, name, Limits::default())
+}
+
+fn limited(lanes: &Lanes, name: &str, limits: Limits) -> Option<Turn> {
+    lanes.turn(&to(name), 0, limits).now_or_never().map(|turn| turn.expect("open"))
+}
+
+#[test]
+fn a_destination_is_scheme_host_and_port() {
+    let of = |u: &str| Destination::of(&Url::parse(u).expect("a URL"));
+    assert_eq!(of("http://u:p@a.example/x?y=z").as_str(), "http://a.example:80");
+    assert_eq!(of("https://a.example:8443/").as_str(), "https://a.example:8443");
+    assert_ne!(of("http://a.example/"), of("https://a.example/"));
+}
+
+#[test]
+fn one_destination_gets_three_quarters_at_most() {
+    let lanes = lanes(8);
+    let held: Vec<_> = (0..6).map(|_| now(&lanes, "a").expect("a place")).collect();
+    assert!(now(&lanes, "a").is_none(), "its share is used up");
+    let other = now(&lanes, "b").expect("a quarter is left to others");
+    drop(held);
+    assert!(now(&lanes, "a").is_some());
+    drop(other);
+    assert_eq!(lanes.load(), []);
+}
+
+#[test]
+fn places_go_round_among_destinations_and_first_come_first_served_within() {
+    let lanes = lanes(1);
+    let first = now(&lanes, "a").expect("the only place");
+    let mut waiting: Vec<_> = ["a", "a", "b", "c"]
+        .into_iter()
+        .map(|name| {
+            let (lanes, name) = (lanes.clone(), to(name));
+            async move { lanes.turn(&name, 0, Limits::default()).await.expect("open") }.boxed()
+        })
+        .collect();
+    assert!(waiting.iter_mut().all(|w| w.now_or_never().is_none()));
+    let load = lanes.load();
+    assert_eq!((load[0].in_flight, load[0].queued, load[1].queued), (1, 2, 1));
+    drop(first);
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        let mut turns = Vec::new();
+        for at in (0..waiting.len()).rev() {
+            if let Some(turn) = (&mut waiting[at]).now_or_never() {
+                order.push(turn.key.0.as_str().to_owned());
+                turns.push(turn);
+                drop(waiting.remove(at));
+            }
+        }
+        assert_eq!(turns.len(), 1, "one place, one turn");
+    }
+    assert_eq!(order, ["b", "c", "a", "a"], "a had its turn before b and c came");
+}
+
+#[test]
+fn a_hanging_call_stops_counting_against_others_only() {
+    let lanes = lanes(1);
+    let mut hanging = now(&lanes, "dead").expect("the only place");
+    assert!(now(&lanes, "live").is_none());
+    hanging.overtime();
+    let live = now(&lanes, "live").expect("the place is free again");
+    assert!(now(&lanes, "dead").is_none(), "its own destination waits for it");
+    drop(live);
+    drop(hanging);
+    assert!(now(&lanes, "dead").is_some());
+}
+
+#[test]
+fn a_turn_that_nobody_waits_for_any_more_is_not_lost() {
+    let lanes = lanes(1);
+    let held = now(&lanes, "a").expect("the only place");
+    let name = to("a");
+    let mut given_up = lanes.turn(&name, 0, Limits::default()).boxed();
+    assert!((&mut given_up).now_or_never().is_none());
+    let next = to("a");
+    let mut next = lanes.turn(&next, 0, Limits::default()).boxed();
+    assert!((&mut next).now_or_never().is_none());
+    drop(held); // granted to the first in line, who drops it without looking
+    drop(given_up);
+    assert!(next.now_or_never().is_some());
+    assert_eq!(lanes.load(), []);
+}
+
+#[test]
+fn limits_hold_for_a_lane_and_a_rate_with_time() {
+    let lanes = lanes(64);
+    let two = Limits { max_concurrency: Some(2), rate_per_second: None };
+    let held = [limited(&lanes, "a", two), limited(&lanes, "a", two)].map(|t| t.expect("a place"));
+    assert!(limited(&lanes, "a", two).is_none(), "both are taken");
+    assert!(now(&lanes, "a").is_some(), "others to the same destination have theirs");
+    drop(held);
+    assert!(limited(&lanes, "a", two).is_some());
+    let clock = TestClock::new(0);
+    let limits = Limits { max_concurrency: Some(1), rate_per_second: None };
+    let all = Lanes::new(&Options { limits, ..Options::default() }, clock);
+    let _held = now(&all, "a").expect("a place");
+    assert!(now(&all, "a").is_none() && limited(&all, "a", two).is_some(), "its own word counts");
+}
+
+#[tokio::test]
+async fn a_rate_lets_calls_through_as_time_passes() {
+    let clock = TestClock::new(0);
+    let lanes = Lanes::new(&Options::default(), clock.clone());
+    let limits = Limits { max_concurrency: None, rate_per_second: Some(20) };
+    let taken = |lanes: &Lanes| std::iter::from_fn(|| limited(lanes, "a", limits)).count();
+    assert_eq!(taken(&lanes), 2, "a tenth of a second's");
+    let waits = tokio::spawn({
+        let lanes = lanes.clone();
+        async move { lanes.turn(&to("a"), 0, limits).await.is_ok() }
+    });
+    while lanes.load().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(now(&lanes, "b").is_some(), "others do not wait for it");
+    clock.advance(Duration::from_millis(50));
+    assert!(waits.await.expect("no panic"), "its timer lets it through");
+    assert_eq!(taken(&lanes), 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_too_long_is_turned_away() {
+    let clock = TestClock::new(0);
+    let lanes = Lanes::new(&Options { max_workers: 1, ..Options::default() }, clock.clone());
+    let _held = now(&lanes, "a").expect("the only place");
+    let to = to("a");
+    let mut waits = lanes.turn(&to, 0, Limits::default()).boxed();
+    assert!((&mut waits).now_or_never().is_none());
+    clock.advance(Duration::from_millis(PATIENCE_MS));
+    assert_eq!(waits.await.err(), Some(clock.boot() + PATIENCE_MS));
+}
+
+#[test]
+fn an_open_breaker_turns_away_who_waits_and_lets_the_rest_follow_a_probe() {
+    let clock = TestClock::new(0);
+    let breaker = Rules { failures: 1, cooldown: 5_000 };
+    let options = Options { max_workers: 4, breaker, ..Options::default() };
+    let lanes = Lanes::new(&options, clock.clone());
+    let down = Outcome::Failed { down: true, after: 0 };
+    let ask = || lanes.turn(&to("a"), 0, Limits::default()).now_or_never();
+    let mut held: Vec<Turn> = (0..3).filter_map(|_| now(&lanes, "a")).collect();
+    let a = to("a");
+    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    assert!((&mut waits).now_or_never().is_none(), "three of four places are its share");
+    let began = clock.boot();
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(lanes.shut(), []);
+    held.pop().expect("three of them").over(began, down);
+    let shut = lanes.shut().remove(0);
+    assert_eq!((shut.failures, shut.since), (1, clock.boot()));
+    let until = shut.probe_at;
+    assert_eq!(waits.now_or_never().and_then(Result::err), Some(until), "turned away at once");
+    assert_eq!(ask().and_then(Result::err), Some(until));
+    assert_eq!(lanes.shut_until(&a, 0), Some(until));
+    assert!(now(&lanes, "b").is_some(), "others are untouched");
+    assert_eq!(lanes.refused(), 3);
+
+    clock.advance(Duration::from_millis(until - clock.boot()));
+    assert_eq!(lanes.shut_until(&a, 0), None);
+    let probe = ask().and_then(Result::ok).expect("the probe");
+    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    assert!((&mut waits).now_or_never().is_none(), "one at a time");
+    drop(probe);
+    let probe = (&mut waits).now_or_never().and_then(Result::ok).expect("it was never sent");
+    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    assert!((&mut waits).now_or_never().is_none());
+    probe.over(clock.boot(), Outcome::Fine);
+    assert!((&mut waits).now_or_never().is_none(), "two at a time, and two still hang");
+    drop(held);
+    assert!(waits.now_or_never().is_some_and(|turn| turn.is_ok()), "the rest follows");
+    assert_eq!(lanes.shut(), []);
+}
+
+#[test]
+fn nobody_waits_for_a_probe_that_hangs() {
+    let clock = TestClock::new(0);
+    let breaker = Rules { failures: 1, cooldown: 5_000 };
+    let lanes = Lanes::new(&Options { breaker, ..Options::default() }, clock.clone());
+    let began = clock.boot();
+    clock.advance(Duration::from_secs(2));
+    now(&lanes, "a").expect("a place").over(began, Outcome::Failed { down: true, after: 0 });
+    clock.advance(Duration::from_secs(6));
+    let mut probe = now(&lanes, "a").expect("the probe");
+    let a = to("a");
+    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    assert!((&mut waits).now_or_never().is_none());
+    clock.advance(Duration::from_secs(1));
+    probe.overtime();
+    assert!(waits.now_or_never().is_some_and(|turn| turn.is_err()));
+}
