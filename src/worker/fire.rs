@@ -231,8 +231,16 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         reply: Reply,
     ) {
         let head = Arc::clone(&piece.head);
-        let Reply::Done(answer) = reply else {
-            return self.over(&head, Vec::new(), Some(piece));
+        let answer = match reply {
+            Reply::Done(answer) => answer,
+            Reply::Withheld => return self.over(&head, Vec::new(), Some(piece)),
+            Reply::Refused { until } => {
+                let wake = self.time.boot_at(until);
+                while self.time.clock().boot() < wake {
+                    self.time.clock().sleep_until(wake).await;
+                }
+                return self.over(&head, Vec::new(), Some(piece));
+            }
         };
         let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
         let now = self.time.now();
