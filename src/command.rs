@@ -259,17 +259,17 @@ pub struct NewJob {
     pub shape: u32,
     /// Its payload.
     pub data: String,
-    /// Whether it fires.
+    /// Whether it fires: `Active` or `Inactive`.
     pub status: JobStatus,
     /// The instant of a one-off (`Timing::At`).
     pub at: Option<Millis>,
-    /// It is paused up to and including this instant, and fires from then on.
+    /// It is paused up to and including this instant, and fires from then on, whatever `status` says.
     pub pause_until: Option<Millis>,
     /// What the client calls it; unique in its project.
     pub external_id: Option<String>,
 }
 
-/// A job's new definition.
+/// A job's new definition, all of it: what an edit does not want to change, it says as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEdit {
     /// Which.
@@ -281,13 +281,17 @@ pub struct JobEdit {
     pub shape: JobShape,
     /// Its new payload.
     pub data: String,
-    /// Whether it fires.
+    /// Whether it fires: `Active` or `Inactive`. `Completed` and `Disabled` are results, not wishes:
+    /// with them the status stays as it is.
     pub status: JobStatus,
-    /// The instant of a one-off (`Timing::At`).
+    /// The instant of a one-off. To leave it alone, `Job::anchor`, with `Timing::After` too; without
+    /// one, a delay counts anew from the stamp, and an `at` stays what it was. A completed one-off
+    /// fires again only at another instant.
     pub at: Option<Millis>,
-    /// It is paused up to and including this instant, and fires from then on.
+    /// It is paused up to and including this instant, and fires from then on, whatever `status` says;
+    /// `None` ends such a pause. To leave it alone, `Job::paused_until`.
     pub pause_until: Option<Millis>,
-    /// What the client calls it.
+    /// What the client calls it; `None`: nothing any more.
     pub external_id: Option<String>,
     /// Who asked.
     pub by: Option<String>,

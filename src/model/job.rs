@@ -181,6 +181,19 @@ pub struct Job {
     pub version: u64,
 }
 
+impl Job {
+    /// The end of the pause that it is in at an instant, if that is known. A job without one is
+    /// paused as long as its status says so.
+    pub fn paused_until(&self, now: Millis) -> Option<Millis> {
+        (self.status == JobStatus::Active && self.from > now).then_some(self.from)
+    }
+
+    /// Its status at an instant, as listed: during a pause with an end it is inactive.
+    pub fn status_at(&self, now: Millis) -> JobStatus {
+        if self.paused_until(now).is_some() { JobStatus::Inactive } else { self.status }
+    }
+}
+
 /// A stretch of time in which a job had one schedule: closed by an edit, a pause or a resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedPlan {

@@ -7,42 +7,22 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{Page, id_at, projects, shapes};
+use super::{id_at, shapes};
 use crate::model::job::{Job, JobShape, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{SHARDS, ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
+mod list;
+
 pub use super::plans::of_shard as closed_plans;
+pub use list::{Filter, Order, count, ids, list};
 
 /// How many jobs in a row share a shard; see [`shard_of`].
 const RUN: u64 = 64;
 
 const COLUMNS: &str = "id, shape_id, created, anchor, plan_from, status, data, modified, modified_by, external_id, \
      version";
-
-/// What jobs can be sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Number; also the order of creation.
-    #[default]
-    Id,
-    /// When it was last changed.
-    Modified,
-    /// Project.
-    Project,
-    /// Active or not.
-    Status,
-}
-
-/// Which jobs are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Those of one project.
-    pub project: Option<ProjectId>,
-    /// Those that fire, or those that do not.
-    pub status: Option<JobStatus>,
-}
 
 /// What the due queue needs of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,44 +68,24 @@ pub fn get(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
         .optional()
 }
 
-/// How many jobs match, and those of a page.
-pub fn list(
+/// The job that a client knows by an id of its own.
+pub fn by_external_id(
     conn: &Connection,
-    filter: &Filter,
-    page: &Page<Order>,
-) -> rusqlite::Result<(u64, Vec<Job>)> {
-    let (project, status) = (filter.project.map(|p| p as i64), filter.status.map(|s| s as i64));
-    let total = match (filter.project, status) {
-        (Some(project), None) => projects::job_count(conn, project)?,
-        (None, None) => conn
-            .prepare_cached("SELECT COALESCE(SUM(jobs), 0) FROM projects")?
-            .query_row([], |row| id_at(row, 0))?,
-        _ => conn
-            .prepare_cached(
-                "SELECT COUNT(*) FROM jobs
-                 WHERE (?1 IS NULL OR project_id = ?1) AND status = ?2",
-            )?
-            .query_row(params![project, status], |row| id_at(row, 0))?,
-    };
-    let column = match page.order_by {
-        Order::Id => "id",
-        Order::Modified => "modified",
-        Order::Project => "project_id",
-        Order::Status => "status",
-    };
-    // Spelled out for each case, so that the index on projects serves where it can.
-    let condition = match (project, status) {
-        (None, None) => "?1 IS NULL AND ?2 IS NULL",
-        (Some(_), None) => "project_id = ?1 AND ?2 IS NULL",
-        (None, Some(_)) => "?1 IS NULL AND status = ?2",
-        (Some(_), Some(_)) => "project_id = ?1 AND status = ?2",
-    };
-    let mut shapes = ShapeMemory::default();
-    let jobs = conn
-        .prepare(&format!("SELECT {COLUMNS} FROM jobs WHERE {condition} {}", page.clause(column)))?
-        .query_map(params![project, status], |row| read_job(conn, &mut shapes, row))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok((total, jobs))
+    project: ProjectId,
+    external_id: &str,
+) -> rusqlite::Result<Option<Job>> {
+    id_by_external_id(conn, project, external_id)?.map_or(Ok(None), |id| get(conn, id))
+}
+
+/// The number of the job that a client knows by an id of its own.
+pub fn id_by_external_id(
+    conn: &Connection,
+    project: ProjectId,
+    external_id: &str,
+) -> rusqlite::Result<Option<JobId>> {
+    conn.prepare_cached("SELECT id FROM jobs WHERE project_id = ?1 AND external_id = ?2")?
+        .query_row(params![project as i64, external_id], |row| id_at(row, 0))
+        .optional()
 }
 
 /// The numbers of the jobs there are among `n` from `first` on, in order.
@@ -231,6 +191,8 @@ pub struct NewRow<'a> {
     pub from: Millis,
     /// What the client calls it.
     pub external_id: Option<&'a str>,
+    /// Whether its shape has labels.
+    pub labelled: bool,
 }
 
 /// Adds jobs, all created at `stamp`.
@@ -241,8 +203,8 @@ pub fn insert<'a>(
 ) -> rusqlite::Result<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
-             external_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             external_id, labelled)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for row in rows {
         insert.execute(params![
@@ -255,6 +217,7 @@ pub fn insert<'a>(
             row.from,
             row.status as i64,
             row.external_id,
+            row.labelled,
         ])?;
     }
     Ok(())
@@ -264,7 +227,8 @@ pub fn insert<'a>(
 pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE jobs SET project_id = ?2, shape_id = ?3, data = ?4, anchor = ?5, plan_from = ?6,
-             status = ?7, modified = ?8, modified_by = ?9, external_id = ?10, version = ?11
+             status = ?7, modified = ?8, modified_by = ?9, external_id = ?10, version = ?11,
+             labelled = ?12
          WHERE id = ?1",
     )?
     .execute(params![
@@ -279,6 +243,7 @@ pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
         job.modified_by,
         job.external_id,
         job.version as i64,
+        !job.shape.labels.is_empty(),
     ])?;
     Ok(())
 }
@@ -287,6 +252,17 @@ pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
 pub fn delete(tx: &Tx<'_>, id: JobId) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([id as i64])?;
     Ok(())
+}
+
+/// The jobs of a project that are paused up to an instant beyond this one, in order.
+pub fn paused_beyond(
+    conn: &Connection,
+    project: ProjectId,
+    at: Millis,
+) -> rusqlite::Result<Vec<JobId>> {
+    conn.prepare_cached("SELECT id FROM jobs WHERE project_id = ?1 AND plan_from > ?2 ORDER BY id")?
+        .query_map(params![project as i64, at], |row| id_at(row, 0))?
+        .collect()
 }
 
 /// Removes a project's jobs; their ids, in order.

@@ -34,6 +34,22 @@ pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>
     read_all(conn, select.query([job as i64])?)
 }
 
+/// A closed plan that is new.
+pub struct NewPlan {
+    /// The job.
+    pub job: JobId,
+    /// The number of its shape.
+    pub shape_id: u64,
+    /// What it counts from; the instant of a one-off.
+    pub anchor: Millis,
+    /// It covers instants after this one ...
+    pub from: Millis,
+    /// ... up to and including this one, which may lie ahead.
+    pub until: Millis,
+    /// Whether the job fires in it.
+    pub active: bool,
+}
+
 /// Closes a job's current plan at an instant. The plan needs a reference to the job's shape, which
 /// the caller adds. Says whether there was anything to keep: a plan of no length is left out.
 pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
@@ -42,9 +58,8 @@ pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
     }
     insert(
         tx,
-        &ClosedPlan {
+        &NewPlan {
             job: job.id,
-            shape: Arc::clone(&job.shape),
             shape_id: job.shape_id,
             anchor: job.anchor,
             from: job.from,
@@ -56,7 +71,7 @@ pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
 }
 
 /// Adds a closed plan to those of its job. It needs a reference to its shape, which the caller adds.
-pub fn insert(tx: &Tx<'_>, plan: &ClosedPlan) -> rusqlite::Result<()> {
+pub fn insert(tx: &Tx<'_>, plan: &NewPlan) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
          VALUES (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = ?1),

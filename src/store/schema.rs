@@ -127,11 +127,21 @@ ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 CREATE UNIQUE INDEX jobs_by_external_id ON jobs (project_id, external_id)
     WHERE external_id IS NOT NULL;
 
+-- labelled: its shape has labels; only those are in the index.
+ALTER TABLE jobs ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX jobs_by_shape ON jobs (shape_id) WHERE labelled = 1;
+
 -- at: the instant of a one-off; delay: what to add to the anchor.
 ALTER TABLE staged_jobs ADD COLUMN at INTEGER;
 ALTER TABLE staged_jobs ADD COLUMN delay INTEGER;
 ALTER TABLE staged_jobs ADD COLUMN pause_until INTEGER;
 ALTER TABLE staged_jobs ADD COLUMN external_id TEXT;
+ALTER TABLE staged_jobs ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
+-- Those whose rows are not all made alike.
+CREATE INDEX staged_jobs_apart ON staged_jobs (task, seq)
+    WHERE at IS NOT NULL OR delay IS NOT NULL OR pause_until IS NOT NULL;
+CREATE UNIQUE INDEX staged_jobs_by_external_id ON staged_jobs (task, project_id, external_id)
+    WHERE external_id IS NOT NULL;
 
 -- What jobs are found by: one row a label of a shape; gone with the shape.
 CREATE TABLE shape_labels (

@@ -132,22 +132,32 @@ impl Tx<'_> {
         get(&self.sql, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
-    /// Whether any job, or a closed plan of one, was created with a named executor.
+    /// Whether any job, a staged one included, goes to a named executor. Plans that are closed do not
+    /// count: what is left of them goes where the job goes now.
     pub fn executor_in_use(&self, executor: u64) -> rusqlite::Result<bool> {
-        for known in self.kept.shapes.by_id.values() {
-            if let Some(body) = &known.fresh
-                && parse(body)?.executor == Some(executor)
+        let mut candidates: Vec<(i64, i64)> = self
+            .sql
+            .prepare_cached("SELECT id, body ->> 'project' FROM shapes WHERE executor = ?1")?
+            .query_map([executor as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        // Those that have no row yet; where a transaction ends must not matter.
+        for (id, known) in &self.kept.shapes.by_id {
+            if let Some(shape) = known.fresh.as_deref().map(parse).transpose()?
+                && shape.executor == Some(executor)
             {
+                candidates.push((*id as i64, shape.project as i64));
+            }
+        }
+        let mut used = self.sql.prepare_cached(
+            "SELECT 1 FROM jobs WHERE project_id = ?2 AND shape_id = ?1
+             UNION ALL SELECT 1 FROM staged_jobs WHERE shape_id = ?1",
+        )?;
+        for candidate in candidates {
+            if used.exists(candidate)? {
                 return Ok(true);
             }
         }
-        self.sql
-            .prepare_cached(
-                "SELECT 1 FROM shapes JOIN jobs ON jobs.project_id = shapes.body ->> 'project'
-                     AND jobs.shape_id = shapes.id
-                 WHERE shapes.executor = ?1",
-            )?
-            .exists([executor as i64])
+        Ok(false)
     }
 
     fn known_shape(&mut self, id: u64) -> rusqlite::Result<&mut Known> {

@@ -1,12 +1,16 @@
 //! Staged jobs: the chunks of a large request, invisible until their task is activated. Only apply
 //! touches them.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::id_at;
+use super::jobs::JobRow;
 use super::writer::Tx;
 use crate::model::job::JobStatus;
 use crate::model::{JobId, Millis, ProjectId};
+
+/// The condition of the index on rows that are not all made alike, word for word.
+const APART: &str = "(at IS NOT NULL OR delay IS NOT NULL OR pause_until IS NOT NULL)";
 
 /// A staged job.
 pub struct StagedRow<'a> {
@@ -22,6 +26,36 @@ pub struct StagedRow<'a> {
     pub status: JobStatus,
     /// What it carries.
     pub data: &'a str,
+    /// The instant of a one-off that has one already.
+    pub at: Option<Millis>,
+    /// The delay of a one-off that counts from its activation.
+    pub delay: Option<Millis>,
+    /// The end of its pause.
+    pub pause_until: Option<Millis>,
+    /// What the client calls it.
+    pub external_id: Option<&'a str>,
+    /// Whether its shape has labels.
+    pub labelled: bool,
+}
+
+/// What activation has to know of a one-off, or of a job that begins with a pause.
+pub struct Apart {
+    /// Its place in the request.
+    pub seq: u64,
+    /// Its project.
+    pub project: ProjectId,
+    /// The number of its shape.
+    pub shape_id: u64,
+    /// Whether its anchor is rounded up to a whole second.
+    pub whole_seconds: bool,
+    /// Whether it will fire.
+    pub status: JobStatus,
+    /// The instant of a one-off that has one already.
+    pub at: Option<Millis>,
+    /// The delay of a one-off that counts from its activation.
+    pub delay: Option<Millis>,
+    /// The end of its pause.
+    pub pause_until: Option<Millis>,
 }
 
 /// Adds rows to a task.
@@ -31,8 +65,9 @@ pub fn insert<'a>(
     rows: impl Iterator<Item = StagedRow<'a>>,
 ) -> rusqlite::Result<()> {
     let mut insert = tx.prepare_cached(
-        "INSERT INTO staged_jobs (task, seq, project_id, shape_id, whole_seconds, status, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO staged_jobs (task, seq, project_id, shape_id, whole_seconds, status, data, at,
+             delay, pause_until, external_id, labelled)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     for row in rows {
         insert.execute(params![
@@ -43,6 +78,11 @@ pub fn insert<'a>(
             row.whole_seconds,
             row.status as i64,
             row.data,
+            row.at,
+            row.delay,
+            row.pause_until,
+            row.external_id,
+            row.labelled,
         ])?;
     }
     Ok(())
@@ -68,7 +108,43 @@ pub fn by_shape(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<(u64, u64)>> {
     .collect()
 }
 
-/// Turns a task's staged jobs into jobs numbered from `first`, in the order of the request.
+/// Whether a task has staged a job under a client's id.
+pub fn has_external_id(
+    tx: &Tx<'_>,
+    task: u64,
+    project: ProjectId,
+    external_id: &str,
+) -> rusqlite::Result<bool> {
+    tx.prepare_cached(
+        "SELECT 1 FROM staged_jobs WHERE task = ?1 AND project_id = ?2 AND external_id = ?3",
+    )?
+    .exists(params![task as i64, project as i64, external_id])
+}
+
+/// The first staged job of a task whose client's id is a job's already: its project and that id.
+pub fn taken_external_id(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Option<(ProjectId, String)>> {
+    tx.prepare_cached(
+        "SELECT staged_jobs.project_id, staged_jobs.external_id FROM staged_jobs
+         JOIN jobs ON jobs.project_id = staged_jobs.project_id
+             AND jobs.external_id = staged_jobs.external_id
+         WHERE task = ?1 AND staged_jobs.external_id IS NOT NULL ORDER BY seq LIMIT 1",
+    )?
+    .query_row([task as i64], |row| Ok((id_at(row, 0)?, row.get(1)?)))
+    .optional()
+}
+
+/// The staged jobs of a task that [`activate`] leaves to the caller, in order.
+pub fn apart(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<Apart>> {
+    tx.prepare_cached(&format!(
+        "SELECT seq, project_id, shape_id, whole_seconds, status, at, delay, pause_until
+         FROM staged_jobs WHERE task = ?1 AND {APART} ORDER BY seq"
+    ))?
+    .query_map([task as i64], read_apart)?
+    .collect()
+}
+
+/// Turns a task's staged jobs into jobs numbered from `first`, in the order of the request, except
+/// those that are [`apart`].
 pub fn activate(
     tx: &Tx<'_>,
     task: u64,
@@ -76,18 +152,52 @@ pub fn activate(
     stamp: Millis,
     whole_second: Millis,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status)
+    tx.prepare_cached(&format!(
+        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
+             external_id, labelled)
          SELECT ?2 + seq, project_id, shape_id, data, ?3, CASE whole_seconds WHEN 1 THEN ?4
-             ELSE ?3 END, ?3, status
-         FROM staged_jobs WHERE task = ?1 ORDER BY seq",
-    )?
+             ELSE ?3 END, ?3, status, external_id, labelled
+         FROM staged_jobs WHERE task = ?1 AND NOT {APART} ORDER BY seq"
+    ))?
     .execute(params![task as i64, first as i64, stamp, whole_second])?;
-    discard(tx, task)
+    Ok(())
+}
+
+/// Turns one staged job into a job that begins as `row` says; the rest of it is what was staged.
+pub fn activate_one(tx: &Tx<'_>, task: u64, seq: u64, row: &JobRow) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
+             external_id, labelled)
+         SELECT ?3, project_id, shape_id, data, ?4, ?5, ?6, ?7, external_id, labelled
+         FROM staged_jobs WHERE task = ?1 AND seq = ?2",
+    )?
+    .execute(params![
+        task as i64,
+        seq as i64,
+        row.id as i64,
+        row.created,
+        row.anchor,
+        row.from,
+        row.status as i64,
+    ])?;
+    Ok(())
 }
 
 /// Drops a task's staged jobs. What they refer to is the caller's to give back, or to keep.
 pub fn discard(tx: &Tx<'_>, task: u64) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM staged_jobs WHERE task = ?1")?.execute([task as i64])?;
     Ok(())
+}
+
+fn read_apart(row: &Row<'_>) -> rusqlite::Result<Apart> {
+    Ok(Apart {
+        seq: id_at(row, 0)?,
+        project: id_at(row, 1)?,
+        shape_id: id_at(row, 2)?,
+        whole_seconds: row.get(3)?,
+        status: JobStatus::from_code(row.get(4)?),
+        at: row.get(5)?,
+        delay: row.get(6)?,
+        pause_until: row.get(7)?,
+    })
 }

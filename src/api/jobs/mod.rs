@@ -68,7 +68,9 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
         Some("inactive") => Some(JobStatus::Inactive),
         Some(_) => return Err(Error::invalid("status", "status must be active or inactive")),
     };
-    let filter = Filter { project: ask.number("projectId")?, status };
+    let status = status.map(|status| (status, app.time.now()));
+    let project = ask.number("projectId")?;
+    let filter = Filter { project, status, ..Filter::default() };
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
     let retry_max = app.config.job_execution_retry_max;

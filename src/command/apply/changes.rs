@@ -1,7 +1,7 @@
 //! Rules of jobs that are paused, resumed, disabled, run out of turn, over, or deleted. Called by
 //! `apply`; the rules of results call [`Entry::complete_job`] and [`Entry::disable_job`].
 
-use super::stretches::standing;
+use super::stretches::{Begun, Standing, standing};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{JobAction, Outcome, RejectionKind};
 use crate::model::block::Verdict;
@@ -152,9 +152,8 @@ impl Entry<'_, '_> {
         if stands.status == old.status && same_end {
             return Ok(false);
         }
-        self.end_stretch(old)?;
+        self.begin_anew(old, stands)?;
         let new = Job { status: stands.status, from: stands.from, ..old.clone() };
-        self.begin_pause(&new)?;
         self.write_job(&self.touched(new, by))?;
         Ok(true)
     }
@@ -164,11 +163,21 @@ impl Entry<'_, '_> {
         if fires || old.status == JobStatus::Completed {
             return Ok(false);
         }
-        let status = if self.slept_through(old) { JobStatus::Completed } else { JobStatus::Active };
-        self.end_stretch(old)?;
-        let new = Job { status, from: self.stamp, ..old.clone() };
+        let stands = if self.slept_through(old) {
+            standing(None, self.stamp, JobStatus::Completed, None)
+        } else {
+            standing(self.instant_ahead(old), self.stamp, JobStatus::Active, None)
+        };
+        self.begin_anew(old, stands)?;
+        let new = Job { status: stands.status, from: stands.from, ..old.clone() };
         self.write_job(&self.touched(new, by))?;
         Ok(true)
+    }
+
+    /// Ends a job's present stretch and begins another by the same schedule.
+    fn begin_anew(&mut self, old: &Job, stands: Standing) -> Result<(), Refusal> {
+        self.end_stretch(old)?;
+        self.begin_stretches(&[Begun::of(old, stands)])
     }
 
     /// A change that somebody asked for.

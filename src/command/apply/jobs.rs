@@ -2,19 +2,20 @@
 //! Called by `apply` alone. No schedule is read here: what apply needs of it (the period) came with
 //! the command.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::stretches::anchor;
+use super::stretches::{Begun, Standing, anchor, due, standing};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
-use crate::model::job::{Job, JobShape, JobStatus, Pending};
+use crate::model::job::{Job, JobShape, JobStatus, Timing};
 use crate::model::members::Members;
 use crate::model::shard::shard_of;
 use crate::model::task::{Task, TaskState};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Counter;
-use crate::store::{jobs, pending, projects, tasks};
+use crate::store::{jobs, pending, plans, projects, staged, tasks};
 
 impl Entry<'_, '_> {
     /// Creates jobs with consecutive ids. A request that is known already made its jobs.
@@ -28,35 +29,37 @@ impl Entry<'_, '_> {
                 )),
             };
         }
-        let uses = self.checked_uses(new)?;
+        let uses = self.checked_uses(new, None)?;
         let shape_ids = self.acquire_shapes(new, &uses)?;
         let n = new.jobs.len() as u64;
         let first = self.tx.take(Counter::Job, n)?;
         let stamp = self.stamp;
         let anchors: Vec<_> = new.shapes.iter().map(|shape| anchor(shape, stamp)).collect();
-        let mut overdue = Vec::new();
+        let mut special = Vec::new();
         let rows = new.jobs.iter().zip(first..).map(|(job, id)| {
-            let shape = job.shape as usize;
-            let anchor = job.at.unwrap_or(anchors[shape]);
-            if new.shapes[shape].is_one_off() && anchor <= stamp && job.status == JobStatus::Active
-            {
-                overdue.push((id, new.shapes[shape].project, anchor));
+            let place = job.shape as usize;
+            let (shape, shape_id) = (&new.shapes[place], shape_ids[place]);
+            let instant = shape.is_one_off().then(|| job.at.unwrap_or(anchors[place]));
+            let stands = standing(instant, stamp, job.status, job.pause_until);
+            let anchor = instant.unwrap_or(anchors[place]);
+            let begun = Begun { id, project: shape.project, shape_id, anchor, stands };
+            if begun.is_special(stamp) {
+                special.push(begun);
             }
             NewRow {
                 id,
-                project: new.shapes[shape].project,
-                shape_id: shape_ids[shape],
+                project: shape.project,
+                shape_id,
                 data: &job.data,
                 anchor,
-                status: job.status,
-                from: job.pause_until.unwrap_or(stamp).max(stamp),
+                status: stands.status,
+                from: stands.from,
                 external_id: job.external_id.as_deref(),
+                labelled: !shape.labels.is_empty(),
             }
         });
         jobs::insert(self.tx, stamp, rows)?;
-        for (id, project, due) in overdue {
-            self.due_now(id, project, due)?;
-        }
+        self.begin_stretches(&special)?;
         for (shape, uses) in new.shapes.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
             projects::add_jobs(self.tx, shape.project, *uses as i64)?;
         }
@@ -72,18 +75,48 @@ impl Entry<'_, '_> {
         Ok(Outcome::Jobs { request: new.request, jobs: task.jobs })
     }
 
-    /// How many of the jobs use each shape. Refuses what cannot be created.
-    pub(super) fn checked_uses(&self, new: &CreateJobs) -> Result<Vec<u64>, Refusal> {
+    /// How many of the jobs use each shape. Refuses what cannot be created, or not beside what the
+    /// task has staged before.
+    pub(super) fn checked_uses(
+        &self,
+        new: &CreateJobs,
+        task: Option<u64>,
+    ) -> Result<Vec<u64>, Refusal> {
         if new.jobs.is_empty() {
             return Err(refuse(RejectionKind::Invalid, "jobs is empty: name at least one job"));
         }
         let mut uses = vec![0; new.shapes.len()];
+        let mut named = BTreeSet::new();
         for job in &new.jobs {
-            let Some(n) = uses.get_mut(job.shape as usize) else {
-                let message = format!("jobs refer to shape {}, which is not there", job.shape);
+            let place = job.shape as usize;
+            let Some(shape) = new.shapes.get(place) else {
+                let message = format!("jobs refer to shape {place}, which is not there");
                 return Err(refuse(RejectionKind::Invalid, message));
             };
-            *n += 1;
+            uses[place] += 1;
+            if shape.timing == Timing::At && job.at.is_none() {
+                return Err(no_instant());
+            }
+            if !matches!(job.status, JobStatus::Active | JobStatus::Inactive) {
+                let message = "status of a new job must be active or inactive";
+                return Err(refuse(RejectionKind::Invalid, message));
+            }
+            if let Some(external_id) = job.external_id.as_deref() {
+                let staged = match task {
+                    Some(task) => {
+                        staged::has_external_id(self.tx, task, shape.project, external_id)?
+                    }
+                    None => false,
+                };
+                if staged || !named.insert((shape.project, external_id)) {
+                    let message = format!(
+                        "externalId {external_id:?} is there twice in the request: it must be \
+                         unique in its project"
+                    );
+                    return Err(refuse(RejectionKind::Conflict, message));
+                }
+                self.external_id_is_free(shape.project, external_id, None)?;
+            }
         }
         let mut last = None;
         for (shape, _) in new.shapes.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
@@ -112,68 +145,147 @@ impl Entry<'_, '_> {
     }
 
     /// Replaces a job's definition. What fell due up to the stamp stands; a plan is closed only if
-    /// what fires when has changed.
+    /// what fires when, or what becomes of it when it is late, has changed.
     pub(super) fn update_job(&mut self, edit: &JobEdit) -> Applied {
         let old = self.job(edit.id)?;
-        if edit.shape.project != old.shape.project {
-            self.project_exists(edit.shape.project)?;
-        }
-        if let Some(executor) = edit.shape.executor.filter(|id| old.shape.executor != Some(*id)) {
-            self.executor_exists(executor)?;
-        }
-        let same_phase =
-            (&old.shape.spec, old.shape.period) == (&edit.shape.spec, edit.shape.period);
-        let same_plan =
-            same_phase && old.status == edit.status && bounds(&old.shape) == bounds(&edit.shape);
-        let shape_id = self.tx.acquire_shape(&edit.shape, 1)?;
-        let new = Job {
-            shape_id,
-            shape: Arc::new(edit.shape.clone()),
-            data: edit.data.clone(),
-            anchor: if same_phase { old.anchor } else { anchor(&edit.shape, self.stamp) },
-            from: if same_plan { old.from } else { self.stamp },
-            status: edit.status,
-            modified: Some(self.stamp),
-            modified_by: edit.by.clone(),
-            external_id: edit.external_id.clone(),
-            version: old.version + 1,
-            ..old.clone()
+        self.check_edit(&old, edit)?;
+        let one_off = edit.shape.is_one_off();
+        let anchor = match edit.shape.timing {
+            _ if one_off && edit.at.is_some() => edit.at.unwrap_or_default(),
+            Timing::At if old.shape.timing == Timing::At => old.anchor,
+            Timing::At => return Err(no_instant()),
+            Timing::Spec if same_spec(&old.shape, &edit.shape) => old.anchor,
+            Timing::Spec | Timing::After(_) => anchor(&edit.shape, self.stamp),
         };
+        let unmoved = old.anchor == anchor
+            && if one_off { old.shape.is_one_off() } else { same_spec(&old.shape, &edit.shape) };
+        let stands = self.standing_after(&old, edit, anchor, unmoved)?;
+        let same_plan = unmoved
+            && terms(&old.shape) == terms(&edit.shape)
+            && old.status == stands.status
+            && old.from.max(self.stamp) == stands.from.max(self.stamp);
+
+        let shape_id = self.tx.acquire_shape(&edit.shape, 1)?;
         if !same_plan {
             self.end_stretch(&old)?;
         }
         self.tx.release_shape(old.shape_id, 1)?;
-        jobs::update(self.tx, &new)?;
-        if old.shape.project != new.shape.project {
-            projects::add_jobs(self.tx, old.shape.project, -1)?;
-            projects::add_jobs(self.tx, new.shape.project, 1)?;
+        let new = Job {
+            shape_id,
+            shape: Arc::new(edit.shape.clone()),
+            data: edit.data.clone(),
+            anchor,
+            from: if same_plan { old.from } else { stands.from },
+            status: stands.status,
+            external_id: edit.external_id.clone(),
+            ..old.clone()
+        };
+        if !same_plan {
+            self.begin_stretches(&[Begun::of(&new, stands)])?;
         }
-        self.change.edited.push(edit.id);
+        self.write_job(&self.touched(new, edit.by.as_deref()))?;
+        if old.shape.project != edit.shape.project {
+            projects::add_jobs(self.tx, old.shape.project, -1)?;
+            projects::add_jobs(self.tx, edit.shape.project, 1)?;
+        }
         Ok(Outcome::Done)
     }
 
-    /// A one-off that is due at its stamp or before goes out at once: its plan begins too late.
-    fn due_now(&mut self, id: JobId, project: ProjectId, due: Millis) -> Result<(), Refusal> {
-        let row = Pending {
-            id: self.tx.take(Counter::Pending, 1)?,
-            shard: shard_of(id),
-            project,
-            due,
-            scheduled: due,
-            attempt: 1,
-            next_at: self.stamp,
-            members: Members::from_sorted([id]),
-            run: 0,
-            base: 0,
-            forced: false,
+    /// Refuses an edit that cannot be.
+    fn check_edit(&self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
+        if edit.expect.is_some_and(|version| version != old.version) {
+            let message = "job has changed since: read it again and repeat the change";
+            return Err(refuse(RejectionKind::Stale, message));
+        }
+        let project = edit.shape.project;
+        if project != old.shape.project {
+            self.project_exists(project)?;
+        }
+        if let Some(executor) = edit.shape.executor.filter(|id| old.shape.executor != Some(*id)) {
+            self.executor_exists(executor)?;
+        }
+        match edit.external_id.as_deref() {
+            Some(external_id) => self.external_id_is_free(project, external_id, Some(old.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// How a job stands after an edit. `completed` and `disabled` are results: an edit that carries
+    /// one leaves the status as it is, and only another instant (or a schedule) takes a job back that
+    /// is completed.
+    fn standing_after(
+        &self,
+        old: &Job,
+        edit: &JobEdit,
+        anchor: Millis,
+        unmoved: bool,
+    ) -> Result<Standing, Refusal> {
+        let one_off = edit.shape.is_one_off();
+        let over = if unmoved {
+            one_off && (old.status == JobStatus::Completed || self.slept_through(old))
+        } else {
+            one_off && anchor <= self.stamp && self.had_its_turn(old.id, anchor)?
         };
-        pending::insert(self.tx, &row)?;
-        self.pending_changed(row.shard);
-        Ok(())
+        if over {
+            return Ok(standing(None, self.stamp, JobStatus::Completed, None));
+        }
+        let status = match edit.status {
+            JobStatus::Active | JobStatus::Inactive => edit.status,
+            _ if old.status == JobStatus::Completed => JobStatus::Active,
+            _ => old.status,
+        };
+        let instant = if unmoved { self.instant_ahead(old) } else { one_off.then_some(anchor) };
+        Ok(standing(instant, self.stamp, status, edit.pause_until))
+    }
+
+    /// Whether an instant was the job's before, at a time when it fired: it has gone out, or does.
+    fn had_its_turn(&self, id: JobId, instant: Millis) -> Result<bool, Refusal> {
+        let planned = plans::of_job(self.tx, id)?.iter().any(|plan| {
+            plan.active
+                && plan.shape.is_one_off()
+                && plan.anchor == instant
+                && due(id, &plan.shape, instant) <= plan.until
+        });
+        let members = Members::from_sorted([id]);
+        Ok(planned
+            || !pending::at_occurrence(self.tx, shard_of(id), instant, 0, &members)?.is_empty())
+    }
+
+    /// What a client calls a job must be unique in its project.
+    pub(super) fn external_id_is_free(
+        &self,
+        project: ProjectId,
+        external_id: &str,
+        but: Option<JobId>,
+    ) -> Result<(), Refusal> {
+        match jobs::id_by_external_id(self.tx, project, external_id)? {
+            Some(id) if Some(id) != but => Err(external_id_taken(project, external_id)),
+            _ => Ok(()),
+        }
     }
 }
 
-/// What else than spec and period decides which instants are a job's.
-fn bounds(shape: &JobShape) -> (&str, crate::schedule::DstRule, Option<Millis>, Option<Millis>) {
-    (&shape.timezone, shape.dst, shape.start, shape.end)
+/// The refusal of a client's id that another job has.
+pub(super) fn external_id_taken(project: ProjectId, external_id: &str) -> Refusal {
+    let message = format!(
+        "externalId {external_id:?} is taken by another job of project {project}: choose another, \
+         or change that job"
+    );
+    refuse(RejectionKind::Conflict, message)
+}
+
+fn no_instant() -> Refusal {
+    refuse(RejectionKind::Invalid, "at is missing: name the instant of the one-off")
+}
+
+/// Whether two shapes count by the same spec, so that the phase stays.
+fn same_spec(a: &JobShape, b: &JobShape) -> bool {
+    (a.timing, &a.spec, a.period) == (b.timing, &b.spec, b.period)
+}
+
+/// What else decides which instants are a job's, when they are due, and what becomes of them when
+/// they are late.
+fn terms(shape: &JobShape) -> impl PartialEq + '_ {
+    let JobShape { timezone, dst, start, end, jitter, misfire, .. } = shape;
+    (timezone, dst, start, end, jitter, misfire)
 }

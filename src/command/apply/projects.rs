@@ -52,13 +52,19 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// Deletes a project. Its jobs' plans are closed like those of any deleted job; their pending
-    /// rows are dealt with at sending, where the members are missing.
+    /// Deletes a project. Its jobs' plans are closed like those of any deleted job, their pending
+    /// rows are dealt with at sending, where the members are missing, and its pauses go with the
+    /// history that they explain.
     pub(super) fn delete_project(&mut self, id: ProjectId, cascade: bool) -> Applied {
         self.project(id)?;
         if projects::job_count(self.tx, id)? > 0 {
             if !cascade {
                 return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
+            }
+            for job in jobs::paused_beyond(self.tx, id, self.stamp)? {
+                for shape in plans::cut(self.tx, job, self.stamp)? {
+                    self.tx.release_shape(shape, 1)?;
+                }
             }
             for (shape, uses) in plans::close_project(self.tx, id, self.stamp)? {
                 self.tx.release_shape(shape, uses)?;
@@ -69,6 +75,9 @@ impl Entry<'_, '_> {
                 self.end_runs_of(run.occurrence.job)?;
             }
             self.change.edited.extend(gone);
+        }
+        if projects::cut_pauses(self.tx, id, self.stamp)? > 0 {
+            self.change.targets = true;
         }
         projects::delete(self.tx, id)?;
         Ok(Outcome::Done)

@@ -1,11 +1,13 @@
 //! Rules of large requests: chunks wait, invisible, until one entry makes all of them jobs. Called
 //! by `apply` alone.
 
-use super::stretches::{next_whole_second, whole_seconds};
+use super::jobs::external_id_taken;
+use super::stretches::{Begun, delay, next_whole_second, standing, whole_seconds};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, Outcome, RejectionKind};
-use crate::model::Millis;
 use crate::model::task::{Task, TaskState};
+use crate::model::{JobId, Millis};
+use crate::store::jobs::JobRow;
 use crate::store::meta::Counter;
 use crate::store::staged::StagedRow;
 use crate::store::{projects, staged, tasks};
@@ -20,7 +22,7 @@ impl Entry<'_, '_> {
         if known.as_ref().is_some_and(|task| task.state != TaskState::InProgress) {
             return Err(refuse(RejectionKind::Conflict, "request id belongs to a finished task"));
         }
-        let uses = self.checked_uses(new)?;
+        let uses = self.checked_uses(new, known.as_ref().map(|task| task.id))?;
         let shape_ids = self.acquire_shapes(new, &uses)?;
         let (task, before) = if let Some(task) = known {
             (task.id, tasks::staged(self.tx, task.id)?)
@@ -33,14 +35,21 @@ impl Entry<'_, '_> {
             (id, 0)
         };
         let rows = new.jobs.iter().zip(before..).map(|(job, seq)| {
-            let shape = job.shape as usize;
+            let place = job.shape as usize;
+            let shape = &new.shapes[place];
+            let at = job.at.filter(|_| shape.is_one_off());
             StagedRow {
                 seq,
-                project: new.shapes[shape].project,
-                shape_id: shape_ids[shape],
-                whole_seconds: whole_seconds(&new.shapes[shape]),
+                project: shape.project,
+                shape_id: shape_ids[place],
+                whole_seconds: whole_seconds(shape),
                 status: job.status,
                 data: &job.data,
+                at,
+                delay: delay(shape).filter(|_| at.is_none()),
+                pause_until: job.pause_until,
+                external_id: job.external_id.as_deref(),
+                labelled: !shape.labels.is_empty(),
             }
         });
         staged::insert(self.tx, task, rows)?;
@@ -62,9 +71,14 @@ impl Entry<'_, '_> {
         for (project, _) in &by_project {
             self.project_exists(*project)?;
         }
+        if let Some((project, id)) = staged::taken_external_id(self.tx, task.id)? {
+            return Err(external_id_taken(project, &id));
+        }
         let n = tasks::staged(self.tx, task.id)?;
         let first = self.tx.take(Counter::Job, n)?;
         staged::activate(self.tx, task.id, first, self.stamp, next_whole_second(self.stamp))?;
+        self.activate_apart(task.id, first)?;
+        staged::discard(self.tx, task.id)?;
         for (project, n) in by_project {
             projects::add_jobs(self.tx, project, n as i64)?;
         }
@@ -72,6 +86,29 @@ impl Entry<'_, '_> {
         tasks::finish(self.tx, task.id, TaskState::Succeeded, &jobs)?;
         self.change.created.push((first, n));
         Ok(Outcome::Jobs { request, jobs })
+    }
+
+    /// Makes jobs of those that are one-offs, or begin with a pause.
+    fn activate_apart(&mut self, task: u64, first: JobId) -> Result<(), Refusal> {
+        let (stamp, whole_second) = (self.stamp, next_whole_second(self.stamp));
+        let mut begun = Vec::new();
+        for row in staged::apart(self.tx, task)? {
+            let base = if row.whole_seconds { whole_second } else { stamp };
+            let instant = row.at.or_else(|| row.delay.map(|delay| base + delay));
+            let stands = standing(instant, stamp, row.status, row.pause_until);
+            let (id, anchor) = (first + row.seq, instant.unwrap_or(base));
+            let job = JobRow {
+                id,
+                shape_id: row.shape_id,
+                created: stamp,
+                anchor,
+                from: stands.from,
+                status: stands.status,
+            };
+            staged::activate_one(self.tx, task, row.seq, &job)?;
+            begun.push(Begun { id, project: row.project, shape_id: row.shape_id, anchor, stands });
+        }
+        self.begin_stretches(&begun)
     }
 
     /// Drops a task's staged jobs. Doing it twice does no harm.

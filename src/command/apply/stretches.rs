@@ -7,15 +7,23 @@
 //!         closed plan       closed plan, may end ahead
 //! ```
 //!
-//! A stretch is a half-open interval of *scheduled* instants: after its beginning, up to and
-//! including its end. The present one has no end and is the job's own row; the others are closed
-//! plans, each with a reference to its shape. A stretch of no length is not kept.
+//! A stretch covers what is scheduled after its beginning and due up to and including its end. The
+//! present one has no end and is the job's own row; the others are closed plans, each with a
+//! reference to its shape. A stretch of no length is not kept.
+//!
+//! Of a one-off that is not to be found in any stretch (it was due at the stamp already, or its
+//! plan was closed while its jitter ran) a pending row is made, due at once.
+
+use std::collections::BTreeMap;
 
 use super::{Entry, Refusal};
-use crate::model::Millis;
-use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus, Timing};
-use crate::schedule::LAST;
-use crate::store::plans;
+use crate::model::job::{Job, JobShape, JobStatus, Pending, Timing};
+use crate::model::members::Members;
+use crate::model::shard::{ShardId, shard_of};
+use crate::model::{JobId, Millis, ProjectId};
+use crate::schedule::{Jittered, LAST, Schedule};
+use crate::store::meta::Counter;
+use crate::store::{pending, plans};
 
 /// Periods and delays of a second or more count from a whole second.
 const SECOND: Millis = 1_000;
@@ -31,8 +39,8 @@ pub(super) struct Standing {
     pub(super) overdue: bool,
 }
 
-/// How a job stands after a stamp, given the status that it is to have and the end of its pause, if
-/// that is known. `instant` is that of a one-off whose turn has not come.
+/// How a job stands after a stamp, given the status that it is to have. With an end of its pause it
+/// fires from then on, whatever that says. `instant` is that of a one-off whose turn has not come.
 ///
 /// A pause with an end that would swallow the one instant of a one-off has none: nothing is left to
 /// do after it, and the list should not say otherwise. Where a one-off that does not fire is overdue
@@ -43,6 +51,7 @@ pub(super) fn standing(
     status: JobStatus,
     until: Option<Millis>,
 ) -> Standing {
+    let status = if until.is_some() { JobStatus::Active } else { status };
     let until = until.filter(|until| *until > stamp);
     let covering = |at: Millis| stamp.min(at.saturating_sub(1));
     let (status, from, overdue) = match (instant, until) {
@@ -79,23 +88,58 @@ pub(super) fn whole_seconds(shape: &JobShape) -> bool {
     }
 }
 
+/// When the one occurrence of a one-off is due.
+pub(super) fn due(job: JobId, shape: &JobShape, instant: Millis) -> Millis {
+    let schedule = Schedule::at(instant);
+    Jittered { schedule: &schedule, anchor: instant, job, jitter: shape.jitter }.due(instant)
+}
+
 /// The stamp, rounded up.
 pub(super) fn next_whole_second(stamp: Millis) -> Millis {
     (stamp + SECOND - 1).div_euclid(SECOND) * SECOND
 }
 
+/// A job whose present stretch has just begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    /// Which.
+    pub(super) id: JobId,
+    /// Its project.
+    pub(super) project: ProjectId,
+    /// The number of its shape.
+    pub(super) shape_id: u64,
+    /// What it counts from; the instant of a one-off.
+    pub(super) anchor: Millis,
+    /// How it stands.
+    pub(super) stands: Standing,
+}
+
+impl Begun {
+    /// A job that stands anew.
+    pub(super) fn of(job: &Job, stands: Standing) -> Self {
+        let (id, project, shape_id) = (job.id, job.shape.project, job.shape_id);
+        Self { id, project, shape_id, anchor: job.anchor, stands }
+    }
+
+    /// Whether there is more to do than to write its row.
+    pub(super) fn is_special(&self, stamp: Millis) -> bool {
+        self.stands.overdue || self.stands.from > stamp
+    }
+}
+
 impl Entry<'_, '_> {
-    /// The instant of a one-off that is still ahead.
+    /// The instant of a one-off that has not gone out yet.
     pub(super) fn instant_ahead(&self, job: &Job) -> Option<Millis> {
-        (job.shape.is_one_off() && job.anchor > self.stamp).then_some(job.anchor)
+        (job.shape.is_one_off() && due(job.id, &job.shape, job.anchor) > self.stamp)
+            .then_some(job.anchor)
     }
 
     /// Whether the one instant of a job passed while it did not fire: nothing is left of it.
     pub(super) fn slept_through(&self, job: &Job) -> bool {
         job.shape.is_one_off()
             && matches!(job.status, JobStatus::Inactive | JobStatus::Disabled)
-            && job.from < job.anchor
-            && job.anchor <= self.stamp
+            && self.instant_ahead(job).is_none()
+            && due(job.id, &job.shape, job.anchor) > job.from
     }
 
     /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead, that
@@ -111,23 +155,60 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Keeps the stretch from the stamp to the beginning of a job's plan, if that lies ahead: it is
-    /// paused there.
-    pub(super) fn begin_pause(&mut self, job: &Job) -> Result<(), Refusal> {
-        if job.from <= self.stamp {
-            return Ok(());
+    /// Begins jobs that stand otherwise than by a plan from the stamp on: keeps the stretches in which
+    /// they are paused up to an instant ahead, and sends out what is overdue.
+    pub(super) fn begin_stretches(&mut self, begun: &[Begun]) -> Result<(), Refusal> {
+        let mut overdue = Vec::new();
+        for job in begun {
+            if job.stands.overdue {
+                overdue.push(job);
+            } else if job.stands.from > self.stamp {
+                let pause = plans::NewPlan {
+                    job: job.id,
+                    shape_id: job.shape_id,
+                    anchor: job.anchor,
+                    from: self.stamp,
+                    until: job.stands.from,
+                    active: false,
+                };
+                plans::insert(self.tx, &pause)?;
+                self.tx.add_shape_uses(job.shape_id, 1)?;
+            }
         }
-        let pause = ClosedPlan {
-            job: job.id,
-            shape: job.shape.clone(),
-            shape_id: job.shape_id,
-            anchor: job.anchor,
-            from: self.stamp,
-            until: job.from,
-            active: false,
-        };
-        plans::insert(self.tx, &pause)?;
-        self.tx.add_shape_uses(job.shape_id, 1)?;
+        self.go_out_now(&overdue)
+    }
+
+    /// One-offs that are due at the stamp or before go out at once: their plans begin too late. What
+    /// may share a request shares a row.
+    fn go_out_now(&mut self, overdue: &[&Begun]) -> Result<(), Refusal> {
+        let mut rows: BTreeMap<(ShardId, ProjectId, Millis, JobId), Vec<JobId>> = BTreeMap::new();
+        let mut known = None;
+        for job in overdue {
+            if known.is_none_or(|(shape, _)| shape != job.shape_id) {
+                let shape = self.tx.shape(job.shape_id)?;
+                known = Some((job.shape_id, shape.http.is_none() && shape.executor.is_none()));
+            }
+            let alone = if known.is_some_and(|(_, batched)| batched) { 0 } else { job.id };
+            let key = (shard_of(job.id), job.project, job.anchor, alone);
+            rows.entry(key).or_default().push(job.id);
+        }
+        for ((shard, project, instant, _), ids) in rows {
+            let row = Pending {
+                id: self.tx.take(Counter::Pending, 1)?,
+                shard,
+                project,
+                due: instant,
+                scheduled: instant,
+                attempt: 1,
+                next_at: self.stamp,
+                members: Members::from_sorted(ids),
+                run: 0,
+                base: 0,
+                forced: false,
+            };
+            pending::insert(self.tx, &row)?;
+            self.pending_changed(shard);
+        }
         Ok(())
     }
 }

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::{JobEdit, ProjectEdit};
+use crate::command::{JobAction, JobEdit, ProjectEdit};
 use crate::model::block::SkipReason;
+use crate::model::job::Timing;
+use crate::model::target::Executor;
 use crate::store::{Page, dead_letters, meta, pending};
 
 /// A step of a random log: what, and three numbers that say which.
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..20, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..28, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -24,8 +26,18 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         project: u64::from(a % 3) + 1,
         spec: format!("@every {}m", b % 3 + 1),
         period: (b % 4 > 0).then(|| i64::from(b % 3 + 1) * 60_000),
+        timing: match a % 8 {
+            0 => Timing::At,
+            1 => Timing::After(i64::from(b) * 100),
+            _ => Timing::Spec,
+        },
+        executor: (a % 16 == 9).then_some(u64::from(b % 3)),
+        delete_after_run: b % 2 == 0,
+        labels: (b % 5 < 2).then(|| ("l".into(), format!("{}", b % 2))).into_iter().collect(),
         ..every_minute()
     };
+    let at = (a % 3 > 0).then(|| START + i64::from(b) * 1_000);
+    let until = (b % 3 == 0).then(|| START + i64::from(a) * 1_000);
     let status = if c % 3 == 0 { JobStatus::Inactive } else { JobStatus::Active };
     let name = Some(format!("n{}", b % 4)).filter(|_| c % 2 == 0);
     match what {
@@ -42,7 +54,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             ..ProjectEdit::default()
         }),
         2 => Command::DeleteProject { id: u64::from(a % 3) + 1, cascade: c % 2 == 0 },
-        3..=6 => create(u128::from(c % 8), shape, usize::from(b % 40), a % 4 == 0),
+        3..=6 => create_some(u128::from(c % 8), shape, usize::from(b % 40), a % 5 == 0, at),
         7 => Command::ActivateJobs { request: u128::from(c % 8) },
         8 => Command::DiscardJobs { request: u128::from(c % 8) },
         9..=10 => Command::UpdateJob(JobEdit {
@@ -50,7 +62,11 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             shape,
             data: format!("{b}"),
             status,
-            ..JobEdit::default()
+            expect: (b % 7 == 0).then_some(u64::from(a % 3)),
+            at,
+            pause_until: until,
+            external_id: (c % 4 == 0).then(|| format!("{}", b % 4)),
+            by: None,
         }),
         11 => Command::DeleteJob { id: u64::from(c) % 90 },
         12 => {
@@ -82,8 +98,47 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             body: [b % 2; 32],
             command: Box::new(Command::DeleteJob { id: u64::from(c) % 90 }),
         },
+        19..=21 => {
+            let action = match b % 4 {
+                0 => JobAction::Pause { until: None },
+                1 => JobAction::Pause { until: Some(START + i64::from(a) * 1_000) },
+                2 => JobAction::Resume,
+                _ => JobAction::Delete,
+            };
+            let jobs = vec![(u64::from(c) % 90, u64::from(a % 5)), (u64::from(b) % 90, 2)];
+            Command::ChangeJobs { jobs, action, by: None }
+        }
+        22 => Command::RunJob { id: u64::from(c) % 90, forced: b % 2 == 0 },
+        23 => Command::PauseProject { id: u64::from(a % 3) + 1, until, by: None },
+        24 => Command::ResumeProject { id: u64::from(a % 3) + 1, by: None },
+        25 => {
+            Command::CreateExecutor(Executor { name: format!("e{}", b % 3), ..Executor::default() })
+        }
+        26 => Command::DeleteExecutor { id: u64::from(b % 3) },
         _ => Command::Tick,
     }
+}
+
+/// [`create`], with some jobs that are one-offs, begin with a pause or have a name.
+fn create_some(
+    request: u128,
+    shape: JobShape,
+    n: usize,
+    staged: bool,
+    at: Option<Millis>,
+) -> Command {
+    let mut command = create(request, shape, n, staged);
+    if let Command::CreateJobs(new) = &mut command {
+        for (i, job) in new.jobs.iter_mut().enumerate() {
+            job.at = at.map(|at| at + i as Millis / 3 * 500);
+            job.pause_until = (i % 5 == 4).then_some(START + i as Millis * 2_000);
+            job.external_id = (i % 16 == 3).then(|| format!("{}", (request + i as u128) % 11));
+            if i % 6 == 5 {
+                job.status = JobStatus::Inactive;
+            }
+        }
+    }
+    command
 }
 
 /// A result for some of jobs 1..=8 at one of four instants, epoch 0..=2.
@@ -232,8 +287,10 @@ proptest! {
     }
 }
 
-/// The shapes whose count of references is not the number of rows that refer to them.
-fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
+/// What does not fit together: shapes whose count of references is not the number of rows that refer
+/// to them, projects that miscount their jobs, labels of no shape, jobs that say otherwise than their
+/// shapes whether they have labels, plans that end ahead and are not the pauses of jobs.
+pub(super) fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
     books.read(|c| {
         c.prepare(
             "SELECT id, refs, uses FROM (
@@ -246,7 +303,17 @@ fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
              SELECT -id, jobs, uses FROM (
                  SELECT id, jobs, (SELECT COUNT(*) FROM jobs WHERE project_id = projects.id) AS uses
                  FROM projects)
-             WHERE jobs <> uses",
+             WHERE jobs <> uses
+             UNION ALL
+             SELECT shape_id, COUNT(*), -1 FROM shape_labels
+             WHERE shape_id NOT IN (SELECT id FROM shapes) GROUP BY shape_id
+             UNION ALL
+             SELECT id, labelled, -2 FROM jobs
+             WHERE labelled <> (shape_id IN (SELECT shape_id FROM shape_labels))
+             UNION ALL
+             SELECT job, until, -3 FROM closed_plans LEFT JOIN jobs ON id = job
+             WHERE until > (SELECT value FROM meta WHERE key = 'log_time')
+                 AND (active OR jobs.plan_from IS NOT until OR status <> 0)",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()

@@ -278,8 +278,9 @@ fn jobs_are_listed_by_page_and_by_shard() {
     let expected: Vec<u64> = (1..=5_010).filter(|id| shard_of(*id) == 2).collect();
     assert_eq!(ids, expected);
     let page = Page { limit: 2, offset: 1, order_by: jobs::Order::Id, descending: true };
-    let of = |project, status| {
-        let filter = jobs::Filter { project, status };
+    let of = |project, status: Option<JobStatus>| {
+        let status = status.map(|status| (status, START));
+        let filter = jobs::Filter { project, status, ..jobs::Filter::default() };
         let (total, list) = books.read(|c| jobs::list(c, &filter, &page));
         (total, list.iter().map(|job| job.id).collect::<Vec<_>>())
     };

@@ -5,6 +5,8 @@ mod determinism;
 mod explain;
 mod jobs;
 mod keeping;
+mod one_offs;
+mod pauses;
 mod record;
 mod runs;
 

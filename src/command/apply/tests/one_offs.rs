@@ -1,0 +1,408 @@
+//! One-offs: when they are due, what an edit makes of them, how they end; what clients call jobs.
+
+use super::*;
+use crate::command::{JobAction, JobEdit};
+use crate::model::job::{Job, Pending, Timing};
+use crate::model::target::{Executor, HttpTarget};
+use crate::store::{executors, jobs, pending, plans};
+
+const SOON: Millis = START + 60_000;
+
+pub(super) fn at() -> JobShape {
+    JobShape { spec: String::new(), period: None, timing: Timing::At, ..every_minute() }
+}
+
+pub(super) fn after(delay: Millis) -> JobShape {
+    JobShape { timing: Timing::After(delay), ..at() }
+}
+
+/// A one-off of a shape at an instant.
+pub(super) fn one(at: impl Into<Option<Millis>>) -> NewJob {
+    NewJob { at: at.into(), ..NewJob::default() }
+}
+
+pub(super) fn request(request: u128, shape: JobShape, jobs: Vec<NewJob>, staged: bool) -> Command {
+    Command::CreateJobs(CreateJobs { request, shapes: vec![shape], jobs, staged })
+}
+
+/// An edit that changes nothing.
+pub(super) fn same(job: &Job, now: Millis) -> JobEdit {
+    JobEdit {
+        id: job.id,
+        expect: Some(job.version),
+        shape: JobShape::clone(&job.shape),
+        data: job.data.clone(),
+        status: job.status,
+        at: job.shape.is_one_off().then_some(job.anchor),
+        pause_until: job.paused_until(now),
+        external_id: job.external_id.clone(),
+        by: None,
+    }
+}
+
+impl Books {
+    /// Creates one job; its id.
+    pub(super) fn create_one(&mut self, shape: JobShape, job: NewJob) -> u64 {
+        let number = u128::from(self.index) + 1_000;
+        match self.done(request(number, shape, vec![job], false)) {
+            Outcome::Jobs { jobs, .. } => jobs[0].0,
+            outcome => panic!("{outcome}"),
+        }
+    }
+
+    pub(super) fn job(&self, id: u64) -> Job {
+        self.read(|c| jobs::get(c, id)).unwrap_or_else(|| panic!("job {id} is gone"))
+    }
+
+    /// Edits a job: all that it is, but for what `change` does.
+    pub(super) fn edit(&mut self, id: u64, change: impl FnOnce(&mut JobEdit)) -> Job {
+        let mut edit = same(&self.job(id), self.now);
+        change(&mut edit);
+        self.done(Command::UpdateJob(edit));
+        self.job(id)
+    }
+
+    /// All pending rows.
+    pub(super) fn rows(&self) -> Vec<Pending> {
+        let mut all: Vec<_> =
+            (0..SHARDS).flat_map(|shard| self.read(|c| pending::for_shard(c, shard))).collect();
+        all.sort_unstable_by_key(|row| row.id);
+        all
+    }
+
+    /// The closed plans of a job as (from, until, active), relative to the start.
+    pub(super) fn stretches(&self, id: u64) -> Vec<(Millis, Millis, bool)> {
+        let plans = self.read(|c| plans::of_job(c, id));
+        plans.iter().map(|p| (p.from - START, p.until - START, p.active)).collect()
+    }
+
+    /// Lets a one-off come to its end, as the rules of results do.
+    pub(super) fn complete(&mut self, id: u64, scheduled: Millis, end: Verdict) {
+        self.entry(|entry| entry.complete_job(id, scheduled, end));
+    }
+
+    pub(super) fn disable(&mut self, id: u64) {
+        self.entry(|entry| entry.disable_job(id));
+    }
+
+    fn entry(
+        &mut self,
+        f: impl FnOnce(&mut super::super::Entry<'_, '_>) -> Result<(), super::super::Refusal>,
+    ) {
+        self.index += 1;
+        let (index, now) = (self.index, self.now);
+        let mut change = Change::default();
+        let done = self.writer.transaction(|tx| {
+            let stamp = tx.advance_log_time(now)?;
+            let mut entry = super::super::Entry { tx, index, stamp, change: &mut change };
+            match f(&mut entry) {
+                Err(super::super::Refusal::Failed(error)) => Err(error),
+                Err(super::super::Refusal::Rejected(why)) => panic!("{why}"),
+                Ok(()) => Ok(()),
+            }
+        });
+        done.unwrap();
+        self.change = change;
+    }
+}
+
+#[test]
+fn a_one_off_counts_from_its_commit_or_is_an_instant() {
+    for staged in [false, true] {
+        let mut books = Books::new();
+        books.now = START + 250;
+        let cases = [
+            (at(), one(SOON), SOON),
+            (after(1_500), one(None), START + 2_500),
+            (after(20), one(None), START + 270),
+            (after(1_500), one(SOON), SOON),
+            (after(Millis::MAX), one(None), crate::schedule::LAST + START + 1_000),
+        ];
+        let shapes = cases.iter().map(|(shape, ..)| shape.clone()).collect();
+        let jobs =
+            cases.iter().zip(0..).map(|((_, job, _), shape)| NewJob { shape, ..job.clone() });
+        let jobs = jobs.collect();
+        books.done(Command::CreateJobs(CreateJobs { request: 5, shapes, jobs, staged }));
+        if staged {
+            books.done(Command::ActivateJobs { request: 5 });
+        }
+        for (id, (shape, _, due)) in (1..).zip(cases) {
+            let job = books.job(id);
+            let (status, from) = (JobStatus::Active, START + 250);
+            assert_eq!((job.anchor, job.from, job.status), (due, from, status), "{shape:?}");
+        }
+        assert_eq!(books.rows(), []);
+    }
+}
+
+#[test]
+fn an_overdue_one_off_goes_out_at_once_also_when_it_was_staged() {
+    for staged in [false, true] {
+        let mut books = Books::new();
+        books.now = START + 250;
+        let past = START - 5_000;
+        let http = Some(Box::new(HttpTarget { url: "http://x/".into(), ..HttpTarget::default() }));
+        let shapes = vec![at(), after(0), JobShape { http, ..at() }];
+        let of = |shape, at| NewJob { shape, ..one(at) };
+        let mut jobs = vec![of(0, Some(past)), of(0, Some(past)), of(0, Some(books.now))];
+        jobs.extend([of(0, Some(books.now + 1)), of(2, Some(past)), of(2, Some(past))]);
+        jobs.push(NewJob { status: JobStatus::Inactive, ..of(0, Some(past)) });
+        jobs.push(of(1, None));
+        books.done(Command::CreateJobs(CreateJobs { request: 5, shapes, jobs, staged }));
+        let stamp = if staged { START + 900 } else { books.now };
+        if staged {
+            assert_eq!(books.rows(), []);
+            books.now = stamp;
+            books.done(Command::ActivateJobs { request: 5 });
+        }
+        let rows = books.rows();
+        let found: Vec<_> = rows
+            .iter()
+            .map(|row| (row.scheduled, row.members.iter().collect::<Vec<_>>()))
+            .collect();
+        // What can share a request shares a row; the order of rows is that of shard, project, instant.
+        let mut expected =
+            vec![(past, vec![1, 2]), (past, vec![5]), (past, vec![6]), (START + 250, vec![3])];
+        if staged {
+            expected.push((START + 251, vec![4]));
+            expected.push((stamp, vec![8]));
+        } else {
+            expected[3].1.push(8);
+        }
+        assert_eq!(found, expected, "staged: {staged}");
+        for row in &rows {
+            let rest = (row.due, row.attempt, row.next_at, row.run, row.project);
+            assert_eq!(rest, (row.scheduled, 1, stamp, 0, 1));
+        }
+        assert_eq!(books.change.pending, [0]);
+        let (asleep, gone) = (books.job(7), books.job(1));
+        assert_eq!((asleep.status, asleep.from), (JobStatus::Inactive, past - 1));
+        assert_eq!((gone.status, gone.from), (JobStatus::Active, stamp));
+    }
+}
+
+#[test]
+fn a_one_off_must_say_when() {
+    let mut books = Books::new();
+    let missing =
+        (RejectionKind::Invalid, "at is missing: name the instant of the one-off".to_owned());
+    assert_eq!(books.refused(&request(5, at(), vec![one(None)], false)), missing);
+    assert_eq!(books.refused(&request(5, at(), vec![one(None)], true)), missing);
+    let id = books.create_one(every_minute(), NewJob::default());
+    let edit = JobEdit { shape: at(), at: None, ..same(&books.job(id), START) };
+    assert_eq!(books.refused(&Command::UpdateJob(edit)), missing);
+    let completed = NewJob { status: JobStatus::Completed, ..NewJob::default() };
+    let refused = books.refused(&request(5, every_minute(), vec![completed], false));
+    assert_eq!(refused.0, RejectionKind::Invalid);
+}
+
+#[test]
+fn a_one_off_ends_completed_or_goes() {
+    let mut books = Books::new();
+    let gone = JobShape { delete_after_run: true, ..at() };
+    let stays = books.create_one(at(), one(SOON));
+    let goes = books.create_one(gone.clone(), one(SOON));
+    let dead = books.create_one(gone, one(SOON));
+    let every = books.create_one(every_minute(), NewJob::default());
+    books.now = SOON + 5;
+    for id in [stays, goes, every] {
+        books.complete(id, SOON, Verdict::Delivered);
+    }
+    books.complete(dead, SOON, Verdict::Dead);
+    assert_eq!(books.change.edited, [dead]);
+    let job = books.job(stays);
+    assert_eq!((job.status, job.version, job.modified), (JobStatus::Completed, 2, None));
+    assert_eq!(books.read(|c| jobs::get(c, goes)), None);
+    assert_eq!(books.stretches(goes), [(0, 60_005, true)], "what it was is kept for the history");
+    assert_eq!(books.job(dead).status, JobStatus::Completed, "its dead letter needs it");
+    assert_eq!(books.job(every).status, JobStatus::Active);
+    books.complete(dead, SOON, Verdict::Delivered);
+    assert_eq!(books.read(|c| jobs::get(c, dead)), None);
+    books.complete(dead, SOON, Verdict::Delivered);
+    books.complete(stays, SOON, Verdict::Delivered);
+    assert_eq!(books.job(stays).version, 2, "once");
+}
+
+#[test]
+fn the_end_of_an_instant_that_was_given_up_ends_nothing() {
+    let mut books = Books::new();
+    let id = books.create_one(at(), one(SOON));
+    books.now = SOON + 1_000;
+    let job = books.edit(id, |edit| edit.at = Some(SOON + 60_000));
+    assert_eq!((job.anchor, job.from, job.status), (SOON + 60_000, books.now, JobStatus::Active));
+    assert_eq!(books.stretches(id), [(0, 61_000, true)], "what was due before stands");
+    books.complete(id, SOON, Verdict::Delivered);
+    assert_eq!(books.job(id).status, JobStatus::Active);
+    books.complete(id, SOON + 60_000, Verdict::Dead);
+    assert_eq!(books.job(id).status, JobStatus::Completed);
+}
+
+#[test]
+fn a_one_off_that_is_moved_before_it_fired_leaves_its_old_instant_out() {
+    let mut books = Books::new();
+    let id = books.create_one(at(), one(SOON));
+    books.now = START + 10_000;
+    books.edit(id, |edit| edit.at = Some(SOON + 5_000));
+    assert_eq!(books.stretches(id), [(0, 10_000, true)], "it ends before the old instant");
+    assert_eq!((books.job(id).from, books.rows().len()), (START + 10_000, 0));
+}
+
+#[test]
+fn a_delay_counts_anew_only_if_it_is_given_anew() {
+    let mut books = Books::new();
+    let id = books.create_one(after(60_000), one(None));
+    books.now = START + 10_000;
+    let job = books.edit(id, |edit| edit.data = "other".into());
+    assert_eq!((job.anchor, job.from, job.data.as_str()), (SOON, START, "other"));
+    let job = books.edit(id, |edit| edit.at = None);
+    assert_eq!((job.anchor, job.from), (START + 70_000, START + 10_000));
+    let job = books.edit(id, |edit| edit.shape = after(30_000));
+    assert_eq!(job.anchor, START + 70_000, "the instant that was named counts");
+    let job = books.edit(id, |edit| (edit.shape, edit.at) = (after(30_000), None));
+    assert_eq!(job.anchor, START + 40_000);
+    // From a delay to the same instant nothing moves, and an `at` that is not named stays.
+    let job = books.edit(id, |edit| edit.shape = at());
+    assert_eq!((job.anchor, books.stretches(id).len()), (START + 40_000, 1));
+    let job = books.edit(id, |edit| edit.at = None);
+    assert_eq!((job.anchor, books.stretches(id).len()), (START + 40_000, 1));
+}
+
+#[test]
+fn a_completed_one_off_fires_again_at_another_instant_only() {
+    let mut books = Books::new();
+    let id = books.create_one(at(), one(SOON));
+    books.now = SOON + 100;
+    books.complete(id, SOON, Verdict::Delivered);
+    let job = books.edit(id, |edit| edit.status = JobStatus::Active);
+    assert_eq!((job.status, job.version), (JobStatus::Completed, 3));
+    let again = books.edit(id, |edit| edit.at = Some(SOON + 9_000));
+    assert_eq!((again.status, again.anchor), (JobStatus::Active, SOON + 9_000));
+    books.now = SOON + 200;
+    let job = books.edit(id, |edit| (edit.shape, edit.at) = (after(0), None));
+    assert_eq!((job.anchor, job.status), (SOON + 200, JobStatus::Active));
+    let due: Vec<_> = books.rows().iter().map(|row| (row.scheduled, row.next_at)).collect();
+    assert_eq!(due, [(SOON + 200, SOON + 200)]);
+    // Back to an instant that it fired at: the id of that occurrence is taken.
+    books.now = SOON + 300;
+    let job = books.edit(id, |edit| (edit.shape, edit.at) = (at(), Some(SOON)));
+    assert_eq!((job.status, books.rows().len()), (JobStatus::Completed, 1));
+    let job = books.edit(id, |edit| (edit.shape, edit.at) = (every_minute(), None));
+    assert_eq!((job.status, job.from), (JobStatus::Active, SOON + 300));
+}
+
+#[test]
+fn an_edit_to_the_past_goes_out_at_once_unless_the_job_sleeps() {
+    let mut books = Books::new();
+    let id = books.create_one(every_minute(), NewJob::default());
+    books.now = SOON;
+    let past = SOON - 10_000;
+    books.edit(id, |edit| (edit.shape, edit.at) = (at(), Some(past)));
+    assert_eq!(books.rows().len(), 1);
+    assert_eq!((books.rows()[0].scheduled, books.rows()[0].next_at), (past, SOON));
+    assert_eq!(books.change.pending, [0]);
+    let other = books.create_one(every_minute(), NewJob::default());
+    books.edit(other, |edit| {
+        (edit.shape, edit.at, edit.status) = (at(), Some(past), JobStatus::Inactive);
+    });
+    assert_eq!((books.rows().len(), books.job(other).from), (1, past - 1));
+    books.now += 5;
+    books.done(Command::ChangeJobs { jobs: vec![(other, 1)], action: JobAction::Resume, by: None });
+    assert_eq!(books.job(other).status, JobStatus::Completed, "its instant fell into a pause");
+    assert_eq!(books.stretches(other), [(49_999, 60_005, false)]);
+}
+
+#[test]
+fn an_edit_while_the_jitter_of_a_one_off_runs_loses_nothing() {
+    let mut books = Books::new();
+    let shape = JobShape { jitter: 3_600_000, ..at() };
+    let id = books.create_one(shape, one(SOON));
+    let due = super::super::stretches::due(id, &books.job(id).shape, SOON);
+    assert!(due > SOON + 10, "this job's hash is unlucky: take another");
+    books.now = SOON + 10;
+    books.edit(id, |edit| edit.data = "x".into());
+    assert_eq!((books.rows().len(), books.stretches(id).len()), (0, 0));
+    books.edit(id, |edit| edit.shape.jitter = 0);
+    let rows: Vec<_> = books.rows().iter().map(|row| (row.scheduled, row.next_at)).collect();
+    assert_eq!(rows, [(SOON, SOON + 10)], "it had not gone out, and its plan covers it no more");
+}
+
+#[test]
+fn a_clients_id_is_unique_in_its_project() {
+    let mut books = Books::new();
+    books.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
+    let named = |id: &str| NewJob { external_id: Some(id.into()), ..NewJob::default() };
+    let taken = "externalId \"a\" is taken by another job of project 1: choose another, or change \
+                 that job";
+    let twice = "externalId \"b\" is there twice in the request: it must be unique in its project";
+    let id = books.create_one(every_minute(), named("a"));
+    let elsewhere = JobShape { project: 2, ..every_minute() };
+    books.create_one(elsewhere.clone(), named("a"));
+    for staged in [false, true] {
+        let new = |jobs| request(5, every_minute(), jobs, staged);
+        let refused = books.refused(&new(vec![named("c"), named("a")]));
+        assert_eq!(refused, (RejectionKind::Conflict, taken.into()));
+        let refused = books.refused(&new(vec![named("b"), NewJob::default(), named("b")]));
+        assert_eq!(refused, (RejectionKind::Conflict, twice.into()));
+    }
+    // An edit keeps its own, and may not take another's, nor carry its own into another project.
+    let b = books.create_one(every_minute(), named("b"));
+    let edit = JobEdit { external_id: Some("a".into()), ..same(&books.job(b), START) };
+    assert_eq!(books.refused(&Command::UpdateJob(edit)), (RejectionKind::Conflict, taken.into()));
+    let edit = JobEdit { shape: elsewhere, ..same(&books.job(id), START) };
+    assert_eq!(books.refused(&Command::UpdateJob(edit)).0, RejectionKind::Conflict);
+    let job = books.edit(id, |edit| edit.data = "x".into());
+    assert_eq!((job.external_id.as_deref(), job.version), (Some("a"), 2));
+    assert_eq!(books.read(|c| jobs::by_external_id(c, 1, "a")).unwrap().id, id);
+    books.edit(id, |edit| edit.external_id = None);
+    assert_eq!(books.read(|c| jobs::by_external_id(c, 1, "a")), None);
+    books.create_one(every_minute(), named("a"));
+}
+
+#[test]
+fn staged_clients_ids_meet_in_their_task_and_at_its_activation() {
+    let mut books = Books::new();
+    let named = |id: &str| NewJob { external_id: Some(id.into()), ..NewJob::default() };
+    let chunk = |task, id| request(task, every_minute(), vec![named(id)], true);
+    books.done(chunk(5, "a"));
+    books.done(chunk(6, "a"));
+    books.done(chunk(5, "b"));
+    assert_eq!(books.refused(&chunk(5, "a")).0, RejectionKind::Conflict);
+    books.done(Command::ActivateJobs { request: 5 });
+    assert_eq!(books.read(|c| jobs::by_external_id(c, 1, "b")).unwrap().id, 2);
+    let (kind, message) = books.refused(&Command::ActivateJobs { request: 6 });
+    assert_eq!(kind, RejectionKind::Conflict);
+    assert!(message.contains("externalId \"a\" is taken"), "{message}");
+    books.done(Command::DiscardJobs { request: 6 });
+    assert_eq!((books.count("jobs"), books.count("staged_jobs")), (2, 0));
+}
+
+#[test]
+fn an_edit_of_what_has_changed_since_is_refused() {
+    let mut books = Books::new();
+    let id = books.create_one(every_minute(), NewJob::default());
+    let seen = same(&books.job(id), START);
+    books.done(Command::UpdateJob(seen.clone()));
+    let (kind, message) = books.refused(&Command::UpdateJob(seen));
+    assert_eq!(kind, RejectionKind::Stale);
+    assert_eq!(message, "job has changed since: read it again and repeat the change");
+}
+
+#[test]
+fn an_executor_stays_as_long_as_jobs_go_there() {
+    let mut books = Books::new();
+    let executor = Executor { name: "e".into(), ..Executor::default() };
+    assert_eq!(books.done(Command::CreateExecutor(executor)), Outcome::Created(1));
+    let there = |id| JobShape { executor: Some(id), ..every_minute() };
+    let refused = books.refused(&create(5, there(2), 1, false));
+    assert_eq!(refused, (RejectionKind::Invalid, "executor with id 2 does not exist".into()));
+    books.done(create(5, there(1), 1, true));
+    let delete = Command::DeleteExecutor { id: 1 };
+    assert_eq!(books.refused(&delete).0, RejectionKind::Conflict, "a staged job counts");
+    books.done(Command::ActivateJobs { request: 5 });
+    assert_eq!(books.refused(&delete).0, RejectionKind::Conflict);
+    books.now += 1;
+    books.edit(1, |edit| edit.shape = JobShape { spec: "@hourly".into(), ..every_minute() });
+    assert_eq!(books.stretches(1).len(), 1);
+    books.done(delete);
+    assert_eq!(books.read(|c| executors::get(c, 1)), None);
+}

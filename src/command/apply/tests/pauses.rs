@@ -1,0 +1,437 @@
+//! Jobs that are paused, resumed, disabled, deleted, run out of turn; projects that rest; how they
+//! are found.
+
+use super::one_offs::{at, one};
+use super::*;
+use crate::command::JobAction;
+use crate::model::delivery::{Misfire, MisfirePolicy};
+use crate::model::job::PARKED;
+use crate::model::run::Occurrence;
+use crate::store::jobs::{self, Filter};
+use crate::store::{Page, pending, projects};
+
+/// What is done to a job, and when.
+type Told<'a> = &'a [(Millis, JobAction)];
+/// From, until, and whether the job fires.
+type Stretches = &'static [(Millis, Millis, bool)];
+
+const OPEN: JobAction = JobAction::Pause { until: None };
+
+fn change(runs: &[(u64, u64)], action: JobAction) -> Command {
+    Command::ChangeJobs { jobs: runs.to_vec(), action, by: Some("me".into()) }
+}
+
+fn pause(until: impl Into<Option<Millis>>) -> JobAction {
+    JobAction::Pause { until: until.into().map(|after: Millis| START + after) }
+}
+
+/// A job of a shape, and what it is after each (at, action).
+fn story(shape: JobShape, at: Option<Millis>, told: &[(Millis, JobAction)]) -> (Books, u64) {
+    let mut books = Books::new();
+    let id = books.create_one(shape, one(at.map(|at| START + at)));
+    for (when, action) in told {
+        books.now = START + when;
+        books.done(change(&[(id, 1)], *action));
+    }
+    (books, id)
+}
+
+#[test]
+fn stretches_of_pauses_are_kept_and_end_where_they_are_cut() {
+    use JobAction::Resume;
+    use JobStatus::{Active, Inactive};
+    let until = |at: Millis| JobAction::Pause { until: Some(START + at) };
+    let cases: &[(Told<'_>, JobStatus, Millis, Stretches)] = &[
+        (&[(10, OPEN)], Inactive, 10, &[(0, 10, true)]),
+        (&[(10, OPEN), (20, OPEN)], Inactive, 10, &[(0, 10, true)]),
+        (&[(10, OPEN), (20, Resume)], Active, 20, &[(0, 10, true), (10, 20, false)]),
+        (&[(10, until(90))], Active, 90, &[(0, 10, true), (10, 90, false)]),
+        (&[(10, until(90)), (20, until(90))], Active, 90, &[(0, 10, true), (10, 90, false)]),
+        (&[(10, until(90)), (20, Resume)], Active, 20, &[(0, 10, true), (10, 20, false)]),
+        (&[(10, until(90)), (10, Resume)], Active, 10, &[(0, 10, true)]),
+        (
+            &[(10, until(90)), (20, until(50))],
+            Active,
+            50,
+            &[(0, 10, true), (10, 20, false), (20, 50, false)],
+        ),
+        (&[(10, until(90)), (20, OPEN)], Inactive, 20, &[(0, 10, true), (10, 20, false)]),
+        (
+            &[(10, OPEN), (20, until(50))],
+            Active,
+            50,
+            &[(0, 10, true), (10, 20, false), (20, 50, false)],
+        ),
+        (
+            &[(10, until(50)), (60, OPEN)],
+            Inactive,
+            60,
+            &[(0, 10, true), (10, 50, false), (50, 60, true)],
+        ),
+        (&[(10, until(50)), (60, Resume)], Active, 50, &[(0, 10, true), (10, 50, false)]),
+        (&[(10, Resume)], Active, 0, &[]),
+    ];
+    for (told, status, from, stretches) in cases {
+        let (mut books, id) = story(every_minute(), None, told);
+        let job = books.job(id);
+        assert_eq!((job.status, job.from - START, job.anchor), (*status, *from, START), "{told:?}");
+        assert_eq!(books.stretches(id), *stretches, "{told:?}");
+        assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().shape.spec, "@every 1m");
+        assert_eq!(super::determinism::shape_references(&books), []);
+        // Whatever it was, it can go.
+        books.now += 1;
+        books.done(change(&[(id, 1)], JobAction::Delete));
+        assert!(books.stretches(id).iter().all(|s| s.1 <= books.now - START), "{told:?}");
+        assert_eq!(super::determinism::shape_references(&books), []);
+    }
+}
+
+#[test]
+fn what_is_as_it_should_be_is_not_counted() {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 5);
+    books.now += 10;
+    books.done(Command::DeleteJob { id: 3 });
+    let count = |books: &mut Books, runs: &[(u64, u64)], action| {
+        let outcome = books.done(change(runs, action));
+        let Outcome::Changed(n) = outcome else { panic!("{outcome}") };
+        assert_eq!(books.change.edited.len(), n as usize);
+        n
+    };
+    let all = [(1, 2), (3, 9), (u64::MAX - 1, 9)];
+    assert_eq!(count(&mut books, &all, pause(None)), 4);
+    assert_eq!(count(&mut books, &all, pause(None)), 0);
+    assert_eq!(count(&mut books, &all, pause(90_000)), 4);
+    assert_eq!(count(&mut books, &all, pause(90_000)), 0);
+    assert_eq!(count(&mut books, &[(1, 1)], pause(80_000)), 1);
+    assert_eq!(count(&mut books, &all, JobAction::Resume), 4);
+    assert_eq!(count(&mut books, &all, JobAction::Resume), 0);
+    let job = books.job(1);
+    assert_eq!(
+        (job.version, job.modified, job.modified_by),
+        (5, Some(books.now), Some("me".into()))
+    );
+    assert_eq!(count(&mut books, &all, JobAction::Delete), 4);
+    assert_eq!(count(&mut books, &all, JobAction::Delete), 0);
+    let past = (RejectionKind::Invalid, "pauseUntil must lie in the future".to_owned());
+    assert_eq!(books.refused(&change(&[(1, 1)], pause(10))), past);
+}
+
+#[test]
+fn an_edit_says_how_long_a_job_rests() {
+    let mut books = Books::new();
+    let id = books.create_one(every_minute(), NewJob::default());
+    books.now = START + 10;
+    let job = books.edit(id, |edit| edit.pause_until = Some(START + 90));
+    assert_eq!((job.from, job.paused_until(books.now)), (START + 90, Some(START + 90)));
+    assert_eq!(
+        (job.status_at(START + 89), job.status_at(START + 90)),
+        (JobStatus::Inactive, JobStatus::Active)
+    );
+    books.now = START + 20;
+    let job = books.edit(id, |edit| edit.data = "x".into());
+    assert_eq!((job.from, books.stretches(id).len()), (START + 90, 2), "what is left alone stays");
+    // Another schedule during the pause: it is another one from here on, also in the pause.
+    books.edit(id, |edit| edit.shape.timezone = "Europe/Rome".into());
+    assert_eq!(books.stretches(id), [(0, 10, true), (10, 20, false), (20, 90, false)]);
+    books.now = START + 30;
+    let job = books.edit(id, |edit| edit.pause_until = None);
+    assert_eq!((job.from, job.status), (START + 30, JobStatus::Active));
+    assert_eq!(books.stretches(id)[2], (20, 30, false));
+    // An end that has passed by the time of the commit.
+    let job = books.edit(id, |edit| {
+        (edit.pause_until, edit.status) = (Some(START + 30), JobStatus::Inactive);
+    });
+    assert_eq!((job.from, job.status), (START + 30, JobStatus::Active));
+    let asleep = NewJob { pause_until: Some(START + 500), ..NewJob::default() };
+    let id = books.create_one(every_minute(), asleep);
+    assert_eq!((books.job(id).from, books.job(id).anchor), (START + 500, START + 1_000));
+    assert_eq!(books.stretches(id), [(30, 500, false)]);
+    assert_eq!(super::determinism::shape_references(&books), []);
+}
+
+#[test]
+fn what_decides_about_instants_or_lateness_closes_a_plan_and_nothing_else_does() {
+    let tell = |change: fn(&mut JobShape)| {
+        let mut books = Books::new();
+        let id = books.create_one(every_minute(), NewJob::default());
+        books.now += 10;
+        let job = books.edit(id, |edit| change(&mut edit.shape));
+        assert_eq!((job.anchor, job.version), (START, 2));
+        books.stretches(id).len()
+    };
+    let closing: [fn(&mut JobShape); 6] = [
+        |s| s.jitter = 5_000,
+        |s| s.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() },
+        |s| s.dst.gap = crate::schedule::Gap::Skip,
+        |s| s.timezone = "Europe/Rome".into(),
+        |s| s.start = Some(START + 60_000),
+        |s| s.end = Some(START + 90_000),
+    ];
+    for (i, change) in closing.into_iter().enumerate() {
+        assert_eq!(tell(change), 1, "change {i}");
+    }
+    let others: [fn(&mut JobShape); 5] = [
+        |s| s.callback_url = "http://elsewhere/".into(),
+        |s| s.delivery.timeout = Some(5),
+        |s| s.overlap = crate::model::delivery::Overlap::Skip,
+        |s| s.retry_max = Some(9),
+        |s| _ = s.labels.insert("a".into(), "b".into()),
+    ];
+    for (i, change) in others.into_iter().enumerate() {
+        assert_eq!(tell(change), 0, "change {i}");
+    }
+}
+
+#[test]
+fn a_pause_that_swallows_the_only_instant_has_no_end() {
+    use JobStatus::{Active, Completed, Inactive};
+    let cases: &[(Told<'_>, JobStatus, Millis)] = &[
+        (&[(10, pause(50))], Active, 50),
+        (&[(10, pause(60))], Inactive, 10),
+        (&[(10, pause(60)), (20, JobAction::Resume)], Active, 20),
+        (&[(10, pause(60)), (60, JobAction::Resume)], Completed, 60),
+        (&[(10, pause(None)), (90, JobAction::Resume)], Completed, 90),
+        // It went out before: what is left of it is a matter of its row.
+        (&[(60, pause(None)), (70, JobAction::Resume)], Active, 70),
+        (&[(60, pause(90))], Active, 90),
+        (&[(60, pause(90)), (70, JobAction::Resume)], Active, 70),
+    ];
+    for (told, status, from) in cases {
+        let (books, id) = story(at(), Some(60), told);
+        let job = books.job(id);
+        assert_eq!((job.status, job.from - START), (*status, *from), "{told:?}");
+        assert_eq!(books.rows(), []);
+    }
+    let mut books = Books::new();
+    let swallowed = NewJob { pause_until: Some(START + 90), ..one(START + 60) };
+    let id = books.create_one(at(), swallowed);
+    assert_eq!((books.job(id).status, books.job(id).from), (Inactive, START));
+    books.now = START + 70;
+    let job = books.edit(id, |edit| edit.data = "x".into());
+    assert_eq!(job.status, Completed, "an edit finds that it is over");
+}
+
+#[test]
+fn a_paused_one_off_that_ends_is_completed() {
+    for (when, action) in [(70, pause(None)), (70, pause(90)), (50, pause(None))] {
+        let (mut books, id) = story(at(), Some(60), &[(when, action)]);
+        books.now = START + 80;
+        books.complete(id, START + 60, Verdict::Delivered);
+        assert_eq!(books.job(id).status, JobStatus::Completed, "{action:?}");
+        let stretches = books.stretches(id);
+        assert!(stretches.iter().all(|s| s.1 <= 80), "{stretches:?}");
+        let version = books.job(id).version;
+        for action in [JobAction::Resume, pause(None), pause(900)] {
+            assert_eq!(books.done(change(&[(id, 1)], action)), Outcome::Changed(0));
+        }
+        assert_eq!(books.job(id).version, version);
+    }
+}
+
+#[test]
+fn a_disabled_job_comes_back_by_a_resume() {
+    for told in [&[][..], &[(10, pause(90))], &[(10, pause(None))]] {
+        let (mut books, id) = story(every_minute(), None, told);
+        books.now = START + 20;
+        books.disable(id);
+        assert_eq!(books.change.edited, [id]);
+        let job = books.job(id);
+        assert_eq!((job.status, job.from), (JobStatus::Disabled, START + 20));
+        let version = job.version;
+        books.disable(id);
+        assert_eq!(books.job(id).version, version);
+        assert_eq!(books.done(change(&[(id, 1)], pause(None))), Outcome::Changed(0));
+        // What an edit read before, or does not care about, does not wake it.
+        let job = books.edit(id, |edit| edit.data = "x".into());
+        assert_eq!(job.status, JobStatus::Disabled);
+        books.now = START + 30;
+        assert_eq!(books.done(change(&[(id, 1)], JobAction::Resume)), Outcome::Changed(1));
+        let job = books.job(id);
+        assert_eq!((job.status, job.from, job.anchor), (JobStatus::Active, START + 30, START));
+        assert_eq!(books.stretches(id).last(), Some(&(20, 30, false)));
+        assert_eq!(super::determinism::shape_references(&books), []);
+    }
+    let mut books = Books::new();
+    books.disable(77);
+    books.complete(77, START, Verdict::Delivered);
+}
+
+#[test]
+fn a_run_out_of_turn_is_a_row_of_its_own() {
+    let mut books = Books::new();
+    let id = books
+        .create_one(every_minute(), NewJob { status: JobStatus::Inactive, ..NewJob::default() });
+    books.now = START + 77;
+    for (forced, run) in [(false, 1), (true, 2)] {
+        let outcome = books.done(Command::RunJob { id, forced });
+        let made = Occurrence { job: id, scheduled: START + 77, run };
+        assert_eq!(outcome, Outcome::Run(made));
+        assert_eq!(books.change.pending, [shard_of(id)]);
+        let row = books.rows().pop().unwrap();
+        assert_eq!((row.scheduled, row.due, row.next_at), (books.now, books.now, books.now));
+        assert_eq!((row.attempt, row.run, row.forced, row.base), (1, run, forced, 0));
+        assert_eq!(row.members, Members::from_sorted([id]));
+    }
+    let unknown = (RejectionKind::NotFound, "job cannot be found".to_owned());
+    assert_eq!(books.refused(&Command::RunJob { id: 99, forced: false }), unknown);
+    // The end of a run of a one-off is not its own.
+    let once = books.create_one(at(), one(START + 90_000));
+    books.done(Command::RunJob { id: once, forced: false });
+    books.complete(once, START + 77, Verdict::Delivered);
+    assert_eq!(books.job(once).status, JobStatus::Active);
+}
+
+#[test]
+fn what_waits_behind_a_run_of_a_deleted_job_waits_no_longer() {
+    let park = |books: &mut Books, id| {
+        let Outcome::Run(made) = books.done(Command::RunJob { id, forced: false }) else {
+            panic!()
+        };
+        let row = books.rows().into_iter().find(|row| row.run == made.run).unwrap();
+        let parked: Result<(), Error> = books.writer.transaction(|tx| {
+            pending::keep(tx, row.id, &Members::default())?;
+            pending::insert(tx, &crate::model::job::Pending { next_at: PARKED, ..row })?;
+            let run = crate::model::run::Run {
+                occurrence: Occurrence { run: 99, ..made },
+                project: 1,
+                shard: shard_of(id),
+                due: START,
+                attempt: 1,
+                base: 0,
+                node: 1,
+                epoch: 1,
+                accepted: true,
+                started: START,
+                heard: START,
+                deadline: START + 1_000,
+                heartbeat_timeout: None,
+                ends: None,
+                retry: crate::model::delivery::Retry {
+                    max: 0,
+                    delay: 0,
+                    factor: 1_000,
+                    max_delay: 0,
+                },
+            };
+            Ok(crate::store::runs::put(tx, &run)?)
+        });
+        parked.unwrap();
+    };
+    for project in [false, true] {
+        let mut books = Books::new();
+        let first = books.jobs(every_minute(), 2);
+        park(&mut books, first);
+        park(&mut books, first + 1);
+        books.now += 50;
+        if project {
+            books.done(Command::DeleteProject { id: 1, cascade: true });
+        } else {
+            books.done(Command::DeleteJob { id: first });
+        }
+        let due: Vec<_> = books.rows().iter().map(|row| row.next_at).collect();
+        let other = if project { START + 50 } else { PARKED };
+        assert_eq!(due, [START + 50, other]);
+        assert_eq!(books.change.pending, [0]);
+    }
+}
+
+#[test]
+fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_history() {
+    let mut books = Books::new();
+    let first = books.jobs(every_minute(), 3);
+    books.now = START + 10;
+    books.done(change(&[(first, 1)], pause(90)));
+    books.done(Command::PauseProject { id: 1, until: None, by: None });
+    books.now = START + 20;
+    books.done(Command::DeleteProject { id: 1, cascade: true });
+    assert!(books.change.targets);
+    assert_eq!(books.stretches(first), [(0, 10, true), (10, 20, false)]);
+    assert_eq!(books.stretches(first + 1), [(0, 20, true)]);
+    assert_eq!(super::determinism::shape_references(&books), []);
+    let pauses = books.read(|c| projects::pauses(c, 1));
+    assert_eq!((pauses.len(), pauses[0].until), (1, Some(START + 20)));
+    let settled = (0..SHARDS).map(|shard| mark(shard, 1, START + 30)).collect();
+    books.done(Command::Record(Record { node: 1, incarnation: 1, first: 1, entries: settled }));
+    let retain = |before| Command::Retain { before, dead_letters: START, limit: 100 };
+    books.done(retain(START + 20));
+    assert_eq!(books.count("project_pauses"), 1);
+    books.done(retain(START + 21));
+    assert_eq!((books.count("project_pauses"), books.count("closed_plans")), (0, 0));
+    assert_eq!(books.count("shapes"), 0);
+}
+
+#[test]
+fn jobs_are_found_by_what_they_are() {
+    let mut books = Books::new();
+    books.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
+    let labelled = |project, labels: &[(&str, &str)]| JobShape {
+        project,
+        labels: labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+        ..every_minute()
+    };
+    let named = NewJob { external_id: Some("x".into()), ..NewJob::default() };
+    books.jobs(every_minute(), 2); // 1, 2
+    books.jobs(labelled(1, &[("env", "prod"), ("team", "a")]), 2); // 3, 4
+    books.create_one(labelled(1, &[("env", "prod")]), named.clone()); // 5
+    books.create_one(labelled(2, &[("env", "prod")]), named); // 6
+    books.done(request_staged(&labelled(2, &[("env", "dev")])));
+    books.done(Command::ActivateJobs { request: 5 }); // 7
+    books.now = START + 10;
+    books.done(change(&[(2, 1)], pause(None)));
+    books.done(change(&[(3, 1)], pause(90)));
+    books.disable(7);
+    let find = |books: &Books, filter: &Filter| {
+        let found = books.read(|c| jobs::ids(c, filter, 0, 100));
+        let (total, page) = books.read(|c| jobs::list(c, filter, &Page::default()));
+        assert_eq!(page.iter().map(|job| job.id).collect::<Vec<_>>(), found);
+        assert_eq!(total, found.len() as u64);
+        if let Some(first) = found.first() {
+            assert_eq!(
+                books.read(|c| jobs::ids(c, filter, *first, 1)),
+                found.get(1..2).unwrap_or(&[])
+            );
+        }
+        found
+    };
+    let labels = |labels: &[(&str, &str)]| {
+        labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<Vec<(String, String)>>()
+    };
+    let any = Filter::default();
+    let now = START + 20;
+    let of = |project| Filter { project: Some(project), ..Filter::default() };
+    let with = |pairs: &[(&str, &str)]| Filter { labels: labels(pairs), ..Filter::default() };
+    let status = |status, now| Filter { status: Some((status, now)), ..Filter::default() };
+    let external = Some("x".to_owned());
+    let cases = [
+        (any.clone(), vec![1, 2, 3, 4, 5, 6, 7]),
+        (of(2), vec![6, 7]),
+        (of(9), vec![]),
+        (status(JobStatus::Active, now), vec![1, 4, 5, 6]),
+        (status(JobStatus::Inactive, now), vec![2, 3]),
+        (status(JobStatus::Inactive, START + 90), vec![2]),
+        (status(JobStatus::Disabled, now), vec![7]),
+        (status(JobStatus::Completed, now), vec![]),
+        (with(&[("env", "prod")]), vec![3, 4, 5, 6]),
+        (with(&[("env", "prod"), ("team", "a")]), vec![3, 4]),
+        (with(&[("env", "prod"), ("env", "dev")]), vec![]),
+        (Filter { project: Some(1), ..with(&[("env", "prod")]) }, vec![3, 4, 5]),
+        (Filter { status: Some((JobStatus::Active, now)), ..with(&[("team", "a")]) }, vec![4]),
+        (with(&[("env", "dev")]), vec![7]),
+        (Filter { external_id: external.clone(), ..any.clone() }, vec![5, 6]),
+        (Filter { external_id: external.clone(), ..of(2) }, vec![6]),
+        (Filter { external_id: external, ..with(&[("env", "dev")]) }, vec![]),
+        (Filter { external_id: Some("y".into()), ..any }, vec![]),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(find(&books, &filter), expected, "{filter:?}");
+    }
+    // Labels follow an edit.
+    books.edit(1, |edit| edit.shape = labelled(1, &[("team", "a")]));
+    books.edit(4, |edit| edit.shape = every_minute());
+    assert_eq!(find(&books, &with(&[("team", "a")])), [1, 3]);
+}
+
+fn request_staged(shape: &JobShape) -> Command {
+    create(5, shape.clone(), 1, true)
+}

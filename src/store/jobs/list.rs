@@ -1,0 +1,143 @@
+//! Which jobs: by project, status, labels or a client's own id; as a page, as a number, or as ids to
+//! go through. The api asks.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::{COLUMNS, ShapeMemory, read_job};
+use crate::model::job::{Job, JobStatus};
+use crate::model::{JobId, Millis, ProjectId};
+use crate::store::{Page, id_at, projects};
+
+/// What jobs can be sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Number; also the order of creation.
+    #[default]
+    Id,
+    /// When it was last changed.
+    Modified,
+    /// Project.
+    Project,
+    /// Active or not.
+    Status,
+}
+
+/// Which jobs are asked for: those that all of it is true of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of one project.
+    pub project: Option<ProjectId>,
+    /// Those of one status at an instant, as `Job::status_at` says: a job that is paused up to a
+    /// later one is inactive.
+    pub status: Option<(JobStatus, Millis)>,
+    /// Those with these labels, as (key, value).
+    pub labels: Vec<(String, String)>,
+    /// Those that a client calls so.
+    pub external_id: Option<String>,
+}
+
+/// How many jobs match, and those of a page.
+pub fn list(
+    conn: &Connection,
+    filter: &Filter,
+    page: &Page<Order>,
+) -> rusqlite::Result<(u64, Vec<Job>)> {
+    let total = count(conn, filter)?;
+    let column = match page.order_by {
+        Order::Id => "id",
+        Order::Modified => "modified",
+        Order::Project => "project_id",
+        Order::Status => "status",
+    };
+    let Search { from, values } = search(filter);
+    let mut shapes = ShapeMemory::default();
+    let jobs = conn
+        .prepare(&format!("SELECT {COLUMNS} {from} {}", page.clause(column)))?
+        .query_map(params_from_iter(values), |row| read_job(conn, &mut shapes, row))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((total, jobs))
+}
+
+/// How many jobs match.
+pub fn count(conn: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
+    let plain = Filter { project: filter.project, ..Filter::default() };
+    if *filter == plain {
+        return match filter.project {
+            Some(project) => projects::job_count(conn, project),
+            None => conn
+                .prepare_cached("SELECT COALESCE(SUM(jobs), 0) FROM projects")?
+                .query_row([], |row| id_at(row, 0)),
+        };
+    }
+    let Search { from, values } = search(filter);
+    conn.prepare_cached(&format!("SELECT COUNT(*) {from}"))?
+        .query_row(params_from_iter(values), |row| id_at(row, 0))
+}
+
+/// The numbers of the first `limit` jobs that match, of those above `after`, in order.
+pub fn ids(
+    conn: &Connection,
+    filter: &Filter,
+    after: JobId,
+    limit: u64,
+) -> rusqlite::Result<Vec<JobId>> {
+    let Search { from, mut values } = search(filter);
+    values.push((after.min(i64::MAX as u64) as i64).into());
+    values.push((limit.min(i64::MAX as u64) as i64).into());
+    let n = values.len();
+    conn.prepare_cached(&format!("SELECT id {from} AND id > ?{} ORDER BY id LIMIT ?{n}", n - 1))?
+        .query_map(params_from_iter(values), |row| id_at(row, 0))?
+        .collect()
+}
+
+/// The part of a query that says which jobs.
+struct Search {
+    /// `FROM ... WHERE ...`.
+    from: String,
+    values: Vec<Value>,
+}
+
+fn search(filter: &Filter) -> Search {
+    let mut values: Vec<Value> = Vec::new();
+    let mut bind = |value: Value| {
+        values.push(value);
+        format!("?{}", values.len())
+    };
+    let mut parts = Vec::new();
+    let project = filter.project.map(|project| bind((project as i64).into()));
+    if let Some((status, now)) = filter.status {
+        parts.push(match status {
+            JobStatus::Active => format!("status = 0 AND plan_from <= {}", bind(now.into())),
+            JobStatus::Inactive => {
+                format!("(status = 1 OR status = 0 AND plan_from > {})", bind(now.into()))
+            }
+            JobStatus::Completed => "status = 2".into(),
+            JobStatus::Disabled => "status = 3".into(),
+        });
+    }
+    // Clients' ids and labels are a project's own: without one, each project is looked into.
+    let within =
+        project.as_ref().map_or("IN (SELECT id FROM projects)".into(), |p| format!("= {p}"));
+    let mut table = "jobs";
+    if let Some(external_id) = &filter.external_id {
+        let external_id = bind(external_id.clone().into());
+        table = "jobs INDEXED BY jobs_by_external_id";
+        parts.push(format!("project_id {within} AND external_id = {external_id}"));
+    } else if let Some(project) = &project {
+        parts.push(format!("project_id = {project}"));
+    }
+    for (key, value) in &filter.labels {
+        let (key, value) = (bind(key.clone().into()), bind(value.clone().into()));
+        parts.push(format!(
+            "shape_id IN (SELECT shape_id FROM shape_labels
+                 WHERE project {within} AND key = {key} AND value = {value})"
+        ));
+    }
+    if !filter.labels.is_empty() && filter.external_id.is_none() {
+        table = "jobs INDEXED BY jobs_by_shape";
+        parts.push("labelled = 1".into());
+    }
+    let condition = if parts.is_empty() { "TRUE".into() } else { parts.join(" AND ") };
+    Search { from: format!("FROM {table} WHERE {condition}"), values }
+}
