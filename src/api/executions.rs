@@ -165,7 +165,7 @@ fn views(
             Some(job) => job,
             None => known.entry(execution.job).or_insert(jobs::get(conn, execution.job)?),
         };
-        let next = job.as_ref().and_then(|job| plans.next(job, execution.due));
+        let next = job.as_ref().map_or(Ok(None), |job| plans.next(job, execution.due))?;
         shown.push(view(execution, cluster, next));
     }
     Ok(shown)

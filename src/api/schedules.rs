@@ -91,7 +91,7 @@ async fn next(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> 
     let retry_max = app.config.job_execution_retry_max;
     let body = app.cluster.read(move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
-        let occurrences = Views::new(conn, now, retry_max)?.upcoming(&job, count);
+        let occurrences = Views::new(conn, now, retry_max)?.upcoming(&job, count)?;
         Ok(Some(reply::envelope(&Next { occurrences }, dialect)))
     });
     Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))

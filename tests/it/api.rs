@@ -3,6 +3,7 @@
 mod bad;
 mod executors;
 mod fixture;
+mod jobs;
 mod projects;
 mod rules;
 mod schedules;

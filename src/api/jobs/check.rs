@@ -1,51 +1,61 @@
-//! Whether a job may be what its request says, and what the books will hold of it. Pure: no clock,
-//! no books; whether its project exists is `command::apply`'s to say.
+//! Whether a job may be what its request says, and what the books will hold of it. Pure: the clock's
+//! reading comes with the rules, and whether its project exists is `command::apply`'s to say.
 //!
-//! A request of thousands has a handful of different shapes: [`Batch`] checks each shape once, and
-//! each spec, zone and URL once. The messages are the original's where it had one.
+//! A request of thousands has a handful of different shapes: [`Batch`] checks each shape once
+//! (`super::shape`), and what is each job's own here.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use super::names::Names;
 use super::parse::{JobInput, ShapeInput};
+use super::shape::{Base, Seen, by, unfit};
+use super::timing::zone;
+use crate::api::duration;
 use crate::api::error::Error;
 use crate::api::fields::check_text;
+use crate::api::state::AppState;
 use crate::command::NewJob;
-use crate::config::Config;
 use crate::executor::guard::TargetGuard;
 use crate::executor::payload::ShapeText;
-use crate::model::Millis;
-use crate::model::job::{Dialect, Job, JobShape, JobStatus};
-use crate::model::time::parse_rfc3339;
-use crate::schedule::{DstRule, Schedule, parse_zone};
+use crate::model::job::{Dialect, JobShape, JobStatus};
+use crate::model::time::{parse_rfc3339, rfc3339};
+use crate::model::{Millis, ProjectId};
+use crate::schedule::parse_at;
+use crate::secret::Keys;
+use crate::worker::MISFIRE_GRACE;
 
-const LONGEST_SPEC: usize = 512;
-const LONGEST_ZONE: usize = 64;
-const LONGEST_URL: usize = 2_048;
-/// The longest `createdBy` and `modifiedBy`, in bytes.
-const LONGEST_BY: usize = 256;
-/// The most retries a job may ask for.
-const MOST_RETRIES: u64 = 100;
+/// The longest `externalId`, in bytes.
+const LONGEST_EXTERNAL: usize = 255;
 /// No byte of data grows to more than this in JSON: `\u0001`.
 const ESCAPED: usize = 6;
 /// More than all of a payload but its data, for a shape within the limits above.
 const AROUND_DATA: usize = 32 * 1_024;
 
-/// What of the configuration decides about a job.
-#[derive(Clone, Copy, Debug)]
+/// What decides about a job beside its request.
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
     payload_max: usize,
-    guard: TargetGuard,
-    dialect: Dialect,
+    pub(super) guard: TargetGuard,
+    pub(super) dialect: Dialect,
+    pub(super) keys: Arc<Keys>,
+    /// This node's time.
+    pub(super) now: Millis,
+    /// How far past a one-off may lie unless it says so itself.
+    grace: Millis,
 }
 
 impl Rules {
     /// The rules of this node for a request that came by a mount of this casing.
-    pub(super) fn new(config: &Config, dialect: Dialect) -> Self {
-        let guard = TargetGuard {
-            allow_loopback: !config.refuse_loopback_targets,
-            allow_private: !config.refuse_private_targets,
-        };
-        Self { payload_max: config.payload_max_bytes, guard, dialect }
+    pub(super) fn new(app: &AppState, dialect: Dialect) -> Self {
+        Self {
+            payload_max: app.config.payload_max_bytes,
+            guard: TargetGuard::of(&app.config),
+            dialect,
+            keys: app.keys.clone(),
+            now: app.time.now(),
+            grace: MISFIRE_GRACE.as_millis() as Millis,
+        }
     }
 }
 
@@ -60,14 +70,7 @@ pub(super) struct Batch<'a> {
     known: HashMap<ShapeInput<'a>, u32>,
     last: Option<(ShapeInput<'a>, u32)>,
     seen: Seen,
-}
-
-/// What was checked before in this request and found good.
-#[derive(Default)]
-struct Seen {
-    /// By zone, then by spec: the period.
-    specs: HashMap<String, HashMap<String, Option<Millis>>>,
-    urls: HashSet<String>,
+    externals: HashSet<(ProjectId, String)>,
 }
 
 impl<'a> Batch<'a> {
@@ -81,24 +84,34 @@ impl<'a> Batch<'a> {
             known: HashMap::new(),
             last: None,
             seen: Seen::default(),
+            externals: HashSet::new(),
         }
     }
 
     /// Checks a job and adds it.
     pub(super) fn add(&mut self, input: JobInput<'a>) -> Result<(), Error> {
+        let zoned = input.shape.timezone.is_some();
         let shape = self.shape(input.shape)?;
-        let status = status(input.status.as_deref())?.unwrap_or(JobStatus::Active);
-        let data = input.data.map(String::from).unwrap_or_default();
         let place = shape as usize;
-        check_payload(&self.rules, &self.shapes[place], &mut self.texts[place], &data)?;
-        self.jobs.push(NewJob {
-            shape,
-            data,
-            status,
-            at: None,
-            pause_until: None,
-            external_id: None,
-        });
+        let (rules, known) = (&self.rules, &self.shapes[place]);
+        let status = status(input.status.as_deref())?.unwrap_or(JobStatus::Active);
+        let at = input.at.map(|text| at(rules, known, &text, zoned, None)).transpose()?;
+        let pause_until = input
+            .pause_until
+            .map(|text| pause_until("pauseUntil", rules, known, &text))
+            .transpose()?;
+        // A pause with an end is nothing that a status could say more of.
+        let status = if pause_until.is_some() { JobStatus::Active } else { status };
+        let external_id = external_id(input.external_id.as_deref())?;
+        if let Some(id) = &external_id
+            && !self.externals.insert((known.project, id.clone()))
+        {
+            let message = format!("job externalId {id} is given twice in this request");
+            return Err(unfit("externalId", message));
+        }
+        let data = input.data.map(String::from).unwrap_or_default();
+        check_payload(rules, known, &mut self.texts[place], &data)?;
+        self.jobs.push(NewJob { shape, data, status, at, pause_until, external_id });
         Ok(())
     }
 
@@ -111,7 +124,14 @@ impl<'a> Batch<'a> {
         let number = if let Some(number) = self.known.get(&input) {
             *number
         } else {
-            let shape = self.seen.check(&self.rules, &input)?;
+            let fresh = JobShape {
+                execution_type: "http".to_owned(),
+                dialect: self.rules.dialect,
+                ..JobShape::default()
+            };
+            let base = Base { shape: fresh, http: None, nulls: Names::default() };
+            let mut shape = self.seen.shape(&self.rules, base, &input)?;
+            shape.created_by = by("createdBy", input.created_by.as_deref())?;
             let number = self.shapes.len() as u32;
             self.shapes.push(shape);
             self.texts.push(None);
@@ -123,158 +143,65 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// A job as an edit leaves it: what the request names is new, the rest stays.
-pub(super) fn edited(
+/// The instant of a one-off. It may lie in the past as far as the grace goes, or when it was `old`
+/// before. A local time needs a zone that the job names.
+pub(super) fn at(
     rules: &Rules,
-    job: &Job,
-    input: JobInput<'_>,
-) -> Result<NewDefinition, Error> {
-    let JobInput { shape: given, data, status: wanted, modified_by } = input;
-    let mut shape = (*job.shape).clone();
-    if let Some(project) = given.project {
-        shape.project = number_of_project(project)?;
+    shape: &JobShape,
+    text: &str,
+    zoned: bool,
+    old: Option<Millis>,
+) -> Result<Millis, Error> {
+    const FIELD: &str = "at";
+    if !zoned && parse_rfc3339(text.trim()).is_none() {
+        // What cannot be read at all is told so, whatever its zone.
+        parse_at(text, chrono_tz::Tz::UTC, shape.dst).map_err(|e| not_valid(FIELD, e))?;
+        let message = "job timezone is not valid, provided timezone is ";
+        let why = "at is a local time: name its zone, or give at an offset such as Z";
+        return Err(Error::invalid("timezone", message).because(why));
     }
-    let mut seen = Seen::default();
-    if let Some(zone) = &given.timezone {
-        shape.timezone = zone.to_string();
+    let at = parse_at(text, zone(&shape.timezone)?, shape.dst).map_err(|e| not_valid(FIELD, e))?;
+    let grace = shape.misfire.grace.unwrap_or(rules.grace);
+    if at < rules.now.saturating_sub(grace) && old != Some(at) {
+        let message = format!(
+            "understood as {}, which has passed by more than the grace of {}",
+            rfc3339(at),
+            duration::show(grace)
+        );
+        return Err(not_valid(FIELD, message));
     }
-    if let Some(spec) = &given.spec {
-        shape.spec = spec.to_string();
-    }
-    if given.timezone.is_some() || given.spec.is_some() {
-        shape.period = seen.period(Some(&shape.spec), Some(&shape.timezone))?;
-    }
-    if let Some(url) = &given.callback_url {
-        seen.url(rules, url)?;
-        shape.callback_url = url.to_string();
-    }
-    execution_type(given.execution_type.as_deref())?;
-    if given.start_date.is_some() {
-        shape.start = instant("startDate", given.start_date.as_deref())?;
-    }
-    if given.end_date.is_some() {
-        shape.end = instant("endDate", given.end_date.as_deref())?;
-    }
-    in_order(shape.start, shape.end)?;
-    if given.retry_max.is_some() {
-        shape.retry_max = retries(given.retry_max)?;
-    }
-    shape.executor = given.executor.or(shape.executor);
-    shape.dst = given.dst.unwrap_or(shape.dst);
-    let data = data.map_or_else(|| job.data.clone(), String::from);
-    check_payload(rules, &shape, &mut None, &data)?;
-    let status = status(wanted.as_deref())?.unwrap_or(job.status);
-    Ok(NewDefinition { shape, data, status, by: by("modifiedBy", modified_by.as_deref())? })
+    Ok(at)
 }
 
-/// What an edit makes of a job.
-#[derive(Debug)]
-pub(super) struct NewDefinition {
-    pub(super) shape: JobShape,
-    pub(super) data: String,
-    pub(super) status: JobStatus,
-    pub(super) by: Option<String>,
+/// The end of a pause: an instant ahead, in the forms of `at`.
+pub(super) fn pause_until(
+    field: &'static str,
+    rules: &Rules,
+    shape: &JobShape,
+    text: &str,
+) -> Result<Millis, Error> {
+    let until =
+        parse_at(text, zone(&shape.timezone)?, shape.dst).map_err(|e| not_valid(field, e))?;
+    if until <= rules.now {
+        let message = format!("understood as {}, which has passed", rfc3339(until));
+        return Err(not_valid(field, message));
+    }
+    Ok(until)
 }
 
-impl Seen {
-    fn check(&mut self, rules: &Rules, input: &ShapeInput<'_>) -> Result<JobShape, Error> {
-        let Some(project) = input.project else {
-            return Err(Error::invalid("projectId", "job project_id is required"));
-        };
-        let period = self.period(input.spec.as_deref(), input.timezone.as_deref())?;
-        let Some(url) = input.callback_url.as_deref() else {
-            return Err(Error::invalid("callbackUrl", "job callback_url is required"));
-        };
-        self.url(rules, url)?;
-        execution_type(input.execution_type.as_deref())?;
-        let start = instant("startDate", input.start_date.as_deref())?;
-        let end = instant("endDate", input.end_date.as_deref())?;
-        in_order(start, end)?;
-        Ok(JobShape {
-            project: number_of_project(project)?,
-            spec: input.spec.as_deref().unwrap_or_default().to_owned(),
-            period,
-            timezone: input.timezone.as_deref().unwrap_or_default().to_owned(),
-            dst: input.dst.unwrap_or_default(),
-            callback_url: url.to_owned(),
-            execution_type: "http".to_owned(),
-            dialect: rules.dialect,
-            start,
-            end,
-            retry_max: retries(input.retry_max)?,
-            executor: input.executor,
-            created_by: by("createdBy", input.created_by.as_deref())?,
-            ..JobShape::default()
-        })
-    }
-
-    /// The period of a spec (`None` for other schedules than `@every`), if spec and zone are good.
-    fn period(&mut self, spec: Option<&str>, zone: Option<&str>) -> Result<Option<Millis>, Error> {
-        let (given_spec, given_zone) = (spec.unwrap_or_default(), zone.unwrap_or_default());
-        if let Some(period) = self.specs.get(given_zone).and_then(|specs| specs.get(given_spec)) {
-            return Ok(*period);
-        }
-        let bad_spec =
-            || Error::invalid("spec", format!("job spec is not valid {}", shortened(given_spec)));
-        let bad_zone = || {
-            let shown = shortened(given_zone);
-            let message = format!("job timezone is not valid, provided timezone is {shown}");
-            Error::invalid("timezone", message)
-        };
-        if given_spec.is_empty() {
-            return Err(bad_spec().because("spec is required"));
-        }
-        if given_spec.len() > LONGEST_SPEC {
-            return Err(bad_spec().because(format_args!("it has more than {LONGEST_SPEC} bytes")));
-        }
-        if given_zone.is_empty() {
-            return Err(bad_zone().because("timezone is required, such as UTC or Europe/Berlin"));
-        }
-        if given_zone.len() > LONGEST_ZONE {
-            return Err(bad_zone().because(format_args!("it has more than {LONGEST_ZONE} bytes")));
-        }
-        let tz = parse_zone(given_zone).map_err(|e| bad_zone().because(e))?;
-        // The rule for the two changes of the clock decides when it fires, not whether it can.
-        let schedule = Schedule::parse(given_spec, tz, DstRule::default(), 0)
-            .map_err(|e| bad_spec().because(e))?;
-        let specs = self.specs.entry(given_zone.to_owned()).or_default();
-        specs.insert(given_spec.to_owned(), schedule.period());
-        Ok(schedule.period())
-    }
-
-    fn url(&mut self, rules: &Rules, url: &str) -> Result<(), Error> {
-        if self.urls.contains(url) {
-            return Ok(());
-        }
-        let bad = || Error::invalid("callbackUrl", "job callback_url is not valid");
-        if url.len() > LONGEST_URL {
-            return Err(bad().because(format_args!("it has more than {LONGEST_URL} bytes")));
-        }
-        rules.guard.check_url(url).map_err(|e| bad().because(e))?;
-        self.urls.insert(url.to_owned());
-        Ok(())
-    }
+fn not_valid(field: &'static str, problem: impl std::fmt::Display) -> Error {
+    unfit(field, format!("job {field} is not valid: {problem}"))
 }
 
-fn number_of_project(project: u64) -> Result<u64, Error> {
-    if project == 0 {
-        return Err(Error::invalid("projectId", "job project_id must be 1 or more"));
-    }
-    Ok(project)
+/// What the client calls a job.
+pub(super) fn external_id(given: Option<&str>) -> Result<Option<String>, Error> {
+    let Some(given) = given else { return Ok(None) };
+    check_text("externalId", given, LONGEST_EXTERNAL)?;
+    Ok(Some(given.to_owned()))
 }
 
-fn execution_type(given: Option<&str>) -> Result<(), Error> {
-    match given {
-        None | Some("http") => Ok(()),
-        Some(other) => {
-            let message =
-                format!("job execution_type {} is not supported: use http", shortened(other));
-            Err(Error::invalid("executionType", message))
-        }
-    }
-}
-
-fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
+/// The status that a client may give a job.
+pub(super) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
     match given {
         None => Ok(None),
         Some("active") => Ok(Some(JobStatus::Active)),
@@ -283,70 +210,34 @@ fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
     }
 }
 
-fn retries(given: Option<u64>) -> Result<Option<u32>, Error> {
-    match given {
-        Some(n) if n > MOST_RETRIES => {
-            let message = format!("job retry_max must be at most {MOST_RETRIES}");
-            Err(Error::invalid("retryMax", message))
-        }
-        given => Ok(given.map(|n| n as u32)),
-    }
-}
-
-fn by(field: &'static str, given: Option<&str>) -> Result<Option<String>, Error> {
-    let Some(given) = given else { return Ok(None) };
-    check_text(field, given, LONGEST_BY)?;
-    Ok(Some(given.to_owned()))
-}
-
-fn instant(field: &'static str, given: Option<&str>) -> Result<Option<Millis>, Error> {
-    let Some(text) = given else { return Ok(None) };
-    parse_rfc3339(text).map(Some).ok_or_else(|| {
-        let message =
-            format!("job {field} is not valid, give RFC 3339 such as 2026-11-20T20:18:07Z");
-        Error::invalid(field, message)
-    })
-}
-
-fn in_order(start: Option<Millis>, end: Option<Millis>) -> Result<(), Error> {
-    match (start, end) {
-        (Some(start), Some(end)) if end <= start => {
-            Err(Error::invalid("endDate", "job end_date must be after its start_date"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a job that would not fit into a callback even alone.
-fn check_payload(
+/// Refuses a job whose request would be too large even alone.
+pub(super) fn check_payload(
     rules: &Rules,
     shape: &JobShape,
     text: &mut Option<ShapeText>,
     data: &str,
 ) -> Result<(), Error> {
     let max = rules.payload_max;
+    let too_large = |what: &str, length: usize| {
+        let message = format!(
+            "job data is too large: its {what} would have {length} bytes, \
+             HTTPExecutorPayloadMaxSizeMb allows {max}"
+        );
+        Err(Error::too_large(message).field("data"))
+    };
+    if let Some(http) = &shape.http {
+        let template = http.body.as_deref().unwrap_or("{{data}}");
+        let times = template.matches("{{data}}").count();
+        let length = template.len().saturating_add(times.saturating_mul(data.len()));
+        return if length > max { too_large("request", length) } else { Ok(()) };
+    }
     if data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max {
         return Ok(());
     }
     let length = text.get_or_insert_with(|| ShapeText::new(shape)).single_len(data);
-    if length > max {
-        let message = format!(
-            "job data is too large: its callback would have {length} bytes, \
-             HTTPExecutorPayloadMaxSizeMb allows {max}"
-        );
-        return Err(Error::too_large(message).field("data"));
-    }
-    Ok(())
-}
-
-/// What a message repeats of the input.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(100) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
-    }
+    if length > max { too_large("callback", length) } else { Ok(()) }
 }
 
 #[cfg(test)]
 #[path = "check_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -2,19 +2,34 @@
 
 use super::super::parse;
 use super::*;
+use crate::model::delivery::{Delivery, Overlap};
+use crate::model::job::Timing;
 
-fn rules() -> Rules {
-    Rules { payload_max: 2_000_000, guard: TargetGuard::default(), dialect: Dialect::Snake }
+/// 2026-11-20T20:00:00Z.
+pub(in crate::api::jobs) const NOW: Millis = 1_795_204_800_000;
+
+pub(in crate::api::jobs) fn rules() -> Rules {
+    Rules {
+        payload_max: 2_000_000,
+        guard: TargetGuard::default(),
+        dialect: Dialect::Snake,
+        keys: Arc::new(Keys::new(&"5e".repeat(32), "node", "pass").unwrap()),
+        now: NOW,
+        grace: 60_000,
+    }
 }
 
-fn read(body: &str, rules: Rules) -> Result<(Vec<JobShape>, Vec<NewJob>), Error> {
+pub(in crate::api::jobs) fn read(
+    body: &str,
+    rules: Rules,
+) -> Result<(Vec<JobShape>, Vec<NewJob>), Error> {
     let mut batch = Batch::new(rules);
     parse::each(body.as_bytes(), &mut |_, job| batch.add(job))?;
     Ok((batch.shapes, batch.jobs))
 }
 
 /// A good job, with one field put in place of another.
-fn with(field: &str, value: &str) -> String {
+pub(in crate::api::jobs) fn with(field: &str, value: &str) -> String {
     let mut fields = vec![
         ("project_id", "7"),
         ("spec", "\"@every 1m\""),
@@ -55,6 +70,17 @@ fn what_is_good() {
         ("callback_url", "\"https://10.1.2.3/x?y=z\""),
         ("dst", "{\"gap\":\"skip\"}"),
         ("status", "\"active\""),
+        ("jitter", "\"30s\""),
+        ("misfire", "{\"policy\":\"all\",\"max\":5}"),
+        ("retry_delay", "5"),
+        ("retryFactor", "1.5"),
+        ("retry_max_delay", "\"PT1H\""),
+        ("timeout", "\"1m30s\""),
+        ("overlap", "\"allow\""),
+        ("delete_after_run", "false"),
+        ("labels", "{\"team\":\"a\"}"),
+        ("external_id", "\"nightly/1\""),
+        ("pause_until", "\"2026-11-20T16:00:00\""),
     ] {
         assert!(read(&with(field, value), rules()).is_ok(), "{field} {value}");
     }
@@ -92,6 +118,19 @@ fn what_is_wrong_names_its_field() {
         ("status", "\"asleep\"", "status", "job status must be active or inactive"),
         ("created_by", "\"a\\u0007\"", "createdBy", "createdBy has control characters"),
         ("dst", "{\"gap\":\"sideways\"}", "dst", "job dst is not valid"),
+        ("jitter", "\"a while\"", "jitter", "jitter is not understood"),
+        ("jitter", "\"25h\"", "jitter", "jitter must be from 0s to 24h"),
+        ("misfire", "\"all\"", "misfire", "job misfire must be an object"),
+        ("misfire", "{\"policy\":\"some\"}", "misfire", "job misfire is not valid"),
+        ("misfire", "{\"grace\":-1}", "misfire.grace", "misfire.grace must be from"),
+        ("retry_delay", "-1", "retryDelay", "retryDelay must be from"),
+        ("retry_factor", "0.5", "retryFactor", "job retryFactor must be a number from 1 to 100"),
+        ("timeout", "0", "timeout", "timeout must be from 1ms"),
+        ("overlap", "\"wait\"", "overlap", "job overlap must be allow, skip, queue_one"),
+        ("delete_after_run", "1", "deleteAfterRun", "job deleteAfterRun must be true or false"),
+        ("labels", "[\"a\"]", "labels", "job labels must be an object of texts"),
+        ("labels", "{\"a b\":\"\"}", "labels", "labels: the key a b is not valid"),
+        ("external_id", "\"a\\u0000\"", "externalId", "externalId has control characters"),
     ] {
         let error = read(&format!("[{},{}]", with("x", "1"), with(field, value)), rules());
         let error = error.expect_err(value);
@@ -117,41 +156,176 @@ fn a_job_that_fits_into_no_callback_is_413() {
     let fits = with("data", &format!("\"{}\"", "x".repeat(1_000)));
     let too_long = with("data", &format!("\"{}\"", "x".repeat(1_900)));
     let escapes = with("data", &format!("\"{}\"", "\\u0001".repeat(350)));
-    assert!(read(&fits, small).is_ok());
+    assert!(read(&fits, small.clone()).is_ok());
     for job in [too_long, escapes] {
-        let error = read(&format!("[{job}]"), small).unwrap_err();
+        let error = read(&format!("[{job}]"), small.clone()).unwrap_err();
         assert_eq!(error.status(), 413);
         assert!(format!("{error:?}").contains("field: Some(\"data\"), index: Some(0)"));
     }
 }
 
+/// A job without a schedule and a target, and what is put beside them.
+fn bare(rest: &str) -> String {
+    format!("{{\"projectId\":7,{rest}}}")
+}
+
+const URL: &str = "\"callbackUrl\":\"http://localhost/\"";
+const SPEC: &str = "\"spec\":\"@daily\",\"timezone\":\"UTC\"";
+
 #[test]
-fn an_edit_keeps_what_it_does_not_name() {
-    let (shapes, jobs) = read(&with("retry_max", "4"), rules()).unwrap();
-    let job = Job {
-        id: 1,
-        shape_id: 1,
-        shape: shapes[0].clone().into(),
-        data: jobs[0].data.clone(),
-        created: 0,
-        anchor: 0,
-        from: 0,
-        status: JobStatus::Active,
-        modified: None,
-        external_id: None,
-        version: 1,
-        modified_by: None,
+fn a_one_off_has_an_instant_and_a_zone() {
+    let berlin = "\"timezone\":\"Europe/Berlin\"";
+    for (given, at, timing, zone) in [
+        ("\"at\":\"2026-11-21T09:00:00+01:00\"", Some(43_200_000), Timing::At, "UTC"),
+        (
+            &format!("\"at\":\"2026-11-21 09:00\",{berlin}"),
+            Some(43_200_000),
+            Timing::At,
+            "Europe/Berlin",
+        ),
+        // Within the grace.
+        ("\"at\":\"2026-11-20T19:59:00Z\"", Some(-60_000), Timing::At, "UTC"),
+        (
+            "\"at\":\"2026-11-20T19:00:00Z\",\"misfire\":{\"grace\":\"2h\"}",
+            Some(-3_600_000),
+            Timing::At,
+            "UTC",
+        ),
+        ("\"after\":\"20m\"", None, Timing::After(1_200_000), "UTC"),
+        ("\"after\":\"1 hour 30 minutes\",\"spec\":\"\"", None, Timing::After(5_400_000), "UTC"),
+        ("\"after\":\"PT20M\",\"deleteAfterRun\":true", None, Timing::After(1_200_000), "UTC"),
+        ("\"after\":\"0\"", None, Timing::After(0), "UTC"),
+    ] {
+        let (shapes, jobs) = read(&bare(&format!("{URL},{given}")), rules()).expect(given);
+        assert_eq!(jobs[0].at, at.map(|at| NOW + at), "{given}");
+        assert_eq!((shapes[0].timing, &*shapes[0].timezone), (timing, zone), "{given}");
+        assert!(shapes[0].spec.is_empty() && shapes[0].period.is_none(), "{given}");
+    }
+    let two = [
+        bare(&format!("{URL},\"at\":\"2026-11-21T09:00:00Z\"")),
+        bare(&format!("{URL},\"at\":\"2026-11-22T09:00:00Z\"")),
+    ];
+    let (shapes, jobs) = read(&format!("[{}]", two.join(",")), rules()).unwrap();
+    assert_eq!(shapes.len(), 1, "instants are the jobs' own");
+    assert_eq!(jobs[1].at.unwrap() - jobs[0].at.unwrap(), 86_400_000);
+}
+
+#[test]
+fn what_does_not_go_together_is_422_and_named() {
+    let http = "\"http\":{\"url\":\"http://localhost/\"}";
+    let token = "\"http\":{\"url\":\"http://localhost/{{secret}}\"}";
+    for (given, status, field, said) in [
+        (format!("{URL},{SPEC},\"after\":\"1m\""), 422, "after", "found spec and after"),
+        (format!("{URL},\"at\":\"x\",\"after\":\"1m\""), 422, "after", "found at and after"),
+        (URL.to_owned(), 400, "spec", "found none of them"),
+        (format!("{URL},\"at\":null,\"after\":null"), 400, "spec", "found none of them"),
+        (format!("{URL},\"at\":\"soon\""), 422, "at", "write RFC 3339"),
+        (format!("{URL},\"at\":\"2026-11-21T09:00:00\""), 400, "timezone", "local time"),
+        (
+            format!("{URL},\"at\":\"2026-11-20T19:58:59Z\""),
+            422,
+            "at",
+            "understood as 2026-11-20T19:58:59Z, which has passed by more than the grace of 1m",
+        ),
+        (
+            format!(
+                "{URL},\"at\":\"2027-03-28T02:30\",\"timezone\":\"Europe/Berlin\",\"dst\":{{\"gap\":\"skip\"}}"
+            ),
+            422,
+            "at",
+            "jump over",
+        ),
+        (
+            format!("{URL},\"at\":\"2026-11-21T09:00Z\",\"timezone\":\"Mars\""),
+            400,
+            "timezone",
+            "Mars",
+        ),
+        (format!("{URL},\"after\":20"), 422, "after", "20 has no unit"),
+        (format!("{URL},\"after\":\"20\""), 422, "after", "no unit"),
+        (format!("{URL},\"after\":\"1 month\""), 422, "after", "months"),
+        (format!("{URL},\"after\":{{}}"), 422, "after", "write a duration"),
+        (format!("{URL},\"after\":\"2000000h\",\"at\":null"), 200, "", ""),
+        (format!("{URL},\"after\":\"-1m\""), 422, "after", "negative"),
+        (
+            format!("{URL},\"after\":\"1m\",\"endDate\":\"2027-01-01T00:00:00Z\""),
+            422,
+            "endDate",
+            "bounds a spec",
+        ),
+        (format!("{URL},{SPEC},\"deleteAfterRun\":true"), 422, "deleteAfterRun", "never over"),
+        (format!("{URL},{SPEC},\"overlap\":\"skip\""), 422, "overlap", "needs an http target"),
+        (format!("{URL},{SPEC},\"runTimeout\":60"), 422, "runTimeout", "needs an http target"),
+        (format!("{http},{SPEC},\"overlap\":\"queue_one\",\"heartbeatTimeout\":9"), 200, "", ""),
+        (format!("{http},{URL},{SPEC}"), 422, "http", "found callbackUrl and http"),
+        (format!("{http},\"executorId\":3,{SPEC}"), 422, "executorId", "found http and executorId"),
+        (format!("\"callbackUrl\":\"\",\"executorId\":3,{SPEC}"), 200, "", ""),
+        (format!("\"executorId\":0,{SPEC}"), 400, "callbackUrl", "give one of callbackUrl, http"),
+        (format!("{token},{SPEC}"), 400, "http.url", "{{secret}}"),
+        (format!("\"http\":5,{SPEC}"), 400, "http", "must be an object"),
+        (
+            format!("\"timeout\":1,\"http\":{{\"url\":\"http://a/\",\"timeout\":2}},{SPEC}"),
+            422,
+            "timeout",
+            "not both",
+        ),
+        (
+            format!("{URL},{SPEC},\"pauseUntil\":\"2026-11-20T20:00:00Z\""),
+            422,
+            "pauseUntil",
+            "has passed",
+        ),
+        (format!("{URL},{SPEC},\"pauseUntil\":\"later\""), 422, "pauseUntil", "write RFC 3339"),
+        (
+            format!("{URL},{SPEC},\"externalId\":\"{}\"", "x".repeat(256)),
+            400,
+            "externalId",
+            "longer",
+        ),
+    ] {
+        let body = bare(&given);
+        match read(&body, rules()) {
+            Ok(_) => assert_eq!(status, 200, "{body}"),
+            Err(error) => {
+                let shown = format!("{error:?}");
+                assert_eq!(error.status(), status, "{body}: {shown}");
+                assert!(shown.contains(&format!("field: Some({field:?})")), "{body}: {shown}");
+                assert!(shown.contains(said), "{body}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_few_jobs_have_ends_in_the_shape() {
+    let body = bare(&format!(
+        "{SPEC},\"http\":{{\"method\":\"put\",\"url\":\"http://localhost/{{{{jobId}}}}\",\"timeout\":\"5s\",\
+         \"auth\":{{\"type\":\"bearer\",\"token\":\"s3cret\"}}}},\"jitter\":\"1m\",\"retryDelay\":2,\
+         \"retryFactor\":1.5,\"retryMaxDelay\":\"1h\",\"overlap\":\"skip\",\"runTimeout\":\"1h\",\
+         \"heartbeatTimeout\":30,\"misfire\":{{\"policy\":\"skip\",\"window\":\"1h\"}},\
+         \"labels\":{{\"a\":\"b\"}},\"status\":\"inactive\",\"pauseUntil\":\"2026-11-21T00:00:00Z\",\
+         \"externalId\":\"e\""
+    ));
+    let (shapes, jobs) = read(&format!("[{body}]"), rules()).unwrap();
+    let shape = &shapes[0];
+    let http = shape.http.as_deref().unwrap();
+    assert_eq!((http.method.as_str(), shape.callback_url.as_str()), ("PUT", ""));
+    assert!(!format!("{shape:?}").contains("s3cret"), "sealed");
+    assert_eq!((shape.jitter, shape.run_timeout), (60_000, Some(3_600_000)));
+    let delivery = Delivery {
+        retry_max: None,
+        retry_delay: Some(2_000),
+        retry_factor: Some(1_500),
+        retry_max_delay: Some(3_600_000),
+        timeout: Some(5_000),
     };
-    let edit = |body: &str| edited(&rules(), &job, parse::one(body.as_bytes()).unwrap().0);
-    let same = edit("{\"modified_by\":\"me\"}").unwrap();
-    assert_eq!((&same.shape, &same.data, same.status), (&shapes[0], &job.data, job.status));
-    assert_eq!(same.by.as_deref(), Some("me"));
-    let faster = edit("{\"spec\":\"@every 5s\",\"status\":\"inactive\"}").unwrap();
-    assert_eq!((faster.shape.period, faster.status), (Some(5_000), JobStatus::Inactive));
-    assert_eq!(faster.shape.callback_url, shapes[0].callback_url);
-    assert_eq!(edit("{\"spec\":\"0 0 30 2 *\"}").unwrap_err().status(), 400);
-    assert_eq!(edit("{\"timezone\":\"Mars\"}").unwrap_err().status(), 400);
-    assert_eq!(edit("{\"end_date\":\"x\"}").unwrap_err().status(), 400);
+    assert_eq!((shape.delivery, shape.heartbeat_timeout), (delivery, Some(30_000)));
+    assert_eq!((shape.overlap, shape.misfire.window), (Overlap::Skip, Some(3_600_000)));
+    assert_eq!(shape.labels["a"], "b");
+    let paused = (jobs[0].status, jobs[0].pause_until, jobs[0].external_id.as_deref());
+    assert_eq!(paused, (JobStatus::Active, Some(NOW + 14_400_000), Some("e")));
+    let twice = read(&format!("[{body},{body}]"), rules()).unwrap_err();
+    assert!(format!("{twice:?}").contains("field: Some(\"externalId\"), index: Some(1)"));
 }
 
 /// The README's client posts bodies like this one. Run it optimised:

@@ -1,19 +1,22 @@
 //! Getting the jobs of a `POST` into the books: in one command where they fit, else in chunks that
 //! stay invisible until one last command makes all of them jobs. Either way all or none.
 
+use std::collections::BTreeSet;
+
 use axum::http::HeaderMap;
 use uuid::Uuid;
 
 use super::check::Batch;
+use super::executors as callable;
 use crate::api::ask::Ask;
 use crate::api::error::Error;
 use crate::api::idempotency::Key;
 use crate::api::state::AppState;
 use crate::api::unexpected;
 use crate::command::{Command, CreateJobs, NewJob, Outcome, Rejection, RejectionKind};
-use crate::model::JobId;
 use crate::model::job::JobShape;
-use crate::store::{idempotency, projects};
+use crate::model::{JobId, ProjectId};
+use crate::store::{executors, idempotency, jobs, projects};
 
 /// The most jobs in one log entry.
 const CHUNK_JOBS: usize = 1_000;
@@ -53,16 +56,25 @@ impl Order {
         Ok(Self { shapes, jobs, key })
     }
 
+    /// The order of a request that is about one job by its own name: once made, it is there.
+    pub(super) fn alone(batch: Batch<'_>) -> Self {
+        Self { shapes: batch.shapes, jobs: batch.jobs, key: None }
+    }
+
     /// Has them created, and waits until that is so on this node.
     pub(super) async fn carry_out(self, app: &AppState) -> Result<Made, Error> {
         let request = Uuid::now_v7().as_u128();
         let Self { shapes, jobs, key } = self;
+        if let Err((shape, error)) = callable::check(app, &shapes).await {
+            let first = jobs.iter().position(|job| job.shape as usize == shape);
+            return Err(first.map_or(error.clone(), |index| error.at(index)));
+        }
+        let wants = Wants::of(&shapes, &jobs);
         if jobs.len() <= CHUNK_JOBS && bytes(&shapes, &jobs) <= CHUNK_BYTES {
-            let projects: Vec<_> = jobs.iter().map(|j| shapes[j.shape as usize].project).collect();
             let command = Command::CreateJobs(CreateJobs { request, shapes, jobs, staged: false });
             return match app.cluster.propose(Key::around(key, command)).await? {
                 Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
-                other => Err(refused(app, other, &projects).await),
+                other => Err(wants.refused(app, other).await),
             };
         }
         if let Some(key) = key
@@ -70,8 +82,7 @@ impl Order {
         {
             return Ok(made);
         }
-        let projects: Vec<_> = jobs.iter().map(|j| shapes[j.shape as usize].project).collect();
-        let made = staged(app, request, &shapes, jobs, key, &projects).await;
+        let made = staged(app, request, &shapes, jobs, key, &wants).await;
         if !matches!(&made, Ok(made) if made.request == request) {
             // Refused, failed, or done before under the same key: nothing staged may stay. If this
             // does not reach the log either, what is staged is given up after an hour.
@@ -87,18 +98,18 @@ async fn staged(
     shapes: &[JobShape],
     jobs: Vec<NewJob>,
     key: Option<Key>,
-    projects: &[u64],
+    wants: &Wants,
 ) -> Result<Made, Error> {
     for chunk in chunks(request, shapes, jobs) {
         match app.cluster.propose(Command::CreateJobs(chunk)).await? {
             Outcome::Jobs { .. } => {}
-            other => return Err(refused(app, other, projects).await),
+            other => return Err(wants.refused(app, other).await),
         }
     }
     let activate = Key::around(key, Command::ActivateJobs { request });
     match app.cluster.propose(activate).await? {
         Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
-        other => Err(refused(app, other, projects).await),
+        other => Err(wants.refused(app, other).await),
     }
 }
 
@@ -166,27 +177,74 @@ fn shape_bytes(shape: &JobShape) -> usize {
     64 + serde_json::to_vec(shape).map_or(0, |text| text.len())
 }
 
-/// The error of a refusal. A project that is not there is found in the request, so that the error
-/// can name the first job that wants it: apply says only that there is one.
-async fn refused(app: &AppState, outcome: Outcome, wanted: &[u64]) -> Error {
-    let Outcome::Rejected(rejection) = outcome else { return unexpected(&outcome) };
-    let kind = rejection.kind;
-    let error = Error::from(rejection);
-    if kind != RejectionKind::Invalid {
-        return error;
+/// What the jobs of a request need to be there, or not to be: to find the one that was refused.
+struct Wants {
+    projects: Vec<ProjectId>,
+    executors: Vec<Option<u64>>,
+    externals: Vec<(usize, ProjectId, String)>,
+}
+
+impl Wants {
+    fn of(shapes: &[JobShape], jobs: &[NewJob]) -> Self {
+        let shape = |job: &NewJob| &shapes[job.shape as usize];
+        let external = |(index, job): (usize, &NewJob)| {
+            Some((index, shape(job).project, job.external_id.clone()?))
+        };
+        Self {
+            projects: jobs.iter().map(|job| shape(job).project).collect(),
+            executors: jobs.iter().map(|job| shape(job).executor).collect(),
+            externals: jobs.iter().enumerate().filter_map(external).collect(),
+        }
     }
-    let mut distinct = wanted.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let missing = app.cluster.read(move |conn| {
-        distinct.retain(|id| !matches!(projects::exists(conn, *id), Ok(true)));
-        Ok(distinct)
-    });
-    let missing = missing.await.unwrap_or_default();
-    match wanted.iter().position(|project| missing.contains(project)) {
-        Some(index) => error.field("projectId").at(index),
-        None => error,
+
+    /// The error of a refusal. What is missing, or there already, is looked up here, so that the
+    /// error can name the first job that it is about: apply says only that there is one.
+    async fn refused(&self, app: &AppState, outcome: Outcome) -> Error {
+        let Outcome::Rejected(rejection) = outcome else { return unexpected(&outcome) };
+        let kind = rejection.kind;
+        let error = Error::from(rejection);
+        match kind {
+            RejectionKind::Invalid => {
+                let projects = distinct(self.projects.iter().copied());
+                let executors = distinct(self.executors.iter().copied().flatten());
+                let missing = app.cluster.read(move |conn| {
+                    let there = |id: &u64| matches!(projects::exists(conn, *id), Ok(true));
+                    let callable = |id: &u64| matches!(executors::get(conn, *id), Ok(Some(_)));
+                    let projects: Vec<_> = projects.into_iter().filter(|id| !there(id)).collect();
+                    let executors: Vec<_> =
+                        executors.into_iter().filter(|id| !callable(id)).collect();
+                    Ok((projects, executors))
+                });
+                let (projects, executors) = missing.await.unwrap_or_default();
+                if let Some(i) = self.projects.iter().position(|id| projects.contains(id)) {
+                    return error.field("projectId").at(i);
+                }
+                let wants = |id: &Option<u64>| id.is_some_and(|id| executors.contains(&id));
+                match self.executors.iter().position(wants) {
+                    Some(i) => error.field("executorId").at(i),
+                    None => error,
+                }
+            }
+            RejectionKind::Conflict if !self.externals.is_empty() => {
+                let wanted = self.externals.clone();
+                let taken = app.cluster.read(move |conn| {
+                    let taken = |(_, project, id): &&(usize, ProjectId, String)| {
+                        matches!(jobs::id_by_external_id(conn, *project, id), Ok(Some(_)))
+                    };
+                    Ok(wanted.iter().find(taken).map(|(index, ..)| *index))
+                });
+                match taken.await {
+                    Ok(Some(index)) => error.field("externalId").at(index),
+                    _ => error,
+                }
+            }
+            _ => error,
+        }
     }
+}
+
+fn distinct(ids: impl Iterator<Item = u64>) -> Vec<u64> {
+    ids.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,19 @@
 //!   books ─ view::Views ─> JobView ─> reply
 //! ```
 
+mod aim;
+mod change;
 mod check;
 mod create;
+mod edit;
+mod executors;
+mod external;
+mod names;
+mod outlook;
 mod parse;
+mod policy;
+mod shape;
+mod timing;
 mod values;
 mod view;
 
@@ -28,11 +38,11 @@ use self::create::{Made, Order};
 use super::App;
 use super::ask::{Ask, Id};
 use super::error::Error;
-use super::input::{BULK, Input, SMALL};
+use super::input::{BULK, Input};
 use super::page::{List, Orders};
 use super::reply;
 use super::state::AppState;
-use crate::command::{Command, JobEdit, Outcome};
+use super::version;
 use crate::model::JobId;
 use crate::model::job::JobStatus;
 use crate::store::jobs::{self, Filter, Order as By};
@@ -52,7 +62,9 @@ const ORDERS: &Orders<By> = &[
 pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/jobs", get(list).post(create))
-        .route("/jobs/{id}", get(one).put(update).delete(remove))
+        .route("/jobs/{id}", get(one).put(change::put).patch(change::patch).delete(change::remove))
+        .merge(change::router())
+        .merge(external::router())
 }
 
 /// 404, with the original's message.
@@ -86,16 +98,23 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    shown(&app, &ask, id).await
+    shown(&app, &ask, id, StatusCode::OK).await
 }
 
-async fn shown(app: &AppState, ask: &Ask, id: JobId) -> Result<Response, Error> {
+/// A job and its version.
+async fn shown(
+    app: &AppState,
+    ask: &Ask,
+    id: JobId,
+    status: StatusCode,
+) -> Result<Response, Error> {
     let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
     let found = app.cluster.read(move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         Views::new(conn, now, retry_max)?.job(job).map(Some)
     });
-    Ok(reply::ok(&found.await?.ok_or_else(missing)?, ask.dialect()))
+    let job = found.await?.ok_or_else(missing)?;
+    Ok(version::tag(reply::json(status, reply::envelope(&job, ask.dialect())), job.version))
 }
 
 async fn create(
@@ -104,7 +123,7 @@ async fn create(
     headers: HeaderMap,
     Input(body, _turn): Input<BULK>,
 ) -> Result<Response, Error> {
-    let rules = Rules::new(&app.config, ask.dialect());
+    let rules = Rules::new(&app, ask.dialect());
     let whole = wants_jobs(&headers);
     let read = move |body: Bytes| {
         let mut batch = Batch::new(rules);
@@ -163,49 +182,18 @@ async fn representation(app: &AppState, ask: &Ask, made: &Made) -> Result<Respon
     let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
     let (ranges, dialect) = (made.jobs.clone(), ask.dialect());
     let body = app.cluster.read(move |conn| {
-        let mut views = Views::new(conn, now, retry_max)?;
-        Ok(reply::envelope(&views.of_task(&ranges)?, dialect))
+        let jobs = Views::new(conn, now, retry_max)?.of_task(&ranges)?;
+        let version = jobs.first().filter(|_| jobs.len() == 1).map(|job| job.version);
+        Ok((reply::envelope(&jobs, dialect), version))
     });
-    let mut response = reply::json(StatusCode::CREATED, body.await?);
+    let (body, version) = body.await?;
+    let mut response = reply::json(StatusCode::CREATED, body);
+    if let Some(version) = version {
+        response = version::tag(response, version);
+    }
     let applied = HeaderValue::from_static("return=representation");
     response.headers_mut().insert("preference-applied", applied);
     Ok(response)
-}
-
-async fn update(
-    State(app): App,
-    ask: Ask,
-    Id(id): Id,
-    Input(body, _turn): Input<{ 4 * SMALL }>,
-) -> Result<Response, Error> {
-    let (input, unknown) = parse::one(&body)?;
-    // What the request does not name stays as it is, so this node must know how it is.
-    app.cluster.linearize().await?;
-    let job = app.cluster.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing)?;
-    let rules = Rules::new(&app.config, ask.dialect());
-    let new = check::edited(&rules, &job, input)?;
-    let edit = JobEdit {
-        id,
-        expect: None,
-        shape: new.shape,
-        data: new.data,
-        status: new.status,
-        at: None,
-        pause_until: None,
-        external_id: job.external_id.clone(),
-        by: new.by,
-    };
-    match app.cluster.propose(Command::UpdateJob(edit)).await? {
-        Outcome::Rejected(rejection) => Err(rejection.into()),
-        _ => Ok(reply::warn(shown(&app, &ask, id).await?, &unknown)),
-    }
-}
-
-async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
-    match app.cluster.propose(Command::DeleteJob { id }).await? {
-        Outcome::Rejected(rejection) => Err(rejection.into()),
-        _ => Ok(reply::no_content()),
-    }
 }
 
 #[cfg(test)]

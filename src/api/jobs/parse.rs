@@ -9,9 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
+use super::names::{Name, Names};
 use super::values::{Number, Text, data, dst};
-use crate::api::casing::canonical;
 use crate::api::error::Error;
 use crate::api::fields::bad_json;
 use crate::api::reply::Unknown;
@@ -25,7 +26,12 @@ pub(super) struct JobInput<'a> {
     /// Text, or the JSON of something else.
     pub(super) data: Option<Cow<'a, str>>,
     pub(super) status: Option<Cow<'a, str>>,
+    pub(super) at: Option<Cow<'a, str>>,
+    pub(super) pause_until: Option<Cow<'a, str>>,
+    pub(super) external_id: Option<Cow<'a, str>>,
     pub(super) modified_by: Option<Cow<'a, str>>,
+    /// The fields that were given as null: a `PATCH` takes them away.
+    pub(super) nulls: Names,
 }
 
 /// The part of a job that makes its shape.
@@ -42,6 +48,11 @@ pub(super) struct ShapeInput<'a> {
     pub(super) retry_max: Option<u64>,
     pub(super) created_by: Option<Cow<'a, str>>,
     pub(super) dst: Option<DstRule>,
+    /// Whether the job says `at`; when that is, is its own.
+    pub(super) at: bool,
+    /// The fields that few jobs have, as the JSON they were given in, without nulls. The last of
+    /// equal names counts.
+    pub(super) rare: Vec<(Name, &'a str)>,
 }
 
 /// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
@@ -177,108 +188,98 @@ impl<'a> Visitor<'a> for Single<'_> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<JobInput<'a>, A::Error> {
         let mut job = JobInput::default();
+        let nulls = &mut job.nulls;
         let shape = &mut job.shape;
         while let Some(name) = map.next_key_seed(NameSeed(self.0))? {
             self.0.field.set(name.camel());
             match name {
                 Name::Project => shape.project = map.next_value_seed(Number)?,
-                Name::Spec => shape.spec = map.next_value_seed(Text)?,
-                Name::Timezone => shape.timezone = map.next_value_seed(Text)?,
-                Name::CallbackUrl => shape.callback_url = map.next_value_seed(Text)?,
-                Name::ExecutionType => shape.execution_type = map.next_value_seed(Text)?,
-                Name::StartDate => shape.start_date = map.next_value_seed(Text)?,
-                Name::EndDate => shape.end_date = map.next_value_seed(Text)?,
+                Name::Spec => shape.spec = text(&mut map, name, nulls)?,
+                Name::Timezone => shape.timezone = text(&mut map, name, nulls)?,
+                Name::CallbackUrl => shape.callback_url = text(&mut map, name, nulls)?,
+                Name::ExecutionType => shape.execution_type = text(&mut map, name, nulls)?,
+                Name::StartDate => shape.start_date = text(&mut map, name, nulls)?,
+                Name::EndDate => shape.end_date = text(&mut map, name, nulls)?,
                 Name::Executor => {
-                    shape.executor = map.next_value_seed(Number)?.filter(|id| *id > 0);
+                    shape.executor = number(&mut map, name, nulls)?.filter(|id| *id > 0);
                 }
-                Name::RetryMax => shape.retry_max = map.next_value_seed(Number)?,
-                Name::CreatedBy => shape.created_by = map.next_value_seed(Text)?,
-                Name::Dst => shape.dst = dst(map.next_value()?)?,
-                Name::Data => job.data = data(map.next_value()?)?,
-                Name::Status => job.status = map.next_value_seed(Text)?,
-                Name::ModifiedBy => job.modified_by = map.next_value_seed(Text)?,
+                Name::RetryMax => shape.retry_max = number(&mut map, name, nulls)?,
+                Name::CreatedBy => shape.created_by = text(&mut map, name, nulls)?,
+                Name::Dst => {
+                    shape.dst = dst(map.next_value()?)?;
+                    note(name, shape.dst.is_none(), nulls);
+                }
+                Name::Data => {
+                    job.data = data(map.next_value()?)?;
+                    note(name, job.data.is_none(), nulls);
+                }
+                Name::Status => job.status = text(&mut map, name, nulls)?,
+                Name::At => {
+                    job.at = text(&mut map, name, nulls)?;
+                    shape.at = job.at.is_some();
+                }
+                Name::PauseUntil => job.pause_until = text(&mut map, name, nulls)?,
+                Name::ExternalId => job.external_id = text(&mut map, name, nulls)?,
+                Name::ModifiedBy => job.modified_by = text(&mut map, name, nulls)?,
                 Name::Ignored => {
                     map.next_value::<IgnoredAny>()?;
                 }
+                Name::After
+                | Name::Http
+                | Name::Jitter
+                | Name::Misfire
+                | Name::RetryDelay
+                | Name::RetryFactor
+                | Name::RetryMaxDelay
+                | Name::Timeout
+                | Name::Overlap
+                | Name::RunTimeout
+                | Name::HeartbeatTimeout
+                | Name::DeleteAfterRun
+                | Name::Labels => {
+                    let json = map.next_value::<&RawValue>()?.get();
+                    note(name, json == "null", nulls);
+                    shape.rare.retain(|(known, _)| *known != name);
+                    if json != "null" {
+                        shape.rare.push((name, json));
+                    }
+                }
             }
             self.0.field.set(None);
+        }
+        if shape.executor.is_some() && shape.callback_url.is_some() {
+            // The published clients send both; the URL is where it goes.
+            shape.executor = None;
+            self.0.unknown.borrow_mut().note("executorId(callbackUrl-goes-first)");
         }
         Ok(job)
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
-    Project,
-    Spec,
-    Timezone,
-    CallbackUrl,
-    ExecutionType,
-    StartDate,
-    EndDate,
-    Executor,
-    RetryMax,
-    CreatedBy,
-    Dst,
-    Data,
-    Status,
-    ModifiedBy,
-    /// Known, and given by us only; or not known at all.
-    Ignored,
+/// A text; an empty one is nothing, a null is noted.
+fn text<'a, A: MapAccess<'a>>(
+    map: &mut A,
+    name: Name,
+    nulls: &mut Names,
+) -> Result<Option<Cow<'a, str>>, A::Error> {
+    let text = map.next_value_seed(Text)?;
+    note(name, text.is_none(), nulls);
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
-impl Name {
-    fn camel(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Project => "projectId",
-            Self::Spec => "spec",
-            Self::Timezone => "timezone",
-            Self::CallbackUrl => "callbackUrl",
-            Self::ExecutionType => "executionType",
-            Self::StartDate => "startDate",
-            Self::EndDate => "endDate",
-            Self::Executor => "executorId",
-            Self::RetryMax => "retryMax",
-            Self::CreatedBy => "createdBy",
-            Self::Dst => "dst",
-            Self::Data => "data",
-            Self::Status => "status",
-            Self::ModifiedBy => "modifiedBy",
-            Self::Ignored => return None,
-        })
-    }
+fn number<'a, A: MapAccess<'a>>(
+    map: &mut A,
+    name: Name,
+    nulls: &mut Names,
+) -> Result<Option<u64>, A::Error> {
+    let number = map.next_value_seed(Number)?;
+    note(name, number.is_none(), nulls);
+    Ok(number)
+}
 
-    /// `None` for a name that nobody knows.
-    fn of(given: &str) -> Option<Self> {
-        Some(match given {
-            "spec" => Self::Spec,
-            "project_id" | "projectId" => Self::Project,
-            "callback_url" | "callbackUrl" => Self::CallbackUrl,
-            "data" => Self::Data,
-            "timezone" => Self::Timezone,
-            "execution_type" | "executionType" => Self::ExecutionType,
-            _ => match canonical(given, &mut [0; 24])? {
-                "spec" => Self::Spec,
-                "projectid" => Self::Project,
-                "callbackurl" => Self::CallbackUrl,
-                "data" => Self::Data,
-                "timezone" => Self::Timezone,
-                "executiontype" => Self::ExecutionType,
-                "startdate" => Self::StartDate,
-                "enddate" => Self::EndDate,
-                "executorid" => Self::Executor,
-                "retrymax" => Self::RetryMax,
-                "createdby" => Self::CreatedBy,
-                "dst" => Self::Dst,
-                "status" => Self::Status,
-                "modifiedby" => Self::ModifiedBy,
-                "id" | "timezoneoffset" | "lastexecutiondate" | "nextexecutiondate"
-                | "executionid" | "datecreated" | "datemodified" | "accountid" | "deletedby" => {
-                    Self::Ignored
-                }
-                _ => return None,
-            },
-        })
+fn note(name: Name, null: bool, nulls: &mut Names) {
+    if null {
+        nulls.add(name);
     }
 }
 

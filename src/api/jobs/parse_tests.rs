@@ -29,7 +29,29 @@ fn both_casings_name_the_same_fields() {
     assert_eq!(one, two);
     assert_eq!(one.0[0].data.as_deref(), Some("{\"jobId\":0}"));
     assert_eq!(one.0[0].shape.project, Some(1));
-    assert!(one.1.is_empty());
+    assert_eq!(one.0[0].shape.executor, None);
+    assert_eq!(one.1, ["executorId(callbackUrl-goes-first)"]);
+}
+
+#[test]
+fn what_few_jobs_have_is_kept_as_it_was_given() {
+    let body = r#"{"after":"1m","http":{ "url":"u" },"after":null,"jitter":1,"jitter": 2,
+        "at":"x","externalId":"e","end_date":null,"retry_factor":1e999,"executorId":3,
+        "callbackUrl":"","labels":null}"#;
+    let (jobs, unknown) = read(body).unwrap();
+    let rare =
+        [(Name::Http, "{ \"url\":\"u\" }"), (Name::Jitter, "2"), (Name::RetryFactor, "1e999")];
+    assert_eq!((&jobs[0].shape.rare[..], jobs[0].shape.executor), (&rare[..], Some(3)));
+    assert!(jobs[0].shape.at && jobs[0].external_id.as_deref() == Some("e"));
+    for (name, null) in [
+        (Name::EndDate, true),
+        (Name::Labels, true),
+        (Name::CallbackUrl, false),
+        (Name::Spec, false),
+    ] {
+        assert_eq!(jobs[0].nulls.has(name), null, "{name:?}");
+    }
+    assert!(unknown.is_empty());
 }
 
 #[test]

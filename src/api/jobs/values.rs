@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::schedule::DstRule;
 
-/// Text, borrowed where it has no escapes; null and empty are nothing.
+/// Text, borrowed where it has no escapes; null is nothing.
 pub(super) struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
@@ -29,11 +29,11 @@ impl<'de> Visitor<'de> for Text {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)).filter(|t| !t.is_empty()))
+        Ok(Some(Cow::Borrowed(text)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned().into()).filter(|_| !text.is_empty()))
+        Ok(Some(text.to_owned().into()))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixture::{BASIC, House};
 
 /// Routes that need somebody.
-const CLOSED: [(&str, &str); 26] = [
+const CLOSED: [(&str, &str); 32] = [
     ("GET", "/projects"),
     ("POST", "/projects"),
     ("GET", "/projects/1"),
@@ -19,6 +19,12 @@ const CLOSED: [(&str, &str); 26] = [
     ("POST", "/jobs"),
     ("POST", "/api/v1/jobs"),
     ("PUT", "/jobs/1"),
+    ("PATCH", "/v1/jobs/1"),
+    ("POST", "/jobs/1/pause"),
+    ("POST", "/jobs/1/resume"),
+    ("POST", "/api/v1/jobs/1/run"),
+    ("PUT", "/projects/1/jobs/by-external-id/x"),
+    ("GET", "/v1/projects/1/jobs/by-external-id/x"),
     ("GET", "/v1/jobs/1/next"),
     ("POST", "/schedules/preview"),
     ("GET", "/executors"),

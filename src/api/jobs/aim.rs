@@ -1,0 +1,101 @@
+//! Where a job goes, as a request says it: exactly one of `callbackUrl`, `http` and `executorId`.
+//! `super::shape` calls it; whether an executor can be sent to is asked of the books in
+//! `super::executors`.
+
+use serde_json::Value;
+
+use super::check::Rules;
+use super::names::{Name, Names};
+use super::parse::ShapeInput;
+use super::policy;
+use super::shape::{Seen, one, unfit};
+use crate::api::casing::canonical;
+use crate::api::error::Error;
+use crate::api::target;
+use crate::model::Millis;
+use crate::model::job::JobShape;
+use crate::model::target::HttpTarget;
+
+const LONGEST_URL: usize = 2_048;
+
+impl Seen {
+    /// Exactly one of `callbackUrl`, `http` and `executorId`.
+    pub(super) fn target(
+        &mut self,
+        rules: &Rules,
+        shape: &mut JobShape,
+        nulls: Names,
+        old: Option<&HttpTarget>,
+        input: &ShapeInput<'_>,
+    ) -> Result<(), Error> {
+        let http = input.rare(Name::Http);
+        one(&[
+            ("callbackUrl", input.callback_url.is_some()),
+            ("http", http.is_some()),
+            ("executorId", input.executor.is_some()),
+        ])?;
+        let given = input.callback_url.is_some() || http.is_some() || input.executor.is_some();
+        if given || nulls.has(Name::CallbackUrl) {
+            shape.callback_url.clear();
+        }
+        if given || nulls.has(Name::Http) {
+            shape.http = None;
+        }
+        if given || nulls.has(Name::Executor) {
+            shape.executor = None;
+        }
+        if let Some(url) = &input.callback_url {
+            self.url(rules, url)?;
+            shape.callback_url = url.to_string();
+        }
+        if let Some(json) = http {
+            let (target, timeout) = request(rules, json, old)?;
+            shape.http = Some(Box::new(target));
+            if let Some(timeout) = timeout {
+                if input.rare(Name::Timeout).is_some() {
+                    return Err(unfit("timeout", "give one of timeout and http.timeout, not both"));
+                }
+                shape.delivery.timeout = Some(timeout);
+            }
+        }
+        shape.executor = input.executor.or(shape.executor);
+        if shape.callback_url.is_empty() && shape.http.is_none() && shape.executor.is_none() {
+            let error = Error::invalid("callbackUrl", "job callback_url is required");
+            return Err(error.because("give one of callbackUrl, http and executorId"));
+        }
+        Ok(())
+    }
+
+    fn url(&mut self, rules: &Rules, url: &str) -> Result<(), Error> {
+        if self.urls.contains(url) {
+            return Ok(());
+        }
+        let bad = || Error::invalid("callbackUrl", "job callback_url is not valid");
+        if url.len() > LONGEST_URL {
+            return Err(bad().because(format_args!("it has more than {LONGEST_URL} bytes")));
+        }
+        rules.guard.check_url(url).map_err(|e| bad().because(e))?;
+        self.urls.insert(url.to_owned());
+        Ok(())
+    }
+}
+
+/// An `http` object, and the timeout in it: that is the job's.
+fn request(
+    rules: &Rules,
+    json: &str,
+    old: Option<&HttpTarget>,
+) -> Result<(HttpTarget, Option<Millis>), Error> {
+    let mut value = policy::value("http", json)?;
+    let mut timeout = None;
+    if let Value::Object(object) = &mut value {
+        let is_it = |name: &String| canonical(name, &mut [0; 24]) == Some("timeout");
+        if let Some(name) = object.keys().find(|name| is_it(name)).cloned()
+            && let Some(given) = object.remove(&name)
+            && !given.is_null()
+        {
+            timeout = Some(policy::timeout("timeout", &given.to_string(), policy::DAY)?);
+        }
+    }
+    Ok((target::http(value, rules.guard, &rules.keys, old)?, timeout))
+}

@@ -1,0 +1,230 @@
+//! One job changed: edited, deleted, paused, resumed, run out of turn. `super` routes to it.
+//!
+//! An edit is made of a job as it was read, and committed for that version only. Who sent `If-Match`
+//! is told when it has changed since; for everybody else it is read and edited again.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use serde::Serialize;
+
+use super::check::{Rules, pause_until};
+use super::edit::{How, edited};
+use super::{executors, missing, parse, shown};
+use crate::api::App;
+use crate::api::ask::{Ask, Id};
+use crate::api::error::Error;
+use crate::api::fields::Fields;
+use crate::api::idempotency::Key;
+use crate::api::input::{Input, SMALL};
+use crate::api::reply;
+use crate::api::state::AppState;
+use crate::api::unexpected;
+use crate::api::version::IfMatch;
+use crate::command::{Command, JobAction, Outcome, RejectionKind};
+use crate::model::JobId;
+use crate::model::block::occurrence_id;
+use crate::model::job::Job;
+use crate::model::time::rfc3339;
+use crate::store::{jobs, meta};
+
+/// The longest body of an edit, in bytes.
+const EDIT: usize = 4 * SMALL;
+/// How often an edit is made anew because the job changed meanwhile.
+pub(super) const ATTEMPTS: usize = 5;
+/// The longest `until`, in bytes.
+pub(super) const LONGEST_TIME: usize = 64;
+/// The longest `modifiedBy`, in bytes.
+pub(super) const LONGEST_BY: usize = 256;
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/jobs/{id}/pause", post(pause))
+        .route("/jobs/{id}/resume", post(resume))
+        .route("/jobs/{id}/run", post(run))
+}
+
+pub(super) async fn put(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<EDIT>,
+) -> Result<Response, Error> {
+    edit(&app, &ask, &headers, id, &body, How::Put).await
+}
+
+pub(super) async fn patch(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<EDIT>,
+) -> Result<Response, Error> {
+    edit(&app, &ask, &headers, id, &body, How::Patch).await
+}
+
+async fn edit(
+    app: &AppState,
+    ask: &Ask,
+    headers: &HeaderMap,
+    id: JobId,
+    body: &[u8],
+    how: How,
+) -> Result<Response, Error> {
+    let (input, unknown) = parse::one(body)?;
+    let condition = IfMatch::of(headers);
+    // What the request does not name stays as it is, so this node must know how it is.
+    app.cluster.linearize().await?;
+    for _ in 0..ATTEMPTS {
+        let job = read(app, id).await?;
+        condition.check(job.version)?;
+        if replace(app, ask, &job, &input, how, &condition).await? {
+            return Ok(reply::warn(shown(app, ask, id, StatusCode::OK).await?, &unknown));
+        }
+    }
+    Err(busy())
+}
+
+/// Commits an edit of a job as it was read. `false`: it has changed or gone since, and the caller
+/// may look again.
+pub(super) async fn replace(
+    app: &AppState,
+    ask: &Ask,
+    job: &Job,
+    input: &parse::JobInput<'_>,
+    how: How,
+    condition: &IfMatch,
+) -> Result<bool, Error> {
+    let mut edit = edited(&Rules::new(app, ask.dialect()), job, input, how)?;
+    edit.expect = Some(job.version);
+    let shapes = std::slice::from_ref(&edit.shape);
+    executors::check(app, shapes).await.map_err(|(_, error)| error)?;
+    match app.cluster.propose(Command::UpdateJob(edit)).await? {
+        Outcome::Rejected(rejection) => match rejection.kind {
+            RejectionKind::Stale if !condition.is_given() => Ok(false),
+            RejectionKind::Conflict => Err(Error::from(rejection).field("externalId")),
+            _ => Err(rejection.into()),
+        },
+        _ => Ok(true),
+    }
+}
+
+/// 503: others were always faster.
+pub(super) fn busy() -> Error {
+    Error::unavailable(
+        "job is being changed by others all the time, nothing was written: try again",
+    )
+}
+
+pub(super) async fn remove(
+    State(app): App,
+    _: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+) -> Result<Response, Error> {
+    let condition = IfMatch::of(&headers);
+    if condition.is_given() {
+        // A change between this look and the deletion is lost with the job.
+        app.cluster.linearize().await?;
+        condition.check(read(&app, id).await?.version)?;
+    }
+    match app.cluster.propose(Command::DeleteJob { id }).await? {
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        _ => Ok(reply::no_content()),
+    }
+}
+
+async fn pause(
+    State(app): App,
+    ask: Ask,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let until = fields.text("until", LONGEST_TIME)?;
+    let by = fields.text("modifiedBy", LONGEST_BY)?;
+    let until = match until {
+        None => None,
+        Some(text) => {
+            let job = read(&app, id).await?;
+            let rules = Rules::new(&app, ask.dialect());
+            Some(pause_until("until", &rules, &job.shape, &text)?)
+        }
+    };
+    change(&app, id, JobAction::Pause { until }, by).await?;
+    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.unknown()))
+}
+
+async fn resume(
+    State(app): App,
+    ask: Ask,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let by = fields.text("modifiedBy", LONGEST_BY)?;
+    change(&app, id, JobAction::Resume, by).await?;
+    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.unknown()))
+}
+
+async fn change(
+    app: &AppState,
+    id: JobId,
+    action: JobAction,
+    by: Option<String>,
+) -> Result<(), Error> {
+    if id == 0 {
+        return Err(missing());
+    }
+    // A job that is so already is left as it is; one that is not there is missing when it is shown.
+    match app.cluster.propose(Command::ChangeJobs { jobs: vec![(id, 1)], action, by }).await? {
+        Outcome::Changed(_) => Ok(()),
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// What `POST /jobs/{id}/run` made.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ran {
+    job_id: JobId,
+    execution_id: String,
+    scheduled_at: String,
+}
+
+async fn run(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let forced = fields.flag("force")?.unwrap_or(false);
+    fields.ignore(&["modifiedBy", "createdBy"]);
+    let key = Key::of(&headers, ask.caller, &format!("POST /jobs/{id}/run"), &body)?;
+    match app.cluster.propose(Key::around(key, Command::RunJob { id, forced })).await? {
+        Outcome::Run(occurrence) => {
+            let cluster = app.cluster.read(meta::cluster_id).await?.unwrap_or_default();
+            let ran = Ran {
+                job_id: id,
+                execution_id: occurrence_id(cluster, occurrence),
+                scheduled_at: rfc3339(occurrence.scheduled),
+            };
+            let body = reply::envelope(&ran, ask.dialect());
+            Ok(reply::warn(reply::json(StatusCode::ACCEPTED, body), &fields.unknown()))
+        }
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn read(app: &AppState, id: JobId) -> Result<Job, Error> {
+    app.cluster.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing)
+}

@@ -1,0 +1,85 @@
+//! Whether the executors that a request names can be sent to, by the books as this node has them.
+//! One that this node does not know is `command::apply`'s to refuse.
+
+use std::collections::BTreeMap;
+
+use super::shape::{not_in_batches, single, unfit};
+use crate::api::error::Error;
+use crate::api::state::AppState;
+use crate::model::job::JobShape;
+use crate::model::target::Executor;
+use crate::store::executors;
+
+/// The kind of executor that jobs can be sent to.
+const SENDABLE: &str = "webhook_url";
+
+/// Refuses the first of these shapes that its executor is no good for: its place among them.
+pub(super) async fn check(app: &AppState, shapes: &[JobShape]) -> Result<(), (usize, Error)> {
+    let mut wanted: Vec<u64> = shapes.iter().filter_map(|shape| shape.executor).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    let found = app.cluster.read(move |conn| {
+        let mut found = BTreeMap::new();
+        for id in wanted {
+            if let Some(executor) = executors::get(conn, id)? {
+                found.insert(id, executor);
+            }
+        }
+        Ok(found)
+    });
+    let found = found.await.map_err(|error| (0, Error::from(error)))?;
+    for (place, shape) in shapes.iter().enumerate() {
+        if let Some(executor) = shape.executor.and_then(|id| found.get(&id)) {
+            judge(shape, executor).map_err(|error| (place, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn judge(shape: &JobShape, executor: &Executor) -> Result<(), Error> {
+    if executor.kind != SENDABLE {
+        let message = format!(
+            "executor {} is of type {}, which cannot be called: use one of type {SENDABLE}",
+            executor.id, executor.kind
+        );
+        return Err(unfit("executorId", message));
+    }
+    match single(shape).filter(|_| executor.http.is_none()) {
+        Some(field) => Err(not_in_batches(field)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::Overlap;
+
+    #[test]
+    fn an_executor_must_be_one_that_can_be_called_as_the_job_wants() {
+        let shape = |overlap| JobShape { executor: Some(1), overlap, ..JobShape::default() };
+        let executor = |kind: &str, single: bool| Executor {
+            id: 1,
+            kind: kind.to_owned(),
+            http: single.then(Box::default),
+            ..Executor::default()
+        };
+        for (overlap, kind, single, field) in [
+            (Overlap::Allow, "webhook_url", false, None),
+            (Overlap::Skip, "webhook_url", true, None),
+            (Overlap::Skip, "webhook_url", false, Some("overlap")),
+            (Overlap::Allow, "container", false, Some("executorId")),
+        ] {
+            let judged = judge(&shape(overlap), &executor(kind, single));
+            let named = judged.err().map(|error| format!("{error:?}"));
+            assert_eq!(named.is_some(), field.is_some(), "{overlap:?} {kind}");
+            if let (Some(shown), Some(field)) = (named, field) {
+                assert!(shown.contains(&format!("field: Some({field:?})")), "{shown}");
+                assert!(shown.contains("status: 422"), "{shown}");
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What many jobs have in common, checked: a request's fields put over what was there before, and
+//! whether that makes a job. `super::check` calls it for new jobs (nothing was there), `super::edit`
+//! for edits, so that both are judged alike. The messages are the original's where it had one.
+
+use std::collections::{HashMap, HashSet};
+
+use super::check::Rules;
+use super::names::{Name, Names};
+use super::parse::ShapeInput;
+use super::policy;
+use crate::api::error::Error;
+use crate::api::fields::check_text;
+use crate::model::Millis;
+use crate::model::delivery::{Misfire, Overlap};
+use crate::model::job::JobShape;
+use crate::model::target::HttpTarget;
+use crate::model::time::parse_rfc3339;
+
+/// The longest `createdBy` and `modifiedBy`, in bytes.
+const LONGEST_BY: usize = 256;
+/// The most retries a job may ask for.
+const MOST_RETRIES: u64 = 100;
+
+/// What a request's fields are put over.
+pub(super) struct Base<'j> {
+    /// What holds where the request says nothing.
+    pub(super) shape: JobShape,
+    /// The target as it was: its secrets stay where the request does not name them.
+    pub(super) http: Option<&'j HttpTarget>,
+    /// The fields that are taken away.
+    pub(super) nulls: Names,
+}
+
+/// What was checked before in this request and found good.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// By zone, then by spec: the period.
+    pub(super) specs: HashMap<String, HashMap<String, Option<Millis>>>,
+    pub(super) urls: HashSet<String>,
+}
+
+impl ShapeInput<'_> {
+    /// The JSON of a field that few jobs have.
+    pub(super) fn rare(&self, name: Name) -> Option<&str> {
+        self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| *json)
+    }
+}
+
+impl Seen {
+    /// The shape that a request's fields make of what was there.
+    pub(super) fn shape(
+        &mut self,
+        rules: &Rules,
+        base: Base<'_>,
+        input: &ShapeInput<'_>,
+    ) -> Result<JobShape, Error> {
+        let Base { mut shape, http, nulls } = base;
+        take_away(&mut shape, nulls);
+        match input.project {
+            Some(0) => {
+                return Err(Error::invalid("projectId", "job project_id must be 1 or more"));
+            }
+            Some(project) => shape.project = project,
+            None if shape.project == 0 => {
+                return Err(Error::invalid("projectId", "job project_id is required"));
+            }
+            None => {}
+        }
+        self.timing(rules, &mut shape, nulls, input)?;
+        self.target(rules, &mut shape, nulls, http, input)?;
+        execution_type(input.execution_type.as_deref())?;
+        bounds(&mut shape, nulls, input)?;
+        if input.retry_max.is_some() || nulls.has(Name::RetryMax) {
+            shape.retry_max = retries(input.retry_max)?;
+        }
+        if input.dst.is_some() || nulls.has(Name::Dst) {
+            shape.dst = input.dst.unwrap_or_default();
+        }
+        for (name, json) in &input.rare {
+            policies(&mut shape, *name, json)?;
+        }
+        settle(&mut shape, input)?;
+        Ok(shape)
+    }
+}
+
+/// 422: understood, but it does not fit the rest.
+pub(super) fn unfit(field: &'static str, message: impl Into<String>) -> Error {
+    Error::unprocessable(message).field(field)
+}
+
+fn execution_type(given: Option<&str>) -> Result<(), Error> {
+    match given {
+        None | Some("http") => Ok(()),
+        Some(other) => {
+            let message =
+                format!("job execution_type {} is not supported: use http", shortened(other));
+            Err(Error::invalid("executionType", message))
+        }
+    }
+}
+
+fn bounds(shape: &mut JobShape, nulls: Names, input: &ShapeInput<'_>) -> Result<(), Error> {
+    if let Some(text) = &input.start_date {
+        shape.start = Some(instant("startDate", text)?);
+    } else if nulls.has(Name::StartDate) {
+        shape.start = None;
+    }
+    if let Some(text) = &input.end_date {
+        shape.end = Some(instant("endDate", text)?);
+    } else if nulls.has(Name::EndDate) {
+        shape.end = None;
+    }
+    match (shape.start, shape.end) {
+        (Some(start), Some(end)) if end <= start => {
+            Err(Error::invalid("endDate", "job end_date must be after its start_date"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the fields that few jobs have their defaults, where a request wants that.
+fn take_away(shape: &mut JobShape, nulls: Names) {
+    if nulls == Names::default() {
+        return;
+    }
+    let has = |name| nulls.has(name);
+    let delivery = &mut shape.delivery;
+    delivery.retry_delay = delivery.retry_delay.filter(|_| !has(Name::RetryDelay));
+    delivery.retry_factor = delivery.retry_factor.filter(|_| !has(Name::RetryFactor));
+    delivery.retry_max_delay = delivery.retry_max_delay.filter(|_| !has(Name::RetryMaxDelay));
+    delivery.timeout = delivery.timeout.filter(|_| !has(Name::Timeout));
+    shape.run_timeout = shape.run_timeout.filter(|_| !has(Name::RunTimeout));
+    shape.heartbeat_timeout = shape.heartbeat_timeout.filter(|_| !has(Name::HeartbeatTimeout));
+    shape.delete_after_run &= !has(Name::DeleteAfterRun);
+    if has(Name::Jitter) {
+        shape.jitter = 0;
+    }
+    if has(Name::Misfire) {
+        shape.misfire = Misfire::default();
+    }
+    if has(Name::Overlap) {
+        shape.overlap = Overlap::Allow;
+    }
+    if has(Name::Labels) {
+        shape.labels.clear();
+    }
+}
+
+fn policies(shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
+    use policy::{DAY, YEAR, length, timeout};
+    let delivery = &mut shape.delivery;
+    match name {
+        Name::Jitter => shape.jitter = length("jitter", json, DAY)?,
+        Name::Misfire => shape.misfire = policy::misfire(json)?,
+        Name::RetryDelay => delivery.retry_delay = Some(length("retryDelay", json, YEAR)?),
+        Name::RetryFactor => delivery.retry_factor = Some(policy::factor(json)?),
+        Name::RetryMaxDelay => {
+            delivery.retry_max_delay = Some(length("retryMaxDelay", json, YEAR)?);
+        }
+        Name::Timeout => delivery.timeout = Some(timeout("timeout", json, DAY)?),
+        Name::Overlap => shape.overlap = policy::overlap(json)?,
+        Name::RunTimeout => shape.run_timeout = Some(timeout("runTimeout", json, YEAR)?),
+        Name::HeartbeatTimeout => {
+            shape.heartbeat_timeout = Some(timeout("heartbeatTimeout", json, YEAR)?);
+        }
+        Name::DeleteAfterRun => shape.delete_after_run = policy::flag("deleteAfterRun", json)?,
+        Name::Labels => shape.labels = policy::labels(json)?,
+        // Read before, or not among the rare ones.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Refuses what does not go together; what only an earlier definition said is dropped instead.
+fn settle(shape: &mut JobShape, input: &ShapeInput<'_>) -> Result<(), Error> {
+    if shape.is_one_off() {
+        for (field, given) in [("startDate", &input.start_date), ("endDate", &input.end_date)] {
+            if given.is_some() {
+                let message = format!("job {field} bounds a spec: at and after have one instant");
+                return Err(unfit(field, message));
+            }
+        }
+        (shape.start, shape.end) = (None, None);
+    } else if shape.delete_after_run {
+        if input.rare(Name::DeleteAfterRun).is_some() {
+            let message = "job deleteAfterRun is for jobs with at or after: a spec is never over";
+            return Err(unfit("deleteAfterRun", message));
+        }
+        shape.delete_after_run = false;
+    }
+    if shape.callback_url.is_empty() {
+        return Ok(());
+    }
+    single(shape).map_or(Ok(()), |field| Err(not_in_batches(field)))
+}
+
+/// The field, if there is one, that needs a request of its own for each occurrence.
+pub(super) fn single(shape: &JobShape) -> Option<&'static str> {
+    let fields = [
+        ("overlap", shape.overlap != Overlap::Allow),
+        ("runTimeout", shape.run_timeout.is_some()),
+        ("heartbeatTimeout", shape.heartbeat_timeout.is_some()),
+    ];
+    fields.iter().find(|(_, given)| *given).map(|(field, _)| *field)
+}
+
+/// 422 for a field of [`single`].
+pub(super) fn not_in_batches(field: &'static str) -> Error {
+    let message = format!("job {field} needs an http target: a callback is for many jobs at once");
+    unfit(field, message)
+}
+
+fn retries(given: Option<u64>) -> Result<Option<u32>, Error> {
+    match given {
+        Some(n) if n > MOST_RETRIES => {
+            let message = format!("job retry_max must be at most {MOST_RETRIES}");
+            Err(Error::invalid("retryMax", message))
+        }
+        given => Ok(given.map(|n| n as u32)),
+    }
+}
+
+/// Who asked, as the client names itself.
+pub(super) fn by(field: &'static str, given: Option<&str>) -> Result<Option<String>, Error> {
+    let Some(given) = given else { return Ok(None) };
+    check_text(field, given, LONGEST_BY)?;
+    Ok(Some(given.to_owned()))
+}
+
+fn instant(field: &'static str, text: &str) -> Result<Millis, Error> {
+    parse_rfc3339(text).ok_or_else(|| {
+        let message =
+            format!("job {field} is not valid, give RFC 3339 such as 2026-11-20T20:18:07Z");
+        Error::invalid(field, message)
+    })
+}
+
+/// Refuses several of fields that say the same thing.
+pub(super) fn one(fields: &[(&'static str, bool)]) -> Result<(), Error> {
+    let given: Vec<_> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    if given.len() < 2 {
+        return Ok(());
+    }
+    let all: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+    let message =
+        format!("give one of {}, not several: found {}", all.join(", "), given.join(" and "));
+    Err(unfit(given[1], message))
+}
+
+/// What a message repeats of the input.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
+}

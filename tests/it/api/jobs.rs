@@ -1,0 +1,228 @@
+//! Jobs beyond the published clients' needs: one-offs, targets, versions, pauses, runs, names.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::fixture::{Answer, House};
+
+const TARGET: &str = "http://localhost:3000/callback";
+
+fn field(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.json["error"]["field"].as_str().unwrap_or_default())
+}
+
+/// Creates one job and shows it.
+async fn make(house: &House, job: Value) -> Value {
+    let prefer = [("prefer", "return=representation")];
+    let made = house.send("POST", "/api/v1/jobs", &prefer, &job.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
+    assert_eq!(made.header("etag"), "\"1\"");
+    made.json["data"][0].clone()
+}
+
+#[tokio::test]
+async fn a_one_off_is_made_shown_moved_and_refused() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let once = |rest: Value| {
+        let mut job = json!({"projectId": project, "callbackUrl": TARGET});
+        job.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        job
+    };
+    let at = make(
+        &house,
+        once(json!({"at": "2090-01-01 09:00", "timezone": "Asia/Tokyo", "deleteAfterRun": true})),
+    )
+    .await;
+    assert_eq!((&at["at"], &at["spec"]), (&json!("2090-01-01T00:00:00Z"), &json!("")));
+    assert_eq!((&at["nextExecutionDate"], &at["deleteAfterRun"]), (&at["at"], &json!(true)));
+    let after = make(&house, once(json!({"after": "1 hour 30 minutes"}))).await;
+    assert_eq!((&after["after"], &after["timezone"]), (&json!("1h30m"), &json!("UTC")));
+    let due = after["nextExecutionDate"].as_str().unwrap();
+    assert!(after.get("at").is_none() && due > after["dateCreated"].as_str().unwrap());
+
+    let path = format!("/api/v1/jobs/{}", after["id"]);
+    let same = house.put(&path, after.clone()).await;
+    assert_eq!(same.json["data"]["nextExecutionDate"], due, "sent back, it stays where it was");
+    assert!(same.headers.get("x-scheduler0-warning").is_none());
+    let next = house.get(&format!("{path}/next?count=5")).await;
+    assert_eq!(next.json["data"]["occurrences"].as_array().unwrap().len(), 1);
+    let spec = house.send("PATCH", &path, &[], r#"{"spec":"@every 1h"}"#).await;
+    assert_eq!((spec.status.as_u16(), &spec.json["data"]["spec"]), (200, &json!("@every 1h")));
+    assert!(spec.json["data"].get("after").is_none());
+
+    for (rest, wanted) in [
+        (json!({"at": "2020-01-01T00:00:00Z"}), (422, "at")),
+        (json!({"at": "2090-01-01T00:00:00"}), (400, "timezone")),
+        (json!({"after": 20}), (422, "after")),
+        (json!({"after": "1m", "spec": "@daily"}), (422, "after")),
+        (json!({}), (400, "spec")),
+    ] {
+        let refused = house.post("/api/v1/jobs", once(rest.clone())).await;
+        assert_eq!(field(&refused), wanted, "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_of_its_own_keeps_its_secret() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let http = json!({
+        "method": "put", "url": "http://localhost:3000/{{jobId}}", "headers": {"X-Team": "aB"},
+        "auth": {"type": "basic", "username": "me", "password": "hush"}, "timeout": "5s",
+    });
+    let job = json!({"projectId": project, "spec": "@daily", "timezone": "UTC", "http": http,
+        "overlap": "skip", "labels": {"myTeam": "x"}, "jitter": "10m", "externalId": "one"});
+    let made = make(&house, job).await;
+    assert!(!made.to_string().contains("hush"));
+    assert_eq!(
+        made["http"]["auth"],
+        json!({"type": "basic", "username": "me", "passwordSet": true})
+    );
+    assert_eq!((&made["timeout"], &made["overlap"]), (&json!("5s"), &json!("skip")));
+    assert!(made["nextDueDate"].as_str() >= made["nextExecutionDate"].as_str());
+    let snake = house.get(&format!("/jobs/{}", made["id"])).await;
+    let shown = &snake.json["data"];
+    assert_eq!(shown["http"]["headers"], json!({"X-Team": "aB"}), "names of the client's own");
+    assert_eq!((&shown["labels"], &shown["external_id"]), (&json!({"myTeam": "x"}), &json!("one")));
+    assert_eq!(snake.header("etag"), "\"1\"");
+
+    let path = format!("/api/v1/jobs/{}", made["id"]);
+    let same = house.put(&path, made.clone()).await;
+    assert_eq!(same.status, StatusCode::OK, "what a GET shows can be sent back: {}", same.json);
+    assert_eq!(same.json["data"]["http"], made["http"]);
+    let moved = json!({"http": {"url": "http://elsewhere/",
+        "auth": {"type": "basic", "username": "me"}}});
+    let refused = house.send("PATCH", &path, &[], moved.to_string()).await;
+    assert_eq!(field(&refused), (400, "http.auth.password"));
+    let batched = house.send("PATCH", &path, &[], json!({"callbackUrl": TARGET}).to_string()).await;
+    assert_eq!(field(&batched), (422, "overlap"));
+    let batched = json!({"callbackUrl": TARGET, "overlap": null}).to_string();
+    let batched = house.send("PATCH", &path, &[], batched).await;
+    assert!(batched.json["data"].get("http").is_none(), "{}", batched.json);
+
+    let unknown = json!({"projectId": project, "spec": "@daily", "timezone": "UTC",
+        "executorId": 9, "callbackUrl": ""});
+    let refused = house.post("/api/v1/jobs", json!([unknown])).await;
+    assert_eq!(field(&refused), (400, "executorId"));
+    assert_eq!(refused.json["error"]["index"], 0);
+}
+
+#[tokio::test]
+async fn versions_guard_against_lost_updates() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let job = json!({"projectId": project, "spec": "@daily", "timezone": "UTC",
+        "callbackUrl": TARGET, "labels": {"a": "b"}, "retryMax": 2, "jitter": 60});
+    make(&house, job).await;
+    let send = async |method: &str, tag: &str, body: &str| {
+        house.send(method, "/api/v1/jobs/1", &[("if-match", tag)], body).await
+    };
+    let first = send("PATCH", "\"1\"", r#"{"data":"x"}"#).await;
+    assert_eq!((first.status, first.header("etag")), (StatusCode::OK, "\"2\""));
+    for (method, body) in [("PUT", "{}"), ("PATCH", "{}"), ("DELETE", "")] {
+        let stale = send(method, "\"1\"", body).await;
+        assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED, "{method}");
+        assert_eq!(stale.json["error"]["code"], "stale");
+    }
+    let kept = &house.get("/api/v1/jobs/1").await.json["data"];
+    assert_eq!((&kept["labels"]["a"], &kept["jitter"]), (&json!("b"), &json!("1m")));
+    let put = send("PUT", "*", r#"{"spec":"@hourly"}"#).await;
+    let shown = &put.json["data"];
+    assert_eq!((&shown["spec"], &shown["retryMax"]), (&json!("@hourly"), &json!(2)));
+    assert!(shown.get("labels").is_none() && shown.get("jitter").is_none(), "{shown}");
+    let cleared = send("PATCH", "\"3\"", r#"{"retryMax":null}"#).await;
+    assert_eq!(cleared.json["data"]["retryMax"], 3, "the configuration's");
+    assert_eq!(send("DELETE", "\"4\"", "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(send("PATCH", "\"4\"", "{}").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_job_is_paused_resumed_and_run_out_of_turn() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let job = json!({"projectId": project, "spec": "@every 1m", "timezone": "UTC",
+        "callbackUrl": TARGET});
+    make(&house, job).await;
+    let paused = house.post("/api/v1/jobs/1/pause", json!({"until": "2090-01-01T00:00:00Z"})).await;
+    let shown = &paused.json["data"];
+    assert_eq!(
+        (&shown["status"], &shown["pauseUntil"]),
+        (&json!("inactive"), &json!("2090-01-01T00:00:00Z"))
+    );
+    let next = shown["nextExecutionDate"].as_str().unwrap();
+    assert!(next.starts_with("2090-01-01T00:00:"), "after the pause: {next}");
+    let back = house.put("/api/v1/jobs/1", shown.clone()).await;
+    assert_eq!(back.json["data"]["pauseUntil"], shown["pauseUntil"], "sent back, it is paused");
+    let resumed = house.send("POST", "/jobs/1/resume", &[], "").await;
+    assert_eq!(resumed.json["data"]["status"], "active");
+    assert!(resumed.json["data"].get("pause_until").is_none());
+    let paused = house.send("POST", "/jobs/1/pause", &[], "").await;
+    assert_eq!(paused.json["data"]["status"], "inactive");
+    assert!(paused.json["data"].get("next_execution_date").is_none());
+    let past = house.post("/jobs/1/pause", json!({"until": "2020-01-01T00:00:00Z"})).await;
+    assert_eq!(field(&past), (422, "until"));
+
+    let key = [("idempotency-key", "k")];
+    let ran = house.send("POST", "/api/v1/jobs/1/run", &key, r#"{"force":true}"#).await;
+    assert_eq!(ran.status, StatusCode::ACCEPTED);
+    let id = ran.json["data"]["executionId"].as_str().unwrap();
+    assert!(id.ends_with("-1") && ran.json["data"]["scheduledAt"].is_string(), "{id}");
+    let again = house.send("POST", "/api/v1/jobs/1/run", &key, r#"{"force":true}"#).await;
+    assert_eq!(again.json, ran.json, "the same request runs it once");
+    let other = house.send("POST", "/jobs/1/run", &[], "").await;
+    assert_ne!(other.json["data"]["execution_id"], id);
+    for (path, body) in [("pause", "{}"), ("resume", ""), ("run", "{}")] {
+        let missing = house.send("POST", &format!("/jobs/77/{path}"), &[], body).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(house.post("/jobs/1/run", json!({"force": "yes"})).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_job_by_the_clients_own_name_is_what_was_last_put() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let path = format!("/api/v1/projects/{project}/jobs/by-external-id/nightly%2Freport");
+    let missing = house.get(&path).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    let body = json!({"spec": "@daily", "timezone": "UTC", "callbackUrl": TARGET, "data": "x",
+        "retryMax": 1});
+    let made = house.put(&path, body.clone()).await;
+    assert_eq!((made.status, made.header("etag")), (StatusCode::CREATED, "\"1\""));
+    assert_eq!(made.json["data"]["externalId"], "nightly/report");
+    let id = made.json["data"]["id"].clone();
+    house.post(&format!("/jobs/{id}/pause"), json!({})).await;
+    let body = json!({"spec": "@hourly", "timezone": "UTC", "callbackUrl": TARGET});
+    let same = house.put(&path, body.clone()).await;
+    assert_eq!(same.status, StatusCode::OK, "{}", same.json);
+    let shown = &same.json["data"];
+    assert_eq!(
+        (&shown["id"], &shown["spec"], &shown["data"]),
+        (&id, &json!("@hourly"), &json!(""))
+    );
+    assert_eq!((&shown["retryMax"], &shown["status"]), (&json!(3), &json!("inactive")));
+    assert_eq!(house.get(&path).await.json["data"]["id"], id);
+
+    let (one, two, three) = tokio::join!(
+        house.put(&path, body.clone()),
+        house.put(&path, body.clone()),
+        house.put(&path, body.clone())
+    );
+    for answer in [one, two, three] {
+        assert_eq!(answer.json["data"]["id"], id, "{}", answer.json);
+    }
+    for (body, wanted) in [
+        (json!({"spec": "@daily"}), (400, "timezone")),
+        (json!({"externalId": "x"}), (422, "externalId")),
+        (json!({"projectId": project + 1}), (422, "projectId")),
+    ] {
+        assert_eq!(field(&house.put(&path, body.clone()).await), wanted, "{body}");
+    }
+    let stale = house.send("PUT", &path, &[("if-match", "\"1\"")], body.to_string()).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(house.delete(&path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(house.delete(&path).await.status, StatusCode::NOT_FOUND);
+    let nowhere = "/api/v1/projects/99/jobs/by-external-id/x";
+    assert_eq!(field(&house.put(nowhere, body).await), (400, "projectId"));
+}
