@@ -5,6 +5,8 @@ mod home;
 use std::time::Duration;
 
 use scheduler0::clock::Clock as _;
+use scheduler0::command::{Command, CreateJobs, NewJob};
+use scheduler0::model::job::{JobShape, Timing};
 use scheduler0::model::time::rfc3339;
 use serde_json::json;
 
@@ -14,6 +16,7 @@ use crate::oracle::{Planned, judge};
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
 
 /// How a node is away for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,4 +222,47 @@ async fn a_paused_job_rests_and_a_deleted_one_is_gone() {
     assert_eq!(last, one + 7 * MINUTE);
     let minutes: Vec<i64> = (0..8).map(|n| one + n * MINUTE).collect();
     assert_eq!(home.of(witness), minutes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_is_paused_rests_over_a_restart() {
+    let mut home = Home::build().await;
+    let jobs = home.jobs(&["* * * * *"]).await;
+    let (job, due) = (jobs[0].job, jobs[0].from + MINUTE - jobs[0].from % MINUTE);
+    home.arrives(job, due).await;
+    home.recorded(job, "delivered", 1).await;
+    let pause = Command::PauseProject { id: 1, until: None, by: None };
+    home.propose(pause).await;
+    home.away(Away::Stopped, HOUR).await;
+    let resumed = home.propose(Command::ResumeProject { id: 1, by: None }).await;
+    let next = resumed + MINUTE - resumed % MINUTE;
+    home.arrives(job, next).await;
+    home.recorded(job, "delivered", 2).await;
+    assert_eq!(home.of(job), [due, next], "nothing of the pause is made up");
+    home.recorded(job, "skipped", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_off_fires_once_after_a_day_away() {
+    let mut home = Home::build().await;
+    let witness = home.jobs(&["@every 1h"]).await[0].job;
+    let at = home.now() + 2 * HOUR;
+    let shape = JobShape {
+        project: 1,
+        timing: Timing::At,
+        timezone: "UTC".to_owned(),
+        callback_url: home.receiver.url(),
+        execution_type: "http".to_owned(),
+        ..JobShape::default()
+    };
+    let job = NewJob { data: "{}".to_owned(), at: Some(at), ..NewJob::default() };
+    let new = CreateJobs { request: 7, shapes: vec![shape], jobs: vec![job], staged: false };
+    home.propose(Command::CreateJobs(new)).await;
+    home.away(Away::Crashed, DAY).await;
+    // Alone, it is the newest, however late.
+    home.comes(witness + 1, at).await;
+    home.recorded(witness + 1, "delivered", 1).await;
+    home.away(Away::Stopped, DAY).await;
+    home.recorded(witness, "skipped", 2).await;
+    assert_eq!(home.of(witness + 1), [at]);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scheduler0::clock::{Clock as _, TestClock};
+use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
 use scheduler0::model::time::rfc3339;
 use scheduler0::node::{Node, Options};
@@ -164,6 +165,13 @@ impl Home {
     /// Scheduler time.
     pub(super) fn now(&self) -> i64 {
         self.node().time().now()
+    }
+
+    /// Puts a command through, past the API; an instant at which it was applied.
+    pub(super) async fn propose(&self, command: Command) -> i64 {
+        let outcome = self.node().cluster().propose(command).await.unwrap();
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+        self.now()
     }
 
     fn url(&self, path: &str) -> String {
