@@ -88,17 +88,6 @@ pub fn id_by_external_id(
         .optional()
 }
 
-/// The number of the job that a client knows by an id of its own.
-pub fn id_by_external_id(
-    conn: &Connection,
-    project: ProjectId,
-    external_id: &str,
-) -> rusqlite::Result<Option<JobId>> {
-    conn.prepare_cached("SELECT id FROM jobs WHERE project_id = ?1 AND external_id = ?2")?
-        .query_row(params![project as i64, external_id], |row| id_at(row, 0))
-        .optional()
-}
-
 /// The numbers of the jobs there are among `n` from `first` on, in order.
 pub fn ids_between(conn: &Connection, first: JobId, n: u64) -> rusqlite::Result<Vec<JobId>> {
     let (first, end) = (first.min(i64::MAX as u64), first.saturating_add(n).min(i64::MAX as u64));
