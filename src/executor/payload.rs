@@ -9,15 +9,16 @@ use std::io::Write as _;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::model::block::execution_id;
+use crate::model::block::occurrence_id;
 use crate::model::job::{Dialect, JobShape};
+use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
 
 /// The longest instant, id and execution id that can occur.
 const LONGEST_INSTANT: usize = "+262142-12-31T23:59:59.999Z".len();
 const LONGEST_ID: usize = 20;
-const LONGEST_EXECUTION_ID: usize = 8 + 1 + 16 + 1 + 16;
+const LONGEST_EXECUTION_ID: usize = 8 + 1 + 16 + 1 + 16 + 1 + 16;
 
 /// The parts of a job's text that all jobs of its shape have in common, escaped and ready.
 #[derive(Clone, Debug)]
@@ -118,11 +119,28 @@ pub struct Built {
     pub oversized: Vec<JobId>,
 }
 
+/// What all occurrences of a batch have in common beside their jobs: what their ids are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instant {
+    /// The cluster.
+    pub cluster: u128,
+    /// The scheduled instant.
+    pub scheduled: Millis,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub run: u64,
+}
+
+impl Instant {
+    /// The execution id of a job's occurrence.
+    pub fn id(&self, job: JobId) -> String {
+        occurrence_id(self.cluster, Occurrence { job, scheduled: self.scheduled, run: self.run })
+    }
+}
+
 /// Writes the jobs of one batch into chunks.
 #[derive(Debug)]
 pub struct Builder {
-    cluster: u128,
-    scheduled: Millis,
+    instant: Instant,
     max_bytes: usize,
     /// An execution id is prefix, job in hex, suffix.
     prefix: String,
@@ -149,16 +167,15 @@ impl Written {
 
 impl Builder {
     /// Begins a batch of one cluster's jobs for one scheduled instant.
-    pub fn new(cluster: u128, scheduled: Millis, max_bytes: usize) -> Self {
+    pub fn new(instant: Instant, max_bytes: usize) -> Self {
         // The model's own function says what an execution id looks like; only the job in the middle
         // differs within a batch.
-        let sample = execution_id(cluster, 0, scheduled);
+        let sample = instant.id(0);
         let (prefix, suffix) = sample.split_once("-0-").unwrap_or_default();
         Self {
             prefix: format!("{prefix}-"),
             suffix: format!("-{suffix}"),
-            cluster,
-            scheduled,
+            instant,
             max_bytes,
             body: Vec::new(),
             members: Vec::new(),
@@ -221,19 +238,18 @@ impl Builder {
             return;
         }
         body.push(b']');
-        let webhook_id = webhook_id(self.cluster, self.scheduled, &members);
+        let webhook_id = webhook_id(self.instant, &members);
         self.built.chunks.push(Chunk { body: Bytes::from(body), members, webhook_id });
     }
 }
 
 /// Writes a whole batch: [`Builder`] in one go.
 pub fn build<'a>(
-    cluster: u128,
-    scheduled: Millis,
+    instant: Instant,
     jobs: impl IntoIterator<Item = PayloadJob<'a>>,
     max_bytes: usize,
 ) -> Built {
-    let mut builder = Builder::new(cluster, scheduled, max_bytes);
+    let mut builder = Builder::new(instant, max_bytes);
     for job in jobs {
         builder.push(&job);
     }
@@ -242,13 +258,13 @@ pub fn build<'a>(
 
 /// The id under which receivers recognize a request: the execution id of a single job, else 128
 /// bits of the SHA-256 of all execution ids, in order of the jobs, in hex.
-pub fn webhook_id(cluster: u128, scheduled: Millis, members: &[JobId]) -> String {
+pub fn webhook_id(instant: Instant, members: &[JobId]) -> String {
     if let [single] = members {
-        return execution_id(cluster, *single, scheduled);
+        return instant.id(*single);
     }
     // Cluster and instant are the same for all: they are hashed once, the jobs one by one.
     let mut hash = Sha256::new();
-    hash.update(execution_id(cluster, 0, scheduled));
+    hash.update(instant.id(0));
     for job in members {
         hash.update(job.to_be_bytes());
     }

@@ -45,6 +45,11 @@ impl Wants {
         !self.shards && !self.pauses && self.jobs.is_empty() && self.pending.is_empty()
     }
 
+    /// The rows of a shard.
+    pub(super) fn pending(&mut self, shard: ShardId) {
+        self.pending.insert(shard);
+    }
+
     fn add(&mut self, other: Wants) {
         self.shards |= other.shards;
         self.afresh |= other.afresh;
@@ -98,7 +103,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
         wants.pending.extend(&change.pending);
         if change.targets {
-            self.live.edited(Vec::new());
+            self.live.retargeted();
             wants.pauses = true;
         }
     }

@@ -33,6 +33,7 @@ use crate::journal::Journal;
 use crate::model::block::{Block, How, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
+use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis, NodeId};
 
 /// So many works are read and written at once.
@@ -233,7 +234,10 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             key,
             due: row.due,
             scheduled: row.scheduled,
+            run: row.run,
             attempt: row.attempt,
+            base: row.base,
+            forced: row.forced,
             gate: row.next_at,
             row: Some((row.id, row.project)),
             plans: Vec::new(),
@@ -285,7 +289,8 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         jobs.dedup_by_key(|(job, _)| *job);
         let members = Members::from_sorted(jobs.iter().map(|(job, _)| *job));
         self.tracker.dispatched(shard, due, &members);
-        let head = Head { key, due, scheduled, attempt: 1, gate: due, row: None, plans, ticket };
+        let head =
+            Head { key, due, scheduled, attempt: 1, gate: due, plans, ticket, ..Head::default() };
         self.building += 1;
         self.sender.begin(Work { head: Arc::new(head), jobs });
     }
@@ -336,6 +341,34 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             },
             Sent::Over { head, blocks, back: None } => self.results.over(head, blocks),
             Sent::Over { head, back: Some(work), .. } => self.take_back(&head, &work),
+            Sent::Noted(head) => match head.row {
+                Some((id, _)) => self.ask_the_books(head.key.0, id),
+                None => self.results.over(head, Vec::new()),
+            },
+            Sent::Doubtful(work) => self.doubt(&work),
+        }
+    }
+
+    /// A row is as the books say, which have changed: it waits until they are read.
+    fn ask_the_books(&mut self, shard: ShardId, row: u64) {
+        self.rows.set_aside(row);
+        self.wants.pending(shard);
+        for key in self.live.parts().into_keys().filter(|key| key.0 == shard) {
+            // No watermark meanwhile: it may still be this node's.
+            self.unheard.insert(key, self.reads + 1);
+        }
+    }
+
+    /// An occurrence has an end or another sender, as far as the books know. If they know of neither,
+    /// it fires once they are read.
+    fn doubt(&mut self, work: &Work) {
+        let head = &work.head;
+        if let Some((id, _)) = head.row {
+            return self.ask_the_books(head.key.0, id);
+        }
+        self.tracker.withdrawn(head.key.0, head.due, &work.members());
+        if let Some(key) = self.tracker.part_of(head.key.0, head.due) {
+            self.load(&[key]);
         }
     }
 
@@ -346,8 +379,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             self.rows.over(id, None);
             return;
         }
-        let members = Members::from_sorted(work.jobs.iter().map(|(job, _)| *job));
-        self.tracker.withdrawn(shard, head.due, &members);
+        self.tracker.withdrawn(shard, head.due, &work.members());
         let Some(key) = self.tracker.part_of(shard, head.due) else { return };
         if let Some(part) = self.queue.part(key) {
             for (plan, members) in work.by_plan() {

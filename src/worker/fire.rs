@@ -1,35 +1,39 @@
 //! Sending: one task for each thing that is due, one for each request of it. They wait for a place
 //! in the queue of built requests (`MaxQueue`), for the due instant, for a worker (`MaxWorkers`, in
-//! the executor), ask the lease at the last moment, and turn what came back into blocks.
+//! the executor), ask the lease at the last moment, and hand what came back to `worker::settle`.
+//!
+//! ```text
+//!   begin ──> write ──> send ──> deliver ──> settle ──> engine
+//!               ├── its lane is full ──> wait ──┐
+//!               └── runs must not overlap ──> ask ──> write, with a pass
+//! ```
 //!
 //! Nothing here touches the queue, the tracker or the journal: results go to the engine.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lanes::Lanes;
 use super::live::Live;
+use super::opener::Opener;
 use super::plans::Plans;
-use super::request::{Desk, Head, Request, Work};
+use super::request::{Desk, Head, Prepared, Request, Why, Work};
+use super::route::{Defaults, Route};
 use super::seams::{Books, Hands, Lease};
-use super::verdict::{self, Next, Policy};
 use crate::clock::SchedulerTime;
-use crate::executor::headers::{Labels, headers};
+use crate::executor::headers::{Labels, WEBHOOK_SIGNATURE, headers, overlay};
 use crate::executor::{Call, Reply};
 use crate::metrics::Metrics;
-use crate::model::block::{Block, How, SkipReason, Verdict};
-use crate::model::members::Members;
-use crate::model::{JobId, ProjectId};
+use crate::model::block::Block;
+use crate::model::{JobId, Millis, NodeId};
 
 /// So many jobs are read and written at a time.
 const SLICE: usize = 4_096;
-/// A refused batch of at most so many is tried one by one; a larger one in halves.
-const SINGLES: usize = 8;
-/// How long the owner of a fenced request waits to learn whether it still is the owner.
-const FENCED_MS: u64 = 1_000;
 /// How long to leave the books alone when they cannot be read.
 const UNREADABLE_MS: u64 = 250;
 
@@ -47,6 +51,10 @@ pub(super) enum Sent {
         /// What was not sent.
         back: Option<Work>,
     },
+    /// A piece is over, and the books have what became of it.
+    Noted(Arc<Head>),
+    /// A piece is not this sender's, or over already: only the books know.
+    Doubtful(Work),
     /// All requests of a work are written; the engine may begin the next.
     Written,
 }
@@ -58,19 +66,53 @@ pub(super) struct Sender<B, H, L> {
     pub(super) lease: Arc<L>,
     pub(super) live: Arc<Live>,
     pub(super) plans: Arc<Plans>,
+    pub(super) opener: Arc<Opener>,
     pub(super) time: Arc<SchedulerTime>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) policy: Policy,
+    pub(super) defaults: Defaults,
+    pub(super) node: NodeId,
     pub(super) cluster: u128,
     pub(super) max_bytes: usize,
     /// `MaxQueue`: one permit a built request that waits for its first byte.
     pub(super) slots: Arc<Semaphore>,
     /// How many requests each destination may have, built or under way.
     pub(super) lanes: Lanes,
+    /// How many ask the books at a time whether a run may begin.
+    pub(super) asking: Arc<Semaphore>,
     pub(super) in_flight: AtomicU64,
     /// Where senders run: not on the core runtime.
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) events: mpsc::UnboundedSender<Sent>,
+}
+
+/// What a piece of work has got on its way already.
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    /// Places in the lane of its destination.
+    pub(super) lane: Option<OwnedSemaphorePermit>,
+    /// The books have noted that its run begins; that is good up to this instant of the boot clock.
+    pub(super) begun: Option<u64>,
+}
+
+impl Passes {
+    /// A place in a lane: one of those it has, or one that is free.
+    fn place(&mut self, lane: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Some(held) = &mut self.lane
+            && Arc::ptr_eq(held.semaphore(), lane)
+            && let Some(one) = held.split(1)
+        {
+            return Some(one);
+        }
+        Arc::clone(lane).try_acquire_owned().ok()
+    }
+}
+
+/// What is beyond its destination's share.
+struct Rest {
+    lane: Arc<Semaphore>,
+    route: Arc<Route>,
+    ids: Vec<JobId>,
+    requests: usize,
 }
 
 impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
@@ -78,278 +120,282 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     pub(super) fn begin(self: &Arc<Self>, work: Work) {
         let this = Arc::clone(self);
         self.runtime.spawn(async move {
-            this.write(work, None).await;
+            this.write(work, Passes::default()).await;
             this.tell(Sent::Written);
         });
     }
 
     /// [`Sender::write`] from within what it began.
-    fn again(
+    pub(super) fn again(
         self: &Arc<Self>,
         work: Work,
-        pass: Option<OwnedSemaphorePermit>,
+        passes: Passes,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let this = Arc::clone(self);
-        Box::pin(async move { this.write(work, pass).await })
+        Box::pin(async move { this.write(work, passes).await })
     }
 
-    /// Writes the requests of a work and gives each its own task. `pass` is a place in the lane of
-    /// the first one's destination.
-    async fn write(self: &Arc<Self>, work: Work, mut pass: Option<OwnedSemaphorePermit>) {
+    /// Writes the requests of a work and gives each its own task.
+    async fn write(self: &Arc<Self>, work: Work, mut passes: Passes) {
         let head = Arc::clone(&work.head);
         let mut blocks = Vec::new();
         let mut numbers: Vec<(Arc<str>, u32)> = Vec::new();
         for slice in work.jobs.chunks(SLICE) {
             let edition = self.live.edition();
             let piece = Work { head: Arc::clone(&head), jobs: slice.to_vec() };
-            let (plans, cluster) = (Arc::clone(&self.plans), self.cluster);
-            let (max_bytes, retry_max) = (self.max_bytes, self.policy.retry_max);
-            let prepared = self
-                .books
-                .read(move |conn| {
-                    let desk = Desk { conn, plans: &plans, cluster, max_bytes, retry_max };
-                    desk.prepare(&piece.head, &piece.jobs)
-                })
-                .await;
-            let prepared = match prepared {
+            let prepared = match self.prepare(piece, passes.begun.is_some()).await {
                 Ok(prepared) => prepared,
                 Err(error) => {
                     tracing::error!(%error, "jobs that are due cannot be read; trying again");
-                    let pause = self.time.clock().boot() + UNREADABLE_MS;
-                    self.time.clock().sleep_until(pause).await;
+                    self.pause(UNREADABLE_MS).await;
                     let back = Work { head: Arc::clone(&head), jobs: slice.to_vec() };
                     self.tell(Sent::Opened(Arc::clone(&head)));
                     self.over(&head, Vec::new(), Some(back));
                     continue;
                 }
             };
-            for (project, gone) in prepared.ended {
-                let verdict = Verdict::Skipped(SkipReason::Ended);
-                blocks.push(self.unsent(&head, project, gone, verdict, None));
+            for unsent in prepared.unsent {
+                let (project, once, members) = (unsent.project, unsent.once, unsent.members);
+                let block = match unsent.why {
+                    Why::Closed(route, until) => self.put_off(&head, &route, members, Some(until)),
+                    Why::Over(verdict, error) => Block {
+                        once,
+                        error,
+                        started: self.time.now(),
+                        ..head.block(project, verdict, members)
+                    },
+                };
+                blocks.push(block);
             }
-            for (project, large) in prepared.oversized {
-                let why = format!("larger than the payload limit of {} bytes", self.max_bytes);
-                blocks.push(self.unsent(&head, project, large, Verdict::Dead, Some(why)));
+            for (route, ids) in prepared.asking {
+                for id in ids {
+                    self.tell(Sent::Opened(Arc::clone(&head)));
+                    tokio::spawn(Arc::clone(self).ask(work.only(&[id]), Arc::clone(&route)));
+                }
             }
+            let mut rest: Vec<Rest> = Vec::new();
             for request in prepared.requests {
-                let number = number_of(&mut numbers, &request.url);
-                let ids = request.chunk.members.clone();
-                self.send(work.only(&ids), request, number, edition, pass.take()).await;
+                let lane = self.lanes.of(&request.url);
+                let Some(place) = passes.place(&lane) else {
+                    match rest.last_mut().filter(|rest| Arc::ptr_eq(&rest.lane, &lane)) {
+                        Some(rest) => {
+                            rest.ids.extend(&request.members);
+                            rest.requests += 1;
+                        }
+                        None => rest.push(Rest {
+                            lane,
+                            route: request.route,
+                            ids: request.members,
+                            requests: 1,
+                        }),
+                    }
+                    continue;
+                };
+                let number = match request.route.single() {
+                    Some(_) => 0,
+                    None => number_of(&mut numbers, &request.url),
+                };
+                let piece = work.only(&request.members);
+                self.send(piece, request, number, edition, place, passes.begun).await;
+            }
+            for mut rest in rest {
+                rest.ids.sort_unstable();
+                self.tell(Sent::Opened(Arc::clone(&head)));
+                let waiting = super::waits::Waiting {
+                    piece: work.only(&rest.ids),
+                    lane: rest.lane,
+                    route: rest.route,
+                    requests: rest.requests,
+                    begun: passes.begun,
+                };
+                tokio::spawn(Arc::clone(self).wait(waiting));
             }
         }
         self.over(&head, blocks, None);
     }
 
-    /// Gives one request its place in the queue and its task. What is beyond its destination's share
-    /// gives up its body and waits for its lane, so that a dead endpoint cannot fill the queue.
+    /// Reads a slice's jobs and writes their requests, on a blocking thread.
+    async fn prepare(self: &Arc<Self>, piece: Work, begun: bool) -> Result<Prepared, String> {
+        let this = Arc::clone(self);
+        let read = move |conn: &rusqlite::Connection| {
+            let closed = |route: &Route| this.closed(route);
+            let desk = Desk {
+                conn,
+                plans: &this.plans,
+                cluster: this.cluster,
+                max_bytes: this.max_bytes,
+                defaults: this.defaults,
+                opener: &this.opener,
+                closed: &closed,
+                begun,
+            };
+            desk.prepare(&piece.head, &piece.jobs)
+        };
+        self.books.read(read).await
+    }
+
+    /// Until when a route's destination takes nothing, if it does not.
+    fn closed(&self, route: &Route) -> Option<Millis> {
+        self.hands.closed(route.url()?, route.limits)
+    }
+
+    /// Gives one request its place in the queue and its task.
     async fn send(
         self: &Arc<Self>,
         piece: Work,
         request: Request,
         number: u32,
         edition: u64,
-        pass: Option<OwnedSemaphorePermit>,
+        place: OwnedSemaphorePermit,
+        begun: Option<u64>,
     ) {
-        let lane = self.lanes.of(&request.url);
-        let this = Arc::clone(self);
-        let Ok(pass) = pass.map_or_else(|| Arc::clone(&lane).try_acquire_owned(), Ok) else {
-            self.tell(Sent::Opened(Arc::clone(&piece.head)));
-            tokio::spawn(async move {
-                // The semaphore is never closed.
-                let pass = lane.acquire_owned().await.ok();
-                this.again(piece, pass).await;
-            });
-            return;
-        };
         // The semaphore is never closed.
         let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
         self.tell(Sent::Opened(Arc::clone(&piece.head)));
-        tokio::spawn(async move {
-            let head = Arc::clone(&piece.head);
-            while this.time.now() < head.due {
-                let wake = this.time.boot_at(head.due);
-                this.time.clock().sleep_until(wake).await;
+        let own = Held { slot, place, edition, begun };
+        tokio::spawn(Arc::clone(self).deliver(piece, request, number, own));
+    }
+
+    /// Makes one call, and settles what comes of it.
+    async fn deliver(self: Arc<Self>, piece: Work, request: Request, number: u32, own: Held) {
+        let head = Arc::clone(&piece.head);
+        let Held { slot, place, edition, begun } = own;
+        self.until_due(&head).await;
+        if self.live.is_stale(edition, &request.members) {
+            // Its jobs were changed since: written anew, perhaps for another destination.
+            drop((slot, place));
+            return self.again(piece, Passes { lane: None, begun }).await;
+        }
+        let route = Arc::clone(&request.route);
+        let lines = match self.lines(&head, &request, number) {
+            Ok(lines) => lines,
+            Err(error) => {
+                drop((slot, place));
+                let block = self.unsigned(&piece, &route, error.to_string());
+                return self.over(&head, vec![block], None);
             }
-            if this.live.is_stale(edition, &request.chunk.members) {
-                // Its jobs were changed since: written anew, perhaps for another destination.
-                drop((slot, pass));
-                return this.again(piece, None).await;
-            }
-            let (project, retry_max) = (request.project, request.retry_max);
-            let url = Arc::clone(&request.url);
-            let jobs = request.chunk.members.len() as u64;
-            let lines = headers(&Labels {
-                shard: head.key.0,
-                epoch: this.live.fence(head.key),
-                scheduled: head.scheduled,
-                attempt: head.attempt,
-                chunk: number,
-                webhook_id: &request.chunk.webhook_id,
-                now: this.time.now(),
-            });
-            let members: Arc<[JobId]> = request.chunk.members.into();
-            let ask = (Arc::clone(&this), Arc::clone(&head), Arc::clone(&members));
-            let call = Call::new(url, lines, request.chunk.body, move || {
+        };
+        let members: Arc<[JobId]> = request.members.into();
+        let jobs = members.len() as u64;
+        let ask = (Arc::clone(&self), Arc::clone(&head), Arc::clone(&members));
+        let call = Call {
+            method: request.method,
+            limits: route.limits,
+            success_codes: route.codes(),
+            timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
+            ..Call::new(request.url, lines, request.body, move || {
                 drop(slot);
                 // It may have waited long for a worker.
-                !ask.0.live.is_changed(edition, &ask.2) && ask.0.may_send(&ask.1, jobs)
-            });
-            let counted = Counted::new(&this.in_flight);
-            let reply = this.hands.call(call).await;
-            drop((counted, pass));
-            match reply {
-                Reply::Withheld if this.live.is_changed(edition, &members) => {
-                    this.again(piece, None).await;
-                }
-                reply => this.settle(piece, project, retry_max, reply).await,
+                let (this, head, members) = ask;
+                begun.is_none_or(|until| this.time.clock().boot() <= until)
+                    && !this.live.is_changed(edition, &members)
+                    && this.may_send(&head, jobs)
+            })
+        };
+        let counted = Counted::new(&self.in_flight);
+        let reply = self.hands.call(call).await;
+        drop((counted, place));
+        match reply {
+            Reply::Withheld if self.live.is_changed(edition, &members) => {
+                self.again(piece, Passes { lane: None, begun }).await;
             }
+            Reply::Withheld if begun.is_some_and(|until| self.time.clock().boot() > until) => {
+                // The books may have taken the run for lost meanwhile.
+                self.again(piece, Passes::default()).await;
+            }
+            Reply::Withheld => self.over(&head, Vec::new(), Some(piece)),
+            Reply::Refused { until } => {
+                let block = self.put_off(&head, &route, piece.members(), Some(until));
+                self.over(&head, vec![block], None);
+            }
+            Reply::Done(answer) => self.settle(piece, &route, answer).await,
+        }
+    }
+
+    /// The header lines of a request, signed for this moment.
+    fn lines(
+        &self,
+        head: &Head,
+        request: &Request,
+        number: u32,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, crate::secret::Error> {
+        let now = self.time.now();
+        let mut lines = headers(&Labels {
+            shard: head.key.0,
+            epoch: self.live.fence(head.key),
+            scheduled: head.scheduled,
+            attempt: head.attempt,
+            chunk: number,
+            webhook_id: &request.webhook_id,
+            now,
         });
+        if request.route.single().is_some() {
+            lines = overlay(lines, request.headers.clone());
+        }
+        let signing = &request.route.signing;
+        let signature = self.opener.sign(signing, &request.webhook_id, now, &request.body)?;
+        // Base64 and a few marks: always a header's value.
+        let signature = signature.and_then(|signature| HeaderValue::from_str(&signature).ok());
+        lines.extend(signature.map(|signature| (WEBHOOK_SIGNATURE, signature)));
+        Ok(lines)
     }
 
     /// The last look before the first byte.
-    fn may_send(&self, head: &Head, jobs: u64) -> bool {
-        let (shard, gate) = (head.key.0, head.gate);
-        let may = self.live.part(head.key).is_some_and(|part| match head.row {
-            None => self.lease.may_fire(shard, &part, gate),
-            Some(_) => {
-                self.live.holder(shard, gate) == Some(head.key)
-                    && self.lease.may_send(shard, &part, gate)
-            }
-        });
+    pub(super) fn may_send(&self, head: &Head, jobs: u64) -> bool {
+        let may = self.may_begin(head);
         if may && head.attempt == 1 {
             self.metrics.fired((self.time.now() - head.due).max(0) as u64, jobs);
         }
         may
     }
 
-    /// What follows from a reply.
-    async fn settle(
-        self: Arc<Self>,
-        piece: Work,
-        project: ProjectId,
-        retry_max: u32,
-        reply: Reply,
-    ) {
-        let head = Arc::clone(&piece.head);
-        let answer = match reply {
-            Reply::Done(answer) => answer,
-            Reply::Withheld => return self.over(&head, Vec::new(), Some(piece)),
-            Reply::Refused { until } => {
-                let wake = self.time.boot_at(until);
-                while self.time.clock().boot() < wake {
-                    self.time.clock().sleep_until(wake).await;
-                }
-                return self.over(&head, Vec::new(), Some(piece));
+    /// Whether this node may send it at this moment.
+    pub(super) fn may_begin(&self, head: &Head) -> bool {
+        let (shard, gate) = (head.key.0, head.gate);
+        self.live.part(head.key).is_some_and(|part| match head.row {
+            None => self.lease.may_fire(shard, &part, gate),
+            Some(_) => {
+                self.live.holder(shard, gate) == Some(head.key)
+                    && self.lease.may_send(shard, &part, gate)
             }
-        };
-        let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
-        let now = self.time.now();
-        let boot = self.time.clock().boot();
-        let started = now - boot.saturating_sub(answer.started_boot) as i64;
-        let policy = Policy { retry_max, ..self.policy };
-        let block = |verdict: Verdict, members: Members, error: Option<String>| Block {
-            project,
-            shard: head.key.0,
-            epoch: head.key.1,
-            due: head.due,
-            scheduled: head.scheduled,
-            since: None,
-            attempt: head.attempt,
-            verdict,
-            http_code: answer.status,
-            started,
-            duration: answer.duration_ms,
-            members,
-            error: error.map(verdict::bounded),
-            pending: head.row.map(|(id, _)| id),
-            run: 0,
-            once: false,
-            how: How::Answer,
-            accepted: None,
-            response: None,
-        };
-        let next = policy.judge(&answer, &ids, head.scheduled, head.attempt, now);
-        let blocks = match next {
-            Next::Delivered => vec![block(Verdict::Delivered, Members::from_sorted(ids), None)],
-            Next::Partly { failed, verdict } => {
-                let failed = Members::from_sorted(failed);
-                let fine = Members::from_sorted(ids).without(&failed);
-                let why = Some("the receiver names it as failed".to_owned());
-                let delivered = (!fine.is_empty()).then(|| block(Verdict::Delivered, fine, None));
-                delivered.into_iter().chain([block(verdict, failed, why)]).collect()
-            }
-            Next::Failed(verdict) => {
-                vec![block(verdict, Members::from_sorted(ids), answer.error.clone())]
-            }
-            Next::Split => {
-                return self.split(&piece, &ids).await;
-            }
-            Next::Fenced(verdict) => {
-                let wake = boot + FENCED_MS;
-                while self.time.clock().boot() < wake {
-                    self.time.clock().sleep_until(wake).await;
-                }
-                if self.live.part(head.key).is_some() {
-                    vec![block(verdict, Members::from_sorted(ids), answer.error.clone())]
-                } else {
-                    // Whoever has the shard now decides; it may be this node, under a new epoch.
-                    return self.over(&head, Vec::new(), Some(piece));
-                }
-            }
-        };
-        self.over(&head, blocks, None);
+        })
     }
 
-    /// A refused batch goes out again in pieces, at once, as the same attempt.
-    async fn split(self: &Arc<Self>, piece: &Work, ids: &[JobId]) {
-        let size = if ids.len() <= SINGLES { 1 } else { ids.len().div_ceil(2) };
-        for part in ids.chunks(size) {
-            self.tell(Sent::Opened(Arc::clone(&piece.head)));
-            self.again(piece.only(part), None).await;
-        }
-        self.over(&piece.head, Vec::new(), None);
-    }
-
-    /// A block for jobs that no request went out for.
-    fn unsent(
-        &self,
-        head: &Head,
-        project: ProjectId,
-        members: Members,
-        verdict: Verdict,
-        error: Option<String>,
-    ) -> Block {
-        Block {
-            project,
-            shard: head.key.0,
-            epoch: head.key.1,
-            due: head.due,
-            scheduled: head.scheduled,
-            since: None,
-            attempt: head.attempt,
-            verdict,
-            http_code: 0,
-            started: self.time.now(),
-            duration: 0,
-            members,
-            error,
-            pending: head.row.map(|(id, _)| id),
-            run: 0,
-            once: false,
-            how: How::Answer,
-            accepted: None,
-            response: None,
+    /// Waits until it is due.
+    pub(super) async fn until_due(&self, head: &Head) {
+        while self.time.now() < head.due {
+            self.time.clock().sleep_until(self.time.boot_at(head.due)).await;
         }
     }
 
-    fn over(&self, head: &Arc<Head>, blocks: Vec<Block>, back: Option<Work>) {
+    /// Waits so many milliseconds.
+    pub(super) async fn pause(&self, ms: u64) {
+        let wake = self.time.clock().boot() + ms;
+        while self.time.clock().boot() < wake {
+            self.time.clock().sleep_until(wake).await;
+        }
+    }
+
+    pub(super) fn over(&self, head: &Arc<Head>, blocks: Vec<Block>, back: Option<Work>) {
         self.tell(Sent::Over { head: Arc::clone(head), blocks, back });
     }
 
-    fn tell(&self, sent: Sent) {
+    pub(super) fn tell(&self, sent: Sent) {
         // The engine outlives its senders, except at the very end of the process.
         let _ = self.events.send(sent);
     }
+}
+
+/// What a built request holds.
+struct Held {
+    /// Its place in the queue, up to its first byte.
+    slot: OwnedSemaphorePermit,
+    /// Its place in the lane, up to its answer.
+    place: OwnedSemaphorePermit,
+    /// It was written from the books of this edition.
+    edition: u64,
+    /// See [`Passes::begun`].
+    begun: Option<u64>,
 }
 
 /// The place of a request among those of its target.

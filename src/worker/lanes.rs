@@ -26,6 +26,11 @@ impl Lanes {
         Self { share: at_most.max(1) + waiting, lanes: Mutex::default() }
     }
 
+    /// How many places those who wait take at a time: bodies are written for several at once.
+    pub(super) fn stride(&self) -> usize {
+        (self.share / 16).clamp(1, 64)
+    }
+
     /// The lane of a URL's scheme, host and port.
     pub(super) fn of(&self, url: &str) -> Arc<Semaphore> {
         let host = url.find("://").map_or(0, |at| at + 3);

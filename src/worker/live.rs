@@ -27,6 +27,8 @@ struct State {
     edition: u64,
     /// The newest changes: (number, jobs ascending).
     edits: VecDeque<(u64, Vec<JobId>)>,
+    /// The number of the newest change of targets.
+    targets: u64,
 }
 
 impl Live {
@@ -85,6 +87,13 @@ impl Live {
         }
     }
 
+    /// Settings, pauses or executors were changed: what is built may be meant for somewhere else.
+    pub(super) fn retargeted(&self) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        state.edition += 1;
+        state.targets = state.edition;
+    }
+
     /// Whether any of these jobs (ascending) may have changed since an edition.
     pub(super) fn is_stale(&self, edition: u64, jobs: &[JobId]) -> bool {
         self.read(|state| {
@@ -111,8 +120,11 @@ impl Live {
 }
 
 impl State {
-    /// Whether a change after an edition names one of these jobs.
+    /// Whether a change after an edition names one of these jobs, or targets.
     fn names(&self, edition: u64, jobs: &[JobId]) -> bool {
+        if self.targets > edition {
+            return true;
+        }
         let since = self.edits.iter().rev().take_while(|(number, _)| *number > edition);
         since.flat_map(|(_, ids)| ids).any(|id| jobs.binary_search(id).is_ok())
     }
@@ -138,5 +150,11 @@ mod tests {
         assert!(live.is_stale(later, &[1, 2]), "too long ago to know");
         assert!(!live.is_changed(later, &[1, 2]));
         assert!(live.is_changed(later, &[1, 200]));
+        let later = live.edition();
+        live.retargeted();
+        assert!(live.is_stale(later, &[1]) && live.is_changed(later, &[1]), "it may go elsewhere");
+        let later = live.edition();
+        live.edited(vec![7]);
+        assert!(!live.is_stale(later, &[1]) && live.is_changed(later, &[7]));
     }
 }

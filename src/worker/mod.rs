@@ -23,6 +23,7 @@ pub mod lease;
 mod live;
 mod load;
 pub mod misfire;
+mod opener;
 pub mod pauses;
 pub mod plan;
 mod plans;
@@ -30,15 +31,18 @@ pub mod queue;
 mod record;
 pub mod renew;
 mod request;
+mod route;
 mod rows;
 mod runs;
 mod seams;
 mod seat;
+mod settle;
 mod status;
 #[cfg(test)]
 mod tests;
 pub mod tracker;
 mod verdict;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,11 +63,15 @@ use crate::metrics::Metrics;
 use crate::model::block::JournalEntry;
 use crate::model::shard::ShardId;
 use crate::model::{Millis, NodeId};
+use crate::secret::Keys;
 use crate::store::meta;
 
 /// How late an occurrence may be after a restart or a take-over and still fire as if nothing had
 /// been, unless configured otherwise.
 pub const MISFIRE_GRACE: Duration = Duration::from_mins(1);
+
+/// So many senders ask the cluster at a time whether a run may begin.
+const ASKING: usize = 64;
 
 /// How a worker behaves: resolved configuration.
 #[derive(Clone, Debug)]
@@ -78,6 +86,8 @@ pub struct Options {
     pub retry_max: u32,
     /// `JobExecutionRetryDelay`: before the first retry; doubles from there.
     pub retry_delay: Duration,
+    /// `JobExecutionTimeout`: of an attempt, answer included, for jobs that name none.
+    pub timeout: Duration,
     /// Usually [`MISFIRE_GRACE`].
     pub misfire_grace: Duration,
 }
@@ -90,6 +100,8 @@ pub struct Surroundings<B, H, L> {
     pub hands: H,
     /// The lease: a [`Seat`].
     pub lease: Arc<L>,
+    /// Opens what callbacks are signed with.
+    pub keys: Arc<Keys>,
     /// This node's journal, open.
     pub journal: Journal,
     /// The journal's entries that were not forgotten when it was opened.
@@ -199,11 +211,18 @@ async fn live<B: Books, H: Hands, L: Lease>(
         plans: Arc::clone(&plans),
         time: Arc::clone(&with.time),
         metrics: with.metrics,
-        policy: verdict::Policy { retry_max: options.retry_max, retry_delay: options.retry_delay },
+        opener: Arc::new(opener::Opener::new(with.keys)),
+        defaults: route::Defaults {
+            retry_max: options.retry_max,
+            retry_delay: options.retry_delay,
+            timeout: options.timeout,
+        },
+        node: options.node,
         cluster,
         max_bytes: options.payload_max_bytes,
         slots: Arc::new(Semaphore::new(options.max_queue.max(1))),
         lanes,
+        asking: Arc::new(Semaphore::new(ASKING)),
         in_flight: AtomicU64::new(0),
         runtime: with.runtime,
         events: sent,

@@ -45,8 +45,10 @@ struct Finished {
 impl Results {
     /// A piece of work is over with these blocks.
     pub(super) fn over(&mut self, head: Arc<Head>, blocks: Vec<Block>) {
-        let dead = blocks.iter().find(|b| b.verdict == Verdict::Dead && b.pending.is_none());
-        let dead = dead.map(|block| block.members.clone());
+        let dead = blocks.iter().filter(|b| b.verdict == Verdict::Dead && b.pending.is_none());
+        let mut dead: Vec<_> = dead.flat_map(|block| block.members.iter()).collect();
+        dead.sort_unstable();
+        let dead = (!dead.is_empty()).then(|| Members::from_sorted(dead));
         let done = blocks.iter().filter(|block| block.pending.is_some()).map(Done::of).collect();
         self.over.push(Finished { head, dead, done });
         self.blocks.extend(blocks);

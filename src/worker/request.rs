@@ -1,25 +1,34 @@
 //! From what is due to ready requests: reads the jobs as they are now, leaves out what is not
-//! planned any more, and writes bodies of one target each. Runs on a blocking thread within one
+//! planned any more, and writes bodies of one route each. Runs on a blocking thread within one
 //! read of the books; `worker::fire` sends what comes out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
 use rusqlite::Connection;
 
 use super::misfire::Ticket;
+use super::opener::Opener;
 use super::plan::{Member, Plan};
 use super::plans::Plans;
 use super::queue::PartKey;
-use crate::executor::payload::{self, Chunk, PayloadJob, ShapeText};
-use crate::model::job::{Dialect, JobShape, JobStatus};
+use super::route::{Defaults, Route, Routes, Single, To};
+use crate::executor::payload::{self, Instant, PayloadJob, ShapeText};
+use crate::executor::target::{self, Fill};
+use crate::model::block::{Block, How, SkipReason, Verdict};
+use crate::model::delivery::Overlap;
+use crate::model::job::JobStatus;
 use crate::model::members::Members;
+use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::{self, Payload};
 use crate::store::{plans as closed, projects};
 
 /// What is due at one instant of one part (or one pending row): what all its requests share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Head {
     /// The part that fires it.
     pub(super) key: PartKey,
@@ -27,8 +36,14 @@ pub(super) struct Head {
     pub(super) due: Millis,
     /// The scheduled instant.
     pub(super) scheduled: Millis,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub(super) run: u64,
     /// 1 for the first attempt.
     pub(super) attempt: u32,
+    /// Attempts before this series; see `Pending::base`.
+    pub(super) base: u32,
+    /// Whether it does not care what else is under way.
+    pub(super) forced: bool,
     /// The instant that decides who may send it: `due`, or a row's `next_at`.
     pub(super) gate: Millis,
     /// The pending row and its project.
@@ -38,6 +53,43 @@ pub(super) struct Head {
     /// What is made up gives its place free with the last piece of it.
     #[expect(dead_code, reason = "held, not read")]
     pub(super) ticket: Option<Ticket>,
+}
+
+impl Head {
+    /// A block about some of it, with nothing said of a request yet.
+    pub(super) fn block(&self, project: ProjectId, verdict: Verdict, members: Members) -> Block {
+        Block {
+            project,
+            shard: self.key.0,
+            epoch: self.key.1,
+            due: self.due,
+            scheduled: self.scheduled,
+            since: None,
+            attempt: self.attempt,
+            verdict,
+            http_code: 0,
+            started: 0,
+            duration: 0,
+            members,
+            error: None,
+            pending: self.row.map(|(id, _)| id),
+            run: self.run,
+            once: false,
+            how: How::Answer,
+            accepted: None,
+            response: None,
+        }
+    }
+
+    /// How many attempts of this series there are, this one included.
+    pub(super) fn tried(&self) -> u32 {
+        self.attempt.saturating_sub(self.base).max(1)
+    }
+
+    /// Whether it is the first look at an occurrence that the plan made.
+    fn is_first(&self) -> bool {
+        self.attempt == 1 && self.run == 0
+    }
 }
 
 /// What is due: ascending jobs, each with the number of its plan in the head.
@@ -52,35 +104,71 @@ pub(super) struct Work {
 /// A request, written.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// The project of its jobs.
-    pub(super) project: ProjectId,
+    /// Its terms.
+    pub(super) route: Arc<Route>,
+    /// How.
+    pub(super) method: Method,
     /// Where it goes.
     pub(super) url: Arc<str>,
-    /// Retries after the first attempt.
-    pub(super) retry_max: u32,
+    /// Lines of the target's own.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
-    pub(super) chunk: Chunk,
+    pub(super) body: Bytes,
+    /// The jobs in it, ascending.
+    pub(super) members: Vec<JobId>,
+    /// For `webhook-id`.
+    pub(super) webhook_id: String,
+}
+
+/// Jobs for which no request is made, and why.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    pub(super) project: ProjectId,
+    pub(super) once: bool,
+    pub(super) members: Members,
+    pub(super) why: Why,
+}
+
+/// Why no request is made.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// It ends here.
+    Over(Verdict, Option<String>),
+    /// Its destination takes nothing at the moment, up to an instant.
+    Closed(Arc<Route>, Millis),
 }
 
 /// What became of a slice of work.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    /// To be sent.
+    /// To be sent, those of a route together.
     pub(super) requests: Vec<Request>,
-    /// Jobs that are gone, by project.
-    pub(super) ended: Vec<(ProjectId, Members)>,
-    /// Jobs that are too large to be sent even alone, by project.
-    pub(super) oversized: Vec<(ProjectId, Members)>,
+    /// To be sent once the books have noted that a run begins.
+    pub(super) asking: Vec<(Arc<Route>, Vec<JobId>)>,
+    /// Not to be sent.
+    pub(super) unsent: Vec<Unsent>,
 }
 
 impl Work {
     /// The part of it that is about these jobs (ascending).
     pub(super) fn only(&self, ids: &[JobId]) -> Work {
-        let keep = |(job, _): &&(JobId, u32)| ids.binary_search(job).is_ok();
-        Work {
-            head: Arc::clone(&self.head),
-            jobs: self.jobs.iter().filter(keep).copied().collect(),
-        }
+        let find = |id: &JobId| {
+            let place = self.jobs.binary_search_by_key(id, |(job, _)| *job).ok()?;
+            Some(self.jobs[place])
+        };
+        Work { head: Arc::clone(&self.head), jobs: ids.iter().filter_map(find).collect() }
+    }
+
+    /// Takes the first `n` jobs out of it.
+    pub(super) fn take(&mut self, n: usize) -> Work {
+        let rest = self.jobs.split_off(n.min(self.jobs.len()));
+        let jobs = std::mem::replace(&mut self.jobs, rest);
+        Work { head: Arc::clone(&self.head), jobs }
+    }
+
+    /// Its jobs.
+    pub(super) fn members(&self) -> Members {
+        Members::from_sorted(self.jobs.iter().map(|(job, _)| *job))
     }
 
     /// The jobs by plan, as they go back into the queue.
@@ -96,13 +184,16 @@ impl Work {
     }
 }
 
-/// What shapes have in common when their jobs may share a request.
-type Target = (ProjectId, String, Dialect, u32);
-
+/// Jobs of one route.
 struct Group {
-    target: Target,
+    route: Arc<Route>,
+    /// A pause of the project covers the occurrence.
+    paused: bool,
     jobs: Vec<(Payload, Arc<ShapeText>, Millis)>,
 }
+
+/// A shape met in a slice: the number of its group, and its text.
+type Met = (usize, Arc<ShapeText>);
 
 /// What is needed to write requests.
 pub(super) struct Desk<'a> {
@@ -114,8 +205,25 @@ pub(super) struct Desk<'a> {
     pub(super) cluster: u128,
     /// The longest body, in bytes.
     pub(super) max_bytes: usize,
-    /// Retries of a shape that names none.
-    pub(super) retry_max: u32,
+    /// What holds where nobody says otherwise.
+    pub(super) defaults: Defaults,
+    /// Opens what targets sign in with.
+    pub(super) opener: &'a Opener,
+    /// Until when a destination takes nothing, if it does not.
+    pub(super) closed: &'a dyn Fn(&Route) -> Option<Millis>,
+    /// The books have noted already that the runs begin.
+    pub(super) begun: bool,
+}
+
+/// What a slice's jobs are sorted into.
+#[derive(Default)]
+struct Sorted {
+    groups: Vec<Group>,
+    routes: HashMap<Arc<Route>, usize>,
+    shapes: HashMap<(u64, bool), Met>,
+    lasts: HashMap<u32, Option<Millis>>,
+    ended: HashMap<ProjectId, Vec<JobId>>,
+    paused: HashMap<(ProjectId, bool), Vec<JobId>>,
 }
 
 impl Desk<'_> {
@@ -127,44 +235,86 @@ impl Desk<'_> {
     ) -> rusqlite::Result<Prepared> {
         let wanted = Members::from_sorted(slice.iter().map(|(job, _)| *job));
         let mut rows = jobs::payloads(self.conn, &wanted)?.into_iter().peekable();
-        let mut done = Prepared::default();
-        let mut ended: HashMap<ProjectId, Vec<JobId>> = HashMap::new();
-        let mut groups: Vec<Group> = Vec::new();
-        let mut shapes: HashMap<u64, (usize, Arc<ShapeText>)> = HashMap::new();
-        let mut lasts: HashMap<u32, Option<Millis>> = HashMap::new();
-        let mut awake: HashMap<ProjectId, bool> = HashMap::new();
+        let mut routes = Routes::new(self.conn, self.defaults);
+        let mut sorted = Sorted::default();
         for (job, number) in slice {
             let planned = head.plans.get(*number as usize);
             let Some(row) = rows.next_if(|row| row.id == *job) else {
                 let project = head.row.map_or_else(|| planned.map_or(0, |p| p.project), |r| r.1);
-                ended.entry(project).or_default().push(*job);
+                sorted.ended.entry(project).or_default().push(*job);
                 continue;
             };
+            let once = head.run == 0 && row.anchor == head.scheduled;
+            let met = if let Some(met) = sorted.shapes.get(&(row.shape_id, once)) {
+                met.clone()
+            } else {
+                let Some(shape) = self.plans.shape(self.conn, row.shape_id)? else { continue };
+                let route = Arc::new(routes.route(&shape, once && shape.is_one_off())?);
+                let group = self.group(head, route, &mut sorted)?;
+                let met = (group, Arc::new(ShapeText::new(&shape)));
+                sorted.shapes.entry((row.shape_id, once)).or_insert(met).clone()
+            };
             if let Some(plan) = planned
-                && !(self.is_planned(plan, &row, head)? && self.is_awake(plan, head, &mut awake)?)
+                && !self.is_planned(plan, &row, head)?
             {
                 continue;
             }
-            let group = if let Some(found) = shapes.get(&row.shape_id) {
-                found.clone()
-            } else {
-                let Some(shape) = self.plans.shape(self.conn, row.shape_id)? else { continue };
-                let found = (self.group(&mut groups, &shape), Arc::new(ShapeText::new(&shape)));
-                shapes.entry(row.shape_id).or_insert(found).clone()
-            };
-            let last = self.last(head, *number, planned, &row, &mut lasts)?;
-            groups[group.0].jobs.push((row, group.1, last));
+            let group = &sorted.groups[met.0];
+            if group.paused {
+                let key = (group.route.project, group.route.once);
+                sorted.paused.entry(key).or_default().push(*job);
+                continue;
+            }
+            let last = self.last(head, *number, planned, &row, &mut sorted.lasts)?;
+            sorted.groups[met.0].jobs.push((row, met.1, last));
         }
-        for (project, jobs) in ended {
-            done.ended.push((project, Members::from_sorted(jobs)));
-        }
-        for group in groups {
-            self.write(head, group, &mut done);
-        }
-        Ok(done)
+        Ok(self.write(head, sorted))
     }
 
-    fn write(&self, head: &Head, group: Group, done: &mut Prepared) {
+    fn write(&self, head: &Head, sorted: Sorted) -> Prepared {
+        let mut done = Prepared::default();
+        for (project, jobs) in sorted.ended {
+            let why = Why::Over(Verdict::Skipped(SkipReason::Ended), None);
+            done.unsent(project, false, jobs, why);
+        }
+        for ((project, once), jobs) in sorted.paused {
+            // Of what the plan still has the pause itself is the record; a row or a one-off has to
+            // be told.
+            if once || head.row.is_some() {
+                let why = Why::Over(Verdict::Skipped(SkipReason::Paused), None);
+                done.unsent(project, once, jobs, why);
+            }
+        }
+        for group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
+            let (project, once) = (group.route.project, group.route.once);
+            let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
+            if let Some(until) = (self.closed)(&group.route) {
+                let why = Why::Closed(Arc::clone(&group.route), until);
+                done.unsent(project, once, ids(), why);
+                continue;
+            }
+            match &group.route.to {
+                To::Nowhere(why) => {
+                    let why = Why::Over(Verdict::Dead, Some(why.clone()));
+                    done.unsent(project, once, ids(), why);
+                }
+                To::Single(single)
+                    if single.overlap != Overlap::Allow && !head.forced && !self.begun =>
+                {
+                    done.asking.push((Arc::clone(&group.route), ids()));
+                }
+                To::Single(single) => self.singles(head, &group, single, &mut done),
+                To::Batch { url, method, .. } => self.batch(head, &group, url, method, &mut done),
+            }
+        }
+        done
+    }
+
+    fn instant(&self, head: &Head) -> Instant {
+        Instant { cluster: self.cluster, scheduled: head.scheduled, run: head.run }
+    }
+
+    fn batch(&self, head: &Head, group: &Group, url: &str, method: &str, done: &mut Prepared) {
         let jobs = group.jobs.iter().map(|(row, shape, last)| PayloadJob {
             id: row.id,
             shape,
@@ -172,31 +322,76 @@ impl Desk<'_> {
             created: row.created,
             last: *last,
         });
-        let built = payload::build(self.cluster, head.scheduled, jobs, self.max_bytes);
-        let (project, url, _, retry_max) = group.target;
+        let built = payload::build(self.instant(head), jobs, self.max_bytes);
         let url: Arc<str> = url.into();
+        let method = if method == "PUT" { Method::PUT } else { Method::POST };
         for chunk in built.chunks {
-            done.requests.push(Request { project, url: Arc::clone(&url), retry_max, chunk });
+            done.requests.push(Request {
+                route: Arc::clone(&group.route),
+                method: method.clone(),
+                url: Arc::clone(&url),
+                headers: Vec::new(),
+                body: chunk.body,
+                members: chunk.members,
+                webhook_id: chunk.webhook_id,
+            });
         }
         if !built.oversized.is_empty() {
-            done.oversized.push((project, Members::from_sorted(built.oversized)));
+            let why = format!("larger than the payload limit of {} bytes", self.max_bytes);
+            let why = Why::Over(Verdict::Dead, Some(why));
+            done.unsent(group.route.project, group.route.once, built.oversized, why);
         }
     }
 
-    fn group(&self, groups: &mut Vec<Group>, shape: &JobShape) -> usize {
-        let retry_max = shape.retry_max.unwrap_or(self.retry_max);
-        let same = |g: &Group| {
-            let (project, url, dialect, retries) = &g.target;
-            *project == shape.project
-                && *url == shape.callback_url
-                && *dialect == shape.dialect
-                && *retries == retry_max
-        };
-        groups.iter().position(same).unwrap_or_else(|| {
-            let target = (shape.project, shape.callback_url.clone(), shape.dialect, retry_max);
-            groups.push(Group { target, jobs: Vec::new() });
-            groups.len() - 1
-        })
+    fn singles(&self, head: &Head, group: &Group, single: &Single, done: &mut Prepared) {
+        let opened = self.opener.of_target(&single.http);
+        let instant = self.instant(head);
+        for (row, ..) in &group.jobs {
+            let execution_id = instant.id(row.id);
+            let fill = Fill {
+                execution_id: &execution_id,
+                job: row.id,
+                scheduled: head.scheduled,
+                attempt: head.attempt,
+                data: &row.data,
+            };
+            let rendered = opened.as_ref().map_err(ToString::to_string).and_then(|opened| {
+                target::render(&single.http, &fill, opened).map_err(|error| error.to_string())
+            });
+            match rendered {
+                Ok(rendered) => done.requests.push(Request {
+                    route: Arc::clone(&group.route),
+                    method: rendered.method,
+                    url: rendered.url,
+                    headers: rendered.headers,
+                    body: rendered.body,
+                    members: vec![row.id],
+                    webhook_id: execution_id,
+                }),
+                Err(error) => {
+                    let why = Why::Over(Verdict::Dead, Some(error));
+                    done.unsent(group.route.project, group.route.once, vec![row.id], why);
+                }
+            }
+        }
+    }
+
+    /// The number of a route's group. A pause covers first attempts only: what came after stands.
+    fn group(
+        &self,
+        head: &Head,
+        route: Arc<Route>,
+        sorted: &mut Sorted,
+    ) -> rusqlite::Result<usize> {
+        if let Some(found) = sorted.routes.get(&route) {
+            return Ok(*found);
+        }
+        let covers = |pause: &ProjectPause| pause.covers(head.due);
+        let paused =
+            head.is_first() && projects::pauses(self.conn, route.project)?.iter().any(covers);
+        sorted.groups.push(Group { route: Arc::clone(&route), paused, jobs: Vec::new() });
+        sorted.routes.insert(route, sorted.groups.len() - 1);
+        Ok(sorted.groups.len() - 1)
     }
 
     /// Whether the books, as they are now, still have this occurrence of this job: an edit or a
@@ -229,22 +424,6 @@ impl Desk<'_> {
         Ok(false)
     }
 
-    /// Whether the project, by the books as they are now, is not paused at the due instant.
-    fn is_awake(
-        &self,
-        plan: &Plan,
-        head: &Head,
-        known: &mut HashMap<ProjectId, bool>,
-    ) -> rusqlite::Result<bool> {
-        if let Some(awake) = known.get(&plan.project) {
-            return Ok(*awake);
-        }
-        let pauses = projects::pauses(self.conn, plan.project)?;
-        let awake = !pauses.iter().any(|pause| pause.covers(head.due));
-        known.insert(plan.project, awake);
-        Ok(awake)
-    }
-
     /// The planned instant before this one; the job's creation for the first.
     fn last(
         &self,
@@ -265,5 +444,11 @@ impl Desk<'_> {
             }
         };
         Ok(before.unwrap_or(row.created).max(row.created))
+    }
+}
+
+impl Prepared {
+    fn unsent(&mut self, project: ProjectId, once: bool, jobs: Vec<JobId>, why: Why) {
+        self.unsent.push(Unsent { project, once, members: Members::from_sorted(jobs), why });
     }
 }

@@ -36,13 +36,19 @@ pub(super) struct Done {
     members: Members,
     /// They were given up under this epoch: an end only as long as it lasts.
     dead_under: Option<u64>,
+    /// They were put off to this instant: that counts until the row is moved there.
+    put_off: Option<Millis>,
 }
 
 impl Done {
     /// What a block says of the row that it was made for.
     pub(super) fn of(block: &Block) -> Self {
         let dead_under = (block.verdict == Verdict::Dead).then_some(block.epoch);
-        Self { members: block.members.clone(), dead_under }
+        let put_off = match block.verdict {
+            Verdict::Postponed { at } => Some(at),
+            _ => None,
+        };
+        Self { members: block.members.clone(), dead_under, put_off }
     }
 }
 
@@ -59,7 +65,11 @@ impl Row {
     /// The members that still have to go out.
     fn open(&self, parts: &BTreeSet<PartKey>) -> Members {
         let shard = self.pending.shard;
-        let counts = |done: &&Done| done.dead_under.is_none_or(|e| parts.contains(&(shard, e)));
+        let next_at = self.pending.next_at;
+        let counts = |done: &&Done| {
+            done.dead_under.is_none_or(|epoch| parts.contains(&(shard, epoch)))
+                && done.put_off.is_none_or(|at| next_at < at)
+        };
         let done = self.done.iter().filter(counts);
         done.fold(self.pending.members.clone(), |open, done| open.without(&done.members))
     }
@@ -96,6 +106,8 @@ impl Rows {
                 waiting.remove(&(row.pending.next_at, id));
             }
             row.pending = pending;
+            // What was put off to here is in the books by now.
+            row.done.retain(|done| done.put_off.is_none_or(|at| row.pending.next_at < at));
             self.place(id);
         }
     }
@@ -213,6 +225,19 @@ impl Rows {
         listed.map(|ids| ids.remove(&id));
     }
 
+    /// The books know more of a row than was read: it waits for the next [`Rows::reread`].
+    pub(super) fn set_aside(&mut self, id: u64) {
+        let Some(row) = self.known.get_mut(&id) else { return };
+        if let State::Busy(n) = row.state
+            && n > 1
+        {
+            // What else is out of it decides when it waits again.
+            row.state = State::Busy(n - 1);
+            return;
+        }
+        row.state = State::Recorded;
+    }
+
     /// Whether no row of a shard due by an instant waits or is under way.
     pub(super) fn is_clear(&self, shard: ShardId, until: Millis) -> bool {
         let open = self.known.values().filter(|row| row.pending.shard == shard);
@@ -256,7 +281,7 @@ mod tests {
     }
 
     fn done<const N: usize>(members: [u64; N], dead_under: Option<u64>) -> Done {
-        Done { members: Members::from_sorted(members), dead_under }
+        Done { members: Members::from_sorted(members), dead_under, put_off: None }
     }
 
     fn pop(rows: &mut Rows) -> Option<Vec<u64>> {
@@ -351,5 +376,37 @@ mod tests {
         rows.take_parts(BTreeSet::from([(3, 9)]));
         rows.reread(3, vec![pair(100)]);
         assert_eq!(pop(&mut rows), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn what_was_put_off_waits_for_the_books_to_move_it() {
+        let mut rows = Rows::default();
+        let put_off = |at| Done { put_off: Some(at), ..done([1, 2], None) };
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1, 2]));
+        rows.over(1, [put_off(150)]);
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), None, "not in the books yet");
+        rows.reread(3, vec![pair(150)]);
+        assert_eq!(rows.next(all), Some(150));
+        assert_eq!(rows.pop(150, all).map(|row| row.members.len()), Some(2));
+        rows.over(1, [done([1], None), Done { put_off: Some(190), ..done([2], None) }]);
+        rows.reread(3, vec![pair(150)]);
+        assert_eq!(rows.next(all), None);
+        rows.reread(3, vec![pair(190)]);
+        assert_eq!(rows.pop(190, all).map(|row| row.members.iter().collect()), Some(vec![2_u64]));
+    }
+
+    #[test]
+    fn a_row_set_aside_waits_for_the_next_read() {
+        let mut rows = Rows::default();
+        rows.reread(3, vec![row(1, 100)]);
+        rows.pop(100, all).unwrap();
+        rows.set_aside(1);
+        assert_eq!(rows.next(all), None);
+        rows.reread(3, vec![row(1, Millis::MAX)]);
+        assert_eq!(rows.next(|_, at| at < Millis::MAX), None, "it is parked");
+        rows.reread(3, vec![row(1, 120)]);
+        assert_eq!(rows.pop(120, all).map(|row| row.id), Some(1));
     }
 }

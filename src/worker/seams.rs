@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, watch};
 
 use crate::cluster::Cluster;
-use crate::command::Change;
-use crate::executor::{Call, Executor, Reply};
+use crate::command::{Change, Command, Outcome};
+use crate::executor::{Call, Executor, Gate, Limits, Reply};
 use crate::model::Millis;
 use crate::model::shard::{Part, ShardId};
 
@@ -23,6 +23,10 @@ pub trait Books: Clone + Send + Sync + 'static {
 
     /// One [`Change`] for each applied transaction, in order.
     fn changes(&self) -> broadcast::Receiver<Arc<Change>>;
+
+    /// Changes the books; returns when that is applied here. An error says that it may not have
+    /// happened.
+    fn propose(&self, command: Command) -> impl Future<Output = Result<Outcome, String>> + Send;
 }
 
 /// Whoever makes the call.
@@ -32,6 +36,9 @@ pub trait Hands: Send + Sync + 'static {
 
     /// How many calls to one destination are under way at a time; more of them wait.
     fn at_most(&self) -> usize;
+
+    /// Until when a destination takes nothing, if it does not: asked before a request is written.
+    fn closed(&self, url: &str, limits: Limits) -> Option<Millis>;
 }
 
 /// The lease, as far as firing depends on it. All answers hold for this very moment.
@@ -68,6 +75,10 @@ impl Books for Cluster {
     fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         Cluster::changes(self)
     }
+
+    async fn propose(&self, command: Command) -> Result<Outcome, String> {
+        Cluster::propose(self, command).await.map_err(|error| error.to_string())
+    }
 }
 
 impl Hands for Executor {
@@ -77,5 +88,12 @@ impl Hands for Executor {
 
     fn at_most(&self) -> usize {
         Executor::at_most(self)
+    }
+
+    fn closed(&self, url: &str, limits: Limits) -> Option<Millis> {
+        match Executor::gate(self, url, limits) {
+            Gate::Open => None,
+            Gate::Closed { until } => Some(until),
+        }
     }
 }

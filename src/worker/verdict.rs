@@ -4,26 +4,20 @@ use std::time::Duration;
 
 use crate::executor::reply::failed_ids;
 use crate::executor::{Answer, Class};
-use crate::model::block::{MAX_ERROR, Verdict, parse_execution_id};
+use crate::model::block::{MAX_ERROR, MAX_RESPONSE, Verdict, parse_execution_id};
+use crate::model::delivery::Retry;
 use crate::model::{JobId, Millis};
 
-/// The longest delay that doubling comes to, in milliseconds.
-const MAX_DELAY_MS: i64 = 3_600_000;
-
-/// How often and how soon a failed attempt is repeated.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Policy {
-    /// Retries after the first attempt.
-    pub(super) retry_max: u32,
-    /// Before the first retry; doubles from there.
-    pub(super) retry_delay: Duration,
-}
+/// How long an occurrence may be put off beyond its whole retry schedule, in milliseconds.
+const PATIENCE: Millis = 3_600_000;
 
 /// What to do with the jobs of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing more.
     Delivered,
+    /// The receiver accepted it and reports later.
+    Running,
     /// The receiver accepted all but these.
     Partly {
         /// Ascending.
@@ -39,50 +33,98 @@ pub(super) enum Next {
     Fenced(Verdict),
 }
 
-impl Policy {
-    /// Judges the answer to a request for these jobs (ascending).
-    pub(super) fn judge(
-        &self,
-        answer: &Answer,
-        jobs: &[JobId],
-        scheduled: Millis,
-        attempt: u32,
-        now: Millis,
-    ) -> Next {
-        match answer.class() {
-            Class::Success => {
-                let named = failed_ids(&answer.body).unwrap_or_default();
-                let occurrence = |id: &String| parse_execution_id(id);
-                let mut failed: Vec<JobId> = named
-                    .iter()
-                    .filter_map(occurrence)
-                    .filter(|of| of.scheduled == scheduled && jobs.binary_search(&of.job).is_ok())
-                    .map(|of| of.job)
-                    .collect();
-                failed.sort_unstable();
-                failed.dedup();
-                if failed.is_empty() {
-                    return Next::Delivered;
+/// What a request was about, as far as its answer is judged by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Its jobs, ascending.
+    pub(super) jobs: &'a [JobId],
+    /// Their scheduled instant.
+    pub(super) scheduled: Millis,
+    /// The number of the manual run; 0 for planned occurrences.
+    pub(super) run: u64,
+    /// How many attempts of this series there are with it.
+    pub(super) tried: u32,
+    /// What follows a failure.
+    pub(super) retry: Retry,
+    /// For a request of a single occurrence, what counts as success: empty for 2xx.
+    pub(super) codes: Option<&'a [u16]>,
+}
+
+impl Asked<'_> {
+    /// Judges the answer at an instant.
+    pub(super) fn judge(&self, answer: &Answer, now: Millis) -> Next {
+        match answer.class_by(self.codes.unwrap_or_default()) {
+            Class::Success if self.codes.is_some() => {
+                if answer.accepted_async {
+                    Next::Running
+                } else {
+                    Next::Delivered
                 }
-                Next::Partly { failed, verdict: self.again(attempt, None, now) }
             }
-            Class::Retry { after } => Next::Failed(self.again(attempt, after, now)),
-            Class::Refused | Class::Gone if jobs.len() > 1 => Next::Split,
+            Class::Success => self.batch(answer, now),
+            Class::Retry { after } => Next::Failed(self.again(after, now)),
+            Class::Refused | Class::Gone if self.jobs.len() > 1 => Next::Split,
             Class::Refused | Class::Gone => Next::Failed(Verdict::Dead),
-            Class::Fenced => Next::Fenced(self.again(attempt, None, now)),
+            Class::Fenced => Next::Fenced(self.again(None, now)),
         }
     }
 
-    /// The next attempt after this one, or the end.
-    fn again(&self, attempt: u32, after: Option<Duration>, now: Millis) -> Verdict {
-        if attempt > self.retry_max {
-            return Verdict::Dead;
+    /// A batch is accepted but for what the answer names.
+    fn batch(&self, answer: &Answer, now: Millis) -> Next {
+        let named = failed_ids(&answer.body).unwrap_or_default();
+        let ours = named.iter().filter_map(|id| parse_execution_id(id)).filter(|of| {
+            (of.scheduled, of.run) == (self.scheduled, self.run)
+                && self.jobs.binary_search(&of.job).is_ok()
+        });
+        let mut failed: Vec<JobId> = ours.map(|of| of.job).collect();
+        failed.sort_unstable();
+        failed.dedup();
+        if failed.is_empty() {
+            return Next::Delivered;
         }
-        let doubled = 1_i64.checked_shl(attempt.saturating_sub(1).min(40)).unwrap_or(i64::MAX);
-        let delay = (self.retry_delay.as_millis() as i64).saturating_mul(doubled).min(MAX_DELAY_MS);
-        let delay = after.map_or(delay, |after| after.as_millis() as i64);
-        Verdict::Retry { at: now + delay }
+        Next::Partly { failed, verdict: self.again(None, now) }
     }
+
+    /// The next attempt after this one, or the end.
+    pub(super) fn again(&self, after: Option<Duration>, now: Millis) -> Verdict {
+        let Some(delay) = self.retry.after(self.tried) else { return Verdict::Dead };
+        let delay = after.map_or(delay, |after| after.as_millis() as Millis);
+        Verdict::Retry { at: now.saturating_add(delay) }
+    }
+}
+
+/// How long an occurrence may be put off, attempts between, before it is given up, in milliseconds.
+pub(super) fn patience(retry: &Retry) -> Millis {
+    let mut all = PATIENCE;
+    for tried in 1..=retry.max {
+        let Some(delay) = retry.after(tried) else { break };
+        if delay >= retry.max_delay || retry.factor <= 1_000 {
+            let left = Millis::from(retry.max - tried + 1);
+            return all.saturating_add(delay.saturating_mul(left));
+        }
+        all = all.saturating_add(delay);
+    }
+    all
+}
+
+/// The start of an answer, if it is text: without control characters, cut to what is kept.
+pub(super) fn excerpt(body: &[u8]) -> Option<String> {
+    let head = &body[..body.len().min(MAX_RESPONSE)];
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // A letter that the cut went through.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// An error text, cut to what is kept.
@@ -100,23 +142,27 @@ mod tests {
     use crate::model::block::execution_id;
     use bytes::Bytes;
 
-    const POLICY: Policy = Policy { retry_max: 3, retry_delay: Duration::from_secs(5) };
+    const RETRY: Retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer {
             status,
             retry_after: None,
+            accepted_async: false,
             started_boot: 0,
             duration_ms: 1,
             sent: true,
             error: None,
-            accepted_async: false,
             body: Bytes::copy_from_slice(body.as_bytes()),
         }
     }
 
-    fn next(answer: &Answer, jobs: &[JobId], attempt: u32) -> Next {
-        POLICY.judge(answer, jobs, 7_000, attempt, 100_000)
+    fn asked(jobs: &[JobId], tried: u32) -> Asked<'_> {
+        Asked { jobs, scheduled: 7_000, run: 0, tried, retry: RETRY, codes: None }
+    }
+
+    fn next(answer: &Answer, jobs: &[JobId], tried: u32) -> Next {
+        asked(jobs, tried).judge(answer, 100_000)
     }
 
     #[test]
@@ -127,10 +173,9 @@ mod tests {
         assert_eq!(next(&down, &[1, 2], 2), at(110_000));
         assert_eq!(next(&down, &[1, 2], 3), at(120_000));
         assert_eq!(next(&down, &[1, 2], 4), Next::Failed(Verdict::Dead));
-        let long = Policy { retry_max: 90, ..POLICY };
-        assert_eq!(long.judge(&down, &[1], 0, 80, 0), at(MAX_DELAY_MS), "an hour is the most");
-        let asked = Answer { retry_after: Some(Duration::from_secs(42)), ..down };
-        assert_eq!(next(&asked, &[1], 1), at(142_000));
+        let told = Answer { retry_after: Some(Duration::from_secs(42)), ..down };
+        assert_eq!(next(&told, &[1], 1), at(142_000));
+        assert_eq!(next(&told, &[1], 4), Next::Failed(Verdict::Dead));
     }
 
     #[test]
@@ -151,8 +196,57 @@ mod tests {
         );
         let verdict = Verdict::Retry { at: 105_000 };
         assert_eq!(next(&answer(200, &ids), &[1, 2], 1), Next::Partly { failed: vec![2], verdict });
+        let manual = Asked { run: 3, ..asked(&[1, 2], 1) };
+        assert_eq!(manual.judge(&answer(200, &ids), 0), Next::Delivered, "other occurrences");
         assert_eq!(next(&answer(204, ""), &[1, 2], 1), Next::Delivered);
         assert_eq!(next(&answer(200, "{\"failed\":[]}"), &[1], 1), Next::Delivered);
+    }
+
+    #[test]
+    fn a_single_request_succeeds_by_its_own_codes_and_may_go_on() {
+        let single = |codes, answer: &Answer| {
+            Asked { codes: Some(codes), ..asked(&[1], 1) }.judge(answer, 100_000)
+        };
+        let again = Next::Failed(Verdict::Retry { at: 105_000 });
+        for (codes, status, expected) in [
+            (&[][..], 204, Next::Delivered),
+            (&[], 404, Next::Failed(Verdict::Dead)),
+            (&[200, 404], 404, Next::Delivered),
+            (&[200, 404], 201, again.clone()),
+            (&[200, 404], 500, again.clone()),
+            (&[200, 404], 410, Next::Failed(Verdict::Dead)),
+            (&[412], 412, Next::Delivered),
+        ] {
+            assert_eq!(single(codes, &answer(status, "")), expected, "{codes:?} {status}");
+        }
+        let later = Answer { accepted_async: true, ..answer(202, "") };
+        assert_eq!(single(&[], &later), Next::Running);
+        assert_eq!(single(&[202], &later), Next::Running);
+        assert_eq!(single(&[200], &later), again);
+        assert_eq!(single(&[], &answer(202, "")), Next::Delivered);
+        assert_eq!(next(&later, &[1], 1), Next::Delivered, "a batch has no runs");
+    }
+
+    #[test]
+    fn patience_is_the_whole_retry_schedule_and_an_hour() {
+        assert_eq!(patience(&RETRY), 35_000 + 3_600_000);
+        assert_eq!(patience(&Retry { max: 0, ..RETRY }), 3_600_000);
+        let steady = Retry { max: 10, factor: 1_000, ..RETRY };
+        assert_eq!(patience(&steady), 50_000 + 3_600_000);
+        let capped = Retry { max: u32::MAX, max_delay: 10_000, ..RETRY };
+        let expected = 5_000 + 10_000 * (i64::from(u32::MAX) - 1) + 3_600_000;
+        assert_eq!(patience(&capped), expected);
+    }
+
+    #[test]
+    fn of_an_answer_the_start_of_its_text_is_kept() {
+        assert_eq!(excerpt(b" done\r\n\x1b[31m"), Some("done  [31m".to_owned()));
+        assert_eq!(excerpt(b" \n"), None);
+        assert_eq!(excerpt(&[0xff, 0xfe, 0x00]), None);
+        let long = "\u{e4}".repeat(MAX_RESPONSE);
+        let kept = excerpt(&long.as_bytes()[..MAX_RESPONSE + 7]).unwrap();
+        assert_eq!(kept.len(), MAX_RESPONSE);
+        assert!(excerpt(format!("x{long}").as_bytes()).unwrap().len() < MAX_RESPONSE);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use scheduler0::model::block::Record;
 use scheduler0::model::job::{Dialect, JobShape, JobStatus};
 use scheduler0::model::lease::{Answer, Facts, Grant, Position};
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
+use scheduler0::secret::Keys;
 use scheduler0::store::shards;
 use scheduler0::worker::lease::Holder;
 use scheduler0::worker::{MISFIRE_GRACE, Options, Seat, Surroundings, Worker, stated_watermarks};
@@ -143,6 +144,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
         payload_max_bytes: 2_000_000,
         retry_max: 3,
         retry_delay: Duration::from_secs(5),
+        timeout: Duration::from_secs(30),
         misfire_grace: MISFIRE_GRACE,
     };
     let worker = Worker::start(
@@ -151,6 +153,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
             books: cluster.clone(),
             hands: Executor::new(executor::Options::default(), Arc::clone(&time)).unwrap(),
             lease: Arc::clone(&seat),
+            keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
             journal: journal.clone(),
             unforgotten,
             time: Arc::clone(&time),

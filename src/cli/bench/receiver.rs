@@ -131,7 +131,7 @@ const fn skips() -> [u8; 256] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::payload::{PayloadJob, ShapeText, build};
+    use crate::executor::payload::{Instant, PayloadJob, ShapeText, build};
     use crate::model::job::{Dialect, JobShape};
 
     /// Bodies are the executor's own, with data that tries to look like an id.
@@ -157,7 +157,8 @@ mod tests {
         let data = r#"{"executionId":"00000000-ff-1"}"#;
         let jobs =
             (1..=2_000).map(|id| PayloadJob { id, shape: &shape, data, created: 5, last: 5 });
-        let built = build(77 << 96, 1_763_700_000_000, jobs, 100_000);
+        let at = Instant { cluster: 77 << 96, scheduled: 1_763_700_000_000, run: 0 };
+        let built = build(at, jobs, 100_000);
         assert!(built.chunks.len() > 1);
         let found: Vec<_> = built.chunks.iter().flat_map(|c| occurrences(&c.body)).collect();
         let expected: Vec<_> = (1..=2_000).map(|id| (id, 1_763_700_000_000)).collect();

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::block::parse_execution_id;
+use crate::model::block::{execution_id, parse_execution_id};
 use crate::model::run::Occurrence;
 
 fn shape(dialect: Dialect) -> JobShape {
@@ -26,6 +26,10 @@ fn shape(dialect: Dialect) -> JobShape {
 }
 
 const CLUSTER: u128 = 0xdead_beef << 96;
+const fn at(scheduled: Millis) -> Instant {
+    Instant { cluster: CLUSTER, scheduled, run: 0 }
+}
+
 const SCHEDULED: Millis = 1_763_669_947_000; // 2025-11-20T20:19:07Z
 const LAST: Millis = SCHEDULED - 60_000;
 const CREATED: Millis = 1_763_669_882_034;
@@ -34,7 +38,7 @@ fn one(dialect: Dialect, start: Option<Millis>) -> Chunk {
     let text = ShapeText::new(&JobShape { start, ..shape(dialect) });
     let job =
         PayloadJob { id: 1, shape: &text, data: r#"{"jobId":0}"#, created: CREATED, last: LAST };
-    let built = build(CLUSTER, SCHEDULED, [job], 2_000_000);
+    let built = build(at(SCHEDULED), [job], 2_000_000);
     assert_eq!((built.chunks.len(), built.oversized.len()), (1, 0));
     built.chunks[0].clone()
 }
@@ -73,12 +77,15 @@ fn the_other_dialect_has_the_same_fields_in_its_own_casing() {
 
 #[test]
 fn the_same_jobs_keep_their_webhook_id_and_others_have_another() {
-    let id = |members: &[JobId], at| webhook_id(CLUSTER, at, members);
+    let id = |members: &[JobId], scheduled| webhook_id(at(scheduled), members);
     assert_eq!(id(&[1, 2, 3], SCHEDULED), id(&[1, 2, 3], SCHEDULED));
     assert_eq!(id(&[1, 2, 3], SCHEDULED).len(), 32);
     assert_ne!(id(&[1, 2, 3], SCHEDULED), id(&[1, 2], SCHEDULED));
     assert_ne!(id(&[1, 2, 3], SCHEDULED), id(&[1, 2, 3], SCHEDULED + 1));
-    assert_ne!(webhook_id(CLUSTER, 0, &[1, 2]), webhook_id(1 << 96, 0, &[1, 2]));
+    let elsewhere = Instant { cluster: 1 << 96, ..at(0) };
+    assert_ne!(webhook_id(at(0), &[1, 2]), webhook_id(elsewhere, &[1, 2]));
+    let manual = Instant { run: 9, ..at(0) };
+    assert_ne!(webhook_id(at(0), &[1, 2]), webhook_id(manual, &[1, 2]));
     assert_eq!(id(&[7], SCHEDULED), execution_id(CLUSTER, 7, SCHEDULED));
 }
 
@@ -87,7 +94,7 @@ fn a_job_above_the_limit_is_named_and_sinks_no_other() {
     let text = ShapeText::new(&shape(Dialect::Snake));
     let long = "x".repeat(2_000);
     let job = |id, data| PayloadJob { id, shape: &text, data, created: 0, last: 0 };
-    let built = build(CLUSTER, 0, [job(1, "a"), job(2, &long), job(3, "b")], 1_000);
+    let built = build(at(0), [job(1, "a"), job(2, &long), job(3, "b")], 1_000);
     assert_eq!(built.oversized, [2]);
     let members: Vec<_> = built.chunks.iter().flat_map(|c| c.members.clone()).collect();
     assert_eq!(members, [1, 3]);
@@ -106,7 +113,7 @@ proptest! {
         let jobs: Vec<_> = data.iter().enumerate().map(|(i, data)| PayloadJob {
             id: first + i as u64 * step, shape: &text, data, created: i as i64, last: scheduled - i as i64,
         }).collect();
-        let built = build(CLUSTER, scheduled, jobs.iter().copied(), max);
+        let built = build(at(scheduled), jobs.iter().copied(), max);
         let mut seen = jobs.iter().filter(|j| !built.oversized.contains(&j.id));
         for chunk in &built.chunks {
             prop_assert!(chunk.body.len() <= max, "{} > {max}", chunk.body.len());
@@ -124,7 +131,7 @@ proptest! {
         }
         prop_assert!(seen.next().is_none());
         for job in &jobs {
-            let alone = build(CLUSTER, scheduled, [*job], usize::MAX);
+            let alone = build(at(scheduled), [*job], usize::MAX);
             prop_assert!(alone.chunks[0].body.len() <= text.single_len(job.data));
         }
     }
@@ -147,10 +154,20 @@ fn jobs_built_a_second() {
     let start = std::time::Instant::now();
     let mut bytes = 0;
     for batch in jobs.chunks(1_560) {
-        let built = build(CLUSTER, SCHEDULED, batch.iter().copied(), 2_000_000);
+        let built = build(at(SCHEDULED), batch.iter().copied(), 2_000_000);
         bytes += built.chunks.iter().map(|c| c.body.len()).sum::<usize>();
     }
     let took = start.elapsed();
     println!("{:.2} M jobs/s, {} MB", 1.0 / took.as_secs_f64(), bytes / 1_000_000);
     assert!(bytes > 0);
+}
+
+#[test]
+fn a_manual_run_has_an_id_of_its_own() {
+    let text = ShapeText::new(&shape(Dialect::Snake));
+    let job = PayloadJob { id: 77, shape: &text, data: "", created: CREATED, last: LAST };
+    let built = build(Instant { run: 26, ..at(SCHEDULED) }, [job], 2_000_000);
+    let list: serde_json::Value = serde_json::from_slice(&built.chunks[0].body).expect("JSON");
+    let id = format!("{}-1a", execution_id(CLUSTER, 77, SCHEDULED));
+    assert_eq!((list[0]["execution_id"].as_str(), &built.chunks[0].webhook_id), (Some(&*id), &id));
 }

@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::{HeaderName, HeaderValue};
 use rusqlite::Connection;
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::{SchedulerTime, TestClock};
 use crate::command::{Change, Command, CreateJobs, NewJob, NewProject, Outcome, apply};
-use crate::executor::{Answer, Call, Reply};
+use crate::executor::{Answer, Call, Limits, Reply};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
-use crate::model::block::{Record, Verdict};
-use crate::model::job::{JobShape, JobStatus};
+use crate::model::block::{Block, JournalEntry, Record, Verdict, parse_execution_id};
+use crate::model::job::{JobShape, JobStatus, Pending};
+use crate::model::run::{BeginRun, Begun};
 use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId};
+use crate::secret::Keys;
 use crate::store::blocks::Recorded;
 use crate::store::{Store, Writer, blocks, jobs, pending, shards};
 use crate::worker::{Books, Hands, Lease, Options, Surroundings, Worker};
@@ -31,6 +34,34 @@ pub(super) const T0: Millis = 1_763_700_000_000;
 pub(super) struct TestBooks {
     store: Store,
     bell: broadcast::Sender<Arc<Change>>,
+    writer: Arc<Mutex<Writer>>,
+    index: Arc<AtomicU64>,
+    time: Arc<SchedulerTime>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+type Begins = Box<dyn Fn(&BeginRun) -> Result<Begun, String> + Send>;
+
+/// What was proposed, and what the books say instead of what they would.
+#[derive(Default)]
+struct Asked {
+    begins: Option<Begins>,
+    seen: Vec<BeginRun>,
+}
+
+impl TestBooks {
+    /// Applies a command at the present instant and rings the bell.
+    fn apply(&self, command: &Command) -> Outcome {
+        let mut change = Change::default();
+        let index = self.index.fetch_add(1, Ordering::SeqCst) + 1;
+        let stamp = self.time.now();
+        let mut writer = self.writer.lock().unwrap();
+        let outcome =
+            writer.transaction(|tx| apply(tx, index, stamp, command, &mut change)).unwrap();
+        // Nobody may be listening yet.
+        let _ = self.bell.send(Arc::new(change));
+        outcome
+    }
 }
 
 impl Books for TestBooks {
@@ -47,13 +78,29 @@ impl Books for TestBooks {
     fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.bell.subscribe()
     }
+
+    async fn propose(&self, command: Command) -> Result<Outcome, String> {
+        if let Command::BeginRun(begin) = &command {
+            let mut asked = self.asked.lock().unwrap();
+            asked.seen.push(begin.clone());
+            if let Some(begins) = &asked.begins {
+                return begins(begin).map(Outcome::Begun);
+            }
+        }
+        Ok(self.apply(&command))
+    }
 }
 
 /// One request, as the receiver saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) at: Millis,
+    pub(super) method: String,
     pub(super) url: String,
+    pub(super) body: String,
+    pub(super) timeout: Option<Duration>,
+    /// All header lines, by name.
+    pub(super) lines: BTreeMap<String, String>,
     pub(super) scheduled: String,
     pub(super) attempt: u32,
     pub(super) fence: u64,
@@ -71,6 +118,8 @@ pub(super) struct Receiver {
     says: Mutex<Says>,
     /// URLs that hang until this is moved.
     hanging: watch::Sender<Vec<String>>,
+    /// URLs whose destination takes nothing up to an instant.
+    closed: Mutex<BTreeMap<String, Millis>>,
     time: Arc<SchedulerTime>,
     workers: tokio::sync::Semaphore,
     at_most: AtomicU64,
@@ -86,22 +135,33 @@ impl Hands for TestHands {
         if !(call.before_send)() {
             return Reply::Withheld;
         }
-        let header = |name: &str| {
-            let line = call.headers.iter().find(|(n, _)| n.as_str() == name).unwrap();
-            line.1.to_str().unwrap().to_owned()
+        let text = |(name, value): &(HeaderName, HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap().to_owned())
         };
-        let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
-        let list = body.as_array().unwrap();
+        let lines: BTreeMap<String, String> = call.headers.iter().map(text).collect();
+        assert_eq!(lines.len(), call.headers.len(), "each line once: {lines:?}");
+        let header = |name: &str| lines[name].clone();
+        // A batch is a list; what is not is a request for the occurrence that its id names.
+        let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        let list = body.as_array().cloned().unwrap_or_default();
+        let single = parse_execution_id(&header("webhook-id")).map(|of| of.job);
         let seen = Seen {
             at: receiver.time.now(),
+            method: call.method.to_string(),
             url: call.url.to_string(),
+            body: String::from_utf8(call.body.to_vec()).unwrap(),
+            timeout: call.timeout,
             scheduled: header("scheduler-scheduled-at"),
             attempt: header("scheduler-attempt").parse().unwrap(),
             fence: header("scheduler-fence").parse().unwrap(),
             webhook_id: header("webhook-id"),
             chunk: header("x-payload-chunk-id").parse().unwrap(),
-            jobs: list.iter().map(|job| job["id"].as_u64().unwrap()).collect(),
+            jobs: match single {
+                Some(job) => vec![job],
+                None => list.iter().map(|job| job["id"].as_u64().unwrap()).collect(),
+            },
             data: list.iter().map(|job| job["data"].as_str().unwrap().to_owned()).collect(),
+            lines,
         };
         let started_boot = receiver.time.clock().boot();
         let (status, body) = (receiver.says.lock().unwrap())(&seen);
@@ -112,17 +172,22 @@ impl Hands for TestHands {
         Reply::Done(Answer {
             status,
             retry_after: None,
+            accepted_async: body == "async",
             started_boot,
             duration_ms: 1,
             sent: true,
             error: (status >= 300 || status == 0).then(|| format!("status {status}")),
-            accepted_async: false,
             body: Bytes::from(body),
         })
     }
 
     fn at_most(&self) -> usize {
         self.0.at_most.load(Ordering::SeqCst) as usize
+    }
+
+    fn closed(&self, url: &str, _: Limits) -> Option<Millis> {
+        let until = self.0.closed.lock().unwrap().get(url).copied()?;
+        (self.0.time.now() < until).then_some(until)
     }
 }
 
@@ -181,9 +246,8 @@ pub(super) struct World {
     pub(super) receiver: Arc<Receiver>,
     pub(super) lease: Arc<TestLease>,
     pub(super) options: Options,
+    pub(super) keys: Arc<Keys>,
     books: TestBooks,
-    writer: Mutex<Writer>,
-    index: AtomicU64,
     dir: PathBuf,
     journal: Option<Journal>,
     worker: Option<Worker>,
@@ -201,6 +265,7 @@ impl World {
             seen: watch::Sender::new(Vec::new()),
             says: Mutex::new(Box::new(|_| (200, String::new()))),
             hanging: watch::Sender::new(Vec::new()),
+            closed: Mutex::default(),
             time: Arc::clone(&time),
             workers: tokio::sync::Semaphore::new(64),
             at_most: AtomicU64::new(64),
@@ -212,7 +277,7 @@ impl World {
         };
         let world = Self {
             clock,
-            time,
+            time: Arc::clone(&time),
             receiver,
             lease: Arc::new(lease),
             options: Options {
@@ -221,11 +286,18 @@ impl World {
                 payload_max_bytes: 2_000_000,
                 retry_max: 3,
                 retry_delay: Duration::from_secs(5),
+                timeout: Duration::from_secs(30),
                 misfire_grace: crate::worker::MISFIRE_GRACE,
             },
-            books: TestBooks { store, bell: broadcast::Sender::new(1_024) },
-            writer: Mutex::new(writer),
-            index: AtomicU64::new(0),
+            books: TestBooks {
+                store,
+                bell: broadcast::Sender::new(1_024),
+                writer: Arc::new(Mutex::new(writer)),
+                index: Arc::default(),
+                time: Arc::clone(&time),
+                asked: Arc::default(),
+            },
+            keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
             dir: folder.path().to_owned(),
             journal: None,
             worker: None,
@@ -260,6 +332,7 @@ impl World {
                 books: self.books.clone(),
                 hands: TestHands(Arc::clone(&self.receiver)),
                 lease: Arc::clone(&self.lease),
+                keys: Arc::clone(&self.keys),
                 journal,
                 unforgotten,
                 time: Arc::clone(&self.time),
@@ -275,22 +348,20 @@ impl World {
         self.journal = None;
     }
 
-    /// Applies a command at the present instant and rings the bell.
+    /// Applies a command at the present instant and rings the bell; it must not be refused.
     pub(super) fn apply(&self, command: &Command) -> Outcome {
-        let mut change = Change::default();
-        let index = self.index.fetch_add(1, Ordering::SeqCst) + 1;
-        let stamp = self.time.now();
-        let mut writer = self.writer.lock().unwrap();
-        let outcome =
-            writer.transaction(|tx| apply(tx, index, stamp, command, &mut change)).unwrap();
+        let outcome = self.books.apply(command);
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
-        // Nobody may be listening yet.
-        let _ = self.books.bell.send(Arc::new(change));
         outcome
     }
 
     /// Makes so many jobs; their first id.
     pub(super) fn jobs(&self, spec: &str, url: &str, n: u64) -> JobId {
+        self.shaped(shape(spec, url), n)
+    }
+
+    /// Makes so many jobs of a shape; their first id.
+    pub(super) fn shaped(&self, shape: JobShape, n: u64) -> JobId {
         let job = |i| NewJob {
             shape: 0,
             data: format!("d{i}"),
@@ -298,8 +369,8 @@ impl World {
             ..NewJob::default()
         };
         let outcome = self.apply(&Command::CreateJobs(CreateJobs {
-            request: u128::from(self.index.load(Ordering::SeqCst)),
-            shapes: vec![shape(spec, url)],
+            request: u128::from(self.books.index.load(Ordering::SeqCst)),
+            shapes: vec![shape],
             jobs: (0..n).map(job).collect(),
             staged: false,
         }));
@@ -354,6 +425,35 @@ impl World {
         self.receiver.hanging.send_replace(urls.iter().map(|url| (*url).to_owned()).collect());
     }
 
+    /// What the books say when they are asked whether a run may begin.
+    pub(super) fn begins(
+        &self,
+        begins: impl Fn(&BeginRun) -> Result<Begun, String> + Send + 'static,
+    ) {
+        self.books.asked.lock().unwrap().begins = Some(Box::new(begins));
+    }
+
+    /// Who asked whether a run may begin.
+    pub(super) fn asked(&self) -> Vec<BeginRun> {
+        self.books.asked.lock().unwrap().seen.clone()
+    }
+
+    /// A URL's destination takes nothing up to an instant.
+    pub(super) fn close(&self, url: &str, until: Millis) {
+        self.receiver.closed.lock().unwrap().insert(url.to_owned(), until);
+    }
+
+    /// What the journal holds of results.
+    pub(super) fn journaled(&self) -> Vec<Block> {
+        let journal = self.journal.as_ref().unwrap();
+        let stretch = journal.read(journal.state().forgotten, 1 << 20);
+        let block = |entry| match entry {
+            JournalEntry::Block(block) => Some(block),
+            JournalEntry::Watermarks(_) => None,
+        };
+        stretch.entries.into_iter().filter_map(block).collect()
+    }
+
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.receiver.seen.borrow().clone()
     }
@@ -384,7 +484,11 @@ impl World {
     }
 
     pub(super) fn pending(&self, shard: ShardId) -> usize {
-        self.read(move |conn| pending::for_shard(conn, shard)).len()
+        self.rows(shard).len()
+    }
+
+    pub(super) fn rows(&self, shard: ShardId) -> Vec<Pending> {
+        self.read(move |conn| pending::for_shard(conn, shard))
     }
 
     pub(super) fn job(&self, id: JobId) -> crate::model::job::Job {
@@ -419,7 +523,7 @@ pub(super) fn shape(spec: &str, url: &str) -> JobShape {
 impl World {
     /// Rings as after a snapshot install.
     pub(super) fn ring_replaced(&self) {
-        let index = self.index.load(Ordering::SeqCst);
+        let index = self.books.index.load(Ordering::SeqCst);
         let change = Change { index, stamp: self.time.now(), replaced: true, ..Change::default() };
         let _ = self.books.bell.send(Arc::new(change));
     }

@@ -1,0 +1,95 @@
+//! Opens sealed secrets right before they are used, and remembers the few that are in use, in
+//! memory only and cleared when forgotten. `worker::request` asks for what targets sign in with,
+//! `worker::fire` for what requests are signed with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zeroize::Zeroizing;
+
+use crate::executor::headers::sign;
+use crate::executor::target::Opened;
+use crate::model::Millis;
+use crate::model::target::{Auth, HttpTarget, Sealed, SigningSecret};
+use crate::secret::{self, Keys, purpose};
+
+/// So many secrets are remembered; above that, all are forgotten and opened again as they are met.
+const KEPT: usize = 1_024;
+
+/// A secret in the clear.
+type Clear = Arc<Zeroizing<String>>;
+
+/// See the head of this file.
+pub(super) struct Opener {
+    keys: Arc<Keys>,
+    known: Mutex<HashMap<(&'static str, Sealed), Clear>>,
+}
+
+impl Opener {
+    pub(super) fn new(keys: Arc<Keys>) -> Self {
+        Self { keys, known: Mutex::default() }
+    }
+
+    /// What a target signs in with.
+    pub(super) fn of_target(&self, target: &HttpTarget) -> Result<Opened, secret::Error> {
+        let secret = match &target.auth {
+            Auth::None => None,
+            Auth::Basic { password, .. } => Some(self.open(password, purpose::PASSWORD)?),
+            Auth::Bearer { token } => Some(self.open(token, purpose::TOKEN)?),
+        };
+        Ok(Opened { secret: secret.map(|secret| (*secret).clone()) })
+    }
+
+    /// The signature of a body by every secret that is in use at `now`; `None` without any.
+    pub(super) fn sign(
+        &self,
+        secrets: &[SigningSecret],
+        id: &str,
+        now: Millis,
+        body: &[u8],
+    ) -> Result<Option<String>, secret::Error> {
+        let mut opened = Vec::new();
+        for secret in secrets.iter().filter(|s| s.until.is_none_or(|until| now <= until)) {
+            opened.push(self.open(&secret.sealed, purpose::SIGNING)?);
+        }
+        let opened: Vec<&str> = opened.iter().map(|secret| secret.as_str()).collect();
+        let timestamp = now.div_euclid(1_000);
+        Ok((!opened.is_empty()).then(|| sign(&opened, id, timestamp, body)))
+    }
+
+    fn open(&self, sealed: &Sealed, purpose: &'static str) -> Result<Clear, secret::Error> {
+        let key = (purpose, sealed.clone());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = known.get(&key) {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = Arc::new(self.keys.open(sealed, purpose)?);
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&opened));
+        Ok(opened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_secret_in_use_signs_and_no_other() {
+        let keys = Arc::new(Keys::new(&"1f".repeat(32), "u", "p").unwrap());
+        let secret =
+            |text: &str, until| SigningSecret { sealed: keys.seal(text, purpose::SIGNING), until };
+        let opener = Opener::new(Arc::clone(&keys));
+        let secrets = [secret("new", None), secret("old", Some(5_000))];
+        let signed = |now| opener.sign(&secrets, "id", now, b"body").unwrap().unwrap();
+        assert_eq!(signed(5_000), sign(&["new", "old"], "id", 5, b"body"));
+        assert_eq!(signed(5_001), sign(&["new"], "id", 5, b"body"));
+        assert_eq!(opener.sign(&[], "id", 0, b"").unwrap(), None);
+        assert_eq!(opener.sign(&secrets[1..], "id", 5_001, b"").unwrap(), None);
+        let other = [SigningSecret { sealed: keys.seal("x", purpose::TOKEN), until: None }];
+        let error = opener.sign(&other, "id", 0, b"").unwrap_err().to_string();
+        assert!(error.contains("webhook secret"), "{error}");
+    }
+}

@@ -1,0 +1,211 @@
+//! Where a job's occurrences go and on what terms, as the books have it at the moment of sending:
+//! its own `http` target, its executor, or its callback URL; retries and timeout by the nearest word
+//! of job, project, configuration. `worker::request` resolves a route once a shape; jobs whose routes
+//! are equal share batches. Nothing is sent here, and no secret opened.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::executor::Limits;
+use crate::model::delivery::{LONGEST_DELAY, Overlap, Retry};
+use crate::model::job::{Dialect, JobShape};
+use crate::model::project::ProjectSettings;
+use crate::model::target::{Executor, HttpTarget, SigningSecret};
+use crate::model::{Millis, ProjectId};
+use crate::store::{executors, projects};
+
+/// The only kind of executor that jobs can be sent to.
+const WEBHOOK: &str = "webhook_url";
+
+/// By what each delay grows unless somebody says otherwise, in thousandths.
+const FACTOR: u32 = 2_000;
+
+/// What holds where neither job nor project says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defaults {
+    /// Retries after the first attempt.
+    pub(super) retry_max: u32,
+    /// Before the first retry.
+    pub(super) retry_delay: Duration,
+    /// For an attempt, answer included.
+    pub(super) timeout: Duration,
+}
+
+/// See the head of this file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Route {
+    /// The project of the jobs.
+    pub(super) project: ProjectId,
+    /// Where they go.
+    pub(super) to: To,
+    /// How often and how soon a failed attempt is repeated.
+    pub(super) retry: Retry,
+    /// How long an attempt may take, in milliseconds.
+    pub(super) timeout: Millis,
+    /// What requests are signed with.
+    pub(super) signing: Vec<SigningSecret>,
+    /// What the executor bears at a time, and in a second.
+    pub(super) limits: Limits,
+    /// The occurrence is the only one of its jobs.
+    pub(super) once: bool,
+}
+
+/// A target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum To {
+    /// Jobs that share a request.
+    Batch {
+        /// Where to.
+        url: String,
+        /// `POST` or `PUT`.
+        method: String,
+        /// The casing of the body.
+        dialect: Dialect,
+    },
+    /// A request for each.
+    Single(Box<Single>),
+    /// Nowhere, and why.
+    Nowhere(String),
+}
+
+/// The terms of requests for one occurrence.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Single {
+    /// Where to.
+    pub(super) http: HttpTarget,
+    /// What it does while another one is under way.
+    pub(super) overlap: Overlap,
+    /// How long an accepted run may take, in milliseconds.
+    pub(super) run_timeout: Option<Millis>,
+    /// How long an accepted run may be silent, in milliseconds.
+    pub(super) heartbeat_timeout: Option<Millis>,
+}
+
+impl Route {
+    /// The URL that tells the destination; `None` where there is none.
+    pub(super) fn url(&self) -> Option<&str> {
+        match &self.to {
+            To::Batch { url, .. } => Some(url),
+            To::Single(single) => Some(&single.http.url),
+            To::Nowhere(_) => None,
+        }
+    }
+
+    /// The statuses that count as success; none for 2xx.
+    pub(super) fn codes(&self) -> Arc<[u16]> {
+        self.single().map(|single| single.http.success_codes.as_slice()).unwrap_or_default().into()
+    }
+
+    /// The terms of its requests, if each is for one occurrence.
+    pub(super) fn single(&self) -> Option<&Single> {
+        match &self.to {
+            To::Single(single) => Some(single),
+            _ => None,
+        }
+    }
+}
+
+/// Projects and executors met in one read of the books.
+pub(super) struct Routes<'a> {
+    conn: &'a Connection,
+    defaults: Defaults,
+    projects: HashMap<ProjectId, Arc<ProjectSettings>>,
+    executors: HashMap<u64, Option<Arc<Executor>>>,
+}
+
+impl<'a> Routes<'a> {
+    /// Within one read.
+    pub(super) fn new(conn: &'a Connection, defaults: Defaults) -> Self {
+        Self { conn, defaults, projects: HashMap::new(), executors: HashMap::new() }
+    }
+
+    /// The route of a shape's jobs; `once` where the occurrence is the only one of a one-off.
+    pub(super) fn route(&mut self, shape: &JobShape, once: bool) -> rusqlite::Result<Route> {
+        let settings = self.settings(shape.project)?;
+        let executor = match shape.executor {
+            Some(id) if shape.http.is_none() => Some((id, self.executor(id)?)),
+            _ => None,
+        };
+        let delivery = shape.delivery.or(settings.delivery);
+        let retry = Retry {
+            max: shape.retry_max.or(delivery.retry_max).unwrap_or(self.defaults.retry_max),
+            delay: delivery.retry_delay.unwrap_or(self.defaults.retry_delay.as_millis() as Millis),
+            factor: delivery.retry_factor.unwrap_or(FACTOR),
+            max_delay: delivery.retry_max_delay.unwrap_or(LONGEST_DELAY),
+        };
+        let found = executor.as_ref().and_then(|(_, executor)| executor.as_deref());
+        let own = found.map(|executor| &executor.signing).filter(|signing| !signing.is_empty());
+        Ok(Route {
+            project: shape.project,
+            to: to(shape, executor.as_ref().map(|(id, executor)| (*id, executor.as_deref()))),
+            retry,
+            timeout: delivery.timeout.unwrap_or(self.defaults.timeout.as_millis() as Millis),
+            signing: own.unwrap_or(&settings.signing).clone(),
+            limits: found.map_or_else(Limits::default, |executor| Limits {
+                max_concurrency: executor.max_concurrency,
+                rate_per_second: executor.rate_per_second,
+            }),
+            once,
+        })
+    }
+
+    fn settings(&mut self, project: ProjectId) -> rusqlite::Result<Arc<ProjectSettings>> {
+        if let Some(known) = self.projects.get(&project) {
+            return Ok(Arc::clone(known));
+        }
+        let found = projects::get(self.conn, project)?.map(|found| found.settings);
+        let settings = Arc::new(found.unwrap_or_default());
+        self.projects.insert(project, Arc::clone(&settings));
+        Ok(settings)
+    }
+
+    fn executor(&mut self, id: u64) -> rusqlite::Result<Option<Arc<Executor>>> {
+        if let Some(known) = self.executors.get(&id) {
+            return Ok(known.clone());
+        }
+        let found = executors::get(self.conn, id)?.map(Arc::new);
+        self.executors.insert(id, found.clone());
+        Ok(found)
+    }
+}
+
+fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
+    let single = |http: &HttpTarget| {
+        To::Single(Box::new(Single {
+            http: http.clone(),
+            overlap: shape.overlap,
+            run_timeout: shape.run_timeout,
+            heartbeat_timeout: shape.heartbeat_timeout,
+        }))
+    };
+    let batch = |url: &str, method: &str| To::Batch {
+        url: url.to_owned(),
+        method: if method.is_empty() { "POST" } else { method }.to_owned(),
+        dialect: shape.dialect,
+    };
+    if let Some(http) = &shape.http {
+        return single(http);
+    }
+    match executor {
+        None if shape.callback_url.is_empty() => {
+            To::Nowhere("the job has neither callback_url nor http nor executor".to_owned())
+        }
+        None => batch(&shape.callback_url, ""),
+        Some((id, None)) => To::Nowhere(format!("executor {id} of the job does not exist")),
+        Some((_, Some(executor))) if executor.kind != WEBHOOK => To::Nowhere(format!(
+            "executor {} is of type {}: jobs can be sent to {WEBHOOK} only",
+            executor.name, executor.kind
+        )),
+        Some((_, Some(executor))) => match &executor.http {
+            Some(http) => single(http),
+            None if executor.webhook_url.is_empty() => To::Nowhere(format!(
+                "executor {} has neither webhook_url nor http: set one of them",
+                executor.name
+            )),
+            None => batch(&executor.webhook_url, &executor.webhook_method),
+        },
+    }
+}

@@ -1,0 +1,156 @@
+//! What follows from a reply: blocks for the engine, pieces that go out again, occurrences that are
+//! put off because their destination takes nothing. `worker::verdict` judges; nothing is sent here.
+
+use std::sync::Arc;
+
+use super::fire::{Passes, Sender};
+use super::request::{Head, Work};
+use super::route::Route;
+use super::seams::{Books, Hands, Lease};
+use super::verdict::{self, Asked, Next, patience};
+use crate::executor::Answer;
+use crate::model::block::{Block, Verdict};
+use crate::model::members::Members;
+use crate::model::run::Accepted;
+use crate::model::time::rfc3339;
+use crate::model::{JobId, Millis};
+
+/// A refused batch of at most so many is tried one by one; a larger one in halves.
+const SINGLES: usize = 8;
+/// How long the owner of a fenced request waits to learn whether it still is the owner.
+const FENCED_MS: u64 = 1_000;
+/// What is put off is looked at again no sooner than this, in milliseconds ...
+const SOONEST_MS: Millis = 5_000;
+/// ... and, the longer it has waited, the later: by a tenth, at most this much, so that not all of
+/// it knocks at once.
+const SPREAD_MS: Millis = 30_000;
+
+impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
+    /// What follows from an answer.
+    pub(super) async fn settle(self: Arc<Self>, piece: Work, route: &Arc<Route>, answer: Answer) {
+        let head = Arc::clone(&piece.head);
+        let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
+        let now = self.time.now();
+        let boot = self.time.clock().boot();
+        let single = route.single();
+        let response = single.and_then(|_| verdict::excerpt(&answer.body));
+        let block = |verdict: Verdict, members: Members, error: Option<String>| Block {
+            http_code: answer.status,
+            started: now - boot.saturating_sub(answer.started_boot) as Millis,
+            duration: answer.duration_ms,
+            error: error.map(verdict::bounded),
+            once: route.once,
+            response: response.clone(),
+            ..head.block(route.project, verdict, members)
+        };
+        let all = || Members::from_sorted(ids.iter().copied());
+        let why = || answer.error.clone();
+        let asked = Asked {
+            jobs: &ids,
+            scheduled: head.scheduled,
+            run: head.run,
+            tried: head.tried(),
+            retry: route.retry,
+            codes: single.map(|single| single.http.success_codes.as_slice()),
+        };
+        let blocks = match asked.judge(&answer, now) {
+            Next::Delivered => vec![block(Verdict::Delivered, all(), None)],
+            Next::Running => {
+                let accepted = single.map(|single| {
+                    Box::new(Accepted {
+                        run_timeout: single.run_timeout,
+                        heartbeat_timeout: single.heartbeat_timeout,
+                        retry: route.retry,
+                    })
+                });
+                vec![Block { accepted, ..block(Verdict::Running, all(), None) }]
+            }
+            Next::Partly { failed, verdict } => {
+                let failed = Members::from_sorted(failed);
+                let fine = all().without(&failed);
+                let why = Some("the receiver names it as failed".to_owned());
+                let delivered = (!fine.is_empty()).then(|| block(Verdict::Delivered, fine, None));
+                delivered.into_iter().chain([block(verdict, failed, why)]).collect()
+            }
+            Next::Failed(verdict) => vec![block(verdict, all(), why())],
+            Next::Split => return self.split(&piece, &ids).await,
+            Next::Fenced(verdict) => {
+                self.pause(FENCED_MS).await;
+                if self.live.part(head.key).is_none() {
+                    // Whoever has the shard now decides; it may be this node, under a new epoch.
+                    return self.over(&head, Vec::new(), Some(piece));
+                }
+                vec![block(verdict, all(), why())]
+            }
+        };
+        self.over(&head, blocks, None);
+    }
+
+    /// A refused batch goes out again in pieces, at once, as the same attempt.
+    async fn split(self: &Arc<Self>, piece: &Work, ids: &[JobId]) {
+        let size = if ids.len() <= SINGLES { 1 } else { ids.len().div_ceil(2) };
+        for part in ids.chunks(size) {
+            self.tell(super::fire::Sent::Opened(Arc::clone(&piece.head)));
+            self.again(piece.only(part), Passes::default()).await;
+        }
+        self.over(&piece.head, Vec::new(), None);
+    }
+
+    /// An attempt that failed before it began: what it is to be signed with cannot be opened here.
+    pub(super) fn unsigned(&self, piece: &Work, route: &Route, error: String) -> Block {
+        let (head, now) = (&piece.head, self.time.now());
+        let verdict = again(head, route, now);
+        Block {
+            started: now,
+            error: Some(verdict::bounded(error)),
+            once: route.once,
+            ..head.block(route.project, verdict, piece.members())
+        }
+    }
+
+    /// Jobs that their destination does not take at the moment wait in the books, as one; in the end
+    /// they are given up. `until` is what the destination's breaker says.
+    pub(super) fn put_off(
+        &self,
+        head: &Head,
+        route: &Route,
+        members: Members,
+        until: Option<Millis>,
+    ) -> Block {
+        let now = self.time.now();
+        let waited = (now - head.due).max(0);
+        // A replay has its series before it, whenever it was due. What comes late is put off once.
+        let impatient = head.row.is_some() && head.base == 0;
+        if impatient && waited > patience(&route.retry) {
+            let since = rfc3339(head.due);
+            let error = match until {
+                Some(_) => format!("the destination has been failing since {since} or longer"),
+                None => format!("the destination has had no place for it since {since}"),
+            };
+            let verdict = Verdict::Dead;
+            let (once, error) = (route.once, Some(error));
+            return Block {
+                started: now,
+                error,
+                once,
+                ..head.block(route.project, verdict, members)
+            };
+        }
+        let at = until.unwrap_or(now).max(now.saturating_add(SOONEST_MS));
+        let verdict = Verdict::Postponed { at: at.saturating_add((waited / 10).min(SPREAD_MS)) };
+        Block { started: now, once: route.once, ..head.block(route.project, verdict, members) }
+    }
+}
+
+/// What follows a failed attempt.
+fn again(head: &Head, route: &Route, now: Millis) -> Verdict {
+    let asked = Asked {
+        jobs: &[],
+        scheduled: head.scheduled,
+        run: head.run,
+        tried: head.tried(),
+        retry: route.retry,
+        codes: None,
+    };
+    asked.again(None, now)
+}

@@ -1,0 +1,116 @@
+//! What waits before a request is written: for a place in the lane of a destination that has its
+//! share, and for the books' word that a run may begin where runs must not overlap. Both hold no
+//! body, no place in the queue and nothing that others need.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::fire::{Passes, Sender, Sent};
+use super::request::Work;
+use super::route::Route;
+use super::seams::{Books, Hands, Lease};
+use crate::command::{Command, Outcome};
+use crate::model::Millis;
+use crate::model::run::{BeginRun, Begun, Occurrence};
+
+/// So long a request waits for its lane; then it waits in the books, where it does not hold W back.
+const LANE_MS: u64 = 10_000;
+/// How long the books' leave to begin a run is used, in milliseconds.
+const BEGUN_MS: u64 = 60_000;
+/// How much longer than its timeouts a sender may be silent before its run is lost.
+const SLACK_MS: Millis = 5_000;
+/// How long to wait when the cluster cannot be asked.
+const AGAIN_MS: u64 = 500;
+
+/// Jobs that wait for their lane.
+pub(super) struct Waiting {
+    /// Who.
+    pub(super) piece: Work,
+    /// For what.
+    pub(super) lane: Arc<Semaphore>,
+    /// Their terms.
+    pub(super) route: Arc<Route>,
+    /// How many requests they made.
+    pub(super) requests: usize,
+    /// See [`Passes::begun`].
+    pub(super) begun: Option<u64>,
+}
+
+impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
+    /// Sends them on as places become free, several at a time; what has waited too long is put off.
+    pub(super) async fn wait(self: Arc<Self>, waiting: Waiting) {
+        let Waiting { mut piece, lane, route, mut requests, begun } = waiting;
+        let head = Arc::clone(&piece.head);
+        let due = self.time.boot_at(head.due);
+        let deadline = self.time.clock().boot().max(due) + LANE_MS;
+        while !piece.jobs.is_empty() {
+            let places = requests.clamp(1, self.lanes.stride());
+            let take = places as u32;
+            let pass = tokio::select! {
+                // The semaphore is never closed.
+                pass = Arc::clone(&lane).acquire_many_owned(take) => pass.ok(),
+                () = self.at(deadline) => {
+                    let block = self.put_off(&head, &route, piece.members(), None);
+                    return self.over(&head, vec![block], None);
+                }
+            };
+            let jobs = piece.jobs.len().div_ceil(requests.max(1)) * places;
+            let first = piece.take(jobs);
+            requests = requests.saturating_sub(places);
+            self.tell(Sent::Opened(Arc::clone(&head)));
+            self.again(first, Passes { lane: pass, begun }).await;
+        }
+        self.over(&head, Vec::new(), None);
+    }
+
+    /// Asks the books whether a run may begin, once it is due, and goes on as they say.
+    pub(super) async fn ask(self: Arc<Self>, piece: Work, route: Arc<Route>) {
+        let head = Arc::clone(&piece.head);
+        self.until_due(&head).await;
+        let (Some((job, _)), Some(single)) = (piece.jobs.first(), route.single()) else {
+            return self.over(&head, Vec::new(), None);
+        };
+        let begin = BeginRun {
+            occurrence: Occurrence { job: *job, scheduled: head.scheduled, run: head.run },
+            project: route.project,
+            shard: head.key.0,
+            node: self.node,
+            epoch: head.key.1,
+            due: head.due,
+            attempt: head.attempt,
+            pending: head.row.map(|(id, _)| id),
+            overlap: single.overlap,
+            timeout: route.timeout.saturating_add(BEGUN_MS as Millis + SLACK_MS),
+            retry: route.retry,
+        };
+        // The semaphore is never closed.
+        let Ok(turn) = Arc::clone(&self.asking).acquire_owned().await else { return };
+        if !self.may_begin(&head) {
+            return self.over(&head, Vec::new(), Some(piece));
+        }
+        let until = self.time.clock().boot() + BEGUN_MS;
+        let asked = self.books.propose(Command::BeginRun(begin)).await;
+        drop(turn);
+        match asked {
+            Ok(Outcome::Begun(Begun::Go)) => {
+                self.again(piece, Passes { lane: None, begun: Some(until) }).await;
+            }
+            Ok(Outcome::Begun(Begun::Skipped | Begun::Queued)) => self.tell(Sent::Noted(head)),
+            Ok(Outcome::Begun(Begun::NotYours)) => self.tell(Sent::Doubtful(piece)),
+            other => {
+                let why = other.map_or_else(|error| error, |outcome| outcome.to_string());
+                tracing::warn!(job, %why, "a run cannot begin yet; asking again");
+                self.pause(AGAIN_MS).await;
+                // Read anew: the job may have been changed, or be gone.
+                self.again(piece, Passes::default()).await;
+            }
+        }
+    }
+
+    async fn at(&self, boot: u64) {
+        while self.time.clock().boot() < boot {
+            self.time.clock().sleep_until(boot).await;
+        }
+    }
+}
