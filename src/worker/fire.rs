@@ -115,6 +115,16 @@ struct Rest {
     requests: usize,
 }
 
+impl Rest {
+    /// Whether a request may wait, and be put off, with these: a batch stays as it is.
+    fn takes(&self, lane: &Arc<Semaphore>, route: &Route) -> bool {
+        Arc::ptr_eq(&self.lane, lane)
+            && self.route.single().is_some()
+            && route.single().is_some()
+            && self.route.waits_with(route)
+    }
+}
+
 impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     /// Begins a work; `Sent::Written` follows when its requests are written.
     pub(super) fn begin(self: &Arc<Self>, work: Work) {
@@ -177,7 +187,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             for request in prepared.requests {
                 let lane = self.lanes.of(&request.url);
                 let Some(place) = passes.place(&lane) else {
-                    match rest.last_mut().filter(|rest| Arc::ptr_eq(&rest.lane, &lane)) {
+                    match rest.iter_mut().find(|rest| rest.takes(&lane, &request.route)) {
                         Some(rest) => {
                             rest.ids.extend(&request.members);
                             rest.requests += 1;
@@ -236,7 +246,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
 
     /// Until when a route's destination takes nothing, if it does not.
     fn closed(&self, route: &Route) -> Option<Millis> {
-        self.hands.closed(route.url()?, route.limits)
+        self.hands.closed(route.url()?)
     }
 
     /// Gives one request its place in the queue and its task.

@@ -192,6 +192,9 @@ struct Group {
     jobs: Vec<(Payload, Arc<ShapeText>, Millis)>,
 }
 
+/// Jobs whose destination takes nothing up to an instant.
+type Closed = (Arc<Route>, Millis, Vec<JobId>);
+
 /// A shape met in a slice: the number of its group, and its text.
 type Met = (usize, Arc<ShapeText>);
 
@@ -285,12 +288,17 @@ impl Desk<'_> {
                 done.unsent(project, once, jobs, why);
             }
         }
+        let mut closed: Vec<Closed> = Vec::new();
         for group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
             if let Some(until) = (self.closed)(&group.route) {
-                let why = Why::Closed(Arc::clone(&group.route), until);
-                done.unsent(project, once, ids(), why);
+                let same =
+                    |(known, at, _): &&mut Closed| *at == until && known.waits_with(&group.route);
+                match closed.iter_mut().find(same) {
+                    Some((.., jobs)) => jobs.extend(ids()),
+                    None => closed.push((Arc::clone(&group.route), until, ids())),
+                }
                 continue;
             }
             match &group.route.to {
@@ -306,6 +314,10 @@ impl Desk<'_> {
                 To::Single(single) => self.singles(head, &group, single, &mut done),
                 To::Batch { url, method, .. } => self.batch(head, &group, url, method, &mut done),
             }
+        }
+        for (route, until, mut jobs) in closed {
+            jobs.sort_unstable();
+            done.unsent(route.project, route.once, jobs, Why::Closed(Arc::clone(&route), until));
         }
         done
     }

@@ -94,6 +94,11 @@ impl Route {
         }
     }
 
+    /// Whether jobs of both may wait in the books as one.
+    pub(super) fn waits_with(&self, other: &Route) -> bool {
+        (self.project, self.once, self.retry) == (other.project, other.once, other.retry)
+    }
+
     /// The statuses that count as success; none for 2xx.
     pub(super) fn codes(&self) -> Arc<[u16]> {
         self.single().map(|single| single.http.success_codes.as_slice()).unwrap_or_default().into()

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::cluster::Cluster;
 use crate::command::{Change, Command, Outcome};
-use crate::executor::{Call, Executor, Gate, Limits, Reply};
+use crate::executor::{Call, Executor, Gate, Reply};
 use crate::model::Millis;
 use crate::model::shard::{Part, ShardId};
 
@@ -38,7 +38,7 @@ pub trait Hands: Send + Sync + 'static {
     fn at_most(&self) -> usize;
 
     /// Until when a destination takes nothing, if it does not: asked before a request is written.
-    fn closed(&self, url: &str, limits: Limits) -> Option<Millis>;
+    fn closed(&self, url: &str) -> Option<Millis>;
 }
 
 /// The lease, as far as firing depends on it. All answers hold for this very moment.
@@ -90,8 +90,8 @@ impl Hands for Executor {
         Executor::at_most(self)
     }
 
-    fn closed(&self, url: &str, limits: Limits) -> Option<Millis> {
-        match Executor::gate(self, url, limits) {
+    fn closed(&self, url: &str) -> Option<Millis> {
+        match Executor::gate(self, url) {
             Gate::Open => None,
             Gate::Closed { until } => Some(until),
         }

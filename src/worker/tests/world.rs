@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::clock::{SchedulerTime, TestClock};
 use crate::command::{Change, Command, CreateJobs, NewJob, NewProject, Outcome, apply};
-use crate::executor::{Answer, Call, Limits, Reply};
+use crate::executor::{Answer, Call, Reply};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::block::{Block, JournalEntry, Record, Verdict, parse_execution_id};
@@ -185,7 +185,7 @@ impl Hands for TestHands {
         self.0.at_most.load(Ordering::SeqCst) as usize
     }
 
-    fn closed(&self, url: &str, _: Limits) -> Option<Millis> {
+    fn closed(&self, url: &str) -> Option<Millis> {
         let until = self.0.closed.lock().unwrap().get(url).copied()?;
         (self.0.time.now() < until).then_some(until)
     }
