@@ -2,6 +2,7 @@
 
 mod bad;
 mod executors;
+mod explain;
 mod fixture;
 mod jobs;
 mod projects;

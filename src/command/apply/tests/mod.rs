@@ -8,6 +8,7 @@ mod keeping;
 mod one_offs;
 mod pauses;
 mod record;
+mod retention;
 mod runs;
 
 use tempfile::TempDir;
