@@ -7,8 +7,7 @@
 
 mod lag;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
@@ -36,7 +35,7 @@ pub struct Metrics {
     firings: Family<Outcome, Counter>,
     skipped: Family<Reason, Counter>,
     late: Counter,
-    destinations: Destinations,
+    calls: CallSource,
     requests: Family<Request, Counter>,
     /// Entries of the journal that are not yet committed by the cluster.
     pub journal_depth: Gauge,
@@ -108,8 +107,8 @@ impl Metrics {
             "late_firings",
             "Jobs whose first attempt went out more than a second after it was due",
         );
-        let destinations = Destinations::default();
-        registry.register_collector(Box::new(destinations.clone()));
+        let calls = CallSource::default();
+        registry.register_collector(Box::new(calls.clone()));
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
         let mut gauge = |name: &str, help: &str| {
@@ -138,7 +137,7 @@ impl Metrics {
             firings,
             skipped,
             late,
-            destinations,
+            calls,
             requests,
             registry,
         }
@@ -161,9 +160,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a request to a destination (`host:port`) as under way until the guard is dropped.
-    pub fn destination(&self, host: &str) -> InFlight {
-        self.destinations.begin(host)
+    /// Says where to read how calls stand; the first source counts.
+    pub fn watch_calls(&self, source: impl Fn() -> Calls + Send + Sync + 'static) {
+        let _ = self.calls.0.set(Box::new(source));
     }
 
     /// Counts an answered API request. The route is the router's pattern, never the raw path.
@@ -194,56 +193,84 @@ fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
     counter
 }
 
-/// Requests under way, by destination; only those with any are listed.
-#[derive(Clone, Debug, Default)]
-struct Destinations(Arc<Mutex<BTreeMap<Arc<str>, i64>>>);
-
-/// A request under way to a destination; dropping it counts it as done.
-#[derive(Debug)]
-pub struct InFlight {
-    destinations: Destinations,
-    host: Arc<str>,
+/// How the calls of this node stand with one destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Destination {
+    /// Scheme, host and port.
+    pub name: String,
+    /// Calls under way.
+    pub in_flight: u64,
+    /// Calls waiting for their turn.
+    pub waiting: u64,
+    /// Whether it keeps failing and is left alone.
+    pub open: bool,
 }
 
-impl Destinations {
-    fn begin(&self, host: &str) -> InFlight {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = if map.len() < MAX_DESTINATIONS { host } else { "other" };
-        let host = match map.get_key_value(host) {
-            Some((known, _)) => known.clone(),
-            None => Arc::from(host),
-        };
-        *map.entry(host.clone()).or_default() += 1;
-        InFlight { destinations: self.clone(), host }
+/// How the calls of this node stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// By destination; only those of which there is something to say.
+    pub destinations: Vec<Destination>,
+    /// Calls turned away because their destination keeps failing, since the start.
+    pub refused: u64,
+}
+
+/// Where [`Calls`] come from when somebody reads them.
+#[derive(Clone, Default)]
+struct CallSource(Arc<OnceLock<Box<dyn Fn() -> Calls + Send + Sync>>>);
+
+impl std::fmt::Debug for CallSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CallSource").field(&self.0.get().is_some()).finish()
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut map = self.destinations.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = map.get_mut(&self.host) {
-            *count -= 1;
-            if *count <= 0 {
-                map.remove(&self.host);
+impl CallSource {
+    /// So many destinations are told apart at once, the busiest; the others are one, `other`.
+    fn read(&self) -> Calls {
+        let mut calls = self.0.get().map(|source| source()).unwrap_or_default();
+        let list = &mut calls.destinations;
+        if list.len() > MAX_DESTINATIONS {
+            list.sort_by_key(|d| std::cmp::Reverse((d.open, d.in_flight + d.waiting)));
+            let rest = list.split_off(MAX_DESTINATIONS);
+            list.push(rest.into_iter().fold(
+                Destination { name: "other".to_owned(), ..Destination::default() },
+                |all, d| Destination {
+                    in_flight: all.in_flight + d.in_flight,
+                    waiting: all.waiting + d.waiting,
+                    open: all.open || d.open,
+                    ..all
+                },
+            ));
+        }
+        calls
+    }
+}
+
+impl Collector for CallSource {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        type Value = fn(&Destination) -> u64;
+        let gauges: [(&str, &str, Value); 3] = [
+            ("destination_in_flight", "Calls on their way, by destination", |d| d.in_flight),
+            ("destination_waiting", "Calls waiting for their turn, by destination", |d| d.waiting),
+            (
+                "breaker_open",
+                "1 for a destination that keeps failing and is left alone but for probes",
+                |d| u64::from(d.open),
+            ),
+        ];
+        let calls = self.read();
+        for (name, help, value) in gauges {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for destination in calls.destinations.iter().filter(|d| value(d) > 0) {
+                let labels = [("destination", destination.name.as_str())];
+                metric.encode_family(&labels)?.encode_gauge(&(value(destination) as i64))?;
             }
         }
-    }
-}
-
-impl Collector for Destinations {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut metric = encoder.encode_descriptor(
-            "destination_in_flight",
-            "Callback requests on their way, by destination",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (host, count) in &map {
-            let labels = [("destination", host.as_ref())];
-            metric.encode_family(&labels)?.encode_gauge(count)?;
-        }
-        Ok(())
+        let help = "Calls turned away because their destination keeps failing";
+        let mut refused =
+            encoder.encode_descriptor("breaker_refused", help, None, MetricType::Counter)?;
+        refused.encode_counter::<[(&str, &str); 0], _, u64>(&calls.refused, None)
     }
 }
 
@@ -276,16 +303,24 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_listed_while_something_is_under_way() {
+    fn calls_are_read_when_they_are_asked_for() {
         let metrics = Metrics::new();
-        let first = metrics.destination("a:80");
-        let second = metrics.destination("a:80");
-        let line = "scheduler0_destination_in_flight{destination=\"a:80\"}";
-        assert!(metrics.encode().contains(&format!("{line} 2")));
-        drop((first, second));
-        assert!(!metrics.encode().contains(line));
-        let held: Vec<_> = (0..400).map(|i| metrics.destination(&i.to_string())).collect();
-        assert_eq!(metrics.encode().matches("destination_in_flight{").count(), 257);
-        drop(held);
+        assert!(metrics.encode().contains("scheduler0_breaker_refused_total 0"));
+        let of = |name: String, in_flight, open| Destination { name, in_flight, waiting: 0, open };
+        metrics.watch_calls(move || {
+            let many = (0..400).map(|n| of(n.to_string(), 1, false));
+            let dead = of("http://a:80".to_owned(), 0, true);
+            Calls { destinations: many.chain([dead]).collect(), refused: 7 }
+        });
+        let text = metrics.encode();
+        for line in [
+            "scheduler0_breaker_open{destination=\"http://a:80\"} 1",
+            "scheduler0_breaker_refused_total 7",
+            "scheduler0_destination_in_flight{destination=\"other\"} 145",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        assert_eq!(text.matches("destination_in_flight{").count(), 256);
+        assert_eq!(text.matches("breaker_open{").count(), 1);
     }
 }

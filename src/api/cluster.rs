@@ -75,10 +75,27 @@ pub struct NodeStatus {
     pub lag_ms: Option<Lag>,
     /// Anonymous memory, in 10^6 bytes.
     pub memory_mb: Option<f64>,
+    /// Destinations that keep failing when it calls them, and that it leaves alone but for probes.
+    /// Each node finds out by itself.
+    pub failing: Vec<Failing>,
     /// Whether it is being drained.
     pub draining: bool,
     /// Its version.
     pub version: String,
+}
+
+/// A destination that keeps failing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Failing {
+    /// Scheme, host and port.
+    pub destination: String,
+    /// Since when it is left alone. RFC 3339.
+    pub since: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the next probe may go out. RFC 3339.
+    pub next_probe: String,
 }
 
 /// A node's queues.

@@ -77,6 +77,20 @@ fn render(status: &Value) -> String {
         }
         text.push('\n');
     }
+    for node in nodes {
+        for failing in node["failing"].as_array().into_iter().flatten() {
+            let part = |name| cell(failing, &[name]);
+            let _ = writeln!(
+                text,
+                "failing: node {} leaves {} alone since {} ({} failures in a row), next probe {}",
+                cell(node, &["id"]),
+                part("destination"),
+                part("since"),
+                part("failures"),
+                part("nextProbe"),
+            );
+        }
+    }
     for warning in status["warnings"].as_array().into_iter().flatten() {
         let said = if warning.is_string() { show(warning) } else { cell(warning, &["message"]) };
         let _ = writeln!(text, "warning: {said}");
@@ -158,6 +172,10 @@ mod tests {
                 "id": 2, "address": "http://n2:9091", "state": "Leader", "shards": [1, 2, 3],
                 "leaseMs": 3500, "clockOffsetMs": -2, "appliedIndex": 99, "journalDepth": 0,
                 "queue": {"due": 5, "built": 1, "inFlight": 4}, "lagMs": {"p50": 1, "p99": 9},
+                "failing": [{
+                    "destination": "http://a:80", "since": "2026-01-01T00:00:00Z", "failures": 7,
+                    "nextProbe": "2026-01-01T00:00:09Z",
+                }],
                 "memoryMb": 42, "draining": true, "version": "0.1.0",
             }],
             "shards": [
@@ -178,6 +196,7 @@ mod tests {
             "42 MB",
             "2 shards, 1 without an owner, 1 being handed over",
             "up to 2026-01-01T00:00:01Z",
+            "failing: node 2 leaves http://a:80 alone since 2026-01-01T00:00:00Z (7 failures in a row)",
             "warning: two nodes",
             "warning: clock of node 3",
         ] {

@@ -31,6 +31,7 @@ mod rate;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -44,6 +45,7 @@ use url::Url;
 pub use reply::{Answer, Class, Reply};
 
 use crate::clock::SchedulerTime;
+use crate::metrics;
 use crate::model::Millis;
 use breaker::{Outcome, Rules};
 use gate::Asking;
@@ -254,11 +256,6 @@ impl Executor {
         self.lanes.shut().into_iter().map(failing).collect()
     }
 
-    /// How many calls were turned away because their destination keeps failing.
-    pub fn refused(&self) -> u64 {
-        self.lanes.refused()
-    }
-
     /// The scheduler time of an instant of the boot clock.
     fn at(&self, boot: u64) -> Millis {
         self.time.now() + boot.cast_signed() - self.time.clock().boot().cast_signed()
@@ -267,6 +264,27 @@ impl Executor {
     /// How busy each destination is.
     pub fn load(&self) -> Vec<Load> {
         self.lanes.load()
+    }
+
+    /// How its calls stand, for `/metrics`.
+    pub fn calls(&self) -> metrics::Calls {
+        let mut destinations: BTreeMap<String, metrics::Destination> = BTreeMap::new();
+        let mut of = |destination: Destination, set: &dyn Fn(&mut metrics::Destination)| {
+            let name = destination.as_str().to_owned();
+            let new = || metrics::Destination { name: name.clone(), ..Default::default() };
+            set(destinations.entry(name.clone()).or_insert_with(new));
+        };
+        for load in self.lanes.load() {
+            of(load.destination, &|d| {
+                d.in_flight = load.in_flight as u64;
+                d.waiting = load.queued as u64;
+            });
+        }
+        for shut in self.lanes.shut() {
+            of(shut.destination, &|d| d.open = true);
+        }
+        let destinations = destinations.into_values().collect();
+        metrics::Calls { destinations, refused: self.lanes.refused() }
     }
 
     /// The URL, if it may be called: addresses written in it never pass through the resolver.

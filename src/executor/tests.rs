@@ -389,7 +389,9 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
     assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
     assert!(matches!(executor.call(call(&dead)).await, Reply::Refused { .. }));
     assert_eq!(calls.load(Ordering::SeqCst), 6, "five to find out, and a probe");
-    assert!(executor.refused() >= 101);
+    let calls = executor.calls();
+    assert!(calls.refused >= 101 && calls.destinations.len() == 1, "{calls:?}");
+    assert!(calls.destinations[0].open && dead.starts_with(&calls.destinations[0].name));
 }
 
 /// A resolver whose answer for a name changes with each question.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::coordinator::collect::{JOURNAL_ROUTE, ReadJournal};
 use crate::coordinator::lead::Coordinator;
+use crate::executor::Failing;
 use crate::journal::Journal;
 use crate::model::NodeId;
 use crate::model::block::Record;
@@ -49,6 +50,8 @@ pub(super) struct Own {
     pub(super) lag: Option<(u64, u64)>,
     /// Anonymous memory, in bytes.
     pub(super) memory: Option<u64>,
+    /// Destinations that keep failing when it calls them.
+    pub(super) failing: Vec<Failing>,
     /// It is about to stop.
     pub(super) draining: bool,
     /// What it would warn an operator of.

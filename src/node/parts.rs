@@ -81,6 +81,8 @@ impl Parts {
             },
             self.time.clone(),
         )?;
+        let calls = executor.clone();
+        self.metrics.watch_calls(move || calls.calls());
         let term = cluster.leadership().borrow().term;
         let stated = worker::stated_watermarks(&unforgotten);
         let holder = Holder::new(config.node_id, self.instance, self.boot, term, stated);
@@ -97,7 +99,7 @@ impl Parts {
             },
             worker::Surroundings {
                 books: cluster.clone(),
-                hands: executor,
+                hands: executor.clone(),
                 lease: seat.clone(),
                 keys: self.keys.clone(),
                 journal: journal.clone(),
@@ -144,6 +146,7 @@ impl Parts {
             cluster: cluster.clone(),
             seat: seat.clone(),
             worker: worker.clone(),
+            executor,
             journal: journal.clone(),
             draining: draining.clone(),
             lease: lease_state.subscribe(),

@@ -11,6 +11,7 @@ use super::ear::Own;
 use super::pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
+use crate::executor::Executor;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
@@ -23,6 +24,7 @@ pub(super) struct Shown {
     pub(super) cluster: Cluster,
     pub(super) seat: Arc<Seat>,
     pub(super) worker: Arc<Worker>,
+    pub(super) executor: Executor,
     pub(super) journal: Journal,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) lease: watch::Receiver<LeaseState>,
@@ -57,6 +59,7 @@ impl Shown {
             lag: (lag.p99 > 0).then_some((lag.p50, lag.p99)),
             memory: pressure::anonymous_memory(),
             draining: self.draining.load(Ordering::SeqCst),
+            failing: self.executor.failing(),
             warnings,
         }
     }

@@ -7,9 +7,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::ear::{CHECKSUM_ROUTE, Ear, Own, STATUS_ROUTE};
-use crate::api::cluster::{Checksums, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status};
+use crate::api::cluster::{
+    Checksums, Failing, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status,
+};
 use crate::cluster::Error;
 use crate::command::Command;
+use crate::executor;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 use crate::model::time::rfc3339;
@@ -111,8 +114,18 @@ fn node_status(
         lag_ms: own.lag.map(|(p50, p99)| Lag { p50, p99 }),
         memory_mb: own.memory.map(|bytes| bytes as f64 / 1e6),
         draining: own.draining,
+        failing: own.failing.into_iter().map(failing).collect(),
         version: own.version,
         ..known
+    }
+}
+
+fn failing(one: executor::Failing) -> Failing {
+    Failing {
+        destination: one.destination,
+        since: rfc3339(one.since),
+        failures: one.failures,
+        next_probe: rfc3339(one.next_probe),
     }
 }
 
