@@ -1,4 +1,8 @@
-//! Executions: what came of each attempt, job by job, and sums of it. Read only.
+//! Executions: what came of each attempt, job by job, and sums of it; one occurrence with all that is
+//! known of it; and what receivers say of runs that they accepted.
+
+mod one;
+mod reports;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,7 +11,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use rusqlite::Connection;
 use serde::Serialize;
 
@@ -18,8 +22,9 @@ use super::jobs::Views;
 use super::page::{List, Orders};
 use super::reply;
 use super::state::AppState;
-use crate::model::block::{Verdict, execution_id};
+use crate::model::block::{Verdict, occurrence_id};
 use crate::model::job::Job;
+use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
 use crate::store::executions::{self, Execution, Filter};
@@ -45,9 +50,14 @@ struct ExecutionView {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// By what it was decided: the answer, a report, silence.
+    how: &'static str,
     node_id: u64,
     job_id: u64,
     project_id: u64,
+    /// The number of a manual run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
     scheduled_at: String,
     due_at: String,
     /// For a skipped range: where it begins.
@@ -62,6 +72,8 @@ struct ExecutionView {
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
     shard: u16,
     epoch: u64,
     last_execution_datetime: String,
@@ -105,6 +117,11 @@ struct Point {
 pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/executions", get(list))
+        .route("/executions/{id}", get(one::one))
+        .route("/executions/{id}/complete", post(reports::complete))
+        .route("/executions/{id}/fail", post(reports::fail))
+        .route("/executions/{id}/heartbeat", post(reports::heartbeat))
+        .route("/executions/{id}/cancel", post(reports::cancel))
         .route("/executions/totals", get(totals))
         .route("/executions/analytics", get(analytics))
 }
@@ -117,38 +134,62 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
         sorts: sorts(&ask)?,
         from: ask.instant("startDate")?,
         until: ask.instant("endDate")?,
+        after: ask.text("after").map(cursor).transpose()?,
     };
     // Newest first, unless asked otherwise.
-    let asked = ask.text("orderByDirection").or_else(|| ask.text("orderDirection")).is_some();
-    let descending = page.descending || !asked;
+    let descending = page.descending || !ask.has_direction();
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
     let body = app.cluster.read(move |conn| {
         let (limit, offset) = (page.limit, page.offset);
         let (total, found) = executions::list(conn, &filter, limit, offset, descending)?;
+        let full = limit > 0 && found.len() as u64 == limit;
+        let next =
+            found.last().filter(|_| full).map(|last| format!("{:x}-{:x}", last.due, last.id));
         let executions = views(conn, found, now)?;
-        Ok(reply::envelope(&List::new("executions", &page, total, executions), dialect))
+        let list = List::new("executions", &page, total, executions).next(next);
+        Ok(reply::envelope(&list, dialect))
     });
     Ok(reply::json(StatusCode::OK, body.await?))
 }
 
+/// Where a page ended: the `next` of its answer.
+fn cursor(text: &str) -> Result<(Millis, u64), Error> {
+    let read = || {
+        let (due, id) = text.split_once('-')?;
+        Some((Millis::from_str_radix(due, 16).ok()?, u64::from_str_radix(id, 16).ok()?))
+    };
+    let wrong = || Error::invalid("after", "after must be the next of an earlier page");
+    // Numbers that the books cannot hold are no page's end.
+    read().filter(|(_, id)| *id < i64::MAX as u64).ok_or_else(wrong)
+}
+
+/// `state` takes the published clients' numbers and our names, `status` our names.
 fn sorts(ask: &Ask) -> Result<Vec<Sort>, Error> {
-    match (ask.text("state"), ask.text("status")) {
-        (None, None) => Ok(Vec::new()),
-        (Some("0"), _) | (_, Some("skipped")) => Ok(vec![Sort::Skipped]),
-        (Some("1"), _) | (_, Some("delivered")) => Ok(vec![Sort::Delivered]),
-        (Some("2"), _) => Ok(vec![Sort::Failed, Sort::Dead]),
-        (_, Some("failed")) => Ok(vec![Sort::Failed]),
-        (_, Some("dead")) => Ok(vec![Sort::Dead]),
-        (Some(_), _) => {
-            let message = "state must be 0 (scheduled, not sent), 1 (success) or 2 (failed)";
-            Err(Error::invalid("state", message))
+    let (field, given) = match (ask.text("state"), ask.text("status")) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(state), _) => ("state", state),
+        (None, Some(status)) => ("status", status),
+    };
+    Ok(match (field, given) {
+        ("state", "0" | "scheduled") => vec![Sort::Skipped, Sort::Running],
+        ("state", "2") => vec![Sort::Failed, Sort::Dead],
+        ("state", "1" | "success") | (_, "delivered" | "completed") => vec![Sort::Delivered],
+        (_, "failed" | "retrying") => vec![Sort::Failed],
+        (_, "dead") => vec![Sort::Dead],
+        (_, "skipped") => vec![Sort::Skipped],
+        (_, "running") => vec![Sort::Running],
+        _ => {
+            let names = "delivered, failed, dead, skipped, running";
+            let message = match field {
+                "state" => format!(
+                    "state must be 0 (scheduled, not sent), 1 (success), 2 (failed), or one of {names}"
+                ),
+                _ => format!("status must be one of {names}"),
+            };
+            return Err(Error::invalid(field, message));
         }
-        (None, Some(_)) => {
-            let message = "status must be delivered, failed, dead or skipped";
-            Err(Error::invalid("status", message))
-        }
-    }
+    })
 }
 
 fn views(
@@ -172,7 +213,8 @@ fn views(
 }
 
 fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionView {
-    let id = execution_id(cluster, execution.job, execution.scheduled);
+    let Execution { job, scheduled, run, .. } = execution;
+    let id = occurrence_id(cluster, Occurrence { job, scheduled, run });
     let sent = !matches!(execution.verdict, Verdict::Skipped(_));
     ExecutionView {
         id: execution.id,
@@ -188,9 +230,11 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
             Verdict::Skipped(reason) => Some(reason.name()),
             _ => None,
         },
+        how: execution.how.name(),
         node_id: execution.node,
         job_id: execution.job,
         project_id: execution.project,
+        run: (run > 0).then_some(run),
         scheduled_at: rfc3339(execution.scheduled),
         due_at: rfc3339(execution.due),
         skipped_since: execution.since.map(rfc3339),
@@ -203,6 +247,7 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
             _ => None,
         },
         error: execution.error,
+        response: execution.response,
         shard: execution.shard,
         epoch: execution.epoch,
         last_execution_datetime: rfc3339(execution.scheduled),

@@ -9,6 +9,7 @@ use super::duration;
 use super::error::Error;
 use super::reply::Unknown;
 use crate::model::Millis;
+use crate::model::time::parse_rfc3339;
 use crate::schedule::DstRule;
 
 /// An object that was read; fields are taken out of it one by one, what is left is unknown.
@@ -91,6 +92,16 @@ impl Fields {
         bounds: (Millis, Millis),
     ) -> Result<Option<Millis>, Error> {
         self.take(name).map(|value| duration::read(name, &value, bounds)).transpose()
+    }
+
+    /// An instant: RFC 3339, or a date alone (its first instant in UTC).
+    pub(super) fn instant(&mut self, name: &'static str) -> Result<Option<Millis>, Error> {
+        let Some(text) = self.text(name, 64)? else { return Ok(None) };
+        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text };
+        parse_rfc3339(&whole).map(Some).ok_or_else(|| {
+            let message = format!("{name} must be RFC 3339, such as 2026-11-20T20:18:07Z");
+            Error::invalid(name, message)
+        })
     }
 
     /// What to do when the clocks change, with the rules of a job's `dst`.

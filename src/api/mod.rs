@@ -20,6 +20,7 @@ mod async_tasks;
 mod casing;
 pub mod cluster;
 mod credentials;
+mod dead_letters;
 mod duration;
 mod echo;
 mod error;
@@ -66,6 +67,7 @@ pub fn router(state: AppState) -> Router {
         .merge(credentials::router())
         .merge(executors::router())
         .merge(executions::router())
+        .merge(dead_letters::router())
         .merge(explain::router())
         .merge(async_tasks::router())
         .merge(cluster::router())

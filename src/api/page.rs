@@ -39,6 +39,12 @@ impl Ask {
         };
         Ok(Page { limit, offset, order_by: *order_by, descending })
     }
+
+    /// Whether the query says which way round: lists of what happened begin with the newest unless
+    /// it does.
+    pub(super) fn has_direction(&self) -> bool {
+        self.text("orderByDirection").or_else(|| self.text("orderDirection")).is_some()
+    }
 }
 
 /// A list's answer: `total`, `offset`, `limit` (always all three) and the list under its name.
@@ -49,22 +55,32 @@ pub(super) struct List<T> {
     offset: u64,
     limit: u64,
     items: Vec<T>,
+    next: Option<String>,
 }
 
 impl<T> List<T> {
     /// A page of `total` items.
     pub(super) fn new<O>(name: &'static str, page: &Page<O>, total: u64, items: Vec<T>) -> Self {
-        Self { name, total, offset: page.offset, limit: page.limit, items }
+        Self { name, total, offset: page.offset, limit: page.limit, items, next: None }
+    }
+
+    /// Where the list goes on, for lists that page by key: the `after` of the next request.
+    pub(super) fn next(mut self, next: Option<String>) -> Self {
+        self.next = next;
+        self
     }
 }
 
 impl<T: Serialize> Serialize for List<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(4))?;
+        let mut map = to.serialize_map(None)?;
         map.serialize_entry("total", &self.total)?;
         map.serialize_entry("offset", &self.offset)?;
         map.serialize_entry("limit", &self.limit)?;
         map.serialize_entry(self.name, &self.items)?;
+        if let Some(next) = &self.next {
+            map.serialize_entry("next", next)?;
+        }
         map.end()
     }
 }

@@ -81,6 +81,17 @@ impl How {
             _ => Self::Answer,
         }
     }
+
+    /// Its name, as listed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Reported => "reported",
+            Self::Lost => "lost",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The longest answer that is kept, in bytes.

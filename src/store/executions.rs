@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::tallies::{self, Sort};
 use super::{blocks, id_at};
-use crate::model::block::Verdict;
+use crate::model::block::{How, Verdict};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, NodeId, ProjectId};
@@ -24,6 +24,9 @@ pub struct Filter {
     pub from: Option<Millis>,
     /// Due at or before this instant.
     pub until: Option<Millis>,
+    /// Those that come after this one, (due, number), in the order of the list: where the last page
+    /// ended. How many there are in all is counted without it.
+    pub after: Option<(Millis, u64)>,
 }
 
 /// One attempt (or decision not to make one) at one occurrence of one job.
@@ -59,6 +62,12 @@ pub struct Execution {
     pub duration: u32,
     /// What went wrong.
     pub error: Option<String>,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub run: u64,
+    /// How the result came about.
+    pub how: How,
+    /// The start of the answer.
+    pub response: Option<String>,
     /// When it was recorded.
     pub created: Millis,
 }
@@ -75,17 +84,25 @@ pub fn list(
     let (condition, values) = condition(filter);
     let total = total(conn, filter, &condition, &values)?;
     let way = if descending { "DESC" } else { "ASC" };
+    let (keyset, paged) = keyset(filter.after, descending, values);
     let mut select = conn.prepare_cached(&format!(
-        "SELECT {} FROM blocks WHERE {condition} ORDER BY due {way}, id {way}",
+        "SELECT {} FROM blocks WHERE {condition}{keyset} ORDER BY due {way}, id {way}",
         blocks::COLUMNS
     ))?;
-    let mut rows = select.query(params_from_iter(values))?;
+    let mut rows = select.query(params_from_iter(paged))?;
     let mut page = Vec::new();
     let mut skip = offset;
     while page.len() < limit as usize {
         let Some(row) = rows.next()? else { break };
+        let (id, due) = (id_at(row, 0)?, row.get::<_, Millis>(7)?);
         if let Some(job) = filter.job {
             let Some(ordinal) = ordinal_of(row, job)? else { continue };
+            let passed = filter.after.is_some_and(|(at, last)| {
+                at == due && if descending { id + ordinal >= last } else { id + ordinal <= last }
+            });
+            if passed {
+                continue;
+            }
             if skip > 0 {
                 skip -= 1;
             } else {
@@ -93,15 +110,22 @@ pub fn list(
             }
             continue;
         }
+        // The members that are not passed yet: a page may have ended in the middle of a block.
         let count = id_at(row, 18)?;
-        if skip >= count {
-            skip -= count;
+        let (begin, end) = match filter.after.filter(|(at, _)| *at == due) {
+            Some((_, last)) if descending => (0, last.saturating_sub(id).min(count)),
+            Some((_, last)) => ((last + 1).saturating_sub(id).min(count), count),
+            None => (0, count),
+        };
+        let left_of_it = end - begin;
+        if skip >= left_of_it {
+            skip -= left_of_it;
             continue;
         }
         let members = Members::from_bytes(row.get(17)?);
         let left = limit as usize - page.len();
-        let span = (count - skip).min(left as u64);
-        let first = if descending { count - skip - span } else { skip };
+        let span = (left_of_it - skip).min(left as u64);
+        let first = if descending { end - skip - span } else { begin + skip };
         let shown = page.len();
         for (i, job) in members.iter().skip(first as usize).take(span as usize).enumerate() {
             page.push(read(row, first + i as u64, job)?);
@@ -112,6 +136,24 @@ pub fn list(
         skip = 0;
     }
     Ok((total, page))
+}
+
+/// The blocks that hold something beyond where the last page ended.
+fn keyset(
+    after: Option<(Millis, u64)>,
+    descending: bool,
+    mut values: Vec<Value>,
+) -> (String, Vec<Value>) {
+    let Some((due, last)) = after else { return (String::new(), values) };
+    values.push(due.into());
+    values.push((last.min(i64::MAX as u64) as i64).into());
+    let (due, last) = (values.len() - 1, values.len());
+    let text = if descending {
+        format!(" AND due <= ?{due} AND (due < ?{due} OR id < ?{last})")
+    } else {
+        format!(" AND due >= ?{due} AND (due > ?{due} OR id + count - 1 > ?{last})")
+    };
+    (text, values)
 }
 
 /// An execution by its number.
@@ -257,5 +299,8 @@ fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> 
         started: row.get(14)?,
         duration: row.get(15)?,
         error: row.get(16)?,
+        run: id_at(row, 19)?,
+        how: How::from_code(row.get(20)?),
+        response: row.get(21)?,
     })
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::model::Millis;
-use crate::model::block::{How, SkipReason, Verdict, occurrence_id};
+use crate::model::block::{SkipReason, Verdict, occurrence_id};
 use crate::model::delivery::Misfire;
 use crate::model::job::PARKED;
 use crate::model::time::rfc3339;
@@ -275,13 +275,7 @@ fn attempt(recorded: &Recorded) -> AttemptView {
         started_at: sent.then(|| rfc3339(block.started)),
         duration_ms: block.duration,
         http_code: block.http_code,
-        how: match block.how {
-            How::Answer => "answer",
-            How::Reported => "reported",
-            How::Lost => "lost",
-            How::TimedOut => "timed_out",
-            How::Cancelled => "cancelled",
-        },
+        how: block.how.name(),
         error: block.error.clone(),
         response: block.response.clone(),
         next_attempt_at: match block.verdict {

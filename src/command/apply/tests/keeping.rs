@@ -182,7 +182,24 @@ fn executions_are_listed_member_by_member() {
         assert_eq!(list(&all, 3, offset as u64, false).1, part(&every), "from {offset}");
         assert_eq!(list(&all, 3, offset as u64, true).1, part(&reversed), "back from {offset}");
     }
+    // By key: each page goes on where the one before ended, also within a block.
     let job = Filter { job: Some(2), ..Filter::default() };
+    for filter in [&all, &job] {
+        for (limit, descending) in [(1, false), (1, true), (3, false), (3, true), (50, true)] {
+            let (mut paged, mut after) = (Vec::new(), None);
+            loop {
+                let filter = Filter { after, ..filter.clone() };
+                let (_, page) = books.read(|c| executions::list(c, &filter, limit, 0, descending));
+                let Some(last) = page.last() else { break };
+                after = Some((last.due, last.id));
+                paged.extend(page.into_iter().map(|e| e.id));
+            }
+            let (total, whole) = books.read(|c| executions::list(c, filter, 50, 0, descending));
+            let whole: Vec<_> = whole.into_iter().map(|e| e.id).collect();
+            assert_eq!(paged, whole, "{limit} {descending}");
+            assert_eq!(total, whole.len() as u64);
+        }
+    }
     assert_eq!(list(&job, 2, 1, true), (4, vec![(6, 2, 3), (4, 2, 2)]));
     let sort = Filter { sorts: vec![Sort::Skipped], ..Filter::default() };
     assert_eq!(list(&sort, 9, 0, false), (2, vec![(7, 2, 4), (8, 40, 4)]));

@@ -1,0 +1,305 @@
+//! Dead letters: what was given up. Listed, tried again one by one or by filter at a rate, or dropped
+//! for good. What went out as one is one letter, with all its members.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use super::App;
+use super::ask::{Ask, Id};
+use super::error::Error;
+use super::fields::Fields;
+use super::input::{Input, SMALL};
+use super::page::{List, Orders};
+use super::reply;
+use super::state::AppState;
+use crate::command::{Command, Outcome};
+use crate::model::block::occurrence_id;
+use crate::model::run::Occurrence;
+use crate::model::time::rfc3339;
+use crate::model::{JobId, Millis, ProjectId};
+use crate::store::dead_letters::{self, DeadLetter, Filter, Order};
+use crate::store::{Page, meta};
+
+/// How many members of a letter a list shows; the letter itself shows all.
+const FIRST_MEMBERS: usize = 20;
+/// How many letters go into one command.
+const CHUNK: u64 = 500;
+const MOST_RATE: u64 = 1_000_000;
+
+const ORDERS: &Orders<Order> =
+    &[("id", Order::Id), ("dateCreated", Order::Id), ("dueAt", Order::Due)];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LetterView {
+    id: u64,
+    project_id: ProjectId,
+    scheduled_at: String,
+    due_at: String,
+    /// The number of a manual run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
+    attempts: u32,
+    http_code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    date_created: String,
+    /// How many members there are; a list shows the first of them only.
+    count: u64,
+    members: Vec<MemberView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberView {
+    job_id: JobId,
+    execution_id: String,
+}
+
+fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
+    let (scheduled, run) = (letter.scheduled, letter.run);
+    let member = |job| MemberView {
+        job_id: job,
+        execution_id: occurrence_id(cluster, Occurrence { job, scheduled, run }),
+    };
+    LetterView {
+        id: letter.id,
+        project_id: letter.project,
+        scheduled_at: rfc3339(scheduled),
+        due_at: rfc3339(letter.due),
+        run: (run > 0).then_some(run),
+        attempts: letter.attempt,
+        http_code: letter.http_code,
+        error: letter.error,
+        date_created: rfc3339(letter.created),
+        count: letter.members.len(),
+        members: letter.members.iter().take(most).map(member).collect(),
+    }
+}
+
+/// What came (or would come) of many letters at once.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sum {
+    dry_run: bool,
+    letters: u64,
+    occurrences: u64,
+    /// When the last of them is tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/dead-letters", get(list))
+        .route("/dead-letters/replay", post(replay))
+        .route("/dead-letters/purge", post(purge))
+        .route("/dead-letters/{id}", get(one).delete(remove))
+        .route("/dead-letters/{id}/replay", post(replay_one))
+}
+
+/// 404.
+fn missing() -> Error {
+    Error::not_found("dead letter does not exist: it was replayed, purged, or delivered after all")
+}
+
+/// Newest first, unless asked otherwise.
+async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
+    let mut page = ask.page(ORDERS)?;
+    page.descending |= !ask.has_direction();
+    let filter = Filter {
+        project: ask.number("projectId")?.filter(|id| *id > 0),
+        job: ask.number("jobId")?.filter(|id| *id > 0),
+        from: ask.instant("startDate")?,
+        until: ask.instant("endDate")?,
+        after: ask.number("after")?,
+    };
+    if filter.after.is_some() && page.order_by != Order::Id {
+        return Err(Error::invalid("after", "after goes with orderBy=id only: use offset"));
+    }
+    ask.settle(&app).await?;
+    let dialect = ask.dialect();
+    let body = app.cluster.read(move |conn| {
+        let (total, found) = dead_letters::list(conn, &filter, &page)?;
+        let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+        let full = page.order_by == Order::Id && found.len() as u64 == page.limit;
+        let next = found.last().filter(|_| full).map(|letter| letter.id.to_string());
+        let letters =
+            found.into_iter().map(|letter| view(letter, cluster, FIRST_MEMBERS)).collect();
+        let list = List::new("deadLetters", &page, total, letters).next(next);
+        Ok(reply::envelope(&list, dialect))
+    });
+    Ok(reply::json(StatusCode::OK, body.await?))
+}
+
+async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    ask.settle(&app).await?;
+    let found = app.cluster.read(move |conn| {
+        let Some(letter) = dead_letters::get(conn, id)? else { return Ok(None) };
+        let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+        Ok(Some(view(letter, cluster, usize::MAX)))
+    });
+    Ok(reply::ok(&found.await?.ok_or_else(missing)?, ask.dialect()))
+}
+
+async fn replay_one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    app.admit_write()?;
+    let found = app.cluster.read(move |conn| dead_letters::get(conn, id)).await?;
+    let occurrences = found.ok_or_else(missing)?.members.len();
+    let now = app.time.now();
+    match carry_out(&app, Command::ReplayDeadLetters { letters: vec![(id, now)] }).await? {
+        0 => Err(missing()),
+        letters => {
+            let until = Some(rfc3339(now));
+            Ok(reply::ok(&Sum { dry_run: false, letters, occurrences, until }, ask.dialect()))
+        }
+    }
+}
+
+async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
+    match carry_out(&app, Command::PurgeDeadLetters { letters: vec![id] }).await? {
+        0 => Err(missing()),
+        _ => Ok(reply::no_content()),
+    }
+}
+
+/// `{projectId?, jobId?, startDate?, endDate?, ratePerSecond?, dryRun?}`: all that match, oldest
+/// first, so many occurrences a second.
+async fn replay(
+    State(app): App,
+    ask: Ask,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let filter = filter(&mut fields)?;
+    let rate = fields.number("ratePerSecond")?;
+    if rate.is_some_and(|rate| !(1..=MOST_RATE).contains(&rate)) {
+        let message = format!("ratePerSecond must be from 1 to {MOST_RATE} occurrences");
+        return Err(Error::invalid("ratePerSecond", message));
+    }
+    let dry_run = fields.flag("dryRun")?.unwrap_or(false);
+    let mut plan = Plan { start: app.time.now(), rate, before: 0 };
+    let mut last = None;
+    let mut sum = each(&app, filter, dry_run, |found| {
+        let letters: Vec<_> = found.iter().map(|(id, n)| (*id, plan.at(*n))).collect();
+        last = letters.last().map(|(_, at)| *at).or(last);
+        Command::ReplayDeadLetters { letters }
+    })
+    .await?;
+    sum.until = last.map(rfc3339);
+    Ok(reply::warn(reply::ok(&sum, ask.dialect()), &fields.unknown()))
+}
+
+/// `{projectId?, jobId?, startDate?, endDate?, all?, dryRun?}`: all that match are dropped for good.
+async fn purge(
+    State(app): App,
+    ask: Ask,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let filter = filter(&mut fields)?;
+    let dry_run = fields.flag("dryRun")?.unwrap_or(false);
+    let all = fields.flag("all")?.unwrap_or(false);
+    if filter == Filter::default() && !all && !dry_run {
+        let message = "name what to purge by projectId, jobId, startDate or endDate, or say all: \
+                       true to purge every dead letter";
+        return Err(Error::invalid("all", message));
+    }
+    let sum = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
+        letters: found.iter().map(|(id, _)| *id).collect(),
+    });
+    Ok(reply::warn(reply::ok(&sum.await?, ask.dialect()), &fields.unknown()))
+}
+
+fn filter(fields: &mut Fields) -> Result<Filter, Error> {
+    Ok(Filter {
+        project: fields.number("projectId")?.filter(|id| *id > 0),
+        job: fields.number("jobId")?.filter(|id| *id > 0),
+        from: fields.instant("startDate")?,
+        until: fields.instant("endDate")?,
+        after: None,
+    })
+}
+
+/// Spreads occurrences over time.
+struct Plan {
+    start: Millis,
+    rate: Option<u64>,
+    /// The occurrences that go first.
+    before: u64,
+}
+
+impl Plan {
+    /// When the next so many may go: as one, when those before them had their time.
+    fn at(&mut self, occurrences: u64) -> Millis {
+        let wait = self.rate.map_or(0, |rate| {
+            let millis = u128::from(self.before) * 1_000 / u128::from(rate.max(1));
+            Millis::try_from(millis).unwrap_or(Millis::MAX)
+        });
+        self.before = self.before.saturating_add(occurrences);
+        self.start.saturating_add(wait)
+    }
+}
+
+/// Makes commands of all letters that match, as (number, members), oldest first, and carries them
+/// out (or only counts). Letters that come into being meanwhile are left alone: what is replayed and
+/// fails again must not be replayed again. When it breaks off, what was done is done, and the same
+/// request goes on with the rest.
+async fn each(
+    app: &AppState,
+    mut filter: Filter,
+    dry_run: bool,
+    mut command: impl FnMut(&[(u64, u64)]) -> Command,
+) -> Result<Sum, Error> {
+    app.cluster.linearize().await?;
+    let page = Page { limit: CHUNK, offset: 0, order_by: Order::Id, descending: false };
+    let newest = Page { limit: 1, descending: true, ..page };
+    let everything = filter.clone();
+    let last = app.cluster.read(move |conn| dead_letters::list(conn, &everything, &newest));
+    let last = last.await?.1.first().map_or(0, |letter| letter.id);
+    let mut sum = Sum { dry_run, ..Sum::default() };
+    loop {
+        let asked = filter.clone();
+        let found = app.cluster.read(move |conn| {
+            let (_, letters) = dead_letters::list(conn, &asked, &page)?;
+            Ok(letters.iter().map(|l| (l.id, l.members.len())).collect::<Vec<_>>())
+        });
+        let mut found = found.await?;
+        found.retain(|(id, _)| *id <= last);
+        let Some((id, _)) = found.last() else { return Ok(sum) };
+        filter.after = Some(*id);
+        let command = command(&found);
+        // Those that went otherwise in between are counted by the command alone.
+        sum.letters += if dry_run { found.len() as u64 } else { carry_out(app, command).await? };
+        sum.occurrences += found.iter().map(|(_, members)| members).sum::<u64>();
+    }
+}
+
+async fn carry_out(app: &AppState, command: Command) -> Result<u64, Error> {
+    match app.cluster.propose(command).await? {
+        Outcome::Changed(letters) => Ok(u64::from(letters)),
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        other => Err(super::unexpected(&other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_counts_occurrences_and_not_letters() {
+        let mut plan = Plan { start: 1_000, rate: Some(100), before: 0 };
+        assert_eq!([1_000, 1, 100, 1].map(|n| plan.at(n)), [1_000, 11_000, 11_010, 12_010]);
+        let mut plan = Plan { start: 1_000, rate: None, before: 0 };
+        assert_eq!([1_000, 1].map(|n| plan.at(n)), [1_000, 1_000]);
+        let mut plan = Plan { start: 1_000, rate: Some(1), before: u64::MAX };
+        assert_eq!(plan.at(5), Millis::MAX);
+    }
+}

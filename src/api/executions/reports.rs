@@ -1,0 +1,129 @@
+//! What receivers say of runs that they accepted (`202` and `Scheduler-Async: true`), and clients that
+//! do not want one any more. Each is one command; a heartbeat reads nothing but the cluster's id.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::one;
+use crate::api::App;
+use crate::api::ask::{Ask, IdText};
+use crate::api::error::Error;
+use crate::api::fields::Fields;
+use crate::api::input::{self, SMALL};
+use crate::api::reply;
+use crate::api::state::AppState;
+use crate::command::{Command, Outcome};
+use crate::model::block::MAX_ERROR;
+use crate::model::run::{Occurrence, Report};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    execution_id: String,
+    state: &'static str,
+}
+
+pub(super) async fn complete(
+    State(app): App,
+    ask: Ask,
+    IdText(id): IdText,
+) -> Result<Response, Error> {
+    let of = report(&app, &id, Report::Complete).await?;
+    answer(&app, &ask, id, of, Some("delivered")).await
+}
+
+pub(super) async fn heartbeat(
+    State(app): App,
+    ask: Ask,
+    IdText(id): IdText,
+) -> Result<Response, Error> {
+    let of = report(&app, &id, Report::Heartbeat).await?;
+    answer(&app, &ask, id, of, Some("running")).await
+}
+
+pub(super) async fn cancel(
+    State(app): App,
+    ask: Ask,
+    IdText(id): IdText,
+) -> Result<Response, Error> {
+    let of = report(&app, &id, Report::Cancel).await?;
+    answer(&app, &ask, id, of, Some("skipped")).await
+}
+
+/// `{error?, retry?}`; with `retry: false` it is given up.
+pub(super) async fn fail(
+    State(app): App,
+    ask: Ask,
+    IdText(id): IdText,
+    request: Request,
+) -> Result<Response, Error> {
+    // Taken also by a node that is short of memory: it ends something.
+    let (body, _turn) = input::read(&app, request, SMALL).await?;
+    let mut fields = Fields::parse(&body)?;
+    let retry = fields.flag("retry")?.unwrap_or(true);
+    let error = fields.take("error").map(|value| match value {
+        serde_json::Value::String(text) => shortened(&text),
+        other => shortened(&other.to_string()),
+    });
+    let of = report(&app, &id, Report::Fail { error, retry }).await?;
+    let state = if retry { None } else { Some("dead") };
+    let response = answer(&app, &ask, id, of, state).await?;
+    Ok(reply::warn(response, &fields.unknown()))
+}
+
+/// A receiver's words, as much of them as is kept.
+fn shortened(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    let mut kept = String::new();
+    for c in clean {
+        if kept.len() + c.len_utf8() > MAX_ERROR {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, Error> {
+    let text = id.to_owned();
+    let found = app.cluster.read(move |conn| one::named(conn, &text)).await?;
+    let occurrence = found.ok_or_else(|| {
+        Error::not_found("no run has this id: give the execution id that came with the request")
+    })?;
+    match app.cluster.propose(Command::ReportRun { occurrence, report }).await? {
+        Outcome::Done | Outcome::Changed(_) => Ok(occurrence),
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        other => Err(crate::api::unexpected(&other)),
+    }
+}
+
+/// What has become of it, where the report alone does not say it.
+async fn answer(
+    app: &AppState,
+    ask: &Ask,
+    execution_id: String,
+    of: Occurrence,
+    known: Option<&'static str>,
+) -> Result<Response, Error> {
+    let state = if let Some(state) = known {
+        state
+    } else {
+        let now = app.time.now();
+        let found = app.cluster.read(move |conn| one::state(conn, of, now)).await?;
+        found.unwrap_or("retrying")
+    };
+    Ok(reply::ok(&Told { execution_id, state }, ask.dialect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receivers_words_are_kept_as_far_as_there_is_room() {
+        assert_eq!(shortened("no\u{0}way\n2"), "no way\n2");
+        let long = shortened(&"\u{e4}".repeat(MAX_ERROR));
+        assert_eq!(long.len(), MAX_ERROR);
+    }
+}
