@@ -1,6 +1,8 @@
 //! The API of a single node, asked through its router: what each route takes, answers and refuses.
 
 mod bad;
+mod dead_letters;
+mod executions;
 mod executors;
 mod explain;
 mod fixture;
@@ -10,6 +12,7 @@ mod rules;
 mod schedules;
 
 use axum::http::StatusCode;
+use scheduler0::model::time::parse_rfc3339;
 use serde_json::{Value, json};
 
 use self::fixture::{Answer, House};
@@ -20,6 +23,12 @@ fn job(project: u64, data: &str) -> Value {
         "spec": "@every 1m", "project_id": project, "execution_type": "http", "data": data,
         "timezone": "America/New_York", "callback_url": "http://localhost:3000/callback",
     })
+}
+
+/// The next instant that a job of the first ones is scheduled for.
+async fn next_of(house: &House, id: u64) -> i64 {
+    let shown = house.get(&format!("/jobs/{id}")).await.json["data"].clone();
+    parse_rfc3339(shown["next_execution_date"].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test]

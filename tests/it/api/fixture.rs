@@ -12,8 +12,12 @@ use scheduler0::api::{self, AppState, Pressure, Sources};
 use scheduler0::auth::Auth;
 use scheduler0::clock::{SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
+use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
 use scheduler0::metrics::Metrics;
+use scheduler0::model::block::{Block, How, JournalEntry, Record, Verdict};
+use scheduler0::model::members::Members;
+use scheduler0::model::shard::{Move, MoveKind};
 use scheduler0::raft::types::Member;
 use scheduler0::secret::Keys;
 use serde_json::Value;
@@ -27,6 +31,8 @@ pub(super) const BASIC: &str = "Basic bm9kZTpwYXNz";
 pub(super) struct House {
     router: Router,
     pub(super) pressure: Arc<Pressure>,
+    /// For what clients cannot do: recording results.
+    cluster: Cluster,
     _dir: TempDir,
 }
 
@@ -87,11 +93,12 @@ impl House {
         let mut leadership = cluster.leadership();
         let led = leadership.wait_for(|l| l.me && l.first_applied);
         tokio::time::timeout(Duration::from_secs(30), led).await.unwrap().unwrap();
-        let state = AppState::new(cluster, keys, config, time, Arc::new(Metrics::new()), auth)
-            .pressure(pressure.clone())
-            .sources(sources)
-            .echo(true);
-        Self { router: api::router(state), pressure, _dir: dir }
+        let state =
+            AppState::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth)
+                .pressure(pressure.clone())
+                .sources(sources)
+                .echo(true);
+        Self { router: api::router(state), pressure, cluster, _dir: dir }
     }
 
     /// Asks with exactly these headers.
@@ -143,9 +150,49 @@ impl House {
         self.send("DELETE", path, &[], "").await
     }
 
+    /// Gives this node the shard of the first jobs, under epoch 1.
+    pub(super) async fn own(&self) {
+        let change = Move { shard: 0, to: 1, expects: 0, kind: MoveKind::TakeOver };
+        let outcome = self.cluster.propose(Command::Assign(vec![change])).await.unwrap();
+        assert_eq!(outcome, Outcome::Assigned(1));
+    }
+
+    /// Records results, as the collector does, after so many others.
+    pub(super) async fn record(&self, before: u64, blocks: Vec<Block>) {
+        let entries = blocks.into_iter().map(JournalEntry::Block).collect();
+        let record = Record { node: 1, incarnation: 1, first: before + 1, entries };
+        let outcome = self.cluster.propose(Command::Record(record)).await.unwrap();
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+
     /// A project to put jobs in.
     pub(super) async fn project(&self) -> u64 {
         let body = serde_json::json!({"name": "project", "description": "for jobs"});
         self.post("/projects", body).await.json["data"]["id"].as_u64().unwrap()
+    }
+}
+
+/// One result of some of the first jobs.
+pub(super) fn block(jobs: &[u64], scheduled: i64, attempt: u32, verdict: Verdict) -> Block {
+    Block {
+        project: 1,
+        shard: 0,
+        epoch: 1,
+        due: scheduled,
+        scheduled,
+        since: None,
+        attempt,
+        verdict,
+        http_code: 500,
+        started: scheduled,
+        duration: 5,
+        members: Members::from_sorted(jobs.iter().copied()),
+        error: Some("it answered 500".into()),
+        pending: None,
+        run: 0,
+        once: false,
+        how: How::Answer,
+        accepted: None,
+        response: Some("sorry".into()),
     }
 }

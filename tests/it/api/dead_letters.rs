@@ -1,0 +1,119 @@
+//! Dead letters: listed with their members, taken back one by one or by filter, purged.
+
+use axum::http::StatusCode;
+use scheduler0::model::block::Verdict;
+use serde_json::{Value, json};
+
+use super::fixture::{House, block};
+use super::{job, next_of};
+
+/// A house with three jobs and four letters: one of all three, then three of the first alone.
+async fn house() -> House {
+    let house = House::build().await;
+    let project = house.project().await;
+    house.post("/jobs", json!([job(project, ""), job(project, ""), job(project, "")])).await;
+    house.own().await;
+    let at = next_of(&house, 1).await;
+    let dead = |jobs: &[u64], minute: i64| block(jobs, at + minute * 60_000, 4, Verdict::Dead);
+    let blocks = vec![dead(&[1, 2, 3], 0), dead(&[1], 1), dead(&[1], 2), dead(&[1], 3)];
+    house.record(0, blocks).await;
+    house
+}
+
+fn ids(list: &Value) -> Vec<u64> {
+    let letters = list["data"]["deadLetters"].as_array().unwrap();
+    letters.iter().map(|letter| letter["id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn letters_are_listed_with_their_members() {
+    let house = house().await;
+    let list = house.get("/api/v1/dead-letters").await;
+    assert_eq!(list.status, StatusCode::OK);
+    assert_eq!((&list.json["data"]["total"], ids(&list.json).len()), (&json!(4), 4));
+    assert!(list.json["data"].get("next").is_none(), "that is all");
+    let all = ids(&list.json);
+    assert!(all.is_sorted_by(|a, b| a > b), "newest first: {all:?}");
+    let oldest = &list.json["data"]["deadLetters"][3];
+    assert_eq!((&oldest["count"], &oldest["attempts"]), (&json!(3), &json!(4)));
+    assert_eq!((&oldest["httpCode"], &oldest["error"]), (&json!(500), &json!("it answered 500")));
+    assert_eq!(oldest["members"][2]["jobId"], 3);
+    let execution = oldest["members"][1]["executionId"].as_str().unwrap();
+    let one = house.get(&format!("/dead-letters/{}", all[3])).await;
+    assert_eq!(one.json["data"]["members"].as_array().unwrap().len(), 3);
+    let shown = house.get(&format!("/api/v1/executions/{execution}")).await;
+    assert_eq!(shown.json["data"]["state"], "dead", "{}", shown.json);
+    assert_eq!(shown.json["data"]["deadLetterId"].as_u64(), Some(all[3]));
+
+    let (mut paged, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = house.get(&format!("/api/v1/dead-letters?limit=3{after}")).await;
+        paged.extend(ids(&page.json));
+        let Some(next) = page.json["data"]["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(paged, all);
+    let due = oldest["dueAt"].as_str().unwrap().to_owned();
+    for (query, count) in [
+        ("jobId=2".to_owned(), 1),
+        ("jobId=1".to_owned(), 4),
+        ("projectId=9".to_owned(), 0),
+        (format!("endDate={due}"), 1),
+        (format!("startDate={due}&limit=2&offset=1"), 2),
+    ] {
+        let found = house.get(&format!("/api/v1/dead-letters?{query}")).await;
+        assert_eq!(ids(&found.json).len(), count, "{query}: {}", found.json);
+    }
+}
+
+#[tokio::test]
+async fn letters_are_taken_back_at_a_rate_or_purged() {
+    let house = house().await;
+    let all = ids(&house.get("/api/v1/dead-letters?orderByDirection=asc").await.json);
+    let letter = house.get(&format!("/api/v1/dead-letters/{}", all[0])).await;
+    let execution = letter.json["data"]["members"][0]["executionId"].as_str().unwrap().to_owned();
+    let dry = house.post("/api/v1/dead-letters/replay", json!({"dryRun": true})).await;
+    let data = &dry.json["data"];
+    assert_eq!((&data["letters"], &data["occurrences"]), (&json!(4), &json!(6)), "{}", dry.json);
+    assert_eq!(house.get("/dead-letters").await.json["data"]["total"], 4, "only counted");
+
+    let one = house.post(&format!("/dead-letters/{}/replay", all[0]), json!({})).await;
+    assert_eq!((one.status, &one.json["data"]["occurrences"]), (StatusCode::OK, &json!(3)));
+    let again = house.post(&format!("/dead-letters/{}/replay", all[0]), json!({})).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+    let shown = house.get(&format!("/api/v1/executions/{execution}")).await;
+    let data = &shown.json["data"];
+    assert_eq!(data["state"], "retrying", "{data}");
+    assert_eq!(data["nextAttempt"]["attempt"], 5);
+    assert_eq!(data["attempts"].as_array().unwrap().len(), 1);
+
+    let gone = house.delete(&format!("/dead-letters/{}", all[1])).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    let nothing = house.post("/dead-letters/replay", json!({"jobId": 3})).await;
+    assert_eq!(nothing.json["data"]["letters"], 0);
+    let refused = house.post("/dead-letters/purge", json!({})).await;
+    assert_eq!(
+        (refused.status, &refused.json["error"]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("all"))
+    );
+    let spread = house.post("/dead-letters/replay", json!({"jobId": 1, "ratePerSecond": 1})).await;
+    assert_eq!(spread.json["data"]["letters"], 2, "{}", spread.json);
+    assert!(spread.json["data"]["until"].is_string());
+    assert_eq!(house.get("/dead-letters").await.json["data"]["total"], 0);
+    let all = house.post("/dead-letters/purge", json!({"all": true, "colour": 1})).await;
+    assert_eq!((all.status, &all.json["data"]["letters"]), (StatusCode::OK, &json!(0)));
+    assert!(all.header("x-scheduler0-warning").contains("colour"));
+    for (field, value) in [
+        ("ratePerSecond", json!(0)),
+        ("ratePerSecond", json!("fast")),
+        ("dryRun", json!("yes")),
+        ("projectId", json!("one")),
+        ("startDate", json!("never")),
+    ] {
+        let refused = house.post("/api/v1/dead-letters/replay", json!({field: value})).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json["error"]["field"]),
+            (400, &json!(field))
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Executions: an occurrence with all its attempts, pages by key, and reports of receivers.
+
+use axum::http::StatusCode;
+use scheduler0::model::block::{Block, Verdict};
+use scheduler0::model::delivery::Retry;
+use scheduler0::model::run::Accepted;
+use serde_json::{Value, json};
+
+use super::fixture::{House, block};
+use super::{job, next_of};
+
+async fn house() -> (House, i64) {
+    let house = House::build().await;
+    let project = house.project().await;
+    house.post("/jobs", json!([job(project, ""), job(project, ""), job(project, "")])).await;
+    house.own().await;
+    let at = next_of(&house, 1).await;
+    (house, at)
+}
+
+/// A run that its receiver accepted, with one retry.
+fn accepted(scheduled: i64) -> Block {
+    let retry = Retry { max: 1, delay: 60_000, factor: 1_000, max_delay: 60_000 };
+    let promise = Accepted { run_timeout: None, heartbeat_timeout: Some(600_000), retry };
+    Block {
+        http_code: 202,
+        error: None,
+        accepted: Some(Box::new(promise)),
+        ..block(&[1], scheduled, 1, Verdict::Running)
+    }
+}
+
+fn numbers(list: &Value) -> Vec<u64> {
+    let list = list["data"]["executions"].as_array().unwrap();
+    list.iter().map(|one| one["id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_occurrence_is_found_by_attempt_and_by_execution_id() {
+    let (house, at) = house().await;
+    let retry = Verdict::Retry { at: at + 5_000 };
+    house.record(0, vec![block(&[1, 2, 3], at, 1, retry)]).await;
+    let list = house.get("/api/v1/executions?jobId=2").await;
+    let attempt = &list.json["data"]["executions"][0];
+    assert_eq!((&attempt["response"], &attempt["how"]), (&json!("sorry"), &json!("answer")));
+    let (number, text) = (&attempt["id"], attempt["executionId"].as_str().unwrap());
+    let shown = house.get(&format!("/api/v1/executions/{number}")).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.json);
+    let same = house.get(&format!("/api/v1/executions/{text}")).await;
+    assert_eq!(shown.json, same.json);
+    let data = &shown.json["data"];
+    assert_eq!((&data["state"], &data["jobId"]), (&json!("retrying"), &json!(2)));
+    assert_eq!(data["nextAttempt"]["attempt"], 2);
+    assert_eq!(data["attempts"], json!([attempt]));
+
+    house.record(1, vec![block(&[1, 2, 3], at, 2, Verdict::Delivered)]).await;
+    let over = house.get(&format!("/executions/{text}")).await;
+    let data = &over.json["data"];
+    assert_eq!((&data["state"], data.get("next_attempt")), (&json!("delivered"), None));
+    assert_eq!(data["attempts"].as_array().unwrap().len(), 2);
+    let to_come = text.replace(&format!("{at:x}"), &format!("{:x}", at + 60_000));
+    let to_come = house.get(&format!("/executions/{to_come}")).await;
+    assert_eq!(to_come.json["data"]["state"], "scheduled");
+    let other_cluster = format!("00000001{}", &text[8..]);
+    assert_eq!(house.get(&format!("/executions/{other_cluster}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn pages_by_key_are_whole_while_more_is_recorded() {
+    let (house, at) = house().await;
+    let done = |minute: i64| block(&[1, 2, 3], at + minute * 60_000, 1, Verdict::Delivered);
+    house.record(0, (0..4).map(done).collect()).await;
+    let whole = numbers(&house.get("/executions?limit=100").await.json);
+    assert_eq!(whole.len(), 12);
+    let (mut paged, mut after, mut recorded) = (Vec::new(), String::new(), 4);
+    loop {
+        let page = house.get(&format!("/executions?limit=5{after}")).await;
+        paged.extend(numbers(&page.json));
+        let Some(next) = page.json["data"]["next"].as_str() else { break };
+        after = format!("&after={next}");
+        // Newer ones come in front of the pages that were read.
+        house.record(recorded, vec![done(recorded as i64)]).await;
+        recorded += 1;
+    }
+    assert_eq!(paged, whole);
+    for (query, count) in
+        [("state=1", 18), ("state=2", 0), ("state=delivered", 18), ("status=running", 0)]
+    {
+        let found = house.get(&format!("/executions?{query}")).await;
+        assert_eq!(found.json["data"]["total"], count, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn receivers_report_on_runs_that_they_accepted() {
+    let (house, at) = house().await;
+    house.record(0, (0..4).map(|minute| accepted(at + minute * 60_000)).collect()).await;
+    let list = house.get("/api/v1/executions?state=running&orderByDirection=asc").await;
+    let runs: Vec<_> = list.json["data"]["executions"].as_array().unwrap().iter().collect();
+    let ids: Vec<_> = runs.iter().map(|run| run["executionId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 4, "{}", list.json);
+    let tell = async |id: &str, what: &str, body: &str| {
+        let told = house.send("POST", &format!("/api/v1/executions/{id}/{what}"), &[], body).await;
+        (told.status.as_u16(), told.json["data"]["state"].as_str().unwrap_or("").to_owned())
+    };
+    let state = async |id: &str| {
+        let shown = house.get(&format!("/api/v1/executions/{id}")).await;
+        shown.json["data"]["state"].as_str().unwrap_or("").to_owned()
+    };
+    assert_eq!(state(ids[0]).await, "running");
+    for (id, what, body, status, now) in [
+        (ids[0], "heartbeat", "", 200, "running"),
+        (ids[0], "complete", "{}", 200, "delivered"),
+        (ids[0], "complete", "", 200, "delivered"),
+        (ids[0], "heartbeat", "", 409, ""),
+        (ids[0], "fail", "{}", 409, ""),
+        (ids[1], "fail", "{\"error\":\"no disk\"}", 200, "retrying"),
+        (ids[2], "fail", "{\"error\":{\"code\":5},\"retry\":false}", 200, "dead"),
+        (ids[2], "cancel", "", 409, ""),
+        (ids[3], "cancel", "", 200, "skipped"),
+        (ids[3], "heartbeat", "", 409, ""),
+        (ids[3], "fail", "{\"retry\":\"no\"}", 400, ""),
+        (ids[3], "fail", "[]", 422, ""),
+        ("00000001-1-1", "complete", "", 404, ""),
+        ("1", "heartbeat", "", 404, ""),
+    ] {
+        let told = tell(id, what, body).await;
+        assert_eq!(told, (status, now.to_owned()), "{id} {what} {body}");
+        if status == 200 {
+            assert_eq!(state(id).await, now, "{id} {what} {body}");
+        }
+    }
+    let dead = house.get(&format!("/api/v1/executions/{}", ids[2])).await;
+    let last = dead.json["data"]["attempts"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["how"], &last["error"]), (&json!("reported"), &json!("{\"code\":5}")));
+}
