@@ -131,6 +131,6 @@ async fn receivers_report_on_runs_that_they_accepted() {
         }
     }
     let dead = house.get(&format!("/api/v1/executions/{}", ids[2])).await;
-    let last = dead.json["data"]["attempts"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&last["how"], &last["error"]), (&json!("reported"), &json!("{\"code\":5}")));
+    let end = dead.json["data"]["attempts"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&end["how"], &end["error"]), (&json!("reported"), &json!("{\"code\":5}")));
 }

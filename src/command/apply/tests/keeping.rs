@@ -190,8 +190,8 @@ fn executions_are_listed_member_by_member() {
             loop {
                 let filter = Filter { after, ..filter.clone() };
                 let (_, page) = books.read(|c| executions::list(c, &filter, limit, 0, descending));
-                let Some(last) = page.last() else { break };
-                after = Some((last.due, last.id));
+                let Some(end) = page.last() else { break };
+                after = Some((end.due, end.id));
                 paged.extend(page.into_iter().map(|e| e.id));
             }
             let (total, whole) = books.read(|c| executions::list(c, filter, 50, 0, descending));
