@@ -268,3 +268,18 @@ async fn what_is_built_when_its_project_is_paused_does_not_go_out() {
     assert!(world.shard(0).watermark > T0 + 10_000);
     world.stop().await;
 }
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_moves_a_one_off() {
+    let mut world = World::new();
+    world.start();
+    let job = world.make(one_off(Timing::At), Some(T0 + 10_000), 1);
+    world.settle().await;
+    world.pass(5_000, 1_000).await;
+    let (shape, at) = (one_off(Timing::At), Some(T0 + 20_000));
+    let edit = crate::command::JobEdit { id: job, shape, at, ..Default::default() };
+    world.apply(&Command::UpdateJob(edit));
+    world.settle().await;
+    world.pass(20_000, 1_000).await;
+    assert_eq!(world.calls_of(job), [(20, 1)]);
+    world.stop().await;
+}
