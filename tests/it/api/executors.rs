@@ -238,3 +238,17 @@ async fn a_secret_is_rotated_with_an_overlap_and_shown_once() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_executor_that_jobs_use_stays() {
+    let house = House::build().await;
+    let project = house.project().await;
+    house.post("/executors", webhook("one")).await;
+    let job =
+        json!({"projectId": project, "spec": "@every 1m", "timezone": "UTC", "executorId": 1});
+    let made = house.post("/api/v1/jobs", job).await;
+    assert_eq!(made.status, StatusCode::ACCEPTED, "{}", made.json);
+    let kept = house.delete("/executors/1").await;
+    assert_eq!(kept.status, StatusCode::CONFLICT);
+    assert!(kept.json["data"].as_str().unwrap().contains("used by jobs"), "{}", kept.json);
+}
