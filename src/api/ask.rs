@@ -83,6 +83,14 @@ impl Ask {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All values of a query parameter that may come several times.
+    pub(super) fn texts(&self, name: &str) -> Vec<&str> {
+        let mut buffer = [0; 24];
+        let Some(wanted) = canonical(name, &mut buffer) else { return Vec::new() };
+        let found = self.parameters.iter().filter(|(known, _)| known == wanted);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()).collect()
+    }
+
     /// A number in a query parameter.
     pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, Error> {
         let Some(text) = self.text(name) else { return Ok(None) };
@@ -237,6 +245,7 @@ mod tests {
         assert_eq!(at("tomorrow").unwrap_err().status(), 400);
         assert_eq!(at("%C3%A4%C3%A4%C3%A4%C3%A4%C3%A4").unwrap_err().status(), 400);
         assert!(ask("cascade=true").flag("cascade").unwrap());
+        assert_eq!(ask("label=a%3D1&x=2&Label=&label=b").texts("label"), ["a=1", "b"]);
         assert!(ask("cascade=yes").flag("cascade").is_err());
     }
 }

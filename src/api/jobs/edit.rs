@@ -116,7 +116,7 @@ fn fires(
         !(ours && *status == job.status.name())
     });
     let named = check::status(status)?;
-    let paused = paused_until(job, rules.now);
+    let paused = job.paused_until(rules.now);
     let (status, until) = match &input.pause_until {
         Some(text) => {
             (JobStatus::Active, Some(check::pause_until("pauseUntil", rules, shape, text)?))
@@ -137,11 +137,6 @@ fn fires(
         return Err(unfit("status", message));
     }
     Ok((status, until))
-}
-
-/// Up to when a job is paused, if that is known.
-pub(super) fn paused_until(job: &Job, now: Millis) -> Option<Millis> {
-    (job.status == JobStatus::Active && job.from > now).then_some(job.from)
 }
 
 #[cfg(test)]

@@ -1,11 +1,21 @@
-//! Jobs: created by the thousand or one by one, listed, changed, deleted.
+//! Jobs: created by the thousand or one by one, listed, changed, paused, run, deleted.
 //!
 //! ```text
-//!   POST body ─ parse::each ─> JobInput ─ check::Batch ─> shapes + rows ─ create::Order ─> the log
-//!   books ─ view::Views ─> JobView ─> reply
+//!   POST body ─ parse ─> JobInput ─ check::Batch ─> shapes + rows ─ create::Order ─> the log
+//!                                        │
+//!                     shape (timing, aim, policy): one set of rules for new jobs and edits
+//!                                        │
+//!   PUT, PATCH ─ parse ─> JobInput ─ edit::edited(the job as it is) ─ change ──────> the log
+//!
+//!   books ─ view::Views (outlook: what its schedule says now) ─> JobView ─> reply
 //! ```
+//!
+//! A job has exactly one schedule (`spec`, `at`, `after`) and one target (`callbackUrl`, `http`,
+//! `executorId`). The published clients may send `callbackUrl` and `executorId`: the executor counts
+//! only where the URL is empty.
 
 mod aim;
+mod bulk;
 mod change;
 mod check;
 mod create;
@@ -63,6 +73,7 @@ pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/jobs", get(list).post(create))
         .route("/jobs/{id}", get(one).put(change::put).patch(change::patch).delete(change::remove))
+        .merge(bulk::router())
         .merge(change::router())
         .merge(external::router())
 }
@@ -74,15 +85,13 @@ pub(super) fn missing() -> Error {
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page(ORDERS)?;
-    let status = match ask.text("status") {
-        None => None,
-        Some("active") => Some(JobStatus::Active),
-        Some("inactive") => Some(JobStatus::Inactive),
-        Some(_) => return Err(Error::invalid("status", "status must be active or inactive")),
+    let status = ask.text("status").map(status_named).transpose()?;
+    let filter = Filter {
+        project: ask.number("projectId")?,
+        status: status.map(|status| (status, app.time.now())),
+        labels: ask.texts("label").into_iter().map(label).collect::<Result<_, _>>()?,
+        external_id: ask.text("externalId").map(str::to_owned),
     };
-    let status = status.map(|status| (status, app.time.now()));
-    let project = ask.number("projectId")?;
-    let filter = Filter { project, status, ..Filter::default() };
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
     let retry_max = app.config.job_execution_retry_max;
@@ -94,6 +103,24 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
         Ok(reply::envelope(&List::new("jobs", &page, total, jobs), dialect))
     });
     Ok(reply::json(StatusCode::OK, body.await?))
+}
+
+/// The status of a name, as listed.
+fn status_named(name: &str) -> Result<JobStatus, Error> {
+    use JobStatus::{Active, Completed, Disabled, Inactive};
+    let found = [Active, Inactive, Completed, Disabled].into_iter().find(|s| s.name() == name);
+    found.ok_or_else(|| {
+        let message = "status must be active, inactive, completed or disabled";
+        Error::invalid("status", message)
+    })
+}
+
+/// `key=value`.
+fn label(text: &str) -> Result<(String, String), Error> {
+    let bad = || Error::invalid("label", "label must be a key and a value, such as label=team=a");
+    let (key, value) = text.split_once('=').ok_or_else(bad)?;
+    policy::label(key, value).map_err(|error| error.field("label"))?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {

@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::edit::paused_until;
 use super::outlook::Known;
 use crate::api::casing::verbatim;
 use crate::api::duration;
 use crate::api::target::{self, HttpView};
 use crate::model::block::execution_id;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
-use crate::model::job::{Job, JobShape, JobStatus, Timing};
+use crate::model::job::{Job, JobShape, Timing};
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
@@ -179,7 +178,7 @@ impl<'c> Views<'c> {
             None => self.project(job.shape.project)?.retry_max,
         };
         let offset = self.known(job.shape_id, &job.shape).offset;
-        let paused = paused_until(&job, self.now);
+        let (status, paused) = (job.status_at(self.now), job.paused_until(self.now));
         let shape = &*job.shape;
         Ok(JobView {
             id: job.id,
@@ -199,7 +198,7 @@ impl<'c> Views<'c> {
             timezone_offset: offset,
             retry_max,
             // It fires again by itself, but not now.
-            status: paused.map_or(job.status, |_| JobStatus::Inactive).name(),
+            status: status.name(),
             pause_until: paused.map(rfc3339),
             external_id: job.external_id,
             labels: shape.labels.clone(),

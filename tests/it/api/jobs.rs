@@ -47,6 +47,8 @@ async fn a_one_off_is_made_shown_moved_and_refused() {
     assert!(same.headers.get("x-scheduler0-warning").is_none());
     let next = house.get(&format!("{path}/next?count=5")).await;
     assert_eq!(next.json["data"]["occurrences"].as_array().unwrap().len(), 1);
+    let later = house.send("PATCH", &path, &[], json!({"after": "2h"}).to_string()).await;
+    assert!(later.json["data"]["nextExecutionDate"].as_str().unwrap() > due, "{}", later.json);
     let spec = house.send("PATCH", &path, &[], r#"{"spec":"@every 1h"}"#).await;
     assert_eq!((spec.status.as_u16(), &spec.json["data"]["spec"]), (200, &json!("@every 1h")));
     assert!(spec.json["data"].get("after").is_none());
@@ -212,6 +214,16 @@ async fn a_job_by_the_clients_own_name_is_what_was_last_put() {
     for answer in [one, two, three] {
         assert_eq!(answer.json["data"]["id"], id, "{}", answer.json);
     }
+    let other = format!("/api/v1/projects/{project}/jobs/by-external-id/race");
+    let (one, two) = tokio::join!(house.put(&other, body.clone()), house.put(&other, body.clone()));
+    assert_eq!(one.json["data"]["id"], two.json["data"]["id"]);
+    assert_ne!(one.status, two.status, "one made it, one found it");
+
+    let twice = json!({"projectId": project, "externalId": "race", "spec": "@daily",
+        "timezone": "UTC", "callbackUrl": TARGET});
+    let taken = house.post("/api/v1/jobs", json!([twice])).await;
+    assert_eq!(field(&taken), (409, "externalId"));
+    assert_eq!(taken.json["error"]["index"], 0);
     for (body, wanted) in [
         (json!({"spec": "@daily"}), (400, "timezone")),
         (json!({"externalId": "x"}), (422, "externalId")),
@@ -225,4 +237,62 @@ async fn a_job_by_the_clients_own_name_is_what_was_last_put() {
     assert_eq!(house.delete(&path).await.status, StatusCode::NOT_FOUND);
     let nowhere = "/api/v1/projects/99/jobs/by-external-id/x";
     assert_eq!(field(&house.put(nowhere, body).await), (400, "projectId"));
+}
+
+#[tokio::test]
+async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let job = |i: usize| {
+        let team = if i % 3 == 0 { "a" } else { "b" };
+        json!({"projectId": project, "spec": "@every 1h", "timezone": "UTC", "callbackUrl": TARGET,
+            "labels": {"team": team, "tier": "x=y"}, "externalId": format!("job {i}")})
+    };
+    let jobs: Vec<_> = (0..1_500).map(job).collect();
+    assert_eq!(house.post("/api/v1/jobs", json!(jobs)).await.status, StatusCode::ACCEPTED);
+    let total = async |query: &str| {
+        let list = house.get(&format!("/api/v1/jobs?limit=1&{query}")).await;
+        list.json["data"]["total"].as_u64().unwrap_or(u64::from(list.status.as_u16()) * 1_000_000)
+    };
+    let act = async |what: &str, body: Value| {
+        let done = house.post(&format!("/api/v1/jobs/{what}"), body).await.json["data"].clone();
+        (done["matched"].as_u64().unwrap(), done["changed"].as_u64().unwrap())
+    };
+    assert_eq!(total("label=team=a").await, 500);
+    assert_eq!(total("label=team%3Da&label=tier=x=y").await, 500);
+    assert_eq!(total("label=team=c").await, 0);
+    assert_eq!(total("externalId=job%207").await, 1);
+    assert_eq!(total("label=team").await, 400_000_000);
+    assert_eq!(total("status=asleep").await, 400_000_000);
+
+    let team = json!({"labels": {"team": "b"}});
+    assert_eq!(act("pause", json!({"filter": team, "dryRun": true})).await, (1_000, 0));
+    assert_eq!(total("status=inactive").await, 0);
+    let later = json!({"filter": team, "until": "2090-01-01T00:00:00Z"});
+    assert_eq!(act("pause", later.clone()).await, (1_000, 1_000));
+    assert_eq!(act("pause", later).await, (1_000, 0), "they are paused already");
+    assert_eq!(total("status=inactive").await, 1_000);
+    assert_eq!(total("status=active&label=team=a").await, 500);
+    let one = json!({"filter": {"projectId": project, "externalIds": ["job 1", "job 2", "none"]}});
+    assert_eq!(act("resume", one).await, (2, 2));
+    assert_eq!(
+        act("resume", json!({"filter": {"ids": [5, 6, 77_777], "status": "inactive"}})).await,
+        (2, 2)
+    );
+    assert_eq!(act("delete", json!({"filter": {"status": "inactive"}})).await, (996, 996));
+    assert_eq!(total("").await, 504);
+
+    for (body, wanted) in [
+        (json!({}), (422, "filter")),
+        (json!({"filter": {}}), (422, "filter")),
+        (json!({"filter": {"label": "x"}}), (422, "filter")),
+        (json!({"filter": {"ids": [1]}, "all": true}), (422, "all")),
+        (json!({"filter": {"ids": [1]}, "until": "soon"}), (422, "until")),
+    ] {
+        let refused = house.post("/api/v1/jobs/pause", body.clone()).await;
+        assert_eq!(field(&refused), wanted, "{body}");
+    }
+    assert_eq!(total("").await, 504);
+    assert_eq!(act("delete", json!({"all": true})).await, (504, 504));
+    assert_eq!(total("").await, 0);
 }

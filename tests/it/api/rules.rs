@@ -22,6 +22,7 @@ const CLOSED: &[(&str, &str)] = &[
     ("PATCH", "/v1/jobs/1"),
     ("POST", "/jobs/1/pause"),
     ("POST", "/jobs/1/resume"),
+    ("POST", "/jobs/delete"),
     ("POST", "/api/v1/jobs/1/run"),
     ("PUT", "/projects/1/jobs/by-external-id/x"),
     ("GET", "/v1/projects/1/jobs/by-external-id/x"),

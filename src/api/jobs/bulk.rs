@@ -1,0 +1,290 @@
+//! Many jobs paused, resumed or deleted at once: those that a filter finds. `super` routes to it.
+//!
+//! The jobs are looked up on this node and changed in entries of at most about 1,000. Who is cut off
+//! in the middle sends the same request again: what is done already is passed over, so that these
+//! routes need no idempotency key.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use rusqlite::Connection;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::change::{LONGEST_BY, LONGEST_TIME};
+use super::policy::label;
+use super::shape::unfit;
+use super::status_named;
+use crate::api::App;
+use crate::api::ask::Ask;
+use crate::api::error::Error;
+use crate::api::fields::Fields;
+use crate::api::input::{Input, SMALL};
+use crate::api::reply;
+use crate::api::state::AppState;
+use crate::api::unexpected;
+use crate::command::{Command, JobAction, Outcome};
+use crate::model::time::parse_rfc3339;
+use crate::model::{JobId, Millis};
+use crate::store::jobs::{self, Filter};
+
+/// The most jobs changed by one entry of the log.
+const CHUNK: u64 = 1_000;
+/// The most ids, and the most external ids, that a filter may name.
+const MOST_NAMED: usize = 10_000;
+const LONGEST_STATUS: usize = 20;
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/jobs/pause", post(pause))
+        .route("/jobs/resume", post(resume))
+        .route("/jobs/delete", post(delete))
+}
+
+/// Which jobs a request is about.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    filter: Filter,
+    /// Only these, where there are any.
+    ids: Option<Vec<JobId>>,
+    /// Only those that a client calls so, where there are any.
+    externals: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done {
+    /// How many jobs the filter finds.
+    matched: u64,
+    /// How many of them were not so already.
+    changed: u64,
+    dry_run: bool,
+}
+
+async fn pause(
+    State(app): App,
+    ask: Ask,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let until = match fields.text("until", LONGEST_TIME)? {
+        None => None,
+        Some(text) => Some(end(&text, app.time.now())?),
+    };
+    carry_out(&app, &ask, fields, JobAction::Pause { until }).await
+}
+
+async fn resume(
+    State(app): App,
+    ask: Ask,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Resume).await
+}
+
+async fn delete(
+    State(app): App,
+    ask: Ask,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Delete).await
+}
+
+/// The end of a pause of jobs that may have many zones: an instant ahead.
+fn end(text: &str, now: Millis) -> Result<Millis, Error> {
+    let until = parse_rfc3339(text).ok_or_else(|| {
+        let message = "until is not valid, give RFC 3339 with an offset, such as \
+                       2026-11-20T20:18:07Z";
+        unfit("until", message)
+    })?;
+    if until <= now {
+        return Err(unfit("until", "until must lie in the future"));
+    }
+    Ok(until)
+}
+
+async fn carry_out(
+    app: &AppState,
+    ask: &Ask,
+    mut fields: Fields,
+    action: JobAction,
+) -> Result<Response, Error> {
+    let wanted = Wanted::read(&mut fields, app.time.now())?;
+    let dry_run = fields.flag("dryRun")?.unwrap_or(false);
+    let by = fields.text("modifiedBy", LONGEST_BY)?.or(fields.text("deletedBy", LONGEST_BY)?);
+    // A request that says more than is understood might mean fewer jobs.
+    if let Some(name) = fields.unknown().0.first() {
+        let message = format!("there is no field {name}: give filter, all, dryRun, until");
+        return Err(Error::unprocessable(message));
+    }
+    app.cluster.linearize().await?;
+    let found = app.cluster.read(move |conn| wanted.find(conn)).await?;
+    let mut done = Done { matched: found.len() as u64, changed: 0, dry_run };
+    if !dry_run {
+        for jobs in chunks(&found) {
+            let command = Command::ChangeJobs { jobs, action, by: by.clone() };
+            match app.cluster.propose(command).await? {
+                Outcome::Changed(n) => done.changed += u64::from(n),
+                Outcome::Rejected(rejection) => return Err(rejection.into()),
+                other => return Err(unexpected(&other)),
+            }
+        }
+    }
+    Ok(reply::ok(&done, ask.dialect()))
+}
+
+impl Wanted {
+    /// Takes `filter` and `all`.
+    fn read(fields: &mut Fields, now: Millis) -> Result<Self, Error> {
+        let all = fields.flag("all")?.unwrap_or(false);
+        let mut filter = match fields.take("filter") {
+            None => Fields::parse(b"")?,
+            Some(object @ Value::Object(_)) => Fields::parse(object.to_string().as_bytes())?,
+            Some(_) => return Err(unfit("filter", "filter must be an object")),
+        };
+        let status = filter.text("status", LONGEST_STATUS)?;
+        let status = status.as_deref().map(status_named).transpose()?;
+        let mut wanted = Self {
+            filter: Filter {
+                project: filter.number("projectId")?,
+                status: status.map(|status| (status, now)),
+                ..Filter::default()
+            },
+            ..Self::default()
+        };
+        if let Some(labels) = filter.take("labels") {
+            let wrong = || unfit("labels", "filter.labels must be an object of texts");
+            let Value::Object(labels) = labels else { return Err(wrong()) };
+            for (key, value) in labels {
+                let Value::String(value) = value else { return Err(wrong()) };
+                label(&key, &value)?;
+                wanted.filter.labels.push((key, value));
+            }
+        }
+        wanted.ids = list(&mut filter, "ids", "whole numbers", Value::as_u64)?;
+        wanted.externals =
+            list(&mut filter, "externalIds", "texts", |value| value.as_str().map(str::to_owned))?;
+        if let Some(name) = filter.unknown().0.first() {
+            let message = format!(
+                "filter has no field {name}: it has projectId, status, labels, ids, externalIds"
+            );
+            return Err(unfit("filter", message));
+        }
+        let narrow = wanted.filter != Filter::default()
+            || wanted.ids.is_some()
+            || wanted.externals.is_some();
+        if !narrow && !all {
+            let message = "filter is empty: name some jobs, or say \"all\": true";
+            return Err(unfit("filter", message));
+        }
+        if narrow && all {
+            return Err(unfit("all", "give a filter or all, not both"));
+        }
+        Ok(wanted)
+    }
+
+    /// The jobs there are, in order.
+    fn find(&self, conn: &Connection) -> rusqlite::Result<Vec<JobId>> {
+        let mut found = match &self.externals {
+            None => every(conn, &self.filter)?,
+            Some(names) => {
+                let mut found = Vec::new();
+                for name in names {
+                    let external_id = Some(name.clone());
+                    found.extend(every(conn, &Filter { external_id, ..self.filter.clone() })?);
+                }
+                found.sort_unstable();
+                found.dedup();
+                found
+            }
+        };
+        if let Some(ids) = &self.ids {
+            let mut ids = ids.clone();
+            ids.sort_unstable();
+            found.retain(|id| ids.binary_search(id).is_ok());
+        }
+        Ok(found)
+    }
+}
+
+fn every(conn: &Connection, filter: &Filter) -> rusqlite::Result<Vec<JobId>> {
+    jobs::ids(conn, filter, 0, i64::MAX as u64)
+}
+
+fn list<T>(
+    fields: &mut Fields,
+    name: &'static str,
+    what: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Option<Vec<T>>, Error> {
+    let Some(value) = fields.take(name) else { return Ok(None) };
+    let wrong =
+        || unfit(name, format!("filter.{name} must be a list of at most {MOST_NAMED} {what}"));
+    let list = value.as_array().filter(|list| list.len() <= MOST_NAMED).ok_or_else(wrong)?;
+    list.iter().map(read).collect::<Option<_>>().map(Some).ok_or_else(wrong)
+}
+
+/// Ids in ascending order as runs, at most [`CHUNK`] in a command.
+fn chunks(ids: &[JobId]) -> impl Iterator<Item = Vec<(JobId, u64)>> + '_ {
+    ids.chunks(CHUNK as usize).map(|some| {
+        let mut runs: Vec<(JobId, u64)> = Vec::new();
+        for id in some {
+            match runs.last_mut() {
+                Some((first, n)) if *first + *n == *id => *n += 1,
+                _ => runs.push((*id, 1)),
+            }
+        }
+        runs
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_cut_into_short_lists_of_runs() {
+        let ids: Vec<_> = (1..=1_500).chain([2_000, 2_002, 2_003]).collect();
+        let cut: Vec<_> = chunks(&ids).collect();
+        assert_eq!(cut, [vec![(1, 1_000)], vec![(1_001, 500), (2_000, 1), (2_002, 2)]]);
+        assert_eq!(chunks(&[]).count(), 0);
+    }
+
+    #[test]
+    fn a_filter_that_says_nothing_or_too_much_is_refused() {
+        let read = |body: &str| {
+            Wanted::read(&mut Fields::parse(body.as_bytes()).unwrap(), 5)
+                .map_err(|e| format!("{e:?}"))
+        };
+        for (body, field) in [
+            ("{}", "filter"),
+            (r#"{"filter":{}}"#, "filter"),
+            (r#"{"filter":{"projectId":null}}"#, "filter"),
+            (r#"{"filter":[]}"#, "filter"),
+            (r#"{"filter":{"project":1}}"#, "filter"),
+            (r#"{"filter":{"status":"asleep"}}"#, "status"),
+            (r#"{"filter":{"labels":{"a":1}}}"#, "labels"),
+            (r#"{"filter":{"ids":["1"]}}"#, "ids"),
+            (r#"{"filter":{"externalIds":"e"}}"#, "externalIds"),
+            (r#"{"filter":{"ids":[1]},"all":true}"#, "all"),
+        ] {
+            let refused = read(body).unwrap_err();
+            assert!(refused.contains(&format!("field: Some({field:?})")), "{body}: {refused}");
+        }
+        assert!(read(r#"{"all":true}"#).unwrap().filter == Filter::default());
+        let body = r#"{"filter":{"project_id":1,"status":"inactive","labels":{"a":"b"},"ids":[]}}"#;
+        let wanted = read(body).unwrap();
+        let filter = Filter {
+            project: Some(1),
+            status: Some((crate::model::job::JobStatus::Inactive, 5)),
+            labels: vec![("a".into(), "b".into())],
+            external_id: None,
+        };
+        assert_eq!((wanted.filter, wanted.ids), (filter, Some(vec![])));
+        assert!(end("2026-11-20T20:00:00", 0).is_err());
+        assert!(end("2026-11-20T20:00:00Z", i64::MAX).is_err());
+    }
+}
