@@ -109,13 +109,18 @@ impl Entry<'_, '_> {
             }
             Verdict::Dead => {
                 let held = held(&runs);
-                let open = if live { self.open_members(block, &held)? } else { Members::default() };
-                let end = live && (held.is_empty() || !open.is_empty());
-                let id = self.keep_block(node, !end, block)?;
-                if !open.is_empty() {
-                    self.give_up_on(id, block, &open)?;
-                    self.ended(block, &open, &runs)?;
-                    self.disable_gone(block)?;
+                let single = block.members.len() == 1;
+                let given_up = block.members.without(&held);
+                let attempted = block.members.without(&given_up);
+                if !attempted.is_empty() {
+                    self.keep_block(node, true, &Block { members: attempted, ..block.clone() })?;
+                }
+                if !given_up.is_empty() {
+                    let block = Block { members: given_up, ..block.clone() };
+                    let over = self.bury(node, live, &block, &runs)?;
+                    if over && single {
+                        self.disable_gone(&block)?;
+                    }
                 }
             }
             Verdict::Skipped(_) => {
@@ -128,6 +133,25 @@ impl Entry<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Given up, by somebody who may say so or not.
+    fn bury(
+        &mut self,
+        node: NodeId,
+        live: bool,
+        block: &Block,
+        runs: &[Run],
+    ) -> Result<bool, Refusal> {
+        let none = Members::default();
+        let open = if live { self.open_members(block, &none)? } else { none };
+        let id = self.keep_block(node, !live, block)?;
+        if open.is_empty() {
+            return Ok(false);
+        }
+        self.give_up_on(id, block, &open)?;
+        self.ended(block, &open, runs)?;
+        Ok(true)
     }
 
     /// A range holds for what had neither end state nor row nor accepted run when it was decided; it
@@ -156,9 +180,7 @@ impl Entry<'_, '_> {
     /// A single job's target is gone for good, unless the job was changed since it was asked: then
     /// the answer may be about another target.
     fn disable_gone(&mut self, block: &Block) -> Result<(), Refusal> {
-        let Some(job) = block.members.iter().next().filter(|_| block.members.len() == 1) else {
-            return Ok(());
-        };
+        let Some(job) = block.members.iter().next() else { return Ok(()) };
         if block.http_code != GONE || (block.once && block.run == 0) {
             return Ok(());
         }

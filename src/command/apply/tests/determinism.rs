@@ -1,22 +1,22 @@
-//! What makes replicas equal: the same log gives the same books however it is cut, a journal told
-//! twice is told once, and the table of rules for occurrences holds for any order of events.
-
-use std::collections::BTreeMap;
+//! What makes replicas equal: the same log gives the same books however it is cut, and a journal
+//! told twice is told once.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectEdit};
 use crate::model::block::SkipReason;
+use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::Timing;
+use crate::model::run::{Accepted, BeginRun, Occurrence, Report};
 use crate::model::target::Executor;
-use crate::store::{Page, dead_letters, meta, pending};
+use crate::store::meta;
 
 /// A step of a random log: what, and three numbers that say which.
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..28, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..32, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -115,6 +115,13 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             Command::CreateExecutor(Executor { name: format!("e{}", b % 3), ..Executor::default() })
         }
         26 => Command::DeleteExecutor { id: u64::from(b % 3) },
+        27 => Command::BeginRun(random_begin((a, b, c))),
+        28 => Command::ReportRun { occurrence: random_occurrence(b, c), report: random_report(a) },
+        29 => Command::ExpireRuns { limit: u32::from(a % 4) },
+        30 if a % 2 == 0 => Command::ReplayDeadLetters {
+            letters: vec![(u64::from(b % 8), START + i64::from(c) * 1_000)],
+        },
+        30 => Command::PurgeDeadLetters { letters: vec![u64::from(b % 8)] },
         _ => Command::Tick,
     }
 }
@@ -142,21 +149,64 @@ fn create_some(
 }
 
 /// A result for some of jobs 1..=8 at one of four instants, epoch 0..=2.
-fn random_block((what, which, when): (u8, u8, u8)) -> Block {
-    let verdict = match what % 4 {
+pub(super) fn random_block((what, which, when): (u8, u8, u8)) -> Block {
+    let verdict = match what % 6 {
         0 => Verdict::Delivered,
         1 => Verdict::Retry { at: START + 90_000 },
         2 => Verdict::Dead,
+        3 => Verdict::Postponed { at: START + 95_000 },
+        4 => Verdict::Running,
         _ => Verdict::Skipped(SkipReason::Misfire),
     };
     let due = START + i64::from(when / 3 % 4) * 60_000;
     let range = verdict == Verdict::Skipped(SkipReason::Misfire) && what >= 128;
+    let retry = Retry { max: 2, delay: 5_000, factor: 1_000, max_delay: 5_000 };
+    let promise = Accepted {
+        run_timeout: (what & 1 == 0).then_some(30_000),
+        heartbeat_timeout: (what & 2 == 0).then_some(10_000),
+        retry,
+    };
     Block {
         epoch: u64::from(when % 3),
+        accepted: (verdict == Verdict::Running).then(|| Box::new(promise)),
         due,
         scheduled: due,
         since: range.then_some(due - 60_000),
         ..block((0..8).filter(|i| which >> i & 1 == 1).map(|i| i + 1), verdict)
+    }
+}
+
+/// Job 1..=8 at one of the four instants.
+pub(super) fn random_occurrence(which: u8, when: u8) -> Occurrence {
+    let scheduled = START + i64::from(when / 3 % 4) * 60_000;
+    Occurrence { job: u64::from(which % 8) + 1, scheduled, run: 0 }
+}
+
+pub(super) fn random_begin((how, which, when): (u8, u8, u8)) -> BeginRun {
+    let occurrence = random_occurrence(which, when);
+    BeginRun {
+        occurrence,
+        project: 1,
+        shard: 0,
+        node: 1,
+        epoch: 1 + u64::from(when % 8 == 0),
+        due: occurrence.scheduled,
+        attempt: 1,
+        pending: (how >= 128).then_some(u64::from(when % 16)),
+        overlap: [Overlap::Allow, Overlap::Skip, Overlap::QueueOne, Overlap::CancelPrevious]
+            [usize::from(how % 4)],
+        timeout: 10_000,
+        retry: Retry { max: 1, delay: 5_000, factor: 1_000, max_delay: 5_000 },
+    }
+}
+
+pub(super) fn random_report(what: u8) -> Report {
+    match what % 6 {
+        0 => Report::Complete,
+        1 | 2 => Report::Fail { error: None, retry: true },
+        3 => Report::Fail { error: Some("no".into()), retry: false },
+        4 => Report::Cancel,
+        _ => Report::Heartbeat,
     }
 }
 
@@ -253,38 +303,6 @@ proptest! {
         other.done(stretch(cursor.min(blocks.len() - 1), blocks.len()));
         prop_assert_eq!(plain.hash(), other.hash());
     }
-
-    #[test]
-    fn every_occurrence_ends_by_the_rules(
-        events in prop::collection::vec((any::<(u8, u8, u8)>(), any::<u8>(), any::<u8>()), 1..60),
-    ) {
-        let mut books = Books::new();
-        let mut model = Model::default();
-        let mut seq = [1, 1, 1];
-        for (numbers, node, row) in events {
-            let node = u64::from(node % 2) + 1;
-            let mut block = random_block(numbers);
-            let live = node == 1 && block.epoch == 1;
-            // Half of the results are of attempts made for a row: of its members, some.
-            let rows = books.read(|c| pending::for_shard(c, 0));
-            if row >= 128 && !rows.is_empty() && block.since.is_none() {
-                let chosen = &rows[usize::from(row) % rows.len()];
-                let some = chosen.members.without(&block.members);
-                block = Block {
-                    due: chosen.due,
-                    scheduled: chosen.scheduled,
-                    attempt: chosen.attempt,
-                    pending: Some(chosen.id),
-                    members: some,
-                    ..block
-                };
-            }
-            model.event(&block, live);
-            books.done(record(node, node.into(), seq[node as usize], vec![block]));
-            seq[node as usize] += 1;
-            prop_assert_eq!(model.seen(), seen(&books));
-        }
-    }
 }
 
 /// What does not fit together: shapes whose count of references is not the number of rows that refer
@@ -318,89 +336,4 @@ pub(super) fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()
     })
-}
-
-/// Scheduled instant and job.
-type Occurrence = (Millis, u64);
-/// What waits, and for which attempt; what is dead.
-type Seen = (BTreeMap<Occurrence, u32>, Vec<Occurrence>);
-
-/// The rules once more, written down for single occurrences.
-#[derive(Default)]
-struct Model {
-    known: BTreeMap<Occurrence, State>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Waiting(u32),
-    Ended(Verdict),
-}
-
-impl Model {
-    fn event(&mut self, block: &Block, live: bool) {
-        if block.since.is_some() {
-            for minute in 0..4 {
-                let at = START + minute * 60_000;
-                for job in block.members.iter() {
-                    if block.since <= Some(at) && at <= block.due {
-                        self.known.entry((at, job)).or_insert(State::Ended(block.verdict));
-                    }
-                }
-            }
-            return;
-        }
-        for job in block.members.iter() {
-            let key = (block.scheduled, job);
-            let known = self.known.get(&key).copied();
-            let open = !matches!(known, Some(State::Ended(_)));
-            let next = match block.verdict {
-                Verdict::Delivered => Some(State::Ended(Verdict::Delivered)),
-                Verdict::Retry { .. } if known.is_none() || (open && block.pending.is_some()) => {
-                    Some(State::Waiting(block.attempt + 1))
-                }
-                Verdict::Dead if open && live => Some(State::Ended(Verdict::Dead)),
-                Verdict::Skipped(_) if open => Some(State::Ended(block.verdict)),
-                _ => None,
-            };
-            if let Some(next) = next {
-                self.known.insert(key, next);
-            }
-        }
-    }
-
-    /// What `seen` has to find in the books.
-    fn seen(&self) -> Seen {
-        let mut waiting = BTreeMap::new();
-        let mut dead = Vec::new();
-        for (key, state) in &self.known {
-            match state {
-                State::Waiting(attempt) => {
-                    waiting.insert(*key, *attempt);
-                }
-                State::Ended(Verdict::Dead) => dead.push(*key),
-                State::Ended(_) => {}
-            }
-        }
-        (waiting, dead)
-    }
-}
-
-fn seen(books: &Books) -> Seen {
-    let mut waiting = BTreeMap::new();
-    for row in books.read(|c| pending::for_shard(c, 0)) {
-        for job in row.members.iter() {
-            let before = waiting.insert((row.scheduled, job), row.attempt);
-            assert_eq!(before, None, "job {job} is in two rows");
-        }
-    }
-    let page = Page { limit: 10_000, ..Page::default() };
-    let (_, letters) =
-        books.read(|c| dead_letters::list(c, &dead_letters::Filter::default(), &page));
-    let mut dead: Vec<_> = letters
-        .iter()
-        .flat_map(|d| d.members.iter().map(|job| (d.scheduled, job)).collect::<Vec<_>>())
-        .collect();
-    dead.sort_unstable();
-    (waiting, dead)
 }

@@ -5,6 +5,7 @@ mod determinism;
 mod explain;
 mod jobs;
 mod keeping;
+mod model;
 mod one_offs;
 mod pauses;
 mod record;
