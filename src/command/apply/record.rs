@@ -143,8 +143,8 @@ impl Entry<'_, '_> {
         block: &Block,
         runs: &[Run],
     ) -> Result<bool, Refusal> {
-        let none = Members::default();
-        let open = if live { self.open_members(block, &none)? } else { none };
+        let nobody = Members::default();
+        let open = if live { self.open_members(block, &nobody)? } else { nobody };
         let id = self.keep_block(node, !live, block)?;
         if open.is_empty() {
             return Ok(false);

@@ -321,3 +321,22 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     story.tell(1, again(row, 2, once(first + 1, Verdict::Delivered)));
     assert_eq!((story.dead().len(), done(&story)), (0, vec![0, 1, 2, 3]));
 }
+
+/// What recording costs; run with `--release -- --ignored --nocapture` to measure.
+#[test]
+#[ignore = "a measurement"]
+fn a_hundred_thousand_executions_are_recorded_in_no_time() {
+    let mut story = Story::new();
+    for round in 1..=20 {
+        let due = START + round * 1_000;
+        let batch = |shard: u64| {
+            // The ids of one shard: runs of 64, 4,096 apart.
+            let ids = (0..25).flat_map(|i| (0..64).map(move |n| shard * 64 + i * 4_096 + n));
+            Block { due, scheduled: due, ..block(ids.filter(|id| *id > 0), Verdict::Delivered) }
+        };
+        let command = record(1, 1, (round as u64 - 1) * 64 + 1, (0..64).map(batch).collect());
+        let began = std::time::Instant::now();
+        story.books.done(command);
+        println!("{:?} for {} executions", began.elapsed(), 64 * 25 * 64);
+    }
+}

@@ -49,8 +49,8 @@ fn fail(retry: bool) -> Report {
 }
 
 impl Story {
-    fn begin(&mut self, begin: BeginRun) -> Begun {
-        match self.books.done(Command::BeginRun(begin)) {
+    fn begin(&mut self, asked: BeginRun) -> Begun {
+        match self.books.done(Command::BeginRun(asked)) {
             Outcome::Begun(begun) => begun,
             outcome => panic!("{outcome}"),
         }
@@ -112,7 +112,7 @@ fn nobody_begins_what_is_over_or_in_a_row_or_accepted_or_somebody_elses() {
     let mut story = Story::new();
     let not_yours = |story: &mut Story, begin: BeginRun| {
         assert_eq!(story.begin(begin.clone()), Begun::NotYours, "{begin:?}");
-        assert_eq!(story.run(begin.occurrence).is_some_and(|run| !run.accepted), false);
+        assert!(story.run(begin.occurrence).is_none_or(|run| run.accepted));
     };
     let ask = |minute| begin(planned(1, minute), Overlap::Skip);
     story.tell(1, told(planned(1, 0), Verdict::Delivered));
