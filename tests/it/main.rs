@@ -17,4 +17,5 @@ mod raft_house;
 mod raft_storage;
 mod receiver;
 mod schedule;
+mod webhooks;
 mod worker;
