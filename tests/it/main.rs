@@ -3,6 +3,7 @@
 mod api;
 mod architecture;
 mod bench;
+mod beside;
 mod cli;
 mod cluster;
 mod coordinator;
