@@ -49,8 +49,8 @@ async fn a_dead_endpoint_is_left_alone_and_the_healthy_one_misses_nothing() {
     assert!(failing["failures"].as_u64().unwrap() >= 5 && failing["nextProbe"].is_string());
     let metrics = cluster.http().get(cluster.url(1, "/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let line = format!("scheduler0_breaker_open{{destination=\"{destination}\"}} 1");
-    assert!(metrics.contains(&line), "{metrics}");
+    let gauge = format!("scheduler0_breaker_open{{destination=\"{destination}\"}} 1");
+    assert!(metrics.contains(&gauge), "{metrics}");
 
     // From here on 50 jobs a second would go there.
     let (since, before) = (now(), dead.requests().len());
