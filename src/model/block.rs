@@ -194,6 +194,12 @@ impl Verdict {
         !matches!(self, Verdict::Retry { .. } | Verdict::Postponed { .. } | Verdict::Running)
     }
 
+    /// Whether it counts under a live epoch only: whoever owns the shard now has neither given up nor
+    /// put off.
+    pub fn needs_its_epoch(self) -> bool {
+        matches!(self, Verdict::Dead | Verdict::Postponed { .. })
+    }
+
     /// Its name, as listed.
     pub fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use super::classes::PartQueue;
 use super::plan::{Member, Plan};
 use super::plans::Plans;
 use super::queue::PartKey;
-use crate::model::block::{Block, JournalEntry, Verdict};
+use crate::model::block::{Block, JournalEntry};
 use crate::model::job::{ClosedPlan, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
@@ -91,9 +91,9 @@ pub(super) fn part(
 }
 
 /// Whether an entry of the own journal settles its occurrences for an epoch: a past epoch's `dead`
-/// is no end state.
+/// is no end state, and what it put off is nobody's.
 fn counts(block: &Block, epoch: u64) -> bool {
-    block.run == 0 && (block.epoch == epoch || block.verdict != Verdict::Dead)
+    block.run == 0 && (block.epoch == epoch || !block.verdict.needs_its_epoch())
 }
 
 /// Reads jobs anew, as far as they are in one of the shards.

@@ -10,7 +10,7 @@ use super::rows::Done;
 use super::seams::{Books, Hands, Lease};
 use crate::journal::Journal;
 use crate::model::Millis;
-use crate::model::block::{Block, JournalEntry, Verdict, Watermark};
+use crate::model::block::{Block, JournalEntry, Watermark};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
 
@@ -36,8 +36,8 @@ pub(super) struct Results {
 #[derive(Debug)]
 struct Finished {
     head: Arc<Head>,
-    /// What was given up at the first attempt.
-    dead: Option<Members>,
+    /// What was given up, or put off, at the first attempt.
+    left: Option<Members>,
     /// What came of its pending row.
     done: Vec<Done>,
 }
@@ -45,12 +45,12 @@ struct Finished {
 impl Results {
     /// A piece of work is over with these blocks.
     pub(super) fn over(&mut self, head: Arc<Head>, blocks: Vec<Block>) {
-        let dead = blocks.iter().filter(|b| b.verdict == Verdict::Dead && b.pending.is_none());
-        let mut dead: Vec<_> = dead.flat_map(|block| block.members.iter()).collect();
-        dead.sort_unstable();
-        let dead = (!dead.is_empty()).then(|| Members::from_sorted(dead));
+        let left = blocks.iter().filter(|b| b.verdict.needs_its_epoch() && b.pending.is_none());
+        let mut left: Vec<_> = left.flat_map(|block| block.members.iter()).collect();
+        left.sort_unstable();
+        let left = (!left.is_empty()).then(|| Members::from_sorted(left));
         let done = blocks.iter().filter(|block| block.pending.is_some()).map(Done::of).collect();
-        self.over.push(Finished { head, dead, done });
+        self.over.push(Finished { head, left, done });
         self.blocks.extend(blocks);
     }
 
@@ -155,15 +155,15 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         for (shard, since) in results.ranges {
             self.tracker.finished(shard, since);
         }
-        for Finished { head, dead, done } in results.over {
+        for Finished { head, left, done } in results.over {
             if let Some((id, _)) = head.row {
                 self.rows.over(id, done);
                 continue;
             }
             let now = self.tracker.part_of(head.key.0, head.due);
-            if let (Some(dead), Some(key)) = (dead, now.filter(|key| *key != head.key)) {
-                // Given up under a past epoch: for the present one that is no end state.
-                self.tracker.withdrawn(head.key.0, head.due, &dead);
+            if let (Some(left), Some(key)) = (left, now.filter(|key| *key != head.key)) {
+                // Under a past epoch: for the present one that says nothing.
+                self.tracker.withdrawn(head.key.0, head.due, &left);
                 self.load(&[key]);
             } else {
                 self.tracker.finished(head.key.0, head.due);

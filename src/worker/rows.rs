@@ -34,8 +34,8 @@ struct Row {
 #[derive(Debug)]
 pub(super) struct Done {
     members: Members,
-    /// They were given up under this epoch: an end only as long as it lasts.
-    dead_under: Option<u64>,
+    /// They were given up, or put off, under this epoch: that counts only as long as it lasts.
+    under: Option<u64>,
     /// They were put off to this instant: that counts until the row is moved there.
     put_off: Option<Millis>,
 }
@@ -43,12 +43,12 @@ pub(super) struct Done {
 impl Done {
     /// What a block says of the row that it was made for.
     pub(super) fn of(block: &Block) -> Self {
-        let dead_under = (block.verdict == Verdict::Dead).then_some(block.epoch);
         let put_off = match block.verdict {
             Verdict::Postponed { at } => Some(at),
             _ => None,
         };
-        Self { members: block.members.clone(), dead_under, put_off }
+        let under = block.verdict.needs_its_epoch().then_some(block.epoch);
+        Self { members: block.members.clone(), under, put_off }
     }
 }
 
@@ -67,7 +67,7 @@ impl Row {
         let shard = self.pending.shard;
         let next_at = self.pending.next_at;
         let counts = |done: &&Done| {
-            done.dead_under.is_none_or(|epoch| parts.contains(&(shard, epoch)))
+            done.under.is_none_or(|epoch| parts.contains(&(shard, epoch)))
                 && done.put_off.is_none_or(|at| next_at < at)
         };
         let done = self.done.iter().filter(counts);
@@ -280,8 +280,8 @@ mod tests {
         Pending { members: Members::from_sorted([1, 2]), ..row(1, next_at) }
     }
 
-    fn done<const N: usize>(members: [u64; N], dead_under: Option<u64>) -> Done {
-        Done { members: Members::from_sorted(members), dead_under, put_off: None }
+    fn done<const N: usize>(members: [u64; N], under: Option<u64>) -> Done {
+        Done { members: Members::from_sorted(members), under, put_off: None }
     }
 
     fn pop(rows: &mut Rows) -> Option<Vec<u64>> {
@@ -395,6 +395,15 @@ mod tests {
         assert_eq!(rows.next(all), None);
         rows.reread(3, vec![pair(190)]);
         assert_eq!(rows.pop(190, all).map(|row| row.members.iter().collect()), Some(vec![2_u64]));
+    }
+
+    #[test]
+    fn what_was_put_off_under_a_past_epoch_is_tried_under_the_present_one() {
+        let mut rows = Rows::default();
+        rows.take_parts(BTreeSet::from([(3, 9)]));
+        rows.recorded_before(1, 3, Done { put_off: Some(150), ..done([1, 2], Some(7)) });
+        rows.reread(3, vec![pair(100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1, 2]), "the books do not take it from there");
     }
 
     #[test]

@@ -479,3 +479,84 @@ async fn in_a_paused_project_a_row_that_was_never_tried_is_skipped() {
     assert_eq!(world.rows(shard_of(job)), []);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_books_an_overlapping_run_is_skipped_or_waits_for_the_one_before() {
+    for (overlap, calls) in [
+        (Overlap::Skip, vec![(10, 1), (30, 1)]),
+        (Overlap::QueueOne, vec![(10, 1), (25, 1), (30, 1)]),
+    ] {
+        let mut world = World::new();
+        world.hang(&[URL]);
+        world.start();
+        let job = world.shaped(with_overlap(overlap), 1);
+        later(&world, 25_000).await;
+        assert_eq!(world.calls_of(job), [(10, 1)], "{overlap:?}");
+        world.hang(&[]);
+        world.settle().await;
+        // With the end of the first one in the books the second may begin.
+        collected(&world).await;
+        later(&world, 1_000).await;
+        collected(&world).await;
+        later(&world, 4_000).await;
+        collected(&world).await;
+        assert_eq!(world.calls_of(job), calls, "{overlap:?}");
+        let skipped = world.verdicts(shard_of(job)).iter().filter(|v| **v == "skipped").count();
+        assert_eq!(skipped, usize::from(overlap == Overlap::Skip));
+        assert_eq!(world.rows(shard_of(job)), []);
+        world.apply(&Command::Tick);
+        world.pass(6_000, 500).await;
+        collected(&world).await;
+        assert!(world.shard(0).watermark >= T0 + 30_000);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_off_goes_out_once_when_the_destination_takes_it() {
+    let mut world = World::new();
+    world.start();
+    let first = world.shaped(single("@every 1000s", URL), 20);
+    world.settle().await;
+    world.close(URL, T0 + 1_020_000);
+    world.clock.advance(Duration::from_secs(1_000));
+    world.settle().await;
+    collected(&world).await;
+    let rows = world.rows(shard_of(first));
+    assert_eq!((rows.len(), rows[0].attempt, rows[0].next_at), (1, 1, T0 + 1_020_000));
+    world.pass(19_000, 1_000).await;
+    assert!(world.seen().is_empty());
+    world.pass(2_000, 500).await;
+    let mut jobs: Vec<_> = world.seen().into_iter().flat_map(|call| call.jobs).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, (first..first + 20).collect::<Vec<_>>());
+    assert!(world.seen().iter().all(|call| call.attempt == 1));
+    collected(&world).await;
+    assert_eq!(world.rows(shard_of(first)), []);
+    assert_eq!(world.verdicts(shard_of(first)), ["delivered"; 20]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_off_for_too_long_is_given_up() {
+    let mut world = World::new();
+    world.options.retry_max = 0;
+    world.start();
+    let first = world.shaped(single("@every 100000s", URL), 5);
+    world.settle().await;
+    world.close(URL, T0 + 200_000_000);
+    world.clock.advance(Duration::from_secs(100_000));
+    world.settle().await;
+    collected(&world).await;
+    assert_eq!(world.rows(shard_of(first)).len(), 1);
+    // The breaker says when to look; it is closed still, and the patience of an hour is over.
+    world.clock.advance(Duration::from_secs(100_001));
+    world.close(URL, T0 + 300_000_000);
+    world.settle().await;
+    collected(&world).await;
+    let blocks = world.blocks(shard_of(first));
+    let dead: Vec<_> = blocks.iter().filter(|b| b.block.verdict == Verdict::Dead).collect();
+    assert_eq!((dead.len(), dead[0].block.members.len()), (1, 5), "{blocks:?}");
+    assert!(dead[0].block.error.as_deref().unwrap().contains("has been failing since"));
+    world.stop().await;
+}
