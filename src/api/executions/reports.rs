@@ -1,9 +1,13 @@
 //! What receivers say of runs that they accepted (`202` and `Scheduler-Async: true`), and clients that
 //! do not want one any more. Each is one command; a heartbeat reads nothing but the cluster's id.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::one;
 use crate::api::App;
@@ -13,9 +17,16 @@ use crate::api::fields::Fields;
 use crate::api::input::{self, SMALL};
 use crate::api::reply;
 use crate::api::state::AppState;
-use crate::command::{Command, Outcome};
+use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
+use crate::model::Millis;
 use crate::model::block::MAX_ERROR;
 use crate::model::run::{Occurrence, Report};
+use crate::store::runs;
+
+/// How long a report waits for the record of the answer that it follows ...
+const PATIENCE_MS: u64 = 3_000;
+/// ... if the occurrence was scheduled less than this ago.
+const RECENT_MS: Millis = 24 * 3_600_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,10 +102,40 @@ async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, 
     let occurrence = found.ok_or_else(|| {
         Error::not_found("no run has this id: give the execution id that came with the request")
     })?;
-    match app.cluster.propose(Command::ReportRun { occurrence, report }).await? {
+    let bell = app.cluster.changes();
+    let command = Command::ReportRun { occurrence, report };
+    let mut told = app.cluster.propose(command.clone()).await?;
+    if matches!(&told, Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }))
+        && (0..RECENT_MS).contains(&(app.time.now() - occurrence.scheduled))
+        && appears(app, occurrence, bell).await?
+    {
+        told = app.cluster.propose(command).await?;
+    }
+    match told {
         Outcome::Done | Outcome::Changed(_) => Ok(occurrence),
         Outcome::Rejected(rejection) => Err(rejection.into()),
         other => Err(crate::api::unexpected(&other)),
+    }
+}
+
+/// Waits for a run that the books do not have yet. A receiver may report before its own `202` has
+/// been recorded, which takes a journal, a collector and a quorum.
+async fn appears(
+    app: &AppState,
+    occurrence: Occurrence,
+    mut bell: Receiver<Arc<Change>>,
+) -> Result<bool, Error> {
+    let clock = app.time.clock();
+    let late = clock.boot() + PATIENCE_MS;
+    loop {
+        if app.cluster.read(move |conn| runs::get(conn, occurrence)).await?.is_some() {
+            return Ok(true);
+        }
+        tokio::select! {
+            // A lost bell is as good as one that rang.
+            rung = bell.recv() => if matches!(rung, Err(RecvError::Closed)) { return Ok(false) },
+            () = clock.sleep_until(late) => return Ok(false),
+        }
     }
 }
 

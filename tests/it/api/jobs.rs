@@ -244,7 +244,7 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
     let house = House::build().await;
     let project = house.project().await;
     let job = |i: usize| {
-        let team = if i % 3 == 0 { "a" } else { "b" };
+        let team = if i.is_multiple_of(3) { "a" } else { "b" };
         json!({"projectId": project, "spec": "@every 1h", "timezone": "UTC", "callbackUrl": TARGET,
             "labels": {"team": team, "tier": "x=y"}, "externalId": format!("job {i}")})
     };
