@@ -292,10 +292,13 @@ impl PartQueue {
             let Some(Reverse((_, _, number))) = self.heap.pop() else { break };
             let Some(mut class) = self.take(number) else { continue };
             if let Some(pause) = moment.pauses.at(class.plan.project, due) {
-                self.rest(class, pause, moment.heard);
-                continue;
-            }
-            if !class.returned {
+                // A one-off ends with its instant, and somebody has to say so: whoever writes its
+                // request finds the pause in the books.
+                if !class.plan.schedule.is_once() || due > moment.heard {
+                    self.rest(class, pause, moment.heard);
+                    continue;
+                }
+            } else if !class.returned {
                 match judge(class, limit, moment) {
                     Judged::InTime(same) => class = same,
                     Judged::Late { skip, made_up, rest } => {

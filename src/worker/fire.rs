@@ -177,6 +177,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 };
                 blocks.push(block);
             }
+            if !prepared.later.is_empty() {
+                self.tell(Sent::Opened(Arc::clone(&head)));
+                let piece = work.only(&prepared.later);
+                tokio::spawn(Arc::clone(self).look_again(piece, passes.begun));
+            }
             for (route, ids) in prepared.asking {
                 for id in ids {
                     self.tell(Sent::Opened(Arc::clone(&head)));
@@ -238,6 +243,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 opener: &this.opener,
                 closed: &closed,
                 begun,
+                early: this.time.now() < piece.head.due,
             };
             desk.prepare(&piece.head, &piece.jobs)
         };

@@ -2,7 +2,7 @@
 //! planned any more, and writes bodies of one route each. Runs on a blocking thread within one
 //! read of the books; `worker::fire` sends what comes out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use crate::model::members::Members;
 use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::{self, Payload};
-use crate::store::{plans as closed, projects};
+use crate::store::{meta, plans as closed, projects};
 
 /// What is due at one instant of one part (or one pending row): what all its requests share.
 #[derive(Debug, Default)]
@@ -147,6 +147,9 @@ pub(super) struct Prepared {
     pub(super) asking: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Not to be sent.
     pub(super) unsent: Vec<Unsent>,
+    /// To be looked at once more, ascending: it is not due yet, or the log has not got that far, so
+    /// that a change may still come that decides otherwise.
+    pub(super) later: Vec<JobId>,
 }
 
 impl Work {
@@ -216,6 +219,8 @@ pub(super) struct Desk<'a> {
     pub(super) closed: &'a dyn Fn(&Route) -> Option<Millis>,
     /// The books have noted already that the runs begin.
     pub(super) begun: bool,
+    /// It is not due yet: nothing but requests is to come of it.
+    pub(super) early: bool,
 }
 
 /// What a slice's jobs are sorted into.
@@ -226,7 +231,18 @@ struct Sorted {
     shapes: HashMap<(u64, bool), Met>,
     lasts: HashMap<u32, Option<Millis>>,
     ended: HashMap<ProjectId, Vec<JobId>>,
-    paused: HashMap<(ProjectId, bool), Vec<JobId>>,
+    /// What does not go out and has to be told, by project, whether it is all of a one-off, and why.
+    skipped: BTreeMap<(ProjectId, bool, Cause), Vec<JobId>>,
+    later: Vec<JobId>,
+    /// Log time, once it was asked for.
+    log_time: Option<Millis>,
+}
+
+/// Why the plan of a job has an occurrence no more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    Paused,
+    Edited,
 }
 
 impl Desk<'_> {
@@ -257,21 +273,48 @@ impl Desk<'_> {
                 let met = (group, Arc::new(ShapeText::new(&shape)));
                 sorted.shapes.entry((row.shape_id, once)).or_insert(met).clone()
             };
-            if let Some(plan) = planned
-                && !self.is_planned(plan, &row, head)?
-            {
-                continue;
-            }
-            let group = &sorted.groups[met.0];
-            if group.paused {
-                let key = (group.route.project, group.route.once);
-                sorted.paused.entry(key).or_default().push(*job);
+            let Group { route, paused, .. } = &sorted.groups[met.0];
+            // Of what the plan has no more, the plan is the record, and of what a pause of the
+            // project covers, the pause. A row, a one-off and a run have to be told.
+            let (cause, told) = match planned {
+                Some(plan) if !self.is_planned(plan, &row, head)? => {
+                    let fires = row.status == JobStatus::Active && row.from < head.due;
+                    (Some(if fires { Cause::Edited } else { Cause::Paused }), self.begun)
+                }
+                _ if *paused => {
+                    (Some(Cause::Paused), self.begun || route.once || head.row.is_some())
+                }
+                _ => (None, false),
+            };
+            if let Some(cause) = cause {
+                let key = (route.project, route.once, cause);
+                if !self.is_certain(head, &mut sorted.log_time)? {
+                    sorted.later.push(*job);
+                } else if told {
+                    sorted.skipped.entry(key).or_default().push(*job);
+                }
                 continue;
             }
             let last = self.last(head, *number, planned, &row, &mut sorted.lasts)?;
             sorted.groups[met.0].jobs.push((row, met.1, last));
         }
-        Ok(self.write(head, sorted))
+        let mut later = std::mem::take(&mut sorted.later);
+        let mut done = self.write(head, sorted);
+        if self.early {
+            done.unsent.drain(..).for_each(|unsent| later.extend(unsent.members.iter()));
+        }
+        later.sort_unstable();
+        done.later = later;
+        Ok(done)
+    }
+
+    /// Whether no change can come any more that takes effect before the instant.
+    fn is_certain(&self, head: &Head, log_time: &mut Option<Millis>) -> rusqlite::Result<bool> {
+        let now = match *log_time {
+            Some(known) => known,
+            None => *log_time.insert(meta::log_time(self.conn)?),
+        };
+        Ok(head.due <= now)
     }
 
     fn write(&self, head: &Head, sorted: Sorted) -> Prepared {
@@ -280,13 +323,12 @@ impl Desk<'_> {
             let why = Why::Over(Verdict::Skipped(SkipReason::Ended), None);
             done.unsent(project, false, jobs, why);
         }
-        for ((project, once), jobs) in sorted.paused {
-            // Of what the plan still has the pause itself is the record; a row or a one-off has to
-            // be told.
-            if once || head.row.is_some() {
-                let why = Why::Over(Verdict::Skipped(SkipReason::Paused), None);
-                done.unsent(project, once, jobs, why);
-            }
+        for ((project, once, cause), jobs) in sorted.skipped {
+            let reason = match cause {
+                Cause::Paused => SkipReason::Paused,
+                Cause::Edited => SkipReason::Edited,
+            };
+            done.unsent(project, once, jobs, Why::Over(Verdict::Skipped(reason), None));
         }
         let mut closed: Vec<Closed> = Vec::new();
         for group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {

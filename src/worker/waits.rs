@@ -1,6 +1,6 @@
 //! What waits before a request is written: for a place in the lane of a destination that has its
-//! share, and for the books' word that a run may begin where runs must not overlap. Both hold no
-//! body, no place in the queue and nothing that others need.
+//! share, for the books' word that a run may begin where runs must not overlap, and for the log where
+//! a change may still come that decides whether it goes out. They hold no body, no place in the queue and nothing that others need.
 
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ const LANE_MS: u64 = 10_000;
 const BEGUN_MS: u64 = 60_000;
 /// How much longer than its timeouts a sender may be silent before its run is lost.
 const SLACK_MS: Millis = 5_000;
+/// How long to wait for the log to get as far as an instant.
+const UNDECIDED_MS: u64 = 250;
 /// How long to wait when the cluster cannot be asked.
 const AGAIN_MS: u64 = 500;
 
@@ -62,6 +64,21 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             self.again(first, Passes { lane: pass, begun }).await;
         }
         self.over(&head, Vec::new(), None);
+    }
+
+    /// Looks once more at what cannot be decided yet: when it is due, and from then on until the log
+    /// has got as far.
+    pub(super) async fn look_again(self: Arc<Self>, piece: Work, begun: Option<u64>) {
+        let head = Arc::clone(&piece.head);
+        if self.time.now() < head.due {
+            self.until_due(&head).await;
+        } else {
+            self.pause(UNDECIDED_MS).await;
+        }
+        if !self.may_begin(&head) {
+            return self.over(&head, Vec::new(), Some(piece));
+        }
+        self.again(piece, Passes { lane: None, begun }).await;
     }
 
     /// Asks the books whether a run may begin, once it is due, and goes on as they say.

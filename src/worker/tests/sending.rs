@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::{Seen, T0, World, shape};
-use crate::command::{Command, Outcome, ProjectEdit};
+use crate::command::{Command, JobAction, Outcome, ProjectEdit};
 use crate::executor::headers::sign;
 use crate::model::block::{Block, How, SkipReason, Verdict, execution_id, occurrence_id};
 use crate::model::delivery::{Delivery, Overlap, Retry};
@@ -112,6 +112,7 @@ async fn an_executor_says_where_its_jobs_go_as_it_is_when_they_go() {
     world.pass(9_950, 9_950).await;
     let executor = executor("webhook_url", "http://receiver/b");
     world.apply(&Command::UpdateExecutor { id, expect: None, executor });
+    world.settle().await;
     world.pass(100, 50).await;
     let seen = world.seen();
     assert_eq!((seen.len(), seen[1].url.as_str()), (2, "http://receiver/b"));
@@ -558,5 +559,56 @@ async fn what_is_put_off_for_too_long_is_given_up() {
     let dead: Vec<_> = blocks.iter().filter(|b| b.block.verdict == Verdict::Dead).collect();
     assert_eq!((dead.len(), dead[0].block.members.len()), (1, 5), "{blocks:?}");
     assert!(dead[0].block.error.as_deref().unwrap().contains("has been failing since"));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_what_was_paused_when_it_began_holds_nobody_up() {
+    for of_project in [true, false] {
+        let mut world = World::new();
+        world.start();
+        let job = world.shaped(with_overlap(Overlap::Skip), 1);
+        let jobs = vec![(job, 1)];
+        let act = |action| Command::ChangeJobs { jobs: jobs.clone(), action, by: None };
+        let (pause, resume) = if of_project {
+            let pause = Command::PauseProject { id: 1, until: None, by: None };
+            (pause, Command::ResumeProject { id: 1, by: None })
+        } else {
+            (act(JobAction::Pause { until: None }), act(JobAction::Resume))
+        };
+        world.settle().await;
+        // It is only to ask when it is due, and then its job is paused.
+        world.pass(9_950, 9_950).await;
+        world.apply(&pause);
+        later(&world, 5_000).await;
+        collected(&world).await;
+        assert_eq!((world.calls_of(job), world.runs(job)), (vec![], 0), "{of_project}");
+        world.apply(&resume);
+        later(&world, 10_000).await;
+        assert_eq!(world.calls_of(job), [(20, 1)], "{of_project}");
+        world.apply(&Command::ExpireRuns { limit: 9 });
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_off_is_put_off_when_it_is_due() {
+    let mut world = World::new();
+    world.close(URL, T0 + 12_000);
+    world.start();
+    let job = world.jobs("@every 10s", URL, 1);
+    world.settle().await;
+    world.pass(9_950, 9_950).await;
+    assert_eq!(world.journaled(), []);
+    let jobs = vec![(job, 1)];
+    let action = JobAction::Pause { until: None };
+    world.apply(&Command::ChangeJobs { jobs, action, by: None });
+    later(&world, 2_000).await;
+    collected(&world).await;
+    world.apply(&Command::Tick);
+    later(&world, 30_000).await;
+    collected(&world).await;
+    assert_eq!((world.calls_of(job), world.rows(shard_of(job))), (vec![], vec![]));
+    assert!(world.shard(0).watermark > T0 + 10_000);
     world.stop().await;
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::{T0, World, shape};
 use crate::command::{Command, CreateJobs, JobAction, NewJob, Outcome};
-use crate::model::block::Verdict;
+use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::{Misfire, MisfirePolicy};
-use crate::model::job::{JobShape, Timing};
+use crate::model::job::{JobShape, JobStatus, Timing};
 use crate::model::shard::shard_of;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -282,4 +282,71 @@ async fn an_edit_moves_a_one_off() {
     world.pass(20_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(20, 1)]);
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_off_in_a_pause_of_its_project_is_skipped_and_over() {
+    let mut world = World::new();
+    world.start();
+    let job = world.make(one_off(Timing::At), Some(T0 + 10_000), 2);
+    let far = world.make(one_off(Timing::At), Some(T0 + 300_000), 1);
+    world.make(shape("@every 10s", URL), None, 1);
+    world.apply(&Command::PauseProject { id: 1, until: None, by: None });
+    world.settle().await;
+    world.pass(12_000, 500).await;
+    assert_eq!(world.job(job).status, JobStatus::Active, "until it is certain");
+    world.tick().await;
+    let blocks = world.blocks(shard_of(job));
+    assert_eq!(blocks.len(), 1, "{blocks:?}");
+    let block = &blocks[0].block;
+    assert_eq!(block.verdict, Verdict::Skipped(SkipReason::Paused));
+    assert_eq!((block.due, block.members.len()), (T0 + 10_000, 2));
+    assert_eq!(world.job(job).status, JobStatus::Completed);
+    assert_eq!(world.job(job + 1).status, JobStatus::Completed);
+    assert!(world.shard(shard_of(job)).watermark > T0 + 10_000);
+    // Also where nobody was there to look, and it is far past every grace.
+    world.stop().await;
+    world.clock.advance(std::time::Duration::from_hours(1));
+    world.start();
+    world.loaded().await;
+    world.tick().await;
+    world.tick().await;
+    assert_eq!(world.job(far).status, JobStatus::Completed);
+    let blocks = world.blocks(shard_of(far));
+    let reasons: Vec<_> = blocks.iter().map(|b| b.block.verdict).collect();
+    assert_eq!(reasons, [Verdict::Skipped(SkipReason::Paused); 2]);
+    assert!(world.seen().is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_is_over_before_the_instant_takes_nothing_away() {
+    for of_project in [true, false] {
+        let mut world = World::new();
+        world.start();
+        let job = world.make(shape("@every 10s", URL), None, 1);
+        let jobs = vec![(job, 1)];
+        let act = |action| Command::ChangeJobs { jobs: jobs.clone(), action, by: None };
+        let (pause, resume) = if of_project {
+            let pause = Command::PauseProject { id: 1, until: None, by: None };
+            (pause, Command::ResumeProject { id: 1, by: None })
+        } else {
+            (act(JobAction::Pause { until: None }), act(JobAction::Resume))
+        };
+        world.settle().await;
+        // It is built when the pause comes, and due when the end of the pause, stamped by a clock
+        // that is a little behind, is not yet in the books.
+        world.pass(9_950, 9_950).await;
+        world.apply(&pause);
+        world.settle().await;
+        world.pass(300, 100).await;
+        assert_eq!(world.calls_of(job), []);
+        world.apply_at(T0 + 9_990, &resume);
+        world.settle().await;
+        world.pass(1_000, 500).await;
+        assert_eq!(world.calls_of(job), [(10, 1)], "{of_project}");
+        world.tick().await;
+        assert!(world.shard(0).watermark > T0 + 10_000);
+        world.stop().await;
+    }
 }

@@ -23,7 +23,7 @@ use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId};
 use crate::secret::Keys;
 use crate::store::blocks::Recorded;
-use crate::store::{Store, Writer, blocks, jobs, pending, shards};
+use crate::store::{Store, Writer, blocks, jobs, pending, runs, shards};
 use crate::worker::{Books, Hands, Lease, Options, Surroundings, Worker};
 
 pub(super) const NODE: NodeId = 1;
@@ -52,9 +52,12 @@ struct Asked {
 impl TestBooks {
     /// Applies a command at the present instant and rings the bell.
     fn apply(&self, command: &Command) -> Outcome {
+        self.apply_at(self.time.now(), command)
+    }
+
+    fn apply_at(&self, stamp: Millis, command: &Command) -> Outcome {
         let mut change = Change::default();
         let index = self.index.fetch_add(1, Ordering::SeqCst) + 1;
-        let stamp = self.time.now();
         let mut writer = self.writer.lock().unwrap();
         let outcome =
             writer.transaction(|tx| apply(tx, index, stamp, command, &mut change)).unwrap();
@@ -353,6 +356,17 @@ impl World {
         let outcome = self.books.apply(command);
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
         outcome
+    }
+
+    /// As [`World::apply`], by a leader whose clock shows another instant.
+    pub(super) fn apply_at(&self, stamp: Millis, command: &Command) {
+        let outcome = self.books.apply_at(stamp, command);
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+
+    /// The runs of a job.
+    pub(super) fn runs(&self, id: JobId) -> usize {
+        self.read(move |conn| runs::of_job(conn, id)).len()
     }
 
     /// Makes so many jobs; their first id.
