@@ -16,7 +16,7 @@ use super::error::Error;
 use super::fields::Fields;
 use super::input::{Input, SMALL};
 use super::page::{List, Orders};
-use super::reply;
+use super::reply::{self, Unknown};
 use super::state::AppState;
 use crate::command::{Command, Outcome};
 use crate::model::block::occurrence_id;
@@ -184,6 +184,7 @@ async fn replay(
         return Err(Error::invalid("ratePerSecond", message));
     }
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
+    known("projectId, jobId, startDate, endDate, ratePerSecond, dryRun", &fields.unknown())?;
     let mut plan = Plan { start: app.time.now(), rate, before: 0 };
     let mut last = None;
     let mut sum = each(&app, filter, dry_run, |found| {
@@ -193,7 +194,7 @@ async fn replay(
     })
     .await?;
     sum.until = last.map(rfc3339);
-    Ok(reply::warn(reply::ok(&sum, ask.dialect()), &fields.unknown()))
+    Ok(reply::ok(&sum, ask.dialect()))
 }
 
 /// `{projectId?, jobId?, startDate?, endDate?, all?, dryRun?}`: all that match are dropped for good.
@@ -206,6 +207,7 @@ async fn purge(
     let filter = filter(&mut fields)?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
+    known("projectId, jobId, startDate, endDate, all, dryRun", &fields.unknown())?;
     if filter == Filter::default() && !all && !dry_run {
         let message = "name what to purge by projectId, jobId, startDate or endDate, or say all: \
                        true to purge every dead letter";
@@ -214,7 +216,18 @@ async fn purge(
     let sum = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
         letters: found.iter().map(|(id, _)| *id).collect(),
     });
-    Ok(reply::warn(reply::ok(&sum.await?, ask.dialect()), &fields.unknown()))
+    Ok(reply::ok(&sum.await?, ask.dialect()))
+}
+
+/// Refuses what is not understood: it might mean fewer letters.
+fn known(names: &str, unknown: &Unknown) -> Result<(), Error> {
+    match unknown.0.first() {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("there is no field {name}, nothing was done: give {names}");
+            Err(Error::unprocessable(message))
+        }
+    }
 }
 
 fn filter(fields: &mut Fields) -> Result<Filter, Error> {

@@ -149,7 +149,7 @@ impl Question {
             }
             Plan::After(text) => {
                 let delay = parse_duration(text).map_err(|e| refused("after", e))?;
-                let at = self.from.checked_add(delay).filter(|at| *at <= LAST);
+                let at = begin(self.from, delay).checked_add(delay).filter(|at| *at <= LAST);
                 let at = at.ok_or_else(|| {
                     let meant = describe_after(delay);
                     let message = format!("understood as {meant:?}, which is beyond the year 9999");
@@ -193,6 +193,11 @@ impl Question {
         let fields = vec![Field { name, text: text.to_owned(), meaning }];
         Shown { description, fields, occurrences }
     }
+}
+
+/// What a delay counts from: a whole second, as for jobs, unless it is shorter than one.
+fn begin(from: Millis, delay: Millis) -> Millis {
+    if delay < 1_000 { from } else { from + (-from).rem_euclid(1_000) }
 }
 
 fn refused(field: &'static str, problem: impl std::fmt::Display) -> Error {

@@ -18,7 +18,8 @@ use crate::model::target::{Auth, HttpTarget};
 use crate::secret::Keys;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
-const FIELDS: &str = "method, url, query, headers, body, auth, successCodes";
+/// A job takes its timeout out of the object before it comes here.
+const FIELDS: &str = "method, url, query, headers, body, auth, successCodes, and timeout in a job";
 /// What is filled in at sending.
 const PLACEHOLDERS: [&str; 5] = ["executionId", "jobId", "scheduledAt", "attempt", "data"];
 /// Headers that belong to the connection or to the body's frame, or that say where it goes.

@@ -104,7 +104,7 @@ pub struct Run {
     pub started: Millis,
     /// The last sign of life.
     pub heard: Millis,
-    /// It is lost after this instant.
+    /// It is lost after this instant; [`Millis::MAX`] where nothing bounds it.
     pub deadline: Millis,
     /// How long it may be silent, in milliseconds.
     pub heartbeat_timeout: Option<Millis>,
@@ -112,6 +112,13 @@ pub struct Run {
     pub ends: Option<Millis>,
     /// What follows if it fails.
     pub retry: Retry,
+}
+
+impl Run {
+    /// When it is lost, if it may be.
+    pub fn bounded_by(&self) -> Option<Millis> {
+        Some(self.deadline).filter(|deadline| *deadline < Millis::MAX)
+    }
 }
 
 /// What a receiver (or a client) says of a run.

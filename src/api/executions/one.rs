@@ -63,8 +63,9 @@ struct RunView {
     accepted: bool,
     started_at: String,
     heard_at: String,
-    /// When it counts as lost, if nobody says anything.
-    deadline: String,
+    /// When it counts as lost, if nobody says anything; none where nothing bounds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<String>,
 }
@@ -173,7 +174,7 @@ fn running(run: &Run) -> RunView {
         accepted: run.accepted,
         started_at: rfc3339(run.started),
         heard_at: rfc3339(run.heard),
-        deadline: rfc3339(run.deadline),
+        deadline: run.bounded_by().map(rfc3339),
         ends_at: run.ends.map(rfc3339),
     }
 }

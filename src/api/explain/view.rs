@@ -152,7 +152,8 @@ struct RunView {
     epoch: u64,
     started_at: String,
     last_heard_at: String,
-    deadline: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -251,7 +252,7 @@ fn view(account: &Account, cluster: u128) -> AccountView {
             epoch: run.epoch,
             started_at: rfc3339(run.started),
             last_heard_at: rfc3339(run.heard),
-            deadline: rfc3339(run.deadline),
+            deadline: run.bounded_by().map(rfc3339),
         }),
         dead_letter_id: account.letter.as_ref().map(|letter| letter.id),
     }

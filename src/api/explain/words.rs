@@ -111,9 +111,10 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
             || "under way".to_owned(),
             |run| {
                 let what = if run.accepted { "accepted by its receiver" } else { "sent" };
-                let (since, deadline) = (rfc3339(run.started), rfc3339(run.deadline));
-                let node = run.node;
-                format!("under way: {what}, by node {node} at {since}; lost after {deadline}")
+                let (node, since) = (run.node, rfc3339(run.started));
+                let end = run.bounded_by().map(|end| format!("; lost after {}", rfc3339(end)));
+                let end = end.unwrap_or_default();
+                format!("under way: {what}, by node {node} at {since}{end}")
             },
         ),
         State::Unrecorded => {

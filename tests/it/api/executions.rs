@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use scheduler0::model::block::{Block, Verdict};
 use scheduler0::model::delivery::Retry;
 use scheduler0::model::run::Accepted;
+use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
 
 use super::fixture::{House, block};
@@ -133,4 +134,23 @@ async fn receivers_report_on_runs_that_they_accepted() {
     let dead = house.get(&format!("/api/v1/executions/{}", ids[2])).await;
     let end = dead.json["data"]["attempts"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&end["how"], &end["error"]), (&json!("reported"), &json!("{\"code\":5}")));
+}
+
+#[tokio::test]
+async fn a_run_that_nothing_bounds_has_no_deadline() {
+    let (house, at) = house().await;
+    let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
+    let silent = Accepted { run_timeout: None, heartbeat_timeout: None, retry };
+    let silent = Block { accepted: Some(Box::new(silent)), ..accepted(at + 60_000) };
+    house.record(0, vec![accepted(at), silent]).await;
+    for (scheduled, bounded) in [(at, true), (at + 60_000, false)] {
+        let instant = rfc3339(scheduled);
+        let why = house.get(&format!("/api/v1/jobs/1/explain?at={instant}")).await.json;
+        let (occurrence, summary) = (&why["data"]["occurrence"], why["data"]["summary"].as_str());
+        assert_eq!(occurrence["run"]["deadline"].is_string(), bounded, "{why}");
+        assert_eq!(summary.unwrap().contains("lost after"), bounded, "{why}");
+        let id = occurrence["executionId"].as_str().unwrap();
+        let shown = house.get(&format!("/api/v1/executions/{id}")).await.json;
+        assert_eq!(shown["data"]["running"]["deadline"].is_string(), bounded, "{shown}");
+    }
 }
