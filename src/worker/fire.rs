@@ -185,7 +185,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             for (route, ids) in prepared.asking {
                 for id in ids {
                     self.tell(Sent::Opened(Arc::clone(&head)));
-                    tokio::spawn(Arc::clone(self).ask(work.only(&[id]), Arc::clone(&route)));
+                    let piece = work.only(&[id]);
+                    tokio::spawn(Arc::clone(self).ask(piece, Arc::clone(&route), edition));
                 }
             }
             let mut rest: Vec<Rest> = Vec::new();

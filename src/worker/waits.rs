@@ -82,12 +82,16 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Asks the books whether a run may begin, once it is due, and goes on as they say.
-    pub(super) async fn ask(self: Arc<Self>, piece: Work, route: Arc<Route>) {
+    pub(super) async fn ask(self: Arc<Self>, piece: Work, route: Arc<Route>, edition: u64) {
         let head = Arc::clone(&piece.head);
         self.until_due(&head).await;
         let (Some((job, _)), Some(single)) = (piece.jobs.first(), route.single()) else {
             return self.over(&head, Vec::new(), None);
         };
+        if self.live.is_stale(edition, &[*job]) {
+            // Paused, perhaps: then it must neither wait behind another run nor end it.
+            return self.again(piece, Passes::default()).await;
+        }
         let begin = BeginRun {
             occurrence: Occurrence { job: *job, scheduled: head.scheduled, run: head.run },
             project: route.project,

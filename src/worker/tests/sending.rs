@@ -612,3 +612,27 @@ async fn what_is_put_off_is_put_off_when_it_is_due() {
     assert!(world.shard(0).watermark > T0 + 10_000);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paused_before_it_is_due_neither_waits_behind_a_run_nor_ends_it() {
+    for overlap in [Overlap::QueueOne, Overlap::CancelPrevious] {
+        let mut world = World::new();
+        world.says(|_| (202, "async".to_owned()));
+        world.start();
+        let job = world.shaped(with_overlap(overlap), 1);
+        later(&world, 11_000).await;
+        collected(&world).await;
+        assert_eq!((world.calls_of(job), world.runs(job)), (vec![(10, 1)], 1), "{overlap:?}");
+        world.pass(8_950, 8_950).await;
+        let jobs = vec![(job, 1)];
+        let action = JobAction::Pause { until: None };
+        world.apply(&Command::ChangeJobs { jobs, action, by: None });
+        later(&world, 2_000).await;
+        world.apply(&Command::Tick);
+        later(&world, 2_000).await;
+        collected(&world).await;
+        assert_eq!(world.asked().len(), 1, "{overlap:?}");
+        assert_eq!((world.rows(shard_of(job)), world.runs(job)), (vec![], 1), "{overlap:?}");
+        world.stop().await;
+    }
+}
