@@ -18,12 +18,12 @@ use super::{Applied, Entry, Refusal};
 use crate::command::Outcome;
 use crate::model::block::{Block, How, SkipReason, Verdict};
 use crate::model::delivery::{Overlap, Retry};
-use crate::model::job::{PARKED, Pending};
+use crate::model::job::{JobStatus, PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::run::{Accepted, BeginRun, Begun, Occurrence, Run};
 use crate::model::shard::shard_of;
 use crate::model::{JobId, Millis, NodeId};
-use crate::store::{pending, runs};
+use crate::store::{jobs, pending, runs};
 
 /// A sender of which nothing is heard has so long more than its attempt may take, in milliseconds: a
 /// journal is recorded later than it is written.
@@ -42,7 +42,7 @@ impl Entry<'_, '_> {
             None => row.is_none() && !self.not_ended(&word_on(&run, self.stamp))?.is_empty(),
         };
         let accepted = own.as_ref().is_some_and(|own| own.accepted);
-        if !live || !open || accepted || shard_of(of.job) != begin.shard {
+        if !live || !open || accepted || shard_of(of.job) != begin.shard || self.rests(begin)? {
             return Ok(Outcome::Begun(Begun::NotYours));
         }
         // The same occurrence once more: a retry, or its sender died.
@@ -73,6 +73,16 @@ impl Entry<'_, '_> {
         let base = row.map_or(run.base, |row| row.base);
         runs::put(self.tx, &Run { base, deadline, ..run })?;
         Ok(Outcome::Begun(Begun::Go))
+    }
+
+    /// Whether the job was stopped before the instant: its sender had not heard of it.
+    fn rests(&mut self, begin: &BeginRun) -> Result<bool, Refusal> {
+        if begin.pending.is_some() {
+            return Ok(false); // what is in a row stands
+        }
+        Ok(jobs::get_in(self.tx, begin.occurrence.job)?.is_some_and(|job| {
+            matches!(job.status, JobStatus::Inactive | JobStatus::Disabled) && job.from < begin.due
+        }))
     }
 
     fn begun(&self, begin: &BeginRun, own: Option<&Run>) -> Run {

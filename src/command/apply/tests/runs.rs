@@ -415,3 +415,23 @@ fn a_one_off_is_completed_by_the_end_of_its_run() {
     story.report(of, Report::Complete);
     assert_eq!(status(&story), JobStatus::Completed);
 }
+
+#[test]
+fn what_is_paused_before_it_is_due_ends_no_run_and_waits_behind_none() {
+    let mut story = Story::new();
+    assert_eq!(story.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
+    let action = crate::command::JobAction::Pause { until: None };
+    story.books.done(Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None });
+    for overlap in [Overlap::CancelPrevious, Overlap::QueueOne, Overlap::Skip] {
+        let asked = begin(planned(1, 5), overlap);
+        assert!(asked.due > story.books.now);
+        assert_eq!(story.begin(asked), Begun::NotYours, "{overlap:?}");
+    }
+    assert!(story.run(planned(1, 0)).is_some() && story.waiting().is_empty());
+    let run = story.books.now;
+    assert_eq!(
+        story.begin(begin(Occurrence { scheduled: run - 1, ..planned(1, 0) }, Overlap::Skip)),
+        Begun::Skipped,
+        "due before the pause, it stands"
+    );
+}
