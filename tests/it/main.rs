@@ -8,6 +8,7 @@ mod cli;
 mod cluster;
 mod coordinator;
 mod days;
+mod delivery;
 mod durability;
 mod firing;
 mod limits;

@@ -32,6 +32,8 @@ pub(crate) struct Arrival {
     pub(crate) at: i64,
     /// Whether the receiver accepted it.
     pub(crate) accepted: bool,
+    /// The number of the attempt.
+    pub(crate) attempt: u32,
 }
 
 /// What the oracle found between two instants.
@@ -129,7 +131,8 @@ mod tests {
     use scheduler0::schedule::DstRule;
 
     fn arrival(scheduled: i64, at: i64, accepted: bool) -> Arrival {
-        Arrival { job: 1, execution_id: format!("x-{scheduled}"), scheduled, at, accepted }
+        let execution_id = format!("x-{scheduled}");
+        Arrival { job: 1, execution_id, scheduled, at, accepted, attempt: 1 }
     }
 
     /// The oracle itself must be able to find each kind of fault.

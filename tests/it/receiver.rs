@@ -1,8 +1,6 @@
 //! An endpoint for the stories: records every job it was sent, in batches or one by one, and fails,
 //! hangs or answers as it is told.
 
-#![expect(dead_code, reason = "the stories of single requests land next")]
-
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -178,13 +176,14 @@ async fn callback(
     let mood = inner.mood.load(Ordering::SeqCst);
     let status = scripted.as_ref().map(Response::status);
     let accepted = status.map_or(mood == Mood::Accept as u8, |status| status.is_success());
+    let attempt = request.header("scheduler-attempt").parse().unwrap();
     {
         let mut arrivals = inner.arrivals.lock().unwrap();
         if !batch {
             let id = request.header("webhook-id").to_owned();
             let occurrence = scheduler0::model::block::parse_execution_id(&id).unwrap();
             let job = occurrence.job;
-            arrivals.push(Arrival { job, execution_id: id, scheduled, at, accepted });
+            arrivals.push(Arrival { job, execution_id: id, scheduled, at, accepted, attempt });
         }
         for job in &request.jobs {
             let id = job.get("execution_id").or_else(|| job.get("executionId")).unwrap();
@@ -194,6 +193,7 @@ async fn callback(
                 scheduled,
                 at,
                 accepted,
+                attempt,
             });
         }
     }
