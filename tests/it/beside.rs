@@ -89,15 +89,23 @@ enum Death {
     Busy,
 }
 
+/// Where requests of that form go.
+fn path(single: bool) -> &'static str {
+    if single { "/single" } else { "/callback" }
+}
+
 /// A dead endpoint's URL, and what keeps it that way.
-async fn dead(how: Death) -> (String, Option<Receiver>, Option<tokio::task::JoinHandle<()>>) {
+async fn dead(
+    how: Death,
+    path: &str,
+) -> (String, Option<Receiver>, Option<tokio::task::JoinHandle<()>>) {
     if how == Death::Busy {
         let receiver = Receiver::start().await;
         busy(&receiver);
-        return (receiver.url(), Some(receiver), None);
+        return (receiver.at(path), Some(receiver), None);
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/callback", listener.local_addr().unwrap());
+    let url = format!("http://{}{path}", listener.local_addr().unwrap());
     let holding = (how == Death::Hangs).then(|| {
         tokio::spawn(async move {
             let mut held: Vec<TcpStream> = Vec::new();
@@ -151,11 +159,11 @@ async fn healthy_lags_beside_a_dead_endpoint() {
     for single in [true, false] {
         for how in [Death::Refused, Death::Hangs, Death::Busy] {
             let live = Receiver::start().await;
-            let (url, busy, holding) = dead(how).await;
+            let (url, busy, holding) = dead(how, path(single)).await;
             let cluster = Cluster::start(nodes).await;
             let project = cluster.project(1, "healthy").await;
             let doomed = cluster.project(1, "doomed").await;
-            load(&cluster, project, &live.url(), single).await;
+            load(&cluster, project, &live.at(path(single)), single).await;
             let begin = now() + 5_000;
             until(begin + 20_000).await;
             let without = lags(&live, begin, begin + 19_000);
