@@ -122,6 +122,13 @@ pub struct Executor {
     pub version: u64,
 }
 
+impl Executor {
+    /// Whether jobs can be sent to it: its kind can be called, and it says where.
+    pub fn takes_jobs(&self) -> bool {
+        self.kind == "webhook_url" && (self.http.is_some() || !self.webhook_url.is_empty())
+    }
+}
+
 /// A stretch of time in which no job of a project fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectPause {

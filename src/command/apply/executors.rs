@@ -1,5 +1,5 @@
-//! Rules of named executors: names are unique, jobs keep their executor alive. Called by `apply`
-//! alone.
+//! Rules of named executors: names are unique, jobs keep their executor alive and callable. Called
+//! by `apply` alone.
 
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
@@ -32,6 +32,7 @@ impl Entry<'_, '_> {
             ));
         }
         self.executor_name_is_free(&new.name, Some(id))?;
+        self.jobs_can_still_go_there(&old, new)?;
         let executor = Executor {
             id,
             created: old.created,
@@ -56,6 +57,21 @@ impl Entry<'_, '_> {
         executors::delete(self.tx, id)?;
         self.change.targets = true;
         Ok(Outcome::Done)
+    }
+
+    /// A change must not leave jobs with an executor that nothing can be sent to.
+    fn jobs_can_still_go_there(&self, old: &Executor, new: &Executor) -> Result<(), Refusal> {
+        if !old.takes_jobs() || new.takes_jobs() || !self.tx.executor_in_use(old.id)? {
+            return Ok(());
+        }
+        let message = if new.kind == old.kind {
+            "webhook_url and http cannot both go while jobs use the executor: keep one of them, or \
+             give the jobs another target first"
+        } else {
+            "type cannot change while jobs use the executor: keep webhook_url, or give the jobs \
+             another target first"
+        };
+        Err(refuse(RejectionKind::Conflict, message))
     }
 
     /// What a job refers to must exist.

@@ -406,3 +406,39 @@ fn an_executor_stays_as_long_as_jobs_go_there() {
     books.done(delete);
     assert_eq!(books.read(|c| executors::get(c, 1)), None);
 }
+
+#[test]
+fn an_executor_stays_callable_as_long_as_jobs_go_there() {
+    let mut books = Books::new();
+    let callable = Executor {
+        name: "e".into(),
+        kind: "webhook_url".into(),
+        webhook_url: "http://receiver/a".into(),
+        ..Executor::default()
+    };
+    books.done(Command::CreateExecutor(callable.clone()));
+    let update = |executor: &Executor| Command::UpdateExecutor {
+        id: 1,
+        expect: None,
+        executor: executor.clone(),
+    };
+    let container = Executor { kind: "container".into(), ..callable.clone() };
+    let nowhere = Executor { webhook_url: String::new(), ..callable.clone() };
+    let single = Executor { http: Some(Box::default()), ..nowhere.clone() };
+    for unused in [&container, &nowhere, &callable] {
+        books.done(update(unused));
+    }
+    books.done(create(5, JobShape { executor: Some(1), ..every_minute() }, 1, true));
+    for (change, field) in [(&container, "type cannot"), (&nowhere, "webhook_url and http cannot")]
+    {
+        let (kind, message) = books.refused(&update(change));
+        assert_eq!(kind, RejectionKind::Conflict);
+        assert!(message.starts_with(field), "{message}");
+        assert!(message.ends_with("give the jobs another target first"), "{message}");
+    }
+    let kept = books.read(|c| executors::get(c, 1));
+    assert_eq!(kept.map(|executor| (executor.kind, executor.version)), Some((callable.kind, 4)));
+    books.done(update(&single));
+    books.done(Command::DiscardJobs { request: 5 });
+    books.done(update(&container));
+}
