@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -29,8 +30,19 @@ pub(crate) struct Cluster {
     settings: Vec<(String, String)>,
 }
 
+/// A port that nobody listens on, and that no other cluster of these stories was given: taken from
+/// below the ports that systems hand out by themselves, so that no connection's own end is there when
+/// a node starts, or starts again. Another run of the stories begins elsewhere.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(331);
+    let mut ports = (0..COUNT).map(|_| {
+        let n = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        (FIRST + n % COUNT) as u16
+    });
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// A client that signs in as `admin`, as every node of the stories knows it.
