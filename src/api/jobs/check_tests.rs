@@ -242,6 +242,7 @@ fn what_does_not_go_together_is_422_and_named() {
             "Mars",
         ),
         (format!("{URL},\"after\":20"), 422, "after", "20 has no unit"),
+        (format!("{URL},\"after\":0"), 200, "", ""),
         (format!("{URL},\"after\":\"20\""), 422, "after", "no unit"),
         (format!("{URL},\"after\":\"1 month\""), 422, "after", "months"),
         (format!("{URL},\"after\":{{}}"), 422, "after", "write a duration"),

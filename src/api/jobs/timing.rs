@@ -115,11 +115,12 @@ pub(super) fn zone(given: &str) -> Result<chrono_tz::Tz, Error> {
     parse_zone(given).map_err(|e| bad().because(e))
 }
 
-/// `after`: a text with units. A number could be anything.
+/// `after`: a text with units. A number could be anything, but for 0.
 fn delay(rules: &Rules, json: &str) -> Result<Millis, Error> {
     const FIELD: &str = "after";
     let text = match policy::value(FIELD, json).map_err(Error::into_unprocessable)? {
         Value::String(text) => text,
+        Value::Number(n) if n.as_f64() == Some(0.0) => "0".to_owned(),
         Value::Number(n) => {
             let message = format!(
                 "job after is not valid: {n} has no unit, write a duration such as \"{n}s\" or \"{n}m\""
