@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
@@ -146,7 +146,7 @@ async fn create(
     let mut view = CredentialView::from(stored);
     view.api_secret = opens.then(|| secret.to_string());
     let mut response = reply::created(&view, ask.dialect());
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply::forget(&mut response);
     Ok(reply::warn(response, &fields.unknown()))
 }
 

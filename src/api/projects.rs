@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
@@ -263,7 +263,7 @@ async fn rotate(
     let mut view = view(project, state, app.time.now());
     view.webhook_secret = shows.then(|| rotation.secret.to_string());
     let mut response = reply::ok(&view, ask.dialect());
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply::forget(&mut response);
     Ok(reply::warn(response, &fields.unknown()))
 }
 

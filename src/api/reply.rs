@@ -80,6 +80,11 @@ impl Unknown {
     }
 }
 
+/// Nobody on the way keeps it: it shows a secret.
+pub(super) fn forget(response: &mut Response) {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

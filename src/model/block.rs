@@ -100,6 +100,13 @@ pub const MAX_RESPONSE: usize = 1_024;
 /// The longest error text that is kept, in bytes.
 pub const MAX_ERROR: usize = 500;
 
+/// An error text, cut to what is kept.
+pub fn bounded(mut error: String) -> String {
+    let end = error.floor_char_boundary(MAX_ERROR);
+    error.truncate(end);
+    error
+}
+
 /// What a block means for its occurrences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -301,5 +308,12 @@ mod tests {
         ] {
             assert_eq!(Verdict::from_code(v.code()), v);
         }
+    }
+
+    #[test]
+    fn errors_are_cut_at_a_letter() {
+        let long = "ü".repeat(MAX_ERROR);
+        let cut = bounded(long);
+        assert!(cut.len() <= MAX_ERROR && cut.ends_with('ü'));
     }
 }

@@ -77,6 +77,9 @@ fn is_none(auth: &Auth) -> bool {
     *auth == Auth::None
 }
 
+/// The kind of executor that jobs can be sent to.
+pub const WEBHOOK_URL: &str = "webhook_url";
+
 /// A target held once for many jobs. Known to the published clients by the fields down to
 /// `webhook_method`; the rest is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,7 +128,7 @@ pub struct Executor {
 impl Executor {
     /// Whether jobs can be sent to it: its kind can be called, and it says where.
     pub fn takes_jobs(&self) -> bool {
-        self.kind == "webhook_url" && (self.http.is_some() || !self.webhook_url.is_empty())
+        self.kind == WEBHOOK_URL && (self.http.is_some() || !self.webhook_url.is_empty())
     }
 }
 

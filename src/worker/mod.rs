@@ -10,8 +10,9 @@
 //! ```
 //!
 //! [`engine`] owns the pure parts (`queue`, `tracker`, `rows`) and is the only one that changes
-//! them; `seat` is where everybody asks the lease. The worker reads the books and never writes
-//! them: what it did reaches them by way of the journal. Everything is level-triggered: a bell that
+//! them; `seat` is where everybody asks the lease. The worker reads the books, and
+//! what it did reaches them by way of the journal. It proposes one thing only: that a run begins which
+//! must not overlap with another (`BeginRun`), before its request goes out. Everything is level-triggered: a bell that
 //! was lost, a task that failed, a lease that came back lead to a look at how things are.
 
 mod absorb;

@@ -13,12 +13,9 @@ use crate::executor::Limits;
 use crate::model::delivery::{LONGEST_DELAY, Overlap, Retry};
 use crate::model::job::{Dialect, JobShape};
 use crate::model::project::ProjectSettings;
-use crate::model::target::{Executor, HttpTarget, SigningSecret};
+use crate::model::target::{Executor, HttpTarget, SigningSecret, WEBHOOK_URL};
 use crate::model::{Millis, ProjectId};
 use crate::store::{executors, projects};
-
-/// The only kind of executor that jobs can be sent to.
-const WEBHOOK: &str = "webhook_url";
 
 /// By what each delay grows unless somebody says otherwise, in thousandths.
 const FACTOR: u32 = 2_000;
@@ -200,8 +197,8 @@ fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
         }
         None => batch(&shape.callback_url, ""),
         Some((id, None)) => To::Nowhere(format!("executor {id} of the job does not exist")),
-        Some((_, Some(executor))) if executor.kind != WEBHOOK => To::Nowhere(format!(
-            "executor {} is of type {}: jobs can be sent to {WEBHOOK} only",
+        Some((_, Some(executor))) if executor.kind != WEBHOOK_URL => To::Nowhere(format!(
+            "executor {} is of type {}: jobs can be sent to {WEBHOOK_URL} only",
             executor.name, executor.kind
         )),
         Some((_, Some(executor))) => match &executor.http {

@@ -9,7 +9,7 @@ use super::route::Route;
 use super::seams::{Books, Hands, Lease};
 use super::verdict::{self, Asked, Next, patience};
 use crate::executor::Answer;
-use crate::model::block::{Block, Verdict};
+use crate::model::block::{Block, Verdict, bounded};
 use crate::model::members::Members;
 use crate::model::run::Accepted;
 use crate::model::time::rfc3339;
@@ -38,7 +38,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             http_code: answer.status,
             started: now - boot.saturating_sub(answer.started_boot) as Millis,
             duration: answer.duration_ms,
-            error: error.map(verdict::bounded),
+            error: error.map(bounded),
             once: route.once,
             response: response.clone(),
             ..head.block(route.project, verdict, members)
@@ -102,7 +102,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let verdict = again(head, route, now);
         Block {
             started: now,
-            error: Some(verdict::bounded(error)),
+            error: Some(bounded(error)),
             once: route.once,
             ..head.block(route.project, verdict, piece.members())
         }

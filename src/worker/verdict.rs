@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::executor::reply::failed_ids;
 use crate::executor::{Answer, Class};
-use crate::model::block::{MAX_ERROR, MAX_RESPONSE, Verdict, parse_execution_id};
+use crate::model::block::{MAX_RESPONSE, Verdict, parse_execution_id};
 use crate::model::delivery::Retry;
 use crate::model::{JobId, Millis};
 
@@ -127,15 +127,6 @@ pub(super) fn excerpt(body: &[u8]) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// An error text, cut to what is kept.
-pub(super) fn bounded(mut error: String) -> String {
-    if error.len() > MAX_ERROR {
-        let end = (0..=MAX_ERROR).rev().find(|i| error.is_char_boundary(*i)).unwrap_or(0);
-        error.truncate(end);
-    }
-    error
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,12 +238,5 @@ mod tests {
         let kept = excerpt(&long.as_bytes()[..MAX_RESPONSE + 7]).unwrap();
         assert_eq!(kept.len(), MAX_RESPONSE);
         assert!(excerpt(format!("x{long}").as_bytes()).unwrap().len() < MAX_RESPONSE);
-    }
-
-    #[test]
-    fn errors_are_cut_at_a_letter() {
-        let long = "ü".repeat(MAX_ERROR);
-        let cut = bounded(long);
-        assert!(cut.len() <= MAX_ERROR && cut.ends_with('ü'));
     }
 }

@@ -19,7 +19,7 @@ use crate::api::reply;
 use crate::api::state::AppState;
 use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
-use crate::model::block::MAX_ERROR;
+use crate::model::block::bounded;
 use crate::model::run::{Occurrence, Report};
 use crate::store::runs;
 
@@ -85,15 +85,7 @@ pub(super) async fn fail(
 
 /// A receiver's words, as much of them as is kept.
 fn shortened(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
-    let mut kept = String::new();
-    for c in clean {
-        if kept.len() + c.len_utf8() > MAX_ERROR {
-            break;
-        }
-        kept.push(c);
-    }
-    kept
+    bounded(text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect())
 }
 
 async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, Error> {
@@ -160,6 +152,7 @@ async fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::block::MAX_ERROR;
 
     #[test]
     fn a_receivers_words_are_kept_as_far_as_there_is_room() {

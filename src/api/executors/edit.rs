@@ -10,7 +10,7 @@ use crate::api::signing;
 use crate::api::state::AppState;
 use crate::api::target;
 use crate::executor::guard::TargetGuard;
-use crate::model::target::{Executor, Sealed};
+use crate::model::target::{Executor, Sealed, WEBHOOK_URL};
 use crate::secret::purpose;
 
 const LONGEST_NAME: usize = 256;
@@ -23,9 +23,8 @@ const LONGEST_SECRET: usize = 4_096;
 const MOST_CONCURRENCY: u64 = 10_000;
 const MOST_RATE: u64 = 100_000;
 
-const WEBHOOK: &str = "webhook_url";
 /// The kinds of the published clients.
-const KINDS: [&str; 3] = [WEBHOOK, "cloud_function", "container"];
+const KINDS: [&str; 3] = [WEBHOOK_URL, "cloud_function", "container"];
 /// What a batch can be sent with.
 const METHODS: [&str; 2] = ["POST", "PUT"];
 /// What a `GET` shows and nobody can set.
@@ -93,7 +92,7 @@ impl Edit {
     /// A new executor.
     pub(super) fn create(self, app: &AppState) -> Result<Executor, Error> {
         let blank = Executor {
-            kind: WEBHOOK.to_owned(),
+            kind: WEBHOOK_URL.to_owned(),
             webhook_method: METHODS[0].to_owned(),
             created_by: self.created_by.clone(),
             ..Executor::default()
@@ -181,13 +180,13 @@ impl Edit {
             (Given::Null, None) => new.http = None,
             (Given::Nothing, None) => {}
         }
-        match (new.kind == WEBHOOK, &new.http) {
+        match (new.kind == WEBHOOK_URL, &new.http) {
             (true, None) if new.webhook_url.is_empty() => {
                 let message = "webhookUrl is required for type webhook_url, or http in its place";
                 Err(Error::invalid("webhookUrl", message))
             }
             (false, Some(_)) => {
-                let message = format!("http needs type {WEBHOOK}, not {}", new.kind);
+                let message = format!("http needs type {WEBHOOK_URL}, not {}", new.kind);
                 Err(Error::invalid("http", message))
             }
             _ => Ok(()),

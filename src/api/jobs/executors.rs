@@ -7,11 +7,8 @@ use super::shape::{not_in_batches, single, unfit};
 use crate::api::error::Error;
 use crate::api::state::AppState;
 use crate::model::job::JobShape;
-use crate::model::target::Executor;
+use crate::model::target::{Executor, WEBHOOK_URL};
 use crate::store::executors;
-
-/// The kind of executor that jobs can be sent to.
-const SENDABLE: &str = "webhook_url";
 
 /// Refuses the first of these shapes that its executor is no good for: its place among them.
 pub(super) async fn check(app: &AppState, shapes: &[JobShape]) -> Result<(), (usize, Error)> {
@@ -40,9 +37,9 @@ pub(super) async fn check(app: &AppState, shapes: &[JobShape]) -> Result<(), (us
 }
 
 fn judge(shape: &JobShape, executor: &Executor) -> Result<(), Error> {
-    if executor.kind != SENDABLE {
+    if executor.kind != WEBHOOK_URL {
         let message = format!(
-            "executor {} is of type {}, which cannot be called: use one of type {SENDABLE}",
+            "executor {} is of type {}, which cannot be called: use one of type {WEBHOOK_URL}",
             executor.id, executor.kind
         );
         return Err(unfit("executorId", message));
