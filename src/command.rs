@@ -49,6 +49,8 @@ pub enum Command {
         id: ProjectId,
         /// Delete its jobs with it.
         cascade: bool,
+        /// Only if it still has this version.
+        expect: Option<u64>,
     },
     /// Creates jobs, or stages a chunk of a large request. Since 0.1.
     CreateJobs(CreateJobs),
@@ -68,6 +70,8 @@ pub enum Command {
     DeleteJob {
         /// Which.
         id: JobId,
+        /// Only if it still has this version.
+        expect: Option<u64>,
     },
     /// Since 0.1. Its id is given at apply; the one in the record is ignored.
     CreateCredential(Credential),
@@ -127,22 +131,6 @@ pub enum Command {
         /// Who asked.
         by: Option<String>,
     },
-    /// No job of a project fires after the stamp. Since 0.1.
-    PauseProject {
-        /// Which.
-        id: ProjectId,
-        /// Up to and including this instant; `None`: until it is resumed.
-        until: Option<Millis>,
-        /// Who asked.
-        by: Option<String>,
-    },
-    /// Ends the pause of a project. Since 0.1.
-    ResumeProject {
-        /// Which.
-        id: ProjectId,
-        /// Who asked.
-        by: Option<String>,
-    },
     /// One occurrence of a job more, due at the stamp, with an id of its own. Since 0.1.
     RunJob {
         /// Which.
@@ -166,6 +154,8 @@ pub enum Command {
     DeleteExecutor {
         /// Which.
         id: u64,
+        /// Only if it still has this version.
+        expect: Option<u64>,
     },
     /// Asks whether an attempt may go out that must not overlap with another. Since 0.1.
     BeginRun(BeginRun),
@@ -176,9 +166,10 @@ pub enum Command {
         /// What it says.
         report: Report,
     },
-    /// Ends runs whose deadline is before the stamp, at most so many. Since 0.1.
-    ExpireRuns {
-        /// At most this many at once.
+    /// Ends what has run out of time before the stamp: runs past their deadline, and one-offs whose
+    /// instant came while they did not fire. Since 0.1.
+    Expire {
+        /// At most this many of each at once.
         limit: u32,
     },
     /// Takes dead letters back into the pending rows, each at its instant; those that are not there
@@ -191,6 +182,14 @@ pub enum Command {
     PurgeDeadLetters {
         /// Their numbers.
         letters: Vec<u64>,
+    },
+    /// Nothing but the sum of a request of many commands, to be remembered under its
+    /// `Idempotency-Key`. Since 0.1.
+    Conclude {
+        /// How many it was about.
+        matched: u64,
+        /// How many it changed.
+        changed: u64,
     },
 }
 
@@ -208,6 +207,19 @@ pub enum JobAction {
     Delete,
 }
 
+/// Whether a project's jobs are to fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProjectAction {
+    /// None fires after the stamp, up to and including an instant, or until it is resumed. Takes the
+    /// place of a pause that holds.
+    Pause {
+        /// The end, if it is known.
+        until: Option<Millis>,
+    },
+    /// They fire again after the stamp.
+    Resume,
+}
+
 /// What a new project is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewProject {
@@ -218,6 +230,8 @@ pub struct NewProject {
     /// What its jobs take where they say nothing themselves.
     #[serde(with = "crate::model::text")]
     pub settings: ProjectSettings,
+    /// Paused from the beginning.
+    pub action: Option<ProjectAction>,
     /// Who asked.
     pub by: Option<String>,
 }
@@ -227,6 +241,8 @@ pub struct NewProject {
 pub struct ProjectEdit {
     /// Which.
     pub id: ProjectId,
+    /// Only if it still has this version (`Project::version`).
+    pub expect: Option<u64>,
     /// Its new name.
     pub name: Option<String>,
     /// Its new description.
@@ -234,6 +250,8 @@ pub struct ProjectEdit {
     /// Its new settings, all of them.
     #[serde(with = "crate::model::text")]
     pub settings: Option<ProjectSettings>,
+    /// Pauses or resumes it. Who says nothing else, and what is so already, changes nothing.
+    pub action: Option<ProjectAction>,
     /// Who asked.
     pub by: Option<String>,
 }
@@ -324,6 +342,13 @@ pub enum Outcome {
     Run(Occurrence),
     /// What came of asking for a run.
     Begun(Begun),
+    /// What [`Command::Conclude`] said.
+    Concluded {
+        /// How many the request was about.
+        matched: u64,
+        /// How many it changed.
+        changed: u64,
+    },
 }
 
 /// Why a command changed nothing. The api turns `kind` into the HTTP status.
@@ -395,6 +420,12 @@ pub enum Error {
 }
 
 impl Command {
+    /// Pauses or resumes a project, and says nothing else of it.
+    pub fn turn_project(id: ProjectId, action: ProjectAction, by: Option<String>) -> Self {
+        let action = Some(action);
+        Self::UpdateProject(ProjectEdit { id, action, by, ..ProjectEdit::default() })
+    }
+
     /// The command as the log carries it.
     pub fn encode(&self) -> Result<Bytes, Error> {
         let bytes = postcard::to_extend(self, vec![VERSION])?;

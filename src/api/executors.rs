@@ -216,8 +216,15 @@ async fn change(
     Ok(())
 }
 
-async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
-    match app.cluster.propose(Command::DeleteExecutor { id }).await? {
+async fn remove(
+    State(app): App,
+    _: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+) -> Result<Response, Error> {
+    let version = async { Ok(found(&app, id).await?.version) };
+    let expect = IfMatch::of(&headers).expect(&app, version).await?;
+    match app.cluster.propose(Command::DeleteExecutor { id, expect }).await? {
         Outcome::Done => Ok(reply::no_content()),
         other => Err(refused(other)),
     }

@@ -25,6 +25,7 @@ use super::page::{List, Orders};
 use super::reply;
 use super::signing::Rotation;
 use super::state::AppState;
+use super::version::{self, IfMatch};
 use crate::command::{Command, NewProject, Outcome, ProjectEdit, RejectionKind};
 use crate::model::project::{Project, ProjectSettings};
 use crate::model::time::rfc3339;
@@ -43,6 +44,7 @@ const ORDERS: &Orders<Order> =
 /// What a `GET` shows and nobody can set.
 const SHOWN: &[&str] = &[
     "id",
+    "version",
     "dateCreated",
     "dateModified",
     "accountId",
@@ -65,6 +67,7 @@ struct ProjectView {
     /// The new secret, in the answer to its rotation only.
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_secret: Option<String>,
+    version: u64,
     date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<String>,
@@ -87,6 +90,7 @@ fn view(project: Project, state: Standing, now: Millis) -> ProjectView {
         pause_until: until.map(rfc3339),
         settings: SettingsView::of(&project.settings, now),
         webhook_secret: None,
+        version: project.version,
         date_created: rfc3339(project.created),
         date_modified: project.modified.map(rfc3339),
         created_by: project.created_by,
@@ -143,8 +147,9 @@ async fn shown(
     status: StatusCode,
 ) -> Result<Response, Error> {
     let (project, state) = found(app, id).await?;
+    let version = project.version;
     let view = view(project, state, app.time.now());
-    Ok(reply::json(status, reply::envelope(&view, ask.dialect())))
+    Ok(version::tag(reply::json(status, reply::envelope(&view, ask.dialect())), version))
 }
 
 async fn create(
@@ -163,14 +168,13 @@ async fn create(
     let by = fields.text("createdBy", LONGEST_BY)?;
     let settings =
         Edit::read(&mut fields)?.over(&ProjectSettings::default(), &app.keys, app.time.now());
-    let wanted = Wanted::read(&mut fields, &app)?;
+    let action = Wanted::read(&mut fields, &app)?.action(Standing::Active);
     fields.ignore(SHOWN);
     fields.ignore(&["modifiedBy"]);
     let key = Key::of(&headers, ask.caller, "POST /projects", &body)?;
-    let new = NewProject { name, description, settings, by: by.clone() };
+    let new = NewProject { name, description, settings, action, by };
     match app.cluster.propose(Key::around(key, Command::CreateProject(new))).await? {
         Outcome::Created(id) => {
-            wanted.carry_out(&app, id, by).await?;
             let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
             Ok(reply::warn(response, &fields.unknown()))
         }
@@ -181,6 +185,7 @@ async fn create(
 async fn update(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Id(id): Id,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
@@ -197,42 +202,47 @@ async fn update(
     let wanted = Wanted::read(&mut fields, &app)?;
     let (name, description) = (name.as_ref(), description.as_ref());
     let says_more = name.is_some() || description.is_some() || !settings.is_empty();
-    // Who names nothing but the status changes nothing else; who names nothing at all is noted.
-    if says_more || wanted.is_empty() {
-        change(&app, id, None, |old| {
-            let settings = settings.over(&old.settings, &app.keys, app.time.now());
-            let edit = ProjectEdit {
-                id,
-                name: name.cloned(),
-                description: description.cloned(),
-                settings: None,
-                by: by.clone(),
-            };
-            (edit, settings)
+    change(&app, id, &IfMatch::of(&headers), None, |old, state| {
+        let action = wanted.action(state);
+        // Who names nothing but the status changes nothing else; who names nothing at all is noted.
+        if !says_more && !wanted.is_empty() && action.is_none() {
+            return None;
+        }
+        let settings = settings.over(&old.settings, &app.keys, app.time.now());
+        Some(ProjectEdit {
+            name: name.cloned(),
+            description: description.cloned(),
+            settings: (settings != old.settings).then_some(settings),
+            action,
+            by: by.clone(),
+            ..ProjectEdit::default()
         })
-        .await?;
-    }
-    wanted.carry_out(&app, id, by).await?;
+    })
+    .await?;
     let response = shown(&app, &ask, id, StatusCode::OK).await?;
     Ok(reply::warn(response, &fields.unknown()))
 }
 
-/// Changes a project by its settings as they are now, whoever else is changing them.
+/// Makes of a project what `new` makes of it as it is now, whoever else is changing it; `None`: it
+/// is so already.
 async fn change(
     app: &AppState,
     id: ProjectId,
+    condition: &IfMatch,
     key: Option<Key>,
-    new: impl Fn(&Project) -> (ProjectEdit, ProjectSettings),
+    new: impl Fn(&Project, Standing) -> Option<ProjectEdit>,
 ) -> Result<(), Error> {
     for tried in 1.. {
+        // What the request does not name stays as it is, so this node must know how it is.
         app.cluster.linearize().await?;
-        let (old, _) = found(app, id).await?;
-        let (edit, settings) = new(&old);
-        // Settings that stay are not sent: two edits that name none are not in each other's way.
-        let edit = ProjectEdit { settings: (settings != old.settings).then_some(settings), ..edit };
+        let (old, state) = found(app, id).await?;
+        condition.check(old.version)?;
+        let Some(edit) = new(&old, state) else { break };
+        let edit = ProjectEdit { id, expect: Some(old.version), ..edit };
         match app.cluster.propose(Key::around(key, Command::UpdateProject(edit))).await? {
             Outcome::Done => break,
-            Outcome::Rejected(no) if no.kind == RejectionKind::Stale && tried < TRIES => {}
+            Outcome::Rejected(no)
+                if no.kind == RejectionKind::Stale && !condition.is_given() && tried < TRIES => {}
             other => return Err(refused(other)),
         }
     }
@@ -252,24 +262,32 @@ async fn rotate(
     let key = Key::of(&headers, ask.caller, &route, &body)?;
     let rotation = Rotation::read(&mut fields, &app.keys, key.as_ref())?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    change(&app, id, key, |old| {
+    change(&app, id, &IfMatch::of(&headers), key, |old, _| {
         let signing = rotation.of(&old.settings.signing, &app.keys, app.time.now());
-        let edit = ProjectEdit { id, by: by.clone(), ..ProjectEdit::default() };
-        (edit, ProjectSettings { signing, ..old.settings.clone() })
+        let settings = Some(ProjectSettings { signing, ..old.settings.clone() });
+        Some(ProjectEdit { settings, by: by.clone(), ..ProjectEdit::default() })
     })
     .await?;
     let (project, state) = found(&app, id).await?;
     let shows = rotation.is_current(&project.settings.signing, &app.keys);
+    let version = project.version;
     let mut view = view(project, state, app.time.now());
     view.webhook_secret = shows.then(|| rotation.secret.to_string());
-    let mut response = reply::ok(&view, ask.dialect());
+    let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.unknown()))
 }
 
-async fn remove(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+async fn remove(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+) -> Result<Response, Error> {
     let cascade = ask.flag("cascade")?;
-    match app.cluster.propose(Command::DeleteProject { id, cascade }).await? {
+    let version = async { Ok(found(&app, id).await?.0.version) };
+    let expect = IfMatch::of(&headers).expect(&app, version).await?;
+    match app.cluster.propose(Command::DeleteProject { id, cascade, expect }).await? {
         Outcome::Done => Ok(reply::no_content()),
         other => {
             let error = refused(other);

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 use super::error::Error;
+use super::state::AppState;
 use crate::command::{Rejection, RejectionKind};
 
 /// The versions that a request is meant for; `None`: whatever it is.
@@ -36,6 +37,22 @@ impl IfMatch {
     /// Whether the caller named versions at all: then a change since is the caller's to settle.
     pub(super) fn is_given(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// The version that a deletion is meant for, if it is meant for one: by the record as it is, which
+    /// `version` reads.
+    pub(super) async fn expect(
+        &self,
+        app: &AppState,
+        version: impl Future<Output = Result<u64, Error>>,
+    ) -> Result<Option<u64>, Error> {
+        if !self.is_given() {
+            return Ok(None);
+        }
+        app.cluster.linearize().await?;
+        let version = version.await?;
+        self.check(version)?;
+        Ok(Some(version))
     }
 
     /// 412 unless the request is meant for this version.

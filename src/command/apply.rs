@@ -77,6 +77,15 @@ fn refuse(kind: RejectionKind, message: impl Into<String>) -> Refusal {
     Refusal::Rejected(Rejection::new(kind, message))
 }
 
+/// Refuses a change of a record that was meant for another version of it.
+fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<(), Refusal> {
+    if expect.is_none_or(|expect| expect == version) {
+        return Ok(());
+    }
+    let message = format!("{noun} has changed since: read it again and repeat the change");
+    Err(refuse(RejectionKind::Stale, message))
+}
+
 impl Entry<'_, '_> {
     fn carry_out(&mut self, command: &Command) -> Applied {
         match command {
@@ -84,13 +93,15 @@ impl Entry<'_, '_> {
             Command::Tick => self.tick(),
             Command::CreateProject(new) => self.create_project(new),
             Command::UpdateProject(edit) => self.update_project(edit),
-            Command::DeleteProject { id, cascade } => self.delete_project(*id, *cascade),
+            Command::DeleteProject { id, cascade, expect } => {
+                self.delete_project(*id, *cascade, *expect)
+            }
             Command::CreateJobs(new) if new.staged => self.stage_jobs(new),
             Command::CreateJobs(new) => self.create_jobs(new),
             Command::ActivateJobs { request } => self.activate_jobs(*request),
             Command::DiscardJobs { request } => self.discard_jobs(*request),
             Command::UpdateJob(edit) => self.update_job(edit),
-            Command::DeleteJob { id } => self.delete_job(*id),
+            Command::DeleteJob { id, expect } => self.delete_job(*id, *expect),
             Command::CreateCredential(new) => self.create_credential(new),
             Command::ArchiveCredential { id, archived, by } => {
                 self.archive_credential(*id, *archived, by.as_deref())
@@ -107,21 +118,20 @@ impl Entry<'_, '_> {
             Command::ChangeJobs { jobs, action, by } => {
                 self.change_jobs(jobs, *action, by.as_deref())
             }
-            Command::PauseProject { id, until, by } => {
-                self.pause_project(*id, *until, by.as_deref())
-            }
-            Command::ResumeProject { id, by } => self.resume_project(*id, by.as_deref()),
             Command::RunJob { id, forced } => self.run_job(*id, *forced),
             Command::CreateExecutor(new) => self.create_executor(new),
             Command::UpdateExecutor { id, expect, executor } => {
                 self.update_executor(*id, *expect, executor)
             }
-            Command::DeleteExecutor { id } => self.delete_executor(*id),
+            Command::DeleteExecutor { id, expect } => self.delete_executor(*id, *expect),
             Command::BeginRun(begin) => self.begin_run(begin),
             Command::ReportRun { occurrence, report } => self.report_run(*occurrence, report),
-            Command::ExpireRuns { limit } => self.expire_runs(*limit),
+            Command::Expire { limit } => self.expire(*limit),
             Command::ReplayDeadLetters { letters } => self.replay_dead_letters(letters),
             Command::PurgeDeadLetters { letters } => self.purge_dead_letters(letters),
+            Command::Conclude { matched, changed } => {
+                Ok(Outcome::Concluded { matched: *matched, changed: *changed })
+            }
         }
     }
 

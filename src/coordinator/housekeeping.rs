@@ -1,5 +1,5 @@
 //! What only a leader does now and then: lets log time go on in an idle cluster, ends runs of which
-//! nothing is heard, drops history that is past its keeping. Runs for one term, beside the collector;
+//! nothing is heard and one-offs that slept through their instant, drops history that is past its keeping. Runs for one term, beside the collector;
 //! it decides nothing about shards.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ const TICK_MS: Millis = 5_000;
 const RETAIN_MS: u64 = 60_000;
 /// Blocks that one entry drops at most: short enough that no write waits long behind it.
 const RETAIN_LIMIT: u32 = 2_000;
-/// Runs that one entry ends at most.
+/// Runs and one-offs, each, that one entry ends at most.
 const EXPIRE_LIMIT: u32 = 500;
 /// A term is so old, in milliseconds, before silence counts: while there was no leader nobody could
 /// report, and those who tried shall have had their turn.
@@ -56,7 +56,7 @@ impl Housekeeping {
             }
             let boot = self.time.clock().boot();
             if outcome.is_ok() && boot.saturating_sub(began) >= REPRIEVE_MS {
-                outcome = self.expire_runs().await;
+                outcome = self.expire().await;
             }
             let boot = self.time.clock().boot();
             if outcome.is_ok() && boot.saturating_sub(retained) >= RETAIN_MS {
@@ -70,16 +70,21 @@ impl Housekeeping {
         }
     }
 
-    /// Ends the runs whose deadline has passed, a bounded piece an entry. Whether there are any is
-    /// read from the books each time; what an entry could not end (its stamp may lie a little before
-    /// the deadline) waits for the next turn.
-    async fn expire_runs(&self) -> Result<(), crate::cluster::Error> {
+    /// Ends the runs whose deadline has passed, and the one-offs that slept through their instant, a
+    /// bounded piece an entry. Whether there are any is read from the books each time; what an entry
+    /// could not end (its stamp may lie a little before the deadline) waits for the next turn.
+    async fn expire(&self) -> Result<(), crate::cluster::Error> {
         loop {
-            let deadline = self.cluster.read(store::runs::next_deadline).await?;
-            if deadline.is_none_or(|deadline| deadline >= self.time.now()) {
+            let now = self.time.now();
+            let past = move |instant: Option<Millis>| instant.is_some_and(|instant| instant < now);
+            let due = self.cluster.read(move |conn| {
+                let expired = past(store::runs::next_deadline(conn)?);
+                Ok(expired || past(store::jobs::next_asleep(conn)?))
+            });
+            if !due.await? {
                 return Ok(());
             }
-            let expired = self.propose(Command::ExpireRuns { limit: EXPIRE_LIMIT }).await?;
+            let expired = self.propose(Command::Expire { limit: EXPIRE_LIMIT }).await?;
             if !matches!(expired, Outcome::Changed(n) if n >= EXPIRE_LIMIT) {
                 return Ok(());
             }

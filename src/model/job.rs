@@ -140,6 +140,11 @@ impl JobStatus {
         }
     }
 
+    /// Whether a stretch with it has fired, or does: of a one-off that is over, what there was did.
+    pub fn fires(self) -> bool {
+        matches!(self, Self::Active | Self::Completed)
+    }
+
     /// Its name, as listed.
     pub fn name(self) -> &'static str {
         match self {
@@ -209,8 +214,8 @@ pub struct ClosedPlan {
     pub from: Millis,
     /// ... up to and including this one.
     pub until: Millis,
-    /// Whether the job fired in it.
-    pub active: bool,
+    /// That of the job then.
+    pub status: JobStatus,
 }
 
 /// An occurrence (or several that went out as one) whose next attempt is in the books: retries,

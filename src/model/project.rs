@@ -26,6 +26,8 @@ pub struct Project {
     pub modified_by: Option<String>,
     /// What its jobs take where they say nothing themselves.
     pub settings: ProjectSettings,
+    /// Counts its changes, from 1: what `ETag` shows.
+    pub version: u64,
 }
 
 /// What the jobs of a project have in common.
@@ -37,13 +39,4 @@ pub struct ProjectSettings {
     /// What the callbacks of its jobs are signed with; at most two, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing: Vec<SigningSecret>,
-    /// Counts their changes. An edit names the count that it was made for, and is refused when it is
-    /// another by then: settings are written whole.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub version: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_zero(version: &u64) -> bool {
-    *version == 0
 }

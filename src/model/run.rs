@@ -112,6 +112,8 @@ pub struct Run {
     pub ends: Option<Millis>,
     /// What follows if it fails.
     pub retry: Retry,
+    /// A manual run that did not ask whether another is under way.
+    pub forced: bool,
 }
 
 impl Run {

@@ -12,7 +12,7 @@ use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
 const COLUMNS: &str = "id, block, project, shard, due, scheduled, attempt, http_code, error, \
-                       created, members, run";
+                       created, members, run, forced";
 
 /// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct DeadLetter {
     pub members: Members,
     /// The number of a manual run; 0 for planned occurrences.
     pub run: u64,
+    /// A manual run that does not ask whether another is under way.
+    pub forced: bool,
 }
 
 impl DeadLetter {
@@ -57,7 +59,7 @@ impl DeadLetter {
             members: self.members.clone(),
             run: self.run,
             base: self.attempt,
-            forced: false,
+            forced: self.forced,
         }
     }
 }
@@ -222,8 +224,8 @@ pub(super) fn between(
 pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO dead_letters (id, block, project, shard, due, scheduled, attempt, http_code,
-             error, created, members, count, lone, run)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             error, created, members, count, lone, run, forced)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         letter.id as i64,
@@ -240,6 +242,7 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
         letter.members.len() as i64,
         blocks::lone(&letter.members) as i64,
         letter.run as i64,
+        letter.forced,
     ])?;
     Ok(())
 }
@@ -285,5 +288,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         created: row.get(9)?,
         members: Members::from_bytes(row.get(10)?),
         run: id_at(row, 11)?,
+        forced: row.get(12)?,
     })
 }

@@ -193,6 +193,8 @@ pub struct NewRow<'a> {
     pub external_id: Option<&'a str>,
     /// Whether its shape has labels.
     pub labelled: bool,
+    /// When it is over although it does not fire, if it is such a one-off.
+    pub asleep: Option<Millis>,
 }
 
 /// Adds jobs, all created at `stamp`.
@@ -203,8 +205,8 @@ pub fn insert<'a>(
 ) -> rusqlite::Result<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
-             external_id, labelled)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             external_id, labelled, asleep)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for row in rows {
         insert.execute(params![
@@ -218,17 +220,18 @@ pub fn insert<'a>(
             row.status as i64,
             row.external_id,
             row.labelled,
+            row.asleep,
         ])?;
     }
     Ok(())
 }
 
-/// Writes all of a job that an edit may change.
-pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
+/// Writes all of a job that an edit may change; `asleep` as in [`NewRow`].
+pub fn update(tx: &Tx<'_>, job: &Job, asleep: Option<Millis>) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE jobs SET project_id = ?2, shape_id = ?3, data = ?4, anchor = ?5, plan_from = ?6,
              status = ?7, modified = ?8, modified_by = ?9, external_id = ?10, version = ?11,
-             labelled = ?12
+             labelled = ?12, asleep = ?13
          WHERE id = ?1",
     )?
     .execute(params![
@@ -244,6 +247,7 @@ pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
         job.external_id,
         job.version as i64,
         !job.shape.labels.is_empty(),
+        asleep,
     ])?;
     Ok(())
 }
@@ -252,6 +256,21 @@ pub fn update(tx: &Tx<'_>, job: &Job) -> rusqlite::Result<()> {
 pub fn delete(tx: &Tx<'_>, id: JobId) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM jobs WHERE id = ?1")?.execute([id as i64])?;
     Ok(())
+}
+
+/// One-offs that do not fire and were due at an instant or before, earliest first, at most `limit`.
+pub fn asleep(conn: &Connection, until: Millis, limit: u32) -> rusqlite::Result<Vec<JobId>> {
+    conn.prepare_cached(
+        "SELECT id FROM jobs WHERE asleep IS NOT NULL AND asleep <= ?1 ORDER BY asleep, id LIMIT ?2",
+    )?
+    .query_map(params![until, limit], |row| id_at(row, 0))?
+    .collect()
+}
+
+/// When the next of these is due.
+pub fn next_asleep(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MIN(asleep) FROM jobs WHERE asleep IS NOT NULL")?
+        .query_row([], |row| row.get(0))
 }
 
 /// The jobs of a project that are paused up to an instant beyond this one, in order.

@@ -12,7 +12,7 @@ use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus};
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
-const COLUMNS: &str = "job, shape_id, anchor, plan_from, until, active";
+const COLUMNS: &str = "job, shape_id, anchor, plan_from, until, status";
 
 /// The closed plans of a shard's jobs that reach beyond an instant, by job and age.
 pub fn of_shard(
@@ -47,7 +47,7 @@ pub struct NewPlan {
     /// ... up to and including this one, which may lie ahead.
     pub until: Millis,
     /// Whether the job fires in it.
-    pub active: bool,
+    pub status: JobStatus,
 }
 
 /// Closes a job's current plan at an instant. The plan needs a reference to the job's shape, which
@@ -64,7 +64,7 @@ pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
             anchor: job.anchor,
             from: job.from,
             until,
-            active: matches!(job.status, JobStatus::Active | JobStatus::Completed),
+            status: job.status,
         },
     )?;
     Ok(true)
@@ -73,7 +73,7 @@ pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
 /// Adds a closed plan to those of its job. It needs a reference to its shape, which the caller adds.
 pub fn insert(tx: &Tx<'_>, plan: &NewPlan) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
+        "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, status)
          VALUES (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = ?1),
              ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
@@ -84,7 +84,7 @@ pub fn insert(tx: &Tx<'_>, plan: &NewPlan) -> rusqlite::Result<()> {
         plan.anchor,
         plan.from,
         plan.until,
-        plan.active,
+        plan.status as i64,
     ])?;
     Ok(())
 }
@@ -112,9 +112,9 @@ pub fn close_project(
     until: Millis,
 ) -> rusqlite::Result<Vec<(u64, u64)>> {
     tx.prepare_cached(
-        "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, active)
+        "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, status)
          SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM closed_plans WHERE job = jobs.id),
-             (id / 64) % 64, shape_id, anchor, plan_from, ?2, status IN (0, 2)
+             (id / 64) % 64, shape_id, anchor, plan_from, ?2, status
          FROM jobs WHERE project_id = ?1 AND plan_from < ?2",
     )?
     .execute(params![project as i64, until])?;
@@ -174,6 +174,6 @@ fn read(row: &Row<'_>, shape_id: u64, shape: Arc<JobShape>) -> rusqlite::Result<
         anchor: row.get(2)?,
         from: row.get(3)?,
         until: row.get(4)?,
-        active: row.get(5)?,
+        status: JobStatus::from_code(row.get(5)?),
     })
 }

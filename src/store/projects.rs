@@ -9,7 +9,8 @@ use crate::model::project::{Project, ProjectSettings};
 use crate::model::target::ProjectPause;
 use crate::model::{Millis, ProjectId};
 
-const COLUMNS: &str = "id, name, description, created, modified, created_by, modified_by, settings";
+const COLUMNS: &str = "id, name, description, created, modified, created_by, modified_by, settings, \
+                       version";
 
 /// What projects can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub fn insert(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
 pub fn update(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE projects SET name = ?2, description = ?3, modified = ?4, modified_by = ?5,
-             settings = ?6
+             settings = ?6, version = ?7
          WHERE id = ?1",
     )?
     .execute(params![
@@ -104,6 +105,7 @@ pub fn update(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
         project.modified,
         project.modified_by,
         settings(project)?,
+        project.version as i64,
     ])?;
     Ok(())
 }
@@ -200,5 +202,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
         created_by: row.get(5)?,
         modified_by: row.get(6)?,
         settings: settings?,
+        version: id_at(row, 8)?,
     })
 }

@@ -12,7 +12,8 @@ use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis, ProjectId};
 
 const COLUMNS: &str = "job, scheduled, run, project, shard, due, attempt, base, node, epoch, \
-                       accepted, started, heard, deadline, heartbeat_timeout, ends, retry";
+                       accepted, started, heard, deadline, heartbeat_timeout, ends, retry, \
+                       forced";
 
 /// The run of an occurrence.
 pub fn get(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<Run>> {
@@ -121,7 +122,8 @@ pub fn put(tx: &Tx<'_>, run: &Run) -> rusqlite::Result<()> {
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     tx.prepare_cached(&format!(
         "INSERT OR REPLACE INTO runs ({COLUMNS})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+             ?18)"
     ))?
     .execute(params![
         run.occurrence.job as i64,
@@ -141,6 +143,7 @@ pub fn put(tx: &Tx<'_>, run: &Run) -> rusqlite::Result<()> {
         run.heartbeat_timeout,
         run.ends,
         retry,
+        run.forced,
     ])?;
     Ok(())
 }
@@ -171,5 +174,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         ends: row.get(15)?,
         retry: serde_json::from_str(&retry)
             .map_err(|e| rusqlite::Error::FromSqlConversionFailure(16, Type::Text, e.into()))?,
+        forced: row.get(17)?,
     })
 }

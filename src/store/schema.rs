@@ -116,6 +116,7 @@ CREATE TABLE tallies (
 const V2: &str = "
 -- settings: JSON of `ProjectSettings`.
 ALTER TABLE projects ADD COLUMN settings TEXT;
+ALTER TABLE projects ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 
 -- One row a pause, kept as long as the history; until is null while its end is open.
 CREATE TABLE project_pauses (
@@ -126,6 +127,15 @@ ALTER TABLE jobs ADD COLUMN external_id TEXT;
 ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 CREATE UNIQUE INDEX jobs_by_external_id ON jobs (project_id, external_id)
     WHERE external_id IS NOT NULL;
+
+-- asleep: when a one-off that does not fire is due; it is over then.
+ALTER TABLE jobs ADD COLUMN asleep INTEGER;
+CREATE INDEX jobs_asleep ON jobs (asleep) WHERE asleep IS NOT NULL;
+
+-- status: that of the job then.
+ALTER TABLE closed_plans ADD COLUMN status INTEGER NOT NULL DEFAULT 0;
+UPDATE closed_plans SET status = 1 - active;
+ALTER TABLE closed_plans DROP COLUMN active;
 
 -- labelled: its shape has labels; only those are in the index.
 ALTER TABLE jobs ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
@@ -162,6 +172,7 @@ ALTER TABLE blocks ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE blocks ADD COLUMN how INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE blocks ADD COLUMN response TEXT;
 ALTER TABLE dead_letters ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
 
 -- Runs under way; retry: JSON of `Retry`.
 CREATE TABLE runs (
@@ -170,7 +181,7 @@ CREATE TABLE runs (
     attempt INTEGER NOT NULL, base INTEGER NOT NULL, node INTEGER NOT NULL,
     epoch INTEGER NOT NULL, accepted INTEGER NOT NULL, started INTEGER NOT NULL,
     heard INTEGER NOT NULL, deadline INTEGER NOT NULL, heartbeat_timeout INTEGER, ends INTEGER,
-    retry TEXT NOT NULL, PRIMARY KEY (job, scheduled, run)) WITHOUT ROWID;
+    retry TEXT NOT NULL, forced INTEGER NOT NULL, PRIMARY KEY (job, scheduled, run)) WITHOUT ROWID;
 CREATE INDEX runs_by_deadline ON runs (deadline);
 CREATE INDEX runs_by_occurrence ON runs (shard, scheduled);
 -- The rows that wait behind a run: next_at is `PARKED`.

@@ -164,11 +164,18 @@ pub fn activate(
 }
 
 /// Turns one staged job into a job that begins as `row` says; the rest of it is what was staged.
-pub fn activate_one(tx: &Tx<'_>, task: u64, seq: u64, row: &JobRow) -> rusqlite::Result<()> {
+/// `asleep` as in [`super::jobs::NewRow`].
+pub fn activate_one(
+    tx: &Tx<'_>,
+    task: u64,
+    seq: u64,
+    row: &JobRow,
+    asleep: Option<Millis>,
+) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
-             external_id, labelled)
-         SELECT ?3, project_id, shape_id, data, ?4, ?5, ?6, ?7, external_id, labelled
+             external_id, labelled, asleep)
+         SELECT ?3, project_id, shape_id, data, ?4, ?5, ?6, ?7, external_id, labelled, ?8
          FROM staged_jobs WHERE task = ?1 AND seq = ?2",
     )?
     .execute(params![
@@ -179,6 +186,7 @@ pub fn activate_one(tx: &Tx<'_>, task: u64, seq: u64, row: &JobRow) -> rusqlite:
         row.anchor,
         row.from,
         row.status as i64,
+        asleep,
     ])?;
     Ok(())
 }

@@ -30,6 +30,7 @@ fn add(writer: &mut Writer, name: &str, mark: u8) {
             created_by: None,
             modified_by: None,
             settings: ProjectSettings::default(),
+            version: 1,
         };
         projects::insert(tx, &project)?;
         meta::set_applied(tx, &[mark])?;

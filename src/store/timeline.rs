@@ -59,6 +59,17 @@ pub enum Standing {
     Disabled,
 }
 
+impl Standing {
+    fn of(status: JobStatus) -> Self {
+        match status {
+            // Of a one-off that is over, what there was did fire.
+            JobStatus::Active | JobStatus::Completed => Self::Active,
+            JobStatus::Inactive => Self::Paused,
+            JobStatus::Disabled => Self::Disabled,
+        }
+    }
+}
+
 /// An occurrence that a plan has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -76,28 +87,13 @@ impl Timeline {
         let job = jobs::get(conn, id)?;
         let mut found = Vec::new();
         for plan in plans::of_job(conn, id)? {
-            let standing = match (plan.active, disabled(conn, id, plan.from)?) {
-                (true, _) => Standing::Active,
-                (false, true) => Standing::Disabled,
-                (false, false) => Standing::Paused,
-            };
+            let standing = Standing::of(plan.status);
             let until = Some(plan.until);
             found.push(Plan::new(id, plan.shape, plan.anchor, (plan.from, until), standing));
         }
         if let Some(job) = &job {
-            let standing = match job.status {
-                // Of a one-off that is over, what there was did fire.
-                JobStatus::Active | JobStatus::Completed => Standing::Active,
-                JobStatus::Inactive => Standing::Paused,
-                JobStatus::Disabled => Standing::Disabled,
-            };
-            found.push(Plan::new(
-                id,
-                Arc::clone(&job.shape),
-                job.anchor,
-                (job.from, None),
-                standing,
-            ));
+            let (shape, standing) = (Arc::clone(&job.shape), Standing::of(job.status));
+            found.push(Plan::new(id, shape, job.anchor, (job.from, None), standing));
         }
         if found.is_empty() {
             return Ok(None);
@@ -231,12 +227,4 @@ impl Plan {
         let schedule = self.schedule.as_ref()?;
         Some(Jittered { schedule, anchor: self.anchor, job, jitter: self.shape.jitter })
     }
-}
-
-/// Whether a job that stopped at an instant did so because its target said 410.
-fn disabled(conn: &Connection, job: JobId, stamp: Millis) -> rusqlite::Result<bool> {
-    conn.prepare_cached(
-        "SELECT 1 FROM dead_letters WHERE created = ?1 AND lone = ?2 AND http_code = 410",
-    )?
-    .exists(rusqlite::params![stamp, job as i64])
 }

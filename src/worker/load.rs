@@ -158,7 +158,7 @@ impl Rows<'_> {
         closed: &ClosedPlan,
         mut add: impl FnMut(&Arc<Plan>, Member),
     ) -> rusqlite::Result<()> {
-        if !closed.active {
+        if !closed.status.fires() {
             return Ok(());
         }
         let Some(plan) = self.plan(closed.shape_id, closed.job)? else { return Ok(()) };

@@ -472,7 +472,7 @@ impl Desk<'_> {
                 let member = Member { job, anchor, after, until };
                 let then = self.plans.plan(self.conn, closed.shape_id, job)?;
                 let due = then.is_some_and(|plan| plan.is_due(&member, scheduled, due));
-                return Ok(closed.active && due);
+                return Ok(closed.status.fires() && due);
             }
         }
         Ok(false)

@@ -5,7 +5,7 @@ mod home;
 use std::time::Duration;
 
 use scheduler0::clock::Clock as _;
-use scheduler0::command::{Command, CreateJobs, NewJob};
+use scheduler0::command::{Command, CreateJobs, NewJob, ProjectAction};
 use scheduler0::model::job::{JobShape, Timing};
 use scheduler0::model::time::rfc3339;
 use serde_json::json;
@@ -231,10 +231,10 @@ async fn a_project_that_is_paused_rests_over_a_restart() {
     let (job, due) = (jobs[0].job, jobs[0].from + MINUTE - jobs[0].from % MINUTE);
     home.arrives(job, due).await;
     home.recorded(job, "delivered", 1).await;
-    let pause = Command::PauseProject { id: 1, until: None, by: None };
+    let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
     home.propose(pause).await;
     home.away(Away::Stopped, HOUR).await;
-    let resumed = home.propose(Command::ResumeProject { id: 1, by: None }).await;
+    let resumed = home.propose(Command::turn_project(1, ProjectAction::Resume, None)).await;
     let next = resumed + MINUTE - resumed % MINUTE;
     home.arrives(job, next).await;
     home.recorded(job, "delivered", 2).await;

@@ -127,13 +127,9 @@ pub(super) async fn remove(
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    let condition = IfMatch::of(&headers);
-    if condition.is_given() {
-        // A change between this look and the deletion is lost with the job.
-        app.cluster.linearize().await?;
-        condition.check(read(&app, id).await?.version)?;
-    }
-    match app.cluster.propose(Command::DeleteJob { id }).await? {
+    let version = async { Ok(read(&app, id).await?.version) };
+    let expect = IfMatch::of(&headers).expect(&app, version).await?;
+    match app.cluster.propose(Command::DeleteJob { id, expect }).await? {
         Outcome::Rejected(rejection) => Err(rejection.into()),
         _ => Ok(reply::no_content()),
     }

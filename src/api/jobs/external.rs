@@ -139,8 +139,10 @@ async fn remove(
 ) -> Result<Response, Error> {
     app.cluster.linearize().await?;
     let job = named.find(&app).await?.ok_or_else(missing)?;
-    IfMatch::of(&headers).check(job.version)?;
-    match app.cluster.propose(Command::DeleteJob { id: job.id }).await? {
+    let condition = IfMatch::of(&headers);
+    condition.check(job.version)?;
+    let expect = condition.is_given().then_some(job.version);
+    match app.cluster.propose(Command::DeleteJob { id: job.id, expect }).await? {
         Outcome::Rejected(rejection) => Err(rejection.into()),
         _ => Ok(reply::no_content()),
     }

@@ -123,7 +123,8 @@ impl Views<'_> {
         if job.from <= job.created {
             return Ok(None);
         }
-        for plan in plans::of_job(self.conn, job.id)?.into_iter().rev().filter(|p| p.active) {
+        for plan in plans::of_job(self.conn, job.id)?.into_iter().rev().filter(|p| p.status.fires())
+        {
             let (anchor, from, until) = (plan.anchor, plan.from, plan.until.min(self.now));
             let found = self.prev(job.id, plan.shape_id, &plan.shape, anchor, from, until);
             if found.is_some() {

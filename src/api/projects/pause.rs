@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use rusqlite::Connection;
 
-use super::{LONGEST_BY, LONGEST_NAME, found, refused, shown};
+use super::{LONGEST_BY, LONGEST_NAME, refused, shown};
 use crate::api::App;
 use crate::api::ask::{Ask, Id};
 use crate::api::error::Error;
@@ -16,7 +16,7 @@ use crate::api::fields::{Fields, Given};
 use crate::api::input::{Input, SMALL};
 use crate::api::reply;
 use crate::api::state::AppState;
-use crate::command::{Command, Outcome};
+use crate::command::{Command, Outcome, ProjectAction};
 use crate::model::time::parse_rfc3339;
 use crate::model::{Millis, ProjectId};
 use crate::store::projects;
@@ -77,28 +77,12 @@ impl Wanted {
         Ok(Self { status, until })
     }
 
-    /// Pauses or resumes a project, unless it is so already.
-    pub(super) async fn carry_out(
-        &self,
-        app: &AppState,
-        id: ProjectId,
-        by: Option<String>,
-    ) -> Result<(), Error> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let (_, old) = found(app, id).await?;
-        let new = self.over(old);
-        if new == old {
-            return Ok(());
-        }
-        let command = match new {
-            Standing::Active => Command::ResumeProject { id, by },
-            Standing::Paused(until) => Command::PauseProject { id, until, by },
-        };
-        match app.cluster.propose(command).await? {
-            Outcome::Done => Ok(()),
-            other => Err(refused(other)),
+    /// What is to be done for it, unless it is so already.
+    pub(super) fn action(&self, old: Standing) -> Option<ProjectAction> {
+        match self.over(old) {
+            new if new == old => None,
+            Standing::Active => Some(ProjectAction::Resume),
+            Standing::Paused(until) => Some(ProjectAction::Pause { until }),
         }
     }
 }
@@ -128,7 +112,7 @@ pub(super) async fn pause(
         until => until,
     };
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    turned(&app, &ask, Command::PauseProject { id, until, by }, id, fields).await
+    turned(&app, &ask, id, ProjectAction::Pause { until }, by, fields).await
 }
 
 pub(super) async fn resume(
@@ -139,17 +123,18 @@ pub(super) async fn resume(
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    turned(&app, &ask, Command::ResumeProject { id, by }, id, fields).await
+    turned(&app, &ask, id, ProjectAction::Resume, by, fields).await
 }
 
 async fn turned(
     app: &AppState,
     ask: &Ask,
-    command: Command,
     id: ProjectId,
+    action: ProjectAction,
+    by: Option<String>,
     fields: Fields,
 ) -> Result<Response, Error> {
-    match app.cluster.propose(command).await? {
+    match app.cluster.propose(Command::turn_project(id, action, by)).await? {
         Outcome::Done => {
             let response = shown(app, ask, id, StatusCode::OK).await?;
             Ok(reply::warn(response, &fields.unknown()))

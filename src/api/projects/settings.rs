@@ -79,7 +79,7 @@ impl Edit {
                 signing::changed(&old.signing, sealed, now, signing::OVERLAP)
             }
         };
-        ProjectSettings { delivery, signing, version: old.version }
+        ProjectSettings { delivery, signing }
     }
 }
 

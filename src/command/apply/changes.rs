@@ -1,8 +1,8 @@
 //! Rules of jobs that are paused, resumed, disabled, run out of turn, over, or deleted. Called by
 //! `apply`; the rules of results call [`Entry::complete_job`] and [`Entry::disable_job`].
 
-use super::stretches::{Begun, Standing, standing};
-use super::{Applied, Entry, Refusal, refuse};
+use super::stretches::{Begun, Standing, asleep, standing};
+use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{JobAction, Outcome, RejectionKind};
 use crate::model::block::Verdict;
 use crate::model::job::{Job, JobStatus, Pending};
@@ -45,8 +45,9 @@ impl Entry<'_, '_> {
         Ok(Outcome::Changed(changed))
     }
 
-    pub(super) fn delete_job(&mut self, id: JobId) -> Applied {
+    pub(super) fn delete_job(&mut self, id: JobId, expect: Option<u64>) -> Applied {
         let old = self.job(id)?;
+        expected("job", expect, old.version)?;
         self.remove_job(&old)?;
         Ok(Outcome::Done)
     }
@@ -99,6 +100,24 @@ impl Entry<'_, '_> {
             new.from = self.stamp;
         }
         self.write_job(&new)
+    }
+
+    /// One-offs whose instant came while they did not fire are over: nothing is left of them but to
+    /// say so. How many there were, at most `limit`.
+    pub(super) fn end_asleep(&mut self, limit: u32) -> Result<u32, Refusal> {
+        let slept = jobs::asleep(self.tx, self.stamp, limit)?;
+        for id in &slept {
+            let old = self.job(*id)?;
+            if old.shape.delete_after_run {
+                self.remove_job(&old)?;
+                continue;
+            }
+            let stands = standing(None, self.stamp, JobStatus::Completed, None);
+            self.begin_anew(&old, stands)?;
+            let (status, from, version) = (stands.status, stands.from, old.version + 1);
+            self.write_job(&Job { from, status, version, ..old })?;
+        }
+        Ok(slept.len() as u32)
     }
 
     /// A job's target is gone for good (410): it does not fire after the stamp. A resume takes it
@@ -191,7 +210,8 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn write_job(&mut self, job: &Job) -> Result<(), Refusal> {
-        jobs::update(self.tx, job)?;
+        let asleep = asleep(job.id, &job.shape, job.anchor, (job.status, job.from));
+        jobs::update(self.tx, job, asleep)?;
         self.change.edited.push(job.id);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Rules of named executors: names are unique, jobs keep their executor alive and callable. Called
 //! by `apply` alone.
 
-use super::{Applied, Entry, Refusal, refuse};
+use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::target::Executor;
 use crate::store::executors;
@@ -25,12 +25,7 @@ impl Entry<'_, '_> {
         new: &Executor,
     ) -> Applied {
         let old = self.executor(id)?;
-        if expect.is_some_and(|version| version != old.version) {
-            return Err(refuse(
-                RejectionKind::Stale,
-                "executor has changed since: read it again and repeat the change",
-            ));
-        }
+        expected("executor", expect, old.version)?;
         self.executor_name_is_free(&new.name, Some(id))?;
         self.jobs_can_still_go_there(&old, new)?;
         let executor = Executor {
@@ -46,8 +41,8 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    pub(super) fn delete_executor(&mut self, id: u64) -> Applied {
-        self.executor(id)?;
+    pub(super) fn delete_executor(&mut self, id: u64, expect: Option<u64>) -> Applied {
+        expected("executor", expect, self.executor(id)?.version)?;
         if self.tx.executor_in_use(id)? {
             return Err(refuse(
                 RejectionKind::Conflict,

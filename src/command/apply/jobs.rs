@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::stretches::{Begun, Standing, anchor, due, standing};
-use super::{Applied, Entry, Refusal, refuse};
+use super::stretches::{Begun, Standing, anchor, asleep, due, standing};
+use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
 use crate::model::job::{Job, JobShape, JobStatus, Timing};
 use crate::model::members::Members;
@@ -56,6 +56,7 @@ impl Entry<'_, '_> {
                 from: stands.from,
                 external_id: job.external_id.as_deref(),
                 labelled: !shape.labels.is_empty(),
+                asleep: asleep(id, shape, anchor, (stands.status, stands.from)),
             }
         });
         jobs::insert(self.tx, stamp, rows)?;
@@ -193,10 +194,7 @@ impl Entry<'_, '_> {
 
     /// Refuses an edit that cannot be.
     fn check_edit(&self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
-        if edit.expect.is_some_and(|version| version != old.version) {
-            let message = "job has changed since: read it again and repeat the change";
-            return Err(refuse(RejectionKind::Stale, message));
-        }
+        expected("job", edit.expect, old.version)?;
         let project = edit.shape.project;
         if project != old.shape.project {
             self.project_exists(project)?;
@@ -241,7 +239,7 @@ impl Entry<'_, '_> {
     /// Whether an instant was the job's before, at a time when it fired: it has gone out, or does.
     fn had_its_turn(&self, id: JobId, instant: Millis) -> Result<bool, Refusal> {
         let planned = plans::of_job(self.tx, id)?.iter().any(|plan| {
-            plan.active
+            plan.status.fires()
                 && plan.shape.is_one_off()
                 && plan.anchor == instant
                 && due(id, &plan.shape, instant) <= plan.until

@@ -63,6 +63,10 @@ impl Entry<'_, '_> {
         block: &Block,
         open: &Members,
     ) -> Result<(), Refusal> {
+        // Asked before its row and run go.
+        let forced = block.run != 0
+            && (self.rows(block)?.iter().any(|row| row.forced)
+                || self.runs(block)?.iter().any(|run| run.forced));
         let letter = DeadLetter {
             id: self.tx.take(Counter::DeadLetter, 1)?,
             block: id,
@@ -76,6 +80,7 @@ impl Entry<'_, '_> {
             created: self.stamp,
             members: open.clone(),
             run: block.run,
+            forced,
         };
         dead_letters::insert(self.tx, &letter)?;
         Ok(())

@@ -1,16 +1,17 @@
 //! Rules of projects: names are unique, jobs keep their project alive. Called by `apply` alone.
 
-use super::{Applied, Entry, Refusal, refuse};
-use crate::command::{NewProject, Outcome, ProjectEdit, RejectionKind};
+use super::{Applied, Entry, Refusal, expected, refuse};
+use crate::command::{NewProject, Outcome, ProjectAction, ProjectEdit, RejectionKind};
+use crate::model::ProjectId;
 use crate::model::project::Project;
 use crate::model::target::ProjectPause;
-use crate::model::{Millis, ProjectId};
 use crate::store::meta::Counter;
 use crate::store::{jobs, plans, projects, runs};
 
 impl Entry<'_, '_> {
     pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
         self.name_is_free(&new.name, None)?;
+        self.may_pause(new.action)?;
         let id = self.tx.take(Counter::Project, 1)?;
         let project = Project {
             id,
@@ -21,13 +22,19 @@ impl Entry<'_, '_> {
             created_by: new.by.clone(),
             modified_by: None,
             settings: new.settings.clone(),
+            version: 1,
         };
         projects::insert(self.tx, &project)?;
+        self.turn(id, new.action)?;
         Ok(Outcome::Created(id))
     }
 
     pub(super) fn update_project(&mut self, edit: &ProjectEdit) -> Applied {
         let mut project = self.project(edit.id)?;
+        expected("project", edit.expect, project.version)?;
+        self.may_pause(edit.action)?;
+        let says_more = edit.name.is_some() || edit.description.is_some();
+        let says_more = says_more || edit.settings.is_some() || edit.action.is_none();
         if let Some(name) = &edit.name {
             self.name_is_free(name, Some(edit.id))?;
             project.name.clone_from(name);
@@ -36,18 +43,15 @@ impl Entry<'_, '_> {
             project.description.clone_from(description);
         }
         if let Some(settings) = &edit.settings {
-            if settings.version != project.settings.version {
-                return Err(refuse(
-                    RejectionKind::Stale,
-                    "project has changed since: read it again and repeat the change",
-                ));
-            }
             project.settings.clone_from(settings);
-            project.settings.version += 1;
             self.change.targets = true;
+        }
+        if !self.turn(edit.id, edit.action)? && !says_more {
+            return Ok(Outcome::Done);
         }
         project.modified = Some(self.stamp);
         project.modified_by.clone_from(&edit.by);
+        project.version += 1;
         projects::update(self.tx, &project)?;
         Ok(Outcome::Done)
     }
@@ -55,8 +59,13 @@ impl Entry<'_, '_> {
     /// Deletes a project. Its jobs' plans are closed like those of any deleted job, their pending
     /// rows are dealt with at sending, where the members are missing, and its pauses go with the
     /// history that they explain.
-    pub(super) fn delete_project(&mut self, id: ProjectId, cascade: bool) -> Applied {
-        self.project(id)?;
+    pub(super) fn delete_project(
+        &mut self,
+        id: ProjectId,
+        cascade: bool,
+        expect: Option<u64>,
+    ) -> Applied {
+        expected("project", expect, self.project(id)?.version)?;
         if projects::job_count(self.tx, id)? > 0 {
             if !cascade {
                 return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
@@ -83,37 +92,26 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// Closes the stretch in which the project's jobs fire; a pause that is under way is replaced.
-    pub(super) fn pause_project(
-        &mut self,
-        id: ProjectId,
-        until: Option<Millis>,
-        by: Option<&str>,
-    ) -> Applied {
-        let project = self.project(id)?;
-        if until.is_some_and(|until| until <= self.stamp) {
-            return Err(refuse(RejectionKind::Invalid, "pauseUntil must lie in the future"));
+    /// A pause with an end must have one that lies ahead.
+    fn may_pause(&self, action: Option<ProjectAction>) -> Result<(), Refusal> {
+        match action {
+            Some(ProjectAction::Pause { until: Some(until) }) if until <= self.stamp => {
+                Err(refuse(RejectionKind::Invalid, "pauseUntil must lie in the future"))
+            }
+            _ => Ok(()),
         }
-        projects::cut_pauses(self.tx, id, self.stamp)?;
-        projects::add_pause(self.tx, &ProjectPause { project: id, from: self.stamp, until })?;
-        self.touch_project(project, by)
     }
 
-    /// Ends a pause. A project that is not paused stays as it is.
-    pub(super) fn resume_project(&mut self, id: ProjectId, by: Option<&str>) -> Applied {
-        let project = self.project(id)?;
-        if projects::cut_pauses(self.tx, id, self.stamp)? == 0 {
-            return Ok(Outcome::Done);
+    /// Closes the stretch in which the project's jobs fire, or do not. Whether there was any need.
+    fn turn(&mut self, id: ProjectId, action: Option<ProjectAction>) -> Result<bool, Refusal> {
+        let Some(action) = action else { return Ok(false) };
+        let paused = projects::cut_pauses(self.tx, id, self.stamp)? > 0;
+        if let ProjectAction::Pause { until } = action {
+            projects::add_pause(self.tx, &ProjectPause { project: id, from: self.stamp, until })?;
         }
-        self.touch_project(project, by)
-    }
-
-    fn touch_project(&mut self, mut project: Project, by: Option<&str>) -> Applied {
-        project.modified = Some(self.stamp);
-        project.modified_by = by.map(str::to_owned);
-        projects::update(self.tx, &project)?;
-        self.change.targets = true;
-        Ok(Outcome::Done)
+        let turned = paused || action != ProjectAction::Resume;
+        self.change.targets |= turned;
+        Ok(turned)
     }
 
     fn project(&self, id: ProjectId) -> Result<Project, Refusal> {

@@ -102,6 +102,7 @@ impl Entry<'_, '_> {
             heartbeat_timeout: None,
             ends: None,
             retry: begin.retry,
+            forced: own.is_some_and(|own| own.forced),
         }
     }
 
@@ -166,6 +167,7 @@ impl Entry<'_, '_> {
                 continue; // its failure was reported before its answer was recorded
             }
             let base = row.map(|row| row.base).or(own.map(|own| own.base));
+            let forced = row.map(|row| row.forced).or(own.map(|own| own.forced));
             let run = Run {
                 occurrence: Occurrence { job, scheduled: block.scheduled, run: block.run },
                 project: block.project,
@@ -183,6 +185,7 @@ impl Entry<'_, '_> {
                 heartbeat_timeout: accepted.heartbeat_timeout,
                 ends: accepted.run_timeout.map(|long| answered.saturating_add(long)),
                 retry: accepted.retry,
+                forced: forced.unwrap_or(false),
             };
             runs::put(self.tx, &Run { deadline: deadline(&run), ..run })?;
             self.close_rows(block, &Members::from_sorted([job]))?;
@@ -190,8 +193,10 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Ends what is past its deadline, a bounded part at a time.
-    pub(super) fn expire_runs(&mut self, limit: u32) -> Applied {
+    /// Ends what is past its deadline, a bounded part at a time. Says how much there was of the one
+    /// or the other, so that the caller knows whether to go on.
+    pub(super) fn expire(&mut self, limit: u32) -> Applied {
+        let slept = self.end_asleep(limit)?;
         let expired = runs::expired(self.tx, self.stamp, limit)?;
         for run in &expired {
             if !run.accepted {
@@ -204,7 +209,7 @@ impl Entry<'_, '_> {
                 self.fail_run(run, How::Lost, Some(error.into()))?;
             }
         }
-        Ok(Outcome::Changed(expired.len() as u32))
+        Ok(Outcome::Changed(slept.max(expired.len() as u32)))
     }
 
     /// Nothing came of a first attempt; see above.
@@ -323,6 +328,7 @@ pub(super) fn run_of(row: &Pending, job: JobId, stamp: Millis) -> Run {
         heartbeat_timeout: None,
         ends: None,
         retry: Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 },
+        forced: row.forced,
     }
 }
 

@@ -2,7 +2,7 @@
 //! by `apply` alone.
 
 use super::jobs::external_id_taken;
-use super::stretches::{Begun, delay, next_whole_second, standing, whole_seconds};
+use super::stretches::{Begun, asleep, delay, next_whole_second, standing, whole_seconds};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, Outcome, RejectionKind};
 use crate::model::task::{Task, TaskState};
@@ -105,7 +105,14 @@ impl Entry<'_, '_> {
                 from: stands.from,
                 status: stands.status,
             };
-            staged::activate_one(self.tx, task, row.seq, &job)?;
+            let asleep = match instant {
+                Some(at) if !stands.status.fires() => {
+                    let shape = self.tx.shape(row.shape_id)?;
+                    asleep(id, &shape, at, (stands.status, stands.from))
+                }
+                _ => None,
+            };
+            staged::activate_one(self.tx, task, row.seq, &job, asleep)?;
             begun.push(Begun { id, project: row.project, shape_id: row.shape_id, anchor, stands });
         }
         self.begin_stretches(&begun)

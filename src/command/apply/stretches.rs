@@ -94,6 +94,18 @@ pub(super) fn due(job: JobId, shape: &JobShape, instant: Millis) -> Millis {
     Jittered { schedule: &schedule, anchor: instant, job, jitter: shape.jitter }.due(instant)
 }
 
+/// When a one-off that does not fire, with this status from an instant on, is over all the same: its
+/// own instant passes. What was due before is ended by its row.
+pub(super) fn asleep(
+    job: JobId,
+    shape: &JobShape,
+    instant: Millis,
+    (status, from): (JobStatus, Millis),
+) -> Option<Millis> {
+    let rests = !status.fires() && shape.is_one_off();
+    rests.then(|| due(job, shape, instant)).filter(|due| *due > from)
+}
+
 /// The stamp, rounded up.
 pub(super) fn next_whole_second(stamp: Millis) -> Millis {
     (stamp + SECOND - 1).div_euclid(SECOND) * SECOND
@@ -136,10 +148,8 @@ impl Entry<'_, '_> {
 
     /// Whether the one instant of a job passed while it did not fire: nothing is left of it.
     pub(super) fn slept_through(&self, job: &Job) -> bool {
-        job.shape.is_one_off()
-            && matches!(job.status, JobStatus::Inactive | JobStatus::Disabled)
-            && self.instant_ahead(job).is_none()
-            && due(job.id, &job.shape, job.anchor) > job.from
+        asleep(job.id, &job.shape, job.anchor, (job.status, job.from))
+            .is_some_and(|due| due <= self.stamp)
     }
 
     /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead, that
@@ -169,7 +179,7 @@ impl Entry<'_, '_> {
                     anchor: job.anchor,
                     from: self.stamp,
                     until: job.stands.from,
-                    active: false,
+                    status: JobStatus::Inactive,
                 };
                 plans::insert(self.tx, &pause)?;
                 self.tx.add_shape_uses(job.shape_id, 1)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::{Seen, T0, World, shape};
-use crate::command::{Command, JobAction, Outcome, ProjectEdit};
+use crate::command::{Command, JobAction, Outcome, ProjectAction, ProjectEdit};
 use crate::executor::headers::sign;
 use crate::model::block::{Block, How, SkipReason, Verdict, execution_id, occurrence_id};
 use crate::model::delivery::{Delivery, Overlap, Retry};
@@ -466,7 +466,7 @@ async fn the_only_occurrence_of_a_one_off_says_so_and_a_run_of_it_does_not() {
 async fn in_a_paused_project_a_row_that_was_never_tried_is_skipped() {
     let mut world = World::new();
     let once = JobShape { timing: Timing::After(0), spec: String::new(), ..shape("", URL) };
-    world.apply(&Command::PauseProject { id: 1, until: None, by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     world.clock.advance(Duration::from_secs(1));
     world.start();
     let job = world.shaped(once, 1);
@@ -571,8 +571,8 @@ async fn a_run_of_what_was_paused_when_it_began_holds_nobody_up() {
         let jobs = vec![(job, 1)];
         let act = |action| Command::ChangeJobs { jobs: jobs.clone(), action, by: None };
         let (pause, resume) = if of_project {
-            let pause = Command::PauseProject { id: 1, until: None, by: None };
-            (pause, Command::ResumeProject { id: 1, by: None })
+            let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
+            (pause, Command::turn_project(1, ProjectAction::Resume, None))
         } else {
             (act(JobAction::Pause { until: None }), act(JobAction::Resume))
         };
@@ -586,7 +586,7 @@ async fn a_run_of_what_was_paused_when_it_began_holds_nobody_up() {
         world.apply(&resume);
         later(&world, 10_000).await;
         assert_eq!(world.calls_of(job), [(20, 1)], "{of_project}");
-        world.apply(&Command::ExpireRuns { limit: 9 });
+        world.apply(&Command::Expire { limit: 9 });
         world.stop().await;
     }
 }

@@ -67,7 +67,7 @@ async fn edits_pauses_and_deletes_take_effect_at_their_stamp() {
     world.pass(15_000, 1_000).await;
     world.apply(&edit(edited, "@every 4s", OTHER, JobStatus::Active));
     world.apply(&edit(paused, "@every 10s", URL, JobStatus::Inactive));
-    world.apply(&Command::DeleteJob { id: deleted });
+    world.apply(&Command::DeleteJob { id: deleted, expect: None });
     world.settle().await;
     world.pass(15_000, 1_000).await;
     assert_eq!(world.calls_of(edited), [(10, 1), (19, 1), (23, 1), (27, 1)]);

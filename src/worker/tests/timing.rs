@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::world::{T0, World, shape};
-use crate::command::{Command, CreateJobs, JobAction, NewJob, Outcome};
+use crate::command::{Command, CreateJobs, JobAction, NewJob, Outcome, ProjectAction};
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::{Misfire, MisfirePolicy};
 use crate::model::job::{JobShape, JobStatus, Timing};
@@ -207,7 +207,7 @@ async fn a_paused_project_rests_and_its_watermarks_go_on() {
     let job = world.make(shape("@every 10s", URL), None, 2);
     world.settle().await;
     world.pass(15_000, 1_000).await;
-    world.apply(&Command::PauseProject { id: 1, until: None, by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     world.settle().await;
     world.pass(30_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(10, 1)]);
@@ -220,7 +220,7 @@ async fn a_paused_project_rests_and_its_watermarks_go_on() {
     world.settle().await;
     world.pass(20_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(10, 1)]);
-    world.apply(&Command::ResumeProject { id: 1, by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Resume, None));
     world.settle().await;
     world.pass(20_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(10, 1), (80, 1), (90, 1)], "nothing of it is made up");
@@ -236,17 +236,21 @@ async fn a_pause_with_an_end_is_over_by_itself_and_can_be_cut_short() {
     world.start();
     let job = world.make(shape("@every 10s", URL), None, 1);
     world.settle().await;
-    world.apply(&Command::PauseProject { id: 1, until: Some(T0 + 25_000), by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Pause { until: Some(T0 + 25_000) }, None));
     world.settle().await;
     world.pass(31_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(30, 1)]);
-    world.apply(&Command::PauseProject { id: 1, until: Some(T0 + 3_600_000), by: None });
+    world.apply(&Command::turn_project(
+        1,
+        ProjectAction::Pause { until: Some(T0 + 3_600_000) },
+        None,
+    ));
     world.settle().await;
     // The log says nothing more until the resume: what is due is held, and fires after all if it
     // is due after that.
     world.pass(18_900, 900).await;
     assert_eq!(world.calls_of(job), [(30, 1)], "40 is paused");
-    world.apply(&Command::ResumeProject { id: 1, by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Resume, None));
     world.settle().await;
     world.pass(2_000, 500).await;
     assert_eq!(world.calls_of(job), [(30, 1), (50, 1)]);
@@ -260,7 +264,7 @@ async fn what_is_built_when_its_project_is_paused_does_not_go_out() {
     let job = world.make(shape("@every 10s", URL), None, 1);
     world.settle().await;
     world.pass(9_950, 9_950).await;
-    world.apply(&Command::PauseProject { id: 1, until: None, by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     world.settle().await;
     world.pass(5_000, 500).await;
     assert_eq!(world.calls_of(job), []);
@@ -291,7 +295,7 @@ async fn a_one_off_in_a_pause_of_its_project_is_skipped_and_over() {
     let job = world.make(one_off(Timing::At), Some(T0 + 10_000), 2);
     let far = world.make(one_off(Timing::At), Some(T0 + 300_000), 1);
     world.make(shape("@every 10s", URL), None, 1);
-    world.apply(&Command::PauseProject { id: 1, until: None, by: None });
+    world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     world.settle().await;
     world.pass(12_000, 500).await;
     assert_eq!(world.job(job).status, JobStatus::Active, "until it is certain");
@@ -328,8 +332,8 @@ async fn a_pause_that_is_over_before_the_instant_takes_nothing_away() {
         let jobs = vec![(job, 1)];
         let act = |action| Command::ChangeJobs { jobs: jobs.clone(), action, by: None };
         let (pause, resume) = if of_project {
-            let pause = Command::PauseProject { id: 1, until: None, by: None };
-            (pause, Command::ResumeProject { id: 1, by: None })
+            let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
+            (pause, Command::turn_project(1, ProjectAction::Resume, None))
         } else {
             (act(JobAction::Pause { until: None }), act(JobAction::Resume))
         };

@@ -75,6 +75,9 @@ async fn a_published_client_finds_its_fields_again() {
     assert_eq!(again.status, StatusCode::OK, "what a GET shows can be sent back: {}", again.json);
     assert_eq!(again.header("x-scheduler0-warning"), "");
 
+    let stale = [("if-match", "\"2\"")];
+    let stale = house.send("DELETE", "/api/v1/executors/1", &stale, "").await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
     let gone = house.send("DELETE", "/api/v1/executors/1", &[], "{\"deletedBy\":\"me\"}").await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     for (method, path) in [

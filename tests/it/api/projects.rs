@@ -92,6 +92,40 @@ async fn a_projects_secret_is_rotated_and_shown_once() {
 }
 
 #[tokio::test]
+async fn a_change_goes_through_for_the_version_it_names() {
+    let house = House::build().await;
+    let body = json!({"name": "p", "description": "d"});
+    let made = house.post("/api/v1/projects", body).await;
+    assert_eq!((made.header("etag"), &made.json["data"]["version"]), ("\"1\"", &json!(1)));
+    let ask = async |method: &str, path: &str, tag: &str, body: Value| {
+        house.send(method, path, &[("if-match", tag)], body.to_string()).await
+    };
+    let one = "/api/v1/projects/1";
+    let paused = json!({"description": "x", "status": "inactive"});
+    let changed = ask("PATCH", one, "\"1\"", paused.clone()).await;
+    assert_eq!((changed.status, changed.header("etag")), (StatusCode::OK, "\"2\""));
+    let data = &changed.json["data"];
+    assert_eq!((&data["description"], &data["status"]), (&json!("x"), &json!("inactive")));
+    let late = json!({"description": "lost", "status": "active", "timeout": "9s"});
+    for (method, path, body) in [
+        ("PUT", one, late.clone()),
+        ("PATCH", one, late),
+        ("PATCH", one, json!({"status": "inactive"})),
+        ("POST", "/api/v1/projects/1/rotate-secret", json!({})),
+        ("DELETE", one, json!({})),
+    ] {
+        let stale = ask(method, path, "\"1\"", body).await;
+        assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED, "{method} {path}");
+    }
+    let same = ask("PATCH", one, "\"2\"", json!({"status": "inactive"})).await;
+    assert_eq!((same.status, same.header("etag")), (StatusCode::OK, "\"2\""), "it is so already");
+    assert_eq!(same.json["data"], changed.json["data"]);
+    assert_eq!(house.get(one).await.header("etag"), "\"2\"");
+    let gone = ask("DELETE", one, "\"2\"", json!({})).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_project_is_paused_and_resumed() {
     let house = House::build().await;
     house.project().await;

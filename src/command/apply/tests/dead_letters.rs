@@ -15,6 +15,35 @@ fn replay(story: &mut Story, letters: &[(u64, Millis)]) -> Outcome {
 }
 
 #[test]
+fn a_forced_run_is_forced_in_its_replay_too() {
+    use crate::model::run::Report;
+    for (forced, accepted) in [(false, false), (true, false), (true, true), (false, true)] {
+        let mut story = Story::new();
+        let Outcome::Run(of) = story.books.done(Command::RunJob { id: 1, forced }) else {
+            panic!("no run");
+        };
+        let row = story.rows()[0].0;
+        let told = |pending, verdict| {
+            let (due, run) = (of.scheduled, of.run);
+            Block { due, scheduled: due, run, pending: Some(pending), ..block([1], verdict) }
+        };
+        if accepted {
+            story.tell(1, told(row, Verdict::Running));
+            let report = Report::Fail { error: None, retry: false };
+            story.books.done(Command::ReportRun { occurrence: of, report });
+        } else {
+            story.tell(1, told(row, Verdict::Retry { at: START + 90_000 }));
+            let row = story.rows()[0].0;
+            story.tell(1, Block { attempt: 2, ..told(row, Verdict::Dead) });
+        }
+        assert_eq!(replay(&mut story, &[(1, 0)]), Outcome::Changed(1));
+        let row = story.rows()[0].0;
+        let row = story.books.read(|c| pending::get(c, row)).unwrap();
+        assert_eq!((row.run, row.forced), (of.run, forced), "accepted: {accepted}");
+    }
+}
+
+#[test]
 fn a_replay_is_a_new_series_of_attempts_at_the_same_occurrence() {
     let mut story = Story::new();
     dead(&mut story, 1..=3, 1);

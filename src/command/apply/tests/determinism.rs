@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::{JobAction, JobEdit, ProjectEdit};
+use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
 use crate::model::block::SkipReason;
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::Timing;
@@ -49,11 +49,10 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         1 => Command::UpdateProject(ProjectEdit {
             id: u64::from(a % 3) + 1,
             name,
-            description: None,
-            by: None,
+            action: (c % 3 == 0).then_some(ProjectAction::Pause { until }),
             ..ProjectEdit::default()
         }),
-        2 => Command::DeleteProject { id: u64::from(a % 3) + 1, cascade: c % 2 == 0 },
+        2 => Command::DeleteProject { id: u64::from(a % 3) + 1, cascade: c % 2 == 0, expect: None },
         3..=6 => create_some(u128::from(c % 8), shape, usize::from(b % 40), a % 5 == 0, at),
         7 => Command::ActivateJobs { request: u128::from(c % 8) },
         8 => Command::DiscardJobs { request: u128::from(c % 8) },
@@ -68,7 +67,10 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             external_id: (c % 4 == 0).then(|| format!("{}", b % 4)),
             by: None,
         }),
-        11 => Command::DeleteJob { id: u64::from(c) % 90 },
+        11 => {
+            let expect = (b % 7 == 0).then_some(u64::from(a % 3));
+            Command::DeleteJob { id: u64::from(c) % 90, expect }
+        }
         12 => {
             let kind = match a % 3 {
                 0 => MoveKind::TakeOver,
@@ -96,7 +98,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         18 => Command::Once {
             key: [a % 4; 32],
             body: [b % 2; 32],
-            command: Box::new(Command::DeleteJob { id: u64::from(c) % 90 }),
+            command: Box::new(Command::DeleteJob { id: u64::from(c) % 90, expect: None }),
         },
         19..=21 => {
             let action = match b % 4 {
@@ -109,15 +111,15 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             Command::ChangeJobs { jobs, action, by: None }
         }
         22 => Command::RunJob { id: u64::from(c) % 90, forced: b % 2 == 0 },
-        23 => Command::PauseProject { id: u64::from(a % 3) + 1, until, by: None },
-        24 => Command::ResumeProject { id: u64::from(a % 3) + 1, by: None },
+        23 => Command::turn_project(u64::from(a % 3) + 1, ProjectAction::Pause { until }, None),
+        24 => Command::turn_project(u64::from(a % 3) + 1, ProjectAction::Resume, None),
         25 => {
             Command::CreateExecutor(Executor { name: format!("e{}", b % 3), ..Executor::default() })
         }
-        26 => Command::DeleteExecutor { id: u64::from(b % 3) },
+        26 => Command::DeleteExecutor { id: u64::from(b % 3), expect: None },
         27 => Command::BeginRun(random_begin((a, b, c))),
         28 => Command::ReportRun { occurrence: random_occurrence(b, c), report: random_report(a) },
-        29 => Command::ExpireRuns { limit: u32::from(a % 4) },
+        29 => Command::Expire { limit: u32::from(a % 4) },
         30 if a % 2 == 0 => Command::ReplayDeadLetters {
             letters: vec![(u64::from(b % 8), START + i64::from(c) * 1_000)],
         },
@@ -331,7 +333,7 @@ pub(super) fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
              UNION ALL
              SELECT job, until, -3 FROM closed_plans LEFT JOIN jobs ON id = job
              WHERE until > (SELECT value FROM meta WHERE key = 'log_time')
-                 AND (active OR jobs.plan_from IS NOT until OR status <> 0)",
+                 AND (closed_plans.status <> 1 OR jobs.plan_from IS NOT until OR jobs.status <> 0)",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()

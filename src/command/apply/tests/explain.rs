@@ -2,7 +2,7 @@
 //! each state on the way.
 
 use super::*;
-use crate::command::JobAction;
+use crate::command::{JobAction, ProjectAction};
 use crate::model::block::SkipReason;
 use crate::model::job::{PARKED, Timing};
 use crate::store::explain::{self, Explained};
@@ -151,7 +151,7 @@ fn pauses_edits_and_the_end_are_found_in_the_plans() {
     let change = |action| Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None };
     story.books.done(change(JobAction::Pause { until: Some(nth(4) + 1_000) }));
     story.books.now = nth(6) + 1_000;
-    story.books.done(Command::PauseProject { id: 1, until: Some(nth(8)), by: None });
+    story.books.done(Command::turn_project(1, ProjectAction::Pause { until: Some(nth(8)) }, None));
     story.books.now = nth(9) + 1_000;
     story.books.done(change(JobAction::Delete));
     for n in [1, 2, 5, 6, 9] {
@@ -172,6 +172,32 @@ fn pauses_edits_and_the_end_are_found_in_the_plans() {
     let account = late.account.unwrap();
     assert_eq!((late.plan, account.planned, account.state), (None, false, sent));
     assert!(story.explain(1, nth(11)).account.is_none());
+}
+
+#[test]
+fn disabled_is_told_from_paused_without_the_letter_that_disabled() {
+    use Standing::{Active, Disabled, Paused};
+    let mut story = Story::new();
+    story.books.now = nth(2) + 1_000;
+    story.books.disable(1);
+    story.books.now = nth(4) + 1_000;
+    let change = |action| Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None };
+    story.books.done(change(JobAction::Resume));
+    story.books.done(change(JobAction::Pause { until: Some(nth(6) + 1_000) }));
+    story.books.now = nth(7) + 1_000;
+    story.books.disable(1);
+    story.settle(nth(15));
+    let standing = |n| {
+        let found = story.explain(1, nth(n));
+        found.timeline.plans[found.plan.unwrap()].standing
+    };
+    let told = [2, 3, 4, 5, 6, 7, 8].map(standing);
+    assert_eq!(told, [Active, Disabled, Disabled, Paused, Paused, Active, Disabled]);
+    let skipped = |reason| State::Skipped(reason);
+    let states = story.states(1, nth(2), nth(5));
+    let told: Vec<_> = states.into_iter().map(|(_, state)| state).collect();
+    let disabled = skipped(SkipReason::Disabled);
+    assert_eq!(told[1..], [disabled, disabled, skipped(SkipReason::Paused)]);
 }
 
 #[test]

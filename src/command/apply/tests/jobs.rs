@@ -1,8 +1,9 @@
 //! Projects, jobs, large requests, credentials, nodes.
 
 use super::*;
-use crate::command::{JobEdit, ProjectEdit};
+use crate::command::{JobEdit, ProjectAction, ProjectEdit};
 use crate::model::credential::Credential;
+use crate::model::target::ProjectPause;
 use crate::model::task::TaskState;
 use crate::store::{Page, credentials, jobs, meta, nodes, plans, projects, shapes, tasks};
 
@@ -81,7 +82,7 @@ fn a_project_goes_with_its_jobs_or_not_at_all() {
     let mut books = Books::new();
     books.jobs(every_minute(), 3);
     books.now += 1;
-    let delete = |cascade| Command::DeleteProject { id: 1, cascade };
+    let delete = |cascade| Command::DeleteProject { id: 1, cascade, expect: None };
     let conflict = (RejectionKind::Conflict, "cannot delete project with jobs".to_owned());
     assert_eq!(books.refused(&delete(false)), conflict);
     books.done(delete(true));
@@ -167,7 +168,7 @@ fn staged_jobs_appear_all_at_once() {
 fn staged_jobs_of_a_project_that_went_are_not_activated() {
     let mut books = Books::new();
     books.done(create(5, every_minute(), 3, true));
-    books.done(Command::DeleteProject { id: 1, cascade: false });
+    books.done(Command::DeleteProject { id: 1, cascade: false, expect: None });
     assert_eq!(books.refused(&Command::ActivateJobs { request: 5 }).0, RejectionKind::Invalid);
     books.done(Command::DiscardJobs { request: 5 });
     assert_eq!(books.done(Command::DiscardJobs { request: 5 }), Outcome::Done);
@@ -202,7 +203,10 @@ fn an_edit_of_the_schedule_closes_a_plan() {
     let plans = books.read(|c| plans::of_job(c, id));
     assert_eq!(plans.len(), 1);
     let plan = &plans[0];
-    assert_eq!((plan.anchor, plan.from, plan.until, plan.active), (START, START, books.now, true));
+    assert_eq!(
+        (plan.anchor, plan.from, plan.until, plan.status.fires()),
+        (START, START, books.now, true)
+    );
     assert_eq!(plan.shape.spec, "@every 1m");
     let of_shard = |after| books.read(|c| jobs::closed_plans(c, shard_of(id), after)).len();
     assert_eq!((of_shard(START), of_shard(START + 90_500)), (1, 0));
@@ -226,7 +230,7 @@ fn an_edit_of_the_target_moves_no_phase() {
     let ending = JobShape { end: Some(books.now + 1), ..elsewhere };
     books.done(edit(id, ending, JobStatus::Inactive));
     let plans = books.read(|c| plans::of_job(c, id));
-    let stretches: Vec<_> = plans.iter().map(|p| (p.from, p.until, p.active)).collect();
+    let stretches: Vec<_> = plans.iter().map(|p| (p.from, p.until, p.status.fires())).collect();
     let (a, b) = (START + 90_500, START + 91_500);
     assert_eq!(stretches, [(START, a, true), (a, b, false)]);
     assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().anchor, START);
@@ -242,7 +246,7 @@ fn a_plan_of_no_length_is_not_kept() {
     let id = books.jobs(every_minute(), 1);
     books.done(edit(id, every_minute(), JobStatus::Inactive));
     assert_eq!((books.count("closed_plans"), books.count("shapes")), (0, 1));
-    books.done(Command::DeleteJob { id });
+    books.done(Command::DeleteJob { id, expect: None });
     assert_eq!(
         (books.count("closed_plans"), books.count("shapes"), books.count("jobs")),
         (0, 0, 0)
@@ -254,17 +258,72 @@ fn a_deleted_job_leaves_its_plan_and_its_id_is_not_given_again() {
     let mut books = Books::new();
     let id = books.jobs(every_minute(), 1);
     books.now += 1;
-    books.done(Command::DeleteJob { id });
+    books.done(Command::DeleteJob { id, expect: None });
     assert_eq!((books.count("closed_plans"), books.count("shapes")), (1, 1));
     assert_eq!(books.read(|c| projects::job_count(c, 1)), 0);
     assert_eq!(
-        books.refused(&Command::DeleteJob { id }),
+        books.refused(&Command::DeleteJob { id, expect: None }),
         (RejectionKind::NotFound, "job cannot be found".to_owned())
     );
     assert_eq!(books.jobs(every_minute(), 1), id + 1);
     let mut seen = Vec::new();
     books.read(|c| shapes::for_each(c, |id, shape| seen.push((id, shape.spec))));
     assert_eq!(seen, [(1, "@every 1m".to_owned())]);
+}
+
+#[test]
+fn a_deletion_may_name_the_version_that_it_is_meant_for() {
+    let mut books = Books::new();
+    let id = books.jobs(every_minute(), 1);
+    let executor = crate::model::target::Executor { name: "e".into(), ..Default::default() };
+    books.done(Command::CreateExecutor(executor));
+    let job = |expect| Command::DeleteJob { id, expect };
+    let executor = |expect| Command::DeleteExecutor { id: 1, expect };
+    let project = |expect| Command::DeleteProject { id: 1, cascade: true, expect };
+    for (noun, delete) in [
+        ("job", &job as &dyn Fn(Option<u64>) -> Command),
+        ("executor", &executor),
+        ("project", &project),
+    ] {
+        let stale = format!("{noun} has changed since: read it again and repeat the change");
+        assert_eq!(books.refused(&delete(Some(2))), (RejectionKind::Stale, stale));
+        books.done(delete(Some(1)));
+        assert_eq!(books.refused(&delete(Some(1))).0, RejectionKind::NotFound);
+    }
+}
+
+#[test]
+fn an_edit_of_a_project_happens_whole_or_not_at_all() {
+    let mut books = Books::new();
+    books.now += 1_000;
+    let past = ProjectAction::Pause { until: Some(books.now) };
+    let edit = |expect, description: &str, action| {
+        let description = Some(description.to_owned());
+        let edit = ProjectEdit { id: 1, expect, description, action, ..ProjectEdit::default() };
+        Command::UpdateProject(edit)
+    };
+    assert_eq!(books.refused(&edit(Some(1), "a", Some(past))).0, RejectionKind::Invalid);
+    let open = Some(ProjectAction::Pause { until: None });
+    assert_eq!(books.refused(&edit(Some(2), "a", open)).0, RejectionKind::Stale);
+    books.done(edit(Some(1), "a", open));
+    assert!(books.change.targets);
+    let (found, pauses) = books.read(|c| Ok((projects::get(c, 1)?, projects::pauses(c, 1)?)));
+    let found = found.unwrap();
+    assert_eq!((found.description.as_str(), found.version), ("a", 2));
+    assert_eq!(pauses, [ProjectPause { project: 1, from: books.now, until: None }]);
+    // What is so already is no change, unless something else is said.
+    let version = |books: &Books| books.read(|c| projects::get(c, 1)).unwrap().version;
+    books.now += 1_000;
+    books.done(Command::turn_project(1, ProjectAction::Resume, None));
+    assert_eq!(version(&books), 3);
+    books.done(Command::turn_project(1, ProjectAction::Resume, None));
+    assert_eq!(version(&books), 3);
+    books.done(edit(Some(3), "b", Some(ProjectAction::Resume)));
+    assert_eq!(version(&books), 4);
+    let new = NewProject { name: "q".into(), action: Some(past), ..NewProject::default() };
+    assert_eq!(books.refused(&Command::CreateProject(new.clone())).0, RejectionKind::Invalid);
+    books.done(Command::CreateProject(NewProject { action: open, ..new }));
+    assert_eq!(books.read(|c| projects::pauses(c, 2)).len(), 1);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn history_is_dropped_oldest_first_and_never_above_the_lowest_watermark() {
 fn closed_plans_dead_letters_and_receipts_go_in_their_time() {
     let mut books = history(START + 200_000);
     books.now = START + 100_000;
-    books.done(Command::DeleteJob { id: 1 });
+    books.done(Command::DeleteJob { id: 1, expect: None });
     books.done(record(1, 2, 1, vec![block([7], Verdict::Dead)]));
     books.done(retain(START + 100_000, START, 100));
     assert_eq!((books.count("closed_plans"), books.count("tasks")), (1, 1));

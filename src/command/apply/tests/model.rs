@@ -95,8 +95,8 @@ proptest! {
                     let occurrence = run.occurrence;
                     Command::ReportRun { occurrence, report: random_report(numbers.0) }
                 }
-                5 => Command::ExpireRuns { limit: 3 },
-                6 if row < 24 => Command::DeleteJob { id: u64::from(numbers.1 % 8) + 1 },
+                5 => Command::Expire { limit: 3 },
+                6 if row < 24 => Command::DeleteJob { id: u64::from(numbers.1 % 8) + 1, expect: None },
                 6 if row > 230 => Command::Assign(vec![Move {
                     shard: 0,
                     to: node,

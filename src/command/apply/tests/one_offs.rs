@@ -73,7 +73,7 @@ impl Books {
     /// The closed plans of a job as (from, until, active), relative to the start.
     pub(super) fn stretches(&self, id: u64) -> Vec<(Millis, Millis, bool)> {
         let plans = self.read(|c| plans::of_job(c, id));
-        plans.iter().map(|p| (p.from - START, p.until - START, p.active)).collect()
+        plans.iter().map(|p| (p.from - START, p.until - START, p.status.fires())).collect()
     }
 
     /// Lets a one-off come to its end, as the rules of results do.
@@ -396,7 +396,7 @@ fn an_executor_stays_as_long_as_jobs_go_there() {
     let refused = books.refused(&create(5, there(2), 1, false));
     assert_eq!(refused, (RejectionKind::Invalid, "executor with id 2 does not exist".into()));
     books.done(create(5, there(1), 1, true));
-    let delete = Command::DeleteExecutor { id: 1 };
+    let delete = Command::DeleteExecutor { id: 1, expect: None };
     assert_eq!(books.refused(&delete).0, RejectionKind::Conflict, "a staged job counts");
     books.done(Command::ActivateJobs { request: 5 });
     assert_eq!(books.refused(&delete).0, RejectionKind::Conflict);

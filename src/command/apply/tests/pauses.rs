@@ -3,7 +3,7 @@
 
 use super::one_offs::{at, one};
 use super::*;
-use crate::command::JobAction;
+use crate::command::{JobAction, ProjectAction};
 use crate::model::delivery::{Misfire, MisfirePolicy};
 use crate::model::job::PARKED;
 use crate::model::run::Occurrence;
@@ -91,7 +91,7 @@ fn what_is_as_it_should_be_is_not_counted() {
     let mut books = Books::new();
     books.jobs(every_minute(), 5);
     books.now += 10;
-    books.done(Command::DeleteJob { id: 3 });
+    books.done(Command::DeleteJob { id: 3, expect: None });
     let count = |books: &mut Books, runs: &[(u64, u64)], action| {
         let outcome = books.done(change(runs, action));
         let Outcome::Changed(n) = outcome else { panic!("{outcome}") };
@@ -213,6 +213,65 @@ fn a_pause_that_swallows_the_only_instant_has_no_end() {
 }
 
 #[test]
+fn a_one_off_that_sleeps_through_its_instant_is_over_then() {
+    use JobStatus::{Active, Completed, Disabled, Inactive};
+    let jitter = JobShape { jitter: 3_600_000, ..at() };
+    let late = super::super::stretches::due(1, &jitter, START + 60) - START;
+    assert!(late > 61, "this job's hash is unlucky: take another");
+    let open = pause(None);
+    let cases: &[(JobShape, Told<'_>, Millis, JobStatus)] = &[
+        (at(), &[(10, pause(90))], 59, Inactive),
+        (at(), &[(10, pause(90))], 60, Completed),
+        (at(), &[(10, open)], 60, Completed),
+        (at(), &[(10, open), (20, JobAction::Resume)], 90, Active),
+        (at(), &[(10, pause(50))], 90, Active),
+        (at(), &[(61, open)], 90, Inactive),
+        (jitter.clone(), &[(10, open)], late - 1, Inactive),
+        (jitter, &[(10, open)], late, Completed),
+        (every_minute(), &[(10, open)], 90_000, Inactive),
+    ];
+    for (shape, told, now, status) in cases {
+        let instant = shape.is_one_off().then_some(60);
+        let (mut books, id) = story(shape.clone(), instant, told);
+        let before = books.job(id);
+        books.now = START + now;
+        let over = *status == Completed;
+        assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(over.into()));
+        let job = books.job(id);
+        assert_eq!((job.status, job.version), (*status, before.version + u64::from(over)));
+        if over {
+            let stretches = books.stretches(id);
+            assert_eq!(
+                stretches.last(),
+                Some(&(10, *now, false)),
+                "the pause is what it fell into"
+            );
+            assert_eq!((job.from - START, books.change.edited.as_slice()), (*now, &[id][..]));
+            assert_eq!(books.read(jobs::next_asleep), None);
+            assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(0));
+        }
+        assert_eq!(super::determinism::shape_references(&books), []);
+    }
+
+    // As many at once as are asked for; those that are to vanish do; also when they were staged.
+    let mut books = Books::new();
+    let vanishing = JobShape { delete_after_run: true, ..at() };
+    let paused = NewJob { pause_until: Some(START + 90), ..one(START + 60) };
+    books.done(super::one_offs::request(5, vanishing, vec![paused.clone(); 3], true));
+    books.done(Command::ActivateJobs { request: 5 });
+    let other = books.create_one(at(), paused);
+    books.now = START + 20;
+    books.disable(other);
+    assert_eq!(books.job(other).status, Disabled);
+    assert_eq!(books.read(jobs::next_asleep), Some(START + 60));
+    books.now = START + 60;
+    assert_eq!(books.done(Command::Expire { limit: 3 }), Outcome::Changed(3));
+    assert_eq!((books.count("jobs"), books.job(other).status), (1, Disabled));
+    assert_eq!(books.done(Command::Expire { limit: 3 }), Outcome::Changed(1));
+    assert_eq!(books.job(other).status, Completed);
+}
+
+#[test]
 fn a_paused_one_off_that_ends_is_completed() {
     for (when, action) in [(70, pause(None)), (70, pause(90)), (50, pause(None))] {
         let (mut books, id) = story(at(), Some(60), &[(when, action)]);
@@ -313,6 +372,7 @@ fn what_waits_behind_a_run_of_a_deleted_job_waits_no_longer() {
                     factor: 1_000,
                     max_delay: 0,
                 },
+                forced: false,
             };
             Ok(crate::store::runs::put(tx, &run)?)
         });
@@ -325,9 +385,9 @@ fn what_waits_behind_a_run_of_a_deleted_job_waits_no_longer() {
         park(&mut books, first + 1);
         books.now += 50;
         if project {
-            books.done(Command::DeleteProject { id: 1, cascade: true });
+            books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
         } else {
-            books.done(Command::DeleteJob { id: first });
+            books.done(Command::DeleteJob { id: first, expect: None });
         }
         let due: Vec<_> = books.rows().iter().map(|row| row.next_at).collect();
         let other = if project { START + 50 } else { PARKED };
@@ -342,9 +402,9 @@ fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_histo
     let first = books.jobs(every_minute(), 3);
     books.now = START + 10;
     books.done(change(&[(first, 1)], pause(90)));
-    books.done(Command::PauseProject { id: 1, until: None, by: None });
+    books.done(Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     books.now = START + 20;
-    books.done(Command::DeleteProject { id: 1, cascade: true });
+    books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
     assert!(books.change.targets);
     assert_eq!(books.stretches(first), [(0, 10, true), (10, 20, false)]);
     assert_eq!(books.stretches(first + 1), [(0, 20, true)]);

@@ -66,7 +66,7 @@ impl Story {
 
     fn expire(&mut self, after: Millis) -> Outcome {
         self.books.now += after;
-        self.books.done(Command::ExpireRuns { limit: 10 })
+        self.books.done(Command::Expire { limit: 10 })
     }
 
     fn run(&self, of: Occurrence) -> Option<Run> {
@@ -390,11 +390,11 @@ fn a_job_that_goes_takes_its_runs_with_it() {
         assert_eq!(story.begin(begin(planned(job, 1), Overlap::QueueOne)), Begun::Queued);
     }
     story.tell(1, accepted(planned(1, 0), None, None));
-    story.books.done(Command::DeleteJob { id: 1 });
+    story.books.done(Command::DeleteJob { id: 1, expect: None });
     assert_eq!(story.last(), (Verdict::Skipped(SkipReason::Ended), How::Cancelled, 1));
     let why = story.refused(planned(1, 0), Report::Heartbeat).1;
     assert!(why.contains("its job was deleted"), "{why}");
-    story.books.done(Command::DeleteProject { id: 1, cascade: true });
+    story.books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
     assert_eq!(story.books.count("runs"), 0);
     assert!(story.waiting().iter().all(|row| row.2 < PARKED), "they end at sending");
 }
