@@ -183,13 +183,11 @@ pub enum Command {
         /// Their numbers.
         letters: Vec<u64>,
     },
-    /// Nothing but the sum of a request of many commands, to be remembered under its
+    /// Nothing but the answer to a request of many commands, as JSON, to be remembered under its
     /// `Idempotency-Key`. Since 0.1.
     Conclude {
-        /// How many it was about.
-        matched: u64,
-        /// How many it changed.
-        changed: u64,
+        /// What the client is told, now and whenever it repeats the request.
+        answer: String,
     },
 }
 
@@ -343,12 +341,7 @@ pub enum Outcome {
     /// What came of asking for a run.
     Begun(Begun),
     /// What [`Command::Conclude`] said.
-    Concluded {
-        /// How many the request was about.
-        matched: u64,
-        /// How many it changed.
-        changed: u64,
-    },
+    Concluded(String),
 }
 
 /// Why a command changed nothing. The api turns `kind` into the HTTP status.

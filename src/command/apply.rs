@@ -129,9 +129,7 @@ impl Entry<'_, '_> {
             Command::Expire { limit } => self.expire(*limit),
             Command::ReplayDeadLetters { letters } => self.replay_dead_letters(letters),
             Command::PurgeDeadLetters { letters } => self.purge_dead_letters(letters),
-            Command::Conclude { matched, changed } => {
-                Ok(Outcome::Concluded { matched: *matched, changed: *changed })
-            }
+            Command::Conclude { answer } => Ok(Outcome::Concluded(answer.clone())),
         }
     }
 

@@ -98,7 +98,10 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         18 => Command::Once {
             key: [a % 4; 32],
             body: [b % 2; 32],
-            command: Box::new(Command::DeleteJob { id: u64::from(c) % 90, expect: None }),
+            command: Box::new(match c % 4 {
+                0 => Command::Conclude { answer: format!("{b}") },
+                _ => Command::DeleteJob { id: u64::from(c) % 90, expect: None },
+            }),
         },
         19..=21 => {
             let action = match b % 4 {
