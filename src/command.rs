@@ -8,7 +8,7 @@
 
 mod apply;
 
-pub use apply::apply;
+pub use apply::{Due, Reopened, apply, reopen};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -407,6 +407,9 @@ pub enum Error {
     /// Damaged.
     #[error("a command in the log cannot be decoded: {0}")]
     Decode(#[from] postcard::Error),
+    /// A backup's books do not obey their own rules.
+    #[error("the books of the backup cannot be opened again: {0}")]
+    Restore(String),
     /// The store failed: not a rejection, the node must stop.
     #[error(transparent)]
     Store(#[from] rusqlite::Error),

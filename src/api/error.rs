@@ -96,6 +96,11 @@ impl Error {
         error
     }
 
+    /// 409: something stands in the way.
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
     /// 507: the disk is nearly full.
     pub(super) fn no_space() -> Self {
         let message =

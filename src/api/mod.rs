@@ -17,6 +17,7 @@
 
 mod ask;
 mod async_tasks;
+mod backups;
 mod casing;
 pub mod cluster;
 mod credentials;
@@ -71,6 +72,7 @@ pub fn router(state: AppState) -> Router {
         .merge(explain::router())
         .merge(async_tasks::router())
         .merge(cluster::router())
+        .merge(backups::router())
         .route("/prompt", any(prompt))
         .route_layer(middleware::from_fn_with_state(state.clone(), authenticate));
     let mut open = Router::new().merge(health::router());

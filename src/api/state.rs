@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::backups::Backups;
 use super::cluster::{ChecksumSource, StatusSource};
 use super::error::Error;
 use super::pressure::Pressure;
@@ -29,6 +30,7 @@ pub struct AppState {
     pub(super) auth: Auth,
     pub(super) echo: bool,
     pub(super) large_bodies: Arc<Semaphore>,
+    pub(super) backups: Backups,
 }
 
 /// What the api shows of parts that it may not know.
@@ -61,6 +63,7 @@ impl AppState {
             auth,
             echo: false,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            backups: Backups::default(),
         }
     }
 

@@ -17,6 +17,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long to wait for its answer; loading many jobs takes a while.
 const TOTAL: Duration = Duration::from_mins(2);
 
+/// How long a download may take: a backup is as large as the state.
+const WHOLE: Duration = Duration::from_hours(6);
 /// Between two looks at whether it is ready.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -73,6 +75,20 @@ impl Client {
         self.call(Method::DELETE, path, query, None).await.map(|_| ())
     }
 
+    /// Begins to read something long; may take any time.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<reqwest::Response> {
+        let request = self.request(Method::GET, path, query)?.timeout(WHOLE);
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refused(response).await)
+    }
+
     /// Waits until the node says that it is ready to serve.
     pub(super) async fn wait_until_ready(&self, patience: Duration) -> anyhow::Result<()> {
         let url = format!("{}/readyz", self.base);
@@ -98,29 +114,46 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let mut request = self
-            .http
-            .request(method, self.url(path, query)?)
-            .basic_auth(&self.username, Some(self.password.as_str()))
-            .header("x-peer", "cmd")
-            .header("prefer", "return=representation");
+        let mut request = self.request(method, path, query)?;
         if let Some(body) = body {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|e| self.unreachable(e))?;
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(|e| self.unreachable(e))?;
-        if status.is_success() {
-            if bytes.is_empty() {
-                return Ok(json!({"success": true}));
-            }
-            return serde_json::from_slice(&bytes).map_err(|_| {
-                anyhow::anyhow!(
-                    "{} answered with something that is not JSON: is it a Scheduler0 node?",
-                    self.base
-                )
-            });
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
         }
+        let bytes = response.bytes().await.map_err(|e| self.unreachable(e))?;
+        if bytes.is_empty() {
+            return Ok(json!({"success": true}));
+        }
+        serde_json::from_slice(&bytes).map_err(|_| {
+            anyhow::anyhow!(
+                "{} answered with something that is not JSON: is it a Scheduler0 node?",
+                self.base
+            )
+        })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> anyhow::Result<reqwest::RequestBuilder> {
+        let request = self.http.request(method, self.url(path, query)?);
+        Ok(request
+            .basic_auth(&self.username, Some(self.password.as_str()))
+            .header("x-peer", "cmd")
+            .header("prefer", "return=representation"))
+    }
+
+    /// What an answer means that is no success.
+    async fn refused(&self, response: reqwest::Response) -> anyhow::Error {
+        let status = response.status();
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.unreachable(error).into(),
+        };
         let envelope: Option<Value> = serde_json::from_slice(&bytes).ok();
         let said = envelope.as_ref().and_then(|e| e["data"].as_str()).map(str::to_owned);
         let mut message = said.unwrap_or_else(|| "no reason given".to_owned());
@@ -130,9 +163,9 @@ impl Client {
             );
         }
         if status.is_client_error() {
-            return Err(Failure::Refused { status: status.as_u16(), message }.into());
+            return Failure::Refused { status: status.as_u16(), message }.into();
         }
-        anyhow::bail!("the node failed: {message} (HTTP {})", status.as_u16())
+        anyhow::anyhow!("the node failed: {message} (HTTP {})", status.as_u16())
     }
 
     fn url(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<url::Url> {

@@ -38,6 +38,9 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
     }
     if config.data_dir == Path::new("./data") {
         config.data_dir = FOLDER.into();
+        if config.backup_dir == Path::new("./data/backups") {
+            config.backup_dir = config.data_dir.join("backups");
+        }
     }
     if config.log_level == LogLevel::Info {
         // The executions are what there is to see.

@@ -1,7 +1,7 @@
 //! The command line: what a person or a script says to Scheduler0.
 //!
 //! ```text
-//!   arguments ── clap ──> Command ──> init, credential, reset      (files of this node)
+//!   arguments ── clap ──> Command ──> init, credential, reset, restore  (files of this node)
 //!                            │
 //!                            ├──────> create, list, explain, remove, status ──> client ──HTTP──> a node
 //!                            └──────> next                              (no node needed)
@@ -9,9 +9,11 @@
 //!
 //! Called by `main` alone. Data goes to stdout (tables for people, JSON for programs), talk to
 //! stderr, and the exit code says what went wrong (see [`Failure::code`]). It never touches a
-//! node's data except through the API, with one exception that asks first: `reset raft`.
+//! node's data except through the API, with two exceptions: `reset raft`, which asks first, and
+//! `restore`, which wants the folder empty.
 
 mod ask;
+mod backup;
 mod bench;
 mod client;
 mod create;
@@ -113,6 +115,10 @@ pub enum Command {
     /// The cluster as a whole
     #[command(subcommand)]
     Cluster(status::ClusterCommand),
+    /// Writes the whole state of the cluster to a file, while it runs
+    Backup(backup::Backup),
+    /// Makes a backup the state of this node, whose data folder must be empty: a new cluster
+    Restore(backup::Restore),
     /// Why a job ran, or did not, at an instant
     Explain(explain::Explain),
     /// When a schedule fires, computed offline: a lint for crontabs
@@ -193,6 +199,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Reset(command) => reset::run(command, global),
         Command::Next(flags) => next::run(flags, output),
         Command::Bench(flags) => bench::run(flags, global, output),
+        Command::Restore(flags) => backup::restore(flags, global, output),
         Command::Version => version(output),
         command => {
             let client = global.client()?;
@@ -205,6 +212,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Delete(command) => remove::delete(command, &client, output).await,
                     Command::Archive(command) => remove::archive(command, &client, output).await,
                     Command::Cluster(command) => status::cluster(command, &client, output).await,
+                    Command::Backup(flags) => backup::backup(flags, &client, output).await,
                     Command::Explain(flags) => explain::run(flags, &client, output).await,
                     _ => status::run(&client, output).await,
                 }

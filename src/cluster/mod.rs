@@ -30,6 +30,8 @@ use tokio::sync::{broadcast, watch};
 
 pub use error::Error;
 
+pub use crate::raft::backup;
+
 use self::inner::Inner;
 use crate::clock::SchedulerTime;
 use crate::command::{Change, Command, Outcome};
@@ -216,6 +218,25 @@ impl Cluster {
     /// Takes a snapshot of what is applied, soon, whatever the thresholds say.
     pub async fn snapshot(&self) -> Result<(), Error> {
         self.inner.raft.trigger().snapshot().await.map_err(|e| Error::Fatal(e.to_string()))
+    }
+
+    /// Writes a backup of what is applied here to a path that does not exist, with a text sealed
+    /// under the node's key in its label. Takes as long as the books are large; it goes on when the
+    /// caller does not wait for it.
+    pub async fn backup(
+        &self,
+        path: PathBuf,
+        sealed: String,
+    ) -> Result<backup::Facts, backup::Error> {
+        let store = self.inner.store.clone();
+        let made = tokio::task::spawn_blocking(move || backup::make(&store, &path, &sealed)).await;
+        // A panic in it has been printed.
+        made.unwrap_or(Err(backup::Error::Interrupted))
+    }
+
+    /// About how many bytes a backup of what is applied here takes, at most.
+    pub fn state_size(&self) -> u64 {
+        self.inner.store.size()
     }
 
     /// Hands leadership to a member and returns when it leads, or fails.

@@ -16,12 +16,15 @@ mod ownership;
 mod projects;
 mod record;
 mod reports;
+mod restore;
 mod retain;
 mod runs;
 mod staging;
 mod stretches;
 #[cfg(test)]
 mod tests;
+
+pub use restore::{Due, Reopened, reopen};
 
 use super::{Change, Command, Error, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;

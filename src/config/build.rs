@@ -212,7 +212,11 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
     };
     let max_memory = r.bytes("MaxMemory", false)?;
     let origin = r.text("AllowedOrigin")?;
-    let data_dir = r.text("DataDir")?;
+    let data_dir = PathBuf::from(r.text("DataDir")?);
+    let backup_dir = match r.text("BackupDir")? {
+        folder if folder.is_empty() => data_dir.join("backups"),
+        folder => PathBuf::from(folder),
+    };
     let secrets = Secrets {
         secret_key: r.secret("SecretKey")?,
         auth_username: r.secret("AuthUsername")?,
@@ -229,7 +233,8 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         raft_address: cluster.raft_address,
         node_adv_address: cluster.node_adv_address,
         replicas: cluster.replicas,
-        data_dir: PathBuf::from(data_dir),
+        data_dir,
+        backup_dir,
         raft_transport_max_pool: r.count::<u32>("RaftTransportMaxPool", 1)? as usize,
         raft_transport_timeout: r.seconds("RaftTransportTimeout")?,
         raft_apply_timeout: r.seconds("RaftApplyTimeout")?,

@@ -29,6 +29,7 @@ pub(super) const KEYS: &[Key] = &[
     key("RaftAddress", "RAFT_ADDRESS"),
     key("Replicas", "REPLICAS"),
     key("DataDir", "DATA_DIR"),
+    key("BackupDir", "BACKUP_DIR"),
     key("RaftTransportMaxPool", "RAFT_TRANSPORT_MAX_POOL"),
     key("RaftTransportTimeout", "RAFT_TRANSPORT_TIMEOUT"),
     key("RaftApplyTimeout", "RAFT_APPLY_TIMEOUT"),

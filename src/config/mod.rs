@@ -185,6 +185,9 @@ pub struct Config {
     pub replicas: Vec<Replica>,
     /// `DataDir`: where everything durable lives; relative to the working directory.
     pub data_dir: PathBuf,
+    /// `BackupDir`: where the API's backups are written and nothing else of the API's is; `backups`
+    /// in `DataDir` where it isn't set.
+    pub backup_dir: PathBuf,
     /// `RaftTransportMaxPool`: idle connections kept to each node, at least 1.
     pub raft_transport_max_pool: usize,
     /// `RaftTransportTimeout`: to connect to a node.

@@ -91,7 +91,7 @@ fn every_key_is_read_from_its_variable() {
         keys::KEYS.iter().map(|k| (environment_name(k.name).unwrap(), "nonsense \u{0}")).collect();
     assert!(env.iter().any(|(name, _)| name == "SCHEDULER0_PEER_CONNECT_RETRY_DELAY_SECONDS"));
     for (name, value) in &env {
-        let free = ["NODE_ADV", "DATA_DIR", "ALLOWED_ORIGIN", "SECRET_KEY", "AUTH_"];
+        let free = ["NODE_ADV", "DATA_DIR", "BACKUP_DIR", "ALLOWED_ORIGIN", "SECRET_KEY", "AUTH_"];
         let result = load_with("", &[(name, value)], &[]);
         if free.iter().any(|part| name.contains(part)) {
             continue;

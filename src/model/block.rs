@@ -148,6 +148,8 @@ pub enum SkipReason {
     Disabled,
     /// Somebody cancelled the run.
     Cancelled,
+    /// It was due before the cluster was restored from a backup that knows nothing of it.
+    Restored,
 }
 
 impl SkipReason {
@@ -161,6 +163,7 @@ impl SkipReason {
             Self::Ended => "ended",
             Self::Disabled => "disabled",
             Self::Cancelled => "cancelled",
+            Self::Restored => "restored",
         }
     }
 }
@@ -192,6 +195,7 @@ impl Verdict {
             14 => Verdict::Skipped(SkipReason::Ended),
             15 => Verdict::Skipped(SkipReason::Disabled),
             16 => Verdict::Skipped(SkipReason::Cancelled),
+            17 => Verdict::Skipped(SkipReason::Restored),
             _ => Verdict::Dead,
         }
     }
@@ -305,6 +309,7 @@ mod tests {
             Verdict::Running,
             Verdict::Skipped(SkipReason::Disabled),
             Verdict::Skipped(SkipReason::Cancelled),
+            Verdict::Skipped(SkipReason::Restored),
         ] {
             assert_eq!(Verdict::from_code(v.code()), v);
         }

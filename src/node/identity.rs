@@ -43,29 +43,35 @@ pub enum Error {
     Damaged(PathBuf),
 }
 
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path, source }
+}
+
+/// Makes the folder if it is missing, and locks it for as long as the file is open.
+pub(super) fn lock(dir: &Path) -> Result<File, Error> {
+    fs::create_dir_all(dir).map_err(at(dir))?;
+    let lock_path = dir.join("lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(at(&lock_path))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+        if errno == rustix::io::Errno::WOULDBLOCK {
+            Error::Locked(dir.to_owned())
+        } else {
+            at(&lock_path)(errno.into())
+        }
+    })?;
+    Ok(lock)
+}
+
 impl Identity {
     /// Makes the folder if it is missing, locks it, and counts this start.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Io { path, source }
-        };
-        fs::create_dir_all(dir).map_err(at(dir))?;
-        let lock_path = dir.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(at(&lock_path))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
-            if errno == rustix::io::Errno::WOULDBLOCK {
-                Error::Locked(dir.to_owned())
-            } else {
-                at(&lock_path)(errno.into())
-            }
-        })?;
-
+        let lock = lock(dir)?;
         let path = dir.join("identity");
         let mut text = String::new();
         match File::open(&path) {

@@ -17,6 +17,7 @@ mod forget;
 mod identity;
 mod parts;
 mod pressure;
+pub mod restore;
 mod show;
 mod status;
 

@@ -7,6 +7,7 @@
 //! Started by `cluster`, which also brings the network (it stands above `peer`). Nobody else speaks
 //! to it.
 
+pub mod backup;
 pub mod log;
 pub mod machine;
 pub mod snapshot;

@@ -7,6 +7,8 @@ pub const SIGNING: &str = "webhook secret";
 pub const PASSWORD: &str = "password";
 /// Of bearer authentication at an `http` target.
 pub const TOKEN: &str = "token";
+/// In the label of a backup: tells whether a key is the one that its secrets are sealed under.
+pub const BACKUP: &str = "label of the backup";
 /// Kept for the published clients.
 pub const CLOUD_API_KEY: &str = "cloud api key";
 /// Kept for the published clients.

@@ -61,3 +61,9 @@ pub fn set(
     .execute(params![node as i64, FILES])?;
     Ok(())
 }
+
+/// Forgets all files.
+pub fn clear(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM cursors", [])?;
+    Ok(())
+}

@@ -14,8 +14,9 @@ use rusqlite::{Connection, params};
 
 use super::blocks::Recorded;
 use super::dead_letters::DeadLetter;
+use super::gaps::Gap;
 use super::timeline::{Planned, Standing, Timeline};
-use super::{blocks, dead_letters, meta, pending, runs, shards};
+use super::{blocks, dead_letters, gaps, meta, pending, runs, shards};
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::run::Run;
@@ -115,13 +116,21 @@ pub struct Progress {
     pub dropped: Option<Millis>,
     /// The time of whoever asks.
     pub now: Millis,
+    /// What its restores left out.
+    pub gaps: Vec<Gap>,
 }
 
 impl Progress {
     /// That of a job's shard.
     pub fn read(conn: &Connection, job: JobId, now: Millis) -> rusqlite::Result<Self> {
         let shard = shards::all(conn)?.into_iter().find(|shard| shard.id == shard_of(job));
-        Ok(Self { shard, dropped: meta::history_dropped(conn)?, now })
+        let gaps = gaps::of_shard(conn, shard_of(job))?;
+        Ok(Self { shard, dropped: meta::history_dropped(conn)?, now, gaps })
+    }
+
+    /// The gap that an occurrence due at an instant fell into.
+    pub fn gap(&self, due: Millis) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| gap.holds(due))
     }
 
     /// W for what is due at an instant: while a hand-over is closing, what is due up to H is the
@@ -243,6 +252,7 @@ impl Kept {
             Some(Standing::Paused) => State::Skipped(SkipReason::Paused),
             _ if paused => State::Skipped(SkipReason::Paused),
             _ if progress.dropped.is_some_and(|dropped| one.due <= dropped) => State::Forgotten,
+            _ if progress.gap(one.due).is_some() => State::Skipped(SkipReason::Restored),
             _ if one.due <= progress.watermark(one.due) => State::Missing,
             _ => State::Unrecorded,
         }

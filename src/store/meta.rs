@@ -40,6 +40,12 @@ pub enum Counter {
     Run,
 }
 
+/// How far counters go on after a restore: 10 days of 1,000 new jobs a second, and 2^53 (beyond which
+/// `JavaScript` loses digits) is millions of restores away ...
+pub const STEP: u64 = 1_000_000_000;
+/// ... and executions, of which there are more: 11 days of a million a second.
+const EXECUTIONS: u64 = 1_000_000_000_000;
+
 const COUNTERS: [(Counter, &str); 10] = [
     (Counter::Project, "last_project"),
     (Counter::Job, "last_job"),
@@ -127,6 +133,18 @@ impl Tx<'_> {
         let first = *last + 1;
         *last += n;
         Ok(first)
+    }
+
+    /// Carries every counter on to where no number can have been given since a backup was taken, at
+    /// least [`STEP`] further; to a round number, so that people see what happened.
+    pub fn raise_counters(&mut self) -> rusqlite::Result<()> {
+        let meta = self.meta()?;
+        for (counter, _) in COUNTERS {
+            let step = if counter == Counter::Execution { EXECUTIONS } else { STEP };
+            let last = &mut meta.last[counter as usize];
+            *last = (*last + step).next_multiple_of(step);
+        }
+        Ok(())
     }
 
     /// Counts bytes of the history in (or out, below zero).

@@ -14,6 +14,7 @@
 //! functions that take a [`Tx`] write and are `command::apply`'s alone. The store knows how things
 //! are kept, never what may be done: rules live in `command::apply`. It never reads a clock.
 
+mod backup;
 pub mod blocks;
 pub mod credentials;
 pub mod cursors;
@@ -21,6 +22,7 @@ pub mod dead_letters;
 pub mod executions;
 pub mod executors;
 pub mod explain;
+pub mod gaps;
 mod hash;
 pub mod idempotency;
 pub mod jobs;
@@ -49,6 +51,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::model::Millis;
+
+pub use backup::Label;
 pub use writer::{Tx, Writer};
 
 /// The file under `DataDir` that holds the replicated state.
@@ -76,6 +81,9 @@ pub enum Error {
         /// The newest that this binary reads.
         known: i64,
     },
+    /// A file that should be a backup is none.
+    #[error("this is no backup that can be restored: {0}")]
+    NoBackup(String),
     /// A file that should be a snapshot is not one that can be used.
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
@@ -125,6 +133,40 @@ impl Store {
     /// nothing was ever applied. Blocks for as long as it takes to write it; the writer goes on.
     pub fn snapshot_to(&self, path: &Path) -> Result<Vec<u8>, Error> {
         snapshot::write(&self.shared.dir.join(FILE), path)
+    }
+
+    /// Writes a backup to `path`, which must not exist: a snapshot with the label that `describe`
+    /// makes from the mark, log time and the number of jobs in it. Blocks as [`Store::snapshot_to`].
+    pub fn backup_to<E: From<Error>>(
+        &self,
+        path: &Path,
+        describe: impl FnOnce(Vec<u8>, Millis, u64) -> Result<Label, E>,
+    ) -> Result<(), E> {
+        let mark = self.snapshot_to(path)?;
+        let (stamp, jobs) = backup::measure(path)?;
+        Ok(backup::label(path, &describe(mark, stamp, jobs)?)?)
+    }
+
+    /// The label and the mark of a backup, which is read from end to end; an error for anything that
+    /// could not be restored.
+    pub fn inspect_backup(path: &Path) -> Result<(Label, Vec<u8>), Error> {
+        backup::inspect(path)
+    }
+
+    /// Makes a copy of a backup the books of a folder that has none, changed by `change`: all of it,
+    /// or nothing. Not while a node has the folder open.
+    pub fn restore<T, E: From<Error> + From<rusqlite::Error>>(
+        path: &Path,
+        dir: &Path,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        backup::restore(path, dir, change)
+    }
+
+    /// The length of the file, in bytes, without what its log holds beyond it; 0 when it cannot be
+    /// read.
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(self.shared.dir.join(FILE)).map_or(0, |data| data.len())
     }
 
     /// Replaces the books by a copy of the snapshot at `path`, which stays as it is. The snapshot

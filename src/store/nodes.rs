@@ -20,6 +20,12 @@ pub fn get(conn: &Connection, node: NodeId) -> rusqlite::Result<Option<u128>> {
         .optional()
 }
 
+/// Forgets all of them.
+pub fn clear(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM nodes", [])?;
+    Ok(())
+}
+
 /// Binds a node.
 pub fn insert(tx: &Tx<'_>, node: NodeId, instance: u128) -> rusqlite::Result<()> {
     tx.prepare_cached("INSERT INTO nodes (node, instance) VALUES (?1, ?2)")?

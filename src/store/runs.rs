@@ -111,6 +111,13 @@ pub fn expired(conn: &Connection, before: Millis, limit: u32) -> rusqlite::Resul
     .collect()
 }
 
+/// All runs.
+pub fn all(conn: &Connection) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM runs ORDER BY job, scheduled, run"))?
+        .query_map([], read)?
+        .collect()
+}
+
 /// The earliest deadline.
 pub fn next_deadline(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
     conn.prepare_cached("SELECT MIN(deadline) FROM runs")?.query_row([], |row| row.get(0))

@@ -187,6 +187,11 @@ CREATE INDEX runs_by_occurrence ON runs (shard, scheduled);
 -- The rows that wait behind a run: next_at is `PARKED`.
 CREATE INDEX pending_parked ON pending (lone) WHERE next_at = 9223372036854775807;
 
+-- Stretches of time before a restore, in which nothing went out.
+CREATE TABLE gaps (
+    shard INTEGER NOT NULL, gap_from INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (shard, gap_from)) WITHOUT ROWID;
+
 -- What the blocks take, as `blocks` reckons it: counted from here on.
 INSERT INTO meta (key, value) SELECT 'history_bytes', coalesce(sum(
     200 + length(members) + coalesce(octet_length(error), 0)), 0) FROM blocks;
@@ -214,6 +219,7 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("shape_labels", "project, key, value, shape_id"),
     ("executors", "id"),
     ("runs", "job, scheduled, run"),
+    ("gaps", "shard, gap_from"),
 ];
 
 /// Opens the one connection that writes.

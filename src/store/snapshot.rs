@@ -17,8 +17,8 @@ use rusqlite::Connection;
 
 use super::{Error, FILE, meta, schema};
 
-const INCOMING: &str = "state.db.incoming";
-const INSTALL: &str = "state.db.install";
+pub(super) const INCOMING: &str = "state.db.incoming";
+pub(super) const INSTALL: &str = "state.db.install";
 
 /// Writes a compact copy of `file` to `to`; returns the applied mark in the copy.
 pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
@@ -55,9 +55,13 @@ pub(super) fn stage(dir: &Path, path: &Path) -> Result<(), Error> {
 }
 
 fn check(file: &Path) -> Result<(), Error> {
-    let conn = Connection::open(file)?;
+    check_open(&Connection::open(file)?)
+}
+
+/// Refuses books that are damaged or of a newer version.
+pub(super) fn check_open(conn: &Connection) -> Result<(), Error> {
     let damaged = |e: rusqlite::Error| Error::Damaged(e.to_string());
-    let found = schema::version(&conn).map_err(damaged)?;
+    let found = schema::version(conn).map_err(damaged)?;
     if found == 0 {
         return Err(Error::Damaged("it has no schema version".into()));
     }
@@ -90,7 +94,7 @@ pub(super) fn finish_install(dir: &Path) -> Result<(), Error> {
     sync_dir(dir)
 }
 
-fn sync_and_rename(from: &Path, to: &Path) -> Result<(), Error> {
+pub(super) fn sync_and_rename(from: &Path, to: &Path) -> Result<(), Error> {
     File::open(from).and_then(|f| f.sync_all()).map_err(Error::io("fsync the snapshot"))?;
     fs::rename(from, to).map_err(Error::io("rename the snapshot"))?;
     sync_dir(to.parent().unwrap_or(Path::new(".")))
@@ -101,7 +105,7 @@ fn sync_dir(dir: &Path) -> Result<(), Error> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("fsync the folder"))
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::Io { what: "remove a temporary file of the store", source: e })

@@ -68,16 +68,21 @@ impl Cluster {
 
     /// The same, with more settings (`SCHEDULER0_...`) for every node.
     pub(crate) async fn start_with(count: u64, settings: &[(&str, &str)]) -> Self {
+        Self::start_some(count, count, settings).await
+    }
+
+    /// Configures so many nodes, starts the first of them and waits until each of those is ready.
+    pub(crate) async fn start_some(count: u64, first: u64, settings: &[(&str, &str)]) -> Self {
         let hosts = (1..=count)
             .map(|id| Host { id, port: free_port(), raft_port: free_port(), process: None })
             .collect();
         let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self { folder, hosts, http: client(), settings };
-        for id in 1..=count {
+        for id in 1..=first {
             cluster.spawn(id);
         }
-        for id in 1..=count {
+        for id in 1..=first {
             cluster.ready(id).await;
         }
         cluster
@@ -94,6 +99,16 @@ impl Cluster {
 
     /// Starts a node's process (again).
     pub(crate) fn spawn(&mut self, id: u64) {
+        let log_path = self.folder.path().join(format!("node{id}.log"));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path).unwrap();
+        let mut command = self.command(id);
+        command.arg("start").stdout(Stdio::null()).stderr(Stdio::from(log));
+        let process = command.spawn().unwrap();
+        self.hosts[id as usize - 1].process = Some(process);
+    }
+
+    /// The program, configured as a node, without arguments.
+    pub(crate) fn command(&self, id: u64) -> Command {
         let replicas: Vec<Value> = self
             .hosts
             .iter()
@@ -106,11 +121,8 @@ impl Cluster {
             })
             .collect();
         let host = self.host(id);
-        let log_path = self.folder.path().join(format!("node{id}.log"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
         command
-            .arg("start")
             .current_dir(self.folder.path())
             .env_clear()
             .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
@@ -121,17 +133,33 @@ impl Cluster {
             .env("SCHEDULER0_PORT", host.port.to_string())
             .env("SCHEDULER0_RAFT_ADDRESS", format!("127.0.0.1:{}", host.raft_port))
             .env("SCHEDULER0_BOOTSTRAP", if id == 1 { "true" } else { "false" })
-            .env("SCHEDULER0_DATA_DIR", self.data_dir(id))
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(log));
+            .env("SCHEDULER0_DATA_DIR", self.data_dir(id));
         if self.hosts.len() > 1 {
             command.env("SCHEDULER0_REPLICAS", Value::from(replicas).to_string());
         }
         for (name, value) in &self.settings {
             command.env(name, value);
         }
-        let process = command.spawn().unwrap();
-        self.hosts[id as usize - 1].process = Some(process);
+        command
+    }
+
+    /// Waits until a node's process has ended by itself; its exit code.
+    pub(crate) async fn ended(&mut self, id: u64) -> Option<i32> {
+        let mut process = self.hosts[id as usize - 1].process.take().unwrap();
+        let wait = tokio::task::spawn_blocking(move || process.wait().unwrap().code());
+        tokio::time::timeout(PATIENCE, wait).await.expect("the process ends").unwrap()
+    }
+
+    /// Moves a node's data folder away; where to.
+    pub(crate) fn put_away(&self, id: u64) -> PathBuf {
+        let old = self.folder.path().join(format!("node{id}.old"));
+        std::fs::rename(self.data_dir(id), &old).unwrap();
+        old
+    }
+
+    /// The folder that all is in.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Waits until a node says that it is ready.

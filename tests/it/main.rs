@@ -2,6 +2,7 @@
 
 mod api;
 mod architecture;
+mod backup;
 mod bench;
 mod beside;
 mod cli;
@@ -19,5 +20,6 @@ mod raft_house;
 mod raft_storage;
 mod receiver;
 mod schedule;
+mod snapshots;
 mod webhooks;
 mod worker;

@@ -189,6 +189,17 @@ fn skipped(
         }
         (SkipReason::Disabled, ..) => "the job was disabled".to_owned(),
         (SkipReason::Cancelled, ..) => "its run was cancelled".to_owned(),
+        (SkipReason::Restored, ..) => match found.progress.gap(account.due) {
+            Some(gap) => format!(
+                "the cluster was restored from a backup: of what was due from {} to {} it is not \
+                 known what was sent, so nothing was",
+                rfc3339(gap.from),
+                rfc3339(gap.until)
+            ),
+            None => "it waited for another attempt when the cluster was lost; after the restore \
+                     from a backup it was not made"
+                .to_owned(),
+        },
     };
     format!("skipped: {why}{stretch}")
 }

@@ -78,7 +78,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    fn record_block(&mut self, node: NodeId, block: &Block) -> Result<(), Refusal> {
+    pub(super) fn record_block(&mut self, node: NodeId, block: &Block) -> Result<(), Refusal> {
         if block.members.is_empty() {
             return Ok(());
         }

@@ -59,9 +59,9 @@ pub struct Roll {
 
 /// The mark that is left in each transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
-    last: Option<LogId>,
-    membership: StoredMembership,
+pub(super) struct Mark {
+    pub(super) last: Option<LogId>,
+    pub(super) membership: StoredMembership,
 }
 
 /// Index and hash of each, the oldest first.

@@ -9,6 +9,7 @@ mod model;
 mod one_offs;
 mod pauses;
 mod record;
+mod restore;
 mod retention;
 mod runs;
 

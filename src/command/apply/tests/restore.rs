@@ -1,0 +1,127 @@
+//! Stories of a restore: what goes on, what does not, and what the ledger says of the time between.
+
+use super::one_offs::{at, one};
+use super::*;
+use crate::command::{Due, Reopened, reopen};
+use crate::model::block::SkipReason;
+use crate::store::ledger::{self, State};
+use crate::store::{blocks, explain, shards};
+
+const MINUTE: Millis = 60_000;
+
+/// The instant of the nth minute.
+fn nth(n: i64) -> Millis {
+    START + n * MINUTE
+}
+
+/// Books of one-minute jobs 1..=10, accounted for up to the second minute; the third was delivered to
+/// some and failed for others, and the shards have changed hands twice.
+fn story() -> Books {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 10);
+    books.create_one(at(), one(nth(4) + 500)); // 11
+    books.create_one(at(), one(nth(90))); // 12
+    let first = |n: i64, members: std::ops::RangeInclusive<u64>, verdict| Block {
+        due: nth(n),
+        scheduled: nth(n),
+        started: nth(n) + 3,
+        ..block(members, verdict)
+    };
+    books.now = nth(3) + 100;
+    let told = vec![
+        JournalEntry::Block(first(1, 1..=10, Verdict::Delivered)),
+        JournalEntry::Block(first(2, 1..=10, Verdict::Delivered)),
+        mark(0, 1, nth(2)),
+        JournalEntry::Block(first(3, 1..=5, Verdict::Delivered)),
+        JournalEntry::Block(first(3, 6..=6, Verdict::Retry { at: nth(4) })),
+        JournalEntry::Block(first(3, 7..=7, Verdict::Retry { at: nth(70) })),
+    ];
+    let (node, incarnation, first, entries) = (1, 1, 1, told);
+    books.done(Command::Record(Record { node, incarnation, first, entries }));
+    books.done(Command::Register { node: 1, instance: 77 });
+    books
+}
+
+fn restored(due: Due) -> (Books, Reopened) {
+    let mut books = story();
+    books.now = nth(60);
+    let now = books.now;
+    let reopened = books.writer.transaction(|tx| reopen(tx, now, due)).unwrap();
+    (books, reopened)
+}
+
+impl Books {
+    fn state(&self, job: u64, at: Millis) -> State {
+        let now = self.now;
+        let found = self.read(|c| explain::explain(c, job, at, now));
+        found.unwrap().account.unwrap().state
+    }
+}
+
+#[test]
+fn nothing_that_was_due_before_a_restore_goes_out_unless_it_is_asked_for() {
+    let (mut books, reopened) = restored(Due::Skip);
+    let skipped = State::Skipped(SkipReason::Restored);
+    assert_eq!((reopened.settled, reopened.skipped), (START, 2), "other shards settled nothing");
+    assert_eq!(books.state(1, nth(2)), State::Delivered);
+    assert_eq!(books.state(1, nth(3)), State::Delivered, "recorded above W");
+    assert_eq!(books.state(8, nth(3)), skipped);
+    assert_eq!(books.state(1, nth(60)), skipped);
+    assert_eq!(books.state(6, nth(3)), skipped, "it waited for an attempt at the fourth minute");
+    assert_eq!(books.state(7, nth(3)), State::Pending, "its next attempt is still to come");
+    assert_eq!(books.state(11, nth(4) + 500), skipped);
+    assert_eq!(books.job(11).status, JobStatus::Completed);
+    assert_eq!(books.job(12).status, JobStatus::Active);
+    books.now = nth(61) + 1;
+    assert_eq!(books.state(1, nth(61)), State::Unrecorded, "from here on all is as ever");
+
+    let now = books.now;
+    let told = books.read(|c| ledger::ledger(c, 9, now, (START, nth(62)), 1_000)).unwrap();
+    assert_eq!(told.iter().filter(|one| one.state == State::Delivered).count(), 2);
+    assert_eq!(told.iter().filter(|one| one.state == skipped).count(), 58);
+    let missing = told.iter().filter(|one| one.state == State::Missing);
+    assert_eq!(missing.count(), 0);
+    let found = books.read(shards::all);
+    assert!(found.iter().all(|shard| shard.watermark == nth(60)));
+}
+
+#[test]
+fn what_was_due_is_made_up_if_asked_for_and_what_was_delivered_is_not() {
+    let (mut books, reopened) = restored(Due::Fire);
+    assert_eq!((reopened.settled, reopened.skipped), (START, 0));
+    let found = books.read(shards::all);
+    assert_eq!((found[0].watermark, found[1].watermark), (nth(2), START));
+    assert_eq!(books.state(1, nth(3)), State::Delivered);
+    assert_eq!(books.state(8, nth(3)), State::Unrecorded);
+    assert_eq!(books.state(6, nth(3)), State::Pending);
+    assert_eq!(books.job(11).status, JobStatus::Active);
+    // The next owner leaves alone what the books have above W.
+    let taken = books.read(|c| blocks::after(c, 0, nth(2)));
+    assert_eq!(taken.iter().filter(|b| b.is_end()).map(|b| b.block.members.len()).sum::<u64>(), 5);
+    books.assign_all(2, found[0].epoch);
+}
+
+#[test]
+fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
+    let before = story();
+    let fences: Vec<_> = before.read(shards::all).iter().map(|s| s.last_epoch).collect();
+    let (mut books, _) = restored(Due::Skip);
+    let found = books.read(shards::all);
+    for (shard, before) in found.iter().zip(fences) {
+        assert_eq!((shard.owner, shard.epoch), (0, shard.last_epoch));
+        assert!(shard.fence() >= before + 1_000_000_000 && shard.closing.is_none());
+    }
+    assert_eq!((books.count("nodes"), books.count("cursors")), (0, 0));
+    let mut shape = every_minute();
+    shape.retry_max = Some(9);
+    assert_eq!(books.jobs(shape, 1), 2_000_000_001);
+    assert_eq!(books.job(2_000_000_001).created, nth(60));
+    // A journal that begins anew is taken, one that somebody kept is not known any more.
+    books.done(record(1, 2, 1, vec![block([1], Verdict::Delivered)]));
+    let row = books.read(|c| c.query_row("SELECT max(id) FROM blocks", [], |row| row.get(0)));
+    let row: i64 = row;
+    assert!(row > 1_000_000_000_000, "{row}");
+    let again = books.writer.transaction(|tx| reopen(tx, nth(80), Due::Skip));
+    assert!(again.is_ok(), "a backup of a restored cluster is one like any other");
+    assert_eq!(books.read(|c| crate::store::gaps::of_shard(c, 0)).len(), 2);
+}
