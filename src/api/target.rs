@@ -14,14 +14,14 @@ use super::casing::{canonical, verbatim};
 use super::error::Error;
 use super::fields::check_text;
 use crate::executor::guard::TargetGuard;
+use crate::executor::headers::says_what_it_is;
+use crate::executor::target::{LITERAL, PLACEHOLDERS, unknown};
 use crate::model::target::{Auth, HttpTarget};
 use crate::secret::Keys;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// A job takes its timeout out of the object before it comes here.
 const FIELDS: &str = "method, url, query, headers, body, auth, successCodes, and timeout in a job";
-/// What is filled in at sending.
-const PLACEHOLDERS: [&str; 5] = ["executionId", "jobId", "scheduledAt", "attempt", "data"];
 /// Headers that belong to the connection or to the body's frame, or that say where it goes.
 const NOT_YOURS: [&str; 11] = [
     "host",
@@ -37,6 +37,8 @@ const NOT_YOURS: [&str; 11] = [
     "upgrade",
 ];
 
+/// How many placeholders that nobody fills in a refusal names.
+const MOST_SHOWN: usize = 5;
 const LONGEST_URL: usize = 2_048;
 /// Of the body's template, in bytes.
 const LONGEST_BODY: usize = 64 * 1_024;
@@ -146,8 +148,9 @@ fn headers(value: Value) -> Result<BTreeMap<String, String>, Error> {
             return Err(bad(format!("http.headers: {shown} is not the name of a header")));
         }
         let plain = name.to_ascii_lowercase();
-        if NOT_YOURS.contains(&plain.as_str()) {
-            return Err(bad(format!("http.headers must not set {plain}: the sender does")));
+        if NOT_YOURS.contains(&plain.as_str()) || says_what_it_is(&plain) {
+            let message = format!("http.headers must not set {plain}: the sender does");
+            return Err(Error::unprocessable(message).field(FIELD));
         }
         if HeaderValue::from_str(value).is_err() {
             let message = format!("the value of {plain} must be one line of text");
@@ -238,16 +241,22 @@ fn text(field: &'static str, value: Value) -> Result<String, Error> {
 
 /// Refuses a placeholder that nobody fills in.
 fn placeholders(field: &'static str, text: &str) -> Result<(), Error> {
-    for rest in text.split("{{").skip(1) {
-        let name = rest.split_once("}}").map(|(name, _)| name);
-        if !name.is_some_and(|name| PLACEHOLDERS.contains(&name)) {
-            let shown: String = rest.chars().take_while(|c| *c != '}').take(40).collect();
-            let known = PLACEHOLDERS.map(|name| format!("{{{{{name}}}}}")).join(" ");
-            let message = format!("{field}: nobody fills in {{{{{shown}}}}}, only {known}");
-            return Err(Error::invalid(field, message));
-        }
+    let mut unknown = unknown(text);
+    if unknown.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    unknown.truncate(MOST_SHOWN);
+    let braced = |name: &str| {
+        let name: String = name.chars().take_while(|c| *c != '}').take(40).collect();
+        format!("{{{{{name}}}}}")
+    };
+    let shown: Vec<_> = unknown.into_iter().map(braced).collect();
+    let known = PLACEHOLDERS.map(braced).join(" ");
+    let message = format!(
+        "{field}: nobody fills in {}, only {known}; write {LITERAL} where {{{{ itself is meant",
+        shown.join(" ")
+    );
+    Err(Error::unprocessable(message).field(field))
 }
 
 /// A target as it is shown.

@@ -63,13 +63,17 @@ pub fn overlay(
     mut ours: Vec<(HeaderName, HeaderValue)>,
     own: Vec<(HeaderName, HeaderValue)>,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let kept =
-        |n: &HeaderName| ["webhook-", "scheduler-"].iter().any(|p| n.as_str().starts_with(p));
+    let kept = |n: &HeaderName| says_what_it_is(n.as_str());
     ours.retain(|(name, _)| {
         *name != CONTENT_TYPE && (kept(name) || own.iter().all(|(other, _)| other != name))
     });
     ours.extend(own.into_iter().filter(|(name, _)| !kept(name)));
     ours
+}
+
+/// Whether a header, by its name in small letters, says what a request is: always ours.
+pub fn says_what_it_is(name: &str) -> bool {
+    name.starts_with("webhook-") || name.starts_with("scheduler-")
 }
 
 /// A W3C trace context of its own for each request; not sampled, as nothing is recorded here.

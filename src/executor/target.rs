@@ -11,6 +11,8 @@
 //! | values of `headers` | as it is; a line break or another control character is an error |
 //! | a `body` that is JSON as it is written | escaped, as the text of the JSON string that it stands in |
 //! | any other `body` | as it is: `{"order": {{data}}}` takes data that is JSON itself |
+//!
+//! `{{{{}}` is a literal `{{`: it needs no character that JSON or a URL would escape.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -32,6 +34,9 @@ use crate::model::{JobId, Millis};
 
 /// What is filled in at sending, by name.
 pub const PLACEHOLDERS: [&str; 5] = ["executionId", "jobId", "scheduledAt", "attempt", "data"];
+
+/// What stands for a literal `{{`.
+pub const LITERAL: &str = "{{{{}}";
 
 /// All but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -217,17 +222,22 @@ fn filled(
     fill: &Fill<'_>,
     place: impl Fn(&str) -> Cow<'_, str>,
 ) -> Result<String, Error> {
+    let unknown = |name: &str| {
+        let name = name.chars().take(40).collect();
+        Err(Error::Placeholder { field, name })
+    };
     let mut text = String::with_capacity(template.len() + 32);
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        text.push_str(before);
-        let unknown = |name: &str| {
-            let name = name.chars().take(40).collect();
-            Err(Error::Placeholder { field, name })
+    for piece in pieces(template) {
+        let name = match piece {
+            Piece::Text(plain) => {
+                text.push_str(plain);
+                continue;
+            }
+            Piece::Name(name) => name,
+            Piece::Unclosed(rest) => return unknown(rest),
         };
-        let Some((name, left)) = after.split_once("}}") else { return unknown(after) };
-        rest = left;
         match name {
+            OPEN => text.push_str(&place(OPEN)),
             "executionId" => text.push_str(&place(fill.execution_id)),
             "jobId" => text.push_str(&place(&fill.job.to_string())),
             "scheduledAt" => text.push_str(&place(&rfc3339(fill.scheduled))),
@@ -236,8 +246,53 @@ fn filled(
             _ => return unknown(name),
         }
     }
-    text.push_str(rest);
     Ok(text)
+}
+
+/// What stands in double braces in a template and is nothing that can be filled in.
+pub fn unknown(template: &str) -> Vec<&str> {
+    let unknown = |piece| match piece {
+        Piece::Text(_) => None,
+        Piece::Name(name) => Some(name).filter(|n| *n != OPEN && !PLACEHOLDERS.contains(n)),
+        Piece::Unclosed(rest) => Some(rest),
+    };
+    pieces(template).filter_map(unknown).collect()
+}
+
+const OPEN: &str = "{{";
+
+/// A part of a template.
+enum Piece<'t> {
+    /// As it stands.
+    Text(&'t str),
+    /// What is in double braces.
+    Name(&'t str),
+    /// What follows double braces that are not closed.
+    Unclosed(&'t str),
+}
+
+/// A template's pieces, in order.
+fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = template;
+    let mut braced = None;
+    std::iter::from_fn(move || {
+        if let Some(name) = braced.take() {
+            return Some(name);
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((before, after)) = rest.split_once(OPEN) else {
+            return Some(Piece::Text(std::mem::take(&mut rest)));
+        };
+        let (name, left) = match after.split_once("}}") {
+            Some((name, left)) => (Piece::Name(name), left),
+            None => (Piece::Unclosed(after), ""),
+        };
+        rest = left;
+        braced = Some(name);
+        Some(Piece::Text(before))
+    })
 }
 
 #[cfg(test)]
@@ -381,6 +436,22 @@ mod tests {
         }
         let error = render(&bearer, &FILL, &opened("hunter2\n")).unwrap_err().to_string();
         assert!(error.contains("authorization") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn double_braces_can_be_meant_as_they_are() {
+        let target = HttpTarget {
+            body: Some(r#"{"t":"{{{{}}data}} {{data}} }} {{{{}}"}"#.to_owned()),
+            headers: lines([("X-T", "{{{{}}{{attempt}}}}")]),
+            query: lines([("q", "{{{{}}")]),
+            ..to("http://h/{{{{}}/{{jobId}}")
+        };
+        let done = rendered(&target);
+        assert_eq!(done.body, r#"{"t":"{{data}} a/b \"q\"\n? }} {{"}"#);
+        assert_eq!(&*done.url, "http://h/%7B%7B/77?q=%7B%7B");
+        assert!(done.headers.iter().any(|(n, v)| n == "x-t" && v == "{{2}}"), "{done:?}");
+        assert_eq!(unknown("{{{{}} {{data}} }}"), [""; 0]);
+        assert_eq!(unknown("{{a}}{{data}}{{ data }} {{{{}}x}} {{"), ["a", " data ", ""]);
     }
 
     #[test]
