@@ -39,6 +39,16 @@
 //!    [`command::Command::Record`]. When that is applied the journal forgets: the replicated log is
 //!    the acknowledgement. A failed attempt is a row now, with the instant of the next one.
 //!
+//! On the way:
+//!
+//! - A job with an `http` target goes alone ([`executor::target`]). Where it must not overlap, 4 waits
+//!   for [`command::Command::BeginRun`]: the books say whether a *run* may begin, has to wait (a row
+//!   that is parked behind it), or is skipped. A receiver that answers 202 and works on keeps its
+//!   run; its reports, or its deadline, end it ([`model::run`]).
+//! - A destination that its breaker or its limits keep closed takes nothing: what is due for it is
+//!   postponed, a row with its number of attempts as it was.
+//! - One-offs that are due at commit, and manual runs, are rows from the beginning.
+//!
 //! # Who may fire
 //!
 //! Jobs belong to 64 shards ([`model::shard`]). A node fires what is due in the shards that it owns,

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::ask::{Ask, Id};
 use super::error::Error;
 use super::fields::Fields;
+use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{List, Orders};
 use super::reply::{self, Unknown};
@@ -84,7 +85,7 @@ fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
 }
 
 /// What came (or would come) of many letters at once.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sum {
     dry_run: bool,
@@ -169,11 +170,12 @@ async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> 
     }
 }
 
-/// `{projectId?, jobId?, startDate?, endDate?, ratePerSecond?, dryRun?}`: all that match, oldest
+/// `{projectId?, jobId?, startDate?, endDate?, all?, ratePerSecond?, dryRun?}`: all that match, oldest
 /// first, so many occurrences a second.
 async fn replay(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
@@ -184,7 +186,14 @@ async fn replay(
         return Err(Error::invalid("ratePerSecond", message));
     }
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
-    known("projectId, jobId, startDate, endDate, ratePerSecond, dryRun", &fields.unknown())?;
+    let all = fields.flag("all")?.unwrap_or(false);
+    known("projectId, jobId, startDate, endDate, all, ratePerSecond, dryRun", &fields.unknown())?;
+    narrowed("replay", &filter, all)?;
+    let key =
+        Key::of(&headers, ask.caller, "POST /dead-letters/replay", &body)?.filter(|_| !dry_run);
+    if let Some(sum) = Key::recall::<Sum>(key, &app).await? {
+        return Ok(reply::ok(&sum, ask.dialect()));
+    }
     let mut plan = Plan { start: app.time.now(), rate, before: 0 };
     let mut last = None;
     let mut sum = each(&app, filter, dry_run, |found| {
@@ -194,13 +203,14 @@ async fn replay(
     })
     .await?;
     sum.until = last.map(rfc3339);
-    Ok(reply::ok(&sum, ask.dialect()))
+    Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.dialect()))
 }
 
 /// `{projectId?, jobId?, startDate?, endDate?, all?, dryRun?}`: all that match are dropped for good.
 async fn purge(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
@@ -208,15 +218,31 @@ async fn purge(
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
     known("projectId, jobId, startDate, endDate, all, dryRun", &fields.unknown())?;
-    if filter == Filter::default() && !all && !dry_run {
-        let message = "name what to purge by projectId, jobId, startDate or endDate, or say all: \
-                       true to purge every dead letter";
-        return Err(Error::invalid("all", message));
+    narrowed("purge", &filter, all)?;
+    let key =
+        Key::of(&headers, ask.caller, "POST /dead-letters/purge", &body)?.filter(|_| !dry_run);
+    if let Some(sum) = Key::recall::<Sum>(key, &app).await? {
+        return Ok(reply::ok(&sum, ask.dialect()));
     }
     let sum = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
         letters: found.iter().map(|(id, _)| *id).collect(),
     });
-    Ok(reply::ok(&sum.await?, ask.dialect()))
+    let sum = sum.await?;
+    Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.dialect()))
+}
+
+/// Refuses a request for all letters that does not say so, as the bulk routes of jobs do.
+fn narrowed(action: &str, filter: &Filter, all: bool) -> Result<(), Error> {
+    let narrow = *filter != Filter::default();
+    let message = match (narrow, all) {
+        (false, false) => format!(
+            "name what to {action} by projectId, jobId, startDate or endDate, or say \"all\": true \
+             to {action} every dead letter"
+        ),
+        (true, true) => "give a filter or all, not both".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Error::unprocessable(message).field("all"))
 }
 
 /// Refuses what is not understood: it might mean fewer letters.

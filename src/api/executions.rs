@@ -1,6 +1,7 @@
 //! Executions: what came of each attempt, job by job, and sums of it; one occurrence with all that is
 //! known of it; and what receivers say of runs that they accepted.
 
+mod cleanup;
 mod one;
 mod reports;
 
@@ -124,6 +125,7 @@ pub(super) fn router() -> Router<Arc<AppState>> {
         .route("/executions/{id}/cancel", post(reports::cancel))
         .route("/executions/totals", get(totals))
         .route("/executions/analytics", get(analytics))
+        .route("/executions/cleanup-old-logs", post(cleanup::cleanup))
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {

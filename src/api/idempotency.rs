@@ -3,11 +3,15 @@
 //! holds on every node and after a change of leader.
 
 use axum::http::HeaderMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
+use super::state::AppState;
 use crate::auth::Caller;
-use crate::command::Command;
+use crate::command::{Command, Outcome, Rejection, RejectionKind};
+use crate::store::idempotency;
 
 const HEADER: &str = "idempotency-key";
 /// The longest key, in bytes.
@@ -47,6 +51,46 @@ impl Key {
         }
         let (key, body) = (key.finalize().into(), Sha256::digest(body).into());
         Ok(Some(Self { key, body }))
+    }
+
+    /// What a request of many commands was answered under its key, if it came to its end before. One
+    /// that did not is carried out again: what is done already is passed over.
+    pub(super) async fn recall<T: DeserializeOwned>(
+        key: Option<Self>,
+        app: &AppState,
+    ) -> Result<Option<T>, Error> {
+        let Some(Self { key, body }) = key else { return Ok(None) };
+        app.cluster.linearize().await?;
+        let known = app.cluster.read(move |conn| idempotency::get(conn, &key)).await?;
+        let Some(known) = known else { return Ok(None) };
+        if known.body != body {
+            let message = "idempotency key was already used with another request body";
+            return Err(Rejection::new(RejectionKind::KeyReused, message).into());
+        }
+        let answer = match postcard::from_bytes(&known.outcome) {
+            Ok(Outcome::Concluded(answer)) => serde_json::from_str(&answer).ok(),
+            _ => None,
+        };
+        answer.map(Some).ok_or_else(Error::internal)
+    }
+
+    /// Remembers the answer to a request of many commands. Returns it, or what somebody who sent the
+    /// same at the same time was told.
+    pub(super) async fn conclude<T: Serialize + DeserializeOwned>(
+        key: Option<Self>,
+        app: &AppState,
+        answer: T,
+    ) -> Result<T, Error> {
+        if key.is_none() {
+            return Ok(answer);
+        }
+        let text = serde_json::to_string(&answer).map_err(|_| Error::internal())?;
+        let command = Self::around(key, Command::Conclude { answer: text });
+        match app.cluster.propose(command).await? {
+            Outcome::Concluded(text) => serde_json::from_str(&text).map_err(|_| Error::internal()),
+            Outcome::Rejected(rejection) => Err(rejection.into()),
+            other => Err(super::unexpected(&other)),
+        }
     }
 
     /// The command, to be carried out once if there is a key.

@@ -156,6 +156,18 @@ impl JobStatus {
     }
 }
 
+impl JobShape {
+    /// The field, if there is one, that needs a request of its own for each occurrence.
+    pub fn single_only(&self) -> Option<&'static str> {
+        let fields = [
+            ("overlap", self.overlap != Overlap::Allow),
+            ("runTimeout", self.run_timeout.is_some()),
+            ("heartbeatTimeout", self.heartbeat_timeout.is_some()),
+        ];
+        fields.iter().find(|(_, given)| *given).map(|(field, _)| *field)
+    }
+}
+
 /// A job as read from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {

@@ -132,28 +132,34 @@ impl Tx<'_> {
         get(&self.sql, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
-    /// Whether any job, a staged one included, goes to a named executor. Plans that are closed do not
-    /// count: what is left of them goes where the job goes now.
-    pub fn executor_in_use(&self, executor: u64) -> rusqlite::Result<bool> {
-        let mut candidates: Vec<(i64, i64)> = self
+    /// Whether any job of such a shape, a staged one included, goes to a named executor. Plans that
+    /// are closed do not count: what is left of them goes where the job goes now.
+    pub fn executor_in_use(
+        &self,
+        executor: u64,
+        such: impl Fn(&JobShape) -> bool,
+    ) -> rusqlite::Result<bool> {
+        let mut candidates: Vec<(i64, JobShape)> = self
             .sql
-            .prepare_cached("SELECT id, body ->> 'project' FROM shapes WHERE executor = ?1")?
-            .query_map([executor as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .prepare_cached("SELECT id, body FROM shapes WHERE executor = ?1")?
+            .query_map([executor as i64], |row| {
+                Ok((row.get(0)?, parse(row.get_ref(1)?.as_str()?)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         // Those that have no row yet; where a transaction ends must not matter.
         for (id, known) in &self.kept.shapes.by_id {
             if let Some(shape) = known.fresh.as_deref().map(parse).transpose()?
                 && shape.executor == Some(executor)
             {
-                candidates.push((*id as i64, shape.project as i64));
+                candidates.push((*id as i64, shape));
             }
         }
         let mut used = self.sql.prepare_cached(
             "SELECT 1 FROM jobs WHERE project_id = ?2 AND shape_id = ?1
              UNION ALL SELECT 1 FROM staged_jobs WHERE shape_id = ?1",
         )?;
-        for candidate in candidates {
-            if used.exists(candidate)? {
+        for (id, shape) in candidates.iter().filter(|(_, shape)| such(shape)) {
+            if used.exists((id, shape.project as i64))? {
                 return Ok(true);
             }
         }

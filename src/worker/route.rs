@@ -20,6 +20,9 @@ use crate::store::{executors, projects};
 /// By what each delay grows unless somebody says otherwise, in thousandths.
 const FACTOR: u32 = 2_000;
 
+/// How long an accepted run may take of which neither timeout is given, in milliseconds.
+const LONGEST_RUN: Millis = 24 * 3_600_000;
+
 /// What holds where neither job nor project says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Defaults {
@@ -179,7 +182,11 @@ fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
         To::Single(Box::new(Single {
             http: http.clone(),
             overlap: shape.overlap,
-            run_timeout: shape.run_timeout,
+            run_timeout: match (shape.run_timeout, shape.heartbeat_timeout) {
+                // Nobody would ever miss it.
+                (None, None) => Some(LONGEST_RUN),
+                (given, _) => given.filter(|length| *length > 0),
+            },
             heartbeat_timeout: shape.heartbeat_timeout,
         }))
     };

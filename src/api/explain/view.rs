@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::words;
+use crate::api::duration;
+use crate::api::jobs::MisfireView;
 use crate::model::Millis;
 use crate::model::block::{SkipReason, Verdict, occurrence_id};
-use crate::model::delivery::Misfire;
 use crate::model::job::PARKED;
 use crate::model::time::rfc3339;
 use crate::schedule::{Check, Mark, describe, describe_at};
@@ -75,8 +76,9 @@ struct PlanView {
     start_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_date: Option<String>,
-    jitter_ms: Millis,
-    misfire: Misfire,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter: Option<String>,
+    misfire: MisfireView,
     #[serde(skip_serializing_if = "Option::is_none")]
     project_paused_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,8 +198,8 @@ impl ExplainView {
             anchor: rfc3339(plan.anchor),
             start_date: plan.shape.start.map(rfc3339),
             end_date: plan.shape.end.map(rfc3339),
-            jitter_ms: plan.shape.jitter,
-            misfire: plan.shape.misfire,
+            jitter: Some(plan.shape.jitter).filter(|jitter| *jitter > 0).map(duration::show),
+            misfire: MisfireView::of(&plan.shape.misfire),
             project_paused_from: pause.map(|pause| rfc3339(pause.from)),
             project_paused_until: pause.and_then(|pause| pause.until).map(rfc3339),
         });

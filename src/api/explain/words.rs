@@ -1,6 +1,7 @@
 //! An explanation in words: one sentence for what happened (or why nothing did), and notes on what
 //! is odd about it. Says nothing that the view beside it does not show.
 
+use crate::api::duration;
 use crate::model::Millis;
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::MisfirePolicy;
@@ -113,7 +114,8 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
                 let what = if run.accepted { "accepted by its receiver" } else { "sent" };
                 let (node, since) = (run.node, rfc3339(run.started));
                 let end = run.bounded_by().map(|end| format!("; lost after {}", rfc3339(end)));
-                let end = end.unwrap_or_default();
+                let unbounded = if run.accepted { "; nothing but a report ends it" } else { "" };
+                let end = end.unwrap_or_else(|| unbounded.to_owned());
                 format!("under way: {what}, by node {node} at {since}{end}")
             },
         ),
@@ -238,7 +240,8 @@ pub(super) fn notes(found: &Explained, at: Millis) -> Vec<String> {
         }
         if account.due != account.occurrence.scheduled {
             let delay = account.due - account.occurrence.scheduled;
-            notes.push(format!("jitter delayed it by {delay} ms, to {}", rfc3339(account.due)));
+            let (delay, due) = (duration::show(delay), rfc3339(account.due));
+            notes.push(format!("jitter delayed it by {delay}, to {due}"));
         }
         if account.attempts.iter().any(|one| one.stale) {
             notes.push("an attempt was recorded after its node had lost the shard".to_owned());

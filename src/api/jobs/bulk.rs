@@ -1,17 +1,18 @@
 //! Many jobs paused, resumed or deleted at once: those that a filter finds. `super` routes to it.
 //!
 //! The jobs are looked up on this node and changed in entries of at most about 1,000. Who is cut off
-//! in the middle sends the same request again: what is done already is passed over, so that these
-//! routes need no idempotency key.
+//! in the middle sends the same request again: what is done already is passed over. With an
+//! `Idempotency-Key` one that came to its end is not carried out again, but answered as before.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
 use rusqlite::Connection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::{LONGEST_BY, LONGEST_TIME};
@@ -22,6 +23,7 @@ use crate::api::App;
 use crate::api::ask::Ask;
 use crate::api::error::Error;
 use crate::api::fields::Fields;
+use crate::api::idempotency::Key;
 use crate::api::input::{Input, SMALL};
 use crate::api::reply;
 use crate::api::state::AppState;
@@ -54,7 +56,7 @@ struct Wanted {
     externals: Option<Vec<String>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Done {
     /// How many jobs the filter finds.
@@ -67,6 +69,7 @@ struct Done {
 async fn pause(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
@@ -74,23 +77,28 @@ async fn pause(
         None => None,
         Some(text) => Some(end(&text, app.time.now())?),
     };
-    carry_out(&app, &ask, fields, JobAction::Pause { until }).await
+    let key = Key::of(&headers, ask.caller, "POST /jobs/pause", &body)?;
+    carry_out(&app, &ask, fields, JobAction::Pause { until }, key).await
 }
 
 async fn resume(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
-    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Resume).await
+    let key = Key::of(&headers, ask.caller, "POST /jobs/resume", &body)?;
+    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Resume, key).await
 }
 
 async fn delete(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
-    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Delete).await
+    let key = Key::of(&headers, ask.caller, "POST /jobs/delete", &body)?;
+    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Delete, key).await
 }
 
 /// The end of a pause of jobs that may have many zones: an instant ahead.
@@ -111,6 +119,7 @@ async fn carry_out(
     ask: &Ask,
     mut fields: Fields,
     action: JobAction,
+    key: Option<Key>,
 ) -> Result<Response, Error> {
     let wanted = Wanted::read(&mut fields, app.time.now())?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
@@ -119,6 +128,10 @@ async fn carry_out(
     if let Some(name) = fields.unknown().0.first() {
         let message = format!("there is no field {name}: give filter, all, dryRun, until");
         return Err(Error::unprocessable(message));
+    }
+    let key = key.filter(|_| !dry_run);
+    if let Some(done) = Key::recall::<Done>(key, app).await? {
+        return Ok(reply::ok(&done, ask.dialect()));
     }
     app.cluster.linearize().await?;
     let found = app.cluster.read(move |conn| wanted.find(conn)).await?;
@@ -133,6 +146,7 @@ async fn carry_out(
             }
         }
     }
+    let done = Key::conclude(key, app, done).await?;
     Ok(reply::ok(&done, ask.dialect()))
 }
 

@@ -21,7 +21,7 @@ use crate::executor::payload::ShapeText;
 use crate::model::job::{Dialect, JobShape, JobStatus};
 use crate::model::time::{parse_rfc3339, rfc3339};
 use crate::model::{Millis, ProjectId};
-use crate::schedule::parse_at;
+use crate::schedule::{Schedule, parse_at};
 use crate::secret::Keys;
 use crate::worker::MISFIRE_GRACE;
 
@@ -131,6 +131,7 @@ impl<'a> Batch<'a> {
             };
             let base = Base { shape: fresh, http: None, nulls: Names::default() };
             let mut shape = self.seen.shape(&self.rules, base, &input)?;
+            ends_after_it_begins(&self.rules, &shape)?;
             shape.created_by = by("createdBy", input.created_by.as_deref())?;
             let number = self.shapes.len() as u32;
             self.shapes.push(shape);
@@ -140,6 +141,35 @@ impl<'a> Batch<'a> {
         };
         self.last = Some((input, number));
         Ok(number)
+    }
+}
+
+/// Refuses a new job that would never fire. (By an edit, an end that has passed ends a job.)
+fn ends_after_it_begins(rules: &Rules, shape: &JobShape) -> Result<(), Error> {
+    const FIELD: &str = "endDate";
+    let Some(end) = shape.end else { return Ok(()) };
+    let understood = rfc3339(end);
+    if end < rules.now {
+        let message = format!("understood as {understood}, which has passed: it would never fire");
+        return Err(not_valid(FIELD, message));
+    }
+    // `H` is another instant for each job.
+    let mut words = shape.spec.split(|c: char| !c.is_ascii_alphabetic());
+    if words.any(|word| word.eq_ignore_ascii_case("H")) {
+        return Ok(());
+    }
+    let after = shape.start.map_or(rules.now, |start| rules.now.max(start.saturating_sub(1)));
+    let schedule = Schedule::parse(&shape.spec, zone(&shape.timezone)?, shape.dst, 0).ok();
+    match schedule.and_then(|schedule| schedule.next(rules.now, after)) {
+        Some(first) if first > end => {
+            let first = rfc3339(first);
+            let message = format!(
+                "understood as {understood}, which is before the first occurrence at {first}: it \
+                 would never fire"
+            );
+            Err(not_valid(FIELD, message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -143,11 +143,47 @@ fn what_is_wrong_names_its_field() {
 
 #[test]
 fn an_end_before_the_start_is_refused() {
-    let start = "\"2026-01-02T00:00:00Z\",\"end_date\":";
+    let start = "\"2027-01-02T00:00:00Z\",\"end_date\":";
     let ends = |end: &str| with("start_date", &format!("{start}\"{end}\""));
-    assert!(read(&ends("2026-01-02T00:00:01Z"), rules()).is_ok());
-    let error = read(&ends("2026-01-02T00:00:00Z"), rules()).unwrap_err();
+    assert!(read(&ends("2027-01-02T00:01:01Z"), rules()).is_ok());
+    let error = read(&ends("2027-01-02T00:00:00Z"), rules()).unwrap_err();
     assert!(format!("{error:?}").contains("field: Some(\"endDate\")"));
+}
+
+#[test]
+fn a_new_job_that_would_never_fire_is_refused() {
+    // It is 20:00 in UTC, 15:00 in New York.
+    for (spec, end, said) in [
+        (
+            "@every 1m",
+            "2026-11-20T19:59:59Z",
+            "understood as 2026-11-20T19:59:59Z, which has passed",
+        ),
+        (
+            "@every 1m",
+            "2026-11-20T20:00:59Z",
+            "before the first occurrence at 2026-11-20T20:01:00Z",
+        ),
+        ("@every 1m", "2026-11-20T20:01:00Z", ""),
+        (
+            "0 15 * * *",
+            "2026-11-21T19:00:00Z",
+            "before the first occurrence at 2026-11-21T20:00:00Z",
+        ),
+        ("0 15 * * *", "2026-11-21T20:00:00Z", ""),
+        ("H 15 * * *", "2026-11-20T20:00:01Z", ""),
+    ] {
+        let body = with("spec", &format!("\"{spec}\",\"end_date\":\"{end}\""));
+        match read(&body, rules()) {
+            Ok(_) => assert_eq!(said, "", "{body}"),
+            Err(error) => {
+                let shown = format!("{error:?}");
+                assert_eq!(error.status(), 422, "{shown}");
+                assert!(shown.contains("field: Some(\"endDate\")"), "{shown}");
+                assert!(!said.is_empty() && shown.contains(said), "{body}: {shown}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -262,7 +298,7 @@ fn what_does_not_go_together_is_422_and_named() {
         (format!("{http},\"executorId\":3,{SPEC}"), 422, "executorId", "found http and executorId"),
         (format!("\"callbackUrl\":\"\",\"executorId\":3,{SPEC}"), 200, "", ""),
         (format!("\"executorId\":0,{SPEC}"), 400, "callbackUrl", "give one of callbackUrl, http"),
-        (format!("{token},{SPEC}"), 400, "http.url", "{{secret}}"),
+        (format!("{token},{SPEC}"), 422, "http.url", "{{secret}}"),
         (format!("\"http\":5,{SPEC}"), 400, "http", "must be an object"),
         (
             format!("\"timeout\":1,\"http\":{{\"url\":\"http://a/\",\"timeout\":2}},{SPEC}"),

@@ -1,9 +1,9 @@
 //! Whether the executors that a request names can be sent to, by the books as this node has them.
-//! One that this node does not know is `command::apply`'s to refuse.
+//! One that this node does not know, or that changes meanwhile, is `command::apply`'s to refuse.
 
 use std::collections::BTreeMap;
 
-use super::shape::{not_in_batches, single, unfit};
+use super::shape::{not_in_batches, unfit};
 use crate::api::error::Error;
 use crate::api::state::AppState;
 use crate::model::job::JobShape;
@@ -44,7 +44,7 @@ fn judge(shape: &JobShape, executor: &Executor) -> Result<(), Error> {
         );
         return Err(unfit("executorId", message));
     }
-    match single(shape).filter(|_| executor.http.is_none()) {
+    match shape.single_only().filter(|_| executor.http.is_none()) {
         Some(field) => Err(not_in_batches(field)),
         None => Ok(()),
     }

@@ -41,7 +41,7 @@ use axum::response::Response;
 use axum::routing::get;
 use uuid::Uuid;
 
-pub(super) use view::Views;
+pub(super) use view::{MisfireView, Views};
 
 use self::check::{Batch, Rules};
 use self::create::{Made, Order};

@@ -160,7 +160,7 @@ fn policies(shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
         }
         Name::Timeout => delivery.timeout = Some(timeout("timeout", json, DAY)?),
         Name::Overlap => shape.overlap = policy::overlap(json)?,
-        Name::RunTimeout => shape.run_timeout = Some(timeout("runTimeout", json, YEAR)?),
+        Name::RunTimeout => shape.run_timeout = Some(length("runTimeout", json, YEAR)?),
         Name::HeartbeatTimeout => {
             shape.heartbeat_timeout = Some(timeout("heartbeatTimeout", json, YEAR)?);
         }
@@ -192,20 +192,10 @@ fn settle(shape: &mut JobShape, input: &ShapeInput<'_>) -> Result<(), Error> {
     if shape.callback_url.is_empty() {
         return Ok(());
     }
-    single(shape).map_or(Ok(()), |field| Err(not_in_batches(field)))
+    shape.single_only().map_or(Ok(()), |field| Err(not_in_batches(field)))
 }
 
-/// The field, if there is one, that needs a request of its own for each occurrence.
-pub(super) fn single(shape: &JobShape) -> Option<&'static str> {
-    let fields = [
-        ("overlap", shape.overlap != Overlap::Allow),
-        ("runTimeout", shape.run_timeout.is_some()),
-        ("heartbeatTimeout", shape.heartbeat_timeout.is_some()),
-    ];
-    fields.iter().find(|(_, given)| *given).map(|(field, _)| *field)
-}
-
-/// 422 for a field of [`single`].
+/// 422 for a field of [`JobShape::single_only`].
 pub(super) fn not_in_batches(field: &'static str) -> Error {
     let message = format!("job {field} needs an http target: a callback is for many jobs at once");
     unfit(field, message)

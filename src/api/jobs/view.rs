@@ -104,8 +104,9 @@ struct Policies {
     delete_after_run: Option<bool>,
 }
 
+/// What becomes of what is late, as a request gives it.
 #[derive(Debug, Serialize)]
-struct MisfireView {
+pub(in crate::api) struct MisfireView {
     policy: MisfirePolicy,
     #[serde(skip_serializing_if = "Option::is_none")]
     grace: Option<String>,
@@ -115,18 +116,25 @@ struct MisfireView {
     max: Option<u32>,
 }
 
+impl MisfireView {
+    /// Lengths of time as people write them.
+    pub(in crate::api) fn of(misfire: &Misfire) -> Self {
+        Self {
+            policy: misfire.policy,
+            grace: misfire.grace.map(duration::show),
+            window: misfire.window.map(duration::show),
+            max: misfire.max,
+        }
+    }
+}
+
 impl Policies {
     fn of(shape: &JobShape) -> Self {
         let JobShape { delivery, misfire, .. } = shape;
         let shown = |length: Option<Millis>| length.map(duration::show);
         Self {
             jitter: shown(Some(shape.jitter).filter(|jitter| *jitter > 0)),
-            misfire: (*misfire != Misfire::default()).then(|| MisfireView {
-                policy: misfire.policy,
-                grace: shown(misfire.grace),
-                window: shown(misfire.window),
-                max: misfire.max,
-            }),
+            misfire: (*misfire != Misfire::default()).then(|| MisfireView::of(misfire)),
             retry_delay: shown(delivery.retry_delay),
             retry_factor: delivery.retry_factor.map(|thousandths| f64::from(thousandths) / 1_000.0),
             retry_max_delay: shown(delivery.retry_max_delay),

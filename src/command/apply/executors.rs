@@ -3,6 +3,7 @@
 
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
+use crate::model::job::JobShape;
 use crate::model::target::Executor;
 use crate::store::executors;
 use crate::store::meta::Counter;
@@ -43,7 +44,7 @@ impl Entry<'_, '_> {
 
     pub(super) fn delete_executor(&mut self, id: u64, expect: Option<u64>) -> Applied {
         expected("executor", expect, self.executor(id)?.version)?;
-        if self.tx.executor_in_use(id)? {
+        if self.tx.executor_in_use(id, |_| true)? {
             return Err(refuse(
                 RejectionKind::Conflict,
                 "executor is used by jobs: give them another target or delete them first",
@@ -56,10 +57,18 @@ impl Entry<'_, '_> {
 
     /// A change must not leave jobs with an executor that nothing can be sent to.
     fn jobs_can_still_go_there(&self, old: &Executor, new: &Executor) -> Result<(), Refusal> {
-        if !old.takes_jobs() || new.takes_jobs() || !self.tx.executor_in_use(old.id)? {
+        let in_use = |such: fn(&JobShape) -> bool| self.tx.executor_in_use(old.id, such);
+        let message = if new.takes_jobs() {
+            let batched = old.http.is_some() && new.http.is_none();
+            if !batched || !in_use(|shape| shape.single_only().is_some())? {
+                return Ok(());
+            }
+            "http cannot go while jobs with overlap, runTimeout or heartbeatTimeout use the \
+             executor, for batches know none of them: keep http, or give the jobs another target \
+             first"
+        } else if !old.takes_jobs() || !in_use(|_| true)? {
             return Ok(());
-        }
-        let message = if new.kind == old.kind {
+        } else if new.kind == old.kind {
             "webhook_url and http cannot both go while jobs use the executor: keep one of them, or \
              give the jobs another target first"
         } else {
@@ -69,12 +78,24 @@ impl Entry<'_, '_> {
         Err(refuse(RejectionKind::Conflict, message))
     }
 
-    /// What a job refers to must exist.
-    pub(super) fn executor_exists(&self, id: u64) -> Result<(), Refusal> {
-        if executors::get(self.tx, id)?.is_some() {
-            return Ok(());
+    /// What a job refers to must exist, and must be what the job can be sent to: it may have changed
+    /// since the request was checked.
+    pub(super) fn executor_fits(&self, shape: &JobShape) -> Result<(), Refusal> {
+        let Some(id) = shape.executor else { return Ok(()) };
+        let wrong =
+            |what: &str| refuse(RejectionKind::Invalid, format!("executor with id {id} {what}"));
+        let Some(executor) = executors::get(self.tx, id)? else {
+            return Err(wrong("does not exist"));
+        };
+        if !executor.takes_jobs() {
+            return Err(wrong("cannot be called: use one of type webhook_url"));
         }
-        Err(refuse(RejectionKind::Invalid, format!("executor with id {id} does not exist")))
+        match shape.single_only().filter(|_| executor.http.is_none()) {
+            None => Ok(()),
+            Some(field) => {
+                Err(wrong(&format!("has no http target, which the job's {field} needs")))
+            }
+        }
     }
 
     fn executor(&self, id: u64) -> Result<Executor, Refusal> {

@@ -125,9 +125,7 @@ impl Entry<'_, '_> {
                 self.project_exists(shape.project)?;
                 last = Some(shape.project);
             }
-            if let Some(executor) = shape.executor {
-                self.executor_exists(executor)?;
-            }
+            self.executor_fits(shape)?;
         }
         Ok(uses)
     }
@@ -199,9 +197,7 @@ impl Entry<'_, '_> {
         if project != old.shape.project {
             self.project_exists(project)?;
         }
-        if let Some(executor) = edit.shape.executor.filter(|id| old.shape.executor != Some(*id)) {
-            self.executor_exists(executor)?;
-        }
+        self.executor_fits(&edit.shape)?;
         match edit.external_id.as_deref() {
             Some(external_id) => self.external_id_is_free(project, external_id, Some(old.id)),
             None => Ok(()),

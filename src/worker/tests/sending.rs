@@ -121,11 +121,10 @@ async fn an_executor_says_where_its_jobs_go_as_it_is_when_they_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_executor_that_nothing_can_be_sent_to_makes_dead_letters() {
+async fn what_nothing_can_be_sent_to_makes_dead_letters() {
     let mut world = World::new();
     world.start();
-    let id = hires(&world, executor("container", URL));
-    let jobs = world.shaped(JobShape { executor: Some(id), ..shape("@every 10s", "") }, 5);
+    let jobs = world.shaped(shape("@every 10s", ""), 5);
     later(&world, 10_000).await;
     collected(&world).await;
     assert!(world.seen().is_empty());
@@ -133,7 +132,7 @@ async fn an_executor_that_nothing_can_be_sent_to_makes_dead_letters() {
     assert_eq!((blocks.len(), blocks[0].block.members.len()), (1, 5));
     assert_eq!(blocks[0].block.verdict, Verdict::Dead);
     let error = blocks[0].block.error.clone().unwrap();
-    assert!(error.contains("executor e is of type container"), "{error}");
+    assert!(error.contains("neither callback_url nor http nor executor"), "{error}");
     world.stop().await;
 }
 
@@ -285,6 +284,14 @@ async fn a_receiver_that_goes_on_working_makes_a_run() {
     };
     let http = world.shaped(http, 1);
     let batch = world.jobs("@every 10s", "http://receiver/b", 1);
+    let unbounded = single("@every 10s", "http://receiver/c");
+    let beating = JobShape { heartbeat_timeout: Some(9_000), ..unbounded.clone() };
+    let endless = JobShape { run_timeout: Some(0), ..unbounded.clone() };
+    let others = [
+        (world.shaped(unbounded, 1), (Some(24 * 3_600_000), None)),
+        (world.shaped(beating, 1), (None, Some(9_000))),
+        (world.shaped(endless, 1), (None, None)),
+    ];
     later(&world, 10_000).await;
     let blocks = world.journaled();
     let of = |job| blocks.iter().find(|b| b.members.iter().eq([job])).unwrap();
@@ -293,6 +300,10 @@ async fn a_receiver_that_goes_on_working_makes_a_run() {
     assert_eq!(of(http).verdict, Verdict::Running);
     assert_eq!(of(http).accepted.as_deref(), Some(&accepted));
     assert_eq!((of(batch).verdict, &of(batch).accepted), (Verdict::Delivered, &None));
+    for (job, bounds) in others {
+        let promise = of(job).accepted.as_deref().unwrap();
+        assert_eq!((promise.run_timeout, promise.heartbeat_timeout), bounds, "job {job}");
+    }
     // It is in the journal: W passes it.
     world.apply(&Command::Tick);
     world.pass(6_000, 500).await;

@@ -72,7 +72,7 @@ async fn letters_are_taken_back_at_a_rate_or_purged() {
     let all = ids(&house.get("/api/v1/dead-letters?orderByDirection=asc").await.json);
     let letter = house.get(&format!("/api/v1/dead-letters/{}", all[0])).await;
     let execution = letter.json["data"]["members"][0]["executionId"].as_str().unwrap().to_owned();
-    let dry = house.post("/api/v1/dead-letters/replay", json!({"dryRun": true})).await;
+    let dry = house.post("/api/v1/dead-letters/replay", json!({"all": true, "dryRun": true})).await;
     let data = &dry.json["data"];
     assert_eq!((&data["letters"], &data["occurrences"]), (&json!(4), &json!(6)), "{}", dry.json);
     assert_eq!(house.get("/dead-letters").await.json["data"]["total"], 4, "only counted");
@@ -91,12 +91,25 @@ async fn letters_are_taken_back_at_a_rate_or_purged() {
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     let nothing = house.post("/dead-letters/replay", json!({"jobId": 3})).await;
     assert_eq!(nothing.json["data"]["letters"], 0);
-    let refused = house.post("/dead-letters/purge", json!({})).await;
-    assert_eq!(
-        (refused.status, &refused.json["error"]["field"]),
-        (StatusCode::BAD_REQUEST, &json!("all"))
-    );
-    let spread = house.post("/dead-letters/replay", json!({"jobId": 1, "ratePerSecond": 1})).await;
+    for (route, body) in [
+        ("purge", json!({})),
+        ("replay", json!({})),
+        ("replay", json!({"projectId": 0, "dryRun": true})),
+        ("replay", json!({"jobId": 1, "all": true})),
+    ] {
+        let refused = house.post(&format!("/dead-letters/{route}"), body).await;
+        assert_eq!(
+            (refused.status, &refused.json["error"]["field"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!("all"))
+        );
+    }
+    let key = [("idempotency-key", "k")];
+    let body = json!({"jobId": 1, "ratePerSecond": 1}).to_string();
+    let spread = house.send("POST", "/dead-letters/replay", &key, &body).await;
+    let again = house.send("POST", "/dead-letters/replay", &key, &body).await;
+    assert_eq!(again.json, spread.json, "answered alike, though the letters are gone");
+    let other = house.send("POST", "/dead-letters/replay", &key, "{\"jobId\": 2}").await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", other.json);
     assert_eq!(spread.json["data"]["letters"], 2, "{}", spread.json);
     assert!(spread.json["data"]["until"].is_string());
     assert_eq!(house.get("/dead-letters").await.json["data"]["total"], 0);

@@ -282,6 +282,19 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
     assert_eq!(act("delete", json!({"filter": {"status": "inactive"}})).await, (996, 996));
     assert_eq!(total("").await, 504);
 
+    // Under a key it is done once, whatever became of the jobs since.
+    let key = [("idempotency-key", "once")];
+    let body = json!({"filter": {"labels": {"team": "a"}}}).to_string();
+    let pause = "/api/v1/jobs/pause";
+    let first = house.send("POST", pause, &key, &body).await;
+    assert_eq!(first.json["data"], json!({"matched": 500, "changed": 500, "dryRun": false}));
+    assert_eq!(act("resume", json!({"all": true})).await, (504, 500));
+    let again = house.send("POST", pause, &key, &body).await;
+    assert_eq!((again.status, &again.json), (StatusCode::OK, &first.json));
+    assert_eq!(total("status=inactive").await, 0);
+    let other = house.send("POST", pause, &key, "{\"all\":true}").await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", other.json);
+
     for (body, wanted) in [
         (json!({}), (422, "filter")),
         (json!({"filter": {}}), (422, "filter")),

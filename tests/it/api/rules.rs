@@ -42,6 +42,7 @@ const CLOSED: &[(&str, &str)] = &[
     ("POST", "/v1/executions/x/heartbeat"),
     ("POST", "/executions/x/fail"),
     ("POST", "/executions/x/cancel"),
+    ("POST", "/api/v1/executions/cleanup-old-logs"),
     ("GET", "/dead-letters"),
     ("POST", "/dead-letters/replay"),
     ("POST", "/dead-letters/purge"),

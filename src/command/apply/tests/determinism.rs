@@ -117,7 +117,9 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         23 => Command::turn_project(u64::from(a % 3) + 1, ProjectAction::Pause { until }, None),
         24 => Command::turn_project(u64::from(a % 3) + 1, ProjectAction::Resume, None),
         25 => {
-            Command::CreateExecutor(Executor { name: format!("e{}", b % 3), ..Executor::default() })
+            let (name, webhook_url) = (format!("e{}", b % 3), "http://receiver/a".to_owned());
+            let kind = "webhook_url".to_owned();
+            Command::CreateExecutor(Executor { name, kind, webhook_url, ..Executor::default() })
         }
         26 => Command::DeleteExecutor { id: u64::from(b % 3), expect: None },
         27 => Command::BeginRun(random_begin((a, b, c))),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::{JobAction, JobEdit};
+use crate::model::delivery::Overlap;
 use crate::model::job::{Job, Pending, Timing};
 use crate::model::target::{Executor, HttpTarget};
 use crate::store::{executors, jobs, pending, plans};
@@ -390,7 +391,12 @@ fn an_edit_of_what_has_changed_since_is_refused() {
 #[test]
 fn an_executor_stays_as_long_as_jobs_go_there() {
     let mut books = Books::new();
-    let executor = Executor { name: "e".into(), ..Executor::default() };
+    let executor = Executor {
+        name: "e".into(),
+        kind: "webhook_url".into(),
+        webhook_url: "http://receiver/a".into(),
+        ..Executor::default()
+    };
     assert_eq!(books.done(Command::CreateExecutor(executor)), Outcome::Created(1));
     let there = |id| JobShape { executor: Some(id), ..every_minute() };
     let refused = books.refused(&create(5, there(2), 1, false));
@@ -437,8 +443,26 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
         assert!(message.ends_with("give the jobs another target first"), "{message}");
     }
     let kept = books.read(|c| executors::get(c, 1));
-    assert_eq!(kept.map(|executor| (executor.kind, executor.version)), Some((callable.kind, 4)));
+    assert_eq!(
+        kept.map(|executor| (executor.kind, executor.version)),
+        Some((callable.kind.clone(), 4))
+    );
     books.done(update(&single));
+    // What a batch has no place for.
+    let skipping = JobShape { executor: Some(1), overlap: Overlap::Skip, ..every_minute() };
+    books.done(create(6, skipping.clone(), 1, true));
+    let (kind, message) = books.refused(&update(&callable));
+    assert_eq!(kind, RejectionKind::Conflict);
+    assert!(message.starts_with("http cannot go while jobs with overlap"), "{message}");
+    books.done(Command::DiscardJobs { request: 6 });
+    books.done(update(&callable));
+    let (kind, message) = books.refused(&create(7, skipping.clone(), 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(message.ends_with("which the job's overlap needs"), "{message}");
     books.done(Command::DiscardJobs { request: 5 });
     books.done(update(&container));
+    let late = JobShape { overlap: Overlap::Allow, ..skipping };
+    let (kind, message) = books.refused(&create(7, late, 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(message.contains("cannot be called"), "{message}");
 }

@@ -1,0 +1,63 @@
+//! `POST /executions/cleanup-old-logs`, as the published clients ask for it: history that is older
+//! than some months goes now, whatever the configuration would still keep.
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Months};
+use serde::Serialize;
+
+use crate::api::App;
+use crate::api::ask::Ask;
+use crate::api::error::Error;
+use crate::api::fields::Fields;
+use crate::api::input::{Input, SMALL};
+use crate::api::{reply, unexpected};
+use crate::command::{Command, Outcome};
+use crate::model::Millis;
+use crate::model::time::rfc3339;
+
+/// The most months: what is older than a century was not recorded here.
+const MOST_MONTHS: u64 = 1_200;
+/// Blocks that one entry of the log drops at most.
+const LIMIT: u32 = 2_000;
+
+#[derive(Serialize)]
+struct Done {
+    message: String,
+}
+
+/// `{retentionMonths, accountId?}`. What is not accounted for yet stays, however old it is.
+pub(super) async fn cleanup(
+    State(app): App,
+    ask: Ask,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    const FIELD: &str = "retentionMonths";
+    let mut fields = Fields::parse(&body)?;
+    let wrong =
+        || Error::invalid(FIELD, format!("{FIELD} must be a number from 1 to {MOST_MONTHS}"));
+    let months = fields.number(FIELD)?.filter(|months| (1..=MOST_MONTHS).contains(months));
+    let months = Months::new(months.ok_or_else(wrong)? as u32);
+    // All the history is one account's.
+    fields.ignore(&["accountId"]);
+    // A request that says more than is understood might mean less history.
+    if let Some(name) = fields.unknown().0.first() {
+        let message = format!("there is no field {name}, nothing was dropped: give {FIELD}");
+        return Err(Error::unprocessable(message));
+    }
+    let now = DateTime::from_timestamp_millis(app.time.now());
+    let before = now.and_then(|now| now.checked_sub_months(months)).ok_or_else(wrong)?;
+    let before = before.timestamp_millis();
+    loop {
+        // No dead letter is so old.
+        let command = Command::Retain { before, dead_letters: Millis::MIN, limit: LIMIT };
+        match app.cluster.propose(command).await? {
+            Outcome::Dropped(n) if n >= LIMIT => {}
+            Outcome::Dropped(_) => break,
+            Outcome::Rejected(rejection) => return Err(rejection.into()),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    let message = format!("executions that were due before {} are gone", rfc3339(before));
+    Ok(reply::ok(&Done { message }, ask.dialect()))
+}
