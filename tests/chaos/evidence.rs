@@ -1,0 +1,182 @@
+//! What a run is judged by: books, arrivals, faults, and what the healed cluster says in the end. Asks
+//! until the cluster has come to an end with everything that was due, or for long enough; judges
+//! nothing. `main` gathers it, `judge` reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use scheduler0::model::time::{parse_rfc3339, rfc3339};
+
+use crate::books::{Books, Timing};
+use crate::hosts::{End, Hosts, now};
+use crate::inject::Window;
+use crate::receiver::Arrival;
+
+/// How long the healed cluster may take until everything is accounted for: a destination's breaker
+/// rests for up to a minute, and retries follow.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
+
+/// What the ledger says of an occurrence.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Its state.
+    pub(crate) state: String,
+    /// Why, of a skip.
+    pub(crate) reason: String,
+    /// Its execution id.
+    pub(crate) id: String,
+}
+
+impl Entry {
+    fn is_end(&self) -> bool {
+        ["delivered", "dead", "skipped", "missing", "forgotten"].contains(&&*self.state)
+    }
+}
+
+/// All that is known of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    /// What was acknowledged.
+    pub(crate) books: Books,
+    /// Answers to the writer that no rule allows.
+    pub(crate) wrong: Vec<String>,
+    /// What the receivers got, in order.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// The faults as they happened.
+    pub(crate) windows: Vec<Window>,
+    /// Processes that ended by themselves.
+    pub(crate) ends: Vec<End>,
+    /// When this program itself got no turn, from and to.
+    pub(crate) stalls: Vec<(i64, i64)>,
+    /// Everything due up to here is judged.
+    pub(crate) horizon: i64,
+    /// By job and instant; of a job without history, nothing.
+    pub(crate) ledgers: BTreeMap<u64, BTreeMap<i64, Entry>>,
+    /// The state of each run.
+    pub(crate) runs: BTreeMap<String, String>,
+    /// All jobs, as they are shown.
+    pub(crate) jobs: BTreeMap<u64, Value>,
+    /// By node; none of a node that gave none.
+    pub(crate) hashes: BTreeMap<u64, Option<String>>,
+    /// Lines of the nodes' logs that must not be there.
+    pub(crate) panics: Vec<String>,
+    /// How long it took until everything was accounted for; `None`: longer than [`PATIENCE`].
+    pub(crate) settled: Option<Duration>,
+}
+
+/// Asks the healed cluster for everything that `Evidence` has of it.
+pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::Result<Evidence> {
+    let begun = Instant::now();
+    known.horizon = now();
+    let mut open: BTreeSet<u64> = known.books.jobs.keys().copied().collect();
+    let mut runs: BTreeSet<String> = known.books.runs.keys().cloned().collect();
+    let mut turn = 0;
+    while !(open.is_empty() && runs.is_empty()) && begun.elapsed() < PATIENCE {
+        for job in open.clone() {
+            turn += 1;
+            let node = 1 + turn % hosts.ids().end();
+            let Some(ledger) = ledger(hosts, node, job, &known).await else { continue };
+            if ledger.values().all(Entry::is_end) {
+                open.remove(&job);
+            }
+            known.ledgers.insert(job, ledger);
+        }
+        for run in runs.clone() {
+            turn += 1;
+            let node = 1 + turn % hosts.ids().end();
+            let path = format!("/api/v1/executions/{run}");
+            let Some(found) = hosts.get(node, &path).await else { continue };
+            let state = found["state"].as_str().unwrap_or_default().to_owned();
+            if ["delivered", "dead", "skipped"].contains(&&*state) {
+                runs.remove(&run);
+            }
+            known.runs.insert(run, state);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    known.settled = (open.is_empty() && runs.is_empty()).then(|| begun.elapsed());
+    known.jobs = jobs(hosts).await?;
+    known.hashes = hashes(hosts).await?;
+    for id in hosts.ids() {
+        let log = hosts.log(id);
+        let bad = log.lines().filter(|line| line.contains("panicked at"));
+        known.panics.extend(bad.map(|line| format!("node {id}: {line}")));
+    }
+    known.ends = hosts.ends();
+    Ok(known)
+}
+
+/// A job's ledger up to the horizon, through one node.
+async fn ledger(
+    hosts: &Hosts,
+    node: u64,
+    job: u64,
+    known: &Evidence,
+) -> Option<BTreeMap<i64, Entry>> {
+    let begun = known.books.jobs[&job].spans[0];
+    // A one-off may have been due while its creation waited for a leader.
+    let mut from = match begun.timing {
+        Timing::Once(at) => at.min(begun.from),
+        Timing::Every(..) => begun.from,
+    };
+    let until = rfc3339(known.horizon);
+    let mut found = BTreeMap::new();
+    loop {
+        let path = format!(
+            "/api/v1/jobs/{job}/occurrences?from={}&until={until}&limit=1000",
+            rfc3339(from)
+        );
+        let page = hosts.get(node, &path).await?;
+        for one in page["occurrences"].as_array()? {
+            let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+            let entry =
+                Entry { state: text("state"), reason: text("reason"), id: text("executionId") };
+            found.insert(parse_rfc3339(one["scheduledAt"].as_str()?)?, entry);
+        }
+        match page["nextFrom"].as_str() {
+            Some(next) => from = parse_rfc3339(next)?,
+            None => return Some(found),
+        }
+    }
+}
+
+/// Every job there is, through the first node that shows them.
+async fn jobs(hosts: &Hosts) -> anyhow::Result<BTreeMap<u64, Value>> {
+    let mut found = BTreeMap::new();
+    loop {
+        let path = format!("/api/v1/jobs?limit=1000&offset={}", found.len());
+        let page = hosts.get(1, &path).await.context("jobs are not shown")?;
+        let jobs = page["jobs"].as_array().context("jobs are not shown")?;
+        for job in jobs {
+            found.insert(job["id"].as_u64().context("a job's id")?, job.clone());
+        }
+        if jobs.is_empty() || found.len() as u64 >= page["total"].as_u64().unwrap_or(0) {
+            return Ok(found);
+        }
+    }
+}
+
+/// Every node's hash at one index; asked again while one gives none.
+async fn hashes(hosts: &Hosts) -> anyhow::Result<BTreeMap<u64, Option<String>>> {
+    let mut found = BTreeMap::new();
+    for _ in 0..10 {
+        let request = hosts.http().post(hosts.url(1, "/api/v1/cluster/checksum")).json(&json!({}));
+        if let Ok(response) = request.send().await {
+            let body: Value = response.json().await.unwrap_or_default();
+            for node in body["data"]["nodes"].as_array().into_iter().flatten() {
+                let id = node["id"].as_u64().context("a node's id")?;
+                found.insert(id, node["hash"].as_str().map(str::to_owned));
+            }
+            if found.len() as u64 == *hosts.ids().end() && found.values().all(Option::is_some) {
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(found)
+}

@@ -1,0 +1,254 @@
+//! Carries a plan out: finds who has a role, does the deed, takes it back when its time is over, and
+//! remembers who was met from when to when, for `judge`. What it did it says as it begins.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::faults::{Fault, Role, What};
+use crate::hosts::{Hosts, now};
+use crate::net::Net;
+use crate::proxy::{Links, Trouble};
+use crate::receiver::{Mood, Receivers};
+
+/// How long a node may take to be ready again after a fault.
+const RECOVERY: Duration = Duration::from_mins(1);
+
+/// A fault as it happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// What.
+    pub(crate) what: What,
+    /// Whom it was meant for.
+    pub(crate) role: Role,
+    /// The destination that it met, if any.
+    pub(crate) destination: Option<usize>,
+    /// Which nodes it met; none of a receiver's.
+    pub(crate) nodes: Vec<u64>,
+    /// Who led when it began.
+    pub(crate) leader: Option<u64>,
+    /// When it began, in milliseconds since the epoch.
+    pub(crate) from: i64,
+    /// When all was well again: healed, and the nodes ready.
+    pub(crate) to: i64,
+}
+
+/// Everything that a fault may need.
+pub(crate) struct Stage {
+    /// The network.
+    pub(crate) net: Arc<Net>,
+    /// The nodes.
+    pub(crate) hosts: Arc<Hosts>,
+    /// What is between them.
+    pub(crate) links: Arc<Links>,
+    /// The destinations.
+    pub(crate) receivers: Arc<Receivers>,
+    /// What has happened so far.
+    pub(crate) windows: Mutex<Vec<Window>>,
+    /// Faults that could not be carried out.
+    pub(crate) failed: Mutex<Vec<String>>,
+}
+
+impl Stage {
+    /// Carries a plan out; done when everything is healed.
+    pub(crate) async fn play(self: &Arc<Self>, plan: &[Fault]) {
+        let begun = Instant::now();
+        let mut faults = JoinSet::new();
+        for fault in plan {
+            sleep_until(begun + fault.at).await;
+            let (this, fault) = (Arc::clone(self), *fault);
+            faults.spawn(async move { this.fault(fault).await });
+        }
+        while let Some(ended) = faults.join_next().await {
+            if let Err(error) = ended {
+                self.failed.lock().unwrap().push(format!("a fault ended badly: {error}"));
+            }
+        }
+    }
+
+    async fn fault(&self, fault: Fault) {
+        let leader = self.leader().await;
+        let nodes = self.cast(&fault, leader);
+        let from = now();
+        let window = {
+            let mut windows = self.windows.lock().unwrap();
+            windows.push(Window {
+                what: fault.what,
+                role: fault.role,
+                destination: (fault.role == Role::Receiver).then(|| fault.destination()),
+                nodes: nodes.clone(),
+                leader,
+                from,
+                to: i64::MAX,
+            });
+            windows.len() - 1
+        };
+        eprintln!("{fault}: nodes {nodes:?}, the leader is {leader:?}");
+        if let Err(error) = self.carry_out(&fault, &nodes).await {
+            self.failed.lock().unwrap().push(format!("{fault}: {error:#}"));
+        }
+        for node in nodes {
+            if !self.hosts.ready(node, RECOVERY).await {
+                let text = format!("{fault}: node {node} is not ready {RECOVERY:?} after it");
+                self.failed.lock().unwrap().push(text);
+            }
+        }
+        self.windows.lock().unwrap()[window].to = now();
+    }
+
+    /// Who leads, by what most of the nodes that answer say.
+    pub(crate) async fn leader(&self) -> Option<u64> {
+        let mut votes = std::collections::BTreeMap::<u64, usize>::new();
+        for (_, status) in self.statuses().await {
+            if let Some(leader) = status["leader"].as_u64() {
+                *votes.entry(leader).or_default() += 1;
+            }
+        }
+        votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(leader, _)| leader)
+    }
+
+    /// The status as each node sees it that answers soon.
+    pub(crate) async fn statuses(&self) -> Vec<(u64, serde_json::Value)> {
+        let ask = self.hosts.ids().map(async |id| Some((id, self.hosts.status(id).await?)));
+        futures_util::future::join_all(ask).await.into_iter().flatten().collect()
+    }
+
+    /// Who plays the role now.
+    fn cast(&self, fault: &Fault, leader: Option<u64>) -> Vec<u64> {
+        let all: Vec<u64> = self.hosts.ids().collect();
+        let among = |nodes: &[u64]| nodes[fault.choice as usize % nodes.len()];
+        let others: Vec<u64> = all.iter().copied().filter(|id| Some(*id) != leader).collect();
+        match fault.role {
+            Role::Receiver => Vec::new(),
+            Role::All => all,
+            Role::Leader => vec![leader.unwrap_or_else(|| among(&all))],
+            Role::Owner => vec![among(&others)],
+            Role::Minority => {
+                let first = fault.choice as usize % all.len();
+                let size = (all.len() - 1) / 2;
+                (0..size).map(|n| all[(first + n) % all.len()]).collect()
+            }
+        }
+    }
+
+    async fn carry_out(&self, fault: &Fault, nodes: &[u64]) -> anyhow::Result<()> {
+        let Fault { what, length, choice, .. } = *fault;
+        match what {
+            What::Kill => {
+                self.hosts.kill(nodes);
+                sleep(length).await;
+                nodes.iter().try_for_each(|node| self.hosts.spawn(*node))?;
+            }
+            What::Freeze => {
+                for node in nodes {
+                    self.hosts.freeze(*node, true);
+                }
+                sleep(length).await;
+                for node in nodes {
+                    self.hosts.freeze(*node, false);
+                }
+            }
+            What::Partition | What::Isolate | What::Deaf | What::Silent => {
+                let rules = self.rules(what, nodes);
+                let pass = |rules: &[(u64, String)]| {
+                    rules.iter().try_for_each(|(node, rule)| self.net.pass_packets(*node, rule))
+                };
+                for (place, (node, rule)) in rules.iter().enumerate() {
+                    if let Err(error) = self.net.drop_packets(*node, rule) {
+                        pass(&rules[..place])?;
+                        return Err(error);
+                    }
+                }
+                sleep(length).await;
+                pass(&rules)?;
+            }
+            What::Slow(ms) => {
+                let delay = Some(Duration::from_millis(ms));
+                let numbers = self.trouble(nodes, delay);
+                sleep(length).await;
+                self.links.remove(&numbers);
+            }
+            What::Flap => {
+                let end = Instant::now() + length;
+                while Instant::now() < end {
+                    let numbers = self.trouble(nodes, None);
+                    sleep(Duration::from_millis(200 + choice % 500)).await;
+                    self.links.remove(&numbers);
+                    sleep(Duration::from_millis(300 + choice % 900)).await;
+                }
+            }
+            What::DiskFull => {
+                let filled = nodes.iter().try_for_each(|node| self.hosts.fill_disk(*node));
+                sleep(length).await;
+                for node in nodes {
+                    self.hosts.free_disk(*node);
+                }
+                filled?;
+            }
+            What::Clock(seconds) => {
+                for node in nodes {
+                    self.hosts.set_clock(*node, seconds)?;
+                }
+                let starts: Vec<u64> = nodes.iter().map(|id| self.hosts.starts(*id)).collect();
+                sleep(length).await;
+                for (node, before) in nodes.iter().zip(starts) {
+                    self.hosts.set_clock(*node, 0)?;
+                    // One that has started by a wrong clock stays out until it is started again.
+                    if self.hosts.starts(*node) != before {
+                        self.hosts.kill(&[*node]);
+                        self.hosts.spawn(*node)?;
+                    }
+                }
+                // Until the new time is read.
+                sleep(Duration::from_secs(2)).await;
+            }
+            What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute => {
+                let mood = match what {
+                    What::Fails(status) => Mood::Fails(status),
+                    What::Lags(ms) => Mood::Slow(Duration::from_millis(ms)),
+                    What::Mute => Mood::Mute,
+                    _ => Mood::Hangs,
+                };
+                let number = self.receivers.set(fault.destination(), mood);
+                sleep(length).await;
+                self.receivers.unset(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which packets are dropped, and where.
+    fn rules(&self, what: What, nodes: &[u64]) -> Vec<(u64, String)> {
+        let mut rules = Vec::new();
+        let others: Vec<u64> = self.hosts.ids().filter(|id| !nodes.contains(id)).collect();
+        for node in nodes {
+            if what == What::Isolate {
+                rules.push((*node, "INPUT ! -i lo".to_owned()));
+                rules.push((*node, "OUTPUT ! -o lo".to_owned()));
+                continue;
+            }
+            for other in &others {
+                if what != What::Silent {
+                    rules.push((*node, format!("INPUT -s {}", self.net.face(*other))));
+                }
+                if what != What::Deaf {
+                    rules.push((*node, format!("OUTPUT -d {}", self.net.face(*other))));
+                }
+            }
+        }
+        rules
+    }
+
+    /// The same trouble on all links to and from some nodes.
+    fn trouble(&self, nodes: &[u64], delay: Option<Duration>) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        for node in nodes {
+            for (from, to) in [(Some(*node), None), (None, Some(*node))] {
+                numbers.push(self.links.add(Trouble { from, to, delay }));
+            }
+        }
+        numbers
+    }
+}

@@ -1,0 +1,412 @@
+//! The judge: what a run has promised and broken. Pure: evidence in, verdict out. Each rule is one of
+//! the promises in docs/reliability.md; what a fault excuses is counted by its cause, and what nothing
+//! excuses is a violation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scheduler0::model::shard::shard_of;
+
+use crate::books::JobBook;
+use crate::evidence::{Entry, Evidence};
+use crate::faults::{Role, What};
+use crate::hosts::MAX_WORKERS;
+use crate::inject::Window;
+use crate::receiver::{Answer, Arrival};
+
+/// What the clocks of receiver and nodes may differ, in milliseconds: one that differs by more must
+/// not fire.
+const CLOCKS: i64 = 1_000;
+/// How long after a change a call may go out that knows nothing of it: a node that is cut off fires
+/// for as long as its lease holds (TTL, about 4 s here), and by its own clock.
+const UNAWARE: i64 = 6_000;
+/// How long before a fault an answer may have been on its way, and after it a result may still have
+/// been on the node's own disk only.
+const BEFORE: i64 = 20_000;
+const AFTER: i64 = 4_000;
+/// How long after its fault a destination may still be left alone by the breaker.
+const RESTS: i64 = 70_000;
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Broken promises, by kind: how many, and the first few.
+    pub(crate) violations: BTreeMap<&'static str, Vec<String>>,
+    /// End states in the ledger, by state and reason.
+    pub(crate) states: BTreeMap<String, u64>,
+    /// Occurrences accepted more than once, by cause.
+    pub(crate) duplicates: BTreeMap<String, u64>,
+    /// First attempts made again by another owner, by cause.
+    pub(crate) repeated: BTreeMap<String, u64>,
+    /// First attempts under an older fence than one that had come, by cause.
+    pub(crate) stale: BTreeMap<String, u64>,
+    /// Attempts after the first.
+    pub(crate) retries: u64,
+    /// Calls that went out before the sender knew of a pause, an edit or a deletion.
+    pub(crate) unaware: u64,
+    /// Accepted, but not known to be: the answer was lost with the sender.
+    pub(crate) unheard: u64,
+    /// How late first arrivals were, in milliseconds, ascending.
+    pub(crate) lags: Vec<i64>,
+    /// The latest first arrival, in milliseconds, of what was due under a fault that was alone.
+    pub(crate) alone: BTreeMap<String, i64>,
+}
+
+impl Verdict {
+    /// How many promises were broken.
+    pub(crate) fn broken(&self) -> usize {
+        self.violations.values().map(Vec::len).sum()
+    }
+
+    /// Adds a violation.
+    pub(crate) fn violation(&mut self, kind: &'static str, text: String) {
+        self.violations.entry(kind).or_default().push(text);
+    }
+}
+
+/// Judges a run.
+pub(crate) fn judge(evidence: &Evidence) -> Verdict {
+    let mut court = Court { evidence, verdict: Verdict::default() };
+    court.writes();
+    court.hashes();
+    court.ledgers();
+    court.arrivals();
+    court.repetitions();
+    court.processes();
+    court.lags();
+    court.verdict
+}
+
+struct Court<'e> {
+    evidence: &'e Evidence,
+    verdict: Verdict,
+}
+
+impl Court<'_> {
+    /// Nothing that was acknowledged is lost, nothing is there that was not written.
+    fn writes(&mut self) {
+        for text in &self.evidence.wrong {
+            self.verdict.violation("wrong answer", text.clone());
+        }
+        let mut known = 0;
+        for book in self.evidence.books.jobs.values() {
+            let found = self.evidence.jobs.get(&book.id);
+            match (found, book.deleted) {
+                (None, Some(_)) => {}
+                (Some(job), None) => {
+                    known += 1;
+                    let status = if book.last().paused { "inactive" } else { "active" };
+                    let same = job["data"].as_str() == Some(&*book.data)
+                        && (book.is_once()
+                            || (job["version"].as_u64() == Some(book.version)
+                                && job["status"].as_str() == Some(status)));
+                    if !same {
+                        let text = format!("expected {book:?}, found {job}");
+                        self.verdict.violation("lost write", text);
+                    }
+                }
+                (found, _) => {
+                    known += u64::from(found.is_some());
+                    let text = format!("expected {book:?}, found {found:?}");
+                    self.verdict.violation("lost write", text);
+                }
+            }
+        }
+        let (all, asleep) = (self.evidence.jobs.len() as u64, self.evidence.books.sleepers);
+        if all != known + asleep {
+            let text = format!("{all} jobs are there, {known} known and {asleep} sleepers");
+            self.verdict.violation("lost write", text);
+        }
+    }
+
+    /// All nodes hold the same books.
+    fn hashes(&mut self) {
+        let hashes = &self.evidence.hashes;
+        let different: BTreeSet<_> = hashes.values().collect();
+        if different.len() != 1 || hashes.values().any(Option::is_none) {
+            self.verdict.violation("state differs", format!("{hashes:?}"));
+        }
+    }
+
+    /// Every planned occurrence is in the ledger with one end state that it may have, and no other.
+    fn ledgers(&mut self) {
+        if self.evidence.settled.is_none() {
+            let text = format!("not everything has ended {:?} after", crate::evidence::PATIENCE);
+            self.verdict.violation("unaccounted", text);
+        }
+        let mut accepted: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
+        for one in self.evidence.arrivals.iter().filter(|one| one.answer == Answer::Accepted) {
+            if one.occurrence.run == 0 {
+                accepted.entry(one.occurrence.job).or_default().insert(one.occurrence.scheduled);
+            }
+        }
+        let none = BTreeSet::new();
+        for book in self.evidence.books.jobs.values() {
+            let Some(ledger) = self.evidence.ledgers.get(&book.id) else {
+                self.verdict.violation("unaccounted", format!("no ledger of {book:?}"));
+                continue;
+            };
+            self.ledger(book, ledger, accepted.get(&book.id).unwrap_or(&none));
+        }
+        for (id, run) in &self.evidence.books.runs {
+            let state = self.evidence.runs.get(id).map_or("none", |state| state);
+            *self.verdict.states.entry(format!("run {state}")).or_default() += 1;
+            let book = &self.evidence.books.jobs[&run.job];
+            let may_end =
+                book.mortal && state == "dead" || book.deleted.is_some() && state == "skipped";
+            if state != "delivered" && !may_end {
+                let text = format!("run {id} at {} is {state}", run.scheduled);
+                self.verdict.violation("unaccounted", text);
+            }
+        }
+    }
+
+    fn ledger(&mut self, book: &JobBook, ledger: &BTreeMap<i64, Entry>, accepted: &BTreeSet<i64>) {
+        let due = book.due(self.evidence.horizon);
+        for (at, planned) in &due {
+            let Some(entry) = ledger.get(at) else {
+                if !planned.doubtful {
+                    let text = format!("{at} of {book:?} is not in the ledger");
+                    self.verdict.violation("unaccounted", text);
+                }
+                continue;
+            };
+            let came = accepted.contains(at);
+            let name = [&*entry.state, &entry.reason].join(" ").trim_end().to_owned();
+            *self.verdict.states.entry(name).or_default() += 1;
+            let may = match (&*entry.state, &*entry.reason) {
+                ("delivered", _) => {
+                    if !came {
+                        let text = format!("{} says delivered, and never came: {book:?}", entry.id);
+                        self.verdict.violation("lost delivery", text);
+                    }
+                    !planned.paused || book.changed_before(*at, UNAWARE)
+                }
+                ("skipped", "paused") => planned.paused,
+                ("skipped", "ended") => book.deleted.is_some(),
+                ("skipped", "misfire") => !book.patient,
+                ("dead", _) => book.mortal,
+                _ => false,
+            };
+            if !may {
+                let text = format!("{} is {entry:?}, planned {planned:?}, {book:?}", entry.id);
+                self.verdict.violation("unaccounted", text);
+            }
+            if came && entry.state != "delivered" {
+                self.unheard(book, *at, entry);
+            }
+        }
+        for (at, entry) in ledger.iter().filter(|(at, _)| !due.contains_key(at)) {
+            let text = format!("{at} is {entry:?}, but was never planned: {book:?}");
+            self.verdict.violation("unplanned", text);
+        }
+    }
+
+    /// Accepted, and the ledger says otherwise: only where the sender could not hear or tell it.
+    fn unheard(&mut self, book: &JobBook, at: i64, entry: &Entry) {
+        let ours = |one: &&Arrival| {
+            one.occurrence.run == 0
+                && (one.occurrence.job, one.occurrence.scheduled) == (book.id, at)
+                && one.answer == Answer::Accepted
+        };
+        let arrivals: Vec<_> = self.evidence.arrivals.iter().filter(ours).collect();
+        let excused = arrivals.iter().all(|one| self.cause(one).is_some());
+        self.verdict.unheard += 1;
+        if !excused {
+            let text = format!("{} was accepted, and is {entry:?}: {arrivals:?}", entry.id);
+            self.verdict.violation("lost delivery", text);
+        }
+    }
+
+    /// Nothing comes early, unplanned, or under another id.
+    fn arrivals(&mut self) {
+        let horizon = self.evidence.horizon;
+        let mut due = BTreeMap::new();
+        for (id, book) in &self.evidence.books.jobs {
+            due.insert(*id, book.due(horizon));
+        }
+        for one in &self.evidence.arrivals {
+            self.verdict.retries += u64::from(one.attempt > 1);
+            if one.at + CLOCKS < one.scheduled {
+                self.verdict.violation("early", format!("{one:?}"));
+            }
+            let (job, at) = (one.occurrence.job, one.occurrence.scheduled);
+            if one.scheduled != at || one.shard != shard_of(job) {
+                self.verdict.violation("wrong id", format!("{one:?}"));
+            }
+            if one.occurrence.run != 0 {
+                if at <= horizon && !self.evidence.books.runs.contains_key(&one.id) {
+                    self.verdict.violation("unplanned", format!("nobody asked for {one:?}"));
+                }
+                continue;
+            }
+            let entry = self.evidence.ledgers.get(&job).and_then(|ledger| ledger.get(&at));
+            if entry.is_some_and(|entry| entry.id != one.id) {
+                self.verdict.violation("wrong id", format!("{one:?}, the ledger has {entry:?}"));
+            }
+            let planned = due.get(&job).and_then(|due| due.get(&at));
+            if at > horizon || planned.is_some_and(|due| !due.paused) {
+                continue;
+            }
+            let book = self.evidence.books.jobs.get(&job);
+            if book.is_some_and(|book| book.changed_before(at, UNAWARE)) {
+                self.verdict.unaware += 1;
+            } else {
+                let text = format!("{one:?} of {book:?}, planned {planned:?}");
+                self.verdict.violation("unplanned", text);
+            }
+        }
+    }
+
+    /// What comes twice comes for a reason.
+    fn repetitions(&mut self) {
+        let mut by_id: BTreeMap<&str, Vec<&Arrival>> = BTreeMap::new();
+        for one in &self.evidence.arrivals {
+            by_id.entry(&one.id).or_default().push(one);
+        }
+        let mut late_from: BTreeMap<(u64, i64), BTreeSet<_>> = BTreeMap::new();
+        for arrivals in by_id.values() {
+            let accepted = arrivals.iter().copied().filter(|one| one.answer == Answer::Accepted);
+            for pair in accepted.collect::<Vec<_>>().windows(2) {
+                let cause = self.cause(pair[0]);
+                count(&mut self.verdict.duplicates, cause.as_deref());
+                if cause.is_none() {
+                    let text = format!("{:?} and again {:?}", pair[0], pair[1]);
+                    self.verdict.violation("needless duplicate", text);
+                }
+            }
+            let first = arrivals.iter().copied().filter(|one| one.attempt == 1);
+            for pair in first.collect::<Vec<_>>().windows(2) {
+                let (before, after) = (pair[0], pair[1]);
+                if after.fence < before.fence {
+                    let window = self.held_up(after).map(|window| (window.what, window.from));
+                    let cause = window.map(|(what, _)| format!("{what:?}"));
+                    count(&mut self.verdict.stale, cause.as_deref());
+                    match window {
+                        None => {
+                            let text = format!("{before:?} and, under an older fence, {after:?}");
+                            self.verdict.violation("two owners", text);
+                        }
+                        Some((_, from)) => {
+                            let key = (after.sender.unwrap_or(0), from);
+                            late_from.entry(key).or_default().insert(after.mono);
+                        }
+                    }
+                } else {
+                    let cause = self.cause(before);
+                    count(&mut self.verdict.repeated, cause.as_deref());
+                    if cause.is_none() {
+                        let text = format!("{before:?} and again {after:?}");
+                        self.verdict.violation("two owners", text);
+                    }
+                }
+            }
+        }
+        for ((node, from), requests) in late_from {
+            if requests.len() > MAX_WORKERS {
+                let text = format!("{} requests of node {node} after {from}", requests.len());
+                self.verdict.violation("two owners", text);
+            }
+        }
+    }
+
+    /// The fault that met the sender of an arrival, so that the answer or the record of it could get
+    /// lost: it died, was frozen or cut off, or its disk or clock failed.
+    fn sender_window(&self, one: &Arrival) -> Option<&Window> {
+        let met = |window: &&Window| {
+            one.sender.map_or(!window.nodes.is_empty(), |sender| window.nodes.contains(&sender))
+                && window.from <= one.at + BEFORE
+                && window.to.saturating_add(AFTER) >= one.at
+        };
+        self.evidence.windows.iter().find(met)
+    }
+
+    /// The fault that held an arrival up on its way, so that it could come after the lease under which
+    /// it was sent: its sender was frozen right then, or its packets were dropped.
+    fn held_up(&self, one: &Arrival) -> Option<&Window> {
+        let met = |window: &&Window| {
+            matches!(window.what, What::Freeze | What::Isolate)
+                && one.sender.is_none_or(|sender| window.nodes.contains(&sender))
+                && (window.from..=window.to.saturating_add(AFTER)).contains(&one.at)
+        };
+        self.evidence.windows.iter().find(met)
+    }
+
+    /// Why an occurrence that was sent may be sent again.
+    fn cause(&self, one: &Arrival) -> Option<String> {
+        if let Some(window) = self.sender_window(one) {
+            return Some(format!("{:?}", window.what));
+        }
+        let near = |(from, to): &&(i64, i64)| *from <= one.at + BEFORE && *to + AFTER >= one.at;
+        self.evidence.stalls.iter().find(near).map(|_| "machine stalled".to_owned())
+    }
+
+    /// A node ends by itself only for a full disk, and never panics.
+    fn processes(&mut self) {
+        for line in &self.evidence.panics {
+            self.verdict.violation("panic", line.clone());
+        }
+        for end in &self.evidence.ends {
+            let full = |window: &&Window| {
+                window.what == What::DiskFull
+                    && window.nodes.contains(&end.node)
+                    && (window.from..=window.to.saturating_add(AFTER)).contains(&end.at)
+            };
+            if !self.evidence.windows.iter().any(|window| full(&window)) {
+                let text = format!("node {} at {}, exit code {:?}", end.node, end.at, end.code);
+                self.verdict.violation("ended by itself", text);
+            }
+        }
+    }
+
+    /// How late first attempts came. What waits for a destination that fails is not counted: that
+    /// is no fault of the nodes'.
+    fn lags(&mut self) {
+        let mut first: BTreeMap<&str, &Arrival> = BTreeMap::new();
+        for one in &self.evidence.arrivals {
+            if one.occurrence.run == 0 && one.attempt == 1 {
+                first.entry(&one.id).or_insert(one);
+            }
+        }
+        for one in first.values() {
+            let over = |w: &&Window, after: i64| {
+                w.from <= one.at && w.to.saturating_add(after) >= one.scheduled
+            };
+            let windows = &self.evidence.windows;
+            if windows.iter().any(|w| w.destination == Some(one.destination) && over(&w, RESTS)) {
+                continue;
+            }
+            let lag = one.at - one.scheduled;
+            self.verdict.lags.push(lag);
+            let mut met = windows.iter().filter(|w| w.destination.is_none() && over(w, 5_000));
+            if let (Some(window), None) = (met.next(), met.next()) {
+                let name = format!("{:?} {:?}", window.what, window.role);
+                let most = self.verdict.alone.entry(name).or_insert(lag);
+                *most = lag.max(*most);
+            }
+        }
+        self.verdict.lags.sort_unstable();
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, cause: Option<&str>) {
+    *counts.entry(cause.unwrap_or("none").to_owned()).or_default() += 1;
+}
+
+/// A run in which too little happened proves nothing: what a plan of this length must have brought.
+pub(crate) fn emptiness(evidence: &Evidence, planned: &[crate::faults::Fault]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut need = |what: &str, is: usize, least: usize| {
+        if is < least {
+            found.push(format!("{what}: {is}, expected at least {least}"));
+        }
+    };
+    need("faults", evidence.windows.len(), planned.len().max(1));
+    need("jobs", evidence.books.jobs.len(), 50);
+    need("arrivals", evidence.arrivals.len(), 20 * planned.len());
+    let kills = planned.iter().filter(|f| f.what == What::Kill && f.role == Role::Leader).count();
+    let led = evidence.windows.iter().filter(|w| {
+        w.what == What::Kill && w.nodes.len() == 1 && w.leader == w.nodes.first().copied()
+    });
+    need("leaders killed", led.count(), kills.min(1));
+    found
+}

@@ -1,0 +1,339 @@
+//! Fault injection: a cluster of real processes on hosts of their own, jobs written through random
+//! nodes, faults from a seed, and a judge who knows only the promises (docs/reliability.md).
+//!
+//! ```text
+//!   writer ──writes──> node 1 ─┐            ┌─ inject <── faults (the plan, from the seed alone)
+//!     │                node 2 ─┼─ proxies ──┤
+//!     │                node 3 ─┘            └─ hosts, net (processes, disks, clocks, packets)
+//!   books                │ calls
+//!     │               receivers ──arrivals──┐
+//!     └──────────> evidence <───────────────┘──> judge ──> report
+//! ```
+//!
+//! `cargo test` plays the short set, about three minutes. A long run:
+//! `cargo test --release --test chaos -- --minutes 10 --seed 7`. What a run leaves behind is in
+//! `target/chaos/SEED`. Everything it makes on the machine is named after its process id, and removed
+//! at the end, on ctrl-c and after a panic.
+
+mod books;
+mod evidence;
+mod faults;
+mod hosts;
+mod inject;
+mod judge;
+mod net;
+mod proxy;
+mod receiver;
+mod report;
+mod watch;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use rustix::fs::FlockOperation;
+use tokio::task::JoinSet;
+
+use crate::evidence::Evidence;
+use crate::hosts::{Abilities, Hosts};
+use crate::inject::Stage;
+use crate::net::Net;
+use crate::proxy::Proxies;
+use crate::receiver::Receivers;
+use crate::report::Report;
+use crate::watch::Seen;
+use crate::writer::Writer;
+
+/// The short set: so many runs of so many seconds, each with its share of the faults.
+const SHORT: (usize, u64) = (2, 75);
+/// Shards with jobs that fire: in a short run, and in a long one.
+const SHARDS: (u64, u64) = (16, 64);
+/// How long the nodes may take to be up.
+const UP: Duration = Duration::from_mins(1);
+/// How long a write may take once all is well again.
+const LAST_WRITES: Duration = Duration::from_secs(90);
+
+/// Faults against a cluster of real processes, from a seed.
+#[derive(Debug, Parser)]
+#[command(name = "chaos")]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
+struct Options {
+    /// How long faults go on; without it the short set is played
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// The seed that the faults follow from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many nodes [default: 3 for odd seeds, 5 for even ones; 3 in the short set]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(3..=9))]
+    nodes: Option<u64>,
+    /// Only print the plan
+    #[arg(long)]
+    plan: bool,
+    /// Loopback processes instead of hosts of their own
+    #[arg(long)]
+    loopback: bool,
+    /// Keep the data folders of a run that passed, too
+    #[arg(long)]
+    keep: bool,
+    /// What `cargo test FILTER` passes to every test binary: the run is skipped unless it is `chaos`
+    filter: Option<String>,
+    #[arg(long, hide = true)]
+    nocapture: bool,
+    #[arg(long, hide = true)]
+    list: bool,
+    #[arg(long, hide = true)]
+    test_threads: Option<u64>,
+}
+
+/// One run to play.
+struct Run {
+    seed: u64,
+    nodes: u64,
+    time: Duration,
+    part: (usize, usize),
+    shards: u64,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.list {
+        println!("chaos: test");
+        return ExitCode::SUCCESS;
+    }
+    if options.filter.as_ref().is_some_and(|filter| !"chaos".contains(filter.as_str())) {
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let passed = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            tokio::select! {
+                passed = play(&options) => passed,
+                _ = tokio::signal::ctrl_c() => bail!("stopped"),
+                () = terminated() => bail!("stopped"),
+            }
+        })
+    });
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn play(options: &Options) -> anyhow::Result<bool> {
+    let can = abilities(options)?;
+    let runs: Vec<Run> = match options.minutes {
+        Some(minutes) => vec![Run {
+            seed: options.seed,
+            nodes: options.nodes.unwrap_or(if options.seed % 2 == 1 { 3 } else { 5 }),
+            time: Duration::from_secs_f64(minutes * 60.0),
+            part: (0, 1),
+            shards: SHARDS.1,
+        }],
+        None => (0..SHORT.0)
+            .map(|part| Run {
+                seed: options.seed + part as u64,
+                nodes: options.nodes.unwrap_or(3),
+                time: Duration::from_secs(SHORT.1),
+                part: (part, SHORT.0),
+                shards: SHARDS.0,
+            })
+            .collect(),
+    };
+    let mut passed = true;
+    for run in runs {
+        let plan = faults::plan(run.seed, run.time, run.part, can);
+        eprintln!("seed {}: {} nodes, {} faults", run.seed, run.nodes, plan.len());
+        for fault in &plan {
+            eprintln!("  {fault}");
+        }
+        if options.plan {
+            continue;
+        }
+        let report = one(&run, &plan, can, options.keep).await?;
+        report.print();
+        println!("{}", report.json());
+        passed &= report.verdict.broken() == 0;
+    }
+    Ok(passed)
+}
+
+/// What this machine lets us do; what it does not is said loudly, and is an error where CI is set.
+fn abilities(options: &Options) -> anyhow::Result<Abilities> {
+    let mut missing = Vec::new();
+    let spaces = !options.loopback
+        && match Net::build(1) {
+            Ok(_) => true,
+            Err(error) => {
+                missing.push(format!(
+                    "NO NETWORK NAMESPACES ({error:#}): nodes share the loopback, nothing is \
+                     partitioned"
+                ));
+                false
+            }
+        };
+    let folder = tempfile::tempdir()?;
+    let mount = ["-t", "tmpfs", "-o", "size=1m", "s0chaos"];
+    let disks = match net::done(Command::new("mount").args(mount).arg(folder.path())) {
+        Ok(()) => net::done(Command::new("umount").arg(folder.path())).is_ok(),
+        Err(error) => {
+            missing.push(format!("NO SMALL DISKS ({error:#}): no disk runs full"));
+            false
+        }
+    };
+    let clocks = hosts::faketime().is_some();
+    if !clocks {
+        missing.push("NO LIBFAKETIME (Debian's package libfaketime): no clock jumps".to_owned());
+    }
+    for line in &missing {
+        eprintln!("chaos: {line}");
+    }
+    if !missing.is_empty() && std::env::var_os("CI").is_some() {
+        bail!("with CI set nothing may be skipped");
+    }
+    Ok(Abilities { spaces, disks, clocks })
+}
+
+/// Makes an empty folder for a run, and sees to it that no other run uses it meanwhile.
+fn clear(folder: &Path, nodes: u64) -> anyhow::Result<File> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let lock = File::create(folder.with_extension("lock"))?;
+    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("another run of this seed is under way in {}", folder.display());
+    }
+    for id in 1..=nodes {
+        // A run that was killed could not do it. Not mounted is fine.
+        let _ = net::done(Command::new("umount").arg(folder.join(format!("node{id}"))));
+    }
+    std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+    std::fs::create_dir_all(folder)?;
+    Ok(lock)
+}
+
+/// Plays one run from beginning to end.
+async fn one(
+    run: &Run,
+    plan: &[faults::Fault],
+    can: Abilities,
+    keep: bool,
+) -> anyhow::Result<Report> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.parent().context("the target folder")?.join(format!("chaos/{}", run.seed));
+    let _alone = clear(&folder, run.nodes)?;
+    let net = if can.spaces { Net::build(run.nodes)? } else { Net::loopback(run.nodes)? };
+    let net = Arc::new(net);
+    let proxies = Proxies::start(&net, run.nodes).await?;
+    let receivers = Arc::new(Receivers::start(Arc::clone(&net)).await?);
+    let hosts = Hosts::start(Arc::clone(&net), folder, can, proxies.addresses.clone())?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&hosts).supervise());
+    for id in hosts.ids() {
+        if !hosts.ready(id, UP).await {
+            bail!("node {id} is not up within {UP:?}:\n{}", hosts.log(id));
+        }
+    }
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    tasks.spawn(watch::feel_stalls(Arc::clone(&seen)));
+    let writer =
+        Writer::begin(Arc::clone(&hosts), Arc::clone(&receivers), run.seed, run.shards).await?;
+    let stage = Arc::new(Stage {
+        net,
+        hosts: Arc::clone(&hosts),
+        links: Arc::clone(&proxies.links),
+        receivers: Arc::clone(&receivers),
+        windows: Mutex::default(),
+        failed: Mutex::default(),
+    });
+    tasks.spawn(watch::watch(Arc::clone(&stage), Arc::clone(&seen)));
+    let writing = tokio::spawn(Arc::clone(&writer).write());
+    stage.play(plan).await;
+    writer.stop();
+    let finished = tokio::time::timeout(LAST_WRITES, writing).await;
+
+    let mut evidence = Evidence {
+        books: std::mem::take(&mut *writer.books.lock().unwrap()),
+        wrong: writer.wrong.lock().unwrap().clone(),
+        ..Evidence::default()
+    };
+    eprintln!("healed; waiting until everything due is accounted for");
+    evidence = evidence::gather(&hosts, evidence).await?;
+    evidence.arrivals = receivers.arrivals();
+    evidence.windows.clone_from(&stage.windows.lock().unwrap());
+    let seen = seen.lock().unwrap().clone();
+    evidence.stalls.clone_from(&seen.stalls);
+
+    let mut verdict = judge::judge(&evidence);
+    if finished.is_err() {
+        verdict.violation("writes hang", format!("not all were answered {LAST_WRITES:?} later"));
+    }
+    for text in stage.failed.lock().unwrap().drain(..) {
+        verdict.violation("fault not carried out", text);
+    }
+    for text in receivers.broken() {
+        verdict.violation("broken request", text);
+    }
+    for text in judge::emptiness(&evidence, plan) {
+        verdict.violation("empty run", text);
+    }
+    if verdict.broken() > 0 || keep {
+        eprintln!("data and logs are kept in {}", hosts.folder().display());
+        hosts.keep();
+    }
+    tasks.shutdown().await;
+    hosts.end();
+    stage.net.end();
+    let mut faults = BTreeMap::new();
+    for fault in plan {
+        *faults.entry(format!("{:?} {:?}", fault.what, fault.role)).or_default() += 1;
+    }
+    let (first, last) = seen.terms.unwrap_or_default();
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let tally = &writer.tally;
+    Ok(Report {
+        seed: run.seed,
+        nodes: run.nodes,
+        seconds: run.time.as_secs_f64(),
+        spaces: can.spaces,
+        faults,
+        numbers: vec![
+            ("terms", last - first),
+            ("changes of leader", seen.leaders.saturating_sub(1)),
+            ("shards handed over", seen.handed_over),
+            ("shards taken over", seen.taken_over),
+            ("connections cut", proxies.links.cuts()),
+            ("nodes ended by a full disk", evidence.ends.len() as u64),
+            ("stalls of the machine", evidence.stalls.len() as u64),
+            ("jobs written", evidence.books.jobs.len() as u64),
+            ("writes acknowledged", count(&tally.acked)),
+            ("tries without an answer", count(&tally.unknown)),
+            ("tries refused", count(&tally.refused)),
+            ("writes found done already", count(&tally.recovered)),
+            ("linearizable reads", count(&tally.reads)),
+            ("requests received", receivers.requests()),
+            ("arrivals", evidence.arrivals.len() as u64),
+        ],
+        settled: evidence.settled.map(|time| time.as_secs_f64()),
+        verdict,
+    })
+}

@@ -1,0 +1,84 @@
+//! Watches a run without touching it: terms, and which shards change hands and how, as the leader's
+//! status shows; and when this program itself got no turn on the machine. For the report, which must
+//! tell an eventful run from an empty one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::hosts::now;
+use crate::inject::Stage;
+
+/// A turn that comes so much late is a stall.
+const STALL: Duration = Duration::from_millis(700);
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// The first and the last term.
+    pub(crate) terms: Option<(u64, u64)>,
+    /// How often another node was found to lead.
+    pub(crate) leaders: u64,
+    /// Shards that changed hands in order.
+    pub(crate) handed_over: u64,
+    /// Shards that were taken from a node that was silent.
+    pub(crate) taken_over: u64,
+    /// When this program got no turn.
+    pub(crate) stalls: Vec<(i64, i64)>,
+    leader: Option<u64>,
+    shards: BTreeMap<u64, (u64, u64)>,
+}
+
+/// Watches for ever.
+pub(crate) async fn watch(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
+    let mut beat = tokio::time::interval(Duration::from_millis(300));
+    loop {
+        beat.tick().await;
+        let statuses = stage.statuses().await;
+        let mut seen = seen.lock().unwrap();
+        for (node, status) in &statuses {
+            seen.note(*node, status);
+        }
+    }
+}
+
+/// Notes when this task gets no turn.
+pub(crate) async fn feel_stalls(seen: Arc<Mutex<Seen>>) {
+    let mut last = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let gap = last.elapsed();
+        last = Instant::now();
+        if gap > STALL {
+            let at = now();
+            seen.lock().unwrap().stalls.push((at - gap.as_millis() as i64, at));
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, node: u64, status: &Value) {
+        let Some(term) = status["term"].as_u64() else { return };
+        let (first, last) = self.terms.unwrap_or((term, term));
+        self.terms = Some((first, last.max(term)));
+        // Only the leader of the newest term knows what is in force.
+        if status["leader"].as_u64() != Some(node) || term < last {
+            return;
+        }
+        if self.leader.replace(node) != Some(node) {
+            self.leaders += 1;
+        }
+        for shard in status["shards"].as_array().into_iter().flatten() {
+            let number = |name: &str| shard[name].as_u64().unwrap_or(0);
+            let (id, epoch, owner) = (number("id"), number("epoch"), number("owner"));
+            let Some((old, was)) = self.shards.insert(id, (epoch, owner)) else { continue };
+            if epoch > old && was != 0 {
+                let in_order = shard["closing"].as_u64() == Some(was);
+                *(if in_order { &mut self.handed_over } else { &mut self.taken_over }) += 1;
+            }
+        }
+    }
+}
