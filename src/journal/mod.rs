@@ -88,6 +88,17 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Written by another version.
+    #[error(
+        "{path} has format {format} of the journal, this binary knows another: start the version \
+         that wrote it, let the cluster collect it, and upgrade then"
+    )]
+    Format {
+        /// The file.
+        path: String,
+        /// The format's number.
+        format: String,
+    },
     /// An entry has no binary form: a mistake in the program.
     #[error("an entry cannot be encoded: {0}")]
     Encode(#[from] postcard::Error),

@@ -23,6 +23,8 @@ use super::Error;
 use crate::model::block::JournalEntry;
 
 const MAGIC: &[u8; 8] = b"S0JRNL02";
+/// What the files of all formats begin with; the format's number follows.
+const KIN: &[u8] = b"S0JRNL";
 /// Bytes of the header.
 pub(super) const HEADER: u64 = 36;
 /// Bytes of a record before its entry.
@@ -135,6 +137,13 @@ pub(super) fn scan(
         offset: at as u64,
         what: what.to_owned(),
     };
+    if let Some(format) = bytes.strip_prefix(KIN).and_then(|rest| rest.get(..2))
+        && format != &MAGIC[KIN.len()..]
+        && format.iter().all(u8::is_ascii_digit)
+    {
+        let format = String::from_utf8_lossy(format).into_owned();
+        return Err(Error::Format { path: path.display().to_string(), format });
+    }
     let whole = bytes.get(..HEADER as usize).filter(|header| {
         header.starts_with(MAGIC) && u32_at(header, 32) == Some(crc32fast::hash(&header[..32]))
     });

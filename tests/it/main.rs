@@ -12,6 +12,7 @@ mod days;
 mod delivery;
 mod durability;
 mod firing;
+
 mod limits;
 mod model;
 mod oracle;

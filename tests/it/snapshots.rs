@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::cluster::{Cluster, client};
+use crate::cluster::{Cluster, PATIENCE, client};
 
 /// Jobs in the measurement, unless `SNAPSHOT_JOBS` says otherwise.
 const JOBS: usize = 1_000_000;
@@ -167,4 +167,128 @@ async fn writes_go_on_while_snapshots_are_built_and_sent() {
     println!("| no snapshot | {} |", row(&writes, &built, false, (steady, before)));
     println!("| being built | {} |", row(&writes, &built, true, (steady, before)));
     println!("| a node joins | {} |", row(&writes, &[], false, (before, joined)));
+}
+
+/// Enough that a snapshot is not there in the blink of an eye.
+const SOME: usize = 20_000;
+/// Deaths at each of the three places.
+const DEATHS: u64 = 3;
+
+/// Writes so many entries, each of its own.
+async fn entries(cluster: &Cluster, count: usize) {
+    let tick = |n: usize| {
+        let body = json!({"name": format!("entry {n} {:?}", Instant::now()), "description": "-"});
+        async move {
+            let (status, body) = cluster.post(1, "/api/v1/projects", &body).await;
+            assert_eq!(status, 201, "{body}");
+        }
+    };
+    futures_util::stream::iter((0..count).map(tick)).buffer_unordered(64).collect::<Vec<_>>().await;
+}
+
+async fn index(cluster: &Cluster, node: u64, name: &str) -> u64 {
+    let health = cluster.get(node, "/healthcheck").await;
+    health["raft_stats"][name].as_str().unwrap().parse().unwrap()
+}
+
+/// Waits until a file is there whose name begins so, and then a little longer; `false` if a snapshot
+/// is installed already.
+async fn appears(data: &std::path::Path, folder: &str, begins: &str, delay: Duration) -> bool {
+    let there = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(1));
+        loop {
+            beat.tick().await;
+            let files = std::fs::read_dir(data.join(folder)).into_iter().flatten().flatten();
+            let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+            if names.any(|name| name.starts_with(begins)) {
+                return true;
+            }
+            if folder.is_empty() && data.join("snapshots/current").exists() {
+                return false;
+            }
+        }
+    };
+    let there = tokio::time::timeout(PATIENCE, there).await;
+    // Not to wait for something, but to die a little later each time.
+    tokio::time::sleep(delay).await;
+    there.unwrap_or_else(|_| panic!("no {begins} in {} / {folder}", data.display()))
+}
+
+/// A cluster of as many nodes, the last of them not started, with a snapshot that begins where the
+/// log does not any more.
+async fn with_snapshot(count: u64, started: u64) -> Cluster {
+    let settings = [
+        ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"),
+        ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1024"),
+    ];
+    let cluster = Cluster::start_some(count, started, &settings).await;
+    let project = cluster.project(1, "snapshots").await;
+    let job = json!({"projectId": project, "spec": "@every 100h", "timezone": "UTC",
+        "callbackUrl": "http://127.0.0.1:9/", "data": "one of many"});
+    let body = Value::from(vec![job; 1_000]);
+    for _ in 0..SOME / 1_000 {
+        cluster.jobs(1, &body).await;
+    }
+    cluster
+}
+
+async fn all_there(cluster: &Cluster, node: u64) {
+    let page = cluster.get(node, "/api/v1/jobs?limit=1&consistency=linearizable").await;
+    assert_eq!(page["total"].as_u64(), Some(SOME as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_while_it_builds_a_snapshot_starts_again() {
+    let mut cluster = with_snapshot(1, 1).await;
+    let data = cluster.data_dir(1);
+    for death in 0..DEATHS {
+        let before = index(&cluster, 1, "last_snapshot_index").await;
+        entries(&cluster, 1_100).await;
+        appears(&data, "snapshots", "part-", Duration::from_millis(death * 25)).await;
+        cluster.kill(1);
+        cluster.restart(1).await;
+        all_there(&cluster, 1).await;
+        assert!(index(&cluster, 1, "last_snapshot_index").await >= before);
+        let files: Vec<_> = std::fs::read_dir(data.join("snapshots")).unwrap().flatten().collect();
+        assert!(files.len() <= 4, "what was half done is swept: {files:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_die_while_a_snapshot_is_sent_or_installed_start_again() {
+    let mut cluster = with_snapshot(5, 3).await;
+    entries(&cluster, 2_600).await;
+    let leader = cluster
+        .wait_until("the log does not begin at its beginning", async |cluster: &Cluster| {
+            let leader = cluster.leader(1).await?;
+            (index(cluster, leader, "last_snapshot_index").await > 1_100).then_some(leader)
+        })
+        .await;
+    // The receiver dies, a little later each time, until it was too late.
+    let data = cluster.data_dir(4);
+    let mut deaths = 0;
+    for death in 0..DEATHS {
+        let delay = Duration::from_millis(death * 10);
+        for (folder, file) in [("snapshots", "part-"), ("", "state.db.in")] {
+            if data.join("snapshots/current").exists() {
+                break;
+            }
+            cluster.spawn(4);
+            appears(&data, folder, file, delay).await;
+            cluster.kill(4);
+            deaths += 1;
+        }
+    }
+    assert!(deaths > 1, "{deaths}");
+    cluster.restart(4).await;
+    all_there(&cluster, 4).await;
+    // The sender dies: another one sends.
+    cluster.spawn(5);
+    appears(&cluster.data_dir(5), "snapshots", "part-", Duration::ZERO).await;
+    cluster.kill(leader);
+    cluster.ready(5).await;
+    all_there(&cluster, 5).await;
+    cluster.restart(leader).await;
+    let sums = cluster.checksums(4).await;
+    assert!(sums.len() == 5 && sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
 }

@@ -17,6 +17,8 @@ use crate::raft::types::{Entry, LogId, Vote};
 
 /// The first bytes of a segment.
 pub(super) const MAGIC: &[u8; 8] = b"S0RAFT\x01\n";
+/// What the segments of all formats begin with; the format's number follows.
+const KIN: &[u8] = b"S0RAFT";
 /// Length and checksum before each record.
 const HEAD: usize = 8;
 /// No record is longer; a length above this is damage.
@@ -93,6 +95,14 @@ pub(super) fn scan(path: &Path) -> io::Result<Scan> {
     File::open(path)?.read_to_end(&mut bytes)?;
     let mut found = Scan { records: Vec::new(), end: 0, damage: None };
     if !bytes.starts_with(MAGIC) {
+        let number = bytes.strip_prefix(KIN).and_then(|rest| rest.first());
+        if let Some(other) = number.filter(|n| **n != 0 && **n != MAGIC[KIN.len()]) {
+            return Err(io::Error::other(format!(
+                "{} has format {other} of the log, this binary knows format {}: upgrade it",
+                path.display(),
+                MAGIC[KIN.len()]
+            )));
+        }
         // The head is synced before the first record is written: only a file that holds nothing
         // else can have been cut off in it.
         if bytes.len() > MAGIC.len() {
