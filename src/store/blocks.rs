@@ -120,10 +120,26 @@ pub(super) fn ranges_over(
     .collect()
 }
 
+/// What another table holds of an occurrence (shard, scheduled instant, run) that may have some of
+/// these members. It is asked in one of two ways, for all rows or for those of one job, because `lone
+/// IN (0, ?3)` would fill a table of its own on each call.
+pub(super) fn of_occurrence<T>(
+    conn: &Connection,
+    (all, of_one): (&str, &str),
+    (shard, scheduled, run): (ShardId, Millis, u64),
+    members: &Members,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let lone = lone(members);
+    conn.prepare_cached(if lone == 0 { all } else { of_one })?
+        .query_map(params![shard, scheduled, lone as i64, run as i64], read)?
+        .collect()
+}
+
 /// What is over of an occurrence: for each block or range that ended some of these members there,
 /// all of its members.
 pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Members>> {
-    // Two searches, as in `pending::at_occurrence`. The conditions on verdict and stale are those of
+    // Two searches, as in `of_occurrence`. The conditions on verdict and stale are those of
     // `Recorded::is_end`.
     const ALL: &str = "SELECT members FROM blocks
          WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND run = ?5

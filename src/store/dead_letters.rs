@@ -189,7 +189,6 @@ pub fn at_occurrence(
     run: u64,
     members: &Members,
 ) -> rusqlite::Result<Vec<(u64, Members)>> {
-    // Two searches, as in `pending::at_occurrence`.
     const ALL: &str = "SELECT id, members FROM dead_letters
          WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0 AND run = ?4";
     const LONE: &str = "SELECT id, members FROM dead_letters
@@ -197,12 +196,9 @@ pub fn at_occurrence(
          UNION ALL
          SELECT id, members FROM dead_letters
          WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
-    let lone = blocks::lone(members);
-    conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
-        .query_map(params![shard, scheduled, lone as i64, run as i64], |row| {
-            Ok((id_at(row, 0)?, Members::from_bytes(row.get(1)?)))
-        })?
-        .collect()
+    blocks::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, |row| {
+        Ok((id_at(row, 0)?, Members::from_bytes(row.get(1)?)))
+    })
 }
 
 /// The dead letters of a shard scheduled from one instant to another that may hold a job.

@@ -63,7 +63,6 @@ pub fn at_occurrence(
     run: u64,
     members: &Members,
 ) -> rusqlite::Result<Vec<Pending>> {
-    // Two searches, because `lone IN (0, ?3)` would fill a table of its own on each call.
     const ALL: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members, run,
              base, forced
          FROM pending WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0 AND run = ?4";
@@ -73,10 +72,7 @@ pub fn at_occurrence(
          UNION ALL
          SELECT id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced
          FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
-    let lone = blocks::lone(members);
-    conn.prepare_cached(if lone == 0 { ALL } else { LONE })?
-        .query_map(params![shard, scheduled, lone as i64, run as i64], read)?
-        .collect()
+    blocks::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, read)
 }
 
 /// The rows of a shard scheduled from one instant to another that may hold a job.
