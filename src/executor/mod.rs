@@ -26,6 +26,7 @@ pub mod payload;
 pub mod reply;
 pub mod target;
 
+mod client;
 mod gate;
 mod rate;
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -48,8 +49,9 @@ use crate::clock::SchedulerTime;
 use crate::metrics;
 use crate::model::Millis;
 use breaker::{Outcome, Rules};
+use client::{chain, client, failure};
 use gate::Asking;
-use guard::{GuardedResolver, Lookup, SystemLookup, TargetGuard};
+use guard::{Lookup, SystemLookup, TargetGuard};
 use lanes::{Destination, Lanes, Load, Turn};
 
 /// How much of an answer's body is kept at least; the length of the request's if that is more, as
@@ -403,36 +405,6 @@ struct Read {
     body: Bytes,
 }
 
-fn client(options: &Options) -> reqwest::Result<Client> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // An error says that the process has a provider already: as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-    let builder = || {
-        Client::builder()
-            .user_agent(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            .connect_timeout(options.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(options.max_workers.max(1))
-            .dns_resolver(Arc::new(GuardedResolver {
-                guard: options.guard,
-                lookup: options.lookup.clone(),
-            }))
-    };
-    builder().build().or_else(|e| {
-        // A small image may come without root certificates: plain http must work there all the same.
-        tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
-        builder().tls_certs_only([]).build()
-    })
-}
-
 /// A URL's path as the breakers know it.
 fn path(url: &Url) -> u64 {
     let mut hash = DefaultHasher::new();
@@ -443,32 +415,4 @@ fn path(url: &Url) -> u64 {
 fn timed_out(timeout: Duration, sent: bool) -> String {
     let what = if sent { "no complete answer" } else { "no connection" };
     format!("timeout: {what} within {timeout:?}")
-}
-
-/// What went wrong, innermost cause included, without the URL (its query may hold secrets).
-fn failure(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() && error.is_connect() {
-        return "timeout: no connection".to_owned();
-    }
-    chain(&error)
-}
-
-/// An error and what is behind it, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(e) = next {
-        let part = e.to_string();
-        if !text.contains(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-        }
-        next = e.source();
-    }
-    let end = text.floor_char_boundary(crate::model::block::MAX_ERROR);
-    text.truncate(end);
-    text
 }
