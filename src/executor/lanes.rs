@@ -28,8 +28,9 @@ use crate::clock::Clock;
 /// How many calls may be in overtime for each worker, and at least.
 const OVERTIME_PER_WORKER: usize = 4;
 const OVERTIME_AT_LEAST: usize = 16;
-/// So long a call waits for its turn; then it is turned away for as long.
-const PATIENCE_MS: u64 = 10_000;
+/// So long a call waits for its turn; then it is turned away for as long. Not whole seconds: at
+/// those, others are due.
+const PATIENCE_MS: u64 = 10_250;
 /// Breakers that say nothing are forgotten above this number.
 const KEPT: usize = 1_024;
 

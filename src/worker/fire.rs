@@ -18,13 +18,14 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::lanes::Lanes;
+use super::lanes::{Lane, Lanes, Places};
 use super::live::Live;
 use super::opener::Opener;
 use super::plans::Plans;
-use super::request::{Desk, Head, Prepared, Request, Why, Work};
+use super::request::{Desk, Prepared, Request, Why};
 use super::route::{Defaults, Route};
 use super::seams::{Books, Hands, Lease};
+use super::work::{Head, Work};
 use crate::clock::SchedulerTime;
 use crate::executor::headers::{Labels, WEBHOOK_SIGNATURE, headers, overlay};
 use crate::executor::{Call, Reply};
@@ -86,30 +87,25 @@ pub(super) struct Sender<B, H, L> {
 }
 
 /// What a piece of work has got on its way already.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Passes {
     /// Places in the lane of its destination.
-    pub(super) lane: Option<OwnedSemaphorePermit>,
+    pub(super) lane: Option<Places>,
     /// The books have noted that its run begins; that is good up to this instant of the boot clock.
     pub(super) begun: Option<u64>,
 }
 
 impl Passes {
     /// A place in a lane: one of those it has, or one that is free.
-    fn place(&mut self, lane: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        if let Some(held) = &mut self.lane
-            && Arc::ptr_eq(held.semaphore(), lane)
-            && let Some(one) = held.split(1)
-        {
-            return Some(one);
-        }
-        Arc::clone(lane).try_acquire_owned().ok()
+    fn place(&mut self, lane: &Arc<Lane>) -> Option<Places> {
+        let held = self.lane.as_mut().and_then(|held| held.split(lane));
+        held.or_else(|| lane.try_take())
     }
 }
 
 /// What is beyond its destination's share.
 struct Rest {
-    lane: Arc<Semaphore>,
+    lane: Arc<Lane>,
     route: Arc<Route>,
     ids: Vec<JobId>,
     requests: usize,
@@ -117,7 +113,7 @@ struct Rest {
 
 impl Rest {
     /// Whether a request may wait, and be put off, with these: a batch stays as it is.
-    fn takes(&self, lane: &Arc<Semaphore>, route: &Route) -> bool {
+    fn takes(&self, lane: &Arc<Lane>, route: &Route) -> bool {
         Arc::ptr_eq(&self.lane, lane)
             && self.route.single().is_some()
             && route.single().is_some()
@@ -252,7 +248,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Until when a route's destination takes nothing, if it does not.
-    fn closed(&self, route: &Route) -> Option<Millis> {
+    pub(super) fn closed(&self, route: &Route) -> Option<Millis> {
         self.hands.closed(route.url()?)
     }
 
@@ -263,7 +259,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         request: Request,
         number: u32,
         edition: u64,
-        place: OwnedSemaphorePermit,
+        place: Places,
         begun: Option<u64>,
     ) {
         // The semaphore is never closed.
@@ -311,7 +307,12 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         };
         let counted = Counted::new(&self.in_flight);
         let reply = self.hands.call(call).await;
-        drop((counted, place));
+        drop(counted);
+        match &reply {
+            Reply::Done(answer) if (1..500).contains(&answer.status) => place.answered(),
+            Reply::Refused { .. } => place.refused(),
+            Reply::Done(_) | Reply::Withheld => drop(place),
+        }
         match reply {
             Reply::Withheld if self.live.is_changed(edition, &members) => {
                 self.again(piece, Passes { lane: None, begun }).await;
@@ -408,7 +409,7 @@ struct Held {
     /// Its place in the queue, up to its first byte.
     slot: OwnedSemaphorePermit,
     /// Its place in the lane, up to its answer.
-    place: OwnedSemaphorePermit,
+    place: Places,
     /// It was written from the books of this edition.
     edition: u64,
     /// See [`Passes::begun`].

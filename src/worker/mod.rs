@@ -44,6 +44,7 @@ mod tests;
 pub mod tracker;
 mod verdict;
 mod waits;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

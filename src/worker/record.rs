@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::engine::{Engine, Event};
 use super::queue::PartKey;
-use super::request::Head;
 use super::rows::Done;
 use super::seams::{Books, Hands, Lease};
+use super::work::Head;
 use crate::journal::Journal;
 use crate::model::Millis;
 use crate::model::block::{Block, JournalEntry, Watermark};

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::fire::{Passes, Sender};
-use super::request::{Head, Work};
 use super::route::Route;
 use super::seams::{Books, Hands, Lease};
 use super::verdict::{self, Asked, Next, patience};
+use super::work::{Head, Work};
 use crate::executor::Answer;
 use crate::model::block::{Block, Verdict, bounded};
 use crate::model::members::Members;

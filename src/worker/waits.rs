@@ -4,18 +4,18 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use super::fire::{Passes, Sender, Sent};
-use super::request::Work;
+use super::lanes::Lane;
 use super::route::Route;
 use super::seams::{Books, Hands, Lease};
+use super::work::Work;
 use crate::command::{Command, Outcome};
 use crate::model::Millis;
 use crate::model::run::{BeginRun, Begun, Occurrence};
 
 /// So long a request waits for its lane; then it waits in the books, where it does not hold W back.
-const LANE_MS: u64 = 10_000;
+/// Not whole seconds: at those, others are due.
+const LANE_MS: u64 = 10_250;
 /// How long the books' leave to begin a run is used, in milliseconds.
 const BEGUN_MS: u64 = 60_000;
 /// How much longer than its timeouts a sender may be silent before its run is lost.
@@ -30,7 +30,7 @@ pub(super) struct Waiting {
     /// Who.
     pub(super) piece: Work,
     /// For what.
-    pub(super) lane: Arc<Semaphore>,
+    pub(super) lane: Arc<Lane>,
     /// Their terms.
     pub(super) route: Arc<Route>,
     /// How many requests they made.
@@ -48,15 +48,19 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let deadline = self.time.clock().boot().max(due) + LANE_MS;
         while !piece.jobs.is_empty() {
             let places = requests.clamp(1, self.lanes.stride());
-            let take = places as u32;
             let pass = tokio::select! {
-                // The semaphore is never closed.
-                pass = Arc::clone(&lane).acquire_many_owned(take) => pass.ok(),
+                pass = lane.take(places) => pass,
                 () = self.at(deadline) => {
                     let block = self.put_off(&head, &route, piece.members(), None);
                     return self.over(&head, vec![block], None);
                 }
             };
+            // By now it may take nothing any more: then all is put off at once, and unwritten.
+            let closed = self.closed(&route).filter(|_| self.time.now() >= head.due);
+            if closed.is_some() {
+                let block = self.put_off(&head, &route, piece.members(), closed);
+                return self.over(&head, vec![block], None);
+            }
             let jobs = piece.jobs.len().div_ceil(requests.max(1)) * places;
             let first = piece.take(jobs);
             requests = requests.saturating_sub(places);

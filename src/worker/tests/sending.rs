@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::{Seen, T0, World, shape};
-use crate::command::{Command, JobAction, Outcome, ProjectAction, ProjectEdit};
+use crate::command::{Command, JobAction, JobEdit, Outcome, ProjectAction, ProjectEdit};
 use crate::executor::headers::sign;
 use crate::model::block::{Block, How, SkipReason, Verdict, execution_id, occurrence_id};
 use crate::model::delivery::{Delivery, Overlap, Retry};
@@ -14,6 +14,7 @@ use crate::model::run::{Accepted, Begun};
 use crate::model::shard::shard_of;
 use crate::model::target::{Auth, Executor, HttpTarget, SigningSecret};
 use crate::secret::purpose;
+use crate::store::ledger::State;
 
 const URL: &str = "http://receiver/a";
 const CLUSTER: u128 = 0xc1 << 96;
@@ -182,6 +183,28 @@ async fn a_secret_of_another_key_is_a_failed_attempt_and_nothing_goes_out_unsign
     let blocks = world.blocks(shard_of(jobs));
     assert_eq!((world.verdicts(0), world.pending(0)), (vec!["failed"], 1));
     assert!(blocks[0].block.error.clone().unwrap().contains("webhook secret"));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_sign_in_at_a_target_is_told_by_its_dead_letter() {
+    let mut world = World::new();
+    world.start();
+    let other = crate::secret::Keys::new(&"00".repeat(32), "u", "p").unwrap();
+    let mut shape = single("@every 1000s", URL);
+    let token = other.seal("let me in", purpose::TOKEN);
+    shape.http.as_mut().unwrap().auth = Auth::Bearer { token };
+    let job = world.shaped(shape, 1);
+    world.settle().await;
+    world.pass(1_000_000, 500_000).await;
+    collected(&world).await;
+    assert!(world.seen().is_empty());
+    let blocks = world.blocks(shard_of(job));
+    assert_eq!((blocks.len(), blocks[0].block.verdict), (1, Verdict::Dead));
+    let error = blocks[0].block.error.as_deref().unwrap();
+    for part in ["http.auth: the token cannot be opened", "SecretKey", "set it anew"] {
+        assert!(error.contains(part), "{error}");
+    }
     world.stop().await;
 }
 
@@ -600,6 +623,32 @@ async fn a_run_of_what_was_paused_when_it_began_holds_nobody_up() {
         world.apply(&Command::Expire { limit: 9 });
         world.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_edited_before_it_was_due_is_skipped_when_its_run_has_begun() {
+    let mut world = World::new();
+    world.start();
+    let job = world.shaped(with_overlap(Overlap::Skip), 1);
+    // The leader's clock is behind: it stamps an edit with an instant that is over here, and the run
+    // had begun when it came.
+    let edit = JobEdit { id: job, shape: single("@every 1h", URL), ..JobEdit::default() };
+    let (books, edit) = (world.books(), Command::UpdateJob(edit));
+    world.begins(move |_| {
+        books.apply_at(T0 + 9_999, &edit);
+        Ok(Begun::Go)
+    });
+    world.settle().await;
+    later(&world, 12_000).await;
+    world.apply(&Command::Tick);
+    later(&world, 1_000).await;
+    collected(&world).await;
+    assert_eq!((world.calls_of(job), world.asked().len()), (vec![], 1));
+    let why = world.explained(job, T0 + 10_000);
+    let account = why.account.unwrap();
+    assert_eq!(account.state, State::Skipped(SkipReason::Edited));
+    assert!(!account.planned && account.attempts.len() == 1, "{account:?}");
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

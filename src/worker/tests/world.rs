@@ -23,6 +23,7 @@ use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId};
 use crate::secret::Keys;
 use crate::store::blocks::Recorded;
+use crate::store::explain::{Explained, explain};
 use crate::store::{Store, Writer, blocks, jobs, pending, runs, shards};
 use crate::worker::{Books, Hands, Lease, Options, Surroundings, Worker};
 
@@ -55,7 +56,7 @@ impl TestBooks {
         self.apply_at(self.time.now(), command)
     }
 
-    fn apply_at(&self, stamp: Millis, command: &Command) -> Outcome {
+    pub(super) fn apply_at(&self, stamp: Millis, command: &Command) -> Outcome {
         let mut change = Change::default();
         let index = self.index.fetch_add(1, Ordering::SeqCst) + 1;
         let mut writer = self.writer.lock().unwrap();
@@ -362,6 +363,17 @@ impl World {
     pub(super) fn apply_at(&self, stamp: Millis, command: &Command) {
         let outcome = self.books.apply_at(stamp, command);
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+
+    /// A handle to the books.
+    pub(super) fn books(&self) -> TestBooks {
+        self.books.clone()
+    }
+
+    /// What the books know of a job at an instant.
+    pub(super) fn explained(&self, id: JobId, at: Millis) -> Explained {
+        let now = self.time.now();
+        self.read(move |conn| explain(conn, id, at, now)).unwrap()
     }
 
     /// The runs of a job.
