@@ -1,5 +1,6 @@
 //! Stories in which days pass: one node in this process, with a clock that the story moves.
 
+mod explain;
 mod home;
 
 use std::time::Duration;

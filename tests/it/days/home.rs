@@ -174,7 +174,8 @@ impl Home {
         self.now()
     }
 
-    fn url(&self, path: &str) -> String {
+    /// The URL of a path on the node.
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.node().address())
     }
 

@@ -1,0 +1,318 @@
+//! "Why?", asked of a node about what its own worker did or left undone: each end state, each reason,
+//! and what is still open. (`edited` takes clocks that differ: `worker::tests` makes it.)
+
+use std::process::Command;
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use scheduler0::model::time::rfc3339;
+use serde_json::{Value, json};
+
+use super::home::Home;
+use super::{Away, HOUR, MINUTE, SECOND};
+use crate::receiver::Request;
+
+/// What the endpoint says, by path and attempt.
+fn answers(request: &Request) -> Option<axum::response::Response> {
+    let status = match (&*request.path, request.header("scheduler-attempt")) {
+        ("/flaky", "1") | ("/deleted", _) => StatusCode::SERVICE_UNAVAILABLE,
+        ("/bad", _) => StatusCode::INTERNAL_SERVER_ERROR,
+        ("/gone", _) => StatusCode::GONE,
+        ("/async", _) => {
+            return Some((StatusCode::ACCEPTED, [("scheduler-async", "true")]).into_response());
+        }
+        _ => return None,
+    };
+    Some((status, "what the endpoint says").into_response())
+}
+
+/// Status, attempt and HTTP code of what was recorded.
+fn attempts(data: &Value) -> Vec<(String, u64, u64)> {
+    let attempts = data["occurrence"]["attempts"].as_array().unwrap().iter();
+    let one = |a: &Value| {
+        let status = a["status"].as_str().unwrap().to_owned();
+        (status, a["attempt"].as_u64().unwrap(), a["httpCode"].as_u64().unwrap())
+    };
+    attempts.map(one).collect()
+}
+
+/// The same of a story.
+fn tried(expected: &[(&str, u64, u64)]) -> Vec<(String, u64, u64)> {
+    expected.iter().map(|(status, n, code)| ((*status).to_owned(), *n, *code)).collect()
+}
+
+fn has(data: &Value, parts: &[&str]) {
+    let summary = data["summary"].as_str().unwrap();
+    for part in parts {
+        assert!(summary.contains(part), "{part:?} is not in {summary:?}");
+    }
+}
+
+impl Home {
+    /// A node whose endpoint answers as above, and its project.
+    async fn with_answers() -> (Self, u64) {
+        let home = Self::build().await;
+        home.receiver.script(answers);
+        let project = json!({"name": "why", "description": "of a test"});
+        let made = home.done("POST", "/projects", project).await;
+        (home, made["id"].as_u64().unwrap())
+    }
+
+    /// Does what must be a success; its data.
+    async fn done(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask(method, &format!("/api/v1{path}"), Some(body)).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer["data"].clone()
+    }
+
+    /// A job of every minute with a request of its own to a path; its id.
+    async fn minutely(&self, project: u64, path: &str, more: Value) -> u64 {
+        let mut job = json!({
+            "projectId": project, "spec": "* * * * *", "timezone": "UTC", "retryMax": 1,
+            "retryDelay": "10s", "http": {"method": "POST", "url": self.receiver.at(path)},
+        });
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.done("POST", "/jobs", json!([job])).await[0]["id"].as_u64().unwrap()
+    }
+
+    async fn explained(&self, job: u64, at: i64) -> Value {
+        let path = format!("/api/v1/jobs/{job}/explain?at={}", rfc3339(at));
+        let (status, body) = self.ask("GET", &path, None).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(body["data"]["at"], rfc3339(at));
+        body["data"].clone()
+    }
+
+    /// Lets time pass until an instant of a job is explained by a state; the explanation.
+    async fn why(&self, job: u64, at: i64, state: &str) -> Value {
+        let what = format!("job {job} at {} is {state}", rfc3339(at));
+        let mut last = Value::Null;
+        let is = async |home: &Self| {
+            last = home.explained(job, at).await;
+            assert_ne!(last["state"], "missing", "{last}");
+            (last["state"] == state).then(|| last.clone())
+        };
+        self.until(&what, is).await
+    }
+
+    /// What the command line prints about it.
+    async fn told(&self, job: u64, at: i64, more: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
+        command
+            .args(["explain", &job.to_string(), &rfc3339(at), "--server", &self.url("")])
+            .args(more)
+            .env_clear()
+            .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
+            .env("SCHEDULER0_AUTH_USERNAME", "admin")
+            .env("SCHEDULER0_AUTH_PASSWORD", "admin-password");
+        let said = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
+    }
+}
+
+/// The next full minute.
+fn minute(home: &Home) -> i64 {
+    home.now() - home.now() % MINUTE + MINUTE
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_explained_by_its_attempts() {
+    let (home, project) = Home::with_answers().await;
+    let fine = home.minutely(project, "/fine", json!({})).await;
+    let flaky = home.minutely(project, "/flaky", json!({})).await;
+    let bad = home.minutely(project, "/bad", json!({})).await;
+    let gone = home.minutely(project, "/gone", json!({})).await;
+    let at = minute(&home);
+    let future = home.why(fine, at, "future").await;
+    assert_eq!((&future["due"], &future["occurrence"]["attempts"]), (&json!(true), &json!([])));
+    has(&future, &["not due yet", &rfc3339(at)]);
+    home.jump_to(at - SECOND);
+
+    let data = home.why(fine, at, "delivered").await;
+    assert_eq!((&data["due"], &data["schedule"]["matches"]), (&json!(true), &json!(true)));
+    assert_eq!(attempts(&data), tried(&[("delivered", 1, 200)]));
+    let sent = &data["occurrence"]["attempts"][0];
+    assert_eq!((&sent["nodeId"], &sent["how"]), (&json!(1), &json!("answer")));
+    assert_eq!(sent["epoch"], data["shard"]["epoch"]);
+    assert_eq!(data["plan"]["standing"], "active");
+    assert_eq!(data["plan"]["misfire"]["policy"], "latest");
+    let seen = home.receiver.arrivals().into_iter().find(|a| a.job == fine).unwrap();
+    assert_eq!(data["occurrence"]["executionId"], seen.execution_id);
+    has(&data, &["delivered: attempt 1 by node 1", "HTTP 200"]);
+
+    // Before its second attempt, and after it.
+    let data = home.why(flaky, at, "pending").await;
+    assert_eq!(attempts(&data), tried(&[("failed", 1, 503)]));
+    let next = &data["occurrence"]["pending"];
+    assert_eq!(next["attempt"], 2);
+    assert_eq!(next["nextAttemptAt"], data["occurrence"]["attempts"][0]["nextAttemptAt"]);
+    has(&data, &["attempt 2 is to be made at", next["nextAttemptAt"].as_str().unwrap()]);
+    let data = home.why(flaky, at, "delivered").await;
+    assert_eq!(attempts(&data), tried(&[("failed", 1, 503), ("delivered", 2, 200)]));
+    assert_eq!(data["occurrence"]["pending"], Value::Null);
+    has(&data, &["delivered: attempt 2 by node 1"]);
+
+    let data = home.why(bad, at, "dead").await;
+    assert_eq!(attempts(&data), tried(&[("failed", 1, 500), ("dead", 2, 500)]));
+    let letter = data["occurrence"]["deadLetterId"].as_u64().unwrap();
+    has(&data, &["given up: attempt 2", "HTTP 500", &format!("dead letter {letter}")]);
+    let error = data["occurrence"]["attempts"][1]["error"].as_str().unwrap();
+    assert!(error.contains("what the endpoint says"), "{error}");
+
+    // Gone for good: the job is disabled, and so is what would have come next.
+    let data = home.why(gone, at, "dead").await;
+    assert_eq!(attempts(&data), tried(&[("dead", 1, 410)]));
+    home.jump_to(at + MINUTE - SECOND);
+    home.why(fine, at + MINUTE, "delivered").await;
+    let data = home.why(gone, at + MINUTE, "skipped").await;
+    assert_eq!((&data["reason"], &data["due"]), (&json!("disabled"), &json!(false)));
+    assert_eq!((&data["plan"]["standing"], attempts(&data)), (&json!("disabled"), vec![]));
+    has(&data, &["skipped: the job was disabled from"]);
+
+    let off = home.explained(fine, at + 30 * SECOND).await;
+    assert_eq!((&off["state"], &off["due"]), (&json!("not_due"), &json!(false)));
+    assert_eq!(
+        (&off["previous"], &off["next"]),
+        (&json!(rfc3339(at)), &json!(rfc3339(at + MINUTE)))
+    );
+    has(&off, &["second is 30, wants 0"]);
+    let early = home.explained(fine, at - HOUR).await;
+    assert_eq!(early["state"], "not_created");
+
+    let told = home.told(flaky, at, &["-o", "table"]).await;
+    for part in ["delivered: attempt 2 by node 1", "plan: active", "503", "what the endpoint says"]
+    {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+    let told = home.told(gone, at + MINUTE, &["-o", "table"]).await;
+    assert!(told.starts_with("skipped: the job was disabled from"), "{told}");
+    let told: Value = serde_json::from_str(&home.told(bad, at, &["--json"]).await).unwrap();
+    assert_eq!(told["data"], home.explained(bad, at).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_or_stood_behind_a_run_is_explained_by_it() {
+    let (home, project) = Home::with_answers().await;
+    let overlap = |policy: &str| json!({"overlap": policy, "runTimeout": "30m"});
+    let skip = home.minutely(project, "/async", overlap("skip")).await;
+    let queue = home.minutely(project, "/async", overlap("queue_one")).await;
+    let push = home.minutely(project, "/async", overlap("cancel_previous")).await;
+    let first = minute(&home);
+    home.jump_to(first - SECOND);
+    for job in [skip, queue, push] {
+        // From when it was sent to when it was accepted, too.
+        let accepted = async |home: &Home| {
+            let data = home.explained(job, first).await;
+            (data["occurrence"]["run"]["accepted"] == true).then_some(data)
+        };
+        let data = home.until("it is accepted", accepted).await;
+        assert_eq!(data["state"], "running");
+        let run = &data["occurrence"]["run"];
+        assert_eq!((&run["accepted"], &run["attempt"]), (&json!(true), &json!(1)), "{data}");
+        has(&data, &["under way: accepted by its receiver, by node 1"]);
+    }
+    let second = first + MINUTE;
+    home.jump_to(second - SECOND);
+    let data = home.why(skip, second, "skipped").await;
+    assert_eq!((&data["reason"], &data["due"]), (&json!("overlap"), &json!(true)));
+    has(&data, &["skipped: the run before it was still under way"]);
+
+    let ran = home.explained(queue, first).await["occurrence"]["executionId"].clone();
+    let data = home.why(queue, second, "pending").await;
+    assert_eq!(data["occurrence"]["pending"]["behind"], json!([ran]));
+    assert_eq!(data["occurrence"]["pending"]["nextAttemptAt"], Value::Null);
+    has(&data, &["it waits until the run before it is over"]);
+
+    home.why(push, second, "running").await;
+    let data = home.why(push, first, "skipped").await;
+    assert_eq!(data["reason"], "cancelled");
+    has(&data, &["skipped: its run was cancelled"]);
+
+    let path = format!("/executions/{}/complete", ran.as_str().unwrap());
+    home.done("POST", &path, json!({})).await;
+    let data = home.why(queue, first, "delivered").await;
+    let last = data["occurrence"]["attempts"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["status"], &last["how"]), (&json!("delivered"), &json!("reported")));
+    home.why(queue, second, "running").await;
+    let told = home.told(skip, second, &["-o", "table"]).await;
+    assert!(told.starts_with("skipped: the run before it was still under way"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
+    let (mut home, project) = Home::with_answers().await;
+    let witness = home.minutely(project, "/fine", json!({})).await;
+    let paused = home.minutely(project, "/fine", json!({})).await;
+    let edited = home.minutely(project, "/fine", json!({})).await;
+    let deleted = home.minutely(project, "/deleted", json!({"retryDelay": "1h"})).await;
+    let skip = json!({"misfire": {"policy": "skip"}});
+    let late = home.minutely(project, "/fine", skip).await;
+    let first = minute(&home);
+    home.done("POST", &format!("/jobs/{paused}/pause"), json!({})).await;
+    home.jump_to(first - SECOND);
+    home.why(witness, first, "delivered").await;
+    let data = home.why(paused, first, "skipped").await;
+    assert_eq!((&data["reason"], &data["due"]), (&json!("paused"), &json!(false)));
+    assert_eq!((&data["plan"]["standing"], attempts(&data)), (&json!("paused"), vec![]));
+    has(&data, &["skipped: the job was paused from", "until further notice"]);
+
+    // An edit closes the plan: what it had before stands, what it would have had is not due.
+    home.why(edited, first, "delivered").await;
+    home.jump_to(first + 30 * SECOND);
+    let hourly = json!({"spec": "30 * * * *"});
+    home.done("PATCH", &format!("/jobs/{edited}"), hourly).await;
+    home.jump_to(first + MINUTE - SECOND);
+    home.why(witness, first + MINUTE, "delivered").await;
+    let data = home.explained(edited, first + MINUTE).await;
+    assert_eq!((&data["state"], &data["due"]), (&json!("not_due"), &json!(false)));
+    has(&data, &["wants 30"]);
+    assert_eq!(home.explained(edited, first).await["state"], "delivered");
+    assert_eq!(home.of(edited), [first]);
+
+    // Deleted between two attempts: nothing comes of the second.
+    home.why(deleted, first, "pending").await;
+    let (status, _) = home.ask("DELETE", &format!("/api/v1/jobs/{deleted}"), None).await;
+    assert_eq!(status, 204);
+    let gone = home.explained(deleted, first + 30 * MINUTE).await;
+    assert_eq!(gone["state"], "deleted");
+    has(&gone, &["the job was deleted at"]);
+    home.jump_to(first + HOUR - SECOND);
+    let data = home.why(deleted, first, "skipped").await;
+    assert_eq!(data["reason"], "ended");
+    assert_eq!(attempts(&data)[0], ("failed".to_owned(), 1, 503));
+    has(&data, &["skipped: the job was deleted, or was past its end"]);
+
+    // A project that rests.
+    let path = format!("/projects/{project}");
+    let pause = minute(&home) + MINUTE;
+    home.jump_to(pause - 30 * SECOND);
+    home.why(witness, pause - MINUTE, "delivered").await;
+    home.done("PATCH", &path, json!({"status": "inactive"})).await;
+    home.jump_to(pause + 30 * SECOND);
+    home.done("PATCH", &path, json!({"status": "active"})).await;
+    home.jump_to(pause + MINUTE - SECOND);
+    home.why(witness, pause + MINUTE, "delivered").await;
+    let data = home.why(witness, pause, "skipped").await;
+    assert_eq!((&data["reason"], &data["plan"]["standing"]), (&json!("paused"), &json!("active")));
+    has(&data, &["skipped: its project was paused from"]);
+
+    // Nobody was there for three hours.
+    let last = pause + MINUTE;
+    home.why(late, last, "delivered").await;
+    home.jump_to(last + 20 * SECOND);
+    home.away(Away::Stopped, 3 * HOUR).await;
+    let newest = last + 3 * HOUR;
+    home.why(witness, newest, "delivered").await;
+    for (job, policy) in [(witness, "latest: only the newest"), (late, "skip: what is late is not")]
+    {
+        let data = home.why(job, last + HOUR, "skipped").await;
+        assert_eq!((&data["reason"], &data["due"]), (&json!("misfire"), &json!(true)));
+        let range = &data["occurrence"]["attempts"][0];
+        assert_eq!(range["skippedSince"], rfc3339(last + MINUTE), "{data}");
+        assert!(policy.starts_with(data["plan"]["misfire"]["policy"].as_str().unwrap()));
+        has(&data, &["skipped: it could not be sent in time", policy, "like all from"]);
+    }
+    let told = home.told(late, last + HOUR, &["-o", "table"]).await;
+    assert!(told.starts_with("skipped: it could not be sent in time"), "{told}");
+}
