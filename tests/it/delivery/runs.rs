@@ -1,7 +1,7 @@
 //! Runs that a receiver accepts and reports on later: overlap, reports through any node, silence, and
 //! a leader that dies while they are under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Stage, Word};
 use crate::cluster::Cluster;
 use crate::oracle::Arrival;
-use crate::receiver::now;
+use crate::receiver::{Mood, now};
 
 /// Takes what comes, to report on it later.
 pub(super) fn accepts() -> Response {
@@ -150,5 +150,56 @@ async fn reports_end_a_run_and_silence_loses_it() {
     assert_eq!(stage.report(node, &seen[0].execution_id, "complete").await, 409);
     assert_eq!(stage.report(other, &seen[0].execution_id, "heartbeat").await, 409);
     stage.post(node, &format!("/api/v1/jobs/{pushed}/pause"), json!({})).await;
+    stage.alike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executing_node_dies_as_a_run_begins_that_cancels_another() {
+    let mut stage = Stage::set().await;
+    stage.receiver.script(|_| Some(accepts()));
+    let terms = json!({"spec": "@every 3s", "overlap": "cancel_previous", "runTimeout": "5m"});
+    let job = stage.create(stage.others[0], stage.single("/pushed", terms)).await;
+    let victim = stage.owner(job).await;
+    let left: Vec<u64> = stage.others.into_iter().filter(|id| *id != victim).collect();
+    let first = stage.came(job, 1).await[0].clone();
+    stage.becomes(stage.leader, &first.execution_id, "running").await;
+
+    // The second has taken its place in the books, and is sent, when its node dies.
+    stage.receiver.script(|_| None);
+    stage.receiver.set(Mood::Hang);
+    let second = stage.came(job, 2).await[1].clone();
+    stage.becomes(stage.leader, &first.execution_id, "skipped").await;
+    stage.cluster.kill(victim);
+    stage.receiver.script(|_| Some(accepts()));
+    stage.cluster.settled(stage.leader, &left).await;
+    assert_eq!(stage.report(stage.leader, &first.execution_id, "complete").await, 409);
+    // Whoever has its shard now makes it up, or has begun a later one in its place; and goes on.
+    let later = now();
+    let goes_on = |seen: &[Arrival]| seen.iter().any(|a| a.scheduled > later);
+    stage.arrives("the next owner goes on", goes_on).await;
+    stage.cluster.restart(victim).await;
+    stage.post(left[0], &format!("/api/v1/jobs/{job}/pause"), json!({})).await;
+    let until = now();
+
+    // In the end one run is under way, and all before it were cancelled for the next.
+    for node in 1..=3 {
+        let alone = async |_: &Cluster| {
+            let ledger = stage.ledger(node, job, first.scheduled, until).await;
+            assert!(ledger.values().all(|(state, _)| state != "missing"), "{ledger:?}");
+            let of = |name: &str| ledger.values().filter(|(state, _)| state == name).count();
+            (of("running") == 1 && of("skipped") == ledger.len() - 1).then_some(ledger)
+        };
+        let ledger = stage.cluster.wait_until("one run is under way", alone).await;
+        for at in [first.scheduled, second.scheduled] {
+            assert_eq!(ledger[&at], ("skipped".to_owned(), "cancelled".to_owned()), "{ledger:?}");
+        }
+        assert!(ledger.values().all(|(_, why)| why.is_empty() || why == "cancelled"), "{ledger:?}");
+    }
+    let taken = stage.of(job).into_iter().filter(|a| a.accepted).map(|a| a.execution_id);
+    let mut ended = Vec::new();
+    for id in taken.collect::<BTreeSet<_>>() {
+        ended.push(stage.report(left[0], &id, "complete").await);
+    }
+    assert_eq!(ended.iter().filter(|status| **status == 200).count(), 1, "{ended:?}");
     stage.alike().await;
 }
