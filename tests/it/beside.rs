@@ -150,14 +150,20 @@ async fn until(at: i64) {
 
 /// `cargo test --release --test it beside:: -- --ignored --nocapture`, on a machine with nothing else
 /// to do. The lags of 10,000 healthy jobs, a request each or in batches: without, with, and again
-/// without 10,000 jobs on a dead endpoint, in one run of one cluster.
+/// without 10,000 jobs on a dead endpoint, in one run of one cluster. `BESIDE_NODES=3` for three nodes,
+/// `BESIDE_ONLY=hangs-single` for one case.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement of ten minutes, for a release build"]
 async fn healthy_lags_beside_a_dead_endpoint() {
     println!("| dead | form | without: p50 p99 max n | with: p50 p99 max n | after | failing |");
     let nodes = std::env::var("BESIDE_NODES").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let only = std::env::var("BESIDE_ONLY").unwrap_or_default();
     for single in [true, false] {
         for how in [Death::Refused, Death::Hangs, Death::Busy] {
+            let form = if single { "single" } else { "batch" };
+            if !format!("{how:?}-{form}").to_lowercase().contains(&only) {
+                continue;
+            }
             let live = Receiver::start().await;
             let (url, busy, holding) = dead(how, path(single)).await;
             let cluster = Cluster::start(nodes).await;
@@ -181,7 +187,6 @@ async fn healthy_lags_beside_a_dead_endpoint() {
             let after = now() + 5_000;
             until(after + 20_000).await;
             let after = lags(&live, after, after + 19_000);
-            let form = if single { "single" } else { "batch" };
             println!("| {how:?} | {form} | {without:?} | {beside:?} | {after:?} | {failing:?} |");
             if let Some(busy) = busy {
                 println!("  it was asked {} times", busy.requests().len());
