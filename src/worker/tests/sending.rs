@@ -482,6 +482,28 @@ async fn who_waits_too_long_for_a_slow_destination_is_put_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn for_a_destination_that_hangs_little_is_written_and_the_rest_is_put_off_as_one() {
+    let mut world = World::new();
+    world.hang(&[URL]);
+    world.start();
+    world.shaped(single("@every 1000s", URL), 1_000);
+    world.settle().await;
+    world.clock.advance(Duration::from_secs(1_000));
+    world.settle().await;
+    world.pass(11_000, 1_000).await;
+    let blocks = world.journaled();
+    let members: u64 = blocks.iter().map(|b| b.members.len()).sum();
+    // 64 under way and a stride of 52 behind them, of 16 shards.
+    assert_eq!(members, 1_000 - 116);
+    assert!(blocks.len() <= 16, "{} blocks", blocks.len());
+    assert!(blocks.iter().all(|b| matches!(b.verdict, Verdict::Postponed { .. })));
+    world.hang(&[]);
+    world.settle().await;
+    assert_eq!(world.seen().len(), 116);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_only_occurrence_of_a_one_off_says_so_and_a_run_of_it_does_not() {
     let mut world = World::new();
     world.start();
