@@ -26,7 +26,7 @@ pub(super) fn summary(found: &Explained, at: Millis) -> String {
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
     match (&found.account, plan) {
         (Some(account), plan) => happened(found, account, plan),
-        (None, Some(plan)) => format!("not due: {}", not_due(found, plan)),
+        (None, Some(plan)) => format!("not due: {}", not_due(found, plan, at)),
         (None, None) => absence(found, at).1,
     }
 }
@@ -48,7 +48,7 @@ fn absence(found: &Explained, at: Millis) -> (&'static str, String) {
     ("forgotten", text)
 }
 
-fn not_due(found: &Explained, plan: &Plan) -> String {
+fn not_due(found: &Explained, plan: &Plan, at: Millis) -> String {
     let Some(reading) = &found.reading else {
         return "its schedule cannot be read by this version".to_owned();
     };
@@ -81,6 +81,11 @@ fn not_due(found: &Explained, plan: &Plan) -> String {
         .map(|check| format!("{} is {}, wants {}", check.name, check.value, check.wants))
         .collect();
     if unmet.is_empty() {
+        let (seconds, rest) = (at.div_euclid(1_000).rem_euclid(60), at.rem_euclid(1_000));
+        if rest == 0 && seconds > 0 {
+            // Five fields say nothing of seconds.
+            return format!("its occurrences lie on whole minutes, and this is {seconds} s later");
+        }
         return "occurrences lie on whole seconds".to_owned();
     }
     format!("{} ({} in {})", unmet.join("; "), reading.local, reading.zone)
