@@ -21,7 +21,7 @@
 //! | [`store`] | the replicated books in SQLite: a file of queries a noun, snapshots |
 //! | [`model`] | nouns and their pure rules: jobs, shards, leases, blocks |
 //! | [`schedule`] | cron, `@every`, instants: pure functions of time |
-//! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`] | the cellar |
+//! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], `disk` | the cellar |
 //!
 //! # The walk of a job
 //!
@@ -67,6 +67,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod coordinator;
+mod disk;
 pub mod executor;
 pub mod journal;
 pub mod metrics;

@@ -20,6 +20,8 @@
 //! that was wiped shows as a new incarnation and cannot be mistaken for the old journal.
 
 mod books;
+#[cfg(test)]
+mod power;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
+use crate::disk;
 use crate::model::block::JournalEntry;
 use books::{Books, Segment, Source};
 use writer::{Append, Message, Writer};
@@ -173,10 +176,9 @@ impl Journal {
     ///
     /// A torn tail, which nobody was told of, is cut. Blocks for disk reads and syncs.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Vec<(u64, JournalEntry)>), Error> {
-        std::fs::create_dir_all(dir)?;
-        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-            segment::sync_dir(parent)?;
-        }
+        disk::create_dir(dir)?;
+        // A process that was killed may have left names that are not durable yet.
+        disk::sync_dir(dir)?;
         let mut firsts = segment::list(dir)?;
         let mut incarnation = rand::random();
         if firsts.is_empty() {

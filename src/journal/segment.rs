@@ -12,14 +12,13 @@
 //! That is how a torn tail (cut) is told from damage (refused). Called by the writer and by reads;
 //! it knows nothing of windows or acknowledgements.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
-
 use super::Error;
+use crate::disk;
 use crate::model::block::JournalEntry;
 
 const MAGIC: &[u8; 8] = b"S0JRNL02";
@@ -40,33 +39,18 @@ pub(super) fn path(dir: &Path, first: u64) -> PathBuf {
 /// Makes a segment with its header, durably, name included.
 pub(super) fn create(dir: &Path, incarnation: u128, first: u64, reserve: u64) -> io::Result<File> {
     let temporary = dir.join("next.tmp");
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-    self::reserve(&file, 0, reserve)?;
+    let file = disk::create_over(&temporary)?;
+    disk::reserve(&file, 0, reserve)?;
     let mut header = Vec::with_capacity(HEADER as usize);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&incarnation.to_le_bytes());
     header.extend_from_slice(&first.to_le_bytes());
     header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-    file.write_all_at(&header, 0)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path(dir, first))?;
-    sync_dir(dir)?;
+    disk::write_at(&file, &header, 0)?;
+    disk::sync_all(&file)?;
+    disk::rename(&temporary, &path(dir, first))?;
+    disk::sync_dir(dir)?;
     Ok(file)
-}
-
-/// Makes names in a directory durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Reserves disk blocks, so that a full disk shows before a record is due. File systems that cannot
-/// are left to the free-space check.
-pub(super) fn reserve(file: &File, from: u64, length: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), from, length) {
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
-        other => Ok(other?),
-    }
 }
 
 /// Appends a record to a buffer.

@@ -14,7 +14,7 @@ fn small() -> Options {
     Options { max_bytes: 1 << 20, min_free: 0, reserve: 4096, rotate: 4096, tidy: 0, window: 1024 }
 }
 
-fn entry(at: i64) -> JournalEntry {
+pub(super) fn entry(at: i64) -> JournalEntry {
     JournalEntry::Watermarks(vec![Watermark { shard: 7, epoch: 3, at }; 4])
 }
 

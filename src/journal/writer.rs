@@ -2,9 +2,8 @@
 //! once, and answers everybody. It also reserves space ahead, begins new files and deletes those
 //! that nobody needs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::sync::oneshot;
 use super::books::Segment;
 use super::segment::{self, HEADER};
 use super::{Error, Shared};
+use crate::disk;
 use crate::model::block::JournalEntry;
 
 /// As much as goes into one write before it is synced.
@@ -61,13 +61,13 @@ impl Writer {
             (last.0, last.1, books.synced() + 1)
         };
         let path = segment::path(&shared.dir, first);
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let file = disk::open(&path)?;
         if torn {
             tracing::warn!(byte = end, "cut a torn tail off the journal");
-            file.set_len(end)?;
+            disk::set_len(&file, end)?;
         }
         // Also what a crash left unsynced, though whole, is made durable before anybody reads it.
-        file.sync_all()?;
+        disk::sync_all(&file)?;
         let reserved = file.metadata()?.len();
         let mut writer = Self { shared, messages, file, end, reserved, next };
         writer.look();
@@ -127,7 +127,8 @@ impl Writer {
             }
             answers.push((self.next - 1, append.answer));
         }
-        let written = self.file.write_all_at(&buffer, at).and_then(|()| self.file.sync_data());
+        let written =
+            disk::write_at(&self.file, &buffer, at).and_then(|()| disk::sync_data(&self.file));
         if let Err(error) = &written {
             tracing::error!(%error, "the journal cannot be written: this node stops firing");
             self.shared.books().fail(format!("a write failed: {error}"));
@@ -163,7 +164,7 @@ impl Writer {
             return;
         }
         let more = (wanted - self.reserved).next_multiple_of(step);
-        if segment::reserve(&self.file, self.reserved, more).is_ok() {
+        if disk::reserve(&self.file, self.reserved, more).is_ok() {
             self.reserved += more;
         }
     }
@@ -178,7 +179,7 @@ impl Writer {
         match segment::create(&shared.dir, incarnation, self.next, shared.options.reserve) {
             Ok(file) => {
                 // What was reserved and not used is given back; harmless if it cannot be.
-                let _ = self.file.set_len(self.end);
+                let _ = disk::set_len(&self.file, self.end);
                 self.reserved = file.metadata().map_or(HEADER, |m| m.len());
                 self.file = file;
                 self.end = HEADER;
@@ -207,7 +208,11 @@ impl Writer {
                 books.segments.pop_front()
             };
             let Some(gone) = gone else { return };
-            if let Err(error) = std::fs::remove_file(segment::path(&self.shared.dir, gone.first)) {
+            // One after the other, durably: were a later one gone and an earlier one there, the
+            // journal would look as if it had lost what is in between.
+            let removed = disk::remove(&segment::path(&self.shared.dir, gone.first))
+                .and_then(|()| disk::sync_dir(&self.shared.dir));
+            if let Err(error) = removed {
                 tracing::warn!(%error, "a journal file that is no longer needed cannot be deleted");
             }
         }

@@ -2,11 +2,13 @@
 //! this start. The node opens it first and holds it to the end; it never looks into what the
 //! folder is for.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+
+use crate::disk;
 
 /// A locked data folder.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 /// Makes the folder if it is missing, and locks it for as long as the file is open.
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
-    fs::create_dir_all(dir).map_err(at(dir))?;
+    disk::create_dir(dir).map_err(at(dir))?;
     let lock_path = dir.join("lock");
     let lock = OpenOptions::new()
         .create(true)
@@ -73,28 +75,23 @@ impl Identity {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let lock = lock(dir)?;
         let path = dir.join("identity");
-        let mut text = String::new();
-        match File::open(&path) {
-            Ok(mut file) => {
-                file.read_to_string(&mut text).map_err(at(&path))?;
+        let (instance, boots) = match std::fs::read_to_string(&path) {
+            Ok(text) => parse(&text).ok_or_else(|| Error::Damaged(path.clone()))?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => (rand::random(), 0),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                return Err(Error::Damaged(path));
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(at(&path)(e)),
-        }
-        let (instance, boots) = if text.is_empty() {
-            (rand::random(), 0)
-        } else {
-            parse(&text).ok_or_else(|| Error::Damaged(path.clone()))?
         };
         let boot = boots + 1;
         // Durable before the first message goes out under it.
         let temporary = dir.join("identity.new");
         let write = || {
-            let mut file = File::create(&temporary)?;
-            writeln!(file, "{instance:032x} {boot}")?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(dir)?.sync_all()
+            let file = disk::create_over(&temporary)?;
+            disk::write_at(&file, format!("{instance:032x} {boot}\n").as_bytes(), 0)?;
+            disk::sync_all(&file)?;
+            disk::rename(&temporary, &path)?;
+            disk::sync_dir(dir)
         };
         write().map_err(at(&path))?;
         Ok(Self { dir: dir.to_owned(), instance, boot, _lock: lock })
@@ -102,13 +99,17 @@ impl Identity {
 }
 
 fn parse(text: &str) -> Option<(u128, u64)> {
-    let (instance, boots) = text.trim().split_once(' ')?;
+    // The line's end says that the line is whole.
+    let (instance, boots) = text.strip_suffix('\n')?.split_once(' ')?;
     Some((u128::from_str_radix(instance, 16).ok()?, boots.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::disk::tape::{Loss, Tape, quick_dir};
 
     #[test]
     fn a_folder_keeps_its_id_counts_starts_and_has_one_holder() {
@@ -129,5 +130,49 @@ mod tests {
         fs::write(dir.path().join("identity"), "what").unwrap();
         assert!(matches!(Identity::open(dir.path()), Err(Error::Damaged(_))));
         assert_eq!(fs::read_to_string(dir.path().join("identity")).unwrap(), "what");
+    }
+
+    #[test]
+    fn a_power_cut_at_any_operation_forgets_no_start_that_went_out() {
+        let dir = quick_dir();
+        let tape = Tape::begin(dir.path());
+        let data = |root: &Path| root.join("some/where/data");
+        let mut starts = Vec::new();
+        for _ in 0..3 {
+            let started = Identity::open(&data(dir.path())).unwrap();
+            starts.push((tape.len(), started.instance, started.boot));
+        }
+        for cut in 0..=tape.len() {
+            let last = starts.iter().rev().find(|(at, ..)| *at <= cut);
+            for loss in Loss::few(cut, 10) {
+                let left = tape.power_cut(cut, loss);
+                let next = Identity::open(&data(left.path()))
+                    .unwrap_or_else(|e| panic!("cut at {cut}, {loss:?}: {e}"));
+                if let Some((_, instance, boot)) = last {
+                    assert_eq!(next.instance, *instance, "cut at {cut}, {loss:?}");
+                    assert!(next.boot > *boot, "cut at {cut}, {loss:?}: {} again", next.boot);
+                }
+            }
+            let (dir, tape) = tape.killed(cut);
+            let started = Identity::open(&data(dir.path())).unwrap();
+            let left = tape.power_cut(tape.len(), Loss::All);
+            let next = Identity::open(&data(left.path())).unwrap();
+            assert_eq!((next.instance, next.boot), (started.instance, started.boot + 1), "{cut}");
+        }
+    }
+
+    #[test]
+    fn an_identity_cut_at_any_byte_is_not_overwritten() {
+        let dir = quick_dir();
+        let first = Identity::open(dir.path()).unwrap();
+        let path = dir.path().join("identity");
+        let whole = fs::read(&path).unwrap();
+        drop(first);
+        // Without the line's end it would still be whole, but for the digits of the boot number.
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert!(matches!(Identity::open(dir.path()), Err(Error::Damaged(_))), "cut at {cut}");
+            assert_eq!(fs::read(&path).unwrap(), whole[..cut], "cut at {cut}");
+        }
     }
 }

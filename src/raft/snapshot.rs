@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::log::{read_file, replace_file, sync_dir};
 use super::types::{Snapshot, SnapshotMeta};
+use crate::disk;
 
 /// The file that names the current snapshot and says what it covers.
 const CURRENT: &str = "current";
@@ -70,8 +70,8 @@ impl Snapshots {
     /// Opens the folder under `DataDir` and removes what a crash left half done.
     pub fn open(data: &Path) -> io::Result<Self> {
         let dir = data.join("snapshots");
-        fs::create_dir_all(&dir)?;
-        let current: Option<Current> = match read_file(&dir.join(CURRENT))? {
+        disk::create_dir(&dir)?;
+        let current: Option<Current> = match disk::read_checked(&dir.join(CURRENT))? {
             Some(body) => Some(postcard::from_bytes(&body).map_err(io::Error::other)?),
             None => None,
         };
@@ -79,6 +79,8 @@ impl Snapshots {
         let current = current.filter(|c| dir.join(&c.name).exists());
         let snapshots = Self { dir, current: Mutex::new(current), serial: AtomicU64::new(0) };
         snapshots.sweep()?;
+        // The name of the current one may not be durable yet, if its maker was killed.
+        disk::sync_dir(&snapshots.dir)?;
         Ok(snapshots)
     }
 
@@ -88,7 +90,7 @@ impl Snapshots {
             let file = file?;
             let name = file.file_name();
             if name != CURRENT && name.to_str() != keep.as_deref() {
-                fs::remove_file(file.path())?;
+                disk::remove(&file.path())?;
             }
         }
         Ok(())
@@ -110,7 +112,7 @@ impl Snapshots {
         let mut current = self.lock();
         let newest = current.as_ref().and_then(|c| c.meta.last_log_id);
         if current.is_some() && newest > meta.last_log_id {
-            fs::remove_file(path)?;
+            disk::remove(path)?;
         } else {
             let (term, index) = meta.last_log_id.map_or((0, 0), |id| (id.leader_id.term, id.index));
             let serial = self.serial.fetch_add(1, Ordering::Relaxed);
@@ -118,14 +120,14 @@ impl Snapshots {
             let name = format!("state-{term}-{index}-{id}-{serial}.db");
             let old = current.as_ref().map(|c| self.dir.join(&c.name));
             let new = Current { name, meta: meta.clone() };
-            fs::rename(path, self.dir.join(&new.name))?;
-            sync_dir(&self.dir)?;
+            disk::rename(path, &self.dir.join(&new.name))?;
+            disk::sync_dir(&self.dir)?;
             let body = postcard::to_allocvec(&new).map_err(io::Error::other)?;
-            replace_file(&self.dir.join(CURRENT), &body)?;
+            disk::replace(&self.dir.join(CURRENT), &body)?;
             *current = Some(new);
             if let Some(old) = old {
                 // A file that cannot be removed now is swept at the next start.
-                let _ = fs::remove_file(old);
+                let _ = disk::remove(&old);
             }
         }
         self.open_current(current.as_ref())?.ok_or_else(|| io::Error::other("no snapshot"))
@@ -149,5 +151,78 @@ impl Snapshots {
         let file = Arc::new(File::open(&path)?);
         let snapshot = SnapshotFile { path, file, temporary: false };
         Ok(Some(Snapshot { meta: current.meta.clone(), snapshot }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::vote::RaftLeaderIdExt;
+
+    use super::*;
+    use crate::disk::tape::{Loss, Tape, quick_dir};
+    use crate::raft::types::LogId;
+
+    fn meta(index: u64) -> SnapshotMeta {
+        let leader = openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(1, 1);
+        let last_log_id = Some(LogId::new(leader, index));
+        SnapshotMeta { last_log_id, ..SnapshotMeta::default() }
+    }
+
+    /// The index of the current snapshot, which must be whole; 0 for none.
+    fn current(data: &Path) -> Result<u64, String> {
+        let snapshots = Snapshots::open(data).map_err(|e| e.to_string())?;
+        let Some(found) = snapshots.current().map_err(|e| e.to_string())? else { return Ok(0) };
+        let index = found.meta.last_log_id.map_or(0, |id| id.index);
+        let body = fs::read(found.snapshot.path()).map_err(|e| e.to_string())?;
+        let whole = body == vec![index as u8; 2_000];
+        whole.then_some(index).ok_or_else(|| format!("snapshot {index} is not whole"))
+    }
+
+    fn publish(snapshots: &Snapshots, index: u64) {
+        let path = snapshots.fresh_path();
+        let file = disk::create_new(&path).unwrap();
+        disk::write_at(&file, &vec![index as u8; 2_000], 0).unwrap();
+        disk::sync_all(&file).unwrap();
+        snapshots.publish(&meta(index), &path).unwrap();
+    }
+
+    #[test]
+    fn a_power_cut_at_any_operation_leaves_the_last_snapshot_or_the_next() {
+        let dir = quick_dir();
+        let tape = Tape::begin(dir.path());
+        let snapshots = Snapshots::open(dir.path()).unwrap();
+        let mut published = vec![(0, 0)];
+        for index in 1..=4 {
+            publish(&snapshots, index);
+            published.push((tape.len(), index));
+        }
+        for cut in 0..=tape.len() {
+            let last = published.iter().rev().find(|(at, _)| *at <= cut).unwrap().1;
+            for loss in Loss::few(cut, 20) {
+                let left = tape.power_cut(cut, loss);
+                let found = current(left.path()).unwrap_or_else(|e| panic!("{cut} {loss:?}: {e}"));
+                assert!(found == last || found == last + 1, "cut at {cut}, {loss:?}: {found}");
+                let again = Snapshots::open(left.path()).unwrap();
+                publish(&again, 9);
+                assert_eq!(current(left.path()), Ok(9), "cut at {cut}, {loss:?}");
+            }
+            let (dir, tape) = tape.killed(cut);
+            let found = current(dir.path()).unwrap();
+            let left = tape.power_cut(tape.len(), Loss::All);
+            assert_eq!(current(left.path()), Ok(found), "killed at {cut}, then a power cut");
+        }
+    }
+
+    #[test]
+    fn a_damaged_name_of_the_current_snapshot_refuses_to_start() {
+        let dir = quick_dir();
+        publish(&Snapshots::open(dir.path()).unwrap(), 3);
+        let path = dir.path().join("snapshots").join(CURRENT);
+        let whole = fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let error = Snapshots::open(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("current is damaged"), "cut at {cut}: {error}");
+        }
     }
 }

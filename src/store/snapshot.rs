@@ -10,12 +10,13 @@
 //! log into the new file. Were it dropped first and undecided, a crash in between would lose what
 //! only it held. So the decision is a file of its own, and `Store::open` finishes what it finds.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::{Error, FILE, meta, schema};
+use crate::disk;
 
 pub(super) const INCOMING: &str = "state.db.incoming";
 pub(super) const INSTALL: &str = "state.db.install";
@@ -46,7 +47,7 @@ pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
 pub(super) fn stage(dir: &Path, path: &Path) -> Result<(), Error> {
     let incoming = dir.join(INCOMING);
     remove(&incoming)?;
-    fs::copy(path, &incoming).map_err(Error::io("copy the snapshot into DataDir"))?;
+    disk::copy(path, &incoming).map_err(Error::io("copy the snapshot into DataDir"))?;
     if let Err(error) = check(&incoming) {
         remove(&incoming)?;
         return Err(error);
@@ -90,26 +91,20 @@ pub(super) fn finish_install(dir: &Path) -> Result<(), Error> {
         remove(Path::new(&name))?;
     }
     sync_dir(dir)?;
-    fs::rename(&install, &file).map_err(Error::io("put the snapshot in place of state.db"))?;
+    disk::rename(&install, &file).map_err(Error::io("put the snapshot in place of state.db"))?;
     sync_dir(dir)
 }
 
 pub(super) fn sync_and_rename(from: &Path, to: &Path) -> Result<(), Error> {
-    File::open(from).and_then(|f| f.sync_all()).map_err(Error::io("fsync the snapshot"))?;
-    fs::rename(from, to).map_err(Error::io("rename the snapshot"))?;
+    File::open(from).and_then(|f| disk::sync_all(&f)).map_err(Error::io("fsync the snapshot"))?;
+    disk::rename(from, to).map_err(Error::io("rename the snapshot"))?;
     sync_dir(to.parent().unwrap_or(Path::new(".")))
 }
 
 fn sync_dir(dir: &Path) -> Result<(), Error> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("fsync the folder"))
+    disk::sync_dir(dir).map_err(Error::io("fsync the folder"))
 }
 
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { what: "remove a temporary file of the store", source: e })
-        }
-        _ => Ok(()),
-    }
+    disk::remove_if_there(path).map_err(Error::io("remove a temporary file of the store"))
 }

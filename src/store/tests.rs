@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::meta::{self, Counter};
 use super::{Error, FILE, Store, Writer, projects};
+use crate::disk::tape::{Loss, Tape, quick_dir};
 use crate::model::project::{Project, ProjectSettings};
 
 fn open() -> (TempDir, Store, Writer) {
@@ -161,6 +162,36 @@ fn an_install_that_a_crash_cut_short_is_finished_or_forgotten() {
     let (store, _writer) = Store::open(dir.path()).unwrap();
     assert_eq!(names(&store), ["a", "c"]);
     assert!(!dir.path().join("state.db.incoming").exists());
+}
+
+#[test]
+fn an_install_that_a_power_cut_ends_is_made_or_not() {
+    let (dir, store, mut writer) = open();
+    add(&mut writer, "old", 1);
+    let (_other_dir, other, mut other_writer) = open();
+    add(&mut other_writer, "new", 2);
+    let snapshot = quick_dir();
+    let path = snapshot.path().join("snapshot");
+    other.snapshot_to(&path).unwrap();
+    // While somebody has it open, SQLite leaves the write-ahead log where it is.
+    let reader = Connection::open(dir.path().join(FILE)).unwrap();
+    reader.query_row("SELECT count(*) FROM projects", [], |_| Ok(())).unwrap();
+    let tape = Tape::begin(dir.path());
+    store.replace_with(&mut writer, &path).unwrap();
+    let mut found = Vec::new();
+    for cut in 0..=tape.len() {
+        for loss in Loss::few(cut, 20) {
+            let left = tape.power_cut(cut, loss);
+            let (store, writer) =
+                Store::open(left.path()).unwrap_or_else(|e| panic!("cut at {cut}, {loss:?}: {e}"));
+            let mark = writer.applied().unwrap().unwrap();
+            let expected = if mark == [1] { ["old"] } else { ["new"] };
+            assert_eq!(names(&store), expected, "cut at {cut}, {loss:?}");
+            assert!(cut < tape.len() || mark == [2], "it was done: {loss:?}");
+            found.push(mark);
+        }
+    }
+    assert!(found.contains(&vec![1]) && found.contains(&vec![2]));
 }
 
 #[test]

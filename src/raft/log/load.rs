@@ -1,7 +1,7 @@
 //! Reading the log back when a node starts: every segment is checked, a torn tail is cut, and what
 //! is damaged anywhere else refuses the start. Called by `log::LogStore::open` alone.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use openraft::entry::RaftEntry;
 
 use super::index::{Index, Place};
 use super::segment::{self, MAGIC, Record, path_of};
+use crate::disk;
 
 /// Reads all segments into the index, cuts a torn tail, and gives the segment to write on in.
 pub(super) fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, File)>> {
@@ -31,29 +32,28 @@ pub(super) fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, Fil
             tracing::warn!(file = %path.display(), offset = scan.end, %why, "cutting the log's torn tail");
             if scan.end == 0 {
                 // Not even the head was finished, so no record ever was.
-                fs::remove_file(&path)?;
-                segment::sync_dir(dir)?;
+                disk::remove(&path)?;
+                disk::sync_dir(dir)?;
                 (index.segment, index.offset) = (number, MAGIC.len() as u64);
                 continue;
             }
-            let file = File::options().write(true).open(&path)?;
-            file.set_len(scan.end)?;
-            file.sync_all()?;
+            let file = disk::open(&path)?;
+            disk::set_len(&file, scan.end)?;
+            disk::sync_all(&file)?;
         }
         for (offset, length, record) in scan.records {
             match record {
                 Record::Committed(id) => index.committed = index.committed.max(id),
                 Record::Entry(entry) if entry.index() < index.first && index.is_empty() => {}
                 Record::Entry(entry) => {
-                    let fits = index.is_empty() && index.marks.purged.is_none()
-                        || entry.index() == index.next();
-                    if !fits {
+                    // What nothing was purged from begins with entry 0.
+                    if entry.index() != index.next() {
                         return Err(io::Error::other(format!(
-                            "{} at offset {offset}: entry {} does not follow entry {}; restore this \
-                             node's DataDir",
+                            "{} at offset {offset}: here is entry {}, entry {} is missing; restore \
+                             this node's DataDir",
                             path.display(),
                             entry.index(),
-                            index.next().saturating_sub(1)
+                            index.next()
                         )));
                     }
                     index.push(entry, Place { segment: number, offset, length });
@@ -69,13 +69,13 @@ pub(super) fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, Fil
     for number in
         numbers.into_iter().filter(|n| *n < index.first_segment().unwrap_or(index.segment))
     {
-        fs::remove_file(path_of(dir, number))?;
+        disk::remove(&path_of(dir, number))?;
     }
     // The committed hint may be newer than a tail that was cut off.
     index.committed = index.committed.min(index.last);
     let Some(number) = current.filter(|n| *n == index.segment) else { return Ok(None) };
-    let file = File::options().read(true).write(true).open(path_of(dir, number))?;
+    let file = disk::open(&path_of(dir, number))?;
     // What the scan has read may still be in the cache of a process that was killed, not on disk.
-    file.sync_all()?;
+    disk::sync_all(&file)?;
     Ok(Some((number, file)))
 }

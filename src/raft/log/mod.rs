@@ -15,11 +15,13 @@ mod segment;
 mod thread;
 
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
@@ -38,8 +40,8 @@ use self::load::load;
 use self::segment::{MAGIC, path_of};
 use self::thread::{Job, Reply, Writer};
 use super::types::{Entry, LogId, TypeConfig, Vote};
+use crate::disk;
 
-pub(crate) use self::segment::{read_file, replace_file, sync_dir};
 pub use self::thread::Counters;
 
 /// A segment is closed once it is longer than this.
@@ -90,9 +92,9 @@ impl LogStore {
     }
 
     fn open_with(dir: &Path, segment_size: u64) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        disk::create_dir(dir)?;
         let mut index = Index::default();
-        if let Some(body) = segment::read_file(&dir.join(MARKS))? {
+        if let Some(body) = disk::read_checked(&dir.join(MARKS))? {
             index.marks = postcard::from_bytes(&body).map_err(|e| {
                 io::Error::other(format!("{} cannot be read: {e}", dir.join(MARKS).display()))
             })?;
@@ -100,6 +102,8 @@ impl LogStore {
         index.last = index.marks.purged;
         index.first = index.marks.purged.map_or(0, |id| id.index + 1);
         let current = load(dir, &mut index)?;
+        // A process that was killed may have left names that are not durable yet.
+        disk::sync_dir(dir)?;
         let (index, counters) = (Arc::new(Mutex::new(index)), Arc::new(Counters::default()));
         let (jobs, queue) = channel();
         let writer = Writer {

@@ -6,13 +6,14 @@
 //! ```
 //! Used by `log` alone. It knows bytes and files, never what Raft means by them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
 use crate::raft::types::{Entry, LogId, Vote};
 
 /// The first bytes of a segment.
@@ -186,41 +187,9 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 
 /// Makes an empty segment; it survives a crash once this returns.
 pub(super) fn create(dir: &Path, number: u64) -> io::Result<File> {
-    let path = path_of(dir, number);
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-    file.write_all(MAGIC)?;
-    file.sync_data()?;
-    sync_dir(dir)?;
+    let file = disk::create_new(&path_of(dir, number))?;
+    disk::write_at(&file, MAGIC, 0)?;
+    disk::sync_data(&file)?;
+    disk::sync_dir(dir)?;
     Ok(file)
-}
-
-/// Makes changes of a folder's entries durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Replaces a small file so that a crash leaves the old or the new one, whole and checked.
-pub(crate) fn replace_file(path: &Path, body: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(&crc32fast::hash(body).to_le_bytes())?;
-    file.write_all(body)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Reads what [`replace_file`] wrote; `None` when there is none.
-pub(crate) fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    match bytes.split_first_chunk::<4>() {
-        Some((crc, body)) if u32::from_le_bytes(*crc) == crc32fast::hash(body) => {
-            Ok(Some(body.to_vec()))
-        }
-        _ => Err(io::Error::other(format!("{} is damaged: its checksum is wrong", path.display()))),
-    }
 }

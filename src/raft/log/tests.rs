@@ -1,5 +1,7 @@
 //! The log survives what a disk does to it.
 
+use std::fs;
+
 use openraft::entry::RaftEntry;
 use openraft::storage::RaftLogStorageExt;
 use openraft::vote::RaftLeaderIdExt;
@@ -7,11 +9,11 @@ use openraft::vote::RaftLeaderIdExt;
 use super::*;
 use crate::raft::types::Proposal;
 
-fn id(term: u64, index: u64) -> LogId {
+pub(super) fn id(term: u64, index: u64) -> LogId {
     LogId::new(openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(term, 1), index)
 }
 
-fn entry(term: u64, index: u64, size: usize) -> Entry {
+pub(super) fn entry(term: u64, index: u64, size: usize) -> Entry {
     let command = bytes::Bytes::from(vec![index as u8; size]);
     let proposal = Proposal { stamp: index as i64, command };
     Entry::new(id(term, index), openraft::EntryPayload::Normal(proposal))

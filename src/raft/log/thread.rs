@@ -1,9 +1,8 @@
 //! The one thread that writes the log: it drains its queue, writes once, syncs once, and only then
 //! tells everybody who waited. Fed by `log::LogStore`, in log order; it decides nothing.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -14,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::index::Index;
 use super::segment::{self, Marks, path_of};
+use crate::disk;
 use crate::raft::types::TypeConfig;
 
 /// At most this much is gathered before a sync, so that a flood does not delay the first in line.
@@ -150,15 +150,15 @@ impl Writer {
             // Everything in the segment before this one is on the disk before this one exists:
             // only the last segment can have a torn tail.
             if let Some((_, file)) = &self.current {
-                file.sync_data()?;
+                disk::sync_data(file)?;
             }
             self.current = Some((segment, segment::create(&self.dir, segment)?));
         }
         let Some((_, file)) = &self.current else { return Ok(()) };
-        file.write_all_at(bytes, offset)?;
+        disk::write_at(file, bytes, offset)?;
         self.counters.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if sync {
-            file.sync_data()?;
+            disk::sync_data(file)?;
             self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -167,28 +167,25 @@ impl Writer {
     fn cut(&mut self, segment: u64, offset: u64) -> io::Result<()> {
         // From the end backward: a crash in between leaves a shorter log, never a hole.
         for number in segment::list(&self.dir)?.into_iter().rev().filter(|n| *n > segment) {
-            fs::remove_file(path_of(&self.dir, number))?;
-            segment::sync_dir(&self.dir)?;
+            disk::remove(&path_of(&self.dir, number))?;
+            disk::sync_dir(&self.dir)?;
         }
-        let file = File::options().read(true).write(true).open(path_of(&self.dir, segment))?;
-        file.set_len(offset)?;
-        file.sync_all()?;
+        let file = disk::open(&path_of(&self.dir, segment))?;
+        disk::set_len(&file, offset)?;
+        disk::sync_all(&file)?;
         self.current = Some((segment, file));
         Ok(())
     }
 
     fn mark(&mut self, marks: &Marks, remove: &[u64]) -> io::Result<()> {
         let body = postcard::to_allocvec(marks).map_err(io::Error::other)?;
-        segment::replace_file(&self.dir.join(super::MARKS), &body)?;
+        disk::replace(&self.dir.join(super::MARKS), &body)?;
         for number in remove {
             if self.current.as_ref().is_some_and(|(current, _)| current == number) {
                 self.current = None;
             }
-            match fs::remove_file(path_of(&self.dir, *number)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+            disk::remove_if_there(&path_of(&self.dir, *number))?;
         }
-        if remove.is_empty() { Ok(()) } else { segment::sync_dir(&self.dir) }
+        if remove.is_empty() { Ok(()) } else { disk::sync_dir(&self.dir) }
     }
 }

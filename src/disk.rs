@@ -1,0 +1,167 @@
+//! The few things that are done to files which must survive a power cut: the Raft log, the journal,
+//! the folder of snapshots, the node's identity.
+//!
+//! Each function is the system call of its name and nothing else. They stand together so that a test
+//! can write down what was asked of the disk, in order, and play every power cut in between: see
+//! [`tape`], which is not in a release. What is only read goes through `std::fs`. SQLite has files
+//! of its own; `store` says why they may lose their tail.
+
+#[cfg(test)]
+pub(crate) mod tape;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use rustix::fs::FallocateFlags;
+
+/// Writes down what is about to be done, where a test listens; nothing otherwise.
+macro_rules! note {
+    ($($op:tt)*) => {
+        #[cfg(test)]
+        tape::note(|| tape::Op::$($op)*);
+    };
+}
+
+/// Makes a folder and those above it, durably. Also the name of one that is there is made durable:
+/// who made it may have been killed before that.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    if dir.is_dir() {
+        return match sync_dir(parent) {
+            // Somebody else's folder, who made this one for us.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            other => other,
+        };
+    }
+    create_dir(parent)?;
+    note!(CreateDir(dir.to_owned()));
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    sync_dir(parent)
+}
+
+/// Makes a file that is not there yet, for reading and writing. Its name is durable after
+/// [`sync_dir`].
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    note!(Create(tape::id(&file), path.to_owned()));
+    Ok(file)
+}
+
+/// Makes a file anew, whatever is there: what was under this name is removed first.
+pub(crate) fn create_over(path: &Path) -> io::Result<File> {
+    remove_if_there(path)?;
+    create_new(path)
+}
+
+/// Opens a file that is there, for reading and writing.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Writes at an offset. Durable after [`sync_data`].
+pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    note!(Write(tape::id(file), offset, bytes.to_vec()));
+    file.write_all_at(bytes, offset)
+}
+
+/// Cuts or extends a file. Durable after [`sync_data`].
+pub(crate) fn set_len(file: &File, length: u64) -> io::Result<()> {
+    note!(SetLen(tape::id(file), length));
+    file.set_len(length)
+}
+
+/// Reserves disk blocks; the file is so long then, with zeros. File systems that cannot do it are
+/// left as they are.
+pub(crate) fn reserve(file: &File, from: u64, length: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), from, length) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        other => {
+            other?;
+            note!(Extend(tape::id(file), from + length));
+            Ok(())
+        }
+    }
+}
+
+/// Makes durable what was written to a file, its length included.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    note!(Sync(tape::id(file)));
+    Ok(())
+}
+
+/// Makes a file durable with all that is known of it, but its name.
+pub(crate) fn sync_all(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    note!(Sync(tape::id(file)));
+    Ok(())
+}
+
+/// Makes durable what was created, renamed and removed in a folder.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir)?.sync_all()?;
+    note!(SyncDir(dir.to_owned()));
+    Ok(())
+}
+
+/// Copies a file to a name that is removed first.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    remove_if_there(to)?;
+    fs::copy(from, to)?;
+    #[cfg(test)]
+    tape::note_file(to);
+    Ok(())
+}
+
+/// Gives a file another name in its folder; what had that name goes.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    note!(Rename(from.to_owned(), to.to_owned()));
+    fs::rename(from, to)
+}
+
+/// Removes a file.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    note!(Remove(path.to_owned()));
+    Ok(())
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match remove(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces a small file so that a crash leaves the old or the new one, whole and checked.
+pub(crate) fn replace(path: &Path, body: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let file = create_over(&temporary)?;
+    write_at(&file, &[&crc32fast::hash(body).to_le_bytes(), body].concat(), 0)?;
+    sync_all(&file)?;
+    rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Reads what [`replace`] wrote; `None` when there is none.
+pub(crate) fn read_checked(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    match bytes.split_first_chunk::<4>() {
+        Some((crc, body)) if u32::from_le_bytes(*crc) == crc32fast::hash(body) => {
+            Ok(Some(body.to_vec()))
+        }
+        _ => Err(io::Error::other(format!("{} is damaged: its checksum is wrong", path.display()))),
+    }
+}
