@@ -80,6 +80,12 @@ impl Writer {
         Ok(())
     }
 
+    /// For tests that give it a hard time.
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        self.conn.as_ref().unwrap()
+    }
+
     pub(super) fn close(&mut self) {
         self.conn = None;
         self.kept = Kept::default();

@@ -7,6 +7,8 @@
 //! A command that cannot be decoded and a store that fails are errors here: openraft stops, and the
 //! node exits rather than diverge.
 
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::collections::VecDeque;
