@@ -25,6 +25,11 @@ impl Pressure {
         self.disk_refused.swap(refused, Ordering::Relaxed)
     }
 
+    /// Whether disk is short.
+    pub fn disk_is_short(&self) -> bool {
+        self.disk_refused.load(Ordering::Relaxed)
+    }
+
     /// Whether client writes are refused, for the status page.
     pub fn refuses(&self) -> bool {
         self.memory_refused.load(Ordering::Relaxed) || self.disk_refused.load(Ordering::Relaxed)

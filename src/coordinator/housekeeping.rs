@@ -39,6 +39,8 @@ pub(super) struct Housekeeping {
     pub(super) dead_letters_max_age: Duration,
     /// Size at which the oldest history goes, in bytes.
     pub(super) max_bytes: u64,
+    /// Whether this node's disk is nearly full.
+    pub(super) disk_short: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Housekeeping {
@@ -46,6 +48,7 @@ impl Housekeeping {
     pub(super) async fn run(self) {
         let began = self.time.clock().boot();
         let mut retained = began;
+        let mut was_short = false;
         loop {
             let boot = self.time.clock().boot();
             self.time.clock().sleep_until(boot + 1_000).await;
@@ -59,10 +62,13 @@ impl Housekeeping {
                 outcome = self.expire().await;
             }
             let boot = self.time.clock().boot();
-            if outcome.is_ok() && boot.saturating_sub(retained) >= RETAIN_MS {
-                retained = boot;
-                outcome = self.retain().await;
+            let short = (self.disk_short)();
+            let early = short && !was_short;
+            if outcome.is_ok() && (early || boot.saturating_sub(retained) >= RETAIN_MS) {
+                (retained, was_short) = (boot, short);
+                outcome = self.retain(short).await;
             }
+            was_short &= short;
             // Also when this node is said not to lead: a hand-over that fails leaves it the term.
             if let Err(error) = outcome {
                 tracing::debug!(%error, "housekeeping waits for its next turn");
@@ -92,19 +98,27 @@ impl Housekeeping {
     }
 
     /// Drops history by age, and by size when the executions outgrow their share; a bounded piece
-    /// an entry, so that writes go on between them.
-    async fn retain(&self) -> Result<(), crate::cluster::Error> {
+    /// an entry, so that writes go on between them. With a disk that is nearly full about the older
+    /// half goes at once, and half of the rest at each turn: its pages are used again, so that the
+    /// books stop growing.
+    async fn retain(&self, disk_short: bool) -> Result<(), crate::cluster::Error> {
+        let (mut most, mut limit) = (self.max_bytes, RETAIN_LIMIT);
+        if disk_short {
+            limit = RETAIN_LIMIT / 10;
+            most = most.min(self.cluster.read(store::blocks::bytes).await? / 2);
+            tracing::warn!(bytes = most, "the disk is nearly full: history is cut to this size");
+        }
         loop {
             let bytes = self.cluster.read(store::blocks::bytes).await?;
             let now = self.time.now();
             // Too big: whatever is oldest goes, `Retain` itself spares what is not settled.
-            let before = if bytes > self.max_bytes { now } else { now - millis(self.max_age) };
+            let before = if bytes > most { now } else { now - millis(self.max_age) };
             let dead_letters = now - millis(self.dead_letters_max_age);
-            let command = Command::Retain { before, dead_letters, limit: RETAIN_LIMIT };
+            let command = Command::Retain { before, dead_letters, limit };
             // Closed plans, pauses and receipts grow old also where nothing fires: one entry in any
             // case, more while blocks are left.
             let dropped = self.propose(command).await?;
-            if !matches!(dropped, Outcome::Dropped(n) if n >= RETAIN_LIMIT) {
+            if !matches!(dropped, Outcome::Dropped(n) if n >= limit) {
                 return Ok(());
             }
         }

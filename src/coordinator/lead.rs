@@ -49,6 +49,8 @@ pub struct Options {
     pub dead_letters_max_age: Duration,
     /// Size at which it is, in bytes.
     pub history_max_bytes: u64,
+    /// Whether this node's disk is nearly full: then history goes early.
+    pub disk_short: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The coordinator; cheap to clone.
@@ -208,6 +210,7 @@ impl Coordinator {
                 max_age: options.history_max_age,
                 dead_letters_max_age: options.dead_letters_max_age,
                 max_bytes: options.history_max_bytes,
+                disk_short: options.disk_short.clone(),
             }
             .run(),
         );

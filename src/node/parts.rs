@@ -113,6 +113,7 @@ impl Parts {
             let (journal, node) = (journal.clone(), config.node_id);
             Arc::new(move |ask: &_| ear::read_journal(&journal, node, ask))
         };
+        let pressure = Arc::new(Pressure::default());
         let coordinator = Coordinator::start(lead::Options {
             cluster: cluster.clone(),
             node: config.node_id,
@@ -124,10 +125,13 @@ impl Parts {
             history_max_age: config.history_max_age,
             dead_letters_max_age: config.dead_letters_max_age,
             history_max_bytes: config.history_max_bytes,
+            disk_short: {
+                let pressure = pressure.clone();
+                Arc::new(move || pressure.disk_is_short())
+            },
         });
         let draining = Arc::new(AtomicBool::new(false));
         let nudge = Arc::new(Notify::new());
-        let pressure = Arc::new(Pressure::default());
         let memory = Arc::new(AtomicU8::new(0));
         let lease_state = watch::Sender::new(LeaseState::default());
 

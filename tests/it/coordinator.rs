@@ -39,6 +39,7 @@ fn start(
         history_max_age: Duration::from_hours(1),
         dead_letters_max_age: Duration::from_hours(2),
         history_max_bytes: 1 << 30,
+        disk_short: Arc::new(|| false),
     })
 }
 
