@@ -14,6 +14,8 @@ mod durability;
 mod firing;
 
 mod limits;
+mod linear;
+mod linearizable;
 mod model;
 mod oracle;
 mod raft_cluster;
@@ -22,5 +24,6 @@ mod raft_storage;
 mod receiver;
 mod schedule;
 mod snapshots;
+mod storage;
 mod webhooks;
 mod worker;

@@ -70,11 +70,27 @@ impl House {
     /// A house whose nodes answer peers these routes, too. The ports are found first, so that every
     /// node knows all addresses.
     pub(crate) async fn build_with(count: u64, extra: &axum::Router) -> House {
+        Self::build_as(count, extra, async |address| address).await
+    }
+
+    /// A house whose last node is known to all by an address that `wire` makes of its own.
+    pub(crate) async fn build_wired(count: u64, wire: impl AsyncFn(String) -> String) -> House {
+        Self::build_as(count, &axum::Router::new(), wire).await
+    }
+
+    async fn build_as(
+        count: u64,
+        extra: &axum::Router,
+        wire: impl AsyncFn(String) -> String,
+    ) -> House {
         let mut house = House { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
         let mut listeners = Vec::new();
         for node in 1..=count {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let raft_address = listener.local_addr().unwrap().to_string();
+            let mut raft_address = listener.local_addr().unwrap().to_string();
+            if node == count {
+                raft_address = wire(raft_address).await;
+            }
             house.members.push((node, Member { raft_address, address: String::new() }));
             house.dirs.insert(node, tempfile::tempdir().unwrap());
             listeners.push((node, listener));
