@@ -225,13 +225,6 @@ impl Cluster {
         tokio::time::timeout(PATIENCE, wait).await.expect("a graceful stop ends").unwrap()
     }
 
-    /// Waits for a process that ends by itself; gives the exit code.
-    pub(crate) async fn ended(&mut self, id: u64) -> Option<i32> {
-        let mut process = self.hosts[id as usize - 1].process.take().unwrap();
-        let wait = tokio::task::spawn_blocking(move || process.wait().unwrap().code());
-        tokio::time::timeout(PATIENCE, wait).await.expect("it ends").unwrap()
-    }
-
     /// A setting for every process that is started from now on.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
