@@ -26,6 +26,7 @@ const TICKS_PER_S: f64 = 100.0;
 /// Whom the nodes know.
 const USERNAME: &str = "bench";
 
+#[derive(Default)]
 struct Host {
     id: u64,
     port: u16,
@@ -35,6 +36,9 @@ struct Host {
     spent: f64,
     /// Processor time when the window began.
     mark: f64,
+    /// Anonymous memory before there were jobs, and the most that was seen since.
+    empty_mb: f64,
+    most_mb: f64,
 }
 
 /// A folder that goes with its owner.
@@ -99,7 +103,7 @@ impl Cluster {
         };
         for id in 1..=count {
             let (port, raft_port) = (free_port()?, free_port()?);
-            let host = Host { id, port, raft_port, process: None, spent: 0.0, mark: 0.0 };
+            let host = Host { id, port, raft_port, ..Host::default() };
             cluster.hosts.push(host);
         }
         for place in 0..cluster.hosts.len() {
@@ -109,6 +113,9 @@ impl Cluster {
         settled.with_context(|| {
             format!("the nodes did not start in {} s:\n{}", PATIENCE.as_secs(), cluster.logs())
         })??;
+        for host in &mut cluster.hosts {
+            host.empty_mb = host.rss_mb();
+        }
         Ok(cluster)
     }
 
@@ -221,11 +228,20 @@ impl Cluster {
         }
     }
 
+    /// Looks at what memory the nodes have at this moment.
+    pub(super) fn look(&mut self) {
+        for host in &mut self.hosts {
+            host.most_mb = host.most_mb.max(host.rss_mb());
+        }
+    }
+
     /// What the nodes use.
     pub(super) fn usage(&self) -> Vec<NodeUse> {
         let usage = |host: &Host| NodeUse {
             id: host.id,
-            rss_mb: host.process.as_ref().and_then(|p| rss_mb(p.id())).unwrap_or(0.0),
+            rss_empty_mb: host.empty_mb,
+            rss_mb: host.rss_mb(),
+            rss_most_mb: host.most_mb.max(host.rss_mb()),
             cpu_s: host.cpu_s() - host.mark,
             disk_bytes: disk_bytes(&self.data_dir(host)),
         };
@@ -244,6 +260,10 @@ impl Drop for Cluster {
 }
 
 impl Host {
+    fn rss_mb(&self) -> f64 {
+        self.process.as_ref().and_then(|p| rss_mb(p.id())).unwrap_or(0.0)
+    }
+
     fn cpu_s(&self) -> f64 {
         self.spent + self.process.as_ref().and_then(|p| cpu_s(p.id())).unwrap_or(0.0)
     }

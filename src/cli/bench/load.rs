@@ -1,17 +1,16 @@
-//! Loading: jobs in batches over a few connections, as a client would, and plain SQLite beside it as
-//! the measure. `super` calls it before the window begins. It only counts the time in which requests
-//! are under way: of a load that is spread, that is the rate of its bursts, between which the nodes
-//! catch up, and not one that they could sustain.
+//! Loading: jobs in batches over a few connections, or one a request over many, as a client would.
+//! `super` calls it before the window begins. It only counts the time in which requests are under
+//! way: of a load that is spread, that is the rate of its bursts, between which the nodes catch up,
+//! and not one that they could sustain.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::ValueEnum;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::LOCATION;
 use reqwest::{Client, RequestBuilder};
-use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -19,16 +18,12 @@ use zeroize::Zeroizing;
 use super::oracle::Created;
 use crate::model::time::parse_rfc3339;
 
-/// Jobs in a request.
-const BATCH: usize = 1_000;
-/// Requests under way at once.
-const CONNECTIONS: usize = 4;
 /// The mount that is spoken to: camelCase, which the receiver relies on.
 const MOUNT: &str = "/api/v1";
 /// The longest that an answer may take.
 const TOTAL: Duration = Duration::from_mins(2);
-/// How many rows plain SQLite is measured with at most: its rate stays the same after that.
-const ROWS: usize = 100_000;
+/// What a call for one occurrence carries: the receiver looks for the id as in a batch.
+const SINGLE: &str = r#"{"executionId":"{{executionId}}","data":{{data}}}"#;
 
 /// How a request proves who sends it.
 pub(super) enum Pass {
@@ -46,6 +41,31 @@ pub(super) struct Api {
     pass: Arc<Pass>,
 }
 
+/// How jobs are created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Creates {
+    /// A thousand a request, four requests under way
+    Batched,
+    /// One a request, 256 requests under way
+    Single,
+}
+
+impl Creates {
+    /// Jobs in a request, and requests under way at once.
+    fn sizes(self) -> (usize, usize) {
+        match self {
+            Self::Batched => (1_000, 4),
+            Self::Single => (1, 256),
+        }
+    }
+
+    /// As many as a node can put into one transaction of its own.
+    pub(super) fn batch(self) -> usize {
+        let (batch, under_way) = self.sizes();
+        if batch > 1 { batch } else { under_way }
+    }
+}
+
 /// What is loaded.
 pub(super) struct Order {
     /// How many jobs.
@@ -54,6 +74,10 @@ pub(super) struct Order {
     pub(super) spec: String,
     /// Where they call; job by job in turn.
     pub(super) urls: Vec<String>,
+    /// One call for each occurrence, instead of one for all that are due together.
+    pub(super) single: bool,
+    /// How they are created.
+    pub(super) creates: Creates,
     /// The load is spread over so long; zero: as fast as it goes.
     pub(super) over: Duration,
 }
@@ -64,6 +88,13 @@ pub(super) struct Loaded {
     pub(super) jobs: Vec<Created>,
     /// Jobs per second, over the time in which requests were under way.
     pub(super) per_s: f64,
+}
+
+/// What came of a request.
+enum Made {
+    Job(Created),
+    /// Where to look.
+    Receipt(String),
 }
 
 #[derive(Deserialize)]
@@ -104,9 +135,17 @@ impl Api {
         Ok(response.json().await?)
     }
 
-    async fn post(&self, path: &str, body: String) -> anyhow::Result<reqwest::Response> {
+    async fn post(
+        &self,
+        path: &str,
+        body: String,
+        prefer: Option<&str>,
+    ) -> anyhow::Result<reqwest::Response> {
         let request = self.signed(self.http.post(format!("{}{MOUNT}{path}", self.base)));
-        let request = request.header("content-type", "application/json").body(body);
+        let mut request = request.header("content-type", "application/json").body(body);
+        if let Some(prefer) = prefer {
+            request = request.header("prefer", prefer);
+        }
         let response = request.send().await.map_err(|e| self.unreachable(e))?;
         let status = response.status();
         if status.is_success() {
@@ -126,7 +165,7 @@ impl Api {
     pub(super) async fn project(&self) -> anyhow::Result<u64> {
         let name = format!("bench {:08x}", rand::random::<u32>());
         let body = json!({"name": name, "description": "made by scheduler0 bench"});
-        let made: Value = self.post("/projects", body.to_string()).await?.json().await?;
+        let made: Value = self.post("/projects", body.to_string(), None).await?.json().await?;
         made["data"]["id"].as_u64().context("the node answered without the project's id")
     }
 
@@ -146,6 +185,7 @@ impl Api {
     ) -> anyhow::Result<Loaded> {
         let begin = Instant::now();
         let spread = !order.over.is_zero();
+        let (batch, under_way) = order.creates.sizes();
         // A load that is spread comes in bursts, one each second.
         let bursts = if spread { (order.over.as_secs() as usize).max(1) } else { 1 };
         let (mut jobs, mut busy) = (Vec::with_capacity(order.jobs), Duration::ZERO);
@@ -153,22 +193,28 @@ impl Api {
             let range = order.jobs * burst / bursts..order.jobs * (burst + 1) / bursts;
             let bodies: Vec<String> = range
                 .clone()
-                .step_by(BATCH)
-                .map(|from| body(project, order, from..(from + BATCH).min(range.end)))
+                .step_by(batch)
+                .map(|from| body(project, order, from..(from + batch).min(range.end)))
                 .collect();
             if spread {
                 tokio::time::sleep_until((begin + Duration::from_secs(burst as u64)).into()).await;
             }
             let started = Instant::now();
-            let receipts: Vec<String> = stream::iter(bodies)
-                .map(|body| self.create(body))
-                .buffer_unordered(CONNECTIONS)
-                .try_collect()
-                .await?;
+            let before = jobs.len();
+            let mut under_way = stream::iter(bodies)
+                .map(|body| self.create(body, batch == 1))
+                .buffer_unordered(under_way);
+            let mut receipts = Vec::new();
+            while let Some(made) = under_way.try_next().await? {
+                match made {
+                    Made::Job(job) => jobs.push(job),
+                    Made::Receipt(place) => receipts.push(place),
+                }
+                tell(jobs.len().max(before + receipts.len() * batch));
+            }
             busy += started.elapsed();
             for receipt in receipts {
                 jobs.append(&mut self.created(&receipt).await?);
-                tell(jobs.len());
             }
         }
         anyhow::ensure!(
@@ -181,13 +227,22 @@ impl Api {
         Ok(Loaded { jobs, per_s })
     }
 
-    /// Creates one batch; where its receipt is.
-    async fn create(&self, body: String) -> anyhow::Result<String> {
-        let response = self.post("/jobs", body).await?;
+    /// Makes one request. The answer to a single job shows it, that to a batch says where its
+    /// receipt is.
+    async fn create(&self, body: String, single: bool) -> anyhow::Result<Made> {
+        let prefer = single.then_some("return=representation");
+        let response = self.post("/jobs", body, prefer).await?;
+        if single {
+            let mut made: Value = response.json().await?;
+            let shown: Vec<Shown> = serde_json::from_value(made["data"].take())
+                .context("the node answered without the job")?;
+            let job = shown.into_iter().next().context("the node answered without the job")?;
+            return Ok(Made::Job(job.created()?));
+        }
         let place = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
         let place = place.context("the node did not say where the receipt is")?.to_owned();
         response.bytes().await?;
-        Ok(place)
+        Ok(Made::Receipt(place))
     }
 
     /// The jobs of a receipt.
@@ -195,48 +250,30 @@ impl Api {
         let envelope = self.get(receipt).await?;
         let output = envelope["data"]["output"].as_str().context("a receipt without its jobs")?;
         let shown: Vec<Shown> = serde_json::from_str(output)?;
-        let created = shown.into_iter().map(|job| {
-            let at = parse_rfc3339(&job.date_created).context("a job without its dateCreated")?;
-            Ok(Created { id: job.id, at })
-        });
-        created.collect()
+        shown.into_iter().map(Shown::created).collect()
+    }
+}
+
+impl Shown {
+    fn created(self) -> anyhow::Result<Created> {
+        let at = parse_rfc3339(&self.date_created).context("a job without its dateCreated")?;
+        Ok(Created { id: self.id, at })
     }
 }
 
 fn body(project: u64, order: &Order, range: std::ops::Range<usize>) -> String {
     let jobs = range.map(|i| {
-        json!({
+        let url = &order.urls[i % order.urls.len()];
+        let mut job = json!({
             "projectId": project, "spec": order.spec, "timezone": "UTC",
-            "callbackUrl": order.urls[i % order.urls.len()], "data": format!("{{\"n\":{i}}}"),
-        })
+            "data": format!("{{\"n\":{i}}}"),
+        });
+        if order.single {
+            job["http"] = json!({"url": url, "body": SINGLE});
+        } else {
+            job["callbackUrl"] = json!(url);
+        }
+        job
     });
     Value::Array(jobs.collect()).to_string()
-}
-
-/// Rows per second that plain SQLite takes in transactions of the same size, each on the disk when
-/// it is committed.
-pub(super) fn plain_sqlite(folder: &Path, jobs: usize) -> anyhow::Result<f64> {
-    let mut conn = Connection::open(folder.join("plain.db"))?;
-    conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         CREATE TABLE jobs (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, spec TEXT NOT NULL,
-            timezone TEXT NOT NULL, url TEXT NOT NULL, data TEXT NOT NULL, created INTEGER NOT NULL);
-         CREATE INDEX jobs_by_project ON jobs (project);",
-    )?;
-    let rows = jobs.min(ROWS);
-    let begin = Instant::now();
-    for from in (0..rows).step_by(BATCH) {
-        let tx = conn.transaction()?;
-        {
-            let mut insert = tx.prepare_cached(
-                "INSERT INTO jobs (project, spec, timezone, url, data, created)
-                 VALUES (1, '@every 1m', 'UTC', 'http://127.0.0.1:65535/0', ?1, ?2)",
-            )?;
-            for i in from..(from + BATCH).min(rows) {
-                insert.execute((format!("{{\"n\":{i}}}"), from as i64))?;
-            }
-        }
-        tx.commit()?;
-    }
-    Ok(rows as f64 / begin.elapsed().as_secs_f64())
 }

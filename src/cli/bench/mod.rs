@@ -2,20 +2,22 @@
 //!
 //! ```text
 //!   load ──jobs──> cluster (start processes, or --target) ──callbacks──> receiver ──> oracle
-//!                                                                                       │
-//!                                    report <── what was missed, early, doubled; lag ───┘
+//!                                                                           ^             │
+//!   limit: plain SQLite, a bare client ──the same bodies────────────────────┘             │
+//!                                      report <── what was missed, early, doubled; lag ───┘
 //! ```
 //!
 //! Called by `super` with the flags. It measures and cleans up behind itself, also on ctrl-c; it
 //! never touches a node or a folder that it has not made, except through `--target`'s API.
 
 mod cluster;
+mod limit;
 mod load;
 mod oracle;
+mod progress;
 mod receiver;
 mod report;
 
-use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -25,9 +27,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use zeroize::Zeroizing;
 
 use self::cluster::{Cluster, Folder};
-use self::load::{Api, Order, Pass, plain_sqlite};
+use self::limit::{Bare, Turns, plain_sqlite};
+use self::load::{Api, Creates, Order, Pass};
 use self::oracle::Oracle;
-use self::receiver::Receiver;
+use self::progress::Progress;
+use self::receiver::{Body, Receiver};
 use self::report::Report;
 use super::output::{Output, say};
 use super::{Failure, Global, start};
@@ -41,6 +45,10 @@ const SPREAD: Millis = 60_000;
 const STRAGGLERS: Duration = Duration::from_secs(10);
 /// Between two lines of progress.
 const BEAT: Duration = Duration::from_millis(250);
+/// How often nodes and bare client take turns.
+const TURNS: usize = 5;
+/// The bare client only takes its turn when instants are at least so far apart.
+const APART: Millis = 4_000;
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
@@ -67,6 +75,12 @@ pub struct Bench {
     /// or all at once (loaded in a rush, as the cron line that means the same)
     #[arg(long, value_enum, default_value = "spread")]
     phase: Phase,
+    /// One call for each occurrence, instead of one for all that are due together
+    #[arg(long)]
+    single: bool,
+    /// How the jobs are created
+    #[arg(long, value_enum, default_value = "batched")]
+    creates: Creates,
     /// Kills a node with SIGKILL at half time, and starts it again
     #[arg(long, value_enum, conflicts_with = "target")]
     kill: Option<Victim>,
@@ -170,8 +184,9 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     let progress = Progress::new();
     let folder = Folder::new()?;
     progress.tell("measuring plain SQLite");
-    let (path, jobs) = (folder.path().to_owned(), flags.jobs);
-    let sqlite_per_s = tokio::task::spawn_blocking(move || plain_sqlite(&path, jobs)).await??;
+    let (path, jobs, batch) = (folder.path().to_owned(), flags.jobs, flags.creates.batch());
+    let measure = move || plain_sqlite(&path, jobs, batch);
+    let sqlite_per_s = tokio::task::spawn_blocking(measure).await??;
     let receiver = Receiver::start(flags.listen).await.context("--listen")?;
     let (mut cluster, api) = if let Some(target) = &flags.target {
         let secret = Zeroizing::new(flags.api_secret.clone().unwrap_or_default());
@@ -185,8 +200,17 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     };
     let project = api.project().await?;
     let urls = (0..flags.urls).map(|number| receiver.url(number)).collect();
-    let order = Order { jobs: flags.jobs, spec: plan.spec.clone(), urls, over: plan.over };
-    let tell = |n: usize| progress.tell(&format!("loaded {n} of {}", flags.jobs));
+    let order = Order {
+        jobs: flags.jobs,
+        spec: plan.spec.clone(),
+        urls,
+        single: flags.single,
+        creates: flags.creates,
+        over: plan.over,
+    };
+    let tell = |n: usize| {
+        progress.bar(n as u64, flags.jobs as u64, &format!("loaded {n} of {}", flags.jobs));
+    };
     let outcome = async {
         let loaded = api.load(project, &order, tell).await?;
         let (from, margin) = (SystemClock.wall(), (flags.seconds / 10).clamp(1, 5));
@@ -201,7 +225,8 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         if let Some(cluster) = &mut cluster {
             cluster.mark();
         }
-        watch(flags, oracle, cluster.as_mut(), &progress).await?;
+        let mut turns = Taking::new(oracle, &receiver)?;
+        watch(flags, oracle, cluster.as_mut(), &mut turns, &progress).await?;
         let findings = oracle.findings(receiver.early());
         let lag = oracle.lag();
         let [p50, p90, p99, p999] = [500, 900, 990, 999].map(|share| lag.quantile(share));
@@ -211,6 +236,7 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             seconds: (to - from) as f64 / 1_000.0,
             loaded_per_s: loaded.per_s,
             sqlite_per_s,
+            turns: turns.done,
             findings,
             lag_ms: [p50, p90, p99, p999, lag.max()],
             count: nodes.len(),
@@ -231,6 +257,7 @@ async fn watch(
     flags: &Bench,
     oracle: &Oracle,
     mut cluster: Option<&mut Cluster>,
+    turns: &mut Taking<'_>,
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let begin = Instant::now();
@@ -246,12 +273,13 @@ async fn watch(
             progress.end();
             say(&format!("killed node {id} and started it again"));
         }
-        let fired = oracle.findings(0).fired;
-        progress.tell(&format!(
-            "{} of {} s: {fired} fired",
-            begin.elapsed().as_secs(),
-            flags.seconds
-        ));
+        if let Some(cluster) = cluster.as_deref_mut() {
+            cluster.look();
+        }
+        turns.take().await?;
+        let (fired, passed) = (oracle.findings(0).fired, begin.elapsed().as_secs());
+        let text = format!("{passed} of {} s: {fired} fired", flags.seconds);
+        progress.bar(passed, flags.seconds, &text);
         sleep_until((Instant::now() + BEAT).min(begin + whole)).await;
     }
     while oracle.findings(0).missed > 0 && begin.elapsed() < whole + STRAGGLERS {
@@ -262,33 +290,49 @@ async fn watch(
     Ok(())
 }
 
-/// One line on stderr that is written over, for a person only.
-#[derive(Debug)]
-struct Progress {
-    terminal: bool,
+/// Nodes and bare client taking turns at the same bodies, when all jobs are due together.
+struct Taking<'a> {
+    oracle: &'a Oracle,
+    receiver: &'a Receiver,
+    bare: Bare,
+    bodies: Vec<Body>,
+    /// The place of the next instant.
+    next: usize,
+    done: Turns,
 }
 
-impl Progress {
-    fn new() -> Self {
-        Self { terminal: io::stderr().is_terminal() }
-    }
-
-    fn tell(&self, text: &str) {
-        if self.terminal {
-            // Nobody is left to be told when stderr is closed.
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
+impl<'a> Taking<'a> {
+    fn new(oracle: &'a Oracle, receiver: &'a Receiver) -> anyhow::Result<Self> {
+        if let [first, second, ..] = oracle.common_instants()
+            && second - first >= APART
+        {
+            receiver.keep(*first);
         }
+        let (bare, bodies) = (Bare::new()?, Vec::new());
+        Ok(Self { oracle, receiver, bare, bodies, next: 0, done: Turns::default() })
     }
 
-    /// Leaves an empty line behind.
-    fn end(&self) {
-        self.tell("");
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.end();
+    /// Lets the bare client have its turn, half-way between two instants.
+    async fn take(&mut self) -> anyhow::Result<()> {
+        let instants = self.oracle.common_instants();
+        let [due, after, ..] = instants[self.next.min(instants.len())..] else { return Ok(()) };
+        let half = i64::midpoint(due, after);
+        if after - due < APART || self.done.taken.len() >= TURNS || SystemClock.wall() < half {
+            return Ok(());
+        }
+        self.next += 1;
+        let Some(last) = self.oracle.complete(self.next - 1) else { return Ok(()) };
+        if self.bodies.is_empty() {
+            self.bodies = self.receiver.kept().unwrap_or_default();
+            self.done.requests = self.bodies.len();
+            // Its connections are open from here on, as those of the nodes are.
+            self.bare.send(&self.bodies, self.receiver).await?;
+        }
+        if !self.bodies.is_empty() {
+            let bare = self.bare.send(&self.bodies, self.receiver).await?;
+            self.done.taken.push(((last - due) as f64, bare));
+        }
+        Ok(())
     }
 }
 

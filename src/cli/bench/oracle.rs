@@ -3,7 +3,7 @@
 //! feeds it, `super` reads it at the end. It knows nothing of the cluster but its promises.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::report::Histogram;
 use crate::model::Millis;
@@ -42,6 +42,15 @@ pub(super) struct Oracle {
     early: AtomicU64,
     unplanned: AtomicU64,
     lag: Histogram,
+    /// By instant, when there is but one class.
+    together: Vec<Together>,
+}
+
+/// All jobs at one instant.
+#[derive(Debug, Default)]
+struct Together {
+    came: AtomicU64,
+    last: AtomicI64,
 }
 
 /// What came of all that was planned.
@@ -96,6 +105,10 @@ impl Oracle {
             planned += classes[class as usize].len() as u64;
         }
         let seen = (0..planned.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let together = match &classes[..] {
+            [one] => one.iter().map(|_| Together::default()).collect(),
+            _ => Vec::new(),
+        };
         Ok(Self {
             window,
             first,
@@ -108,7 +121,23 @@ impl Oracle {
             early: AtomicU64::new(0),
             unplanned: AtomicU64::new(0),
             lag: Histogram::default(),
+            together,
         })
+    }
+
+    /// The instants in the window, when all jobs have the same.
+    pub(super) fn common_instants(&self) -> &[Millis] {
+        match &self.classes[..] {
+            [one] => one,
+            _ => &[],
+        }
+    }
+
+    /// When the last job of such an instant came, by its place; `None` until all have.
+    pub(super) fn complete(&self, place: usize) -> Option<Millis> {
+        let instant = self.together.get(place)?;
+        let all = self.planned / self.together.len() as u64;
+        (instant.came.load(Ordering::Acquire) == all).then(|| instant.last.load(Ordering::Relaxed))
     }
 
     /// Jobs that came in one request, each with the instant it was due, at an instant of the
@@ -117,12 +146,13 @@ impl Oracle {
         let (mut fired, mut again, mut early, mut unplanned) = (0, 0, 0, 0);
         // All jobs of a request have one instant, so the histogram is told once.
         let mut lag = (0, 0);
+        let mut instant = None;
         for (job, due) in jobs {
             early += u64::from(at + TOLERANCE_MS < due);
             if due <= self.window.0 || due > self.window.1 {
                 continue;
             }
-            let Some(bit) = self.bit(job, due) else {
+            let Some((bit, place)) = self.bit(job, due) else {
                 unplanned += 1;
                 continue;
             };
@@ -132,6 +162,7 @@ impl Oracle {
                 continue;
             }
             fired += 1;
+            instant = self.together.get(place);
             let late = (at - due).max(0) as u64;
             if late != lag.0 {
                 self.lag.observe(lag.0, lag.1);
@@ -140,17 +171,23 @@ impl Oracle {
             lag.1 += 1;
         }
         self.lag.observe(lag.0, lag.1);
+        if let Some(instant) = instant {
+            instant.last.fetch_max(at, Ordering::Relaxed);
+            instant.came.fetch_add(fired, Ordering::Release);
+        }
         self.fired.fetch_add(fired, Ordering::Relaxed);
         self.duplicates.fetch_add(again, Ordering::Relaxed);
         self.early.fetch_add(early, Ordering::Relaxed);
         self.unplanned.fetch_add(unplanned, Ordering::Relaxed);
     }
 
-    fn bit(&self, job: u64, due: Millis) -> Option<u64> {
+    /// The bit of an occurrence, and the place of its instant among those of its class.
+    fn bit(&self, job: u64, due: Millis) -> Option<(u64, usize)> {
         let place = usize::try_from(job.checked_sub(self.first)?).ok()?;
         let (class, begin) = *self.jobs.get(place)?;
         let instants = self.classes.get(class as usize)?;
-        Some(begin + instants.binary_search(&due).ok()? as u64)
+        let place = instants.binary_search(&due).ok()?;
+        Some((begin + place as u64, place))
     }
 
     /// What came so far; `early` so many before the oracle knew the jobs.
@@ -201,6 +238,7 @@ mod tests {
         let expected =
             Findings { planned: 8, fired: 4, missed: 4, early: 3, duplicates: 1, unplanned: 2 };
         assert_eq!(oracle.findings(1), expected);
+        assert!(oracle.common_instants().is_empty() && oracle.complete(0).is_none());
         assert_eq!(oracle.lag().quantile(1_000), 4);
     }
 
@@ -214,6 +252,18 @@ mod tests {
         let expected = Findings { planned: 700, fired: 700, ..Findings::default() };
         assert_eq!(oracle.findings(0), expected);
         assert_eq!(oracle.lag().quantile(500), 3);
+    }
+
+    #[test]
+    fn an_instant_of_all_is_complete_when_the_last_has_come() {
+        let created = jobs(&[(1, 0), (2, 0)]);
+        let oracle = Oracle::new("*/10 * * * * *", &created, (0, 20_000)).unwrap();
+        assert_eq!(oracle.common_instants(), [10_000, 20_000]);
+        oracle.arrived([(2, 20_000)].into_iter(), 20_009);
+        oracle.arrived([(2, 20_000)].into_iter(), 20_010);
+        assert_eq!((oracle.complete(0), oracle.complete(1)), (None, None));
+        oracle.arrived([(1, 20_000)].into_iter(), 20_031);
+        assert_eq!((oracle.complete(0), oracle.complete(1)), (None, Some(20_031)));
     }
 
     #[test]

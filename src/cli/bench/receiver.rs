@@ -1,15 +1,18 @@
 //! The receiver: takes the callbacks within this process and tells the oracle what came and when. It
 //! looks for execution ids and reads nothing else, since a hundred thousand jobs a second have to
-//! pass. `super` starts it; it ends when dropped.
+//! pass. The bodies of one instant can be kept, for the bare client to send them again to a path of
+//! its own, where they cost the receiver the same and are not judged. `super` starts it; it ends when
+//! dropped.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -23,6 +26,14 @@ const MARK: &[u8] = b"\"executionId\":\"";
 /// The largest body taken; the cluster's default limit is 2 MB.
 const BODY: usize = 64 << 20;
 
+/// Bytes of bodies kept, at most.
+const KEPT: usize = 256 << 20;
+/// Where the bare client sends to.
+const BARE: &str = "/bare";
+
+/// What came in a request.
+pub(super) type Body = axum::body::Bytes;
+
 /// The endpoint.
 pub(super) struct Receiver {
     inner: Arc<Inner>,
@@ -35,6 +46,18 @@ struct Inner {
     oracle: OnceLock<Oracle>,
     /// Arrivals before their instant while there was no oracle yet.
     early: AtomicU64,
+    kept: Mutex<Kept>,
+    /// When something came from the bare client last.
+    bare: Mutex<Option<Instant>>,
+}
+
+/// The bodies of one instant.
+#[derive(Default)]
+struct Kept {
+    /// Which; `None` while nothing is to be kept.
+    due: Option<Millis>,
+    bodies: Vec<Body>,
+    bytes: usize,
 }
 
 impl Receiver {
@@ -44,6 +67,7 @@ impl Receiver {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let app = Router::new()
+            .route(BARE, post(take_bare))
             .fallback(take)
             .layer(DefaultBodyLimit::max(BODY))
             .with_state(Arc::clone(&inner));
@@ -64,6 +88,32 @@ impl Receiver {
         self.inner.oracle.get_or_init(|| oracle)
     }
 
+    /// The bodies of this instant are to be kept.
+    pub(super) fn keep(&self, due: Millis) {
+        lock(&self.inner.kept).due = Some(due);
+    }
+
+    /// What was kept; `None` when it was too much. It is forgotten here.
+    pub(super) fn kept(&self) -> Option<Vec<Body>> {
+        let kept = std::mem::take(&mut *lock(&self.inner.kept));
+        (kept.bytes <= KEPT).then_some(kept.bodies)
+    }
+
+    /// Where the bare client sends to.
+    pub(super) fn bare_url(&self) -> String {
+        format!("http://{}{BARE}", self.address)
+    }
+
+    /// The bare client begins.
+    pub(super) fn begin_bare(&self) -> Instant {
+        *lock(&self.inner.bare).insert(Instant::now())
+    }
+
+    /// When something came from the bare client last, or when it began.
+    pub(super) fn last_bare(&self) -> Instant {
+        lock(&self.inner.bare).unwrap_or_else(Instant::now)
+    }
+
     /// Arrivals before their instant while there was no oracle.
     pub(super) fn early(&self) -> u64 {
         self.inner.early.load(Ordering::Relaxed)
@@ -76,7 +126,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
+async fn take(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
     // The whole body is here: the last job of a request counts, not the first.
     let at = SystemClock.wall();
     if let Some(oracle) = inner.oracle.get() {
@@ -85,7 +135,28 @@ async fn take(State(inner): State<Arc<Inner>>, body: Bytes) -> StatusCode {
         let early = occurrences(&body).filter(|(_, due)| at + TOLERANCE_MS < *due).count();
         inner.early.fetch_add(early as u64, Ordering::Relaxed);
     }
+    let mut kept = lock(&inner.kept);
+    if let Some(due) = kept.due
+        && kept.bytes <= KEPT
+        && occurrences(&body).next().is_some_and(|(_, first)| first == due)
+    {
+        kept.bytes += body.len();
+        kept.bodies.push(body);
+    }
     StatusCode::OK
+}
+
+/// The same work, without a judge.
+async fn take_bare(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
+    let at = Instant::now();
+    if occurrences(&body).last().is_some() {
+        lock(&inner.bare).replace(at);
+    }
+    StatusCode::OK
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Job and scheduled instant of every execution id in a body.

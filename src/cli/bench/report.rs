@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::super::output::{Format, Output, line, say, table};
+use super::limit::Turns;
 use super::oracle::Findings;
 
 /// Exact below this, in milliseconds; above it so many buckets to a doubling (3 %).
@@ -81,8 +82,12 @@ fn bound(bucket: usize) -> u64 {
 pub(super) struct NodeUse {
     /// The node.
     pub(super) id: u64,
+    /// Anonymous memory when it had started and had no jobs, in 10^6 bytes.
+    pub(super) rss_empty_mb: f64,
     /// Anonymous memory at the end, in 10^6 bytes.
     pub(super) rss_mb: f64,
+    /// The most that was seen in the window, requests under way included.
+    pub(super) rss_most_mb: f64,
     /// Processor time in the window, in seconds.
     pub(super) cpu_s: f64,
     /// Of its data folder, as allocated.
@@ -100,6 +105,8 @@ pub(super) struct Report {
     pub(super) loaded_per_s: f64,
     /// The same by plain SQLite.
     pub(super) sqlite_per_s: f64,
+    /// What the nodes and a bare client took for the same instants, if that was measured.
+    pub(super) turns: Turns,
     /// The oracle's.
     pub(super) findings: Findings,
     /// p50, p90, p99, p99.9 and the maximum, in milliseconds.
@@ -120,7 +127,8 @@ impl Report {
         let [p50, p90, p99, p999, max] = self.lag_ms;
         let node = |n: &NodeUse| {
             json!({
-                "id": n.id, "rss_mb": tenth(n.rss_mb), "cpu_s": tenth(n.cpu_s),
+                "id": n.id, "rss_empty_mb": tenth(n.rss_empty_mb), "rss_mb": tenth(n.rss_mb),
+                "rss_most_mb": tenth(n.rss_most_mb), "cpu_s": tenth(n.cpu_s),
                 "disk_bytes": n.disk_bytes,
             })
         };
@@ -130,13 +138,35 @@ impl Report {
             "seconds": self.seconds,
             "loaded_per_s": self.loaded_per_s.round(),
             "sqlite_per_s": self.sqlite_per_s.round(),
+            "sqlite_ratio": hundredth(self.loaded_per_s / self.sqlite_per_s),
             "fired": self.findings.fired,
             "fired_per_s": tenth(self.fired_per_s()),
             "missed": self.findings.missed,
             "early": self.findings.early,
             "duplicates": self.findings.duplicates,
             "lag_ms": {"p50": p50, "p90": p90, "p99": p99, "p999": p999, "max": max},
+            "cpu_us_per_firing": tenth(self.cpu_us_per_firing()),
+            "same_instant": self.same_instant(),
             "node": self.nodes.iter().map(node).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Of all nodes together.
+    fn cpu_us_per_firing(&self) -> f64 {
+        let cpu_s: f64 = self.nodes.iter().map(|n| n.cpu_s).sum();
+        cpu_s * 1e6 / self.findings.fired.max(1) as f64
+    }
+
+    fn same_instant(&self) -> Value {
+        if self.turns.taken.is_empty() {
+            return Value::Null;
+        }
+        let (ours, bare) = self.turns.medians();
+        let per_s = |ms: f64| (self.turns.requests as f64 * 1_000.0 / ms).round();
+        json!({
+            "rounds": self.turns.taken.len(), "requests": self.turns.requests,
+            "last_byte_ms": ours, "bare_ms": tenth(bare), "ratio": hundredth(ours / bare),
+            "requests_per_s": per_s(ours), "bare_requests_per_s": per_s(bare),
         })
     }
 
@@ -163,6 +193,15 @@ impl Report {
         let lag_titles = ["p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
         let titles = titles.into_iter().chain(lag_titles);
         line(&table(titles, std::iter::once(row.into_iter().chain(lags).collect())))?;
+        if let Some(turns) = self.same_instant().as_object() {
+            let titles = turns.keys().map(|key| key.replace('_', " ")).collect::<Vec<_>>();
+            let row = turns.values().map(ToString::to_string).collect();
+            let titles = titles.iter().map(String::as_str);
+            line(&format!(
+                "\nlast byte of an instant, and the same bodies by a bare client\n{}",
+                table(titles, std::iter::once(row))
+            ))?;
+        }
         if self.nodes.is_empty() {
             say("what the nodes used is not known: they are not this command's");
             return Ok(());
@@ -171,13 +210,20 @@ impl Report {
             let mb = n.disk_bytes as f64 / 1e6;
             vec![
                 n.id.to_string(),
+                format!("{:.1}", n.rss_empty_mb),
                 format!("{:.1}", n.rss_mb),
+                format!("{:.1}", n.rss_most_mb),
                 format!("{:.1}", n.cpu_s),
                 format!("{mb:.1}"),
             ]
         });
-        line(&format!("\n{}", table(["node", "rss mb", "cpu s", "disk mb"].into_iter(), rows)))
+        let titles = ["node", "rss mb empty", "at the end", "at most", "cpu s", "disk mb"];
+        line(&format!("\n{}", table(titles.into_iter(), rows)))
     }
+}
+
+fn hundredth(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 fn tenth(value: f64) -> f64 {
@@ -213,13 +259,21 @@ mod tests {
 
     #[test]
     fn the_json_has_exactly_its_fields() {
-        let node = NodeUse { id: 1, rss_mb: 12.34, cpu_s: 0.5, disk_bytes: 7 };
+        let node = NodeUse {
+            id: 1,
+            rss_empty_mb: 9.0,
+            rss_mb: 12.34,
+            rss_most_mb: 20.06,
+            cpu_s: 0.5,
+            disk_bytes: 7,
+        };
         let findings = Findings { planned: 40, fired: 40, ..Findings::default() };
         let report = Report {
             jobs: 20,
             seconds: 4.0,
             loaded_per_s: 1.4,
             sqlite_per_s: 2.0,
+            turns: Turns { taken: vec![(50.0, 20.0)], requests: 10 },
             findings,
             lag_ms: [1, 2, 3, 4, 5],
             nodes: vec![node],
@@ -227,10 +281,20 @@ mod tests {
         };
         let expected = json!({
             "jobs": 20, "nodes": 1, "seconds": 4.0, "loaded_per_s": 1.0, "sqlite_per_s": 2.0,
-            "fired": 40, "fired_per_s": 10.0, "missed": 0, "early": 0, "duplicates": 0,
+            "sqlite_ratio": 0.7, "fired": 40, "fired_per_s": 10.0, "missed": 0, "early": 0, "duplicates": 0,
             "lag_ms": {"p50": 1, "p90": 2, "p99": 3, "p999": 4, "max": 5},
-            "node": [{"id": 1, "rss_mb": 12.3, "cpu_s": 0.5, "disk_bytes": 7}],
+            "cpu_us_per_firing": 12_500.0,
+            "same_instant": {
+                "rounds": 1, "requests": 10, "last_byte_ms": 50.0, "bare_ms": 20.0, "ratio": 2.5,
+                "requests_per_s": 200.0, "bare_requests_per_s": 500.0,
+            },
+            "node": [{
+                "id": 1, "rss_empty_mb": 9.0, "rss_mb": 12.3, "rss_most_mb": 20.1, "cpu_s": 0.5,
+                "disk_bytes": 7,
+            }],
         });
         assert_eq!(report.json(), expected);
+        let report = Report { turns: Turns::default(), ..report };
+        assert_eq!(report.json()["same_instant"], Value::Null);
     }
 }
