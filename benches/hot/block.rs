@@ -1,0 +1,67 @@
+//! What came of a request for 1,560 jobs of one shard: as a block, coded and read back. Beside it the
+//! ids in plain, eight bytes each, as a row per execution would at least have them.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput};
+use scheduler0::command::Command;
+use scheduler0::model::block::{Block, How, JournalEntry, Record, Verdict};
+use scheduler0::model::members::Members;
+
+/// Jobs in the block.
+pub(crate) const JOBS: u64 = 1_560;
+
+/// Ids of one shard as a cluster of 100,000 jobs has them: runs of 64.
+pub(crate) fn ids(shard: u64) -> impl Iterator<Item = u64> {
+    let runs = (0..).map(move |turn| (turn * 64 + shard) * 64);
+    runs.flat_map(|first| first..first + 64).filter(|id| *id > 0).take(JOBS as usize)
+}
+
+/// One request of a shard, delivered.
+pub(crate) fn block(shard: u64, due: i64) -> Block {
+    Block {
+        project: 1,
+        shard: shard as u16,
+        epoch: 1,
+        due,
+        scheduled: due,
+        since: None,
+        attempt: 1,
+        verdict: Verdict::Delivered,
+        http_code: 200,
+        started: due + 3,
+        duration: 2,
+        members: Members::from_sorted(ids(shard)),
+        error: None,
+        pending: None,
+        run: 0,
+        once: false,
+        how: How::Answer,
+        accepted: None,
+        response: None,
+    }
+}
+
+pub(crate) fn code(c: &mut Criterion) {
+    let mut group = c.benchmark_group("block/1,560 members");
+    group.throughput(Throughput::Elements(JOBS));
+    let jobs: Vec<u64> = ids(3).collect();
+
+    group.bench_function("ours, members only", |b| {
+        b.iter(|| Members::from_sorted(black_box(&jobs).iter().copied()).iter().sum::<u64>());
+    });
+    group.bench_function("ours, as a log entry", |b| {
+        let record = Record { node: 1, incarnation: 7, first: 1, entries: Vec::new() };
+        let entry = JournalEntry::Block(block(3, 1_763_700_000_000));
+        let command = Command::Record(Record { entries: vec![entry], ..record });
+        b.iter(|| Command::decode(&black_box(&command).encode().unwrap()).unwrap());
+    });
+    group.bench_function("plain ids", |b| {
+        b.iter(|| {
+            let bytes: Vec<u8> = black_box(&jobs).iter().flat_map(|id| id.to_le_bytes()).collect();
+            let ids = bytes.chunks_exact(8).map(|id| u64::from_le_bytes(id.try_into().unwrap()));
+            ids.sum::<u64>()
+        });
+    });
+    group.finish();
+}

@@ -1,0 +1,30 @@
+//! The hot paths, each beside its limit: what the same work costs when nothing but the unavoidable is
+//! done, measured in the same run.
+//!
+//! ```text
+//!   cargo bench --bench hot                      all of it
+//!   cargo bench --bench hot -- payload           one group
+//! ```
+//!
+//! In every group `ours` is this program's way, through its public functions, and the others are what
+//! it is compared with. What the figures mean is in `docs/performance.md`.
+
+mod block;
+mod payload;
+mod queue;
+mod schedule;
+mod store;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(
+    hot,
+    schedule::next,
+    queue::fire,
+    block::code,
+    payload::build,
+    store::create,
+    store::record,
+    store::history
+);
+criterion_main!(hot);

@@ -1,0 +1,205 @@
+//! The books: creating 1,000 jobs, recording 64 requests of 1,560 jobs each, reading one job's
+//! history of a day. Beside the first two, plain SQLite: the same rows into the same tables and
+//! indexes, by statements that are ready, one transaction and nothing else. Neither is synced: on a
+//! node that is the log's part.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput};
+use rusqlite::{Connection, params};
+use scheduler0::command::{Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, apply};
+use scheduler0::model::block::{Block, JournalEntry, Record};
+use scheduler0::model::members::Members;
+use scheduler0::model::shard::{Move, MoveKind, SHARDS};
+use scheduler0::store::{self, Store, Writer, executions};
+use tempfile::TempDir;
+
+use crate::block::{JOBS, block};
+use crate::payload::shape;
+
+const START: i64 = 1_763_700_000_000;
+const BATCH: u64 = 1_000;
+/// Seconds of a day for which a shard has a block in the history that is read.
+const DAY: i64 = 86_400;
+
+/// Books of a cluster with a project, and a log that is applied to them.
+struct Books {
+    store: Store,
+    writer: Writer,
+    index: u64,
+    // Removed after both are closed.
+    _folder: TempDir,
+}
+
+impl Books {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (store, writer) = Store::open(folder.path()).unwrap();
+        let mut books = Self { store, writer, index: 0, _folder: folder };
+        books.apply(&Command::Init { cluster: 7 });
+        let moves =
+            (0..SHARDS).map(|shard| Move { shard, to: 1, expects: 0, kind: MoveKind::TakeOver });
+        books.apply(&Command::Assign(moves.collect()));
+        books.apply(&Command::CreateProject(NewProject {
+            name: "p".into(),
+            description: "d".into(),
+            by: None,
+            ..NewProject::default()
+        }));
+        books
+    }
+
+    fn apply(&mut self, command: &Command) {
+        self.index += 1;
+        let (index, mut change) = (self.index, Change::default());
+        let applied: Result<_, Error> =
+            self.writer.transaction(|tx| apply(tx, index, START, command, &mut change));
+        let outcome = applied.unwrap();
+        assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+    }
+}
+
+/// The same tables, and a connection like the one that writes to the books.
+fn plain() -> (TempDir, Connection) {
+    let folder = TempDir::new().unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    let conn = Connection::open(folder.path().join(store::FILE)).unwrap();
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA cache_size = -32768;",
+    )
+    .unwrap();
+    (folder, conn)
+}
+
+pub(crate) fn create(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/create 1,000 jobs");
+    group.throughput(Throughput::Elements(BATCH));
+    let mut books = Books::new();
+    let mut request = 0;
+    group.bench_function("ours", |b| {
+        let command = || {
+            request += 1;
+            let job = |n| NewJob { data: format!("{{\"n\":{n}}}"), ..NewJob::default() };
+            let jobs = (0..BATCH).map(job).collect();
+            Command::CreateJobs(CreateJobs { request, shapes: vec![shape()], jobs, staged: false })
+        };
+        b.iter_batched(command, |command| books.apply(&command), BatchSize::PerIteration);
+    });
+    let (_folder, mut conn) = plain();
+    let mut first = 1;
+    group.bench_function("plain sqlite", |b| {
+        let data = || (0..BATCH).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>();
+        let insert = |data: Vec<String>| {
+            let tx = conn.transaction().unwrap();
+            let mut insert = tx
+                .prepare_cached(
+                    "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from,
+                         status, external_id, labelled)
+                     VALUES (?1, 1, 1, ?2, ?3, ?3, ?3, 0, NULL, 0)",
+                )
+                .unwrap();
+            for data in data {
+                insert.execute(params![first, data, START]).unwrap();
+                first += 1;
+            }
+            drop(insert);
+            tx.commit().unwrap();
+        };
+        b.iter_batched(data, insert, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+pub(crate) fn record(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/record 100,000 executions");
+    group.throughput(Throughput::Elements(JOBS * u64::from(SHARDS)));
+    let mut books = Books::new();
+    let (mut first, mut due) = (1, START);
+    group.bench_function("ours", |b| {
+        let command = || {
+            let entries = (0..u64::from(SHARDS)).map(|s| JournalEntry::Block(block(s, due)));
+            let entries: Vec<_> = entries.collect();
+            due += 1_000;
+            first += entries.len() as u64;
+            let first = first - entries.len() as u64;
+            Command::Record(Record { node: 1, incarnation: 7, first, entries })
+        };
+        b.iter_batched(command, |command| books.apply(&command), BatchSize::PerIteration);
+    });
+    let (_folder, mut conn) = plain();
+    let (mut id, mut due) = (1_i64, START);
+    group.bench_function("plain sqlite, a row a block", |b| {
+        let blocks = || {
+            due += 1_000;
+            (0..u64::from(SHARDS)).map(|shard| block(shard, due)).collect::<Vec<_>>()
+        };
+        b.iter_batched(
+            blocks,
+            |blocks| {
+                let tx = conn.transaction().unwrap();
+                let mut insert = tx
+                    .prepare_cached(
+                        "INSERT INTO blocks (id, project, shard, node, epoch, stale, due, scheduled,
+                             attempt, verdict, http_code, started, duration, count, lone, created,
+                             members)
+                         VALUES (?1, 1, ?2, 1, 1, 0, ?3, ?3, 1, 0, 200, ?4, 2, ?5, 0, ?3, ?6)",
+                    )
+                    .unwrap();
+                for block in blocks {
+                    let bytes = block.members.as_bytes();
+                    let row =
+                        params![id, block.shard, block.due, block.started, JOBS as i64, bytes];
+                    insert.execute(row).unwrap();
+                    id += JOBS as i64;
+                }
+                drop(insert);
+                tx.commit().unwrap();
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+pub(crate) fn history(c: &mut Criterion) {
+    let mut group = c.benchmark_group("store/history of a job over a day");
+    let mut books = Books::new();
+    // Shard 3 has a block a second: one minute in sixty holds the jobs of `@every 1m` that are read.
+    let other = |mut block: Block, second: i64| {
+        if second % 60 != 0 {
+            block.members = Members::from_sorted(block.members.iter().map(|id| id + (64 << 12)));
+        }
+        block
+    };
+    for first in (0..DAY).step_by(1_000) {
+        let seconds = first..(first + 1_000).min(DAY);
+        let block = |second| other(block(3, START + second * 1_000), second);
+        let entries = seconds.map(|s| JournalEntry::Block(block(s))).collect();
+        let first = first as u64 + 1;
+        books.apply(&Command::Record(Record { node: 1, incarnation: 7, first, entries }));
+    }
+    for (name, job, expected) in [
+        ("@every 1m", 3 * 64, DAY / 60),
+        ("@every 1s, but for one second a minute", (64 << 12) + 3 * 64, DAY - DAY / 60),
+    ] {
+        let filter = executions::Filter {
+            job: Some(job),
+            from: Some(START),
+            until: Some(START + DAY * 1_000),
+            ..executions::Filter::default()
+        };
+        for (page, offset) in [("first", 0), ("last", expected as u64 - 50)] {
+            group.bench_function(format!("{name}, {page} page"), |b| {
+                b.iter(|| {
+                    let list = |conn: &Connection| {
+                        executions::list(conn, black_box(&filter), 50, offset, true)
+                    };
+                    let (total, page) = books.store.read(list).unwrap();
+                    assert_eq!((total, page.len()), (expected as u64, 50));
+                });
+            });
+        }
+    }
+    group.finish();
+}
