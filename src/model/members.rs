@@ -52,15 +52,20 @@ impl Members {
 
     /// The runs as (first id, length), ascending. Damaged bytes end the list.
     pub fn runs(&self) -> impl Iterator<Item = (JobId, u64)> {
-        let mut rest = self.0.as_slice();
-        let mut end: JobId = 0;
-        std::iter::from_fn(move || {
-            let gap = read_leb128(&mut rest)?;
-            let more = read_leb128(&mut rest)?;
-            let first = end.checked_add(gap)?;
-            end = first.checked_add(more)?.checked_add(1)?;
-            Some((first, more + 1))
-        })
+        runs(&self.0)
+    }
+
+    /// The place of an id in a list that is given as stored, from 0; `None` when it is not in it.
+    /// Costs a step a run.
+    pub fn place_in(stored: &[u8], id: JobId) -> Option<u64> {
+        let mut before = 0;
+        for (first, length) in runs(stored).take_while(|(first, _)| *first <= id) {
+            if id - first < length {
+                return Some(before + (id - first));
+            }
+            before += length;
+        }
+        None
     }
 
     /// The ids, ascending.
@@ -80,7 +85,7 @@ impl Members {
 
     /// Whether an id is among them; costs a step a run.
     pub fn contains(&self, id: JobId) -> bool {
-        self.runs().take_while(|(first, _)| *first <= id).any(|(first, n)| id - first < n)
+        Self::place_in(&self.0, id).is_some()
     }
 
     /// Those that are not in `other`; costs a step an id.
@@ -92,6 +97,18 @@ impl Members {
             theirs.peek() != Some(id)
         }))
     }
+}
+
+fn runs(stored: &[u8]) -> impl Iterator<Item = (JobId, u64)> {
+    let mut rest = stored;
+    let mut end: JobId = 0;
+    std::iter::from_fn(move || {
+        let gap = read_leb128(&mut rest)?;
+        let more = read_leb128(&mut rest)?;
+        let first = end.checked_add(gap)?;
+        end = first.checked_add(more)?.checked_add(1)?;
+        Some((first, more + 1))
+    })
 }
 
 fn leb128(bytes: &mut Vec<u8>, mut number: u64) {
@@ -147,7 +164,11 @@ mod tests {
             prop_assert_eq!(list.len() as usize, ids.len());
             let left = list.without(&Members::from_sorted(gone.iter().copied()));
             prop_assert_eq!(left.iter().collect::<Vec<_>>(), ids.difference(&gone).copied().collect::<Vec<_>>());
-            for id in 0..50 { prop_assert_eq!(list.contains(id), ids.contains(&id)); }
+            for id in 0..50 {
+                prop_assert_eq!(list.contains(id), ids.contains(&id));
+                let place = ids.contains(&id).then(|| ids.range(..id).count() as u64);
+                prop_assert_eq!(Members::place_in(list.as_bytes(), id), place);
+            }
         }
 
         #[test]

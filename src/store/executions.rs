@@ -82,8 +82,12 @@ pub fn list(
     descending: bool,
 ) -> rusqlite::Result<(u64, Vec<Execution>)> {
     let (condition, values) = condition(filter);
-    let total = total(conn, filter, &condition, &values)?;
     let way = if descending { "DESC" } else { "ASC" };
+    if let Some(job) = filter.job {
+        let part = Part { after: filter.after, limit, offset, descending };
+        return of_job(conn, job, &condition, &values, &part);
+    }
+    let total = total(conn, filter, &condition, &values)?;
     let (keyset, paged) = keyset(filter.after, descending, values);
     let mut select = conn.prepare_cached(&format!(
         "SELECT {} FROM blocks WHERE {condition}{keyset} ORDER BY due {way}, id {way}",
@@ -95,21 +99,6 @@ pub fn list(
     while page.len() < limit as usize {
         let Some(row) = rows.next()? else { break };
         let (id, due) = (id_at(row, 0)?, row.get::<_, Millis>(7)?);
-        if let Some(job) = filter.job {
-            let Some(ordinal) = ordinal_of(row, job)? else { continue };
-            let passed = filter.after.is_some_and(|(at, last)| {
-                at == due && if descending { id + ordinal >= last } else { id + ordinal <= last }
-            });
-            if passed {
-                continue;
-            }
-            if skip > 0 {
-                skip -= 1;
-            } else {
-                page.push(read(row, ordinal, job)?);
-            }
-            continue;
-        }
         // The members that are not passed yet: a page may have ended in the middle of a block.
         let count = id_at(row, 18)?;
         let (begin, end) = match filter.after.filter(|(at, _)| *at == due) {
@@ -136,6 +125,71 @@ pub fn list(
         skip = 0;
     }
     Ok((total, page))
+}
+
+/// Which part of a list is shown.
+struct Part {
+    after: Option<(Millis, u64)>,
+    limit: u64,
+    offset: u64,
+    descending: bool,
+}
+
+/// The list for one job. All that it has is counted, so that every block of its shard in the stretch
+/// has to be looked at once: only at its list, and not at that either where it is the same as the
+/// last one. Whole rows are read for the page alone.
+fn of_job(
+    conn: &Connection,
+    job: JobId,
+    condition: &str,
+    values: &[Value],
+    part: &Part,
+) -> rusqlite::Result<(u64, Vec<Execution>)> {
+    let way = if part.descending { "DESC" } else { "ASC" };
+    // Of a lone block the index says enough.
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT id, due, CASE lone WHEN 0 THEN members END FROM blocks WHERE {condition}
+         ORDER BY due {way}, id {way}"
+    ))?;
+    let mut rows = select.query(params_from_iter(values))?;
+    let (mut total, mut skip, mut found) = (0, part.offset, Vec::new());
+    let (mut last, mut place): (Vec<u8>, Option<u64>) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        let ordinal = match row.get_ref(2)?.as_blob_or_null()? {
+            None => 0,
+            Some(members) => {
+                if members != last {
+                    last.clear();
+                    last.extend_from_slice(members);
+                    place = Members::place_in(members, job);
+                }
+                let Some(place) = place else { continue };
+                place
+            }
+        };
+        total += 1;
+        if found.len() as u64 >= part.limit {
+            continue;
+        }
+        let (id, due) = (id_at(row, 0)?, row.get::<_, Millis>(1)?);
+        if let Some(after) = part.after {
+            let own = (due, id + ordinal);
+            if if part.descending { own >= after } else { own <= after } {
+                continue;
+            }
+        }
+        if skip > 0 {
+            skip -= 1;
+        } else {
+            found.push((id, ordinal));
+        }
+    }
+    let mut select =
+        conn.prepare_cached(&format!("SELECT {} FROM blocks WHERE id = ?1", blocks::COLUMNS))?;
+    let page = found
+        .into_iter()
+        .map(|(id, ordinal)| select.query_row([id as i64], |row| read(row, ordinal, job)));
+    Ok((total, page.collect::<rusqlite::Result<_>>()?))
 }
 
 /// The blocks that hold something beyond where the last page ended.
@@ -245,21 +299,6 @@ fn total(
     condition: &str,
     values: &[Value],
 ) -> rusqlite::Result<u64> {
-    if let Some(job) = filter.job {
-        // Lone blocks need no look at their lists.
-        let mut select = conn.prepare_cached(&format!(
-            "SELECT lone, CASE lone WHEN 0 THEN members END FROM blocks WHERE {condition}"
-        ))?;
-        let mut rows = select.query(params_from_iter(values))?;
-        let mut total = 0;
-        while let Some(row) = rows.next()? {
-            let held = id_at(row, 0)? == job
-                || Members::from_bytes(row.get::<_, Option<_>>(1)?.unwrap_or_default())
-                    .contains(job);
-            total += u64::from(held);
-        }
-        return Ok(total);
-    }
     if filter.from.is_none() && filter.until.is_none() {
         let sorts = if filter.sorts.is_empty() { &Sort::ALL[..] } else { &filter.sorts };
         return tallies::total(conn, filter.project, sorts);
@@ -270,15 +309,7 @@ fn total(
 
 /// The place of a job in a row's list of members.
 fn ordinal_of(row: &Row<'_>, job: JobId) -> rusqlite::Result<Option<u64>> {
-    let members = Members::from_bytes(row.get(17)?);
-    let mut before = 0;
-    for (first, length) in members.runs().take_while(|(first, _)| *first <= job) {
-        if job - first < length {
-            return Ok(Some(before + (job - first)));
-        }
-        before += length;
-    }
-    Ok(None)
+    Ok(Members::place_in(row.get_ref(17)?.as_blob()?, job))
 }
 
 fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> {

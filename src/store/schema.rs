@@ -95,7 +95,8 @@ CREATE TABLE blocks (
     retry_at INTEGER, http_code INTEGER NOT NULL, started INTEGER NOT NULL,
     duration INTEGER NOT NULL, count INTEGER NOT NULL, lone INTEGER NOT NULL,
     created INTEGER NOT NULL, members BLOB NOT NULL, error TEXT);
-CREATE INDEX blocks_by_due ON blocks (due, shard, lone);
+CREATE INDEX blocks_by_shard ON blocks (shard, due, lone);
+CREATE INDEX blocks_by_due ON blocks (due);
 CREATE INDEX blocks_ranges ON blocks (shard, due) WHERE since IS NOT NULL;
 
 CREATE TABLE dead_letters (

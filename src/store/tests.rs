@@ -281,7 +281,7 @@ fn hot_queries_use_their_indexes() {
     for (sql, index) in [
         (
             "SELECT members FROM blocks WHERE due = ?1 AND shard = ?2 AND lone = ?3",
-            "blocks_by_due (due=? AND shard=? AND lone=?)",
+            "blocks_by_shard (shard=? AND due=? AND lone=?)",
         ),
         (
             "SELECT members FROM blocks
