@@ -16,7 +16,10 @@ const READERS: usize = 8;
 pub(super) struct Pool {
     file: PathBuf,
     state: Mutex<State>,
-    changed: Condvar,
+    /// A connection is free for one who waits, or all of them may be lent again.
+    free: Condvar,
+    /// All connections are back.
+    home: Condvar,
 }
 
 struct State {
@@ -37,13 +40,13 @@ pub(super) struct Quiet<'a>(&'a Pool);
 impl Pool {
     pub(super) fn new(file: PathBuf) -> Self {
         let state = State { idle: Vec::new(), lent: 0, closed: false };
-        Self { file, state: Mutex::new(state), changed: Condvar::new() }
+        Self { file, state: Mutex::new(state), free: Condvar::new(), home: Condvar::new() }
     }
 
     pub(super) fn take(&self) -> Result<Reader<'_>, Error> {
         let conn = {
             let mut state = self
-                .changed
+                .free
                 .wait_while(self.lock(), |s| s.closed || s.lent >= READERS)
                 .unwrap_or_else(PoisonError::into_inner);
             state.lent += 1;
@@ -64,7 +67,7 @@ impl Pool {
     pub(super) fn close_all(&self) -> Quiet<'_> {
         self.lock().closed = true;
         let mut state = self
-            .changed
+            .home
             .wait_while(self.lock(), |s| s.lent > 0)
             .unwrap_or_else(PoisonError::into_inner);
         state.idle.clear();
@@ -92,14 +95,19 @@ impl Drop for Reader<'_> {
         let mut state = self.pool.lock();
         state.lent -= 1;
         state.idle.extend(self.conn.take());
+        let home = state.lent == 0;
         drop(state);
-        self.pool.changed.notify_all();
+        // One and not all: under load hundreds may be waiting for a connection.
+        self.pool.free.notify_one();
+        if home {
+            self.pool.home.notify_all();
+        }
     }
 }
 
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
         self.0.lock().closed = false;
-        self.0.changed.notify_all();
+        self.0.free.notify_all();
     }
 }
