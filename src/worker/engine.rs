@@ -113,45 +113,61 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let mut lease = self.lease.changed();
         let mut deadline: Option<u64> = None;
         self.rebuild();
+        let (mut news, mut wake) = (true, 0);
         loop {
-            self.hear(&mut bell);
+            news |= self.hear(&mut bell);
             while let Ok(one) = sent.try_recv() {
-                self.on_sent(one);
+                news |= self.on_sent(one);
             }
             while let Ok(one) = events.try_recv() {
+                news = true;
                 self.on_event(one);
             }
-            if *stop.borrow() && deadline.is_none() {
-                deadline = Some(self.time.clock().boot() + STOP_MS);
-            }
-            self.start_reads();
-            let limits = self.limits();
-            if deadline.is_none() {
-                self.fire(&limits);
-            }
-            self.flush(deadline.is_some());
-            self.publish();
-            if let Some(deadline) = deadline {
-                let quiet = self.tracker.open() == 0 && self.rows.busy() == 0;
-                let written = self.results.is_empty() && !self.appending && !self.dirty;
-                if (quiet && written) || self.time.clock().boot() >= deadline {
-                    return;
+            // Results alone gather while a write is under way: its end will be news.
+            if news || !self.appending {
+                news = false;
+                if *stop.borrow() && deadline.is_none() {
+                    deadline = Some(self.time.clock().boot() + STOP_MS);
                 }
+                self.start_reads();
+                let limits = self.limits();
+                if deadline.is_none() {
+                    self.fire(&limits);
+                }
+                self.flush(deadline.is_some());
+                self.publish();
+                if let Some(deadline) = deadline {
+                    let quiet = self.tracker.open() == 0 && self.rows.busy() == 0;
+                    let written = self.results.is_empty() && !self.appending && !self.dirty;
+                    if (quiet && written) || self.time.clock().boot() >= deadline {
+                        return;
+                    }
+                }
+                wake = self.wake(&limits, deadline);
             }
-            let wake = self.wake(&limits, deadline);
             let clock = Arc::clone(self.time.clock());
             tokio::select! {
-                rung = bell.recv() => match rung {
-                    Ok(change) => self.absorb(&change),
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.rebuild(),
-                    // The cluster is gone: nothing will change any more.
-                    Err(broadcast::error::RecvError::Closed) => return,
+                rung = bell.recv() => {
+                    news = true;
+                    match rung {
+                        Ok(change) => self.absorb(&change),
+                        Err(broadcast::error::RecvError::Lagged(_)) => self.rebuild(),
+                        // The cluster is gone: nothing will change any more.
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    }
+                }
+                one = sent.recv() => if let Some(one) = one { news = self.on_sent(one) },
+                one = events.recv() => if let Some(one) = one {
+                    news = true;
+                    self.on_event(one);
                 },
-                one = sent.recv() => if let Some(one) = one { self.on_sent(one) },
-                one = events.recv() => if let Some(one) = one { self.on_event(one) },
-                moved = lease.changed() => if moved.is_err() { return },
-                () = clock.sleep_until(wake) => {}
+                moved = lease.changed() => {
+                    news = true;
+                    if moved.is_err() { return }
+                }
+                () = clock.sleep_until(wake) => news = true,
                 stopped = stop.changed(), if deadline.is_none() => {
+                    news = true;
                     if stopped.is_err() {
                         deadline = Some(self.time.clock().boot() + STOP_MS);
                     }
@@ -160,14 +176,16 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
     }
 
-    /// Takes in all bells that have rung.
-    fn hear(&mut self, bell: &mut broadcast::Receiver<Arc<Change>>) {
+    /// Takes in all bells that have rung; whether one has.
+    fn hear(&mut self, bell: &mut broadcast::Receiver<Arc<Change>>) -> bool {
+        let mut rung = false;
         loop {
             match bell.try_recv() {
                 Ok(change) => self.absorb(&change),
                 Err(broadcast::error::TryRecvError::Lagged(_)) => self.rebuild(),
-                Err(_) => return,
+                Err(_) => return rung,
             }
+            rung = true;
         }
     }
 
@@ -332,14 +350,21 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         self.results.range(shard, since, block);
     }
 
-    fn on_sent(&mut self, sent: Sent) {
+    /// Takes a report in; whether there is more to do than to write results down.
+    fn on_sent(&mut self, sent: Sent) -> bool {
         match sent {
             Sent::Written => self.building = self.building.saturating_sub(1),
-            Sent::Opened(head) => match head.row {
-                Some((id, _)) => self.rows.opened(id),
-                None => self.tracker.split(head.key.0, head.due, 2),
-            },
-            Sent::Over { head, blocks, back: None } => self.results.over(head, blocks),
+            Sent::Opened(head) => {
+                match head.row {
+                    Some((id, _)) => self.rows.opened(id),
+                    None => self.tracker.split(head.key.0, head.due, 2),
+                }
+                return false;
+            }
+            Sent::Over { head, blocks, back: None } => {
+                self.results.over(head, blocks);
+                return false;
+            }
             Sent::Over { head, back: Some(work), .. } => self.take_back(&head, &work),
             Sent::Noted(head) => match head.row {
                 Some((id, _)) => self.ask_the_books(head.key.0, id),
@@ -347,6 +372,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             },
             Sent::Doubtful(work) => self.doubt(&work),
         }
+        true
     }
 
     /// A row is as the books say, which have changed: it waits until they are read.
