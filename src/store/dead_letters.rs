@@ -4,6 +4,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::bare::Table;
 use super::writer::Tx;
 use super::{Page, blocks, id_at, ledger};
 use crate::model::job::Pending;
@@ -218,6 +219,7 @@ pub(super) fn between(
 
 /// Adds a dead letter.
 pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
+    tx.is_occupied(Table::DeadLetters, letter.shard);
     tx.prepare_cached(
         "INSERT INTO dead_letters (id, block, project, shard, due, scheduled, attempt, http_code,
              error, created, members, count, lone, run, forced)

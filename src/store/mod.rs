@@ -15,6 +15,7 @@
 //! are kept, never what may be done: rules live in `command::apply`. It never reads a clock.
 
 mod backup;
+pub mod bare;
 pub mod blocks;
 pub mod credentials;
 pub mod cursors;

@@ -10,6 +10,7 @@ use std::ops::Deref;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::bare::Bare;
 use super::meta::Meta;
 use super::shapes::Shapes;
 use super::shards::Shards;
@@ -26,6 +27,7 @@ pub struct Writer {
 /// What is kept in memory, read when first asked for.
 #[derive(Default)]
 pub(super) struct Kept {
+    pub(super) bare: Bare,
     pub(super) meta: Option<Meta>,
     pub(super) shapes: Shapes,
     pub(super) shards: Option<Shards>,
@@ -117,6 +119,7 @@ fn run<T, E: From<rusqlite::Error>>(
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    kept.bare.forget();
     let mut tx = Tx { sql, kept };
     let value = f(&mut tx)?;
     tx.flush()?;

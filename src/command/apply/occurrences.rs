@@ -8,6 +8,7 @@ use crate::model::members::Members;
 use crate::model::run::{Occurrence, Run};
 use crate::model::shard::shard_of;
 use crate::model::{Millis, NodeId};
+use crate::store::bare::Table;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::meta::Counter;
 use crate::store::{blocks, pending, runs};
@@ -100,6 +101,9 @@ impl Entry<'_, '_> {
 
     /// Takes what was delivered after all out of the dead letters.
     pub(super) fn revive_dead(&mut self, block: &Block) -> Result<(), Refusal> {
+        if self.tx.is_bare(Table::DeadLetters, block.shard)? {
+            return Ok(());
+        }
         let letters = dead_letters::at_occurrence(
             self.tx,
             block.shard,
@@ -143,6 +147,9 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn rows(&self, block: &Block) -> Result<Vec<Pending>, Refusal> {
+        if self.tx.is_bare(Table::Pending, block.shard)? {
+            return Ok(Vec::new());
+        }
         Ok(pending::at_occurrence(
             self.tx,
             block.shard,
@@ -153,6 +160,9 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn runs(&self, block: &Block) -> Result<Vec<Run>, Refusal> {
+        if self.tx.is_bare(Table::Runs, block.shard)? {
+            return Ok(Vec::new());
+        }
         Ok(runs::at_occurrence(self.tx, block.shard, block.scheduled, block.run, &block.members)?)
     }
 
