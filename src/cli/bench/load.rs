@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 use super::oracle::Created;
 use crate::model::time::parse_rfc3339;
 
+/// Receipts that are read at a time; that is not measured.
+const RECEIPTS: usize = 8;
 /// The mount that is spoken to: camelCase, which the receiver relies on.
 const MOUNT: &str = "/api/v1";
 /// The longest that an answer may take.
@@ -90,13 +92,6 @@ pub(super) struct Loaded {
     pub(super) per_s: f64,
 }
 
-/// What came of a request.
-enum Made {
-    Job(Created),
-    /// Where to look.
-    Receipt(String),
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
@@ -135,17 +130,9 @@ impl Api {
         Ok(response.json().await?)
     }
 
-    async fn post(
-        &self,
-        path: &str,
-        body: String,
-        prefer: Option<&str>,
-    ) -> anyhow::Result<reqwest::Response> {
+    async fn post(&self, path: &str, body: String) -> anyhow::Result<reqwest::Response> {
         let request = self.signed(self.http.post(format!("{}{MOUNT}{path}", self.base)));
-        let mut request = request.header("content-type", "application/json").body(body);
-        if let Some(prefer) = prefer {
-            request = request.header("prefer", prefer);
-        }
+        let request = request.header("content-type", "application/json").body(body);
         let response = request.send().await.map_err(|e| self.unreachable(e))?;
         let status = response.status();
         if status.is_success() {
@@ -165,7 +152,7 @@ impl Api {
     pub(super) async fn project(&self) -> anyhow::Result<u64> {
         let name = format!("bench {:08x}", rand::random::<u32>());
         let body = json!({"name": name, "description": "made by scheduler0 bench"});
-        let made: Value = self.post("/projects", body.to_string(), None).await?.json().await?;
+        let made: Value = self.post("/projects", body.to_string()).await?.json().await?;
         made["data"]["id"].as_u64().context("the node answered without the project's id")
     }
 
@@ -201,20 +188,19 @@ impl Api {
             }
             let started = Instant::now();
             let before = jobs.len();
-            let mut under_way = stream::iter(bodies)
-                .map(|body| self.create(body, batch == 1))
-                .buffer_unordered(under_way);
+            let mut under_way =
+                stream::iter(bodies).map(|body| self.create(body)).buffer_unordered(under_way);
             let mut receipts = Vec::new();
-            while let Some(made) = under_way.try_next().await? {
-                match made {
-                    Made::Job(job) => jobs.push(job),
-                    Made::Receipt(place) => receipts.push(place),
-                }
-                tell(jobs.len().max(before + receipts.len() * batch));
+            while let Some(receipt) = under_way.try_next().await? {
+                receipts.push(receipt);
+                tell((before + receipts.len() * batch).min(order.jobs));
             }
             busy += started.elapsed();
-            for receipt in receipts {
-                jobs.append(&mut self.created(&receipt).await?);
+            let mut made = stream::iter(receipts)
+                .map(|receipt| async move { self.created(&receipt).await })
+                .buffer_unordered(RECEIPTS);
+            while let Some(mut made) = made.try_next().await? {
+                jobs.append(&mut made);
             }
         }
         anyhow::ensure!(
@@ -227,22 +213,13 @@ impl Api {
         Ok(Loaded { jobs, per_s })
     }
 
-    /// Makes one request. The answer to a single job shows it, that to a batch says where its
-    /// receipt is.
-    async fn create(&self, body: String, single: bool) -> anyhow::Result<Made> {
-        let prefer = single.then_some("return=representation");
-        let response = self.post("/jobs", body, prefer).await?;
-        if single {
-            let mut made: Value = response.json().await?;
-            let shown: Vec<Shown> = serde_json::from_value(made["data"].take())
-                .context("the node answered without the job")?;
-            let job = shown.into_iter().next().context("the node answered without the job")?;
-            return Ok(Made::Job(job.created()?));
-        }
+    /// Makes one request; where its receipt is.
+    async fn create(&self, body: String) -> anyhow::Result<String> {
+        let response = self.post("/jobs", body).await?;
         let place = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
         let place = place.context("the node did not say where the receipt is")?.to_owned();
         response.bytes().await?;
-        Ok(Made::Receipt(place))
+        Ok(place)
     }
 
     /// The jobs of a receipt.
