@@ -209,14 +209,19 @@ impl Cluster {
         place.context("no node is known to do that now")
     }
 
-    /// `kill -9`, and up again at once; the node's number.
-    pub(super) fn kill_and_restart(&mut self, place: usize) -> anyhow::Result<u64> {
+    /// `kill -9`, `then`, and up again at once; the node's number.
+    pub(super) fn kill_and_restart(
+        &mut self,
+        place: usize,
+        then: impl FnOnce(),
+    ) -> anyhow::Result<u64> {
         let host = &mut self.hosts[place];
         if let Some(mut process) = host.process.take() {
             host.spent += cpu_s(process.id()).unwrap_or(0.0);
             process.kill()?;
             process.wait()?;
         }
+        then();
         self.spawn(place)?;
         Ok(self.hosts[place].id)
     }

@@ -226,7 +226,9 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             cluster.mark();
         }
         let mut turns = Taking::new(oracle, &receiver)?;
-        watch(flags, oracle, cluster.as_mut(), &mut turns, &progress).await?;
+        let restarted = watch(flags, oracle, cluster.as_mut(), &mut turns, &progress).await?;
+        // Beside others that fire, an arrival says nothing of the one that was killed.
+        let restarted = restarted.filter(|_| flags.nodes == 1).zip(receiver.came_again());
         let findings = oracle.findings(receiver.early());
         let lag = oracle.lag();
         let [p50, p90, p99, p999] = [500, 900, 990, 999].map(|share| lag.quantile(share));
@@ -237,6 +239,7 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             loaded_per_s: loaded.per_s,
             sqlite_per_s,
             turns: turns.done,
+            restart_ms: restarted.map(|(from, to)| (to - from).as_millis() as u64),
             findings,
             lag_ms: [p50, p90, p99, p999, lag.max()],
             count: nodes.len(),
@@ -252,15 +255,17 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     outcome
 }
 
-/// Waits for the end of the window, and kills at half time who is to be killed.
+/// Waits for the end of the window, and kills at half time who is to be killed; when that one was
+/// started again.
 async fn watch(
     flags: &Bench,
     oracle: &Oracle,
     mut cluster: Option<&mut Cluster>,
     turns: &mut Taking<'_>,
     progress: &Progress,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<std::time::Instant>> {
     let begin = Instant::now();
+    let mut restarted = None;
     let whole = Duration::from_secs(flags.seconds);
     let mut victim = flags.kill;
     while begin.elapsed() < whole {
@@ -269,7 +274,11 @@ async fn watch(
             && let Some(cluster) = cluster.as_deref_mut()
         {
             let place = cluster.find(victim == Victim::Leader).await?;
-            let id = cluster.kill_and_restart(place)?;
+            let receiver = turns.receiver;
+            let id = cluster.kill_and_restart(place, || {
+                restarted = Some(std::time::Instant::now());
+                receiver.await_next();
+            })?;
             progress.end();
             say(&format!("killed node {id} and started it again"));
         }
@@ -287,7 +296,7 @@ async fn watch(
         sleep(BEAT).await;
     }
     progress.end();
-    Ok(())
+    Ok(restarted)
 }
 
 /// Nodes and bare client taking turns at the same bodies, when all jobs are due together.

@@ -5,7 +5,7 @@
 //! dropped.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -49,6 +49,9 @@ struct Inner {
     kept: Mutex<Kept>,
     /// When something came from the bare client last.
     bare: Mutex<Option<Instant>>,
+    /// The first arrival after a node was started again is awaited, or was then.
+    awaited: AtomicBool,
+    again: Mutex<Option<Instant>>,
 }
 
 /// The bodies of one instant.
@@ -114,6 +117,16 @@ impl Receiver {
         lock(&self.inner.bare).unwrap_or_else(Instant::now)
     }
 
+    /// From now on the next arrival is awaited.
+    pub(super) fn await_next(&self) {
+        self.inner.awaited.store(true, Ordering::Release);
+    }
+
+    /// When the arrival that was awaited came, if it has.
+    pub(super) fn came_again(&self) -> Option<Instant> {
+        *lock(&self.inner.again)
+    }
+
     /// Arrivals before their instant while there was no oracle.
     pub(super) fn early(&self) -> u64 {
         self.inner.early.load(Ordering::Relaxed)
@@ -129,6 +142,9 @@ impl Drop for Receiver {
 async fn take(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
     // The whole body is here: the last job of a request counts, not the first.
     let at = SystemClock.wall();
+    if inner.awaited.load(Ordering::Acquire) && inner.awaited.swap(false, Ordering::AcqRel) {
+        lock(&inner.again).replace(Instant::now());
+    }
     if let Some(oracle) = inner.oracle.get() {
         oracle.arrived(occurrences(&body), at);
     } else {

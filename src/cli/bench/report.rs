@@ -107,6 +107,9 @@ pub(super) struct Report {
     pub(super) sqlite_per_s: f64,
     /// What the nodes and a bare client took for the same instants, if that was measured.
     pub(super) turns: Turns,
+    /// Of a cluster of one node that was killed: from the start of its process to the first arrival,
+    /// in milliseconds.
+    pub(super) restart_ms: Option<u64>,
     /// The oracle's.
     pub(super) findings: Findings,
     /// p50, p90, p99, p99.9 and the maximum, in milliseconds.
@@ -146,6 +149,7 @@ impl Report {
             "duplicates": self.findings.duplicates,
             "lag_ms": {"p50": p50, "p90": p90, "p99": p99, "p999": p999, "max": max},
             "cpu_us_per_firing": tenth(self.cpu_us_per_firing()),
+            "restart_ms": self.restart_ms,
             "same_instant": self.same_instant(),
             "node": self.nodes.iter().map(node).collect::<Vec<_>>(),
         })
@@ -193,6 +197,9 @@ impl Report {
         let lag_titles = ["p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
         let titles = titles.into_iter().chain(lag_titles);
         line(&table(titles, std::iter::once(row.into_iter().chain(lags).collect())))?;
+        if let Some(ms) = self.restart_ms {
+            line(&format!("\nfrom the start of the killed node to its first call: {ms} ms"))?;
+        }
         if let Some(turns) = self.same_instant().as_object() {
             let titles = turns.keys().map(|key| key.replace('_', " ")).collect::<Vec<_>>();
             let row = turns.values().map(ToString::to_string).collect();
@@ -274,6 +281,7 @@ mod tests {
             loaded_per_s: 1.4,
             sqlite_per_s: 2.0,
             turns: Turns { taken: vec![(50.0, 20.0)], requests: 10 },
+            restart_ms: Some(900),
             findings,
             lag_ms: [1, 2, 3, 4, 5],
             nodes: vec![node],
@@ -284,6 +292,7 @@ mod tests {
             "sqlite_ratio": 0.7, "fired": 40, "fired_per_s": 10.0, "missed": 0, "early": 0, "duplicates": 0,
             "lag_ms": {"p50": 1, "p90": 2, "p99": 3, "p999": 4, "max": 5},
             "cpu_us_per_firing": 12_500.0,
+            "restart_ms": 900,
             "same_instant": {
                 "rounds": 1, "requests": 10, "last_byte_ms": 50.0, "bare_ms": 20.0, "ratio": 2.5,
                 "requests_per_s": 200.0, "bare_requests_per_s": 500.0,
