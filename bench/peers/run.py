@@ -57,7 +57,8 @@ class Contender:
         for line in process.stdout:
             if line.strip() == b"ready":
                 return
-        raise RuntimeError(f"{self.name} ended: {(self.folder / '0.log').read_text()[-2000:]}")
+        said = "".join(log.read_text()[-1000:] for log in sorted(self.folder.glob("*.log")))
+        raise RuntimeError(f"{self.name} ended: {said}")
 
     def end(self):
         for process in self.processes:

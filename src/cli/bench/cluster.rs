@@ -249,6 +249,7 @@ impl Cluster {
             rss_most_mb: host.most_mb.max(host.rss_mb()),
             cpu_s: host.cpu_s() - host.mark,
             disk_bytes: disk_bytes(&self.data_dir(host)),
+            unrecorded: None,
         };
         self.hosts.iter().map(usage).collect()
     }

@@ -232,7 +232,14 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         let findings = oracle.findings(receiver.early());
         let lag = oracle.lag();
         let [p50, p90, p99, p999] = [500, 900, 990, 999].map(|share| lag.quantile(share));
-        let nodes = cluster.as_ref().map_or_else(Vec::new, Cluster::usage);
+        let mut nodes = cluster.as_ref().map_or_else(Vec::new, Cluster::usage);
+        // A report without this is better than none.
+        let status = api.get("/api/v1/cluster/status").await.unwrap_or_default();
+        let members = status["data"]["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+        for node in &mut nodes {
+            let own = members.iter().find(|member| member["id"] == node.id);
+            node.unrecorded = own.and_then(|member| member["journalDepth"].as_u64());
+        }
         Ok(Report {
             jobs: flags.jobs,
             seconds: (to - from) as f64 / 1_000.0,
@@ -242,7 +249,7 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             restart_ms: restarted.map(|(from, to)| (to - from).as_millis() as u64),
             findings,
             lag_ms: [p50, p90, p99, p999, lag.max()],
-            count: nodes.len(),
+            count: members.len().max(nodes.len()),
             nodes,
         })
     }

@@ -92,6 +92,8 @@ pub(super) struct NodeUse {
     pub(super) cpu_s: f64,
     /// Of its data folder, as allocated.
     pub(super) disk_bytes: u64,
+    /// Entries of its journal that the cluster has not recorded yet, if it says so.
+    pub(super) unrecorded: Option<u64>,
 }
 
 /// A whole run.
@@ -132,7 +134,7 @@ impl Report {
             json!({
                 "id": n.id, "rss_empty_mb": tenth(n.rss_empty_mb), "rss_mb": tenth(n.rss_mb),
                 "rss_most_mb": tenth(n.rss_most_mb), "cpu_s": tenth(n.cpu_s),
-                "disk_bytes": n.disk_bytes,
+                "disk_bytes": n.disk_bytes, "unrecorded": n.unrecorded,
             })
         };
         json!({
@@ -148,17 +150,18 @@ impl Report {
             "early": self.findings.early,
             "duplicates": self.findings.duplicates,
             "lag_ms": {"p50": p50, "p90": p90, "p99": p99, "p999": p999, "max": max},
-            "cpu_us_per_firing": tenth(self.cpu_us_per_firing()),
+            "cpu_us_per_firing": self.cpu_us_per_firing().map(tenth),
             "restart_ms": self.restart_ms,
             "same_instant": self.same_instant(),
             "node": self.nodes.iter().map(node).collect::<Vec<_>>(),
         })
     }
 
-    /// Of all nodes together.
-    fn cpu_us_per_firing(&self) -> f64 {
+    /// Of all nodes together, as far as that is known.
+    fn cpu_us_per_firing(&self) -> Option<f64> {
         let cpu_s: f64 = self.nodes.iter().map(|n| n.cpu_s).sum();
-        cpu_s * 1e6 / self.findings.fired.max(1) as f64
+        let fired = self.findings.fired.max(1) as f64;
+        (!self.nodes.is_empty()).then_some(cpu_s * 1e6 / fired)
     }
 
     fn same_instant(&self) -> Value {
@@ -273,6 +276,7 @@ mod tests {
             rss_most_mb: 20.06,
             cpu_s: 0.5,
             disk_bytes: 7,
+            unrecorded: Some(3),
         };
         let findings = Findings { planned: 40, fired: 40, ..Findings::default() };
         let report = Report {
@@ -299,7 +303,7 @@ mod tests {
             },
             "node": [{
                 "id": 1, "rss_empty_mb": 9.0, "rss_mb": 12.3, "rss_most_mb": 20.1, "cpu_s": 0.5,
-                "disk_bytes": 7,
+                "disk_bytes": 7, "unrecorded": 3,
             }],
         });
         assert_eq!(report.json(), expected);
