@@ -106,7 +106,8 @@ impl Coordinator {
         }
         let answer = term.grantor.renewal(self.now(), renewal, self.books(term));
         let reported = term.reported.entry(renewal.node).or_default();
-        if renewal.facts.journaled > *reported {
+        // Less than before is a journal that was lost and begun anew.
+        if renewal.facts.journaled != *reported {
             *reported = renewal.facts.journaled;
             self.0.bell.ring(renewal.node);
         }

@@ -31,7 +31,7 @@ pub(crate) enum Note {
 pub(crate) enum Says {
     Nothing,
     Assign(Vec<Move>),
-    Record { node: usize, first: u64, notes: Vec<Note> },
+    Record { node: usize, incarnation: u64, first: u64, notes: Vec<Note> },
 }
 
 #[derive(Clone, Debug)]
@@ -57,13 +57,13 @@ pub(crate) struct Books {
     /// End states: whether delivered.
     pub(crate) ends: BTreeMap<Key, bool>,
     pub(crate) rows: BTreeMap<Key, Row>,
-    /// The last journal record taken from each node.
-    pub(crate) cursors: Vec<u64>,
+    /// The last record taken from each journal: of a node, of an incarnation.
+    pub(crate) cursors: BTreeMap<(usize, u64), u64>,
     pub(crate) moved: u64,
 }
 
 impl Books {
-    pub(crate) fn new(shards: u16, nodes: usize) -> Self {
+    pub(crate) fn new(shards: u16) -> Self {
         Self {
             index: 0,
             stamp: BORN,
@@ -71,13 +71,17 @@ impl Books {
             shards: (0..shards).map(|id| Shard::new(id, BORN)).collect(),
             ends: BTreeMap::new(),
             rows: BTreeMap::new(),
-            cursors: vec![0; nodes],
+            cursors: BTreeMap::new(),
             moved: 0,
         }
     }
 
     pub(crate) fn has(&self, key: Key) -> bool {
         self.ends.contains_key(&key) || self.rows.contains_key(&key)
+    }
+
+    pub(crate) fn cursor(&self, node: usize, incarnation: u64) -> u64 {
+        self.cursors.get(&(node, incarnation)).copied().unwrap_or(0)
     }
 
     pub(crate) fn apply(&mut self, entry: &Entry) {
@@ -92,10 +96,11 @@ impl Books {
                     self.moved += u64::from(shard.apply(change));
                 }
             }
-            Says::Record { node, first, notes } => {
+            Says::Record { node, incarnation, first, notes } => {
                 for (note, seq) in notes.iter().zip(*first..) {
-                    if seq == self.cursors[*node] + 1 {
-                        self.cursors[*node] = seq;
+                    // A new incarnation is taken from its first record on, and no other.
+                    if seq == self.cursor(*node, *incarnation) + 1 {
+                        self.cursors.insert((*node, *incarnation), seq);
                         self.take(*node as u64 + 1, *note);
                     }
                 }

@@ -26,10 +26,10 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn new(shards: u16, nodes: usize, scenario: Scenario) -> Self {
+    pub(crate) fn new(shards: u16, scenario: Scenario) -> Self {
         Self {
             scenario,
-            truth: Books::new(shards, nodes),
+            truth: Books::new(shards),
             settled: vec![BORN; usize::from(shards)],
             sends: BTreeMap::new(),
             ended: BTreeMap::new(),

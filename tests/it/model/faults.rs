@@ -4,6 +4,9 @@ use scheduler0::model::Millis;
 
 use super::world::{Scenario, World};
 
+/// The fault that a node comes back without its journal.
+pub(crate) const LOST_JOURNAL: usize = 12;
+
 impl World {
     pub(crate) fn misfortune(&mut self) {
         if self.t >= self.heals {
@@ -59,6 +62,14 @@ impl World {
             }
             5 => self.mute[id] = self.t + long,
             6 | 7 if self.nodes[id].alive => self.nodes[id].draining = !self.nodes[id].draining,
+            LOST_JOURNAL if self.nodes[id].alive => {
+                self.stop(id, long / 4);
+                let node = &mut self.nodes[id];
+                node.journal.clear();
+                node.forgotten = 0;
+                node.incarnation += 1;
+                self.tell(|w| format!("node {} has lost its journal", w.nodes[id].id));
+            }
             8 => self.nodes[id].slow = !self.nodes[id].slow,
             9 if self.runs(id) => {
                 self.campaign(id);
@@ -159,6 +170,7 @@ impl World {
         node.renew_at = t;
         node.slow = self.scenario == Scenario::Storm && drift > 0;
         node.holder = node.fresh_holder();
+        node.rebuilds_at = None;
         let (id, boots) = (node.id, node.boots);
         self.checks.started((id, boots), t);
         self.tell(|_| format!("node {id} starts for the {boots}th time"));

@@ -146,14 +146,15 @@ impl World {
             if !reached || applied < leader.collecting[from] || !self.random.chance(7_000) {
                 continue;
             }
-            let cursor = self.nodes[id].books.cursors[from];
+            let incarnation = self.nodes[from].incarnation;
+            let cursor = self.nodes[id].books.cursor(from, incarnation);
             let most = 1 + self.random.below(20);
             let node = &self.nodes[from];
             let skip = cursor.saturating_sub(node.forgotten) as usize;
             let first = node.forgotten + skip as u64 + 1;
             let notes: Vec<_> = node.journal.iter().skip(skip).take(most).copied().collect();
             if !notes.is_empty() {
-                self.propose(id, Says::Record { node: from, first, notes });
+                self.propose(id, Says::Record { node: from, incarnation, first, notes });
                 leader.collecting[from] = self.nodes[id].log.len() as u64;
             }
         }

@@ -11,6 +11,7 @@ use scheduler0::worker::lease::Holder;
 
 use super::Rule;
 use super::books::{Books, Came, Key, Note};
+use super::faults::LOST_JOURNAL;
 use super::leader::Leader;
 use super::random::mix;
 use super::world::{Message, Scenario, World, next_due};
@@ -50,6 +51,10 @@ pub(crate) struct Node {
     pub(crate) journal: VecDeque<Note>,
     /// The sequence number before the journal's first entry.
     pub(crate) forgotten: u64,
+    /// Which journal it is: one that is lost is followed by another, which counts from 1.
+    pub(crate) incarnation: u64,
+    /// When what a snapshot brought is looked through.
+    pub(crate) rebuilds_at: Option<Millis>,
 }
 
 impl Node {
@@ -148,14 +153,30 @@ impl World {
             return;
         }
         let snapshot = self.random.chance(100);
+        // In runs with troubles of the disk, who is behind may get a snapshot instead of entries.
+        let behind = self.nodes[id].commit as u64 - self.nodes[id].books.index;
+        let troubled = self.faulty() && self.kinds.contains(&LOST_JOURNAL);
+        let installs = troubled && behind > 3 && self.random.chance(2_000);
+        let takes = if installs { self.random.between(0, 1_500) } else { 0 };
+        let t = self.t;
         let node = &mut self.nodes[id];
+        if node.rebuilds_at.is_some_and(|at| at <= t) {
+            node.rebuilds_at = None;
+            node.holder.rebuilt(node.books.index);
+        }
         let from = node.books.index as usize;
         if from < node.commit {
             for at in from..node.commit {
                 node.books.apply(&self.arena[node.log[at] as usize]);
             }
+            if installs {
+                node.durable = node.books.clone();
+                node.holder.replaced(node.books.index);
+                node.rebuilds_at = Some(t + takes);
+            }
             node.holder.shards_applied(&node.books.shards);
-            while node.forgotten < node.books.cursors[id] && node.journal.pop_front().is_some() {
+            let recorded = node.books.cursor(id, node.incarnation);
+            while node.forgotten < recorded && node.journal.pop_front().is_some() {
                 node.forgotten += 1;
             }
         }

@@ -11,6 +11,7 @@ use scheduler0::worker::lease::Holder;
 use super::Rule;
 use super::books::{Books, Entry};
 use super::check::Checks;
+use super::faults::LOST_JOURNAL;
 use super::node::Node;
 use super::raft::Append;
 use super::random::Random;
@@ -106,11 +107,15 @@ impl World {
         };
         let n = sizes[random.below(sizes.len())];
         let shards = random.between(2, 4) as u16;
-        let nodes = (0..n).map(|i| Self::node(&mut random, i, shards, n, scenario)).collect();
-        let mut kinds: Vec<usize> = (0..12).collect();
+        let nodes = (0..n).map(|i| Self::node(&mut random, i, shards, scenario)).collect();
+        let mut kinds: Vec<usize> = (0..LOST_JOURNAL).collect();
         let few = if scenario == Scenario::Storm { 4 } else { random.between(4, 12) as usize };
         while kinds.len() > few {
             kinds.remove(random.below(kinds.len()));
+        }
+        // Every fourth run has troubles of the disk; the others are what they would be without.
+        if seed.is_multiple_of(4) {
+            kinds.push(LOST_JOURNAL);
         }
         let (lasts, heals) = match scenario {
             Scenario::Faults => (30_000, 24_000),
@@ -129,7 +134,7 @@ impl World {
             nodes,
             arena: Vec::new(),
             committed: Vec::new(),
-            checks: Checks::new(shards, n, scenario),
+            checks: Checks::new(shards, scenario),
             side: vec![false; n],
             parted_until: 0,
             mute: vec![0; n],
@@ -145,7 +150,7 @@ impl World {
         }
     }
 
-    fn node(random: &mut Random, i: usize, shards: u16, n: usize, scenario: Scenario) -> Node {
+    fn node(random: &mut Random, i: usize, shards: u16, scenario: Scenario) -> Node {
         let drift = scenario.drift();
         let mut node = Node {
             id: i as u64 + 1,
@@ -163,12 +168,14 @@ impl World {
             renew_at: BORN,
             slow: false,
             draining: false,
-            books: Books::new(shards, n),
-            durable: Books::new(shards, n),
+            books: Books::new(shards),
+            durable: Books::new(shards),
             holder: Holder::new(0, 0, 0, 0, []),
             flights: Vec::new(),
             journal: VecDeque::new(),
             forgotten: 0,
+            incarnation: 1,
+            rebuilds_at: None,
         };
         node.holder = node.fresh_holder();
         node
