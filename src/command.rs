@@ -101,6 +101,8 @@ pub enum Command {
         node: NodeId,
         /// Its data folder's random id.
         instance: u128,
+        /// Also where the id was another folder's, if that one was removed.
+        replace: bool,
     },
     /// Asks every node for the hash of its state at this entry. Since 0.1.
     Checksum,
@@ -190,6 +192,26 @@ pub enum Command {
     Conclude {
         /// What the client is told, now and whenever it repeats the request.
         answer: String,
+    },
+    /// A node was removed from the cluster: its data folder is refused from now on. Since 0.1.
+    Retire {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node is to own no shards, or may again. Since 0.1.
+    Drain {
+        /// The node.
+        node: NodeId,
+        /// Which.
+        draining: bool,
+    },
+    /// A quorum was lost, and this node goes on alone; all others are removed. Written into the log
+    /// by `cluster::recover`, never proposed. Since 0.1.
+    Recover {
+        /// The node that goes on.
+        node: NodeId,
+        /// Random: tells this line of descent from that of the nodes that were lost.
+        generation: u128,
     },
 }
 

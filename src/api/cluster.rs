@@ -57,7 +57,7 @@ pub struct NodeStatus {
     pub address: String,
     /// Where the others reach it.
     pub raft_address: String,
-    /// `leader`, `follower`, `candidate` or `unreachable`.
+    /// `leader`, `follower`, `learner`, `candidate` or `unreachable`.
     pub state: String,
     /// How many shards it fires.
     pub shards: u32,

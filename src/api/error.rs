@@ -232,6 +232,7 @@ impl From<cluster::Error> for Error {
                 Self::unavailable(message)
             }
             cluster::Error::TooLarge { .. } => Self::too_large(error.to_string()),
+            cluster::Error::Refused(rejection) => rejection.clone().into(),
             cluster::Error::Fatal(_) => {
                 Self::unavailable("this node is stopping: ask another node")
             }

@@ -73,6 +73,11 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
     if let Some(reason) = app.cluster.failed().borrow().as_ref() {
         return Err(Error::unavailable(format!("not ready: {reason}")));
     }
+    if app.cluster.is_waiting() {
+        let message = "not ready: waiting for the founder, or to be added: run `scheduler0 cluster \
+                       add` on a member";
+        return Err(Error::unavailable(message));
+    }
     if leader(&app.cluster).is_none() {
         return Err(Error::unavailable("not ready: the cluster has no leader"));
     }

@@ -33,6 +33,7 @@ mod health;
 mod idempotency;
 mod input;
 mod jobs;
+pub mod members;
 mod page;
 mod pressure;
 mod projects;
@@ -73,6 +74,7 @@ pub fn router(state: AppState) -> Router {
         .merge(async_tasks::router())
         .merge(cluster::router())
         .merge(backups::router())
+        .merge(members::router())
         .route("/prompt", any(prompt))
         .route_layer(middleware::from_fn_with_state(state.clone(), authenticate));
     let mut open = Router::new().merge(health::router());

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use super::backups::Backups;
 use super::cluster::{ChecksumSource, StatusSource};
 use super::error::Error;
+use super::members::{ChangeSource, MembersSource};
 use super::pressure::Pressure;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
@@ -40,6 +41,10 @@ pub struct Sources {
     pub status: Option<StatusSource>,
     /// `POST /cluster/checksum`; without it that route answers 503.
     pub checksum: Option<ChecksumSource>,
+    /// `GET /cluster/members`; without it that route answers 503.
+    pub members: Option<MembersSource>,
+    /// The routes that change the members; without it they answer 503.
+    pub change: Option<ChangeSource>,
 }
 
 impl AppState {

@@ -9,13 +9,14 @@
 //!
 //! Called by `main` alone. Data goes to stdout (tables for people, JSON for programs), talk to
 //! stderr, and the exit code says what went wrong (see [`Failure::code`]). It never touches a
-//! node's data except through the API, with two exceptions: `reset raft`, which asks first, and
-//! `restore`, which wants the folder empty.
+//! node's data except through the API, with three exceptions: `reset raft` and `cluster recover`, which
+//! ask first, and `restore`, which wants the folder empty.
 
 mod ask;
 mod backup;
 mod bench;
 mod client;
+mod cluster;
 mod create;
 mod credential;
 pub mod dev;
@@ -24,6 +25,7 @@ mod init;
 mod list;
 mod next;
 mod output;
+mod recover;
 mod remove;
 mod reset;
 pub mod start;
@@ -112,9 +114,9 @@ pub enum Command {
     Archive(remove::ArchiveCommand),
     /// Leader, members, shards, leases, lag, queues, journals and clocks
     Status,
-    /// The cluster as a whole
+    /// Who belongs to the cluster: add, remove, drain, hand on leadership, recover, compare states
     #[command(subcommand)]
-    Cluster(status::ClusterCommand),
+    Cluster(cluster::ClusterCommand),
     /// Writes the whole state of the cluster to a file, while it runs
     Backup(backup::Backup),
     /// Makes a backup the state of this node, whose data folder must be empty: a new cluster
@@ -197,6 +199,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Config(command) => init::run(command, global, output),
         Command::Credential(command) => credential::run(command, global, output),
         Command::Reset(command) => reset::run(command, global),
+        Command::Cluster(cluster::ClusterCommand::Recover(flags)) => {
+            recover::run(flags, global, output)
+        }
         Command::Next(flags) => next::run(flags, output),
         Command::Bench(flags) => bench::run(flags, global, output),
         Command::Restore(flags) => backup::restore(flags, global, output),
@@ -211,7 +216,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Get(command) => list::get(command, &client, output).await,
                     Command::Delete(command) => remove::delete(command, &client, output).await,
                     Command::Archive(command) => remove::archive(command, &client, output).await,
-                    Command::Cluster(command) => status::cluster(command, &client, output).await,
+                    Command::Cluster(command) => cluster::run(command, &client, output).await,
                     Command::Backup(flags) => backup::backup(flags, &client, output).await,
                     Command::Explain(flags) => explain::run(flags, &client, output).await,
                     _ => status::run(&client, output).await,

@@ -3,18 +3,10 @@
 
 use std::fmt::Write as _;
 
-use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::output::{Column, Format, Output, cell, line, say, show, table};
-
-/// The cluster as a whole.
-#[derive(Debug, Subcommand)]
-pub enum ClusterCommand {
-    /// Has every node hash its state at one log entry; exit code 1 if they differ
-    Checksum,
-}
 
 const NODES: &[Column] = &[
     ("node", &["id"]),
@@ -125,13 +117,8 @@ fn unit(value: &Value, unit: &str) -> String {
     if value.is_null() { "-".to_owned() } else { format!("{value}{unit}") }
 }
 
-/// Carries out `cluster ...`.
-pub(super) async fn cluster(
-    command: &ClusterCommand,
-    client: &Client,
-    output: Output,
-) -> anyhow::Result<()> {
-    let ClusterCommand::Checksum = command;
+/// Carries out `cluster checksum`.
+pub(super) async fn checksum(client: &Client, output: Output) -> anyhow::Result<()> {
     let envelope = client.post("/cluster/checksum", &json!({})).await?;
     let data = &envelope["data"];
     let nodes = data["nodes"].as_array().map_or(&[][..], Vec::as_slice);

@@ -1,15 +1,21 @@
 //! What goes on beside the calls: telling who leads, the cluster's birth and this node's
 //! registration, taking snapshots, noticing that Raft has stopped.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::addresses::Announcement;
+use super::ear::ANNOUNCE;
+use super::fitness::Fitness;
 use super::{Cluster, Inner, Leadership, start};
 use crate::command::{Command, Outcome};
+use crate::model::NodeId;
 
 /// How often the slow duties are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -19,6 +25,9 @@ const SNAPSHOT_BYTES: u64 = 64 << 20;
 /// Least time between two snapshots that bytes ask for.
 const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
 
+/// After so many rounds, each a tenth of a second, a node without a log says what it waits for.
+const WAITING: u32 = 11;
+
 /// The time that a snapshot took passes this many times before the next one.
 const SNAPSHOT_SHARE: u32 = 10;
 
@@ -27,13 +36,90 @@ pub(super) fn begin(inner: &Arc<Inner>) {
     tasks.push(inner.runtime.spawn(watch_raft(inner.clone())));
     tasks.push(inner.runtime.spawn(watch_roll(inner.clone())));
     tasks.push(inner.runtime.spawn(take_snapshots(inner.clone())));
+    tasks.push(inner.runtime.spawn(tend_members(inner.clone())));
+}
+
+/// Lets openraft elect, or not, by what this node may do.
+pub(super) fn tend_election(inner: &Inner) {
+    inner.raft.runtime_config().elect(inner.fitness() != Fitness::None && !inner.clock_is_off());
+}
+
+/// The members' addresses, this node's own, and its fitness for elections.
+async fn tend_members(inner: Arc<Inner>) {
+    let mut told = inner.peers.told();
+    let mut look = interval(LOOK / 5);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds: u32 = 0;
+    loop {
+        tokio::select! {
+            _ = look.tick() => {}
+            changed = told.changed() => if changed.is_err() { return },
+        }
+        tend_election(&inner);
+        rounds = rounds.wrapping_add(1);
+        if rounds % 5 != 1 {
+            continue;
+        }
+        if rounds == WAITING && inner.is_waiting() {
+            say_how_to_add(&inner);
+        }
+        announce(&inner).await;
+        if inner.leadership.borrow().first_applied
+            && let Err(error) = inner.tend_members().await
+        {
+            tracing::debug!(%error, "the members will be looked at again");
+        }
+    }
+}
+
+fn say_how_to_add(inner: &Inner) {
+    let node = inner.options.node;
+    if let Some((_, own)) = inner.options.members.iter().find(|(id, _)| *id == node) {
+        tracing::info!(
+            "waiting for the founder, or to be added: run `scheduler0 cluster add {node} --address \
+             {} --raft-address {}` on a member",
+            own.address,
+            own.raft_address
+        );
+    }
+}
+
+/// Tells the others where this node is, if the membership says otherwise: they cannot reach it.
+async fn announce(inner: &Inner) {
+    let node = inner.options.node;
+    let config = inner.membership();
+    let own = inner.options.members.iter().find(|(id, _)| *id == node).map(|(_, own)| own);
+    let stored = config.membership().get_node(&node);
+    let (Some(own), Some(stored)) = (own, stored) else { return };
+    if own == stored || inner.fitness() != Fitness::Full {
+        return;
+    }
+    inner.hear_address(node, own);
+    let said = Announcement { member: own.clone() };
+    let limit = inner.options.transport_timeout;
+    // The configuration may know better than the books where the others are, if all have moved.
+    let mut at: BTreeSet<(NodeId, String)> = inner.addresses().into_iter().collect();
+    at.extend(inner.options.members.iter().map(|(id, m)| (*id, m.raft_address.clone())));
+    let calls = at
+        .iter()
+        .filter(|(id, _)| *id != node)
+        .map(|(id, address)| inner.peers.call_at::<_, ()>(*id, address, ANNOUNCE, &said, limit));
+    for error in join_all(calls).await.into_iter().filter_map(Result::err) {
+        tracing::debug!(%error, "somebody did not hear where this node is");
+    }
 }
 
 /// Keeps `leadership` up to date and notices when Raft stops.
 async fn watch_raft(inner: Arc<Inner>) {
     let mut metrics = inner.raft.metrics();
     let mut applied = inner.watches.applied.subscribe();
+    let mut members = None;
     loop {
+        let config = *metrics.borrow_watched().membership_config.log_id();
+        if config.is_some() && config != members {
+            members = config;
+            inner.peers.learn_members(inner.addresses());
+        }
         let (now, running) = {
             let m = metrics.borrow_watched();
             let me = m.state == ServerState::Leader && m.current_leader == Some(m.id);
@@ -82,18 +168,22 @@ async fn watch_roll(inner: Arc<Inner>) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = roll.borrow_and_update().clone();
-        inner.peers.learn(now.cluster, now.nodes.iter().copied());
-        let mine = now.nodes.iter().find(|(node, _)| *node == inner.options.node);
+        inner.peers.learn(now.generation, now.nodes.iter().copied());
+        let mine = now.get(inner.options.node);
         if let Err(error) = start::check_roll(&inner.options, &now.nodes) {
             inner.peers.fail(error.to_string());
             return;
         }
         let lead = *leadership.borrow_and_update();
-        let command = if now.cluster == 0 && lead.first_applied {
+        let command = if now.generation == 0 && lead.first_applied {
             Some(Command::Init { cluster: rand::random::<u128>().max(1) })
-        } else if now.cluster != 0 && mine.is_none() && lead.leader.is_some() {
+        } else if now.generation != 0
+            && mine.is_none()
+            && lead.leader.is_some()
+            && *inner.peers.told().borrow() == 0
+        {
             let (node, instance) = (inner.options.node, inner.options.instance);
-            Some(Command::Register { node, instance })
+            Some(Command::Register { node, instance, replace: false })
         } else {
             None
         };
@@ -106,7 +196,7 @@ async fn watch_roll(inner: Arc<Inner>) {
             }
             look.tick().await;
         }
-        let done = now.cluster != 0 && mine.is_some();
+        let done = now.generation != 0 && mine.is_some();
         tokio::select! {
             changed = roll.changed() => if changed.is_err() { return },
             changed = leadership.changed(), if !done => if changed.is_err() { return },

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use axum::{Extension, Router};
 use futures_util::StreamExt;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
@@ -18,16 +18,21 @@ use openraft::raft::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::addresses::Announcement;
+use super::fitness::Fitness;
 use super::network::{APPEND, PRE_VOTE, SNAPSHOT, SnapshotHead, TRANSFER, VOTE};
-use super::{Error, Inner};
-use crate::command::Outcome;
+use super::{Error, Inner, MemberChange};
+use crate::command::{Outcome, Rejection};
 use crate::model::NodeId;
-use crate::peer::{Postcard, Refusal};
+use crate::peer::{Caller, Postcard, Refusal};
 use crate::raft::snapshot::SnapshotFile;
 use crate::raft::types::{Snapshot, TypeConfig};
 
 pub(super) const PROPOSE: &str = "/cluster/propose";
 pub(super) const READ_INDEX: &str = "/cluster/read-index";
+pub(super) const MEMBERS: &str = "/cluster/members";
+pub(super) const HELLO: &str = "/cluster/hello";
+pub(super) const ANNOUNCE: &str = "/cluster/announce";
 
 /// A snapshot's head is small: two ids and the members.
 const MAX_HEAD: usize = 1 << 20;
@@ -41,6 +46,17 @@ pub(super) enum Denied {
     Unavailable(String),
     /// This node has stopped.
     Fatal(String),
+    /// Nothing was changed.
+    Refused(Rejection),
+}
+
+/// Who a node is, as it says when it is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) node: NodeId,
+    pub(super) instance: u128,
+    /// The line of descent of the cluster that it has data of; 0 for none.
+    pub(super) generation: u128,
 }
 
 impl From<Error> for Denied {
@@ -49,6 +65,7 @@ impl From<Error> for Denied {
             Error::NotLeader { leader } => Denied::NotLeader(leader),
             Error::NoLeader => Denied::NotLeader(None),
             Error::Fatal(message) => Denied::Fatal(message),
+            Error::Refused(rejection) => Denied::Refused(rejection),
             other => Denied::Unavailable(other.to_string()),
         }
     }
@@ -59,6 +76,7 @@ impl From<Denied> for Error {
         match denied {
             Denied::NotLeader(leader) => Error::NotLeader { leader },
             Denied::Unavailable(message) | Denied::Fatal(message) => Error::Unavailable(message),
+            Denied::Refused(rejection) => Error::Refused(rejection),
         }
     }
 }
@@ -76,6 +94,9 @@ pub(super) fn routes(inner: Arc<Inner>) -> Router {
         .route(SNAPSHOT, post(snapshot))
         .route(PROPOSE, post(propose))
         .route(READ_INDEX, post(read_index))
+        .route(MEMBERS, post(members))
+        .route(HELLO, post(hello))
+        .route(ANNOUNCE, post(announce))
         .with_state(inner)
 }
 
@@ -91,17 +112,33 @@ async fn append(
     Ok(Postcard(node.raft.append_entries(rpc).await.map_err(|e| failed(&e))?))
 }
 
+/// A node that may have forgotten what it acknowledged must not help anybody to be elected.
+fn may_vote(node: &Inner, caller: Caller) -> Result<(), Refusal> {
+    match node.fitness() {
+        Fitness::Full => Ok(()),
+        Fitness::FoundersOnly if caller.founder => Ok(()),
+        Fitness::FoundersOnly | Fitness::None => Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "this node has yet to be added to the cluster, or its data is gone: it does not vote",
+        )),
+    }
+}
+
 async fn vote(
     State(node): Node,
+    Extension(caller): Extension<Caller>,
     Postcard(rpc): Postcard<VoteRequest<TypeConfig>>,
 ) -> Answer<VoteResponse<TypeConfig>> {
+    may_vote(&node, caller)?;
     Ok(Postcard(node.raft.vote(rpc).await.map_err(|e| failed(&e))?))
 }
 
 async fn pre_vote(
     State(node): Node,
+    Extension(caller): Extension<Caller>,
     Postcard(rpc): Postcard<VoteRequest<TypeConfig>>,
 ) -> Answer<VoteResponse<TypeConfig>> {
+    may_vote(&node, caller)?;
     Ok(Postcard(node.raft.pre_vote(rpc).await.map_err(|e| failed(&e))?))
 }
 
@@ -124,6 +161,32 @@ async fn read_index(
     Postcard(()): Postcard<()>,
 ) -> Postcard<Result<u64, Denied>> {
     Postcard(node.read_index().await.map_err(Denied::from))
+}
+
+async fn members(
+    State(node): Node,
+    Postcard(change): Postcard<MemberChange>,
+) -> Postcard<Result<NodeId, Denied>> {
+    Postcard(node.change_members(&change).await.map_err(Denied::from))
+}
+
+async fn hello(State(node): Node, Postcard(()): Postcard<()>) -> Postcard<Hello> {
+    let generation = node.peers.generation();
+    let (node, instance) = (node.options.node, node.options.instance);
+    Postcard(Hello { node, instance, generation })
+}
+
+async fn announce(
+    State(node): Node,
+    Extension(caller): Extension<Caller>,
+    Postcard(said): Postcard<Announcement>,
+) -> Postcard<()> {
+    // A member that nobody has bound yet is believed, as it is at the gate.
+    let known = node.peers.bound(caller.node);
+    if known.is_none_or(|bound| bound.instance == caller.instance) {
+        node.hear_address(caller.node, &said.member);
+    }
+    Postcard(())
 }
 
 async fn snapshot(State(node): Node, body: Body) -> Answer<SnapshotResponse<TypeConfig>> {

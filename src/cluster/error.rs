@@ -1,5 +1,6 @@
 //! Why the door stayed shut, and what the caller may conclude from it.
 
+use crate::command::{Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::peer;
 
@@ -26,6 +27,9 @@ pub enum Error {
         /// The longest.
         max: usize,
     },
+    /// Nothing was changed, for a reason that the caller can do something about.
+    #[error("{0}")]
+    Refused(Rejection),
     /// This node has stopped taking part.
     #[error("this node has stopped: {0}")]
     Fatal(String),
@@ -40,7 +44,10 @@ pub enum Error {
 impl Error {
     /// Whether nothing was written for certain, so that the caller may simply try again.
     pub fn is_unwritten(&self) -> bool {
-        matches!(self, Error::NoLeader | Error::NotLeader { .. } | Error::TooLarge { .. })
+        matches!(
+            self,
+            Error::NoLeader | Error::NotLeader { .. } | Error::TooLarge { .. } | Error::Refused(_)
+        )
     }
 
     /// The HTTP status that says this to a client.
@@ -48,6 +55,13 @@ impl Error {
         match self {
             Error::NoLeader | Error::NotLeader { .. } | Error::Unavailable(_) => 503,
             Error::TooLarge { .. } => 413,
+            Error::Refused(rejection) => match rejection.kind {
+                RejectionKind::NotFound => 404,
+                RejectionKind::Conflict => 409,
+                RejectionKind::Invalid => 400,
+                RejectionKind::KeyReused => 422,
+                RejectionKind::Stale => 412,
+            },
             Error::Fatal(_) | Error::Store(_) | Error::Open(_) => 500,
         }
     }

@@ -1,6 +1,7 @@
 //! What stands behind the door: the paths of a proposal and of a linearizable read.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,15 +19,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 
 use super::acked::BootOffset;
-use super::ear::{Denied, PROPOSE, READ_INDEX};
-use super::{Error, Leadership, MAX_COMMAND, Options};
+use super::ear::{Denied, MEMBERS, PROPOSE, READ_INDEX};
+use super::fitness::{self, Fitness};
+use super::{Error, Leadership, MAX_COMMAND, MemberChange, Options};
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
 use crate::peer::Peers;
 use crate::raft::log::{Joiner, LogView};
 use crate::raft::machine::{Machine, Watches};
 use crate::raft::snapshot::Snapshots;
-use crate::raft::types::{Proposal, TypeConfig};
+use crate::raft::types::{Member, Proposal, TypeConfig};
 use crate::store::Store;
 
 /// While nothing can be written, how long until it is tried again unless leadership changes.
@@ -50,6 +52,12 @@ pub(super) struct Inner {
     pub(super) last_stamp: AtomicI64,
     /// When a leader last spoke to this node.
     pub(super) heard: Mutex<Option<Instant>>,
+    /// Held while the members are being changed.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Where nodes say that they are, if the membership says otherwise.
+    pub(super) announced: Mutex<BTreeMap<NodeId, Member>>,
+    /// Until when (boot clock, ms) this node's clock counts as wrong: it neither stands nor stamps.
+    pub(super) clock_off_until: AtomicU64,
     pub(super) runtime: Handle,
     pub(super) stop: watch::Sender<bool>,
     pub(super) tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -62,6 +70,8 @@ enum Ask {
     Write(Bytes),
     /// Say up to where a reader must have applied.
     ReadIndex,
+    /// Change the members.
+    Members(MemberChange),
 }
 
 pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
@@ -112,6 +122,7 @@ impl Inner {
         match ask {
             Ask::Write(command) => self.write(command.clone(), None).await,
             Ask::ReadIndex => Ok((self.read_index().await?, Outcome::Done)),
+            Ask::Members(change) => Ok((self.change_members(change).await?, Outcome::Done)),
         }
     }
 
@@ -129,7 +140,34 @@ impl Inner {
                 let answer: Result<u64, Denied> = answer.map_err(|_| Error::NoLeader)?;
                 Ok((answer?, Outcome::Done))
             }
+            Ask::Members(change) => {
+                // A leader that handed on its leadership may be slow to say so.
+                let limit = limit.max(self.options.election * 8) * 2;
+                let answer: Result<NodeId, Denied> =
+                    self.peers.call(leader, MEMBERS, change, limit).await?;
+                Ok((answer?, Outcome::Done))
+            }
         }
+    }
+
+    pub(super) async fn change_members_anywhere(
+        &self,
+        change: MemberChange,
+    ) -> Result<NodeId, Error> {
+        Ok(self.at_leader(&Ask::Members(change)).await?.0)
+    }
+
+    /// Whether this node was told lately that its clock is not the others'.
+    pub(super) fn clock_is_off(&self) -> bool {
+        self.boot_offset.now() < self.clock_off_until.load(Ordering::SeqCst)
+    }
+
+    /// What this node may do in an election.
+    pub(super) fn fitness(&self) -> Fitness {
+        let bound = self.peers.bound(self.options.node);
+        let told = *self.peers.told().borrow();
+        let last_log = self.log.last().map(|id| id.index);
+        fitness::judge(bound.as_ref(), self.options.instance, told, last_log)
     }
 
     /// Writes on this node, which must be the leader (in that term, if one is given).
@@ -141,6 +179,9 @@ impl Inner {
         self.check()?;
         if command.len() > MAX_COMMAND {
             return Err(Error::TooLarge { bytes: command.len(), max: MAX_COMMAND });
+        }
+        if self.clock_is_off() {
+            return Err(Error::NotLeader { leader: None });
         }
         let (responder, answer) = ProgressResponder::complete_only();
         let proposal = Proposal { stamp: self.stamp(), command };

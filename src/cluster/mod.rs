@@ -11,20 +11,27 @@
 //! [`Cluster::start`] was called on.
 
 mod acked;
+mod addresses;
 mod duties;
 mod ear;
 mod error;
+mod fitness;
 mod inner;
+mod members;
 mod network;
+pub mod recover;
 mod start;
 mod stats;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
@@ -38,10 +45,14 @@ use crate::command::{Change, Command, Outcome};
 use crate::model::NodeId;
 use crate::peer::{self, Peers};
 pub use crate::raft::machine::Applied;
-use crate::raft::types::Member;
+use crate::raft::types::{Member, TypeConfig};
 
 /// The longest encoded command, in bytes.
 pub const MAX_COMMAND: usize = 1 << 20;
+
+/// How long a judgement of this node's clock holds when nobody repeats it: without a leader nobody
+/// does, and somebody must lead.
+const CLOCK_OFF_MS: u64 = 10_000;
 
 /// What a cluster is started with: the resolved configuration, nothing read elsewhere.
 #[derive(Clone)]
@@ -88,6 +99,37 @@ pub struct Leadership {
     pub me: bool,
     /// Whether this node leads and has applied the first entry of its own term.
     pub first_applied: bool,
+}
+
+/// A change of who belongs to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    /// Binds a running, waiting node to its data folder and makes it a learner.
+    Add {
+        /// Its id, which no node has or had.
+        node: NodeId,
+        /// Where it is reached.
+        member: Member,
+        /// The id may be a removed node's.
+        replace: bool,
+    },
+    /// Makes a learner that has caught up a voter.
+    Promote {
+        /// Which.
+        node: NodeId,
+    },
+    /// Takes a node out.
+    Remove {
+        /// Which.
+        node: NodeId,
+        /// Even if it has shards.
+        force: bool,
+    },
+    /// Hands the leadership on.
+    Transfer {
+        /// To whom; `None`: to the voter that has most of the log.
+        to: Option<NodeId>,
+    },
 }
 
 /// The door. Cheap to clone.
@@ -203,6 +245,29 @@ impl Cluster {
         let members: Vec<_> =
             m.membership_config.membership().nodes().map(|(id, m)| (*id, m.clone())).collect();
         if members.is_empty() { self.inner.options.members.clone() } else { members }
+    }
+
+    /// The members that vote; none before the cluster's birth.
+    pub fn voters(&self) -> BTreeSet<NodeId> {
+        self.inner.voters()
+    }
+
+    /// Whether this node has nothing of any cluster yet: it waits for the founder, or to be added.
+    pub fn is_waiting(&self) -> bool {
+        self.inner.is_waiting()
+    }
+
+    /// Takes what the median of the clocks says of this node's. One that is off neither stands for
+    /// election nor stamps entries, until it agrees, or has not been told for a while.
+    pub fn clock_judged(&self, agrees: bool) {
+        let until = if agrees { 0 } else { self.inner.boot_offset.now() + CLOCK_OFF_MS };
+        self.inner.clock_off_until.store(until, Ordering::SeqCst);
+    }
+
+    /// Changes who belongs to the cluster, at the leader, wherever that is; gives the node that it
+    /// is about (of a transfer: the new leader). Refusals come as [`Error::Refused`].
+    pub async fn change_members(&self, change: MemberChange) -> Result<NodeId, Error> {
+        self.inner.change_members_anywhere(change).await
     }
 
     /// `/healthcheck`'s `raftStats`: names and values as the original had them.

@@ -57,8 +57,10 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Line;
 
     async fn new_client(&mut self, target: NodeId, node: &Member) -> Line {
-        // Only a member that the configuration does not know is found by the stored address.
-        self.peers.learn_address(target, &node.raft_address);
+        // Where a member says that it is counts for more than what is stored.
+        if !self.peers.is_member(target) {
+            self.peers.learn_address(target, &node.raft_address);
+        }
         Line { network: self.clone(), target }
     }
 }

@@ -1,22 +1,25 @@
 //! Starting: opening log and state, configuring openraft, and the birth of the cluster.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::acked::BootOffset;
+use super::ear::{HELLO, Hello};
 use super::network::Network;
 use super::{Cluster, Error, Inner, Options, duties};
-use crate::peer::{Identity, Peers};
+use crate::peer::{self, Identity, Peers};
 use crate::raft::log::{self, LogStore};
 use crate::raft::machine::Machine;
 use crate::raft::snapshot::Snapshots;
 use crate::store::Store;
+use crate::store::nodes::Bound;
 
 /// A snapshot may take this long to be sent and installed.
 const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
@@ -34,6 +37,7 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     let identity = Identity {
         node: options.node,
         instance: options.instance,
+        founder: options.bootstrap,
         token: options.peer_token.clone(),
     };
     let addresses = options.members.iter().map(|(node, m)| (*node, m.raft_address.clone()));
@@ -51,7 +55,7 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     let watches = machine.watches();
     let roll = watches.roll.borrow().clone();
     check_roll(&options, &roll.nodes)?;
-    peers.learn(roll.cluster, roll.nodes);
+    peers.learn(roll.generation, roll.nodes);
     let network = Network { peers: peers.clone(), append_timeout: options.election * 2 };
     let threads = vec![log.joiner(), machine.joiner()];
     let log_view = log.view();
@@ -69,12 +73,16 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         leadership: watch::Sender::default(),
         last_stamp: AtomicI64::new(i64::MIN),
         heard: Mutex::new(None::<Instant>),
+        clock_off_until: AtomicU64::new(0),
+        changing: tokio::sync::Mutex::default(),
+        announced: Mutex::default(),
         runtime: Handle::current(),
         stop: watch::Sender::new(false),
         tasks: Mutex::default(),
         threads: Mutex::new(threads),
         options,
     });
+    duties::tend_election(&inner);
     duties::begin(&inner);
     if inner.options.bootstrap {
         give_birth(&inner).await?;
@@ -82,15 +90,26 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     Ok(Cluster { inner })
 }
 
-/// The state knows which data folder belongs to this node id; another one must not take part.
-pub(super) fn check_roll(options: &Options, nodes: &[(u64, u128)]) -> Result<(), Error> {
-    match nodes.iter().find(|(node, _)| *node == options.node) {
-        Some((node, instance)) if *instance != options.instance => Err(Error::Open(format!(
-            "node id {node} is registered with another data folder: start it with its old DataDir, \
-             or give it a new NodeId"
-        ))),
-        _ => Ok(()),
+/// The state knows which data folder is whose: one that is another node's, or that was removed, must
+/// not take part. (One under an id that is bound to another folder is told by the others, who know
+/// more than a state that is being replayed.)
+pub(super) fn check_roll(options: &Options, nodes: &[Bound]) -> Result<(), Error> {
+    let Some(mine) = nodes.iter().find(|bound| bound.instance == options.instance) else {
+        return Ok(());
+    };
+    let node = mine.node;
+    if node != options.node {
+        return Err(Error::Open(format!(
+            "this data folder is node {node}'s: NodeId must be {node}, or DataDir another one"
+        )));
     }
+    if mine.removed {
+        return Err(Error::Open(format!(
+            "node {node} was removed from this cluster, and its data folder with it: to come back it \
+             needs an empty DataDir, a new NodeId and `scheduler0 cluster add`"
+        )));
+    }
+    Ok(())
 }
 
 fn config(options: &Options) -> Result<Config, Error> {
@@ -127,6 +146,13 @@ async fn give_birth(inner: &Inner) -> Result<(), Error> {
     if inner.raft.is_initialized().await.map_err(|e| Error::Fatal(e.to_string()))? {
         return Ok(());
     }
+    if cluster_exists(inner).await {
+        tracing::warn!(
+            "Bootstrap is true, but the cluster exists already: this node waits to be added; set \
+             Bootstrap: false"
+        );
+        return Ok(());
+    }
     let members: BTreeMap<_, _> = inner.options.members.iter().cloned().collect();
     match inner.raft.initialize(members).await {
         Ok(()) => tracing::info!("a new cluster begins with the configured members"),
@@ -134,4 +160,15 @@ async fn give_birth(inner: &Inner) -> Result<(), Error> {
         Err(error) => tracing::info!(%error, "the cluster was there already"),
     }
     Ok(())
+}
+
+/// Whether one of the configured members knows of a cluster, or wants nothing to do with this node.
+async fn cluster_exists(inner: &Inner) -> bool {
+    let others = inner.options.members.iter().filter(|(id, _)| *id != inner.options.node);
+    let limit = inner.options.transport_timeout;
+    let asked = others.map(|(id, _)| inner.peers.call::<_, Hello>(*id, HELLO, &(), limit));
+    join_all(asked).await.iter().any(|answer| match answer {
+        Ok(hello) => hello.generation != 0,
+        Err(error) => matches!(error, peer::Error::Refused { .. }),
+    })
 }

@@ -1,5 +1,6 @@
 //! `/healthcheck`'s `raftStats`, with the names that the original had.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use openraft::ServerState;
@@ -26,12 +27,14 @@ pub(super) fn raft_stats(inner: &Inner) -> Vec<(&'static str, String)> {
     };
     let members = m.membership_config.membership();
     let mut configuration = String::from("[");
+    let voters: BTreeSet<_> = members.voter_ids().collect();
     for (i, (node, member)) in members.nodes().enumerate() {
         let space = if i == 0 { "" } else { " " };
+        let suffrage = if voters.contains(node) { "Voter" } else { "Nonvoter" };
         // Writing to a String cannot fail.
         let _ = write!(
             configuration,
-            "{space}{{Suffrage:Voter ID:{node} Address:{}}}",
+            "{space}{{Suffrage:{suffrage} ID:{node} Address:{}}}",
             member.raft_address
         );
     }

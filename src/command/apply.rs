@@ -112,7 +112,9 @@ impl Entry<'_, '_> {
             Command::DeleteCredential { id } => self.delete_credential(*id),
             Command::Assign(moves) => self.assign(moves),
             Command::Record(record) => self.record(record),
-            Command::Register { node, instance } => self.register(*node, *instance),
+            Command::Register { node, instance, replace } => {
+                self.register(*node, *instance, *replace)
+            }
             Command::Checksum => Ok(Outcome::Done),
             Command::Retain { before, dead_letters, limit } => {
                 self.retain(*before, *dead_letters, *limit)
@@ -133,6 +135,9 @@ impl Entry<'_, '_> {
             Command::ReplayDeadLetters { letters } => self.replay_dead_letters(letters),
             Command::PurgeDeadLetters { letters } => self.purge_dead_letters(letters),
             Command::Conclude { answer } => Ok(Outcome::Concluded(answer.clone())),
+            Command::Retire { node } => self.retire(*node),
+            Command::Drain { node, draining } => self.drain(*node, *draining),
+            Command::Recover { node, generation } => self.recover(*node, *generation),
         }
     }
 

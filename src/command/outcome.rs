@@ -84,6 +84,8 @@ pub struct Change {
     pub executions: bool,
     /// Credentials changed.
     pub credentials: bool,
+    /// The cluster was born, or a node was bound, removed or drained.
+    pub nodes: bool,
     /// Settings or pauses of projects, or executors, changed: requests that are built may be wrong.
     pub targets: bool,
     /// The whole state was replaced by a snapshot: all that was derived from it is void.

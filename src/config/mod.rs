@@ -31,7 +31,7 @@ use crate::model::NodeId;
 
 pub use keys::environment_name;
 pub use layers::Origin;
-pub use replicas::Replica;
+pub use replicas::{Replica, check_addresses};
 
 /// The embedded default: every key, with a line on each.
 pub const EXAMPLE: &str = include_str!("../../config.yml.example");

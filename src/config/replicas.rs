@@ -231,6 +231,21 @@ fn entry_of(r: &Reader, index: usize, entry: &Value) -> Result<(Replica, Option<
     Ok((Replica { node_id, address, raft_address }, bootstrap))
 }
 
+/// Checks where a node is said to be reached, as `Replicas` would; gives the API's URL without a slash
+/// at its end, and `host:port`. The error names the field and the fix.
+pub fn check_addresses(
+    address: &str,
+    raft_address: &str,
+) -> Result<(String, String), (&'static str, String)> {
+    let wrong = || ("address", format!("address: expected http://host:port, found {address:?}"));
+    let address = url(address).ok_or_else(wrong)?;
+    if split_address(raft_address).is_none_or(|(_, port)| port == 0) {
+        let message = format!("raftAddress: expected host:port, found {raft_address:?}");
+        return Err(("raftAddress", message));
+    }
+    Ok((address, raft_address.to_owned()))
+}
+
 /// A node's URL from `host:port` or a URL; without a slash at its end.
 pub(super) fn url(text: &str) -> Option<String> {
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };

@@ -78,6 +78,7 @@ struct Term {
 struct Read {
     assign_index: u64,
     shards: Vec<Shard>,
+    draining: BTreeSet<NodeId>,
 }
 
 impl Coordinator {
@@ -182,9 +183,10 @@ impl Coordinator {
             }
         }
         tracing::info!(term = number, "this node leads the cluster");
-        let members = || cluster.members().into_iter().map(|(id, _)| id);
+        let members = || cluster.members().into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>();
         let mut grantor =
             Grantor::new(options.node, number, members(), options.timing, self.now().boot);
+        grantor.set_members(members(), cluster.voters());
         grantor.first_entry_applied();
         // Read before anybody can ask: a grant names the newest assignment in the books.
         let books = self.read_books().await?;
@@ -228,7 +230,7 @@ impl Coordinator {
                 }
                 rung = bell.recv() => {
                     // Lagging is no loss: the books are read whole.
-                    if rung.map_or(true, |c| c.shards || c.replaced) {
+                    if rung.map_or(true, |c| c.shards || c.nodes || c.replaced) {
                         self.reread().await?;
                     }
                     continue;
@@ -257,9 +259,13 @@ impl Coordinator {
                 if let Some(at) = cluster.quorum_acked_boot() {
                     term.grantor.quorum_acked(at);
                 }
-                term.grantor.set_members(members());
+                term.grantor.set_members(members(), cluster.voters());
+                term.grantor.set_draining(term.books.draining.clone());
                 let now = self.now();
-                self.judge_own_clock(term.grantor.own_clock_error(now.boot));
+                let error = term.grantor.own_clock_error(now.boot);
+                if error.abs() > CLOCK_TOLERANCE {
+                    self.judge_own_clock(error, term.grantor.agreeing(now.boot));
+                }
                 term.grantor.tick(now, &term.books.shards)
             };
             if !moves.is_empty() {
@@ -284,11 +290,9 @@ impl Coordinator {
     }
 
     /// A leader whose own clock is off the median may not stamp: it follows its wall clock if that
-    /// one is right, else it says so loudly and hands the leadership on.
-    fn judge_own_clock(&self, error: Millis) {
-        if error.abs() <= CLOCK_TOLERANCE {
-            return;
-        }
+    /// one is right, else it says so loudly and hands the leadership on to one that agrees with the
+    /// median. Where nobody does (two nodes that differ), it stays, and nobody fires.
+    fn judge_own_clock(&self, error: Millis, agreeing: Vec<NodeId>) {
         let options = &self.0.options;
         if (options.time.error() + error).abs() <= CLOCK_TOLERANCE / 2 {
             if options.time.follow_wall() {
@@ -303,17 +307,22 @@ impl Coordinator {
         if self.0.stepping_down.swap(true, Ordering::SeqCst) {
             return;
         }
-        tracing::error!(
-            off_ms = error,
-            "the leader's clock differs from the others': it steps down"
-        );
+        if agreeing.is_empty() {
+            tracing::error!(
+                off_ms = error,
+                "the nodes' clocks differ and nobody knows which is right: nothing is fired until \
+                 they agree; check their time services"
+            );
+        } else {
+            tracing::error!(
+                off_ms = error,
+                "the leader's clock differs from the others': it steps down; check its time service"
+            );
+        }
         let this = self.clone();
         tokio::spawn(async move {
             let options = &this.0.options;
-            for (to, _) in options.cluster.members() {
-                if to == options.node {
-                    continue;
-                }
+            for to in agreeing {
                 match options.cluster.transfer_leader(to).await {
                     Ok(()) => break,
                     Err(error) => tracing::warn!(%error, to, "did not take the leadership"),
@@ -341,6 +350,10 @@ impl Coordinator {
                 Ok(Read {
                     assign_index: store::meta::assign_index(conn)?,
                     shards: store::shards::all(conn)?,
+                    draining: {
+                        let nodes = store::nodes::all(conn)?.into_iter();
+                        nodes.filter(|bound| bound.draining).map(|bound| bound.node).collect()
+                    },
                 })
             })
             .await

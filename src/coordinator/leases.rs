@@ -42,6 +42,9 @@ pub struct Grantor {
     me: NodeId,
     term: u64,
     members: BTreeSet<NodeId>,
+    voters: BTreeSet<NodeId>,
+    /// Nodes that the books say are to own nothing.
+    draining: BTreeSet<NodeId>,
     timing: Timing,
     first_applied: bool,
     quorum_acked: Option<u64>,
@@ -61,6 +64,7 @@ pub struct Grantor {
 /// What was heard of a node in this term.
 #[derive(Debug)]
 struct Peer {
+    instance: u128,
     boot: u64,
     number: u64,
     heard: u64,
@@ -73,7 +77,7 @@ struct Peer {
 }
 
 impl Grantor {
-    /// Begins a term of leadership.
+    /// Begins a term of leadership; all members vote until [`Grantor::set_members`] says otherwise.
     pub fn new(
         me: NodeId,
         term: u64,
@@ -81,10 +85,13 @@ impl Grantor {
         timing: Timing,
         now_boot: u64,
     ) -> Self {
+        let members: BTreeSet<NodeId> = members.into_iter().collect();
         Self {
             me,
             term,
-            members: members.into_iter().collect(),
+            voters: members.clone(),
+            members,
+            draining: BTreeSet::new(),
             timing,
             first_applied: false,
             quorum_acked: None,
@@ -99,10 +106,16 @@ impl Grantor {
         }
     }
 
-    /// The membership changed.
-    pub fn set_members(&mut self, members: impl IntoIterator<Item = NodeId>) {
-        self.members = members.into_iter().collect();
-        self.nodes.retain(|id, _| self.members.contains(id));
+    /// Who the members are, and which of them vote. What was granted to one that is none any more is
+    /// remembered: it may hold its lease to the end.
+    pub fn set_members(&mut self, members: BTreeSet<NodeId>, voters: BTreeSet<NodeId>) {
+        self.members = members;
+        self.voters = voters;
+    }
+
+    /// The nodes that are to own no shards.
+    pub fn set_draining(&mut self, draining: BTreeSet<NodeId>) {
+        self.draining = draining;
     }
 
     /// The first entry of the own term is applied here: all assignments of earlier terms are known.
@@ -157,12 +170,14 @@ impl Grantor {
             return Err(Refusal::Term);
         }
         if let Some(peer) = self.nodes.get(&renewal.node)
+            && peer.instance == renewal.instance
             && (renewal.boot, renewal.number) <= (peer.boot, peer.number)
         {
             return Err(Refusal::Stale);
         }
         let facts = renewal.facts;
         let peer = Peer {
+            instance: renewal.instance,
             boot: renewal.boot,
             number: renewal.number,
             heard: now.boot,
@@ -179,8 +194,9 @@ impl Grantor {
     }
 
     fn objection(&self, now_boot: u64, node: NodeId, clock_error: Millis) -> Option<Refusal> {
-        let heard = self.live(now_boot).filter(|(id, _)| **id != self.me).count() + 1;
-        if !self.may_grant(now_boot) || heard <= self.members.len() / 2 {
+        let votes = |id: &NodeId| *id != self.me && self.voters.contains(id);
+        let heard = self.live(now_boot).filter(|(id, _)| votes(id)).count() + 1;
+        if !self.may_grant(now_boot) || heard <= self.voters.len() / 2 {
             return Some(Refusal::NotYet);
         }
         if clock_error.abs() > CLOCK_TOLERANCE {
@@ -195,10 +211,11 @@ impl Grantor {
         self.first_applied && !self.over && self.quorum_acked.is_some_and(fresh)
     }
 
-    /// Nodes heard within a TTL.
+    /// Members heard within a TTL.
     fn live(&self, now_boot: u64) -> impl Iterator<Item = (&NodeId, &Peer)> {
         let ttl = self.timing.ttl;
-        self.nodes.iter().filter(move |(_, p)| now_boot.saturating_sub(p.heard) <= ttl)
+        let members = self.nodes.iter().filter(|(id, _)| self.members.contains(id));
+        members.filter(move |(_, p)| now_boot.saturating_sub(p.heard) <= ttl)
     }
 
     /// The median of the live nodes' clocks, as an offset to ours (which is one of them).
@@ -215,6 +232,16 @@ impl Grantor {
     /// [`CLOCK_TOLERANCE`] it must give up leadership, since it stamps the log.
     pub fn own_clock_error(&self, now_boot: u64) -> Millis {
         -self.median(now_boot)
+    }
+
+    /// The other voters whose clocks are with the median: who may lead when this node may not. With
+    /// two nodes that differ there is none, since nobody knows who is right.
+    pub fn agreeing(&self, now_boot: u64) -> Vec<NodeId> {
+        let median = self.median(now_boot);
+        let agrees = |peer: &Peer| (peer.offset - median).abs() <= CLOCK_TOLERANCE;
+        let others = self.live(now_boot).filter(|(id, _)| **id != self.me);
+        let fit = others.filter(|(id, peer)| self.voters.contains(id) && agrees(peer));
+        fit.map(|(id, _)| *id).collect()
     }
 
     /// The term is to be given up: the fate of a proposal is unknown.
@@ -235,8 +262,8 @@ impl Grantor {
             return Vec::new();
         }
         let began = *self.able_since.get_or_insert(now.boot);
-        let views = self.views(now.boot, began);
-        let heard = |view: &NodeView| view.leased || view.dead;
+        let views = self.views(now.boot, began, shards);
+        let heard = |view: &NodeView| view.leased || view.dead || !self.members.contains(&view.id);
         let complete = views.iter().all(heard) || now.boot > began + self.timing.dead_after();
         let promises = self.promises();
         let scene = Scene {
@@ -260,22 +287,30 @@ impl Grantor {
         plan.moves
     }
 
-    fn views(&self, now_boot: u64, began: u64) -> Vec<NodeView> {
+    /// The members, and whoever else has shards: a removed node may hold its lease to the end.
+    fn views(&self, now_boot: u64, began: u64, shards: &[Shard]) -> Vec<NodeView> {
         let view = |&id: &NodeId| {
             let peer = self.nodes.get(&id);
             let granted = peer.and_then(|peer| peer.granted);
+            let is_member = self.members.contains(&id);
             let since = granted.map_or(began, |at| at.max(began));
             NodeView {
                 id,
-                leased: granted.is_some_and(|at| now_boot.saturating_sub(at) <= self.timing.ttl),
+                leased: is_member
+                    && granted.is_some_and(|at| now_boot.saturating_sub(at) <= self.timing.ttl),
                 dead: now_boot > since + self.timing.dead_after(),
                 caught_up: peer.is_some_and(|peer| peer.caught_up),
                 has_room: peer.is_some_and(|peer| peer.facts.has_room),
-                draining: peer.is_some_and(|peer| peer.facts.draining),
+                draining: self.draining.contains(&id)
+                    || peer.is_some_and(|peer| peer.facts.draining),
                 memory: peer.map_or(100, |peer| peer.facts.memory),
             }
         };
-        self.members.iter().map(view).collect()
+        let owners = shards.iter().map(|shard| shard.owner).filter(|owner| *owner > 0);
+        let closing = shards.iter().filter_map(|shard| Some(shard.closing.as_ref()?.node));
+        let all: BTreeSet<NodeId> =
+            self.members.iter().copied().chain(owners).chain(closing).collect();
+        all.iter().map(view).collect()
     }
 
     fn promises(&self) -> BTreeMap<(ShardId, u64), Millis> {

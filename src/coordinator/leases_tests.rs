@@ -71,6 +71,88 @@ fn a_clock_far_from_the_median_gets_no_lease_and_a_leader_notices_its_own() {
 }
 
 #[test]
+fn a_leader_off_the_median_looks_for_one_that_agrees() {
+    let mut grantor = leader();
+    let mut hear = |node, clock| {
+        let _ = grantor.renewal(at(10_100), &renewal(node, 1, 1, clock), books());
+    };
+    hear(2, 15_100);
+    assert_eq!(grantor.agreeing(10_100), [0; 0], "of two that differ nobody is right");
+    let mut hear = |node, clock| {
+        let _ = grantor.renewal(at(10_100), &renewal(node, 1, 1, clock), books());
+    };
+    hear(3, 15_000);
+    assert_eq!(grantor.own_clock_error(10_100), -4_900);
+    assert_eq!(grantor.agreeing(10_100), [2, 3]);
+}
+
+#[test]
+fn learners_are_granted_leases_and_count_for_no_quorum() {
+    let mut grantor = leader();
+    grantor.set_members((1..=5).collect(), BTreeSet::from([1, 2, 3]));
+    let mut ask = |node, number| {
+        let renewal = renewal(node, 1, number, 10_100);
+        grantor.renewal(at(10_100), &renewal, books()).verdict.err()
+    };
+    assert_eq!(ask(4, 1), Some(Refusal::NotYet), "a learner and the leader are no quorum of three");
+    assert_eq!(ask(5, 1), Some(Refusal::NotYet));
+    assert_eq!(ask(2, 1), None);
+    assert_eq!(ask(4, 2), None);
+}
+
+#[test]
+fn a_removed_node_keeps_its_shards_until_its_lease_must_have_ended() {
+    let mut grantor = leader();
+    let mut shard = Shard::new(0, 0);
+    assert!(shard.apply(&Move { shard: 0, to: 2, expects: 0, kind: MoveKind::TakeOver }));
+    for node in [2, 3] {
+        let renewal = renewal(node, 1, 1, 10_000);
+        assert!(grantor.renewal(at(10_000), &renewal, books()).verdict.is_ok());
+    }
+    grantor.set_members(BTreeSet::from([1, 3]), BTreeSet::from([1, 3]));
+    let refused = grantor.renewal(at(10_050), &renewal(2, 1, 2, 10_050), books()).verdict;
+    assert_eq!(refused, Err(Refusal::Term));
+    let mut taken = None;
+    for (number, boot) in (2..).zip((10_100..20_000).step_by(100)) {
+        grantor.quorum_acked(boot);
+        grantor.renewal(at(boot), &renewal(3, 1, number, boot as Millis), books());
+        let moves = grantor.tick(at(boot), std::slice::from_ref(&shard));
+        if let Some(change) = moves.first() {
+            taken = taken.or(Some((boot, change.to, change.kind)));
+        }
+    }
+    assert_eq!(taken, Some((14_700, 3, MoveKind::TakeOver)));
+}
+
+#[test]
+fn a_drained_node_is_asked_for_its_shards_and_gets_none() {
+    let mut grantor = leader();
+    let mut shard = Shard::new(0, 0);
+    assert!(shard.apply(&Move { shard: 0, to: 2, expects: 0, kind: MoveKind::TakeOver }));
+    grantor.set_draining(BTreeSet::from([2]));
+    let mut ask = |node, number| {
+        let asked = grantor.renewal(at(10_100), &renewal(node, 1, number, 10_100), books());
+        let _ = grantor.tick(at(10_100), std::slice::from_ref(&shard));
+        asked.release
+    };
+    for node in [1, 2, 3] {
+        ask(node, 1);
+    }
+    assert_eq!(ask(2, 2), [(0, 1)]);
+    assert_eq!(ask(3, 2), []);
+}
+
+#[test]
+fn a_new_data_folder_under_an_old_id_begins_anew() {
+    let mut grantor = leader();
+    let mut ask = |renewal: &Renewal| grantor.renewal(at(10_100), renewal, books()).verdict.err();
+    assert_eq!(ask(&renewal(3, 1, 1, 10_100)), None);
+    assert_eq!(ask(&renewal(2, 9, 5, 10_100)), None);
+    assert_eq!(ask(&Renewal { instance: 2, ..renewal(2, 1, 1, 10_100) }), None);
+    assert_eq!(ask(&Renewal { instance: 2, ..renewal(2, 1, 1, 10_100) }), Some(Refusal::Stale));
+}
+
+#[test]
 fn a_promise_is_carried_out_and_its_owner_gets_no_lease_meanwhile() {
     let mut grantor = leader();
     let own = Move { shard: 0, to: 2, expects: 0, kind: MoveKind::TakeOver };

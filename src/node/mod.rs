@@ -15,6 +15,7 @@
 mod ear;
 mod forget;
 mod identity;
+mod members;
 mod parts;
 mod pressure;
 pub mod restore;
@@ -160,10 +161,12 @@ impl Node {
         let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
         let timing = started.timing;
         let ear = started.ear.clone();
-        let of_status = ear.clone();
+        let (of_status, of_members, of_changes) = (ear.clone(), ear.clone(), ear.clone());
         let sources = Sources {
             status: Some(Arc::new(move || Box::pin(status::status(of_status.clone(), timing)))),
             checksum: Some(Arc::new(move || Box::pin(status::checksums(ear.clone())))),
+            members: Some(Arc::new(move || Box::pin(members::members(of_members.clone())))),
+            change: Some(Arc::new(move |step| Box::pin(members::change(of_changes.clone(), step)))),
         };
         let state = AppState::new(
             started.cluster.clone(),
@@ -292,7 +295,9 @@ impl Node {
 
     async fn hand_on_leadership(&self) {
         let members = self.cluster.members();
-        for (to, _) in members.into_iter().filter(|(id, _)| *id != self.id) {
+        let voters = self.cluster.voters();
+        let able = |id: &NodeId| *id != self.id && voters.contains(id);
+        for (to, _) in members.into_iter().filter(|(id, _)| able(id)) {
             match tokio::time::timeout(STEP / 4, self.cluster.transfer_leader(to)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => tracing::debug!(to, %error, "did not take the leadership"),

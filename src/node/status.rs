@@ -16,7 +16,6 @@ use crate::executor;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 use crate::model::time::rfc3339;
-use crate::raft::types::Member;
 use crate::store;
 
 /// How long another node may take to say how it is.
@@ -31,8 +30,11 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
     let cluster = &ear.cluster;
     let members = cluster.members();
     let own = join_all(members.iter().map(|(id, _)| ask(&ear, *id))).await;
-    let (shards, cluster_id) = cluster
-        .read(|conn| Ok((store::shards::all(conn)?, store::meta::cluster_id(conn)?)))
+    let (shards, cluster_id, bound) = cluster
+        .read(|conn| {
+            let nodes = store::nodes::all(conn)?;
+            Ok((store::shards::all(conn)?, store::meta::cluster_id(conn)?, nodes))
+        })
         .await?;
     let leads = *cluster.leadership().borrow();
     let mut warnings = Vec::new();
@@ -40,7 +42,8 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
         warnings
             .push("there is no leader: writes wait, and firing ends with the leases".to_owned());
     }
-    if members.len() == 2 {
+    let voters = cluster.voters();
+    if voters.len() == 2 {
         warnings.push("two nodes are less available than one: use one, or three".to_owned());
     }
     let nodes = members
@@ -48,7 +51,16 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
         .zip(own)
         .map(|((id, member), own)| {
             let owned = shards.iter().filter(|s| s.owner == *id && s.epoch > 0).count();
-            node_status(*id, member, own, owned as u32, &mut warnings)
+            let draining = bound.iter().any(|bound| bound.node == *id && bound.draining);
+            let known = NodeStatus {
+                id: *id,
+                address: member.address.clone(),
+                raft_address: member.raft_address.clone(),
+                shards: owned as u32,
+                draining,
+                ..NodeStatus::default()
+            };
+            node_status(known, voters.contains(id), own, &mut warnings)
         })
         .collect();
     let shards = shards
@@ -72,7 +84,7 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
     })
 }
 
-async fn ask(ear: &Ear, node: NodeId) -> Option<Own> {
+pub(super) async fn ask(ear: &Ear, node: NodeId) -> Option<Own> {
     if node == ear.node {
         return Some((ear.own)());
     }
@@ -85,27 +97,21 @@ async fn ask(ear: &Ear, node: NodeId) -> Option<Own> {
     }
 }
 
+/// What is known of a node, and what it says itself.
 fn node_status(
-    id: NodeId,
-    member: &Member,
+    known: NodeStatus,
+    votes: bool,
     own: Option<Own>,
-    shards: u32,
     warnings: &mut Vec<String>,
 ) -> NodeStatus {
-    let known = NodeStatus {
-        id,
-        address: member.address.clone(),
-        raft_address: member.raft_address.clone(),
-        shards,
-        ..NodeStatus::default()
-    };
+    let id = known.id;
     let Some(own) = own else {
         warnings.push(format!("node {id} does not answer"));
         return NodeStatus { state: "unreachable".to_owned(), ..known };
     };
     warnings.extend(own.warnings.iter().map(|warning| format!("node {id}: {warning}")));
     NodeStatus {
-        state: own.state.to_lowercase(),
+        state: if votes { own.state.to_lowercase() } else { "learner".to_owned() },
         lease_ms: (own.lease_left > 0).then_some(own.lease_left as i64),
         clock_offset_ms: Some(own.clock_error),
         applied_index: Some(own.applied),
@@ -113,7 +119,7 @@ fn node_status(
         queue: Some(Queue { due: own.due, built: own.built, in_flight: own.in_flight }),
         lag_ms: own.lag.map(|(p50, p99)| Lag { p50, p99 }),
         memory_mb: own.memory.map(|bytes| bytes as f64 / 1e6),
-        draining: own.draining,
+        draining: own.draining || known.draining,
         failing: own.failing.into_iter().map(failing).collect(),
         version: own.version,
         ..known

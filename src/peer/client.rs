@@ -15,7 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::error::Error;
 use crate::model::NodeId;
+use crate::store::nodes::Bound;
 
 /// Header: the cluster's id, 32 hex digits; zeros before it is known.
 pub(super) const CLUSTER: &str = "x-scheduler0-cluster";
@@ -23,59 +25,16 @@ pub(super) const CLUSTER: &str = "x-scheduler0-cluster";
 pub(super) const NODE: &str = "x-scheduler0-node";
 /// Header: the sender's instance id, 32 hex digits.
 pub(super) const INSTANCE: &str = "x-scheduler0-instance";
+/// Header: the log index at which the sender's node id was bound to its instance, where it knows.
+pub(super) const BOUND: &str = "x-scheduler0-bound";
+/// Header: the sender founds the cluster, by its configuration.
+pub(super) const FOUNDER: &str = "x-scheduler0-founder";
 /// Header: the instance that the sender expects the receiver to be, where it knows.
 pub(super) const EXPECTS: &str = "x-scheduler0-expects";
+/// Header: the log index at which that was bound.
+pub(super) const EXPECTS_SINCE: &str = "x-scheduler0-expects-since";
 /// Header of an answer that tells the caller that it must stop.
 pub(super) const STOP: &str = "x-scheduler0-stop";
-
-/// Why a message came to nothing.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// Not a member.
-    #[error("node {0} is not a member of this cluster: check Replicas")]
-    Unknown(NodeId),
-    /// No connection: nothing was sent.
-    #[error("node {to} cannot be reached: {message}")]
-    Unreachable {
-        /// Who was called.
-        to: NodeId,
-        /// What the transport says.
-        message: String,
-    },
-    /// Bytes may have gone out and no answer came: whether it was carried out is unknown.
-    #[error("no answer from node {to}: {message}")]
-    Lost {
-        /// Who was called.
-        to: NodeId,
-        /// What the transport says.
-        message: String,
-    },
-    /// The receiver answered with an error.
-    #[error("node {to} answered {status}: {message}")]
-    Refused {
-        /// Who was called.
-        to: NodeId,
-        /// The HTTP status.
-        status: u16,
-        /// Its message.
-        message: String,
-    },
-    /// A message could not be put into bytes.
-    #[error("a message to node {to} cannot be coded: {message}")]
-    Codec {
-        /// Who was called.
-        to: NodeId,
-        /// What postcard says.
-        message: String,
-    },
-}
-
-impl Error {
-    /// Whether the receiver certainly did nothing.
-    pub fn is_unsent(&self) -> bool {
-        matches!(self, Error::Unknown(_) | Error::Unreachable { .. } | Error::Codec { .. })
-    }
-}
 
 /// Who this node is, in every message that it sends.
 #[derive(Clone)]
@@ -84,6 +43,8 @@ pub struct Identity {
     pub node: NodeId,
     /// The random id of its data folder.
     pub instance: u128,
+    /// It founds the cluster (`Bootstrap`).
+    pub founder: bool,
     /// The token that all nodes of a cluster share; never logged.
     pub token: Arc<str>,
 }
@@ -104,14 +65,16 @@ struct Inner {
     runtime: Handle,
     client: Client,
     known: RwLock<Known>,
+    /// The highest log index at which another node says that this one was bound.
+    told: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    cluster: u128,
+    generation: u128,
     addresses: BTreeMap<NodeId, String>,
-    instances: BTreeMap<NodeId, u128>,
+    bound: BTreeMap<NodeId, Bound>,
 }
 
 impl Peers {
@@ -141,6 +104,7 @@ impl Peers {
             runtime: Handle::current(),
             client,
             known: RwLock::new(known),
+            told: watch::Sender::new(0),
             failed: watch::Sender::new(None),
         })))
     }
@@ -150,34 +114,72 @@ impl Peers {
         &self.0.identity
     }
 
-    /// The cluster's id; 0 before it is known.
-    pub fn cluster(&self) -> u128 {
-        self.0.known.read().unwrap_or_else(PoisonError::into_inner).cluster
+    /// The cluster's line of descent (`Roll::generation`); 0 before it is known.
+    pub fn generation(&self) -> u128 {
+        self.known(|known| known.generation)
+    }
+
+    fn known<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.0.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.0.known.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Whether a node is a member.
     pub fn is_member(&self, node: NodeId) -> bool {
-        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.addresses.contains_key(&node)
+        self.known(|known| known.addresses.contains_key(&node))
     }
 
-    /// The instance that a node is registered with, once it is.
-    pub fn instance_of(&self, node: NodeId) -> Option<u128> {
-        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.instances.get(&node).copied()
+    /// What a node id is bound to, by the books of this node.
+    pub fn bound(&self, node: NodeId) -> Option<Bound> {
+        self.known(|known| known.bound.get(&node).copied())
     }
 
-    /// Takes what the replicated state says: the cluster's id and the registered instances.
-    pub fn learn(&self, cluster: u128, instances: impl IntoIterator<Item = (NodeId, u128)>) {
-        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.cluster = cluster;
-        known.instances = instances.into_iter().collect();
+    /// The log index at which this node was bound to its data folder, as far as it knows or was
+    /// told; 0 while it is not.
+    pub fn bound_since(&self) -> u64 {
+        self.own().map_or(0, |bound| bound.since).max(*self.0.told.borrow())
     }
 
-    /// Takes the stored address of a member that the configuration does not name.
+    /// This node's binding, once its own books have it.
+    pub(super) fn own(&self) -> Option<Bound> {
+        let mine = &self.0.identity;
+        self.bound(mine.node).filter(|b| b.instance == mine.instance && !b.removed)
+    }
+
+    /// The highest log index at which others say that this node was bound; 0 before anybody did.
+    pub fn told(&self) -> watch::Receiver<u64> {
+        self.0.told.subscribe()
+    }
+
+    pub(super) fn tell(&self, since: u64) {
+        self.0.told.send_if_modified(|told| {
+            let news = since > *told;
+            *told = since.max(*told);
+            news
+        });
+    }
+
+    /// Takes what the replicated state says: the line of descent and who is bound to what.
+    pub fn learn(&self, generation: u128, bound: impl IntoIterator<Item = Bound>) {
+        self.change(|known| {
+            known.generation = generation;
+            known.bound = bound.into_iter().map(|bound| (bound.node, bound)).collect();
+        });
+    }
+
+    /// Takes the members' addresses, in place of those known before.
+    pub fn learn_members(&self, members: impl IntoIterator<Item = (NodeId, String)>) {
+        self.change(|known| known.addresses = members.into_iter().collect());
+    }
+
+    /// Takes the address of one node, which said so itself, or which is about to become a member.
     pub fn learn_address(&self, node: NodeId, address: &str) {
-        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.addresses.entry(node).or_insert_with(|| address.to_owned());
+        self.change(|known| {
+            known.addresses.insert(node, address.to_owned());
+        });
     }
 
     /// Becomes `Some` when another node has found that this one must not take part: a second
@@ -223,6 +225,26 @@ impl Peers {
         postcard::from_bytes(&answer).map_err(unread)
     }
 
+    /// As [`Peers::call`], at an address instead of the one that is known.
+    pub async fn call_at<Req, Resp>(
+        &self,
+        to: NodeId,
+        address: &str,
+        path: &str,
+        request: &Req,
+        timeout: Duration,
+    ) -> Result<Resp, Error>
+    where
+        Req: Serialize + ?Sized,
+        Resp: DeserializeOwned,
+    {
+        let codec = |e: postcard::Error| Error::Codec { to, message: e.to_string() };
+        let body = Body::from(postcard::to_allocvec(request).map_err(codec)?);
+        let answer = self.exchange(to, Some(address), path, body, timeout).await?;
+        let unread = |e| Error::Lost { to, message: format!("its answer cannot be read: {e}") };
+        postcard::from_bytes(&answer).map_err(unread)
+    }
+
     /// Sends a body as it is (a stream, for a snapshot) and gives the answer's bytes.
     pub async fn send(
         &self,
@@ -232,38 +254,55 @@ impl Peers {
         timeout: Duration,
     ) -> Result<Bytes, Error> {
         if Handle::try_current().is_ok_and(|h| h.id() == self.0.runtime.id()) {
-            return self.exchange(to, path, body, timeout).await;
+            return self.exchange(to, None, path, body, timeout).await;
         }
         let (peers, path) = (self.clone(), path.to_owned());
-        let task =
-            self.0.runtime.spawn(async move { peers.exchange(to, &path, body, timeout).await });
+        let task = self
+            .0
+            .runtime
+            .spawn(async move { peers.exchange(to, None, &path, body, timeout).await });
         task.await.map_err(|e| Error::Lost { to, message: e.to_string() })?
     }
 
     async fn exchange(
         &self,
         to: NodeId,
+        at: Option<&str>,
         path: &str,
         body: Body,
         timeout: Duration,
     ) -> Result<Bytes, Error> {
         let mine = &self.0.identity;
-        let mut request = {
-            let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
-            let address = known.addresses.get(&to).ok_or(Error::Unknown(to))?;
-            let request = self
+        let since = self.bound_since();
+        // Books that are being replayed may be of an earlier line of descent.
+        let replays = since > 0 && self.own().is_none();
+        let mut request = self.known(|known| {
+            let address = at.or_else(|| known.addresses.get(&to).map(String::as_str));
+            let address = address.ok_or(Error::Unknown(to))?;
+            let mut request = self
                 .0
                 .client
                 .post(format!("http://{address}{path}"))
                 .bearer_auth(&mine.token)
-                .header(CLUSTER, format!("{:032x}", known.cluster))
+                .header(CLUSTER, format!("{:032x}", if replays { 0 } else { known.generation }))
                 .header(NODE, mine.node)
-                .header(INSTANCE, format!("{:032x}", mine.instance));
-            match known.instances.get(&to) {
-                Some(instance) => request.header(EXPECTS, format!("{instance:032x}")),
-                None => request,
+                .header(INSTANCE, format!("{:032x}", mine.instance))
+                .header(BOUND, since);
+            // A restored cluster has books and nobody in them: its first node founds it anew.
+            if mine.founder || (known.generation != 0 && known.bound.is_empty()) {
+                request = request.header(FOUNDER, "1");
             }
-        };
+            // Where an address is given, who is there is the question.
+            match known.bound.get(&to).filter(|_| at.is_none()) {
+                Some(bound) if !bound.removed => {
+                    request = request
+                        .header(EXPECTS, format!("{:032x}", bound.instance))
+                        .header(EXPECTS_SINCE, bound.since);
+                }
+                _ => {}
+            }
+            Ok(request)
+        })?;
         request = request.timeout(timeout).body(body);
         let response = request.send().await.map_err(|e| transport(to, &e))?;
         let status = response.status();
@@ -309,7 +348,7 @@ mod tests {
         // As a newer node may answer: with something that this one has no word for.
         let router = axum::Router::new().route("/x", axum::routing::post(async || vec![9_u8]));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let identity = Identity { node: 1, instance: 1, token: "a token".into() };
+        let identity = Identity { node: 1, instance: 1, founder: false, token: "a token".into() };
         let patience = Duration::from_secs(10);
         let peers = Peers::new(identity, [(2, address)], 1, patience).unwrap();
         let answer: Result<Result<u64, u64>, Error> = peers.call(2, "/x", &(), patience).await;

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
 use super::MAX_BODY;
-use super::client::{CLUSTER, EXPECTS, INSTANCE, NODE, Peers, STOP};
+use super::client::{BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, Peers, STOP};
 use crate::model::NodeId;
 
 /// Who sent a message: an `Extension` of every request that came through the gate.
@@ -23,6 +23,8 @@ pub struct Caller {
     pub node: NodeId,
     /// Its instance id.
     pub instance: u128,
+    /// It founds the cluster, by its configuration.
+    pub founder: bool,
 }
 
 /// An answer that is an error: a status and a message for the other node's log.
@@ -104,43 +106,83 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
             format!("the headers {CLUSTER}, {NODE} and {INSTANCE} are required"),
         ));
     };
-    if !peers.is_member(node) {
-        return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            format!("node {node} is not a member here: check NodeId and Replicas on both nodes"),
-        ));
-    }
-    let ours = peers.cluster();
-    if cluster != 0 && ours != 0 && cluster != ours {
-        return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            format!(
-                "node {node} belongs to cluster {cluster:032x}, this node to {ours:032x}: check \
-                 RaftAddress and DataDir"
-            ),
-        ));
+    let index = |name: &str| text(name).and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+    let since = index(BOUND);
+    let ours = peers.generation();
+    // A node that was added and replays the log passes through lines of descent of the past.
+    let counted_in =
+        peers.own().is_none() && hex(EXPECTS) == Some(mine.instance) && index(EXPECTS_SINCE) > 0;
+    if cluster != 0 && ours != 0 && cluster != ours && !counted_in {
+        let message = format!(
+            "node {node} belongs to cluster {cluster:032x}, this node's data folder to {ours:032x}: \
+             check RaftAddress and DataDir; after `cluster recover` the other old members start on \
+             an empty DataDir and are added anew"
+        );
+        // Nobody has counted this node in yet: it is the stranger.
+        if peers.bound_since() == 0 {
+            peers.fail(message.clone());
+        }
+        return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
     if node == mine.node && instance != mine.instance {
-        return Err(Refusal::stop(format!(
-            "another process with node id {node} runs already: give each node its own NodeId"
-        )));
+        let message =
+            "another process with this node id runs already: give each node its own NodeId";
+        if since > peers.bound_since() {
+            peers.fail(message.to_owned());
+            return Err(Refusal::new(StatusCode::CONFLICT, message));
+        }
+        return Err(Refusal::stop(format!("node id {node}: {message}")));
     }
-    if peers.instance_of(node).is_some_and(|known| known != instance) {
-        return Err(Refusal::stop(format!(
-            "node id {node} is registered with another data folder: start it with its old DataDir, \
-             or give the new one a new NodeId"
-        )));
+    check_sender(peers, node, instance, since)?;
+    if let Some(expected) = hex(EXPECTS) {
+        check_expected(peers, expected, index(EXPECTS_SINCE))?;
     }
-    if hex(EXPECTS).is_some_and(|expected| expected != mine.instance) {
-        let message = format!(
-            "this is not the data folder that node id {} is registered with: start it with its \
-             old DataDir, or give it a new NodeId",
-            mine.node
-        );
-        peers.fail(message.clone());
+    Ok(Caller { node, instance, founder: text(FOUNDER).is_some() })
+}
+
+/// What this node's books say of the sender counts, unless the sender knows of a later binding: then
+/// they are behind.
+fn check_sender(peers: &Peers, node: NodeId, instance: u128, since: u64) -> Result<(), Refusal> {
+    match peers.bound(node) {
+        Some(known) if since > known.since => Ok(()),
+        Some(known) if known.removed && known.instance == instance => Err(Refusal::stop(format!(
+            "node {node} was removed from this cluster, and its data folder with it: to come back \
+             it needs an empty DataDir, a new NodeId and `scheduler0 cluster add`"
+        ))),
+        Some(known) if known.removed || known.instance != instance => {
+            Err(Refusal::stop(other_folder(node)))
+        }
+        Some(_) => Ok(()),
+        None if since > 0 || peers.is_member(node) => Ok(()),
+        None => Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            format!("node {node} is not a member here: check NodeId and Replicas on both nodes"),
+        )),
+    }
+}
+
+/// Whether this node is the one that the sender means.
+fn check_expected(peers: &Peers, expected: u128, since: u64) -> Result<(), Refusal> {
+    let mine = peers.identity();
+    if expected == mine.instance {
+        peers.tell(since);
+        return Ok(());
+    }
+    if peers.bound_since() > since {
+        let message = format!("node id {} has another data folder by now", mine.node);
         return Err(Refusal::new(StatusCode::CONFLICT, message));
     }
-    Ok(Caller { node, instance })
+    let message = other_folder(mine.node);
+    peers.fail(message.clone());
+    Err(Refusal::new(StatusCode::CONFLICT, message))
+}
+
+fn other_folder(node: NodeId) -> String {
+    format!(
+        "node id {node} is registered with another data folder: start it with its old DataDir; if \
+         that is lost, `scheduler0 cluster remove {node} --force` on a member, then `cluster add` \
+         under a new NodeId, or `cluster add {node} --replace`"
+    )
 }
 
 #[cfg(test)]
@@ -149,9 +191,10 @@ mod tests {
 
     use super::*;
     use crate::peer::Identity;
+    use crate::store::nodes::Bound;
 
     fn peers(node: NodeId, instance: u128) -> Peers {
-        let identity = Identity { node, instance, token: "right".into() };
+        let identity = Identity { node, instance, founder: false, token: "right".into() };
         let addresses = [1, 2, 3].map(|n| (n, format!("127.0.0.1:{n}")));
         Peers::new(identity, addresses, 1, Duration::from_secs(1)).unwrap()
     }
@@ -168,6 +211,10 @@ mod tests {
         headers
     }
 
+    fn bound(node: NodeId, instance: u128, since: u64) -> Bound {
+        Bound { node, instance, since, removed: false, draining: false }
+    }
+
     fn refused(peers: &Peers, headers: &HeaderMap) -> (u16, bool) {
         let refusal = check(peers, headers).unwrap_err();
         assert!(!refusal.message.contains("right"), "no secret in a message");
@@ -179,14 +226,14 @@ mod tests {
         let here = peers(1, 10);
         // Nobody is registered yet: a member is believed.
         let caller = check(&here, &message("right", 0, 2, 20)).unwrap();
-        assert_eq!(caller, Caller { node: 2, instance: 20 });
+        assert_eq!(caller, Caller { node: 2, instance: 20, founder: false });
         assert_eq!(refused(&here, &message("wrong", 0, 2, 20)), (401, false));
         assert_eq!(refused(&here, &message("", 0, 2, 20)), (401, false));
         assert_eq!(refused(&here, &message("right", 0, 9, 20)), (403, false));
         let mut nameless = message("right", 0, 2, 20);
         nameless.remove(INSTANCE);
         assert_eq!(refused(&here, &nameless), (400, false));
-        here.learn(77, [(1, 10), (2, 20)]);
+        here.learn(77, [bound(1, 10, 5), bound(2, 20, 6)]);
         assert!(check(&here, &message("right", 77, 2, 20)).is_ok());
         assert!(check(&here, &message("right", 0, 3, 30)).is_ok(), "it has yet to learn the id");
         assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
@@ -196,13 +243,68 @@ mod tests {
     async fn a_second_instance_under_a_known_node_id_is_told_to_stop() {
         let here = peers(1, 10);
         assert_eq!(refused(&here, &message("right", 0, 1, 11)), (409, true));
-        here.learn(77, [(1, 10), (2, 20)]);
+        here.learn(77, [bound(1, 10, 5), bound(2, 20, 6)]);
         assert_eq!(refused(&here, &message("right", 77, 2, 21)), (409, true));
         assert_eq!(here.failure(), None, "it is the other that must stop");
         // The other way round: a member expects another instance here.
         let mut expecting = message("right", 77, 2, 20);
         expecting.insert(EXPECTS, format!("{:032x}", 12).parse().unwrap());
+        expecting.insert(EXPECTS_SINCE, "9".parse().unwrap());
         assert_eq!(refused(&here, &expecting), (409, false));
         assert!(here.failure().is_some());
+    }
+
+    #[tokio::test]
+    async fn of_two_bindings_the_later_one_holds() {
+        let here = peers(1, 10);
+        here.learn(77, [bound(1, 10, 5), bound(2, 20, 6)]);
+        let with = |mut headers: HeaderMap, name: &'static str, value: String| {
+            headers.insert(name, value.parse().unwrap());
+            headers
+        };
+        // Bound anew, or for the first time, after what this node has applied.
+        for (node, instance) in [(2, 21), (9, 90)] {
+            let news = with(message("right", 77, node, instance), BOUND, "8".to_owned());
+            assert!(check(&here, &news).is_ok(), "node {node}");
+        }
+        let stale = with(message("right", 77, 2, 21), BOUND, "4".to_owned());
+        assert_eq!(refused(&here, &stale), (409, true));
+        // A member that is behind takes this node for its predecessor: that is no reason to go.
+        let behind = message("right", 77, 2, 20);
+        let behind = with(behind, EXPECTS, format!("{:032x}", 12));
+        assert_eq!(refused(&here, &with(behind, EXPECTS_SINCE, "3".to_owned())), (409, false));
+        assert_eq!(here.failure(), None);
+        // A removed node is told, whoever it asks.
+        here.learn(77, [bound(1, 10, 5), Bound { removed: true, ..bound(2, 20, 9) }]);
+        let removed = with(message("right", 77, 2, 20), BOUND, "6".to_owned());
+        let refusal = check(&here, &removed).unwrap_err();
+        assert!(refusal.stop && refusal.message.contains("was removed"), "{}", refusal.message);
+    }
+
+    #[tokio::test]
+    async fn a_node_hears_from_others_that_it_was_bound() {
+        let here = peers(4, 40);
+        let mut leader = message("right", 77, 2, 20);
+        leader.insert(BOUND, "6".parse().unwrap());
+        leader.insert(EXPECTS, format!("{:032x}", 40).parse().unwrap());
+        leader.insert(EXPECTS_SINCE, "12".parse().unwrap());
+        assert!(check(&here, &leader).is_ok());
+        assert_eq!((*here.told().borrow(), here.bound_since()), (12, 12));
+        // It replays what was before a recovery: another line of descent, which it will leave.
+        here.learn(66, [bound(2, 19, 3)]);
+        assert!(check(&here, &leader).is_ok());
+        leader.insert(EXPECTS_SINCE, "0".parse().unwrap());
+        assert_eq!(refused(&here, &leader), (403, false));
+    }
+
+    #[tokio::test]
+    async fn of_two_lines_of_descent_the_one_that_nobody_counts_in_goes() {
+        let here = peers(1, 10);
+        here.learn(77, [bound(1, 10, 5)]);
+        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
+        assert_eq!(here.failure(), None, "it belongs to a cluster");
+        here.learn(77, []);
+        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
+        assert!(here.failure().is_some_and(|why| why.contains("data folder")));
     }
 }

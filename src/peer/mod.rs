@@ -9,10 +9,12 @@
 //! ```
 
 mod client;
+mod error;
 mod gate;
 mod postcard;
 
-pub use client::{Error, Identity, Peers};
+pub use client::{Identity, Peers};
+pub use error::Error;
 pub use gate::{Caller, Refusal, serve};
 pub use postcard::Postcard;
 

@@ -117,6 +117,8 @@ pub fn restore(
     let mark = postcard::to_allocvec(&mark).map_err(command::Error::from)?;
     let change = |tx: &mut Tx<'_>| -> Result<Reopened, Error> {
         let reopened = command::reopen(tx, now, due)?;
+        // The nodes of the lost cluster must not take this one for theirs.
+        meta::set_generation(tx, rand::random::<u128>().max(1)).map_err(command::Error::from)?;
         meta::set_applied(tx, &mark)?;
         Ok(reopened)
     };

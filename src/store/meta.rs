@@ -9,6 +9,7 @@ use crate::model::Millis;
 
 const CLUSTER: &str = "cluster";
 const BORN: &str = "born";
+const GENERATION: &str = "generation";
 const LOG_TIME: &str = "log_time";
 const ASSIGN_INDEX: &str = "assign_index";
 const APPLIED: &str = "applied";
@@ -174,6 +175,20 @@ pub fn born(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
 pub fn set_birth(tx: &Tx<'_>, cluster: u128, stamp: Millis) -> rusqlite::Result<()> {
     put(&tx.sql, CLUSTER, cluster.to_be_bytes().to_vec())?;
     put(&tx.sql, BORN, stamp)
+}
+
+/// Which line of descent of the cluster this is: its id, until a quorum was lost and a survivor went
+/// on alone under a new number; `None` before `Init`.
+pub fn generation(conn: &Connection) -> rusqlite::Result<Option<u128>> {
+    match get::<[u8; 16]>(conn, GENERATION)? {
+        Some(bytes) => Ok(Some(u128::from_be_bytes(bytes))),
+        None => cluster_id(conn),
+    }
+}
+
+/// Begins a new line of descent; the cluster's id, and with it the ids of executions, stay.
+pub fn set_generation(tx: &Tx<'_>, generation: u128) -> rusqlite::Result<()> {
+    put(&tx.sql, GENERATION, generation.to_be_bytes().to_vec())
 }
 
 /// Log time after the last entry.

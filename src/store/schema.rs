@@ -70,7 +70,10 @@ CREATE TABLE shards (
     watermark INTEGER NOT NULL, last_epoch INTEGER NOT NULL, closing_node INTEGER,
     closing_epoch INTEGER, closing_until INTEGER, closing_watermark INTEGER);
 
-CREATE TABLE nodes (node INTEGER PRIMARY KEY, instance BLOB NOT NULL);
+-- since: the log index at which it was bound or removed.
+CREATE TABLE nodes (
+    node INTEGER PRIMARY KEY, instance BLOB NOT NULL, since INTEGER NOT NULL,
+    removed INTEGER NOT NULL, draining INTEGER NOT NULL);
 
 -- One row for each journal file that a node ever had, the last few: a late record of an old file
 -- must not look like a new one. opened: the log index of its first record.

@@ -160,6 +160,7 @@ impl Renewer {
     /// it should be, the wall clock was mended after this node's start.
     fn watch_cluster_clock(&self, answer: &Answer) {
         let off = answer.clock_error;
+        self.cluster.clock_judged(off.abs() <= CLOCK_TOLERANCE);
         if off.abs() <= CLOCK_TOLERANCE {
             return;
         }

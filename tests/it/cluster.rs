@@ -33,7 +33,7 @@ pub(crate) struct Cluster {
 /// A port that nobody listens on, and that no other cluster of these stories was given: taken from
 /// below the ports that systems hand out by themselves, so that no connection's own end is there when
 /// a node starts, or starts again. Another run of the stories begins elsewhere.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 22_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -143,13 +143,6 @@ impl Cluster {
         command
     }
 
-    /// Waits until a node's process has ended by itself; its exit code.
-    pub(crate) async fn ended(&mut self, id: u64) -> Option<i32> {
-        let mut process = self.hosts[id as usize - 1].process.take().unwrap();
-        let wait = tokio::task::spawn_blocking(move || process.wait().unwrap().code());
-        tokio::time::timeout(PATIENCE, wait).await.expect("the process ends").unwrap()
-    }
-
     /// Moves a node's data folder away; where to.
     pub(crate) fn put_away(&self, id: u64) -> PathBuf {
         let old = self.folder.path().join(format!("node{id}.old"));
@@ -160,6 +153,65 @@ impl Cluster {
     /// The folder that all is in.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// One host more, not yet started; its id.
+    pub(crate) fn add_host(&mut self) -> u64 {
+        let id = self.hosts.len() as u64 + 1;
+        self.hosts.push(Host { id, port: free_port(), raft_port: free_port(), process: None });
+        id
+    }
+
+    /// Gives a stopped node other addresses.
+    pub(crate) fn relocate(&mut self, id: u64) {
+        let host = &mut self.hosts[id as usize - 1];
+        (host.port, host.raft_port) = (free_port(), free_port());
+    }
+
+    /// Where a node is reached: its API's URL, and `host:port` for the others.
+    pub(crate) fn addresses(&self, id: u64) -> (String, String) {
+        let host = self.host(id);
+        (format!("http://127.0.0.1:{}", host.port), format!("127.0.0.1:{}", host.raft_port))
+    }
+
+    /// Waits until a node's process has ended by itself; gives its exit code.
+    pub(crate) async fn ended(&mut self, id: u64) -> Option<i32> {
+        let mut process = self.hosts[id as usize - 1].process.take().unwrap();
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            beat.tick().await;
+            if let Some(status) = process.try_wait().unwrap() {
+                return status.code();
+            }
+            if tokio::time::Instant::now() > deadline {
+                process.kill().unwrap();
+                panic!("node {id} has not ended:\n{}", self.log(id));
+            }
+        }
+    }
+
+    /// Runs the command line against a node; exit code, stdout as JSON, stderr.
+    pub(crate) async fn cli(&self, ask: u64, words: &[&str]) -> (i32, Value, String) {
+        let host = self.host(ask);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
+        command
+            .args(words)
+            .arg("--json")
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
+            .env("SCHEDULER0_AUTH_USERNAME", "admin")
+            .env("SCHEDULER0_AUTH_PASSWORD", "admin-password")
+            .env("SCHEDULER0_NODE_ID", ask.to_string())
+            .env("SCHEDULER0_PORT", host.port.to_string())
+            .env("SCHEDULER0_RAFT_ADDRESS", format!("127.0.0.1:{}", host.raft_port))
+            .env("SCHEDULER0_DATA_DIR", self.data_dir(ask));
+        let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let output = tokio::time::timeout(PATIENCE, run).await.expect("the command ends").unwrap();
+        let stdout = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap_or(-1), stdout, said)
     }
 
     /// Waits until a node says that it is ready.

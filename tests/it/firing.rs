@@ -14,7 +14,7 @@ use crate::receiver::{Mood, Receiver, Request, now};
 
 /// What the clocks of sender and receiver may differ here: it is one machine, but scheduler time is
 /// carried by another clock than the wall's.
-const TOLERANCE: i64 = 50;
+pub(crate) const TOLERANCE: i64 = 50;
 
 /// What the oracle has to know of jobs, from the answer that created them.
 pub(crate) fn planned(created: &[Value]) -> Vec<Planned> {
@@ -53,7 +53,7 @@ fn fence_of(request: &Request) -> u64 {
 /// The last instant up to which everything must have arrived, once each job has come again after
 /// `since`: every arrival later than its own due time counts, so the window ends where the slowest
 /// job has been seen.
-async fn every_job_again(receiver: &Receiver, jobs: &[Planned], since: i64) -> i64 {
+pub(crate) async fn every_job_again(receiver: &Receiver, jobs: &[Planned], since: i64) -> i64 {
     receiver
         .wait_until("every job fires again", PATIENCE, |arrivals| {
             let fired: BTreeSet<u64> = arrivals

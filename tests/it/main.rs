@@ -12,10 +12,10 @@ mod days;
 mod delivery;
 mod durability;
 mod firing;
-
 mod limits;
 mod linear;
 mod linearizable;
+mod members;
 mod model;
 mod oracle;
 mod raft_cluster;

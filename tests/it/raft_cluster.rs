@@ -98,7 +98,12 @@ async fn a_follower_forwards_and_has_applied_when_it_answers() {
     }
     // Every node registers its data folder.
     let all = async {
-        while house.node(leader).read(nodes::all).await.unwrap() != [(1, 1), (2, 2), (3, 3)] {
+        loop {
+            let nodes = house.node(leader).read(nodes::all).await.unwrap();
+            let known: Vec<_> = nodes.iter().map(|bound| (bound.node, bound.instance)).collect();
+            if known == [(1, 1), (2, 2), (3, 3)] {
+                return;
+            }
             look_again().await;
         }
     };

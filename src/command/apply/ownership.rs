@@ -1,10 +1,11 @@
 //! Rules of birth and ownership: the cluster is born once, a node id belongs to one data folder, a
 //! shard changes hands only as `model::shard` allows. Called by `apply` alone.
 
-use super::{Applied, Entry, refuse};
+use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::NodeId;
 use crate::model::shard::{Move, SHARDS, Shard};
+use crate::store::nodes::Bound;
 use crate::store::{meta, nodes};
 
 impl Entry<'_, '_> {
@@ -16,6 +17,7 @@ impl Entry<'_, '_> {
         meta::set_birth(self.tx, cluster, self.stamp)?;
         self.tx.create_shards((0..SHARDS).map(|id| Shard::new(id, self.stamp)).collect());
         self.change.shards = true;
+        self.change.nodes = true;
         Ok(Outcome::Done)
     }
 
@@ -31,17 +33,73 @@ impl Entry<'_, '_> {
         Ok(Outcome::Assigned(done))
     }
 
-    pub(super) fn register(&mut self, node: NodeId, instance: u128) -> Applied {
-        match nodes::get(self.tx, node)? {
-            Some(known) if known == instance => Ok(Outcome::Done),
-            Some(_) => Err(refuse(
-                RejectionKind::Conflict,
-                format!("node {node} is already known with another data folder"),
-            )),
-            None => {
-                nodes::insert(self.tx, node, instance)?;
-                Ok(Outcome::Done)
+    pub(super) fn register(&mut self, node: NodeId, instance: u128, replace: bool) -> Applied {
+        let conflict = |message: String| Err(refuse(RejectionKind::Conflict, message));
+        for known in nodes::all(self.tx)? {
+            if known.node == node && known.instance == instance && !known.removed {
+                return Ok(Outcome::Done);
+            }
+            if known.instance == instance && known.removed {
+                return conflict(format!(
+                    "this data folder was removed from the cluster as node {}: give node {node} an \
+                     empty DataDir",
+                    known.node
+                ));
+            }
+            if known.instance == instance {
+                return conflict(format!("this data folder is node {}'s", known.node));
+            }
+            if known.node == node && known.removed && !replace {
+                return conflict(format!(
+                    "node id {node} was removed: take an id that was never used, or say --replace"
+                ));
+            }
+            if known.node == node && !known.removed {
+                return conflict(format!(
+                    "node {node} is already known with another data folder: `cluster remove {node}` \
+                     it first, if that one is lost"
+                ));
             }
         }
+        let since = self.index;
+        let bound = Bound { node, instance, since, removed: false, draining: false };
+        nodes::put(self.tx, &bound)?;
+        self.change.nodes = true;
+        Ok(Outcome::Done)
+    }
+
+    fn known(&mut self, node: NodeId) -> Result<Bound, Refusal> {
+        let unknown = || refuse(RejectionKind::NotFound, format!("there is no node {node}"));
+        nodes::get(self.tx, node)?.filter(|known| !known.removed).ok_or_else(unknown)
+    }
+
+    pub(super) fn retire(&mut self, node: NodeId) -> Applied {
+        let known = self.known(node)?;
+        let since = self.index;
+        nodes::put(self.tx, &Bound { since, removed: true, draining: false, ..known })?;
+        self.change.nodes = true;
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn drain(&mut self, node: NodeId, draining: bool) -> Applied {
+        let known = self.known(node)?;
+        if known.draining != draining {
+            nodes::put(self.tx, &Bound { draining, ..known })?;
+            self.change.nodes = true;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The shards of the others are taken over as those of dead owners are.
+    pub(super) fn recover(&mut self, node: NodeId, generation: u128) -> Applied {
+        meta::set_generation(self.tx, generation)?;
+        let since = self.index;
+        for known in nodes::all(self.tx)? {
+            let removed = known.node != node;
+            let since = if removed == known.removed { known.since } else { since };
+            nodes::put(self.tx, &Bound { since, removed, draining: false, ..known })?;
+        }
+        self.change.nodes = true;
+        Ok(Outcome::Done)
     }
 }

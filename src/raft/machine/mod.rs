@@ -28,6 +28,7 @@ use super::snapshot::{SnapshotFile, Snapshots};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::command::Change;
 use crate::model::{Millis, NodeId};
+use crate::store::nodes::Bound;
 use crate::store::{Store, Writer};
 
 /// A transaction holds at most this many entries ...
@@ -53,10 +54,11 @@ pub struct Applied {
 /// What the applied state says about who belongs to the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roll {
-    /// The cluster's id; 0 before its birth.
-    pub cluster: u128,
-    /// The registered nodes and their instances.
-    pub nodes: Vec<(NodeId, u128)>,
+    /// Which line of descent this is: the cluster's id, or what a recovery put in its place; 0
+    /// before its birth.
+    pub generation: u128,
+    /// The nodes and the data folders that they are bound to, the removed ones too.
+    pub nodes: Vec<Bound>,
 }
 
 /// The mark that is left in each transaction.
@@ -80,6 +82,13 @@ pub struct Watches {
     pub roll: watch::Sender<Roll>,
     checksums: Arc<Mutex<Checksums>>,
     mark: Arc<Mutex<Mark>>,
+}
+
+impl Roll {
+    /// What a node id is bound to.
+    pub fn get(&self, node: NodeId) -> Option<&Bound> {
+        self.nodes.iter().find(|bound| bound.node == node)
+    }
 }
 
 impl Watches {

@@ -89,8 +89,8 @@ impl Thread {
 
     fn look_at_roll(&self) -> io::Result<()> {
         let read = self.store.read(|conn| {
-            let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-            Ok(Roll { cluster, nodes: nodes::all(conn)? })
+            let generation = meta::generation(conn)?.unwrap_or_default();
+            Ok(Roll { generation, nodes: nodes::all(conn)? })
         });
         self.watches.roll.send_replace(read.map_err(io::Error::other)?);
         Ok(())
@@ -122,7 +122,6 @@ impl Thread {
         let mut mark = self.mark.clone();
         let mut change = Change { stamp: self.stamp, ..Change::default() };
         let mut outcomes = Vec::with_capacity(steps.len());
-        let mut roll = false;
         let done: Result<(), command::Error> = self.writer.transaction(|tx| {
             for step in &steps {
                 mark.last = Some(step.id);
@@ -133,8 +132,6 @@ impl Thread {
                         Outcome::Done
                     }
                     What::Command { stamp, command } => {
-                        roll |=
-                            matches!(**command, Command::Init { .. } | Command::Register { .. });
                         command::apply(tx, step.id.index, *stamp, command, &mut change)?
                     }
                 });
@@ -146,7 +143,7 @@ impl Thread {
         self.stamp = change.stamp;
         change.index = mark.last.map_or(0, |id| id.index);
         self.mark = mark;
-        if roll {
+        if change.nodes {
             self.look_at_roll()?;
         }
         self.show();

@@ -89,6 +89,7 @@ impl House {
                 Box::pin(async { Ok(Status { ttl_ms: 4_000, ..Status::default() }) })
             })),
             checksum: None,
+            ..Sources::default()
         };
         let mut leadership = cluster.leadership();
         let led = leadership.wait_for(|l| l.me && l.first_applied);

@@ -383,14 +383,40 @@ fn credentials_are_unique_and_archived_at_once() {
 #[test]
 fn a_node_id_belongs_to_one_data_folder() {
     let mut books = Books::new();
-    let register = |instance| Command::Register { node: 2, instance };
-    books.done(register(5));
-    books.done(register(5));
-    assert_eq!(
-        books.refused(&register(6)),
-        (RejectionKind::Conflict, "node 2 is already known with another data folder".to_owned())
-    );
-    assert_eq!(books.read(nodes::all), [(2, 5)]);
+    let register = |node, instance| Command::Register { node, instance, replace: false };
+    let replace = |instance| Command::Register { node: 2, instance, replace: true };
+    books.done(register(2, 5));
+    books.done(register(2, 5));
+    let mut refused = |command: &Command, why: &str| {
+        let (kind, message) = books.refused(command);
+        assert!(kind == RejectionKind::Conflict && message.contains(why), "{message}");
+    };
+    refused(&register(2, 6), "already known with another data folder");
+    refused(&replace(6), "already known with another data folder");
+    refused(&register(3, 5), "this data folder is node 2's");
+    books.done(Command::Drain { node: 2, draining: true });
+    assert!(books.read(nodes::all)[0].draining);
+    books.done(Command::Retire { node: 2 });
+    let gone = books.refused(&Command::Retire { node: 2 });
+    assert_eq!(gone, (RejectionKind::NotFound, "there is no node 2".to_owned()));
+    let mut refused = |command: &Command, why: &str| {
+        let (kind, message) = books.refused(command);
+        assert!(kind == RejectionKind::Conflict && message.contains(why), "{message}");
+    };
+    refused(&replace(5), "this data folder was removed");
+    refused(&register(3, 5), "this data folder was removed");
+    refused(&register(2, 6), "take an id that was never used, or say --replace");
+    let before = books.read(nodes::all)[0].since;
+    books.done(replace(6));
+    let bound = books.read(nodes::all)[0];
+    assert_eq!((bound.node, bound.instance, bound.removed, bound.draining), (2, 6, false, false));
+    assert!(bound.since > before);
+
+    books.done(register(4, 8));
+    books.done(Command::Recover { node: 4, generation: 77 });
+    assert_eq!(books.read(meta::generation), Some(77));
+    let left: Vec<_> = books.read(nodes::all).iter().map(|b| (b.node, b.removed)).collect();
+    assert_eq!(left, [(2, true), (4, false)]);
 }
 
 #[test]

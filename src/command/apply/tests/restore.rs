@@ -38,7 +38,7 @@ fn story() -> Books {
     ];
     let (node, incarnation, first, entries) = (1, 1, 1, told);
     books.done(Command::Record(Record { node, incarnation, first, entries }));
-    books.done(Command::Register { node: 1, instance: 77 });
+    books.done(Command::Register { node: 1, instance: 77, replace: false });
     books
 }
 

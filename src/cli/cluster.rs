@@ -1,0 +1,311 @@
+//! `cluster ...`: who belongs to the cluster. Each command is a few steps of the API put together,
+//! with the waiting between them; progress goes to stderr, the members at the end to stdout.
+//!
+//! ```text
+//!   add:    learner -> wait until it has caught up -> voter
+//!   remove: drain -> wait for its shards and results -> (hand on the leadership) -> out
+//! ```
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::output::{Column, Output, say};
+use super::recover::Recover;
+use super::{Failure, status};
+
+/// Between two looks at how far something is.
+const AGAIN: Duration = Duration::from_millis(200);
+/// A learner that has fewer entries to apply than this has caught up.
+const CAUGHT_UP: u64 = 500;
+
+/// The cluster as a whole, and who belongs to it.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Lists the members: role, shards, results not yet collected, how far behind
+    Members,
+    /// Adds a node that was started and waits; it becomes a voter once it has caught up
+    Add(Add),
+    /// Drains a node and takes it out of the cluster for good
+    Remove(Remove),
+    /// Makes a learner that has caught up a voter
+    Promote {
+        /// The node's number
+        id: u64,
+    },
+    /// Hands the leadership to another voter
+    TransferLeader {
+        /// To which node [default: the one that has most of the log]
+        id: Option<u64>,
+    },
+    /// Hands a node's shards to the others and gives it none until undone
+    Drain(Drain),
+    /// Goes on with this stopped node alone after a quorum was lost for good; works on its data folder
+    Recover(Recover),
+    /// Has every node hash its state at one log entry; exit code 1 if they differ
+    Checksum,
+}
+
+/// Flags of `cluster add`.
+#[derive(Debug, Args)]
+pub struct Add {
+    /// The new node's number: one that no node has or had
+    id: u64,
+    /// The URL of its API
+    #[arg(long, value_name = "URL")]
+    address: String,
+    /// host:port at which the other nodes reach it
+    #[arg(long, value_name = "HOST:PORT")]
+    raft_address: String,
+    /// Leaves it a learner: it has everything, fires its share and does not vote
+    #[arg(long)]
+    learner: bool,
+    /// Gives a removed node's number to this new data folder
+    #[arg(long)]
+    replace: bool,
+    /// How long to wait until it has caught up
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    wait: u64,
+}
+
+/// Flags of `cluster remove`.
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// The node's number
+    id: u64,
+    /// Also if it does not answer: what it delivered and nobody collected is delivered again
+    #[arg(long)]
+    force: bool,
+    /// How long to wait until it is drained
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    wait: u64,
+}
+
+/// Flags of `cluster drain`.
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// The node's number
+    id: u64,
+    /// Lets it have shards again
+    #[arg(long)]
+    undo: bool,
+    /// How long to wait until it has none
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    wait: u64,
+}
+
+const MEMBERS: &[Column] = &[
+    ("node", &["id"]),
+    ("role", &["role"]),
+    ("address", &["address"]),
+    ("raft address", &["raftAddress"]),
+    ("reachable", &["reachable"]),
+    ("draining", &["draining"]),
+    ("shards", &["shards"]),
+    ("uncollected", &["uncollected"]),
+    ("behind", &["behind"]),
+];
+
+/// Carries it out; `recover` is not for a running node and goes elsewhere.
+pub(super) async fn run(
+    command: &ClusterCommand,
+    client: &Client,
+    output: Output,
+) -> anyhow::Result<()> {
+    match command {
+        ClusterCommand::Checksum => return status::checksum(client, output).await,
+        ClusterCommand::Members | ClusterCommand::Recover(_) => {}
+        ClusterCommand::Add(flags) => add(flags, client).await?,
+        ClusterCommand::Remove(flags) => remove(flags, client).await?,
+        ClusterCommand::Promote { id } => promote(*id, client).await?,
+        ClusterCommand::TransferLeader { id } => transfer(*id, client).await?,
+        ClusterCommand::Drain(flags) => drain(flags, client).await?,
+    }
+    let envelope = client.get("/cluster/members", &[]).await?;
+    let members = envelope["data"]["members"].as_array().map_or(&[][..], Vec::as_slice);
+    output.records(&envelope, members, MEMBERS)
+}
+
+async fn add(flags: &Add, client: &Client) -> anyhow::Result<()> {
+    let id = flags.id;
+    let body = json!({
+        "id": id, "address": flags.address, "raftAddress": flags.raft_address,
+        "replace": flags.replace,
+    });
+    client.post("/cluster/members", &body).await?;
+    say(&format!("node {id} is a learner now"));
+    let wait = Wait::new(flags.wait, format!("node {id} has not caught up"));
+    wait.until(client, |members| {
+        let Some(member) = find(members, id) else { return Err("it is not a member yet".into()) };
+        match member["behind"].as_u64() {
+            Some(behind) if behind <= CAUGHT_UP => Ok(()),
+            Some(behind) => Err(format!("node {id} is catching up: behind by {behind} entries")),
+            None => Err(format!("node {id} does not answer yet")),
+        }
+    })
+    .await?;
+    say(&format!("node {id} has caught up"));
+    if flags.learner { Ok(()) } else { promote(id, client).await }
+}
+
+async fn promote(id: u64, client: &Client) -> anyhow::Result<()> {
+    client.post(&format!("/cluster/members/{id}/promote"), &json!({})).await?;
+    say(&format!("node {id} is a voter now"));
+    Ok(())
+}
+
+async fn transfer(to: Option<u64>, client: &Client) -> anyhow::Result<()> {
+    let envelope = client.post("/cluster/leader", &json!({ "id": to })).await?;
+    say(&format!("node {} leads now", envelope["data"]["id"]));
+    Ok(())
+}
+
+async fn drain(flags: &Drain, client: &Client) -> anyhow::Result<()> {
+    let id = flags.id;
+    let path = format!("/cluster/members/{id}/drain");
+    if flags.undo {
+        client.delete(&path, &[]).await?;
+        say(&format!("node {id} may have shards again"));
+        return Ok(());
+    }
+    client.post(&path, &json!({})).await?;
+    let wait = Wait::new(flags.wait, format!("node {id} still has shards or results"));
+    wait.until(client, |members| drained(members, id)).await?;
+    say(&format!("node {id} has no shards, and its results are collected"));
+    Ok(())
+}
+
+fn drained(members: &Value, id: u64) -> Result<(), String> {
+    let Some(member) = find(members, id) else { return Ok(()) };
+    match (member["shards"].as_u64(), member["uncollected"].as_u64()) {
+        (Some(0), Some(0)) => Ok(()),
+        (_, None) => Err(format!("node {id} does not answer")),
+        (shards, Some(results)) => Err(format!(
+            "draining node {id}: {} shards left, {results} results to collect",
+            shards.unwrap_or(0)
+        )),
+    }
+}
+
+async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
+    let id = flags.id;
+    let envelope = client.get("/cluster/members", &[]).await?;
+    let members = &envelope["data"];
+    let force = [("force", flags.force.to_string())];
+    let path = format!("/cluster/members/{id}");
+    let reachable = find(members, id).is_some_and(|member| member["reachable"] == true);
+    let voters = members["members"].as_array().into_iter().flatten();
+    let voters: Vec<_> = voters.filter(|member| member["role"] == "voter").collect();
+    // Whoever must refuse says why; nothing is drained for nothing.
+    let alone = voters.len() == 1 && voters[0]["id"] == id;
+    if reachable && !alone {
+        if flags.force {
+            client.post(&format!("{path}/drain"), &json!({})).await?;
+        } else {
+            drain(&Drain { id, undo: false, wait: flags.wait }, client).await?;
+        }
+        if members["leader"] == id {
+            transfer(None, client).await?;
+        }
+    } else if flags.force && !alone {
+        say(&format!(
+            "node {id} does not answer: what it delivered and nobody collected is delivered again \
+             (same ids); its shards move once its lease has ended"
+        ));
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match client.delete(&path, &force).await {
+            Ok(()) => break,
+            // A new leader has to hear from everybody before it knows who lives.
+            Err(error) if reachable && !alone && tries < 10 && is_conflict(&error) => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    say(&format!("node {id} is removed: its data folder is refused from now on"));
+    Ok(())
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<Failure>(), Some(Failure::Refused { status: 409, .. }))
+}
+
+fn find(members: &Value, id: u64) -> Option<&Value> {
+    members["members"].as_array()?.iter().find(|member| member["id"] == id)
+}
+
+/// Waiting for the members to come so far, with a word on how far they are: one line that changes
+/// on a terminal, else a line a change.
+struct Wait {
+    until: Instant,
+    otherwise: String,
+    terminal: bool,
+}
+
+impl Wait {
+    fn new(seconds: u64, otherwise: String) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self { until: Instant::now() + Duration::from_secs(seconds), otherwise, terminal }
+    }
+
+    fn tell(&self, news: &str, said: &str) {
+        if self.terminal {
+            let mut err = io::stderr().lock();
+            // Nobody is left to be told when stderr is closed.
+            let _ = write!(err, "\r\x1b[2K{news}").and_then(|()| err.flush());
+        } else if !news.is_empty() && news != said {
+            say(news);
+        }
+    }
+
+    /// Looks until `ready` has nothing more to say. The node that is asked may be between two
+    /// leaders meanwhile.
+    async fn until(
+        self,
+        client: &Client,
+        ready: impl Fn(&Value) -> Result<(), String>,
+    ) -> anyhow::Result<()> {
+        let mut said = String::new();
+        loop {
+            let news = match client.get("/cluster/members", &[]).await {
+                Ok(envelope) => match ready(&envelope["data"]) {
+                    Ok(()) => {
+                        self.tell("", &said);
+                        return Ok(());
+                    }
+                    Err(news) => news,
+                },
+                Err(error) if error.downcast_ref::<Failure>().is_some() => return Err(error),
+                Err(error) => error.to_string(),
+            };
+            self.tell(&news, &said);
+            anyhow::ensure!(
+                Instant::now() < self.until,
+                "{} in time ({news}); repeat the command to wait on",
+                self.otherwise
+            );
+            said = news;
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_drained_when_nothing_of_it_is_left() {
+        let member = |shards: u64, uncollected: Value| json!({"members": [{"id": 2, "shards": shards, "uncollected": uncollected}]});
+        assert_eq!(drained(&member(0, json!(0)), 2), Ok(()));
+        let left = drained(&member(3, json!(7)), 2).unwrap_err();
+        assert_eq!(left, "draining node 2: 3 shards left, 7 results to collect");
+        assert!(drained(&member(0, Value::Null), 2).unwrap_err().contains("does not answer"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether this node may vote and stand for election. Raft's safety rests on a voter that remembers
+//! what it has acknowledged; one on a new data folder remembers nothing, and one that is replaying an
+//! old log passes through memberships of the past. `ear` asks before it grants a vote, `duties` before
+//! it lets openraft elect.
+
+use crate::store::nodes::Bound;
+
+/// What a node may do in an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fitness {
+    /// It votes and may stand.
+    Full,
+    /// Its log is empty and nobody knows it: either the cluster is being born, or this is a known
+    /// voter without its data. Only the founder gets its vote.
+    FoundersOnly,
+    /// It neither votes nor stands until its log says that it belongs to the cluster.
+    None,
+}
+
+/// Judges by what this node's books say of its id, the log index at which others say that it was
+/// bound (0: nobody does), and the last index of its log.
+pub(super) fn judge(
+    bound: Option<&Bound>,
+    instance: u128,
+    told: u64,
+    last_log: Option<u64>,
+) -> Fitness {
+    match bound {
+        Some(bound) if bound.instance == instance && !bound.removed => Fitness::Full,
+        // Its log does not reach to the entry that binds it: all before is the past.
+        _ if told > last_log.unwrap_or(0) => Fitness::None,
+        Some(_) if told == 0 => Fitness::None,
+        _ if last_log.is_none() => Fitness::FoundersOnly,
+        _ => Fitness::Full,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_remembers_votes() {
+        let bound = |instance, removed| {
+            Some(Bound { node: 3, instance, since: 40, removed, draining: false })
+        };
+        let cases = [
+            (bound(7, false), 0, Some(90), Fitness::Full, "a member"),
+            (None, 0, None, Fitness::FoundersOnly, "a birth, or a wiped folder"),
+            (None, 0, Some(3), Fitness::Full, "a birth, not yet registered"),
+            (None, 50, None, Fitness::None, "added, nothing replicated yet"),
+            (None, 50, Some(20), Fitness::None, "added, in the past"),
+            (None, 50, Some(50), Fitness::Full, "added, its own binding is in the log"),
+            (bound(6, false), 0, Some(60), Fitness::None, "another folder's id"),
+            (bound(6, false), 50, Some(45), Fitness::None, "a replacement in the past"),
+            (bound(6, true), 50, Some(60), Fitness::Full, "a replacement that has arrived"),
+            (bound(7, true), 0, Some(60), Fitness::None, "removed"),
+        ];
+        for (bound, told, last_log, fitness, why) in cases {
+            assert_eq!(judge(bound.as_ref(), 7, told, last_log), fitness, "{why}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a message came to nothing, and what may be concluded from it.
+
+use crate::model::NodeId;
+
+/// Why a message came to nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a member.
+    #[error("node {0} is not a member of this cluster: check Replicas")]
+    Unknown(NodeId),
+    /// No connection: nothing was sent.
+    #[error("node {to} cannot be reached: {message}")]
+    Unreachable {
+        /// Who was called.
+        to: NodeId,
+        /// What the transport says.
+        message: String,
+    },
+    /// Bytes may have gone out and no answer came: whether it was carried out is unknown.
+    #[error("no answer from node {to}: {message}")]
+    Lost {
+        /// Who was called.
+        to: NodeId,
+        /// What the transport says.
+        message: String,
+    },
+    /// The receiver answered with an error.
+    #[error("node {to} answered {status}: {message}")]
+    Refused {
+        /// Who was called.
+        to: NodeId,
+        /// The HTTP status.
+        status: u16,
+        /// Its message.
+        message: String,
+    },
+    /// A message could not be put into bytes.
+    #[error("a message to node {to} cannot be coded: {message}")]
+    Codec {
+        /// Who was called.
+        to: NodeId,
+        /// What postcard says.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether the receiver certainly did nothing.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Error::Unknown(_) | Error::Unreachable { .. } | Error::Codec { .. })
+    }
+}
