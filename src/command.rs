@@ -27,8 +27,10 @@ use crate::model::{JobId, Millis, NodeId, ProjectId};
 /// The first byte of an encoded command. A node refuses to apply a version it does not know, rather
 /// than guess. Version 1 was in no release.
 ///
-/// What follows it is not self-describing: within a version, variants are only added at the end of an
-/// enum, and fields to nothing but what is carried as JSON ([`crate::model::text`]).
+/// Frozen: logs that were written are kept and played by `tests/it/formats.rs`. What follows the
+/// version is not self-describing: within a version, variants are only added at the end of an
+/// enum, and fields to nothing but what is carried as JSON ([`crate::model::text`]). Anything else takes a
+/// new version, beside which the old one is still decoded, and a new folder of fixtures.
 pub const VERSION: u8 = 2;
 
 /// A change of the replicated state.

@@ -1,7 +1,7 @@
 //! One file of the journal: its form on disk, how it is made, read and checked.
 //!
 //! ```text
-//!   header (36 B): "S0JRNL01" | incarnation u128 | first seq u64 | crc32 u32     little endian
+//!   header (36 B): "S0JRNL02" | incarnation u128 | first seq u64 | crc32 u32     little endian
 //!   record:        length u32 | crc32 u32 | seq u64 | group u64 | entry (postcard)
 //!   then zeros up to the reserved length
 //! ```
@@ -11,6 +11,10 @@
 //! record of a later group behind a damaged one proves that the damaged one had been safe on disk.
 //! That is how a torn tail (cut) is told from damage (refused). Called by the writer and by reads;
 //! it knows nothing of windows or acknowledgements.
+//!
+//! Frozen, the entries too ([`JournalEntry`], all that is in it): files that were written are kept
+//! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another number in
+//! `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,6 +1,9 @@
 //! Snapshots as files: one current one under `DataDir/snapshots`, and what it covers beside it.
 //!
 //! `machine` builds and installs them, `cluster` sends them. Nothing here looks inside.
+//!
+//! Frozen: what is in `current`, and the mark that `machine` leaves in the state, are read back from
+//! kept files by `tests/it/formats.rs`.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,9 @@
 //! The tables, their versions, and how connections are opened. `Store::open` calls it; nobody else
 //! sets a pragma.
+//!
+//! Frozen: books that were written are kept under `tests/fixtures/formats` and opened by
+//! `tests/it/formats.rs`. A step is never changed; a change of a table is a new step, and a new folder
+//! of fixtures beside the old ones.
 
 use std::path::Path;
 
@@ -7,8 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Error;
 
-/// One step a schema version, in order; `user_version` says how many were taken. A step, once
-/// released, is never changed.
+/// One step a schema version, in order; `user_version` says how many were taken. A step that is
+/// here is never changed.
 const STEPS: &[&str] = &[V1, V2];
 /// The newest version that this binary reads.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;

@@ -12,6 +12,7 @@ mod days;
 mod delivery;
 mod durability;
 mod firing;
+mod formats;
 mod limits;
 mod linear;
 mod linearizable;

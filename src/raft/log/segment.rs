@@ -4,6 +4,10 @@
 //! ```text
 //!  segment: magic [8] | record | record | ...        record: len u32 | crc32 u32 | kind u8, postcard
 //! ```
+//! Frozen, `Marks` and openraft's own types in the entries too: files that were written are kept under
+//! `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another number in
+//! `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
+//!
 //! Used by `log` alone. It knows bytes and files, never what Raft means by them.
 
 use std::fs::{self, File};
