@@ -41,6 +41,19 @@ pub(crate) struct Abilities {
     pub(crate) clocks: bool,
 }
 
+/// Where nodes run, and what.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Their network.
+    pub(crate) net: Arc<Net>,
+    /// Where data and logs go.
+    pub(crate) folder: PathBuf,
+    /// The program.
+    pub(crate) binary: PathBuf,
+    /// What the machine lets us do.
+    pub(crate) can: Abilities,
+}
+
 struct Host {
     process: Option<Child>,
     /// Whether it should run.
@@ -62,9 +75,7 @@ pub(crate) struct End {
 
 /// All nodes of a run; killed when dropped, their disks unmounted.
 pub(crate) struct Hosts {
-    net: Arc<Net>,
-    folder: PathBuf,
-    can: Abilities,
+    place: Place,
     proxies: Vec<SocketAddr>,
     all: Mutex<Vec<Host>>,
     ends: Mutex<Vec<End>>,
@@ -105,19 +116,12 @@ fn client(timeout: Duration) -> reqwest::Client {
 
 impl Hosts {
     /// Makes the disks and starts all nodes.
-    pub(crate) fn start(
-        net: Arc<Net>,
-        folder: PathBuf,
-        can: Abilities,
-        proxies: Vec<SocketAddr>,
-    ) -> anyhow::Result<Arc<Self>> {
+    pub(crate) fn start(place: Place, proxies: Vec<SocketAddr>) -> anyhow::Result<Arc<Self>> {
         let count = proxies.len() as u64;
         let hosts =
             proxies.iter().map(|_| Host { process: None, wanted: false, starts: 0 }).collect();
         let hosts = Arc::new(Self {
-            net,
-            folder,
-            can,
+            place,
             proxies,
             all: Mutex::new(hosts),
             ends: Mutex::default(),
@@ -128,7 +132,7 @@ impl Hosts {
         for id in 1..=count {
             let disk = hosts.disk(id);
             fs::create_dir_all(&disk)?;
-            if can.disks {
+            if hosts.place.can.disks {
                 let size = format!("size={DISK_MB}m");
                 let mount = ["-t", "tmpfs", "-o", &size, "s0chaos"];
                 done(Command::new("mount").args(mount).arg(&disk))?;
@@ -145,11 +149,11 @@ impl Hosts {
     }
 
     fn disk(&self, id: u64) -> PathBuf {
-        self.folder.join(format!("node{id}"))
+        self.place.folder.join(format!("node{id}"))
     }
 
     fn log_path(&self, id: u64) -> PathBuf {
-        self.folder.join(format!("node{id}.log"))
+        self.place.folder.join(format!("node{id}.log"))
     }
 
     /// What a node has written to stderr so far.
@@ -160,18 +164,18 @@ impl Hosts {
     fn command(&self, id: u64) -> anyhow::Result<Command> {
         let replica = |id: u64| {
             json!({
-                "address": format!("http://{}", self.net.api(id)),
+                "address": format!("http://{}", self.place.net.api(id)),
                 "raft_address": self.proxies[id as usize - 1].to_string(),
                 "nodeId": id,
             })
         };
         let replicas: Vec<Value> = self.ids().map(replica).collect();
         let log = OpenOptions::new().create(true).append(true).open(self.log_path(id))?;
-        let mut command = self.net.command(id, env!("CARGO_BIN_EXE_scheduler0"));
-        let api = self.net.api(id);
+        let mut command = self.place.net.command(id, &self.place.binary);
+        let api = self.place.net.api(id);
         command
             .arg("start")
-            .current_dir(&self.folder)
+            .current_dir(&self.place.folder)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
@@ -180,7 +184,7 @@ impl Hosts {
             .env("SCHEDULER0_NODE_ID", id.to_string())
             .env("SCHEDULER0_HOST", api.ip().to_string())
             .env("SCHEDULER0_PORT", api.port().to_string())
-            .env("SCHEDULER0_RAFT_ADDRESS", format!("0.0.0.0:{}", self.net.raft(id).port()))
+            .env("SCHEDULER0_RAFT_ADDRESS", format!("0.0.0.0:{}", self.place.net.raft(id).port()))
             .env("SCHEDULER0_BOOTSTRAP", if id == 1 { "true" } else { "false" })
             .env("SCHEDULER0_REPLICAS", Value::from(replicas).to_string())
             .env("SCHEDULER0_DATA_DIR", self.disk(id).join("data"))
@@ -193,7 +197,7 @@ impl Hosts {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log));
-        if let Some(library) = faketime().filter(|_| self.can.clocks) {
+        if let Some(library) = faketime().filter(|_| self.place.can.clocks) {
             command
                 .env("LD_PRELOAD", library)
                 .env("FAKETIME_TIMESTAMP_FILE", self.clock_path(id))
@@ -248,7 +252,7 @@ impl Hosts {
     }
 
     fn clock_path(&self, id: u64) -> PathBuf {
-        self.folder.join(format!("node{id}.clock"))
+        self.place.folder.join(format!("node{id}.clock"))
     }
 
     /// Sets a node's wall clock so many seconds off, within about a second.
@@ -330,7 +334,7 @@ impl Hosts {
 
     /// The URL of a path on a node.
     pub(crate) fn url(&self, id: u64, path: &str) -> String {
-        format!("http://{}{path}", self.net.api(id))
+        format!("http://{}{path}", self.place.net.api(id))
     }
 
     /// The client for requests that may take their time.
@@ -356,13 +360,13 @@ impl Hosts {
 
     /// Where what a run leaves behind is.
     pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        &self.place.folder
     }
 
     /// Copies the data folders to the disk that stays, for whoever looks into a violation.
     pub(crate) fn keep(&self) {
         for id in self.ids() {
-            let kept = self.folder.join(format!("kept{id}"));
+            let kept = self.place.folder.join(format!("kept{id}"));
             if let Err(error) = done(Command::new("cp").arg("-a").arg(self.disk(id)).arg(kept)) {
                 eprintln!("the data of node {id} is not kept: {error:#}");
             }
@@ -375,7 +379,7 @@ impl Hosts {
     pub(crate) fn end(&self) {
         let ids: Vec<u64> = self.ids().collect();
         self.kill(&ids);
-        if self.can.disks && !self.ended.swap(true, Ordering::SeqCst) {
+        if self.place.can.disks && !self.ended.swap(true, Ordering::SeqCst) {
             for id in ids {
                 let _ = done(Command::new("umount").arg(self.disk(id)));
             }

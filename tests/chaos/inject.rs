@@ -1,6 +1,7 @@
 //! Carries a plan out: finds who has a role, does the deed, takes it back when its time is over, and
 //! remembers who was met from when to when, for `judge`. What it did it says as it begins.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -69,8 +70,8 @@ impl Stage {
     }
 
     async fn fault(&self, fault: Fault) {
-        let leader = self.leader().await;
-        let nodes = self.cast(&fault, leader);
+        let (leader, owners) = self.seats().await;
+        let nodes = self.cast(&fault, leader, &owners);
         let from = now();
         let window = {
             let mut windows = self.windows.lock().unwrap();
@@ -98,15 +99,19 @@ impl Stage {
         self.windows.lock().unwrap()[window].to = now();
     }
 
-    /// Who leads, by what most of the nodes that answer say.
-    pub(crate) async fn leader(&self) -> Option<u64> {
-        let mut votes = std::collections::BTreeMap::<u64, usize>::new();
-        for (_, status) in self.statuses().await {
+    /// Who leads, by what most of the nodes that answer say, and who fires, by what the leader says.
+    async fn seats(&self) -> (Option<u64>, BTreeSet<u64>) {
+        let statuses = self.statuses().await;
+        let mut votes = BTreeMap::<u64, usize>::new();
+        for (_, status) in &statuses {
             if let Some(leader) = status["leader"].as_u64() {
                 *votes.entry(leader).or_default() += 1;
             }
         }
-        votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(leader, _)| leader)
+        let leader = votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(leader, _)| leader);
+        let told = statuses.iter().find(|(node, _)| Some(*node) == leader).or(statuses.first());
+        let shards = told.and_then(|(_, status)| status["shards"].as_array()).into_iter().flatten();
+        (leader, shards.filter_map(|shard| shard["owner"].as_u64()).collect())
     }
 
     /// The status as each node sees it that answers soon.
@@ -116,7 +121,7 @@ impl Stage {
     }
 
     /// Who plays the role now.
-    fn cast(&self, fault: &Fault, leader: Option<u64>) -> Vec<u64> {
+    fn cast(&self, fault: &Fault, leader: Option<u64>, owners: &BTreeSet<u64>) -> Vec<u64> {
         let all: Vec<u64> = self.hosts.ids().collect();
         let among = |nodes: &[u64]| nodes[fault.choice as usize % nodes.len()];
         let others: Vec<u64> = all.iter().copied().filter(|id| Some(*id) != leader).collect();
@@ -124,7 +129,11 @@ impl Stage {
             Role::Receiver => Vec::new(),
             Role::All => all,
             Role::Leader => vec![leader.unwrap_or_else(|| among(&all))],
-            Role::Owner => vec![among(&others)],
+            Role::Owner => {
+                let firing: Vec<u64> =
+                    others.iter().copied().filter(|id| owners.contains(id)).collect();
+                vec![among(if firing.is_empty() { &others } else { &firing })]
+            }
             Role::Minority => {
                 let first = fault.choice as usize % all.len();
                 let size = (all.len() - 1) / 2;

@@ -42,7 +42,7 @@ use rustix::fs::FlockOperation;
 use tokio::task::JoinSet;
 
 use crate::evidence::Evidence;
-use crate::hosts::{Abilities, Hosts};
+use crate::hosts::{Abilities, Hosts, Place};
 use crate::inject::Stage;
 use crate::net::Net;
 use crate::proxy::Proxies;
@@ -80,6 +80,9 @@ struct Options {
     /// Loopback processes instead of hosts of their own
     #[arg(long)]
     loopback: bool,
+    /// The program whose nodes are started [default: the one that was built with this test]
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_scheduler0"), hide_default_value = true)]
+    binary: PathBuf,
     /// Keep the data folders of a run that passed, too
     #[arg(long)]
     keep: bool,
@@ -171,7 +174,7 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
         if options.plan {
             continue;
         }
-        let report = one(&run, &plan, can, options.keep).await?;
+        let report = one(&run, &plan, can, options).await?;
         report.print();
         println!("{}", report.json());
         passed &= report.verdict.broken() == 0;
@@ -236,7 +239,7 @@ async fn one(
     run: &Run,
     plan: &[faults::Fault],
     can: Abilities,
-    keep: bool,
+    options: &Options,
 ) -> anyhow::Result<Report> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let folder = folder.parent().context("the target folder")?.join(format!("chaos/{}", run.seed));
@@ -245,7 +248,9 @@ async fn one(
     let net = Arc::new(net);
     let proxies = Proxies::start(&net, run.nodes).await?;
     let receivers = Arc::new(Receivers::start(Arc::clone(&net)).await?);
-    let hosts = Hosts::start(Arc::clone(&net), folder, can, proxies.addresses.clone())?;
+    let place =
+        Place { net: Arc::clone(&net), folder, binary: options.binary.canonicalize()?, can };
+    let hosts = Hosts::start(place, proxies.addresses.clone())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&hosts).supervise());
     for id in hosts.ids() {
@@ -296,7 +301,7 @@ async fn one(
     for text in judge::emptiness(&evidence, plan) {
         verdict.violation("empty run", text);
     }
-    if verdict.broken() > 0 || keep {
+    if verdict.broken() > 0 || options.keep {
         eprintln!("data and logs are kept in {}", hosts.folder().display());
         hosts.keep();
     }

@@ -3,6 +3,7 @@
 //! loopback, which differ but can't be cut. `hosts` and `proxy` ask it for addresses, `inject` drops
 //! packets with it. It removes all it made, and what a run that was killed has left behind.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 
@@ -118,12 +119,12 @@ impl Net {
     }
 
     /// A program that runs as if on a node's host; the process is the program's own.
-    pub(crate) fn command(&self, id: u64, program: &str) -> Command {
+    pub(crate) fn command(&self, id: u64, program: impl AsRef<OsStr>) -> Command {
         if !self.spaces {
             return Command::new(program);
         }
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.space(id), program]);
+        command.args(["netns", "exec", &self.space(id)]).arg(program);
         command
     }
 
