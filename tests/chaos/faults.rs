@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::hosts::Abilities;
+use crate::place::Abilities;
 use crate::receiver::DESTINATIONS;
 
 /// Numbers from a seed (splitmix64): the same on every machine, and in every version.

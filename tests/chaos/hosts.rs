@@ -2,11 +2,9 @@
 //! its own and a clock that can be set. A node that ends by itself is started again, as a supervisor
 //! would, and its end is remembered for `judge`. It ends only processes that it has started.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,45 +12,10 @@ use std::time::Duration;
 use anyhow::Context;
 use reqwest::header::{HeaderMap, HeaderValue};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::net::{Net, done};
-
-/// Callback requests that a node has under way at most: the bound on what may still come from a node
-/// that was frozen behind its lease check.
-pub(crate) const MAX_WORKERS: usize = 16;
-/// Where Debian's libfaketime is.
-const FAKETIME: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-];
-/// A node's disk, in MB, and how much of it is kept free by refusing writes.
-const DISK_MB: u64 = 192;
-const RESERVE_MB: u64 = 24;
-
-/// What this machine lets a run do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Abilities {
-    /// Namespaces and dropped packets.
-    pub(crate) spaces: bool,
-    /// Small disks (tmpfs).
-    pub(crate) disks: bool,
-    /// Clocks that can be set (libfaketime).
-    pub(crate) clocks: bool,
-}
-
-/// Where nodes run, and what.
-#[derive(Clone)]
-pub(crate) struct Place {
-    /// Their network.
-    pub(crate) net: Arc<Net>,
-    /// Where data and logs go.
-    pub(crate) folder: PathBuf,
-    /// The program.
-    pub(crate) binary: PathBuf,
-    /// What the machine lets us do.
-    pub(crate) can: Abilities,
-}
+use crate::net::done;
+use crate::place::Place;
 
 struct Host {
     process: Option<Child>,
@@ -75,8 +38,8 @@ pub(crate) struct End {
 
 /// All nodes of a run; killed when dropped, their disks unmounted.
 pub(crate) struct Hosts {
-    place: Place,
-    proxies: Vec<SocketAddr>,
+    /// Where they run, and what.
+    pub(crate) place: Place,
     all: Mutex<Vec<Host>>,
     ends: Mutex<Vec<End>>,
     http: reqwest::Client,
@@ -89,11 +52,6 @@ pub(crate) struct Hosts {
 pub(crate) fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.unwrap().as_millis() as i64
-}
-
-/// Where libfaketime is, if it is.
-pub(crate) fn faketime() -> Option<&'static str> {
-    FAKETIME.iter().copied().find(|path| Path::new(path).exists())
 }
 
 /// Removes what libfaketime shares under the number of a process that is gone.
@@ -116,28 +74,19 @@ fn client(timeout: Duration) -> reqwest::Client {
 
 impl Hosts {
     /// Makes the disks and starts all nodes.
-    pub(crate) fn start(place: Place, proxies: Vec<SocketAddr>) -> anyhow::Result<Arc<Self>> {
-        let count = proxies.len() as u64;
-        let hosts =
-            proxies.iter().map(|_| Host { process: None, wanted: false, starts: 0 }).collect();
+    pub(crate) fn start(place: Place) -> anyhow::Result<Arc<Self>> {
+        let hosts = place.ids().map(|_| Host { process: None, wanted: false, starts: 0 }).collect();
         let hosts = Arc::new(Self {
             place,
-            proxies,
             all: Mutex::new(hosts),
             ends: Mutex::default(),
             http: client(Duration::from_secs(10)),
             quick: client(Duration::from_millis(1_500)),
             ended: AtomicBool::new(false),
         });
-        for id in 1..=count {
-            let disk = hosts.disk(id);
-            fs::create_dir_all(&disk)?;
-            if hosts.place.can.disks {
-                let size = format!("size={DISK_MB}m");
-                let mount = ["-t", "tmpfs", "-o", &size, "s0chaos"];
-                done(Command::new("mount").args(mount).arg(&disk))?;
-            }
-            hosts.set_clock(id, 0)?;
+        for id in hosts.ids() {
+            hosts.place.make_disk(id)?;
+            hosts.place.set_clock(id, 0)?;
             hosts.spawn(id)?;
         }
         Ok(hosts)
@@ -145,66 +94,12 @@ impl Hosts {
 
     /// The ids of all nodes.
     pub(crate) fn ids(&self) -> std::ops::RangeInclusive<u64> {
-        1..=self.proxies.len() as u64
-    }
-
-    fn disk(&self, id: u64) -> PathBuf {
-        self.place.folder.join(format!("node{id}"))
-    }
-
-    fn log_path(&self, id: u64) -> PathBuf {
-        self.place.folder.join(format!("node{id}.log"))
+        self.place.ids()
     }
 
     /// What a node has written to stderr so far.
     pub(crate) fn log(&self, id: u64) -> String {
-        fs::read_to_string(self.log_path(id)).unwrap_or_default()
-    }
-
-    fn command(&self, id: u64) -> anyhow::Result<Command> {
-        let replica = |id: u64| {
-            json!({
-                "address": format!("http://{}", self.place.net.api(id)),
-                "raft_address": self.proxies[id as usize - 1].to_string(),
-                "nodeId": id,
-            })
-        };
-        let replicas: Vec<Value> = self.ids().map(replica).collect();
-        let log = OpenOptions::new().create(true).append(true).open(self.log_path(id))?;
-        let mut command = self.place.net.command(id, &self.place.binary);
-        let api = self.place.net.api(id);
-        command
-            .arg("start")
-            .current_dir(&self.place.folder)
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
-            .env("SCHEDULER0_AUTH_USERNAME", "admin")
-            .env("SCHEDULER0_AUTH_PASSWORD", "admin-password")
-            .env("SCHEDULER0_NODE_ID", id.to_string())
-            .env("SCHEDULER0_HOST", api.ip().to_string())
-            .env("SCHEDULER0_PORT", api.port().to_string())
-            .env("SCHEDULER0_RAFT_ADDRESS", format!("0.0.0.0:{}", self.place.net.raft(id).port()))
-            .env("SCHEDULER0_BOOTSTRAP", if id == 1 { "true" } else { "false" })
-            .env("SCHEDULER0_REPLICAS", Value::from(replicas).to_string())
-            .env("SCHEDULER0_DATA_DIR", self.disk(id).join("data"))
-            .env("SCHEDULER0_DISK_RESERVE_MB", RESERVE_MB.to_string())
-            .env("SCHEDULER0_MAX_WORKERS", MAX_WORKERS.to_string())
-            .env("SCHEDULER0_BREAKER_COOLDOWN_SECONDS", "1")
-            .env("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "5")
-            .env("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "500")
-            .env("RUST_BACKTRACE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(log));
-        if let Some(library) = faketime().filter(|_| self.place.can.clocks) {
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME_TIMESTAMP_FILE", self.clock_path(id))
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-                .env("FAKETIME_CACHE_DURATION", "1");
-        }
-        Ok(command)
+        fs::read_to_string(self.place.log(id)).unwrap_or_default()
     }
 
     /// Starts a node, unless it runs.
@@ -213,7 +108,7 @@ impl Hosts {
         let host = &mut hosts[id as usize - 1];
         host.wanted = true;
         if host.process.is_none() {
-            host.process = Some(self.command(id)?.spawn().context("scheduler0 start")?);
+            host.process = Some(self.place.node(id)?.spawn().context("scheduler0 start")?);
             host.starts += 1;
         }
         Ok(())
@@ -249,35 +144,6 @@ impl Hosts {
         if let Some(process) = &self.all.lock().unwrap()[id as usize - 1].process {
             let _ = kill_process(Pid::from_child(process), signal);
         }
-    }
-
-    fn clock_path(&self, id: u64) -> PathBuf {
-        self.place.folder.join(format!("node{id}.clock"))
-    }
-
-    /// Sets a node's wall clock so many seconds off, within about a second.
-    pub(crate) fn set_clock(&self, id: u64, seconds: i64) -> anyhow::Result<()> {
-        let new = self.clock_path(id).with_extension("new");
-        fs::write(&new, format!("{seconds:+}\n"))?;
-        Ok(fs::rename(new, self.clock_path(id))?)
-    }
-
-    /// Fills a node's disk to the last byte.
-    pub(crate) fn fill_disk(&self, id: u64) -> anyhow::Result<()> {
-        let mut ballast = File::create(self.disk(id).join("ballast"))?;
-        let mut chunk = vec![0_u8; 1 << 20];
-        while !chunk.is_empty() {
-            if ballast.write_all(&chunk).is_err() {
-                chunk.truncate(chunk.len() / 2);
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes room again.
-    pub(crate) fn free_disk(&self, id: u64) {
-        // Not there: not filled.
-        let _ = fs::remove_file(self.disk(id).join("ballast"));
     }
 
     /// Looks after the nodes for ever: one that ended by itself is started again a second later.
@@ -367,7 +233,9 @@ impl Hosts {
     pub(crate) fn keep(&self) {
         for id in self.ids() {
             let kept = self.place.folder.join(format!("kept{id}"));
-            if let Err(error) = done(Command::new("cp").arg("-a").arg(self.disk(id)).arg(kept)) {
+            if let Err(error) =
+                done(Command::new("cp").arg("-a").arg(self.place.disk(id)).arg(kept))
+            {
                 eprintln!("the data of node {id} is not kept: {error:#}");
             }
         }
@@ -381,7 +249,7 @@ impl Hosts {
         self.kill(&ids);
         if self.place.can.disks && !self.ended.swap(true, Ordering::SeqCst) {
             for id in ids {
-                let _ = done(Command::new("umount").arg(self.disk(id)));
+                let _ = done(Command::new("umount").arg(self.place.disk(id)));
             }
         }
     }

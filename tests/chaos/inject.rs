@@ -189,21 +189,21 @@ impl Stage {
                 }
             }
             What::DiskFull => {
-                let filled = nodes.iter().try_for_each(|node| self.hosts.fill_disk(*node));
+                let filled = nodes.iter().try_for_each(|node| self.hosts.place.fill_disk(*node));
                 sleep(length).await;
                 for node in nodes {
-                    self.hosts.free_disk(*node);
+                    self.hosts.place.free_disk(*node);
                 }
                 filled?;
             }
             What::Clock(seconds) => {
                 for node in nodes {
-                    self.hosts.set_clock(*node, seconds)?;
+                    self.hosts.place.set_clock(*node, seconds)?;
                 }
                 let starts: Vec<u64> = nodes.iter().map(|id| self.hosts.starts(*id)).collect();
                 sleep(length).await;
                 for (node, before) in nodes.iter().zip(starts) {
-                    self.hosts.set_clock(*node, 0)?;
+                    self.hosts.place.set_clock(*node, 0)?;
                     // One that has started by a wrong clock stays out until it is started again.
                     if self.hosts.starts(*node) != before {
                         self.hosts.kill(&[*node]);

@@ -9,7 +9,6 @@ use scheduler0::model::shard::shard_of;
 use crate::books::JobBook;
 use crate::evidence::{Entry, Evidence};
 use crate::faults::{Role, What};
-use crate::hosts::MAX_WORKERS;
 use crate::inject::Window;
 use crate::receiver::{Answer, Arrival};
 
@@ -19,10 +18,8 @@ const CLOCKS: i64 = 1_000;
 /// How long after a change a call may go out that knows nothing of it: a node that is cut off fires
 /// for as long as its lease holds (TTL, about 4 s here), and by its own clock.
 const UNAWARE: i64 = 6_000;
-/// How long before a fault an answer may have been on its way, and after it a result may still have
-/// been on the node's own disk only.
-const BEFORE: i64 = 20_000;
-const AFTER: i64 = 4_000;
+/// How long after its disk was full a node may still end for it.
+const ENDS: i64 = 4_000;
 /// How long after its fault a destination may still be left alone by the breaker.
 const RESTS: i64 = 70_000;
 
@@ -76,9 +73,12 @@ pub(crate) fn judge(evidence: &Evidence) -> Verdict {
     court.verdict
 }
 
-struct Court<'e> {
-    evidence: &'e Evidence,
-    verdict: Verdict,
+/// What is under judgement.
+pub(crate) struct Court<'e> {
+    /// What is known.
+    pub(crate) evidence: &'e Evidence,
+    /// What was found so far.
+    pub(crate) verdict: Verdict,
 }
 
 impl Court<'_> {
@@ -257,89 +257,6 @@ impl Court<'_> {
         }
     }
 
-    /// What comes twice comes for a reason.
-    fn repetitions(&mut self) {
-        let mut by_id: BTreeMap<&str, Vec<&Arrival>> = BTreeMap::new();
-        for one in &self.evidence.arrivals {
-            by_id.entry(&one.id).or_default().push(one);
-        }
-        let mut late_from: BTreeMap<(u64, i64), BTreeSet<_>> = BTreeMap::new();
-        for arrivals in by_id.values() {
-            let accepted = arrivals.iter().copied().filter(|one| one.answer == Answer::Accepted);
-            for pair in accepted.collect::<Vec<_>>().windows(2) {
-                let cause = self.cause(pair[0]);
-                count(&mut self.verdict.duplicates, cause.as_deref());
-                if cause.is_none() {
-                    let text = format!("{:?} and again {:?}", pair[0], pair[1]);
-                    self.verdict.violation("needless duplicate", text);
-                }
-            }
-            let first = arrivals.iter().copied().filter(|one| one.attempt == 1);
-            for pair in first.collect::<Vec<_>>().windows(2) {
-                let (before, after) = (pair[0], pair[1]);
-                if after.fence < before.fence {
-                    let window = self.held_up(after).map(|window| (window.what, window.from));
-                    let cause = window.map(|(what, _)| format!("{what:?}"));
-                    count(&mut self.verdict.stale, cause.as_deref());
-                    match window {
-                        None => {
-                            let text = format!("{before:?} and, under an older fence, {after:?}");
-                            self.verdict.violation("two owners", text);
-                        }
-                        Some((_, from)) => {
-                            let key = (after.sender.unwrap_or(0), from);
-                            late_from.entry(key).or_default().insert(after.mono);
-                        }
-                    }
-                } else {
-                    let cause = self.cause(before);
-                    count(&mut self.verdict.repeated, cause.as_deref());
-                    if cause.is_none() {
-                        let text = format!("{before:?} and again {after:?}");
-                        self.verdict.violation("two owners", text);
-                    }
-                }
-            }
-        }
-        for ((node, from), requests) in late_from {
-            if requests.len() > MAX_WORKERS {
-                let text = format!("{} requests of node {node} after {from}", requests.len());
-                self.verdict.violation("two owners", text);
-            }
-        }
-    }
-
-    /// The fault that met the sender of an arrival, so that the answer or the record of it could get
-    /// lost: it died, was frozen or cut off, or its disk or clock failed.
-    fn sender_window(&self, one: &Arrival) -> Option<&Window> {
-        let met = |window: &&Window| {
-            one.sender.map_or(!window.nodes.is_empty(), |sender| window.nodes.contains(&sender))
-                && window.from <= one.at + BEFORE
-                && window.to.saturating_add(AFTER) >= one.at
-        };
-        self.evidence.windows.iter().find(met)
-    }
-
-    /// The fault that held an arrival up on its way, so that it could come after the lease under which
-    /// it was sent: its sender was frozen right then, or its packets were dropped.
-    fn held_up(&self, one: &Arrival) -> Option<&Window> {
-        let met = |window: &&Window| {
-            matches!(window.what, What::Freeze | What::Isolate)
-                && one.sender.is_none_or(|sender| window.nodes.contains(&sender))
-                && (window.from..=window.to.saturating_add(AFTER)).contains(&one.at)
-        };
-        self.evidence.windows.iter().find(met)
-    }
-
-    /// Why an occurrence that was sent may be sent again.
-    fn cause(&self, one: &Arrival) -> Option<String> {
-        if let Some(window) = self.sender_window(one) {
-            return Some(format!("{:?}", window.what));
-        }
-        let near = |(from, to): &&(i64, i64)| *from <= one.at + BEFORE && *to + AFTER >= one.at;
-        self.evidence.stalls.iter().find(near).map(|_| "machine stalled".to_owned())
-    }
-
     /// A node ends by itself only for a full disk, and never panics.
     fn processes(&mut self) {
         for line in &self.evidence.panics {
@@ -349,7 +266,7 @@ impl Court<'_> {
             let full = |window: &&Window| {
                 window.what == What::DiskFull
                     && window.nodes.contains(&end.node)
-                    && (window.from..=window.to.saturating_add(AFTER)).contains(&end.at)
+                    && (window.from..=window.to.saturating_add(ENDS)).contains(&end.at)
             };
             if !self.evidence.windows.iter().any(|window| full(&window)) {
                 let text = format!("node {} at {}, exit code {:?}", end.node, end.at, end.code);
@@ -386,10 +303,6 @@ impl Court<'_> {
         }
         self.verdict.lags.sort_unstable();
     }
-}
-
-fn count(counts: &mut BTreeMap<String, u64>, cause: Option<&str>) {
-    *counts.entry(cause.unwrap_or("none").to_owned()).or_default() += 1;
 }
 
 /// A run in which too little happened proves nothing: what a plan of this length must have brought.

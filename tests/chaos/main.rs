@@ -22,9 +22,11 @@ mod hosts;
 mod inject;
 mod judge;
 mod net;
+mod place;
 mod proxy;
 mod receiver;
 mod report;
+mod twice;
 mod watch;
 mod writer;
 
@@ -42,9 +44,10 @@ use rustix::fs::FlockOperation;
 use tokio::task::JoinSet;
 
 use crate::evidence::Evidence;
-use crate::hosts::{Abilities, Hosts, Place};
+use crate::hosts::Hosts;
 use crate::inject::Stage;
 use crate::net::Net;
+use crate::place::{Abilities, Place};
 use crate::proxy::Proxies;
 use crate::receiver::Receivers;
 use crate::report::Report;
@@ -205,7 +208,7 @@ fn abilities(options: &Options) -> anyhow::Result<Abilities> {
             false
         }
     };
-    let clocks = hosts::faketime().is_some();
+    let clocks = place::faketime().is_some();
     if !clocks {
         missing.push("NO LIBFAKETIME (Debian's package libfaketime): no clock jumps".to_owned());
     }
@@ -248,9 +251,14 @@ async fn one(
     let net = Arc::new(net);
     let proxies = Proxies::start(&net, run.nodes).await?;
     let receivers = Arc::new(Receivers::start(Arc::clone(&net)).await?);
-    let place =
-        Place { net: Arc::clone(&net), folder, binary: options.binary.canonicalize()?, can };
-    let hosts = Hosts::start(place, proxies.addresses.clone())?;
+    let place = Place {
+        net: Arc::clone(&net),
+        folder,
+        binary: options.binary.canonicalize()?,
+        can,
+        proxies: proxies.addresses.clone(),
+    };
+    let hosts = Hosts::start(place)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&hosts).supervise());
     for id in hosts.ids() {

@@ -1,0 +1,160 @@
+//! Where a run's nodes live: the command that starts one, the folder with its disk, its clock and its
+//! log. `hosts` starts them, `inject` fills disks and sets clocks. It holds no process.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::net::{Net, done};
+
+/// Callback requests that a node has under way at most: the bound on what may still come from a node
+/// that was frozen behind its lease check.
+pub(crate) const MAX_WORKERS: usize = 16;
+/// Where Debian's libfaketime is.
+const FAKETIME: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+/// A node's disk, in MB, and how much of it is kept free by refusing writes.
+const DISK_MB: u64 = 192;
+const RESERVE_MB: u64 = 24;
+
+/// What this machine lets a run do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Abilities {
+    /// Namespaces and dropped packets.
+    pub(crate) spaces: bool,
+    /// Small disks (tmpfs).
+    pub(crate) disks: bool,
+    /// Clocks that can be set (libfaketime).
+    pub(crate) clocks: bool,
+}
+
+/// Where libfaketime is, if it is.
+pub(crate) fn faketime() -> Option<&'static str> {
+    FAKETIME.iter().copied().find(|path| Path::new(path).exists())
+}
+
+/// Where nodes run, and what.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Their network.
+    pub(crate) net: Arc<Net>,
+    /// Where data and logs go.
+    pub(crate) folder: PathBuf,
+    /// The program.
+    pub(crate) binary: PathBuf,
+    /// What the machine lets us do.
+    pub(crate) can: Abilities,
+    /// Where the nodes find each other, by id.
+    pub(crate) proxies: Vec<SocketAddr>,
+}
+
+impl Place {
+    /// The ids of all nodes.
+    pub(crate) fn ids(&self) -> std::ops::RangeInclusive<u64> {
+        1..=self.proxies.len() as u64
+    }
+
+    /// What is a node's own.
+    pub(crate) fn disk(&self, id: u64) -> PathBuf {
+        self.folder.join(format!("node{id}"))
+    }
+
+    /// Makes it, small where that can be had.
+    pub(crate) fn make_disk(&self, id: u64) -> anyhow::Result<()> {
+        let disk = self.disk(id);
+        fs::create_dir_all(&disk)?;
+        if self.can.disks {
+            let size = format!("size={DISK_MB}m");
+            done(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "s0chaos"]).arg(&disk))?;
+        }
+        Ok(())
+    }
+
+    /// What it writes to stderr.
+    pub(crate) fn log(&self, id: u64) -> PathBuf {
+        self.folder.join(format!("node{id}.log"))
+    }
+
+    /// The command that starts it.
+    pub(crate) fn node(&self, id: u64) -> anyhow::Result<Command> {
+        let replica = |id: u64| {
+            json!({
+                "address": format!("http://{}", self.net.api(id)),
+                "raft_address": self.proxies[id as usize - 1].to_string(),
+                "nodeId": id,
+            })
+        };
+        let replicas: Vec<Value> = self.ids().map(replica).collect();
+        let log = OpenOptions::new().create(true).append(true).open(self.log(id))?;
+        let mut command = self.net.command(id, &self.binary);
+        let api = self.net.api(id);
+        command
+            .arg("start")
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
+            .env("SCHEDULER0_AUTH_USERNAME", "admin")
+            .env("SCHEDULER0_AUTH_PASSWORD", "admin-password")
+            .env("SCHEDULER0_NODE_ID", id.to_string())
+            .env("SCHEDULER0_HOST", api.ip().to_string())
+            .env("SCHEDULER0_PORT", api.port().to_string())
+            .env("SCHEDULER0_RAFT_ADDRESS", format!("0.0.0.0:{}", self.net.raft(id).port()))
+            .env("SCHEDULER0_BOOTSTRAP", if id == 1 { "true" } else { "false" })
+            .env("SCHEDULER0_REPLICAS", Value::from(replicas).to_string())
+            .env("SCHEDULER0_DATA_DIR", self.disk(id).join("data"))
+            .env("SCHEDULER0_DISK_RESERVE_MB", RESERVE_MB.to_string())
+            .env("SCHEDULER0_MAX_WORKERS", MAX_WORKERS.to_string())
+            .env("SCHEDULER0_BREAKER_COOLDOWN_SECONDS", "1")
+            .env("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "5")
+            .env("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "500")
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log));
+        if let Some(library) = faketime().filter(|_| self.can.clocks) {
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", self.clock_path(id))
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+                .env("FAKETIME_CACHE_DURATION", "1");
+        }
+        Ok(command)
+    }
+
+    fn clock_path(&self, id: u64) -> PathBuf {
+        self.folder.join(format!("node{id}.clock"))
+    }
+
+    /// Sets a node's wall clock so many seconds off, within about a second.
+    pub(crate) fn set_clock(&self, id: u64, seconds: i64) -> anyhow::Result<()> {
+        let new = self.clock_path(id).with_extension("new");
+        fs::write(&new, format!("{seconds:+}\n"))?;
+        Ok(fs::rename(new, self.clock_path(id))?)
+    }
+
+    /// Fills a node's disk to the last byte.
+    pub(crate) fn fill_disk(&self, id: u64) -> anyhow::Result<()> {
+        let mut ballast = File::create(self.disk(id).join("ballast"))?;
+        let mut chunk = vec![0_u8; 1 << 20];
+        while !chunk.is_empty() {
+            if ballast.write_all(&chunk).is_err() {
+                chunk.truncate(chunk.len() / 2);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room again.
+    pub(crate) fn free_disk(&self, id: u64) {
+        // Not there: not filled.
+        let _ = fs::remove_file(self.disk(id).join("ballast"));
+    }
+}
