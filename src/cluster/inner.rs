@@ -1,7 +1,7 @@
 //! What stands behind the door: the paths of a proposal and of a linearizable read.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub(super) struct Inner {
     pub(super) boot_offset: BootOffset,
     /// The highest stamp this node has proposed.
     pub(super) last_stamp: AtomicI64,
+    /// Whether this node's clock was never yet found to agree with the others', since it started.
+    pub(super) clock_in_doubt: AtomicBool,
     /// When a leader last spoke to this node.
     pub(super) heard: Mutex<Option<Instant>>,
     /// Held while the members are being changed.
@@ -180,7 +182,10 @@ impl Inner {
         if command.len() > MAX_COMMAND {
             return Err(Error::TooLarge { bytes: command.len(), max: MAX_COMMAND });
         }
-        if self.clock_is_off() {
+        // Stamps never go back: one from a clock that is an hour ahead would hold for that hour. The
+        // first entry of all has no other clock to agree with.
+        let born = self.watches.applied.borrow().stamp > 0;
+        if self.clock_is_off() || (born && self.clock_in_doubt.load(Ordering::SeqCst)) {
             return Err(Error::NotLeader { leader: None });
         }
         let (responder, answer) = ProgressResponder::complete_only();

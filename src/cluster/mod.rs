@@ -219,6 +219,18 @@ impl Cluster {
         self.inner.leadership.subscribe()
     }
 
+    /// This node has just started among others: it stamps nothing, should it come to lead, before
+    /// [`Cluster::clock_agrees`].
+    pub fn doubt_clock(&self) {
+        self.inner.clock_in_doubt.store(true, Ordering::SeqCst);
+    }
+
+    /// A leader that has heard from most nodes found this node's clock to be with the median: from now
+    /// on it is carried by a clock that does not jump.
+    pub fn clock_agrees(&self) {
+        self.inner.clock_in_doubt.store(false, Ordering::SeqCst);
+    }
+
     /// On a leader: the boot-clock instant (ms) at which the newest round of messages that a
     /// quorum acknowledged was *sent*. `None` when not leading or never acknowledged.
     pub fn quorum_acked_boot(&self) -> Option<u64> {

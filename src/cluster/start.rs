@@ -1,7 +1,7 @@
 //! Starting: opening log and state, configuring openraft, and the birth of the cluster.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,7 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         log: log_view,
         leadership: watch::Sender::default(),
         last_stamp: AtomicI64::new(i64::MIN),
+        clock_in_doubt: AtomicBool::new(false),
         heard: Mutex::new(None::<Instant>),
         clock_off_until: AtomicU64::new(0),
         changing: tokio::sync::Mutex::default(),

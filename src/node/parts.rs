@@ -62,6 +62,9 @@ impl Parts {
         );
         let listener = listen("RaftAddress", &config.raft_address).await?;
         let cluster = Cluster::start(self.cluster_options()).await?;
+        if cluster.members().len() > 1 {
+            cluster.doubt_clock();
+        }
         let (journal, unforgotten) =
             Journal::open(&config.data_dir.join("journal"), journal::Options::default())?;
         let executor = Executor::new(

@@ -111,6 +111,9 @@ impl Renewer {
         let Reply::Answer(answer) = reply else { return soon };
         let term = self.cluster.leadership().borrow().term;
         let answered = self.seat.answered(term, &answer);
+        if answered.granted {
+            self.cluster.clock_agrees();
+        }
         self.watch_cluster_clock(&answer);
         self.state.send_modify(|state| {
             if answered.refused != state.refused {

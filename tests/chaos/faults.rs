@@ -71,6 +71,8 @@ pub(crate) enum What {
     DiskFull,
     /// Its wall clock is so many seconds off.
     Clock(i64),
+    /// It is killed, and started with its wall clock so many seconds off.
+    WrongStart(i64),
     /// The receiver answers with this status.
     Fails(u16),
     /// The receiver never answers.
@@ -136,6 +138,8 @@ const DECK: &[(What, Role, (u64, u64))] = &[
     (What::Clock(-3_600), Role::Leader, (8, 12)),
     (What::Clock(3_600), Role::Owner, (8, 12)),
     (What::Clock(-3_600), Role::Owner, (8, 12)),
+    (What::WrongStart(3_600), Role::Owner, (8, 12)),
+    (What::WrongStart(-3_600), Role::Leader, (8, 12)),
     (What::Fails(503), Role::Receiver, (5, 10)),
     (What::Fails(429), Role::Receiver, (5, 10)),
     (What::Hangs, Role::Receiver, (5, 10)),
@@ -156,7 +160,7 @@ fn possible((what, role, _): &(What, Role, (u64, u64)), can: Abilities) -> bool 
     match what {
         What::Partition | What::Isolate | What::Deaf | What::Silent => can.spaces,
         What::DiskFull => can.disks,
-        What::Clock(_) => can.clocks,
+        What::Clock(_) | What::WrongStart(_) => can.clocks,
         _ => *role != Role::Minority,
     }
 }
@@ -165,7 +169,7 @@ impl What {
     /// Whether it sets a clock. One at a time: of two that are wrong in the same way, three nodes
     /// can't know which clock is right.
     fn is_about_clocks(self) -> bool {
-        matches!(self, Self::Clock(_))
+        matches!(self, Self::Clock(_) | Self::WrongStart(_))
     }
 }
 

@@ -196,16 +196,23 @@ impl Stage {
                 }
                 filled?;
             }
-            What::Clock(seconds) => {
+            What::Clock(seconds) | What::WrongStart(seconds) => {
+                let restart = matches!(what, What::WrongStart(_));
+                if restart {
+                    self.hosts.kill(nodes);
+                }
                 for node in nodes {
                     self.hosts.place.set_clock(*node, seconds)?;
+                    if restart {
+                        self.hosts.spawn(*node)?;
+                    }
                 }
                 let starts: Vec<u64> = nodes.iter().map(|id| self.hosts.starts(*id)).collect();
                 sleep(length).await;
                 for (node, before) in nodes.iter().zip(starts) {
                     self.hosts.place.set_clock(*node, 0)?;
                     // One that has started by a wrong clock stays out until it is started again.
-                    if self.hosts.starts(*node) != before {
+                    if restart || self.hosts.starts(*node) != before {
                         self.hosts.kill(&[*node]);
                         self.hosts.spawn(*node)?;
                     }

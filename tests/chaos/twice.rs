@@ -106,7 +106,7 @@ impl Court<'_> {
 /// clock that jumps and links that are a little slow are none: they must cost nobody a lease.
 fn excuse(what: What) -> Option<u32> {
     match what {
-        What::Kill => Some(0),
+        What::Kill | What::WrongStart(_) => Some(0),
         What::DiskFull => Some(1),
         What::Freeze => Some(2),
         What::Isolate => Some(3),

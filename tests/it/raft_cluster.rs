@@ -111,6 +111,23 @@ async fn a_follower_forwards_and_has_applied_when_it_answers() {
 }
 
 #[tokio::test]
+async fn a_leader_stamps_nothing_before_its_clock_was_found_to_agree() {
+    let house = House::build(3).await;
+    let leader = house.leader().await;
+    let (leads, follows) = (house.node(leader), house.node(1 + leader % 3));
+    assert!(created(&follows.propose(project("of a sound clock")).await.unwrap()));
+    leads.doubt_clock();
+    let term = leads.leadership().borrow().term;
+    let refused = leads.propose_as_leader(term, project("of which hour?")).await.unwrap_err();
+    assert!(refused.is_unwritten(), "{refused}");
+    // Who asks through any node waits, and is served when the doubt is over.
+    let waits = follows.propose(project("of an hour that all agree on"));
+    let (outcome, ()) = tokio::join!(waits, async { leads.clock_agrees() });
+    assert!(created(&outcome.unwrap()));
+    assert_eq!(count(follows).await, 2);
+}
+
+#[tokio::test]
 async fn when_the_leader_dies_another_goes_on_and_the_old_one_catches_up() {
     let mut house = House::build(3).await;
     let first = house.leader().await;
