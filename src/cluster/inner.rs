@@ -88,10 +88,9 @@ impl Inner {
     /// From anywhere: here if this node leads, else by one hop; returns when applied here.
     pub(super) async fn propose(&self, command: Bytes) -> Result<(u64, Outcome), Error> {
         let (index, outcome) = self.at_leader(&Ask::Write(command)).await?;
-        // It is committed. If this node cannot keep up, the outcome is worth more than the wait.
-        if self.applied_to(index).await.is_err() {
-            tracing::warn!(index, "a committed entry is not yet applied on this node");
-        }
+        // Whoever asked looks into this node's books next. Without the entry they would show a job as
+        // it was before, or none, and that under a 2xx.
+        self.applied_to(index).await?;
         Ok((index, outcome))
     }
 
@@ -248,7 +247,9 @@ impl Inner {
         let reached = applied.wait_for(|applied| applied.index >= index);
         match timeout(self.options.apply_timeout, reached).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::Unavailable(format!("entry {index} is not yet applied on this node"))),
+            _ => Err(Error::Unavailable(format!(
+                "this node has not come as far as entry {index} yet: ask another node"
+            ))),
         }
     }
 

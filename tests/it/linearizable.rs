@@ -371,6 +371,28 @@ impl Wire {
     }
 }
 
+/// A node answers a write by its own books. One that reaches the leader, but is not reached by it, does
+/// not have the write there: to say "done" and show what was before would be a lie.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
+    let wire = Arc::new(Wire::default());
+    let house = House::build_wired(3, async |to| wire.clone().lead_to(to).await).await;
+    let mut leader = house.leader().await;
+    if leader == 3 {
+        house.node(3).transfer_leader(1).await.unwrap();
+        leader = house.leader().await;
+    }
+    wire.cut().await;
+    let new = NewProject { name: "p".into(), description: "a".into(), ..NewProject::default() };
+    let answer = house.node(3).propose(Command::CreateProject(new)).await;
+    let error = answer.expect_err("its books do not have it");
+    assert!(!error.is_unwritten(), "{error}");
+    let read =
+        async |node: u64| house.node(node).read(|conn| projects::get(conn, 1)).await.unwrap();
+    assert!(read(leader).await.is_some(), "it is committed");
+    assert!(read(3).await.is_none(), "and not here");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn local_reads_on_a_node_that_is_cut_off_are_found_out() {
     let wire = Arc::new(Wire::default());
