@@ -84,7 +84,13 @@ async fn edit(
         let job = read(app, id).await?;
         condition.check(job.version)?;
         if replace(app, ask, &job, &input, how, &condition).await? {
-            return Ok(reply::warn(shown(app, ask, id, StatusCode::OK).await?, &unknown));
+            return match shown(app, ask, id, StatusCode::OK).await {
+                // "Not found" would say that nothing was changed, which others may have seen.
+                Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
+                    "the job was changed, and deleted by another before it could be shown",
+                )),
+                shown => Ok(reply::warn(shown?, &unknown)),
+            };
         }
     }
     Err(busy())
