@@ -3,12 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::HeaderMap;
 use uuid::Uuid;
 
 use super::check::Batch;
 use super::executors as callable;
-use crate::api::ask::Ask;
 use crate::api::error::Error;
 use crate::api::idempotency::Key;
 use crate::api::state::AppState;
@@ -24,6 +22,9 @@ const CHUNK_JOBS: usize = 1_000;
 const CHUNK_BYTES: usize = 400 * 1_024;
 /// What a job's row costs in an entry beside its data, at most.
 const ROW: usize = 40;
+
+/// What keys of requests are meant for.
+pub(super) const ROUTE: &str = "POST /jobs";
 
 /// What a request made.
 #[derive(Debug)]
@@ -42,17 +43,11 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn new(
-        batch: Batch<'_>,
-        headers: &HeaderMap,
-        ask: &Ask,
-        body: &[u8],
-    ) -> Result<Self, Error> {
+    pub(super) fn new(batch: Batch<'_>, key: Option<Key>) -> Result<Self, Error> {
         let (shapes, jobs) = (batch.shapes, batch.jobs);
         if jobs.is_empty() {
             return Err(Error::bad_request("jobs is empty: send at least one job"));
         }
-        let key = Key::of(headers, ask.caller, "POST /jobs", body)?;
         Ok(Self { shapes, jobs, key })
     }
 
@@ -111,6 +106,13 @@ async fn staged(
         Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
         other => Err(wants.refused(app, other).await),
     }
+}
+
+/// What the same request made when it was sent before, by all that is committed.
+pub(super) async fn made_before(app: &AppState, key: Option<Key>) -> Result<Option<Made>, Error> {
+    let Some(key) = key else { return Ok(None) };
+    app.cluster.linearize().await?;
+    remembered(app, key).await
 }
 
 /// What an earlier request under the same key made, so that nothing is staged in vain. Asks the log

@@ -48,6 +48,7 @@ use self::create::{Made, Order};
 use super::App;
 use super::ask::{Ask, Id};
 use super::error::Error;
+use super::idempotency::Key;
 use super::input::{BULK, Input};
 use super::page::{List, Orders};
 use super::reply;
@@ -152,19 +153,27 @@ async fn create(
 ) -> Result<Response, Error> {
     let rules = Rules::new(&app, ask.dialect());
     let whole = wants_jobs(&headers);
+    let caller = ask.caller;
     let read = move |body: Bytes| {
+        let key = Key::of(&headers, caller, create::ROUTE, &body)?;
         let mut batch = Batch::new(rules);
-        let unknown = parse::each(&body, &mut |_, job| batch.add(job))?;
-        let order = Order::new(batch, &headers, &ask, &body)?;
-        Ok::<_, Error>((order, unknown, ask))
+        let order = parse::each(&body, &mut |_, job| batch.add(job))
+            .and_then(|unknown| Ok((Order::new(batch, key)?, unknown)));
+        Ok::<_, Error>((key, order))
     };
-    let (order, unknown, ask) = if body.len() > ASIDE {
+    let (key, order) = if body.len() > ASIDE {
         // It only fails when the reading panics, which no input makes it do.
         tokio::task::spawn_blocking(move || read(body)).await.map_err(|_| Error::internal())??
     } else {
         read(body)?
     };
-    let made = order.carry_out(&app).await?;
+    let (made, unknown) = match order {
+        Ok((order, unknown)) => (order.carry_out(&app).await?, unknown),
+        // It was good when it was first sent: an instant has passed since.
+        Err(error) => {
+            (create::made_before(&app, key).await?.ok_or(error)?, reply::Unknown::default())
+        }
+    };
     let response = if whole {
         representation(&app, &ask, &made).await
     } else {

@@ -1,9 +1,13 @@
 //! Jobs beyond the published clients' needs: one-offs, targets, versions, pauses, runs, names.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
 
 use super::fixture::{Answer, House};
+use crate::receiver::now;
 
 const TARGET: &str = "http://localhost:3000/callback";
 
@@ -308,4 +312,28 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
     assert_eq!(total("").await, 504);
     assert_eq!(act("delete", json!({"all": true})).await, (504, 504));
     assert_eq!(total("").await, 0);
+}
+
+/// The first answer may be lost, and the second try come late: that the instant has passed meanwhile
+/// is no reason to say that there is no such job.
+#[tokio::test]
+async fn a_one_off_that_was_made_is_shown_again_under_its_key_after_its_instant() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let at = now() + 2_000;
+    let job = json!([{"projectId": project, "callbackUrl": TARGET, "at": rfc3339(at),
+        "misfire": {"policy": "all", "grace": "1ms"}}])
+    .to_string();
+    let under = |key: &'static str| [("idempotency-key", key), ("prefer", "return=representation")];
+    let made = house.send("POST", "/api/v1/jobs", &under("once"), &job).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
+    let mut beat = tokio::time::interval(Duration::from_millis(50));
+    while now() <= at + 1 {
+        beat.tick().await;
+    }
+    let again = house.send("POST", "/api/v1/jobs", &under("once"), &job).await;
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.json);
+    assert_eq!(again.json["data"][0]["id"], made.json["data"][0]["id"]);
+    let other = house.send("POST", "/api/v1/jobs", &under("another"), &job).await;
+    assert_eq!(field(&other), (422, "at"));
 }
