@@ -171,6 +171,6 @@ async fn checksum(State(app): App, ask: Ask) -> Result<Response, Error> {
     Ok(reply::ok(&source().await?, ask.dialect()))
 }
 
-fn starting() -> Error {
+pub(super) fn starting() -> Error {
     Error::unavailable("this node is starting: try again")
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::ask::{Ask, Id};
-use super::cluster::Gathering;
+use super::cluster::{Gathering, starting};
 use super::error::Error;
 use super::fields::Fields;
 use super::input::{self, SMALL};
@@ -104,10 +104,6 @@ pub(super) fn router() -> Router<Arc<AppState>> {
         .route("/cluster/members/{id}/promote", post(promote))
         .route("/cluster/members/{id}/drain", post(drain).delete(undrain))
         .route("/cluster/leader", post(transfer))
-}
-
-fn starting() -> Error {
-    Error::unavailable("this node is starting: try again")
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {

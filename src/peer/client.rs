@@ -217,12 +217,7 @@ impl Peers {
         Req: Serialize + ?Sized,
         Resp: DeserializeOwned,
     {
-        let codec = |e: postcard::Error| Error::Codec { to, message: e.to_string() };
-        let body = postcard::to_allocvec(request).map_err(codec)?;
-        let answer = self.send(to, path, Body::from(body), timeout).await?;
-        // It was carried out over there: only a request that cannot be coded was never sent.
-        let unread = |e| Error::Lost { to, message: format!("its answer cannot be read: {e}") };
-        postcard::from_bytes(&answer).map_err(unread)
+        read(to, &self.send(to, path, written(to, request)?, timeout).await?)
     }
 
     /// As [`Peers::call`], at an address instead of the one that is known.
@@ -238,11 +233,8 @@ impl Peers {
         Req: Serialize + ?Sized,
         Resp: DeserializeOwned,
     {
-        let codec = |e: postcard::Error| Error::Codec { to, message: e.to_string() };
-        let body = Body::from(postcard::to_allocvec(request).map_err(codec)?);
-        let answer = self.exchange(to, Some(address), path, body, timeout).await?;
-        let unread = |e| Error::Lost { to, message: format!("its answer cannot be read: {e}") };
-        postcard::from_bytes(&answer).map_err(unread)
+        let body = written(to, request)?;
+        read(to, &self.exchange(to, Some(address), path, body, timeout).await?)
     }
 
     /// Sends a body as it is (a stream, for a snapshot) and gives the answer's bytes.
@@ -317,6 +309,17 @@ impl Peers {
         }
         Err(Error::Refused { to, status: status.as_u16(), message })
     }
+}
+
+fn written<Req: Serialize + ?Sized>(to: NodeId, request: &Req) -> Result<Body, Error> {
+    let coded = postcard::to_allocvec(request);
+    coded.map(Body::from).map_err(|e| Error::Codec { to, message: e.to_string() })
+}
+
+/// What cannot be read was carried out over there: only what cannot be written was never sent.
+fn read<Resp: DeserializeOwned>(to: NodeId, answer: &[u8]) -> Result<Resp, Error> {
+    let unread = |e| Error::Lost { to, message: format!("its answer cannot be read: {e}") };
+    postcard::from_bytes(answer).map_err(unread)
 }
 
 /// The transport's error without the URL (it says nothing more) but with its causes.

@@ -371,17 +371,23 @@ impl Wire {
     }
 }
 
+/// Who leads, once it is not node 3.
+async fn led_by_another(house: &House) -> u64 {
+    let leader = house.leader().await;
+    if leader != 3 {
+        return leader;
+    }
+    house.node(3).transfer_leader(1).await.unwrap();
+    house.leader().await
+}
+
 /// A node answers a write by its own books. One that reaches the leader, but is not reached by it, does
 /// not have the write there: to say "done" and show what was before would be a lie.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
     let wire = Arc::new(Wire::default());
     let house = House::build_wired(3, async |to| wire.clone().lead_to(to).await).await;
-    let mut leader = house.leader().await;
-    if leader == 3 {
-        house.node(3).transfer_leader(1).await.unwrap();
-        leader = house.leader().await;
-    }
+    let leader = led_by_another(&house).await;
     wire.cut().await;
     let new = NewProject { name: "p".into(), description: "a".into(), ..NewProject::default() };
     let answer = house.node(3).propose(Command::CreateProject(new)).await;
@@ -397,11 +403,7 @@ async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
 async fn local_reads_on_a_node_that_is_cut_off_are_found_out() {
     let wire = Arc::new(Wire::default());
     let house = House::build_wired(3, async |to| wire.clone().lead_to(to).await).await;
-    let mut leader = house.leader().await;
-    if leader == 3 {
-        house.node(3).transfer_leader(1).await.unwrap();
-        leader = house.leader().await;
-    }
+    let leader = led_by_another(&house).await;
     let began = Instant::now();
     let mut history = Vec::new();
     let mut note = |call: Call, invoked: u64, answer: Answer| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::world::{Seen, T0, World, shape};
+use super::world::{Seen, T0, World, pause_and_resume, shape};
 use crate::command::{Command, JobAction, JobEdit, Outcome, ProjectAction, ProjectEdit};
 use crate::executor::headers::sign;
 use crate::model::block::{Block, How, SkipReason, Verdict, execution_id, occurrence_id};
@@ -624,14 +624,7 @@ async fn a_run_of_what_was_paused_when_it_began_holds_nobody_up() {
         let mut world = World::new();
         world.start();
         let job = world.shaped(with_overlap(Overlap::Skip), 1);
-        let jobs = vec![(job, 1)];
-        let act = |action| Command::ChangeJobs { jobs: jobs.clone(), action, by: None };
-        let (pause, resume) = if of_project {
-            let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
-            (pause, Command::turn_project(1, ProjectAction::Resume, None))
-        } else {
-            (act(JobAction::Pause { until: None }), act(JobAction::Resume))
-        };
+        let (pause, resume) = pause_and_resume(job, of_project);
         world.settle().await;
         // It is only to ask when it is due, and then its job is paused.
         world.pass(9_950, 9_950).await;

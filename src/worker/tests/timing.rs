@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::world::{T0, World, shape};
+use super::world::{T0, World, pause_and_resume, shape};
 use crate::command::{Command, CreateJobs, JobAction, NewJob, Outcome, ProjectAction};
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::{Misfire, MisfirePolicy};
@@ -329,14 +329,7 @@ async fn a_pause_that_is_over_before_the_instant_takes_nothing_away() {
         let mut world = World::new();
         world.start();
         let job = world.make(shape("@every 10s", URL), None, 1);
-        let jobs = vec![(job, 1)];
-        let act = |action| Command::ChangeJobs { jobs: jobs.clone(), action, by: None };
-        let (pause, resume) = if of_project {
-            let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
-            (pause, Command::turn_project(1, ProjectAction::Resume, None))
-        } else {
-            (act(JobAction::Pause { until: None }), act(JobAction::Resume))
-        };
+        let (pause, resume) = pause_and_resume(job, of_project);
         world.settle().await;
         // It is built when the pause comes, and due when the end of the pause, stamped by a clock
         // that is a little behind, is not yet in the books.

@@ -12,7 +12,9 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::{SchedulerTime, TestClock};
-use crate::command::{Change, Command, CreateJobs, NewJob, NewProject, Outcome, apply};
+use crate::command::{
+    Change, Command, CreateJobs, JobAction, NewJob, NewProject, Outcome, ProjectAction, apply,
+};
 use crate::executor::{Answer, Call, Reply};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -524,6 +526,16 @@ impl World {
     fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
         self.books.store.read(f).unwrap()
     }
+}
+
+/// A pause without an end and what ends it: of a job that was never changed, or of its project.
+pub(super) fn pause_and_resume(job: JobId, of_project: bool) -> (Command, Command) {
+    if of_project {
+        let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
+        return (pause, Command::turn_project(1, ProjectAction::Resume, None));
+    }
+    let act = |action| Command::ChangeJobs { jobs: vec![(job, 1)], action, by: None };
+    (act(JobAction::Pause { until: None }), act(JobAction::Resume))
 }
 
 pub(super) fn shape(spec: &str, url: &str) -> JobShape {
