@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::{Value, json};
 
 /// How long a fact may take to become true before a story fails. Generous: a story asserts what
@@ -282,9 +282,11 @@ impl Cluster {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// SIGSTOP: cut off from the world, but alive.
+    /// SIGSTOP: cut off from the world, but alive. None of its threads runs any more on return.
     pub(crate) fn isolate(&self, id: u64) {
         self.signal(id, Signal::STOP);
+        let process = WaitId::Pid(Pid::from_child(self.host(id).process.as_ref().unwrap()));
+        waitid(process, WaitIdOptions::STOPPED).unwrap();
     }
 
     /// SIGCONT.
