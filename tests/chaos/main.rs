@@ -22,10 +22,12 @@ mod hosts;
 mod inject;
 mod judge;
 mod net;
+mod options;
 mod place;
 mod proxy;
 mod receiver;
 mod report;
+mod teeth;
 mod twice;
 mod watch;
 mod writer;
@@ -47,6 +49,7 @@ use crate::evidence::Evidence;
 use crate::hosts::Hosts;
 use crate::inject::Stage;
 use crate::net::Net;
+use crate::options::Options;
 use crate::place::{Abilities, Place};
 use crate::proxy::Proxies;
 use crate::receiver::Receivers;
@@ -63,42 +66,6 @@ const UP: Duration = Duration::from_mins(1);
 /// How long a write may take once all is well again.
 const LAST_WRITES: Duration = Duration::from_secs(90);
 
-/// Faults against a cluster of real processes, from a seed.
-#[derive(Debug, Parser)]
-#[command(name = "chaos")]
-#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
-struct Options {
-    /// How long faults go on; without it the short set is played
-    #[arg(long)]
-    minutes: Option<f64>,
-    /// The seed that the faults follow from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// How many nodes [default: 3 for odd seeds, 5 for even ones; 3 in the short set]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(3..=9))]
-    nodes: Option<u64>,
-    /// Only print the plan
-    #[arg(long)]
-    plan: bool,
-    /// Loopback processes instead of hosts of their own
-    #[arg(long)]
-    loopback: bool,
-    /// The program whose nodes are started [default: the one that was built with this test]
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_scheduler0"), hide_default_value = true)]
-    binary: PathBuf,
-    /// Keep the data folders of a run that passed, too
-    #[arg(long)]
-    keep: bool,
-    /// What `cargo test FILTER` passes to every test binary: the run is skipped unless it is `chaos`
-    filter: Option<String>,
-    #[arg(long, hide = true)]
-    nocapture: bool,
-    #[arg(long, hide = true)]
-    list: bool,
-    #[arg(long, hide = true)]
-    test_threads: Option<u64>,
-}
-
 /// One run to play.
 struct Run {
     seed: u64,
@@ -110,11 +77,10 @@ struct Run {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if options.list {
+    if options.list && options.wanted() {
         println!("chaos: test");
-        return ExitCode::SUCCESS;
     }
-    if options.filter.as_ref().is_some_and(|filter| !"chaos".contains(filter.as_str())) {
+    if options.list || !options.wanted() {
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -148,6 +114,7 @@ async fn terminated() {
 }
 
 async fn play(options: &Options) -> anyhow::Result<bool> {
+    teeth::teeth()?;
     let can = abilities(options)?;
     let runs: Vec<Run> = match options.minutes {
         Some(minutes) => vec![Run {

@@ -1,6 +1,9 @@
 //! The writer: creates, edits, pauses, runs and deletes jobs through random nodes, as careful clients
 //! do: with idempotency keys and versions, and again until the outcome is known. What was acknowledged
 //! goes into the books, with every try into a log. It also reads back, linearizably, what it wrote.
+//! Here: who writes when, and asking until there is an answer; `deeds` has the writes themselves.
+
+mod deeds;
 
 use std::fs::File;
 use std::io::Write;
@@ -12,13 +15,10 @@ use anyhow::{Context, bail};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use scheduler0::model::block::parse_execution_id;
-use scheduler0::model::time::rfc3339;
-
-use crate::books::{Books, JobBook, RunBook};
+use crate::books::Books;
 use crate::faults::Chance;
 use crate::hosts::{Hosts, now};
-use crate::receiver::{DESTINATIONS, Receivers};
+use crate::receiver::Receivers;
 
 /// How many clients write at a time.
 const CLIENTS: u64 = 4;
@@ -122,8 +122,7 @@ impl Writer {
                 let request = hosts.http().post(hosts.url(node, path)).json(body);
                 request.header("idempotency-key", &key)
             })
-            .await
-            .context("the writer was stopped")?;
+            .await;
         if !(200..300).contains(&reply.status) {
             bail!("POST {path}: {} {}", reply.status, reply.body);
         }
@@ -168,14 +167,14 @@ impl Writer {
         }
     }
 
-    /// Asks random nodes until one gives an answer that is final. `None`: stopped long since.
+    /// Asks random nodes until one gives an answer that is final.
     async fn ask(
         &self,
         chance: &mut Chance,
         what: &str,
         job: u64,
         request: impl Fn(&Hosts, u64) -> RequestBuilder,
-    ) -> Option<Reply> {
+    ) -> Reply {
         let mut doubtful = false;
         loop {
             let node = 1 + chance.below(*self.hosts.ids().end());
@@ -198,7 +197,7 @@ impl Writer {
             match status {
                 0 => self.tally.unknown.fetch_add(1, Ordering::Relaxed),
                 429 | 501.. => self.tally.refused.fetch_add(1, Ordering::Relaxed),
-                _ => return Some(Reply { status, body, node, doubtful }),
+                _ => return Reply { status, body, node, doubtful },
             };
             doubtful = true;
             tokio::time::sleep(Duration::from_millis(100 + chance.below(200))).await;
@@ -217,157 +216,6 @@ impl Writer {
         self.tally.acked.fetch_add(1, Ordering::Relaxed);
         if again || (reply.doubtful && reply.status >= 400) {
             self.tally.recovered.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    async fn create(&self, chance: &mut Chance, periodic: bool) {
-        let (single, patient) = (chance.below(2) == 0, chance.below(3) > 0);
-        let target = self.receivers.url(chance.below(DESTINATIONS as u64) as usize);
-        let mut job = json!({
-            "projectId": self.project, "timezone": "UTC", "timeout": "3s",
-            "data": format!("{:016x}", chance.next()), "retryDelay": "1s", "retryFactor": 1,
-            "retryMax": if chance.below(5) == 0 { 2 } else { 100 },
-        });
-        if single {
-            job["http"] = json!({"method": "POST", "url": format!("{target}/single")});
-        } else {
-            job["callbackUrl"] = json!(target);
-        }
-        if patient {
-            job["misfire"] = json!({"policy": "all", "grace": "1h", "max": 10_000});
-        }
-        let (mut every, mut after) = (None, None);
-        match if periodic { 0 } else { chance.below(4) } {
-            0 | 1 => {
-                let period = *every.insert(1 + chance.below(10) as i64);
-                job["spec"] = json!(format!("@every {period}s"));
-            }
-            2 => {
-                let delay = *after.insert(1 + chance.below(20) as i64);
-                job["after"] = json!(format!("{delay}s"));
-            }
-            _ => job["at"] = json!(rfc3339(now() + 2_000 + chance.below(20_000) as i64)),
-        }
-        let (key, body) = (format!("job-{:016x}", chance.next()), json!([job]));
-        let reply = self.ask(chance, "create", 0, |hosts, node| {
-            let request = hosts.http().post(hosts.url(node, "/api/v1/jobs")).json(&body);
-            request.header("idempotency-key", &key).header("prefer", "return=representation")
-        });
-        let Some(reply) = reply.await else { return };
-        let made = match &reply.body["data"] {
-            Value::Array(jobs) => jobs.first().cloned().unwrap_or_default(),
-            job => job.clone(),
-        };
-        match JobBook::created(&made, every, after) {
-            Some(book) if reply.status == 201 => {
-                self.acked(&reply, false);
-                self.books.lock().unwrap().jobs.insert(book.id, book);
-            }
-            // A one-off whose instant passed while nobody could be reached is rightly refused.
-            _ if reply.status == 422 && every.is_none() && after.is_none() => {}
-            _ => self.wrong("create", 0, &reply),
-        }
-    }
-
-    /// Takes a changed job into the books.
-    fn changed(&self, what: &str, id: u64, every: Option<i64>, paused: bool, reply: &Reply) {
-        let mut books = self.books.lock().unwrap();
-        let book = books.jobs.get_mut(&id).unwrap();
-        if book.changed(&reply.body["data"], every, paused).is_none() {
-            drop(books);
-            self.wrong(what, id, reply);
-        }
-    }
-
-    /// Changes data, period or status. Each edit names the version that it is made for: a try that
-    /// was stuck somewhere must not undo a later change.
-    async fn edit(&self, chance: &mut Chance, job: JobBook) {
-        let data = format!("{:016x}", chance.next());
-        let mut edit = json!({"data": data});
-        let (mut every, mut paused) = (None, job.last().paused);
-        match chance.below(5) {
-            0 | 1 => {
-                let period = 1 + chance.below(10) as i64;
-                edit["spec"] = json!(format!("@every {period}s"));
-                // The same spec once more is no new schedule.
-                every = (job.last().period() != Some(period * 1_000)).then_some(period);
-            }
-            // More are resumed than paused: who is paused proves little.
-            2 | 3 if paused || chance.below(2) == 0 => {
-                paused = !paused;
-                edit["status"] = json!(if paused { "inactive" } else { "active" });
-            }
-            _ => {}
-        }
-        let path = format!("/api/v1/jobs/{}", job.id);
-        let tag = format!("\"{}\"", job.version);
-        let reply = self.ask(chance, "edit", job.id, |hosts, node| {
-            let request = hosts.http().patch(hosts.url(node, &path)).json(&edit);
-            request.header("if-match", &tag)
-        });
-        let Some(reply) = reply.await else { return };
-        match reply.status {
-            200 => {
-                self.acked(&reply, false);
-                self.changed("edit", job.id, every, paused, &reply);
-            }
-            // An earlier try has done it; nobody else changes this job.
-            412 if reply.doubtful => {
-                let Some(found) = self.look(chance, job.id).await else { return };
-                if found.status == 200 && found.body["data"]["data"].as_str() == Some(&*data) {
-                    self.acked(&reply, true);
-                    self.changed("edit", job.id, every, paused, &found);
-                } else {
-                    self.wrong("edit, looked at again", job.id, &found);
-                }
-            }
-            _ => self.wrong("edit", job.id, &reply),
-        }
-    }
-
-    /// Reads a job linearizably.
-    async fn look(&self, chance: &mut Chance, id: u64) -> Option<Reply> {
-        let path = format!("/api/v1/jobs/{id}?consistency=linearizable");
-        self.ask(chance, "read", id, |hosts, node| hosts.http().get(hosts.url(node, &path))).await
-    }
-
-    async fn read(&self, chance: &mut Chance, job: JobBook) {
-        let Some(reply) = self.look(chance, job.id).await else { return };
-        self.tally.reads.fetch_add(1, Ordering::Relaxed);
-        if reply.status != 200 || reply.body["data"]["version"].as_u64() != Some(job.version) {
-            self.wrong(&format!("read (expected version {})", job.version), job.id, &reply);
-        }
-    }
-
-    async fn delete(&self, chance: &mut Chance, job: JobBook) {
-        let path = format!("/api/v1/jobs/{}", job.id);
-        let begun = now();
-        let ask = |hosts: &Hosts, node| hosts.http().delete(hosts.url(node, &path));
-        let Some(reply) = self.ask(chance, "delete", job.id, ask).await else { return };
-        match reply.status {
-            204 => self.acked(&reply, false),
-            404 if reply.doubtful => self.acked(&reply, true),
-            _ => return self.wrong("delete", job.id, &reply),
-        }
-        self.books.lock().unwrap().jobs.get_mut(&job.id).unwrap().deleted = Some((begun, now()));
-    }
-
-    async fn run(&self, chance: &mut Chance, job: JobBook) {
-        let path = format!("/api/v1/jobs/{}/run", job.id);
-        let key = format!("run-{:016x}", chance.next());
-        let ask = |hosts: &Hosts, node| {
-            let request = hosts.http().post(hosts.url(node, &path)).json(&json!({}));
-            request.header("idempotency-key", &key)
-        };
-        let Some(reply) = self.ask(chance, "run", job.id, ask).await else { return };
-        let id = reply.body["data"]["executionId"].as_str().unwrap_or_default().to_owned();
-        match parse_execution_id(&id) {
-            Some(run) if reply.status == 202 => {
-                self.acked(&reply, false);
-                let run = RunBook { job: job.id, scheduled: run.scheduled };
-                self.books.lock().unwrap().runs.insert(id, run);
-            }
-            _ => self.wrong("run", job.id, &reply),
         }
     }
 }

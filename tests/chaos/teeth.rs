@@ -1,0 +1,158 @@
+//! A judge that never finds anything proves nothing: before each run he is shown a sound run, and then
+//! the same run with one promise broken at a time. `main` calls it; it needs no cluster.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use scheduler0::model::block::{execution_id, parse_execution_id};
+use scheduler0::model::shard::shard_of;
+use serde_json::json;
+
+use crate::books::{Books, JobBook, Span, Timing};
+use crate::evidence::{Entry, Evidence};
+use crate::faults::{Role, What};
+use crate::hosts::End;
+use crate::inject::Window;
+use crate::judge::judge;
+use crate::receiver::{Answer, Arrival};
+
+const JOB: u64 = 70;
+const BORN: i64 = 1_000_000;
+
+fn arrival(scheduled: i64) -> Arrival {
+    let id = execution_id(1 << 96, JOB, scheduled);
+    Arrival {
+        // The id was made a line above.
+        occurrence: parse_execution_id(&id).unwrap(),
+        id,
+        scheduled,
+        attempt: 1,
+        shard: shard_of(JOB),
+        fence: 3,
+        destination: 0,
+        sender: Some(2),
+        at: scheduled + 4,
+        mono: Duration::from_millis((scheduled - BORN) as u64),
+        answer: Answer::Accepted,
+    }
+}
+
+/// A job of each two seconds, its four occurrences delivered, and nothing wrong.
+fn sound() -> Evidence {
+    let timing = Timing::Every(2_000, BORN);
+    let job = JobBook {
+        id: JOB,
+        mortal: false,
+        patient: true,
+        version: 2,
+        data: "d".to_owned(),
+        spans: vec![Span { from: BORN, timing, paused: false }],
+        deleted: None,
+    };
+    let arrivals: Vec<Arrival> = (1..=4).map(|n| arrival(BORN + n * 2_000)).collect();
+    let entry = |one: &Arrival| {
+        let (state, reason) = ("delivered".to_owned(), String::new());
+        (one.scheduled, Entry { state, reason, id: one.id.clone() })
+    };
+    let shown = json!({"id": JOB, "version": 2, "data": "d", "status": "active"});
+    Evidence {
+        horizon: BORN + 9_000,
+        ledgers: [(JOB, arrivals.iter().map(entry).collect())].into(),
+        jobs: [(JOB, shown)].into(),
+        hashes: [(1, Some("h".to_owned())), (2, Some("h".to_owned()))].into(),
+        books: Books { jobs: [(JOB, job)].into(), ..Books::default() },
+        settled: Some(Duration::ZERO),
+        arrivals,
+        ..Evidence::default()
+    }
+}
+
+fn window(what: What, node: u64, from: i64, to: i64) -> Window {
+    let (role, destination) = (Role::Owner, None);
+    Window { what, role, destination, nodes: vec![node], leader: None, from, to }
+}
+
+/// The last arrival once more, three seconds later and by another node.
+fn again(evidence: &mut Evidence, fence: u64) {
+    let mut one = evidence.arrivals[3].clone();
+    (one.at, one.mono) = (one.at + 3_000, one.mono + Duration::from_secs(3));
+    (one.sender, one.fence) = (Some(1), fence);
+    evidence.arrivals.push(one);
+}
+
+type Break = fn(&mut Evidence);
+
+/// What is broken, and what the judge must call it.
+const BROKEN: &[(&str, Break)] = &[
+    ("early", |e| e.arrivals[0].at -= 1_500),
+    ("lost delivery", |e| drop(e.arrivals.remove(1))),
+    ("unaccounted", |e| drop(e.ledgers.get_mut(&JOB).unwrap().pop_last())),
+    ("unaccounted", |e| e.ledgers.get_mut(&JOB).unwrap().clear()),
+    ("unaccounted", |e| {
+        "missing".clone_into(
+            &mut e.ledgers.get_mut(&JOB).unwrap().last_entry().unwrap().get_mut().state,
+        );
+    }),
+    ("unaccounted", |e| e.settled = None),
+    ("unplanned", |e| e.arrivals.push(arrival(BORN + 3_000))),
+    ("unplanned", |e| {
+        let extra = e.ledgers[&JOB].values().next().unwrap().clone();
+        e.ledgers.get_mut(&JOB).unwrap().insert(BORN + 3_000, extra);
+    }),
+    ("wrong id", |e| e.arrivals[2].id.push('0')),
+    ("lost write", |e| e.jobs.get_mut(&JOB).unwrap()["version"] = json!(1)),
+    ("lost write", |e| drop(e.jobs.remove(&JOB))),
+    ("lost write", |e| drop(e.jobs.insert(71, json!({"id": 71})))),
+    ("state differs", |e| drop(e.hashes.insert(2, Some("other".to_owned())))),
+    ("needless duplicate", |e| again(e, 4)),
+    ("two owners", |e| again(e, 4)),
+    ("needless duplicate", |e| {
+        // Another node than the sender died, and the sender's clock jumped: neither is a reason.
+        e.windows.push(window(What::Kill, 3, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(What::Clock(3_600), 2, BORN + 8_500, BORN + 9_500));
+        again(e, 4);
+    }),
+    ("two owners", |e| {
+        // That the sender of the later one was cut off is no reason to send under an old lease.
+        e.windows.push(window(What::Partition, 1, BORN, BORN + 11_000));
+        again(e, 2);
+    }),
+    ("ended by itself", |e| e.ends.push(End { node: 1, at: BORN, code: Some(1) })),
+    ("panic", |e| e.panics.push("panicked at".to_owned())),
+];
+
+/// What a fault excuses.
+const EXCUSED: &[Break] = &[
+    |e| {
+        e.windows.push(window(What::Kill, 2, BORN + 8_500, BORN + 9_500));
+        again(e, 4);
+    },
+    |e| {
+        e.windows.push(window(What::Freeze, 1, BORN, BORN + 11_000));
+        e.windows.push(window(What::Freeze, 2, BORN + 8_500, BORN + 9_500));
+        again(e, 2);
+    },
+    |e| {
+        e.windows.push(window(What::DiskFull, 1, BORN, BORN + 11_000));
+        e.ends.push(End { node: 1, at: BORN + 500, code: Some(1) });
+    },
+];
+
+/// Shows the judge all of them.
+pub(crate) fn teeth() -> anyhow::Result<()> {
+    let found = judge(&sound()).violations;
+    ensure!(found.is_empty(), "the judge finds fault with a sound run: {found:?}");
+    for (place, (kind, wreck)) in BROKEN.iter().enumerate() {
+        let mut evidence = sound();
+        wreck(&mut evidence);
+        let found = judge(&evidence).violations;
+        ensure!(found.contains_key(kind), "the judge overlooks {kind} ({place}): {found:?}");
+    }
+    for (place, wreck) in EXCUSED.iter().enumerate() {
+        let mut evidence = sound();
+        wreck(&mut evidence);
+        let found = judge(&evidence).violations;
+        ensure!(found.is_empty(), "the judge does not excuse ({place}): {found:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! What a client of the writer does with a job: create, edit, pause, read, run and delete it, and what
+//! each answer says of the books. `writer` decides which; which node is asked, and how often, is
+//! `ask`'s there.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use scheduler0::model::block::parse_execution_id;
+use scheduler0::model::time::rfc3339;
+
+use super::{Reply, Writer};
+use crate::books::{JobBook, RunBook};
+use crate::faults::Chance;
+use crate::hosts::{Hosts, now};
+use crate::receiver::DESTINATIONS;
+
+impl Writer {
+    pub(super) async fn create(&self, chance: &mut Chance, periodic: bool) {
+        let (single, patient) = (chance.below(2) == 0, chance.below(3) > 0);
+        let target = self.receivers.url(chance.below(DESTINATIONS as u64) as usize);
+        let mut job = json!({
+            "projectId": self.project, "timezone": "UTC", "timeout": "3s",
+            "data": format!("{:016x}", chance.next()), "retryDelay": "1s", "retryFactor": 1,
+            "retryMax": if chance.below(5) == 0 { 2 } else { 100 },
+        });
+        if single {
+            job["http"] = json!({"method": "POST", "url": format!("{target}/single")});
+        } else {
+            job["callbackUrl"] = json!(target);
+        }
+        if patient {
+            job["misfire"] = json!({"policy": "all", "grace": "1h", "max": 10_000});
+        }
+        let (mut every, mut after) = (None, None);
+        match if periodic { 0 } else { chance.below(4) } {
+            0 | 1 => {
+                let period = *every.insert(1 + chance.below(10) as i64);
+                job["spec"] = json!(format!("@every {period}s"));
+            }
+            2 => {
+                let delay = *after.insert(1 + chance.below(20) as i64);
+                job["after"] = json!(format!("{delay}s"));
+            }
+            _ => job["at"] = json!(rfc3339(now() + 2_000 + chance.below(20_000) as i64)),
+        }
+        let (key, body) = (format!("job-{:016x}", chance.next()), json!([job]));
+        let reply = self.ask(chance, "create", 0, |hosts, node| {
+            let request = hosts.http().post(hosts.url(node, "/api/v1/jobs")).json(&body);
+            request.header("idempotency-key", &key).header("prefer", "return=representation")
+        });
+        let reply = reply.await;
+        let made = match &reply.body["data"] {
+            Value::Array(jobs) => jobs.first().cloned().unwrap_or_default(),
+            job => job.clone(),
+        };
+        match JobBook::created(&made, every, after) {
+            Some(book) if reply.status == 201 => {
+                self.acked(&reply, false);
+                self.books.lock().unwrap().jobs.insert(book.id, book);
+            }
+            // A one-off whose instant passed while nobody could be reached is rightly refused.
+            _ if reply.status == 422 && every.is_none() && after.is_none() => {}
+            _ => self.wrong("create", 0, &reply),
+        }
+    }
+
+    /// Takes a changed job into the books.
+    fn changed(&self, what: &str, id: u64, every: Option<i64>, paused: bool, reply: &Reply) {
+        let mut books = self.books.lock().unwrap();
+        let book = books.jobs.get_mut(&id).unwrap();
+        if book.changed(&reply.body["data"], every, paused).is_none() {
+            drop(books);
+            self.wrong(what, id, reply);
+        }
+    }
+
+    /// Changes data, period or status. Each edit names the version that it is made for: a try that
+    /// was stuck somewhere must not undo a later change.
+    pub(super) async fn edit(&self, chance: &mut Chance, job: JobBook) {
+        let data = format!("{:016x}", chance.next());
+        let mut edit = json!({"data": data});
+        let (mut every, mut paused) = (None, job.last().paused);
+        match chance.below(5) {
+            0 | 1 => {
+                let period = 1 + chance.below(10) as i64;
+                edit["spec"] = json!(format!("@every {period}s"));
+                // The same spec once more is no new schedule.
+                every = (job.last().period() != Some(period * 1_000)).then_some(period);
+            }
+            // More are resumed than paused: who is paused proves little.
+            2 | 3 if paused || chance.below(2) == 0 => {
+                paused = !paused;
+                edit["status"] = json!(if paused { "inactive" } else { "active" });
+            }
+            _ => {}
+        }
+        let path = format!("/api/v1/jobs/{}", job.id);
+        let tag = format!("\"{}\"", job.version);
+        let reply = self.ask(chance, "edit", job.id, |hosts, node| {
+            let request = hosts.http().patch(hosts.url(node, &path)).json(&edit);
+            request.header("if-match", &tag)
+        });
+        let reply = reply.await;
+        match reply.status {
+            200 => {
+                self.acked(&reply, false);
+                self.changed("edit", job.id, every, paused, &reply);
+            }
+            // An earlier try has done it; nobody else changes this job.
+            412 if reply.doubtful => {
+                let found = self.look(chance, job.id).await;
+                if found.status == 200 && found.body["data"]["data"].as_str() == Some(&*data) {
+                    self.acked(&reply, true);
+                    self.changed("edit", job.id, every, paused, &found);
+                } else {
+                    self.wrong("edit, looked at again", job.id, &found);
+                }
+            }
+            _ => self.wrong("edit", job.id, &reply),
+        }
+    }
+
+    /// Reads a job linearizably.
+    async fn look(&self, chance: &mut Chance, id: u64) -> Reply {
+        let path = format!("/api/v1/jobs/{id}?consistency=linearizable");
+        self.ask(chance, "read", id, |hosts, node| hosts.http().get(hosts.url(node, &path))).await
+    }
+
+    pub(super) async fn read(&self, chance: &mut Chance, job: JobBook) {
+        let reply = self.look(chance, job.id).await;
+        self.tally.reads.fetch_add(1, Ordering::Relaxed);
+        if reply.status != 200 || reply.body["data"]["version"].as_u64() != Some(job.version) {
+            self.wrong(&format!("read (expected version {})", job.version), job.id, &reply);
+        }
+    }
+
+    pub(super) async fn delete(&self, chance: &mut Chance, job: JobBook) {
+        let path = format!("/api/v1/jobs/{}", job.id);
+        let begun = now();
+        let ask = |hosts: &Hosts, node| hosts.http().delete(hosts.url(node, &path));
+        let reply = self.ask(chance, "delete", job.id, ask).await;
+        match reply.status {
+            204 => self.acked(&reply, false),
+            404 if reply.doubtful => self.acked(&reply, true),
+            _ => return self.wrong("delete", job.id, &reply),
+        }
+        self.books.lock().unwrap().jobs.get_mut(&job.id).unwrap().deleted = Some((begun, now()));
+    }
+
+    pub(super) async fn run(&self, chance: &mut Chance, job: JobBook) {
+        let path = format!("/api/v1/jobs/{}/run", job.id);
+        let key = format!("run-{:016x}", chance.next());
+        let ask = |hosts: &Hosts, node| {
+            let request = hosts.http().post(hosts.url(node, &path)).json(&json!({}));
+            request.header("idempotency-key", &key)
+        };
+        let reply = self.ask(chance, "run", job.id, ask).await;
+        let id = reply.body["data"]["executionId"].as_str().unwrap_or_default().to_owned();
+        match parse_execution_id(&id) {
+            Some(run) if reply.status == 202 => {
+                self.acked(&reply, false);
+                let run = RunBook { job: job.id, scheduled: run.scheduled };
+                self.books.lock().unwrap().runs.insert(id, run);
+            }
+            _ => self.wrong("run", job.id, &reply),
+        }
+    }
+}
