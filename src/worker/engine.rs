@@ -291,7 +291,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let mut plans: Vec<Arc<Plan>> = Vec::new();
         let mut ticket = None;
         for fire in lot {
-            let left = self.tracker.untaken(shard, due, fire.members);
+            let left = self.tracker.untaken(key, due, fire.members);
             if plans.last().is_none_or(|last| !Arc::ptr_eq(last, &fire.plan)) {
                 plans.push(fire.plan);
             }
@@ -314,11 +314,12 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// Writes down what is too late.
-    fn skip(&mut self, (shard, epoch): PartKey, skip: Skip) {
+    fn skip(&mut self, key: PartKey, skip: Skip) {
+        let (shard, epoch) = key;
         let Skip { plan, phase, mut since, due, scheduled, members } = skip;
         // What is known to be over at the near end is not skipped once more.
         let job = members.iter().next().unwrap_or_default();
-        while since <= due && self.tracker.untaken(shard, since, members.clone()).is_empty() {
+        while since <= due && self.tracker.untaken(key, since, members.clone()).is_empty() {
             since = plan.of(phase, job).next(since).map_or(Millis::MAX, |found| found.1);
         }
         if since > due {

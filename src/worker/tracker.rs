@@ -157,10 +157,15 @@ impl Tracker {
         given.check_until = given.check_until.max(last).max(reach.unwrap_or(Millis::MIN));
     }
 
-    /// Those of the members whose occurrence at `due` has not been taken.
+    /// Those of the members whose occurrence at `due`, in this part, has not been taken. Up to W
+    /// all are: a job that was read anew while W was on its way into the journal is in the queue
+    /// from the W before on, and by now nothing else is known of what it had due in between.
     #[must_use]
-    pub fn untaken(&self, shard: ShardId, due: Millis, members: Members) -> Members {
-        let Some(given) = self.shards.get(&shard).filter(|given| due <= given.check_until) else {
+    pub fn untaken(&self, key: PartKey, due: Millis, members: Members) -> Members {
+        if self.stated(key).is_some_and(|w| due <= w) {
+            return Members::default();
+        }
+        let Some(given) = self.shards.get(&key.0).filter(|given| due <= given.check_until) else {
             return members;
         };
         let at = given.taken.get(&due).into_iter().flatten();

@@ -59,15 +59,31 @@ fn what_was_taken_is_not_given_out_again_until_it_is_withdrawn() {
     tracker.begin(KEY, open_part(100));
     tracker.exclude(3, 150, &who([1, 2]));
     tracker.exclude_range(3, 160, 180, &who([3]));
-    assert_eq!(tracker.untaken(3, 150, who([1, 2, 3])), who([3]));
-    assert_eq!(tracker.untaken(3, 170, who([1, 2, 3])), who([1, 2]));
+    assert_eq!(tracker.untaken(KEY, 150, who([1, 2, 3])), who([3]));
+    assert_eq!(tracker.untaken(KEY, 170, who([1, 2, 3])), who([1, 2]));
     tracker.dispatched(3, 200, &who([5]));
     tracker.reread(3);
-    assert!(tracker.untaken(3, 200, who([5])).is_empty());
+    assert!(tracker.untaken(KEY, 200, who([5])).is_empty());
     tracker.withdrawn(3, 200, &who([5]));
-    assert_eq!(tracker.untaken(3, 200, who([5])), who([5]));
+    assert_eq!(tracker.untaken(KEY, 200, who([5])), who([5]));
     tracker.state(KEY, 190);
-    assert_eq!(tracker.untaken(3, 170, who([3])), who([3]), "forgotten below W");
+    assert!(tracker.untaken(KEY, 170, who([1])).is_empty(), "up to W all are taken");
+}
+
+#[test]
+fn a_job_that_is_read_anew_while_w_is_written_does_not_fire_again_what_w_covers() {
+    let mut tracker = Tracker::default();
+    tracker.begin(KEY, open_part(100));
+    tracker.dispatched(3, 200, &who([1]));
+    tracker.finished(3, 200);
+    let w = tracker.watermark(KEY, None, 260, 260, FAR).unwrap();
+    // The job was edited: from the W that is stated so far on, it goes into the queue once more.
+    tracker.reread(3);
+    assert_eq!(tracker.stated(KEY), Some(100));
+    assert!(tracker.untaken(KEY, 200, who([1])).is_empty());
+    tracker.state(KEY, w);
+    assert!(tracker.untaken(KEY, 200, who([1])).is_empty(), "and now the queue has it");
+    assert_eq!(tracker.untaken(KEY, w + 1, who([1])), who([1]));
 }
 
 #[test]
@@ -80,8 +96,9 @@ fn in_flight_work_is_known_across_a_loss_of_the_shard() {
     tracker.end(KEY);
     tracker.begin((3, 5), Part { epoch: 5, after: 150, until: FAR, closing: false });
     tracker.reread(3);
-    assert!(tracker.untaken(3, 200, who([1])).is_empty(), "still under way");
-    assert_eq!(tracker.untaken(3, 210, who([1])), who([1]), "the books and the journal know that");
+    assert!(tracker.untaken((3, 5), 200, who([1])).is_empty(), "still under way");
+    let left = tracker.untaken((3, 5), 210, who([1]));
+    assert_eq!(left, who([1]), "the books and the journal know that");
     assert_eq!(tracker.watermark((3, 5), None, 900, 900, FAR), Some(199));
 }
 
