@@ -1,6 +1,8 @@
 //! The HTTP client of the command line: speaks to one node's API as its operator, by Basic auth and
-//! `x-peer: cmd`. Used by the commands that need a running node; it prints nothing.
+//! `x-peer: cmd`. Used by the commands that need a running node. Where the first node takes no
+//! connection it goes to the next that the configuration names; nothing is sent twice.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::output::say;
 use crate::secret::Keys;
 
 /// The mount that the command line speaks to: camelCase.
@@ -25,14 +28,18 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// A connection to one node.
 pub(super) struct Client {
     http: reqwest::Client,
-    base: String,
+    /// The nodes' URLs, never none.
+    nodes: Vec<String>,
+    /// The one that is asked; those before it take no connections.
+    asked: AtomicUsize,
     username: String,
     password: Zeroizing<String>,
 }
 
 impl Client {
-    /// For the node at a URL such as `http://127.0.0.1:9091`.
-    pub(super) fn new(server: &str, keys: &Keys) -> anyhow::Result<Self> {
+    /// For the node at a URL such as `http://127.0.0.1:9091`; `others` are asked, in turn, when it
+    /// takes no connection.
+    pub(super) fn new(server: &str, others: &[&str], keys: &Keys) -> anyhow::Result<Self> {
         let server = server.trim_end_matches('/');
         let sound = url::Url::parse(server)
             .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
@@ -49,7 +56,8 @@ impl Client {
             .build()?;
         Ok(Self {
             http,
-            base: server.to_owned(),
+            nodes: [server].iter().chain(others).map(|&url| url.to_owned()).collect(),
+            asked: AtomicUsize::new(0),
             username: keys.username().to_owned(),
             password: Zeroizing::new(keys.password().to_owned()),
         })
@@ -81,8 +89,8 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> anyhow::Result<reqwest::Response> {
-        let request = self.request(Method::GET, path, query)?.timeout(WHOLE);
-        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let ask = || Ok(self.request(Method::GET, path, query)?.timeout(WHOLE));
+        let response = self.send(ask).await?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -91,7 +99,7 @@ impl Client {
 
     /// Waits until the node says that it is ready to serve.
     pub(super) async fn wait_until_ready(&self, patience: Duration) -> anyhow::Result<()> {
-        let url = format!("{}/readyz", self.base);
+        let url = format!("{}/readyz", self.node());
         let ready = async {
             loop {
                 let answer = self.http.get(&url).send().await;
@@ -102,8 +110,9 @@ impl Client {
             }
         };
         let waited = tokio::time::timeout(patience, ready).await;
-        waited
-            .map_err(|_| anyhow::anyhow!("{} was not ready in {} s", self.base, patience.as_secs()))
+        waited.map_err(|_| {
+            anyhow::anyhow!("{} was not ready in {} s", self.node(), patience.as_secs())
+        })
     }
 
     /// One request; the answer's envelope, with what it means when it isn't a success.
@@ -114,11 +123,11 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let mut request = self.request(method, path, query)?;
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let ask = || {
+            let request = self.request(method.clone(), path, query)?;
+            Ok(if let Some(body) = body { request.json(body) } else { request })
+        };
+        let response = self.send(ask).await?;
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }
@@ -129,9 +138,34 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|_| {
             anyhow::anyhow!(
                 "{} answered with something that is not JSON: is it a Scheduler0 node?",
-                self.base
+                self.node()
             )
         })
+    }
+
+    /// The node that is asked.
+    fn node(&self) -> &str {
+        // `send` counts up only while there is one more.
+        &self.nodes[self.asked.load(Ordering::Relaxed)]
+    }
+
+    /// Sends what `ask` makes to the first node that takes a connection.
+    async fn send(
+        &self,
+        ask: impl Fn() -> anyhow::Result<reqwest::RequestBuilder>,
+    ) -> anyhow::Result<reqwest::Response> {
+        loop {
+            let error = match ask()?.send().await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let next = self.asked.load(Ordering::Relaxed) + 1;
+            if !error.is_connect() || next == self.nodes.len() {
+                return Err(self.unreachable(error).into());
+            }
+            say(&format!("{} takes no connection: asking {}", self.node(), self.nodes[next]));
+            self.asked.store(next, Ordering::Relaxed);
+        }
     }
 
     fn request(
@@ -169,7 +203,7 @@ impl Client {
     }
 
     fn url(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<url::Url> {
-        let mut url = url::Url::parse(&format!("{}{MOUNT}{path}", self.base))?;
+        let mut url = url::Url::parse(&format!("{}{MOUNT}{path}", self.node()))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -185,6 +219,6 @@ impl Client {
         }
         let reason =
             if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
-        Failure::Unreachable { url: self.base.clone(), reason }
+        Failure::Unreachable { url: self.node().to_owned(), reason }
     }
 }

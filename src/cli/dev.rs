@@ -60,7 +60,7 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
 /// Greets whoever started the node that listens at `url`, then shows executions until dropped.
 /// Returns only with an error.
 pub async fn attend(url: &str, config: &Config, keys: &Keys) -> anyhow::Result<()> {
-    let client = Client::new(url, keys)?;
+    let client = Client::new(url, &[], keys)?;
     client.wait_until_ready(PATIENCE).await?;
     let (api_key, api_secret) = key_pair(&client, &config.data_dir).await?;
     let project = project(&client).await?;

@@ -73,7 +73,7 @@ pub struct Global {
     /// Sets a configuration key, over file and environment; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
-    /// The node to talk to [default: the configured Host and Port]
+    /// The node to talk to [default: the configured Host and Port, else one of Replicas]
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// Form of the output [default: table on a terminal, else json]
@@ -238,7 +238,12 @@ impl Global {
     fn client(&self) -> anyhow::Result<Client> {
         let config = self.load()?;
         let keys = Keys::load(&config)?;
-        Client::new(self.server.as_deref().unwrap_or(&config.local_url()), &keys)
+        if let Some(server) = &self.server {
+            return Client::new(server, &[], &keys);
+        }
+        let others = config.replicas.iter().filter(|r| r.node_id != config.node_id);
+        let others: Vec<&str> = others.map(|r| r.address.as_str()).collect();
+        Client::new(&config.local_url(), &others, &keys)
     }
 }
 

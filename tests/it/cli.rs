@@ -283,6 +283,37 @@ fn a_reader_that_leaves_early_is_no_failure() {
 }
 
 #[test]
+fn where_a_node_is_down_the_next_of_the_cluster_is_asked() {
+    let node = Node::start(|_| ok(&json!({"total": 0, "offset": 0, "limit": 10, "projects": []})));
+    let folder = tempfile::tempdir().unwrap();
+    scheduler0(folder.path(), &["credential", "init", "--yes"]);
+    // Nobody listens on these ports.
+    let replicas = json!([
+        {"nodeId": 1, "address": "http://127.0.0.1:1", "raft_address": "127.0.0.1:5"},
+        {"nodeId": 2, "address": "http://127.0.0.1:2", "raft_address": "127.0.0.1:3"},
+        {"nodeId": 3, "address": node.url, "raft_address": "127.0.0.1:4"},
+    ]);
+    let run = |arguments: &[&str]| {
+        let said = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("SCHEDULER0_REPLICAS", replicas.to_string())
+            .env("SCHEDULER0_NODE_ID", "1")
+            .env("SCHEDULER0_PORT", "1")
+            .output();
+        said.unwrap()
+    };
+    let said = run(&["list", "projects"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(stderr(&said).contains(&format!("asking {}", node.url)), "{}", stderr(&said));
+    assert_eq!(node.count(&Method::GET, "/api/v1/projects"), 1);
+    // Who names a node means that one.
+    let said = run(&["list", "projects", "--server", "http://127.0.0.1:1"]);
+    assert_eq!(code(&said), 4, "{}", stderr(&said));
+}
+
+#[test]
 fn next_needs_no_node_and_no_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["next", "30 2 * * *", "--timezone", "Europe/Berlin", "--count", "2", "--from"];
