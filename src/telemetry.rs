@@ -43,7 +43,8 @@ pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<
 }
 
 /// Our own events at the level asked for; libraries one step quieter, since their "info" is our
-/// "debug".
+/// "debug". openraft warns of every call to a node that is down, a dozen a second: what is worth
+/// knowing of that `cluster` says itself, once.
 fn env_filter(level: LogLevel, filter: Option<&str>) -> Result<EnvFilter, Error> {
     if let Some(text) = filter.filter(|text| !text.trim().is_empty()) {
         return Ok(EnvFilter::builder().parse(text)?);
@@ -51,7 +52,7 @@ fn env_filter(level: LogLevel, filter: Option<&str>) -> Result<EnvFilter, Error>
     let (ours, others) = match level {
         LogLevel::Error => (LevelFilter::ERROR, "error"),
         LogLevel::Warn => (LevelFilter::WARN, "error"),
-        LogLevel::Info => (LevelFilter::INFO, "warn"),
+        LogLevel::Info => (LevelFilter::INFO, "warn,openraft=error"),
         LogLevel::Debug => (LevelFilter::DEBUG, "info"),
     };
     Ok(EnvFilter::builder().parse(format!("{others},scheduler0={ours}"))?)
@@ -65,7 +66,8 @@ mod tests {
     fn the_variable_wins_over_the_level() {
         let shown = |level, filter| env_filter(level, filter).unwrap().to_string();
         assert!(shown(LogLevel::Debug, None).contains("scheduler0=debug"));
-        assert!(shown(LogLevel::Info, Some("")).contains("scheduler0=info"));
+        let usual = shown(LogLevel::Info, Some(""));
+        assert!(usual.contains("scheduler0=info") && usual.contains("openraft=error"), "{usual}");
         assert_eq!(
             shown(LogLevel::Error, Some("scheduler0::raft=trace")),
             "scheduler0::raft=trace"

@@ -19,6 +19,7 @@ mod fitness;
 mod inner;
 mod members;
 mod network;
+mod reach;
 pub mod recover;
 mod start;
 mod stats;

@@ -17,6 +17,7 @@ use openraft::raft::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::reach::Reach;
 use crate::model::NodeId;
 use crate::peer::{self, Peers};
 use crate::raft::snapshot::SnapshotFile;
@@ -45,6 +46,7 @@ pub(super) struct Network {
     pub(super) peers: Peers,
     /// The least time that a message with entries gets: it has to be synced over there.
     pub(super) append_timeout: Duration,
+    pub(super) reach: Arc<Reach>,
 }
 
 /// A line to one node.
@@ -76,11 +78,9 @@ impl Line {
         Req: Serialize,
         Resp: DeserializeOwned,
     {
-        self.network
-            .peers
-            .call(self.target, path, request, timeout)
-            .await
-            .map_err(|e| rpc_error(&e))
+        let answer = self.network.peers.call(self.target, path, request, timeout).await;
+        self.network.reach.note(self.target, answer.as_ref().err());
+        answer.map_err(|e| rpc_error(&e))
     }
 }
 

@@ -56,7 +56,11 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     let roll = watches.roll.borrow().clone();
     check_roll(&options, &roll.nodes)?;
     peers.learn(roll.generation, roll.nodes);
-    let network = Network { peers: peers.clone(), append_timeout: options.election * 2 };
+    let network = Network {
+        peers: peers.clone(),
+        append_timeout: options.election * 2,
+        reach: Arc::default(),
+    };
     let threads = vec![log.joiner(), machine.joiner()];
     let log_view = log.view();
     let raft = Raft::new(options.node, Arc::new(config(&options)?), network, log, machine)
