@@ -18,6 +18,7 @@ use super::state::AppState;
 use crate::cluster::Cluster;
 use crate::metrics;
 use crate::model::job::Dialect;
+use crate::store::meta;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +81,10 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
     }
     if leader(&app.cluster).is_none() {
         return Err(Error::unavailable("not ready: the cluster has no leader"));
+    }
+    // The first leader writes the cluster's birth a moment after its election.
+    if app.cluster.read(meta::cluster_id).await?.is_none() {
+        return Err(Error::unavailable("not ready: the cluster is being founded"));
     }
     Ok(reply::ok("ready", Dialect::Camel))
 }

@@ -18,6 +18,12 @@ fn run(cluster: &Cluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
     (output.status.code().unwrap(), data["data"].clone(), said)
 }
 
+/// A backup that has to come about.
+fn back_up(cluster: &Cluster, id: u64, arguments: &[&str]) {
+    let (code, _, said) = run(cluster, id, &[&["backup"], arguments].concat());
+    assert_eq!(code, 0, "{said}");
+}
+
 /// How often each occurrence was accepted.
 fn accepted(receiver: &Receiver) -> BTreeMap<(u64, i64), usize> {
     let mut seen = BTreeMap::new();
@@ -60,7 +66,7 @@ async fn a_lost_cluster_goes_on_from_its_backup_and_does_nothing_twice() {
     let (code, _, said) = run(&cluster, 2, &["backup", path]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("--force"), "{said}");
-    assert_eq!(run(&cluster, 3, &["backup", path, "--force"]).0, 0);
+    back_up(&cluster, 3, &[path, "--force"]);
 
     // What comes after the backup is lost with the cluster.
     let late = cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 1)).await;
@@ -135,7 +141,7 @@ async fn a_restored_node_and_one_of_the_lost_cluster_do_not_mix() {
     let mut cluster = Cluster::start(3).await;
     let project = cluster.project(1, "mixed").await;
     let file = cluster.folder().join("mixed.db");
-    assert_eq!(run(&cluster, 1, &["backup", file.to_str().unwrap()]).0, 0);
+    back_up(&cluster, 1, &[file.to_str().unwrap()]);
     cluster.jobs(1, &every("@every 1h", project, "http://127.0.0.1:9/", 3)).await;
     cluster.kill(1);
     cluster.put_away(1);
@@ -218,7 +224,7 @@ async fn published_clients_back_up_into_the_folder_and_nowhere_else() {
 async fn what_is_no_backup_of_ours_is_refused_with_the_reason() {
     let mut cluster = Cluster::start(1).await;
     let file = cluster.folder().join("good.db");
-    assert_eq!(run(&cluster, 1, &["backup", file.to_str().unwrap()]).0, 0);
+    back_up(&cluster, 1, &[file.to_str().unwrap()]);
     cluster.kill(1);
     cluster.put_away(1);
     let refused = |path: &Path, more: &[(&str, &str)]| {
