@@ -21,6 +21,9 @@ use crate::receiver::Arrival;
 /// rests for up to a minute, and retries follow.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
+/// What a leader says when it lets history go because its disk is nearly full.
+const CUT: &str = "history is cut to this size";
+
 /// What the ledger says of an occurrence.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -65,6 +68,8 @@ pub(crate) struct Evidence {
     pub(crate) hashes: BTreeMap<u64, Option<String>>,
     /// Lines of the nodes' logs that must not be there.
     pub(crate) panics: Vec<String>,
+    /// Nodes that led with a disk that was nearly full, and let history go for it.
+    pub(crate) cut: BTreeSet<u64>,
     /// How long it took until everything was accounted for; `None`: longer than [`PATIENCE`].
     pub(crate) settled: Option<Duration>,
 }
@@ -73,6 +78,7 @@ pub(crate) struct Evidence {
 pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::Result<Evidence> {
     let begun = Instant::now();
     known.horizon = now();
+    known.cut = hosts.ids().filter(|id| hosts.log(*id).contains(CUT)).collect();
     let mut open: BTreeSet<u64> = known.books.jobs.keys().copied().collect();
     let mut runs: BTreeSet<String> = known.books.runs.keys().cloned().collect();
     let mut turn = 0;
@@ -89,10 +95,15 @@ pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::R
         for run in runs.clone() {
             turn += 1;
             let node = 1 + turn % hosts.ids().end();
-            let path = format!("/api/v1/executions/{run}");
-            let Some(found) = hosts.get(node, &path).await else { continue };
-            let state = found["state"].as_str().unwrap_or_default().to_owned();
-            if ["delivered", "dead", "skipped"].contains(&&*state) {
+            let path = format!("/api/v1/executions/{run}?consistency=linearizable");
+            let state = match hosts.get(node, &path).await {
+                Some(found) => found["state"].as_str().unwrap_or_default().to_owned(),
+                None if !known.cut.is_empty() && hosts.lacks(node, &path).await => {
+                    "forgotten".to_owned()
+                }
+                None => continue,
+            };
+            if ["delivered", "dead", "skipped", "forgotten"].contains(&&*state) {
                 runs.remove(&run);
             }
             known.runs.insert(run, state);

@@ -213,6 +213,12 @@ impl Hosts {
         Self::data(self.http.get(self.url(id, path))).await
     }
 
+    /// Whether a node says that there is no such thing: `404`.
+    pub(crate) async fn lacks(&self, id: u64, path: &str) -> bool {
+        let response = self.http.get(self.url(id, path)).send().await;
+        response.is_ok_and(|response| response.status() == reqwest::StatusCode::NOT_FOUND)
+    }
+
     /// The cluster's status through one node, if it answers soon.
     pub(crate) async fn status(&self, id: u64) -> Option<Value> {
         Self::data(self.quick.get(self.url(id, "/api/v1/cluster/status"))).await

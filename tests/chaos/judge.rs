@@ -139,6 +139,8 @@ impl Court<'_> {
                 accepted.entry(one.occurrence.job).or_default().insert(one.occurrence.scheduled);
             }
         }
+        let runs = self.evidence.arrivals.iter().filter(|one| one.answer == Answer::Accepted);
+        let runs: BTreeSet<&str> = runs.map(|one| &*one.id).collect();
         let none = BTreeSet::new();
         for book in self.evidence.books.jobs.values() {
             let Some(ledger) = self.evidence.ledgers.get(&book.id) else {
@@ -153,7 +155,9 @@ impl Court<'_> {
             let book = &self.evidence.books.jobs[&run.job];
             let may_end =
                 book.mortal && state == "dead" || book.deleted.is_some() && state == "skipped";
-            if state != "delivered" && !may_end {
+            let may_go = self.may_be_forgotten(run.scheduled)
+                && (runs.contains(&**id) || book.mortal || book.deleted.is_some());
+            if state != "delivered" && !may_end && !(state == "forgotten" && may_go) {
                 let text = format!("run {id} at {} is {state}", run.scheduled);
                 self.verdict.violation("unaccounted", text);
             }
@@ -185,13 +189,18 @@ impl Court<'_> {
                 ("skipped", "ended") => book.deleted.is_some(),
                 ("skipped", "misfire") => !book.patient,
                 ("dead", _) => book.mortal,
+                // The receiver has to have what the ledger has no more.
+                ("forgotten", _) => {
+                    let ended = planned.paused || book.deleted.is_some() || book.mortal;
+                    self.may_be_forgotten(*at) && (came || ended || !book.patient)
+                }
                 _ => false,
             };
             if !may {
                 let text = format!("{} is {entry:?}, planned {planned:?}, {book:?}", entry.id);
                 self.verdict.violation("unaccounted", text);
             }
-            if came && entry.state != "delivered" {
+            if came && !["delivered", "forgotten"].contains(&&*entry.state) {
                 self.unheard(book, *at, entry);
             }
         }
@@ -199,6 +208,15 @@ impl Court<'_> {
             let text = format!("{at} is {entry:?}, but was never planned: {book:?}");
             self.verdict.violation("unplanned", text);
         }
+    }
+
+    /// Whether a leader may have let go of what was due at an instant: its disk was full after it.
+    fn may_be_forgotten(&self, at: i64) -> bool {
+        let full = |window: &&Window| {
+            window.what == What::DiskFull
+                && window.nodes.iter().any(|node| self.evidence.cut.contains(node))
+        };
+        self.evidence.windows.iter().filter(full).any(|window| at <= window.to.saturating_add(ENDS))
     }
 
     /// Accepted, and the ledger says otherwise: only where the sender could not hear or tell it.

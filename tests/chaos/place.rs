@@ -114,7 +114,7 @@ impl Place {
             .env("SCHEDULER0_MAX_WORKERS", MAX_WORKERS.to_string())
             .env("SCHEDULER0_BREAKER_COOLDOWN_SECONDS", "1")
             .env("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "5")
-            .env("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "500")
+            .env("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1024")
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -80,6 +80,13 @@ fn again(evidence: &mut Evidence, fence: u64) {
     evidence.arrivals.push(one);
 }
 
+/// The ledger has one of the occurrences no more.
+fn forgotten(evidence: &mut Evidence, place: usize) {
+    let at = evidence.arrivals[place].scheduled;
+    let entry = evidence.ledgers.get_mut(&JOB).unwrap().get_mut(&at).unwrap();
+    "forgotten".clone_into(&mut entry.state);
+}
+
 type Break = fn(&mut Evidence);
 
 /// What is broken, and what the judge must call it.
@@ -94,6 +101,20 @@ const BROKEN: &[(&str, Break)] = &[
         );
     }),
     ("unaccounted", |e| e.settled = None),
+    ("unaccounted", |e| forgotten(e, 1)),
+    ("unaccounted", |e| {
+        // The history was cut for a full disk, but the receiver does not have it either.
+        forgotten(e, 1);
+        e.windows.push(window(What::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.cut.insert(1);
+        e.arrivals.remove(1);
+    }),
+    ("unaccounted", |e| {
+        // Due long after there was room again.
+        forgotten(e, 3);
+        e.windows.push(window(What::DiskFull, 1, BORN, BORN + 2_000));
+        e.cut.insert(1);
+    }),
     ("unplanned", |e| e.arrivals.push(arrival(BORN + 3_000))),
     ("unplanned", |e| {
         let extra = e.ledgers[&JOB].values().next().unwrap().clone();
@@ -135,6 +156,11 @@ const EXCUSED: &[Break] = &[
     |e| {
         e.windows.push(window(What::DiskFull, 1, BORN, BORN + 11_000));
         e.ends.push(End { node: 1, at: BORN + 500, code: Some(1) });
+    },
+    |e| {
+        forgotten(e, 1);
+        e.windows.push(window(What::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.cut.insert(1);
     },
 ];
 
