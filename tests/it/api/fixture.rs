@@ -20,9 +20,12 @@ use scheduler0::model::members::Members;
 use scheduler0::model::shard::{Move, MoveKind};
 use scheduler0::raft::types::Member;
 use scheduler0::secret::Keys;
+use scheduler0::store::meta;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::raft_house::look_again;
 
 /// What the node and the command line sign in with: `node:pass`.
 pub(super) const BASIC: &str = "Basic bm9kZTpwYXNz";
@@ -92,8 +95,14 @@ impl House {
             ..Sources::default()
         };
         let mut leadership = cluster.leadership();
-        let led = leadership.wait_for(|l| l.me && l.first_applied);
-        tokio::time::timeout(Duration::from_secs(30), led).await.unwrap().unwrap();
+        let led = async {
+            leadership.wait_for(|l| l.me && l.first_applied).await.unwrap();
+            // The cluster is born: the first thing that a leader writes.
+            while cluster.read(meta::cluster_id).await.unwrap().is_none() {
+                look_again().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), led).await.unwrap();
         let state =
             AppState::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth)
                 .pressure(pressure.clone())
