@@ -135,7 +135,9 @@ fn config(options: &Options) -> Result<Config, Error> {
         // A restarted leader must not go on as if nothing had happened: its followers may have
         // moved on, and the leases that it granted are forgotten.
         enable_leader_restore: Some(false),
-        backoff: format!("{}ms", heartbeat.max(50)),
+        // A flat one: a node that is back must not wait for its turn (one number alone would double,
+        // up to a second).
+        backoff: [(); 3].map(|()| format!("{}ms", heartbeat.max(50))).join(" "),
         ..Config::default()
     };
     config.validate().map_err(|e| {
