@@ -8,17 +8,25 @@
 //! | a request's head, and an idle connection | `HEAD_WITHIN` | closed |
 //! | bytes of a head | `HEAD_BYTES` | 431 by hyper |
 //! | a body | `api::input` | 413, 408 |
-//! | the end of open requests after the stop | `Options::drain` | closed |
+//! | an idle connection after the stop | `LINGER` | closed |
+//! | the end of open requests after that | `Options::drain` | closed |
+//!
+//! A node that is about to stop says `Connection: close` with each answer, and lets go of what is idle
+//! last: whose request meets the close of its connection cannot know whether it was carried out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::map_response;
+use axum::response::Response;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -31,6 +39,11 @@ const HEAD_BYTES: usize = 64 * 1_024;
 const HEADERS: usize = 100;
 /// How long a browser may remember what it may send, in seconds.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
+/// How long after the stop a connection on which nothing is under way may still bring a request: it may
+/// be on its way, or the connection is so new that nothing was read from it.
+const LINGER: Duration = Duration::from_secs(1);
+/// Between two looks at whether all connections have ended.
+const AGAIN: Duration = Duration::from_millis(10);
 /// How long to wait before accepting again when the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -41,13 +54,20 @@ pub struct Options {
     pub connections: usize,
     /// How long requests that are under way may take after the stop.
     pub drain: Duration,
+    /// Set when the node is about to stop: from then on each answer is the last on its connection.
+    pub leaving: Arc<AtomicBool>,
     /// `Access-Control-Allow-Origin`; `None`: browsers of other origins are not let in.
     pub allowed_origin: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 4_096, drain: Duration::from_secs(10), allowed_origin: None }
+        Self {
+            connections: 4_096,
+            drain: Duration::from_secs(10),
+            leaving: Arc::default(),
+            allowed_origin: None,
+        }
     }
 }
 
@@ -58,7 +78,10 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) {
-    let service = TowerToHyperService::new(with_cors(router, options.allowed_origin.as_deref()));
+    let leaving = options.leaving;
+    let router = with_cors(router, options.allowed_origin.as_deref())
+        .layer(map_response(move |answer| std::future::ready(last_if(&leaving, answer))));
+    let service = TowerToHyperService::new(router);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
@@ -68,12 +91,9 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(options.connections));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut stop => break,
-            accepted = accept(&listener, &room) => accepted,
-        };
-        let Some((stream, place)) = accepted else { continue };
+    let attend = |(stream, place): (TcpStream, Option<Place>)| {
+        // Small answers must not wait for more; a socket that refuses it works too.
+        let _ = stream.set_nodelay(true);
         let served = http.serve_connection(TokioIo::new(stream), service.clone());
         let served = graceful.watch(served);
         tokio::spawn(async move {
@@ -82,8 +102,33 @@ pub async fn serve(
             }
             drop(place);
         });
+    };
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        if let Some((stream, place)) = accepted {
+            attend((stream, Some(place)));
+        }
     }
-    drop(listener);
+    // Who is connected already, as far as the system is concerned, is not turned away.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, _)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                attend((stream, None));
+            }
+        }
+    }
+    let all_ended = async {
+        while graceful.count() > 0 {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    // Whether they all have, or the time is over: what is left is asked to end.
+    let _ = tokio::time::timeout(LINGER, all_ended).await;
     if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way when the time to stop was over");
     }
@@ -91,17 +136,10 @@ pub async fn serve(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, Place)> {
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, Place)> {
     let place = room.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
-            // Small answers must not wait for more; a socket that refuses it works too.
-            let _ = stream.set_nodelay(true);
-            Some((stream, place))
-        }
+        Ok((stream, _)) => Some((stream, place)),
         Err(error) => {
             // Either that one client is gone again, or the process has too many files open.
             tracing::warn!(%error, "a connection could not be accepted");
@@ -109,6 +147,14 @@ async fn accept(
             None
         }
     }
+}
+
+/// The last answer of its connection, if the node is about to stop.
+fn last_if(leaving: &AtomicBool, mut answer: Response) -> Response {
+    if leaving.load(Ordering::Relaxed) {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Adds what browsers ask for, if an origin is allowed.
@@ -175,7 +221,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let options = Options { allowed_origin: Some("*".into()), ..Options::default() };
+        let leaving = Arc::new(AtomicBool::new(false));
+        let options = Options {
+            allowed_origin: Some("*".into()),
+            leaving: leaving.clone(),
+            ..Options::default()
+        };
         let server = tokio::spawn(serve(listener, router, options, async {
             let _ = stopped.await;
         }));
@@ -188,10 +239,21 @@ mod tests {
         let answer = exchange(address, &format!("GET /{long} HTTP/1.1\r\n{close}")).await;
         assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
 
+        // It ends by itself, though the client would have kept it.
+        leaving.store(true, Ordering::Relaxed);
+        let answer = exchange(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
+
         let request = format!("GET /slow HTTP/1.1\r\n{close}");
         let under_way = tokio::spawn(async move { exchange(address, &request).await });
         entered.await.unwrap();
+        let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
         stop.send(()).unwrap();
+        // Connected before, and not heard of yet.
+        silent.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        silent.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("hello"), "{answer}");
         leave.send(()).unwrap();
         assert!(under_way.await.unwrap().ends_with("done"));
         server.await.unwrap();

@@ -2,6 +2,8 @@
 //! credentials and tell no secrets.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -19,6 +21,9 @@ use crate::cluster::Cluster;
 use crate::metrics;
 use crate::model::job::Dialect;
 use crate::store::meta;
+
+/// How long one question after readiness waits for a node that has just started to catch up.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,8 +74,12 @@ async fn livez() -> Response {
     reply::ok("alive", Dialect::Camel)
 }
 
-/// This node can serve: it has not failed and it knows a leader.
+/// This node can serve: it has not failed, is not about to stop, knows a leader, and has once come as
+/// far as the others were, so that the next one may be restarted.
 async fn readyz(State(app): App) -> Result<Response, Error> {
+    if app.leaving.load(Ordering::Relaxed) {
+        return Err(Error::unavailable("not ready: this node is stopping"));
+    }
     if let Some(reason) = app.cluster.failed().borrow().as_ref() {
         return Err(Error::unavailable(format!("not ready: {reason}")));
     }
@@ -85,6 +94,13 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
     // The first leader writes the cluster's birth a moment after its election.
     if app.cluster.read(meta::cluster_id).await?.is_none() {
         return Err(Error::unavailable("not ready: the cluster is being founded"));
+    }
+    if !app.caught_up.load(Ordering::Relaxed) {
+        let caught_up = tokio::time::timeout(CATCH_UP, app.cluster.linearize()).await;
+        if !matches!(caught_up, Ok(Ok(()))) {
+            return Err(Error::unavailable("not ready: this node is catching up with the others"));
+        }
+        app.caught_up.store(true, Ordering::Relaxed);
     }
     Ok(reply::ok("ready", Dialect::Camel))
 }

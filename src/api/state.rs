@@ -1,6 +1,7 @@
 //! What the handlers work with, made by `node` once and shared by all requests.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Semaphore;
 
@@ -32,6 +33,10 @@ pub struct AppState {
     pub(super) echo: bool,
     pub(super) large_bodies: Arc<Semaphore>,
     pub(super) backups: Backups,
+    /// The node is about to stop.
+    pub(super) leaving: Arc<AtomicBool>,
+    /// It has come, once since its start, as far as the others were.
+    pub(super) caught_up: AtomicBool,
 }
 
 /// What the api shows of parts that it may not know.
@@ -69,7 +74,16 @@ impl AppState {
             echo: false,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             backups: Backups::default(),
+            leaving: Arc::default(),
+            caught_up: AtomicBool::new(false),
         }
+    }
+
+    /// Is not ready any more when this is set.
+    #[must_use]
+    pub fn leaving(mut self, leaving: Arc<AtomicBool>) -> Self {
+        self.leaving = leaving;
+        self
     }
 
     /// Listens to this pressure instead of none.

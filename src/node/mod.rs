@@ -178,11 +178,13 @@ impl Node {
         )
         .pressure(started.pressure.clone())
         .sources(sources)
+        .leaving(started.draining.clone())
         .echo(options.dev);
         let (stop_api, stopped) = watch::channel(false);
         let router = api::router(state);
         let server_options = server::Options {
             allowed_origin: config.allowed_origin.clone(),
+            leaving: started.draining.clone(),
             ..server::Options::default()
         };
         let api = tokio::spawn(async move {
@@ -235,8 +237,9 @@ impl Node {
         self.cluster.failed()
     }
 
-    /// The graceful stop: releases the shards, finishes what is due, hands the leadership on, waits
-    /// until the cluster has the results, and goes. Each step is bounded.
+    /// The graceful stop: says that it is none to ask any more, releases the shards, finishes what is
+    /// due, hands the leadership on, waits until the cluster has the results, and goes. Each step is
+    /// bounded.
     pub async fn stop(mut self) {
         tracing::info!("stopping: releasing shards");
         self.draining.store(true, Ordering::SeqCst);
