@@ -55,6 +55,8 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .default_headers(headers)
         .timeout(Duration::from_secs(30))
+        // Half of the time that a node which stops leaves to a connection on which nothing comes.
+        .pool_idle_timeout(Duration::from_millis(500))
         .no_proxy()
         .build()
         .unwrap()

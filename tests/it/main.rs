@@ -23,6 +23,7 @@ mod raft_cluster;
 mod raft_house;
 mod raft_storage;
 mod receiver;
+mod rolling;
 mod schedule;
 mod snapshots;
 mod storage;

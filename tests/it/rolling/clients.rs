@@ -1,0 +1,231 @@
+//! Clients that write and read through all nodes in turn while nodes are restarted. They repeat what
+//! was answered 503, and go to the next node where a node that is being restarted takes no
+//! connection, as a load balancer does; anything else is a failure of the story.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cluster::{Cluster, PATIENCE, client};
+
+/// What all clients know.
+struct Shared {
+    /// The nodes' URLs.
+    nodes: Vec<String>,
+    project: u64,
+    /// A bit for each node that is being restarted.
+    away: AtomicU64,
+    stop: AtomicBool,
+    /// Rounds that each client has done.
+    rounds: watch::Sender<Vec<u64>>,
+    done: Mutex<Done>,
+}
+
+/// What the clients did.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Calls that were answered with a success.
+    calls: u64,
+    /// Answers 503, all of them repeated.
+    unavailable: u64,
+    /// Connections that a node which was away did not take.
+    refused: u64,
+    /// The longest that a call took, repeats included.
+    longest: Duration,
+    /// Acknowledged jobs that must be there, with their data; and those that must not.
+    jobs: BTreeMap<u64, Option<String>>,
+}
+
+/// The clients, at work until they are stopped.
+pub(super) struct Clients {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+impl Clients {
+    /// Starts so many.
+    pub(super) fn start(cluster: &Cluster, count: usize, project: u64) -> Self {
+        let shared = Arc::new(Shared {
+            nodes: (1..=3).map(|id| cluster.url(id, "/api/v1")).collect(),
+            project,
+            away: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            rounds: watch::Sender::new(vec![0; count]),
+            done: Mutex::default(),
+        });
+        let mut tasks = JoinSet::new();
+        for id in 0..count {
+            let one = Client { id, http: client(), turn: id, shared: shared.clone() };
+            tasks.spawn(one.run());
+        }
+        Self { shared, tasks }
+    }
+
+    /// A node is about to be stopped.
+    pub(super) fn goes(&self, node: u64) {
+        self.shared.away.fetch_or(1 << node, Ordering::SeqCst);
+    }
+
+    /// It is ready again.
+    pub(super) fn comes(&self, node: u64) {
+        self.shared.away.fetch_and(!(1 << node), Ordering::SeqCst);
+    }
+
+    /// Waits until each client has done so many rounds more.
+    pub(super) async fn each_writes(&mut self, more: u64) {
+        let mut rounds = self.shared.rounds.subscribe();
+        let before = rounds.borrow().clone();
+        let enough = |now: &Vec<u64>| now.iter().zip(&before).all(|(now, old)| *now >= old + more);
+        let waited = tokio::time::timeout(PATIENCE, rounds.wait_for(enough));
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended.unwrap(),
+            waited = waited => assert!(waited.is_ok(), "the clients stand still"),
+        }
+    }
+
+    /// Stops them all; panics if one had a call that failed.
+    pub(super) async fn stop(mut self) -> Done {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+        std::mem::take(&mut *self.shared.done.lock().unwrap())
+    }
+}
+
+impl Done {
+    /// What they did, in a line.
+    pub(super) fn figures(&self) -> String {
+        let Self { calls, unavailable, refused, longest, jobs } = self;
+        let jobs = jobs.len();
+        format!(
+            "{calls} calls on {jobs} jobs, the longest took {longest:?}; {unavailable} answers 503, \
+             {refused} connections refused"
+        )
+    }
+
+    /// Every acknowledged write is there, as it was left.
+    pub(super) async fn all_there(&self, cluster: &Cluster, ask: u64) {
+        assert!(self.jobs.len() > 50, "idle clients: {}", self.figures());
+        for (id, data) in &self.jobs {
+            let url = cluster.url(ask, &format!("/api/v1/jobs/{id}?consistency=linearizable"));
+            let answer = cluster.http().get(url).send().await.unwrap();
+            assert_eq!(
+                answer.status().as_u16(),
+                if data.is_some() { 200 } else { 404 },
+                "job {id}"
+            );
+            let body: Value = answer.json().await.unwrap();
+            assert_eq!(body["data"]["data"].as_str(), data.as_deref(), "job {id}");
+        }
+    }
+}
+
+struct Client {
+    id: usize,
+    http: reqwest::Client,
+    /// Which node is asked next.
+    turn: usize,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    async fn run(mut self) {
+        let mut beat = tokio::time::interval(Duration::from_millis(5));
+        let mut round = 0;
+        while !self.shared.stop.load(Ordering::SeqCst) {
+            beat.tick().await;
+            self.round(round).await;
+            round += 1;
+            self.shared.rounds.send_modify(|rounds| rounds[self.id] = round);
+        }
+    }
+
+    /// The life of a job: created, changed, read through another node, and every other one deleted.
+    async fn round(&mut self, round: u64) {
+        let key = format!("{}-{round}", self.id);
+        let project = self.shared.project;
+        let job = json!({
+            "projectId": project, "spec": "@every 24h", "timezone": "UTC", "data": "\"new\"",
+            "callbackUrl": "http://127.0.0.1:9/never",
+        });
+        let (status, created) = self.ask(Method::POST, "/jobs", Some(&job), &key).await;
+        assert_eq!(status, 201, "{created}");
+        let id = created["data"][0]["id"].as_u64().unwrap_or_else(|| panic!("{created}"));
+        let path = format!("/jobs/{id}");
+        let data = format!("\"of {key}\"");
+        let change = json!({"data": data});
+        let (status, changed) = self.ask(Method::PATCH, &path, Some(&change), "").await;
+        assert_eq!(status, 200, "{changed}");
+        let latest = format!("{path}?consistency=linearizable");
+        let (status, read) = self.ask(Method::GET, &latest, None, "").await;
+        assert_eq!((status, &read["data"]["data"]), (200, &json!(data)), "{read}");
+        let deleted = round % 2 == 1;
+        if deleted {
+            let (status, body) = self.ask(Method::DELETE, &path, None, "").await;
+            // A first try may have done it whose outcome was not known.
+            assert!(matches!(status, 200 | 204 | 404), "{status} {body}");
+        }
+        self.shared.done.lock().unwrap().jobs.insert(id, (!deleted).then_some(data));
+    }
+
+    /// One call, at the next node, until it is neither answered 503 nor refused by one that is away.
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: &str,
+    ) -> (u16, Value) {
+        let began = tokio::time::Instant::now();
+        let mut again = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            self.turn = (self.turn + 1) % self.shared.nodes.len();
+            let url = format!("{}{path}", self.shared.nodes[self.turn]);
+            let mut request = self.http.request(method.clone(), url);
+            request = request.header("prefer", "return=representation");
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            if !key.is_empty() {
+                request = request.header("idempotency-key", key);
+            }
+            let node = self.turn + 1;
+            let away = || self.shared.away.load(Ordering::SeqCst) & (1 << node) != 0;
+            let was_away = away();
+            let call = async {
+                let answer = request.send().await?;
+                let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+                Ok::<_, reqwest::Error>((status, headers, answer.bytes().await?))
+            };
+            let (status, headers, body) = match call.await {
+                Ok(answer) => answer,
+                Err(error) if error.is_connect() && (was_away || away()) => {
+                    self.shared.done.lock().unwrap().refused += 1;
+                    continue;
+                }
+                Err(error) => {
+                    panic!("{method} {path} at node {node} (away: {was_away}): {error:?}")
+                }
+            };
+            let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            if status == 503 {
+                assert!(headers.contains_key("retry-after"), "{method} {path}: {value}");
+                self.shared.done.lock().unwrap().unavailable += 1;
+                assert!(began.elapsed() < PATIENCE, "{method} {path}: {value}");
+                again.tick().await;
+                continue;
+            }
+            let mut done = self.shared.done.lock().unwrap();
+            done.calls += 1;
+            done.longest = done.longest.max(began.elapsed());
+            return (status, value);
+        }
+    }
+}
