@@ -197,7 +197,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
         for (plan, member) in plans {
             let shard = shard_of(member.job);
-            for key in self.parts_of(shard) {
+            for key in self.live.parts_of(shard) {
                 let stated = self.tracker.stated(key).unwrap_or(Millis::MIN);
                 if let Some(part) = self.queue.part(key) {
                     part.set_after(stated);
@@ -224,7 +224,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     /// What the queue holds of these jobs is void; parts that are being loaded will ask again.
     fn void(&mut self, shard: ShardId, ids: &[JobId]) {
         self.tracker.reread(shard);
-        for key in self.parts_of(shard) {
+        for key in self.live.parts_of(shard) {
             if let Some(loading) = self.loading.get_mut(&key) {
                 loading.missed.extend(ids.iter().map(|id| (*id, 1)));
             }
@@ -232,11 +232,6 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 part.remove(ids);
             }
         }
-    }
-
-    fn parts_of(&self, shard: ShardId) -> Vec<PartKey> {
-        let of = |key: &PartKey| key.0 == shard;
-        self.live.parts().into_keys().filter(of).collect()
     }
 
     /// Takes the shards as they are now: ends parts that are not ours any more, begins new ones.

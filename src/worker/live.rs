@@ -48,6 +48,12 @@ impl Live {
         self.read(|state| state.parts.clone())
     }
 
+    /// The parts of this node in one shard.
+    pub(super) fn parts_of(&self, shard: ShardId) -> Vec<PartKey> {
+        let keys = (shard, 0)..=(shard, u64::MAX);
+        self.read(|state| state.parts.range(keys).map(|(key, _)| *key).collect())
+    }
+
     /// A part's bounds, if it is this node's.
     pub(super) fn part(&self, key: PartKey) -> Option<Part> {
         self.read(|state| state.parts.get(&key).copied())
