@@ -13,9 +13,11 @@ use crate::model::members::Members;
 use crate::model::shard::{SHARDS, ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
+mod insert;
 mod list;
 
 pub use super::plans::of_shard as closed_plans;
+pub use insert::{NewRow, insert};
 pub use list::{Filter, Order, count, ids, list};
 
 /// How many jobs in a row share a shard; see [`shard_of`].
@@ -171,59 +173,6 @@ pub fn payloads(conn: &Connection, members: &Members) -> rusqlite::Result<Vec<Pa
         }
     }
     Ok(found)
-}
-
-/// A new job's row.
-pub struct NewRow<'a> {
-    /// Its number.
-    pub id: JobId,
-    /// Its project.
-    pub project: ProjectId,
-    /// The number of its shape.
-    pub shape_id: u64,
-    /// What it carries.
-    pub data: &'a str,
-    /// What `@every` counts from.
-    pub anchor: Millis,
-    /// Whether it fires.
-    pub status: JobStatus,
-    /// Its plan covers instants after this one: the stamp, or the end of its pause.
-    pub from: Millis,
-    /// What the client calls it.
-    pub external_id: Option<&'a str>,
-    /// Whether its shape has labels.
-    pub labelled: bool,
-    /// When it is over although it does not fire, if it is such a one-off.
-    pub asleep: Option<Millis>,
-}
-
-/// Adds jobs, all created at `stamp`.
-pub fn insert<'a>(
-    tx: &Tx<'_>,
-    stamp: Millis,
-    rows: impl Iterator<Item = NewRow<'a>>,
-) -> rusqlite::Result<()> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
-             external_id, labelled, asleep)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    for row in rows {
-        insert.execute(params![
-            row.id as i64,
-            row.project as i64,
-            row.shape_id as i64,
-            row.data,
-            stamp,
-            row.anchor,
-            row.from,
-            row.status as i64,
-            row.external_id,
-            row.labelled,
-            row.asleep,
-        ])?;
-    }
-    Ok(())
 }
 
 /// Writes all of a job that an edit may change; `asleep` as in [`NewRow`].
