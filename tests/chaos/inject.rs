@@ -17,6 +17,9 @@ use crate::receiver::{Mood, Receivers};
 /// How long a node may take to be ready again after a fault.
 const RECOVERY: Duration = Duration::from_mins(1);
 
+/// How long a fault that is meant for the leader waits for one.
+const ELECTION: Duration = Duration::from_secs(10);
+
 /// A fault as it happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
@@ -70,7 +73,13 @@ impl Stage {
     }
 
     async fn fault(&self, fault: Fault) {
-        let (leader, owners) = self.seats().await;
+        let (mut leader, mut owners) = self.seats().await;
+        // One that is meant for the leader waits until there is one, if that does not take too long.
+        let begun = Instant::now();
+        while fault.role == Role::Leader && leader.is_none() && begun.elapsed() < ELECTION {
+            sleep(Duration::from_millis(200)).await;
+            (leader, owners) = self.seats().await;
+        }
         let nodes = self.cast(&fault, leader, &owners);
         let from = now();
         let window = {
