@@ -31,7 +31,14 @@ pub(crate) enum Note {
 pub(crate) enum Says {
     Nothing,
     Assign(Vec<Move>),
-    Record { node: usize, incarnation: u64, first: u64, notes: Vec<Note> },
+    Record {
+        node: usize,
+        incarnation: u64,
+        first: u64,
+        notes: Vec<Note>,
+    },
+    /// Who belongs to the cluster is [`Entry::members`].
+    Members,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) term: u64,
     pub(crate) stamp: Millis,
     pub(crate) says: Says,
+    /// A bit for each member, from this entry on.
+    pub(crate) members: u64,
 }
 
 /// A pending row: the next attempt and its instant.
@@ -88,7 +97,7 @@ impl Books {
         self.index += 1;
         self.stamp = self.stamp.max(entry.stamp);
         match &entry.says {
-            Says::Nothing => {}
+            Says::Nothing | Says::Members => {}
             Says::Assign(moves) => {
                 self.assign_index = self.index;
                 for change in moves {

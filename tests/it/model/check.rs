@@ -1,6 +1,6 @@
 //! What must hold at every step and at the end of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler0::model::Millis;
 use scheduler0::model::lease::Now;
@@ -22,6 +22,8 @@ pub(crate) struct Checks {
     ended: BTreeMap<Key, Millis>,
     /// When each process started.
     starts: BTreeMap<(u64, u64), Millis>,
+    /// How often somebody was added or removed.
+    member_changes: u64,
     broken: Option<String>,
 }
 
@@ -34,6 +36,7 @@ impl Checks {
             sends: BTreeMap::new(),
             ended: BTreeMap::new(),
             starts: BTreeMap::new(),
+            member_changes: 0,
             broken: None,
         }
     }
@@ -50,6 +53,10 @@ impl Checks {
         self.truth.moved
     }
 
+    pub(crate) fn member_changes(&self) -> u64 {
+        self.member_changes
+    }
+
     pub(crate) fn broken(&self) -> Result<(), String> {
         self.broken.clone().map_or(Ok(()), Err)
     }
@@ -62,6 +69,7 @@ impl Checks {
     pub(crate) fn commit(&mut self, entry: &Entry, t: Millis) {
         let before = self.truth.shards.clone();
         self.truth.apply(entry);
+        self.member_changes += u64::from(matches!(entry.says, Says::Members));
         if let Says::Assign(moves) = &entry.says {
             for change in moves {
                 let shard = &before[usize::from(change.shard)];
@@ -186,17 +194,16 @@ impl Checks {
     /// shards are spread evenly, and a leader with a right clock leads.
     pub(crate) fn at_end(
         &self,
-        nodes: &[Node],
+        leads: &Node,
+        living: &BTreeSet<u64>,
         t: Millis,
-        killed: Option<usize>,
     ) -> Result<(), String> {
-        let leads = nodes.iter().find(|n| n.alive && n.leader.is_some()).ok_or("nobody leads")?;
         if leads.clock_off.abs() > 1_000 {
             return Err(format!("node {} leads with a wrong clock", leads.id));
         }
-        let mut counts: BTreeMap<u64, usize> =
-            nodes.iter().map(|n| (n.id, 0)).filter(|(id, _)| *id != leads.id).collect();
-        counts.remove(&killed.map_or(0, |id| nodes[id].id));
+        let alone = living.len() == 1;
+        let owners = living.iter().filter(|id| alone || **id != leads.id);
+        let mut counts: BTreeMap<u64, usize> = owners.map(|id| (*id, 0)).collect();
         for shard in &self.truth.shards {
             if let Some(closing) = shard.closing.as_ref().filter(|c| c.until < t - 4_000) {
                 return Err(format!("shard {} never closes: {closing:?}", shard.id));
@@ -211,7 +218,7 @@ impl Checks {
             *counts.entry(shard.owner).or_default() += 1;
         }
         let spread = counts.values().max().zip(counts.values().min());
-        if nodes.len() > 1 && spread.is_some_and(|(most, least)| most - least > 1) {
+        if spread.is_some_and(|(most, least)| most - least > 1) {
             return Err(format!("uneven at the end: {counts:?}, node {} leads", leads.id));
         }
         Ok(())

@@ -7,6 +7,12 @@ use super::world::{Scenario, World};
 /// The fault that a node comes back without its journal.
 pub(crate) const LOST_JOURNAL: usize = 12;
 
+/// A node that waits is added.
+pub(crate) const ADD: usize = 13;
+
+/// A member is removed by force, whatever it does or owns. Nobody tells it.
+pub(crate) const REMOVE: usize = 14;
+
 impl World {
     pub(crate) fn misfortune(&mut self) {
         if self.t >= self.heals {
@@ -26,20 +32,23 @@ impl World {
             }
             let gentle = !matches!(self.scenario, Scenario::Kill | Scenario::Clocks);
             if gentle && self.runs(id) && self.nodes[id].draining && self.nodes[id].owns_nothing() {
+                if self.scenario == Scenario::Calm && self.random.chance(4_000) {
+                    self.change_of_members(false, id);
+                }
                 self.tell(|w| format!("node {} stops in order", w.nodes[id].id));
                 self.stop(id, 1_500);
             }
         }
         if self.t >= self.next_fault && self.t < self.heals {
             let (least, most) = match self.scenario {
-                Scenario::Faults => (100, 3_000),
+                Scenario::Faults | Scenario::Members => (100, 3_000),
                 Scenario::Storm => (50, 1_500),
                 _ => (5_000, 9_000),
             };
             self.next_fault = self.t + self.random.between(least, most);
             let id = self.random.below(self.nodes.len());
             match self.scenario {
-                Scenario::Faults | Scenario::Storm => self.fault(id),
+                Scenario::Faults | Scenario::Storm | Scenario::Members => self.fault(id),
                 Scenario::Calm => self.change(id),
                 Scenario::Kill => self.kill(),
                 Scenario::Clocks => self.wrong_clock(id),
@@ -70,6 +79,9 @@ impl World {
                 node.incarnation += 1;
                 self.tell(|w| format!("node {} has lost its journal", w.nodes[id].id));
             }
+            ADD | REMOVE => {
+                self.change_of_members(kind == ADD, id);
+            }
             8 => self.nodes[id].slow = !self.nodes[id].slow,
             9 if self.runs(id) => {
                 self.campaign(id);
@@ -86,6 +98,32 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// The leader adds a node that waits, or removes one that is not itself; says whether it does.
+    fn change_of_members(&mut self, adds: bool, id: usize) -> bool {
+        let all = 0..self.nodes.len();
+        let leads = all.clone().find(|n| self.runs(*n) && self.nodes[*n].leader.is_some());
+        let Some(leads) = leads else { return false };
+        let node = if adds {
+            all.into_iter().find(|n| self.nodes[*n].boots == 1 && self.waits(*n))
+        } else {
+            Some(id).filter(|id| *id != leads && self.counts(leads, *id))
+        };
+        let Some(node) = node.filter(|node| self.change_members(leads, *node)) else {
+            return false;
+        };
+        let what = if adds { "adds" } else { "removes" };
+        self.tell(|w| format!("node {} {what} node {}", w.nodes[leads].id, w.nodes[node].id));
+        if adds {
+            self.start(node);
+        }
+        true
+    }
+
+    /// Whether a node is neither up nor about to be.
+    fn waits(&self, id: usize) -> bool {
+        !self.nodes[id].alive && self.restart[id].is_none()
     }
 
     /// In a storm a node crashes where it hurts most: right after a promise, or a proposal to move.
@@ -106,7 +144,8 @@ impl World {
     }
 
     fn change(&mut self, id: usize) {
-        let busy = self.nodes.iter().any(|n| n.draining || !n.alive);
+        let busy =
+            (0..self.nodes.len()).any(|n| self.nodes[n].draining || self.restart[n].is_some());
         if self.random.chance(5_000) && !busy && self.nodes.len() > 1 {
             self.tell(|w| format!("node {} is drained", w.nodes[id].id));
             self.nodes[id].draining = true;

@@ -1,5 +1,7 @@
 //! What the model's leader does: rounds, ticks, the real `Grantor`, and a collector.
 
+use std::collections::BTreeSet;
+
 use scheduler0::coordinator::leases::{Books, Grantor, Settled};
 use scheduler0::model::Millis;
 use scheduler0::model::lease::{Answer, Now, Position, Renewal};
@@ -8,13 +10,16 @@ use super::Rule;
 use super::books::Says;
 use super::world::{Message, Scenario, World};
 
+/// The id of a node that there never was.
+const STRANGER: u64 = 99;
+
 /// A term of leadership.
 pub(crate) struct Leader {
     pub(crate) grantor: Grantor,
     pub(crate) matched: Vec<usize>,
     pub(crate) acked: Vec<u64>,
     /// The index of the term's first entry.
-    first: u64,
+    pub(crate) first: u64,
     began: Millis,
     round_at: Millis,
     tick_at: Millis,
@@ -34,7 +39,7 @@ impl Leader {
         if world.without == Some(Rule::DeadWait) {
             timing.ttl /= 4;
         }
-        let members = world.nodes.iter().map(|n| n.id);
+        let members = world.member_ids(id);
         let early = if world.without == Some(Rule::SinceBegan) { 20 } else { 0 };
         let mut grantor = Grantor::new(node.id, node.term, members, timing, boot - early * 500);
         if early > 0 || world.without == Some(Rule::FirstEntry) {
@@ -62,6 +67,12 @@ impl Leader {
 }
 
 impl World {
+    /// The members by a node's log.
+    pub(crate) fn member_ids(&self, by: usize) -> BTreeSet<u64> {
+        let members = (0..self.nodes.len()).filter(|n| self.counts(by, *n));
+        members.map(|n| self.nodes[n].id).collect()
+    }
+
     /// One step of a running leader.
     pub(crate) fn lead(&mut self, id: usize) {
         let now = self.now(id);
@@ -80,7 +91,22 @@ impl World {
             leader.moving = None;
             leader.grantor.assigned(Settled::Applied(index));
         }
-        let moves = leader.grantor.tick(now, &self.nodes[id].books.shards);
+        let members = self.member_ids(id);
+        leader.grantor.set_members(members.clone(), members.clone());
+        let mut shards = self.nodes[id].books.shards.clone();
+        if self.without == Some(Rule::RemovedWaits) {
+            // A stranger that was never granted anything by a leader long in office.
+            let stranger = |node: &mut u64| {
+                if *node > 0 && !members.contains(node) {
+                    *node = STRANGER;
+                }
+            };
+            for shard in &mut shards {
+                stranger(&mut shard.owner);
+                shard.closing.iter_mut().for_each(|closing| stranger(&mut closing.node));
+            }
+        }
+        let moves = leader.grantor.tick(now, &shards);
         if !moves.is_empty() {
             self.tell(|w| format!("node {} moves {moves:?}", w.nodes[id].id));
             self.propose(id, Says::Assign(moves));
@@ -131,8 +157,7 @@ impl World {
     fn quorum_acked(&self, id: usize, leader: &Leader) -> u64 {
         let mut acked = leader.acked.clone();
         acked[id] = self.boot(id);
-        acked.sort_unstable_by(|a, b| b.cmp(a));
-        acked[self.majority() - 1]
+        self.reached(id, &acked)
     }
 
     /// Reads the journals that it can reach, after what is recorded.
@@ -142,7 +167,8 @@ impl World {
         }
         for from in 0..self.nodes.len() {
             let applied = self.nodes[id].books.index;
-            let reached = from == id || (self.runs(from) && self.linked(id, from));
+            let reached =
+                from == id || (self.counts(id, from) && self.runs(from) && self.linked(id, from));
             if !reached || applied < leader.collecting[from] || !self.random.chance(7_000) {
                 continue;
             }

@@ -59,6 +59,8 @@ pub(crate) enum Rule {
     WatermarkBehindTime,
     /// A clock far from the others' gets no lease.
     Clocks,
+    /// A removed owner is dead only when its lease must have ended.
+    RemovedWaits,
     /// W is stated with the holder's leave: under a lease, and noted for its promises.
     WatermarkAsksHolder,
 }
@@ -71,7 +73,7 @@ fn env(name: &str, default: u64) -> u64 {
 fn all_hold(scenario: Scenario, runs: u64) {
     let first = env("SCHEDULER0_MODEL_SEED", 1);
     let runs = env("SCHEDULER0_MODEL_RUNS", runs);
-    let (mut sent, mut moves) = (0, 0);
+    let (mut sent, mut moves, mut changes) = (0, 0, 0);
     for seed in first..first + runs {
         let mut world = World::new(seed, scenario, None);
         if let Err(broken) = world.run() {
@@ -79,7 +81,12 @@ fn all_hold(scenario: Scenario, runs: u64) {
         }
         sent += world.checks.sends();
         moves += world.checks.moves();
+        changes += world.checks.member_changes();
     }
+    assert!(
+        scenario != Scenario::Members || changes > 2 * runs,
+        "{changes} changes of the members"
+    );
     assert!(sent > 20 * runs && moves > 2 * runs, "an idle world: {sent} sent, {moves} moves");
 }
 
@@ -101,6 +108,11 @@ fn without_faults_nothing_is_sent_twice_through_drains_and_new_leaders() {
 #[test]
 fn a_killed_owner_is_replaced_in_time() {
     all_hold(Scenario::Kill, 100);
+}
+
+#[test]
+fn who_is_added_or_removed_shares_no_work_with_others() {
+    all_hold(Scenario::Members, 250);
 }
 
 #[test]

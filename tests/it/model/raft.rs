@@ -19,17 +19,54 @@ pub(crate) struct Append {
 }
 
 impl World {
-    pub(crate) fn majority(&self) -> usize {
-        self.nodes.len() / 2 + 1
+    /// The members by a node's log, as bits: committed or not, the last word counts.
+    pub(crate) fn members(&self, id: usize) -> u64 {
+        self.nodes[id].log.last().map_or(self.founders, |e| self.arena[*e as usize].members)
+    }
+
+    /// Whether a node is a member by another one's log.
+    pub(crate) fn counts(&self, by: usize, id: usize) -> bool {
+        self.members(by) >> id & 1 == 1
+    }
+
+    fn majority(&self, by: usize) -> usize {
+        self.members(by).count_ones() as usize / 2 + 1
+    }
+
+    /// The highest place that a majority of the members has come to, from the place of each node.
+    pub(crate) fn reached<T: Ord + Copy>(&self, by: usize, places: &[T]) -> T {
+        let members = (0..places.len()).filter(|n| self.counts(by, *n));
+        let mut places: Vec<T> = members.map(|n| places[n]).collect();
+        places.sort_unstable_by(|a, b| b.cmp(a));
+        places[self.majority(by) - 1]
     }
 
     /// A leader puts an entry into its log.
     pub(crate) fn propose(&mut self, id: usize, says: Says) {
+        let members = self.members(id);
+        self.propose_with(id, says, members);
+    }
+
+    /// A leader changes who belongs to the cluster: one node at a time, when the change before is
+    /// committed, and an entry of its own term.
+    pub(crate) fn change_members(&mut self, id: usize, node: usize) -> bool {
+        let Some(leader) = &self.nodes[id].leader else { return false };
+        let (log, commit) = (&self.nodes[id].log, self.nodes[id].commit);
+        let open = |e: &u32| matches!(self.arena[*e as usize].says, Says::Members);
+        if commit < leader.first as usize || log[commit..].iter().any(open) {
+            return false;
+        }
+        let members = self.members(id) ^ 1 << node;
+        self.propose_with(id, Says::Members, members);
+        true
+    }
+
+    fn propose_with(&mut self, id: usize, says: Says, members: u64) {
         let node = &mut self.nodes[id];
         let last = node.log.last().map_or(0, |e| self.arena[*e as usize].stamp);
         let stamp = (self.t + node.clock_off).max(last);
         let entry = self.arena.len() as u32;
-        self.arena.push(Entry { term: node.term, stamp, says });
+        self.arena.push(Entry { term: node.term, stamp, says, members });
         Rc::make_mut(&mut node.log).push(entry);
     }
 
@@ -41,9 +78,10 @@ impl World {
         };
         let mine = place(self, id);
         let voters: Vec<usize> = (0..self.nodes.len())
+            .filter(|&n| self.counts(id, n))
             .filter(|&n| n == id || (self.runs(n) && self.linked(id, n) && place(self, n) <= mine))
             .collect();
-        if voters.len() < self.majority() {
+        if !self.counts(id, id) || voters.len() < self.majority(id) {
             return false;
         }
         let term = voters.iter().map(|n| self.nodes[*n].term).max().unwrap_or(0) + 1;
@@ -79,7 +117,9 @@ impl World {
         let node = &self.nodes[id];
         let append =
             Append { term: node.term, log: node.log.clone(), commit: node.commit, sent_boot };
-        for to in (0..self.nodes.len()).filter(|to| *to != id) {
+        for to in
+            (0..self.nodes.len()).filter(|to| *to != id && self.counts(id, *to)).collect::<Vec<_>>()
+        {
             self.send(id, to, &Message::Append(append.clone()));
         }
         self.commit(id);
@@ -130,13 +170,12 @@ impl World {
     }
 
     fn commit(&mut self, id: usize) {
-        let majority = self.majority();
         let node = &mut self.nodes[id];
         let Some(leader) = node.leader.as_mut() else { return };
         leader.matched[id] = node.log.len();
-        let mut places = leader.matched.clone();
-        places.sort_unstable_by(|a, b| b.cmp(a));
-        let upto = places[majority - 1];
+        let places = leader.matched.clone();
+        let upto = self.reached(id, &places);
+        let node = &mut self.nodes[id];
         let own = upto > 0 && self.arena[node.log[upto - 1] as usize].term == node.term;
         if own && upto > node.commit {
             node.commit = upto;

@@ -50,5 +50,6 @@ teeth! {
     without_w_covering_the_recorded: WatermarkCovers in Faults, 100;
     without_w_behind_time: WatermarkBehindTime in Calm, 100;
     without_clocks: Clocks in Clocks, 100;
+    without_waiting_for_the_removed: RemovedWaits in Members, 600;
     without_asking_for_w: WatermarkAsksHolder in Faults, 600;
 }

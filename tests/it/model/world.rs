@@ -11,7 +11,7 @@ use scheduler0::worker::lease::Holder;
 use super::Rule;
 use super::books::{Books, Entry};
 use super::check::Checks;
-use super::faults::LOST_JOURNAL;
+use super::faults::{ADD, LOST_JOURNAL, REMOVE};
 use super::node::Node;
 use super::raft::Append;
 use super::random::Random;
@@ -34,12 +34,18 @@ pub(crate) enum Scenario {
     Kill,
     /// Nodes restart with wrong clocks, at most one at a time.
     Clocks,
+    /// Everything, while nodes are added and removed by force.
+    Members,
 }
 
 impl Scenario {
     /// How far clocks may be from the right time, in milliseconds.
     pub(crate) fn drift(self) -> Millis {
-        if matches!(self, Scenario::Faults | Scenario::Storm) { 900 } else { 300 }
+        if matches!(self, Scenario::Faults | Scenario::Storm | Scenario::Members) {
+            900
+        } else {
+            300
+        }
     }
 }
 
@@ -68,6 +74,8 @@ pub(crate) struct World {
     ends: Millis,
     pub(crate) shards: u16,
     pub(crate) nodes: Vec<Node>,
+    /// The members at the beginning, as bits; the other nodes wait to be added.
+    pub(crate) founders: u64,
     pub(crate) arena: Vec<Entry>,
     pub(crate) committed: Vec<u32>,
     pub(crate) checks: Checks,
@@ -104,12 +112,17 @@ impl World {
             Scenario::Calm => &[1, 3, 3, 5],
             Scenario::Kill => &[3, 4, 5],
             Scenario::Clocks => &[3, 5],
+            Scenario::Members => &[1, 2, 3, 3, 3, 4],
         };
-        let n = sizes[random.below(sizes.len())];
+        let first = sizes[random.below(sizes.len())];
+        let n = if scenario == Scenario::Members { first + 3 } else { first };
         let shards = random.between(2, 4) as u16;
-        let nodes = (0..n).map(|i| Self::node(&mut random, i, shards, scenario)).collect();
+        let mut nodes: Vec<Node> =
+            (0..n).map(|i| Self::node(&mut random, i, shards, scenario)).collect();
+        nodes[first..].iter_mut().for_each(|node| node.alive = false);
         let mut kinds: Vec<usize> = (0..LOST_JOURNAL).collect();
-        let few = if scenario == Scenario::Storm { 4 } else { random.between(4, 12) as usize };
+        let stormy = matches!(scenario, Scenario::Storm | Scenario::Members);
+        let few = if stormy { 4 } else { random.between(4, 12) as usize };
         while kinds.len() > few {
             kinds.remove(random.below(kinds.len()));
         }
@@ -117,8 +130,11 @@ impl World {
         if seed.is_multiple_of(4) {
             kinds.push(LOST_JOURNAL);
         }
+        if scenario == Scenario::Members {
+            kinds.extend([ADD, REMOVE, REMOVE, REMOVE]);
+        }
         let (lasts, heals) = match scenario {
-            Scenario::Faults => (30_000, 24_000),
+            Scenario::Faults | Scenario::Members => (30_000, 24_000),
             Scenario::Storm => (25_000, 0),
             _ => (20_000, 24_000),
         };
@@ -132,6 +148,7 @@ impl World {
             ends: BORN + lasts + heals,
             shards,
             nodes,
+            founders: (1 << first) - 1,
             arena: Vec::new(),
             committed: Vec::new(),
             checks: Checks::new(shards, scenario),
@@ -200,7 +217,8 @@ impl World {
     }
 
     pub(crate) fn faulty(&self) -> bool {
-        matches!(self.scenario, Scenario::Faults | Scenario::Storm) && self.t < self.heals
+        let calm = matches!(self.scenario, Scenario::Calm | Scenario::Kill | Scenario::Clocks);
+        !calm && self.t < self.heals
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce(&World) -> String) {
@@ -289,7 +307,15 @@ impl World {
         if self.scenario == Scenario::Storm {
             return Ok(());
         }
-        self.checks.at_end(&self.nodes, self.t, self.killed.map(|(id, _)| id))
+        let leads = (0..self.nodes.len())
+            .filter(|n| self.nodes[*n].alive && self.nodes[*n].leader.is_some())
+            .max_by_key(|n| self.nodes[*n].term)
+            .ok_or("nobody leads")?;
+        let mut owners = self.member_ids(leads);
+        if let Some((id, _)) = self.killed {
+            owners.remove(&self.nodes[id].id);
+        }
+        self.checks.at_end(&self.nodes[leads], &owners, self.t)
     }
 
     fn check_killed(&self) -> Result<(), String> {
