@@ -207,7 +207,8 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
         } else {
             drain(&Drain { id, undo: false, wait: flags.wait }, client).await?;
         }
-        if members["leader"] == id {
+        // Draining takes its time: somebody else may have handed the leadership on, or to this node.
+        if client.get("/cluster/members", &[]).await?["data"]["leader"] == id {
             transfer(None, client).await?;
         }
     } else if flags.force && !alone {

@@ -2,6 +2,7 @@
 //! jobs fire.
 
 mod clocks;
+mod races;
 mod recovery;
 
 use serde_json::Value;
