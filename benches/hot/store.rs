@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput};
 use rusqlite::{Connection, params};
 use scheduler0::command::{Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, apply};
-use scheduler0::model::block::{Block, JournalEntry, Record};
+use scheduler0::model::block::{JournalEntry, Record};
 use scheduler0::model::members::Members;
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
 use scheduler0::store::{self, Store, Writer, executions};
@@ -19,23 +19,27 @@ use crate::payload::shape;
 
 const START: i64 = 1_763_700_000_000;
 const BATCH: u64 = 1_000;
-/// Seconds of a day for which a shard has a block in the history that is read.
+/// Seconds of a day, in each of which every shard has a block in the history that is read.
 const DAY: i64 = 86_400;
+/// Jobs of that history, in shard 3.
+const EACH_MINUTE: u64 = 3 * 64;
+const EACH_SECOND: u64 = (64 << 12) + 3 * 64;
+/// So many executions are read at once.
+const PAGE: u64 = 100;
 
 /// Books of a cluster with a project, and a log that is applied to them.
 struct Books {
-    store: Store,
     writer: Writer,
     index: u64,
-    // Removed after both are closed.
+    // Removed after it is closed.
     _folder: TempDir,
 }
 
 impl Books {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let (store, writer) = Store::open(folder.path()).unwrap();
-        let mut books = Self { store, writer, index: 0, _folder: folder };
+        let (_, writer) = Store::open(folder.path()).unwrap();
+        let mut books = Self { writer, index: 0, _folder: folder };
         books.apply(&Command::Init { cluster: 7 });
         let moves =
             (0..SHARDS).map(|shard| Move { shard, to: 1, expects: 0, kind: MoveKind::TakeOver });
@@ -164,42 +168,57 @@ pub(crate) fn record(c: &mut Criterion) {
 
 pub(crate) fn history(c: &mut Criterion) {
     let mut group = c.benchmark_group("store/history of a job over a day");
-    let mut books = Books::new();
-    // Shard 3 has a block a second: one minute in sixty holds the jobs of `@every 1m` that are read.
-    let other = |mut block: Block, second: i64| {
-        if second % 60 != 0 {
-            block.members = Members::from_sorted(block.members.iter().map(|id| id + (64 << 12)));
-        }
-        block
+    let folder = TempDir::new().unwrap();
+    let (store, writer) = Store::open(folder.path()).unwrap();
+    drop(writer);
+    day(&folder.path().join(store::FILE));
+    let filter = |job| executions::Filter {
+        job: Some(job),
+        from: Some(START),
+        until: Some(START + DAY * 1_000),
+        ..executions::Filter::default()
     };
-    for first in (0..DAY).step_by(1_000) {
-        let seconds = first..(first + 1_000).min(DAY);
-        let block = |second| other(block(3, START + second * 1_000), second);
-        let entries = seconds.map(|s| JournalEntry::Block(block(s))).collect();
-        let first = first as u64 + 1;
-        books.apply(&Command::Record(Record { node: 1, incarnation: 7, first, entries }));
-    }
-    for (name, job, expected) in [
-        ("@every 1m", 3 * 64, DAY / 60),
-        ("@every 1s, but for one second a minute", (64 << 12) + 3 * 64, DAY - DAY / 60),
-    ] {
-        let filter = executions::Filter {
-            job: Some(job),
-            from: Some(START),
-            until: Some(START + DAY * 1_000),
-            ..executions::Filter::default()
+    for (name, job, all) in
+        [("@every 1m", EACH_MINUTE, DAY as u64 / 60), ("@every 1s", EACH_SECOND, DAY as u64)]
+    {
+        let first = filter(job);
+        let page = |filter: &executions::Filter, offset| {
+            let list =
+                |conn: &Connection| executions::list(conn, black_box(filter), PAGE, offset, true);
+            store.read(list).unwrap()
         };
-        for (page, offset) in [("first", 0), ("last", expected as u64 - 50)] {
-            group.bench_function(format!("{name}, {page} page"), |b| {
-                b.iter(|| {
-                    let list = |conn: &Connection| {
-                        executions::list(conn, black_box(&filter), 50, offset, true)
-                    };
-                    let (total, page) = books.store.read(list).unwrap();
-                    assert_eq!((total, page.len()), (expected as u64, 50));
-                });
-            });
+        let (total, newest) = page(&first, 0);
+        assert_eq!((total.count.abs_diff(all) < all / 20, newest.len() as u64), (true, PAGE));
+        let middle = (START + DAY * 500, 0);
+        let by_key = executions::Filter { after: Some(middle), ..first.clone() };
+        assert_eq!(page(&by_key, 0).1.len() as u64, PAGE);
+        for (place, filter, offset) in [
+            ("first page", &first, 0),
+            ("a page by key at noon", &by_key, 0),
+            ("the last page by offset", &first, all - PAGE),
+        ] {
+            group.bench_function(format!("{name}, {place}"), |b| b.iter(|| page(filter, offset)));
         }
     }
     group.finish();
+}
+
+/// Blocks as 64 shards record them that each send something every second of a day, in one file. Each
+/// has 64 jobs of `@every 1s`, and in one second of a minute as many of `@every 1m` besides.
+fn day(file: &std::path::Path) {
+    let seconds: Vec<u64> = (EACH_SECOND..EACH_SECOND + 64).collect();
+    let minutes = (EACH_MINUTE..EACH_MINUTE + 64).chain(seconds.iter().copied());
+    let lists = (Members::from_sorted(minutes), Members::from_sorted(seconds.iter().copied()));
+    let conn = Connection::open(file).unwrap();
+    conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;").unwrap();
+    conn.execute(
+        "INSERT INTO blocks (id, project, shard, node, epoch, stale, due, scheduled, attempt,
+             verdict, http_code, started, duration, count, lone, created, members)
+         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 64 * ?1 - 1),
+             at (i, due) AS (SELECT i, ?2 + (i / 64) * 1000 FROM n)
+         SELECT 1 + i * 200, 1, i % 64, 1, 1, 0, due, due, 1, 0, 200, due + 3, 2, 128, 0, due,
+             CASE i / 64 % 60 WHEN 0 THEN ?3 ELSE ?4 END FROM at",
+        params![DAY, START, lists.0.as_bytes(), lists.1.as_bytes()],
+    )
+    .unwrap();
 }

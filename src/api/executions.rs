@@ -149,7 +149,8 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
         let next =
             found.last().filter(|_| full).map(|last| format!("{:x}-{:x}", last.due, last.id));
         let executions = views(conn, found, now)?;
-        let list = List::new("executions", &page, total, executions).next(next);
+        let list = List::new("executions", &page, total.count, executions).next(next);
+        let list = list.estimated(!total.exact);
         Ok(reply::envelope(&list, dialect))
     });
     Ok(reply::json(StatusCode::OK, body.await?))

@@ -56,17 +56,32 @@ pub(super) struct List<T> {
     limit: u64,
     items: Vec<T>,
     next: Option<String>,
+    estimated: bool,
 }
 
 impl<T> List<T> {
     /// A page of `total` items.
     pub(super) fn new<O>(name: &'static str, page: &Page<O>, total: u64, items: Vec<T>) -> Self {
-        Self { name, total, offset: page.offset, limit: page.limit, items, next: None }
+        Self {
+            name,
+            total,
+            offset: page.offset,
+            limit: page.limit,
+            items,
+            next: None,
+            estimated: false,
+        }
     }
 
     /// Where the list goes on, for lists that page by key: the `after` of the next request.
     pub(super) fn next(mut self, next: Option<String>) -> Self {
         self.next = next;
+        self
+    }
+
+    /// Whether the total was estimated, which is said then.
+    pub(super) fn estimated(mut self, estimated: bool) -> Self {
+        self.estimated = estimated;
         self
     }
 }
@@ -75,6 +90,9 @@ impl<T: Serialize> Serialize for List<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("total", &self.total)?;
+        if self.estimated {
+            map.serialize_entry("totalIsEstimate", &true)?;
+        }
         map.serialize_entry("offset", &self.offset)?;
         map.serialize_entry("limit", &self.limit)?;
         map.serialize_entry(self.name, &self.items)?;

@@ -187,7 +187,8 @@ pub(super) async fn run(
         && shown < total
         && !records.is_empty()
     {
-        say(&format!("{shown} of {total}; go on with --offset {shown}"));
+        let about = if envelope["data"]["totalIsEstimate"] == true { "about " } else { "" };
+        say(&format!("{shown} of {about}{total}; go on with --offset {shown}"));
     }
     Ok(())
 }

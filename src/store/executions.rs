@@ -1,5 +1,7 @@
 //! Executions as people list them: blocks, member by member. The api and the ui read; nobody
-//! writes. A page decodes only the blocks that it shows.
+//! writes. A page decodes only the blocks that it shows. A job's page is found by walking the blocks
+//! of its shard from where the page begins to where it is full; how many there are beyond is counted
+//! as far as that is cheap, and estimated from there on.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
@@ -10,6 +12,19 @@ use crate::model::block::{How, Verdict};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, NodeId, ProjectId};
+
+/// So many blocks of a shard are looked at to count what a job has; see [`Total`].
+const COUNTED: u64 = 4_096;
+
+/// How many executions there are in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// That many.
+    pub count: u64,
+    /// False when the last part of it was estimated: a job's executions are not counted beyond some
+    /// thousand blocks of its shard, each of which would have to be read.
+    pub exact: bool,
+}
 
 /// Which executions are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,21 +88,22 @@ pub struct Execution {
 }
 
 /// How many executions match, and those from `offset` on, at most `limit`, in the order in which
-/// they were due.
+/// they were due. What comes before `offset` is passed over one by one; [`Filter::after`] is not.
 pub fn list(
     conn: &Connection,
     filter: &Filter,
     limit: u64,
     offset: u64,
     descending: bool,
-) -> rusqlite::Result<(u64, Vec<Execution>)> {
+) -> rusqlite::Result<(Total, Vec<Execution>)> {
     let (condition, values) = condition(filter);
     let way = if descending { "DESC" } else { "ASC" };
     if let Some(job) = filter.job {
         let part = Part { after: filter.after, limit, offset, descending };
-        return of_job(conn, job, &condition, &values, &part);
+        let page = page_of_job(conn, job, &condition, &values, &part)?;
+        return Ok((total_of_job(conn, job, filter)?, page));
     }
-    let total = total(conn, filter, &condition, &values)?;
+    let total = Total { count: total(conn, filter, &condition, &values)?, exact: true };
     let (keyset, paged) = keyset(filter.after, descending, values);
     let mut select = conn.prepare_cached(&format!(
         "SELECT {} FROM blocks WHERE {condition}{keyset} ORDER BY due {way}, id {way}",
@@ -135,42 +151,47 @@ struct Part {
     descending: bool,
 }
 
-/// The list for one job. All that it has is counted, so that every block of its shard in the stretch
-/// has to be looked at once: only at its list, and not at that either where it is the same as the
-/// last one. Whole rows are read for the page alone.
-fn of_job(
+/// Whether a row's list has a job, remembering the last list: most are the same as the one before.
+#[derive(Default)]
+struct Places {
+    list: Vec<u8>,
+    place: Option<u64>,
+}
+
+impl Places {
+    /// The place of a job among the members of a row; of a lone block none are given.
+    fn of(&mut self, row: &Row<'_>, column: usize, job: JobId) -> rusqlite::Result<Option<u64>> {
+        let Some(members) = row.get_ref(column)?.as_blob_or_null()? else { return Ok(Some(0)) };
+        if members != self.list {
+            self.list.clear();
+            self.list.extend_from_slice(members);
+            self.place = Members::place_in(members, job);
+        }
+        Ok(self.place)
+    }
+}
+
+/// The page for one job: the blocks of its shard are walked until it is full, and of each no more is
+/// read than its list. Whole rows are read for the page alone.
+fn page_of_job(
     conn: &Connection,
     job: JobId,
     condition: &str,
     values: &[Value],
     part: &Part,
-) -> rusqlite::Result<(u64, Vec<Execution>)> {
+) -> rusqlite::Result<Vec<Execution>> {
     let way = if part.descending { "DESC" } else { "ASC" };
+    let (keyset, paged) = keyset(part.after, part.descending, values.to_vec());
     // Of a lone block the index says enough.
     let mut select = conn.prepare_cached(&format!(
-        "SELECT id, due, CASE lone WHEN 0 THEN members END FROM blocks WHERE {condition}
-         ORDER BY due {way}, id {way}"
+        "SELECT id, due, CASE lone WHEN 0 THEN members END FROM blocks
+         WHERE {condition}{keyset} ORDER BY due {way}, id {way}"
     ))?;
-    let mut rows = select.query(params_from_iter(values))?;
-    let (mut total, mut skip, mut found) = (0, part.offset, Vec::new());
-    let (mut last, mut place): (Vec<u8>, Option<u64>) = (Vec::new(), None);
-    while let Some(row) = rows.next()? {
-        let ordinal = match row.get_ref(2)?.as_blob_or_null()? {
-            None => 0,
-            Some(members) => {
-                if members != last {
-                    last.clear();
-                    last.extend_from_slice(members);
-                    place = Members::place_in(members, job);
-                }
-                let Some(place) = place else { continue };
-                place
-            }
-        };
-        total += 1;
-        if found.len() as u64 >= part.limit {
-            continue;
-        }
+    let mut rows = select.query(params_from_iter(paged))?;
+    let (mut skip, mut found, mut places) = (part.offset, Vec::new(), Places::default());
+    while (found.len() as u64) < part.limit {
+        let Some(row) = rows.next()? else { break };
+        let Some(ordinal) = places.of(row, 2, job)? else { continue };
         let (id, due) = (id_at(row, 0)?, row.get::<_, Millis>(1)?);
         if let Some(after) = part.after {
             let own = (due, id + ordinal);
@@ -189,7 +210,48 @@ fn of_job(
     let page = found
         .into_iter()
         .map(|(id, ordinal)| select.query_row([id as i64], |row| read(row, ordinal, job)));
-    Ok((total, page.collect::<rusqlite::Result<_>>()?))
+    page.collect()
+}
+
+/// How many executions a job has: the newest are counted; beyond [`COUNTED`] blocks it is taken to
+/// be in as many of the older ones of its shard, of which the index alone is read.
+fn total_of_job(conn: &Connection, job: JobId, filter: &Filter) -> rusqlite::Result<Total> {
+    let (condition, values) =
+        condition(&Filter { project: None, sorts: Vec::new(), ..filter.clone() });
+    let (fits, project) = (fits(&filter.sorts), values.len() + 1);
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT due, {fits} AND (?{project} IS NULL OR project = ?{project}),
+             CASE lone WHEN 0 THEN members END
+         FROM blocks WHERE {condition} ORDER BY due DESC, id DESC"
+    ))?;
+    let mut asked = values.clone();
+    asked.push(filter.project.map_or(Value::Null, |project| (project as i64).into()));
+    let mut rows = select.query(params_from_iter(asked))?;
+    let (mut looked, mut count, mut places) = (0, 0, Places::default());
+    while let Some(row) = rows.next()? {
+        if looked == COUNTED {
+            // It has none from before it was made.
+            let made = conn
+                .prepare_cached("SELECT created FROM jobs WHERE id = ?1")?
+                .query_row([job as i64], |row| row.get(0))
+                .optional()?;
+            let mut values = values;
+            values.extend([row.get(0)?, made.unwrap_or(Value::Integer(i64::MIN))]);
+            let (due, made) = (values.len() - 1, values.len());
+            let older = conn
+                .prepare_cached(&format!(
+                    "SELECT COUNT(*) FROM blocks
+                     WHERE {condition} AND due BETWEEN ?{made} AND ?{due}"
+                ))?
+                .query_row(params_from_iter(values), |row| id_at(row, 0))?;
+            return Ok(Total { count: count + (older * count).div_ceil(COUNTED), exact: false });
+        }
+        looked += 1;
+        if row.get(1)? && places.of(row, 2, job)?.is_some() {
+            count += 1;
+        }
+    }
+    Ok(Total { count, exact: true })
 }
 
 /// The blocks that hold something beyond where the last page ended.
@@ -287,10 +349,18 @@ fn condition(filter: &Filter) -> (String, Vec<Value>) {
         parts.push(format!("lone IN (0, ?{})", values.len()));
     }
     if !filter.sorts.is_empty() {
-        let sorts: Vec<_> = filter.sorts.iter().map(|s| s.condition()).collect();
-        parts.push(format!("({})", sorts.join(" OR ")));
+        parts.push(fits(&filter.sorts));
     }
     (parts.join(" AND "), values)
+}
+
+/// The condition that a block is of one of these sorts; none mean all.
+fn fits(sorts: &[Sort]) -> String {
+    if sorts.is_empty() {
+        return "TRUE".to_owned();
+    }
+    let sorts: Vec<_> = sorts.iter().map(|sort| sort.condition()).collect();
+    format!("({})", sorts.join(" OR "))
 }
 
 fn total(

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::block::SkipReason;
 use crate::model::target::ProjectPause;
-use crate::store::executions::{self, Filter};
+use crate::store::executions::{self, Filter, Total};
 use crate::store::tallies::{self, Sort};
 use crate::store::{blocks, plans, projects};
 
@@ -159,7 +159,8 @@ fn executions_are_listed_member_by_member() {
         let (total, page) = books.read(|c| executions::list(c, filter, limit, offset, descending));
         let page: Vec<_> =
             page.into_iter().map(|e| (e.id, e.job, (e.due - START) / 60_000)).collect();
-        (total, page)
+        assert!(total.exact);
+        (total.count, page)
     };
     let all = Filter::default();
     let every = vec![
@@ -197,7 +198,7 @@ fn executions_are_listed_member_by_member() {
             let (total, whole) = books.read(|c| executions::list(c, filter, 50, 0, descending));
             let whole: Vec<_> = whole.into_iter().map(|e| e.id).collect();
             assert_eq!(paged, whole, "{limit} {descending}");
-            assert_eq!(total, whole.len() as u64);
+            assert_eq!(total, Total { count: whole.len() as u64, exact: true });
         }
     }
     assert_eq!(list(&job, 2, 1, true), (4, vec![(6, 2, 3), (4, 2, 2)]));
@@ -216,6 +217,53 @@ fn executions_are_listed_member_by_member() {
     assert_eq!(books.read(|c| executions::get(c, 9)), None);
     let of = books.read(|c| executions::of_occurrence(c, 2, START + 120_000));
     assert_eq!(of.iter().map(|e| e.id).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn what_lies_far_back_is_found_and_its_number_estimated() {
+    let mut books = Books::new();
+    books.jobs(every_minute(), 60);
+    for first in (0..5_000).step_by(1_000) {
+        let block = |i: u64| {
+            let due = second(i);
+            let of = block([1, 2 + i % 2], Verdict::Delivered);
+            JournalEntry::Block(Block { due, scheduled: due, ..of })
+        };
+        let entries = (first..first + 1_000).map(block).collect();
+        let first = first + 1;
+        books.done(Command::Record(Record { node: 1, incarnation: 1, first, entries }));
+    }
+    let filter = Filter { job: Some(2), ..Filter::default() };
+    let list = |filter: &Filter, limit, offset, descending| {
+        books.read(|c| executions::list(c, filter, limit, offset, descending))
+    };
+    let about = Total { count: 2_500, exact: false };
+    for descending in [false, true] {
+        let (total, whole) = list(&filter, 5_000, 0, descending);
+        assert_eq!((total, whole.len()), (about, 2_500));
+        assert_eq!(list(&filter, 40, 2_480, descending), (about, whole[2_480..].to_vec()));
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let (total, page) = list(&Filter { after, ..filter.clone() }, 700, 0, descending);
+            assert_eq!(total, about, "the same on every page");
+            let Some(end) = page.last() else { break };
+            after = Some((end.due, end.id));
+            paged.extend(page);
+        }
+        assert_eq!(paged, whole);
+    }
+    let counted = |filter: Filter| list(&filter, 0, 0, true).0;
+    let recent = Filter { from: Some(second(1_000)), ..filter.clone() };
+    assert_eq!(counted(recent), Total { count: 2_000, exact: true });
+    let dead = Filter { sorts: vec![Sort::Dead], ..filter.clone() };
+    assert_eq!(counted(dead), Total { count: 0, exact: false });
+    let other = Filter { project: Some(2), ..filter };
+    assert_eq!(counted(other).count, 0);
+}
+
+/// The instants of a job that is due each second.
+fn second(i: u64) -> Millis {
+    START + (i as Millis + 1) * 1_000
 }
 
 #[test]
