@@ -111,6 +111,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         mut stop: watch::Receiver<bool>,
     ) {
         let mut lease = self.lease.changed();
+        let urgent = Arc::clone(&self.sender.urgent);
         let mut deadline: Option<u64> = None;
         self.rebuild();
         let (mut news, mut wake) = (true, 0);
@@ -156,7 +157,11 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                         Err(broadcast::error::RecvError::Closed) => return,
                     }
                 }
-                one = sent.recv() => if let Some(one) = one { news = self.on_sent(one) },
+                // While a write is under way, results do not wake this task one by one.
+                one = sent.recv(), if !self.appending => {
+                    if let Some(one) = one { news = self.on_sent(one) }
+                }
+                () = urgent.notified() => {}
                 one = events.recv() => if let Some(one) = one {
                     news = true;
                     self.on_event(one);

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::lanes::{Lane, Lanes, Places};
 use super::live::Live;
@@ -60,6 +60,14 @@ pub(super) enum Sent {
     Written,
 }
 
+impl Sent {
+    /// Whether the engine is to look at once. Other reports may gather while it writes to the
+    /// journal: nothing but the next write waits for them.
+    fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Opened(_) | Self::Over { back: None, .. })
+    }
+}
+
 /// What all senders share.
 pub(super) struct Sender<B, H, L> {
     pub(super) books: B,
@@ -84,6 +92,8 @@ pub(super) struct Sender<B, H, L> {
     /// Where senders run: not on the core runtime.
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) events: mpsc::UnboundedSender<Sent>,
+    /// Rung after a report that is urgent.
+    pub(super) urgent: Arc<Notify>,
 }
 
 /// What a piece of work has got on its way already.
@@ -399,8 +409,12 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     pub(super) fn tell(&self, sent: Sent) {
+        let urgent = sent.is_urgent();
         // The engine outlives its senders, except at the very end of the process.
         let _ = self.events.send(sent);
+        if urgent {
+            self.urgent.notify_one();
+        }
     }
 }
 

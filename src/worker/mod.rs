@@ -228,6 +228,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         in_flight: AtomicU64::new(0),
         runtime: with.runtime,
         events: sent,
+        urgent: Arc::default(),
     });
     let engine = engine::Engine {
         node: options.node,
