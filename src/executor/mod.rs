@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   worker -> payload::Builder -> chunks -\
-//!             target::render -> Rendered ---\
+//!             target::Template -> Rendered -\
 //!             headers::headers  -----------> Call -> lanes (whose turn?) -> before_send? -> receiver
 //!                                             |        | breaker, rate                       |
 //!   worker <- Refused <-----------------------|--------/                                     |
@@ -50,7 +50,7 @@ use crate::metrics;
 use crate::model::Millis;
 use breaker::{Outcome, Rules};
 use client::{chain, client, failure};
-use gate::Asking;
+use gate::{Asking, Passage};
 use guard::{Lookup, SystemLookup, TargetGuard};
 use lanes::{Destination, Lanes, Load, Turn};
 
@@ -168,6 +168,8 @@ pub struct Call {
     pub method: Method,
     /// Where to: `http` or `https`.
     pub url: Arc<str>,
+    /// The same, where it is parsed already.
+    pub parsed: Option<Url>,
     /// What [`headers::headers`] made, and the signature.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A payload chunk, or what was rendered; empty for none.
@@ -193,6 +195,7 @@ impl Call {
         Self {
             method: Method::POST,
             url,
+            parsed: None,
             headers,
             body,
             limits: Limits::default(),
@@ -221,8 +224,8 @@ impl Executor {
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
-    pub async fn call(&self, call: Call) -> Reply {
-        let url = match self.target(&call.url) {
+    pub async fn call(&self, mut call: Call) -> Reply {
+        let url = match self.target(&mut call) {
             Err(reply) => return reply,
             Ok(url) => url,
         };
@@ -290,8 +293,9 @@ impl Executor {
     }
 
     /// The URL, if it may be called: addresses written in it never pass through the resolver.
-    fn target(&self, url: &str) -> Result<Url, Reply> {
-        let parsed = Url::parse(url).map_err(|e| guard::Error::Invalid(e.to_string()));
+    fn target(&self, call: &mut Call) -> Result<Url, Reply> {
+        let parse = || Url::parse(&call.url).map_err(|e| guard::Error::Invalid(e.to_string()));
+        let parsed = call.parsed.take().map_or_else(parse, Ok);
         parsed.and_then(|url| self.options.guard.check(&url).map(|()| url)).map_err(|e| {
             Reply::Done(Answer {
                 status: 0,
@@ -307,39 +311,22 @@ impl Executor {
     }
 
     async fn run(&self, url: Url, mut turn: Turn, call: Call) -> Reply {
-        let codes = Arc::clone(&call.success_codes);
-        let calling = self.attempt(url, call);
-        tokio::pin!(calling);
-        let reply = tokio::select! {
-            reply = &mut calling => reply,
-            () = tokio::time::sleep(HANGING) => {
-                turn.overtime();
-                calling.await
-            }
-        };
-        if let Reply::Done(answer) = &reply {
-            turn.over(answer.started_boot, Outcome::of(answer, &codes));
-        }
-        reply
-    }
-
-    async fn attempt(&self, url: Url, call: Call) -> Reply {
         let tried = self.time.clock().boot();
         let timeout = call.timeout.unwrap_or(self.options.timeout);
+        let codes = Arc::clone(&call.success_codes);
         let keep = MAX_BODY.max(call.body.len());
-        let mut lines = HeaderMap::with_capacity(call.headers.len());
-        lines.extend(call.headers);
-        // Such a request has a length, even if it is 0.
-        let lengthy = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
-        let (body, passage) =
-            Asking::new(call.body, lengthy, call.before_send, self.time.clock().clone());
-        let request =
-            self.client.request(call.method, url).headers(lines).body(reqwest::Body::wrap(body));
-        let asked = tokio::time::timeout(timeout, async {
-            let response = request.send().await?;
+        let (request, passage) = self.request(url, call);
+        let mut asking = std::pin::pin!(async {
+            let response = self.client.execute(request).await?;
             Ok::<_, reqwest::Error>(self.read(response, keep).await)
-        })
-        .await;
+        });
+        // Most calls are over by the first of these, and set no other timer.
+        let mut asked = tokio::time::timeout(timeout.min(HANGING), &mut asking).await;
+        let left = timeout.saturating_sub(HANGING);
+        if asked.is_err() && !left.is_zero() {
+            turn.overtime();
+            asked = tokio::time::timeout(left, asking).await;
+        }
         if passage.withheld() {
             return Reply::Withheld;
         }
@@ -363,13 +350,29 @@ impl Executor {
                 answer.status = read.status;
                 answer.retry_after = read.retry_after;
                 answer.accepted_async = read.status == 202 && read.promised;
-                if answer.class_by(&call.success_codes) != Class::Success {
+                if answer.class_by(&codes) != Class::Success {
                     answer.error = Some(reply::complaint(read.status, &read.body));
                 }
                 answer.body = read.body;
             }
         }
+        turn.over(answer.started_boot, Outcome::of(&answer, &codes));
         Reply::Done(answer)
+    }
+
+    /// The request of a call, and what tells whether it went out.
+    fn request(&self, url: Url, call: Call) -> (reqwest::Request, Passage) {
+        // Such a request has a length, even if it is 0.
+        let lengthy = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
+        let (body, passage) =
+            Asking::new(call.body, lengthy, call.before_send, self.time.clock().clone());
+        let mut request = reqwest::Request::new(call.method, url);
+        // Room for those that the client adds, too.
+        let mut lines = HeaderMap::with_capacity(call.headers.len() + 4);
+        lines.extend(call.headers);
+        *request.headers_mut() = lines;
+        *request.body_mut() = Some(reqwest::Body::wrap(body));
+        (request, passage)
     }
 
     /// Status, `Retry-After`, and as much of the body as is kept. The status is the receiver's word:

@@ -76,6 +76,8 @@ pub struct Rendered {
     pub method: Method,
     /// Where to.
     pub url: Arc<str>,
+    /// The same, parsed.
+    pub parsed: Url,
     /// The target's own lines, `content-type` (JSON or plain text, as the body is) and
     /// `authorization`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -111,64 +113,117 @@ pub enum Error {
     Secret,
 }
 
-/// Fills in a target.
-pub fn render(target: &HttpTarget, fill: &Fill<'_>, opened: &Opened) -> Result<Rendered, Error> {
-    let method = match target.method.as_str() {
-        "" => Method::POST,
-        name => {
-            Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| Error::Method)?
-        }
-    };
-    let url = url(target, fill)?;
-    let body = body(target, &method, fill)?;
-    let mut headers = Vec::with_capacity(target.headers.len() + 2);
-    for (name, value) in &target.headers {
-        let wrong = || Error::Header(name.clone());
-        let value = filled("headers", value, fill, plain)?;
-        let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-        headers.push((line, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?));
-    }
-    if !body.is_empty() && !target.headers.keys().any(|n| n.eq_ignore_ascii_case("content-type")) {
-        let json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
-        let kind = if json { "application/json" } else { "text/plain; charset=utf-8" };
-        headers.push((CONTENT_TYPE, HeaderValue::from_static(kind)));
-    }
-    if let Some(line) = authorization(&target.auth, opened)? {
-        headers.push((AUTHORIZATION, line));
-    }
-    Ok(Rendered { method, url, headers, body })
+/// A target, and what is the same in all its requests: made once for those that go out together.
+#[derive(Debug)]
+pub struct Template<'t> {
+    target: &'t HttpTarget,
+    method: Method,
+    /// The URL up to its fragment, with the placeholders as they stand ...
+    planned: Url,
+    /// ... and how many segments its path has.
+    depth: usize,
+    /// Whether the body, as it is written, is JSON.
+    json: bool,
 }
 
-/// The URL with its query; the host never comes from a placeholder.
-fn url(target: &HttpTarget, fill: &Fill<'_>) -> Result<Arc<str>, Error> {
-    let (template, fragment) = match target.url.split_once('#') {
-        Some((rest, fragment)) => (rest, Some(fragment)),
-        None => (target.url.as_str(), None),
-    };
-    let mut text = filled("url", template, fill, encode)?;
-    let mut mark = if template.contains('?') { '&' } else { '?' };
-    for (name, value) in &target.query {
-        let value = filled("query", value, fill, plain)?;
-        text.push(mark);
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{}={}", encode(name), encode(&value));
-        mark = '&';
+impl<'t> Template<'t> {
+    /// Reads a target.
+    pub fn new(target: &'t HttpTarget) -> Result<Self, Error> {
+        let method = match target.method.as_str() {
+            "" => Method::POST,
+            name => Method::from_bytes(name.to_ascii_uppercase().as_bytes())
+                .map_err(|_| Error::Method)?,
+        };
+        let (url, _) = parts(&target.url);
+        // With a placeholder in its host the template is no URL.
+        let planned = Url::parse(url).map_err(|_| Error::Url)?;
+        let json = target.body.as_deref().is_some_and(|body| is_json(body.as_bytes()));
+        Ok(Self { target, method, depth: depth(&planned), planned, json })
     }
-    if let Some(fragment) = fragment {
-        text.push('#');
-        text.push_str(&filled("url", fragment, fill, encode)?);
+
+    /// Fills it in.
+    pub fn render(&self, fill: &Fill<'_>, opened: &Opened) -> Result<Rendered, Error> {
+        let target = self.target;
+        let (url, parsed) = self.url(fill)?;
+        let (body, json) = self.body(fill)?;
+        let mut headers = Vec::with_capacity(target.headers.len() + 2);
+        for (name, value) in &target.headers {
+            let wrong = || Error::Header(name.clone());
+            let value = filled("headers", value, fill, plain)?;
+            let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            headers.push((line, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?));
+        }
+        let typed = |name: &String| name.eq_ignore_ascii_case("content-type");
+        if !body.is_empty() && !target.headers.keys().any(typed) {
+            let kind = if json { "application/json" } else { "text/plain; charset=utf-8" };
+            headers.push((CONTENT_TYPE, HeaderValue::from_static(kind)));
+        }
+        if let Some(line) = authorization(&target.auth, opened)? {
+            headers.push((AUTHORIZATION, line));
+        }
+        Ok(Rendered { method: self.method.clone(), url, parsed, headers, body })
     }
-    let parse = |text: &str| Url::parse(text).map_err(|_| Error::Url);
-    // With a placeholder in its host the template is no URL.
-    let (there, planned) = (parse(&text)?, parse(template)?);
-    if there.scheme() != planned.scheme() || there.authority() != planned.authority() {
-        return Err(Error::Url);
+
+    /// The URL with its query; the host never comes from a placeholder.
+    fn url(&self, fill: &Fill<'_>) -> Result<(Arc<str>, Url), Error> {
+        let (template, fragment) = parts(&self.target.url);
+        let mut text = filled("url", template, fill, encode)?;
+        let mut mark = if template.contains('?') { '&' } else { '?' };
+        for (name, value) in &self.target.query {
+            let value = filled("query", value, fill, plain)?;
+            text.push(mark);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{}={}", encode(name), encode(&value));
+            mark = '&';
+        }
+        if let Some(fragment) = fragment {
+            text.push('#');
+            text.push_str(&filled("url", fragment, fill, encode)?);
+        }
+        if text == template {
+            return Ok((text.into(), self.planned.clone()));
+        }
+        let there = Url::parse(&text).map_err(|_| Error::Url)?;
+        if there.scheme() != self.planned.scheme() || there.authority() != self.planned.authority()
+        {
+            return Err(Error::Url);
+        }
+        if depth(&there) != self.depth {
+            return Err(Error::Path);
+        }
+        Ok((text.into(), there))
     }
-    let depth = |url: &Url| url.path_segments().map_or(0, Iterator::count);
-    if depth(&there) != depth(&planned) {
-        return Err(Error::Path);
+
+    /// The body, and whether it is JSON.
+    fn body(&self, fill: &Fill<'_>) -> Result<(Bytes, bool), Error> {
+        if matches!(self.method, Method::GET | Method::HEAD) {
+            return Ok((Bytes::new(), false));
+        }
+        let body: Bytes = match &self.target.body {
+            None if self.method == Method::DELETE => return Ok((Bytes::new(), false)),
+            None => Bytes::copy_from_slice(fill.data.as_bytes()),
+            // What is filled in stands in its strings, and stays there.
+            Some(template) if self.json => {
+                return Ok((filled("body", template, fill, inside_json)?.into(), true));
+            }
+            Some(template) => filled("body", template, fill, plain)?.into(),
+        };
+        let json = is_json(&body);
+        Ok((body, json))
     }
-    Ok(text.into())
+}
+
+/// A URL up to its fragment, and that.
+fn parts(url: &str) -> (&str, Option<&str>) {
+    url.split_once('#').map_or((url, None), |(rest, fragment)| (rest, Some(fragment)))
+}
+
+fn depth(url: &Url) -> usize {
+    url.path_segments().map_or(0, Iterator::count)
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 fn encode(text: &str) -> Cow<'_, str> {
@@ -177,20 +232,6 @@ fn encode(text: &str) -> Cow<'_, str> {
 
 fn plain(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
-}
-
-fn body(target: &HttpTarget, method: &Method, fill: &Fill<'_>) -> Result<Bytes, Error> {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        return Ok(Bytes::new());
-    }
-    match &target.body {
-        None if *method == Method::DELETE => Ok(Bytes::new()),
-        None => Ok(Bytes::copy_from_slice(fill.data.as_bytes())),
-        Some(template) if serde_json::from_str::<IgnoredAny>(template).is_ok() => {
-            Ok(filled("body", template, fill, inside_json)?.into())
-        }
-        Some(template) => Ok(filled("body", template, fill, plain)?.into()),
-    }
 }
 
 /// A text as it stands within a JSON string.
@@ -307,6 +348,12 @@ mod tests {
         attempt: 2,
         data: "a/b \"q\"\n?",
     };
+
+    fn render(target: &HttpTarget, fill: &Fill<'_>, with: &Opened) -> Result<Rendered, Error> {
+        let done = Template::new(target)?.render(fill, with)?;
+        assert_eq!(done.parsed, Url::parse(&done.url).unwrap());
+        Ok(done)
+    }
 
     fn to(url: &str) -> HttpTarget {
         HttpTarget { method: "POST".to_owned(), url: url.to_owned(), ..HttpTarget::default() }

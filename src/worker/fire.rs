@@ -122,12 +122,23 @@ struct Rest {
 }
 
 impl Rest {
-    /// Whether a request may wait, and be put off, with these: a batch stays as it is.
-    fn takes(&self, lane: &Arc<Lane>, route: &Route) -> bool {
-        Arc::ptr_eq(&self.lane, lane)
+    /// Whether the other may wait, and be put off, with these: a batch stays as it is.
+    fn takes(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lane, &other.lane)
             && self.route.single().is_some()
-            && route.single().is_some()
-            && self.route.waits_with(route)
+            && other.route.single().is_some()
+            && self.route.waits_with(&other.route)
+    }
+
+    /// Waits with one of those, or beside them.
+    fn join(self, all: &mut Vec<Self>) {
+        match all.iter_mut().find(|rest| rest.takes(&self)) {
+            Some(rest) => {
+                rest.ids.extend(self.ids);
+                rest.requests += self.requests;
+            }
+            None => all.push(self),
+        }
     }
 }
 
@@ -159,7 +170,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         for slice in work.jobs.chunks(SLICE) {
             let edition = self.live.edition();
             let piece = Work { head: Arc::clone(&head), jobs: slice.to_vec() };
-            let prepared = match self.prepare(piece, passes.begun.is_some()).await {
+            let prepared = match self.prepare(piece, &passes).await {
                 Ok(prepared) => prepared,
                 Err(error) => {
                     tracing::error!(%error, "jobs that are due cannot be read; trying again");
@@ -196,21 +207,15 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 }
             }
             let mut rest: Vec<Rest> = Vec::new();
+            for (route, ids) in prepared.waiting {
+                let Some(url) = route.url() else { continue };
+                Rest { lane: self.lanes.of(url), requests: ids.len(), route, ids }.join(&mut rest);
+            }
             for request in prepared.requests {
                 let lane = self.lanes.of(&request.url);
                 let Some(place) = passes.place(&lane) else {
-                    match rest.iter_mut().find(|rest| rest.takes(&lane, &request.route)) {
-                        Some(rest) => {
-                            rest.ids.extend(&request.members);
-                            rest.requests += 1;
-                        }
-                        None => rest.push(Rest {
-                            lane,
-                            route: request.route,
-                            ids: request.members,
-                            requests: 1,
-                        }),
-                    }
+                    let (route, ids) = (request.route, request.members);
+                    Rest { lane, route, ids, requests: 1 }.join(&mut rest);
                     continue;
                 };
                 let number = match request.route.single() {
@@ -237,10 +242,17 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Reads a slice's jobs and writes their requests, on a blocking thread.
-    async fn prepare(self: &Arc<Self>, piece: Work, begun: bool) -> Result<Prepared, String> {
+    async fn prepare(self: &Arc<Self>, piece: Work, passes: &Passes) -> Result<Prepared, String> {
         let this = Arc::clone(self);
+        let begun = passes.begun.is_some();
+        let held = passes.lane.as_ref().map(Places::held);
         let read = move |conn: &rusqlite::Connection| {
             let closed = |route: &Route| this.closed(route);
+            let room = |route: &Route| {
+                let Some(lane) = route.url().map(|url| this.lanes.of(url)) else { return 0 };
+                let held = held.iter().filter(|(of, _)| Arc::ptr_eq(of, &lane));
+                held.map(|(_, places)| places).sum::<usize>() + lane.free()
+            };
             let desk = Desk {
                 conn,
                 plans: &this.plans,
@@ -249,6 +261,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 defaults: this.defaults,
                 opener: &this.opener,
                 closed: &closed,
+                room: &room,
                 begun,
                 early: this.time.now() < piece.head.due,
             };
@@ -280,7 +293,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Makes one call, and settles what comes of it.
-    async fn deliver(self: Arc<Self>, piece: Work, request: Request, number: u32, own: Held) {
+    async fn deliver(self: Arc<Self>, piece: Work, mut request: Request, number: u32, own: Held) {
         let head = Arc::clone(&piece.head);
         let Held { slot, place, edition, begun } = own;
         self.until_due(&head).await;
@@ -290,7 +303,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             return self.again(piece, Passes { lane: None, begun }).await;
         }
         let route = Arc::clone(&request.route);
-        let lines = match self.lines(&head, &request, number) {
+        let lines = match self.lines(&head, &mut request, number) {
             Ok(lines) => lines,
             Err(error) => {
                 drop((slot, place));
@@ -303,6 +316,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let ask = (Arc::clone(&self), Arc::clone(&head), Arc::clone(&members));
         let call = Call {
             method: request.method,
+            parsed: request.parsed,
             limits: route.limits,
             success_codes: route.codes(),
             timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
@@ -344,7 +358,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     fn lines(
         &self,
         head: &Head,
-        request: &Request,
+        request: &mut Request,
         number: u32,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, crate::secret::Error> {
         let now = self.time.now();
@@ -358,7 +372,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             now,
         });
         if request.route.single().is_some() {
-            lines = overlay(lines, request.headers.clone());
+            lines = overlay(lines, std::mem::take(&mut request.headers));
         }
         let signing = &request.route.signing;
         let signature = self.opener.sign(signing, &request.webhook_id, now, &request.body)?;

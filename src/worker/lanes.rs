@@ -82,6 +82,11 @@ impl Lane {
         Some(Places { lane: Arc::clone(self), permit })
     }
 
+    /// How many are free at the moment.
+    pub(super) fn free(&self) -> usize {
+        self.places.available_permits()
+    }
+
     /// Waits for so many places.
     pub(super) async fn take(self: &Arc<Self>, places: usize) -> Option<Places> {
         let places = places.min(self.least) as u32;
@@ -92,6 +97,11 @@ impl Lane {
 }
 
 impl Places {
+    /// How many they are, and of which lane.
+    pub(super) fn held(&self) -> (Arc<Lane>, usize) {
+        (Arc::clone(&self.lane), self.permit.num_permits())
+    }
+
     /// One of them, if it is of that lane.
     pub(super) fn split(&mut self, lane: &Arc<Lane>) -> Option<Self> {
         let permit = Arc::ptr_eq(&self.lane, lane).then(|| self.permit.split(1)).flatten()?;

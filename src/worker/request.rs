@@ -9,6 +9,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use rusqlite::Connection;
+use url::Url;
 
 use super::opener::Opener;
 use super::plan::{Member, Plan};
@@ -16,7 +17,7 @@ use super::plans::Plans;
 use super::route::{Defaults, Route, Routes, Single, To};
 use super::work::Head;
 use crate::executor::payload::{self, Instant, PayloadJob, ShapeText};
-use crate::executor::target::{self, Fill};
+use crate::executor::target::{Fill, Template};
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobStatus;
@@ -35,6 +36,8 @@ pub(super) struct Request {
     pub(super) method: Method,
     /// Where it goes.
     pub(super) url: Arc<str>,
+    /// The same, where it is parsed already.
+    pub(super) parsed: Option<Url>,
     /// Lines of the target's own.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
@@ -70,6 +73,8 @@ pub(super) struct Prepared {
     pub(super) requests: Vec<Request>,
     /// To be sent once the books have noted that a run begins.
     pub(super) asking: Vec<(Arc<Route>, Vec<JobId>)>,
+    /// To be written when their destination has places for them, ascending: a request for each.
+    pub(super) waiting: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Not to be sent.
     pub(super) unsent: Vec<Unsent>,
     /// To be looked at once more, ascending: it is not due yet, or the log has not got that far, so
@@ -107,6 +112,8 @@ pub(super) struct Desk<'a> {
     pub(super) opener: &'a Opener,
     /// Until when a destination takes nothing, if it does not.
     pub(super) closed: &'a dyn Fn(&Route) -> Option<Millis>,
+    /// For how many requests a destination has places.
+    pub(super) room: &'a dyn Fn(&Route) -> usize,
     /// The books have noted already that the runs begin.
     pub(super) begun: bool,
     /// It is not due yet: nothing but requests is to come of it.
@@ -274,6 +281,7 @@ impl Desk<'_> {
                 route: Arc::clone(&group.route),
                 method: method.clone(),
                 url: Arc::clone(&url),
+                parsed: None,
                 headers: Vec::new(),
                 body: chunk.body,
                 members: chunk.members,
@@ -289,8 +297,16 @@ impl Desk<'_> {
 
     fn singles(&self, head: &Head, group: &Group, single: &Single, done: &mut Prepared) {
         let opened = self.opener.of_target(&single.http);
+        let template = Template::new(&single.http).map_err(|error| error.to_string());
         let instant = self.instant(head);
-        for (row, ..) in &group.jobs {
+        // What has no place would be written in vain.
+        let room = (self.room)(&group.route).min(group.jobs.len());
+        let (now, later) = group.jobs.split_at(room);
+        if !later.is_empty() {
+            let ids = later.iter().map(|(row, ..)| row.id).collect();
+            done.waiting.push((Arc::clone(&group.route), ids));
+        }
+        for (row, ..) in now {
             let execution_id = instant.id(row.id);
             let fill = Fill {
                 execution_id: &execution_id,
@@ -301,13 +317,15 @@ impl Desk<'_> {
             };
             let opened = opened.as_ref().map_err(|error| format!("http.auth: {error}"));
             let rendered = opened.and_then(|opened| {
-                target::render(&single.http, &fill, opened).map_err(|error| error.to_string())
+                let template = template.as_ref().map_err(Clone::clone)?;
+                template.render(&fill, opened).map_err(|error| error.to_string())
             });
             match rendered {
                 Ok(rendered) => done.requests.push(Request {
                     route: Arc::clone(&group.route),
                     method: rendered.method,
                     url: rendered.url,
+                    parsed: Some(rendered.parsed),
                     headers: rendered.headers,
                     body: rendered.body,
                     members: vec![row.id],

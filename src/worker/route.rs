@@ -101,7 +101,8 @@ impl Route {
 
     /// The statuses that count as success; none for 2xx.
     pub(super) fn codes(&self) -> Arc<[u16]> {
-        self.single().map(|single| single.http.success_codes.as_slice()).unwrap_or_default().into()
+        let codes = self.single().map(|single| single.http.success_codes.as_slice());
+        codes.filter(|codes| !codes.is_empty()).map(Into::into).unwrap_or_default()
     }
 
     /// The terms of its requests, if each is for one occurrence.
