@@ -24,6 +24,12 @@ use crate::store;
 /// The most journal that one proposal carries, in encoded bytes: well below the bound of an entry.
 pub const PAGE_BYTES: u32 = 384 * 1024;
 
+/// Results gather for so long between two pages of a journal that is being written: each page is an
+/// entry of the log, and a transaction on every node ...
+const GATHER: Duration = Duration::from_millis(50);
+/// ... but nothing waits behind a page of so many entries.
+const MANY: usize = 1_000;
+
 /// How long a node may take to answer with a page of its journal.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -134,10 +140,14 @@ impl Collector {
             if record.entries.is_empty() {
                 return Ok(());
             }
+            let many = record.entries.len() >= MANY;
             let (_, outcome) =
                 self.cluster.propose_as_leader(self.term, Command::Record(record)).await?;
             if let Outcome::Rejected(rejection) = outcome {
                 return Err(Error::Refused(rejection.message));
+            }
+            if !many {
+                tokio::time::sleep(GATHER).await;
             }
         }
     }
