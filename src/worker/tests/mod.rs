@@ -4,4 +4,5 @@
 mod sending;
 mod stories;
 mod timing;
+mod wakes;
 mod world;
