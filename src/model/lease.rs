@@ -155,7 +155,7 @@ pub struct Grant {
     pub ttl: u64,
     /// The index of the newest assignment: the lease is worth nothing until it is applied.
     pub needs_index: u64,
-    /// The leader's commit index: the first lease after a start needs that applied.
+    /// The leader's commit index: a node that has no lease right then needs that applied.
     pub commit_index: u64,
     /// The leader's log time: a node that is a whole TTL behind it may not fire.
     pub log_time: Millis,

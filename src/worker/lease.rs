@@ -6,7 +6,9 @@
 //! `coordinator::placement`.
 //!
 //! A lease counts from *sending* the renewal, ends a tenth early, and may be used only by a node
-//! that has applied the assignments that the grant knows of and has built its queues from them.
+//! that has applied the assignments that the grant knows of and has built its queues from them. The
+//! first one, and one that comes after the last has run out, needs all applied that is committed: a
+//! node that was cut off fires by its old books until its lease ends, and not a moment longer.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,7 +37,6 @@ pub struct Holder {
     ttl: u64,
     log_time: Millis,
     needs_index: u64,
-    granted_once: bool,
     draining: bool,
     /// What the queues were last built from, and what they must at least be built from.
     built: Option<u64>,
@@ -81,7 +82,6 @@ impl Holder {
             ttl: 0,
             log_time: Millis::MIN,
             needs_index: 0,
-            granted_once: false,
             draining: false,
             built: None,
             must_build: 0,
@@ -147,16 +147,17 @@ impl Holder {
             Ok(grant) => {
                 result.granted = true;
                 let ends = sent + Timing::usable(grant.ttl);
+                // Without a lease a node may be far behind, after its start or after it was cut off,
+                // and the lease is back sooner than the log.
+                if now.boot >= self.ends {
+                    self.needs_index = self.needs_index.max(grant.commit_index);
+                }
                 if ends > self.ends {
                     self.ends = ends;
                     self.ttl = grant.ttl;
                 }
                 self.log_time = self.log_time.max(grant.log_time);
                 self.needs_index = self.needs_index.max(grant.needs_index);
-                if !self.granted_once {
-                    self.granted_once = true;
-                    self.needs_index = self.needs_index.max(grant.commit_index);
-                }
             }
         }
         // Only a node that knows the newest assignments can promise sensibly; it is asked again.

@@ -67,6 +67,24 @@ fn a_lease_needs_the_newest_assignment_the_first_one_all_that_is_committed() {
 }
 
 #[test]
+fn a_lease_that_had_run_out_needs_all_that_is_committed() {
+    let mut holder = leased();
+    let mut prolong = |sent, answered, commit_index| {
+        let renewal = holder.renewal(at(sent), facts(false));
+        let mut answer = granting(&renewal);
+        let grant = Grant { commit_index, ..answer.verdict.unwrap() };
+        answer.verdict = Ok(grant);
+        assert!(holder.answered(at(answered), APPLIED, &answer, &[owned()]).granted);
+        holder.usable(answered, APPLIED)
+    };
+    assert!(prolong(4_000, 4_100, 60), "without a gap what is committed may still be on its way");
+    // It was cut off until its lease ended at 7,600.
+    assert!(!prolong(8_000, 8_100, 51), "a pause may be among what it has not applied");
+    assert!(!prolong(8_500, 8_600, 51), "and it stays out until it has");
+    assert!(holder.usable(8_600, Position { index: 51, ..APPLIED }));
+}
+
+#[test]
 fn an_answer_of_an_older_term_or_boot_or_to_nothing_asked_brings_nothing() {
     let mut holder = leased();
     let renewal = holder.renewal(at(2_000), facts(false));

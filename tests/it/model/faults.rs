@@ -209,6 +209,7 @@ impl World {
         node.renew_at = t;
         node.slow = self.scenario == Scenario::Storm && drift > 0;
         node.holder = node.fresh_holder();
+        node.leases = 0;
         node.rebuilds_at = None;
         let (id, boots) = (node.id, node.boots);
         self.checks.started((id, boots), t);

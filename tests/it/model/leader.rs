@@ -219,6 +219,9 @@ impl World {
         if let Ok(grant) = &mut answer.verdict {
             // Scheduler time runs along with the boot clock here.
             let waited = (now.sched - asked.clock).max(0) as u64;
+            if matches!(without, Some(Rule::NeedsIndex | Rule::FirstEntry)) && node.leases > 0 {
+                grant.commit_index = 0;
+            }
             match without {
                 Some(Rule::NeedsIndex) => grant.needs_index = 0,
                 Some(Rule::CommitIndex) => grant.commit_index = 0,
@@ -227,6 +230,7 @@ impl World {
             }
         }
         let answered = node.holder.answered(now, node.position(), &answer, &node.books.shards);
+        node.leases += u64::from(answered.granted);
         if !answered.promised.is_empty() {
             node.renew_at = t;
             self.bad_moment(id);

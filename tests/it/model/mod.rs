@@ -27,9 +27,10 @@ use world::{Scenario, World};
 /// A rule that a run does without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// A grant is worth nothing before the newest assignment is applied.
+    /// A grant is worth nothing before the newest assignment is applied. Without it, and without
+    /// `FirstEntry`, `CommitIndex` holds for the first grant after a start only: it covers for both.
     NeedsIndex,
-    /// The first grant after a start needs all that is committed.
+    /// A grant to a node without a lease needs all that is committed.
     CommitIndex,
     /// The node counts the lease from sending, not from the answer.
     FromSending,

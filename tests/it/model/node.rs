@@ -47,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) books: Books,
     pub(crate) durable: Books,
     pub(crate) holder: Holder,
+    /// How many leases it was granted since its start.
+    pub(crate) leases: u64,
     pub(crate) flights: Vec<Flight>,
     pub(crate) journal: VecDeque<Note>,
     /// The sequence number before the journal's first entry.

@@ -188,6 +188,7 @@ impl World {
             books: Books::new(shards),
             durable: Books::new(shards),
             holder: Holder::new(0, 0, 0, 0, []),
+            leases: 0,
             flights: Vec::new(),
             journal: VecDeque::new(),
             forgotten: 0,
