@@ -122,7 +122,7 @@ impl Cluster {
     /// The API of a node, by its place.
     pub(super) fn api(&self, place: usize) -> anyhow::Result<Api> {
         let pass = Pass::Operator(USERNAME.to_owned(), self.password.clone());
-        Api::new(&format!("http://127.0.0.1:{}", self.hosts[place].port), pass)
+        Api::new(&format!("http://127.0.0.1:{}", self.hosts[place].port), &pass)
     }
 
     fn data_dir(&self, host: &Host) -> PathBuf {

@@ -3,18 +3,26 @@
 //! way: of a load that is spread, that is the rate of its bursts, between which the nodes catch up,
 //! and not one that they could sustain.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::ValueEnum;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use reqwest::header::LOCATION;
-use reqwest::{Client, RequestBuilder};
+use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, LOCATION};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use url::Url;
 use zeroize::Zeroizing;
 
+use super::BEAT;
+use super::line::Line;
 use super::oracle::Created;
 use crate::model::time::parse_rfc3339;
 
@@ -35,12 +43,37 @@ pub(super) enum Pass {
     Pair(String, Zeroizing<String>),
 }
 
+impl Pass {
+    /// As a request shows it.
+    fn headers(&self) -> anyhow::Result<HeaderMap> {
+        let pairs = match self {
+            Self::Operator(name, password) => {
+                let pair = Zeroizing::new(format!("{name}:{}", password.as_str()));
+                let basic = format!("Basic {}", BASE64.encode(pair.as_bytes()));
+                [(AUTHORIZATION, basic), (HeaderName::from_static("x-peer"), "cmd".to_owned())]
+            }
+            Self::Pair(key, secret) => [
+                (HeaderName::from_static("x-api-key"), key.clone()),
+                (HeaderName::from_static("x-secret-key"), secret.as_str().to_owned()),
+            ],
+        };
+        let sensitive = |(name, value): (HeaderName, String)| {
+            let mut value = HeaderValue::try_from(value).with_context(|| {
+                format!("{name}: the credential has a character that no header carries")
+            })?;
+            value.set_sensitive(true);
+            Ok((name, value))
+        };
+        pairs.into_iter().map(sensitive).collect()
+    }
+}
+
 /// The API of one node.
 #[derive(Clone)]
 pub(super) struct Api {
     http: Client,
     base: Arc<str>,
-    pass: Arc<Pass>,
+    pass: HeaderMap,
 }
 
 /// How jobs are created.
@@ -101,46 +134,34 @@ struct Shown {
 
 impl Api {
     /// For the node at a URL such as `http://127.0.0.1:9091`.
-    pub(super) fn new(base: &str, pass: Pass) -> anyhow::Result<Self> {
+    pub(super) fn new(base: &str, pass: &Pass) -> anyhow::Result<Self> {
         // Neither credentials nor load may go elsewhere.
         let http = Client::builder()
             .timeout(TOTAL)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { http, base: base.trim_end_matches('/').into(), pass: Arc::new(pass) })
-    }
-
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
-        match &*self.pass {
-            Pass::Operator(name, password) => {
-                request.basic_auth(name, Some(password.as_str())).header("x-peer", "cmd")
-            }
-            Pass::Pair(key, secret) => {
-                request.header("x-api-key", key).header("x-secret-key", secret.as_str())
-            }
-        }
+        Ok(Self { http, base: base.trim_end_matches('/').into(), pass: pass.headers()? })
     }
 
     /// Reads something; the whole answer.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let request = self.signed(self.http.get(format!("{}{path}", self.base)));
+        let request = self.http.get(format!("{}{path}", self.base)).headers(self.pass.clone());
         let response = request.send().await?;
         anyhow::ensure!(response.status().is_success(), "GET {path}: HTTP {}", response.status());
         Ok(response.json().await?)
     }
 
     async fn post(&self, path: &str, body: String) -> anyhow::Result<reqwest::Response> {
-        let request = self.signed(self.http.post(format!("{}{MOUNT}{path}", self.base)));
+        let request = self.http.post(format!("{}{MOUNT}{path}", self.base));
+        let request = request.headers(self.pass.clone());
         let request = request.header("content-type", "application/json").body(body);
         let response = request.send().await.map_err(|e| self.unreachable(e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body: Value = response.json().await.unwrap_or_default();
-        let said = body["data"].as_str().unwrap_or("no reason given");
-        anyhow::bail!("POST {path}: {said} (HTTP {status})")
+        Err(refused(path, status, &response.bytes().await.unwrap_or_default()))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> super::super::Failure {
@@ -159,7 +180,8 @@ impl Api {
     /// Deletes a project with its jobs.
     pub(super) async fn delete(&self, project: u64) -> anyhow::Result<()> {
         let url = format!("{}{MOUNT}/projects/{project}?cascade=true", self.base);
-        self.signed(self.http.delete(url)).send().await?.error_for_status()?;
+        let request = self.http.delete(url).headers(self.pass.clone());
+        request.send().await?.error_for_status()?;
         Ok(())
     }
 
@@ -188,13 +210,13 @@ impl Api {
             }
             let started = Instant::now();
             let before = jobs.len();
-            let mut under_way =
-                stream::iter(bodies).map(|body| self.create(body)).buffer_unordered(under_way);
-            let mut receipts = Vec::new();
-            while let Some(receipt) = under_way.try_next().await? {
-                receipts.push(receipt);
-                tell((before + receipts.len() * batch).min(order.jobs));
-            }
+            let told = |n: usize| tell((before + n * batch).min(order.jobs));
+            let receipts = match order.creates {
+                Creates::Single if self.base.starts_with("http:") => {
+                    self.singly(bodies, under_way, told).await?
+                }
+                _ => self.side_by_side(bodies, under_way, told).await?,
+            };
             busy += started.elapsed();
             let mut made = stream::iter(receipts)
                 .map(|receipt| async move { self.created(&receipt).await })
@@ -213,11 +235,68 @@ impl Api {
         Ok(Loaded { jobs, per_s })
     }
 
+    /// Sends bodies over the connections of one client; where the receipts are.
+    async fn side_by_side(
+        &self,
+        bodies: Vec<String>,
+        under_way: usize,
+        tell: impl Fn(usize),
+    ) -> anyhow::Result<Vec<String>> {
+        let mut under_way =
+            stream::iter(bodies).map(|body| self.create(body)).buffer_unordered(under_way);
+        let mut receipts = Vec::new();
+        while let Some(receipt) = under_way.try_next().await? {
+            receipts.push(receipt);
+            tell(receipts.len());
+        }
+        Ok(receipts)
+    }
+
+    /// Sends bodies over so many connections, each in a task of its own; where the receipts are.
+    async fn singly(
+        &self,
+        bodies: Vec<String>,
+        lines: usize,
+        tell: impl Fn(usize),
+    ) -> anyhow::Result<Vec<String>> {
+        let url = Url::parse(&format!("{}{MOUNT}/jobs", self.base))?;
+        let bodies = Arc::new(Mutex::new(bodies.into_iter()));
+        let done = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for _ in 0..lines {
+            let (url, pass) = (url.clone(), self.pass.clone());
+            let (bodies, done) = (bodies.clone(), done.clone());
+            tasks.spawn(async move {
+                let next = || bodies.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let (mut line, mut receipts) = (Line::open(&url, pass).await?, Vec::new());
+                while let Some(body) = next() {
+                    let answer = tokio::time::timeout(TOTAL, line.post(body)).await??;
+                    if !answer.status.is_success() {
+                        return Err(refused("/jobs", answer.status, &answer.body));
+                    }
+                    receipts.push(place(&answer.headers)?);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(receipts)
+            });
+        }
+        let mut receipts = Vec::new();
+        let mut beat = tokio::time::interval(BEAT);
+        loop {
+            tokio::select! {
+                ended = tasks.join_next() => match ended {
+                    Some(made) => receipts.append(&mut made??),
+                    None => return Ok(receipts),
+                },
+                _ = beat.tick() => tell(done.load(Ordering::Relaxed)),
+            }
+        }
+    }
+
     /// Makes one request; where its receipt is.
     async fn create(&self, body: String) -> anyhow::Result<String> {
         let response = self.post("/jobs", body).await?;
-        let place = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
-        let place = place.context("the node did not say where the receipt is")?.to_owned();
+        let place = place(response.headers())?;
         response.bytes().await?;
         Ok(place)
     }
@@ -236,6 +315,19 @@ impl Shown {
         let at = parse_rfc3339(&self.date_created).context("a job without its dateCreated")?;
         Ok(Created { id: self.id, at })
     }
+}
+
+/// Where the receipt is, by an answer's headers.
+fn place(headers: &HeaderMap) -> anyhow::Result<String> {
+    let place = headers.get(LOCATION).and_then(|place| place.to_str().ok());
+    Ok(place.context("the node did not say where the receipt is")?.to_owned())
+}
+
+/// What a node said when it refused.
+fn refused(path: &str, status: StatusCode, body: &[u8]) -> anyhow::Error {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said = body["data"].as_str().unwrap_or("no reason given");
+    anyhow::anyhow!("POST {path}: {said} (HTTP {status})")
 }
 
 fn body(project: u64, order: &Order, range: std::ops::Range<usize>) -> String {

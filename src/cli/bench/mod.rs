@@ -12,6 +12,7 @@
 
 mod cluster;
 mod limit;
+mod line;
 mod load;
 mod oracle;
 mod progress;
@@ -191,7 +192,7 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     let (mut cluster, api) = if let Some(target) = &flags.target {
         let secret = Zeroizing::new(flags.api_secret.clone().unwrap_or_default());
         let pass = Pass::Pair(flags.api_key.clone().unwrap_or_default(), secret);
-        (None, Api::new(target, pass)?)
+        (None, Api::new(target, &pass)?)
     } else {
         progress.tell("starting nodes");
         let cluster = Cluster::start(flags.nodes, global.set.clone(), folder).await?;
