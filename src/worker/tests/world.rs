@@ -416,7 +416,8 @@ impl World {
         }
     }
 
-    /// Gives the engine's tasks turns until nothing more comes of it.
+    /// Gives the engine's tasks turns until nothing more comes of it. How long a turn takes depends on
+    /// what else the machine does: a thread and the runtime's pool have theirs within each.
     pub(super) async fn settle(&self) {
         let mark = || {
             let synced = self.journal.as_ref().map(|journal| journal.state().synced);
@@ -427,6 +428,9 @@ impl World {
         let mut quiet = 0;
         while quiet < 4 {
             tokio::time::sleep(Duration::from_millis(2)).await;
+            let thread = tokio::task::spawn_blocking(|| std::thread::spawn(|| ()).join());
+            thread.await.unwrap().unwrap();
+            tokio::task::yield_now().await;
             let now = mark();
             let working = now.2.is_some_and(|status| status.working || status.loading > 0);
             quiet = if now == last && !working { quiet + 1 } else { 0 };
