@@ -99,6 +99,7 @@ impl Collector {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let members = || self.cluster.members().into_iter().map(|(id, _)| id);
+            let mut again: Option<(NodeId, Duration)> = None;
             tokio::select! {
                 _ = beat.tick() => wanted.extend(members()),
                 mut grown = self.bell.heard() => {
@@ -108,16 +109,25 @@ impl Collector {
                 }
                 Some((node, result)) = rounds.next() => {
                     asked.remove(&node);
-                    tell(node, result, &mut unreachable);
+                    let result: Result<Option<Duration>, Error> = result;
+                    again = result.as_ref().ok().copied().flatten().map(|pause| (node, pause));
+                    tell(node, result.map(drop), &mut unreachable);
                 }
             }
+            // What there is beyond a page waits for its turn like everybody else.
+            wanted.extend(again.map(|(node, _)| node));
             let free: Vec<NodeId> = wanted.difference(&asked).copied().collect();
             for node in free {
+                let pause =
+                    again.filter(|(of, _)| *of == node).map_or(Duration::ZERO, |(_, pause)| pause);
                 wanted.remove(&node);
                 asked.insert(node);
                 let lost = unreachable.get(&node) == Some(&true);
                 let turns = if lost { trials } else { turns };
                 rounds.push(async move {
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     // The semaphores are never closed.
                     let _turn = turns.acquire().await;
                     (node, this.collect(node).await)
@@ -126,30 +136,26 @@ impl Collector {
         }
     }
 
-    /// Reads one node's journal to its end, a page an entry.
-    async fn collect(&self, node: NodeId) -> Result<(), Error> {
-        loop {
-            let cursor = self.cluster.read(move |conn| store::cursors::get(conn, node)).await?;
-            let (incarnation, after) = cursor.unwrap_or_default();
-            let ask = ReadJournal { incarnation, after, max_bytes: PAGE_BYTES };
-            let record = if node == self.me {
-                (self.own)(&ask)
-            } else {
-                self.cluster.peers().call(node, JOURNAL_ROUTE, &ask, PAGE_TIMEOUT).await?
-            };
-            if record.entries.is_empty() {
-                return Ok(());
-            }
-            let many = record.entries.len() >= MANY;
-            let (_, outcome) =
-                self.cluster.propose_as_leader(self.term, Command::Record(record)).await?;
-            if let Outcome::Rejected(rejection) = outcome {
-                return Err(Error::Refused(rejection.message));
-            }
-            if !many {
-                tokio::time::sleep(GATHER).await;
-            }
+    /// Reads a page of one node's journal; when to come for the next one, if it was not the end.
+    async fn collect(&self, node: NodeId) -> Result<Option<Duration>, Error> {
+        let cursor = self.cluster.read(move |conn| store::cursors::get(conn, node)).await?;
+        let (incarnation, after) = cursor.unwrap_or_default();
+        let ask = ReadJournal { incarnation, after, max_bytes: PAGE_BYTES };
+        let record = if node == self.me {
+            (self.own)(&ask)
+        } else {
+            self.cluster.peers().call(node, JOURNAL_ROUTE, &ask, PAGE_TIMEOUT).await?
+        };
+        if record.entries.is_empty() {
+            return Ok(None);
         }
+        let pause = if record.entries.len() >= MANY { Duration::ZERO } else { GATHER };
+        let (_, outcome) =
+            self.cluster.propose_as_leader(self.term, Command::Record(record)).await?;
+        if let Outcome::Rejected(rejection) = outcome {
+            return Err(Error::Refused(rejection.message));
+        }
+        Ok(Some(pause))
     }
 }
 

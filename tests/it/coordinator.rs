@@ -10,7 +10,7 @@ use scheduler0::command::Command;
 use scheduler0::coordinator::collect::{JOURNAL_ROUTE, ReadJournal};
 use scheduler0::coordinator::lead::{Coordinator, Options};
 use scheduler0::model::NodeId;
-use scheduler0::model::block::Record;
+use scheduler0::model::block::{JournalEntry, Record};
 use scheduler0::model::lease::{
     Answer, Facts, Grant, Now, Position, Refusal, Renewal, Reply, Timing,
 };
@@ -28,13 +28,22 @@ fn start(
     node: NodeId,
     own_journal: impl Fn(&ReadJournal) -> Record + Send + Sync + 'static,
 ) -> Coordinator {
+    start_with(cluster, node, 2, own_journal)
+}
+
+fn start_with(
+    cluster: &Cluster,
+    node: NodeId,
+    fan_in: usize,
+    own_journal: impl Fn(&ReadJournal) -> Record + Send + Sync + 'static,
+) -> Coordinator {
     Coordinator::start(Options {
         cluster: cluster.clone(),
         node,
         time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
         timing: Timing::from(150, 500),
         own_journal: Arc::new(own_journal),
-        fan_in: 2,
+        fan_in,
         fetch_interval: Duration::from_millis(100),
         history_max_age: Duration::from_hours(1),
         dead_letters_max_age: Duration::from_hours(2),
@@ -134,6 +143,33 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
         }
     };
     timeout(LIMIT, during).await.expect("the own journal is read meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
+    let others = Arc::new(watch::Sender::new(0));
+    let counting = others.clone();
+    let fail = move || async move {
+        counting.send_modify(|calls| *calls += 1);
+        axum::http::StatusCode::IM_A_TEAPOT
+    };
+    let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(fail));
+    let house = House::build_with(3, &route).await;
+    let leader = house.leader().await;
+    let own = Arc::new(watch::Sender::new(0));
+    let counted = own.clone();
+    // Each page has an entry, and there is another one behind it.
+    let endless = move |ask: &ReadJournal| {
+        counted.send_modify(|pages| *pages += 1);
+        let entries = vec![JournalEntry::Watermarks(Vec::new())];
+        Record { node: leader, incarnation: 7, first: ask.after + 1, entries }
+    };
+    // One turn for all three.
+    let _coordinator = start_with(house.node(leader), leader, 1, endless);
+    for seen in [own.subscribe(), others.subscribe()] {
+        let mut seen = seen;
+        timeout(LIMIT, seen.wait_for(|calls| *calls > 8)).await.expect("all are asked").unwrap();
+    }
 }
 
 fn seat() -> Arc<Seat> {
