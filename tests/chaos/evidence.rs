@@ -86,7 +86,16 @@ pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::R
         for job in open.clone() {
             turn += 1;
             let node = 1 + turn % hosts.ids().end();
-            let Some(ledger) = ledger(hosts, node, job, &known).await else { continue };
+            let Some(ledger) = ledger(hosts, node, job, &known).await else {
+                // With its history a deleted job goes without a trace.
+                let path = format!("/api/v1/jobs/{job}/occurrences?consistency=linearizable");
+                let may_go = !known.cut.is_empty() && known.books.jobs[&job].deleted.is_some();
+                if may_go && hosts.lacks(node, &path).await {
+                    open.remove(&job);
+                    known.ledgers.insert(job, BTreeMap::new());
+                }
+                continue;
+            };
             if ledger.values().all(Entry::is_end) {
                 open.remove(&job);
             }

@@ -167,14 +167,18 @@ impl Court<'_> {
     fn ledger(&mut self, book: &JobBook, ledger: &BTreeMap<i64, Entry>, accepted: &BTreeSet<i64>) {
         let due = book.due(self.evidence.horizon);
         for (at, planned) in &due {
+            let came = accepted.contains(at);
+            // What the ledger has no more the receiver has to have.
+            let ended = planned.paused || book.deleted.is_some() || book.mortal || !book.patient;
+            let may_go = self.may_be_forgotten(*at) && (came || ended);
             let Some(entry) = ledger.get(at) else {
-                if !planned.doubtful {
+                // With the history goes the plan that was in force, after an edit or a deletion.
+                if !planned.doubtful && !may_go {
                     let text = format!("{at} of {book:?} is not in the ledger");
                     self.verdict.violation("unaccounted", text);
                 }
                 continue;
             };
-            let came = accepted.contains(at);
             let name = [&*entry.state, &entry.reason].join(" ").trim_end().to_owned();
             *self.verdict.states.entry(name).or_default() += 1;
             let may = match (&*entry.state, &*entry.reason) {
@@ -189,11 +193,7 @@ impl Court<'_> {
                 ("skipped", "ended") => book.deleted.is_some(),
                 ("skipped", "misfire") => !book.patient,
                 ("dead", _) => book.mortal,
-                // The receiver has to have what the ledger has no more.
-                ("forgotten", _) => {
-                    let ended = planned.paused || book.deleted.is_some() || book.mortal;
-                    self.may_be_forgotten(*at) && (came || ended || !book.patient)
-                }
+                ("forgotten", _) => may_go,
                 _ => false,
             };
             if !may {
