@@ -149,11 +149,11 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
 async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
     let others = Arc::new(watch::Sender::new(0));
     let counting = others.clone();
-    let fail = move || async move {
+    let answer = move |body: axum::body::Bytes| async move {
         counting.send_modify(|calls| *calls += 1);
-        axum::http::StatusCode::IM_A_TEAPOT
+        postcard::to_allocvec(&empty(&postcard::from_bytes(&body).unwrap())).unwrap()
     };
-    let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(fail));
+    let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(answer));
     let house = House::build_with(3, &route).await;
     let leader = house.leader().await;
     let own = Arc::new(watch::Sender::new(0));
