@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{List, Orders};
-use super::reply::{self, Unknown};
+use super::reply;
 use super::state::AppState;
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::credential::Credential;
@@ -147,7 +147,7 @@ async fn create(
     view.api_secret = opens.then(|| secret.to_string());
     let mut response = reply::created(&view, ask.dialect());
     reply::forget(&mut response);
-    Ok(reply::warn(response, &fields.unknown()))
+    Ok(reply::warn(response, &fields.warnings()))
 }
 
 fn is_conflict(kind: RejectionKind) -> bool {
@@ -189,13 +189,13 @@ async fn set_archived(
     let modified_by = fields.text("modifiedBy", LONGEST_BY)?;
     fields.ignore(SHOWN);
     fields.ignore(&["createdBy"]);
-    let unknown: Unknown = fields.unknown();
+    let warnings = fields.warnings();
     let by = archived_by.or(modified_by);
     match app.cluster.propose(Command::ArchiveCredential { id, archived, by }).await? {
         Outcome::Done => {
             app.auth.forget();
             let view = CredentialView::from(found(app, id).await?);
-            Ok(reply::warn(reply::ok(&view, ask.dialect()), &unknown))
+            Ok(reply::warn(reply::ok(&view, ask.dialect()), &warnings))
         }
         other => Err(refused(other)),
     }

@@ -17,7 +17,7 @@ use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{List, Orders};
-use super::reply::{self, Unknown};
+use super::reply::{self, Warnings};
 use super::state::AppState;
 use crate::command::{Command, Outcome};
 use crate::model::block::occurrence_id;
@@ -187,7 +187,7 @@ async fn replay(
     }
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
-    known("projectId, jobId, startDate, endDate, all, ratePerSecond, dryRun", &fields.unknown())?;
+    known("projectId, jobId, startDate, endDate, all, ratePerSecond, dryRun", &fields.warnings())?;
     narrowed("replay", &filter, all)?;
     let key =
         Key::of(&headers, ask.caller, "POST /dead-letters/replay", &body)?.filter(|_| !dry_run);
@@ -217,7 +217,7 @@ async fn purge(
     let filter = filter(&mut fields)?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
-    known("projectId, jobId, startDate, endDate, all, dryRun", &fields.unknown())?;
+    known("projectId, jobId, startDate, endDate, all, dryRun", &fields.warnings())?;
     narrowed("purge", &filter, all)?;
     let key =
         Key::of(&headers, ask.caller, "POST /dead-letters/purge", &body)?.filter(|_| !dry_run);
@@ -246,8 +246,8 @@ fn narrowed(action: &str, filter: &Filter, all: bool) -> Result<(), Error> {
 }
 
 /// Refuses what is not understood: it might mean fewer letters.
-fn known(names: &str, unknown: &Unknown) -> Result<(), Error> {
-    match unknown.0.first() {
+fn known(names: &str, warnings: &Warnings) -> Result<(), Error> {
+    match warnings.first_unknown() {
         None => Ok(()),
         Some(name) => {
             let message = format!("there is no field {name}, nothing was done: give {names}");

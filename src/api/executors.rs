@@ -144,7 +144,7 @@ async fn create(
     match app.cluster.propose(Key::around(key, Command::CreateExecutor(executor))).await? {
         Outcome::Created(id) => {
             let response = shown(&app, &ask, StatusCode::CREATED, found(&app, id).await?);
-            Ok(reply::warn(response, &fields.unknown()))
+            Ok(reply::warn(response, &fields.warnings()))
         }
         other => Err(refused(other)),
     }
@@ -161,7 +161,7 @@ async fn update(
     let edit = Edit::read(&mut fields)?;
     change(&app, id, &IfMatch::of(&headers), None, |old| edit.over(&app, old)).await?;
     let response = shown(&app, &ask, StatusCode::OK, found(&app, id).await?);
-    Ok(reply::warn(response, &fields.unknown()))
+    Ok(reply::warn(response, &fields.warnings()))
 }
 
 async fn rotate(
@@ -188,7 +188,7 @@ async fn rotate(
     view.webhook_secret = shows.then(|| rotation.secret.to_string());
     let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
     reply::forget(&mut response);
-    Ok(reply::warn(response, &fields.unknown()))
+    Ok(reply::warn(response, &fields.warnings()))
 }
 
 /// Makes an executor what `new` makes of it as it is now, whoever else is changing it.

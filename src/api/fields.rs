@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::casing::canonical;
 use super::duration;
 use super::error::Error;
-use super::reply::Unknown;
+use super::reply::Warnings;
 use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
 use crate::schedule::DstRule;
@@ -139,11 +139,11 @@ impl Fields {
         Ok(read(self, name)?.map_or(Given::Nothing, Given::Value))
     }
 
-    /// What nobody took.
-    pub(super) fn unknown(self) -> Unknown {
-        let mut unknown = Unknown::default();
-        self.given.iter().for_each(|(_, name, _)| unknown.note(name));
-        unknown
+    /// The warnings about a request whose fields were all taken: the names that nobody knows.
+    pub(super) fn warnings(self) -> Warnings {
+        let mut warnings = Warnings::default();
+        self.given.iter().for_each(|(_, name, _)| warnings.unknown_field(name));
+        warnings
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(fields.text("createdBy", 10).unwrap().as_deref(), Some("me"));
         assert_eq!(fields.text("name", 10).unwrap(), None);
         assert_eq!(fields.flag("archived").unwrap(), Some(true));
-        assert_eq!(fields.unknown().0, ["colour"]);
+        assert_eq!(fields.warnings().first_unknown(), Some("colour"));
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         let mut fields = Fields::parse(body).unwrap();
         assert_eq!(fields.duration("timeout", (1, 60_000)).unwrap(), Some(60_000));
         fields.ignore(&["max", "maxConcurrency"]);
-        assert!(fields.unknown().0.is_empty());
+        assert_eq!(fields.warnings(), Warnings::default());
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
         ] {
             assert_eq!(Fields::parse(body.as_bytes()).unwrap_err().status(), status);
         }
-        assert!(Fields::parse(b" \n").unwrap().unknown().0.is_empty());
+        assert_eq!(Fields::parse(b" \n").unwrap().warnings(), Warnings::default());
         let mut fields = Fields::parse(br#"{"name":"a\u0000","text":"long","n":{}}"#).unwrap();
         assert!(fields.text("name", 10).is_err());
         assert!(fields.text("text", 3).is_err());

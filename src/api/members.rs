@@ -150,7 +150,7 @@ async fn add(
     let replace = fields.flag("replace")?.unwrap_or(false);
     let step = Step::Add { node, address, raft_address, replace };
     let id = carry_out(&app, &ask, step).await?;
-    Ok(reply::warn(reply::created(&Node { id }, ask.dialect()), &fields.unknown()))
+    Ok(reply::warn(reply::created(&Node { id }, ask.dialect()), &fields.warnings()))
 }
 
 async fn promote(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
@@ -183,5 +183,5 @@ async fn transfer(
     let mut fields = fields(&app, request).await?;
     let to = fields.number("id")?;
     let id = carry_out(&app, &ask, Step::Transfer(to)).await?;
-    Ok(reply::warn(reply::ok(&Node { id }, ask.dialect()), &fields.unknown()))
+    Ok(reply::warn(reply::ok(&Node { id }, ask.dialect()), &fields.warnings()))
 }

@@ -93,8 +93,8 @@ pub fn router(state: AppState) -> Router {
 
 type App = State<Arc<AppState>>;
 
-/// What holds for every request: its mount is known to those inside, errors get their envelope, the
-/// answer is counted. A panic is our fault and answered as such instead of a closed connection.
+/// What holds for every request: its mount is known to those inside, errors get their envelope,
+/// successes their warnings, the answer is counted. A panic is our fault and answered as such instead of a closed connection.
 async fn around(State(app): App, mut request: Request, next: Next) -> Response {
     let mount = Mount::of(request.uri().path());
     let method = request.method().clone();
@@ -116,6 +116,7 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
         }
         response = rendered;
     }
+    response = reply::with_warnings(response).await;
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     app.metrics.request(&method, route, response.status().as_u16());
     response

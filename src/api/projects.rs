@@ -176,7 +176,7 @@ async fn create(
     match app.cluster.propose(Key::around(key, Command::CreateProject(new))).await? {
         Outcome::Created(id) => {
             let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
-            Ok(reply::warn(response, &fields.unknown()))
+            Ok(reply::warn(response, &fields.warnings()))
         }
         other => Err(refused(other)),
     }
@@ -220,7 +220,7 @@ async fn update(
     })
     .await?;
     let response = shown(&app, &ask, id, StatusCode::OK).await?;
-    Ok(reply::warn(response, &fields.unknown()))
+    Ok(reply::warn(response, &fields.warnings()))
 }
 
 /// Makes of a project what `new` makes of it as it is now, whoever else is changing it; `None`: it
@@ -275,7 +275,7 @@ async fn rotate(
     view.webhook_secret = shows.then(|| rotation.secret.to_string());
     let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
     reply::forget(&mut response);
-    Ok(reply::warn(response, &fields.unknown()))
+    Ok(reply::warn(response, &fields.warnings()))
 }
 
 async fn remove(

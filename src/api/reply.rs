@@ -1,4 +1,9 @@
-//! Answers: the envelope `{"data", "success"}` in the casing of the mount. Every handler ends here.
+//! Answers: the envelope `{"data", "success"}` in the casing of the mount, and the warnings beside
+//! it. Every handler ends here.
+//!
+//! The walk of a warning: whoever reads or checks a request (`fields`, `jobs::parse`, `jobs::shape`)
+//! adds it to the request's [`Warnings`]; the handler hands them to [`warn`], which puts them into
+//! the header; the layer in `super` puts them into the body by [`with_warnings`].
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,7 +12,7 @@ use serde::Serialize;
 use super::casing;
 use crate::model::job::Dialect;
 
-/// The header that names the fields of a request which were not understood.
+/// The header that carries the warnings, a line each.
 pub(super) const WARNING: &str = "x-scheduler0-warning";
 
 #[derive(Serialize)]
@@ -42,42 +47,97 @@ pub(super) fn json(status: StatusCode, body: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-/// Names the fields that were ignored, if any, in a header of the answer.
-pub(super) fn warn(mut response: Response, unknown: &Unknown) -> Response {
-    if let Some(text) = unknown.text()
-        && let Ok(value) = HeaderValue::from_str(&text)
-    {
-        response.headers_mut().insert(WARNING, value);
+/// Puts the warnings, if any, on an answer: into its header, and for [`with_warnings`].
+pub(super) fn warn(mut response: Response, warnings: &Warnings) -> Response {
+    let lines = warnings.lines();
+    for line in &lines {
+        if let Ok(value) = HeaderValue::from_str(&ascii(line)) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    if !lines.is_empty() {
+        response.extensions_mut().insert(Lines(lines));
     }
     response
 }
 
-/// Names of fields that a request carried and nobody knows: the first few, each once.
-#[derive(Debug, Default)]
-pub(super) struct Unknown(pub(super) Vec<String>);
+/// The warnings of an answer, on their way into its body.
+#[derive(Clone, Debug)]
+struct Lines(Vec<String>);
 
-impl Unknown {
+/// Adds `"warnings": [...]` to the envelope of a success that has some.
+pub(super) async fn with_warnings(mut response: Response) -> Response {
+    let Some(Lines(lines)) = response.extensions_mut().remove() else { return response };
+    let (mut parts, body) = response.into_parts();
+    // The body was made as a whole: nothing is waited for, and nothing can fail.
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let envelope = body.strip_suffix(b"}").filter(|_| parts.status.is_success());
+    let Some(envelope) = envelope else { return (parts, body).into_response() };
+    let warnings = casing::to_json(&lines, Dialect::Camel);
+    let whole = [envelope, b",\"warnings\":", &warnings, b"}"].concat();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    (parts, whole).into_response()
+}
+
+/// What a client is told beside the answer to a request that was carried out: the names that nobody
+/// knows, and sentences about what may not mean what was meant. The first few, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Warnings {
+    unknown: Vec<String>,
+    said: Vec<String>,
+}
+
+impl Warnings {
     const MOST: usize = 8;
-    const LONGEST: usize = 40;
+    /// The longest name that is shown, in characters.
+    const LONGEST_NAME: usize = 40;
+    /// The longest sentence, in characters.
+    const LONGEST: usize = 300;
 
-    /// Notes a name.
-    pub(super) fn note(&mut self, name: &str) {
-        if self.0.len() >= Self::MOST {
-            return;
-        }
+    /// Notes the name of a field that nobody knows.
+    pub(super) fn unknown_field(&mut self, name: &str) {
         let shown: String = name
             .chars()
-            .take(Self::LONGEST)
+            .take(Self::LONGEST_NAME)
             .map(|c| if c.is_ascii_graphic() { c } else { '?' })
             .collect();
-        if !self.0.contains(&shown) {
-            self.0.push(shown);
-        }
+        add(&mut self.unknown, shown);
     }
 
-    fn text(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| format!("unknown fields were ignored: {}", self.0.join(", ")))
+    /// Adds a sentence: lower case, it names the field and says what its value means.
+    pub(super) fn say(&mut self, sentence: &str) {
+        let plain = sentence.chars().take(Self::LONGEST);
+        add(&mut self.said, plain.map(|c| if c.is_control() { ' ' } else { c }).collect());
     }
+
+    /// Adds the warnings of another part of the same request.
+    pub(super) fn merge(&mut self, other: Self) {
+        other.unknown.into_iter().for_each(|name| add(&mut self.unknown, name));
+        other.said.into_iter().for_each(|sentence| add(&mut self.said, sentence));
+    }
+
+    /// The first name that nobody knows, for routes that refuse such names.
+    pub(super) fn first_unknown(&self) -> Option<&str> {
+        self.unknown.first().map(String::as_str)
+    }
+
+    /// The warnings as the client is told them.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let unknown = (!self.unknown.is_empty())
+            .then(|| format!("unknown fields were ignored: {}", self.unknown.join(", ")));
+        unknown.into_iter().chain(self.said.iter().cloned()).collect()
+    }
+}
+
+fn add(list: &mut Vec<String>, text: String) {
+    if list.len() < Warnings::MOST && !list.contains(&text) {
+        list.push(text);
+    }
+}
+
+/// A sentence as a header can carry it.
+fn ascii(line: &str) -> String {
+    line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
 /// Nobody on the way keeps it: it shows a secret.
@@ -91,14 +151,42 @@ mod tests {
 
     #[test]
     fn unknown_names_are_few_and_fit_for_a_header() {
-        let mut unknown = Unknown::default();
-        for name in ["colour", "colour", "a\r\nb: c", "ä"] {
-            unknown.note(name);
+        let mut warnings = Warnings::default();
+        for name in ["colour", "colour", "a\r\nb: c", "\u{e4}"] {
+            warnings.unknown_field(name);
         }
-        (0..100).for_each(|i| unknown.note(&format!("{i}{}", "x".repeat(1_000))));
-        let response = warn(no_content(), &unknown);
+        (0..100).for_each(|i| warnings.unknown_field(&format!("{i}{}", "x".repeat(1_000))));
+        let response = warn(no_content(), &warnings);
         let text = response.headers()[WARNING].to_str().unwrap();
         assert!(text.starts_with("unknown fields were ignored: colour, a??b:?c, ?, 0x"), "{text}");
         assert!(text.len() < 400);
+    }
+
+    #[tokio::test]
+    async fn warnings_stand_in_header_and_body_each_once() {
+        let mut warnings = Warnings::default();
+        warnings.unknown_field("colour");
+        let mut more = Warnings::default();
+        more.unknown_field("colour");
+        more.say("job spec 5/70: \u{201e}70\u{201c} is more than the field\nhas");
+        warnings.merge(more);
+        let response = warn(created(&[1], Dialect::Snake), &warnings);
+        let header: Vec<_> = response.headers().get_all(WARNING).iter().collect();
+        assert_eq!(header[0], "unknown fields were ignored: colour");
+        assert_eq!(header[1], "job spec 5/70: ?70? is more than the field has");
+        let response = with_warnings(response).await;
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert_eq!(
+            text,
+            "{\"data\":[1],\"success\":true,\"warnings\":[\"unknown fields were ignored: \
+             colour\",\"job spec 5/70: \u{201e}70\u{201c} is more than the field has\"]}"
+        );
+
+        let response = with_warnings(warn(no_content(), &warnings)).await;
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        assert!(body.is_empty());
+        let response = warn(json(StatusCode::OK, b"{}".to_vec()), &Warnings::default());
+        assert!(!response.headers().contains_key(WARNING));
     }
 }

@@ -81,7 +81,7 @@ async fn preview(State(app): App, ask: Ask, request: Request) -> Result<Response
     // A thousand rare dates take a while; it only fails when the work panics, which no input does.
     let shown = tokio::task::spawn_blocking(move || question.answer());
     let shown = shown.await.map_err(|_| Error::internal())?.map_err(Error::into_unprocessable)?;
-    Ok(reply::warn(reply::ok(&shown, ask.dialect()), &fields.unknown()))
+    Ok(reply::warn(reply::ok(&shown, ask.dialect()), &fields.warnings()))
 }
 
 async fn next(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {

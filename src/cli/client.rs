@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::Failure;
-use super::output::say;
+use super::output::{say, show};
 use crate::secret::Keys;
 
 /// The mount that the command line speaks to: camelCase.
@@ -135,12 +135,16 @@ impl Client {
         if bytes.is_empty() {
             return Ok(json!({"success": true}));
         }
-        serde_json::from_slice(&bytes).map_err(|_| {
+        let envelope: Value = serde_json::from_slice(&bytes).map_err(|_| {
             anyhow::anyhow!(
                 "{} answered with something that is not JSON: is it a Scheduler0 node?",
                 self.node()
             )
-        })
+        })?;
+        for warning in envelope["warnings"].as_array().into_iter().flatten() {
+            say(&format!("warning: {}", show(warning)));
+        }
+        Ok(envelope)
     }
 
     /// The node that is asked.

@@ -10,6 +10,7 @@ mod jobs;
 mod projects;
 mod rules;
 mod schedules;
+mod warnings;
 
 use axum::http::StatusCode;
 use scheduler0::model::time::parse_rfc3339;

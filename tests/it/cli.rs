@@ -100,6 +100,21 @@ fn credential_init_writes_a_private_file_and_show_reveals_only_when_asked() {
 }
 
 #[test]
+fn the_nodes_warnings_go_to_stderr() {
+    let node = Node::start(|_| {
+        let warnings = ["unknown fields were ignored: retries", "job spec \u{1b}[2J"];
+        (201, json!({"data": [{"id": 4}], "success": true, "warnings": warnings}))
+    });
+    let said =
+        node.run(&["create", "job", "--project", "1", "--spec", "@daily", "--url", "http://x"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let lines = "warning: unknown fields were ignored: retries\nwarning: job spec \\u{1b}[2J\n";
+    assert_eq!(stderr(&said), lines);
+    let envelope: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!(envelope["data"], json!([{"id": 4}]));
+}
+
+#[test]
 fn create_credential_prints_exactly_the_envelope_in_both_casings() {
     let node = Node::start(|_| {
         let pair = json!({"id": 4, "apiKey": "s0_k", "apiSecret": "hush"});

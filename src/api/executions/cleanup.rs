@@ -41,7 +41,7 @@ pub(super) async fn cleanup(
     // All the history is one account's.
     fields.ignore(&["accountId"]);
     // A request that says more than is understood might mean less history.
-    if let Some(name) = fields.unknown().0.first() {
+    if let Some(name) = fields.warnings().first_unknown() {
         let message = format!("there is no field {name}, nothing was dropped: give {FIELD}");
         return Err(Error::unprocessable(message));
     }

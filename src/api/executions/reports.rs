@@ -80,7 +80,7 @@ pub(super) async fn fail(
     let of = report(&app, &id, Report::Fail { error, retry }).await?;
     let state = if retry { None } else { Some("dead") };
     let response = answer(&app, &ask, id, of, state).await?;
-    Ok(reply::warn(response, &fields.unknown()))
+    Ok(reply::warn(response, &fields.warnings()))
 }
 
 /// A receiver's words, as much of them as is kept.

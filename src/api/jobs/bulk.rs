@@ -125,7 +125,7 @@ async fn carry_out(
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let by = fields.text("modifiedBy", LONGEST_BY)?.or(fields.text("deletedBy", LONGEST_BY)?);
     // A request that says more than is understood might mean fewer jobs.
-    if let Some(name) = fields.unknown().0.first() {
+    if let Some(name) = fields.warnings().first_unknown() {
         let message = format!("there is no field {name}: give filter, all, dryRun, until");
         return Err(Error::unprocessable(message));
     }
@@ -181,7 +181,7 @@ impl Wanted {
         wanted.ids = list(&mut filter, "ids", "whole numbers", Value::as_u64)?;
         wanted.externals =
             list(&mut filter, "externalIds", "texts", |value| value.as_str().map(str::to_owned))?;
-        if let Some(name) = filter.unknown().0.first() {
+        if let Some(name) = filter.warnings().first_unknown() {
             let message = format!(
                 "filter has no field {name}: it has projectId, status, labels, ids, externalIds"
             );

@@ -21,7 +21,7 @@ use crate::api::error::Error;
 use crate::api::fields::Fields;
 use crate::api::idempotency::Key;
 use crate::api::input::{Input, SMALL};
-use crate::api::reply;
+use crate::api::reply::{self, Warnings};
 use crate::api::state::AppState;
 use crate::api::unexpected;
 use crate::api::version::IfMatch;
@@ -76,20 +76,20 @@ async fn edit(
     body: &[u8],
     how: How,
 ) -> Result<Response, Error> {
-    let (input, unknown) = parse::one(body)?;
+    let (input, mut warnings) = parse::one(body)?;
     let condition = IfMatch::of(headers);
     // What the request does not name stays as it is, so this node must know how it is.
     app.cluster.linearize().await?;
     for _ in 0..ATTEMPTS {
         let job = read(app, id).await?;
         condition.check(job.version)?;
-        if replace(app, ask, &job, &input, how, &condition).await? {
+        if replace(app, ask, &job, &input, how, &condition, &mut warnings).await? {
             return match shown(app, ask, id, StatusCode::OK).await {
                 // "Not found" would say that nothing was changed, which others may have seen.
                 Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
                     "the job was changed, and deleted by another before it could be shown",
                 )),
-                shown => Ok(reply::warn(shown?, &unknown)),
+                shown => Ok(reply::warn(shown?, &warnings)),
             };
         }
     }
@@ -105,8 +105,9 @@ pub(super) async fn replace(
     input: &parse::JobInput<'_>,
     how: How,
     condition: &IfMatch,
+    warnings: &mut Warnings,
 ) -> Result<bool, Error> {
-    let mut edit = edited(&Rules::new(app, ask.dialect()), job, input, how)?;
+    let mut edit = edited(&Rules::new(app, ask.dialect()), job, input, how, warnings)?;
     edit.expect = Some(job.version);
     let shapes = std::slice::from_ref(&edit.shape);
     executors::check(app, shapes).await.map_err(|(_, error)| error)?;
@@ -159,7 +160,7 @@ async fn pause(
         }
     };
     change(&app, id, JobAction::Pause { until }, by).await?;
-    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.unknown()))
+    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.warnings()))
 }
 
 async fn resume(
@@ -171,7 +172,7 @@ async fn resume(
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     change(&app, id, JobAction::Resume, by).await?;
-    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.unknown()))
+    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.warnings()))
 }
 
 async fn change(
@@ -220,7 +221,7 @@ async fn run(
                 scheduled_at: rfc3339(occurrence.scheduled),
             };
             let body = reply::envelope(&ran, ask.dialect());
-            Ok(reply::warn(reply::json(StatusCode::ACCEPTED, body), &fields.unknown()))
+            Ok(reply::warn(reply::json(StatusCode::ACCEPTED, body), &fields.warnings()))
         }
         Outcome::Rejected(rejection) => Err(rejection.into()),
         other => Err(unexpected(&other)),

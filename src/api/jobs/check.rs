@@ -14,6 +14,7 @@ use super::timing::zone;
 use crate::api::duration;
 use crate::api::error::Error;
 use crate::api::fields::check_text;
+use crate::api::reply::Warnings;
 use crate::api::state::AppState;
 use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
@@ -113,6 +114,11 @@ impl<'a> Batch<'a> {
         check_payload(rules, known, &mut self.texts[place], &data)?;
         self.jobs.push(NewJob { shape, data, status, at, pause_until, external_id });
         Ok(())
+    }
+
+    /// What the client is told of the jobs beside that they are there.
+    pub(super) fn warnings(&mut self) -> Warnings {
+        std::mem::take(&mut self.seen.warnings)
     }
 
     fn shape(&mut self, input: ShapeInput<'a>) -> Result<u32, Error> {

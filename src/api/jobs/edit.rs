@@ -12,6 +12,7 @@ use super::names::{Name, Names};
 use super::parse::JobInput;
 use super::shape::{Base, Seen, by, unfit};
 use crate::api::error::Error;
+use crate::api::reply::Warnings;
 use crate::command::JobEdit;
 use crate::model::Millis;
 use crate::model::job::{Job, JobShape, JobStatus, Timing};
@@ -33,13 +34,16 @@ pub(super) fn edited(
     job: &Job,
     input: &JobInput<'_>,
     how: How,
+    warnings: &mut Warnings,
 ) -> Result<JobEdit, Error> {
     let given = &input.shape;
     let old = &*job.shape;
     let nulls = if how == How::Patch { input.nulls } else { Names::default() };
     let base = Base { shape: base(old, how), http: old.http.as_deref(), nulls };
     let zoned = given.timezone.is_some() || !base.shape.timezone.is_empty();
-    let shape = Seen::default().shape(rules, base, given)?;
+    let mut seen = Seen::default();
+    let shape = seen.shape(rules, base, given)?;
+    warnings.merge(seen.warnings);
     let was = old.is_one_off().then_some(job.anchor);
     let (at, again) = match (&input.at, shape.timing) {
         (Some(text), _) => {

@@ -32,7 +32,8 @@ fn job(body: &str) -> Job {
 }
 
 fn edit(job: &Job, body: &str, how: How) -> Result<JobEdit, Error> {
-    edited(&rules(), job, &parse::one(body.as_bytes()).unwrap().0, how)
+    let (input, mut warnings) = parse::one(body.as_bytes()).unwrap();
+    edited(&rules(), job, &input, how, &mut warnings)
 }
 
 /// A job that says everything.

@@ -90,7 +90,7 @@ async fn upsert(
     named: Named,
     Input(body, _turn): Input<{ 4 * SMALL }>,
 ) -> Result<Response, Error> {
-    let (mut input, unknown) = parse::one(&body)?;
+    let (mut input, mut warnings) = parse::one(&body)?;
     if input.shape.project.is_some_and(|project| project != named.project) {
         return Err(unfit("projectId", "job project_id must be that of the path, or left out"));
     }
@@ -109,19 +109,22 @@ async fn upsert(
             }
             let mut batch = Batch::new(Rules::new(&app, ask.dialect()));
             batch.add(input.clone())?;
+            let said = batch.warnings();
             let made = match Order::alone(batch).carry_out(&app).await {
                 Err(error) if error.status() == StatusCode::CONFLICT => continue,
                 made => made?,
             };
             let id = made.jobs.first().map_or(0, |(first, _)| *first);
             let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
-            return Ok(reply::warn(response, &unknown));
+            warnings.merge(said);
+            return Ok(reply::warn(response, &warnings));
         };
         condition.check(job.version)?;
-        match change::replace(&app, &ask, &job, &input, How::Whole, &condition).await {
+        let how = How::Whole;
+        match change::replace(&app, &ask, &job, &input, how, &condition, &mut warnings).await {
             Ok(true) => {
                 let response = shown(&app, &ask, job.id, StatusCode::OK).await?;
-                return Ok(reply::warn(response, &unknown));
+                return Ok(reply::warn(response, &warnings));
             }
             Ok(false) => {}
             Err(error) if error.status() == StatusCode::NOT_FOUND => {}

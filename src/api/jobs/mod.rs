@@ -157,8 +157,10 @@ async fn create(
     let read = move |body: Bytes| {
         let key = Key::of(&headers, caller, create::ROUTE, &body)?;
         let mut batch = Batch::new(rules);
-        let order = parse::each(&body, &mut |_, job| batch.add(job))
-            .and_then(|unknown| Ok((Order::new(batch, key)?, unknown)));
+        let order = parse::each(&body, &mut |_, job| batch.add(job)).and_then(|mut warnings| {
+            warnings.merge(batch.warnings());
+            Ok((Order::new(batch, key)?, warnings))
+        });
         Ok::<_, Error>((key, order))
     };
     let (key, order) = if body.len() > ASIDE {
@@ -167,11 +169,11 @@ async fn create(
     } else {
         read(body)?
     };
-    let (made, unknown) = match order {
-        Ok((order, unknown)) => (order.carry_out(&app).await?, unknown),
+    let (made, warnings) = match order {
+        Ok((order, warnings)) => (order.carry_out(&app).await?, warnings),
         // It was good when it was first sent: an instant has passed since.
         Err(error) => {
-            (create::made_before(&app, key).await?.ok_or(error)?, reply::Unknown::default())
+            (create::made_before(&app, key).await?.ok_or(error)?, reply::Warnings::default())
         }
     };
     let response = if whole {
@@ -179,7 +181,7 @@ async fn create(
     } else {
         receipt(&app, &ask, &made).await
     };
-    Ok(reply::warn(response?, &unknown))
+    Ok(reply::warn(response?, &warnings))
 }
 
 /// Whether a request prefers the created jobs to a receipt (RFC 7240).

@@ -15,7 +15,7 @@ use super::names::{Name, Names};
 use super::values::{Number, Text, data, dst};
 use crate::api::error::Error;
 use crate::api::fields::bad_json;
-use crate::api::reply::Unknown;
+use crate::api::reply::Warnings;
 use crate::schedule::DstRule;
 
 /// A job as a request gives it; what is absent, null or empty is `None`.
@@ -60,7 +60,7 @@ pub(super) struct ShapeInput<'a> {
 pub(super) fn each<'a>(
     body: &'a [u8],
     sink: &mut dyn FnMut(usize, JobInput<'a>) -> Result<(), Error>,
-) -> Result<Unknown, Error> {
+) -> Result<Warnings, Error> {
     let first = body.trim_ascii_start().first();
     let place = Place::default();
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -84,7 +84,7 @@ pub(super) fn each<'a>(
 }
 
 /// Reads one job, for an edit.
-pub(super) fn one(body: &[u8]) -> Result<(JobInput<'_>, Unknown), Error> {
+pub(super) fn one(body: &[u8]) -> Result<(JobInput<'_>, Warnings), Error> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         let any = serde_json::from_slice::<IgnoredAny>(body);
         return Err(any.map_or_else(
@@ -96,7 +96,7 @@ pub(super) fn one(body: &[u8]) -> Result<(JobInput<'_>, Unknown), Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = Single(&place).deserialize(&mut json).and_then(|job| json.end().map(|()| job));
     match read {
-        Ok(job) => place.finish(Ok(())).map(|unknown| (job, unknown)),
+        Ok(job) => place.finish(Ok(())).map(|warnings| (job, warnings)),
         Err(error) => Err(place.blame(&error)),
     }
 }
@@ -107,7 +107,7 @@ struct Place {
     index: Cell<Option<usize>>,
     field: Cell<Option<&'static str>>,
     refused: RefCell<Option<Error>>,
-    unknown: RefCell<Unknown>,
+    warnings: RefCell<Warnings>,
 }
 
 impl Place {
@@ -120,9 +120,9 @@ impl Place {
         E::custom("refused")
     }
 
-    fn finish(self, read: Result<(), serde_json::Error>) -> Result<Unknown, Error> {
+    fn finish(self, read: Result<(), serde_json::Error>) -> Result<Warnings, Error> {
         match read {
-            Ok(()) => Ok(self.unknown.into_inner()),
+            Ok(()) => Ok(self.warnings.into_inner()),
             Err(error) => Err(self.blame(&error)),
         }
     }
@@ -250,7 +250,10 @@ impl<'a> Visitor<'a> for Single<'_> {
         if shape.executor.is_some() && shape.callback_url.is_some() {
             // The published clients send both; the URL is where it goes.
             shape.executor = None;
-            self.0.unknown.borrow_mut().note("executorId(callbackUrl-goes-first)");
+            self.0
+                .warnings
+                .borrow_mut()
+                .say("job executorId was ignored: callbackUrl is given too, and counts alone");
         }
         Ok(job)
     }
@@ -303,7 +306,7 @@ impl Visitor<'_> for NameSeed<'_> {
 
     fn visit_str<E>(self, given: &str) -> Result<Name, E> {
         Ok(Name::of(given).unwrap_or_else(|| {
-            self.0.unknown.borrow_mut().note(given);
+            self.0.warnings.borrow_mut().unknown_field(given);
             Name::Ignored
         }))
     }

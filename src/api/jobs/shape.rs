@@ -10,6 +10,7 @@ use super::parse::ShapeInput;
 use super::policy;
 use crate::api::error::Error;
 use crate::api::fields::check_text;
+use crate::api::reply::Warnings;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::JobShape;
@@ -37,6 +38,8 @@ pub(super) struct Seen {
     /// By zone, then by spec: the period.
     pub(super) specs: HashMap<String, HashMap<String, Option<Millis>>>,
     pub(super) urls: HashSet<String>,
+    /// What the client is told of shapes that are good.
+    pub(super) warnings: Warnings,
 }
 
 impl ShapeInput<'_> {

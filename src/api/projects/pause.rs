@@ -137,7 +137,7 @@ async fn turned(
     match app.cluster.propose(Command::turn_project(id, action, by)).await? {
         Outcome::Done => {
             let response = shown(app, ask, id, StatusCode::OK).await?;
-            Ok(reply::warn(response, &fields.unknown()))
+            Ok(reply::warn(response, &fields.warnings()))
         }
         other => Err(refused(other)),
     }
