@@ -1,15 +1,70 @@
 //! The HTTP client behind `Executor`: what it does by itself (nothing: no redirects, no retries, no
 //! proxy), and what its errors say.
 
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use reqwest::Client;
 
 use super::guard::GuardedResolver;
 use super::{IDLE, Options};
 
-/// Makes the client.
-pub(super) fn client(options: &Options) -> reqwest::Result<Client> {
+/// No connection is used for a new call later than this after the client it belongs to was made, in
+/// milliseconds: a name may lead elsewhere by then. A connection lives two minutes at most with it,
+/// but for the call that it carries.
+const CLIENT_LIFE_MS: u64 = 110_000;
+
+/// The client, made anew before its connections grow old: they go with it.
+pub(super) struct Clients {
+    options: Arc<Options>,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    client: Client,
+    /// When it was made, in boot-clock milliseconds.
+    made: u64,
+    /// Somebody is making the next one.
+    making: bool,
+}
+
+impl Clients {
+    /// Makes the first one.
+    pub(super) fn new(options: Arc<Options>, boot: u64) -> reqwest::Result<Self> {
+        let current = Current { client: client(&options)?, made: boot, making: false };
+        Ok(Self { options, current: Mutex::new(current) })
+    }
+
+    /// The client for a call that begins at an instant of the boot clock. The next one is made on a
+    /// thread of its own, as it reads the root certificates; until then the old one serves.
+    pub(super) fn get(self: &Arc<Self>, boot: u64) -> Client {
+        let mut current = self.lock();
+        if boot.saturating_sub(current.made) >= CLIENT_LIFE_MS && !current.making {
+            current.making = true;
+            let this = Arc::clone(self);
+            tokio::task::spawn_blocking(move || this.renew(boot));
+        }
+        current.client.clone()
+    }
+
+    fn renew(&self, boot: u64) {
+        let made = client(&self.options);
+        let mut current = self.lock();
+        current.making = false;
+        // A failure is tried again after as long.
+        current.made = boot;
+        match made {
+            Ok(client) => current.client = client,
+            Err(error) => tracing::warn!(error = %chain(&error), "the HTTP client stays as it is"),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a client.
+fn client(options: &Options) -> reqwest::Result<Client> {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error says that the process has a provider already: as good.
@@ -19,6 +74,8 @@ pub(super) fn client(options: &Options) -> reqwest::Result<Client> {
         Client::builder()
             .user_agent(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")))
             .http1_only()
+            // RFC 9112 5.2: a folded line is read as if its fold were a space.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)

@@ -26,7 +26,9 @@ pub mod payload;
 pub mod reply;
 pub mod target;
 
+mod answer;
 mod client;
+mod date;
 mod gate;
 mod rate;
 #[cfg(test)]
@@ -37,36 +39,30 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method};
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use answer::{MAX_BATCH_BODY, MAX_BODY};
 pub use reply::{Answer, Class, Reply};
 
 use crate::clock::SchedulerTime;
 use crate::metrics;
 use crate::model::Millis;
+use answer::{Received, room};
 use breaker::{Outcome, Rules};
-use client::{chain, client, failure};
+use client::{Clients, chain, failure};
 use gate::{Asking, Passage};
 use guard::{Lookup, SystemLookup, TargetGuard};
 use lanes::{Destination, Lanes, Load, Turn};
 
-/// How much of an answer's body is kept at least; the length of the request's if that is more, as
-/// the answer may name any of the jobs in it.
-pub const MAX_BODY: usize = 64 * 1024;
-/// How much more is read and dropped to keep the connection alive; beyond, it is closed.
-const DRAIN: usize = 256 * 1024;
 /// After this long a call counts as hanging, and no longer takes a place from other destinations.
 const HANGING: Duration = Duration::from_secs(1);
 /// Idle connections are closed after this long: before the five seconds after which many receivers
 /// (Node's default among them) close them, perhaps just as a request is on its way.
 const IDLE: Duration = Duration::from_secs(4);
-
-/// With a 202, `true` says that the receiver goes on working and reports later.
-const ASYNC: HeaderName = HeaderName::from_static("scheduler-async");
 
 /// How an executor behaves.
 #[derive(Clone)]
@@ -180,6 +176,8 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// The statuses that count as success; empty means 2xx.
     pub success_codes: Arc<[u16]>,
+    /// It is for several jobs: its answer may name some of them, so all of it is wanted.
+    pub batch: bool,
     /// The last word: the lease check.
     pub before_send: BeforeSend,
 }
@@ -201,6 +199,7 @@ impl Call {
             limits: Limits::default(),
             timeout: None,
             success_codes: Arc::default(),
+            batch: false,
             before_send: Box::new(before_send),
         }
     }
@@ -209,7 +208,7 @@ impl Call {
 /// Sends requests; cloning gives another handle to the same connections and places.
 #[derive(Clone)]
 pub struct Executor {
-    client: Client,
+    clients: Arc<Clients>,
     lanes: Lanes,
     options: Arc<Options>,
     time: Arc<SchedulerTime>,
@@ -218,9 +217,11 @@ pub struct Executor {
 impl Executor {
     /// Opens for business; nothing is connected yet.
     pub fn new(options: Options, time: Arc<SchedulerTime>) -> Result<Self, Error> {
-        let client = client(&options).map_err(|e| Error::Client(chain(&e)))?;
+        let options = Arc::new(options);
+        let clients = Clients::new(Arc::clone(&options), time.clock().boot());
+        let clients = Arc::new(clients.map_err(|e| Error::Client(chain(&e)))?);
         let lanes = Lanes::new(&options, time.clock().clone());
-        Ok(Self { client, lanes, options: Arc::new(options), time })
+        Ok(Self { clients, lanes, options, time })
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
@@ -298,14 +299,9 @@ impl Executor {
         let parsed = call.parsed.take().map_or_else(parse, Ok);
         parsed.and_then(|url| self.options.guard.check(&url).map(|()| url)).map_err(|e| {
             Reply::Done(Answer {
-                status: 0,
-                retry_after: None,
                 started_boot: self.time.clock().boot(),
-                duration_ms: 0,
-                sent: false,
                 error: Some(e.to_string()),
-                accepted_async: false,
-                body: Bytes::new(),
+                ..Answer::default()
             })
         })
     }
@@ -314,47 +310,43 @@ impl Executor {
         let tried = self.time.clock().boot();
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let codes = Arc::clone(&call.success_codes);
-        let keep = MAX_BODY.max(call.body.len());
+        let room = room(call.batch, call.body.len());
         let (request, passage) = self.request(url, call);
-        let mut asking = std::pin::pin!(async {
-            let response = self.client.execute(request).await?;
-            Ok::<_, reqwest::Error>(self.read(response, keep).await)
-        });
-        // Most calls are over by the first of these, and set no other timer.
-        let mut asked = tokio::time::timeout(timeout.min(HANGING), &mut asking).await;
-        let left = timeout.saturating_sub(HANGING);
-        if asked.is_err() && !left.is_zero() {
-            turn.overtime();
-            asked = tokio::time::timeout(left, asking).await;
-        }
+        let client = self.clients.get(tried);
+        let mut received = None;
+        let asked = {
+            let mut asking = std::pin::pin!(async {
+                let response = client.execute(request).await?;
+                answer::read(response, room, self.time.now(), &mut received).await;
+                Ok::<_, reqwest::Error>(())
+            });
+            // Most calls are over by the first of these, and set no other timer.
+            let asked = tokio::time::timeout(timeout.min(HANGING), &mut asking).await;
+            let left = timeout.saturating_sub(HANGING);
+            if asked.is_err() && !left.is_zero() {
+                turn.overtime();
+                tokio::time::timeout(left, asking).await
+            } else {
+                asked
+            }
+        };
         if passage.withheld() {
             return Reply::Withheld;
         }
         let sent = passage.started();
         let started_boot = sent.unwrap_or(tried);
         let mut answer = Answer {
-            status: 0,
-            retry_after: None,
             started_boot,
             duration_ms: u32::try_from(self.time.clock().boot().saturating_sub(started_boot))
                 .unwrap_or(u32::MAX),
             sent: sent.is_some(),
-            error: None,
-            accepted_async: false,
-            body: Bytes::new(),
+            ..Answer::default()
         };
-        match asked {
-            Err(_) => answer.error = Some(timed_out(timeout, sent.is_some())),
-            Ok(Err(e)) => answer.error = Some(failure(e)),
-            Ok(Ok(read)) => {
-                answer.status = read.status;
-                answer.retry_after = read.retry_after;
-                answer.accepted_async = read.status == 202 && read.promised;
-                if answer.class_by(&codes) != Class::Success {
-                    answer.error = Some(reply::complaint(read.status, &read.body));
-                }
-                answer.body = read.body;
-            }
+        match (received, asked) {
+            // The status is the receiver's word, also where the body is late or broken.
+            (Some(received), _) => answer.take(received, timeout, &codes),
+            (None, Ok(Err(error))) => answer.error = Some(failure(error)),
+            (None, _) => answer.error = Some(timed_out(timeout, sent.is_some())),
         }
         turn.over(answer.started_boot, Outcome::of(&answer, &codes));
         Reply::Done(answer)
@@ -374,38 +366,19 @@ impl Executor {
         *request.body_mut() = Some(reqwest::Body::wrap(body));
         (request, passage)
     }
-
-    /// Status, `Retry-After`, and as much of the body as is kept. The status is the receiver's word:
-    /// a body that breaks off later does not undo it.
-    async fn read(&self, mut response: reqwest::Response, keep: usize) -> Read {
-        let status = response.status().as_u16();
-        let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
-        let after = after.and_then(|v| reply::retry_after(v, self.time.now()));
-        let promised = response
-            .headers()
-            .get(ASYNC)
-            .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"true"));
-        let mut body = BytesMut::new();
-        let mut dropped = 0;
-        while let Ok(Some(part)) = response.chunk().await {
-            let room = keep - body.len();
-            body.extend_from_slice(&part[..part.len().min(room)]);
-            dropped += part.len().saturating_sub(room);
-            if dropped > DRAIN {
-                break;
-            }
-        }
-        Read { status, retry_after: after, promised, body: body.freeze() }
-    }
 }
 
-/// What is read of an answer.
-struct Read {
-    status: u16,
-    retry_after: Option<Duration>,
-    /// Whether the receiver says that it goes on working.
-    promised: bool,
-    body: Bytes,
+impl Answer {
+    /// Takes over what was received.
+    fn take(&mut self, received: Received, timeout: Duration, codes: &[u16]) {
+        self.status = received.status;
+        self.retry_after = received.retry_after;
+        self.accepted_async = received.status == 202 && received.promised;
+        (self.body, self.flaw) = received.finish(timeout);
+        if self.class_by(codes) != Class::Success {
+            self.error = Some(reply::complaint(self.status, &self.body));
+        }
+    }
 }
 
 /// A URL's path as the breakers know it.

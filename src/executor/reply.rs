@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::DateTime;
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::date::http_date;
 use crate::model::Millis;
 
 /// The longest `Retry-After` that is honoured: a receiver's slip must not park a job for a year.
@@ -29,7 +30,7 @@ pub enum Reply {
 }
 
 /// The result of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status; 0 when none came back.
     pub status: u16,
@@ -45,14 +46,17 @@ pub struct Answer {
     pub error: Option<String>,
     /// A 202 with `Scheduler-Async: true`: the receiver goes on working and reports later.
     pub accepted_async: bool,
-    /// The answer's body, cut at 64 KB or the length of the request's, whichever is more.
+    /// The answer's body, its content coding undone, cut at what is kept ([`super::MAX_BODY`]).
     pub body: Bytes,
+    /// Why `body` is not the whole body: it broke off, is too long, late, or coded in a way that is
+    /// not read. `None` when it is whole. It matters for batches alone ([`failed`]).
+    pub flaw: Option<String>,
 }
 
 /// What an answer means for the jobs of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// 2xx: accepted (but see [`failed_ids`]).
+    /// 2xx: accepted (but see [`failed`]).
     Success,
     /// No answer, 408, 425, 429, 5xx, and 3xx (which is never followed): worth another attempt,
     /// not before `after` if the receiver named a delay.
@@ -98,31 +102,62 @@ impl Answer {
     }
 }
 
-/// Reads a `Retry-After`: seconds, or an HTTP date seen from `now`. `None` when it is neither.
+/// Reads a `Retry-After`: seconds, or an HTTP date seen from `now`; more than [`MAX_RETRY_AFTER`]
+/// counts as that. `None` when it is neither.
 pub fn retry_after(value: &str, now: Millis) -> Option<Duration> {
     let value = value.trim();
-    let wait = if let Ok(seconds) = value.parse::<u64>() {
-        Duration::from_secs(seconds)
+    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit are a long time all the same.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let at = DateTime::parse_from_rfc2822(value).ok()?.timestamp_millis();
+        let at = http_date(value, now)?;
         Duration::from_millis(at.saturating_sub(now).max(0) as u64)
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// The execution ids that a 2xx answer names in `{"failed": [...]}`; `None` when it names none,
-/// that is, accepts all.
-pub fn failed_ids(body: &[u8]) -> Option<Vec<String>> {
+/// What a 2xx answer to a batch says of its jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// Nothing: all of them are accepted.
+    Nobody,
+    /// These execution ids failed, the rest is accepted.
+    Failed(Vec<String>),
+    /// Something that is not understood, and what: none may be taken for accepted.
+    Unclear(&'static str),
+}
+
+/// Reads the body of a 2xx answer to a batch. A JSON object with a list of execution ids under
+/// `failed` names them; none, `null`, `false`, 0 and an empty list name nobody. Anything else under
+/// `failed` is unclear, and so is a body that begins as a JSON object and is none: it may have been
+/// cut where nothing else tells. Any other body says nothing.
+pub fn failed(body: &[u8]) -> Named {
     #[derive(Deserialize)]
     struct Partial {
-        failed: Vec<String>,
+        #[serde(default)]
+        failed: Value,
     }
-    let first = body.iter().find(|b| !b.is_ascii_whitespace())?;
-    if *first != b'{' {
-        return None;
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
+        return Named::Unclear("its body is UTF-16; JSON is UTF-8");
     }
-    let partial: Partial = serde_json::from_slice(body).ok()?;
-    (!partial.failed.is_empty()).then_some(partial.failed)
+    if body.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+        return Named::Nobody;
+    }
+    let Ok(partial) = serde_json::from_slice::<Partial>(body) else {
+        return Named::Unclear("its body begins as a JSON object and is none");
+    };
+    let wrong = Named::Unclear("its `failed` is not a list of execution ids");
+    match partial.failed {
+        Value::Null | Value::Bool(false) => Named::Nobody,
+        Value::Number(count) if count.as_u64() == Some(0) => Named::Nobody,
+        Value::Array(ids) if ids.is_empty() => Named::Nobody,
+        Value::Array(ids) => {
+            let text = |id| if let Value::String(id) = id { Some(id) } else { None };
+            ids.into_iter().map(text).collect::<Option<_>>().map_or(wrong, Named::Failed)
+        }
+        _ => wrong,
+    }
 }
 
 /// The message for a status that is no success, with the start of the answer if it is plain text.
@@ -172,16 +207,7 @@ mod tests {
     #[test]
     fn success_codes_replace_the_2xx() {
         let class = |status, codes: &[u16]| {
-            let answer = Answer {
-                status,
-                retry_after: None,
-                started_boot: 0,
-                duration_ms: 0,
-                sent: true,
-                error: None,
-                accepted_async: false,
-                body: Bytes::new(),
-            };
+            let answer = Answer { status, sent: true, ..Answer::default() };
             answer.class_by(codes)
         };
         let retry = Class::Retry { after: None };
@@ -192,27 +218,66 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_in_both_forms() {
+    fn retry_after_is_seconds_or_a_date_and_a_day_at_most() {
         let now = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
         assert_eq!(retry_after(" 120 ", now), Some(Duration::from_mins(2)));
         let date = "Sun, 06 Nov 1994 08:50:37 GMT";
         assert_eq!(retry_after(date, now), Some(Duration::from_mins(1)));
         assert_eq!(retry_after(date, now + 3_600_000), Some(Duration::ZERO));
-        assert_eq!(retry_after("99999999999", now), Some(MAX_RETRY_AFTER));
-        assert_eq!(retry_after("soon", now), None);
-        assert_eq!(retry_after("-1", now), None);
+        assert_eq!(
+            retry_after("Sunday, 06-Nov-94 08:50:37 GMT", now),
+            Some(Duration::from_mins(1))
+        );
+        assert_eq!(retry_after("Sun Nov  6 08:50:37 1994", now), Some(Duration::from_mins(1)));
+        for long in ["99999999999", "99999999999999999999", "Sun, 06 Nov 2094 08:49:37 GMT"] {
+            assert_eq!(retry_after(long, now), Some(MAX_RETRY_AFTER), "{long}");
+        }
+        for wrong in ["soon", "-1", "", "1.5", "+7"] {
+            assert_eq!(retry_after(wrong, now), None, "{wrong}");
+        }
     }
 
     #[test]
-    fn partial_failures_are_named_or_absent() {
-        assert_eq!(
-            failed_ids(br#" {"failed":["a-1-2","a-2-2"],"x":1}"#),
-            Some(vec!["a-1-2".to_owned(), "a-2-2".to_owned()])
-        );
-        for all in
-            ["", "ok", "[]", "{}", r#"{"failed":[]}"#, r#"{"failed":true}"#, r#"{"failed":["#]
-        {
-            assert_eq!(failed_ids(all.as_bytes()), None, "{all}");
+    fn partial_failures_are_named_absent_or_not_understood() {
+        let named = Named::Failed(vec!["a-1-2".to_owned(), "a-2-2".to_owned()]);
+        for text in [
+            " {\"failed\":[\"a-1-2\",\"a-2-2\"],\"x\":1}",
+            "\u{feff}{\"failed\":[\"a-1-2\",\"a-2-2\"]}",
+        ] {
+            assert_eq!(failed(text.as_bytes()), named, "{text}");
+        }
+        for all in [
+            "",
+            "ok",
+            "[]",
+            "{}",
+            "[{\"failed\":[\"a-1-2\"]}]",
+            r#"{"failed":[]}"#,
+            r#"{"failed":null}"#,
+            r#"{"failed":false}"#,
+            r#"{"failed":0}"#,
+            r#"{"done":5}"#,
+        ] {
+            assert_eq!(failed(all.as_bytes()), Named::Nobody, "{all}");
+        }
+        for odd in [
+            r#"{"failed":true}"#,
+            r#"{"failed":2}"#,
+            r#"{"failed":"a-1-2"}"#,
+            r#"{"failed":[1]}"#,
+            r#"{"failed":[{"executionId":"a-1-2"}]}"#,
+            r#"{"failed":{"a-1-2":"why"}}"#,
+            r#"{"failed":["a-1-2"]} {"failed":[]}"#,
+            r#"{"failed":["a-1-2"],"failed":[]}"#,
+            "{'failed': ['a-1-2']}",
+            "{",
+        ] {
+            assert!(matches!(failed(odd.as_bytes()), Named::Unclear(_)), "{odd}");
+        }
+        assert!(matches!(failed(b"\xff\xfe{\0"), Named::Unclear(_)));
+        let whole = br#"{"note":"hello","failed":["a-1-2"]}"#;
+        for cut in 1..whole.len() {
+            assert!(matches!(failed(&whole[..cut]), Named::Unclear(_)), "cut at {cut}");
         }
     }
 

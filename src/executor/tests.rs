@@ -1,5 +1,7 @@
 //! The executor against receivers of its own, in this process.
 
+mod answers;
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -276,10 +278,15 @@ async fn an_answer_is_kept_up_to_a_limit_and_an_endless_one_is_left() {
     let url = format!("http://{address}/");
     let reply = within("it is cut", executor.call(call(&url))).await;
     assert_eq!(answer(reply).body.len(), MAX_BODY);
-    let mut large = call(&url);
-    large.body = Bytes::from(vec![b'x'; 100_000]);
-    let reply = within("it is cut", executor.call(large)).await;
-    assert_eq!(answer(reply).body.len(), 100_000, "the answer may name every job of the request");
+    // The answer to a batch may name every job of the request.
+    for (length, kept) in [(4, MAX_BATCH_BODY), (300_000, 300_000)] {
+        let body = Bytes::from(vec![b'x'; length]);
+        let large = Call { batch: true, body, ..call(&url) };
+        let answer = answer(within("it is cut", executor.call(large)).await);
+        assert_eq!((answer.status, answer.body.len()), (200, kept));
+        let flaw = format!("its body is longer than the {kept} bytes that are read");
+        assert_eq!(answer.flaw, Some(flaw));
+    }
 }
 
 /// A resolver that sends every name to the same addresses.

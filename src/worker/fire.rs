@@ -319,6 +319,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             parsed: request.parsed,
             limits: route.limits,
             success_codes: route.codes(),
+            batch: route.single().is_none(),
             timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
             ..Call::new(request.url, lines, request.body, move || {
                 drop(slot);

@@ -73,6 +73,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 delivered.into_iter().chain([block(verdict, failed, why)]).collect()
             }
             Next::Failed(verdict) => vec![block(verdict, all(), why())],
+            Next::Unclear { verdict, why } => {
+                let why = format!("the receiver answered {}, but {why}", answer.status);
+                vec![block(verdict, all(), Some(why))]
+            }
             Next::Split => return self.split(&piece, &ids).await,
             Next::Fenced(verdict) => {
                 self.pause(FENCED_MS).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::executor::reply::failed_ids;
+use crate::executor::reply::{Named, failed};
 use crate::executor::{Answer, Class};
 use crate::model::block::{MAX_RESPONSE, Verdict, parse_execution_id};
 use crate::model::delivery::Retry;
@@ -27,6 +27,13 @@ pub(super) enum Next {
     },
     /// All of them failed alike.
     Failed(Verdict),
+    /// The receiver accepted the request, and it cannot be told which of them: all count as failed.
+    Unclear {
+        /// What they come to.
+        verdict: Verdict,
+        /// Why, as a part of a sentence about the answer.
+        why: String,
+    },
     /// One of them may be at fault for all: send them again in pieces.
     Split,
     /// The receiver has seen a newer owner; if there is none, it is a failure.
@@ -71,12 +78,27 @@ impl Asked<'_> {
 
     /// A batch is accepted but for what the answer names.
     fn batch(&self, answer: &Answer, now: Millis) -> Next {
-        let named = failed_ids(&answer.body).unwrap_or_default();
-        let ours = named.iter().filter_map(|id| parse_execution_id(id)).filter(|of| {
-            (of.scheduled, of.run) == (self.scheduled, self.run)
+        let unclear = |why| Next::Unclear { verdict: self.again(None, now), why };
+        if let Some(flaw) = &answer.flaw {
+            return unclear(flaw.clone());
+        }
+        let named = match failed(&answer.body) {
+            Named::Nobody => return Next::Delivered,
+            Named::Unclear(why) => return unclear(why.to_owned()),
+            Named::Failed(named) => named,
+        };
+        let mut failed = Vec::new();
+        for text in &named {
+            let Some(of) = parse_execution_id(text) else {
+                return unclear("its `failed` names what is no execution id".to_owned());
+            };
+            // An id of another occurrence is none of this request.
+            if (of.scheduled, of.run) == (self.scheduled, self.run)
                 && self.jobs.binary_search(&of.job).is_ok()
-        });
-        let mut failed: Vec<JobId> = ours.map(|of| of.job).collect();
+            {
+                failed.push(of.job);
+            }
+        }
         failed.sort_unstable();
         failed.dedup();
         if failed.is_empty() {
@@ -136,16 +158,8 @@ mod tests {
     const RETRY: Retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            retry_after: None,
-            accepted_async: false,
-            started_boot: 0,
-            duration_ms: 1,
-            sent: true,
-            error: None,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        }
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answer { status, duration_ms: 1, sent: true, body, ..Answer::default() }
     }
 
     fn asked(jobs: &[JobId], tried: u32) -> Asked<'_> {
@@ -180,7 +194,7 @@ mod tests {
     #[test]
     fn a_receiver_may_name_what_failed() {
         let ids = format!(
-            "{{\"failed\":[\"{}\",\"{}\",\"{}\",\"nonsense\"]}}",
+            "{{\"failed\":[\"{}\",\"{}\",\"{}\"]}}",
             execution_id(1 << 96, 2, 7_000),
             execution_id(1 << 96, 9, 7_000),
             execution_id(1 << 96, 1, 8_000),
@@ -191,6 +205,26 @@ mod tests {
         assert_eq!(manual.judge(&answer(200, &ids), 0), Next::Delivered, "other occurrences");
         assert_eq!(next(&answer(204, ""), &[1, 2], 1), Next::Delivered);
         assert_eq!(next(&answer(200, "{\"failed\":[]}"), &[1], 1), Next::Delivered);
+    }
+
+    #[test]
+    fn a_batch_whose_answer_cannot_be_told_is_a_failed_attempt() {
+        let retry = Verdict::Retry { at: 105_000 };
+        let why = |answer: &Answer, tried| match next(answer, &[1, 2], tried) {
+            Next::Unclear { verdict, why } => (verdict, why),
+            other => panic!("{other:?}"),
+        };
+        let cut = Answer { flaw: Some("it broke off".to_owned()), ..answer(200, "") };
+        assert_eq!(why(&cut, 1), (retry, "it broke off".to_owned()));
+        assert_eq!(why(&cut, 4).0, Verdict::Dead);
+        for body in [r#"{"failed":true}"#, r#"{"failed":["nonsense"]}"#, "{\"failed\":[\"c1-"] {
+            assert_eq!(why(&answer(200, body), 1).0, retry, "{body}");
+        }
+        // Any other status has said what there is to say, and so has one for a single occurrence.
+        let refused = Answer { flaw: Some("it broke off".to_owned()), ..answer(400, "") };
+        assert_eq!(next(&refused, &[1, 2], 1), Next::Split);
+        let single = Asked { codes: Some(&[]), ..asked(&[1], 1) };
+        assert_eq!(single.judge(&cut, 0), Next::Delivered);
     }
 
     #[test]

@@ -142,12 +142,8 @@ fn answers_say_whether_somebody_is_there() {
     let answer = |status, sent| Answer {
         status,
         retry_after: Some(std::time::Duration::from_secs(7)),
-        started_boot: 0,
-        duration_ms: 0,
         sent,
-        error: None,
-        accepted_async: false,
-        body: bytes::Bytes::new(),
+        ..Answer::default()
     };
     for status in [200, 202, 301, 400, 404, 408, 410, 412, 413, 425] {
         assert_eq!(Outcome::of(&answer(status, true), &[]), Outcome::Fine, "{status}");

@@ -122,6 +122,28 @@ async fn an_executor_says_where_its_jobs_go_as_it_is_when_they_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_answer_is_not_understood_is_a_failed_attempt() {
+    let mut world = World::new();
+    world.says(|seen| match seen.attempt {
+        1 => (200, "{\"failed\": 2}".to_owned()),
+        _ => (200, String::new()),
+    });
+    world.start();
+    let first = world.jobs("@every 1000s", URL, 3);
+    world.settle().await;
+    world.pass(1_000_000, 500_000).await;
+    collected(&world).await;
+    assert_eq!((world.verdicts(shard_of(first)), world.pending(0)), (vec!["failed"], 1));
+    let block = world.blocks(0).remove(0).block;
+    let error = "the receiver answered 200, but its `failed` is not a list of execution ids";
+    assert_eq!((block.http_code, block.error.as_deref()), (200, Some(error)));
+    later(&world, 10_000).await;
+    collected(&world).await;
+    assert_eq!(world.verdicts(0), ["failed", "delivered"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nothing_can_be_sent_to_makes_dead_letters() {
     let mut world = World::new();
     world.start();

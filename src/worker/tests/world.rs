@@ -178,6 +178,7 @@ impl Hands for TestHands {
         Reply::Done(Answer {
             status,
             retry_after: None,
+            flaw: None,
             accepted_async: body == "async",
             started_boot,
             duration_ms: 1,

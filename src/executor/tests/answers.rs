@@ -1,0 +1,169 @@
+//! Answers as bytes on a socket: cut, folded, coded, late; and how long a connection is used.
+
+use std::io::Write as _;
+
+use tokio::io::AsyncWriteExt as _;
+
+use super::*;
+use crate::clock::TestClock;
+use reply::{Named, failed};
+
+const NAMES: &str = r#"{"note":"hello","failed":["c1000000-1-2","c1000000-2-2"]}"#;
+
+/// A receiver that answers every request with the same bytes and closes the connection.
+async fn says(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"[{}]") {
+                let mut piece = [0; 4_096];
+                match stream.read(&mut piece).await {
+                    Ok(n) if n > 0 => request.extend_from_slice(&piece[..n]),
+                    _ => break,
+                }
+            }
+            let _ = stream.write_all(&bytes).await;
+        }
+    });
+    url
+}
+
+fn batch(url: &str) -> Call {
+    Call { batch: true, ..call(url) }
+}
+
+fn gzip(plain: &str) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(plain.as_bytes()).expect("memory");
+    packed.finish().expect("memory")
+}
+
+fn with_length(lines: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\n{lines}content-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// An executor whose breakers never open.
+fn patient() -> Executor {
+    let breaker = Rules { failures: 0, cooldown: 0 };
+    executor(Options { breaker, ..Options::default() })
+}
+
+#[tokio::test]
+async fn an_answer_to_a_batch_that_is_cut_anywhere_accepts_nothing() {
+    let chunks = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        20,
+        &NAMES[..20],
+        NAMES.len() - 20,
+        &NAMES[20..]
+    );
+    let unframed = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{NAMES}");
+    let executor = patient();
+    for (how, bytes) in [
+        ("length", with_length("", NAMES.as_bytes())),
+        ("chunks", chunks.into_bytes()),
+        ("gzip", with_length("content-encoding: gzip\r\n", &gzip(NAMES))),
+        ("bom", with_length("", format!("\u{feff}{NAMES}").as_bytes())),
+        ("until the end", unframed.into_bytes()),
+    ] {
+        let whole = answer(executor.call(batch(&says(bytes.clone()).await)).await);
+        assert_eq!((whole.status, whole.flaw), (200, None), "{how}");
+        let named = ["c1000000-1-2".to_owned(), "c1000000-2-2".to_owned()];
+        assert_eq!(failed(&whole.body), Named::Failed(named.to_vec()), "{how}");
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        for cut in 0..bytes.len() {
+            let url = says(bytes[..cut].to_vec()).await;
+            let cut_off = answer(executor.call(batch(&url)).await);
+            if cut < head {
+                assert_eq!(cut_off.status, 0, "{how} cut at {cut}: {cut_off:?}");
+                continue;
+            }
+            let unclear = matches!(failed(&cut_off.body), Named::Unclear(_));
+            // Without a frame an answer that ends with its head is one without a body.
+            let empty = how == "until the end" && cut == head;
+            assert!(cut_off.flaw.is_some() || unclear || empty, "{how} cut at {cut}: {cut_off:?}");
+            assert_eq!(cut_off.status, 200);
+            // To a single call the status has said it all.
+            let single = answer(executor.call(call(&url)).await);
+            assert_eq!((single.class(), single.error), (Class::Success, None), "{how} {cut}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_says_why() {
+    let executor = patient();
+    let bomb = gzip(&" ".repeat(5_000_000));
+    let odd = "its Content-Encoding is br; gzip and none are read".to_owned();
+    let long = format!("its body is longer than the {MAX_BATCH_BODY} bytes that are read");
+    for (bytes, flaw) in [
+        (with_length("content-encoding: br\r\n", b"x"), odd),
+        (with_length("content-encoding: gzip\r\n", &bomb), long),
+    ] {
+        let answer = answer(executor.call(batch(&says(bytes).await)).await);
+        assert_eq!((answer.status, answer.flaw), (200, Some(flaw)));
+    }
+    let plain = with_length("content-encoding: gzip\r\n", NAMES.as_bytes());
+    let flaw = answer(executor.call(batch(&says(plain).await)).await).flaw.expect("a reason");
+    assert!(flaw.starts_with("its body is not the gzip that it says it is"), "{flaw}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_in_time_leaves_the_status_its_word() {
+    let endless = || async {
+        let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("{"))]);
+        let stream = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+        axum::body::Body::from_stream(stream).into_response()
+    };
+    let address = serve(Router::new().route("/", post(endless))).await;
+    let url = format!("http://{address}/");
+    let executor = executor(Options::default());
+    for whole in [true, false] {
+        let mut call = Call { batch: whole, ..call(&url) };
+        call.timeout = Some(Duration::from_millis(50));
+        let answer = answer(within("it gives up", executor.call(call)).await);
+        assert_eq!((answer.status, answer.error), (200, None));
+        assert_eq!(answer.flaw.as_deref(), Some("its body was not complete within 50ms"));
+    }
+}
+
+#[tokio::test]
+async fn a_folded_header_line_is_read() {
+    let folded = b"HTTP/1.1 200 OK\r\nX-N: a\r\n  b\r\ncontent-length: 2\r\n\r\nok".to_vec();
+    let answer = answer(patient().call(call(&says(folded).await)).await);
+    assert_eq!((answer.status, answer.error, &*answer.body), (200, None, &b"ok"[..]));
+}
+
+#[tokio::test]
+async fn a_busy_connection_is_given_up_after_two_minutes() {
+    let peers = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
+    let seen = peers.clone();
+    let receive = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+        seen.lock().expect("no panic").insert(peer);
+    };
+    let address = serve(Router::new().route("/", post(receive))).await;
+    let clock = TestClock::new(1_763_700_000_000);
+    let time = Arc::new(SchedulerTime::new(clock.clone()));
+    let executor = Executor::new(Options::default(), time).expect("an executor");
+    let url = format!("http://{address}/");
+    let count = || peers.lock().expect("no panic").len();
+    for lives in 1..=3 {
+        // The next client is made on a thread of its own: the old one serves until it is there.
+        within("a connection of its own", async {
+            while count() < lives {
+                assert_eq!(answer(executor.call(call(&url)).await).status, 200);
+            }
+        })
+        .await;
+        for _ in 0..100 {
+            clock.advance(Duration::from_secs(1));
+            assert_eq!(answer(executor.call(call(&url)).await).status, 200);
+        }
+        assert_eq!(count(), lives, "it is kept while it is young");
+        clock.advance(Duration::from_secs(20));
+    }
+}
