@@ -1,4 +1,4 @@
-//! The body of a callback: a JSON array of jobs, as compat.md's "Callback" shows it.
+//! The body of a callback: a JSON array of jobs, as `docs/compatibility.md` shows it.
 //!
 //! The worker pushes the jobs of one batch (one shard, one instant, one target), in order of their
 //! ids, into a [`Builder`] and gets chunks, none above the limit. What jobs share is escaped once a

@@ -1,5 +1,5 @@
 //! What came back, and what it means: the receiver's answer read by the rules of HTTP and of
-//! design section 3. The worker decides what follows from a class; nothing here does.
+//! `docs/jobs.md` ("Retries"). The worker decides what follows from a class; nothing here does.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The house rules that a program can check: every file says what it is, imports only go down, and
-//! nothing unfinished lies about.
+//! The rules of `CONTRIBUTING.md` that a program can check: every file says what it is, imports
+//! only go down, and nothing unfinished lies about.
 
 use std::fs;
 use std::path::{Path, PathBuf};
