@@ -103,6 +103,12 @@ pub(super) fn restore(flags: &Restore, global: &Global, output: Output) -> anyho
     let bar = bar("the backup is checked");
     let facts = backup::inspect(&flags.file)?;
     bar.finish_and_clear();
+    if !facts.hashed {
+        say(&format!(
+            "warning: version {} wrote no hash into its backups: damage to this one cannot be told",
+            facts.version
+        ));
+    }
     if !flags.any_key && keys.open(&Sealed(facts.sealed.clone()), purpose::BACKUP).is_err() {
         let message = "the backup was made under another SecretKey: its api keys and sealed secrets \
                        would not work; set the old SecretKey, or restore with --any-key and set \

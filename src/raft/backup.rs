@@ -17,8 +17,11 @@ use crate::model::time::{parse_rfc3339, rfc3339};
 use crate::model::{Millis, NodeId};
 use crate::store::{self, Label, Store, Tx, meta};
 
-/// The form of the label; a backup of a newer form is refused.
-const FORMAT: u32 = 1;
+/// The form of the label; a backup of a newer form is refused. From 2 on it holds a hash; turning one
+/// bit makes no 1 of it.
+const FORMAT: u32 = 2;
+/// The first form with a hash of the file.
+const HASHED: u32 = 2;
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct Facts {
     pub version: String,
     /// A text sealed under its `SecretKey`, to tell whether a key opens what is sealed in it.
     pub sealed: String,
+    /// Whether it holds a hash of its content, which tells damage; older versions wrote none.
+    pub hashed: bool,
 }
 
 /// Why a backup cannot be made, read or restored.
@@ -79,6 +84,7 @@ pub fn make(store: &Store, path: &Path, sealed: &str) -> Result<Facts, Error> {
         jobs: 0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sealed: sealed.to_owned(),
+        hashed: true,
     };
     store.backup_to(path, |mark, stamp, jobs| {
         let last = mark_of(&mark)?.last.ok_or(Error::Unborn)?;
@@ -153,7 +159,12 @@ impl Facts {
         if format > FORMAT {
             return Err(Error::Newer(format));
         }
+        let hashed = store::is_hashed(label);
+        if hashed != (format >= HASHED) {
+            return Err(Error::Label("sha256"));
+        }
         Ok(Self {
+            hashed,
             cluster: u128::from_str_radix(text("cluster")?, 16)
                 .map_err(|_| Error::Label("cluster"))?,
             index: number("index")?,

@@ -7,12 +7,18 @@
 //! ```
 //! A crash before the last rename but one leaves a folder without books; after it, `Store::open`
 //! finishes the rest.
+//!
+//! The label holds the SHA-256 of the whole file, with zeros where that hash itself stands: SQLite
+//! notices few of the bits that a disk or a transfer may turn, this notices each.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
+use sha2::{Digest as _, Sha256};
 
 use super::writer::Writer;
 use super::{Error, meta, schema, snapshot};
@@ -23,9 +29,69 @@ pub type Label = BTreeMap<String, String>;
 
 /// The table that only a backup has.
 const TABLE: &str = "backup";
+/// The name of the file's hash in the label.
+const HASH: &str = "sha256";
+/// How long that is, in hex digits.
+const DIGITS: usize = 64;
+/// How much of a file is read at a time.
+const PIECE: usize = 1 << 20;
 
-/// Puts the label on a file that nobody else has open, and syncs it.
+/// Puts the label and the hash of all of it on a file that nobody else has open, and syncs it.
 pub(super) fn label(path: &Path, label: &Label) -> Result<(), Error> {
+    let place = hex::encode(rand::random::<[u8; DIGITS / 2]>());
+    let mut label = label.clone();
+    label.insert(HASH.to_owned(), place.clone());
+    write_label(path, &label)?;
+    let (hash, places) = hash(path, &place).map_err(Error::io("read the backup"))?;
+    let file = fs::OpenOptions::new().write(true).open(path);
+    file.and_then(|file| {
+        for at in places {
+            file.write_all_at(hash.as_bytes(), at)?;
+        }
+        file.sync_all()
+    })
+    .map_err(Error::io("write the hash of the backup"))
+}
+
+/// The SHA-256 of a file with zeros in all places where `without` stands, and these places.
+fn hash(path: &Path, without: &str) -> std::io::Result<(String, Vec<u64>)> {
+    let mut file = fs::File::open(path)?;
+    let (mut sink, mut places) = (Sha256::new(), Vec::new());
+    // Not yet hashed, as the text may begin in it: its first byte stands at `at` in the file.
+    let (mut rest, mut at) = (Vec::with_capacity(PIECE + DIGITS), 0);
+    loop {
+        let read = (&mut file).take(PIECE as u64).read_to_end(&mut rest)?;
+        let mut from = 0;
+        while let Some(found) = find(&rest[from..], without.as_bytes()) {
+            let found = from + found;
+            places.push(at + found as u64);
+            rest[found..found + without.len()].fill(0);
+            from = found + without.len();
+        }
+        let keep = if read == 0 { 0 } else { rest.len().min(without.len() - 1) };
+        let done = rest.len() - keep;
+        sink.update(&rest[..done]);
+        rest.drain(..done);
+        at += done as u64;
+        if read == 0 {
+            return Ok((hex::encode(sink.finalize()), places));
+        }
+    }
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = wanted.first()?;
+    let mut from = 0;
+    loop {
+        from += text[from..].iter().position(|byte| byte == first)?;
+        if text[from..].starts_with(wanted) {
+            return Some(from);
+        }
+        from += 1;
+    }
+}
+
+fn write_label(path: &Path, label: &Label) -> Result<(), Error> {
     let mut conn = Connection::open(path)?;
     // One file, whole: nothing of it may stay in a log beside it.
     conn.execute_batch("PRAGMA journal_mode = DELETE;")?;
@@ -36,13 +102,12 @@ pub(super) fn label(path: &Path, label: &Label) -> Result<(), Error> {
     for (key, value) in label {
         tx.execute(&format!("INSERT INTO {TABLE} (key, value) VALUES (?1, ?2)"), [key, value])?;
     }
-    tx.commit()?;
-    drop(conn);
-    fs::File::open(path).and_then(|f| f.sync_all()).map_err(Error::io("fsync the backup"))
+    Ok(tx.commit()?)
 }
 
 /// Reads the label and the raft mark of a backup, after a look at the whole file; a file that is no
-/// backup, is damaged or was written by a newer version is an error.
+/// backup, is damaged or was written by a newer version is an error. A label that holds no hash is
+/// the caller's to judge: older versions wrote none.
 pub(super) fn inspect(path: &Path) -> Result<(Label, Vec<u8>), Error> {
     // SQLite would make an empty database of a file that is not there.
     fs::metadata(path).map_err(Error::io("read the backup"))?;
@@ -56,13 +121,27 @@ pub(super) fn inspect(path: &Path) -> Result<(Label, Vec<u8>), Error> {
     if !known {
         return Err(Error::NoBackup("it has no label".into()));
     }
-    snapshot::check_open(&conn)?;
     let label = conn
-        .prepare(&format!("SELECT key, value FROM {TABLE}"))?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<Label>>()?;
+        .prepare(&format!("SELECT key, value FROM {TABLE}"))
+        .and_then(|mut select| {
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Label>>()
+        })
+        .map_err(damaged)?;
+    if let Some(told) = label.get(HASH) {
+        let (hash, _) = hash(path, told).map_err(Error::io("read the backup"))?;
+        if *told != hash {
+            return Err(Error::Altered);
+        }
+    }
+    snapshot::check_open(&conn)?;
     let mark = meta::applied(&conn)?.unwrap_or_default();
     Ok((label, mark))
+}
+
+/// Whether a label holds the hash of its file.
+pub fn is_hashed(label: &Label) -> bool {
+    label.contains_key(HASH)
 }
 
 /// Makes a copy of a backup the books of a folder, changed by `change` in one transaction. The caller

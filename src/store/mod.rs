@@ -54,7 +54,7 @@ use rusqlite::Connection;
 
 use crate::model::Millis;
 
-pub use backup::Label;
+pub use backup::{Label, is_hashed};
 pub use writer::{Tx, Writer};
 
 /// The file under `DataDir` that holds the replicated state.
@@ -85,6 +85,12 @@ pub enum Error {
     /// A file that should be a backup is none.
     #[error("this is no backup that can be restored: {0}")]
     NoBackup(String),
+    /// A backup whose content is not what was written.
+    #[error(
+        "the backup is damaged: its content does not match the hash that was written with it; use \
+         another copy"
+    )]
+    Altered,
     /// A file that should be a snapshot is not one that can be used.
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),

@@ -4,11 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use proptest::test_runner::{Config, TestRunner};
+use scheduler0::cluster::backup::inspect;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, PATIENCE};
 use crate::firing::every;
 use crate::receiver::{Receiver, now};
+
+/// Makes a backup one as versions wrote it that knew no hash.
+const WITHOUT_HASH: &str = "DELETE FROM backup WHERE key = 'sha256'; \
+                            UPDATE backup SET value = '1' WHERE key = 'format'";
 
 /// Runs a command of the program as a node's operator; exit code, the data it gave, what it said.
 fn run(cluster: &Cluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
@@ -255,7 +261,66 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason() {
     std::fs::copy(&file, &bad).unwrap();
     let books = rusqlite::Connection::open(&bad).unwrap();
     books.pragma_update(None, "user_version", 99).unwrap();
+    books.execute_batch(WITHOUT_HASH).unwrap();
     drop(books);
     let said = refused(&bad, &[]);
     assert!(said.contains("version 99"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_which_any_bit_is_turned_is_refused_before_anything_is_changed() {
+    let mut cluster = Cluster::start(1).await;
+    let project = cluster.project(1, "bits").await;
+    cluster.jobs(1, &every("@every 1h", project, "http://127.0.0.1:9/", 200)).await;
+    let file = cluster.folder().join("good.db");
+    back_up(&cluster, 1, &[file.to_str().unwrap()]);
+    cluster.kill(1);
+    cluster.put_away(1);
+    let good = std::fs::read(&file).unwrap();
+    assert!(inspect(&file).unwrap().hashed);
+    let bad = cluster.folder().join("bad.db");
+    let bits = proptest::collection::vec((0..good.len(), 0..8_u8), 1..4);
+    let mut runner = TestRunner::new(Config { cases: 200, ..Config::default() });
+    let flipped = |bits: Vec<(usize, u8)>| {
+        let mut bytes = good.clone();
+        for (at, bit) in bits {
+            bytes[at] ^= 1 << bit;
+        }
+        // Two of them may be the same one.
+        if bytes != good {
+            std::fs::write(&bad, bytes).unwrap();
+            let refused = inspect(&bad).expect_err("a bit is wrong").to_string();
+            assert!(refused.contains("backup"), "{refused}");
+        }
+        Ok(())
+    };
+    runner.run(&bits, flipped).unwrap();
+    // Each bit of the label, which says how the rest is to be read.
+    let at = good.windows(6).position(|text| text == b"sha256").unwrap();
+    for at in at - 40..at + 80 {
+        for bit in 0..8 {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&bad, bytes).unwrap();
+            assert!(inspect(&bad).is_err(), "byte {at}, bit {bit}");
+        }
+    }
+    // A bit in the data of a job, which SQLite does not notice.
+    let mut bytes = good.clone();
+    let at = bytes.windows(14).position(|text| text == b"http://127.0.0").unwrap();
+    bytes[at + 2] ^= 1;
+    std::fs::write(&bad, bytes).unwrap();
+    let (code, _, said) = run(&cluster, 1, &["restore", bad.to_str().unwrap()]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("does not match the hash"), "{said}");
+    assert!(!cluster.data_dir(1).join("state.db").exists());
+
+    // As an older version wrote it.
+    let old = rusqlite::Connection::open(&file).unwrap();
+    old.execute_batch(WITHOUT_HASH).unwrap();
+    drop(old);
+    let (code, restored, said) = run(&cluster, 1, &["restore", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("wrote no hash"), "{said}");
+    assert_eq!(restored["jobs"], 200);
 }
