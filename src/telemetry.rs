@@ -1,18 +1,34 @@
 //! Logging: one subscriber for the process, on stderr, because stdout belongs to the data that
 //! commands print. Called once by `cli` before a node or a command runs; never called by libraries
 //! or tests, which may run many nodes in one process.
+//!
+//! Logging never waits for whoever reads stderr: lines go through a [`Stream`]. Panics go the same
+//! way, as events, and [`AtExit`] sees to it that the last lines get out.
+
+mod stream;
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::TryInitError;
+
+pub use stream::{BOUND, Stream};
 
 use crate::config::{LogFormat, LogLevel};
 
 /// The variable that overrides `LogLevel` with a filter of tracing's own form, such as
 /// `scheduler0::raft=debug,warn`.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
+
+/// How long a panic waits for its own message: it may be the last thing that the process says.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Where the log goes, once it has begun.
+static LOG: OnceLock<Stream> = OnceLock::new();
 
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +39,9 @@ pub enum Error {
     /// It was set up before.
     #[error("logging is set up already: {0}")]
     Again(#[from] TryInitError),
+    /// Its thread, or its own handle to stderr.
+    #[error("the log cannot be started: {0}")]
+    Stream(std::io::Error),
 }
 
 /// Starts logging. `filter` is the value of [`FILTER_VARIABLE`], if it is set; it wins over `level`.
@@ -30,16 +49,69 @@ pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let stderr = std::io::stderr();
+    let stream = Stream::start(&stderr, "log", BOUND, |_, lines| {
+        tracing::error!(lines, "log lines were dropped here: nobody read stderr in time");
+    });
+    let stream = stream.map_err(Error::Stream)?;
+    let writer = stream.clone();
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
     let registry = tracing_subscriber::registry().with(env_filter(level, filter)?);
     match format {
         LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal();
+            let colours = stderr.is_terminal();
             registry.with(layer.with_ansi(colours)).try_init()?;
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init()?,
     }
+    // Only one call comes so far: `try_init` refuses a second one.
+    let _ = LOG.set(stream);
+    std::panic::set_hook(Box::new(panicked));
     Ok(())
+}
+
+/// Lines of the log that were dropped since the start of the process.
+pub fn dropped_lines() -> u64 {
+    LOG.get().map_or(0, Stream::dropped)
+}
+
+/// Puts a line into the log's stream as it is; false while there is no log.
+pub fn say(line: &str) -> bool {
+    let log = LOG.get();
+    if let Some(log) = log {
+        log.push(format!("{line}\n").as_bytes());
+    }
+    log.is_some()
+}
+
+/// Gives the last lines of the log the time to get out, when dropped: at the end of `main`, also
+/// when it panics. A reader of stderr that has stalled is not waited for.
+#[derive(Debug)]
+pub struct AtExit;
+
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        if let Some(log) = LOG.get() {
+            log.flush(Duration::MAX);
+        }
+    }
+}
+
+/// The default hook writes to stderr by itself, and would wait for its reader.
+fn panicked(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let what = panic.payload_as_str().unwrap_or("no message");
+    let trace = std::backtrace::Backtrace::capture();
+    if trace.status() == std::backtrace::BacktraceStatus::Captured {
+        tracing::error!(thread, "panicked at {place}: {what}\n{trace}");
+    } else {
+        tracing::error!(thread, "panicked at {place}: {what}");
+    }
+    if let Some(log) = LOG.get() {
+        log.flush(LAST_WORDS);
+    }
 }
 
 /// Our own events at the level asked for; libraries one step quieter, since their "info" is our

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::list::EXECUTIONS;
-use super::output::{cell, line, say};
+use super::output::{cell, say};
 use super::{Failure, Global};
 use crate::config::{Config, LogLevel};
 use crate::secret::{Keys, SecretFile, write_private};
+use crate::telemetry::{BOUND, Stream};
 
 /// Where `dev` keeps everything, unless `DataDir` says otherwise.
 const FOLDER: &str = "./scheduler0-dev";
@@ -149,8 +150,12 @@ async fn first_job(client: &Client, url: &str, project: u64) -> anyhow::Result<(
     Ok(())
 }
 
-/// Prints each execution once, oldest first. What was there before is passed over.
+/// Prints each execution once, oldest first. What was there before is passed over. A terminal that
+/// is not read costs lines, never the node's time; one that is closed ends it.
 async fn watch(client: &Client) -> anyhow::Result<()> {
+    let shown_to = Stream::start(&std::io::stdout(), "shown", BOUND, |shown_to, lines| {
+        shown_to.push(format!("({lines} executions are not shown)\n").as_bytes());
+    })?;
     let query = [
         ("limit", WINDOW.to_string()),
         ("offset", "0".to_owned()),
@@ -172,10 +177,13 @@ async fn watch(client: &Client) -> anyhow::Result<()> {
         let list = envelope["data"]["executions"].as_array().map_or(&[][..], Vec::as_slice);
         for execution in list.iter().rev() {
             if seen.is_new(execution) && !first {
-                line(&shown(execution))?;
+                shown_to.push(format!("{}\n", shown(execution)).as_bytes());
             }
         }
         first = false;
+        if shown_to.is_closed() {
+            return Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into());
+        }
     }
 }
 

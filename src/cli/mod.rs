@@ -38,6 +38,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, LoadOptions};
 use crate::secret::{self, Keys};
+use crate::telemetry;
 use client::Client;
 use output::{Format, Output};
 
@@ -176,6 +177,7 @@ impl Failure {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let _last = telemetry::AtExit;
     // Whoever set a provider before us (nobody, in this binary) keeps it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(&cli) {

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
+use crate::telemetry;
+
 /// The form of the data on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -83,8 +85,12 @@ pub(super) fn line(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Says something to the person, on stderr.
+/// Says something to the person, on stderr; beside a node, in the log's own stream, which waits for
+/// no reader.
 pub(super) fn say(line: &str) {
+    if telemetry::say(line) {
+        return;
+    }
     // Nobody is left to be told when stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -103,9 +103,19 @@ impl Cluster {
     pub(crate) fn spawn(&mut self, id: u64) {
         let log_path = self.folder.path().join(format!("node{id}.log"));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path).unwrap();
-        let mut command = self.command(id);
-        command.arg("start").stdout(Stdio::null()).stderr(Stdio::from(log));
-        let process = command.spawn().unwrap();
+        self.spawn_to(id, "start", Stdio::null(), Stdio::from(log));
+    }
+
+    /// Starts a node's process by a command, with its output where the story wants it.
+    pub(crate) fn spawn_to(&mut self, id: u64, command: &str, stdout: Stdio, stderr: Stdio) {
+        let mut program = self.command(id);
+        program.arg(command).stdout(stdout).stderr(stderr);
+        let process = program.spawn().unwrap();
+        self.hosts[id as usize - 1].process = Some(process);
+    }
+
+    /// Takes a process that was started otherwise for a node's.
+    pub(crate) fn adopt(&mut self, id: u64, process: Child) {
         self.hosts[id as usize - 1].process = Some(process);
     }
 

@@ -1,0 +1,105 @@
+//! Stories of output that nobody reads: a pipe that is full, one that is closed. A node writes its log
+//! there, and `dev` what it shows; neither may keep it from firing, or from ending.
+
+use std::io::{PipeReader, PipeWriter, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::cluster::{Cluster, PATIENCE};
+use crate::firing::every;
+use crate::receiver::Receiver;
+
+/// A pipe of 4 KB, as small as the system makes them.
+fn pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&writer, 4_096).unwrap();
+    (reader, writer)
+}
+
+/// Waits until a write into a pipe would have to wait.
+async fn full(writer: &PipeWriter) {
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let full = async {
+        loop {
+            beat.tick().await;
+            let mut polled = [PollFd::new(writer, PollFlags::OUT)];
+            if poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, full).await.expect("the pipe is full");
+}
+
+/// Fires on for a while: a number of calls more than those made so far.
+async fn fires_on(receiver: &Receiver) {
+    let before = receiver.arrivals().len();
+    receiver.wait_until("it fires on", PATIENCE, |seen| seen.len() > before + 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_keeps_a_node_from_nothing() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
+    let (reader, writer) = pipe();
+    cluster.spawn_to(1, "start", Stdio::null(), writer.try_clone().unwrap().into());
+    cluster.ready(1).await;
+    let project = cluster.project(1, "unread").await;
+    cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 20)).await;
+    full(&writer).await;
+    fires_on(&receiver).await;
+    for path in ["/livez", "/readyz"] {
+        assert!(
+            cluster.http().get(cluster.url(1, path)).send().await.unwrap().status().is_success()
+        );
+    }
+    let metrics = cluster.http().get(cluster.url(1, "/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("\nscheduler0_log_lines_dropped_total "), "{metrics}");
+    assert_eq!(cluster.stop(1).await, Some(0), "nor from ending");
+    drop(reader);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_stderr_ends_no_node() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
+    let (reader, writer) = pipe();
+    cluster.spawn_to(1, "start", Stdio::null(), writer.into());
+    drop(reader);
+    cluster.ready(1).await;
+    let project = cluster.project(1, "closed").await;
+    cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 20)).await;
+    fires_on(&receiver).await;
+    assert_eq!(cluster.stop(1).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_go_on_ends_though_nobody_reads_why() {
+    let mut cluster = Cluster::start_some(1, 0, &[]).await;
+    let (reader, mut writer) = pipe();
+    writer.write_all(&[b'x'; 4_096]).unwrap();
+    let (url, _) = cluster.addresses(1);
+    let taken = std::net::TcpListener::bind(url.strip_prefix("http://").unwrap()).unwrap();
+    cluster.spawn_to(1, "start", Stdio::null(), writer.into());
+    assert_eq!(cluster.ended(1).await, Some(1));
+    drop((reader, taken));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_nobody_reads_keeps_dev_from_nothing() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start_some(1, 0, &[]).await;
+    let (shown, stdout) = pipe();
+    let (said, stderr) = pipe();
+    cluster.spawn_to(1, "dev", stdout.try_clone().unwrap().into(), stderr.into());
+    cluster.ready(1).await;
+    let project = cluster.project(1, "shown").await;
+    cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 40)).await;
+    full(&stdout).await;
+    fires_on(&receiver).await;
+    assert_eq!(cluster.stop(1).await, Some(0));
+    drop((shown, said));
+}
