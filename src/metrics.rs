@@ -6,6 +6,7 @@
 //! batch. It never holds a secret, a URL with its path, or anything per job.
 
 mod lag;
+mod process;
 
 use std::sync::{Arc, OnceLock};
 
@@ -63,6 +64,11 @@ pub struct Metrics {
     pub clock_offset_ms: Gauge,
     /// Anonymous memory of the process, in bytes.
     pub memory_bytes: Gauge,
+    /// Dead letters that are kept.
+    pub dead_letters: Gauge,
+    /// Dead letters that came in since this node started.
+    pub dead_letters_recorded: Counter,
+    process: process::Process,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,6 +117,13 @@ impl Metrics {
         registry.register_collector(Box::new(calls.clone()));
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
+        let process = process::Process::default();
+        registry.register_collector(Box::new(process.clone()));
+        let dead_letters_recorded = counter(
+            &mut registry,
+            "dead_letters_recorded",
+            "Dead letters that came in since this node started",
+        );
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -133,6 +146,9 @@ impl Metrics {
                 "Distance of this node's clock from the cluster's median",
             ),
             memory_bytes: gauge("memory_anonymous_bytes", "Anonymous memory of the process"),
+            dead_letters: gauge("dead_letters", "Dead letters that are kept"),
+            dead_letters_recorded,
+            process,
             lag,
             firings,
             skipped,
@@ -163,6 +179,11 @@ impl Metrics {
     /// Says where to read how calls stand; the first source counts.
     pub fn watch_calls(&self, source: impl Fn() -> Calls + Send + Sync + 'static) {
         let _ = self.calls.0.set(Box::new(source));
+    }
+
+    /// Says where the data lives, so that the disk is measured when somebody asks.
+    pub fn watch_disk(&self, data_dir: std::path::PathBuf) {
+        self.process.watch_disk(data_dir);
     }
 
     /// Counts an answered API request. The route is the router's pattern, never the raw path.
@@ -276,6 +297,8 @@ impl Collector for CallSource {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -322,5 +345,28 @@ mod tests {
         }
         assert_eq!(text.matches("destination_in_flight{").count(), 256);
         assert_eq!(text.matches("breaker_open{").count(), 1);
+    }
+
+    /// A name in the table of docs/operations.md is that of a metric, and each metric stands there.
+    #[test]
+    fn each_metric_is_documented_and_each_documented_one_is_there() {
+        let metrics = Metrics::new();
+        // Of a family nothing is told before its first member.
+        metrics.ended(Verdict::Delivered, 1);
+        metrics.ended(Verdict::Skipped(crate::model::block::SkipReason::Misfire), 1);
+        metrics.request(&axum::http::Method::GET, "/jobs", 200);
+        let text = metrics.encode();
+        let kind = |line: &str| {
+            let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            let total = if kind == "counter" { "_total" } else { "" };
+            Some((format!("{name}{total}"), kind.to_owned()))
+        };
+        let exported: BTreeMap<_, _> = text.lines().filter_map(kind).collect();
+        let documented = include_str!("../docs/operations.md").lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `scheduler0_")?.split('|').map(str::trim);
+            let name = cells.next()?.trim_end_matches('`');
+            Some((format!("scheduler0_{name}"), cells.next()?.to_owned()))
+        });
+        assert_eq!(exported, documented.collect());
     }
 }

@@ -20,7 +20,7 @@ use super::state::AppState;
 use crate::cluster::Cluster;
 use crate::metrics;
 use crate::model::job::Dialect;
-use crate::store::meta;
+use crate::store::{dead_letters, meta};
 
 /// How long one question after readiness waits for a node that has just started to catch up.
 const CATCH_UP: Duration = Duration::from_secs(1);
@@ -91,6 +91,11 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
     if leader(&app.cluster).is_none() {
         return Err(Error::unavailable("not ready: the cluster has no leader"));
     }
+    if let Some(trouble) = app.pressure.journal() {
+        let message =
+            format!("not ready: this node fires nothing: its journal has no room: {trouble}");
+        return Err(Error::unavailable(message));
+    }
     // The first leader writes the cluster's birth a moment after its election.
     if app.cluster.read(meta::cluster_id).await?.is_none() {
         return Err(Error::unavailable("not ready: the cluster is being founded"));
@@ -106,6 +111,10 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
 }
 
 async fn exposition(State(app): App) -> Response {
+    // Without a state to read the last number stands.
+    if let Ok(kept) = app.cluster.read(dead_letters::count).await {
+        app.metrics.dead_letters.set(kept.cast_signed());
+    }
     let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
     ([(header::CONTENT_TYPE, kind)], app.metrics.encode()).into_response()
 }

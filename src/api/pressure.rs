@@ -2,6 +2,7 @@
 //! client writes by it. It measures nothing itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
 
@@ -12,6 +13,8 @@ pub struct Pressure {
     memory_refused: AtomicBool,
     /// Less than `DiskReserveMb` is free.
     disk_refused: AtomicBool,
+    /// Why the journal has no room, so that nothing fires.
+    journal: Mutex<Option<String>>,
 }
 
 impl Pressure {
@@ -23,6 +26,16 @@ impl Pressure {
     /// Says whether disk is short; gives what was so before.
     pub fn set_disk(&self, refused: bool) -> bool {
         self.disk_refused.swap(refused, Ordering::Relaxed)
+    }
+
+    /// Says why the journal has no room; `None` when it has.
+    pub fn set_journal(&self, trouble: Option<String>) {
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why this node's journal has no room, if it has none.
+    pub fn journal(&self) -> Option<String> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether disk is short.

@@ -12,6 +12,7 @@
 //! What fires on time must not wait behind somebody's bulk import: hence the thread of its own.
 //! Nothing here knows what a part does.
 
+mod descriptors;
 mod ear;
 mod forget;
 mod identity;
@@ -182,10 +183,12 @@ impl Node {
         .echo(options.dev);
         let (stop_api, stopped) = watch::channel(false);
         let router = api::router(state);
+        let defaults = server::Options::default();
         let server_options = server::Options {
+            connections: descriptors::share_out(config.max_workers, defaults.connections),
             allowed_origin: config.allowed_origin.clone(),
             leaving: started.draining.clone(),
-            ..server::Options::default()
+            ..defaults
         };
         let api = tokio::spawn(async move {
             let mut stopped = stopped;

@@ -86,6 +86,7 @@ impl Parts {
         )?;
         let calls = executor.clone();
         self.metrics.watch_calls(move || calls.calls());
+        self.metrics.watch_disk(config.data_dir.clone());
         let term = cluster.leadership().borrow().term;
         let stated = worker::stated_watermarks(&unforgotten);
         let holder = Holder::new(config.node_id, self.instance, self.boot, term, stated);
@@ -185,6 +186,7 @@ impl Parts {
             disk_reserve: config.disk_reserve,
             pressure: pressure.clone(),
             memory,
+            journal: journal.clone(),
             metrics: self.metrics.clone(),
             clock: self.time.clock().clone(),
         };

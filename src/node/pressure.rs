@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::api::Pressure;
 use crate::clock::Clock;
+use crate::journal::Journal;
 use crate::metrics::Metrics;
 
 /// Time between two looks, in milliseconds.
@@ -26,6 +27,8 @@ pub(super) struct Watch {
     pub(super) pressure: Arc<Pressure>,
     /// Memory in percent of `MaxMemory`, for the renewals; 0 without a limit.
     pub(super) memory: Arc<AtomicU8>,
+    /// Whose room is watched.
+    pub(super) journal: Journal,
     /// Shows the memory.
     pub(super) metrics: Arc<Metrics>,
     /// Paces the looks.
@@ -42,6 +45,7 @@ impl Watch {
     }
 
     fn look(&self) {
+        self.pressure.set_journal(self.journal.state().trouble);
         if let Some(bytes) = anonymous_memory() {
             self.metrics.memory_bytes.set(bytes as i64);
             if let Some(max) = self.max_memory.filter(|max| *max > 0) {
@@ -97,6 +101,29 @@ fn parse_anonymous(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::journal::Options;
+
+    #[test]
+    fn a_journal_without_room_is_told_to_the_api() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { min_free: u64::MAX, ..Options::default() };
+        let (journal, _) = Journal::open(dir.path(), options).unwrap();
+        let pressure = Arc::new(Pressure::default());
+        let watch = Watch {
+            dir: dir.path().to_owned(),
+            max_memory: None,
+            disk_reserve: 0,
+            pressure: pressure.clone(),
+            memory: Arc::default(),
+            journal,
+            metrics: Arc::new(Metrics::new()),
+            clock: Arc::new(SystemClock),
+        };
+        watch.look();
+        let trouble = pressure.journal().expect("there is no room");
+        assert!(trouble.contains("bytes free on the disk"), "{trouble}");
+    }
 
     #[test]
     fn memory_is_read_from_the_systems_words() {

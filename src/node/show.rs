@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::{broadcast, watch};
 
 use super::ear::Own;
 use super::pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
+use crate::command::Change;
 use crate::executor::Executor;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
+use crate::store::meta;
 use crate::worker::renew::LeaseState;
 use crate::worker::{Seat, Worker};
 
@@ -69,8 +72,17 @@ impl Shown {
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let Self { cluster, seat, journal, lease, metrics, timing, .. } = self;
+        let mut changes = cluster.changes();
+        let mut letters = None;
         loop {
             beat.tick().await;
+            let replaced = replaced(&mut changes);
+            if let Ok(last) = cluster.read(meta::last_dead_letter).await {
+                // What a snapshot brings was counted where it came in.
+                let before = letters.filter(|_| !replaced).unwrap_or(last);
+                metrics.dead_letters_recorded.inc_by(last.saturating_sub(before));
+                letters = Some(last);
+            }
             let leads = *cluster.leadership().borrow();
             metrics.raft_term.set(leads.term as i64);
             metrics.raft_leader.set(i64::from(leads.me));
@@ -84,6 +96,18 @@ impl Shown {
             metrics.journal_depth.set(state.synced.saturating_sub(state.forgotten) as i64);
             metrics.lease_age_ms.set(seat.lease_age(timing).map_or(-1, |age| age as i64));
             metrics.clock_offset_ms.set(lease.borrow().clock_error);
+        }
+    }
+}
+
+/// Whether one of the changes since the last look replaced the whole state.
+fn replaced(changes: &mut broadcast::Receiver<Arc<Change>>) -> bool {
+    let mut replaced = false;
+    loop {
+        match changes.try_recv() {
+            Ok(change) => replaced |= change.replaced,
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return replaced,
         }
     }
 }

@@ -75,6 +75,11 @@ pub enum Order {
     Due,
 }
 
+/// How many there are.
+pub fn count(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT COUNT(*) FROM dead_letters")?.query_row([], |row| id_at(row, 0))
+}
+
 /// A dead letter by its number.
 pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<DeadLetter>> {
     conn.prepare_cached(&format!("SELECT {COLUMNS} FROM dead_letters WHERE id = ?1"))?

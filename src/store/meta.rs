@@ -161,6 +161,11 @@ impl Tx<'_> {
     }
 }
 
+/// The number that a dead letter was given last; 0 when none ever was.
+pub fn last_dead_letter(conn: &Connection) -> rusqlite::Result<u64> {
+    Ok(Meta::load(conn)?.now.last[Counter::DeadLetter as usize])
+}
+
 /// The cluster's id; `None` before `Init`.
 pub fn cluster_id(conn: &Connection) -> rusqlite::Result<Option<u128>> {
     Ok(get::<[u8; 16]>(conn, CLUSTER)?.map(u128::from_be_bytes))

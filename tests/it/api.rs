@@ -243,6 +243,12 @@ async fn operators_see_health_status_and_metrics() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(house.send_bare("GET", path, &[], "").await.status, StatusCode::OK, "{path}");
     }
+    house.pressure.set_journal(Some("9 bytes free on the disk".to_owned()));
+    let ready = house.send_bare("GET", "/readyz", &[], "").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE, "it fires nothing");
+    let why = String::from_utf8_lossy(&ready.body);
+    assert!(why.contains("journal") && why.contains("9 bytes free on the disk"), "{why}");
+    house.pressure.set_journal(None);
     let metrics = house.send_bare("GET", "/metrics", &[], "").await;
     let text = String::from_utf8(metrics.body).unwrap();
     let line = "scheduler0_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1";

@@ -1,0 +1,45 @@
+//! File descriptors: a node takes all that the system allows, and says so when that is little.
+
+use std::process::{Command, Stdio};
+
+use crate::cluster::Cluster;
+
+/// Starts a node under limits that the shell sets first, and waits until it is ready.
+async fn start_under(limits: &str) -> Cluster {
+    let mut cluster = Cluster::start_some(1, 0, &[]).await;
+    let node = cluster.command(1);
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", &format!("{limits}; exec \"$0\" start")])
+        .arg(node.get_program())
+        .env_clear()
+        .envs(node.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(cluster.folder());
+    let log = std::fs::File::create(cluster.folder().join("node1.log")).unwrap();
+    cluster.adopt(1, shell.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    cluster.ready(1).await;
+    cluster
+}
+
+async fn most(cluster: &Cluster) -> u64 {
+    let metrics = cluster.http().get(cluster.url(1, "/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("scheduler0_process_max_fds "));
+    line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_soft_limit_is_raised_to_the_hard_one() {
+    let cluster = start_under("ulimit -Sn 200; ulimit -Hn 8000").await;
+    assert_eq!(most(&cluster).await, 8_000);
+    let log = cluster.log(1);
+    assert!(log.contains("8000") && !log.contains("are few"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_low_hard_limit_is_warned_of() {
+    let cluster = start_under("ulimit -n 300").await;
+    assert_eq!(most(&cluster).await, 300);
+    let log = cluster.log(1);
+    assert!(log.contains("300 file descriptors are few") && log.contains("need 4416"), "{log}");
+}
