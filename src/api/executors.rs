@@ -102,7 +102,7 @@ fn view(executor: Executor, now: Millis) -> ExecutorView {
 pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/executors", get(list).post(create))
-        .route("/executors/{id}", get(one).put(update).patch(update).delete(remove))
+        .route("/executors/{id}", get(one).put(put).patch(patch).delete(remove))
         .route("/executors/{id}/rotate-secret", post(rotate))
 }
 
@@ -150,7 +150,7 @@ async fn create(
     }
 }
 
-async fn update(
+async fn put(
     State(app): App,
     ask: Ask,
     headers: HeaderMap,
@@ -159,8 +159,31 @@ async fn update(
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let edit = Edit::read(&mut fields)?;
-    change(&app, id, &IfMatch::of(&headers), None, |old| edit.over(&app, old)).await?;
-    let response = shown(&app, &ask, StatusCode::OK, found(&app, id).await?);
+    update(&app, &ask, &headers, id, edit, fields).await
+}
+
+async fn patch(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let edit = Edit::patch(&mut fields)?;
+    update(&app, &ask, &headers, id, edit, fields).await
+}
+
+async fn update(
+    app: &AppState,
+    ask: &Ask,
+    headers: &HeaderMap,
+    id: u64,
+    edit: Edit,
+    fields: Fields,
+) -> Result<Response, Error> {
+    change(app, id, &IfMatch::of(headers), None, |old| edit.over(app, old)).await?;
+    let response = shown(app, ask, StatusCode::OK, found(app, id).await?);
     Ok(reply::warn(response, &fields.warnings()))
 }
 

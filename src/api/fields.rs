@@ -123,6 +123,20 @@ impl Fields {
         }
     }
 
+    /// Refuses null for fields that every record has: a patch cannot take them away.
+    pub(super) fn not_null(&self, names: &[&'static str]) -> Result<(), Error> {
+        let mut buffer = [0; 24];
+        for name in names {
+            let wanted = canonical(name, &mut buffer).unwrap_or_default();
+            let last = self.given.iter().rev().find(|(plain, ..)| plain == wanted);
+            if last.is_some_and(|(_, _, value)| value.is_null()) {
+                let message = format!("{name} cannot be null: name another, or leave it out");
+                return Err(Error::invalid(name, message));
+            }
+        }
+        Ok(())
+    }
+
     /// A field that null takes away and absence keeps.
     pub(super) fn given<T>(
         &mut self,

@@ -101,7 +101,7 @@ fn view(project: Project, state: Standing, now: Millis) -> ProjectView {
 pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/projects", get(list).post(create))
-        .route("/projects/{id}", get(one).put(update).patch(update).delete(remove))
+        .route("/projects/{id}", get(one).put(put).patch(patch).delete(remove))
         .route("/projects/{id}/pause", post(pause::pause))
         .route("/projects/{id}/resume", post(pause::resume))
         .route("/projects/{id}/rotate-secret", post(rotate))
@@ -182,14 +182,36 @@ async fn create(
     }
 }
 
-async fn update(
+async fn put(
     State(app): App,
     ask: Ask,
     headers: HeaderMap,
     Id(id): Id,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
-    let mut fields = Fields::parse(&body)?;
+    update(&app, &ask, &headers, id, Fields::parse(&body)?).await
+}
+
+/// A JSON Merge Patch (RFC 7396). In a `PUT`, null is what a client has not set.
+async fn patch(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    Id(id): Id,
+    Input(body, _turn): Input<SMALL>,
+) -> Result<Response, Error> {
+    let fields = Fields::parse(&body)?;
+    fields.not_null(&["name", "description", "status"])?;
+    update(&app, &ask, &headers, id, fields).await
+}
+
+async fn update(
+    app: &AppState,
+    ask: &Ask,
+    headers: &HeaderMap,
+    id: ProjectId,
+    mut fields: Fields,
+) -> Result<Response, Error> {
     let name = fields.text("name", LONGEST_NAME)?.filter(|name| !name.is_empty());
     if name.as_ref().is_some_and(|name| name.trim().is_empty()) {
         return Err(Error::invalid("name", "name must not be blank"));
@@ -199,10 +221,10 @@ async fn update(
     fields.ignore(SHOWN);
     fields.ignore(&["createdBy"]);
     let settings = Edit::read(&mut fields)?;
-    let wanted = Wanted::read(&mut fields, &app)?;
+    let wanted = Wanted::read(&mut fields, app)?;
     let (name, description) = (name.as_ref(), description.as_ref());
     let says_more = name.is_some() || description.is_some() || !settings.is_empty();
-    change(&app, id, &IfMatch::of(&headers), None, |old, state| {
+    change(app, id, &IfMatch::of(headers), None, |old, state| {
         let action = wanted.action(state);
         // Who names nothing but the status changes nothing else; who names nothing at all is noted.
         if !says_more && !wanted.is_empty() && action.is_none() {
@@ -219,7 +241,7 @@ async fn update(
         })
     })
     .await?;
-    let response = shown(&app, &ask, id, StatusCode::OK).await?;
+    let response = shown(app, ask, id, StatusCode::OK).await?;
     Ok(reply::warn(response, &fields.warnings()))
 }
 

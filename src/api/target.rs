@@ -2,6 +2,7 @@
 //! What is secret in it is sealed on the way in and never shown: only that it is set.
 
 mod auth;
+mod merge;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ use crate::executor::headers::says_what_it_is;
 use crate::executor::target::{LITERAL, PLACEHOLDERS, unknown};
 use crate::model::target::{Auth, HttpTarget};
 use crate::secret::Keys;
+
+pub(super) use merge::{merged, over};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// A job takes its timeout out of the object before it comes here.
@@ -49,7 +52,7 @@ const LONGEST_LINES: usize = 8 * 1_024;
 /// The most success codes: all there are.
 const MOST_CODES: usize = 500;
 
-/// Reads an `http` object. An edit gives the target as it was: a secret that the object does not
+/// Reads an `http` object, whole: [`merged`] makes one of a patch. An edit gives the target as it was: a secret that the object does not
 /// name is taken over from there, unless it would go to another user or host than it was given for.
 pub(super) fn http(
     given: Value,

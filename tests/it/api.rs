@@ -7,6 +7,7 @@ mod executors;
 mod explain;
 mod fixture;
 mod jobs;
+mod patch;
 mod projects;
 mod rules;
 mod schedules;

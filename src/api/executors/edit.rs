@@ -1,5 +1,7 @@
 //! What a request says of an executor, and what becomes of one by it. What it does not name stays,
-//! in `PUT` as in `PATCH`: secrets are not shown, so nobody could send all of it.
+//! in `PUT` as in `PATCH`: secrets are not shown, so nobody could send all of it. `PATCH` is a JSON
+//! Merge Patch (RFC 7396): within `http` too it changes what it names, and null takes away. In `PUT`
+//! a text that is null is one that a client has not set, and `http` is given whole.
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -45,15 +47,17 @@ const SHOWN: &[&str] = &[
 pub(super) struct Edit {
     name: Option<String>,
     kind: Option<String>,
-    region: Option<String>,
-    cloud_provider: Option<String>,
-    cloud_resource_url: Option<String>,
+    region: Given<String>,
+    cloud_provider: Given<String>,
+    cloud_resource_url: Given<String>,
     cloud_api_key: Given<Zeroizing<String>>,
     cloud_api_secret: Given<Zeroizing<String>>,
-    webhook_url: Option<String>,
-    webhook_method: Option<String>,
+    webhook_url: Given<String>,
+    webhook_method: Given<String>,
     webhook_secret: Given<Zeroizing<String>>,
     http: Given<Value>,
+    /// `http` is a patch of the one that is there.
+    merges: bool,
     max_concurrency: Given<u32>,
     rate_per_second: Given<u32>,
     created_by: Option<String>,
@@ -61,21 +65,42 @@ pub(super) struct Edit {
 }
 
 impl Edit {
-    /// Reads the fields, each by itself. Empty texts are what a client has not set.
+    /// Reads the fields of a `POST` or `PUT`.
     pub(super) fn read(fields: &mut Fields) -> Result<Self, Error> {
+        Self::fields(fields, false)
+    }
+
+    /// Reads the fields of a `PATCH`.
+    pub(super) fn patch(fields: &mut Fields) -> Result<Self, Error> {
+        fields.not_null(&["name", "type"])?;
+        Self::fields(fields, true)
+    }
+
+    /// Reads the fields, each by itself. Empty texts are what a client has not set.
+    fn fields(fields: &mut Fields, merges: bool) -> Result<Self, Error> {
         let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let text = |fields: &mut Fields, name| {
+            let given = fields.given(name, |fields, name| fields.text(name, LONGEST_TEXT))?;
+            Ok::<_, Error>(if merges || given != Given::Null { given } else { Given::Nothing })
+        };
+        // What an empty text says of these, null says in a patch.
+        let filled = |given: Given<String>| match given {
+            Given::Value(text) if text.is_empty() => Given::Nothing,
+            given => given,
+        };
         let edit = Self {
             name: set(fields.text("name", LONGEST_NAME)?),
             kind: set(fields.text("type", LONGEST_NAME)?),
-            region: fields.text("region", LONGEST_TEXT)?,
-            cloud_provider: fields.text("cloudProvider", LONGEST_TEXT)?,
-            cloud_resource_url: fields.text("cloudResourceUrl", LONGEST_TEXT)?,
+            region: text(fields, "region")?,
+            cloud_provider: text(fields, "cloudProvider")?,
+            cloud_resource_url: text(fields, "cloudResourceUrl")?,
             cloud_api_key: fields.given("cloudApiKey", secret)?,
             cloud_api_secret: fields.given("cloudApiSecret", secret)?,
-            webhook_url: set(fields.text("webhookUrl", LONGEST_TEXT)?),
-            webhook_method: set(fields.text("webhookMethod", LONGEST_NAME)?),
+            webhook_url: filled(text(fields, "webhookUrl")?),
+            webhook_method: filled(text(fields, "webhookMethod")?),
             webhook_secret: fields.given("webhookSecret", |fields, _| signing::given(fields))?,
             http: fields.given("http", |fields, name| Ok(fields.take(name)))?,
+            merges,
             max_concurrency: fields.given("maxConcurrency", |fields, name| {
                 limit(name, fields.number(name)?, MOST_CONCURRENCY)
             })?,
@@ -106,14 +131,18 @@ impl Edit {
         let mut new = old.clone();
         let guard = TargetGuard::of(&app.config);
         for (said, place) in [
-            (&self.name, &mut new.name),
             (&self.region, &mut new.region),
             (&self.cloud_provider, &mut new.cloud_provider),
             (&self.cloud_resource_url, &mut new.cloud_resource_url),
         ] {
-            if let Some(said) = said {
-                place.clone_from(said);
+            match said {
+                Given::Nothing => {}
+                Given::Null => place.clear(),
+                Given::Value(said) => place.clone_from(said),
             }
+        }
+        if let Some(name) = &self.name {
+            new.name.clone_from(name);
         }
         if new.name.trim().is_empty() {
             return Err(Error::invalid("name", "name field is required"));
@@ -121,9 +150,14 @@ impl Edit {
         if let Some(kind) = &self.kind {
             new.kind = one_of("type", kind, &KINDS)?;
         }
-        if let Some(method) = &self.webhook_method {
-            new.webhook_method = one_of("webhookMethod", &method.to_ascii_uppercase(), &METHODS)
-                .map_err(|e| e.because("for other methods give http instead of webhookUrl"))?;
+        match &self.webhook_method {
+            Given::Nothing => {}
+            Given::Null => METHODS[0].clone_into(&mut new.webhook_method),
+            Given::Value(method) => {
+                let method = one_of("webhookMethod", &method.to_ascii_uppercase(), &METHODS);
+                new.webhook_method = method
+                    .map_err(|e| e.because("for other methods give http instead of webhookUrl"))?;
+            }
         }
         self.aim(&mut new, old, app, guard)?;
         let seal = |given: &Given<Zeroizing<String>>, old: &Option<Sealed>, purpose| match given {
@@ -159,16 +193,19 @@ impl Edit {
         guard: TargetGuard,
     ) -> Result<(), Error> {
         match (&self.http, &self.webhook_url) {
-            (Given::Value(_), Some(_)) => {
+            (Given::Value(_), Given::Value(_)) => {
                 let message = "give webhookUrl (batches) or http (a request each), not both";
                 return Err(Error::invalid("http", message));
             }
-            (Given::Value(http), None) => {
-                let read = target::http(http.clone(), guard, &app.keys, old.http.as_deref())?;
+            (Given::Value(http), _) => {
+                let known = old.http.as_deref();
+                let http = http.clone();
+                let whole = if self.merges { target::merged(known, http)? } else { http };
+                let read = target::http(whole, guard, &app.keys, known)?;
                 new.http = Some(Box::new(read));
                 new.webhook_url.clear();
             }
-            (_, Some(url)) => {
+            (_, Given::Value(url)) => {
                 target::url("webhookUrl", url, guard)?;
                 if url.contains("{{") {
                     let message = "webhookUrl takes batches, placeholders are for http.url";
@@ -177,8 +214,14 @@ impl Edit {
                 new.webhook_url.clone_from(url);
                 new.http = None;
             }
-            (Given::Null, None) => new.http = None,
-            (Given::Nothing, None) => {}
+            (http, url) => {
+                if *http == Given::Null {
+                    new.http = None;
+                }
+                if *url == Given::Null {
+                    new.webhook_url.clear();
+                }
+            }
         }
         match (new.kind == WEBHOOK_URL, &new.http) {
             (true, None) if new.webhook_url.is_empty() => {

@@ -4,10 +4,11 @@
 //! | | what is not named | null |
 //! |---|---|---|
 //! | [`How::Put`] | stays, of the fields that the published clients know (they send some of them only); target and schedule stay until another is named; `externalId` and pause stay; the rest gets its default | as not named, but `externalId` and `pauseUntil` go |
-//! | [`How::Patch`] | stays | takes the field away |
+//! | [`How::Patch`] | stays, within objects too (`super::merge`) | takes the field away |
 //! | [`How::Whole`] | gets its default; status and pause stay | as not named |
 
 use super::check::{self, Rules, check_payload};
+use super::merge;
 use super::names::{Name, Names};
 use super::parse::JobInput;
 use super::shape::{Base, Seen, by, unfit};
@@ -36,13 +37,18 @@ pub(super) fn edited(
     how: How,
     warnings: &mut Warnings,
 ) -> Result<JobEdit, Error> {
-    let given = &input.shape;
     let old = &*job.shape;
-    let nulls = if how == How::Patch { input.nulls } else { Names::default() };
+    let (given, nulls) = match how {
+        How::Patch => {
+            let mut nulls = input.nulls;
+            (merge::over(old, &input.shape, &mut nulls)?, nulls)
+        }
+        How::Put | How::Whole => (input.shape.clone(), Names::default()),
+    };
     let base = Base { shape: base(old, how), http: old.http.as_deref(), nulls };
     let zoned = given.timezone.is_some() || !base.shape.timezone.is_empty();
     let mut seen = Seen::default();
-    let shape = seen.shape(rules, base, given)?;
+    let shape = seen.shape(rules, base, &given)?;
     warnings.merge(seen.warnings);
     let was = old.is_one_off().then_some(job.anchor);
     let (at, again) = match (&input.at, shape.timing) {

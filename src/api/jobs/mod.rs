@@ -6,6 +6,7 @@
 //!                     shape (timing, aim, policy): one set of rules for new jobs and edits
 //!                                        │
 //!   PUT, PATCH ─ parse ─> JobInput ─ edit::edited(the job as it is) ─ change ──────> the log
+//!                                      └─ merge: PATCH as a merge patch
 //!
 //!   books ─ view::Views (outlook: what its schedule says now) ─> JobView ─> reply
 //! ```
@@ -22,6 +23,7 @@ mod create;
 mod edit;
 mod executors;
 mod external;
+mod merge;
 mod names;
 mod outlook;
 mod parse;

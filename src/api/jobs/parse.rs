@@ -12,11 +12,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 
 use super::names::{Name, Names};
-use super::values::{Number, Text, data, dst};
+use super::values::{Number, Text, data};
 use crate::api::error::Error;
 use crate::api::fields::bad_json;
 use crate::api::reply::Warnings;
-use crate::schedule::DstRule;
 
 /// A job as a request gives it; what is absent, null or empty is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,12 +46,11 @@ pub(super) struct ShapeInput<'a> {
     pub(super) executor: Option<u64>,
     pub(super) retry_max: Option<u64>,
     pub(super) created_by: Option<Cow<'a, str>>,
-    pub(super) dst: Option<DstRule>,
     /// Whether the job says `at`; when that is, is its own.
     pub(super) at: bool,
     /// The fields that few jobs have, as the JSON they were given in, without nulls. The last of
     /// equal names counts.
-    pub(super) rare: Vec<(Name, &'a str)>,
+    pub(super) rare: Vec<(Name, Cow<'a, str>)>,
 }
 
 /// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
@@ -193,7 +191,7 @@ impl<'a> Visitor<'a> for Single<'_> {
         while let Some(name) = map.next_key_seed(NameSeed(self.0))? {
             self.0.field.set(name.camel());
             match name {
-                Name::Project => shape.project = map.next_value_seed(Number)?,
+                Name::Project => shape.project = number(&mut map, name, nulls)?,
                 Name::Spec => shape.spec = text(&mut map, name, nulls)?,
                 Name::Timezone => shape.timezone = text(&mut map, name, nulls)?,
                 Name::CallbackUrl => shape.callback_url = text(&mut map, name, nulls)?,
@@ -205,10 +203,6 @@ impl<'a> Visitor<'a> for Single<'_> {
                 }
                 Name::RetryMax => shape.retry_max = number(&mut map, name, nulls)?,
                 Name::CreatedBy => shape.created_by = text(&mut map, name, nulls)?,
-                Name::Dst => {
-                    shape.dst = dst(map.next_value()?)?;
-                    note(name, shape.dst.is_none(), nulls);
-                }
                 Name::Data => {
                     job.data = data(map.next_value()?)?;
                     note(name, job.data.is_none(), nulls);
@@ -225,6 +219,7 @@ impl<'a> Visitor<'a> for Single<'_> {
                     map.next_value::<IgnoredAny>()?;
                 }
                 Name::After
+                | Name::Dst
                 | Name::Http
                 | Name::Jitter
                 | Name::Misfire
@@ -241,7 +236,7 @@ impl<'a> Visitor<'a> for Single<'_> {
                     note(name, json == "null", nulls);
                     shape.rare.retain(|(known, _)| *known != name);
                     if json != "null" {
-                        shape.rare.push((name, json));
+                        shape.rare.push((name, json.into()));
                     }
                 }
             }

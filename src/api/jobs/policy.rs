@@ -12,6 +12,7 @@ use crate::api::error::Error;
 use crate::api::fields::check_text;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
+use crate::schedule::DstRule;
 
 /// A day, in milliseconds.
 pub(super) const DAY: Millis = 86_400_000;
@@ -86,6 +87,18 @@ pub(super) fn misfire(json: &str) -> Result<Misfire, Error> {
         window: part("misfire.window", given.window)?,
         max,
     })
+}
+
+/// `dst`: an object with `gap` and `fold`.
+pub(super) fn dst(json: &str) -> Result<DstRule, Error> {
+    const FIELD: &str = "dst";
+    let wrong = |what: &dyn std::fmt::Display| {
+        Error::invalid(FIELD, format!("job dst is not valid: {what}"))
+    };
+    if !json.starts_with('{') {
+        return Err(wrong(&"expected an object with gap (next, skip) and fold (first, both)"));
+    }
+    serde_json::from_str(json).map_err(|e| wrong(&e))
 }
 
 /// `overlap`.

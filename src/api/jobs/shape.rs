@@ -16,6 +16,7 @@ use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::JobShape;
 use crate::model::target::HttpTarget;
 use crate::model::time::parse_rfc3339;
+use crate::schedule::DstRule;
 
 /// The longest `createdBy` and `modifiedBy`, in bytes.
 const LONGEST_BY: usize = 256;
@@ -45,7 +46,7 @@ pub(super) struct Seen {
 impl ShapeInput<'_> {
     /// The JSON of a field that few jobs have.
     pub(super) fn rare(&self, name: Name) -> Option<&str> {
-        self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| *json)
+        self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)
     }
 }
 
@@ -75,9 +76,6 @@ impl Seen {
         bounds(&mut shape, nulls, input)?;
         if input.retry_max.is_some() || nulls.has(Name::RetryMax) {
             shape.retry_max = retries(input.retry_max)?;
-        }
-        if input.dst.is_some() || nulls.has(Name::Dst) {
-            shape.dst = input.dst.unwrap_or_default();
         }
         for (name, json) in &input.rare {
             policies(&mut shape, *name, json)?;
@@ -136,6 +134,9 @@ fn take_away(shape: &mut JobShape, nulls: Names) {
     shape.run_timeout = shape.run_timeout.filter(|_| !has(Name::RunTimeout));
     shape.heartbeat_timeout = shape.heartbeat_timeout.filter(|_| !has(Name::HeartbeatTimeout));
     shape.delete_after_run &= !has(Name::DeleteAfterRun);
+    if has(Name::Dst) {
+        shape.dst = DstRule::default();
+    }
     if has(Name::Jitter) {
         shape.jitter = 0;
     }
@@ -154,6 +155,7 @@ fn policies(shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
     use policy::{DAY, YEAR, length, timeout};
     let delivery = &mut shape.delivery;
     match name {
+        Name::Dst => shape.dst = policy::dst(json)?,
         Name::Jitter => shape.jitter = length("jitter", json, DAY)?,
         Name::Misfire => shape.misfire = policy::misfire(json)?,
         Name::RetryDelay => delivery.retry_delay = Some(length("retryDelay", json, YEAR)?),

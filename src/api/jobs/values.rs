@@ -8,8 +8,6 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use crate::schedule::DstRule;
-
 /// Text, borrowed where it has no escapes; null is nothing.
 pub(super) struct Text;
 
@@ -68,15 +66,6 @@ impl Visitor<'_> for Number {
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(None)
-    }
-}
-
-/// `dst`: an object with `gap` and `fold`.
-pub(super) fn dst<E: de::Error>(raw: &RawValue) -> Result<Option<DstRule>, E> {
-    match raw.get().as_bytes().first() {
-        Some(b'n') => Ok(None),
-        Some(b'{') => serde_json::from_str(raw.get()).map(Some).map_err(E::custom),
-        _ => Err(E::custom("expected an object with gap (next, skip) and fold (first, both)")),
     }
 }
 

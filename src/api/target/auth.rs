@@ -2,8 +2,9 @@
 //! `super` calls it.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::merge::{over, same_name};
 use crate::api::casing::canonical;
 use crate::api::error::Error;
 use crate::api::fields::check_text;
@@ -14,6 +15,28 @@ use crate::secret::{Keys, purpose};
 const LONGEST_USER: usize = 256;
 /// Of a password or token, in bytes.
 const LONGEST_SECRET: usize = 4_096;
+
+/// The `auth` object that a patch makes of one that was shown. Another `type` begins anew: nothing
+/// of the one before fits it.
+pub(super) fn merged(shown: Option<&Value>, patch: Map<String, Value>) -> Result<Value, Error> {
+    let given = |wanted: &str| patch.iter().find(|(name, _)| same_name(name, wanted));
+    let old = shown.and_then(|shown| shown["type"].as_str());
+    let kind = given("type").map_or(old, |(_, kind)| kind.as_str());
+    let required: &[&'static str] = match kind {
+        Some("basic") => &["http.auth.type", "http.auth.username", "http.auth.password"],
+        Some("bearer") => &["http.auth.type", "http.auth.token"],
+        _ => &["http.auth.type"],
+    };
+    for field in required {
+        let name = field.rsplit('.').next().unwrap_or_default();
+        if given(name).is_some_and(|(_, value)| value.is_null()) {
+            let message = format!("{field} cannot be null: name another, or auth {{type: none}}");
+            return Err(Error::invalid(field, message));
+        }
+    }
+    let kept = shown.filter(|_| kind == old).cloned();
+    Ok(over(kept, patch, same_name))
+}
 
 /// Reads an `auth` object; a secret that it does not name is that of `old`.
 pub(super) fn read(value: Value, keys: &Keys, old: Option<&Auth>) -> Result<Auth, Error> {
