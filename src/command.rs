@@ -220,7 +220,8 @@ pub enum Command {
 /// What to do with jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobAction {
-    /// They do not fire after the stamp, up to and including an instant, or until they are resumed.
+    /// They do not fire after the stamp, up to an instant, or until they are resumed. What is due at
+    /// that instant fires.
     Pause {
         /// The end, if it is known.
         until: Option<Millis>,
@@ -234,8 +235,8 @@ pub enum JobAction {
 /// Whether a project's jobs are to fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProjectAction {
-    /// None fires after the stamp, up to and including an instant, or until it is resumed. Takes the
-    /// place of a pause that holds.
+    /// None fires after the stamp, up to an instant (what is due then fires), or until it is
+    /// resumed. Takes the place of a pause that holds.
     Pause {
         /// The end, if it is known.
         until: Option<Millis>,
@@ -305,7 +306,7 @@ pub struct NewJob {
     pub status: JobStatus,
     /// The instant of a one-off (`Timing::At`).
     pub at: Option<Millis>,
-    /// It is paused up to and including this instant, and fires from then on, whatever `status` says.
+    /// It is paused up to this instant, and fires at it and from then on, whatever `status` says.
     pub pause_until: Option<Millis>,
     /// What the client calls it; unique in its project.
     pub external_id: Option<String>,
@@ -330,7 +331,7 @@ pub struct JobEdit {
     /// one, a delay counts anew from the stamp, and an `at` stays what it was. A completed one-off
     /// fires again only at another instant.
     pub at: Option<Millis>,
-    /// It is paused up to and including this instant, and fires from then on, whatever `status` says;
+    /// It is paused up to this instant, and fires at it and from then on, whatever `status` says;
     /// `None` ends such a pause. To leave it alone, `Job::paused_until`.
     pub pause_until: Option<Millis>,
     /// What the client calls it; `None`: nothing any more.

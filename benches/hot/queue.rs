@@ -76,7 +76,7 @@ fn classes() -> DueQueue {
     let plan = Arc::new(plan);
     let mut parts: Vec<_> = (0..SHARDS).map(|_| PartQueue::new(AT, i64::MAX)).collect();
     for job in 1..=JOBS {
-        let member = Member { job, anchor: AT, after: AT, until: i64::MAX };
+        let member = Member::from(job, AT, AT);
         parts[usize::from(shard_of(job))].add(&plan, member);
     }
     let mut queue = DueQueue::default();

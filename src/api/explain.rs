@@ -90,9 +90,14 @@ async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, 
         // One more than is shown tells whether there are more.
         let found = ledger::ledger(conn, id, now, (from, until), limit as usize + 1)?;
         let Some(mut found) = found else { return Ok(None) };
-        let more = found.len() > limit as usize;
-        let next_from = found.last().filter(|_| more).map(|one| rfc3339(one.due));
-        found.truncate(limit as usize);
+        let limit = limit as usize;
+        let more = found.len() > limit;
+        // A page goes on where the next one begins, so what is due at once is never split.
+        let end = found.get(limit - 1).map_or(Millis::MAX, |last| last.due);
+        let next =
+            found.iter().map(|one| one.due).find(|due| *due > end).unwrap_or(end.saturating_add(1));
+        let next_from = more.then(|| rfc3339(next));
+        found.truncate(found.partition_point(|one| one.due <= end));
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         let view = |one: &ledger::Entry| OccurrenceView {
             execution_id: execution_id(cluster, id, one.scheduled),

@@ -54,6 +54,16 @@ pub struct Block {
     pub response: Option<String>,
 }
 
+impl Block {
+    /// Whether it is a range that takes in an occurrence: due in it, and not scheduled after the last
+    /// of it, which would be an occurrence of a plan that came later.
+    pub fn spans(&self, scheduled: Millis, due: Millis) -> bool {
+        self.since.is_some_and(|since| since <= due)
+            && due <= self.due
+            && scheduled <= self.scheduled
+    }
+}
+
 /// How a result came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum How {

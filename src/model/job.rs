@@ -94,6 +94,10 @@ pub enum Timing {
     After(Millis),
 }
 
+/// The longest jitter that a job may have, in milliseconds: a closed plan is looked for so long
+/// after its end.
+pub const LONGEST_JITTER: Millis = 24 * 3_600_000;
+
 impl JobShape {
     /// Whether it has one occurrence only: at its anchor.
     pub fn is_one_off(&self) -> bool {
@@ -184,7 +188,7 @@ pub struct Job {
     /// What `@every` counts from; the instant of a one-off.
     pub anchor: Millis,
     /// Its current plan covers instants after this one: the stamp of its creation or last edit, or
-    /// the end of its pause, which may lie ahead.
+    /// the last instant of its pause, which may lie ahead.
     pub from: Millis,
     /// Whether it fires.
     pub status: JobStatus,
@@ -199,10 +203,14 @@ pub struct Job {
 }
 
 impl Job {
-    /// The end of the pause that it is in at an instant, if that is known. A job without one is
-    /// paused as long as its status says so.
+    /// The end of the pause that it is in at an instant, if that is known: what is due then fires. A
+    /// job without one is paused as long as its status says so.
     pub fn paused_until(&self, now: Millis) -> Option<Millis> {
-        (self.status == JobStatus::Active && self.from > now).then_some(self.from)
+        // Without a pause, the plan begins at the stamp of a change, which a clock that is behind may
+        // not show yet.
+        let stamp = self.modified.unwrap_or(self.created);
+        let pauses = self.status == JobStatus::Active && self.from > stamp;
+        (pauses && self.from >= now).then_some(self.from + 1)
     }
 
     /// Its status at an instant, as listed: during a pause with an end it is inactive.
@@ -211,7 +219,9 @@ impl Job {
     }
 }
 
-/// A stretch of time in which a job had one schedule: closed by an edit, a pause or a resume.
+/// A stretch of time in which a job had one schedule and one status: closed by an edit, a pause or a
+/// resume. The schedule decides about what is *scheduled* in it, the status about what is *due* in
+/// it; jitter makes the two differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedPlan {
     /// The job.
@@ -228,6 +238,13 @@ pub struct ClosedPlan {
     pub until: Millis,
     /// That of the job then.
     pub status: JobStatus,
+}
+
+impl ClosedPlan {
+    /// No occurrence of it is due after this instant.
+    pub fn reach(&self) -> Millis {
+        self.until.saturating_add(self.shape.jitter.max(0))
+    }
 }
 
 /// An occurrence (or several that went out as one) whose next attempt is in the books: retries,

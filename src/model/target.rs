@@ -144,6 +144,22 @@ pub struct ProjectPause {
 }
 
 impl ProjectPause {
+    /// A pause that begins at a stamp and ends before an instant, if that is known: what is due at
+    /// its end fires.
+    pub fn before(project: ProjectId, from: Millis, end: Option<Millis>) -> Self {
+        Self { project, from, until: end.map(|end| end.saturating_sub(1)) }
+    }
+
+    /// The first instant after it, if that is known.
+    pub fn end(&self) -> Option<Millis> {
+        self.until.map(|until| until.saturating_add(1))
+    }
+
+    /// Whether it covers nothing.
+    pub fn is_empty(&self) -> bool {
+        self.until.is_some_and(|until| until <= self.from)
+    }
+
     /// Whether an occurrence due at an instant falls into it.
     pub fn covers(&self, due: Millis) -> bool {
         self.from < due && self.until.is_none_or(|until| due <= until)

@@ -167,9 +167,10 @@ pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Member
     }
     let mut ranges = conn.prepare_cached(
         "SELECT members FROM blocks
-         WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2",
+         WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2 AND scheduled >= ?3",
     )?;
-    for members in ranges.query_map(params![block.shard, block.due], |row| row.get(0))? {
+    let of = params![block.shard, block.due, block.scheduled];
+    for members in ranges.query_map(of, |row| row.get(0))? {
         ended.push(Members::from_bytes(members?));
     }
     Ok(ended)

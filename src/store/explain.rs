@@ -91,7 +91,7 @@ pub fn explain(
 
     let found = if let Some(one) = planned {
         let state = kept.state(&timeline, &one, &progress);
-        let active = timeline.plans[one.plan].standing == Standing::Active;
+        let active = timeline.standing_of(&one) == Some(Standing::Active);
         let planned = active && timeline.pause_of(one.plan, one.due).is_none();
         Some(account(conn, job, &kept, (one.scheduled, 0), one.due, (state, planned))?)
     } else {
@@ -134,7 +134,7 @@ pub fn explain(
     };
     Ok(Some(Explained {
         cluster: meta::cluster_id(conn)?.unwrap_or_default(),
-        in_bounds: plan.is_none_or(|plan| timeline.plans[plan].in_bounds(scheduled, due)),
+        in_bounds: plan.is_none_or(|plan| timeline.plans[plan].in_bounds(scheduled)),
         project_pause: plan.and_then(|plan| timeline.pause_of(plan, due).copied()),
         plan,
         reading,
@@ -153,8 +153,7 @@ fn find(timeline: &Timeline, at: Millis, end: Millis) -> Option<Planned> {
     let scheduled = timeline.plans.iter().enumerate().find_map(|(place, plan)| {
         let scheduled = plan.schedule.as_ref()?.next(plan.anchor, at.saturating_sub(1))?;
         let due = plan.due(timeline.id, scheduled)?;
-        let is_it =
-            scheduled <= end && plan.holds(scheduled, due) && plan.in_bounds(scheduled, due);
+        let is_it = scheduled <= end && plan.holds(scheduled) && plan.in_bounds(scheduled);
         is_it.then_some(Planned { plan: place, scheduled, due })
     });
     scheduled.or_else(|| timeline.between(at.saturating_sub(1), end, 1).first().copied())

@@ -83,7 +83,7 @@ pub struct Entry {
 }
 
 /// The planned occurrences of a job due from one instant to another, both included, at most so many,
-/// in the order of their due instants; `None` when nothing is known of the job. `now` tells what is
+/// in the order of their due instants, and those that are due with the last of them; `None` when nothing is known of the job. `now` tells what is
 /// still to come.
 pub fn ledger(
     conn: &Connection,
@@ -97,7 +97,8 @@ pub fn ledger(
     let (Some(first), Some(last)) = (planned.first(), planned.last()) else {
         return Ok(Some(Vec::new()));
     };
-    let kept = Kept::read(conn, job, (first.scheduled.min(first.due), last.due))?;
+    let earliest = planned.iter().map(|one| one.scheduled).min().unwrap_or(first.due);
+    let kept = Kept::read(conn, job, (earliest, last.due))?;
     let progress = Progress::read(conn, job, now)?;
     let entries = planned.iter().map(|one| Entry {
         scheduled: one.scheduled,
@@ -203,9 +204,7 @@ impl Kept {
     pub fn attempts(&self, key: (Millis, u64), due: Millis) -> Vec<&Recorded> {
         let mut found: Vec<_> = self.blocks.get(&key).into_iter().flatten().collect();
         if key.1 == 0 {
-            let over = |range: &&Recorded| {
-                range.block.due >= due && range.block.since.is_some_and(|since| since <= due)
-            };
+            let over = |range: &&Recorded| range.block.spans(key.0, due);
             found.extend(self.ranges.iter().filter(over));
         }
         found.sort_by_key(|one| one.id);
@@ -244,9 +243,9 @@ impl Kept {
         if let Some(state) = self.recorded((one.scheduled, 0), one.due) {
             return state;
         }
-        let standing = timeline.plans.get(one.plan).map(|plan| plan.standing);
         let paused = timeline.pause_of(one.plan, one.due).is_some();
-        match standing {
+        match timeline.standing_of(one) {
+            None if timeline.is_gone_by(one.due) => State::Skipped(SkipReason::Ended),
             _ if one.due > progress.now => State::Future,
             Some(Standing::Disabled) => State::Skipped(SkipReason::Disabled),
             Some(Standing::Paused) => State::Skipped(SkipReason::Paused),

@@ -1,20 +1,21 @@
 //! Closed plans: the schedules that jobs had before an edit, a pause or their end. Apply writes
 //! them; the worker makes up what fell due under them, `explain` reads them.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
 use super::writer::Tx;
 use super::{id_at, shapes};
-use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus};
+use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus, LONGEST_JITTER};
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
 const COLUMNS: &str = "job, shape_id, anchor, plan_from, until, status";
 
-/// The closed plans of a shard's jobs that reach beyond an instant, by job and age.
+/// The closed plans of a shard's jobs that have occurrences due after an instant (jitter carries the
+/// last of them beyond the plan's end), by job and age.
 pub fn of_shard(
     conn: &Connection,
     shard: ShardId,
@@ -23,7 +24,8 @@ pub fn of_shard(
     let mut select = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM closed_plans WHERE shard = ?1 AND until > ?2 ORDER BY job, seq"
     ))?;
-    read_all(conn, select.query(params![shard, after])?)
+    let rows = select.query(params![shard, after.saturating_sub(LONGEST_JITTER)])?;
+    read_all(conn, rows, |plan| plan.reach() > after)
 }
 
 /// All closed plans of a job, oldest first.
@@ -31,7 +33,20 @@ pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>
     let mut select = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM closed_plans WHERE job = ?1 ORDER BY seq"
     ))?;
-    read_all(conn, select.query([job as i64])?)
+    read_all(conn, select.query([job as i64])?, |_| true)
+}
+
+/// All closed plans of a job, oldest first, for apply: with their shapes as the transaction sees
+/// them. A shape that the transaction made has no row yet.
+pub fn of_job_in(tx: &mut Tx<'_>, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>> {
+    let mut plans: Vec<ClosedPlan> = tx
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM closed_plans WHERE job = ?1 ORDER BY seq"))?
+        .query_map([job as i64], |row| read(row, id_at(row, 1)?, Arc::default()))?
+        .collect::<rusqlite::Result<_>>()?;
+    for plan in &mut plans {
+        plan.shape = Arc::new(tx.shape(plan.shape_id)?);
+    }
+    Ok(plans)
 }
 
 /// A closed plan that is new.
@@ -126,23 +141,41 @@ pub fn close_project(
     .collect()
 }
 
-/// Drops at most `limit` plans of a shard that ended before an instant, oldest first. Returns the
+/// Drops at most `limit` plans of a shard, oldest first, of which all was due before an instant: a
+/// plan is kept for as long after its end as its jitter may delay the last occurrence. Returns the
 /// shapes they used, to be given back.
 pub fn drop_ended(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     shard: ShardId,
     before: Millis,
     limit: u32,
 ) -> rusqlite::Result<Vec<u64>> {
-    let ended: Vec<(i64, i64, u64)> = tx
-        .prepare_cached(
-            "SELECT job, seq, shape_id FROM closed_plans WHERE shard = ?1 AND until < ?2
-             ORDER BY until, job, seq LIMIT ?3",
-        )?
-        .query_map(params![shard, before, limit], |row| {
-            Ok((row.get(0)?, row.get(1)?, id_at(row, 2)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut jitter: HashMap<u64, Millis> = HashMap::new();
+    let mut ended: Vec<(i64, i64, u64)> = Vec::new();
+    let mut last = (Millis::MIN, 0_i64, 0_i64);
+    while ended.len() < limit as usize {
+        let page: Vec<(i64, i64, u64, Millis)> = tx
+            .prepare_cached(
+                "SELECT job, seq, shape_id, until FROM closed_plans
+                 WHERE shard = ?1 AND until < ?2 AND (until, job, seq) > (?4, ?5, ?6)
+                 ORDER BY until, job, seq LIMIT ?3",
+            )?
+            .query_map(params![shard, before, limit, last.0, last.1, last.2], |row| {
+                Ok((row.get(0)?, row.get(1)?, id_at(row, 2)?, row.get(3)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let Some((job, seq, _, until)) = page.last() else { break };
+        last = (*until, *job, *seq);
+        for (job, seq, shape, until) in page {
+            let late = match jitter.entry(shape) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => *place.insert(tx.shape(shape)?.jitter.max(0)),
+            };
+            if until.saturating_add(late) < before && ended.len() < limit as usize {
+                ended.push((job, seq, shape));
+            }
+        }
+    }
     let mut delete = tx.prepare_cached("DELETE FROM closed_plans WHERE job = ?1 AND seq = ?2")?;
     for (job, seq, _) in &ended {
         delete.execute([job, seq])?;
@@ -150,7 +183,11 @@ pub fn drop_ended(
     Ok(ended.into_iter().map(|(.., shape)| shape).collect())
 }
 
-fn read_all(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<ClosedPlan>> {
+fn read_all(
+    conn: &Connection,
+    mut rows: rusqlite::Rows<'_>,
+    wanted: impl Fn(&ClosedPlan) -> bool,
+) -> rusqlite::Result<Vec<ClosedPlan>> {
     let mut met: HashMap<u64, Arc<JobShape>> = HashMap::new();
     let mut plans = Vec::new();
     while let Some(row) = rows.next()? {
@@ -161,7 +198,7 @@ fn read_all(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> rusqlite::Result
             let read = shapes::get(conn, shape_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             met.entry(shape_id).or_insert(Arc::new(read)).clone()
         };
-        plans.push(read(row, shape_id, shape)?);
+        plans.extend(Some(read(row, shape_id, shape)?).filter(&wanted));
     }
     Ok(plans)
 }

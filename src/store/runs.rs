@@ -75,19 +75,22 @@ pub fn due_between(
 }
 
 /// The planned occurrences of a shard, due after an instant, that a receiver has accepted and not
-/// yet ended, as (due instant, job). They are neither pending nor over, and a take-over must not
+/// yet ended, with their due instants. They are neither pending nor over, and a take-over must not
 /// fire them again. (A run that only began is fired again: its sender may have died before the first
 /// byte.)
 pub fn after(
     conn: &Connection,
     shard: ShardId,
     due: Millis,
-) -> rusqlite::Result<Vec<(Millis, JobId)>> {
+) -> rusqlite::Result<Vec<(Millis, Occurrence)>> {
     conn.prepare_cached(
-        "SELECT due, job FROM runs
+        "SELECT due, job, scheduled FROM runs
          WHERE shard = ?1 AND run = 0 AND accepted <> 0 AND due > ?2 ORDER BY due, job",
     )?
-    .query_map(params![shard, due], |row| Ok((row.get(0)?, id_at(row, 1)?)))?
+    .query_map(params![shard, due], |row| {
+        let of = Occurrence { job: id_at(row, 1)?, scheduled: row.get(2)?, run: 0 };
+        Ok((row.get(0)?, of))
+    })?
     .collect()
 }
 

@@ -21,24 +21,26 @@ pub struct Timeline {
     pub id: JobId,
     /// Its row, if it is still there.
     pub job: Option<Job>,
-    /// Its plans, oldest first; they do not overlap.
+    /// Its plans, oldest first; they do not overlap, but what jitter delays may be due in a later
+    /// one.
     pub plans: Vec<Plan>,
     /// The pauses of the projects it was in.
     pauses: BTreeMap<ProjectId, Vec<ProjectPause>>,
 }
 
-/// A stretch of time in which a job had one schedule and one standing.
+/// A stretch of time in which a job had one schedule and one standing. The schedule decides about
+/// what is scheduled in it, the standing about what is due in it.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What it was then.
     pub shape: Arc<JobShape>,
     /// What its `@every` counted from; the instant of a one-off.
     pub anchor: Millis,
-    /// It holds for what is due after this instant ...
+    /// It covers instants after this one ...
     pub from: Millis,
     /// ... up to and including this one; `None` for the current one.
     pub until: Option<Millis>,
-    /// Whether the job fired.
+    /// Whether the job fired what was due.
     pub standing: Standing,
     /// `None` when the spec makes no sense to this version.
     pub schedule: Option<Schedule>,
@@ -115,18 +117,44 @@ impl Timeline {
 
     /// The plan in force for what is due at an instant.
     pub fn at(&self, due: Millis) -> Option<usize> {
-        self.plans.iter().position(|plan| plan.holds(due, due))
+        self.plans.iter().position(|plan| plan.holds(due))
     }
 
-    /// The first occurrences due after an instant, up to and including another, at most so many.
+    /// Whether the job fires when an occurrence is due; `None` when that is not kept, or when it is
+    /// gone by then.
+    pub fn standing_of(&self, one: &Planned) -> Option<Standing> {
+        let own = self.plans.get(one.plan)?;
+        let then =
+            if own.holds(one.due) { Some(own) } else { self.at(one.due).map(|at| &self.plans[at]) };
+        then.map(|plan| plan.standing)
+    }
+
+    /// Whether the job is deleted, and was so before an instant.
+    pub fn is_gone_by(&self, due: Millis) -> bool {
+        self.job.is_none()
+            && self.plans.iter().all(|plan| plan.until.is_some_and(|until| until < due))
+    }
+
+    /// The first occurrences due after an instant, up to and including another, in the order of
+    /// their due instants: at most so many, and those that are due with the last of them.
     pub fn between(&self, after: Millis, until: Millis, limit: usize) -> Vec<Planned> {
-        let mut found = Vec::new();
+        let mut found: Vec<Planned> = Vec::new();
         for (place, plan) in self.plans.iter().enumerate() {
-            let room = limit - found.len();
-            let one = |(scheduled, due)| Planned { plan: place, scheduled, due };
-            found.extend(plan.between(self.id, after, until).take(room).map(one));
-            if found.len() == limit {
+            let last = limit.checked_sub(1).and_then(|last| found.get(last)).map(|one| one.due);
+            if limit == 0 || last.is_some_and(|last| last <= plan.from) {
                 break;
+            }
+            let one = |(scheduled, due)| Planned { plan: place, scheduled, due };
+            let ordered = found.len();
+            found.extend(plan.between(self.id, after, until).take(limit).map(one));
+            if ordered > 0
+                && found.get(ordered).is_some_and(|new| new.due <= found[ordered - 1].due)
+            {
+                // Jitter carried the last one of a plan before beyond the first of this one.
+                found.sort_by_key(|one| (one.due, one.scheduled));
+            }
+            if let Some(last) = found.get(limit - 1).map(|one| one.due) {
+                found.truncate(found.partition_point(|one| one.due <= last));
             }
         }
         found
@@ -134,13 +162,21 @@ impl Timeline {
 
     /// The occurrence due last before an instant.
     pub fn before(&self, instant: Millis) -> Option<Planned> {
-        self.plans.iter().enumerate().rev().find_map(|(place, plan)| {
-            let (scheduled, due) = plan.last_before(self.id, instant)?;
-            Some(Planned { plan: place, scheduled, due })
-        })
+        let mut found: Option<Planned> = None;
+        for (place, plan) in self.plans.iter().enumerate().rev() {
+            let beaten = |best: &Planned| plan.reach().is_some_and(|reach| reach <= best.due);
+            if found.as_ref().is_some_and(beaten) {
+                continue;
+            }
+            let Some((scheduled, due)) = plan.last_before(self.id, instant) else { continue };
+            if found.is_none_or(|best| best.due < due) {
+                found = Some(Planned { plan: place, scheduled, due });
+            }
+        }
+        found
     }
 
-    /// The pause of a project that an occurrence falls into.
+    /// The pause that an occurrence falls into, of the project that it was planned in.
     pub fn pause_of(&self, plan: usize, due: Millis) -> Option<&ProjectPause> {
         let project = self.plans.get(plan)?.shape.project;
         self.pauses.get(&project)?.iter().find(|pause| pause.covers(due))
@@ -164,17 +200,27 @@ impl Plan {
         Self { shape, anchor, from, until, standing, schedule, zone, overdue: false }
     }
 
-    /// Whether it decides about an occurrence: scheduled after its beginning and due by its end, as
-    /// the worker has it.
-    pub fn holds(&self, scheduled: Millis, due: Millis) -> bool {
-        (self.from < scheduled && self.until.is_none_or(|until| due <= until))
-            || (self.overdue && due == self.anchor)
+    /// Whether it covers an instant: its schedule decides about what is scheduled then, its standing
+    /// about what is due then.
+    pub fn holds(&self, instant: Millis) -> bool {
+        (self.from < instant && self.until.is_none_or(|until| instant <= until))
+            || (self.overdue && instant == self.anchor)
     }
 
-    /// Whether an occurrence lies between the job's first and last date.
-    pub(super) fn in_bounds(&self, scheduled: Millis, due: Millis) -> bool {
+    /// No occurrence of it is due after this instant; `None` for the current plan.
+    fn reach(&self) -> Option<Millis> {
+        self.until.map(|until| until.saturating_add(self.shape.jitter.max(0)))
+    }
+
+    /// Whether an instant lies between the job's first and last date.
+    pub(super) fn in_bounds(&self, scheduled: Millis) -> bool {
         self.shape.start.is_none_or(|start| start <= scheduled)
-            && self.shape.end.is_none_or(|end| due <= end)
+            && self.shape.end.is_none_or(|end| scheduled <= end)
+    }
+
+    /// Nothing of it is scheduled after this instant.
+    fn last(&self) -> Millis {
+        self.until.unwrap_or(Millis::MAX).min(self.shape.end.unwrap_or(Millis::MAX))
     }
 
     fn between(
@@ -187,16 +233,14 @@ impl Plan {
             .filter(|_| self.overdue && after < self.anchor && self.anchor <= until);
         let start = self.shape.start.map_or(Millis::MIN, |start| start.saturating_sub(1));
         let mut last = after.max(self.from).max(start);
-        let end = self.shape.end.unwrap_or(Millis::MAX);
-        let until = until.min(self.until.unwrap_or(Millis::MAX)).min(end);
         let regular = std::iter::from_fn(move || {
             loop {
                 let (scheduled, due) = self.jittered(job)?.next(last)?;
                 last = due;
-                if due > until {
+                if due > until || scheduled > self.last() {
                     return None;
                 }
-                if scheduled > self.from && self.in_bounds(scheduled, due) {
+                if scheduled > self.from && self.in_bounds(scheduled) {
                     return Some((scheduled, due));
                 }
             }
@@ -208,10 +252,13 @@ impl Plan {
         if self.overdue {
             return Some((self.anchor, self.anchor)).filter(|(_, due)| *due < instant);
         }
-        let end = self.shape.end.unwrap_or(Millis::MAX);
-        let until = (instant - 1).min(self.until.unwrap_or(Millis::MAX)).min(end);
-        let (scheduled, due) = self.jittered(job)?.prev(until)?;
-        let is_one = scheduled > self.from && self.in_bounds(scheduled, due);
+        let of = self.jittered(job)?;
+        let (mut scheduled, mut due) = of.prev(instant - 1)?;
+        if scheduled > self.last() {
+            scheduled = of.schedule.prev(of.anchor, self.last())?;
+            due = of.due(scheduled);
+        }
+        let is_one = scheduled > self.from && self.in_bounds(scheduled);
         is_one.then_some((scheduled, due))
     }
 

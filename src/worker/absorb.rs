@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::engine::{Engine, Event};
-use super::load::{self, Loaded, Reread};
+use super::load::{self, Loaded, Reread, Taken};
 use super::pauses::Pauses;
 use super::queue::PartKey;
 use super::seams::{Books, Hands, Lease};
+use super::tracker::Instants;
 use crate::command::Change;
 use crate::model::block::JournalEntry;
 use crate::model::job::Pending;
@@ -327,10 +328,11 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 return;
             }
         };
-        for (since, due, members) in taken {
+        for Taken { since, due, scheduled, members } in taken {
+            let of = Instants { scheduled, due };
             match since {
-                Some(since) => self.tracker.exclude_range(key.0, since, due, &members),
-                None => self.tracker.exclude(key.0, due, &members),
+                Some(since) => self.tracker.exclude_range(key.0, since, of, &members),
+                None => self.tracker.exclude(key.0, of, &members),
             }
         }
         self.tracker.reread(key.0);

@@ -94,6 +94,7 @@ pub(super) struct Class {
     pub(super) next: Millis,
     /// ... and how long before that it is scheduled.
     pub(super) delay: u32,
+    /// Nothing of it is due after this instant.
     pub(super) until: Millis,
     home: bool,
     /// It was given out before, and came back: the misfire policy does not ask again.
@@ -187,7 +188,7 @@ impl PartQueue {
     /// Adds a job's plan. A plan that is there already must be removed first.
     pub fn add(&mut self, plan: &Arc<Plan>, member: Member) {
         let floor = self.after;
-        let until = member.until.min(plan.last());
+        let until = plan.due_by(&member);
         let phase = plan.phase(member.anchor);
         let home =
             if until == plan.last() { self.home_of(plan.key(phase, member.job)) } else { None };

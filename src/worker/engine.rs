@@ -25,7 +25,7 @@ use super::record::Results;
 use super::rows::Rows;
 use super::seams::{Books, Hands, Lease};
 use super::status::{Snapshot, Status};
-use super::tracker::Tracker;
+use super::tracker::{Instants, Tracker};
 use super::work::{Head, Work};
 use crate::clock::SchedulerTime;
 use crate::command::Change;
@@ -291,12 +291,12 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
 
     /// Begins what was scheduled for one instant.
     fn begin_lot(&mut self, key: PartKey, due: Millis, scheduled: Millis, lot: Vec<Fire>) {
-        let shard = key.0;
+        let (shard, of) = (key.0, Instants { scheduled, due });
         let mut jobs: Vec<(JobId, u32)> = Vec::new();
         let mut plans: Vec<Arc<Plan>> = Vec::new();
         let mut ticket = None;
         for fire in lot {
-            let left = self.tracker.untaken(key, due, fire.members);
+            let left = self.tracker.untaken(key, of, fire.members);
             if plans.last().is_none_or(|last| !Arc::ptr_eq(last, &fire.plan)) {
                 plans.push(fire.plan);
             }
@@ -311,7 +311,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         jobs.sort_unstable();
         jobs.dedup_by_key(|(job, _)| *job);
         let members = Members::from_sorted(jobs.iter().map(|(job, _)| *job));
-        self.tracker.dispatched(shard, due, &members);
+        self.tracker.dispatched(shard, of, &members);
         let head =
             Head { key, due, scheduled, attempt: 1, gate: due, plans, ticket, ..Head::default() };
         self.building += 1;
@@ -324,13 +324,18 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let Skip { plan, phase, mut since, due, scheduled, members } = skip;
         // What is known to be over at the near end is not skipped once more.
         let job = members.iter().next().unwrap_or_default();
-        while since <= due && self.tracker.untaken(key, since, members.clone()).is_empty() {
-            since = plan.of(phase, job).next(since).map_or(Millis::MAX, |found| found.1);
+        let of = plan.of(phase, job);
+        let mut first = of.prev(since).map_or(since, |found| found.0);
+        while since <= due && {
+            let near = Instants { scheduled: first, due: since };
+            self.tracker.untaken(key, near, members.clone()).is_empty()
+        } {
+            (first, since) = of.next(since).unwrap_or((Millis::MAX, Millis::MAX));
         }
         if since > due {
             return;
         }
-        self.tracker.dispatched_range(shard, since, due, &members);
+        self.tracker.dispatched_range(shard, since, Instants { scheduled, due }, &members);
         let once = plan.schedule.is_once();
         let block = Block {
             project: plan.project,
@@ -398,7 +403,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         if let Some((id, _)) = head.row {
             return self.ask_the_books(head.key.0, id);
         }
-        self.tracker.withdrawn(head.key.0, head.due, &work.members());
+        self.tracker.withdrawn(head.key.0, head.instants(), &work.members());
         if let Some(key) = self.tracker.part_of(head.key.0, head.due) {
             self.load(&[key]);
         }
@@ -411,7 +416,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             self.rows.over(id, None);
             return;
         }
-        self.tracker.withdrawn(shard, head.due, &work.members());
+        self.tracker.withdrawn(shard, head.instants(), &work.members());
         let Some(key) = self.tracker.part_of(shard, head.due) else { return };
         if let Some(part) = self.queue.part(key) {
             for (plan, members) in work.by_plan() {

@@ -12,15 +12,31 @@ use super::plan::{Member, Plan};
 use super::plans::Plans;
 use super::queue::PartKey;
 use crate::model::block::{Block, JournalEntry};
-use crate::model::job::{ClosedPlan, JobStatus};
+use crate::model::job::{ClosedPlan, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis};
 use crate::store::jobs::{self, JobRow};
 use crate::store::{blocks, pending, plans as closed, runs};
 
-/// Occurrences that must not be given out: those due at `.1`, or from `.0` on.
-pub(super) type Taken = (Option<Millis>, Millis, Members);
+/// Occurrences that must not be given out.
+pub(super) struct Taken {
+    /// Of a range, when the first of them is due.
+    pub(super) since: Option<Millis>,
+    /// When they are due, or the last of a range is.
+    pub(super) due: Millis,
+    /// What they, or the last of a range, are scheduled for.
+    pub(super) scheduled: Millis,
+    /// Whose.
+    pub(super) members: Members,
+}
+
+impl Taken {
+    fn of(block: Block) -> Self {
+        let Block { since, due, scheduled, members, .. } = block;
+        Self { since, due, scheduled, members }
+    }
+}
 
 /// A part as the books have it.
 pub(super) struct Loaded {
@@ -66,27 +82,25 @@ pub(super) fn part(
     let mut taken = Vec::new();
     for recorded in blocks::after(conn, shard, after)? {
         if recorded.is_end() && recorded.block.run == 0 {
-            let block = recorded.block;
-            taken.push((block.since, block.due, block.members));
+            taken.push(Taken::of(recorded.block));
         }
     }
     for row in pending::for_shard(conn, shard)? {
         // A manual run is beside the plan.
         if row.due > after && row.run == 0 {
-            taken.push((None, row.due, row.members));
+            let Pending { due, scheduled, members, .. } = row;
+            taken.push(Taken { since: None, due, scheduled, members });
         }
     }
-    for (due, job) in runs::after(conn, shard, after)? {
-        taken.push((None, due, Members::from_sorted([job])));
+    for (due, of) in runs::after(conn, shard, after)? {
+        let members = Members::from_sorted([of.job]);
+        taken.push(Taken { since: None, due, scheduled: of.scheduled, members });
     }
     let own = journal.iter().filter_map(|entry| match entry {
         JournalEntry::Block(block) if block.shard == shard && counts(block, epoch) => Some(block),
         _ => None,
     });
-    taken.extend(
-        own.filter(|block| block.due > after)
-            .map(|block| (block.since, block.due, block.members.clone())),
-    );
+    taken.extend(own.filter(|block| block.due > after).cloned().map(Taken::of));
     Ok(Loaded { queue, taken })
 }
 
@@ -148,8 +162,7 @@ impl Rows<'_> {
             return Ok(());
         }
         let Some(plan) = self.plan(row.shape_id, row.id)? else { return Ok(()) };
-        let (job, anchor, after) = (row.id, row.anchor, row.from);
-        add(&plan, Member { job, anchor, after, until: Millis::MAX });
+        add(&plan, Member::from(row.id, row.anchor, row.from));
         Ok(())
     }
 
@@ -158,12 +171,14 @@ impl Rows<'_> {
         closed: &ClosedPlan,
         mut add: impl FnMut(&Arc<Plan>, Member),
     ) -> rusqlite::Result<()> {
-        if !closed.status.fires() {
+        // Of what is scheduled in a pause, what is due after it fires.
+        let due_after = if closed.status.fires() { Millis::MIN } else { closed.until };
+        if closed.reach() <= due_after {
             return Ok(());
         }
         let Some(plan) = self.plan(closed.shape_id, closed.job)? else { return Ok(()) };
         let (job, anchor, after, until) = (closed.job, closed.anchor, closed.from, closed.until);
-        add(&plan, Member { job, anchor, after, until });
+        add(&plan, Member { job, anchor, after, until, due_after });
         Ok(())
     }
 

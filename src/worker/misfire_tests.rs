@@ -38,7 +38,7 @@ fn policy(policy: MisfirePolicy) -> Misfire {
 fn part(plan: Plan, jobs: impl IntoIterator<Item = (JobId, Millis)>) -> (PartQueue, Arc<Plan>) {
     let (mut part, plan) = (PartQueue::new(T0, Millis::MAX), Arc::new(plan));
     for (job, anchor) in jobs {
-        part.add(&plan, Member { job, anchor, after: T0, until: Millis::MAX });
+        part.add(&plan, Member::from(job, anchor, T0));
     }
     (part, plan)
 }
@@ -158,7 +158,7 @@ fn what_is_made_up_takes_turns_and_stands_in_nobodys_way() {
     let (seconds, minutes) = (all(1, "* * * * * *"), all(2, "* * * * *"));
     let hourly = Arc::new(Plan { shape: 3, ..plan(cron("0 * * * *"), Misfire::default()) });
     for (job, plan) in [(1, &seconds), (2, &minutes), (3, &hourly)] {
-        part.add(plan, Member { job, anchor: T0, after: T0, until: Millis::MAX });
+        part.add(plan, Member::from(job, T0, T0));
     }
     let (pauses, now) = (Pauses::default(), T0 + HOUR);
     // In time first: the full hour is among it, whatever the seconds have to make up.
@@ -185,8 +185,8 @@ fn what_is_made_up_takes_turns_and_stands_in_nobodys_way() {
 fn a_one_off_fires_at_its_instant_and_leaves() {
     let once = || plan(Schedule::once(), Misfire::default());
     let (mut part, plan) = part(once(), [(1, T0 + 5_000), (2, T0 + 7_000), (3, T0 + 5_000)]);
-    part.add(&plan, Member { job: 4, anchor: T0 - 1, after: T0 - 9, until: Millis::MAX });
-    part.add(&plan, Member { job: 5, anchor: T0 + 6_000, after: T0, until: T0 + 5_999 });
+    part.add(&plan, Member::from(4, T0 - 1, T0 - 9));
+    part.add(&plan, Member { until: T0 + 5_999, ..Member::from(5, T0 + 6_000, T0) });
     let pauses = Pauses::default();
     let popped = part.pop(&at(T0 + 6_500, &pauses)).unwrap();
     assert_eq!((popped.due, popped.fire.len()), (T0 + 5_000, 1), "one class");
@@ -203,8 +203,8 @@ fn a_job_paused_until_an_instant_begins_after_it() {
     for (shape, spec) in [(1, "* * * * *"), (2, "@every 1m")] {
         let plan = Arc::new(Plan { shape, ..plan(cron(spec), Misfire::default()) });
         let after = T0 + 10 * MINUTE;
-        part.add(&plan, Member { job: shape, anchor: T0, after, until: Millis::MAX });
-        part.add(&plan, Member { job: 9 + shape, anchor: T0, after: T0, until: Millis::MAX });
+        part.add(&plan, Member::from(shape, T0, after));
+        part.add(&plan, Member::from(9 + shape, T0, T0));
     }
     let (pauses, mut fired) = (Pauses::default(), Vec::new());
     for minute in 1..=12 {

@@ -20,7 +20,7 @@ pub struct Plan {
     pub seed: Option<JobId>,
     /// No occurrence before this instant.
     pub start: Option<Millis>,
-    /// No occurrence due after this instant.
+    /// No occurrence scheduled after this instant.
     pub end: Option<Millis>,
     /// Occurrences are due by less than this after their scheduled instants, in milliseconds.
     pub jitter: Millis,
@@ -28,7 +28,9 @@ pub struct Plan {
     pub misfire: Misfire,
 }
 
-/// A job's plan as it goes into the queue.
+/// A job's plan as it goes into the queue: which of its occurrences, by the instants they are
+/// scheduled for and due at. Jitter makes the two differ; a plan judges the first, a pause the
+/// second.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// The job.
@@ -37,8 +39,17 @@ pub struct Member {
     pub anchor: Millis,
     /// Its occurrences are scheduled after this instant ...
     pub after: Millis,
-    /// ... and due not after this one.
+    /// ... up to and including this one, ...
     pub until: Millis,
+    /// ... and due after this one: of what is scheduled in a pause, what is due after it fires.
+    pub due_after: Millis,
+}
+
+impl Member {
+    /// A job's present plan: all that is scheduled after an instant.
+    pub fn from(job: JobId, anchor: Millis, after: Millis) -> Self {
+        Self { job, anchor, after, until: Millis::MAX, due_after: Millis::MIN }
+    }
 }
 
 /// What tells classes apart.
@@ -66,9 +77,10 @@ impl Plan {
         Jittered { schedule: &self.schedule, anchor, job, jitter: self.jitter }
     }
 
-    /// A member's first occurrence that is due after an instant, as (scheduled, due); it may lie
-    /// beyond the member's end.
+    /// A member's first occurrence that is due after an instant (not before its `due_after`), as
+    /// (scheduled, due); it may lie beyond the member's end.
     pub(super) fn first(&self, member: &Member, floor: Millis) -> Option<(Millis, Millis)> {
+        let floor = floor.max(member.due_after);
         let (phase, lower) = (self.phase(member.anchor), self.lower(member));
         if self.jitter <= 0 {
             return self.schedule.next(phase, floor.max(lower)).map(|at| (at, at));
@@ -89,12 +101,24 @@ impl Plan {
         member.after.max(anchored).max(start)
     }
 
-    /// Whether a member has an occurrence scheduled at one instant and due at another.
+    /// Whether a member has an occurrence scheduled at one instant and due at another, whatever is
+    /// asked of the second.
     pub(super) fn is_due(&self, member: &Member, scheduled: Millis, due: Millis) -> bool {
         self.lower(member) < scheduled
-            && due <= self.last().min(member.until)
+            && scheduled <= self.last().min(member.until)
             && self.schedule.next(member.anchor, scheduled - 1) == Some(scheduled)
-            && (self.jitter <= 0 || self.of(member.anchor, member.job).due(scheduled) == due)
+            && self.of(member.anchor, member.job).due(scheduled) == due
+    }
+
+    /// The instant by which all of a member's occurrences are due. One plan's occurrences are due in
+    /// the order in which they are scheduled, so that this bound says the same as the member's end.
+    pub(super) fn due_by(&self, member: &Member) -> Millis {
+        let end = self.last().min(member.until);
+        if self.jitter <= 0 || end == Millis::MAX {
+            return end;
+        }
+        let of = self.of(self.phase(member.anchor), member.job);
+        of.schedule.prev(of.anchor, end).map_or(Millis::MIN, |scheduled| of.due(scheduled))
     }
 
     /// Whether the jobs of the shape differ in their anchors, as far as it matters.
@@ -102,7 +126,7 @@ impl Plan {
         self.schedule.period().is_some() || self.schedule.is_once()
     }
 
-    /// No occurrence is due after this instant.
+    /// No occurrence is scheduled after this instant.
     pub(super) fn last(&self) -> Millis {
         self.end.unwrap_or(Millis::MAX)
     }

@@ -34,7 +34,7 @@ fn pop(queue: &mut DueQueue, now: Millis, stale: Millis) -> Option<(PartKey, Pop
 }
 
 fn member(job: JobId, anchor: Millis, after: Millis) -> Member {
-    Member { job, anchor, after, until: Millis::MAX }
+    Member::from(job, anchor, after)
 }
 
 /// Pops everything due by `now` and gives (due, job), in the order of popping.
@@ -171,7 +171,7 @@ proptest! {
                     if waiting.contains_key(&job) { continue; }
                     let (anchor, after) = (T0 + anchor, now + after);
                     let until = length.map_or(Millis::MAX, |l| after + l);
-                    queue.part(KEY).unwrap().add(&plans[plan], Member { job, anchor, after, until });
+                    queue.part(KEY).unwrap().add(&plans[plan], Member { until, ..Member::from(job, anchor, after) });
                     waiting.insert(job, (plan, anchor, after.max(T0), until));
                 }
                 Op::Remove(jobs) => {

@@ -163,7 +163,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             let now = self.tracker.part_of(head.key.0, head.due);
             if let (Some(left), Some(key)) = (left, now.filter(|key| *key != head.key)) {
                 // Under a past epoch: for the present one that says nothing.
-                self.tracker.withdrawn(head.key.0, head.due, &left);
+                self.tracker.withdrawn(head.key.0, head.instants(), &left);
                 self.load(&[key]);
             } else {
                 self.tracker.finished(head.key.0, head.due);

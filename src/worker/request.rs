@@ -135,11 +135,32 @@ struct Sorted {
     log_time: Option<Millis>,
 }
 
-/// Why the plan of a job has an occurrence no more.
+/// Why an occurrence of a job does not go out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
     Paused,
+    ProjectPaused,
     Edited,
+    Disabled,
+}
+
+impl Cause {
+    /// What a job's status has against what is due under it.
+    fn of(status: JobStatus) -> Option<Self> {
+        match status {
+            JobStatus::Active | JobStatus::Completed => None,
+            JobStatus::Inactive => Some(Self::Paused),
+            JobStatus::Disabled => Some(Self::Disabled),
+        }
+    }
+
+    fn reason(self) -> SkipReason {
+        match self {
+            Self::Paused | Self::ProjectPaused => SkipReason::Paused,
+            Self::Edited => SkipReason::Edited,
+            Self::Disabled => SkipReason::Disabled,
+        }
+    }
 }
 
 impl Desk<'_> {
@@ -171,17 +192,14 @@ impl Desk<'_> {
                 sorted.shapes.entry((row.shape_id, once)).or_insert(met).clone()
             };
             let Group { route, paused, .. } = &sorted.groups[met.0];
-            // Of what the plan has no more, the plan is the record, and of what a pause of the
-            // project covers, the pause. A row, a one-off and a run have to be told.
+            // The plans are the record of what they do not let go out, and a pause of the project
+            // of what it covers. The end of a row, of a one-off and of a run has to be told.
             let (cause, told) = match planned {
-                Some(plan) if !self.is_planned(plan, &row, head)? => {
-                    let fires = row.status == JobStatus::Active && row.from < head.due;
-                    (Some(if fires { Cause::Edited } else { Cause::Paused }), self.begun)
+                Some(plan) => {
+                    let cause = self.objection(plan, &row, head, (route.project, *paused))?;
+                    (cause, self.begun || (route.once && cause == Some(Cause::ProjectPaused)))
                 }
-                _ if *paused => {
-                    (Some(Cause::Paused), self.begun || route.once || head.row.is_some())
-                }
-                _ => (None, false),
+                None => (paused.then_some(Cause::ProjectPaused), true),
             };
             if let Some(cause) = cause {
                 let key = (route.project, route.once, cause);
@@ -221,11 +239,8 @@ impl Desk<'_> {
             done.unsent(project, false, jobs, why);
         }
         for ((project, once, cause), jobs) in sorted.skipped {
-            let reason = match cause {
-                Cause::Paused => SkipReason::Paused,
-                Cause::Edited => SkipReason::Edited,
-            };
-            done.unsent(project, once, jobs, Why::Over(Verdict::Skipped(reason), None));
+            let why = Why::Over(Verdict::Skipped(cause.reason()), None);
+            done.unsent(project, once, jobs, why);
         }
         let mut closed: Vec<Closed> = Vec::new();
         for group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
@@ -357,34 +372,60 @@ impl Desk<'_> {
         Ok(sorted.groups.len() - 1)
     }
 
-    /// Whether the books, as they are now, still have this occurrence of this job: an edit or a
-    /// pause from before it was due may not have reached the queue yet.
-    fn is_planned(&self, plan: &Plan, row: &Payload, head: &Head) -> rusqlite::Result<bool> {
+    /// Why the books, as they are now, do not let an occurrence of a job go out, if they do not: an
+    /// edit or a pause may not have reached the queue yet, or came while its jitter ran.
+    ///
+    /// The plan that holds the scheduled instant says whether there is such an occurrence, and the
+    /// plan that holds the due instant whether the job fires then. `project` is the job's project
+    /// and whether a pause of it covers the due instant; an occurrence that was planned in another
+    /// one follows the pauses of that.
+    fn objection(
+        &self,
+        plan: &Plan,
+        row: &Payload,
+        head: &Head,
+        (project, paused): (ProjectId, bool),
+    ) -> rusqlite::Result<Option<Cause>> {
         let (job, scheduled, due) = (row.id, head.scheduled, head.due);
-        if row.from < due {
-            if row.status != JobStatus::Active || row.from >= scheduled {
-                return Ok(false);
+        let pause = |paused: bool| paused.then_some(Cause::ProjectPaused);
+        if row.from < scheduled {
+            let cause = Cause::of(row.status);
+            if cause.is_some() || (row.shape_id == plan.shape && !plan.is_anchored()) {
+                return Ok(cause.or_else(|| pause(paused)));
             }
-            if row.shape_id == plan.shape && !plan.is_anchored() {
-                return Ok(true);
-            }
-            let member = Member { job, anchor: row.anchor, after: row.from, until: Millis::MAX };
-            if row.shape_id == plan.shape {
-                return Ok(plan.is_due(&member, scheduled, due));
-            }
-            let now = self.plans.plan(self.conn, row.shape_id, job)?;
-            return Ok(now.is_some_and(|plan| plan.is_due(&member, scheduled, due)));
+            let member = Member::from(job, row.anchor, row.from);
+            let is_due = if row.shape_id == plan.shape {
+                plan.is_due(&member, scheduled, due)
+            } else {
+                let now = self.plans.plan(self.conn, row.shape_id, job)?;
+                now.is_some_and(|plan| plan.is_due(&member, scheduled, due))
+            };
+            return Ok(if is_due { pause(paused) } else { Some(Cause::Edited) });
         }
-        for closed in closed::of_job(self.conn, job)? {
-            if closed.from < due && due <= closed.until {
-                let (anchor, after, until) = (closed.anchor, closed.from, closed.until);
-                let member = Member { job, anchor, after, until };
-                let then = self.plans.plan(self.conn, closed.shape_id, job)?;
-                let due = then.is_some_and(|plan| plan.is_due(&member, scheduled, due));
-                return Ok(closed.status.fires() && due);
-            }
+        let closed = closed::of_job(self.conn, job)?;
+        let holding =
+            |instant| closed.iter().find(move |plan| plan.from < instant && instant <= plan.until);
+        let Some(planned) = holding(scheduled) else {
+            return Ok(Cause::of(row.status).or(Some(Cause::Edited)));
+        };
+        let (anchor, after, until) = (planned.anchor, planned.from, planned.until);
+        let member = Member { until, ..Member::from(job, anchor, after) };
+        let then = self.plans.plan(self.conn, planned.shape_id, job)?;
+        if !then.is_some_and(|plan| plan.is_due(&member, scheduled, due)) {
+            return Ok(Some(Cause::Edited));
         }
-        Ok(false)
+        let status = match holding(due) {
+            Some(plan) if row.from >= due => plan.status,
+            _ => row.status,
+        };
+        if let Some(cause) = Cause::of(status) {
+            return Ok(Some(cause));
+        }
+        let then = planned.shape.project;
+        if then == project {
+            return Ok(pause(paused));
+        }
+        Ok(pause(projects::pauses(self.conn, then)?.iter().any(|pause| pause.covers(due))))
     }
 
     /// The planned instant before this one; the job's creation for the first.

@@ -6,6 +6,9 @@
 //! to which all that could still create an occurrence (the log, by its stamps) has been heard. It
 //! also remembers what was given out above W, so that a job that is read anew, or a part that is
 //! taken over or loaded after a restart, does not fire an occurrence a second time. Pure.
+//!
+//! An occurrence is known by both its instants: an edit of the jitter can make two occurrences of a
+//! job due at the same one.
 
 use std::collections::BTreeMap;
 
@@ -34,12 +37,38 @@ struct Span {
 struct Given {
     /// Unfinished dispatches by due instant, under any epoch of this process.
     open: BTreeMap<Millis, u32>,
-    /// Occurrences given out or otherwise taken, by due instant; above W only.
-    taken: BTreeMap<Millis, Vec<Members>>,
-    /// Taken for every instant of a stretch: (since, due, who).
-    stretches: Vec<(Millis, Millis, Members)>,
+    /// Occurrences given out or otherwise taken, by due instant, with what they are scheduled for;
+    /// above W only.
+    taken: BTreeMap<Millis, Vec<(Millis, Members)>>,
+    stretches: Vec<Stretch>,
     /// What is due up to here must be checked before it is given out.
     check_until: Millis,
+}
+
+/// All occurrences of some jobs that are due in a stretch of time: taken.
+#[derive(Debug)]
+struct Stretch {
+    since: Millis,
+    due: Millis,
+    /// What is scheduled after it belongs to a plan that came later.
+    scheduled: Millis,
+    members: Members,
+}
+
+/// The two instants of an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instants {
+    /// What it is scheduled for.
+    pub scheduled: Millis,
+    /// When it is due.
+    pub due: Millis,
+}
+
+impl Instants {
+    /// Those of an occurrence that nothing delays.
+    pub fn both(at: Millis) -> Self {
+        Self { scheduled: at, due: at }
+    }
 }
 
 impl Tracker {
@@ -88,23 +117,23 @@ impl Tracker {
     }
 
     /// Something was given out: it holds W below `due` until it is finished or withdrawn.
-    pub fn dispatched(&mut self, shard: ShardId, due: Millis, members: &Members) {
+    pub fn dispatched(&mut self, shard: ShardId, of: Instants, members: &Members) {
         let given = self.shards.entry(shard).or_default();
-        *given.open.entry(due).or_default() += 1;
-        given.taken.entry(due).or_default().push(members.clone());
+        *given.open.entry(of.due).or_default() += 1;
+        given.taken.entry(of.due).or_default().push((of.scheduled, members.clone()));
     }
 
-    /// As [`Tracker::dispatched`], for every instant from `since` to `due`.
+    /// As [`Tracker::dispatched`], for all that is due from `since` to `last`.
     pub fn dispatched_range(
         &mut self,
         shard: ShardId,
         since: Millis,
-        due: Millis,
+        last: Instants,
         members: &Members,
     ) {
         let given = self.shards.entry(shard).or_default();
         *given.open.entry(since).or_default() += 1;
-        given.stretches.push((since, due, members.clone()));
+        given.take(since, last, members);
     }
 
     /// A dispatch of `due` (or a range that began there) was split into `parts` in all.
@@ -125,43 +154,44 @@ impl Tracker {
     }
 
     /// A dispatch came to nothing: its members may be given out again.
-    pub fn withdrawn(&mut self, shard: ShardId, due: Millis, members: &Members) {
-        self.finished(shard, due);
-        if let Some(taken) = self.shards.entry(shard).or_default().taken.get_mut(&due) {
-            for list in taken.iter_mut() {
+    pub fn withdrawn(&mut self, shard: ShardId, of: Instants, members: &Members) {
+        self.finished(shard, of.due);
+        if let Some(taken) = self.shards.entry(shard).or_default().taken.get_mut(&of.due) {
+            for (_, list) in taken.iter_mut().filter(|(scheduled, _)| *scheduled == of.scheduled) {
                 *list = list.without(members);
             }
-            taken.retain(|list| !list.is_empty());
+            taken.retain(|(_, list)| !list.is_empty());
         }
     }
 
     /// An occurrence that has an end state, a pending row or a place in the journal.
-    pub fn exclude(&mut self, shard: ShardId, due: Millis, members: &Members) {
+    pub fn exclude(&mut self, shard: ShardId, of: Instants, members: &Members) {
         let given = self.shards.entry(shard).or_default();
-        given.taken.entry(due).or_default().push(members.clone());
-        given.check_until = given.check_until.max(due);
+        given.taken.entry(of.due).or_default().push((of.scheduled, members.clone()));
+        given.check_until = given.check_until.max(of.due);
     }
 
-    /// As [`Tracker::exclude`], for every instant from `since` to `due`.
-    pub fn exclude_range(&mut self, shard: ShardId, since: Millis, due: Millis, who: &Members) {
+    /// As [`Tracker::exclude`], for all that is due from `since` to `last`.
+    pub fn exclude_range(&mut self, shard: ShardId, since: Millis, last: Instants, who: &Members) {
         let given = self.shards.entry(shard).or_default();
-        given.stretches.push((since, due, who.clone()));
-        given.check_until = given.check_until.max(due);
+        given.take(since, last, who);
+        given.check_until = given.check_until.max(last.due);
     }
 
     /// Members of this shard are read anew: what was given out so far must be checked again.
     pub fn reread(&mut self, shard: ShardId) {
         let given = self.shards.entry(shard).or_default();
         let last = given.taken.last_key_value().map_or(Millis::MIN, |(due, _)| *due);
-        let reach = given.stretches.iter().map(|(_, due, _)| *due).max();
+        let reach = given.stretches.iter().map(|stretch| stretch.due).max();
         given.check_until = given.check_until.max(last).max(reach.unwrap_or(Millis::MIN));
     }
 
-    /// Those of the members whose occurrence at `due`, in this part, has not been taken. Up to W
+    /// Those of the members whose occurrence, in this part, has not been taken. Up to W
     /// all are: a job that was read anew while W was on its way into the journal is in the queue
     /// from the W before on, and by now nothing else is known of what it had due in between.
     #[must_use]
-    pub fn untaken(&self, key: PartKey, due: Millis, members: Members) -> Members {
+    pub fn untaken(&self, key: PartKey, of: Instants, members: Members) -> Members {
+        let Instants { scheduled, due } = of;
         if self.stated(key).is_some_and(|w| due <= w) {
             return Members::default();
         }
@@ -169,8 +199,9 @@ impl Tracker {
             return members;
         };
         let at = given.taken.get(&due).into_iter().flatten();
-        let over = given.stretches.iter().filter(|(since, last, _)| *since <= due && due <= *last);
-        at.chain(over.map(|(_, _, who)| who)).fold(members, |left, who| left.without(who))
+        let at = at.filter(|(at, _)| *at == scheduled).map(|(_, who)| who);
+        let over = given.stretches.iter().filter(|stretch| stretch.covers(of));
+        at.chain(over.map(|stretch| &stretch.members)).fold(members, |left, who| left.without(who))
     }
 
     /// The W that the part may state now, if that is more than it has stated: given its earliest
@@ -208,7 +239,7 @@ impl Tracker {
         given.taken.retain(|due, _| *due <= after || *due > w);
         if let Some(lowest) = lowest {
             given.taken = given.taken.split_off(&lowest.saturating_add(1));
-            given.stretches.retain(|(_, due, _)| *due > lowest);
+            given.stretches.retain(|stretch| stretch.due > lowest);
         }
     }
 
@@ -220,6 +251,19 @@ impl Tracker {
     /// Whether a shard has an unfinished dispatch due up to an instant.
     pub fn is_open(&self, shard: ShardId, until: Millis) -> bool {
         self.shards.get(&shard).is_some_and(|given| given.open.range(..=until).next().is_some())
+    }
+}
+
+impl Given {
+    fn take(&mut self, since: Millis, last: Instants, who: &Members) {
+        let Instants { scheduled, due } = last;
+        self.stretches.push(Stretch { since, due, scheduled, members: who.clone() });
+    }
+}
+
+impl Stretch {
+    fn covers(&self, of: Instants) -> bool {
+        self.since <= of.due && of.due <= self.due && of.scheduled <= self.scheduled
     }
 }
 

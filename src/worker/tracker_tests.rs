@@ -25,7 +25,7 @@ fn w_stays_below_what_is_undispatched_unfinished_or_unheard() {
     assert_eq!(tracker.watermark(KEY, None, 500, 400, FAR), Some(400), "the log may still speak");
     assert_eq!(tracker.watermark(KEY, None, 300, 400, FAR), Some(300), "nor ahead of the clock");
     assert_eq!(tracker.watermark(KEY, Some(250), 500, 500, FAR), Some(249));
-    tracker.dispatched(3, 200, &who([1]));
+    tracker.dispatched(3, Instants::both(200), &who([1]));
     assert_eq!(tracker.watermark(KEY, Some(250), 500, 500, FAR), Some(199));
     tracker.split(3, 200, 2);
     tracker.finished(3, 200);
@@ -40,7 +40,7 @@ fn w_stays_below_what_is_undispatched_unfinished_or_unheard() {
 fn a_closing_part_ends_at_its_promise() {
     let mut tracker = Tracker::default();
     tracker.begin(KEY, open_part(100));
-    tracker.dispatched(3, 200, &who([1]));
+    tracker.dispatched(3, Instants::both(200), &who([1]));
     tracker.begin(KEY, Part { epoch: 1, after: 100, until: 300, closing: true });
     tracker.begin((3, 2), Part { epoch: 2, after: 300, until: FAR, closing: false });
     assert_eq!(tracker.watermark(KEY, None, 900, 900, FAR), Some(199));
@@ -57,47 +57,53 @@ fn a_closing_part_ends_at_its_promise() {
 fn what_was_taken_is_not_given_out_again_until_it_is_withdrawn() {
     let mut tracker = Tracker::default();
     tracker.begin(KEY, open_part(100));
-    tracker.exclude(3, 150, &who([1, 2]));
-    tracker.exclude_range(3, 160, 180, &who([3]));
-    assert_eq!(tracker.untaken(KEY, 150, who([1, 2, 3])), who([3]));
-    assert_eq!(tracker.untaken(KEY, 170, who([1, 2, 3])), who([1, 2]));
-    tracker.dispatched(3, 200, &who([5]));
+    tracker.exclude(3, Instants::both(150), &who([1, 2]));
+    tracker.exclude_range(3, 160, Instants::both(180), &who([3]));
+    assert_eq!(tracker.untaken(KEY, Instants::both(150), who([1, 2, 3])), who([3]));
+    assert_eq!(tracker.untaken(KEY, Instants::both(170), who([1, 2, 3])), who([1, 2]));
+    tracker.dispatched(3, Instants::both(200), &who([5]));
     tracker.reread(3);
-    assert!(tracker.untaken(KEY, 200, who([5])).is_empty());
-    tracker.withdrawn(3, 200, &who([5]));
-    assert_eq!(tracker.untaken(KEY, 200, who([5])), who([5]));
+    assert!(tracker.untaken(KEY, Instants::both(200), who([5])).is_empty());
+    tracker.withdrawn(3, Instants::both(200), &who([5]));
+    assert_eq!(tracker.untaken(KEY, Instants::both(200), who([5])), who([5]));
     tracker.state(KEY, 190);
-    assert!(tracker.untaken(KEY, 170, who([1])).is_empty(), "up to W all are taken");
+    assert!(
+        tracker.untaken(KEY, Instants::both(170), who([1])).is_empty(),
+        "up to W all are taken"
+    );
 }
 
 #[test]
 fn a_job_that_is_read_anew_while_w_is_written_does_not_fire_again_what_w_covers() {
     let mut tracker = Tracker::default();
     tracker.begin(KEY, open_part(100));
-    tracker.dispatched(3, 200, &who([1]));
+    tracker.dispatched(3, Instants::both(200), &who([1]));
     tracker.finished(3, 200);
     let w = tracker.watermark(KEY, None, 260, 260, FAR).unwrap();
     // The job was edited: from the W that is stated so far on, it goes into the queue once more.
     tracker.reread(3);
     assert_eq!(tracker.stated(KEY), Some(100));
-    assert!(tracker.untaken(KEY, 200, who([1])).is_empty());
+    assert!(tracker.untaken(KEY, Instants::both(200), who([1])).is_empty());
     tracker.state(KEY, w);
-    assert!(tracker.untaken(KEY, 200, who([1])).is_empty(), "and now the queue has it");
-    assert_eq!(tracker.untaken(KEY, w + 1, who([1])), who([1]));
+    assert!(
+        tracker.untaken(KEY, Instants::both(200), who([1])).is_empty(),
+        "and now the queue has it"
+    );
+    assert_eq!(tracker.untaken(KEY, Instants::both(w + 1), who([1])), who([1]));
 }
 
 #[test]
 fn in_flight_work_is_known_across_a_loss_of_the_shard() {
     let mut tracker = Tracker::default();
     tracker.begin(KEY, open_part(100));
-    tracker.dispatched(3, 200, &who([1]));
-    tracker.dispatched(3, 210, &who([1]));
+    tracker.dispatched(3, Instants::both(200), &who([1]));
+    tracker.dispatched(3, Instants::both(210), &who([1]));
     tracker.finished(3, 210);
     tracker.end(KEY);
     tracker.begin((3, 5), Part { epoch: 5, after: 150, until: FAR, closing: false });
     tracker.reread(3);
-    assert!(tracker.untaken((3, 5), 200, who([1])).is_empty(), "still under way");
-    let left = tracker.untaken((3, 5), 210, who([1]));
+    assert!(tracker.untaken((3, 5), Instants::both(200), who([1])).is_empty(), "still under way");
+    let left = tracker.untaken((3, 5), Instants::both(210), who([1]));
     assert_eq!(left, who([1]), "the books and the journal know that");
     assert_eq!(tracker.watermark((3, 5), None, 900, 900, FAR), Some(199));
 }
@@ -118,7 +124,7 @@ proptest! {
             match what {
                 0 => while let Some(due) = queue.first().copied().filter(|due| *due <= now) {
                     queue.remove(&due);
-                    tracker.dispatched(3, due, &who([1]));
+                    tracker.dispatched(3, Instants::both(due), &who([1]));
                     flying.push(due);
                 },
                 1 if !flying.is_empty() => {
@@ -128,7 +134,7 @@ proptest! {
                 }
                 2 if !flying.is_empty() => {
                     let due = flying.swap_remove(pick % flying.len());
-                    tracker.withdrawn(3, due, &who([1]));
+                    tracker.withdrawn(3, Instants::both(due), &who([1]));
                     queue.insert(due);
                 }
                 _ => if let Some(w) = tracker.watermark(KEY, queue.first().copied(), now, now, FAR) {

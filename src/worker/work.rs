@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::misfire::Ticket;
 use super::plan::Plan;
 use super::queue::PartKey;
+use super::tracker::Instants;
 use crate::model::block::{Block, How, Verdict};
 use crate::model::members::Members;
 use crate::model::{JobId, Millis, ProjectId};
@@ -62,6 +63,11 @@ impl Head {
             accepted: None,
             response: None,
         }
+    }
+
+    /// The two instants of its occurrences.
+    pub(super) fn instants(&self) -> Instants {
+        Instants { scheduled: self.scheduled, due: self.due }
     }
 
     /// How many attempts of this series there are, this one included.

@@ -8,6 +8,7 @@ use crate::api::jobs::MisfireView;
 use crate::model::Millis;
 use crate::model::block::{SkipReason, Verdict, occurrence_id};
 use crate::model::job::PARKED;
+use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::schedule::{Check, Mark, describe, describe_at};
 use crate::store::blocks::Recorded;
@@ -201,7 +202,7 @@ impl ExplainView {
             jitter: Some(plan.shape.jitter).filter(|jitter| *jitter > 0).map(duration::show),
             misfire: MisfireView::of(&plan.shape.misfire),
             project_paused_from: pause.map(|pause| rfc3339(pause.from)),
-            project_paused_until: pause.and_then(|pause| pause.until).map(rfc3339),
+            project_paused_until: pause.and_then(ProjectPause::end).map(rfc3339),
         });
         let due = found.account.as_ref().map_or(at, |account| account.due);
         Self {

@@ -60,8 +60,7 @@ fn not_due(found: &Explained, plan: &Plan, at: Millis) -> String {
     }
     if reading.due {
         return format!(
-            "the schedule has the instant, but the plan that began at {} does not reach it: it was \
-             changed between the scheduled instant and the one due",
+            "the schedule has the instant, but its plan holds for what is scheduled after {} only",
             rfc3339(plan.from)
         );
     }
@@ -134,9 +133,13 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
             )
         }
         State::Future => {
-            let idle = match plan.map(|plan| plan.standing) {
-                Some(Standing::Active) | None if account.planned => "",
-                Some(Standing::Disabled) => "; the job is disabled",
+            let idle = match standing(found, account) {
+                Some((_, Standing::Active)) | None if account.planned => "",
+                None => "; the job is deleted, and skips it",
+                Some((_, Standing::Active)) => {
+                    "; its project is paused, and skips it as things stand"
+                }
+                Some((_, Standing::Disabled)) => "; the job is disabled",
                 _ => "; it is paused, and skips it as things stand",
             };
             format!("not due yet: it will be at {}{idle}", rfc3339(account.due))
@@ -177,12 +180,14 @@ fn skipped(
             |at| format!("until {}", rfc3339(at)),
         )
     };
-    let why = match (reason, &found.project_pause, plan) {
-        (SkipReason::Paused, _, Some(plan)) if plan.standing != Standing::Active => {
+    // Whether a job is paused or disabled is asked when an occurrence is due.
+    let then = standing(found, account).filter(|(_, standing)| *standing != Standing::Active);
+    let why = match (reason, &found.project_pause, then) {
+        (SkipReason::Paused, _, Some((plan, _))) => {
             format!("the job was paused from {} {}", rfc3339(plan.from), until(plan.until))
         }
         (SkipReason::Paused, Some(pause), _) => {
-            format!("its project was paused from {} {}", rfc3339(pause.from), until(pause.until))
+            format!("its project was paused from {} {}", rfc3339(pause.from), until(pause.end()))
         }
         (SkipReason::Paused, ..) => "it was paused when its turn came".to_owned(),
         (SkipReason::Overlap, ..) => "the run before it was still under way".to_owned(),
@@ -191,7 +196,7 @@ fn skipped(
         }
         (SkipReason::Edited, ..) => "the job was changed before it was sent".to_owned(),
         (SkipReason::Ended, ..) => "the job was deleted, or was past its end".to_owned(),
-        (SkipReason::Disabled, _, Some(plan)) if plan.standing == Standing::Disabled => {
+        (SkipReason::Disabled, _, Some((plan, Standing::Disabled))) => {
             format!("the job was disabled from {} {}", rfc3339(plan.from), until(plan.until))
         }
         (SkipReason::Disabled, ..) => "the job was disabled".to_owned(),
@@ -209,6 +214,12 @@ fn skipped(
         },
     };
     format!("skipped: {why}{stretch}")
+}
+
+/// The plan in force when an occurrence was due, and whether the job fired in it.
+fn standing<'f>(found: &'f Explained, account: &Account) -> Option<(&'f Plan, Standing)> {
+    let plan = &found.timeline.plans[found.timeline.at(account.due)?];
+    Some((plan, plan.standing))
 }
 
 fn tried(one: &Recorded) -> String {

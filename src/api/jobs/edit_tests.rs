@@ -22,7 +22,7 @@ fn job(body: &str) -> Job {
         data: jobs[0].data.clone(),
         created: NOW - HOUR,
         anchor,
-        from: jobs[0].pause_until.unwrap_or(NOW - HOUR),
+        from: jobs[0].pause_until.map_or(NOW - HOUR, |until| until - 1),
         status: jobs[0].status,
         modified: None,
         external_id: jobs[0].external_id.clone(),
@@ -73,18 +73,18 @@ fn each_way_of_editing_has_its_way_with_what_is_not_named() {
     assert_eq!(put.shape.http, old.http, "the target stays");
     assert_eq!((put.shape.jitter, put.shape.overlap), (0, Overlap::Allow));
     assert!(put.shape.labels.is_empty() && put.shape.delivery.timeout.is_none());
-    assert_eq!((put.external_id.as_deref(), put.pause_until), (Some("e"), Some(job.from)));
+    assert_eq!((put.external_id.as_deref(), put.pause_until), (Some("e"), Some(job.from + 1)));
 
     let patch = edit(&job, "{\"retryMax\":5}", How::Patch).unwrap();
     assert_eq!(patch.shape, JobShape { retry_max: Some(5), ..old.clone() });
     assert_eq!((patch.data.as_str(), patch.external_id.as_deref()), ("d", Some("e")));
-    assert_eq!((patch.status, patch.pause_until), (JobStatus::Active, Some(job.from)));
+    assert_eq!((patch.status, patch.pause_until), (JobStatus::Active, Some(job.from + 1)));
 
     let whole = r#"{"spec":"@hourly","timezone":"UTC","callbackUrl":"http://localhost/"}"#;
     let whole = edit(&job, whole, How::Whole).unwrap();
     assert_eq!(whole.shape.retry_max, None);
     assert_eq!((whole.shape.start, &*whole.shape.spec), (None, "@hourly"));
-    assert_eq!((whole.data.as_str(), whole.pause_until), ("", Some(job.from)));
+    assert_eq!((whole.data.as_str(), whole.pause_until), ("", Some(job.from + 1)));
     let nothing = edit(&job, "{\"retryMax\":5}", How::Whole).unwrap_err();
     assert!(format!("{nothing:?}").contains("field: Some(\"spec\")"));
 }
@@ -198,8 +198,8 @@ fn a_pause_stays_until_a_status_or_another_end_is_named() {
     // What a GET shows.
     let back = "{\"status\":\"inactive\",\"pauseUntil\":\"2026-11-21T00:00:00Z\"}";
     for (job, body, status, until) in [
-        (&paused, "{}", active, Some(paused.from)),
-        (&paused, back, active, Some(paused.from)),
+        (&paused, "{}", active, Some(paused.from + 1)),
+        (&paused, back, active, Some(paused.from + 1)),
         (&paused, later, active, Some(NOW + HOUR)),
         (&paused, "{\"status\":\"active\"}", active, None),
         (&paused, "{\"status\":\"inactive\"}", inactive, None),

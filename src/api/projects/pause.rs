@@ -34,7 +34,7 @@ pub(super) fn pauses(
     now: Millis,
 ) -> rusqlite::Result<BTreeMap<ProjectId, Option<Millis>>> {
     let reaching = projects::pauses_after(conn, now)?.into_iter();
-    Ok(reaching.filter(|p| p.from <= now).map(|p| (p.project, p.until)).collect())
+    Ok(reaching.filter(|p| p.from <= now).map(|p| (p.project, p.end())).collect())
 }
 
 /// What a request says of the project's status.

@@ -1,7 +1,7 @@
 //! Rules of jobs that are paused, resumed, disabled, run out of turn, over, or deleted. Called by
 //! `apply`; the rules of results call [`Entry::complete_job`] and [`Entry::disable_job`].
 
-use super::stretches::{Begun, Standing, asleep, standing};
+use super::stretches::{Begun, Standing, standing};
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{JobAction, Outcome, RejectionKind};
 use crate::model::block::Verdict;
@@ -166,7 +166,8 @@ impl Entry<'_, '_> {
         if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
             return Ok(false);
         }
-        let stands = standing(self.instant_ahead(old), self.stamp, JobStatus::Inactive, until);
+        let turn = self.turn_ahead(old)?;
+        let stands = standing(turn, self.stamp, JobStatus::Inactive, until);
         let same_end = stands.status == JobStatus::Inactive || stands.from == old.from;
         if stands.status == old.status && same_end {
             return Ok(false);
@@ -182,10 +183,10 @@ impl Entry<'_, '_> {
         if fires || old.status == JobStatus::Completed {
             return Ok(false);
         }
-        let stands = if self.slept_through(old) {
+        let stands = if self.slept_through(old)? {
             standing(None, self.stamp, JobStatus::Completed, None)
         } else {
-            standing(self.instant_ahead(old), self.stamp, JobStatus::Active, None)
+            standing(self.turn_ahead(old)?, self.stamp, JobStatus::Active, None)
         };
         self.begin_anew(old, stands)?;
         let new = Job { status: stands.status, from: stands.from, ..old.clone() };
@@ -210,7 +211,7 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn write_job(&mut self, job: &Job) -> Result<(), Refusal> {
-        let asleep = asleep(job.id, &job.shape, job.anchor, (job.status, job.from));
+        let asleep = self.sleeps_until(job)?;
         jobs::update(self.tx, job, asleep)?;
         self.change.edited.push(job.id);
         Ok(())

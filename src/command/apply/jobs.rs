@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::stretches::{Begun, Standing, anchor, asleep, due, standing};
+use super::stretches::{Begun, Standing, Turn, anchor, asleep, due, standing};
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
 use crate::model::job::{Job, JobShape, JobStatus, Timing};
@@ -40,7 +40,8 @@ impl Entry<'_, '_> {
             let place = job.shape as usize;
             let (shape, shape_id) = (&new.shapes[place], shape_ids[place]);
             let instant = shape.is_one_off().then(|| job.at.unwrap_or(anchors[place]));
-            let stands = standing(instant, stamp, job.status, job.pause_until);
+            let turn = instant.map(|at| Turn::new(id, shape, at, stamp));
+            let stands = standing(turn, stamp, job.status, job.pause_until);
             let anchor = instant.unwrap_or(anchors[place]);
             let begun = Begun { id, project: shape.project, shape_id, anchor, stands };
             if begun.is_special(stamp) {
@@ -163,6 +164,12 @@ impl Entry<'_, '_> {
             && terms(&old.shape) == terms(&edit.shape)
             && old.status == stands.status
             && old.from.max(self.stamp) == stands.from.max(self.stamp);
+        let same_job = *old.shape == edit.shape
+            && old.data == edit.data
+            && old.external_id == edit.external_id;
+        if same_plan && same_job {
+            return Ok(Outcome::Done);
+        }
 
         let shape_id = self.tx.acquire_shape(&edit.shape, 1)?;
         if !same_plan {
@@ -208,17 +215,22 @@ impl Entry<'_, '_> {
     /// one leaves the status as it is, and only another instant (or a schedule) takes a job back that
     /// is completed.
     fn standing_after(
-        &self,
+        &mut self,
         old: &Job,
         edit: &JobEdit,
         anchor: Millis,
         unmoved: bool,
     ) -> Result<Standing, Refusal> {
         let one_off = edit.shape.is_one_off();
-        let over = if unmoved {
-            one_off && (old.status == JobStatus::Completed || self.slept_through(old))
+        let had = if unmoved || !one_off || anchor > self.stamp {
+            None
         } else {
-            one_off && anchor <= self.stamp && self.had_its_turn(old.id, anchor)?
+            self.turn_had(old.id, anchor)?
+        };
+        let over = if unmoved {
+            one_off && (old.status == JobStatus::Completed || self.slept_through(old)?)
+        } else {
+            had.is_some_and(|due| due <= self.stamp)
         };
         if over {
             return Ok(standing(None, self.stamp, JobStatus::Completed, None));
@@ -228,21 +240,29 @@ impl Entry<'_, '_> {
             _ if old.status == JobStatus::Completed => JobStatus::Active,
             _ => old.status,
         };
-        let instant = if unmoved { self.instant_ahead(old) } else { one_off.then_some(anchor) };
-        Ok(standing(instant, self.stamp, status, edit.pause_until))
+        let turn = match had {
+            _ if unmoved => self.turn_ahead(old)?,
+            Some(due) => Some(Turn { at: anchor, due, held: true }),
+            None if one_off => Some(Turn::new(old.id, &edit.shape, anchor, self.stamp)),
+            None => None,
+        };
+        Ok(standing(turn, self.stamp, status, edit.pause_until))
     }
 
-    /// Whether an instant was the job's before, at a time when it fired: it has gone out, or does.
-    fn had_its_turn(&self, id: JobId, instant: Millis) -> Result<bool, Refusal> {
-        let planned = plans::of_job(self.tx, id)?.iter().any(|plan| {
-            plan.status.fires()
-                && plan.shape.is_one_off()
-                && plan.anchor == instant
-                && due(id, &plan.shape, instant) <= plan.until
-        });
+    /// When an instant is due that was the job's before, at a time when it fired: it has gone out, or
+    /// does.
+    fn turn_had(&mut self, id: JobId, instant: Millis) -> Result<Option<Millis>, Refusal> {
+        for plan in plans::of_job_in(self.tx, id)? {
+            let one = plan.shape.is_one_off() && plan.anchor == instant;
+            let due = due(id, &plan.shape, instant);
+            let holds = one && plan.from < instant && instant <= plan.until;
+            if holds && (plan.status.fires() || due > plan.until) {
+                return Ok(Some(due));
+            }
+        }
         let members = Members::from_sorted([id]);
-        Ok(planned
-            || !pending::at_occurrence(self.tx, shard_of(id), instant, 0, &members)?.is_empty())
+        let rows = pending::at_occurrence(self.tx, shard_of(id), instant, 0, &members)?;
+        Ok((!rows.is_empty()).then_some(instant))
     }
 
     /// What a client calls a job must be unique in its project.
@@ -278,8 +298,8 @@ fn same_spec(a: &JobShape, b: &JobShape) -> bool {
 }
 
 /// What else decides which instants are a job's, when they are due, and what becomes of them when
-/// they are late.
+/// they are late or fall into a pause of the project.
 fn terms(shape: &JobShape) -> impl PartialEq + '_ {
-    let JobShape { timezone, dst, start, end, jitter, misfire, .. } = shape;
-    (timezone, dst, start, end, jitter, misfire)
+    let JobShape { project, timezone, dst, start, end, jitter, misfire, .. } = shape;
+    (project, timezone, dst, start, end, jitter, misfire)
 }

@@ -33,8 +33,7 @@ impl Entry<'_, '_> {
         let mut project = self.project(edit.id)?;
         expected("project", edit.expect, project.version)?;
         self.may_pause(edit.action)?;
-        let says_more = edit.name.is_some() || edit.description.is_some();
-        let says_more = says_more || edit.settings.is_some() || edit.action.is_none();
+        let old = project.clone();
         if let Some(name) = &edit.name {
             self.name_is_free(name, Some(edit.id))?;
             project.name.clone_from(name);
@@ -44,9 +43,9 @@ impl Entry<'_, '_> {
         }
         if let Some(settings) = &edit.settings {
             project.settings.clone_from(settings);
-            self.change.targets = true;
         }
-        if !self.turn(edit.id, edit.action)? && !says_more {
+        self.change.targets |= project.settings != old.settings;
+        if !self.turn(edit.id, edit.action)? && project == old {
             return Ok(Outcome::Done);
         }
         project.modified = Some(self.stamp);
@@ -105,13 +104,22 @@ impl Entry<'_, '_> {
     /// Closes the stretch in which the project's jobs fire, or do not. Whether there was any need.
     fn turn(&mut self, id: ProjectId, action: Option<ProjectAction>) -> Result<bool, Refusal> {
         let Some(action) = action else { return Ok(false) };
-        let paused = projects::cut_pauses(self.tx, id, self.stamp)? > 0;
-        if let ProjectAction::Pause { until } = action {
-            projects::add_pause(self.tx, &ProjectPause { project: id, from: self.stamp, until })?;
+        let wanted = match action {
+            ProjectAction::Resume => None,
+            ProjectAction::Pause { until } => Some(ProjectPause::before(id, self.stamp, until)),
+        };
+        let holds = |pause: &&ProjectPause| pause.until.is_none_or(|until| until > self.stamp);
+        let all = projects::pauses(self.tx, id)?;
+        let now = all.iter().find(holds);
+        if now.map(|pause| pause.until) == wanted.map(|pause| pause.until) {
+            return Ok(false);
         }
-        let turned = paused || action != ProjectAction::Resume;
-        self.change.targets |= turned;
-        Ok(turned)
+        projects::cut_pauses(self.tx, id, self.stamp)?;
+        if let Some(pause) = wanted.filter(|pause| !pause.is_empty()) {
+            projects::add_pause(self.tx, &pause)?;
+        }
+        self.change.targets = true;
+        Ok(true)
     }
 
     fn project(&self, id: ProjectId) -> Result<Project, Refusal> {

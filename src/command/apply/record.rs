@@ -161,6 +161,7 @@ impl Entry<'_, '_> {
         for run in runs::due_between(self.tx, block.shard, since, block.due)? {
             let job = run.occurrence.job;
             if !run.accepted
+                && block.spans(run.occurrence.scheduled, run.due)
                 && block.members.contains(job)
                 && self.row_of(run.occurrence)?.is_none()
             {

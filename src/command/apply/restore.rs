@@ -15,7 +15,6 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::{self, HashMap};
 
-use super::stretches::due;
 use super::{Change, Entry, Error, Refusal};
 use crate::model::block::{Block, How, SkipReason, Verdict};
 use crate::model::job::{JobShape, JobStatus, PARKED};
@@ -154,7 +153,7 @@ impl Entry<'_, '_> {
                 }
             };
             let Some(shape) = shape else { continue };
-            let due = due(row.id, shape, row.anchor);
+            let due = self.due_of_instant(row.id, shape, (row.anchor, row.from))?;
             if due > after && due <= self.stamp {
                 passed.entry((shape.project, due, row.anchor)).or_default().push(row.id);
             }

@@ -2,7 +2,7 @@
 //! by `apply` alone.
 
 use super::jobs::external_id_taken;
-use super::stretches::{Begun, asleep, delay, next_whole_second, standing, whole_seconds};
+use super::stretches::{Begun, Turn, asleep, delay, next_whole_second, standing, whole_seconds};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, Outcome, RejectionKind};
 use crate::model::task::{Task, TaskState};
@@ -95,8 +95,15 @@ impl Entry<'_, '_> {
         for row in staged::apart(self.tx, task)? {
             let base = if row.whole_seconds { whole_second } else { stamp };
             let instant = row.at.or_else(|| row.delay.map(|delay| base + delay));
-            let stands = standing(instant, stamp, row.status, row.pause_until);
             let (id, anchor) = (first + row.seq, instant.unwrap_or(base));
+            let turn = match instant {
+                Some(at) if row.pause_until.is_some() => {
+                    Some(Turn::new(id, &self.tx.shape(row.shape_id)?, at, stamp))
+                }
+                // Without a pause that ends nothing depends on when it is due.
+                at => at.map(|at| Turn { at, due: at, held: false }),
+            };
+            let stands = standing(turn, stamp, row.status, row.pause_until);
             let job = JobRow {
                 id,
                 shape_id: row.shape_id,

@@ -2,22 +2,25 @@
 //! begins. Called by the rules of jobs alone.
 //!
 //! ```text
-//!      created          paused until T                T
+//!      created          paused until T               T - 1
 //!   ------|--- active ------|------- inactive --------|--- active, the job's own row ----->
 //!         closed plan       closed plan, may end ahead
 //! ```
 //!
-//! A stretch covers what is scheduled after its beginning and due up to and including its end. The
-//! present one has no end and is the job's own row; the others are closed plans, each with a
+//! A stretch covers the instants after its beginning, up to and including its end. Its schedule
+//! decides about what is scheduled in it, its status about what is due in it: where jitter carries
+//! an occurrence beyond the end of its stretch, it is still due then, and fires if the job does. The
+//! present stretch has no end and is the job's own row; the others are closed plans, each with a
 //! reference to its shape. A stretch of no length is not kept.
 //!
-//! Of a one-off that is not to be found in any stretch (it was due at the stamp already, or its
-//! plan was closed while its jitter ran) a pending row is made, due at once.
+//! Of a one-off that is not to be found in any stretch (its instant had come when it was given) a
+//! pending row is made, due at once. While the jitter of a one-off runs, the stretch that holds its
+//! instant may be a closed plan; the present one does not have the instant then.
 
 use std::collections::BTreeMap;
 
 use super::{Entry, Refusal};
-use crate::model::job::{Job, JobShape, JobStatus, Pending, Timing};
+use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus, Pending, Timing};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
@@ -39,26 +42,50 @@ pub(super) struct Standing {
     pub(super) overdue: bool,
 }
 
+/// The one instant of a one-off, while its turn has not come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// What it is scheduled for.
+    pub(super) at: Millis,
+    /// When it is due.
+    pub(super) due: Millis,
+    /// A closed plan, or a row, has it: the stretch that begins must not have it too.
+    pub(super) held: bool,
+}
+
+impl Turn {
+    /// That of a job whose shape is new; an instant that has come is due at once.
+    pub(super) fn new(job: JobId, shape: &JobShape, at: Millis, stamp: Millis) -> Self {
+        let due = if at <= stamp { at } else { due(job, shape, at) };
+        Self { at, due, held: false }
+    }
+}
+
 /// How a job stands after a stamp, given the status that it is to have. With an end of its pause it
-/// fires from then on, whatever that says. `instant` is that of a one-off whose turn has not come.
+/// fires from then on, whatever that says: also what is due at that very instant. `turn` is that of
+/// a one-off whose turn has not come.
 ///
 /// A pause with an end that would swallow the one instant of a one-off has none: nothing is left to
 /// do after it, and the list should not say otherwise. Where a one-off that does not fire is overdue
 /// already, its stretch reaches back to cover the instant.
 pub(super) fn standing(
-    instant: Option<Millis>,
+    turn: Option<Turn>,
     stamp: Millis,
     status: JobStatus,
     until: Option<Millis>,
 ) -> Standing {
     let status = if until.is_some() { JobStatus::Active } else { status };
     let until = until.filter(|until| *until > stamp);
-    let covering = |at: Millis| stamp.min(at.saturating_sub(1));
-    let (status, from, overdue) = match (instant, until) {
-        (Some(at), Some(until)) if at <= until => (JobStatus::Inactive, covering(at), false),
-        (_, Some(until)) => (JobStatus::Active, until, false),
-        (Some(at), None) if status == JobStatus::Active => (status, stamp, at <= stamp),
-        (Some(at), None) => (status, covering(at), false),
+    let covering = |turn: Turn| if turn.held { stamp } else { stamp.min(turn.at - 1) };
+    let (status, from, overdue) = match (turn, until) {
+        (Some(turn), Some(until)) if turn.due < until => {
+            (JobStatus::Inactive, covering(turn), false)
+        }
+        (_, Some(until)) => (JobStatus::Active, until - 1, false),
+        (Some(turn), None) if status == JobStatus::Active => {
+            (status, stamp, turn.at <= stamp && !turn.held)
+        }
+        (Some(turn), None) => (status, covering(turn), false),
         (None, None) => (status, stamp, false),
     };
     Standing { status, from, overdue }
@@ -94,8 +121,8 @@ pub(super) fn due(job: JobId, shape: &JobShape, instant: Millis) -> Millis {
     Jittered { schedule: &schedule, anchor: instant, job, jitter: shape.jitter }.due(instant)
 }
 
-/// When a one-off that does not fire, with this status from an instant on, is over all the same: its
-/// own instant passes. What was due before is ended by its row.
+/// When a new one-off that does not fire, with this status from an instant on, is over all the same:
+/// its own instant passes. What was due before is ended by its row.
 pub(super) fn asleep(
     job: JobId,
     shape: &JobShape,
@@ -140,16 +167,52 @@ impl Begun {
 }
 
 impl Entry<'_, '_> {
-    /// The instant of a one-off that has not gone out yet.
-    pub(super) fn instant_ahead(&self, job: &Job) -> Option<Millis> {
-        (job.shape.is_one_off() && due(job.id, &job.shape, job.anchor) > self.stamp)
-            .then_some(job.anchor)
+    /// The turn of a one-off that has not come yet.
+    pub(super) fn turn_ahead(&mut self, job: &Job) -> Result<Option<Turn>, Refusal> {
+        if !job.shape.is_one_off() {
+            return Ok(None);
+        }
+        let due = self.due_of(job)?;
+        let turn = Turn { at: job.anchor, due, held: job.anchor <= self.stamp };
+        Ok(Some(turn).filter(|turn| turn.due > self.stamp))
+    }
+
+    /// When the one instant of a job is due: by the jitter of the stretch that holds the instant.
+    /// One that no stretch holds had come when it was given, and was due at once.
+    fn due_of(&mut self, job: &Job) -> Result<Millis, Refusal> {
+        self.due_of_instant(job.id, &job.shape, (job.anchor, job.from))
+    }
+
+    /// The same, of a job of which only so much is at hand: its instant, and where its present
+    /// stretch begins.
+    pub(super) fn due_of_instant(
+        &mut self,
+        id: JobId,
+        shape: &JobShape,
+        (instant, from): (Millis, Millis),
+    ) -> Result<Millis, Refusal> {
+        if from < instant {
+            return Ok(due(id, shape, instant));
+        }
+        let closed = plans::of_job_in(self.tx, id)?;
+        let holds = |plan: &&ClosedPlan| {
+            let spans = plan.from < instant && instant <= plan.until;
+            spans && plan.shape.is_one_off() && plan.anchor == instant
+        };
+        Ok(closed.iter().find(holds).map_or(instant, |plan| due(id, &plan.shape, instant)))
+    }
+
+    /// When a one-off that does not fire is over all the same, as [`asleep`] of a new one.
+    pub(super) fn sleeps_until(&mut self, job: &Job) -> Result<Option<Millis>, Refusal> {
+        if job.status.fires() || !job.shape.is_one_off() {
+            return Ok(None);
+        }
+        Ok(Some(self.due_of(job)?).filter(|due| *due > job.from))
     }
 
     /// Whether the one instant of a job passed while it did not fire: nothing is left of it.
-    pub(super) fn slept_through(&self, job: &Job) -> bool {
-        asleep(job.id, &job.shape, job.anchor, (job.status, job.from))
-            .is_some_and(|due| due <= self.stamp)
+    pub(super) fn slept_through(&mut self, job: &Job) -> Result<bool, Refusal> {
+        Ok(self.sleeps_until(job)?.is_some_and(|due| due <= self.stamp))
     }
 
     /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead, that
@@ -183,6 +246,10 @@ impl Entry<'_, '_> {
                 };
                 plans::insert(self.tx, &pause)?;
                 self.tx.add_shape_uses(job.shape_id, 1)?;
+                if self.tx.shape(job.shape_id)?.jitter > 0 {
+                    // What is due after the pause fires: its worker has to read the closed plan.
+                    self.change.edited.push(job.id);
+                }
             }
         }
         self.go_out_now(&overdue)

@@ -91,6 +91,12 @@ pub fn ids(
         .collect()
 }
 
+/// Whether an active job is paused up to an instant that is still to come, as
+/// `Job::paused_until` says.
+fn pauses(now: &str) -> String {
+    format!("(plan_from >= {now} AND plan_from > COALESCE(modified, created))")
+}
+
 /// The part of a query that says which jobs.
 struct Search {
     /// `FROM ... WHERE ...`.
@@ -108,9 +114,9 @@ fn search(filter: &Filter) -> Search {
     let project = filter.project.map(|project| bind((project as i64).into()));
     if let Some((status, now)) = filter.status {
         parts.push(match status {
-            JobStatus::Active => format!("status = 0 AND plan_from <= {}", bind(now.into())),
+            JobStatus::Active => format!("status = 0 AND NOT {}", pauses(&bind(now.into()))),
             JobStatus::Inactive => {
-                format!("(status = 1 OR status = 0 AND plan_from > {})", bind(now.into()))
+                format!("(status = 1 OR status = 0 AND {})", pauses(&bind(now.into())))
             }
             JobStatus::Completed => "status = 2".into(),
             JobStatus::Disabled => "status = 3".into(),

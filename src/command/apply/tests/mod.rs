@@ -3,6 +3,7 @@
 mod dead_letters;
 mod determinism;
 mod explain;
+mod jitter;
 mod jobs;
 mod keeping;
 mod model;
@@ -73,6 +74,21 @@ impl Books {
             .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
         self.change = change;
         outcome
+    }
+
+    /// Applies commands now, all in one transaction; none may be refused.
+    pub(super) fn apply_all(&mut self, commands: &[Command]) {
+        let (first, now) = (self.index + 1, self.now);
+        self.index += commands.len() as u64;
+        let mut change = Change::default();
+        let done = self.writer.transaction(|tx| {
+            for (index, command) in (first..).zip(commands) {
+                let outcome = apply(tx, index, now, command, &mut change)?;
+                assert!(!matches!(outcome, Outcome::Rejected(_)), "{command:?}: {outcome}");
+            }
+            Ok(())
+        });
+        done.unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
     }
 
     /// Applies a command that must not be refused.

@@ -5,7 +5,7 @@ use crate::command::{JobAction, JobEdit};
 use crate::model::delivery::Overlap;
 use crate::model::job::{Job, Pending, Timing};
 use crate::model::target::{Executor, HttpTarget};
-use crate::store::{executors, jobs, pending, plans};
+use crate::store::{executors, jobs, ledger, pending, plans};
 
 const SOON: Millis = START + 60_000;
 
@@ -275,7 +275,7 @@ fn a_completed_one_off_fires_again_at_another_instant_only() {
     books.now = SOON + 100;
     books.complete(id, SOON, Verdict::Delivered);
     let job = books.edit(id, |edit| edit.status = JobStatus::Active);
-    assert_eq!((job.status, job.version), (JobStatus::Completed, 3));
+    assert_eq!((job.status, job.version), (JobStatus::Completed, 2), "it changes nothing");
     let again = books.edit(id, |edit| edit.at = Some(SOON + 9_000));
     assert_eq!((again.status, again.anchor), (JobStatus::Active, SOON + 9_000));
     books.now = SOON + 200;
@@ -323,8 +323,21 @@ fn an_edit_while_the_jitter_of_a_one_off_runs_loses_nothing() {
     books.edit(id, |edit| edit.data = "x".into());
     assert_eq!((books.rows().len(), books.stretches(id).len()), (0, 0));
     books.edit(id, |edit| edit.shape.jitter = 0);
-    let rows: Vec<_> = books.rows().iter().map(|row| (row.scheduled, row.next_at)).collect();
-    assert_eq!(rows, [(SOON, SOON + 10)], "it had not gone out, and its plan covers it no more");
+    assert_eq!(books.rows(), [], "the closed plan has it, and it is due when it was");
+    let now = |books: &Books| books.read(|c| ledger::ledger(c, id, START, (START, due), 9));
+    let entry = ledger::Entry { scheduled: SOON, due, state: ledger::State::Future };
+    assert_eq!(now(&books), Some(vec![entry]));
+    // Another instant: it was planned before, so both come.
+    books.now += 10;
+    let job = books.edit(id, |edit| edit.at = Some(due + 1));
+    assert_eq!((job.status, job.anchor), (JobStatus::Active, due + 1));
+    assert_eq!((now(&books), books.rows()), (Some(vec![entry]), vec![]));
+    // And back: it has that instant already.
+    let job = books.edit(id, |edit| edit.at = Some(SOON));
+    assert_eq!((job.status, job.anchor), (JobStatus::Active, SOON));
+    assert_eq!((now(&books), books.rows()), (Some(vec![entry]), vec![]));
+    books.complete(id, SOON, Verdict::Delivered);
+    assert_eq!(books.job(id).status, JobStatus::Completed);
 }
 
 #[test]
@@ -382,7 +395,7 @@ fn an_edit_of_what_has_changed_since_is_refused() {
     let mut books = Books::new();
     let id = books.create_one(every_minute(), NewJob::default());
     let seen = same(&books.job(id), START);
-    books.done(Command::UpdateJob(seen.clone()));
+    books.done(Command::UpdateJob(JobEdit { data: "x".into(), ..seen.clone() }));
     let (kind, message) = books.refused(&Command::UpdateJob(seen));
     assert_eq!(kind, RejectionKind::Stale);
     assert_eq!(message, "job has changed since: read it again and repeat the change");

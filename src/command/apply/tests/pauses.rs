@@ -45,30 +45,32 @@ fn stretches_of_pauses_are_kept_and_end_where_they_are_cut() {
         (&[(10, OPEN)], Inactive, 10, &[(0, 10, true)]),
         (&[(10, OPEN), (20, OPEN)], Inactive, 10, &[(0, 10, true)]),
         (&[(10, OPEN), (20, Resume)], Active, 20, &[(0, 10, true), (10, 20, false)]),
-        (&[(10, until(90))], Active, 90, &[(0, 10, true), (10, 90, false)]),
-        (&[(10, until(90)), (20, until(90))], Active, 90, &[(0, 10, true), (10, 90, false)]),
+        (&[(10, until(90))], Active, 89, &[(0, 10, true), (10, 89, false)]),
+        (&[(10, until(90)), (20, until(90))], Active, 89, &[(0, 10, true), (10, 89, false)]),
         (&[(10, until(90)), (20, Resume)], Active, 20, &[(0, 10, true), (10, 20, false)]),
         (&[(10, until(90)), (10, Resume)], Active, 10, &[(0, 10, true)]),
         (
             &[(10, until(90)), (20, until(50))],
             Active,
-            50,
-            &[(0, 10, true), (10, 20, false), (20, 50, false)],
+            49,
+            &[(0, 10, true), (10, 20, false), (20, 49, false)],
         ),
         (&[(10, until(90)), (20, OPEN)], Inactive, 20, &[(0, 10, true), (10, 20, false)]),
         (
             &[(10, OPEN), (20, until(50))],
             Active,
-            50,
-            &[(0, 10, true), (10, 20, false), (20, 50, false)],
+            49,
+            &[(0, 10, true), (10, 20, false), (20, 49, false)],
         ),
         (
             &[(10, until(50)), (60, OPEN)],
             Inactive,
             60,
-            &[(0, 10, true), (10, 50, false), (50, 60, true)],
+            &[(0, 10, true), (10, 49, false), (49, 60, true)],
         ),
-        (&[(10, until(50)), (60, Resume)], Active, 50, &[(0, 10, true), (10, 50, false)]),
+        (&[(10, until(50)), (60, Resume)], Active, 49, &[(0, 10, true), (10, 49, false)]),
+        // What is due at its end fires, so a pause of no length is none.
+        (&[(10, until(11))], Active, 10, &[(0, 10, true)]),
         (&[(10, Resume)], Active, 0, &[]),
     ];
     for (told, status, from, stretches) in cases {
@@ -123,17 +125,17 @@ fn an_edit_says_how_long_a_job_rests() {
     let id = books.create_one(every_minute(), NewJob::default());
     books.now = START + 10;
     let job = books.edit(id, |edit| edit.pause_until = Some(START + 90));
-    assert_eq!((job.from, job.paused_until(books.now)), (START + 90, Some(START + 90)));
+    assert_eq!((job.from, job.paused_until(books.now)), (START + 89, Some(START + 90)));
     assert_eq!(
         (job.status_at(START + 89), job.status_at(START + 90)),
         (JobStatus::Inactive, JobStatus::Active)
     );
     books.now = START + 20;
     let job = books.edit(id, |edit| edit.data = "x".into());
-    assert_eq!((job.from, books.stretches(id).len()), (START + 90, 2), "what is left alone stays");
+    assert_eq!((job.from, books.stretches(id).len()), (START + 89, 2), "what is left alone stays");
     // Another schedule during the pause: it is another one from here on, also in the pause.
     books.edit(id, |edit| edit.shape.timezone = "Europe/Rome".into());
-    assert_eq!(books.stretches(id), [(0, 10, true), (10, 20, false), (20, 90, false)]);
+    assert_eq!(books.stretches(id), [(0, 10, true), (10, 20, false), (20, 89, false)]);
     books.now = START + 30;
     let job = books.edit(id, |edit| edit.pause_until = None);
     assert_eq!((job.from, job.status), (START + 30, JobStatus::Active));
@@ -145,8 +147,8 @@ fn an_edit_says_how_long_a_job_rests() {
     assert_eq!((job.from, job.status), (START + 30, JobStatus::Active));
     let asleep = NewJob { pause_until: Some(START + 500), ..NewJob::default() };
     let id = books.create_one(every_minute(), asleep);
-    assert_eq!((books.job(id).from, books.job(id).anchor), (START + 500, START + 1_000));
-    assert_eq!(books.stretches(id), [(30, 500, false)]);
+    assert_eq!((books.job(id).from, books.job(id).anchor), (START + 499, START + 1_000));
+    assert_eq!(books.stretches(id), [(30, 499, false)]);
     assert_eq!(super::determinism::shape_references(&books), []);
 }
 
@@ -154,13 +156,16 @@ fn an_edit_says_how_long_a_job_rests() {
 fn what_decides_about_instants_or_lateness_closes_a_plan_and_nothing_else_does() {
     let tell = |change: fn(&mut JobShape)| {
         let mut books = Books::new();
+        let other = NewProject { name: "other".into(), ..NewProject::default() };
+        books.done(Command::CreateProject(other));
         let id = books.create_one(every_minute(), NewJob::default());
         books.now += 10;
         let job = books.edit(id, |edit| change(&mut edit.shape));
         assert_eq!((job.anchor, job.version), (START, 2));
         books.stretches(id).len()
     };
-    let closing: [fn(&mut JobShape); 6] = [
+    let closing: [fn(&mut JobShape); 7] = [
+        |s| s.project = 2,
         |s| s.jitter = 5_000,
         |s| s.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() },
         |s| s.dst.gap = crate::schedule::Gap::Skip,
@@ -187,14 +192,15 @@ fn what_decides_about_instants_or_lateness_closes_a_plan_and_nothing_else_does()
 fn a_pause_that_swallows_the_only_instant_has_no_end() {
     use JobStatus::{Active, Completed, Inactive};
     let cases: &[(Told<'_>, JobStatus, Millis)] = &[
-        (&[(10, pause(50))], Active, 50),
-        (&[(10, pause(60))], Inactive, 10),
-        (&[(10, pause(60)), (20, JobAction::Resume)], Active, 20),
-        (&[(10, pause(60)), (60, JobAction::Resume)], Completed, 60),
+        (&[(10, pause(50))], Active, 49),
+        (&[(10, pause(60))], Active, 59),
+        (&[(10, pause(61))], Inactive, 10),
+        (&[(10, pause(61)), (20, JobAction::Resume)], Active, 20),
+        (&[(10, pause(61)), (60, JobAction::Resume)], Completed, 60),
         (&[(10, pause(None)), (90, JobAction::Resume)], Completed, 90),
         // It went out before: what is left of it is a matter of its row.
         (&[(60, pause(None)), (70, JobAction::Resume)], Active, 70),
-        (&[(60, pause(90))], Active, 90),
+        (&[(60, pause(90))], Active, 89),
         (&[(60, pause(90)), (70, JobAction::Resume)], Active, 70),
     ];
     for (told, status, from) in cases {

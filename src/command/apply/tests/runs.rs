@@ -188,7 +188,7 @@ fn an_accepted_run_is_neither_pending_nor_over() {
     assert_eq!((run.accepted, run.attempt, run.deadline), (true, 2, Millis::MAX));
     assert_eq!((story.rows(), story.last().0), (vec![], Verdict::Running));
     let taken = |story: &Story, after| story.books.read(|c| runs::after(c, 0, after));
-    assert_eq!(taken(&story, START), [(START + 60_000, 1)]);
+    assert_eq!(taken(&story, START), [(START + 60_000, planned(1, 0))]);
     assert_eq!(taken(&story, START + 60_000), []);
     // Another owner sends it again and fails: the receiver answers for it.
     story.taken_over();

@@ -1,0 +1,292 @@
+//! Jitter moves an occurrence, never its accounting: what the plans say of an occurrence that is
+//! scheduled before a change and due after it.
+
+use super::one_offs::one;
+use super::*;
+use crate::command::{JobAction, JobEdit, ProjectAction};
+use crate::model::block::SkipReason;
+use crate::model::delivery::{Misfire, MisfirePolicy};
+use crate::store::ledger::{self, State};
+use crate::store::{explain, plans};
+
+const MINUTE: Millis = 60_000;
+/// Nothing is judged earlier.
+const LATER: Millis = START + 20 * MINUTE;
+
+/// The instant of the nth minute.
+fn nth(n: i64) -> Millis {
+    START + n * MINUTE
+}
+
+/// A change of a job.
+type Edit = fn(&mut JobEdit);
+
+/// Books with a job that is due some seconds after each minute.
+struct Story {
+    books: Books,
+    job: u64,
+    /// When the occurrence of the third minute is due.
+    due: Millis,
+}
+
+impl Story {
+    /// At an instant between the third minute and when it is due.
+    fn new() -> Self {
+        Self::of(|_| {})
+    }
+
+    fn of(change: impl FnOnce(&mut JobShape)) -> Self {
+        let mut books = Books::new();
+        let other = NewProject { name: "other".into(), ..NewProject::default() };
+        books.done(Command::CreateProject(other));
+        let mut shape = JobShape { jitter: 50_000, ..every_minute() };
+        change(&mut shape);
+        let mut story = Self { books, job: 0, due: 0 };
+        while story.due < nth(3) + 10_000 {
+            story.job = story.books.create_one(shape.clone(), NewJob::default());
+            story.due = story.of_minute(3).unwrap().due;
+        }
+        story.books.now = nth(3) + 5_000;
+        story
+    }
+
+    fn ledger(&self, from: Millis, until: Millis, limit: usize) -> Vec<ledger::Entry> {
+        let read =
+            |c: &rusqlite::Connection| ledger::ledger(c, self.job, LATER, (from, until), limit);
+        self.books.read(read).unwrap()
+    }
+
+    /// What the ledger has of a minute, and that `explain` says the same.
+    fn of_minute(&self, n: i64) -> Option<ledger::Entry> {
+        let all = self.ledger(START, nth(10), 100);
+        let found: Vec<_> = all.into_iter().filter(|one| one.scheduled == nth(n)).collect();
+        assert!(found.len() < 2, "once: {found:?}");
+        let told = self.books.read(|c| explain::explain(c, self.job, nth(n), LATER)).unwrap();
+        let told = told.account.filter(|account| account.occurrence.scheduled == nth(n));
+        let entry = told.map(|one| (one.due, one.state));
+        assert_eq!(entry, found.first().map(|one| (one.due, one.state)));
+        found.into_iter().next()
+    }
+
+    fn at(&mut self, now: Millis, command: Command) {
+        self.books.now = now;
+        self.books.done(command);
+    }
+
+    fn act(&self, action: JobAction) -> Command {
+        Command::ChangeJobs { jobs: vec![(self.job, 1)], action, by: None }
+    }
+
+    fn third(&self) -> (Millis, State) {
+        let found = self.of_minute(3).expect("it is accounted for");
+        (found.due, found.state)
+    }
+}
+
+#[test]
+fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
+    let edits: [(&str, Edit); 10] = [
+        ("end", |edit| edit.shape.end = Some(START + 900_000)),
+        ("an end that has passed", |edit| edit.shape.end = Some(nth(1))),
+        ("start", |edit| edit.shape.start = Some(START - 900_000)),
+        ("dst", |edit| edit.shape.dst.gap = crate::schedule::Gap::Skip),
+        ("misfire", |edit| {
+            edit.shape.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() };
+        }),
+        ("another jitter", |edit| edit.shape.jitter = 8_000),
+        ("no jitter", |edit| edit.shape.jitter = 0),
+        ("another spec", |edit| {
+            (edit.shape.spec, edit.shape.period) = ("@every 7m".into(), Some(420_000));
+        }),
+        ("another project", |edit| edit.shape.project = 2),
+        ("a one-off", |edit| {
+            (edit.shape, edit.at) = (super::one_offs::at(), Some(LATER));
+        }),
+    ];
+    for (what, change) in edits {
+        let mut story = Story::new();
+        let due = story.due;
+        story.books.edit(story.job, change);
+        assert_eq!(story.third(), (due, State::Unrecorded), "{what}");
+        // Nor does an edit after the edit take it away.
+        story.books.now += 1_000;
+        story.books.edit(story.job, |edit| edit.shape.end = Some(START + 800_000));
+        story.books.edit(story.job, |edit| edit.shape.jitter = 3_000);
+        assert_eq!(story.third(), (due, State::Unrecorded), "{what}, and more");
+        assert_eq!(super::determinism::shape_references(&story.books), []);
+    }
+}
+
+#[test]
+fn first_and_last_date_judge_the_scheduled_instant() {
+    let story = Story::of(|shape| (shape.start, shape.end) = (Some(nth(3)), Some(nth(3))));
+    assert_eq!(story.third(), (story.due, State::Unrecorded), "one run, due after the last date");
+    assert_eq!(story.ledger(START, LATER, 100).len(), 1);
+}
+
+#[test]
+fn a_pause_judges_the_due_instant() {
+    let story = Story::new();
+    let (due, before, within) = (story.due, nth(3) - 9_000, nth(3) + 5_000);
+    let (skipped, fires) = (State::Skipped(SkipReason::Paused), State::Unrecorded);
+    // From when to when; with an end that is known, or by a resume.
+    for (from, until, state) in [
+        (within, None, skipped),
+        (before, None, skipped),
+        (within, Some(within + 1_000), fires),
+        (before, Some(within), fires),
+        (before, Some(due), fires),
+        (within, Some(due), fires),
+        (within, Some(due + 1), skipped),
+        (before, Some(due + 1), skipped),
+        (due, None, fires),
+    ] {
+        for of_project in [false, true] {
+            for by_itself in [true, false] {
+                let mut story = Story::new();
+                let turn = |action| Command::turn_project(1, action, None);
+                let end = until.filter(|_| by_itself);
+                let (pause, resume) = if of_project {
+                    let pause = ProjectAction::Pause { until: end };
+                    (turn(pause), turn(ProjectAction::Resume))
+                } else {
+                    (story.act(JobAction::Pause { until: end }), story.act(JobAction::Resume))
+                };
+                story.at(from, pause);
+                if let Some(until) = until.filter(|_| !by_itself) {
+                    // The stamp of a change still belongs to what was before it.
+                    story.at(until - 1, resume);
+                }
+                let what = format!("{from} to {until:?}, {of_project}, {by_itself}, due {due}");
+                assert_eq!(story.third(), (due, state), "{what}");
+            }
+        }
+    }
+    // 410, and back in time.
+    let mut story = Story::new();
+    story.books.disable(story.job);
+    assert_eq!(story.third(), (due, State::Skipped(SkipReason::Disabled)));
+    story.at(due - 1, story.act(JobAction::Resume));
+    assert_eq!(story.third(), (due, fires));
+}
+
+#[test]
+fn what_is_not_sent_when_its_job_goes_has_ended() {
+    let mut story = Story::new();
+    story.at(nth(3) + 5_000, story.act(JobAction::Delete));
+    assert_eq!(story.third(), (story.due, State::Skipped(SkipReason::Ended)));
+    let mut story = Story::new();
+    let cascade = Command::DeleteProject { id: 1, cascade: true, expect: None };
+    story.at(nth(3) + 5_000, cascade);
+    assert_eq!(story.third(), (story.due, State::Skipped(SkipReason::Ended)));
+}
+
+#[test]
+fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
+    let mut story = Story::new();
+    // Two more before it, and one at the same instant.
+    let due = story.due;
+    let second = nth(3) + 6_000;
+    story.books.edit(story.job, |edit| {
+        (edit.shape.spec, edit.shape.period) = ("@every 1s".into(), Some(1_000));
+        edit.shape.jitter = 0;
+    });
+    let all = story.ledger(START, due + 1_000, 1_000);
+    let told: Vec<_> = all.iter().map(|one| (one.due, one.scheduled)).collect();
+    let mut sorted = told.clone();
+    sorted.sort_unstable();
+    assert_eq!(told, sorted);
+    let at_once: Vec<_> = told.iter().filter(|one| one.0 == due).collect();
+    assert_eq!(at_once, [&(due, nth(3)), &(due, due)]);
+    assert!(told.contains(&(second, second)));
+    for limit in 1..told.len() {
+        let some = story.ledger(START, due + 1_000, limit);
+        let more = some.len() - limit;
+        assert_eq!(some[..], all[..limit + more], "the first ones");
+        assert!(more == 0 || some[limit - 1].due == some[limit].due, "what is due at once, too");
+    }
+    // What is recorded of the one is not of the other.
+    let shard = shard_of(story.job);
+    let sent = block([story.job], Verdict::Delivered);
+    let sent = Block { due, scheduled: due, shard, ..sent };
+    let dead = block([story.job], Verdict::Dead);
+    let dead = Block { due, scheduled: nth(3), shard, ..dead };
+    let range = block([story.job], Verdict::Skipped(SkipReason::Misfire));
+    let range = Block { since: Some(nth(3)), due, scheduled: nth(3), shard, ..range };
+    story.books.done(record(1, 1, 1, vec![sent, dead, range]));
+    assert_eq!(story.third(), (due, State::Dead));
+    let all = story.ledger(due, due, 9);
+    let states: Vec<_> = all.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Dead, State::Delivered]);
+    let next = story.ledger(second, second, 9);
+    assert_eq!(next[0].state, State::Unrecorded, "a range takes in what its own plan has");
+}
+
+#[test]
+fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
+    // Where a transaction ends does not matter: a shape may have no row yet.
+    for at_once in [true, false] {
+        let mut story = Story::new();
+        let due = story.due;
+        let mut edit = super::one_offs::same(&story.books.job(story.job), story.books.now);
+        edit.expect = None;
+        let marks = |at| (0..SHARDS).map(move |shard| mark(shard, 1, at)).collect();
+        let settle = |first: u64, at| {
+            Command::Record(Record { node: 1, incarnation: 1, first, entries: marks(at) })
+        };
+        let retain = |before| Command::Retain { before, dead_letters: START, limit: 100 };
+        let mut commands = Vec::new();
+        for jitter in [7_000, 50_000, 9_000] {
+            edit.shape.jitter = jitter;
+            commands.push(Command::UpdateJob(edit.clone()));
+        }
+        let reach = nth(3) + 5_000 + 50_000;
+        commands.extend([settle(1, due - 1), retain(LATER)]);
+        let mut story_of = |commands: &[Command], now| {
+            story.books.now = now;
+            if at_once {
+                story.books.apply_all(commands);
+            } else {
+                for command in commands {
+                    story.books.done(command.clone());
+                }
+            }
+            story.books.read(|c| plans::of_job(c, story.job)).len()
+        };
+        // Of the plans of no length nothing was kept.
+        assert_eq!(story_of(&commands, nth(3) + 5_000), 1, "its last occurrence is open");
+        assert_eq!(story_of(&[settle(65, reach), retain(LATER)], reach), 1);
+        assert_eq!(story_of(&[settle(129, reach + 1), retain(LATER)], reach + 1), 0);
+        assert_eq!(super::determinism::shape_references(&story.books), []);
+    }
+}
+
+#[test]
+fn a_one_off_that_rests_is_over_when_it_would_have_been_due() {
+    // In a pause its jitter is taken away: it is due when it was, and is over then, not before.
+    let shape = JobShape { jitter: 3_600_000, ..super::one_offs::at() };
+    for resume in [false, true] {
+        let mut books = Books::new();
+        let id = books.create_one(shape.clone(), one(nth(1)));
+        let due = super::super::stretches::due(id, &shape, nth(1));
+        assert!(due > nth(1) + 10_000, "this job's hash is unlucky: take another");
+        let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
+        books.now = START + 10;
+        books.done(act(JobAction::Pause { until: None }));
+        books.now = nth(1) + 5_000;
+        books.edit(id, |edit| edit.shape.jitter = 0);
+        assert_eq!((books.job(id).status, books.rows()), (JobStatus::Inactive, vec![]));
+        if resume {
+            books.now = due - 1;
+            books.done(act(JobAction::Resume));
+        }
+        books.now = due;
+        let over = u32::from(!resume);
+        assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(over));
+        let entries = books.read(|c| ledger::ledger(c, id, due, (START, LATER), 9)).unwrap();
+        let state = if resume { State::Unrecorded } else { State::Skipped(SkipReason::Paused) };
+        assert_eq!(entries, [ledger::Entry { scheduled: nth(1), due, state }]);
+        let status = if resume { JobStatus::Active } else { JobStatus::Completed };
+        assert_eq!(books.job(id).status, status);
+    }
+}
