@@ -32,11 +32,20 @@ impl Entry<'_, '_> {
         let executor = Executor {
             id,
             created: old.created,
-            created_by: old.created_by,
+            created_by: old.created_by.clone(),
             modified: Some(self.stamp),
             version: old.version + 1,
             ..new.clone()
         };
+        let unchanged = Executor {
+            modified: old.modified,
+            modified_by: old.modified_by.clone(),
+            version: old.version,
+            ..executor.clone()
+        };
+        if unchanged == old {
+            return Ok(Outcome::Done);
+        }
         executors::update(self.tx, &executor)?;
         self.change.targets = true;
         Ok(Outcome::Done)

@@ -74,8 +74,10 @@ async fn a_published_client_finds_its_fields_again() {
     let again = house.put("/api/v1/executors/1", data.clone()).await;
     assert_eq!(again.status, StatusCode::OK, "what a GET shows can be sent back: {}", again.json);
     assert_eq!(again.header("x-scheduler0-warning"), "");
+    assert_eq!(again.header("etag"), "\"2\"", "it changes nothing");
+    assert_eq!(again.json["data"]["dateModified"], data["dateModified"]);
 
-    let stale = [("if-match", "\"2\"")];
+    let stale = [("if-match", "\"1\"")];
     let stale = house.send("DELETE", "/api/v1/executors/1", &stale, "").await;
     assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
     let gone = house.send("DELETE", "/api/v1/executors/1", &[], "{\"deletedBy\":\"me\"}").await;
