@@ -77,6 +77,9 @@ pub enum Error {
         /// What else is wrong with it.
         reason: &'static str,
     },
+    /// Basic authentication cannot carry it.
+    #[error("{0} must have no {1} in it: HTTP Basic authentication cannot carry that (RFC 7617)")]
+    SignIn(&'static str, &'static str),
     /// The file exists and may not be replaced.
     #[error(
         "{0} exists already: credentials made with it stop working under another secret key; use --force to replace it"
@@ -158,6 +161,14 @@ impl Keys {
         }
         hex::decode_to_slice(secret_key, &mut key)
             .map_err(|_| Error::SecretKey { length, reason: ", of which some are not hex" })?;
+        if username.contains(':') {
+            return Err(Error::SignIn("AuthUsername", "colon"));
+        }
+        for (key, text) in [("AuthUsername", username), ("AuthPassword", password)] {
+            if text.chars().any(char::is_control) {
+                return Err(Error::SignIn(key, "line end or other control character"));
+            }
+        }
         Ok(Self { secret_key: key, username: username.to_owned(), password: password.to_owned() })
     }
 

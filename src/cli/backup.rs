@@ -209,7 +209,9 @@ impl Part {
     /// Gives it its name, durably; its size.
     fn publish(&self, to: &Path, force: bool) -> anyhow::Result<u64> {
         if !force && fs::symlink_metadata(to).is_ok() {
-            anyhow::bail!("{} has come into being meanwhile: --force replaces it", to.display());
+            let message =
+                format!("{} has come into being meanwhile: --force replaces it", to.display());
+            return Err(Failure::Usage(message).into());
         }
         fs::rename(&self.path, to).with_context(|| to.display().to_string())?;
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());

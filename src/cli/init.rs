@@ -1,5 +1,6 @@
-//! `config init`: asks for the essentials and writes a commented `config.yml`. It checks the result
-//! with the loader that a node uses before anything is written, and never touches data.
+//! `config init`, `config show` and `config check`. The first asks for the essentials and writes a
+//! `config.yml` that holds what differs from the defaults, and the rest as comments; it checks the
+//! result with the loader that a node uses before anything is written. None of them touches data.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::output::{Format, Output, say};
 use super::{Failure, Global, ask};
-use crate::config::{self, Config, EXAMPLE, LoadOptions};
+use crate::config::{self, Config, EXAMPLE, LoadOptions, Replica};
+use crate::secret::{Keys, SecretFile};
 
 /// The answer of who has no cluster.
 const ALONE: &str = "a single node";
@@ -20,6 +22,11 @@ pub enum ConfigCommand {
     /// Writes config.yml (or the file of --config), asking for the essentials; --set KEY=VALUE sets
     /// any other key
     Init(Init),
+    /// Shows every key with the value that holds, and where it came from; secrets are masked
+    Show,
+    /// Checks file, environment and flags as a node would at its start; exit code 2 if it would not
+    /// start with them
+    Check,
 }
 
 /// Flags of `config init`.
@@ -28,7 +35,7 @@ pub struct Init {
     /// Asks nothing: takes the default for what no flag gives
     #[arg(long)]
     yes: bool,
-    /// Replaces an existing file
+    /// Replaces an existing file as a whole: nothing of it is kept
     #[arg(long)]
     force: bool,
     /// This node's number, 1 or more
@@ -37,7 +44,7 @@ pub struct Init {
     /// What the API listens on
     #[arg(long)]
     host: Option<String>,
-    /// Where the API listens
+    /// Where the API listens [default: from --replica, else 9091]
     #[arg(long)]
     port: Option<String>,
     /// host:port for the other nodes [default: from --replica]
@@ -46,7 +53,7 @@ pub struct Init {
     /// Folder of the node's data
     #[arg(long)]
     data_dir: Option<String>,
-    /// Whether this node founds the cluster
+    /// Whether this node founds the cluster [default: whether its number is the lowest]
     #[arg(long)]
     bootstrap: Option<String>,
     /// A node of the cluster, this one too; once for each
@@ -56,19 +63,27 @@ pub struct Init {
 
 /// Carries it out.
 pub(super) fn run(command: &ConfigCommand, global: &Global, output: Output) -> anyhow::Result<()> {
-    let ConfigCommand::Init(flags) = command;
+    match command {
+        ConfigCommand::Init(flags) => init(flags, global, output),
+        ConfigCommand::Show => show(global, output),
+        ConfigCommand::Check => check(global, output),
+    }
+}
+
+fn init(flags: &Init, global: &Global, output: Output) -> anyhow::Result<()> {
     let path = global.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE));
     if path.exists() && !flags.force {
-        anyhow::bail!("{} exists already; use --force to replace it", path.display());
+        let message = format!("{} exists already; --force replaces it as a whole", path.display());
+        return Err(Failure::Usage(message).into());
     }
-    let mut values = essentials(flags)?;
+    let mut values = essentials(flags, &global.set)?;
     values.extend(global.set.iter().cloned());
-    let checked = Config::load(&LoadOptions { flags: values.clone(), ..LoadOptions::default() })?;
+    // What another file says, the one to be replaced too, is none of this one's business.
+    let options = LoadOptions { flags: values.clone(), no_file: true, ..LoadOptions::default() };
+    let checked = Config::load(&options)?;
     for warning in &checked.warnings {
         say(&format!("warning: {warning}"));
     }
-    // With a list of nodes, this node's address is the one in it.
-    values.push(("RaftAddress".to_owned(), checked.raft_address));
     write(&path, &fill_in(&values)?)?;
     say(&format!("wrote {}", path.display()));
     say("next: `scheduler0 credential init`, then `scheduler0 start`");
@@ -78,8 +93,52 @@ pub(super) fn run(command: &ConfigCommand, global: &Global, output: Output) -> a
     Ok(())
 }
 
-/// The essentials: from flags, else asked for, else left to the default.
-fn essentials(flags: &Init) -> anyhow::Result<Vec<(String, String)>> {
+fn show(global: &Global, output: Output) -> anyhow::Result<()> {
+    let (config, mut settings) = config::settings(&global.options())?;
+    for warning in &config.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    if let Some((path, file)) = SecretFile::find(&config.places)? {
+        let stored = [&file.secret_key, &file.auth_username, &file.auth_password];
+        let named = ["SecretKey", "AuthUsername", "AuthPassword"];
+        for (key, _) in named.iter().zip(stored).filter(|(_, stored)| !stored.is_empty()) {
+            let unset = settings.iter_mut().find(|s| s.key == *key && s.value == "");
+            if let Some(setting) = unset {
+                setting.value = config::MASK.into();
+                setting.from = format!("in {}", path.display());
+            }
+        }
+    }
+    let records: Vec<_> = settings
+        .iter()
+        .map(|s| json!({"key": s.key, "value": s.value, "from": s.from, "variable": s.variable}))
+        .collect();
+    let data = json!({ "file": config.file, "settings": records });
+    let envelope = json!({ "data": data, "success": true });
+    let columns = [("key", &["key"][..]), ("value", &["value"]), ("from", &["from"])];
+    output.records(&envelope, &records, &columns)
+}
+
+fn check(global: &Global, output: Output) -> anyhow::Result<()> {
+    let config = global.load()?;
+    for warning in &config.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let keys = Keys::load(&config)?;
+    let nodes: Vec<_> = config.replicas.iter().map(|replica| replica.node_id).collect();
+    say("a node can start with this configuration");
+    output.record(&json!({"success": true, "data": {
+        "file": config.file,
+        "nodeId": config.node_id,
+        "nodes": nodes,
+        "warnings": config.warnings.len(),
+        "fingerprint": keys.fingerprint(),
+    }}))
+}
+
+/// The essentials: from flags, else asked for, else left to the default. With a list of nodes, this
+/// node's port and whether it founds the cluster are in it.
+fn essentials(flags: &Init, set: &[(String, String)]) -> anyhow::Result<Vec<(String, String)>> {
     let mut values = Vec::new();
     let mut take = |key: &str, flag: &Option<String>, question: &str, default: &str| {
         match flag {
@@ -91,9 +150,13 @@ fn essentials(flags: &Init) -> anyhow::Result<Vec<(String, String)>> {
     };
     take("NodeId", &flags.node_id, "This node's number", "1")?;
     take("Host", &flags.host, "Host that the API listens on", "127.0.0.1")?;
-    take("Port", &flags.port, "Port of the API", "9091")?;
-    take("DataDir", &flags.data_dir, "Folder for the data", "./data")?;
     let mut replicas = flags.replicas.clone();
+    let listed = list(&replicas)?;
+    // Who names the nodes need not be asked for the port.
+    if listed.is_empty() || flags.port.is_some() {
+        take("Port", &flags.port, "Port of the API", "9091")?;
+    }
+    take("DataDir", &flags.data_dir, "Folder for the data", "./data")?;
     if replicas.is_empty() && !flags.yes {
         say("A cluster of several nodes? Name them all, this one too, each as \
              ID,ADDRESS,RAFT_ADDRESS (2,http://node2:9091,node2:7071), separated by blanks.");
@@ -102,42 +165,77 @@ fn essentials(flags: &Init) -> anyhow::Result<Vec<(String, String)>> {
             replicas.extend(answer.split_whitespace().map(str::to_owned));
         }
     }
-    // A single node founds its cluster, and nobody else reaches it: the defaults will do.
-    if flags.bootstrap.is_some() || !replicas.is_empty() {
-        let question = "Does this node found the cluster (true on exactly one)";
-        take("Bootstrap", &flags.bootstrap, question, "true")?;
+    if let Some(value) = &flags.bootstrap {
+        values.push(("Bootstrap".to_owned(), value.clone()));
     }
     if let Some(value) = &flags.raft_address {
         values.push(("RaftAddress".to_owned(), value.clone()));
     }
-    if !replicas.is_empty() {
-        let list = replicas.iter().map(|r| replica(r)).collect::<Result<Vec<_>, _>>()?;
-        values.push(("Replicas".to_owned(), Value::Array(list).to_string()));
+    let listed = list(&replicas)?;
+    if listed.is_empty() {
+        return Ok(values);
     }
+    let said = |key: &str| {
+        let given = values.iter().chain(set).rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        given.map(|(_, value)| value.clone())
+    };
+    let own = said("NodeId").map_or(Some(1), |id| id.trim().parse().ok());
+    let mut derived = Vec::new();
+    if let Some(own) = own {
+        let entry = listed.iter().find(|replica| replica.node_id == own);
+        if said("Port").is_none()
+            && let Some(port) = entry.and_then(|entry| port_of(&entry.address))
+        {
+            derived.push(("Port".to_owned(), port.to_string()));
+        }
+        if said("Bootstrap").is_none() {
+            let first = listed.iter().map(|replica| replica.node_id).min() == Some(own);
+            derived.push(("Bootstrap".to_owned(), first.to_string()));
+        }
+    }
+    values.extend(derived);
+    let entry = |r: &Replica| json!({"Address": r.address, "RaftAddress": r.raft_address, "NodeId": r.node_id});
+    let entries: Vec<_> = listed.iter().map(entry).collect();
+    values.push(("Replicas".to_owned(), Value::Array(entries).to_string()));
     Ok(values)
 }
 
-fn replica(text: &str) -> Result<Value, Failure> {
-    let parts: Vec<_> = text.split(',').map(str::trim).collect();
-    let [id, address, raft_address] = parts[..] else {
-        let message = format!(
-            "replica {text:?}: expected ID,ADDRESS,RAFT_ADDRESS, for example 2,http://node2:9091,node2:7071"
-        );
-        return Err(Failure::Usage(message));
-    };
-    Ok(json!({ "Address": address, "RaftAddress": raft_address, "NodeId": id }))
+fn list(replicas: &[String]) -> Result<Vec<Replica>, Failure> {
+    replicas.iter().map(|text| replica(text)).collect()
 }
 
-/// The example with these values in the place of its defaults; comments stay.
+/// The port of `host:port` or a URL.
+fn port_of(address: &str) -> Option<u16> {
+    let full =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    url::Url::parse(&full).ok()?.port_or_known_default()
+}
+
+fn replica(text: &str) -> Result<Replica, Failure> {
+    let wrong = |what: &str| {
+        let message = format!(
+            "replica {text:?}: expected ID,ADDRESS,RAFT_ADDRESS, for example 2,http://node2:9091,node2:7071{what}"
+        );
+        Failure::Usage(message)
+    };
+    let parts: Vec<_> = text.split(',').map(str::trim).collect();
+    let [id, address, raft_address] = parts[..] else { return Err(wrong("")) };
+    let node_id = id.parse().map_err(|_| wrong("; ID is a whole number, 1 or more"))?;
+    Ok(Replica { node_id, address: address.to_owned(), raft_address: raft_address.to_owned() })
+}
+
+/// The example with what differs from its defaults; all other keys are comments.
 fn fill_in(values: &[(String, String)]) -> anyhow::Result<String> {
     let mut text = String::new();
     for line in EXAMPLE.lines() {
-        let key = line.split_once(':').map(|(key, _)| key).filter(|key| !key.starts_with('#'));
+        let Some((key, default)) = line.split_once(':').filter(|_| !line.starts_with('#')) else {
+            writeln!(text, "{line}")?;
+            continue;
+        };
         // The last one given counts, as with the layers.
-        let given = key
-            .and_then(|key| values.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)));
-        match (key, given) {
-            (Some("Replicas"), Some((_, json))) => {
+        let given = values.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        match given {
+            Some((_, json)) if key == "Replicas" => {
                 text.push_str("Replicas:\n");
                 let list: Vec<Value> = serde_json::from_str(json)?;
                 for node in list {
@@ -145,11 +243,19 @@ fn fill_in(values: &[(String, String)]) -> anyhow::Result<String> {
                     writeln!(text, "  - {node}")?;
                 }
             }
-            (Some(key), Some((_, value))) => writeln!(text, "{key}: {}", scalar(key, value))?,
-            _ => writeln!(text, "{line}")?,
+            Some((_, value)) if !is_default(value, default) => {
+                writeln!(text, "{key}: {}", scalar(key, value))?;
+            }
+            _ => writeln!(text, "# {line}")?,
         }
     }
     Ok(text)
+}
+
+/// Whether a value is what the example has.
+fn is_default(value: &str, default: &str) -> bool {
+    let default = default.trim();
+    value.trim() == default || (default == "\"\"" && value.trim().is_empty())
 }
 
 /// A value as YAML: bare where that reads back as the same number, boolean or text; secrets and all
@@ -183,15 +289,17 @@ mod tests {
 
     #[test]
     fn the_written_file_says_what_was_asked_for() {
-        let replicas =
-            ["1,http://n1:9091,n1:7071", "2,n2:9091,n2:7071"].map(|r| replica(r).unwrap());
+        let replicas = json!([
+            {"Address": "http://n1:9091", "RaftAddress": "n1:7071", "NodeId": 1},
+            {"Address": "n2:9091", "RaftAddress": "n2:7071", "NodeId": 2},
+        ]);
         let values = [
             ("Port", "9999".to_owned()),
             ("DataDir", "/srv/a b: #c".to_owned()),
             ("allowedorigin", "*".to_owned()),
             ("AuthPassword", "1e5".to_owned()),
             ("RaftAddress", "n1:7071".to_owned()),
-            ("Replicas", Value::Array(replicas.to_vec()).to_string()),
+            ("Replicas", replicas.to_string()),
         ]
         .map(|(k, v)| (k.to_owned(), v));
         let folder = tempfile::tempdir().unwrap();
@@ -203,11 +311,22 @@ mod tests {
         assert_eq!((c.allowed_origin.as_deref(), c.replicas.len()), (Some("*"), 2));
         assert_eq!(c.secrets.auth_password, "1e5");
         let text = std::fs::read_to_string(path).unwrap();
-        assert_eq!(text.matches('#').count(), EXAMPLE.matches('#').count() + 1, "comments stay");
+        for line in [
+            "Port: 9999",
+            "# MaxWorkers: 64",
+            "  - {\"Address\":\"n2:9091\",\"NodeId\":2,\"RaftAddress\":\"n2:7071\"}",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        let keys = text.lines().filter(|line| !line.starts_with(['#', ' ']) && !line.is_empty());
+        assert_eq!(keys.count(), values.len(), "what is as ever is a comment: {text}");
     }
 
     #[test]
     fn a_replica_has_three_parts() {
         assert!(replica("1,http://n1:9091").unwrap_err().to_string().contains("RAFT_ADDRESS"));
+        assert!(
+            replica("one,http://n1:9091,n1:1").unwrap_err().to_string().contains("whole number")
+        );
     }
 }

@@ -129,6 +129,16 @@ impl Reader {
         Err(self.fail(key, format!("expected host:port, found {text:?}")))
     }
 
+    fn retries(&self) -> Result<u32, Error> {
+        let (key, most) = ("JobExecutionRetryMax", Config::MOST_RETRIES);
+        let count: u32 = self.count(key, 0)?;
+        if count > most {
+            let message = format!("expected at most {most}, as a job may have, found {count}");
+            return Err(self.fail(key, message));
+        }
+        Ok(count)
+    }
+
     fn log_level(&self) -> Result<LogLevel, Error> {
         let text = self.text("LogLevel")?;
         match text.to_ascii_uppercase().as_str() {
@@ -169,6 +179,9 @@ impl Reader {
 
     pub(super) fn host(&self) -> Result<String, Error> {
         let host = self.text("Host")?;
+        // As it stands in a URL, and in RaftAddress.
+        let host =
+            host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host).to_owned();
         if host.contains(['/', ' '])
             || (host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err())
         {
@@ -192,9 +205,16 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
     let adv = r.text("NodeAdvAddress")?;
     let node_adv_address = match adv.as_str() {
         "" => format!("http://{}", join_host_port(&host, port)),
-        text => replicas::url(text).ok_or_else(|| {
-            r.fail("NodeAdvAddress", format!("expected host:port or a URL, found {text:?}"))
-        })?,
+        text => {
+            let url = replicas::url(text).ok_or_else(|| {
+                r.fail("NodeAdvAddress", format!("expected host:port or a URL, found {text:?}"))
+            })?;
+            if replicas::is_nowhere(&url) {
+                let message = format!("{text:?} is nowhere that others could reach this node at");
+                return Err(r.fail("NodeAdvAddress", message));
+            }
+            url
+        }
     };
     let bootstrap = r.boolean("Bootstrap")?;
     let cluster = replicas::read(&r, node_id, &raft_address, &node_adv_address, bootstrap)?;
@@ -251,7 +271,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         peer_auth_request_timeout: Duration::from_millis(peer_timeout),
         job_execution_timeout: r.seconds("JobExecutionTimeout")?,
         job_execution_retry_delay: r.seconds_or_none("JobExecutionRetryDelay")?,
-        job_execution_retry_max: r.count("JobExecutionRetryMax", 0)?,
+        job_execution_retry_max: r.retries()?,
         max_workers: r.count::<u32>("MaxWorkers", 1)? as usize,
         max_queue: r.count::<u32>("MaxQueue", 1)? as usize,
         destination_concurrency: limit(r.count("DestinationConcurrency", 0)?),

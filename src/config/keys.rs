@@ -1,6 +1,8 @@
 //! The table of keys: their names in the file and in the environment, old names included. Used by
 //! `layers` alone; it knows no types and no defaults (those are in `build` and the example).
 
+use super::files;
+
 /// What every variable of ours begins with.
 pub(super) const PREFIX: &str = "SCHEDULER0_";
 
@@ -78,9 +80,11 @@ const LEGACY: &[(&str, &str)] = &[
     ("ExecutionLogFetchInterval", "EXECUTION_LOG_FETCH_INTERVAL"),
 ];
 
-/// How alike an unknown variable must be to a known one to count as a slip of the pen; others may
-/// belong to some other program (a client's `SCHEDULER0_API_KEY`).
+/// How alike an unknown variable must be to a known one to count as a slip of the pen, unless it is
+/// one letter away; others may belong to some other program (a client's `SCHEDULER0_API_KEY`).
 const SLIP: f64 = 0.8;
+/// The keys that may be in files of their own.
+const SECRETS: [&str; 3] = ["SecretKey", "AuthUsername", "AuthPassword"];
 
 /// What a name turned out to be.
 pub(super) enum Name {
@@ -88,8 +92,8 @@ pub(super) enum Name {
     Known(&'static Key),
     /// One of the original's, without a meaning here.
     Legacy(&'static str),
-    /// Nothing; with the file name of the key most like it, if any is like it at all.
-    Unknown(Option<&'static Key>),
+    /// Nothing; with the name most like it, if any is like it at all.
+    Unknown(Option<String>),
 }
 
 /// The environment variable of a key, by its name in the file; `None` if there is no such key.
@@ -97,12 +101,24 @@ pub fn environment_name(key: &str) -> Option<String> {
     KEYS.iter().find(|k| k.name == key).map(|k| format!("{PREFIX}{}", k.variable))
 }
 
+/// The key whose secret is in the file that a variable names: `SCHEDULER0_SECRET_KEY_FILE`.
+pub(super) fn in_secret_file(variable: &str) -> Option<&'static Key> {
+    let name = variable.strip_prefix(PREFIX)?.strip_suffix(files::SUFFIX)?;
+    KEYS.iter().find(|k| k.variable == name && SECRETS.contains(&k.name))
+}
+
+/// Whether no message may show the value of a key.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key)
+}
+
 /// Looks up a name from the file or a flag; its case does not matter.
 pub(super) fn in_file(name: &str) -> Name {
     if let Some(key) = KEYS.iter().find(|k| k.name.eq_ignore_ascii_case(name)) {
         return Name::Known(key);
     }
-    aliased(name).unwrap_or_else(|| Name::Unknown(nearest(name, |key| key.name, 0.6)))
+    let names = || KEYS.iter().map(|k| k.name.to_owned());
+    aliased(name).unwrap_or_else(|| Name::Unknown(nearest(name, names(), 0.6)))
 }
 
 /// Looks up a variable by its full name.
@@ -111,7 +127,12 @@ pub(super) fn in_environment(variable: &str) -> Name {
     if let Some(key) = KEYS.iter().find(|k| k.variable == name) {
         return Name::Known(key);
     }
-    aliased(name).unwrap_or_else(|| Name::Unknown(nearest(name, |key| key.variable, SLIP)))
+    let secrets = KEYS.iter().filter(|k| is_secret(k.name));
+    let in_files = secrets.map(|k| format!("{}{}", k.variable, files::SUFFIX));
+    let names = KEYS.iter().map(|k| k.variable.to_owned()).chain(in_files);
+    aliased(name).unwrap_or_else(|| {
+        Name::Unknown(nearest(name, names, SLIP).map(|name| format!("{PREFIX}{name}")))
+    })
 }
 
 fn aliased(name: &str) -> Option<Name> {
@@ -123,15 +144,14 @@ fn aliased(name: &str) -> Option<Name> {
     LEGACY.iter().find(|(file, variable)| is(file) || is(variable)).map(|(f, _)| Name::Legacy(f))
 }
 
-fn nearest(
-    name: &str,
-    of: impl Fn(&'static Key) -> &'static str,
-    at_least: f64,
-) -> Option<&'static Key> {
+/// The name most like one, if it is as much like it as that, or a letter away.
+fn nearest(name: &str, known: impl Iterator<Item = String>, at_least: f64) -> Option<String> {
     let lower = name.to_lowercase();
-    KEYS.iter()
-        .map(|k| (strsim::normalized_damerau_levenshtein(&lower, &of(k).to_lowercase()), k))
-        .filter(|(likeness, _)| *likeness >= at_least)
+    let like = |known: &str| strsim::normalized_damerau_levenshtein(&lower, &known.to_lowercase());
+    let near = |known: &str| strsim::damerau_levenshtein(&lower, &known.to_lowercase()) <= 1;
+    known
+        .map(|known| (like(&known), known))
+        .filter(|(likeness, known)| *likeness >= at_least || near(known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, key)| key)
+        .map(|(_, known)| known)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::keys::{self, Name};
-use super::{EXAMPLE, Error, FILE, LoadOptions};
+use super::{EXAMPLE, Error, FILE, LoadOptions, files};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +48,22 @@ impl Layers {
         self.values.get(name).map_or((&Value::Null, &Origin::Default), |(v, o)| (v, o))
     }
 
-    fn set(&mut self, name: &'static str, value: Value, origin: Origin) {
+    fn set(&mut self, name: &'static str, value: Value, origin: Origin) -> Result<(), Error> {
+        if value.as_str().is_some_and(in_quotes) {
+            let message = "the value has quotes around it that are part of it: leave them out (docker's \
+                           --env-file takes them literally)";
+            return Err(Error::Invalid {
+                key: name.to_owned(),
+                origin,
+                message: message.to_owned(),
+            });
+        }
         // `Key:` with nothing behind it, and `${VARIABLE:-}` of a compose file, mean "as default".
-        let empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
+        let empty = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
         if !empty || origin == Origin::Default {
             self.values.insert(name, (value, origin));
         }
+        Ok(())
     }
 }
 
@@ -65,12 +75,12 @@ pub(super) fn read(options: &LoadOptions) -> Result<Layers, Error> {
         read_text(&mut layers, &text, &path, false)?;
         layers.file = Some(path);
     }
-    read_environment(&mut layers, &options.env)?;
+    read_environment(&mut layers, options)?;
     for (name, value) in &options.flags {
         match keys::in_file(name) {
-            Name::Known(key) => layers.set(key.name, Value::String(value.clone()), Origin::Flag),
+            Name::Known(key) => layers.set(key.name, Value::String(value.clone()), Origin::Flag)?,
             Name::Legacy(name) => layers.warnings.push(legacy(name, &Origin::Flag)),
-            Name::Unknown(like) => return Err(unknown(name, Origin::Flag, like.map(|k| k.name))),
+            Name::Unknown(like) => return Err(unknown(name, Origin::Flag, like)),
         }
     }
     Ok(layers)
@@ -78,6 +88,9 @@ pub(super) fn read(options: &LoadOptions) -> Result<Layers, Error> {
 
 /// The file to read: the one named, else the first that exists.
 fn find(options: &LoadOptions) -> Result<Option<(PathBuf, String)>, Error> {
+    if options.no_file {
+        return Ok(None);
+    }
     if let Some(path) = &options.path {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Read { path: path.clone(), source })?;
@@ -96,6 +109,8 @@ fn find(options: &LoadOptions) -> Result<Option<(PathBuf, String)>, Error> {
 
 fn read_text(layers: &mut Layers, text: &str, path: &Path, default: bool) -> Result<(), Error> {
     let syntax = |message: String| Error::Syntax { path: path.to_owned(), message };
+    // YAML 1.2, 5.2: a byte order mark may stand in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let entries = match serde_yaml::from_str(text).map_err(|e| syntax(e.to_string()))? {
         Value::Mapping(entries) => entries,
         Value::Null => return Ok(()),
@@ -112,17 +127,17 @@ fn read_text(layers: &mut Layers, text: &str, path: &Path, default: bool) -> Res
                 if let Some(other) = seen.insert(key.name, name.clone()) {
                     return Err(syntax(format!("{other} and {name} set the same key")));
                 }
-                layers.set(key.name, value, origin.clone());
+                layers.set(key.name, value, origin.clone())?;
             }
             Name::Legacy(name) => layers.warnings.push(legacy(name, &origin)),
-            Name::Unknown(like) => return Err(unknown(&name, origin, like.map(|k| k.name))),
+            Name::Unknown(like) => return Err(unknown(&name, origin, like)),
         }
     }
     Ok(())
 }
 
-fn read_environment(layers: &mut Layers, env: &BTreeMap<String, String>) -> Result<(), Error> {
-    for (variable, value) in env.iter().filter(|(name, _)| name.starts_with(keys::PREFIX)) {
+fn read_environment(layers: &mut Layers, options: &LoadOptions) -> Result<(), Error> {
+    for (variable, value) in options.env.iter().filter(|(name, _)| name.starts_with(keys::PREFIX)) {
         let origin = Origin::Environment(variable.clone());
         if is_service_link(variable, value) {
             layers.warnings.push(format!(
@@ -131,12 +146,17 @@ fn read_environment(layers: &mut Layers, env: &BTreeMap<String, String>) -> Resu
             ));
             continue;
         }
+        if let Some(key) = keys::in_secret_file(variable) {
+            if !value.is_empty() {
+                read_secret(layers, options, key, value, origin)?;
+            }
+            continue;
+        }
         match keys::in_environment(variable) {
-            Name::Known(key) => layers.set(key.name, Value::String(value.clone()), origin),
+            Name::Known(key) => layers.set(key.name, Value::String(value.clone()), origin)?,
             Name::Legacy(name) => layers.warnings.push(legacy(name, &origin)),
             Name::Unknown(Some(like)) => {
-                let like = keys::environment_name(like.name);
-                return Err(Error::Unknown { key: variable.clone(), origin, nearest: like });
+                return Err(Error::Unknown { key: variable.clone(), origin, nearest: Some(like) });
             }
             Name::Unknown(None) => {
                 layers.warnings.push(format!("{variable} is ignored: no key has this variable"));
@@ -144,6 +164,33 @@ fn read_environment(layers: &mut Layers, env: &BTreeMap<String, String>) -> Resu
         }
     }
     Ok(())
+}
+
+/// A secret that is in a file of its own.
+fn read_secret(
+    layers: &mut Layers,
+    options: &LoadOptions,
+    key: &'static keys::Key,
+    path: &str,
+    origin: Origin,
+) -> Result<(), Error> {
+    let wrong =
+        |message| Error::Invalid { key: key.name.to_owned(), origin: origin.clone(), message };
+    let plain = format!("{}{}", keys::PREFIX, key.variable);
+    if options.env.get(&plain).is_some_and(|value| !value.is_empty()) {
+        return Err(wrong(format!("{plain} is set as well: unset one of the two")));
+    }
+    let secret = files::read(&options.work_dir.join(path)).map_err(wrong)?;
+    // What a file holds is taken as it is, quotes too.
+    layers.values.insert(key.name, (Value::String(secret.to_string()), origin));
+    Ok(())
+}
+
+/// Whether a text stands in quotes of one kind, like `"./data"`.
+fn in_quotes(text: &str) -> bool {
+    let text = text.trim();
+    text.len() >= 2
+        && ['"', '\''].iter().any(|mark| text.starts_with(*mark) && text.ends_with(*mark))
 }
 
 /// A Kubernetes service called `scheduler0` puts `SCHEDULER0_PORT=tcp://10.0.0.1:9091` and its like
@@ -159,8 +206,8 @@ fn legacy(name: &str, origin: &Origin) -> String {
     format!("{name} ({origin}) is ignored: it has no meaning here")
 }
 
-fn unknown(key: &str, origin: Origin, nearest: Option<&'static str>) -> Error {
-    Error::Unknown { key: key.to_owned(), origin, nearest: nearest.map(str::to_owned) }
+fn unknown(key: &str, origin: Origin, nearest: Option<String>) -> Error {
+    Error::Unknown { key: key.to_owned(), origin, nearest }
 }
 
 /// Whether the example names exactly the known keys, in their order; for tests.

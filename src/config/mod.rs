@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! config.yml.example (embedded)  <  config.yml  <  SCHEDULER0_* environment  <  flags
-//!              layers.rs: which value counts, and where it came from
+//!              layers.rs: which value counts, and where it came from (files.rs: secrets in files)
 //!                                   |
 //!              build.rs, replicas.rs: types, ranges, the list of nodes
 //!                                   v
@@ -12,12 +12,14 @@
 //!
 //! `cli` loads it, `node` hands the parts out. It reads no environment and no clock by itself
 //! (`LoadOptions` carries both folders and variables, so tests need not touch the process), never
-//! writes a file, and never shows a secret in an error.
+//! writes a file, and never shows a secret in an error. `settings` lists what came of it for people.
 
 mod build;
+mod files;
 mod keys;
 mod layers;
 mod replicas;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +31,11 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::model::NodeId;
 
+pub use files::from_environment;
 pub use keys::environment_name;
 pub use layers::Origin;
 pub use replicas::{Replica, check_addresses};
+pub use settings::{MASK, Setting, settings};
 
 /// The embedded default: every key, with a line on each.
 pub const EXAMPLE: &str = include_str!("../../config.yml.example");
@@ -88,6 +92,8 @@ fn did_you_mean(name: Option<&String>) -> String {
 pub struct LoadOptions {
     /// `--config`: this file and no other; it must exist.
     pub path: Option<PathBuf>,
+    /// No file at all.
+    pub no_file: bool,
     /// The environment; only `SCHEDULER0_*` is looked at.
     pub env: BTreeMap<String, String>,
     /// Key and value, as flags give them; the last layer.
@@ -109,7 +115,7 @@ impl LoadOptions {
         let work_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let binary_dir =
             std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
-        Self { path, env, flags, work_dir, binary_dir }
+        Self { path, no_file: false, env, flags, work_dir, binary_dir }
     }
 }
 
@@ -214,7 +220,8 @@ pub struct Config {
     pub job_execution_timeout: Duration,
     /// `JobExecutionRetryDelay`: before the first retry; doubles from there.
     pub job_execution_retry_delay: Duration,
-    /// `JobExecutionRetryMax`: retries after the first attempt.
+    /// `JobExecutionRetryMax`: retries after the first attempt, at most
+    /// [`Config::MOST_RETRIES`].
     pub job_execution_retry_max: u32,
     /// `MaxWorkers`: callback requests under way at once, at least 1.
     pub max_workers: usize,
@@ -263,6 +270,9 @@ pub struct Config {
 impl Config {
     /// A snapshot at every few entries would only keep the disk busy: lower values are raised.
     pub const MIN_SNAPSHOT_THRESHOLD: u64 = 1_024;
+
+    /// The most retries, as a job may say them itself.
+    pub const MOST_RETRIES: u32 = 100;
 
     /// Reads, merges and checks all layers.
     pub fn load(options: &LoadOptions) -> Result<Self, Error> {

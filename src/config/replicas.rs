@@ -218,6 +218,12 @@ fn entry_of(r: &Reader, index: usize, entry: &Value) -> Result<(Replica, Option<
     if split_address(&raft_address).is_none_or(|(_, port)| port == 0) {
         return Err(fail(format!("RaftAddress: expected host:port, found {raft_address:?}")));
     }
+    for (name, value) in [("Address", &address), ("RaftAddress", &raft_address)] {
+        if is_nowhere(value) {
+            let message = format!("{name}: {value} is nowhere that others could reach it at");
+            return Err(fail(message));
+        }
+    }
     let bootstrap = match bootstrap {
         None | Some(Value::Null) => None,
         Some(Value::Bool(value)) => Some(*value),
@@ -243,7 +249,29 @@ pub fn check_addresses(
         let message = format!("raftAddress: expected host:port, found {raft_address:?}");
         return Err(("raftAddress", message));
     }
+    for (name, value) in [("address", address.as_str()), ("raftAddress", raft_address)] {
+        if is_nowhere(value) {
+            return Err((
+                name,
+                format!("{name}: {value} is nowhere that others could reach it at"),
+            ));
+        }
+    }
     Ok((address, raft_address.to_owned()))
+}
+
+/// Whether a URL or `host:port` is one to listen on only: every address of a machine, or any port.
+pub(super) fn is_nowhere(address: &str) -> bool {
+    let url =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    Url::parse(&url).is_ok_and(|url| {
+        let everywhere = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_unspecified(),
+            Some(url::Host::Ipv6(ip)) => ip.is_unspecified(),
+            _ => false,
+        };
+        everywhere || url.port() == Some(0)
+    })
 }
 
 /// A node's URL from `host:port` or a URL; without a slash at its end.

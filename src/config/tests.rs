@@ -13,6 +13,7 @@ fn load_with(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result
     }
     Config::load(&LoadOptions {
         path: None,
+        no_file: false,
         env: pairs(env).into_iter().collect(),
         flags: pairs(flags),
         work_dir: folder.path().to_owned(),
@@ -127,6 +128,12 @@ fn errors_name_the_key_the_place_and_the_fix() {
         ("RaftAddress: '::1:7071'", &["RaftAddress", "host:port"]),
         ("RaftAddress: 127.0.0.1:9091", &["RaftAddress", "where the API listens"]),
         ("NodeAdvAddress: 'ftp://x'", &["NodeAdvAddress", "URL"]),
+        ("NodeAdvAddress: '0.0.0.0:9'", &["NodeAdvAddress", "nowhere that others could reach"]),
+        ("NodeAdvAddress: 'http://[::]:9'", &["NodeAdvAddress", "nowhere that others could reach"]),
+        ("NodeAdvAddress: 'http://a:0'", &["NodeAdvAddress", "nowhere that others could reach"]),
+        ("Host: '[::1'", &["Host", "without protocol"]),
+        ("DataDir: \"'./data'\"", &["DataDir", "quotes", "leave them out"]),
+        ("JobExecutionRetryMax: 101", &["JobExecutionRetryMax", "at most 100", "found 101"]),
         ("RaftTransportTimeout: 0", &["RaftTransportTimeout", "above 0"]),
         ("RaftTransportTimeout: .inf", &["RaftTransportTimeout"]),
         ("RaftApplyTimeout: 1e300", &["RaftApplyTimeout"]),
@@ -185,6 +192,11 @@ fn the_list_of_nodes_is_checked_as_a_whole() {
         ),
         (list(&[entry(1).replace("n1:2", "n1")]), vec!["Replicas[0]", "RaftAddress", "host:port"]),
         (list(&[entry(1).replace("n1:1", "a b")]), vec!["Replicas[0]", "Address"]),
+        (list(&[entry(1).replace("n1:1", "0.0.0.0:1")]), vec!["Replicas[0]", "Address", "nowhere"]),
+        (
+            list(&[entry(1).replace("n1:2", "[::]:2")]),
+            vec!["Replicas[0]", "RaftAddress", "nowhere"],
+        ),
         ("Replicas: 3".into(), vec!["Replicas", "a list of nodes, found 3"]),
     ];
     for (file, parts) in table {
@@ -261,11 +273,24 @@ fn a_slip_in_a_variable_is_an_error_and_a_stranger_s_is_not() {
     let one = |name: &str, value: &str| load_with("", &[(name, value)], &[]);
     let message = one("SCHEDULER0_NODEID", "2").unwrap_err().to_string();
     assert!(message.contains("did you mean SCHEDULER0_NODE_ID?"), "{message}");
-    assert!(one("SCHEDULER0_LOG_LEVEL", "INFO").is_err());
+    for (slip, meant) in [
+        ("SCHEDULER0_PROT", "SCHEDULER0_PORT"),
+        ("SCHEDULER0_HOSTS", "SCHEDULER0_HOST"),
+        ("SCHEDULER0_LOG_LEVEL", "SCHEDULER0_LOGLEVEL"),
+        ("SCHEDULER0_SECRETKEY_FILE", "SCHEDULER0_SECRET_KEY_FILE"),
+        ("SCHEDULER0_AUTH_PASSWORD_FIL", "SCHEDULER0_AUTH_PASSWORD_FILE"),
+    ] {
+        let message = one(slip, "1").unwrap_err().to_string();
+        assert!(message.contains(&format!("did you mean {meant}?")), "{message}");
+    }
     for (name, value) in [
         ("SCHEDULER0_PORT", "tcp://10.0.0.1:9091"),
         ("SCHEDULER0_PORT_9091_TCP_ADDR", "10.0.0.1"),
         ("SCHEDULER0_SERVICE_HOST", "10.0.0.1"),
+        ("SCHEDULER0_SERVICE_PORT_HTTP", "9091"),
+        ("SCHEDULER0_PORT_9091_TCP", "tcp://10.0.0.1:9091"),
+        ("SCHEDULER0_PORT_9091_UDP_PROTO", "udp"),
+        ("SCHEDULER0_PORT_9091_UDP", "udp://10.0.0.1:9091"),
         ("SCHEDULER0_API_KEY", "s0_x"),
         ("SCHEDULER0_JOB_QUEUE_DEBOUNCE_DELAY", "500"),
     ] {
@@ -296,4 +321,105 @@ fn addresses_for_listening_and_for_calling() {
     assert_eq!(c.local_url(), "http://127.0.0.1:9091");
     let c = load("Host: '::'\nPort: 0").unwrap();
     assert_eq!((c.listen_address().as_str(), c.local_url().as_str()), ("[::]:0", "http://[::1]:0"));
+}
+
+#[test]
+fn secrets_are_read_from_files_and_never_from_two_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "pass word\n").unwrap();
+    let name = file.to_str().unwrap();
+    let read = |env: &[(&str, &str)]| load_with("AuthPassword: other", env, &[]);
+    let c = read(&[("SCHEDULER0_AUTH_PASSWORD_FILE", name)]).unwrap();
+    assert_eq!((c.secrets.auth_password.as_str(), c.warnings.len()), ("pass word", 0));
+    let c = read(&[("SCHEDULER0_AUTH_PASSWORD_FILE", "")]).unwrap();
+    assert_eq!(c.secrets.auth_password, "other");
+    for variable in ["SECRET_KEY", "AUTH_USERNAME", "AUTH_PASSWORD"] {
+        let plain = format!("SCHEDULER0_{variable}");
+        let of_file = format!("{plain}_FILE");
+        let c = read(&[(&of_file, name)]).unwrap();
+        let secrets = &c.secrets;
+        let all = [&secrets.secret_key, &secrets.auth_username, &secrets.auth_password];
+        assert!(all.contains(&&"pass word".to_owned()), "{variable}");
+        let both = read(&[(&plain, "hunter2"), (&of_file, name)]).unwrap_err().to_string();
+        assert!(both.contains(&plain) && both.contains(&of_file), "{both}");
+        let gone = read(&[(&of_file, "/nowhere/secret")]).unwrap_err().to_string();
+        assert!(gone.contains(&of_file) && gone.contains("/nowhere/secret"), "{gone}");
+        for message in [both, gone] {
+            assert!(!message.contains("hunter2") && !message.contains("pass word"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_literal_quotes_is_refused_wherever_it_comes_from() {
+    for key in keys::KEYS {
+        let variable = environment_name(key.name).unwrap();
+        for value in ["\"hunter2\"", "'hunter2'", " \"\" "] {
+            for error in [
+                load_with("", &[(&variable, value)], &[]).unwrap_err(),
+                load_with("", &[], &[(key.name, value)]).unwrap_err(),
+            ] {
+                let message = error.to_string();
+                assert!(message.contains(key.name) && message.contains("quotes"), "{message}");
+                assert!(!message.contains("hunter2"), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    let c = load("\u{feff}Port: 1234\nMaxQueue: 7\n").unwrap();
+    assert_eq!((c.port, c.max_queue), (1234, 7));
+}
+
+#[test]
+fn an_address_in_brackets_is_one_to_listen_on() {
+    let c = load("Host: '[::1]'").unwrap();
+    assert_eq!((c.host.as_str(), c.listen_address().as_str()), ("::1", "[::1]:9091"));
+    assert_eq!(c.node_adv_address, "http://[::1]:9091");
+}
+
+#[test]
+fn blanks_are_no_value() {
+    let c = load_with("Port: '  '", &[("SCHEDULER0_DATA_DIR", " ")], &[("Host", "")]).unwrap();
+    assert_eq!((c.port, c.host.as_str()), (9091, "127.0.0.1"));
+    assert_eq!(c.data_dir, PathBuf::from("./data"));
+}
+
+#[test]
+fn settings_say_what_holds_and_where_it_came_from_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), format!("MaxQueue: 5\nNodeId: 2\n{THREE}")).unwrap();
+    let env = [("SCHEDULER0_MAX_WORKERS", "7"), ("SCHEDULER0_AUTH_PASSWORD", "hunter2")];
+    let (_, settings) = settings(&LoadOptions {
+        env: env.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+        flags: vec![("Port".to_owned(), "9092".to_owned())],
+        work_dir: folder.path().to_owned(),
+        ..LoadOptions::default()
+    })
+    .unwrap();
+    let names: Vec<_> = settings.iter().map(|s| s.key).collect();
+    assert_eq!(names, keys::KEYS.iter().map(|k| k.name).collect::<Vec<_>>());
+    let of = |key: &str| {
+        let found = settings.iter().find(|s| s.key == key).unwrap();
+        (found.value.to_string(), found.from.clone())
+    };
+    let expected = [
+        ("MaxQueue", "5", "config.yml"),
+        ("MaxWorkers", "7", "SCHEDULER0_MAX_WORKERS"),
+        ("Port", "9092", "flag"),
+        ("LogLevel", "\"INFO\"", "built-in default"),
+        ("RaftAddress", "\"n2:7071\"", "from Replicas"),
+        ("NodeAdvAddress", "\"http://n2:9091\"", "from Replicas"),
+        ("BackupDir", "\"./data/backups\"", "from DataDir"),
+        ("AuthPassword", "\"(set)\"", "SCHEDULER0_AUTH_PASSWORD"),
+        ("SecretKey", "\"\"", "built-in default"),
+    ];
+    for (key, value, from) in expected {
+        let found = of(key);
+        assert!(found.0 == value && found.1.contains(from), "{key}: {found:?}");
+    }
+    assert!(!format!("{settings:?}").contains("hunter2"));
 }

@@ -163,3 +163,16 @@ fn what_cannot_be_opened_says_what_to_do_and_not_what_it_was() {
     }
     assert!(keys().open(&Sealed("not base64!".to_owned()), purpose::PASSWORD).is_err());
 }
+
+#[test]
+fn what_basic_authentication_cannot_carry_is_refused_at_the_start() {
+    for (username, password, part) in [
+        ("a:b", "pass", "AuthUsername must have no colon"),
+        ("a\nb", "pass", "AuthUsername"),
+        ("node", "pa\u{0}ss", "AuthPassword"),
+    ] {
+        let message = Keys::new(HEX, username, password).unwrap_err().to_string();
+        assert!(message.contains(part) && message.contains("Basic"), "{message}");
+    }
+    assert!(Keys::new(HEX, "node", "pa:ss").is_ok(), "a password may have one");
+}

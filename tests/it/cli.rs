@@ -30,17 +30,91 @@ fn config_init_writes_what_was_answered_and_never_overwrites_unasked() {
     let said = with_input(folder.path(), &["config", "init"], "7\n\n9191\n/srv/s0\n\n");
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let text = fs::read_to_string(&file).unwrap();
-    for line in ["NodeId: 7", "Host: 127.0.0.1", "Port: 9191", "DataDir: /srv/s0", "MaxWorkers: 64"]
+    for line in
+        ["NodeId: 7", "# Host: 127.0.0.1", "Port: 9191", "DataDir: /srv/s0", "# MaxWorkers: 64"]
     {
         assert!(text.lines().any(|l| l == line), "{line}");
     }
     let said = scheduler0(folder.path(), &["config", "init", "--yes"]);
-    assert_eq!(code(&said), 1);
+    assert_eq!(code(&said), 2, "as credential init and backup say it");
     assert!(stderr(&said).contains("--force"), "{}", stderr(&said));
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    fs::write(&file, "RaftAddress: 127.0.0.1:7072\nMaxQueue: 3\n").unwrap();
     let said = scheduler0(folder.path(), &["config", "init", "--yes", "--force", "--port", "1"]);
     assert_eq!(code(&said), 0, "{}", stderr(&said));
-    assert!(fs::read_to_string(&file).unwrap().contains("\nPort: 1\n"));
+    let text = fs::read_to_string(&file).unwrap();
+    let keys: Vec<_> =
+        text.lines().filter(|l| !l.is_empty() && !l.starts_with(['#', ' '])).collect();
+    assert_eq!(keys, ["Port: 1"], "nothing of the old file is left");
+}
+
+#[test]
+fn config_init_gives_each_node_of_a_list_its_own_port_and_one_of_them_the_founding() {
+    for (id, port, bootstrap) in [(3, 9093, "false"), (2, 9092, "true"), (5, 80, "false")] {
+        let folder = tempfile::tempdir().unwrap();
+        let said = scheduler0(
+            folder.path(),
+            &[
+                "config",
+                "init",
+                "--yes",
+                "--node-id",
+                &id.to_string(),
+                "--replica",
+                "3,http://127.0.0.1:9093,127.0.0.1:7073",
+                "--replica",
+                "2,http://127.0.0.1:9092,127.0.0.1:7072",
+                "--replica",
+                "5,http://node5,node5:7071",
+            ],
+        );
+        assert_eq!(code(&said), 0, "{}", stderr(&said));
+        let text = fs::read_to_string(folder.path().join("config.yml")).unwrap();
+        assert!(text.contains("\"NodeId\":3"), "a number: {text}");
+        let said = scheduler0(folder.path(), &["config", "show", "--json"]);
+        assert_eq!(code(&said), 0, "{}", stderr(&said));
+        let shown: Value = serde_json::from_str(&stdout(&said)).unwrap();
+        let settings = shown["data"]["settings"].as_array().unwrap();
+        let of = |key: &str| settings.iter().find(|s| s["key"] == key).unwrap()["value"].clone();
+        assert_eq!((of("Port"), of("Bootstrap").to_string()), (json!(port), bootstrap.to_owned()));
+        assert_eq!((of("NodeId"), of("Replicas").as_array().unwrap().len()), (json!(id), 3));
+        assert_eq!(
+            of("RaftAddress"),
+            json!(format!(
+                "{}:707{}",
+                if id == 5 { "node5" } else { "127.0.0.1" },
+                if id == 5 { 1 } else { id }
+            ))
+        );
+    }
+}
+
+#[test]
+fn config_show_and_check_say_what_a_node_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = scheduler0(folder.path(), &["config", "check"]);
+    assert_eq!(code(&said), 2, "no secrets");
+    assert!(stderr(&said).contains("SecretKey is not set"), "{}", stderr(&said));
+    let made = scheduler0(
+        folder.path(),
+        &["credential", "init", "--generate", "--username", "op", "--password", "hunter2"],
+    );
+    assert_eq!(code(&made), 0);
+    let said = scheduler0(folder.path(), &["config", "check", "--json"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let said = scheduler0(folder.path(), &["config", "show", "-o", "table", "--set", "Port=1"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let table = stdout(&said);
+    let row = |key: &str| table.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(row("Port").contains("from a flag"), "{table}");
+    assert!(row("AuthPassword").contains("(set)") && row("AuthPassword").contains(".scheduler0"));
+    assert!(!table.contains("hunter2"), "{table}");
+    fs::write(folder.path().join("config.yml"), "Prot: 1").unwrap();
+    for command in ["check", "show"] {
+        let said = scheduler0(folder.path(), &["config", command]);
+        assert_eq!(code(&said), 2);
+        assert!(stderr(&said).contains("did you mean Port?"), "{}", stderr(&said));
+    }
 }
 
 #[test]

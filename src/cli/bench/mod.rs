@@ -37,6 +37,7 @@ use self::report::Report;
 use super::output::{Output, say};
 use super::{Failure, Global, start};
 use crate::clock::{Clock, SystemClock};
+use crate::config;
 use crate::model::Millis;
 use crate::schedule::{DstRule, Schedule};
 
@@ -86,13 +87,14 @@ pub struct Bench {
     #[arg(long, value_enum, conflicts_with = "target")]
     kill: Option<Victim>,
     /// Uses this running cluster, through this node; needs a key pair
-    #[arg(long, value_name = "URL", requires = "api_key", requires = "api_secret")]
+    #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// The key for --target
-    #[arg(long, env = "SCHEDULER0_API_KEY")]
+    /// The key for --target [default: `SCHEDULER0_API_KEY`, or the file `SCHEDULER0_API_KEY_FILE`]
+    #[arg(long)]
     api_key: Option<String>,
-    /// Its secret; better in the environment, where no list of processes shows it
-    #[arg(long, env = "SCHEDULER0_API_SECRET", hide_env_values = true)]
+    /// Its secret; better in `SCHEDULER0_API_SECRET`, or in the file `SCHEDULER0_API_SECRET_FILE`,
+    /// where no list of processes shows it
+    #[arg(long)]
     api_secret: Option<String>,
     /// Where the receiver listens; the cluster must reach it there
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
@@ -181,7 +183,32 @@ impl Bench {
     }
 }
 
+/// A part of the key pair for `--target`: from its flag, else from the environment or a file.
+fn part_of_pair(
+    given: Option<&String>,
+    flag: &str,
+    variable: &str,
+) -> anyhow::Result<Zeroizing<String>> {
+    if let Some(given) = given {
+        return Ok(Zeroizing::new(given.clone()));
+    }
+    let found = config::from_environment(variable, |name| std::env::var(name).ok());
+    let found = found.map_err(Failure::Usage)?;
+    let missing =
+        || Failure::Usage(format!("--target needs {flag}, {variable} or {variable}_FILE"));
+    Ok(found.ok_or_else(missing)?)
+}
+
 async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<Report> {
+    let target = match &flags.target {
+        Some(target) => {
+            let key = part_of_pair(flags.api_key.as_ref(), "--api-key", "SCHEDULER0_API_KEY")?;
+            let secret =
+                part_of_pair(flags.api_secret.as_ref(), "--api-secret", "SCHEDULER0_API_SECRET")?;
+            Some((target, Pass::Pair(key.to_string(), secret)))
+        }
+        None => None,
+    };
     let progress = Progress::new();
     let folder = Folder::new()?;
     progress.tell("measuring plain SQLite");
@@ -189,10 +216,8 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     let measure = move || plain_sqlite(&path, jobs, batch);
     let sqlite_per_s = tokio::task::spawn_blocking(measure).await??;
     let receiver = Receiver::start(flags.listen).await.context("--listen")?;
-    let (mut cluster, api) = if let Some(target) = &flags.target {
-        let secret = Zeroizing::new(flags.api_secret.clone().unwrap_or_default());
-        let pass = Pass::Pair(flags.api_key.clone().unwrap_or_default(), secret);
-        (None, Api::new(target, &pass)?)
+    let (mut cluster, api) = if let Some((target, pass)) = &target {
+        (None, Api::new(target, pass)?)
     } else {
         progress.tell("starting nodes");
         let cluster = Cluster::start(flags.nodes, global.set.clone(), folder).await?;
