@@ -23,7 +23,7 @@ use super::page::{List, Orders};
 use super::reply;
 use super::signing::{self, Rotation};
 use super::state::AppState;
-use super::target::{self, HttpView};
+use super::target::{self, HttpView, TlsView};
 use super::version::{self, IfMatch};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::Millis;
@@ -59,6 +59,8 @@ struct ExecutorView {
     previous_secret_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<HttpView>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +91,7 @@ fn view(executor: Executor, now: Millis) -> ExecutorView {
         webhook_secret: None,
         previous_secret_until: signing::previous_until(&executor.signing, now),
         http: executor.http.as_deref().map(target::show),
+        tls: executor.tls.as_deref().map(TlsView::of),
         max_concurrency: executor.max_concurrency,
         rate_per_second: executor.rate_per_second,
         version: executor.version,

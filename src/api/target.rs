@@ -3,6 +3,7 @@
 
 mod auth;
 mod merge;
+pub(super) mod tls;
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,17 @@ use super::fields::check_text;
 use crate::executor::guard::TargetGuard;
 use crate::executor::headers::says_what_it_is;
 use crate::executor::target::{LITERAL, PLACEHOLDERS, unknown};
-use crate::model::target::{Auth, HttpTarget};
+use crate::model::target::{Auth, HttpTarget, Tls};
 use crate::secret::Keys;
 
 pub(super) use merge::{merged, over};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// A job takes its timeout out of the object before it comes here.
-const FIELDS: &str = "method, url, query, headers, body, auth, successCodes, and timeout in a job";
+const FIELDS: &str = "method, url, query, headers, body, auth, successCodes, ca, clientCert, clientKey, \
+                      and timeout in a job";
+/// The fields of its TLS.
+const TLS: tls::Names = ["http.ca", "http.clientCert", "http.clientKey"];
 /// Headers that belong to the connection or to the body's frame, or that say where it goes.
 const NOT_YOURS: [&str; 11] = [
     "host",
@@ -65,6 +69,7 @@ pub(super) fn http(
     };
     let mut target = HttpTarget { method: "POST".to_owned(), ..HttpTarget::default() };
     let mut shown = None;
+    let mut said = tls::Said::default();
     for (name, value) in object {
         match canonical(&name, &mut [0; 24]).unwrap_or_default() {
             // Null is nothing, whatever its name.
@@ -76,6 +81,11 @@ pub(super) fn http(
             "body" => target.body = Some(body(value)?),
             "auth" => shown = Some(value),
             "successcodes" => target.success_codes = codes(&value)?,
+            "ca" => said.ca = text("http.ca", value)?,
+            "clientcert" => said.client_cert = text("http.clientCert", value)?,
+            "clientkey" => said.client_key = Some(text("http.clientKey", value)?.into()),
+            // What a GET shows, sent back; of a patch, that the key goes.
+            "clientkeyset" => said.forget_key = value == false,
             _ => {
                 let name: String = name.chars().take(40).collect();
                 let message = format!("http has no field {name}: it has {FIELDS}");
@@ -88,6 +98,8 @@ pub(super) fn http(
         let kept = old.filter(|old| Url::parse(&old.url).is_ok_and(|u| u.origin() == origin));
         target.auth = auth::read(shown, keys, kept.map(|old| &old.auth))?;
     }
+    let old = old.and_then(|old| old.tls.as_deref());
+    target.tls = said.read(TLS, &target.url, keys, old)?;
     let doubled = target.auth != Auth::None
         && target.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
     if doubled {
@@ -277,6 +289,29 @@ pub(super) struct HttpView {
     auth: auth::AuthView,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     success_codes: Vec<u16>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsView>,
+}
+
+/// What may be shown of a target's TLS.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TlsView {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    ca: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    client_cert: String,
+    client_key_set: bool,
+}
+
+impl TlsView {
+    pub(super) fn of(tls: &Tls) -> Self {
+        Self {
+            ca: tls.ca.clone(),
+            client_cert: tls.client_cert.clone(),
+            client_key_set: tls.client_key.is_some(),
+        }
+    }
 }
 
 /// What may be shown of a target: all but its secrets.
@@ -289,6 +324,7 @@ pub(super) fn show(target: &HttpTarget) -> HttpView {
         body: target.body.clone(),
         auth: auth::show(&target.auth),
         success_codes: target.success_codes.clone(),
+        tls: target.tls.as_deref().map(TlsView::of),
     }
 }
 

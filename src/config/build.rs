@@ -7,9 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde_yaml::Value;
+use zeroize::Zeroizing;
 
 use super::layers::{Layers, Origin};
-use super::{Config, Error, LoadOptions, LogFormat, LogLevel, Secrets, join_host_port, replicas};
+use super::{
+    Config, EgressProxy, Error, LoadOptions, LogFormat, LogLevel, Secrets, join_host_port, replicas,
+};
 
 const MB: f64 = 1_000_000.0;
 /// The longest length of time that is believed: a hundred years, in seconds.
@@ -281,6 +284,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         payload_max_bytes: r.bytes("HTTPExecutorPayloadMaxSizeMb", true)? as usize,
         refuse_loopback_targets: r.boolean("RefuseLoopbackTargets")?,
         refuse_private_targets: r.boolean("RefusePrivateTargets")?,
+        egress_proxy: r.egress_proxy()?,
         max_memory: (max_memory > 0).then_some(max_memory),
         execution_log_fetch_fan_in: r.count::<u32>("ExecutionLogFetchFanIn", 1)? as usize,
         execution_log_fetch_interval: r.seconds("ExecutionLogFetchIntervalSeconds")?,
@@ -297,6 +301,15 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
 }
 
 impl Reader {
+    fn egress_proxy(&self) -> Result<Option<EgressProxy>, Error> {
+        const KEY: &str = "EgressProxy";
+        let text = Zeroizing::new(self.secret(KEY)?);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        EgressProxy::read(&text).map(Some).map_err(|message| self.fail(KEY, message))
+    }
+
     /// A text that no message may quote. A number is none: `1e5` reads back as 100000.
     fn secret(&self, key: &str) -> Result<String, Error> {
         match self.layers.get(key).0 {

@@ -54,6 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     key("HTTPExecutorPayloadMaxSizeMb", "HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB"),
     key("RefuseLoopbackTargets", "REFUSE_LOOPBACK_TARGETS"),
     key("RefusePrivateTargets", "REFUSE_PRIVATE_TARGETS"),
+    key("EgressProxy", "EGRESS_PROXY"),
     key("MaxMemory", "MAX_MEMORY"),
     key("ExecutionLogFetchFanIn", "EXECUTION_LOG_FETCH_FAN_IN"),
     key("ExecutionLogFetchIntervalSeconds", "EXECUTION_LOG_FETCH_INTERVAL_SECONDS"),
@@ -84,7 +85,7 @@ const LEGACY: &[(&str, &str)] = &[
 /// one letter away; others may belong to some other program (a client's `SCHEDULER0_API_KEY`).
 const SLIP: f64 = 0.8;
 /// The keys that may be in files of their own.
-const SECRETS: [&str; 3] = ["SecretKey", "AuthUsername", "AuthPassword"];
+const SECRETS: [&str; 4] = ["SecretKey", "AuthUsername", "AuthPassword", "EgressProxy"];
 
 /// What a name turned out to be.
 pub(super) enum Name {

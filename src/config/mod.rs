@@ -15,6 +15,7 @@
 //! writes a file, and never shows a secret in an error. `settings` lists what came of it for people.
 
 mod build;
+mod egress;
 mod files;
 mod keys;
 mod layers;
@@ -31,6 +32,7 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::model::NodeId;
 
+pub use egress::EgressProxy;
 pub use files::from_environment;
 pub use keys::environment_name;
 pub use layers::Origin;
@@ -241,6 +243,8 @@ pub struct Config {
     pub refuse_loopback_targets: bool,
     /// `RefusePrivateTargets`.
     pub refuse_private_targets: bool,
+    /// `EgressProxy`: the proxy that callbacks leave by.
+    pub egress_proxy: Option<EgressProxy>,
     /// `MaxMemory`, in bytes; `None`: no limit.
     pub max_memory: Option<u64>,
     /// `ExecutionLogFetchFanIn`: journals read at a time, at least 1.

@@ -146,6 +146,7 @@ fn errors_name_the_key_the_place_and_the_fix() {
         ("DeadLettersMaxDays: soon", &["DeadLettersMaxDays", "days above 0"]),
         ("AuthPassword: 1234", &["AuthPassword", "in quotes"]),
         ("DataDir: { a: 1 }", &["DataDir", "a mapping"]),
+        ("EgressProxy: 'proxy:3128'", &["EgressProxy", "http://user:password@host:port"]),
     ];
     for (file, parts) in table {
         let message = load(file).expect_err(file).to_string();

@@ -1,17 +1,17 @@
 //! The HTTP client behind `Executor`: what it does by itself (nothing: no redirects, no retries, no
-//! proxy), and what its errors say.
+//! proxy but the configured one), and what its errors say.
 
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 
 use super::guard::GuardedResolver;
-use super::{IDLE, Options};
+use super::{IDLE, Options, egress};
 
 /// No connection is used for a new call later than this after the client it belongs to was made, in
 /// milliseconds: a name may lead elsewhere by then. A connection lives two minutes at most with it,
 /// but for the call that it carries.
-const CLIENT_LIFE_MS: u64 = 110_000;
+pub(super) const CLIENT_LIFE_MS: u64 = 110_000;
 
 /// The client, made anew before its connections grow old: they go with it.
 pub(super) struct Clients {
@@ -65,35 +65,43 @@ impl Clients {
 
 /// Makes a client.
 fn client(options: &Options) -> reqwest::Result<Client> {
+    builder(options).build().or_else(|e| {
+        // A small image may come without root certificates: plain http must work there all the same.
+        tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
+        builder(options).tls_certs_only([]).build()
+    })
+}
+
+/// What all clients have in common.
+pub(super) fn builder(options: &Options) -> ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error says that the process has a provider already: as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    let builder = || {
-        Client::builder()
-            .user_agent(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            // RFC 9112 5.2: a folded line is read as if its fold were a space.
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            .connect_timeout(options.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(options.max_workers.max(1))
-            .dns_resolver(Arc::new(GuardedResolver {
-                guard: options.guard,
-                lookup: options.lookup.clone(),
-            }))
-    };
-    builder().build().or_else(|e| {
-        // A small image may come without root certificates: plain http must work there all the same.
-        tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
-        builder().tls_certs_only([]).build()
-    })
+    let proxy = options.proxy.as_ref();
+    let client = Client::builder()
+        .user_agent(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        // RFC 9112 5.2: a folded line is read as if its fold were a space.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .tcp_nodelay(true)
+        .connect_timeout(options.connect_timeout)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(options.max_workers.max(1))
+        .dns_resolver(Arc::new(GuardedResolver {
+            guard: options.guard,
+            lookup: options.lookup.clone(),
+            proxy: proxy.map(|proxy| proxy.host().to_owned()),
+        }));
+    match proxy {
+        None => client,
+        Some(proxy) => client.proxy(egress::proxy(proxy)),
+    }
 }
 
 /// What went wrong, innermost cause included, without the URL (its query may hold secrets).
@@ -102,8 +110,16 @@ pub(super) fn failure(error: reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
         return "timeout: no connection".to_owned();
     }
-    chain(&error)
+    let told = chain(&error);
+    if told.contains("CaUsedAsEndEntity") {
+        return CA_AS_RECEIVER.to_owned();
+    }
+    told
 }
+
+/// What OpenSSL makes of `req -x509` is an authority, which is no receiver's certificate.
+const CA_AS_RECEIVER: &str = "the receiver's certificate is that of an authority (CA:TRUE), as `openssl req -x509` makes \
+     it: give the receiver one with basicConstraints CA:FALSE, its own or one that the authority issued";
 
 /// An error and what is behind it, each said once.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

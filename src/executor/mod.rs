@@ -25,10 +25,12 @@ pub mod lanes;
 pub mod payload;
 pub mod reply;
 pub mod target;
+pub mod tls;
 
 mod answer;
 mod client;
 mod date;
+mod egress;
 mod gate;
 mod rate;
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use answer::{MAX_BATCH_BODY, MAX_BODY};
 pub use reply::{Answer, Class, Reply};
 
 use crate::clock::SchedulerTime;
+use crate::config::EgressProxy;
 use crate::metrics;
 use crate::model::Millis;
 use answer::{Received, room};
@@ -57,6 +60,7 @@ use client::{Clients, chain, failure};
 use gate::{Asking, Passage};
 use guard::{Lookup, SystemLookup, TargetGuard};
 use lanes::{Destination, Lanes, Load, Turn};
+use tls::{Identity, OwnClients};
 
 /// After this long a call counts as hanging, and no longer takes a place from other destinations.
 const HANGING: Duration = Duration::from_secs(1);
@@ -83,6 +87,8 @@ pub struct Options {
     pub guard: TargetGuard,
     /// How names become addresses.
     pub lookup: Arc<dyn Lookup>,
+    /// The proxy that calls leave by: `EgressProxy`.
+    pub proxy: Option<EgressProxy>,
 }
 
 impl Default for Options {
@@ -95,6 +101,7 @@ impl Default for Options {
             breaker: Rules { failures: 5, cooldown: 5_000 },
             guard: TargetGuard::default(),
             lookup: Arc::new(SystemLookup),
+            proxy: None,
         }
     }
 }
@@ -108,6 +115,7 @@ impl std::fmt::Debug for Options {
             .field("limits", &self.limits)
             .field("breaker", &self.breaker)
             .field("guard", &self.guard)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }
@@ -155,6 +163,14 @@ pub struct Failing {
     pub next_probe: Millis,
 }
 
+/// Why there is no answer.
+enum Unsent {
+    /// Something about the call itself: it was not tried.
+    Here(String),
+    /// The client.
+    There(reqwest::Error),
+}
+
 /// Asked once, right before the first byte of a request; false keeps it back.
 pub type BeforeSend = Box<dyn FnOnce() -> bool + Send>;
 
@@ -178,6 +194,8 @@ pub struct Call {
     pub success_codes: Arc<[u16]>,
     /// It is for several jobs: its answer may name some of them, so all of it is wanted.
     pub batch: bool,
+    /// The target's own TLS; `None` for that of the machine.
+    pub tls: Option<Arc<Identity>>,
     /// The last word: the lease check.
     pub before_send: BeforeSend,
 }
@@ -200,6 +218,7 @@ impl Call {
             timeout: None,
             success_codes: Arc::default(),
             batch: false,
+            tls: None,
             before_send: Box::new(before_send),
         }
     }
@@ -209,6 +228,7 @@ impl Call {
 #[derive(Clone)]
 pub struct Executor {
     clients: Arc<Clients>,
+    own_clients: Arc<OwnClients>,
     lanes: Lanes,
     options: Arc<Options>,
     time: Arc<SchedulerTime>,
@@ -221,7 +241,7 @@ impl Executor {
         let clients = Clients::new(Arc::clone(&options), time.clock().boot());
         let clients = Arc::new(clients.map_err(|e| Error::Client(chain(&e)))?);
         let lanes = Lanes::new(&options, time.clock().clone());
-        Ok(Self { clients, lanes, options, time })
+        Ok(Self { clients, own_clients: Arc::default(), lanes, options, time })
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
@@ -311,14 +331,25 @@ impl Executor {
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let codes = Arc::clone(&call.success_codes);
         let room = room(call.batch, call.body.len());
+        let tls = call.tls.clone();
+        let checked = self.options.proxy.is_some().then(|| url.clone());
         let (request, passage) = self.request(url, call);
-        let client = self.clients.get(tried);
         let mut received = None;
         let asked = {
             let mut asking = std::pin::pin!(async {
-                let response = client.execute(request).await?;
+                if let Some(url) = checked {
+                    egress::judge(&self.options, &url).await.map_err(Unsent::Here)?;
+                }
+                let client = match tls {
+                    None => self.clients.get(tried),
+                    Some(tls) => {
+                        let own = self.own_clients.get(&self.options, &tls, tried).await;
+                        own.map_err(Unsent::Here)?
+                    }
+                };
+                let response = client.execute(request).await.map_err(Unsent::There)?;
                 answer::read(response, room, self.time.now(), &mut received).await;
-                Ok::<_, reqwest::Error>(())
+                Ok::<_, Unsent>(())
             });
             // Most calls are over by the first of these, and set no other timer.
             let asked = tokio::time::timeout(timeout.min(HANGING), &mut asking).await;
@@ -345,7 +376,8 @@ impl Executor {
         match (received, asked) {
             // The status is the receiver's word, also where the body is late or broken.
             (Some(received), _) => answer.take(received, timeout, &codes),
-            (None, Ok(Err(error))) => answer.error = Some(failure(error)),
+            (None, Ok(Err(Unsent::There(error)))) => answer.error = Some(failure(error)),
+            (None, Ok(Err(Unsent::Here(why)))) => answer.error = Some(why),
             (None, _) => answer.error = Some(timed_out(timeout, sent.is_some())),
         }
         turn.over(answer.started_boot, Outcome::of(&answer, &codes));

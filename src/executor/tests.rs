@@ -1,6 +1,7 @@
 //! The executor against receivers of its own, in this process.
 
 mod answers;
+mod leaving;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -234,7 +235,7 @@ async fn a_receiver_that_does_not_answer_in_time_is_a_timeout() {
     call.timeout = Some(Duration::from_millis(50));
     let answer = within("it gives up", executor.call(call)).await;
     let answer = self::answer(answer);
-    assert!(answer.sent && answer.duration_ms >= 49, "{answer:?}");
+    assert!(answer.sent, "{answer:?}");
     assert_eq!(answer.class(), Class::Retry { after: None });
     assert_eq!(answer.error.as_deref(), Some("timeout: no complete answer within 50ms"));
 }

@@ -50,6 +50,24 @@ pub struct HttpTarget {
     /// The statuses that count as success; empty means 2xx.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub success_codes: Vec<u16>,
+    /// What is special about its TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<Tls>>,
+}
+
+/// The TLS of a target that is not simply the machine's; texts are PEM, empty ones are not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Tls {
+    /// The authorities that its certificate may come from, and no others.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ca: String,
+    /// The certificate that it is shown, with those between it and its authority.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_cert: String,
+    /// The key to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<Sealed>,
 }
 
 /// How a request shows who it is.
@@ -109,6 +127,9 @@ pub struct Executor {
     pub signing: Vec<SigningSecret>,
     /// A request for each occurrence instead of batches.
     pub http: Option<Box<HttpTarget>>,
+    /// What is special about the TLS of `webhook_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Box<Tls>>,
     /// Requests to it under way at a time, on each node; `None` for no limit of its own.
     pub max_concurrency: Option<u32>,
     /// Requests to it begun in a second, on each node; `None` for no limit of its own.

@@ -80,6 +80,7 @@ impl Parts {
                     cooldown: config.breaker_cooldown.as_millis() as u64,
                 },
                 guard: TargetGuard::of(config),
+                proxy: config.egress_proxy.clone(),
                 ..executor::Options::default()
             },
             self.time.clone(),

@@ -303,8 +303,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             return self.again(piece, Passes { lane: None, begun }).await;
         }
         let route = Arc::clone(&request.route);
-        let lines = match self.lines(&head, &mut request, number) {
-            Ok(lines) => lines,
+        let tls = route.tls().map(|tls| self.opener.tls(tls)).transpose();
+        let lines = self.lines(&head, &mut request, number);
+        let (lines, tls) = match lines.and_then(|lines| Ok((lines, tls?))) {
+            Ok(ready) => ready,
             Err(error) => {
                 drop((slot, place));
                 let block = self.unsigned(&piece, &route, error.to_string());
@@ -320,6 +322,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             limits: route.limits,
             success_codes: route.codes(),
             batch: route.single().is_none(),
+            tls,
             timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
             ..Call::new(request.url, lines, request.body, move || {
                 drop(slot);

@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::executor::headers::sign;
 use crate::executor::target::Opened;
+use crate::executor::tls::Identity;
 use crate::model::Millis;
-use crate::model::target::{Auth, HttpTarget, Sealed, SigningSecret};
+use crate::model::target::{Auth, HttpTarget, Sealed, SigningSecret, Tls};
 use crate::secret::{self, Keys, purpose};
 
 /// So many secrets are remembered; above that, all are forgotten and opened again as they are met.
@@ -38,6 +39,13 @@ impl Opener {
             Auth::Bearer { token } => Some(self.open(token, purpose::TOKEN)?),
         };
         Ok(Opened { secret: secret.map(|secret| (*secret).clone()) })
+    }
+
+    /// What is special about a target's TLS.
+    pub(super) fn tls(&self, tls: &Tls) -> Result<Arc<Identity>, secret::Error> {
+        let key = tls.client_key.as_ref().map(|key| self.open(key, purpose::CLIENT_KEY));
+        let key = key.transpose()?.map(|key| (*key).clone()).unwrap_or_default();
+        Ok(Arc::new(Identity::new(tls.ca.clone(), tls.client_cert.clone(), key)))
     }
 
     /// The signature of a body by every secret that is in use at `now`; `None` without any.

@@ -13,7 +13,7 @@ use crate::executor::Limits;
 use crate::model::delivery::{LONGEST_DELAY, Overlap, Retry};
 use crate::model::job::{Dialect, JobShape};
 use crate::model::project::ProjectSettings;
-use crate::model::target::{Executor, HttpTarget, SigningSecret, WEBHOOK_URL};
+use crate::model::target::{Executor, HttpTarget, SigningSecret, Tls, WEBHOOK_URL};
 use crate::model::{Millis, ProjectId};
 use crate::store::{executors, projects};
 
@@ -64,6 +64,8 @@ pub(super) enum To {
         method: String,
         /// The casing of the body.
         dialect: Dialect,
+        /// The target's own TLS.
+        tls: Option<Box<Tls>>,
     },
     /// A request for each.
     Single(Box<Single>),
@@ -103,6 +105,15 @@ impl Route {
     pub(super) fn codes(&self) -> Arc<[u16]> {
         let codes = self.single().map(|single| single.http.success_codes.as_slice());
         codes.filter(|codes| !codes.is_empty()).map(Into::into).unwrap_or_default()
+    }
+
+    /// The target's own TLS.
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        match &self.to {
+            To::Batch { tls, .. } => tls.as_deref(),
+            To::Single(single) => single.http.tls.as_deref(),
+            To::Nowhere(_) => None,
+        }
     }
 
     /// The terms of its requests, if each is for one occurrence.
@@ -191,7 +202,8 @@ fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
             heartbeat_timeout: shape.heartbeat_timeout,
         }))
     };
-    let batch = |url: &str, method: &str| To::Batch {
+    let batch = |url: &str, method: &str, tls: Option<&Tls>| To::Batch {
+        tls: tls.cloned().map(Box::new),
         url: url.to_owned(),
         method: if method.is_empty() { "POST" } else { method }.to_owned(),
         dialect: shape.dialect,
@@ -203,7 +215,7 @@ fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
         None if shape.callback_url.is_empty() => {
             To::Nowhere("the job has neither callback_url nor http nor executor".to_owned())
         }
-        None => batch(&shape.callback_url, ""),
+        None => batch(&shape.callback_url, "", None),
         Some((id, None)) => To::Nowhere(format!("executor {id} of the job does not exist")),
         Some((_, Some(executor))) if executor.kind != WEBHOOK_URL => To::Nowhere(format!(
             "executor {} is of type {}: jobs can be sent to {WEBHOOK_URL} only",
@@ -215,7 +227,7 @@ fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
                 "executor {} has neither webhook_url nor http: set one of them",
                 executor.name
             )),
-            None => batch(&executor.webhook_url, &executor.webhook_method),
+            None => batch(&executor.webhook_url, &executor.webhook_method, executor.tls.as_deref()),
         },
     }
 }

@@ -11,8 +11,9 @@ use crate::api::fields::{Fields, Given, check_text};
 use crate::api::signing;
 use crate::api::state::AppState;
 use crate::api::target;
+use crate::api::target::tls::{LONGEST_PEM, Names, Said};
 use crate::executor::guard::TargetGuard;
-use crate::model::target::{Executor, Sealed, WEBHOOK_URL};
+use crate::model::target::{Executor, Sealed, Tls, WEBHOOK_URL};
 use crate::secret::purpose;
 
 const LONGEST_NAME: usize = 256;
@@ -41,7 +42,10 @@ const SHOWN: &[&str] = &[
     "previousSecretUntil",
     "cloudApiKeySet",
     "cloudApiSecretSet",
+    "clientKeySet",
 ];
+/// The fields of the TLS of `webhookUrl`.
+const TLS: Names = ["ca", "clientCert", "clientKey"];
 
 /// The fields of a request.
 pub(super) struct Edit {
@@ -56,6 +60,9 @@ pub(super) struct Edit {
     webhook_method: Given<String>,
     webhook_secret: Given<Zeroizing<String>>,
     http: Given<Value>,
+    ca: Given<String>,
+    client_cert: Given<String>,
+    client_key: Given<Zeroizing<String>>,
     /// `http` is a patch of the one that is there.
     merges: bool,
     max_concurrency: Given<u32>,
@@ -100,6 +107,12 @@ impl Edit {
             webhook_method: filled(text(fields, "webhookMethod")?),
             webhook_secret: fields.given("webhookSecret", |fields, _| signing::given(fields))?,
             http: fields.given("http", |fields, name| Ok(fields.take(name)))?,
+            ca: fields.given("ca", |fields, name| fields.text(name, LONGEST_PEM))?,
+            client_cert: fields
+                .given("clientCert", |fields, name| fields.text(name, LONGEST_PEM))?,
+            client_key: fields.given("clientKey", |fields, name| {
+                Ok(fields.text(name, LONGEST_PEM)?.map(Zeroizing::new))
+            })?,
             merges,
             max_concurrency: fields.given("maxConcurrency", |fields, name| {
                 limit(name, fields.number(name)?, MOST_CONCURRENCY)
@@ -160,6 +173,7 @@ impl Edit {
             }
         }
         self.aim(&mut new, old, app, guard)?;
+        new.tls = self.tls(&new, old, app)?;
         let seal = |given: &Given<Zeroizing<String>>, old: &Option<Sealed>, purpose| match given {
             Given::Nothing => old.clone(),
             Given::Null => None,
@@ -181,6 +195,40 @@ impl Edit {
         new.rate_per_second = self.rate_per_second.clone().over(old.rate_per_second);
         new.modified_by.clone_from(&self.modified_by);
         Ok(new)
+    }
+
+    /// The TLS of its URL for batches; `http` has its own.
+    fn tls(
+        &self,
+        new: &Executor,
+        old: &Executor,
+        app: &AppState,
+    ) -> Result<Option<Box<Tls>>, Error> {
+        let named = [
+            ("ca", matches!(self.ca, Given::Value(_))),
+            ("clientCert", matches!(self.client_cert, Given::Value(_))),
+            ("clientKey", matches!(self.client_key, Given::Value(_))),
+        ];
+        if new.http.is_some() {
+            return match named.iter().find(|(_, given)| *given) {
+                None => Ok(None),
+                Some((name, _)) => {
+                    let message = format!("{name} is for webhookUrl: of http it stands in http");
+                    Err(Error::invalid(name, message))
+                }
+            };
+        }
+        let known = old.tls.as_deref();
+        let of = |given: &Given<String>, part: fn(&Tls) -> &String| {
+            given.clone().over(known.map(|tls| part(tls).clone())).unwrap_or_default()
+        };
+        let said = Said {
+            ca: of(&self.ca, |tls| &tls.ca),
+            client_cert: of(&self.client_cert, |tls| &tls.client_cert),
+            client_key: self.client_key.clone().over(None),
+            forget_key: self.client_key == Given::Null,
+        };
+        said.read(TLS, &new.webhook_url, &app.keys, known)
     }
 
     /// Where it leads: a URL for batches or a request for each occurrence; the one that is named

@@ -22,6 +22,11 @@ pub(in crate::api) fn merged(old: Option<&HttpTarget>, patch: Value) -> Result<V
     for (name, value) in patch {
         let kept = take(&mut object, |known| same_name(known, &name));
         let value = match (canonical(&name, &mut [0; 24]).unwrap_or_default(), value) {
+            ("clientkey", Value::Null) => {
+                take(&mut object, |known| same_name(known, "clientKeySet"));
+                object.insert("clientKeySet".to_owned(), false.into());
+                continue;
+            }
             (_, Value::Null) => continue,
             ("headers", Value::Object(lines)) => over(kept, lines, str::eq_ignore_ascii_case),
             ("query", Value::Object(lines)) => over(kept, lines, |known, name| known == name),

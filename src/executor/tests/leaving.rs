@@ -1,0 +1,189 @@
+//! What is between a node and a receiver: TLS of a target's own, and the configured proxy.
+
+use std::io::ErrorKind;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::executor::tls::Identity;
+
+macro_rules! pem {
+    ($name:literal) => {
+        include_str!(concat!("../../../tests/fixtures/tls/", $name))
+    };
+}
+
+/// Reads a request's head and answers 200; what the head was.
+async fn answer_one(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut piece = [0; 1_024];
+        let length = stream.read(&mut piece).await?;
+        if length == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        head.extend_from_slice(&piece[..length]);
+    }
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    stream.write_all(answer).await?;
+    stream.shutdown().await?;
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// A receiver that shows a certificate, and wants one of an authority if that is given.
+async fn serve_tls(cert: &str, key: &str, ca: Option<&str>) -> String {
+    let provider = Arc::new(default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = builder.with_single_cert(vec![cert], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A handshake that fails is the caller's to tell.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let _ = answer_one(stream).await;
+            }
+        }
+    });
+    format!("https://{address}/")
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as a call has it")]
+fn identity(ca: &str, cert: &str, key: &str) -> Option<Arc<Identity>> {
+    let key = Zeroizing::new(key.to_owned());
+    Some(Arc::new(Identity::new(ca.to_owned(), cert.to_owned(), key)))
+}
+
+async fn ask(executor: &Executor, url: &str, tls: Option<Arc<Identity>>) -> Answer {
+    answer(within("an answer", executor.call(Call { tls, ..call(url) })).await)
+}
+
+#[tokio::test]
+async fn a_receiver_is_verified_by_the_targets_own_authority_and_shown_its_certificate() {
+    let (cert, key, ca) = (pem!("server.pem"), pem!("server.key"), pem!("ca.pem"));
+    let executor = executor(Options::default());
+    let plain = serve_tls(cert, key, None).await;
+    assert_eq!(ask(&executor, &plain, identity(ca, "", "")).await.status, 200);
+    let unknown = ask(&executor, &plain, None).await;
+    assert_eq!(unknown.status, 0, "the machine knows no such authority: {unknown:?}");
+    let other = ask(&executor, &plain, identity(pem!("leaf.pem"), "", "")).await;
+    assert_eq!(other.status, 0, "{other:?}");
+
+    let strict = serve_tls(cert, key, Some(ca)).await;
+    let shown = identity(ca, pem!("client.pem"), pem!("client.key"));
+    assert_eq!(ask(&executor, &strict, shown).await.status, 200);
+    let bare = ask(&executor, &strict, identity(ca, "", "")).await;
+    assert_eq!(bare.status, 0, "no certificate was shown: {bare:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_its_own_is_taken_or_refused_in_words() {
+    let executor = executor(Options::default());
+    let leaf = serve_tls(pem!("leaf.pem"), pem!("leaf.key"), None).await;
+    let taken = ask(&executor, &leaf, identity(pem!("leaf.pem"), "", "")).await;
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let own = serve_tls(pem!("own.pem"), pem!("own.key"), None).await;
+    let refused = ask(&executor, &own, identity(pem!("own.pem"), "", "")).await;
+    let error = refused.error.unwrap();
+    assert!(error.contains("CA:TRUE") && error.contains("CA:FALSE"), "{error}");
+}
+
+/// Names and what they lead to.
+struct Names(Vec<(&'static str, Vec<&'static str>)>);
+
+impl Lookup for Names {
+    fn lookup(&self, name: String) -> Looking {
+        let found = self.0.iter().find(|(known, _)| *known == name).map(|(_, ips)| ips.clone());
+        Box::pin(async move {
+            let ips = found.ok_or_else(|| std::io::Error::other("no such name"))?;
+            Ok(ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect())
+        })
+    }
+}
+
+#[tokio::test]
+async fn calls_leave_by_the_proxy_after_their_target_was_judged() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, mut heads) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(head) = answer_one(stream).await {
+                tell.send(head).unwrap();
+            }
+        }
+    });
+    let names = vec![
+        ("proxy.test", vec!["127.0.0.1"]),
+        ("good.test", vec!["93.184.216.34"]),
+        ("mixed.test", vec!["93.184.216.34", "169.254.169.254"]),
+        ("private.test", vec!["10.0.0.1"]),
+    ];
+    let proxy = format!("http://user:p%40ss@proxy.test:{port}");
+    let executor = executor(Options {
+        guard: TargetGuard { allow_loopback: false, allow_private: false },
+        lookup: Arc::new(Names(names)),
+        proxy: Some(EgressProxy::read(&proxy).unwrap()),
+        ..Options::default()
+    });
+    let done = ask(&executor, "http://good.test:81/x?y=z", None).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    let head = heads.recv().await.unwrap().to_lowercase();
+    assert!(head.starts_with("post http://good.test:81/x?y=z http/1.1\r\n"), "{head}");
+    // user:p@ss
+    assert!(head.contains("\r\nproxy-authorization: basic dxnlcjpwqhnz\r\n"), "{head}");
+
+    // The answer to it is no TLS, so nothing comes of the call: the proxy was asked for a tunnel.
+    let tunnel = ask(&executor, "https://good.test/", None).await;
+    let error = tunnel.error.unwrap_or_default();
+    assert!(tunnel.status == 0 && !error.contains("p%40ss") && !error.contains("p@ss"), "{error}");
+    let head = heads.recv().await.unwrap().to_lowercase();
+    assert!(head.starts_with("connect good.test:443 http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nproxy-authorization: basic dxnlcjpwqhnz\r\n"), "{head}");
+
+    for (url, why) in [
+        ("http://mixed.test/", "169.254.169.254"),
+        ("http://private.test/", "a private address"),
+        ("https://unknown.test/", "cannot be resolved"),
+        ("http://10.0.0.1/", "a private address"),
+    ] {
+        let refused = ask(&executor, url, None).await;
+        let error = refused.error.unwrap();
+        assert!(!refused.sent && error.contains(why), "{url}: {error}");
+    }
+    assert!(heads.try_recv().is_err(), "nothing of these reached the proxy");
+}
+
+#[tokio::test]
+async fn this_machine_is_called_past_the_proxy() {
+    let address = serve(Router::new().route("/callback", post(async || "here"))).await;
+    let executor = executor(Options {
+        // Nobody listens there.
+        proxy: Some(EgressProxy::read("http://127.0.0.1:9").unwrap()),
+        ..Options::default()
+    });
+    let done = ask(&executor, &format!("http://{address}/callback"), None).await;
+    assert_eq!((done.status, &done.body[..]), (200, &b"here"[..]));
+}
