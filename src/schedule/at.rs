@@ -11,8 +11,8 @@ use super::{DstRule, FIRST, Gap, LAST, Mark, Millis};
 const FORMS: [&str; 4] =
     ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
 
-/// Reads an instant: `2026-03-01T09:00:00Z`, `2026-03-01T09:00:00+01:00`, or, in `zone`,
-/// `2026-03-01T09:00:00`, `2026-03-01 09:00`. Milliseconds, rounded down.
+/// Reads an instant: `2026-03-01T09:00:00Z`, `2026-03-01T09:00+01:00`, or, in `zone`,
+/// `2026-03-01T09:00:00`, `2026-03-01 09:00`. Seconds may be left out. Milliseconds, rounded down.
 ///
 /// A local time in a gap is the first instant after it, or an error with `gap: skip`; one in a
 /// fold is the first of the two (a one-off comes once, also with `fold: both`).
@@ -35,8 +35,8 @@ pub fn parse_at_marked(
 ) -> Result<(Millis, Option<Mark>), Error> {
     let text = text.trim();
     let refuse = |problem: String| Error::At { text: shown(text), problem };
-    let (millis, mark) = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        (instant.timestamp_millis(), None)
+    let (millis, mark) = if let Some(instant) = with_offset(text) {
+        (instant, None)
     } else {
         let local = FORMS
             .iter()
@@ -65,6 +65,22 @@ pub fn parse_at_marked(
     } else {
         Err(refuse("the year must lie between 1 and 9999".to_owned()))
     }
+}
+
+/// Whether a text names its distance from UTC, so that it means the same in every zone.
+pub fn names_its_offset(text: &str) -> bool {
+    with_offset(text.trim()).is_some()
+}
+
+/// RFC 3339, with or without seconds.
+fn with_offset(text: &str) -> Option<Millis> {
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.timestamp_millis());
+    }
+    // `2026-03-01T09:00` has 16 letters; what follows it is the offset.
+    let (minutes, offset) = text.split_at_checked(16)?;
+    let whole = offset.starts_with(['Z', 'z', '+', '-']).then(|| format!("{minutes}:00{offset}"));
+    Some(DateTime::parse_from_rfc3339(&whole?).ok()?.timestamp_millis())
 }
 
 enum Resolved {
@@ -105,6 +121,8 @@ mod tests {
     fn instants_and_local_times() {
         assert_eq!(at("2026-03-01T09:00:00Z"), "2026-03-01T09:00:00+00:00");
         assert_eq!(at("2026-03-01T09:00:00.250+01:00"), "2026-03-01T08:00:00.250+00:00");
+        assert_eq!(at("2026-03-01T09:00Z"), "2026-03-01T09:00:00+00:00");
+        assert_eq!(at("2026-03-01 09:00+05:30"), "2026-03-01T03:30:00+00:00");
         assert_eq!(at("2026-03-01T09:00:00"), "2026-03-01T14:00:00+00:00");
         assert_eq!(at("2026-07-01 09:00"), "2026-07-01T13:00:00+00:00");
         assert_eq!(at("2026-07-01T09:00:00.5"), "2026-07-01T13:00:00.500+00:00");
@@ -130,6 +148,51 @@ mod tests {
         ] {
             let read = parse_at_marked(text, Tz::America__New_York, DstRule::default());
             assert_eq!(read.unwrap().1, mark, "{text}");
+        }
+    }
+
+    #[test]
+    fn local_times_after_the_year_2100_still_have_summer_time() {
+        // The instants of the POSIX rules in the footers of the IANA data's compiled files.
+        for (zone, local, instant) in [
+            (Tz::Europe__Berlin, "2099-07-01T12:00", "2099-07-01T10:00:00Z"),
+            (Tz::Europe__Berlin, "2100-07-01T12:00:00", "2100-07-01T10:00:00Z"),
+            (Tz::Europe__Dublin, "2100-07-01T12:00", "2100-07-01T11:00:00Z"),
+            (Tz::America__New_York, "2100-07-01T12:00", "2100-07-01T16:00:00Z"),
+            (Tz::America__New_York, "2100-12-01T12:00", "2100-12-01T17:00:00Z"),
+            (Tz::America__Havana, "2200-06-01T12:00", "2200-06-01T16:00:00Z"),
+            (Tz::America__Nuuk, "2400-03-28T12:00", "2400-03-28T13:00:00Z"),
+            (Tz::America__Santiago, "9999-01-01T12:00", "9999-01-01T15:00:00Z"),
+            (Tz::Australia__Sydney, "2100-01-15T12:00", "2100-01-15T01:00:00Z"),
+            (Tz::Australia__Sydney, "2100-07-01T12:00", "2100-07-01T02:00:00Z"),
+            (Tz::Australia__Lord_Howe, "2101-12-01T12:00", "2101-12-01T01:00:00Z"),
+            (Tz::Pacific__Chatham, "2500-12-25T12:00", "2500-12-24T22:15:00Z"),
+            (Tz::Antarctica__Troll, "2222-06-01T12:00", "2222-06-01T10:00:00Z"),
+            (Tz::Africa__Cairo, "3000-05-01T12:00", "3000-05-01T09:00:00Z"),
+            (Tz::Africa__Casablanca, "2100-07-01T12:00", "2100-07-01T11:00:00Z"),
+            (Tz::Asia__Gaza, "2100-07-01T12:00", "2100-07-01T09:00:00Z"),
+            (Tz::Asia__Jerusalem, "2100-03-26T12:00", "2100-03-26T09:00:00Z"),
+            // A gap and a fold of 2100.
+            (Tz::Europe__Berlin, "2100-03-28T02:30", "2100-03-28T01:00:00Z"),
+            (Tz::Europe__Berlin, "2100-10-31T02:30", "2100-10-31T00:30:00Z"),
+        ] {
+            let read = |text| parse_at(text, zone, DstRule::default()).unwrap();
+            assert_eq!(read(local), read(instant), "{zone} {local}");
+        }
+    }
+
+    #[test]
+    fn a_time_with_an_offset_is_the_same_everywhere() {
+        for (text, named) in [
+            ("2026-03-01T09:00:00Z", true),
+            (" 2026-03-01T09:00+01:00 ", true),
+            ("2026-03-01T09:00z", true),
+            ("2026-03-01T09:00:00", false),
+            ("2026-03-01 09:00", false),
+            ("soon", false),
+            ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", false),
+        ] {
+            assert_eq!(names_its_offset(text), named, "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! of the clock did. Called by the API's preview and by the command line; starts from the instant
 //! it is given and never asks what time it is.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
@@ -93,9 +93,9 @@ fn mark(cron: &Cron, last: i64, at: i64) -> Option<Mark> {
 }
 
 pub(super) fn text(at: Millis, tz: Tz) -> String {
-    match DateTime::from_timestamp_millis(at) {
+    match zone::local(at, tz) {
         None => at.to_string(),
-        Some(utc) => utc.with_timezone(&tz).to_rfc3339_opts(SecondsFormat::AutoSi, tz == Tz::UTC),
+        Some(local) => local.to_rfc3339_opts(SecondsFormat::AutoSi, tz == Tz::UTC),
     }
 }
 
