@@ -66,7 +66,7 @@ impl Cron {
             lasts: 0,
             nearest: 0,
             zone,
-            either: is_restricted(days) && is_restricted(weekdays),
+            either: !fields.is_unrestricted(Unit::Dom) && !fields.is_unrestricted(Unit::Dow),
             moves: rule.gap == Gap::Next && !wild,
             once: rule.fold == Fold::First && !wild,
         };
@@ -154,11 +154,6 @@ impl Cron {
         let takes_before = if before < own { self.moves } else { self.once };
         if takes_before { before } else { own }
     }
-}
-
-/// Whether a day field says anything: none of its items is `*` or `?` without a step.
-fn is_restricted(items: &[Item]) -> bool {
-    !items.iter().any(|item| matches!(item, Item::Any { step: 1 }))
 }
 
 /// The plain values of a field; the special items of the day fields are left out.

@@ -3,16 +3,15 @@
 
 mod words;
 
-use chrono::DateTime;
 use chrono_tz::Tz;
 use serde::Serialize;
 
 pub(super) use self::words::words;
-use self::words::{is_any, listed, points};
-use super::Millis;
+use self::words::{either, is_any, is_even, listed, points, values};
 use super::error::Error;
 use super::field::{Item, Unit};
-use super::parse::{Fields, Spec};
+use super::parse::{Fields, Spec, period_text, split_zone};
+use super::{Millis, zone};
 
 /// More clock times than this are told as fields, not as a list.
 const TIMES: usize = 8;
@@ -32,7 +31,7 @@ pub struct Field {
 /// Says in one sentence when a spec fires, such as `At 09:30, on Monday to Friday`. A spec that
 /// does not parse gets a sentence that says why.
 pub fn describe(spec: &str) -> String {
-    let sentence = match Spec::parse(spec) {
+    let sentence = match Spec::stored(spec) {
         Err(error) => format!("not a schedule: {error}"),
         Ok(Spec::Every { period }) => {
             format!("every {}, counted from when the schedule was set", length(period))
@@ -56,10 +55,9 @@ pub fn describe(spec: &str) -> String {
 /// Says in one sentence when a one-off fires: `Once, on Sunday 1 March 2026 at 09:00:00,
 /// Europe/Berlin time`.
 pub fn describe_at(instant: Millis, zone: Tz) -> String {
-    match DateTime::from_timestamp_millis(instant) {
+    match zone::local(instant, zone) {
         None => "Once, at a time beyond every calendar".to_owned(),
-        Some(utc) => {
-            let local = utc.with_timezone(&zone);
+        Some(local) => {
             let time = local.format("on %A %-d %B %Y at %H:%M:%S%.f");
             format!("Once, {time}, {zone} time")
         }
@@ -80,9 +78,9 @@ pub fn describe_after(delay: Millis) -> String {
 /// # Errors
 /// As [`Schedule::parse`](super::Schedule::parse), except that impossible dates pass.
 pub fn fields(spec: &str) -> Result<Vec<Field>, Error> {
-    match Spec::parse(spec)? {
+    match Spec::stored(spec)? {
         Spec::Every { period } => {
-            let text = spec.split_once("@every ").map_or("", |(_, text)| text.trim()).to_owned();
+            let text = period_text(split_zone(spec).1).unwrap_or_default().to_owned();
             Ok(vec![Field { name: "every", text, meaning: format!("every {}", length(period)) }])
         }
         Spec::Cron { fields, .. } => Ok(Unit::ALL
@@ -103,8 +101,9 @@ fn times(fields: &Fields) -> Vec<String> {
     let [second, minute, hour] =
         [Unit::Second, Unit::Minute, Unit::Hour].map(|unit| fields.items(unit));
     let on_the_minute = matches!(second, [Item::Range { lo: 0, hi: 0, .. }]);
+    let at = |unit| points(unit, fields.items(unit));
     if let (Some(seconds), Some(minutes), Some(hours)) =
-        (points(second), points(minute), points(hour))
+        (at(Unit::Second), at(Unit::Minute), at(Unit::Hour))
         && seconds.len() * minutes.len() * hours.len() <= TIMES
     {
         let mut clock = Vec::new();
@@ -121,29 +120,50 @@ fn times(fields: &Fields) -> Vec<String> {
         }
         return vec![format!("at {}", listed(&clock))];
     }
-    let mut parts = Vec::new();
-    let mut finer = !on_the_minute;
-    if finer {
+    let mut parts: Vec<String> = Vec::new();
+    if !on_the_minute {
         parts.push(words(Unit::Second, second));
     }
+    // Whether each finer field has one value, and whether the last phrase is a mere `every ...`.
+    let mut single = is_one(Unit::Second, second);
+    let mut goes_on = !parts.is_empty() && (is_any(second) || is_even(Unit::Second, second));
     for (unit, items) in [(Unit::Minute, minute), (Unit::Hour, hour)] {
-        // "Every second" needs no "of every minute" behind it; "at minute 5" does.
-        let implied = parts.last().is_some_and(|part| part.starts_with("every"));
-        if !(finer && implied && is_any(items)) {
-            parts.push(words(unit, items));
+        let regular = is_any(items) || is_even(unit, items);
+        match parts.last_mut() {
+            // "Every second" needs no "of every minute" behind it; "at minute 5" does.
+            Some(_) if is_any(items) && goes_on => {}
+            // A step is a period only of what comes once in each: "at minute 5, every 2 hours".
+            Some(last) if !is_any(items) && (last.starts_with("every") || regular && !single) => {
+                last.push_str(&format!(" of {}", values(unit, items)));
+                goes_on = false;
+            }
+            _ => {
+                parts.push(words(unit, items));
+                goes_on = regular;
+            }
         }
-        finer = true;
+        single &= is_one(unit, items);
     }
     parts
 }
 
-/// The two day fields: both restricted means either.
+fn is_one(unit: Unit, items: &[Item]) -> bool {
+    points(unit, items).is_some_and(|points| points.len() == 1)
+}
+
+/// The two day fields: both restricted means either; if one of them begins with `*`, both must match.
 fn days(fields: &Fields) -> Option<String> {
     let (dom, dow) = (fields.items(Unit::Dom), fields.items(Unit::Dow));
+    let both = fields.is_unrestricted(Unit::Dom) || fields.is_unrestricted(Unit::Dow);
     match (is_any(dom), is_any(dow)) {
         (true, true) => None,
+        // Either is enough, and one of them is every day.
+        (true, false) | (false, true) if !both => None,
         (false, true) => Some(words(Unit::Dom, dom)),
         (true, false) => Some(words(Unit::Dow, dow)),
+        (false, false) if both => {
+            Some(format!("{}, only if that is {}", words(Unit::Dom, dom), either(Unit::Dow, dow)))
+        }
         (false, false) => Some(format!("{} or {}", words(Unit::Dom, dom), words(Unit::Dow, dow))),
     }
 }
@@ -174,8 +194,22 @@ mod tests {
             ("* * * * * *", "Every second"),
             ("*/10 * * * * *", "Every 10 seconds"),
             ("*/15 * * * *", "Every 15 minutes"),
-            ("*/15 9-17 * * 1-5", "Every 15 minutes, in hours 9 to 17, on Monday to Friday"),
-            ("*/7 * * * *", "At every 7th minute from 0 to 59, every hour"),
+            ("*/15 9-17 * * 1-5", "Every 15 minutes of hours 9 to 17, on Monday to Friday"),
+            ("*/7 * * * *", "At minutes 0, 7, 14, 21, 28, 35, 42, 49 and 56, every hour"),
+            ("*/40 * * * *", "At minutes 0 and 40, every hour"),
+            ("*/90 * * * *", "At minute 0, every hour"),
+            ("1-59/2 * * * *", "At every 2nd minute from 1 to 59, every hour"),
+            ("*/20 */6 * * *", "Every 20 minutes of hours 0, 6, 12, 18"),
+            ("* */8 * * *", "Every minute of hours 0, 8, 16"),
+            ("*/20 5 * * *", "Every 20 minutes of hour 5"),
+            ("0,30 */6 * * *", "At minutes 0 and 30 of hours 0, 6, 12, 18"),
+            ("0 */5 * * *", "At 00:00, 05:00, 10:00, 15:00 and 20:00"),
+            ("*/10 */20 * * * *", "Every 10 seconds of minutes 0, 20, 40, every hour"),
+            ("*/10 * */12 * * *", "Every 10 seconds of hours 0, 12"),
+            ("*/10 0 */12 * * *", "Every 10 seconds of minute 0 of hours 0, 12"),
+            ("30 */20 */12 * * *", "At second 30, every 20 minutes of hours 0, 12"),
+            ("30 * */12 * * *", "At second 30, every minute of hours 0, 12"),
+            ("5 0 */12 * * *", "At second 5, at minute 0, every 12 hours"),
             ("5 * * * *", "At minute 5, every hour"),
             ("30 9 * * mon-fri", "At 09:30, on Monday to Friday"),
             ("0 9,17 * * *", "At 09:00 and 17:00"),
@@ -183,6 +217,21 @@ mod tests {
             ("0 */2 * * *", "At minute 0, every 2 hours"),
             ("0 0 1 1 *", "At 00:00, on day 1 of the month, in January"),
             ("0 0 13 * 5", "At 00:00, on day 13 of the month or on Friday"),
+            (
+                "0 0 */2 * 1",
+                "At 00:00, on every 2nd day from 1 to 31 of the month, only if that is Monday",
+            ),
+            (
+                "0 0 15 * */3",
+                "At 00:00, on day 15 of the month, only if that is Sunday, Wednesday or Saturday",
+            ),
+            (
+                "0 9 */100,1-7 * MON",
+                "At 09:00, on days 1 to 7 of the month, only if that is Monday",
+            ),
+            ("0 0 1,*/1 * MON", "At 00:00"),
+            ("0 0 1,L * *", "At 00:00, on day 1 and the last day of the month"),
+            ("0 0 * * MON-SUN", "At 00:00, on Monday to Sunday"),
             ("0 0 1,15 * *", "At 00:00, on days 1 and 15 of the month"),
             ("0 0 L * *", "At 00:00, on the last day of the month"),
             (
@@ -233,14 +282,14 @@ mod tests {
             told,
             [
                 ("minute", "every 5 minutes"),
-                ("hour", "at every 2nd hour from 8 to 18"),
+                ("hour", "in hours 8, 10, 12, 14, 16 and 18"),
                 ("day-of-month", "every day"),
                 ("month", "in January"),
                 ("day-of-week", "every day of the week"),
             ]
         );
         assert_eq!(fields("0 * * * * *").unwrap().len(), 6);
-        let every = &fields("TZ=UTC @every 90s").unwrap()[0];
+        let every = &fields("TZ=UTC @every  90s").unwrap()[0];
         assert_eq!(
             (every.text.as_str(), every.meaning.as_str()),
             ("90s", "every 1 minute 30 seconds")

@@ -1,11 +1,14 @@
 //! Durations as people and programs write them: Go (`1h30m`), ISO 8601 (`PT20M`), plain words (`2
-//! mins`). `@every` takes the Go form only; `after` and delays take them all. Called by `parse` and
-//! by whoever reads a delay; a month or a year is no duration here and is refused.
+//! mins`). `@every`, `after` and delays take them all. Called by `parse` and by whoever reads a
+//! delay; a month or a year is no duration here and is refused.
 
 use jiff::{Span, SpanRelativeTo};
 
 use super::Millis;
 use super::error::{Error, shown};
+
+/// A second in nanoseconds.
+const SECOND: i128 = 1_000_000_000;
 
 /// Reads a duration, in milliseconds, rounded down; a day is 24 hours.
 ///
@@ -13,39 +16,58 @@ use super::error::{Error, shown};
 /// Says what was not understood: no unit, a negative value, a month or a year, garbage.
 pub fn parse_duration(text: &str) -> Result<Millis, Error> {
     let text = text.trim();
+    let refuse = |problem: &str| Error::Duration { text: shown(text), problem: problem.to_owned() };
+    let nanos = nanos(text)?;
+    if nanos < 0 || text.starts_with('-') {
+        return Err(refuse("it is negative; write a duration of zero or more"));
+    }
+    Millis::try_from(nanos / 1_000_000).map_err(|_| refuse("it is too long"))
+}
+
+/// Reads the period of an `@every`, in milliseconds: whole seconds, at least one.
+pub(super) fn parse_period(text: &str) -> Result<Millis, Error> {
+    let text = text.trim();
+    let refuse = |problem: String| Error::Period { text: shown(text), problem };
+    let nanos = nanos(text).map_err(|error| Error::Every(Box::new(error)))?;
+    let seconds = nanos / SECOND;
+    if nanos < 0 || text.starts_with('-') {
+        return Err(refuse("it is negative".to_owned()));
+    }
+    if nanos == 0 {
+        return Err(refuse("it is zero".to_owned()));
+    }
+    if seconds == 0 {
+        return Err(refuse("it is shorter than a second".to_owned()));
+    }
+    if nanos % SECOND != 0 {
+        let next = seconds + 1;
+        return Err(refuse(format!("it has a fraction of a second, write {seconds}s or {next}s")));
+    }
+    seconds
+        .checked_mul(1_000)
+        .and_then(|millis| Millis::try_from(millis).ok())
+        .ok_or_else(|| refuse("it is too long".to_owned()))
+}
+
+/// A duration in any form, in nanoseconds; may be negative.
+fn nanos(text: &str) -> Result<i128, Error> {
     let refuse = |problem: String| Error::Duration { text: shown(text), problem };
     if text.len() > 200 {
         return Err(refuse("it is too long".to_owned()));
     }
-    let millis = match go(text) {
-        Ok(nanos) => nanos / 1_000_000,
-        Err(problem) => {
-            let words = text.parse::<Span>().or_else(|_| plain(text).parse::<Span>()).ok();
-            let whole = words.and_then(|span| {
-                let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-                Some(length.as_millis())
-            });
-            match (whole, words) {
-                (Some(millis), _) => {
-                    Millis::try_from(millis).map_err(|_| refuse("it is too long".to_owned()))?
-                }
-                (None, Some(_)) => {
-                    return Err(refuse(
-                        "months and years have no fixed length; use weeks or days".to_owned(),
-                    ));
-                }
-                (None, None) => {
-                    return Err(refuse(format!(
-                        "{problem}; write 1h30m, PT1H30M or 1 hour 30 minutes"
-                    )));
-                }
-            }
-        }
+    let problem = match go(text) {
+        Ok(nanos) => return Ok(nanos.into()),
+        Err(problem) => problem,
     };
-    if millis < 0 || text.starts_with('-') {
-        return Err(refuse("it is negative; write a duration of zero or more".to_owned()));
+    let Ok(span) = text.parse::<Span>().or_else(|_| plain(text).parse::<Span>()) else {
+        return Err(refuse(format!("{problem}; write 1h30m, PT1H30M or 1 hour 30 minutes")));
+    };
+    match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
+        Ok(length) => Ok(length.as_nanos()),
+        Err(_) => {
+            Err(refuse("months and years have no fixed length; use weeks or days".to_owned()))
+        }
     }
-    Ok(millis)
 }
 
 /// Words as the library knows them: small letters, no `and`. Single letters stay, so that `5 M`
@@ -155,6 +177,48 @@ mod tests {
             (" 10 seconds ", 10_000),
         ] {
             assert_eq!(parse_duration(text), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_period_is_whole_seconds_and_at_least_one() {
+        for (text, millis) in [
+            ("1s", 1_000),
+            ("1000ms", 1_000),
+            ("90s", 90_000),
+            ("1.5m", 90_000),
+            ("1h30m", 5_400_000),
+            ("1d", 86_400_000),
+            ("2 mins", 120_000),
+            ("1 hour 30 minutes", 5_400_000),
+            ("PT20M", 1_200_000),
+            ("1w", 604_800_000),
+        ] {
+            assert_eq!(parse_period(text), Ok(millis), "{text}");
+        }
+        for (text, why) in [
+            ("0s", "it is zero"),
+            ("0", "it is zero"),
+            ("PT0S", "it is zero"),
+            ("-1m", "it is negative"),
+            ("-0s", "it is negative"),
+            ("-PT5M", "it is negative"),
+            ("5 minutes ago", "it is negative"),
+            ("500ms", "it is shorter than a second"),
+            ("1us", "it is shorter than a second"),
+            ("1ns", "it is shorter than a second"),
+            ("1.9s", "it has a fraction of a second, write 1s or 2s"),
+            ("1m0.5s", "it has a fraction of a second, write 60s or 61s"),
+            ("1s1ns", "it has a fraction of a second, write 1s or 2s"),
+            ("1.5 seconds", "it has a fraction of a second, write 1s or 2s"),
+        ] {
+            let error = parse_period(text).unwrap_err().to_string();
+            let rule = "a period is whole seconds, at least 1 s";
+            assert_eq!(error, format!("@every: the period {text:?} is not valid: {why}; {rule}"));
+        }
+        for (text, why) in [("5", "no unit"), ("1 month", "months"), ("", "no number")] {
+            let error = parse_period(text).unwrap_err().to_string();
+            assert!(error.starts_with("@every: ") && error.contains(why), "{text}: {error}");
         }
     }
 

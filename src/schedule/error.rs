@@ -43,6 +43,24 @@ pub enum Error {
     /// The duration after `@every`.
     #[error("@every: {0}")]
     Every(Box<Error>),
+    /// A period that `@every` cannot have.
+    #[error(
+        "@every: the period {text:?} is not valid: {problem}; a period is whole seconds, at least 1 s"
+    )]
+    Period {
+        /// The period as given, shortened.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A schedule in the form of another scheduler.
+    #[error("{text:?} is written for another scheduler; {fix}")]
+    Foreign {
+        /// The schedule as given, shortened.
+        text: String,
+        /// What to write instead.
+        fix: String,
+    },
     /// The fields are fine one by one, but no day of the calendar has them all.
     #[error(
         "day-of-month and month fields: {days} in {months} never comes; choose a day that the month has"

@@ -2,7 +2,7 @@
 //! clock. Called by `explain` in store and api for people; what fires is decided by
 //! [`Schedule::next`], with which this agrees.
 
-use chrono::{DateTime, Datelike, Timelike};
+use chrono::{DateTime, Datelike, FixedOffset, Timelike};
 use chrono_tz::Tz;
 use serde::Serialize;
 
@@ -70,10 +70,10 @@ pub fn read_at(
             let second = at.div_euclid(1_000);
             let table = zone::of(zone);
             let met = cron.meets(second + table.offset(table.index(second))).unwrap_or_default();
-            if let (Ok(Spec::Cron { fields, .. }), Some(utc)) =
-                (Spec::parse(spec), DateTime::from_timestamp_millis(at))
+            if let (Ok(Spec::Cron { fields, .. }), Some(local)) =
+                (Spec::stored(spec), zone::local(at, zone))
             {
-                reading.checks = checks(&fields, &utc.with_timezone(&zone), met);
+                reading.checks = checks(&fields, &local, met);
             }
             reading.either_day = cron.either();
             let whole = at.rem_euclid(1_000) == 0;
@@ -115,7 +115,7 @@ pub fn read_at(
     reading
 }
 
-fn checks(fields: &Fields, local: &DateTime<Tz>, met: [bool; 6]) -> Vec<Check> {
+fn checks(fields: &Fields, local: &DateTime<FixedOffset>, met: [bool; 6]) -> Vec<Check> {
     let number = |unit| match unit {
         Unit::Second => local.second(),
         Unit::Minute => local.minute(),

@@ -18,7 +18,7 @@ pub(super) enum Unit {
 /// One element of a field's comma list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// `*` or `?`, with its step (1 when none was written).
+    /// `*`, or `?` in a day field, with its step (1 when none was written).
     Any { step: u8 },
     /// `lo-hi/step`; a single value has `lo == hi`; `lo/step` runs to the field's end.
     Range { lo: u8, hi: u8, step: u8 },
@@ -90,18 +90,28 @@ impl Unit {
         }
     }
 
-    /// Reads the whole field. Empty list elements are passed over as robfig/cron does (`1,`), but
-    /// one must be left.
-    pub(super) fn parse(self, text: &str) -> Result<Vec<Item>, Error> {
-        let items = text
-            .split(',')
-            .filter(|item| !item.is_empty())
-            .map(|item| self.item(item))
-            .collect::<Result<Vec<_>, _>>()?;
-        if items.is_empty() {
-            return Err(self.error(format!("{:?} holds no value; {}", shown(text), self.range())));
+    /// A value as people write it: `9`, `March`, `Sunday`.
+    pub(super) fn label(self, value: u8) -> String {
+        let place = if self == Self::Dow { value % 7 } else { value - self.bounds().0 };
+        match self.names().get(usize::from(place)) {
+            None => value.to_string(),
+            Some(name) => format!("{}{}", name[..1].to_ascii_uppercase(), &name[1..]),
         }
-        Ok(items)
+    }
+
+    /// Reads the whole field.
+    pub(super) fn parse(self, text: &str) -> Result<Vec<Item>, Error> {
+        let items: Vec<&str> = text.split(',').collect();
+        if items.iter().any(|item| item.is_empty()) {
+            let full: Vec<&str> = items.into_iter().filter(|item| !item.is_empty()).collect();
+            let fix = match full.as_slice() {
+                [] => self.range().to_owned(),
+                full => format!("write {}", shown(&full.join(","))),
+            };
+            let problem = format!("{:?} has a list item that is empty; {fix}", shown(text));
+            return Err(self.error(problem));
+        }
+        items.into_iter().map(|item| self.item(item)).collect()
     }
 
     fn item(self, item: &str) -> Result<Item, Error> {
@@ -110,13 +120,17 @@ impl Unit {
             Some((base, step)) => (base, Some(self.step(step, item)?)),
         };
         if let Some(rest) = base.strip_prefix(['*', '?']) {
-            // robfig/cron reads `*-5` as `*`.
-            if let Some(end) = rest.strip_prefix('-') {
-                self.value(end)?;
-            } else if !rest.is_empty() {
-                return Err(self.garbage(item));
+            if base.starts_with('?') && !self.is_day() {
+                return Err(self.error(format!(
+                    "{:?}: ? stands in the day fields only; write * for every {}",
+                    shown(item),
+                    self.name()
+                )));
             }
-            return Ok(Item::Any { step: step.unwrap_or(1) });
+            return match rest {
+                "" => Ok(Item::Any { step: step.unwrap_or(1) }),
+                _ => Err(self.after_star(rest, item)),
+            };
         }
         if let Some(range) = base.strip_prefix(['H', 'h']) {
             return self.hash(range, step, item);
@@ -135,6 +149,25 @@ impl Unit {
             (lo, if step.is_some() { self.bounds().1.max(lo) } else { lo })
         };
         Ok(Item::Range { lo, hi, step: step.unwrap_or(1) })
+    }
+
+    /// Something behind a star, often meant as its step: `*-5`, `*5`.
+    fn after_star(self, rest: &str, item: &str) -> Error {
+        let digits = rest.strip_prefix('-').unwrap_or(rest);
+        match number(digits) {
+            Some(1..) => self.error(format!(
+                "{:?} is not understood; write */{} for every {} values",
+                shown(item),
+                shown(digits),
+                shown(digits)
+            )),
+            _ => self.garbage(item),
+        }
+    }
+
+    /// Whether it is one of the two day fields.
+    pub(super) fn is_day(self) -> bool {
+        matches!(self, Self::Dom | Self::Dow)
     }
 
     fn hash(self, range: &str, step: Option<u8>, item: &str) -> Result<Item, Error> {
@@ -199,14 +232,38 @@ impl Unit {
     }
 
     fn span(self, lo: &str, hi: &str) -> Result<(u8, u8), Error> {
-        let (from, to) = (self.value(lo)?, self.value(hi)?);
+        let (from, mut to) = (self.value(lo)?, self.value(hi)?);
+        let is_name = |text: &str| number(text).is_none();
+        // Sunday begins the week and ends it: `MON-SUN`.
+        if self == Self::Dow && to == 0 && from > 0 && is_name(hi) {
+            to = 7;
+        }
         if from <= to {
             return Ok((from, to));
         }
         let (min, max) = self.bounds();
+        let named = is_name(lo) || is_name(hi);
+        let label = |value: u8| {
+            let name = self.names().get(usize::from(value.saturating_sub(min)));
+            match name.filter(|_| named) {
+                Some(name) => name[..3].to_ascii_uppercase(),
+                None => value.to_string(),
+            }
+        };
+        let part = |from: u8, to: u8| {
+            if from == to { label(from) } else { format!("{}-{}", label(from), label(to)) }
+        };
+        // 7 is Sunday, as 0 is: a range that begins with it begins the week.
+        let fix = if from > max {
+            part(min, to)
+        } else {
+            format!("{},{}", part(from, max), part(min, to))
+        };
         Err(self.error(format!(
-            "{} runs backwards ({from} to {to}); write {from}-{max},{min}-{to} to wrap around",
-            shown(&format!("{lo}-{hi}"))
+            "{} runs backwards ({} to {}); write {fix}",
+            shown(&format!("{lo}-{hi}")),
+            label(from),
+            label(to)
         )))
     }
 
@@ -234,13 +291,18 @@ impl Unit {
             // Any step beyond the field's width means "the first value only".
             Some(step) => Ok(step.min(100) as u8),
             None => {
-                let fix = "after / comes one whole number, as in */5";
+                let fix = "after / comes one whole number without a sign, as in */5";
                 Err(self.error(format!("the step of {:?} is no number; {fix}", shown(item))))
             }
         }
     }
 
     fn garbage(self, text: &str) -> Error {
+        if text.starts_with('+') && number(&text[1..]).is_some() {
+            let problem =
+                format!("{:?} has a sign; write {} without it", shown(text), shown(&text[1..]));
+            return self.error(problem);
+        }
         self.error(format!("{:?} is not understood; {}", shown(text), self.range()))
     }
 
@@ -259,9 +321,8 @@ impl Unit {
     }
 }
 
-/// A whole number of at most nine digits; one leading `+` is allowed, as in robfig/cron.
-fn number(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
+/// A whole number without a sign.
+fn number(digits: &str) -> Option<u32> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !plain {
         return None;

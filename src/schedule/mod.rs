@@ -20,25 +20,29 @@
 //! built offset tables, which are a function of the embedded time-zone data.
 
 mod at;
+mod before;
 mod cron;
 mod describe;
 mod duration;
 mod error;
 mod explain;
 mod field;
+mod foreign;
 mod jitter;
+mod lint;
 mod month;
 mod parse;
 mod preview;
 mod zone;
 
-pub use at::{parse_at, parse_at_marked};
+pub use at::{names_its_offset, parse_at, parse_at_marked};
 use chrono_tz::Tz;
 pub use describe::{Field, describe, describe_after, describe_at, fields};
 pub use duration::parse_duration;
 pub use error::Error;
 pub use explain::{Check, Reading, read_at};
 pub use jitter::Jittered;
+pub use lint::warnings;
 pub use preview::{Mark, Preview, asked_anchor, preview, preview_in};
 use serde::{Deserialize, Serialize};
 pub use zone::parse_zone;
@@ -111,9 +115,9 @@ enum Kind {
 
 impl Schedule {
     /// Reads a cron spec: five fields as crontab(5), or six with seconds first; `@yearly
-    /// @annually @monthly @weekly @daily @midnight @hourly`; `@every <Go duration>` (whole
-    /// seconds; less than one second counts as one, as in robfig/cron); each with an optional
-    /// `CRON_TZ=Zone ` or `TZ=Zone ` in front, which overrides `zone`.
+    /// @annually @monthly @weekly @daily @midnight @hourly`; `@every <duration>` (whole seconds, at
+    /// least one, in the forms of [`parse_duration`]); each with an optional `CRON_TZ=Zone ` or
+    /// `TZ=Zone ` in front, which overrides `zone`.
     ///
     /// `seed` is the job's id: `H` in a field becomes a value that is the same for the same seed
     /// and spread over seeds. Without `H` it changes nothing.
@@ -122,7 +126,21 @@ impl Schedule {
     /// Names the field, says what was understood and how to fix it. A date that never comes
     /// (30 February) is an error.
     pub fn parse(spec: &str, zone: Tz, dst: DstRule, seed: u64) -> Result<Self, Error> {
-        Ok(Self(match Spec::parse(spec)? {
+        Self::build(Spec::parse(spec)?, zone, dst, seed)
+    }
+
+    /// As [`parse`](Self::parse), for the spec of a job that is there: what an older version
+    /// accepted and a new job may not have (`@every 500ms`, `1,,2`, `?` as a minute) keeps its
+    /// meaning.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse): no version accepted it, or only a newer one does.
+    pub fn stored(spec: &str, zone: Tz, dst: DstRule, seed: u64) -> Result<Self, Error> {
+        Self::build(Spec::stored(spec)?, zone, dst, seed)
+    }
+
+    fn build(spec: Spec, zone: Tz, dst: DstRule, seed: u64) -> Result<Self, Error> {
+        Ok(Self(match spec {
             Spec::Every { period } => Kind::Every { period },
             Spec::Cron { fields, zone: own } => {
                 Kind::Cron(Cron::build(&fields, own.unwrap_or(zone), dst, seed)?)
@@ -204,7 +222,7 @@ impl Schedule {
     /// Whether the schedule depends on the seed, that is, uses `H`. A spec that does not parse
     /// depends on nothing.
     pub fn is_seed_dependent(spec: &str) -> bool {
-        match Spec::parse(spec) {
+        match Spec::stored(spec) {
             Ok(Spec::Cron { fields, .. }) => fields.uses_hash(),
             _ => false,
         }

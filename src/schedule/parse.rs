@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 
 use super::error::{Error, shown};
 use super::field::{Item, Unit};
-use super::{Millis, duration, parse_zone};
+use super::{Millis, before, duration, foreign, parse_zone};
 
 /// The longest spec that is read, in bytes: six fields that list every value fit several times.
 pub(super) const LONGEST: usize = 2048;
@@ -35,22 +35,18 @@ impl Spec {
         if spec.len() > LONGEST {
             return Err(Error::TooLong(spec.len()));
         }
-        let spec = spec.trim();
-        let (zone, rest) = match spec.strip_prefix("CRON_TZ=").or(spec.strip_prefix("TZ=")) {
-            None => (None, spec),
-            Some(prefixed) => {
-                // Up to the first blank, and only a blank, as robfig/cron reads it.
-                let (name, rest) = prefixed.split_once(' ').unwrap_or((prefixed, ""));
-                // An empty name is UTC, as in Go.
-                let zone = if name.is_empty() { Tz::UTC } else { parse_zone(name)? };
-                (Some(zone), rest.trim())
-            }
+        let (zone, rest) = split_zone(spec);
+        let zone = match zone {
+            None => None,
+            // An empty name is UTC, as in Go.
+            Some("") => Some(Tz::UTC),
+            Some(name) => Some(parse_zone(name)?),
         };
         if rest.is_empty() {
             return Err(Error::Empty);
         }
-        if let Some(period) = rest.strip_prefix("@every ") {
-            return Ok(Self::Every { period: period_of(period)? });
+        if let Some(period) = period_text(rest) {
+            return Ok(Self::Every { period: duration::parse_period(period)? });
         }
         let text = match rest {
             "@yearly" | "@annually" => "0 0 1 1 *",
@@ -63,19 +59,41 @@ impl Spec {
         };
         Ok(Self::Cron { fields: Box::new(Fields::parse(text)?), zone })
     }
+
+    /// Reads a spec that a job has already: what an older version accepted keeps its meaning.
+    pub(super) fn stored(spec: &str) -> Result<Self, Error> {
+        Self::parse(spec).or_else(|error| {
+            let written = before::rewritten(spec).ok_or_else(|| error.clone())?;
+            Self::parse(&written).map_err(|_| error)
+        })
+    }
 }
 
-/// Whole seconds, at least one: robfig/cron's reading of `@every`.
-fn period_of(text: &str) -> Result<Millis, Error> {
-    match duration::go(text) {
-        Ok(nanos) => Ok((nanos / 1_000_000_000).max(1) * 1000),
-        Err(problem) => Err(Error::Every(Box::new(Error::Duration { text: shown(text), problem }))),
+/// The name of the zone in front of a spec, if there is one, and the rest.
+pub(super) fn split_zone(spec: &str) -> (Option<&str>, &str) {
+    let spec = spec.trim();
+    match spec.strip_prefix("CRON_TZ=").or(spec.strip_prefix("TZ=")) {
+        None => (None, spec),
+        Some(prefixed) => {
+            // Up to the first blank, and only a blank, as robfig/cron reads it.
+            let (name, rest) = prefixed.split_once(' ').unwrap_or((prefixed, ""));
+            (Some(name), rest.trim())
+        }
     }
+}
+
+/// What follows `@every`.
+pub(super) fn period_text(rest: &str) -> Option<&str> {
+    let period = rest.strip_prefix("@every")?;
+    period.starts_with(char::is_whitespace).then(|| period.trim_start())
 }
 
 impl Fields {
     fn parse(text: &str) -> Result<Self, Error> {
         let given: Vec<&str> = text.split_whitespace().collect();
+        if let Some(error) = foreign::recognised(text, &given) {
+            return Err(error);
+        }
         let texts: [&str; 6] = match given[..] {
             [minute, hour, dom, month, dow] => ["0", minute, hour, dom, month, dow],
             [second, minute, hour, dom, month, dow] => [second, minute, hour, dom, month, dow],
@@ -98,6 +116,13 @@ impl Fields {
     /// The items of one field; never empty.
     pub(super) fn items(&self, unit: Unit) -> &[Item] {
         &self.items[unit as usize]
+    }
+
+    /// Whether a day field leaves the days to the other one, so that both must match: it begins
+    /// with `*` or `?` (crontab(5); `*/2` too), or one of its items is nothing but that (cronie).
+    pub(super) fn is_unrestricted(&self, unit: Unit) -> bool {
+        let text = &self.text[unit as usize];
+        text.starts_with(['*', '?']) || text.split(',').any(|item| matches!(item, "*" | "?"))
     }
 
     /// Whether any item needs the job's seed.

@@ -195,7 +195,7 @@ impl Plan {
         let schedule = if shape.is_one_off() {
             Some(Schedule::once())
         } else {
-            Schedule::parse(&shape.spec, zone, shape.dst, job).ok()
+            Schedule::stored(&shape.spec, zone, shape.dst, job).ok()
         };
         Self { shape, anchor, from, until, standing, schedule, zone, overdue: false }
     }

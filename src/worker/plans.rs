@@ -80,7 +80,7 @@ fn read(id: u64, shape: &JobShape, seed: Option<JobId>) -> Option<Plan> {
         Ok(Schedule::once())
     } else {
         let zone = parse_zone(&shape.timezone);
-        zone.and_then(|zone| Schedule::parse(&shape.spec, zone, shape.dst, seed.unwrap_or(0)))
+        zone.and_then(|zone| Schedule::stored(&shape.spec, zone, shape.dst, seed.unwrap_or(0)))
     };
     match schedule {
         Ok(schedule) => Some(Plan {

@@ -191,7 +191,7 @@ fn parse(shape: &JobShape, job: u64) -> Option<Schedule> {
         return Some(Schedule::once());
     }
     let zone = parse_zone(&shape.timezone).ok()?;
-    Schedule::parse(&shape.spec, zone, shape.dst, job).ok()
+    Schedule::stored(&shape.spec, zone, shape.dst, job).ok()
 }
 
 fn offset(zone: &str, now: Millis) -> i32 {

@@ -13,7 +13,7 @@ use super::EXACT;
 /// judging the first.
 pub(super) struct Judge {
     pub(super) sets: [BTreeSet<u32>; 6],
-    /// A day field holds a bare `*` or `?`.
+    /// A day field begins with `*` or `?`, or holds one without a step: both fields must match.
     star: bool,
     /// The hour field holds a `*` or `?`, with or without a step.
     wild: bool,
@@ -27,8 +27,9 @@ impl Judge {
         }
         let bounds = [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
         let sets = std::array::from_fn(|i| Self::set(words[i], bounds[i]));
-        let bare =
-            |word: &str| word.split(',').any(|item| matches!(item, "*" | "?" | "*/1" | "?/1"));
+        let bare = |word: &str| {
+            word.starts_with(['*', '?']) || word.split(',').any(|item| matches!(item, "*" | "?"))
+        };
         let wild = words[2].split(',').any(|item| item.starts_with(['*', '?']));
         Self { sets, star: bare(words[3]) || bare(words[5]), wild }
     }
@@ -49,12 +50,14 @@ impl Judge {
             let (base, step) = item.split_once('/').map_or((item, None), |(b, s)| (b, Some(s)));
             let (lo, hi) = match base.split_once('-') {
                 _ if base == "*" || base == "?" => (min, max),
+                Some((lo, hi)) if max == 6 && hi.to_lowercase() == "sun" => (value(lo), 7),
                 Some((lo, hi)) => (value(lo), value(hi)),
                 None if step.is_some() => (value(base), max),
                 None => (value(base), value(base)),
             };
             let step = step.map_or(1, |step| step.parse().unwrap());
-            set.extend((lo..=hi).filter(|value| (value - lo) % step == 0));
+            let week = |value: u32| if max == 6 { value % 7 } else { value };
+            set.extend((lo..=hi).filter(|value| (value - lo) % step == 0).map(week));
         }
         set
     }
