@@ -141,6 +141,14 @@ impl Error {
         self
     }
 
+    /// What is wrong in a sentence of its own, where the message that the original's clients know says
+    /// too little.
+    #[must_use]
+    pub(super) fn says(mut self, sentence: impl Into<String>) -> Self {
+        self.detail = Some(sentence.into());
+        self
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -25,6 +25,7 @@ use crate::model::Millis;
 use crate::schedule::{
     DstRule, Field, LAST, Mark, Preview, Schedule, asked_anchor, describe, describe_after,
     describe_at, fields, parse_at, parse_at_marked, parse_duration, parse_zone, preview_in,
+    warnings,
 };
 use crate::store::jobs;
 
@@ -78,10 +79,13 @@ async fn preview(State(app): App, ask: Ask, request: Request) -> Result<Response
     let mut fields = Fields::parse(&body)?;
     let question =
         Question::read(&mut fields, app.time.now()).map_err(Error::into_unprocessable)?;
+    let said = question.warnings();
     // A thousand rare dates take a while; it only fails when the work panics, which no input does.
     let shown = tokio::task::spawn_blocking(move || question.answer());
     let shown = shown.await.map_err(|_| Error::internal())?.map_err(Error::into_unprocessable)?;
-    Ok(reply::warn(reply::ok(&shown, ask.dialect()), &fields.warnings()))
+    let mut warnings = fields.warnings();
+    said.iter().for_each(|sentence| warnings.say(sentence));
+    Ok(reply::warn(reply::ok(&shown, ask.dialect()), &warnings))
 }
 
 async fn next(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
@@ -137,6 +141,16 @@ impl Question {
         };
         let count = bounded(fields.number("count")?)?;
         Ok(Self { plan, zone, dst, from, count })
+    }
+
+    /// What is valid and probably not meant.
+    fn warnings(&self) -> Vec<String> {
+        match &self.plan {
+            Plan::Spec(spec) => {
+                warnings(spec).iter().map(|sentence| format!("spec: {sentence}")).collect()
+            }
+            Plan::At(_) | Plan::After(_) => Vec::new(),
+        }
     }
 
     fn answer(self) -> Result<Shown, Error> {

@@ -63,6 +63,35 @@ fn one_offs_come_once_and_say_what_the_clock_did() {
 }
 
 #[test]
+fn what_is_probably_not_meant_is_warned_of() {
+    let now = 0;
+    let warned = |body: Value| {
+        let mut fields = Fields::parse(body.to_string().as_bytes()).unwrap();
+        Question::read(&mut fields, now).unwrap().warnings()
+    };
+    let said = warned(json!({"spec": "0 */24 * * *"}));
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("spec: hour field: the step of \"*/24\" is larger"), "{said:?}");
+    assert!(warned(json!({"spec": "0 */12 * * *"})).is_empty());
+    assert!(warned(json!({"after": "90m"})).is_empty());
+}
+
+#[test]
+fn what_lies_after_2100_is_in_summer_time_too() {
+    let body = json!({"spec": "0 12 1 7 *", "timezone": "Europe/Berlin",
+        "from": "2100-01-01T00:00:00Z", "count": 1});
+    let answer = ask(&body).unwrap();
+    let first = &answer["data"]["occurrences"][0];
+    assert_eq!(first["utc"], "2100-07-01T10:00:00Z");
+    assert_eq!(first["local"], "2100-07-01T12:00:00+02:00");
+    let at = json!({"at": "2100-07-01T12:00:00", "timezone": "Europe/Berlin"});
+    let answer = ask(&at).unwrap();
+    assert_eq!(answer["data"]["occurrences"][0]["utc"], "2100-07-01T10:00:00Z");
+    let sentence = "Once, on Thursday 1 July 2100 at 12:00:00, Europe/Berlin time";
+    assert_eq!(answer["data"]["description"], sentence);
+}
+
+#[test]
 fn what_depends_on_the_job_says_so() {
     let answer = ask(&json!({"spec": "H * * * *"})).unwrap();
     assert!(answer["data"]["description"].as_str().unwrap().ends_with("those of job 0)"));
@@ -80,6 +109,11 @@ fn a_refusal_names_the_field_and_what_was_understood() {
         (json!({"spec": "61 * * * *"}), "spec", "minute field: 61"),
         (json!({"spec": "0 0 30 2 *"}), "spec", "never comes"),
         (json!({"spec": "* *"}), "spec", "found 2 fields"),
+        (json!({"spec": "@every -1m"}), "spec", "\"-1m\" is not valid: it is negative"),
+        (json!({"spec": "@every 59.9s"}), "spec", "write 59s or 60s"),
+        (json!({"spec": "0 10 * * ? *"}), "spec", "looks like a line with the year at its end"),
+        (json!({"spec": "+5 * * * *"}), "spec", "minute field: \"+5\" has a sign"),
+        (json!({"spec": "@daily", "timezone": "GMT+3"}), "timezone", "is Etc/GMT-3"),
         (json!({"at": "tomorrow"}), "at", "\"tomorrow\""),
         (json!({"after": "1 month"}), "after", "months"),
         (json!({"after": "2 days", "from": "9999-12-31T00:00:00Z"}), "after", "48 hours"),

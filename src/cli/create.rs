@@ -67,13 +67,13 @@ pub struct Job {
     /// Text that it carries
     #[arg(long, default_value = "")]
     data: String,
-    /// The IANA zone that the schedule is read in
-    #[arg(long, default_value = "UTC")]
-    timezone: String,
-    /// No occurrence before this instant (RFC 3339)
+    /// The IANA zone that the schedule is read in [default: UTC]
+    #[arg(long)]
+    timezone: Option<String>,
+    /// No occurrence before this instant: RFC 3339, or local in the zone
     #[arg(long)]
     start_date: Option<String>,
-    /// No occurrence after this instant (RFC 3339)
+    /// No occurrence after this instant: RFC 3339, or local in the zone
     #[arg(long)]
     end_date: Option<String>,
     /// Retries after the first attempt [default: the node's]
@@ -150,12 +150,17 @@ fn body(flags: &Job) -> anyhow::Result<Value> {
         let invalid = |e| Failure::Usage(format!("{file} is not JSON: {e}"));
         return Ok(serde_json::from_str(&text).map_err(invalid)?);
     }
+    // A zone in the spec itself goes before the field.
+    let zoned = |spec: &String| spec.trim_start().starts_with(['T', 'C']) && spec.contains('=');
+    if flags.timezone.is_none() && !flags.spec.as_ref().is_some_and(zoned) {
+        say("timezone UTC, by default: --timezone names another");
+    }
     let mut job = json!({
         "projectId": flags.project,
         "spec": flags.spec,
         "callbackUrl": flags.callback_url,
         "data": flags.data,
-        "timezone": flags.timezone,
+        "timezone": flags.timezone.as_deref().unwrap_or("UTC"),
         "executionType": "http",
         "status": if flags.inactive { "inactive" } else { "active" },
     });

@@ -156,7 +156,7 @@ impl Unit {
         let digits = rest.strip_prefix('-').unwrap_or(rest);
         match number(digits) {
             Some(1..) => self.error(format!(
-                "{:?} is not understood; write */{} for every {} values",
+                "{:?} is not understood; write */{} for a step of {}",
                 shown(item),
                 shown(digits),
                 shown(digits)

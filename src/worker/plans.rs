@@ -100,3 +100,26 @@ fn read(id: u64, shape: &JobShape, seed: Option<JobId>) -> Option<Plan> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_spec_that_no_new_job_may_have_still_fires_as_it_did() {
+        for (stored, now) in [
+            ("@every 500ms", "@every 1s"),
+            ("@every -1m", "@every 1s"),
+            ("0 12 * * ? *", "0 12 * * * *"),
+            ("1,,2 * * * *", "1,2 * * * *"),
+        ] {
+            let schedule = |spec: &str| {
+                let shape =
+                    JobShape { spec: spec.into(), timezone: "UTC".into(), ..JobShape::default() };
+                read(1, &shape, None).map(|plan| plan.schedule)
+            };
+            assert!(schedule(stored).is_some(), "{stored}");
+            assert_eq!(schedule(stored), schedule(now), "{stored}");
+        }
+    }
+}

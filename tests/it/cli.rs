@@ -243,6 +243,15 @@ fn a_job_is_created_from_flags() {
         (&asked.body[0]["timezone"], &asked.body[0]["data"]),
         (&json!("UTC"), &json!("{\"a\":1}"))
     );
+    let default = "timezone UTC, by default: --timezone names another\n";
+    assert!(stderr(&said).contains(default), "{}", stderr(&said));
+    for (spec, zone) in
+        [("@daily", &["--timezone", "Asia/Tokyo"][..]), ("TZ=Asia/Tokyo @daily", &[])]
+    {
+        let job = ["create", "job", "--project", "1", "--url", "http://x/y", "--spec", spec];
+        let said = node.run(&[&job[..], zone].concat());
+        assert!(!stderr(&said).contains("by default"), "{}", stderr(&said));
+    }
 }
 
 #[test]
@@ -419,6 +428,7 @@ fn next_needs_no_node_and_no_configuration() {
         (&["next", "61 * * * *"][..], "minute"),
         (&["next", "@daily", "--timezone", "Mars/Base"], "--timezone"),
         (&["next", "@daily", "--from", "soon"], "--from"),
+        (&["next", "@every 0s"], "it is zero"),
     ] {
         let said = scheduler0(folder.path(), arguments);
         assert_eq!(code(&said), 2, "{arguments:?}");
@@ -430,4 +440,37 @@ fn next_needs_no_node_and_no_configuration() {
         "{\"spec\":\"@hourly\",\"from\":\"2026-01-01T00:00:00Z\"}\n",
     );
     assert_eq!(stdout(&said), "{\"next\":[\"2026-01-01T01:00:00Z\"]}\n");
+    assert_eq!(code(&said), 0);
+}
+
+#[test]
+fn next_is_a_lint_that_fails_where_a_line_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "{\"spec\":\"@hourly\"}\n{\"spec\":\"@daily\",\"zone\":\"UTC\"}\n";
+    let said = with_input(folder.path(), &["next", "--ndjson"], lines);
+    assert_eq!(code(&said), 1, "{}", stdout(&said));
+    assert!(stderr(&said).contains("1 of 2 lines is wrong: 2"), "{}", stderr(&said));
+    assert!(stdout(&said).lines().nth(1).unwrap().contains("\"line\":2"), "{}", stdout(&said));
+
+    let file = folder.path().join("crontab");
+    let crontab = "# jobs\nCRON_TZ=Asia/Tokyo\n\n0 9 * * MON-FRI report\n";
+    fs::write(&file, crontab).unwrap();
+    let arguments = ["next", "--crontab", "crontab", "--from", "2026-01-01T00:00:00Z"];
+    let said = scheduler0(folder.path(), &[&arguments[..], &["--json"]].concat());
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let one: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!((&one["line"], &one["command"]), (&json!(4), &json!("report")));
+    assert_eq!(one["next"], json!(["2026-01-02T00:00:00Z"]));
+    let said = scheduler0(folder.path(), &[&arguments[..], &["-o", "table"]].concat());
+    assert!(stdout(&said).contains("Fri  2026-01-02T09:00:00+09:00  report"), "{}", stdout(&said));
+
+    fs::write(&file, format!("{crontab}0 9 * * MON, report\n")).unwrap();
+    for form in ["table", "json"] {
+        let said = scheduler0(folder.path(), &[&arguments[..], &["-o", form]].concat());
+        assert_eq!(code(&said), 1, "{form}");
+        assert!(stderr(&said).contains("1 of 5 lines is wrong: 5"), "{}", stderr(&said));
+    }
+    let said = with_input(folder.path(), &["next", "--crontab", "-"], "@daily x\n");
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(code(&scheduler0(folder.path(), &["next", "--crontab", "nowhere"])), 1);
 }

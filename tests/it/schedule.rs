@@ -494,7 +494,7 @@ fn errors_name_the_field_what_was_understood_and_the_fix() {
             "0 0 * nov-feb *",
             "month field: nov-feb runs backwards (NOV to FEB); write NOV-DEC,JAN-FEB",
         ),
-        ("*-5 * * * *", r#"minute field: "*-5" is not understood; write */5 for every 5 values"#),
+        ("*-5 * * * *", r#"minute field: "*-5" is not understood; write */5 for a step of 5"#),
         ("*5 * * * *", r#"minute field: "*5" is not understood; write */5"#),
         ("*-0 * * * *", r#"minute field: "*-0" is not understood; use 0-59"#),
         ("*-5/2 * * * *", r#"minute field: "*-5/2" is not understood; write */5"#),

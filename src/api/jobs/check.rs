@@ -20,9 +20,9 @@ use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
 use crate::executor::payload::ShapeText;
 use crate::model::job::{Dialect, JobShape, JobStatus};
-use crate::model::time::{parse_rfc3339, rfc3339};
+use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
-use crate::schedule::{Schedule, parse_at};
+use crate::schedule::{Schedule, names_its_offset, parse_at};
 use crate::secret::Keys;
 use crate::worker::MISFIRE_GRACE;
 
@@ -189,12 +189,13 @@ pub(super) fn at(
     old: Option<Millis>,
 ) -> Result<Millis, Error> {
     const FIELD: &str = "at";
-    if !zoned && parse_rfc3339(text.trim()).is_none() {
+    if !zoned && !names_its_offset(text) {
         // What cannot be read at all is told so, whatever its zone.
         parse_at(text, chrono_tz::Tz::UTC, shape.dst).map_err(|e| not_valid(FIELD, e))?;
         let message = "job timezone is not valid, provided timezone is ";
-        let why = "at is a local time: name its zone, or give at an offset such as Z";
-        return Err(Error::invalid("timezone", message).because(why));
+        let why = "timezone is required, such as UTC: at is a local time; an offset such as Z would \
+                   do too";
+        return Err(Error::invalid("timezone", message).says(why));
     }
     let at = parse_at(text, zone(&shape.timezone)?, shape.dst).map_err(|e| not_valid(FIELD, e))?;
     let grace = shape.misfire.grace.unwrap_or(rules.grace);

@@ -8,6 +8,7 @@ use super::check::Rules;
 use super::names::{Name, Names};
 use super::parse::ShapeInput;
 use super::policy;
+use super::timing::zone;
 use crate::api::error::Error;
 use crate::api::fields::check_text;
 use crate::api::reply::Warnings;
@@ -15,8 +16,7 @@ use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::JobShape;
 use crate::model::target::HttpTarget;
-use crate::model::time::parse_rfc3339;
-use crate::schedule::DstRule;
+use crate::schedule::{DstRule, parse_at};
 
 /// The longest `createdBy` and `modifiedBy`, in bytes.
 const LONGEST_BY: usize = 256;
@@ -103,12 +103,12 @@ fn execution_type(given: Option<&str>) -> Result<(), Error> {
 
 fn bounds(shape: &mut JobShape, nulls: Names, input: &ShapeInput<'_>) -> Result<(), Error> {
     if let Some(text) = &input.start_date {
-        shape.start = Some(instant("startDate", text)?);
+        shape.start = Some(bound("startDate", text, shape)?);
     } else if nulls.has(Name::StartDate) {
         shape.start = None;
     }
     if let Some(text) = &input.end_date {
-        shape.end = Some(instant("endDate", text)?);
+        shape.end = Some(bound("endDate", text, shape)?);
     } else if nulls.has(Name::EndDate) {
         shape.end = None;
     }
@@ -223,12 +223,11 @@ pub(super) fn by(field: &'static str, given: Option<&str>) -> Result<Option<Stri
     Ok(Some(given.to_owned()))
 }
 
-fn instant(field: &'static str, text: &str) -> Result<Millis, Error> {
-    parse_rfc3339(text).ok_or_else(|| {
-        let message =
-            format!("job {field} is not valid, give RFC 3339 such as 2026-11-20T20:18:07Z");
-        Error::invalid(field, message)
-    })
+/// The first or the last date: an instant, or a local time in the job's zone, as `at` takes them. In
+/// a gap it is the first instant after it, whatever the job does with its own times there.
+fn bound(field: &'static str, text: &str, shape: &JobShape) -> Result<Millis, Error> {
+    let read = parse_at(text, zone(&shape.timezone)?, DstRule::default());
+    read.map_err(|e| Error::invalid(field, format!("job {field} is not valid: {e}")))
 }
 
 /// Refuses several of fields that say the same thing.

@@ -11,7 +11,9 @@ use super::shape::{Seen, one, shortened, unfit};
 use crate::api::error::Error;
 use crate::model::Millis;
 use crate::model::job::{JobShape, Timing};
-use crate::schedule::{DstRule, LAST, Schedule, describe_after, parse_duration, parse_zone};
+use crate::schedule::{
+    DstRule, LAST, Schedule, describe_after, parse_duration, parse_zone, warnings,
+};
 
 const LONGEST_SPEC: usize = 512;
 const LONGEST_ZONE: usize = 64;
@@ -93,6 +95,9 @@ impl Seen {
         // The rule for the two changes of the clock decides when it fires, not whether it can.
         let schedule =
             Schedule::parse(given_spec, tz, DstRule::default(), 0).map_err(|e| bad().because(e))?;
+        for sentence in warnings(given_spec) {
+            self.warnings.say(&format!("job spec: {sentence}"));
+        }
         let specs = self.specs.entry(given_zone.to_owned()).or_default();
         specs.insert(given_spec.to_owned(), schedule.period());
         Ok(schedule.period())
@@ -107,7 +112,7 @@ pub(super) fn zone(given: &str) -> Result<chrono_tz::Tz, Error> {
         Error::invalid("timezone", message)
     };
     if given.is_empty() {
-        return Err(bad().because("timezone is required, such as UTC or Europe/Berlin"));
+        return Err(bad().says("timezone is required, such as UTC"));
     }
     if given.len() > LONGEST_ZONE {
         return Err(bad().because(format_args!("it has more than {LONGEST_ZONE} bytes")));
@@ -144,3 +149,7 @@ fn delay(rules: &Rules, json: &str) -> Result<Millis, Error> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "timing_tests.rs"]
+mod tests;

@@ -347,8 +347,8 @@ mod tests {
              rubbish",
         );
         for (line, key, part) in [
-            (1, "error", "minute field: \"*-5\""),
-            (2, "error", "day-of-week field: \"b\""),
+            (1, "error", "is not understood; write */5 for a step of 5"),
+            (2, "error", "day-of-week field"),
             (3, "error", "@reboot is not known here"),
             (4, "error", "Mars/Base"),
             (5, "error", "line 4 is wrong"),
