@@ -84,7 +84,9 @@ async fn preview(State(app): App, ask: Ask, request: Request) -> Result<Response
     let shown = tokio::task::spawn_blocking(move || question.answer());
     let shown = shown.await.map_err(|_| Error::internal())?.map_err(Error::into_unprocessable)?;
     let mut warnings = fields.warnings();
-    said.iter().for_each(|sentence| warnings.say(sentence));
+    for sentence in &said {
+        warnings.say(sentence);
+    }
     Ok(reply::warn(reply::ok(&shown, ask.dialect()), &warnings))
 }
 

@@ -55,7 +55,7 @@ pub struct Next {
     #[arg(long, conflicts_with_all = ["spec", "crontab", "timezone", "from", "count", "dst_gap", "dst_fold", "job"])]
     ndjson: bool,
     /// Reads a crontab file (- is stdin) and shows when each of its lines fires next. It knows
-    /// comments, settings (CRON_TZ and TZ name the zone) and commands, but no user column; exits
+    /// comments, settings (TZ and `CRON_TZ` name the zone) and commands, but no user column; exits
     /// with 1 when a line is wrong
     #[arg(long, value_name = "FILE", conflicts_with = "spec")]
     crontab: Option<String>,

@@ -134,7 +134,7 @@ fn times(fields: &Fields) -> Vec<String> {
             Some(_) if is_any(items) && goes_on => {}
             // A step is a period only of what comes once in each: "at minute 5, every 2 hours".
             Some(last) if !is_any(items) && (last.starts_with("every") || regular && !single) => {
-                last.push_str(&format!(" of {}", values(unit, items)));
+                *last = format!("{last} of {}", values(unit, items));
                 goes_on = false;
             }
             _ => {
@@ -289,7 +289,7 @@ mod tests {
             ]
         );
         assert_eq!(fields("0 * * * * *").unwrap().len(), 6);
-        let every = &fields("TZ=UTC @every  90s").unwrap()[0];
+        let every = &fields("TZ=UTC @every 90s").unwrap()[0];
         assert_eq!(
             (every.text.as_str(), every.meaning.as_str()),
             ("90s", "every 1 minute 30 seconds")

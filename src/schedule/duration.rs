@@ -26,7 +26,12 @@ pub fn parse_duration(text: &str) -> Result<Millis, Error> {
 
 /// Reads the period of an `@every`, in milliseconds: whole seconds, at least one.
 pub(super) fn parse_period(text: &str) -> Result<Millis, Error> {
-    let text = text.trim();
+    if text.starts_with(char::is_whitespace) {
+        // robfig/cron refuses it, and so do its vectors.
+        let problem = "it begins with a blank; write one blank after @every".to_owned();
+        return Err(Error::Every(Box::new(Error::Duration { text: shown(text), problem })));
+    }
+    let text = text.trim_end();
     let refuse = |problem: String| Error::Period { text: shown(text), problem };
     let nanos = nanos(text).map_err(|error| Error::Every(Box::new(error)))?;
     let seconds = nanos / SECOND;

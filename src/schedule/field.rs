@@ -141,6 +141,9 @@ impl Unit {
                 Some(_) => Err(self.error(format!("{:?}: L, W and # take no step", shown(item)))),
             };
         }
+        if base.is_empty() || base.starts_with('-') || base.ends_with('-') {
+            return Err(self.garbage(item));
+        }
         let (lo, hi) = if let Some((lo, hi)) = base.split_once('-') {
             self.span(lo, hi)?
         } else {
@@ -298,7 +301,10 @@ impl Unit {
     }
 
     fn garbage(self, text: &str) -> Error {
-        if text.starts_with('+') && number(&text[1..]).is_some() {
+        if text.is_empty() {
+            return self.error(format!("a value is missing; {}", self.range()));
+        }
+        if text.starts_with(['+', '-']) && number(&text[1..]).is_some() {
             let problem =
                 format!("{:?} has a sign; write {} without it", shown(text), shown(&text[1..]));
             return self.error(problem);

@@ -35,7 +35,7 @@ fn steps(unit: Unit, fields: &Fields) -> Vec<String> {
         }
         let only = first.map_or_else(|| "one value".to_owned(), |first| unit.label(first));
         let larger = if matches!(item, Item::Any { .. }) { "its field" } else { "its range" };
-        let mut said = format!(
+        let said = format!(
             "{name} field: the step of {text:?} is larger than {larger}, so it means {only} alone"
         );
         let letter = match (unit, item) {
@@ -44,8 +44,7 @@ fn steps(unit: Unit, fields: &Fields) -> Vec<String> {
             (Unit::Hour, Item::Any { .. }) => "h",
             _ => return Some(said),
         };
-        said.push_str(&format!("; for a period of {step}{letter} write @every {step}{letter}"));
-        Some(said)
+        Some(format!("{said}; for a period of {step}{letter} write @every {step}{letter}"))
     });
     warned.collect()
 }

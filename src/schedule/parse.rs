@@ -84,8 +84,7 @@ pub(super) fn split_zone(spec: &str) -> (Option<&str>, &str) {
 
 /// What follows `@every`.
 pub(super) fn period_text(rest: &str) -> Option<&str> {
-    let period = rest.strip_prefix("@every")?;
-    period.starts_with(char::is_whitespace).then(|| period.trim_start())
+    rest.strip_prefix("@every ")
 }
 
 impl Fields {

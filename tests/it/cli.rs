@@ -179,8 +179,8 @@ fn the_nodes_warnings_go_to_stderr() {
         let warnings = ["unknown fields were ignored: retries", "job spec \u{1b}[2J"];
         (201, json!({"data": [{"id": 4}], "success": true, "warnings": warnings}))
     });
-    let said =
-        node.run(&["create", "job", "--project", "1", "--spec", "@daily", "--url", "http://x"]);
+    let job = ["create", "job", "--project", "1", "--spec", "@daily", "--url", "http://x"];
+    let said = node.run(&[&job[..], &["--timezone", "UTC"]].concat());
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let lines = "warning: unknown fields were ignored: retries\nwarning: job spec \\u{1b}[2J\n";
     assert_eq!(stderr(&said), lines);
@@ -462,7 +462,7 @@ fn next_is_a_lint_that_fails_where_a_line_is_wrong() {
     assert_eq!((&one["line"], &one["command"]), (&json!(4), &json!("report")));
     assert_eq!(one["next"], json!(["2026-01-02T00:00:00Z"]));
     let said = scheduler0(folder.path(), &[&arguments[..], &["-o", "table"]].concat());
-    assert!(stdout(&said).contains("Fri  2026-01-02T09:00:00+09:00  report"), "{}", stdout(&said));
+    assert!(stdout(&said).contains("Fri   2026-01-02T09:00:00+09:00  report"), "{}", stdout(&said));
 
     fs::write(&file, format!("{crontab}0 9 * * MON, report\n")).unwrap();
     for form in ["table", "json"] {

@@ -57,10 +57,9 @@ pub(in super::super) fn words(unit: Unit, items: &[Item]) -> String {
         return format!("every {step} {name}s");
     }
     let place = match unit {
-        Unit::Second | Unit::Minute => "at",
         Unit::Dom | Unit::Dow => "on",
         Unit::Hour if items.iter().all(|item| in_numbers(unit, *item)) => "in",
-        Unit::Hour => "at",
+        Unit::Second | Unit::Minute | Unit::Hour => "at",
         Unit::Month => "in",
     };
     format!("{place} {}", which(unit, items, " and "))
@@ -198,14 +197,12 @@ fn phrase(unit: Unit, item: Item) -> Vec<String> {
 
 /// Few values are listed; of many the step is told.
 fn stepped(unit: Unit, lo: u8, hi: u8, step: u8) -> Vec<String> {
-    match few(lo, hi, step) {
-        Some(values) => values.into_iter().map(|value| unit.label(value)).collect(),
-        None => {
-            let (lo, hi) = (unit.label(lo), unit.label(hi));
-            let month = if unit == Unit::Dom { " of the month" } else { "" };
-            vec![format!("every {} {} from {lo} to {hi}{month}", ordinal(step), name(unit))]
-        }
+    if let Some(values) = few(lo, hi, step) {
+        return values.into_iter().map(|value| unit.label(value)).collect();
     }
+    let (lo, hi) = (unit.label(lo), unit.label(hi));
+    let month = if unit == Unit::Dom { " of the month" } else { "" };
+    vec![format!("every {} {} from {lo} to {hi}{month}", ordinal(step), name(unit))]
 }
 
 fn ordinal(n: u8) -> String {

@@ -128,7 +128,7 @@ fn year_of(second: i64) -> i32 {
     // The calendar's year is at most one too late. What lies beyond chrono's calendar is far after
     // the year 9999.
     let day = i32::try_from(second.div_euclid(DAY)).ok();
-    let date = day.and_then(|day| NaiveDate::from_epoch_days(day));
+    let date = day.and_then(NaiveDate::from_epoch_days);
     let year = date.map_or(LAST + 1, |date| date.year());
     if second < begin(year) { year - 1 } else { year }
 }

@@ -21,8 +21,8 @@ const FROM: Millis = 1_767_225_600_000;
 #[derive(Debug)]
 struct Claim {
     period: Millis,
-    /// The values of the field that it holds within, and how long that lasts.
-    within: Option<(Millis, BTreeSet<Millis>)>,
+    /// The fields that it holds within, the finest first: how long a value lasts, and the values.
+    within: Vec<(Millis, BTreeSet<Millis>)>,
 }
 
 fn length(unit: &str) -> Option<Millis> {
@@ -44,6 +44,23 @@ fn numbers(text: &str) -> BTreeSet<Millis> {
     items.flat_map(range).collect()
 }
 
+/// `every 2nd minute from 1 to 59`.
+fn stepped(text: &str) -> (Millis, BTreeSet<Millis>) {
+    let words: Vec<_> = text.split(' ').collect();
+    let ["every", nth, unit, "from", lo, "to", hi] = words[..] else { panic!("{text}") };
+    let step: usize = nth.trim_end_matches(char::is_alphabetic).parse().unwrap();
+    let values = lo.parse().unwrap()..=hi.parse().unwrap();
+    (length(unit).unwrap(), values.step_by(step).collect())
+}
+
+/// The beginning of a text up to its next phrase: a list goes on with a number.
+fn phrase(text: &str) -> String {
+    let mut parts = text.split(", ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.take_while(|part| part.starts_with(|c: char| c.is_ascii_digit()));
+    rest.fold(first, |all, part| format!("{all}, {part}"))
+}
+
 /// What a sentence says of every so many seconds, minutes or hours.
 fn claims(sentence: &str) -> Vec<Claim> {
     let lower = sentence.to_lowercase();
@@ -59,19 +76,15 @@ fn claims(sentence: &str) -> Vec<Claim> {
             (_, unit) => unit,
         };
         let Some(period) = period else { continue };
-        // Up to the next phrase: a list goes on with a number.
-        let mut own = String::new();
-        for part in rest.split(", ") {
-            if !own.is_empty() && !part.starts_with(|c: char| c.is_ascii_digit()) {
-                break;
-            }
-            own.push_str(if own.is_empty() { "" } else { ", " });
-            own.push_str(part);
-        }
-        let within = own.rsplit_once(" of ").map(|(_, of)| {
+        let own = phrase(rest);
+        let within = own.split(" of ").skip(1).map(|of| {
             let (unit, list) = of.split_once(' ').unwrap();
-            (length(unit).unwrap(), numbers(list))
+            match length(unit) {
+                Some(unit) => (unit, numbers(list)),
+                None => stepped(of),
+            }
         });
+        let within = within.collect();
         found.push(Claim { period, within });
     }
     found
@@ -90,17 +103,12 @@ fn keeps(spec: &str) -> Result<(), TestCaseError> {
     for claim in claims(&said) {
         for at in all.iter().filter(|at| **at < FROM + DAY) {
             let then = at + claim.period;
-            let goes_on = match &claim.within {
-                None => true,
-                // The phrase names the field that it holds within; beyond it nothing is claimed.
-                Some((unit, values)) => {
-                    prop_assert!(values.contains(&value(*at, *unit)), "{spec}: {said}: at {at}");
-                    at.div_euclid(*unit) == then.div_euclid(*unit)
-                }
-            };
+            // Beyond the value that it holds within nothing is claimed.
+            let within = |unit: &Millis| at.div_euclid(*unit) == then.div_euclid(*unit);
+            let goes_on = claim.within.first().is_none_or(|(unit, _)| within(unit));
             prop_assert!(!goes_on || all.contains(&then), "{spec}: {said}: not at {then}");
         }
-        if let Some((unit, values)) = &claim.within {
+        for (unit, values) in &claim.within {
             let come: BTreeSet<_> = all.iter().map(|at| value(*at, *unit)).collect();
             prop_assert_eq!(&come, values, "{}: {}", spec, said);
         }
@@ -112,9 +120,8 @@ fn keeps(spec: &str) -> Result<(), TestCaseError> {
     }
     for (name, unit) in [("minute", MINUTE), ("second", SECOND)] {
         let Some((_, list)) = said.split_once(&format!("At {name}s ")) else { continue };
-        let list = list.split_once(" of ").map_or(list, |(list, _)| list);
-        let until = list.find(", every").or(list.find(", at")).or(list.find(", in"));
-        let listed = numbers(&list[..until.unwrap_or(list.len())]);
+        let list = phrase(list);
+        let listed = numbers(list.split(" of ").next().unwrap_or_default());
         let come: BTreeSet<_> = all.iter().map(|at| value(*at, unit)).collect();
         prop_assert_eq!(come, listed, "{}: {}", spec, said);
     }
@@ -156,7 +163,7 @@ proptest! {
 fn what_is_held_against_the_instants_is_found_in_the_sentence() {
     let said = claims("Every 20 minutes of hours 0, 6, 12, 18, on Monday to Friday");
     assert_eq!(said[0].period, 20 * MINUTE);
-    assert_eq!(said[0].within, Some((HOUR, BTreeSet::from([0, 6, 12, 18]))));
+    assert_eq!(said[0].within, [(HOUR, BTreeSet::from([0, 6, 12, 18]))]);
     assert_eq!(claims("At minute 5, every 2 hours")[0].period, 2 * HOUR);
     assert_eq!(claims("At 00:00, on every 2nd day from 1 to 31 of the month").len(), 0);
     for spec in ["*/20 */6 * * *", "0 */7 * * *", "*/40 * * * *", "0,30 */6 * * *"] {
