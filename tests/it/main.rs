@@ -28,6 +28,7 @@ mod rolling;
 mod schedule;
 mod snapshots;
 mod storage;
+mod tls;
 mod unread;
 mod webhooks;
 mod worker;

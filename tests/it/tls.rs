@@ -1,0 +1,153 @@
+//! Stories of receivers that speak TLS: a target's own authority and the certificate that it wants, from
+//! the API to the call; the machine's authorities; a receiver whose certificate is an authority's.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::cluster::{Cluster, PATIENCE};
+
+macro_rules! pem {
+    ($name:literal) => {
+        include_str!(concat!("../fixtures/tls/", $name))
+    };
+}
+
+/// A receiver that says what path it was asked for.
+struct Receiver {
+    url: String,
+    asked: mpsc::UnboundedReceiver<String>,
+}
+
+impl Receiver {
+    /// Shows a certificate, and wants one of an authority if that is given.
+    async fn start(cert: &str, key: &str, ca: Option<&str>) -> Self {
+        let provider = Arc::new(default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match ca {
+            None => builder.with_no_client_auth(),
+            Some(ca) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let acceptor =
+            TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![cert], key).unwrap()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let (tell, asked) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A handshake that fails is the caller's to tell.
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut head = vec![0; 16 * 1_024];
+                let Ok(length) = stream.read(&mut head).await else { continue };
+                let head = String::from_utf8_lossy(&head[..length]).into_owned();
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                // Who hangs up early is told nothing.
+                let _ = stream.write_all(answer).await;
+                let _ = stream.shutdown().await;
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if tell.send(path).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, asked }
+    }
+
+    async fn is_asked_for(&mut self, path: &str) {
+        let asked = async { while self.asked.recv().await.as_deref() != Some(path) {} };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("no {path}"));
+    }
+}
+
+/// A job that fires soon, once, and is not tried again.
+fn once(project: u64, target: &Value) -> Value {
+    let mut job = json!({"projectId": project, "after": "1s", "retryMax": 0});
+    for (name, value) in target.as_object().unwrap() {
+        job[name] = value.clone();
+    }
+    json!([job])
+}
+
+/// What came of a job in the end.
+async fn outcome(cluster: &Cluster, job: u64) -> Value {
+    let path = format!("/api/v1/executions?jobId={job}&limit=10");
+    cluster
+        .wait_until("an end", async |cluster: &Cluster| {
+            let page = cluster.get(1, &path).await;
+            page["executions"].as_array()?.first().cloned()
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
+    let ca = pem!("ca.pem");
+    let mut plain = Receiver::start(pem!("server.pem"), pem!("server.key"), None).await;
+    let mut strict = Receiver::start(pem!("server.pem"), pem!("server.key"), Some(ca)).await;
+    let cluster = Cluster::start(1).await;
+    let project = cluster.project(1, "tls").await;
+    let own = json!({"http": {"url": format!("{}/own", plain.url), "ca": ca}});
+    cluster.jobs(1, &once(project, &own)).await;
+    plain.is_asked_for("/own").await;
+
+    let executor = json!({
+        "name": "strict", "webhookUrl": format!("{}/strict", strict.url), "ca": ca,
+        "clientCert": pem!("client.pem"), "clientKey": pem!("client.key"),
+    });
+    let (status, made) = cluster.post(1, "/api/v1/executors", &executor).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(made["data"]["clientKeySet"], true, "{made}");
+    let secret = pem!("client.key").lines().nth(1).unwrap();
+    assert!(!made.to_string().contains(secret), "{made}");
+    let to_it = json!({"executorId": made["data"]["id"]});
+    cluster.jobs(1, &once(project, &to_it)).await;
+    strict.is_asked_for("/strict").await;
+
+    // The machine knows no such authority, and nothing turns the verification off.
+    let bare = json!({"callbackUrl": format!("{}/bare", plain.url)});
+    let jobs = cluster.jobs(1, &once(project, &bare)).await;
+    let ended = outcome(&cluster, jobs[0]["id"].as_u64().unwrap()).await;
+    assert_eq!((&ended["status"], &ended["httpCode"]), (&json!("dead"), &json!(0)), "{ended}");
+    let wrong = json!({
+        "name": "wrong", "webhookUrl": "https://a.example/", "clientCert": pem!("client.pem"),
+        "clientKey": pem!("server.key"),
+    });
+    let (status, refused) = cluster.post(1, "/api/v1/executors", &wrong).await;
+    assert_eq!((status, &refused["error"]["field"]), (400, &json!("clientKey")), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_self_signed_certificate_in_ssl_cert_file_is_taken_or_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("bundle.pem");
+    std::fs::write(&bundle, concat!(pem!("own.pem"), pem!("leaf.pem"))).unwrap();
+    let mut leaf = Receiver::start(pem!("leaf.pem"), pem!("leaf.key"), None).await;
+    let own = Receiver::start(pem!("own.pem"), pem!("own.key"), None).await;
+    let cluster = Cluster::start_with(1, &[("SSL_CERT_FILE", bundle.to_str().unwrap())]).await;
+    let project = cluster.project(1, "self-signed").await;
+    let to = |url: &str| once(project, &json!({"callbackUrl": url}));
+    cluster.jobs(1, &to(&format!("{}/leaf", leaf.url))).await;
+    leaf.is_asked_for("/leaf").await;
+    let jobs = cluster.jobs(1, &to(&own.url)).await;
+    let ended = outcome(&cluster, jobs[0]["id"].as_u64().unwrap()).await;
+    let error = ended["error"].as_str().unwrap_or_default();
+    assert!(error.contains("CA:TRUE") && error.contains("CA:FALSE"), "{ended}");
+}
