@@ -201,8 +201,9 @@ async fn restore(State(app): App, ask: Ask, body: Input<SMALL>) -> Result<Respon
         Ok(backup::inspect(&path).map_err(wrong))
     });
     let facts = facts.await.map_err(|e| failed(&e))??;
+    let sound = if facts.hashed { "is sound" } else { "can be read, but has no hash to check" };
     Err(Error::conflict(format!(
-        "the backup is sound (log index {}, {} jobs), but a cluster is not restored while it runs: \
+        "the backup {sound} (log index {}, {} jobs), but a cluster is not restored while it runs: \
          stop its nodes, give this one an empty DataDir and run `scheduler0 restore {}` on it",
         facts.index,
         facts.jobs,

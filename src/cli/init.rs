@@ -149,14 +149,7 @@ fn essentials(flags: &Init, set: &[(String, String)]) -> anyhow::Result<Vec<(Str
         anyhow::Ok(())
     };
     take("NodeId", &flags.node_id, "This node's number", "1")?;
-    take("Host", &flags.host, "Host that the API listens on", "127.0.0.1")?;
     let mut replicas = flags.replicas.clone();
-    let listed = list(&replicas)?;
-    // Who names the nodes need not be asked for the port.
-    if listed.is_empty() || flags.port.is_some() {
-        take("Port", &flags.port, "Port of the API", "9091")?;
-    }
-    take("DataDir", &flags.data_dir, "Folder for the data", "./data")?;
     if replicas.is_empty() && !flags.yes {
         say("A cluster of several nodes? Name them all, this one too, each as \
              ID,ADDRESS,RAFT_ADDRESS (2,http://node2:9091,node2:7071), separated by blanks.");
@@ -165,13 +158,19 @@ fn essentials(flags: &Init, set: &[(String, String)]) -> anyhow::Result<Vec<(Str
             replicas.extend(answer.split_whitespace().map(str::to_owned));
         }
     }
+    let listed = list(&replicas)?;
+    take("Host", &flags.host, "Host that the API listens on", "127.0.0.1")?;
+    // Who names the nodes has named the ports.
+    if listed.is_empty() || flags.port.is_some() {
+        take("Port", &flags.port, "Port of the API", "9091")?;
+    }
+    take("DataDir", &flags.data_dir, "Folder for the data", "./data")?;
     if let Some(value) = &flags.bootstrap {
         values.push(("Bootstrap".to_owned(), value.clone()));
     }
     if let Some(value) = &flags.raft_address {
         values.push(("RaftAddress".to_owned(), value.clone()));
     }
-    let listed = list(&replicas)?;
     if listed.is_empty() {
         return Ok(values);
     }

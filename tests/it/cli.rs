@@ -27,7 +27,7 @@ fn version_goes_to_stdout() {
 fn config_init_writes_what_was_answered_and_never_overwrites_unasked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.yml");
-    let said = with_input(folder.path(), &["config", "init"], "7\n\n9191\n/srv/s0\n\n");
+    let said = with_input(folder.path(), &["config", "init"], "7\n\n\n9191\n/srv/s0\n");
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let text = fs::read_to_string(&file).unwrap();
     for line in
@@ -46,6 +46,19 @@ fn config_init_writes_what_was_answered_and_never_overwrites_unasked() {
     let keys: Vec<_> =
         text.lines().filter(|l| !l.is_empty() && !l.starts_with(['#', ' '])).collect();
     assert_eq!(keys, ["Port: 1"], "nothing of the old file is left");
+}
+
+#[test]
+fn config_init_asks_for_no_port_that_the_list_of_nodes_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = "1,http://127.0.0.1:9091,127.0.0.1:7071 2,http://127.0.0.1:9092,127.0.0.1:7072";
+    let answers = format!("2\n{nodes}\n\n./two\n");
+    let said = with_input(folder.path(), &["config", "init"], &answers);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let text = fs::read_to_string(folder.path().join("config.yml")).unwrap();
+    for line in ["NodeId: 2", "Port: 9092", "Bootstrap: false", "DataDir: ./two"] {
+        assert!(text.lines().any(|l| l == line), "{line}: {text}");
+    }
 }
 
 #[test]
