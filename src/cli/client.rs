@@ -32,6 +32,8 @@ pub(super) struct Client {
     nodes: Vec<String>,
     /// The one that is asked; those before it take no connections.
     asked: AtomicUsize,
+    /// Whether it is no news that a node takes no connection.
+    quiet: bool,
     username: String,
     password: Zeroizing<String>,
 }
@@ -58,9 +60,21 @@ impl Client {
             http,
             nodes: [server].iter().chain(others).map(|&url| url.to_owned()).collect(),
             asked: AtomicUsize::new(0),
+            quiet: false,
             username: keys.username().to_owned(),
             password: Zeroizing::new(keys.password().to_owned()),
         })
+    }
+
+    /// The same client for somebody who waits for nodes to come up.
+    pub(super) fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    /// Asks the first node again next time.
+    pub(super) fn begin_anew(&self) {
+        self.asked.store(0, Ordering::Relaxed);
     }
 
     /// Reads something.
@@ -167,7 +181,9 @@ impl Client {
             if !error.is_connect() || next == self.nodes.len() {
                 return Err(self.unreachable(error).into());
             }
-            say(&format!("{} takes no connection: asking {}", self.node(), self.nodes[next]));
+            if !self.quiet {
+                say(&format!("{} takes no connection: asking {}", self.node(), self.nodes[next]));
+            }
             self.asked.store(next, Ordering::Relaxed);
         }
     }
@@ -193,7 +209,10 @@ impl Client {
             Err(error) => return self.unreachable(error).into(),
         };
         let envelope: Option<Value> = serde_json::from_slice(&bytes).ok();
-        let said = envelope.as_ref().and_then(|e| e["data"].as_str()).map(str::to_owned);
+        // `data` has the words that the original's clients know, `error` the reason and the advice.
+        let told =
+            envelope.as_ref().and_then(|e| e["error"]["message"].as_str().or(e["data"].as_str()));
+        let said = told.map(str::to_owned);
         let mut message = said.unwrap_or_else(|| "no reason given".to_owned());
         if status.as_u16() == 401 {
             message.push_str(

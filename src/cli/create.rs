@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Failure;
 use super::client::Client;
 use super::list::{JOBS, PROJECTS};
-use super::output::{Format, Output, say};
+use super::output::{Output, say};
 
 /// What to create.
 #[derive(Debug, Subcommand)]
@@ -104,19 +104,21 @@ pub(super) async fn run(
                 Value::Array(jobs) => jobs.as_slice(),
                 one => std::slice::from_ref(one),
             };
-            output.records(&envelope, records, JOBS)
+            output.told(&envelope, records, JOBS)
         }
     }
 }
 
 async fn credential(flags: &Credential, client: &Client, output: Output) -> anyhow::Result<()> {
+    // Scripts written for the original read the envelope from a pipe.
+    let output = output.json_in_a_pipe();
     let mut body = Map::new();
     if let Some(by) = &flags.created_by {
         body.insert("createdBy".to_owned(), by.as_str().into());
     }
     let mut envelope = client.post("/credentials", &Value::Object(body)).await?;
     both_casings(&mut envelope["data"]);
-    if output.format == Format::Table {
+    if !output.is_json() {
         output.records(
             &envelope,
             std::slice::from_ref(&envelope["data"]),

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::output::{Format, Output, say};
+use super::output::{Output, say};
 use super::{Global, ask};
 use crate::secret::{FILE, Keys, SecretFile};
 
@@ -95,7 +95,7 @@ fn init(flags: &Init, output: Output) -> anyhow::Result<()> {
     say(
         "every node of the cluster needs the same one; keep a copy: without it, what it encrypted is lost",
     );
-    if output.format == Format::Json {
+    if output.is_json() {
         output.json(&json!({
             "file": path,
             "authUsername": keys.username(),
@@ -120,7 +120,7 @@ fn answer(
 }
 
 fn show(flags: &Show, global: &Global, output: Output) -> anyhow::Result<()> {
-    let config = global.load()?;
+    let config = global.load_for_client()?;
     let keys = Keys::load(&config)?;
     let file = SecretFile::find(&config.places)?.map(|(path, _)| path);
     let mut shown = json!({
@@ -134,8 +134,8 @@ fn show(flags: &Show, global: &Global, output: Output) -> anyhow::Result<()> {
         shown["authPassword"] = keys.password().into();
         shown["secretKey"] = keys.secret_key_hex().as_str().into();
     }
-    match output.format {
-        Format::Json => output.json(&shown),
-        Format::Table => output.record(&json!({ "data": shown })),
+    if output.is_json() {
+        return output.json(&shown);
     }
+    output.record(&json!({ "data": shown }))
 }

@@ -1,7 +1,9 @@
 //! What `dev` does around a node: a folder, credentials, a key pair and a project to begin with, a
 //! command to paste, and the executions as they happen. It starts no node itself.
 
-use std::collections::{BTreeSet, VecDeque};
+mod watch;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,25 +11,19 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::list::EXECUTIONS;
-use super::output::{cell, say};
+use super::output::say;
 use super::{Failure, Global};
 use crate::config::{Config, LogLevel};
 use crate::secret::{Keys, SecretFile, write_private};
-use crate::telemetry::{BOUND, Stream};
 
 /// Where `dev` keeps everything, unless `DataDir` says otherwise.
-const FOLDER: &str = "./scheduler0-dev";
+pub(super) const FOLDER: &str = "./scheduler0-dev";
 /// The client key pair, so that a command pasted yesterday works today.
 const KEY_FILE: &str = "client.json";
 /// The project that the command to paste creates its job in.
 const PROJECT: &str = "first steps";
 /// How long a node may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Between looks at the executions.
-const GLANCE: Duration = Duration::from_millis(300);
-/// How many executions one look takes in.
-const WINDOW: usize = 100;
 
 /// The configuration and the secrets of a node for trying things out; makes the folder and the
 /// secrets when there are none.
@@ -58,19 +54,37 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
     Ok((config, keys))
 }
 
-/// Greets whoever started the node that listens at `url`, then shows executions until dropped.
-/// Returns only with an error.
-pub async fn attend(url: &str, config: &Config, keys: &Keys) -> anyhow::Result<()> {
+/// Where to call a node that listens at this address: a wildcard is no address to call.
+pub fn url(listens: SocketAddr) -> String {
+    let ip = match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listens.port()))
+}
+
+/// Greets whoever started the node that answers at `url`, then shows executions until dropped, as
+/// lines for people or as JSON. Returns only with an error.
+pub async fn attend(url: &str, config: &Config, keys: &Keys, json: bool) -> anyhow::Result<()> {
     let client = Client::new(url, &[], keys)?;
     client.wait_until_ready(PATIENCE).await?;
     let (api_key, api_secret) = key_pair(&client, &config.data_dir).await?;
     let project = project(&client).await?;
-    first_job(&client, url, project).await?;
-    say(&greeting(url, config, &api_key, &api_secret, project));
-    watch(&client).await
+    let first = first_job(&client, url, project).await?;
+    say(&greeting(url, config, (&api_key, &api_secret), project, &first));
+    watch::watch(&client, json).await
 }
 
-fn greeting(url: &str, config: &Config, api_key: &str, secret: &str, project: u64) -> String {
+fn greeting(
+    url: &str,
+    config: &Config,
+    (api_key, secret): (&str, &str),
+    project: u64,
+    first: &str,
+) -> String {
+    // The port that a command in this folder looks at by itself.
+    let server = if url == config.local_url() { String::new() } else { format!(" --server {url}") };
     format!(
         "
 Scheduler0 {version} is ready at {url} (data in {folder})
@@ -78,8 +92,14 @@ Scheduler0 {version} is ready at {url} (data in {folder})
   x-api-key:    {api_key}
   x-secret-key: {secret}
 
-A first job calls {url}/dev/echo every 5 seconds, and shows up below. Paste this into another
-terminal for one more:
+{first}
+
+In another terminal, in this folder:
+
+  scheduler0 list jobs{server}
+  scheduler0 explain 1{server}
+
+or paste this for one more job:
 
   curl -s {url}/api/v1/jobs -H 'content-type: application/json' \\
     -H 'x-api-key: {api_key}' -H 'x-secret-key: {secret}' \\
@@ -135,97 +155,30 @@ async fn project(client: &Client) -> anyhow::Result<u64> {
 }
 
 /// Makes a job that calls the built-in echo endpoint, so that there is something to see; not when
-/// the project has jobs already.
-async fn first_job(client: &Client, url: &str, project: u64) -> anyhow::Result<()> {
+/// the project has jobs already, nor where the configuration forbids such a call. The answer says
+/// what there is to see.
+async fn first_job(client: &Client, url: &str, project: u64) -> anyhow::Result<String> {
     let query = [("projectId", project.to_string()), ("limit", "1".to_owned())];
     let envelope = client.get("/jobs", &query).await?;
     if envelope["data"]["total"].as_u64().is_none_or(|total| total > 0) {
-        return Ok(());
+        return Ok("Each call that it makes shows up below.".to_owned());
     }
     let job = json!({
         "projectId": project, "spec": "@every 5s", "timezone": "UTC",
         "callbackUrl": format!("{url}/dev/echo"), "data": "made by scheduler0 dev",
     });
-    client.post("/jobs", &json!([job])).await?;
-    Ok(())
-}
-
-/// Prints each execution once, oldest first. What was there before is passed over. A terminal that
-/// is not read costs lines, never the node's time; one that is closed ends it.
-async fn watch(client: &Client) -> anyhow::Result<()> {
-    let shown_to = Stream::start(&std::io::stdout(), "shown", BOUND, |shown_to, lines| {
-        shown_to.push(format!("({lines} executions are not shown)\n").as_bytes());
-    })?;
-    let query = [
-        ("limit", WINDOW.to_string()),
-        ("offset", "0".to_owned()),
-        ("orderBy", "dateCreated".to_owned()),
-        ("orderByDirection", "desc".to_owned()),
-    ];
-    let mut seen = Seen::default();
-    let mut first = true;
-    let mut ticks = tokio::time::interval(GLANCE);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let envelope = match client.get("/executions", &query).await {
-            Ok(envelope) => envelope,
-            // The node is busy or stopping; if it stops, this future is dropped.
-            Err(e) if Failure::code(&e) != 3 => continue,
-            Err(e) => return Err(e),
-        };
-        let list = envelope["data"]["executions"].as_array().map_or(&[][..], Vec::as_slice);
-        for execution in list.iter().rev() {
-            if seen.is_new(execution) && !first {
-                shown_to.push(format!("{}\n", shown(execution)).as_bytes());
-            }
+    match client.post("/jobs", &json!([job])).await {
+        Ok(_) => {
+            Ok(format!("A first job calls {url}/dev/echo every 5 seconds, and shows up below."))
         }
-        first = false;
-        if shown_to.is_closed() {
-            return Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into());
-        }
+        Err(e) => match e.downcast_ref::<Failure>() {
+            Some(Failure::Refused { message, .. }) => Ok(format!(
+                "There is no first job, because this node may not call itself ({message}).\n\
+                 Each call that it makes shows up below."
+            )),
+            _ => Err(e),
+        },
     }
-}
-
-/// The executions of the last looks, so that each is printed once.
-#[derive(Default)]
-struct Seen {
-    known: BTreeSet<String>,
-    order: VecDeque<String>,
-}
-
-impl Seen {
-    fn is_new(&mut self, execution: &Value) -> bool {
-        // A retry has its occurrence's id: the attempt tells them apart.
-        let id = cell(execution, &["uniqueId", "id"]);
-        let mark = format!("{id} {}", cell(execution, &["attempt", "state"]));
-        if !self.known.insert(mark.clone()) {
-            return false;
-        }
-        self.order.push_back(mark);
-        if self.order.len() > 4 * WINDOW
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-}
-
-/// One line: `2026-11-21T05:00:05Z  job 1  delivered  attempt 1  200  3 ms`.
-fn shown(execution: &Value) -> String {
-    let mut parts = Vec::new();
-    for (title, names) in EXECUTIONS {
-        let value = cell(execution, names);
-        match *title {
-            _ if value == "-" => {}
-            "id" | "node" => {}
-            "ms" => parts.push(format!("{value} ms")),
-            "job" | "attempt" => parts.push(format!("{title} {value}")),
-            _ => parts.push(value),
-        }
-    }
-    parts.join("  ")
 }
 
 #[cfg(test)]
@@ -233,26 +186,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_execution_is_shown_once_and_each_attempt_of_it() {
-        let mut seen = Seen::default();
-        let execution =
-            |id: usize, attempt: u32| json!({"uniqueId": id.to_string(), "attempt": attempt});
-        assert!(seen.is_new(&execution(1, 1)));
-        assert!(!seen.is_new(&execution(1, 1)));
-        assert!(seen.is_new(&execution(1, 2)));
-        for id in 2..10 * WINDOW {
-            assert!(seen.is_new(&execution(id, 1)));
+    fn a_wildcard_is_called_at_loopback() {
+        for (listens, called) in [
+            ("0.0.0.0:9091", "http://127.0.0.1:9091"),
+            ("[::]:9091", "http://[::1]:9091"),
+            ("10.0.0.7:80", "http://10.0.0.7:80"),
+        ] {
+            assert_eq!(url(listens.parse().unwrap()), called);
         }
-        assert!(seen.known.len() <= 4 * WINDOW);
-    }
-
-    #[test]
-    fn a_line_says_what_happened() {
-        let text = shown(&json!({
-            "id": 1, "jobId": 7, "scheduledAt": "2026-11-21T05:00:05Z", "outcome": "failed",
-            "attempt": 2, "httpCode": 500, "durationMs": 3, "nodeId": 1, "error": "status 500",
-        }));
-        assert_eq!(text, "2026-11-21T05:00:05Z  job 7  failed  attempt 2  500  3 ms  status 500");
     }
 
     #[test]
@@ -270,11 +211,19 @@ mod tests {
         assert_eq!((config.data_dir.as_path(), config.log_level), (data.as_path(), LogLevel::Warn));
         assert!(data.join(crate::secret::FILE).exists());
         assert_eq!(prepare(&global).unwrap().1.fingerprint(), keys.fingerprint());
-        let text = greeting("http://127.0.0.1:9091", &config, "s0_k", "s3cret", 5);
-        for part in
-            ["http://127.0.0.1:9091/dev/echo", "@every 5s", "s0_k", "s3cret", "\"projectId\": 5"]
-        {
+        let text = greeting("http://127.0.0.1:9091", &config, ("s0_k", "s3cret"), 5, "See below.");
+        for part in [
+            "http://127.0.0.1:9091/dev/echo",
+            "@every 5s",
+            "s0_k",
+            "s3cret",
+            "\"projectId\": 5",
+            "See below.",
+            "scheduler0 list jobs\n",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let text = greeting("http://127.0.0.1:99", &config, ("s0_k", "s3cret"), 5, "");
+        assert!(text.contains("scheduler0 list jobs --server http://127.0.0.1:99\n"), "{text}");
     }
 }

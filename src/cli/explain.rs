@@ -1,101 +1,259 @@
 //! `explain`: why a job ran, or did not, at an instant, asked of a node and told for people: the
-//! sentence first, then the schedule field by field, the attempts, what lies before and after.
+//! fact first, then the attempts, the schedule field by field, what lies before and after.
+
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
 
-use super::Failure;
 use super::client::Client;
-use super::output::{Column, Format, Output, cell, line, say, show, table};
-use crate::model::time::parse_rfc3339;
+use super::output::{Output, cell, line, show, table};
+use super::{Failure, is_execution};
+use crate::clock::{Clock as _, SystemClock};
+use crate::model::time::{parse_rfc3339, rfc3339};
 
-const FIELDS: &[Column] = &[
-    ("field", &["name"]),
-    ("then", &["value"]),
-    ("wants", &["wants"]),
-    ("in words", &["meaning"]),
-    ("met", &["met"]),
-];
-const ATTEMPTS: &[Column] = &[
-    ("attempt", &["attempt"]),
-    ("result", &["reason", "status"]),
-    ("started", &["startedAt"]),
-    ("ms", &["durationMs"]),
-    ("http", &["httpCode"]),
-    ("how", &["how"]),
-    ("node", &["nodeId"]),
-    ("epoch", &["epoch"]),
-    ("stale", &["stale"]),
-    ("error", &["error"]),
-    ("answer", &["response"]),
-];
+/// Between two looks at whether an occurrence has come to its end.
+const AGAIN: Duration = Duration::from_millis(200);
+/// The states that an occurrence does not stay in.
+const PASSING: &[&str] = &["future", "pending", "running", "not_recorded"];
 
 /// Flags of `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The job's number
+    /// The job's number, or an execution id
+    #[arg(value_name = "JOB")]
+    subject: String,
+    /// RFC 3339, such as 2026-11-20T20:18:00Z; `now`; or an execution id [default: the newest
+    /// occurrence or manual run, or the first one if nothing was due yet]
+    #[arg(conflicts_with_all = ["last", "next"])]
+    instant: Option<String>,
+    /// The newest occurrence or manual run
+    #[arg(long, conflicts_with = "next")]
+    last: bool,
+    /// The occurrence that is due next
+    #[arg(long)]
+    next: bool,
+    /// Waits until it is delivered, dead or skipped; exit code 1 if that takes more than SECONDS
+    /// [default: 60]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+    wait: Option<u64>,
+}
+
+/// Which occurrence is meant.
+struct Meant {
     job: u64,
-    /// The instant, to the second or finer: RFC 3339, such as 2026-11-20T20:18:00Z
-    instant: String,
+    /// RFC 3339.
+    at: String,
+    /// Where an execution id named it, or found it.
+    execution: Option<String>,
 }
 
 /// Carries it out.
 pub(super) async fn run(flags: &Explain, client: &Client, output: Output) -> anyhow::Result<()> {
-    if parse_rfc3339(&flags.instant).is_none() {
-        let message = format!(
-            "INSTANT: expected RFC 3339, such as 2026-11-20T20:18:00Z, found {:?}",
-            flags.instant
-        );
-        return Err(Failure::Usage(message).into());
+    let meant = meant(flags, client).await?;
+    let path = format!("/jobs/{}/explain", meant.job);
+    let until = flags.wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let (envelope, over) = loop {
+        let envelope = client.get(&path, &[("at", meant.at.clone())]).await?;
+        let over =
+            !PASSING.contains(&cell(account(&envelope["data"], &meant), &["state"]).as_str());
+        if over || until.is_none_or(|until| Instant::now() >= until) {
+            break (envelope, over);
+        }
+        tokio::time::sleep(AGAIN).await;
+    };
+    if output.is_json() {
+        output.json(&envelope)?;
+    } else {
+        line(&told(&envelope["data"], &meant).join("\n"))?;
     }
-    let path = format!("/jobs/{}/explain", flags.job);
-    let envelope = client.get(&path, &[("at", flags.instant.clone())]).await?;
-    if output.format == Format::Json {
-        return output.json(&envelope);
-    }
-    for part in told(&envelope["data"]) {
-        line(&part)?;
-    }
-    for note in list(&envelope["data"]["notes"]) {
-        say(&format!("note: {}", show(note)));
-    }
+    anyhow::ensure!(over || until.is_none(), "it has not come to its end in time");
     Ok(())
 }
 
+async fn meant(flags: &Explain, client: &Client) -> anyhow::Result<Meant> {
+    let usage = |message: String| anyhow::Error::from(Failure::Usage(message));
+    if is_execution(&flags.subject) {
+        if flags.instant.is_some() || flags.last || flags.next {
+            return Err(usage(
+                "an execution id says which occurrence it is: leave out the rest".into(),
+            ));
+        }
+        return execution(&flags.subject, client).await;
+    }
+    let wrong =
+        || usage(format!("JOB: expected a number or an execution id, found {:?}", flags.subject));
+    let job = flags.subject.parse().map_err(|_| wrong())?;
+    match flags.instant.as_deref() {
+        Some("now") => Ok(Meant { job, at: now(), execution: None }),
+        Some(id) if is_execution(id) => execution(id, client).await,
+        Some(at) if parse_rfc3339(at).is_some() => {
+            Ok(Meant { job, at: at.to_owned(), execution: None })
+        }
+        Some(other) => Err(usage(format!(
+            "INSTANT: expected RFC 3339, such as 2026-11-20T20:18:00Z, `now` or an execution id, \
+             found {other:?}"
+        ))),
+        None => newest(job, flags, client).await,
+    }
+}
+
+async fn execution(id: &str, client: &Client) -> anyhow::Result<Meant> {
+    let found = client.get(&format!("/executions/{id}"), &[]).await?;
+    let job = found["data"]["jobId"].as_u64().unwrap_or_default();
+    let at = cell(&found["data"], &["scheduledAt"]);
+    Ok(Meant { job, at, execution: Some(id.to_owned()) })
+}
+
+/// The newest occurrence of a job, planned or asked for by hand, or its next one.
+async fn newest(job: u64, flags: &Explain, client: &Client) -> anyhow::Result<Meant> {
+    let around = client.get(&format!("/jobs/{job}/explain"), &[("at", now())]).await?;
+    let instant = |name: &str| around["data"][name].as_str().map(str::to_owned);
+    let planned = |at| Meant { job, at, execution: None };
+    let next = instant("next").map(planned);
+    if flags.next {
+        let none = || Failure::Usage(format!("job {job} is not due again"));
+        return Ok(next.ok_or_else(none)?);
+    }
+    let query = [("jobId", job.to_string()), ("limit", "1".to_owned())];
+    let listed = client.get("/executions", &query).await?;
+    let run = &listed["data"]["executions"][0];
+    let last = instant("previous");
+    if let (Some(at), true) = (run["scheduledAt"].as_str(), run["run"].is_number())
+        && last.as_deref().is_none_or(|last| parse_rfc3339(last) < parse_rfc3339(at))
+    {
+        let id = cell(run, &["executionId"]);
+        return Ok(Meant { job, at: at.to_owned(), execution: Some(id) });
+    }
+    let last = last.map(planned);
+    let found = if flags.last { last } else { last.or(next) };
+    let none = || Failure::Usage(format!("job {job} was not due yet: see --next"));
+    Ok(found.ok_or_else(none)?)
+}
+
+/// This machine's time, to the second.
+fn now() -> String {
+    rfc3339(SystemClock.wall().div_euclid(1_000) * 1_000)
+}
+
+/// The occurrence or manual run that is meant; what is said of the instant where there is none.
+fn account<'a>(data: &'a Value, meant: &Meant) -> &'a Value {
+    let all = std::iter::once(&data["occurrence"]).chain(list(&data["manualRuns"]));
+    match &meant.execution {
+        Some(id) => all.into_iter().find(|one| one["executionId"] == id.as_str()),
+        None => all.into_iter().find(|one| one.is_object()),
+    }
+    .unwrap_or(data)
+}
+
 /// The parts of an explanation, one below the other.
-fn told(data: &Value) -> Vec<String> {
-    let mut parts = vec![show(&data["summary"])];
+fn told(data: &Value, meant: &Meant) -> Vec<String> {
+    let one = account(data, meant);
+    // Older nodes have a sentence for the instant only.
+    let fact = if one["summary"].is_string() { &one["summary"] } else { &data["summary"] };
+    let mut parts = vec![show(fact)];
+    parts.extend(list(&data["notes"]).iter().map(|note| format!("note: {}", show(note))));
+    let others = std::iter::once(&data["occurrence"]).chain(list(&data["manualRuns"]));
+    for one in others.filter(|one| one.is_object()) {
+        let by = if one["manual"] == true { "manual run" } else { "execution" };
+        parts.push(format!("\n{by} {}: {}", cell(one, &["executionId"]), outcome(one)));
+        let attempts = list(&one["attempts"]);
+        if !attempts.is_empty() {
+            parts.extend(attempt_lines(attempts));
+        }
+    }
     if let Some(schedule) = data["schedule"].as_object() {
         let of = |name: &str| show(schedule.get(name).unwrap_or(&Value::Null));
         let zone = (of("local"), of("timezone"));
         parts.push(format!("\n{}: {} in {}", of("description"), zone.0, zone.1));
-        parts.push(rows(&data["schedule"]["fields"], FIELDS));
+        let checks = list(&data["schedule"]["fields"]);
+        if !checks.is_empty() {
+            parts.push(field_table(checks));
+        }
     }
+    let mut rest = Vec::new();
     if let Some(plan) = data["plan"].as_object() {
         let of = |name: &str| plan.get(name).filter(|value| !value.is_null()).map(show);
         let until = of("until").map_or_else(String::new, |until| format!(" until {until}"));
         let (standing, from) = (of("standing").unwrap_or_default(), of("from").unwrap_or_default());
-        parts.push(format!("\nplan: {standing}, from {from}{until}"));
+        rest.push(format!("the job was {standing} from {from}{until}"));
     }
-    let manual = list(&data["manualRuns"]);
-    for one in std::iter::once(&data["occurrence"]).chain(manual).filter(|one| one.is_object()) {
-        parts.push(format!("\n{}: {}", cell(one, &["executionId"]), cell(one, &["state"])));
-        if !list(&one["attempts"]).is_empty() {
-            parts.push(rows(&one["attempts"], ATTEMPTS));
+    for (name, title) in [("previous", "due before that"), ("next", "due after that")] {
+        if let Some(at) = data[name].as_str() {
+            rest.push(format!("{title}: {at}"));
         }
     }
-    let (previous, next) = (cell(data, &["previous"]), cell(data, &["next"]));
-    parts.push(format!("\nbefore: {previous}   after: {next}"));
+    if !rest.is_empty() {
+        parts.push(format!("\n{}", rest.join("\n")));
+    }
     parts
+}
+
+fn outcome(one: &Value) -> String {
+    let reason = one["reason"].as_str().map_or_else(String::new, |why| format!(" ({why})"));
+    let state = match one["state"].as_str() {
+        Some("not_recorded") => "under way or not recorded yet",
+        Some("future") => "not due yet",
+        Some("pending") => "waiting for its next attempt",
+        Some(state) => state,
+        None => "-",
+    };
+    format!("{}{reason}", show(&state.into()))
+}
+
+fn field_table(checks: &[Value]) -> String {
+    let row = |check: &Value| {
+        let fits = if check["met"] == true { "yes" } else { "no" };
+        let mut row: Vec<_> =
+            ["name", "value", "wants", "meaning"].map(|name| cell(check, &[name])).into();
+        row.push(fits.to_owned());
+        row
+    };
+    table(["field", "is", "wants", "in words", "fits"].into_iter(), checks.iter().map(row))
+}
+
+/// A table of attempts; what went wrong, and what the receiver said, below each.
+fn attempt_lines(attempts: &[Value]) -> Vec<String> {
+    let row = |one: &Value| {
+        vec![
+            cell(one, &["attempt"]),
+            cell(one, &["status"]),
+            cell(one, &["startedAt"]),
+            super::list::took(one),
+            super::list::answer(one),
+            cell(one, &["nodeId"]),
+        ]
+    };
+    let titles = ["attempt", "result", "started", "took", "answer", "node"].into_iter();
+    let text = table(titles, attempts.iter().map(row));
+    let mut lines = text.lines();
+    let mut told: Vec<_> = lines.next().map(str::to_owned).into_iter().collect();
+    for (line, attempt) in lines.zip(attempts) {
+        told.push(line.to_owned());
+        let how =
+            attempt["how"].as_str().filter(|how| *how != "answer").map(|how| how.replace('_', " "));
+        told.extend(how.map(|how| format!("         it {}", ended(&how))));
+        let text = |name: &str| attempt[name].as_str().filter(|text| !text.is_empty());
+        let (error, answer) = (text("error"), text("response"));
+        told.extend(error.map(|text| format!("         error: {}", show(&text.into()))));
+        // The error quotes the answer already.
+        let answer = answer.filter(|answer| !error.is_some_and(|error| error.contains(answer)));
+        let answer = answer.map(|text| format!("         it answered: {}", show(&text.into())));
+        told.extend(answer);
+    }
+    told
+}
+
+fn ended(how: &str) -> String {
+    match how {
+        "reported" => "was reported by its receiver".to_owned(),
+        "lost" => "was lost: its receiver fell silent".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn rows(records: &Value, columns: &[Column]) -> String {
-    let row = |record: &Value| columns.iter().map(|(_, names)| cell(record, names)).collect();
-    table(columns.iter().map(|(title, _)| *title), list(records).iter().map(row))
 }
 
 #[cfg(test)]
@@ -103,10 +261,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn of(execution: Option<&str>) -> Meant {
+        Meant { job: 1, at: String::new(), execution: execution.map(str::to_owned) }
+    }
+
     #[test]
-    fn an_explanation_is_told_from_the_sentence_down() {
-        let parts = told(&json!({
-            "summary": "not due: minute is 30, wants 0",
+    fn an_explanation_is_told_from_the_fact_down() {
+        let data = json!({
+            "summary": "not due: minute is 30, wants 0", "notes": ["two of them"],
             "schedule": {
                 "description": "At minute 0, every hour", "local": "2026-01-01T00:30:00Z",
                 "timezone": "UTC",
@@ -114,22 +276,42 @@ mod tests {
                     "met": false}],
             },
             "plan": {"standing": "active", "from": "2025-12-31T00:00:00Z"},
-            "occurrence": {"executionId": "a-1-2", "state": "delivered", "attempts": [
-                {"attempt": 1, "status": "delivered", "httpCode": 200, "error": "x\u{1b}[2J"}]},
+            "manualRuns": [{
+                "executionId": "a-1-2-1", "state": "delivered", "manual": true,
+                "summary": "run by hand, delivered", "attempts": [
+                    {"attempt": 1, "status": "failed", "httpCode": 0, "error": "x\u{1b}[2J",
+                        "durationMs": 0, "startedAt": "2026-01-01T00:30:00Z", "nodeId": 2},
+                    {"attempt": 2, "status": "delivered", "httpCode": 200, "durationMs": 3}]}],
             "previous": "2026-01-01T00:00:00Z",
-        }));
-        let text = parts.join("\n");
+        });
+        let text = told(&data, &of(None)).join("\n");
         for part in [
-            "not due: minute is 30, wants 0\n",
+            "run by hand, delivered\nnote: two of them\n",
+            "\nmanual run a-1-2-1: delivered\nATTEMPT",
+            "failed     2026-01-01T00:30:00Z  0 ms  no answer",
+            "\n         error: x\\u{1b}[2J\n2 ",
+            "HTTP 200",
             "At minute 0, every hour: 2026-01-01T00:30:00Z in UTC\nFIELD",
-            "minute  30    0      at minute 0  false",
-            "plan: active, from 2025-12-31T00:00:00Z\n",
-            "a-1-2: delivered\nATTEMPT",
-            "x\\u{1b}[2J",
-            "before: 2026-01-01T00:00:00Z   after: -",
+            "minute  30  0      at minute 0  no\n",
+            "\n\nthe job was active from 2025-12-31T00:00:00Z\ndue before that: 2026-01-01T00:00:00Z",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
-        assert!(told(&json!({"summary": "gone"})).len() == 2);
+        assert!(
+            text.starts_with("run by hand")
+                && !text.contains("true")
+                && !text.contains("due after")
+        );
+        assert_eq!(told(&json!({"summary": "gone"}), &of(None)), ["gone"]);
+    }
+
+    #[test]
+    fn an_execution_id_chooses_among_those_of_an_instant() {
+        let data = json!({
+            "occurrence": {"executionId": "a-1-2", "state": "delivered"},
+            "manualRuns": [{"executionId": "a-1-2-1", "state": "pending"}],
+        });
+        assert_eq!(account(&data, &of(None))["state"], "delivered");
+        assert_eq!(account(&data, &of(Some("a-1-2-1")))["state"], "pending");
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::output::{Format, Output, say};
+use super::output::{Output, say};
 use super::{Failure, Global, ask};
 use crate::config::{self, Config, EXAMPLE, LoadOptions, Replica};
 use crate::secret::{Keys, SecretFile};
@@ -87,7 +87,7 @@ fn init(flags: &Init, global: &Global, output: Output) -> anyhow::Result<()> {
     write(&path, &fill_in(&values)?)?;
     say(&format!("wrote {}", path.display()));
     say("next: `scheduler0 credential init`, then `scheduler0 start`");
-    if output.format == Format::Json {
+    if output.is_json() {
         output.json(&json!({ "file": path }))?;
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! `list` and `get`: reads from a node's API and shows it. The columns of each noun are here too.
 
 use clap::{Args, Subcommand, ValueEnum};
+use futures_util::StreamExt as _;
+use serde_json::Value;
 
 use super::client::Client;
-use super::output::{Column, Format, Output, say};
+use super::output::{Column, Output, Told, cell, say, show};
 
 /// The columns of projects.
 pub(super) const PROJECTS: &[Column] = &[
@@ -13,15 +15,24 @@ pub(super) const PROJECTS: &[Column] = &[
     ("created", &["dateCreated"]),
 ];
 /// The columns of jobs.
-pub(super) const JOBS: &[Column] = &[
-    ("id", &["id"]),
-    ("project", &["projectId"]),
-    ("spec", &["spec"]),
-    ("timezone", &["timezone"]),
-    ("status", &["status"]),
-    ("next", &["nextExecutionDate"]),
-    ("callback url", &["callbackUrl"]),
+pub(super) const JOBS: &[Told] = &[
+    Told { title: "id", cell: |job| cell(job, &["id"]), wide: false },
+    Told { title: "project", cell: |job| cell(job, &["projectId"]), wide: true },
+    Told { title: "external id", cell: |job| cell(job, &["externalId"]), wide: false },
+    Told { title: "when", cell: when, wide: false },
+    Told { title: "timezone", cell: |job| cell(job, &["timezone"]), wide: true },
+    Told { title: "status", cell: |job| cell(job, &["status"]), wide: false },
+    Told { title: "last", cell: |job| cell(job, &[LAST]), wide: false },
+    Told { title: "next", cell: |job| cell(job, &["nextExecutionDate"]), wide: false },
+    Told { title: "target", cell: target, wide: false },
+    Told { title: "labels", cell: labels, wide: true },
 ];
+/// Where `list` puts what came of a job's newest attempt; no field of the API.
+const LAST: &str = "lastResult";
+/// Of more jobs than this the newest attempts are not looked up.
+const MOST_LOOKED_UP: usize = 100;
+/// So many are looked up at a time.
+const AT_A_TIME: usize = 8;
 const CREDENTIALS: &[Column] = &[
     ("id", &["id"]),
     ("api key", &["apiKey"]),
@@ -30,17 +41,89 @@ const CREDENTIALS: &[Column] = &[
     ("created by", &["createdBy"]),
 ];
 /// The columns of executions.
-pub(super) const EXECUTIONS: &[Column] = &[
-    ("scheduled", &["scheduledAt", "lastExecutionDatetime"]),
-    ("job", &["jobId"]),
-    ("result", &["outcome", "status", "state"]),
-    ("attempt", &["attempt"]),
-    ("http", &["httpCode", "httpStatus"]),
-    ("ms", &["durationMs", "duration"]),
-    ("node", &["nodeId"]),
-    ("id", &["uniqueId", "id"]),
-    ("error", &["error"]),
+pub(super) const EXECUTIONS: &[Told] = &[
+    Told {
+        title: "scheduled",
+        cell: |e| cell(e, &["scheduledAt", "lastExecutionDatetime"]),
+        wide: false,
+    },
+    Told { title: "job", cell: |e| cell(e, &["jobId"]), wide: false },
+    Told { title: "result", cell: result, wide: false },
+    Told { title: "attempt", cell: attempt, wide: false },
+    Told { title: "answer", cell: answer, wide: false },
+    Told { title: "took", cell: took, wide: false },
+    Told { title: "node", cell: |e| cell(e, &["nodeId"]), wide: true },
+    Told { title: "id", cell: |e| cell(e, &["executionId", "uniqueId", "id"]), wide: true },
+    Told { title: "error", cell: |e| cell(e, &["error"]), wide: false },
 ];
+
+/// The schedule of a job: its line, its instant or its delay.
+fn when(job: &Value) -> String {
+    let spec = job["spec"].as_str().filter(|spec| !spec.is_empty());
+    match (spec, job["after"].as_str(), job["at"].as_str()) {
+        (Some(spec), ..) => show(&spec.into()),
+        (None, Some(delay), _) => format!("once, after {}", show(&delay.into())),
+        (None, None, Some(at)) => format!("once, at {}", show(&at.into())),
+        (None, None, None) => "-".to_owned(),
+    }
+}
+
+/// Where its calls go.
+fn target(job: &Value) -> String {
+    let url = job["callbackUrl"].as_str().filter(|url| !url.is_empty());
+    match (url, job["http"]["url"].as_str(), &job["executorId"]) {
+        (Some(url), ..) => show(&url.into()),
+        (None, Some(url), _) => {
+            let method = job["http"]["method"].as_str().unwrap_or("POST");
+            format!("{method} {}", show(&url.into()))
+        }
+        (None, None, Value::Null) => "-".to_owned(),
+        (None, None, id) => format!("executor {id}"),
+    }
+}
+
+fn labels(job: &Value) -> String {
+    let Some(labels) = job["labels"].as_object().filter(|labels| !labels.is_empty()) else {
+        return "-".to_owned();
+    };
+    let pairs = labels.iter().map(|(key, value)| format!("{key}={}", show(value)));
+    show(&pairs.collect::<Vec<_>>().join(",").into())
+}
+
+/// What an attempt came to, and why where nothing was sent.
+pub(super) fn result(execution: &Value) -> String {
+    let result = cell(execution, &["status", "state"]);
+    match execution["reason"].as_str() {
+        Some(reason) => format!("{result}: {reason}"),
+        None => result,
+    }
+}
+
+fn is_sent(execution: &Value) -> bool {
+    execution["status"] != "skipped"
+}
+
+fn attempt(execution: &Value) -> String {
+    if is_sent(execution) { cell(execution, &["attempt"]) } else { "-".to_owned() }
+}
+
+/// `HTTP 204`, or that there was no answer.
+pub(super) fn answer(execution: &Value) -> String {
+    match execution["httpCode"].as_u64() {
+        Some(0) if is_sent(execution) => "no answer".to_owned(),
+        Some(0) | None => "-".to_owned(),
+        Some(code) => format!("HTTP {code}"),
+    }
+}
+
+/// How long an attempt took.
+pub(super) fn took(execution: &Value) -> String {
+    match execution["durationMs"].as_u64().filter(|_| is_sent(execution)) {
+        None => "-".to_owned(),
+        Some(ms) if ms < 10_000 => format!("{ms} ms"),
+        Some(ms) => format!("{:.1} s", ms as f64 / 1_000.0),
+    }
+}
 
 /// What to list.
 #[derive(Debug, Subcommand)]
@@ -151,12 +234,12 @@ pub(super) async fn run(
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
-    let (noun, page, columns, filters) = match command {
-        ListCommand::Credential(page) => ("credentials", page, CREDENTIALS, vec![]),
-        ListCommand::Project(page) => ("projects", page, PROJECTS, vec![]),
+    let (noun, page, filters) = match command {
+        ListCommand::Credential(page) => ("credentials", page, vec![]),
+        ListCommand::Project(page) => ("projects", page, vec![]),
         ListCommand::Job(flags) => {
             let project = flags.project.map(|id| ("projectId", id.to_string()));
-            ("jobs", &flags.page, JOBS, vec![project])
+            ("jobs", &flags.page, vec![project])
         }
         ListCommand::Execution(flags) => {
             let filters = vec![
@@ -166,7 +249,7 @@ pub(super) async fn run(
                 flags.from.clone().map(|at| ("startDate", at)),
                 flags.to.clone().map(|at| ("endDate", at)),
             ];
-            ("executions", &flags.page, EXECUTIONS, filters)
+            ("executions", &flags.page, filters)
         }
     };
     let mut query: Vec<_> = filters.into_iter().flatten().collect();
@@ -180,10 +263,18 @@ pub(super) async fn run(
     }
     let envelope = client.get(&format!("/{noun}"), &query).await?;
     let records = envelope["data"][noun].as_array().map_or(&[][..], Vec::as_slice);
-    output.records(&envelope, records, columns)?;
+    match command {
+        ListCommand::Credential(_) => output.records(&envelope, records, CREDENTIALS)?,
+        ListCommand::Project(_) => output.records(&envelope, records, PROJECTS)?,
+        ListCommand::Execution(_) => output.told(&envelope, records, EXECUTIONS)?,
+        ListCommand::Job(_) if output.is_json() => output.json(&envelope)?,
+        ListCommand::Job(_) => {
+            output.told(&envelope, &with_last_results(records, client).await, JOBS)?;
+        }
+    }
     let shown = page.offset + records.len() as u64;
     if let Some(total) = envelope["data"]["total"].as_u64()
-        && output.format == Format::Table
+        && !output.is_json()
         && shown < total
         && !records.is_empty()
     {
@@ -191,6 +282,25 @@ pub(super) async fn run(
         say(&format!("{shown} of {about}{total}; go on with --offset {shown}"));
     }
     Ok(())
+}
+
+/// The jobs with what came of the newest attempt of each, which their list does not say.
+async fn with_last_results(jobs: &[Value], client: &Client) -> Vec<Value> {
+    let mut jobs = jobs.to_vec();
+    if jobs.len() > MOST_LOOKED_UP {
+        return jobs;
+    }
+    let look_up = jobs.iter().enumerate().map(async |(n, job)| {
+        let query = [("jobId", job["id"].to_string()), ("limit", "1".to_owned())];
+        let newest = client.get("/executions", &query).await.ok()?;
+        let newest = newest["data"]["executions"].get(0).map(result)?;
+        Some((n, newest))
+    });
+    let found: Vec<_> = futures_util::stream::iter(look_up).buffered(AT_A_TIME).collect().await;
+    for (n, result) in found.into_iter().flatten() {
+        jobs[n][LAST] = result.into();
+    }
+    jobs
 }
 
 /// Carries out `get`.

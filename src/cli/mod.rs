@@ -30,6 +30,7 @@ mod remove;
 mod reset;
 pub mod start;
 mod status;
+mod unlock;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ Exit codes:
   3  the node refused the request (4xx)
   4  the node cannot be reached
 
-Data goes to stdout: tables on a terminal, JSON otherwise (-o chooses). All else goes to stderr.";
+Data goes to stdout, as tables or with --json as JSON. All else goes to stderr.";
 
 /// A Raft-replicated cron cluster in one binary.
 #[derive(Debug, Parser)]
@@ -77,7 +78,7 @@ pub struct Global {
     /// The node to talk to [default: the configured Host and Port, else one of Replicas]
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
-    /// Form of the output [default: table on a terminal, else json]
+    /// Form of the output [default: table; `create credential` in a pipe: json]
     #[arg(short, long, global = true, value_enum)]
     pub output: Option<Format>,
     /// The same as -o json
@@ -114,7 +115,7 @@ pub enum Command {
     #[command(subcommand)]
     Archive(remove::ArchiveCommand),
     /// Leader, members, shards, leases, lag, queues, journals and clocks
-    Status,
+    Status(status::Status),
     /// Who belongs to the cluster: add, remove, drain, hand on leadership, recover, compare states
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -197,7 +198,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let output = Output::new(if global.json { Some(Format::Json) } else { global.output });
     match &cli.command {
         Command::Start(flags) => start::run(&flags.over(global)),
-        Command::Dev(flags) => start::dev(&flags.over(global)),
+        Command::Dev(flags) => start::dev(&flags.over(global), output),
         Command::Config(command) => init::run(command, global, output),
         Command::Credential(command) => credential::run(command, global, output),
         Command::Reset(command) => reset::run(command, global),
@@ -210,6 +211,11 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Version => version(output),
         command => {
             let client = global.client()?;
+            let client = match command {
+                // Nodes that are not up yet are what these commands are for.
+                Command::Status(flags) if flags.wait.or(flags.watch).is_some() => client.quiet(),
+                _ => client,
+            };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 match command {
@@ -221,7 +227,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Cluster(command) => cluster::run(command, &client, output).await,
                     Command::Backup(flags) => backup::backup(flags, &client, output).await,
                     Command::Explain(flags) => explain::run(flags, &client, output).await,
-                    _ => status::run(&client, output).await,
+                    Command::Status(flags) => status::run(flags, &client, output).await,
+                    _ => Ok(()),
                 }
             })
         }
@@ -237,16 +244,31 @@ impl Global {
         Ok(Config::load(&self.options())?)
     }
 
+    /// The configuration of a command that talks to a node or tells of its secrets: those of a node
+    /// that `dev` runs from this folder will do, where there are no others.
+    fn load_for_client(&self) -> anyhow::Result<Config> {
+        let mut config = self.load()?;
+        config.places.push(dev::FOLDER.into());
+        Ok(config)
+    }
+
     fn client(&self) -> anyhow::Result<Client> {
-        let config = self.load()?;
-        let keys = Keys::load(&config)?;
-        if let Some(server) = &self.server {
-            return Client::new(server, &[], &keys);
+        let config = self.load_for_client()?;
+        let url = self.server.clone().unwrap_or_else(|| config.local_url());
+        let keys = Keys::load(&config).map_err(|e| unlock::advice(e, &url))?;
+        if self.server.is_some() {
+            return Client::new(&url, &[], &keys);
         }
         let others = config.replicas.iter().filter(|r| r.node_id != config.node_id);
         let others: Vec<&str> = others.map(|r| r.address.as_str()).collect();
-        Client::new(&config.local_url(), &others, &keys)
+        Client::new(&url, &others, &keys)
     }
+}
+
+/// Whether a text has the form of an execution id, which has its job in it.
+fn is_execution(text: &str) -> bool {
+    // A date such as 2026-11-20 could be read as one.
+    text.find('-') == Some(8) && crate::model::block::parse_execution_id(text).is_some()
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -261,7 +283,9 @@ fn version(output: Output) -> anyhow::Result<()> {
     let zones = chrono_tz::IANA_TZDB_VERSION;
     match output.format {
         Format::Json => output.json(&serde_json::json!({"version": version, "tzdata": zones})),
-        Format::Table => output::line(&format!("scheduler0 {version} (time zones {zones})")),
+        Format::Table | Format::Wide => {
+            output::line(&format!("scheduler0 {version} (time zones {zones})"))
+        }
     }
 }
 

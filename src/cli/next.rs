@@ -205,7 +205,7 @@ fn one(spec: &str, zoned: bool, flags: &Flags, output: Output) -> anyhow::Result
             }
             output.json(&said)
         }
-        Format::Table => {
+        Format::Table | Format::Wide => {
             say(&describe(spec));
             if list.is_empty() {
                 say("it never fires again");

@@ -3,16 +3,21 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, presets};
 use serde_json::Value;
 
 use crate::telemetry;
 
+/// Cells up to this width are never cut: instants, ids and numbers are worth nothing in part.
+const NEVER_CUT: usize = 24;
+
 /// The form of the data on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Columns for people.
+    /// Columns for people, cut to the terminal's width.
     Table,
+    /// More columns, and nothing cut.
+    Wide,
     /// The API's JSON for programs.
     Json,
 }
@@ -24,18 +29,40 @@ pub(super) struct Output {
     pub format: Format,
     /// Whether a person reads it: JSON is indented then.
     terminal: bool,
+    /// Whether somebody chose the form.
+    chosen: bool,
 }
 
 /// A column: its title, and the fields to look for (the first that is there counts; `a.b` looks
 /// into an object).
 pub(super) type Column = (&'static str, &'static [&'static str]);
 
+/// A column whose cells take more than a look at one field.
+pub(super) struct Told {
+    pub(super) title: &'static str,
+    /// What stands in a record's row; `-` for nothing.
+    pub(super) cell: fn(&Value) -> String,
+    /// Whether it is left to `-o wide`.
+    pub(super) wide: bool,
+}
+
 impl Output {
-    /// What was asked for, else a table on a terminal and JSON otherwise.
+    /// What was asked for, else a table, also in a pipe.
     pub(super) fn new(asked: Option<Format>) -> Self {
         let terminal = io::stdout().is_terminal();
-        let format = asked.unwrap_or(if terminal { Format::Table } else { Format::Json });
-        Self { format, terminal }
+        Self { format: asked.unwrap_or(Format::Table), terminal, chosen: asked.is_some() }
+    }
+
+    /// The same for a command whose output programs read: JSON where no terminal is and nothing else
+    /// was asked for.
+    pub(super) fn json_in_a_pipe(self) -> Self {
+        let format = if self.terminal || self.chosen { self.format } else { Format::Json };
+        Self { format, ..self }
+    }
+
+    /// Whether programs read it.
+    pub(super) fn is_json(self) -> bool {
+        self.format == Format::Json
     }
 
     /// A value as JSON.
@@ -51,22 +78,48 @@ impl Output {
         records: &[Value],
         columns: &[Column],
     ) -> anyhow::Result<()> {
-        match self.format {
-            Format::Json => self.json(envelope),
-            Format::Table if records.is_empty() => {
-                say("nothing found");
-                Ok(())
-            }
-            Format::Table => line(&table(
-                columns.iter().map(|(title, _)| *title),
-                records.iter().map(|r| columns.iter().map(|(_, names)| cell(r, names)).collect()),
-            )),
+        let titles: Vec<_> = columns.iter().map(|(title, _)| *title).collect();
+        let row = |r: &Value| columns.iter().map(|(_, names)| cell(r, names)).collect();
+        self.rows(envelope, &titles, &records.iter().map(row).collect::<Vec<_>>())
+    }
+
+    /// The same with columns that tell more than one field each.
+    pub(super) fn told(
+        self,
+        envelope: &Value,
+        records: &[Value],
+        columns: &[Told],
+    ) -> anyhow::Result<()> {
+        let columns: Vec<_> =
+            columns.iter().filter(|c| !c.wide || self.format == Format::Wide).collect();
+        let titles: Vec<_> = columns.iter().map(|column| column.title).collect();
+        let row = |r: &Value| columns.iter().map(|column| (column.cell)(r)).collect();
+        self.rows(envelope, &titles, &records.iter().map(row).collect::<Vec<_>>())
+    }
+
+    fn rows(self, envelope: &Value, titles: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+        if self.is_json() {
+            return self.json(envelope);
         }
+        if rows.is_empty() {
+            say("nothing found");
+            return Ok(());
+        }
+        line(&self.table(titles, rows))
+    }
+
+    /// A table with only the columns that some row fills; on a terminal it is cut to its width.
+    pub(super) fn table(self, titles: &[&str], rows: &[Vec<String>]) -> String {
+        let filled = |n: &usize| *n == 0 || rows.iter().any(|row| row[*n] != "-");
+        let kept: Vec<_> = (0..titles.len()).filter(filled).collect();
+        let rows = rows.iter().map(|row| kept.iter().map(|n| row[*n].clone()).collect());
+        let width = if self.format == Format::Table { terminal_width() } else { None };
+        cut(kept.iter().map(|n| titles[*n]), rows, width)
     }
 
     /// One record: the envelope, or its fields one below the other.
     pub(super) fn record(self, envelope: &Value) -> anyhow::Result<()> {
-        if self.format == Format::Json {
+        if self.is_json() {
             return self.json(envelope);
         }
         let data = &envelope["data"];
@@ -76,6 +129,14 @@ impl Output {
             fields.iter().map(|(name, value)| format!("{name:width$}  {}", show(value))).collect();
         line(&lines.join("\n"))
     }
+}
+
+/// The columns of the terminal that stdout is, if it is one.
+fn terminal_width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|n| *n > 0)
 }
 
 /// One line of data on stdout.
@@ -105,13 +166,36 @@ pub(super) fn table<'a>(
     titles: impl Iterator<Item = &'a str>,
     rows: impl Iterator<Item = Vec<String>>,
 ) -> String {
+    cut(titles, rows, None)
+}
+
+/// The same, with its widest cells cut until it fits into a width.
+fn cut<'a>(
+    titles: impl Iterator<Item = &'a str>,
+    rows: impl Iterator<Item = Vec<String>>,
+    width: Option<u16>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(titles.map(str::to_uppercase));
     for row in rows {
+        let mut row = Row::from(row);
+        if width.is_some() {
+            row.max_height(1);
+        }
         table.add_row(row);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
+    }
+    if let Some(width) = width {
+        // The blanks after the last column are trimmed below.
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width + 2);
+        let widths = table.column_max_content_widths();
+        for (column, width) in table.column_iter_mut().zip(widths) {
+            if usize::from(width) <= NEVER_CUT {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
     }
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -148,6 +232,30 @@ mod tests {
         assert_eq!(cell(&record, &["a", "b.c"]), "7");
         assert_eq!(cell(&record, &["nothing"]), "-");
         assert_eq!(cell(&record, &["d"]), "x\\u{1b}[2Jy");
+    }
+
+    #[test]
+    fn a_table_is_cut_to_a_width_in_its_long_cells_only() {
+        let row = ["1", "2026-11-21T10:17:37Z", &"a long story ".repeat(9), &"http://a/".repeat(9)];
+        let rows = || std::iter::once(row.map(str::to_owned).to_vec());
+        let titles = || ["id", "next", "description", "target"].into_iter();
+        let text = cut(titles(), rows(), Some(80));
+        assert!(
+            text.lines().count() == 2 && text.lines().all(|l| l.chars().count() <= 80),
+            "{text}"
+        );
+        assert!(
+            text.contains("2026-11-21T10:17:37Z  a long story") && text.contains('…'),
+            "{text}"
+        );
+        assert_eq!(cut(titles(), rows(), Some(400)), table(titles(), rows()));
+    }
+
+    #[test]
+    fn columns_that_nobody_fills_are_left_out() {
+        let output = Output { format: Format::Table, terminal: false, chosen: false };
+        let rows = vec![vec!["-".to_owned(), "-".into(), "x".into()]];
+        assert_eq!(output.table(&["a", "b", "c"], &rows), "A  C\n-  x");
     }
 
     #[test]

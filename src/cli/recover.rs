@@ -59,7 +59,7 @@ fn show(config: &Config, survey: &Survey, done: bool, output: Output) -> anyhow:
             "id": config.node_id, "lastLogTerm": term, "lastLogIndex": index,
             "appliedIndex": survey.applied, "members": members, "recovered": done,
         })),
-        Format::Table => line(&format!(
+        Format::Table | Format::Wide => line(&format!(
             "node {}: last log entry is {index} of term {term}, applied up to {}",
             config.node_id, survey.applied
         )),

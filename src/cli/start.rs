@@ -6,6 +6,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::Output;
 use super::{Global, dev};
 use crate::config::Config;
 use crate::node::{self, Node};
@@ -71,14 +72,14 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
 }
 
 /// Runs a node for trying things out, and shows what it does.
-pub(super) fn dev(global: &Global) -> anyhow::Result<()> {
+pub(super) fn dev(global: &Global, output: Output) -> anyhow::Result<()> {
     let (config, keys) = dev::prepare(global)?;
     begin_log(&config)?;
     runtime()?.block_on(async {
         let options = node::Options { dev: true, ..node::Options::default() };
         let node = Node::start(config.clone(), keys.clone(), options).await?;
-        let url = format!("http://{}", node.address());
-        until_stopped(node, dev::attend(&url, &config, &keys)).await
+        let url = dev::url(node.address());
+        until_stopped(node, dev::attend(&url, &config, &keys, output.is_json())).await
     })
 }
 

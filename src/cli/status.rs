@@ -2,11 +2,37 @@
 //! does not tell is left out, so that an older or newer one can be asked too.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
 
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::output::{Column, Format, Output, cell, line, say, show, table};
+
+/// Between two looks at whether the cluster is ready.
+const AGAIN: Duration = Duration::from_millis(100);
+/// Clears the terminal and goes to its upper left corner.
+const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+
+/// Flags of `status`.
+#[derive(Debug, Default, Args)]
+pub struct Status {
+    /// Waits until there is a leader, every node answers and each shard has an owner; exit code 1 if
+    /// that takes more than SECONDS [default: 60]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "60",
+        conflicts_with = "watch"
+    )]
+    pub(super) wait: Option<u64>,
+    /// Shows it again every SECONDS [default: 2], until ctrl-c
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    pub(super) watch: Option<u64>,
+}
 
 const NODES: &[Column] = &[
     ("node", &["id"]),
@@ -15,9 +41,12 @@ const NODES: &[Column] = &[
     ("shards", &["shards"]),
     ("lease", &["leaseMs"]),
     ("clock", &["clockOffsetMs"]),
-    ("lag p50", &["lagMs.p50"]),
-    ("p99", &["lagMs.p99"]),
+    ("lag p99", &["lagMs.p99"]),
     ("due", &["queue.due"]),
+];
+/// The columns that only `-o wide` has.
+const MORE_OF_NODES: &[Column] = &[
+    ("lag p50", &["lagMs.p50"]),
     ("built", &["queue.built"]),
     ("in flight", &["queue.inFlight"]),
     ("journal", &["journalDepth"]),
@@ -27,16 +56,87 @@ const NODES: &[Column] = &[
 ];
 
 /// Carries out `status`.
-pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
-    let envelope = client.get("/cluster/status", &[]).await?;
-    match output.format {
-        Format::Json => output.json(&envelope),
-        Format::Table => line(render(&envelope["data"]).trim_end()),
+pub(super) async fn run(flags: &Status, client: &Client, output: Output) -> anyhow::Result<()> {
+    if let Some(seconds) = flags.watch {
+        return watch(Duration::from_secs(seconds.max(1)), client, output).await;
+    }
+    let envelope = match flags.wait {
+        Some(seconds) => wait(Duration::from_secs(seconds), client).await?,
+        None => client.get("/cluster/status", &[]).await?,
+    };
+    shown(&envelope, output)
+}
+
+fn shown(envelope: &Value, output: Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return output.json(envelope);
+    }
+    line(render(&envelope["data"], output.format == Format::Wide).trim_end())
+}
+
+/// The status as soon as the cluster is ready, or what it lacks when the time is over.
+async fn wait(patience: Duration, client: &Client) -> anyhow::Result<Value> {
+    let begun = Instant::now();
+    loop {
+        client.begin_anew();
+        let lacking = match client.get("/cluster/status", &[]).await {
+            Ok(envelope) => match lacking(&envelope["data"]) {
+                None => return Ok(envelope),
+                Some(lacking) => anyhow::anyhow!(lacking),
+            },
+            // No credentials of this cluster: waiting does not help.
+            Err(e) if super::Failure::code(&e) == 3 => return Err(e),
+            Err(e) => e,
+        };
+        if begun.elapsed() >= patience {
+            return Err(lacking.context(format!("not ready after {} s", patience.as_secs())));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// What a cluster lacks to be ready.
+fn lacking(status: &Value) -> Option<String> {
+    if status["leader"].is_null() {
+        return Some("there is no leader".to_owned());
+    }
+    let nodes = status["nodes"].as_array().map_or(&[][..], Vec::as_slice);
+    let silent: Vec<_> =
+        nodes.iter().filter(|n| n["state"] == "unreachable").map(|n| cell(n, &["id"])).collect();
+    if !silent.is_empty() {
+        let noun = if silent.len() == 1 { "node" } else { "nodes" };
+        return Some(format!("no answer from {noun} {}", silent.join(", ")));
+    }
+    let shards = status["shards"].as_array().map_or(&[][..], Vec::as_slice);
+    let orphans = shards.iter().filter(|s| s["owner"].as_u64().unwrap_or(0) == 0).count();
+    match (orphans, shards.len()) {
+        (0, 1..) => None,
+        (orphans, all) => Some(format!("{orphans} of {all} shards have no owner")),
+    }
+}
+
+/// Shows it again and again; what goes wrong meanwhile is part of the picture.
+async fn watch(pause: Duration, client: &Client, output: Output) -> anyhow::Result<()> {
+    let terminal = io::stdout().is_terminal();
+    loop {
+        client.begin_anew();
+        let looked = client.get("/cluster/status", &[]).await;
+        if terminal {
+            line(CLEAR)?;
+        }
+        match looked {
+            Ok(envelope) => shown(&envelope, output)?,
+            Err(e) => say(&format!("error: {e:#}")),
+        }
+        if !terminal && !output.is_json() {
+            line("")?;
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 
 /// The status for people.
-fn render(status: &Value) -> String {
+fn render(status: &Value, wide: bool) -> String {
     let mut text = String::new();
     let leader = match &status["leader"] {
         Value::Null => "none: no quorum, or an election is under way".to_owned(),
@@ -52,7 +152,7 @@ fn render(status: &Value) -> String {
         let _ = writeln!(text, "{name:9}  {value}");
     }
     let nodes = status["nodes"].as_array().map_or(&[][..], Vec::as_slice);
-    let _ = write!(text, "\n{}\n", node_table(nodes));
+    let _ = write!(text, "\n{}\n", node_table(nodes, wide));
     let shards = status["shards"].as_array().map_or(&[][..], Vec::as_slice);
     if !shards.is_empty() {
         let orphans = shards.iter().filter(|s| s["owner"].as_u64().unwrap_or(0) == 0).count();
@@ -91,9 +191,10 @@ fn render(status: &Value) -> String {
 }
 
 /// The nodes, with only the columns that some node fills.
-fn node_table(nodes: &[Value]) -> String {
+fn node_table(nodes: &[Value], wide: bool) -> String {
     let filled = |column: &&Column| nodes.iter().any(|n| cell(n, column.1) != "-");
-    let columns: Vec<_> = NODES.iter().filter(filled).collect();
+    let more = if wide { MORE_OF_NODES } else { &[] };
+    let columns: Vec<_> = NODES.iter().chain(more).filter(filled).collect();
     table(
         columns.iter().map(|(title, _)| *title),
         nodes.iter().map(|node| columns.iter().map(|column| node_cell(node, column)).collect()),
@@ -104,8 +205,8 @@ fn node_cell(node: &Value, (title, names): &Column) -> String {
     let value = cell(node, names);
     match *title {
         _ if value == "-" => value,
-        "lease" | "clock" | "lag p50" | "p99" => format!("{value} ms"),
-        "memory" => format!("{value} MB"),
+        "lease" | "clock" | "lag p50" | "lag p99" => format!("{value} ms"),
+        "memory" => node["memoryMb"].as_f64().map_or(value, |mb| format!("{mb:.0} MB")),
         "state" if node["draining"] == true => format!("{value}, draining"),
         // Either how many, or which.
         "shards" => node["shards"].as_array().map_or(value, |list| list.len().to_string()),
@@ -124,7 +225,7 @@ pub(super) async fn checksum(client: &Client, output: Output) -> anyhow::Result<
     let nodes = data["nodes"].as_array().map_or(&[][..], Vec::as_slice);
     match output.format {
         Format::Json => output.json(&envelope)?,
-        Format::Table => {
+        Format::Table | Format::Wide => {
             let columns: &[Column] =
                 &[("node", &["id"]), ("hash", &["hash", "checksum"]), ("error", &["error"])];
             output.records(&envelope, nodes, columns)?;
@@ -153,24 +254,27 @@ mod tests {
 
     #[test]
     fn a_full_status_is_shown_in_full() {
-        let text = render(&json!({
-            "clusterId": "c0ffee", "leader": 2, "term": 7, "ttlMs": 4000,
-            "nodes": [{
-                "id": 2, "address": "http://n2:9091", "state": "Leader", "shards": [1, 2, 3],
-                "leaseMs": 3500, "clockOffsetMs": -2, "appliedIndex": 99, "journalDepth": 0,
-                "queue": {"due": 5, "built": 1, "inFlight": 4}, "lagMs": {"p50": 1, "p99": 9},
-                "failing": [{
-                    "destination": "http://a:80", "since": "2026-01-01T00:00:00Z", "failures": 7,
-                    "nextProbe": "2026-01-01T00:00:09Z",
+        let text = render(
+            &json!({
+                "clusterId": "c0ffee", "leader": 2, "term": 7, "ttlMs": 4000,
+                "nodes": [{
+                    "id": 2, "address": "http://n2:9091", "state": "Leader", "shards": [1, 2, 3],
+                    "leaseMs": 3500, "clockOffsetMs": -2, "appliedIndex": 99, "journalDepth": 0,
+                    "queue": {"due": 5, "built": 1, "inFlight": 4}, "lagMs": {"p50": 1, "p99": 9},
+                    "failing": [{
+                        "destination": "http://a:80", "since": "2026-01-01T00:00:00Z", "failures": 7,
+                        "nextProbe": "2026-01-01T00:00:09Z",
+                    }],
+                    "memoryMb": 42, "draining": true, "version": "0.1.0",
                 }],
-                "memoryMb": 42, "draining": true, "version": "0.1.0",
-            }],
-            "shards": [
-                {"id": 0, "owner": 2, "epoch": 1, "watermark": "2026-01-01T00:00:05Z", "closing": null},
-                {"id": 1, "owner": 0, "epoch": 0, "watermark": "2026-01-01T00:00:01Z", "closing": {"node": 3}},
-            ],
-            "warnings": ["two nodes are less available than one", {"message": "clock of node 3"}],
-        }));
+                "shards": [
+                    {"id": 0, "owner": 2, "epoch": 1, "watermark": "2026-01-01T00:00:05Z", "closing": null},
+                    {"id": 1, "owner": 0, "epoch": 0, "watermark": "2026-01-01T00:00:01Z", "closing": {"node": 3}},
+                ],
+                "warnings": ["two nodes are less available than one", {"message": "clock of node 3"}],
+            }),
+            true,
+        );
         for part in [
             "c0ffee",
             "node 2 (term 7)",
@@ -192,10 +296,42 @@ mod tests {
     }
 
     #[test]
+    fn the_table_fits_a_terminal_and_wide_has_the_rest() {
+        let node = json!({
+            "id": 2, "address": "http://127.0.0.1:9092", "state": "unreachable", "shards": 21,
+            "leaseMs": 3950, "clockOffsetMs": -12, "appliedIndex": 123_456, "journalDepth": 0,
+            "queue": {"due": 500, "built": 1, "inFlight": 4}, "lagMs": {"p50": 1, "p99": 1234},
+            "memoryMb": 31.29344, "version": "0.1.0",
+        });
+        let text = node_table(std::slice::from_ref(&node), false);
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        assert!(!text.contains("MEMORY") && node_table(&[node], true).contains("31 MB"));
+    }
+
+    #[test]
+    fn a_cluster_is_ready_with_a_leader_all_nodes_and_all_shards() {
+        let ready = json!({
+            "leader": 1, "nodes": [{"id": 1, "state": "leader"}, {"id": 2, "state": "follower"}],
+            "shards": [{"id": 0, "owner": 2}],
+        });
+        assert_eq!(lacking(&ready), None);
+        for (path, value, part) in [
+            ("/leader", Value::Null, "no leader"),
+            ("/nodes/1/state", json!("unreachable"), "no answer from node 2"),
+            ("/shards/0/owner", json!(0), "1 of 1 shards have no owner"),
+            ("/shards", json!([]), "0 of 0"),
+        ] {
+            let mut status = ready.clone();
+            *status.pointer_mut(path).unwrap() = value;
+            assert!(lacking(&status).unwrap().contains(part), "{path}");
+        }
+    }
+
+    #[test]
     fn missing_fields_leave_out_their_columns() {
-        let text = render(&json!({"nodes": [{"id": 1}]}));
+        let text = render(&json!({"nodes": [{"id": 1}]}), false);
         assert!(text.contains("none: no quorum") && text.contains("NODE\n1"), "{text}");
         assert!(!text.contains("LAG"), "{text}");
-        assert!(render(&Value::Null).contains("cluster"), "nothing at all is no panic");
+        assert!(render(&Value::Null, false).contains("cluster"), "nothing at all is no panic");
     }
 }

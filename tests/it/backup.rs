@@ -18,7 +18,7 @@ const WITHOUT_HASH: &str = "DELETE FROM backup WHERE key = 'sha256'; \
 
 /// Runs a command of the program as a node's operator; exit code, the data it gave, what it said.
 fn run(cluster: &Cluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
-    let output = cluster.command(id).args(arguments).output().unwrap();
+    let output = cluster.command(id).args(arguments).arg("--json").output().unwrap();
     let data = serde_json::from_slice::<Value>(&output.stdout).unwrap_or(Value::Null);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code().unwrap(), data["data"].clone(), said)

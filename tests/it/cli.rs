@@ -3,6 +3,7 @@
 
 mod dev;
 mod fake;
+mod first_steps;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -197,8 +198,7 @@ fn the_nodes_warnings_go_to_stderr() {
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let lines = "warning: unknown fields were ignored: retries\nwarning: job spec \\u{1b}[2J\n";
     assert_eq!(stderr(&said), lines);
-    let envelope: Value = serde_json::from_str(&stdout(&said)).unwrap();
-    assert_eq!(envelope["data"], json!([{"id": 4}]));
+    assert_eq!(stdout(&said), "ID\n4\n");
 }
 
 #[test]
@@ -277,9 +277,11 @@ fn lists_are_tables_or_the_envelope_as_it_came() {
         node.run(&["list", "jobs", "--project", "1", "--order-by", "id", "--desc", "-o", "table"]);
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     assert!(stdout(&said).contains("@daily") && stderr(&said).contains("--offset 1"));
-    let query = node.last().uri.query().unwrap().to_owned();
+    let query = node.last_at("/api/v1/jobs").uri.query().unwrap().to_owned();
     assert_eq!(query, "projectId=1&limit=50&offset=0&orderBy=id&orderByDirection=desc");
-    let said = node.run(&["list", "jobs"]);
+    // Text in a pipe stays text: JSON is for those who ask for it.
+    assert!(stdout(&node.run(&["list", "jobs"])).starts_with("ID"));
+    let said = node.run(&["list", "jobs", "--json"]);
     let envelope: Value = serde_json::from_str(&stdout(&said)).unwrap();
     assert_eq!(envelope["data"]["total"], 120);
     assert_eq!(stderr(&said), "");
@@ -428,7 +430,8 @@ fn where_a_node_is_down_the_next_of_the_cluster_is_asked() {
 fn next_needs_no_node_and_no_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["next", "30 2 * * *", "--timezone", "Europe/Berlin", "--count", "2", "--from"];
-    let said = scheduler0(folder.path(), &[&arguments[..], &["2026-03-28T00:00"]].concat());
+    let said =
+        scheduler0(folder.path(), &[&arguments[..], &["2026-03-28T00:00", "--json"]].concat());
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let answer: Value = serde_json::from_str(&stdout(&said)).unwrap();
     assert_eq!(answer["occurrences"][0]["utc"], "2026-03-28T01:30:00Z");

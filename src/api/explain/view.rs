@@ -90,6 +90,10 @@ struct PlanView {
 #[serde(rename_all = "camelCase")]
 struct AccountView {
     execution_id: String,
+    /// What became of it, in one sentence.
+    summary: String,
+    /// Whether somebody asked for it, out of turn.
+    manual: bool,
     scheduled_at: String,
     due_at: String,
     state: &'static str,
@@ -216,8 +220,8 @@ impl ExplainView {
             due: found.account.as_ref().is_some_and(|account| account.planned),
             schedule,
             plan: plan_view,
-            occurrence: found.account.as_ref().map(|account| view(account, found.cluster)),
-            manual_runs: found.manual.iter().map(|one| view(one, found.cluster)).collect(),
+            occurrence: found.account.as_ref().map(|account| view(found, account)),
+            manual_runs: found.manual.iter().map(|one| view(found, one)).collect(),
             previous: found.previous.map(|one| rfc3339(one.scheduled)),
             next: found.next.map(|one| rfc3339(one.scheduled)),
             shard: found.progress.shard.as_ref().map(|shard| ShardView {
@@ -234,10 +238,12 @@ fn reason(account: &Account) -> Option<&'static str> {
     account.state.reason().map(SkipReason::name)
 }
 
-fn view(account: &Account, cluster: u128) -> AccountView {
-    let id = |occurrence| occurrence_id(cluster, occurrence);
+fn view(found: &Explained, account: &Account) -> AccountView {
+    let id = |occurrence| occurrence_id(found.cluster, occurrence);
     AccountView {
         execution_id: id(account.occurrence),
+        summary: words::told(found, account),
+        manual: account.occurrence.run > 0,
         scheduled_at: rfc3339(account.occurrence.scheduled),
         due_at: rfc3339(account.due),
         state: account.state.name(),

@@ -26,9 +26,26 @@ pub(super) fn summary(found: &Explained, at: Millis) -> String {
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
     match (&found.account, plan) {
         (Some(account), plan) => happened(found, account, plan),
-        (None, Some(plan)) => format!("not due: {}", not_due(found, plan, at)),
-        (None, None) => absence(found, at).1,
+        (None, plan) => {
+            let absent = plan.map_or_else(
+                || absence(found, at).1,
+                |plan| format!("not due: {}", not_due(found, plan, at)),
+            );
+            // What happened comes before what did not.
+            match found.manual.last() {
+                Some(run) => format!("{}; by its schedule {absent}", told(found, run)),
+                None => absent,
+            }
+        }
     }
+}
+
+/// The sentence of one occurrence or manual run.
+pub(super) fn told(found: &Explained, account: &Account) -> String {
+    if account.occurrence.run > 0 {
+        return format!("run by hand, {}", happened(found, account, None));
+    }
+    happened(found, account, found.plan.map(|plan| &found.timeline.plans[plan]))
 }
 
 /// No plan was in force: before the beginning, after the end, or nobody knows any more.
@@ -280,8 +297,9 @@ pub(super) fn notes(found: &Explained, at: Millis) -> Vec<String> {
             notes.push(text.to_owned());
         }
     }
-    if !found.manual.is_empty() {
-        notes.push(format!("manual runs at that instant: {}", found.manual.len()));
+    let runs = found.manual.len();
+    if runs > 1 || (runs == 1 && found.account.is_some()) {
+        notes.push(format!("manual runs at that instant: {runs}"));
     }
     notes
 }

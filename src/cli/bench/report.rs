@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use super::super::output::{Format, Output, line, say, table};
+use super::super::output::{Output, line, say, table};
 use super::limit::Turns;
 use super::oracle::Findings;
 
@@ -179,7 +179,7 @@ impl Report {
 
     /// Puts it out.
     pub(super) fn show(&self, output: Output) -> anyhow::Result<()> {
-        if output.format == Format::Json {
+        if output.is_json() {
             return output.json(&self.json());
         }
         let found = self.findings;

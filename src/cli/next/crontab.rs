@@ -68,7 +68,7 @@ pub(super) fn show_all(text: &str, flags: &Flags, output: Output) -> anyhow::Res
         }
         match output.format {
             Format::Json => line(&json(number, entry.as_ref(), &answer).to_string())?,
-            Format::Table => rows.extend(row(number, entry.as_ref(), &answer)),
+            Format::Table | Format::Wide => rows.extend(row(number, entry.as_ref(), &answer)),
         }
     }
     if !rows.is_empty() {

@@ -1,6 +1,7 @@
 //! What `dev` does around its node: it asks for a key pair and a project once, keeps them, and
 //! watches the executions.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -35,7 +36,7 @@ async fn attend(node: &Node, global: &Global) {
         }
     };
     tokio::select! {
-        done = dev::attend(&node.url, &config, &keys) => panic!("{:?}", done.unwrap_err()),
+        done = dev::attend(&node.url, &config, &keys, false) => panic!("{:?}", done.unwrap_err()),
         looked = tokio::time::timeout(Duration::from_secs(20), looked) => looked.unwrap(),
     }
 }
@@ -65,4 +66,57 @@ fn a_key_pair_is_made_once_and_kept() {
     let kept: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("client.json")).unwrap()).unwrap();
     assert_eq!(kept, json!({"id": 4, "apiKey": "s0_k", "apiSecret": "hush"}));
+}
+
+#[test]
+fn a_node_that_may_not_call_itself_says_so_and_runs_on() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let global = Global {
+        config: None,
+        set: vec![("DataDir".to_owned(), folder.path().display().to_string())],
+        server: None,
+        output: None,
+        json: false,
+    };
+    let node = Node::start(|asked| match (asked.method.as_str(), asked.uri.path()) {
+        ("POST", "/api/v1/jobs") => {
+            let error = json!({"message": "loopback addresses are refused"});
+            (400, json!({"data": "no", "success": false, "error": error}))
+        }
+        _ => answer(asked),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(attend(&node, &global));
+    assert_eq!(node.count(&Method::POST, "/api/v1/jobs"), 1);
+}
+
+#[test]
+fn dev_on_all_addresses_has_a_first_job_and_tells_it_as_json() {
+    use std::io::BufRead as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args([
+            "dev",
+            "--host",
+            "0.0.0.0",
+            "--port",
+            "0",
+            "--raft-address",
+            "127.0.0.1:0",
+            "--json",
+        ])
+        .current_dir(folder.path())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(dev.stdout.take().unwrap()).lines();
+    let line = lines.next();
+    dev.kill().unwrap();
+    dev.wait().unwrap();
+    let execution: Value = serde_json::from_str(&line.unwrap().unwrap()).unwrap();
+    assert_eq!((&execution["status"], &execution["httpCode"]), (&json!("delivered"), &json!(200)));
 }

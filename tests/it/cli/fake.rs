@@ -103,6 +103,12 @@ impl Node {
         asked.iter().filter(|a| a.method == method && a.uri.path() == path).count()
     }
 
+    /// What it was asked last at this path.
+    pub(super) fn last_at(&self, path: &str) -> Asked {
+        let asked = self.fake.asked.lock().unwrap();
+        asked.iter().rfind(|a| a.uri.path() == path).unwrap().clone()
+    }
+
     pub(super) fn last(&self) -> Asked {
         self.fake.asked.lock().unwrap().last().unwrap().clone()
     }

@@ -181,7 +181,8 @@ async fn what_was_sent_is_explained_by_its_attempts() {
     assert_eq!(early["state"], "not_created");
 
     let told = home.told(flaky, at, &["-o", "table"]).await;
-    for part in ["delivered: attempt 2 by node 1", "plan: active", "503", "what the endpoint says"]
+    for part in
+        ["delivered: attempt 2 by node 1", "the job was active", "503", "what the endpoint says"]
     {
         assert!(told.contains(part), "{part:?} is not in {told}");
     }
