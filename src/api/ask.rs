@@ -16,9 +16,6 @@ use crate::model::Millis;
 use crate::model::job::Dialect;
 use crate::model::time::parse_rfc3339;
 
-/// More parameters than any route has are not read.
-const MOST_PARAMETERS: usize = 64;
-
 /// Where the one router hangs: decides the casing of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mount {
@@ -66,6 +63,7 @@ impl Mount {
 pub(super) struct Ask {
     pub(super) mount: Mount,
     pub(super) caller: Caller,
+    /// Names in canonical form. `super::query` has refused what the route does not know.
     parameters: Vec<(String, String)>,
 }
 
@@ -75,20 +73,33 @@ impl Ask {
         self.mount.dialect()
     }
 
-    /// A query parameter by its camelCase name, in either casing; an empty one counts as absent.
+    /// A query parameter by its camelCase name, in either casing.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let mut buffer = [0; 24];
-        let wanted = canonical(name, &mut buffer)?;
-        let found = self.parameters.iter().rev().find(|(known, _)| known == wanted);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.texts(name).next()
     }
 
     /// All values of a query parameter that may come several times.
-    pub(super) fn texts(&self, name: &str) -> Vec<&str> {
+    pub(super) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
         let mut buffer = [0; 24];
-        let Some(wanted) = canonical(name, &mut buffer) else { return Vec::new() };
-        let found = self.parameters.iter().filter(|(known, _)| known == wanted);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()).collect()
+        let wanted = canonical(name, &mut buffer).map(str::to_owned);
+        let found = self.parameters.iter().filter(move |(known, _)| Some(known) == wanted.as_ref());
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The stretch of time that a query is about: `from` and `until`, or the published clients'
+    /// `startDate` and `endDate`.
+    pub(super) fn stretch(&self) -> Result<(Option<Millis>, Option<Millis>), Error> {
+        let bound = |name: &'static str, older: &'static str| match (
+            self.instant(name)?,
+            self.instant(older)?,
+        ) {
+            (Some(_), Some(_)) => {
+                let message = format!("{name} and {older} say the same: give one of them");
+                Err(Error::invalid(older, message))
+            }
+            (given, other) => Ok(given.or(other)),
+        };
+        Ok((bound("from", "startDate")?, bound("until", "endDate")?))
     }
 
     /// A number in a query parameter.
@@ -149,15 +160,18 @@ impl Ask {
     }
 }
 
-/// The parameters of a query, names in canonical form.
-fn parameters(query: &str) -> Vec<(String, String)> {
+/// The parameters of a query, as given.
+pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// The same, names in canonical form.
+fn known(query: &str) -> Vec<(String, String)> {
     let mut buffer = [0; 24];
-    form_urlencoded::parse(query.as_bytes())
-        .take(MOST_PARAMETERS)
-        .filter_map(|(name, value)| {
-            Some((canonical(&name, &mut buffer)?.to_owned(), value.into_owned()))
-        })
-        .collect()
+    let canonical = |(name, value): (String, String)| {
+        canonical(&name, &mut buffer).map(|name| (name.to_owned(), value))
+    };
+    parameters(query).into_iter().filter_map(canonical).collect()
 }
 
 impl FromRequestParts<Arc<AppState>> for Ask {
@@ -167,7 +181,7 @@ impl FromRequestParts<Arc<AppState>> for Ask {
         let mount = parts.extensions.get().copied().unwrap_or(Mount::Root);
         // Only routes behind `authenticate` take an `Ask`.
         let caller = parts.extensions.get().copied().ok_or_else(Error::unauthorized)?;
-        Ok(Self { mount, caller, parameters: parameters(parts.uri.query().unwrap_or_default()) })
+        Ok(Self { mount, caller, parameters: known(parts.uri.query().unwrap_or_default()) })
     }
 }
 
@@ -211,8 +225,7 @@ mod tests {
     use super::*;
 
     fn ask(query: &str) -> Ask {
-        let parameters = parameters(query);
-        Ask { mount: Mount::Root, caller: Caller::Operator, parameters }
+        Ask { mount: Mount::Root, caller: Caller::Operator, parameters: known(query) }
     }
 
     #[test]
@@ -231,10 +244,9 @@ mod tests {
 
     #[test]
     fn parameters_are_known_in_either_casing() {
-        for query in ["project_id=7", "projectId=7", "projectID=1&x&project_id=7"] {
+        for query in ["project_id=7", "projectId=7", "x&projectID=7"] {
             assert_eq!(ask(query).number("projectId").unwrap(), Some(7), "{query}");
         }
-        assert_eq!(ask("limit=").number("limit").unwrap(), None);
         for bad in ["-1", "1.5", "x", "%00", "18446744073709551615", "9999999999999999999999"] {
             let error = ask(&format!("limit={bad}")).number("limit").unwrap_err();
             assert_eq!(error.status(), 400, "{bad}");
@@ -245,7 +257,15 @@ mod tests {
         assert_eq!(at("tomorrow").unwrap_err().status(), 400);
         assert_eq!(at("%C3%A4%C3%A4%C3%A4%C3%A4%C3%A4").unwrap_err().status(), 400);
         assert!(ask("cascade=true").flag("cascade").unwrap());
-        assert_eq!(ask("label=a%3D1&x=2&Label=&label=b").texts("label"), ["a=1", "b"]);
+        let many = ask("label=a%3D1&x=2&Label=b");
+        assert!(many.texts("label").eq(["a=1", "b"]));
+        let stretch = |query: &str| ask(query).stretch().map_err(|error| error.status().as_u16());
+        assert_eq!(
+            stretch("from=1970-01-02&endDate=1970-01-03"),
+            Ok((Some(86_400_000), Some(172_800_000)))
+        );
+        assert_eq!(stretch("startDate=1970-01-02"), Ok((Some(86_400_000), None)));
+        assert_eq!(stretch("from=1970-01-02&start_date=1970-01-02"), Err(400));
         assert!(ask("cascade=yes").flag("cascade").is_err());
     }
 }

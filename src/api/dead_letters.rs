@@ -114,11 +114,12 @@ fn missing() -> Error {
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let mut page = ask.page(ORDERS)?;
     page.descending |= !ask.has_direction();
+    let (from, until) = ask.stretch()?;
     let filter = Filter {
         project: ask.number("projectId")?.filter(|id| *id > 0),
         job: ask.number("jobId")?.filter(|id| *id > 0),
-        from: ask.instant("startDate")?,
-        until: ask.instant("endDate")?,
+        from,
+        until,
         after: ask.number("after")?,
     };
     if filter.after.is_some() && page.order_by != Order::Id {
@@ -170,7 +171,7 @@ async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> 
     }
 }
 
-/// `{projectId?, jobId?, startDate?, endDate?, all?, ratePerSecond?, dryRun?}`: all that match, oldest
+/// `{projectId?, jobId?, from?, until?, all?, ratePerSecond?, dryRun?}`: all that match, oldest
 /// first, so many occurrences a second.
 async fn replay(
     State(app): App,
@@ -187,7 +188,7 @@ async fn replay(
     }
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
-    known("projectId, jobId, startDate, endDate, all, ratePerSecond, dryRun", &fields.warnings())?;
+    known("projectId, jobId, from, until, all, ratePerSecond, dryRun", &fields.warnings())?;
     narrowed("replay", &filter, all)?;
     let key =
         Key::of(&headers, ask.caller, "POST /dead-letters/replay", &body)?.filter(|_| !dry_run);
@@ -206,7 +207,7 @@ async fn replay(
     Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.dialect()))
 }
 
-/// `{projectId?, jobId?, startDate?, endDate?, all?, dryRun?}`: all that match are dropped for good.
+/// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: all that match are dropped for good.
 async fn purge(
     State(app): App,
     ask: Ask,
@@ -217,7 +218,7 @@ async fn purge(
     let filter = filter(&mut fields)?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
-    known("projectId, jobId, startDate, endDate, all, dryRun", &fields.warnings())?;
+    known("projectId, jobId, from, until, all, dryRun", &fields.warnings())?;
     narrowed("purge", &filter, all)?;
     let key =
         Key::of(&headers, ask.caller, "POST /dead-letters/purge", &body)?.filter(|_| !dry_run);
@@ -236,7 +237,7 @@ fn narrowed(action: &str, filter: &Filter, all: bool) -> Result<(), Error> {
     let narrow = *filter != Filter::default();
     let message = match (narrow, all) {
         (false, false) => format!(
-            "name what to {action} by projectId, jobId, startDate or endDate, or say \"all\": true \
+            "name what to {action} by projectId, jobId, from or until, or say \"all\": true \
              to {action} every dead letter"
         ),
         (true, true) => "give a filter or all, not both".to_owned(),
@@ -257,11 +258,12 @@ fn known(names: &str, warnings: &Warnings) -> Result<(), Error> {
 }
 
 fn filter(fields: &mut Fields) -> Result<Filter, Error> {
+    let (from, until) = fields.stretch()?;
     Ok(Filter {
         project: fields.number("projectId")?.filter(|id| *id > 0),
         job: fields.number("jobId")?.filter(|id| *id > 0),
-        from: fields.instant("startDate")?,
-        until: fields.instant("endDate")?,
+        from,
+        until,
         after: None,
     })
 }

@@ -1,11 +1,12 @@
 //! Executions: what came of each attempt, job by job, and sums of it; one occurrence with all that is
 //! known of it; and what receivers say of runs that they accepted.
 
+mod analytics;
 mod cleanup;
 mod one;
 mod reports;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -31,10 +32,6 @@ use crate::model::{JobId, Millis};
 use crate::store::executions::{self, Execution, Filter};
 use crate::store::tallies::{self, Sort};
 use crate::store::{jobs, meta};
-
-const HOUR: Millis = 3_600_000;
-/// The longest stretch of analytics, in hours.
-const MOST_POINTS: i64 = 31 * 24;
 
 const ORDERS: &Orders<()> =
     &[("dateCreated", ()), ("scheduledAt", ()), ("lastExecutionDatetime", ()), ("id", ())];
@@ -94,27 +91,6 @@ struct Totals {
     failed: u64,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Analytics {
-    account_id: u64,
-    timezone: &'static str,
-    start_date: String,
-    start_time: String,
-    end_date: String,
-    end_time: String,
-    points: Vec<Point>,
-}
-
-#[derive(Serialize)]
-struct Point {
-    date: String,
-    time: String,
-    scheduled: u64,
-    success: u64,
-    failed: u64,
-}
-
 pub(super) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/executions", get(list))
@@ -124,18 +100,19 @@ pub(super) fn router() -> Router<Arc<AppState>> {
         .route("/executions/{id}/heartbeat", post(reports::heartbeat))
         .route("/executions/{id}/cancel", post(reports::cancel))
         .route("/executions/totals", get(totals))
-        .route("/executions/analytics", get(analytics))
+        .route("/executions/analytics", get(analytics::analytics))
         .route("/executions/cleanup-old-logs", post(cleanup::cleanup))
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page(ORDERS)?;
+    let (from, until) = ask.stretch()?;
     let filter = Filter {
         project: ask.number("projectId")?.filter(|id| *id > 0),
         job: ask.number("jobId")?.filter(|id| *id > 0),
         sorts: sorts(&ask)?,
-        from: ask.instant("startDate")?,
-        until: ask.instant("endDate")?,
+        from,
+        until,
         after: ask.text("after").map(cursor).transpose()?,
     };
     // Newest first, unless asked otherwise.
@@ -167,29 +144,31 @@ fn cursor(text: &str) -> Result<(Millis, u64), Error> {
     read().filter(|(_, id)| *id < i64::MAX as u64).ok_or_else(wrong)
 }
 
-/// `state` takes the published clients' numbers and our names, `status` our names.
+/// `state` and `status` are one parameter under two names. Beside the names that answers show, the
+/// published clients' numbers and words are understood.
 fn sorts(ask: &Ask) -> Result<Vec<Sort>, Error> {
     let (field, given) = match (ask.text("state"), ask.text("status")) {
         (None, None) => return Ok(Vec::new()),
-        (Some(state), _) => ("state", state),
+        (Some(_), Some(_)) => {
+            let message = "state and status say the same: give one of them";
+            return Err(Error::invalid("status", message));
+        }
+        (Some(state), None) => ("state", state),
         (None, Some(status)) => ("status", status),
     };
-    Ok(match (field, given) {
-        ("state", "0" | "scheduled") => vec![Sort::Skipped, Sort::Running],
-        ("state", "2") => vec![Sort::Failed, Sort::Dead],
-        ("state", "1" | "success") | (_, "delivered" | "completed") => vec![Sort::Delivered],
-        (_, "failed" | "retrying") => vec![Sort::Failed],
-        (_, "dead") => vec![Sort::Dead],
-        (_, "skipped") => vec![Sort::Skipped],
-        (_, "running") => vec![Sort::Running],
+    Ok(match given {
+        "0" | "scheduled" => vec![Sort::Skipped, Sort::Running],
+        "2" => vec![Sort::Failed, Sort::Dead],
+        "1" | "success" | "delivered" | "completed" => vec![Sort::Delivered],
+        "failed" | "retrying" => vec![Sort::Failed],
+        "dead" => vec![Sort::Dead],
+        "skipped" => vec![Sort::Skipped],
+        "running" => vec![Sort::Running],
         _ => {
-            let names = "delivered, failed, dead, skipped, running";
-            let message = match field {
-                "state" => format!(
-                    "state must be 0 (scheduled, not sent), 1 (success), 2 (failed), or one of {names}"
-                ),
-                _ => format!("status must be one of {names}"),
-            };
+            let message = format!(
+                "{field} must be delivered, failed, dead, skipped or running, or, as in older \
+                 clients, 0 or scheduled (not sent), 1 or success, 2 (failed or dead)"
+            );
             return Err(Error::invalid(field, message));
         }
     })
@@ -275,69 +254,4 @@ async fn totals(State(app): App, ask: Ask) -> Result<Response, Error> {
         })
     });
     Ok(reply::ok(&sums.await?, ask.dialect()))
-}
-
-/// The same, hour by hour, from `startDate` (and `startTime`) to `endDate` (and `endTime`), in UTC;
-/// the last day unless asked otherwise.
-async fn analytics(State(app): App, ask: Ask) -> Result<Response, Error> {
-    let project = ask.number("projectId")?.filter(|id| *id > 0);
-    let now = app.time.now();
-    let until = moment(&ask, "endDate", "endTime")?.unwrap_or(now);
-    let from = moment(&ask, "startDate", "startTime")?.unwrap_or(until - 24 * HOUR);
-    if until < from {
-        return Err(Error::invalid("endDate", "endDate must not be before startDate"));
-    }
-    let first = from.div_euclid(HOUR);
-    let hours = (until.div_euclid(HOUR) - first).min(MOST_POINTS);
-    ask.settle(&app).await?;
-    let (begin, end) = (first * HOUR, (first + hours + 1) * HOUR);
-    let kept = app.cluster.read(move |conn| tallies::between(conn, project, begin, end)).await?;
-    let mut sums: BTreeMap<Millis, [u64; 3]> = BTreeMap::new();
-    for tally in kept {
-        let sum = sums.entry(tally.hour).or_default();
-        sum[0] += tally.count;
-        match tally.sort {
-            Sort::Delivered => sum[1] += tally.count,
-            Sort::Failed | Sort::Dead => sum[2] += tally.count,
-            Sort::Skipped | Sort::Running => {}
-        }
-    }
-    let point = |hour: Millis| {
-        let [scheduled, success, failed] = sums.get(&hour).copied().unwrap_or_default();
-        let (date, time) = date_and_time(hour);
-        Point { date, time, scheduled, success, failed }
-    };
-    let ((start_date, start_time), (end_date, end_time)) =
-        (date_and_time(begin), date_and_time(end));
-    let points = (first..=first + hours).map(|hour| point(hour * HOUR)).collect();
-    let analytics = Analytics {
-        account_id: 0,
-        timezone: "UTC",
-        start_date,
-        start_time,
-        end_date,
-        end_time,
-        points,
-    };
-    Ok(reply::ok(&analytics, ask.dialect()))
-}
-
-/// An instant from a date and, optionally, a time of day in a parameter of its own.
-fn moment(ask: &Ask, date: &'static str, time: &'static str) -> Result<Option<Millis>, Error> {
-    let Some(instant) = ask.instant(date)? else { return Ok(None) };
-    let Some(text) = ask.text(time) else { return Ok(Some(instant)) };
-    let parsed = ["%H:%M:%S", "%H:%M"]
-        .iter()
-        .find_map(|format| chrono::NaiveTime::parse_from_str(text, format).ok());
-    let Some(parsed) = parsed else {
-        return Err(Error::invalid(time, format!("{time} must be a time of day such as 14:30:00")));
-    };
-    let since_midnight = parsed.signed_duration_since(chrono::NaiveTime::MIN).num_milliseconds();
-    Ok(Some(instant - instant.rem_euclid(24 * HOUR) + since_midnight))
-}
-
-fn date_and_time(instant: Millis) -> (String, String) {
-    let text = rfc3339(instant);
-    let (date, time) = text.split_once('T').unwrap_or_default();
-    (date.to_owned(), time.get(..8).unwrap_or(time).to_owned())
 }

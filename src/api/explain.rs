@@ -18,6 +18,7 @@ use super::App;
 use super::ask::{Ask, Id};
 use super::error::Error;
 use super::jobs::missing;
+use super::page::MAX_LIMIT;
 use super::reply;
 use super::state::AppState;
 use crate::model::Millis;
@@ -29,8 +30,6 @@ use crate::store::{explain, ledger, meta};
 const AN_HOUR: Millis = 3_600_000;
 /// How many occurrences are shown unless a request says.
 const SOME: u64 = 100;
-/// The most that one request may ask for.
-const MOST: u64 = 1_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,15 +73,15 @@ async fn why(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
 
 async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     let now = app.time.now();
-    let until = ask.instant("until")?;
-    let from = ask.instant("from")?.unwrap_or(until.unwrap_or(now) - AN_HOUR);
+    let (from, until) = ask.stretch()?;
+    let from = from.unwrap_or(until.unwrap_or(now) - AN_HOUR);
     let until = until.unwrap_or(now);
     if until < from {
         return Err(Error::invalid("until", "until must not be before from"));
     }
-    let limit = ask.number("limit")?.unwrap_or(SOME);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Error::invalid("limit", format!("limit must be from 1 to {MOST}")));
+    let limit = ask.number("limit")?.unwrap_or(SOME).min(MAX_LIMIT);
+    if limit == 0 {
+        return Err(Error::invalid("limit", "limit must be 1 or more"));
     }
     ask.settle(&app).await?;
     let dialect = ask.dialect();

@@ -104,6 +104,21 @@ impl Fields {
         })
     }
 
+    /// A stretch of time: `from` and `until`, or, as in older clients, `startDate` and `endDate`.
+    pub(super) fn stretch(&mut self) -> Result<(Option<Millis>, Option<Millis>), Error> {
+        let mut bound = |name: &'static str, older: &'static str| match (
+            self.instant(name)?,
+            self.instant(older)?,
+        ) {
+            (Some(_), Some(_)) => {
+                let message = format!("{name} and {older} say the same: give one of them");
+                Err(Error::invalid(older, message))
+            }
+            (given, other) => Ok(given.or(other)),
+        };
+        Ok((bound("from", "startDate")?, bound("until", "endDate")?))
+    }
+
     /// What to do when the clocks change, with the rules of a job's `dst`.
     pub(super) fn dst(&mut self) -> Result<Option<DstRule>, Error> {
         let Some(value) = self.take("dst") else { return Ok(None) };

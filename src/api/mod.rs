@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   request ─> around: mount, panic guard, metrics, errors rendered
-//!                └─> authenticate (closed routes)
+//!                └─> authenticate (closed routes), query: which parameters a route knows
 //!                      └─> projects, jobs, schedules, executors, credentials, executions, ...
 //!                            ├─ Ask: who, which casing, the query       (in)
 //!                            ├─ Input, fields, jobs::parse: the body    (in)
@@ -37,6 +37,7 @@ pub mod members;
 mod page;
 mod pressure;
 mod projects;
+mod query;
 mod reply;
 mod schedules;
 mod signing;
@@ -125,6 +126,15 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
 async fn authenticate(State(app): App, mut request: Request, next: Next) -> Response {
     match app.auth.caller(request.headers(), &app.cluster).await {
         Ok(Some(caller)) => {
+            // The path of the request has lost its mount here, that of the route has not.
+            let mount = request.extensions().get().copied().unwrap_or(Mount::Root);
+            let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+            let path = route.and_then(|route| route.strip_prefix(mount.prefix()));
+            let path = path.unwrap_or_default();
+            let query = request.uri().query().unwrap_or_default();
+            if let Err(error) = query::check(request.method(), path, query) {
+                return error.into_response();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

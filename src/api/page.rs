@@ -8,7 +8,7 @@ use super::ask::Ask;
 use super::error::Error;
 use crate::store::Page;
 
-/// The longest page; who asks for more gets this, and is told so in `limit`.
+/// The longest page; who asks for more gets this. Lists say so in `limit`.
 pub(super) const MAX_LIMIT: u64 = 1_000;
 const DEFAULT_LIMIT: u64 = 50;
 

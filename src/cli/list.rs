@@ -185,21 +185,42 @@ pub struct Executions {
     #[arg(long, value_name = "INSTANT")]
     from: Option<String>,
     /// Not after this instant (RFC 3339)
-    #[arg(long, value_name = "INSTANT")]
-    to: Option<String>,
+    #[arg(long, visible_alias = "to", value_name = "INSTANT")]
+    until: Option<String>,
     #[command(flatten)]
     page: Page,
 }
 
-/// The states of executions; the API's numbers.
+/// The states of executions, as the API names them.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum State {
-    /// Under way, or waiting for a retry
-    Scheduled = 0,
-    /// Delivered
-    Success = 1,
-    /// Given up or skipped
-    Failed = 2,
+    /// A receiver accepted it
+    #[value(alias = "success")]
+    Delivered,
+    /// An attempt that failed and is tried again
+    Failed,
+    /// Given up
+    Dead,
+    /// Not sent
+    Skipped,
+    /// Under way
+    Running,
+    /// Skipped or running: the word of older clients
+    #[value(hide = true)]
+    Scheduled,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+            Self::Skipped => "skipped",
+            Self::Running => "running",
+            Self::Scheduled => "scheduled",
+        }
+    }
 }
 
 /// What to show.
@@ -245,9 +266,9 @@ pub(super) async fn run(
             let filters = vec![
                 flags.project.map(|id| ("projectId", id.to_string())),
                 flags.job.map(|id| ("jobId", id.to_string())),
-                flags.state.map(|state| ("state", (state as u8).to_string())),
-                flags.from.clone().map(|at| ("startDate", at)),
-                flags.to.clone().map(|at| ("endDate", at)),
+                flags.state.map(|state| ("state", state.name().to_owned())),
+                flags.from.clone().map(|at| ("from", at)),
+                flags.until.clone().map(|at| ("until", at)),
             ];
             ("executions", &flags.page, filters)
         }

@@ -13,6 +13,9 @@ use crate::model::{Millis, ProjectId};
 /// The length of an hour, the grain of the tallies.
 pub const HOUR: Millis = 3_600_000;
 
+/// The length of a minute, the grain of what is summed up from blocks.
+pub const MINUTE: Millis = 60_000;
+
 /// The sorts of verdict that people tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sort {
@@ -134,6 +137,35 @@ pub fn between(
         },
     )?
     .collect()
+}
+
+/// How many executions were due in each minute of `from..until`, by sort of verdict, of one project
+/// or of all: summed up from the blocks. `None` where that are more than `most` blocks.
+pub fn by_minute(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    (from, until): (Millis, Millis),
+    most: u64,
+) -> rusqlite::Result<Option<Vec<(Millis, Sort, u64)>>> {
+    // The index alone is read for that.
+    let blocks = conn
+        .prepare_cached(
+            "SELECT COUNT(*) FROM (
+                 SELECT 1 FROM blocks WHERE due >= ?1 AND due < ?2 LIMIT ?3)",
+        )?
+        .query_row(params![from, until, most as i64 + 1], |row| id_at(row, 0))?;
+    if blocks > most {
+        return Ok(None);
+    }
+    let mut select = conn.prepare_cached(
+        "SELECT due / 60000, verdict, SUM(count) FROM blocks
+         WHERE due >= ?1 AND due < ?2 AND (?3 IS NULL OR project = ?3) GROUP BY 1, 2",
+    )?;
+    let sums = select.query_map(params![from, until, project.map(|p| p as i64)], |row| {
+        let sort = Sort::of(Verdict::from_code(row.get(1)?));
+        Ok((row.get::<_, Millis>(0)? * MINUTE, sort, id_at(row, 2)?))
+    })?;
+    sums.collect::<rusqlite::Result<_>>().map(Some)
 }
 
 /// How many executions are kept in all, of one project or of all, of some sorts.

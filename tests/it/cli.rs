@@ -202,6 +202,26 @@ fn the_nodes_warnings_go_to_stderr() {
 }
 
 #[test]
+fn executions_are_listed_by_the_apis_own_words() {
+    let node = Node::start(|_| ok(&json!({"total": 0, "executions": []})));
+    for (state, until, wanted) in [
+        ("dead", "--until", "dead"),
+        ("delivered", "--until", "delivered"),
+        ("success", "--to", "delivered"),
+        ("failed", "--to", "failed"),
+        ("scheduled", "--until", "scheduled"),
+    ] {
+        let (from, to) = ("2026-01-01", "2026-01-02");
+        let asked = ["list", "executions", "--state", state, "--from", from, until, to];
+        let said = node.run(&asked);
+        assert_eq!(code(&said), 0, "{}", stderr(&said));
+        let uri = node.last().uri.to_string();
+        let query = format!("state={wanted}&from={from}&until={to}&limit=50");
+        assert!(uri.contains(&query), "{uri}");
+    }
+}
+
+#[test]
 fn create_credential_prints_exactly_the_envelope_in_both_casings() {
     let node = Node::start(|_| {
         let pair = json!({"id": 4, "apiKey": "s0_k", "apiSecret": "hush"});

@@ -92,7 +92,7 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let filter = Filter {
         project: ask.number("projectId")?,
         status: status.map(|status| (status, app.time.now())),
-        labels: ask.texts("label").into_iter().map(label).collect::<Result<_, _>>()?,
+        labels: ask.texts("label").map(label).collect::<Result<_, _>>()?,
         external_id: ask.text("externalId").map(str::to_owned),
     };
     ask.settle(&app).await?;
