@@ -215,6 +215,16 @@ pub enum Command {
         /// Random: tells this line of descent from that of the nodes that were lost.
         generation: u128,
     },
+    /// A command about a job that names no version itself (a pause, a resume, a run), carried out
+    /// only if the job still has this one. Since 0.1.
+    ForVersion {
+        /// Which.
+        job: JobId,
+        /// The version that it must have.
+        version: u64,
+        /// What to do.
+        command: Box<Command>,
+    },
 }
 
 /// What to do with jobs.
@@ -364,6 +374,15 @@ impl Command {
     pub fn turn_project(id: ProjectId, action: ProjectAction, by: Option<String>) -> Self {
         let action = Some(action);
         Self::UpdateProject(ProjectEdit { id, action, by, ..ProjectEdit::default() })
+    }
+
+    /// The command, only for a version of a job if one is named.
+    #[must_use]
+    pub fn for_version(self, job: JobId, version: Option<u64>) -> Self {
+        match version {
+            Some(version) => Self::ForVersion { job, version, command: Box::new(self) },
+            None => self,
+        }
     }
 
     /// The command as the log carries it.

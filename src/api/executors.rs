@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
+use rusqlite::Connection;
 use serde::Serialize;
 
 use self::edit::Edit;
@@ -24,15 +25,12 @@ use super::reply;
 use super::signing::{self, Rotation};
 use super::state::AppState;
 use super::target::{self, HttpView, TlsView};
-use super::version::{self, IfMatch};
-use crate::command::{Command, Outcome, RejectionKind};
+use super::version::{self, ATTEMPTS, Conditions, is_stale};
+use crate::command::{Command, Outcome};
 use crate::model::Millis;
 use crate::model::target::Executor;
 use crate::model::time::rfc3339;
 use crate::store::executors::{self, Order};
-
-/// How often an edit is tried again that another one overtook, unless the client named a version.
-const TRIES: usize = 5;
 
 const ORDERS: &Orders<Order> =
     &[("id", Order::Id), ("name", Order::Name), ("dateCreated", Order::Id)];
@@ -118,14 +116,19 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     Ok(reply::ok(&List::new("executors", &page, total, executors), ask.dialect()))
 }
 
-async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    Ok(shown(&app, &ask, StatusCode::OK, found(&app, id).await?))
+    let shown = shown(&app, &ask, StatusCode::OK, found(&app, id).await?);
+    Conditions::of(&headers).answer(shown)
 }
 
 async fn found(app: &AppState, id: u64) -> Result<Executor, Error> {
     let found = app.cluster.read(move |conn| executors::get(conn, id)).await?;
-    found.ok_or_else(|| Error::not_found("executor does not exist"))
+    found.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Error::not_found("executor does not exist")
 }
 
 fn shown(app: &AppState, ask: &Ask, status: StatusCode, executor: Executor) -> Response {
@@ -185,7 +188,7 @@ async fn update(
     edit: Edit,
     fields: Fields,
 ) -> Result<Response, Error> {
-    change(app, id, &IfMatch::of(headers), None, |old| edit.over(app, old)).await?;
+    change(app, id, &Conditions::of(headers), None, |old| edit.over(app, old)).await?;
     let response = shown(app, ask, StatusCode::OK, found(app, id).await?);
     Ok(reply::warn(response, &fields.warnings()))
 }
@@ -206,7 +209,7 @@ async fn rotate(
         let signing = rotation.of(&old.signing, &app.keys, app.time.now());
         Ok(Executor { signing, modified_by: by.clone(), ..old.clone() })
     };
-    change(&app, id, &IfMatch::of(&headers), key, rotated).await?;
+    change(&app, id, &Conditions::of(&headers), key, rotated).await?;
     let executor = found(&app, id).await?;
     let version = executor.version;
     let shows = rotation.is_current(&executor.signing, &app.keys);
@@ -221,7 +224,7 @@ async fn rotate(
 async fn change(
     app: &AppState,
     id: u64,
-    condition: &IfMatch,
+    conditions: &Conditions,
     key: Option<Key>,
     new: impl Fn(&Executor) -> Result<Executor, Error>,
 ) -> Result<(), Error> {
@@ -229,12 +232,11 @@ async fn change(
         // What the request does not name stays as it is, so this node must know how it is.
         app.cluster.linearize().await?;
         let old = found(app, id).await?;
-        condition.check(old.version)?;
         let command =
             Command::UpdateExecutor { id, expect: Some(old.version), executor: new(&old)? };
+        conditions.check(Some(old.version))?;
         match app.cluster.propose(Key::around(key, command)).await? {
-            Outcome::Rejected(no)
-                if no.kind == RejectionKind::Stale && !condition.is_given() && tried < TRIES => {}
+            outcome if is_stale(&outcome) && tried < ATTEMPTS => {}
             Outcome::Done => break,
             other => return Err(refused(other)),
         }
@@ -248,9 +250,9 @@ async fn remove(
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    let version = async { Ok(found(&app, id).await?.version) };
-    let expect = IfMatch::of(&headers).expect(&app, version).await?;
-    match app.cluster.propose(Command::DeleteExecutor { id, expect }).await? {
+    let version = move |conn: &Connection| Ok(executors::get(conn, id)?.map(|e| e.version));
+    let command = |expect| Command::DeleteExecutor { id, expect };
+    match Conditions::of(&headers).guard(&app, version, missing, command).await? {
         Outcome::Done => Ok(reply::no_content()),
         other => Err(refused(other)),
     }

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
+use rusqlite::Connection;
 use serde::Serialize;
 
 use self::pause::{Standing, Wanted, pauses};
@@ -25,8 +26,8 @@ use super::page::{List, Orders};
 use super::reply;
 use super::signing::Rotation;
 use super::state::AppState;
-use super::version::{self, IfMatch};
-use crate::command::{Command, NewProject, Outcome, ProjectEdit, RejectionKind};
+use super::version::{self, ATTEMPTS, Conditions, is_stale};
+use crate::command::{Command, NewProject, Outcome, ProjectEdit};
 use crate::model::project::{Project, ProjectSettings};
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
@@ -36,8 +37,6 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_DESCRIPTION: usize = 4_096;
 /// The longest `createdBy` and `modifiedBy`, in bytes.
 const LONGEST_BY: usize = 256;
-/// How often a change of settings is tried again that another one overtook.
-const TRIES: usize = 5;
 
 const ORDERS: &Orders<Order> =
     &[("id", Order::Id), ("name", Order::Name), ("dateCreated", Order::Created)];
@@ -125,9 +124,9 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     Ok(reply::ok(&list, ask.dialect()))
 }
 
-async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    shown(&app, &ask, id, StatusCode::OK).await
+    Conditions::of(&headers).answer(shown(&app, &ask, id, StatusCode::OK).await?)
 }
 
 async fn found(app: &AppState, id: ProjectId) -> Result<(Project, Standing), Error> {
@@ -137,7 +136,16 @@ async fn found(app: &AppState, id: ProjectId) -> Result<(Project, Standing), Err
         let state = pauses(conn, now)?.remove(&id).map_or(Standing::Active, Standing::Paused);
         Ok(Some((project, state)))
     });
-    found.await?.ok_or_else(|| Error::not_found("project does not exist"))
+    found.await?.ok_or_else(missing)
+}
+
+/// Reads the version of a project.
+fn version_of(id: ProjectId) -> impl Fn(&Connection) -> rusqlite::Result<Option<u64>> + Clone {
+    move |conn| Ok(projects::get(conn, id)?.map(|project| project.version))
+}
+
+fn missing() -> Error {
+    Error::not_found("project does not exist")
 }
 
 async fn shown(
@@ -224,7 +232,7 @@ async fn update(
     let wanted = Wanted::read(&mut fields, app)?;
     let (name, description) = (name.as_ref(), description.as_ref());
     let says_more = name.is_some() || description.is_some() || !settings.is_empty();
-    change(app, id, &IfMatch::of(headers), None, |old, state| {
+    change(app, id, &Conditions::of(headers), None, |old, state| {
         let action = wanted.action(state);
         // Who names nothing but the status changes nothing else; who names nothing at all is noted.
         if !says_more && !wanted.is_empty() && action.is_none() {
@@ -250,7 +258,7 @@ async fn update(
 async fn change(
     app: &AppState,
     id: ProjectId,
-    condition: &IfMatch,
+    conditions: &Conditions,
     key: Option<Key>,
     new: impl Fn(&Project, Standing) -> Option<ProjectEdit>,
 ) -> Result<(), Error> {
@@ -258,13 +266,12 @@ async fn change(
         // What the request does not name stays as it is, so this node must know how it is.
         app.cluster.linearize().await?;
         let (old, state) = found(app, id).await?;
-        condition.check(old.version)?;
+        conditions.check(Some(old.version))?;
         let Some(edit) = new(&old, state) else { break };
         let edit = ProjectEdit { id, expect: Some(old.version), ..edit };
         match app.cluster.propose(Key::around(key, Command::UpdateProject(edit))).await? {
+            outcome if is_stale(&outcome) && tried < ATTEMPTS => {}
             Outcome::Done => break,
-            Outcome::Rejected(no)
-                if no.kind == RejectionKind::Stale && !condition.is_given() && tried < TRIES => {}
             other => return Err(refused(other)),
         }
     }
@@ -284,7 +291,7 @@ async fn rotate(
     let key = Key::of(&headers, ask.caller, &route, &body)?;
     let rotation = Rotation::read(&mut fields, &app.keys, key.as_ref())?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    change(&app, id, &IfMatch::of(&headers), key, |old, _| {
+    change(&app, id, &Conditions::of(&headers), key, |old, _| {
         let signing = rotation.of(&old.settings.signing, &app.keys, app.time.now());
         let settings = Some(ProjectSettings { signing, ..old.settings.clone() });
         Some(ProjectEdit { settings, by: by.clone(), ..ProjectEdit::default() })
@@ -307,9 +314,8 @@ async fn remove(
     Id(id): Id,
 ) -> Result<Response, Error> {
     let cascade = ask.flag("cascade")?;
-    let version = async { Ok(found(&app, id).await?.0.version) };
-    let expect = IfMatch::of(&headers).expect(&app, version).await?;
-    match app.cluster.propose(Command::DeleteProject { id, cascade, expect }).await? {
+    let command = |expect| Command::DeleteProject { id, cascade, expect };
+    match Conditions::of(&headers).guard(&app, version_of(id), missing, command).await? {
         Outcome::Done => Ok(reply::no_content()),
         other => {
             let error = refused(other);

@@ -1,71 +1,189 @@
-//! `ETag` and `If-Match`: a record's version goes out with it, and a change may name the version that
-//! it was made for. Who changed something that has changed since gets 412 and reads it again.
+//! `ETag` and the preconditions of RFC 9110, section 13: a record's version goes out with it, and a
+//! request may say for which versions it is meant. Every route of a record with a version looks at
+//! them, in the RFC's order: `If-Match`, then `If-None-Match`. (There is no `Last-Modified`, so the
+//! two conditions on dates are ignored, as the RFC says.)
+//!
+//! A write that names a version is committed for that version only: the version it was checked
+//! against goes into the command, and where another write was faster, both are looked at again.
+//! What would be refused anyway is refused first.
 
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rusqlite::Connection;
 
 use super::error::Error;
 use super::state::AppState;
-use crate::command::{Rejection, RejectionKind};
+use crate::command::{Command, Outcome, Rejection, RejectionKind};
 
-/// The versions that a request is meant for; `None`: whatever it is.
+/// How often a write is made anew because the record changed meanwhile.
+pub(super) const ATTEMPTS: usize = 5;
+
+/// What has to hold of a record before a request is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Conditions {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+/// The versions that a header names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IfMatch(Option<Vec<u64>>);
+enum Tags {
+    /// `*`: whatever it is, but there.
+    Any,
+    These(Vec<Tag>),
+}
 
-impl IfMatch {
-    /// Reads the header. A tag that no record can have is no version, and so matches nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag {
+    version: u64,
+    weak: bool,
+}
+
+impl Conditions {
+    /// Reads the headers. A tag that no record can have is no version, and so matches nothing.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let mut given = headers.get_all(header::IF_MATCH).iter().peekable();
-        if given.peek().is_none() {
-            return Self(None);
+        Self {
+            if_match: Tags::of(headers, &header::IF_MATCH),
+            if_none_match: Tags::of(headers, &header::IF_NONE_MATCH),
         }
-        let mut versions = Vec::new();
-        for tag in given.flat_map(|line| line.as_bytes().split(|b| *b == b',')) {
-            let tag = tag.trim_ascii();
-            if tag == b"*" {
-                return Self(None);
+    }
+
+    fn are_given(&self) -> bool {
+        self.if_match.is_some() || self.if_none_match.is_some()
+    }
+
+    /// The version for the command of a write that was checked against it; `None`: any.
+    pub(super) fn expect(&self, version: u64) -> Option<u64> {
+        self.are_given().then_some(version)
+    }
+
+    /// 412 for a write unless the record, or that there is none, is what the request is meant for.
+    pub(super) fn check(&self, version: Option<u64>) -> Result<(), Error> {
+        self.if_match(version)?;
+        match (&self.if_none_match, version) {
+            (Some(tags), Some(version)) if tags.include(version, false) => Err(failed(format!(
+                "it is at version {version}, and If-None-Match wants it not to be"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn if_match(&self, version: Option<u64>) -> Result<(), Error> {
+        match (&self.if_match, version) {
+            (Some(_), None) => {
+                Err(failed("it does not exist, and If-Match wants a version of it".to_owned()))
             }
-            // A proxy that compresses makes tags weak; a version is the same for all that.
-            let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
-            let tag = tag.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(tag);
-            let number = std::str::from_utf8(tag).ok().and_then(|text| text.parse::<u64>().ok());
-            versions.extend(number);
+            // Strong comparison: a weak tag says nothing certain of what is to be overwritten.
+            (Some(tags), Some(version)) if !tags.include(version, true) => Err(failed(format!(
+                "it is at version {version} now, which If-Match does not name: read it again and \
+                 repeat the change"
+            ))),
+            _ => Ok(()),
         }
-        Self(Some(versions))
     }
 
-    /// Whether the caller named versions at all: then a change since is the caller's to settle.
-    pub(super) fn is_given(&self) -> bool {
-        self.0.is_some()
+    /// The answer to a `GET`: the record that is shown, with its [`tag`], 304 where the client has
+    /// it already, or 412.
+    pub(super) fn answer(&self, shown: Response) -> Result<Response, Error> {
+        let Some(value) = shown.headers().get(header::ETAG).filter(|_| self.are_given()) else {
+            return Ok(shown);
+        };
+        let Some(Tag { version, .. }) = tags(value.as_bytes()).next() else { return Ok(shown) };
+        self.if_match(Some(version))?;
+        let known = self.if_none_match.as_ref().is_some_and(|tags| tags.include(version, false));
+        Ok(if known { tag(StatusCode::NOT_MODIFIED.into_response(), version) } else { shown })
     }
 
-    /// The version that a deletion is meant for, if it is meant for one: by the record as it is, which
-    /// `version` reads.
-    pub(super) async fn expect(
+    /// Carries out a write that needs nothing of the record but, where there are conditions, its
+    /// version, which `version` reads; `missing` is the answer where there is none. The command that
+    /// `command` makes is for that version only.
+    pub(super) async fn guard(
         &self,
         app: &AppState,
-        version: impl Future<Output = Result<u64, Error>>,
-    ) -> Result<Option<u64>, Error> {
-        if !self.is_given() {
-            return Ok(None);
+        version: impl Fn(&Connection) -> rusqlite::Result<Option<u64>> + Clone + Send + 'static,
+        missing: fn() -> Error,
+        command: impl Fn(Option<u64>) -> Command + Send,
+    ) -> Result<Outcome, Error> {
+        if !self.are_given() {
+            return Ok(app.cluster.propose(command(None)).await?);
         }
-        app.cluster.linearize().await?;
-        let version = version.await?;
-        self.check(version)?;
-        Ok(Some(version))
+        let mut tried = 1;
+        loop {
+            app.cluster.linearize().await?;
+            let version = app.cluster.read(version.clone()).await?.ok_or_else(missing)?;
+            self.check(Some(version))?;
+            let outcome = app.cluster.propose(command(Some(version))).await?;
+            if !is_stale(&outcome) || tried == ATTEMPTS {
+                return Ok(outcome);
+            }
+            tried += 1;
+        }
+    }
+}
+
+impl Tags {
+    fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let mut given = headers.get_all(name).iter().peekable();
+        given.peek()?;
+        let lines: Vec<_> = given.map(HeaderValue::as_bytes).collect();
+        let is_any =
+            |line: &&[u8]| line.split(|b| *b == b',').any(|part| part.trim_ascii() == b"*");
+        if lines.iter().any(is_any) {
+            return Some(Self::Any);
+        }
+        Some(Self::These(lines.into_iter().flat_map(tags).collect()))
     }
 
-    /// 412 unless the request is meant for this version.
-    pub(super) fn check(&self, version: u64) -> Result<(), Error> {
-        if self.0.as_ref().is_none_or(|versions| versions.contains(&version)) {
-            return Ok(());
+    /// Whether a version is among them, by the strong or the weak comparison.
+    fn include(&self, version: u64, strongly: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(tags) => {
+                tags.iter().any(|tag| tag.version == version && !(strongly && tag.weak))
+            }
         }
-        let message = format!(
-            "it is at version {version} now, which If-Match does not name: read it again and \
-             repeat the change"
-        );
-        Err(Rejection { kind: RejectionKind::Stale, message }.into())
     }
+}
+
+/// The tags of a header's line that could be ours. Quotes may be missing: people forget them.
+fn tags(line: &[u8]) -> impl Iterator<Item = Tag> + '_ {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_ascii_start();
+            if let Some(next) = rest.strip_prefix(b",") {
+                rest = next;
+                continue;
+            }
+            if rest.is_empty() {
+                return None;
+            }
+            let unweakened = rest.strip_prefix(b"W/");
+            let text = unweakened.unwrap_or(rest);
+            let (opaque, end) = match text.strip_prefix(b"\"") {
+                Some(quoted) => {
+                    let end = quoted.iter().position(|b| *b == b'"').unwrap_or(quoted.len());
+                    (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
+                }
+                None => text.split_at(text.iter().position(|b| *b == b',').unwrap_or(text.len())),
+            };
+            rest = end;
+            let number = std::str::from_utf8(opaque.trim_ascii()).ok();
+            if let Some(version) = number.and_then(|number| number.parse().ok()) {
+                return Some(Tag { version, weak: unweakened.is_some() });
+            }
+        }
+    })
+}
+
+/// Whether a write came to nothing because the record has changed since it was read.
+pub(super) fn is_stale(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Rejected(no) if no.kind == RejectionKind::Stale)
+}
+
+/// 412.
+fn failed(message: String) -> Error {
+    Rejection { kind: RejectionKind::Stale, message }.into()
 }
 
 /// Puts a record's version on the answer that shows it.
@@ -80,29 +198,90 @@ pub(super) fn tag(mut response: Response, version: u64) -> Response {
 mod tests {
     use super::*;
 
+    fn conditions(name: &HeaderName, given: &[&'static str]) -> Conditions {
+        let headers = given.iter().map(|v| (name.clone(), HeaderValue::from_static(v)));
+        Conditions::of(&headers.collect())
+    }
+
     #[test]
-    fn a_change_goes_through_for_the_versions_it_names() {
+    fn a_write_goes_through_for_the_versions_it_names() {
         for (given, version, wanted) in [
             (&[][..], 3, true),
             (&["\"3\""], 3, true),
             (&["\"2\""], 3, false),
-            (&["W/\"3\""], 3, true),
+            (&["W/\"3\""], 3, false),
             (&["3"], 3, true),
             (&["\"1\", \"3\""], 3, true),
+            (&["\"1\",W/\"2\" ,\"3\""], 3, true),
             (&["\"1\"", "\"3\""], 3, true),
             (&["*"], 9, true),
             (&["\"1\", *"], 9, true),
             (&[""], 3, false),
+            (&[",,"], 3, false),
             (&["\"abc\""], 3, false),
             (&["\"-3\""], 3, false),
+            (&["\"a,3,b\""], 3, false),
+            (&["\"3"], 3, true),
         ] {
-            let headers = given.iter().map(|v| (header::IF_MATCH, HeaderValue::from_static(v)));
-            let condition = IfMatch::of(&headers.collect());
-            assert_eq!(condition.check(version).is_ok(), wanted, "{given:?}");
+            let condition = conditions(&header::IF_MATCH, given);
+            assert_eq!(condition.check(Some(version)).is_ok(), wanted, "{given:?}");
+            assert_eq!(condition.check(None).is_ok(), given.is_empty(), "{given:?}");
         }
-        let stale = IfMatch(Some(vec![1])).check(2).unwrap_err();
+        let stale = conditions(&header::IF_MATCH, &["\"1\""]).check(Some(2)).unwrap_err();
         assert_eq!(stale.status(), 412);
-        let response = tag(super::super::reply::no_content(), 7);
-        assert_eq!(response.headers()[header::ETAG], "\"7\"");
+    }
+
+    #[test]
+    fn a_write_that_wants_something_not_to_be_is_refused_where_it_is() {
+        for (given, version, wanted) in [
+            (&[][..], Some(3), true),
+            (&["*"], Some(3), false),
+            (&["*"], None, true),
+            (&["\"3\""], Some(3), false),
+            (&["W/\"3\""], Some(3), false),
+            (&["\"2\", \"4\""], Some(3), true),
+            (&["\"2\""], None, true),
+            (&[""], Some(3), true),
+        ] {
+            let condition = conditions(&header::IF_NONE_MATCH, given);
+            let checked = condition.check(version);
+            assert_eq!(checked.is_ok(), wanted, "{given:?} {version:?}");
+            assert!(checked.err().is_none_or(|error| error.status() == 412));
+        }
+    }
+
+    #[test]
+    fn a_read_is_answered_by_the_order_of_the_rfc() {
+        let shown = || tag(super::super::reply::no_content(), 7);
+        let answer = |conditions: &Conditions| match conditions.answer(shown()) {
+            Ok(answer) => {
+                assert_eq!(answer.headers()[header::ETAG], "\"7\"");
+                answer.status().as_u16()
+            }
+            Err(error) => error.status().as_u16(),
+        };
+        for (if_match, if_none_match, status) in [
+            (&[][..], &[][..], 204),
+            (&[], &["\"7\""], 304),
+            (&[], &["W/\"7\""], 304),
+            (&[], &["*"], 304),
+            (&[], &["\"6\""], 204),
+            (&["\"7\""], &["\"7\""], 304),
+            (&["\"6\""], &["\"7\""], 412),
+            (&["\"7\""], &[], 204),
+        ] {
+            let both = Conditions {
+                if_none_match: conditions(&header::IF_NONE_MATCH, if_none_match).if_none_match,
+                ..conditions(&header::IF_MATCH, if_match)
+            };
+            assert_eq!(answer(&both), status, "{if_match:?} {if_none_match:?}");
+        }
+        let bare = super::super::reply::no_content();
+        let any = conditions(&header::IF_NONE_MATCH, &["*"]);
+        assert_eq!(
+            any.answer(bare).unwrap().status(),
+            204,
+            "what has no version has no conditions"
+        );
     }
 }

@@ -138,6 +138,10 @@ impl Entry<'_, '_> {
             Command::Retire { node } => self.retire(*node),
             Command::Drain { node, draining } => self.drain(*node, *draining),
             Command::Recover { node, generation } => self.recover(*node, *generation),
+            Command::ForVersion { job, version, command } => {
+                expected("job", Some(*version), self.job(*job)?.version)?;
+                self.carry_out(command)
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The API of a single node, asked through its router: what each route takes, answers and refuses.
 
 mod bad;
+mod conditions;
 mod dead_letters;
 mod executions;
 mod executors;

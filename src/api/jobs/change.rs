@@ -1,7 +1,7 @@
 //! One job changed: edited, deleted, paused, resumed, run out of turn. `super` routes to it.
 //!
-//! An edit is made of a job as it was read, and committed for that version only. Who sent `If-Match`
-//! is told when it has changed since; for everybody else it is read and edited again.
+//! An edit is made of a job as it was read, and committed for that version only. Where the job has
+//! changed since, it is read and edited again, unless the request's conditions do not hold any more.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
+use rusqlite::Connection;
 use serde::Serialize;
 
 use super::check::{Rules, pause_until};
@@ -24,7 +25,7 @@ use crate::api::input::{Input, SMALL};
 use crate::api::reply::{self, Warnings};
 use crate::api::state::AppState;
 use crate::api::unexpected;
-use crate::api::version::IfMatch;
+use crate::api::version::{ATTEMPTS, Conditions, is_stale};
 use crate::command::{Command, JobAction, Outcome, RejectionKind};
 use crate::model::JobId;
 use crate::model::block::occurrence_id;
@@ -34,8 +35,6 @@ use crate::store::{jobs, meta};
 
 /// The longest body of an edit, in bytes.
 const EDIT: usize = 4 * SMALL;
-/// How often an edit is made anew because the job changed meanwhile.
-pub(super) const ATTEMPTS: usize = 5;
 /// The longest `until`, in bytes.
 pub(super) const LONGEST_TIME: usize = 64;
 /// The longest `modifiedBy`, in bytes.
@@ -77,13 +76,12 @@ async fn edit(
     how: How,
 ) -> Result<Response, Error> {
     let (input, mut warnings) = parse::one(body)?;
-    let condition = IfMatch::of(headers);
+    let conditions = Conditions::of(headers);
     // What the request does not name stays as it is, so this node must know how it is.
     app.cluster.linearize().await?;
     for _ in 0..ATTEMPTS {
         let job = read(app, id).await?;
-        condition.check(job.version)?;
-        if replace(app, ask, &job, &input, how, &condition, &mut warnings).await? {
+        if replace(app, ask, &job, &input, how, &conditions, &mut warnings).await? {
             return match shown(app, ask, id, StatusCode::OK).await {
                 // "Not found" would say that nothing was changed, which others may have seen.
                 Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
@@ -104,16 +102,17 @@ pub(super) async fn replace(
     job: &Job,
     input: &parse::JobInput<'_>,
     how: How,
-    condition: &IfMatch,
+    conditions: &Conditions,
     warnings: &mut Warnings,
 ) -> Result<bool, Error> {
     let mut edit = edited(&Rules::new(app, ask.dialect()), job, input, how, warnings)?;
     edit.expect = Some(job.version);
     let shapes = std::slice::from_ref(&edit.shape);
     executors::check(app, shapes).await.map_err(|(_, error)| error)?;
+    conditions.check(Some(job.version))?;
     match app.cluster.propose(Command::UpdateJob(edit)).await? {
+        outcome if is_stale(&outcome) => Ok(false),
         Outcome::Rejected(rejection) => match rejection.kind {
-            RejectionKind::Stale if !condition.is_given() => Ok(false),
             RejectionKind::Conflict => Err(Error::from(rejection).field("externalId")),
             _ => Err(rejection.into()),
         },
@@ -134,9 +133,8 @@ pub(super) async fn remove(
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    let version = async { Ok(read(&app, id).await?.version) };
-    let expect = IfMatch::of(&headers).expect(&app, version).await?;
-    match app.cluster.propose(Command::DeleteJob { id, expect }).await? {
+    let command = |expect| Command::DeleteJob { id, expect };
+    match Conditions::of(&headers).guard(&app, version_of(id), missing, command).await? {
         Outcome::Rejected(rejection) => Err(rejection.into()),
         _ => Ok(reply::no_content()),
     }
@@ -145,6 +143,7 @@ pub(super) async fn remove(
 async fn pause(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Id(id): Id,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
@@ -159,24 +158,26 @@ async fn pause(
             Some(pause_until("until", &rules, &job.shape, &text)?)
         }
     };
-    change(&app, id, JobAction::Pause { until }, by).await?;
+    change(&app, &headers, id, JobAction::Pause { until }, by).await?;
     Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.warnings()))
 }
 
 async fn resume(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Id(id): Id,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    change(&app, id, JobAction::Resume, by).await?;
+    change(&app, &headers, id, JobAction::Resume, by).await?;
     Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.warnings()))
 }
 
 async fn change(
     app: &AppState,
+    headers: &HeaderMap,
     id: JobId,
     action: JobAction,
     by: Option<String>,
@@ -185,7 +186,11 @@ async fn change(
         return Err(missing());
     }
     // A job that is so already is left as it is; one that is not there is missing when it is shown.
-    match app.cluster.propose(Command::ChangeJobs { jobs: vec![(id, 1)], action, by }).await? {
+    let command = |version| {
+        let jobs = vec![(id, 1)];
+        Command::ChangeJobs { jobs, action, by: by.clone() }.for_version(id, version)
+    };
+    match Conditions::of(headers).guard(app, version_of(id), missing, command).await? {
         Outcome::Changed(_) => Ok(()),
         Outcome::Rejected(rejection) => Err(rejection.into()),
         other => Err(unexpected(&other)),
@@ -212,7 +217,9 @@ async fn run(
     let forced = fields.flag("force")?.unwrap_or(false);
     fields.ignore(&["modifiedBy", "createdBy"]);
     let key = Key::of(&headers, ask.caller, &format!("POST /jobs/{id}/run"), &body)?;
-    match app.cluster.propose(Key::around(key, Command::RunJob { id, forced })).await? {
+    let command =
+        |version| Key::around(key, Command::RunJob { id, forced }.for_version(id, version));
+    match Conditions::of(&headers).guard(&app, version_of(id), missing, command).await? {
         Outcome::Run(occurrence) => {
             let cluster = app.cluster.read(meta::cluster_id).await?.unwrap_or_default();
             let ran = Ran {
@@ -226,6 +233,11 @@ async fn run(
         Outcome::Rejected(rejection) => Err(rejection.into()),
         other => Err(unexpected(&other)),
     }
+}
+
+/// Reads the version of a job.
+fn version_of(id: JobId) -> impl Fn(&Connection) -> rusqlite::Result<Option<u64>> + Clone {
+    move |conn| Ok(jobs::get(conn, id)?.map(|job| job.version))
 }
 
 async fn read(app: &AppState, id: JobId) -> Result<Job, Error> {

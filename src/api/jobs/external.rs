@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
-use super::change::{self, ATTEMPTS};
+use super::change;
 use super::check::{self, Batch, Rules};
 use super::create::Order;
 use super::edit::How;
@@ -22,7 +22,7 @@ use crate::api::error::Error;
 use crate::api::input::{Input, SMALL};
 use crate::api::reply;
 use crate::api::state::AppState;
-use crate::api::version::IfMatch;
+use crate::api::version::{ATTEMPTS, Conditions, is_stale};
 use crate::command::{Command, Outcome};
 use crate::model::ProjectId;
 use crate::model::job::Job;
@@ -77,10 +77,15 @@ impl Named {
     }
 }
 
-async fn one(State(app): App, ask: Ask, named: Named) -> Result<Response, Error> {
+async fn one(
+    State(app): App,
+    ask: Ask,
+    headers: HeaderMap,
+    named: Named,
+) -> Result<Response, Error> {
     ask.settle(&app).await?;
     let job = named.find(&app).await?.ok_or_else(missing)?;
-    shown(&app, &ask, job.id, StatusCode::OK).await
+    Conditions::of(&headers).answer(shown(&app, &ask, job.id, StatusCode::OK).await?)
 }
 
 async fn upsert(
@@ -99,17 +104,15 @@ async fn upsert(
     }
     input.shape.project = Some(named.project);
     input.external_id = Some(named.external.as_str().into());
-    let condition = IfMatch::of(&headers);
+    let conditions = Conditions::of(&headers);
     app.cluster.linearize().await?;
     // Others may make or delete it meanwhile: then it is looked for again.
     for _ in 0..ATTEMPTS {
         let Some(job) = named.find(&app).await? else {
-            if condition.is_given() {
-                return Err(missing());
-            }
             let mut batch = Batch::new(Rules::new(&app, ask.dialect()));
             batch.add(input.clone())?;
             let said = batch.warnings();
+            conditions.check(None)?;
             let made = match Order::alone(batch).carry_out(&app).await {
                 Err(error) if error.status() == StatusCode::CONFLICT => continue,
                 made => made?,
@@ -119,9 +122,8 @@ async fn upsert(
             warnings.merge(said);
             return Ok(reply::warn(response, &warnings));
         };
-        condition.check(job.version)?;
         let how = How::Whole;
-        match change::replace(&app, &ask, &job, &input, how, &condition, &mut warnings).await {
+        match change::replace(&app, &ask, &job, &input, how, &conditions, &mut warnings).await {
             Ok(true) => {
                 let response = shown(&app, &ask, job.id, StatusCode::OK).await?;
                 return Ok(reply::warn(response, &warnings));
@@ -140,13 +142,17 @@ async fn remove(
     headers: HeaderMap,
     named: Named,
 ) -> Result<Response, Error> {
-    app.cluster.linearize().await?;
-    let job = named.find(&app).await?.ok_or_else(missing)?;
-    let condition = IfMatch::of(&headers);
-    condition.check(job.version)?;
-    let expect = condition.is_given().then_some(job.version);
-    match app.cluster.propose(Command::DeleteJob { id: job.id, expect }).await? {
-        Outcome::Rejected(rejection) => Err(rejection.into()),
-        _ => Ok(reply::no_content()),
+    let conditions = Conditions::of(&headers);
+    for _ in 0..ATTEMPTS {
+        app.cluster.linearize().await?;
+        let job = named.find(&app).await?.ok_or_else(missing)?;
+        conditions.check(Some(job.version))?;
+        let expect = conditions.expect(job.version);
+        match app.cluster.propose(Command::DeleteJob { id: job.id, expect }).await? {
+            outcome if is_stale(&outcome) => {}
+            Outcome::Rejected(rejection) => return Err(rejection.into()),
+            _ => return Ok(reply::no_content()),
+        }
     }
+    Err(change::busy())
 }

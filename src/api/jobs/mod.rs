@@ -55,7 +55,7 @@ use super::input::{BULK, Input};
 use super::page::{List, Orders};
 use super::reply;
 use super::state::AppState;
-use super::version;
+use super::version::{self, Conditions};
 use crate::model::JobId;
 use crate::model::job::JobStatus;
 use crate::store::jobs::{self, Filter, Order as By};
@@ -126,9 +126,9 @@ fn label(text: &str) -> Result<(String, String), Error> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    shown(&app, &ask, id, StatusCode::OK).await
+    Conditions::of(&headers).answer(shown(&app, &ask, id, StatusCode::OK).await?)
 }
 
 /// A job and its version.

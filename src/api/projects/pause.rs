@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use rusqlite::Connection;
 
-use super::{LONGEST_BY, LONGEST_NAME, refused, shown};
+use super::{LONGEST_BY, LONGEST_NAME, missing, refused, shown, version_of};
 use crate::api::App;
 use crate::api::ask::{Ask, Id};
 use crate::api::error::Error;
@@ -16,7 +16,8 @@ use crate::api::fields::{Fields, Given};
 use crate::api::input::{Input, SMALL};
 use crate::api::reply;
 use crate::api::state::AppState;
-use crate::command::{Command, Outcome, ProjectAction};
+use crate::api::version::Conditions;
+use crate::command::{Command, Outcome, ProjectAction, ProjectEdit};
 use crate::model::time::parse_rfc3339;
 use crate::model::{Millis, ProjectId};
 use crate::store::projects;
@@ -103,6 +104,7 @@ fn until(fields: &mut Fields, name: &'static str, app: &AppState) -> Result<Opti
 pub(super) async fn pause(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Id(id): Id,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
@@ -112,29 +114,34 @@ pub(super) async fn pause(
         until => until,
     };
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    turned(&app, &ask, id, ProjectAction::Pause { until }, by, fields).await
+    turned(&app, &ask, &headers, id, (ProjectAction::Pause { until }, by), fields).await
 }
 
 pub(super) async fn resume(
     State(app): App,
     ask: Ask,
+    headers: HeaderMap,
     Id(id): Id,
     Input(body, _turn): Input<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    turned(&app, &ask, id, ProjectAction::Resume, by, fields).await
+    turned(&app, &ask, &headers, id, (ProjectAction::Resume, by), fields).await
 }
 
 async fn turned(
     app: &AppState,
     ask: &Ask,
+    headers: &HeaderMap,
     id: ProjectId,
-    action: ProjectAction,
-    by: Option<String>,
+    (action, by): (ProjectAction, Option<String>),
     fields: Fields,
 ) -> Result<Response, Error> {
-    match app.cluster.propose(Command::turn_project(id, action, by)).await? {
+    let command = |expect| {
+        let (action, by) = (Some(action), by.clone());
+        Command::UpdateProject(ProjectEdit { id, expect, action, by, ..ProjectEdit::default() })
+    };
+    match Conditions::of(headers).guard(app, version_of(id), missing, command).await? {
         Outcome::Done => {
             let response = shown(app, ask, id, StatusCode::OK).await?;
             Ok(reply::warn(response, &fields.warnings()))

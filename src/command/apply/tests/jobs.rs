@@ -1,7 +1,7 @@
 //! Projects, jobs, large requests, credentials, nodes.
 
 use super::*;
-use crate::command::{JobEdit, ProjectAction, ProjectEdit};
+use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
 use crate::model::credential::Credential;
 use crate::model::target::ProjectPause;
 use crate::model::task::TaskState;
@@ -290,6 +290,26 @@ fn a_deletion_may_name_the_version_that_it_is_meant_for() {
         books.done(delete(Some(1)));
         assert_eq!(books.refused(&delete(Some(1))).0, RejectionKind::NotFound);
     }
+}
+
+#[test]
+fn a_command_for_a_version_of_a_job_is_carried_out_for_that_version_only() {
+    let mut books = Books::new();
+    let id = books.jobs(every_minute(), 1);
+    let pause = |version| {
+        let (jobs, action) = (vec![(id, 1)], JobAction::Pause { until: None });
+        Command::ChangeJobs { jobs, action, by: None }.for_version(id, version)
+    };
+    let run = |id, version| Command::RunJob { id, forced: false }.for_version(id, version);
+    assert_eq!(run(id, None), Command::RunJob { id, forced: false });
+    assert_eq!(books.done(pause(Some(1))), Outcome::Changed(1));
+    for stale in [pause(Some(1)), run(id, Some(1)), run(id, Some(3))] {
+        assert_eq!(books.refused(&stale).0, RejectionKind::Stale);
+        let command = Command::decode(&stale.encode().unwrap()).unwrap();
+        assert_eq!(command, stale, "it is read back as it was written");
+    }
+    assert!(matches!(books.done(run(id, Some(2))), Outcome::Run(_)));
+    assert_eq!(books.refused(&run(99, Some(1))).0, RejectionKind::NotFound);
 }
 
 #[test]
