@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::create::shape_bytes;
 use super::names::Names;
 use super::parse::{JobInput, ShapeInput};
 use super::shape::{Base, Seen, by, unfit};
@@ -28,6 +29,11 @@ use crate::worker::MISFIRE_GRACE;
 
 /// The longest `externalId`, in bytes.
 const LONGEST_EXTERNAL: usize = 255;
+/// The most bytes of a job, with all its fields: an entry of the log holds no more, and the rest of
+/// the entry takes some.
+const MOST_BYTES: usize = 1_000_000;
+/// More than all fields of a job but its data, for a shape within the limits of its fields.
+const AROUND_JOB: usize = 256 * 1_024;
 /// No byte of data grows to more than this in JSON: `\u0001`.
 const ESCAPED: usize = 6;
 /// More than all of a payload but its data, for a shape within the limits above.
@@ -247,13 +253,31 @@ pub(super) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
     }
 }
 
-/// Refuses a job whose request would be too large even alone.
+/// Refuses a job that would be too large for the log.
+fn check_size(shape: &JobShape, data: &str) -> Result<(), Error> {
+    if data.len() + AROUND_JOB <= MOST_BYTES {
+        return Ok(());
+    }
+    let length = shape_bytes(shape) + data.len();
+    if length <= MOST_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "job data is too large: with its {} bytes the job has {length}, at most {MOST_BYTES} are \
+         allowed",
+        data.len()
+    );
+    Err(Error::too_large(message).field("data"))
+}
+
+/// Refuses a job that is too large for the log, or whose request would be too large even alone.
 pub(super) fn check_payload(
     rules: &Rules,
     shape: &JobShape,
     text: &mut Option<ShapeText>,
     data: &str,
 ) -> Result<(), Error> {
+    check_size(shape, data)?;
     let max = rules.payload_max;
     let too_large = |what: &str, length: usize| {
         let message = format!(

@@ -174,7 +174,7 @@ fn row_bytes(job: &NewJob) -> usize {
 }
 
 /// What a shape costs in an entry: it is carried as JSON.
-fn shape_bytes(shape: &JobShape) -> usize {
+pub(super) fn shape_bytes(shape: &JobShape) -> usize {
     // A shape always serialises; were one not to, the command would say so.
     64 + serde_json::to_vec(shape).map_or(0, |text| text.len())
 }
