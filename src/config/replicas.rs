@@ -198,7 +198,7 @@ fn entry_of(r: &Reader, index: usize, entry: &Value) -> Result<(Replica, Option<
     }
     let [address, raft_address, node_id, bootstrap] = found;
     let text = |value: Option<&Value>, name: &str| match value {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.trim().to_owned()),
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
         Some(other) => Err(fail(format!("{name}: expected text, found {}", describe(other)))),
         None => Err(fail(format!("{name} is missing"))),
     };
@@ -215,7 +215,7 @@ fn entry_of(r: &Reader, index: usize, entry: &Value) -> Result<(Replica, Option<
     let address = url(&address)
         .ok_or_else(|| fail(format!("Address: expected http://host:port, found {address:?}")))?;
     let raft_address = text(raft_address, "RaftAddress")?;
-    if split_address(&raft_address).is_none_or(|(_, port)| port == 0) {
+    if !is_address(&raft_address) {
         return Err(fail(format!("RaftAddress: expected host:port, found {raft_address:?}")));
     }
     for (name, value) in [("Address", &address), ("RaftAddress", &raft_address)] {
@@ -245,7 +245,7 @@ pub fn check_addresses(
 ) -> Result<(String, String), (&'static str, String)> {
     let wrong = || ("address", format!("address: expected http://host:port, found {address:?}"));
     let address = url(address).ok_or_else(wrong)?;
-    if split_address(raft_address).is_none_or(|(_, port)| port == 0) {
+    if !is_address(raft_address) {
         let message = format!("raftAddress: expected host:port, found {raft_address:?}");
         return Err(("raftAddress", message));
     }
@@ -274,8 +274,18 @@ pub(super) fn is_nowhere(address: &str) -> bool {
     })
 }
 
-/// A node's URL from `host:port` or a URL; without a slash at its end.
+/// Whether others can reach a node at a text: `host:port`, without blanks and not port 0.
+fn is_address(text: &str) -> bool {
+    let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    plain && split_address(text).is_some_and(|(_, port)| port > 0)
+}
+
+/// A node's URL from `host:port` or a URL; without a slash at its end. Blanks and control characters
+/// make it none.
 pub(super) fn url(text: &str) -> Option<String> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return None;
+    }
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let parsed = Url::parse(&full).ok()?;
     let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.username().is_empty();

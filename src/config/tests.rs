@@ -193,6 +193,9 @@ fn the_list_of_nodes_is_checked_as_a_whole() {
         ),
         (list(&[entry(1).replace("n1:2", "n1")]), vec!["Replicas[0]", "RaftAddress", "host:port"]),
         (list(&[entry(1).replace("n1:1", "a b")]), vec!["Replicas[0]", "Address"]),
+        (list(&[entry(1).replace("n1:1", " n1:1")]), vec!["Replicas[0]", "Address"]),
+        (list(&[entry(1).replace("n1:2", "n1:2 ")]), vec!["Replicas[0]", "RaftAddress"]),
+        (list(&[entry(1).replace("n1:2", "n1:0")]), vec!["Replicas[0]", "RaftAddress"]),
         (list(&[entry(1).replace("n1:1", "0.0.0.0:1")]), vec!["Replicas[0]", "Address", "nowhere"]),
         (
             list(&[entry(1).replace("n1:2", "[::]:2")]),
@@ -423,4 +426,23 @@ fn settings_say_what_holds_and_where_it_came_from_and_no_secret() {
         assert!(found.0 == value && found.1.contains(from), "{key}: {found:?}");
     }
     assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn addresses_of_members_are_taken_as_typed_or_refused() {
+    let whole = ("http://n1:9091".to_owned(), "n1:7071".to_owned());
+    assert_eq!(check_addresses("http://n1:9091/", "n1:7071"), Ok(whole));
+    for (address, raft_address, field) in [
+        (" http://n1:9091", "n1:7071", "address"),
+        ("http://n1:9091 ", "n1:7071", "address"),
+        ("http://n\t1:9091", "n1:7071", "address"),
+        ("http://n1:0", "n1:7071", "address"),
+        ("http://n1:9091", "n1:7071\n", "raftAddress"),
+        ("http://n1:9091", "n\u{0}1:7071", "raftAddress"),
+        ("http://n1:9091", "n1:0", "raftAddress"),
+    ] {
+        let (named, message) = check_addresses(address, raft_address).unwrap_err();
+        assert_eq!(named, field, "{address:?} {raft_address:?}: {message}");
+        assert!(message.starts_with(field), "{message}");
+    }
 }

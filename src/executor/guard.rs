@@ -55,6 +55,15 @@ pub enum Error {
     /// A scheme that nobody here speaks.
     #[error("the URL must begin with http:// or https://")]
     Scheme,
+    /// A blank at one of its ends.
+    #[error("the URL begins or ends with a blank")]
+    Blank,
+    /// What a parser would drop without a word.
+    #[error("the URL has control characters in it: encode them, a line end as %0A")]
+    Control,
+    /// Nobody can be reached there.
+    #[error("the URL must not name port 0")]
+    Port,
     /// No host.
     #[error("the URL must name a host")]
     Host,
@@ -78,9 +87,18 @@ impl TargetGuard {
         }
     }
 
-    /// Judges a URL as far as that is possible without resolving its name.
-    pub fn check_url(&self, url: &str) -> Result<(), Error> {
-        let url = Url::parse(url).map_err(|e| Error::Invalid(e.to_string()))?;
+    /// Judges a URL as somebody gives it, as far as that is possible without resolving its name.
+    pub fn check_url(&self, text: &str) -> Result<(), Error> {
+        if text.chars().any(char::is_control) {
+            return Err(Error::Control);
+        }
+        if text.trim() != text {
+            return Err(Error::Blank);
+        }
+        let url = Url::parse(text).map_err(|e| Error::Invalid(e.to_string()))?;
+        if url.port() == Some(0) {
+            return Err(Error::Port);
+        }
         self.check(&url)
     }
 
@@ -273,6 +291,12 @@ mod tests {
             "ftp://example.com/",
             "file:///etc/passwd",
             "mailto:a@b.c",
+            "http://localhost:0/",
+            " http://localhost/",
+            "http://localhost/\u{a0}",
+            "http://local\thost/",
+            "http://localhost/\r\nX: y",
+            "http://localhost/\u{0}",
             "/callback",
             "http://",
             "",

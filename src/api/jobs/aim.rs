@@ -74,6 +74,10 @@ impl Seen {
         if url.len() > LONGEST_URL {
             return Err(bad().because(format_args!("it has more than {LONGEST_URL} bytes")));
         }
+        if url.contains("{{") {
+            let why = "it takes many jobs at once: placeholders are for http.url";
+            return Err(bad().because(why));
+        }
         rules.guard.check_url(url).map_err(|e| bad().because(e))?;
         self.urls.insert(url.to_owned());
         Ok(())

@@ -2,6 +2,8 @@
 
 use super::super::parse;
 use super::*;
+use crate::cluster::MAX_COMMAND;
+use crate::command::{Command, CreateJobs};
 use crate::model::delivery::{Delivery, Overlap};
 use crate::model::job::Timing;
 
@@ -197,6 +199,50 @@ fn a_job_that_fits_into_no_callback_is_413() {
         let error = read(&format!("[{job}]"), small.clone()).unwrap_err();
         assert_eq!(error.status(), 413);
         assert!(format!("{error:?}").contains("field: Some(\"data\"), index: Some(0)"));
+    }
+}
+
+#[test]
+fn a_job_may_be_as_large_as_the_log_and_a_call_have_room() {
+    let sized = |length: usize| with("data", &format!("\"{}\"", "x".repeat(length)));
+    let (shapes, _) = read(&sized(0), rules()).unwrap();
+    let most = MOST_BYTES - shape_bytes(&shapes[0]);
+    let (shapes, jobs) = read(&sized(most), rules()).unwrap();
+    let create = CreateJobs { request: u128::MAX, shapes, jobs, staged: false };
+    let command = Box::new(Command::CreateJobs(create));
+    let once = Command::Once { key: [255; 32], body: [255; 32], command };
+    assert!(once.encode().unwrap().len() < MAX_COMMAND);
+    let error = read(&sized(most + 1), rules()).unwrap_err();
+    assert_eq!(error.status(), 413);
+    let shown = format!("{error:?}");
+    let says = format!(
+        "job data is too large: with its {} bytes the job has 1000001, at most 1000000 are allowed",
+        most + 1
+    );
+    assert!(shown.contains(&says) && shown.contains("field: Some(\"data\")"), "{shown}");
+}
+
+#[test]
+fn a_url_with_blanks_control_characters_or_placeholders_is_refused() {
+    for (url, says) in [
+        (" http://localhost/", "begins or ends with a blank"),
+        ("http://localhost/ ", "begins or ends with a blank"),
+        ("http://local\\thost/", "control characters"),
+        ("http://localhost/\\r\\nX: y", "control characters"),
+        ("http://localhost/\\u0000", "control characters"),
+        ("http://localhost:0/", "port 0"),
+        ("http://localhost/{{data}}", "placeholders are for http.url"),
+        ("http://{{data}}/", "placeholders are for http.url"),
+    ] {
+        let error = read(&with("callback_url", &format!("\"{url}\"")), rules()).unwrap_err();
+        let shown = format!("{error:?}");
+        assert_eq!(error.status(), 400, "{url}");
+        assert!(shown.contains(says) && shown.contains("Some(\"callbackUrl\")"), "{url}: {shown}");
+        let http = bare(&format!("{SPEC},\"http\":{{\"url\":\"{url}\"}}"));
+        if !url.contains("/{{") {
+            let shown = format!("{:?}", read(&http, rules()).unwrap_err());
+            assert!(shown.contains("Some(\"http.url\")"), "{url}: {shown}");
+        }
     }
 }
 
