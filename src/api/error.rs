@@ -41,9 +41,12 @@ impl Error {
         error
     }
 
-    /// 401, with the original's message.
+    /// 401, with the original's message and what it wants.
     pub(super) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized requests")
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized requests").because(
+            "send a client's key pair as the headers x-api-key and x-secret-key, or, as an \
+             operator, Authorization: Basic with x-peer: cmd",
+        )
     }
 
     /// 403.
@@ -176,8 +179,8 @@ impl Error {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("ApiKey realm=\"scheduler0\"");
-            headers.insert(header::WWW_AUTHENTICATE, scheme);
+            let scheme = "ApiKey realm=\"scheduler0\", headers=\"x-api-key x-secret-key\"";
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
         (self.status, headers, body).into_response()
     }

@@ -39,6 +39,7 @@ mod pressure;
 mod projects;
 mod query;
 mod reply;
+mod root;
 mod schedules;
 mod signing;
 mod state;
@@ -78,7 +79,7 @@ pub fn router(state: AppState) -> Router {
         .merge(members::router())
         .route("/prompt", any(prompt))
         .route_layer(middleware::from_fn_with_state(state.clone(), authenticate));
-    let mut open = Router::new().merge(health::router());
+    let mut open = Router::new().merge(health::router()).merge(root::router());
     if state.echo {
         open = open.merge(echo::router());
     }

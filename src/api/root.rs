@@ -1,0 +1,71 @@
+//! `GET /` and the mounts themselves: where things are, for who opens a node's address in a browser.
+//! The documents are served too, those of this very version. Nothing here needs credentials, and
+//! nothing tells of the cluster.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::Mount;
+use super::reply;
+use super::state::AppState;
+
+/// The documents by their paths, which are those of the repository: links between them lead on.
+const DOCUMENTS: [(&str, &str); 3] = [
+    ("/README.md", include_str!("../../README.md")),
+    ("/docs/jobs.md", include_str!("../../docs/jobs.md")),
+    ("/docs/operations.md", include_str!("../../docs/operations.md")),
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Root {
+    name: &'static str,
+    version: &'static str,
+    links: Links,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Links {
+    api: &'static str,
+    docs: &'static str,
+    health: &'static str,
+    live: &'static str,
+    ready: &'static str,
+    metrics: &'static str,
+    status: &'static str,
+}
+
+pub(super) fn router() -> Router<Arc<AppState>> {
+    let mut router = Router::new().route("/", get(root));
+    for (path, text) in DOCUMENTS {
+        router = router.route(path, get(move || std::future::ready(document(text))));
+    }
+    router
+}
+
+async fn root(mount: axum::Extension<Mount>) -> Response {
+    let root = Root {
+        name: "scheduler0",
+        version: env!("CARGO_PKG_VERSION"),
+        links: Links {
+            api: Mount::ApiV1.prefix(),
+            docs: DOCUMENTS[0].0,
+            health: "/healthcheck",
+            live: "/livez",
+            ready: "/readyz",
+            metrics: "/metrics",
+            status: "/api/v1/cluster/status",
+        },
+    };
+    reply::ok(&root, mount.dialect())
+}
+
+fn document(text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response()
+}
