@@ -6,13 +6,18 @@
 //! |---|---|---|
 //! | connections at once | `Options::connections` | more wait in the kernel's queue |
 //! | a request's head, and an idle connection | `HEAD_WITHIN` | closed |
-//! | bytes of a head | `HEAD_BYTES` | 431 by hyper |
+//! | a head | `HEAD_BYTES`, `HEADERS` | 431, 414, by `head` where hyper says nothing |
 //! | a body | `api::input` | 413, 408 |
+//! | what is left of a refused one | `body`, then `socket` | read and dropped, then closed in stages |
 //! | an idle connection after the stop | `LINGER` | closed |
 //! | the end of open requests after that | `Options::drain` | closed |
 //!
 //! A node that is about to stop says `Connection: close` with each answer, and lets go of what is idle
 //! last: whose request meets the close of its connection cannot know whether it was carried out.
+
+mod body;
+mod head;
+mod socket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +26,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::Response;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -29,6 +34,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use self::socket::Socket;
 
 /// How long a head may take, and how long a connection may be idle. Not a round number: clients that
 /// poll every 5, 10 or 15 s would meet the close with their next request.
@@ -80,7 +87,8 @@ pub async fn serve(
 ) {
     let leaving = options.leaving;
     let router = with_cors(router, options.allowed_origin.as_deref())
-        .layer(map_response(move |answer| std::future::ready(last_if(&leaving, answer))));
+        .layer(map_response(move |answer| std::future::ready(last_if(&leaving, answer))))
+        .layer(from_fn(head::enter));
     let service = TowerToHyperService::new(router);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -94,11 +102,20 @@ pub async fn serve(
     let attend = |(stream, place): (TcpStream, Option<Place>)| {
         // Small answers must not wait for more; a socket that refuses it works too.
         let _ = stream.set_nodelay(true);
-        let served = http.serve_connection(TokioIo::new(stream), service.clone());
+        let socket = Socket::new(stream);
+        let served = http.serve_connection(TokioIo::new(socket.clone()), service.clone());
         let served = graceful.watch(served);
         tokio::spawn(async move {
-            if let Err(error) = served.await {
-                tracing::debug!(%error, "a connection ended early");
+            match served.await {
+                Ok(()) => socket.finish(None).await,
+                Err(error) => {
+                    tracing::debug!(%error, "a connection ended early");
+                    if error.is_parse() {
+                        let last = socket.unanswered();
+                        let last = last.and_then(|line| head::unreadable(&error, line));
+                        socket.finish(last).await;
+                    }
+                }
             }
             drop(place);
         });
@@ -177,6 +194,7 @@ fn with_cors(router: Router, origin: Option<&str>) -> Router {
         "x-peer",
         "idempotency-key",
         "if-match",
+        "if-none-match",
         "prefer",
     ];
     let exposed = ["location", "etag", "retry-after", "preference-applied", "x-scheduler0-warning"];
@@ -191,72 +209,4 @@ fn with_cors(router: Router, origin: Option<&str>) -> Router {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::oneshot;
-
-    async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    #[tokio::test]
-    async fn it_serves_bounds_heads_and_answers_what_is_under_way_when_told_to_stop() {
-        let (enter, entered) = oneshot::channel::<()>();
-        let (leave, left) = oneshot::channel::<()>();
-        let gate = Arc::new(tokio::sync::Mutex::new(Some((enter, left))));
-        let slow = get(move || async move {
-            if let Some((enter, left)) = gate.lock().await.take() {
-                let _ = enter.send(());
-                let _ = left.await;
-            }
-            "done"
-        });
-        let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", slow);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let leaving = Arc::new(AtomicBool::new(false));
-        let options = Options {
-            allowed_origin: Some("*".into()),
-            leaving: leaving.clone(),
-            ..Options::default()
-        };
-        let server = tokio::spawn(serve(listener, router, options, async {
-            let _ = stopped.await;
-        }));
-
-        let close = "Host: x\r\nConnection: close\r\n\r\n";
-        let answer = exchange(address, &format!("GET / HTTP/1.1\r\n{close}")).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
-        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
-        let long = "x".repeat(2 * HEAD_BYTES);
-        let answer = exchange(address, &format!("GET /{long} HTTP/1.1\r\n{close}")).await;
-        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
-
-        // It ends by itself, though the client would have kept it.
-        leaving.store(true, Ordering::Relaxed);
-        let answer = exchange(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
-
-        let request = format!("GET /slow HTTP/1.1\r\n{close}");
-        let under_way = tokio::spawn(async move { exchange(address, &request).await });
-        entered.await.unwrap();
-        let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
-        stop.send(()).unwrap();
-        // Connected before, and not heard of yet.
-        silent.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        silent.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.ends_with("hello"), "{answer}");
-        leave.send(()).unwrap();
-        assert!(under_way.await.unwrap().ends_with("done"));
-        server.await.unwrap();
-        assert!(tokio::net::TcpStream::connect(address).await.is_err());
-    }
-}
+mod tests;

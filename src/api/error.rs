@@ -49,6 +49,12 @@ impl Error {
         )
     }
 
+    /// 415: the body is compressed.
+    pub(super) fn unsupported_encoding() -> Self {
+        let message = "content-encoding is not supported: send the body as it is (identity)";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
     /// 403.
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
@@ -182,8 +188,17 @@ impl Error {
             let scheme = "ApiKey realm=\"scheduler0\", headers=\"x-api-key x-secret-key\"";
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         (self.status, headers, body).into_response()
     }
+}
+
+/// The body of a refusal that no route made: its names are the same in both casings.
+pub fn refusal(code: &'static str, message: &str) -> Vec<u8> {
+    let error = Body { code, message, field: None, index: None };
+    casing::to_json(&Envelope { data: message, success: false, error }, Dialect::Camel)
 }
 
 #[derive(Serialize)]

@@ -50,9 +50,11 @@ pub(super) async fn read(
     max: usize,
 ) -> Result<(Bytes, Turn), Error> {
     let headers = request.headers();
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    if encoding.is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Error::bad_request("content-encoding is not supported: send plain JSON"));
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = codings.flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    let plain = |c: &[u8]| c.is_empty() || c.eq_ignore_ascii_case(b"identity");
+    if codings.any(|coding| !plain(coding.trim_ascii())) {
+        return Err(Error::unsupported_encoding());
     }
     let announced = headers
         .get(header::CONTENT_LENGTH)

@@ -57,7 +57,7 @@ use axum::routing::any;
 use futures_util::FutureExt;
 
 pub use ask::Mount;
-pub use error::Error;
+pub use error::{Error, refusal};
 pub use pressure::Pressure;
 pub use state::{AppState, Sources};
 

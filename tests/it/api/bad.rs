@@ -176,8 +176,15 @@ async fn no_body_path_or_query_makes_a_5xx() {
     assert!(broken.json["data"].as_str().unwrap().contains("line 1 column"), "{}", broken.json);
     let many = house.send("POST", "/projects", &[], &large).await;
     assert_eq!((many.status.as_u16(), &many.json["error"]["code"]), (413, &json!("too_large")));
-    let zipped = house.send("POST", "/projects", &[("content-encoding", "gzip")], "x").await;
-    assert_eq!(zipped.status.as_u16(), 400);
+    for coding in ["gzip", "identity, br", "x-unheard-of"] {
+        for (method, path) in [("POST", "/projects"), ("POST", "/jobs"), ("PATCH", "/jobs/1")] {
+            let zipped = house.send(method, path, &[("content-encoding", coding)], "{}").await;
+            assert_eq!(zipped.status.as_u16(), 415, "{method} {path} {coding}: {}", zipped.json);
+            assert_eq!(zipped.header("accept-encoding"), "identity");
+        }
+    }
+    let plain = house.send("POST", "/projects", &[("content-encoding", "identity")], "{}").await;
+    assert_eq!(plain.status.as_u16(), 400);
 
     for (method, path, wanted) in [
         ("GET", "/nowhere", 404),

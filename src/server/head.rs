@@ -1,0 +1,78 @@
+//! What holds of every request before a route sees it, and the answers to heads that are none: the
+//! `Host` of RFC 9112, and what hyper cannot read. `super` calls it.
+
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{HEAD_BYTES, body};
+use crate::api;
+
+/// A first line that leaves no room for headers is what makes a head too large.
+const LONG_LINE: usize = HEAD_BYTES / 4 * 3;
+
+/// Answers 400 to a request that does not name its host once (RFC 9112, 3.2), and looks after what
+/// an answer leaves of a request's body.
+pub(super) async fn enter(request: Request, next: Next) -> Response {
+    let wrong = wrong_host(&request);
+    let (request, rest) = body::lend(request);
+    let response = match wrong {
+        None => next.run(request).await,
+        Some(message) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            let body = api::refusal("bad_request", message);
+            (StatusCode::BAD_REQUEST, kind, body).into_response()
+        }
+    };
+    match rest {
+        None => response,
+        Some(rest) => rest.finish(response).await,
+    }
+}
+
+fn wrong_host(request: &Request) -> Option<&'static str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let Some(host) = hosts.next() else {
+        let needs = request.version() == Version::HTTP_11;
+        return needs.then_some("the header Host is missing: HTTP/1.1 requires it");
+    };
+    if hosts.next().is_some() {
+        return Some("the header Host is there twice");
+    }
+    let text = host.as_bytes();
+    let sound =
+        text.is_empty() || Authority::try_from(text).is_ok_and(|host| !host.as_str().contains('@'));
+    (!sound).then_some("the header Host is not valid: expected a name and, maybe, a port")
+}
+
+/// The answer to a head that hyper refused without one of its own; `None` where nothing is to be
+/// said. `line` is the length of its first line.
+pub(super) fn unreadable(error: &hyper::Error, line: usize) -> Option<Vec<u8>> {
+    let (status, code, message) = if error.is_parse_too_large() {
+        if line < LONG_LINE {
+            let message = "the request's head has more than 100 headers or 64 KB: send less";
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message)
+        } else {
+            (StatusCode::URI_TOO_LONG, "uri_too_long", "the URI is longer than 64 KB")
+        }
+    } else if error.is_parse_version_h2() {
+        (StatusCode::BAD_REQUEST, "bad_request", "this port speaks HTTP/1.1, not HTTP/2")
+    } else if error.is_parse() {
+        let message = "the request's head is not valid HTTP/1.1: its first line, or the name or \
+                       value of a header, has characters that may not be there";
+        (StatusCode::BAD_REQUEST, "bad_request", message)
+    } else {
+        return None;
+    };
+    let body = api::refusal(code, message);
+    let reason = status.canonical_reason().unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        status.as_u16(),
+        body.len()
+    );
+    Some([head.into_bytes(), body].concat())
+}
