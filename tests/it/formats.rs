@@ -250,7 +250,17 @@ async fn opens(what: &str, cluster: &mut Cluster, expected: &Value) {
     cluster.restart(1).await;
     let shown = facts(cluster).await;
     for (name, page) in expected.as_object().unwrap() {
-        assert_eq!(&shown[name], page, "{what}: {name}");
+        // The deadline of the run that was under way has come by now: its end may be told as well.
+        for list in ["executions", "deadLetters"] {
+            let Some(rows) = page[list].as_array() else { continue };
+            let found = shown[name][list].as_array().unwrap();
+            for row in rows {
+                assert!(found.contains(row), "{what}: {name}: {row} is not in {found:?}");
+            }
+        }
+        if !matches!(name.as_str(), "executions" | "dead-letters") {
+            assert_eq!(&shown[name], page, "{what}: {name}");
+        }
     }
     // It goes on: new things can be written, under numbers of their own.
     let project = cluster.project(1, "new").await;
