@@ -13,7 +13,7 @@ use crate::firing::every;
 use crate::receiver::{Receiver, now};
 
 /// Makes a backup one as versions wrote it that knew no hash.
-const WITHOUT_HASH: &str = "DELETE FROM backup WHERE key = 'sha256'; \
+pub(crate) const WITHOUT_HASH: &str = "DELETE FROM backup WHERE key = 'sha256'; \
                             UPDATE backup SET value = '1' WHERE key = 'format'";
 
 /// Runs a command of the program as a node's operator; exit code, the data it gave, what it said.
