@@ -40,6 +40,20 @@ pub(super) fn sure(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(read()?.to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Asks before something that cannot be taken back, where a person sits at a terminal; a script is
+/// taken at its word. The error says that nothing was done.
+pub(super) fn confirm(yes: bool, question: &str) -> anyhow::Result<()> {
+    if yes || !io::stdin().is_terminal() || sure(question)? {
+        return Ok(());
+    }
+    Err(Failure::Usage("nothing was changed".to_owned()).into())
+}
+
+/// Whether `confirm` would ask.
+pub(super) fn asks(yes: bool) -> bool {
+    !yes && io::stdin().is_terminal()
+}
+
 fn prompt(text: &str) -> io::Result<()> {
     let mut err = io::stderr().lock();
     err.write_all(text.as_bytes())?;

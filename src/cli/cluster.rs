@@ -13,9 +13,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::output::{Column, Output, say};
+use super::output::{Column, Output, cell, say};
 use super::recover::Recover;
-use super::{Failure, status};
+use super::{Failure, ask, status};
 
 /// Between two looks at how far something is.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -40,6 +40,9 @@ pub enum ClusterCommand {
     TransferLeader {
         /// To which node [default: the one that has most of the log]
         id: Option<u64>,
+        /// Doesn't ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Hands a node's shards to the others and gives it none until undone
     Drain(Drain),
@@ -79,6 +82,9 @@ pub struct Remove {
     /// Also if it does not answer: what it delivered and nobody collected is delivered again
     #[arg(long)]
     force: bool,
+    /// Doesn't ask
+    #[arg(long)]
+    yes: bool,
     /// How long to wait until it is drained
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     wait: u64,
@@ -121,7 +127,20 @@ pub(super) async fn run(
         ClusterCommand::Add(flags) => add(flags, client).await?,
         ClusterCommand::Remove(flags) => remove(flags, client).await?,
         ClusterCommand::Promote { id } => promote(*id, client).await?,
-        ClusterCommand::TransferLeader { id } => transfer(*id, client).await?,
+        ClusterCommand::TransferLeader { id, yes } => {
+            if ask::asks(*yes) {
+                let from = client.get("/cluster/members", &[]).await?["data"]["leader"].clone();
+                let to = id.map_or_else(
+                    || "the voter that has most of the log".to_owned(),
+                    |id| format!("node {id}"),
+                );
+                ask::confirm(
+                    *yes,
+                    &format!("The leadership goes from node {from} to {to}. Go on?"),
+                )?;
+            }
+            transfer(*id, client).await?;
+        }
         ClusterCommand::Drain(flags) => drain(flags, client).await?,
     }
     let envelope = client.get("/cluster/members", &[]).await?;
@@ -196,6 +215,17 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
     let members = &envelope["data"];
     let force = [("force", flags.force.to_string())];
     let path = format!("/cluster/members/{id}");
+    if let Some(member) = find(members, id) {
+        let of = |name| cell(member, &[name]);
+        let question = format!(
+            "Node {id} ({}, {}, {} shards) leaves the cluster for good: its data folder is refused \
+             from then on. Go on?",
+            of("address"),
+            of("role"),
+            of("shards")
+        );
+        ask::confirm(flags.yes, &question)?;
+    }
     let reachable = find(members, id).is_some_and(|member| member["reachable"] == true);
     let voters = members["members"].as_array().into_iter().flatten();
     let voters: Vec<_> = voters.filter(|member| member["role"] == "voter").collect();

@@ -58,7 +58,7 @@ pub(super) const EXECUTIONS: &[Told] = &[
 ];
 
 /// The schedule of a job: its line, its instant or its delay.
-fn when(job: &Value) -> String {
+pub(super) fn when(job: &Value) -> String {
     let spec = job["spec"].as_str().filter(|spec| !spec.is_empty());
     match (spec, job["after"].as_str(), job["at"].as_str()) {
         (Some(spec), ..) => show(&spec.into()),
@@ -69,7 +69,7 @@ fn when(job: &Value) -> String {
 }
 
 /// Where its calls go.
-fn target(job: &Value) -> String {
+pub(super) fn target(job: &Value) -> String {
     let url = job["callbackUrl"].as_str().filter(|url| !url.is_empty());
     match (url, job["http"]["url"].as_str(), &job["executorId"]) {
         (Some(url), ..) => show(&url.into()),

@@ -1,12 +1,18 @@
-//! `delete` and `archive`: takes things away through a node's API. It asks only where one word
-//! removes many things (a project with its jobs).
+//! `delete` and `archive`: takes things away through a node's API. On a terminal it says what and how
+//! many, and asks; a script is asked only where one word removes many things (a project with its jobs).
+
+use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Client;
-use super::output::{Output, say};
+use super::list::{target, when};
+use super::output::{Output, cell, line, say};
 use super::{Failure, ask};
+
+/// So many are named in a question.
+const MOST_NAMED: usize = 10;
 
 /// What to delete.
 #[derive(Debug, Subcommand)]
@@ -28,6 +34,12 @@ pub struct Ids {
     /// Their numbers
     #[arg(required = true)]
     id: Vec<u64>,
+    /// Doesn't ask
+    #[arg(long, visible_alias = "force")]
+    yes: bool,
+    /// Only shows what would be deleted
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Flags of `delete project`.
@@ -38,9 +50,6 @@ pub struct Projects {
     /// Deletes the projects' jobs too
     #[arg(long)]
     cascade: bool,
-    /// Doesn't ask
-    #[arg(long, visible_alias = "force")]
-    yes: bool,
 }
 
 /// What to archive.
@@ -54,10 +63,14 @@ pub enum ArchiveCommand {
         /// Takes it back: the key works again
         #[arg(long)]
         undo: bool,
+        /// Doesn't ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
-/// Carries out `delete`. Stops at the first that fails; those before it are gone.
+/// Carries out `delete`. What cannot be found, or is refused, does not keep the others from going;
+/// the command fails then.
 pub(super) async fn delete(
     command: &DeleteCommand,
     client: &Client,
@@ -65,21 +78,108 @@ pub(super) async fn delete(
 ) -> anyhow::Result<()> {
     let (noun, ids, cascade) = match command {
         DeleteCommand::Credential(ids) => ("credential", ids, false),
-        DeleteCommand::Project(flags) => {
-            let question = "This deletes the projects and all their jobs. Go on?";
-            if flags.cascade && !flags.yes && !ask::sure(question)? {
-                return Err(Failure::Usage("nothing was deleted".to_owned()).into());
-            }
-            ("project", &flags.ids, flags.cascade)
-        }
+        DeleteCommand::Project(flags) => ("project", &flags.ids, flags.cascade),
         DeleteCommand::Job(ids) => ("job", ids, false),
     };
-    let query: &[_] = if cascade { &[("cascade", "true".to_owned())] } else { &[] };
-    for id in &ids.id {
-        client.delete(&format!("/{noun}s/{id}"), query).await?;
-        say(&format!("deleted {noun} {id}"));
+    if ids.dry_run {
+        return show(noun, ids, cascade, client).await;
     }
-    Ok(())
+    let count = ids.id.len();
+    if cascade && !ids.yes {
+        let names = named(noun, ids, cascade, client).await;
+        if !ask::sure(&question(&format!("{count} {noun}s and all their jobs"), &names))? {
+            return Err(Failure::Usage("nothing was deleted".to_owned()).into());
+        }
+    } else if ask::asks(ids.yes) {
+        let names = named(noun, ids, cascade, client).await;
+        let plural = if count == 1 { "" } else { "s" };
+        ask::confirm(ids.yes, &question(&format!("{count} {noun}{plural}"), &names))?;
+    }
+    let query: &[_] = if cascade { &[("cascade", "true".to_owned())] } else { &[] };
+    let mut failed = Vec::new();
+    for id in &ids.id {
+        match client.delete(&format!("/{noun}s/{id}"), query).await {
+            Ok(()) => say(&format!("deleted {noun} {id}")),
+            Err(e) if is_refused(&e) && count > 1 => {
+                say(&format!("{noun} {id}: {e}"));
+                failed.push(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    let (left, first) = (failed.len(), failed.into_iter().next());
+    match first {
+        Some(e) => Err(e.context(format!("{left} of {count} {noun}s not deleted"))),
+        None => Ok(()),
+    }
+}
+
+/// What would be deleted, without doing it.
+async fn show(noun: &str, ids: &Ids, cascade: bool, client: &Client) -> anyhow::Result<()> {
+    let mut missing = None;
+    for id in &ids.id {
+        match name(noun, *id, cascade, client).await {
+            Ok(name) => line(&format!("would delete {name}"))?,
+            Err(e) if is_refused(&e) => {
+                say(&format!("{noun} {id}: {e}"));
+                missing.get_or_insert(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    missing.map_or(Ok(()), |e| Err(e.context("not all of them are there")))
+}
+
+fn is_refused(error: &anyhow::Error) -> bool {
+    // 401 and 403 are the same for all of them.
+    matches!(
+        error.downcast_ref::<Failure>(),
+        Some(Failure::Refused { status, .. }) if !matches!(status, 401 | 403)
+    )
+}
+
+fn question(what: &str, names: &[String]) -> String {
+    let mut text = format!("This deletes {what}:\n");
+    for name in names.iter().take(MOST_NAMED) {
+        text.push_str("  ");
+        text.push_str(name);
+        text.push('\n');
+    }
+    if names.len() > MOST_NAMED {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  and {} more", names.len() - MOST_NAMED);
+    }
+    text + "Go on?"
+}
+
+/// What each of them is, as far as it is named in a question.
+async fn named(noun: &str, ids: &Ids, cascade: bool, client: &Client) -> Vec<String> {
+    let mut names = Vec::new();
+    for (n, id) in ids.id.iter().enumerate() {
+        let known = if n < MOST_NAMED { name(noun, *id, cascade, client).await.ok() } else { None };
+        names.push(known.unwrap_or_else(|| format!("{noun} {id} (not found)")));
+    }
+    names
+}
+
+async fn name(noun: &str, id: u64, cascade: bool, client: &Client) -> anyhow::Result<String> {
+    let envelope = client.get(&format!("/{noun}s/{id}"), &[]).await?;
+    let data = &envelope["data"];
+    let about = match noun {
+        "job" => format!("{}, {}", when(data), target(data)),
+        "project" if cascade => {
+            let query = [("projectId", id.to_string()), ("limit", "1".to_owned())];
+            let jobs = client.get("/jobs", &query).await?;
+            format!("{}, with {} jobs", cell(data, &["name"]), cell(&jobs["data"], &["total"]))
+        }
+        "project" => cell(data, &["name"]),
+        _ => credential(data),
+    };
+    Ok(format!("{noun} {id} ({about})"))
+}
+
+fn credential(data: &Value) -> String {
+    format!("key {}", cell(data, &["apiKey"]))
 }
 
 /// Carries out `archive`.
@@ -88,7 +188,14 @@ pub(super) async fn archive(
     client: &Client,
     output: Output,
 ) -> anyhow::Result<()> {
-    let ArchiveCommand::Credential { id, undo } = command;
-    let envelope = client.put(&format!("/credentials/{id}"), &json!({ "archived": !undo })).await?;
+    let ArchiveCommand::Credential { id, undo, yes } = command;
+    let path = format!("/credentials/{id}");
+    if ask::asks(*yes || *undo) {
+        let about = credential(&client.get(&path, &[]).await?["data"]);
+        let question =
+            format!("Credential {id} ({about}) stops working at once, until --undo. Go on?");
+        ask::confirm(*yes, &question)?;
+    }
+    let envelope = client.put(&path, &json!({ "archived": !undo })).await?;
     output.record(&envelope)
 }

@@ -97,6 +97,30 @@ impl Node {
         scheduler0(folder.path(), &all)
     }
 
+    /// Runs a command against it on a terminal of its own, where somebody types this; what the
+    /// terminal showed.
+    pub(super) fn on_a_terminal(&self, command: &str, typed: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let made = ["credential", "init", "--generate", "--username", "op", "--password", "pw"];
+        assert_eq!(code(&scheduler0(folder.path(), &made)), 0);
+        let line = format!("{} --server {} {command}", env!("CARGO_BIN_EXE_scheduler0"), self.url);
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .current_dir(folder.path())
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        stdout(&child.wait_with_output().unwrap())
+    }
+
+    /// How often it was asked by this method.
+    pub(super) fn count_of(&self, method: &Method) -> usize {
+        self.fake.asked.lock().unwrap().iter().filter(|a| a.method == method).count()
+    }
+
     /// How often it was asked for this.
     pub(super) fn count(&self, method: &Method, path: &str) -> usize {
         let asked = self.fake.asked.lock().unwrap();

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::fake::{Node, code, ok, scheduler0, stderr, stdout};
@@ -192,4 +193,74 @@ fn explain_needs_no_instant() {
         let said = node.run(arguments);
         assert!(code(&said) == 2 && stderr(&said).contains(part), "{}", stderr(&said));
     }
+}
+
+#[test]
+fn a_delete_goes_on_past_a_missing_one_and_fails() {
+    let node = Node::start(|asked| {
+        let missing = json!({"data": "job cannot be found", "success": false});
+        if asked.uri.path().ends_with("/99") { (404, missing) } else { (204, Value::Null) }
+    });
+    let said = node.run(&["delete", "job", "99", "2"]);
+    assert_eq!(code(&said), 3);
+    assert_eq!(node.last().uri.path(), "/api/v1/jobs/2");
+    let told = stderr(&said);
+    for part in
+        ["job 99: the node refused: job cannot be found", "deleted job 2", "1 of 2 jobs not"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+/// Jobs, projects and members to take away; what is deleted is remembered by the fake.
+fn something(asked: &super::fake::Asked) -> (u16, Value) {
+    match (asked.method.as_str(), asked.uri.path()) {
+        ("DELETE", _) => (204, Value::Null),
+        ("GET", "/api/v1/jobs") => ok(&json!({"total": 120, "jobs": []})),
+        ("GET", "/api/v1/projects/1") => ok(&json!({"id": 1, "name": "billing"})),
+        ("GET", "/api/v1/credentials/4") => ok(&json!({"id": 4, "apiKey": "s0_k"})),
+        ("GET", "/api/v1/cluster/members") => {
+            let member = json!({"id": 2, "role": "voter", "address": "http://n2", "shards": 21});
+            ok(&json!({"leader": 1, "members": [member]}))
+        }
+        _ => ok(&json!({"id": 7, "spec": "@daily", "callbackUrl": "http://x/y"})),
+    }
+}
+
+#[test]
+fn a_dry_run_shows_what_a_delete_would_take_away() {
+    let node = Node::start(something);
+    for (arguments, line) in [
+        (&["delete", "job", "7", "--dry-run"][..], "would delete job 7 (@daily, http://x/y)\n"),
+        (
+            &["delete", "project", "1", "--cascade", "--dry-run"],
+            "would delete project 1 (billing, with 120 jobs)\n",
+        ),
+        (&["delete", "credential", "4", "--dry-run"], "would delete credential 4 (key s0_k)\n"),
+    ] {
+        let said = node.run(arguments);
+        assert_eq!((code(&said), stdout(&said).as_str()), (0, line), "{}", stderr(&said));
+    }
+    assert_eq!(node.count_of(&Method::DELETE), 0);
+}
+
+#[test]
+fn on_a_terminal_the_question_names_what_goes() {
+    let node = Node::start(something);
+    for (command, part) in [
+        ("delete job 7", "This deletes 1 job:\r\n  job 7 (@daily, http://x/y)\r\nGo on? [y/N]"),
+        ("delete credential 4", "  credential 4 (key s0_k)"),
+        ("delete project 1 --cascade", "  project 1 (billing, with 120 jobs)"),
+        ("archive credential 4", "Credential 4 (key s0_k) stops working at once"),
+        ("cluster remove 2", "Node 2 (http://n2, voter, 21 shards) leaves the cluster for good"),
+        ("cluster transfer-leader 3", "The leadership goes from node 1 to node 3. Go on?"),
+    ] {
+        let said = node.on_a_terminal(command, "n\n");
+        assert!(said.contains(part) && said.contains("nothing was"), "{command}: {said}");
+    }
+    assert_eq!(node.count_of(&Method::DELETE) + node.count_of(&Method::POST), 0);
+    assert_eq!(node.count_of(&Method::PUT), 0);
+    assert!(node.on_a_terminal("delete job 7", "y\n").contains("deleted job 7"));
+    assert!(node.on_a_terminal("delete job 7 --yes", "").contains("deleted job 7"));
+    assert_eq!(node.count_of(&Method::DELETE), 2);
 }
