@@ -33,6 +33,8 @@ pub struct Metrics {
     registry: Registry,
     /// How late first attempts went out.
     pub lag: Lag,
+    /// How long first attempts were held back that were put off.
+    pub held_back: Lag,
     firings: Family<Outcome, Counter>,
     skipped: Family<Reason, Counter>,
     late: Counter,
@@ -101,8 +103,14 @@ impl Metrics {
         let lag = Lag::default();
         registry.register(
             "firing_lag_seconds",
-            "Time from the due instant to the first byte of the first attempt",
+            "Time from the instant at which a first attempt could go out to its first byte",
             lag.clone(),
+        );
+        let held_back = Lag::default();
+        registry.register(
+            "held_back_seconds",
+            "Time that first attempts were held back: the destination failed, asked to wait or was full",
+            held_back.clone(),
         );
         let firings = Family::<Outcome, Counter>::default();
         registry.register("firings", "Attempts of jobs, by what came of them", firings.clone());
@@ -150,6 +158,7 @@ impl Metrics {
             dead_letters_recorded,
             process,
             lag,
+            held_back,
             firings,
             skipped,
             late,
@@ -234,6 +243,8 @@ pub struct Calls {
     pub destinations: Vec<Destination>,
     /// Calls turned away because their destination keeps failing, since the start.
     pub refused: u64,
+    /// Calls put off because this node could not make them, since the start, by what it lacked.
+    pub own_errors: Vec<(&'static str, u64)>,
 }
 
 /// Where [`Calls`] come from when somebody reads them.
@@ -291,7 +302,14 @@ impl Collector for CallSource {
         let help = "Calls turned away because their destination keeps failing";
         let mut refused =
             encoder.encode_descriptor("breaker_refused", help, None, MetricType::Counter)?;
-        refused.encode_counter::<[(&str, &str); 0], _, u64>(&calls.refused, None)
+        refused.encode_counter::<[(&str, &str); 0], _, u64>(&calls.refused, None)?;
+        let help = "Calls put off because this node could not make them, by what it lacked";
+        let mut own = encoder.encode_descriptor("own_errors", help, None, MetricType::Counter)?;
+        for (kind, count) in &calls.own_errors {
+            let labels = [("kind", *kind)];
+            own.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], _, u64>(count, None)?;
+        }
+        Ok(())
     }
 }
 
@@ -333,12 +351,14 @@ mod tests {
         metrics.watch_calls(move || {
             let many = (0..400).map(|n| of(n.to_string(), 1, false));
             let dead = of("http://a:80".to_owned(), 0, true);
-            Calls { destinations: many.chain([dead]).collect(), refused: 7 }
+            let own_errors = vec![("descriptors", 3)];
+            Calls { destinations: many.chain([dead]).collect(), refused: 7, own_errors }
         });
         let text = metrics.encode();
         for line in [
             "scheduler0_breaker_open{destination=\"http://a:80\"} 1",
             "scheduler0_breaker_refused_total 7",
+            "scheduler0_own_errors_total{kind=\"descriptors\"} 3",
             "scheduler0_destination_in_flight{destination=\"other\"} 145",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

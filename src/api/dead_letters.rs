@@ -21,6 +21,7 @@ use super::reply::{self, Warnings};
 use super::state::AppState;
 use crate::command::{Command, Outcome};
 use crate::model::block::occurrence_id;
+use crate::model::postponement::parts;
 use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
@@ -48,6 +49,9 @@ struct LetterView {
     run: Option<u64>,
     attempts: u32,
     http_code: u16,
+    /// How long the last attempt was held back although it was due, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     date_created: String,
@@ -65,6 +69,8 @@ struct MemberView {
 
 fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
     let (scheduled, run) = (letter.scheduled, letter.run);
+    let text = letter.error;
+    let (waited, error) = parts(text.as_deref());
     let member = |job| MemberView {
         job_id: job,
         execution_id: occurrence_id(cluster, Occurrence { job, scheduled, run }),
@@ -77,7 +83,8 @@ fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
         run: (run > 0).then_some(run),
         attempts: letter.attempt,
         http_code: letter.http_code,
-        error: letter.error,
+        waited: waited.map(str::to_owned),
+        error: error.map(str::to_owned),
         date_created: rfc3339(letter.created),
         count: letter.members.len(),
         members: letter.members.iter().take(most).map(member).collect(),

@@ -26,6 +26,7 @@ use super::reply;
 use super::state::AppState;
 use crate::model::block::{Verdict, occurrence_id};
 use crate::model::job::Job;
+use crate::model::postponement::parts;
 use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -68,6 +69,9 @@ struct ExecutionView {
     duration_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
+    /// How long the attempt was held back although it was due, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +202,7 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
     let Execution { job, scheduled, run, .. } = execution;
     let id = occurrence_id(cluster, Occurrence { job, scheduled, run });
     let sent = !matches!(execution.verdict, Verdict::Skipped(_));
+    let (waited, error) = parts(execution.error.as_deref());
     ExecutionView {
         id: execution.id,
         unique_id: id.clone(),
@@ -228,7 +233,8 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
             Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),
             _ => None,
         },
-        error: execution.error,
+        waited: waited.map(str::to_owned),
+        error: error.map(str::to_owned),
         response: execution.response,
         shard: execution.shard,
         epoch: execution.epoch,

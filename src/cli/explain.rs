@@ -234,6 +234,7 @@ fn attempt_lines(attempts: &[Value]) -> Vec<String> {
             attempt["how"].as_str().filter(|how| *how != "answer").map(|how| how.replace('_', " "));
         told.extend(how.map(|how| format!("         it {}", ended(&how))));
         let text = |name: &str| attempt[name].as_str().filter(|text| !text.is_empty());
+        told.extend(text("waited").map(|text| format!("         it {}", show(&text.into()))));
         let (error, answer) = (text("error"), text("response"));
         told.extend(error.map(|text| format!("         error: {}", show(&text.into()))));
         // The error quotes the answer already.

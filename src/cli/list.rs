@@ -54,7 +54,7 @@ pub(super) const EXECUTIONS: &[Told] = &[
     Told { title: "took", cell: took, wide: false },
     Told { title: "node", cell: |e| cell(e, &["nodeId"]), wide: true },
     Told { title: "id", cell: |e| cell(e, &["executionId", "uniqueId", "id"]), wide: true },
-    Told { title: "error", cell: |e| cell(e, &["error"]), wide: false },
+    Told { title: "error", cell: |e| cell(e, &["error", "waited"]), wide: false },
 ];
 
 /// The schedule of a job: its line, its instant or its delay.

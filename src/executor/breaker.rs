@@ -10,8 +10,9 @@
 //! | closed, ramp | go, 2 at a time, one more with each success | up to 64, then closed | open, as long as before |
 //!
 //! Any success closes it, so one bad path on a host shared with healthy ones opens nothing, and a
-//! healthy path that is rarely called gets through even where it did. What was neither (withheld, given
-//! up) only frees the probe's place. The first cool-down is `BreakerCooldownSeconds`, each further one
+//! healthy path that is rarely called gets through even where it did. A manual run is a probe whenever
+//! it comes ([`Breaker::force`]). What was neither (withheld, given up, asked to wait by `Retry-After`,
+//! which `lanes` keeps by project) only frees the probe's place. The first cool-down is `BreakerCooldownSeconds`, each further one
 //! twice as long up to a minute, 10 % more or less by destination so that they do not probe in step.
 
 use std::collections::BTreeSet;
@@ -55,6 +56,11 @@ pub enum Outcome {
         /// The rest it asked for, in milliseconds.
         after: u64,
     },
+    /// It asked this project to wait so long, in milliseconds: alive, but no success.
+    Asked {
+        /// How long.
+        after: u64,
+    },
     /// Nothing was sent.
     Nothing,
 }
@@ -62,6 +68,9 @@ pub enum Outcome {
 impl Outcome {
     /// What an answer says of its destination.
     pub fn of(answer: &Answer, success_codes: &[u16]) -> Self {
+        if let Some(after) = answer.asks_to_wait(success_codes) {
+            return Self::Asked { after: after.as_millis() as u64 };
+        }
         match answer.class_by(success_codes) {
             Class::Retry { after } if matches!(answer.status, 0 | 429 | 500..) => {
                 let after = after.map_or(0, |after| after.as_millis() as u64);
@@ -174,6 +183,17 @@ impl Breaker {
         Leave::Go
     }
 
+    /// Asks for a call that goes out whatever the state: as the probe if there is none.
+    pub fn force(&mut self, now: u64) -> Leave {
+        match &mut self.state {
+            State::Open(open) if open.probing.is_none() => {
+                open.probing = Some(now);
+                Leave::Probe
+            }
+            _ => Leave::Go,
+        }
+    }
+
     /// Takes note of what came of a call that began at an instant, as the probe or not.
     pub fn over(
         &mut self,
@@ -225,8 +245,13 @@ impl Breaker {
                     self.cool(rules, after, now);
                 }
             }
+            (State::Open(open), Outcome::Asked { after }) if probe => {
+                open.probing = None;
+                open.spare = SPARE;
+                self.cool(rules, after, now);
+            }
             (State::Open(open), Outcome::Nothing) if probe => open.probing = None,
-            (_, Outcome::Nothing) => {}
+            (_, Outcome::Nothing | Outcome::Asked { .. }) => {}
         }
     }
 

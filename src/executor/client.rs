@@ -94,6 +94,7 @@ pub(super) fn builder(options: &Options) -> ClientBuilder {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(options.max_workers.max(1))
         .dns_resolver(Arc::new(GuardedResolver {
+            patience: options.connect_timeout.mul_f32(0.8),
             guard: options.guard,
             lookup: options.lookup.clone(),
             proxy: proxy.map(|proxy| proxy.host().to_owned()),

@@ -7,10 +7,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::own::{NoResolver, is_resolver_down};
 use crate::config::Config;
 
 /// Names under which clouds serve a machine's secrets.
@@ -223,6 +225,8 @@ impl Lookup for SystemLookup {
 
 /// A resolver that hands the client only addresses the guard allows.
 pub(super) struct GuardedResolver {
+    /// So long a name server may take; less than the client waits for a connection.
+    pub(super) patience: Duration,
     pub(super) guard: TargetGuard,
     pub(super) lookup: Arc<dyn Lookup>,
     /// The name of the configured proxy, which may be anywhere.
@@ -231,12 +235,19 @@ pub(super) struct GuardedResolver {
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.guard;
+        let (guard, patience) = (self.guard, self.patience);
         let is_proxy = self.proxy.as_deref() == Some(name.as_str());
         let looking = self.lookup.lookup(name.as_str().to_owned());
         Box::pin(async move {
+            let found = match tokio::time::timeout(patience, looking).await {
+                Ok(Err(error)) if is_resolver_down(&error) => {
+                    return Err(NoResolver(error.to_string()).into());
+                }
+                Ok(found) => found?,
+                Err(_) => return Err(NoResolver(format!("none within {patience:?}")).into()),
+            };
             let (mut allowed, mut refused) = (Vec::new(), None);
-            for address in looking.await? {
+            for address in found {
                 match guard.check_address(address.ip()) {
                     _ if is_proxy => allowed.push(address),
                     Ok(()) => allowed.push(address),

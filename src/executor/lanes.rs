@@ -24,6 +24,8 @@ use super::breaker::{Breaker, Leave, Outcome, Rules};
 use super::rate::Bucket;
 use super::{Limits, Options};
 use crate::clock::Clock;
+use crate::model::ProjectId;
+use crate::model::postponement::Obstacle;
 
 /// How many calls may be in overtime for each worker, and at least.
 const OVERTIME_PER_WORKER: usize = 4;
@@ -76,6 +78,30 @@ pub struct Shut {
     pub probe_at: u64,
 }
 
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// A hash of its path.
+    pub path: u64,
+    /// What its target bears.
+    pub limits: Limits,
+    /// Whose call it is.
+    pub project: ProjectId,
+    /// It goes out although the breaker is open.
+    pub probe: bool,
+}
+
+/// A call that is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When to come again, in boot-clock milliseconds.
+    pub until: u64,
+    /// Why.
+    pub obstacle: Obstacle,
+}
+
+type Pauses = BTreeMap<(Destination, ProjectId), u64>;
+
 /// Calls of the same lane share its limits.
 type Key = (Destination, Limits);
 
@@ -108,6 +134,8 @@ struct State {
     /// Lanes with somebody waiting and their share not used up, in order of their turn.
     ring: VecDeque<Key>,
     breakers: BTreeMap<Destination, Breaker>,
+    /// Until when a destination asked a project to wait, in boot-clock milliseconds.
+    pauses: Pauses,
     /// Calls turned away because a breaker was open.
     refused: u64,
 }
@@ -124,8 +152,8 @@ struct Lane {
 
 #[derive(Debug)]
 struct Waiting {
-    path: u64,
-    sender: oneshot::Sender<Result<Turn, u64>>,
+    wish: Wish,
+    sender: oneshot::Sender<Result<Turn, Refusal>>,
 }
 
 /// A place: held while a call is under way, given back when dropped.
@@ -134,6 +162,7 @@ pub struct Turn {
     lanes: Lanes,
     key: Key,
     path: u64,
+    project: ProjectId,
     probe: bool,
     overtime: bool,
     /// False only for a turn that could not be handed over: it never counted.
@@ -155,6 +184,7 @@ impl Lanes {
             lanes: BTreeMap::new(),
             ring: VecDeque::new(),
             breakers: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             refused: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
@@ -165,14 +195,10 @@ impl Lanes {
         self.lock().share
     }
 
-    /// Waits for a place; an error says when to come again (boot clock). Giving up (dropping the
-    /// future) gives up the wait, and the place if it was just granted.
-    pub async fn turn(
-        &self,
-        destination: &Destination,
-        path: u64,
-        limits: Limits,
-    ) -> Result<Turn, u64> {
+    /// Waits for a place, or is turned away. Giving up (dropping the future) gives up the wait, and
+    /// the place if it was just granted.
+    pub async fn turn(&self, destination: &Destination, wish: Wish) -> Result<Turn, Refusal> {
+        let limits = wish.limits;
         let now = self.clock.boot();
         let (sender, mut receiver) = oneshot::channel();
         {
@@ -184,7 +210,7 @@ impl Lanes {
                 .lanes
                 .entry(key.clone())
                 .or_insert_with(|| Lane { bucket: bucket(), ..Lane::default() });
-            lane.waiting.push_back(Waiting { path, sender });
+            lane.waiting.push_back(Waiting { wish, sender });
             state.enter_ring(&key);
             self.grant(&mut state);
         }
@@ -192,26 +218,35 @@ impl Lanes {
             return granted;
         }
         let deadline = now + PATIENCE_MS;
+        let full = |until| Err(Refusal { until, obstacle: Obstacle::Full });
         loop {
             tokio::select! {
                 biased;
-                granted = &mut receiver => return granted.unwrap_or(Err(deadline)),
+                granted = &mut receiver => return granted.unwrap_or(full(deadline)),
                 () = self.clock.sleep_until(deadline) => {}
             }
             if self.clock.boot() >= deadline {
-                return Err(deadline + PATIENCE_MS);
+                return full(deadline + PATIENCE_MS);
             }
         }
     }
 
-    /// Until when (boot clock) a destination takes nothing for a path, if it does not.
-    pub fn shut_until(&self, destination: &Destination, path: u64) -> Option<u64> {
+    /// Why a destination takes nothing for a path and a project, if it does not.
+    pub fn refusal(
+        &self,
+        destination: &Destination,
+        path: u64,
+        project: ProjectId,
+    ) -> Option<Refusal> {
         let now = self.clock.boot();
         let mut state = self.lock();
+        if let Some(until) = paused_until(&state.pauses, destination, project, now) {
+            return Some(Refusal { until, obstacle: Obstacle::Asked });
+        }
         match state.breakers.get(destination)?.look(path, now) {
             Leave::No(until) => {
                 state.refused += 1;
-                Some(until)
+                Some(Refusal { until, obstacle: Obstacle::Failing })
             }
             Leave::Go | Leave::Probe | Leave::Wait => None,
         }
@@ -291,8 +326,19 @@ impl Lanes {
             self.look_again(lane, key, ready);
             return false;
         }
-        let breaker = state.breakers.get_mut(&key.0);
-        let leave = breaker.map_or(Leave::Go, |breaker| breaker.ask(first.path, now));
+        let wish = first.wish;
+        if let Some(until) = paused_until(&state.pauses, &key.0, wish.project, now) {
+            if let Some(first) = lane.waiting.pop_front() {
+                // Whoever gave up meanwhile needs no answer.
+                let _ = first.sender.send(Err(Refusal { until, obstacle: Obstacle::Asked }));
+            }
+            return true;
+        }
+        let leave = match state.breakers.get_mut(&key.0) {
+            None => Leave::Go,
+            Some(breaker) if wish.probe => breaker.force(now),
+            Some(breaker) => breaker.ask(wish.path, now),
+        };
         if leave == Leave::Wait {
             return false;
         }
@@ -300,13 +346,14 @@ impl Lanes {
         if let Leave::No(until) = leave {
             state.refused += 1;
             // Whoever gave up meanwhile needs no answer.
-            let _ = first.sender.send(Err(until));
+            let _ = first.sender.send(Err(Refusal { until, obstacle: Obstacle::Failing }));
             return true;
         }
         let turn = Turn {
             lanes: self.clone(),
             key: key.clone(),
-            path: first.path,
+            path: wish.path,
+            project: wish.project,
             probe: leave == Leave::Probe,
             overtime: false,
             counted: true,
@@ -351,6 +398,14 @@ impl Lanes {
     }
 }
 
+/// Until when a destination asked a project to wait.
+fn paused_until(pauses: &Pauses, to: &Destination, project: ProjectId, now: u64) -> Option<u64> {
+    if pauses.is_empty() {
+        return None;
+    }
+    pauses.get(&(to.clone(), project)).copied().filter(|until| *until > now)
+}
+
 impl State {
     fn enter_ring(&mut self, key: &Key) {
         let ramp = self.breakers.get(&key.0).and_then(Breaker::ramp);
@@ -373,10 +428,21 @@ impl State {
         }
     }
 
+    /// Notes that a destination asked a project to wait; the later word counts.
+    fn pause(&mut self, turn: &Turn, until: u64, now: u64) {
+        if self.pauses.len() >= KEPT {
+            self.pauses.retain(|_, until| *until > now);
+        }
+        self.pauses.insert((turn.key.0.clone(), turn.project), until);
+    }
+
     /// Notes what came of a turn's call.
     fn settle(&mut self, turn: &Turn, began: u64, outcome: Outcome, now: u64) {
         let failed = matches!(outcome, Outcome::Failed { .. });
         let destination = &turn.key.0;
+        if let Outcome::Asked { after } = outcome {
+            self.pause(turn, now.saturating_add(after), now);
+        }
         if failed && self.rules.failures > 0 && !self.breakers.contains_key(destination) {
             if self.breakers.len() >= KEPT {
                 self.breakers.retain(|_, breaker| !breaker.is_idle(now));

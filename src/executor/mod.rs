@@ -32,6 +32,7 @@ mod client;
 mod date;
 mod egress;
 mod gate;
+mod own;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -53,13 +54,15 @@ pub use reply::{Answer, Class, Reply};
 use crate::clock::SchedulerTime;
 use crate::config::EgressProxy;
 use crate::metrics;
-use crate::model::Millis;
+use crate::model::postponement::Obstacle;
+use crate::model::{Millis, ProjectId};
 use answer::{Received, room};
 use breaker::{Outcome, Rules};
 use client::{Clients, chain, failure};
 use gate::{Asking, Passage};
 use guard::{Lookup, SystemLookup, TargetGuard};
-use lanes::{Destination, Lanes, Load, Turn};
+use lanes::{Destination, Lanes, Load, Refusal, Turn, Wish};
+use own::{OwnError, OwnErrors};
 use tls::{Identity, OwnClients};
 
 /// After this long a call counts as hanging, and no longer takes a place from other destinations.
@@ -139,14 +142,16 @@ pub struct Limits {
 }
 
 /// Whether a destination takes calls at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// It does, as far as this node knows.
     Open,
-    /// It keeps failing.
+    /// It keeps failing, or asked to wait.
     Closed {
         /// When to ask again, in scheduler time.
         until: Millis,
+        /// Which of the two.
+        obstacle: Obstacle,
     },
 }
 
@@ -186,6 +191,10 @@ pub struct Call {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A payload chunk, or what was rendered; empty for none.
     pub body: Bytes,
+    /// The project of its jobs: a destination may ask one of them to wait.
+    pub project: ProjectId,
+    /// It goes out although its destination keeps failing.
+    pub probe: bool,
     /// What the target bears.
     pub limits: Limits,
     /// Overrides the executor's timeout.
@@ -214,6 +223,8 @@ impl Call {
             parsed: None,
             headers,
             body,
+            project: 0,
+            probe: false,
             limits: Limits::default(),
             timeout: None,
             success_codes: Arc::default(),
@@ -229,6 +240,7 @@ impl Call {
 pub struct Executor {
     clients: Arc<Clients>,
     own_clients: Arc<OwnClients>,
+    own: Arc<OwnErrors>,
     lanes: Lanes,
     options: Arc<Options>,
     time: Arc<SchedulerTime>,
@@ -241,7 +253,8 @@ impl Executor {
         let clients = Clients::new(Arc::clone(&options), time.clock().boot());
         let clients = Arc::new(clients.map_err(|e| Error::Client(chain(&e)))?);
         let lanes = Lanes::new(&options, time.clock().clone());
-        Ok(Self { clients, own_clients: Arc::default(), lanes, options, time })
+        let (own, own_clients) = (Arc::default(), Arc::default());
+        Ok(Self { clients, own_clients, own, lanes, options, time })
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
@@ -250,9 +263,11 @@ impl Executor {
             Err(reply) => return reply,
             Ok(url) => url,
         };
-        match self.lanes.turn(&Destination::of(&url), path(&url), call.limits).await {
+        let Call { limits, project, probe, .. } = call;
+        let wish = Wish { path: path(&url), limits, project, probe };
+        match self.lanes.turn(&Destination::of(&url), wish).await {
             Ok(turn) => self.run(url, turn, call).await,
-            Err(until) => Reply::Refused { until: self.at(until) },
+            Err(Refusal { until, obstacle }) => Reply::Refused { until: self.at(until), obstacle },
         }
     }
 
@@ -261,13 +276,13 @@ impl Executor {
         self.lanes.share()
     }
 
-    /// Whether the destination of a URL takes calls: asked before a request is written for it. The
-    /// answer is about this moment; the call itself is asked again.
-    pub fn gate(&self, url: &str) -> Gate {
+    /// Whether the destination of a URL takes calls of a project: asked before a request is written
+    /// for it. The answer is about this moment; the call itself is asked again.
+    pub fn gate(&self, url: &str, project: ProjectId) -> Gate {
         let Ok(url) = Url::parse(url) else { return Gate::Open };
-        match self.lanes.shut_until(&Destination::of(&url), path(&url)) {
+        match self.lanes.refusal(&Destination::of(&url), path(&url), project) {
             None => Gate::Open,
-            Some(until) => Gate::Closed { until: self.at(until) },
+            Some(Refusal { until, obstacle }) => Gate::Closed { until: self.at(until), obstacle },
         }
     }
 
@@ -310,7 +325,8 @@ impl Executor {
             of(shut.destination, &|d| d.open = true);
         }
         let destinations = destinations.into_values().collect();
-        metrics::Calls { destinations, refused: self.lanes.refused() }
+        let (refused, own_errors) = (self.lanes.refused(), self.own.counts());
+        metrics::Calls { destinations, refused, own_errors }
     }
 
     /// The URL, if it may be called: addresses written in it never pass through the resolver.
@@ -376,7 +392,15 @@ impl Executor {
         match (received, asked) {
             // The status is the receiver's word, also where the body is late or broken.
             (Some(received), _) => answer.take(received, timeout, &codes),
-            (None, Ok(Err(Unsent::There(error)))) => answer.error = Some(failure(error)),
+            (None, Ok(Err(Unsent::There(error)))) => {
+                if let Some(own) = OwnError::of(&error).filter(|_| sent.is_none()) {
+                    self.own.note(own, tried);
+                    turn.over(started_boot, Outcome::Nothing);
+                    let obstacle = Obstacle::Node(own.words().to_owned());
+                    return Reply::Refused { until: self.time.now(), obstacle };
+                }
+                answer.error = Some(failure(error));
+            }
             (None, Ok(Err(Unsent::Here(why)))) => answer.error = Some(why),
             (None, _) => answer.error = Some(timed_out(timeout, sent.is_some())),
         }

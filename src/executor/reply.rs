@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::date::http_date;
 use crate::model::Millis;
+use crate::model::postponement::Obstacle;
 
 /// The longest `Retry-After` that is honoured: a receiver's slip must not park a job for a year.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
@@ -20,10 +21,13 @@ const EXCERPT: usize = 160;
 pub enum Reply {
     /// `before_send` said no: not a byte went out.
     Withheld,
-    /// Its destination takes nothing at the moment: not a byte went out, and it is no attempt.
+    /// Its destination takes nothing at the moment, or this node cannot call: not a byte went out,
+    /// and it is no attempt.
     Refused {
         /// When to try, in scheduler time.
         until: Millis,
+        /// Why.
+        obstacle: Obstacle,
     },
     /// It was attempted.
     Done(Answer),
@@ -88,6 +92,13 @@ impl Answer {
     /// What it means where the target names no success codes of its own.
     pub fn class(&self) -> Class {
         classify(self.status, self.retry_after)
+    }
+
+    /// How long the receiver asks the sender to wait: 429 or 503 with a `Retry-After` that is not 0.
+    pub fn asks_to_wait(&self, success_codes: &[u16]) -> Option<Duration> {
+        let after = self.retry_after.filter(|after| !after.is_zero())?;
+        let asks = matches!(self.status, 429 | 503) && !success_codes.contains(&self.status);
+        asks.then_some(after)
     }
 
     /// What it means where these are the statuses that count as success; none named means 2xx. A

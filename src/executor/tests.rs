@@ -387,13 +387,15 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
     let failing = executor.failing().remove(0);
     assert_eq!((failing.failures, failing.since), (5, time.now() - 500), "{failing:?}");
     let until = failing.next_probe;
-    assert_eq!(executor.gate(&dead), Gate::Closed { until });
+    let obstacle = Obstacle::Failing;
+    assert_eq!(executor.gate(&dead, 1), Gate::Closed { until, obstacle: obstacle.clone() });
+    let refused = Reply::Refused { until, obstacle };
     for _ in 0..100 {
-        assert_eq!(executor.call(call(&dead)).await, Reply::Refused { until });
+        assert_eq!(executor.call(call(&dead)).await, refused);
         assert_eq!(answer(executor.call(call(&live)).await).status, 200);
     }
     clock.advance(Duration::from_secs(6));
-    assert_eq!((executor.gate(&dead), executor.gate(&live)), (Gate::Open, Gate::Open));
+    assert_eq!((executor.gate(&dead, 1), executor.gate(&live, 1)), (Gate::Open, Gate::Open));
     assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
     assert!(matches!(executor.call(call(&dead)).await, Reply::Refused { .. }));
     assert_eq!(calls.load(Ordering::SeqCst), 6, "five to find out, and a probe");

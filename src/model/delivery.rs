@@ -81,6 +81,39 @@ impl Retry {
     }
 }
 
+/// A retry comes this much sooner or later than its delay, in thousandths, so that what failed
+/// together does not come back together.
+const SPREAD: Millis = 200;
+/// What a destination asked for is kept, and exceeded by this much at most, in milliseconds.
+const LATEST_AFTER: Millis = 30_000;
+
+/// A delay between two attempts, 20 % more or less as the seed says, but never more than the longest.
+pub fn spread(delay: Millis, longest: Millis, seed: u64) -> Millis {
+    let part = delay.max(0) / 1_000 * SPREAD + delay.max(0) % 1_000 * SPREAD / 1_000;
+    let least = delay.max(0) - part;
+    let most = delay.saturating_add(part).min(longest).max(least);
+    least + (seed % (most - least + 1).cast_unsigned()) as Millis
+}
+
+/// A delay that a destination asked for, up to 20 % later as the seed says: never sooner.
+pub fn spread_after(delay: Millis, seed: u64) -> Millis {
+    let most = (delay.max(0) / 1_000 * SPREAD).clamp(0, LATEST_AFTER);
+    delay.saturating_add((seed % (most + 1).cast_unsigned()) as Millis)
+}
+
+/// A number that an attempt has alike wherever it is asked for: of its execution (of a batch the one
+/// of its first job) and its number.
+pub fn seed(job: u64, scheduled: Millis, run: u64, attempt: u32) -> u64 {
+    // The steps of splitmix64.
+    let mix = |mut x: u64| {
+        x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    };
+    mix(mix(mix(job) ^ scheduled.cast_unsigned()) ^ (run << 32 | u64::from(attempt)))
+}
+
 /// What becomes of occurrences that could not fire in time: the nodes were down, the destination
 /// had no place. Within the grace all of them fire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -153,6 +186,30 @@ mod tests {
         assert_eq!(half.after(3), Some(11_250));
         let long = Retry { max: u32::MAX, factor: u32::MAX, max_delay: Millis::MAX, ..retry };
         assert_eq!(long.after(u32::MAX), Some(Millis::MAX));
+    }
+
+    #[test]
+    fn what_failed_together_does_not_come_back_together() {
+        let delays: Vec<_> =
+            (1..=400).map(|job| spread(5_000, 3_600_000, seed(job, 7_000, 0, 1))).collect();
+        assert!(delays.iter().all(|delay| (4_000..=6_000).contains(delay)));
+        for tenth in 0..10 {
+            let range = 4_000 + tenth * 200..4_200 + tenth * 200;
+            let there = delays.iter().filter(|delay| range.contains(*delay)).count();
+            assert!((20..=60).contains(&there), "{range:?}: {there} of 400");
+        }
+        assert_eq!(delays[0], spread(5_000, 3_600_000, seed(1, 7_000, 0, 1)), "always the same");
+        assert_ne!(seed(1, 7_000, 0, 1), seed(1, 7_000, 0, 2));
+        for seed in [0, 1, 399, u64::MAX] {
+            assert_eq!(spread(0, 0, seed), 0);
+            assert!((8_000..=10_000).contains(&spread(10_000, 10_000, seed)), "the longest holds");
+            assert!(spread(Millis::MAX, Millis::MAX, seed) > Millis::MAX / 2);
+            assert!(
+                (7_000..=8_400).contains(&spread_after(7_000, seed)),
+                "never sooner than asked"
+            );
+            assert!((86_400_000..=86_430_000).contains(&spread_after(86_400_000, seed)));
+        }
     }
 
     #[test]

@@ -273,6 +273,17 @@ pub struct Pending {
     pub base: u32,
     /// A manual run that does not ask whether another is under way.
     pub forced: bool,
+    /// Why the attempt was not made yet, where it was held back: the text of a
+    /// [`Postponement`](super::postponement::Postponement).
+    pub postponed: Option<String>,
+}
+
+impl Pending {
+    /// What the attempt was put off for, if it was and does not wait for a run instead.
+    pub fn postponement(&self) -> Option<super::postponement::Postponement> {
+        let text = self.postponed.as_deref().filter(|_| self.next_at != PARKED)?;
+        super::postponement::Postponement::from_text(text)
+    }
 }
 
 /// The `next_at` of a row that waits for something else than time.

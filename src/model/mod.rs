@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod job;
 pub mod lease;
 pub mod members;
+pub mod postponement;
 pub mod project;
 pub mod run;
 pub mod shard;

@@ -61,6 +61,7 @@ impl DeadLetter {
             run: self.run,
             base: self.attempt,
             forced: self.forced,
+            postponed: None,
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::model::members::Members;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 
-const COLUMNS: &str =
-    "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced";
+const COLUMNS: &str = "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced, \
+                       postponed";
 
 /// A row by its number.
 pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Pending>> {
@@ -65,13 +65,14 @@ pub fn at_occurrence(
     members: &Members,
 ) -> rusqlite::Result<Vec<Pending>> {
     const ALL: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members, run,
-             base, forced
+             base, forced, postponed
          FROM pending WHERE shard = ?1 AND scheduled = ?2 AND ?3 = 0 AND run = ?4";
     const LONE: &str = "SELECT id, shard, project, due, scheduled, attempt, next_at, members, run,
-             base, forced
+             base, forced, postponed
          FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = 0 AND run = ?4
          UNION ALL
-         SELECT id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced
+         SELECT id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced,
+             postponed
          FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
     blocks::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, read)
 }
@@ -96,8 +97,8 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
     tx.is_occupied(Table::Pending, row.shard);
     tx.prepare_cached(
         "INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members, count,
-             lone, run, base, forced)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             lone, run, base, forced, postponed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         row.id as i64,
@@ -113,6 +114,7 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
         row.run as i64,
         row.base,
         row.forced,
+        row.postponed,
     ])?;
     Ok(())
 }
@@ -167,5 +169,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
         run: id_at(row, 8)?,
         base: row.get(9)?,
         forced: row.get(10)?,
+        postponed: row.get(11)?,
     })
 }

@@ -13,7 +13,7 @@ use super::Error;
 
 /// One step a schema version, in order; `user_version` says how many were taken. A step that is
 /// here is never changed.
-const STEPS: &[&str] = &[V1, V2];
+const STEPS: &[&str] = &[V1, V2, V3];
 /// The newest version that this binary reads.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
@@ -204,6 +204,9 @@ CREATE TABLE gaps (
 INSERT INTO meta (key, value) SELECT 'history_bytes', coalesce(sum(
     200 + length(members) + coalesce(octet_length(error), 0)), 0) FROM blocks;
 ";
+
+/// Why a row was put off, as text of a `Postponement`; null where it was not.
+const V3: &str = "ALTER TABLE pending ADD COLUMN postponed TEXT;";
 
 /// Every replicated table with its key: what the hash goes over.
 pub(super) const TABLES: &[(&str, &str)] = &[

@@ -263,6 +263,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             forced: row.forced,
             gate: row.next_at,
             row: Some((row.id, row.project)),
+            postponed: row.postponement(),
             plans: Vec::new(),
             ticket: None,
         };

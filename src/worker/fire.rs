@@ -31,6 +31,7 @@ use crate::executor::headers::{Labels, WEBHOOK_SIGNATURE, headers, overlay};
 use crate::executor::{Call, Reply};
 use crate::metrics::Metrics;
 use crate::model::block::Block;
+use crate::model::postponement::Obstacle;
 use crate::model::{JobId, Millis, NodeId};
 
 /// So many jobs are read and written at a time.
@@ -103,6 +104,8 @@ pub(super) struct Passes {
     pub(super) lane: Option<Places>,
     /// The books have noted that its run begins; that is good up to this instant of the boot clock.
     pub(super) begun: Option<u64>,
+    /// It goes out although its destination keeps failing.
+    pub(super) probe: bool,
 }
 
 impl Passes {
@@ -184,7 +187,9 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             for unsent in prepared.unsent {
                 let (project, once, members) = (unsent.project, unsent.once, unsent.members);
                 let block = match unsent.why {
-                    Why::Closed(route, until) => self.put_off(&head, &route, members, Some(until)),
+                    Why::Closed(route, until, obstacle) => {
+                        self.put_off(&head, &route, members, Some((until, obstacle)))
+                    }
                     Why::Over(verdict, error) => Block {
                         once,
                         error,
@@ -242,12 +247,16 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Reads a slice's jobs and writes their requests, on a blocking thread.
-    async fn prepare(self: &Arc<Self>, piece: Work, passes: &Passes) -> Result<Prepared, String> {
+    pub(super) async fn prepare(
+        self: &Arc<Self>,
+        piece: Work,
+        passes: &Passes,
+    ) -> Result<Prepared, String> {
         let this = Arc::clone(self);
-        let begun = passes.begun.is_some();
+        let (begun, probe) = (passes.begun.is_some(), passes.probe);
         let held = passes.lane.as_ref().map(Places::held);
         let read = move |conn: &rusqlite::Connection| {
-            let closed = |route: &Route| this.closed(route);
+            let closed = |route: &Route| if probe { None } else { this.closed(route, &piece.head) };
             let room = |route: &Route| {
                 let Some(lane) = route.url().map(|url| this.lanes.of(url)) else { return 0 };
                 let held = held.iter().filter(|(of, _)| Arc::ptr_eq(of, &lane));
@@ -270,9 +279,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         self.books.read(read).await
     }
 
-    /// Until when a route's destination takes nothing, if it does not.
-    pub(super) fn closed(&self, route: &Route) -> Option<Millis> {
-        self.hands.closed(route.url()?)
+    /// Until when a route's destination takes nothing, and why, if it does not.
+    pub(super) fn closed(&self, route: &Route, head: &Head) -> Option<(Millis, Obstacle)> {
+        let closed = self.hands.closed(route.url()?, route.project)?;
+        (closed.1 != Obstacle::Failing || !head.is_probe()).then_some(closed)
     }
 
     /// Gives one request its place in the queue and its task.
@@ -293,32 +303,43 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Makes one call, and settles what comes of it.
-    async fn deliver(self: Arc<Self>, piece: Work, mut request: Request, number: u32, own: Held) {
+    async fn deliver(self: Arc<Self>, piece: Work, request: Request, number: u32, own: Held) {
+        let route = Arc::clone(&request.route);
+        let made = self.make(&piece, request, number, own, false).await;
+        self.finish(piece, route, made).await;
+    }
+
+    /// Makes one call when it is due.
+    async fn make(
+        self: &Arc<Self>,
+        piece: &Work,
+        mut request: Request,
+        number: u32,
+        own: Held,
+        probe: bool,
+    ) -> Made {
         let head = Arc::clone(&piece.head);
         let Held { slot, place, edition, begun } = own;
         self.until_due(&head).await;
         if self.live.is_stale(edition, &request.members) {
             // Its jobs were changed since: written anew, perhaps for another destination.
-            drop((slot, place));
-            return self.again(piece, Passes { lane: None, begun }).await;
+            return Made::Stale(Passes { begun, ..Passes::default() });
         }
         let route = Arc::clone(&request.route);
         let tls = route.tls().map(|tls| self.opener.tls(tls)).transpose();
         let lines = self.lines(&head, &mut request, number);
         let (lines, tls) = match lines.and_then(|lines| Ok((lines, tls?))) {
             Ok(ready) => ready,
-            Err(error) => {
-                drop((slot, place));
-                let block = self.unsigned(&piece, &route, error.to_string());
-                return self.over(&head, vec![block], None);
-            }
+            Err(error) => return Made::Unsigned(error.to_string()),
         };
         let members: Arc<[JobId]> = request.members.into();
         let jobs = members.len() as u64;
-        let ask = (Arc::clone(&self), Arc::clone(&head), Arc::clone(&members));
+        let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
         let call = Call {
             method: request.method,
             parsed: request.parsed,
+            project: route.project,
+            probe: probe || head.is_probe(),
             limits: route.limits,
             success_codes: route.codes(),
             batch: route.single().is_none(),
@@ -343,18 +364,47 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         }
         match reply {
             Reply::Withheld if self.live.is_changed(edition, &members) => {
-                self.again(piece, Passes { lane: None, begun }).await;
+                Made::Stale(Passes { begun, ..Passes::default() })
             }
             Reply::Withheld if begun.is_some_and(|until| self.time.clock().boot() > until) => {
                 // The books may have taken the run for lost meanwhile.
-                self.again(piece, Passes::default()).await;
+                Made::Stale(Passes::default())
             }
-            Reply::Withheld => self.over(&head, Vec::new(), Some(piece)),
-            Reply::Refused { until } => {
-                let block = self.put_off(&head, &route, piece.members(), Some(until));
+            reply => Made::Reply(reply),
+        }
+    }
+
+    /// Makes one call for what is left of a batch, whatever the breaker says, if it can be made at
+    /// once; else the work goes its usual way, and that is `None`.
+    pub(super) async fn make_alone(self: &Arc<Self>, piece: &Work) -> Option<(Arc<Route>, Made)> {
+        let edition = self.live.edition();
+        let passes = Passes { probe: true, ..Passes::default() };
+        let mut prepared = self.prepare(piece.clone(), &passes).await.ok()?;
+        let request = prepared.requests.pop()?;
+        let alone = request.members.len() == piece.jobs.len() && request.route.single().is_none();
+        let place = self.lanes.of(&request.url).try_take().filter(|_| alone)?;
+        // The semaphore is never closed.
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        let route = Arc::clone(&request.route);
+        let own = Held { slot, place, edition, begun: None };
+        Some((route, self.make(piece, request, 0, own, true).await))
+    }
+
+    /// What follows from a call.
+    pub(super) async fn finish(self: Arc<Self>, piece: Work, route: Arc<Route>, made: Made) {
+        let head = Arc::clone(&piece.head);
+        match made {
+            Made::Stale(passes) => self.again(piece, passes).await,
+            Made::Unsigned(error) => {
+                let block = self.unsigned(&piece, &route, error);
                 self.over(&head, vec![block], None);
             }
-            Reply::Done(answer) => self.settle(piece, &route, answer).await,
+            Made::Reply(Reply::Withheld) => self.over(&head, Vec::new(), Some(piece)),
+            Made::Reply(Reply::Refused { until, obstacle }) => {
+                let block = self.put_off(&head, &route, piece.members(), Some((until, obstacle)));
+                self.over(&head, vec![block], None);
+            }
+            Made::Reply(Reply::Done(answer)) => self.settle(piece, &route, answer).await,
         }
     }
 
@@ -390,7 +440,13 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     pub(super) fn may_send(&self, head: &Head, jobs: u64) -> bool {
         let may = self.may_begin(head);
         if may && head.attempt == 1 {
-            self.metrics.fired((self.time.now() - head.due).max(0) as u64, jobs);
+            // What was put off is late from the instant that it was put off to: the rest is its
+            // destination's.
+            let now = self.time.now();
+            self.metrics.fired((now - head.gate).max(0) as u64, jobs);
+            if let Some(postponed) = &head.postponed {
+                self.metrics.held_back.observe((now - postponed.since).max(0) as u64, jobs);
+            }
         }
         may
     }
@@ -434,6 +490,16 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             self.urgent.notify_one();
         }
     }
+}
+
+/// What came of making a call.
+pub(super) enum Made {
+    /// Its jobs were changed meanwhile: it is to be written anew.
+    Stale(Passes),
+    /// What it is to be signed with cannot be opened here.
+    Unsigned(String),
+    /// A reply.
+    Reply(Reply),
 }
 
 /// What a built request holds.

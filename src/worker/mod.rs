@@ -38,6 +38,7 @@ mod runs;
 mod seams;
 mod seat;
 mod settle;
+mod sift;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobStatus;
 use crate::model::members::Members;
+use crate::model::postponement::Obstacle;
 use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::{self, Payload};
@@ -63,7 +64,7 @@ pub(super) enum Why {
     /// It ends here.
     Over(Verdict, Option<String>),
     /// Its destination takes nothing at the moment, up to an instant.
-    Closed(Arc<Route>, Millis),
+    Closed(Arc<Route>, Millis, Obstacle),
 }
 
 /// What became of a slice of work.
@@ -90,8 +91,8 @@ struct Group {
     jobs: Vec<(Payload, Arc<ShapeText>, Millis)>,
 }
 
-/// Jobs whose destination takes nothing up to an instant.
-type Closed = (Arc<Route>, Millis, Vec<JobId>);
+/// Jobs whose destination takes nothing up to an instant, and why.
+type Closed = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
 
 /// A shape met in a slice: the number of its group, and its text.
 type Met = (usize, Arc<ShapeText>);
@@ -110,8 +111,8 @@ pub(super) struct Desk<'a> {
     pub(super) defaults: Defaults,
     /// Opens what targets sign in with.
     pub(super) opener: &'a Opener,
-    /// Until when a destination takes nothing, if it does not.
-    pub(super) closed: &'a dyn Fn(&Route) -> Option<Millis>,
+    /// Until when a destination takes nothing, and why, if it does not.
+    pub(super) closed: &'a dyn Fn(&Route) -> Option<(Millis, Obstacle)>,
     /// For how many requests a destination has places.
     pub(super) room: &'a dyn Fn(&Route) -> usize,
     /// The books have noted already that the runs begin.
@@ -246,12 +247,15 @@ impl Desk<'_> {
         for group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
-            if let Some(until) = (self.closed)(&group.route) {
-                let same =
-                    |(known, at, _): &&mut Closed| *at == until && known.waits_with(&group.route);
+            if let Some((until, obstacle)) = (self.closed)(&group.route) {
+                let same = |(known, at, why, _): &&mut Closed| {
+                    (*at, why) == (until, &obstacle)
+                        && known.waits_with(&group.route)
+                        && known.destination() == group.route.destination()
+                };
                 match closed.iter_mut().find(same) {
                     Some((.., jobs)) => jobs.extend(ids()),
-                    None => closed.push((Arc::clone(&group.route), until, ids())),
+                    None => closed.push((Arc::clone(&group.route), until, obstacle, ids())),
                 }
                 continue;
             }
@@ -269,9 +273,10 @@ impl Desk<'_> {
                 To::Batch { url, method, .. } => self.batch(head, &group, url, method, &mut done),
             }
         }
-        for (route, until, mut jobs) in closed {
+        for (route, until, obstacle, mut jobs) in closed {
             jobs.sort_unstable();
-            done.unsent(route.project, route.once, jobs, Why::Closed(Arc::clone(&route), until));
+            let why = Why::Closed(Arc::clone(&route), until, obstacle);
+            done.unsent(route.project, route.once, jobs, why);
         }
         done
     }

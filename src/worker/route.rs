@@ -96,6 +96,13 @@ impl Route {
         }
     }
 
+    /// Host and port (where it is given) of where it goes.
+    pub(super) fn destination(&self) -> &str {
+        let url = self.url().unwrap_or_default();
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+        &host[..host.find(['/', '?', '#']).unwrap_or(host.len())]
+    }
+
     /// Whether jobs of both may wait in the books as one.
     pub(super) fn waits_with(&self, other: &Route) -> bool {
         (self.project, self.once, self.retry) == (other.project, other.once, other.retry)

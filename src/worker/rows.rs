@@ -160,6 +160,7 @@ impl Rows {
             run: 0,
             base: 0,
             forced: false,
+            postponed: None,
         };
         let row = Row { pending, state: State::Recorded, done: Vec::new() };
         self.known.entry(id).or_insert(row).done.push(done);
@@ -273,6 +274,7 @@ mod tests {
             run: 0,
             base: 0,
             forced: false,
+            postponed: None,
         }
     }
 

@@ -9,8 +9,9 @@ use tokio::sync::{broadcast, watch};
 use crate::cluster::Cluster;
 use crate::command::{Change, Command, Outcome};
 use crate::executor::{Call, Executor, Gate, Reply};
-use crate::model::Millis;
+use crate::model::postponement::Obstacle;
 use crate::model::shard::{Part, ShardId};
+use crate::model::{Millis, ProjectId};
 
 /// The books and their bell.
 pub trait Books: Clone + Send + Sync + 'static {
@@ -37,8 +38,9 @@ pub trait Hands: Send + Sync + 'static {
     /// How many calls to one destination are under way at a time; more of them wait.
     fn at_most(&self) -> usize;
 
-    /// Until when a destination takes nothing, if it does not: asked before a request is written.
-    fn closed(&self, url: &str) -> Option<Millis>;
+    /// Until when a destination takes nothing of a project, and why, if it does not: asked before a
+    /// request is written.
+    fn closed(&self, url: &str, project: ProjectId) -> Option<(Millis, Obstacle)>;
 }
 
 /// The lease, as far as firing depends on it. All answers hold for this very moment.
@@ -90,10 +92,10 @@ impl Hands for Executor {
         Executor::at_most(self)
     }
 
-    fn closed(&self, url: &str) -> Option<Millis> {
-        match Executor::gate(self, url) {
+    fn closed(&self, url: &str, project: ProjectId) -> Option<(Millis, Obstacle)> {
+        match Executor::gate(self, url, project) {
             Gate::Open => None,
-            Gate::Closed { until } => Some(until),
+            Gate::Closed { until, obstacle } => Some((until, obstacle)),
         }
     }
 }

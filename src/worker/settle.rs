@@ -6,11 +6,15 @@ use std::sync::Arc;
 use super::fire::{Passes, Sender};
 use super::route::Route;
 use super::seams::{Books, Hands, Lease};
+use super::sift::may_sift;
 use super::verdict::{self, Asked, Next, patience};
 use super::work::{Head, Work};
 use crate::executor::Answer;
+use crate::executor::reply::MAX_RETRY_AFTER;
 use crate::model::block::{Block, Verdict, bounded};
+use crate::model::delivery::{seed, spread_after};
 use crate::model::members::Members;
+use crate::model::postponement::{Obstacle, told};
 use crate::model::run::Accepted;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -19,7 +23,9 @@ use crate::model::{JobId, Millis};
 const SINGLES: usize = 8;
 /// How long the owner of a fenced request waits to learn whether it still is the owner.
 const FENCED_MS: u64 = 1_000;
-/// What is put off is looked at again no sooner than this, in milliseconds ...
+/// What its destination asked to wait is looked at again no sooner than this, in milliseconds.
+const SOONEST_ASKED_MS: Millis = 1_000;
+/// What else is put off is looked at again no sooner than this, in milliseconds ...
 const SOONEST_MS: Millis = 5_000;
 /// ... and, the longer it has waited, the later: by a tenth, at most this much, so that not all of
 /// it knocks at once.
@@ -33,27 +39,25 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let now = self.time.now();
         let boot = self.time.clock().boot();
         let single = route.single();
+        let started = now - boot.saturating_sub(answer.started_boot) as Millis;
         let response = single.and_then(|_| verdict::excerpt(&answer.body));
         let block = |verdict: Verdict, members: Members, error: Option<String>| Block {
             http_code: answer.status,
-            started: now - boot.saturating_sub(answer.started_boot) as Millis,
+            started,
             duration: answer.duration_ms,
-            error: error.map(bounded),
+            error: told(head.postponed.as_ref(), started, error).map(bounded),
             once: route.once,
             response: response.clone(),
             ..head.block(route.project, verdict, members)
         };
         let all = || Members::from_sorted(ids.iter().copied());
         let why = || answer.error.clone();
-        let asked = Asked {
-            jobs: &ids,
-            scheduled: head.scheduled,
-            run: head.run,
-            tried: head.tried(),
-            retry: route.retry,
-            codes: single.map(|single| single.http.success_codes.as_slice()),
-        };
-        let blocks = match asked.judge(&answer, now) {
+        let blocks = match asked(&head, route, &ids, now).judge(&answer, now) {
+            Next::Failed(Verdict::Dead) | Next::Unclear { verdict: Verdict::Dead, .. }
+                if may_sift(&answer, ids.len()) =>
+            {
+                return self.sift(piece, Arc::clone(route), answer).await;
+            }
             Next::Delivered => vec![block(Verdict::Delivered, all(), None)],
             Next::Running => {
                 let accepted = single.map(|single| {
@@ -76,6 +80,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             Next::Unclear { verdict, why } => {
                 let why = format!("the receiver answered {}, but {why}", answer.status);
                 vec![block(verdict, all(), Some(why))]
+            }
+            Next::Asked(wait) => {
+                let until = Some((now.saturating_add(wait), Obstacle::Asked));
+                vec![self.put_off(&head, route, all(), until)]
             }
             Next::Split => return self.split(&piece, &ids).await,
             Next::Fenced(verdict) => {
@@ -103,7 +111,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     /// An attempt that failed before it began: what it is to be signed with cannot be opened here.
     pub(super) fn unsigned(&self, piece: &Work, route: &Route, error: String) -> Block {
         let (head, now) = (&piece.head, self.time.now());
-        let verdict = again(head, route, now);
+        let jobs: Vec<JobId> = piece.members().iter().collect();
+        let verdict = asked(head, route, &jobs, now).again(None, now);
         Block {
             started: now,
             error: Some(bounded(error)),
@@ -113,23 +122,31 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// Jobs that their destination does not take at the moment wait in the books, as one; in the end
-    /// they are given up. `until` is what the destination's breaker says.
+    /// they are given up. `until` is when to look again, and what they wait for; `None` for a place.
     pub(super) fn put_off(
         &self,
         head: &Head,
         route: &Route,
         members: Members,
-        until: Option<Millis>,
+        until: Option<(Millis, Obstacle)>,
     ) -> Block {
         let now = self.time.now();
         let waited = (now - head.due).max(0);
+        let (until, obstacle) = until.unwrap_or((now, Obstacle::Full));
         // A replay has its series before it, whenever it was due. What comes late is put off once.
         let impatient = head.row.is_some() && head.base == 0;
-        if impatient && waited > patience(&route.retry) {
+        let asked = obstacle == Obstacle::Asked
+            || head.postponed.as_ref().is_some_and(|before| before.obstacle == Obstacle::Asked);
+        let day = if asked { MAX_RETRY_AFTER.as_millis() as Millis } else { 0 };
+        if impatient && waited > patience(&route.retry).saturating_add(day) {
             let since = rfc3339(head.due);
-            let error = match until {
-                Some(_) => format!("the destination has been failing since {since} or longer"),
-                None => format!("the destination has had no place for it since {since}"),
+            let error = match obstacle {
+                Obstacle::Failing => {
+                    format!("the destination has been failing since {since} or longer")
+                }
+                Obstacle::Asked => format!("the destination has asked to wait since {since}"),
+                Obstacle::Full => format!("the destination has had no place for it since {since}"),
+                Obstacle::Node(why) => format!("its node could not make the call: {why}"),
             };
             let verdict = Verdict::Dead;
             let (once, error) = (route.once, Some(error));
@@ -140,21 +157,42 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 ..head.block(route.project, verdict, members)
             };
         }
-        let at = until.unwrap_or(now).max(now.saturating_add(SOONEST_MS));
+        let asks = obstacle == Obstacle::Asked;
+        let soonest = if asks { SOONEST_ASKED_MS } else { SOONEST_MS };
+        let mut at = until.max(now.saturating_add(soonest));
+        if asks {
+            let first = members.iter().next().unwrap_or_default();
+            let seed = seed(first, head.scheduled, head.run, head.attempt);
+            at = now.saturating_add(spread_after(at - now, seed));
+        }
         let verdict = Verdict::Postponed { at: at.saturating_add((waited / 10).min(SPREAD_MS)) };
-        Block { started: now, once: route.once, ..head.block(route.project, verdict, members) }
+        let error = Some(head.postpone(obstacle, route.destination()).to_text());
+        Block {
+            started: now,
+            once: route.once,
+            error,
+            ..head.block(route.project, verdict, members)
+        }
     }
 }
 
-/// What follows a failed attempt.
-fn again(head: &Head, route: &Route, now: Millis) -> Verdict {
-    let asked = Asked {
-        jobs: &[],
+/// What a request was about, as its answer is judged by it.
+pub(super) fn asked<'a>(
+    head: &Head,
+    route: &'a Route,
+    jobs: &'a [JobId],
+    now: Millis,
+) -> Asked<'a> {
+    let before = head.postponed.as_ref().map_or(now, |before| before.since);
+    Asked {
+        jobs,
         scheduled: head.scheduled,
         run: head.run,
+        attempt: head.attempt,
         tried: head.tried(),
+        // A replay was due long ago.
+        since: if head.base == 0 { head.due } else { before },
         retry: route.retry,
-        codes: None,
-    };
-    asked.again(None, now)
+        codes: route.single().map(|single| single.http.success_codes.as_slice()),
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::executor::reply::{Named, failed};
+use crate::executor::reply::{MAX_RETRY_AFTER, Named, failed};
 use crate::executor::{Answer, Class};
 use crate::model::block::{MAX_RESPONSE, Verdict, parse_execution_id};
-use crate::model::delivery::Retry;
+use crate::model::delivery::{Retry, seed, spread, spread_after};
 use crate::model::{JobId, Millis};
 
 /// How long an occurrence may be put off beyond its whole retry schedule, in milliseconds.
@@ -34,6 +34,8 @@ pub(super) enum Next {
         /// Why, as a part of a sentence about the answer.
         why: String,
     },
+    /// The receiver asks to wait so long, in milliseconds: it was no attempt.
+    Asked(Millis),
     /// One of them may be at fault for all: send them again in pieces.
     Split,
     /// The receiver has seen a newer owner; if there is none, it is a failure.
@@ -49,8 +51,12 @@ pub(super) struct Asked<'a> {
     pub(super) scheduled: Millis,
     /// The number of the manual run; 0 for planned occurrences.
     pub(super) run: u64,
+    /// The number of the attempt.
+    pub(super) attempt: u32,
     /// How many attempts of this series there are with it.
     pub(super) tried: u32,
+    /// Since when its receiver may have asked it to wait.
+    pub(super) since: Millis,
     /// What follows a failure.
     pub(super) retry: Retry,
     /// For a request of a single occurrence, what counts as success: empty for 2xx.
@@ -60,7 +66,8 @@ pub(super) struct Asked<'a> {
 impl Asked<'_> {
     /// Judges the answer at an instant.
     pub(super) fn judge(&self, answer: &Answer, now: Millis) -> Next {
-        match answer.class_by(self.codes.unwrap_or_default()) {
+        let codes = self.codes.unwrap_or_default();
+        match answer.class_by(codes) {
             Class::Success if self.codes.is_some() => {
                 if answer.accepted_async {
                     Next::Running
@@ -69,7 +76,10 @@ impl Asked<'_> {
                 }
             }
             Class::Success => self.batch(answer, now),
-            Class::Retry { after } => Next::Failed(self.again(after, now)),
+            Class::Retry { after } => match answer.asks_to_wait(codes) {
+                Some(wait) if self.may_wait(wait, now) => Next::Asked(wait.as_millis() as Millis),
+                _ => Next::Failed(self.again(after, now)),
+            },
             Class::Refused | Class::Gone if self.jobs.len() > 1 => Next::Split,
             Class::Refused | Class::Gone => Next::Failed(Verdict::Dead),
             Class::Fenced => Next::Fenced(self.again(None, now)),
@@ -110,8 +120,24 @@ impl Asked<'_> {
     /// The next attempt after this one, or the end.
     pub(super) fn again(&self, after: Option<Duration>, now: Millis) -> Verdict {
         let Some(delay) = self.retry.after(self.tried) else { return Verdict::Dead };
-        let delay = after.map_or(delay, |after| after.as_millis() as Millis);
+        let seed = self.seed();
+        let delay = match after {
+            Some(after) => spread_after(after.as_millis() as Millis, seed),
+            None => spread(delay, self.retry.max_delay, seed),
+        };
         Verdict::Retry { at: now.saturating_add(delay) }
+    }
+
+    /// Whether a receiver may still ask to wait without using up a retry: a day in all.
+    fn may_wait(&self, wait: Duration, now: Millis) -> bool {
+        let spent = (now - self.since).max(0);
+        spent.saturating_add(wait.as_millis() as Millis) <= MAX_RETRY_AFTER.as_millis() as Millis
+    }
+
+    /// See [`seed`].
+    pub(super) fn seed(&self) -> u64 {
+        let first = self.jobs.first().copied().unwrap_or_default();
+        seed(first, self.scheduled, self.run, self.attempt)
     }
 }
 
@@ -163,7 +189,25 @@ mod tests {
     }
 
     fn asked(jobs: &[JobId], tried: u32) -> Asked<'_> {
-        Asked { jobs, scheduled: 7_000, run: 0, tried, retry: RETRY, codes: None }
+        Asked {
+            jobs,
+            scheduled: 7_000,
+            run: 0,
+            attempt: tried,
+            tried,
+            since: 7_000,
+            retry: RETRY,
+            codes: None,
+        }
+    }
+
+    fn at_instant(at: Millis) -> Next {
+        Next::Failed(Verdict::Retry { at })
+    }
+
+    /// When the first retry of a batch that begins with job 1 is due.
+    fn first_retry() -> Millis {
+        100_000 + spread(5_000, RETRY.max_delay, seed(1, 7_000, 0, 1))
     }
 
     fn next(answer: &Answer, jobs: &[JobId], tried: u32) -> Next {
@@ -173,14 +217,35 @@ mod tests {
     #[test]
     fn failures_are_retried_later_and_later_and_then_given_up() {
         let down = answer(503, "");
-        let at = |at| Next::Failed(Verdict::Retry { at });
-        assert_eq!(next(&down, &[1, 2], 1), at(105_000));
-        assert_eq!(next(&down, &[1, 2], 2), at(110_000));
-        assert_eq!(next(&down, &[1, 2], 3), at(120_000));
+        for (tried, delay) in [(1, 5_000), (2, 10_000), (3, 20_000)] {
+            let Next::Failed(Verdict::Retry { at }) = next(&down, &[1, 2], tried) else {
+                panic!("{tried}");
+            };
+            let fifth = delay / 5;
+            assert!((delay - fifth..=delay + fifth).contains(&(at - 100_000)), "{tried}: {at}");
+            assert_eq!(next(&down, &[1, 2], tried), at_instant(at), "always the same");
+        }
         assert_eq!(next(&down, &[1, 2], 4), Next::Failed(Verdict::Dead));
-        let told = Answer { retry_after: Some(Duration::from_secs(42)), ..down };
-        assert_eq!(next(&told, &[1], 1), at(142_000));
+        let told = Answer { retry_after: Some(Duration::from_secs(42)), ..answer(500, "") };
+        let Next::Failed(Verdict::Retry { at }) = next(&told, &[1], 1) else { panic!() };
+        assert!((142_000..=142_000 + 8_400).contains(&at), "{at}");
         assert_eq!(next(&told, &[1], 4), Next::Failed(Verdict::Dead));
+    }
+
+    #[test]
+    fn a_receiver_that_names_a_time_is_waited_for_a_day_in_all() {
+        let busy = |after| Answer { retry_after: Some(after), ..answer(429, "") };
+        let hours = Duration::from_hours;
+        let at = |now, answer: &Answer| asked(&[1], 4).judge(answer, now);
+        assert_eq!(at(7_000, &busy(hours(24))), Next::Asked(86_400_000));
+        assert_eq!(at(7_001, &busy(hours(24))), Next::Failed(Verdict::Dead));
+        assert_eq!(at(7_000 + 80_000_000, &busy(hours(1))), Next::Asked(3_600_000));
+        assert_eq!(at(7_000 + 83_000_000, &busy(hours(1))), Next::Failed(Verdict::Dead));
+        // Without a time, or with none to speak of, it is an attempt.
+        assert_eq!(at(7_000, &busy(Duration::ZERO)), Next::Failed(Verdict::Dead));
+        assert_eq!(at(7_000, &answer(429, "")), Next::Failed(Verdict::Dead));
+        let bad = Answer { retry_after: Some(hours(1)), ..answer(500, "") };
+        assert_eq!(at(7_000, &bad), Next::Failed(Verdict::Dead));
     }
 
     #[test]
@@ -199,7 +264,7 @@ mod tests {
             execution_id(1 << 96, 9, 7_000),
             execution_id(1 << 96, 1, 8_000),
         );
-        let verdict = Verdict::Retry { at: 105_000 };
+        let verdict = Verdict::Retry { at: first_retry() };
         assert_eq!(next(&answer(200, &ids), &[1, 2], 1), Next::Partly { failed: vec![2], verdict });
         let manual = Asked { run: 3, ..asked(&[1, 2], 1) };
         assert_eq!(manual.judge(&answer(200, &ids), 0), Next::Delivered, "other occurrences");
@@ -209,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_batch_whose_answer_cannot_be_told_is_a_failed_attempt() {
-        let retry = Verdict::Retry { at: 105_000 };
+        let retry = Verdict::Retry { at: first_retry() };
         let why = |answer: &Answer, tried| match next(answer, &[1, 2], tried) {
             Next::Unclear { verdict, why } => (verdict, why),
             other => panic!("{other:?}"),
@@ -232,7 +297,7 @@ mod tests {
         let single = |codes, answer: &Answer| {
             Asked { codes: Some(codes), ..asked(&[1], 1) }.judge(answer, 100_000)
         };
-        let again = Next::Failed(Verdict::Retry { at: 105_000 });
+        let again = at_instant(first_retry());
         for (codes, status, expected) in [
             (&[][..], 204, Next::Delivered),
             (&[], 404, Next::Failed(Verdict::Dead)),

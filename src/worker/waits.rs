@@ -56,7 +56,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 }
             };
             // By now it may take nothing any more: then all is put off at once, and unwritten.
-            let closed = self.closed(&route).filter(|_| self.time.now() >= head.due);
+            let closed = self.closed(&route, &head).filter(|_| self.time.now() >= head.due);
             if closed.is_some() {
                 let block = self.put_off(&head, &route, piece.members(), closed);
                 return self.over(&head, vec![block], None);
@@ -65,7 +65,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             let first = piece.take(jobs);
             requests = requests.saturating_sub(places);
             self.tell(Sent::Opened(Arc::clone(&head)));
-            self.again(first, Passes { lane: pass, begun }).await;
+            self.again(first, Passes { lane: pass, begun, probe: false }).await;
         }
         self.over(&head, Vec::new(), None);
     }
@@ -82,7 +82,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         if !self.may_begin(&head) {
             return self.over(&head, Vec::new(), Some(piece));
         }
-        self.again(piece, Passes { lane: None, begun }).await;
+        self.again(piece, Passes { begun, ..Passes::default() }).await;
     }
 
     /// Asks the books whether a run may begin, once it is due, and goes on as they say.
@@ -119,7 +119,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         drop(turn);
         match asked {
             Ok(Outcome::Begun(Begun::Go)) => {
-                self.again(piece, Passes { lane: None, begun: Some(until) }).await;
+                self.again(piece, Passes { begun: Some(until), ..Passes::default() }).await;
             }
             Ok(Outcome::Begun(Begun::Skipped | Begun::Queued)) => self.tell(Sent::Noted(head)),
             Ok(Outcome::Begun(Begun::NotYours)) => self.tell(Sent::Doubtful(piece)),

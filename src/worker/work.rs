@@ -9,6 +9,7 @@ use super::queue::PartKey;
 use super::tracker::Instants;
 use crate::model::block::{Block, How, Verdict};
 use crate::model::members::Members;
+use crate::model::postponement::{Obstacle, Postponement};
 use crate::model::{JobId, Millis, ProjectId};
 
 /// What is due at one instant of one part (or one pending row): what all its requests share.
@@ -32,6 +33,8 @@ pub(super) struct Head {
     pub(super) gate: Millis,
     /// The pending row and its project.
     pub(super) row: Option<(u64, ProjectId)>,
+    /// What it waited for, if it was put off.
+    pub(super) postponed: Option<Postponement>,
     /// The plans by which it is due; empty for a row.
     pub(super) plans: Vec<Arc<Plan>>,
     /// What is made up gives its place free with the last piece of it.
@@ -73,6 +76,17 @@ impl Head {
     /// How many attempts of this series there are, this one included.
     pub(super) fn tried(&self) -> u32 {
         self.attempt.saturating_sub(self.base).max(1)
+    }
+
+    /// Whether it goes out although its destination keeps failing: somebody asked for it now.
+    pub(super) fn is_probe(&self) -> bool {
+        self.run > 0 && self.attempt == 1
+    }
+
+    /// How it waits from here on: since it first had to.
+    pub(super) fn postpone(&self, obstacle: Obstacle, destination: &str) -> Postponement {
+        let since = self.postponed.as_ref().map_or(self.gate, |before| before.since);
+        Postponement::new(obstacle, destination, since)
     }
 
     /// Whether it is the first look at an occurrence that the plan made.

@@ -81,6 +81,8 @@ pub(crate) enum What {
     Lags(u64),
     /// The receiver does the work, but its answer is lost.
     Mute,
+    /// The receiver refuses batches, and its answers break off.
+    Cuts,
 }
 
 /// A fault.
@@ -143,6 +145,7 @@ const DECK: &[(What, Role, (u64, u64))] = &[
     (What::Fails(503), Role::Receiver, (5, 10)),
     (What::Fails(429), Role::Receiver, (5, 10)),
     (What::Hangs, Role::Receiver, (5, 10)),
+    (What::Cuts, Role::Receiver, (5, 10)),
     (What::Lags(1_200), Role::Receiver, (5, 10)),
     (What::Mute, Role::Receiver, (3, 6)),
 ];

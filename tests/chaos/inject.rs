@@ -229,11 +229,12 @@ impl Stage {
                 // Until the new time is read.
                 sleep(Duration::from_secs(2)).await;
             }
-            What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute => {
+            What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => {
                 let mood = match what {
                     What::Fails(status) => Mood::Fails(status),
                     What::Lags(ms) => Mood::Slow(Duration::from_millis(ms)),
                     What::Mute => Mood::Mute,
+                    What::Cuts => Mood::Cuts,
                     _ => Mood::Hangs,
                 };
                 let number = self.receivers.set(fault.destination(), mood);

@@ -36,6 +36,8 @@ pub(crate) enum Mood {
     Slow(Duration),
     /// It does the work and closes the connection without a word.
     Mute,
+    /// It refuses all jobs of a batch by name, and its answer breaks off at any byte.
+    Cuts,
 }
 
 /// What an arrival was answered.
@@ -190,12 +192,14 @@ impl Inner {
         // Cut off in the middle: nothing has arrived.
         let body = to_bytes(body, 32 << 20).await.map_err(|_| Unsaid)?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let mood = self.mood(destination);
+        let single = head.uri.path().ends_with("/single");
+        // A single call has nothing to name.
+        let mood = self.mood(destination).filter(|mood| *mood != Mood::Cuts || !single);
         let (answer, took) = match mood {
             None => (Answer::Accepted, Duration::ZERO),
             Some(Mood::Slow(time)) => (Answer::Accepted, time),
             Some(Mood::Fails(status)) => (Answer::Refused(status), Duration::ZERO),
-            Some(Mood::Hangs | Mood::Mute) => (Answer::Nothing, Duration::ZERO),
+            Some(Mood::Hangs | Mood::Mute | Mood::Cuts) => (Answer::Nothing, Duration::ZERO),
         };
         let one = |id: &str| {
             Some(Arrival {
@@ -213,14 +217,21 @@ impl Inner {
             })
         };
         // A single call has an empty body here, a batch has an array.
-        let arrivals: Option<Vec<Arrival>> = if head.uri.path().ends_with("/single") {
+        let arrivals: Option<Vec<Arrival>> = if single {
             header("webhook-id").and_then(one).map(|arrival| vec![arrival])
         } else {
             serde_json::from_slice(&body).ok().and_then(|jobs: Vec<serde_json::Value>| {
                 jobs.iter().map(|job| job["executionId"].as_str().and_then(one)).collect()
             })
         };
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        let nth = self.requests.fetch_add(1, Ordering::Relaxed);
+        if let (Some(Mood::Cuts), Some(arrivals)) = (mood, &arrivals) {
+            let ids: Vec<&str> = arrivals.iter().map(|arrival| arrival.id.as_str()).collect();
+            let whole = serde_json::json!({ "note": "not now", "failed": ids }).to_string();
+            let response = cut(&whole, nth as usize % whole.len());
+            self.arrivals.lock().unwrap().extend(arrivals.iter().cloned());
+            return Ok(response);
+        }
         if let Some(arrivals) = arrivals {
             self.arrivals.lock().unwrap().extend(arrivals);
         } else {
@@ -231,7 +242,7 @@ impl Inner {
             Some(Mood::Mute) => return Err(Unsaid),
             Some(Mood::Hangs) => tokio::time::sleep(Duration::from_secs(30)).await,
             Some(Mood::Slow(_)) => tokio::time::sleep(took).await,
-            None | Some(Mood::Fails(_)) => {}
+            None | Some(Mood::Fails(_) | Mood::Cuts) => {}
         }
         let status = match answer {
             Answer::Accepted => 200,
@@ -242,6 +253,15 @@ impl Inner {
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         Ok(response)
     }
+}
+
+/// A 200 that announces a body and closes the connection within it.
+fn cut(whole: &str, at: usize) -> Response<Body> {
+    let first = axum::body::Bytes::copy_from_slice(&whole.as_bytes()[..at]);
+    let pieces = futures_util::stream::iter([Ok(first), Err(Unsaid)]);
+    let mut response = Response::new(Body::from_stream(pieces));
+    response.headers_mut().insert("content-length", whole.len().into());
+    response
 }
 
 /// The connection is closed instead of an answer.

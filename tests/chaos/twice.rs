@@ -118,7 +118,7 @@ fn excuse(what: What) -> Option<u32> {
         What::Slow(_)
         | What::Clock(_)
         // Of receivers, not of senders.
-        | What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute => None,
+        | What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod once;
 mod pauses;
 mod retries;
 mod runs;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -52,6 +52,9 @@ struct NextView {
     /// The execution ids of those.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     behind: Vec<String>,
+    /// What it was put off for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -151,6 +154,7 @@ fn view(
         attempt: row.attempt,
         at: (row.next_at != PARKED).then(|| rfc3339(row.next_at)),
         behind: behind.collect(),
+        waits_for: row.postponement().map(|postponed| postponed.waits_for()),
     });
     Ok(Some(OccurrenceView {
         execution_id: occurrence_id(cluster, of),

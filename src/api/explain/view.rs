@@ -8,6 +8,7 @@ use crate::api::jobs::MisfireView;
 use crate::model::Millis;
 use crate::model::block::{SkipReason, Verdict, occurrence_id};
 use crate::model::job::PARKED;
+use crate::model::postponement::parts;
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::schedule::{Check, Mark, describe, describe_at};
@@ -129,6 +130,9 @@ struct AttemptView {
     http_code: u16,
     /// `answer`, `reported`, `lost`, `timed_out`, `cancelled`.
     how: &'static str,
+    /// How long the attempt was held back although it was due, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,6 +151,9 @@ struct PendingView {
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     behind: Vec<String>,
+    /// What it was put off for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -253,6 +260,7 @@ fn view(found: &Explained, account: &Account) -> AccountView {
             attempt: row.attempt,
             next_attempt_at: Some(row.next_at).filter(|at| *at != PARKED).map(rfc3339),
             behind: account.behind.iter().copied().map(id).collect(),
+            waits_for: row.postponement().map(|postponed| postponed.waits_for()),
         }),
         run: account.run.as_ref().map(|run| RunView {
             attempt: run.attempt,
@@ -270,6 +278,7 @@ fn view(found: &Explained, account: &Account) -> AccountView {
 fn attempt(recorded: &Recorded) -> AttemptView {
     let block = &recorded.block;
     let sent = !matches!(block.verdict, Verdict::Skipped(_));
+    let (waited, error) = parts(block.error.as_deref());
     AttemptView {
         id: recorded.id,
         attempt: block.attempt,
@@ -286,7 +295,8 @@ fn attempt(recorded: &Recorded) -> AttemptView {
         duration_ms: block.duration,
         http_code: block.http_code,
         how: block.how.name(),
-        error: block.error.clone(),
+        waited: waited.map(str::to_owned),
+        error: error.map(str::to_owned),
         response: block.response.clone(),
         next_attempt_at: match block.verdict {
             Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),

@@ -5,6 +5,7 @@ use crate::api::duration;
 use crate::model::Millis;
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::MisfirePolicy;
+use crate::model::postponement::parts;
 use crate::model::time::rfc3339;
 use crate::schedule::Mark;
 use crate::store::blocks::Recorded;
@@ -125,7 +126,9 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
         State::Skipped(reason) => skipped(found, account, plan, reason),
         State::Pending => match &account.pending {
             Some(row) if account.behind.is_empty() && row.next_at != Millis::MAX => {
-                format!("attempt {} is to be made at {}", row.attempt, rfc3339(row.next_at))
+                let why = row.postponement().map(|postponed| postponed.waits_for());
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                format!("attempt {} is to be made at {}{why}", row.attempt, rfc3339(row.next_at))
             }
             _ => "it waits until the run before it is over".to_owned(),
         },
@@ -241,14 +244,17 @@ fn standing<'f>(found: &'f Explained, account: &Account) -> Option<(&'f Plan, St
 
 fn tried(one: &Recorded) -> String {
     let block = &one.block;
-    let answer = match (block.http_code, &block.error) {
+    let (waited, error) = parts(block.error.as_deref());
+    let answer = match (block.http_code, error) {
         (0, None) => String::new(),
         (0, Some(error)) => format!(", {error}"),
         (code, None) => format!(", HTTP {code}"),
         (code, Some(error)) => format!(", HTTP {code}, {error}"),
     };
     let (attempt, node, took) = (block.attempt, one.node, block.duration);
-    format!("attempt {attempt} by node {node} at {}, {took} ms{answer}", rfc3339(block.started))
+    let waited = waited.map(|waited| format!("; it {waited}")).unwrap_or_default();
+    let started = rfc3339(block.started);
+    format!("attempt {attempt} by node {node} at {started}, {took} ms{answer}{waited}")
 }
 
 /// What a reader may stumble over.

@@ -68,6 +68,7 @@ impl Entry<'_, '_> {
             run,
             base: 0,
             forced,
+            postponed: None,
         };
         pending::insert(self.tx, &row)?;
         self.pending_changed(row.shard);

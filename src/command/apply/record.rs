@@ -4,7 +4,7 @@
 //!   attempt recorded ---+--> delivered (or skipped, or dead in a live epoch): the end
 //!                       +--> failed: one pending row for all that failed as one
 //!                       +--> accepted: a run, which ends by a report or by silence (`runs`)
-//!   not attempted ---------> postponed: a pending row, the number of its attempt as it was
+//!   not attempted ---------> postponed: a pending row, the number of its attempt as it was, and why
 //! ```
 //!
 //! An occurrence is (job, scheduled instant, number of a manual run). Three facts are kept true by
@@ -229,6 +229,7 @@ impl Entry<'_, '_> {
             run: block.run,
             base,
             forced,
+            postponed: block.error.clone().filter(|_| tried == 0),
         })
     }
 }

@@ -139,6 +139,7 @@ impl Entry<'_, '_> {
                 run: run.occurrence.run,
                 base: 0,
                 forced: false,
+                postponed: None,
             }),
         }
     }
@@ -264,6 +265,7 @@ impl Entry<'_, '_> {
             run: run.occurrence.run,
             base: run.base,
             forced: false, // its run has the place already
+            postponed: None,
         })
     }
 

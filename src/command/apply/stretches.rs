@@ -282,6 +282,7 @@ impl Entry<'_, '_> {
                 run: 0,
                 base: 0,
                 forced: false,
+                postponed: None,
             };
             pending::insert(self.tx, &row)?;
             self.pending_changed(shard);

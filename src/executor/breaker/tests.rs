@@ -148,9 +148,16 @@ fn answers_say_whether_somebody_is_there() {
     for status in [200, 202, 301, 400, 404, 408, 410, 412, 413, 425] {
         assert_eq!(Outcome::of(&answer(status, true), &[]), Outcome::Fine, "{status}");
     }
-    for (status, sent) in [(0, false), (0, true), (429, true), (500, true), (503, true)] {
+    for (status, sent) in [(0, false), (0, true), (500, true), (502, true)] {
         let failed = Outcome::Failed { down: !sent, after: 7_000 };
         assert_eq!(Outcome::of(&answer(status, sent), &[]), failed, "{status}");
+    }
+    for status in [429, 503] {
+        let asked = Outcome::Asked { after: 7_000 };
+        assert_eq!(Outcome::of(&answer(status, true), &[]), asked, "{status}");
+        let says_no_time = Answer { retry_after: None, ..answer(status, true) };
+        let failed = Outcome::Failed { down: false, after: 0 };
+        assert_eq!(Outcome::of(&says_no_time, &[]), failed, "{status}");
     }
     assert_eq!(Outcome::of(&answer(503, true), &[503]), Outcome::Fine);
 }

@@ -14,13 +14,17 @@ fn lanes(max_workers: usize) -> Lanes {
     Lanes::new(&Options { max_workers, ..Options::default() }, TestClock::new(0))
 }
 
+fn wish(limits: Limits) -> Wish {
+    Wish { limits, ..Wish::default() }
+}
+
 /// The turn, if there is one at once.
 fn now(lanes: &Lanes, name: &str) -> Option<Turn> {
     limited(lanes, name, Limits::default())
 }
 
 fn limited(lanes: &Lanes, name: &str, limits: Limits) -> Option<Turn> {
-    lanes.turn(&to(name), 0, limits).now_or_never().map(|turn| turn.expect("open"))
+    lanes.turn(&to(name), wish(limits)).now_or_never().map(|turn| turn.expect("open"))
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn places_go_round_among_destinations_and_first_come_first_served_within() {
         .into_iter()
         .map(|name| {
             let (lanes, name) = (lanes.clone(), to(name));
-            async move { lanes.turn(&name, 0, Limits::default()).await.expect("open") }.boxed()
+            async move { lanes.turn(&name, wish(Limits::default())).await.expect("open") }.boxed()
         })
         .collect();
     assert!(waiting.iter_mut().all(|w| w.now_or_never().is_none()));
@@ -91,10 +95,10 @@ fn a_turn_that_nobody_waits_for_any_more_is_not_lost() {
     let lanes = lanes(1);
     let held = now(&lanes, "a").expect("the only place");
     let name = to("a");
-    let mut given_up = lanes.turn(&name, 0, Limits::default()).boxed();
+    let mut given_up = lanes.turn(&name, wish(Limits::default())).boxed();
     assert!((&mut given_up).now_or_never().is_none());
     let next = to("a");
-    let mut next = lanes.turn(&next, 0, Limits::default()).boxed();
+    let mut next = lanes.turn(&next, wish(Limits::default())).boxed();
     assert!((&mut next).now_or_never().is_none());
     drop(held); // granted to the first in line, who drops it without looking
     drop(given_up);
@@ -127,7 +131,7 @@ async fn a_rate_lets_calls_through_as_time_passes() {
     assert_eq!(taken(&lanes), 2, "a tenth of a second's");
     let waits = tokio::spawn({
         let lanes = lanes.clone();
-        async move { lanes.turn(&to("a"), 0, limits).await.is_ok() }
+        async move { lanes.turn(&to("a"), wish(limits)).await.is_ok() }
     });
     while lanes.load().is_empty() {
         tokio::task::yield_now().await;
@@ -144,10 +148,11 @@ async fn who_waits_for_too_long_is_turned_away() {
     let lanes = Lanes::new(&Options { max_workers: 1, ..Options::default() }, clock.clone());
     let _held = now(&lanes, "a").expect("the only place");
     let to = to("a");
-    let mut waits = lanes.turn(&to, 0, Limits::default()).boxed();
+    let mut waits = lanes.turn(&to, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none());
     clock.advance(Duration::from_millis(PATIENCE_MS));
-    assert_eq!(waits.await.err(), Some(clock.boot() + PATIENCE_MS));
+    let full = Refusal { until: clock.boot() + PATIENCE_MS, obstacle: Obstacle::Full };
+    assert_eq!(waits.await.err(), Some(full));
 }
 
 #[test]
@@ -157,10 +162,10 @@ fn an_open_breaker_turns_away_who_waits_and_lets_the_rest_follow_a_probe() {
     let options = Options { max_workers: 4, breaker, ..Options::default() };
     let lanes = Lanes::new(&options, clock.clone());
     let down = Outcome::Failed { down: true, after: 0 };
-    let ask = || lanes.turn(&to("a"), 0, Limits::default()).now_or_never();
+    let ask = || lanes.turn(&to("a"), wish(Limits::default())).now_or_never();
     let mut held: Vec<Turn> = (0..3).filter_map(|_| now(&lanes, "a")).collect();
     let a = to("a");
-    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    let mut waits = lanes.turn(&a, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none(), "three of four places are its share");
     let began = clock.boot();
     clock.advance(Duration::from_secs(2));
@@ -169,20 +174,21 @@ fn an_open_breaker_turns_away_who_waits_and_lets_the_rest_follow_a_probe() {
     let shut = lanes.shut().remove(0);
     assert_eq!((shut.failures, shut.since), (1, clock.boot()));
     let until = shut.probe_at;
-    assert_eq!(waits.now_or_never().and_then(Result::err), Some(until), "turned away at once");
-    assert_eq!(ask().and_then(Result::err), Some(until));
-    assert_eq!(lanes.shut_until(&a, 0), Some(until));
+    let open = Some(Refusal { until, obstacle: Obstacle::Failing });
+    assert_eq!(waits.now_or_never().and_then(Result::err), open, "turned away at once");
+    assert_eq!(ask().and_then(Result::err), open);
+    assert_eq!(lanes.refusal(&a, 0, 1), open);
     assert!(now(&lanes, "b").is_some(), "others are untouched");
     assert_eq!(lanes.refused(), 3);
 
     clock.advance(Duration::from_millis(until - clock.boot()));
-    assert_eq!(lanes.shut_until(&a, 0), None);
+    assert_eq!(lanes.refusal(&a, 0, 1), None);
     let probe = ask().and_then(Result::ok).expect("the probe");
-    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    let mut waits = lanes.turn(&a, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none(), "one at a time");
     drop(probe);
     let probe = (&mut waits).now_or_never().and_then(Result::ok).expect("it was never sent");
-    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    let mut waits = lanes.turn(&a, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none());
     probe.over(clock.boot(), Outcome::Fine);
     assert!((&mut waits).now_or_never().is_none(), "two at a time, and two still hang");
@@ -202,9 +208,47 @@ fn nobody_waits_for_a_probe_that_hangs() {
     clock.advance(Duration::from_secs(6));
     let mut probe = now(&lanes, "a").expect("the probe");
     let a = to("a");
-    let mut waits = lanes.turn(&a, 0, Limits::default()).boxed();
+    let mut waits = lanes.turn(&a, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none());
     clock.advance(Duration::from_secs(1));
     probe.overtime();
     assert!(waits.now_or_never().is_some_and(|turn| turn.is_err()));
+}
+
+#[test]
+fn a_destination_that_asks_a_project_to_wait_is_called_by_others_only() {
+    let clock = TestClock::new(0);
+    let lanes = Lanes::new(&Options::default(), clock.clone());
+    let a = to("a");
+    let of = |project| Wish { project, ..Wish::default() };
+    let ask = |project| lanes.turn(&a, of(project)).now_or_never().expect("an answer at once");
+    let asked = Outcome::Asked { after: 7_000 };
+    ask(1).expect("a place").over(clock.boot(), asked);
+    let wait = Refusal { until: clock.boot() + 7_000, obstacle: Obstacle::Asked };
+    assert_eq!(lanes.refusal(&a, 0, 1), Some(wait.clone()));
+    assert_eq!(ask(1).err(), Some(wait));
+    assert_eq!(lanes.refusal(&a, 0, 2), None);
+    ask(2).expect("another project's place").over(clock.boot(), Outcome::Fine);
+    assert_eq!(lanes.shut(), [], "it is no failure");
+    clock.advance(Duration::from_secs(7));
+    assert_eq!(lanes.refusal(&a, 0, 1), None);
+    assert!(ask(1).is_ok());
+}
+
+#[test]
+fn a_manual_run_goes_through_an_open_breaker() {
+    let clock = TestClock::new(0);
+    let breaker = Rules { failures: 1, cooldown: 5_000 };
+    let lanes = Lanes::new(&Options { breaker, ..Options::default() }, clock.clone());
+    clock.advance(Duration::from_secs(2));
+    now(&lanes, "a").expect("a place").over(0, Outcome::Failed { down: true, after: 0 });
+    let a = to("a");
+    let ask = |probe| lanes.turn(&a, Wish { probe, ..Wish::default() }).now_or_never();
+    assert!(ask(false).is_some_and(|turn| turn.is_err()));
+    let probe = ask(true).and_then(Result::ok).expect("the probe");
+    let beside = ask(true).and_then(Result::ok).expect("it waits for no other");
+    drop(beside);
+    probe.over(clock.boot(), Outcome::Fine);
+    assert_eq!(lanes.shut(), [], "it answers again");
+    assert!(ask(false).is_some_and(|turn| turn.is_ok()));
 }

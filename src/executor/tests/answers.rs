@@ -131,6 +131,91 @@ async fn a_body_that_does_not_end_in_time_leaves_the_status_its_word() {
     }
 }
 
+/// A resolver that fails with an error of the system, or with a text of getaddrinfo(3).
+struct Failing(Result<i32, &'static str>);
+
+impl Lookup for Failing {
+    fn lookup(&self, _: String) -> Looking {
+        let error = match self.0 {
+            Ok(number) => std::io::Error::from_raw_os_error(number),
+            Err(text) => std::io::Error::other(text),
+        };
+        Box::pin(async move { Err(error) })
+    }
+}
+
+#[tokio::test]
+async fn what_this_node_lacks_is_no_attempt_and_no_failure_of_the_receiver() {
+    let text = |text| format!("failed to lookup address information: {text}").leak() as &str;
+    for (failing, kind, words) in [
+        (Ok(24), "descriptors", "too many open files"),
+        (Ok(23), "descriptors", "too many open files"),
+        (Ok(12), "memory", "out of memory"),
+        (Ok(99), "ports", "no local port or address is free"),
+        (Err(text("Temporary failure in name resolution")), "resolver", "no name server answers"),
+    ] {
+        let lookup = Arc::new(Failing(failing));
+        let executor = executor(Options { lookup, ..Options::default() });
+        for _ in 0..20 {
+            let reply = executor.call(call("http://name.example:1/")).await;
+            let Reply::Refused { obstacle, .. } = reply else { panic!("{kind}: {reply:?}") };
+            assert_eq!(obstacle, Obstacle::Node(words.to_owned()));
+        }
+        assert_eq!(executor.failing(), []);
+        let count = executor.calls().own_errors.into_iter().find(|(name, _)| *name == kind);
+        assert_eq!(count, Some((kind, 20)));
+    }
+    // A name that does not exist is the receiver's.
+    for failing in [Err(text("Name or service not known")), Ok(111)] {
+        let lookup = Arc::new(Failing(failing));
+        let executor = executor(Options { lookup, ..Options::default() });
+        let answer = answer(executor.call(call("http://name.example:1/")).await);
+        assert_eq!((answer.status, answer.sent), (0, false));
+    }
+}
+
+/// A resolver that never answers.
+struct Silent;
+
+impl Lookup for Silent {
+    fn lookup(&self, _: String) -> Looking {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_name_server_that_says_nothing_is_no_failure_of_the_receiver() {
+    let connect_timeout = Duration::from_millis(50);
+    let options = Options { connect_timeout, lookup: Arc::new(Silent), ..Options::default() };
+    let reply = executor(options).call(call("http://name.example:1/")).await;
+    assert!(matches!(reply, Reply::Refused { obstacle: Obstacle::Node(_), .. }), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_to_wait_is_not_called_for_that_project() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = calls.clone();
+    let busy = move || async move {
+        counter.fetch_add(1, Ordering::SeqCst);
+        (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], "slowly")
+    };
+    let address = serve(Router::new().route("/", post(busy))).await;
+    let clock = TestClock::new(1_763_700_000_000);
+    let time = Arc::new(SchedulerTime::new(clock.clone()));
+    let executor = Executor::new(Options::default(), Arc::clone(&time)).expect("an executor");
+    let url = format!("http://{address}/");
+    let of = |project| Call { project, ..call(&url) };
+    assert_eq!(answer(executor.call(of(1)).await).status, 429);
+    let wait = Reply::Refused { until: time.now() + 7_000, obstacle: Obstacle::Asked };
+    for _ in 0..10 {
+        assert_eq!(executor.call(of(1)).await, wait);
+    }
+    assert_eq!(answer(executor.call(of(2)).await).status, 429);
+    clock.advance(Duration::from_secs(7));
+    assert_eq!(answer(executor.call(of(1)).await).status, 429);
+    assert_eq!((calls.load(Ordering::SeqCst), executor.failing()), (3, vec![]));
+}
+
 #[tokio::test]
 async fn a_folded_header_line_is_read() {
     let folded = b"HTTP/1.1 200 OK\r\nX-N: a\r\n  b\r\ncontent-length: 2\r\n\r\nok".to_vec();

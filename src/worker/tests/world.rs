@@ -20,9 +20,10 @@ use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::block::{Block, JournalEntry, Record, Verdict, parse_execution_id};
 use crate::model::job::{JobShape, JobStatus, Pending};
+use crate::model::postponement::Obstacle;
 use crate::model::run::{BeginRun, Begun};
 use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
-use crate::model::{JobId, Millis, NodeId};
+use crate::model::{JobId, Millis, NodeId, ProjectId};
 use crate::secret::Keys;
 use crate::store::blocks::Recorded;
 use crate::store::explain::{Explained, explain};
@@ -125,7 +126,7 @@ pub(super) struct Receiver {
     /// URLs that hang until this is moved.
     hanging: watch::Sender<Vec<String>>,
     /// URLs whose destination takes nothing up to an instant.
-    closed: Mutex<BTreeMap<String, Millis>>,
+    closed: Mutex<BTreeMap<String, (Millis, Obstacle)>>,
     time: Arc<SchedulerTime>,
     workers: tokio::sync::Semaphore,
     at_most: AtomicU64,
@@ -177,12 +178,14 @@ impl Hands for TestHands {
         hanging.wait_for(|urls| !urls.contains(&url)).await.unwrap();
         Reply::Done(Answer {
             status,
-            retry_after: None,
+            retry_after: body
+                .strip_prefix("retry-after: ")
+                .map(|seconds| Duration::from_secs(seconds.parse().unwrap())),
             flaw: None,
             accepted_async: body == "async",
             started_boot,
             duration_ms: 1,
-            sent: true,
+            sent: body != "not sent",
             error: (status >= 300 || status == 0).then(|| format!("status {status}")),
             body: Bytes::from(body),
         })
@@ -192,9 +195,9 @@ impl Hands for TestHands {
         self.0.at_most.load(Ordering::SeqCst) as usize
     }
 
-    fn closed(&self, url: &str) -> Option<Millis> {
-        let until = self.0.closed.lock().unwrap().get(url).copied()?;
-        (self.0.time.now() < until).then_some(until)
+    fn closed(&self, url: &str, _: ProjectId) -> Option<(Millis, Obstacle)> {
+        let closed = self.0.closed.lock().unwrap().get(url).cloned()?;
+        (self.0.time.now() < closed.0).then_some(closed)
     }
 }
 
@@ -254,6 +257,7 @@ pub(super) struct World {
     pub(super) lease: Arc<TestLease>,
     pub(super) options: Options,
     pub(super) keys: Arc<Keys>,
+    pub(super) metrics: Arc<Metrics>,
     books: TestBooks,
     dir: PathBuf,
     journal: Option<Journal>,
@@ -305,6 +309,7 @@ impl World {
                 asked: Arc::default(),
             },
             keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
+            metrics: Arc::new(Metrics::new()),
             dir: folder.path().to_owned(),
             journal: None,
             worker: None,
@@ -343,7 +348,7 @@ impl World {
                 journal,
                 unforgotten,
                 time: Arc::clone(&self.time),
-                metrics: Arc::new(Metrics::new()),
+                metrics: Arc::clone(&self.metrics),
                 runtime: tokio::runtime::Handle::current(),
             },
         ));
@@ -473,7 +478,12 @@ impl World {
 
     /// A URL's destination takes nothing up to an instant.
     pub(super) fn close(&self, url: &str, until: Millis) {
-        self.receiver.closed.lock().unwrap().insert(url.to_owned(), until);
+        self.holds_back(url, until, Obstacle::Failing);
+    }
+
+    /// The same, for a reason.
+    pub(super) fn holds_back(&self, url: &str, until: Millis, obstacle: Obstacle) {
+        self.receiver.closed.lock().unwrap().insert(url.to_owned(), (until, obstacle));
     }
 
     /// What the journal holds of results.

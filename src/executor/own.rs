@@ -1,0 +1,118 @@
+//! Errors of this node that say nothing of the receiver: no descriptor, no memory, no local port, no
+//! name server. `Executor::call` asks [`OwnError::of`] where nothing was sent; such a call is no
+//! attempt. Counts them, and says so in the log once a minute; it never retries anything.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Errno;
+
+/// Between two lines of the log about one kind, in milliseconds.
+const SAY_EVERY_MS: u64 = 60_000;
+
+/// What this node lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnError {
+    Descriptors,
+    Memory,
+    Ports,
+    Resolver,
+}
+
+const ALL: [OwnError; 4] =
+    [OwnError::Descriptors, OwnError::Memory, OwnError::Ports, OwnError::Resolver];
+
+impl OwnError {
+    /// The kind of an error of the client, if it is one of these.
+    pub(super) fn of(error: &reqwest::Error) -> Option<Self> {
+        let mut next = std::error::Error::source(error);
+        while let Some(error) = next {
+            if error.is::<NoResolver>() {
+                return Some(Self::Resolver);
+            }
+            if let Some(own) = error.downcast_ref::<io::Error>().and_then(Self::of_io) {
+                return Some(own);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    fn of_io(error: &io::Error) -> Option<Self> {
+        match Errno::from_raw_os_error(error.raw_os_error()?) {
+            Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
+            Errno::NOMEM | Errno::NOBUFS => Some(Self::Memory),
+            Errno::ADDRNOTAVAIL => Some(Self::Ports),
+            _ => None,
+        }
+    }
+
+    /// Its name in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Descriptors => "descriptors",
+            Self::Memory => "memory",
+            Self::Ports => "ports",
+            Self::Resolver => "resolver",
+        }
+    }
+
+    /// In words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Descriptors => "too many open files",
+            Self::Memory => "out of memory",
+            Self::Ports => "no local port or address is free",
+            Self::Resolver => "no name server answers",
+        }
+    }
+}
+
+/// The name server of this node did not say whether a name exists.
+#[derive(Debug, thiserror::Error)]
+#[error("no name server answers: {0}")]
+pub(super) struct NoResolver(pub(super) String);
+
+/// Whether a resolver's error is about the resolver and not about the name. The library has the text
+/// of getaddrinfo(3) alone: `EAI_AGAIN` and `EAI_FAIL` of glibc, `EAI_AGAIN` of musl.
+pub(super) fn is_resolver_down(error: &io::Error) -> bool {
+    const TEXTS: [&str; 3] =
+        ["Temporary failure in name resolution", "Non-recoverable failure", "Try again"];
+    let text = error.to_string();
+    error.raw_os_error().is_none() && TEXTS.iter().any(|known| text.contains(known))
+}
+
+/// How often each kind came, and when it was said last.
+#[derive(Debug, Default)]
+pub(super) struct OwnErrors {
+    counts: [AtomicU64; ALL.len()],
+    /// In boot-clock milliseconds, plus one; 0 for never.
+    said: [AtomicU64; ALL.len()],
+}
+
+impl OwnErrors {
+    /// Counts one; says so if that was not said for a minute.
+    pub(super) fn note(&self, error: OwnError, boot: u64) {
+        let place = error as usize;
+        let count = self.counts[place].fetch_add(1, Ordering::Relaxed) + 1;
+        let said = self.said[place].load(Ordering::Relaxed);
+        if said > 0 && boot < said - 1 + SAY_EVERY_MS {
+            return;
+        }
+        let moved =
+            self.said[place].compare_exchange(said, boot + 1, Ordering::Relaxed, Ordering::Relaxed);
+        if moved.is_ok() {
+            tracing::error!(
+                why = error.words(),
+                since_start = count,
+                "this node cannot make calls: they are put off, and no attempt is counted"
+            );
+        }
+    }
+
+    /// The counts by name.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
+        let count = |error: &OwnError| self.counts[*error as usize].load(Ordering::Relaxed);
+        ALL.iter().map(|error| (error.name(), count(error))).collect()
+    }
+}

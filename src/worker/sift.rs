@@ -1,0 +1,189 @@
+//! A batch whose last attempt failed as one, before it is given up: it goes out once more in pieces, as
+//! the same attempt, so that one poison job does not take its neighbours along. `worker::settle` calls
+//! [`Sender::sift`]; nothing here judges an answer or chooses when a retry comes.
+//!
+//! ```text
+//!   40 jobs ──> 8 pieces of 5 ──> 7 delivered
+//!                      └── 1 failed ──> 5 single jobs ──> 4 delivered, 1 dead
+//! ```
+//!
+//! Three of the pieces go first. Where all of them fail, the receiver is dead and no job poison: the
+//! batch is given up as the one block that it was. All of it together makes [`MOST_CALLS`] calls at
+//! most.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::fire::{Made, Passes, Sender, Sent};
+use super::route::Route;
+use super::seams::{Books, Hands, Lease};
+use super::settle::asked;
+use super::verdict::Next;
+use super::work::Work;
+use crate::executor::{Answer, Reply};
+use crate::model::JobId;
+use crate::model::block::{Block, Verdict, bounded};
+use crate::model::postponement::told;
+
+/// What failed goes out again in so many pieces.
+const PIECES: usize = 8;
+/// So many calls are made at most for one batch.
+const MOST_CALLS: usize = 64;
+
+/// What came of a piece.
+enum Tried {
+    /// It failed for good.
+    Failed(Box<Failed>),
+    /// It was not sent: it has no place, or its destination takes nothing. Its way from there.
+    Unsent(Box<Unsent>),
+    /// It is over, in any other way.
+    Over,
+}
+
+/// A piece that was not sent, and what making its call came to if it came so far.
+type Unsent = (Work, Option<(Arc<Route>, Made)>);
+
+/// Jobs that failed as one.
+struct Failed {
+    piece: Work,
+    route: Arc<Route>,
+    answer: Answer,
+    why: String,
+}
+
+/// Whether a failure may be one job's fault: the receiver had the request.
+pub(super) fn may_sift(answer: &Answer, jobs: usize) -> bool {
+    answer.sent && jobs > 1
+}
+
+impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
+    /// See the head of this file. The work is over with it.
+    pub(super) fn sift(
+        self: Arc<Self>,
+        piece: Work,
+        route: Arc<Route>,
+        answer: Answer,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let mut left = MOST_CALLS;
+            let whole = match self.failed(piece, route, answer) {
+                Err(whole) => whole,
+                Ok((piece, route, answer)) => return self.settle(piece, &route, answer).await,
+            };
+            let mut failed = VecDeque::from([whole]);
+            while let Some(whole) = failed.pop_front() {
+                let jobs = &whole.piece.jobs;
+                let size = jobs.len().div_ceil(PIECES);
+                let pieces = jobs.len().div_ceil(size);
+                if jobs.len() == 1 || left < pieces {
+                    self.give_up(&whole, None);
+                    continue;
+                }
+                left -= pieces;
+                let head = &whole.piece.head;
+                // Apart from each other: what was created together may be poison together.
+                let first = [0, pieces / 2, pieces - 1];
+                let (scouts, rest): (Vec<_>, Vec<_>) = jobs
+                    .chunks(size)
+                    .map(|jobs| Work { head: Arc::clone(head), jobs: jobs.to_vec() })
+                    .enumerate()
+                    .partition(|(place, _)| first.contains(place));
+                let sent = scouts.len();
+                let mut tried = self.try_pieces(scouts.into_iter().map(|(_, piece)| piece)).await;
+                if !tried.iter().any(|tried| matches!(tried, Tried::Over)) {
+                    for _ in &tried {
+                        self.over(head, Vec::new(), None);
+                    }
+                    self.give_up(&whole, Some(sent));
+                    continue;
+                }
+                tried.extend(self.try_pieces(rest.into_iter().map(|(_, piece)| piece)).await);
+                for tried in tried {
+                    match tried {
+                        Tried::Failed(piece) => failed.push_back(piece),
+                        Tried::Unsent(unsent) => match *unsent {
+                            (piece, Some((route, made))) => {
+                                Arc::clone(&self).finish(piece, route, made).await;
+                            }
+                            (piece, None) => {
+                                self.again(piece, Passes::default()).await;
+                                self.over(head, Vec::new(), None);
+                            }
+                        },
+                        Tried::Over => {}
+                    }
+                }
+                self.over(head, Vec::new(), None);
+            }
+        })
+    }
+
+    /// Sends pieces, all at once.
+    async fn try_pieces(self: &Arc<Self>, pieces: impl Iterator<Item = Work>) -> Vec<Tried> {
+        let begin = |piece: Work| {
+            self.tell(Sent::Opened(Arc::clone(&piece.head)));
+            Arc::clone(self).try_piece(piece)
+        };
+        join_all(pieces.map(begin)).await
+    }
+
+    /// Sends a piece. It is unfinished still, unless it is over.
+    async fn try_piece(self: Arc<Self>, piece: Work) -> Tried {
+        let Some((route, made)) = self.make_alone(&piece).await else {
+            return Tried::Unsent(Box::new((piece, None)));
+        };
+        match made {
+            Made::Reply(Reply::Done(answer)) => match self.failed(piece, route, answer) {
+                Err(failed) => Tried::Failed(failed),
+                Ok((piece, route, answer)) => {
+                    self.settle(piece, &route, answer).await;
+                    Tried::Over
+                }
+            },
+            made => Tried::Unsent(Box::new((piece, Some((route, made))))),
+        }
+    }
+
+    /// Whether an answer means that its jobs are to be given up, all of them alike.
+    fn failed(
+        &self,
+        piece: Work,
+        route: Arc<Route>,
+        answer: Answer,
+    ) -> Result<(Work, Arc<Route>, Answer), Box<Failed>> {
+        let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
+        let now = self.time.now();
+        let next = asked(&piece.head, &route, &ids, now).judge(&answer, now);
+        let why = match next {
+            Next::Failed(Verdict::Dead) => answer.error.clone().unwrap_or_default(),
+            Next::Unclear { verdict: Verdict::Dead, why } => {
+                format!("the receiver answered {}, but {why}", answer.status)
+            }
+            _ => return Ok((piece, route, answer)),
+        };
+        Err(Box::new(Failed { piece, route, answer, why }))
+    }
+
+    /// Jobs that failed as one are given up as one; `pieces` is how many of them failed as well.
+    fn give_up(&self, failed: &Failed, pieces: Option<usize>) {
+        let Failed { piece, route, answer, why } = failed;
+        let head = &piece.head;
+        let boot = self.time.clock().boot();
+        let started =
+            self.time.now() - boot.saturating_sub(answer.started_boot) as crate::model::Millis;
+        let also = pieces.map(|n| format!("; so did the {n} pieces of it that were sent then"));
+        let error = format!("{why}{}", also.unwrap_or_default());
+        let block = Block {
+            http_code: answer.status,
+            started,
+            duration: answer.duration_ms,
+            error: told(head.postponed.as_ref(), started, Some(error)).map(bounded),
+            once: route.once,
+            ..head.block(route.project, Verdict::Dead, piece.members())
+        };
+        self.over(head, vec![block], None);
+    }
+}

@@ -1,0 +1,114 @@
+//! A batch whose last attempt fails as one goes out once more in pieces.
+
+use super::world::{T0, World, shape};
+use crate::model::JobId;
+use crate::model::block::Verdict;
+use crate::model::job::JobShape;
+
+const URL: &str = "http://receiver/a";
+
+/// A world with so many jobs of one batch, due once, without retries unless told so.
+async fn batch(world: &mut World, n: u64, retry_max: u32) -> JobId {
+    world.start();
+    let jobs = JobShape { retry_max: Some(retry_max), ..shape("@every 1000s", URL) };
+    let first = world.shaped(jobs, n);
+    world.settle().await;
+    world.clock.advance(std::time::Duration::from_secs(1_000));
+    world.settle().await;
+    first
+}
+
+/// The jobs that were given up, by dead letter, and how many were delivered.
+fn outcome(world: &World) -> (Vec<Vec<JobId>>, u64) {
+    let blocks = world.journaled();
+    let of = |verdict| blocks.iter().filter(move |block| block.verdict == verdict);
+    let mut dead: Vec<Vec<_>> =
+        of(Verdict::Dead).map(|block| block.members.iter().collect()).collect();
+    dead.sort();
+    (dead, of(Verdict::Delivered).map(|block| block.members.len()).sum())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_poison_job_does_not_sink_its_neighbours() {
+    for status in [500, 503, 0] {
+        let mut world = World::new();
+        world.says(move |seen| {
+            let bad = seen.data.iter().any(|data| data == "d7");
+            (if bad { status } else { 200 }, String::new())
+        });
+        let first = batch(&mut world, 40, 0).await;
+        assert_eq!(outcome(&world), (vec![vec![first + 7]], 39), "{status}");
+        let calls = world.seen();
+        assert_eq!(calls.len(), 1 + 8 + 5, "{status}: halves of eighths, then one by one");
+        assert!(calls.iter().all(|call| call.attempt == 1), "it is the same attempt");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_out_in_pieces_at_the_last_attempt_alone() {
+    let mut world = World::new();
+    world.says(|seen| {
+        let bad = seen.data.iter().any(|data| data == "d0" || data == "d39");
+        (if bad { 500 } else { 200 }, String::new())
+    });
+    let first = batch(&mut world, 40, 1).await;
+    assert_eq!(world.seen().len(), 1);
+    world.collect();
+    world.settle().await;
+    world.pass(7_000, 500).await;
+    assert_eq!(outcome(&world), (vec![vec![first], vec![first + 39]], 38));
+    assert_eq!(world.seen().len(), 2 + 8 + 10);
+    world.collect();
+    world.settle().await;
+    assert_eq!(world.pending(0), 0);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_receiver_costs_three_calls_more_and_stays_one_dead_letter() {
+    let mut world = World::new();
+    world.says(|_| (500, String::new()));
+    let first = batch(&mut world, 60, 0).await;
+    assert_eq!(outcome(&world), (vec![(first..first + 60).collect()], 0));
+    assert_eq!(world.seen().len(), 1 + 3);
+    let error = world.journaled()[0].error.clone().unwrap();
+    assert_eq!(error, "status 500; so did the 3 pieces of it that were sent then");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_reached_its_receiver_is_no_jobs_fault() {
+    let mut world = World::new();
+    world.says(|_| (0, "not sent".to_owned()));
+    let first = batch(&mut world, 60, 0).await;
+    assert_eq!(outcome(&world), (vec![(first..first + 60).collect()], 0));
+    assert_eq!(world.seen().len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_fail_a_batch_is_not_called_for_one_by_one() {
+    let mut world = World::new();
+    // One in eleven, but for the first of all: there is no end of pieces to try.
+    world.says(|seen| {
+        let number = |data: &String| data[1..].parse::<u64>().unwrap();
+        let bad = seen.data.iter().any(|data| number(data) >= 200 && number(data) % 11 == 0);
+        (if bad { 500 } else { 200 }, String::new())
+    });
+    world.start();
+    // Runs of 64 belong to one shard each.
+    let first =
+        world.shaped(JobShape { retry_max: Some(0), ..shape("@every 1000s", URL) }, 64 * 64 * 20);
+    world.settle().await;
+    world.clock.advance(std::time::Duration::from_secs(1_000));
+    world.settle().await;
+    let whole: u64 = world.journaled().iter().map(|block| block.members.len()).sum();
+    assert_eq!(whole, 64 * 64 * 20, "each has one end");
+    let mut calls = std::collections::BTreeMap::new();
+    for call in world.seen() {
+        *calls.entry(crate::model::shard::shard_of(call.jobs[0])).or_insert(0) += 1;
+    }
+    assert!(calls.values().all(|calls| *calls <= 1 + 64), "{calls:?} from {first} at {T0}");
+    world.stop().await;
+}
