@@ -192,7 +192,8 @@ fn views(
             Some(job) => job,
             None => known.entry(execution.job).or_insert(jobs::get(conn, execution.job)?),
         };
-        let next = job.as_ref().map_or(Ok(None), |job| plans.next(job, execution.due))?;
+        let next =
+            job.as_ref().map_or(Ok(None), |job| plans.next(job, execution.due))?.map(|next| next.0);
         shown.push(view(execution, cluster, next));
     }
     Ok(shown)

@@ -18,7 +18,7 @@ use super::ask::{Ask, Id};
 use super::error::Error;
 use super::fields::Fields;
 use super::input;
-use super::jobs::{Views, missing};
+use super::jobs::{Upcoming, Views, missing};
 use super::reply;
 use super::state::AppState;
 use crate::model::Millis;
@@ -49,7 +49,7 @@ struct Shown {
 
 #[derive(Serialize)]
 struct Next {
-    occurrences: Vec<Preview>,
+    occurrences: Vec<Upcoming>,
 }
 
 /// What a preview is asked for.

@@ -127,7 +127,7 @@ pub enum JobStatus {
     Active = 0,
     /// It is paused.
     Inactive = 1,
-    /// A one-off that is over.
+    /// A one-off that is over. (That a recurring job is over is derived: see `store::jobs::is_over`.)
     Completed = 2,
     /// Its target answered 410: it is gone for good. A resume takes it back.
     Disabled = 3,

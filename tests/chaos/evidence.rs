@@ -27,6 +27,8 @@ const CUT: &str = "history is cut to this size";
 /// What the ledger says of an occurrence.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    /// When it was due.
+    pub(crate) due: i64,
     /// Its state.
     pub(crate) state: String,
     /// Why, of a skip.
@@ -154,8 +156,9 @@ async fn ledger(
         let page = hosts.get(node, &path).await?;
         for one in page["occurrences"].as_array()? {
             let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
-            let entry =
-                Entry { state: text("state"), reason: text("reason"), id: text("executionId") };
+            let due = parse_rfc3339(one["dueAt"].as_str()?)?;
+            let (state, reason, id) = (text("state"), text("reason"), text("executionId"));
+            let entry = Entry { due, state, reason, id };
             found.insert(parse_rfc3339(one["scheduledAt"].as_str()?)?, entry);
         }
         match page["nextFrom"].as_str() {

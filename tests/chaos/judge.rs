@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler0::model::shard::shard_of;
 
-use crate::books::JobBook;
+use crate::books::{JobBook, LONGEST};
 use crate::evidence::{Entry, Evidence};
 use crate::faults::{Role, What};
 use crate::inject::Window;
@@ -94,11 +94,18 @@ impl Court<'_> {
                 (None, Some(_)) => {}
                 (Some(job), None) => {
                     known += 1;
-                    let status = if book.last().paused { "inactive" } else { "active" };
+                    let last = book.last();
+                    let status = if last.paused { "inactive" } else { "active" };
+                    // With a last date it is completed when it has nothing left.
+                    let ended = job["status"].as_str() == Some("completed");
+                    let may_end = last.end.is_some();
+                    let must_end =
+                        last.end.is_some_and(|end| end + LONGEST < self.evidence.horizon);
+                    let stands =
+                        (!must_end && job["status"].as_str() == Some(status)) || (may_end && ended);
                     let same = job["data"].as_str() == Some(&*book.data)
                         && (book.is_once()
-                            || (job["version"].as_u64() == Some(book.version)
-                                && job["status"].as_str() == Some(status)));
+                            || (job["version"].as_u64() == Some(book.version) && stands));
                     if !same {
                         let text = format!("expected {book:?}, found {job}");
                         self.verdict.violation("lost write", text);
@@ -170,7 +177,7 @@ impl Court<'_> {
             let came = accepted.contains(at);
             // What the ledger has no more the receiver has to have.
             let ended = planned.paused || book.deleted.is_some() || book.mortal || !book.patient;
-            let may_go = self.may_be_forgotten(*at) && (came || ended);
+            let may_go = self.may_be_forgotten(planned.instant) && (came || ended);
             let Some(entry) = ledger.get(at) else {
                 // With the history goes the plan that was in force, after an edit or a deletion.
                 if !planned.doubtful && !may_go {
@@ -187,7 +194,7 @@ impl Court<'_> {
                         let text = format!("{} says delivered, and never came: {book:?}", entry.id);
                         self.verdict.violation("lost delivery", text);
                     }
-                    !planned.paused || book.changed_before(*at, UNAWARE)
+                    !planned.paused || book.changed_before(planned.instant, UNAWARE)
                 }
                 ("skipped", "paused") => planned.paused,
                 ("skipped", "ended") => book.deleted.is_some(),
@@ -196,7 +203,7 @@ impl Court<'_> {
                 ("forgotten", _) => may_go,
                 _ => false,
             };
-            if !may {
+            if !may || entry.due != planned.instant {
                 let text = format!("{} is {entry:?}, planned {planned:?}, {book:?}", entry.id);
                 self.verdict.violation("unaccounted", text);
             }
@@ -240,14 +247,17 @@ impl Court<'_> {
         let horizon = self.evidence.horizon;
         let mut due = BTreeMap::new();
         for (id, book) in &self.evidence.books.jobs {
-            due.insert(*id, book.due(horizon));
+            due.insert(*id, book.due(horizon + LONGEST));
         }
         for one in &self.evidence.arrivals {
             self.verdict.retries += u64::from(one.attempt > 1);
-            if one.at + CLOCKS < one.scheduled {
-                self.verdict.violation("early", format!("{one:?}"));
-            }
             let (job, at) = (one.occurrence.job, one.occurrence.scheduled);
+            let planned = due.get(&job).and_then(|due| due.get(&at));
+            let planned = planned.filter(|_| one.occurrence.run == 0);
+            let when = planned.map_or(one.scheduled, |planned| planned.instant);
+            if one.at + CLOCKS < when {
+                self.verdict.violation("early", format!("{one:?}, due {when}"));
+            }
             if one.scheduled != at || one.shard != shard_of(job) {
                 self.verdict.violation("wrong id", format!("{one:?}"));
             }
@@ -261,12 +271,11 @@ impl Court<'_> {
             if entry.is_some_and(|entry| entry.id != one.id) {
                 self.verdict.violation("wrong id", format!("{one:?}, the ledger has {entry:?}"));
             }
-            let planned = due.get(&job).and_then(|due| due.get(&at));
-            if at > horizon || planned.is_some_and(|due| !due.paused) {
+            if when > horizon || planned.is_some_and(|due| !due.paused) {
                 continue;
             }
             let book = self.evidence.books.jobs.get(&job);
-            if book.is_some_and(|book| book.changed_before(at, UNAWARE)) {
+            if book.is_some_and(|book| book.changed_before(when, UNAWARE)) {
                 self.verdict.unaware += 1;
             } else {
                 let text = format!("{one:?} of {book:?}, planned {planned:?}");
@@ -296,21 +305,30 @@ impl Court<'_> {
     /// How late first attempts came. What waits for a destination that fails is not counted: that
     /// is no fault of the nodes'.
     fn lags(&mut self) {
+        let mut due = BTreeMap::new();
+        for book in self.evidence.books.jobs.values() {
+            let all = book.due(self.evidence.horizon + LONGEST);
+            due.extend(all.into_iter().map(|(at, one)| ((book.id, at), one.instant)));
+        }
         let mut first: BTreeMap<&str, &Arrival> = BTreeMap::new();
         for one in &self.evidence.arrivals {
             if one.occurrence.run == 0 && one.attempt == 1 {
                 first.entry(&one.id).or_insert(one);
             }
         }
+        let when = |one: &Arrival| {
+            let key = (one.occurrence.job, one.occurrence.scheduled);
+            due.get(&key).copied().unwrap_or(one.scheduled)
+        };
         for one in first.values() {
             let over = |w: &&Window, after: i64| {
-                w.from <= one.at && w.to.saturating_add(after) >= one.scheduled
+                w.from <= one.at && w.to.saturating_add(after) >= when(one)
             };
             let windows = &self.evidence.windows;
             if windows.iter().any(|w| w.destination == Some(one.destination) && over(&w, RESTS)) {
                 continue;
             }
-            let lag = one.at - one.scheduled;
+            let lag = one.at - when(one);
             self.verdict.lags.push(lag);
             let mut met = windows.iter().filter(|w| w.destination.is_none() && over(w, 5_000));
             if let (Some(window), None) = (met.next(), met.next()) {

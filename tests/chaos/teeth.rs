@@ -8,7 +8,7 @@ use scheduler0::model::block::{execution_id, parse_execution_id};
 use scheduler0::model::shard::shard_of;
 use serde_json::json;
 
-use crate::books::{Books, JobBook, Span, Timing};
+use crate::books::{Books, Due, JobBook, Span, Timing};
 use crate::evidence::{Entry, Evidence};
 use crate::faults::{Role, What};
 use crate::hosts::End;
@@ -46,13 +46,13 @@ fn sound() -> Evidence {
         patient: true,
         version: 2,
         data: "d".to_owned(),
-        spans: vec![Span { from: BORN, timing, paused: false }],
+        spans: vec![Span { from: BORN, timing, paused: false, jitter: 0, end: None }],
         deleted: None,
     };
     let arrivals: Vec<Arrival> = (1..=4).map(|n| arrival(BORN + n * 2_000)).collect();
     let entry = |one: &Arrival| {
         let (state, reason) = ("delivered".to_owned(), String::new());
-        (one.scheduled, Entry { state, reason, id: one.id.clone() })
+        (one.scheduled, Entry { due: one.scheduled, state, reason, id: one.id.clone() })
     };
     let shown = json!({"id": JOB, "version": 2, "data": "d", "status": "active"});
     Evidence {
@@ -66,6 +66,85 @@ fn sound() -> Evidence {
         ..Evidence::default()
     }
 }
+
+/// The same job with jitter, of each twenty seconds; each of its occurrences meets a change between
+/// the instants at which it is scheduled and due: of the jitter, a pause that is over by then, one
+/// that is not, and a last date.
+fn moved() -> Evidence {
+    let mut evidence = sound();
+    let timing = Timing::Every(20_000, BORN);
+    let span = Span { from: BORN, timing, paused: false, jitter: 19_000, end: None };
+    let book = evidence.books.jobs.get_mut(&JOB).unwrap();
+    book.spans = vec![span];
+    let due: Vec<_> = book.due(BORN + 2_000_000).into_iter().collect();
+    // The first four, in order, that are due at least five seconds after they are scheduled.
+    let late = due.iter().filter(|(at, one)| one.instant >= at + 5_000).map(|(at, _)| *at);
+    let late: Vec<i64> = late.take(4).collect();
+    let ends = Some(late[3] + 2_000);
+    let mut spans = vec![
+        (0, span),
+        (late[0] + 1_000, Span { jitter: 7_000, ..span }),
+        (late[0] + 2_000, Span { jitter: 19_000, ..span }),
+        (late[1] + 1_000, Span { paused: true, ..span }),
+        (late[1] + 2_000, span),
+        (late[2] + 1_000, Span { paused: true, ..span }),
+        (late[2] + 19_500, span),
+        (late[3] + 1_000, Span { end: ends, ..span }),
+    ];
+    spans[0].0 = BORN;
+    book.spans = spans.into_iter().map(|(from, span)| Span { from, ..span }).collect();
+    evidence.horizon = late[3] + 19_500;
+    let planned = book.due(evidence.horizon);
+    let arrivals = planned.iter().filter(|(_, one)| !one.paused);
+    evidence.arrivals =
+        arrivals.map(|(at, one)| Arrival { at: one.instant + 4, ..arrival(*at) }).collect();
+    let entry = |(at, one): (&i64, &Due)| {
+        let (state, reason) = if one.paused { ("skipped", "paused") } else { ("delivered", "") };
+        let (state, reason) = (state.to_owned(), reason.to_owned());
+        (*at, Entry { due: one.instant, state, reason, id: arrival(*at).id })
+    };
+    evidence.ledgers = [(JOB, planned.iter().map(entry).collect())].into();
+    evidence
+}
+
+/// The place of the last but so many of those that came.
+fn last(evidence: &Evidence, before: usize) -> usize {
+    evidence.arrivals.len() - 1 - before
+}
+
+/// The ledger's last entry of a state.
+fn entry<'e>(evidence: &'e mut Evidence, state: &str) -> &'e mut Entry {
+    let ledger = evidence.ledgers.get_mut(&JOB).unwrap();
+    ledger.values_mut().rev().find(|entry| entry.state == state).unwrap()
+}
+
+/// What is broken of jobs with jitter.
+const MOVED: &[(&str, Break)] = &[
+    ("early", |e| {
+        // When it was scheduled, and not when it was due.
+        let place = last(e, 0);
+        e.arrivals[place].at = e.arrivals[place].scheduled + 1;
+    }),
+    ("unaccounted", |e| {
+        // Lost with the plan that had it.
+        drop(e.ledgers.get_mut(&JOB).unwrap().pop_last());
+    }),
+    ("unaccounted", |e| entry(e, "delivered").due += 1_000),
+    ("unaccounted", |e| {
+        let entry = entry(e, "delivered");
+        "skipped".clone_into(&mut entry.state);
+        "paused".clone_into(&mut entry.reason);
+    }),
+    ("unaccounted", |e| {
+        let entry = entry(e, "skipped");
+        "skipped".clone_into(&mut entry.state);
+        "ended".clone_into(&mut entry.reason);
+    }),
+    ("lost write", |e| {
+        // It had its last occurrence long ago.
+        e.horizon += 60_000;
+    }),
+];
 
 fn window(what: What, node: u64, from: i64, to: i64) -> Window {
     let (role, destination) = (Role::Owner, None);
@@ -179,6 +258,14 @@ pub(crate) fn teeth() -> anyhow::Result<()> {
         wreck(&mut evidence);
         let found = judge(&evidence).violations;
         ensure!(found.contains_key(kind), "the judge overlooks {kind} ({place}): {found:?}");
+    }
+    let found = judge(&moved()).violations;
+    ensure!(found.is_empty(), "the judge finds fault with jitter: {found:?}");
+    for (place, (kind, wreck)) in MOVED.iter().enumerate() {
+        let mut evidence = moved();
+        wreck(&mut evidence);
+        let found = judge(&evidence).violations;
+        ensure!(found.contains_key(kind), "the judge overlooks {kind} of jitter ({place})");
     }
     for (place, wreck) in EXCUSED.iter().enumerate() {
         let mut evidence = sound();

@@ -2,6 +2,7 @@
 
 mod explain;
 mod home;
+mod jitter;
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@
 use super::check::{self, Rules, check_payload};
 use super::merge;
 use super::names::{Name, Names};
+use super::outlook;
 use super::parse::JobInput;
 use super::shape::{Base, Seen, by, unfit};
 use crate::api::error::Error;
@@ -123,7 +124,8 @@ fn fires(
     // What a GET showed may be sent back.
     let status = input.status.as_deref().filter(|status| {
         let ours = matches!(job.status, JobStatus::Completed | JobStatus::Disabled);
-        !(ours && *status == job.status.name())
+        let over = *status == JobStatus::Completed.name() && outlook::is_over(job, rules.now);
+        !(over || ours && *status == job.status.name())
     });
     let named = check::status(status)?;
     let paused = job.paused_until(rules.now);

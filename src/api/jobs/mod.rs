@@ -43,6 +43,7 @@ use axum::response::Response;
 use axum::routing::get;
 use uuid::Uuid;
 
+pub(super) use outlook::Upcoming;
 pub(super) use view::{MisfireView, Views};
 
 use self::check::{Batch, Rules};

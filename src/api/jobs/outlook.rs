@@ -6,12 +6,18 @@ use std::borrow::Cow;
 use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
 
+use rusqlite::Connection;
+use serde::Serialize;
+
 use super::view::Views;
-use crate::model::job::{Job, JobShape, JobStatus};
+use crate::model::job::{Job, JobShape, JobStatus, LONGEST_JITTER};
 use crate::model::target::ProjectPause;
+use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
-use crate::schedule::{Jittered, Preview, Schedule, parse_zone, preview_in};
+use crate::schedule::{Jittered, LAST, Preview, Schedule, parse_zone, preview_in};
+use crate::store::jobs::{self, JobRow};
 use crate::store::plans;
+use crate::store::timeline::{Standing, Timeline};
 
 /// What a shape's text means.
 pub(super) struct Known {
@@ -25,82 +31,110 @@ pub(super) struct Known {
 
 /// A stretch of a job's time under one schedule.
 struct Stretch<'s> {
-    schedule: &'s Schedule,
+    of: Jittered<'s>,
     shape: &'s JobShape,
-    anchor: Millis,
     from: Millis,
     until: Millis,
 }
 
+/// An occurrence to come.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct Upcoming {
+    #[serde(flatten)]
+    preview: Preview,
+    /// When it is due, where jitter makes that another instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
+}
+
 impl Views<'_> {
-    /// The job's first planned instant after another, under its current plan: neither in a pause nor
-    /// of a job that is over.
-    pub(in crate::api) fn next(
+    /// Whether nothing is left of a recurring job: it counts as completed.
+    pub(super) fn is_over(&mut self, job: &Job) -> rusqlite::Result<bool> {
+        if job.shape.end.is_none() || job.shape.is_one_off() {
+            return Ok(false);
+        }
+        let (conn, now) = (self.conn, self.now);
+        match self.schedule(job.id, job.shape_id, &job.shape) {
+            Some(schedule) => jobs::is_over(conn, &row(job), &job.shape, &schedule, now),
+            None => Ok(false),
+        }
+    }
+
+    /// Its first occurrences due after an instant, at most so many, as (scheduled, due): of all its
+    /// plans, neither in a pause nor of a job that is over.
+    fn ahead(
         &mut self,
         job: &Job,
         after: Millis,
-    ) -> rusqlite::Result<Option<Millis>> {
-        if job.status != JobStatus::Active {
-            return Ok(None);
-        }
-        let pauses = self.pauses(job.shape.project)?;
-        let Some(schedule) = self.schedule(job.id, job.shape_id, &job.shape) else {
-            return Ok(None);
-        };
-        let mut from = reach(job, after);
-        // Each round but the last comes to the end of another pause.
-        for _ in 0..=pauses.len() {
-            let next = schedule.next(job.anchor, from);
-            let next = next.filter(|next| job.shape.end.is_none_or(|end| *next <= end));
-            let pause = next.and_then(|next| pauses.iter().find(|pause| pause.covers(next)));
-            match pause.map(|pause| pause.until) {
-                None => return Ok(next),
-                Some(Some(until)) => from = until,
-                Some(None) => break,
-            }
-        }
-        Ok(None)
-    }
-
-    /// Its first planned instants after now, at most so many; see [`Views::next`].
-    pub(in crate::api) fn upcoming(
-        &mut self,
-        job: &Job,
         count: usize,
-    ) -> rusqlite::Result<Vec<Preview>> {
+    ) -> rusqlite::Result<Vec<(Millis, Millis)>> {
         let mut found = Vec::new();
         if job.status != JobStatus::Active {
             return Ok(found);
         }
+        if job.from > job.created && after < job.from.saturating_add(LONGEST_JITTER) {
+            let plans = plans::of_job(self.conn, job.id)?;
+            if plans.iter().any(|plan| plan.shape.jitter > 0 && plan.reach() > after) {
+                return ahead_of_all(self.conn, job.id, after, count);
+            }
+        }
         let pauses = self.pauses(job.shape.project)?;
-        let zone = parse_zone(&job.shape.timezone).unwrap_or(Tz::UTC);
-        let mut from = reach(job, self.now);
         let Some(schedule) = self.schedule(job.id, job.shape_id, &job.shape) else {
             return Ok(found);
         };
-        for _ in 0..=pauses.len() {
-            let mut some = preview_in(zone, &schedule, job.anchor, from, count - found.len());
-            if let Some(end) = job.shape.end {
-                some.truncate(some.partition_point(|occurrence| occurrence.utc <= end));
-            }
-            let stop = some.iter().enumerate().find_map(|(place, occurrence)| {
-                let pause = pauses.iter().find(|pause| pause.covers(occurrence.utc))?;
-                Some((place, pause.until))
-            });
-            found.extend(some.drain(..stop.map_or(some.len(), |(place, _)| place)));
-            match stop {
-                Some((_, Some(until))) => from = until,
-                Some((_, None)) | None => break,
+        let (row, mut after) = (row(job), after);
+        while found.len() < count {
+            let next = jobs::first_due(&row, &job.shape, &schedule, after);
+            let Some((scheduled, due)) = next else { break };
+            match pauses.iter().find(|pause| pause.covers(due)).map(|pause| pause.until) {
+                None => {
+                    found.push((scheduled, due));
+                    after = due;
+                }
+                Some(Some(until)) => after = until,
+                Some(None) => break,
             }
         }
         Ok(found)
     }
 
-    /// When an occurrence is due that its jitter delays.
-    pub(super) fn due(&mut self, job: &Job, scheduled: Millis) -> Option<Millis> {
-        let (anchor, jitter) = (job.anchor, job.shape.jitter);
-        let schedule = &*self.schedule(job.id, job.shape_id, &job.shape)?;
-        Some(Jittered { schedule, anchor, job: job.id, jitter }.due(scheduled))
+    /// The first of them, as (scheduled, due).
+    pub(in crate::api) fn next(
+        &mut self,
+        job: &Job,
+        after: Millis,
+    ) -> rusqlite::Result<Option<(Millis, Millis)>> {
+        Ok(self.ahead(job, after, 1)?.first().copied())
+    }
+
+    /// Its first occurrences due after now, at most so many.
+    pub(in crate::api) fn upcoming(
+        &mut self,
+        job: &Job,
+        count: usize,
+    ) -> rusqlite::Result<Vec<Upcoming>> {
+        let ahead = self.ahead(job, self.now, count)?;
+        let zone = parse_zone(&job.shape.timezone).unwrap_or(Tz::UTC);
+        let Some(schedule) = self.schedule(job.id, job.shape_id, &job.shape) else {
+            return Ok(Vec::new());
+        };
+        let mut shown = Vec::with_capacity(ahead.len());
+        let mut before = None;
+        for (scheduled, due) in ahead {
+            let from = before
+                .or_else(|| schedule.prev(job.anchor, scheduled - 1))
+                .filter(|from| *from < scheduled)
+                .unwrap_or(scheduled - 1);
+            // What a plan before has is shown by the instant alone.
+            let own = preview_in(zone, &schedule, job.anchor, from, 1);
+            let own = own.into_iter().find(|one| one.utc == scheduled);
+            let plain = || preview_in(zone, &Schedule::at(scheduled), 0, scheduled - 1, 1).pop();
+            let due_at = (due != scheduled).then(|| rfc3339(due));
+            shown.extend(own.or_else(plain).map(|preview| Upcoming { preview, due_at }));
+            before = Some(scheduled);
+        }
+        Ok(shown)
     }
 
     fn pauses(&mut self, project: ProjectId) -> rusqlite::Result<Vec<ProjectPause>> {
@@ -109,13 +143,17 @@ impl Views<'_> {
 
     /// The last planned instant that has passed, under this plan or one before it.
     pub(super) fn last(&mut self, job: &Job) -> rusqlite::Result<Option<Millis>> {
-        if job.shape.is_one_off() && job.status != JobStatus::Inactive {
-            // Also one that was due when it was made.
+        if job.shape.is_one_off() && job.status == JobStatus::Completed {
             return Ok(Some(job.anchor).filter(|at| *at <= self.now));
         }
+        if job.shape.is_one_off() && job.status != JobStatus::Inactive {
+            // Also one that was due when it was made.
+            let later = jobs::first_due(&row(job), &job.shape, &Schedule::once(), self.now);
+            return Ok(Some(job.anchor).filter(|at| *at <= self.now && later.is_none()));
+        }
         if job.status == JobStatus::Active {
-            let (anchor, from, now) = (job.anchor, job.from, self.now);
-            let found = self.prev(job.id, job.shape_id, &job.shape, anchor, from, now);
+            let span = (job.anchor, job.from, Millis::MAX);
+            let found = self.prev(job.id, job.shape_id, &job.shape, span);
             if found.is_some() {
                 return Ok(found);
             }
@@ -125,8 +163,8 @@ impl Views<'_> {
         }
         for plan in plans::of_job(self.conn, job.id)?.into_iter().rev().filter(|p| p.status.fires())
         {
-            let (anchor, from, until) = (plan.anchor, plan.from, plan.until.min(self.now));
-            let found = self.prev(job.id, plan.shape_id, &plan.shape, anchor, from, until);
+            let span = (plan.anchor, plan.from, plan.until);
+            let found = self.prev(job.id, plan.shape_id, &plan.shape, span);
             if found.is_some() {
                 return Ok(found);
             }
@@ -139,12 +177,12 @@ impl Views<'_> {
         job: u64,
         shape_id: u64,
         shape: &JobShape,
-        anchor: Millis,
-        from: Millis,
-        until: Millis,
+        (anchor, from, until): (Millis, Millis, Millis),
     ) -> Option<Millis> {
+        let now = self.now;
         let schedule = &*self.schedule(job, shape_id, shape)?;
-        Stretch { schedule, shape, anchor, from, until }.last()
+        let of = Jittered { schedule, anchor, job, jitter: shape.jitter };
+        Stretch { of, shape, from, until }.last(now)
     }
 
     /// What a job of a shape fires by; `None` when it cannot be read.
@@ -156,7 +194,7 @@ impl Views<'_> {
     ) -> Option<Cow<'_, Schedule>> {
         match self.known(shape_id, shape) {
             Known { schedule: Some(schedule), .. } => Some(Cow::Borrowed(schedule)),
-            Known { hashed: true, .. } => parse(shape, job).map(Cow::Owned),
+            Known { hashed: true, .. } => jobs::parse(shape, job).map(Cow::Owned),
             Known { .. } => None,
         }
     }
@@ -165,33 +203,71 @@ impl Views<'_> {
         let now = self.now;
         self.shapes.entry(shape_id).or_insert_with(|| {
             let hashed = Schedule::is_seed_dependent(&shape.spec);
-            let schedule = if hashed { None } else { parse(shape, 0) };
+            let schedule = if hashed { None } else { jobs::parse(shape, 0) };
             Known { schedule, hashed, offset: offset(&shape.timezone, now) }
         })
     }
 }
 
 impl Stretch<'_> {
-    fn last(&self) -> Option<Millis> {
+    /// What it had due last at an instant.
+    fn last(&self, now: Millis) -> Option<Millis> {
         let until = self.until.min(self.shape.end.unwrap_or(Millis::MAX));
-        let last = self.schedule.prev(self.anchor, until)?;
+        let (mut last, _) = self.of.prev(now)?;
+        if last > until {
+            last = self.of.schedule.prev(self.of.anchor, until)?;
+        }
         let started = self.shape.start.is_none_or(|start| last >= start);
         Some(last).filter(|last| started && *last > self.from)
     }
 }
 
-/// Where a search begins that is to find what the plan has after an instant.
-fn reach(job: &Job, after: Millis) -> Millis {
-    let start = job.shape.start.map_or(Millis::MIN, |start| start - 1);
-    after.max(job.from).max(start)
+/// As [`Views::ahead`], of a job that has something to come from a plan before its present one.
+fn ahead_of_all(
+    conn: &Connection,
+    job: JobId,
+    mut after: Millis,
+    count: usize,
+) -> rusqlite::Result<Vec<(Millis, Millis)>> {
+    let mut found = Vec::new();
+    let Some(timeline) = Timeline::of_job(conn, job)? else { return Ok(found) };
+    'rounds: loop {
+        let some = timeline.between(after, LAST, count.saturating_add(1));
+        let Some(last) = some.last() else { break };
+        after = last.due;
+        for one in some {
+            if found.len() == count {
+                break 'rounds;
+            }
+            match timeline.pause_of(one.plan, one.due) {
+                None if timeline.standing_of(&one) == Some(Standing::Active) => {
+                    found.push((one.scheduled, one.due));
+                }
+                None => {}
+                Some(pause) => match pause.until {
+                    // The other occurrences of this round are looked at again.
+                    Some(until) if until > one.due => {
+                        after = until;
+                        continue 'rounds;
+                    }
+                    Some(_) => {}
+                    None => break 'rounds,
+                },
+            }
+        }
+    }
+    Ok(found)
 }
 
-fn parse(shape: &JobShape, job: u64) -> Option<Schedule> {
-    if shape.is_one_off() {
-        return Some(Schedule::once());
-    }
-    let zone = parse_zone(&shape.timezone).ok()?;
-    Schedule::stored(&shape.spec, zone, shape.dst, job).ok()
+/// Whether nothing is left of the present plan of a recurring job.
+pub(super) fn is_over(job: &Job, now: Millis) -> bool {
+    let schedule = jobs::parse(&job.shape, job.id);
+    schedule.is_some_and(|schedule| jobs::has_nothing_left(&row(job), &job.shape, &schedule, now))
+}
+
+fn row(job: &Job) -> JobRow {
+    let Job { id, shape_id, created, anchor, from, status, .. } = *job;
+    JobRow { id, shape_id, created, anchor, from, status }
 }
 
 fn offset(zone: &str, now: Millis) -> i32 {

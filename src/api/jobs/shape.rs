@@ -113,7 +113,8 @@ fn bounds(shape: &mut JobShape, nulls: Names, input: &ShapeInput<'_>) -> Result<
         shape.end = None;
     }
     match (shape.start, shape.end) {
-        (Some(start), Some(end)) if end <= start => {
+        // Where they are the same there is one run, if the schedule has that instant.
+        (Some(start), Some(end)) if end < start => {
             Err(Error::invalid("endDate", "job end_date must be after its start_date"))
         }
         _ => Ok(()),

@@ -14,7 +14,7 @@ use crate::api::duration;
 use crate::api::target::{self, HttpView};
 use crate::model::block::execution_id;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
-use crate::model::job::{Job, JobShape, Timing};
+use crate::model::job::{Job, JobShape, JobStatus, Timing};
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
@@ -179,14 +179,18 @@ impl<'c> Views<'c> {
     /// The job as shown.
     pub(in crate::api) fn job(&mut self, job: Job) -> rusqlite::Result<JobView> {
         let last = self.last(&job)?;
-        let next = self.next(&job, self.now)?;
-        let due = next.filter(|_| job.shape.jitter > 0).and_then(|next| self.due(&job, next));
+        let (next, due) = self.next(&job, self.now)?.unzip();
+        let due = due.filter(|due| next != Some(*due) || job.shape.jitter > 0);
         let retry_max = match job.shape.retry_max {
             Some(own) => own,
             None => self.project(job.shape.project)?.retry_max,
         };
         let offset = self.known(job.shape_id, &job.shape).offset;
-        let (status, paused) = (job.status_at(self.now), job.paused_until(self.now));
+        let (status, paused) = if self.is_over(&job)? {
+            (JobStatus::Completed, None)
+        } else {
+            (job.status_at(self.now), job.paused_until(self.now))
+        };
         let shape = &*job.shape;
         Ok(JobView {
             id: job.id,

@@ -4,6 +4,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::over::{json, over};
 use super::{COLUMNS, ShapeMemory, read_job};
 use crate::model::job::{Job, JobStatus};
 use crate::model::{JobId, Millis, ProjectId};
@@ -28,8 +29,8 @@ pub enum Order {
 pub struct Filter {
     /// Those of one project.
     pub project: Option<ProjectId>,
-    /// Those of one status at an instant, as `Job::status_at` says: a job that is paused up to a
-    /// later one is inactive.
+    /// Those of one status at an instant, as they are shown: a job that is paused up to a later one is
+    /// inactive, and a recurring one that has no occurrence left is completed.
     pub status: Option<(JobStatus, Millis)>,
     /// Those with these labels, as (key, value).
     pub labels: Vec<(String, String)>,
@@ -50,7 +51,7 @@ pub fn list(
         Order::Project => "project_id",
         Order::Status => "status",
     };
-    let Search { from, values } = search(filter);
+    let Search { from, values } = search(conn, filter)?;
     let mut shapes = ShapeMemory::default();
     let jobs = conn
         .prepare(&format!("SELECT {COLUMNS} {from} {}", page.clause(column)))?
@@ -70,7 +71,7 @@ pub fn count(conn: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
                 .query_row([], |row| id_at(row, 0)),
         };
     }
-    let Search { from, values } = search(filter);
+    let Search { from, values } = search(conn, filter)?;
     conn.prepare_cached(&format!("SELECT COUNT(*) {from}"))?
         .query_row(params_from_iter(values), |row| id_at(row, 0))
 }
@@ -82,7 +83,7 @@ pub fn ids(
     after: JobId,
     limit: u64,
 ) -> rusqlite::Result<Vec<JobId>> {
-    let Search { from, mut values } = search(filter);
+    let Search { from, mut values } = search(conn, filter)?;
     values.push((after.min(i64::MAX as u64) as i64).into());
     values.push((limit.min(i64::MAX as u64) as i64).into());
     let n = values.len();
@@ -104,7 +105,7 @@ struct Search {
     values: Vec<Value>,
 }
 
-fn search(filter: &Filter) -> Search {
+fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Search> {
     let mut values: Vec<Value> = Vec::new();
     let mut bind = |value: Value| {
         values.push(value);
@@ -113,12 +114,19 @@ fn search(filter: &Filter) -> Search {
     let mut parts = Vec::new();
     let project = filter.project.map(|project| bind((project as i64).into()));
     if let Some((status, now)) = filter.status {
+        let over = over(conn, now)?;
+        let over = if over.is_empty() || status == JobStatus::Disabled {
+            "FALSE".into()
+        } else {
+            format!("id IN (SELECT value FROM json_each({}))", bind(json(&over).into()))
+        };
+        let mut paused = || pauses(&bind(now.into()));
         parts.push(match status {
-            JobStatus::Active => format!("status = 0 AND NOT {}", pauses(&bind(now.into()))),
+            JobStatus::Active => format!("status = 0 AND NOT {} AND NOT {over}", paused()),
             JobStatus::Inactive => {
-                format!("(status = 1 OR status = 0 AND {})", pauses(&bind(now.into())))
+                format!("(status = 1 OR status = 0 AND {}) AND NOT {over}", paused())
             }
-            JobStatus::Completed => "status = 2".into(),
+            JobStatus::Completed => format!("(status = 2 OR {over})"),
             JobStatus::Disabled => "status = 3".into(),
         });
     }
@@ -145,5 +153,5 @@ fn search(filter: &Filter) -> Search {
         parts.push("labelled = 1".into());
     }
     let condition = if parts.is_empty() { "TRUE".into() } else { parts.join(" AND ") };
-    Search { from: format!("FROM {table} WHERE {condition}"), values }
+    Ok(Search { from: format!("FROM {table} WHERE {condition}"), values })
 }

@@ -10,10 +10,15 @@ use scheduler0::model::block::parse_execution_id;
 use scheduler0::model::time::rfc3339;
 
 use super::{Reply, Writer};
-use crate::books::{JobBook, RunBook};
+use crate::books::{JobBook, RunBook, Span};
 use crate::faults::Chance;
 use crate::hosts::{Hosts, now};
 use crate::receiver::DESTINATIONS;
+
+/// A jitter, mostly longer than a job's period, in milliseconds.
+fn some_jitter(chance: &mut Chance) -> i64 {
+    1_000 * (1 + chance.below(20) as i64)
+}
 
 impl Writer {
     pub(super) async fn create(&self, chance: &mut Chance, periodic: bool) {
@@ -44,6 +49,10 @@ impl Writer {
             }
             _ => job["at"] = json!(rfc3339(now() + 2_000 + chance.below(20_000) as i64)),
         }
+        let jitter = if chance.below(2) == 0 { 0 } else { some_jitter(chance) };
+        if jitter > 0 {
+            job["jitter"] = json!(format!("{}s", jitter / 1_000));
+        }
         let (key, body) = (format!("job-{:016x}", chance.next()), json!([job]));
         let reply = self.ask(chance, "create", 0, |hosts, node| {
             let request = hosts.http().post(hosts.url(node, "/api/v1/jobs")).json(&body);
@@ -54,7 +63,7 @@ impl Writer {
             Value::Array(jobs) => jobs.first().cloned().unwrap_or_default(),
             job => job.clone(),
         };
-        match JobBook::created(&made, every, after) {
+        match JobBook::created(&made, every, after, jitter) {
             Some(book) if reply.status == 201 => {
                 self.acked(&reply, false);
                 self.books.lock().unwrap().jobs.insert(book.id, book);
@@ -66,22 +75,22 @@ impl Writer {
     }
 
     /// Takes a changed job into the books.
-    fn changed(&self, what: &str, id: u64, every: Option<i64>, paused: bool, reply: &Reply) {
+    fn changed(&self, what: &str, id: u64, every: Option<i64>, to: Span, reply: &Reply) {
         let mut books = self.books.lock().unwrap();
         let book = books.jobs.get_mut(&id).unwrap();
-        if book.changed(&reply.body["data"], every, paused).is_none() {
+        if book.changed(&reply.body["data"], every, to).is_none() {
             drop(books);
             self.wrong(what, id, reply);
         }
     }
 
-    /// Changes data, period or status. Each edit names the version that it is made for: a try that
+    /// Changes data, period, status, jitter or last date. Each edit names the version that it is made for: a try that
     /// was stuck somewhere must not undo a later change.
     pub(super) async fn edit(&self, chance: &mut Chance, job: JobBook) {
         let data = format!("{:016x}", chance.next());
         let mut edit = json!({"data": data});
-        let (mut every, mut paused) = (None, job.last().paused);
-        match chance.below(5) {
+        let (mut every, mut to) = (None, job.last());
+        match chance.below(9) {
             0 | 1 => {
                 let period = 1 + chance.below(10) as i64;
                 edit["spec"] = json!(format!("@every {period}s"));
@@ -89,9 +98,24 @@ impl Writer {
                 every = (job.last().period() != Some(period * 1_000)).then_some(period);
             }
             // More are resumed than paused: who is paused proves little.
-            2 | 3 if paused || chance.below(2) == 0 => {
-                paused = !paused;
-                edit["status"] = json!(if paused { "inactive" } else { "active" });
+            2 | 3 if to.paused || chance.below(2) == 0 => {
+                to.paused = !to.paused;
+                edit["status"] = json!(if to.paused { "inactive" } else { "active" });
+            }
+            4 | 5 => {
+                to.jitter = if chance.below(3) == 0 { 0 } else { some_jitter(chance) };
+                edit["jitter"] = match to.jitter {
+                    0 => Value::Null,
+                    some => json!(format!("{}s", some / 1_000)),
+                };
+            }
+            // More go on than end.
+            6 | 7 if to.end.is_some() || chance.below(3) == 0 => {
+                to.end = match to.end {
+                    Some(_) => None,
+                    None => Some(now() + chance.below(15_000) as i64),
+                };
+                edit["endDate"] = to.end.map_or(Value::Null, |end| json!(rfc3339(end)));
             }
             _ => {}
         }
@@ -105,14 +129,14 @@ impl Writer {
         match reply.status {
             200 => {
                 self.acked(&reply, false);
-                self.changed("edit", job.id, every, paused, &reply);
+                self.changed("edit", job.id, every, to, &reply);
             }
             // An earlier try has done it; nobody else changes this job.
             412 if reply.doubtful => {
                 let found = self.look(chance, job.id).await;
                 if found.status == 200 && found.body["data"]["data"].as_str() == Some(&*data) {
                     self.acked(&reply, true);
-                    self.changed("edit", job.id, every, paused, &found);
+                    self.changed("edit", job.id, every, to, &found);
                 } else {
                     self.wrong("edit, looked at again", job.id, &found);
                 }
