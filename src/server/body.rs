@@ -17,8 +17,11 @@ use hyper::body::{Frame, SizeHint};
 
 /// The most bytes that are read and dropped before an answer goes out.
 const DROPPED: usize = 256 * 1_024;
+/// The most of a body of unknown length: hyper holds an answer back while it has read a chunk that
+/// nobody took, so that it goes out only behind the last one.
+const DROPPED_CHUNKS: usize = 16 << 20;
 /// The longest time that the answer waits for them.
-const WAIT: Duration = Duration::from_millis(200);
+const WAIT: Duration = Duration::from_millis(500);
 
 /// A request whose body comes back when its reader is gone; nothing where it has none.
 pub(super) fn lend(request: Request) -> (Request, Option<Rest>) {
@@ -75,7 +78,8 @@ impl Lent {
     /// Reads and drops the rest; whether that was all of it.
     async fn drop_rest(mut self) -> bool {
         let all = async {
-            let mut left = DROPPED;
+            let known = self.size_hint().upper().is_some();
+            let mut left = if known { DROPPED } else { DROPPED_CHUNKS };
             loop {
                 let next = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
                 match next {

@@ -112,6 +112,17 @@ async fn an_answer_arrives_although_the_body_is_still_coming() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
         assert!(answer.contains("connection: close"), "{path}: {answer}");
     }
+    let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+    for chunks in [80, 500] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST /closed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let whole = format!("{head}{}0\r\n\r\n", chunk.repeat(chunks));
+        stream.write_all(whole.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 512];
+        let read = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{chunks}: {answer}");
+    }
     let waits = "POST /closed HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\
                  Expect: 100-continue\r\n\r\n";
     let answer = exchange(address, waits.as_bytes()).await;
