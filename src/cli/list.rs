@@ -54,7 +54,7 @@ pub(super) const EXECUTIONS: &[Told] = &[
     Told { title: "took", cell: took, wide: false },
     Told { title: "node", cell: |e| cell(e, &["nodeId"]), wide: true },
     Told { title: "id", cell: |e| cell(e, &["executionId", "uniqueId", "id"]), wide: true },
-    Told { title: "error", cell: |e| cell(e, &["error", "waited"]), wide: false },
+    Told { title: "error", cell: error, wide: false },
 ];
 
 /// The schedule of a job: its line, its instant or its delay.
@@ -97,6 +97,17 @@ pub(super) fn result(execution: &Value) -> String {
         Some(reason) => format!("{result}: {reason}"),
         None => result,
     }
+}
+
+/// Why an attempt failed: of an error of the connection its innermost cause, which says it all. The
+/// whole chain is in the JSON and in `explain`.
+pub(super) fn error(execution: &Value) -> String {
+    let whole = cell(execution, &["error", "waited"]);
+    if !whole.starts_with("error sending request") {
+        return whole;
+    }
+    let cause = whole.rsplit(": ").next().unwrap_or(&whole);
+    cause.split(" (os error").next().unwrap_or(cause).to_owned()
 }
 
 fn is_sent(execution: &Value) -> bool {

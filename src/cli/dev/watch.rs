@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cli::Failure;
 use crate::cli::client::Client;
-use crate::cli::list::{answer, result, took};
+use crate::cli::list::{answer, error, result, took};
 use crate::cli::output::cell;
 use crate::model::time::parse_rfc3339;
 use crate::telemetry::{BOUND, Stream};
@@ -108,7 +108,7 @@ fn shown(execution: &Value, colours: bool) -> String {
         parts.push(took(execution));
     }
     parts.extend(late(execution));
-    parts.push(cell(execution, &["error"]));
+    parts.push(error(execution));
     parts.retain(|part| part != "-");
     parts.join("  ").trim_end().to_owned()
 }

@@ -133,11 +133,13 @@ fn a_list_of_jobs_says_when_where_and_what_became_of_them() {
 #[test]
 fn a_list_of_executions_says_why_nothing_was_sent_and_that_nobody_answered() {
     let node = Node::start(|_| {
+        let chain = "error sending request: client error (Connect): tcp connect error: \
+                     Connection refused (os error 111)";
         let executions = json!([
             {"jobId": 1, "scheduledAt": "2026-01-01T00:00:00Z", "status": "skipped", "state": 0,
                 "reason": "paused", "attempt": 0, "httpCode": 0, "durationMs": 0},
             {"jobId": 1, "scheduledAt": "2026-01-01T00:00:01Z", "status": "failed", "attempt": 1,
-                "httpCode": 0, "durationMs": 12_345, "error": "connection refused"},
+                "httpCode": 0, "durationMs": 12_345, "error": chain},
             {"jobId": 1, "scheduledAt": "2026-01-01T00:00:01Z", "status": "delivered",
                 "attempt": 2, "httpCode": 204, "durationMs": 3},
         ]);
@@ -147,7 +149,7 @@ fn a_list_of_executions_says_why_nothing_was_sent_and_that_nobody_answered() {
     let wanted = "\
 SCHEDULED             JOB  RESULT           ATTEMPT  ANSWER     TOOK    ERROR
 2026-01-01T00:00:00Z  1    skipped: paused  -        -          -       -
-2026-01-01T00:00:01Z  1    failed           1        no answer  12.3 s  connection refused
+2026-01-01T00:00:01Z  1    failed           1        no answer  12.3 s  Connection refused
 2026-01-01T00:00:01Z  1    delivered        2        HTTP 204   3 ms    -
 ";
     assert_eq!(table, wanted);
