@@ -39,6 +39,10 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
             config.backup_dir = config.data_dir.join("backups");
         }
     }
+    if config.breaker_cooldown == Duration::from_secs(5) {
+        // The default. Where things are tried out, receivers are stopped and started all the time.
+        config.breaker_cooldown = Duration::from_secs(1);
+    }
     if config.log_level == LogLevel::Info {
         // The executions are what there is to see.
         config.log_level = LogLevel::Warn;
