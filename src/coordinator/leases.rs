@@ -11,6 +11,7 @@ use super::placement::{NodeView, Placement, Scene};
 use crate::model::lease::{
     Answer, CLOCK_TOLERANCE, Facts, Grant, LAG_TOLERANCE, Now, Position, Refusal, Renewal, Timing,
 };
+use crate::model::process::Process;
 use crate::model::shard::{Move, MoveKind, Shard, ShardId};
 use crate::model::{Millis, NodeId};
 
@@ -51,6 +52,10 @@ pub struct Grantor {
     /// Since when it has been able to grant without a break.
     able_since: Option<u64>,
     last_tick: u64,
+    /// The processes that spoke for the nodes before this term; any of them may hold a lease of the
+    /// term before. Since when that is counted is `began`.
+    before: BTreeMap<NodeId, Process>,
+    began: u64,
     nodes: BTreeMap<NodeId, Peer>,
     /// The nodes from which a proposal under way takes something.
     moving: Option<BTreeSet<NodeId>>,
@@ -65,6 +70,7 @@ pub struct Grantor {
 #[derive(Debug)]
 struct Peer {
     instance: u128,
+    process: Process,
     boot: u64,
     number: u64,
     heard: u64,
@@ -97,6 +103,8 @@ impl Grantor {
             quorum_acked: None,
             able_since: None,
             last_tick: now_boot,
+            before: BTreeMap::new(),
+            began: now_boot,
             nodes: BTreeMap::new(),
             moving: None,
             assigned: 0,
@@ -118,6 +126,12 @@ impl Grantor {
         self.draining = draining;
     }
 
+    /// A process that spoke for a node before this term began. One on another folder gets no lease
+    /// before that one's must have ended.
+    pub fn spoke_before(&mut self, node: NodeId, process: Process) {
+        self.before.insert(node, process);
+    }
+
     /// The first entry of the own term is applied here: all assignments of earlier terms are known.
     pub fn first_entry_applied(&mut self) {
         self.first_applied = true;
@@ -134,7 +148,8 @@ impl Grantor {
         let median = self.median(now.boot);
         let clock_error =
             self.nodes.get(&renewal.node).map_or(0, |peer| peer.offset.saturating_sub(median));
-        let refusal = fresh.err().or_else(|| self.objection(now.boot, renewal.node, clock_error));
+        let refusal =
+            fresh.err().or_else(|| self.objection(now.boot, renewal.node, clock_error, books));
         let verdict = refusal.map_or_else(|| Ok(self.grant(books)), Err);
         if let Some(peer) = self.nodes.get_mut(&renewal.node)
             && verdict.is_ok()
@@ -169,15 +184,11 @@ impl Grantor {
         if renewal.term != self.term || !self.members.contains(&renewal.node) {
             return Err(Refusal::Term);
         }
-        if let Some(peer) = self.nodes.get(&renewal.node)
-            && peer.instance == renewal.instance
-            && (renewal.boot, renewal.number) <= (peer.boot, peer.number)
-        {
-            return Err(Refusal::Stale);
-        }
+        self.comes_next(now.boot, renewal)?;
         let facts = renewal.facts;
         let peer = Peer {
             instance: renewal.instance,
+            process: renewal.process,
             boot: renewal.boot,
             number: renewal.number,
             heard: now.boot,
@@ -193,7 +204,41 @@ impl Grantor {
         Ok(())
     }
 
-    fn objection(&self, now_boot: u64, node: NodeId, clock_error: Millis) -> Option<Refusal> {
+    /// Whether a renewal is newer than what was heard of its node, and comes from the process that
+    /// was served, or from one after it. A process on another folder follows only when the one before
+    /// was silent for so long that no lease of it can be left: both may be alive.
+    fn comes_next(&self, now_boot: u64, renewal: &Renewal) -> Result<(), Refusal> {
+        let process = renewal.process;
+        let (served, heard) = match self.nodes.get(&renewal.node) {
+            Some(peer) if peer.instance != renewal.instance => return Ok(()),
+            Some(peer) if peer.process == process => {
+                let newer = (renewal.boot, renewal.number) > (peer.boot, peer.number);
+                return if newer { Ok(()) } else { Err(Refusal::Stale) };
+            }
+            Some(peer) => (peer.process, peer.heard),
+            None => match self.before.get(&renewal.node) {
+                Some(before) => (*before, self.began),
+                None => return Ok(()),
+            },
+        };
+        if served == process || process.succeeds(&served) {
+            Ok(())
+        } else if served.place == process.place {
+            Err(Refusal::Stale)
+        } else if now_boot > heard + self.timing.dead_after() {
+            Ok(())
+        } else {
+            Err(Refusal::Other)
+        }
+    }
+
+    fn objection(
+        &self,
+        now_boot: u64,
+        node: NodeId,
+        clock_error: Millis,
+        books: Books,
+    ) -> Option<Refusal> {
         let votes = |id: &NodeId| *id != self.me && self.voters.contains(id);
         let heard = self.live(now_boot).filter(|(id, _)| votes(id)).count() + 1;
         if !self.may_grant(now_boot) || heard <= self.voters.len() / 2 {
@@ -201,6 +246,14 @@ impl Grantor {
         }
         if clock_error.abs() > CLOCK_TOLERANCE {
             return Some(Refusal::Clock);
+        }
+        // With a lease that it cannot use it would keep its shards, and nobody fire them.
+        let useless = |peer: &Peer| {
+            let ttl = self.timing.ttl as Millis;
+            peer.facts.applied.stamp.saturating_add(ttl) < books.applied.stamp
+        };
+        if self.nodes.get(&node).is_some_and(useless) {
+            return Some(Refusal::Behind);
         }
         let moving = self.moving.as_ref().is_some_and(|losers| losers.contains(&node));
         moving.then_some(Refusal::Moving)

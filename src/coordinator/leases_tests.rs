@@ -14,7 +14,17 @@ fn at(boot: u64) -> Now {
 fn renewal(node: NodeId, boot: u64, number: u64, clock: Millis) -> Renewal {
     let applied = Position { index: 10, stamp: 0 };
     let facts = Facts { applied, has_room: true, draining: false, memory: 10, journaled: 0 };
-    Renewal { node, instance: 1, boot, number, term: 7, clock, facts, promises: Vec::new() }
+    Renewal {
+        node,
+        instance: 1,
+        boot,
+        number,
+        term: 7,
+        clock,
+        facts,
+        promises: Vec::new(),
+        process: Process { id: boot, place: 1, boot },
+    }
 }
 
 fn books() -> Books {
@@ -200,4 +210,69 @@ fn an_owner_is_dead_a_ttl_and_f_after_its_last_grant_unless_the_leader_stalled()
         }
     }
     assert_eq!(taken, Some((17_600, 3, MoveKind::TakeOver)));
+}
+
+/// A renewal of another process of the node, on another folder.
+fn of_copy(node: NodeId, boot: u64, number: u64, clock: Millis) -> Renewal {
+    let process = Process { id: 99, place: 2, boot };
+    Renewal { process, ..renewal(node, boot, number, clock) }
+}
+
+#[test]
+fn a_process_on_a_copied_folder_is_granted_nothing_while_the_original_may_hold_a_lease() {
+    for boot in [4, 5, 6] {
+        let mut grantor = leader();
+        let mut ask = |asks: &dyn Fn(Millis) -> Renewal, now: u64| {
+            grantor.quorum_acked(now);
+            // The other voter is heard all the time.
+            let _ = grantor.renewal(at(now), &renewal(3, 1, now, now as Millis), books());
+            grantor.renewal(at(now), &asks(now as Millis), books()).verdict.err()
+        };
+        assert_eq!(ask(&|clock| renewal(2, 5, 1, clock), 10_100), None);
+        assert_eq!(ask(&|clock| of_copy(2, boot, 1, clock), 10_200), Some(Refusal::Other));
+        assert_eq!(ask(&|clock| renewal(2, 5, 2, clock), 10_300), None, "the original goes on");
+        assert_eq!(ask(&|clock| of_copy(2, boot, 2, clock), 14_800), Some(Refusal::Other));
+        assert_eq!(ask(&|clock| of_copy(2, boot, 3, clock), 14_801), None, "TTL + F of silence");
+        assert_eq!(ask(&|clock| renewal(2, 5, 3, clock), 14_900), Some(Refusal::Other));
+        // The original's folder, started anew, comes back as soon as the copy is silent.
+        assert_eq!(ask(&|clock| renewal(2, 6, 1, clock), 19_302), None);
+    }
+}
+
+#[test]
+fn a_new_leader_waits_for_the_lease_of_the_process_that_spoke_before_its_term() {
+    let mut grantor = leader();
+    grantor.spoke_before(2, Process { id: 5, place: 1, boot: 5 });
+    let mut ask = |renewal: &Renewal, now: u64| {
+        grantor.quorum_acked(now);
+        grantor.renewal(at(now), renewal, books()).verdict.err()
+    };
+    assert_eq!(ask(&of_copy(2, 6, 1, 10_100), 10_100), Some(Refusal::Other));
+    assert_eq!(ask(&renewal(2, 5, 9, 10_200), 10_200), None, "it is known");
+    assert_eq!(ask(&renewal(2, 6, 1, 10_300), 10_300), None, "started anew");
+    assert_eq!(ask(&renewal(2, 5, 10, 10_400), 10_400), Some(Refusal::Stale));
+}
+
+#[test]
+fn a_node_too_far_behind_to_use_a_lease_gets_none_and_loses_its_shards() {
+    let mut grantor = leader();
+    let mut shard = Shard::new(0, 0);
+    assert!(shard.apply(&Move { shard: 0, to: 2, expects: 0, kind: MoveKind::TakeOver }));
+    let mut taken = None;
+    for (number, boot) in (1..).zip((10_100..20_000).step_by(100)) {
+        grantor.quorum_acked(boot);
+        // Log time goes on, and node 2 stays where it is.
+        let applied = Position { index: 10 + number, stamp: boot as Millis };
+        let books = Books { applied, ..books() };
+        let mut behind = renewal(2, 1, number, boot as Millis);
+        behind.facts.applied = Position { index: 10, stamp: 10_000 };
+        let refused = grantor.renewal(at(boot), &behind, books).verdict.err();
+        assert_eq!(refused, (boot > 14_000).then_some(Refusal::Behind), "at {boot}");
+        let mut other = renewal(3, 1, number, boot as Millis);
+        other.facts.applied = applied;
+        assert!(grantor.renewal(at(boot), &other, books).verdict.is_ok());
+        let moves = grantor.tick(at(boot), std::slice::from_ref(&shard));
+        taken = taken.or(moves.first().map(|change| (boot, change.to, change.kind)));
+    }
+    assert_eq!(taken, Some((18_600, 3, MoveKind::TakeOver)));
 }

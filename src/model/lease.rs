@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::process::Process;
 use super::shard::ShardId;
 use super::{Millis, NodeId};
 
@@ -120,6 +121,10 @@ pub struct Renewal {
     pub facts: Facts,
     /// All its promises that are not carried out yet.
     pub promises: Vec<Promise>,
+    /// The process that asks. It travels in the headers of every message between nodes, and whoever
+    /// takes the renewal in fills it in from there.
+    #[serde(skip)]
+    pub process: Process,
 }
 
 /// What comes back on a renewal.
@@ -175,6 +180,12 @@ pub enum Refusal {
     Clock,
     /// Shards are being taken from this node; ask again when that is done.
     Moving,
+    /// The node has applied so little of the log that it could not use the lease. Without one it
+    /// counts as dead after a while, and its shards move.
+    Behind,
+    /// Another process of this node, on another copy of its data folder, asked lately and may hold
+    /// a lease: ask again when that one must have ended.
+    Other,
 }
 
 impl Refusal {
@@ -186,6 +197,10 @@ impl Refusal {
             Refusal::NotYet => "the leader is new, or has not heard from a quorum lately",
             Refusal::Clock => "its clock is more than 1 s off the others': check its time service",
             Refusal::Moving => "shards are being taken from it",
+            Refusal::Behind => "it is behind the others' log by more than a lease lasts",
+            Refusal::Other => {
+                "another process of this node, on another copy of its data folder, may hold one"
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod job;
 pub mod lease;
 pub mod members;
 pub mod postponement;
+pub mod process;
 pub mod project;
 pub mod run;
 pub mod shard;

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::model::lease::{
     Answer, Facts, Now, PROMISE_AHEAD, Position, Promise, Refusal, Renewal, Timing,
 };
+use crate::model::process::Process;
 use crate::model::shard::{Part, Shard, ShardId};
 use crate::model::{Millis, NodeId};
 
@@ -122,6 +123,8 @@ impl Holder {
                 .iter()
                 .map(|(&(shard, epoch), &until)| Promise { shard, epoch, until })
                 .collect(),
+            // The transport knows it.
+            process: Process::default(),
         }
     }
 

@@ -177,13 +177,13 @@ impl Checks {
                     };
                     for (other, from, to) in &held {
                         let (from, to) = (after.max(*from), until.min(*to));
-                        if *other != node.id && from < to {
-                            let who = format!("nodes {other} and {}", node.id);
+                        if *other != id as u64 + 1 && from < to {
+                            let who = format!("the processes at {other} and {}", id + 1);
                             let what = format!("({from}, {to}] of shard {}", shard.id);
                             return Err(format!("{who} may both fire {what}"));
                         }
                     }
-                    held.push((node.id, after, until));
+                    held.push((id as u64 + 1, after, until));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What goes wrong in the model's world, when, and how it is healed.
 
 use scheduler0::model::Millis;
+use scheduler0::model::process::{Starts, Verdict};
 
 use super::world::{Scenario, World};
 
@@ -13,7 +14,70 @@ pub(crate) const ADD: usize = 13;
 /// A member is removed by force, whatever it does or owns. Nobody tells it.
 pub(crate) const REMOVE: usize = 14;
 
+/// A copy of a member's folder is started beside it.
+pub(crate) const COPY: usize = 15;
+
 impl World {
+    /// Starts a copy of a member's folder, as it is on its disk now.
+    fn copy(&mut self, of: usize) {
+        let at = self.nodes.len() - 1;
+        if of == at || self.nodes[at].alive {
+            return;
+        }
+        let from = &self.nodes[of];
+        let (id, boots, term) = (from.id, from.boots, from.term);
+        let (durable, log, journal) =
+            (from.durable.clone(), from.log.clone(), from.journal.clone());
+        let (forgotten, incarnation, clock_off) =
+            (from.forgotten, from.incarnation, from.clock_off);
+        let copy = &mut self.nodes[at];
+        (copy.id, copy.boots, copy.term) = (id, boots, term);
+        (copy.durable, copy.log, copy.journal) = (durable, log, journal);
+        (copy.forgotten, copy.incarnation, copy.clock_off) = (forgotten, incarnation, clock_off);
+        copy.original = Some(of);
+        copy.copies += 1;
+        self.start(at);
+        self.tell(|w| format!("at place {} a copy of node {} starts", at + 1, w.nodes[at].id));
+    }
+
+    /// Whether a message of a process comes through a node's gate; one that must end does.
+    pub(crate) fn passes(&mut self, gate: usize, from: usize) -> bool {
+        let now = self.boot(gate);
+        let (node, process) = (self.nodes[from].id, self.process(from));
+        if self.nodes[gate].id == node {
+            return gate == from;
+        }
+        let verdict = self.nodes[gate].starts.judge(node, 7, process, now);
+        if verdict == Verdict::Wait {
+            // The gate looks who is at the address of the one that spoke before.
+            for other in 0..self.nodes.len() {
+                let there = other != from && self.nodes[other].id == node;
+                if there && self.runs(other) && self.linked(gate, other) {
+                    let process = self.process(other);
+                    self.nodes[gate].starts.answered(node, process, now);
+                }
+            }
+        }
+        if verdict == Verdict::Twin {
+            self.tell(|_| format!("the process at place {} must end", from + 1));
+            self.stop(from, 3_000);
+            if self.nodes[from].original.is_some() {
+                self.restart[from] = None;
+            }
+        }
+        verdict == Verdict::Served
+    }
+
+    /// A process tells all others which it is.
+    pub(crate) fn announce(&mut self, from: usize) {
+        for gate in 0..self.nodes.len() {
+            let hears = gate != from && self.runs(gate) && self.linked(from, gate);
+            if hears && self.runs(from) {
+                self.passes(gate, from);
+            }
+        }
+    }
+
     pub(crate) fn misfortune(&mut self) {
         if self.t >= self.heals {
             self.heal();
@@ -30,7 +94,8 @@ impl World {
                     self.stop(id, down);
                 }
             }
-            let gentle = !matches!(self.scenario, Scenario::Kill | Scenario::Clocks);
+            let gentle =
+                !matches!(self.scenario, Scenario::Kill | Scenario::Clocks | Scenario::Deaf);
             if gentle && self.runs(id) && self.nodes[id].draining && self.nodes[id].owns_nothing() {
                 if self.scenario == Scenario::Calm && self.random.chance(4_000) {
                     self.change_of_members(false, id);
@@ -41,14 +106,17 @@ impl World {
         }
         if self.t >= self.next_fault && self.t < self.heals {
             let (least, most) = match self.scenario {
-                Scenario::Faults | Scenario::Members => (100, 3_000),
+                Scenario::Faults | Scenario::Members | Scenario::Copies => (100, 3_000),
                 Scenario::Storm => (50, 1_500),
                 _ => (5_000, 9_000),
             };
             self.next_fault = self.t + self.random.between(least, most);
             let id = self.random.below(self.nodes.len());
             match self.scenario {
-                Scenario::Faults | Scenario::Storm | Scenario::Members => self.fault(id),
+                Scenario::Faults | Scenario::Storm | Scenario::Members | Scenario::Copies => {
+                    self.fault(id);
+                }
+                Scenario::Deaf => self.deafen(),
                 Scenario::Calm => self.change(id),
                 Scenario::Kill => self.kill(),
                 Scenario::Clocks => self.wrong_clock(id),
@@ -79,6 +147,7 @@ impl World {
                 node.incarnation += 1;
                 self.tell(|w| format!("node {} has lost its journal", w.nodes[id].id));
             }
+            COPY => self.copy(id),
             ADD | REMOVE => {
                 self.change_of_members(kind == ADD, id);
             }
@@ -168,6 +237,22 @@ impl World {
         }
     }
 
+    /// From now on nothing of the log comes to one owner that does not lead.
+    fn deafen(&mut self) {
+        let owner = |id: &usize| {
+            let node = &self.nodes[*id];
+            node.leader.is_none() && self.checks.truth().shards.iter().any(|s| s.owner == node.id)
+        };
+        if self.deaf.is_none()
+            && let Some(id) = (0..self.nodes.len()).find(owner)
+        {
+            self.tell(|w| format!("node {} hears no more of the log", w.nodes[id].id));
+            self.deaf = Some((id, self.t));
+            // The others would not elect it: the leader is alive.
+            self.nodes[id].campaign_at = Millis::MAX / 2;
+        }
+    }
+
     fn wrong_clock(&mut self, id: usize) {
         for other in 0..self.nodes.len() {
             if self.nodes[other].clock_off.abs() > 1_000 {
@@ -211,8 +296,11 @@ impl World {
         node.holder = node.fresh_holder();
         node.leases = 0;
         node.rebuilds_at = None;
-        let (id, boots) = (node.id, node.boots);
-        self.checks.started((id, boots), t);
+        // A node's memory of the others is gone.
+        node.starts = Starts::new(self.timing.dead_after());
+        node.announce_at = t;
+        let (at, id, boots) = (id as u64 + 1, node.id, node.boots);
+        self.checks.started((at, boots), t);
         self.tell(|_| format!("node {id} starts for the {boots}th time"));
     }
 

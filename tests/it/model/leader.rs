@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use scheduler0::coordinator::leases::{Books, Grantor, Settled};
 use scheduler0::model::Millis;
 use scheduler0::model::lease::{Answer, Now, Position, Renewal};
+use scheduler0::model::process::Process;
 
 use super::Rule;
 use super::books::Says;
@@ -42,6 +43,9 @@ impl Leader {
         let members = world.member_ids(id);
         let early = if world.without == Some(Rule::SinceBegan) { 20 } else { 0 };
         let mut grantor = Grantor::new(node.id, node.term, members, timing, boot - early * 500);
+        for (node, process) in node.starts.served() {
+            grantor.spoke_before(node, process);
+        }
         if early > 0 || world.without == Some(Rule::FirstEntry) {
             grantor.first_entry_applied();
         }
@@ -187,6 +191,10 @@ impl World {
     }
 
     pub(crate) fn on_renewal(&mut self, id: usize, from: usize, renewal: &Renewal) {
+        let gated = self.scenario == Scenario::Copies && self.without != Some(Rule::OneProcess);
+        if gated && !self.passes(id, from) {
+            return;
+        }
         let now = self.now(id);
         let node = &mut self.nodes[id];
         let commit_index = node.commit as u64;
@@ -201,6 +209,12 @@ impl World {
         match self.without {
             Some(Rule::Boots) => (heard.boot, heard.number) = (1, leader.arrivals),
             Some(Rule::Clocks) => heard.clock = now.sched,
+            // All are the same process, which asks again and again.
+            Some(Rule::OneProcess) => {
+                heard.process = Process::default();
+                (heard.boot, heard.number) = (1, leader.arrivals);
+            }
+            Some(Rule::BehindRefused) => heard.facts.applied.stamp = books.applied.stamp,
             _ => {}
         }
         let mut answer = leader.grantor.renewal(now, &heard, books);

@@ -62,6 +62,11 @@ pub(crate) enum Rule {
     Clocks,
     /// A removed owner is dead only when its lease must have ended.
     RemovedWaits,
+    /// A process on another folder is granted nothing before the lease of the one before must have
+    /// ended.
+    OneProcess,
+    /// A node too far behind to use a lease is granted none.
+    BehindRefused,
     /// W is stated with the holder's leave: under a lease, and noted for its promises.
     WatermarkAsksHolder,
 }
@@ -109,6 +114,16 @@ fn without_faults_nothing_is_sent_twice_through_drains_and_new_leaders() {
 #[test]
 fn a_killed_owner_is_replaced_in_time() {
     all_hold(Scenario::Kill, 100);
+}
+
+#[test]
+fn an_owner_that_hears_no_more_of_the_log_loses_its_shards_in_time() {
+    all_hold(Scenario::Deaf, 100);
+}
+
+#[test]
+fn a_copy_of_a_folder_never_fires_beside_its_original() {
+    all_hold(Scenario::Copies, 250);
 }
 
 #[test]

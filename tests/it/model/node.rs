@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use scheduler0::model::Millis;
 use scheduler0::model::lease::{Facts, Position};
+use scheduler0::model::process::Starts;
 use scheduler0::model::shard::Part;
 use scheduler0::worker::lease::Holder;
 
@@ -29,6 +30,13 @@ pub(crate) struct Flight {
 pub(crate) struct Node {
     pub(crate) id: u64,
     pub(crate) alive: bool,
+    /// Of a copy's process: the place of its original.
+    pub(crate) original: Option<usize>,
+    /// How often another copy was put here.
+    pub(crate) copies: u64,
+    /// Its gate: which process speaks for each node.
+    pub(crate) starts: Starts,
+    pub(crate) announce_at: Millis,
     pub(crate) paused_until: Millis,
     pub(crate) boots: u64,
     pub(crate) rate: f64,
@@ -147,6 +155,10 @@ impl World {
         if t >= self.nodes[id].renew_at {
             self.renew(id);
         }
+        if self.scenario == Scenario::Copies && t >= self.nodes[id].announce_at {
+            self.nodes[id].announce_at = t + 500;
+            self.announce(id);
+        }
         Ok(())
     }
 
@@ -228,7 +240,7 @@ impl World {
         let longest = if self.scenario == Scenario::Calm { 600 } else { 2_000 };
         let takes = if self.random.chance(9_000) { 60 } else { longest };
         let ends = self.t + self.random.between(0, takes);
-        let (node, boot) = (self.nodes[id].id, self.nodes[id].boots);
+        let (node, boot) = (id as u64 + 1, self.nodes[id].boots);
         self.nodes[id].flights.push(Flight { key, epoch, attempt, ends });
         self.tell(|_| format!("node {node}.{boot} sends {key:?} #{attempt} under {epoch}"));
         self.checks.sent(key, attempt, (node, boot), self.t)
@@ -292,7 +304,8 @@ impl World {
             memory: 20,
             journaled: node.forgotten + node.journal.len() as u64,
         };
-        let renewal = node.holder.renewal(now, facts);
+        let mut renewal = node.holder.renewal(now, facts);
+        renewal.process = self.process(id);
         self.send(id, leader, &Message::Renewal(renewal));
     }
 }

@@ -117,9 +117,9 @@ impl World {
         let node = &self.nodes[id];
         let append =
             Append { term: node.term, log: node.log.clone(), commit: node.commit, sent_boot };
-        for to in
-            (0..self.nodes.len()).filter(|to| *to != id && self.counts(id, *to)).collect::<Vec<_>>()
-        {
+        let hears = |to: &usize| self.counts(id, self.nodes[*to].original.unwrap_or(*to));
+        let all = (0..self.nodes.len()).filter(|to| *to != id).filter(hears);
+        for to in all.collect::<Vec<_>>() {
             self.send(id, to, &Message::Append(append.clone()));
         }
         self.commit(id);

@@ -49,6 +49,8 @@ teeth! {
     without_a_late_closing_statement: ClosingWaits in Calm, 600;
     without_w_covering_the_recorded: WatermarkCovers in Faults, 100;
     without_w_behind_time: WatermarkBehindTime in Calm, 100;
+    without_one_process_of_a_node: OneProcess in Copies, 600;
+    without_refusing_who_is_behind: BehindRefused in Deaf, 100;
     without_clocks: Clocks in Clocks, 100;
     without_waiting_for_the_removed: RemovedWaits in Members, 600;
     without_asking_for_w: WatermarkAsksHolder in Faults, 600;

@@ -6,18 +6,21 @@ use std::rc::Rc;
 
 use scheduler0::model::Millis;
 use scheduler0::model::lease::{Answer, Now, Renewal, Timing};
+use scheduler0::model::process::{Process, Starts};
 use scheduler0::worker::lease::Holder;
 
 use super::Rule;
 use super::books::{Books, Entry};
 use super::check::Checks;
-use super::faults::{ADD, LOST_JOURNAL, REMOVE};
+use super::faults::{ADD, COPY, LOST_JOURNAL, REMOVE};
 use super::node::Node;
 use super::raft::Append;
 use super::random::Random;
 
 /// When the model's time begins.
 pub(crate) const BORN: Millis = 1_000_000;
+/// `Timing::from(150, 500)`.
+const TIMING: Timing = Timing { ttl: 4_000, fresh: 500, renew_every: 500, settle: 4_000 };
 /// A step of the world.
 const STEP: Millis = 50;
 
@@ -36,12 +39,17 @@ pub(crate) enum Scenario {
     Clocks,
     /// Everything, while nodes are added and removed by force.
     Members,
+    /// One owner gets no more of the log, while all else of it works.
+    Deaf,
+    /// Everything, while a copy of a member's folder is started beside it: only safety is looked at.
+    Copies,
 }
 
 impl Scenario {
     /// How far clocks may be from the right time, in milliseconds.
     pub(crate) fn drift(self) -> Millis {
-        if matches!(self, Scenario::Faults | Scenario::Storm | Scenario::Members) {
+        if matches!(self, Scenario::Faults | Scenario::Storm | Scenario::Members | Scenario::Copies)
+        {
             900
         } else {
             300
@@ -84,6 +92,8 @@ pub(crate) struct World {
     pub(crate) parted_until: Millis,
     /// Until when a node's renewals are lost, and nothing else.
     pub(crate) mute: Vec<Millis>,
+    /// The node that gets no more of the log, and since when.
+    pub(crate) deaf: Option<(usize, Millis)>,
     pub(crate) restart: Vec<Option<Millis>>,
     /// When a node is to crash, because of what it just did.
     pub(crate) crash: Vec<Option<Millis>>,
@@ -110,18 +120,24 @@ impl World {
             Scenario::Faults => &[1, 2, 3, 3, 3, 3, 4, 5],
             Scenario::Storm => &[3, 3, 4, 5],
             Scenario::Calm => &[1, 3, 3, 5],
-            Scenario::Kill => &[3, 4, 5],
+            Scenario::Kill | Scenario::Deaf => &[3, 4, 5],
+            Scenario::Copies => &[3, 3, 4],
             Scenario::Clocks => &[3, 5],
             Scenario::Members => &[1, 2, 3, 3, 3, 4],
         };
         let first = sizes[random.below(sizes.len())];
-        let n = if scenario == Scenario::Members { first + 3 } else { first };
+        let n = match scenario {
+            Scenario::Members => first + 3,
+            // A place for the copy's process.
+            Scenario::Copies => first + 1,
+            _ => first,
+        };
         let shards = random.between(2, 4) as u16;
         let mut nodes: Vec<Node> =
             (0..n).map(|i| Self::node(&mut random, i, shards, scenario)).collect();
         nodes[first..].iter_mut().for_each(|node| node.alive = false);
         let mut kinds: Vec<usize> = (0..LOST_JOURNAL).collect();
-        let stormy = matches!(scenario, Scenario::Storm | Scenario::Members);
+        let stormy = matches!(scenario, Scenario::Storm | Scenario::Members | Scenario::Copies);
         let few = if stormy { 4 } else { random.between(4, 12) as usize };
         while kinds.len() > few {
             kinds.remove(random.below(kinds.len()));
@@ -133,16 +149,20 @@ impl World {
         if scenario == Scenario::Members {
             kinds.extend([ADD, REMOVE, REMOVE, REMOVE]);
         }
+        if scenario == Scenario::Copies {
+            kinds.extend([COPY, COPY]);
+        }
         let (lasts, heals) = match scenario {
             Scenario::Faults | Scenario::Members => (30_000, 24_000),
             Scenario::Storm => (25_000, 0),
+            Scenario::Copies => (40_000, 0),
             _ => (20_000, 24_000),
         };
         Self {
             seed,
             scenario,
             without,
-            timing: Timing::from(150, 500),
+            timing: TIMING,
             t: BORN,
             heals: BORN + lasts,
             ends: BORN + lasts + heals,
@@ -155,6 +175,7 @@ impl World {
             side: vec![false; n],
             parted_until: 0,
             mute: vec![0; n],
+            deaf: None,
             restart: vec![None; n],
             crash: vec![None; n],
             kinds,
@@ -172,6 +193,9 @@ impl World {
         let mut node = Node {
             id: i as u64 + 1,
             alive: true,
+            original: None,
+            starts: Starts::new(TIMING.dead_after()),
+            announce_at: BORN,
             paused_until: 0,
             boots: 1,
             rate: [0.955, 0.98, 1.0, 1.045][random.below(4)],
@@ -194,9 +218,17 @@ impl World {
             forgotten: 0,
             incarnation: 1,
             rebuilds_at: None,
+            copies: 0,
         };
         node.holder = node.fresh_holder();
         node
+    }
+
+    /// The process that runs at a place.
+    pub(crate) fn process(&self, at: usize) -> Process {
+        let boot = self.nodes[at].boots;
+        let place = at as u64 + 1 + 100 * self.nodes[at].copies;
+        Process { id: place * 10_000 + boot, place, boot }
     }
 
     /// A node's boot clock: at its own speed.
@@ -218,7 +250,10 @@ impl World {
     }
 
     pub(crate) fn faulty(&self) -> bool {
-        let calm = matches!(self.scenario, Scenario::Calm | Scenario::Kill | Scenario::Clocks);
+        let calm = matches!(
+            self.scenario,
+            Scenario::Calm | Scenario::Kill | Scenario::Clocks | Scenario::Deaf
+        );
         !calm && self.t < self.heals
     }
 
@@ -240,6 +275,9 @@ impl World {
             return;
         }
         if self.mute[from] > self.t && matches!(message, Message::Renewal(_)) {
+            return;
+        }
+        if self.deaf.is_some_and(|(deaf, _)| deaf == to) && matches!(message, Message::Append(_)) {
             return;
         }
         let faulty = self.faulty() && from != to;
@@ -304,8 +342,9 @@ impl World {
             self.checks.authority(&self.nodes, |id| self.boot(id), self.without)?;
             self.checks.broken()?;
             self.check_killed()?;
+            self.check_deaf()?;
         }
-        if self.scenario == Scenario::Storm {
+        if matches!(self.scenario, Scenario::Storm | Scenario::Copies | Scenario::Deaf) {
             return Ok(());
         }
         let leads = (0..self.nodes.len())
@@ -317,6 +356,18 @@ impl World {
             owners.remove(&self.nodes[id].id);
         }
         self.checks.at_end(&self.nodes[leads], &owners, self.t)
+    }
+
+    /// One TTL of log time passes before it counts as behind, and log time goes on twice a second.
+    fn check_deaf(&self) -> Result<(), String> {
+        let Some((id, at)) = self.deaf else { return Ok(()) };
+        let bound = (self.timing.ttl + self.timing.dead_after()) as Millis + 2_000;
+        let owner = self.nodes[id].id;
+        let shards = &self.checks.truth().shards;
+        if self.t > at + bound && shards.iter().any(|s| s.parts(owner).next().is_some()) {
+            return Err(format!("node {owner}, which is behind, still owns after {bound} ms"));
+        }
+        Ok(())
     }
 
     fn check_killed(&self) -> Result<(), String> {
