@@ -60,8 +60,10 @@ pub struct Metrics {
     pub raft_applied_index: Gauge,
     /// The last index in the log.
     pub raft_last_log_index: Gauge,
-    /// 1 while this node leads.
+    /// 1 while this node leads, and a majority answers it.
     pub raft_leader: Gauge,
+    /// 1 while this node knows of a leader with a majority; 0: nothing is written or fired.
+    pub raft_quorum: Gauge,
     /// How far this node's clock is from the median of the live nodes, in milliseconds.
     pub clock_offset_ms: Gauge,
     /// Anonymous memory of the process, in bytes.
@@ -148,7 +150,11 @@ impl Metrics {
             raft_commit_index: gauge("raft_commit_index", "Raft commit index"),
             raft_applied_index: gauge("raft_applied_index", "Last applied Raft index"),
             raft_last_log_index: gauge("raft_last_log_index", "Last index in the Raft log"),
-            raft_leader: gauge("raft_leader", "1 while this node leads"),
+            raft_leader: gauge("raft_leader", "1 while this node leads with a majority"),
+            raft_quorum: gauge(
+                "raft_quorum",
+                "1 while this node knows of a leader with a majority; alarm on 0",
+            ),
             clock_offset_ms: gauge(
                 "clock_offset_milliseconds",
                 "Distance of this node's clock from the cluster's median",

@@ -33,8 +33,10 @@ pub type Gathering<T> = Pin<Box<dyn Future<Output = Result<T, cluster::Error>> +
 pub struct Status {
     /// The cluster's id, 32 hex characters.
     pub cluster_id: String,
-    /// Who leads, if somebody does.
+    /// Who leads, if somebody does with a majority.
     pub leader: Option<NodeId>,
+    /// Whether there is such a leader; without one nothing is written, and nothing fires.
+    pub quorum: bool,
     /// The term.
     pub term: u64,
     /// The lease TTL, in milliseconds.

@@ -60,9 +60,10 @@ async fn healthcheck(State(app): App, mount: axum::Extension<super::Mount>) -> R
     reply::ok(&Health { leader_address, leader_id, raft_stats }, mount.dialect())
 }
 
-/// The leader's id and the address that clients reach it at; `None` while there is none.
+/// The leader's id and the address that clients reach it at; `None` while there is none, or none with
+/// a majority.
 fn leader(cluster: &Cluster) -> Option<(String, String)> {
-    let leader = cluster.leadership().borrow().leader?;
+    let leader = cluster.leader()?;
     let members = cluster.members();
     let member = members.iter().find(|(id, _)| *id == leader);
     let address = member.map(|(_, member)| member.address.clone()).unwrap_or_default();
@@ -74,7 +75,7 @@ async fn livez() -> Response {
     reply::ok("alive", Dialect::Camel)
 }
 
-/// This node can serve: it has not failed, is not about to stop, knows a leader, and has once come as
+/// This node can serve: it has not failed, is not about to stop, knows a leader with a majority, and has once come as
 /// far as the others were, so that the next one may be restarted.
 async fn readyz(State(app): App) -> Result<Response, Error> {
     if app.leaving.load(Ordering::Relaxed) {
@@ -83,13 +84,17 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
     if let Some(reason) = app.cluster.failed().borrow().as_ref() {
         return Err(Error::unavailable(format!("not ready: {reason}")));
     }
+    if let Some(reason) = app.cluster.unfounded() {
+        return Err(Error::unavailable(format!("not ready: the cluster is not founded: {reason}")));
+    }
     if app.cluster.is_waiting() {
         let message = "not ready: waiting for the founder, or to be added: run `scheduler0 cluster \
                        add` on a member";
         return Err(Error::unavailable(message));
     }
     if leader(&app.cluster).is_none() {
-        return Err(Error::unavailable("not ready: the cluster has no leader"));
+        let reason = app.cluster.no_leader();
+        return Err(Error::unavailable(format!("not ready: {reason}")));
     }
     if let Some(trouble) = app.pressure.journal() {
         let message =

@@ -50,6 +50,7 @@ Exit codes:
   2  wrong usage or configuration
   3  the node refused the request (4xx)
   4  the node cannot be reached
+  5  status: the cluster has no quorum, nothing fires
 
 Data goes to stdout, as tables or with --json as JSON. All else goes to stderr.";
 
@@ -150,6 +151,12 @@ pub enum Failure {
         /// What the node says.
         message: String,
     },
+    /// Exit code 5.
+    #[error("the cluster has no quorum, or an election is under way: nothing fires")]
+    NoQuorum,
+    /// Exit code 1; the reason was logged, and is not said again.
+    #[error("the node has ended")]
+    Logged,
     /// Exit code 4.
     #[error(
         "cannot reach the node at {url}: {reason}; is it running (`scheduler0 start`), and is this its address (Host, Port, --server)?"
@@ -169,6 +176,8 @@ impl Failure {
             Some(Failure::Usage(_)) => 2,
             Some(Failure::Refused { .. }) => 3,
             Some(Failure::Unreachable { .. }) => 4,
+            Some(Failure::NoQuorum) => 5,
+            Some(Failure::Logged) => 1,
             None if error.is::<config::Error>() || error.is::<secret::Error>() => 2,
             None => 1,
         }
@@ -186,7 +195,9 @@ pub fn main() -> ExitCode {
         // `scheduler0 list jobs | head`: the reader has seen enough.
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::say(&format!("error: {e:#}"));
+            if !matches!(e.downcast_ref(), Some(Failure::Logged)) {
+                output::say(&format!("error: {e:#}"));
+            }
             ExitCode::from(Failure::code(&e))
         }
     }

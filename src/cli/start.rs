@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::Output;
-use super::{Global, dev};
+use super::{Failure, Global, dev};
 use crate::config::Config;
 use crate::node::{self, Node};
 use crate::secret::Keys;
@@ -99,11 +99,10 @@ async fn until_stopped(
             tracing::info!("{}: stopping gracefully; once more ends at once", signal?);
             Ok(())
         }
-        reason = failed.wait_for(Option::is_some) => {
-            let reason = reason.ok().and_then(|r| r.clone()).unwrap_or_default();
-            tracing::error!(reason, "this node cannot go on");
+        _ = failed.wait_for(Option::is_some) => {
+            // Whoever found the reason has logged it.
             node.crash().await;
-            return Err(anyhow::anyhow!(reason));
+            return Err(Failure::Logged.into());
         }
         ended = beside => ended,
     };
@@ -119,9 +118,6 @@ pub fn begin_log(config: &Config) -> anyhow::Result<()> {
     telemetry::init(config.log_level, config.log_format, filter.as_deref())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
-    }
-    if config.replicas.len() == 2 {
-        tracing::warn!("two nodes are less available than one: both must be up; use one, or three");
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::Failure;
 use super::client::Client;
 use super::output::{Column, Format, Output, cell, line, say, show, table};
 
@@ -64,7 +65,8 @@ pub(super) async fn run(flags: &Status, client: &Client, output: Output) -> anyh
         Some(seconds) => wait(Duration::from_secs(seconds), client).await?,
         None => client.get("/cluster/status", &[]).await?,
     };
-    shown(&envelope, output)
+    shown(&envelope, output)?;
+    if has_quorum(&envelope["data"]) { Ok(()) } else { Err(Failure::NoQuorum.into()) }
 }
 
 fn shown(envelope: &Value, output: Output) -> anyhow::Result<()> {
@@ -135,11 +137,19 @@ async fn watch(pause: Duration, client: &Client, output: Output) -> anyhow::Resu
     }
 }
 
+/// A node of an older version only says who leads.
+fn has_quorum(status: &Value) -> bool {
+    status["quorum"].as_bool().unwrap_or(!status["leader"].is_null())
+}
+
 /// The status for people.
 fn render(status: &Value, wide: bool) -> String {
     let mut text = String::new();
+    if !has_quorum(status) {
+        text.push_str("NO QUORUM: nothing fires, and nothing can be written\n\n");
+    }
     let leader = match &status["leader"] {
-        Value::Null => "none: no quorum, or an election is under way".to_owned(),
+        _ if !has_quorum(status) => "none: no quorum, or an election is under way".to_owned(),
         leader => format!("node {leader}"),
     };
     let head = [
@@ -325,6 +335,17 @@ mod tests {
             *status.pointer_mut(path).unwrap() = value;
             assert!(lacking(&status).unwrap().contains(part), "{path}");
         }
+    }
+
+    #[test]
+    fn without_a_quorum_that_stands_on_top() {
+        let lost = json!({"leader": null, "quorum": false, "term": 7, "nodes": [{"id": 1}]});
+        let text = render(&lost, false);
+        assert!(text.starts_with("NO QUORUM: nothing fires"), "{text}");
+        assert!(!has_quorum(&lost));
+        let led = json!({"leader": 1, "quorum": true, "term": 7, "nodes": [{"id": 1}]});
+        assert!(!render(&led, false).contains("NO QUORUM") && has_quorum(&led));
+        assert!(has_quorum(&json!({"leader": 1})), "an older version");
     }
 
     #[test]

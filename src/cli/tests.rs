@@ -74,6 +74,7 @@ fn each_failure_has_its_exit_code() {
     assert_eq!(code(Failure::Usage(String::new())), 2);
     assert_eq!(code(Failure::Refused { status: 409, message: String::new() }), 3);
     assert_eq!(code(Failure::Unreachable { url: String::new(), reason: String::new() }), 4);
+    assert_eq!((code(Failure::NoQuorum), code(Failure::Logged)), (5, 1));
     assert_eq!(Failure::code(&anyhow::anyhow!("else")), 1);
     let folder = tempfile::tempdir().unwrap();
     let missing = LoadOptions { path: Some(folder.path().join("no.yml")), ..Default::default() };

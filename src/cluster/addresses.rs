@@ -1,6 +1,7 @@
-//! Where the members are. A node that starts at other addresses than the membership has announces
-//! them to everybody it can think of; each believes it at once, and the leader writes it down. `ear`
-//! takes announcements in, `duties` makes them and looks after the rest.
+//! Where the members are. Each node announces its addresses (`announce`); whoever hears others than it
+//! has makes sure that the node is there, and that no other process of it is where it was; then it
+//! believes it, and the leader writes it down. `ear` takes announcements in, `duties` looks after the
+//! rest.
 
 use std::sync::PoisonError;
 
@@ -8,9 +9,32 @@ use openraft::ChangeMembers;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::ear::{WHO, Who};
 use super::inner::Inner;
 use crate::model::NodeId;
+use crate::peer::{self, Caller, Refusal};
 use crate::raft::types::Member;
+
+/// Why a node is not where it says that it is; `None` when nothing speaks against it.
+fn contradiction(
+    address: &str,
+    caller: Caller,
+    answer: Result<Who, peer::Error>,
+) -> Option<String> {
+    match answer {
+        Ok(who) if who.node == caller.node && who.instance == caller.instance => None,
+        Ok(who) => Some(format!(
+            "at {address} is node {}: check RaftAddress, and this node's entry in Replicas",
+            who.node
+        )),
+        // A node of an older version has no such route.
+        Err(peer::Error::Refused { status: 404, .. } | peer::Error::Unreadable { .. }) => None,
+        Err(error) => Some(format!(
+            "it is not reached at {address} ({error}): check RaftAddress, and this node's entry in \
+             Replicas"
+        )),
+    }
+}
 
 /// Where a node says that it can be reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,7 +42,53 @@ pub(super) struct Announcement {
     pub(super) member: Member,
 }
 
+/// What a node hears when it has said where it is. A node of an older version answers nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Heard {
+    /// Whether the answering node leads.
+    pub(super) leads: bool,
+    /// What the answering node's membership says.
+    pub(super) recorded: Option<Member>,
+    /// Why it is not believed.
+    pub(super) trouble: Option<String>,
+}
+
 impl Inner {
+    /// Takes an announcement: believed when the process that makes it answers at the new address, and
+    /// no other one of its node at the old address.
+    pub(super) async fn take_announcement(
+        &self,
+        caller: Caller,
+        said: &Member,
+    ) -> Result<Heard, Refusal> {
+        let node = caller.node;
+        let recorded = self.membership().membership().get_node(&node).cloned();
+        let leads = self.leadership.borrow().first_applied;
+        let heard = Heard { leads, recorded, trouble: None };
+        let believed =
+            self.announced.lock().unwrap_or_else(PoisonError::into_inner).get(&node).cloned();
+        let current = believed.or_else(|| heard.recorded.clone());
+        if current.as_ref().is_none_or(|current| current.raft_address != said.raft_address) {
+            let limit = self.options.transport_timeout;
+            let ask = |address: String| async move {
+                self.peers.call_at::<_, Who>(node, &address, WHO, &(), limit).await
+            };
+            if let Some(current) = current
+                && let Ok(who) = ask(current.raft_address).await
+                && who.is_twin_of(caller)
+            {
+                return Err(Refusal::stop(peer::copied_folder(node)));
+            }
+            if let Some(trouble) =
+                contradiction(&said.raft_address, caller, ask(said.raft_address.clone()).await)
+            {
+                return Ok(Heard { trouble: Some(trouble), ..heard });
+            }
+        }
+        self.hear_address(node, said);
+        Ok(heard)
+    }
+
     /// Takes a node's word for where it is; the leader writes it into the membership.
     pub(super) fn hear_address(&self, node: NodeId, member: &Member) {
         self.peers.learn_address(node, &member.raft_address);

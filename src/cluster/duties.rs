@@ -1,7 +1,7 @@
 //! What goes on beside the calls: telling who leads, the cluster's birth and this node's
 //! registration, taking snapshots, noticing that Raft has stopped.
 
-use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +10,11 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::addresses::Announcement;
-use super::ear::ANNOUNCE;
+use super::announce::Announcer;
+use super::ear::{WHO, Who};
 use super::fitness::Fitness;
 use super::{Cluster, Inner, Leadership, start};
 use crate::command::{Command, Outcome};
-use crate::model::NodeId;
 
 /// How often the slow duties are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -37,11 +36,14 @@ pub(super) fn begin(inner: &Arc<Inner>) {
     tasks.push(inner.runtime.spawn(watch_roll(inner.clone())));
     tasks.push(inner.runtime.spawn(take_snapshots(inner.clone())));
     tasks.push(inner.runtime.spawn(tend_members(inner.clone())));
+    tasks.push(inner.runtime.spawn(tend_twins(inner.clone())));
 }
 
 /// Lets openraft elect, or not, by what this node may do.
 pub(super) fn tend_election(inner: &Inner) {
-    inner.raft.runtime_config().elect(inner.fitness() != Fitness::None && !inner.clock_is_off());
+    let introduced = inner.introduced.load(Ordering::SeqCst);
+    let fit = inner.fitness() != Fitness::None && !inner.clock_is_off() && introduced;
+    inner.raft.runtime_config().elect(fit);
 }
 
 /// The members' addresses, this node's own, and its fitness for elections.
@@ -50,12 +52,15 @@ async fn tend_members(inner: Arc<Inner>) {
     let mut look = interval(LOOK / 5);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds: u32 = 0;
+    let mut announcer = Announcer::default();
     loop {
         tokio::select! {
             _ = look.tick() => {}
             changed = told.changed() => if changed.is_err() { return },
         }
         tend_election(&inner);
+        let leads = inner.leadership.borrow().me;
+        inner.peers.leads_alone(leads && inner.leader_in_effect().is_none());
         rounds = rounds.wrapping_add(1);
         if rounds % 5 != 1 {
             continue;
@@ -63,7 +68,8 @@ async fn tend_members(inner: Arc<Inner>) {
         if rounds == WAITING && inner.is_waiting() {
             say_how_to_add(&inner);
         }
-        announce(&inner).await;
+        announcer.look(&inner).await;
+        tend_election(&inner);
         if inner.leadership.borrow().first_applied
             && let Err(error) = inner.tend_members().await
         {
@@ -84,28 +90,28 @@ fn say_how_to_add(inner: &Inner) {
     }
 }
 
-/// Tells the others where this node is, if the membership says otherwise: they cannot reach it.
-async fn announce(inner: &Inner) {
-    let node = inner.options.node;
-    let config = inner.membership();
-    let own = inner.options.members.iter().find(|(id, _)| *id == node).map(|(_, own)| own);
-    let stored = config.membership().get_node(&node);
-    let (Some(own), Some(stored)) = (own, stored) else { return };
-    if own == stored || inner.fitness() != Fitness::Full {
-        return;
-    }
-    inner.hear_address(node, own);
-    let said = Announcement { member: own.clone() };
-    let limit = inner.options.transport_timeout;
-    // The configuration may know better than the books where the others are, if all have moved.
-    let mut at: BTreeSet<(NodeId, String)> = inner.addresses().into_iter().collect();
-    at.extend(inner.options.members.iter().map(|(id, m)| (*id, m.raft_address.clone())));
-    let calls = at
-        .iter()
-        .filter(|(id, _)| *id != node)
-        .map(|(id, address)| inner.peers.call_at::<_, ()>(*id, address, ANNOUNCE, &said, limit));
-    for error in join_all(calls).await.into_iter().filter_map(Result::err) {
-        tracing::debug!(%error, "somebody did not hear where this node is");
+/// Looks who is at the addresses of the nodes for which a process on another copy of the folder
+/// waits.
+async fn tend_twins(inner: Arc<Inner>) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        let config = inner.membership();
+        let limit = inner.options.transport_timeout;
+        let asked = inner.peers.speakers().waited_for().into_iter().filter_map(|node| {
+            let address = config.membership().get_node(&node)?.raft_address.clone();
+            let inner = &inner;
+            Some(async move {
+                let who = inner.peers.call_at::<_, Who>(node, &address, WHO, &(), limit).await;
+                if let Ok(who) = who
+                    && who.node == node
+                {
+                    inner.peers.speakers().answered(node, who.process);
+                }
+            })
+        });
+        join_all(asked).await;
     }
 }
 
@@ -114,11 +120,19 @@ async fn watch_raft(inner: Arc<Inner>) {
     let mut metrics = inner.raft.metrics();
     let mut applied = inner.watches.applied.subscribe();
     let mut members = None;
+    let mut two = false;
     loop {
         let config = *metrics.borrow_watched().membership_config.log_id();
         if config.is_some() && config != members {
             members = config;
             inner.peers.learn_members(inner.addresses());
+            let voters = inner.voters().len();
+            if voters == 2 && !two {
+                tracing::warn!(
+                    "two nodes are less available than one: both must be up; use one, or three"
+                );
+            }
+            two = voters == 2;
         }
         let (now, running) = {
             let m = metrics.borrow_watched();
@@ -132,6 +146,9 @@ async fn watch_raft(inner: Arc<Inner>) {
         };
         inner.leadership.send_if_modified(|old| {
             let changed = *old != now;
+            if now.me && !old.me {
+                inner.heard_leader();
+            }
             if changed && (old.term, old.leader) != (now.term, now.leader) {
                 tracing::info!(term = now.term, leader = ?now.leader, "leadership");
             }

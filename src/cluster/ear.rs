@@ -18,12 +18,14 @@ use openraft::raft::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::addresses::Announcement;
+use super::addresses::{Announcement, Heard};
 use super::fitness::Fitness;
-use super::network::{APPEND, PRE_VOTE, SNAPSHOT, SnapshotHead, TRANSFER, VOTE};
+use super::network::{APPEND, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE};
+use super::reversion::{self, Acknowledged};
 use super::{Error, Inner, MemberChange};
 use crate::command::{Outcome, Rejection};
 use crate::model::NodeId;
+use crate::model::process::Process;
 use crate::peer::{Caller, Postcard, Refusal};
 use crate::raft::snapshot::SnapshotFile;
 use crate::raft::types::{Snapshot, TypeConfig};
@@ -33,6 +35,7 @@ pub(super) const READ_INDEX: &str = "/cluster/read-index";
 pub(super) const MEMBERS: &str = "/cluster/members";
 pub(super) const HELLO: &str = "/cluster/hello";
 pub(super) const ANNOUNCE: &str = "/cluster/announce";
+pub(super) const WHO: &str = "/cluster/who";
 
 /// A snapshot's head is small: two ids and the members.
 const MAX_HEAD: usize = 1 << 20;
@@ -57,6 +60,23 @@ pub(super) struct Hello {
     pub(super) instance: u128,
     /// The line of descent of the cluster that it has data of; 0 for none.
     pub(super) generation: u128,
+}
+
+/// Which process a node is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Who {
+    pub(super) node: NodeId,
+    pub(super) instance: u128,
+    pub(super) process: Process,
+}
+
+impl Who {
+    /// Whether it is the same node on the same folder's id, and not the process that calls.
+    pub(super) fn is_twin_of(&self, caller: Caller) -> bool {
+        (self.node, self.instance) == (caller.node, caller.instance)
+            && self.process != caller.process
+            && caller.process.id != 0
+    }
 }
 
 impl From<Error> for Denied {
@@ -97,6 +117,8 @@ pub(super) fn routes(inner: Arc<Inner>) -> Router {
         .route(MEMBERS, post(members))
         .route(HELLO, post(hello))
         .route(ANNOUNCE, post(announce))
+        .route(WHO, post(who))
+        .route(REVERTED, post(reverted))
         .with_state(inner)
 }
 
@@ -106,9 +128,12 @@ fn failed(error: &dyn std::fmt::Display) -> Refusal {
 
 async fn append(
     State(node): Node,
+    Extension(caller): Extension<Caller>,
     Postcard(rpc): Postcard<AppendEntriesRequest<TypeConfig>>,
 ) -> Answer<AppendEntriesResponse<TypeConfig>> {
-    node.heard_leader();
+    if !caller.alone {
+        node.heard_leader();
+    }
     Ok(Postcard(node.raft.append_entries(rpc).await.map_err(|e| failed(&e))?))
 }
 
@@ -180,11 +205,30 @@ async fn announce(
     State(node): Node,
     Extension(caller): Extension<Caller>,
     Postcard(said): Postcard<Announcement>,
-) -> Postcard<()> {
+) -> Answer<Heard> {
     // A member that nobody has bound yet is believed, as it is at the gate.
     let known = node.peers.bound(caller.node);
     if known.is_none_or(|bound| bound.instance == caller.instance) {
-        node.hear_address(caller.node, &said.member);
+        return Ok(Postcard(node.take_announcement(caller, &said.member).await?));
+    }
+    Ok(Postcard(Heard::default()))
+}
+
+async fn who(State(node): Node, Postcard(()): Postcard<()>) -> Postcard<Who> {
+    let mine = node.peers.identity();
+    Postcard(Who { node: mine.node, instance: mine.instance, process: mine.process })
+}
+
+/// Takes the leader's word that entries were acknowledged here, and looks whether they are there. A
+/// leader of an earlier term does not count: what it wrote may have been replaced.
+async fn reverted(
+    State(node): Node,
+    Postcard(acknowledged): Postcard<Acknowledged>,
+) -> Postcard<()> {
+    let last = node.log.last().map_or(0, |id| id.index);
+    if acknowledged.term >= node.leadership.borrow().term && last < acknowledged.index {
+        let message = reversion::message(node.options.node, last, acknowledged.index);
+        node.peers.fail(message);
     }
     Postcard(())
 }

@@ -21,6 +21,7 @@ use tokio::time::{timeout, timeout_at};
 use super::acked::BootOffset;
 use super::ear::{Denied, MEMBERS, PROPOSE, READ_INDEX};
 use super::fitness::{self, Fitness};
+use super::reversion::Record;
 use super::{Error, Leadership, MAX_COMMAND, MemberChange, Options};
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
@@ -58,6 +59,13 @@ pub(super) struct Inner {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Where nodes say that they are, if the membership says otherwise.
     pub(super) announced: Mutex<BTreeMap<NodeId, Member>>,
+    /// Whether this node has said where it is since its start: before, it stands in no election, since
+    /// another process may be this node.
+    pub(super) introduced: AtomicBool,
+    /// What the followers have acknowledged to this leader.
+    pub(super) acknowledged: Arc<Record>,
+    /// Why the founder has not founded the cluster yet.
+    pub(super) founding: Mutex<Option<String>>,
     /// Until when (boot clock, ms) this node's clock counts as wrong: it neither stands nor stamps.
     pub(super) clock_off_until: AtomicU64,
     pub(super) runtime: Handle,
@@ -309,9 +317,7 @@ impl Inner {
 
     pub(super) async fn shutdown(&self) {
         self.stop.send_replace(true);
-        if let Err(error) = self.raft.shutdown().await {
-            tracing::warn!(%error, "raft did not end in good order");
-        }
+        // First those who ask Raft, then Raft itself: it logs an error for each question after its end.
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for mut task in tasks {
             // The server ends by itself once its last answer is out; the others need a push.
@@ -319,6 +325,9 @@ impl Inner {
                 task.abort();
                 let _ = task.await;
             }
+        }
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not end in good order");
         }
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

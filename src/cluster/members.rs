@@ -263,7 +263,7 @@ impl Inner {
     }
 
     /// The nodes that have answered this leader lately, itself included.
-    fn live(&self) -> BTreeSet<NodeId> {
+    pub(super) fn live(&self) -> BTreeSet<NodeId> {
         let lately = self.options.election * 2;
         let metrics = self.raft.metrics();
         let m = metrics.borrow_watched();

@@ -12,15 +12,19 @@
 
 mod acked;
 mod addresses;
+mod announce;
 mod duties;
 mod ear;
 mod error;
 mod fitness;
+mod founding;
 mod inner;
 mod members;
 mod network;
+mod quorum;
 mod reach;
 pub mod recover;
+mod reversion;
 mod start;
 mod stats;
 
@@ -44,6 +48,7 @@ use self::inner::Inner;
 use crate::clock::SchedulerTime;
 use crate::command::{Change, Command, Outcome};
 use crate::model::NodeId;
+use crate::model::process::Process;
 use crate::peer::{self, Peers};
 pub use crate::raft::machine::Applied;
 use crate::raft::types::{Member, TypeConfig};
@@ -64,6 +69,8 @@ pub struct Options {
     pub node: NodeId,
     /// The random id of `dir`.
     pub instance: u128,
+    /// This process.
+    pub process: Process,
     /// The configured members, this node included.
     pub members: Vec<(NodeId, Member)>,
     /// Whether this node gives birth to the cluster, if it isn't born yet.
@@ -218,6 +225,29 @@ impl Cluster {
     /// Who leads, as this node knows it.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.subscribe()
+    }
+
+    /// The leader, if it has a majority as far as this node can tell: none is shown once the longest
+    /// election timeout has passed without one. [`Cluster::leadership`] is Raft's own view.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.inner.leader_in_effect()
+    }
+
+    /// Why there is no [`Cluster::leader`], for people.
+    pub fn no_leader(&self) -> String {
+        self.inner.no_leader()
+    }
+
+    /// Why the founder has not founded the cluster yet; `None` when it has, or is another node.
+    pub fn unfounded(&self) -> Option<String> {
+        self.inner.founding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// On a leader: the nodes that were put back to older copies of their data, and the last entry
+    /// that each had acknowledged.
+    pub fn reverted(&self) -> Vec<(NodeId, u64)> {
+        let leads = self.inner.leadership.borrow().me;
+        if leads { self.inner.acknowledged.reverted() } else { Vec::new() }
     }
 
     /// This node has just started among others: it stamps nothing, should it come to lead, before

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Reach;
+use super::reversion::{Acknowledged, Finding, Record, Sent};
 use crate::model::NodeId;
 use crate::peer::{self, Peers};
 use crate::raft::snapshot::SnapshotFile;
@@ -28,6 +29,8 @@ pub(super) const VOTE: &str = "/raft/vote";
 pub(super) const PRE_VOTE: &str = "/raft/pre-vote";
 pub(super) const SNAPSHOT: &str = "/raft/snapshot";
 pub(super) const TRANSFER: &str = "/raft/transfer-leader";
+/// Tells a node what it has acknowledged and does not have any more.
+pub(super) const REVERTED: &str = "/raft/reverted";
 
 /// What is read of a snapshot at once.
 const PIECE: usize = 256 << 10;
@@ -47,6 +50,7 @@ pub(super) struct Network {
     /// The least time that a message with entries gets: it has to be synced over there.
     pub(super) append_timeout: Duration,
     pub(super) reach: Arc<Reach>,
+    pub(super) acknowledged: Arc<Record>,
 }
 
 /// A line to one node.
@@ -84,9 +88,37 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Tells the node that it lacks what it acknowledged. Raft itself hears that it is unreachable: it
+    /// has no answer to a log that became shorter.
+    async fn end_reverted(
+        &self,
+        acknowledged: Acknowledged,
+        first: bool,
+        timeout: Duration,
+    ) -> RPCError<TypeConfig> {
+        let (node, index) = (self.target, acknowledged.index);
+        if first {
+            tracing::error!(
+                node,
+                acknowledged = index,
+                "its data folder was put back to an older copy: it is refused"
+            );
+        }
+        let told = self.network.peers.call::<_, ()>(node, REVERTED, &acknowledged, timeout).await;
+        if let Err(error) = told {
+            tracing::debug!(node, %error, "a node did not hear that its log is too old");
+        }
+        let error = io::Error::other("its log is older than what it has acknowledged");
+        RPCError::Unreachable(Unreachable::new(&error))
+    }
+}
+
 fn rpc_error(error: &peer::Error) -> RPCError<TypeConfig> {
     match error {
-        peer::Error::Lost { .. } => RPCError::Network(NetworkError::new(error)),
+        peer::Error::Lost { .. } | peer::Error::Unreadable { .. } => {
+            RPCError::Network(NetworkError::new(error))
+        }
         _ => RPCError::Unreachable(Unreachable::new(error)),
     }
 }
@@ -106,7 +138,15 @@ impl RaftNetworkV2<TypeConfig> for Line {
         } else {
             option.hard_ttl().max(self.network.append_timeout)
         };
-        self.call(APPEND, &rpc, timeout).await
+        let sent = Sent::of(&rpc);
+        let answer = self.call(APPEND, &rpc, timeout).await?;
+        let instance = self.network.peers.bound(self.target).map_or(0, |bound| bound.instance);
+        match self.network.acknowledged.take(self.target, instance, &sent, &answer) {
+            Finding::Sound => Ok(answer),
+            Finding::Reverted { acknowledged, first } => {
+                Err(self.end_reverted(acknowledged, first, timeout).await)
+            }
+        }
     }
 
     async fn vote(

@@ -1,20 +1,19 @@
-//! Starting: opening log and state, configuring openraft, and the birth of the cluster.
+//! Starting: opening log and state, and configuring openraft. `founding` brings a new cluster into
+//! being.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::acked::BootOffset;
-use super::ear::{HELLO, Hello};
 use super::network::Network;
-use super::{Cluster, Error, Inner, Options, duties};
-use crate::peer::{self, Identity, Peers};
+use super::{Cluster, Error, Inner, Options, duties, founding};
+use crate::model::lease::Timing;
+use crate::peer::{Identity, Peers};
 use crate::raft::log::{self, LogStore};
 use crate::raft::machine::Machine;
 use crate::raft::snapshot::Snapshots;
@@ -37,12 +36,21 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     let identity = Identity {
         node: options.node,
         instance: options.instance,
+        process: options.process,
         founder: options.bootstrap,
         token: options.peer_token.clone(),
     };
     let addresses = options.members.iter().map(|(node, m)| (*node, m.raft_address.clone()));
-    let peers = Peers::new(identity, addresses, options.transport_pool, options.transport_timeout)
-        .map_err(open)?;
+    let timing =
+        Timing::from(options.heartbeat.as_millis() as u64, options.election.as_millis() as u64);
+    let peers = Peers::new(
+        identity,
+        addresses,
+        options.transport_pool,
+        options.transport_timeout,
+        Duration::from_millis(timing.dead_after()),
+    )
+    .map_err(open)?;
     let dir = options.dir.clone();
     let opened = tokio::task::spawn_blocking(move || -> Result<_, Error> {
         let log = LogStore::open(&log::dir_under(&dir)).map_err(open)?;
@@ -60,7 +68,9 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         peers: peers.clone(),
         append_timeout: options.election * 2,
         reach: Arc::default(),
+        acknowledged: Arc::default(),
     };
+    let acknowledged = network.acknowledged.clone();
     let threads = vec![log.joiner(), machine.joiner()];
     let log_view = log.view();
     let raft = Raft::new(options.node, Arc::new(config(&options)?), network, log, machine)
@@ -81,6 +91,9 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         clock_off_until: AtomicU64::new(0),
         changing: tokio::sync::Mutex::default(),
         announced: Mutex::default(),
+        introduced: AtomicBool::new(false),
+        acknowledged,
+        founding: Mutex::default(),
         runtime: Handle::current(),
         stop: watch::Sender::new(false),
         tasks: Mutex::default(),
@@ -90,7 +103,7 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     duties::tend_election(&inner);
     duties::begin(&inner);
     if inner.options.bootstrap {
-        give_birth(&inner).await?;
+        founding::begin(&inner).await?;
     }
     Ok(Cluster { inner })
 }
@@ -145,37 +158,5 @@ fn config(options: &Options) -> Result<Config, Error> {
             "RaftHeartbeatTimeout {heartbeat} ms and RaftElectionTimeout {election} ms do not fit: \
              {e}"
         ))
-    })
-}
-
-/// Writes the members into an empty log. Where there is anything already, it was done before.
-async fn give_birth(inner: &Inner) -> Result<(), Error> {
-    if inner.raft.is_initialized().await.map_err(|e| Error::Fatal(e.to_string()))? {
-        return Ok(());
-    }
-    if cluster_exists(inner).await {
-        tracing::warn!(
-            "Bootstrap is true, but the cluster exists already: this node waits to be added; set \
-             Bootstrap: false"
-        );
-        return Ok(());
-    }
-    let members: BTreeMap<_, _> = inner.options.members.iter().cloned().collect();
-    match inner.raft.initialize(members).await {
-        Ok(()) => tracing::info!("a new cluster begins with the configured members"),
-        // Somebody's first message came in between: then the cluster exists.
-        Err(error) => tracing::info!(%error, "the cluster was there already"),
-    }
-    Ok(())
-}
-
-/// Whether one of the configured members knows of a cluster, or wants nothing to do with this node.
-async fn cluster_exists(inner: &Inner) -> bool {
-    let others = inner.options.members.iter().filter(|(id, _)| *id != inner.options.node);
-    let limit = inner.options.transport_timeout;
-    let asked = others.map(|(id, _)| inner.peers.call::<_, Hello>(*id, HELLO, &(), limit));
-    join_all(asked).await.iter().any(|answer| match answer {
-        Ok(hello) => hello.generation != 0,
-        Err(error) => matches!(error, peer::Error::Refused { .. }),
     })
 }

@@ -12,16 +12,20 @@ use super::Inner;
 pub(super) fn raft_stats(inner: &Inner) -> Vec<(&'static str, String)> {
     let applied = inner.watches.applied.borrow().index;
     let last_log = inner.log.last();
+    // Both look at the metrics themselves: asked while they are held here, they would wait for Raft,
+    // which may wait to change them.
+    let (leads, without_quorum) = (inner.leader_in_effect().is_some(), inner.without_quorum_for());
     let metrics = inner.raft.metrics();
     let m = metrics.borrow_watched();
     let committed = m.cluster_committed.max(m.local_committed).map_or(0, |id| id.index);
     let state = match m.state {
-        ServerState::Leader => "Leader",
-        ServerState::Candidate => "Candidate",
+        ServerState::Leader if leads => "Leader",
+        // One without a majority can only hope to be elected.
+        ServerState::Leader | ServerState::Candidate => "Candidate",
         ServerState::Follower | ServerState::Learner | ServerState::Shutdown => "Follower",
     };
-    let contact = match inner.silence() {
-        _ if m.state == ServerState::Leader => "0".to_owned(),
+    let contact = match without_quorum {
+        _ if state == "Leader" => "0".to_owned(),
         Some(since) => format!("{}ms", since.as_millis()),
         None => "never".to_owned(),
     };

@@ -188,6 +188,9 @@ impl Coordinator {
             Grantor::new(options.node, number, members(), options.timing, self.now().boot);
         grantor.set_members(members(), cluster.voters());
         grantor.first_entry_applied();
+        for (node, process) in cluster.peers().speakers().served() {
+            grantor.spoke_before(node, process);
+        }
         // Read before anybody can ask: a grant names the newest assignment in the books.
         let books = self.read_books().await?;
         *self.term() = Some(Term { grantor, books, reported: BTreeMap::new() });

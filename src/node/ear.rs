@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
@@ -17,7 +17,7 @@ use crate::journal::Journal;
 use crate::model::NodeId;
 use crate::model::block::Record;
 use crate::model::lease::{Renewal, Reply};
-use crate::peer::{Postcard, Refusal};
+use crate::peer::{Caller, Postcard, Refusal};
 use crate::worker::renew::RENEW_ROUTE;
 
 /// The route that answers with this node's [`Own`] status.
@@ -98,8 +98,12 @@ pub(super) fn read_journal(journal: &Journal, node: NodeId, ask: &ReadJournal) -
     }
 }
 
-async fn renew(State(ear): State<Ear>, Postcard(renewal): Postcard<Renewal>) -> Postcard<Reply> {
-    Postcard(ear.coordinator.renew(&renewal))
+async fn renew(
+    State(ear): State<Ear>,
+    Extension(caller): Extension<Caller>,
+    Postcard(renewal): Postcard<Renewal>,
+) -> Postcard<Reply> {
+    Postcard(ear.coordinator.renew(&Renewal { process: caller.process, ..renewal }))
 }
 
 async fn journal(

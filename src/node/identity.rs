@@ -4,11 +4,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
 
 use crate::disk;
+use crate::model::process::Process;
 
 /// A locked data folder.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Identity {
     /// How often a node was started on this folder, this time included. Leases carry it: the
     /// leader drops what an earlier start sent.
     pub boot: u64,
+    /// This process, to tell it from one on a copy of the folder.
+    pub process: Process,
     /// Held open, because the lock goes with it.
     _lock: File,
 }
@@ -94,8 +99,27 @@ impl Identity {
             disk::sync_dir(dir)
         };
         write().map_err(at(&path))?;
-        Ok(Self { dir: dir.to_owned(), instance, boot, _lock: lock })
+        // Never 0, which stands for none.
+        let process = Process { id: rand::random::<u64>() | 1, place: place_of(&lock)?, boot };
+        Ok(Self { dir: dir.to_owned(), instance, boot, process, _lock: lock })
     }
+}
+
+/// Names the physical folder: by the lock file's device and number, and by the start of the machine,
+/// since a copied disk has the same numbers on another one. Where the machine does not tell its
+/// start, each process has a place of its own: then a restart waits until its predecessor was silent
+/// for long enough.
+fn place_of(lock: &File) -> Result<u64, Error> {
+    let machine = std::fs::read("/proc/sys/kernel/random/boot_id");
+    let Ok(machine) = machine else { return Ok(rand::random()) };
+    let file = lock.metadata().map_err(at(Path::new("lock")))?;
+    let mut hash = Sha256::new();
+    hash.update(machine);
+    hash.update(file.dev().to_le_bytes());
+    hash.update(file.ino().to_le_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let (head, _) = digest.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    Ok(u64::from_le_bytes(*head))
 }
 
 fn parse(text: &str) -> Option<(u128, u64)> {

@@ -38,7 +38,7 @@ pub(super) async fn members(ear: Ear) -> Result<Members, Error> {
             behind: own.as_ref().map(|own| commit.saturating_sub(own.applied)),
         }
     });
-    Ok(Members { leader: cluster.leadership().borrow().leader, members: members.collect() })
+    Ok(Members { leader: cluster.leader(), members: members.collect() })
 }
 
 fn conflict(message: String) -> Error {

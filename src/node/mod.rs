@@ -19,6 +19,7 @@ mod identity;
 mod members;
 mod parts;
 mod pressure;
+mod pulse;
 pub mod restore;
 mod show;
 mod status;
@@ -51,6 +52,9 @@ pub use identity::Identity;
 
 /// How long a graceful stop waits for each of its steps.
 const STEP: Duration = Duration::from_secs(10);
+
+/// Between two looks at whether a step of the stop still has somebody to wait for.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a node is started with beside its configuration.
 pub struct Options {
@@ -108,6 +112,7 @@ pub struct Node {
     journal: Journal,
     draining: Arc<AtomicBool>,
     nudge: Arc<Notify>,
+    ear: ear::Ear,
     stop_api: watch::Sender<bool>,
     api: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -142,7 +147,7 @@ impl Node {
             metrics: metrics.clone(),
             time: time.clone(),
             instance: identity.instance,
-            boot: identity.boot,
+            process: identity.process,
             main,
         };
         // A panic while starting has been printed; what is left is to say that it was one.
@@ -212,6 +217,7 @@ impl Node {
             journal: started.journal,
             draining: started.draining,
             nudge: started.nudge,
+            ear: started.ear,
             stop_api,
             api,
             tasks,
@@ -242,20 +248,22 @@ impl Node {
 
     /// The graceful stop: says that it is none to ask any more, releases the shards, finishes what is
     /// due, hands the leadership on, waits until the cluster has the results, and goes. Each step is
-    /// bounded.
+    /// bounded, and none waits for nodes that are gone or about to go themselves.
     pub async fn stop(mut self) {
         tracing::info!("stopping: releasing shards");
         self.draining.store(true, Ordering::SeqCst);
         self.nudge.notify_one();
         let alone = self.cluster.members().len() == 1;
         if !alone {
-            self.bounded("shards were still held", self.released()).await;
+            let released = self.unless(self.nobody_takes_over(), self.released());
+            self.bounded("shards were still held", released).await;
         }
         self.worker.stop().await;
         if !alone && self.cluster.leadership().borrow().me {
             self.hand_on_leadership().await;
         }
-        self.bounded("results were not yet collected", self.collected()).await;
+        let collected = self.unless(self.nobody_leads(), self.collected());
+        self.bounded("results were not yet collected", collected).await;
         // Nobody hears of a node that stops before its server is closed; an error means it is.
         let _ = self.stop_api.send(true);
         // A panic in it has been printed.
@@ -286,6 +294,40 @@ impl Node {
         }
     }
 
+    /// Waits for a step, unless the other fact comes first: then the step has no end to wait for.
+    async fn unless(&self, pointless: impl Future<Output = ()>, step: impl Future<Output = ()>) {
+        tokio::select! {
+            () = step => {}
+            () = pointless => tracing::info!("nobody is left to wait for"),
+        }
+    }
+
+    /// The other members that answer and are not about to stop themselves.
+    async fn able_to_take_over(&self) -> Vec<NodeId> {
+        let others = self.cluster.members().into_iter().map(|(id, _)| id);
+        let others: Vec<NodeId> = others.filter(|id| *id != self.id).collect();
+        let asked = others.iter().map(|id| status::ask(&self.ear, *id));
+        let answers = futures_util::future::join_all(asked).await;
+        let able = others.into_iter().zip(answers);
+        able.filter(|(_, own)| own.as_ref().is_some_and(|own| !own.draining))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Waits until no other member could take this one's shards.
+    async fn nobody_takes_over(&self) {
+        while !self.able_to_take_over().await.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until nobody leads the cluster with a majority.
+    async fn nobody_leads(&self) {
+        while self.cluster.leader().is_some() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Waits until no shard is this node's, in whatever part.
     async fn released(&self) {
         let mut changed = self.seat.changed();
@@ -300,10 +342,9 @@ impl Node {
     }
 
     async fn hand_on_leadership(&self) {
-        let members = self.cluster.members();
         let voters = self.cluster.voters();
-        let able = |id: &NodeId| *id != self.id && voters.contains(id);
-        for (to, _) in members.into_iter().filter(|(id, _)| able(id)) {
+        let able = self.able_to_take_over().await;
+        for to in able.into_iter().filter(|id| voters.contains(id)) {
             match tokio::time::timeout(STEP / 4, self.cluster.transfer_leader(to)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => tracing::debug!(to, %error, "did not take the leadership"),

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::pulse::Pulse;
 use super::show::Shown;
 use super::{Error, ear, forget, listen, pressure};
 use crate::api::Pressure;
@@ -20,6 +22,7 @@ use crate::executor::{self, Executor};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::lease::{Facts, Position, Timing};
+use crate::model::process::Process;
 use crate::raft::types::Member;
 use crate::secret::Keys;
 use crate::worker::lease::Holder;
@@ -33,7 +36,7 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) time: Arc<SchedulerTime>,
     pub(super) instance: u128,
-    pub(super) boot: u64,
+    pub(super) process: Process,
     pub(super) main: Handle,
 }
 
@@ -90,7 +93,7 @@ impl Parts {
         self.metrics.watch_disk(config.data_dir.clone());
         let term = cluster.leadership().borrow().term;
         let stated = worker::stated_watermarks(&unforgotten);
-        let holder = Holder::new(config.node_id, self.instance, self.boot, term, stated);
+        let holder = Holder::new(config.node_id, self.instance, self.process.boot, term, stated);
         let seat = Seat::new(config.node_id, holder, self.time.clone());
         let worker = Arc::new(Worker::start(
             worker::Options {
@@ -140,6 +143,8 @@ impl Parts {
         let memory = Arc::new(AtomicU8::new(0));
         let lease_state = watch::Sender::new(LeaseState::default());
 
+        let (pulse, beating) = Pulse::start(&self.main, Duration::from_millis(timing.ttl));
+
         let facts = {
             let (draining, memory) = (draining.clone(), memory.clone());
             let (worker, journal) = (worker.clone(), journal.clone());
@@ -170,8 +175,8 @@ impl Parts {
             seat: seat.clone(),
             facts,
             able: {
-                let journal = journal.clone();
-                Arc::new(move || !journal.state().failed)
+                let (journal, worker) = (journal.clone(), worker.clone());
+                Arc::new(move || !journal.state().failed && worker.is_running() && pulse.is_alive())
             },
             coordinator: {
                 let coordinator = coordinator.clone();
@@ -207,6 +212,7 @@ impl Parts {
             tokio::spawn(watch.run()),
             tokio::spawn(forget::run(cluster.clone(), journal.clone(), config.node_id)),
             tokio::spawn(shown.run()),
+            beating,
         ];
         cluster.serve(listener, ear::routes(ear.clone()));
         Ok(Started {
@@ -235,6 +241,7 @@ impl Parts {
             dir: config.data_dir.clone(),
             node: config.node_id,
             instance: self.instance,
+            process: self.process,
             members: config.replicas.iter().map(member).collect(),
             bootstrap: config.bootstrap,
             peer_token: self.keys.peer_token().into(),

@@ -44,6 +44,12 @@ impl Shown {
         let lease = *self.lease.borrow();
         let state = self.cluster.raft_stats().into_iter().find(|(name, _)| *name == "state");
         let mut warnings: Vec<String> = journal.trouble.into_iter().collect();
+        for (node, entry) in self.cluster.reverted() {
+            warnings.push(format!(
+                "the data folder of node {node} was put back to an older copy (entry {entry} was \
+                 acknowledged and is missing): it is refused"
+            ));
+        }
         if let Some(refused) = lease.refused {
             warnings.push(format!("it gets no lease: {}", refused.reason()));
         }
@@ -85,7 +91,9 @@ impl Shown {
             }
             let leads = *cluster.leadership().borrow();
             metrics.raft_term.set(leads.term as i64);
-            metrics.raft_leader.set(i64::from(leads.me));
+            let leader = cluster.leader();
+            metrics.raft_leader.set(i64::from(leads.me && leader.is_some()));
+            metrics.raft_quorum.set(i64::from(leader.is_some()));
             metrics.raft_commit_index.set(cluster.commit_index() as i64);
             metrics.raft_applied_index.set(cluster.applied().borrow().index as i64);
             let last = cluster.raft_stats().into_iter().find(|(name, _)| *name == "last_log_index");

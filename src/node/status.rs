@@ -36,11 +36,11 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
             Ok((store::shards::all(conn)?, store::meta::cluster_id(conn)?, nodes))
         })
         .await?;
-    let leads = *cluster.leadership().borrow();
+    let term = cluster.leadership().borrow().term;
+    let leader = cluster.leader();
     let mut warnings = Vec::new();
-    if leads.leader.is_none() {
-        warnings
-            .push("there is no leader: writes wait, and firing ends with the leases".to_owned());
+    if leader.is_none() {
+        warnings.push(cluster.no_leader());
     }
     let voters = cluster.voters();
     if voters.len() == 2 {
@@ -75,8 +75,9 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
         .collect();
     Ok(Status {
         cluster_id: cluster_id.map_or_else(String::new, |id| format!("{id:032x}")),
-        leader: leads.leader,
-        term: leads.term,
+        leader,
+        quorum: leader.is_some(),
+        term,
         ttl_ms: timing.ttl,
         nodes,
         shards,

@@ -5,6 +5,7 @@
 //! wait behind somebody's bulk work.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::error::Error;
+use super::speakers::Speakers;
 use crate::model::NodeId;
+use crate::model::process::Process;
 use crate::store::nodes::Bound;
 
 /// Header: the cluster's id, 32 hex digits; zeros before it is known.
@@ -25,10 +28,14 @@ pub(super) const CLUSTER: &str = "x-scheduler0-cluster";
 pub(super) const NODE: &str = "x-scheduler0-node";
 /// Header: the sender's instance id, 32 hex digits.
 pub(super) const INSTANCE: &str = "x-scheduler0-instance";
+/// Header: the sender's process, as `id-place-boot`, hex.
+pub(super) const PROCESS: &str = "x-scheduler0-process";
 /// Header: the log index at which the sender's node id was bound to its instance, where it knows.
 pub(super) const BOUND: &str = "x-scheduler0-bound";
 /// Header: the sender founds the cluster, by its configuration.
 pub(super) const FOUNDER: &str = "x-scheduler0-founder";
+/// Header: the sender leads, and has lost its majority.
+pub(super) const ALONE: &str = "x-scheduler0-alone";
 /// Header: the instance that the sender expects the receiver to be, where it knows.
 pub(super) const EXPECTS: &str = "x-scheduler0-expects";
 /// Header: the log index at which that was bound.
@@ -43,6 +50,8 @@ pub struct Identity {
     pub node: NodeId,
     /// The random id of its data folder.
     pub instance: u128,
+    /// This process; `id` 0 for none, then no rule about copies of the folder applies to it.
+    pub process: Process,
     /// It founds the cluster (`Bootstrap`).
     pub founder: bool,
     /// The token that all nodes of a cluster share; never logged.
@@ -65,9 +74,12 @@ struct Inner {
     runtime: Handle,
     client: Client,
     known: RwLock<Known>,
+    /// Which process speaks for each other node.
+    pub(super) speakers: Speakers,
     /// The highest log index at which another node says that this one was bound.
     told: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
+    alone: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -79,12 +91,14 @@ struct Known {
 
 impl Peers {
     /// Makes the client on the current runtime. `addresses` are `host:port` of each member's
-    /// `RaftAddress`, this node's included; `pool` bounds the idle connections a node.
+    /// `RaftAddress`, this node's included; `pool` bounds the idle connections a node. A process on a
+    /// copy of a node's folder is taken for that node after a `silence` of the one before.
     pub fn new(
         identity: Identity,
         addresses: impl IntoIterator<Item = (NodeId, String)>,
         pool: usize,
         connect_timeout: Duration,
+        silence: Duration,
     ) -> Result<Self, Error> {
         // Peers speak plain HTTP, but the client insists on a TLS provider; a second installation
         // is refused and that is all right.
@@ -104,8 +118,10 @@ impl Peers {
             runtime: Handle::current(),
             client,
             known: RwLock::new(known),
+            speakers: Speakers::new(silence),
             told: watch::Sender::new(0),
             failed: watch::Sender::new(None),
+            alone: AtomicBool::new(false),
         })))
     }
 
@@ -162,6 +178,16 @@ impl Peers {
         });
     }
 
+    /// Whether this node leads and has lost its majority: its messages say so.
+    pub fn leads_alone(&self, alone: bool) {
+        self.0.alone.store(alone, Ordering::Relaxed);
+    }
+
+    /// Which process speaks for each other node, as far as this one has heard.
+    pub fn speakers(&self) -> &Speakers {
+        &self.0.speakers
+    }
+
     /// Takes what the replicated state says: the line of descent and who is bound to what.
     pub fn learn(&self, generation: u128, bound: impl IntoIterator<Item = Bound>) {
         self.change(|known| {
@@ -198,7 +224,7 @@ impl Peers {
         self.0.failed.send_if_modified(|failed| {
             let first = failed.is_none();
             if first {
-                tracing::error!(%message, "this node must stop");
+                tracing::error!("this node must end: {message}");
                 *failed = Some(message);
             }
             first
@@ -280,6 +306,12 @@ impl Peers {
                 .header(NODE, mine.node)
                 .header(INSTANCE, format!("{:032x}", mine.instance))
                 .header(BOUND, since);
+            if mine.process.id != 0 {
+                request = request.header(PROCESS, coded(mine.process));
+            }
+            if self.0.alone.load(Ordering::Relaxed) {
+                request = request.header(ALONE, "1");
+            }
             // A restored cluster has books and nobody in them: its first node founds it anew.
             if mine.founder || (known.generation != 0 && known.bound.is_empty()) {
                 request = request.header(FOUNDER, "1");
@@ -311,6 +343,18 @@ impl Peers {
     }
 }
 
+/// A process as it travels in a header.
+fn coded(process: Process) -> String {
+    format!("{:x}-{:x}-{:x}", process.id, process.place, process.boot)
+}
+
+/// Reads what [`coded`] wrote.
+pub(super) fn decoded(text: &str) -> Option<Process> {
+    let mut numbers = text.splitn(3, '-').map(|part| u64::from_str_radix(part, 16).ok());
+    let mut next = || numbers.next().flatten();
+    Some(Process { id: next()?, place: next()?, boot: next()? })
+}
+
 fn written<Req: Serialize + ?Sized>(to: NodeId, request: &Req) -> Result<Body, Error> {
     let coded = postcard::to_allocvec(request);
     coded.map(Body::from).map_err(|e| Error::Codec { to, message: e.to_string() })
@@ -318,7 +362,7 @@ fn written<Req: Serialize + ?Sized>(to: NodeId, request: &Req) -> Result<Body, E
 
 /// What cannot be read was carried out over there: only what cannot be written was never sent.
 fn read<Resp: DeserializeOwned>(to: NodeId, answer: &[u8]) -> Result<Resp, Error> {
-    let unread = |e| Error::Lost { to, message: format!("its answer cannot be read: {e}") };
+    let unread = |e: postcard::Error| Error::Unreadable { to, message: e.to_string() };
     postcard::from_bytes(answer).map_err(unread)
 }
 
@@ -351,9 +395,15 @@ mod tests {
         // As a newer node may answer: with something that this one has no word for.
         let router = axum::Router::new().route("/x", axum::routing::post(async || vec![9_u8]));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let identity = Identity { node: 1, instance: 1, founder: false, token: "a token".into() };
+        let identity = Identity {
+            node: 1,
+            instance: 1,
+            process: Process::default(),
+            founder: false,
+            token: "a token".into(),
+        };
         let patience = Duration::from_secs(10);
-        let peers = Peers::new(identity, [(2, address)], 1, patience).unwrap();
+        let peers = Peers::new(identity, [(2, address)], 1, patience, patience).unwrap();
         let answer: Result<Result<u64, u64>, Error> = peers.call(2, "/x", &(), patience).await;
         let error = answer.unwrap_err();
         assert!(!error.is_unsent(), "it may have been carried out: {error}");

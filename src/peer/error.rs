@@ -24,6 +24,14 @@ pub enum Error {
         /// What the transport says.
         message: String,
     },
+    /// An answer came that cannot be read: whether the message was carried out is unknown.
+    #[error("the answer of node {to} cannot be read: {message}")]
+    Unreadable {
+        /// Who was called.
+        to: NodeId,
+        /// What postcard says.
+        message: String,
+    },
     /// The receiver answered with an error.
     #[error("node {to} answered {status}: {message}")]
     Refused {

@@ -13,8 +13,12 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
 use super::MAX_BODY;
-use super::client::{BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, Peers, STOP};
+use super::client::{
+    ALONE, BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, PROCESS, Peers, STOP,
+    decoded,
+};
 use crate::model::NodeId;
+use crate::model::process::{Process, Verdict};
 
 /// Who sent a message: an `Extension` of every request that came through the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +27,12 @@ pub struct Caller {
     pub node: NodeId,
     /// Its instance id.
     pub instance: u128,
+    /// Its process; the default for a version that does not say it.
+    pub process: Process,
     /// It founds the cluster, by its configuration.
     pub founder: bool,
+    /// It leads, and has lost its majority.
+    pub alone: bool,
 }
 
 /// An answer that is an error: a status and a message for the other node's log.
@@ -41,7 +49,8 @@ impl Refusal {
         Self { status, message: message.into(), stop: false }
     }
 
-    fn stop(message: String) -> Self {
+    /// An error answer that ends the process which asked: its message is the reason.
+    pub fn stop(message: String) -> Self {
         Self { status: StatusCode::CONFLICT, message, stop: true }
     }
 }
@@ -134,10 +143,53 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
         return Err(Refusal::stop(format!("node id {node}: {message}")));
     }
     check_sender(peers, node, instance, since)?;
+    let process = text(PROCESS).and_then(decoded).unwrap_or_default();
+    check_process(peers, node, instance, process)?;
     if let Some(expected) = hex(EXPECTS) {
         check_expected(peers, expected, index(EXPECTS_SINCE))?;
     }
-    Ok(Caller { node, instance, founder: text(FOUNDER).is_some() })
+    let (founder, alone) = (text(FOUNDER).is_some(), text(ALONE).is_some());
+    Ok(Caller { node, instance, process, founder, alone })
+}
+
+/// Whether this process speaks for its node: of two copies of a data folder one is refused.
+fn check_process(
+    peers: &Peers,
+    node: NodeId,
+    instance: u128,
+    process: Process,
+) -> Result<(), Refusal> {
+    let mine = peers.identity();
+    if node == mine.node {
+        return match process == mine.process || process.id == 0 {
+            true => Ok(()),
+            false => Err(Refusal::stop(copied_folder(node))),
+        };
+    }
+    match peers.speakers().judge(node, instance, process) {
+        Verdict::Served => Ok(()),
+        Verdict::Old => Err(Refusal::new(
+            StatusCode::CONFLICT,
+            format!("node {node} was started anew since this message was sent"),
+        )),
+        Verdict::Wait => Err(Refusal::new(
+            StatusCode::CONFLICT,
+            format!(
+                "node {node} ran on another copy of this data folder a moment ago: this process is \
+                 served when that one has been silent for long enough"
+            ),
+        )),
+        Verdict::Twin => Err(Refusal::stop(copied_folder(node))),
+    }
+}
+
+/// Why one of two processes on copies of a folder must end.
+pub fn copied_folder(node: NodeId) -> String {
+    format!(
+        "node {node} is running already, on another copy of this data folder: a copy cannot run \
+         beside its original; delete the copy, and give an additional node its own NodeId and an \
+         empty DataDir"
+    )
 }
 
 /// What this node's books say of the sender counts, unless the sender knows of a later binding: then
@@ -194,9 +246,11 @@ mod tests {
     use crate::store::nodes::Bound;
 
     fn peers(node: NodeId, instance: u128) -> Peers {
-        let identity = Identity { node, instance, founder: false, token: "right".into() };
+        let process = Process { id: 1, place: 1, boot: 1 };
+        let identity = Identity { node, instance, process, founder: false, token: "right".into() };
         let addresses = [1, 2, 3].map(|n| (n, format!("127.0.0.1:{n}")));
-        Peers::new(identity, addresses, 1, Duration::from_secs(1)).unwrap()
+        let second = Duration::from_secs(1);
+        Peers::new(identity, addresses, 1, second, second).unwrap()
     }
 
     fn message(token: &str, cluster: u128, node: NodeId, instance: u128) -> HeaderMap {
@@ -226,7 +280,8 @@ mod tests {
         let here = peers(1, 10);
         // Nobody is registered yet: a member is believed.
         let caller = check(&here, &message("right", 0, 2, 20)).unwrap();
-        assert_eq!(caller, Caller { node: 2, instance: 20, founder: false });
+        let process = Process::default();
+        assert_eq!(caller, Caller { node: 2, instance: 20, process, founder: false, alone: false });
         assert_eq!(refused(&here, &message("wrong", 0, 2, 20)), (401, false));
         assert_eq!(refused(&here, &message("", 0, 2, 20)), (401, false));
         assert_eq!(refused(&here, &message("right", 0, 9, 20)), (403, false));
@@ -252,6 +307,31 @@ mod tests {
         expecting.insert(EXPECTS_SINCE, "9".parse().unwrap());
         assert_eq!(refused(&here, &expecting), (409, false));
         assert!(here.failure().is_some());
+    }
+
+    #[tokio::test]
+    async fn of_two_processes_on_copies_of_a_folder_the_one_that_is_heard_goes_on() {
+        let here = peers(1, 10);
+        here.learn(77, [bound(1, 10, 5), bound(2, 20, 6)]);
+        let from = |node, instance, process: &str| {
+            let mut headers = message("right", 77, node, instance);
+            headers.insert(PROCESS, process.parse().unwrap());
+            headers
+        };
+        let (original, copy) = (from(2, 20, "a1-b1-5"), from(2, 20, "a2-b2-5"));
+        let caller = check(&here, &original).unwrap();
+        assert_eq!(caller.process, Process { id: 0xa1, place: 0xb1, boot: 5 });
+        assert_eq!(refused(&here, &copy), (409, false), "the original may be gone");
+        while refused(&here, &copy) == (409, false) {
+            assert!(check(&here, &original).is_ok());
+        }
+        assert_eq!(refused(&here, &copy), (409, true));
+        assert!(check(&here, &original).is_ok());
+        assert!(check(&here, &from(2, 20, "a3-b1-6")).is_ok(), "the original, started anew");
+        assert_eq!(refused(&here, &original), (409, false), "late");
+        // A copy of this node's own folder asks who is there.
+        assert_eq!(refused(&here, &from(1, 10, "a9-b9-9")), (409, true));
+        assert_eq!(here.failure(), None);
     }
 
     #[tokio::test]

@@ -12,10 +12,11 @@ mod client;
 mod error;
 mod gate;
 mod postcard;
+mod speakers;
 
 pub use client::{Identity, Peers};
 pub use error::Error;
-pub use gate::{Caller, Refusal, serve};
+pub use gate::{Caller, Refusal, copied_folder, serve};
 pub use postcard::Postcard;
 
 /// The longest message body that is read, in bytes (snapshots are streamed and not bound by it).

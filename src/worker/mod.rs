@@ -159,6 +159,13 @@ impl Worker {
         self.status.get()
     }
 
+    /// Whether the engine still runs; one that panicked, or was stopped, does not.
+    pub fn is_running(&self) -> bool {
+        // While it is being stopped somebody waits for it, with the task in hand.
+        let Ok(task) = self.task.try_lock() else { return true };
+        task.as_ref().is_some_and(|task| !task.is_finished())
+    }
+
     /// Begins nothing more, waits for what is in flight (at most 10 s), writes down what came of it
     /// and the last watermarks. To be called when the shards are released.
     pub async fn stop(&self) {

@@ -33,6 +33,23 @@ pub struct LeaseState {
     pub refused: Option<Refusal>,
     /// This node's clock less the median, in milliseconds, at the last answer.
     pub clock_error: Millis,
+    /// Since when there were only refusals, by the boot clock.
+    refused_since: Option<u64>,
+    /// What was logged last: a lease, or none.
+    said: Option<bool>,
+}
+
+impl LeaseState {
+    /// Whether an answer is worth a line: a lease after none, or refusals for a while. Each change of
+    /// the leader, and each start, brings a few that mean nothing.
+    fn tell(&mut self, now: u64, patience: u64, refused: Option<Refusal>) -> bool {
+        if refused.is_none() {
+            self.refused_since = None;
+            return self.said.replace(true) != Some(true);
+        }
+        let since = *self.refused_since.get_or_insert(now);
+        now >= since + patience && self.said.replace(false) != Some(false)
+    }
 }
 
 /// The loop and what it needs.
@@ -95,7 +112,8 @@ impl Renewer {
     /// One renewal; says in how many milliseconds the next one is due.
     async fn renew(&self, term: u64, leader: NodeId) -> u64 {
         let soon = SOON_MS.min(self.timing.renew_every);
-        let renewal = self.seat.renewal(term, (self.facts)());
+        let mut renewal = self.seat.renewal(term, (self.facts)());
+        renewal.process = self.cluster.peers().identity().process;
         let reply = if leader == self.node {
             (self.coordinator)(&renewal)
         } else {
@@ -116,12 +134,14 @@ impl Renewer {
         }
         self.watch_cluster_clock(&answer);
         self.state.send_modify(|state| {
-            if answered.refused != state.refused {
-                if let Some(why) = answered.refused {
+            let now = self.time.clock().boot();
+            let news = state.tell(now, self.timing.ttl / 2, answered.refused);
+            match (news, answered.refused) {
+                (true, Some(why)) => {
                     tracing::warn!(leader, why = why.reason(), "this node gets no lease");
-                } else {
-                    tracing::info!(leader, "this node holds a lease");
                 }
+                (true, None) => tracing::info!(leader, "this node holds a lease"),
+                (false, _) => {}
             }
             state.version += 1;
             state.refused = answered.refused;
@@ -130,7 +150,13 @@ impl Renewer {
         match answered.refused {
             // The leader is to hear of a promise at once.
             _ if !answered.promised.is_empty() => 0,
-            Some(Refusal::NotYet | Refusal::Moving | Refusal::Term) => soon,
+            Some(
+                Refusal::NotYet
+                | Refusal::Moving
+                | Refusal::Term
+                | Refusal::Behind
+                | Refusal::Other,
+            ) => soon,
             _ => self.timing.renew_every,
         }
     }
@@ -183,5 +209,26 @@ impl Renewer {
                  check its time service"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_when_they_last_and_a_lease_when_it_comes() {
+        let mut state = LeaseState::default();
+        let refused = Some(Refusal::NotYet);
+        assert!(!state.tell(1_000, 2_000, refused), "a start");
+        assert!(state.tell(1_050, 2_000, None));
+        assert!(!state.tell(1_500, 2_000, None));
+        assert!(!state.tell(2_000, 2_000, refused), "a new leader");
+        assert!(!state.tell(2_050, 2_000, None), "nothing was said of it");
+        assert!(!state.tell(3_000, 2_000, refused));
+        assert!(!state.tell(4_999, 2_000, Some(Refusal::Clock)));
+        assert!(state.tell(5_000, 2_000, refused));
+        assert!(!state.tell(9_000, 2_000, refused));
+        assert!(state.tell(9_100, 2_000, None));
     }
 }

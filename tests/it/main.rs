@@ -15,6 +15,7 @@ mod docs;
 mod durability;
 mod firing;
 mod formats;
+mod identity;
 mod limits;
 mod linear;
 mod linearizable;

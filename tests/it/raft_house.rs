@@ -9,6 +9,7 @@ use std::time::Duration;
 use scheduler0::clock::{SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::model::NodeId;
+use scheduler0::model::process::Process;
 use scheduler0::raft::types::Member;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,6 +48,7 @@ pub(crate) fn options(
         dir: dir.to_owned(),
         node,
         instance,
+        process: Process::default(),
         members: members.to_vec(),
         bootstrap: node == 1,
         peer_token: "a token".into(),

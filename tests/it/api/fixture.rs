@@ -70,6 +70,7 @@ impl House {
             dir: dir.path().to_owned(),
             node: 1,
             instance: 1,
+            process: scheduler0::model::process::Process::default(),
             members: vec![(1, member)],
             bootstrap: true,
             peer_token: "token".into(),

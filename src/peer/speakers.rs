@@ -1,0 +1,51 @@
+//! Which process speaks for each other node: [`Starts`] behind a lock, with a clock. The gate asks it
+//! about every message; `cluster` asks around for the nodes that somebody waits for.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::model::NodeId;
+use crate::model::process::{Process, Starts, Verdict};
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Speakers {
+    born: Instant,
+    starts: Mutex<Starts>,
+}
+
+impl Speakers {
+    pub(super) fn new(silence: Duration) -> Self {
+        let starts = Mutex::new(Starts::new(silence.as_millis() as u64));
+        Self { born: Instant::now(), starts }
+    }
+
+    fn now(&self) -> u64 {
+        self.born.elapsed().as_millis() as u64
+    }
+
+    fn starts(&self) -> MutexGuard<'_, Starts> {
+        // A panic while it was held leaves whole entries.
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn judge(&self, node: NodeId, instance: u128, process: Process) -> Verdict {
+        self.starts().judge(node, instance, process, self.now())
+    }
+
+    /// Takes note that this process answered at the address that the cluster has for a node.
+    pub fn answered(&self, node: NodeId, process: Process) {
+        self.starts().answered(node, process, self.now());
+    }
+
+    /// The nodes for which a process on another copy of the folder waits.
+    pub fn waited_for(&self) -> Vec<NodeId> {
+        self.starts().waited_for()
+    }
+
+    /// The process that speaks for each node.
+    pub fn served(&self) -> BTreeMap<NodeId, Process> {
+        self.starts().served().collect()
+    }
+}
