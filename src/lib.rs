@@ -70,6 +70,7 @@ pub mod coordinator;
 mod disk;
 pub mod executor;
 pub mod journal;
+pub mod listen;
 pub mod metrics;
 pub mod model;
 pub mod node;

@@ -31,11 +31,12 @@ use axum::response::Response;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use self::socket::Socket;
+use crate::listen::Listeners;
 
 /// How long a head may take, and how long a connection may be idle. Not a round number: clients that
 /// poll every 5, 10 or 15 s would meet the close with their next request.
@@ -80,11 +81,12 @@ impl Default for Options {
 
 /// Serves until `stop` ends and what is under way then is answered (or took too long).
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     router: Router,
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) {
+    let listeners = listeners.into();
     let leaving = options.leaving;
     let router = with_cors(router, options.allowed_origin.as_deref())
         .layer(map_response(move |answer| std::future::ready(last_if(&leaving, answer))))
@@ -123,14 +125,14 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listeners, &room) => accepted,
         };
         if let Some((stream, place)) = accepted {
             attend((stream, Some(place)));
         }
     }
     // Who is connected already, as far as the system is concerned, is not turned away.
-    if let Ok(listener) = listener.into_std() {
+    for listener in listeners.into_std() {
         while let Ok((stream, _)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok()
                 && let Ok(stream) = TcpStream::from_std(stream)
@@ -153,9 +155,9 @@ pub async fn serve(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, Place)> {
+async fn accept(listeners: &Listeners, room: &Arc<Semaphore>) -> Option<(TcpStream, Place)> {
     let place = room.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
+    match listeners.accept_any().await {
         Ok((stream, _)) => Some((stream, place)),
         Err(error) => {
             // Either that one client is gone again, or the process has too many files open.

@@ -12,9 +12,9 @@ use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 pub use stream::{BOUND, Stream};
 
@@ -30,6 +30,9 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Where the log goes, once it has begun.
 static LOG: OnceLock<Stream> = OnceLock::new();
 
+/// Replaces the filter of the log that has begun.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,6 +42,9 @@ pub enum Error {
     /// It was set up before.
     #[error("logging is set up already: {0}")]
     Again(#[from] TryInitError),
+    /// The level cannot be changed any more.
+    #[error("the log's level cannot be changed: {0}")]
+    Reload(#[from] reload::Error),
     /// Its thread, or its own handle to stderr.
     #[error("the log cannot be started: {0}")]
     Stream(std::io::Error),
@@ -56,7 +62,8 @@ pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<
     let stream = stream.map_err(Error::Stream)?;
     let writer = stream.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-    let registry = tracing_subscriber::registry().with(env_filter(level, filter)?);
+    let (filter, handle) = reload::Layer::new(env_filter(level, filter)?);
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {
             let colours = stderr.is_terminal();
@@ -66,7 +73,17 @@ pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<
     }
     // Only one call comes so far: `try_init` refuses a second one.
     let _ = LOG.set(stream);
+    let _ = FILTER.set(handle);
     std::panic::set_hook(Box::new(panicked));
+    Ok(())
+}
+
+/// Changes the level of the log that has begun; `filter` as for [`init`].
+pub fn set_level(level: LogLevel, filter: Option<&str>) -> Result<(), Error> {
+    let filter = env_filter(level, filter)?;
+    if let Some(handle) = FILTER.get() {
+        handle.reload(filter)?;
+    }
     Ok(())
 }
 

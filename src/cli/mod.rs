@@ -28,6 +28,7 @@ mod output;
 mod recover;
 mod remove;
 mod reset;
+mod signals;
 pub mod start;
 mod status;
 mod unlock;

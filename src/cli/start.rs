@@ -4,10 +4,9 @@
 
 use clap::Args;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::Output;
-use super::{Failure, Global, dev};
+use super::{Failure, Global, dev, signals};
 use crate::config::Config;
 use crate::node::{self, Node};
 use crate::secret::Keys;
@@ -66,6 +65,7 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
     begin_log(&config)?;
     let keys = Keys::load(&config)?;
     runtime()?.block_on(async {
+        signals::attend(global)?;
         let node = Node::start(config, keys, node::Options::default()).await?;
         until_stopped(node, std::future::pending()).await
     })
@@ -76,6 +76,7 @@ pub(super) fn dev(global: &Global, output: Output) -> anyhow::Result<()> {
     let (config, keys) = dev::prepare(global)?;
     begin_log(&config)?;
     runtime()?.block_on(async {
+        signals::attend(global)?;
         let options = node::Options { dev: true, ..node::Options::default() };
         let node = Node::start(config.clone(), keys.clone(), options).await?;
         let url = dev::url(node.address());
@@ -95,11 +96,12 @@ async fn until_stopped(
 ) -> anyhow::Result<()> {
     let mut failed = node.failed();
     let outcome = tokio::select! {
-        signal = stop_signal() => {
+        signal = signals::stop() => {
             tracing::info!("{}: stopping gracefully; once more ends at once", signal?);
             Ok(())
         }
-        _ = failed.wait_for(Option::is_some) => {
+        // What it gives holds a lock that whoever finds a reason waits for: it is let go at once.
+        () = async { drop(failed.wait_for(Option::is_some).await) } => {
             // Whoever found the reason has logged it.
             node.crash().await;
             return Err(Failure::Logged.into());
@@ -108,7 +110,7 @@ async fn until_stopped(
     };
     tokio::select! {
         () = node.stop() => outcome,
-        signal = stop_signal() => anyhow::bail!("{}: ended before the stop was complete", signal?),
+        signal = signals::stop() => anyhow::bail!("{}: ended before the stop was complete", signal?),
     }
 }
 
@@ -120,16 +122,6 @@ pub fn begin_log(config: &Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     Ok(())
-}
-
-/// Waits for SIGTERM or SIGINT, and says which.
-pub async fn stop_signal() -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
 }
 
 #[cfg(test)]

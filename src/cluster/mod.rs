@@ -37,7 +37,6 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
 pub use error::Error;
@@ -47,6 +46,7 @@ pub use crate::raft::backup;
 use self::inner::Inner;
 use crate::clock::SchedulerTime;
 use crate::command::{Change, Command, Outcome};
+use crate::listen::Listeners;
 use crate::model::NodeId;
 use crate::model::process::Process;
 use crate::peer::{self, Peers};
@@ -156,7 +156,7 @@ impl Cluster {
 
     /// Answers peers on a listener bound to `RaftAddress`: Raft's own routes and `extra` ones of
     /// other parts (under `/peer/...`), all behind the same gate, on the core runtime.
-    pub fn serve(&self, listener: TcpListener, extra: axum::Router) {
+    pub fn serve(&self, listeners: impl Into<Listeners>, extra: axum::Router) {
         let routes = ear::routes(self.inner.clone()).merge(extra);
         let mut stop = self.inner.stop.subscribe();
         let stopped = async move {
@@ -164,8 +164,9 @@ impl Cluster {
             let _ = stop.wait_for(|stop| *stop).await;
         };
         let peers = self.inner.peers.clone();
+        let listeners = listeners.into();
         let server = async move {
-            if let Err(error) = peer::serve(listener, peers.clone(), routes, stopped).await {
+            if let Err(error) = peer::serve(listeners, peers.clone(), routes, stopped).await {
                 peers.fail(format!("the peer listener has failed: {error}"));
             }
         };

@@ -29,7 +29,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -42,6 +41,7 @@ use crate::config::Config;
 use crate::coordinator::lead::Coordinator;
 use crate::executor;
 use crate::journal::{self, Journal};
+use crate::listen::{self, Listeners};
 use crate::metrics::Metrics;
 use crate::model::NodeId;
 use crate::secret::Keys;
@@ -52,6 +52,9 @@ pub use identity::Identity;
 
 /// How long a graceful stop waits for each of its steps.
 const STEP: Duration = Duration::from_secs(10);
+
+/// How long the names that a node listens on may take to resolve after its start.
+const RESOLVES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Between two looks at whether a step of the stop still has somebody to wait for.
 const LOOK: Duration = Duration::from_millis(200);
@@ -77,14 +80,14 @@ pub enum Error {
     #[error(transparent)]
     Identity(#[from] identity::Error),
     /// An address.
-    #[error("{key} {address} cannot be listened on: {source}; is another process there?")]
+    #[error("{key} {address}: {why}")]
     Listen {
         /// The configuration key.
         key: &'static str,
         /// Its value.
         address: String,
-        /// What the system said.
-        source: std::io::Error,
+        /// What is wrong with it.
+        why: listen::Error,
     },
     /// Log and state.
     #[error(transparent)]
@@ -128,11 +131,11 @@ impl Node {
         let keys = Arc::new(keys);
         let metrics = Arc::new(Metrics::new());
         let time = Arc::new(SchedulerTime::new(options.clock.clone()));
-        let api_listener = listen("Port", &config.listen_address()).await?;
-        let address = api_listener.local_addr().map_err(|source| Error::Listen {
-            key: "Port",
+        let api_listeners = listen("Host", &config.listen_address()).await?;
+        let address = api_listeners.address().map_err(|source| Error::Listen {
+            key: "Host",
             address: config.listen_address(),
-            source,
+            why: listen::Error::Bind(source.to_string()),
         })?;
         let core = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -201,7 +204,7 @@ impl Node {
                 // The sender lives in the node: gone means stop, too.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            server::serve(api_listener, router, server_options, stop).await;
+            server::serve(api_listeners, router, server_options, stop).await;
         });
         let mut tasks = started.tasks;
         tasks.push(following);
@@ -379,7 +382,7 @@ impl Drop for Node {
     }
 }
 
-async fn listen(key: &'static str, address: &str) -> Result<TcpListener, Error> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| Error::Listen { key, address: address.to_owned(), source })
+async fn listen(key: &'static str, address: &str) -> Result<Listeners, Error> {
+    let bound = Listeners::bind(address, RESOLVES_WITHIN).await;
+    bound.map_err(|why| Error::Listen { key, address: address.to_owned(), why })
 }

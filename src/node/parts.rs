@@ -63,7 +63,7 @@ impl Parts {
             config.raft_heartbeat_timeout.as_millis() as u64,
             config.raft_election_timeout.as_millis() as u64,
         );
-        let listener = listen("RaftAddress", &config.raft_address).await?;
+        let listeners = listen("RaftAddress", &config.raft_address).await?;
         let cluster = Cluster::start(self.cluster_options()).await?;
         if cluster.members().len() > 1 {
             cluster.doubt_clock();
@@ -214,7 +214,7 @@ impl Parts {
             tokio::spawn(shown.run()),
             beating,
         ];
-        cluster.serve(listener, ear::routes(ear.clone()));
+        cluster.serve(listeners, ear::routes(ear.clone()));
         Ok(Started {
             cluster,
             seat,

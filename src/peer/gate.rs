@@ -10,13 +10,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use subtle::ConstantTimeEq;
-use tokio::net::TcpListener;
 
 use super::MAX_BODY;
 use super::client::{
     ALONE, BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, PROCESS, Peers, STOP,
     decoded,
 };
+use crate::listen::Listeners;
 use crate::model::NodeId;
 use crate::model::process::{Process, Verdict};
 
@@ -67,7 +67,7 @@ impl IntoResponse for Refusal {
 
 /// Serves peer routes on a listener until `stop` resolves. Run it on the core runtime.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     peers: Peers,
     routes: Router,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -75,12 +75,12 @@ pub async fn serve(
     let app = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(peers, gate));
-    let listener = listener.tap_io(|stream| {
+    let listeners = listeners.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set on a peer connection");
         }
     });
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+    axum::serve(listeners, app).with_graceful_shutdown(stop).await
 }
 
 async fn gate(State(peers): State<Peers>, mut request: Request, next: Next) -> Response {

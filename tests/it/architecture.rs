@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module may use its own floor's modules and those below, never one
 /// above; modules of one floor are listed together because they may know each other.
 const FLOORS: &[&[&str]] = &[
-    &["model", "schedule", "clock", "config", "secret", "telemetry", "metrics", "disk"],
+    &["model", "schedule", "clock", "config", "secret", "telemetry", "metrics", "disk", "listen"],
     &["store"],
     &["command"],
     &["journal", "executor"],

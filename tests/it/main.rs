@@ -28,6 +28,7 @@ mod raft_storage;
 mod receiver;
 mod rolling;
 mod schedule;
+mod signals;
 mod snapshots;
 mod storage;
 mod tls;

@@ -35,7 +35,7 @@ use self::progress::Progress;
 use self::receiver::{Body, Receiver};
 use self::report::Report;
 use super::output::{Output, say};
-use super::{Failure, Global, start};
+use super::{Failure, Global, signals};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::model::Millis;
@@ -130,7 +130,7 @@ pub(super) fn run(flags: &Bench, global: &Global, output: Output) -> anyhow::Res
         // Whichever ends first drops the other, and with it the nodes and their folder.
         tokio::select! {
             report = measure(flags, &plan, global) => report,
-            signal = start::stop_signal() => anyhow::bail!("{}: stopped", signal?),
+            signal = signals::stop() => anyhow::bail!("{}: stopped", signal?),
         }
     })?;
     report.show(output)?;
