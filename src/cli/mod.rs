@@ -178,9 +178,8 @@ impl Failure {
             Some(Failure::Refused { .. }) => 3,
             Some(Failure::Unreachable { .. }) => 4,
             Some(Failure::NoQuorum) => 5,
-            Some(Failure::Logged) => 1,
             None if error.is::<config::Error>() || error.is::<secret::Error>() => 2,
-            None => 1,
+            Some(Failure::Logged) | None => 1,
         }
     }
 }

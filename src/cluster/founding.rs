@@ -50,24 +50,20 @@ pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), Error> {
     if round(inner, &mut said).await? {
         return Ok(());
     }
-    let inner = inner.clone();
-    let task = {
-        let inner = inner.clone();
-        async move {
-            loop {
-                tokio::time::sleep(AGAIN).await;
-                match round(&inner, &mut said).await {
-                    Ok(false) => {}
-                    Ok(true) => return,
-                    Err(error) => {
-                        tracing::debug!(%error, "the founding is over");
-                        return;
-                    }
+    let founder = inner.clone();
+    let task = inner.runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            match round(&founder, &mut said).await {
+                Ok(false) => {}
+                Ok(true) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "the founding is over");
+                    return;
                 }
             }
         }
-    };
-    let task = inner.runtime.spawn(task);
+    });
     inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     Ok(())
 }

@@ -113,8 +113,8 @@ impl Sent {
 pub(super) fn message(node: NodeId, last: u64, acknowledged: u64) -> String {
     format!(
         "the data folder of node {node} is older than what this node has acknowledged: its log ends \
-         at entry {last}, and entry {acknowledged} was acknowledged; it was put back to an older \
-         copy, or lost writes. Start it on its newest folder; if that is lost, `scheduler0 cluster \
+         at entry {last}, and entry {acknowledged} was acknowledged; it was put back to an older copy, \
+         or lost writes. Start it on its newest folder; if that is lost, `scheduler0 cluster \
          remove {node} --force` on a member, then `cluster add` with an empty DataDir under a new \
          NodeId, or `cluster add {node} --replace`"
     )

@@ -161,10 +161,8 @@ fn check_process(
 ) -> Result<(), Refusal> {
     let mine = peers.identity();
     if node == mine.node {
-        return match process == mine.process || process.id == 0 {
-            true => Ok(()),
-            false => Err(Refusal::stop(copied_folder(node))),
-        };
+        let own = process == mine.process || process.id == 0;
+        return if own { Ok(()) } else { Err(Refusal::stop(copied_folder(node))) };
     }
     match peers.speakers().judge(node, instance, process) {
         Verdict::Served => Ok(()),

@@ -73,6 +73,12 @@ pub(crate) enum What {
     Clock(i64),
     /// It is killed, and started with its wall clock so many seconds off.
     WrongStart(i64),
+    /// A copy of its data folder is started beside it.
+    Copy,
+    /// It is stopped, and started on a copy of its folder from before.
+    PutBack,
+    /// Nobody reads what it writes to stderr, and it writes much.
+    Stall,
     /// The receiver answers with this status.
     Fails(u16),
     /// The receiver never answers.
@@ -142,6 +148,11 @@ const DECK: &[(What, Role, (u64, u64))] = &[
     (What::Clock(-3_600), Role::Owner, (8, 12)),
     (What::WrongStart(3_600), Role::Owner, (8, 12)),
     (What::WrongStart(-3_600), Role::Leader, (8, 12)),
+    (What::Copy, Role::Owner, (8, 12)),
+    (What::Copy, Role::Leader, (8, 12)),
+    (What::PutBack, Role::Owner, (6, 8)),
+    (What::Stall, Role::Owner, (8, 12)),
+    (What::Stall, Role::Leader, (8, 12)),
     (What::Fails(503), Role::Receiver, (5, 10)),
     (What::Fails(429), Role::Receiver, (5, 10)),
     (What::Hangs, Role::Receiver, (5, 10)),

@@ -114,6 +114,17 @@ impl Hosts {
         Ok(())
     }
 
+    /// Starts a node that is down by a command of its own.
+    pub(crate) fn spawn_as(&self, id: u64, mut command: Command) -> anyhow::Result<()> {
+        let mut hosts = self.all.lock().unwrap();
+        let host = &mut hosts[id as usize - 1];
+        anyhow::ensure!(host.process.is_none(), "node {id} runs already");
+        host.wanted = true;
+        host.process = Some(command.spawn().context("scheduler0 start")?);
+        host.starts += 1;
+        Ok(())
+    }
+
     /// How often a node was started.
     pub(crate) fn starts(&self, id: u64) -> u64 {
         self.all.lock().unwrap()[id as usize - 1].starts

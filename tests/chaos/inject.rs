@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::faults::{Fault, Role, What};
+use crate::folders;
 use crate::hosts::{Hosts, now};
 use crate::net::Net;
 use crate::proxy::{Links, Trouble};
@@ -228,6 +229,21 @@ impl Stage {
                 }
                 // Until the new time is read.
                 sleep(Duration::from_secs(2)).await;
+            }
+            What::Copy => {
+                for node in nodes {
+                    folders::copy_beside(&self.hosts, *node, length).await?;
+                }
+            }
+            What::PutBack => {
+                for node in nodes {
+                    folders::put_back(&self.hosts, *node, length).await?;
+                }
+            }
+            What::Stall => {
+                for node in nodes {
+                    folders::stall(&self.hosts, *node, length).await?;
+                }
             }
             What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => {
                 let mood = match what {

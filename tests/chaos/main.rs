@@ -18,6 +18,7 @@
 mod books;
 mod evidence;
 mod faults;
+mod folders;
 mod hosts;
 mod inject;
 mod judge;

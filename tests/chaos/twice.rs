@@ -106,7 +106,8 @@ impl Court<'_> {
 /// clock that jumps and links that are a little slow are none: they must cost nobody a lease.
 fn excuse(what: What) -> Option<u32> {
     match what {
-        What::Kill | What::WrongStart(_) => Some(0),
+        // Those that kill the node first.
+        What::Kill | What::WrongStart(_) | What::PutBack | What::Stall => Some(0),
         What::DiskFull => Some(1),
         What::Freeze => Some(2),
         What::Isolate => Some(3),
@@ -117,6 +118,8 @@ fn excuse(what: What) -> Option<u32> {
         What::Flap => Some(8),
         What::Slow(_)
         | What::Clock(_)
+        // It must end without having done anything.
+        | What::Copy
         // Of receivers, not of senders.
         | What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => None,
     }

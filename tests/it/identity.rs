@@ -64,7 +64,7 @@ fn replicas(cluster: &Cluster, count: u64, id: u64, address: &str, raft_address:
         };
         json!({"nodeId": node, "address": address, "raft_address": raft_address})
     });
-    Value::from_iter(entries).to_string()
+    entries.collect::<Value>().to_string()
 }
 
 /// Starts a copy of a node's folder at addresses of its own.
@@ -161,6 +161,36 @@ async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_everybody_is_
     cluster.restart(id).await;
     let sums = cluster.checksums(leader).await;
     assert!(sums.len() == 3 && sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start(3).await;
+    let (leader, others) = three(&cluster).await;
+    let id = others[0];
+    let project = cluster.project(leader, "journal").await;
+    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
+    let jobs = planned(&created);
+    every_job_again(&receiver, &jobs, now()).await;
+    assert_eq!(cluster.stop(id).await, Some(0));
+    let old = cluster.folder().join("old");
+    copy(&cluster.data_dir(id), &old);
+    cluster.restart(id).await;
+    cluster.settled(leader, &others).await;
+    every_job_again(&receiver, &jobs, now()).await;
+    // Its graceful stop waits until all of its journal is recorded.
+    assert_eq!(cluster.stop(id).await, Some(0));
+    let other = others[1].to_string();
+    let (code, _, said) = cluster.cli(leader, &["cluster", "transfer-leader", &other]).await;
+    assert_eq!(code, 0, "{said}");
+    cluster.put_away(id);
+    std::fs::rename(&old, cluster.data_dir(id)).unwrap();
+    cluster.spawn(id);
+    assert_eq!(cluster.ended(id).await, Some(1), "{}", cluster.log(id));
+    let said = cluster.log(id);
+    assert!(said.contains("put back to an older copy"), "{said}");
+    every_job_again(&receiver, &jobs, now()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,149 @@
+//! The faults about a node's folder and its stderr: a copy started beside it, an older copy put back, a
+//! reader that stalls. `inject` carries them out in their turn; each says what the node should have
+//! done and did not.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::hosts::Hosts;
+use crate::net::done;
+
+/// Between two looks at whether a process has ended.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a node that should end may take: it must be heard by a leader, and that may be new.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    // Files may come and go while it copies: what is copied then is as good as any.
+    let _ = fs::remove_dir_all(to);
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).output()?;
+    ensure!(to.join("identity").exists(), "{}", String::from_utf8_lossy(&copied.stderr));
+    Ok(())
+}
+
+/// Waits until a process has ended by itself; its exit code. It is killed when it has not.
+async fn ended(mut process: Child, within: Duration) -> anyhow::Result<Option<i32>> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status.code());
+        }
+        if Instant::now() >= deadline {
+            process.kill()?;
+            process.wait()?;
+            bail!("it did not end within {within:?}");
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Starts a copy of a node's folder at other ports of its host: it must end, and say why.
+pub(crate) async fn copy_beside(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
+    let place = &hosts.place;
+    let folder = place.folder.join(format!("copy{id}"));
+    copy(&place.disk(id).join("data"), &folder)?;
+    let mut command = place.node(id)?;
+    let list = command.get_envs().find(|(name, _)| *name == "SCHEDULER0_REPLICAS");
+    let list = list.and_then(|(_, value)| value?.to_str()).context("Replicas")?.to_owned();
+    let mut list: Value = serde_json::from_str(&list)?;
+    let (api, raft) = (place.net.api(id).port() + 1, place.net.raft(id).port() + 1);
+    let host = place.net.api(id).ip();
+    for entry in list.as_array_mut().into_iter().flatten() {
+        if entry["nodeId"] == id {
+            entry["address"] = format!("http://{host}:{api}").into();
+            entry["raft_address"] = format!("{host}:{raft}").into();
+        }
+    }
+    let log = place.folder.join(format!("copy{id}.log"));
+    command
+        .env("SCHEDULER0_DATA_DIR", &folder)
+        .env("SCHEDULER0_PORT", api.to_string())
+        .env("SCHEDULER0_RAFT_ADDRESS", format!("0.0.0.0:{raft}"))
+        .env("SCHEDULER0_REPLICAS", list.to_string())
+        .stderr(fs::File::create(&log)?);
+    let code = ended(command.spawn()?, ENDS_WITHIN.max(length)).await.context("a copy")?;
+    let said = fs::read_to_string(&log)?;
+    ensure!(code == Some(1) && said.contains("copy of this data folder"), "{code:?}: {said}");
+    fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+/// The term, as the other nodes say.
+async fn term(hosts: &Hosts, but: u64) -> Option<u64> {
+    for id in hosts.ids().filter(|id| *id != but) {
+        if let Some(status) = hosts.status(id).await.filter(|s| !s["leader"].is_null()) {
+            return status["term"].as_u64();
+        }
+    }
+    None
+}
+
+/// Lets a node go on from a copy of its folder, and puts that copy back later: it must end and say
+/// why. Then it is started on its newest folder. Only a leader that has heard the node acknowledge
+/// can know, so nothing is put back when another one has come to lead meanwhile.
+pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
+    let place = &hosts.place;
+    let data = place.disk(id).join("data");
+    let (old, newest) = (place.folder.join(format!("old{id}")), place.disk(id).join("newest"));
+    hosts.kill(&[id]);
+    copy(&data, &old)?;
+    hosts.spawn(id)?;
+    // It must take part again, or it acknowledges nothing that it could forget.
+    let _ = hosts.ready(id, length).await;
+    let before = term(hosts, id).await;
+    sleep(length).await;
+    hosts.kill(&[id]);
+    if before.is_none() || term(hosts, id).await != before {
+        eprintln!("node {id} is not put back: the leader has changed");
+        return hosts.spawn(id);
+    }
+    fs::rename(&data, &newest)?;
+    done(Command::new("cp").arg("-a").arg(&old).arg(&data))?;
+    let process = place.node(id)?.spawn()?;
+    let code = ended(process, length).await;
+    fs::remove_dir_all(&data)?;
+    fs::rename(&newest, &data)?;
+    fs::remove_dir_all(old)?;
+    hosts.spawn(id)?;
+    let code = code.context("on an older copy")?;
+    let said = hosts.log(id).contains("put back to an older copy");
+    ensure!(said && code == Some(1), "on an older copy it ended with {code:?}");
+    Ok(())
+}
+
+/// Runs a node that logs much while nobody reads its log: it must go on answering.
+pub(crate) async fn stall(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
+    let (mut reader, writer) = std::io::pipe()?;
+    let mut command = hosts.place.node(id)?;
+    command.env("SCHEDULER0_LOGLEVEL", "DEBUG").stderr(Stdio::from(writer));
+    hosts.kill(&[id]);
+    hosts.spawn_as(id, command)?;
+    let mut log = OpenOptions::new().append(true).open(hosts.place.log(id))?;
+    let (read, stalled) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        // Until the fault is over, or the run.
+        let _ = stalled.recv();
+        let mut some = vec![0_u8; 64 << 10];
+        while let Ok(count @ 1..) = reader.read(&mut some) {
+            if log.write_all(&some[..count]).is_err() {
+                return;
+            }
+        }
+    });
+    sleep(length).await;
+    let answers = hosts.ready(id, ENDS_WITHIN).await;
+    drop(read);
+    // From here on it logs into its file again.
+    hosts.kill(&[id]);
+    hosts.spawn(id)?;
+    ensure!(answers, "it is not ready while nobody reads its log");
+    Ok(())
+}
