@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::check::{Rules, pause_until};
 use super::edit::{How, edited};
+use super::view::Views;
 use super::{executors, missing, parse, shown};
 use crate::api::App;
 use crate::api::ask::{Ask, Id};
@@ -27,10 +28,10 @@ use crate::api::state::AppState;
 use crate::api::unexpected;
 use crate::api::version::{ATTEMPTS, Conditions, is_stale};
 use crate::command::{Command, JobAction, Outcome, RejectionKind};
-use crate::model::JobId;
 use crate::model::block::occurrence_id;
 use crate::model::job::Job;
 use crate::model::time::rfc3339;
+use crate::model::{JobId, ProjectId};
 use crate::store::{jobs, meta};
 
 /// The longest body of an edit, in bytes.
@@ -107,6 +108,11 @@ pub(super) async fn replace(
 ) -> Result<bool, Error> {
     let mut edit = edited(&Rules::new(app, ask.dialect()), job, input, how, warnings)?;
     edit.expect = Some(job.version);
+    if how == How::Put && job.shape.retry_max.is_none() && edit.shape.retry_max.is_some() {
+        // A GET shows the default where the job has no number of its own: sent back, it is none.
+        let default = default_retries(app, edit.shape.project).await?;
+        edit.shape.retry_max = edit.shape.retry_max.filter(|given| *given != default);
+    }
     let shapes = std::slice::from_ref(&edit.shape);
     executors::check(app, shapes).await.map_err(|(_, error)| error)?;
     conditions.check(Some(job.version))?;
@@ -118,6 +124,14 @@ pub(super) async fn replace(
         },
         _ => Ok(true),
     }
+}
+
+/// The retries of a project's jobs that have no number of their own.
+async fn default_retries(app: &AppState, project: ProjectId) -> Result<u32, Error> {
+    let (now, configured) = (app.time.now(), app.config.job_execution_retry_max);
+    let read =
+        move |conn: &Connection| Ok(Views::new(conn, now, configured)?.project(project)?.retry_max);
+    Ok(app.cluster.read(read).await?)
 }
 
 /// 503: others were always faster.

@@ -162,7 +162,7 @@ pub(super) struct InProject {
     /// Its pauses, oldest first.
     pub(super) pauses: Vec<ProjectPause>,
     /// Retries, where a job does not say.
-    retry_max: u32,
+    pub(super) retry_max: u32,
 }
 
 impl<'c> Views<'c> {

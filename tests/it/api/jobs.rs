@@ -144,6 +144,35 @@ async fn versions_guard_against_lost_updates() {
 }
 
 #[tokio::test]
+async fn what_a_get_shows_is_no_change_when_it_is_put_back() {
+    let house = House::build().await;
+    let project = house.project().await;
+    let jobs = [
+        json!({"spec": "@daily", "timezone": "UTC", "jitter": "1h", "labels": {"a": "b"}}),
+        json!({"spec": "@every 1m", "timezone": "UTC", "retryMax": 0, "startDate": "2090-01-01T00:00"}),
+        json!({"at": "2090-01-01T09:00", "timezone": "Asia/Tokyo"}),
+        json!({"after": "1h"}),
+    ];
+    for mut job in jobs {
+        job["projectId"] = project.into();
+        job["callbackUrl"] = TARGET.into();
+        let path = format!("/api/v1/jobs/{}", make(&house, job).await["id"]);
+        for _ in 0..2 {
+            let shown = house.get(&path).await;
+            let put = house.put(&path, shown.json["data"].clone()).await;
+            assert_eq!((put.status, put.header("etag")), (StatusCode::OK, "\"1\""), "{}", put.json);
+            assert_eq!(put.json["data"], shown.json["data"]);
+        }
+    }
+    // The default shown is not made the job's own: it follows the project's.
+    let path = format!("/api/v1/projects/{project}");
+    let edit = house.send("PATCH", &path, &[], r#"{"retryMax": 7}"#).await;
+    assert_eq!(edit.status, StatusCode::OK, "{}", edit.json);
+    let of = async |job: u64| house.get(&format!("/api/v1/jobs/{job}")).await.json["data"].clone();
+    assert_eq!((&of(1).await["retryMax"], &of(2).await["retryMax"]), (&json!(7), &json!(0)));
+}
+
+#[tokio::test]
 async fn a_job_is_paused_resumed_and_run_out_of_turn() {
     let house = House::build().await;
     let project = house.project().await;
