@@ -207,10 +207,10 @@ impl World {
         leader.arrivals += 1;
         let mut heard = renewal.clone();
         match self.without {
-            Some(Rule::Boots) => (heard.boot, heard.number) = (1, leader.arrivals),
             Some(Rule::Clocks) => heard.clock = now.sched,
-            // All are the same process, which asks again and again.
-            Some(Rule::OneProcess) => {
+            // All are the same process, which asks again and again: a process holds its start
+            // number, too.
+            Some(Rule::Boots | Rule::OneProcess) => {
                 heard.process = Process::default();
                 (heard.boot, heard.number) = (1, leader.arrivals);
             }

@@ -44,7 +44,7 @@ teeth! {
     without_waiting_for_death: DeadWait in Faults, 100;
     without_counting_from_the_first_grant: SinceBegan in Storm, 4000;
     without_boot_numbers: Boots in Storm, 4000;
-    without_withholding_from_losers: Moving in Storm, 4000;
+    without_withholding_from_losers: Moving in Storm, 12000;
     without_giving_up: GivesUp in Storm, 4000;
     without_a_late_closing_statement: ClosingWaits in Calm, 600;
     without_w_covering_the_recorded: WatermarkCovers in Faults, 100;
