@@ -21,6 +21,8 @@ pub(super) struct Clients {
 
 struct Current {
     client: Client,
+    /// Without root certificates: none were found.
+    bare: bool,
     /// When it was made, in boot-clock milliseconds.
     made: u64,
     /// Somebody is making the next one.
@@ -30,7 +32,8 @@ struct Current {
 impl Clients {
     /// Makes the first one.
     pub(super) fn new(options: Arc<Options>, boot: u64) -> reqwest::Result<Self> {
-        let current = Current { client: client(&options)?, made: boot, making: false };
+        let (client, bare) = client(|rooted| build(&options, rooted))?;
+        let current = Current { client, bare, made: boot, making: false };
         Ok(Self { options, current: Mutex::new(current) })
     }
 
@@ -41,19 +44,24 @@ impl Clients {
         if boot.saturating_sub(current.made) >= CLIENT_LIFE_MS && !current.making {
             current.making = true;
             let this = Arc::clone(self);
-            tokio::task::spawn_blocking(move || this.renew(boot));
+            tokio::task::spawn_blocking(move || {
+                this.renew(boot, |rooted| build(&this.options, rooted));
+            });
         }
         current.client.clone()
     }
 
-    fn renew(&self, boot: u64) {
-        let made = client(&self.options);
+    /// Makes the next one. Root certificates that cannot be read now, as for want of a descriptor, are
+    /// no reason to give up those that were read before.
+    fn renew(&self, boot: u64, build: impl Fn(bool) -> reqwest::Result<Client>) {
+        let bare = self.lock().bare;
+        let made = if bare { client(build) } else { build(true).map(|client| (client, false)) };
         let mut current = self.lock();
         current.making = false;
         // A failure is tried again after as long.
         current.made = boot;
         match made {
-            Ok(client) => current.client = client,
+            Ok((client, bare)) => (current.client, current.bare) = (client, bare),
             Err(error) => tracing::warn!(error = %chain(&error), "the HTTP client stays as it is"),
         }
     }
@@ -63,13 +71,19 @@ impl Clients {
     }
 }
 
-/// Makes a client.
-fn client(options: &Options) -> reqwest::Result<Client> {
-    builder(options).build().or_else(|e| {
+/// Makes a client, and says whether it has no root certificates.
+fn client(build: impl Fn(bool) -> reqwest::Result<Client>) -> reqwest::Result<(Client, bool)> {
+    build(true).map(|client| (client, false)).or_else(|e| {
         // A small image may come without root certificates: plain http must work there all the same.
         tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
-        builder(options).tls_certs_only([]).build()
+        Ok((build(false)?, true))
     })
+}
+
+/// Makes a client with the root certificates of the machine, or with none.
+fn build(options: &Options, rooted: bool) -> reqwest::Result<Client> {
+    let client = builder(options);
+    if rooted { client.build() } else { client.tls_certs_only([]).build() }
 }
 
 /// What all clients have in common.
@@ -139,4 +153,30 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let end = text.floor_char_boundary(crate::model::block::MAX_ERROR);
     text.truncate(end);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_certificates_once_read_outlive_a_time_when_they_cannot_be_read() {
+        let options = Arc::new(Options::default());
+        let clients = Clients::new(Arc::clone(&options), 0).unwrap();
+        let unreadable = |rooted: bool| match rooted {
+            true => Client::builder().user_agent("\n").build(),
+            false => build(&options, false),
+        };
+        clients.lock().bare = false;
+        clients.renew(CLIENT_LIFE_MS, unreadable);
+        assert!(!clients.lock().bare, "the one that has them stays");
+        assert_eq!(clients.lock().made, CLIENT_LIFE_MS, "it is tried again after as long");
+        // Where there never were any, the next client has none either, and the one after may.
+        assert!(client(unreadable).unwrap().1);
+        clients.lock().bare = true;
+        clients.renew(2 * CLIENT_LIFE_MS, unreadable);
+        assert!(clients.lock().bare);
+        clients.renew(3 * CLIENT_LIFE_MS, |_| build(&options, false));
+        assert!(!clients.lock().bare);
+    }
 }

@@ -145,8 +145,20 @@ impl OwnClients {
         }
         let (options, new) = (Arc::clone(options), Arc::clone(identity));
         let made = tokio::task::spawn_blocking(move || new.over(builder(&options))?.build());
-        let client = made.await.map_err(|e| e.to_string())?.map_err(|e| chain(&e))?;
+        let made = made.await.map_err(|e| e.to_string())?.map_err(|e| chain(&e));
+        self.keep(identity, made, boot)
+    }
+
+    /// Keeps a client that was made; where that failed, the one before it serves for as long again.
+    fn keep(
+        &self,
+        identity: &Identity,
+        made: Result<Client, String>,
+        boot: u64,
+    ) -> Result<Client, String> {
         let mut known = self.lock();
+        let before = known.get(&identity.digest).map(|own| own.client.clone());
+        let client = made.or_else(|why| before.ok_or(why))?;
         known.insert(identity.digest, Own { client: client.clone(), made: boot, used: boot });
         if known.len() > KEPT {
             let oldest = known.iter().min_by_key(|(_, own)| own.used).map(|(digest, _)| *digest);
@@ -210,5 +222,11 @@ mod tests {
         assert_eq!(known.len(), KEPT);
         assert!(!known.contains_key(&identity(0).digest), "the one used longest ago went");
         assert!(known.contains_key(&identity(KEPT).digest));
+        drop(known);
+        // Root certificates may be unreadable for a while: what is known stays.
+        let unreadable = || Err("no root certificates".to_owned());
+        assert!(clients.keep(&identity(KEPT), unreadable(), 200_000).is_ok());
+        assert_eq!(clients.lock()[&identity(KEPT).digest].made, 200_000);
+        assert!(clients.keep(&identity(0), unreadable(), 200_000).is_err());
     }
 }
