@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Three of the pieces go first. Where all of them fail, the receiver is dead and no job poison: the
-//! batch is given up as the one block that it was. All of it together makes [`MOST_CALLS`] calls at
-//! most.
+//! batch is given up as the one block that it was. A piece that could not be sent says nothing of the
+//! receiver: it goes its usual way from there, as a smaller batch. All of it together makes
+//! [`MOST_CALLS`] calls at most.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -93,7 +94,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     .partition(|(place, _)| first.contains(place));
                 let sent = scouts.len();
                 let mut tried = self.try_pieces(scouts.into_iter().map(|(_, piece)| piece)).await;
-                if !tried.iter().any(|tried| matches!(tried, Tried::Over)) {
+                if tried.iter().all(|tried| matches!(tried, Tried::Failed(_))) {
                     for _ in &tried {
                         self.over(head, Vec::new(), None);
                     }

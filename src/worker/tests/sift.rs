@@ -112,3 +112,38 @@ async fn however_many_fail_a_batch_is_not_called_for_one_by_one() {
     assert!(calls.values().all(|calls| *calls <= 1 + 64), "{calls:?} from {first} at {T0}");
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_that_could_not_be_sent_are_no_failures() {
+    // The node has no descriptor for any piece, or for all but the first, which fails.
+    for first_fails in [false, true] {
+        let mut world = World::new();
+        world.says(move |seen| match seen.at {
+            _ if seen.data.len() == 60 => (500, String::new()),
+            _ if first_fails && seen.data.iter().any(|data| data == "d0") => (500, String::new()),
+            at if at < T0 + 1_006_000 => (200, "no descriptor".to_owned()),
+            _ => (200, String::new()),
+        });
+        let first = batch(&mut world, 60, 0).await;
+        let dead = if first_fails { vec![vec![first]] } else { vec![] };
+        assert!(outcome(&world).0.iter().all(|given_up| given_up.len() == 1));
+        world.collect();
+        world.settle().await;
+        assert!(world.rows(0).iter().all(|row| row.attempt == 1));
+        for _ in 0..3 {
+            world.pass(6_000, 1_000).await;
+            world.collect();
+            world.settle().await;
+        }
+        assert_eq!(world.pending(0), 0);
+        let (mut given_up, mut delivered) = (Vec::new(), 0);
+        for recorded in world.blocks(0) {
+            match recorded.block.verdict {
+                Verdict::Dead => given_up.push(recorded.block.members.iter().collect::<Vec<_>>()),
+                _ => delivered += recorded.block.members.len(),
+            }
+        }
+        assert_eq!((given_up, delivered), (dead.clone(), 60 - dead.len() as u64), "{first_fails}");
+        world.stop().await;
+    }
+}

@@ -172,6 +172,10 @@ impl Hands for TestHands {
         };
         let started_boot = receiver.time.clock().boot();
         let (status, body) = (receiver.says.lock().unwrap())(&seen);
+        if body == "no descriptor" {
+            let obstacle = Obstacle::Node("too many open files".to_owned());
+            return Reply::Refused { until: receiver.time.now(), obstacle };
+        }
         let url = seen.url.clone();
         receiver.seen.send_modify(|all| all.push(seen));
         let mut hanging = receiver.hanging.subscribe();
