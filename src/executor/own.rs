@@ -1,6 +1,9 @@
-//! Errors of this node that say nothing of the receiver: no descriptor, no memory, no local port, no
-//! name server. `Executor::call` asks [`OwnError::of`] where nothing was sent; such a call is no
-//! attempt. Counts them, and says so in the log once a minute; it never retries anything.
+//! Errors of this node that say nothing of the receiver: no descriptor, no memory, no name server.
+//! `Executor::call` asks [`OwnError::of`] where nothing was sent; such a call is no attempt. Counts
+//! them, and says so in the log once a minute; it never retries anything.
+//!
+//! `EADDRNOTAVAIL` is none of them: it may mean that no local port is free, but it also is what comes of
+//! an IPv6 address where IPv6 is off, and that holds for good.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,17 +18,15 @@ const SAY_EVERY_MS: u64 = 60_000;
 pub(super) enum OwnError {
     Descriptors,
     Memory,
-    Ports,
     Resolver,
 }
 
-const ALL: [OwnError; 4] =
-    [OwnError::Descriptors, OwnError::Memory, OwnError::Ports, OwnError::Resolver];
+const ALL: [OwnError; 3] = [OwnError::Descriptors, OwnError::Memory, OwnError::Resolver];
 
 impl OwnError {
-    /// The kind of an error of the client, if it is one of these.
-    pub(super) fn of(error: &reqwest::Error) -> Option<Self> {
-        let mut next = std::error::Error::source(error);
+    /// The kind of an error of the client or of a look-up, if it is one of these.
+    pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
         while let Some(error) = next {
             if error.is::<NoResolver>() {
                 return Some(Self::Resolver);
@@ -42,7 +43,6 @@ impl OwnError {
         match Errno::from_raw_os_error(error.raw_os_error()?) {
             Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
             Errno::NOMEM | Errno::NOBUFS => Some(Self::Memory),
-            Errno::ADDRNOTAVAIL => Some(Self::Ports),
             _ => None,
         }
     }
@@ -52,7 +52,6 @@ impl OwnError {
         match self {
             Self::Descriptors => "descriptors",
             Self::Memory => "memory",
-            Self::Ports => "ports",
             Self::Resolver => "resolver",
         }
     }
@@ -62,7 +61,6 @@ impl OwnError {
         match self {
             Self::Descriptors => "too many open files",
             Self::Memory => "out of memory",
-            Self::Ports => "no local port or address is free",
             Self::Resolver => "no name server answers",
         }
     }
