@@ -394,10 +394,7 @@ impl Executor {
             (Some(received), _) => answer.take(received, timeout, &codes),
             (None, Ok(Err(Unsent::There(error)))) => {
                 if let Some(own) = OwnError::of(&error).filter(|_| sent.is_none()) {
-                    self.own.note(own, tried);
-                    turn.over(started_boot, Outcome::Nothing);
-                    let obstacle = Obstacle::Node(own.words().to_owned());
-                    return Reply::Refused { until: self.time.now(), obstacle };
+                    return self.lacking(own, turn, tried);
                 }
                 answer.error = Some(failure(error));
             }
@@ -406,6 +403,20 @@ impl Executor {
         }
         turn.over(answer.started_boot, Outcome::of(&answer, &codes));
         Reply::Done(answer)
+    }
+
+    /// What comes of a call that this node could not make.
+    fn lacking(&self, own: OwnError, turn: Turn, tried: u64) -> Reply {
+        self.own.note(own, tried);
+        // The name servers of one domain may be all that is down. Each call waits for them and holds a
+        // place meanwhile, so the breaker counts them, though they are no attempts.
+        let outcome = match own {
+            OwnError::Resolver => Outcome::Failed { down: true, after: 0 },
+            _ => Outcome::Nothing,
+        };
+        turn.over(tried, outcome);
+        let obstacle = Obstacle::Node(own.words().to_owned());
+        Reply::Refused { until: self.time.now(), obstacle }
     }
 
     /// The request of a call, and what tells whether it went out.

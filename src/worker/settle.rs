@@ -131,15 +131,23 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         until: Option<(Millis, Obstacle)>,
     ) -> Block {
         let now = self.time.now();
-        let waited = (now - head.due).max(0);
+        let waited = (now - head.postponed_since()).max(0);
         let (until, obstacle) = until.unwrap_or((now, Obstacle::Full));
-        // A replay has its series before it, whenever it was due. What comes late is put off once.
-        let impatient = head.row.is_some() && head.base == 0;
+        // A replay has its series before it, whenever it was due: it waits on and on where its
+        // destination takes nothing, but not where its node is at fault. What comes late is put off
+        // once.
+        let since = match obstacle {
+            _ if head.base == 0 => Some(head.due),
+            Obstacle::Node(_) => Some(head.postponed_since()),
+            _ => None,
+        };
+        let since = since.filter(|_| head.row.is_some());
         let asked = obstacle == Obstacle::Asked
             || head.postponed.as_ref().is_some_and(|before| before.obstacle == Obstacle::Asked);
         let day = if asked { MAX_RETRY_AFTER.as_millis() as Millis } else { 0 };
-        if impatient && waited > patience(&route.retry).saturating_add(day) {
-            let since = rfc3339(head.due);
+        let longest = patience(&route.retry).saturating_add(day);
+        if let Some(since) = since.filter(|since| now - since > longest) {
+            let since = rfc3339(since);
             let error = match obstacle {
                 Obstacle::Failing => {
                     format!("the destination has been failing since {since} or longer")

@@ -85,8 +85,12 @@ impl Head {
 
     /// How it waits from here on: since it first had to.
     pub(super) fn postpone(&self, obstacle: Obstacle, destination: &str) -> Postponement {
-        let since = self.postponed.as_ref().map_or(self.gate, |before| before.since);
-        Postponement::new(obstacle, destination, since)
+        Postponement::new(obstacle, destination, self.postponed_since())
+    }
+
+    /// Since when it waits, if it has to: since its attempt was to be made first.
+    pub(super) fn postponed_since(&self) -> Millis {
+        self.postponed.as_ref().map_or(self.gate, |before| before.since)
     }
 
     /// Whether it is the first look at an occurrence that the plan made.

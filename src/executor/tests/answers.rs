@@ -191,6 +191,26 @@ async fn a_name_server_that_says_nothing_is_no_failure_of_the_receiver() {
 }
 
 #[tokio::test]
+async fn a_domain_whose_name_servers_are_down_is_left_alone_without_an_attempt() {
+    let clock = TestClock::new(1_763_700_000_000);
+    let time = Arc::new(SchedulerTime::new(clock.clone()));
+    let lookup = Arc::new(Failing(Err("Temporary failure in name resolution")));
+    let options = Options { lookup, ..Options::default() };
+    let executor = Executor::new(options, time).expect("an executor");
+    let mut obstacles = Vec::new();
+    for _ in 0..6 {
+        let reply = executor.call(call("http://name.example:1/")).await;
+        let Reply::Refused { obstacle, .. } = reply else { panic!("{reply:?}") };
+        obstacles.push(obstacle);
+        clock.advance(Duration::from_millis(600));
+    }
+    let node = Obstacle::Node("no name server answers".to_owned());
+    assert_eq!(obstacles[..5], [(); 5].map(|()| node.clone()));
+    assert_eq!(obstacles[5], Obstacle::Failing, "it holds no place any more");
+    assert_eq!(executor.failing().len(), 1);
+}
+
+#[tokio::test]
 async fn a_receiver_that_asks_to_wait_is_not_called_for_that_project() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = calls.clone();

@@ -141,3 +141,33 @@ async fn what_the_node_could_not_send_is_no_attempt() {
     assert!(world.blocks(0).iter().all(|block| block.block.verdict == Verdict::Delivered));
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_its_node_cannot_send_ends_as_well() {
+    let mut world = World::new();
+    world.says(|_| (500, String::new()));
+    world.start();
+    let job = job(&world, 0);
+    due(&world).await;
+    let replayed = |world: &World| {
+        let rows = world.rows(0).into_iter().filter(|row| row.attempt == 2).count();
+        let blocks = world.blocks(0).into_iter().map(|recorded| recorded.block);
+        (rows, blocks.filter(|block| block.attempt == 2).count())
+    };
+    let start = world.time.now();
+    let letters = vec![(1, start)];
+    for (until, ended) in [(1_900_000, (1, 0)), (3_800_000, (1, 0)), (9_000_000, (0, 1))] {
+        let why = Obstacle::Node("no name server answers".to_owned());
+        world.holds_back(URL, start + until, why);
+        if until == 1_900_000 {
+            world.apply(&Command::ReplayDeadLetters { letters: letters.clone() });
+        } else {
+            world.pass(1_950_000, 1_950_000).await;
+        }
+        world.settle().await;
+        world.collect();
+        assert_eq!(replayed(&world), ended, "an hour after it first had to wait: {until}");
+    }
+    assert_eq!(world.calls_of(job).len(), 1, "no attempt was made for it");
+    world.stop().await;
+}
