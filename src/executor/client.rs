@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use reqwest::{Client, ClientBuilder};
 
-use super::guard::GuardedResolver;
+use super::guard::{GuardedResolver, patience};
 use super::{IDLE, Options, egress};
 
 /// No connection is used for a new call later than this after the client it belongs to was made, in
@@ -108,7 +108,7 @@ pub(super) fn builder(options: &Options) -> ClientBuilder {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(options.max_workers.max(1))
         .dns_resolver(Arc::new(GuardedResolver {
-            patience: options.connect_timeout.mul_f32(0.8),
+            patience: patience(options.connect_timeout),
             guard: options.guard,
             lookup: options.lookup.clone(),
             proxy: proxy.map(|proxy| proxy.host().to_owned()),

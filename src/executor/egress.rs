@@ -2,11 +2,14 @@
 //! each target is resolved and judged here before its name is handed over. Variables such as
 //! `HTTP_PROXY` are not looked at.
 
+use std::net::IpAddr;
+
 use reqwest::Proxy;
 use url::{Host, Url};
 
-use super::Options;
-use super::guard::Error;
+use super::guard::{TargetGuard, look_up, patience};
+use super::own::OwnError;
+use super::{Options, Unsent};
 use crate::config::EgressProxy;
 
 /// The client's proxy.
@@ -26,20 +29,38 @@ fn is_direct(target: &Url) -> bool {
 }
 
 /// Judges every address of a target that goes by way of the proxy: nobody knows which one that will
-/// take. The error says why the call is not made.
-pub(super) async fn judge(options: &Options, url: &Url) -> Result<(), String> {
+/// take. A loopback address is the proxy's own there, so it is refused whatever `options` say.
+pub(super) async fn judge(options: &Options, url: &Url) -> Result<(), Unsent> {
+    if options.proxy.is_none() || is_direct(url) {
+        return Ok(());
+    }
     let name = match url.host() {
-        Some(Host::Domain(name)) if options.proxy.is_some() && !is_direct(url) => name,
-        // An address was judged already.
-        _ => return Ok(()),
+        Some(Host::Domain(name)) => name,
+        Some(Host::Ipv4(ip)) => return beyond(options, ip.into()),
+        Some(Host::Ipv6(ip)) => return beyond(options, ip.into()),
+        None => return Ok(()),
     };
     let unknown = |why: &dyn std::fmt::Display| {
-        format!("{name} cannot be resolved, so it is not handed to EgressProxy: {why}")
+        let why = format!("{name} cannot be resolved, so it is not handed to EgressProxy: {why}");
+        Unsent::Here(why)
     };
-    let found = options.lookup.lookup(name.to_owned()).await.map_err(|e| unknown(&e))?;
+    let looking = look_up(&*options.lookup, name, patience(options.connect_timeout));
+    let found = looking.await.map_err(|error| match OwnError::of(&*error) {
+        Some(own) => Unsent::Lacking(own),
+        None => unknown(&error),
+    })?;
     if found.is_empty() {
         return Err(unknown(&"it has no address"));
     }
-    let judged = found.iter().try_for_each(|address| options.guard.check_address(address.ip()));
-    judged.map_err(|error: Error| error.to_string())
+    found.iter().try_for_each(|address| beyond(options, address.ip()))
+}
+
+/// Whether the proxy may connect to an address.
+fn beyond(options: &Options, ip: IpAddr) -> Result<(), Unsent> {
+    options.guard.check_address(ip).map_err(|error| Unsent::Here(error.to_string()))?;
+    let remote = TargetGuard { allow_loopback: false, ..options.guard };
+    remote.check_address(ip).map_err(|error| {
+        let instead = "to EgressProxy that is itself; localhost, 127.0.0.1 and [::1] go past it";
+        Unsent::Here(format!("{error}, and {instead}"))
+    })
 }

@@ -223,9 +223,27 @@ impl Lookup for SystemLookup {
     }
 }
 
+/// How long a name server may take; less than a call waits for a connection.
+pub(super) fn patience(connect_timeout: Duration) -> Duration {
+    connect_timeout.mul_f32(0.8)
+}
+
+/// The addresses of a name; the error is [`NoResolver`] where no name server says whether it exists.
+pub(super) async fn look_up(
+    lookup: &dyn Lookup,
+    name: &str,
+    patience: Duration,
+) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    match tokio::time::timeout(patience, lookup.lookup(name.to_owned())).await {
+        Ok(Err(error)) if is_resolver_down(&error) => Err(NoResolver(error.to_string()).into()),
+        Ok(found) => Ok(found?),
+        Err(_) => Err(NoResolver(format!("none within {patience:?}")).into()),
+    }
+}
+
 /// A resolver that hands the client only addresses the guard allows.
 pub(super) struct GuardedResolver {
-    /// So long a name server may take; less than the client waits for a connection.
+    /// See [`patience`].
     pub(super) patience: Duration,
     pub(super) guard: TargetGuard,
     pub(super) lookup: Arc<dyn Lookup>,
@@ -237,15 +255,9 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (guard, patience) = (self.guard, self.patience);
         let is_proxy = self.proxy.as_deref() == Some(name.as_str());
-        let looking = self.lookup.lookup(name.as_str().to_owned());
+        let lookup = Arc::clone(&self.lookup);
         Box::pin(async move {
-            let found = match tokio::time::timeout(patience, looking).await {
-                Ok(Err(error)) if is_resolver_down(&error) => {
-                    return Err(NoResolver(error.to_string()).into());
-                }
-                Ok(found) => found?,
-                Err(_) => return Err(NoResolver(format!("none within {patience:?}")).into()),
-            };
+            let found = look_up(&*lookup, name.as_str(), patience).await?;
             let (mut allowed, mut refused) = (Vec::new(), None);
             for address in found {
                 match guard.check_address(address.ip()) {

@@ -172,6 +172,8 @@ pub struct Failing {
 enum Unsent {
     /// Something about the call itself: it was not tried.
     Here(String),
+    /// Something that this node lacks: it was not tried.
+    Lacking(OwnError),
     /// The client.
     There(reqwest::Error),
 }
@@ -354,7 +356,7 @@ impl Executor {
         let asked = {
             let mut asking = std::pin::pin!(async {
                 if let Some(url) = checked {
-                    egress::judge(&self.options, &url).await.map_err(Unsent::Here)?;
+                    egress::judge(&self.options, &url).await?;
                 }
                 let client = match tls {
                     None => self.clients.get(tried),
@@ -398,6 +400,7 @@ impl Executor {
                 }
                 answer.error = Some(failure(error));
             }
+            (None, Ok(Err(Unsent::Lacking(own)))) => return self.lacking(own, turn, tried),
             (None, Ok(Err(Unsent::Here(why)))) => answer.error = Some(why),
             (None, _) => answer.error = Some(timed_out(timeout, sent.is_some())),
         }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use futures_util::FutureExt as _;
 use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -110,14 +111,19 @@ async fn a_certificate_of_its_own_is_taken_or_refused_in_words() {
     assert!(error.contains("CA:TRUE") && error.contains("CA:FALSE"), "{error}");
 }
 
-/// Names and what they lead to.
+/// Names and what they lead to; nothing: the name server is down.
 struct Names(Vec<(&'static str, Vec<&'static str>)>);
 
 impl Lookup for Names {
     fn lookup(&self, name: String) -> Looking {
         let found = self.0.iter().find(|(known, _)| *known == name).map(|(_, ips)| ips.clone());
         Box::pin(async move {
-            let ips = found.ok_or_else(|| std::io::Error::other("no such name"))?;
+            let ips = match found {
+                Some(ips) if ips.is_empty() => {
+                    return Err(std::io::Error::other("Temporary failure in name resolution"));
+                }
+                found => found.ok_or_else(|| std::io::Error::other("no such name"))?,
+            };
             Ok(ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect())
         })
     }
@@ -174,6 +180,26 @@ async fn calls_leave_by_the_proxy_after_their_target_was_judged() {
         assert!(!refused.sent && error.contains(why), "{url}: {error}");
     }
     assert!(heads.try_recv().is_err(), "nothing of these reached the proxy");
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_sent_to_its_own_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let names = vec![("here.test", vec!["93.184.216.34", "127.0.0.1"]), ("down.test", vec![])];
+    let executor = executor(Options {
+        lookup: Arc::new(Names(names)),
+        proxy: Some(EgressProxy::read(&format!("http://127.0.0.1:{port}")).unwrap()),
+        ..Options::default()
+    });
+    for url in ["http://here.test/", "http://[::ffff:127.0.0.1]/", "https://here.test/"] {
+        let refused = ask(&executor, url, None).await;
+        let error = refused.error.unwrap();
+        assert!(!refused.sent && error.contains("a loopback address"), "{url}: {error}");
+    }
+    let reply = within("an answer", executor.call(call("http://down.test/"))).await;
+    assert!(matches!(reply, Reply::Refused { obstacle: Obstacle::Node(_), .. }), "{reply:?}");
+    assert!(listener.accept().now_or_never().is_none(), "the proxy was not asked");
 }
 
 #[tokio::test]
