@@ -23,10 +23,11 @@ mod pulse;
 pub mod restore;
 mod show;
 mod status;
+mod stop;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
@@ -44,20 +45,15 @@ use crate::journal::{self, Journal};
 use crate::listen::{self, Listeners};
 use crate::metrics::Metrics;
 use crate::model::NodeId;
+use crate::model::lease::Timing;
 use crate::secret::Keys;
 use crate::server;
-use crate::worker::{Lease, Seat, Worker};
+use crate::worker::{Seat, Worker};
 
 pub use identity::Identity;
 
-/// How long a graceful stop waits for each of its steps.
-const STEP: Duration = Duration::from_secs(10);
-
 /// How long the names that a node listens on may take to resolve after its start.
 const RESOLVES_WITHIN: Duration = Duration::from_secs(20);
-
-/// Between two looks at whether a step of the stop still has somebody to wait for.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// What a node is started with beside its configuration.
 pub struct Options {
@@ -116,6 +112,7 @@ pub struct Node {
     draining: Arc<AtomicBool>,
     nudge: Arc<Notify>,
     ear: ear::Ear,
+    timing: Timing,
     stop_api: watch::Sender<bool>,
     api: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -221,6 +218,7 @@ impl Node {
             draining: started.draining,
             nudge: started.nudge,
             ear: started.ear,
+            timing,
             stop_api,
             api,
             tasks,
@@ -249,32 +247,6 @@ impl Node {
         self.cluster.failed()
     }
 
-    /// The graceful stop: says that it is none to ask any more, releases the shards, finishes what is
-    /// due, hands the leadership on, waits until the cluster has the results, and goes. Each step is
-    /// bounded, and none waits for nodes that are gone or about to go themselves.
-    pub async fn stop(mut self) {
-        tracing::info!("stopping: releasing shards");
-        self.draining.store(true, Ordering::SeqCst);
-        self.nudge.notify_one();
-        let alone = self.cluster.members().len() == 1;
-        if !alone {
-            let released = self.unless(self.nobody_takes_over(), self.released());
-            self.bounded("shards were still held", released).await;
-        }
-        self.worker.stop().await;
-        if !alone && self.cluster.leadership().borrow().me {
-            self.hand_on_leadership().await;
-        }
-        let collected = self.unless(self.nobody_leads(), self.collected());
-        self.bounded("results were not yet collected", collected).await;
-        // Nobody hears of a node that stops before its server is closed; an error means it is.
-        let _ = self.stop_api.send(true);
-        // A panic in it has been printed.
-        let _ = (&mut self.api).await;
-        self.halt().await;
-        tracing::info!("stopped");
-    }
-
     /// Ends without any of the steps of [`Node::stop`], as a crash would; for tests.
     pub async fn crash(mut self) {
         self.api.abort();
@@ -288,87 +260,6 @@ impl Node {
         self.cluster.shutdown().await;
         if let Some(core) = self.core.take() {
             core.shutdown_background();
-        }
-    }
-
-    async fn bounded(&self, otherwise: &str, step: impl Future<Output = ()>) {
-        if tokio::time::timeout(STEP, step).await.is_err() {
-            tracing::warn!("{otherwise} after {STEP:?}");
-        }
-    }
-
-    /// Waits for a step, unless the other fact comes first: then the step has no end to wait for.
-    async fn unless(&self, pointless: impl Future<Output = ()>, step: impl Future<Output = ()>) {
-        tokio::select! {
-            () = step => {}
-            () = pointless => tracing::info!("nobody is left to wait for"),
-        }
-    }
-
-    /// The other members that answer and are not about to stop themselves.
-    async fn able_to_take_over(&self) -> Vec<NodeId> {
-        let others = self.cluster.members().into_iter().map(|(id, _)| id);
-        let others: Vec<NodeId> = others.filter(|id| *id != self.id).collect();
-        let asked = others.iter().map(|id| status::ask(&self.ear, *id));
-        let answers = futures_util::future::join_all(asked).await;
-        let able = others.into_iter().zip(answers);
-        able.filter(|(_, own)| own.as_ref().is_some_and(|own| !own.draining))
-            .map(|(id, _)| id)
-            .collect()
-    }
-
-    /// Waits until no other member could take this one's shards.
-    async fn nobody_takes_over(&self) {
-        while !self.able_to_take_over().await.is_empty() {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Waits until nobody leads the cluster with a majority.
-    async fn nobody_leads(&self) {
-        while self.cluster.leader().is_some() {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Waits until no shard is this node's, in whatever part.
-    async fn released(&self) {
-        let mut changed = self.seat.changed();
-        loop {
-            if self.seat.owned() == (0, 0) {
-                return;
-            }
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn hand_on_leadership(&self) {
-        let voters = self.cluster.voters();
-        let able = self.able_to_take_over().await;
-        for to in able.into_iter().filter(|id| voters.contains(id)) {
-            match tokio::time::timeout(STEP / 4, self.cluster.transfer_leader(to)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => tracing::debug!(to, %error, "did not take the leadership"),
-                Err(_) => tracing::debug!(to, "did not take the leadership in time"),
-            }
-        }
-    }
-
-    /// Waits until the cluster has recorded all that the journal holds.
-    async fn collected(&self) {
-        let mut changes = self.cluster.changes();
-        loop {
-            let state = self.journal.state();
-            if state.forgotten >= state.synced {
-                return;
-            }
-            // Whoever leads hears of it with the next renewal, or at once if it is this node.
-            self.nudge.notify_one();
-            self.coordinator.collect_now();
-            // Anything that is applied may be the record; what was missed is looked up next time.
-            let _ = tokio::time::timeout(Duration::from_millis(100), changes.recv()).await;
         }
     }
 }
