@@ -49,7 +49,7 @@ mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
@@ -121,6 +121,8 @@ pub struct Surroundings<B, H, L> {
 pub struct Worker {
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// The engine ended, and nobody had asked it to.
+    broken: Arc<AtomicBool>,
     status: Arc<status::Status>,
 }
 
@@ -150,8 +152,10 @@ impl Worker {
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(status::Status::default());
-        let task = tokio::spawn(live(options, with, Arc::clone(&status), stopped));
-        Self { stop, task: Mutex::new(Some(task)), status }
+        let broken = Arc::new(AtomicBool::new(false));
+        let engine = tokio::spawn(live(options, with, Arc::clone(&status), stopped.clone()));
+        let task = tokio::spawn(attend(engine, stopped, Arc::clone(&broken)));
+        Self { stop, task: Mutex::new(Some(task)), broken, status }
     }
 
     /// How it stands.
@@ -159,11 +163,10 @@ impl Worker {
         self.status.get()
     }
 
-    /// Whether the engine still runs; one that panicked, or was stopped, does not.
+    /// Whether the engine runs, or has ended because it was to be stopped: what it wrote down then is
+    /// still to be collected. One that panicked does not.
     pub fn is_running(&self) -> bool {
-        // While it is being stopped somebody waits for it, with the task in hand.
-        let Ok(task) = self.task.try_lock() else { return true };
-        task.as_ref().is_some_and(|task| !task.is_finished())
+        !self.broken.load(Ordering::SeqCst)
     }
 
     /// Begins nothing more, waits for what is in flight (at most 10 s), writes down what came of it
@@ -176,6 +179,24 @@ impl Worker {
             let _ = task.await;
         }
     }
+}
+
+/// Waits for the end of the engine, and takes note if it came unasked.
+async fn attend(engine: JoinHandle<()>, stopped: watch::Receiver<bool>, broken: Arc<AtomicBool>) {
+    let why = match engine.await {
+        // A worker that was dropped is told to stop by that.
+        Ok(()) if *stopped.borrow() || stopped.has_changed().is_err() => return,
+        Ok(()) => "it returned",
+        Err(error) if error.is_panic() => "it panicked",
+        // The runtime ends.
+        Err(_) => return,
+    };
+    broken.store(true, Ordering::SeqCst);
+    tracing::error!(
+        why,
+        "the engine has ended by itself: this node fires nothing and renews no lease until it is \
+         started anew"
+    );
 }
 
 /// The life of a worker.
