@@ -35,6 +35,8 @@ pub(super) fn begin(inner: &Arc<Inner>) {
     tasks.push(inner.runtime.spawn(watch_raft(inner.clone())));
     tasks.push(inner.runtime.spawn(watch_roll(inner.clone())));
     tasks.push(inner.runtime.spawn(take_snapshots(inner.clone())));
+    tasks.push(inner.runtime.spawn(tend_elections(inner.clone())));
+    tasks.push(inner.runtime.spawn(announce(inner.clone())));
     tasks.push(inner.runtime.spawn(tend_members(inner.clone())));
     tasks.push(inner.runtime.spawn(tend_twins(inner.clone())));
 }
@@ -46,13 +48,13 @@ pub(super) fn tend_election(inner: &Inner) {
     inner.raft.runtime_config().elect(fit);
 }
 
-/// The members' addresses, this node's own, and its fitness for elections.
-async fn tend_members(inner: Arc<Inner>) {
+/// This node's fitness for elections. Nothing in here waits for other nodes: a node whose fitness
+/// changes must not elect, or hold elections up, meanwhile.
+async fn tend_elections(inner: Arc<Inner>) {
     let mut told = inner.peers.told();
     let mut look = interval(LOOK / 5);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds: u32 = 0;
-    let mut announcer = Announcer::default();
     loop {
         tokio::select! {
             _ = look.tick() => {}
@@ -61,15 +63,32 @@ async fn tend_members(inner: Arc<Inner>) {
         tend_election(&inner);
         let leads = inner.leadership.borrow().me;
         inner.peers.leads_alone(leads && inner.leader_in_effect().is_none());
-        rounds = rounds.wrapping_add(1);
-        if rounds % 5 != 1 {
-            continue;
-        }
+        rounds = rounds.saturating_add(1);
         if rounds == WAITING && inner.is_waiting() {
             say_how_to_add(&inner);
         }
+    }
+}
+
+/// This node's own addresses.
+async fn announce(inner: Arc<Inner>) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut announcer = Announcer::default();
+    loop {
+        look.tick().await;
         announcer.look(&inner).await;
+        // Who has introduced itself may stand for election.
         tend_election(&inner);
+    }
+}
+
+/// The members and their addresses, as far as a leader looks after them.
+async fn tend_members(inner: Arc<Inner>) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
         if inner.leadership.borrow().first_applied
             && let Err(error) = inner.tend_members().await
         {
