@@ -6,7 +6,8 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::output::Output;
-use super::{Failure, Global, dev, signals};
+use super::signals::{self, Hangup};
+use super::{Failure, Global, dev};
 use crate::config::Config;
 use crate::node::{self, Node};
 use crate::secret::Keys;
@@ -65,9 +66,10 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
     begin_log(&config)?;
     let keys = Keys::load(&config)?;
     runtime()?.block_on(async {
-        signals::attend(global)?;
+        signals::ignore()?;
+        signals::reload_on_hangup(global)?;
         let node = Node::start(config, keys, node::Options::default()).await?;
-        until_stopped(node, std::future::pending()).await
+        until_stopped(node, Hangup::GoesOn, std::future::pending()).await
     })
 }
 
@@ -76,11 +78,12 @@ pub(super) fn dev(global: &Global, output: Output) -> anyhow::Result<()> {
     let (config, keys) = dev::prepare(global)?;
     begin_log(&config)?;
     runtime()?.block_on(async {
-        signals::attend(global)?;
+        signals::ignore()?;
         let options = node::Options { dev: true, ..node::Options::default() };
         let node = Node::start(config.clone(), keys.clone(), options).await?;
         let url = dev::url(node.address());
-        until_stopped(node, dev::attend(&url, &config, &keys, output.is_json())).await
+        let shown = dev::attend(&url, &config, &keys, output.is_json());
+        until_stopped(node, Hangup::Stops, shown).await
     })
 }
 
@@ -92,11 +95,12 @@ fn runtime() -> std::io::Result<Runtime> {
 /// the node. A second signal ends the process at once.
 async fn until_stopped(
     node: Node,
+    on_hangup: Hangup,
     beside: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let mut failed = node.failed();
     let outcome = tokio::select! {
-        signal = signals::stop() => {
+        signal = signals::stop(on_hangup) => {
             tracing::info!("{}: stopping gracefully; once more ends at once", signal?);
             Ok(())
         }
@@ -110,7 +114,8 @@ async fn until_stopped(
     };
     tokio::select! {
         () = node.stop() => outcome,
-        signal = signals::stop() => anyhow::bail!("{}: ended before the stop was complete", signal?),
+        // A terminal that closes may say so twice.
+        signal = signals::stop(Hangup::GoesOn) => anyhow::bail!("{}: ended before the stop was complete", signal?),
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_order() {
@@ -45,4 +45,27 @@ async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_or
     let status = cluster.wait_until("it ends", over).await;
     assert!(status.success(), "{status}: {}", said());
     assert!(said().contains("stopped"), "{}", said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_stops_dev_in_order_for_its_terminal_is_gone() {
+    use tokio::io::AsyncBufReadExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = tokio::process::Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(["dev", "--port", "0", "--raft-address", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(dev.stdout.take().unwrap()).lines();
+    let shown = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a line").unwrap();
+    assert!(shown.is_some(), "dev runs on");
+    let pid = Pid::from_raw(dev.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    let status = tokio::time::timeout(PATIENCE, dev.wait()).await.expect("it ends").unwrap();
+    assert!(status.success(), "{status}");
 }

@@ -130,7 +130,7 @@ pub(super) fn run(flags: &Bench, global: &Global, output: Output) -> anyhow::Res
         // Whichever ends first drops the other, and with it the nodes and their folder.
         tokio::select! {
             report = measure(flags, &plan, global) => report,
-            signal = signals::stop() => anyhow::bail!("{}: stopped", signal?),
+            signal = signals::stop(signals::Hangup::Stops) => anyhow::bail!("{}: stopped", signal?),
         }
     })?;
     report.show(output)?;
