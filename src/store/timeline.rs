@@ -12,7 +12,7 @@ use super::{jobs, plans, projects};
 use crate::model::job::{Job, JobShape, JobStatus};
 use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
-use crate::schedule::{Jittered, Schedule, parse_zone};
+use crate::schedule::{Jittered, LAST, Schedule, parse_zone};
 
 /// Everything that ever decided what a job has to do when, as far as it is kept.
 #[derive(Clone, Debug)]
@@ -158,6 +158,52 @@ impl Timeline {
             }
         }
         found
+    }
+
+    /// The first occurrences due after an instant that neither a pause nor the end of the target
+    /// keeps from firing, as far as is known now: at most so many, in the order of their due
+    /// instants. A stretch in which the job does not fire costs one step, however much lies in it.
+    pub fn to_fire(&self, after: Millis, limit: usize) -> Vec<Planned> {
+        let mut found: Vec<Planned> = Vec::new();
+        for (place, plan) in self.plans.iter().enumerate() {
+            let last = limit.checked_sub(1).and_then(|last| found.get(last)).map(|one| one.due);
+            if limit == 0 || last.is_some_and(|last| last <= plan.from) {
+                break;
+            }
+            let (mut after, mut own) = (after, 0);
+            while own < limit {
+                let next = plan.between(self.id, after, LAST).next();
+                let Some((scheduled, due)) = next else { break };
+                let one = Planned { plan: place, scheduled, due };
+                match self.barred_until(&one) {
+                    None => {
+                        found.push(one);
+                        (after, own) = (due, own + 1);
+                    }
+                    Some(until) if until < LAST => after = due.max(until),
+                    Some(_) => break,
+                }
+            }
+            // Jitter may carry an occurrence of a plan before beyond the first of this one.
+            found.sort_by_key(|one| (one.due, one.scheduled));
+            found.truncate(limit);
+        }
+        found
+    }
+
+    /// The instant up to which nothing of an occurrence's plan fires, from when the occurrence is
+    /// due: `Millis::MAX` when that has no end, `None` when the occurrence fires.
+    fn barred_until(&self, one: &Planned) -> Option<Millis> {
+        let own = self.plans.get(one.plan).filter(|own| own.holds(one.due));
+        match own.or_else(|| self.at(one.due).map(|at| &self.plans[at])) {
+            Some(plan) if plan.standing == Standing::Active => {}
+            Some(plan) => return Some(plan.until.unwrap_or(Millis::MAX)),
+            None => {
+                let later = self.plans.iter().map(|plan| plan.from);
+                return Some(later.filter(|from| *from >= one.due).min().unwrap_or(Millis::MAX));
+            }
+        }
+        self.pause_of(one.plan, one.due).map(|pause| pause.until.unwrap_or(Millis::MAX))
     }
 
     /// The occurrence due last before an instant.

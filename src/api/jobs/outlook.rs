@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use super::view::Views;
@@ -14,10 +13,10 @@ use crate::model::job::{Job, JobShape, JobStatus, LONGEST_JITTER};
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
-use crate::schedule::{Jittered, LAST, Preview, Schedule, parse_zone, preview_in};
+use crate::schedule::{Jittered, Preview, Schedule, parse_zone, preview_in};
 use crate::store::jobs::{self, JobRow};
 use crate::store::plans;
-use crate::store::timeline::{Standing, Timeline};
+use crate::store::timeline::Timeline;
 
 /// What a shape's text means.
 pub(super) struct Known {
@@ -76,7 +75,9 @@ impl Views<'_> {
         if job.from > job.created && after < job.from.saturating_add(LONGEST_JITTER) {
             let plans = plans::of_job(self.conn, job.id)?;
             if plans.iter().any(|plan| plan.shape.jitter > 0 && plan.reach() > after) {
-                return ahead_of_all(self.conn, job.id, after, count);
+                let timeline = Timeline::of_job(self.conn, job.id)?;
+                let all = timeline.map(|all| all.to_fire(after, count)).unwrap_or_default();
+                return Ok(all.iter().map(|one| (one.scheduled, one.due)).collect());
             }
         }
         let pauses = self.pauses(job.shape.project)?;
@@ -220,43 +221,6 @@ impl Stretch<'_> {
         let started = self.shape.start.is_none_or(|start| last >= start);
         Some(last).filter(|last| started && *last > self.from)
     }
-}
-
-/// As [`Views::ahead`], of a job that has something to come from a plan before its present one.
-fn ahead_of_all(
-    conn: &Connection,
-    job: JobId,
-    mut after: Millis,
-    count: usize,
-) -> rusqlite::Result<Vec<(Millis, Millis)>> {
-    let mut found = Vec::new();
-    let Some(timeline) = Timeline::of_job(conn, job)? else { return Ok(found) };
-    'rounds: loop {
-        let some = timeline.between(after, LAST, count.saturating_add(1));
-        let Some(last) = some.last() else { break };
-        after = last.due;
-        for one in some {
-            if found.len() == count {
-                break 'rounds;
-            }
-            match timeline.pause_of(one.plan, one.due) {
-                None if timeline.standing_of(&one) == Some(Standing::Active) => {
-                    found.push((one.scheduled, one.due));
-                }
-                None => {}
-                Some(pause) => match pause.until {
-                    // The other occurrences of this round are looked at again.
-                    Some(until) if until > one.due => {
-                        after = until;
-                        continue 'rounds;
-                    }
-                    Some(_) => {}
-                    None => break 'rounds,
-                },
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Whether nothing is left of the present plan of a recurring job.

@@ -7,6 +7,7 @@ use crate::command::{JobAction, JobEdit, ProjectAction};
 use crate::model::block::SkipReason;
 use crate::model::delivery::{Misfire, MisfirePolicy};
 use crate::store::ledger::{self, State};
+use crate::store::timeline::Timeline;
 use crate::store::{explain, plans};
 
 const MINUTE: Millis = 60_000;
@@ -289,4 +290,44 @@ fn a_one_off_that_rests_is_over_when_it_would_have_been_due() {
         let status = if resume { JobStatus::Active } else { JobStatus::Completed };
         assert_eq!(books.job(id).status, status);
     }
+}
+
+#[test]
+fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
+    // A walk through every second of these years would not end within this test.
+    let busy =
+        JobShape { spec: "* * * * * *".into(), period: None, jitter: 50_000, ..every_minute() };
+    let to_fire = |books: &Books, job, count| -> Vec<Millis> {
+        let timeline = books.read(|c| Timeline::of_job(c, job)).unwrap();
+        timeline.to_fire(books.now, count).iter().map(|one| one.due).collect()
+    };
+    let years = START + 10 * 365 * 1_440 * MINUTE;
+    let end_of_time = crate::schedule::LAST - MINUTE;
+    for of_project in [false, true] {
+        for until in [Some(years), Some(end_of_time), None] {
+            let mut books = Books::new();
+            let job = books.create_one(busy.clone(), NewJob::default());
+            books.now = nth(3);
+            books.done(if of_project {
+                Command::turn_project(1, ProjectAction::Pause { until }, None)
+            } else {
+                let action = JobAction::Pause { until };
+                Command::ChangeJobs { jobs: vec![(job, 1)], action, by: None }
+            });
+            let found = to_fire(&books, job, 3);
+            assert_eq!(found.len(), if until.is_some() { 3 } else { 0 }, "{until:?}");
+            let until = until.unwrap_or_default();
+            assert!(found.iter().all(|due| (until..until + 5_000).contains(due)), "{found:?}");
+            assert!(found.is_sorted());
+        }
+    }
+    // The pause of a project that the job has left bars nothing but what is left of its plan there.
+    let mut story = Story::new();
+    let pause = ProjectAction::Pause { until: Some(years) };
+    story.at(story.books.now, Command::turn_project(1, pause, None));
+    story.books.now += 1;
+    story.books.edit(story.job, |edit| edit.shape.project = 2);
+    let found = to_fire(&story.books, story.job, 2);
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|due| (nth(4)..nth(6)).contains(due)), "{found:?}");
 }
