@@ -44,14 +44,19 @@ pub fn list(
     filter: &Filter,
     page: &Page<Order>,
 ) -> rusqlite::Result<(u64, Vec<Job>)> {
-    let total = count(conn, filter)?;
+    let Search { from, values } = search(conn, filter)?;
+    let total = match count_plain(conn, filter)? {
+        Some(total) => total,
+        None => conn
+            .prepare_cached(&format!("SELECT COUNT(*) {from}"))?
+            .query_row(params_from_iter(&values), |row| id_at(row, 0))?,
+    };
     let column = match page.order_by {
         Order::Id => "id",
         Order::Modified => "modified",
         Order::Project => "project_id",
         Order::Status => "status",
     };
-    let Search { from, values } = search(conn, filter)?;
     let mut shapes = ShapeMemory::default();
     let jobs = conn
         .prepare(&format!("SELECT {COLUMNS} {from} {}", page.clause(column)))?
@@ -60,20 +65,18 @@ pub fn list(
     Ok((total, jobs))
 }
 
-/// How many jobs match.
-pub fn count(conn: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
-    let plain = Filter { project: filter.project, ..Filter::default() };
-    if *filter == plain {
-        return match filter.project {
-            Some(project) => projects::job_count(conn, project),
-            None => conn
-                .prepare_cached("SELECT COALESCE(SUM(jobs), 0) FROM projects")?
-                .query_row([], |row| id_at(row, 0)),
-        };
+/// How many jobs match a filter that asks for a project at most: that number is kept.
+fn count_plain(conn: &Connection, filter: &Filter) -> rusqlite::Result<Option<u64>> {
+    if *filter != (Filter { project: filter.project, ..Filter::default() }) {
+        return Ok(None);
     }
-    let Search { from, values } = search(conn, filter)?;
-    conn.prepare_cached(&format!("SELECT COUNT(*) {from}"))?
-        .query_row(params_from_iter(values), |row| id_at(row, 0))
+    let total = match filter.project {
+        Some(project) => projects::job_count(conn, project)?,
+        None => conn
+            .prepare_cached("SELECT COALESCE(SUM(jobs), 0) FROM projects")?
+            .query_row([], |row| id_at(row, 0))?,
+    };
+    Ok(Some(total))
 }
 
 /// The numbers of the first `limit` jobs that match, of those above `after`, in order.
@@ -114,8 +117,11 @@ fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Search> {
     let mut parts = Vec::new();
     let project = filter.project.map(|project| bind((project as i64).into()));
     if let Some((status, now)) = filter.status {
-        let over = over(conn, now)?;
-        let over = if over.is_empty() || status == JobStatus::Disabled {
+        let over = match status {
+            JobStatus::Disabled => Vec::new(),
+            _ => over(conn, filter.project, now)?,
+        };
+        let over = if over.is_empty() {
             "FALSE".into()
         } else {
             format!("id IN (SELECT value FROM json_each({}))", bind(json(&over).into()))

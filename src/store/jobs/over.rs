@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use chrono_tz::Tz;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::JobRow;
 use crate::model::job::{JobShape, JobStatus};
-use crate::model::{JobId, Millis};
+use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, Schedule, parse_zone};
 use crate::store::{id_at, plans, shapes};
 
@@ -75,54 +75,77 @@ pub fn parse(shape: &JobShape, job: JobId) -> Option<Schedule> {
     Schedule::stored(&shape.spec, zone, shape.dst, job).ok()
 }
 
+/// What is left of a shape for those of its jobs whose plan has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Each has something to come.
+    More,
+    /// None has.
+    Nothing,
+    /// Each has to be asked.
+    Unknown,
+}
+
+impl Left {
+    /// Of a shape with a last date, at an instant, by one look at its schedule; `None` for a schedule
+    /// that each job has for itself.
+    fn of(shape: &JobShape, schedule: Option<&Schedule>, now: Millis) -> Self {
+        let end = shape.end.unwrap_or(Millis::MAX);
+        let jitter = shape.jitter.max(0);
+        if end.saturating_add(jitter) <= now {
+            return Self::Nothing;
+        }
+        let Some(schedule) = schedule else { return Self::Unknown };
+        let after = now.max(shape.start.map_or(Millis::MIN, |start| start.saturating_sub(1)));
+        if let Some(period) = schedule.period() {
+            let more = after.saturating_add(period) <= end;
+            return if more { Self::More } else { Self::Unknown };
+        }
+        match schedule.next(0, after) {
+            Some(next) if next <= end => Self::More,
+            // Jitter may still hold the last one back.
+            _ if jitter > 0 => Self::Unknown,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// A shape with a last date.
 struct Bounded {
     shape: JobShape,
     /// `None`: each job has its own, by its number.
     schedule: Option<Schedule>,
-    /// Nothing is left for any of its jobs whose plan has begun.
-    over: bool,
+    left: Left,
 }
 
-/// The recurring jobs that are over at an instant.
-pub(super) fn over(conn: &Connection, now: Millis) -> rusqlite::Result<Vec<JobId>> {
-    let mut bounded: HashMap<u64, Bounded> = HashMap::new();
-    let ids: Vec<u64> = conn
-        .prepare_cached("SELECT id FROM shapes WHERE json_extract(body, '$.end') IS NOT NULL")?
-        .query_map([], |row| id_at(row, 0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in ids {
-        let Some(shape) = shapes::get(conn, id)?.filter(|shape| !shape.is_one_off()) else {
-            continue;
-        };
-        let own = Schedule::is_seed_dependent(&shape.spec);
-        let schedule = if own { None } else { parse(&shape, 0) };
-        let alike = shape.period.is_none() && shape.jitter <= 0;
-        let begun = JobRow {
-            id: 0,
-            shape_id: id,
-            created: now,
-            anchor: now,
-            from: now,
-            status: JobStatus::Active,
-        };
-        let over =
-            alike && schedule.as_ref().is_some_and(|s| has_nothing_left(&begun, &shape, s, now));
-        bounded.insert(id, Bounded { shape, schedule, over });
-    }
+/// The recurring jobs that are over at an instant, of one project or of all. A schedule is evaluated
+/// once for each shape with a last date, and once more only for jobs that this does not tell enough
+/// about.
+pub(super) fn over(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    now: Millis,
+) -> rusqlite::Result<Vec<JobId>> {
+    let bounded = bounded(conn, project, now)?;
     if bounded.is_empty() {
         return Ok(Vec::new());
     }
+    let some = bounded.iter().filter(|(_, one)| one.left != Left::More).map(|(id, _)| id);
     let mut found = Vec::new();
+    // A plan that begins later may have nothing even where others have something to come.
     let mut select = conn.prepare_cached(
         "SELECT id, shape_id, created, anchor, plan_from, status FROM jobs
-         WHERE status IN (0, 1) AND shape_id IN (SELECT value FROM json_each(?1)) ORDER BY id",
+         WHERE status IN (0, 1) AND (?1 IS NULL OR project_id = ?1)
+             AND (shape_id IN (SELECT value FROM json_each(?2))
+                 OR plan_from > ?4 AND shape_id IN (SELECT value FROM json_each(?3)))
+         ORDER BY id",
     )?;
-    let mut rows = select.query(params![json(bounded.keys())])?;
+    let project = project.map(|project| project as i64);
+    let mut rows = select.query(params![project, json(some), json(bounded.keys()), now])?;
     while let Some(row) = rows.next()? {
         let row = super::read_row(row)?;
-        let Some(Bounded { shape, schedule, over }) = bounded.get(&row.shape_id) else { continue };
-        let over = if *over && row.from <= row.created.min(now) {
+        let Some(Bounded { shape, schedule, left }) = bounded.get(&row.shape_id) else { continue };
+        let over = if *left == Left::Nothing && row.from <= row.created.min(now) {
             true
         } else if let Some(schedule) = schedule {
             is_over(conn, &row, shape, schedule, now)?
@@ -139,8 +162,74 @@ pub(super) fn over(conn: &Connection, now: Millis) -> rusqlite::Result<Vec<JobId
     Ok(found)
 }
 
+/// The shapes with a last date, by number: of one project or of all.
+fn bounded(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    now: Millis,
+) -> rusqlite::Result<HashMap<u64, Bounded>> {
+    let with_end = "json_extract(body, '$.end') IS NOT NULL";
+    let sql = match project {
+        None => format!("SELECT id FROM shapes WHERE {with_end}"),
+        Some(_) => format!(
+            "SELECT id FROM shapes
+             WHERE id IN (SELECT shape_id FROM jobs WHERE project_id = ?1) AND {with_end}"
+        ),
+    };
+    let ids: Vec<u64> = conn
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(project.map(|project| project as i64)), |row| id_at(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut bounded = HashMap::new();
+    for id in ids {
+        let Some(shape) = shapes::get(conn, id)?.filter(|shape| !shape.is_one_off()) else {
+            continue;
+        };
+        let own = Schedule::is_seed_dependent(&shape.spec);
+        let schedule = if own { None } else { parse(&shape, 0) };
+        let left = Left::of(&shape, schedule.as_ref(), now);
+        bounded.insert(id, Bounded { shape, schedule, left });
+    }
+    Ok(bounded)
+}
+
 /// Numbers as SQLite's `json_each` reads them.
 pub(super) fn json<'a>(ids: impl IntoIterator<Item = &'a u64>) -> String {
     let ids: Vec<String> = ids.into_iter().map(u64::to_string).collect();
     format!("[{}]", ids.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::DstRule;
+
+    const T0: Millis = 1_763_700_000_000;
+    const DAY: Millis = 86_400_000;
+
+    #[test]
+    fn one_look_at_a_shape_answers_for_its_jobs() {
+        let left = |spec: &str, jitter, end| {
+            let (timezone, end) = ("UTC".into(), Some(T0 + end));
+            let shape =
+                JobShape { spec: spec.into(), timezone, jitter, end, ..JobShape::default() };
+            let own = Schedule::is_seed_dependent(spec);
+            let read = || Schedule::parse(spec, Tz::UTC, DstRule::default(), 0).unwrap();
+            let schedule = (!own).then(read);
+            Left::of(&shape, schedule.as_ref(), T0)
+        };
+        for jitter in [0, 50_000] {
+            for spec in ["@every 1m", "@every 7h", "* * * * * *", "0 12 * * *"] {
+                assert_eq!(left(spec, jitter, 3 * DAY), Left::More, "{spec}");
+            }
+            for spec in ["@every 7h", "* * * * * *", "H H * * *"] {
+                assert_eq!(left(spec, jitter, -jitter), Left::Nothing, "{spec}");
+            }
+        }
+        assert_eq!(left("0 0 1 1 *", 0, 3 * DAY), Left::Nothing);
+        // What only a job can say: its hash, its anchor, its delay.
+        assert_eq!(left("H H * * *", 0, DAY), Left::Unknown);
+        assert_eq!(left("@every 7h", 0, 60_000), Left::Unknown);
+        assert_eq!(left("0 0 1 1 *", 50_000, 3 * DAY), Left::Unknown);
+    }
 }

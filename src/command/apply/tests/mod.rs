@@ -8,6 +8,7 @@ mod jobs;
 mod keeping;
 mod model;
 mod one_offs;
+mod over;
 mod pauses;
 mod record;
 mod restore;

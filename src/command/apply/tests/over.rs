@@ -1,0 +1,81 @@
+//! Recurring jobs that are over: a list by status finds those, and only those, of which a job asked
+//! by itself says so.
+
+use super::*;
+use crate::command::{JobAction, ProjectAction};
+use crate::store::Page;
+use crate::store::jobs::{self, Filter, JobRow};
+
+const MINUTE: Millis = 60_000;
+const HOUR: Millis = 60 * MINUTE;
+
+/// Shapes whose last occurrences lie in all the places that matter.
+fn shapes() -> Vec<JobShape> {
+    let cron = |spec: &str| JobShape { spec: spec.into(), period: None, ..every_minute() };
+    let every =
+        |spec: &str, period| JobShape { spec: spec.into(), period: Some(period), ..every_minute() };
+    let mut shapes = vec![
+        every_minute(),
+        every("@every 7h", 7 * HOUR),
+        cron("0 * * * *"),
+        cron("H * * * *"),
+        cron("H H * * *"),
+        cron("0 0 1 1 *"),
+    ];
+    let later = shapes.iter().map(|shape| JobShape { start: Some(START + HOUR), ..shape.clone() });
+    shapes.extend(later.collect::<Vec<_>>());
+    let late = shapes.iter().map(|shape| JobShape { jitter: 40 * MINUTE, ..shape.clone() });
+    shapes.extend(late.collect::<Vec<_>>());
+    let ends = [START + HOUR + 1, START + 9 * HOUR, START + 500 * HOUR];
+    let ended = |end| shapes.iter().map(move |shape| JobShape { end: Some(end), ..shape.clone() });
+    shapes.iter().cloned().chain(ends.into_iter().flat_map(ended)).collect()
+}
+
+#[test]
+fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
+    let mut books = Books::new();
+    let other = NewProject { name: "other".into(), ..NewProject::default() };
+    books.done(Command::CreateProject(other));
+    let mut all = Vec::new();
+    for (n, shape) in shapes().into_iter().enumerate() {
+        for story in 0..4 {
+            books.now = START + 10;
+            let project = 1 + (n % 2) as u64;
+            let id = books.create_one(JobShape { project, ..shape.clone() }, NewJob::default());
+            all.push(id);
+            books.now = START + 30 * MINUTE;
+            let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
+            match story {
+                0 => {}
+                1 => drop(books.done(act(JobAction::Pause { until: Some(START + 2 * HOUR) }))),
+                2 => drop(books.done(act(JobAction::Pause { until: None }))),
+                _ => drop(books.edit(id, |edit| edit.shape.jitter = 0)),
+            }
+        }
+    }
+    books.done(Command::turn_project(2, ProjectAction::Pause { until: None }, None));
+    for after in [0, 31 * MINUTE, HOUR, HOUR + 1, 90 * MINUTE, 9 * HOUR, 40 * HOUR, 501 * HOUR] {
+        let now = START + after;
+        for project in [None, Some(1), Some(2)] {
+            let mut over = Vec::new();
+            for job in all.iter().map(|id| books.job(*id)) {
+                if project.is_none_or(|project| project == job.shape.project) {
+                    let (id, shape_id, created) = (job.id, job.shape_id, job.created);
+                    let (anchor, from, status) = (job.anchor, job.from, job.status);
+                    let row = JobRow { id, shape_id, created, anchor, from, status };
+                    let schedule = jobs::parse(&job.shape, id).unwrap();
+                    if books.read(|c| jobs::is_over(c, &row, &job.shape, &schedule, now)) {
+                        over.push(id);
+                    }
+                }
+            }
+            let status = Some((JobStatus::Completed, now));
+            let filter = Filter { project, status, ..Filter::default() };
+            let found = books.read(|c| jobs::ids(c, &filter, 0, u64::MAX));
+            assert_eq!(found, over, "{after} {project:?}");
+            let (total, page) = books.read(|c| jobs::list(c, &filter, &Page::default()));
+            assert_eq!(total, over.len() as u64);
+            assert!(page.iter().map(|job| &job.id).eq(over.iter().take(page.len())));
+        }
+    }
+}
