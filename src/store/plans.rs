@@ -12,6 +12,9 @@ use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus, LONGEST_JITTER};
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
+/// How many pages of closed plans one call of [`drop_ended`] looks at.
+const PAGES: usize = 2;
+
 const COLUMNS: &str = "job, shape_id, anchor, plan_from, until, status";
 
 /// The closed plans of a shard's jobs that have occurrences due after an instant (jitter carries the
@@ -21,11 +24,16 @@ pub fn of_shard(
     shard: ShardId,
     after: Millis,
 ) -> rusqlite::Result<Vec<ClosedPlan>> {
+    // Of those that ended before, only the ones with jitter are read: there may be a plan for every
+    // one-off of a day.
     let mut select = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM closed_plans WHERE shard = ?1 AND until > ?2 ORDER BY job, seq"
+        "SELECT {COLUMNS} FROM closed_plans
+         WHERE shard = ?1 AND until > ?2 AND (until > ?3 OR until + COALESCE(
+             (SELECT json_extract(body, '$.jitter') FROM shapes WHERE id = shape_id), 0) > ?3)
+         ORDER BY job, seq"
     ))?;
-    let rows = select.query(params![shard, after.saturating_sub(LONGEST_JITTER)])?;
-    read_all(conn, rows, |plan| plan.reach() > after)
+    let rows = select.query(params![shard, after.saturating_sub(LONGEST_JITTER), after])?;
+    read_all(conn, rows)
 }
 
 /// All closed plans of a job, oldest first.
@@ -33,7 +41,7 @@ pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>
     let mut select = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM closed_plans WHERE job = ?1 ORDER BY seq"
     ))?;
-    read_all(conn, select.query([job as i64])?, |_| true)
+    read_all(conn, select.query([job as i64])?)
 }
 
 /// All closed plans of a job, oldest first, for apply: with their shapes as the transaction sees
@@ -142,8 +150,9 @@ pub fn close_project(
 }
 
 /// Drops at most `limit` plans of a shard, oldest first, of which all was due before an instant: a
-/// plan is kept for as long after its end as its jitter may delay the last occurrence. Returns the
-/// shapes they used, to be given back.
+/// plan is kept for as long after its end as its jitter may delay the last occurrence. At most
+/// [`PAGES`] times `limit` are looked at: those behind many that are still kept go a day later at
+/// most, as no jitter is longer. Returns the shapes they used, to be given back.
 pub fn drop_ended(
     tx: &mut Tx<'_>,
     shard: ShardId,
@@ -153,7 +162,10 @@ pub fn drop_ended(
     let mut jitter: HashMap<u64, Millis> = HashMap::new();
     let mut ended: Vec<(i64, i64, u64)> = Vec::new();
     let mut last = (Millis::MIN, 0_i64, 0_i64);
-    while ended.len() < limit as usize {
+    for _ in 0..PAGES {
+        if ended.len() >= limit as usize {
+            break;
+        }
         let page: Vec<(i64, i64, u64, Millis)> = tx
             .prepare_cached(
                 "SELECT job, seq, shape_id, until FROM closed_plans
@@ -183,11 +195,7 @@ pub fn drop_ended(
     Ok(ended.into_iter().map(|(.., shape)| shape).collect())
 }
 
-fn read_all(
-    conn: &Connection,
-    mut rows: rusqlite::Rows<'_>,
-    wanted: impl Fn(&ClosedPlan) -> bool,
-) -> rusqlite::Result<Vec<ClosedPlan>> {
+fn read_all(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<ClosedPlan>> {
     let mut met: HashMap<u64, Arc<JobShape>> = HashMap::new();
     let mut plans = Vec::new();
     while let Some(row) = rows.next()? {
@@ -198,7 +206,7 @@ fn read_all(
             let read = shapes::get(conn, shape_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             met.entry(shape_id).or_insert(Arc::new(read)).clone()
         };
-        plans.extend(Some(read(row, shape_id, shape)?).filter(&wanted));
+        plans.push(read(row, shape_id, shape)?);
     }
     Ok(plans)
 }

@@ -331,3 +331,50 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|due| (nth(4)..nth(6)).contains(due)), "{found:?}");
 }
+
+#[test]
+fn of_plans_that_ended_only_those_with_jitter_are_read() {
+    let mut books = Books::new();
+    let plain = books.create_one(every_minute(), NewJob::default());
+    let late = JobShape { jitter: 3_600_000, ..every_minute() };
+    let late = books.create_one(late, NewJob::default());
+    let (shape, shard) = (books.job(plain).shape_id, shard_of(plain));
+    assert_eq!(shard, shard_of(late));
+    books.now = nth(1);
+    for id in [plain, late] {
+        books.edit(id, |edit| edit.shape.end = Some(nth(90)));
+    }
+    // A shape that cannot be read shows who reads it.
+    let spoil = |tx: &mut crate::store::Tx<'_>| {
+        tx.execute("UPDATE shapes SET body = '{}' WHERE id = ?1", [shape as i64])
+    };
+    assert_eq!(books.writer.transaction(spoil).unwrap(), 1);
+    let found = |after| books.store.read(|c| plans::of_shard(c, shard, after));
+    let jobs: Vec<_> = found(nth(2)).unwrap().iter().map(|plan| plan.job).collect();
+    assert_eq!(jobs, [late]);
+    assert_eq!(found(nth(1) + 3_600_000).unwrap(), [], "what jitter may hold back has come");
+    assert!(found(START).is_err(), "here it is read");
+}
+
+#[test]
+fn looking_for_plans_to_drop_is_bounded() {
+    let mut books = Books::new();
+    let late = JobShape { jitter: 3_600_000, ..every_minute() };
+    let first = books.jobs(late, 5);
+    let plain = books.create_one(every_minute(), NewJob::default());
+    for (id, now) in (first..first + 5).map(|id| (id, nth(1))).chain([(plain, nth(2))]) {
+        books.now = now;
+        books.edit(id, |edit| edit.shape.end = Some(nth(900)));
+    }
+    let mut drop_by = |first: u64, before, limit| {
+        books.now = before;
+        let marks = (0..SHARDS).map(|shard| mark(shard, 1, before)).collect();
+        books.done(Command::Record(Record { node: 1, incarnation: 1, first, entries: marks }));
+        books.done(Command::Retain { before, dead_letters: START, limit });
+        books.count("closed_plans")
+    };
+    assert_eq!(drop_by(1, nth(3), 2), 6, "it stands behind five that are kept");
+    assert_eq!(drop_by(65, nth(4), 3), 5);
+    assert_eq!(drop_by(129, nth(62), 4), 1);
+    assert_eq!(drop_by(193, nth(63), 4), 0);
+}
