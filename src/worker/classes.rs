@@ -107,6 +107,10 @@ impl Class {
         self.plan.key(self.phase, self.members.first())
     }
 
+    fn side(&self, key: Key) -> Side {
+        (key, self.phase, self.next, self.delay, self.until)
+    }
+
     /// Its first occurrence due after an instant, as (scheduled, due).
     pub(super) fn after(&self, due: Millis) -> Option<(Millis, Millis)> {
         let found = self.plan.of(self.phase, self.members.first()).next(due);
@@ -143,6 +147,10 @@ impl Class {
     }
 }
 
+/// What tells side classes apart: key, phase, next, delay and end. With jitter one key may have two
+/// occurrences that are due at once, but were scheduled apart.
+type Side = (Key, Millis, Millis, u32, Millis);
+
 /// The due queue of one part; see the head of this file.
 #[derive(Debug)]
 pub struct PartQueue {
@@ -151,7 +159,7 @@ pub struct PartQueue {
     classes: Vec<Option<Class>>,
     free: Vec<u32>,
     home: HashMap<Key, u32>,
-    side: HashMap<(Key, Millis, Millis), u32>,
+    side: HashMap<Side, u32>,
     /// (next, a side class, number), earliest first; an entry counts only while its class still
     /// is at that instant.
     heap: BinaryHeap<Reverse<(Millis, bool, u32)>>,
@@ -384,17 +392,17 @@ impl PartQueue {
         self.classes.get_mut(number as usize)?.as_mut()
     }
 
-    /// Puts a class where it belongs: it joins one that is at the same instant and has the same
+    /// Puts a class where it belongs: it joins one that is at the same occurrence and has the same
     /// end, or takes a slot of its own, as the home class if there is none.
     fn place(&mut self, mut class: Class) {
         let key = class.key();
         let whole = class.until == class.plan.last() && !class.returned;
         let at_home = if whole { self.home.get(&key).copied() } else { None };
         class.home = whole && at_home.is_none();
-        let side = self.side.get(&(key, class.next, class.until)).copied();
+        let side = self.side.get(&class.side(key)).copied();
         for number in at_home.into_iter().chain(side) {
             if let Some(other) = &mut self.classes[number as usize]
-                && other.next == class.next
+                && (other.phase, other.next, other.delay) == (class.phase, class.next, class.delay)
                 && other.returned == class.returned
             {
                 other.members.absorb(&class.members);
@@ -409,7 +417,7 @@ impl PartQueue {
         if class.home {
             self.home.insert(key, number);
         } else {
-            self.side.insert((key, class.next, class.until), number);
+            self.side.insert(class.side(key), number);
         }
         self.heap.push(Reverse((class.next, !class.home, number)));
         self.classes[number as usize] = Some(class);
@@ -427,7 +435,7 @@ impl PartQueue {
         if class.home {
             self.home.remove(&key);
         } else {
-            self.side.remove(&(key, class.next, class.until));
+            self.side.remove(&class.side(key));
         }
         self.free.push(number);
     }

@@ -66,6 +66,39 @@ fn jobs_of_one_schedule_fire_as_one_class() {
 }
 
 #[test]
+fn occurrences_that_are_due_at_once_and_scheduled_apart_both_fire() {
+    // A one-off that was moved within its jitter, twice: two plans of one shape, due at one instant.
+    let plan = Arc::new(Plan { jitter: 10_000, ..of(1, Schedule::once()) });
+    let due = |anchor| plan.of(anchor, 7).due(anchor);
+    let (anchors, at) = (0..1_000)
+        .map(|n| (T0 + n * 1_000, T0 + n * 1_000 + 1_000))
+        .find(|(a, b)| due(*a) == due(*b))
+        .map(|(a, b)| ([a, b], due(a)))
+        .unwrap();
+    for put_back in [false, true] {
+        for ends in [[Millis::MAX; 2], [at; 2], [Millis::MAX, at]] {
+            let mut part = PartQueue::new(T0 - 1, Millis::MAX);
+            for (anchor, until) in anchors.into_iter().zip(ends) {
+                if put_back {
+                    part.put_back(&plan, at, anchor, &Members::from_sorted([7]));
+                } else {
+                    part.add(&plan, Member { until, ..member(7, anchor, T0 - 1) });
+                }
+            }
+            let mut queue = DueQueue::default();
+            queue.insert(KEY, part);
+            let mut fired = Vec::new();
+            while let Some((_, popped)) = pop(&mut queue, at, 0) {
+                assert_eq!(popped.due, at);
+                fired.extend(popped.fire.iter().map(|fire| fire.scheduled));
+            }
+            fired.sort_unstable();
+            assert_eq!(fired, anchors, "{put_back}, {ends:?}");
+        }
+    }
+}
+
+#[test]
 fn a_promise_and_the_end_of_a_part_stop_it() {
     let mut part = PartQueue::new(T0, Millis::MAX);
     part.add(&plan(1, "@every 1s"), member(7, T0, T0));
