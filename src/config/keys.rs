@@ -108,6 +108,11 @@ pub(super) fn in_secret_file(variable: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.variable == name && SECRETS.contains(&k.name))
 }
 
+/// The variable that names a file with a secret, by the secret's key; `None` for other keys.
+pub(super) fn secret_file_of(key: &str) -> Option<String> {
+    Some(format!("{}{}", environment_name(key).filter(|_| is_secret(key))?, files::SUFFIX))
+}
+
 /// Whether no message may show the value of a key.
 pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.contains(&key)

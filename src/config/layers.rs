@@ -50,13 +50,23 @@ impl Layers {
 
     fn set(&mut self, name: &'static str, value: Value, origin: Origin) -> Result<(), Error> {
         if value.as_str().is_some_and(in_quotes) {
-            let message = "the value has quotes around it that are part of it: leave them out (docker's \
-                           --env-file takes them literally)";
-            return Err(Error::Invalid {
-                key: name.to_owned(),
-                origin,
-                message: message.to_owned(),
-            });
+            if let Some(variable) = keys::secret_file_of(name) {
+                // All nodes have the same secrets, perhaps with such quotes: one of them cannot
+                // leave them out before the others do.
+                self.warnings.push(format!(
+                    "{name} ({origin}) has quotes around it, which are part of it: if they are \
+                     meant, put it into a file and name that in {variable}, which is taken \
+                     literally; if not, leave them out on all nodes at once"
+                ));
+            } else {
+                let message = "the value has quotes around it that are part of it: leave them out \
+                               (docker's --env-file takes them literally)";
+                return Err(Error::Invalid {
+                    key: name.to_owned(),
+                    origin,
+                    message: message.to_owned(),
+                });
+            }
         }
         // `Key:` with nothing behind it, and `${VARIABLE:-}` of a compose file, mean "as default".
         let empty = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
