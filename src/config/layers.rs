@@ -187,7 +187,7 @@ fn read_secret(
     let wrong =
         |message| Error::Invalid { key: key.name.to_owned(), origin: origin.clone(), message };
     let plain = format!("{}{}", keys::PREFIX, key.variable);
-    if options.env.get(&plain).is_some_and(|value| !value.is_empty()) {
+    if options.env.get(&plain).is_some_and(|value| !value.trim().is_empty()) {
         return Err(wrong(format!("{plain} is set as well: unset one of the two")));
     }
     let secret = files::read(&options.work_dir.join(path)).map_err(wrong)?;
@@ -204,9 +204,10 @@ fn in_quotes(text: &str) -> bool {
 }
 
 /// A Kubernetes service called `scheduler0` puts `SCHEDULER0_PORT=tcp://10.0.0.1:9091` and its like
-/// into every pod beside it.
+/// into every pod beside it; another protocol has its own scheme there.
 fn is_service_link(variable: &str, value: &str) -> bool {
     value.starts_with("tcp://")
+        || (variable.contains("_PORT") && value.contains("://"))
         || variable.contains("_SERVICE_HOST")
         || variable.contains("_SERVICE_PORT")
         || variable.contains("_TCP_")

@@ -289,6 +289,8 @@ fn a_slip_in_a_variable_is_an_error_and_a_stranger_s_is_not() {
     }
     for (name, value) in [
         ("SCHEDULER0_PORT", "tcp://10.0.0.1:9091"),
+        ("SCHEDULER0_PORT", "udp://10.0.0.1:9091"),
+        ("SCHEDULER0_PORT", "sctp://10.0.0.1:9091"),
         ("SCHEDULER0_PORT_9091_TCP_ADDR", "10.0.0.1"),
         ("SCHEDULER0_SERVICE_HOST", "10.0.0.1"),
         ("SCHEDULER0_SERVICE_PORT_HTTP", "9091"),
@@ -347,6 +349,8 @@ fn secrets_are_read_from_files_and_never_from_two_places() {
         assert!(all.contains(&&"pass word".to_owned()), "{variable}");
         let both = read(&[(&plain, "hunter2"), (&of_file, name)]).unwrap_err().to_string();
         assert!(both.contains(&plain) && both.contains(&of_file), "{both}");
+        let blank = read(&[(&plain, " "), (&of_file, name)]).unwrap();
+        assert!(blank.secrets == c.secrets, "blanks are as nothing, as everywhere");
         let gone = read(&[(&of_file, "/nowhere/secret")]).unwrap_err().to_string();
         assert!(gone.contains(&of_file) && gone.contains("/nowhere/secret"), "{gone}");
         for message in [both, gone] {
