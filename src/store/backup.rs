@@ -156,8 +156,9 @@ pub(super) fn restore<T, E: From<Error> + From<rusqlite::Error>>(
         snapshot::remove(&dir.join(format!("{}{suffix}", snapshot::INCOMING)))?;
     }
     fs::copy(path, &incoming).map_err(Error::io("copy the backup into DataDir"))?;
+    // The copy is what will be used, and a byte may have changed on its way.
+    inspect(&incoming)?;
     let mut conn = Connection::open(&incoming)?;
-    snapshot::check_open(&conn)?;
     // What is half done after a crash is thrown away: nothing has to be safe before the end.
     conn.execute_batch(
         "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;",

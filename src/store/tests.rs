@@ -265,6 +265,28 @@ fn the_hash_sees_every_table() {
 }
 
 #[test]
+fn a_copy_that_differs_from_its_backup_is_never_restored() {
+    let (dir, store, mut writer) = open();
+    add(&mut writer, "a", 7);
+    let backup = dir.path().join("backup");
+    store.backup_to(&backup, |_, _, _| Ok::<_, Error>(super::Label::new())).unwrap();
+    let empty = TempDir::new().unwrap();
+    let restore = || Store::restore(&backup, empty.path(), |_| Ok::<_, Error>(()));
+    let whole = fs::read(&backup).unwrap();
+    // A letter of a name: SQLite sees nothing wrong.
+    let text = b"CREATE TABLE projects";
+    let at = whole.windows(text.len()).position(|part| part == text).unwrap();
+    let mut bytes = whole.clone();
+    bytes[at] = b'c';
+    fs::write(&backup, bytes).unwrap();
+    assert!(matches!(restore(), Err(Error::Altered)));
+    assert!(!empty.path().join(FILE).exists());
+    fs::write(&backup, whole).unwrap();
+    restore().unwrap();
+    assert!(empty.path().join(FILE).exists());
+}
+
+#[test]
 fn hot_queries_use_their_indexes() {
     let (_dir, store, _writer) = open();
     let plan = |sql: &str| {
