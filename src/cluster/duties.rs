@@ -109,8 +109,7 @@ fn say_how_to_add(inner: &Inner) {
     }
 }
 
-/// Looks who is at the addresses of the nodes for which a process on another copy of the folder
-/// waits.
+/// Looks who is at the addresses of the nodes for which two processes, on copies of a folder, spoke.
 async fn tend_twins(inner: Arc<Inner>) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +117,7 @@ async fn tend_twins(inner: Arc<Inner>) {
         look.tick().await;
         let config = inner.membership();
         let limit = inner.options.transport_timeout;
-        let asked = inner.peers.speakers().waited_for().into_iter().filter_map(|node| {
+        let asked = inner.peers.speakers().to_ask().into_iter().filter_map(|node| {
             let address = config.membership().get_node(&node)?.raft_address.clone();
             let inner = &inner;
             Some(async move {

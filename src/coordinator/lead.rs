@@ -188,7 +188,7 @@ impl Coordinator {
             Grantor::new(options.node, number, members(), options.timing, self.now().boot);
         grantor.set_members(members(), cluster.voters());
         grantor.first_entry_applied();
-        for (node, process) in cluster.peers().speakers().served() {
+        for (node, process) in cluster.peers().speakers().may_be_leased() {
             grantor.spoke_before(node, process);
         }
         // Read before anybody can ask: a grant names the newest assignment in the books.

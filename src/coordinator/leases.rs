@@ -5,6 +5,8 @@
 //! proposes the moves that a tick returns (as leader of that term only), and drops it with the
 //! term. Pure: no clock, no I/O. It trusts nothing that it has not heard in its own term.
 
+mod succession;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::{NodeView, Placement, Scene};
@@ -54,7 +56,7 @@ pub struct Grantor {
     last_tick: u64,
     /// The processes that spoke for the nodes before this term; any of them may hold a lease of the
     /// term before. Since when that is counted is `began`.
-    before: BTreeMap<NodeId, Process>,
+    before: BTreeMap<NodeId, Vec<Process>>,
     began: u64,
     nodes: BTreeMap<NodeId, Peer>,
     /// The nodes from which a proposal under way takes something.
@@ -126,12 +128,6 @@ impl Grantor {
         self.draining = draining;
     }
 
-    /// A process that spoke for a node before this term began. One on another folder gets no lease
-    /// before that one's must have ended.
-    pub fn spoke_before(&mut self, node: NodeId, process: Process) {
-        self.before.insert(node, process);
-    }
-
     /// The first entry of the own term is applied here: all assignments of earlier terms are known.
     pub fn first_entry_applied(&mut self) {
         self.first_applied = true;
@@ -186,50 +182,25 @@ impl Grantor {
         }
         self.comes_next(now.boot, renewal)?;
         let facts = renewal.facts;
+        let before = self.nodes.get(&renewal.node);
+        let known = self.is_known(renewal.node, renewal.process);
+        let promises = renewal.promises.iter().filter(|_| known);
         let peer = Peer {
             instance: renewal.instance,
             process: renewal.process,
             boot: renewal.boot,
             number: renewal.number,
             heard: now.boot,
-            granted: self.nodes.get(&renewal.node).and_then(|peer| peer.granted),
+            granted: before.and_then(|peer| peer.granted),
             offset: renewal.clock.saturating_sub(now.sched),
             facts,
             caught_up: facts.applied.index >= books.applied.index
                 || facts.applied.stamp.saturating_add(LAG_TOLERANCE) >= books.applied.stamp,
             // A new boot knows nothing of the promises of the last one.
-            promises: renewal.promises.iter().map(|p| ((p.shard, p.epoch), p.until)).collect(),
+            promises: promises.map(|p| ((p.shard, p.epoch), p.until)).collect(),
         };
         self.nodes.insert(renewal.node, peer);
         Ok(())
-    }
-
-    /// Whether a renewal is newer than what was heard of its node, and comes from the process that
-    /// was served, or from one after it. A process on another folder follows only when the one before
-    /// was silent for so long that no lease of it can be left: both may be alive.
-    fn comes_next(&self, now_boot: u64, renewal: &Renewal) -> Result<(), Refusal> {
-        let process = renewal.process;
-        let (served, heard) = match self.nodes.get(&renewal.node) {
-            Some(peer) if peer.instance != renewal.instance => return Ok(()),
-            Some(peer) if peer.process == process => {
-                let newer = (renewal.boot, renewal.number) > (peer.boot, peer.number);
-                return if newer { Ok(()) } else { Err(Refusal::Stale) };
-            }
-            Some(peer) => (peer.process, peer.heard),
-            None => match self.before.get(&renewal.node) {
-                Some(before) => (*before, self.began),
-                None => return Ok(()),
-            },
-        };
-        if served == process || process.succeeds(&served) {
-            Ok(())
-        } else if served.place == process.place {
-            Err(Refusal::Stale)
-        } else if now_boot > heard + self.timing.dead_after() {
-            Ok(())
-        } else {
-            Err(Refusal::Other)
-        }
     }
 
     fn objection(

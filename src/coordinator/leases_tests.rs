@@ -254,6 +254,47 @@ fn a_new_leader_waits_for_the_lease_of_the_process_that_spoke_before_its_term() 
 }
 
 #[test]
+fn a_folder_that_was_put_back_in_place_gets_a_lease_when_no_renewal_can_be_late_any_more() {
+    let mut grantor = leader();
+    let mut ask = |boot: u64, now: u64| {
+        grantor.quorum_acked(now);
+        let _ = grantor.renewal(at(now), &renewal(3, 1, now, now as Millis), books());
+        let put_back = Renewal {
+            promises: vec![Promise { shard: 0, epoch: 1, until: 99 }],
+            ..renewal(2, boot, now, now as Millis)
+        };
+        let verdict = grantor.renewal(at(now), &put_back, books()).verdict.err();
+        (verdict, grantor.promises().len())
+    };
+    assert_eq!(ask(6, 10_100), (None, 1));
+    assert_eq!(ask(5, 10_200), (Some(Refusal::Stale), 1));
+    assert_eq!(ask(5, 14_600), (Some(Refusal::Stale), 1));
+    assert_eq!(ask(5, 14_601), (None, 0), "a late renewal's promises would be of no worth");
+    assert_eq!(ask(5, 14_700), (None, 1), "it repeats them");
+}
+
+#[test]
+fn a_new_leader_waits_for_the_leases_of_all_processes_that_spoke_lately() {
+    let mut grantor = leader();
+    grantor.spoke_before(2, Process { id: 5, place: 1, boot: 5 });
+    let copy = of_copy(2, 6, 1, 10_100).process;
+    grantor.spoke_before(2, copy);
+    let others = |now: u64| renewal(3, 1, now, now as Millis);
+    let mut ask = |renewal: &Renewal, now: u64| {
+        grantor.quorum_acked(now);
+        let _ = grantor.renewal(at(now), &others(now), books());
+        grantor.renewal(at(now), renewal, books()).verdict.err()
+    };
+    assert_eq!(
+        ask(&of_copy(2, 6, 1, 10_100), 10_100),
+        Some(Refusal::Other),
+        "another was displaced lately"
+    );
+    assert_eq!(ask(&of_copy(2, 6, 2, 14_500), 14_500), Some(Refusal::Other));
+    assert_eq!(ask(&of_copy(2, 6, 3, 14_501), 14_501), None);
+}
+
+#[test]
 fn a_node_too_far_behind_to_use_a_lease_gets_none_and_loses_its_shards() {
     let mut grantor = leader();
     let mut shard = Shard::new(0, 0);

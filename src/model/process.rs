@@ -3,10 +3,12 @@
 //! sender, the coordinator asks [`Process::succeeds`] before it grants a lease. Pure: no clock, no I/O.
 //!
 //! A process is followed by another one of the same node in one of two ways. On the same physical
-//! folder the next start is a successor: the folder's lock proves that the process before is over.
-//! On another folder (a copy, or the same disk after the machine was started anew) nothing is proven:
-//! the newcomer is served only after the process before it has been silent for a whole window, and it
-//! is told to end if that process is heard meanwhile.
+//! folder the next start is a successor: the folder's lock proves that the process before is over. A
+//! start number that is not higher is taken for a late message until the process before has been
+//! silent for a whole window: after that the folder was put back in place. On another folder (a copy,
+//! or the same disk after the machine was started anew) nothing is proven: the newcomer is served only
+//! after the process before it has been silent for a whole window, and it is told to end if that
+//! process answers at the node's address meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +44,7 @@ pub enum Verdict {
     Old,
     /// Another process spoke for this node lately: the sender may ask again.
     Wait,
-    /// Another process spoke for this node after this one had come: this one must end.
+    /// Another process answered at this node's address after this one had come: this one must end.
     Twin,
 }
 
@@ -61,14 +63,57 @@ struct Known {
     instance: u128,
     process: Process,
     heard: u64,
+    /// When it last answered at the address that the cluster has for its node.
+    confirmed: Option<u64>,
     newcomer: Option<Newcomer>,
+    /// The other processes of the node that were heard and are not proven to be over, on other folders.
+    /// A leader may serve any of them, whatever was heard here. Each counts until its lease must have
+    /// ended, from when the process that speaks answered at the node's address.
+    others: Vec<(Process, Option<u64>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Newcomer {
     process: Process,
-    /// When it came first.
-    first: u64,
+    /// Since when it has waited without a sign of the process before it.
+    since: u64,
+    /// When it was heard last.
+    heard: u64,
+}
+
+impl Known {
+    fn new(instance: u128, process: Process, now: u64) -> Self {
+        let (newcomer, others) = (None, Vec::new());
+        Self { instance, process, heard: now, confirmed: None, newcomer, others }
+    }
+
+    /// Another process speaks from now on, on the same folder: the one before is over.
+    fn succeed(&mut self, process: Process, now: u64) {
+        (self.process, self.heard) = (process, now);
+        (self.confirmed, self.newcomer) = (None, None);
+        self.others.retain(|(other, _)| other.place != process.place);
+    }
+
+    /// Another process was heard, on another folder.
+    fn hear_other(&mut self, process: Process) {
+        self.others.retain(|(other, _)| *other != process && !process.succeeds(other));
+        self.others.push((process, None));
+    }
+
+    /// Another process speaks from now on, on another folder: the one before may hold a lease still.
+    fn displace(&mut self, process: Process, now: u64) {
+        self.hear_other(self.process);
+        self.succeed(process, now);
+    }
+
+    /// The process that speaks answered at the node's address.
+    fn confirm(&mut self, now: u64, window: u64) {
+        (self.heard, self.confirmed) = (now, Some(now));
+        self.others.retain(|(_, until)| until.is_none_or(|until| now <= until));
+        for (_, until) in &mut self.others {
+            until.get_or_insert(now.saturating_add(window));
+        }
+    }
 }
 
 impl Starts {
@@ -84,10 +129,10 @@ impl Starts {
         if process.id == 0 {
             return Verdict::Served;
         }
-        let fresh = Known { instance, process, heard: now, newcomer: None };
+        let window = self.window;
         let Some(known) = self.nodes.get_mut(&node).filter(|known| known.instance == instance)
         else {
-            self.nodes.insert(node, fresh);
+            self.nodes.insert(node, Known::new(instance, process, now));
             return Verdict::Served;
         };
         if known.process == process {
@@ -95,23 +140,31 @@ impl Starts {
             return Verdict::Served;
         }
         if known.process.place == process.place {
-            if !process.succeeds(&known.process) {
+            // The folder's content may have been put back to an older state in place: no message is
+            // late for so long, and the lock proves that the process before is over.
+            if !process.succeeds(&known.process) && now <= known.heard.saturating_add(window) {
                 return Verdict::Old;
             }
-            *known = fresh;
+            known.succeed(process, now);
             return Verdict::Served;
         }
-        let newcomer = match known.newcomer {
+        let newcomer = match &mut known.newcomer {
             Some(newcomer) if newcomer.process == process => newcomer,
-            _ => *known.newcomer.insert(Newcomer { process, first: now }),
+            other => other.insert(Newcomer { process, since: now, heard: now }),
         };
-        if known.heard > newcomer.first {
+        newcomer.heard = now;
+        let newcomer = *newcomer;
+        known.hear_other(process);
+        if known.confirmed.is_some_and(|at| at > newcomer.since) {
             return Verdict::Twin;
         }
-        if now <= newcomer.first.saturating_add(self.window) {
+        // A message proves little, for it may have been late: the newcomer waits anew.
+        let since = if known.heard > newcomer.since { now } else { newcomer.since };
+        known.newcomer = Some(Newcomer { since, ..newcomer });
+        if now <= since.saturating_add(window) {
             return Verdict::Wait;
         }
-        *known = fresh;
+        known.displace(process, now);
         Verdict::Served
     }
 
@@ -119,22 +172,38 @@ impl Starts {
     /// its node. A newcomer that answers there is at its predecessor's place, which is over.
     pub fn answered(&mut self, node: NodeId, process: Process, now: u64) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
+        if known.newcomer.is_some_and(|newcomer| newcomer.process == process) {
+            known.displace(process, now);
+        }
         if known.process == process {
-            known.heard = now;
-        } else if known.newcomer.is_some_and(|newcomer| newcomer.process == process) {
-            *known = Known { process, heard: now, newcomer: None, ..*known };
+            known.confirm(now, self.window);
         }
     }
 
-    /// The nodes for which a newcomer waits.
-    pub fn waited_for(&self) -> Vec<NodeId> {
-        let waiting = self.nodes.iter().filter(|(_, known)| known.newcomer.is_some());
-        waiting.map(|(node, _)| *node).collect()
+    /// The nodes of which the address is to be asked: a newcomer waits, or another process may hold a
+    /// lease. A newcomer that has not been heard for two windows is forgotten.
+    pub fn to_ask(&mut self, now: u64) -> Vec<NodeId> {
+        let limit = self.window.saturating_mul(2);
+        for known in self.nodes.values_mut() {
+            known.newcomer = known.newcomer.filter(|n| now <= n.heard.saturating_add(limit));
+        }
+        let open = |known: &Known| {
+            let heard = now <= known.heard.saturating_add(limit);
+            heard && known.others.iter().any(|(_, until)| until.is_none())
+        };
+        let asked = self.nodes.iter().filter(|(_, known)| known.newcomer.is_some() || open(known));
+        asked.map(|(node, _)| *node).collect()
     }
 
-    /// The process that speaks for each node.
-    pub fn served(&self) -> impl Iterator<Item = (NodeId, Process)> {
-        self.nodes.iter().map(|(node, known)| (*node, known.process))
+    /// The processes of each node that may hold a lease: the one that speaks for it, and others, until
+    /// their leases must have ended.
+    pub fn may_be_leased(&self, now: u64) -> impl Iterator<Item = (NodeId, Process)> {
+        self.nodes.iter().flat_map(move |(node, known)| {
+            let others =
+                known.others.iter().filter(move |(_, until)| until.is_none_or(|u| now <= u));
+            let others = others.map(|(process, _)| *process);
+            others.chain([known.process]).map(|process| (*node, process))
+        })
     }
 }
 
@@ -166,9 +235,11 @@ mod tests {
             let mut starts = starts();
             let copy = process(2, 20, boot);
             assert_eq!(starts.judge(3, 7, copy, 1_100), Verdict::Wait);
-            assert_eq!(starts.waited_for(), [3]);
+            assert_eq!(starts.to_ask(1_200), [3]);
             assert_eq!(starts.judge(3, 7, process(1, 10, 5), 1_300), Verdict::Served);
-            assert_eq!(starts.judge(3, 7, copy, 1_400), Verdict::Twin);
+            assert_eq!(starts.judge(3, 7, copy, 1_350), Verdict::Wait, "heard, and not asked");
+            starts.answered(3, process(1, 10, 5), 1_400);
+            assert_eq!(starts.judge(3, 7, copy, 1_450), Verdict::Twin);
             assert_eq!(starts.judge(3, 7, process(1, 10, 5), 1_500), Verdict::Served);
         }
     }
@@ -182,6 +253,7 @@ mod tests {
         assert_eq!(starts.judge(3, 7, copy, 13_501), Verdict::Served);
         assert_eq!(starts.judge(3, 7, original, 13_600), Verdict::Wait);
         assert_eq!(starts.judge(3, 7, copy, 13_700), Verdict::Served);
+        starts.answered(3, copy, 13_750);
         assert_eq!(starts.judge(3, 7, original, 13_800), Verdict::Twin);
         assert_eq!(starts.judge(3, 7, process(9, 10, 6), 13_900), Verdict::Wait, "restarted");
         assert_eq!(starts.judge(3, 7, process(9, 10, 6), 18_401), Verdict::Served, "it came back");
@@ -198,6 +270,86 @@ mod tests {
         assert_eq!(starts.judge(3, 7, moved, 9_300), Verdict::Wait);
         starts.answered(3, moved, 9_400);
         assert_eq!(starts.judge(3, 7, moved, 9_500), Verdict::Served);
+    }
+
+    #[test]
+    fn a_folder_that_was_put_back_in_place_is_served_when_no_message_can_be_late_any_more() {
+        for boot in [4, 5] {
+            let mut starts = starts();
+            let put_back = process(2, 10, boot);
+            assert_eq!(starts.judge(3, 7, put_back, 5_500), Verdict::Old);
+            assert_eq!(starts.judge(3, 7, put_back, 5_501), Verdict::Served);
+            assert_eq!(starts.judge(3, 7, put_back, 5_600), Verdict::Served);
+        }
+    }
+
+    #[test]
+    fn a_late_message_of_a_dead_process_does_not_end_its_successor() {
+        let mut starts = starts();
+        let (dead, moved) = (process(1, 10, 5), process(2, 20, 6));
+        assert_eq!(starts.judge(3, 7, moved, 2_000), Verdict::Wait);
+        assert_eq!(starts.judge(3, 7, dead, 2_100), Verdict::Served, "it was sent long before");
+        assert_eq!(starts.judge(3, 7, moved, 2_200), Verdict::Wait);
+        assert_eq!(starts.judge(3, 7, moved, 6_700), Verdict::Wait, "a whole window from 2,200");
+        assert_eq!(starts.judge(3, 7, moved, 6_701), Verdict::Served);
+    }
+
+    #[test]
+    fn a_copy_that_is_heard_before_its_original_does_not_end_the_original() {
+        let mut starts = Starts::new(4_500);
+        let (original, copy) = (process(1, 10, 5), process(2, 20, 5));
+        assert_eq!(starts.judge(3, 7, copy, 1_000), Verdict::Served, "nothing is known yet");
+        assert_eq!(starts.judge(3, 7, original, 1_100), Verdict::Wait);
+        assert_eq!(starts.judge(3, 7, copy, 1_200), Verdict::Served);
+        assert_eq!(starts.judge(3, 7, original, 1_300), Verdict::Wait);
+        starts.answered(3, original, 1_400);
+        assert_eq!(starts.judge(3, 7, original, 1_500), Verdict::Served);
+        assert_eq!(starts.judge(3, 7, copy, 1_600), Verdict::Wait);
+        starts.answered(3, original, 1_900);
+        assert_eq!(starts.judge(3, 7, copy, 2_000), Verdict::Twin);
+    }
+
+    #[test]
+    fn who_was_displaced_is_known_until_its_lease_must_have_ended() {
+        let mut starts = starts();
+        let (before, moved) = (process(1, 10, 5), process(2, 20, 6));
+        assert_eq!(starts.judge(3, 7, moved, 2_000), Verdict::Wait);
+        starts.answered(3, moved, 2_100);
+        assert_eq!(starts.judge(3, 7, moved, 2_200), Verdict::Served);
+        let again = process(4, 20, 7);
+        assert_eq!(starts.judge(3, 7, again, 2_300), Verdict::Served, "started anew there");
+        let leased = |now| starts.may_be_leased(now).collect::<Vec<_>>();
+        assert_eq!(leased(6_600), [(3, before), (3, again)]);
+        assert_eq!(leased(6_601), [(3, again)]);
+        assert_eq!(starts.to_ask(6_601), [0; 0]);
+    }
+
+    #[test]
+    fn who_was_silent_here_may_hold_a_lease_until_its_successor_answers_at_the_address() {
+        let mut starts = starts();
+        let (original, copy) = (process(1, 10, 5), process(2, 20, 6));
+        assert_eq!(starts.judge(3, 7, copy, 2_000), Verdict::Wait);
+        assert_eq!(starts.judge(3, 7, copy, 6_501), Verdict::Served);
+        let leased = |s: &Starts, now| s.may_be_leased(now).map(|(_, p)| p).collect::<Vec<_>>();
+        assert_eq!(leased(&starts, 60_000), [original, copy], "another leader may hear it");
+        assert_eq!(starts.judge(3, 7, copy, 59_999), Verdict::Served);
+        assert_eq!(starts.to_ask(60_000), [3]);
+        starts.answered(3, copy, 60_000);
+        assert_eq!(leased(&starts, 64_500), [original, copy]);
+        assert_eq!(leased(&starts, 64_501), [copy]);
+        let again = process(9, 10, 7);
+        assert_eq!(starts.judge(3, 7, again, 70_000), Verdict::Wait);
+        starts.answered(3, again, 70_001);
+        assert_eq!(leased(&starts, 70_002), [copy, again], "the original's folder is back");
+    }
+
+    #[test]
+    fn a_newcomer_that_is_not_heard_any_more_is_forgotten() {
+        let mut starts = starts();
+        assert_eq!(starts.judge(3, 7, process(2, 20, 6), 1_100), Verdict::Wait);
+        assert_eq!(starts.judge(3, 7, process(2, 20, 6), 1_200), Verdict::Wait);
+        assert_eq!(starts.to_ask(10_200), [3]);
+        assert_eq!(starts.to_ask(10_201), [0; 0]);
     }
 
     #[test]

@@ -80,6 +80,8 @@ struct Inner {
     told: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
     alone: AtomicBool,
+    /// Another node said that this process is over, and that was logged.
+    said_over: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +124,7 @@ impl Peers {
             told: watch::Sender::new(0),
             failed: watch::Sender::new(None),
             alone: AtomicBool::new(false),
+            said_over: AtomicBool::new(false),
         })))
     }
 
@@ -338,6 +341,9 @@ impl Peers {
         let message = String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned();
         if stop {
             self.fail(message.clone());
+        }
+        if status == StatusCode::TOO_EARLY && !self.0.said_over.swap(true, Ordering::Relaxed) {
+            tracing::warn!(to, "this process is not served yet: {message}");
         }
         Err(Error::Refused { to, status: status.as_u16(), message })
     }

@@ -167,8 +167,13 @@ fn check_process(
     match peers.speakers().judge(node, instance, process) {
         Verdict::Served => Ok(()),
         Verdict::Old => Err(Refusal::new(
-            StatusCode::CONFLICT,
-            format!("node {node} was started anew since this message was sent"),
+            StatusCode::TOO_EARLY,
+            format!(
+                "start {} of node {node} is over, for a later one spoke on the same data folder; if \
+                 the folder was put back to an older state, this process is served when the later \
+                 one has been silent for long enough",
+                process.boot
+            ),
         )),
         Verdict::Wait => Err(Refusal::new(
             StatusCode::CONFLICT,
@@ -322,11 +327,12 @@ mod tests {
         assert_eq!(refused(&here, &copy), (409, false), "the original may be gone");
         while refused(&here, &copy) == (409, false) {
             assert!(check(&here, &original).is_ok());
+            here.speakers().answered(2, caller.process);
         }
         assert_eq!(refused(&here, &copy), (409, true));
         assert!(check(&here, &original).is_ok());
         assert!(check(&here, &from(2, 20, "a3-b1-6")).is_ok(), "the original, started anew");
-        assert_eq!(refused(&here, &original), (409, false), "late");
+        assert_eq!(refused(&here, &original), (425, false), "late");
         // A copy of this node's own folder asks who is there.
         assert_eq!(refused(&here, &from(1, 10, "a9-b9-9")), (409, true));
         assert_eq!(here.failure(), None);

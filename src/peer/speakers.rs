@@ -1,7 +1,6 @@
 //! Which process speaks for each other node: [`Starts`] behind a lock, with a clock. The gate asks it
-//! about every message; `cluster` asks around for the nodes that somebody waits for.
+//! about every message; `cluster` asks around for the nodes that several processes speak for.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,13 +38,14 @@ impl Speakers {
         self.starts().answered(node, process, self.now());
     }
 
-    /// The nodes for which a process on another copy of the folder waits.
-    pub fn waited_for(&self) -> Vec<NodeId> {
-        self.starts().waited_for()
+    /// The nodes of which it is to be asked who is at their addresses.
+    pub fn to_ask(&self) -> Vec<NodeId> {
+        let now = self.now();
+        self.starts().to_ask(now)
     }
 
-    /// The process that speaks for each node.
-    pub fn served(&self) -> BTreeMap<NodeId, Process> {
-        self.starts().served().collect()
+    /// The processes of each node that may hold a lease; a node may have several.
+    pub fn may_be_leased(&self) -> Vec<(NodeId, Process)> {
+        self.starts().may_be_leased(self.now()).collect()
     }
 }

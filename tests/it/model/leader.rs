@@ -43,7 +43,7 @@ impl Leader {
         let members = world.member_ids(id);
         let early = if world.without == Some(Rule::SinceBegan) { 20 } else { 0 };
         let mut grantor = Grantor::new(node.id, node.term, members, timing, boot - early * 500);
-        for (node, process) in node.starts.served() {
+        for (node, process) in node.starts.may_be_leased(boot) {
             grantor.spoke_before(node, process);
         }
         if early > 0 || world.without == Some(Rule::FirstEntry) {
