@@ -12,7 +12,7 @@
 //! Any success closes it, so one bad path on a host shared with healthy ones opens nothing, and a
 //! healthy path that is rarely called gets through even where it did. A manual run is a probe whenever
 //! it comes ([`Breaker::force`]). What was neither (withheld, given up, asked to wait by `Retry-After`,
-//! which `lanes` keeps by project) only frees the probe's place. The first cool-down is `BreakerCooldownSeconds`, each further one
+//! which `pauses` keeps by project) only frees the probe's place. The first cool-down is `BreakerCooldownSeconds`, each further one
 //! twice as long up to a minute, 10 % more or less by destination so that they do not probe in step.
 
 use std::collections::BTreeSet;

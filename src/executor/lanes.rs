@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::breaker::{Breaker, Leave, Outcome, Rules};
+use super::pauses::Pauses;
 use super::rate::Bucket;
 use super::{Limits, Options};
 use crate::clock::Clock;
@@ -100,8 +101,6 @@ pub struct Refusal {
     pub obstacle: Obstacle,
 }
 
-type Pauses = BTreeMap<(Destination, ProjectId), u64>;
-
 /// Calls of the same lane share its limits.
 type Key = (Destination, Limits);
 
@@ -134,7 +133,8 @@ struct State {
     /// Lanes with somebody waiting and their share not used up, in order of their turn.
     ring: VecDeque<Key>,
     breakers: BTreeMap<Destination, Breaker>,
-    /// Until when a destination asked a project to wait, in boot-clock milliseconds.
+    /// At so many of them, those that say nothing are forgotten.
+    prune_at: usize,
     pauses: Pauses,
     /// Calls turned away because a breaker was open.
     refused: u64,
@@ -184,7 +184,8 @@ impl Lanes {
             lanes: BTreeMap::new(),
             ring: VecDeque::new(),
             breakers: BTreeMap::new(),
-            pauses: BTreeMap::new(),
+            prune_at: KEPT,
+            pauses: Pauses::default(),
             refused: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
@@ -240,7 +241,7 @@ impl Lanes {
     ) -> Option<Refusal> {
         let now = self.clock.boot();
         let mut state = self.lock();
-        if let Some(until) = paused_until(&state.pauses, destination, project, now) {
+        if let Some(until) = state.pauses.until(destination, project, now) {
             return Some(Refusal { until, obstacle: Obstacle::Asked });
         }
         match state.breakers.get(destination)?.look(path, now) {
@@ -327,7 +328,7 @@ impl Lanes {
             return false;
         }
         let wish = first.wish;
-        if let Some(until) = paused_until(&state.pauses, &key.0, wish.project, now) {
+        if let Some(until) = state.pauses.until(&key.0, wish.project, now) {
             if let Some(first) = lane.waiting.pop_front() {
                 // Whoever gave up meanwhile needs no answer.
                 let _ = first.sender.send(Err(Refusal { until, obstacle: Obstacle::Asked }));
@@ -398,14 +399,6 @@ impl Lanes {
     }
 }
 
-/// Until when a destination asked a project to wait.
-fn paused_until(pauses: &Pauses, to: &Destination, project: ProjectId, now: u64) -> Option<u64> {
-    if pauses.is_empty() {
-        return None;
-    }
-    pauses.get(&(to.clone(), project)).copied().filter(|until| *until > now)
-}
-
 impl State {
     fn enter_ring(&mut self, key: &Key) {
         let ramp = self.breakers.get(&key.0).and_then(Breaker::ramp);
@@ -428,24 +421,21 @@ impl State {
         }
     }
 
-    /// Notes that a destination asked a project to wait; the later word counts.
-    fn pause(&mut self, turn: &Turn, until: u64, now: u64) {
-        if self.pauses.len() >= KEPT {
-            self.pauses.retain(|_, until| *until > now);
-        }
-        self.pauses.insert((turn.key.0.clone(), turn.project), until);
-    }
-
     /// Notes what came of a turn's call.
     fn settle(&mut self, turn: &Turn, began: u64, outcome: Outcome, now: u64) {
         let failed = matches!(outcome, Outcome::Failed { .. });
         let destination = &turn.key.0;
-        if let Outcome::Asked { after } = outcome {
-            self.pause(turn, now.saturating_add(after), now);
+        match outcome {
+            Outcome::Asked { after } => {
+                self.pauses.note(destination, turn.project, now.saturating_add(after), now);
+            }
+            Outcome::Fine => self.pauses.clear(destination, turn.project, began),
+            Outcome::Failed { .. } | Outcome::Nothing => {}
         }
         if failed && self.rules.failures > 0 && !self.breakers.contains_key(destination) {
-            if self.breakers.len() >= KEPT {
+            if self.breakers.len() >= self.prune_at {
                 self.breakers.retain(|_, breaker| !breaker.is_idle(now));
+                self.prune_at = KEPT.max(2 * self.breakers.len());
             }
             self.breakers.insert(destination.clone(), Breaker::new(destination.as_str()));
         }

@@ -33,6 +33,7 @@ mod date;
 mod egress;
 mod gate;
 mod own;
+mod pauses;
 mod rate;
 #[cfg(test)]
 mod tests;

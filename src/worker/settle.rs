@@ -28,8 +28,9 @@ const SOONEST_ASKED_MS: Millis = 1_000;
 /// What else is put off is looked at again no sooner than this, in milliseconds ...
 const SOONEST_MS: Millis = 5_000;
 /// ... and, the longer it has waited, the later: by a tenth, at most this much, so that not all of
-/// it knocks at once.
+/// it knocks at once. What is asked to wait over and over costs a record each time: more of it.
 const SPREAD_MS: Millis = 30_000;
+const SPREAD_ASKED_MS: Millis = 300_000;
 
 impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     /// What follows from an answer.
@@ -166,14 +167,15 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             };
         }
         let asks = obstacle == Obstacle::Asked;
-        let soonest = if asks { SOONEST_ASKED_MS } else { SOONEST_MS };
+        let (soonest, spread) =
+            if asks { (SOONEST_ASKED_MS, SPREAD_ASKED_MS) } else { (SOONEST_MS, SPREAD_MS) };
         let mut at = until.max(now.saturating_add(soonest));
         if asks {
             let first = members.iter().next().unwrap_or_default();
             let seed = seed(first, head.scheduled, head.run, head.attempt);
             at = now.saturating_add(spread_after(at - now, seed));
         }
-        let verdict = Verdict::Postponed { at: at.saturating_add((waited / 10).min(SPREAD_MS)) };
+        let verdict = Verdict::Postponed { at: at.saturating_add((waited / 10).min(spread)) };
         let error = Some(head.postpone(obstacle, route.destination()).to_text());
         Block {
             started: now,

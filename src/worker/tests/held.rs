@@ -106,6 +106,27 @@ async fn a_receiver_may_ask_to_wait_without_using_up_a_retry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_to_wait_for_long_comes_back_less_often() {
+    let mut world = World::new();
+    world.says(|_| (503, "retry-after: 1".to_owned()));
+    world.start();
+    let shape = JobShape { retry_max: Some(0), ..shape("@every 100000s", URL) };
+    world.shaped(shape, 1);
+    world.settle().await;
+    world.clock.advance(Duration::from_secs(100_000));
+    // A tenth of the wait so far comes on top, at most 5 minutes.
+    for (passed, more) in [(0, 0), (100_000, 10_000), (2_000_000, 210_000), (9_000_000, 300_000)] {
+        world.pass(passed, passed.max(1)).await;
+        world.settle().await;
+        world.collect();
+        world.settle().await;
+        let wait = world.rows(0)[0].next_at - world.time.now();
+        assert!((more + 1_000..=more + 2_000).contains(&wait), "{passed}: {wait}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_asks_for_more_than_a_day_in_all_uses_up_retries() {
     let mut world = World::new();
     world.says(|_| (503, "retry-after: 50000".to_owned()));

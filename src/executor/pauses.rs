@@ -1,0 +1,95 @@
+//! How long destinations have asked projects to wait (`Retry-After`). `lanes` notes each such answer
+//! and asks before a call goes out. Forgets what is over; knows no clock.
+
+use std::collections::BTreeMap;
+
+use super::lanes::Destination;
+use crate::model::ProjectId;
+
+/// What is over is looked for above this number.
+const KEPT: usize = 1_024;
+
+/// The word of a destination, in boot-clock milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: u64,
+    /// When it came.
+    noted: u64,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    known: BTreeMap<(Destination, ProjectId), Pause>,
+    /// At so many, what is over is dropped.
+    prune_at: usize,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), prune_at: KEPT }
+    }
+}
+
+impl Pauses {
+    /// Until when a project is to wait.
+    pub(super) fn until(&self, to: &Destination, project: ProjectId, now: u64) -> Option<u64> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let pause = self.known.get(&(to.clone(), project))?;
+        Some(pause.until).filter(|until| *until > now)
+    }
+
+    /// Notes that a project is to wait; the later word counts. All of them are looked through when
+    /// their number has doubled, not each time.
+    pub(super) fn note(&mut self, to: &Destination, project: ProjectId, until: u64, now: u64) {
+        if self.known.len() >= self.prune_at {
+            self.known.retain(|_, pause| pause.until > now);
+            self.prune_at = KEPT.max(2 * self.known.len());
+        }
+        self.known.insert((to.clone(), project), Pause { until, noted: now });
+    }
+
+    /// Forgets what a destination asked of a project: a call that began after that has succeeded. A
+    /// call from before says nothing, as a receiver with a limit takes some and asks others to wait.
+    pub(super) fn clear(&mut self, to: &Destination, project: ProjectId, began: u64) {
+        if self.known.is_empty() {
+            return;
+        }
+        let key = (to.clone(), project);
+        if self.known.get(&key).is_some_and(|pause| began > pause.noted) {
+            self.known.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use url::Url;
+
+    fn to(name: &str) -> Destination {
+        Destination::of(&Url::parse(&format!("http://{name}/")).unwrap())
+    }
+
+    #[test]
+    fn a_success_that_began_later_ends_a_pause_and_an_earlier_one_does_not() {
+        let (mut pauses, a) = (Pauses::default(), to("a"));
+        pauses.note(&a, 1, 9_000, 1_000);
+        pauses.clear(&a, 1, 1_000);
+        pauses.clear(&a, 2, 1_001);
+        assert_eq!((pauses.until(&a, 1, 8_999), pauses.until(&a, 1, 9_000)), (Some(9_000), None));
+        pauses.clear(&a, 1, 1_001);
+        assert_eq!(pauses.until(&a, 1, 1_001), None);
+    }
+
+    #[test]
+    fn what_is_over_is_dropped_when_the_number_has_doubled() {
+        let (mut pauses, a) = (Pauses::default(), to("a"));
+        (0..2_048).for_each(|project| pauses.note(&a, project, 10, 0));
+        assert_eq!((pauses.known.len(), pauses.prune_at), (2_048, 2_048));
+        pauses.note(&a, 9_999, 20, 10);
+        assert_eq!((pauses.known.len(), pauses.prune_at), (1, KEPT));
+    }
+}
