@@ -10,7 +10,8 @@
 //! Three of the pieces go first. Where all of them fail, the receiver is dead and no job poison: the
 //! batch is given up as the one block that it was. A piece that could not be sent says nothing of the
 //! receiver: it goes its usual way from there, as a smaller batch. All of it together makes
-//! [`MOST_CALLS`] calls at most.
+//! [`MOST_CALLS`] calls at most, and begins nothing after [`TIMEOUTS`] timeouts: pieces may hang one
+//! after the other, and a first attempt holds up its part's watermark until it is over.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -33,6 +34,9 @@ use crate::model::postponement::told;
 const PIECES: usize = 8;
 /// So many calls are made at most for one batch.
 const MOST_CALLS: usize = 64;
+
+/// No more pieces are made after so many times the timeout of an attempt.
+const TIMEOUTS: u64 = 2;
 
 /// What came of a piece.
 enum Tried {
@@ -70,6 +74,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let mut left = MOST_CALLS;
+            let timeout = route.timeout.max(0).cast_unsigned();
+            let end = self.time.clock().boot().saturating_add(timeout.saturating_mul(TIMEOUTS));
             let whole = match self.failed(piece, route, answer) {
                 Err(whole) => whole,
                 Ok((piece, route, answer)) => return self.settle(piece, &route, answer).await,
@@ -79,7 +85,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 let jobs = &whole.piece.jobs;
                 let size = jobs.len().div_ceil(PIECES);
                 let pieces = jobs.len().div_ceil(size);
-                if jobs.len() == 1 || left < pieces {
+                if jobs.len() == 1 || left < pieces || self.time.clock().boot() >= end {
                     self.give_up(&whole, None);
                     continue;
                 }

@@ -147,3 +147,23 @@ async fn pieces_that_could_not_be_sent_are_no_failures() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_that_hang_one_after_the_other_are_given_up_as_they_are() {
+    let mut world = World::new();
+    let clock = std::sync::Arc::clone(&world.clock);
+    world.says(move |seen| {
+        if seen.data.len() < 60 && seen.data.iter().any(|data| data == "d0") {
+            return (200, String::new());
+        }
+        // What hangs takes the 30 s that it may.
+        clock.advance(std::time::Duration::from_secs(30));
+        (0, String::new())
+    });
+    let first = batch(&mut world, 60, 0).await;
+    let (dead, delivered) = outcome(&world);
+    let sizes: Vec<_> = dead.iter().map(Vec::len).collect();
+    assert_eq!((sizes, delivered), (vec![8, 8, 8, 8, 8, 8, 4], 8), "{first}: no single jobs");
+    assert_eq!(world.seen().len(), 1 + 8);
+    world.stop().await;
+}
