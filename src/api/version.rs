@@ -88,7 +88,9 @@ impl Conditions {
         let Some(value) = shown.headers().get(header::ETAG).filter(|_| self.are_given()) else {
             return Ok(shown);
         };
-        let Some(Tag { version, .. }) = tags(value.as_bytes()).next() else { return Ok(shown) };
+        let Some(Listed::Tag(Tag { version, .. })) = listed(value.as_bytes()).next() else {
+            return Ok(shown);
+        };
         self.if_match(Some(version))?;
         let known = self.if_none_match.as_ref().is_some_and(|tags| tags.include(version, false));
         Ok(if known { tag(StatusCode::NOT_MODIFIED.into_response(), version) } else { shown })
@@ -125,13 +127,14 @@ impl Tags {
     fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
         let mut given = headers.get_all(name).iter().peekable();
         given.peek()?;
-        let lines: Vec<_> = given.map(HeaderValue::as_bytes).collect();
-        let is_any =
-            |line: &&[u8]| line.split(|b| *b == b',').any(|part| part.trim_ascii() == b"*");
-        if lines.iter().any(is_any) {
-            return Some(Self::Any);
+        let mut these = Vec::new();
+        for listed in given.flat_map(|line| listed(line.as_bytes())) {
+            match listed {
+                Listed::Any => return Some(Self::Any),
+                Listed::Tag(tag) => these.push(tag),
+            }
         }
-        Some(Self::These(lines.into_iter().flat_map(tags).collect()))
+        Some(Self::These(these))
     }
 
     /// Whether a version is among them, by the strong or the weak comparison.
@@ -145,8 +148,16 @@ impl Tags {
     }
 }
 
-/// The tags of a header's line that could be ours. Quotes may be missing: people forget them.
-fn tags(line: &[u8]) -> impl Iterator<Item = Tag> + '_ {
+/// An element of a header's list.
+enum Listed {
+    /// `*`, without quotes.
+    Any,
+    Tag(Tag),
+}
+
+/// What a header's line lists, without the tags that could not be ours. Quotes may be missing: people
+/// forget them.
+fn listed(line: &[u8]) -> impl Iterator<Item = Listed> + '_ {
     let mut rest = line;
     std::iter::from_fn(move || {
         loop {
@@ -160,7 +171,8 @@ fn tags(line: &[u8]) -> impl Iterator<Item = Tag> + '_ {
             }
             let unweakened = rest.strip_prefix(b"W/");
             let text = unweakened.unwrap_or(rest);
-            let (opaque, end) = match text.strip_prefix(b"\"") {
+            let quoted = text.strip_prefix(b"\"");
+            let (opaque, end) = match quoted {
                 Some(quoted) => {
                     let end = quoted.iter().position(|b| *b == b'"').unwrap_or(quoted.len());
                     (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
@@ -168,9 +180,12 @@ fn tags(line: &[u8]) -> impl Iterator<Item = Tag> + '_ {
                 None => text.split_at(text.iter().position(|b| *b == b',').unwrap_or(text.len())),
             };
             rest = end;
+            if opaque.trim_ascii() == b"*" && quoted.is_none() && unweakened.is_none() {
+                return Some(Listed::Any);
+            }
             let number = std::str::from_utf8(opaque.trim_ascii()).ok();
             if let Some(version) = number.and_then(|number| number.parse().ok()) {
-                return Some(Tag { version, weak: unweakened.is_some() });
+                return Some(Listed::Tag(Tag { version, weak: unweakened.is_some() }));
             }
         }
     })
@@ -216,6 +231,10 @@ mod tests {
             (&["\"1\"", "\"3\""], 3, true),
             (&["*"], 9, true),
             (&["\"1\", *"], 9, true),
+            (&["\"a\",* "], 9, true),
+            (&["\"a,*,b\""], 9, false),
+            (&["\"*\""], 9, false),
+            (&["W/*"], 9, false),
             (&[""], 3, false),
             (&[",,"], 3, false),
             (&["\"abc\""], 3, false),
