@@ -17,6 +17,9 @@ use crate::secret::{self, Keys, purpose};
 /// So many secrets are remembered; above that, all are forgotten and opened again as they are met.
 const KEPT: usize = 1_024;
 
+/// So many identities of targets are remembered; above that, all are forgotten.
+const IDENTITIES: usize = 64;
+
 /// A secret in the clear.
 type Clear = Arc<Zeroizing<String>>;
 
@@ -24,11 +27,12 @@ type Clear = Arc<Zeroizing<String>>;
 pub(super) struct Opener {
     keys: Arc<Keys>,
     known: Mutex<HashMap<(&'static str, Sealed), Clear>>,
+    identities: Mutex<HashMap<Tls, Arc<Identity>>>,
 }
 
 impl Opener {
     pub(super) fn new(keys: Arc<Keys>) -> Self {
-        Self { keys, known: Mutex::default() }
+        Self { keys, known: Mutex::default(), identities: Mutex::default() }
     }
 
     /// What a target signs in with.
@@ -41,11 +45,20 @@ impl Opener {
         Ok(Opened { secret: secret.map(|secret| (*secret).clone()) })
     }
 
-    /// What is special about a target's TLS.
+    /// What is special about a target's TLS: made once, as it copies certificates and digests them.
     pub(super) fn tls(&self, tls: &Tls) -> Result<Arc<Identity>, secret::Error> {
+        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = identities.get(tls) {
+            return Ok(Arc::clone(known));
+        }
         let key = tls.client_key.as_ref().map(|key| self.open(key, purpose::CLIENT_KEY));
         let key = key.transpose()?.map(|key| (*key).clone()).unwrap_or_default();
-        Ok(Arc::new(Identity::new(tls.ca.clone(), tls.client_cert.clone(), key)))
+        let new = Arc::new(Identity::new(tls.ca.clone(), tls.client_cert.clone(), key));
+        if identities.len() >= IDENTITIES {
+            identities.clear();
+        }
+        identities.insert(tls.clone(), Arc::clone(&new));
+        Ok(new)
     }
 
     /// The signature of a body by every secret that is in use at `now`; `None` without any.
@@ -99,5 +112,22 @@ mod tests {
         let other = [SigningSecret { sealed: keys.seal("x", purpose::TOKEN), until: None }];
         let error = opener.sign(&other, "id", 0, b"").unwrap_err().to_string();
         assert!(error.contains("webhook secret"), "{error}");
+    }
+
+    #[test]
+    fn the_tls_of_a_target_is_made_once() {
+        let keys = Arc::new(Keys::new(&"1f".repeat(32), "u", "p").unwrap());
+        let opener = Opener::new(Arc::clone(&keys));
+        let tls = |n: usize| Tls {
+            ca: format!("ca {n}"),
+            client_cert: "cert".to_owned(),
+            client_key: Some(keys.seal("key", purpose::CLIENT_KEY)),
+        };
+        let first = tls(0);
+        let made = opener.tls(&first).unwrap();
+        assert!(Arc::ptr_eq(&made, &opener.tls(&first.clone()).unwrap()));
+        (1..=IDENTITIES).for_each(|n| drop(opener.tls(&tls(n)).unwrap()));
+        assert_eq!(opener.identities.lock().unwrap().len(), 1);
+        assert!(!Arc::ptr_eq(&made, &opener.tls(&first).unwrap()), "forgotten");
     }
 }
