@@ -163,9 +163,8 @@ mod tests {
     fn root_certificates_once_read_outlive_a_time_when_they_cannot_be_read() {
         let options = Arc::new(Options::default());
         let clients = Clients::new(Arc::clone(&options), 0).unwrap();
-        let unreadable = |rooted: bool| match rooted {
-            true => Client::builder().user_agent("\n").build(),
-            false => build(&options, false),
+        let unreadable = |rooted: bool| {
+            if rooted { Client::builder().user_agent("\n").build() } else { build(&options, false) }
         };
         clients.lock().bare = false;
         clients.renew(CLIENT_LIFE_MS, unreadable);
