@@ -98,9 +98,14 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     .map(|jobs| Work { head: Arc::clone(head), jobs: jobs.to_vec() })
                     .enumerate()
                     .partition(|(place, _)| first.contains(place));
-                let sent = scouts.len();
                 let mut tried = self.try_pieces(scouts.into_iter().map(|(_, piece)| piece)).await;
-                if tried.iter().all(|tried| matches!(tried, Tried::Failed(_))) {
+                let sent = tried.iter().filter(|tried| matches!(tried, Tried::Failed(_))).count();
+                // A piece that found no place says nothing; one that was sent speaks for it.
+                let no_place =
+                    |tried: &Tried| matches!(tried, Tried::Unsent(unsent) if unsent.1.is_none());
+                if sent > 0
+                    && tried.iter().filter(|tried| no_place(tried)).count() + sent == tried.len()
+                {
                     for _ in &tried {
                         self.over(head, Vec::new(), None);
                     }
