@@ -374,20 +374,27 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         }
     }
 
-    /// Makes one call for what is left of a batch, whatever the breaker says, if it can be made at
-    /// once; else the work goes its usual way, and that is `None`.
-    pub(super) async fn make_alone(self: &Arc<Self>, piece: &Work) -> Option<(Arc<Route>, Made)> {
+    /// Makes one call for a piece of a batch, whatever the breaker says, if all of it can be sent as
+    /// one request at once.
+    pub(super) async fn make_alone(self: &Arc<Self>, piece: &Work) -> Alone {
         let edition = self.live.edition();
         let passes = Passes { probe: true, ..Passes::default() };
-        let mut prepared = self.prepare(piece.clone(), &passes).await.ok()?;
-        let request = prepared.requests.pop()?;
-        let alone = request.members.len() == piece.jobs.len() && request.route.single().is_none();
-        let place = self.lanes.of(&request.url).try_take().filter(|_| alone)?;
+        let Ok(mut prepared) = self.prepare(piece.clone(), &passes).await else {
+            return Alone::Unmade;
+        };
+        let Some(request) = prepared.requests.pop() else {
+            let waiting: usize = prepared.waiting.iter().map(|(_, jobs)| jobs.len()).sum();
+            return if waiting == piece.jobs.len() { Alone::NoPlace } else { Alone::Unmade };
+        };
+        if request.members.len() != piece.jobs.len() || request.route.single().is_some() {
+            return Alone::Unmade;
+        }
+        let Some(place) = self.lanes.of(&request.url).try_take() else { return Alone::NoPlace };
         // The semaphore is never closed.
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return Alone::Unmade };
         let route = Arc::clone(&request.route);
         let own = Held { slot, place, edition, begun: None };
-        Some((route, self.make(piece, request, 0, own, true).await))
+        Alone::Made(route, self.make(piece, request, 0, own, true).await)
     }
 
     /// What follows from a call.
@@ -500,6 +507,17 @@ pub(super) enum Made {
     Unsigned(String),
     /// A reply.
     Reply(Reply),
+}
+
+/// What came of making a call for a piece of a batch by itself.
+pub(super) enum Alone {
+    /// Its destination has no place for it at the moment.
+    NoPlace,
+    /// No single request can be made for all of its jobs: some were changed, paused or deleted
+    /// meanwhile, or they could not be read.
+    Unmade,
+    /// The call was made, under this route.
+    Made(Arc<Route>, Made),
 }
 
 /// What a built request holds.

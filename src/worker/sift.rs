@@ -8,10 +8,12 @@
 //! ```
 //!
 //! Three of the pieces go first. Where all of them fail, the receiver is dead and no job poison: the
-//! batch is given up as the one block that it was. A piece that could not be sent says nothing of the
-//! receiver: it goes its usual way from there, as a smaller batch. All of it together makes
-//! [`MOST_CALLS`] calls at most, and begins nothing after [`TIMEOUTS`] timeouts: pieces may hang one
-//! after the other, and a first attempt holds up its part's watermark until it is over.
+//! batch is given up as the one block that it was. A piece that found no place at its destination
+//! counts as failed where another one failed. A piece that is not to be sent any more, because its jobs
+//! were changed or deleted, says nothing of the receiver: it goes its usual way from there, as a smaller
+//! batch. All of it together makes [`MOST_CALLS`] calls at most, and begins nothing after [`TIMEOUTS`]
+//! timeouts: pieces may hang one after the other, and a first attempt holds up its part's watermark
+//! until it is over.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::fire::{Made, Passes, Sender, Sent};
+use super::fire::{Alone, Made, Passes, Sender, Sent};
 use super::route::Route;
 use super::seams::{Books, Hands, Lease};
 use super::settle::asked;
@@ -42,14 +44,15 @@ const TIMEOUTS: u64 = 2;
 enum Tried {
     /// It failed for good.
     Failed(Box<Failed>),
-    /// It was not sent: it has no place, or its destination takes nothing. Its way from there.
-    Unsent(Box<Unsent>),
+    /// Its destination has no place for it at the moment.
+    NoPlace(Work),
+    /// It was not sent for a reason of its own: it is prepared anew, as any work.
+    Unmade(Work),
+    /// Its call was not answered, or not as a failure: what follows from that.
+    Made(Box<(Work, Arc<Route>, Made)>),
     /// It is over, in any other way.
     Over,
 }
-
-/// A piece that was not sent, and what making its call came to if it came so far.
-type Unsent = (Work, Option<(Arc<Route>, Made)>);
 
 /// Jobs that failed as one.
 struct Failed {
@@ -100,12 +103,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     .partition(|(place, _)| first.contains(place));
                 let mut tried = self.try_pieces(scouts.into_iter().map(|(_, piece)| piece)).await;
                 let sent = tried.iter().filter(|tried| matches!(tried, Tried::Failed(_))).count();
-                // A piece that found no place says nothing; one that was sent speaks for it.
+                // Where the others found no place, the one that was sent speaks for them.
                 let no_place =
-                    |tried: &Tried| matches!(tried, Tried::Unsent(unsent) if unsent.1.is_none());
-                if sent > 0
-                    && tried.iter().filter(|tried| no_place(tried)).count() + sent == tried.len()
-                {
+                    tried.iter().filter(|tried| matches!(tried, Tried::NoPlace(_))).count();
+                if sent > 0 && no_place + sent == tried.len() {
                     for _ in &tried {
                         self.over(head, Vec::new(), None);
                     }
@@ -116,15 +117,14 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 for tried in tried {
                     match tried {
                         Tried::Failed(piece) => failed.push_back(piece),
-                        Tried::Unsent(unsent) => match *unsent {
-                            (piece, Some((route, made))) => {
-                                Arc::clone(&self).finish(piece, route, made).await;
-                            }
-                            (piece, None) => {
-                                self.again(piece, Passes::default()).await;
-                                self.over(head, Vec::new(), None);
-                            }
-                        },
+                        Tried::NoPlace(piece) | Tried::Unmade(piece) => {
+                            self.again(piece, Passes::default()).await;
+                            self.over(head, Vec::new(), None);
+                        }
+                        Tried::Made(made) => {
+                            let (piece, route, made) = *made;
+                            Arc::clone(&self).finish(piece, route, made).await;
+                        }
                         Tried::Over => {}
                     }
                 }
@@ -144,8 +144,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
 
     /// Sends a piece. It is unfinished still, unless it is over.
     async fn try_piece(self: Arc<Self>, piece: Work) -> Tried {
-        let Some((route, made)) = self.make_alone(&piece).await else {
-            return Tried::Unsent(Box::new((piece, None)));
+        let (route, made) = match self.make_alone(&piece).await {
+            Alone::NoPlace => return Tried::NoPlace(piece),
+            Alone::Unmade => return Tried::Unmade(piece),
+            Alone::Made(route, made) => (route, made),
         };
         match made {
             Made::Reply(Reply::Done(answer)) => match self.failed(piece, route, answer) {
@@ -155,7 +157,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     Tried::Over
                 }
             },
-            made => Tried::Unsent(Box::new((piece, Some((route, made))))),
+            made => Tried::Made(Box::new((piece, route, made))),
         }
     }
 

@@ -1,8 +1,9 @@
 //! A batch whose last attempt fails as one goes out once more in pieces.
 
 use super::world::{T0, World, shape};
+use crate::command::Command;
 use crate::model::JobId;
-use crate::model::block::Verdict;
+use crate::model::block::{SkipReason, Verdict};
 use crate::model::job::JobShape;
 
 const URL: &str = "http://receiver/a";
@@ -103,8 +104,13 @@ async fn however_many_fail_a_batch_is_not_called_for_one_by_one() {
     world.settle().await;
     world.clock.advance(std::time::Duration::from_secs(1_000));
     world.settle().await;
-    let whole: u64 = world.journaled().iter().map(|block| block.members.len()).sum();
-    assert_eq!(whole, 64 * 64 * 20, "each has one end");
+    // Pieces beyond the destination's share wait for their turn.
+    let ended = |world: &World| world.journaled().iter().map(|b| b.members.len()).sum::<u64>();
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while ended(&world) < 64 * 64 * 20 && std::time::Instant::now() < end {
+        world.settle().await;
+    }
+    assert_eq!(ended(&world), 64 * 64 * 20, "each has one end");
     let mut calls = std::collections::BTreeMap::new();
     for call in world.seen() {
         *calls.entry(crate::model::shard::shard_of(call.jobs[0])).or_insert(0) += 1;
@@ -165,5 +171,45 @@ async fn pieces_that_hang_one_after_the_other_are_given_up_as_they_are() {
     let sizes: Vec<_> = dead.iter().map(Vec::len).collect();
     assert_eq!((sizes, delivered), (vec![8, 8, 8, 8, 8, 8, 4], 8), "{first}: no single jobs");
     assert_eq!(world.seen().len(), 1 + 8);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_is_not_to_be_sent_any_more_is_not_given_up_with_the_others() {
+    let mut world = World::new();
+    let (books, first) = (world.books(), std::sync::Arc::new(std::sync::OnceLock::new()));
+    let known = std::sync::Arc::clone(&first);
+    world.says(move |seen| {
+        if seen.data.len() == 8
+            && let Some(first) = known.get()
+        {
+            // While the whole batch fails, the one in its middle, a piece that goes first, is deleted.
+            books.apply_at(T0 + 1_000_001, &Command::DeleteJob { id: first + 4, expect: None });
+        }
+        (500, String::new())
+    });
+    world.start();
+    let jobs = JobShape { retry_max: Some(0), ..shape("@every 1000s", URL) };
+    first.set(world.shaped(jobs, 8)).unwrap();
+    let first = *first.get().unwrap();
+    world.settle().await;
+    world.clock.advance(std::time::Duration::from_secs(1_000));
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    let ends = |world: &World| {
+        let blocks = world.journaled();
+        let each = blocks.iter().flat_map(|block| {
+            block.members.iter().map(move |job| (job, matches!(block.verdict, Verdict::Dead)))
+        });
+        let mut each: Vec<_> = each.collect();
+        each.sort_unstable();
+        each
+    };
+    while ends(&world).len() < 8 && std::time::Instant::now() < end {
+        world.settle().await;
+    }
+    let expected: Vec<_> = (first..first + 8).map(|job| (job, job != first + 4)).collect();
+    assert_eq!(ends(&world), expected, "{:?}", world.journaled());
+    let skipped = Verdict::Skipped(SkipReason::Ended);
+    assert!(world.journaled().iter().any(|block| block.verdict == skipped));
     world.stop().await;
 }
