@@ -10,6 +10,7 @@ use url::form_urlencoded;
 
 use super::casing::canonical;
 use super::error::Error;
+use super::fields::interval;
 use super::state::AppState;
 use crate::auth::Caller;
 use crate::model::Millis;
@@ -89,17 +90,7 @@ impl Ask {
     /// The stretch of time that a query is about: `from` and `until`, or the published clients'
     /// `startDate` and `endDate`.
     pub(super) fn stretch(&self) -> Result<(Option<Millis>, Option<Millis>), Error> {
-        let bound = |name: &'static str, older: &'static str| match (
-            self.instant(name)?,
-            self.instant(older)?,
-        ) {
-            (Some(_), Some(_)) => {
-                let message = format!("{name} and {older} say the same: give one of them");
-                Err(Error::invalid(older, message))
-            }
-            (given, other) => Ok(given.or(other)),
-        };
-        Ok((bound("from", "startDate")?, bound("until", "endDate")?))
+        interval(|name| self.instant(name))
     }
 
     /// A number in a query parameter.

@@ -106,17 +106,7 @@ impl Fields {
 
     /// A stretch of time: `from` and `until`, or, as in older clients, `startDate` and `endDate`.
     pub(super) fn stretch(&mut self) -> Result<(Option<Millis>, Option<Millis>), Error> {
-        let mut bound = |name: &'static str, older: &'static str| match (
-            self.instant(name)?,
-            self.instant(older)?,
-        ) {
-            (Some(_), Some(_)) => {
-                let message = format!("{name} and {older} say the same: give one of them");
-                Err(Error::invalid(older, message))
-            }
-            (given, other) => Ok(given.or(other)),
-        };
-        Ok((bound("from", "startDate")?, bound("until", "endDate")?))
+        interval(|name| self.instant(name))
     }
 
     /// What to do when the clocks change, with the rules of a job's `dst`.
@@ -213,6 +203,22 @@ pub(super) fn check_text(name: &'static str, text: &str, longest: usize) -> Resu
 /// 400 with the place in the text. serde's own message may quote the input, but only the client's.
 pub(super) fn bad_json(error: &serde_json::Error) -> Error {
     Error::bad_request(format!("the request's body is not valid JSON: {error}"))
+}
+
+/// The interval between two instants that are read by name: `from` and `until`, or `startDate` and
+/// `endDate` of the published clients; both names of one of them are refused.
+pub(super) fn interval(
+    mut instant: impl FnMut(&'static str) -> Result<Option<Millis>, Error>,
+) -> Result<(Option<Millis>, Option<Millis>), Error> {
+    let mut bound = |name: &'static str, older: &'static str| {
+        let (given, other) = (instant(name)?, instant(older)?);
+        if given.is_some() && other.is_some() {
+            let message = format!("{name} and {older} say the same: give one of them");
+            return Err(Error::invalid(older, message));
+        }
+        Ok(given.or(other))
+    };
+    Ok((bound("from", "startDate")?, bound("until", "endDate")?))
 }
 
 #[cfg(test)]
