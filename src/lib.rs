@@ -48,6 +48,8 @@
 //! - A destination that its breaker or its limits keep closed takes nothing: what is due for it is
 //!   postponed, a row with its number of attempts as it was.
 //! - One-offs that are due at commit, and manual runs, are rows from the beginning.
+//! - A batch whose last attempt fails goes out once more in pieces before it is given up, so that one
+//!   bad job does not take the others along (`worker::sift`).
 //!
 //! # Who may fire
 //!
@@ -57,7 +59,8 @@
 //! nothing. A dead owner is replaced when its lease must have ended, and the next one goes on from
 //! the watermark. In an orderly move the old owner promises an instant, fires up to it, and the new
 //! one fires after it: nothing waits, nothing overlaps. Both halves are pure step functions, and
-//! `tests/it/model` plays them against loss, delay, pauses, restarts and drifting clocks.
+//! `tests/it/model` plays them against loss, delay, pauses, restarts and drifting clocks. Which of two
+//! processes speaks for a node, where its data folder was copied, is decided in [`model::process`].
 
 pub mod api;
 pub mod auth;
