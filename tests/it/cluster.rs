@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::{Value, json};
 
@@ -47,11 +47,17 @@ pub(crate) fn free_port() -> u16 {
 
 /// A client that signs in as `admin`, as every node of the stories knows it.
 pub(crate) fn client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut headers = HeaderMap::new();
-    headers.insert("x-peer", HeaderValue::from_static("cmd"));
     // admin:admin-password, as `spawn` sets it.
-    headers.insert("authorization", HeaderValue::from_static("Basic YWRtaW46YWRtaW4tcGFzc3dvcmQ="));
+    client_of(&[("x-peer", "cmd"), ("authorization", "Basic YWRtaW46YWRtaW4tcGFzc3dvcmQ=")])
+}
+
+/// A client that sends these headers with each request.
+pub(crate) fn client_of(headers: &[(&'static str, &str)]) -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let pairs = headers.iter().map(|(name, value)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+    });
+    let headers: HeaderMap = pairs.collect();
     reqwest::Client::builder()
         .default_headers(headers)
         .timeout(Duration::from_secs(30))
@@ -117,6 +123,18 @@ impl Cluster {
     /// Takes a process that was started otherwise for a node's.
     pub(crate) fn adopt(&mut self, id: u64, process: Child) {
         self.hosts[id as usize - 1].process = Some(process);
+    }
+
+    /// The number of a node's process.
+    pub(crate) fn process(&self, id: u64) -> u32 {
+        self.host(id).process.as_ref().unwrap().id()
+    }
+
+    /// Whether a node's process, once started, has not ended.
+    #[allow(dead_code, reason = "for attacks that end a node")]
+    pub(crate) fn is_running(&mut self, id: u64) -> bool {
+        let process = self.hosts[id as usize - 1].process.as_mut();
+        process.is_some_and(|process| process.try_wait().unwrap().is_none())
     }
 
     /// The program, configured as a node, without arguments.

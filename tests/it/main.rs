@@ -15,6 +15,7 @@ mod docs;
 mod durability;
 mod firing;
 mod formats;
+mod hostile;
 mod identity;
 mod limits;
 mod linear;

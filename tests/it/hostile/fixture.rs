@@ -1,0 +1,253 @@
+//! What an attack is played against: a victim's jobs with their lags, an attacker with a key pair of
+//! its own, and what a node's process has of memory. Every file beside this one calls it; the nodes
+//! themselves are `crate::cluster`'s, receivers that behave `crate::receiver`'s.
+//!
+//! A test asserts counts first (nothing missed, early or unplanned: [`Victim::watch`] does). A bound
+//! on a lag is for telling tens of seconds from none: leave seconds, the machine may be busy.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, PATIENCE, client_of};
+use crate::firing::{TOLERANCE, every, planned};
+use crate::oracle::{Arrival, Findings, Planned, judge};
+use crate::receiver::{Receiver, now};
+
+/// Between two looks at a process's memory.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A project with jobs `@every 1s` and the healthy receiver that they go to. Half of the jobs go in
+/// batches, half with a call each.
+pub(crate) struct Victim {
+    /// The project's number.
+    pub(crate) project: u64,
+    receiver: Receiver,
+    jobs: Vec<Planned>,
+}
+
+impl Victim {
+    /// Makes the project and so many jobs through node 1, and waits until each has fired.
+    pub(crate) async fn start(cluster: &Cluster, jobs: usize) -> Self {
+        let receiver = Receiver::start().await;
+        let project = cluster.project(1, "victim").await;
+        let batched = every("@every 1s", project, &receiver.url(), jobs / 2);
+        let mut created = cluster.jobs(1, &batched).await;
+        let single = calls(project, &receiver.at("/single"), jobs - jobs / 2, &json!({}));
+        created.extend(cluster.jobs(1, &single).await);
+        let victim = Self { project, receiver, jobs: planned(&created) };
+        victim.watch(1).await;
+        victim
+    }
+
+    /// Waits until everything that falls due within the next so many seconds has come; the lags of
+    /// first attempts. Panics when something is missing for a minute after that, is early, has no
+    /// plan, or was refused a second id.
+    pub(crate) async fn watch(&self, seconds: u64) -> Lags {
+        let from = now();
+        self.watch_since(from, from + seconds as i64 * 1_000).await
+    }
+
+    /// The same for what falls due in (`from`, `to`], by the machine's clock in milliseconds.
+    pub(crate) async fn watch_since(&self, from: i64, to: i64) -> Lags {
+        let ahead = u64::try_from(to - now()).unwrap_or(0);
+        let within = Duration::from_millis(ahead) + PATIENCE;
+        self.receiver
+            .wait_until("the victim's jobs", within, |arrivals| {
+                now() >= to && self.judged(arrivals, from, to).missed.is_empty()
+            })
+            .await;
+        let arrivals = self.receiver.arrivals();
+        self.judged(&arrivals, from, to).assert_sound();
+        let arrivals = arrivals.iter().filter(|a| self.has(a.job));
+        let due = arrivals.filter(|a| a.scheduled > from && a.scheduled <= to);
+        let first = due.filter(|a| a.attempt == 1);
+        Lags::of(first.map(|a| a.at - a.scheduled).collect())
+    }
+
+    /// Where a path of its receiver is: for an attacker whose jobs go to the same host.
+    pub(crate) fn at(&self, path: &str) -> String {
+        self.receiver.at(path)
+    }
+
+    fn has(&self, job: u64) -> bool {
+        self.jobs.iter().any(|own| own.job == job)
+    }
+
+    /// Of its own jobs; others may call the same receiver.
+    fn judged(&self, arrivals: &[Arrival], from: i64, to: i64) -> Findings {
+        let own: Vec<_> = arrivals.iter().filter(|a| self.has(a.job)).cloned().collect();
+        judge(&self.jobs, &own, from, to, TOLERANCE)
+    }
+}
+
+/// So many jobs `@every 1s` with a call each, `more` laid over each of them.
+pub(crate) fn calls(project: u64, url: &str, count: usize, more: &Value) -> Value {
+    let job = |n: usize| {
+        let mut job = json!({
+            "projectId": project, "spec": "@every 1s", "timezone": "UTC", "data": n.to_string(),
+            "http": {"method": "POST", "url": url},
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            job[name.as_str()] = value.clone();
+        }
+        job
+    };
+    (0..count).map(job).collect()
+}
+
+/// How late calls came, in milliseconds from the scheduled instant to the receiver.
+pub(crate) struct Lags(Vec<i64>);
+
+impl Lags {
+    fn of(mut lags: Vec<i64>) -> Self {
+        lags.sort_unstable();
+        Self(lags)
+    }
+
+    /// What so many of a thousand do not exceed; 0 of none.
+    pub(crate) fn quantile(&self, per_mille: usize) -> i64 {
+        let place = (self.0.len() * per_mille).div_ceil(1_000).max(1) - 1;
+        self.0.get(place).copied().unwrap_or(0)
+    }
+
+    /// How many calls there were.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for Lags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p99, max] = [500, 990, 1_000].map(|share| self.quantile(share));
+        write!(f, "p50 {p50} ms, p99 {p99} ms, max {max} ms of {}", self.count())
+    }
+}
+
+/// A client with a key pair of its own and a project that it made with it.
+pub(crate) struct Attacker {
+    http: reqwest::Client,
+    base: String,
+    /// The pair, for requests that are written by hand.
+    pub(crate) key: String,
+    pub(crate) secret: String,
+    /// Its project.
+    pub(crate) project: u64,
+}
+
+impl Attacker {
+    /// Makes the pair through a node; the attacker talks to that node from then on.
+    pub(crate) async fn new(cluster: &Cluster, node: u64, name: &str) -> Self {
+        let (status, made) = cluster.post(node, "/api/v1/credentials", &json!({})).await;
+        assert_eq!(status, 201, "{made}");
+        let text = |name: &str| made["data"][name].as_str().unwrap().to_owned();
+        let (key, secret) = (text("apiKey"), text("apiSecret"));
+        let http = client_of(&[("x-api-key", &key), ("x-secret-key", &secret)]);
+        let mut attacker = Self { http, base: cluster.url(node, ""), key, secret, project: 0 };
+        let project = json!({"name": name, "description": "of an attacker"});
+        let (status, made) = attacker.post("/api/v1/projects", &project).await;
+        assert_eq!(status, 201, "{made}");
+        attacker.project = made["data"]["id"].as_u64().unwrap();
+        attacker
+    }
+
+    /// The URL of a path on its node.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The client, which signs in as the attacker with each request.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Any request; status and body (`null` when it is no JSON).
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, self.url(path));
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// POST; status and body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.ask("POST", path, body).await
+    }
+
+    /// GET; status and body.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.ask("GET", path, &Value::Null).await
+    }
+
+    /// Creates jobs that have to be taken.
+    pub(crate) async fn jobs(&self, jobs: &Value) {
+        let (status, body) = self.post("/api/v1/jobs", jobs).await;
+        assert!((200..300).contains(&status), "{status} {body}");
+    }
+
+    /// The headers of its requests, as lines for a [`Wire`](super::Wire).
+    pub(crate) fn lines(&self) -> String {
+        format!("host: x\r\nx-api-key: {}\r\nx-secret-key: {}\r\n", self.key, self.secret)
+    }
+}
+
+/// Anonymous memory of a node's process, in units of 10^6 bytes.
+pub(crate) fn memory_mb(cluster: &Cluster, node: u64) -> f64 {
+    anonymous_mb(cluster.process(node))
+}
+
+/// 0 for a process that has ended.
+fn anonymous_mb(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kb = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
+    kb.unwrap_or(0.0) * 1.024 / 1_000.0
+}
+
+/// The most anonymous memory that a node's process had since this was made: looked at every 10 ms.
+pub(crate) struct Peak {
+    most_kb: Arc<AtomicU64>,
+    looking: tokio::task::JoinHandle<()>,
+}
+
+impl Peak {
+    /// Begins to look.
+    pub(crate) fn of(cluster: &Cluster, node: u64) -> Self {
+        let (process, most_kb) = (cluster.process(node), Arc::new(AtomicU64::new(0)));
+        let most = most_kb.clone();
+        let looking = tokio::spawn(async move {
+            let mut beat = tokio::time::interval(LOOK);
+            loop {
+                beat.tick().await;
+                most.fetch_max((anonymous_mb(process) * 1_000.0) as u64, Ordering::Relaxed);
+            }
+        });
+        Self { most_kb, looking }
+    }
+
+    /// In units of 10^6 bytes.
+    pub(crate) fn mb(&self) -> f64 {
+        self.most_kb.load(Ordering::Relaxed) as f64 / 1_000.0
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
+
+/// A value that a node shows at `/metrics`, by its name and labels as they stand there.
+pub(crate) async fn metric(cluster: &Cluster, node: u64, name: &str) -> f64 {
+    let answer = cluster.http().get(cluster.url(node, "/metrics")).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
+}

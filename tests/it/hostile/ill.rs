@@ -1,0 +1,168 @@
+//! Receivers that do harm: they hang, take their time, or answer without an end. Those that only fail
+//! are `crate::receiver`'s.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::cluster::PATIENCE;
+
+/// What it does with each call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Manner {
+    /// Accepts the connection and says nothing.
+    Hangs,
+    /// Answers 200 when so much time has passed.
+    Slow(Duration),
+    /// `HTTP/1.1 100 Continue`, over and over, as fast as it is taken.
+    Continues,
+    /// A header line after the other, and never the end of the head.
+    EndlessHead,
+    /// 200, and a chunked body that never ends.
+    EndlessBody,
+    /// 200, and a byte of the body each so often.
+    Drips(Duration),
+}
+
+/// The receiver; ends with all of its connections when dropped.
+pub(crate) struct Ill {
+    port: u16,
+    open: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+/// Counts a connection while it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Ill {
+    /// Listens on a free port of the loopback.
+    pub(crate) async fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (open, calls) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (now, all) = (open.clone(), calls.clone());
+        let task = tokio::spawn(async move {
+            let mut served = tokio::task::JoinSet::new();
+            loop {
+                let Ok((stream, _)) = listener.accept().await else { continue };
+                now.fetch_add(1, Ordering::SeqCst);
+                let counted = Counted(now.clone());
+                let all = all.clone();
+                served.spawn(async move {
+                    // Whatever ends it: the node has gone.
+                    let _ = serve(stream, manner, &all).await;
+                    drop(counted);
+                });
+                while served.try_join_next().is_some() {}
+            }
+        });
+        Self { port, open, calls, task }
+    }
+
+    /// The same on so many ports.
+    pub(crate) async fn many(manner: Manner, count: usize) -> Vec<Self> {
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            all.push(Self::start(manner).await);
+        }
+        all
+    }
+
+    /// Where a path of it is.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Connections that are open now.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Requests that came so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many requests have come; panics when they do not within a minute.
+    pub(crate) async fn called(&self, times: usize) {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        let wait = async {
+            while self.calls() < times {
+                beat.tick().await;
+            }
+        };
+        let came = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(came.is_ok(), "{} calls instead of {times}", self.calls());
+    }
+}
+
+impl Drop for Ill {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, manner: Manner, calls: &AtomicUsize) -> std::io::Result<()> {
+    loop {
+        request(&mut stream).await?;
+        calls.fetch_add(1, Ordering::SeqCst);
+        match manner {
+            // A read that ends is the node's going.
+            Manner::Hangs => while stream.read(&mut [0; 1_024]).await? > 0 {},
+            Manner::Slow(time) => {
+                tokio::time::sleep(time).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+                continue;
+            }
+            Manner::Continues => loop {
+                stream.write_all(&b"HTTP/1.1 100 Continue\r\n\r\n".repeat(64)).await?;
+            },
+            Manner::EndlessHead => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+                loop {
+                    stream.write_all(b"x-more: and more and more and more\r\n").await?;
+                }
+            }
+            Manner::EndlessBody => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+                loop {
+                    stream.write_all(b"8\r\nno end. \r\n").await?;
+                }
+            }
+            Manner::Drips(beat) => {
+                let mut beat = tokio::time::interval(beat);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n").await?;
+                loop {
+                    beat.tick().await;
+                    stream.write_all(b".").await?;
+                }
+            }
+        }
+        return Ok(());
+    }
+}
+
+/// Reads a request with a body of known length; an error at the end of the connection.
+async fn request(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Connections to a node over which a test writes its bytes itself: fast, slow, or without reading.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::cluster::{Cluster, PATIENCE};
+
+/// How long a node that has not taken a byte counts as one that will take none.
+const STALLED: Duration = Duration::from_secs(2);
+/// What a connection that is [`Wire::narrow`] takes in before it is read: as little as systems let.
+const NARROW: u32 = 2_048;
+
+/// Which of a node's ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Port {
+    /// The API's.
+    Api,
+    /// The one for other nodes.
+    Raft,
+}
+
+impl Port {
+    /// Where it is on a node.
+    pub(crate) fn of(self, cluster: &Cluster, node: u64) -> SocketAddr {
+        let (api, raft) = cluster.addresses(node);
+        let address = match self {
+            Self::Api => api.trim_start_matches("http://").to_owned(),
+            Self::Raft => raft,
+        };
+        address.parse().unwrap()
+    }
+}
+
+/// One connection.
+pub(crate) struct Wire(TcpStream);
+
+impl Wire {
+    /// Connects.
+    pub(crate) async fn open(to: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(to).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self(stream))
+    }
+
+    /// Connects with the smallest receive buffer there is: answers back up soon.
+    pub(crate) async fn narrow(to: SocketAddr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(NARROW)?;
+        Ok(Self(socket.connect(to).await?))
+    }
+
+    /// Connects so many times; fewer where the node or the system has no more.
+    pub(crate) async fn many(to: SocketAddr, count: usize) -> Vec<Self> {
+        let mut open = Vec::with_capacity(count);
+        for _ in 0..count {
+            match tokio::time::timeout(STALLED, Self::open(to)).await {
+                Ok(Ok(wire)) => open.push(wire),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        open
+    }
+
+    /// Writes all of it.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.0.write_all(bytes.as_ref()).await
+    }
+
+    /// Writes a piece over and over, at most so many bytes, and reads nothing; how many the node took
+    /// before it took no more, or closed.
+    pub(crate) async fn push(&mut self, piece: &[u8], most: usize) -> usize {
+        let mut taken = 0;
+        while taken < most {
+            let from = taken % piece.len();
+            match tokio::time::timeout(STALLED, self.0.write(&piece[from..])).await {
+                Ok(Ok(bytes)) => taken += bytes,
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        taken
+    }
+
+    /// Writes a byte with each beat, until all are sent or the node closes.
+    pub(crate) async fn drip(&mut self, bytes: &[u8], beat: Duration) -> io::Result<()> {
+        let mut beat = tokio::time::interval(beat);
+        for byte in bytes {
+            beat.tick().await;
+            self.0.write_all(&[*byte]).await?;
+        }
+        Ok(())
+    }
+
+    /// What comes until the node closes the connection. Panics when it does not within a minute.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut said = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut said)).await;
+        // A reset is an end as well.
+        let _ = read.expect("the node closes the connection");
+        said
+    }
+
+    /// The status of the next answer; `None` where the connection ends without one. What follows the
+    /// first line stays unread, or is lost.
+    pub(crate) async fn status(&mut self) -> Option<u16> {
+        let mut line = Vec::new();
+        let read = async {
+            while !line.ends_with(b"\n") {
+                line.push(self.0.read_u8().await.ok()?);
+            }
+            Some(())
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("an answer or an end")?;
+        String::from_utf8_lossy(&line).split(' ').nth(1)?.parse().ok()
+    }
+}
