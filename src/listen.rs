@@ -1,6 +1,8 @@
 //! What a node listens on: every address that a configured name resolves to, as one listener. `node`
 //! binds, `server` and `peer` accept. It knows nothing of what is spoken there.
 
+mod connection;
+
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io;
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::time::Instant;
+
+pub use connection::Connection;
 
 /// Between two attempts to resolve a name.
 const AGAIN: Duration = Duration::from_millis(250);

@@ -19,6 +19,7 @@ mod body;
 mod head;
 mod socket;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,9 @@ use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, map_response};
 use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -36,7 +40,7 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use self::socket::Socket;
-use crate::listen::Listeners;
+use crate::listen::{Connection, Listeners};
 
 /// How long a head may take, and how long a connection may be idle. Not a round number: clients that
 /// poll every 5, 10 or 15 s would meet the close with their next request.
@@ -101,11 +105,16 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(options.connections));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
-    let attend = |(stream, place): (TcpStream, Option<Place>)| {
+    let attend = |stream: TcpStream, address: SocketAddr, place: Option<Place>| {
         // Small answers must not wait for more; a socket that refuses it works too.
         let _ = stream.set_nodelay(true);
         let socket = Socket::new(stream);
-        let served = http.serve_connection(TokioIo::new(socket.clone()), service.clone());
+        let (service, connection) = (service.clone(), Connection::new(address));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(connection.clone());
+            service.call(request)
+        });
+        let served = http.serve_connection(TokioIo::new(socket.clone()), service);
         let served = graceful.watch(served);
         tokio::spawn(async move {
             match served.await {
@@ -127,17 +136,17 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listeners, &room) => accepted,
         };
-        if let Some((stream, place)) = accepted {
-            attend((stream, Some(place)));
+        if let Some((stream, address, place)) = accepted {
+            attend(stream, address, Some(place));
         }
     }
     // Who is connected already, as far as the system is concerned, is not turned away.
     for listener in listeners.into_std() {
-        while let Ok((stream, _)) = listener.accept() {
+        while let Ok((stream, address)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok()
                 && let Ok(stream) = TcpStream::from_std(stream)
             {
-                attend((stream, None));
+                attend(stream, address, None);
             }
         }
     }
@@ -155,10 +164,13 @@ pub async fn serve(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listeners: &Listeners, room: &Arc<Semaphore>) -> Option<(TcpStream, Place)> {
+async fn accept(
+    listeners: &Listeners,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, Place)> {
     let place = room.clone().acquire_owned().await.ok()?;
     match listeners.accept_any().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, address)) => Some((stream, address, place)),
         Err(error) => {
             // Either that one client is gone again, or the process has too many files open.
             tracing::warn!(%error, "a connection could not be accepted");

@@ -38,6 +38,20 @@ fn routes() -> Router {
 const CLOSE: &str = "Host: x\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
+async fn a_request_knows_where_its_connection_comes_from() {
+    let told = get(|axum::Extension(connection): axum::Extension<Connection>| async move {
+        connection.address().to_string()
+    });
+    let address = serving(Router::new().route("/", told)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let own = stream.local_addr().unwrap().to_string();
+    stream.write_all(format!("GET / HTTP/1.1\r\n{CLOSE}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with(&own), "{own}: {answer}");
+}
+
+#[tokio::test]
 async fn what_is_no_request_is_answered_with_the_reason() {
     let address = serving(routes()).await;
     let many = (0..101).map(|i| format!("X-{i}: y\r\n")).collect::<Vec<_>>().concat();
