@@ -284,18 +284,19 @@ impl Court<'_> {
         }
     }
 
-    /// A node ends by itself only for a full disk, and never panics.
+    /// A node ends by itself only for a full disk, or because it has forgotten what it acknowledged,
+    /// and never panics.
     fn processes(&mut self) {
         for line in &self.evidence.panics {
             self.verdict.violation("panic", line.clone());
         }
         for end in &self.evidence.ends {
-            let full = |window: &&Window| {
-                window.what == What::DiskFull
+            let may = |window: &&Window| {
+                matches!(window.what, What::DiskFull | What::PutBack)
                     && window.nodes.contains(&end.node)
                     && (window.from..=window.to.saturating_add(ENDS)).contains(&end.at)
             };
-            if !self.evidence.windows.iter().any(|window| full(&window)) {
+            if !self.evidence.windows.iter().any(|window| may(&window)) {
                 let text = format!("node {} at {}, exit code {:?}", end.node, end.at, end.code);
                 self.verdict.violation("ended by itself", text);
             }
