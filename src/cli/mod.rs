@@ -21,6 +21,7 @@ mod create;
 mod credential;
 pub mod dev;
 mod explain;
+mod hardening;
 mod init;
 mod list;
 mod next;
@@ -186,6 +187,7 @@ impl Failure {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    hardening::apply();
     let cli = Cli::parse();
     let _last = telemetry::AtExit;
     // Whoever set a provider before us (nobody, in this binary) keeps it.
