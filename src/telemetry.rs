@@ -5,6 +5,7 @@
 //! Logging never waits for whoever reads stderr: lines go through a [`Stream`]. Panics go the same
 //! way, as events, and [`AtExit`] sees to it that the last lines get out.
 
+mod limit;
 mod stream;
 
 use std::io::IsTerminal;
@@ -16,6 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::TryInitError;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+pub use limit::{EVERY_MS, LogLimit};
 pub use stream::{BOUND, Stream};
 
 use crate::config::{LogFormat, LogLevel};

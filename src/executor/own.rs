@@ -10,11 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
-/// Between two lines of the log about one kind, in milliseconds.
-const SAY_EVERY_MS: u64 = 60_000;
+use crate::telemetry::LogLimit;
 
 /// What this node lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum OwnError {
     Descriptors,
     Memory,
@@ -80,26 +79,18 @@ pub(super) fn is_resolver_down(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && TEXTS.iter().any(|known| text.contains(known))
 }
 
-/// How often each kind came, and when it was said last.
+/// How often each kind came.
 #[derive(Debug, Default)]
 pub(super) struct OwnErrors {
     counts: [AtomicU64; ALL.len()],
-    /// In boot-clock milliseconds, plus one; 0 for never.
-    said: [AtomicU64; ALL.len()],
+    lines: LogLimit<OwnError>,
 }
 
 impl OwnErrors {
-    /// Counts one; says so if that was not said for a minute.
+    /// Counts one; says so if that was not said for a minute. `boot` is in milliseconds.
     pub(super) fn note(&self, error: OwnError, boot: u64) {
-        let place = error as usize;
-        let count = self.counts[place].fetch_add(1, Ordering::Relaxed) + 1;
-        let said = self.said[place].load(Ordering::Relaxed);
-        if said > 0 && boot < said - 1 + SAY_EVERY_MS {
-            return;
-        }
-        let moved =
-            self.said[place].compare_exchange(said, boot + 1, Ordering::Relaxed, Ordering::Relaxed);
-        if moved.is_ok() {
+        let count = self.counts[error as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        if self.lines.admit_at(error, boot).is_some() {
             tracing::error!(
                 why = error.words(),
                 since_start = count,
