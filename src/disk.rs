@@ -4,8 +4,10 @@
 //! Each function is the system call of its name and nothing else. They stand together so that a test
 //! can write down what was asked of the disk, in order, and play every power cut in between: see
 //! [`tape`], which is not in a release. What is only read goes through `std::fs`. SQLite has files
-//! of its own; `store` says why they may lose their tail.
+//! of its own; `store` says why they may lose their tail. What is opened here takes a descriptor from the
+//! reserve ([`spare`]) where the process has none left.
 
+pub(crate) mod spare;
 #[cfg(test)]
 pub(crate) mod tape;
 
@@ -48,7 +50,8 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
 /// Makes a file that is not there yet, for reading and writing. Its name is durable after
 /// [`sync_dir`].
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    let create = || OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    let file = spare::open(create)?;
     note!(Create(tape::id(&file), path.to_owned()));
     Ok(file)
 }
@@ -61,7 +64,12 @@ pub(crate) fn create_over(path: &Path) -> io::Result<File> {
 
 /// Opens a file that is there, for reading and writing.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path)
+    spare::open(|| OpenOptions::new().read(true).write(true).open(path))
+}
+
+/// Opens a file that is there, for reading.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    spare::open(|| File::open(path))
 }
 
 /// Writes at an offset. Durable after [`sync_data`].
@@ -106,7 +114,7 @@ pub(crate) fn sync_all(file: &File) -> io::Result<()> {
 /// Makes durable what was created, renamed and removed in a folder.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(dir)?.sync_all()?;
+    open_to_read(dir)?.sync_all()?;
     note!(SyncDir(dir.to_owned()));
     Ok(())
 }
@@ -114,7 +122,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Copies a file to a name that is removed first.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     remove_if_there(to)?;
-    fs::copy(from, to)?;
+    spare::open(|| fs::copy(from, to))?;
     #[cfg(test)]
     tape::note_file(to);
     Ok(())
@@ -139,6 +147,29 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
+}
+
+/// Whether an error comes of a lack that may pass: descriptors, room, memory, permission. Not of the
+/// disk itself, nor of what is on it.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(
+            Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOSPC
+                | Errno::DQUOT
+                | Errno::NOMEM
+                | Errno::ACCESS
+                | Errno::PERM
+                | Errno::ROFS
+                | Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::ISDIR
+        )
+    ) || error.kind() == io::ErrorKind::StorageFull
 }
 
 /// Replaces a small file so that a crash leaves the old or the new one, whole and checked.

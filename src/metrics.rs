@@ -72,6 +72,8 @@ pub struct Metrics {
     pub dead_letters: Gauge,
     /// Dead letters that came in since this node started.
     pub dead_letters_recorded: Counter,
+    /// Snapshots that could not be written or put in place since this node started.
+    pub snapshot_failures: Counter,
     process: process::Process,
 }
 
@@ -134,6 +136,11 @@ impl Metrics {
             "dead_letters_recorded",
             "Dead letters that came in since this node started",
         );
+        let snapshot_failures = counter(
+            &mut registry,
+            "snapshot_failures",
+            "Snapshots of the state that could not be written or put in place",
+        );
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -162,6 +169,7 @@ impl Metrics {
             memory_bytes: gauge("memory_anonymous_bytes", "Anonymous memory of the process"),
             dead_letters: gauge("dead_letters", "Dead letters that are kept"),
             dead_letters_recorded,
+            snapshot_failures,
             process,
             lag,
             held_back,

@@ -267,6 +267,10 @@ async fn take_snapshots(inner: Arc<Inner>) {
             let size = inner.snapshots.current_size().max(SNAPSHOT_BYTES);
             passed(SNAPSHOT_PAUSE) && inner.log.bytes_after(snapshot) >= size
         };
+        // After one that failed the log may grow.
+        if inner.snapshots.failures().is_recent() {
+            continue;
+        }
         if by_entries || (entries > 0 && by_bytes()) {
             (last, took) = (Some((Instant::now(), snapshot)), Duration::ZERO);
             if inner.raft.trigger().snapshot().await.is_err() {

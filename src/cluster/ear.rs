@@ -1,9 +1,10 @@
 //! What other nodes may ask of this one: Raft's own messages, a forwarded proposal, a read index.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -16,7 +17,8 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::time::timeout;
 
 use super::addresses::{Announcement, Heard};
 use super::fitness::Fitness;
@@ -24,11 +26,14 @@ use super::network::{APPEND, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFE
 use super::reversion::{self, Acknowledged};
 use super::{Error, Inner, MemberChange};
 use crate::command::{Outcome, Rejection};
+use crate::disk;
 use crate::model::NodeId;
 use crate::model::process::Process;
 use crate::peer::{Caller, Postcard, Refusal};
+use crate::raft::machine;
 use crate::raft::snapshot::SnapshotFile;
 use crate::raft::types::{Snapshot, TypeConfig};
+use crate::store::Store;
 
 pub(super) const PROPOSE: &str = "/cluster/propose";
 pub(super) const READ_INDEX: &str = "/cluster/read-index";
@@ -39,6 +44,9 @@ pub(super) const WHO: &str = "/cluster/who";
 
 /// A snapshot's head is small: two ids and the members.
 const MAX_HEAD: usize = 1 << 20;
+
+/// A snapshot that does not go on for so long is given up.
+const PIECE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a forwarded request came to nothing, as it travels.
 #[derive(Debug, Serialize, Deserialize)]
@@ -233,12 +241,22 @@ async fn reverted(
     Postcard(())
 }
 
+/// Receives a snapshot, checks it and puts a copy beside the state, all before Raft hears of it: what
+/// lacks disk or descriptors here is refused, and the leader sends it again.
 async fn snapshot(State(node): Node, body: Body) -> Answer<SnapshotResponse<TypeConfig>> {
+    let Ok(turn) = node.receiving.clone().try_lock_owned() else {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "another snapshot is being received or installed: send it again",
+        ));
+    };
     let path = node.snapshots.fresh_path();
     let (pieces, queue) = mpsc::channel(4);
-    let received = tokio::task::spawn_blocking(move || receive(path, queue));
+    let store = node.store.clone();
+    let received = tokio::task::spawn_blocking(move || receive(path, turn, queue, &store));
     let mut body = body.into_data_stream();
-    while let Some(piece) = body.next().await {
+    let silent = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the snapshot does not go on");
+    while let Some(piece) = timeout(PIECE_WITHIN, body.next()).await.map_err(silent)? {
         let piece = piece.map_err(|e| failed(&e))?;
         // The writer has given up: it says below why.
         if pieces.send(piece).await.is_err() {
@@ -246,22 +264,49 @@ async fn snapshot(State(node): Node, body: Body) -> Answer<SnapshotResponse<Type
         }
     }
     drop(pieces);
-    let (head, file) = received.await.map_err(|e| failed(&e))?.map_err(|e| {
-        Refusal::new(StatusCode::BAD_REQUEST, format!("the snapshot is unusable: {e}"))
+    let (head, file) = received.await.map_err(|e| failed(&e))?.map_err(|e| match e {
+        Unreceived::Lacking(why) => {
+            node.snapshots.failures().note(&why);
+            Refusal::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                format!("the snapshot finds no place here: {why}"),
+            )
+        }
+        Unreceived::Unusable(why) => {
+            Refusal::new(StatusCode::BAD_REQUEST, format!("the snapshot is unusable: {why}"))
+        }
     })?;
     let snapshot = Snapshot { meta: head.meta, snapshot: file };
     let answer = node.raft.install_full_snapshot(head.vote, snapshot).await;
     Ok(Postcard(answer.map_err(|e| failed(&e))?))
 }
 
-/// Writes the pieces to a file and checks them; an incomplete file is removed.
+/// Why a snapshot was not received.
+enum Unreceived {
+    /// This node lacks disk or descriptors.
+    Lacking(String),
+    /// It is not whole, or not what it says.
+    Unusable(String),
+}
+
+impl From<io::Error> for Unreceived {
+    fn from(error: io::Error) -> Self {
+        let lacking = disk::may_pass(&error);
+        if lacking { Self::Lacking(error.to_string()) } else { Self::Unusable(error.to_string()) }
+    }
+}
+
+/// Writes the pieces to a file, checks it, and stages it; an incomplete file is removed.
 fn receive(
     path: PathBuf,
+    turn: OwnedMutexGuard<()>,
     mut queue: mpsc::Receiver<Bytes>,
-) -> io::Result<(SnapshotHead, SnapshotFile)> {
-    let mut file = File::create_new(&path)?;
+    store: &Store,
+) -> Result<(SnapshotHead, SnapshotFile), Unreceived> {
+    let mut file = disk::create_new(&path)?;
     // From here on the file goes when it is dropped, whatever happens.
-    let snapshot = SnapshotFile::received(path)?;
+    let mut snapshot = SnapshotFile::received(path, turn)?;
+    let unusable = |why: &str| Unreceived::Unusable(why.to_owned());
     let mut waiting = Vec::new();
     let mut head: Option<SnapshotHead> = None;
     let mut crc = crc32fast::Hasher::new();
@@ -271,6 +316,7 @@ fn receive(
         if head.is_none() {
             head = take_head(&mut waiting)?;
             left = head.as_ref().map_or(0, |h| h.length);
+            room_for(&file, left)?;
         }
         if head.is_some() {
             let now = (waiting.len() as u64).min(left) as usize;
@@ -280,15 +326,30 @@ fn receive(
             left -= now as u64;
         }
         if waiting.len() > MAX_HEAD {
-            return Err(io::Error::other("more bytes than announced"));
+            return Err(unusable("more bytes than announced"));
         }
     }
-    let head = head.ok_or_else(|| io::Error::other("it ended before its head"))?;
+    let head = head.ok_or_else(|| unusable("it ended before its head"))?;
     if left > 0 || waiting != crc.finalize().to_le_bytes() {
-        return Err(io::Error::other("it is cut off or damaged"));
+        return Err(unusable("it is cut off or damaged"));
     }
     file.sync_all()?;
+    let staged = store.stage(snapshot.path()).map_err(|e| match e.may_pass() {
+        true => Unreceived::Lacking(e.to_string()),
+        false => Unreceived::Unusable(e.to_string()),
+    })?;
+    if machine::covered_by(&staged)? != head.meta.last_log_id {
+        return Err(unusable("it covers another part of the log than announced"));
+    }
+    snapshot.stage(staged);
     Ok((head, snapshot))
+}
+
+/// Looks whether the disk has room for a snapshot and its copy before it is received.
+fn room_for(file: &File, length: u64) -> io::Result<()> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < length.saturating_mul(2) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
 }
 
 fn take_head(waiting: &mut Vec<u8>) -> io::Result<Option<SnapshotHead>> {

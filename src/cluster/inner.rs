@@ -55,6 +55,8 @@ pub(super) struct Inner {
     pub(super) clock_in_doubt: AtomicBool,
     /// When a leader last spoke to this node.
     pub(super) heard: Mutex<Option<Instant>>,
+    /// Held while a snapshot is received and put in place.
+    pub(super) receiving: Arc<tokio::sync::Mutex<()>>,
     /// Held while the members are being changed.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Where nodes say that they are, if the membership says otherwise.

@@ -164,12 +164,7 @@ impl Cluster {
             let _ = stop.wait_for(|stop| *stop).await;
         };
         let peers = self.inner.peers.clone();
-        let listeners = listeners.into();
-        let server = async move {
-            if let Err(error) = peer::serve(listeners, peers.clone(), routes, stopped).await {
-                peers.fail(format!("the peer listener has failed: {error}"));
-            }
-        };
+        let server = peer::serve(listeners.into(), peers, routes, bounds, stopped);
         let task = self.inner.runtime.spawn(server);
         self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
@@ -327,6 +322,16 @@ impl Cluster {
     /// Takes a snapshot of what is applied, soon, whatever the thresholds say.
     pub async fn snapshot(&self) -> Result<(), Error> {
         self.inner.raft.trigger().snapshot().await.map_err(|e| Error::Fatal(e.to_string()))
+    }
+
+    /// Snapshots that could not be written, or put in place, since the start.
+    pub fn snapshot_failures(&self) -> u64 {
+        self.inner.snapshots.failures().count()
+    }
+
+    /// Why the last snapshot could not be written; `None` once one was.
+    pub fn snapshot_trouble(&self) -> Option<String> {
+        self.inner.snapshots.failures().trouble()
     }
 
     /// Writes a backup of what is applied here to a path that does not exist, with a text sealed

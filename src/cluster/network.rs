@@ -32,6 +32,9 @@ pub(super) const TRANSFER: &str = "/raft/transfer-leader";
 /// Tells a node what it has acknowledged and does not have any more.
 pub(super) const REVERTED: &str = "/raft/reverted";
 
+
+/// After a snapshot was not taken, the next one is sent so much later.
+const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
 /// What is read of a snapshot at once.
 const PIECE: usize = 256 << 10;
 
@@ -175,12 +178,21 @@ impl RaftNetworkV2<TypeConfig> for Line {
         let broken = |e: &dyn std::fmt::Display| {
             StreamingError::Network(NetworkError::from_string(e.to_string()))
         };
-        let length = snapshot.snapshot.file().metadata().map_err(|e| broken(&e))?.len();
+        let file = snapshot.snapshot.file().map_err(|e| broken(&e))?.clone();
+        let length = file.metadata().map_err(|e| broken(&e))?.len();
         let head = SnapshotHead { vote, meta: snapshot.meta, length };
         let head = postcard::to_allocvec(&head).map_err(|e| broken(&e))?;
-        let body =
-            reqwest::Body::wrap_stream(pieces(head, snapshot.snapshot.file().clone(), length));
-        let sent = self.network.peers.send(self.target, SNAPSHOT, body, option.hard_ttl());
+        let body = reqwest::Body::wrap_stream(pieces(head, file, length));
+        let peers = &self.network.peers;
+        let sent = async {
+            let answer = peers.send(self.target, SNAPSHOT, body, option.hard_ttl()).await;
+            if let Err(error) = &answer {
+                // Who lacks disk for it lacks it for a while: it is not sent at once again, and again.
+                tracing::debug!(node = self.target, %error, "a snapshot was not taken");
+                tokio::time::sleep(SNAPSHOT_AGAIN).await;
+            }
+            answer
+        };
         let answer = tokio::select! {
             closed = cancel => return Err(StreamingError::Closed(closed)),
             answer = sent => answer.map_err(|e| StreamingError::from(rpc_error(&e)))?,

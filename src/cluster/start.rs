@@ -89,6 +89,7 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         clock_in_doubt: AtomicBool::new(false),
         heard: Mutex::new(None::<Instant>),
         clock_off_until: AtomicU64::new(0),
+        receiving: Arc::default(),
         changing: tokio::sync::Mutex::default(),
         announced: Mutex::default(),
         introduced: AtomicBool::new(false),

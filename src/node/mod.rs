@@ -40,6 +40,7 @@ use crate::clock::{Clock, SchedulerTime, SystemClock};
 use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::coordinator::lead::Coordinator;
+use crate::disk::spare;
 use crate::executor;
 use crate::journal::{self, Journal};
 use crate::listen::{self, Listeners};
@@ -123,6 +124,10 @@ pub struct Node {
 impl Node {
     /// Starts a node; returns when its API listens. It serves and fires until [`Node::stop`].
     pub async fn start(config: Config, keys: Keys, options: Options) -> Result<Self, Error> {
+        let api_defaults = server::Options::default();
+        let members = config.replicas.len();
+        let shares = descriptors::share_out(config.max_workers, members, api_defaults.connections);
+        spare::keep(spare::KEPT);
         let identity = Identity::open(&config.data_dir)?;
         let config = Arc::new(config);
         let keys = Arc::new(keys);
@@ -188,12 +193,11 @@ impl Node {
         .echo(options.dev);
         let (stop_api, stopped) = watch::channel(false);
         let router = api::router(state);
-        let defaults = server::Options::default();
         let server_options = server::Options {
-            connections: descriptors::share_out(config.max_workers, defaults.connections),
+            connections: shares.api,
             allowed_origin: config.allowed_origin.clone(),
             leaving: started.draining.clone(),
-            ..defaults
+            ..api_defaults
         };
         let api = tokio::spawn(async move {
             let mut stopped = stopped;

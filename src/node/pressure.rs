@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::api::Pressure;
 use crate::clock::Clock;
+use crate::disk::spare;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 
@@ -45,6 +46,7 @@ impl Watch {
     }
 
     fn look(&self) {
+        spare::refill();
         self.pressure.set_journal(self.journal.state().trouble);
         if let Some(bytes) = anonymous_memory() {
             self.metrics.memory_bytes.set(bytes as i64);

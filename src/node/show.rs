@@ -50,6 +50,11 @@ impl Shown {
                  acknowledged and is missing): it is refused"
             ));
         }
+        if let Some(trouble) = self.cluster.snapshot_trouble() {
+            warnings.push(format!(
+                "no snapshot can be written, and the log grows: {trouble}; it is tried again each minute"
+            ));
+        }
         if let Some(refused) = lease.refused {
             warnings.push(format!("it gets no lease: {}", refused.reason()));
         }
@@ -89,6 +94,8 @@ impl Shown {
                 metrics.dead_letters_recorded.inc_by(last.saturating_sub(before));
                 letters = Some(last);
             }
+            let failures = cluster.snapshot_failures();
+            metrics.snapshot_failures.inc_by(failures - metrics.snapshot_failures.get());
             let leads = *cluster.leadership().borrow();
             metrics.raft_term.set(leads.term as i64);
             let leader = cluster.leader();

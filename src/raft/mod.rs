@@ -8,6 +8,7 @@
 //! to it.
 
 pub mod backup;
+pub mod failures;
 pub mod log;
 pub mod machine;
 pub mod snapshot;

@@ -1,6 +1,8 @@
 //! Snapshots as files: one current one under `DataDir/snapshots`, and what it covers beside it.
 //!
-//! `machine` builds and installs them, `cluster` sends them. Nothing here looks inside.
+//! `machine` builds and installs them, `cluster` sends them. Nothing here looks inside. The current one
+//! is held open: whoever wants it gets it also where the process has no descriptors left. A snapshot that
+//! cannot be written is noted in [`Failures`], and the one before stays the current one.
 //!
 //! Frozen: what is in `current`, and the mark that `machine` leaves in the state, are read back from
 //! kept files by `tests/it/formats.rs`.
@@ -12,9 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
+use super::failures::Failures;
 use super::types::{Snapshot, SnapshotMeta};
 use crate::disk;
+use crate::store::Staged;
 
 /// The file that names the current snapshot and says what it covers.
 const CURRENT: &str = "current";
@@ -24,15 +29,34 @@ const CURRENT: &str = "current";
 #[derive(Debug)]
 pub struct SnapshotFile {
     path: PathBuf,
-    file: Arc<File>,
+    file: Option<Arc<File>>,
     temporary: bool,
+    /// A copy beside the state, checked, that only has to be put in its place.
+    staged: Option<Staged>,
+    /// Only one is received at a time: who has it holds the others off until it is dropped.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl SnapshotFile {
-    /// A received file, complete and checked.
-    pub fn received(path: PathBuf) -> io::Result<Self> {
-        let file = Arc::new(File::open(&path)?);
-        Ok(Self { path, file, temporary: true })
+    /// A received file, which is complete once [`SnapshotFile::stage`] was called.
+    pub fn received(path: PathBuf, turn: OwnedMutexGuard<()>) -> io::Result<Self> {
+        let file = Some(Arc::new(disk::open_to_read(&path)?));
+        Ok(Self { path, file, temporary: true, staged: None, _turn: Some(turn) })
+    }
+
+    /// Adds the copy that takes the place of the state.
+    pub fn stage(&mut self, staged: Staged) {
+        self.staged = Some(staged);
+    }
+
+    /// The copy that takes the place of the state, if it was made before.
+    pub fn staged(&self) -> Option<&Staged> {
+        self.staged.as_ref()
+    }
+
+    /// No snapshot, for an answer that has to have one; nobody reads it.
+    fn none() -> Self {
+        Self { path: PathBuf::new(), file: None, temporary: false, staged: None, _turn: None }
     }
 
     /// Where it is. A current one may be replaced (and removed) at any time: read from `file`.
@@ -41,8 +65,8 @@ impl SnapshotFile {
     }
 
     /// It, open; what is read stays this snapshot even when a newer one takes its place.
-    pub fn file(&self) -> &Arc<File> {
-        &self.file
+    pub fn file(&self) -> io::Result<&Arc<File>> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("there is no snapshot yet"))
     }
 }
 
@@ -61,12 +85,20 @@ struct Current {
     meta: SnapshotMeta,
 }
 
+/// The current snapshot, and its file, open.
+#[derive(Debug)]
+struct Open {
+    current: Current,
+    file: Arc<File>,
+}
+
 /// The folder of snapshots.
 #[derive(Debug)]
 pub struct Snapshots {
     dir: PathBuf,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Option<Open>>,
     serial: AtomicU64,
+    failures: Failures,
 }
 
 impl Snapshots {
@@ -79,16 +111,28 @@ impl Snapshots {
             None => None,
         };
         // The name is written after the file: without it there is no snapshot.
-        let current = current.filter(|c| dir.join(&c.name).exists());
-        let snapshots = Self { dir, current: Mutex::new(current), serial: AtomicU64::new(0) };
+        let open = match current.filter(|c| dir.join(&c.name).exists()) {
+            Some(current) => {
+                let file = Arc::new(disk::open_to_read(&dir.join(&current.name))?);
+                Some(Open { current, file })
+            }
+            None => None,
+        };
+        let (current, serial) = (Mutex::new(open), AtomicU64::new(0));
+        let snapshots = Self { dir, current, serial, failures: Failures::default() };
         snapshots.sweep()?;
         // The name of the current one may not be durable yet, if its maker was killed.
         disk::sync_dir(&snapshots.dir)?;
         Ok(snapshots)
     }
 
+    /// What went wrong with snapshots since the start.
+    pub fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
     fn sweep(&self) -> io::Result<()> {
-        let keep = self.lock().as_ref().map(|c| c.name.clone());
+        let keep = self.lock().as_ref().map(|open| open.current.name.clone());
         for file in fs::read_dir(&self.dir)? {
             let file = file?;
             let name = file.file_name();
@@ -99,7 +143,7 @@ impl Snapshots {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,10 +154,10 @@ impl Snapshots {
     }
 
     /// Makes a finished, synced file the current snapshot, unless the current one is newer; gives
-    /// the current one.
+    /// the current one. After an error the file has its old name, and the current one is as before.
     pub fn publish(&self, meta: &SnapshotMeta, path: &Path) -> io::Result<Snapshot> {
         let mut current = self.lock();
-        let newest = current.as_ref().and_then(|c| c.meta.last_log_id);
+        let newest = current.as_ref().and_then(|open| open.current.meta.last_log_id);
         if current.is_some() && newest > meta.last_log_id {
             disk::remove(path)?;
         } else {
@@ -121,39 +165,60 @@ impl Snapshots {
             let serial = self.serial.fetch_add(1, Ordering::Relaxed);
             let id = std::process::id();
             let name = format!("state-{term}-{index}-{id}-{serial}.db");
-            let old = current.as_ref().map(|c| self.dir.join(&c.name));
+            let old = current.as_ref().map(|open| self.dir.join(&open.current.name));
+            let file = Arc::new(disk::open_to_read(path)?);
             let new = Current { name, meta: meta.clone() };
-            disk::rename(path, &self.dir.join(&new.name))?;
-            disk::sync_dir(&self.dir)?;
-            let body = postcard::to_allocvec(&new).map_err(io::Error::other)?;
-            disk::replace(&self.dir.join(CURRENT), &body)?;
-            *current = Some(new);
+            let named = self.dir.join(&new.name);
+            disk::rename(path, &named)?;
+            if let Err(error) = self.name(&new) {
+                // As if nothing had been: else each try would leave a file behind. What cannot be
+                // renamed is swept at the next start.
+                let _ = disk::rename(&named, path);
+                return Err(error);
+            }
+            *current = Some(Open { current: new, file });
             if let Some(old) = old {
                 // A file that cannot be removed now is swept at the next start.
                 let _ = disk::remove(&old);
             }
         }
-        self.open_current(current.as_ref())?.ok_or_else(|| io::Error::other("no snapshot"))
+        self.snapshot_of(current.as_ref()).ok_or_else(|| io::Error::other("no snapshot"))
+    }
+
+    /// Makes a file's name durable, then writes it down as that of the current snapshot.
+    fn name(&self, new: &Current) -> io::Result<()> {
+        disk::sync_dir(&self.dir)?;
+        let body = postcard::to_allocvec(new).map_err(io::Error::other)?;
+        disk::replace(&self.dir.join(CURRENT), &body)
     }
 
     /// The length of the current snapshot; 0 when there is none.
     pub fn current_size(&self) -> u64 {
         let current = self.lock();
-        let path = current.as_ref().map(|c| self.dir.join(&c.name));
-        path.and_then(|path| fs::metadata(path).ok()).map_or(0, |data| data.len())
+        let data = current.as_ref().and_then(|open| open.file.metadata().ok());
+        data.map_or(0, |data| data.len())
     }
 
     /// The current snapshot.
-    pub fn current(&self) -> io::Result<Option<Snapshot>> {
-        self.open_current(self.lock().as_ref())
+    pub fn current(&self) -> Option<Snapshot> {
+        self.snapshot_of(self.lock().as_ref())
     }
 
-    fn open_current(&self, current: Option<&Current>) -> io::Result<Option<Snapshot>> {
-        let Some(current) = current else { return Ok(None) };
-        let path = self.dir.join(&current.name);
-        let file = Arc::new(File::open(&path)?);
-        let snapshot = SnapshotFile { path, file, temporary: false };
-        Ok(Some(Snapshot { meta: current.meta.clone(), snapshot }))
+    /// Takes note that a snapshot could not be written, and gives what openraft is told instead: the
+    /// one before, which covers what it covered, so that no more of the log is dropped.
+    pub fn failed(&self, error: &io::Error) -> Snapshot {
+        self.failures.note(error);
+        self.current().unwrap_or_else(|| Snapshot {
+            meta: SnapshotMeta::default(),
+            snapshot: SnapshotFile::none(),
+        })
+    }
+
+    fn snapshot_of(&self, open: Option<&Open>) -> Option<Snapshot> {
+        let Open { current, file } = open?;
+        let (path, file) = (self.dir.join(&current.name), Some(file.clone()));
+        let snapshot = SnapshotFile { path, file, temporary: false, staged: None, _turn: None };
+        Some(Snapshot { meta: current.meta.clone(), snapshot })
     }
 }
 
@@ -174,7 +239,7 @@ mod tests {
     /// The index of the current snapshot, which must be whole; 0 for none.
     fn current(data: &Path) -> Result<u64, String> {
         let snapshots = Snapshots::open(data).map_err(|e| e.to_string())?;
-        let Some(found) = snapshots.current().map_err(|e| e.to_string())? else { return Ok(0) };
+        let Some(found) = snapshots.current() else { return Ok(0) };
         let index = found.meta.last_log_id.map_or(0, |id| id.index);
         let body = fs::read(found.snapshot.path()).map_err(|e| e.to_string())?;
         let whole = body == vec![index as u8; 2_000];
@@ -214,6 +279,29 @@ mod tests {
             let left = tape.power_cut(tape.len(), Loss::All);
             assert_eq!(current(left.path()), Ok(found), "killed at {cut}, then a power cut");
         }
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_named_leaves_the_one_before_and_its_own_file() {
+        let dir = quick_dir();
+        let snapshots = Snapshots::open(dir.path()).unwrap();
+        publish(&snapshots, 1);
+        let folder = dir.path().join("snapshots");
+        let path = snapshots.fresh_path();
+        fs::write(&path, vec![2; 2_000]).unwrap();
+        // The name is replaced by way of a temporary one, which a folder is in the way of.
+        let in_the_way = folder.join(CURRENT).with_extension("tmp");
+        fs::create_dir(&in_the_way).unwrap();
+        for _ in 0..3 {
+            snapshots.publish(&meta(2), &path).unwrap_err();
+            let kept = snapshots.current().unwrap();
+            assert_eq!(kept.meta.last_log_id.map(|id| id.index), Some(1));
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 4, "no try leaves anything behind");
+        }
+        fs::remove_dir(&in_the_way).unwrap();
+        snapshots.publish(&meta(2), &path).unwrap();
+        drop(snapshots);
+        assert_eq!(current(dir.path()), Ok(2));
     }
 
     #[test]

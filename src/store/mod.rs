@@ -52,9 +52,11 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::disk;
 use crate::model::Millis;
 
 pub use backup::{Label, is_hashed};
+pub use snapshot::Staged;
 pub use writer::{Tx, Writer};
 
 /// The file under `DataDir` that holds the replicated state.
@@ -97,6 +99,31 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it comes of a lack that may pass (descriptors, disk, memory, permission), and not of
+    /// what is stored.
+    pub fn may_pass(&self) -> bool {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly,
+            SystemIoFailure,
+        };
+        match self {
+            Error::Io { source, .. } => disk::may_pass(source),
+            Error::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    CannotOpen
+                        | DatabaseBusy
+                        | DiskFull
+                        | OutOfMemory
+                        | PermissionDenied
+                        | ReadOnly
+                        | SystemIoFailure
+                )
+            ),
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what, source }
     }
@@ -176,18 +203,51 @@ impl Store {
         std::fs::metadata(self.shared.dir.join(FILE)).map_or(0, |data| data.len())
     }
 
-    /// Replaces the books by a copy of the snapshot at `path`, which stays as it is. The snapshot
-    /// is checked first; a damaged one changes nothing. Waits for reads that are under way; reads
-    /// that begin meanwhile wait for it.
-    pub fn replace_with(&self, writer: &mut Writer, path: &Path) -> Result<(), Error> {
-        snapshot::stage(&self.shared.dir, path)?;
+    /// Copies a snapshot beside the books and checks it; a damaged one, or a lack of disk, changes
+    /// nothing. Not while another one is staged. Blocks for as long as it takes to copy it.
+    pub fn stage(&self, path: &Path) -> Result<Staged, Error> {
+        snapshot::stage(&self.shared.dir, path)
+    }
+
+    /// Replaces the books by a staged snapshot. Waits for reads that are under way; reads that begin
+    /// meanwhile wait for it. After an error, `again` is asked whether to try once more: who says no
+    /// has a node that must be started anew.
+    pub fn put_in_place(
+        &self,
+        writer: &mut Writer,
+        staged: &Staged,
+        mut again: impl FnMut(&Error) -> bool,
+    ) -> Result<(), Error> {
+        while let Err(error) = snapshot::decide(&self.shared.dir, staged) {
+            if !again(&error) {
+                return Err(error);
+            }
+        }
+        // Held over all tries: between them the file may be the old one, without its log.
         let _quiet = self.shared.pool.close_all();
         writer.close();
-        snapshot::finish_install(&self.shared.dir)?;
-        let mut conn = schema::open_writer(&self.shared.dir.join(FILE))?;
-        schema::migrate(&mut conn)?;
-        writer.reopen(conn);
-        Ok(())
+        let open = || {
+            snapshot::finish_install(&self.shared.dir)?;
+            let mut conn = schema::open_writer(&self.shared.dir.join(FILE))?;
+            schema::migrate(&mut conn)?;
+            Ok(conn)
+        };
+        loop {
+            match open() {
+                Ok(conn) => {
+                    writer.reopen(conn);
+                    return Ok(());
+                }
+                Err(error) if again(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Replaces the books by a copy of the snapshot at `path`, which stays as it is; one try.
+    pub fn replace_with(&self, writer: &mut Writer, path: &Path) -> Result<(), Error> {
+        let staged = self.stage(path)?;
+        self.put_in_place(writer, &staged, |_| false)
     }
 
     /// SHA-256 over everything that is replicated, in key order: equal on all nodes at the same log

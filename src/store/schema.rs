@@ -7,9 +7,10 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::Error;
+use crate::disk::spare;
 
 /// One step a schema version, in order; `user_version` says how many were taken. A step that is
 /// here is never changed.
@@ -235,6 +236,21 @@ pub(super) const TABLES: &[(&str, &str)] = &[
 
 /// Opens the one connection that writes.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, Error> {
+    spare::open_or(|| writer(file), may_lack_descriptors)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, Error> {
+    spare::open_or(|| reader(file), may_lack_descriptors)
+}
+
+/// Whether a failure to open may come of a lack of descriptors: SQLite says only that it cannot open.
+fn may_lack_descriptors(error: &Error) -> bool {
+    let Error::Sqlite(error) = error else { return false };
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure))
+}
+
+fn writer(file: &Path) -> Result<Connection, Error> {
     let conn = Connection::open(file)?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL;
@@ -248,12 +264,13 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, Error> {
     Ok(conn)
 }
 
-/// Opens a connection that can only read.
-pub(super) fn open_reader(file: &Path) -> Result<Connection, Error> {
+fn reader(file: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(file, flags)?;
     common(&conn)?;
     conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;")?;
+    // The log beside the file is opened by the first read: it must not fail later.
+    conn.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }

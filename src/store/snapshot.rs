@@ -2,7 +2,7 @@
 //! point leaves either undone or finishable. `raft::machine` calls it by way of `Store`.
 //!
 //! ```text
-//!   path --copy--> state.db.incoming --check, fsync, rename--> state.db.install
+//!   path --copy--> state.db.incoming --check, fsync--> staged --rename--> state.db.install
 //!   (decided)      drop -wal, -shm; rename state.db.install --> state.db
 //! ```
 //!
@@ -10,8 +10,7 @@
 //! log into the new file. Were it dropped first and undecided, a crash in between would lose what
 //! only it held. So the decision is a file of its own, and `Store::open` finishes what it finds.
 
-use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -21,10 +20,24 @@ use crate::disk;
 pub(super) const INCOMING: &str = "state.db.incoming";
 pub(super) const INSTALL: &str = "state.db.install";
 
-/// Writes a compact copy of `file` to `to`; returns the applied mark in the copy.
+/// Writes a compact copy of `file` to `to`; returns the applied mark in the copy. After an error there
+/// is nothing at `to`, nor beside it.
 pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
     let temp = to.with_extension("tmp");
     remove(&temp)?;
+    let written = copy_compact(file, &temp).and_then(|applied| {
+        sync_and_rename(&temp, to)?;
+        Ok(applied)
+    });
+    if written.is_err() {
+        // A disk that is full must not be filled further by each try. The first error is the one to tell.
+        let _ = remove(&temp);
+        let _ = remove(to);
+    }
+    written
+}
+
+fn copy_compact(file: &Path, temp: &Path) -> Result<Vec<u8>, Error> {
     {
         // A connection of its own: a query-only one may not run VACUUM INTO.
         let conn = Connection::open(file)?;
@@ -35,28 +48,55 @@ pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
         })?;
         conn.execute("VACUUM INTO ?1", [name])?;
     }
-    let applied = {
-        let copy = Connection::open(&temp)?;
-        meta::applied(&copy)?.unwrap_or_default()
-    };
-    sync_and_rename(&temp, to)?;
-    Ok(applied)
+    let copy = Connection::open(temp)?;
+    Ok(meta::applied(&copy)?.unwrap_or_default())
 }
 
-/// Copies a snapshot beside the books, checks it and decides for it.
-pub(super) fn stage(dir: &Path, path: &Path) -> Result<(), Error> {
+/// A copy of a snapshot beside the state: checked, synced, ready to be put in its place. There is one
+/// at a time; it is removed when dropped, unless it was put in place.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    applied: Vec<u8>,
+}
+
+impl Staged {
+    /// The mark that `raft::machine` left in it; empty when nothing was ever applied.
+    pub fn applied(&self) -> &[u8] {
+        &self.applied
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Put in place means renamed: then there is nothing under this name any more.
+        let _ = remove(&self.path);
+    }
+}
+
+/// Copies a snapshot beside the books and checks it.
+pub(super) fn stage(dir: &Path, path: &Path) -> Result<Staged, Error> {
     let incoming = dir.join(INCOMING);
     remove(&incoming)?;
-    disk::copy(path, &incoming).map_err(Error::io("copy the snapshot into DataDir"))?;
-    if let Err(error) = check(&incoming) {
-        remove(&incoming)?;
-        return Err(error);
-    }
-    sync_and_rename(&incoming, &dir.join(INSTALL))
+    let mut staged = Staged { path: incoming, applied: Vec::new() };
+    disk::copy(path, &staged.path).map_err(Error::io("copy the snapshot into DataDir"))?;
+    let conn = Connection::open(&staged.path)?;
+    check_open(&conn)?;
+    staged.applied = meta::applied(&conn)?.unwrap_or_default();
+    drop(conn);
+    sync(&staged.path)?;
+    Ok(staged)
 }
 
-fn check(file: &Path) -> Result<(), Error> {
-    check_open(&Connection::open(file)?)
+/// Decides for a snapshot: from here on it takes the place of the books, if need be at the next start.
+/// May be repeated.
+pub(super) fn decide(dir: &Path, staged: &Staged) -> Result<(), Error> {
+    let install = dir.join(INSTALL);
+    let waits = |path: &Path| path.try_exists().map_err(Error::io("look for the snapshot"));
+    if waits(&staged.path)? || !waits(&install)? {
+        disk::rename(&staged.path, &install).map_err(Error::io("rename the snapshot"))?;
+    }
+    sync_dir(dir)
 }
 
 /// Refuses books that are damaged or of a newer version.
@@ -96,9 +136,14 @@ pub(super) fn finish_install(dir: &Path) -> Result<(), Error> {
 }
 
 pub(super) fn sync_and_rename(from: &Path, to: &Path) -> Result<(), Error> {
-    File::open(from).and_then(|f| disk::sync_all(&f)).map_err(Error::io("fsync the snapshot"))?;
+    sync(from)?;
     disk::rename(from, to).map_err(Error::io("rename the snapshot"))?;
     sync_dir(to.parent().unwrap_or(Path::new(".")))
+}
+
+fn sync(file: &Path) -> Result<(), Error> {
+    let synced = disk::open_to_read(file).and_then(|file| disk::sync_all(&file));
+    synced.map_err(Error::io("fsync the snapshot"))
 }
 
 fn sync_dir(dir: &Path) -> Result<(), Error> {

@@ -148,7 +148,10 @@ fn an_install_that_a_crash_cut_short_is_finished_or_forgotten() {
     store.snapshot_to(&path).unwrap();
     add(&mut writer, "b", 2);
     // Decided, but not carried out: the old write-ahead log is still there.
-    super::snapshot::stage(dir.path(), &path).unwrap();
+    let staged = super::snapshot::stage(dir.path(), &path).unwrap();
+    super::snapshot::decide(dir.path(), &staged).unwrap();
+    super::snapshot::decide(dir.path(), &staged).expect("it may be repeated");
+    drop(staged);
     let wal = dir.path().join("state.db-wal");
     let log = fs::read(&wal).unwrap();
     drop((store, writer));

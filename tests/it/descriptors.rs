@@ -30,10 +30,10 @@ async fn most(cluster: &Cluster) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_soft_limit_is_raised_to_the_hard_one() {
-    let cluster = start_under("ulimit -Sn 200; ulimit -Hn 8000").await;
-    assert_eq!(most(&cluster).await, 8_000);
+    let cluster = start_under("ulimit -Sn 200; ulimit -Hn 9000").await;
+    assert_eq!(most(&cluster).await, 9_000);
     let log = cluster.log(1);
-    assert!(log.contains("8000") && !log.contains("are few"), "{log}");
+    assert!(log.contains("9000") && !log.contains("are few"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,5 +41,5 @@ async fn a_low_hard_limit_is_warned_of() {
     let cluster = start_under("ulimit -n 300").await;
     assert_eq!(most(&cluster).await, 300);
     let log = cluster.log(1);
-    assert!(log.contains("300 file descriptors are few") && log.contains("need 4416"), "{log}");
+    assert!(log.contains("300 file descriptors are few") && log.contains("need 8192"), "{log}");
 }

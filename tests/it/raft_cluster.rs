@@ -181,9 +181,9 @@ async fn without_a_quorum_nothing_is_written_and_all_may_restart_in_any_order() 
     assert_eq!(count(house.node(1)).await, 2);
 }
 
-#[tokio::test]
-async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
-    let mut house = House::build(3).await;
+/// Stops a follower and has the others drop the part of the log that it lacks; the leader, the follower,
+/// and the last entry.
+async fn fallen_behind(house: &mut House) -> (u64, u64, u64) {
     let leader = house.leader().await;
     let late = 1 + leader % 3;
     house.stop(late).await;
@@ -206,6 +206,13 @@ async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
         };
         timeout(LIMIT, purged).await.expect("the log is purged");
     }
+    (leader, late, last)
+}
+
+#[tokio::test]
+async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
+    let mut house = House::build(3).await;
+    let (leader, late, last) = fallen_behind(&mut house).await;
     house.start(late).await;
     house.applied(late, last).await;
     assert_eq!(count(house.node(late)).await, 1);
@@ -218,6 +225,66 @@ async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
     timeout(LIMIT, installed).await.expect("installed");
     let (index, _) = house.node(leader).propose_indexed(Command::Checksum).await.unwrap();
     assert_eq!(checksum(house.node(late), index).await, checksum(house.node(leader), index).await);
+}
+
+#[tokio::test]
+async fn a_node_that_has_no_place_for_a_snapshot_lives_and_gets_it_later() {
+    let mut house = House::build(3).await;
+    let (leader, late, last) = fallen_behind(&mut house).await;
+    let address = house.members[late as usize - 1].1.raft_address.clone();
+    let dir = house.dirs[&late].path().to_owned();
+    let cluster = Cluster::start(options(&dir, late, late.into(), &house.members)).await.unwrap();
+    // The folder is gone before anybody can send one.
+    std::fs::rename(dir.join("snapshots"), dir.join("away")).unwrap();
+    cluster.serve(TcpListener::bind(address).await.unwrap(), axum::Router::new());
+    let refused = async {
+        while cluster.snapshot_failures() < 2 {
+            look_again().await;
+        }
+    };
+    timeout(LIMIT, refused).await.expect("it is sent again");
+    assert_eq!(*cluster.failed().borrow(), None);
+    assert!(cluster.snapshot_trouble().is_some());
+    std::fs::rename(dir.join("away"), dir.join("snapshots")).unwrap();
+    let mut applied = cluster.applied();
+    timeout(LIMIT, applied.wait_for(|a| a.index >= last)).await.expect("it gets it").unwrap();
+    let over = async {
+        while cluster.snapshot_trouble().is_some() {
+            look_again().await;
+        }
+    };
+    timeout(LIMIT, over).await.expect("and keeps it");
+    let (index, _) = house.node(leader).propose_indexed(Command::Checksum).await.unwrap();
+    assert_eq!(checksum(&cluster, index).await, checksum(house.node(leader), index).await);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_write_snapshots_goes_on_and_keeps_its_log() {
+    let house = House::build(1).await;
+    house.leader().await;
+    let node = house.node(1);
+    let dir = house.dirs[&1].path();
+    std::fs::rename(dir.join("snapshots"), dir.join("away")).unwrap();
+    for failures in 1..4 {
+        node.snapshot().await.unwrap();
+        let failed = async {
+            while node.snapshot_failures() < failures {
+                look_again().await;
+            }
+        };
+        timeout(LIMIT, failed).await.expect("it fails");
+        assert!(created(&node.propose(project(&failures.to_string())).await.unwrap()));
+    }
+    assert_eq!((node.purged_index(), node.failed().borrow().clone()), (0, None));
+    std::fs::rename(dir.join("away"), dir.join("snapshots")).unwrap();
+    node.snapshot().await.unwrap();
+    let worked = async {
+        while node.snapshot_trouble().is_some() {
+            look_again().await;
+        }
+    };
+    timeout(LIMIT, worked).await.expect("it works again");
+    assert_eq!(count(node).await, 3);
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ impl LogStore {
             if let Some(file) = files.get(&place.segment) {
                 file.clone()
             } else {
-                let file = Arc::new(File::open(&path)?);
+                let file = Arc::new(disk::open_to_read(&path)?);
                 files.insert(place.segment, file.clone());
                 file
             }

@@ -5,7 +5,7 @@
 //!   apply(stream) --chunks--> thread: decode, one transaction, commit --> applied, bell, responders
 //! ```
 //! A command that cannot be decoded and a store that fails are errors here: openraft stops, and the
-//! node exits rather than diverge.
+//! node exits rather than diverge. A snapshot that lacks disk or descriptors is none: it is tried again.
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +27,10 @@ use super::log::Joiner;
 use super::snapshot::{SnapshotFile, Snapshots};
 use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::command::Change;
+use crate::disk::{self, spare};
 use crate::model::{Millis, NodeId};
 use crate::store::nodes::Bound;
-use crate::store::{Store, Writer};
+use crate::store::{Staged, Store, Writer};
 
 /// A transaction holds at most this many entries ...
 const CHUNK: usize = 4_096;
@@ -37,6 +38,8 @@ const CHUNK: usize = 4_096;
 const CHUNK_BYTES: usize = 8 << 20;
 /// Bells that a slow listener may be behind before it has to look at everything.
 const BELLS: usize = 4_096;
+/// So many descriptors a snapshot takes while it is built.
+const DESCRIPTORS: usize = 8;
 /// Hashes of `Checksum` entries that are kept.
 const CHECKSUMS: usize = 16;
 
@@ -186,7 +189,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { store: self.store.clone(), snapshots: self.snapshots.clone() }
+        Builder { store: self.store.clone(), snapshots: self.snapshots.clone(), must: false }
+    }
+
+    /// One that must come (`force`) is wanted at the start of a node that has dropped its log and has
+    /// no snapshot: it cannot be without.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        let builder = self.get_snapshot_builder().await;
+        Some(Builder { must: force, ..builder })
     }
 
     async fn install_snapshot(
@@ -199,7 +209,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        self.snapshots.current()
+        Ok(self.snapshots.current())
     }
 }
 
@@ -210,10 +220,12 @@ fn size((entry, _): &EntryResponder<TypeConfig>) -> usize {
     }
 }
 
-/// Makes a snapshot of what is applied when it runs.
+/// Makes a snapshot of what is applied when it runs. One that lacks disk or descriptors is noted, and
+/// openraft hears of the snapshot before instead: an error would end the node.
 pub struct Builder {
     store: Store,
     snapshots: Arc<Snapshots>,
+    must: bool,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -221,15 +233,48 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let (store, snapshots) = (self.store.clone(), self.snapshots.clone());
-        let build = move || {
-            let path = snapshots.fresh_path();
-            let mark = store.snapshot_to(&path).map_err(io::Error::other)?;
-            let mark = decode_mark(Some(mark))?;
-            let meta = SnapshotMeta { last_log_id: mark.last, last_membership: mark.membership };
-            snapshots.publish(&meta, &path)
-        };
-        tokio::task::spawn_blocking(build).await.map_err(io::Error::other)?
+        let built = tokio::task::spawn_blocking(move || build(&store, &snapshots)).await;
+        match built.map_err(io::Error::other)? {
+            Ok(snapshot) => {
+                self.snapshots.failures().worked();
+                Ok(snapshot)
+            }
+            Err(Unbuilt::Passing(error)) if !self.must => Ok(self.snapshots.failed(&error)),
+            Err(Unbuilt::Passing(error) | Unbuilt::Fatal(error)) => Err(error),
+        }
     }
+}
+
+/// Why a snapshot was not built.
+enum Unbuilt {
+    /// Something is lacking.
+    Passing(io::Error),
+    /// What is stored cannot be read.
+    Fatal(io::Error),
+}
+
+fn build(store: &Store, snapshots: &Snapshots) -> Result<Snapshot, Unbuilt> {
+    // Two databases, a file and a folder.
+    spare::lend(DESCRIPTORS);
+    let path = snapshots.fresh_path();
+    let mark = store.snapshot_to(&path).map_err(|error| {
+        let passes = error.may_pass();
+        let error = io::Error::other(error);
+        if passes { Unbuilt::Passing(error) } else { Unbuilt::Fatal(error) }
+    })?;
+    let mark = decode_mark(Some(mark)).map_err(Unbuilt::Fatal)?;
+    let meta = SnapshotMeta { last_log_id: mark.last, last_membership: mark.membership };
+    let published = snapshots.publish(&meta, &path);
+    if published.is_err() {
+        // The next try makes another one.
+        let _ = disk::remove_if_there(&path);
+    }
+    published.map_err(Unbuilt::Passing)
+}
+
+/// Up to which entry a staged snapshot covers the log.
+pub fn covered_by(staged: &Staged) -> io::Result<Option<LogId>> {
+    Ok(decode_mark(Some(staged.applied().to_vec()))?.last)
 }
 
 fn decode_mark(bytes: Option<Vec<u8>>) -> io::Result<Mark> {

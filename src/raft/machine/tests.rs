@@ -1,5 +1,6 @@
 //! A store that fails while entries are applied: nothing of the chunk stays, the error goes to Raft
-//! (which ends the node), and what comes of it later is what comes of it everywhere.
+//! (which ends the node), and what comes of it later is what comes of it everywhere. And snapshots that
+//! cannot be written or put in place, which end nothing.
 
 use futures_util::stream;
 use openraft::vote::RaftLeaderIdExt;
@@ -101,4 +102,95 @@ async fn damaged_books_are_an_error_never_another_state() {
         close(machine);
     }
     assert!(refused > 3, "pages that are needed are missed: {refused}");
+}
+
+async fn build(machine: &mut Machine, force: bool) -> io::Result<u64> {
+    let mut builder = machine.try_create_snapshot_builder(force).await.unwrap();
+    let built = builder.build_snapshot().await?;
+    Ok(built.meta.last_log_id.map_or(0, |id| id.index))
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_written_is_the_one_before_and_the_next_one_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("snapshots");
+    let away = dir.path().join("away");
+    let mut machine = start(dir.path(), None).unwrap();
+    let failures = |machine: &Machine| machine.snapshots.failures().count();
+    apply(&mut machine, 1, 10).await.unwrap();
+
+    // A folder that is gone: as where the disk is full or no descriptor is left, SQLite cannot open.
+    std::fs::rename(&folder, &away).unwrap();
+    assert_eq!(build(&mut machine, false).await.unwrap(), 0, "there was none before");
+    assert_eq!(failures(&machine), 1);
+    assert!(machine.snapshots.failures().trouble().is_some());
+    assert!(machine.snapshots.failures().is_recent(), "the next one is not tried at once");
+    build(&mut machine, true).await.expect_err("a start that cannot be without says so");
+    std::fs::rename(&away, &folder).unwrap();
+    assert_eq!(build(&mut machine, false).await.unwrap(), 9);
+    assert_eq!(machine.snapshots.failures().trouble(), None);
+
+    apply(&mut machine, 10, 20).await.unwrap();
+    std::fs::rename(&folder, &away).unwrap();
+    for count in 2..5 {
+        assert_eq!(build(&mut machine, false).await.unwrap(), 9, "the one before stands");
+        assert_eq!(failures(&machine), count);
+    }
+    // Whoever falls behind gets it, although its folder is gone: it is open.
+    let kept = machine.get_current_snapshot().await.unwrap().unwrap();
+    assert!(kept.snapshot.file().unwrap().metadata().unwrap().len() > 4_096);
+    std::fs::rename(&away, &folder).unwrap();
+    assert_eq!(build(&mut machine, false).await.unwrap(), 19);
+    let left = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(left, 2, "the snapshot and its name: no try left anything behind");
+}
+
+#[tokio::test]
+async fn a_snapshot_of_damaged_books_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut machine = start(dir.path(), None).unwrap();
+    apply(&mut machine, 1, 200).await.unwrap();
+    close(machine);
+    let file = dir.path().join(FILE);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let pages = bytes.len() / 4_096;
+    bytes[pages / 2 * 4_096..(pages / 2 + 10) * 4_096].fill(0xab);
+    std::fs::write(&file, bytes).unwrap();
+    let mut machine = start(dir.path(), None).unwrap();
+    let error = build(&mut machine, false).await.unwrap_err().to_string();
+    assert!(error.contains("malformed") || error.contains("corrupt"), "{error}");
+    assert_eq!(machine.snapshots.failures().count(), 0);
+}
+
+#[tokio::test]
+async fn an_install_waits_for_what_it_lacks_and_goes_on() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut leader = start(other.path(), None).unwrap();
+    apply(&mut leader, 1, 50).await.unwrap();
+    let mut builder = leader.get_snapshot_builder().await;
+    let built = builder.build_snapshot().await.unwrap();
+    let mut machine = start(dir.path(), None).unwrap();
+    let path = machine.snapshots.fresh_path();
+    std::fs::copy(built.snapshot.path(), &path).unwrap();
+    let turn = Arc::new(tokio::sync::Mutex::new(())).try_lock_owned().unwrap();
+    let mut received = SnapshotFile::received(path, turn).unwrap();
+    received.stage(machine.store.stage(received.path()).unwrap());
+
+    // Its name cannot be written: a folder is in the way.
+    let in_the_way = dir.path().join("snapshots").join("current.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let snapshots = machine.snapshots.clone();
+    let cleared = std::thread::spawn(move || {
+        while snapshots.failures().count() == 0 {
+            std::thread::yield_now();
+        }
+        std::fs::remove_dir(&in_the_way).unwrap();
+    });
+    machine.install_snapshot(&built.meta, received).await.unwrap();
+    cleared.join().unwrap();
+    assert_eq!(applied(&machine), 49);
+    assert_eq!(hash(&machine), hash(&leader));
+    assert_eq!(machine.snapshots.failures().trouble(), None);
+    let current = machine.get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!(current.meta, built.meta);
 }

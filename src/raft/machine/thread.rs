@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use openraft::EntryPayload;
 use openraft::storage::{ApplyResponder, EntryResponder};
@@ -11,10 +12,15 @@ use tokio::sync::oneshot;
 
 use super::{Applied, Mark, Roll, Watches, decode_mark};
 use crate::command::{self, Change, Command, Outcome};
+use crate::disk;
 use crate::model::Millis;
+use crate::raft::failures::Failures;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::store::{Store, Writer, meta, nodes};
+use crate::store::{self, Store, Writer, meta, nodes};
+
+/// Between two tries to put a snapshot in place.
+const INSTALL_AGAIN: Duration = Duration::from_secs(1);
 
 type Reply = oneshot::Sender<io::Result<()>>;
 
@@ -180,8 +186,19 @@ impl Thread {
         Ok(())
     }
 
+    /// Replaces the state by a snapshot. What lacks disk or descriptors meanwhile is tried again until
+    /// it works: the state is in the middle of an exchange, and the node applies nothing before its end.
     fn install(&mut self, meta: &SnapshotMeta, snapshot: &SnapshotFile) -> io::Result<()> {
-        self.store.replace_with(&mut self.writer, snapshot.path()).map_err(io::Error::other)?;
+        let here = match snapshot.staged() {
+            Some(_) => None,
+            None => Some(self.store.stage(snapshot.path()).map_err(io::Error::other)?),
+        };
+        if let Some(staged) = snapshot.staged().or(here.as_ref()) {
+            let failures = self.snapshots.failures();
+            let again = |error: &store::Error| error.may_pass() && wait(failures, error);
+            let put = self.store.put_in_place(&mut self.writer, staged, again);
+            put.map_err(io::Error::other)?;
+        }
         self.look()?;
         if self.mark.last != meta.last_log_id {
             return Err(io::Error::other(format!(
@@ -189,14 +206,27 @@ impl Thread {
                 self.mark.last, meta.last_log_id
             )));
         }
-        if self.snapshots.current()?.is_none_or(|s| s.snapshot.path() != snapshot.path()) {
-            self.snapshots.publish(meta, snapshot.path())?;
+        if self.snapshots.current().is_none_or(|s| s.snapshot.path() != snapshot.path()) {
+            let failures = self.snapshots.failures();
+            while let Err(error) = self.snapshots.publish(meta, snapshot.path()) {
+                if !disk::may_pass(&error) || !wait(failures, &error) {
+                    return Err(error);
+                }
+            }
         }
+        self.snapshots.failures().worked();
         let index = self.mark.last.map_or(0, |id| id.index);
         let change = Change { index, stamp: self.stamp, replaced: true, ..Change::default() };
         let _ = self.watches.changes.send(Arc::new(change));
         Ok(())
     }
+}
+
+/// Notes why an install does not go on, and waits before the next try.
+fn wait(failures: &Failures, error: &dyn std::fmt::Display) -> bool {
+    failures.note(error);
+    std::thread::sleep(INSTALL_AGAIN);
+    true
 }
 
 fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {

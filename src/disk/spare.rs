@@ -1,0 +1,133 @@
+//! A reserve of file descriptors for what must not fail: the files of the Raft log, of the journal and
+//! of snapshots, and SQLite's. [`keep`] opens them ahead; a file that cannot be opened because the
+//! process has none left takes them from there, one step after the other. `node` asks for the reserve
+//! and has it filled again; `disk` and `store` use it. Connections never do.
+//!
+//! Connections are bounded below the limit (`node::descriptors`), so the reserve is for what is bounded
+//! in another way only: callbacks, name lookups, libraries.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::telemetry::LogLimit;
+
+/// So many are kept, where the system allows that.
+pub(crate) const KEPT: usize = 32;
+/// So many are let go at once: an open of SQLite takes a file, its log and its folder.
+const STEP: usize = 4;
+
+/// The reserve. Descriptors are the process's, so there is one.
+static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+/// How many there should be.
+static WANTED: AtomicUsize = AtomicUsize::new(0);
+/// One line a minute.
+static SAID: LogLimit<()> = LogLimit::new();
+
+fn held() -> MutexGuard<'static, Vec<File>> {
+    // A list of files is whole whatever happened to who held it.
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps so many in reserve from now on.
+pub(crate) fn keep(count: usize) {
+    WANTED.fetch_max(count, Ordering::Relaxed);
+    refill();
+}
+
+/// Takes back what was let go, as far as there are any. Call it now and then.
+pub(crate) fn refill() {
+    fill(&mut held());
+}
+
+fn fill(held: &mut Vec<File>) {
+    while held.len() < WANTED.load(Ordering::Relaxed) {
+        let Ok(file) = File::open("/dev/null") else { return };
+        held.push(file);
+    }
+}
+
+/// Lets go of a part of the reserve for something long, where nothing else is left; [`refill`] takes it
+/// back. It is no promise: others may be faster.
+pub(crate) fn lend(count: usize) {
+    if File::open("/dev/null").as_ref().is_err_and(is_exhausted) {
+        let mut held = held();
+        let left = held.len().saturating_sub(count);
+        held.truncate(left);
+    }
+}
+
+/// Opens something; out of the reserve where the process has no descriptor left.
+pub(crate) fn open<T>(open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    open_or(open, is_exhausted)
+}
+
+/// As [`open`], for whoever has another kind of error: `lacks` says whether it may come of a lack of
+/// descriptors.
+pub(crate) fn open_or<T, E>(
+    mut open: impl FnMut() -> Result<T, E>,
+    lacks: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let mut result = open();
+    if !result.as_ref().is_err_and(&lacks) {
+        return result;
+    }
+    // One after the other: what is let go is for this caller.
+    let mut held = held();
+    let before = held.len();
+    while result.as_ref().is_err_and(&lacks) && !held.is_empty() {
+        let left = held.len().saturating_sub(STEP);
+        held.truncate(left);
+        result = open();
+    }
+    fill(&mut held);
+    let left = held.len();
+    drop(held);
+    if before > left
+        && let Some(unsaid) = SAID.admit(())
+    {
+        tracing::error!(
+            left,
+            unsaid,
+            "this process has no file descriptors left: the reserve is used; raise the hard limit \
+             (ulimit -Hn, LimitNOFILE=)"
+        );
+    }
+    result
+}
+
+/// Whether an error says that no descriptor is left.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_descriptor_left_gets_those_of_the_reserve() {
+        keep(KEPT);
+        let mut tries = 0;
+        let opened = open(|| {
+            tries += 1;
+            // Other tests open files meanwhile: the lack is played.
+            if tries <= 3 { Err(Errno::MFILE.into()) } else { Ok(tries) }
+        });
+        assert_eq!(opened.unwrap(), 4, "two steps of the reserve were not enough, the third was");
+        let never: io::Result<()> = open(|| Err(Errno::MFILE.into()));
+        assert!(is_exhausted(&never.unwrap_err()), "there is an end to it");
+        let mut tries = 0;
+        let other: io::Result<()> = open(|| {
+            tries += 1;
+            Err(Errno::NOSPC.into())
+        });
+        assert_eq!((other.unwrap_err().kind(), tries), (io::ErrorKind::StorageFull, 1));
+        refill();
+        assert_eq!(held().len(), KEPT, "it is filled again");
+    }
+}
