@@ -74,10 +74,16 @@ impl Inner {
                 self.peers.call_at::<_, Who>(node, &address, WHO, &(), limit).await
             };
             if let Some(current) = current
-                && let Ok(who) = ask(current.raft_address).await
-                && who.is_twin_of(caller)
+                && let Ok(who) = ask(current.raft_address.clone()).await
             {
-                return Err(Refusal::stop(peer::copied_folder(node)));
+                if who.is_twin_of(caller) {
+                    return Err(Refusal::stop(peer::copied_folder(node)));
+                }
+                // Whoever does not say which process it is does not take another one's place.
+                if (who.node, who.instance) == (node, caller.instance) && caller.process.id == 0 {
+                    let trouble = format!("it still answers at {}", current.raft_address);
+                    return Ok(Heard { trouble: Some(trouble), ..heard });
+                }
             }
             if let Some(trouble) =
                 contradiction(&said.raft_address, caller, ask(said.raft_address.clone()).await)

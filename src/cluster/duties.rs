@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::announce::Announcer;
 use super::ear::{WHO, Who};
 use super::fitness::Fitness;
-use super::{Cluster, Inner, Leadership, start};
+use super::{Cluster, Inner, Leadership, doubt, start};
 use crate::command::{Command, Outcome};
 
 /// How often the slow duties are looked at.
@@ -39,6 +39,7 @@ pub(super) fn begin(inner: &Arc<Inner>) {
     tasks.push(inner.runtime.spawn(announce(inner.clone())));
     tasks.push(inner.runtime.spawn(tend_members(inner.clone())));
     tasks.push(inner.runtime.spawn(tend_twins(inner.clone())));
+    tasks.push(inner.runtime.spawn(doubt::tend(inner.clone())));
 }
 
 /// Lets openraft elect, or not, by what this node may do.
@@ -162,6 +163,7 @@ async fn watch_raft(inner: Arc<Inner>) {
                 m.running_state.clone(),
             )
         };
+        inner.peers.learn_leader(now.leader);
         inner.leadership.send_if_modified(|old| {
             let changed = *old != now;
             if now.me && !old.me {

@@ -22,7 +22,9 @@ use tokio::time::timeout;
 
 use super::addresses::{Announcement, Heard};
 use super::fitness::Fitness;
-use super::network::{APPEND, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE};
+use super::network::{
+    ACKNOWLEDGED, APPEND, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE,
+};
 use super::reversion::{self, Acknowledged};
 use super::{Error, Inner, MemberChange};
 use crate::command::{Outcome, Rejection};
@@ -127,6 +129,7 @@ pub(super) fn routes(inner: Arc<Inner>) -> Router {
         .route(ANNOUNCE, post(announce))
         .route(WHO, post(who))
         .route(REVERTED, post(reverted))
+        .route(ACKNOWLEDGED, post(acknowledged))
         .with_state(inner)
 }
 
@@ -214,6 +217,10 @@ async fn announce(
     Extension(caller): Extension<Caller>,
     Postcard(said): Postcard<Announcement>,
 ) -> Answer<Heard> {
+    // Nobody tells this node where it is itself.
+    if caller.node == node.options.node {
+        return Ok(Postcard(Heard::default()));
+    }
     // A member that nobody has bound yet is believed, as it is at the gate.
     let known = node.peers.bound(caller.node);
     if known.is_none_or(|bound| bound.instance == caller.instance) {
@@ -227,18 +234,31 @@ async fn who(State(node): Node, Postcard(()): Postcard<()>) -> Postcard<Who> {
     Postcard(Who { node: mine.node, instance: mine.instance, process: mine.process })
 }
 
-/// Takes the leader's word that entries were acknowledged here, and looks whether they are there. A
-/// leader of an earlier term does not count: what it wrote may have been replaced.
+/// Hears that entries were acknowledged here that may be missing: whether it is so is asked of the
+/// leader of the current term, at its own address.
 async fn reverted(
     State(node): Node,
+    Extension(caller): Extension<Caller>,
     Postcard(acknowledged): Postcard<Acknowledged>,
 ) -> Postcard<()> {
     let last = node.log.last().map_or(0, |id| id.index);
-    if acknowledged.term >= node.leadership.borrow().term && last < acknowledged.index {
+    if last < acknowledged.index {
         let message = reversion::message(node.options.node, last, acknowledged.index);
-        node.peers.fail(message);
+        node.peers.doubt(caller.node, &message);
     }
     Postcard(())
+}
+
+/// Says, as a leader, what the caller has acknowledged and does not have any more.
+async fn acknowledged(
+    State(node): Node,
+    Extension(caller): Extension<Caller>,
+    Postcard(()): Postcard<()>,
+) -> Postcard<Option<Acknowledged>> {
+    let lead = *node.leadership.borrow();
+    let index = node.acknowledged.reverted().into_iter().find(|(id, _)| *id == caller.node);
+    let said = index.filter(|_| lead.me).map(|(_, index)| Acknowledged { term: lead.term, index });
+    Postcard(said)
 }
 
 /// Receives a snapshot, checks it and puts a copy beside the state, all before Raft hears of it: what

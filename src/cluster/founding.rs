@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn a_wrong_answer_is_told_with_what_came() {
         let refused = |status, message: &str| {
-            let error = peer::Error::Refused { to: 3, status, message: message.to_owned() };
+            let error =
+                peer::Error::Refused { to: 3, status, message: message.to_owned(), stop: false };
             match read(3, "10.0.0.3:7071", Err(error)) {
                 Answer::Wrong(why) => why,
                 other => panic!("{other:?}"),

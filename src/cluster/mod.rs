@@ -13,6 +13,7 @@
 mod acked;
 mod addresses;
 mod announce;
+mod doubt;
 mod duties;
 mod ear;
 mod error;
@@ -157,6 +158,16 @@ impl Cluster {
     /// Answers peers on a listener bound to `RaftAddress`: Raft's own routes and `extra` ones of
     /// other parts (under `/peer/...`), all behind the same gate, on the core runtime.
     pub fn serve(&self, listeners: impl Into<Listeners>, extra: axum::Router) {
+        self.serve_within(listeners, extra, peer::Bounds::default());
+    }
+
+    /// As [`Cluster::serve`], with bounds on the connections.
+    pub fn serve_within(
+        &self,
+        listeners: impl Into<Listeners>,
+        extra: axum::Router,
+        bounds: peer::Bounds,
+    ) {
         let routes = ear::routes(self.inner.clone()).merge(extra);
         let mut stop = self.inner.stop.subscribe();
         let stopped = async move {

@@ -32,6 +32,8 @@ pub(super) const TRANSFER: &str = "/raft/transfer-leader";
 /// Tells a node what it has acknowledged and does not have any more.
 pub(super) const REVERTED: &str = "/raft/reverted";
 
+/// Asks the leader for what this node has acknowledged and does not have any more.
+pub(super) const ACKNOWLEDGED: &str = "/raft/acknowledged";
 
 /// After a snapshot was not taken, the next one is sent so much later.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);

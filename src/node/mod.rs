@@ -47,6 +47,7 @@ use crate::listen::{self, Listeners};
 use crate::metrics::Metrics;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
+use crate::peer;
 use crate::secret::Keys;
 use crate::server;
 use crate::worker::{Seat, Worker};
@@ -153,6 +154,10 @@ impl Node {
             time: time.clone(),
             instance: identity.instance,
             process: identity.process,
+            raft_connections: peer::Bounds {
+                strangers: shares.raft_strangers,
+                members: shares.raft_members,
+            },
             main,
         };
         // A panic while starting has been printed; what is left is to say that it was one.

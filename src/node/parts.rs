@@ -23,6 +23,7 @@ use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::lease::{Facts, Position, Timing};
 use crate::model::process::Process;
+use crate::peer;
 use crate::raft::types::Member;
 use crate::secret::Keys;
 use crate::worker::lease::Holder;
@@ -37,6 +38,7 @@ pub(super) struct Parts {
     pub(super) time: Arc<SchedulerTime>,
     pub(super) instance: u128,
     pub(super) process: Process,
+    pub(super) raft_connections: peer::Bounds,
     pub(super) main: Handle,
 }
 
@@ -214,7 +216,7 @@ impl Parts {
             tokio::spawn(shown.run()),
             beating,
         ];
-        cluster.serve(listeners, ear::routes(ear.clone()));
+        cluster.serve_within(listeners, ear::routes(ear.clone()), self.raft_connections);
         Ok(Started {
             cluster,
             seat,

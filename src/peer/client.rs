@@ -5,7 +5,7 @@
 //! wait behind somebody's bulk work.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,11 +16,18 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::accept::MEMBER_IDLE;
+use super::claims::Claims;
 use super::error::Error;
 use super::speakers::Speakers;
 use crate::model::NodeId;
 use crate::model::process::Process;
 use crate::store::nodes::Bound;
+
+/// How long a connection is kept on which nothing goes on: less than the other side keeps it, so that no
+/// message is sent on one that is being closed over there.
+const IDLE: Duration = Duration::from_secs(90);
+const _: () = assert!(IDLE.as_secs() < MEMBER_IDLE.as_secs());
 
 /// Header: the cluster's id, 32 hex digits; zeros before it is known.
 pub(super) const CLUSTER: &str = "x-scheduler0-cluster";
@@ -79,6 +86,10 @@ struct Inner {
     /// The highest log index at which another node says that this one was bound.
     told: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
+    /// What others say against this node.
+    claims: Claims,
+    /// The leader of the current term, as Raft knows it; 0 for none.
+    leader: AtomicU64,
     alone: AtomicBool,
     /// Another node said that this process is over, and that was logged.
     said_over: AtomicBool,
@@ -110,6 +121,7 @@ impl Peers {
             .http1_only()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(pool.max(1))
+            .pool_idle_timeout(IDLE)
             .connect_timeout(connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -123,6 +135,8 @@ impl Peers {
             speakers: Speakers::new(silence),
             told: watch::Sender::new(0),
             failed: watch::Sender::new(None),
+            claims: Claims::default(),
+            leader: AtomicU64::new(0),
             alone: AtomicBool::new(false),
             said_over: AtomicBool::new(false),
         })))
@@ -179,6 +193,48 @@ impl Peers {
             *told = since.max(*told);
             news
         });
+    }
+
+    /// Takes who leads in the current term, as this node's own Raft knows it.
+    pub fn learn_leader(&self, leader: Option<NodeId>) {
+        self.0.leader.store(leader.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Where the other members are.
+    pub fn others(&self) -> Vec<(NodeId, String)> {
+        let others = |known: &Known| {
+            let others = known.addresses.iter().filter(|(id, _)| **id != self.0.identity.node);
+            others.map(|(id, address)| (*id, address.clone())).collect()
+        };
+        self.known(others)
+    }
+
+    /// Somebody claims that this node must not take part. That ends nothing: whoever waits for
+    /// [`Peers::doubted`] asks the others.
+    pub fn doubt(&self, by: NodeId, why: &str) {
+        self.0.claims.doubt(by, why);
+    }
+
+    /// Waits until somebody claims that this node must not take part.
+    pub async fn doubted(&self) {
+        self.0.claims.doubted().await;
+    }
+
+    /// A node has answered that this one must end. It counts if it is a member, and was asked at the
+    /// address that the cluster has for it.
+    fn accused(&self, by: NodeId, at: Option<&str>, why: &str) {
+        let (there, others) = self.known(|known| {
+            let address = known.addresses.get(&by).map(String::as_str);
+            let own = usize::from(known.addresses.contains_key(&self.0.identity.node));
+            (
+                address.is_some() && at.is_none_or(|at| address == Some(at)),
+                known.addresses.len() - own,
+            )
+        });
+        let leads = self.0.leader.load(Ordering::Relaxed) == by;
+        if there && by != self.0.identity.node && self.0.claims.accuse(by, why, leads, others) {
+            self.fail(why.to_owned());
+        }
     }
 
     /// Whether this node leads and has lost its majority: its messages say so.
@@ -336,16 +392,17 @@ impl Peers {
         let stop = response.headers().contains_key(STOP);
         let body = response.bytes().await.map_err(|e| transport(to, &e))?;
         if status == StatusCode::OK {
+            self.0.claims.acquit(to);
             return Ok(body);
         }
         let message = String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned();
         if stop {
-            self.fail(message.clone());
+            self.accused(to, at, &message);
         }
         if status == StatusCode::TOO_EARLY && !self.0.said_over.swap(true, Ordering::Relaxed) {
             tracing::warn!(to, "this process is not served yet: {message}");
         }
-        Err(Error::Refused { to, status: status.as_u16(), message })
+        Err(Error::Refused { to, status: status.as_u16(), message, stop })
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Error {
         status: u16,
         /// Its message.
         message: String,
+        /// It says that this node must end.
+        stop: bool,
     },
     /// A message could not be put into bytes.
     #[error("a message to node {to} cannot be coded: {message}")]

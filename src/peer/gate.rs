@@ -1,24 +1,39 @@
 //! The receiver's side: who may come in, and the server behind `RaftAddress`.
 //!
-//! Each message is checked before its handler sees it: the shared token, the cluster, the sender's
-//! node id, and that the sender's instance is the one registered under that id.
+//! Each message is checked before its handler sees it, and before its body is read: the shared token, the
+//! cluster, the sender's node id, and that the sender's instance is the one registered under that id.
+//! What is refused is logged once a minute for each sender and status.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+use tower_http::timeout::TimeoutBody;
 
-use super::MAX_BODY;
+use super::accept::{self, Bounds, Entrance};
 use super::client::{
     ALONE, BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, PROCESS, Peers, STOP,
     decoded,
 };
+use super::{BODIES, MAX_BODY};
 use crate::listen::Listeners;
 use crate::model::NodeId;
 use crate::model::process::{Process, Verdict};
+use crate::telemetry::LogLimit;
+
+/// Room for bodies is counted in so many bytes.
+const ROOM: usize = 1_024;
+/// A body that does not go on for so long is given up.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
 
 /// Who sent a message: an `Extension` of every request that came through the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +56,24 @@ pub struct Refusal {
     status: StatusCode,
     message: String,
     stop: bool,
+    close: bool,
 }
 
 impl Refusal {
     /// An error answer.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), stop: false }
+        Self { status, message: message.into(), stop: false, close: false }
     }
 
-    /// An error answer that ends the process which asked: its message is the reason.
+    /// An error answer that says that the process which asked must end: its message is the reason. It
+    /// ends when the leader or most of the others say so.
     pub fn stop(message: String) -> Self {
-        Self { status: StatusCode::CONFLICT, message, stop: true }
+        Self { status: StatusCode::CONFLICT, message, stop: true, close: false }
+    }
+
+    /// An error answer after which the connection is closed.
+    fn closing(status: StatusCode, message: &str) -> Self {
+        Self { status, message: message.to_owned(), stop: false, close: true }
     }
 }
 
@@ -59,10 +81,23 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.message).into_response();
         if self.stop {
-            response.headers_mut().insert(STOP, axum::http::HeaderValue::from_static("1"));
+            response.headers_mut().insert(STOP, HeaderValue::from_static("1"));
+        }
+        if self.close {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
+}
+
+/// What the gate has beside each message.
+#[derive(Clone)]
+struct Gate {
+    peers: Peers,
+    /// By status and sender.
+    lines: Arc<LogLimit<(u16, Option<IpAddr>)>>,
+    /// Room for message bodies, in units of [`ROOM`].
+    room: Arc<Semaphore>,
 }
 
 /// Serves peer routes on a listener until `stop` resolves. Run it on the core runtime.
@@ -70,43 +105,79 @@ pub async fn serve(
     listeners: Listeners,
     peers: Peers,
     routes: Router,
+    bounds: Bounds,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) {
+    let room = Arc::new(Semaphore::new(BODIES / ROOM));
+    let gate = Gate { peers, lines: Arc::default(), room };
     let app = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(peers, gate));
-    let listeners = listeners.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set on a peer connection");
-        }
-    });
-    axum::serve(listeners, app).with_graceful_shutdown(stop).await
+        .layer(middleware::from_fn_with_state(gate, enter));
+    accept::serve(listeners, app, bounds, stop).await;
 }
 
-async fn gate(State(peers): State<Peers>, mut request: Request, next: Next) -> Response {
-    match check(&peers, request.headers()) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
+async fn enter(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let entrance = request.extensions().get::<Entrance>().cloned();
+    let admitted = admit(&gate.peers, entrance.as_ref(), request.headers());
+    let caller = match admitted {
+        Ok(caller) => caller,
         Err(refusal) => {
-            tracing::warn!(status = %refusal.status, message = %refusal.message, "a peer message was refused");
-            refusal.into_response()
+            let from = entrance.map(|entrance| entrance.address().ip().to_canonical());
+            if let Some(unsaid) = gate.lines.admit((refusal.status.as_u16(), from)) {
+                tracing::warn!(
+                    status = %refusal.status,
+                    from = from.map(tracing::field::display),
+                    unsaid,
+                    message = %refusal.message,
+                    "a peer message was refused"
+                );
+            }
+            return refusal.into_response();
         }
+    };
+    // Held until the message is answered. One whose length is not said is a stream, which its handler
+    // does not gather.
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let units = length.unwrap_or(0_usize).min(MAX_BODY).div_ceil(ROOM) as u32;
+    let Ok(_room) = gate.room.acquire_many(units).await else {
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this node stops").into_response();
+    };
+    request.extensions_mut().insert(caller);
+    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_SILENCE, body)));
+    next.run(request).await
+}
+
+/// Lets a message in by its connection, then by what it says.
+fn admit(
+    peers: &Peers,
+    entrance: Option<&Entrance>,
+    headers: &HeaderMap,
+) -> Result<Caller, Refusal> {
+    check_token(peers, headers)?;
+    if entrance.is_some_and(|entrance| !entrance.vouch()) {
+        return Err(Refusal::closing(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this node has too many peer connections: raise its limit of open files",
+        ));
     }
+    check(peers, headers)
+}
+
+fn check_token(peers: &Peers, headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = text.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
+    if bool::from(token.as_bytes().ct_eq(peers.identity().token.as_bytes())) {
+        return Ok(());
+    }
+    Err(Refusal::closing(
+        StatusCode::UNAUTHORIZED,
+        "the peer token is wrong: all nodes need the same SecretKey, AuthUsername and AuthPassword",
+    ))
 }
 
 fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    let token = text("authorization").and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
     let mine = peers.identity();
-    if !bool::from(token.as_bytes().ct_eq(mine.token.as_bytes())) {
-        return Err(Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "the peer token is wrong: all nodes need the same SecretKey, AuthUsername and \
-             AuthPassword",
-        ));
-    }
     let hex = |name: &str| text(name).and_then(|v| u128::from_str_radix(v, 16).ok());
     let node = text(NODE).and_then(|v| v.parse::<NodeId>().ok());
     let (Some(cluster), Some(node), Some(instance)) = (hex(CLUSTER), node, hex(INSTANCE)) else {
@@ -127,9 +198,11 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
              check RaftAddress and DataDir; after `cluster recover` the other old members start on \
              an empty DataDir and are added anew"
         );
-        // Nobody has counted this node in yet: it is the stranger.
+        // Of two, the one that nobody has counted in yet is the stranger.
         if peers.bound_since() == 0 {
-            peers.fail(message.clone());
+            peers.doubt(node, &message);
+        } else if since == 0 {
+            return Err(Refusal { status: StatusCode::FORBIDDEN, ..Refusal::stop(message) });
         }
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
@@ -137,7 +210,7 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let message =
             "another process with this node id runs already: give each node its own NodeId";
         if since > peers.bound_since() {
-            peers.fail(message.to_owned());
+            peers.doubt(node, message);
             return Err(Refusal::new(StatusCode::CONFLICT, message));
         }
         return Err(Refusal::stop(format!("node id {node}: {message}")));
@@ -146,7 +219,7 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let process = text(PROCESS).and_then(decoded).unwrap_or_default();
     check_process(peers, node, instance, process)?;
     if let Some(expected) = hex(EXPECTS) {
-        check_expected(peers, expected, index(EXPECTS_SINCE))?;
+        check_expected(peers, node, expected, index(EXPECTS_SINCE))?;
     }
     let (founder, alone) = (text(FOUNDER).is_some(), text(ALONE).is_some());
     Ok(Caller { node, instance, process, founder, alone })
@@ -217,7 +290,7 @@ fn check_sender(peers: &Peers, node: NodeId, instance: u128, since: u64) -> Resu
 }
 
 /// Whether this node is the one that the sender means.
-fn check_expected(peers: &Peers, expected: u128, since: u64) -> Result<(), Refusal> {
+fn check_expected(peers: &Peers, node: NodeId, expected: u128, since: u64) -> Result<(), Refusal> {
     let mine = peers.identity();
     if expected == mine.instance {
         peers.tell(since);
@@ -228,7 +301,7 @@ fn check_expected(peers: &Peers, expected: u128, since: u64) -> Result<(), Refus
         return Err(Refusal::new(StatusCode::CONFLICT, message));
     }
     let message = other_folder(mine.node);
-    peers.fail(message.clone());
+    peers.doubt(node, &message);
     Err(Refusal::new(StatusCode::CONFLICT, message))
 }
 
@@ -273,7 +346,7 @@ mod tests {
     }
 
     fn refused(peers: &Peers, headers: &HeaderMap) -> (u16, bool) {
-        let refusal = check(peers, headers).unwrap_err();
+        let refusal = admit(peers, None, headers).unwrap_err();
         assert!(!refusal.message.contains("right"), "no secret in a message");
         (refusal.status.as_u16(), refusal.stop)
     }
@@ -282,7 +355,7 @@ mod tests {
     async fn only_members_of_this_cluster_with_its_token_come_in() {
         let here = peers(1, 10);
         // Nobody is registered yet: a member is believed.
-        let caller = check(&here, &message("right", 0, 2, 20)).unwrap();
+        let caller = admit(&here, None, &message("right", 0, 2, 20)).unwrap();
         let process = Process::default();
         assert_eq!(caller, Caller { node: 2, instance: 20, process, founder: false, alone: false });
         assert_eq!(refused(&here, &message("wrong", 0, 2, 20)), (401, false));
@@ -294,7 +367,7 @@ mod tests {
         here.learn(77, [bound(1, 10, 5), bound(2, 20, 6)]);
         assert!(check(&here, &message("right", 77, 2, 20)).is_ok());
         assert!(check(&here, &message("right", 0, 3, 30)).is_ok(), "it has yet to learn the id");
-        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
+        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, true));
     }
 
     #[tokio::test]
@@ -309,7 +382,14 @@ mod tests {
         expecting.insert(EXPECTS, format!("{:032x}", 12).parse().unwrap());
         expecting.insert(EXPECTS_SINCE, "9".parse().unwrap());
         assert_eq!(refused(&here, &expecting), (409, false));
-        assert!(here.failure().is_some());
+        // Nobody is ended by a message, whatever it claims: the others are asked.
+        here.doubted().await;
+        expecting.insert(EXPECTS_SINCE, u64::MAX.to_string().parse().unwrap());
+        assert_eq!(refused(&here, &expecting), (409, false));
+        let mut later = message("right", 77, 1, 11);
+        later.insert(BOUND, u64::MAX.to_string().parse().unwrap());
+        assert_eq!(refused(&here, &later), (409, false));
+        assert_eq!(here.failure(), None);
     }
 
     #[tokio::test]
@@ -385,10 +465,16 @@ mod tests {
     async fn of_two_lines_of_descent_the_one_that_nobody_counts_in_goes() {
         let here = peers(1, 10);
         here.learn(77, [bound(1, 10, 5)]);
-        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
-        assert_eq!(here.failure(), None, "it belongs to a cluster");
+        let counted_in = |mut headers: HeaderMap| {
+            headers.insert(BOUND, "6".parse().unwrap());
+            headers
+        };
+        let other = counted_in(message("right", 78, 2, 20));
+        assert_eq!(refused(&here, &other), (403, false), "both belong to a cluster");
+        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, true), "it is the stranger");
         here.learn(77, []);
-        assert_eq!(refused(&here, &message("right", 78, 2, 20)), (403, false));
-        assert!(here.failure().is_some_and(|why| why.contains("data folder")));
+        assert_eq!(refused(&here, &other), (403, false), "here is the stranger");
+        here.doubted().await;
+        assert_eq!(here.failure(), None, "the others are asked first");
     }
 }

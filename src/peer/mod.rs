@@ -8,12 +8,15 @@
 //!  Peers::call --> POST path, postcard body, headers {token, cluster, node, instance} --> gate --> handler
 //! ```
 
+mod accept;
+mod claims;
 mod client;
 mod error;
 mod gate;
 mod postcard;
 mod speakers;
 
+pub use accept::Bounds;
 pub use client::{Identity, Peers};
 pub use error::Error;
 pub use gate::{Caller, Refusal, copied_folder, serve};
@@ -21,3 +24,5 @@ pub use postcard::Postcard;
 
 /// The longest message body that is read, in bytes (snapshots are streamed and not bound by it).
 pub const MAX_BODY: usize = 64 << 20;
+/// So many bytes of message bodies are in memory at once; more wait for their turn.
+const BODIES: usize = 256 << 20;

@@ -288,6 +288,49 @@ async fn a_node_that_cannot_write_snapshots_goes_on_and_keeps_its_log() {
 }
 
 #[tokio::test]
+async fn no_message_of_one_node_ends_another() {
+    let house = House::build(3).await;
+    let leader = house.leader().await;
+    let (victim, other) = (1 + leader % 3, 1 + (leader + 1) % 3);
+    let generation = house.node(leader).peers().generation();
+    let address = &house.members[victim as usize - 1].1.raft_address;
+    let http = reqwest::Client::new();
+    // What whoever has read the token off the wire can claim, in the name of a member or the leader.
+    type More<'a> = &'a [(&'static str, &'a str)];
+    let claim = async |by: u64, instance: u64, path: &str, body: Vec<u8>, more: More<'_>| {
+        let mut request = http
+            .post(format!("http://{address}{path}"))
+            .bearer_auth("a token")
+            .header("x-scheduler0-cluster", format!("{generation:032x}"))
+            .header("x-scheduler0-node", by)
+            .header("x-scheduler0-instance", format!("{instance:032x}"));
+        for (name, value) in more {
+            request = request.header(*name, *value);
+        }
+        request.body(body).send().await.unwrap().status().as_u16()
+    };
+    let (most, nobody) = (u64::MAX.to_string(), format!("{:032x}", 4_711));
+    let reverted = postcard::to_allocvec(&(u64::MAX, u64::MAX)).unwrap();
+    let expects =
+        [("x-scheduler0-expects", nobody.as_str()), ("x-scheduler0-expects-since", most.as_str())];
+    for by in [other, leader] {
+        assert_eq!(claim(by, by, "/cluster/who", vec![], &expects).await, 409);
+        assert_eq!(claim(by, by, "/raft/reverted", reverted.clone(), &[]).await, 200);
+    }
+    let bound = [("x-scheduler0-bound", most.as_str())];
+    assert_eq!(claim(victim, 4_711, "/cluster/who", vec![], &bound).await, 409);
+    // Two rounds of questions later everybody is still there.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        let name = format!("{:?}", begun.elapsed());
+        assert!(created(&house.node(victim).propose(project(&name)).await.unwrap()));
+    }
+    for node in 1..=3 {
+        assert_eq!(*house.node(node).failed().borrow(), None, "node {node}");
+    }
+}
+
+#[tokio::test]
 async fn another_data_folder_under_a_known_node_id_is_refused() {
     let mut house = House::build(3).await;
     let leader = house.leader().await;
