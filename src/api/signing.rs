@@ -14,6 +14,8 @@ use crate::model::time::rfc3339;
 use crate::secret::{Keys, new_webhook_secret, purpose};
 
 const FIELD: &str = "webhookSecret";
+/// Of a secret, in bytes. What is shorter signs on where it was set before there was a bound.
+const SHORTEST: usize = 16;
 /// Of a secret, in bytes.
 const LONGEST: usize = 512;
 /// What Standard Webhooks allows behind `whsec_`, in bytes.
@@ -41,6 +43,12 @@ pub(super) fn given(fields: &mut Fields) -> Result<Option<Zeroizing<String>>, Er
                            it out when rotating, and one is made";
             return Err(Error::invalid(FIELD, message));
         }
+    } else if text.len() < SHORTEST {
+        let message = format!(
+            "webhookSecret must have at least {SHORTEST} bytes: a shorter one can be guessed from a \
+             signed call"
+        );
+        return Err(Error::invalid(FIELD, message));
     }
     Ok(Some(text))
 }
@@ -148,7 +156,10 @@ mod tests {
         let text = |body: &str| read(body).unwrap().map(|text| text.to_string());
         assert_eq!(text("{}"), None);
         assert_eq!(text(r#"{"webhook_secret":""}"#), None);
-        assert_eq!(text(r#"{"webhookSecret":"any text"}"#).unwrap(), "any text");
+        assert_eq!(text(r#"{"webhookSecret":"any sixteen char"}"#).unwrap(), "any sixteen char");
+        assert!(read(r#"{"webhookSecret":"only fifteen ch"}"#).is_err());
+        // In bytes.
+        assert!(read(r#"{"webhookSecret":"éééééééé"}"#).is_ok());
         let made = new_webhook_secret();
         assert_eq!(text(&format!(r#"{{"webhookSecret":"{}"}}"#, *made)).unwrap(), *made);
         for bad in ["whsec_", "whsec_aGk=", "whsec_hunter2!", "hunter2\\n", "hunter2\\u0000"] {

@@ -11,7 +11,7 @@ fn webhook(name: &str) -> Value {
     json!({
         "name": name, "type": "webhook_url", "region": "", "cloudProvider": "",
         "cloudResourceUrl": "", "cloudApiKey": "", "cloudApiSecret": "",
-        "webhookUrl": "https://example.com/hook", "webhookSecret": "hunter2-secret",
+        "webhookUrl": "https://example.com/hook", "webhookSecret": "hunter2-secret-of-sixteen",
         "webhookMethod": "", "createdBy": "me",
     })
 }
@@ -147,6 +147,7 @@ async fn what_an_executor_cannot_be_is_refused() {
         (with("webhookUrl", json!("http://a/{{jobId}}")), "webhook_url"),
         (with("webhookMethod", json!("GET")), "webhook_method"),
         (with("webhookSecret", json!("whsec_short")), "webhook_secret"),
+        (with("webhookSecret", json!("fifteen letters")), "webhook_secret"),
         (with("webhookSecret", json!(7)), "webhook_secret"),
         (with("http", http.clone()), "http"),
         (with("maxConcurrency", json!(0)), "max_concurrency"),
@@ -215,13 +216,14 @@ async fn a_secret_is_rotated_with_an_overlap_and_shown_once() {
     assert!(!String::from_utf8_lossy(&shown.body).contains(&secret));
     assert!(shown.json["data"]["previousSecretUntil"].is_string());
 
-    let given = json!({"webhookSecret": "hunter2", "overlap": 0});
+    let given = json!({"webhookSecret": "hunter2-hunter2-", "overlap": 0});
     let given = house.post(rotate, given).await;
-    assert_eq!(given.json["data"]["webhookSecret"], "hunter2");
+    assert_eq!(given.json["data"]["webhookSecret"], "hunter2-hunter2-");
     assert!(given.json["data"].get("previousSecretUntil").is_none(), "no overlap");
-    let same = house.put("/api/v1/executors/1", json!({"webhookSecret": "hunter2"})).await;
+    let same = house.put("/api/v1/executors/1", json!({"webhookSecret": "hunter2-hunter2-"})).await;
     assert!(same.json["data"].get("previousSecretUntil").is_none(), "the same again is no change");
-    let other = house.put("/api/v1/executors/1", json!({"webhookSecret": "hunter3"})).await;
+    let other =
+        house.put("/api/v1/executors/1", json!({"webhookSecret": "hunter3-hunter3-"})).await;
     assert!(other.json["data"]["previousSecretUntil"].is_string(), "a day unless asked otherwise");
     let none = house.put("/api/v1/executors/1", json!({"webhookSecret": null})).await;
     assert_eq!(none.json["data"]["webhookSecretSet"], false);

@@ -137,7 +137,7 @@ async fn a_patch_of_an_executor_merges_its_http_target_and_keeps_its_secrets() {
     let house = House::build().await;
     let made = house.post(
         "/api/v1/executors",
-        json!({"name": "e", "region": "eu", "webhookSecret": "hunter2hunter2", "cloudApiKey": "k",
+        json!({"name": "e", "region": "eu", "webhookSecret": "hunter2hunter2hunter2", "cloudApiKey": "k",
             "http": {"url": "http://127.0.0.1:1/a", "method": "PUT", "headers": {"X-A": "1"},
                 "auth": {"type": "basic", "username": "me", "password": "pw"}}}),
     );

@@ -72,7 +72,7 @@ async fn defaults_for_jobs_are_set_kept_and_taken_away() {
 #[tokio::test]
 async fn a_projects_secret_is_rotated_and_shown_once() {
     let house = House::build().await;
-    let body = json!({"name": "p", "description": "d", "webhookSecret": "hunter2"});
+    let body = json!({"name": "p", "description": "d", "webhookSecret": "hunter2-hunter2-"});
     let made = house.post("/api/v1/projects", body).await;
     assert_eq!(made.json["data"]["webhookSecretSet"], true);
     assert!(!String::from_utf8_lossy(&made.body).contains("hunter2"));
