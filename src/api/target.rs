@@ -16,7 +16,7 @@ use super::casing::{canonical, verbatim};
 use super::error::Error;
 use super::fields::check_text;
 use crate::executor::guard::TargetGuard;
-use crate::executor::headers::says_what_it_is;
+use crate::executor::headers::{as_read, says_what_it_is};
 use crate::executor::target::{LITERAL, PLACEHOLDERS, unknown};
 use crate::model::target::{Auth, HttpTarget, Tls};
 use crate::secret::Keys;
@@ -163,7 +163,8 @@ fn headers(value: Value) -> Result<BTreeMap<String, String>, Error> {
             return Err(bad(format!("http.headers: {shown} is not the name of a header")));
         }
         let plain = name.to_ascii_lowercase();
-        if NOT_YOURS.contains(&plain.as_str()) || says_what_it_is(&plain) {
+        let read = as_read(&plain);
+        if NOT_YOURS.contains(&&*read) || says_what_it_is(&read) {
             let message = format!("http.headers must not set {plain}: the sender does");
             return Err(Error::unprocessable(message).field(FIELD));
         }

@@ -1,6 +1,7 @@
 //! The headers that every call carries, and the Standard Webhooks signature. Pure but for the random
 //! trace id; the worker calls it once a request.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -87,20 +88,28 @@ pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
 }
 
 /// Our lines with a target's own: where names meet its line counts, except where ours say what a
-/// request is (`webhook-*`, `scheduler-*`). A request without a body has no type of it.
+/// request is (`webhook-*`, `scheduler-*`). A request without a body has no type of it. Names meet
+/// as receivers of the CGI family read them, see [`as_read`].
 pub fn overlay(
     mut ours: Vec<(HeaderName, HeaderValue)>,
     own: Vec<(HeaderName, HeaderValue)>,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let kept = |n: &HeaderName| says_what_it_is(n.as_str());
+    let kept = |n: &HeaderName| says_what_it_is(&as_read(n.as_str()));
+    let named: Vec<_> = own.iter().map(|(name, _)| as_read(name.as_str()).into_owned()).collect();
     ours.retain(|(name, _)| {
-        *name != CONTENT_TYPE && (kept(name) || own.iter().all(|(other, _)| other != name))
+        *name != CONTENT_TYPE && (kept(name) || named.iter().all(|other| other != name.as_str()))
     });
     ours.extend(own.into_iter().filter(|(name, _)| !kept(name)));
     ours
 }
 
-/// Whether a header, by its name in small letters, says what a request is: always ours.
+/// A header's name in small letters as CGI (RFC 3875 4.1.18), WSGI, Rack and PHP hand it on: they
+/// tell `_` and `-` not apart, so that `webhook_id` would stand for `webhook-id` there.
+pub fn as_read(name: &str) -> Cow<'_, str> {
+    if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
+}
+
+/// Whether a header, by its name [as it is read](as_read), says what a request is: always ours.
 pub fn says_what_it_is(name: &str) -> bool {
     name.starts_with("webhook-") || name.starts_with("scheduler-")
 }
@@ -175,12 +184,15 @@ mod tests {
         let own = vec![
             line("webhook-id", "own"),
             line("scheduler-fence", "own"),
+            line("webhook_id", "own"),
+            line("scheduler_fence", "own"),
+            line("idempotency_key", "own"),
             line("traceparent", "own"),
             line("x-a", "own"),
         ];
         let expected = vec![
             line("webhook-id", "ours"),
-            line("idempotency-key", "ours"),
+            line("idempotency_key", "own"),
             line("traceparent", "own"),
             line("x-a", "own"),
         ];
