@@ -14,6 +14,8 @@ use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::config::Config;
+use crate::executor::guard::TargetGuard;
+use crate::executor::members::RaftAddresses;
 use crate::metrics::Metrics;
 use crate::secret::Keys;
 
@@ -105,6 +107,14 @@ impl AppState {
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
         self
+    }
+
+    /// Which targets this node takes: by its configuration, and none of the cluster's own Raft ports.
+    pub(super) fn guard(&self) -> TargetGuard {
+        let members = self.cluster.members();
+        let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
+        let members = Arc::new(RaftAddresses::new(addresses));
+        TargetGuard { members, ..TargetGuard::of(&self.config) }
     }
 
     /// Refuses a write while the node is short of memory or disk.

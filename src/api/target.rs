@@ -60,7 +60,7 @@ const MOST_CODES: usize = 500;
 /// name is taken over from there, unless it would go to another user or host than it was given for.
 pub(super) fn http(
     given: Value,
-    guard: TargetGuard,
+    guard: &TargetGuard,
     keys: &Keys,
     old: Option<&HttpTarget>,
 ) -> Result<HttpTarget, Error> {
@@ -110,23 +110,28 @@ pub(super) fn http(
 }
 
 /// Checks the URL of a target; placeholders are read in path and query. Where it leads.
-pub(super) fn url(field: &'static str, url: &str, guard: TargetGuard) -> Result<Origin, Error> {
+pub(super) fn url(field: &'static str, url: &str, guard: &TargetGuard) -> Result<Origin, Error> {
     if url.is_empty() {
         return Err(Error::invalid(field, format!("{field} is required")));
     }
-    let bad =
-        |why: &dyn std::fmt::Display| Error::invalid(field, format!("{field} is not valid: {why}"));
-    if url.len() > LONGEST_URL {
-        return Err(bad(&format_args!("it has more than {LONGEST_URL} bytes")));
-    }
-    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(bad(&"it has spaces or control characters in it: encode them as %20"));
-    }
     placeholders(field, url)?;
-    guard.check_url(url).map_err(|e| bad(&e))?;
-    let parsed = Url::parse(url).map_err(|e| bad(&e))?;
+    let bad = |why| Error::invalid(field, format!("{field} is not valid: {why}"));
+    address(url, guard).map_err(bad)
+}
+
+/// The origin of a URL that can be called, whatever field it stands in; else why it cannot.
+pub(super) fn address(url: &str, guard: &TargetGuard) -> Result<Origin, String> {
+    if url.len() > LONGEST_URL {
+        return Err(format!("it has more than {LONGEST_URL} bytes"));
+    }
+    guard.check_url(url).map_err(|error| error.to_string())?;
+    if url.contains(char::is_whitespace) {
+        let why = "it has spaces in it: encode them as %20";
+        return Err(why.to_owned());
+    }
+    let parsed = Url::parse(url).map_err(|error| error.to_string())?;
     if parsed.host_str().is_none_or(|host| host.contains(['{', '}'])) {
-        return Err(bad(&"placeholders may stand in its path and query, not in its host"));
+        return Err("placeholders may stand in its path and query, not in its host".to_owned());
     }
     Ok(parsed.origin())
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use reqwest::{Client, ClientBuilder};
 
-use super::guard::{GuardedResolver, patience};
+use super::guard::GuardedResolver;
+use super::lookup::patience;
 use super::{IDLE, Options, egress};
 
 /// No connection is used for a new call later than this after the client it belongs to was made, in
@@ -109,8 +110,9 @@ pub(super) fn builder(options: &Options) -> ClientBuilder {
         .pool_max_idle_per_host(options.max_workers.max(1))
         .dns_resolver(Arc::new(GuardedResolver {
             patience: patience(options.connect_timeout),
-            guard: options.guard,
+            guard: options.guard.clone(),
             lookup: options.lookup.clone(),
+            apart: Arc::clone(&options.apart),
             proxy: proxy.map(|proxy| proxy.host().to_owned()),
         }));
     match proxy {

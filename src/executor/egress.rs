@@ -1,13 +1,16 @@
-//! The proxy that calls leave by, where one is configured (`EgressProxy`). It resolves names itself, so
-//! each target is resolved and judged here before its name is handed over. Variables such as
-//! `HTTP_PROXY` are not looked at.
+//! What is asked before a call leaves that the client's own resolver cannot see: whether it goes to a
+//! member's Raft port, and, with a proxy (`EgressProxy`), whether that may have it. The proxy resolves
+//! names itself, so each target is resolved and judged here before its name is handed over. Variables
+//! such as `HTTP_PROXY` are not looked at. The executor calls it for every call.
 
 use std::net::IpAddr;
 
 use reqwest::Proxy;
 use url::{Host, Url};
 
-use super::guard::{TargetGuard, look_up, patience};
+use super::guard::TargetGuard;
+use super::lookup::{look_up, patience};
+use super::members::{self, Admitted};
 use super::own::OwnError;
 use super::{Options, Unsent};
 use crate::config::EgressProxy;
@@ -28,9 +31,33 @@ fn is_direct(target: &Url) -> bool {
     }
 }
 
+/// Whether [`admit`] has anything to ask of a call.
+pub(super) fn is_checked(options: &Options, url: &Url, boot: u64) -> bool {
+    options.proxy.is_some() || options.apart.concerns(url, boot)
+}
+
+/// Lets a call out at an instant of the boot clock, or says why not. What it gives is to be held until
+/// the call is over.
+pub(super) async fn admit(
+    options: &Options,
+    url: &Url,
+    boot: u64,
+) -> Result<Option<Admitted>, Unsent> {
+    let patience = patience(options.connect_timeout);
+    let admitted = options.apart.admit(url, &*options.lookup, (patience, boot)).await;
+    let admitted = admitted.map_err(|error| match &error {
+        members::Error::Unknown(cause) => {
+            OwnError::of(&**cause).map_or_else(|| Unsent::Here(error.to_string()), Unsent::Lacking)
+        }
+        members::Error::Member => Unsent::Here(error.to_string()),
+    })?;
+    judge(options, url).await?;
+    Ok(admitted)
+}
+
 /// Judges every address of a target that goes by way of the proxy: nobody knows which one that will
 /// take. A loopback address is the proxy's own there, so it is refused whatever `options` say.
-pub(super) async fn judge(options: &Options, url: &Url) -> Result<(), Unsent> {
+async fn judge(options: &Options, url: &Url) -> Result<(), Unsent> {
     if options.proxy.is_none() || is_direct(url) {
         return Ok(());
     }
@@ -58,7 +85,7 @@ pub(super) async fn judge(options: &Options, url: &Url) -> Result<(), Unsent> {
 /// Whether the proxy may connect to an address.
 fn beyond(options: &Options, ip: IpAddr) -> Result<(), Unsent> {
     options.guard.check_address(ip).map_err(|error| Unsent::Here(error.to_string()))?;
-    let remote = TargetGuard { allow_loopback: false, ..options.guard };
+    let remote = TargetGuard { allow_loopback: false, ..options.guard.clone() };
     remote.check_address(ip).map_err(|error| {
         let instead = "to EgressProxy that is itself; localhost, 127.0.0.1 and [::1] go past it";
         Unsent::Here(format!("{error}, and {instead}"))

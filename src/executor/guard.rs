@@ -4,15 +4,16 @@
 //! request, and its resolver lets only allowed addresses through, so that the address judged is the
 //! address connected to, whatever a name resolves to by then. It never connects itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::own::{NoResolver, is_resolver_down};
+use super::lookup::{Lookup, look_up};
+use super::members::{Apart, RaftAddresses};
+use super::ranges::{self, Kind};
 use crate::config::Config;
 
 /// Names under which clouds serve a machine's secrets.
@@ -24,27 +25,23 @@ const METADATA_NAMES: [&str; 5] = [
     "instance-data.ec2.internal",
 ];
 
-/// Addresses outside the link-local range under which clouds serve a machine's secrets: Alibaba,
-/// Oracle, Azure's wire server.
-const METADATA_V4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(192, 0, 0, 192),
-    Ipv4Addr::new(168, 63, 129, 16),
-];
-
-/// Which kinds of address are allowed beside the public ones. Link-local, metadata, unspecified,
-/// broadcast, multicast and reserved addresses never are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which kinds of address are allowed beside the globally reachable ones. What else IANA registers as
+/// special (link-local, documentation, benchmarks, reserved and so on) never is, nor are metadata
+/// services and multicast. An address that carries an IPv4 address is judged by that one too.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetGuard {
     /// 127.0.0.0/8 and `::1`.
     pub allow_loopback: bool,
     /// 10/8, 172.16/12, 192.168/16, 100.64/10, `fc00::/7`.
     pub allow_private: bool,
+    /// Refused by name and by address, whatever is allowed; the executor's own guard has none, it
+    /// asks [`super::members`].
+    pub members: Arc<RaftAddresses>,
 }
 
 impl Default for TargetGuard {
     fn default() -> Self {
-        Self { allow_loopback: true, allow_private: true }
+        Self { allow_loopback: true, allow_private: true, members: Arc::default() }
     }
 }
 
@@ -75,6 +72,9 @@ pub enum Error {
     /// The name of a metadata service.
     #[error("the URL must not point to {0}: cloud metadata services are not allowed")]
     MetadataName(String),
+    /// A port of the cluster's own.
+    #[error("the URL must not point to the Raft address of a member of this cluster")]
+    Member,
     /// An address of a refused kind.
     #[error("target address {0} is not allowed: it is {1}")]
     Address(IpAddr, &'static str),
@@ -86,6 +86,7 @@ impl TargetGuard {
         Self {
             allow_loopback: !config.refuse_loopback_targets,
             allow_private: !config.refuse_private_targets,
+            members: Arc::default(),
         }
     }
 
@@ -112,6 +113,9 @@ impl TargetGuard {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::UserInfo);
         }
+        if self.members.names(url) {
+            return Err(Error::Member);
+        }
         match url.host() {
             None => Err(Error::Host),
             Some(Host::Ipv4(ip)) => self.check_address(ip.into()),
@@ -122,25 +126,23 @@ impl TargetGuard {
 
     /// Judges an address.
     pub fn check_address(&self, ip: IpAddr) -> Result<(), Error> {
-        let kind = match ip {
-            IpAddr::V4(v4) => kind_v4(v4),
-            IpAddr::V6(v6) => kind_v6(v6),
+        let inner = match ip {
+            IpAddr::V6(v6) => ranges::embedded(v6).map(IpAddr::V4),
+            IpAddr::V4(_) => None,
         };
-        let refused = match kind {
-            Kind::Public => None,
-            Kind::Loopback => (!self.allow_loopback).then_some("a loopback address"),
-            Kind::Private => (!self.allow_private).then_some("a private address"),
-            Kind::Never(why) => Some(why),
-        };
-        refused.map_or(Ok(()), |why| Err(Error::Address(ip, why)))
+        for judged in [Some(ip), inner].into_iter().flatten() {
+            let refused = match ranges::kind(judged) {
+                Kind::Global => None,
+                Kind::Loopback => (!self.allow_loopback).then_some("a loopback address"),
+                Kind::Private => (!self.allow_private).then_some("a private address"),
+                Kind::Never(why) => Some(why),
+            };
+            if let Some(why) = refused {
+                return Err(Error::Address(ip, why));
+            }
+        }
+        Ok(())
     }
-}
-
-enum Kind {
-    Public,
-    Loopback,
-    Private,
-    Never(&'static str),
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
@@ -154,114 +156,31 @@ fn check_name(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn kind_v4(ip: Ipv4Addr) -> Kind {
-    let [a, b, ..] = ip.octets();
-    if ip.is_link_local() {
-        Kind::Never("link-local (cloud metadata lives there)")
-    } else if METADATA_V4.contains(&ip) {
-        Kind::Never("a cloud metadata service")
-    } else if a == 0 {
-        Kind::Never("unspecified")
-    } else if ip.is_multicast() {
-        Kind::Never("a multicast address")
-    } else if a >= 240 {
-        Kind::Never("reserved or broadcast")
-    } else if ip.is_loopback() {
-        Kind::Loopback
-    } else if ip.is_private() || (a == 100 && (64..128).contains(&b)) {
-        Kind::Private
-    } else {
-        Kind::Public
-    }
-}
-
-fn kind_v6(ip: Ipv6Addr) -> Kind {
-    let s = ip.segments();
-    let embedded =
-        |high: u16, low: u16| kind_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
-    if ip.is_loopback() {
-        Kind::Loopback
-    } else if ip.is_unspecified() {
-        Kind::Never("unspecified")
-    } else if s[..5] == [0; 5] && (s[5] == 0xffff || s[5] == 0) {
-        // IPv4-mapped and the old IPv4-compatible form.
-        embedded(s[6], s[7])
-    } else if s[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
-        // NAT64 hands it on to the IPv4 address within, as 6to4 does.
-        embedded(s[6], s[7])
-    } else if s[0] == 0x2002 {
-        embedded(s[1], s[2])
-    } else if ip.is_unicast_link_local() {
-        Kind::Never("link-local")
-    } else if ip.is_multicast() {
-        Kind::Never("a multicast address")
-    } else if s[..2] == [0xfd00, 0x0ec2] || s[..2] == [0xfd20, 0x00ce] {
-        Kind::Never("a cloud metadata service")
-    } else if ip.is_unique_local() || s[0] & 0xffc0 == 0xfec0 {
-        Kind::Private
-    } else {
-        Kind::Public
-    }
-}
-
-/// How names become addresses; tests put their own in.
-pub trait Lookup: Send + Sync + 'static {
-    /// The addresses of a name, in order of preference (ports are ignored).
-    fn lookup(&self, name: String) -> Looking;
-}
-
-/// The answer to come of a [`Lookup`].
-pub type Looking = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
-
-/// The machine's own resolver.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemLookup;
-
-impl Lookup for SystemLookup {
-    fn lookup(&self, name: String) -> Looking {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
-    }
-}
-
-/// How long a name server may take; less than a call waits for a connection.
-pub(super) fn patience(connect_timeout: Duration) -> Duration {
-    connect_timeout.mul_f32(0.8)
-}
-
-/// The addresses of a name; the error is [`NoResolver`] where no name server says whether it exists.
-pub(super) async fn look_up(
-    lookup: &dyn Lookup,
-    name: &str,
-    patience: Duration,
-) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
-    match tokio::time::timeout(patience, lookup.lookup(name.to_owned())).await {
-        Ok(Err(error)) if is_resolver_down(&error) => Err(NoResolver(error.to_string()).into()),
-        Ok(found) => Ok(found?),
-        Err(_) => Err(NoResolver(format!("none within {patience:?}")).into()),
-    }
-}
-
 /// A resolver that hands the client only addresses the guard allows.
 pub(super) struct GuardedResolver {
     /// See [`patience`].
     pub(super) patience: Duration,
     pub(super) guard: TargetGuard,
     pub(super) lookup: Arc<dyn Lookup>,
+    pub(super) apart: Arc<Apart>,
     /// The name of the configured proxy, which may be anywhere.
     pub(super) proxy: Option<String>,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (guard, patience) = (self.guard, self.patience);
+        let (guard, patience) = (self.guard.clone(), self.patience);
         let is_proxy = self.proxy.as_deref() == Some(name.as_str());
-        let lookup = Arc::clone(&self.lookup);
+        let (lookup, apart) = (Arc::clone(&self.lookup), Arc::clone(&self.apart));
         Box::pin(async move {
             let found = look_up(&*lookup, name.as_str(), patience).await?;
             let (mut allowed, mut refused) = (Vec::new(), None);
             for address in found {
                 match guard.check_address(address.ip()) {
                     _ if is_proxy => allowed.push(address),
+                    Ok(()) if !apart.allows(name.as_str(), address.ip()) => {
+                        refused = Some(Error::Member);
+                    }
                     Ok(()) => allowed.push(address),
                     Err(e) => refused = Some(e),
                 }
@@ -275,83 +194,4 @@ impl Resolve for GuardedResolver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_judged_by_scheme_host_and_address() {
-        let guard = TargetGuard::default();
-        for ok in [
-            "http://127.0.0.1:3000/callback",
-            "https://example.com/a?b=c",
-            "http://[::1]:80/",
-            "http://10.1.2.3/",
-            "http://8.8.8.8",
-            "http://localhost:3000/callback",
-            "http://[::ffff:10.0.0.1]/",
-        ] {
-            assert_eq!(guard.check_url(ok), Ok(()), "{ok}");
-        }
-        for bad in [
-            "http://169.254.169.254/latest/meta-data",
-            "http://0xa9fea9fe/",
-            "http://2852039166/",
-            "http://[::ffff:169.254.169.254]/",
-            "http://[::169.254.169.254]/",
-            "http://[64:ff9b::a9fe:a9fe]/",
-            "http://[2002:a9fe:a9fe::]/",
-            "http://[fe80::1]/",
-            "http://[fd00:ec2::254]/",
-            "http://[fd20:ce::254]/",
-            "http://100.100.100.200/",
-            "http://METADATA.google.internal./computeMetadata",
-            "http://0.0.0.0/",
-            "http://[::]/",
-            "http://224.0.0.1/",
-            "http://[ff02::1]/",
-            "http://255.255.255.255/",
-            "http://user:secret@example.com/",
-            "ftp://example.com/",
-            "file:///etc/passwd",
-            "mailto:a@b.c",
-            "http://localhost:0/",
-            " http://localhost/",
-            "http://localhost/\u{a0}",
-            "http://local\thost/",
-            "http://localhost/\r\nX: y",
-            "http://localhost/\u{0}",
-            "/callback",
-            "http://",
-            "",
-        ] {
-            assert!(guard.check_url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn loopback_and_private_ranges_can_be_refused() {
-        let guard = TargetGuard { allow_loopback: false, allow_private: false };
-        for bad in [
-            "http://127.8.8.8/",
-            "http://[::1]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://192.168.0.1/",
-            "http://172.16.0.1/",
-            "http://100.64.0.1/",
-            "http://[fc00::1]/",
-        ] {
-            assert!(matches!(guard.check_url(bad), Err(Error::Address(..))), "{bad}");
-        }
-        assert_eq!(guard.check_url("http://172.32.0.1/"), Ok(()));
-    }
-
-    #[test]
-    fn an_error_shows_no_secret_of_the_url() {
-        let guard = TargetGuard::default();
-        for url in ["http://u:hunter2@example.com/", "http://169.254.1.1/?key=hunter2", "x:hunter2"]
-        {
-            let message = guard.check_url(url).unwrap_err().to_string();
-            assert!(!message.contains("hunter2"), "{message}");
-        }
-    }
-}
+mod tests;

@@ -22,6 +22,8 @@ pub mod breaker;
 pub mod guard;
 pub mod headers;
 pub mod lanes;
+pub mod lookup;
+pub mod members;
 pub mod payload;
 pub mod reply;
 pub mod target;
@@ -34,6 +36,7 @@ mod egress;
 mod gate;
 mod own;
 mod pauses;
+mod ranges;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -61,8 +64,10 @@ use answer::{Received, room};
 use breaker::{Outcome, Rules};
 use client::{Clients, chain, failure};
 use gate::{Asking, Passage};
-use guard::{Lookup, SystemLookup, TargetGuard};
+use guard::TargetGuard;
 use lanes::{Destination, Lanes, Load, Refusal, Turn, Wish};
+use lookup::{Lookup, SystemLookup};
+use members::Apart;
 use own::{OwnError, OwnErrors};
 use tls::{Identity, OwnClients};
 
@@ -89,6 +94,8 @@ pub struct Options {
     pub breaker: Rules,
     /// Where calls may go.
     pub guard: TargetGuard,
+    /// Where calls may not go, whatever `guard` says: to the members' Raft ports.
+    pub apart: Arc<Apart>,
     /// How names become addresses.
     pub lookup: Arc<dyn Lookup>,
     /// The proxy that calls leave by: `EgressProxy`.
@@ -104,6 +111,7 @@ impl Default for Options {
             limits: Limits::default(),
             breaker: Rules { failures: 5, cooldown: 5_000 },
             guard: TargetGuard::default(),
+            apart: Arc::default(),
             lookup: Arc::new(SystemLookup),
             proxy: None,
         }
@@ -351,14 +359,15 @@ impl Executor {
         let codes = Arc::clone(&call.success_codes);
         let room = room(call.batch, call.body.len());
         let tls = call.tls.clone();
-        let checked = self.options.proxy.is_some().then(|| url.clone());
+        let checked = egress::is_checked(&self.options, &url, tried).then(|| url.clone());
         let (request, passage) = self.request(url, call);
         let mut received = None;
         let asked = {
             let mut asking = std::pin::pin!(async {
-                if let Some(url) = checked {
-                    egress::judge(&self.options, &url).await?;
-                }
+                let _admitted = match checked {
+                    Some(url) => egress::admit(&self.options, &url, tried).await?,
+                    None => None,
+                };
                 let client = match tls {
                     None => self.clients.get(tried),
                     Some(tls) => {

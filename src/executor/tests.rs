@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::clock::SystemClock;
-use guard::Looking;
+use lookup::Looking;
 
 /// Serves a router on a port of its own; gives its address.
 async fn serve(router: Router) -> SocketAddr {
@@ -314,10 +314,10 @@ async fn what_a_name_resolves_to_is_what_is_judged() {
         executor(Options { guard, lookup, ..Options::default() })
     };
     let open = TargetGuard::default();
-    let strict = TargetGuard { allow_loopback: false, ..open };
+    let strict = TargetGuard { allow_loopback: false, ..TargetGuard::default() };
     for (executor, why) in [
-        (with(&["169.254.169.254"], open), "link-local"),
-        (with(&["::ffff:169.254.169.254", "fe80::1"], open), "link-local"),
+        (with(&["169.254.169.254"], open.clone()), "link-local"),
+        (with(&["::ffff:169.254.169.254", "fe80::1"], open.clone()), "link-local"),
         (with(&["127.0.0.1"], strict), "loopback"),
     ] {
         let answer = answer(within("refused at once", executor.call(call(&url))).await);

@@ -18,6 +18,7 @@ use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::coordinator::lead::{self, Coordinator};
 use crate::executor::guard::TargetGuard;
+use crate::executor::members::{self, Apart, RaftAddresses};
 use crate::executor::{self, Executor};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -57,6 +58,16 @@ pub(super) struct Started {
     pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
+/// The Raft addresses of the members as this node knows them, and its own.
+fn members(cluster: &Cluster, own: &str) -> members::Source {
+    let (cluster, own) = (cluster.clone(), own.to_owned());
+    Arc::new(move || {
+        let members = cluster.members();
+        let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
+        RaftAddresses::new(addresses.chain([own.as_str()]))
+    })
+}
+
 impl Parts {
     /// Makes and wires them, in this order.
     pub(super) async fn start(self) -> Result<Started, Error> {
@@ -85,6 +96,7 @@ impl Parts {
                     cooldown: config.breaker_cooldown.as_millis() as u64,
                 },
                 guard: TargetGuard::of(config),
+                apart: Arc::new(Apart::new(members(&cluster, &config.raft_address))),
                 proxy: config.egress_proxy.clone(),
                 ..executor::Options::default()
             },

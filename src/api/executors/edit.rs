@@ -142,7 +142,7 @@ impl Edit {
     /// An executor with this said of it.
     pub(super) fn over(&self, app: &AppState, old: &Executor) -> Result<Executor, Error> {
         let mut new = old.clone();
-        let guard = TargetGuard::of(&app.config);
+        let guard = app.guard();
         for (said, place) in [
             (&self.region, &mut new.region),
             (&self.cloud_provider, &mut new.cloud_provider),
@@ -172,7 +172,7 @@ impl Edit {
                     .map_err(|e| e.because("for other methods give http instead of webhookUrl"))?;
             }
         }
-        self.aim(&mut new, old, app, guard)?;
+        self.aim(&mut new, old, app, &guard)?;
         new.tls = self.tls(&new, old, app)?;
         let seal = |given: &Given<Zeroizing<String>>, old: &Option<Sealed>, purpose| match given {
             Given::Nothing => old.clone(),
@@ -238,7 +238,7 @@ impl Edit {
         new: &mut Executor,
         old: &Executor,
         app: &AppState,
-        guard: TargetGuard,
+        guard: &TargetGuard,
     ) -> Result<(), Error> {
         match (&self.http, &self.webhook_url) {
             (Given::Value(_), Given::Value(_)) => {

@@ -16,8 +16,6 @@ use crate::model::Millis;
 use crate::model::job::JobShape;
 use crate::model::target::HttpTarget;
 
-const LONGEST_URL: usize = 2_048;
-
 impl Seen {
     /// Exactly one of `callbackUrl`, `http` and `executorId`.
     pub(super) fn target(
@@ -71,14 +69,11 @@ impl Seen {
             return Ok(());
         }
         let bad = || Error::invalid("callbackUrl", "job callback_url is not valid");
-        if url.len() > LONGEST_URL {
-            return Err(bad().because(format_args!("it has more than {LONGEST_URL} bytes")));
-        }
         if url.contains("{{") {
             let why = "it takes many jobs at once: placeholders are for http.url";
             return Err(bad().because(why));
         }
-        rules.guard.check_url(url).map_err(|e| bad().because(e))?;
+        target::address(url, &rules.guard).map_err(|why| bad().because(why))?;
         self.urls.insert(url.to_owned());
         Ok(())
     }
@@ -101,5 +96,5 @@ fn request(
             timeout = Some(policy::timeout("timeout", &given.to_string(), policy::DAY)?);
         }
     }
-    Ok((target::http(value, rules.guard, &rules.keys, old)?, timeout))
+    Ok((target::http(value, &rules.guard, &rules.keys, old)?, timeout))
 }

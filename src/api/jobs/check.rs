@@ -57,7 +57,7 @@ impl Rules {
     pub(super) fn new(app: &AppState, dialect: Dialect) -> Self {
         Self {
             payload_max: app.config.payload_max_bytes,
-            guard: TargetGuard::of(&app.config),
+            guard: app.guard(),
             dialect,
             keys: app.keys.clone(),
             now: app.time.now(),

@@ -79,7 +79,7 @@ mod tests {
 
     fn read(given: Value, old: Option<&HttpTarget>) -> Result<HttpTarget, Error> {
         let keys = Keys::new(&"ab".repeat(32), "node", "pass").unwrap();
-        http(given, TargetGuard::default(), &keys, old)
+        http(given, &TargetGuard::default(), &keys, old)
     }
 
     fn patched(old: &HttpTarget, patch: Value) -> Result<HttpTarget, Error> {

@@ -12,11 +12,11 @@ fn keys() -> Keys {
 }
 
 fn read(given: &Value) -> Result<HttpTarget, Error> {
-    http(given.clone(), TargetGuard::default(), &keys(), None)
+    http(given.clone(), &TargetGuard::default(), &keys(), None)
 }
 
 fn edit(given: &Value, old: &HttpTarget) -> Result<HttpTarget, Error> {
-    http(given.clone(), TargetGuard::default(), &keys(), Some(old))
+    http(given.clone(), &TargetGuard::default(), &keys(), Some(old))
 }
 
 fn shown(target: &HttpTarget, dialect: Dialect) -> Value {

@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn read(given: Value, old: Option<&HttpTarget>) -> Result<HttpTarget, String> {
-        http(given, TargetGuard::default(), &keys(), old).map_err(|e| format!("{e:?}"))
+        http(given, &TargetGuard::default(), &keys(), old).map_err(|e| format!("{e:?}"))
     }
 
     fn whole() -> Value {

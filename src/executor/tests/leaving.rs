@@ -149,7 +149,11 @@ async fn calls_leave_by_the_proxy_after_their_target_was_judged() {
     ];
     let proxy = format!("http://user:p%40ss@proxy.test:{port}");
     let executor = executor(Options {
-        guard: TargetGuard { allow_loopback: false, allow_private: false },
+        guard: TargetGuard {
+            allow_loopback: false,
+            allow_private: false,
+            ..TargetGuard::default()
+        },
         lookup: Arc::new(Names(names)),
         proxy: Some(EgressProxy::read(&proxy).unwrap()),
         ..Options::default()
