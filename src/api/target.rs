@@ -17,7 +17,7 @@ use super::error::Error;
 use super::fields::check_text;
 use crate::executor::guard::TargetGuard;
 use crate::executor::headers::{as_read, says_what_it_is};
-use crate::executor::target::{LITERAL, PLACEHOLDERS, unknown};
+use crate::executor::target::{Error as RenderError, LITERAL, PLACEHOLDERS, Sizes, unknown};
 use crate::model::target::{Auth, HttpTarget, Tls};
 use crate::secret::Keys;
 
@@ -106,7 +106,44 @@ pub(super) fn http(
         let message = "http.headers must not hold authorization beside http.auth: use one of them";
         return Err(Error::invalid("http.headers", message));
     }
+    sizes(&target)?
+        .check()
+        .map_err(|bound| Error::unprocessable(bound.to_string()).field(bound.field()))?;
     Ok(target)
+}
+
+/// How long the requests of a target become.
+pub(super) fn sizes(target: &HttpTarget) -> Result<Sizes, Error> {
+    Sizes::new(target).map_err(|error| unfit(&error))
+}
+
+/// Refuses data of a job of which a target makes a request that cannot be sent: 413 where its body is
+/// larger than `max_body` bytes, else 422. `sizes` are those of the target.
+pub(super) fn check_data(
+    sizes: &Sizes,
+    target: &HttpTarget,
+    data: &str,
+    max_body: usize,
+) -> Result<(), Error> {
+    let length = sizes.body(data);
+    if length > max_body {
+        return Err(too_large("request", length, max_body));
+    }
+    sizes.check_data(target, data, max_body).map_err(|error| unfit(&error))
+}
+
+/// 413: the job alone makes a body that is larger than may be sent.
+pub(super) fn too_large(what: &str, length: usize, max_body: usize) -> Error {
+    let message = format!(
+        "job data is too large: its {what} would have {length} bytes, \
+         HTTPExecutorPayloadMaxSizeMb allows {max_body}"
+    );
+    Error::too_large(message).field("data")
+}
+
+/// 422: each part is good, but the request cannot be rendered.
+fn unfit(error: &RenderError) -> Error {
+    Error::unprocessable(error.to_string()).field(error.field())
 }
 
 /// Checks the URL of a target; placeholders are read in path and query. Where it leads.

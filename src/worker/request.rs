@@ -317,7 +317,7 @@ impl Desk<'_> {
 
     fn singles(&self, head: &Head, group: &Group, single: &Single, done: &mut Prepared) {
         let opened = self.opener.of_target(&single.http);
-        let template = Template::new(&single.http).map_err(|error| error.to_string());
+        let template = Template::new(&single.http, self.max_bytes).map_err(|error| error.to_string());
         let instant = self.instant(head);
         // What has no place would be written in vain.
         let room = (self.room)(&group.route).min(group.jobs.len());

@@ -114,7 +114,8 @@ pub(super) async fn replace(
         edit.shape.retry_max = edit.shape.retry_max.filter(|given| *given != default);
     }
     let shapes = std::slice::from_ref(&edit.shape);
-    executors::check(app, shapes).await.map_err(|(_, error)| error)?;
+    let data = std::iter::once((0, edit.data.as_str()));
+    executors::check(app, shapes, data).await.map_err(|(_, error)| error)?;
     conditions.check(Some(job.version))?;
     match app.cluster.propose(Command::UpdateJob(edit)).await? {
         outcome if is_stale(&outcome) => Ok(false),

@@ -17,9 +17,11 @@ use crate::api::error::Error;
 use crate::api::fields::check_text;
 use crate::api::reply::Warnings;
 use crate::api::state::AppState;
+use crate::api::target;
 use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
 use crate::executor::payload::ShapeText;
+use crate::executor::target::Sizes;
 use crate::model::job::{Dialect, JobShape, JobStatus};
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
@@ -73,7 +75,7 @@ pub(super) struct Batch<'a> {
     pub(super) shapes: Vec<JobShape>,
     /// The jobs, in the order of the request.
     pub(super) jobs: Vec<NewJob>,
-    texts: Vec<Option<ShapeText>>,
+    measures: Vec<Option<Measure>>,
     known: HashMap<ShapeInput<'a>, u32>,
     last: Option<(ShapeInput<'a>, u32)>,
     seen: Seen,
@@ -87,7 +89,7 @@ impl<'a> Batch<'a> {
             rules,
             shapes: Vec::new(),
             jobs: Vec::new(),
-            texts: Vec::new(),
+            measures: Vec::new(),
             known: HashMap::new(),
             last: None,
             seen: Seen::default(),
@@ -117,7 +119,7 @@ impl<'a> Batch<'a> {
             return Err(unfit("externalId", message));
         }
         let data = input.data.map(String::from).unwrap_or_default();
-        check_payload(rules, known, &mut self.texts[place], &data)?;
+        check_payload(rules, known, &mut self.measures[place], &data)?;
         self.jobs.push(NewJob { shape, data, status, at, pause_until, external_id });
         Ok(())
     }
@@ -147,7 +149,7 @@ impl<'a> Batch<'a> {
             shape.created_by = by("createdBy", input.created_by.as_deref())?;
             let number = self.shapes.len() as u32;
             self.shapes.push(shape);
-            self.texts.push(None);
+            self.measures.push(None);
             self.known.insert(input.clone(), number);
             number
         };
@@ -270,33 +272,44 @@ fn check_size(shape: &JobShape, data: &str) -> Result<(), Error> {
     Err(Error::too_large(message).field("data"))
 }
 
-/// Refuses a job that is too large for the log, or whose request would be too large even alone.
+/// What tells how long the requests of a shape's jobs become: made once a shape.
+pub(super) enum Measure {
+    /// Of a callback.
+    Callback(ShapeText),
+    /// Of the shape's own `http`.
+    Http(Sizes),
+}
+
+/// Refuses a job that is too large for the log, or whose request could not be sent even alone. (A
+/// job with an executor is measured by that one: `super::executors`.)
 pub(super) fn check_payload(
     rules: &Rules,
     shape: &JobShape,
-    text: &mut Option<ShapeText>,
+    measure: &mut Option<Measure>,
     data: &str,
 ) -> Result<(), Error> {
     check_size(shape, data)?;
     let max = rules.payload_max;
-    let too_large = |what: &str, length: usize| {
-        let message = format!(
-            "job data is too large: its {what} would have {length} bytes, \
-             HTTPExecutorPayloadMaxSizeMb allows {max}"
-        );
-        Err(Error::too_large(message).field("data"))
-    };
-    if let Some(http) = &shape.http {
-        let template = http.body.as_deref().unwrap_or("{{data}}");
-        let times = template.matches("{{data}}").count();
-        let length = template.len().saturating_add(times.saturating_mul(data.len()));
-        return if length > max { too_large("request", length) } else { Ok(()) };
-    }
-    if data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max {
+    if shape.http.is_none() && data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max
+    {
         return Ok(());
     }
-    let length = text.get_or_insert_with(|| ShapeText::new(shape)).single_len(data);
-    if length > max { too_large("callback", length) } else { Ok(()) }
+    let measure = match measure {
+        Some(known) => known,
+        None => measure.insert(match &shape.http {
+            None => Measure::Callback(ShapeText::new(shape)),
+            Some(http) => Measure::Http(target::sizes(http)?),
+        }),
+    };
+    match (measure, &shape.http) {
+        (Measure::Http(sizes), Some(http)) => target::check_data(sizes, http, data, max),
+        (Measure::Callback(text), _) => {
+            let length = text.single_len(data);
+            if length > max { Err(target::too_large("callback", length, max)) } else { Ok(()) }
+        }
+        // The measure is made of the same shape.
+        (Measure::Http(_), None) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -250,6 +250,49 @@ fn a_url_with_blanks_control_characters_or_placeholders_is_refused() {
     }
 }
 
+#[test]
+fn a_job_whose_request_cannot_be_rendered_is_refused_whatever_its_target_repeats() {
+    let repeated = "{{data}}".repeat(17);
+    let query: Vec<_> = (0..58).map(|n| format!("\"n{n:02}\":\"{repeated}\"")).collect();
+    let query = format!("{{\"url\":\"http://localhost/\",\"query\":{{{}}}}}", query.join(","));
+    let header = r#"{"url":"http://localhost/","headers":{"X-A":"{{data}}"}}"#;
+    let five = r#"{"url":"http://localhost/","headers":{"a":"{{data}}","b":"{{data}}",
+        "c":"{{data}}","d":"{{data}}","e":"{{data}}"}}"#;
+    let segment = r#"{"url":"http://localhost/tenants/{{data}}"}"#;
+    let small = r#"{"url":"http://localhost/","body":"{{data}}{{data}}"}"#;
+    let fragment = r#"{"url":"http://localhost/#{{data}}"}"#;
+    let long = |n: usize| "x".repeat(n);
+    for (http, data, status, field, says) in [
+        (&*query, "é".repeat(450_000), 422, "http.url", "16384"),
+        (&query, long(17), 422, "http.url", "16384"),
+        (fragment, long(17_000), 422, "http.url", "16384"),
+        (header, long(8_190), 422, "http.headers", "8192"),
+        (header, "a\\nb".to_owned(), 422, "http.headers", "one line"),
+        (five, long(7_000), 422, "http.headers", "32768"),
+        (segment, String::new(), 422, "http.url", "empty, . or .."),
+        (segment, "..".to_owned(), 422, "http.url", "empty, . or .."),
+        (small, long(500_001), 413, "data", "HTTPExecutorPayloadMaxSizeMb allows 1000000"),
+    ] {
+        let body = bare(&format!("{SPEC},\"http\":{http},\"data\":\"{data}\""));
+        let rules = Rules { payload_max: 1_000_000, ..rules() };
+        let error = read(&format!("[{body}]"), rules).unwrap_err();
+        let shown = format!("{error:?}");
+        assert_eq!(error.status(), status, "{shown}");
+        assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{field}: {shown}");
+        assert!(shown.contains(says), "{says}: {shown}");
+        assert!(shown.len() < 1_000, "no message repeats the data");
+    }
+    for (http, data) in [
+        (&*query, "x".to_owned()),
+        (header, long(8_189)),
+        (segment, "7".to_owned()),
+        (small, long(400_000)),
+    ] {
+        let body = bare(&format!("{SPEC},\"http\":{http},\"data\":\"{data}\""));
+        assert!(read(&body, rules()).is_ok(), "{http}");
+    }
+}
+
 /// A job without a schedule and a target, and what is put beside them.
 fn bare(rest: &str) -> String {
     format!("{{\"projectId\":7,{rest}}}")

@@ -60,8 +60,8 @@ impl Order {
     pub(super) async fn carry_out(self, app: &AppState) -> Result<Made, Error> {
         let request = Uuid::now_v7().as_u128();
         let Self { shapes, jobs, key } = self;
-        if let Err((shape, error)) = callable::check(app, &shapes).await {
-            let first = jobs.iter().position(|job| job.shape as usize == shape);
+        let data = jobs.iter().map(|job| (job.shape as usize, job.data.as_str()));
+        if let Err((first, error)) = callable::check(app, &shapes, data).await {
             return Err(first.map_or(error.clone(), |index| error.at(index)));
         }
         let wants = Wants::of(&shapes, &jobs);

@@ -46,6 +46,36 @@ fn rich() -> Job {
 }
 
 #[test]
+fn an_edit_that_makes_a_job_unfit_is_refused_whichever_part_it_changes() {
+    let good = job(r#"{"projectId":7,"spec":"@daily","timezone":"UTC","data":"d",
+        "http":{"url":"http://a.example/{{data}}","query":{"q":"{{data}}"}}}"#);
+    let data = format!("{{\"data\":\"{}\"}}", "x".repeat(9_000));
+    let repeats = "{{data}}".repeat(1_000);
+    let query = format!("{{\"http\":{{\"query\":{{\"r\":\"{repeats}\"}}}}}}");
+    let long = job(&with("data", &format!("\"{}\"", "x".repeat(9_000))));
+    let http = r#"{"http":{"url":"http://a.example/","headers":{"X-A":"{{data}}"}}}"#;
+    for (job, body, hows, field) in [
+        (&good, &*data, &[How::Put, How::Patch][..], "http.url"),
+        (&good, r#"{"data":"."}"#, &[How::Put, How::Patch], "http.url"),
+        (&good, r#"{"data":null}"#, &[How::Patch], "http.url"),
+        (&job(&with("data", "\"0123456789abcdef0\"")), &query, &[How::Patch], "http.url"),
+        (&long, http, &[How::Put, How::Patch], "http.headers"),
+    ] {
+        for how in hows {
+            let body = if job.shape.http.is_none() && body == query {
+                body.replace("{\"query\"", "{\"url\":\"http://a.example/\",\"query\"")
+            } else {
+                body.to_owned()
+            };
+            let error = edit(job, &body, *how).unwrap_err();
+            let shown = format!("{error:?}");
+            assert_eq!(error.status(), 422, "{how:?}: {shown}");
+            assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{how:?}: {shown}");
+        }
+    }
+}
+
+#[test]
 fn a_put_keeps_what_the_published_clients_know_and_does_not_name() {
     let job = job(&with("retry_max", "4"));
     let old = &*job.shape;

@@ -6,12 +6,19 @@ use std::collections::BTreeMap;
 use super::shape::{not_in_batches, unfit};
 use crate::api::error::Error;
 use crate::api::state::AppState;
+use crate::api::target;
 use crate::model::job::JobShape;
 use crate::model::target::{Executor, WEBHOOK_URL};
 use crate::store::executors;
 
-/// Refuses the first of these shapes that its executor is no good for: its place among them.
-pub(super) async fn check(app: &AppState, shapes: &[JobShape]) -> Result<(), (usize, Error)> {
+/// Refuses the first shape that its executor is no good for, or the first of these jobs (their
+/// shapes by place, and their data) whose request could not be sent by it: the job's place, if there
+/// is one.
+pub(super) async fn check<'j>(
+    app: &AppState,
+    shapes: &[JobShape],
+    jobs: impl Iterator<Item = (usize, &'j str)> + Clone,
+) -> Result<(), (Option<usize>, Error)> {
     let mut wanted: Vec<u64> = shapes.iter().filter_map(|shape| shape.executor).collect();
     if wanted.is_empty() {
         return Ok(());
@@ -27,11 +34,24 @@ pub(super) async fn check(app: &AppState, shapes: &[JobShape]) -> Result<(), (us
         }
         Ok(found)
     });
-    let found = found.await.map_err(|error| (0, Error::from(error)))?;
+    let found = found.await.map_err(|error| (None, Error::from(error)))?;
+    let mut measures = Vec::with_capacity(shapes.len());
     for (place, shape) in shapes.iter().enumerate() {
-        if let Some(executor) = shape.executor.and_then(|id| found.get(&id)) {
-            judge(shape, executor).map_err(|error| (place, error))?;
-        }
+        let executor = shape.executor.and_then(|id| found.get(&id));
+        let first = || jobs.clone().position(|(of, _)| of == place);
+        let judged = executor.map_or(Ok(()), |executor| judge(shape, executor));
+        let measured = judged.and_then(|()| {
+            let http = executor.and_then(|executor| executor.http.as_deref());
+            http.map(|http| Ok((http, target::sizes(http)?))).transpose()
+        });
+        measures.push(measured.map_err(|error| (first(), error))?);
+    }
+    for (index, (place, data)) in jobs.enumerate() {
+        let Some(Some((http, sizes))) = measures.get(place) else { continue };
+        target::check_data(sizes, http, data, app.config.payload_max_bytes).map_err(|error| {
+            let error = error.because("by its executor's http target");
+            (Some(index), error.field("data"))
+        })?;
     }
     Ok(())
 }
