@@ -128,6 +128,7 @@ impl Parts {
                 unforgotten,
                 time: self.time.clone(),
                 metrics: self.metrics.clone(),
+                register: self.register(),
                 runtime: self.main.clone(),
             },
         ));
@@ -241,6 +242,15 @@ impl Parts {
             ear,
             timing,
             tasks,
+        })
+    }
+
+    /// What earlier processes of this node died with. Without it the node works as well.
+    fn register(&self) -> worker::Register {
+        let dir = self.config.data_dir.join("rendering");
+        worker::Register::open(&dir, self.process.boot, self.time.now()).unwrap_or_else(|error| {
+            tracing::error!(%error, "no poison occurrence is recognized until the next start");
+            worker::Register::default()
         })
     }
 

@@ -160,9 +160,15 @@ fn run_at_or_after(shard: ShardId, id: JobId) -> JobId {
     (run + ahead) * RUN
 }
 
-/// What is to be sent of these jobs; those that do not exist any more are missing.
-pub fn payloads(conn: &Connection, members: &Members) -> rusqlite::Result<Vec<Payload>> {
-    let mut found = Vec::with_capacity(members.len() as usize);
+/// What is to be sent of these jobs; those that do not exist any more are missing. With the one that
+/// makes it `max_bytes` of data or more the reading ends: that one is named then.
+pub fn payloads(
+    conn: &Connection,
+    members: &Members,
+    max_bytes: usize,
+) -> rusqlite::Result<(Vec<Payload>, Option<JobId>)> {
+    let mut found: Vec<Payload> = Vec::with_capacity(members.len() as usize);
+    let mut bytes = 0;
     let mut select = conn.prepare_cached(
         "SELECT id, shape_id, created, anchor, plan_from, status, data FROM jobs
          WHERE id >= ?1 AND id < ?2 ORDER BY id",
@@ -171,10 +177,15 @@ pub fn payloads(conn: &Connection, members: &Members) -> rusqlite::Result<Vec<Pa
         let mut rows = select.query([first as i64, (first + n) as i64])?;
         while let Some(row) = rows.next()? {
             let JobRow { id, shape_id, created, anchor, from, status } = read_row(row)?;
-            found.push(Payload { id, shape_id, data: row.get(6)?, created, anchor, from, status });
+            let data: String = row.get(6)?;
+            bytes += data.len();
+            found.push(Payload { id, shape_id, data, created, anchor, from, status });
+            if bytes >= max_bytes {
+                return Ok((found, Some(id)));
+            }
         }
     }
-    Ok(found)
+    Ok((found, None))
 }
 
 /// Writes all of a job that an edit may change; `asleep` as in [`NewRow`].

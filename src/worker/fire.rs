@@ -22,6 +22,7 @@ use super::lanes::{Lane, Lanes, Places};
 use super::live::Live;
 use super::opener::Opener;
 use super::plans::Plans;
+use super::poison::Register;
 use super::request::{Desk, Prepared, Request, Why};
 use super::route::{Defaults, Route};
 use super::seams::{Books, Hands, Lease};
@@ -77,6 +78,7 @@ pub(super) struct Sender<B, H, L> {
     pub(super) live: Arc<Live>,
     pub(super) plans: Arc<Plans>,
     pub(super) opener: Arc<Opener>,
+    pub(super) register: Register,
     pub(super) time: Arc<SchedulerTime>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) defaults: Defaults,
@@ -170,7 +172,9 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let head = Arc::clone(&work.head);
         let mut blocks = Vec::new();
         let mut numbers: Vec<(Arc<str>, u32)> = Vec::new();
-        for slice in work.jobs.chunks(SLICE) {
+        let mut left = &work.jobs[..];
+        while !left.is_empty() {
+            let slice = &left[..left.len().min(SLICE)];
             let edition = self.live.edition();
             let piece = Work { head: Arc::clone(&head), jobs: slice.to_vec() };
             let prepared = match self.prepare(piece, &passes).await {
@@ -181,9 +185,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     let back = Work { head: Arc::clone(&head), jobs: slice.to_vec() };
                     self.tell(Sent::Opened(Arc::clone(&head)));
                     self.over(&head, Vec::new(), Some(back));
+                    left = &left[slice.len()..];
                     continue;
                 }
             };
+            left = &left[prepared.taken..];
             for unsent in prepared.unsent {
                 let (project, once, members) = (unsent.project, unsent.once, unsent.members);
                 let block = match unsent.why {
@@ -269,6 +275,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 max_bytes: this.max_bytes,
                 defaults: this.defaults,
                 opener: &this.opener,
+                register: &this.register,
                 closed: &closed,
                 room: &room,
                 begun,

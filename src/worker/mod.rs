@@ -28,6 +28,7 @@ mod opener;
 pub mod pauses;
 pub mod plan;
 mod plans;
+pub mod poison;
 pub mod queue;
 mod record;
 pub mod renew;
@@ -46,6 +47,7 @@ pub mod tracker;
 mod verdict;
 mod waits;
 mod work;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +58,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use poison::Register;
 pub use seams::{Books, Hands, Lease};
 pub use seat::Seat;
 pub use status::Snapshot;
@@ -113,6 +116,8 @@ pub struct Surroundings<B, H, L> {
     pub time: Arc<SchedulerTime>,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
+    /// What earlier processes died with.
+    pub register: Register,
     /// Where senders and readers run; the engine itself runs where `start` is called.
     pub runtime: Runtime,
 }
@@ -243,6 +248,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         time: Arc::clone(&with.time),
         metrics: with.metrics,
         opener: Arc::new(opener::Opener::new(with.keys)),
+        register: with.register,
         defaults: route::Defaults {
             retry_max: options.retry_max,
             retry_delay: options.retry_delay,

@@ -1,6 +1,6 @@
 //! From what is due to ready requests: reads the jobs as they are now, leaves out what is not
-//! planned any more, and writes bodies of one route each. Runs on a blocking thread within one
-//! read of the books; `worker::fire` sends what comes out.
+//! planned any more, and has `worker::write` write the requests of each route. Runs on a blocking
+//! thread within one read of the books; `worker::fire` sends what comes out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use url::Url;
 use super::opener::Opener;
 use super::plan::{Member, Plan};
 use super::plans::Plans;
-use super::route::{Defaults, Route, Routes, Single, To};
+use super::poison::Register;
+use super::route::{Defaults, Route, Routes, To};
 use super::work::Head;
-use crate::executor::payload::{self, Instant, PayloadJob, ShapeText};
-use crate::executor::target::{Fill, Template};
+use crate::executor::payload::{Instant, ShapeText};
 use crate::model::block::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobStatus;
@@ -27,6 +27,9 @@ use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::{self, Payload};
 use crate::store::{meta, plans as closed, projects};
+
+/// About the most bytes of data that are read for one slice; one job's always are.
+const SLICE_BYTES: usize = 16 << 20;
 
 /// A request, written.
 #[derive(Debug)]
@@ -81,15 +84,20 @@ pub(super) struct Prepared {
     /// To be looked at once more, ascending: it is not due yet, or the log has not got that far, so
     /// that a change may still come that decides otherwise.
     pub(super) later: Vec<JobId>,
+    /// How many of the slice's jobs this is about: the rest would be too much at a time.
+    pub(super) taken: usize,
 }
 
 /// Jobs of one route.
-struct Group {
-    route: Arc<Route>,
+pub(super) struct Group {
+    pub(super) route: Arc<Route>,
     /// A pause of the project covers the occurrence.
     paused: bool,
-    jobs: Vec<(Payload, Arc<ShapeText>, Millis)>,
+    pub(super) jobs: Vec<Ready>,
 }
+
+/// A job that goes out, its shape's text, and the planned instant before this one.
+pub(super) type Ready = (Payload, Arc<ShapeText>, Millis);
 
 /// Jobs whose destination takes nothing up to an instant, and why.
 type Closed = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
@@ -111,6 +119,8 @@ pub(super) struct Desk<'a> {
     pub(super) defaults: Defaults,
     /// Opens what targets sign in with.
     pub(super) opener: &'a Opener,
+    /// What earlier processes died with, and where to say what is written.
+    pub(super) register: &'a Register,
     /// Until when a destination takes nothing, and why, if it does not.
     pub(super) closed: &'a dyn Fn(&Route) -> Option<(Millis, Obstacle)>,
     /// For how many requests a destination has places.
@@ -172,7 +182,11 @@ impl Desk<'_> {
         slice: &[(JobId, u32)],
     ) -> rusqlite::Result<Prepared> {
         let wanted = Members::from_sorted(slice.iter().map(|(job, _)| *job));
-        let mut rows = jobs::payloads(self.conn, &wanted)?.into_iter().peekable();
+        let (rows, last) = jobs::payloads(self.conn, &wanted, SLICE_BYTES)?;
+        // What is beyond that many bytes is the next slice's.
+        let taken = last.map_or(slice.len(), |last| slice.partition_point(|(job, _)| *job <= last));
+        let slice = &slice[..taken];
+        let mut rows = rows.into_iter().peekable();
         let mut routes = Routes::new(self.conn, self.defaults);
         let mut sorted = Sorted::default();
         for (job, number) in slice {
@@ -221,6 +235,7 @@ impl Desk<'_> {
         }
         later.sort_unstable();
         done.later = later;
+        done.taken = taken;
         Ok(done)
     }
 
@@ -244,7 +259,7 @@ impl Desk<'_> {
             done.unsent(project, once, jobs, why);
         }
         let mut closed: Vec<Closed> = Vec::new();
-        for group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
+        for mut group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
             if let Some((until, obstacle)) = (self.closed)(&group.route) {
@@ -259,7 +274,8 @@ impl Desk<'_> {
                 }
                 continue;
             }
-            match &group.route.to {
+            let route = Arc::clone(&group.route);
+            match &route.to {
                 To::Nowhere(why) => {
                     let why = Why::Over(Verdict::Dead, Some(why.clone()));
                     done.unsent(project, once, ids(), why);
@@ -269,8 +285,10 @@ impl Desk<'_> {
                 {
                     done.asking.push((Arc::clone(&group.route), ids()));
                 }
-                To::Single(single) => self.singles(head, &group, single, &mut done),
-                To::Batch { url, method, .. } => self.batch(head, &group, url, method, &mut done),
+                To::Single(single) => self.singles(head, &mut group, single, &mut done),
+                To::Batch { url, method, .. } => {
+                    self.batch(head, &mut group, (url, method), &mut done);
+                }
             }
         }
         for (route, until, obstacle, mut jobs) in closed {
@@ -281,82 +299,8 @@ impl Desk<'_> {
         done
     }
 
-    fn instant(&self, head: &Head) -> Instant {
+    pub(super) fn instant(&self, head: &Head) -> Instant {
         Instant { cluster: self.cluster, scheduled: head.scheduled, run: head.run }
-    }
-
-    fn batch(&self, head: &Head, group: &Group, url: &str, method: &str, done: &mut Prepared) {
-        let jobs = group.jobs.iter().map(|(row, shape, last)| PayloadJob {
-            id: row.id,
-            shape,
-            data: &row.data,
-            created: row.created,
-            last: *last,
-        });
-        let built = payload::build(self.instant(head), jobs, self.max_bytes);
-        let url: Arc<str> = url.into();
-        let method = if method == "PUT" { Method::PUT } else { Method::POST };
-        for chunk in built.chunks {
-            done.requests.push(Request {
-                route: Arc::clone(&group.route),
-                method: method.clone(),
-                url: Arc::clone(&url),
-                parsed: None,
-                headers: Vec::new(),
-                body: chunk.body,
-                members: chunk.members,
-                webhook_id: chunk.webhook_id,
-            });
-        }
-        if !built.oversized.is_empty() {
-            let why = format!("larger than the payload limit of {} bytes", self.max_bytes);
-            let why = Why::Over(Verdict::Dead, Some(why));
-            done.unsent(group.route.project, group.route.once, built.oversized, why);
-        }
-    }
-
-    fn singles(&self, head: &Head, group: &Group, single: &Single, done: &mut Prepared) {
-        let opened = self.opener.of_target(&single.http);
-        let template = Template::new(&single.http, self.max_bytes).map_err(|error| error.to_string());
-        let instant = self.instant(head);
-        // What has no place would be written in vain.
-        let room = (self.room)(&group.route).min(group.jobs.len());
-        let (now, later) = group.jobs.split_at(room);
-        if !later.is_empty() {
-            let ids = later.iter().map(|(row, ..)| row.id).collect();
-            done.waiting.push((Arc::clone(&group.route), ids));
-        }
-        for (row, ..) in now {
-            let execution_id = instant.id(row.id);
-            let fill = Fill {
-                execution_id: &execution_id,
-                job: row.id,
-                scheduled: head.scheduled,
-                attempt: head.attempt,
-                data: &row.data,
-            };
-            let opened = opened.as_ref().map_err(|error| format!("http.auth: {error}"));
-            let rendered = opened.and_then(|opened| {
-                let template = template.as_ref().map_err(Clone::clone)?;
-                template.render(&fill, opened).map_err(|error| error.to_string())
-            });
-            match rendered {
-                Ok(rendered) => done.requests.push(Request {
-                    route: Arc::clone(&group.route),
-                    method: rendered.method,
-                    url: rendered.url,
-                    parsed: Some(rendered.parsed),
-                    headers: rendered.headers,
-                    body: rendered.body,
-                    members: vec![row.id],
-                    webhook_id: execution_id,
-                }),
-                Err(error) => {
-                    let why = Why::Over(Verdict::Dead, Some(error));
-                    done.unsent(group.route.project, group.route.once, vec![row.id], why);
-                }
-            }
-        }
     }
 
     /// The number of a route's group. A pause covers first attempts only: what came after stands.
@@ -457,7 +401,8 @@ impl Desk<'_> {
 }
 
 impl Prepared {
-    fn unsent(&mut self, project: ProjectId, once: bool, jobs: Vec<JobId>, why: Why) {
+    /// Adds jobs, ascending, for which no request is made.
+    pub(super) fn unsent(&mut self, project: ProjectId, once: bool, jobs: Vec<JobId>, why: Why) {
         self.unsent.push(Unsent { project, once, members: Members::from_sorted(jobs), why });
     }
 }

@@ -158,6 +158,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
             unforgotten,
             time: Arc::clone(&time),
             metrics: Arc::clone(&metrics),
+            register: scheduler0::worker::Register::default(),
             runtime: tokio::runtime::Handle::current(),
         },
     );

@@ -3,6 +3,7 @@
 
 mod held;
 mod jitter;
+mod poison;
 mod sending;
 mod sift;
 mod stories;

@@ -28,7 +28,8 @@ use crate::secret::Keys;
 use crate::store::blocks::Recorded;
 use crate::store::explain::{Explained, explain};
 use crate::store::{Store, Writer, blocks, jobs, pending, runs, shards};
-use crate::worker::{Books, Hands, Lease, Options, Surroundings, Worker};
+use crate::worker::work::Head;
+use crate::worker::{Books, Hands, Lease, Options, Register, Surroundings, Worker};
 
 pub(super) const NODE: NodeId = 1;
 /// A whole minute.
@@ -266,6 +267,8 @@ pub(super) struct World {
     dir: PathBuf,
     journal: Option<Journal>,
     worker: Option<Worker>,
+    /// How often a process of the node has begun.
+    starts: u64,
     _folder: tempfile::TempDir,
 }
 
@@ -317,6 +320,7 @@ impl World {
             dir: folder.path().to_owned(),
             journal: None,
             worker: None,
+            starts: 0,
             _folder: folder,
         };
         world.apply(&Command::Init { cluster: 0xc1 << 96 });
@@ -338,7 +342,21 @@ impl World {
         self.options.max_queue = max_queue;
     }
 
+    fn register(&mut self) -> Register {
+        self.starts += 1;
+        Register::open(&self.dir.join("rendering"), self.starts, self.time.now()).unwrap()
+    }
+
+    /// A process begins, and dies while it writes the first attempts of jobs for an instant.
+    pub(super) fn dies_writing(&mut self, scheduled: Millis, jobs: &[JobId]) {
+        let register = self.register();
+        let mut mark = register.mark(&Head { scheduled, attempt: 1, ..Head::default() });
+        mark.set(jobs.iter().copied());
+        std::mem::forget(mark);
+    }
+
     pub(super) fn start(&mut self) {
+        let register = self.register();
         let options = journal::Options { min_free: 0, ..journal::Options::default() };
         let (journal, unforgotten) = Journal::open(&self.dir.join("journal"), options).unwrap();
         self.journal = Some(journal.clone());
@@ -353,6 +371,7 @@ impl World {
                 unforgotten,
                 time: Arc::clone(&self.time),
                 metrics: Arc::clone(&self.metrics),
+                register,
                 runtime: tokio::runtime::Handle::current(),
             },
         ));

@@ -1,0 +1,168 @@
+//! Writes the requests of one route: batches, or one for each occurrence. What is being written is
+//! marked (`worker::poison`), so that what the process dies with is known to the next one. Only
+//! `worker::request` calls it, with jobs that go out; it asks nobody whether they should.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+
+use super::poison::{Register, Suspicion, reason};
+use super::request::{Desk, Group, Prepared, Ready, Request, Why};
+use super::route::Single;
+use super::work::Head;
+use crate::executor::payload::{self, Builder, PayloadJob};
+use crate::executor::target::{Fill, Opened, Template};
+use crate::model::JobId;
+use crate::model::block::Verdict;
+
+impl<'r> From<&'r Ready> for PayloadJob<'r> {
+    fn from((row, shape, last): &'r Ready) -> Self {
+        Self { id: row.id, shape, data: &row.data, created: row.created, last: *last }
+    }
+}
+
+fn ids(jobs: &[Ready]) -> impl Iterator<Item = JobId> {
+    jobs.iter().map(|(row, ..)| row.id)
+}
+
+impl Desk<'_> {
+    /// Writes the batches of a group.
+    pub(super) fn batch(
+        &self,
+        head: &Head,
+        group: &mut Group,
+        (url, method): (&str, &str),
+        done: &mut Prepared,
+    ) {
+        let alone = self.suspects(head, group, done);
+        let mut mark = self.register.mark(head);
+        let mut builder = Builder::new(self.instant(head), self.max_bytes);
+        for window in group.jobs.chunks(Register::WINDOW) {
+            mark.set(ids(window));
+            window.iter().for_each(|job| builder.push(&job.into()));
+        }
+        let mut built = builder.finish();
+        for job in &alone {
+            let _turn = self.register.alone();
+            mark.set(std::iter::once(job.0.id));
+            let one = payload::build(self.instant(head), [job.into()], self.max_bytes);
+            built.chunks.extend(one.chunks);
+            built.oversized.extend(one.oversized);
+        }
+        drop(mark);
+        let url: Arc<str> = url.into();
+        let method = if method == "PUT" { Method::PUT } else { Method::POST };
+        for chunk in built.chunks {
+            done.requests.push(Request {
+                route: Arc::clone(&group.route),
+                method: method.clone(),
+                url: Arc::clone(&url),
+                parsed: None,
+                headers: Vec::new(),
+                body: chunk.body,
+                members: chunk.members,
+                webhook_id: chunk.webhook_id,
+            });
+        }
+        if !built.oversized.is_empty() {
+            built.oversized.sort_unstable();
+            let why = format!("larger than the payload limit of {} bytes", self.max_bytes);
+            let why = Why::Over(Verdict::Dead, Some(why));
+            done.unsent(group.route.project, group.route.once, built.oversized, why);
+        }
+    }
+
+    /// Writes a request for each of a group for which there is a place.
+    pub(super) fn singles(
+        &self,
+        head: &Head,
+        group: &mut Group,
+        single: &Single,
+        done: &mut Prepared,
+    ) {
+        // What has no place would be written in vain.
+        let room = (self.room)(&group.route).min(group.jobs.len());
+        let later = group.jobs.split_off(room);
+        if !later.is_empty() {
+            done.waiting.push((Arc::clone(&group.route), ids(&later).collect()));
+        }
+        let alone = self.suspects(head, group, done);
+        let opened = self.opener.of_target(&single.http);
+        let opened = opened.map_err(|error| format!("http.auth: {error}"));
+        let template = Template::new(&single.http, self.max_bytes);
+        let template = template.map_err(|error| error.to_string());
+        let terms = opened.and_then(|opened| Ok((template?, opened)));
+        let terms = terms.as_ref().map_err(String::as_str);
+        let mut mark = self.register.mark(head);
+        for window in group.jobs.chunks(Register::WINDOW) {
+            mark.set(ids(window));
+            window.iter().for_each(|job| self.one(head, group, job, terms, done));
+        }
+        for job in &alone {
+            let _turn = self.register.alone();
+            mark.set(std::iter::once(job.0.id));
+            self.one(head, group, job, terms, done);
+        }
+    }
+
+    /// Writes one request for one occurrence.
+    fn one(
+        &self,
+        head: &Head,
+        group: &Group,
+        (row, ..): &Ready,
+        terms: Result<&(Template<'_>, Opened), &str>,
+        done: &mut Prepared,
+    ) {
+        let execution_id = self.instant(head).id(row.id);
+        let fill = Fill {
+            execution_id: &execution_id,
+            job: row.id,
+            scheduled: head.scheduled,
+            attempt: head.attempt,
+            data: &row.data,
+        };
+        let rendered = terms.map_err(str::to_owned).and_then(|(template, opened)| {
+            template.render(&fill, opened).map_err(|error| error.to_string())
+        });
+        match rendered {
+            Ok(rendered) => done.requests.push(Request {
+                route: Arc::clone(&group.route),
+                method: rendered.method,
+                url: rendered.url,
+                parsed: Some(rendered.parsed),
+                headers: rendered.headers,
+                body: rendered.body,
+                members: vec![row.id],
+                webhook_id: execution_id,
+            }),
+            Err(error) => {
+                let why = Why::Over(Verdict::Dead, Some(error));
+                done.unsent(group.route.project, group.route.once, vec![row.id], why);
+            }
+        }
+    }
+
+    /// Takes out of a group what processes died with: poison is given up, and what is under
+    /// suspicion comes back, to be written alone.
+    fn suspects(&self, head: &Head, group: &mut Group, done: &mut Prepared) -> Vec<Ready> {
+        let suspicions = self.register.suspicions(head);
+        if suspicions.is_empty() {
+            return Vec::new();
+        }
+        let (mut alone, mut poison) = (Vec::new(), Vec::new());
+        for job in std::mem::take(&mut group.jobs) {
+            match suspicions.of(job.0.id) {
+                Suspicion::None => group.jobs.push(job),
+                Suspicion::Alone => alone.push(job),
+                Suspicion::Poison => poison.push(job.0.id),
+            }
+        }
+        if !poison.is_empty() {
+            tracing::error!(jobs = ?poison, scheduled = head.scheduled, "{}", reason());
+            let why = Why::Over(Verdict::Dead, Some(reason()));
+            done.unsent(group.route.project, group.route.once, poison, why);
+        }
+        alone
+    }
+}
