@@ -30,3 +30,41 @@ fn a_small_run_misses_nothing_and_leaves_nothing_behind() {
     assert!(report["node"][0]["disk_bytes"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is removed");
 }
+
+/// Attacks the nodes of a small run, and gives the report.
+fn beside(attack: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(["bench", "--nodes", "1", "--jobs", "20", "--every", "1s", "--seconds", "12"])
+        .args(["--memory", "--beside", attack, "--json"])
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{attack}: {stderr}");
+    let report: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(report["beside"]["attack"], attack);
+    assert_eq!(report["missed"], 0, "{report}");
+    for part in ["before", "during"] {
+        let part = &report["beside"][part];
+        assert_eq!(part["missed"], 0, "{report}");
+        assert!(part["fired"].as_u64().unwrap() >= 60, "{report}");
+        let lag = |name: &str| part["lag_ms"][name].as_u64().unwrap();
+        assert!(lag("p50") <= lag("p99") && lag("p99") <= lag("max"), "{report}");
+    }
+    assert!(report["beside"]["made"].as_u64().unwrap() > 10, "{report}");
+    assert!(report["memory"].as_array().unwrap().len() > 5, "{report}");
+    report
+}
+
+#[test]
+fn expensive_reads_beside_a_run_cost_it_nothing() {
+    beside("reads");
+}
+
+#[test]
+fn a_flood_of_strangers_beside_a_run_costs_it_nothing() {
+    let report = beside("flood");
+    assert!(report["beside"]["refused"].as_u64().unwrap() > 10, "{report}");
+    assert!(report["node"][0]["rss_most_mb"].as_f64().unwrap() < 400.0, "{report}");
+}

@@ -3,7 +3,7 @@
 //! `super` starts it, kills a node of it when asked to, and asks what the nodes used.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -125,6 +125,18 @@ impl Cluster {
         Api::new(&format!("http://127.0.0.1:{}", self.hosts[place].port), &pass)
     }
 
+    /// The API of each node, for a client.
+    pub(super) fn apis(&self, pass: &Pass) -> anyhow::Result<Vec<Api>> {
+        let api = |host: &Host| Api::new(&format!("http://127.0.0.1:{}", host.port), pass);
+        self.hosts.iter().map(api).collect()
+    }
+
+    /// The ports of all nodes: the API's, and the ones for each other.
+    pub(super) fn ports(&self) -> Vec<SocketAddr> {
+        let ports = self.hosts.iter().flat_map(|host| [host.port, host.raft_port]);
+        ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect()
+    }
+
     fn data_dir(&self, host: &Host) -> PathBuf {
         self.folder.path().join(format!("node{}", host.id))
     }
@@ -238,6 +250,11 @@ impl Cluster {
         for host in &mut self.hosts {
             host.most_mb = host.most_mb.max(host.rss_mb());
         }
+    }
+
+    /// What memory each of the nodes has at this moment, in 10^6 bytes.
+    pub(super) fn memory(&self) -> Vec<f64> {
+        self.hosts.iter().map(Host::rss_mb).collect()
     }
 
     /// What the nodes use.

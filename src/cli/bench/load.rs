@@ -152,6 +152,29 @@ impl Api {
         Ok(response.json().await?)
     }
 
+    /// Reads something to its end; only the status.
+    pub(super) async fn get_status(&self, path: &str) -> anyhow::Result<StatusCode> {
+        let request = self.http.get(format!("{}{path}", self.base)).headers(self.pass.clone());
+        let mut response = request.send().await?;
+        while response.chunk().await?.is_some() {}
+        Ok(response.status())
+    }
+
+    /// Makes a key pair for a client.
+    pub(super) async fn pair(&self) -> anyhow::Result<Pass> {
+        let made: Value = self.post("/credentials", "{}".to_owned()).await?.json().await?;
+        let part = |name: &str| {
+            let part = made["data"][name].as_str().map(str::to_owned);
+            part.with_context(|| format!("the node answered without {name}"))
+        };
+        Ok(Pass::Pair(part("apiKey")?, Zeroizing::new(part("apiSecret")?)))
+    }
+
+    /// Creates jobs in one request; where its receipt is.
+    pub(super) async fn create_all(&self, jobs: &Value) -> anyhow::Result<String> {
+        self.create(jobs.to_string()).await
+    }
+
     async fn post(&self, path: &str, body: String) -> anyhow::Result<reqwest::Response> {
         let request = self.http.post(format!("{}{MOUNT}{path}", self.base));
         let request = request.headers(self.pass.clone());

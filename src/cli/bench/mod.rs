@@ -10,14 +10,17 @@
 //! Called by `super` with the flags. It measures and cleans up behind itself, also on ctrl-c; it
 //! never touches a node or a folder that it has not made, except through `--target`'s API.
 
+mod beside;
 mod cluster;
 mod limit;
 mod line;
 mod load;
+mod memory;
 mod oracle;
 mod progress;
 mod receiver;
 mod report;
+mod taking;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,13 +30,16 @@ use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep, sleep_until};
 use zeroize::Zeroizing;
 
+use self::beside::{Attack, Attacker, Beside, Part};
 use self::cluster::{Cluster, Folder};
-use self::limit::{Bare, Turns, plain_sqlite};
+use self::limit::plain_sqlite;
 use self::load::{Api, Creates, Order, Pass};
+use self::memory::{Look, Series};
 use self::oracle::Oracle;
 use self::progress::Progress;
-use self::receiver::{Body, Receiver};
+use self::receiver::Receiver;
 use self::report::Report;
+use self::taking::Taking;
 use super::output::{Output, say};
 use super::{Failure, Global, signals};
 use crate::clock::{Clock, SystemClock};
@@ -47,10 +53,6 @@ const SPREAD: Millis = 60_000;
 const STRAGGLERS: Duration = Duration::from_secs(10);
 /// Between two lines of progress.
 const BEAT: Duration = Duration::from_millis(250);
-/// How often nodes and bare client take turns.
-const TURNS: usize = 5;
-/// The bare client only takes its turn when instants are at least so far apart.
-const APART: Millis = 4_000;
 
 /// Flags of `bench`.
 #[derive(Debug, Args)]
@@ -86,6 +88,12 @@ pub struct Bench {
     /// Kills a node with SIGKILL at half time, and starts it again
     #[arg(long, value_enum, conflicts_with = "target")]
     kill: Option<Victim>,
+    /// Shows the nodes' memory over the time of the run
+    #[arg(long, conflicts_with = "target")]
+    memory: bool,
+    /// Attacks the nodes from half time on, and shows the lags before it and beside it
+    #[arg(long, value_enum, value_name = "ATTACK", conflicts_with_all = ["target", "kill"])]
+    beside: Option<Attack>,
     /// Uses this running cluster, through this node; needs a key pair
     #[arg(long, value_name = "URL")]
     target: Option<String>,
@@ -225,6 +233,13 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         (Some(cluster), api)
     };
     let project = api.project().await?;
+    let mut attacker = match (flags.beside, &cluster) {
+        (Some(attack), Some(cluster)) => {
+            progress.tell("preparing the attack");
+            Some(Attacker::prepare(attack, cluster).await?)
+        }
+        _ => None,
+    };
     let urls = (0..flags.urls).map(|number| receiver.url(number)).collect();
     let order = Order {
         jobs: flags.jobs,
@@ -247,12 +262,17 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             "nothing is due in the {} s that are judged: raise --seconds",
             flags.seconds - margin
         );
+        let half = from + flags.seconds as Millis * 500;
+        let oracle = if attacker.is_some() { oracle.split_at(half) } else { oracle };
         let oracle = receiver.judge_by(oracle);
         if let Some(cluster) = &mut cluster {
             cluster.mark();
         }
         let mut turns = Taking::new(oracle, &receiver)?;
-        let restarted = watch(flags, oracle, cluster.as_mut(), &mut turns, &progress).await?;
+        let mut series = flags.memory.then(Series::new);
+        let event = Events { attacker: attacker.as_mut(), series: series.as_mut() };
+        let watched = watch(flags, oracle, cluster.as_mut(), event, &mut turns, &progress);
+        let restarted = watched.await?;
         // Beside others that fire, an arrival says nothing of the one that was killed.
         let restarted = restarted.filter(|_| flags.nodes == 1).zip(receiver.came_again());
         let findings = oracle.findings(receiver.early());
@@ -275,8 +295,14 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             restart_ms: restarted.map(|(from, to)| (to - from).as_millis() as u64),
             findings,
             lag_ms: [p50, p90, p99, p999, lag.max()],
+            beside: attacker.as_ref().zip(oracle.halves()).map(|(attacker, halves)| Beside {
+                attack: attacker.attack(),
+                made: attacker.tally(),
+                parts: halves.map(|(planned, fired, lag_ms)| Part { planned, fired, lag_ms }),
+            }),
             count: members.len().max(nodes.len()),
             nodes,
+            memory: series,
         })
     }
     .await;
@@ -288,12 +314,19 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     outcome
 }
 
-/// Waits for the end of the window, and kills at half time who is to be killed; when that one was
-/// started again.
+/// What happens while a run is watched, beside the kill.
+struct Events<'a> {
+    attacker: Option<&'a mut Attacker>,
+    series: Option<&'a mut Series>,
+}
+
+/// Waits for the end of the window, and at half time kills who is to be killed, or lets the attack
+/// begin; when the one that was killed was started again.
 async fn watch(
     flags: &Bench,
     oracle: &Oracle,
     mut cluster: Option<&mut Cluster>,
+    mut events: Events<'_>,
     turns: &mut Taking<'_>,
     progress: &Progress,
 ) -> anyhow::Result<Option<std::time::Instant>> {
@@ -315,8 +348,21 @@ async fn watch(
             progress.end();
             say(&format!("killed node {id} and started it again"));
         }
+        if begin.elapsed() >= whole / 2
+            && let Some(attacker) = events.attacker.take()
+        {
+            progress.end();
+            say(&format!("the attack begins: {}", attacker.attack().name()));
+            attacker.begin().await?;
+        }
         if let Some(cluster) = cluster.as_deref_mut() {
             cluster.look();
+            if let Some(series) = &mut events.series
+                && series.is_due(begin.elapsed())
+            {
+                let (after, fired) = (begin.elapsed(), oracle.findings(0).fired);
+                series.push(Look { after, fired, mb: cluster.memory() });
+            }
         }
         turns.take().await?;
         let (fired, passed) = (oracle.findings(0).fired, begin.elapsed().as_secs());
@@ -330,52 +376,6 @@ async fn watch(
     }
     progress.end();
     Ok(restarted)
-}
-
-/// Nodes and bare client taking turns at the same bodies, when all jobs are due together.
-struct Taking<'a> {
-    oracle: &'a Oracle,
-    receiver: &'a Receiver,
-    bare: Bare,
-    bodies: Vec<Body>,
-    /// The place of the next instant.
-    next: usize,
-    done: Turns,
-}
-
-impl<'a> Taking<'a> {
-    fn new(oracle: &'a Oracle, receiver: &'a Receiver) -> anyhow::Result<Self> {
-        if let [first, second, ..] = oracle.common_instants()
-            && second - first >= APART
-        {
-            receiver.keep(*first);
-        }
-        let (bare, bodies) = (Bare::new()?, Vec::new());
-        Ok(Self { oracle, receiver, bare, bodies, next: 0, done: Turns::default() })
-    }
-
-    /// Lets the bare client have its turn, half-way between two instants.
-    async fn take(&mut self) -> anyhow::Result<()> {
-        let instants = self.oracle.common_instants();
-        let [due, after, ..] = instants[self.next.min(instants.len())..] else { return Ok(()) };
-        let half = i64::midpoint(due, after);
-        if after - due < APART || self.done.taken.len() >= TURNS || SystemClock.wall() < half {
-            return Ok(());
-        }
-        self.next += 1;
-        let Some(last) = self.oracle.complete(self.next - 1) else { return Ok(()) };
-        if self.bodies.is_empty() {
-            self.bodies = self.receiver.kept().unwrap_or_default();
-            self.done.requests = self.bodies.len();
-            // Its connections are open from here on, as those of the nodes are.
-            self.bare.send(&self.bodies, self.receiver).await?;
-        }
-        if !self.bodies.is_empty() {
-            let bare = self.bare.send(&self.bodies, self.receiver).await?;
-            self.done.taken.push(((last - due) as f64, bare));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -42,8 +42,18 @@ pub(super) struct Oracle {
     early: AtomicU64,
     unplanned: AtomicU64,
     lag: Histogram,
+    /// What is due up to an instant and what is due after it, where they are told apart.
+    halves: Option<(Millis, [Half; 2])>,
     /// By instant, when there is but one class.
     together: Vec<Together>,
+}
+
+/// A part of the window.
+#[derive(Debug, Default)]
+struct Half {
+    planned: u64,
+    fired: AtomicU64,
+    lag: Histogram,
 }
 
 /// All jobs at one instant.
@@ -121,8 +131,31 @@ impl Oracle {
             early: AtomicU64::new(0),
             unplanned: AtomicU64::new(0),
             lag: Histogram::default(),
+            halves: None,
             together,
         })
+    }
+
+    /// From the beginning on, what is due up to an instant and what is due after it are told apart.
+    pub(super) fn split_at(mut self, instant: Millis) -> Self {
+        let first = |class: &Vec<Millis>| class.partition_point(|at| *at <= instant) as u64;
+        let firsts: Vec<u64> = self.classes.iter().map(first).collect();
+        let known = self.jobs.iter().filter(|(class, _)| *class != NOBODY);
+        let before: u64 = known.map(|(class, _)| firsts[*class as usize]).sum();
+        let half = |planned| Half { planned, ..Half::default() };
+        self.halves = Some((instant, [half(before), half(self.planned - before)]));
+        self
+    }
+
+    /// What came of both halves: planned, fired, and p50, p99 and maximum of the lag. Nothing where
+    /// they are not told apart.
+    pub(super) fn halves(&self) -> Option<[(u64, u64, [u64; 3]); 2]> {
+        let (_, halves) = self.halves.as_ref()?;
+        Some([0, 1].map(|n| {
+            let Half { planned, fired, lag } = &halves[n];
+            let lags = [lag.quantile(500), lag.quantile(990), lag.max()];
+            (*planned, fired.load(Ordering::Relaxed), lags)
+        }))
     }
 
     /// The instants in the window, when all jobs have the same.
@@ -146,7 +179,7 @@ impl Oracle {
         let (mut fired, mut again, mut early, mut unplanned) = (0, 0, 0, 0);
         // All jobs of a request have one instant, so the histogram is told once.
         let mut lag = (0, 0);
-        let mut instant = None;
+        let (mut instant, mut half) = (None, None);
         for (job, due) in jobs {
             early += u64::from(at + TOLERANCE_MS < due);
             if due <= self.window.0 || due > self.window.1 {
@@ -164,6 +197,9 @@ impl Oracle {
             fired += 1;
             instant = self.together.get(place);
             let late = (at - due).max(0) as u64;
+            if let Some((split, halves)) = &self.halves {
+                half = Some((&halves[usize::from(due > *split)], late));
+            }
             if late != lag.0 {
                 self.lag.observe(lag.0, lag.1);
                 lag = (late, 0);
@@ -171,6 +207,10 @@ impl Oracle {
             lag.1 += 1;
         }
         self.lag.observe(lag.0, lag.1);
+        if let Some((half, late)) = half {
+            half.fired.fetch_add(fired, Ordering::Relaxed);
+            half.lag.observe(late, fired);
+        }
         if let Some(instant) = instant {
             instant.last.fetch_max(at, Ordering::Relaxed);
             instant.came.fetch_add(fired, Ordering::Release);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::super::output::{Output, line, say, table};
+use super::beside::Beside;
 use super::limit::Turns;
+use super::memory::Series;
 use super::oracle::Findings;
 
 /// Exact below this, in milliseconds; above it so many buckets to a doubling (3 %).
@@ -116,10 +118,14 @@ pub(super) struct Report {
     pub(super) findings: Findings,
     /// p50, p90, p99, p99.9 and the maximum, in milliseconds.
     pub(super) lag_ms: [u64; 5],
+    /// Before an attack and beside it, if there was one.
+    pub(super) beside: Option<Beside>,
     /// The nodes; none when the cluster is somebody else's.
     pub(super) nodes: Vec<NodeUse>,
     /// How many nodes there were.
     pub(super) count: usize,
+    /// Their memory over time, if that was asked for.
+    pub(super) memory: Option<Series>,
 }
 
 impl Report {
@@ -153,6 +159,8 @@ impl Report {
             "cpu_us_per_firing": self.cpu_us_per_firing().map(tenth),
             "restart_ms": self.restart_ms,
             "same_instant": self.same_instant(),
+            "memory": self.memory.as_ref().map(Series::json),
+            "beside": self.beside.as_ref().map(Beside::json),
             "node": self.nodes.iter().map(node).collect::<Vec<_>>(),
         })
     }
@@ -212,6 +220,19 @@ impl Report {
                 table(titles, std::iter::once(row))
             ))?;
         }
+        if let Some(beside) = &self.beside {
+            let titles = Beside::TITLES.into_iter();
+            let (made, refused) = beside.made;
+            line(&format!(
+                "\n{}\ncalls or requests of the attack: {made}, refused: {refused}",
+                table(titles, beside.rows().into_iter())
+            ))?;
+        }
+        if let Some(memory) = &self.memory {
+            let titles = Series::titles(self.nodes.len());
+            let titles = titles.iter().map(String::as_str);
+            line(&format!("\n{}", table(titles, memory.rows().into_iter())))?;
+        }
         if self.nodes.is_empty() {
             say("what the nodes used is not known: they are not this command's");
             return Ok(());
@@ -242,6 +263,7 @@ fn tenth(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::beside::{Attack, Part};
     use super::*;
 
     #[test]
@@ -288,8 +310,10 @@ mod tests {
             restart_ms: Some(900),
             findings,
             lag_ms: [1, 2, 3, 4, 5],
+            beside: None,
             nodes: vec![node],
             count: 1,
+            memory: None,
         };
         let expected = json!({
             "jobs": 20, "nodes": 1, "seconds": 4.0, "loaded_per_s": 1.0, "sqlite_per_s": 2.0,
@@ -301,12 +325,28 @@ mod tests {
                 "rounds": 1, "requests": 10, "last_byte_ms": 50.0, "bare_ms": 20.0, "ratio": 2.5,
                 "requests_per_s": 200.0, "bare_requests_per_s": 500.0,
             },
+            "memory": null,
+            "beside": null,
             "node": [{
                 "id": 1, "rss_empty_mb": 9.0, "rss_mb": 12.3, "rss_most_mb": 20.1, "cpu_s": 0.5,
                 "disk_bytes": 7, "unrecorded": 3,
             }],
         });
         assert_eq!(report.json(), expected);
+        let part = |fired, lag_ms| Part { planned: 20, fired, lag_ms };
+        let parts = [part(20, [1, 2, 3]), part(19, [4, 5, 6])];
+        let beside = Some(Beside { attack: Attack::Slow, made: (900, 8), parts });
+        let report = Report { beside, ..report };
+        let expected = json!({
+            "attack": "slow", "made": 900, "refused": 8,
+            "before": {
+                "planned": 20, "fired": 20, "missed": 0, "lag_ms": {"p50": 1, "p99": 2, "max": 3},
+            },
+            "during": {
+                "planned": 20, "fired": 19, "missed": 1, "lag_ms": {"p50": 4, "p99": 5, "max": 6},
+            },
+        });
+        assert_eq!(report.json()["beside"], expected);
         let report = Report { turns: Turns::default(), ..report };
         assert_eq!(report.json()["same_instant"], Value::Null);
     }
