@@ -1,6 +1,8 @@
 //! The executor against receivers of its own, in this process.
 
 mod answers;
+#[path = "../../tests/fixtures/tls/server.rs"]
+mod certs;
 mod leaving;
 
 use std::net::SocketAddr;

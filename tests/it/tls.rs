@@ -3,11 +3,6 @@
 
 use std::sync::Arc;
 
-use rustls::RootCertStore;
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,11 +11,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::cluster::{Cluster, PATIENCE};
 
-macro_rules! pem {
-    ($name:literal) => {
-        include_str!(concat!("../fixtures/tls/", $name))
-    };
-}
+#[path = "../fixtures/tls/server.rs"]
+mod certs;
 
 /// A receiver that says what path it was asked for.
 struct Receiver {
@@ -30,24 +22,8 @@ struct Receiver {
 
 impl Receiver {
     /// Shows a certificate, and wants one of an authority if that is given.
-    async fn start(cert: &str, key: &str, ca: Option<&str>) -> Self {
-        let provider = Arc::new(default_provider());
-        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let builder = match ca {
-            None => builder.with_no_client_auth(),
-            Some(ca) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                builder.with_client_cert_verifier(verifier.build().unwrap())
-            }
-        };
-        let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let acceptor =
-            TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![cert], key).unwrap()));
+    async fn start(shown: (&str, &str), ca: Option<&str>) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(certs::server(shown, ca)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let (tell, asked) = mpsc::unbounded_channel();
@@ -99,9 +75,9 @@ async fn outcome(cluster: &Cluster, job: u64) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
-    let ca = pem!("ca.pem");
-    let mut plain = Receiver::start(pem!("server.pem"), pem!("server.key"), None).await;
-    let mut strict = Receiver::start(pem!("server.pem"), pem!("server.key"), Some(ca)).await;
+    let ca = certs::CA;
+    let mut plain = Receiver::start(certs::SERVER, None).await;
+    let mut strict = Receiver::start(certs::SERVER, Some(ca)).await;
     let cluster = Cluster::start(1).await;
     let project = cluster.project(1, "tls").await;
     let own = json!({"http": {"url": format!("{}/own", plain.url), "ca": ca}});
@@ -110,12 +86,12 @@ async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
 
     let executor = json!({
         "name": "strict", "webhookUrl": format!("{}/strict", strict.url), "ca": ca,
-        "clientCert": pem!("client.pem"), "clientKey": pem!("client.key"),
+        "clientCert": certs::CLIENT.0, "clientKey": certs::CLIENT.1,
     });
     let (status, made) = cluster.post(1, "/api/v1/executors", &executor).await;
     assert_eq!(status, 201, "{made}");
     assert_eq!(made["data"]["clientKeySet"], true, "{made}");
-    let secret = pem!("client.key").lines().nth(1).unwrap();
+    let secret = certs::CLIENT.1.lines().nth(1).unwrap();
     assert!(!made.to_string().contains(secret), "{made}");
     let to_it = json!({"executorId": made["data"]["id"]});
     cluster.jobs(1, &once(project, &to_it)).await;
@@ -127,8 +103,8 @@ async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
     let ended = outcome(&cluster, jobs[0]["id"].as_u64().unwrap()).await;
     assert_eq!((&ended["status"], &ended["httpCode"]), (&json!("dead"), &json!(0)), "{ended}");
     let wrong = json!({
-        "name": "wrong", "webhookUrl": "https://a.example/", "clientCert": pem!("client.pem"),
-        "clientKey": pem!("server.key"),
+        "name": "wrong", "webhookUrl": "https://a.example/", "clientCert": certs::CLIENT.0,
+        "clientKey": certs::SERVER.1,
     });
     let (status, refused) = cluster.post(1, "/api/v1/executors", &wrong).await;
     assert_eq!((status, &refused["error"]["field"]), (400, &json!("clientKey")), "{refused}");
@@ -138,9 +114,9 @@ async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
 async fn a_self_signed_certificate_in_ssl_cert_file_is_taken_or_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("bundle.pem");
-    std::fs::write(&bundle, concat!(pem!("own.pem"), pem!("leaf.pem"))).unwrap();
-    let mut leaf = Receiver::start(pem!("leaf.pem"), pem!("leaf.key"), None).await;
-    let own = Receiver::start(pem!("own.pem"), pem!("own.key"), None).await;
+    std::fs::write(&bundle, [certs::OWN.0, certs::LEAF.0].concat()).unwrap();
+    let mut leaf = Receiver::start(certs::LEAF, None).await;
+    let own = Receiver::start(certs::OWN, None).await;
     let cluster = Cluster::start_with(1, &[("SSL_CERT_FILE", bundle.to_str().unwrap())]).await;
     let project = cluster.project(1, "self-signed").await;
     let to = |url: &str| once(project, &json!({"callbackUrl": url}));

@@ -3,11 +3,6 @@
 use std::io::ErrorKind;
 
 use futures_util::FutureExt as _;
-use rustls::RootCertStore;
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -15,12 +10,6 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::executor::tls::Identity;
-
-macro_rules! pem {
-    ($name:literal) => {
-        include_str!(concat!("../../../tests/fixtures/tls/", $name))
-    };
-}
 
 /// Reads a request's head and answers 200; what the head was.
 async fn answer_one(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<String> {
@@ -40,24 +29,8 @@ async fn answer_one(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io:
 }
 
 /// A receiver that shows a certificate, and wants one of an authority if that is given.
-async fn serve_tls(cert: &str, key: &str, ca: Option<&str>) -> String {
-    let provider = Arc::new(default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = match ca {
-        None => builder.with_no_client_auth(),
-        Some(ca) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-            builder.with_client_cert_verifier(verifier.build().unwrap())
-        }
-    };
-    let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let config = builder.with_single_cert(vec![cert], key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+async fn serve_tls(shown: (&str, &str), ca: Option<&str>) -> String {
+    let acceptor = TlsAcceptor::from(Arc::new(certs::server(shown, ca)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -72,7 +45,7 @@ async fn serve_tls(cert: &str, key: &str, ca: Option<&str>) -> String {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a call has it")]
-fn identity(ca: &str, cert: &str, key: &str) -> Option<Arc<Identity>> {
+pub(super) fn identity(ca: &str, cert: &str, key: &str) -> Option<Arc<Identity>> {
     let key = Zeroizing::new(key.to_owned());
     Some(Arc::new(Identity::new(ca.to_owned(), cert.to_owned(), key)))
 }
@@ -83,36 +56,35 @@ async fn ask(executor: &Executor, url: &str, tls: Option<Arc<Identity>>) -> Answ
 
 #[tokio::test]
 async fn a_receiver_is_verified_by_the_targets_own_authority_and_shown_its_certificate() {
-    let (cert, key, ca) = (pem!("server.pem"), pem!("server.key"), pem!("ca.pem"));
     let executor = executor(Options::default());
-    let plain = serve_tls(cert, key, None).await;
-    assert_eq!(ask(&executor, &plain, identity(ca, "", "")).await.status, 200);
+    let plain = serve_tls(certs::SERVER, None).await;
+    assert_eq!(ask(&executor, &plain, identity(certs::CA, "", "")).await.status, 200);
     let unknown = ask(&executor, &plain, None).await;
     assert_eq!(unknown.status, 0, "the machine knows no such authority: {unknown:?}");
-    let other = ask(&executor, &plain, identity(pem!("leaf.pem"), "", "")).await;
+    let other = ask(&executor, &plain, identity(certs::LEAF.0, "", "")).await;
     assert_eq!(other.status, 0, "{other:?}");
 
-    let strict = serve_tls(cert, key, Some(ca)).await;
-    let shown = identity(ca, pem!("client.pem"), pem!("client.key"));
+    let strict = serve_tls(certs::SERVER, Some(certs::CA)).await;
+    let shown = identity(certs::CA, certs::CLIENT.0, certs::CLIENT.1);
     assert_eq!(ask(&executor, &strict, shown).await.status, 200);
-    let bare = ask(&executor, &strict, identity(ca, "", "")).await;
+    let bare = ask(&executor, &strict, identity(certs::CA, "", "")).await;
     assert_eq!(bare.status, 0, "no certificate was shown: {bare:?}");
 }
 
 #[tokio::test]
 async fn a_certificate_of_its_own_is_taken_or_refused_in_words() {
     let executor = executor(Options::default());
-    let leaf = serve_tls(pem!("leaf.pem"), pem!("leaf.key"), None).await;
-    let taken = ask(&executor, &leaf, identity(pem!("leaf.pem"), "", "")).await;
+    let leaf = serve_tls(certs::LEAF, None).await;
+    let taken = ask(&executor, &leaf, identity(certs::LEAF.0, "", "")).await;
     assert_eq!(taken.status, 200, "{taken:?}");
-    let own = serve_tls(pem!("own.pem"), pem!("own.key"), None).await;
-    let refused = ask(&executor, &own, identity(pem!("own.pem"), "", "")).await;
+    let own = serve_tls(certs::OWN, None).await;
+    let refused = ask(&executor, &own, identity(certs::OWN.0, "", "")).await;
     let error = refused.error.unwrap();
     assert!(error.contains("CA:TRUE") && error.contains("CA:FALSE"), "{error}");
 }
 
 /// Names and what they lead to; nothing: the name server is down.
-struct Names(Vec<(&'static str, Vec<&'static str>)>);
+pub(super) struct Names(pub(super) Vec<(&'static str, Vec<&'static str>)>);
 
 impl Lookup for Names {
     fn lookup(&self, name: String) -> Looking {
