@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
-use reqwest::header::{CONTENT_ENCODING, HeaderName, RETRY_AFTER};
+use hyper::header::{CONTENT_ENCODING, HeaderName, RETRY_AFTER};
 
-use super::client::failure;
+use super::client::Response;
 use super::reply;
 use crate::model::Millis;
 
@@ -53,16 +53,21 @@ enum End {
     Broken(String),
 }
 
+/// How many bytes of a body are read at most, of which `room` are kept.
+pub(super) fn longest(room: usize) -> u64 {
+    (room + DRAIN) as u64
+}
+
 /// Reads an answer into `received`, where it stays when the caller stops waiting.
 pub(super) async fn read(
-    mut response: reqwest::Response,
+    mut response: Response<'_>,
     room: usize,
     now: Millis,
     received: &mut Option<Received>,
 ) {
     let line = |name: &HeaderName| response.headers().get(name).and_then(|v| v.to_str().ok());
     let received = received.insert(Received {
-        status: response.status().as_u16(),
+        status: response.status(),
         retry_after: line(&RETRY_AFTER).and_then(|value| reply::retry_after(value, now)),
         promised: line(&ASYNC).is_some_and(|value| value.eq_ignore_ascii_case("true")),
         coding: line(&CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase(),
@@ -72,14 +77,15 @@ pub(super) async fn read(
     });
     let mut dropped = 0;
     loop {
-        let part = match response.chunk().await {
-            Ok(Some(part)) => part,
-            Ok(None) => {
+        let part = match response.piece().await {
+            Some(Ok(part)) => part,
+            None => {
                 received.end = if dropped > 0 { End::TooLong } else { End::Whole };
+                response.give_back();
                 return;
             }
-            Err(error) => {
-                received.end = End::Broken(failure(error));
+            Some(Err(why)) => {
+                received.end = End::Broken(why);
                 return;
             }
         };

@@ -1,137 +1,201 @@
-//! The HTTP client behind `Executor`: what it does by itself (nothing: no redirects, no retries, no
-//! proxy but the configured one), and what its errors say.
+//! The HTTP client of callbacks: HTTP/1.1, no redirects, no proxy but the configured one, and no retry
+//! but one, which a kept connection needs. `Executor` calls [`Client::send`] once a call and reads the
+//! [`Response`]; what an answer means is judged elsewhere.
+//!
+//! A receiver may close a kept connection at any moment, also while a request is on its way to it (RFC
+//! 9112 9.5). Where such a connection ends without a byte of an answer, the request goes out once more
+//! over a connection of its own, with the same lines and asked for leave again; an HTTP client may do
+//! that by itself where a request is safe to repeat (RFC 9110 9.2.2), which ours are by their ids. The
+//! receiver may have worked on the first one all the same: it then sees the ids a second time.
 
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use reqwest::{Client, ClientBuilder};
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::HeaderMap;
 
-use super::guard::GuardedResolver;
-use super::lookup::patience;
-use super::{IDLE, Options, egress};
+use super::connection::{Connection, Unanswered};
+use super::connector::{self, Connector};
+use super::meter::MAX_HEAD;
+use super::outgoing::{Line, Outgoing};
+use super::own::OwnError;
+use super::pool::{Pool, most_idle};
+use super::tls::{Identities, Identity, Roots};
+use super::{Options, Unsent};
+use crate::clock::Clock;
 
-/// No connection is used for a new call later than this after the client it belongs to was made, in
-/// milliseconds: a name may lead elsewhere by then. A connection lives two minutes at most with it,
-/// but for the call that it carries.
-pub(super) const CLIENT_LIFE_MS: u64 = 110_000;
-
-/// The client, made anew before its connections grow old: they go with it.
-pub(super) struct Clients {
-    options: Arc<Options>,
-    current: Mutex<Current>,
+/// See the head of this file.
+pub(super) struct Client {
+    connector: Connector,
+    pool: Arc<Pool>,
+    roots: Arc<Roots>,
+    identities: Identities,
+    clock: Arc<dyn Clock>,
 }
 
-struct Current {
-    client: Client,
-    /// Without root certificates: none were found.
-    bare: bool,
-    /// When it was made, in boot-clock milliseconds.
-    made: u64,
-    /// Somebody is making the next one.
-    making: bool,
+/// An answer whose body is to be read.
+pub(super) struct Response<'a> {
+    inner: hyper::Response<Incoming>,
+    connection: Connection,
+    pool: &'a Arc<Pool>,
+    key: Cow<'a, str>,
 }
 
-impl Clients {
-    /// Makes the first one.
-    pub(super) fn new(options: Arc<Options>, boot: u64) -> reqwest::Result<Self> {
-        let (client, bare) = client(|rooted| build(&options, rooted))?;
-        let current = Current { client, bare, made: boot, making: false };
-        Ok(Self { options, current: Mutex::new(current) })
+impl Client {
+    /// Reads the root certificates; nothing is connected yet.
+    pub(super) fn new(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        Ok(Self {
+            connector: Connector::new(options)?,
+            pool: Pool::new(most_idle(options.max_workers), Arc::clone(&clock)),
+            roots: Roots::read(clock.boot())?,
+            identities: Identities::default(),
+            clock,
+        })
     }
 
-    /// The client for a call that begins at an instant of the boot clock. The next one is made on a
-    /// thread of its own, as it reads the root certificates; until then the old one serves.
-    pub(super) fn get(self: &Arc<Self>, boot: u64) -> Client {
-        let mut current = self.lock();
-        if boot.saturating_sub(current.made) >= CLIENT_LIFE_MS && !current.making {
-            current.making = true;
-            let this = Arc::clone(self);
-            tokio::task::spawn_blocking(move || {
-                this.renew(boot, |rooted| build(&this.options, rooted));
-            });
+    /// Sends a request and waits for the head of its answer. At most `room` bytes of its body are
+    /// read later. Dropping the future, or the response before its end, closes the connection.
+    pub(super) async fn send<'a>(
+        &'a self,
+        outgoing: &'a Outgoing,
+        identity: Option<&Arc<Identity>>,
+        room: u64,
+    ) -> Result<Response<'a>, Unsent> {
+        let key = key(outgoing, identity);
+        let (forwarded, credentials) = self.connector.forwards(&outgoing.url);
+        let line = outgoing.line(forwarded);
+        let line =
+            line.map_err(|error| Unsent::Here(format!("the URL cannot be sent: {error}")))?;
+        let request = |line: &Line| outgoing.request(line, credentials);
+        let mut lost = None;
+        if let Some(mut kept) = self.pool.take(&key) {
+            match kept.ask(request(&line), room).await {
+                Ok(response) => return Ok(self.response(response, kept, key)),
+                // Where it was never begun, the second is the first.
+                Err(why) if why.lost => lost = outgoing.passage.started().map(|_| why),
+                Err(why) => return Err(Unsent::There(words(&why))),
+            }
         }
-        current.client.clone()
-    }
-
-    /// Makes the next one. Root certificates that cannot be read now, as for want of a descriptor, are
-    /// no reason to give up those that were read before.
-    fn renew(&self, boot: u64, build: impl Fn(bool) -> reqwest::Result<Client>) {
-        let bare = self.lock().bare;
-        let made = if bare { client(build) } else { build(true).map(|client| (client, false)) };
-        let mut current = self.lock();
-        current.making = false;
-        // A failure is tried again after as long.
-        current.made = boot;
-        match made {
-            Ok((client, bare)) => (current.client, current.bare) = (client, bare),
-            Err(error) => tracing::warn!(error = %chain(&error), "the HTTP client stays as it is"),
+        let second = async {
+            let mut fresh = self.open(outgoing, identity).await?;
+            match fresh.ask(request(&line), room).await {
+                Ok(response) => Ok(self.response(response, fresh, key)),
+                Err(why) => Err(Unsent::There(words(&why))),
+            }
+        };
+        match (second.await, lost) {
+            // What became of the first one is not known: nothing that is said of the second may
+            // stand for both.
+            (Err(again), Some(lost)) => {
+                Err(Unsent::There(twice(&lost, again, outgoing.passage.refused())))
+            }
+            (outcome, _) => outcome,
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn open(
+        &self,
+        outgoing: &Outgoing,
+        identity: Option<&Arc<Identity>>,
+    ) -> Result<Connection, Unsent> {
+        let now = self.clock.boot();
+        let tls = match identity {
+            _ if outgoing.url.scheme() != "https" => None,
+            None => Some(self.roots.get(now)),
+            Some(own) => Some(self.identities.get(own, now).await.map_err(Unsent::Here)?),
+        };
+        self.connector.open(&outgoing.url, tls, now).await.map_err(|error| {
+            match (OwnError::of(&error), &error) {
+                (Some(own), _) => Unsent::Lacking(own),
+                (None, connector::Error::Timeout) => Unsent::There(error.to_string()),
+                (None, connector::Error::Failed(_)) => Unsent::Unreachable(unconnected(&error)),
+            }
+        })
+    }
+
+    fn response<'a>(
+        &'a self,
+        inner: hyper::Response<Incoming>,
+        connection: Connection,
+        key: Cow<'a, str>,
+    ) -> Response<'a> {
+        Response { inner, connection, pool: &self.pool, key }
     }
 }
 
-/// Makes a client, and says whether it has no root certificates.
-fn client(build: impl Fn(bool) -> reqwest::Result<Client>) -> reqwest::Result<(Client, bool)> {
-    build(true).map(|client| (client, false)).or_else(|e| {
-        // A small image may come without root certificates: plain http must work there all the same.
-        tracing::warn!(error = %chain(&e), "no root certificates found: https callbacks will fail");
-        Ok((build(false)?, true))
-    })
-}
+impl Response<'_> {
+    pub(super) fn status(&self) -> u16 {
+        self.inner.status().as_u16()
+    }
 
-/// Makes a client with the root certificates of the machine, or with none.
-fn build(options: &Options, rooted: bool) -> reqwest::Result<Client> {
-    let client = builder(options);
-    if rooted { client.build() } else { client.tls_certs_only([]).build() }
-}
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
 
-/// What all clients have in common.
-pub(super) fn builder(options: &Options) -> ClientBuilder {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // An error says that the process has a provider already: as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-    let proxy = options.proxy.as_ref();
-    let client = Client::builder()
-        .user_agent(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        // RFC 9112 5.2: a folded line is read as if its fold were a space.
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .tcp_nodelay(true)
-        .connect_timeout(options.connect_timeout)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(options.max_workers.max(1))
-        .dns_resolver(Arc::new(GuardedResolver {
-            patience: patience(options.connect_timeout),
-            guard: options.guard.clone(),
-            lookup: options.lookup.clone(),
-            apart: Arc::clone(&options.apart),
-            proxy: proxy.map(|proxy| proxy.host().to_owned()),
-        }));
-    match proxy {
-        None => client,
-        Some(proxy) => client.proxy(egress::proxy(proxy)),
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn piece(&mut self) -> Option<Result<Bytes, String>> {
+        loop {
+            let body = self.inner.body_mut();
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+            match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(piece)) => return Some(Ok(piece)),
+                // Trailers.
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(chain(&error))),
+            }
+        }
+    }
+
+    /// Keeps the connection for others: the body has been read to its end.
+    pub(super) fn give_back(self) {
+        self.pool.give_back(&self.key, self.connection);
     }
 }
 
-/// What went wrong, innermost cause included, without the URL (its query may hold secrets).
-pub(super) fn failure(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() && error.is_connect() {
-        return "timeout: no connection".to_owned();
+/// What requests that may share a connection have in common.
+fn key<'a>(outgoing: &'a Outgoing, identity: Option<&Arc<Identity>>) -> Cow<'a, str> {
+    let origin = &outgoing.url[..url::Position::AfterPort];
+    match identity.filter(|_| outgoing.url.scheme() == "https") {
+        None => Cow::Borrowed(origin),
+        Some(own) => Cow::Owned(format!("{origin} {}", hex::encode(own.digest()))),
     }
-    let told = chain(&error);
-    if told.contains("CaUsedAsEndEntity") {
-        return CA_AS_RECEIVER.to_owned();
+}
+
+/// Why a connection gave no answer.
+fn words(why: &Unanswered) -> String {
+    if why.endless {
+        return format!(
+            "the receiver sends no end of informational answers, or an answer whose head is longer \
+             than {MAX_HEAD} bytes or 100 lines"
+        );
     }
-    told
+    if why.error.is_incomplete_message() {
+        let begun = if why.lost { "without an answer" } else { "in the head of its answer" };
+        return format!("the receiver closed the connection {begun}");
+    }
+    if why.error.is_canceled() {
+        return "the receiver closed the connection before the request".to_owned();
+    }
+    chain(&why.error)
+}
+
+/// Why the second try of a request failed whose first one may have arrived.
+fn twice(lost: &Unanswered, again: Unsent, refused: bool) -> String {
+    let first = words(lost);
+    match again {
+        _ if refused => first,
+        Unsent::There(why) | Unsent::Unreachable(why) | Unsent::Here(why) => {
+            format!("{first}; then again: {why}")
+        }
+        Unsent::Lacking(own) => format!("{first}; then again: {}", own.words()),
+    }
+}
+
+fn unconnected(error: &connector::Error) -> String {
+    let told = chain(error);
+    if told.contains("CaUsedAsEndEntity") { CA_AS_RECEIVER.to_owned() } else { told }
 }
 
 /// What OpenSSL makes of `req -x509` is an authority, which is no receiver's certificate.
@@ -155,29 +219,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let end = text.floor_char_boundary(crate::model::block::MAX_ERROR);
     text.truncate(end);
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_certificates_once_read_outlive_a_time_when_they_cannot_be_read() {
-        let options = Arc::new(Options::default());
-        let clients = Clients::new(Arc::clone(&options), 0).unwrap();
-        let unreadable = |rooted: bool| {
-            if rooted { Client::builder().user_agent("\n").build() } else { build(&options, false) }
-        };
-        clients.lock().bare = false;
-        clients.renew(CLIENT_LIFE_MS, unreadable);
-        assert!(!clients.lock().bare, "the one that has them stays");
-        assert_eq!(clients.lock().made, CLIENT_LIFE_MS, "it is tried again after as long");
-        // Where there never were any, the next client has none either, and the one after may.
-        assert!(client(unreadable).unwrap().1);
-        clients.lock().bare = true;
-        clients.renew(2 * CLIENT_LIFE_MS, unreadable);
-        assert!(clients.lock().bare);
-        clients.renew(3 * CLIENT_LIFE_MS, |_| build(&options, false));
-        assert!(!clients.lock().bare);
-    }
 }

@@ -5,8 +5,12 @@
 
 use std::net::IpAddr;
 
-use reqwest::Proxy;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::HeaderValue;
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 use super::guard::TargetGuard;
 use super::lookup::{look_up, patience};
@@ -15,14 +19,22 @@ use super::own::OwnError;
 use super::{Options, Unsent};
 use crate::config::EgressProxy;
 
-/// The client's proxy.
-pub(super) fn proxy(proxy: &EgressProxy) -> Proxy {
-    let url = proxy.url().clone();
-    Proxy::custom(move |target| (!is_direct(target)).then(|| url.clone()))
+/// What `Proxy-Authorization` says to the proxy (RFC 7617), if its URL names somebody.
+pub(super) fn credentials(proxy: &EgressProxy) -> Option<HeaderValue> {
+    let url = proxy.url();
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair = Zeroizing::new(percent_decode_str(url.username()).collect::<Vec<u8>>());
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(&*pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Whether a target is called directly all the same: it is this machine.
-fn is_direct(target: &Url) -> bool {
+pub(super) fn is_direct(target: &Url) -> bool {
     match target.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -4,9 +4,11 @@
 //! when the body answers with an error instead, the connection is dropped with nothing written. A
 //! request without a body has no first piece, but is asked, right before its head is put down, whether
 //! it really has none: it asks for leave then, and without leave claims to have a body, whose first
-//! piece is the error. Used by `Executor` alone; the tests there hold a receiver's socket against it.
+//! piece is the error. Used by `Outgoing` alone; the tests hold a receiver's socket against it.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -21,25 +23,50 @@ pub(super) struct Asking {
     body: Option<Bytes>,
     /// Whether the length is said even if it is 0.
     lengthy: bool,
-    /// In a mutex so that the body may be shared between threads, as the client demands.
-    before_send: Mutex<Option<BeforeSend>>,
-    passage: Passage,
-    clock: Arc<dyn Clock>,
+    /// What the answer was; `None` before it was asked.
+    leave: Cell<Option<bool>>,
+    passage: Arc<Passage>,
 }
 
-/// What became of it: `None` within is "withheld", a number the boot-clock millisecond of leave.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Passage(Arc<OnceLock<Option<u64>>>);
+/// The leave of a call, asked once for each time that its request goes out, and what came of it.
+pub(super) struct Passage {
+    before_send: Mutex<BeforeSend>,
+    clock: Arc<dyn Clock>,
+    /// When leave was given first, in boot-clock milliseconds.
+    started: OnceLock<u64>,
+    /// Whether leave was refused when it was asked for last.
+    refused: AtomicBool,
+}
 
 impl Passage {
-    /// Whether leave was refused.
-    pub(super) fn withheld(&self) -> bool {
-        self.0.get() == Some(&None)
+    pub(super) fn new(before_send: BeforeSend, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let before_send = Mutex::new(before_send);
+        Arc::new(Self { before_send, clock, started: OnceLock::new(), refused: false.into() })
     }
 
-    /// When leave was given; `None` when it was refused or never asked for.
+    /// Whether leave was refused when it was asked for last.
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
+    /// Whether leave was refused and nothing had been sent before.
+    pub(super) fn withheld(&self) -> bool {
+        self.refused() && self.started().is_none()
+    }
+
+    /// When leave was given first; `None` when it was refused or never asked for.
     pub(super) fn started(&self) -> Option<u64> {
-        self.0.get().copied().flatten()
+        self.started.get().copied()
+    }
+
+    fn ask(&self) -> bool {
+        let leave = (self.before_send.lock().unwrap_or_else(PoisonError::into_inner))();
+        if leave {
+            // The first instant stays.
+            let _ = self.started.set(self.clock.boot());
+        }
+        self.refused.store(!leave, Ordering::Release);
+        leave
     }
 }
 
@@ -49,24 +76,15 @@ impl Passage {
 pub(super) struct Withheld;
 
 impl Asking {
-    pub(super) fn new(
-        body: Bytes,
-        lengthy: bool,
-        before_send: BeforeSend,
-        clock: Arc<dyn Clock>,
-    ) -> (Self, Passage) {
-        let passage = Passage::default();
-        let before_send = Mutex::new(Some(before_send));
-        (Self { body: Some(body), lengthy, before_send, passage: passage.clone(), clock }, passage)
+    pub(super) fn new(body: Bytes, lengthy: bool, passage: Arc<Passage>) -> Self {
+        Self { body: Some(body), lengthy, leave: Cell::new(None), passage }
     }
 
     /// Whether the request may go out; asks the first time.
     fn ask(&self) -> bool {
-        let leave = self.before_send.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(leave) = leave {
-            let _ = self.passage.0.set(leave().then(|| self.clock.boot()));
-        }
-        self.passage.started().is_some()
+        let leave = self.leave.get().unwrap_or_else(|| self.passage.ask());
+        self.leave.set(Some(leave));
+        leave
     }
 }
 
@@ -94,7 +112,7 @@ impl Body for Asking {
 
     fn size_hint(&self) -> SizeHint {
         // What is withheld needs a body that is asked for.
-        let least = usize::from(self.passage.withheld());
+        let least = usize::from(self.leave.get() == Some(false));
         SizeHint::with_exact(self.body.as_ref().map_or(0, |b| b.len().max(least)) as u64)
     }
 }

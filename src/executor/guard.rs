@@ -4,11 +4,14 @@
 //! request, and its resolver lets only allowed addresses through, so that the address judged is the
 //! address connected to, whatever a name resolves to by then. It never connects itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
 use url::{Host, Url};
 
 use super::lookup::{Lookup, look_up};
@@ -157,6 +160,7 @@ fn check_name(name: &str) -> Result<(), Error> {
 }
 
 /// A resolver that hands the client only addresses the guard allows.
+#[derive(Clone)]
 pub(super) struct GuardedResolver {
     /// See [`patience`].
     pub(super) patience: Duration,
@@ -164,11 +168,21 @@ pub(super) struct GuardedResolver {
     pub(super) lookup: Arc<dyn Lookup>,
     pub(super) apart: Arc<Apart>,
     /// The name of the configured proxy, which may be anywhere.
-    pub(super) proxy: Option<String>,
+    pub(super) proxy: Option<Arc<str>>,
 }
 
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Service<Name> for GuardedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let (guard, patience) = (self.guard.clone(), self.patience);
         let is_proxy = self.proxy.as_deref() == Some(name.as_str());
         let (lookup, apart) = (Arc::clone(&self.lookup), Arc::clone(&self.apart));
@@ -187,7 +201,7 @@ impl Resolve for GuardedResolver {
             }
             match refused {
                 Some(why) if allowed.is_empty() => Err(why.into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+                _ => Ok(allowed.into_iter()),
             }
         })
     }

@@ -1,8 +1,9 @@
 //! The hands of a node: given a ready request, they send it and say what came back.
 //!
 //! The worker calls [`Executor::call`]; the api asks [`guard::TargetGuard`] about URLs and
-//! [`payload::ShapeText`] about sizes. Nothing here knows of shards, schedules or leases, retries
-//! anything, or keeps anything beyond open connections.
+//! [`payload::ShapeText`] about sizes. Nothing here knows of shards, schedules or leases, or keeps
+//! anything beyond open connections; nothing is tried again, but once where a kept connection turned
+//! out to be closed (`client`).
 //!
 //! ```text
 //!   worker -> payload::Builder -> chunks -\
@@ -31,11 +32,16 @@ pub mod tls;
 
 mod answer;
 mod client;
+mod connection;
+mod connector;
 mod date;
 mod egress;
 mod gate;
+mod meter;
+mod outgoing;
 mod own;
 mod pauses;
+mod pool;
 mod ranges;
 mod rate;
 #[cfg(test)]
@@ -48,7 +54,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -62,20 +68,18 @@ use crate::model::postponement::Obstacle;
 use crate::model::{Millis, ProjectId};
 use answer::{Received, room};
 use breaker::{Outcome, Rules};
-use client::{Clients, chain, failure};
-use gate::{Asking, Passage};
+use client::Client;
+use gate::Passage;
 use guard::TargetGuard;
 use lanes::{Destination, Lanes, Load, Refusal, Turn, Wish};
 use lookup::{Lookup, SystemLookup};
 use members::Apart;
+use outgoing::Outgoing;
 use own::{OwnError, OwnErrors};
-use tls::{Identity, OwnClients};
+use tls::Identity;
 
 /// After this long a call counts as hanging, and no longer takes a place from other destinations.
 const HANGING: Duration = Duration::from_secs(1);
-/// Idle connections are closed after this long: before the five seconds after which many receivers
-/// (Node's default among them) close them, perhaps just as a request is on its way.
-const IDLE: Duration = Duration::from_secs(4);
 
 /// How an executor behaves.
 #[derive(Clone)]
@@ -183,12 +187,15 @@ enum Unsent {
     Here(String),
     /// Something that this node lacks: it was not tried.
     Lacking(OwnError),
-    /// The client.
-    There(reqwest::Error),
+    /// There is no connection: nobody listens there, or whoever does is not the one it should be.
+    Unreachable(String),
+    /// The connection or the receiver, or there was none in time.
+    There(String),
 }
 
-/// Asked once, right before the first byte of a request; false keeps it back.
-pub type BeforeSend = Box<dyn FnOnce() -> bool + Send>;
+/// Asked right before the first byte of a request, each time that it goes out: once, or twice where a
+/// kept connection turned out to be closed. False keeps it back.
+pub type BeforeSend = Box<dyn FnMut() -> bool + Send>;
 
 /// A ready request.
 pub struct Call {
@@ -226,7 +233,7 @@ impl Call {
         url: Arc<str>,
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-        before_send: impl FnOnce() -> bool + Send + 'static,
+        before_send: impl FnMut() -> bool + Send + 'static,
     ) -> Self {
         Self {
             method: Method::POST,
@@ -249,8 +256,7 @@ impl Call {
 /// Sends requests; cloning gives another handle to the same connections and places.
 #[derive(Clone)]
 pub struct Executor {
-    clients: Arc<Clients>,
-    own_clients: Arc<OwnClients>,
+    client: Arc<Client>,
     own: Arc<OwnErrors>,
     lanes: Lanes,
     options: Arc<Options>,
@@ -261,11 +267,9 @@ impl Executor {
     /// Opens for business; nothing is connected yet.
     pub fn new(options: Options, time: Arc<SchedulerTime>) -> Result<Self, Error> {
         let options = Arc::new(options);
-        let clients = Clients::new(Arc::clone(&options), time.clock().boot());
-        let clients = Arc::new(clients.map_err(|e| Error::Client(chain(&e)))?);
+        let client = Client::new(&options, time.clock().clone()).map_err(Error::Client)?;
         let lanes = Lanes::new(&options, time.clock().clone());
-        let (own, own_clients) = (Arc::default(), Arc::default());
-        Ok(Self { clients, own_clients, own, lanes, options, time })
+        Ok(Self { client: Arc::new(client), own: Arc::default(), lanes, options, time })
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
@@ -358,24 +362,25 @@ impl Executor {
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let codes = Arc::clone(&call.success_codes);
         let room = room(call.batch, call.body.len());
-        let tls = call.tls.clone();
-        let checked = egress::is_checked(&self.options, &url, tried).then(|| url.clone());
-        let (request, passage) = self.request(url, call);
+        let tls = call.tls;
+        let passage = Passage::new(call.before_send, self.time.clock().clone());
+        let outgoing = Outgoing {
+            method: call.method,
+            url,
+            headers: call.headers,
+            body: call.body,
+            passage: Arc::clone(&passage),
+        };
         let mut received = None;
         let asked = {
             let mut asking = std::pin::pin!(async {
-                let _admitted = match checked {
-                    Some(url) => egress::admit(&self.options, &url, tried).await?,
-                    None => None,
+                let _admitted = if egress::is_checked(&self.options, &outgoing.url, tried) {
+                    egress::admit(&self.options, &outgoing.url, tried).await?
+                } else {
+                    None
                 };
-                let client = match tls {
-                    None => self.clients.get(tried),
-                    Some(tls) => {
-                        let own = self.own_clients.get(&self.options, &tls, tried).await;
-                        own.map_err(Unsent::Here)?
-                    }
-                };
-                let response = client.execute(request).await.map_err(Unsent::There)?;
+                let longest = answer::longest(room);
+                let response = self.client.send(&outgoing, tls.as_ref(), longest).await?;
                 answer::read(response, room, self.time.now(), &mut received).await;
                 Ok::<_, Unsent>(())
             });
@@ -404,14 +409,10 @@ impl Executor {
         match (received, asked) {
             // The status is the receiver's word, also where the body is late or broken.
             (Some(received), _) => answer.take(received, timeout, &codes),
-            (None, Ok(Err(Unsent::There(error)))) => {
-                if let Some(own) = OwnError::of(&error).filter(|_| sent.is_none()) {
-                    return self.lacking(own, turn, tried);
-                }
-                answer.error = Some(failure(error));
-            }
             (None, Ok(Err(Unsent::Lacking(own)))) => return self.lacking(own, turn, tried),
-            (None, Ok(Err(Unsent::Here(why)))) => answer.error = Some(why),
+            (None, Ok(Err(Unsent::Here(why) | Unsent::Unreachable(why) | Unsent::There(why)))) => {
+                answer.error = Some(why);
+            }
             (None, _) => answer.error = Some(timed_out(timeout, sent.is_some())),
         }
         turn.over(answer.started_boot, Outcome::of(&answer, &codes));
@@ -430,21 +431,6 @@ impl Executor {
         turn.over(tried, outcome);
         let obstacle = Obstacle::Node(own.words().to_owned());
         Reply::Refused { until: self.time.now(), obstacle }
-    }
-
-    /// The request of a call, and what tells whether it went out.
-    fn request(&self, url: Url, call: Call) -> (reqwest::Request, Passage) {
-        // Such a request has a length, even if it is 0.
-        let lengthy = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
-        let (body, passage) =
-            Asking::new(call.body, lengthy, call.before_send, self.time.clock().clone());
-        let mut request = reqwest::Request::new(call.method, url);
-        // Room for those that the client adds, too.
-        let mut lines = HeaderMap::with_capacity(call.headers.len() + 4);
-        lines.extend(call.headers);
-        *request.headers_mut() = lines;
-        *request.body_mut() = Some(reqwest::Body::wrap(body));
-        (request, passage)
     }
 }
 

@@ -3,7 +3,10 @@
 mod answers;
 #[path = "../../tests/fixtures/tls/server.rs"]
 mod certs;
+mod flood;
+mod kept;
 mod leaving;
+mod raw;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -11,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use tokio::io::AsyncReadExt as _;
@@ -119,7 +122,7 @@ async fn received(listener: &TcpListener) -> Vec<u8> {
     bytes
 }
 
-fn plain(method: Method, url: &str, leave: impl FnOnce() -> bool + Send + 'static) -> Call {
+fn plain(method: Method, url: &str, leave: impl FnMut() -> bool + Send + 'static) -> Call {
     Call { method, ..Call::new(url.into(), Vec::new(), Bytes::new(), leave) }
 }
 

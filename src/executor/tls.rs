@@ -1,24 +1,28 @@
-//! TLS of a target's own: an authority that it is trusted by, and a certificate that we show it. The api
-//! has both checked when they are set ([`check`]); the worker opens the key, and calls with an
-//! [`Identity`] share a client, which is kept while it is in use. There is no way not to verify.
+//! TLS of calls: whom a receiver must be vouched for by, and what it is shown. Most targets have that of
+//! the machine ([`Roots`]); a target may have an authority and a certificate of its own. The api has
+//! both checked when they are set ([`check`]); the worker opens the key, and calls with an
+//! [`Identity`] share what is made of it, which is kept while it is in use. There is no way not to
+//! verify. Nothing here connects: `Client` hands what it gets here to the connector.
+//!
+//! Certificates are read anew every [`READ_EVERY_MS`], on a thread for blocking work.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::{Client, ClientBuilder};
-use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::Options;
-use super::client::{CLIENT_LIFE_MS, builder, chain};
-
-/// So many clients are kept; of more, the one goes that was used longest ago.
+/// So many identities are kept; of more, the one goes that was used longest ago.
 const KEPT: usize = 64;
+
+/// Certificates of the machine are read again when they are this old, in milliseconds.
+const READ_EVERY_MS: u64 = 110_000;
 
 /// What is special about a target's TLS, with its key in the clear.
 pub struct Identity {
@@ -48,18 +52,54 @@ impl Identity {
         Self { ca, cert, key, digest: sink.finalize().into() }
     }
 
-    /// What it adds to a client.
-    fn over(&self, mut client: ClientBuilder) -> reqwest::Result<ClientBuilder> {
-        if !self.ca.is_empty() {
-            client =
-                client.tls_certs_only(reqwest::Certificate::from_pem_bundle(self.ca.as_bytes())?);
-        }
-        if !self.cert.is_empty() {
-            let both = Zeroizing::new(format!("{}\n{}", *self.key, self.cert));
-            client = client.identity(reqwest::Identity::from_pem(both.as_bytes())?);
-        }
-        Ok(client)
+    /// What tells it from others.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
+
+    fn config(&self) -> Result<ClientConfig, String> {
+        let trusted = if self.ca.is_empty() { Trusted::Machine } else { Trusted::Own(&self.ca) };
+        let shown = (!self.cert.is_empty()).then_some((&*self.cert, &**self.key));
+        config(&trusted, shown)
+    }
+}
+
+/// Whom a receiver must be vouched for by.
+enum Trusted<'a> {
+    /// The authorities that the machine knows.
+    Machine,
+    /// These, in PEM.
+    Own(&'a str),
+    Nobody,
+}
+
+/// Makes the TLS of connections; `shown` are a certificate with its chain and its key, in PEM.
+fn config(trusted: &Trusted<'_>, shown: Option<(&str, &str)>) -> Result<ClientConfig, String> {
+    let text = |error: rustls::Error| error.to_string();
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(text)?;
+    let builder = match trusted {
+        Trusted::Machine => builder.with_platform_verifier().map_err(text)?,
+        Trusted::Own(ca) => builder.with_root_certificates(roots(ca)?),
+        Trusted::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+    };
+    let mut config = match shown {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| e.to_string())?;
+            builder.with_client_auth_cert(certificates(cert)?, key).map_err(text)?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn roots(pem: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(|e| e.to_string())?;
+    }
+    Ok(roots)
 }
 
 /// The part of a target's TLS that is wrong.
@@ -77,11 +117,7 @@ pub enum Part {
 /// is none. No message quotes them.
 pub fn check(ca: &str, cert: &str, key: &str) -> Result<(), (Part, String)> {
     if !ca.is_empty() {
-        let wrong = |why: String| (Part::Ca, why);
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(ca).map_err(wrong)? {
-            roots.add(certificate).map_err(|e| wrong(e.to_string()))?;
-        }
+        roots(ca).map_err(|why| (Part::Ca, why))?;
     }
     let chain = match (cert.is_empty(), key.is_empty()) {
         (true, true) => return Ok(()),
@@ -115,56 +151,127 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     found.ok().filter(|found| !found.is_empty()).ok_or_else(|| none.to_owned())
 }
 
-/// A client for an identity.
+/// The TLS of targets that have none of their own.
+pub(super) struct Roots(Mutex<Machine>);
+
+struct Machine {
+    config: Arc<ClientConfig>,
+    /// No authorities were found: nobody is trusted.
+    bare: bool,
+    /// When they were read, in boot-clock milliseconds.
+    read: u64,
+    /// Somebody is reading them.
+    reading: bool,
+}
+
+impl Roots {
+    /// Reads them.
+    pub(super) fn read(boot: u64) -> Result<Arc<Self>, String> {
+        let (config, bare) = machine(config)?;
+        let machine = Machine { config: config.into(), bare, read: boot, reading: false };
+        Ok(Arc::new(Self(Mutex::new(machine))))
+    }
+
+    /// The TLS for a call that begins at an instant of the boot clock. Where it is old, the next one
+    /// is read meanwhile; until then the old one serves.
+    pub(super) fn get(self: &Arc<Self>, boot: u64) -> Arc<ClientConfig> {
+        let mut machine = self.lock();
+        if boot.saturating_sub(machine.read) >= READ_EVERY_MS && !machine.reading {
+            machine.reading = true;
+            let this = Arc::clone(self);
+            tokio::task::spawn_blocking(move || this.renew(boot, config));
+        }
+        Arc::clone(&machine.config)
+    }
+
+    /// Reads them again. That they cannot be read now, as for want of a descriptor, is no reason to
+    /// give up those that were read before.
+    fn renew(&self, boot: u64, config: impl Fn(&Trusted<'_>, Shown<'_>) -> Config) {
+        let bare = self.lock().bare;
+        let made = if bare {
+            machine(config)
+        } else {
+            config(&Trusted::Machine, None).map(|c| (c, false))
+        };
+        let mut machine = self.lock();
+        machine.reading = false;
+        // A failure is tried again after as long.
+        machine.read = boot;
+        match made {
+            Ok((config, bare)) => (machine.config, machine.bare) = (config.into(), bare),
+            Err(error) => tracing::warn!(error, "the root certificates stay as they were"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Shown<'a> = Option<(&'a str, &'a str)>;
+type Config = Result<ClientConfig, String>;
+
+/// The TLS of the machine, and whether it trusts nobody.
+fn machine(
+    config: impl Fn(&Trusted<'_>, Shown<'_>) -> Config,
+) -> Result<(ClientConfig, bool), String> {
+    config(&Trusted::Machine, None).map(|config| (config, false)).or_else(|error| {
+        // A small image may come without root certificates: plain http must work there all the same.
+        tracing::warn!(error, "no root certificates found: https callbacks will fail");
+        Ok((config(&Trusted::Nobody, None)?, true))
+    })
+}
+
+/// What was made of an identity.
 struct Own {
-    client: Client,
+    config: Arc<ClientConfig>,
     /// When it was made, in boot-clock milliseconds.
     made: u64,
     /// When it was used last.
     used: u64,
 }
 
-/// The clients of all identities that are in use.
+/// The TLS of all identities that are in use.
 #[derive(Default)]
-pub(super) struct OwnClients(Mutex<HashMap<[u8; 32], Own>>);
+pub(super) struct Identities(Mutex<HashMap<[u8; 32], Own>>);
 
-impl OwnClients {
-    /// The client for a call that begins at an instant of the boot clock. One is made on a thread for
-    /// blocking work, as it may read the root certificates.
+impl Identities {
+    /// The TLS for a call that begins at an instant of the boot clock. It is made on a thread for
+    /// blocking work, as that may read the root certificates.
     pub(super) async fn get(
         &self,
-        options: &Arc<Options>,
         identity: &Arc<Identity>,
         boot: u64,
-    ) -> Result<Client, String> {
+    ) -> Result<Arc<ClientConfig>, String> {
         if let Some(own) = self.lock().get_mut(&identity.digest)
-            && boot.saturating_sub(own.made) < CLIENT_LIFE_MS
+            && boot.saturating_sub(own.made) < READ_EVERY_MS
         {
             own.used = boot;
-            return Ok(own.client.clone());
+            return Ok(Arc::clone(&own.config));
         }
-        let (options, new) = (Arc::clone(options), Arc::clone(identity));
-        let made = tokio::task::spawn_blocking(move || new.over(builder(&options))?.build());
-        let made = made.await.map_err(|e| e.to_string())?.map_err(|e| chain(&e));
+        let new = Arc::clone(identity);
+        let made = tokio::task::spawn_blocking(move || new.config());
+        let made = made.await.map_err(|e| e.to_string())?;
         self.keep(identity, made, boot)
     }
 
-    /// Keeps a client that was made; where that failed, the one before it serves for as long again.
+    /// Keeps what was made; where that failed, the one before it serves for as long again.
     fn keep(
         &self,
         identity: &Identity,
-        made: Result<Client, String>,
+        made: Result<ClientConfig, String>,
         boot: u64,
-    ) -> Result<Client, String> {
+    ) -> Result<Arc<ClientConfig>, String> {
         let mut known = self.lock();
-        let before = known.get(&identity.digest).map(|own| own.client.clone());
-        let client = made.or_else(|why| before.ok_or(why))?;
-        known.insert(identity.digest, Own { client: client.clone(), made: boot, used: boot });
+        let before = known.get(&identity.digest).map(|own| Arc::clone(&own.config));
+        let config = made.map(Arc::new).or_else(|why| before.ok_or(why))?;
+        let own = Own { config: Arc::clone(&config), made: boot, used: boot };
+        known.insert(identity.digest, own);
         if known.len() > KEPT {
             let oldest = known.iter().min_by_key(|(_, own)| own.used).map(|(digest, _)| *digest);
             oldest.and_then(|digest| known.remove(&digest));
         }
-        Ok(client)
+        Ok(config)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Own>> {
@@ -205,28 +312,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn equal_identities_share_a_client_and_few_are_kept() {
-        let options = Arc::new(Options::default());
-        let clients = OwnClients::default();
-        let _ = default_provider().install_default();
+    async fn equal_identities_share_their_tls_and_few_are_kept() {
+        let identities = Identities::default();
         let identity = |n: usize| {
             let ca = format!("{CA}\n# {n}\n");
             Arc::new(Identity::new(ca, String::new(), Zeroizing::default()))
         };
         for n in 0..KEPT + 3 {
-            for _ in 0..2 {
-                clients.get(&options, &identity(n), n as u64).await.unwrap();
-            }
+            let first = identities.get(&identity(n), n as u64).await.unwrap();
+            let second = identities.get(&identity(n), n as u64).await.unwrap();
+            assert!(Arc::ptr_eq(&first, &second));
         }
-        let known = clients.lock();
+        let known = identities.lock();
         assert_eq!(known.len(), KEPT);
         assert!(!known.contains_key(&identity(0).digest), "the one used longest ago went");
         assert!(known.contains_key(&identity(KEPT).digest));
         drop(known);
         // Root certificates may be unreadable for a while: what is known stays.
         let unreadable = || Err("no root certificates".to_owned());
-        assert!(clients.keep(&identity(KEPT), unreadable(), 200_000).is_ok());
-        assert_eq!(clients.lock()[&identity(KEPT).digest].made, 200_000);
-        assert!(clients.keep(&identity(0), unreadable(), 200_000).is_err());
+        assert!(identities.keep(&identity(KEPT), unreadable(), 200_000).is_ok());
+        assert_eq!(identities.lock()[&identity(KEPT).digest].made, 200_000);
+        assert!(identities.keep(&identity(0), unreadable(), 200_000).is_err());
+    }
+
+    #[test]
+    fn root_certificates_once_read_outlive_a_time_when_they_cannot_be_read() {
+        let readable = |_: &Trusted<'_>, _: Shown<'_>| config(&Trusted::Nobody, None);
+        let unreadable = |trusted: &Trusted<'_>, shown: Shown<'_>| match trusted {
+            Trusted::Machine => Err("too many open files".to_owned()),
+            _ => config(trusted, shown),
+        };
+        let roots = Roots::read(0).unwrap();
+        roots.lock().bare = false;
+        let before = Arc::clone(&roots.lock().config);
+        roots.renew(READ_EVERY_MS, unreadable);
+        assert!(Arc::ptr_eq(&roots.lock().config, &before), "those that were read stay");
+        assert_eq!(roots.lock().read, READ_EVERY_MS, "they are read again after as long");
+        // Where there never were any, the next reading may find none either, and the one after some.
+        assert!(machine(unreadable).unwrap().1);
+        roots.lock().bare = true;
+        roots.renew(2 * READ_EVERY_MS, unreadable);
+        assert!(roots.lock().bare);
+        roots.renew(3 * READ_EVERY_MS, readable);
+        assert!(!roots.lock().bare);
     }
 }

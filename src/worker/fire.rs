@@ -342,6 +342,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let members: Arc<[JobId]> = request.members.into();
         let jobs = members.len() as u64;
         let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
+        let mut slot = Some(slot);
         let call = Call {
             method: request.method,
             parsed: request.parsed,
@@ -353,12 +354,13 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             tls,
             timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
             ..Call::new(request.url, lines, request.body, move || {
-                drop(slot);
+                // Asked again, it has gone out before: it is fired once.
+                let first = slot.take().is_some();
                 // It may have waited long for a worker.
-                let (this, head, members) = ask;
+                let (this, head, members) = &ask;
                 begun.is_none_or(|until| this.time.clock().boot() <= until)
-                    && !this.live.is_changed(edition, &members)
-                    && this.may_send(&head, jobs)
+                    && !this.live.is_changed(edition, members)
+                    && if first { this.may_send(head, jobs) } else { this.may_begin(head) }
             })
         };
         let counted = Counted::new(&self.in_flight);

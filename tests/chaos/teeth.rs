@@ -159,6 +159,16 @@ fn again(evidence: &mut Evidence, fence: u64) {
     evidence.arrivals.push(one);
 }
 
+/// The last arrival was not answered, and its owner sent it again at once, so many times.
+fn resent(evidence: &mut Evidence, times: i64) {
+    let last = evidence.arrivals[3].clone();
+    for nth in 1..=times {
+        let (at, answer) = (last.at + nth, last.answer);
+        evidence.arrivals.last_mut().unwrap().answer = Answer::Nothing;
+        evidence.arrivals.push(Arrival { at, answer, ..last.clone() });
+    }
+}
+
 /// The ledger has one of the occurrences no more.
 fn forgotten(evidence: &mut Evidence, place: usize) {
     let at = evidence.arrivals[place].scheduled;
@@ -217,12 +227,19 @@ const BROKEN: &[(&str, Break)] = &[
         e.windows.push(window(What::Partition, 1, BORN, BORN + 11_000));
         again(e, 2);
     }),
+    // One more time is what a kept connection that ends is worth.
+    ("two owners", |e| resent(e, 2)),
+    ("two owners", |e| {
+        resent(e, 1);
+        e.arrivals[3].answer = Answer::Accepted;
+    }),
     ("ended by itself", |e| e.ends.push(End { node: 1, at: BORN, code: Some(1) })),
     ("panic", |e| e.panics.push("panicked at".to_owned())),
 ];
 
 /// What a fault excuses.
 const EXCUSED: &[Break] = &[
+    |e| resent(e, 1),
     |e| {
         e.windows.push(window(What::Kill, 2, BORN + 8_500, BORN + 9_500));
         again(e, 4);

@@ -34,9 +34,13 @@ impl Court<'_> {
                 }
             }
             let first = arrivals.iter().copied().filter(|one| one.attempt == 1);
+            let mut resent = false;
             for pair in first.collect::<Vec<_>>().windows(2) {
                 let (before, after) = (pair[0], pair[1]);
-                if after.fence < before.fence {
+                resent = !resent && is_resent(before, after);
+                if resent {
+                    count(&mut self.verdict.repeated, Some("kept connection ended"));
+                } else if after.fence < before.fence {
                     let window = self.held_up(after).map(|window| (window.what, window.from));
                     let cause = window.map(|(what, _)| format!("{what:?}"));
                     count(&mut self.verdict.stale, cause.as_deref());
@@ -123,6 +127,14 @@ fn excuse(what: What) -> Option<u32> {
         // Of receivers, not of senders.
         | What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => None,
     }
+}
+
+/// Whether a call was sent once more because a kept connection ended without an answer: by the same
+/// owner, at once. It is sent so once.
+fn is_resent(before: &Arrival, after: &Arrival) -> bool {
+    before.answer == Answer::Nothing
+        && (before.sender, before.fence) == (after.sender, after.fence)
+        && after.at - before.at <= AFTER
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, cause: Option<&str>) {

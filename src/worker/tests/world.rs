@@ -137,7 +137,7 @@ pub(super) struct Receiver {
 pub(super) struct TestHands(Arc<Receiver>);
 
 impl Hands for TestHands {
-    async fn call(&self, call: Call) -> Reply {
+    async fn call(&self, mut call: Call) -> Reply {
         let receiver = &self.0;
         let _worker = receiver.workers.acquire().await.unwrap();
         if !(call.before_send)() {

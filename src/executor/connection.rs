@@ -1,0 +1,103 @@
+//! One HTTP/1 connection to a receiver, or to the configured proxy. It carries one request at a time;
+//! `Connector` makes it, `Client` asks over it, and `Pool` keeps it between two requests.
+
+use std::sync::OnceLock;
+
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::gate::Asking;
+use super::meter::{MAX_HEAD, Meter};
+
+/// See the head of this file.
+pub(super) struct Connection {
+    sender: SendRequest<Asking>,
+    meter: Meter,
+    /// When it was made, in boot-clock milliseconds.
+    pub(super) made: u64,
+}
+
+/// Why there is no answer from a connection.
+pub(super) struct Unanswered {
+    /// What went wrong.
+    pub(super) error: hyper::Error,
+    /// Whether the request may go out again over a connection of its own, if this one was kept from
+    /// an earlier request: the connection ended, and no byte of an answer had come.
+    pub(super) lost: bool,
+    /// Whether the receiver sent more than an answer's head may have.
+    pub(super) endless: bool,
+}
+
+impl Connection {
+    /// Speaks HTTP/1 over a stream; a task on the current runtime moves its bytes until it ends.
+    pub(super) async fn over<S>(stream: S, meter: Meter, made: u64) -> hyper::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = builder().handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(async move {
+            // What goes wrong is told to the call that is under way.
+            let _ = connection.await;
+        });
+        Ok(Self { sender, meter, made })
+    }
+
+    /// Sends a request and waits for the head of its answer, whose body is at most as long as `room`
+    /// where the caller reads all of it.
+    pub(super) async fn ask(
+        &mut self,
+        request: Request<Asking>,
+        room: u64,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        self.meter.restart();
+        match self.sender.try_send_request(request).await {
+            Ok(response) => {
+                self.meter.head_is_complete(room);
+                Ok(response)
+            }
+            Err(error) => Err(self.unanswered(error)),
+        }
+    }
+
+    fn unanswered(&self, error: TrySendError<Request<Asking>>) -> Unanswered {
+        // A request that comes back was never begun.
+        let unsent = error.message().is_some();
+        let error = error.into_error();
+        // Of an answer's head alone hyper has bounds, too.
+        let endless = self.meter.is_spent() || error.is_parse_too_large();
+        // An error of the user's is that of the body: leave was refused.
+        let lost = unsent || !(self.meter.has_begun() || error.is_user());
+        Unanswered { error, lost, endless }
+    }
+
+    /// Whether a request can be sent over it now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    /// Waits until the next request can be sent over it; false when it has ended.
+    pub(super) async fn becomes_ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// Says that no request is under way.
+    pub(super) fn rest(&self) {
+        self.meter.restart();
+    }
+}
+
+fn builder() -> &'static Builder {
+    static BUILDER: OnceLock<Builder> = OnceLock::new();
+    BUILDER.get_or_init(|| {
+        let mut builder = Builder::new();
+        builder
+            // RFC 9112 5.2: a folded line is read as if its fold were a space.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .max_buf_size(MAX_HEAD as usize);
+        builder
+    })
+}

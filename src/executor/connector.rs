@@ -1,0 +1,146 @@
+//! Opens connections: name, guard, TCP, the configured proxy, TLS. `Client` calls it where no
+//! connection is kept; it sends nothing of a request.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower::Service as _;
+use url::{Host, Position, Url};
+
+use super::connection::Connection;
+use super::guard::GuardedResolver;
+use super::lookup::patience;
+use super::meter::Meter;
+use super::{Options, egress};
+
+/// After so long without an acknowledgement TCP asks, so often, and gives up.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// What was sent and is not acknowledged for so long ends the connection (`TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// See the head of this file.
+pub(super) struct Connector {
+    tcp: HttpConnector<GuardedResolver>,
+    proxy: Option<Proxy>,
+    timeout: Duration,
+}
+
+/// The proxy as a request needs it.
+struct Proxy {
+    uri: Uri,
+    /// The value of `Proxy-Authorization`.
+    credentials: Option<HeaderValue>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// None within the time for it.
+    #[error("timeout: no connection")]
+    Timeout,
+    /// What the system, the guard, the proxy or TLS say.
+    #[error("no connection")]
+    Failed(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl Connector {
+    /// Fails where the proxy cannot be written as an address.
+    pub(super) fn new(options: &Options) -> Result<Self, String> {
+        let proxy = options.proxy.as_ref();
+        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver {
+            patience: patience(options.connect_timeout),
+            guard: options.guard.clone(),
+            lookup: Arc::clone(&options.lookup),
+            apart: Arc::clone(&options.apart),
+            proxy: proxy.map(|proxy| proxy.host().into()),
+        });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let proxy = proxy.map(|proxy| {
+            let uri = origin(proxy.url()).map_err(|error| format!("EgressProxy: {error}"))?;
+            Ok::<_, String>(Proxy { uri, credentials: egress::credentials(proxy) })
+        });
+        Ok(Self { tcp, proxy: proxy.transpose()?, timeout: options.connect_timeout })
+    }
+
+    /// Whether a request is put to the proxy itself, which then wants the whole URL, and what that
+    /// wants as `Proxy-Authorization`. (An `https` target is asked through a tunnel.)
+    pub(super) fn forwards(&self, url: &Url) -> (bool, Option<&HeaderValue>) {
+        let forwarded = url.scheme() == "http" && !egress::is_direct(url);
+        let proxy = self.proxy.as_ref().filter(|_| forwarded);
+        (proxy.is_some(), proxy.and_then(|proxy| proxy.credentials.as_ref()))
+    }
+
+    /// A connection to the origin of a URL; `tls` is wanted where that is `https`.
+    pub(super) async fn open(
+        &self,
+        url: &Url,
+        tls: Option<Arc<ClientConfig>>,
+        now: u64,
+    ) -> Result<Connection, Error> {
+        let open = tokio::time::timeout(self.timeout, self.connect(url, tls, now));
+        open.await.map_err(|_| Error::Timeout)?.map_err(Error::Failed)
+    }
+
+    async fn connect(
+        &self,
+        url: &Url,
+        tls: Option<Arc<ClientConfig>>,
+        now: u64,
+    ) -> Result<Connection, Box<dyn StdError + Send + Sync>> {
+        let target = origin(url)?;
+        let proxy = self.proxy.as_ref().filter(|_| !egress::is_direct(url));
+        let mut tcp = self.tcp.clone();
+        let stream: TokioIo<TcpStream> = match proxy {
+            None => tcp.call(target).await?,
+            Some(proxy) if tls.is_none() => tcp.call(proxy.uri.clone()).await?,
+            Some(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri.clone(), tcp);
+                if let Some(credentials) = &proxy.credentials {
+                    tunnel = tunnel.with_auth(credentials.clone());
+                }
+                tunnel.call(target).await?
+            }
+        };
+        let stream = stream.into_inner();
+        let Some(tls) = tls else {
+            let (stream, meter) = Meter::over(stream);
+            return Ok(Connection::over(stream, meter, now).await?);
+        };
+        let (stream, below) = Meter::below_tls(stream);
+        let stream = TlsConnector::from(tls).connect(name(url)?, stream).await?;
+        let (stream, meter) = below.above(stream);
+        Ok(Connection::over(stream, meter, now).await?)
+    }
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &Url) -> Result<Uri, hyper::http::uri::InvalidUri> {
+    format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort]).parse()
+}
+
+/// Whom the certificate of a URL's host must name.
+fn name(url: &Url) -> Result<ServerName<'static>, Box<dyn StdError + Send + Sync>> {
+    match url.host() {
+        Some(Host::Domain(name)) => Ok(ServerName::try_from(name.to_owned())?),
+        Some(Host::Ipv4(ip)) => Ok(ServerName::IpAddress(ip.into())),
+        Some(Host::Ipv6(ip)) => Ok(ServerName::IpAddress(ip.into())),
+        None => Err("the URL names no host".into()),
+    }
+}

@@ -1,0 +1,76 @@
+//! A request as it goes out: what a call says, and what HTTP wants beside it. `Client` has it made
+//! anew for each time that it is sent; nothing here knows of connections.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{
+    ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use hyper::http::uri::InvalidUri;
+use hyper::{Method, Request, Uri};
+use url::{Position, Url};
+
+use super::gate::{Asking, Passage};
+
+const PRODUCT: HeaderValue =
+    HeaderValue::from_static(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")));
+
+/// See the head of this file.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    /// What the call says.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+    pub(super) passage: Arc<Passage>,
+}
+
+/// What is the same each time that a request is sent.
+pub(super) struct Line {
+    uri: Uri,
+    host: HeaderValue,
+}
+
+impl Outgoing {
+    /// Its request line and host; `whole` writes the URL as a proxy wants it (RFC 9112 3.2.2).
+    pub(super) fn line(&self, whole: bool) -> Result<Line, InvalidUri> {
+        let from = if whole { Position::BeforeScheme } else { Position::BeforePath };
+        let uri = Uri::try_from(&self.url[from..Position::AfterQuery])?;
+        let host = &self.url[Position::BeforeHost..Position::AfterPort];
+        // A host that is part of a URL is a header's value, too.
+        let host = HeaderValue::from_str(host).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Ok(Line { uri, host })
+    }
+
+    /// The request. It asks for leave once more before its first byte.
+    pub(super) fn request(
+        &self,
+        line: &Line,
+        credentials: Option<&HeaderValue>,
+    ) -> Request<Asking> {
+        // Such a request has a length, even if it is 0.
+        let lengthy = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
+        let body = Asking::new(self.body.clone(), lengthy, Arc::clone(&self.passage));
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = line.uri.clone();
+        *request.headers_mut() = self.lines(line, credentials);
+        request
+    }
+
+    fn lines(&self, line: &Line, credentials: Option<&HeaderValue>) -> HeaderMap {
+        // Room for ours, and for the length that is added below.
+        let mut lines = HeaderMap::with_capacity(self.headers.len() + 5);
+        lines.insert(HOST, line.host.clone());
+        for (name, value) in &self.headers {
+            lines.insert(name.clone(), value.clone());
+        }
+        lines.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        lines.entry(USER_AGENT).or_insert(PRODUCT);
+        if let Some(credentials) = credentials {
+            lines.insert(PROXY_AUTHORIZATION, credentials.clone());
+        }
+        lines
+    }
+}
