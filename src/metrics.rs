@@ -248,6 +248,8 @@ pub struct Destination {
     pub waiting: u64,
     /// Whether it keeps failing and is left alone.
     pub open: bool,
+    /// Projects that it has asked to wait.
+    pub paused: u64,
 }
 
 /// How the calls of this node stand.
@@ -277,7 +279,7 @@ impl CallSource {
         let mut calls = self.0.get().map(|source| source()).unwrap_or_default();
         let list = &mut calls.destinations;
         if list.len() > MAX_DESTINATIONS {
-            list.sort_by_key(|d| std::cmp::Reverse((d.open, d.in_flight + d.waiting)));
+            list.sort_by_key(|d| std::cmp::Reverse((d.open, d.in_flight + d.waiting, d.paused)));
             let rest = list.split_off(MAX_DESTINATIONS);
             list.push(rest.into_iter().fold(
                 Destination { name: "other".to_owned(), ..Destination::default() },
@@ -285,6 +287,7 @@ impl CallSource {
                     in_flight: all.in_flight + d.in_flight,
                     waiting: all.waiting + d.waiting,
                     open: all.open || d.open,
+                    paused: all.paused + d.paused,
                     ..all
                 },
             ));
@@ -296,13 +299,18 @@ impl CallSource {
 impl Collector for CallSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         type Value = fn(&Destination) -> u64;
-        let gauges: [(&str, &str, Value); 3] = [
+        let gauges: [(&str, &str, Value); 4] = [
             ("destination_in_flight", "Calls on their way, by destination", |d| d.in_flight),
             ("destination_waiting", "Calls waiting for their turn, by destination", |d| d.waiting),
             (
                 "breaker_open",
                 "1 for a destination that keeps failing and is left alone but for probes",
                 |d| u64::from(d.open),
+            ),
+            (
+                "destination_paused",
+                "Projects that a destination has asked to wait (Retry-After), by destination",
+                |d| d.paused,
             ),
         ];
         let calls = self.read();
@@ -361,7 +369,13 @@ mod tests {
     fn calls_are_read_when_they_are_asked_for() {
         let metrics = Metrics::new();
         assert!(metrics.encode().contains("scheduler0_breaker_refused_total 0"));
-        let of = |name: String, in_flight, open| Destination { name, in_flight, waiting: 0, open };
+        let of = |name: String, in_flight, open| Destination {
+            name,
+            in_flight,
+            open,
+            paused: in_flight,
+            ..Destination::default()
+        };
         metrics.watch_calls(move || {
             let many = (0..400).map(|n| of(n.to_string(), 1, false));
             let dead = of("http://a:80".to_owned(), 0, true);
@@ -374,6 +388,7 @@ mod tests {
             "scheduler0_breaker_refused_total 7",
             "scheduler0_own_errors_total{kind=\"descriptors\"} 3",
             "scheduler0_destination_in_flight{destination=\"other\"} 145",
+            "scheduler0_destination_paused{destination=\"other\"} 145",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -292,6 +292,12 @@ impl Lanes {
         state.breakers.iter().filter_map(shut).collect()
     }
 
+    /// The destinations that have asked projects to wait, and how many projects each, in order of its
+    /// name.
+    pub fn asked(&self) -> Vec<(Destination, usize)> {
+        self.lock().pauses.asked(self.clock.boot())
+    }
+
     /// How many calls were turned away because their destination keeps failing.
     pub fn refused(&self) -> u64 {
         self.lock().refused

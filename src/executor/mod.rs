@@ -339,6 +339,9 @@ impl Executor {
         for shut in self.lanes.shut() {
             of(shut.destination, &|d| d.open = true);
         }
+        for (destination, projects) in self.lanes.asked() {
+            of(destination, &|d| d.paused = projects as u64);
+        }
         let destinations = destinations.into_values().collect();
         let (refused, own_errors) = (self.lanes.refused(), self.own.counts());
         metrics::Calls { destinations, refused, own_errors }

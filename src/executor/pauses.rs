@@ -51,6 +51,18 @@ impl Pauses {
         self.known.insert((to.clone(), project), Pause { until, noted: now });
     }
 
+    /// The destinations that have asked somebody to wait, and how many projects each of them.
+    pub(super) fn asked(&self, now: u64) -> Vec<(Destination, usize)> {
+        let mut asked: Vec<(Destination, usize)> = Vec::new();
+        for ((to, _), _) in self.known.iter().filter(|(_, pause)| pause.until > now) {
+            match asked.last_mut().filter(|(last, _)| last == to) {
+                Some((_, projects)) => *projects += 1,
+                None => asked.push((to.clone(), 1)),
+            }
+        }
+        asked
+    }
+
     /// Forgets what a destination asked of a project: a call that began after that has succeeded. A
     /// call from before says nothing, as a receiver with a limit takes some and asks others to wait.
     pub(super) fn clear(&mut self, to: &Destination, project: ProjectId, began: u64) {
@@ -82,6 +94,17 @@ mod tests {
         assert_eq!((pauses.until(&a, 1, 8_999), pauses.until(&a, 1, 9_000)), (Some(9_000), None));
         pauses.clear(&a, 1, 1_001);
         assert_eq!(pauses.until(&a, 1, 1_001), None);
+    }
+
+    #[test]
+    fn destinations_are_counted_with_the_projects_that_they_asked() {
+        let (mut pauses, a, b) = (Pauses::default(), to("a"), to("b"));
+        for (to, project, until) in [(&a, 1, 10), (&a, 2, 20), (&b, 1, 20), (&a, 3, 20)] {
+            pauses.note(to, project, until, 0);
+        }
+        assert_eq!(pauses.asked(9), [(a.clone(), 3), (b.clone(), 1)]);
+        assert_eq!(pauses.asked(10), [(a, 2), (b, 1)]);
+        assert_eq!(pauses.asked(20), []);
     }
 
     #[test]

@@ -229,8 +229,12 @@ async fn a_receiver_that_asks_to_wait_is_not_called_for_that_project() {
     for _ in 0..10 {
         assert_eq!(executor.call(of(1)).await, wait);
     }
+    let paused = || executor.calls().destinations.iter().map(|d| d.paused).collect::<Vec<_>>();
+    assert_eq!(paused(), [1]);
     assert_eq!(answer(executor.call(of(2)).await).status, 429);
+    assert_eq!(paused(), [2]);
     clock.advance(Duration::from_secs(7));
+    assert_eq!(paused(), [0; 0]);
     assert_eq!(answer(executor.call(of(1)).await).status, 429);
     assert_eq!((calls.load(Ordering::SeqCst), executor.failing()), (3, vec![]));
 }
