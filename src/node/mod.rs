@@ -2,14 +2,15 @@
 //! they stop. `cli` starts one node a process; tests start several, with clocks of their own.
 //!
 //! ```text
-//!   core runtime (one thread)                      the caller's runtime
-//!     Raft, peers, leases, due queue, coordinator    API, callbacks, reads of the books
+//!   core runtime (one thread)                      callbacks' runtime   the caller's runtime
+//!     Raft, peers, leases, due queue, coordinator    senders, client      API
 //!
 //!   start: identity -> cluster -> journal -> lease -> worker -> coordinator -> peers -> API
 //!   stop:  drain -> worker -> leadership -> journal collected -> API -> cluster
 //! ```
 //!
-//! What fires on time must not wait behind somebody's bulk import: hence the thread of its own.
+//! What fires on time must not wait behind somebody's bulk import, nor either of them behind receivers
+//! that keep the client busy: hence the threads of their own ([`runtimes`]).
 //! Nothing here knows what a part does.
 
 mod descriptors;
@@ -21,6 +22,7 @@ mod parts;
 mod pressure;
 mod pulse;
 pub mod restore;
+mod runtimes;
 mod show;
 mod status;
 mod stop;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -97,7 +99,7 @@ pub enum Error {
     #[error(transparent)]
     Executor(#[from] executor::Error),
     /// The threads.
-    #[error("the core threads cannot be started: {0}")]
+    #[error("the node's threads cannot be started: {0}")]
     Runtime(std::io::Error),
 }
 
@@ -118,7 +120,7 @@ pub struct Node {
     stop_api: watch::Sender<bool>,
     api: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
-    core: Option<Runtime>,
+    runtimes: runtimes::Runtimes,
     _identity: Identity,
 }
 
@@ -140,13 +142,7 @@ impl Node {
             address: config.listen_address(),
             why: listen::Error::Bind(source.to_string()),
         })?;
-        let core = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("core")
-            .enable_all()
-            .build()
-            .map_err(Error::Runtime)?;
-        let main = Handle::current();
+        let runtimes = runtimes::Runtimes::start().map_err(Error::Runtime)?;
         let parts = parts::Parts {
             config: config.clone(),
             keys: keys.clone(),
@@ -158,20 +154,15 @@ impl Node {
                 strangers: shares.raft_strangers,
                 members: shares.raft_members,
             },
-            main,
+            main: Handle::current(),
+            callbacks: runtimes.callbacks().clone(),
         };
         // A panic while starting has been printed; what is left is to say that it was one.
-        let started = core
+        let started = runtimes
+            .core()
             .spawn(parts.start())
             .await
-            .unwrap_or_else(|e| Err(Error::Runtime(std::io::Error::other(e))));
-        let started = match started {
-            Ok(started) => started,
-            Err(error) => {
-                core.shutdown_background();
-                return Err(error);
-            }
-        };
+            .unwrap_or_else(|e| Err(Error::Runtime(std::io::Error::other(e))))?;
 
         let auth = Auth::new(keys.clone());
         let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
@@ -231,7 +222,7 @@ impl Node {
             stop_api,
             api,
             tasks,
-            core: Some(core),
+            runtimes,
             _identity: identity,
         })
     }
@@ -267,18 +258,7 @@ impl Node {
             task.abort();
         }
         self.cluster.shutdown().await;
-        if let Some(core) = self.core.take() {
-            core.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Node {
-    /// A runtime must not be dropped where one is running: what is left of it goes by itself.
-    fn drop(&mut self) {
-        if let Some(core) = self.core.take() {
-            core.shutdown_background();
-        }
+        self.runtimes.end();
     }
 }
 

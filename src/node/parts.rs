@@ -40,7 +40,10 @@ pub(super) struct Parts {
     pub(super) instance: u128,
     pub(super) process: Process,
     pub(super) raft_connections: peer::Bounds,
+    /// The API's runtime.
     pub(super) main: Handle,
+    /// The senders' runtime.
+    pub(super) callbacks: Handle,
 }
 
 /// What runs on the core runtime.
@@ -129,7 +132,7 @@ impl Parts {
                 time: self.time.clone(),
                 metrics: self.metrics.clone(),
                 register: self.register(),
-                runtime: self.main.clone(),
+                runtime: self.callbacks.clone(),
             },
         ));
         let own_journal = {
@@ -158,7 +161,9 @@ impl Parts {
         let memory = Arc::new(AtomicU8::new(0));
         let lease_state = watch::Sender::new(LeaseState::default());
 
-        let (pulse, beating) = Pulse::start(&self.main, Duration::from_millis(timing.ttl));
+        let limit = Duration::from_millis(timing.ttl);
+        let (api_pulse, api_beating) = Pulse::start(&self.main, "the API", limit);
+        let (pulse, beating) = Pulse::start(&self.callbacks, "the callbacks", limit);
 
         let facts = {
             let (draining, memory) = (draining.clone(), memory.clone());
@@ -191,7 +196,11 @@ impl Parts {
             facts,
             able: {
                 let (journal, worker) = (journal.clone(), worker.clone());
-                Arc::new(move || !journal.state().failed && worker.is_running() && pulse.is_alive())
+                Arc::new(move || {
+                    // Each is asked, so that each says when it changes.
+                    let alive = [api_pulse.is_alive(), pulse.is_alive()];
+                    !journal.state().failed && worker.is_running() && alive == [true; 2]
+                })
             },
             coordinator: {
                 let coordinator = coordinator.clone();
@@ -227,6 +236,7 @@ impl Parts {
             tokio::spawn(watch.run()),
             tokio::spawn(forget::run(cluster.clone(), journal.clone(), config.node_id)),
             tokio::spawn(shown.run()),
+            api_beating,
             beating,
         ];
         cluster.serve_within(listeners, ear::routes(ear.clone()), self.raft_connections);

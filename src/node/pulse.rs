@@ -1,6 +1,7 @@
-//! Whether the runtime of the API and the senders still runs its tasks. The renewal loop, which has a
-//! thread of its own, asks before it renews the lease: a node that cannot send must not keep its
-//! shards. It repairs nothing; a runtime that runs again is believed again.
+//! Whether a runtime still runs its tasks: that of the API, and that of the callbacks, each with a pulse
+//! of its own. The renewal loop, which has a thread of its own, asks before it renews the lease: a node
+//! that cannot send, or that cannot be told what to do, must not keep its shards. It repairs nothing; a
+//! runtime that runs again is believed again.
 //!
 //! A beat is due every sixteenth of the limit, and only a silence of the whole limit (the lease's TTL)
 //! counts: a busy machine would have to keep a task from running for that long. The lease then ends
@@ -17,6 +18,8 @@ use tokio::time::MissedTickBehavior;
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Pulse {
+    /// What runs there, for the log.
+    what: &'static str,
     born: Instant,
     limit: Duration,
     /// When the runtime last ran its task, in milliseconds since `born`.
@@ -26,8 +29,13 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// Starts beating on a runtime.
-    pub(super) fn start(runtime: &Handle, limit: Duration) -> (Arc<Self>, JoinHandle<()>) {
+    pub(super) fn start(
+        runtime: &Handle,
+        what: &'static str,
+        limit: Duration,
+    ) -> (Arc<Self>, JoinHandle<()>) {
         let pulse = Arc::new(Self {
+            what,
             born: Instant::now(),
             limit,
             beat: AtomicU64::new(0),
@@ -53,11 +61,15 @@ impl Pulse {
         if self.said.swap(!alive, Ordering::Relaxed) == alive {
             let silent_ms = silence.as_millis() as u64;
             if alive {
-                tracing::info!("the API and the senders run again: this node renews its lease");
+                tracing::info!(
+                    "the threads of {} run again: this node renews its lease",
+                    self.what
+                );
             } else {
                 tracing::error!(
                     silent_ms,
-                    "the API and the senders of this node hang: it does not renew its lease"
+                    "the threads of {} hang: this node does not renew its lease",
+                    self.what
                 );
             }
         }
@@ -74,7 +86,7 @@ mod tests {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
         let runtime = runtime.unwrap();
-        let (pulse, _task) = Pulse::start(runtime.handle(), Duration::from_millis(200));
+        let (pulse, _task) = Pulse::start(runtime.handle(), "it", Duration::from_millis(200));
         assert!(pulse.is_alive());
         let mut holds = Vec::new();
         for _ in 0..2 {
