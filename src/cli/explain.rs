@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::Client;
-use super::output::{Output, cell, line, show, table};
+use super::output::{Output, cell, hanging, line, show, table, wrapped};
 use super::{Failure, is_execution};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::time::{parse_rfc3339, rfc3339};
@@ -65,7 +65,7 @@ pub(super) async fn run(flags: &Explain, client: &Client, output: Output) -> any
     if output.is_json() {
         output.json(&envelope)?;
     } else {
-        line(&told(&envelope["data"], &meant).join("\n"))?;
+        line(&told(&envelope["data"], &meant, output.width()).join("\n"))?;
     }
     anyhow::ensure!(over || until.is_none(), "it has not come to its end in time");
     Ok(())
@@ -146,29 +146,31 @@ fn account<'a>(data: &'a Value, meant: &Meant) -> &'a Value {
     .unwrap_or(data)
 }
 
-/// The parts of an explanation, one below the other.
-fn told(data: &Value, meant: &Meant) -> Vec<String> {
+/// The parts of an explanation, one below the other, for so many columns.
+fn told(data: &Value, meant: &Meant, width: Option<u16>) -> Vec<String> {
     let one = account(data, meant);
     // Older nodes have a sentence for the instant only.
     let fact = if one["summary"].is_string() { &one["summary"] } else { &data["summary"] };
-    let mut parts = vec![show(fact)];
-    parts.extend(list(&data["notes"]).iter().map(|note| format!("note: {}", show(note))));
+    let mut parts = vec![hanging(&show(fact), 0, width)];
+    let note = |note: &Value| hanging(&format!("note: {}", show(note)), 6, width);
+    parts.extend(list(&data["notes"]).iter().map(note));
     let others = std::iter::once(&data["occurrence"]).chain(list(&data["manualRuns"]));
     for one in others.filter(|one| one.is_object()) {
         let by = if one["manual"] == true { "manual run" } else { "execution" };
         parts.push(format!("\n{by} {}: {}", cell(one, &["executionId"]), outcome(one)));
         let attempts = list(&one["attempts"]);
         if !attempts.is_empty() {
-            parts.extend(attempt_lines(attempts));
+            parts.extend(attempt_lines(attempts, width));
         }
     }
     if let Some(schedule) = data["schedule"].as_object() {
         let of = |name: &str| show(schedule.get(name).unwrap_or(&Value::Null));
         let zone = (of("local"), of("timezone"));
-        parts.push(format!("\n{}: {} in {}", of("description"), zone.0, zone.1));
+        let text = format!("{}: {} in {}", of("description"), zone.0, zone.1);
+        parts.push(format!("\n{}", hanging(&text, 2, width)));
         let checks = list(&data["schedule"]["fields"]);
         if !checks.is_empty() {
-            parts.push(field_table(checks));
+            parts.push(field_table(checks, width));
         }
     }
     let mut rest = Vec::new();
@@ -201,7 +203,7 @@ fn outcome(one: &Value) -> String {
     format!("{}{reason}", show(&state.into()))
 }
 
-fn field_table(checks: &[Value]) -> String {
+fn field_table(checks: &[Value], width: Option<u16>) -> String {
     let row = |check: &Value| {
         let fits = if check["met"] == true { "yes" } else { "no" };
         let mut row: Vec<_> =
@@ -209,11 +211,16 @@ fn field_table(checks: &[Value]) -> String {
         row.push(fits.to_owned());
         row
     };
-    table(["field", "is", "wants", "in words", "fits"].into_iter(), checks.iter().map(row))
+    let titles = ["field", "is", "wants", "in words", "fits"];
+    wrapped(titles.into_iter(), checks.iter().map(row), width)
 }
 
 /// A table of attempts; what went wrong, and what the receiver said, below each.
-fn attempt_lines(attempts: &[Value]) -> Vec<String> {
+fn attempt_lines(attempts: &[Value], width: Option<u16>) -> Vec<String> {
+    let below = |title: &str, text: &str| {
+        let indent = 9 + title.len();
+        hanging(&format!("         {title}{}", show(&text.into())), indent, width)
+    };
     let row = |one: &Value| {
         vec![
             cell(one, &["attempt"]),
@@ -234,13 +241,12 @@ fn attempt_lines(attempts: &[Value]) -> Vec<String> {
             attempt["how"].as_str().filter(|how| *how != "answer").map(|how| how.replace('_', " "));
         told.extend(how.map(|how| format!("         it {}", ended(&how))));
         let text = |name: &str| attempt[name].as_str().filter(|text| !text.is_empty());
-        told.extend(text("waited").map(|text| format!("         it {}", show(&text.into()))));
+        told.extend(text("waited").map(|text| below("it ", text)));
         let (error, answer) = (text("error"), text("response"));
-        told.extend(error.map(|text| format!("         error: {}", show(&text.into()))));
+        told.extend(error.map(|text| below("error: ", text)));
         // The error quotes the answer already.
         let answer = answer.filter(|answer| !error.is_some_and(|error| error.contains(answer)));
-        let answer = answer.map(|text| format!("         it answered: {}", show(&text.into())));
-        told.extend(answer);
+        told.extend(answer.map(|text| below("it answered: ", text)));
     }
     told
 }
@@ -285,7 +291,7 @@ mod tests {
                     {"attempt": 2, "status": "delivered", "httpCode": 200, "durationMs": 3}]}],
             "previous": "2026-01-01T00:00:00Z",
         });
-        let text = told(&data, &of(None)).join("\n");
+        let text = told(&data, &of(None), None).join("\n");
         for part in [
             "run by hand, delivered\nnote: two of them\n",
             "\nmanual run a-1-2-1: delivered\nATTEMPT",
@@ -303,7 +309,35 @@ mod tests {
                 && !text.contains("true")
                 && !text.contains("due after")
         );
-        assert_eq!(told(&json!({"summary": "gone"}), &of(None)), ["gone"]);
+        assert_eq!(told(&json!({"summary": "gone"}), &of(None), None), ["gone"]);
+    }
+
+    #[test]
+    fn an_explanation_fits_into_80_columns() {
+        let minutes = (0..30).map(|n| (2 * n).to_string()).collect::<Vec<_>>();
+        let (list, words) = (minutes.join(","), minutes.join(", "));
+        let data = json!({
+            "summary": "not due: ".to_owned() + &"day of month is 1, wants 15 ".repeat(5),
+            "schedule": {
+                "description": format!("At minutes {words}"), "local": "2026-01-01T00:31:00Z",
+                "timezone": "America/Argentina/ComodRivadavia",
+                "fields": [
+                    {"name": "minute", "value": "31", "wants": list,
+                        "meaning": format!("at minutes {words}"), "met": false},
+                    {"name": "day of month", "value": "1", "wants": "15W",
+                        "meaning": "on the working day nearest to the 15th", "met": false},
+                ],
+            },
+            "manualRuns": [{
+                "executionId": "0000000123456789abcdef0123456789-1-1767227400000-1",
+                "state": "dead", "attempts": [{"attempt": 1, "status": "failed", "httpCode": 500,
+                    "error": "the receiver answered 500: ".to_owned() + &"out of order ".repeat(9),
+                    "durationMs": 12_345, "startedAt": "2026-01-01T00:30:00Z", "nodeId": 2}]}],
+        });
+        let text = told(&data, &of(None), Some(80)).join("\n");
+        let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:#?} in\n{text}");
+        assert_eq!(text.matches("order").count(), 9, "nothing is cut:\n{text}");
     }
 
     #[test]

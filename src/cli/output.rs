@@ -113,8 +113,12 @@ impl Output {
         let filled = |n: &usize| *n == 0 || rows.iter().any(|row| row[*n] != "-");
         let kept: Vec<_> = (0..titles.len()).filter(filled).collect();
         let rows = rows.iter().map(|row| kept.iter().map(|n| row[*n].clone()).collect());
-        let width = if self.format == Format::Table { terminal_width() } else { None };
-        cut(kept.iter().map(|n| titles[*n]), rows, width)
+        arranged(kept.iter().map(|n| titles[*n]), rows, self.width(), Long::Cut)
+    }
+
+    /// The columns that people's text is to fit into: the terminal's, unless all of it is wanted.
+    pub(super) fn width(self) -> Option<u16> {
+        if self.format == Format::Table { terminal_width() } else { None }
     }
 
     /// One record: the envelope, or its fields one below the other.
@@ -166,20 +170,58 @@ pub(super) fn table<'a>(
     titles: impl Iterator<Item = &'a str>,
     rows: impl Iterator<Item = Vec<String>>,
 ) -> String {
-    cut(titles, rows, None)
+    arranged(titles, rows, None, Long::Cut)
 }
 
-/// The same, with its widest cells cut until it fits into a width.
-fn cut<'a>(
+/// The same, with the text of its widest cells going on below until it fits into a width.
+pub(super) fn wrapped<'a>(
     titles: impl Iterator<Item = &'a str>,
     rows: impl Iterator<Item = Vec<String>>,
     width: Option<u16>,
+) -> String {
+    arranged(titles, rows, width, Long::Wrapped)
+}
+
+/// A text whose later lines begin under a column, each of them no wider than that if it has blanks.
+pub(super) fn hanging(text: &str, indent: usize, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let (mut told, mut column) = (String::with_capacity(text.len()), 0);
+    for (nth, word) in text.split(' ').enumerate() {
+        let length = word.chars().count();
+        if nth > 0 && column + 1 + length > width && column > indent {
+            told.push('\n');
+            told.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if nth > 0 {
+            told.push(' ');
+            column += 1;
+        }
+        told.push_str(word);
+        column += length;
+    }
+    told
+}
+
+/// What becomes of cells that make a table too wide.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Long {
+    /// Their end is left out.
+    Cut,
+    /// They take several lines.
+    Wrapped,
+}
+
+fn arranged<'a>(
+    titles: impl Iterator<Item = &'a str>,
+    rows: impl Iterator<Item = Vec<String>>,
+    width: Option<u16>,
+    long: Long,
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(titles.map(str::to_uppercase));
     for row in rows {
         let mut row = Row::from(row);
-        if width.is_some() {
+        if width.is_some() && long == Long::Cut {
             row.max_height(1);
         }
         table.add_row(row);
@@ -239,7 +281,7 @@ mod tests {
         let row = ["1", "2026-11-21T10:17:37Z", &"a long story ".repeat(9), &"http://a/".repeat(9)];
         let rows = || std::iter::once(row.map(str::to_owned).to_vec());
         let titles = || ["id", "next", "description", "target"].into_iter();
-        let text = cut(titles(), rows(), Some(80));
+        let text = arranged(titles(), rows(), Some(80), Long::Cut);
         assert!(
             text.lines().count() == 2 && text.lines().all(|l| l.chars().count() <= 80),
             "{text}"
@@ -248,7 +290,24 @@ mod tests {
             text.contains("2026-11-21T10:17:37Z  a long story") && text.contains('…'),
             "{text}"
         );
-        assert_eq!(cut(titles(), rows(), Some(400)), table(titles(), rows()));
+        let wide = arranged(titles(), rows(), Some(400), Long::Cut);
+        assert_eq!(wide, table(titles(), rows()));
+    }
+
+    #[test]
+    fn what_must_not_be_cut_goes_on_below_where_it_began() {
+        let row = ["month", "a long story ".repeat(9).trim(), "yes"].map(str::to_owned).to_vec();
+        let titles = ["field", "in words", "fits"];
+        let text = wrapped(titles.into_iter(), std::iter::once(row), Some(60));
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        let hangs = |line: &str| line.len() - line.trim_start().len() == "month  ".len();
+        assert!(text.lines().skip(2).all(hangs) && text.lines().count() > 2, "{text}");
+        assert_eq!(text.matches("story").count(), 9, "{text}");
+
+        let told = hanging("error: one two three four", 7, Some(14));
+        assert_eq!(told, "error: one two\n       three\n       four");
+        assert_eq!(hanging("error: unbreakable", 7, Some(10)), "error: unbreakable");
+        assert_eq!(hanging("a  b", 0, None), "a  b");
     }
 
     #[test]

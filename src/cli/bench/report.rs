@@ -190,9 +190,18 @@ impl Report {
         if output.is_json() {
             return output.json(&self.json());
         }
+        line(&self.tables())?;
+        if self.nodes.is_empty() {
+            say("what the nodes used is not known: they are not this command's");
+        }
+        Ok(())
+    }
+
+    /// The report for people, no wider than 80 columns.
+    fn tables(&self) -> String {
         let found = self.findings;
         let ratio = self.loaded_per_s / self.sqlite_per_s;
-        let row = [
+        let row = vec![
             self.jobs.to_string(),
             format!("{:.0}", self.loaded_per_s),
             format!("{ratio:.2}"),
@@ -202,40 +211,39 @@ impl Report {
             found.early.to_string(),
             found.duplicates.to_string(),
         ];
-        let lags = self.lag_ms.map(|ms| ms.to_string());
+        let lags = self.lag_ms.map(|ms| ms.to_string()).into();
         let titles =
             ["jobs", "loaded/s", "x sqlite", "fired", "fired/s", "missed", "early", "duplicates"];
-        let lag_titles = ["p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
-        let titles = titles.into_iter().chain(lag_titles);
-        line(&table(titles, std::iter::once(row.into_iter().chain(lags).collect())))?;
+        let one = |row| std::iter::once(row);
+        let mut text = table(titles.into_iter(), one(row));
+        let titles = ["lag p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
+        text = format!("{text}\n\n{}", table(titles.into_iter(), one(lags)));
         if let Some(ms) = self.restart_ms {
-            line(&format!("\nfrom the start of the killed node to its first call: {ms} ms"))?;
+            let told = "from the start of the killed node to its first call";
+            text = format!("{text}\n\n{told}: {ms} ms");
         }
         if let Some(turns) = self.same_instant().as_object() {
-            let titles = turns.keys().map(|key| key.replace('_', " ")).collect::<Vec<_>>();
+            let title = |key: &String| key.replace("_per_s", "/s").replace('_', " ");
+            let titles = turns.keys().map(title).collect::<Vec<_>>();
             let row = turns.values().map(ToString::to_string).collect();
+            let told = "last byte of an instant, and the same bodies by a bare client";
             let titles = titles.iter().map(String::as_str);
-            line(&format!(
-                "\nlast byte of an instant, and the same bodies by a bare client\n{}",
-                table(titles, std::iter::once(row))
-            ))?;
+            text = format!("{text}\n\n{told}\n{}", table(titles, one(row)));
         }
         if let Some(beside) = &self.beside {
             let titles = Beside::TITLES.into_iter();
             let (made, refused) = beside.made;
-            line(&format!(
-                "\n{}\ncalls or requests of the attack: {made}, refused: {refused}",
-                table(titles, beside.rows().into_iter())
-            ))?;
+            let rows = table(titles, beside.rows().into_iter());
+            let told = format!("calls or requests of the attack: {made}, refused: {refused}");
+            text = format!("{text}\n\n{rows}\n{told}");
         }
         if let Some(memory) = &self.memory {
             let titles = Series::titles(self.nodes.len());
             let titles = titles.iter().map(String::as_str);
-            line(&format!("\n{}", table(titles, memory.rows().into_iter())))?;
+            text = format!("{text}\n\n{}", table(titles, memory.rows().into_iter()));
         }
         if self.nodes.is_empty() {
-            say("what the nodes used is not known: they are not this command's");
-            return Ok(());
+            return text;
         }
         let rows = self.nodes.iter().map(|n| {
             let mb = n.disk_bytes as f64 / 1e6;
@@ -249,7 +257,7 @@ impl Report {
             ]
         });
         let titles = ["node", "rss mb empty", "at the end", "at most", "cpu s", "disk mb"];
-        line(&format!("\n{}", table(titles.into_iter(), rows)))
+        format!("{text}\n\n{}", table(titles.into_iter(), rows))
     }
 }
 
@@ -289,8 +297,8 @@ mod tests {
         assert_eq!(found, [2, 7, 7, 40, 40, 1_001]);
     }
 
-    #[test]
-    fn the_json_has_exactly_its_fields() {
+    /// What a run of one node measured, with numbers of so many digits.
+    fn report(jobs: usize) -> Report {
         let node = NodeUse {
             id: 1,
             rss_empty_mb: 9.0,
@@ -300,9 +308,10 @@ mod tests {
             disk_bytes: 7,
             unrecorded: Some(3),
         };
-        let findings = Findings { planned: 40, fired: 40, ..Findings::default() };
-        let report = Report {
-            jobs: 20,
+        let findings =
+            Findings { planned: 2 * jobs as u64, fired: 2 * jobs as u64, ..Findings::default() };
+        Report {
+            jobs,
             seconds: 4.0,
             loaded_per_s: 1.4,
             sqlite_per_s: 2.0,
@@ -314,7 +323,29 @@ mod tests {
             nodes: vec![node],
             count: 1,
             memory: None,
+        }
+    }
+
+    #[test]
+    fn the_tables_fit_into_80_columns() {
+        let large = Report {
+            loaded_per_s: 123_456.0,
+            lag_ms: [12_345; 5],
+            turns: Turns { taken: vec![(1_234.5, 2_345.6)], requests: 100_000 },
+            ..report(1_000_000)
         };
+        for report in [report(20), large] {
+            let text = report.tables();
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+            for title in ["DUPLICATES", "P99.9 MS", "BARE REQUESTS/S", "RSS MB EMPTY"] {
+                assert!(text.contains(title), "{title} is not in\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_json_has_exactly_its_fields() {
+        let report = report(20);
         let expected = json!({
             "jobs": 20, "nodes": 1, "seconds": 4.0, "loaded_per_s": 1.0, "sqlite_per_s": 2.0,
             "sqlite_ratio": 0.7, "fired": 40, "fired_per_s": 10.0, "missed": 0, "early": 0, "duplicates": 0,
