@@ -8,6 +8,7 @@ mod fixture;
 mod held;
 #[allow(dead_code, reason = "the same")]
 mod ill;
+mod receivers;
 mod render;
 #[allow(dead_code, reason = "the same")]
 mod wire;

@@ -1,0 +1,51 @@
+//! Receivers whose answers do not end. Their calls end by what they send, minutes before the time that
+//! they may take, and neither the API nor another project's firings wait for them.
+
+use serde_json::{Value, json};
+
+use super::{Attacker, Ill, Manner, Victim};
+use crate::cluster::Cluster;
+
+/// Calls to each receiver at a time.
+const CALLS: usize = 4;
+/// Receivers of each manner.
+const RECEIVERS: usize = 5;
+
+/// So many one-offs to each of some receivers, which may take five minutes each and are not tried again.
+fn calls(project: u64, receivers: &[Ill]) -> Value {
+    let job = |receiver: &Ill| {
+        json!({
+            "projectId": project, "after": "1s", "timeout": "5m", "retryMax": 0,
+            "http": {"method": "POST", "url": receiver.at("/endless")},
+        })
+    };
+    receivers.iter().flat_map(|receiver| (0..CALLS).map(move |_| job(receiver))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn informational_answers_and_heads_without_an_end_end_their_calls() {
+    let cluster = Cluster::start(1).await;
+    let victim = Victim::start(&cluster, 10).await;
+    let attacker = Attacker::new(&cluster, 1, "endless").await;
+    let mut receivers = Ill::many(Manner::Continues, RECEIVERS).await;
+    receivers.extend(Ill::many(Manner::EndlessHead, RECEIVERS).await);
+    attacker.jobs(&calls(attacker.project, &receivers)).await;
+    // `PATIENCE` is a minute, the calls have five.
+    let path = format!("/api/v1/executions?projectId={}&limit=100", attacker.project);
+    let ended = cluster
+        .wait_until("the end of all calls", async |_: &Cluster| {
+            let (_, page) = attacker.get(&path).await;
+            let ended = page["data"]["executions"].as_array()?.clone();
+            (ended.len() == receivers.len() * CALLS).then_some(ended)
+        })
+        .await;
+    for one in &ended {
+        let error = one["error"].as_str().unwrap_or_default();
+        assert!(error.starts_with("the receiver sends no end of informational answers"), "{one}");
+    }
+    for receiver in &receivers {
+        assert_eq!(receiver.calls(), CALLS, "each is called once");
+    }
+    let lags = victim.watch(3).await;
+    assert!(lags.quantile(990) < 5_000, "{lags}");
+}
