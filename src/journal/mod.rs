@@ -37,8 +37,9 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
-use crate::disk;
+use crate::disk::{self, spare};
 use crate::model::block::JournalEntry;
+use crate::telemetry::LogLimit;
 use books::{Books, Segment, Source};
 use writer::{Append, Message, Writer};
 
@@ -242,8 +243,10 @@ impl Journal {
     }
 
     /// Entries on disk after a sequence number: at least one if there is any, and no more than fit
-    /// the given number of bytes. Mostly from memory; far behind, it reads the disk (blocking).
+    /// the given number of bytes. Mostly from memory; far behind, it reads the disk (blocking), and
+    /// gives none where this process has no descriptor for that.
     pub fn read(&self, after: u64, max_bytes: usize) -> Stretch {
+        static LINES: LogLimit<()> = LogLimit::new();
         let shared = &self.0.shared;
         loop {
             let source = shared.books().find(after, max_bytes);
@@ -270,6 +273,13 @@ impl Journal {
                 Ok(()) => return Stretch { incarnation, first: from, entries },
                 // Forgotten and deleted since we looked: look again.
                 Err(_) if shared.books().forgotten() >= from => {}
+                // What is on the disk is as it was: whoever asks asks again.
+                Err(e) if spare::is_exhausted(&e) => {
+                    if let Some(unsaid) = LINES.admit(()) {
+                        tracing::error!(error = %e, unsaid, "the journal cannot be read now");
+                    }
+                    return Stretch { incarnation, first: from, entries: Vec::new() };
+                }
                 Err(e) => {
                     shared.books().fail(format!("it cannot be read: {e}"));
                     return Stretch { incarnation, first: from, entries: Vec::new() };

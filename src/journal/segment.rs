@@ -181,7 +181,7 @@ pub(super) fn read_from(
     upto: u64,
     mut take: impl FnMut(u64, usize, JournalEntry) -> bool,
 ) -> io::Result<()> {
-    let file = File::open(path(dir, first))?;
+    let file = disk::open_to_read(&path(dir, first))?;
     let mut bytes = Vec::new();
     while seq <= upto {
         let damaged =

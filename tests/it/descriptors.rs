@@ -1,13 +1,13 @@
-//! File descriptors: a node takes all that the system allows, and says so when that is little.
+//! Limits of a node's process: it takes all file descriptors that the system allows, says so when that is
+//! little, and writes no core dump.
 
 use std::process::{Command, Stdio};
 
 use crate::cluster::Cluster;
 
-/// Starts a node under limits that the shell sets first, and waits until it is ready.
-async fn start_under(limits: &str) -> Cluster {
-    let mut cluster = Cluster::start_some(1, 0, &[]).await;
-    let node = cluster.command(1);
+/// Starts a node's process under limits that the shell sets first.
+pub(crate) fn spawn_under(cluster: &mut Cluster, id: u64, limits: &str) {
+    let node = cluster.command(id);
     let mut shell = Command::new("/bin/sh");
     shell
         .args(["-c", &format!("{limits}; exec \"$0\" start")])
@@ -15,8 +15,14 @@ async fn start_under(limits: &str) -> Cluster {
         .env_clear()
         .envs(node.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(cluster.folder());
-    let log = std::fs::File::create(cluster.folder().join("node1.log")).unwrap();
-    cluster.adopt(1, shell.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    let log = std::fs::File::create(cluster.folder().join(format!("node{id}.log"))).unwrap();
+    cluster.adopt(id, shell.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+}
+
+/// Starts a node alone under such limits, and waits until it is ready.
+async fn start_under(limits: &str) -> Cluster {
+    let mut cluster = Cluster::start_some(1, 0, &[]).await;
+    spawn_under(&mut cluster, 1, limits);
     cluster.ready(1).await;
     cluster
 }
@@ -42,4 +48,14 @@ async fn a_low_hard_limit_is_warned_of() {
     assert_eq!(most(&cluster).await, 300);
     let log = cluster.log(1);
     assert!(log.contains("300 file descriptors are few") && log.contains("need 8192"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_writes_no_core_dump() {
+    let cluster = start_under("ulimit -Sc unlimited").await;
+    let limits = format!("/proc/{}/limits", cluster.process(1));
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(words, ["0", "0"], "{core}");
 }

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "the tests of attacks that are being mended come one by one")]
 mod fixture;
 mod held;
+mod idle;
 #[allow(dead_code, reason = "the same")]
 mod ill;
 mod receivers;
