@@ -17,9 +17,9 @@ const RAFT_STRANGERS: usize = 16;
 /// ... and so many for each member.
 const RAFT_STRANGERS_A_MEMBER: usize = 8;
 /// The share of the limit that connections of members may have, each of which carries one message.
-const RAFT_MEMBERS_SHARE: u64 = 8;
+const RAFT_MEMBERS_SHARE: u64 = 4;
 /// The bounds of that share.
-const RAFT_MEMBERS: std::ops::RangeInclusive<usize> = 16..=1_024;
+const RAFT_MEMBERS: std::ops::RangeInclusive<usize> = 16..=4_096;
 
 /// How many of each kind there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,9 @@ mod tests {
     #[test]
     fn strangers_leave_what_callbacks_peers_and_files_need() {
         let of = |limit| shares(limit, 64, 3, 4_096);
-        let plenty = Shares { api: 4_096, raft_strangers: 40, raft_members: 1_024 };
+        let plenty = Shares { api: 4_096, raft_strangers: 40, raft_members: 4_096 };
         assert_eq!((of(None), of(Some(1_048_576))), (plenty, plenty));
-        let few = Shares { api: 512, raft_strangers: 40, raft_members: 128 };
+        let few = Shares { api: 512, raft_strangers: 40, raft_members: 256 };
         assert_eq!(of(Some(1_024)), few);
         assert_eq!(of(Some(64)).api, LEAST);
         for limit in 512..10_000 {

@@ -55,8 +55,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the receiver certainly did nothing.
+    /// Whether the receiver certainly did nothing. 503 comes from the gate alone, which had no room.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Error::Unknown(_) | Error::Unreachable { .. } | Error::Codec { .. })
+        matches!(
+            self,
+            Error::Unknown(_)
+                | Error::Unreachable { .. }
+                | Error::Codec { .. }
+                | Error::Refused { status: 503, .. }
+        )
     }
 }
