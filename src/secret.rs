@@ -49,6 +49,10 @@ pub const FILE: &str = ".scheduler0";
 
 /// Bytes of the nonce that stands before a sealed text.
 const NONCE: usize = 12;
+/// What stands before a signing secret in base64 (Standard Webhooks).
+const WEBHOOK_PREFIX: &str = "whsec_";
+/// Random bytes, and bytes of the MAC, in a signing secret that was made for a request.
+const HALF: usize = 16;
 /// First byte of a sealed text: which construction.
 const SEALED_V1: u8 = 1;
 
@@ -216,15 +220,32 @@ impl Keys {
         self.verifier(secret).ct_eq(verifier).into()
     }
 
-    /// A client key pair that follows from a request's digests: the same request gets the same
-    /// pair, which nobody can tell from a random one without the secret key.
-    pub fn api_key_for(&self, key: &[u8; 32], body: &[u8; 32]) -> (String, Zeroizing<String>) {
-        let part = |purpose| Zeroizing::new(mac(&self.derive(purpose), &[key, body]));
-        let (id, secret) = (part("request api key"), part("request api secret"));
-        (
-            format!("s0_{}", BASE64.encode(&id[..16])),
-            Zeroizing::new(BASE64.encode(secret.as_slice())),
-        )
+    /// The secret to an api key that was made under an `Idempotency-Key`. It follows from the
+    /// request's digests and from the api key, 128 random bits that are new with each creation: so it
+    /// can be told again while the credential is there, and never comes back after that. Nobody can
+    /// tell it from a random one without the secret key.
+    pub fn api_secret_for(
+        &self,
+        key: &[u8; 32],
+        body: &[u8; 32],
+        api_key: &str,
+    ) -> Zeroizing<String> {
+        let derived = self.derive("request api secret v2");
+        let secret = Zeroizing::new(mac(&derived, &[key, body, api_key.as_bytes()]));
+        Zeroizing::new(BASE64.encode(secret.as_slice()))
+    }
+
+    /// A new signing secret for a request under an `Idempotency-Key`: 128 random bits, and 128 of a
+    /// MAC over them and the request's digests. With it [`Keys::is_webhook_secret_for`] tells whether
+    /// the secret in use is the one that a request made, though nothing but the secret is kept.
+    pub fn new_webhook_secret_for(&self, key: &[u8; 32], body: &[u8; 32]) -> Zeroizing<String> {
+        let mut random = Zeroizing::new([0; HALF]);
+        rand::fill(random.as_mut_slice());
+        let mac = self.request_mac(key, body, &random);
+        let mut bytes = Zeroizing::new([0; 2 * HALF]);
+        bytes[..HALF].copy_from_slice(random.as_slice());
+        bytes[HALF..].copy_from_slice(&mac[..HALF]);
+        webhook_secret(&bytes)
     }
 
     /// A signing secret that follows from a request's digests, as [`Keys::api_key_for`] does.
@@ -287,7 +308,7 @@ pub fn new_webhook_secret() -> Zeroizing<String> {
 
 fn webhook_secret(bytes: &[u8; 32]) -> Zeroizing<String> {
     let text = Zeroizing::new(STANDARD.encode(bytes));
-    Zeroizing::new(format!("whsec_{}", *text))
+    Zeroizing::new(format!("{WEBHOOK_PREFIX}{}", *text))
 }
 
 fn random_text<const BYTES: usize>() -> Zeroizing<String> {

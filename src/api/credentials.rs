@@ -18,7 +18,7 @@ use super::input::{Input, SMALL};
 use super::page::{List, Orders};
 use super::reply;
 use super::state::AppState;
-use crate::command::{Command, Outcome, RejectionKind};
+use crate::command::{Command, Outcome};
 use crate::model::credential::Credential;
 use crate::model::time::rfc3339;
 use crate::secret::new_api_key;
@@ -107,51 +107,48 @@ async fn create(
     fields.ignore(SHOWN);
     fields.ignore(&["archivedBy", "modifiedBy"]);
     let key = Key::of(&headers, ask.caller, "POST /credentials", &body)?;
-    // Under an idempotency key the pair follows from the key: the same request gets the same answer,
-    // and still no book holds the secret.
-    let (api_key, secret) = match &key {
-        Some(key) => app.keys.api_key_for(&key.key, &key.body),
-        None => new_api_key(),
+    let (api_key, random) = new_api_key();
+    // Under an idempotency key the secret follows from that key and from the public part of the pair,
+    // which is new with each creation and kept with the credential: the same request gets the same
+    // answer, no store holds the secret, and a pair that was deleted never comes back.
+    let secret = match &key {
+        Some(key) => app.keys.api_secret_for(&key.key, &key.body, &api_key),
+        None => random,
     };
-    let new = |api_key: String, verifier| Credential {
+    let credential = Credential {
         id: 0,
         api_key,
-        verifier,
+        verifier: app.keys.verifier(&secret),
         archived,
         created: 0,
         modified: None,
-        created_by: created_by.clone(),
+        created_by,
         archived_by: None,
     };
-    let credential = new(api_key, app.keys.verifier(&secret));
-    let command = Key::around(key, Command::CreateCredential(credential));
-    let (outcome, secret) = match app.cluster.propose(command).await? {
-        // The key was used before and has been forgotten since: this is a new request.
-        Outcome::Rejected(rejection) if key.is_some() && is_conflict(rejection.kind) => {
-            let (api_key, secret) = new_api_key();
-            let credential = new(api_key, app.keys.verifier(&secret));
-            let command = Key::around(key, Command::CreateCredential(credential));
-            (app.cluster.propose(command).await?, secret)
-        }
-        outcome => (outcome, secret),
-    };
-    let id = match outcome {
+    let command = Command::CreateCredential(credential);
+    let id = match app.cluster.propose(Key::around(key, command)).await? {
         Outcome::Created(id) => id,
         other => return Err(refused(other)),
     };
     app.auth.forget();
-    let stored = found(&app, id).await?;
-    // Only the secret that opens this very key is shown: not one made for a forgotten request.
+    let stored = app.cluster.read(move |conn| credentials::get(conn, id)).await?;
+    let stored = stored.ok_or_else(|| {
+        Error::conflict(
+            "the credential that this Idempotency-Key made has been deleted since: send another \
+             Idempotency-Key to create a new one",
+        )
+    })?;
+    let secret = match &key {
+        Some(key) => app.keys.api_secret_for(&key.key, &key.body, &stored.api_key),
+        None => secret,
+    };
+    // Only the secret that opens this very key is shown.
     let opens = app.keys.verify(&secret, &stored.verifier);
     let mut view = CredentialView::from(stored);
     view.api_secret = opens.then(|| secret.to_string());
     let mut response = reply::created(&view, ask.dialect());
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))
-}
-
-fn is_conflict(kind: RejectionKind) -> bool {
-    kind == RejectionKind::Conflict
 }
 
 async fn update(

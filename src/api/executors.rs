@@ -203,8 +203,10 @@ async fn rotate(
     let mut fields = Fields::parse(&body)?;
     let route = format!("POST /executors/{id}/rotate-secret");
     let key = Key::of(&headers, ask.caller, &route, &body)?;
-    let rotation = Rotation::read(&mut fields, &app.keys, key.as_ref())?;
+    let rotation = Rotation::read(&mut fields, &app.keys, key)?;
     let by = edit::by(&mut fields)?;
+    app.cluster.linearize().await?;
+    rotation.check(&found(&app, id).await?.signing, &app).await?;
     let rotated = |old: &Executor| {
         let signing = rotation.of(&old.signing, &app.keys, app.time.now());
         Ok(Executor { signing, modified_by: by.clone(), ..old.clone() })
@@ -212,9 +214,9 @@ async fn rotate(
     change(&app, id, &Conditions::of(&headers), key, rotated).await?;
     let executor = found(&app, id).await?;
     let version = executor.version;
-    let shows = rotation.is_current(&executor.signing, &app.keys);
+    let shown = rotation.shown(&executor.signing, &app.keys);
     let mut view = view(executor, app.time.now());
-    view.webhook_secret = shows.then(|| rotation.secret.to_string());
+    view.webhook_secret = shown;
     let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))

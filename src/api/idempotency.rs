@@ -11,7 +11,8 @@ use super::error::Error;
 use super::state::AppState;
 use crate::auth::Caller;
 use crate::command::{Command, Outcome, Rejection, RejectionKind};
-use crate::store::idempotency;
+use crate::store::idempotency::{self, Remembered};
+use crate::store::meta;
 
 const HEADER: &str = "idempotency-key";
 /// The longest key, in bytes.
@@ -59,19 +60,34 @@ impl Key {
         key: Option<Self>,
         app: &AppState,
     ) -> Result<Option<T>, Error> {
-        let Some(Self { key, body }) = key else { return Ok(None) };
-        app.cluster.linearize().await?;
-        let known = app.cluster.read(move |conn| idempotency::get(conn, &key)).await?;
-        let Some(known) = known else { return Ok(None) };
-        if known.body != body {
-            let message = "idempotency key was already used with another request body";
-            return Err(Rejection::new(RejectionKind::KeyReused, message).into());
-        }
+        let Some(key) = key else { return Ok(None) };
+        let Some(known) = key.remembered(app).await? else { return Ok(None) };
         let answer = match postcard::from_bytes(&known.outcome) {
             Ok(Outcome::Concluded(answer)) => serde_json::from_str(&answer).ok(),
             _ => None,
         };
         answer.map(Some).ok_or_else(Error::internal)
+    }
+
+    /// Whether a command was carried out under this key before, so that it would not be again.
+    pub(super) async fn is_remembered(self, app: &AppState) -> Result<bool, Error> {
+        Ok(self.remembered(app).await?.is_some())
+    }
+
+    /// What `command::apply` would find under this key now; an error where it came with another body.
+    async fn remembered(self, app: &AppState) -> Result<Option<Remembered>, Error> {
+        let Self { key, body } = self;
+        app.cluster.linearize().await?;
+        let known = app
+            .cluster
+            .read(move |conn| Ok((idempotency::get(conn, &key)?, meta::log_time(conn)?)));
+        let (known, now) = known.await?;
+        let Some(known) = known.filter(|known| known.holds_at(now)) else { return Ok(None) };
+        if known.body != body {
+            let message = "idempotency key was already used with another request body";
+            return Err(Rejection::new(RejectionKind::KeyReused, message).into());
+        }
+        Ok(Some(known))
     }
 
     /// Remembers the answer to a request of many commands. Returns it, or what somebody who sent the

@@ -289,8 +289,10 @@ async fn rotate(
     let mut fields = Fields::parse(&body)?;
     let route = format!("POST /projects/{id}/rotate-secret");
     let key = Key::of(&headers, ask.caller, &route, &body)?;
-    let rotation = Rotation::read(&mut fields, &app.keys, key.as_ref())?;
+    let rotation = Rotation::read(&mut fields, &app.keys, key)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
+    app.cluster.linearize().await?;
+    rotation.check(&found(&app, id).await?.0.settings.signing, &app).await?;
     change(&app, id, &Conditions::of(&headers), key, |old, _| {
         let signing = rotation.of(&old.settings.signing, &app.keys, app.time.now());
         let settings = Some(ProjectSettings { signing, ..old.settings.clone() });
@@ -298,10 +300,10 @@ async fn rotate(
     })
     .await?;
     let (project, state) = found(&app, id).await?;
-    let shows = rotation.is_current(&project.settings.signing, &app.keys);
+    let shown = rotation.shown(&project.settings.signing, &app.keys);
     let version = project.version;
     let mut view = view(project, state, app.time.now());
-    view.webhook_secret = shows.then(|| rotation.secret.to_string());
+    view.webhook_secret = shown;
     let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use super::fields::Fields;
 use super::idempotency::Key;
+use super::state::AppState;
 use crate::model::Millis;
 use crate::model::target::{Sealed, SigningSecret};
 use crate::model::time::rfc3339;
@@ -55,21 +56,41 @@ pub(super) fn given(fields: &mut Fields) -> Result<Option<Zeroizing<String>>, Er
 
 /// A change of secrets, as `rotate-secret` asks for it.
 pub(super) struct Rotation {
-    /// The new one, to be shown once.
-    pub(super) secret: Zeroizing<String>,
+    secret: Zeroizing<String>,
+    /// Whether the request names the secret; else it was made here.
+    given: bool,
     overlap: Millis,
+    key: Option<Key>,
 }
 
 impl Rotation {
-    /// Reads `{webhookSecret?, overlap?}`. What is made under an idempotency key follows from the
-    /// key, so that the same request gets the same answer.
-    pub(super) fn read(fields: &mut Fields, keys: &Keys, key: Option<&Key>) -> Result<Self, Error> {
+    /// Reads `{webhookSecret?, overlap?}`. A secret that is made is new with each call, also under an
+    /// idempotency key: [`Rotation::shown`] knows the one of the first call.
+    pub(super) fn read(fields: &mut Fields, keys: &Keys, key: Option<Key>) -> Result<Self, Error> {
         let overlap = fields.duration("overlap", (0, LONGEST_OVERLAP))?.unwrap_or(OVERLAP);
-        let secret = given(fields)?.unwrap_or_else(|| match key {
-            Some(key) => keys.webhook_secret_for(&key.key, &key.body),
+        let named = given(fields)?;
+        let given = named.is_some();
+        let secret = named.unwrap_or_else(|| match &key {
+            Some(key) => keys.new_webhook_secret_for(&key.key, &key.body),
             None => new_webhook_secret(),
         });
-        Ok(Self { secret, overlap })
+        Ok(Self { secret, given, overlap, key })
+    }
+
+    /// 409 where the request names the secret that is in use already: nothing would be rotated. One
+    /// that was carried out before under its idempotency key gets its answer again.
+    pub(super) async fn check(&self, old: &[SigningSecret], app: &AppState) -> Result<(), Error> {
+        if !self.given || !self.is_first(old, &app.keys) {
+            return Ok(());
+        }
+        if let Some(key) = self.key
+            && key.is_remembered(app).await?
+        {
+            return Ok(());
+        }
+        let message = "webhookSecret is the secret in use: name another one, or leave it out and \
+                       one is made";
+        Err(Error::conflict(message).field(FIELD))
     }
 
     /// What signs from now on.
@@ -77,11 +98,27 @@ impl Rotation {
         changed(old, keys.seal(&self.secret, purpose::SIGNING), now, self.overlap)
     }
 
-    /// Whether its secret is the one that counts: a request repeated late must not show another.
-    pub(super) fn is_current(&self, signing: &[SigningSecret], keys: &Keys) -> bool {
-        let sealed = keys.seal(&self.secret, purpose::SIGNING);
-        signing.first().is_some_and(|first| first.sealed == sealed && first.until.is_none())
+    /// The secret in use, where it is this request's: to be shown once, and again to one that is
+    /// repeated under its idempotency key. One that was rotated since is not shown.
+    pub(super) fn shown(&self, signing: &[SigningSecret], keys: &Keys) -> Option<String> {
+        if self.is_first(signing, keys) {
+            return Some(self.secret.to_string());
+        }
+        let (first, key) = (in_use(signing)?, self.key.filter(|_| !self.given)?);
+        let secret = keys.open(&first.sealed, purpose::SIGNING).ok()?;
+        keys.is_webhook_secret_for(&key.key, &key.body, &secret).then(|| secret.to_string())
     }
+
+    /// Whether its secret is the one in use.
+    fn is_first(&self, signing: &[SigningSecret], keys: &Keys) -> bool {
+        let sealed = keys.seal(&self.secret, purpose::SIGNING);
+        in_use(signing).is_some_and(|first| first.sealed == sealed)
+    }
+}
+
+/// The secret that signs without an end.
+fn in_use(signing: &[SigningSecret]) -> Option<&SigningSecret> {
+    signing.first().filter(|first| first.until.is_none())
 }
 
 /// What signs once `new` is the secret: it, and the one before it until the overlap is over. The

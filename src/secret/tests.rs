@@ -132,14 +132,46 @@ fn a_sealed_secret_is_the_same_text_each_time_and_opens_for_its_purpose_only() {
 #[test]
 fn signing_secrets_have_the_form_of_standard_webhooks() {
     let (key, body) = ([1; 32], [2; 32]);
-    let derived = keys().webhook_secret_for(&key, &body);
-    assert_eq!(derived, keys().webhook_secret_for(&key, &body), "a request repeated");
-    assert_ne!(derived, keys().webhook_secret_for(&body, &key));
+    let made = keys().new_webhook_secret_for(&key, &body);
     let (one, two) = (new_webhook_secret(), new_webhook_secret());
     assert_ne!(one, two);
-    for secret in [&derived, &one, &two] {
+    for secret in [&made, &one, &two] {
         let bytes = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
         assert_eq!(bytes.len(), 32);
+    }
+}
+
+#[test]
+fn a_signing_secret_of_a_request_is_new_each_time_and_known_as_its_own() {
+    let (key, body) = ([1; 32], [2; 32]);
+    let made = keys().new_webhook_secret_for(&key, &body);
+    assert_ne!(made, keys().new_webhook_secret_for(&key, &body), "a request repeated later");
+    assert!(keys().is_webhook_secret_for(&key, &body, &made));
+    let other = Keys::new(&HEX.replace("00", "ff"), "node", "pass").unwrap();
+    assert!(!other.is_webhook_secret_for(&key, &body, &made), "without the SecretKey it is random");
+    for (key, body) in [(&body, &key), (&key, &key), (&body, &body)] {
+        assert!(!keys().is_webhook_secret_for(key, body, &made));
+    }
+    let random = new_webhook_secret();
+    for text in [random.as_str(), "", "whsec_", "whsec_aGk=", "plain", &made[..made.len() - 4]] {
+        assert!(!keys().is_webhook_secret_for(&key, &body, text), "{text}");
+    }
+}
+
+#[test]
+fn the_secret_of_a_request_follows_from_it_and_from_the_api_key() {
+    let (key, body) = ([1; 32], [2; 32]);
+    let secret = keys().api_secret_for(&key, &body, "s0_a");
+    assert_eq!(secret, keys().api_secret_for(&key, &body, "s0_a"), "a request repeated");
+    assert_eq!(secret.len(), new_api_key().1.len());
+    for other in [
+        keys().api_secret_for(&key, &body, "s0_b"),
+        keys().api_secret_for(&body, &key, "s0_a"),
+        Keys::new(&HEX.replace("00", "ff"), "node", "pass")
+            .unwrap()
+            .api_secret_for(&key, &body, "s0_a"),
+    ] {
+        assert_ne!(secret, other);
     }
 }
 

@@ -17,6 +17,16 @@ pub struct Remembered {
     pub stamp: Millis,
 }
 
+/// How long a key is remembered, in milliseconds of log time: a day.
+pub const REMEMBERED: Millis = 24 * 3_600_000;
+
+impl Remembered {
+    /// Whether it still counts at an instant of log time. One that does not may be in the table yet.
+    pub fn holds_at(&self, now: Millis) -> bool {
+        self.stamp > now - REMEMBERED
+    }
+}
+
 /// What is remembered under a key, however old it is.
 pub fn get(conn: &Connection, key: &[u8; 32]) -> rusqlite::Result<Option<Remembered>> {
     conn.prepare_cached("SELECT body, outcome, stamp FROM idempotency WHERE key = ?1")?

@@ -2,6 +2,7 @@
 
 mod bad;
 mod conditions;
+mod credentials;
 mod dead_letters;
 mod executions;
 mod executors;

@@ -2,18 +2,15 @@
 
 use super::{Applied, Entry, refuse};
 use crate::command::{Command, Error, Outcome, RejectionKind};
-use crate::model::Millis;
-use crate::store::idempotency::{self, Remembered};
+use crate::store::idempotency::{self, REMEMBERED, Remembered};
 
-/// How long a key is remembered.
-const REMEMBERED: Millis = 24 * 3_600_000;
 /// How many old keys go with one tick.
 const BATCH: u32 = 1_000;
 
 impl Entry<'_, '_> {
     pub(super) fn once(&mut self, key: &[u8; 32], body: &[u8; 32], inner: &Command) -> Applied {
         if let Some(known) = idempotency::get(self.tx, key)?
-            && known.stamp > self.stamp - REMEMBERED
+            && known.holds_at(self.stamp)
         {
             if known.body != *body {
                 return Err(refuse(

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use scheduler0::api::cluster::Status;
 use scheduler0::api::{self, AppState, Pressure, Sources};
 use scheduler0::auth::Auth;
-use scheduler0::clock::{SchedulerTime, SystemClock};
+use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
@@ -57,6 +57,11 @@ impl Answer {
 
 impl House {
     pub(super) async fn build() -> Self {
+        Self::build_by(Arc::new(SystemClock)).await
+    }
+
+    /// One whose scheduler time goes by a clock.
+    pub(super) async fn build_by(clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let env = [("SCHEDULER0_HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB", "1")];
         let env: BTreeMap<_, _> =
@@ -64,7 +69,7 @@ impl House {
         let load = LoadOptions { env, work_dir: dir.path().to_owned(), ..LoadOptions::default() };
         let config = Arc::new(Config::load(&load).unwrap());
         let keys = Arc::new(Keys::new(&"ab".repeat(32), "node", "pass").unwrap());
-        let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
+        let time = Arc::new(SchedulerTime::new(clock));
         let member = Member { raft_address: "127.0.0.1:1".into(), address: "http://a:1".into() };
         let cluster = Cluster::start(Options {
             dir: dir.path().to_owned(),
