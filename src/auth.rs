@@ -32,6 +32,16 @@ pub enum Caller {
     Operator,
 }
 
+impl Caller {
+    /// The number of a client's credential; `None` for an operator.
+    pub fn client(self) -> Option<u64> {
+        match self {
+            Self::Client(id) => Some(id),
+            Self::Operator => None,
+        }
+    }
+}
+
 /// What a request shows of itself.
 #[derive(Debug, PartialEq, Eq)]
 enum Shown<'a> {
@@ -129,7 +139,7 @@ impl Auth {
             }
         }
         let all = Page { limit: u64::MAX, ..Page::default() };
-        let (_, rows) = cluster.read(move |conn| credentials::list(conn, &all)).await?;
+        let (_, rows) = cluster.read(move |conn| credentials::list(conn, &all, None)).await?;
         let pairs: Arc<HashMap<_, _>> = Arc::new(rows.into_iter().filter_map(open).collect());
         let mut held = self.known.held.write().unwrap_or_else(PoisonError::into_inner);
         // The count was taken before the read: a change in between is read by the next request.
@@ -217,6 +227,7 @@ mod tests {
             modified: None,
             created_by: None,
             archived_by: None,
+            parent: None,
         };
         let rows = [credential(1, false), credential(2, true)];
         let pairs: HashMap<_, _> = rows.into_iter().filter_map(open).collect();

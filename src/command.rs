@@ -79,7 +79,7 @@ pub enum Command {
     },
     /// Since 0.1. Its id is given at apply; the one in the record is ignored.
     CreateCredential(Credential),
-    /// Archives a credential or takes it back. Since 0.1.
+    /// Archives a credential and what was made with it, or takes that one back. Since 0.1.
     ArchiveCredential {
         /// Which.
         id: u64,
@@ -88,7 +88,7 @@ pub enum Command {
         /// Who asked.
         by: Option<String>,
     },
-    /// Since 0.1.
+    /// What was made with it is archived, and is its maker's from then on. Since 0.1.
     DeleteCredential {
         /// Which.
         id: u64,
@@ -222,6 +222,15 @@ pub enum Command {
         job: JobId,
         /// The version that it must have.
         version: u64,
+        /// What to do.
+        command: Box<Command>,
+    },
+    /// A command about credentials that came with a client's key: it reaches no further than what
+    /// that key made, directly or through keys that it made, and is refused when the key is archived
+    /// or deleted by then. A credential that it creates has the key as its parent. Since 0.1.
+    ByClient {
+        /// The caller's credential, as authentication found it.
+        client: u64,
         /// What to do.
         command: Box<Command>,
     },
@@ -381,6 +390,15 @@ impl Command {
     pub fn for_version(self, job: JobId, version: Option<u64>) -> Self {
         match version {
             Some(version) => Self::ForVersion { job, version, command: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// The command within the reach of a client, if one asks and no operator.
+    #[must_use]
+    pub fn by_client(self, client: Option<u64>) -> Self {
+        match client {
+            Some(client) => Self::ByClient { client, command: Box::new(self) },
             None => self,
         }
     }

@@ -1,4 +1,9 @@
 //! Credentials: key pairs of clients. The secret is in the answer to its creation and nowhere else.
+//!
+//! An operator reaches all of them. A client's key reaches its own credential and those that were made
+//! with it, or with keys that were; any other is answered as if it were not there. Reads are limited
+//! here, changes in `command::apply`, which also records the parent: what a request says of who made
+//! something is kept beside that and decides nothing.
 
 use std::sync::Arc;
 
@@ -34,8 +39,16 @@ const ORDERS: &Orders<Order> = &[
     ("archived", Order::Archived),
 ];
 /// What a `GET` shows and nobody can set, and what the original's clients send along.
-const SHOWN: &[&str] =
-    &["id", "apiKey", "apiSecret", "dateCreated", "dateModified", "accountId", "deletedBy"];
+const SHOWN: &[&str] = &[
+    "id",
+    "apiKey",
+    "apiSecret",
+    "dateCreated",
+    "dateModified",
+    "accountId",
+    "deletedBy",
+    "parentId",
+];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +65,9 @@ struct CredentialView {
     created_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archived_by: Option<String>,
+    /// The credential whose key made it; absent where an operator did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<u64>,
 }
 
 impl From<Credential> for CredentialView {
@@ -65,6 +81,7 @@ impl From<Credential> for CredentialView {
             date_modified: credential.modified.map(rfc3339),
             created_by: credential.created_by,
             archived_by: credential.archived_by,
+            parent_id: credential.parent,
         }
     }
 }
@@ -79,7 +96,9 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page(ORDERS)?;
     ask.settle(&app).await?;
-    let (total, found) = app.cluster.read(move |conn| credentials::list(conn, &page)).await?;
+    let client = ask.caller.client();
+    let (total, found) =
+        app.cluster.read(move |conn| credentials::list(conn, &page, client)).await?;
     let credentials: Vec<_> = found.into_iter().map(CredentialView::from).collect();
     let list = List::new("credentials", &page, total, credentials);
     Ok(reply::ok(&list, ask.dialect()))
@@ -87,12 +106,20 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    Ok(reply::ok(&CredentialView::from(found(&app, id).await?), ask.dialect()))
+    Ok(reply::ok(&CredentialView::from(found(&app, &ask, id).await?), ask.dialect()))
 }
 
-async fn found(app: &AppState, id: u64) -> Result<Credential, Error> {
-    let found = app.cluster.read(move |conn| credentials::get(conn, id)).await?;
-    found.ok_or_else(|| Error::not_found("credential cannot be found"))
+/// A credential that the caller reaches.
+async fn found(app: &AppState, ask: &Ask, id: u64) -> Result<Credential, Error> {
+    let client = ask.caller.client();
+    let found = app.cluster.read(move |conn| {
+        let reached = match client {
+            Some(client) => credentials::is_within(conn, client, id)?,
+            None => true,
+        };
+        if reached { credentials::get(conn, id) } else { Ok(None) }
+    });
+    found.await?.ok_or_else(|| Error::not_found("credential cannot be found"))
 }
 
 async fn create(
@@ -124,8 +151,9 @@ async fn create(
         modified: None,
         created_by,
         archived_by: None,
+        parent: None,
     };
-    let command = Command::CreateCredential(credential);
+    let command = Command::CreateCredential(credential).by_client(ask.caller.client());
     let id = match app.cluster.propose(Key::around(key, command)).await? {
         Outcome::Created(id) => id,
         other => return Err(refused(other)),
@@ -188,18 +216,20 @@ async fn set_archived(
     fields.ignore(&["createdBy"]);
     let warnings = fields.warnings();
     let by = archived_by.or(modified_by);
-    match app.cluster.propose(Command::ArchiveCredential { id, archived, by }).await? {
+    let command = Command::ArchiveCredential { id, archived, by };
+    match app.cluster.propose(command.by_client(ask.caller.client())).await? {
         Outcome::Done => {
             app.auth.forget();
-            let view = CredentialView::from(found(app, id).await?);
+            let view = CredentialView::from(found(app, ask, id).await?);
             Ok(reply::warn(reply::ok(&view, ask.dialect()), &warnings))
         }
         other => Err(refused(other)),
     }
 }
 
-async fn remove(State(app): App, _: Ask, Id(id): Id) -> Result<Response, Error> {
-    match app.cluster.propose(Command::DeleteCredential { id }).await? {
+async fn remove(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
+    let command = Command::DeleteCredential { id };
+    match app.cluster.propose(command.by_client(ask.caller.client())).await? {
         Outcome::Done => {
             app.auth.forget();
             Ok(reply::no_content())

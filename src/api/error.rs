@@ -234,6 +234,7 @@ impl From<Rejection> for Error {
             RejectionKind::NotFound => Self::not_found(message),
             RejectionKind::Conflict => Self::new(StatusCode::CONFLICT, "conflict", message),
             RejectionKind::Invalid => Self::bad_request(message),
+            RejectionKind::Forbidden => Self::forbidden(message),
             RejectionKind::Stale => Self::new(StatusCode::PRECONDITION_FAILED, "stale", message),
             RejectionKind::KeyReused => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;

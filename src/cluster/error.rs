@@ -61,6 +61,7 @@ impl Error {
                 RejectionKind::Invalid => 400,
                 RejectionKind::KeyReused => 422,
                 RejectionKind::Stale => 412,
+                RejectionKind::Forbidden => 403,
             },
             Error::Fatal(_) | Error::Store(_) | Error::Open(_) => 500,
         }

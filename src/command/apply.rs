@@ -105,11 +105,12 @@ impl Entry<'_, '_> {
             Command::DiscardJobs { request } => self.discard_jobs(*request),
             Command::UpdateJob(edit) => self.update_job(edit),
             Command::DeleteJob { id, expect } => self.delete_job(*id, *expect),
-            Command::CreateCredential(new) => self.create_credential(new),
+            Command::CreateCredential(new) => self.create_credential(new, None),
             Command::ArchiveCredential { id, archived, by } => {
                 self.archive_credential(*id, *archived, by.as_deref())
             }
             Command::DeleteCredential { id } => self.delete_credential(*id),
+            Command::ByClient { client, command } => self.by_client(*client, command),
             Command::Assign(moves) => self.assign(moves),
             Command::Record(record) => self.record(record),
             Command::Register { node, instance, replace } => {

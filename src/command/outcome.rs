@@ -61,6 +61,8 @@ pub enum RejectionKind {
     KeyReused,
     /// It has changed since the caller looked: 412.
     Stale,
+    /// The caller may not do that: 403.
+    Forbidden,
 }
 
 /// The bell: what an applied transaction changed. Listeners look at the books themselves; the

@@ -11,7 +11,7 @@ pub struct Credential {
     pub id: u64,
     /// The public part, sent as `x-api-key`.
     pub api_key: String,
-    /// `secret::Keys::seal_secret` of the secret part: what `x-secret-key` is checked against.
+    /// `secret::Keys::verifier` of the secret part: what `x-secret-key` is checked against.
     pub verifier: Vec<u8>,
     /// Archived keys no longer open anything.
     pub archived: bool,
@@ -19,10 +19,14 @@ pub struct Credential {
     pub created: Millis,
     /// When it was last changed.
     pub modified: Option<Millis>,
-    /// Who created it.
+    /// Who created it, in the words of the request.
     pub created_by: Option<String>,
-    /// Who archived it.
+    /// Who archived it, in the words of the request.
     pub archived_by: Option<String>,
+    /// The credential whose key made it; `None`: an operator did, or a version that did not record
+    /// it. Known from `Command::ByClient` when it is made, so it is no part of the encoded record.
+    #[serde(skip)]
+    pub parent: Option<u64>,
 }
 
 impl std::fmt::Debug for Credential {

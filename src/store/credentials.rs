@@ -8,7 +8,12 @@ use super::{Page, id_at};
 use crate::model::Millis;
 use crate::model::credential::Credential;
 
-const COLUMNS: &str = "id, api_key, verifier, archived, created, modified, created_by, archived_by";
+const COLUMNS: &str =
+    "id, api_key, verifier, archived, created, modified, created_by, archived_by, parent";
+
+/// The numbers of a credential (?1) and of all that were made with its key, or with keys that were.
+const WITHIN: &str = "WITH RECURSIVE within (id) AS (
+    SELECT ?1 UNION SELECT c.id FROM credentials c JOIN within w ON c.parent = w.id)";
 
 /// What credentials can be sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,11 +43,20 @@ pub fn by_key(conn: &Connection, api_key: &str) -> rusqlite::Result<Option<Crede
         .optional()
 }
 
-/// How many credentials there are, and those of a page.
-pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec<Credential>)> {
+/// How many credentials there are, and those of a page. With `client`, only that credential and those
+/// that were made with its key, or with keys that were.
+pub fn list(
+    conn: &Connection,
+    page: &Page<Order>,
+    client: Option<u64>,
+) -> rusqlite::Result<(u64, Vec<Credential>)> {
+    // Without a client the parameter is null, and nothing is looked for.
+    let client = client.map(|id| id as i64);
+    let among = if client.is_some() { "id IN within" } else { "?1 IS NULL" };
+    let with = if client.is_some() { WITHIN } else { "" };
     let total = conn
-        .prepare_cached("SELECT COUNT(*) FROM credentials")?
-        .query_row([], |row| id_at(row, 0))?;
+        .prepare_cached(&format!("{with} SELECT COUNT(*) FROM credentials WHERE {among}"))?
+        .query_row([client], |row| id_at(row, 0))?;
     let column = match page.order_by {
         Order::Id => "id",
         Order::Created => "created",
@@ -50,8 +64,11 @@ pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec
         Order::Archived => "archived",
     };
     let rows = conn
-        .prepare(&format!("SELECT {COLUMNS} FROM credentials {}", page.clause(column)))?
-        .query_map([], read)?
+        .prepare(&format!(
+            "{with} SELECT {COLUMNS} FROM credentials WHERE {among} {}",
+            page.clause(column)
+        ))?
+        .query_map([client], read)?
         .collect::<rusqlite::Result<_>>()?;
     Ok((total, rows))
 }
@@ -60,8 +77,8 @@ pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec
 pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO credentials (id, api_key, verifier, archived, created, modified, created_by,
-             archived_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             archived_by, parent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         id as i64,
@@ -72,6 +89,7 @@ pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result
         credential.modified,
         credential.created_by,
         credential.archived_by,
+        credential.parent.map(|id| id as i64),
     ])?;
     Ok(())
 }
@@ -92,6 +110,35 @@ pub fn set_archived(
     Ok(changed > 0)
 }
 
+/// Whether a credential is the client's own, or was made with its key or with keys that were.
+pub fn is_within(conn: &Connection, client: u64, id: u64) -> rusqlite::Result<bool> {
+    conn.prepare_cached(&format!("{WITHIN} SELECT EXISTS (SELECT 1 FROM within WHERE id = ?2)"))?
+        .query_row([client as i64, id as i64], |row| row.get(0))
+}
+
+/// Archives what was made with a credential's key, and with keys that were; what is archived already
+/// stays as it is.
+pub fn archive_below(
+    tx: &Tx<'_>,
+    id: u64,
+    by: Option<&str>,
+    stamp: Millis,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(&format!(
+        "{WITHIN} UPDATE credentials SET archived = 1, archived_by = ?2, modified = ?3
+         WHERE archived = 0 AND id != ?1 AND id IN within"
+    ))?
+    .execute(params![id as i64, by, stamp])?;
+    Ok(())
+}
+
+/// Makes what was made with a credential's key its maker's.
+pub fn hand_up(tx: &Tx<'_>, id: u64, to: Option<u64>) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE credentials SET parent = ?2 WHERE parent = ?1")?
+        .execute(params![id as i64, to.map(|id| id as i64)])?;
+    Ok(())
+}
+
 /// Removes a credential; `false` when there is none.
 pub fn delete(tx: &Tx<'_>, id: u64) -> rusqlite::Result<bool> {
     let changed =
@@ -109,5 +156,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
         modified: row.get(5)?,
         created_by: row.get(6)?,
         archived_by: row.get(7)?,
+        parent: row.get::<_, Option<i64>>(8)?.map(|id| id as u64),
     })
 }

@@ -14,7 +14,7 @@ use crate::disk::spare;
 
 /// One step a schema version, in order; `user_version` says how many were taken. A step that is
 /// here is never changed.
-const STEPS: &[&str] = &[V1, V2, V3];
+const STEPS: &[&str] = &[V1, V2, V3, V4];
 /// The newest version that this binary reads.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
@@ -208,6 +208,12 @@ INSERT INTO meta (key, value) SELECT 'history_bytes', coalesce(sum(
 
 /// Why a row was put off, as text of a `Postponement`; null where it was not.
 const V3: &str = "ALTER TABLE pending ADD COLUMN postponed TEXT;";
+
+/// Which credential's key made a credential; null where an operator did.
+const V4: &str = "
+ALTER TABLE credentials ADD COLUMN parent INTEGER;
+CREATE INDEX credentials_by_parent ON credentials (parent) WHERE parent IS NOT NULL;
+";
 
 /// Every replicated table with its key: what the hash goes over.
 pub(super) const TABLES: &[(&str, &str)] = &[

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::backup::WITHOUT_HASH;
-use crate::cluster::{Cluster, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE, client_of};
 use crate::receiver::Receiver;
 
 /// The history is kept for as long as these files are.
@@ -174,7 +174,11 @@ async fn fill(cluster: &Cluster, receiver: &Receiver) {
             "maxConcurrency": 4}),
     );
     let executor = executor.await["id"].clone();
-    post("credentials", json!({})).await;
+    let made = post("credentials", json!({})).await;
+    let text = |name: &str| made[name].as_str().unwrap();
+    let client = client_of(&[("x-api-key", text("apiKey")), ("x-secret-key", text("apiSecret"))]);
+    let below = client.post(cluster.url(1, "/api/v1/credentials")).json(&json!({})).send().await;
+    assert_eq!(below.unwrap().status().as_u16(), 201);
     let archived = post("credentials", json!({})).await["id"].clone();
     post(&format!("credentials/{archived}/archive"), json!({"archivedBy": "somebody"})).await;
     let job = |more: Value| {

@@ -1,19 +1,69 @@
-//! Rules of credentials: a key is unique, an archived one opens nothing. Called by `apply` alone.
+//! Rules of credentials: a key is unique, an archived one opens nothing, and a client's key reaches
+//! only what was made with it. Called by `apply` alone.
+//!
+//! Credentials form trees: one that an operator made is a root, one that was made with a key has
+//! that key's credential as its parent. Archiving or deleting one archives all below it, so that
+//! nothing that a leaked key made outlives it.
 
-use super::{Applied, Entry, refuse};
-use crate::command::{Outcome, RejectionKind};
+use super::{Applied, Entry, Refusal, refuse};
+use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::credential::Credential;
 use crate::store::credentials;
 use crate::store::meta::Counter;
 
 impl Entry<'_, '_> {
+    /// Carries out a command within the reach of a client's key. The key was good when the request
+    /// was authenticated; only here is it known whether it still is.
+    pub(super) fn by_client(&mut self, client: u64, command: &Command) -> Applied {
+        let caller = credentials::get(self.tx, client)?;
+        if caller.is_none_or(|caller| caller.archived) {
+            let message = "the api key of this request was archived or deleted meanwhile";
+            return Err(refuse(RejectionKind::Forbidden, message));
+        }
+        match command {
+            Command::CreateCredential(new) => self.create_credential(new, Some(client)),
+            Command::ArchiveCredential { id, archived, by } => {
+                let old = self.reached(client, *id)?;
+                if old.archived && !archived {
+                    let message = "only an operator takes an archived credential back into use: sign in with \
+                         the node's username and password, or create a new credential";
+                    return Err(refuse(RejectionKind::Forbidden, message));
+                }
+                self.archive_credential(*id, *archived, by.as_deref())
+            }
+            Command::DeleteCredential { id } => {
+                self.reached(client, *id)?;
+                if *id == client {
+                    let message = "an api key cannot delete its own credential: archive it, or let an \
+                         operator delete it";
+                    return Err(refuse(RejectionKind::Forbidden, message));
+                }
+                self.delete_credential(*id)
+            }
+            _ => {
+                let message = "this command cannot be limited to what a client's key made";
+                Err(refuse(RejectionKind::Invalid, message))
+            }
+        }
+    }
+
+    /// A credential that is the client's own or below it; any other is as if it were not there.
+    fn reached(&mut self, client: u64, id: u64) -> Result<Credential, Refusal> {
+        let found = credentials::get(self.tx, id)?;
+        match found {
+            Some(found) if credentials::is_within(self.tx, client, id)? => Ok(found),
+            _ => Err(missing()),
+        }
+    }
+
     /// Adds a credential; its creation is the entry's stamp, whatever the command says.
-    pub(super) fn create_credential(&mut self, new: &Credential) -> Applied {
+    pub(super) fn create_credential(&mut self, new: &Credential, parent: Option<u64>) -> Applied {
         if credentials::by_key(self.tx, &new.api_key)?.is_some() {
             return Err(refuse(RejectionKind::Conflict, "credential with this key already exists"));
         }
         let id = self.tx.take(Counter::Credential, 1)?;
-        credentials::insert(self.tx, id, &Credential { created: self.stamp, ..new.clone() })?;
+        let new = Credential { created: self.stamp, parent, ..new.clone() };
+        credentials::insert(self.tx, id, &new)?;
         self.change.credentials = true;
         Ok(Outcome::Created(id))
     }
@@ -24,18 +74,26 @@ impl Entry<'_, '_> {
         archived: bool,
         by: Option<&str>,
     ) -> Applied {
-        self.found(credentials::set_archived(self.tx, id, archived, by, self.stamp)?)
-    }
-
-    pub(super) fn delete_credential(&mut self, id: u64) -> Applied {
-        self.found(credentials::delete(self.tx, id)?)
-    }
-
-    fn found(&mut self, found: bool) -> Applied {
-        if !found {
-            return Err(refuse(RejectionKind::NotFound, "credential cannot be found"));
+        if !credentials::set_archived(self.tx, id, archived, by, self.stamp)? {
+            return Err(missing());
+        }
+        if archived {
+            credentials::archive_below(self.tx, id, by, self.stamp)?;
         }
         self.change.credentials = true;
         Ok(Outcome::Done)
     }
+
+    pub(super) fn delete_credential(&mut self, id: u64) -> Applied {
+        let Some(old) = credentials::get(self.tx, id)? else { return Err(missing()) };
+        credentials::archive_below(self.tx, id, None, self.stamp)?;
+        credentials::hand_up(self.tx, id, old.parent)?;
+        credentials::delete(self.tx, id)?;
+        self.change.credentials = true;
+        Ok(Outcome::Done)
+    }
+}
+
+fn missing() -> Refusal {
+    refuse(RejectionKind::NotFound, "credential cannot be found")
 }

@@ -1,4 +1,4 @@
-//! Key pairs and signing secrets under an `Idempotency-Key`: what it brings back, and what not.
+//! How far a client's key reaches among credentials, and what an `Idempotency-Key` brings back.
 
 use std::time::Duration;
 
@@ -35,13 +35,110 @@ impl Client {
         house.send_bare(method, &path, &self.pair(), body.to_string()).await
     }
 
+    /// Makes another pair with this one.
+    async fn make(&self, house: &House) -> Self {
+        Self::of(&self.send(house, "POST", "/credentials", json!({"createdBy": "ops"})).await)
+    }
+
     async fn opens(&self, house: &House) -> bool {
         self.send(house, "GET", "/projects", json!(null)).await.status == StatusCode::OK
+    }
+
+    /// The numbers that it sees.
+    async fn seen(&self, house: &House) -> Vec<u64> {
+        let listed = self.send(house, "GET", "/credentials", json!(null)).await;
+        let rows = listed.json["data"]["credentials"].as_array().unwrap().clone();
+        assert_eq!(listed.json["data"]["total"], rows.len());
+        rows.iter().map(|row| row["id"].as_u64().unwrap()).collect()
     }
 }
 
 async fn by_operator(house: &House) -> Client {
     Client::of(&house.post("/api/v1/credentials", json!({})).await)
+}
+
+#[tokio::test]
+async fn a_client_reaches_its_own_key_and_what_it_made() {
+    let house = House::build().await;
+    let (own, other) = (by_operator(&house).await, by_operator(&house).await);
+    let made = own.make(&house).await;
+    let below = made.make(&house).await;
+    let elsewhere = other.make(&house).await;
+    assert_eq!(own.seen(&house).await, [own.id, made.id, below.id]);
+    assert_eq!(made.seen(&house).await, [made.id, below.id]);
+
+    let shown = own.send(&house, "GET", &format!("/credentials/{}", below.id), json!(null)).await;
+    assert_eq!(shown.json["data"]["parentId"], made.id, "by the caller, whoever the body names");
+    assert_eq!(shown.json["data"]["createdBy"], "ops", "beside what the body says");
+    let root = house.get(&format!("/api/v1/credentials/{}", own.id)).await;
+    assert_eq!(root.json["data"].get("parentId"), None, "an operator's has none");
+    let forged = own.send(&house, "POST", "/credentials", json!({"parentId": other.id})).await;
+    assert_eq!(forged.json["data"]["parentId"], own.id);
+
+    for id in [other.id, elsewhere.id, 9_999] {
+        let path = format!("/credentials/{id}");
+        for (method, path, body) in [
+            ("GET", path.clone(), json!(null)),
+            ("PUT", path.clone(), json!({"archived": true})),
+            ("PUT", path.clone(), json!({"archived": false})),
+            ("POST", format!("{path}/archive"), json!({"archivedBy": "me"})),
+            ("DELETE", path.clone(), json!({"deletedBy": "me"})),
+        ] {
+            let refused = own.send(&house, method, &path, body).await;
+            assert_eq!(refused.status, StatusCode::NOT_FOUND, "{method} {path}");
+            assert_eq!(refused.json["data"], "credential cannot be found");
+        }
+    }
+    assert!(other.opens(&house).await && elsewhere.opens(&house).await);
+}
+
+#[tokio::test]
+async fn the_published_clients_calls_work_with_a_key_for_what_it_made() {
+    let house = House::build().await;
+    let own = by_operator(&house).await;
+    let made = own.make(&house).await;
+    let path = format!("/credentials/{}", made.id);
+    let kept = own.send(&house, "PUT", &path, json!({"archived": false, "modifiedBy": "me"})).await;
+    assert_eq!((kept.status, &kept.json["data"]["archived"]), (StatusCode::OK, &json!(false)));
+    let gone =
+        own.send(&house, "POST", &format!("{path}/archive"), json!({"archivedBy": "me"})).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.json);
+    assert_eq!(
+        (&gone.json["data"]["archived"], &gone.json["data"]["archivedBy"]),
+        (&json!(true), &json!("me"))
+    );
+    assert!(!made.opens(&house).await);
+    let back = own.send(&house, "PUT", &path, json!({"archived": false})).await;
+    assert_eq!(back.status, StatusCode::FORBIDDEN, "{}", back.json);
+    assert!(back.json["data"].as_str().unwrap().contains("only an operator"), "{}", back.json);
+    let back = house.put(&format!("/api/v1{path}"), json!({"archived": false})).await;
+    assert_eq!(back.status, StatusCode::OK);
+    assert!(made.opens(&house).await);
+    let deleted = own.send(&house, "DELETE", &path, json!({"deletedBy": "me"})).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    assert!(!made.opens(&house).await);
+}
+
+#[tokio::test]
+async fn nothing_that_a_leaked_key_made_outlives_it() {
+    let house = House::build().await;
+    let leaked = by_operator(&house).await;
+    let made = leaked.make(&house).await;
+    let below = made.make(&house).await;
+    let archive = format!("/api/v1/credentials/{}/archive", leaked.id);
+    assert_eq!(house.post(&archive, json!({})).await.status, StatusCode::OK);
+    for client in [&leaked, &made, &below] {
+        assert!(!client.opens(&house).await, "{}", client.id);
+    }
+    // A key may end itself, and takes what it made along.
+    let own = by_operator(&house).await;
+    let made = own.make(&house).await;
+    let itself = format!("/credentials/{}", own.id);
+    let deleted = own.send(&house, "DELETE", &itself, json!(null)).await;
+    assert_eq!(deleted.status, StatusCode::FORBIDDEN, "{}", deleted.json);
+    let ended = own.send(&house, "POST", &format!("{itself}/archive"), json!({})).await;
+    assert_eq!((ended.status, &ended.json["data"]["archived"]), (StatusCode::OK, &json!(true)));
+    assert!(!own.opens(&house).await && !made.opens(&house).await);
 }
 
 #[tokio::test]

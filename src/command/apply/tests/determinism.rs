@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
 use crate::model::block::SkipReason;
+use crate::model::credential::Credential;
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::Timing;
 use crate::model::run::{Accepted, BeginRun, Occurrence, Report};
@@ -16,7 +17,7 @@ use crate::store::meta;
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..32, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..36, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -129,8 +130,30 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             letters: vec![(u64::from(b % 8), START + i64::from(c) * 1_000)],
         },
         30 => Command::PurgeDeadLetters { letters: vec![u64::from(b % 8)] },
+        31..=34 => random_credential_step((a, b, c)),
         _ => Command::Tick,
     }
+}
+
+/// Something about one of a few credentials, by a client or an operator.
+fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
+    let id = u64::from(b % 8);
+    let command = match a % 4 {
+        0 | 1 => Command::CreateCredential(Credential {
+            id: 0,
+            api_key: format!("k{}", c % 16),
+            verifier: vec![a, b],
+            archived: a % 16 == 0,
+            created: 0,
+            modified: None,
+            created_by: None,
+            archived_by: None,
+            parent: None,
+        }),
+        2 => Command::ArchiveCredential { id, archived: c % 4 > 0, by: None },
+        _ => Command::DeleteCredential { id },
+    };
+    command.by_client((c % 3 > 0).then_some(u64::from(c % 8)))
 }
 
 /// [`create`], with some jobs that are one-offs, begin with a pause or have a name.

@@ -385,6 +385,7 @@ fn credentials_are_unique_and_archived_at_once() {
         modified: None,
         created_by: None,
         archived_by: None,
+        parent: None,
     };
     assert_eq!(books.done(Command::CreateCredential(credential.clone())), Outcome::Created(1));
     assert!(books.change.credentials);

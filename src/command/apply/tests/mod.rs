@@ -1,5 +1,6 @@
 //! The rules of apply, each told as a short story against a store of its own.
 
+mod credentials;
 mod dead_letters;
 mod determinism;
 mod explain;
