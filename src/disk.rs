@@ -7,6 +7,7 @@
 //! of its own; `store` says why they may lose their tail. What is opened here takes a descriptor from the
 //! reserve ([`spare`]) where the process has none left.
 
+pub(crate) mod modes;
 pub(crate) mod spare;
 #[cfg(test)]
 pub(crate) mod tape;
@@ -26,8 +27,8 @@ macro_rules! note {
     };
 }
 
-/// Makes a folder and those above it, durably. Also the name of one that is there is made durable:
-/// who made it may have been killed before that.
+/// Makes a folder and those above it, durably, for their owner only. Also the name of one that is
+/// there is made durable: who made it may have been killed before that.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
@@ -40,17 +41,17 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     }
     create_dir(parent)?;
     note!(CreateDir(dir.to_owned()));
-    match fs::create_dir(dir) {
+    match modes::create_dir(dir) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
         _ => {}
     }
     sync_dir(parent)
 }
 
-/// Makes a file that is not there yet, for reading and writing. Its name is durable after
-/// [`sync_dir`].
+/// Makes a file that is not there yet, for reading and writing, for its owner only. Its name is
+/// durable after [`sync_dir`].
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    let create = || OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    let create = || modes::options().read(true).write(true).create_new(true).open(path);
     let file = spare::open(create)?;
     note!(Create(tape::id(&file), path.to_owned()));
     Ok(file)
@@ -119,10 +120,11 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file to a name that is removed first.
+/// Copies a file to a name that is removed first, for its owner only.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     remove_if_there(to)?;
     spare::open(|| fs::copy(from, to))?;
+    modes::set_private(to)?;
     #[cfg(test)]
     tape::note_file(to);
     Ok(())

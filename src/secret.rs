@@ -47,6 +47,8 @@ pub use file::{SecretFile, write_private};
 /// The name of the file that holds the node's secrets.
 pub const FILE: &str = ".scheduler0";
 
+/// The fewest characters of an `AuthPassword` that is not said to be weak.
+pub const MIN_PASSWORD: usize = 16;
 /// Bytes of the nonce that stands before a sealed text.
 const NONCE: usize = 12;
 /// What stands before a signing secret in base64 (Standard Webhooks).
@@ -80,6 +82,29 @@ pub enum Error {
         length: usize,
         /// What else is wrong with it.
         reason: &'static str,
+    },
+    /// `SecretKey` is a placeholder.
+    #[error(
+        "SecretKey is one byte over and over, which anybody can guess: make one with `openssl rand -hex 32`, or say --weak to use it as it is"
+    )]
+    RepeatedKey,
+    /// `AuthPassword` is short enough to be guessed.
+    #[error(
+        "AuthPassword has {length} characters and needs {MIN_PASSWORD} or more, so that nobody can guess it: make one with `openssl rand -hex 16`, or say --weak to use it as it is"
+    )]
+    ShortPassword {
+        /// Its length in characters.
+        length: usize,
+    },
+    /// The file's owner lets others read it.
+    #[error(
+        "{path} has mode {mode:04o}: others may read the secrets of the cluster; chmod 600 it, or say --insecure to use it as it is"
+    )]
+    Readable {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// Basic authentication cannot carry it.
     #[error("{0} must have no {1} in it: HTTP Basic authentication cannot carry that (RFC 7617)")]
@@ -134,12 +159,13 @@ pub struct Keys {
 
 impl Keys {
     /// Takes them from the configuration (environment, then file), and what is missing there from
-    /// `.scheduler0`, looked for in `config.places`.
-    pub fn load(config: &Config) -> Result<Self, Error> {
+    /// `.scheduler0`, looked for in `config.places`. The file is refused where others may read it,
+    /// unless `insecure`.
+    pub fn load(config: &Config, insecure: bool) -> Result<Self, Error> {
         let given = &config.secrets;
         let found = if given.is_complete() { None } else { SecretFile::find(&config.places)? };
         if let Some((path, _)) = &found {
-            file::warn_if_open(path);
+            file::check_mode(path, insecure)?;
         }
         let file = found.as_ref().map(|(_, file)| file);
         let pick = |key, configured: &str, stored: Option<&String>| {
@@ -174,6 +200,16 @@ impl Keys {
             }
         }
         Ok(Self { secret_key: key, username: username.to_owned(), password: password.to_owned() })
+    }
+
+    /// Refuses what can be guessed, before a node starts with it or a file is written: a `SecretKey`
+    /// of one byte over and over, and an `AuthPassword` of fewer than [`MIN_PASSWORD`] characters;
+    /// unless `weak`.
+    pub fn check_strength(&self, weak: bool) -> Result<(), Error> {
+        if !weak && self.secret_key.iter().all(|byte| *byte == self.secret_key[0]) {
+            return Err(Error::RepeatedKey);
+        }
+        check_password(&self.password, weak)
     }
 
     /// What nodes and the command line sign in with.
@@ -248,9 +284,16 @@ impl Keys {
         webhook_secret(&bytes)
     }
 
-    /// A signing secret that follows from a request's digests, as [`Keys::api_key_for`] does.
-    pub fn webhook_secret_for(&self, key: &[u8; 32], body: &[u8; 32]) -> Zeroizing<String> {
-        webhook_secret(&Zeroizing::new(mac(&self.derive("request webhook secret"), &[key, body])))
+    /// Whether a signing secret was made for this request. Constant time.
+    pub fn is_webhook_secret_for(&self, key: &[u8; 32], body: &[u8; 32], secret: &str) -> bool {
+        let Some(encoded) = secret.strip_prefix(WEBHOOK_PREFIX) else { return false };
+        let Ok(bytes) = STANDARD.decode(encoded).map(Zeroizing::new) else { return false };
+        let Some((random, rest)) = bytes.split_first_chunk::<HALF>() else { return false };
+        self.request_mac(key, body, random)[..HALF].ct_eq(rest).into()
+    }
+
+    fn request_mac(&self, key: &[u8; 32], body: &[u8; 32], random: &[u8; HALF]) -> [u8; 32] {
+        mac(&self.derive("request webhook secret v2"), &[key, body, random])
     }
 
     /// Encrypts a secret that the cluster has to read again, for one of [`purpose`]. Equal secrets
@@ -286,6 +329,15 @@ impl Keys {
     fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(mac(&self.secret_key, &[b"scheduler0 v1 ", purpose.as_bytes()]))
     }
+}
+
+/// Refuses an `AuthPassword` of fewer than [`MIN_PASSWORD`] characters, unless `weak`.
+pub fn check_password(password: &str, weak: bool) -> Result<(), Error> {
+    let length = password.chars().count();
+    if length < MIN_PASSWORD && !weak {
+        return Err(Error::ShortPassword { length });
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Keys {

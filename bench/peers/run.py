@@ -114,9 +114,9 @@ class Scheduler0(Contender):
         (self.folder / "config.yml").write_text("LogLevel: WARN\n")
         for n, (api, raft) in enumerate(ports, 1):
             env = {
-                "SCHEDULER0_SECRET_KEY": "11" * 32,
+                "SCHEDULER0_SECRET_KEY": "0123456789abcdef" * 4,
                 "SCHEDULER0_AUTH_USERNAME": "peers",
-                "SCHEDULER0_AUTH_PASSWORD": "peers",
+                "SCHEDULER0_AUTH_PASSWORD": "peers-of-a-bench",
                 "SCHEDULER0_NODE_ID": str(n),
                 "SCHEDULER0_HOST": "127.0.0.1",
                 "SCHEDULER0_PORT": str(api),
@@ -148,7 +148,7 @@ class Scheduler0(Contender):
         return {**job, "http": {"url": url + "/{{jobId}}"}, "data": json.dumps({"n": n})}
 
     def ask(self, method, path, body=None, headers=None, base=None):
-        pair = base64.b64encode(b"peers:peers").decode()
+        pair = base64.b64encode(b"peers:peers-of-a-bench").decode()
         request = urllib.request.Request(
             (base or self.base) + path,
             method=method,

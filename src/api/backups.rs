@@ -26,6 +26,7 @@ use super::input::{Input, SMALL};
 use super::reply;
 use super::state::AppState;
 use crate::cluster::backup::{self, Facts};
+use crate::disk::modes;
 use crate::model::time::rfc3339;
 use crate::secret::purpose;
 
@@ -282,7 +283,7 @@ async fn settle(app: &AppState, ask: &Ask) -> Result<(), Error> {
 async fn folder(app: &Arc<AppState>) -> Result<PathBuf, Error> {
     let folder = app.config.backup_dir.clone();
     let made = blocking(move || {
-        fs::create_dir_all(&folder)?;
+        modes::create_dir_all(&folder)?;
         let folder = folder.canonicalize()?;
         let disk = rustix::fs::statvfs(&folder)?;
         Ok((folder, disk.f_bavail * disk.f_frsize))

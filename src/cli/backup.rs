@@ -21,7 +21,7 @@ use crate::command::Due;
 use crate::model::target::Sealed;
 use crate::model::time::rfc3339;
 use crate::node::restore;
-use crate::secret::{Keys, purpose};
+use crate::secret::purpose;
 
 /// Between two moves of a bar that does not know how far it is.
 const TICK: Duration = Duration::from_millis(120);
@@ -99,7 +99,7 @@ pub(super) async fn backup(flags: &Backup, client: &Client, output: Output) -> a
 /// Restores one into the configured data folder.
 pub(super) fn restore(flags: &Restore, global: &Global, output: Output) -> anyhow::Result<()> {
     let config = global.load()?;
-    let keys = Keys::load(&config)?;
+    let keys = global.keys(&config)?;
     let bar = bar("the backup is checked");
     let facts = backup::inspect(&flags.file)?;
     bar.finish_and_clear();

@@ -37,6 +37,10 @@ pub struct Init {
     /// Replaces an existing file; credentials made under the old secret key stop working
     #[arg(long)]
     force: bool,
+    /// Takes a password of fewer than 16 characters, or a secret key of one byte over and over; the
+    /// node must be started with --weak, too
+    #[arg(long)]
+    weak: bool,
 }
 
 /// Flags of `credential show`.
@@ -85,6 +89,7 @@ fn init(flags: &Init, output: Output) -> anyhow::Result<()> {
         &random.secret_key,
     )?;
     let keys = Keys::new(&secret_key, &username, &password)?;
+    keys.check_strength(flags.weak)?;
     let file = SecretFile {
         secret_key: secret_key.to_string(),
         auth_username: username,
@@ -121,7 +126,7 @@ fn answer(
 
 fn show(flags: &Show, global: &Global, output: Output) -> anyhow::Result<()> {
     let config = global.load_for_client()?;
-    let keys = Keys::load(&config)?;
+    let keys = global.keys(&config)?;
     let file = SecretFile::find(&config.places)?.map(|(path, _)| path);
     let mut shown = json!({
         "authUsername": keys.username(),

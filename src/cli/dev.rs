@@ -14,6 +14,7 @@ use super::client::Client;
 use super::output::say;
 use super::{Failure, Global};
 use crate::config::{Config, LogLevel};
+use crate::disk::modes;
 use crate::secret::{Keys, SecretFile, write_private};
 
 /// Where `dev` keeps everything, unless `DataDir` says otherwise.
@@ -48,13 +49,13 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
         config.log_level = LogLevel::Warn;
     }
     let folder = config.data_dir.clone();
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    modes::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     config.places.push(folder.clone());
     if !config.secrets.is_complete() && SecretFile::find(&config.places)?.is_none() {
         let path = SecretFile::generate().write(&folder, false)?;
         say(&format!("made node credentials: {}", path.display()));
     }
-    let keys = Keys::load(&config)?;
+    let keys = global.keys(&config)?;
     Ok((config, keys))
 }
 
@@ -210,6 +211,7 @@ mod tests {
             server: None,
             output: None,
             json: false,
+            insecure: false,
         };
         let (config, keys) = prepare(&global).unwrap();
         assert_eq!((config.data_dir.as_path(), config.log_level), (data.as_path(), LogLevel::Warn));

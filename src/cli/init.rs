@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::output::{Output, say};
 use super::{Failure, Global, ask};
 use crate::config::{self, Config, EXAMPLE, LoadOptions, Replica};
-use crate::secret::{Keys, SecretFile};
+use crate::secret::{self, SecretFile};
 
 /// The answer of who has no cluster.
 const ALONE: &str = "a single node";
@@ -26,7 +26,15 @@ pub enum ConfigCommand {
     Show,
     /// Checks file, environment and flags as a node would at its start; exit code 2 if it would not
     /// start with them
-    Check,
+    Check(Check),
+}
+
+/// Flags of `config check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// As a node that is started with --weak
+    #[arg(long)]
+    weak: bool,
 }
 
 /// Flags of `config init`.
@@ -59,6 +67,9 @@ pub struct Init {
     /// A node of the cluster, this one too; once for each
     #[arg(long = "replica", value_name = "ID,ADDRESS,RAFT_ADDRESS")]
     replicas: Vec<String>,
+    /// Takes a password of fewer than 16 characters, where --set gives one
+    #[arg(long)]
+    weak: bool,
 }
 
 /// Carries it out.
@@ -66,7 +77,7 @@ pub(super) fn run(command: &ConfigCommand, global: &Global, output: Output) -> a
     match command {
         ConfigCommand::Init(flags) => init(flags, global, output),
         ConfigCommand::Show => show(global, output),
-        ConfigCommand::Check => check(global, output),
+        ConfigCommand::Check(flags) => check(flags, global, output),
     }
 }
 
@@ -83,6 +94,9 @@ fn init(flags: &Init, global: &Global, output: Output) -> anyhow::Result<()> {
     let checked = Config::load(&options)?;
     for warning in &checked.warnings {
         say(&format!("warning: {warning}"));
+    }
+    if !checked.secrets.auth_password.is_empty() {
+        secret::check_password(&checked.secrets.auth_password, flags.weak)?;
     }
     write(&path, &fill_in(&values)?)?;
     say(&format!("wrote {}", path.display()));
@@ -119,12 +133,13 @@ fn show(global: &Global, output: Output) -> anyhow::Result<()> {
     output.records(&envelope, &records, &columns)
 }
 
-fn check(global: &Global, output: Output) -> anyhow::Result<()> {
+fn check(flags: &Check, global: &Global, output: Output) -> anyhow::Result<()> {
     let config = global.load()?;
     for warning in &config.warnings {
         say(&format!("warning: {warning}"));
     }
-    let keys = Keys::load(&config)?;
+    let keys = global.keys(&config)?;
+    keys.check_strength(flags.weak)?;
     let nodes: Vec<_> = config.replicas.iter().map(|replica| replica.node_id).collect();
     say("a node can start with this configuration");
     output.record(&json!({"success": true, "data": {

@@ -40,6 +40,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, LoadOptions};
+use crate::disk::modes;
 use crate::secret::{self, Keys};
 use crate::telemetry;
 use client::Client;
@@ -87,6 +88,9 @@ pub struct Global {
     /// The same as -o json
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
+    /// Takes a .scheduler0 that other users of this machine may read
+    #[arg(long, global = true)]
+    pub insecure: bool,
 }
 
 /// The commands.
@@ -188,6 +192,7 @@ impl Failure {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     hardening::apply();
+    modes::set_umask();
     let cli = Cli::parse();
     let _last = telemetry::AtExit;
     // Whoever set a provider before us (nobody, in this binary) keeps it.
@@ -210,8 +215,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let global = &cli.global;
     let output = Output::new(if global.json { Some(Format::Json) } else { global.output });
     match &cli.command {
-        Command::Start(flags) => start::run(&flags.over(global)),
-        Command::Dev(flags) => start::dev(&flags.over(global), output),
+        Command::Start(flags) => start::run(flags, global),
+        Command::Dev(flags) => start::dev(flags, global, output),
         Command::Config(command) => init::run(command, global, output),
         Command::Credential(command) => credential::run(command, global, output),
         Command::Reset(command) => reset::run(command, global),
@@ -265,10 +270,19 @@ impl Global {
         Ok(config)
     }
 
+    fn keys(&self, config: &Config) -> Result<Keys, secret::Error> {
+        Keys::load(config, self.insecure)
+    }
+
+    /// The node that is asked first.
+    fn url(&self, config: &Config) -> String {
+        self.server.clone().unwrap_or_else(|| config.local_url())
+    }
+
     fn client(&self) -> anyhow::Result<Client> {
         let config = self.load_for_client()?;
-        let url = self.server.clone().unwrap_or_else(|| config.local_url());
-        let keys = Keys::load(&config).map_err(|e| unlock::advice(e, &url))?;
+        let url = self.url(&config);
+        let keys = self.keys(&config).map_err(|e| unlock::advice(e, &url))?;
         if self.server.is_some() {
             return Client::new(&url, &[], &keys);
         }

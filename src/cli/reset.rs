@@ -1,7 +1,7 @@
 //! `reset raft`: deletes this node's data, after asking. The only command that touches a data
 //! folder; it refuses while a node runs on it, and removes nothing that a node did not write.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::output::say;
 use super::{Failure, Global, ask};
+use crate::disk::modes;
 
 /// What a node writes into its data folder: names of files and folders, and how others begin.
 const OURS: &[&str] = &["identity", "raft", "snapshots", "state.db", "journal"];
@@ -89,7 +90,7 @@ fn ours(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// The lock that a running node holds.
 fn lock(dir: &Path) -> anyhow::Result<fs::File> {
     let path = dir.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+    let file = modes::options().create(true).truncate(false).write(true).open(&path)?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         anyhow::bail!("a node is running on {}: stop it first", dir.display());
     }

@@ -10,7 +10,6 @@ use super::signals::{self, Hangup};
 use super::{Failure, Global, dev};
 use crate::config::Config;
 use crate::node::{self, Node};
-use crate::secret::Keys;
 use crate::telemetry;
 
 /// Flags that set the keys most often set by hand; `--set` sets any other.
@@ -37,6 +36,10 @@ pub struct StartFlags {
     /// error, warn, info or debug
     #[arg(long)]
     log_level: Option<String>,
+    /// Starts with secrets that can be guessed: a password of fewer than 16 characters, a secret key of
+    /// one byte over and over
+    #[arg(long)]
+    pub(super) weak: bool,
 }
 
 impl StartFlags {
@@ -61,10 +64,12 @@ impl StartFlags {
 }
 
 /// Runs a node until a signal stops it, or until it cannot go on.
-pub(super) fn run(global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(flags: &StartFlags, global: &Global) -> anyhow::Result<()> {
+    let global = &flags.over(global);
     let config = global.load()?;
     begin_log(&config)?;
-    let keys = Keys::load(&config)?;
+    let keys = global.keys(&config)?;
+    keys.check_strength(flags.weak)?;
     runtime()?.block_on(async {
         signals::ignore()?;
         signals::reload_on_hangup(global)?;
@@ -74,8 +79,10 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
 }
 
 /// Runs a node for trying things out, and shows what it does.
-pub(super) fn dev(global: &Global, output: Output) -> anyhow::Result<()> {
+pub(super) fn dev(flags: &StartFlags, global: &Global, output: Output) -> anyhow::Result<()> {
+    let global = &flags.over(global);
     let (config, keys) = dev::prepare(global)?;
+    keys.check_strength(flags.weak)?;
     begin_log(&config)?;
     runtime()?.block_on(async {
         signals::ignore()?;
@@ -141,6 +148,7 @@ mod tests {
             server: None,
             output: None,
             json: false,
+            insecure: false,
         };
         let flags = StartFlags {
             port: Some("2".to_owned()),

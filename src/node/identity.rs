@@ -2,7 +2,7 @@
 //! this start. The node opens it first and holds it to the end; it never looks into what the
 //! folder is for.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
-use crate::disk;
+use crate::disk::{self, modes};
 use crate::model::process::Process;
 
 /// A locked data folder.
@@ -59,7 +59,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     disk::create_dir(dir).map_err(at(dir))?;
     let lock_path = dir.join("lock");
-    let lock = OpenOptions::new()
+    let lock = modes::options()
         .create(true)
         .truncate(false)
         .write(true)
@@ -75,10 +75,32 @@ pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     Ok(lock)
 }
 
+/// Closes a folder to others that an earlier version left open, and says so.
+fn narrow(dir: &Path) -> Result<(), Error> {
+    let modes::Narrowed { narrowed, left } = modes::narrow(dir).map_err(at(dir))?;
+    if narrowed > 0 {
+        tracing::warn!(
+            folder = %dir.display(),
+            narrowed,
+            "group or others could read the data: folders are 0700 and files 0600 from now on"
+        );
+    }
+    if let Some((path, why)) = left.first() {
+        tracing::warn!(
+            path = %path.display(),
+            left = left.len(),
+            "group or others may read the data, and its mode cannot be narrowed ({why}): chmod \
+             go= it, or give the node a DataDir of its own"
+        );
+    }
+    Ok(())
+}
+
 impl Identity {
     /// Makes the folder if it is missing, locks it, and counts this start.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let lock = lock(dir)?;
+        narrow(dir)?;
         let path = dir.join("identity");
         let (instance, boots) = match std::fs::read_to_string(&path) {
             Ok(text) => parse(&text).ok_or_else(|| Error::Damaged(path.clone()))?,

@@ -42,7 +42,7 @@ use crate::clock::{Clock, SchedulerTime, SystemClock};
 use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::coordinator::lead::Coordinator;
-use crate::disk::spare;
+use crate::disk::{modes, spare};
 use crate::executor;
 use crate::journal::{self, Journal};
 use crate::listen::{self, Listeners};
@@ -132,6 +132,11 @@ impl Node {
         let shares = descriptors::share_out(config.max_workers, members, api_defaults.connections);
         spare::keep(spare::KEPT);
         let identity = Identity::open(&config.data_dir)?;
+        if modes::is_open(&config.backup_dir) {
+            // It may be meant for others: a program that fetches backups.
+            let folder = config.backup_dir.display();
+            tracing::warn!(%folder, "group or others can list the backups: chmod 700 BackupDir");
+        }
         let config = Arc::new(config);
         let keys = Arc::new(keys);
         let metrics = Arc::new(Metrics::new());

@@ -72,8 +72,8 @@ impl std::fmt::Debug for SecretFile {
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all: a temporary beside it (mode 0600 from the start),
-/// fsync, rename, fsync of the folder.
+/// Writes a file that only its owner may read, whole or not at all: a temporary beside it (mode 0600
+/// from the start), fsync, rename, fsync of the folder.
 pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
@@ -98,12 +98,22 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// Says so when others may read the file.
-pub(super) fn warn_if_open(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if let Ok(meta) = std::fs::metadata(path)
-        && meta.permissions().mode() & 0o077 != 0
-    {
+/// Refuses a file that its owner, who is this process's user, lets group or others read, unless
+/// `insecure`: the rule of ssh for private keys. A file of another user is not ours to narrow (a secret
+/// that Docker or Kubernetes mounts is root's, and readable by the group of the process): of one that
+/// everybody may read there is a warning.
+pub(super) fn check_mode(path: &Path, insecure: bool) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+
+    let meta =
+        std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let mode = meta.mode() & 0o777;
+    let own = meta.uid() == rustix::process::geteuid().as_raw();
+    if own && mode & 0o077 != 0 && !insecure {
+        return Err(Error::Readable { path: path.to_owned(), mode });
+    }
+    if mode & if own { 0o077 } else { 0o007 } != 0 {
         tracing::warn!(path = %path.display(), "others may read this file: chmod 600 it");
     }
+    Ok(())
 }

@@ -67,7 +67,7 @@ fn what_is_configured_comes_before_the_file_and_what_is_missing_is_named() {
         let env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let work_dir = folder.path().to_owned();
         let options = config::LoadOptions { env, work_dir, ..Default::default() };
-        Keys::load(&Config::load(&options).unwrap())
+        Keys::load(&Config::load(&options).unwrap(), false)
     };
     let message = load(&[("SCHEDULER0_SECRET_KEY", HEX)]).unwrap_err().to_string();
     assert!(message.contains("AuthUsername is not set"), "{message}");
@@ -102,6 +102,69 @@ fn the_file_is_private_whole_and_not_replaced_unasked() {
     assert_eq!(SecretFile::find(&places).unwrap().unwrap().1, second);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary stays");
+}
+
+#[test]
+fn a_file_that_others_may_read_is_refused_as_ssh_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = SecretFile::generate().write(folder.path(), false).unwrap();
+    let work_dir = folder.path().to_owned();
+    let config = Config::load(&config::LoadOptions { work_dir, ..Default::default() }).unwrap();
+    for (mode, refused) in [
+        (0o600, false),
+        (0o400, false),
+        (0o640, true),
+        (0o604, true),
+        (0o644, true),
+        (0o620, true),
+        (0o601, true),
+    ] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        match Keys::load(&config, false) {
+            Ok(_) => assert!(!refused, "{mode:o}"),
+            Err(e) => {
+                let message = e.to_string();
+                assert!(refused, "{mode:o}: {message}");
+                let mode = format!("{mode:04o}");
+                for part in [mode.as_str(), "chmod 600", "--insecure"] {
+                    assert!(message.contains(part), "{part}: {message}");
+                }
+            }
+        }
+        assert!(Keys::load(&config, true).is_ok(), "{mode:o}");
+    }
+}
+
+#[test]
+fn what_can_be_guessed_is_refused_unless_it_is_said_to_be_weak() {
+    let of = |key: &str, password: &str| Keys::new(key, "node", password).unwrap();
+    let short_in_characters = "\u{e4}".repeat(8);
+    for (password, weak, refused) in [
+        ("0123456789abcdef", false, false),
+        ("0123456789abcde", false, true),
+        ("0123456789abcde", true, false),
+        (&short_in_characters, false, true),
+        ("", true, false),
+    ] {
+        let checked = of(HEX, password).check_strength(weak);
+        assert_eq!(checked.is_err(), refused, "{password} {weak}");
+        if let Err(e) = checked {
+            let message = e.to_string();
+            let length = password.chars().count().to_string();
+            for part in ["AuthPassword", "16 or more", "--weak", &length] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+            assert!(!message.contains(password), "{message}");
+        }
+    }
+    for byte in ["00", "ff", "5a"] {
+        let keys = of(&byte.repeat(32), "0123456789abcdef");
+        let message = keys.check_strength(false).unwrap_err().to_string();
+        assert!(message.contains("SecretKey") && message.contains("openssl"), "{message}");
+        assert!(keys.check_strength(true).is_ok());
+    }
+    let made = SecretFile::generate();
+    of(&made.secret_key, &made.auth_password).check_strength(false).unwrap();
 }
 
 #[test]

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::writer::Writer;
 use super::{Error, meta, schema, snapshot};
+use crate::disk;
 use crate::model::Millis;
 
 /// What a backup says of itself, by name.
@@ -155,7 +156,7 @@ pub(super) fn restore<T, E: From<Error> + From<rusqlite::Error>>(
     for suffix in ["", "-journal", "-wal", "-shm"] {
         snapshot::remove(&dir.join(format!("{}{suffix}", snapshot::INCOMING)))?;
     }
-    fs::copy(path, &incoming).map_err(Error::io("copy the backup into DataDir"))?;
+    disk::copy(path, &incoming).map_err(Error::io("copy the backup into DataDir"))?;
     // The copy is what will be used, and a byte may have changed on its way.
     inspect(&incoming)?;
     let mut conn = Connection::open(&incoming)?;

@@ -96,7 +96,7 @@ impl Place {
         let mut command = self.net.command(id, &self.binary);
         let api = self.net.api(id);
         command
-            .arg("start")
+            .args(["start", "--weak"])
             .current_dir(&self.folder)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

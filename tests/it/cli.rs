@@ -111,7 +111,7 @@ fn config_show_and_check_say_what_a_node_would_do() {
     assert!(stderr(&said).contains("SecretKey is not set"), "{}", stderr(&said));
     let made = scheduler0(
         folder.path(),
-        &["credential", "init", "--generate", "--username", "op", "--password", "hunter2"],
+        &["credential", "init", "--generate", "--username", "op", "--password", "hunter2-hunter2-"],
     );
     assert_eq!(code(&made), 0);
     let said = scheduler0(folder.path(), &["config", "check", "--json"]);
@@ -155,19 +155,22 @@ fn config_init_refuses_what_a_node_could_not_start_with() {
 fn credential_init_writes_a_private_file_and_show_reveals_only_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".scheduler0");
-    let said = with_input(folder.path(), &["credential", "init"], "ops\ns3cret-word\n\n");
+    let said = with_input(folder.path(), &["credential", "init"], "ops\ns3cret-word-of-ops\n\n");
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let stored: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(
         (stored["authUsername"].as_str(), stored["authPassword"].as_str()),
-        (Some("ops"), Some("s3cret-word"))
+        (Some("ops"), Some("s3cret-word-of-ops"))
     );
     assert_eq!(stored["secretKey"].as_str().unwrap().len(), 64);
-    assert!(!stderr(&said).contains("s3cret-word") && !stdout(&said).contains("s3cret-word"));
+    assert!(
+        !stderr(&said).contains("s3cret-word-of-ops")
+            && !stdout(&said).contains("s3cret-word-of-ops")
+    );
 
     let said = scheduler0(folder.path(), &["credential", "show", "-o", "table"]);
-    assert!(stdout(&said).contains("ops") && !stdout(&said).contains("s3cret-word"));
+    assert!(stdout(&said).contains("ops") && !stdout(&said).contains("s3cret-word-of-ops"));
     let said = scheduler0(folder.path(), &["credential", "show", "--reveal", "--json"]);
     let shown: Value = serde_json::from_str(&stdout(&said)).unwrap();
     assert_eq!(
@@ -178,6 +181,11 @@ fn credential_init_writes_a_private_file_and_show_reveals_only_when_asked() {
     let said = scheduler0(folder.path(), &["credential", "init", "--generate"]);
     assert_eq!(code(&said), 2);
     assert!(stderr(&said).contains("--force"), "{}", stderr(&said));
+    let short = ["credential", "init", "--force", "--generate", "--password", "hunter2"];
+    let said = scheduler0(folder.path(), &short);
+    assert_eq!(code(&said), 2);
+    assert!(stderr(&said).contains("AuthPassword has 7 characters"), "{}", stderr(&said));
+    assert!(!stderr(&said).contains("hunter2"), "{}", stderr(&said));
     let said = scheduler0(
         folder.path(),
         &["credential", "init", "--force", "--generate", "--secret-key", "abc"],
@@ -509,4 +517,66 @@ fn next_is_a_lint_that_fails_where_a_line_is_wrong() {
     let said = with_input(folder.path(), &["next", "--crontab", "-"], "@daily x\n");
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     assert_eq!(code(&scheduler0(folder.path(), &["next", "--crontab", "nowhere"])), 1);
+}
+
+#[test]
+fn secrets_that_can_be_guessed_or_read_are_refused_before_a_node_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".scheduler0");
+    let short = ["credential", "init", "--generate", "--weak", "--password", "hunter2"];
+    assert_eq!(code(&scheduler0(folder.path(), &short)), 0);
+    for command in [&["start", "--port", "0"][..], &["dev", "--port", "0"], &["config", "check"]] {
+        let said = scheduler0(folder.path(), command);
+        assert_eq!(code(&said), 2, "{command:?}");
+        for part in ["AuthPassword has 7 characters", "16 or more", "--weak"] {
+            assert!(stderr(&said).contains(part), "{command:?}: {}", stderr(&said));
+        }
+        assert!(!stderr(&said).contains("hunter2"), "{}", stderr(&said));
+    }
+    let said = scheduler0(folder.path(), &["config", "check", "--weak"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+
+    let repeated = "00".repeat(32);
+    let placeholder = ["credential", "init", "--force", "--generate", "--secret-key", &repeated];
+    let said = scheduler0(folder.path(), &placeholder);
+    assert_eq!(code(&said), 2);
+    assert!(stderr(&said).contains("SecretKey is one byte"), "{}", stderr(&said));
+
+    let made = scheduler0(folder.path(), &["credential", "init", "--force", "--generate"]);
+    assert_eq!(code(&made), 0);
+    assert_eq!(code(&scheduler0(folder.path(), &["config", "check"])), 0);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    for command in
+        [&["config", "check"][..], &["start", "--port", "0"], &["status"], &["credential", "show"]]
+    {
+        let said = scheduler0(folder.path(), command);
+        assert_eq!(code(&said), 2, "{command:?}: {}", stderr(&said));
+        for part in [".scheduler0", "0644", "chmod 600", "--insecure"] {
+            assert!(stderr(&said).contains(part), "{command:?}: {}", stderr(&said));
+        }
+    }
+    let said = scheduler0(folder.path(), &["config", "check", "--insecure"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let said =
+        scheduler0(folder.path(), &["config", "init", "--yes", "--set", "AuthPassword=hunter2"]);
+    assert_eq!(code(&said), 2, "{}", stderr(&said));
+}
+
+#[test]
+fn what_a_server_says_is_written_out_in_errors_and_lists() {
+    let hostile = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}fdp\u{2028}\u{200b}";
+    let node = Node::start(move |_| (409, json!({"data": hostile, "success": false})));
+    let said = node.run(&["list", "projects"]);
+    assert_eq!(code(&said), 3);
+    let written = "\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}fdp\\u{2028}\\u{200b}";
+    assert_eq!(stderr(&said), format!("error: the node refused: {written} (HTTP 409)\n"));
+    let node = Node::start(move |_| {
+        ok(&json!({"total": 1, "projects": [{"id": 1, "name": hostile, "description": "d"}]}))
+    });
+    let table = stdout(&node.run(&["list", "projects"]));
+    assert!(table.contains(written) && !table.contains('\u{1b}'), "{table}");
+    let text = stdout(&node.run(&["list", "projects", "--json"]));
+    assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{2028}', '\u{200b}']), "{text}");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["data"]["projects"][0]["name"], hostile, "the same to a program");
 }

@@ -115,7 +115,8 @@ impl Cluster {
     /// Starts a node's process by a command, with its output where the story wants it.
     pub(crate) fn spawn_to(&mut self, id: u64, command: &str, stdout: Stdio, stderr: Stdio) {
         let mut program = self.command(id);
-        program.arg(command).stdout(stdout).stderr(stderr);
+        // The secrets of the stories are for reading, not for keeping.
+        program.args([command, "--weak"]).stdout(stdout).stderr(stderr);
         let process = program.spawn().unwrap();
         self.hosts[id as usize - 1].process = Some(process);
     }

@@ -332,7 +332,7 @@ async fn a_second_instance_is_refused() {
     let cluster = Cluster::start(1).await;
     let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_scheduler0"));
     second
-        .arg("start")
+        .args(["start", "--weak"])
         .env_clear()
         .env("SCHEDULER0_SECRET_KEY", "5a".repeat(32))
         .env("SCHEDULER0_AUTH_USERNAME", "admin")

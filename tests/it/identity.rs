@@ -28,7 +28,7 @@ impl Other {
         let log = cluster.folder().join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
         let mut command = cluster.command(id);
-        command.arg("start").stdout(Stdio::null()).stderr(Stdio::from(file));
+        command.args(["start", "--weak"]).stdout(Stdio::null()).stderr(Stdio::from(file));
         command.envs(environment.iter().copied());
         Self { process: command.spawn().unwrap(), log }
     }

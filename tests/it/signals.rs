@@ -13,7 +13,7 @@ async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_or
     std::fs::write(&config, "LogLevel: ERROR\n").unwrap();
     let log = cluster.folder().join("signals.log");
     let mut command = cluster.command(1);
-    command.arg("--config").arg(&config).arg("start");
+    command.arg("--config").arg(&config).args(["start", "--weak"]);
     command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
     let mut process = command.spawn().unwrap();
     let pid = Pid::from_child(&process);

@@ -89,7 +89,7 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let made = scheduler0(
             folder.path(),
-            &["credential", "init", "--generate", "--username", "op", "--password", "pw"],
+            &["credential", "init", "--generate", "--weak", "--username", "op", "--password", "pw"],
         );
         assert_eq!(code(&made), 0, "{}", stderr(&made));
         let mut all = vec!["--server", &self.url];
@@ -101,7 +101,8 @@ impl Node {
     /// terminal showed.
     pub(super) fn on_a_terminal(&self, command: &str, typed: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let made = ["credential", "init", "--generate", "--username", "op", "--password", "pw"];
+        let made =
+            ["credential", "init", "--generate", "--weak", "--username", "op", "--password", "pw"];
         assert_eq!(code(&scheduler0(folder.path(), &made)), 0);
         let line = format!("{} --server {} {command}", env!("CARGO_BIN_EXE_scheduler0"), self.url);
         let mut child = Command::new("script")

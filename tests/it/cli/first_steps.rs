@@ -28,7 +28,8 @@ fn commands_find_the_credentials_of_the_node_that_dev_runs_here() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("scheduler0-dev");
     std::fs::create_dir(&data).unwrap();
-    let made = ["credential", "init", "--generate", "--username", "op", "--password", "pw"];
+    let made =
+        ["credential", "init", "--generate", "--weak", "--username", "op", "--password", "pw"];
     assert_eq!(code(&scheduler0(&data, &made)), 0);
     let said = scheduler0(folder.path(), &["list", "projects", "--server", &node.url]);
     assert_eq!(code(&said), 0, "{}", stderr(&said));

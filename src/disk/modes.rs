@@ -1,0 +1,219 @@
+//! Who may read what a node writes: its owner and nobody else. The mode of each folder and file that
+//! is made here, and the narrowing of a data folder that an earlier version (which left the modes to
+//! the umask) or a copy left wider. `node` narrows once at its start; nothing here follows a link or
+//! touches what a node did not write.
+//!
+//! SQLite makes its files itself, under the process's umask, which the command line sets to 077
+//! before anything else ([`set_umask`]).
+
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The mode of a folder.
+const FOLDER: u32 = 0o700;
+/// The mode of a file.
+const FILE: u32 = 0o600;
+/// What group and others may do.
+const OTHERS: u32 = 0o077;
+/// Names of files and folders in a data folder, and how those beside them begin (`state.db-wal`).
+const OURS: &[&str] =
+    &["identity", "lock", "raft", "snapshots", "state.db", "journal", "backups", "client"];
+
+/// What this process makes from here on, and what SQLite and libraries make for it, is for its owner
+/// only. For the whole process, and for programs that it starts.
+pub(crate) fn set_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+}
+
+/// Options that make files for their owner only.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(FILE);
+    options
+}
+
+/// Makes one folder for its owner only.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(FOLDER).create(dir)
+}
+
+/// Makes a folder, and those above it that are missing, for their owner only.
+pub(crate) fn create_dir_all(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(FOLDER).recursive(true).create(dir)
+}
+
+/// Makes a file its owner's only. What is copied has the mode of its source, whatever the umask.
+pub(crate) fn set_private(file: &Path) -> io::Result<()> {
+    fs::set_permissions(file, Permissions::from_mode(FILE))
+}
+
+/// What [`narrow`] did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Narrowed {
+    /// How many folders and files were open to others and are no more.
+    pub(crate) narrowed: usize,
+    /// Those that still are, and why.
+    pub(crate) left: Vec<(PathBuf, String)>,
+}
+
+/// Takes from group and others what they may do with a data folder and with what a node wrote into it.
+/// A folder that holds other things too is not the node's alone: it keeps its mode, and what the node
+/// wrote into it is narrowed.
+pub(crate) fn narrow(dir: &Path) -> io::Result<Narrowed> {
+    let mut done = Narrowed::default();
+    let mut shared = false;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !is_ours(&path) {
+            // What each file system has at its root is nobody's.
+            shared |= path.file_name().is_none_or(|name| name != "lost+found");
+            continue;
+        }
+        let Some(meta) = found(&path)? else { continue };
+        done.take(&path, &meta);
+        if meta.is_dir() {
+            narrow_files(&path, &mut done)?;
+        }
+    }
+    if let Some(meta) = found(dir)? {
+        if shared && meta.mode() & OTHERS != 0 {
+            let why = "it holds files of others too".to_owned();
+            done.left.push((dir.to_owned(), why));
+        } else {
+            done.take(dir, &meta);
+        }
+    }
+    Ok(done)
+}
+
+/// Whether group or others may read a folder or go into it.
+pub(crate) fn is_open(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.mode() & OTHERS != 0)
+}
+
+fn narrow_files(folder: &Path, done: &mut Narrowed) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) => {
+            done.left.push((folder.to_owned(), e.to_string()));
+            return Ok(());
+        }
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if let Some(meta) = found(&path)?.filter(Metadata::is_file) {
+            done.take(&path, &meta);
+        }
+    }
+    Ok(())
+}
+
+/// A file or folder; `None` for a link, for anything else, and for what is gone by now.
+fn found(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(meta).filter(|meta| meta.is_file() || meta.is_dir())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // `state.db-wal`, `identity.new`: what stands behind the name must not be another word.
+    OURS.iter().any(|own| {
+        name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+    }) || name == crate::secret::FILE
+}
+
+impl Narrowed {
+    fn take(&mut self, path: &Path, meta: &Metadata) {
+        let mode = meta.mode() & 0o7777;
+        if mode & OTHERS == 0 {
+            return;
+        }
+        match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
+            Ok(()) => self.narrowed += 1,
+            Err(e) => self.left.push((path.to_owned(), e.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn wide(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A folder as a node with a umask of 022 leaves it.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["raft", "journal", "snapshots", "backups"] {
+            let folder = dir.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("a.log"), "").unwrap();
+            wide(&folder.join("a.log"), 0o644);
+            wide(&folder, 0o755);
+        }
+        for name in ["identity", "lock", "state.db", "state.db-wal"] {
+            fs::write(dir.path().join(name), "").unwrap();
+            wide(&dir.path().join(name), 0o664);
+        }
+        wide(dir.path(), 0o755);
+        dir
+    }
+
+    #[test]
+    fn what_is_made_is_its_owners() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b, file) = (dir.path().join("a"), dir.path().join("b/c"), dir.path().join("f"));
+        create_dir(&a).unwrap();
+        create_dir_all(&b).unwrap();
+        options().write(true).create(true).truncate(true).open(&file).unwrap();
+        let modes = [&a, &b, &dir.path().join("b"), &file].map(|path| mode(path));
+        assert_eq!(modes, [0o700, 0o700, 0o700, 0o600]);
+    }
+
+    #[test]
+    fn a_folder_that_is_open_to_others_is_narrowed_once() {
+        let dir = folder();
+        let done = narrow(dir.path()).unwrap();
+        assert_eq!(done, Narrowed { narrowed: 13, left: vec![] });
+        for (path, wanted) in
+            [("", 0o700), ("raft", 0o700), ("raft/a.log", 0o600), ("state.db-wal", 0o600)]
+        {
+            assert_eq!(mode(&dir.path().join(path)), wanted, "{path}");
+        }
+        assert_eq!(narrow(dir.path()).unwrap(), Narrowed::default());
+    }
+
+    #[test]
+    fn what_others_put_there_and_what_a_link_leads_to_is_left() {
+        let dir = folder();
+        let other = dir.path().join("index.html");
+        fs::write(&other, "").unwrap();
+        wide(&other, 0o644);
+        let outside = tempfile::tempdir().unwrap();
+        let target = outside.path().join("target");
+        fs::write(&target, "").unwrap();
+        wide(&target, 0o644);
+        fs::remove_file(dir.path().join("state.db-wal")).unwrap();
+        symlink(&target, dir.path().join("state.db-wal")).unwrap();
+        let done = narrow(dir.path()).unwrap();
+        assert_eq!((done.narrowed, done.left.len()), (11, 1));
+        assert_eq!(done.left[0].0, dir.path());
+        assert_eq!((mode(&other), mode(&target), mode(dir.path())), (0o644, 0o644, 0o755));
+        assert_eq!(mode(&dir.path().join("state.db")), 0o600);
+        assert!(is_open(dir.path()) && !is_open(&dir.path().join("raft")));
+    }
+}
