@@ -26,6 +26,7 @@ mod init;
 mod list;
 mod next;
 mod output;
+mod probe;
 mod recover;
 mod remove;
 mod reset;
@@ -227,6 +228,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Bench(flags) => bench::run(flags, global, output),
         Command::Restore(flags) => backup::restore(flags, global, output),
         Command::Version => version(output),
+        Command::Status(status::Status { probe: Some(what), .. }) => {
+            probe::run(*what, &global.url(&global.load()?))
+        }
         command => {
             let client = global.client()?;
             let client = match command {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::client::Client;
 use super::output::{Column, Format, Output, cell, line, say, show, table};
+use super::probe::Probe;
 
 /// Between two looks at whether the cluster is ready.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -33,6 +34,17 @@ pub struct Status {
     /// Shows it again every SECONDS [default: 2], until ctrl-c
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     pub(super) watch: Option<u64>,
+    /// Only asks whether this node is ready, or alive; needs no credentials. Exit code 0 if it says
+    /// yes, 1 if it says no, 4 if nothing answers
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        num_args = 0..=1,
+        default_missing_value = "ready",
+        conflicts_with_all = ["wait", "watch"]
+    )]
+    pub(super) probe: Option<Probe>,
 }
 
 const NODES: &[Column] = &[

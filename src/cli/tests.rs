@@ -40,6 +40,9 @@ fn the_commands_are_understood_with_their_plurals() {
         "scheduler0 delete project 1 --cascade --yes",
         "scheduler0 archive credential 1 --undo",
         "scheduler0 status --server http://127.0.0.1:1",
+        "scheduler0 status --probe",
+        "scheduler0 status --probe live",
+        "scheduler0 start --weak --insecure",
         "scheduler0 cluster checksum",
         "scheduler0 reset raft --force",
         "scheduler0 version",
@@ -62,6 +65,7 @@ fn wrong_usage_is_refused() {
         "scheduler0 next",
         "scheduler0 next @daily --ndjson",
         "scheduler0 status --set Port",
+        "scheduler0 status --probe --wait",
         "scheduler0 status --json -o table",
     ] {
         assert!(parse(line).is_err(), "{line}");

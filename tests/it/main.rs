@@ -11,6 +11,7 @@ mod coordinator;
 mod days;
 mod delivery;
 mod descriptors;
+mod docker;
 mod docs;
 mod durability;
 mod firing;
