@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::{Failure, visible};
 
 /// Asks for a line; an empty one means the default.
 pub(super) fn line(question: &str, default: &str) -> anyhow::Result<String> {
@@ -55,6 +55,7 @@ pub(super) fn asks(yes: bool) -> bool {
 }
 
 fn prompt(text: &str) -> io::Result<()> {
+    let text = visible::lines(text);
     let mut err = io::stderr().lock();
     err.write_all(text.as_bytes())?;
     err.flush()

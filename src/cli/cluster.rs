@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::output::{Column, Output, cell, say};
 use super::recover::Recover;
-use super::{Failure, ask, status};
+use super::{Failure, ask, status, visible};
 
 /// Between two looks at how far something is.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -289,7 +289,7 @@ impl Wait {
         if self.terminal {
             let mut err = io::stderr().lock();
             // Nobody is left to be told when stderr is closed.
-            let _ = write!(err, "\r\x1b[2K{news}").and_then(|()| err.flush());
+            let _ = write!(err, "\r\x1b[2K{}", visible::one_line(news)).and_then(|()| err.flush());
         } else if !news.is_empty() && news != said {
             say(news);
         }

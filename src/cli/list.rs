@@ -75,7 +75,7 @@ pub(super) fn target(job: &Value) -> String {
         (Some(url), ..) => show(&url.into()),
         (None, Some(url), _) => {
             let method = job["http"]["method"].as_str().unwrap_or("POST");
-            format!("{method} {}", show(&url.into()))
+            format!("{} {}", show(&method.into()), show(&url.into()))
         }
         (None, None, Value::Null) => "-".to_owned(),
         (None, None, id) => format!("executor {id}"),
@@ -94,7 +94,7 @@ fn labels(job: &Value) -> String {
 pub(super) fn result(execution: &Value) -> String {
     let result = cell(execution, &["status", "state"]);
     match execution["reason"].as_str() {
-        Some(reason) => format!("{result}: {reason}"),
+        Some(reason) => format!("{result}: {}", show(&reason.into())),
         None => result,
     }
 }

@@ -34,6 +34,7 @@ mod signals;
 pub mod start;
 mod status;
 mod unlock;
+mod visible;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

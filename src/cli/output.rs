@@ -1,11 +1,13 @@
 //! What goes to stdout, as a table or as JSON, and what is said on stderr. Used by all commands;
 //! never panics on a closed pipe, and never mixes the two.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, presets};
 use serde_json::Value;
 
+use super::visible;
 use crate::telemetry;
 
 /// Cells up to this width are never cut: instants, ids and numbers are worth nothing in part.
@@ -67,8 +69,7 @@ impl Output {
 
     /// A value as JSON.
     pub(super) fn json(self, value: &Value) -> anyhow::Result<()> {
-        let text = if self.terminal { format!("{value:#}") } else { value.to_string() };
-        line(&text)
+        raw_line(&visible::json(value, self.terminal))
     }
 
     /// An answer of the API: the envelope as it came, or a table of the records in it.
@@ -143,16 +144,31 @@ fn terminal_width() -> Option<u16> {
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|n| *n > 0)
 }
 
-/// One line of data on stdout.
+/// One line of data on stdout, or several; see [`visible`].
 pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    raw_line(&visible::lines(text))
+}
+
+/// One record as a line of JSON on stdout.
+pub(super) fn json_line(value: &Value) -> anyhow::Result<()> {
+    raw_line(&visible::json(value, false))
+}
+
+/// Clears the terminal and goes to its upper left corner.
+pub(super) fn clear() -> anyhow::Result<()> {
+    raw_line("\x1b[H\x1b[2J\x1b[3J")
+}
+
+fn raw_line(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
 }
 
 /// Says something to the person, on stderr; beside a node, in the log's own stream, which waits for
-/// no reader.
+/// no reader. An error may quote what a server said: see [`visible`].
 pub(super) fn say(line: &str) {
+    let line = &*visible::lines(line);
     if telemetry::say(line) {
         return;
     }
@@ -252,15 +268,19 @@ pub(super) fn cell(record: &Value, names: &[&str]) -> String {
     value.map_or_else(|| "-".to_owned(), show)
 }
 
-/// A value as people read it. Control characters are shown, not obeyed: names and errors come from
-/// others, and a terminal would act on escape sequences in them.
+/// A value as people read it, in one line. What a terminal would obey or hide is written out: names
+/// and errors come from others.
 pub(super) fn show(value: &Value) -> String {
     let plain = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if plain.chars().any(char::is_control) { plain.escape_debug().to_string() } else { plain }
+    let written_out = match visible::one_line(&plain) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => Some(text),
+    };
+    written_out.unwrap_or(plain)
 }
 
 #[cfg(test)]
@@ -274,6 +294,7 @@ mod tests {
         assert_eq!(cell(&record, &["a", "b.c"]), "7");
         assert_eq!(cell(&record, &["nothing"]), "-");
         assert_eq!(cell(&record, &["d"]), "x\\u{1b}[2Jy");
+        assert_eq!(show(&json!({"a": "\u{202e}"})), "{\"a\":\"\\u{202e}\"}");
     }
 
     #[test]

@@ -10,13 +10,11 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::client::Client;
-use super::output::{Column, Format, Output, cell, line, say, show, table};
+use super::output::{Column, Format, Output, cell, clear, line, say, show, table};
 use super::probe::Probe;
 
 /// Between two looks at whether the cluster is ready.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Clears the terminal and goes to its upper left corner.
-const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
 
 /// Flags of `status`.
 #[derive(Debug, Default, Args)]
@@ -136,7 +134,7 @@ async fn watch(pause: Duration, client: &Client, output: Output) -> anyhow::Resu
         client.begin_anew();
         let looked = client.get("/cluster/status", &[]).await;
         if terminal {
-            line(CLEAR)?;
+            clear()?;
         }
         match looked {
             Ok(envelope) => shown(&envelope, output)?,

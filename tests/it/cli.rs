@@ -564,19 +564,19 @@ fn secrets_that_can_be_guessed_or_read_are_refused_before_a_node_starts() {
 
 #[test]
 fn what_a_server_says_is_written_out_in_errors_and_lists() {
-    let hostile = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}fdp\u{2028}\u{200b}";
-    let node = Node::start(move |_| (409, json!({"data": hostile, "success": false})));
+    const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}fdp\u{2028}\u{200b}";
+    let node = Node::start(|_| (409, json!({"data": HOSTILE, "success": false})));
     let said = node.run(&["list", "projects"]);
     assert_eq!(code(&said), 3);
     let written = "\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}fdp\\u{2028}\\u{200b}";
     assert_eq!(stderr(&said), format!("error: the node refused: {written} (HTTP 409)\n"));
-    let node = Node::start(move |_| {
-        ok(&json!({"total": 1, "projects": [{"id": 1, "name": hostile, "description": "d"}]}))
+    let node = Node::start(|_| {
+        ok(&json!({"total": 1, "projects": [{"id": 1, "name": HOSTILE, "description": "d"}]}))
     });
     let table = stdout(&node.run(&["list", "projects"]));
     assert!(table.contains(written) && !table.contains('\u{1b}'), "{table}");
     let text = stdout(&node.run(&["list", "projects", "--json"]));
     assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{2028}', '\u{200b}']), "{text}");
     let json: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["data"]["projects"][0]["name"], hostile, "the same to a program");
+    assert_eq!(json["data"]["projects"][0]["name"], HOSTILE, "the same to a program");
 }

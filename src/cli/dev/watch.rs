@@ -11,6 +11,7 @@ use crate::cli::Failure;
 use crate::cli::client::Client;
 use crate::cli::list::{answer, error, result, took};
 use crate::cli::output::cell;
+use crate::cli::visible;
 use crate::model::time::parse_rfc3339;
 use crate::telemetry::{BOUND, Stream};
 
@@ -49,7 +50,8 @@ pub(super) async fn watch(client: &Client, json: bool) -> anyhow::Result<()> {
         let list = envelope["data"]["executions"].as_array().map_or(&[][..], Vec::as_slice);
         for execution in list.iter().rev() {
             if seen.is_new(execution) && !first {
-                let told = if json { execution.to_string() } else { shown(execution, colours) };
+                let told =
+                    if json { visible::json(execution, false) } else { shown(execution, colours) };
                 shown_to.push(format!("{told}\n").as_bytes());
             }
         }

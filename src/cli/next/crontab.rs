@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::{Flags, Wrong};
-use crate::cli::output::{Format, Output, line, say, show, table};
+use crate::cli::output::{Format, Output, json_line, line, say, show, table};
 use crate::model::time::rfc3339;
 use crate::schedule::{
     Preview, Schedule, asked_anchor, describe, parse_zone, preview_in, warnings,
@@ -67,7 +67,7 @@ pub(super) fn show_all(text: &str, flags: &Flags, output: Output) -> anyhow::Res
             wrong.add();
         }
         match output.format {
-            Format::Json => line(&json(number, entry.as_ref(), &answer).to_string())?,
+            Format::Json => json_line(&json(number, entry.as_ref(), &answer))?,
             Format::Table | Format::Wide => rows.extend(row(number, entry.as_ref(), &answer)),
         }
     }
