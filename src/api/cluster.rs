@@ -163,6 +163,8 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 }
 
 async fn status(State(app): App, ask: Ask) -> Result<Response, Error> {
+    // It names every node and the failing destinations of everybody's jobs.
+    ask.operators_only()?;
     let source = app.sources.status.as_ref().ok_or_else(starting)?;
     Ok(reply::ok(&source().await?, ask.dialect()))
 }

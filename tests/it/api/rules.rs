@@ -90,8 +90,10 @@ async fn nobody_gets_in_without_the_right_pair() {
         }
     }
     let pair = [("x-api-key", key), ("x-secret-key", secret)];
-    let refused = house.send_bare("POST", "/cluster/checksum", &pair, "").await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    for (method, path) in [("POST", "/cluster/checksum"), ("GET", "/cluster/status")] {
+        let refused = house.send_bare(method, path, &pair, "").await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+    }
 }
 
 #[tokio::test]
