@@ -2,13 +2,19 @@
 //! request; what a caller may do is said where it is done. It never logs or returns what it was
 //! shown.
 //!
+//! Whoever is wrong too often waits: see `limiter`, which says what that means for those who are right.
+//!
 //! All key pairs are held in memory and read again when the bell says that they changed: an archived
 //! key stops on every node as soon as the entry is applied there, and a flood of wrong keys costs
 //! this node a hash each and no look into the books.
 
+mod limiter;
+
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -19,6 +25,11 @@ use crate::cluster::{self, Cluster};
 use crate::model::credential::Credential;
 use crate::secret::Keys;
 use crate::store::{Page, credentials};
+
+pub use limiter::Kind;
+
+/// Between two lines in the log about failures.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The longest header that is looked at, in bytes.
 const LONGEST: usize = 1_024;
@@ -42,6 +53,17 @@ impl Caller {
     }
 }
 
+/// Why nobody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The request shows nothing that could prove anybody.
+    Nothing,
+    /// What it shows is wrong.
+    Wrong(Kind),
+    /// Its network was wrong too often: a key that is wrong again, or a password that was not checked.
+    Limited(Kind),
+}
+
 /// What a request shows of itself.
 #[derive(Debug, PartialEq, Eq)]
 enum Shown<'a> {
@@ -55,6 +77,7 @@ enum Shown<'a> {
 pub struct Auth {
     keys: Arc<Keys>,
     known: Arc<Known>,
+    limiter: Arc<limiter::Limiter>,
 }
 
 struct Known {
@@ -79,22 +102,42 @@ impl Auth {
     /// A check that knows no pair yet; the first request reads them.
     pub fn new(keys: Arc<Keys>) -> Self {
         let known = Known { wanted: AtomicU64::new(1), held: RwLock::default() };
-        Self { keys, known: Arc::new(known) }
+        Self { keys, known: Arc::new(known), limiter: Arc::default() }
     }
 
-    /// Listens to the bell until the cluster is gone. Run it as a task beside the server.
+    /// Listens to the bell until the cluster is gone, and writes once a minute into the log who was
+    /// wrong how often. Run it as a task beside the server.
     pub async fn follow(self, cluster: Cluster) {
         use tokio::sync::broadcast::error::RecvError;
 
         let mut changes = cluster.changes();
         // What was read before the bell was heard may be stale.
         self.forget();
+        let mut report = tokio::time::interval(REPORT_INTERVAL);
+        report.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            match changes.recv().await {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                _ = report.tick() => {
+                    self.report();
+                    continue;
+                }
+            };
+            match change {
                 Ok(change) if !change.credentials && !change.replaced => {}
                 Ok(_) | Err(RecvError::Lagged(_)) => self.forget(),
                 Err(RecvError::Closed) => return,
             }
+        }
+    }
+
+    fn report(&self) {
+        if let Some(report) = self.limiter.report() {
+            tracing::warn!(
+                failures = report.failures,
+                from = %report,
+                "wrong passwords or keys within the last minute"
+            );
         }
     }
 
@@ -104,22 +147,48 @@ impl Auth {
         self.known.wanted.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Who sent these headers; `None` when they do not prove anybody.
+    /// Who sent these headers, from which network. Without a network (a request that came by no
+    /// connection) nothing is limited.
     pub async fn caller(
         &self,
         headers: &HeaderMap,
+        network: Option<IpAddr>,
         cluster: &Cluster,
-    ) -> Result<Option<Caller>, cluster::Error> {
+    ) -> Result<Result<Caller, Refused>, cluster::Error> {
         match shown(headers) {
             Shown::KeyPair { key, secret } => {
                 let pairs = self.pairs(cluster).await?;
-                Ok(self.check_pair(&pairs, key, secret))
+                let caller = self.check_pair(&pairs, key, secret);
+                Ok(caller.ok_or_else(|| self.wrong_key(network)))
             }
-            Shown::Basic(encoded) => {
-                Ok(check_basic(&self.keys, encoded).then_some(Caller::Operator))
-            }
-            Shown::Nothing => Ok(None),
+            Shown::Basic(encoded) => Ok(self.check_password(encoded, network)),
+            Shown::Nothing => Ok(Err(Refused::Nothing)),
         }
+    }
+
+    fn wrong_key(&self, network: Option<IpAddr>) -> Refused {
+        match network {
+            Some(network) if self.limiter.wrong_key(network, Instant::now()) => {
+                Refused::Limited(Kind::Key)
+            }
+            _ => Refused::Wrong(Kind::Key),
+        }
+    }
+
+    fn check_password(&self, encoded: &str, network: Option<IpAddr>) -> Result<Caller, Refused> {
+        let now = Instant::now();
+        if network.is_some_and(|network| !self.limiter.admit_password(network, now)) {
+            return Err(Refused::Limited(Kind::Password));
+        }
+        let right = check_basic(&self.keys, encoded);
+        if let Some(network) = network {
+            if right {
+                self.limiter.signed_in(network, now);
+            } else {
+                self.limiter.wrong_password(network, now);
+            }
+        }
+        if right { Ok(Caller::Operator) } else { Err(Refused::Wrong(Kind::Password)) }
     }
 
     fn check_pair(&self, pairs: &HashMap<String, Pair>, key: &str, secret: &str) -> Option<Caller> {

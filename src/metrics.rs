@@ -40,6 +40,7 @@ pub struct Metrics {
     late: Counter,
     calls: CallSource,
     requests: Family<Request, Counter>,
+    auth_failures: Family<Failure, Counter>,
     /// Entries of the journal that are not yet committed by the cluster.
     pub journal_depth: Gauge,
     /// Milliseconds since this node's lease was last renewed; -1 without one.
@@ -88,6 +89,12 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failure {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
     method: &'static str,
     route: String,
@@ -129,6 +136,18 @@ impl Metrics {
         registry.register_collector(Box::new(calls.clone()));
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
+        let auth_failures = Family::<Failure, Counter>::default();
+        registry.register(
+            "auth_failures",
+            "API requests refused for a wrong password or key, or for too many of them",
+            auth_failures.clone(),
+        );
+        for kind in ["password", "key"] {
+            for result in ["wrong", "limited"] {
+                // Shown from the start, so that an alarm sees the first one.
+                auth_failures.get_or_create(&Failure { kind, result });
+            }
+        }
         let process = process::Process::default();
         registry.register_collector(Box::new(process.clone()));
         let dead_letters_recorded = counter(
@@ -178,6 +197,7 @@ impl Metrics {
             late,
             calls,
             requests,
+            auth_failures,
             registry,
         }
     }
@@ -220,6 +240,12 @@ impl Metrics {
         };
         let labels = Request { method, route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
+    }
+
+    /// Counts a request that was refused for a wrong password or key: what was wrong, and what it was
+    /// told.
+    pub fn auth_failure(&self, kind: &'static str, result: &'static str) {
+        self.auth_failures.get_or_create(&Failure { kind, result }).inc();
     }
 
     /// Everything as `OpenMetrics` text.

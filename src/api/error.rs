@@ -49,6 +49,14 @@ impl Error {
         )
     }
 
+    /// 429: too many wrong passwords or keys came from the client's address.
+    pub(super) fn too_many_attempts() -> Self {
+        let message = "too many wrong passwords or keys came from this address: wait a second";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
+        error.retry_after = Some(1);
+        error
+    }
+
     /// 415: the body is compressed.
     pub(super) fn unsupported_encoding() -> Self {
         let message = "content-encoding is not supported: send the body as it is (identity)";

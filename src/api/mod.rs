@@ -56,6 +56,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_util::FutureExt;
 
+use crate::auth::Refused;
+use crate::listen::Connection;
+
 pub use ask::Mount;
 pub use error::{Error, refusal};
 pub use pressure::Pressure;
@@ -125,8 +128,9 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
 }
 
 async fn authenticate(State(app): App, mut request: Request, next: Next) -> Response {
-    match app.auth.caller(request.headers(), &app.cluster).await {
-        Ok(Some(caller)) => {
+    let network = request.extensions().get().map(Connection::network);
+    match app.auth.caller(request.headers(), network, &app.cluster).await {
+        Ok(Ok(caller)) => {
             // The path of the request has lost its mount here, that of the route has not.
             let mount = request.extensions().get().copied().unwrap_or(Mount::Root);
             let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
@@ -139,7 +143,17 @@ async fn authenticate(State(app): App, mut request: Request, next: Next) -> Resp
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Ok(None) => Error::unauthorized().into_response(),
+        Ok(Err(refused)) => {
+            let (error, counted) = match refused {
+                Refused::Nothing => (Error::unauthorized(), None),
+                Refused::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
+                Refused::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
+            };
+            if let Some((kind, result)) = counted {
+                app.metrics.auth_failure(kind.name(), result);
+            }
+            error.into_response()
+        }
         Err(error) => Error::from(error).into_response(),
     }
 }
