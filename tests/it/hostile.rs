@@ -3,6 +3,7 @@
 //! something; it must not cost the victim a firing, nor the node more memory than is bounded.
 //! The table of attacks stands in docs/reliability.md.
 
+mod access;
 #[allow(dead_code, reason = "the tests of attacks that are being mended come one by one")]
 mod fixture;
 mod held;
