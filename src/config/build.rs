@@ -1,5 +1,5 @@
 //! From layers to a [`Config`]: types, ranges, and what must agree with what. Called by
-//! `Config::load` alone; reads nothing from outside.
+//! `Config::load` alone; reads nothing from outside but the mode of the file.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -9,10 +9,12 @@ use std::time::Duration;
 use serde_yaml::Value;
 use zeroize::Zeroizing;
 
+use super::keys;
 use super::layers::{Layers, Origin};
 use super::{
     Config, EgressProxy, Error, LoadOptions, LogFormat, LogLevel, Secrets, join_host_port, replicas,
 };
+use crate::disk::modes;
 
 const MB: f64 = 1_000_000.0;
 /// The longest length of time that is believed: a hundred years, in seconds.
@@ -245,6 +247,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         auth_username: r.secret("AuthUsername")?,
         auth_password: r.secret("AuthPassword")?,
     };
+    r.warn_of_open_file();
 
     Ok(Config {
         log_level: r.log_level()?,
@@ -308,6 +311,20 @@ impl Reader {
             return Ok(None);
         }
         EgressProxy::read(&text).map(Some).map_err(|message| self.fail(KEY, message))
+    }
+
+    /// Says so where a secret stands in a file that group or others may read.
+    fn warn_of_open_file(&mut self) {
+        let Some(path) = self.layers.file.clone() else { return };
+        let stands = |key: &&&str| *self.origin(key) == Origin::File(path.clone());
+        let Some(key) = keys::SECRETS.iter().find(stands) else { return };
+        if modes::is_open(&path) {
+            let path = path.display();
+            self.layers.warnings.push(format!(
+                "{key} stands in {path}, which others may read: chmod 600 it, or put the secret into \
+                 .scheduler0 or a file of its own"
+            ));
+        }
     }
 
     /// A text that no message may quote. A number is none: `1e5` reads back as 100000.

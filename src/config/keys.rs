@@ -85,7 +85,7 @@ const LEGACY: &[(&str, &str)] = &[
 /// one letter away; others may belong to some other program (a client's `SCHEDULER0_API_KEY`).
 const SLIP: f64 = 0.8;
 /// The keys that may be in files of their own.
-const SECRETS: [&str; 4] = ["SecretKey", "AuthUsername", "AuthPassword", "EgressProxy"];
+pub(super) const SECRETS: [&str; 4] = ["SecretKey", "AuthUsername", "AuthPassword", "EgressProxy"];
 
 /// What a name turned out to be.
 pub(super) enum Name {

@@ -9,7 +9,7 @@ fn load_with(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result
         list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>()
     };
     if !file.is_empty() {
-        std::fs::write(folder.path().join(FILE), file).unwrap();
+        crate::secret::write_private(&folder.path().join(FILE), file.as_bytes()).unwrap();
     }
     Config::load(&LoadOptions {
         path: None,
@@ -470,5 +470,27 @@ fn addresses_of_members_are_taken_as_typed_or_refused() {
         let (named, message) = check_addresses(address, raft_address).unwrap_err();
         assert_eq!(named, field, "{address:?} {raft_address:?}: {message}");
         assert!(message.starts_with(field), "{message}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_file_that_others_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yml");
+    for (text, mode, warned) in [
+        ("AuthPassword: hunter2", 0o644, true),
+        ("AuthPassword: hunter2", 0o640, true),
+        ("AuthPassword: hunter2", 0o600, false),
+        ("AuthPassword: \"\"\nPort: 1", 0o644, false),
+        ("Port: 1", 0o644, false),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let options = LoadOptions { path: Some(path.clone()), ..LoadOptions::default() };
+        let warnings = Config::load(&options).unwrap().warnings;
+        assert_eq!(warnings.len(), usize::from(warned), "{text} {mode:o}: {warnings:?}");
+        assert!(warnings.iter().all(|w| w.contains("chmod 600") && !w.contains("hunter2")));
     }
 }
