@@ -1,11 +1,15 @@
 //! Lengths of time in requests and answers: `"1h30m"`, `"PT90M"`, `"2 mins"`, or a number of seconds
 //! (the configuration's unit). Shown as Go writes them, `"1h30m"`, which reads back.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::error::Error;
 use crate::model::Millis;
 use crate::schedule::parse_duration;
+
+const DAY: Millis = 86_400_000;
 
 /// Reads a length of time between `least` and `most`, in milliseconds.
 pub(super) fn read(
@@ -34,6 +38,22 @@ pub(super) fn read(
     Ok(millis)
 }
 
+/// A `timeout` of attempts, as jobs and projects give it: at most `MaxJobTimeout`.
+pub(super) fn timeout(value: &Value, most: Duration) -> Result<Millis, Error> {
+    const FIELD: &str = "timeout";
+    let most = most.as_millis() as Millis;
+    let millis = read(FIELD, value, (1, most.max(DAY)))?;
+    if millis <= most {
+        return Ok(millis);
+    }
+    let most = show(most);
+    let message = format!("{FIELD} must be from 1ms to {most}, the MaxJobTimeout of this server");
+    Err(Error::invalid(FIELD, message).because(
+        "work that takes longer answers 202 with Scheduler-Async: true (http targets), and its \
+         runTimeout counts",
+    ))
+}
+
 /// A length of time as people write it, without parts that are zero.
 pub(super) fn show(millis: Millis) -> String {
     if millis <= 0 {
@@ -54,6 +74,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_timeout_is_at_most_what_the_operator_allows() {
+        let most = Duration::from_mins(5);
+        assert_eq!(timeout(&json!("5m"), most).unwrap(), 300_000);
+        for given in [json!("5m1s"), json!(301), json!("24h")] {
+            let error = format!("{:?}", timeout(&given, most).unwrap_err());
+            for part in ["timeout must be from 1ms to 5m", "MaxJobTimeout", "202", "runTimeout"] {
+                assert!(error.contains(part), "{given}: {error}");
+            }
+        }
+        for bad in [json!(0), json!("soon"), json!("25h")] {
+            assert_eq!(timeout(&bad, most).unwrap_err().status(), 400, "{bad}");
+        }
+    }
 
     #[test]
     fn lengths_are_read_in_many_forms_and_shown_in_one() {

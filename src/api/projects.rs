@@ -174,8 +174,8 @@ async fn create(
     let name = required(fields.text("name", LONGEST_NAME)?, "name")?;
     let description = required(fields.text("description", LONGEST_DESCRIPTION)?, "description")?;
     let by = fields.text("createdBy", LONGEST_BY)?;
-    let settings =
-        Edit::read(&mut fields)?.over(&ProjectSettings::default(), &app.keys, app.time.now());
+    let settings = Edit::read(&mut fields, app.config.max_job_timeout)?;
+    let settings = settings.over(&ProjectSettings::default(), &app.keys, app.time.now());
     let action = Wanted::read(&mut fields, &app)?.action(Standing::Active);
     fields.ignore(SHOWN);
     fields.ignore(&["modifiedBy"]);
@@ -228,7 +228,7 @@ async fn update(
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     fields.ignore(SHOWN);
     fields.ignore(&["createdBy"]);
-    let settings = Edit::read(&mut fields)?;
+    let settings = Edit::read(&mut fields, app.config.max_job_timeout)?;
     let wanted = Wanted::read(&mut fields, app)?;
     let (name, description) = (name.as_ref(), description.as_ref());
     let says_more = name.is_some() || description.is_some() || !settings.is_empty();

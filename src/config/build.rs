@@ -134,6 +134,26 @@ impl Reader {
         Err(self.fail(key, format!("expected host:port, found {text:?}")))
     }
 
+    /// `JobExecutionTimeout` and `MaxJobTimeout`.
+    fn timeouts(&self) -> Result<(Duration, Duration), Error> {
+        let (usual, most) = ("JobExecutionTimeout", "MaxJobTimeout");
+        let (given, longest) = (self.seconds(usual)?, self.seconds(most)?);
+        let limit = Config::LONGEST_TIMEOUT;
+        if longest > limit {
+            let message = format!("expected at most {} seconds, a day", limit.as_secs());
+            return Err(self.fail(most, message));
+        }
+        if given > longest {
+            let message = format!(
+                "expected at most MaxJobTimeout, which is {} seconds; raise that too, or let work \
+                 that takes longer answer 202 with Scheduler-Async: true",
+                longest.as_secs_f64()
+            );
+            return Err(self.fail(usual, message));
+        }
+        Ok((given, longest))
+    }
+
     fn retries(&self) -> Result<u32, Error> {
         let (key, most) = ("JobExecutionRetryMax", Config::MOST_RETRIES);
         let count: u32 = self.count(key, 0)?;
@@ -235,6 +255,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
     } else {
         peer_timeout
     };
+    let (job_execution_timeout, max_job_timeout) = r.timeouts()?;
     let max_memory = r.bytes("MaxMemory", false)?;
     let origin = r.text("AllowedOrigin")?;
     let data_dir = PathBuf::from(r.text("DataDir")?);
@@ -275,7 +296,8 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         peer_connect_retry_max: r.count("PeerConnectRetryMax", 0)?,
         peer_connect_retry_delay: r.seconds_or_none("PeerConnectRetryDelay")?,
         peer_auth_request_timeout: Duration::from_millis(peer_timeout),
-        job_execution_timeout: r.seconds("JobExecutionTimeout")?,
+        job_execution_timeout,
+        max_job_timeout,
         job_execution_retry_delay: r.seconds_or_none("JobExecutionRetryDelay")?,
         job_execution_retry_max: r.retries()?,
         max_workers: r.count::<u32>("MaxWorkers", 1)? as usize,

@@ -43,6 +43,7 @@ pub(super) const KEYS: &[Key] = &[
     key("PeerConnectRetryDelay", "PEER_CONNECT_RETRY_DELAY_SECONDS"),
     key("PeerAuthRequestTimeoutMs", "PEER_AUTH_REQUEST_TIMEOUT_MS"),
     key("JobExecutionTimeout", "JOB_EXECUTION_TIMEOUT"),
+    key("MaxJobTimeout", "MAX_JOB_TIMEOUT"),
     key("JobExecutionRetryDelay", "JOB_EXECUTION_RETRY_DELAY"),
     key("JobExecutionRetryMax", "JOB_EXECUTION_RETRY_MAX"),
     key("MaxWorkers", "MAX_WORKERS"),

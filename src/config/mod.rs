@@ -220,6 +220,9 @@ pub struct Config {
     pub peer_auth_request_timeout: Duration,
     /// `JobExecutionTimeout`: one callback request, connecting included.
     pub job_execution_timeout: Duration,
+    /// `MaxJobTimeout`: the most that `JobExecutionTimeout`, projects and jobs may say of that, at most
+    /// [`Config::LONGEST_TIMEOUT`].
+    pub max_job_timeout: Duration,
     /// `JobExecutionRetryDelay`: before the first retry; doubles from there.
     pub job_execution_retry_delay: Duration,
     /// `JobExecutionRetryMax`: retries after the first attempt, at most
@@ -274,6 +277,9 @@ pub struct Config {
 impl Config {
     /// A snapshot at every few entries would only keep the disk busy: lower values are raised.
     pub const MIN_SNAPSHOT_THRESHOLD: u64 = 1_024;
+
+    /// The longest time for one request that can be allowed.
+    pub const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 
     /// The most retries, as a job may say them itself.
     pub const MOST_RETRIES: u32 = 100;

@@ -120,6 +120,7 @@ impl Parts {
                 retry_max: config.job_execution_retry_max,
                 retry_delay: config.job_execution_retry_delay,
                 timeout: config.job_execution_timeout,
+                max_timeout: config.max_job_timeout,
                 misfire_grace: worker::MISFIRE_GRACE,
             },
             worker::Surroundings {

@@ -94,6 +94,8 @@ pub struct Options {
     pub retry_delay: Duration,
     /// `JobExecutionTimeout`: of an attempt, answer included, for jobs that name none.
     pub timeout: Duration,
+    /// `MaxJobTimeout`: no attempt takes longer, whatever a job says.
+    pub max_timeout: Duration,
     /// Usually [`MISFIRE_GRACE`].
     pub misfire_grace: Duration,
 }
@@ -253,6 +255,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
             retry_max: options.retry_max,
             retry_delay: options.retry_delay,
             timeout: options.timeout,
+            max_timeout: options.max_timeout,
         },
         node: options.node,
         cluster,

@@ -32,6 +32,8 @@ pub(super) struct Defaults {
     pub(super) retry_delay: Duration,
     /// For an attempt, answer included.
     pub(super) timeout: Duration,
+    /// The most for an attempt, whoever says more.
+    pub(super) max_timeout: Duration,
 }
 
 /// See the head of this file.
@@ -166,7 +168,10 @@ impl<'a> Routes<'a> {
             project: shape.project,
             to: to(shape, executor.as_ref().map(|(id, executor)| (*id, executor.as_deref()))),
             retry,
-            timeout: delivery.timeout.unwrap_or(self.defaults.timeout.as_millis() as Millis),
+            timeout: delivery
+                .timeout
+                .unwrap_or(self.defaults.timeout.as_millis() as Millis)
+                .min(self.defaults.max_timeout.as_millis() as Millis),
             signing: own.unwrap_or(&settings.signing).clone(),
             limits: found.map_or_else(Limits::default, |executor| Limits {
                 max_concurrency: executor.max_concurrency,

@@ -145,6 +145,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
         retry_max: 3,
         retry_delay: Duration::from_secs(5),
         timeout: Duration::from_secs(30),
+        max_timeout: Duration::from_mins(5),
         misfire_grace: MISFIRE_GRACE,
     };
     let worker = Worker::start(

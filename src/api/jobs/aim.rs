@@ -93,7 +93,7 @@ fn request(
             && let Some(given) = object.remove(&name)
             && !given.is_null()
         {
-            timeout = Some(policy::timeout("timeout", &given.to_string(), policy::DAY)?);
+            timeout = Some(rules.timeout(&given)?);
         }
     }
     Ok((target::http(value, &rules.guard, &rules.keys, old)?, timeout))

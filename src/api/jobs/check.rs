@@ -6,6 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use super::create::shape_bytes;
 use super::names::Names;
@@ -52,6 +55,8 @@ pub(super) struct Rules {
     pub(super) now: Millis,
     /// How far past a one-off may lie unless it says so itself.
     grace: Millis,
+    /// `MaxJobTimeout`.
+    max_timeout: Duration,
 }
 
 impl Rules {
@@ -64,7 +69,13 @@ impl Rules {
             keys: app.keys.clone(),
             now: app.time.now(),
             grace: MISFIRE_GRACE.as_millis() as Millis,
+            max_timeout: app.config.max_job_timeout,
         }
+    }
+
+    /// How long an attempt may take.
+    pub(super) fn timeout(&self, given: &Value) -> Result<Millis, Error> {
+        duration::timeout(given, self.max_timeout)
     }
 }
 

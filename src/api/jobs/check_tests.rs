@@ -18,6 +18,7 @@ pub(in crate::api::jobs) fn rules() -> Rules {
         keys: Arc::new(Keys::new(&"5e".repeat(32), "node", "pass").unwrap()),
         now: NOW,
         grace: 60_000,
+        max_timeout: Duration::from_mins(5),
     }
 }
 

@@ -78,7 +78,7 @@ impl Seen {
             shape.retry_max = retries(input.retry_max)?;
         }
         for (name, json) in &input.rare {
-            policies(&mut shape, *name, json)?;
+            policies(rules, &mut shape, *name, json)?;
         }
         settle(&mut shape, input)?;
         Ok(shape)
@@ -152,7 +152,7 @@ fn take_away(shape: &mut JobShape, nulls: Names) {
     }
 }
 
-fn policies(shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
+fn policies(rules: &Rules, shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
     use policy::{DAY, YEAR, length, timeout};
     let delivery = &mut shape.delivery;
     match name {
@@ -164,7 +164,7 @@ fn policies(shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
         Name::RetryMaxDelay => {
             delivery.retry_max_delay = Some(length("retryMaxDelay", json, YEAR)?);
         }
-        Name::Timeout => delivery.timeout = Some(timeout("timeout", json, DAY)?),
+        Name::Timeout => delivery.timeout = Some(rules.timeout(&policy::value("timeout", json)?)?),
         Name::Overlap => shape.overlap = policy::overlap(json)?,
         Name::RunTimeout => shape.run_timeout = Some(length("runTimeout", json, YEAR)?),
         Name::HeartbeatTimeout => {

@@ -1,6 +1,8 @@
 //! The settings of a project as requests give them and answers show them: what its jobs take where
 //! they say nothing themselves, and what signs their callbacks.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -13,8 +15,7 @@ use crate::model::delivery::Delivery;
 use crate::model::project::ProjectSettings;
 use crate::secret::{Keys, purpose};
 
-const DAY: Millis = 86_400_000;
-const YEAR: Millis = 366 * DAY;
+const YEAR: Millis = 366 * 86_400_000;
 /// As for jobs.
 const MOST_RETRIES: u64 = 100;
 /// As for jobs.
@@ -33,7 +34,7 @@ pub(super) struct Edit {
 
 impl Edit {
     /// Reads the fields.
-    pub(super) fn read(fields: &mut Fields) -> Result<Self, Error> {
+    pub(super) fn read(fields: &mut Fields, max_timeout: Duration) -> Result<Self, Error> {
         let delay = |fields: &mut Fields, name| fields.duration(name, (0, YEAR));
         Ok(Self {
             retry_max: fields.given("retryMax", |fields, name| match fields.number(name)? {
@@ -46,7 +47,10 @@ impl Edit {
             retry_delay: fields.given("retryDelay", delay)?,
             retry_factor: fields.given("retryFactor", factor)?,
             retry_max_delay: fields.given("retryMaxDelay", delay)?,
-            timeout: fields.given("timeout", |fields, name| fields.duration(name, (1, DAY)))?,
+            timeout: fields.given("timeout", |fields, name| {
+                let given = fields.take(name);
+                given.map(|value| duration::timeout(&value, max_timeout)).transpose()
+            })?,
             secret: fields.given("webhookSecret", |fields, _| signing::given(fields))?,
         })
     }

@@ -305,6 +305,7 @@ impl World {
                 retry_max: 3,
                 retry_delay: Duration::from_secs(5),
                 timeout: Duration::from_secs(30),
+                max_timeout: Duration::from_mins(5),
                 misfire_grace: crate::worker::MISFIRE_GRACE,
             },
             books: TestBooks {
