@@ -287,6 +287,12 @@ pub struct Calls {
     pub refused: u64,
     /// Calls put off because this node could not make them, since the start, by what it lacked.
     pub own_errors: Vec<(&'static str, u64)>,
+    /// Calls that have been under way for a second or more.
+    pub hanging: u64,
+    /// The most calls that may be under way.
+    pub capacity: u64,
+    /// Whether calls of some project wait since it has its share of that.
+    pub over_share: bool,
 }
 
 /// Where [`Calls`] come from when somebody reads them.
@@ -347,6 +353,19 @@ impl Collector for CallSource {
                 metric.encode_family(&labels)?.encode_gauge(&(value(destination) as i64))?;
             }
         }
+        let totals: [(&str, &str, u64); 3] = [
+            ("hanging_calls", "Calls on their way for a second or more", calls.hanging),
+            ("calls_max", "Calls that may be on their way at a time", calls.capacity),
+            (
+                "hanging_full",
+                "1 while calls of a project wait because it has its share of those on their way",
+                u64::from(calls.over_share),
+            ),
+        ];
+        for (name, help, value) in totals {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            metric.encode_gauge(&(value as i64))?;
+        }
         let help = "Calls turned away because their destination keeps failing";
         let mut refused =
             encoder.encode_descriptor("breaker_refused", help, None, MetricType::Counter)?;
@@ -406,13 +425,18 @@ mod tests {
             let many = (0..400).map(|n| of(n.to_string(), 1, false));
             let dead = of("http://a:80".to_owned(), 0, true);
             let own_errors = vec![("descriptors", 3)];
-            Calls { destinations: many.chain([dead]).collect(), refused: 7, own_errors }
+            let destinations = many.chain([dead]).collect();
+            let (hanging, capacity, over_share) = (5, 90, true);
+            Calls { destinations, refused: 7, own_errors, hanging, capacity, over_share }
         });
         let text = metrics.encode();
         for line in [
             "scheduler0_breaker_open{destination=\"http://a:80\"} 1",
             "scheduler0_breaker_refused_total 7",
             "scheduler0_own_errors_total{kind=\"descriptors\"} 3",
+            "scheduler0_hanging_calls 5",
+            "scheduler0_calls_max 90",
+            "scheduler0_hanging_full 1",
             "scheduler0_destination_in_flight{destination=\"other\"} 145",
             "scheduler0_destination_paused{destination=\"other\"} 145",
         ] {

@@ -10,6 +10,7 @@
 //! it is compared with. What the figures mean is in `docs/performance.md`.
 
 mod block;
+mod fair;
 mod payload;
 mod queue;
 mod schedule;
@@ -22,6 +23,7 @@ criterion_group!(
     schedule::next,
     queue::fire,
     block::code,
+    fair::turn,
     payload::build,
     store::create,
     store::record,

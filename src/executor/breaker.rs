@@ -1,6 +1,6 @@
 //! Whether a destination (scheme, host and port) that keeps failing is left alone for a while. A step
-//! function: what happens and when in, what may be sent out. `lanes` keeps one of these for each
-//! destination that fails; each node has its own and finds out by itself.
+//! function: what happens and when in, what may be sent out. `verdicts` keeps one of these for each
+//! project and destination that fails; each node has its own and finds out by itself.
 //!
 //! | state | asked | a call succeeds | a call fails |
 //! |---|---|---|---|
@@ -17,6 +17,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use super::reply::{Answer, Class};
 
@@ -33,7 +34,9 @@ const MOST_PATHS: usize = 64;
 /// A ramp ends at so many calls at a time.
 const RAMP_END: u32 = 64;
 /// An open breaker that nobody has asked for so long is forgotten.
-const FORGET_MS: u64 = 600_000;
+pub(super) const FORGET_MS: u64 = 600_000;
+/// A timeout that is shorter says how patient the job is, and nothing of the destination.
+const TELLING: Duration = Duration::from_secs(1);
 
 /// When it opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub enum Outcome {
     Failed {
         /// It could not even be connected to: no other path will do better.
         down: bool,
+        /// No connection can be made, whoever tries.
+        unreachable: bool,
         /// The rest it asked for, in milliseconds.
         after: u64,
     },
@@ -66,6 +71,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What comes of no answer within a time.
+    pub fn timeout(after: Duration, sent: bool) -> Self {
+        if after < TELLING {
+            return Self::Nothing;
+        }
+        Self::Failed { down: !sent, unreachable: false, after: 0 }
+    }
+
     /// What an answer says of its destination.
     pub fn of(answer: &Answer, success_codes: &[u16]) -> Self {
         if let Some(after) = answer.asks_to_wait(success_codes) {
@@ -74,7 +87,7 @@ impl Outcome {
         match answer.class_by(success_codes) {
             Class::Retry { after } if matches!(answer.status, 0 | 429 | 500..) => {
                 let after = after.map_or(0, |after| after.as_millis() as u64);
-                Self::Failed { down: !answer.sent, after }
+                Self::Failed { down: !answer.sent, unreachable: false, after }
             }
             _ => Self::Fine,
         }
@@ -133,6 +146,21 @@ impl Breaker {
         destination.hash(&mut hash);
         let state = State::Closed { failures: 0, since: 0, ramp: None, round: 0 };
         Self { state, spread: hash.finish() }
+    }
+
+    /// Lets the next call be the probe.
+    pub(super) fn probe_now(&mut self, now: u64) {
+        if let State::Open(open) = &mut self.state {
+            open.probe_at = open.probe_at.min(now);
+        }
+    }
+
+    /// When the row of failures began that has not opened it.
+    pub(super) fn failed_at(&self) -> Option<u64> {
+        match &self.state {
+            State::Closed { failures: 1.., since, ramp: None, .. } => Some(*since),
+            _ => None,
+        }
     }
 
     /// What there is to show while it is open.
@@ -212,7 +240,10 @@ impl Breaker {
                 let (ramp, round) = (Some(2), open.round);
                 self.state = State::Closed { failures: 0, since: now, ramp, round };
             }
-            (State::Closed { failures, since, ramp, round }, Outcome::Failed { down, after }) => {
+            (
+                State::Closed { failures, since, ramp, round },
+                Outcome::Failed { down, after, .. },
+            ) => {
                 *since = if *failures == 0 { began } else { (*since).min(began) };
                 *failures = failures.saturating_add(1);
                 let enough = *failures >= rules.failures && now >= *since + LEAST_MS;
@@ -232,7 +263,7 @@ impl Breaker {
                 self.state = State::Open(open);
                 self.cool(rules, after, now);
             }
-            (State::Open(open), Outcome::Failed { down, after }) => {
+            (State::Open(open), Outcome::Failed { down, after, .. }) => {
                 open.failures = open.failures.saturating_add(1);
                 open.down = down;
                 if open.blamed.len() < MOST_PATHS {

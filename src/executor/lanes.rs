@@ -1,107 +1,54 @@
-//! Who may send next: `MaxWorkers` places for calls, given to destinations in turn.
+//! Who may send next: `MaxWorkers` workers for calls, shared out fairly among projects, and within
+//! a project among destinations.
 //!
-//! [`Executor`](super::Executor) takes a [`Turn`] before each call. Within a lane (a destination, that
-//! is scheme, host and port, under its limits) first come is first served; among lanes the places go
-//! round. One lane never has more than three quarters of the places, or than its own limits allow, and
-//! a call that has hung for a while no longer counts against the *others*, so that dead endpoints
-//! cannot starve live ones, not even with one or two workers. A destination that keeps failing takes
-//! nothing for a while (`breaker`), and what waits for it is turned away.
+//! [`Executor`](super::Executor) takes a [`Turn`] before each call. The calls of a project to a
+//! destination (scheme, host and port) under the same limits are a flow: within it first come is
+//! first served. Among flows and projects [`FairQueue`] decides; its head has the two bounds.
+//!
+//! A call that has been under way for a tenth of a second is slow: another project may have its
+//! worker. After a second it hangs: it gives its worker back, always, and only
+//! counts as in flight. What bounds hanging calls is [`Options::max_hanging`](super::Options), a
+//! figure derived from the file descriptors, of which no project ever has more than half. Calls of
+//! a project beyond that wait, and are put off in the store after [`PATIENCE_MS`]; none is ended
+//! for another one's sake, as its request may have been carried out already.
+//!
+//! A flow never has more than three quarters of the workers in flight, or than its own limits
+//! allow; a destination never more than the operator allows, whoever calls it (`ceilings`). A
+//! destination that keeps failing takes nothing of a project for a while (`verdicts`), and what
+//! waits for it is turned away.
 //!
 //! ```text
-//!   a:3000  [c c c c c]  \
-//!   b:443   [c]           >-- round robin -->  places (MaxWorkers)  --slow-->  overtime
-//!   c:80    [c c]        /         |
-//!                            breaker, rate
+//!   project 1  a:3000  [c c c c]  \
+//!              b:443   [c]        -+- fewest in flight first --\
+//!   project 2  a:3000  [c]        ----------------------------- +- fewest workers first --> worker
+//!                                                                       |  1 s
+//!                                                      ceilings, verdicts, rate      --> hangs
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
-use url::Url;
 
-use super::breaker::{Breaker, Leave, Outcome, Rules};
+use super::breaker::{Leave, Outcome};
+use super::ceilings::{Ceilings, Step};
+use super::destination::{Destination, Load, Refusal, Shares, Shut, Wish};
+use super::fair::{Capacity, FairQueue, FlowId, Stage};
 use super::pauses::Pauses;
 use super::rate::Bucket;
+use super::verdicts::Verdicts;
 use super::{Limits, Options};
 use crate::clock::Clock;
 use crate::model::ProjectId;
 use crate::model::postponement::Obstacle;
 
-/// How many calls may be in overtime for each worker, and at least.
-const OVERTIME_PER_WORKER: usize = 4;
-const OVERTIME_AT_LEAST: usize = 16;
 /// So long a call waits for its turn; then it is turned away for as long. Not whole seconds: at
 /// those, others are due.
 const PATIENCE_MS: u64 = 10_250;
-/// Breakers that say nothing are forgotten above this number.
-const KEPT: usize = 1_024;
+/// Why a call waits whose project has its share.
+const SHARE: &str = "the project has its share of the calls that this node may have under way";
 
-/// Where a call goes: scheme, host and port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Destination(Arc<str>);
-
-impl Destination {
-    /// The destination of a URL.
-    pub fn of(url: &Url) -> Self {
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        Self(format!("{}://{host}:{port}", url.scheme()).into())
-    }
-
-    /// As text, for metrics.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// How busy a destination is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// Which.
-    pub destination: Destination,
-    /// Calls under way.
-    pub in_flight: usize,
-    /// Calls waiting for their turn.
-    pub queued: usize,
-}
-
-/// A destination that takes nothing, in boot-clock milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shut {
-    /// Which.
-    pub destination: Destination,
-    /// When its breaker opened.
-    pub since: u64,
-    /// Failures in a row.
-    pub failures: u32,
-    /// When the next probe may go out.
-    pub probe_at: u64,
-}
-
-/// What a call asks for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wish {
-    /// A hash of its path.
-    pub path: u64,
-    /// What its target bears.
-    pub limits: Limits,
-    /// Whose call it is.
-    pub project: ProjectId,
-    /// It goes out although the breaker is open.
-    pub probe: bool,
-}
-
-/// A call that is turned away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// When to come again, in boot-clock milliseconds.
-    pub until: u64,
-    /// Why.
-    pub obstacle: Obstacle,
-}
-
-/// Calls of the same lane share its limits.
+/// What tells the flows of a project apart.
 type Key = (Destination, Limits);
 
 /// The queues. Cloning gives another handle to the same ones.
@@ -119,35 +66,34 @@ impl std::fmt::Debug for Lanes {
 
 #[derive(Debug)]
 struct State {
-    max: usize,
-    /// The most that one lane may have under way.
-    share: usize,
-    /// What lanes without limits of their own have.
-    limits: Limits,
-    rules: Rules,
-    /// Places taken.
-    busy: usize,
-    /// Calls that no longer take a place.
-    overtime: usize,
-    lanes: BTreeMap<Key, Lane>,
-    /// Lanes with somebody waiting and their share not used up, in order of their turn.
-    ring: VecDeque<Key>,
-    breakers: BTreeMap<Destination, Breaker>,
-    /// At so many of them, those that say nothing are forgotten.
-    prune_at: usize,
+    capacity: Capacity,
+    queue: FairQueue<Key, Waiting, Terms>,
+    ceilings: Ceilings,
+    verdicts: Verdicts,
     pauses: Pauses,
     /// Calls turned away because a breaker was open.
     refused: u64,
 }
 
+/// What is kept of a flow.
 #[derive(Debug, Default)]
-struct Lane {
-    waiting: VecDeque<Waiting>,
-    in_flight: usize,
-    in_ring: bool,
+struct Terms {
+    /// It was set up.
+    known: bool,
+    /// The rate of its own limits.
     bucket: Option<Bucket>,
-    /// A timer runs until the bucket has something.
-    timed: bool,
+    /// What it is parked for.
+    parked: Option<Parked>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parked {
+    /// The outcome of a probe.
+    Probe,
+    /// Its own rate.
+    Rate,
+    /// A place below the ceiling of its destination.
+    Ceiling,
 }
 
 #[derive(Debug)]
@@ -156,63 +102,56 @@ struct Waiting {
     sender: oneshot::Sender<Result<Turn, Refusal>>,
 }
 
-/// A place: held while a call is under way, given back when dropped.
+/// Leave for one call: held while it is under way, given back when dropped.
 #[derive(Debug)]
 pub struct Turn {
     lanes: Lanes,
-    key: Key,
+    flow: FlowId,
+    destination: Destination,
     path: u64,
     project: ProjectId,
     probe: bool,
-    overtime: bool,
+    stage: Stage,
     /// False only for a turn that could not be handed over: it never counted.
     counted: bool,
 }
 
 impl Lanes {
-    /// Queues for `max_workers` places (at least one).
+    /// Queues for `max_workers` workers (at least one).
     pub fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
-        let max = options.max_workers.max(1);
-        let share = if max <= 2 { max } else { max * 3 / 4 };
+        let workers = options.max_workers.max(1);
+        let capacity = Capacity {
+            workers,
+            // A project alone has half of it: that must do for all workers, and for each of a few
+            // flows as many as it may have.
+            in_flight: workers + options.max_hanging.max(2 * workers),
+            flow: if workers <= 2 { workers } else { workers * 3 / 4 },
+        };
         let state = State {
-            max,
-            share,
-            limits: options.limits,
-            rules: options.breaker,
-            busy: 0,
-            overtime: 0,
-            lanes: BTreeMap::new(),
-            ring: VecDeque::new(),
-            breakers: BTreeMap::new(),
-            prune_at: KEPT,
+            capacity,
+            queue: FairQueue::new(capacity),
+            ceilings: Ceilings::new(options.limits),
+            verdicts: Verdicts::new(options.breaker),
             pauses: Pauses::default(),
             refused: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
 
-    /// The most that one lane may have under way.
+    /// The most calls of one flow that may be under way.
     pub fn share(&self) -> usize {
-        self.lock().share
+        self.lock().capacity.flow
     }
 
-    /// Waits for a place, or is turned away. Giving up (dropping the future) gives up the wait, and
-    /// the place if it was just granted.
+    /// Waits for a worker, or is turned away. Giving up (dropping the future) gives up the wait,
+    /// and the turn if it was just granted.
     pub async fn turn(&self, destination: &Destination, wish: Wish) -> Result<Turn, Refusal> {
-        let limits = wish.limits;
         let now = self.clock.boot();
         let (sender, mut receiver) = oneshot::channel();
         {
-            let key = (destination.clone(), limits);
             let mut state = self.lock();
-            let own = limits.rate_per_second.or(state.limits.rate_per_second);
-            let bucket = || own.map(|rate| Bucket::new(rate, now));
-            let lane = state
-                .lanes
-                .entry(key.clone())
-                .or_insert_with(|| Lane { bucket: bucket(), ..Lane::default() });
-            lane.waiting.push_back(Waiting { wish, sender });
-            state.enter_ring(&key);
+            let flow = state.flow(destination, &wish, now);
+            state.queue.push(flow, Waiting { wish, sender });
             self.grant(&mut state);
         }
         if let Ok(granted) = receiver.try_recv() {
@@ -227,7 +166,10 @@ impl Lanes {
                 () = self.clock.sleep_until(deadline) => {}
             }
             if self.clock.boot() >= deadline {
-                return full(deadline + PATIENCE_MS);
+                let over_share = self.lock().queue.is_capped(wish.project);
+                let obstacle =
+                    if over_share { Obstacle::Node(SHARE.to_owned()) } else { Obstacle::Full };
+                return Err(Refusal { until: deadline + PATIENCE_MS, obstacle });
             }
         }
     }
@@ -244,7 +186,7 @@ impl Lanes {
         if let Some(until) = state.pauses.until(destination, project, now) {
             return Some(Refusal { until, obstacle: Obstacle::Asked });
         }
-        match state.breakers.get(destination)?.look(path, now) {
+        match state.verdicts.look((destination, project), path, now) {
             Leave::No(until) => {
                 state.refused += 1;
                 Some(Refusal { until, obstacle: Obstacle::Failing })
@@ -255,45 +197,38 @@ impl Lanes {
 
     /// Every destination with something under way or waiting, in order of its name.
     pub fn load(&self) -> Vec<Load> {
+        let mut loads: BTreeMap<Destination, (usize, usize)> = BTreeMap::new();
         let state = self.lock();
-        let mut loads: Vec<Load> = Vec::new();
-        for ((destination, _), lane) in &state.lanes {
-            let queued = lane.waiting.iter().filter(|w| !w.sender.is_closed()).count();
-            match loads.last_mut().filter(|load| load.destination == *destination) {
-                Some(load) => {
-                    load.in_flight += lane.in_flight;
-                    load.queued += queued;
-                }
-                None if lane.in_flight + queued == 0 => {}
-                None => loads.push(Load {
-                    destination: destination.clone(),
-                    in_flight: lane.in_flight,
-                    queued,
-                }),
+        for flow in state.queue.flows() {
+            let queued = flow.waiting.iter().filter(|w| !w.sender.is_closed()).count();
+            if flow.in_flight + queued > 0 {
+                let load = loads.entry(flow.key.0.clone()).or_default();
+                *load = (load.0 + flow.in_flight, load.1 + queued);
             }
         }
-        loads
+        let load = |(destination, (in_flight, queued))| Load { destination, in_flight, queued };
+        loads.into_iter().map(load).collect()
+    }
+
+    /// How the calls of all projects stand.
+    pub fn shares(&self) -> Shares {
+        let state = self.lock();
+        let (in_flight, workers) = state.queue.load();
+        Shares {
+            hanging: in_flight - workers,
+            capacity: state.capacity.in_flight,
+            over_share: state.queue.over_share(),
+        }
     }
 
     /// Every destination that takes nothing, in order of its name.
     pub fn shut(&self) -> Vec<Shut> {
         let now = self.clock.boot();
-        let mut state = self.lock();
-        state.breakers.retain(|_, breaker| !breaker.is_idle(now));
-        let shut = |(destination, breaker): (&Destination, &Breaker)| {
-            let open = breaker.open()?;
-            Some(Shut {
-                destination: destination.clone(),
-                since: open.since,
-                failures: open.failures,
-                probe_at: open.probe_at,
-            })
-        };
-        state.breakers.iter().filter_map(shut).collect()
+        self.lock().verdicts.shut(now)
     }
 
-    /// The destinations that have asked projects to wait, and how many projects each, in order of its
-    /// name.
+    /// The destinations that have asked projects to wait, and how many projects each, in order of
+    /// its name.
     pub fn asked(&self) -> Vec<(Destination, usize)> {
         self.lock().pauses.asked(self.clock.boot())
     }
@@ -307,71 +242,68 @@ impl Lanes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives out what places there are.
+    /// Lets begin what may.
     fn grant(&self, state: &mut State) {
         let now = self.clock.boot();
-        while state.busy < state.max {
-            let Some(key) = state.ring.pop_front() else { return };
-            let granted = self.serve(state, &key, now);
-            if granted {
-                state.enter_ring(&key);
-            }
-            state.tidy(&key, now);
+        while let Some(flow) = state.queue.next_flow() {
+            self.serve(state, flow, now);
         }
     }
 
-    /// Serves the first one who waits in a lane; whether there is a reason to look there again.
-    fn serve(&self, state: &mut State, key: &Key, now: u64) -> bool {
-        let Some(lane) = state.lanes.get_mut(key) else { return false };
-        lane.in_ring = false;
-        while lane.waiting.front().is_some_and(|first| first.sender.is_closed()) {
+    /// Serves a flow whose turn it is. Afterwards fewer wait there, or the flow is parked; others
+    /// that wait for the same destination's ceiling may go on.
+    fn serve(&self, state: &mut State, flow: FlowId, now: u64) {
+        let Some((destination, _)) = state.queue.key(flow).cloned() else { return };
+        self.serve_first(state, flow, &destination, now);
+        self.go_on(state, &destination, now);
+    }
+
+    fn serve_first(&self, state: &mut State, flow: FlowId, destination: &Destination, now: u64) {
+        while state.queue.first(flow).is_some_and(|first| first.sender.is_closed()) {
             // One who gave up is passed over.
-            lane.waiting.pop_front();
+            state.queue.pop(flow);
         }
-        let Some(first) = lane.waiting.front() else { return false };
-        if let Some(ready) = lane.bucket.map(|b| b.ready_at(now)).filter(|at| *at > now) {
-            self.look_again(lane, key, ready);
-            return false;
+        let Some(wish) = state.queue.first(flow).map(|first| first.wish) else { return };
+        let bucket = state.queue.data(flow).bucket;
+        if let Some(ready) = bucket.map(|b| b.ready_at(now)).filter(|at| *at > now) {
+            state.park(flow, Parked::Rate);
+            return self.look_again(ready, move |state| state.unpark(flow));
         }
-        let wish = first.wish;
-        if let Some(until) = state.pauses.until(&key.0, wish.project, now) {
-            if let Some(first) = lane.waiting.pop_front() {
-                // Whoever gave up meanwhile needs no answer.
-                let _ = first.sender.send(Err(Refusal { until, obstacle: Obstacle::Asked }));
+        if !state.ceilings.take(destination, now) {
+            state.park(flow, Parked::Ceiling);
+            return state.ceilings.wait(destination, flow, now);
+        }
+        if let Some(until) = state.pauses.until(destination, wish.project, now) {
+            return state.turn_away(flow, Refusal { until, obstacle: Obstacle::Asked });
+        }
+        let whose = (destination, wish.project);
+        let leave = state.verdicts.ask(whose, wish.path, wish.probe, now);
+        match leave {
+            Leave::Wait => return state.park(flow, Parked::Probe),
+            Leave::No(until) => {
+                state.refused += 1;
+                return state.turn_away(flow, Refusal { until, obstacle: Obstacle::Failing });
             }
-            return true;
+            Leave::Go | Leave::Probe => {}
         }
-        let leave = match state.breakers.get_mut(&key.0) {
-            None => Leave::Go,
-            Some(breaker) if wish.probe => breaker.force(now),
-            Some(breaker) => breaker.ask(wish.path, now),
-        };
-        if leave == Leave::Wait {
-            return false;
-        }
-        let Some(first) = lane.waiting.pop_front() else { return false };
-        if let Leave::No(until) = leave {
-            state.refused += 1;
-            // Whoever gave up meanwhile needs no answer.
-            let _ = first.sender.send(Err(Refusal { until, obstacle: Obstacle::Failing }));
-            return true;
-        }
+        let Some(first) = state.queue.pop(flow) else { return };
         let turn = Turn {
             lanes: self.clone(),
-            key: key.clone(),
+            flow,
+            destination: destination.clone(),
             path: wish.path,
             project: wish.project,
             probe: leave == Leave::Probe,
-            overtime: false,
+            stage: Stage::Quick,
             counted: true,
         };
         match first.sender.send(Ok(turn)) {
             Ok(()) => {
-                if let Some(bucket) = &mut lane.bucket {
+                if let Some(bucket) = &mut state.queue.data(flow).bucket {
                     bucket.take(now);
                 }
-                lane.in_flight += 1;
-                state.busy += 1;
+                state.ceilings.begin(destination, now);
+                state.queue.begin(flow);
             }
             // The turn must not take the lock we hold.
             Err(Ok(mut turn)) => {
@@ -380,116 +312,126 @@ impl Lanes {
             }
             Err(Err(_)) => {}
         }
-        true
     }
 
-    /// Looks at a lane again when its bucket has something.
-    fn look_again(&self, lane: &mut Lane, key: &Key, at: u64) {
-        // Outside of a runtime (it is being shut down) nobody is served any more.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if std::mem::replace(&mut lane.timed, true) {
+    /// Lets the next one go on that waits for a destination's ceiling, if it may.
+    fn go_on(&self, state: &mut State, destination: &Destination, now: u64) {
+        if state.ceilings.are_off() {
             return;
         }
-        let (lanes, key) = (self.clone(), key.clone());
+        match state.ceilings.next(destination, now) {
+            None => {}
+            Some(Step::Wake(flow)) => state.unpark(flow),
+            Some(Step::Later(at)) => {
+                let (lanes, to) = (self.clone(), destination.clone());
+                self.look_again(at, move |state| {
+                    state.ceilings.time(&to);
+                    lanes.go_on(state, &to, lanes.clock.boot());
+                });
+            }
+        }
+    }
+
+    /// Does something at an instant of the boot clock, and then lets begin what may.
+    fn look_again(&self, at: u64, then: impl FnOnce(&mut State) + Send + 'static) {
+        // Outside of a runtime (it is being shut down) nobody is served any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let lanes = self.clone();
         runtime.spawn(async move {
             while lanes.clock.boot() < at {
                 lanes.clock.sleep_until(at).await;
             }
             let mut state = lanes.lock();
-            if let Some(lane) = state.lanes.get_mut(&key) {
-                lane.timed = false;
-            }
-            state.enter_ring(&key);
+            then(&mut state);
             lanes.grant(&mut state);
         });
     }
 }
 
 impl State {
-    fn enter_ring(&mut self, key: &Key) {
-        let ramp = self.breakers.get(&key.0).and_then(Breaker::ramp);
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        let own = key.1.max_concurrency.or(self.limits.max_concurrency);
-        let most = [own, ramp].into_iter().flatten().map(|most| most.max(1) as usize).min();
-        let most = self.share.min(most.unwrap_or(usize::MAX));
-        if !lane.in_ring && !lane.timed && !lane.waiting.is_empty() && lane.in_flight < most {
-            lane.in_ring = true;
-            self.ring.push_back(key.clone());
+    /// The flow of a call, set up.
+    fn flow(&mut self, destination: &Destination, wish: &Wish, now: u64) -> FlowId {
+        self.queue.prune(|terms: &Terms| terms.bucket.is_none_or(|bucket| bucket.is_full(now)));
+        let flow = self.queue.flow(wish.project, &(destination.clone(), wish.limits));
+        let terms = self.queue.data(flow);
+        if !terms.known {
+            terms.known = true;
+            terms.bucket = wish.limits.rate_per_second.map(|rate| Bucket::new(rate, now));
+            self.bound(flow, destination, wish.project, wish.limits);
+        }
+        // Those who gave up would gather where a flow is not served for long.
+        while self.queue.first(flow).is_some_and(|first| first.sender.is_closed()) {
+            self.queue.pop(flow);
+        }
+        flow
+    }
+
+    /// Says how many of a flow may be under way, as its limits and its breaker are now.
+    fn bound(&mut self, flow: FlowId, to: &Destination, project: ProjectId, limits: Limits) {
+        let most = [limits.max_concurrency, self.verdicts.ramp(to, project)];
+        let most = most.into_iter().flatten().min();
+        self.queue.set_most(flow, most.map_or(self.capacity.flow, |most| most as usize));
+    }
+
+    fn park(&mut self, flow: FlowId, why: Parked) {
+        self.queue.data(flow).parked = Some(why);
+        self.queue.park(flow, true);
+    }
+
+    fn unpark(&mut self, flow: FlowId) {
+        self.queue.data(flow).parked = None;
+        self.queue.park(flow, false);
+    }
+
+    /// Lets a project's flows to a destination be looked at: its breaker may have moved.
+    fn wake(&mut self, to: &Destination, project: ProjectId) {
+        let flows = self.queue.flows_from(project, (to.clone(), Limits::default()));
+        let flows = flows.take_while(|((of, _), _)| of == to);
+        for (limits, flow) in flows.map(|((_, limits), flow)| (*limits, flow)).collect::<Vec<_>>() {
+            self.bound(flow, to, project, limits);
+            if self.queue.data(flow).parked == Some(Parked::Probe) {
+                self.unpark(flow);
+            }
         }
     }
 
-    /// Lets every lane of a destination be looked at: its breaker may have moved.
-    fn wake(&mut self, destination: &Destination) {
-        let lanes = self.lanes.range((destination.clone(), Limits::default())..);
-        let keys = lanes.map(|(key, _)| key).take_while(|key| key.0 == *destination);
-        for key in keys.cloned().collect::<Vec<_>>() {
-            self.enter_ring(&key);
+    /// Tells who waits first in a flow to come again.
+    fn turn_away(&mut self, flow: FlowId, why: Refusal) {
+        if let Some(first) = self.queue.pop(flow) {
+            // Whoever gave up meanwhile needs no answer.
+            let _ = first.sender.send(Err(why));
         }
     }
 
     /// Notes what came of a turn's call.
     fn settle(&mut self, turn: &Turn, began: u64, outcome: Outcome, now: u64) {
-        let failed = matches!(outcome, Outcome::Failed { .. });
-        let destination = &turn.key.0;
+        let (to, project) = (&turn.destination, turn.project);
         match outcome {
             Outcome::Asked { after } => {
-                self.pauses.note(destination, turn.project, now.saturating_add(after), now);
+                self.pauses.note(to, project, now.saturating_add(after), now);
             }
-            Outcome::Fine => self.pauses.clear(destination, turn.project, began),
+            Outcome::Fine => self.pauses.clear(to, project, began),
             Outcome::Failed { .. } | Outcome::Nothing => {}
         }
-        if failed && self.rules.failures > 0 && !self.breakers.contains_key(destination) {
-            if self.breakers.len() >= self.prune_at {
-                self.breakers.retain(|_, breaker| !breaker.is_idle(now));
-                self.prune_at = KEPT.max(2 * self.breakers.len());
-            }
-            self.breakers.insert(destination.clone(), Breaker::new(destination.as_str()));
-        }
-        let Some(breaker) = self.breakers.get_mut(destination) else { return };
-        let was = breaker.open().is_some();
-        breaker.over(self.rules, (turn.path, turn.probe, began), outcome, now);
-        match (was, breaker.open()) {
-            (false, Some(open)) => tracing::warn!(
-                destination = destination.as_str(),
-                failures = open.failures,
-                "a destination keeps failing: it is left alone but for probes"
-            ),
-            (true, None) => tracing::info!(
-                destination = destination.as_str(),
-                "a destination that kept failing answers again"
-            ),
-            _ => {}
-        }
-        if breaker.is_idle(now) {
-            self.breakers.remove(destination);
-        }
-    }
-
-    fn tidy(&mut self, key: &Key, now: u64) {
-        let idle = |l: &Lane| {
-            let used = l.in_flight > 0 || !l.waiting.is_empty() || l.in_ring || l.timed;
-            !used && l.bucket.is_none_or(|bucket| bucket.is_full(now))
-        };
-        if self.lanes.get(key).is_some_and(idle) {
-            self.lanes.remove(key);
+        let had = self.verdicts.has(to, project);
+        self.verdicts.over((to, project), (turn.path, turn.probe, began), outcome, now);
+        if had || self.verdicts.has(to, project) {
+            self.wake(to, project);
         }
     }
 }
 
 impl Turn {
-    /// Says that this call hangs: its place goes to somebody else. For its own destination it goes
-    /// on counting.
-    pub fn overtime(&mut self) {
+    /// Says how far this call has come: who waits may have its worker.
+    pub fn advance(&mut self, stage: Stage) {
         let lanes = self.lanes.clone();
         let mut state = lanes.lock();
-        let most = (state.max * OVERTIME_PER_WORKER).max(OVERTIME_AT_LEAST);
-        if !self.overtime && state.overtime < most {
-            self.overtime = true;
-            state.overtime += 1;
-            state.busy -= 1;
+        let before = std::mem::replace(&mut self.stage, stage);
+        state.queue.advance(self.flow, before, stage);
+        if self.probe && stage == Stage::Hanging {
+            // Nobody waits for a probe that hangs.
+            state.wake(&self.destination, self.project);
         }
-        // Nobody waits for a probe that hangs.
-        state.wake(&self.key.0);
         lanes.grant(&mut state);
     }
 
@@ -508,20 +450,15 @@ impl Drop for Turn {
         }
         let now = self.lanes.clock.boot();
         let mut state = self.lanes.lock();
-        if let Some(lane) = state.lanes.get_mut(&self.key) {
-            lane.in_flight -= 1;
-        }
-        if self.overtime {
-            state.overtime -= 1;
-        } else {
-            state.busy -= 1;
-        }
+        state.queue.end(self.flow, self.stage);
         if self.probe {
             state.settle(self, now, Outcome::Nothing, now);
         }
-        state.wake(&self.key.0);
+        if !state.ceilings.are_off() {
+            state.ceilings.end(&self.destination);
+            self.lanes.go_on(&mut state, &self.destination, now);
+        }
         self.lanes.grant(&mut state);
-        state.tidy(&self.key, now);
     }
 }
 

@@ -20,6 +20,8 @@
 //! how that holds for requests without a body, too.)
 
 pub mod breaker;
+pub mod destination;
+pub mod fair;
 pub mod guard;
 pub mod headers;
 pub mod lanes;
@@ -31,6 +33,7 @@ pub mod target;
 pub mod tls;
 
 mod answer;
+mod ceilings;
 mod client;
 mod connection;
 mod connector;
@@ -46,9 +49,11 @@ mod ranges;
 mod rate;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,17 +74,23 @@ use crate::model::{Millis, ProjectId};
 use answer::{Received, room};
 use breaker::{Outcome, Rules};
 use client::Client;
+use destination::{Destination, Load, Refusal, Shares, Shut, Wish};
+use fair::Stage;
 use gate::Passage;
 use guard::TargetGuard;
-use lanes::{Destination, Lanes, Load, Refusal, Turn, Wish};
+use lanes::{Lanes, Turn};
 use lookup::{Lookup, SystemLookup};
 use members::Apart;
 use outgoing::Outgoing;
 use own::{OwnError, OwnErrors};
 use tls::Identity;
 
-/// After this long a call counts as hanging, and no longer takes a place from other destinations.
+/// After this long a call counts as slow: another project that waits may have its worker.
+const SLOW: Duration = Duration::from_millis(100);
+/// After this long a call counts as hanging: it gives its worker back.
 const HANGING: Duration = Duration::from_secs(1);
+/// What is said of a call that was ended since nobody wants its answer any more.
+const UNWANTED: &str = "ended while it was under way: its job was deleted";
 
 /// How an executor behaves.
 #[derive(Clone)]
@@ -91,7 +102,10 @@ pub struct Options {
     /// The longest time for a call, answer included, unless the call says otherwise:
     /// `JobExecutionTimeout`.
     pub timeout: Duration,
-    /// What destinations bear, unless a call says otherwise: `DestinationConcurrency`,
+    /// Calls that may be under way beyond those, once they have taken a second: no project has more
+    /// than half of both together. At least twice `max_workers`.
+    pub max_hanging: usize,
+    /// What any destination bears, whatever a call says: `DestinationConcurrency`,
     /// `DestinationRatePerSecond`.
     pub limits: Limits,
     /// When a destination that fails is left alone: `BreakerFailures`, `BreakerCooldownSeconds`.
@@ -110,6 +124,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_workers: 64,
+            max_hanging: 1_024,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             limits: Limits::default(),
@@ -126,6 +141,7 @@ impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("max_workers", &self.max_workers)
+            .field("max_hanging", &self.max_hanging)
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("limits", &self.limits)
@@ -144,13 +160,13 @@ pub enum Error {
     Client(String),
 }
 
-/// What a target bears beyond what the configuration says of every destination, on each node. Calls
-/// to one destination with the same limits share them.
+/// What a target bears, on each node. Calls of a project to one destination with the same limits share
+/// them. What the configuration says of every destination holds as well: the lower one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Limits {
-    /// Calls under way at a time; `None` for what the configuration says.
+    /// Calls under way at a time; `None` for no limit of its own.
     pub max_concurrency: Option<u32>,
-    /// Calls begun in a second; `None` for what the configuration says.
+    /// Calls begun in a second; `None` for no limit of its own.
     pub rate_per_second: Option<u32>,
 }
 
@@ -197,6 +213,9 @@ enum Unsent {
 /// kept connection turned out to be closed. False keeps it back.
 pub type BeforeSend = Box<dyn FnMut() -> bool + Send>;
 
+/// Ready when nobody wants the answer to a call any more. Made once a call hangs.
+pub type Unwanted = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// A ready request.
 pub struct Call {
     /// `POST` unless the target says otherwise.
@@ -225,6 +244,8 @@ pub struct Call {
     pub tls: Option<Arc<Identity>>,
     /// The last word: the lease check.
     pub before_send: BeforeSend,
+    /// Ends it once it hangs: its jobs are gone.
+    pub unwanted: Option<Unwanted>,
 }
 
 impl Call {
@@ -249,6 +270,7 @@ impl Call {
             batch: false,
             tls: None,
             before_send: Box::new(before_send),
+            unwanted: None,
         }
     }
 }
@@ -303,7 +325,7 @@ impl Executor {
 
     /// The destinations that take nothing at the moment.
     pub fn failing(&self) -> Vec<Failing> {
-        let failing = |shut: lanes::Shut| Failing {
+        let failing = |shut: Shut| Failing {
             destination: shut.destination.as_str().to_owned(),
             since: self.at(shut.since),
             failures: shut.failures,
@@ -344,7 +366,20 @@ impl Executor {
         }
         let destinations = destinations.into_values().collect();
         let (refused, own_errors) = (self.lanes.refused(), self.own.counts());
-        metrics::Calls { destinations, refused, own_errors }
+        let Shares { hanging, capacity, over_share } = self.lanes.shares();
+        metrics::Calls {
+            destinations,
+            refused,
+            own_errors,
+            hanging: hanging as u64,
+            capacity: capacity as u64,
+            over_share: over_share.is_some(),
+        }
+    }
+
+    /// How the calls of all projects share what there is.
+    pub fn shares(&self) -> Shares {
+        self.lanes.shares()
     }
 
     /// The URL, if it may be called: addresses written in it never pass through the resolver.
@@ -365,7 +400,7 @@ impl Executor {
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let codes = Arc::clone(&call.success_codes);
         let room = room(call.batch, call.body.len());
-        let tls = call.tls;
+        let (tls, unwanted) = (call.tls, call.unwanted);
         let passage = Passage::new(call.before_send, self.time.clock().clone());
         let outgoing = Outgoing {
             method: call.method,
@@ -374,7 +409,7 @@ impl Executor {
             body: call.body,
             passage: Arc::clone(&passage),
         };
-        let mut received = None;
+        let (mut received, mut is_unwanted) = (None, false);
         let asked = {
             let mut asking = std::pin::pin!(async {
                 let _admitted = if egress::is_checked(&self.options, &outgoing.url, tried) {
@@ -388,11 +423,27 @@ impl Executor {
                 Ok::<_, Unsent>(())
             });
             // Most calls are over by the first of these, and set no other timer.
-            let asked = tokio::time::timeout(timeout.min(HANGING), &mut asking).await;
+            let mut asked = tokio::time::timeout(timeout.min(SLOW), &mut asking).await;
+            if asked.is_err() && timeout > SLOW {
+                turn.advance(Stage::Slow);
+                let rest = timeout.min(HANGING) - SLOW;
+                asked = tokio::time::timeout(rest, &mut asking).await;
+            }
             let left = timeout.saturating_sub(HANGING);
             if asked.is_err() && !left.is_zero() {
-                turn.overtime();
-                tokio::time::timeout(left, asking).await
+                turn.advance(Stage::Hanging);
+                let rest = tokio::time::timeout(left, asking);
+                match unwanted {
+                    None => rest.await,
+                    Some(unwanted) => tokio::select! {
+                        asked = rest => asked,
+                        () = unwanted() => {
+                            is_unwanted = true;
+                            // Nothing of an answer is kept that nobody wants.
+                            Ok(Err(Unsent::Here(UNWANTED.to_owned())))
+                        }
+                    },
+                }
             } else {
                 asked
             }
@@ -409,16 +460,30 @@ impl Executor {
             sent: sent.is_some(),
             ..Answer::default()
         };
+        if is_unwanted && received.is_none() {
+            answer.error = Some(UNWANTED.to_owned());
+            turn.over(answer.started_boot, Outcome::Nothing);
+            return if answer.sent { Reply::Unwanted(answer) } else { Reply::Withheld };
+        }
+        let mut outcome = None;
         match (received, asked) {
             // The status is the receiver's word, also where the body is late or broken.
             (Some(received), _) => answer.take(received, timeout, &codes),
             (None, Ok(Err(Unsent::Lacking(own)))) => return self.lacking(own, turn, tried),
-            (None, Ok(Err(Unsent::Here(why) | Unsent::Unreachable(why) | Unsent::There(why)))) => {
+            (None, Ok(Err(Unsent::Unreachable(why)))) => {
+                // With a TLS of its own it may be the call's own fault.
+                let unreachable = sent.is_none() && tls.is_none();
+                outcome = Some(Outcome::Failed { down: sent.is_none(), unreachable, after: 0 });
                 answer.error = Some(why);
             }
-            (None, _) => answer.error = Some(timed_out(timeout, sent.is_some())),
+            (None, Ok(Err(Unsent::Here(why) | Unsent::There(why)))) => answer.error = Some(why),
+            (None, _) => {
+                outcome = Some(Outcome::timeout(timeout, sent.is_some()));
+                answer.error = Some(timed_out(timeout, sent.is_some()));
+            }
         }
-        turn.over(answer.started_boot, Outcome::of(&answer, &codes));
+        let outcome = outcome.unwrap_or_else(|| Outcome::of(&answer, &codes));
+        turn.over(answer.started_boot, outcome);
         Reply::Done(answer)
     }
 
@@ -428,7 +493,7 @@ impl Executor {
         // The name servers of one domain may be all that is down. Each call waits for them and holds a
         // place meanwhile, so the breaker counts them, though they are no attempts.
         let outcome = match own {
-            OwnError::Resolver => Outcome::Failed { down: true, after: 0 },
+            OwnError::Resolver => Outcome::Failed { down: true, unreachable: false, after: 0 },
             _ => Outcome::Nothing,
         };
         turn.over(tried, outcome);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lanes::Destination;
+use super::destination::Destination;
 use crate::model::ProjectId;
 
 /// What is over is looked for above this number.

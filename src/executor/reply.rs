@@ -31,6 +31,8 @@ pub enum Reply {
     },
     /// It was attempted.
     Done(Answer),
+    /// It was sent, and ended before its answer came, as nobody wants that any more.
+    Unwanted(Answer),
 }
 
 /// The result of an attempt.

@@ -45,7 +45,7 @@ fn call(url: &str) -> Call {
 fn answer(reply: Reply) -> Answer {
     match reply {
         Reply::Done(answer) => answer,
-        Reply::Withheld | Reply::Refused { .. } => panic!("not sent: {reply:?}"),
+        Reply::Withheld | Reply::Refused { .. } | Reply::Unwanted(_) => panic!("{reply:?}"),
     }
 }
 
@@ -246,6 +246,33 @@ async fn a_receiver_that_does_not_answer_in_time_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn a_call_that_hangs_is_ended_when_nobody_wants_its_answer_any_more() {
+    let hang = || async { std::future::pending::<()>().await };
+    let address = serve(Router::new().route("/", post(hang))).await;
+    let executor = executor(Options { max_workers: 1, ..Options::default() });
+    let (asked, gone) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Notify::new()));
+    let (counter, notified) = (asked.clone(), gone.clone());
+    let unwanted: Unwanted = Box::new(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { notified.notified().await })
+    });
+    let call = Call { unwanted: Some(unwanted), ..call(&format!("http://{address}/")) };
+    let ending = async {
+        while executor.shares().hanging == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "asked once it hangs");
+        gone.notify_one();
+    };
+    let (reply, ()) = within("it ends", async { tokio::join!(executor.call(call), ending) }).await;
+    let Reply::Unwanted(answer) = reply else { panic!("{reply:?}") };
+    assert_eq!((answer.status, answer.sent), (0, true));
+    assert_eq!(answer.error.as_deref(), Some(UNWANTED));
+    assert!(answer.duration_ms >= 900, "{answer:?}");
+    assert_eq!((executor.load(), executor.shares().hanging), (vec![], 0));
+}
+
+#[tokio::test]
 async fn a_redirect_is_a_failure_and_not_followed() {
     let followed = Arc::new(AtomicUsize::new(0));
     let counter = followed.clone();
@@ -393,14 +420,14 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
     assert_eq!((failing.failures, failing.since), (5, time.now() - 500), "{failing:?}");
     let until = failing.next_probe;
     let obstacle = Obstacle::Failing;
-    assert_eq!(executor.gate(&dead, 1), Gate::Closed { until, obstacle: obstacle.clone() });
+    assert_eq!(executor.gate(&dead, 0), Gate::Closed { until, obstacle: obstacle.clone() });
     let refused = Reply::Refused { until, obstacle };
     for _ in 0..100 {
         assert_eq!(executor.call(call(&dead)).await, refused);
         assert_eq!(answer(executor.call(call(&live)).await).status, 200);
     }
     clock.advance(Duration::from_secs(6));
-    assert_eq!((executor.gate(&dead, 1), executor.gate(&live, 1)), (Gate::Open, Gate::Open));
+    assert_eq!((executor.gate(&dead, 0), executor.gate(&live, 0)), (Gate::Open, Gate::Open));
     assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
     assert!(matches!(executor.call(call(&dead)).await, Reply::Refused { .. }));
     assert_eq!(calls.load(Ordering::SeqCst), 6, "five to find out, and a probe");

@@ -1,14 +1,15 @@
-//! File descriptors: as many as the system allows, and how they are shared out. `Node::start` asks once,
-//! first of all; nothing here opens anything.
+//! File descriptors: as many as the system allows, and how they are shared out. `Node::start` asks
+//! once, first of all; nothing here opens anything.
 //!
-//! Connections that a stranger can make are bounded so that they never take what callbacks, peers and
-//! files need: those of the API by half of the limit, those of the Raft port that have not shown the
-//! cluster's token by a number for each member. What the files need beyond that is held in reserve
-//! ([`crate::disk::spare`]).
+//! Connections that a stranger can make are bounded so that they never take what callbacks, peers
+//! and files need: those of the API by half of the limit, those of the Raft port that have not
+//! shown the cluster's token by a number for each member; and calls that hang by a quarter of the
+//! limit. What the files need beyond that is held in reserve ([`crate::disk::spare`]).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Kept for files, peers, name lookups, and connections to receivers that are kept open for a while.
+/// Kept for files, peers, name lookups, and connections to receivers that are kept open for a
+/// while.
 const KEPT: u64 = 256;
 /// The least connections of the API, however few descriptors there are.
 const LEAST: usize = 16;
@@ -20,6 +21,8 @@ const RAFT_STRANGERS_A_MEMBER: usize = 8;
 const RAFT_MEMBERS_SHARE: u64 = 4;
 /// The bounds of that share.
 const RAFT_MEMBERS: std::ops::RangeInclusive<usize> = 16..=4_096;
+/// The most calls that hang: beyond, their memory (some 20 kB each) counts rather than descriptors.
+const MOST_HANGING: usize = 4_096;
 
 /// How many of each kind there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,9 @@ pub(super) struct Shares {
     pub(super) raft_members: usize,
 }
 
-/// Raises the soft limit to the hard one, says in the log what there is, and shares it out: `wanted`
-/// connections for the API, or fewer, and those of the Raft port for a cluster of `members`.
+/// Raises the soft limit to the hard one, says in the log what there is, and shares it out:
+/// `wanted` connections for the API, or fewer, and those of the Raft port for a cluster of
+/// `members`.
 pub(super) fn share_out(max_workers: usize, members: usize, wanted: usize) -> Shares {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
@@ -76,9 +80,25 @@ fn shares(limit: Option<u64>, max_workers: usize, members: usize, wanted: usize)
     Shares { api, raft_strangers, raft_members }
 }
 
+/// How many calls may hang at a time: a quarter of the limit, to be asked after [`share_out`]. No
+/// call is bounded by it before it has taken a second.
+pub(super) fn hanging_calls() -> usize {
+    quarter(getrlimit(Resource::Nofile).current)
+}
+
+fn quarter(limit: Option<u64>) -> usize {
+    limit.map_or(MOST_HANGING, |limit| (limit / 4).min(MOST_HANGING as u64) as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quarter_is_for_calls_that_hang() {
+        let limits = [None, Some(1_048_576), Some(4_096), Some(1_024), Some(3)];
+        assert_eq!(limits.map(quarter), [4_096, 4_096, 1_024, 256, 0]);
+    }
 
     #[test]
     fn strangers_leave_what_callbacks_peers_and_files_need() {

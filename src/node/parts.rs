@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::pulse::Pulse;
 use super::show::Shown;
-use super::{Error, ear, forget, listen, pressure};
+use super::{Error, descriptors, ear, forget, listen, pressure};
 use crate::api::Pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::{self, Cluster};
@@ -89,6 +89,7 @@ impl Parts {
         let executor = Executor::new(
             executor::Options {
                 max_workers: config.max_workers,
+                max_hanging: descriptors::hanging_calls(),
                 timeout: config.job_execution_timeout,
                 limits: executor::Limits {
                     max_concurrency: config.destination_concurrency,

@@ -58,6 +58,14 @@ impl Shown {
         if let Some(refused) = lease.refused {
             warnings.push(format!("it gets no lease: {}", refused.reason()));
         }
+        let shares = self.executor.shares();
+        if let Some((project, calls)) = shares.over_share {
+            warnings.push(format!(
+                "project {project} has its share of calls under way ({calls} of {}): more of them \
+                 wait, and are put off",
+                shares.capacity
+            ));
+        }
         // Nothing late at all means that nothing was fired lately.
         let lag = self.metrics.lag.quantiles(self.time.clock().boot());
         Own {

@@ -100,6 +100,18 @@ pub fn ids_between(conn: &Connection, first: JobId, n: u64) -> rusqlite::Result<
         .collect()
 }
 
+/// Those of some numbers that no job has, in their order.
+pub fn missing(conn: &Connection, ids: &[JobId]) -> rusqlite::Result<Vec<JobId>> {
+    let mut query = conn.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?;
+    let mut missing = Vec::new();
+    for id in ids {
+        if !query.exists([*id as i64])? {
+            missing.push(*id);
+        }
+    }
+    Ok(missing)
+}
+
 /// Whole jobs of consecutive numbers, in order: what a task made.
 pub fn whole_range(
     conn: &Connection,

@@ -99,6 +99,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         wants.jobs.extend(&change.created);
         if !change.edited.is_empty() {
             self.live.edited(change.edited.clone());
+            self.sender.removals.changed(&change.edited);
             wants.jobs.extend(change.edited.iter().map(|job| (*job, 1)));
             wants.edited.extend(&change.edited);
         }
@@ -118,6 +119,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         self.loading.clear();
         self.unheard.clear();
         self.live.edited(Vec::new());
+        self.sender.removals.any_changed();
         self.wants.shards = true;
         self.wants.afresh = true;
         self.wants.pauses = true;

@@ -455,7 +455,6 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let now = self.time.now();
         let behind = self.queue.next_due(|_| Millis::MAX).is_some_and(|due| due <= now);
         let due = if behind || self.queue.is_late() { self.queue.waiting(now) } else { 0 };
-        let slots = self.max_queue.saturating_sub(self.sender.slots.available_permits());
         self.status.publish(
             &self.sender.metrics,
             Snapshot {
@@ -463,7 +462,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 loading: self.loading.len() as u64,
                 due,
                 rows: self.rows.waiting(),
-                built: slots as u64,
+                built: self.sender.lanes.built() as u64,
                 in_flight: self.sender.in_flight.load(Ordering::Relaxed),
                 working: self.reading || self.appending || self.building > 0,
                 heard: self.heard,

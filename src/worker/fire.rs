@@ -10,20 +10,25 @@
 //!
 //! Nothing here touches the queue, the tracker or the journal: results go to the engine.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 
+use super::admission::{Admission, Admitted};
 use super::lanes::{Lane, Lanes, Places};
 use super::live::Live;
 use super::opener::Opener;
 use super::plans::Plans;
 use super::poison::Register;
+use super::removals::Removals;
 use super::request::{Desk, Prepared, Request, Why};
+use super::rests::Rests;
 use super::route::{Defaults, Route};
 use super::seams::{Books, Hands, Lease};
 use super::work::{Head, Work};
@@ -85,12 +90,12 @@ pub(super) struct Sender<B, H, L> {
     pub(super) node: NodeId,
     pub(super) cluster: u128,
     pub(super) max_bytes: usize,
-    /// `MaxQueue`: one permit a built request that waits for its first byte.
-    pub(super) slots: Arc<Semaphore>,
-    /// How many requests each destination may have, built or under way.
+    /// How many requests each project and destination may have, built (`MaxQueue`) or under way.
     pub(super) lanes: Lanes,
-    /// How many ask the books at a time whether a run may begin.
-    pub(super) asking: Arc<Semaphore>,
+    /// Who asks the books at a time whether a run may begin.
+    pub(super) asking: Admission,
+    /// The calls that hang, to be ended when their jobs are gone.
+    pub(super) removals: Arc<Removals>,
     pub(super) in_flight: AtomicU64,
     /// Where senders run: not on the core runtime.
     pub(super) runtime: tokio::runtime::Handle,
@@ -115,35 +120,6 @@ impl Passes {
     fn place(&mut self, lane: &Arc<Lane>) -> Option<Places> {
         let held = self.lane.as_mut().and_then(|held| held.split(lane));
         held.or_else(|| lane.try_take())
-    }
-}
-
-/// What is beyond its destination's share.
-struct Rest {
-    lane: Arc<Lane>,
-    route: Arc<Route>,
-    ids: Vec<JobId>,
-    requests: usize,
-}
-
-impl Rest {
-    /// Whether the other may wait, and be put off, with these: a batch stays as it is.
-    fn takes(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.lane, &other.lane)
-            && self.route.single().is_some()
-            && other.route.single().is_some()
-            && self.route.waits_with(&other.route)
-    }
-
-    /// Waits with one of those, or beside them.
-    fn join(self, all: &mut Vec<Self>) {
-        match all.iter_mut().find(|rest| rest.takes(&self)) {
-            Some(rest) => {
-                rest.ids.extend(self.ids);
-                rest.requests += self.requests;
-            }
-            None => all.push(self),
-        }
     }
 }
 
@@ -217,16 +193,17 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     tokio::spawn(Arc::clone(self).ask(piece, Arc::clone(&route), edition));
                 }
             }
-            let mut rest: Vec<Rest> = Vec::new();
+            let mut rests = Rests::default();
             for (route, ids) in prepared.waiting {
                 let Some(url) = route.url() else { continue };
-                Rest { lane: self.lanes.of(url), requests: ids.len(), route, ids }.join(&mut rest);
+                let requests = if route.single().is_some() { ids.len() } else { 1 };
+                rests.add(self.place_to_wait(&route, url), route, ids, requests);
             }
             for request in prepared.requests {
-                let lane = self.lanes.of(&request.url);
+                let lane = self.lanes.of(request.route.project, &request.url);
                 let Some(place) = passes.place(&lane) else {
-                    let (route, ids) = (request.route, request.members);
-                    Rest { lane, route, ids, requests: 1 }.join(&mut rest);
+                    let lane = self.place_to_wait(&request.route, &request.url);
+                    rests.add(lane, request.route, request.members, 1);
                     continue;
                 };
                 let number = match request.route.single() {
@@ -234,15 +211,17 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     None => number_of(&mut numbers, &request.url),
                 };
                 let piece = work.only(&request.members);
-                self.send(piece, request, number, edition, place, passes.begun).await;
+                self.send(piece, request, number, edition, place, passes.begun);
             }
-            for mut rest in rest {
-                rest.ids.sort_unstable();
+            for rest in rests.all {
+                let mut ids: Vec<JobId> =
+                    rest.parts.iter().flat_map(|(_, ids)| ids).copied().collect();
+                ids.sort_unstable();
                 self.tell(Sent::Opened(Arc::clone(&head)));
                 let waiting = super::waits::Waiting {
-                    piece: work.only(&rest.ids),
+                    piece: work.only(&ids),
                     lane: rest.lane,
-                    route: rest.route,
+                    parts: rest.parts,
                     requests: rest.requests,
                     begun: passes.begun,
                 };
@@ -250,6 +229,12 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             }
         }
         self.over(&head, blocks, None);
+    }
+
+    /// Where jobs wait that have no place: in their lane if that is full, else for the queue.
+    fn place_to_wait(&self, route: &Route, url: &str) -> Arc<Lane> {
+        let lane = self.lanes.of(route.project, url);
+        if lane.is_full() { lane } else { self.lanes.crowd(route.project) }
     }
 
     /// Reads a slice's jobs and writes their requests, on a blocking thread.
@@ -263,10 +248,23 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let held = passes.lane.as_ref().map(Places::held);
         let read = move |conn: &rusqlite::Connection| {
             let closed = |route: &Route| if probe { None } else { this.closed(route, &piece.head) };
-            let room = |route: &Route| {
-                let Some(lane) = route.url().map(|url| this.lanes.of(url)) else { return 0 };
-                let held = held.iter().filter(|(of, _)| Arc::ptr_eq(of, &lane));
-                held.map(|(_, places)| places).sum::<usize>() + lane.free()
+            // What is promised to one shape is not there for the next.
+            let promised = RefCell::new(HashMap::<_, usize>::new());
+            let room = |route: &Route, wanted: usize| {
+                let project = route.project;
+                let Some(url) = route.url() else { return 0 };
+                let lane = this.lanes.of(project, url);
+                let (own, own_queue) = held.as_ref().map_or((0, 0), |held| held.of(&lane));
+                let mut promised = promised.borrow_mut();
+                let number = Some(lane.number());
+                let of = |number| promised.get(&(project, number)).copied().unwrap_or(0);
+                let (free, queue) = lane.free();
+                let free = (own + free).saturating_sub(of(number));
+                let room = free.min((own_queue + queue).saturating_sub(of(None))).min(wanted);
+                for number in [number, None] {
+                    *promised.entry((project, number)).or_default() += room;
+                }
+                room
             };
             let desk = Desk {
                 conn,
@@ -292,18 +290,17 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         (closed.1 != Obstacle::Failing || !head.is_probe()).then_some(closed)
     }
 
-    /// Gives one request its place in the queue and its task.
-    async fn send(
+    /// Gives one request its task.
+    fn send(
         self: &Arc<Self>,
         piece: Work,
         request: Request,
         number: u32,
         edition: u64,
-        place: Places,
+        mut place: Places,
         begun: Option<u64>,
     ) {
-        // The semaphore is never closed.
-        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+        let slot = place.take_queued();
         self.tell(Sent::Opened(Arc::clone(&piece.head)));
         let own = Held { slot, place, edition, begun };
         tokio::spawn(Arc::clone(self).deliver(piece, request, number, own));
@@ -341,6 +338,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         };
         let members: Arc<[JobId]> = request.members.into();
         let jobs = members.len() as u64;
+        let watch = (Arc::clone(self), Arc::clone(&members));
         let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
         let mut slot = Some(slot);
         let call = Call {
@@ -353,6 +351,12 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             batch: route.single().is_none(),
             tls,
             timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
+            unwanted: Some(Box::new(move || {
+                let (this, members) = watch;
+                let removals = Arc::clone(&this.removals);
+                let unsure = move |members: &[JobId]| this.live.is_stale(edition, members);
+                Box::pin(Removals::gone(removals, members, unsure))
+            })),
             ..Call::new(request.url, lines, request.body, move || {
                 // Asked again, it has gone out before: it is fired once.
                 let first = slot.take().is_some();
@@ -369,7 +373,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         match &reply {
             Reply::Done(answer) if (1..500).contains(&answer.status) => place.answered(),
             Reply::Refused { .. } => place.refused(),
-            Reply::Done(_) | Reply::Withheld => drop(place),
+            Reply::Done(_) | Reply::Withheld | Reply::Unwanted(_) => drop(place),
         }
         match reply {
             Reply::Withheld if self.live.is_changed(edition, &members) => {
@@ -398,9 +402,9 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         if request.members.len() != piece.jobs.len() || request.route.single().is_some() {
             return Alone::Unmade;
         }
-        let Some(place) = self.lanes.of(&request.url).try_take() else { return Alone::NoPlace };
-        // The semaphore is never closed.
-        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return Alone::Unmade };
+        let lane = self.lanes.of(request.route.project, &request.url);
+        let Some(mut place) = lane.try_take() else { return Alone::NoPlace };
+        let slot = place.take_queued();
         let route = Arc::clone(&request.route);
         let own = Held { slot, place, edition, begun: None };
         Alone::Made(route, self.make(piece, request, 0, own, true).await)
@@ -421,6 +425,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 self.over(&head, vec![block], None);
             }
             Made::Reply(Reply::Done(answer)) => self.settle(piece, &route, answer).await,
+            Made::Reply(Reply::Unwanted(answer)) => {
+                let block = self.unwanted(&piece, &route, answer);
+                self.over(&head, vec![block], None);
+            }
         }
     }
 
@@ -532,7 +540,7 @@ pub(super) enum Alone {
 /// What a built request holds.
 struct Held {
     /// Its place in the queue, up to its first byte.
-    slot: OwnedSemaphorePermit,
+    slot: Option<Admitted>,
     /// Its place in the lane, up to its answer.
     place: Places,
     /// It was written from the books of this edition.

@@ -1,16 +1,21 @@
-//! How many requests one destination may have, built or under way, so that one that hangs or fails
-//! cannot fill the queue of built requests (`MaxQueue`), nor make work for nothing. Asked by
-//! `worker::fire` for each request; the executor has lanes of its own, for the workers.
+//! How many requests a project may have to one destination, built or under way, so that one that
+//! hangs or fails cannot fill the queue of built requests (`MaxQueue`), nor make work for nothing.
+//! Asked by `worker::fire` for each request; the executor has queues of its own, for the workers.
 //!
 //! A lane is as wide as the destination deserves: it begins with little more than what can be under
 //! way at once, wins a place with each request that was answered, up to its share of the queue, and
-//! loses one with each that was turned away. What has no place waits unwritten, and is put off as one.
+//! loses one with each that was turned away. A request needs a place in its lane, up to its answer,
+//! and one in the queue ([`Admission`]), up to its first byte. What has none waits unwritten: in
+//! its lane where that is full, in its project's crowd ([`Lanes::crowd`]) where only the queue is.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::admission::{Admission, Admitted, Target};
+use crate::model::ProjectId;
 
 /// Lanes without anybody in them are forgotten above this number.
 const KEPT: usize = 1_024;
@@ -19,93 +24,198 @@ const KEPT: usize = 1_024;
 pub(super) struct Lanes {
     least: usize,
     share: usize,
-    known: Mutex<HashMap<Box<str>, Arc<Lane>>>,
+    stride: usize,
+    admission: Admission,
+    known: Mutex<Known>,
 }
 
-/// That of one destination.
+#[derive(Default)]
+struct Known {
+    lanes: HashMap<ProjectId, HashMap<Box<str>, Arc<Lane>>>,
+    count: usize,
+    /// At so many, those without anybody in them are forgotten.
+    prune_at: usize,
+    /// The number of the newest lane.
+    number: Target,
+}
+
+impl Known {
+    fn prune(&mut self) {
+        if self.count < self.prune_at.max(KEPT) {
+            return;
+        }
+        self.lanes.retain(|_, lanes| {
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+            !lanes.is_empty()
+        });
+        self.count = self.lanes.values().map(HashMap::len).sum();
+        self.prune_at = 2 * self.count;
+    }
+}
+
+/// That of one project and destination.
 pub(super) struct Lane {
+    project: ProjectId,
+    number: Target,
+    is_crowd: bool,
     places: Arc<Semaphore>,
     /// How many places there are, taken ones included.
     width: AtomicUsize,
     least: usize,
     share: usize,
+    admission: Admission,
 }
 
-/// Some places in a lane, held from before a request is built until its answer is there.
+/// Some places in a lane, held from before a request is built until its answer is there, and in the
+/// queue, until its first byte.
 pub(super) struct Places {
     lane: Arc<Lane>,
     permit: OwnedSemaphorePermit,
+    queued: Option<Admitted>,
+}
+
+/// How many places somebody holds, and of which lane.
+pub(super) struct Held {
+    lane: Arc<Lane>,
+    places: usize,
+}
+
+impl Held {
+    /// How many of them are places in a lane, and how many in the queue for it.
+    pub(super) fn of(&self, lane: &Arc<Lane>) -> (usize, usize) {
+        if Arc::ptr_eq(&self.lane, lane) {
+            (self.places, self.places)
+        } else if self.lane.is_crowd && self.lane.project == lane.project {
+            (0, self.places)
+        } else {
+            (0, 0)
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn places(&self) -> usize {
+        self.places
+    }
 }
 
 impl Lanes {
-    /// Lanes for a queue of this length, when so many calls to one destination are made at once.
-    /// Where all of them hang, others still have a quarter of the queue, and at least one place:
-    /// with a queue of one, nothing is built that its destination does not take at once.
+    /// Lanes for a queue of this length, when so many calls of a lane are made at once. Where all
+    /// of them hang, others still have a quarter of the queue, and at least one place: with a queue
+    /// of one, nothing is built that its destination does not take at once.
     pub(super) fn new(max_queue: usize, at_most: usize) -> Self {
+        let (at_most, admission) = (at_most.max(1), Admission::new(max_queue));
         let waiting = max_queue - max_queue.div_ceil(4);
-        let share = at_most.max(1) + waiting;
-        Self { least: (at_most.max(1) + stride(share)).min(share), share, known: Mutex::default() }
+        let stride = ((at_most + waiting) / 16).clamp(1, 64);
+        let share = at_most + waiting.min(admission.room(0, 0));
+        let least = (at_most + stride).min(share);
+        Self { least, share, stride, admission, known: Mutex::default() }
     }
 
     /// How many places those who wait take at a time: bodies are written for several at once.
     pub(super) fn stride(&self) -> usize {
-        stride(self.share)
+        self.stride
     }
 
-    /// The lane of a URL's scheme, host and port.
-    pub(super) fn of(&self, url: &str) -> Arc<Lane> {
+    /// The places of a project in the queue, for whatever destinations: a lane that leads nowhere.
+    pub(super) fn crowd(&self, project: ProjectId) -> Arc<Lane> {
+        self.of(project, "")
+    }
+
+    /// How many requests are built and wait for their first byte.
+    pub(super) fn built(&self) -> usize {
+        self.admission.held()
+    }
+
+    /// The lane of a project to a URL's scheme, host and port.
+    pub(super) fn of(&self, project: ProjectId, url: &str) -> Arc<Lane> {
         let host = url.find("://").map_or(0, |at| at + 3);
         let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = known.get(&url[..end]) {
+        if let Some(lane) = known.lanes.get(&project).and_then(|lanes| lanes.get(&url[..end])) {
             return Arc::clone(lane);
         }
-        if known.len() >= KEPT {
-            known.retain(|_, lane| Arc::strong_count(lane) > 1);
-        }
-        let Self { least, share, .. } = *self;
-        let places = Arc::new(Semaphore::new(least));
-        let lane = Arc::new(Lane { places, width: AtomicUsize::new(least), least, share });
-        known.insert(url[..end].into(), Arc::clone(&lane));
+        known.prune();
+        known.count += 1;
+        known.number += 1;
+        let lane = Arc::new(Lane {
+            project,
+            number: known.number,
+            is_crowd: url.is_empty(),
+            places: Arc::new(Semaphore::new(self.least)),
+            width: AtomicUsize::new(self.least),
+            least: self.least,
+            share: self.share,
+            admission: self.admission.clone(),
+        });
+        known.lanes.entry(project).or_default().insert(url[..end].into(), Arc::clone(&lane));
         lane
     }
-}
-
-fn stride(share: usize) -> usize {
-    (share / 16).clamp(1, 64)
 }
 
 impl Lane {
     /// A place, if one is free.
     pub(super) fn try_take(self: &Arc<Self>) -> Option<Places> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Places { lane: Arc::clone(self), permit })
+        let queued = self.admission.try_take(self.project, self.number)?;
+        Some(Places { lane: Arc::clone(self), permit, queued: Some(queued) })
     }
 
-    /// How many are free at the moment.
-    pub(super) fn free(&self) -> usize {
-        self.places.available_permits()
+    /// How many are free at the moment, and how many more requests of its project the queue takes.
+    pub(super) fn free(&self) -> (usize, usize) {
+        (self.places.available_permits(), self.admission.room(self.project, self.number))
     }
 
-    /// Waits for so many places.
+    /// Whether it has no free place.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
+    }
+
+    /// Whether it is a project's, for whatever destinations.
+    pub(super) fn is_crowd(&self) -> bool {
+        self.is_crowd
+    }
+
+    /// Tells it from others.
+    pub(super) fn number(&self) -> Target {
+        self.number
+    }
+
+    /// Waits for places: at most so many, at least one.
     pub(super) async fn take(self: &Arc<Self>, places: usize) -> Option<Places> {
-        let places = places.min(self.least) as u32;
+        let places = places.min(self.least);
         // The semaphore is never closed.
-        let permit = Arc::clone(&self.places).acquire_many_owned(places).await.ok()?;
-        Some(Places { lane: Arc::clone(self), permit })
+        let permit = Arc::clone(&self.places).acquire_many_owned(places as u32).await.ok()?;
+        let queued = self.admission.take(self.project, self.number, places).await?;
+        let mut all = permit;
+        let permit = all.split(queued.places())?;
+        Some(Places { lane: Arc::clone(self), permit, queued: Some(queued) })
     }
 }
 
 impl Places {
     /// How many they are, and of which lane.
-    pub(super) fn held(&self) -> (Arc<Lane>, usize) {
-        (Arc::clone(&self.lane), self.permit.num_permits())
+    pub(super) fn held(&self) -> Held {
+        Held { lane: Arc::clone(&self.lane), places: self.permit.num_permits() }
     }
 
-    /// One of them, if it is of that lane.
+    /// One of them, if it is of that lane, or of the crowd of its project and the lane has a place.
     pub(super) fn split(&mut self, lane: &Arc<Lane>) -> Option<Self> {
-        let permit = Arc::ptr_eq(&self.lane, lane).then(|| self.permit.split(1)).flatten()?;
-        Some(Self { lane: Arc::clone(lane), permit })
+        let permit = if Arc::ptr_eq(&self.lane, lane) {
+            self.permit.split(1)?
+        } else if self.lane.is_crowd && self.lane.project == lane.project {
+            let permit = Arc::clone(&lane.places).try_acquire_owned().ok()?;
+            drop(self.permit.split(1)?);
+            permit
+        } else {
+            return None;
+        };
+        let queued = self.queued.as_mut()?.split()?;
+        Some(Self { lane: Arc::clone(lane), permit, queued: Some(queued) })
+    }
+
+    /// Its place in the queue, to be given back with the first byte.
+    pub(super) fn take_queued(&mut self) -> Option<Admitted> {
+        self.queued.take()
     }
 
     /// Gives it back, and one more: its request was answered.
@@ -138,13 +248,14 @@ mod tests {
     #[test]
     fn a_lane_is_a_destination_and_leaves_room_for_others() {
         let lanes = Lanes::new(8, 3);
-        let lane = lanes.of("http://a:1/x?y");
-        assert!(Arc::ptr_eq(&lane, &lanes.of("http://a:1/z")));
-        assert!(!Arc::ptr_eq(&lane, &lanes.of("http://a:2")));
+        let lane = lanes.of(1, "http://a:1/x?y");
+        assert!(Arc::ptr_eq(&lane, &lanes.of(1, "http://a:1/z")));
+        assert!(!Arc::ptr_eq(&lane, &lanes.of(1, "http://a:2")));
+        assert!(!Arc::ptr_eq(&lane, &lanes.of(2, "http://a:1")), "each project has its own");
         (0..99).for_each(|_| lane.try_take().unwrap().answered());
-        assert_eq!(free(&lane), 3 + 6);
+        assert_eq!(free(&lane), 3 + 4, "as many as the queue has for one");
         let narrow = [(1, 1), (1, 2), (2, 1)].map(|(queue, workers)| {
-            let lane = Lanes::new(queue, workers).of("http://a");
+            let lane = Lanes::new(queue, workers).of(1, "http://a");
             (0..9).for_each(|_| lane.try_take().unwrap().answered());
             free(&lane)
         });
@@ -152,10 +263,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_of_the_crowd_is_one_for_any_lane_of_its_project_that_has_room() {
+        let lanes = Lanes::new(64, 2);
+        let (lane, other) = (lanes.of(1, "http://a"), lanes.of(2, "http://a"));
+        let mut crowd = lanes.crowd(1).take(3).await.unwrap();
+        assert_eq!((crowd.held().of(&lane), crowd.held().of(&other)), ((0, 3), (0, 0)));
+        assert!(crowd.split(&other).is_none());
+        let held: Vec<_> = (0..2).map(|_| crowd.split(&lane).unwrap()).collect();
+        assert_eq!((crowd.held().places(), lanes.built()), (1, 3));
+        let rest: Vec<_> = std::iter::from_fn(|| lane.try_take()).collect();
+        assert!(lane.is_full() && crowd.split(&lane).is_none(), "{}", rest.len());
+        drop((held, rest, crowd));
+        assert_eq!(lanes.built(), 0);
+    }
+
+    #[tokio::test]
     async fn a_lane_is_as_wide_as_its_destination_answers() {
         let lanes = Lanes::new(1_024, 48);
-        let lane = lanes.of("http://a:1");
+        let lane = lanes.of(1, "http://a:1");
         let least = 48 + lanes.stride();
+        // All of these have been sent: what is built is bounded elsewhere.
+        let sent = |mut places: Places| {
+            drop(places.take_queued());
+            places
+        };
         let mut hang = lane.take(lanes.stride()).await.unwrap();
         assert_eq!(free(&lane), 48);
         // Nothing is answered: it stays narrow, whatever is turned away.
@@ -164,14 +295,14 @@ mod tests {
         drop(hang);
         assert_eq!(free(&lane), least);
         // Each answer makes room for one more ...
-        let held: Vec<_> = (0..least).map(|_| lane.try_take().unwrap()).collect();
+        let held: Vec<_> = (0..least).map(|_| sent(lane.try_take().unwrap())).collect();
         assert!(lane.try_take().is_none());
         held.into_iter().for_each(Places::answered);
         assert_eq!(free(&lane), 2 * least);
         (0..2_000).for_each(|_| lane.try_take().unwrap().answered());
-        assert_eq!(free(&lane), 48 + 768, "its share");
+        assert_eq!(free(&lane), 48 + 456, "its share");
         // ... and each that is turned away takes it again.
-        let all: Vec<_> = (0..816).map(|_| lane.try_take().unwrap()).collect();
+        let all: Vec<_> = (0..504).map(|_| sent(lane.try_take().unwrap())).collect();
         all.into_iter().for_each(Places::refused);
         assert_eq!(free(&lane), least);
     }

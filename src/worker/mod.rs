@@ -16,6 +16,7 @@
 //! was lost, a task that failed, a lease that came back lead to a look at how things are.
 
 mod absorb;
+mod admission;
 pub mod classes;
 mod engine;
 mod fire;
@@ -31,8 +32,10 @@ mod plans;
 pub mod poison;
 pub mod queue;
 mod record;
+mod removals;
 pub mod renew;
 mod request;
+mod rests;
 mod route;
 mod rows;
 mod runs;
@@ -55,7 +58,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use poison::Register;
@@ -76,8 +79,9 @@ use crate::store::meta;
 /// been, unless configured otherwise.
 pub const MISFIRE_GRACE: Duration = Duration::from_mins(1);
 
-/// So many senders ask the cluster at a time whether a run may begin.
-const ASKING: usize = 64;
+/// So many senders ask the cluster at a time whether a run may begin: 64 of one project, where
+/// nobody else does.
+const ASKING: usize = 144;
 
 /// How a worker behaves: resolved configuration.
 #[derive(Clone, Debug)]
@@ -240,6 +244,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
     let (events, events_rx) = mpsc::unbounded_channel();
     let live = Arc::new(live::Live::default());
     let plans = Arc::new(plans::Plans::default());
+    let removals = Arc::new(removals::Removals::default());
     let lanes = lanes::Lanes::new(options.max_queue.max(1), with.hands.at_most());
     let sender = Arc::new(fire::Sender {
         books: with.books.clone(),
@@ -260,14 +265,15 @@ async fn live<B: Books, H: Hands, L: Lease>(
         node: options.node,
         cluster,
         max_bytes: options.payload_max_bytes,
-        slots: Arc::new(Semaphore::new(options.max_queue.max(1))),
         lanes,
-        asking: Arc::new(Semaphore::new(ASKING)),
+        asking: admission::Admission::new(ASKING),
+        removals: Arc::clone(&removals),
         in_flight: AtomicU64::new(0),
         runtime: with.runtime,
         events: sent,
         urgent: Arc::default(),
     });
+    let books = with.books.clone();
     let engine = engine::Engine {
         node: options.node,
         books: with.books,
@@ -301,5 +307,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         rows_first: false,
         events,
     };
+    let watch = tokio::spawn(removals::watch(books, removals));
     engine.run(bell, sent_rx, events_rx, stop).await;
+    watch.abort();
 }

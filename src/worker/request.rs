@@ -77,7 +77,8 @@ pub(super) struct Prepared {
     pub(super) requests: Vec<Request>,
     /// To be sent once the books have noted that a run begins.
     pub(super) asking: Vec<(Arc<Route>, Vec<JobId>)>,
-    /// To be written when their destination has places for them, ascending: a request for each.
+    /// To be written when their destination has places for them, ascending: a request for each, or a
+    /// batch.
     pub(super) waiting: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Not to be sent.
     pub(super) unsent: Vec<Unsent>,
@@ -123,8 +124,8 @@ pub(super) struct Desk<'a> {
     pub(super) register: &'a Register,
     /// Until when a destination takes nothing, and why, if it does not.
     pub(super) closed: &'a dyn Fn(&Route) -> Option<(Millis, Obstacle)>,
-    /// For how many requests a destination has places.
-    pub(super) room: &'a dyn Fn(&Route) -> usize,
+    /// For how many requests, of so many, a destination has places; they are promised with that.
+    pub(super) room: &'a dyn Fn(&Route, usize) -> usize,
     /// The books have noted already that the runs begin.
     pub(super) begun: bool,
     /// It is not due yet: nothing but requests is to come of it.
@@ -286,6 +287,10 @@ impl Desk<'_> {
                     done.asking.push((Arc::clone(&group.route), ids()));
                 }
                 To::Single(single) => self.singles(head, &mut group, single, &mut done),
+                // What has no place would be written in vain.
+                To::Batch { .. } if (self.room)(&group.route, 1) == 0 => {
+                    done.waiting.push((Arc::clone(&group.route), ids()));
+                }
                 To::Batch { url, method, .. } => {
                     self.batch(head, &mut group, (url, method), &mut done);
                 }

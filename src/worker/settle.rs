@@ -122,6 +122,22 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         }
     }
 
+    /// A call that was ended since all its jobs are gone. It is an attempt that failed, and the next
+    /// one is due at once, whatever retries are left: there the job is found to be gone, which is the
+    /// end of the occurrence (`skipped`, `ended`). Nothing of it is sent again.
+    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: Answer) -> Block {
+        let now = self.time.now();
+        let before = self.time.clock().boot().saturating_sub(answer.started_boot);
+        let started = now - before.cast_signed();
+        Block {
+            started,
+            duration: answer.duration_ms,
+            error: told(piece.head.postponed.as_ref(), started, answer.error).map(bounded),
+            once: route.once,
+            ..piece.head.block(route.project, Verdict::Retry { at: now }, piece.members())
+        }
+    }
+
     /// Jobs that their destination does not take at the moment wait in the books, as one; in the end
     /// they are given up. `until` is when to look again, and what they wait for; `None` for a place.
     pub(super) fn put_off(

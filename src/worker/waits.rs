@@ -1,6 +1,8 @@
 //! What waits before a request is written: for a place in the lane of a destination that has its
-//! share, for the books' word that a run may begin where runs must not overlap, and for the log where
-//! a change may still come that decides whether it goes out. They hold no body, no place in the queue and nothing that others need.
+//! share, for the books' word that a run may begin where runs must not overlap, and for the log
+//! where a change may still come that decides whether it goes out. They hold no body, no place in
+//! the queue and nothing that others need. Places and questions are shared out among projects
+//! (`admission`).
 
 use std::sync::Arc;
 
@@ -8,14 +10,18 @@ use super::fire::{Passes, Sender, Sent};
 use super::lanes::Lane;
 use super::route::Route;
 use super::seams::{Books, Hands, Lease};
-use super::work::Work;
+use super::work::{Head, Work};
 use crate::command::{Command, Outcome};
-use crate::model::Millis;
+use crate::model::block::Block;
+use crate::model::postponement::Obstacle;
 use crate::model::run::{BeginRun, Begun, Occurrence};
+use crate::model::{JobId, Millis};
 
 /// So long a request waits for its lane; then it waits in the books, where it does not hold W back.
 /// Not whole seconds: at those, others are due.
 const LANE_MS: u64 = 10_250;
+/// Why jobs wait whose project has its share of the queue.
+const SHARE: &str = "the project has its share of the requests that may wait for a worker";
 /// How long the books' leave to begin a run is used, in milliseconds.
 const BEGUN_MS: u64 = 60_000;
 /// How much longer than its timeouts a sender may be silent before its run is lost.
@@ -31,8 +37,8 @@ pub(super) struct Waiting {
     pub(super) piece: Work,
     /// For what.
     pub(super) lane: Arc<Lane>,
-    /// Their terms.
-    pub(super) route: Arc<Route>,
+    /// Their terms; those who wait for one lane are put off as one.
+    pub(super) parts: Vec<(Arc<Route>, Vec<JobId>)>,
     /// How many requests they made.
     pub(super) requests: usize,
     /// See [`Passes::begun`].
@@ -42,7 +48,8 @@ pub(super) struct Waiting {
 impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     /// Sends them on as places become free, several at a time; what has waited too long is put off.
     pub(super) async fn wait(self: Arc<Self>, waiting: Waiting) {
-        let Waiting { mut piece, lane, route, mut requests, begun } = waiting;
+        let Waiting { mut piece, lane, parts, mut requests, begun } = waiting;
+        let Some(route) = parts.first().map(|(route, _)| Arc::clone(route)) else { return };
         let head = Arc::clone(&piece.head);
         let due = self.time.boot_at(head.due);
         let deadline = self.time.clock().boot().max(due) + LANE_MS;
@@ -51,16 +58,18 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             let pass = tokio::select! {
                 pass = lane.take(places) => pass,
                 () = self.at(deadline) => {
-                    let block = self.put_off(&head, &route, piece.members(), None);
-                    return self.over(&head, vec![block], None);
+                    let blocks = self.waited_in_vain(&head, &lane, &parts, &piece);
+                    return self.over(&head, blocks, None);
                 }
             };
             // By now it may take nothing any more: then all is put off at once, and unwritten.
-            let closed = self.closed(&route, &head).filter(|_| self.time.now() >= head.due);
+            let closed = self.closed(&route, &head);
+            let closed = closed.filter(|_| !lane.is_crowd() && self.time.now() >= head.due);
             if closed.is_some() {
                 let block = self.put_off(&head, &route, piece.members(), closed);
                 return self.over(&head, vec![block], None);
             }
+            let places = pass.as_ref().map_or(places, |pass| pass.held().places());
             let jobs = piece.jobs.len().div_ceil(requests.max(1)) * places;
             let first = piece.take(jobs);
             requests = requests.saturating_sub(places);
@@ -70,8 +79,29 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         self.over(&head, Vec::new(), None);
     }
 
-    /// Looks once more at what cannot be decided yet: when it is due, and from then on until the log
-    /// has got as far.
+    /// Jobs that found no place in time are put off: those of a lane as one, those of a crowd by
+    /// destination.
+    fn waited_in_vain(
+        &self,
+        head: &Arc<Head>,
+        lane: &Lane,
+        parts: &[(Arc<Route>, Vec<JobId>)],
+        piece: &Work,
+    ) -> Vec<Block> {
+        let Some((first, _)) = parts.first().filter(|_| !lane.is_crowd()) else {
+            let now = self.time.now();
+            let put_off = |(route, ids): &(Arc<Route>, Vec<JobId>)| {
+                let left = piece.only(ids).members();
+                let why = Obstacle::Node(SHARE.to_owned());
+                (!left.is_empty()).then(|| self.put_off(head, route, left, Some((now, why))))
+            };
+            return parts.iter().filter_map(put_off).collect();
+        };
+        vec![self.put_off(head, first, piece.members(), None)]
+    }
+
+    /// Looks once more at what cannot be decided yet: when it is due, and from then on until the
+    /// log has got as far.
     pub(super) async fn look_again(self: Arc<Self>, piece: Work, begun: Option<u64>) {
         let head = Arc::clone(&piece.head);
         if self.time.now() < head.due {
@@ -109,8 +139,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             timeout: route.timeout.saturating_add(BEGUN_MS as Millis + SLACK_MS),
             retry: route.retry,
         };
-        // The semaphore is never closed.
-        let Ok(turn) = Arc::clone(&self.asking).acquire_owned().await else { return };
+        // The queue keeps who waits until it is served.
+        let Some(turn) = self.asking.take(route.project, 0, 1).await else { return };
         if !self.may_begin(&head) {
             return self.over(&head, Vec::new(), Some(piece));
         }

@@ -81,7 +81,7 @@ impl Desk<'_> {
         done: &mut Prepared,
     ) {
         // What has no place would be written in vain.
-        let room = (self.room)(&group.route).min(group.jobs.len());
+        let room = (self.room)(&group.route, group.jobs.len());
         let later = group.jobs.split_off(room);
         if !later.is_empty() {
             done.waiting.push((Arc::clone(&group.route), ids(&later).collect()));

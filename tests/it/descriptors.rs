@@ -20,7 +20,7 @@ pub(crate) fn spawn_under(cluster: &mut Cluster, id: u64, limits: &str) {
 }
 
 /// Starts a node alone under such limits, and waits until it is ready.
-async fn start_under(limits: &str) -> Cluster {
+pub(crate) async fn start_under(limits: &str) -> Cluster {
     let mut cluster = Cluster::start_some(1, 0, &[]).await;
     spawn_under(&mut cluster, 1, limits);
     cluster.ready(1).await;

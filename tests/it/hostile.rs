@@ -4,6 +4,7 @@
 //! The table of attacks stands in docs/reliability.md.
 
 mod access;
+mod fair;
 #[allow(dead_code, reason = "the tests of attacks that are being mended come one by one")]
 mod fixture;
 mod held;

@@ -3,8 +3,8 @@
 use super::*;
 
 const RULES: Rules = Rules { failures: 3, cooldown: 5_000 };
-const DOWN: Outcome = Outcome::Failed { down: true, after: 0 };
-const BAD: Outcome = Outcome::Failed { down: false, after: 0 };
+const DOWN: Outcome = Outcome::Failed { down: true, unreachable: false, after: 0 };
+const BAD: Outcome = Outcome::Failed { down: false, unreachable: false, after: 0 };
 
 /// A breaker whose cool-downs are exact.
 fn closed() -> Breaker {
@@ -132,7 +132,12 @@ fn a_rest_that_was_asked_for_is_kept_within_reason() {
     for (after, probe_at) in [(0, 5_000), (30_000, 30_000), (86_400_000, 60_000)] {
         let mut breaker = opened(BAD);
         breaker.over(RULES, (1, false, 0), Outcome::Fine, 10_000);
-        breaker.over(RULES, (1, false, 0), Outcome::Failed { down: false, after }, 10_000);
+        breaker.over(
+            RULES,
+            (1, false, 0),
+            Outcome::Failed { down: false, unreachable: false, after },
+            10_000,
+        );
         assert_eq!(breaker.open().map(|o| o.probe_at), Some(10_000 + probe_at), "{after}");
     }
 }
@@ -149,15 +154,22 @@ fn answers_say_whether_somebody_is_there() {
         assert_eq!(Outcome::of(&answer(status, true), &[]), Outcome::Fine, "{status}");
     }
     for (status, sent) in [(0, false), (0, true), (500, true), (502, true)] {
-        let failed = Outcome::Failed { down: !sent, after: 7_000 };
+        let failed = Outcome::Failed { down: !sent, unreachable: false, after: 7_000 };
         assert_eq!(Outcome::of(&answer(status, sent), &[]), failed, "{status}");
     }
     for status in [429, 503] {
         let asked = Outcome::Asked { after: 7_000 };
         assert_eq!(Outcome::of(&answer(status, true), &[]), asked, "{status}");
         let says_no_time = Answer { retry_after: None, ..answer(status, true) };
-        let failed = Outcome::Failed { down: false, after: 0 };
+        let failed = Outcome::Failed { down: false, unreachable: false, after: 0 };
         assert_eq!(Outcome::of(&says_no_time, &[]), failed, "{status}");
     }
     assert_eq!(Outcome::of(&answer(503, true), &[503]), Outcome::Fine);
+    // What a job calls late says something of the job alone.
+    let second = std::time::Duration::from_secs(1);
+    let short = std::time::Duration::from_millis(999);
+    assert_eq!(Outcome::timeout(short, true), Outcome::Nothing);
+    assert_eq!(Outcome::timeout(short, false), Outcome::Nothing);
+    let failed = Outcome::Failed { down: false, unreachable: false, after: 0 };
+    assert_eq!(Outcome::timeout(second, true), failed);
 }

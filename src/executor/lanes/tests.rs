@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::TestClock;
+use crate::executor::Rules;
 use futures_util::FutureExt as _;
+use url::Url;
 
 fn to(name: &str) -> Destination {
-    Destination(name.into())
+    Destination::of(&Url::parse(&format!("http://{name}/")).unwrap())
 }
 
 fn lanes(max_workers: usize) -> Lanes {
@@ -67,14 +69,14 @@ fn places_go_round_among_destinations_and_first_come_first_served_within() {
         let mut turns = Vec::new();
         for at in (0..waiting.len()).rev() {
             if let Some(turn) = (&mut waiting[at]).now_or_never() {
-                order.push(turn.key.0.as_str().to_owned());
+                order.push(turn.destination.clone());
                 turns.push(turn);
                 drop(waiting.remove(at));
             }
         }
         assert_eq!(turns.len(), 1, "one place, one turn");
     }
-    assert_eq!(order, ["b", "c", "a", "a"], "a had its turn before b and c came");
+    assert_eq!(order, ["b", "c", "a", "a"].map(to), "a had its turn before b and c came");
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn a_hanging_call_stops_counting_against_others_only() {
     let lanes = lanes(1);
     let mut hanging = now(&lanes, "dead").expect("the only place");
     assert!(now(&lanes, "live").is_none());
-    hanging.overtime();
+    hanging.advance(Stage::Hanging);
     let live = now(&lanes, "live").expect("the place is free again");
     assert!(now(&lanes, "dead").is_none(), "its own destination waits for it");
     drop(live);
@@ -115,11 +117,43 @@ fn limits_hold_for_a_lane_and_a_rate_with_time() {
     assert!(now(&lanes, "a").is_some(), "others to the same destination have theirs");
     drop(held);
     assert!(limited(&lanes, "a", two).is_some());
-    let clock = TestClock::new(0);
-    let limits = Limits { max_concurrency: Some(1), rate_per_second: None };
-    let all = Lanes::new(&Options { limits, ..Options::default() }, clock);
-    let _held = now(&all, "a").expect("a place");
-    assert!(now(&all, "a").is_none() && limited(&all, "a", two).is_some(), "its own word counts");
+}
+
+#[test]
+fn the_operators_limit_of_a_destination_is_a_ceiling_for_all_projects_and_limits_together() {
+    let limits = Limits { max_concurrency: Some(4), rate_per_second: None };
+    let all = Lanes::new(&Options { limits, ..Options::default() }, TestClock::new(0));
+    let with = |project, own| {
+        let limits = Limits { max_concurrency: Some(own), rate_per_second: None };
+        let wish = Wish { limits, project, ..Wish::default() };
+        all.turn(&to("a"), wish).now_or_never().map(|turn| turn.expect("open"))
+    };
+    let one = [with(1, 1), with(1, 1)];
+    assert!(one[0].is_some() && one[1].is_none(), "the lower one counts");
+    let mut held: Vec<Turn> = (2..10_000).map_while(|own| with(1, own)).collect();
+    assert_eq!(held.len(), 3, "whatever limits executors bring");
+    assert!(with(2, 10_000).is_none(), "and whoever calls");
+    assert!(now(&all, "b").is_some());
+    // They come back in turn.
+    let (name, mine) = (to("a"), Wish { project: 1, ..Wish::default() });
+    let mut waits: Vec<_> = [mine, mine, Wish { project: 2, ..Wish::default() }]
+        .map(|wish| all.turn(&name, wish).boxed())
+        .into();
+    assert!(waits.iter_mut().all(|wait| wait.now_or_never().is_none()));
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        drop(held.pop());
+        waits.retain_mut(|wait| match wait.now_or_never() {
+            None => true,
+            Some(turn) => {
+                let turn = turn.expect("open");
+                order.push(turn.project);
+                std::mem::forget(turn);
+                false
+            }
+        });
+    }
+    assert_eq!(order, [1, 2, 1]);
 }
 
 #[tokio::test]
@@ -161,7 +195,7 @@ fn an_open_breaker_turns_away_who_waits_and_lets_the_rest_follow_a_probe() {
     let breaker = Rules { failures: 1, cooldown: 5_000 };
     let options = Options { max_workers: 4, breaker, ..Options::default() };
     let lanes = Lanes::new(&options, clock.clone());
-    let down = Outcome::Failed { down: true, after: 0 };
+    let down = Outcome::Failed { down: true, unreachable: false, after: 0 };
     let ask = || lanes.turn(&to("a"), wish(Limits::default())).now_or_never();
     let mut held: Vec<Turn> = (0..3).filter_map(|_| now(&lanes, "a")).collect();
     let a = to("a");
@@ -177,12 +211,12 @@ fn an_open_breaker_turns_away_who_waits_and_lets_the_rest_follow_a_probe() {
     let open = Some(Refusal { until, obstacle: Obstacle::Failing });
     assert_eq!(waits.now_or_never().and_then(Result::err), open, "turned away at once");
     assert_eq!(ask().and_then(Result::err), open);
-    assert_eq!(lanes.refusal(&a, 0, 1), open);
+    assert_eq!((lanes.refusal(&a, 0, 0), lanes.refusal(&a, 0, 1)), (open, None));
     assert!(now(&lanes, "b").is_some(), "others are untouched");
     assert_eq!(lanes.refused(), 3);
 
     clock.advance(Duration::from_millis(until - clock.boot()));
-    assert_eq!(lanes.refusal(&a, 0, 1), None);
+    assert_eq!(lanes.refusal(&a, 0, 0), None);
     let probe = ask().and_then(Result::ok).expect("the probe");
     let mut waits = lanes.turn(&a, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none(), "one at a time");
@@ -204,14 +238,16 @@ fn nobody_waits_for_a_probe_that_hangs() {
     let lanes = Lanes::new(&Options { breaker, ..Options::default() }, clock.clone());
     let began = clock.boot();
     clock.advance(Duration::from_secs(2));
-    now(&lanes, "a").expect("a place").over(began, Outcome::Failed { down: true, after: 0 });
+    now(&lanes, "a")
+        .expect("a place")
+        .over(began, Outcome::Failed { down: true, unreachable: false, after: 0 });
     clock.advance(Duration::from_secs(6));
     let mut probe = now(&lanes, "a").expect("the probe");
     let a = to("a");
     let mut waits = lanes.turn(&a, wish(Limits::default())).boxed();
     assert!((&mut waits).now_or_never().is_none());
     clock.advance(Duration::from_secs(1));
-    probe.overtime();
+    probe.advance(Stage::Hanging);
     assert!(waits.now_or_never().is_some_and(|turn| turn.is_err()));
 }
 
@@ -241,7 +277,9 @@ fn a_manual_run_goes_through_an_open_breaker() {
     let breaker = Rules { failures: 1, cooldown: 5_000 };
     let lanes = Lanes::new(&Options { breaker, ..Options::default() }, clock.clone());
     clock.advance(Duration::from_secs(2));
-    now(&lanes, "a").expect("a place").over(0, Outcome::Failed { down: true, after: 0 });
+    now(&lanes, "a")
+        .expect("a place")
+        .over(0, Outcome::Failed { down: true, unreachable: false, after: 0 });
     let a = to("a");
     let ask = |probe| lanes.turn(&a, Wish { probe, ..Wish::default() }).now_or_never();
     assert!(ask(false).is_some_and(|turn| turn.is_err()));
@@ -251,4 +289,40 @@ fn a_manual_run_goes_through_an_open_breaker() {
     probe.over(clock.boot(), Outcome::Fine);
     assert_eq!(lanes.shut(), [], "it answers again");
     assert!(ask(false).is_some_and(|turn| turn.is_ok()));
+}
+
+#[tokio::test]
+async fn a_project_that_has_its_share_of_calls_under_way_waits_and_is_told_why() {
+    let clock = TestClock::new(0);
+    let options = Options { max_workers: 4, max_hanging: 0, ..Options::default() };
+    let lanes = Lanes::new(&options, clock.clone());
+    let of = |project, name: &str| {
+        let wish = Wish { project, ..Wish::default() };
+        lanes.turn(&to(name), wish).now_or_never().map(|turn| turn.expect("open"))
+    };
+    let names: Vec<String> = (0..99).map(|n| n.to_string()).collect();
+    let mut held: Vec<Turn> = Vec::new();
+    // Each that hangs gives its worker back at once, whatever else hangs.
+    for name in &names {
+        let Some(mut turn) = of(1, name) else { break };
+        turn.advance(Stage::Hanging);
+        held.push(turn);
+    }
+    assert_eq!(held.len(), 6, "half of twelve");
+    assert_eq!(
+        lanes.shares(),
+        Shares { hanging: 6, capacity: 12, over_share: Some((1, 6)) },
+        "the seventh had to wait"
+    );
+    assert!(of(2, "0").is_some(), "others go on");
+    let (name, wish) = (to("x"), Wish { project: 1, ..Wish::default() });
+    let mut waits = lanes.turn(&name, wish).boxed();
+    assert!((&mut waits).now_or_never().is_none());
+    clock.advance(Duration::from_millis(PATIENCE_MS));
+    let refusal = waits.await.expect_err("put off");
+    assert_eq!(refusal.obstacle, Obstacle::Node(SHARE.to_owned()));
+    drop(held.pop());
+    assert!(of(1, "x").is_some());
+    drop(held);
+    assert_eq!(lanes.shares(), Shares { hanging: 0, capacity: 12, over_share: None });
 }

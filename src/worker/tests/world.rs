@@ -15,7 +15,10 @@ use crate::clock::{SchedulerTime, TestClock};
 use crate::command::{
     Change, Command, CreateJobs, JobAction, NewJob, NewProject, Outcome, ProjectAction, apply,
 };
-use crate::executor::{Answer, Call, Reply};
+use crate::executor::destination::{Destination, Wish};
+use crate::executor::fair::Stage;
+use crate::executor::lanes::{Lanes, Turn};
+use crate::executor::{self, Answer, Call, Reply};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::block::{Block, JournalEntry, Record, Verdict, parse_execution_id};
@@ -131,7 +134,44 @@ pub(super) struct Receiver {
     time: Arc<SchedulerTime>,
     workers: tokio::sync::Semaphore,
     at_most: AtomicU64,
+    /// The executor's own queues, where a test wants them.
+    fair: Mutex<Option<Lanes>>,
+    /// How long URLs take to answer, by their beginning, in milliseconds.
+    slow: Mutex<BTreeMap<String, u64>>,
 }
+
+impl Receiver {
+    /// Waits for a worker as the executor does.
+    async fn turn(&self, url: Arc<str>, wish: Wish) -> Result<Option<Turn>, Reply> {
+        let Some(lanes) = self.fair.lock().unwrap().clone() else { return Ok(None) };
+        let to = Destination::of(&url.parse().unwrap());
+        lanes.turn(&to, wish).await.map(Some).map_err(|refusal| {
+            let wait = refusal.until.saturating_sub(self.time.clock().boot());
+            let until = self.time.now() + wait.cast_signed();
+            Reply::Refused { until, obstacle: refusal.obstacle }
+        })
+    }
+
+    /// Answers in its own time: returns when it does.
+    async fn answers(&self, url: &str, mut turn: Option<Turn>) {
+        let clock = self.time.clock();
+        let begun = clock.boot();
+        let slow = self.slow.lock().unwrap().clone();
+        let takes = slow.iter().find(|(begins, _)| url.starts_with(*begins)).map_or(0, |s| *s.1);
+        if takes >= HANGING_MS
+            && let Some(turn) = &mut turn
+        {
+            clock.sleep_until(begun + HANGING_MS).await;
+            turn.advance(Stage::Hanging);
+        }
+        clock.sleep_until(begun + takes).await;
+        let mut hanging = self.hanging.subscribe();
+        hanging.wait_for(|urls| !urls.iter().any(|hangs| hangs == url)).await.unwrap();
+    }
+}
+
+/// After this long the executor takes a call's worker.
+const HANGING_MS: u64 = 1_000;
 
 #[derive(Clone)]
 pub(super) struct TestHands(Arc<Receiver>);
@@ -140,6 +180,12 @@ impl Hands for TestHands {
     async fn call(&self, mut call: Call) -> Reply {
         let receiver = &self.0;
         let _worker = receiver.workers.acquire().await.unwrap();
+        let (limits, project) = (call.limits, call.project);
+        let wish = Wish { limits, project, ..Wish::default() };
+        let turn = match receiver.turn(Arc::clone(&call.url), wish).await {
+            Ok(turn) => turn,
+            Err(refused) => return refused,
+        };
         if !(call.before_send)() {
             return Reply::Withheld;
         }
@@ -179,8 +225,17 @@ impl Hands for TestHands {
         }
         let url = seen.url.clone();
         receiver.seen.send_modify(|all| all.push(seen));
-        let mut hanging = receiver.hanging.subscribe();
-        hanging.wait_for(|urls| !urls.contains(&url)).await.unwrap();
+        let unwanted = call.unwanted.unwrap();
+        tokio::select! {
+            biased;
+            () = receiver.answers(&url, turn) => {}
+            () = unwanted() => return Reply::Unwanted(Answer {
+                started_boot,
+                sent: true,
+                error: Some("ended".to_owned()),
+                ..Answer::default()
+            }),
+        }
         Reply::Done(Answer {
             status,
             retry_after: body
@@ -287,6 +342,8 @@ impl World {
             time: Arc::clone(&time),
             workers: tokio::sync::Semaphore::new(64),
             at_most: AtomicU64::new(64),
+            fair: Mutex::default(),
+            slow: Mutex::default(),
         });
         let lease = TestLease {
             given: AtomicBool::new(true),
@@ -354,6 +411,34 @@ impl World {
         let mut mark = register.mark(&Head { scheduled, attempt: 1, ..Head::default() });
         mark.set(jobs.iter().copied());
         std::mem::forget(mark);
+    }
+
+    /// So many workers, shared out as the executor does it.
+    pub(super) fn fair(&mut self, max_workers: usize, max_queue: usize) {
+        let options = executor::Options { max_workers, ..executor::Options::default() };
+        let lanes = Lanes::new(&options, self.clock.clone());
+        self.receiver.at_most.store(lanes.share() as u64, Ordering::SeqCst);
+        *self.receiver.fair.lock().unwrap() = Some(lanes);
+        self.receiver.workers.add_permits(1_000_000);
+        self.options.max_queue = max_queue;
+    }
+
+    /// URLs that begin so take so long to answer.
+    pub(super) fn slow(&self, begins: &str, ms: u64) {
+        self.receiver.slow.lock().unwrap().insert(begins.to_owned(), ms);
+    }
+
+    /// Another project; its number.
+    pub(super) fn project(&self, name: &str) -> ProjectId {
+        let (name, description) = (name.to_owned(), String::new());
+        match self.apply(&Command::CreateProject(NewProject {
+            name,
+            description,
+            ..NewProject::default()
+        })) {
+            Outcome::Created(id) => id,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(super) fn start(&mut self) {

@@ -1,0 +1,250 @@
+//! Ends calls that hang when all the jobs of their request are deleted, by themselves or with their
+//! project: nobody waits for the answer, and the call would hold a descriptor up to its timeout.
+//!
+//! A call is known here from the moment it hangs (a second) until it is over, so calls that are
+//! answered in time cost nothing. The engine names the jobs that a change was about; [`watch`], a
+//! task of the worker, looks in the store which of them are gone, and tells their calls. A request
+//! that holds one job that is still there goes on. What is recorded of a call that was ended is up
+//! to `worker::settle`; nothing is recorded or decided here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::seams::Books;
+use crate::model::JobId;
+use crate::store::jobs;
+
+/// How long to leave the store alone when it cannot be read.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Between two looks: each goes through all calls that hang, whoever changes jobs how often.
+const PAUSE: Duration = Duration::from_millis(25);
+/// More changed jobs than this count as a change of all.
+const MANY: usize = 65_536;
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Removals {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    calls: BTreeMap<u64, Hanging>,
+    /// Jobs that were changed since the store was looked at.
+    changed: Vec<JobId>,
+    /// Any may have been.
+    all_changed: bool,
+}
+
+struct Hanging {
+    /// Those that are not known to be gone, ascending.
+    jobs: Arc<[JobId]>,
+    /// All of them are to be looked for.
+    unsure: bool,
+    end: oneshot::Sender<()>,
+}
+
+/// The jobs to look for, ascending, by call.
+type Suspects = BTreeMap<u64, Vec<JobId>>;
+
+/// Forgets a call when it is over.
+struct Known<'a>(&'a Removals, u64);
+
+impl Removals {
+    /// Returns when all of these jobs (ascending) are gone. `unsure` says whether any may have been
+    /// changed before this was called; it is asked when changes from then on are heard of.
+    pub(super) async fn gone(
+        this: Arc<Self>,
+        jobs: Arc<[JobId]>,
+        unsure: impl FnOnce(&[JobId]) -> bool,
+    ) {
+        let (end, ended) = oneshot::channel();
+        let number = {
+            let mut state = this.lock();
+            let number = state.next;
+            state.next += 1;
+            let jobs = Arc::clone(&jobs);
+            state.calls.insert(number, Hanging { jobs, unsure: false, end });
+            number
+        };
+        let known = Known(&this, number);
+        if unsure(&jobs) {
+            if let Some(call) = this.lock().calls.get_mut(&number) {
+                call.unsure = true;
+            }
+            this.wake.notify_one();
+        }
+        drop(jobs);
+        let gone = ended.await.is_ok();
+        drop(known);
+        if !gone {
+            // The worker ends: its calls are waited for, or dropped.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// These jobs were changed, in whatever way.
+    pub(super) fn changed(&self, jobs: &[JobId]) {
+        let mut state = self.lock();
+        if state.calls.is_empty() {
+            return;
+        }
+        if state.changed.len() + jobs.len() > MANY {
+            state.changed.clear();
+            state.all_changed = true;
+        } else if !state.all_changed {
+            state.changed.extend(jobs);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Any job may have been changed.
+    pub(super) fn any_changed(&self) {
+        self.lock().all_changed = true;
+        self.wake.notify_one();
+    }
+
+    /// The calls to be looked at.
+    fn suspects(&self) -> Suspects {
+        let mut state = self.lock();
+        let all = std::mem::take(&mut state.all_changed);
+        let mut changed = std::mem::take(&mut state.changed);
+        changed.sort_unstable();
+        let mut suspects = Suspects::new();
+        for (number, call) in &mut state.calls {
+            let whole = std::mem::take(&mut call.unsure) || all;
+            let jobs = if whole { call.jobs.to_vec() } else { common(&call.jobs, &changed) };
+            if !jobs.is_empty() {
+                suspects.insert(*number, jobs);
+            }
+        }
+        suspects
+    }
+
+    /// Ends the calls of which no job is left; `gone` (ascending) are gone.
+    fn end(&self, suspects: &Suspects, gone: &[JobId]) {
+        let mut state = self.lock();
+        for (number, jobs) in suspects {
+            if common(jobs, gone).is_empty() {
+                continue;
+            }
+            let Some(call) = state.calls.get_mut(number) else { continue };
+            let is_left = |job: &JobId| gone.binary_search(job).is_err();
+            call.jobs = call.jobs.iter().copied().filter(is_left).collect();
+            if call.jobs.is_empty()
+                && let Some(call) = state.calls.remove(number)
+            {
+                // It may be over by now.
+                let _ = call.end.send(());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is in both of two ascending lists.
+fn common(one: &[JobId], other: &[JobId]) -> Vec<JobId> {
+    let (few, many) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    let mut common: Vec<JobId> =
+        few.iter().copied().filter(|job| many.binary_search(job).is_ok()).collect();
+    common.dedup();
+    common
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.0.lock().calls.remove(&self.1);
+    }
+}
+
+/// Looks in the store whenever jobs of calls that hang were changed; until dropped.
+pub(super) async fn watch<B: Books>(books: B, removals: Arc<Removals>) {
+    loop {
+        removals.wake.notified().await;
+        let suspects = removals.suspects();
+        let mut wanted: Vec<JobId> = suspects.values().flatten().copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        match books.read(move |conn| jobs::missing(conn, &wanted)).await {
+            Ok(gone) => {
+                removals.end(&suspects, &gone);
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "jobs of calls that hang cannot be read; trying again");
+                tokio::time::sleep(AGAIN).await;
+                removals.any_changed();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn watched(
+        removals: &Arc<Removals>,
+        jobs: &[JobId],
+        unsure: bool,
+    ) -> impl Future<Output = ()> + Unpin {
+        let mut gone = Box::pin(Removals::gone(Arc::clone(removals), jobs.into(), move |_| unsure));
+        assert!((&mut gone).now_or_never().is_none());
+        gone
+    }
+
+    /// What is to be looked for when these were changed; `gone` are.
+    fn look(removals: &Removals, gone: &[JobId]) -> Vec<Vec<JobId>> {
+        let suspects = removals.suspects();
+        removals.end(&suspects, gone);
+        suspects.into_values().collect()
+    }
+
+    #[test]
+    fn a_call_is_ended_when_its_last_job_is_gone_and_forgotten_when_it_is_over() {
+        let removals = Arc::new(Removals::default());
+        let mut three = watched(&removals, &[1, 2, 5], false);
+        let mut unsure = watched(&removals, &[2], true);
+        assert_eq!(look(&removals, &[]), [[2]], "it may be gone already");
+        removals.changed(&[4, 3]);
+        assert!(look(&removals, &[3]).is_empty(), "nobody's");
+        removals.changed(&[5, 4, 1, 5]);
+        assert_eq!(look(&removals, &[5]), [[1, 5]], "one was deleted, one was changed");
+        removals.any_changed();
+        assert_eq!(look(&removals, &[2]), [vec![1, 2], vec![2]]);
+        assert!((&mut unsure).now_or_never().is_some());
+        assert!((&mut three).now_or_never().is_none(), "one of its jobs is left");
+        removals.changed(&[1]);
+        look(&removals, &[1]);
+        assert!((&mut three).now_or_never().is_some());
+        let over = watched(&removals, &[7], false);
+        drop(over);
+        assert!(removals.lock().calls.is_empty());
+    }
+
+    #[test]
+    fn more_changes_than_are_kept_mean_a_look_at_all() {
+        let removals = Arc::new(Removals::default());
+        let _call = watched(&removals, &[1], false);
+        removals.changed(&vec![9; MANY]);
+        removals.changed(&[9]);
+        removals.changed(&[8]);
+        assert!(removals.lock().changed.is_empty());
+        assert_eq!(look(&removals, &[]), [[1]]);
+    }
+}
