@@ -1,9 +1,9 @@
 //! How this node is, for load balancers, orchestrators and Prometheus: the routes that need no
-//! credentials and tell no secrets.
+//! credentials and tell no secrets. They answer from memory: none reads the state or waits, so that
+//! a node under load is not taken for a dead one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -20,10 +20,6 @@ use super::state::AppState;
 use crate::cluster::Cluster;
 use crate::metrics;
 use crate::model::job::Dialect;
-use crate::store::{dead_letters, meta};
-
-/// How long one question after readiness waits for a node that has just started to catch up.
-const CATCH_UP: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,8 +71,8 @@ async fn livez() -> Response {
     reply::ok("alive", Dialect::Camel)
 }
 
-/// This node can serve: it has not failed, is not about to stop, knows a leader with a majority, and has once come as
-/// far as the others were, so that the next one may be restarted.
+/// This node can serve: it has not failed, is not about to stop, knows a leader with a majority, and
+/// has once come as far as the others were, so that the next one may be restarted.
 async fn readyz(State(app): App) -> Result<Response, Error> {
     if app.leaving.load(Ordering::Relaxed) {
         return Err(Error::unavailable("not ready: this node is stopping"));
@@ -101,25 +97,16 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
             format!("not ready: this node fires nothing: its journal has no room: {trouble}");
         return Err(Error::unavailable(message));
     }
-    // The first leader writes the cluster's birth a moment after its election.
-    if app.cluster.read(meta::cluster_id).await?.is_none() {
+    if !app.readiness.is_born() {
         return Err(Error::unavailable("not ready: the cluster is being founded"));
     }
-    if !app.caught_up.load(Ordering::Relaxed) {
-        let caught_up = tokio::time::timeout(CATCH_UP, app.cluster.linearize()).await;
-        if !matches!(caught_up, Ok(Ok(()))) {
-            return Err(Error::unavailable("not ready: this node is catching up with the others"));
-        }
-        app.caught_up.store(true, Ordering::Relaxed);
+    if !app.readiness.has_caught_up() {
+        return Err(Error::unavailable("not ready: this node is catching up with the others"));
     }
     Ok(reply::ok("ready", Dialect::Camel))
 }
 
 async fn exposition(State(app): App) -> Response {
-    // Without a state to read the last number stands.
-    if let Ok(kept) = app.cluster.read(dead_letters::count).await {
-        app.metrics.dead_letters.set(kept.cast_signed());
-    }
     let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
     ([(header::CONTENT_TYPE, kind)], app.metrics.encode()).into_response()
 }

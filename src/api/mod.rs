@@ -38,6 +38,7 @@ mod page;
 mod pressure;
 mod projects;
 mod query;
+mod readiness;
 mod reply;
 mod root;
 mod schedules;
@@ -62,6 +63,7 @@ use crate::listen::Connection;
 pub use ask::Mount;
 pub use error::{Error, refusal};
 pub use pressure::Pressure;
+pub use readiness::Readiness;
 pub use state::{AppState, Sources};
 
 /// The router with all three mounts, ready to be served.

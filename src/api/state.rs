@@ -10,6 +10,7 @@ use super::cluster::{ChecksumSource, StatusSource};
 use super::error::Error;
 use super::members::{ChangeSource, MembersSource};
 use super::pressure::Pressure;
+use super::readiness::Readiness;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
@@ -37,8 +38,7 @@ pub struct AppState {
     pub(super) backups: Backups,
     /// The node is about to stop.
     pub(super) leaving: Arc<AtomicBool>,
-    /// It has come, once since its start, as far as the others were.
-    pub(super) caught_up: AtomicBool,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 /// What the api shows of parts that it may not know.
@@ -77,7 +77,7 @@ impl AppState {
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             backups: Backups::default(),
             leaving: Arc::default(),
-            caught_up: AtomicBool::new(false),
+            readiness: Arc::default(),
         }
     }
 
@@ -86,6 +86,11 @@ impl AppState {
     pub fn leaving(mut self, leaving: Arc<AtomicBool>) -> Self {
         self.leaving = leaving;
         self
+    }
+
+    /// What probes are told: the caller runs [`Readiness::follow`] as a task.
+    pub fn readiness(&self) -> Arc<Readiness> {
+        Arc::clone(&self.readiness)
     }
 
     /// Listens to this pressure instead of none.

@@ -1,11 +1,11 @@
-//! What the process takes of the machine, read when somebody asks for `/metrics`: file descriptors,
-//! disk, and lines that the log lost. `super::Metrics` registers it. Nothing here is counted on the
-//! way of a firing.
+//! What the process takes of the machine: file descriptors, disk, and lines that the log lost.
+//! `super::Metrics` registers it, a task of the node measures. Who asks for `/metrics` gets the last
+//! reading and touches no file; nothing here is counted on the way of a firing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -22,12 +22,41 @@ const DEPTH: usize = 3;
 
 /// The collector; it knows nothing of the disk before it was told the folder.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Process(Arc<OnceLock<PathBuf>>);
+pub(super) struct Process(Arc<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    data_dir: OnceLock<PathBuf>,
+    reading: Mutex<Reading>,
+}
+
+/// What was measured last.
+#[derive(Clone, Debug, Default)]
+struct Reading {
+    open_descriptors: Option<u64>,
+    disk_free: Option<u64>,
+    /// Bytes, by part.
+    disk: Vec<(&'static str, u64)>,
+}
 
 impl Process {
-    /// Says where the data lives; the first word counts.
+    /// Says where the data lives, and measures; the first word counts.
     pub(super) fn watch_disk(&self, data_dir: PathBuf) {
-        let _ = self.0.set(data_dir);
+        let _ = self.0.data_dir.set(data_dir);
+        self.measure();
+    }
+
+    /// Takes a new reading. Blocks on the file system.
+    pub(super) fn measure(&self) {
+        let dir = self.0.data_dir.get();
+        let free = dir.and_then(|dir| rustix::fs::statvfs(dir).ok());
+        let parts = dir.into_iter().flat_map(|dir| PARTS.map(|(part, name)| (part, dir, name)));
+        let reading = Reading {
+            open_descriptors: open_descriptors(),
+            disk_free: free.map(|disk| disk.f_bavail * disk.f_frsize),
+            disk: parts.map(|(part, dir, name)| (part, taken_by(dir, name))).collect(),
+        };
+        *self.0.reading.lock().unwrap_or_else(PoisonError::into_inner) = reading;
     }
 }
 
@@ -37,17 +66,16 @@ impl Collector for Process {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             value.map_or(Ok(()), |value| metric.encode_gauge(&value.cast_signed()))
         };
-        gauge("process_open_fds", "File descriptors that are open", open_descriptors())?;
+        let reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let open = reading.open_descriptors;
+        gauge("process_open_fds", "File descriptors that are open", open)?;
         let most = getrlimit(Resource::Nofile).current;
         gauge("process_max_fds", "File descriptors that may be open", most)?;
-        let dir = self.0.get();
-        let free = dir.and_then(|dir| rustix::fs::statvfs(dir).ok());
-        let free = free.map(|disk| disk.f_bavail * disk.f_frsize);
+        let free = reading.disk_free;
         gauge("disk_free_bytes", "Free space of the disk that DataDir is on", free)?;
         let help = "Space that DataDir takes, by part";
         let mut metric = encoder.encode_descriptor("disk_bytes", help, None, MetricType::Gauge)?;
-        for (part, name) in dir.iter().flat_map(|_| PARTS) {
-            let taken: u64 = dir.iter().map(|dir| taken_by(dir, name)).sum();
+        for (part, taken) in reading.disk {
             metric.encode_family(&[("part", part)])?.encode_gauge(&taken.cast_signed())?;
         }
         let help = "Log lines that were dropped because nobody read stderr in time";

@@ -192,6 +192,8 @@ impl Node {
         .sources(sources)
         .leaving(started.draining.clone())
         .echo(options.dev);
+        let (readiness, of) = (state.readiness(), started.cluster.clone());
+        let ready = tokio::spawn(async move { readiness.follow(&of).await });
         let (stop_api, stopped) = watch::channel(false);
         let router = api::router(state);
         let server_options = server::Options {
@@ -209,7 +211,7 @@ impl Node {
             server::serve(api_listeners, router, server_options, stop).await;
         });
         let mut tasks = started.tasks;
-        tasks.push(following);
+        tasks.extend([following, ready]);
         tracing::info!(node = config.node_id, %address, boot = identity.boot, "the node is up");
         Ok(Self {
             address,

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
 
 use super::ear::Own;
 use super::pressure;
@@ -17,9 +18,12 @@ use crate::executor::Executor;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
-use crate::store::meta;
+use crate::store::{dead_letters, meta};
 use crate::worker::renew::LeaseState;
 use crate::worker::{Seat, Worker};
+
+/// Between two counts of the dead letters, if anything was applied meanwhile.
+const COUNT: Duration = Duration::from_secs(5);
 
 /// The parts that are shown.
 #[derive(Clone)]
@@ -93,9 +97,23 @@ impl Shown {
         let Self { cluster, seat, journal, lease, metrics, timing, .. } = self;
         let mut changes = cluster.changes();
         let mut letters = None;
+        let mut counted: Option<(Instant, u64)> = None;
+        let mut measured: Option<JoinHandle<()>> = None;
         loop {
             beat.tick().await;
+            // A disk that hangs keeps one thread, and `/metrics` shows what was read before.
+            if measured.as_ref().is_none_or(JoinHandle::is_finished) {
+                let metrics = Arc::clone(&metrics);
+                measured = Some(tokio::task::spawn_blocking(move || metrics.measure()));
+            }
             let replaced = replaced(&mut changes);
+            let applied = cluster.applied().borrow().index;
+            if counted.is_none_or(|(at, index)| at.elapsed() >= COUNT && index != applied)
+                && let Ok(kept) = cluster.read(dead_letters::count).await
+            {
+                metrics.dead_letters.set(kept.cast_signed());
+                counted = Some((Instant::now(), applied));
+            }
             if let Ok(last) = cluster.read(meta::last_dead_letter).await {
                 // What a snapshot brings was counted where it came in.
                 let before = letters.filter(|_| !replaced).unwrap_or(last);

@@ -114,6 +114,7 @@ impl House {
                 .pressure(pressure.clone())
                 .sources(sources)
                 .echo(true);
+        state.readiness().follow(&cluster).await;
         Self { router: api::router(state), pressure, cluster, _dir: dir }
     }
 
