@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::cluster::{self, Cluster};
 use crate::model::credential::Credential;
 use crate::secret::Keys;
-use crate::store::{Page, credentials};
+use crate::store::{Class, Page, credentials};
 
 pub use limiter::Kind;
 
@@ -84,6 +84,8 @@ struct Known {
     /// Counts the changes; the pairs below are good if they are of this one.
     wanted: AtomicU64,
     held: RwLock<Held>,
+    /// Whose turn it is to read them.
+    reading: tokio::sync::Mutex<()>,
 }
 
 /// The pairs that open something, by api key, as of a change. 0: not yet read.
@@ -101,7 +103,8 @@ struct Pair {
 impl Auth {
     /// A check that knows no pair yet; the first request reads them.
     pub fn new(keys: Arc<Keys>) -> Self {
-        let known = Known { wanted: AtomicU64::new(1), held: RwLock::default() };
+        let (held, reading) = (RwLock::default(), tokio::sync::Mutex::default());
+        let known = Known { wanted: AtomicU64::new(1), held, reading };
         Self { keys, known: Arc::new(known), limiter: Arc::default() }
     }
 
@@ -201,14 +204,18 @@ impl Auth {
 
     async fn pairs(&self, cluster: &Cluster) -> Result<Arc<HashMap<String, Pair>>, cluster::Error> {
         let wanted = self.known.wanted.load(Ordering::SeqCst);
-        {
-            let held = self.known.held.read().unwrap_or_else(PoisonError::into_inner);
-            if held.of >= wanted {
-                return Ok(held.pairs.clone());
-            }
+        if let Some(pairs) = self.held(wanted) {
+            return Ok(pairs);
+        }
+        // One request reads, the others wait for what it finds.
+        let _turn = self.known.reading.lock().await;
+        let wanted = self.known.wanted.load(Ordering::SeqCst);
+        if let Some(pairs) = self.held(wanted) {
+            return Ok(pairs);
         }
         let all = Page { limit: u64::MAX, ..Page::default() };
-        let (_, rows) = cluster.read(move |conn| credentials::list(conn, &all, None)).await?;
+        let read = move |conn: &rusqlite::Connection| credentials::list(conn, &all, None);
+        let (_, rows) = cluster.read_as(Class::Credentials, read).await?;
         let pairs: Arc<HashMap<_, _>> = Arc::new(rows.into_iter().filter_map(open).collect());
         let mut held = self.known.held.write().unwrap_or_else(PoisonError::into_inner);
         // The count was taken before the read: a change in between is read by the next request.
@@ -216,6 +223,12 @@ impl Auth {
             *held = Held { of: wanted, pairs: pairs.clone() };
         }
         Ok(pairs)
+    }
+
+    /// What is held, if it is as new as that.
+    fn held(&self, wanted: u64) -> Option<Arc<HashMap<String, Pair>>> {
+        let held = self.known.held.read().unwrap_or_else(PoisonError::into_inner);
+        (held.of >= wanted).then(|| held.pairs.clone())
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Metrics {
     calls: CallSource,
     requests: Family<Request, Counter>,
     auth_failures: Family<Failure, Counter>,
+    reads_refused: Family<Reason, Counter>,
     /// Entries of the journal that are not yet committed by the cluster.
     pub journal_depth: Gauge,
     /// Milliseconds since this node's lease was last renewed; -1 without one.
@@ -148,6 +149,12 @@ impl Metrics {
                 auth_failures.get_or_create(&Failure { kind, result });
             }
         }
+        let reads_refused = Family::<Reason, Counter>::default();
+        registry.register(
+            "reads_refused",
+            "Reads of clients that were refused or ended, by reason",
+            reads_refused.clone(),
+        );
         let process = process::Process::default();
         registry.register_collector(Box::new(process.clone()));
         let dead_letters_recorded = counter(
@@ -198,6 +205,7 @@ impl Metrics {
             calls,
             requests,
             auth_failures,
+            reads_refused,
             registry,
         }
     }
@@ -251,6 +259,12 @@ impl Metrics {
     /// told.
     pub fn auth_failure(&self, kind: &'static str, result: &'static str) {
         self.auth_failures.get_or_create(&Failure { kind, result }).inc();
+    }
+
+    /// Counts a read of a client that was refused or ended: `full` and `waited` (others were before
+    /// it), `slow` (it took too long), `held` (answers were not taken).
+    pub fn read_refused(&self, reason: &'static str) {
+        self.reads_refused.get_or_create(&Reason { reason }).inc();
     }
 
     /// Everything as `OpenMetrics` text.
@@ -459,6 +473,7 @@ mod tests {
         metrics.ended(Verdict::Delivered, 1);
         metrics.ended(Verdict::Skipped(crate::model::block::SkipReason::Misfire), 1);
         metrics.request(&axum::http::Method::GET, "/jobs", 200);
+        metrics.read_refused("full");
         let text = metrics.encode();
         let kind = |line: &str| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

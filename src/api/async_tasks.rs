@@ -13,11 +13,10 @@ use uuid::Uuid;
 
 use super::App;
 use super::ask::{Ask, IdText};
-use super::casing;
 use super::error::Error;
-use super::jobs::Views;
 use super::reply;
 use super::state::AppState;
+use super::stream::Jobs;
 use crate::model::job::Dialect;
 use crate::model::task::TaskState;
 use crate::model::time::rfc3339;
@@ -30,8 +29,8 @@ struct TaskView {
     request_id: String,
     /// Not kept: the jobs say it.
     input: &'static str,
-    /// The jobs as JSON text, as they are now; those deleted since are missing.
-    output: String,
+    /// The jobs as JSON text, as they are when it is sent; those deleted since are missing.
+    output: &'static str,
     service: &'static str,
     state: u8,
     date_created: String,
@@ -45,36 +44,31 @@ async fn one(State(app): App, ask: Ask, IdText(id): IdText) -> Result<Response, 
     let missing = || Error::not_found("async task cannot be found");
     let request = Uuid::parse_str(&id).map_err(|_| missing())?;
     ask.settle(&app).await?;
-    let mut found = shown(&app, request, ask.dialect()).await?;
+    let read = move |conn: &rusqlite::Connection| tasks::get(conn, request.as_u128());
+    let mut found = app.read(read).await?;
     if found.is_none() {
         // It may have been accepted a moment ago by another node.
         app.cluster.linearize().await?;
-        found = shown(&app, request, ask.dialect()).await?;
+        found = app.read(read).await?;
     }
-    Ok(reply::json(StatusCode::OK, found.ok_or_else(missing)?))
-}
-
-/// The body of the answer, if this node knows of the task.
-async fn shown(app: &AppState, request: Uuid, dialect: Dialect) -> Result<Option<Vec<u8>>, Error> {
-    let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-    let body = app.cluster.read(move |conn| {
-        let Some(task) = tasks::get(conn, request.as_u128())? else { return Ok(None) };
-        let output = if task.state == TaskState::Succeeded {
-            let jobs = Views::new(conn, now, retry_max)?.of_task(&task.jobs)?;
-            String::from_utf8(casing::to_json(&jobs, dialect)).unwrap_or_default()
-        } else {
-            String::new()
-        };
-        let view = TaskView {
-            id: task.id,
-            request_id: request.to_string(),
-            input: "",
-            output,
-            service: "create_job",
-            state: task.state as u8,
-            date_created: rfc3339(task.created),
-        };
-        Ok(Some(reply::envelope(&view, Dialect::Camel)))
-    });
-    Ok(body.await?)
+    let task = found.ok_or_else(missing)?;
+    let view = TaskView {
+        id: task.id,
+        request_id: request.to_string(),
+        input: "",
+        output: "",
+        service: "create_job",
+        state: task.state as u8,
+        date_created: rfc3339(task.created),
+    };
+    let body = reply::envelope(&view, Dialect::Camel);
+    if task.state != TaskState::Succeeded {
+        return Ok(reply::json(StatusCode::OK, body));
+    }
+    // The jobs are JSON within the text of `output`, which may be long: it is written as it is sent.
+    let mark = b"\"output\":\"";
+    let found = body.windows(mark.len()).position(|part| part == mark);
+    let (head, tail) = body.split_at(found.ok_or_else(Error::internal)? + mark.len());
+    let jobs = Jobs::new(&app, &task.jobs, ask.dialect(), true);
+    jobs.answer(StatusCode::OK, head.to_vec(), tail.to_vec()).await
 }

@@ -19,17 +19,22 @@ const UNCHANGED: &str = "timezoneOffset";
 /// A value as JSON in a casing.
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T, dialect: Dialect) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
+    write_json(&mut out, value, dialect);
+    out
+}
+
+/// Adds a value as JSON in a casing.
+pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T, dialect: Dialect) {
     let written = match dialect {
-        Dialect::Camel => value.serialize(&mut serde_json::Serializer::new(&mut out)),
+        Dialect::Camel => value.serialize(&mut serde_json::Serializer::new(out)),
         Dialect::Snake => {
             let formatter = SnakeNames { in_name: false };
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter))
+            value.serialize(&mut serde_json::Serializer::with_formatter(out, formatter))
         }
     };
     // A Vec takes every write, and the answers of this API are structs, lists, numbers and text:
     // none of them has a map whose keys are not text, the only other thing that can fail.
     written.expect("answers serialise");
-    out
 }
 
 /// For `serialize_with`: a map whose names are the client's own (headers, labels) comes out as it

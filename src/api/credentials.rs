@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
@@ -20,7 +20,8 @@ use super::error::Error;
 use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
-use super::page::{List, Orders};
+use super::page::{Orders, whole_list};
+use super::reads::Reader;
 use super::reply;
 use super::state::AppState;
 use crate::command::{Command, Outcome};
@@ -97,11 +98,10 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page(ORDERS)?;
     ask.settle(&app).await?;
     let client = ask.caller.client();
-    let (total, found) =
-        app.cluster.read(move |conn| credentials::list(conn, &page, client)).await?;
-    let credentials: Vec<_> = found.into_iter().map(CredentialView::from).collect();
-    let list = List::new("credentials", &page, total, credentials);
-    Ok(reply::ok(&list, ask.dialect()))
+    let (total, found) = app.read(move |conn| credentials::list(conn, &page, client)).await?;
+    let found = found.into_iter().map(CredentialView::from);
+    let body = whole_list("credentials", &page, total, found, ask.dialect());
+    Ok(reply::json(StatusCode::OK, body))
 }
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
@@ -112,7 +112,7 @@ async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
 /// A credential that the caller reaches.
 async fn found(app: &AppState, ask: &Ask, id: u64) -> Result<Credential, Error> {
     let client = ask.caller.client();
-    let found = app.cluster.read(move |conn| {
+    let found = app.read(move |conn| {
         let reached = match client {
             Some(client) => credentials::is_within(conn, client, id)?,
             None => true,
@@ -159,7 +159,8 @@ async fn create(
         other => return Err(refused(other)),
     };
     app.auth.forget();
-    let stored = app.cluster.read(move |conn| credentials::get(conn, id)).await?;
+    let read = move |conn: &rusqlite::Connection| credentials::get(conn, id);
+    let stored = app.read_owed(Reader::current(), read).await?;
     let stored = stored.ok_or_else(|| {
         Error::conflict(
             "the credential that this Idempotency-Key made has been deleted since: send another \

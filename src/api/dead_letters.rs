@@ -16,7 +16,7 @@ use super::error::Error;
 use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
-use super::page::{List, Orders};
+use super::page::{ListWriter, Orders};
 use super::reply::{self, Warnings};
 use super::state::AppState;
 use crate::command::{Command, Outcome};
@@ -134,22 +134,24 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     }
     ask.settle(&app).await?;
     let dialect = ask.dialect();
-    let body = app.cluster.read(move |conn| {
-        let (total, found) = dead_letters::list(conn, &filter, &page)?;
+    let body = app.read(move |conn| {
+        let total = dead_letters::total(conn, &filter)?;
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-        let full = page.order_by == Order::Id && found.len() as u64 == page.limit;
-        let next = found.last().filter(|_| full).map(|letter| letter.id.to_string());
-        let letters =
-            found.into_iter().map(|letter| view(letter, cluster, FIRST_MEMBERS)).collect();
-        let list = List::new("deadLetters", &page, total, letters).next(next);
-        Ok(reply::envelope(&list, dialect))
+        let by_key = page.order_by == Order::Id;
+        let mut list = ListWriter::new("deadLetters", &page, (total, false), dialect);
+        dead_letters::each(conn, &filter, &page, |letter| {
+            let id = letter.id;
+            let view = view(letter, cluster, FIRST_MEMBERS);
+            Ok(list.push(&view, || by_key.then(|| id.to_string())))
+        })?;
+        Ok(list.end())
     });
     Ok(reply::json(StatusCode::OK, body.await?))
 }
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    let found = app.cluster.read(move |conn| {
+    let found = app.read(move |conn| {
         let Some(letter) = dead_letters::get(conn, id)? else { return Ok(None) };
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         Ok(Some(view(letter, cluster, usize::MAX)))
@@ -159,7 +161,7 @@ async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
 
 async fn replay_one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     app.admit_write()?;
-    let found = app.cluster.read(move |conn| dead_letters::get(conn, id)).await?;
+    let found = app.read(move |conn| dead_letters::get(conn, id)).await?;
     let occurrences = found.ok_or_else(missing)?.members.len();
     let now = app.time.now();
     match carry_out(&app, Command::ReplayDeadLetters { letters: vec![(id, now)] }).await? {
@@ -306,15 +308,15 @@ async fn each(
     mut command: impl FnMut(&[(u64, u64)]) -> Command,
 ) -> Result<Sum, Error> {
     app.cluster.linearize().await?;
-    let page = Page { limit: CHUNK, offset: 0, order_by: Order::Id, descending: false };
+    let page = Page { limit: CHUNK, ..Page::default() };
     let newest = Page { limit: 1, descending: true, ..page };
     let everything = filter.clone();
-    let last = app.cluster.read(move |conn| dead_letters::list(conn, &everything, &newest));
+    let last = app.read(move |conn| dead_letters::list(conn, &everything, &newest));
     let last = last.await?.1.first().map_or(0, |letter| letter.id);
     let mut sum = Sum { dry_run, ..Sum::default() };
     loop {
         let asked = filter.clone();
-        let found = app.cluster.read(move |conn| {
+        let found = app.read(move |conn| {
             let (_, letters) = dead_letters::list(conn, &asked, &page)?;
             Ok(letters.iter().map(|l| (l.id, l.members.len())).collect::<Vec<_>>())
         });

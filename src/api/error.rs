@@ -2,6 +2,8 @@
 //! wrong. Every handler returns it, every extractor rejects with it; the layer in `super` renders it
 //! in the casing of the mount. It never carries a secret or a path of this machine.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -10,6 +12,11 @@ use super::casing;
 use crate::cluster;
 use crate::command::{Rejection, RejectionKind};
 use crate::model::job::Dialect;
+
+/// The code of a read that was ended, see [`Error::slow_read`].
+const TOO_SLOW: &str = "too_slow";
+/// The code of a read that others were before.
+const BUSY: &str = "busy";
 
 /// A refusal.
 #[derive(Clone, Debug)]
@@ -111,6 +118,28 @@ impl Error {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
         error.retry_after = Some(1);
         error
+    }
+
+    /// 503: others are asking for too much at the moment.
+    pub(super) fn busy(message: impl Into<String>) -> Self {
+        let mut error = Self::unavailable(message);
+        error.code = BUSY;
+        error
+    }
+
+    /// 503: the read was ended. [`Error::narrow`] says what to ask for instead.
+    pub(super) fn slow_read(limit: Duration) -> Self {
+        let seconds = limit.as_secs();
+        let message = format!("this takes more than {seconds} s to read, and was ended");
+        let mut error = Self::unavailable(message);
+        error.code = TOO_SLOW;
+        error
+    }
+
+    /// Says how to ask for less, where the read took too long.
+    #[must_use]
+    pub(super) fn narrow(self, hint: &str) -> Self {
+        if self.code == TOO_SLOW { self.because(hint) } else { self }
     }
 
     /// 409: something stands in the way.
@@ -270,6 +299,9 @@ impl From<cluster::Error> for Error {
             cluster::Error::Refused(rejection) => rejection.clone().into(),
             cluster::Error::Fatal(_) => {
                 Self::unavailable("this node is stopping: ask another node")
+            }
+            cluster::Error::Ended(_) => {
+                Self::busy("this node's state is being replaced by a newer one: try again")
             }
             cluster::Error::Store(_) | cluster::Error::Open(_) => {
                 tracing::error!(%error, "a request failed on this node");

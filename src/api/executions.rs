@@ -21,7 +21,7 @@ use super::App;
 use super::ask::Ask;
 use super::error::Error;
 use super::jobs::Views;
-use super::page::{List, Orders};
+use super::page::{ListWriter, Orders};
 use super::reply;
 use super::state::AppState;
 use crate::model::block::{Verdict, occurrence_id};
@@ -123,16 +123,18 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let descending = page.descending || !ask.has_direction();
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
-    let body = app.cluster.read(move |conn| {
+    let body = app.read(move |conn| {
         let (limit, offset) = (page.limit, page.offset);
         let (total, found) = executions::list(conn, &filter, limit, offset, descending)?;
-        let full = limit > 0 && found.len() as u64 == limit;
-        let next =
-            found.last().filter(|_| full).map(|last| format!("{:x}-{:x}", last.due, last.id));
-        let executions = views(conn, found, now)?;
-        let list = List::new("executions", &page, total.count, executions).next(next);
-        let list = list.estimated(!total.exact);
-        Ok(reply::envelope(&list, dialect))
+        let total = (total.count, !total.exact);
+        let mut list = ListWriter::new("executions", &page, total, dialect);
+        let ends: Vec<_> = found.iter().map(|one| (one.due, one.id)).collect();
+        for (view, (due, id)) in views(conn, found, now)?.iter().zip(ends) {
+            if !list.push(view, || Some(format!("{due:x}-{id:x}"))) {
+                break;
+            }
+        }
+        Ok(list.end())
     });
     Ok(reply::json(StatusCode::OK, body.await?))
 }
@@ -252,7 +254,7 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
 async fn totals(State(app): App, ask: Ask) -> Result<Response, Error> {
     let project = ask.number("projectId")?.filter(|id| *id > 0);
     ask.settle(&app).await?;
-    let sums = app.cluster.read(move |conn| {
+    let sums = app.read(move |conn| {
         Ok(Totals {
             account_id: 0,
             scheduled: tallies::total(conn, project, &Sort::ALL)?,

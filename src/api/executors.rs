@@ -20,7 +20,7 @@ use super::error::Error;
 use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
-use super::page::{List, Orders};
+use super::page::{ListWriter, Orders, cursor};
 use super::reply;
 use super::signing::{self, Rotation};
 use super::state::AppState;
@@ -30,6 +30,7 @@ use crate::command::{Command, Outcome};
 use crate::model::Millis;
 use crate::model::target::Executor;
 use crate::model::time::rfc3339;
+use crate::store::After;
 use crate::store::executors::{self, Order};
 
 const ORDERS: &Orders<Order> =
@@ -108,12 +109,22 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
-    let page = ask.page(ORDERS)?;
+    let page = ask.page_after(ORDERS, &[Order::Name])?;
     ask.settle(&app).await?;
-    let (total, found) = app.cluster.read(move |conn| executors::list(conn, &page)).await?;
-    let now = app.time.now();
-    let executors: Vec<_> = found.into_iter().map(|executor| view(executor, now)).collect();
-    Ok(reply::ok(&List::new("executors", &page, total, executors), ask.dialect()))
+    let (now, dialect) = (app.time.now(), ask.dialect());
+    let body = app.read(move |conn| {
+        let total = executors::count(conn)?;
+        let mut list = ListWriter::new("executors", &page, (total, false), dialect);
+        executors::each(conn, &page, |executor| {
+            let after = After { key: None, id: executor.id };
+            Ok(list.push(&view(executor, now), || {
+                let by_key = page.order_by != Order::Name;
+                by_key.then(|| cursor(ORDERS, &page.order_by, after))
+            }))
+        })?;
+        Ok(list.end())
+    });
+    Ok(reply::json(StatusCode::OK, body.await?))
 }
 
 async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
@@ -123,7 +134,7 @@ async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Resul
 }
 
 async fn found(app: &AppState, id: u64) -> Result<Executor, Error> {
-    let found = app.cluster.read(move |conn| executors::get(conn, id)).await?;
+    let found = app.read(move |conn| executors::get(conn, id)).await?;
     found.ok_or_else(missing)
 }
 

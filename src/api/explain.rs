@@ -64,7 +64,7 @@ async fn why(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     let at = ask.instant("at")?.ok_or_else(|| Error::invalid("at", needed))?;
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
-    let body = app.cluster.read(move |conn| {
+    let body = app.read(move |conn| {
         let found = explain::explain(conn, id, at, now)?;
         Ok(found.map(|found| reply::envelope(&ExplainView::new(&found, at), dialect)))
     });
@@ -85,7 +85,7 @@ async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, 
     }
     ask.settle(&app).await?;
     let dialect = ask.dialect();
-    let body = app.cluster.read(move |conn| {
+    let body = app.read(move |conn| {
         // One more than is shown tells whether there are more.
         let found = ledger::ledger(conn, id, now, (from, until), limit as usize + 1)?;
         let Some(mut found) = found else { return Ok(None) };

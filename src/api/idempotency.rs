@@ -78,9 +78,8 @@ impl Key {
     async fn remembered(self, app: &AppState) -> Result<Option<Remembered>, Error> {
         let Self { key, body } = self;
         app.cluster.linearize().await?;
-        let known = app
-            .cluster
-            .read(move |conn| Ok((idempotency::get(conn, &key)?, meta::log_time(conn)?)));
+        let known =
+            app.read(move |conn| Ok((idempotency::get(conn, &key)?, meta::log_time(conn)?)));
         let (known, now) = known.await?;
         let Some(known) = known.filter(|known| known.holds_at(now)) else { return Ok(None) };
         if known.body != body {

@@ -6,7 +6,8 @@
 //!                      └─> projects, jobs, schedules, executors, credentials, executions, ...
 //!                            ├─ Ask: who, which casing, the query       (in)
 //!                            ├─ Input, fields, jobs::parse: the body    (in)
-//!                            ├─ Cluster::propose / read / linearize     (the one door)
+//!                            ├─ AppState::read: bounded, fair           (reads)
+//!                            ├─ Cluster::propose / linearize            (the one door)
 //!                            └─ reply: the envelope in the casing       (out)
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! [`AppState`]. Nothing here changes state but through `Cluster::propose`, and nothing here knows of
 //! Raft, leases or queues: what it shows of them comes through [`Sources`].
 
+mod answers;
 mod ask;
 mod async_tasks;
 mod backups;
@@ -39,11 +41,13 @@ mod pressure;
 mod projects;
 mod query;
 mod readiness;
+mod reads;
 mod reply;
 mod root;
 mod schedules;
 mod signing;
 mod state;
+mod stream;
 mod target;
 mod version;
 
@@ -113,6 +117,7 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
         Error::internal().into_response()
     });
     if let Some(error) = response.extensions_mut().remove::<Error>() {
+        let error = error.narrow(narrower(route.as_ref().map_or("", MatchedPath::as_str), mount));
         let mut rendered = error.render(mount.dialect());
         // What the router said beside the status, such as `allow`.
         let said = std::mem::take(response.headers_mut());
@@ -124,6 +129,8 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
         response = rendered;
     }
     response = reply::with_warnings(response).await;
+    let counted = answers::count(&app, &method, response).await;
+    response = counted.unwrap_or_else(|error| error.render(mount.dialect()));
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     app.metrics.request(&method, route, response.status().as_u16());
     response
@@ -143,7 +150,10 @@ async fn authenticate(State(app): App, mut request: Request, next: Next) -> Resp
                 return error.into_response();
             }
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let reader = reads::Reader::from(caller);
+            let mut response = reader.scope(next.run(request)).await;
+            response.extensions_mut().insert(reader);
+            response
         }
         Ok(Err(refused)) => {
             let (error, counted) = match refused {
@@ -157,6 +167,25 @@ async fn authenticate(State(app): App, mut request: Request, next: Next) -> Resp
             error.into_response()
         }
         Err(error) => Error::from(error).into_response(),
+    }
+}
+
+/// How to ask a route for less, where a read takes too long.
+fn narrower(route: &str, mount: Mount) -> &'static str {
+    match route.strip_prefix(mount.prefix()).unwrap_or(route) {
+        "/jobs" => "name a projectId, leave out status and label, or page by after",
+        "/jobs/pause" | "/jobs/resume" | "/jobs/delete" => {
+            "name a projectId in the filter, or fewer ids, externalIds or labels"
+        }
+        "/executions" | "/dead-letters" => {
+            "name a projectId or a jobId, a shorter stretch (from, until), or page by after"
+        }
+        "/dead-letters/replay"
+        | "/dead-letters/purge"
+        | "/executions/analytics"
+        | "/executions/totals" => "name a projectId, or a shorter stretch (from, until)",
+        "/jobs/{id}/occurrences" => "ask for a shorter stretch (from, until), or a lower limit",
+        _ => "ask for less at once, such as a lower limit",
     }
 }
 

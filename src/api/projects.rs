@@ -22,7 +22,7 @@ use super::error::Error;
 use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
-use super::page::{List, Orders};
+use super::page::{ListWriter, Orders, cursor};
 use super::reply;
 use super::signing::Rotation;
 use super::state::AppState;
@@ -31,6 +31,7 @@ use crate::command::{Command, NewProject, Outcome, ProjectEdit};
 use crate::model::project::{Project, ProjectSettings};
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
+use crate::store::After;
 use crate::store::projects::{self, Order};
 
 const LONGEST_NAME: usize = 256;
@@ -107,21 +108,25 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
-    let page = ask.page(ORDERS)?;
+    let page = ask.page_after(ORDERS, &[Order::Name])?;
     ask.settle(&app).await?;
-    let now = app.time.now();
-    let found = app.cluster.read(move |conn| {
-        let (total, found) = projects::list(conn, &page)?;
-        Ok((total, found, pauses(conn, now)?))
+    let (now, dialect) = (app.time.now(), ask.dialect());
+    let body = app.read(move |conn| {
+        let pauses = pauses(conn, now)?;
+        let total = projects::count(conn)?;
+        let mut list = ListWriter::new("projects", &page, (total, false), dialect);
+        projects::each(conn, &page, |project| {
+            let after = After { key: page.order_by.key(&project), id: project.id };
+            let state =
+                pauses.get(&project.id).map_or(Standing::Active, |until| Standing::Paused(*until));
+            Ok(list.push(&view(project, state, now), || {
+                let by_key = page.order_by != Order::Name;
+                by_key.then(|| cursor(ORDERS, &page.order_by, after))
+            }))
+        })?;
+        Ok(list.end())
     });
-    let (total, found, pauses) = found.await?;
-    let views = found.into_iter().map(|project| {
-        let state =
-            pauses.get(&project.id).map_or(Standing::Active, |until| Standing::Paused(*until));
-        view(project, state, now)
-    });
-    let list = List::new("projects", &page, total, views.collect());
-    Ok(reply::ok(&list, ask.dialect()))
+    Ok(reply::json(StatusCode::OK, body.await?))
 }
 
 async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
@@ -131,7 +136,7 @@ async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Resul
 
 async fn found(app: &AppState, id: ProjectId) -> Result<(Project, Standing), Error> {
     let now = app.time.now();
-    let found = app.cluster.read(move |conn| {
+    let found = app.read(move |conn| {
         let Some(project) = projects::get(conn, id)? else { return Ok(None) };
         let state = pauses(conn, now)?.remove(&id).map_or(Standing::Active, Standing::Paused);
         Ok(Some((project, state)))

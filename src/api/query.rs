@@ -16,6 +16,8 @@ const MOST: usize = 64;
 
 /// Those of lists.
 const PAGE: &[&str] = &["limit", "offset", "orderBy", "orderByDirection", "orderDirection"];
+/// Where a list goes on.
+const AFTER: &[&str] = &["after"];
 /// Those of reads.
 const READ: &[&str] = &["consistency"];
 /// A stretch of time, by the names of the documents and those of the published clients.
@@ -30,16 +32,16 @@ type Names = &'static [&'static [&'static str]];
 /// What a route knows beside [`ANY`], by method and path without the mount. A route that is not
 /// here knows nothing.
 const KNOWN: &[(&str, &str, Names)] = &[
-    ("GET", "/projects", &[PAGE, READ]),
+    ("GET", "/projects", &[PAGE, AFTER, READ]),
     ("GET", "/projects/{id}", &[READ]),
     ("DELETE", "/projects/{id}", &[&["cascade"]]),
     ("GET", "/projects/{id}/jobs/by-external-id/{external}", &[READ]),
-    ("GET", "/jobs", &[&["projectId", "status", MANY, "externalId"], PAGE, READ]),
+    ("GET", "/jobs", &[&["projectId", "status", MANY, "externalId"], PAGE, AFTER, READ]),
     ("GET", "/jobs/{id}", &[READ]),
     ("GET", "/jobs/{id}/next", &[&["count"], READ]),
     ("GET", "/jobs/{id}/explain", &[&["at"], READ]),
     ("GET", "/jobs/{id}/occurrences", &[TIME, &["limit"], READ]),
-    ("GET", "/executors", &[PAGE, READ]),
+    ("GET", "/executors", &[PAGE, AFTER, READ]),
     ("GET", "/executors/{id}", &[READ]),
     ("GET", "/credentials", &[PAGE, READ]),
     ("GET", "/credentials/{id}", &[READ]),

@@ -5,8 +5,11 @@
 //! adds it to the request's [`Warnings`]; the handler hands them to [`warn`], which puts them into
 //! the header; the layer in `super` puts them into the body by [`with_warnings`].
 
+use axum::BoxError;
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 
 use super::casing;
@@ -69,14 +72,51 @@ struct Lines(Vec<String>);
 pub(super) async fn with_warnings(mut response: Response) -> Response {
     let Some(Lines(lines)) = response.extensions_mut().remove() else { return response };
     let (mut parts, body) = response.into_parts();
+    if !parts.status.is_success() {
+        return (parts, body).into_response();
+    }
+    let warnings = casing::to_json(&lines, Dialect::Camel);
+    let end = [b",\"warnings\":", &warnings[..], b"}"].concat();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    if body.size_hint().exact().is_none() {
+        let body = Body::from_stream(ending_with(body.into_data_stream(), end));
+        return (parts, body).into_response();
+    }
     // The body was made as a whole: nothing is waited for, and nothing can fail.
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let envelope = body.strip_suffix(b"}").filter(|_| parts.status.is_success());
-    let Some(envelope) = envelope else { return (parts, body).into_response() };
-    let warnings = casing::to_json(&lines, Dialect::Camel);
-    let whole = [envelope, b",\"warnings\":", &warnings, b"}"].concat();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    (parts, whole).into_response()
+    match body.strip_suffix(b"}") {
+        Some(envelope) => (parts, [envelope, &end].concat()).into_response(),
+        None => (parts, body).into_response(),
+    }
+}
+
+/// An envelope that is made while it is sent, with another end: its last piece is held back until it
+/// is known to be the last.
+fn ending_with(
+    pieces: BodyDataStream,
+    end: Vec<u8>,
+) -> impl Stream<Item = Result<Bytes, BoxError>> {
+    stream::unfold((pieces, None, Some(end)), |(mut pieces, held, end)| async move {
+        let mut held: Option<Bytes> = held;
+        end.as_ref()?;
+        loop {
+            match pieces.next().await {
+                Some(Ok(piece)) => {
+                    if let Some(before) = held.replace(piece) {
+                        return Some((Ok(before), (pieces, held, end)));
+                    }
+                }
+                Some(Err(error)) => return Some((Err(error.into()), (pieces, None, None))),
+                None => {
+                    let last = held.unwrap_or_default();
+                    let envelope = last.strip_suffix(b"}");
+                    let whole = envelope.zip(end.as_ref()).map(|(one, end)| [one, end].concat());
+                    let last = whole.map_or_else(|| last.clone(), Bytes::from);
+                    return Some((Ok(last), (pieces, None, None)));
+                }
+            }
+        }
+    })
 }
 
 /// What a client is told beside the answer to a request that was carried out: the names that nobody

@@ -80,9 +80,9 @@ async fn preview(State(app): App, ask: Ask, request: Request) -> Result<Response
     let question =
         Question::read(&mut fields, app.time.now()).map_err(Error::into_unprocessable)?;
     let said = question.warnings();
-    // A thousand rare dates take a while; it only fails when the work panics, which no input does.
-    let shown = tokio::task::spawn_blocking(move || question.answer());
-    let shown = shown.await.map_err(|_| Error::internal())?.map_err(Error::into_unprocessable)?;
+    // A thousand rare dates take a while.
+    let shown = app.reckon(move || question.answer()).await?;
+    let shown = shown.map_err(Error::into_unprocessable)?;
     let mut warnings = fields.warnings();
     for sentence in &said {
         warnings.say(sentence);
@@ -95,7 +95,7 @@ async fn next(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> 
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
     let retry_max = app.config.job_execution_retry_max;
-    let body = app.cluster.read(move |conn| {
+    let body = app.read(move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         let occurrences = Views::new(conn, now, retry_max)?.upcoming(&job, count)?;
         Ok(Some(reply::envelope(&Next { occurrences }, dialect)))

@@ -5,12 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Semaphore;
 
+use super::answers::Answers;
 use super::backups::Backups;
 use super::cluster::{ChecksumSource, StatusSource};
 use super::error::Error;
 use super::members::{ChangeSource, MembersSource};
 use super::pressure::Pressure;
 use super::readiness::Readiness;
+use super::reads::Reads;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
@@ -36,6 +38,8 @@ pub struct AppState {
     pub(super) echo: bool,
     pub(super) large_bodies: Arc<Semaphore>,
     pub(super) backups: Backups,
+    pub(super) reads: Reads,
+    pub(super) answers: Answers,
     /// The node is about to stop.
     pub(super) leaving: Arc<AtomicBool>,
     pub(super) readiness: Arc<Readiness>,
@@ -76,6 +80,8 @@ impl AppState {
             echo: false,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             backups: Backups::default(),
+            reads: Reads::default(),
+            answers: Answers::default(),
             leaving: Arc::default(),
             readiness: Arc::default(),
         }

@@ -112,7 +112,7 @@ impl Conditions {
         let mut tried = 1;
         loop {
             app.cluster.linearize().await?;
-            let version = app.cluster.read(version.clone()).await?.ok_or_else(missing)?;
+            let version = app.read(version.clone()).await?.ok_or_else(missing)?;
             self.check(Some(version))?;
             let outcome = app.cluster.propose(command(Some(version))).await?;
             if !is_stale(&outcome) || tried == ATTEMPTS {

@@ -3,6 +3,7 @@
 use crate::command::{Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::peer;
+use crate::store::End;
 
 /// Why a proposal or a read came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum Error {
     /// The state could not be read.
     #[error("the state cannot be read: {0}")]
     Store(String),
+    /// A read was ended before it was through.
+    #[error("the read was ended: {0}")]
+    Ended(End),
     /// Log or state could not be opened.
     #[error("{0}")]
     Open(String),
@@ -53,7 +57,9 @@ impl Error {
     /// The HTTP status that says this to a client.
     pub fn status(&self) -> u16 {
         match self {
-            Error::NoLeader | Error::NotLeader { .. } | Error::Unavailable(_) => 503,
+            Error::NoLeader | Error::NotLeader { .. } | Error::Unavailable(_) | Error::Ended(_) => {
+                503
+            }
             Error::TooLarge { .. } => 413,
             Error::Refused(rejection) => match rejection.kind {
                 RejectionKind::NotFound => 404,

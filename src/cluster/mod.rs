@@ -24,6 +24,7 @@ mod members;
 mod network;
 mod quorum;
 mod reach;
+mod read;
 pub mod recover;
 mod reversion;
 mod start;
@@ -36,7 +37,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
@@ -200,17 +200,6 @@ impl Cluster {
         command: Command,
     ) -> Result<(u64, Outcome), Error> {
         self.inner.write(inner::encode(&command)?, Some(term)).await
-    }
-
-    /// Reads this node's state, as far as it is applied here, on a blocking thread.
-    pub async fn read<T, F>(&self, read: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let store = self.inner.store.clone();
-        let done = tokio::task::spawn_blocking(move || store.read(read)).await;
-        done.map_err(|e| Error::Store(e.to_string()))?.map_err(|e| Error::Store(e.to_string()))
     }
 
     /// Waits until this node has applied all that was committed anywhere when this was called.

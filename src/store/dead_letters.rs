@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::bare::Table;
 use super::writer::Tx;
-use super::{Page, blocks, id_at, ledger};
+use super::{After, Page, blocks, id_at, ledger};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
@@ -110,30 +110,21 @@ pub fn list(
     filter: &Filter,
     page: &Page<Order>,
 ) -> rusqlite::Result<(u64, Vec<DeadLetter>)> {
+    let mut found = Vec::new();
+    each(conn, filter, page, |letter| {
+        found.push(letter);
+        Ok(true)
+    })?;
+    Ok((total(conn, filter)?, found))
+}
+
+/// How many dead letters match, wherever the page begins.
+pub fn total(conn: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
     let (condition, values) = condition(filter);
-    let column = match page.order_by {
-        Order::Id => "id",
-        Order::Due => "due",
-    };
-    let (keyset, paged) = match filter.after {
-        None => (String::new(), values.clone()),
-        Some(after) => {
-            let after = Value::from(after.min(i64::MAX as u64) as i64);
-            let paged: Vec<_> = values.iter().cloned().chain([after]).collect();
-            let than = if page.descending { '<' } else { '>' };
-            (format!(" AND id {than} ?{}", paged.len()), paged)
-        }
-    };
-    let matching = format!("SELECT {COLUMNS} FROM dead_letters WHERE {condition}");
     let Some(job) = filter.job else {
-        let total = conn
+        return conn
             .prepare_cached(&format!("SELECT COUNT(*) FROM dead_letters WHERE {condition}"))?
-            .query_row(params_from_iter(values), |row| id_at(row, 0))?;
-        let rows = conn
-            .prepare(&format!("{matching}{keyset} {}", page.clause(column)))?
-            .query_map(params_from_iter(paged), read)?
-            .collect::<rusqlite::Result<_>>()?;
-        return Ok((total, rows));
+            .query_row(params_from_iter(values), |row| id_at(row, 0));
     };
     // What went out with others is found by looking at its list of members.
     let mut total = 0;
@@ -143,24 +134,47 @@ pub fn list(
     {
         total += u64::from(members?.contains(job));
     }
-    let all = Page { limit: u64::MAX, offset: 0, ..*page };
-    let mut found = Vec::new();
-    let mut skip = page.offset;
-    let mut select = conn.prepare(&format!("{matching}{keyset} {}", all.clause(column)))?;
-    let mut rows = select.query(params_from_iter(paged))?;
-    while (found.len() as u64) < page.limit {
-        let Some(row) = rows.next()? else { break };
-        let letter = read(row)?;
-        if !letter.members.contains(job) {
+    Ok(total)
+}
+
+/// Reads the dead letters of a page one by one, for as long as `f` wants more.
+pub fn each(
+    conn: &Connection,
+    filter: &Filter,
+    page: &Page<Order>,
+    mut f: impl FnMut(DeadLetter) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let (condition, values) = condition(filter);
+    let column = match page.order_by {
+        Order::Id => "id",
+        Order::Due => "due",
+    };
+    let after = filter.after.map(|id| After { key: None, id }).or(page.after);
+    let (all, mut skip) = match filter.job {
+        // Of a job's, the members tell which are passed over and which are shown.
+        Some(_) => (Page { limit: u64::MAX, offset: 0, after, ..*page }, page.offset),
+        None => (Page { after, ..*page }, 0),
+    };
+    let mut left = page.limit;
+    let from = format!("FROM dead_letters WHERE {condition}");
+    for id in all.ids(conn, &from, values, column)? {
+        if left == 0 {
+            break;
+        }
+        let Some(letter) = get(conn, id)? else { continue };
+        if filter.job.is_some_and(|job| !letter.members.contains(job)) {
             continue;
         }
         if skip > 0 {
             skip -= 1;
-        } else {
-            found.push(letter);
+            continue;
+        }
+        left -= 1;
+        if !f(letter)? {
+            break;
         }
     }
-    Ok((total, found))
+    Ok(())
 }
 
 fn condition(filter: &Filter) -> (String, Vec<Value>) {

@@ -32,20 +32,29 @@ pub fn id_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<u64>
         .optional()
 }
 
-/// How many executors there are, and those of a page.
-pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec<Executor>)> {
-    let total = conn
-        .prepare_cached("SELECT COUNT(*) FROM executors")?
-        .query_row([], |row| id_at(row, 0))?;
+/// How many executors there are.
+pub fn count(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT COUNT(*) FROM executors")?.query_row([], |row| id_at(row, 0))
+}
+
+/// Reads the executors of a page one by one, for as long as `f` wants more.
+pub fn each(
+    conn: &Connection,
+    page: &Page<Order>,
+    mut f: impl FnMut(Executor) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
     let column = match page.order_by {
         Order::Id => "id",
         Order::Name => "name",
     };
-    let rows = conn
-        .prepare(&format!("SELECT body FROM executors {}", page.clause(column)))?
-        .query_map([], read)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok((total, rows))
+    for id in page.ids(conn, "FROM executors WHERE TRUE", Vec::new(), column)? {
+        if let Some(executor) = get(conn, id)?
+            && !f(executor)?
+        {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Adds an executor.

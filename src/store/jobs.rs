@@ -19,7 +19,7 @@ mod over;
 
 pub use super::plans::of_shard as closed_plans;
 pub use insert::{NewRow, insert};
-pub use list::{Filter, Order, ids, list};
+pub use list::{Filter, Order, count, each, ids, last_id, list};
 pub use over::{first_due, has_nothing_left, is_over, parse};
 
 /// How many jobs in a row share a shard; see [`shard_of`].
@@ -112,12 +112,13 @@ pub fn missing(conn: &Connection, ids: &[JobId]) -> rusqlite::Result<Vec<JobId>>
     Ok(missing)
 }
 
-/// Whole jobs of consecutive numbers, in order: what a task made.
-pub fn whole_range(
+/// Reads whole jobs of consecutive numbers one by one, in order, for as long as `f` wants more: what
+/// a task made.
+pub fn each_of_range(
     conn: &Connection,
     first: JobId,
     n: u64,
-    mut f: impl FnMut(Job),
+    mut f: impl FnMut(Job) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
     let mut shapes = ShapeMemory::default();
     let mut select = conn.prepare_cached(&format!(
@@ -125,7 +126,9 @@ pub fn whole_range(
     ))?;
     let mut rows = select.query([first as i64, first.saturating_add(n) as i64])?;
     while let Some(row) = rows.next()? {
-        f(read_job(conn, &mut shapes, row)?);
+        if !f(read_job(conn, &mut shapes, row)?)? {
+            break;
+        }
     }
     Ok(())
 }

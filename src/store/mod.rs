@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   raft::machine --- Writer::transaction ---> Tx --- command::apply ---> state.db (WAL)
-//!   api, worker, coordinator --- Store::read ---> a pool of query-only readers
+//!   api, worker, coordinator --- Store::read ---> query-only readers, in classes
 //!   raft::machine --- snapshot_to / replace_with ---> a file that another node can start from
 //! ```
 //!
@@ -28,12 +28,16 @@ mod hash;
 pub mod idempotency;
 pub mod jobs;
 pub mod ledger;
+mod limit;
 pub mod meta;
 pub mod nodes;
+mod page;
 pub mod pending;
 pub mod plans;
 mod pool;
 pub mod projects;
+#[cfg(test)]
+mod read_tests;
 pub mod runs;
 mod schema;
 pub mod shapes;
@@ -44,18 +48,23 @@ pub mod tallies;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+mod threads;
 pub mod timeline;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
 
 use crate::disk;
 use crate::model::Millis;
 
 pub use backup::{Label, is_hashed};
+pub use limit::{End, ReadLimit};
+pub use page::{After, Page};
+pub use pool::Class;
 pub use snapshot::Staged;
 pub use writer::{Tx, Writer};
 
@@ -96,6 +105,12 @@ pub enum Error {
     /// A file that should be a snapshot is not one that can be used.
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
+    /// A read that was ended before it was through.
+    #[error("the read was ended: {0}")]
+    Ended(End),
+    /// A read that would have had to wait.
+    #[error("the state is not read now: {0}")]
+    Busy(&'static str),
 }
 
 impl Error {
@@ -120,6 +135,7 @@ impl Error {
                         | SystemIoFailure
                 )
             ),
+            Error::Ended(_) | Error::Busy(_) => true,
             _ => false,
         }
     }
@@ -138,6 +154,7 @@ pub struct Store {
 struct Shared {
     dir: PathBuf,
     pool: pool::Pool,
+    threads: threads::Threads,
 }
 
 impl Store {
@@ -149,34 +166,85 @@ impl Store {
         let file = dir.join(FILE);
         let mut conn = schema::open_writer(&file)?;
         schema::migrate(&mut conn)?;
-        let shared = Shared { dir: dir.to_path_buf(), pool: pool::Pool::new(file) };
+        let (pool, threads) = (pool::Pool::new(file), threads::Threads::new());
+        let shared = Shared { dir: dir.to_path_buf(), pool, threads };
         Ok((Self { shared: Arc::new(shared) }, Writer::new(conn)))
     }
 
-    /// Reads, on one consistent state of the books. Blocks (on SQLite, and while all readers are
-    /// taken or a snapshot is being installed): async callers go through `spawn_blocking`. Never
-    /// call it from within itself.
+    /// Reads, on one consistent state, as [`Class::Duty`]. Blocks (on SQLite, and while all readers of
+    /// its class are taken or a snapshot is being installed): async callers take [`Store::begin`].
+    /// Never call it from within itself.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let reader = self.shared.pool.take()?;
+        self.read_as(Class::Duty, None, f)
+    }
+
+    /// As [`Store::read`] for any class; ended with [`Error::Ended`] when `limit` says so.
+    pub fn read_as<T>(
+        &self,
+        class: Class,
+        limit: Option<&Arc<ReadLimit>>,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let reader = self.shared.pool.take(class, limit)?;
+        let ended = || limit.and_then(|limit| limit.ended());
+        if let Some(end) = ended() {
+            return Err(Error::Ended(end));
+        }
         let snapshot = reader.unchecked_transaction()?;
-        Ok(f(&snapshot)?)
+        f(&snapshot).map_err(|error| match (error.sqlite_error_code(), ended()) {
+            (Some(ErrorCode::OperationInterrupted), Some(end)) => Error::Ended(end),
+            _ => error.into(),
+        })
+    }
+
+    /// Begins a read on a thread of its class, and gives where what it finds will be. One that nobody
+    /// waits for any more when its turn comes is passed over; the channel is closed without an
+    /// answer when it panics.
+    pub fn begin<T, F>(
+        &self,
+        class: Class,
+        limit: Option<Arc<ReadLimit>>,
+        f: F,
+    ) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, found) = oneshot::channel();
+        let store = self.clone();
+        let job = move || {
+            if !answer.is_closed() {
+                // Whoever asked may be gone by now.
+                let _ = answer.send(store.read_as(class, limit.as_ref(), f));
+            }
+        };
+        let started = self.shared.threads.run(class, Box::new(job));
+        started.map_err(Error::io("start a thread that reads the state"))?;
+        Ok(found)
     }
 
     /// Writes a consistent, compact copy of the books to `path` (by way of a temporary name beside
     /// it, fsynced and renamed) and returns the `applied` mark found in that copy; empty when
     /// nothing was ever applied. Blocks for as long as it takes to write it; the writer goes on.
     pub fn snapshot_to(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        snapshot::write(&self.shared.dir.join(FILE), path)
+        self.copy_to(path, None)
+    }
+
+    /// No snapshot is installed meanwhile: a connection must not survive the exchange of the file.
+    fn copy_to(&self, path: &Path, limit: Option<&Arc<ReadLimit>>) -> Result<Vec<u8>, Error> {
+        let _copying = self.shared.pool.copying(limit);
+        snapshot::write(&self.shared.dir.join(FILE), path, limit)
     }
 
     /// Writes a backup to `path`, which must not exist: a snapshot with the label that `describe`
-    /// makes from the mark, log time and the number of jobs in it. Blocks as [`Store::snapshot_to`].
+    /// makes from the mark, log time and the number of jobs in it. Blocks as [`Store::snapshot_to`];
+    /// a snapshot that is to be installed meanwhile ends it, with [`Error::Ended`].
     pub fn backup_to<E: From<Error>>(
         &self,
         path: &Path,
         describe: impl FnOnce(Vec<u8>, Millis, u64) -> Result<Label, E>,
     ) -> Result<(), E> {
-        let mark = self.snapshot_to(path)?;
+        let mark = self.copy_to(path, Some(&Arc::new(ReadLimit::endless())))?;
         let (stamp, jobs) = backup::measure(path)?;
         Ok(backup::label(path, &describe(mark, stamp, jobs)?)?)
     }
@@ -209,9 +277,9 @@ impl Store {
         snapshot::stage(&self.shared.dir, path)
     }
 
-    /// Replaces the books by a staged snapshot. Waits for reads that are under way; reads that begin
-    /// meanwhile wait for it. After an error, `again` is asked whether to try once more: who says no
-    /// has a node that must be started anew.
+    /// Replaces the books by a staged snapshot. Ends the reads under way that have a [`ReadLimit`], and
+    /// waits for the others, which are short; reads that begin meanwhile wait. After an error, `again`
+    /// is asked whether to try once more: who says no has a node that must be started anew.
     pub fn put_in_place(
         &self,
         writer: &mut Writer,
@@ -255,37 +323,6 @@ impl Store {
     /// not part of it. Reads the whole file.
     pub fn hash(conn: &Connection) -> rusqlite::Result<[u8; 32]> {
         hash::hash(conn)
-    }
-}
-
-/// Which part of a list is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page<O> {
-    /// At most so many.
-    pub limit: u64,
-    /// After leaving out so many.
-    pub offset: u64,
-    /// The column to sort by; ties go by id.
-    pub order_by: O,
-    /// Largest first.
-    pub descending: bool,
-}
-
-impl<O: Default> Default for Page<O> {
-    fn default() -> Self {
-        Self { limit: 50, offset: 0, order_by: O::default(), descending: false }
-    }
-}
-
-impl<O> Page<O> {
-    /// `ORDER BY ... LIMIT ... OFFSET ...` for a column name from a fixed list.
-    fn clause(&self, column: &'static str) -> String {
-        let way = if self.descending { "DESC" } else { "ASC" };
-        let (limit, offset) = (self.limit.min(i64::MAX as u64), self.offset.min(i64::MAX as u64));
-        if column == "id" {
-            return format!("ORDER BY id {way} LIMIT {limit} OFFSET {offset}");
-        }
-        format!("ORDER BY {column} {way}, id {way} LIMIT {limit} OFFSET {offset}")
     }
 }
 

@@ -1,17 +1,76 @@
-//! The readers: a few query-only connections, lent out one read at a time. `Store::read` takes
-//! them, a snapshot install sends them all home and keeps them there until the new file is in
-//! place. It never writes.
+//! The connections that read, in classes that never wait for each other: what fires has its own, so
+//! has each other part of a node, and clients share a few. `Store` takes them for one read each; a
+//! snapshot install sends them all home and keeps them there until the new file is in place. Reads
+//! that have a [`ReadLimit`] are ended for it, the others are short and are waited for. It never
+//! writes, and it knows nothing of threads: those are `threads`'s.
+//!
+//! | class | connections | whose reads |
+//! |---|---|---|
+//! | `Firing` | 2 to 8, by cores | requests that are due are written |
+//! | `Queue` | 5 | shards are loaded into the due queue, changes followed |
+//! | `Duty` | 3 | lease, coordinator, housekeeping, journal, status, the state machine |
+//! | `Credentials` | 1 | the pairs of all clients, after a change |
+//! | `Client` | 6 | the API, each with a deadline |
+//! | `Checksum` | 2, never waited for | hashes of the whole state |
 
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
+use super::limit::{ReadLimit, STEPS};
 use super::{Error, schema};
 
-/// How many reads may run at once; each connection has a cache of its own.
-const READERS: usize = 8;
+/// Whose read it is. Reads of one class wait for each other, and for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The worker's, for requests that are due now.
+    Firing,
+    /// The worker's, for its due queue.
+    Queue,
+    /// A node's own short reads.
+    Duty,
+    /// The check of credentials.
+    Credentials,
+    /// A client's.
+    Client,
+    /// A hash of everything: refused rather than waited for.
+    Checksum,
+}
+
+impl Class {
+    /// All, in the order of their numbers.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Firing, Self::Queue, Self::Duty, Self::Credentials, Self::Client, Self::Checksum];
+
+    /// How many reads of the class run at once.
+    pub fn connections(self) -> usize {
+        match self {
+            // Requests are written within the read: as many as there are cores to write them.
+            Self::Firing => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+            // Four shards are loaded at once, and changes must not wait for that.
+            Self::Queue => 5,
+            // The state machine reads on its own thread beside two of this class.
+            Self::Duty => 3,
+            Self::Credentials => 1,
+            Self::Client => 6,
+            Self::Checksum => 2,
+        }
+    }
+
+    /// The name of its threads.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "read-firing",
+            Self::Queue => "read-queue",
+            Self::Duty => "read-duty",
+            Self::Credentials => "read-keys",
+            Self::Client => "read-client",
+            Self::Checksum => "read-checksum",
+        }
+    }
+}
 
 pub(super) struct Pool {
     file: PathBuf,
@@ -22,16 +81,48 @@ pub(super) struct Pool {
     home: Condvar,
 }
 
+#[derive(Default)]
 struct State {
+    classes: [Lent; Class::ALL.len()],
+    /// Those of reads under way that can be ended, by the number of the loan.
+    limits: Vec<(u64, Arc<ReadLimit>)>,
+    /// Connections that are open and not the pool's: copies of the file are made by them.
+    copies: usize,
+    next: u64,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Lent {
     idle: Vec<Connection>,
     lent: usize,
-    closed: bool,
+}
+
+impl State {
+    fn all_home(&self) -> bool {
+        self.copies == 0 && self.classes.iter().all(|class| class.lent == 0)
+    }
+
+    fn watch(&mut self, limit: Option<&Arc<ReadLimit>>) -> u64 {
+        self.next += 1;
+        self.limits.extend(limit.map(|limit| (self.next, Arc::clone(limit))));
+        self.next
+    }
 }
 
 /// A connection on loan; goes back when dropped.
 pub(super) struct Reader<'a> {
     pool: &'a Pool,
+    class: Class,
+    number: u64,
+    limited: bool,
     conn: Option<Connection>,
+}
+
+/// A connection of somebody's own, open for as long as this lives.
+pub(super) struct Copying<'a> {
+    pool: &'a Pool,
+    number: u64,
 }
 
 /// While this lives no reader has the file open.
@@ -39,44 +130,87 @@ pub(super) struct Quiet<'a>(&'a Pool);
 
 impl Pool {
     pub(super) fn new(file: PathBuf) -> Self {
-        let state = State { idle: Vec::new(), lent: 0, closed: false };
-        Self { file, state: Mutex::new(state), free: Condvar::new(), home: Condvar::new() }
+        Self { file, state: Mutex::default(), free: Condvar::new(), home: Condvar::new() }
     }
 
-    pub(super) fn take(&self) -> Result<Reader<'_>, Error> {
-        let conn = {
-            let mut state = self
+    /// Waits for a connection of a class; of [`Class::Checksum`] there is one, or an error. The read
+    /// has to look at what `limit` says of its end.
+    pub(super) fn take(
+        &self,
+        class: Class,
+        limit: Option<&Arc<ReadLimit>>,
+    ) -> Result<Reader<'_>, Error> {
+        let place = class as usize;
+        let full = |s: &State| s.classes[place].lent >= class.connections();
+        let (conn, number) = {
+            let mut state = self.lock();
+            if class == Class::Checksum && full(&state) {
+                return Err(Error::Busy("other hashes of the state are being taken"));
+            }
+            state = self
                 .free
-                .wait_while(self.lock(), |s| s.closed || s.lent >= READERS)
+                .wait_while(state, |s| s.closed || full(s))
                 .unwrap_or_else(PoisonError::into_inner);
-            state.lent += 1;
-            state.idle.pop()
+            state.classes[place].lent += 1;
+            (state.classes[place].idle.pop(), state.watch(limit))
         };
         // From here on the loan is given back whatever happens.
-        let mut reader = Reader { pool: self, conn };
-        if reader.conn.is_none() {
-            reader.conn = Some(schema::open_reader(&self.file)?);
+        let mut reader = Reader { pool: self, class, number, limited: limit.is_some(), conn };
+        let mut conn = match reader.conn.take() {
+            Some(conn) => conn,
+            None => schema::open_reader(&self.file)?,
+        };
+        if let Some(limit) = limit {
+            let limit = Arc::clone(limit);
+            let set = conn.progress_handler(STEPS, Some(move || limit.ended().is_some()));
+            reader.conn = Some(conn);
+            set?;
+        } else {
+            reader.conn = Some(conn);
         }
         Ok(reader)
     }
 
-    /// Waits until every loan is back, closes all connections and lends no more.
+    /// Waits while the file is being replaced, and has it stay until the result is dropped, which has
+    /// to be soon after `limit` is ended: for connections that are not the pool's.
+    pub(super) fn copying(&self, limit: Option<&Arc<ReadLimit>>) -> Copying<'_> {
+        let mut state =
+            self.free.wait_while(self.lock(), |s| s.closed).unwrap_or_else(PoisonError::into_inner);
+        state.copies += 1;
+        let number = state.watch(limit);
+        Copying { pool: self, number }
+    }
+
+    /// Ends the reads that can be ended, waits until every loan is back, closes all connections and
+    /// lends no more.
     ///
     /// A reader must not survive the exchange of the file: the last connection to close deletes the
     /// write-ahead log *by name*, and the name is the new file's by then.
     pub(super) fn close_all(&self) -> Quiet<'_> {
-        self.lock().closed = true;
-        let mut state = self
-            .home
-            .wait_while(self.lock(), |s| s.lent > 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.idle.clear();
+        let mut state = self.lock();
+        state.closed = true;
+        state.limits.iter().for_each(|(_, limit)| limit.replace());
+        state =
+            self.home.wait_while(state, |s| !s.all_home()).unwrap_or_else(PoisonError::into_inner);
+        state.classes.iter_mut().for_each(|class| class.idle.clear());
         Quiet(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A poisoned lock only says that some reader's closure panicked; the lists are whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A loan is over.
+    fn back(&self, mut state: MutexGuard<'_, State>, number: u64) {
+        state.limits.retain(|(of, _)| *of != number);
+        let home = state.all_home();
+        drop(state);
+        // Those who wait are of several classes, or wait for the file: each sees for itself.
+        self.free.notify_all();
+        if home {
+            self.home.notify_all();
+        }
     }
 }
 
@@ -92,16 +226,27 @@ impl Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        state.lent -= 1;
-        state.idle.extend(self.conn.take());
-        let home = state.lent == 0;
-        drop(state);
-        // One and not all: under load hundreds may be waiting for a connection.
-        self.pool.free.notify_one();
-        if home {
-            self.pool.home.notify_all();
+        let mut conn = self.conn.take();
+        if self.limited {
+            // One that would go on asking this limit, or is still in a transaction, is not lent again.
+            conn = conn.and_then(|mut conn| {
+                let free = conn.progress_handler(0, None::<fn() -> bool>);
+                (free.is_ok() && conn.is_autocommit()).then_some(conn)
+            });
         }
+        let mut state = self.pool.lock();
+        let class = &mut state.classes[self.class as usize];
+        class.lent -= 1;
+        class.idle.extend(conn);
+        self.pool.back(state, self.number);
+    }
+}
+
+impl Drop for Copying<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.copies -= 1;
+        self.pool.back(state, self.number);
     }
 }
 

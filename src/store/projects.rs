@@ -56,19 +56,50 @@ pub fn job_count(conn: &Connection, id: ProjectId) -> rusqlite::Result<u64> {
 
 /// How many projects there are, and those of a page.
 pub fn list(conn: &Connection, page: &Page<Order>) -> rusqlite::Result<(u64, Vec<Project>)> {
-    let total =
-        conn.prepare_cached("SELECT COUNT(*) FROM projects")?.query_row([], |row| id_at(row, 0))?;
+    let mut found = Vec::new();
+    each(conn, page, |project| {
+        found.push(project);
+        Ok(true)
+    })?;
+    Ok((count(conn)?, found))
+}
+
+/// How many projects there are.
+pub fn count(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT COUNT(*) FROM projects")?.query_row([], |row| id_at(row, 0))
+}
+
+/// Reads the projects of a page one by one, for as long as `f` wants more.
+pub fn each(
+    conn: &Connection,
+    page: &Page<Order>,
+    mut f: impl FnMut(Project) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
     let column = match page.order_by {
         Order::Id => "id",
         Order::Name => "name",
         Order::Created => "created",
         Order::Modified => "modified",
     };
-    let rows = conn
-        .prepare(&format!("SELECT {COLUMNS} FROM projects {}", page.clause(column)))?
-        .query_map([], read)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok((total, rows))
+    for id in page.ids(conn, "FROM projects WHERE TRUE", Vec::new(), column)? {
+        if let Some(project) = get(conn, id)?
+            && !f(project)?
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Order {
+    /// What a project is sorted by, where that is a number, and not its own.
+    pub fn key(self, project: &Project) -> Option<i64> {
+        match self {
+            Self::Id | Self::Name => None,
+            Self::Created => Some(project.created),
+            Self::Modified => project.modified,
+        }
+    }
 }
 
 /// Adds a project without jobs.

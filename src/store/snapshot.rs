@@ -11,21 +11,27 @@
 //! only it held. So the decision is a file of its own, and `Store::open` finishes what it finds.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::limit::{ReadLimit, STEPS};
 use super::{Error, FILE, meta, schema};
 use crate::disk;
 
 pub(super) const INCOMING: &str = "state.db.incoming";
 pub(super) const INSTALL: &str = "state.db.install";
 
-/// Writes a compact copy of `file` to `to`; returns the applied mark in the copy. After an error there
-/// is nothing at `to`, nor beside it.
-pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
+/// Writes a compact copy of `file` to `to`, unless `limit` ends that; returns the applied mark in the
+/// copy. After an error there is nothing at `to`, nor beside it.
+pub(super) fn write(
+    file: &Path,
+    to: &Path,
+    limit: Option<&Arc<ReadLimit>>,
+) -> Result<Vec<u8>, Error> {
     let temp = to.with_extension("tmp");
     remove(&temp)?;
-    let written = copy_compact(file, &temp).and_then(|applied| {
+    let written = copy_compact(file, &temp, limit).and_then(|applied| {
         sync_and_rename(&temp, to)?;
         Ok(applied)
     });
@@ -37,16 +43,26 @@ pub(super) fn write(file: &Path, to: &Path) -> Result<Vec<u8>, Error> {
     written
 }
 
-fn copy_compact(file: &Path, temp: &Path) -> Result<Vec<u8>, Error> {
+fn copy_compact(
+    file: &Path,
+    temp: &Path,
+    limit: Option<&Arc<ReadLimit>>,
+) -> Result<Vec<u8>, Error> {
     {
         // A connection of its own: a query-only one may not run VACUUM INTO.
-        let conn = Connection::open(file)?;
+        let mut conn = Connection::open(file)?;
+        if let Some(limit) = limit.cloned() {
+            conn.progress_handler(STEPS, Some(move || limit.ended().is_some()))?;
+        }
         conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
         conn.busy_timeout(std::time::Duration::from_secs(5))?;
         let name = temp.to_str().ok_or_else(|| {
             Error::Damaged("the path of the snapshot is not valid utf-8: move DataDir".into())
         })?;
-        conn.execute("VACUUM INTO ?1", [name])?;
+        conn.execute("VACUUM INTO ?1", [name]).map_err(|error| {
+            let end = limit.and_then(|limit| limit.ended());
+            end.map_or_else(|| error.into(), Error::Ended)
+        })?;
     }
     let copy = Connection::open(temp)?;
     Ok(meta::applied(&copy)?.unwrap_or_default())

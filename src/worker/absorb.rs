@@ -155,7 +155,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             let wants = Arc::new(wants);
             let asked = Arc::clone(&wants);
             let found = books
-                .read(move |conn| {
+                .load(move |conn| {
                     let mut rows = Vec::new();
                     for shard in &asked.pending {
                         rows.push((*shard, pending::for_shard(conn, *shard)?));
@@ -300,7 +300,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                     let read = move |conn: &rusqlite::Connection| {
                         load::part(conn, &plans, key, after, until, &own)
                     };
-                    let loaded = books.read(read).await;
+                    let loaded = books.load(read).await;
                     drop(turn);
                     // The engine is gone only when the process ends.
                     let _ = events.send(Event::Loaded(key, generation, loaded));

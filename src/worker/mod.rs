@@ -219,7 +219,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
 ) {
     let mut bell = with.books.changes();
     let cluster = loop {
-        match with.books.read(meta::cluster_id).await {
+        match with.books.load(meta::cluster_id).await {
             Ok(Some(cluster)) => break cluster,
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the books cannot be read; trying again"),

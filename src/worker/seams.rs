@@ -12,15 +12,25 @@ use crate::executor::{Call, Executor, Gate, Reply};
 use crate::model::postponement::Obstacle;
 use crate::model::shard::{Part, ShardId};
 use crate::model::{Millis, ProjectId};
+use crate::store::Class;
 
 /// The books and their bell.
 pub trait Books: Clone + Send + Sync + 'static {
-    /// Reads one consistent state, on a blocking thread. An error is for the log: the worker tries
-    /// again.
+    /// Reads one consistent state, on a thread of its own, for a request that is due: it waits for no
+    /// other read but those of its kind. An error is for the log: the worker tries again.
     fn read<T, F>(&self, read: F) -> impl Future<Output = Result<T, String>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static;
+
+    /// The same for the due queue: requests that are due do not wait for it.
+    fn load<T, F>(&self, read: F) -> impl Future<Output = Result<T, String>> + Send
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.read(read)
+    }
 
     /// One [`Change`] for each applied transaction, in order.
     fn changes(&self) -> broadcast::Receiver<Arc<Change>>;
@@ -71,7 +81,15 @@ impl Books for Cluster {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        Cluster::read(self, read).await.map_err(|error| error.to_string())
+        self.read_as(Class::Firing, read).await.map_err(|error| error.to_string())
+    }
+
+    async fn load<T, F>(&self, read: F) -> Result<T, String>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.read_as(Class::Queue, read).await.map_err(|error| error.to_string())
     }
 
     fn changes(&self) -> broadcast::Receiver<Arc<Change>> {

@@ -9,6 +9,7 @@ mod executors;
 mod explain;
 mod fixture;
 mod jobs;
+mod pages;
 mod patch;
 mod projects;
 mod queries;

@@ -60,7 +60,7 @@ pub(super) async fn analytics(State(app): App, ask: Ask) -> Result<Response, Err
         return Err(Error::invalid("until", "until must not be before from"));
     }
     ask.settle(&app).await?;
-    let found = app.cluster.read(move |conn| {
+    let found = app.read(move |conn| {
         if until - from <= DAY {
             let (begin, end) = covering(from, until, MINUTE, i64::MAX);
             if let Some(sums) = tallies::by_minute(conn, project, (begin, end), MOST_REQUESTS)? {

@@ -85,7 +85,7 @@ pub(super) async fn one(
 ) -> Result<Response, Error> {
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
-    let body = app.cluster.read(move |conn| {
+    let body = app.read(move |conn| {
         let Some(of) = meant(conn, &text)? else { return Ok(None) };
         Ok(view(conn, of, now)?.map(|view| reply::envelope(&view, dialect)))
     });

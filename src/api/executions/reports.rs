@@ -15,6 +15,7 @@ use crate::api::ask::{Ask, IdText};
 use crate::api::error::Error;
 use crate::api::fields::Fields;
 use crate::api::input::{self, SMALL};
+use crate::api::reads::Reader;
 use crate::api::reply;
 use crate::api::state::AppState;
 use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
@@ -90,7 +91,7 @@ fn shortened(text: &str) -> String {
 
 async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, Error> {
     let text = id.to_owned();
-    let found = app.cluster.read(move |conn| one::named(conn, &text)).await?;
+    let found = app.read(move |conn| one::named(conn, &text)).await?;
     let occurrence = found.ok_or_else(|| {
         Error::not_found("no run has this id: give the execution id that came with the request")
     })?;
@@ -120,7 +121,7 @@ async fn appears(
     let clock = app.time.clock();
     let late = clock.boot() + PATIENCE_MS;
     loop {
-        if app.cluster.read(move |conn| runs::get(conn, occurrence)).await?.is_some() {
+        if app.read(move |conn| runs::get(conn, occurrence)).await?.is_some() {
             return Ok(true);
         }
         tokio::select! {
@@ -143,7 +144,8 @@ async fn answer(
         state
     } else {
         let now = app.time.now();
-        let found = app.cluster.read(move |conn| one::state(conn, of, now)).await?;
+        let read = move |conn: &rusqlite::Connection| one::state(conn, of, now);
+        let found = app.read_owed(Reader::current(), read).await?;
         found.unwrap_or("retrying")
     };
     Ok(reply::ok(&Told { execution_id, state }, ask.dialect()))

@@ -1,6 +1,7 @@
 //! Many jobs paused, resumed or deleted at once: those that a filter finds. `super` routes to it.
 //!
-//! The jobs are looked up on this node and changed in entries of at most about 1,000. Who is cut off
+//! The jobs are looked up on this node, a stretch of numbers at a time, and changed in entries of at
+//! most about 1,000. Those that are created meanwhile are left alone. Who is cut off
 //! in the middle sends the same request again: what is done already is passed over. With an
 //! `Idempotency-Key` one that came to its end is not carried out again, but answered as before.
 
@@ -11,7 +12,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,6 +35,8 @@ use crate::store::jobs::{self, Filter};
 
 /// The most jobs changed by one entry of the log.
 const CHUNK: u64 = 1_000;
+/// The most jobs looked up by one read.
+const STRETCH: u64 = 100_000;
 /// The most ids, and the most external ids, that a filter may name.
 const MOST_NAMED: usize = 10_000;
 const LONGEST_STATUS: usize = 20;
@@ -44,16 +46,6 @@ pub(super) fn router() -> Router<Arc<AppState>> {
         .route("/jobs/pause", post(pause))
         .route("/jobs/resume", post(resume))
         .route("/jobs/delete", post(delete))
-}
-
-/// Which jobs a request is about.
-#[derive(Clone, Debug, Default)]
-struct Wanted {
-    filter: Filter,
-    /// Only these, where there are any.
-    ids: Option<Vec<JobId>>,
-    /// Only those that a client calls so, where there are any.
-    externals: Option<Vec<String>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,7 +113,7 @@ async fn carry_out(
     action: JobAction,
     key: Option<Key>,
 ) -> Result<Response, Error> {
-    let wanted = Wanted::read(&mut fields, app.time.now())?;
+    let filter = Arc::new(wanted(&mut fields, app.time.now())?);
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let by = fields.text("modifiedBy", LONGEST_BY)?.or(fields.text("deletedBy", LONGEST_BY)?);
     // A request that says more than is understood might mean fewer jobs.
@@ -134,98 +126,81 @@ async fn carry_out(
         return Ok(reply::ok(&done, ask.dialect()));
     }
     app.cluster.linearize().await?;
-    let found = app.cluster.read(move |conn| wanted.find(conn)).await?;
-    let mut done = Done { matched: found.len() as u64, changed: 0, dry_run };
-    if !dry_run {
-        for jobs in chunks(&found) {
-            let command = Command::ChangeJobs { jobs, action, by: by.clone() };
-            match app.cluster.propose(command).await? {
-                Outcome::Changed(n) => done.changed += u64::from(n),
-                Outcome::Rejected(rejection) => return Err(rejection.into()),
-                other => return Err(unexpected(&other)),
+    let last = app.read(jobs::last_id).await?;
+    let mut done = Done { matched: 0, changed: 0, dry_run };
+    let mut after = 0;
+    loop {
+        let filter = Arc::clone(&filter);
+        let mut found = app.read(move |conn| jobs::ids(conn, &filter, after, STRETCH)).await?;
+        let more = found.len() as u64 == STRETCH;
+        found.retain(|id| *id <= last);
+        done.matched += found.len() as u64;
+        if !dry_run {
+            for jobs in chunks(&found) {
+                let command = Command::ChangeJobs { jobs, action, by: by.clone() };
+                match app.cluster.propose(command).await? {
+                    Outcome::Changed(n) => done.changed += u64::from(n),
+                    Outcome::Rejected(rejection) => return Err(rejection.into()),
+                    other => return Err(unexpected(&other)),
+                }
             }
+        }
+        match found.last() {
+            Some(id) if more => after = *id,
+            _ => break,
         }
     }
     let done = Key::conclude(key, app, done).await?;
     Ok(reply::ok(&done, ask.dialect()))
 }
 
-impl Wanted {
-    /// Takes `filter` and `all`.
-    fn read(fields: &mut Fields, now: Millis) -> Result<Self, Error> {
-        let all = fields.flag("all")?.unwrap_or(false);
-        let mut filter = match fields.take("filter") {
-            None => Fields::parse(b"")?,
-            Some(object @ Value::Object(_)) => Fields::parse(object.to_string().as_bytes())?,
-            Some(_) => return Err(unfit("filter", "filter must be an object")),
-        };
-        let status = filter.text("status", LONGEST_STATUS)?;
-        let status = status.as_deref().map(status_named).transpose()?;
-        let mut wanted = Self {
-            filter: Filter {
-                project: filter.number("projectId")?,
-                status: status.map(|status| (status, now)),
-                ..Filter::default()
-            },
-            ..Self::default()
-        };
-        if let Some(labels) = filter.take("labels") {
-            let wrong = || unfit("labels", "filter.labels must be an object of texts");
-            let Value::Object(labels) = labels else { return Err(wrong()) };
-            for (key, value) in labels {
-                let Value::String(value) = value else { return Err(wrong()) };
-                label(&key, &value)?;
-                wanted.filter.labels.push((key, value));
-            }
+/// The jobs that a request is about: its `filter`, or `all`.
+fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
+    let all = fields.flag("all")?.unwrap_or(false);
+    let mut given = match fields.take("filter") {
+        None => Fields::parse(b"")?,
+        Some(object @ Value::Object(_)) => Fields::parse(object.to_string().as_bytes())?,
+        Some(_) => return Err(unfit("filter", "filter must be an object")),
+    };
+    let status = given.text("status", LONGEST_STATUS)?;
+    let status = status.as_deref().map(status_named).transpose()?;
+    let mut filter = Filter {
+        project: given.number("projectId")?,
+        status: status.map(|status| (status, now)),
+        ..Filter::default()
+    };
+    if let Some(labels) = given.take("labels") {
+        let wrong = || unfit("labels", "filter.labels must be an object of texts");
+        let Value::Object(labels) = labels else { return Err(wrong()) };
+        for (key, value) in labels {
+            let Value::String(value) = value else { return Err(wrong()) };
+            label(&key, &value)?;
+            filter.labels.push((key, value));
         }
-        wanted.ids = list(&mut filter, "ids", "whole numbers", Value::as_u64)?;
-        wanted.externals =
-            list(&mut filter, "externalIds", "texts", |value| value.as_str().map(str::to_owned))?;
-        if let Some(name) = filter.warnings().first_unknown() {
-            let message = format!(
-                "filter has no field {name}: it has projectId, status, labels, ids, externalIds"
-            );
-            return Err(unfit("filter", message));
-        }
-        let narrow = wanted.filter != Filter::default()
-            || wanted.ids.is_some()
-            || wanted.externals.is_some();
-        if !narrow && !all {
-            let message = "filter is empty: name some jobs, or say \"all\": true";
-            return Err(unfit("filter", message));
-        }
-        if narrow && all {
-            return Err(unfit("all", "give a filter or all, not both"));
-        }
-        Ok(wanted)
     }
-
-    /// The jobs there are, in order.
-    fn find(&self, conn: &Connection) -> rusqlite::Result<Vec<JobId>> {
-        let mut found = match &self.externals {
-            None => every(conn, &self.filter)?,
-            Some(names) => {
-                let mut found = Vec::new();
-                for name in names {
-                    let external_id = Some(name.clone());
-                    found.extend(every(conn, &Filter { external_id, ..self.filter.clone() })?);
-                }
-                found.sort_unstable();
-                found.dedup();
-                found
-            }
-        };
-        if let Some(ids) = &self.ids {
-            let mut ids = ids.clone();
-            ids.sort_unstable();
-            found.retain(|id| ids.binary_search(id).is_ok());
-        }
-        Ok(found)
+    filter.ids = list(&mut given, "ids", "whole numbers", Value::as_u64)?;
+    filter.external_ids =
+        list(&mut given, "externalIds", "texts", |value| value.as_str().map(str::to_owned))?;
+    if let Some(name) = given.warnings().first_unknown() {
+        let message = format!(
+            "filter has no field {name}: it has projectId, status, labels, ids, externalIds"
+        );
+        return Err(unfit("filter", message));
     }
-}
-
-fn every(conn: &Connection, filter: &Filter) -> rusqlite::Result<Vec<JobId>> {
-    jobs::ids(conn, filter, 0, i64::MAX as u64)
+    let narrow = filter != Filter::default();
+    if !narrow && !all {
+        let message = "filter is empty: name some jobs, or say \"all\": true";
+        return Err(unfit("filter", message));
+    }
+    if narrow && all {
+        return Err(unfit("all", "give a filter or all, not both"));
+    }
+    if filter.external_ids.is_some() && filter.project.is_none() {
+        // Each name would be looked for in each project there is.
+        let message = "filter.externalIds are names within a project: give filter.projectId too";
+        return Err(Error::invalid("projectId", message));
+    }
+    Ok(filter)
 }
 
 fn list<T>(
@@ -270,8 +245,7 @@ mod tests {
     #[test]
     fn a_filter_that_says_nothing_or_too_much_is_refused() {
         let read = |body: &str| {
-            Wanted::read(&mut Fields::parse(body.as_bytes()).unwrap(), 5)
-                .map_err(|e| format!("{e:?}"))
+            wanted(&mut Fields::parse(body.as_bytes()).unwrap(), 5).map_err(|e| format!("{e:?}"))
         };
         for (body, field) in [
             ("{}", "filter"),
@@ -288,16 +262,23 @@ mod tests {
             let refused = read(body).unwrap_err();
             assert!(refused.contains(&format!("field: Some({field:?})")), "{body}: {refused}");
         }
-        assert!(read(r#"{"all":true}"#).unwrap().filter == Filter::default());
-        let body = r#"{"filter":{"project_id":1,"status":"inactive","labels":{"a":"b"},"ids":[]}}"#;
-        let wanted = read(body).unwrap();
+        for names in [r#"["e"]"#, "[]"] {
+            let refused = read(&format!(r#"{{"filter":{{"externalIds":{names}}}}}"#)).unwrap_err();
+            assert!(refused.contains("give filter.projectId too"), "{refused}");
+            assert!(refused.contains("status: 400"), "{refused}");
+        }
+        assert!(read(r#"{"all":true}"#).unwrap() == Filter::default());
+        let body = r#"{"filter":{"project_id":1,"status":"inactive","labels":{"a":"b"},"ids":[],
+            "external_ids":["e"]}}"#;
         let filter = Filter {
             project: Some(1),
             status: Some((crate::model::job::JobStatus::Inactive, 5)),
             labels: vec![("a".into(), "b".into())],
             external_id: None,
+            external_ids: Some(vec!["e".into()]),
+            ids: Some(vec![]),
         };
-        assert_eq!((wanted.filter, wanted.ids), (filter, Some(vec![])));
+        assert_eq!(read(body).unwrap(), filter);
         assert!(end("2026-11-20T20:00:00", 0).is_err());
         assert!(end("2026-11-20T20:00:00Z", i64::MAX).is_err());
     }

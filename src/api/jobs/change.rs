@@ -23,6 +23,7 @@ use crate::api::error::Error;
 use crate::api::fields::Fields;
 use crate::api::idempotency::Key;
 use crate::api::input::{Input, SMALL};
+use crate::api::reads::Reader;
 use crate::api::reply::{self, Warnings};
 use crate::api::state::AppState;
 use crate::api::unexpected;
@@ -132,7 +133,7 @@ async fn default_retries(app: &AppState, project: ProjectId) -> Result<u32, Erro
     let (now, configured) = (app.time.now(), app.config.job_execution_retry_max);
     let read =
         move |conn: &Connection| Ok(Views::new(conn, now, configured)?.project(project)?.retry_max);
-    Ok(app.cluster.read(read).await?)
+    app.read(read).await
 }
 
 /// 503: others were always faster.
@@ -236,7 +237,8 @@ async fn run(
         |version| Key::around(key, Command::RunJob { id, forced }.for_version(id, version));
     match Conditions::of(&headers).guard(&app, version_of(id), missing, command).await? {
         Outcome::Run(occurrence) => {
-            let cluster = app.cluster.read(meta::cluster_id).await?.unwrap_or_default();
+            let cluster = app.read_owed(Reader::current(), meta::cluster_id).await?;
+            let cluster = cluster.unwrap_or_default();
             let ran = Ran {
                 job_id: id,
                 execution_id: occurrence_id(cluster, occurrence),
@@ -256,5 +258,5 @@ fn version_of(id: JobId) -> impl Fn(&Connection) -> rusqlite::Result<Option<u64>
 }
 
 async fn read(app: &AppState, id: JobId) -> Result<Job, Error> {
-    app.cluster.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing)
+    app.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing)
 }

@@ -118,7 +118,7 @@ pub(super) async fn made_before(app: &AppState, key: Option<Key>) -> Result<Opti
 /// What an earlier request under the same key made, so that nothing is staged in vain. Asks the log
 /// only when this node remembers the key.
 async fn remembered(app: &AppState, key: Key) -> Result<Option<Made>, Error> {
-    let known = app.cluster.read(move |conn| idempotency::get(conn, &key.key)).await?;
+    let known = app.read(move |conn| idempotency::get(conn, &key.key)).await?;
     if known.is_none() {
         return Ok(None);
     }
@@ -209,7 +209,7 @@ impl Wants {
             RejectionKind::Invalid => {
                 let projects = distinct(self.projects.iter().copied());
                 let executors = distinct(self.executors.iter().copied().flatten());
-                let missing = app.cluster.read(move |conn| {
+                let missing = app.read(move |conn| {
                     let there = |id: &u64| matches!(projects::exists(conn, *id), Ok(true));
                     let callable = |id: &u64| matches!(executors::get(conn, *id), Ok(Some(_)));
                     let projects: Vec<_> = projects.into_iter().filter(|id| !there(id)).collect();
@@ -229,7 +229,7 @@ impl Wants {
             }
             RejectionKind::Conflict if !self.externals.is_empty() => {
                 let wanted = self.externals.clone();
-                let taken = app.cluster.read(move |conn| {
+                let taken = app.read(move |conn| {
                     let taken = |(_, project, id): &&(usize, ProjectId, String)| {
                         matches!(jobs::id_by_external_id(conn, *project, id), Ok(Some(_)))
                     };

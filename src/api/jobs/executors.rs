@@ -25,7 +25,7 @@ pub(super) async fn check<'j>(
     }
     wanted.sort_unstable();
     wanted.dedup();
-    let found = app.cluster.read(move |conn| {
+    let found = app.read(move |conn| {
         let mut found = BTreeMap::new();
         for id in wanted {
             if let Some(executor) = executors::get(conn, id)? {
@@ -34,7 +34,7 @@ pub(super) async fn check<'j>(
         }
         Ok(found)
     });
-    let found = found.await.map_err(|error| (None, Error::from(error)))?;
+    let found = found.await.map_err(|error| (None, error))?;
     let mut measures = Vec::with_capacity(shapes.len());
     for (place, shape) in shapes.iter().enumerate() {
         let executor = shape.executor.and_then(|id| found.get(&id));

@@ -69,11 +69,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 impl Named {
     async fn find(&self, app: &AppState) -> Result<Option<Job>, Error> {
         let Self { project, external } = self.clone();
-        let found = app.cluster.read(move |conn| {
+        let found = app.read(move |conn| {
             let id = jobs::id_by_external_id(conn, project, &external)?;
             id.map_or(Ok(None), |id| jobs::get(conn, id))
         });
-        Ok(found.await?)
+        found.await
     }
 }
 

@@ -41,6 +41,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use rusqlite::Connection;
 use uuid::Uuid;
 
 pub(super) use outlook::Upcoming;
@@ -53,14 +54,16 @@ use super::ask::{Ask, Id};
 use super::error::Error;
 use super::idempotency::Key;
 use super::input::{BULK, Input};
-use super::page::{List, Orders};
+use super::page::{ListWriter, Orders, cursor};
+use super::reads::Reader;
 use super::reply;
 use super::state::AppState;
+use super::stream::Jobs;
 use super::version::{self, Conditions};
 use crate::model::JobId;
 use crate::model::job::JobStatus;
 use crate::store::jobs::{self, Filter, Order as By};
-use crate::store::tasks;
+use crate::store::{After, tasks};
 
 /// Bodies above this are read on a thread of their own: the runtime has others to serve.
 const ASIDE: usize = 64 * 1_024;
@@ -88,23 +91,27 @@ pub(super) fn missing() -> Error {
 }
 
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
-    let page = ask.page(ORDERS)?;
+    let page = ask.page_after(ORDERS, &[])?;
     let status = ask.text("status").map(status_named).transpose()?;
     let filter = Filter {
         project: ask.number("projectId")?,
         status: status.map(|status| (status, app.time.now())),
         labels: ask.texts("label").map(label).collect::<Result<_, _>>()?,
         external_id: ask.text("externalId").map(str::to_owned),
+        ..Filter::default()
     };
     ask.settle(&app).await?;
     let (now, dialect) = (app.time.now(), ask.dialect());
     let retry_max = app.config.job_execution_retry_max;
-    let body = app.cluster.read(move |conn| {
-        let (total, found) = jobs::list(conn, &filter, &page)?;
+    let body = app.read(move |conn| {
+        let total = jobs::count(conn, &filter)?;
+        let mut list = ListWriter::new("jobs", &page, (total, false), dialect);
         let mut views = Views::new(conn, now, retry_max)?;
-        let jobs: Vec<_> =
-            found.into_iter().map(|job| views.job(job)).collect::<rusqlite::Result<_>>()?;
-        Ok(reply::envelope(&List::new("jobs", &page, total, jobs), dialect))
+        jobs::each(conn, &filter, &page, |job| {
+            let after = After { key: page.order_by.key(&job), id: job.id };
+            Ok(list.push(&views.job(job)?, || Some(cursor(ORDERS, &page.order_by, after))))
+        })?;
+        Ok(list.end())
     });
     Ok(reply::json(StatusCode::OK, body.await?))
 }
@@ -140,7 +147,7 @@ async fn shown(
     status: StatusCode,
 ) -> Result<Response, Error> {
     let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-    let found = app.cluster.read(move |conn| {
+    let found = app.read(move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         Views::new(conn, now, retry_max)?.job(job).map(Some)
     });
@@ -206,7 +213,8 @@ async fn receipt(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Err
     let body = if ask.mount == super::Mount::ApiV1 {
         reply::envelope(&id, ask.dialect())
     } else {
-        let task = app.cluster.read(move |conn| tasks::get(conn, request)).await?;
+        let read = move |conn: &Connection| tasks::get(conn, request);
+        let task = app.read_owed(Reader::current(), read).await?;
         let numbers: Vec<u64> = task.iter().map(|task| task.id).collect();
         reply::envelope(&numbers, ask.dialect())
     };
@@ -219,19 +227,25 @@ async fn receipt(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Err
 }
 
 /// 201 and the jobs, in the order of the request.
-async fn representation(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Error> {
-    let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-    let (ranges, dialect) = (made.jobs.clone(), ask.dialect());
-    let body = app.cluster.read(move |conn| {
-        let jobs = Views::new(conn, now, retry_max)?.of_task(&ranges)?;
-        let version = jobs.first().filter(|_| jobs.len() == 1).map(|job| job.version);
-        Ok((reply::envelope(&jobs, dialect), version))
-    });
-    let (body, version) = body.await?;
-    let mut response = reply::json(StatusCode::CREATED, body);
-    if let Some(version) = version {
-        response = version::tag(response, version);
-    }
+async fn representation(app: &Arc<AppState>, ask: &Ask, made: &Made) -> Result<Response, Error> {
+    let mut response = if let [(id, 1)] = made.jobs[..] {
+        let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
+        let read = move |conn: &Connection| {
+            let job = jobs::get(conn, id)?;
+            job.map(|job| Views::new(conn, now, retry_max)?.job(job)).transpose()
+        };
+        let job = app.read_owed(Reader::current(), read).await?;
+        let body = reply::envelope(&Vec::from_iter(&job), ask.dialect());
+        let response = reply::json(StatusCode::CREATED, body);
+        match job {
+            Some(job) => version::tag(response, job.version),
+            None => response,
+        }
+    } else {
+        let jobs = Jobs::new(app, &made.jobs, ask.dialect(), false);
+        let (head, tail) = (b"{\"data\":".to_vec(), b",\"success\":true}".to_vec());
+        jobs.answer(StatusCode::CREATED, head, tail).await?
+    };
     let applied = HeaderValue::from_static("return=representation");
     response.headers_mut().insert("preference-applied", applied);
     Ok(response)

@@ -1,5 +1,5 @@
 //! A job as it is shown: what the books hold of it, and what follows from its schedule at the moment
-//! of asking (`super::outlook`). What is shown can be sent back as it is. `super`, `async_tasks` and
+//! of asking (`super::outlook`). What is shown can be sent back as it is. `super`, `stream` and
 //! `schedules` use it, on the thread that reads the books.
 
 use std::collections::hash_map::Entry;
@@ -17,9 +17,9 @@ use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
 use crate::model::job::{Job, JobShape, JobStatus, Timing};
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
-use crate::model::{JobId, Millis, ProjectId};
+use crate::model::{Millis, ProjectId};
 use crate::schedule::DstRule;
-use crate::store::{jobs, meta, projects};
+use crate::store::{meta, projects};
 
 /// A job, camelCase; the casing of the mount is made when it is written.
 #[derive(Debug, Serialize)]
@@ -241,17 +241,5 @@ impl<'c> Views<'c> {
                 new.insert(InProject { pauses, retry_max: own.unwrap_or(self.retry_max) })
             }
         })
-    }
-
-    /// The jobs of a task that are still there.
-    pub(in crate::api) fn of_task(
-        &mut self,
-        ranges: &[(JobId, u64)],
-    ) -> rusqlite::Result<Vec<JobView>> {
-        let mut found = Vec::new();
-        for (first, n) in ranges {
-            jobs::whole_range(self.conn, *first, *n, |job| found.push(job))?;
-        }
-        found.into_iter().map(|job| self.job(job)).collect()
     }
 }

@@ -17,7 +17,7 @@ use crate::model::Millis;
 use crate::raft::failures::Failures;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::store::{self, Store, Writer, meta, nodes};
+use crate::store::{self, Class, ReadLimit, Store, Writer, meta, nodes};
 
 /// Between two tries to put a snapshot in place.
 const INSTALL_AGAIN: Duration = Duration::from_secs(1);
@@ -164,12 +164,13 @@ impl Thread {
     }
 
     /// Hashes the state as it is now, in the background; this thread goes on once the reader has
-    /// its view.
+    /// its view. While others are being taken it is not: nothing waits for that.
     fn checksum(&self, index: u64) -> io::Result<()> {
         let (store, watches) = (self.store.clone(), self.watches.clone());
         let (pinned, wait) = channel();
         let hash = move || {
-            let hash = store.read(|conn| {
+            let limit = Arc::new(ReadLimit::endless());
+            let hash = store.read_as(Class::Checksum, Some(&limit), |conn| {
                 // The view is taken by the first read, not by the beginning of the transaction.
                 meta::log_time(conn)?;
                 let _ = pinned.send(());

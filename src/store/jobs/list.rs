@@ -36,6 +36,10 @@ pub struct Filter {
     pub labels: Vec<(String, String)>,
     /// Those that a client calls so.
     pub external_id: Option<String>,
+    /// Those that a client calls by one of these names; without a project, each is looked into.
+    pub external_ids: Option<Vec<String>>,
+    /// Those of these numbers.
+    pub ids: Option<Vec<JobId>>,
 }
 
 /// How many jobs match, and those of a page.
@@ -44,25 +48,65 @@ pub fn list(
     filter: &Filter,
     page: &Page<Order>,
 ) -> rusqlite::Result<(u64, Vec<Job>)> {
+    let mut jobs = Vec::new();
+    each(conn, filter, page, |job| {
+        jobs.push(job);
+        Ok(true)
+    })?;
+    Ok((count(conn, filter)?, jobs))
+}
+
+/// How many jobs match.
+pub fn count(conn: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
+    if let Some(total) = count_plain(conn, filter)? {
+        return Ok(total);
+    }
     let Search { from, values } = search(conn, filter)?;
-    let total = match count_plain(conn, filter)? {
-        Some(total) => total,
-        None => conn
-            .prepare_cached(&format!("SELECT COUNT(*) {from}"))?
-            .query_row(params_from_iter(&values), |row| id_at(row, 0))?,
-    };
+    conn.prepare_cached(&format!("SELECT COUNT(*) {from}"))?
+        .query_row(params_from_iter(&values), |row| id_at(row, 0))
+}
+
+/// Reads the jobs of a page one by one, for as long as `f` wants more.
+pub fn each(
+    conn: &Connection,
+    filter: &Filter,
+    page: &Page<Order>,
+    mut f: impl FnMut(Job) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let Search { from, values } = search(conn, filter)?;
     let column = match page.order_by {
         Order::Id => "id",
         Order::Modified => "modified",
         Order::Project => "project_id",
         Order::Status => "status",
     };
+    let ids = page.ids(conn, &from, values, column)?;
     let mut shapes = ShapeMemory::default();
-    let jobs = conn
-        .prepare(&format!("SELECT {COLUMNS} {from} {}", page.clause(column)))?
-        .query_map(params_from_iter(values), |row| read_job(conn, &mut shapes, row))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok((total, jobs))
+    let mut select = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?;
+    for id in ids {
+        let job = select.query_row([id as i64], |row| read_job(conn, &mut shapes, row))?;
+        if !f(job)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Order {
+    /// What a job is sorted by, where that is not its number.
+    pub fn key(self, job: &Job) -> Option<i64> {
+        match self {
+            Self::Id => None,
+            Self::Modified => job.modified,
+            Self::Project => Some(job.shape.project as i64),
+            Self::Status => Some(job.status as i64),
+        }
+    }
+}
+
+/// The highest number that a job has; 0 when there is none.
+pub fn last_id(conn: &Connection) -> rusqlite::Result<JobId> {
+    conn.prepare_cached("SELECT COALESCE(MAX(id), 0) FROM jobs")?.query_row([], |row| id_at(row, 0))
 }
 
 /// How many jobs match a filter that asks for a project at most: that number is kept.
@@ -90,7 +134,9 @@ pub fn ids(
     values.push((after.min(i64::MAX as u64) as i64).into());
     values.push((limit.min(i64::MAX as u64) as i64).into());
     let n = values.len();
-    conn.prepare_cached(&format!("SELECT id {from} AND id > ?{} ORDER BY id LIMIT ?{n}", n - 1))?
+    // Jobs that are named by their numbers are looked up, not walked to.
+    let id = if filter.ids.is_some() { "+id" } else { "id" };
+    conn.prepare_cached(&format!("SELECT id {from} AND {id} > ?{} ORDER BY id LIMIT ?{n}", n - 1))?
         .query_map(params_from_iter(values), |row| id_at(row, 0))?
         .collect()
 }
@@ -140,11 +186,18 @@ fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Search> {
     let within =
         project.as_ref().map_or("IN (SELECT id FROM projects)".into(), |p| format!("= {p}"));
     let mut table = "jobs";
+    if let Some(names) = &filter.external_ids {
+        let names = bind(Value::Text(serde_json::Value::from(names.as_slice()).to_string()));
+        table = "jobs INDEXED BY jobs_by_external_id";
+        parts.push(format!(
+            "project_id {within} AND external_id IN (SELECT value FROM json_each({names}))"
+        ));
+    }
     if let Some(external_id) = &filter.external_id {
         let external_id = bind(external_id.clone().into());
         table = "jobs INDEXED BY jobs_by_external_id";
         parts.push(format!("project_id {within} AND external_id = {external_id}"));
-    } else if let Some(project) = &project {
+    } else if let Some(project) = project.as_ref().filter(|_| filter.external_ids.is_none()) {
         parts.push(format!("project_id = {project}"));
     }
     for (key, value) in &filter.labels {
@@ -154,9 +207,14 @@ fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Search> {
                  WHERE project {within} AND key = {key} AND value = {value})"
         ));
     }
-    if !filter.labels.is_empty() && filter.external_id.is_none() {
+    if !filter.labels.is_empty() && table == "jobs" {
         table = "jobs INDEXED BY jobs_by_shape";
         parts.push("labelled = 1".into());
+    }
+    if let Some(ids) = &filter.ids {
+        parts.push(format!("id IN (SELECT value FROM json_each({}))", bind(json(ids).into())));
+        // Each is looked up by its number, whatever else is asked.
+        table = "jobs NOT INDEXED";
     }
     let condition = if parts.is_empty() { "TRUE".into() } else { parts.join(" AND ") };
     Ok(Search { from: format!("FROM {table} WHERE {condition}"), values })

@@ -118,6 +118,11 @@ impl House {
         Self { router: api::router(state), pressure, cluster, _dir: dir }
     }
 
+    /// The node without its API.
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Asks with exactly these headers.
     pub(super) async fn send_bare(
         &self,

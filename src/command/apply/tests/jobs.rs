@@ -154,7 +154,12 @@ fn staged_jobs_appear_all_at_once() {
     assert_eq!(books.change.created, [(2, 5)]);
     assert_eq!(books.done(activate), outcome, "twice is once");
     let mut made = Vec::new();
-    books.read(|c| jobs::whole_range(c, 2, 5, |job| made.push(job)));
+    books.read(|c| {
+        jobs::each_of_range(c, 2, 5, |job| {
+            made.push(job);
+            Ok(true)
+        })
+    });
     let data: Vec<_> = made.iter().map(|job| job.data.as_str()).collect();
     assert_eq!(data, ["data 0", "data 1", "data 2", "data 0", "data 1"]);
     assert!(made.iter().all(|j| (j.created, j.anchor) == (START + 4_300, START + 5_000)));
@@ -356,7 +361,7 @@ fn jobs_are_listed_by_page_and_by_shard() {
     books.read(|c| jobs::for_shard(c, 2, |row| ids.push(row.id)));
     let expected: Vec<u64> = (1..=5_010).filter(|id| shard_of(*id) == 2).collect();
     assert_eq!(ids, expected);
-    let page = Page { limit: 2, offset: 1, order_by: jobs::Order::Id, descending: true };
+    let page = Page { limit: 2, offset: 1, descending: true, ..Page::default() };
     let of = |project, status: Option<JobStatus>| {
         let status = status.map(|status| (status, START));
         let filter = jobs::Filter { project, status, ..jobs::Filter::default() };

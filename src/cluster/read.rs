@@ -1,0 +1,87 @@
+//! Reading a node's own copy of the state from async code: on threads and connections of the class of
+//! who asks, so that what fires waits for no client and no client for another's. The api, the worker,
+//! the coordinator and the node call it. It waits for nobody's consent: a read is as new as what is
+//! applied here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{Cluster, Error};
+use crate::store::{self, Class, End, ReadLimit};
+
+/// How long after its deadline a client's read is waited for: SQLite is asked often, but the work
+/// between two questions takes a moment.
+const LATE: Duration = Duration::from_millis(250);
+
+impl Cluster {
+    /// Reads this node's state, as far as it is applied here: for a node's own short reads
+    /// ([`Class::Duty`]).
+    pub async fn read<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.read_as(Class::Duty, read).await
+    }
+
+    /// The same with the connections and threads of a class: it waits for reads of that class alone.
+    pub async fn read_as<T, F>(&self, class: Class, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        found(self.inner.store.begin(class, None, read), std::future::pending()).await
+    }
+
+    /// The same for a client: within its limit, which is ended when this future is dropped, with
+    /// [`Error::Ended`]. The answer comes soon after the deadline at the latest.
+    pub async fn read_within<T, F>(&self, limit: Arc<ReadLimit>, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        // Dropped with the future, or when the read is through and its limit means nothing any more.
+        let limit = Limited(limit);
+        let begun = self.inner.store.begin(Class::Client, Some(Arc::clone(&limit.0)), read);
+        let late = async {
+            match limit.0.deadline() {
+                Some(deadline) => tokio::time::sleep_until((deadline + LATE).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        found(begun, late).await
+    }
+}
+
+/// Ends a read whose answer nobody waits for.
+struct Limited(Arc<ReadLimit>);
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+/// Waits for what a read finds, but not beyond `late`.
+async fn found<T>(
+    begun: Result<oneshot::Receiver<Result<T, store::Error>>, store::Error>,
+    late: impl Future<Output = ()>,
+) -> Result<T, Error> {
+    let answer = tokio::select! {
+        biased;
+        answer = begun.map_err(read_error)? => answer,
+        () = late => return Err(Error::Ended(End::Deadline)),
+    };
+    let panicked = |_| Error::Store("a read of the state panicked".to_owned());
+    answer.map_err(panicked)?.map_err(read_error)
+}
+
+fn read_error(error: store::Error) -> Error {
+    match error {
+        store::Error::Ended(end) => Error::Ended(end),
+        other => Error::Store(other.to_string()),
+    }
+}
