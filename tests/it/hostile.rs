@@ -11,6 +11,7 @@ mod held;
 mod idle;
 #[allow(dead_code, reason = "the same")]
 mod ill;
+mod reads;
 mod receivers;
 mod render;
 #[allow(dead_code, reason = "the same")]

@@ -1,0 +1,169 @@
+//! Reads of one client: bursts that nobody waits for, pages far behind, answers that nobody takes.
+//! The victim's jobs fire on beside all of them, others read on, and a node's memory is bounded.
+
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::{Value, json};
+
+use super::{Attacker, Peak, Port, Victim, Wire, memory_mb};
+use crate::cluster::{Cluster, client_of};
+use crate::receiver::now;
+
+/// The latest that a firing may be beside an attack, in milliseconds. It was minutes.
+const LATE: i64 = 5_000;
+
+/// So many requests, each over a connection of its own that is closed when it is written.
+async fn fire_and_forget(cluster: &Cluster, request: &[u8], count: usize) {
+    let to = Port::Api.of(cluster, 1);
+    let send = |_| async move {
+        let Ok(mut wire) = Wire::open(to).await else { return };
+        // A node that closes before it has read it all is as good.
+        let _ = wire.send(request).await;
+    };
+    stream::iter(0..count).map(send).buffer_unordered(50).collect::<Vec<()>>().await;
+}
+
+fn get(attacker: &Attacker, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\n{}\r\n", attacker.lines()).into_bytes()
+}
+
+fn post(attacker: &Attacker, path: &str, body: &Value) -> Vec<u8> {
+    let (lines, body) = (attacker.lines(), body.to_string());
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\n{lines}content-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// 2,000 projects, as a client makes them in a few seconds.
+async fn many_projects(attacker: &Attacker) {
+    let make = |n: usize| async move {
+        let project = json!({"name": format!("p{n}"), "description": "one of many"});
+        let (status, made) = attacker.post("/api/v1/projects", &project).await;
+        assert_eq!(status, 201, "{made}");
+    };
+    stream::iter(0..2_000).map(make).buffer_unordered(64).collect::<Vec<()>>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
+    let cluster = Cluster::start(1).await;
+    let victim = Victim::start(&cluster, 20).await;
+    let attacker = Attacker::new(&cluster, 1, "attacker").await;
+    let other = Attacker::new(&cluster, 1, "other").await;
+    many_projects(&attacker).await;
+    let names: Vec<_> = (0..10_000).map(|n| format!("name-{n}")).collect();
+    // Names are a project's own: without one it is told so before anything is read.
+    let everywhere = json!({"filter": {"externalIds": names}, "dryRun": true});
+    let (status, refused) = attacker.post("/api/v1/jobs/pause", &everywhere).await;
+    assert_eq!((status, &refused["error"]["field"]), (400, &json!("projectId")), "{refused}");
+    let named = json!({
+        "filter": {"externalIds": names, "projectId": attacker.project}, "dryRun": true
+    });
+    let (status, found) = attacker.post("/api/v1/jobs/pause", &named).await;
+    assert_eq!((status, &found["data"]["matched"]), (200, &json!(0)), "{found}");
+    // Each label is looked for in each of the projects.
+    let labels: Vec<_> = (0..60).map(|n| format!("label=key{n}%3Dvalue{n}")).collect();
+    let labels = format!("/api/v1/jobs?limit=1000&orderBy=dateModified&{}", labels.join("&"));
+
+    let begin = now();
+    let pauses = [post(&attacker, "/api/v1/jobs/pause", &everywhere), {
+        post(&attacker, "/api/v1/jobs/pause", &named)
+    }];
+    for burst in [&pauses[0], &pauses[1], &get(&attacker, &labels)] {
+        fire_and_forget(&cluster, burst, 200).await;
+        // Another's reads go on, and so do probes.
+        let (status, shown) = other.get(&format!("/api/v1/projects/{}", other.project)).await;
+        assert_eq!(status, 200, "{shown}");
+        let ready = client_of(&[]).get(cluster.url(1, "/readyz")).send().await.unwrap();
+        assert_eq!(ready.status(), 200);
+    }
+    let lags = victim.watch_since(begin, now() + 3_000).await;
+    assert!(lags.quantile(1_000) < LATE, "{lags}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
+    let cluster = Cluster::start(1).await;
+    let victim = Victim::start(&cluster, 20).await;
+    let attacker = Attacker::new(&cluster, 1, "attacker").await;
+    let job = |data: &str| {
+        json!({
+            "projectId": attacker.project, "spec": "0 0 1 1 *", "timezone": "UTC", "data": data,
+            "callbackUrl": victim.at("/never"),
+        })
+    };
+    let small: Vec<_> = (0..30_000).map(|_| job("\"quoted\"")).collect();
+    let (status, task) = attacker.post("/api/v1/jobs", &json!(small)).await;
+    assert_eq!(status, 202, "{task}");
+    let task = format!("/api/v1/async-tasks/{}", task["data"].as_str().unwrap());
+    let large = "\u{e4}".repeat(450_000);
+    for _ in 0..60 {
+        attacker.jobs(&json!([job(&large)])).await;
+    }
+    let page = "/api/v1/jobs?limit=1000&orderByDirection=desc";
+    let to = Port::Api.of(&cluster, 1);
+    // What loading took settles first: what follows is the answers' own.
+    victim.watch(3).await;
+    for (path, connections) in [(page, 6), (task.as_str(), 30), (page, 60)] {
+        let (before, peak, begin) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1), now());
+        let mut unread = Vec::new();
+        for _ in 0..connections {
+            let mut wire = Wire::narrow(to).await.unwrap();
+            wire.send(get(&attacker, path)).await.unwrap();
+            unread.push(wire);
+        }
+        let lags = victim.watch_since(begin, begin + 5_000).await;
+        assert!(lags.quantile(1_000) < LATE, "{lags}");
+        drop(unread);
+        let grown = peak.mb() - before;
+        println!("{connections} x {path}: {before:.0} MB, {grown:.0} MB more, {lags}");
+        // 64 MB of answers that wait for one client, six of 8 MB under way, and what they are made of.
+        assert!(grown < 200.0, "{connections} x {path}: {grown} MB more than {before} MB");
+    }
+    // Who takes them gets all of them.
+    let (mut found, mut after) = (0, String::new());
+    loop {
+        let (status, shown) = attacker.get(&format!("{page}{after}")).await;
+        assert_eq!(status, 200, "{}", shown["error"]);
+        found += shown["data"]["jobs"].as_array().unwrap().len();
+        let Some(next) = shown["data"]["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    // The victim's twenty are there as well.
+    assert_eq!(found, 30_080);
+    let (status, shown) = attacker.get(&task).await;
+    assert_eq!(status, 200);
+    let output: Value = serde_json::from_str(shown["data"]["output"].as_str().unwrap()).unwrap();
+    assert_eq!(output.as_array().unwrap().len(), 30_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_far_behind_are_refused_and_slow_lists_delay_no_firing() {
+    let cluster = Cluster::start(1).await;
+    let victim = Victim::start(&cluster, 20).await;
+    let attacker = Attacker::new(&cluster, 1, "attacker").await;
+    let job = json!({
+        "projectId": attacker.project, "spec": "0 0 1 1 *", "timezone": "UTC", "data": "",
+        "callbackUrl": victim.at("/never"),
+    });
+    for _ in 0..4 {
+        attacker.jobs(&json!(vec![&job; 25_000])).await;
+    }
+    let list = "/api/v1/jobs?status=active&orderBy=dateModified&limit=1000";
+    let (status, refused) = attacker.get(&format!("{list}&offset=399000")).await;
+    assert_eq!((status, &refused["error"]["field"]), (400, &json!("offset")), "{refused}");
+    let begin = now();
+    let path = format!("{list}&offset=99000");
+    let ask = |_| async {
+        let (status, shown) = attacker.get(&path).await;
+        assert!(status == 200 || status == 503, "{shown}");
+        if status == 503 {
+            let code = shown["error"]["code"].as_str().unwrap();
+            assert!(["too_slow", "busy"].contains(&code), "{shown}");
+        }
+    };
+    stream::iter(0..64).map(ask).buffer_unordered(16).collect::<Vec<()>>().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let lags = victim.watch_since(begin, now()).await;
+    assert!(lags.quantile(1_000) < LATE, "{lags}");
+}
