@@ -55,6 +55,8 @@ const NONCE: usize = 12;
 const WEBHOOK_PREFIX: &str = "whsec_";
 /// Random bytes, and bytes of the MAC, in a signing secret that was made for a request.
 const HALF: usize = 16;
+/// Bytes that AES-GCM adds, by which a change is noticed.
+const TAG: usize = 16;
 /// First byte of a sealed text: which construction.
 const SEALED_V1: u8 = 1;
 
@@ -344,6 +346,11 @@ impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keys").field("username", &self.username).finish_non_exhaustive()
     }
+}
+
+/// How many bytes a sealed secret has in the clear: that is no secret.
+pub fn length(sealed: &Sealed) -> usize {
+    (sealed.0.len() * 3 / 4).saturating_sub(1 + NONCE + TAG)
 }
 
 /// A new client key pair: (api key, secret), 128 and 256 random bits as URL-safe text.

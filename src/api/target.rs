@@ -2,12 +2,12 @@
 //! What is secret in it is sealed on the way in and never shown: only that it is set.
 
 mod auth;
+mod headers;
 mod merge;
 pub(super) mod tls;
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 use url::{Origin, Url};
@@ -16,7 +16,6 @@ use super::casing::{canonical, verbatim};
 use super::error::Error;
 use super::fields::check_text;
 use crate::executor::guard::TargetGuard;
-use crate::executor::headers::{as_read, says_what_it_is};
 use crate::executor::target::{Error as RenderError, LITERAL, PLACEHOLDERS, Sizes, unknown};
 use crate::model::target::{Auth, HttpTarget, Tls};
 use crate::secret::Keys;
@@ -25,25 +24,10 @@ pub(super) use merge::{merged, over};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// A job takes its timeout out of the object before it comes here.
-const FIELDS: &str = "method, url, query, headers, body, auth, successCodes, ca, clientCert, clientKey, \
+const FIELDS: &str = "method, url, query, headers, secretHeaders, body, auth, successCodes, ca, clientCert, clientKey, \
                       and timeout in a job";
 /// The fields of its TLS.
 const TLS: tls::Names = ["http.ca", "http.clientCert", "http.clientKey"];
-/// Headers that belong to the connection or to the body's frame, or that say where it goes.
-const NOT_YOURS: [&str; 11] = [
-    "host",
-    "content-length",
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 /// How many placeholders that nobody fills in a refusal names.
 const MOST_SHOWN: usize = 5;
 const LONGEST_URL: usize = 2_048;
@@ -70,6 +54,7 @@ pub(super) fn http(
     let mut target = HttpTarget { method: "POST".to_owned(), ..HttpTarget::default() };
     let mut shown = None;
     let mut said = tls::Said::default();
+    let mut secret = headers::Secret::default();
     for (name, value) in object {
         match canonical(&name, &mut [0; 24]).unwrap_or_default() {
             // Null is nothing, whatever its name.
@@ -77,7 +62,10 @@ pub(super) fn http(
             "method" => target.method = method(value)?,
             "url" => target.url = text("http.url", value)?,
             "query" => target.query = query(value)?,
-            "headers" => target.headers = headers(value)?,
+            "headers" => target.headers = headers::read(value)?,
+            "secretheaders" => secret.given(value)?,
+            // What a GET shows, sent back.
+            "secretheadersset" => secret.keep(value)?,
             "body" => target.body = Some(body(value)?),
             "auth" => shown = Some(value),
             "successcodes" => target.success_codes = codes(&value)?,
@@ -94,17 +82,16 @@ pub(super) fn http(
         }
     }
     let origin = url("http.url", &target.url, guard)?;
+    // Secrets go to no other origin than the one that they were given for.
+    let kept = old.filter(|old| Url::parse(&old.url).is_ok_and(|u| u.origin() == origin));
     if let Some(shown) = shown {
-        let kept = old.filter(|old| Url::parse(&old.url).is_ok_and(|u| u.origin() == origin));
         target.auth = auth::read(shown, keys, kept.map(|old| &old.auth))?;
     }
+    target.secret_headers = secret.seal(keys, kept, &target.headers)?;
     let old = old.and_then(|old| old.tls.as_deref());
     target.tls = said.read(TLS, &target.url, keys, old)?;
-    let doubled = target.auth != Auth::None
-        && target.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
-    if doubled {
-        let message = "http.headers must not hold authorization beside http.auth: use one of them";
-        return Err(Error::invalid("http.headers", message));
+    if target.auth != Auth::None {
+        headers::refuse_authorization(&target)?;
     }
     sizes(&target)?
         .check()
@@ -189,43 +176,6 @@ fn query(value: Value) -> Result<BTreeMap<String, String>, Error> {
         plain_name(FIELD, name)?;
         check_text(FIELD, name, LONGEST_LINES)?;
         check_text(FIELD, value, LONGEST_LINES)?;
-    }
-    Ok(lines)
-}
-
-fn headers(value: Value) -> Result<BTreeMap<String, String>, Error> {
-    const FIELD: &str = "http.headers";
-    let bad = |message: String| Error::invalid(FIELD, message);
-    let lines = lines(FIELD, value)?;
-    let mut seen: Vec<String> = Vec::with_capacity(lines.len());
-    for (name, value) in &lines {
-        plain_name(FIELD, name)?;
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
-            return Err(bad(format!("http.headers: {shown} is not the name of a header")));
-        }
-        let plain = name.to_ascii_lowercase();
-        let read = as_read(&plain);
-        if NOT_YOURS.contains(&&*read) || says_what_it_is(&read) {
-            let message = format!("http.headers must not set {plain}: the sender does");
-            return Err(Error::unprocessable(message).field(FIELD));
-        }
-        if HeaderValue::from_str(value).is_err() {
-            let message = format!("the value of {plain} must be one line of text");
-            return Err(bad(format!("http.headers: {message}")));
-        }
-        let secret = ["basic ", "bearer "].iter().any(|scheme| {
-            value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        });
-        if plain == "authorization" && secret {
-            let message = "http.headers would show the secret in authorization: give it as \
-                           http.auth {type: basic, username, password} or {type: bearer, token}";
-            return Err(bad(message.to_owned()));
-        }
-        if seen.contains(&plain) {
-            return Err(bad(format!("http.headers names {plain} twice")));
-        }
-        seen.push(plain);
     }
     Ok(lines)
 }
@@ -327,6 +277,8 @@ pub(super) struct HttpView {
     query: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "verbatim")]
     headers: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secret_headers_set: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
     auth: auth::AuthView,
@@ -364,6 +316,7 @@ pub(super) fn show(target: &HttpTarget) -> HttpView {
         url: target.url.clone(),
         query: target.query.clone(),
         headers: target.headers.clone(),
+        secret_headers_set: target.secret_headers.keys().cloned().collect(),
         body: target.body.clone(),
         auth: auth::show(&target.auth),
         success_codes: target.success_codes.clone(),

@@ -14,9 +14,11 @@
 //!
 //! `{{{{}}` is a literal `{{`: it needs no character that JSON or a URL would escape.
 
+mod error;
 mod fill;
 mod sizes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -28,6 +30,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 use zeroize::Zeroizing;
 
+pub use self::error::{Bound, Error};
 use self::fill::{Bounded, Full, OPEN, Piece, Place, fill_in, pieces};
 pub use self::sizes::Sizes;
 use crate::model::target::{Auth, HttpTarget};
@@ -62,16 +65,21 @@ pub struct Fill<'a> {
     pub data: &'a str,
 }
 
-/// What was sealed in the target: the password or the token of its `auth`, in the clear.
+/// What was sealed in the target, in the clear.
 #[derive(Clone, Default)]
 pub struct Opened {
-    /// `None` where `auth` is none.
+    /// The password or the token of its `auth`; `None` where that is none.
     pub secret: Option<Zeroizing<String>>,
+    /// The values of its secret headers, by name.
+    pub headers: BTreeMap<String, Zeroizing<String>>,
 }
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("secret", &self.secret.is_some()).finish()
+        f.debug_struct("Opened")
+            .field("secret", &self.secret.is_some())
+            .field("headers", &self.headers.len())
+            .finish()
     }
 }
 
@@ -89,106 +97,6 @@ pub struct Rendered {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Empty when there is none: `GET` and `HEAD` never have one, `DELETE` only one of its own.
     pub body: Bytes,
-}
-
-/// Why a target cannot be rendered. No message shows what was filled in, or a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A method that HTTP does not have.
-    #[error("http.method is not valid: use GET, POST, PUT, PATCH, DELETE or HEAD")]
-    Method,
-    /// Something in double braces that nobody fills in.
-    #[error("http.{field}: nobody fills in {{{{{name}}}}}")]
-    Placeholder {
-        /// The part of the target.
-        field: &'static str,
-        /// What stands in the braces.
-        name: String,
-    },
-    /// Not a URL, or a placeholder in its host.
-    #[error("http.url is not valid: it must be a URL with placeholders in path and query only")]
-    Url,
-    /// What was filled in makes a segment of the path empty, `.` or `..`, and would lead elsewhere.
-    #[error(
-        "http.url: what is filled in would leave its place in the path: a segment must not be \
-         empty, . or .."
-    )]
-    Path,
-    /// A part would be longer than it may be.
-    #[error("{0}")]
-    TooLong(Bound),
-    /// A header that cannot be sent.
-    #[error("http.headers: {0} would not be one line of text")]
-    Header(String),
-    /// A target with `auth`, and no secret to it.
-    #[error("http.auth: its secret could not be opened")]
-    Secret,
-}
-
-impl Error {
-    /// The field of the target that it is about.
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::Method => "http.method",
-            Self::Placeholder { field, .. } => match *field {
-                "query" => "http.query",
-                "headers" => "http.headers",
-                "body" => "http.body",
-                _ => "http.url",
-            },
-            Self::Url | Self::Path => "http.url",
-            Self::TooLong(bound) => bound.field(),
-            Self::Header(_) => "http.headers",
-            Self::Secret => "http.auth",
-        }
-    }
-}
-
-/// A bound on a part of a rendered request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// [`MAX_URL`].
-    Url,
-    /// [`MAX_HEADER`], and the header's name.
-    Header(String),
-    /// [`MAX_HEADERS`].
-    Headers,
-    /// The payload limit (`HTTPExecutorPayloadMaxSizeMb`), in bytes.
-    Body(usize),
-}
-
-impl Bound {
-    /// The field of the target that it is about.
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::Url => "http.url",
-            Self::Header(_) | Self::Headers => "http.headers",
-            Self::Body(_) => "http.body",
-        }
-    }
-}
-
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let filled = "bytes with what is filled in";
-        match self {
-            Self::Url => write!(
-                f,
-                "http.url would have more than {MAX_URL} {filled}, http.query included: put the \
-                 data into http.body"
-            ),
-            Self::Header(name) => {
-                write!(f, "http.headers: {name} would have more than {MAX_HEADER} {filled}")
-            }
-            Self::Headers => {
-                write!(f, "http.headers would have more than {MAX_HEADERS} {filled} in all")
-            }
-            Self::Body(max) => write!(
-                f,
-                "http.body would have more than {max} {filled} (HTTPExecutorPayloadMaxSizeMb)"
-            ),
-        }
-    }
 }
 
 /// A target, and what is the same in all its requests: made once for those that go out together.
@@ -233,7 +141,8 @@ impl<'t> Template<'t> {
         let (body, json) = self.body(fill)?;
         let mut headers = self.headers(fill, opened)?;
         let typed = |name: &String| name.eq_ignore_ascii_case("content-type");
-        if !body.is_empty() && !self.target.headers.keys().any(typed) {
+        let own = || self.target.headers.keys().chain(self.target.secret_headers.keys());
+        if !body.is_empty() && !own().any(typed) {
             let kind = if json { "application/json" } else { "text/plain; charset=utf-8" };
             headers.push((CONTENT_TYPE, HeaderValue::from_static(kind)));
         }
@@ -267,6 +176,19 @@ impl<'t> Template<'t> {
             left -= name.len() + value.len();
             let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
             let value = HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| wrong())?;
+            headers.push((line, value));
+        }
+        for name in target.secret_headers.keys() {
+            let wrong = || Error::Header(name.clone());
+            let value = opened.headers.get(name).ok_or(Error::Secret)?;
+            let length = name.len() + value.len();
+            if length > MAX_HEADER {
+                return Err(Error::TooLong(Bound::Header(name.clone())));
+            }
+            left = left.checked_sub(length).ok_or(Error::TooLong(Bound::Headers))?;
+            let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+            value.set_sensitive(true);
             headers.push((line, value));
         }
         headers.extend(authorization.map(|line| (AUTHORIZATION, line)));

@@ -41,6 +41,9 @@ pub struct HttpTarget {
     /// Header lines, beside (and, where the names meet, instead of) our own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Header lines whose values are secret; nothing is filled in.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_headers: BTreeMap<String, Sealed>,
     /// The body; `None` sends the job's `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,

@@ -7,6 +7,8 @@ pub const SIGNING: &str = "webhook secret";
 pub const PASSWORD: &str = "password";
 /// Of bearer authentication at an `http` target.
 pub const TOKEN: &str = "token";
+/// The value of a header of an `http` target.
+pub const HEADER: &str = "secret header";
 /// The key to a certificate that a target is shown.
 pub const CLIENT_KEY: &str = "client key";
 /// In the label of a backup: tells whether a key is the one that its secrets are sealed under.

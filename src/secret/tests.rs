@@ -271,3 +271,12 @@ fn what_basic_authentication_cannot_carry_is_refused_at_the_start() {
     }
     assert!(Keys::new(HEX, "node", "pa:ss").is_ok(), "a password may have one");
 }
+
+#[test]
+fn the_length_of_a_sealed_secret_is_known_without_its_key() {
+    let keys = Keys::new(&"7c".repeat(32), "node", "pass").unwrap();
+    for length in [0, 1, 2, 3, 16, 31, 4_096] {
+        let sealed = keys.seal(&"x".repeat(length), purpose::HEADER);
+        assert_eq!(super::length(&sealed), length);
+    }
+}

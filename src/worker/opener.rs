@@ -42,7 +42,12 @@ impl Opener {
             Auth::Basic { password, .. } => Some(self.open(password, purpose::PASSWORD)?),
             Auth::Bearer { token } => Some(self.open(token, purpose::TOKEN)?),
         };
-        Ok(Opened { secret: secret.map(|secret| (*secret).clone()) })
+        let header = |(name, sealed): (&String, &Sealed)| {
+            let value = self.open(sealed, purpose::HEADER)?;
+            Ok((name.clone(), (*value).clone()))
+        };
+        let headers = target.secret_headers.iter().map(header).collect::<Result<_, _>>()?;
+        Ok(Opened { secret: secret.map(|secret| (*secret).clone()), headers })
     }
 
     /// What is special about a target's TLS: made once, as it copies certificates and digests them.

@@ -88,7 +88,11 @@ impl Desk<'_> {
         }
         let alone = self.suspects(head, group, done);
         let opened = self.opener.of_target(&single.http);
-        let opened = opened.map_err(|error| format!("http.auth: {error}"));
+        let opened = opened.map_err(|error| {
+            let secret = !single.http.secret_headers.is_empty();
+            let of = if secret { "http.auth, http.secretHeaders" } else { "http.auth" };
+            format!("{of}: {error}")
+        });
         let template = Template::new(&single.http, self.max_bytes);
         let template = template.map_err(|error| error.to_string());
         let terms = opened.and_then(|opened| Ok((template?, opened)));

@@ -27,6 +27,14 @@ pub(in crate::api) fn merged(old: Option<&HttpTarget>, patch: Value) -> Result<V
                 object.insert("clientKeySet".to_owned(), false.into());
                 continue;
             }
+            // Their values are not shown: a patch names those that are new, and those that go.
+            ("secretheaders", said @ (Value::Null | Value::Object(_))) => {
+                let set = take(&mut object, |known| same_name(known, "secretHeadersSet"));
+                if let Value::Object(lines) = said {
+                    object.extend(secret_headers(set, lines));
+                }
+                continue;
+            }
             (_, Value::Null) => continue,
             ("headers", Value::Object(lines)) => over(kept, lines, str::eq_ignore_ascii_case),
             ("query", Value::Object(lines)) => over(kept, lines, |known, name| known == name),
@@ -36,6 +44,20 @@ pub(in crate::api) fn merged(old: Option<&HttpTarget>, patch: Value) -> Result<V
         object.insert(name, value);
     }
     Ok(object.into())
+}
+
+/// What a patch makes of secret headers: the names whose values stay, and what is new.
+fn secret_headers(set: Option<Value>, patch: Map<String, Value>) -> [(String, Value); 2] {
+    let mut kept = set.and_then(|set| set.as_array().cloned()).unwrap_or_default();
+    kept.retain(|name| {
+        let is_it = |named: &String| name.as_str().is_some_and(|n| n.eq_ignore_ascii_case(named));
+        !patch.keys().any(is_it)
+    });
+    let new = patch.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    [
+        ("secretHeadersSet".to_owned(), Value::Array(kept)),
+        ("secretHeaders".to_owned(), Value::Object(new)),
+    ]
 }
 
 /// Whether two names are those of one field, whatever their casing.
@@ -115,6 +137,30 @@ mod tests {
         assert!(merged(Some(&old), json!([])).unwrap().is_array());
         let first = merged(None, json!({"url": "http://a/", "auth": null, "headers": {"a": null}}));
         assert_eq!(first.unwrap(), json!({"url": "http://a/", "headers": {}}));
+    }
+
+    #[test]
+    fn a_patch_names_the_secret_headers_that_are_new_or_go() {
+        let given =
+            json!({"url": "https://a.example/x", "secretHeaders": {"X-A": "1", "X-B": "2"}});
+        let old = read(given, None).unwrap();
+        assert_eq!(
+            patched(&old, json!({"method": "PUT"})).unwrap().secret_headers,
+            old.secret_headers
+        );
+        let said = json!({"secret_headers": {"x-a": "3", "X-B": null, "X-C": "4"}});
+        let new = patched(&old, said).unwrap().secret_headers;
+        assert_eq!(new.keys().collect::<Vec<_>>(), ["X-C", "x-a"]);
+        assert_ne!(new["x-a"], old.secret_headers["X-A"]);
+        let one = patched(&old, json!({"secretHeaders": {"X-B": null}})).unwrap().secret_headers;
+        assert_eq!((one.len(), &one["X-A"]), (1, &old.secret_headers["X-A"]));
+        let none = patched(&old, json!({"secretHeaders": null})).unwrap();
+        assert!(none.secret_headers.is_empty());
+        let moved = patched(&old, json!({"url": "https://b.example/x"})).unwrap_err();
+        assert!(format!("{moved:?}").contains("http.secretHeaders"), "{moved:?}");
+        let again =
+            json!({"url": "https://b.example/x", "secretHeaders": {"X-A": "1", "X-B": null}});
+        assert_eq!(patched(&old, again).unwrap().secret_headers.len(), 1);
     }
 
     #[test]

@@ -199,3 +199,75 @@ fn a_secret_is_kept_for_the_same_user_and_host_only() {
     assert_eq!(edit(&bearer("https://a.example/"), &old).unwrap().auth, old.auth);
     assert!(edit(&bearer("https://a.example:8443/"), &old).is_err());
 }
+
+#[test]
+fn secret_headers_are_sealed_kept_by_name_and_never_shown() {
+    let given = json!({
+        "url": "https://a.example/x", "headers": {"X-Team": "a"},
+        "secretHeaders": {"X-Api-Key": "hunter2", "Cookie": "hunter3"},
+    });
+    let old = read(&given).unwrap();
+    let open = |target: &HttpTarget, name: &str| {
+        keys().open(&target.secret_headers[name], purpose::HEADER).unwrap().to_string()
+    };
+    assert_eq!(
+        (open(&old, "X-Api-Key"), open(&old, "Cookie")),
+        ("hunter2".into(), "hunter3".into())
+    );
+    for dialect in [Dialect::Camel, Dialect::Snake] {
+        let view = shown(&old, dialect);
+        assert!(!view.to_string().contains("hunter"), "{view}");
+        assert_eq!(edit(&view, &old).unwrap(), old, "what a GET shows can be sent back");
+    }
+    let view = shown(&old, Dialect::Camel);
+    assert_eq!(view["secretHeadersSet"], json!(["Cookie", "X-Api-Key"]));
+    let whole = json!({"url": "https://a.example/x", "secretHeaders": {"x-api-key": "new"}});
+    let replaced = edit(&whole, &old).unwrap();
+    assert_eq!(replaced.secret_headers.len(), 1, "given whole");
+    let both = json!({"url": "https://a.example/y", "secretHeadersSet": ["cookie", "X-API-KEY"],
+        "secretHeaders": {"x-api-key": "new"}});
+    let both = edit(&both, &old).unwrap();
+    assert_eq!((open(&both, "x-api-key"), open(&both, "Cookie")), ("new".into(), "hunter3".into()));
+    assert!(edit(&json!({"url": "https://a.example/x"}), &old).unwrap().secret_headers.is_empty());
+
+    let with = |field: &str, value: Value| {
+        let mut object = json!({"url": "https://a.example/"});
+        object[field] = value;
+        object
+    };
+    let secret = |name: &str, value: &str| with("secretHeaders", json!({name: value}));
+    let mut twice = secret("X-Team", "hunter2");
+    twice["headers"] = json!({"x-team": "a"});
+    let mut signed = secret("Authorization", "ApiKey hunter2");
+    assert!(read(&signed).is_ok());
+    signed["auth"] = json!({"type": "bearer", "token": "t"});
+    let many: serde_json::Map<_, _> =
+        (0..17).map(|n| (format!("x-{n}"), json!("hunter2"))).collect();
+    let long: serde_json::Map<_, _> =
+        (0..8).map(|n| (format!("x-{n}"), json!("x".repeat(4_096)))).collect();
+    for (given, field, words) in [
+        (with("secretHeaders", json!(["hunter2"])), "http.secretHeaders", "names and texts"),
+        (with("secretHeaders", json!({"a": {"b": "hunter2"}})), "http.secretHeaders", "texts"),
+        (secret("webhook_id", "hunter2"), "http.secretHeaders", "the sender does"),
+        (secret("Host", "hunter2"), "http.secretHeaders", "the sender does"),
+        (secret("a b", "hunter2"), "http.secretHeaders", "not the name"),
+        (secret("x", "hunter2\r\ny: z"), "http.secretHeaders", "one line"),
+        (secret("x", ""), "http.secretHeaders", "1 to 4096"),
+        (secret("x", &"x".repeat(4_097)), "http.secretHeaders", "1 to 4096"),
+        (twice, "http.secretHeaders", "http.headers has it too"),
+        (signed, "http.secretHeaders", "one of them"),
+        (with("secretHeaders", many.into()), "http.secretHeaders", "16 names"),
+        (with("secretHeaders", long.into()), "http.headers", "32768"),
+        (with("secretHeadersSet", json!("x")), "http.secretHeadersSet", "list of names"),
+        (with("secretHeadersSet", json!(["x"])), "http.secretHeaders", "required"),
+    ] {
+        let error = read(&given).expect_err(&given.to_string());
+        let text = message(&error);
+        assert!(text.contains(&format!("field: Some(\"{field}\")")), "{given}: {text}");
+        assert!(text.contains(words), "{given}: {text}");
+        assert!(!text.contains("hunter"), "{given}: {text}");
+    }
+    let moved = json!({"url": "https://b.example/x", "secretHeadersSet": ["Cookie"]});
+    let text = message(&edit(&moved, &old).unwrap_err());
+    assert!(text.contains("cookie is required") && text.contains("same host"), "{text}");
+}

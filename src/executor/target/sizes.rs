@@ -5,16 +5,15 @@
 
 use super::fill::{OPEN, Piece, Place, pieces};
 use super::{Bound, Error, Fill, MAX_HEADER, MAX_HEADERS, MAX_URL, Template, parts};
-use crate::model::target::{Auth, HttpTarget};
+use crate::model::target::{Auth, HttpTarget, Sealed};
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
+use crate::secret;
 
 /// As long as an execution id can be: 8, 16, 16 and 16 hex digits (the last for manual runs).
 const EXECUTION_ID: &str = "00000000-0000000000000000-0000000000000000-0000000000000000";
 /// An instant whose text is as long as any: a year of six digits, and milliseconds.
 const INSTANT: Millis = 8_210_000_000_000_001;
-/// The line that a secret of 4,096 bytes and a user name of 256 make: `Basic ` and base64.
-const AUTHORIZATION: usize = "authorization".len() + "Basic ".len() + (4_096 + 1 + 256) * 4 / 3 + 4;
 
 /// A length that grows with the data.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,9 +94,18 @@ impl Sizes {
         let headers: Vec<_> = target.headers.iter().map(header).collect();
         let mut all_headers =
             headers.iter().fold(Length::default(), |sum, (_, length)| sum.plus(*length));
-        if target.auth != Auth::None {
-            all_headers.fixed += AUTHORIZATION;
-        }
+        let secret = |(name, sealed): (&String, &Sealed)| name.len() + secret::length(sealed);
+        all_headers.fixed += target.secret_headers.iter().map(secret).sum::<usize>();
+        all_headers.fixed += match &target.auth {
+            Auth::None => 0,
+            Auth::Basic { username, password } => {
+                let pair = username.len() + 1 + secret::length(password);
+                "authorization".len() + "Basic ".len() + pair.div_ceil(3) * 4
+            }
+            Auth::Bearer { token } => {
+                "authorization".len() + "Bearer ".len() + secret::length(token)
+            }
+        };
         let place = if template.json { Place::Json } else { Place::Plain };
         let body = match &target.body {
             _ if !template.takes_body() => Length::default(),

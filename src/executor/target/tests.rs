@@ -130,7 +130,8 @@ fn header_lines_are_one_line() {
 #[test]
 fn the_secret_goes_into_one_line_and_nowhere_else() {
     let sealed = || Sealed("sealed".to_owned());
-    let opened = |s: &str| Opened { secret: Some(Zeroizing::new(s.to_owned())) };
+    let opened =
+        |s: &str| Opened { secret: Some(Zeroizing::new(s.to_owned())), ..Opened::default() };
     let basic = Auth::Basic { username: "Aladdin".to_owned(), password: sealed() };
     let basic = HttpTarget { auth: basic, ..to("http://h/") };
     let bearer = HttpTarget { auth: Auth::Bearer { token: sealed() }, ..to("http://h/") };
@@ -147,6 +148,31 @@ fn the_secret_goes_into_one_line_and_nowhere_else() {
     }
     let error = render(&bearer, &FILL, &opened("hunter2\n")).unwrap_err().to_string();
     assert!(error.contains("authorization") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn secret_headers_are_sent_as_they_are_and_shown_nowhere() {
+    let secret_headers = [("X-Api-Key", "sealed"), ("Content-Type", "sealed")]
+        .map(|(name, text)| (name.to_owned(), Sealed(text.to_owned())));
+    let target = HttpTarget { secret_headers: secret_headers.into(), ..to("http://h/") };
+    let values = [("X-Api-Key", "hunter2 {{data}}"), ("Content-Type", "text/hunter2")]
+        .map(|(name, value)| (name.to_owned(), Zeroizing::new(value.to_owned())));
+    let opened = Opened { headers: values.into(), ..Opened::default() };
+    let done = render(&target, &FILL, &opened).unwrap();
+    let lines: Vec<_> =
+        done.headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+    assert_eq!(lines, [("content-type", "text/hunter2"), ("x-api-key", "hunter2 {{data}}")]);
+    let shown = format!("{done:?} {opened:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(refused(&target, ""), Error::Secret);
+    for (value, error) in [
+        ("x".repeat(MAX_HEADER), Error::TooLong(Bound::Header("X-Api-Key".to_owned()))),
+        ("a\nb".to_owned(), Error::Header("X-Api-Key".to_owned())),
+    ] {
+        let mut opened = opened.clone();
+        opened.headers.insert("X-Api-Key".to_owned(), value.into());
+        assert_eq!(render(&target, &FILL, &opened).unwrap_err(), error);
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ async fn an_http_target_gets_a_request_for_each_occurrence() {
     http.auth = Auth::Bearer { token: world.keys.seal("let me in", purpose::TOKEN) };
     http.body = Some("{\"id\":\"{{executionId}}\"}".to_owned());
     http.headers = BTreeMap::from([("x-try".to_owned(), "{{attempt}}".to_owned())]);
+    let key = world.keys.seal("opens", purpose::HEADER);
+    http.secret_headers = BTreeMap::from([("x-api-key".to_owned(), key)]);
     let first = world.shaped(shape, 3);
     later(&world, 10_000).await;
     let mut seen = world.seen();
@@ -89,6 +91,7 @@ async fn an_http_target_gets_a_request_for_each_occurrence() {
         assert_eq!(call.body, format!("{{\"id\":\"{id}\"}}"));
         assert_eq!((call.lines["x-try"].as_str(), call.chunk), ("1", 0));
         assert_eq!(call.lines["authorization"], "Bearer let me in");
+        assert_eq!(call.lines["x-api-key"], "opens");
         assert!(!call.lines.contains_key("webhook-signature"));
         assert_eq!(call.timeout, Some(Duration::from_secs(30)));
     }

@@ -11,6 +11,7 @@ use crate::receiver::Receiver;
 const TOKEN: &str = "bearer-token-3f9a";
 const BASIC: &str = "basic-password-7c1e";
 const SIGNING: &str = "signing-secret-5d2b-0123456789";
+const HEADER: &str = "header-secret-4b8c";
 const CLOUD: &str = "cloud-secret-8e4d";
 const PROXY: &str = "proxy-password-2a6f";
 
@@ -39,6 +40,7 @@ async fn what_was_given_in_secret_is_never_told() {
     let own = json!({
         "projectId": attacker.project, "after": 0, "data": "x", "retryMax": 0,
         "http": {"method": "POST", "url": receiver.at("/own"),
+            "secretHeaders": {"X-Api-Key": HEADER},
             "auth": {"type": "basic", "username": "u", "password": BASIC}},
     });
     let by = |executor: u64| {
@@ -47,6 +49,8 @@ async fn what_was_given_in_secret_is_never_told() {
     };
     attacker.jobs(&json!([own, by(1), by(2)])).await;
     receiver.wait_until("both calls", PATIENCE, |seen| seen.len() >= 2).await;
+    let requests = receiver.requests();
+    assert!(requests.iter().any(|request| request.header("x-api-key") == HEADER));
     cluster
         .wait_until("the third is given up", async |c: &Cluster| {
             (c.get(1, "/api/v1/executions?status=dead").await["total"].as_u64()? > 0).then_some(())
@@ -58,6 +62,7 @@ async fn what_was_given_in_secret_is_never_told() {
     for bad in [
         json!({"name": "a", "webhookUrl": format!("http://u:{BASIC}@127.0.0.1/")}),
         json!({"name": "d", "http": http(&format!("{TOKEN}\n"), refused)}),
+        json!({"name": "d", "http": {"url": refused, "secretHeaders": {"a": format!("{HEADER}\n")}}}),
         json!({"name": "d", "webhookUrl": refused, "webhookSecret": [SIGNING]}),
         json!({"name": "d", "webhookUrl": refused, "webhookSecret": SIGNING.repeat(200)}),
     ] {
@@ -100,6 +105,7 @@ async fn what_was_given_in_secret_is_never_told() {
         TOKEN,
         BASIC,
         SIGNING,
+        HEADER,
         CLOUD,
         PROXY,
         "admin-password",
