@@ -70,7 +70,8 @@ impl House {
         let config = Arc::new(Config::load(&load).unwrap());
         let keys = Arc::new(Keys::new(&"ab".repeat(32), "node", "pass").unwrap());
         let time = Arc::new(SchedulerTime::new(clock));
-        let member = Member { raft_address: "127.0.0.1:1".into(), address: "http://a:1".into() };
+        let member =
+            Member { raft_address: "127.0.0.1:65535".into(), address: "http://a:1".into() };
         let cluster = Cluster::start(Options {
             dir: dir.path().to_owned(),
             node: 1,
