@@ -178,7 +178,7 @@ pub(super) async fn watch<B: Books>(books: B, removals: Arc<Removals>) {
             tokio::time::sleep(PAUSE).await;
             continue;
         }
-        match books.read(move |conn| jobs::missing(conn, &wanted)).await {
+        match books.load(move |conn| jobs::missing(conn, &wanted)).await {
             Ok(gone) => {
                 removals.end(&suspects, &gone);
                 tokio::time::sleep(PAUSE).await;

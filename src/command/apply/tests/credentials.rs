@@ -146,8 +146,13 @@ fn what_a_deleted_key_made_is_archived_and_its_makers() {
 #[test]
 fn a_client_sorts_and_pages_what_it_sees() {
     let books = family();
-    let page =
-        Page { limit: 2, offset: 1, descending: true, order_by: credentials::Order::Created };
+    let page = Page {
+        limit: 2,
+        offset: 1,
+        descending: true,
+        order_by: credentials::Order::Created,
+        ..Page::default()
+    };
     let (total, rows) = books.read(|c| credentials::list(c, &page, Some(1)));
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     assert_eq!((total, ids), (4, vec![4, 3]));
