@@ -308,3 +308,24 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), Error> {
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What docs/operations.md says of a node's memory.
+    #[test]
+    fn connections_keep_as_many_pages_as_the_sum_of_memory_says_and_map_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        let mut writer = open_writer(&file).unwrap();
+        migrate(&mut writer).unwrap();
+        let reader = open_reader(&file).unwrap();
+        let of = |conn: &Connection, name: &str| {
+            conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap_or(0)
+        };
+        // In KiB, where it is negative.
+        assert_eq!((of(&writer, "cache_size"), of(&reader, "cache_size")), (-32_768, -4_096));
+        assert_eq!((of(&writer, "mmap_size"), of(&reader, "mmap_size")), (0, 0));
+    }
+}

@@ -145,3 +145,27 @@ async fn many_appends_share_a_sync() {
     let syncs = log.counters().syncs.load(std::sync::atomic::Ordering::Relaxed);
     assert!(syncs < 1_000, "{syncs} syncs for 2,000 appends");
 }
+
+#[test]
+fn entries_on_disk_leave_memory_beyond_16_mb_and_the_others_stay() {
+    const MB: usize = 1 << 20;
+    let mut index = index::Index::default();
+    let push = |index: &mut index::Index, n: u64| {
+        let place = index::Place { segment: 1, offset: n, length: MB as u32 };
+        index.push(entry(1, n, MB), place);
+    };
+    for n in 1..=40 {
+        push(&mut index, n);
+    }
+    let held = |index: &index::Index, from: u64| match index.get(from, index.next(), usize::MAX) {
+        index::Found::Entries(entries) => entries.len(),
+        index::Found::Places(..) => 0,
+    };
+    assert_eq!(held(&index, 1), 40, "none is on the disk");
+    index.written(40);
+    // 15 with what each costs beside its command.
+    assert_eq!((held(&index, 25), held(&index, 26)), (0, 15));
+    push(&mut index, 41);
+    index.written(42);
+    assert_eq!((held(&index, 26), held(&index, 27)), (0, 15), "it stays so");
+}
