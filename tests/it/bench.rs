@@ -68,3 +68,14 @@ fn a_flood_of_strangers_beside_a_run_costs_it_nothing() {
     assert!(report["beside"]["refused"].as_u64().unwrap() > 10, "{report}");
     assert!(report["node"][0]["rss_most_mb"].as_f64().unwrap() < 400.0, "{report}");
 }
+
+#[test]
+fn calls_that_hang_beside_a_run_cost_it_nothing() {
+    let report = beside("hang");
+    assert_eq!(report["beside"]["refused"], 0, "the calls are made by the node: {report}");
+}
+
+#[test]
+fn slow_receivers_beside_a_run_cost_it_nothing() {
+    beside("slow");
+}

@@ -5,16 +5,15 @@
 
 mod access;
 mod fair;
-#[allow(dead_code, reason = "the tests of attacks that are being mended come one by one")]
 mod fixture;
 mod held;
 mod idle;
-#[allow(dead_code, reason = "the same")]
 mod ill;
 mod reads;
 mod receivers;
 mod render;
-#[allow(dead_code, reason = "the same")]
+mod siege;
+mod told;
 mod wire;
 
 pub(crate) use fixture::{Attacker, Peak, Victim, memory_mb, metric};

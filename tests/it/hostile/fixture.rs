@@ -23,8 +23,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// A project with jobs `@every 1s` and the healthy receiver that they go to. Half of the jobs go in
 /// batches, half with a call each.
 pub(crate) struct Victim {
-    /// The project's number.
-    pub(crate) project: u64,
     receiver: Receiver,
     jobs: Vec<Planned>,
 }
@@ -38,7 +36,7 @@ impl Victim {
         let mut created = cluster.jobs(1, &batched).await;
         let single = calls(project, &receiver.at("/single"), jobs - jobs / 2, &json!({}));
         created.extend(cluster.jobs(1, &single).await);
-        let victim = Self { project, receiver, jobs: planned(&created) };
+        let victim = Self { receiver, jobs: planned(&created) };
         victim.watch(1).await;
         victim
     }
