@@ -11,9 +11,6 @@ use super::output::say;
 use super::{Failure, Global, ask};
 use crate::disk::modes;
 
-/// What a node writes into its data folder: names of files and folders, and how others begin.
-const OURS: &[&str] = &["identity", "raft", "snapshots", "state.db", "journal"];
-
 /// What to reset.
 #[derive(Debug, Subcommand)]
 pub enum ResetCommand {
@@ -71,16 +68,9 @@ fn ours(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        // `state.db-wal`, `identity.new`: what stands behind the name must not be another word.
-        let is_ours = OURS.iter().any(|own| {
-            name.strip_prefix(own)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
-        });
-        if is_ours {
-            found.push(entry.path());
+        let path = entry?.path();
+        if modes::is_state(&path) {
+            found.push(path);
         }
     }
     found.sort();
@@ -109,13 +99,15 @@ mod tests {
             fs::write(dir.path().join(name), "").unwrap();
         }
         fs::create_dir(dir.path().join("raft")).unwrap();
+        fs::create_dir(dir.path().join("rendering")).unwrap();
         fs::create_dir(dir.path().join("rafting")).unwrap();
         let names: Vec<_> = ours(dir.path())
             .unwrap()
             .iter()
             .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
-        let expected = ["identity", "journal.1", "raft", "raft.txt", "state.db", "state.db-wal"];
+        let expected =
+            ["identity", "journal.1", "raft", "raft.txt", "rendering", "state.db", "state.db-wal"];
         assert_eq!(names, expected);
     }
 

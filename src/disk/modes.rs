@@ -18,9 +18,11 @@ const FOLDER: u32 = 0o700;
 const FILE: u32 = 0o600;
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
-/// Names of files and folders in a data folder, and how those beside them begin (`state.db-wal`).
-const OURS: &[&str] =
-    &["identity", "lock", "raft", "snapshots", "state.db", "journal", "backups", "client"];
+/// What a node writes into its data folder and can do without on a new beginning: names of files and
+/// folders, and how those beside them begin (`state.db-wal`).
+const STATE: &[&str] = &["identity", "raft", "snapshots", "state.db", "journal", "rendering"];
+/// What else is written there, in the same way.
+const BESIDE: &[&str] = &["lock", "backups", "client"];
 
 /// What this process makes from here on, and what SQLite and libraries make for it, is for its owner
 /// only. For the whole process, and for programs that it starts.
@@ -120,12 +122,23 @@ fn found(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
+/// Whether an entry of a data folder is a part of the node's state.
+pub(crate) fn is_state(path: &Path) -> bool {
+    is_named(path, STATE)
+}
+
 fn is_ours(path: &Path) -> bool {
+    is_state(path)
+        || is_named(path, BESIDE)
+        || path.file_name().is_some_and(|name| name == crate::secret::FILE)
+}
+
+fn is_named(path: &Path, names: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // `state.db-wal`, `identity.new`: what stands behind the name must not be another word.
-    OURS.iter().any(|own| {
+    names.iter().any(|own| {
         name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
-    }) || name == crate::secret::FILE
+    })
 }
 
 impl Narrowed {
@@ -158,7 +171,7 @@ mod tests {
     /// A folder as a node with a umask of 022 leaves it.
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["raft", "journal", "snapshots", "backups"] {
+        for name in ["raft", "journal", "snapshots", "backups", "rendering"] {
             let folder = dir.path().join(name);
             fs::create_dir(&folder).unwrap();
             fs::write(folder.join("a.log"), "").unwrap();
@@ -188,7 +201,7 @@ mod tests {
     fn a_folder_that_is_open_to_others_is_narrowed_once() {
         let dir = folder();
         let done = narrow(dir.path()).unwrap();
-        assert_eq!(done, Narrowed { narrowed: 13, left: vec![] });
+        assert_eq!(done, Narrowed { narrowed: 15, left: vec![] });
         for (path, wanted) in
             [("", 0o700), ("raft", 0o700), ("raft/a.log", 0o600), ("state.db-wal", 0o600)]
         {
@@ -210,7 +223,7 @@ mod tests {
         fs::remove_file(dir.path().join("state.db-wal")).unwrap();
         symlink(&target, dir.path().join("state.db-wal")).unwrap();
         let done = narrow(dir.path()).unwrap();
-        assert_eq!((done.narrowed, done.left.len()), (11, 1));
+        assert_eq!((done.narrowed, done.left.len()), (13, 1));
         assert_eq!(done.left[0].0, dir.path());
         assert_eq!((mode(&other), mode(&target), mode(dir.path())), (0o644, 0o644, 0o755));
         assert_eq!(mode(&dir.path().join("state.db")), 0o600);
