@@ -251,6 +251,9 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             // What is promised to one shape is not there for the next.
             let promised = RefCell::new(HashMap::<_, usize>::new());
             let room = |route: &Route, wanted: usize| {
+                if probe {
+                    return wanted; // whoever asks takes its place afterwards
+                }
                 let project = route.project;
                 let Some(url) = route.url() else { return 0 };
                 let lane = this.lanes.of(project, url);
@@ -403,7 +406,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             return Alone::Unmade;
         }
         let lane = self.lanes.of(request.route.project, &request.url);
-        let Some(mut place) = lane.try_take() else { return Alone::NoPlace };
+        let Some(mut place) = lane.take_free().await else { return Alone::NoPlace };
         let slot = place.take_queued();
         let route = Arc::clone(&request.route);
         let own = Held { slot, place, edition, begun: None };

@@ -17,6 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::admission::{Admission, Admitted, Target};
 use crate::model::ProjectId;
 
+/// So many of a project's crowd have what they take at a time.
+const CROWD_WRITERS: usize = 4;
 /// Lanes without anybody in them are forgotten above this number.
 const KEPT: usize = 1_024;
 
@@ -63,6 +65,7 @@ pub(super) struct Lane {
     width: AtomicUsize,
     least: usize,
     share: usize,
+    stride: usize,
     admission: Admission,
 }
 
@@ -134,6 +137,8 @@ impl Lanes {
         if let Some(lane) = known.lanes.get(&project).and_then(|lanes| lanes.get(&url[..end])) {
             return Arc::clone(lane);
         }
+        // Of a crowd so many write requests at a time.
+        let width = if url.is_empty() { CROWD_WRITERS * self.stride } else { self.least };
         known.prune();
         known.count += 1;
         known.number += 1;
@@ -141,10 +146,11 @@ impl Lanes {
             project,
             number: known.number,
             is_crowd: url.is_empty(),
-            places: Arc::new(Semaphore::new(self.least)),
-            width: AtomicUsize::new(self.least),
+            places: Arc::new(Semaphore::new(width)),
+            width: AtomicUsize::new(width),
             least: self.least,
             share: self.share,
+            stride: self.stride,
             admission: self.admission.clone(),
         });
         known.lanes.entry(project).or_default().insert(url[..end].into(), Arc::clone(&lane));
@@ -157,6 +163,13 @@ impl Lane {
     pub(super) fn try_take(self: &Arc<Self>) -> Option<Places> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let queued = self.admission.try_take(self.project, self.number)?;
+        Some(Places { lane: Arc::clone(self), permit, queued: Some(queued) })
+    }
+
+    /// A place, if the lane has one, as soon as the queue has.
+    pub(super) async fn take_free(self: &Arc<Self>) -> Option<Places> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let queued = self.admission.take(self.project, self.number, 1).await?;
         Some(Places { lane: Arc::clone(self), permit, queued: Some(queued) })
     }
 
@@ -182,7 +195,7 @@ impl Lane {
 
     /// Waits for places: at most so many, at least one.
     pub(super) async fn take(self: &Arc<Self>, places: usize) -> Option<Places> {
-        let places = places.min(self.least);
+        let places = places.min(self.least).min(self.stride);
         // The semaphore is never closed.
         let permit = Arc::clone(&self.places).acquire_many_owned(places as u32).await.ok()?;
         let queued = self.admission.take(self.project, self.number, places).await?;

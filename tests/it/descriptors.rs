@@ -10,7 +10,7 @@ pub(crate) fn spawn_under(cluster: &mut Cluster, id: u64, limits: &str) {
     let node = cluster.command(id);
     let mut shell = Command::new("/bin/sh");
     shell
-        .args(["-c", &format!("{limits}; exec \"$0\" start")])
+        .args(["-c", &format!("{limits}; exec \"$0\" start --weak")])
         .arg(node.get_program())
         .env_clear()
         .envs(node.get_envs().filter_map(|(name, value)| Some((name, value?))))

@@ -177,6 +177,26 @@ async fn a_rate_lets_calls_through_as_time_passes() {
 }
 
 #[tokio::test]
+async fn the_operators_rate_holds_for_all_projects_together_and_who_gave_up_holds_nobody_up() {
+    let clock = TestClock::new(0);
+    let limits = Limits { max_concurrency: None, rate_per_second: Some(20) };
+    let lanes = Lanes::new(&Options { limits, ..Options::default() }, clock.clone());
+    let name = to("a");
+    let ask = |project| lanes.turn(&name, Wish { project, ..Wish::default() }).now_or_never();
+    assert_eq!((1..9).filter_map(ask).count(), 2, "a tenth of a second's");
+    let waits = tokio::spawn({
+        let (lanes, name) = (lanes.clone(), name.clone());
+        async move { lanes.turn(&name, Wish { project: 9, ..Wish::default() }).await.is_ok() }
+    });
+    while lanes.load().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_millis(50));
+    assert!(waits.await.expect("no panic"), "the others gave up");
+    assert!(ask(1).is_none());
+}
+
+#[tokio::test]
 async fn who_waits_for_too_long_is_turned_away() {
     let clock = TestClock::new(0);
     let lanes = Lanes::new(&Options { max_workers: 1, ..Options::default() }, clock.clone());
