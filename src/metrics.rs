@@ -146,7 +146,7 @@ impl Metrics {
         for kind in ["password", "key"] {
             for result in ["wrong", "limited"] {
                 // Shown from the start, so that an alarm sees the first one.
-                auth_failures.get_or_create(&Failure { kind, result });
+                drop(auth_failures.get_or_create(&Failure { kind, result }));
             }
         }
         let reads_refused = Family::<Reason, Counter>::default();

@@ -202,7 +202,8 @@ async fn no_line_end_makes_a_header_of_its_own() {
         let (status, body) = attacker.post("/api/v1/jobs", &json!([job])).await;
         assert!((400..500).contains(&status), "{status} for {http}: {body}");
     }
-    // What is only known when it is filled in: no call, or none with that line.
+    // What comes of filling it in: refused, no call, or none with that line.
+    let mut taken = 0;
     for (field, text) in [("headers", "{{data}}"), ("query", "{{data}}")] {
         let http = json!({
             "method": "POST", "url": receiver.at("/filled/{{data}}"), field: {"x-a": text},
@@ -210,7 +211,9 @@ async fn no_line_end_makes_a_header_of_its_own() {
         let job = json!({
             "projectId": attacker.project, "after": 0, "data": line, "http": http, "retryMax": 0,
         });
-        attacker.jobs(&json!([job])).await;
+        let (status, body) = attacker.post("/api/v1/jobs", &json!([job])).await;
+        assert!(status < 300 || (400..500).contains(&status), "{status} for {field}: {body}");
+        taken += usize::from(status < 300);
     }
     let last = json!({
         "projectId": attacker.project, "after": 0, "data": line,
@@ -223,9 +226,9 @@ async fn no_line_end_makes_a_header_of_its_own() {
             .as_array()?
             .iter()
             .filter(|e| e["status"] == "delivered" || e["status"] == "dead");
-        (ended.count() >= 3).then_some(())
+        (ended.count() > taken).then_some(())
     };
-    cluster.wait_until("all three have ended", ended).await;
+    cluster.wait_until("what was taken has ended", ended).await;
     receiver.wait_until("the last one", PATIENCE, |seen| !seen.is_empty()).await;
     for request in receiver.requests() {
         assert!(!request.headers.contains_key("x-evil"), "{:?}", request.headers);
