@@ -22,6 +22,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
+use crate::listen::Principal;
 use crate::model::credential::Credential;
 use crate::secret::Keys;
 use crate::store::{Class, Page, credentials};
@@ -44,6 +45,14 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// The number that connections and memory are counted by for this caller.
+    pub fn principal(self) -> Principal {
+        match self {
+            Self::Operator => Principal::MIN,
+            Self::Client(id) => Principal::MIN.saturating_add(1).saturating_add(id),
+        }
+    }
+
     /// The number of a client's credential; `None` for an operator.
     pub fn client(self) -> Option<u64> {
         match self {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: start, dev, config, credentials, clients' commands, status |
 //! | [`node`] | the whole house put together; start order, stop order |
-//! | [`server`] | the API's listener: bounds, CORS, a graceful end |
+//! | [`server`] | the API on its port: bad heads, what answers hold, CORS |
 //! | [`api`], [`auth`] | JSON at three mounts and two casings, a noun a file; who asks, and may they |
 //! | [`coordinator`] | what only a leader does: leases, shards, collecting journals, housekeeping |
 //! | [`worker`] | what every node does with its shards: due queue, firing, retries, results |
@@ -21,6 +21,7 @@
 //! | [`store`] | the replicated books in SQLite: a file of queries a noun, snapshots |
 //! | [`model`] | nouns and their pure rules: jobs, shards, leases, blocks |
 //! | [`schedule`] | cron, `@every`, instants: pure functions of time |
+//! | [`listen`] | a port: connections and their bounds, a graceful end |
 //! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], `disk` | the cellar |
 //!
 //! # The walk of a job

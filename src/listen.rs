@@ -1,7 +1,14 @@
-//! What a node listens on: every address that a configured name resolves to, as one listener. `node`
-//! binds, `server` and `peer` accept. It knows nothing of what is spoken there.
+//! What a node listens on: every address that a configured name resolves to, as one listener, and the
+//! bounds of what comes in there. `node` binds, `server` and `peer` call [`serve`]. It knows nothing of
+//! what is said over HTTP, nor by whom.
 
+mod answer;
+mod bounds;
 mod connection;
+mod room;
+mod serve;
+mod socket;
+mod upload;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -13,12 +20,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::time::Instant;
 
-pub use connection::Connection;
+pub use bounds::{BODY_GRACE, BODY_SILENCE, Bounds, LEAST_SPEED, RAFT_IDLE};
+pub use connection::{Connection, Crowded, Principal};
+pub use serve::{Application, serve};
+pub use upload::{Slow, is_slow};
 
 /// Between two attempts to resolve a name.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How long to wait before accepting again after an error: the process may be out of descriptors.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -126,27 +134,6 @@ impl Listeners {
 impl From<TcpListener> for Listeners {
     fn from(listener: TcpListener) -> Self {
         Self(vec![listener])
-    }
-}
-
-impl axum::serve::Listener for Listeners {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        loop {
-            match self.accept_any().await {
-                Ok(accepted) => return accepted,
-                Err(error) => {
-                    tracing::debug!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(BREATH).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.address()
     }
 }
 

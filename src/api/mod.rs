@@ -140,6 +140,11 @@ async fn authenticate(State(app): App, mut request: Request, next: Next) -> Resp
     let network = request.extensions().get().map(Connection::network);
     match app.auth.caller(request.headers(), network, &app.cluster).await {
         Ok(Ok(caller)) => {
+            let connection = request.extensions().get::<Connection>();
+            if connection.is_some_and(|known| known.prove(caller.principal()).is_err()) {
+                let message = "this client has too many connections to this node: use fewer";
+                return Error::unavailable(message).into_response();
+            }
             // The path of the request has lost its mount here, that of the route has not.
             let mount = request.extensions().get().copied().unwrap_or(Mount::Root);
             let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);

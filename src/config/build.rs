@@ -317,6 +317,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         dead_letters_max_age: r.days("DeadLettersMaxDays")?,
         history_max_bytes: r.bytes("HistoryMaxBytesMb", true)?,
         disk_reserve: r.bytes("DiskReserveMb", false)?,
+        connections_per_address: limit(r.count("ConnectionsPerAddress", 0)?).map(|n| n as usize),
         allowed_origin: (!origin.is_empty()).then_some(origin),
         secrets,
         places: places(options),

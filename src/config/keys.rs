@@ -63,6 +63,7 @@ pub(super) const KEYS: &[Key] = &[
     key("HistoryMaxBytesMb", "HISTORY_MAX_BYTES_MB"),
     key("DeadLettersMaxDays", "DEAD_LETTERS_MAX_DAYS"),
     key("DiskReserveMb", "DISK_RESERVE_MB"),
+    key("ConnectionsPerAddress", "CONNECTIONS_PER_ADDRESS"),
     key("AllowedOrigin", "ALLOWED_ORIGIN"),
     key("SecretKey", "SECRET_KEY"),
     key("AuthUsername", "AUTH_USERNAME"),

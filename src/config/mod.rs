@@ -262,6 +262,8 @@ pub struct Config {
     pub history_max_bytes: u64,
     /// `DiskReserveMb`, in bytes: less free space than this refuses client writes; 0: never.
     pub disk_reserve: u64,
+    /// `ConnectionsPerAddress`: of one address to the API, without a credential; `None`: no limit.
+    pub connections_per_address: Option<usize>,
     /// `AllowedOrigin`: the value of `Access-Control-Allow-Origin`.
     pub allowed_origin: Option<String>,
     /// The node's secrets, as far as they were configured.

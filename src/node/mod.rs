@@ -45,7 +45,7 @@ use crate::coordinator::lead::Coordinator;
 use crate::disk::{modes, spare};
 use crate::executor;
 use crate::journal::{self, Journal};
-use crate::listen::{self, Listeners};
+use crate::listen::{self, Bounds, Listeners};
 use crate::metrics::Metrics;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
@@ -58,6 +58,9 @@ pub use identity::Identity;
 
 /// How long the names that a node listens on may take to resolve after its start.
 const RESOLVES_WITHIN: Duration = Duration::from_secs(20);
+
+/// The most connections of the API, where there are descriptors for them.
+const API_CONNECTIONS: usize = 4_096;
 
 /// What a node is started with beside its configuration.
 pub struct Options {
@@ -127,9 +130,8 @@ pub struct Node {
 impl Node {
     /// Starts a node; returns when its API listens. It serves and fires until [`Node::stop`].
     pub async fn start(config: Config, keys: Keys, options: Options) -> Result<Self, Error> {
-        let api_defaults = server::Options::default();
         let members = config.replicas.len();
-        let shares = descriptors::share_out(config.max_workers, members, api_defaults.connections);
+        let shares = descriptors::share_out(config.max_workers, members, API_CONNECTIONS);
         spare::keep(spare::KEPT);
         let identity = Identity::open(&config.data_dir)?;
         if modes::is_open(&config.backup_dir) {
@@ -197,10 +199,9 @@ impl Node {
         let (stop_api, stopped) = watch::channel(false);
         let router = api::router(state);
         let server_options = server::Options {
-            connections: shares.api,
+            bounds: Bounds::api(shares.api, config.connections_per_address),
             allowed_origin: config.allowed_origin.clone(),
             leaving: started.draining.clone(),
-            ..api_defaults
         };
         let api = tokio::spawn(async move {
             let mut stopped = stopped;

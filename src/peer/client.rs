@@ -16,10 +16,10 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::accept::MEMBER_IDLE;
 use super::claims::Claims;
 use super::error::Error;
 use super::speakers::Speakers;
+use crate::listen::RAFT_IDLE;
 use crate::model::NodeId;
 use crate::model::process::Process;
 use crate::store::nodes::Bound;
@@ -27,7 +27,7 @@ use crate::store::nodes::Bound;
 /// How long a connection is kept on which nothing goes on: less than the other side keeps it, so that no
 /// message is sent on one that is being closed over there.
 const IDLE: Duration = Duration::from_secs(90);
-const _: () = assert!(IDLE.as_secs() < MEMBER_IDLE.as_secs());
+const _: () = assert!(IDLE.as_secs() < RAFT_IDLE.as_secs());
 
 /// Header: the cluster's id, 32 hex digits; zeros before it is known.
 pub(super) const CLUSTER: &str = "x-scheduler0-cluster";

@@ -19,13 +19,12 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tower_http::timeout::TimeoutBody;
 
-use super::accept::{self, Bounds, Entrance};
 use super::client::{
     ALONE, BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, PROCESS, Peers, STOP,
     decoded,
 };
 use super::{BODIES, MAX_BODY};
-use crate::listen::Listeners;
+use crate::listen::{self, Connection, Listeners, Principal};
 use crate::model::NodeId;
 use crate::model::process::{Process, Verdict};
 use crate::telemetry::LogLimit;
@@ -90,6 +89,22 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// How many connections there may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Those that have not shown the cluster's token.
+    pub strangers: usize,
+    /// Those that have.
+    pub members: usize,
+}
+
+impl Default for Bounds {
+    /// As for a cluster of three on a system with enough descriptors.
+    fn default() -> Self {
+        Self { strangers: 40, members: 1_024 }
+    }
+}
+
 /// What the gate has beside each message.
 #[derive(Clone)]
 struct Gate {
@@ -113,16 +128,17 @@ pub async fn serve(
     let app = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(gate, enter));
-    accept::serve(listeners, app, bounds, stop).await;
+    let bounds = listen::Bounds::raft(bounds.strangers, bounds.members);
+    listen::serve(listeners, app, bounds, stop).await;
 }
 
 async fn enter(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let entrance = request.extensions().get::<Entrance>().cloned();
-    let admitted = admit(&gate.peers, entrance.as_ref(), request.headers());
+    let connection = request.extensions().get::<Connection>().cloned();
+    let admitted = admit(&gate.peers, connection.as_ref(), request.headers());
     let caller = match admitted {
         Ok(caller) => caller,
         Err(refusal) => {
-            let from = entrance.map(|entrance| entrance.address().ip().to_canonical());
+            let from = connection.map(|connection| connection.address().ip());
             if let Some(unsaid) = gate.lines.admit((refusal.status.as_u16(), from)) {
                 tracing::warn!(
                     status = %refusal.status,
@@ -150,11 +166,12 @@ async fn enter(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
 /// Lets a message in by its connection, then by what it says.
 fn admit(
     peers: &Peers,
-    entrance: Option<&Entrance>,
+    connection: Option<&Connection>,
     headers: &HeaderMap,
 ) -> Result<Caller, Refusal> {
     check_token(peers, headers)?;
-    if entrance.is_some_and(|entrance| !entrance.vouch()) {
+    // Who has the token is a member; which one its other headers say.
+    if connection.is_some_and(|connection| connection.prove(Principal::MIN).is_err()) {
         return Err(Refusal::closing(
             StatusCode::SERVICE_UNAVAILABLE,
             "this node has too many peer connections: raise its limit of open files",

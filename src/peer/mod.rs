@@ -8,7 +8,6 @@
 //!  Peers::call --> POST path, postcard body, headers {token, cluster, node, instance} --> gate --> handler
 //! ```
 
-mod accept;
 mod claims;
 mod client;
 mod error;
@@ -16,10 +15,9 @@ mod gate;
 mod postcard;
 mod speakers;
 
-pub use accept::Bounds;
 pub use client::{Identity, Peers};
 pub use error::Error;
-pub use gate::{Caller, Refusal, copied_folder, serve};
+pub use gate::{Bounds, Caller, Refusal, copied_folder, serve};
 pub use postcard::Postcard;
 
 /// The longest message body that is read, in bytes (snapshots are streamed and not bound by it).

@@ -1,6 +1,6 @@
 //! What an answer leaves of its request's body: a refusal comes before all of a body was read, or
 //! any. The rest is read and dropped as far as that is little, so that the connection can go on; else
-//! the answer says that it is the last one, and `super::socket` closes in stages.
+//! the answer says that it is the last one, and `crate::listen` closes in stages.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,6 @@ use hyper::body::{Frame, SizeHint};
 
 /// The most bytes that are read and dropped before an answer goes out.
 const DROPPED: usize = 256 * 1_024;
-/// The most of a body of unknown length: hyper holds an answer back while it has read a chunk that
-/// nobody took, so that it goes out only behind the last one.
-const DROPPED_CHUNKS: usize = 16 << 20;
 /// The longest time that the answer waits for them.
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -78,8 +75,7 @@ impl Lent {
     /// Reads and drops the rest; whether that was all of it.
     async fn drop_rest(mut self) -> bool {
         let all = async {
-            let known = self.size_hint().upper().is_some();
-            let mut left = if known { DROPPED } else { DROPPED_CHUNKS };
+            let mut left = DROPPED;
             loop {
                 let next = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
                 match next {

@@ -4,22 +4,25 @@
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{StatusCode, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{HEAD_BYTES, body};
+use super::body;
 use crate::api;
 
-/// A first line that leaves no room for headers is what makes a head too large.
-const LONG_LINE: usize = HEAD_BYTES / 4 * 3;
+/// A first line that leaves no room for headers, in the 64 kB of `Bounds::head_bytes`, is what makes
+/// a head too large.
+const LONG_LINE: usize = 48 * 1_024;
 
 /// Answers 400 to a request that does not name its host once (RFC 9112, 3.2), and looks after what
 /// an answer leaves of a request's body.
-pub(super) async fn enter(request: Request, next: Next) -> Response {
+pub(super) async fn enter<F>(request: Request, route: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let wrong = wrong_host(&request);
     let (request, rest) = body::lend(request);
     let response = match wrong {
-        None => next.run(request).await,
+        None => route(request).await,
         Some(message) => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             let body = api::refusal("bad_request", message);

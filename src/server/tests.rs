@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::listen::Connection;
 
 /// Serves these routes; where.
 async fn serving(router: Router) -> std::net::SocketAddr {
@@ -32,6 +33,7 @@ fn routes() -> Router {
     Router::new()
         .route("/", get(|| async { "hello" }))
         .route("/closed", any(|| async { StatusCode::UNAUTHORIZED.into_response() }))
+        .route("/forbidden", any(|| async { StatusCode::FORBIDDEN.into_response() }))
         .route("/refused", post(refused))
 }
 
@@ -153,12 +155,12 @@ async fn a_short_body_that_nobody_read_does_not_end_the_connection() {
         format!("Content-Length: {}\r\n\r\n{body}", body.len()),
         format!("Transfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"),
     ] {
-        let request = format!("POST /closed HTTP/1.1\r\nHost: x\r\n{framed}");
+        let request = format!("POST /forbidden HTTP/1.1\r\nHost: x\r\n{framed}");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = vec![0; 1_024];
         let read = stream.read(&mut answer).await.unwrap();
         let answer = String::from_utf8_lossy(&answer[..read]);
-        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
         assert!(!answer.contains("connection: close"), "{answer}");
     }
 }
