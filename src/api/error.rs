@@ -86,9 +86,10 @@ impl Error {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
-    /// 408: the client stopped sending.
+    /// 408: the client stopped sending, or sends too slowly.
     pub(super) fn slow() -> Self {
-        let message = "the request's body did not arrive in time";
+        let message = "the request's body did not arrive in time: after 10 s of waiting for it, send \
+                       at least 64 kB a second, and all of it within 5 minutes";
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
     }
 

@@ -1,5 +1,6 @@
-//! Reading a body: bounded in length, in time and in how many large ones there are at once. The
-//! content type is not looked at: whatever curl calls it, it must be JSON.
+//! Reading a body: bounded in length, in time, in how many large ones there are at once, and in what
+//! all of them hold of the memory. The content type is not looked at: whatever curl calls it, it must
+//! be JSON.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,47 +9,61 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use futures_util::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
+use super::budget::{Share, UNCOUNTED};
 use super::error::Error;
 use super::state::AppState;
+use super::turns::Turn;
+use crate::auth::Caller;
+use crate::listen;
 
 /// The longest body of an ordinary route, in bytes.
 pub(super) const SMALL: usize = 1 << 20;
 /// The longest body of `POST /jobs`, in bytes.
 pub(super) const BULK: usize = 64 << 20;
 
-/// The longest silence of a client that is sending.
-const IDLE: Duration = Duration::from_secs(30);
-/// The longest time that a body may take altogether.
+/// The longest time that a body may take altogether, its turn not counted. Silence and the least
+/// speed are bounded by `crate::listen`.
 const WHOLE: Duration = Duration::from_mins(5);
-/// How long a large body waits for its turn.
-const WAIT: Duration = Duration::from_mins(1);
+/// The most that is reserved for what is announced, and has not come.
+const RESERVED: usize = 8 << 20;
 
-/// The right to have a large body in memory: kept for as long as the request is worked on.
-pub(super) type Turn = Option<OwnedSemaphorePermit>;
+/// What a body holds while its request is worked on: its share of the memory, and, where it is large,
+/// a turn.
+#[derive(Debug)]
+pub(super) struct Hold {
+    _turn: Option<Turn>,
+    _share: Share,
+}
 
 /// The body of a write, at most `MAX` bytes long. Refused, before it is read, while the node is
 /// short of memory or disk.
 #[derive(Debug)]
-pub(super) struct Input<const MAX: usize>(pub(super) Bytes, pub(super) Turn);
+pub(super) struct Input<const MAX: usize>(pub(super) Bytes, pub(super) Hold);
 
 impl<const MAX: usize> FromRequest<Arc<AppState>> for Input<MAX> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Error> {
         app.admit_write()?;
-        let (body, turn) = read(app, request, MAX).await?;
-        Ok(Self(body, turn))
+        let (body, hold) = read(app, request, MAX).await?;
+        Ok(Self(body, hold))
     }
 }
 
-/// The whole body of a request.
+/// The whole body of a request. Keep what is beside it for as long as the body, or what was made of
+/// it, is in memory.
+///
+/// # Errors
+///
+/// 408 when it comes too slowly; 413 when it is longer than `max`, or than what one client may have
+/// of this node's memory; 415 when it is compressed; 503 when there is no turn or no memory for it.
 pub(super) async fn read(
     app: &AppState,
     request: Request,
     max: usize,
-) -> Result<(Bytes, Turn), Error> {
+) -> Result<(Bytes, Hold), Error> {
     let headers = request.headers();
     let codings = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut codings = codings.flat_map(|line| line.as_bytes().split(|b| *b == b','));
@@ -56,6 +71,7 @@ pub(super) async fn read(
     if codings.any(|coding| !plain(coding.trim_ascii())) {
         return Err(Error::unsupported_encoding());
     }
+    let max = max.min(usize::try_from(app.budget.largest()).unwrap_or(max));
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
@@ -63,37 +79,58 @@ pub(super) async fn read(
     if announced.is_some_and(|length| length > max) {
         return Err(too_large(max));
     }
-    // A body of unknown length counts as large.
-    let turn = if announced.unwrap_or(max) > SMALL {
-        let turn = tokio::time::timeout(WAIT, app.large_bodies.clone().acquire_owned()).await;
-        let busy = || Error::unavailable("too many large requests at once: try again");
-        Some(turn.ok().and_then(Result::ok).ok_or_else(busy)?)
-    } else {
-        None
-    };
-    let whole = tokio::time::timeout(WHOLE, collect(request, announced, max));
-    Ok((whole.await.map_err(|_| Error::slow())??, turn))
+    collect(app, request, announced, max).await
 }
 
-async fn collect(request: Request, announced: Option<usize>, max: usize) -> Result<Bytes, Error> {
+async fn collect(
+    app: &AppState,
+    request: Request,
+    announced: Option<usize>,
+    max: usize,
+) -> Result<(Bytes, Hold), Error> {
+    let of = request.extensions().get().copied().map(Caller::principal);
+    let (mut turn, mut share) = (None, app.budget.share(of));
+    let mut deadline = Instant::now() + WHOLE;
     let mut stream = request.into_body().into_data_stream();
     let mut body: Vec<u8> = Vec::new();
-    loop {
-        let next = tokio::time::timeout(IDLE, stream.next()).await.map_err(|_| Error::slow())?;
-        let Some(piece) = next else { return Ok(body.into()) };
-        let piece = piece.map_err(|_| Error::bad_request("the request's body broke off"))?;
-        if piece.len() > max - body.len() {
+    let whole = loop {
+        let next = tokio::time::timeout_at(deadline, stream.next()).await;
+        let Some(piece) = next.map_err(|_| Error::slow())? else { break body.into() };
+        let piece = piece.map_err(|error| {
+            if listen::is_slow(&error) {
+                Error::slow()
+            } else {
+                Error::bad_request("the request's body broke off")
+            }
+        })?;
+        let length = body.len() + piece.len();
+        if length > max {
             return Err(too_large(max));
         }
+        if length > UNCOUNTED && !share.grow(piece.len() as u64) {
+            return Err(Error::unavailable(
+                "this node holds as many bytes of requests as it may: try again",
+            ));
+        }
+        if length > SMALL && turn.is_none() {
+            let asked = Instant::now();
+            let busy = || Error::unavailable("too many large requests at once: try again");
+            turn = Some(app.turns.take(of).await.ok_or_else(busy)?);
+            deadline += asked.elapsed();
+        }
         if body.is_empty() {
-            if announced.is_some_and(|length| length == piece.len()) {
-                return Ok(piece);
+            if announced == Some(piece.len()) {
+                break piece;
             }
-            // Reserved for what is announced, but not for more than has any chance to be true.
-            body.reserve(announced.unwrap_or(0).min(8 << 20).max(piece.len()));
+            // For what is announced, but not for more than has any chance to be true.
+            body.reserve(announced.unwrap_or(0).min(SMALL).max(piece.len()));
+        } else if turn.is_some() {
+            let left = announced.unwrap_or(0).saturating_sub(body.len());
+            body.reserve(left.min(RESERVED).max(piece.len()));
         }
         body.extend_from_slice(&piece);
-    }
+    };
+    Ok((whole, Hold { _turn: turn, _share: share }))
 }
 
 fn too_large(max: usize) -> Error {

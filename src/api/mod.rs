@@ -20,6 +20,7 @@ mod answers;
 mod ask;
 mod async_tasks;
 mod backups;
+mod budget;
 mod casing;
 pub mod cluster;
 mod credentials;
@@ -49,6 +50,7 @@ mod signing;
 mod state;
 mod stream;
 mod target;
+mod turns;
 mod version;
 
 use std::panic::AssertUnwindSafe;
@@ -65,6 +67,7 @@ use crate::auth::Refused;
 use crate::listen::Connection;
 
 pub use ask::Mount;
+pub use budget::Budget;
 pub use error::{Error, refusal};
 pub use pressure::Pressure;
 pub use readiness::Readiness;

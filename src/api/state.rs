@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::sync::Semaphore;
-
 use super::answers::Answers;
 use super::backups::Backups;
+use super::budget::Budget;
 use super::cluster::{ChecksumSource, StatusSource};
 use super::error::Error;
 use super::members::{ChangeSource, MembersSource};
 use super::pressure::Pressure;
 use super::readiness::Readiness;
 use super::reads::Reads;
+use super::turns::Turns;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
@@ -21,9 +21,6 @@ use crate::executor::guard::TargetGuard;
 use crate::executor::members::RaftAddresses;
 use crate::metrics::Metrics;
 use crate::secret::Keys;
-
-/// How many large bodies (above [`super::input::SMALL`]) are in memory at once.
-const LARGE_BODIES: usize = 4;
 
 /// Everything that a handler may need.
 pub struct AppState {
@@ -36,7 +33,8 @@ pub struct AppState {
     pub(super) sources: Sources,
     pub(super) auth: Auth,
     pub(super) echo: bool,
-    pub(super) large_bodies: Arc<Semaphore>,
+    pub(super) turns: Arc<Turns>,
+    pub(super) budget: Arc<Budget>,
     pub(super) backups: Backups,
     pub(super) reads: Reads,
     pub(super) answers: Answers,
@@ -78,7 +76,8 @@ impl AppState {
             sources: Sources::default(),
             auth,
             echo: false,
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            turns: Arc::default(),
+            budget: Arc::default(),
             backups: Backups::default(),
             reads: Reads::default(),
             answers: Answers::default(),
@@ -103,6 +102,13 @@ impl AppState {
     #[must_use]
     pub fn pressure(mut self, pressure: Arc<Pressure>) -> Self {
         self.pressure = pressure;
+        self
+    }
+
+    /// Counts what bodies hold of the memory by this budget.
+    #[must_use]
+    pub fn budget(mut self, budget: Arc<Budget>) -> Self {
+        self.budget = budget;
         self
     }
 

@@ -182,6 +182,7 @@ impl Node {
             members: Some(Arc::new(move || Box::pin(members::members(of_members.clone())))),
             change: Some(Arc::new(move |step| Box::pin(members::change(of_changes.clone(), step)))),
         };
+        let budget = Arc::new(api::Budget::within(config.max_memory));
         let state = AppState::new(
             started.cluster.clone(),
             keys,
@@ -193,6 +194,7 @@ impl Node {
         .pressure(started.pressure.clone())
         .sources(sources)
         .leaving(started.draining.clone())
+        .budget(budget)
         .echo(options.dev);
         let (readiness, of) = (state.readiness(), started.cluster.clone());
         let ready = tokio::spawn(async move { readiness.follow(&of).await });
