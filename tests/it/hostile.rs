@@ -4,6 +4,7 @@
 //! The table of attacks stands in docs/reliability.md.
 
 mod access;
+mod door;
 mod fair;
 mod fixture;
 mod held;

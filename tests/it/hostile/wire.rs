@@ -53,6 +53,13 @@ impl Wire {
         Ok(Self(socket.connect(to).await?))
     }
 
+    /// Connects from an address of its own of the loopback network.
+    pub(crate) async fn from(host: [u8; 4], to: SocketAddr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((host, 0).into())?;
+        Ok(Self(socket.connect(to).await?))
+    }
+
     /// Connects so many times; fewer where the node or the system has no more.
     pub(crate) async fn many(to: SocketAddr, count: usize) -> Vec<Self> {
         let mut open = Vec::with_capacity(count);
