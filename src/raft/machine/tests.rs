@@ -173,10 +173,11 @@ async fn an_install_waits_for_what_it_lacks_and_goes_on() {
     let path = machine.snapshots.fresh_path();
     std::fs::copy(built.snapshot.path(), &path).unwrap();
     let turn = Arc::new(tokio::sync::Mutex::new(())).try_lock_owned().unwrap();
+    let gone = path.clone();
     let mut received = SnapshotFile::received(path, turn).unwrap();
     received.stage(machine.store.stage(received.path()).unwrap());
 
-    // Its name cannot be written: a folder is in the way.
+    // Its name cannot be written: a folder is in the way. And then the file is gone.
     let in_the_way = dir.path().join("snapshots").join("current.tmp");
     std::fs::create_dir(&in_the_way).unwrap();
     let snapshots = machine.snapshots.clone();
@@ -184,6 +185,7 @@ async fn an_install_waits_for_what_it_lacks_and_goes_on() {
         while snapshots.failures().count() == 0 {
             std::thread::yield_now();
         }
+        std::fs::remove_file(&gone).unwrap();
         std::fs::remove_dir(&in_the_way).unwrap();
     });
     machine.install_snapshot(&built.meta, received).await.unwrap();

@@ -2,6 +2,7 @@
 //! the other, and tells whoever watches.
 
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use openraft::EntryPayload;
 use openraft::storage::{ApplyResponder, EntryResponder};
 use tokio::sync::oneshot;
 
-use super::{Applied, Mark, Roll, Watches, decode_mark};
+use super::{Applied, Mark, Roll, Unbuilt, Watches, build, decode_mark};
 use crate::command::{self, Change, Command, Outcome};
 use crate::disk;
 use crate::model::Millis;
@@ -196,7 +197,13 @@ impl Thread {
         };
         if let Some(staged) = snapshot.staged().or(here.as_ref()) {
             let failures = self.snapshots.failures();
-            let again = |error: &store::Error| error.may_pass() && wait(failures, error);
+            let again = |error: &store::Error| {
+                let passes = error.may_pass();
+                if passes {
+                    wait(failures, error);
+                }
+                passes
+            };
             let put = self.store.put_in_place(&mut self.writer, staged, again);
             put.map_err(io::Error::other)?;
         }
@@ -208,12 +215,7 @@ impl Thread {
             )));
         }
         if self.snapshots.current().is_none_or(|s| s.snapshot.path() != snapshot.path()) {
-            let failures = self.snapshots.failures();
-            while let Err(error) = self.snapshots.publish(meta, snapshot.path()) {
-                if !disk::may_pass(&error) || !wait(failures, &error) {
-                    return Err(error);
-                }
-            }
+            self.publish(meta, snapshot.path())?;
         }
         self.snapshots.failures().worked();
         let index = self.mark.last.map_or(0, |id| id.index);
@@ -223,11 +225,32 @@ impl Thread {
     }
 }
 
+impl Thread {
+    /// Makes what was installed the current snapshot; where its file is gone, another one of the state,
+    /// which is the same.
+    fn publish(&self, meta: &SnapshotMeta, path: &Path) -> io::Result<()> {
+        loop {
+            let published = if path.exists() {
+                self.snapshots.publish(meta, path).map_err(|error| {
+                    let passes = disk::may_pass(&error);
+                    if passes { Unbuilt::Passing(error) } else { Unbuilt::Fatal(error) }
+                })
+            } else {
+                build(&self.store, &self.snapshots)
+            };
+            match published {
+                Ok(_) => return Ok(()),
+                Err(Unbuilt::Passing(error)) => wait(self.snapshots.failures(), &error),
+                Err(Unbuilt::Fatal(error)) => return Err(error),
+            }
+        }
+    }
+}
+
 /// Notes why an install does not go on, and waits before the next try.
-fn wait(failures: &Failures, error: &dyn std::fmt::Display) -> bool {
+fn wait(failures: &Failures, error: &dyn std::fmt::Display) {
     failures.note(error);
     std::thread::sleep(INSTALL_AGAIN);
-    true
 }
 
 fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {
