@@ -119,7 +119,7 @@ impl Thread {
             steps.push(step);
             if checksum {
                 self.commit(std::mem::take(&mut steps))?;
-                self.checksum(id.index)?;
+                self.checksum(id.index);
             }
         }
         if steps.is_empty() { Ok(()) } else { self.commit(steps) }
@@ -166,7 +166,7 @@ impl Thread {
 
     /// Hashes the state as it is now, in the background; this thread goes on once the reader has
     /// its view. While others are being taken it is not: nothing waits for that.
-    fn checksum(&self, index: u64) -> io::Result<()> {
+    fn checksum(&self, index: u64) {
         let (store, watches) = (self.store.clone(), self.watches.clone());
         let (pinned, wait) = channel();
         let hash = move || {
@@ -182,10 +182,13 @@ impl Thread {
                 Err(error) => tracing::warn!(%error, index, "the state was not hashed"),
             }
         };
-        std::thread::Builder::new().name("checksum".to_owned()).spawn(hash)?;
-        // An error means that the reader failed and said so: there is no view to wait for.
+        let thread = std::thread::Builder::new().name("checksum".to_owned());
+        if let Err(error) = thread.spawn(hash) {
+            // A hash is for people: no lack of threads for it ends a node.
+            tracing::warn!(%error, index, "the state was not hashed");
+        }
+        // An error means that nobody reads, which was said: there is no view to wait for.
         let _ = wait.recv();
-        Ok(())
     }
 
     /// Replaces the state by a snapshot. What lacks disk or descriptors meanwhile is tried again until
