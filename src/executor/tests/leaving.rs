@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::executor::members::RaftAddresses;
 use crate::executor::tls::Identity;
 
 /// Reads a request's head and answers 200; what the head was.
@@ -188,4 +189,72 @@ async fn this_machine_is_called_past_the_proxy() {
     });
     let done = ask(&executor, &format!("http://{address}/callback"), None).await;
     assert_eq!((done.status, &done.body[..]), (200, &b"here"[..]));
+}
+
+/// A name server that says something else each time; the last answer stays.
+struct Rebinding(Mutex<Vec<&'static str>>);
+
+impl Lookup for Rebinding {
+    fn lookup(&self, _: String) -> Looking {
+        let mut answers = self.0.lock().unwrap();
+        let ip = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
+        Box::pin(async move { Ok(vec![SocketAddr::new(ip.parse().unwrap(), 0)]) })
+    }
+}
+
+/// Keeps calls from these Raft addresses.
+fn apart(addresses: &[&str]) -> Arc<Apart> {
+    let members = RaftAddresses::new(addresses.iter().copied());
+    Arc::new(Apart::new(Arc::new(move || members.clone())))
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_a_member_by_the_time_of_the_connection_is_not_followed() {
+    let raft = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = raft.local_addr().unwrap().port();
+    let url = format!("http://sly.test:{port}/raft/vote");
+    for answers in [vec!["127.0.0.1"], vec!["93.184.216.34", "127.0.0.1"], vec!["::ffff:7f00:1"]] {
+        let executor = executor(Options {
+            apart: apart(&[&format!("127.0.0.1:{port}")]),
+            lookup: Arc::new(Rebinding(Mutex::new(answers.clone()))),
+            ..Options::default()
+        });
+        let refused = ask(&executor, &url, None).await;
+        let error = refused.error.unwrap();
+        assert!(
+            !refused.sent && error.contains("Raft address of a member"),
+            "{answers:?}: {error}"
+        );
+    }
+    assert!(raft.accept().now_or_never().is_none(), "the member was not asked");
+}
+
+#[tokio::test]
+async fn a_proxy_is_sent_to_no_member_by_any_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let names = vec![("node2.test", vec!["93.184.216.34"]), ("alias.test", vec!["93.184.216.34"])];
+    let executor = executor(Options {
+        apart: apart(&["node2.test:7070"]),
+        lookup: Arc::new(Names(names)),
+        proxy: Some(EgressProxy::read(&format!("http://127.0.0.1:{port}")).unwrap()),
+        ..Options::default()
+    });
+    for url in [
+        "http://node2.test:7070/",
+        "https://NODE2.test.:7070/",
+        "http://alias.test:7070/",
+        "http://93.184.216.34:7070/",
+        "http://[64:ff9b::5db8:d822]:7070/",
+    ] {
+        let refused = ask(&executor, url, None).await;
+        let error = refused.error.unwrap();
+        assert!(!refused.sent && error.contains("Raft address of a member"), "{url}: {error}");
+    }
+    assert!(listener.accept().now_or_never().is_none(), "the proxy was not asked");
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        answer_one(stream).await
+    });
+    assert_eq!(ask(&executor, "http://alias.test:81/", None).await.status, 200, "another port");
 }
