@@ -121,18 +121,16 @@ pub(super) fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match s {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // IPv4-compatible and IPv4-mapped, and SIIT's IPv4-translated (RFC 2765).
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
-            Some(of(high, low))
-        }
-        // NAT64: the well-known prefix (RFC 6052), and the local one (RFC 8215) as it is mostly used.
-        [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low] => Some(of(high, low)),
-        // 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => Some(of(high, low)),
         // Teredo (RFC 4380): the client's, with all bits turned.
         [0x2001, 0, _, _, _, _, high, low] => Some(of(!high, !low)),
-        // ISATAP (RFC 5214), below whatever prefix.
-        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => Some(of(high, low)),
+        // In this order: IPv4-compatible and IPv4-mapped (RFC 4291); SIIT's IPv4-translated (RFC
+        // 2765); NAT64 by the well-known prefix (RFC 6052), and by the local one (RFC 8215) as it is
+        // mostly used; 6to4 (RFC 3056); ISATAP (RFC 5214), below whatever prefix.
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => Some(of(high, low)),
         _ => None,
     }
 }

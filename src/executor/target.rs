@@ -132,7 +132,7 @@ impl<'t> Template<'t> {
         // The parser has encoded the braces.
         let filled = segments.filter(|(_, text)| text.contains("%7B%7B")).map(|(i, _)| i);
         let (depth, filled) = (depth(&planned), filled.collect());
-        Ok(Self { target, method, depth, filled, planned, json, max_body })
+        Ok(Self { target, method, planned, depth, filled, json, max_body })
     }
 
     /// Fills it in.
@@ -164,14 +164,14 @@ impl<'t> Template<'t> {
         }
         for (name, value) in &target.headers {
             let wrong = || Error::Header(name.clone());
-            let full = || {
+            let beyond = || {
                 let all = left < MAX_HEADER;
                 Error::TooLong(if all { Bound::Headers } else { Bound::Header(name.clone()) })
             };
-            let room = MAX_HEADER.min(left).checked_sub(name.len()).ok_or_else(full)?;
+            let room = MAX_HEADER.min(left).checked_sub(name.len()).ok_or_else(beyond)?;
             let mut out = Bounded::new(room);
             fill_in(value, fill, (Place::Plain, Place::Plain), &mut out)
-                .map_err(|fault| fault.of("headers", full))?;
+                .map_err(|fault| fault.of("headers", beyond))?;
             let value = out.into_text();
             left -= name.len() + value.len();
             let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
@@ -197,11 +197,11 @@ impl<'t> Template<'t> {
 
     /// The URL with its query; the host never comes from a placeholder.
     fn url(&self, fill: &Fill<'_>) -> Result<(Arc<str>, Url), Error> {
-        let full = || Error::TooLong(Bound::Url);
+        let beyond = || Error::TooLong(Bound::Url);
         let (template, fragment) = parts(&self.target.url);
         let in_url = (Place::Plain, Place::Url);
         let mut out = Bounded::new(MAX_URL);
-        fill_in(template, fill, in_url, &mut out).map_err(|fault| fault.of("url", full))?;
+        fill_in(template, fill, in_url, &mut out).map_err(|fault| fault.of("url", beyond))?;
         let mut mark = if template.contains('?') { "&" } else { "?" };
         for (name, value) in &self.target.query {
             let begun = |out: &mut Bounded| {
@@ -209,14 +209,14 @@ impl<'t> Template<'t> {
                 Place::Url.write(name, out)?;
                 out.push("=")
             };
-            begun(&mut out).map_err(|Full| full())?;
+            begun(&mut out).map_err(|Full| beyond())?;
             fill_in(value, fill, (Place::Url, Place::Url), &mut out)
-                .map_err(|fault| fault.of("query", full))?;
+                .map_err(|fault| fault.of("query", beyond))?;
             mark = "&";
         }
         if let Some(fragment) = fragment {
-            out.push("#").map_err(|Full| full())?;
-            fill_in(fragment, fill, in_url, &mut out).map_err(|fault| fault.of("url", full))?;
+            out.push("#").map_err(|Full| beyond())?;
+            fill_in(fragment, fill, in_url, &mut out).map_err(|fault| fault.of("url", beyond))?;
         }
         let text = out.into_text();
         if text == template {
@@ -249,18 +249,18 @@ impl<'t> Template<'t> {
 
     /// The body, and whether it is JSON.
     fn body(&self, fill: &Fill<'_>) -> Result<(Bytes, bool), Error> {
-        let full = || Error::TooLong(Bound::Body(self.max_body));
+        let beyond = || Error::TooLong(Bound::Body(self.max_body));
         let mut out = Bounded::new(self.max_body);
         match &self.target.body {
             _ if !self.takes_body() => {}
             None if !self.sends_data() => {}
-            None => out.push(fill.data).map_err(|Full| full())?,
+            None => out.push(fill.data).map_err(|Full| beyond())?,
             Some(template) => {
                 // In a body that is JSON as written, what is filled in stands in its strings, and
                 // stays there.
                 let place = if self.json { Place::Json } else { Place::Plain };
                 fill_in(template, fill, (Place::Plain, place), &mut out)
-                    .map_err(|fault| fault.of("body", full))?;
+                    .map_err(|fault| fault.of("body", beyond))?;
             }
         }
         let body = Bytes::from(out.into_text());

@@ -24,7 +24,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -158,7 +158,7 @@ pub(super) struct Suspicions<'r>(Option<&'r BTreeMap<JobId, u32>>);
 
 impl Suspicions<'_> {
     /// Of a job's occurrence.
-    pub(super) fn of(&self, job: JobId) -> Suspicion {
+    pub(super) fn of(self, job: JobId) -> Suspicion {
         match self.0.and_then(|jobs| jobs.get(&job)) {
             None => Suspicion::None,
             Some(count) if *count < FATAL => Suspicion::Alone,
@@ -167,7 +167,7 @@ impl Suspicions<'_> {
     }
 
     /// Whether nothing is known of any.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.0.is_none()
     }
 }
@@ -273,7 +273,7 @@ fn parse(slot: &[u8]) -> Option<Left> {
 }
 
 /// What was known at the last start. A file that is damaged says nothing.
-fn known(path: &PathBuf) -> io::Result<Vec<Death>> {
+fn known(path: &Path) -> io::Result<Vec<Death>> {
     let read = match disk::read_checked(path) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::Other => {

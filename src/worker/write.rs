@@ -39,7 +39,9 @@ impl Desk<'_> {
         let mut builder = Builder::new(self.instant(head), self.max_bytes);
         for window in group.jobs.chunks(Register::WINDOW) {
             mark.set(ids(window));
-            window.iter().for_each(|job| builder.push(&job.into()));
+            for job in window {
+                builder.push(&job.into());
+            }
         }
         let mut built = builder.finish();
         for job in &alone {
@@ -100,7 +102,9 @@ impl Desk<'_> {
         let mut mark = self.register.mark(head);
         for window in group.jobs.chunks(Register::WINDOW) {
             mark.set(ids(window));
-            window.iter().for_each(|job| self.one(head, group, job, terms, done));
+            for job in window {
+                self.one(head, group, job, terms, done);
+            }
         }
         for job in &alone {
             let _turn = self.register.alone();

@@ -40,11 +40,11 @@ pub(super) async fn check<'j>(
         let executor = shape.executor.and_then(|id| found.get(&id));
         let first = || jobs.clone().position(|(of, _)| of == place);
         let judged = executor.map_or(Ok(()), |executor| judge(shape, executor));
-        let measured = judged.and_then(|()| {
+        let of_http = judged.and_then(|()| {
             let http = executor.and_then(|executor| executor.http.as_deref());
             http.map(|http| Ok((http, target::sizes(http)?))).transpose()
         });
-        measures.push(measured.map_err(|error| (first(), error))?);
+        measures.push(of_http.map_err(|error| (first(), error))?);
     }
     for (index, (place, data)) in jobs.enumerate() {
         let Some(Some((http, sizes))) = measures.get(place) else { continue };
