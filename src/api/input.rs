@@ -29,6 +29,9 @@ const WHOLE: Duration = Duration::from_mins(5);
 /// The most that is reserved for what is announced, and has not come.
 const RESERVED: usize = 8 << 20;
 
+/// A body of unknown length above this, in bytes, gets room for all that it may have without a turn.
+const STEADY: usize = 64 * 1_024;
+
 /// What a body holds while its request is worked on: its share of the memory, and, where it is large,
 /// a turn.
 #[derive(Debug)]
@@ -124,6 +127,10 @@ async fn collect(
             }
             // For what is announced, but not for more than has any chance to be true.
             body.reserve(announced.unwrap_or(0).min(SMALL).max(piece.len()));
+        } else if turn.is_none() && length > STEADY && body.capacity() < SMALL {
+            // At once, and not twofold each time: what is moved while it grows leaves holes behind.
+            // What is not filled takes no memory.
+            body.reserve_exact(SMALL - body.len());
         } else if turn.is_some() {
             let left = announced.unwrap_or(0).saturating_sub(body.len());
             body.reserve(left.min(RESERVED).max(piece.len()));
