@@ -50,7 +50,7 @@ async fn look_at_log(inner: &Inner) {
         }
         Ok(_) => {}
         Err(error) => {
-            tracing::debug!(leader, %error, "the leader did not say what is missing here")
+            tracing::debug!(leader, %error, "the leader did not say what is missing here");
         }
     }
 }

@@ -354,9 +354,9 @@ fn receive(
         return Err(unusable("it is cut off or damaged"));
     }
     file.sync_all()?;
-    let staged = store.stage(snapshot.path()).map_err(|e| match e.may_pass() {
-        true => Unreceived::Lacking(e.to_string()),
-        false => Unreceived::Unusable(e.to_string()),
+    let staged = store.stage(snapshot.path()).map_err(|e| {
+        let text = e.to_string();
+        if e.may_pass() { Unreceived::Lacking(text) } else { Unreceived::Unusable(text) }
     })?;
     if machine::covered_by(&staged)? != head.meta.last_log_id {
         return Err(unusable("it covers another part of the log than announced"));

@@ -423,12 +423,12 @@ impl State {
 
 impl Turn {
     /// Says how far this call has come: who waits may have its worker.
-    pub fn advance(&mut self, stage: Stage) {
+    pub fn advance(&mut self, next: Stage) {
         let lanes = self.lanes.clone();
         let mut state = lanes.lock();
-        let before = std::mem::replace(&mut self.stage, stage);
-        state.queue.advance(self.flow, before, stage);
-        if self.probe && stage == Stage::Hanging {
+        let before = std::mem::replace(&mut self.stage, next);
+        state.queue.advance(self.flow, before, next);
+        if self.probe && next == Stage::Hanging {
             // Nobody waits for a probe that hangs.
             state.wake(&self.destination, self.project);
         }

@@ -426,7 +426,7 @@ impl Executor {
             let mut asked = tokio::time::timeout(timeout.min(SLOW), &mut asking).await;
             if asked.is_err() && timeout > SLOW {
                 turn.advance(Stage::Slow);
-                let rest = timeout.min(HANGING) - SLOW;
+                let rest = timeout.min(HANGING).saturating_sub(SLOW);
                 asked = tokio::time::timeout(rest, &mut asking).await;
             }
             let left = timeout.saturating_sub(HANGING);

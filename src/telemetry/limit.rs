@@ -81,13 +81,11 @@ impl<K: Ord> LogLimit<K> {
             keys.insert(key, fresh);
             return Some(0);
         }
-        match others {
-            Some(others) => others.admit(now),
-            None => {
-                *others = Some(fresh);
-                Some(0)
-            }
+        if let Some(others) = others {
+            return others.admit(now);
         }
+        *others = Some(fresh);
+        Some(0)
     }
 }
 
