@@ -289,6 +289,7 @@ async fn a_node_that_cannot_write_snapshots_goes_on_and_keeps_its_log() {
 
 #[tokio::test]
 async fn no_message_of_one_node_ends_another() {
+    type More<'a> = &'a [(&'static str, &'a str)];
     let house = House::build(3).await;
     let leader = house.leader().await;
     let (victim, other) = (1 + leader % 3, 1 + (leader + 1) % 3);
@@ -296,7 +297,6 @@ async fn no_message_of_one_node_ends_another() {
     let address = &house.members[victim as usize - 1].1.raft_address;
     let http = reqwest::Client::new();
     // What whoever has read the token off the wire can claim, in the name of a member or the leader.
-    type More<'a> = &'a [(&'static str, &'a str)];
     let claim = async |by: u64, instance: u64, path: &str, body: Vec<u8>, more: More<'_>| {
         let mut request = http
             .post(format!("http://{address}{path}"))

@@ -175,7 +175,7 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
         drop(read);
         assert_eq!(limit.ended(), Some(End::Gone));
     }
-    let limit = Arc::new(ReadLimit::within(Duration::from_secs(60)));
+    let limit = Arc::new(ReadLimit::within(Duration::from_mins(1)));
     assert!(cluster.read_within(limit, meta::cluster_id).await.unwrap().is_some());
     assert_eq!(house.get("/jobs").await.status, StatusCode::OK);
 }

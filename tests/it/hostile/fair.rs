@@ -119,7 +119,7 @@ async fn a_project_that_reaches_its_share_is_named_in_the_status() {
             warnings(c).await.contains(&named).then_some(())
         })
         .await;
-    assert_eq!(metric(&cluster, 1, "scheduler0_hanging_full").await, 1.0);
+    assert!(metric(&cluster, 1, "scheduler0_hanging_full").await > 0.0);
     let lags = victim.watch(10).await;
     assert!(lags.quantile(990) < SOON_MS, "{lags}");
     let hanging = metric(&cluster, 1, "scheduler0_hanging_calls").await;

@@ -69,10 +69,10 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
     let everywhere = json!({"filter": {"externalIds": names}, "dryRun": true});
     let (status, refused) = attacker.post("/api/v1/jobs/pause", &everywhere).await;
     assert_eq!((status, &refused["error"]["field"]), (400, &json!("projectId")), "{refused}");
-    let named = json!({
+    let within = json!({
         "filter": {"externalIds": names, "projectId": attacker.project}, "dryRun": true
     });
-    let (status, found) = attacker.post("/api/v1/jobs/pause", &named).await;
+    let (status, found) = attacker.post("/api/v1/jobs/pause", &within).await;
     assert_eq!((status, &found["data"]["matched"]), (200, &json!(0)), "{found}");
     // Each label is looked for in each of the projects.
     let labels: Vec<_> = (0..60).map(|n| format!("label=key{n}%3Dvalue{n}")).collect();
@@ -80,7 +80,7 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
 
     let begin = now();
     let pauses = [post(&attacker, "/api/v1/jobs/pause", &everywhere), {
-        post(&attacker, "/api/v1/jobs/pause", &named)
+        post(&attacker, "/api/v1/jobs/pause", &within)
     }];
     for burst in [&pauses[0], &pauses[1], &get(&attacker, &labels)] {
         fire_and_forget(&cluster, burst, 200).await;
