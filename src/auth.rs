@@ -9,6 +9,7 @@
 //! this node a hash each and no look into the books.
 
 mod limiter;
+mod pairs;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,11 +24,11 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
 use crate::listen::Principal;
-use crate::model::credential::Credential;
 use crate::secret::Keys;
 use crate::store::{Class, Page, credentials};
 
 pub use limiter::Kind;
+use pairs::{Pair, pairs_of};
 
 /// Between two lines in the log about failures.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
@@ -38,25 +39,32 @@ const LONGEST: usize = 1_024;
 /// A caller who has proved it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// A client, by the number of its credential.
-    Client(u64),
+    /// A client.
+    Client {
+        /// The number of its credential.
+        id: u64,
+        /// The number of the credential at the root of its tree: the one that an operator made, with
+        /// whose key, or with keys that came of it, this one was made. Its own where it is a root.
+        root: u64,
+    },
     /// A node or the command line, by username and password.
     Operator,
 }
 
 impl Caller {
-    /// The number that connections and memory are counted by for this caller.
+    /// The number that connections and memory are counted by for this caller. All keys of a tree are
+    /// one: any key may make others, and would take a share for each.
     pub fn principal(self) -> Principal {
         match self {
             Self::Operator => Principal::MIN,
-            Self::Client(id) => Principal::MIN.saturating_add(1).saturating_add(id),
+            Self::Client { root, .. } => Principal::MIN.saturating_add(1).saturating_add(root),
         }
     }
 
     /// The number of a client's credential; `None` for an operator.
     pub fn client(self) -> Option<u64> {
         match self {
-            Self::Client(id) => Some(id),
+            Self::Client { id, .. } => Some(id),
             Self::Operator => None,
         }
     }
@@ -102,11 +110,6 @@ struct Known {
 struct Held {
     of: u64,
     pairs: Arc<HashMap<String, Pair>>,
-}
-
-struct Pair {
-    id: u64,
-    verifier: Vec<u8>,
 }
 
 impl Auth {
@@ -208,7 +211,7 @@ impl Auth {
         let pair = pairs.get(key);
         let verifier = pair.map_or(&[0; 32][..], |p| &p.verifier);
         let right = self.keys.verify(secret, verifier);
-        pair.filter(|_| right).map(|p| Caller::Client(p.id))
+        pair.filter(|_| right).map(|p| Caller::Client { id: p.id, root: p.root })
     }
 
     async fn pairs(&self, cluster: &Cluster) -> Result<Arc<HashMap<String, Pair>>, cluster::Error> {
@@ -225,7 +228,7 @@ impl Auth {
         let all = Page { limit: u64::MAX, ..Page::default() };
         let read = move |conn: &rusqlite::Connection| credentials::list(conn, &all, None);
         let (_, rows) = cluster.read_as(Class::Credentials, read).await?;
-        let pairs: Arc<HashMap<_, _>> = Arc::new(rows.into_iter().filter_map(open).collect());
+        let pairs = Arc::new(pairs_of(rows));
         let mut held = self.known.held.write().unwrap_or_else(PoisonError::into_inner);
         // The count was taken before the read: a change in between is read by the next request.
         if held.of < wanted {
@@ -239,10 +242,6 @@ impl Auth {
         let held = self.known.held.read().unwrap_or_else(PoisonError::into_inner);
         (held.of >= wanted).then(|| held.pairs.clone())
     }
-}
-
-fn open(row: Credential) -> Option<(String, Pair)> {
-    (!row.archived).then_some((row.api_key, Pair { id: row.id, verifier: row.verifier }))
 }
 
 fn shown(headers: &HeaderMap) -> Shown<'_> {
@@ -276,6 +275,7 @@ fn check_basic(keys: &Keys, encoded: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::credential::Credential;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -320,10 +320,10 @@ mod tests {
             archived_by: None,
             parent: None,
         };
-        let rows = [credential(1, false), credential(2, true)];
-        let pairs: HashMap<_, _> = rows.into_iter().filter_map(open).collect();
+        let pairs = pairs_of(vec![credential(1, false), credential(2, true)]);
         let auth = Auth::new(keys.clone());
-        assert_eq!(auth.check_pair(&pairs, "key1", "secret"), Some(Caller::Client(1)));
+        let client = Caller::Client { id: 1, root: 1 };
+        assert_eq!(auth.check_pair(&pairs, "key1", "secret"), Some(client));
         assert_eq!(auth.check_pair(&pairs, "key1", "secre"), None);
         assert_eq!(auth.check_pair(&pairs, "key2", "secret"), None);
         assert_eq!(auth.check_pair(&pairs, "key3", "secret"), None);

@@ -1,6 +1,6 @@
 //! How much memory the answers of clients take until they are taken: a budget of bytes, half of it at
-//! most for one credential. `super::around` counts every answer by it, `stream` every piece of one.
-//! Who writes the bytes to the socket, and how long that may take, is `server`'s.
+//! most for one client (`reads::Reader`). `super::around` counts every answer by it, `stream` every
+//! piece of one. Who writes the bytes to the socket, and how long that may take, is `server`'s.
 //!
 //! An answer is counted from when it is made until its last byte has been handed to the socket: the
 //! share goes back with the memory itself.

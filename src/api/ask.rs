@@ -144,7 +144,7 @@ impl Ask {
     pub(super) fn operators_only(&self) -> Result<(), Error> {
         match self.caller {
             Caller::Operator => Ok(()),
-            Caller::Client(_) => Err(Error::forbidden(
+            Caller::Client { .. } => Err(Error::forbidden(
                 "this route needs the node's username and password, an api key is not enough",
             )),
         }

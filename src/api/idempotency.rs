@@ -42,7 +42,7 @@ impl Key {
             return Err(Error::bad_request(message));
         }
         let caller = match caller {
-            Caller::Client(id) => format!("client {id}"),
+            Caller::Client { id, .. } => format!("client {id}"),
             Caller::Operator => "operator".to_owned(),
         };
         let mut key = Sha256::new();
@@ -125,18 +125,19 @@ mod tests {
     fn keys_of_different_callers_routes_and_bodies_differ() {
         let headers =
             |key: &str| HeaderMap::from_iter([(HEADER.parse().unwrap(), key.parse().unwrap())]);
+        let client = |id| Caller::Client { id, root: 1 };
         let of = |key: &str, caller, route, body: &str| {
             Key::of(&headers(key), caller, route, body.as_bytes()).unwrap().unwrap()
         };
-        let one = of("k", Caller::Client(1), "POST /jobs", "[]");
-        assert_eq!(one, of("k", Caller::Client(1), "POST /jobs", "[]"));
-        let other_body = of("k", Caller::Client(1), "POST /jobs", "[1]");
+        let one = of("k", client(1), "POST /jobs", "[]");
+        assert_eq!(one, of("k", client(1), "POST /jobs", "[]"));
+        let other_body = of("k", client(1), "POST /jobs", "[1]");
         assert!(one.key == other_body.key && one.body != other_body.body);
         for other in [
-            of("k", Caller::Client(2), "POST /jobs", "[]"),
+            of("k", client(2), "POST /jobs", "[]"),
             of("k", Caller::Operator, "POST /jobs", "[]"),
-            of("k", Caller::Client(1), "POST /projects", "[]"),
-            of("l", Caller::Client(1), "POST /jobs", "[]"),
+            of("k", client(1), "POST /projects", "[]"),
+            of("l", client(1), "POST /jobs", "[]"),
         ] {
             assert_ne!(one.key, other.key);
         }

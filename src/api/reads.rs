@@ -6,7 +6,7 @@
 //! | bound | value | beyond it |
 //! |---|---|---|
 //! | reads at a time | [`PLACES`] | the next one waits |
-//! | those of one credential | half while others wait, else all but one | the same |
+//! | those of one client | half while others wait, else all but one | the same |
 //! | reads that wait | [`WAITING`] | who has most of them loses the newest: 503 |
 //! | waiting and reading | [`CLIENTS_WAIT`], [`OPERATORS_WAIT`] | ended: 503 |
 //!
@@ -38,12 +38,13 @@ tokio::task_local! {
     static READER: Reader;
 }
 
-/// Who reads: all requests of a credential are one reader, all operators another.
+/// Who reads: all requests of a client are one reader, with whatever key of its tree, and all
+/// operators another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reader {
     /// An operator.
     Operator,
-    /// A client, by the number of its credential.
+    /// A client, by the number of the credential at the root of its tree.
     Client(u64),
     /// Somebody who did not have to say.
     Nobody,
@@ -53,7 +54,7 @@ impl From<Caller> for Reader {
     fn from(caller: Caller) -> Self {
         match caller {
             Caller::Operator => Self::Operator,
-            Caller::Client(id) => Self::Client(id),
+            Caller::Client { root, .. } => Self::Client(root),
         }
     }
 }
@@ -332,6 +333,14 @@ mod tests {
 
     fn places(most: usize, line: usize) -> Arc<Places> {
         Arc::new(Places { most, line, state: Mutex::default() })
+    }
+
+    #[test]
+    fn the_keys_that_a_client_makes_itself_are_one_reader() {
+        let of = |id, root| Reader::from(Caller::Client { id, root });
+        assert_eq!(of(7, 1), of(8, 1));
+        assert_eq!(of(7, 1), A);
+        assert_ne!(of(7, 1), of(7, 2));
     }
 
     type Entering = BoxFuture<'static, Option<Place>>;
