@@ -21,7 +21,7 @@ use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{Orders, whole_list};
-use super::reads::Reader;
+use super::reads::Stage;
 use super::reply;
 use super::state::AppState;
 use crate::command::{Command, Outcome};
@@ -106,13 +106,13 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    Ok(reply::ok(&CredentialView::from(found(&app, &ask, id).await?), ask.dialect()))
+    Ok(reply::ok(&CredentialView::from(found(&app, &ask, id, Stage::Asked).await?), ask.dialect()))
 }
 
 /// A credential that the caller reaches.
-async fn found(app: &AppState, ask: &Ask, id: u64) -> Result<Credential, Error> {
+async fn found(app: &AppState, ask: &Ask, id: u64, stage: Stage) -> Result<Credential, Error> {
     let client = ask.caller.client();
-    let found = app.read(move |conn| {
+    let found = app.read_at(stage, move |conn| {
         let reached = match client {
             Some(client) => credentials::is_within(conn, client, id)?,
             None => true,
@@ -160,7 +160,7 @@ async fn create(
     };
     app.auth.forget();
     let read = move |conn: &rusqlite::Connection| credentials::get(conn, id);
-    let stored = app.read_owed(Reader::current(), read).await?;
+    let stored = app.read_at(Stage::Done, read).await?;
     let stored = stored.ok_or_else(|| {
         Error::conflict(
             "the credential that this Idempotency-Key made has been deleted since: send another \
@@ -221,7 +221,7 @@ async fn set_archived(
     match app.cluster.propose(command.by_client(ask.caller.client())).await? {
         Outcome::Done => {
             app.auth.forget();
-            let view = CredentialView::from(found(app, ask, id).await?);
+            let view = CredentialView::from(found(app, ask, id, Stage::Done).await?);
             Ok(reply::warn(reply::ok(&view, ask.dialect()), &warnings))
         }
         other => Err(refused(other)),

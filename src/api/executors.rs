@@ -21,6 +21,7 @@ use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{ListWriter, Orders, cursor};
+use super::reads::Stage;
 use super::reply;
 use super::signing::{self, Rotation};
 use super::state::AppState;
@@ -129,12 +130,12 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
 
 async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    let shown = shown(&app, &ask, StatusCode::OK, found(&app, id).await?);
+    let shown = shown(&app, &ask, StatusCode::OK, found(&app, id, Stage::Asked).await?);
     Conditions::of(&headers).answer(shown)
 }
 
-async fn found(app: &AppState, id: u64) -> Result<Executor, Error> {
-    let found = app.read(move |conn| executors::get(conn, id)).await?;
+async fn found(app: &AppState, id: u64, stage: Stage) -> Result<Executor, Error> {
+    let found = app.read_at(stage, move |conn| executors::get(conn, id)).await?;
     found.ok_or_else(missing)
 }
 
@@ -160,7 +161,8 @@ async fn create(
     let executor = edit.create(&app)?;
     match app.cluster.propose(Key::around(key, Command::CreateExecutor(executor))).await? {
         Outcome::Created(id) => {
-            let response = shown(&app, &ask, StatusCode::CREATED, found(&app, id).await?);
+            let made = found(&app, id, Stage::Done).await?;
+            let response = shown(&app, &ask, StatusCode::CREATED, made);
             Ok(reply::warn(response, &fields.warnings()))
         }
         other => Err(refused(other)),
@@ -200,7 +202,7 @@ async fn update(
     fields: Fields,
 ) -> Result<Response, Error> {
     change(app, id, &Conditions::of(headers), None, |old| edit.over(app, old)).await?;
-    let response = shown(app, ask, StatusCode::OK, found(app, id).await?);
+    let response = shown(app, ask, StatusCode::OK, found(app, id, Stage::Done).await?);
     Ok(reply::warn(response, &fields.warnings()))
 }
 
@@ -217,13 +219,13 @@ async fn rotate(
     let rotation = Rotation::read(&mut fields, &app.keys, key)?;
     let by = edit::by(&mut fields)?;
     app.cluster.linearize().await?;
-    rotation.check(&found(&app, id).await?.signing, &app).await?;
+    rotation.check(&found(&app, id, Stage::Asked).await?.signing, &app).await?;
     let rotated = |old: &Executor| {
         let signing = rotation.of(&old.signing, &app.keys, app.time.now());
         Ok(Executor { signing, modified_by: by.clone(), ..old.clone() })
     };
     change(&app, id, &Conditions::of(&headers), key, rotated).await?;
-    let executor = found(&app, id).await?;
+    let executor = found(&app, id, Stage::Done).await?;
     let version = executor.version;
     let shown = rotation.shown(&executor.signing, &app.keys);
     let mut view = view(executor, app.time.now());
@@ -244,7 +246,7 @@ async fn change(
     for tried in 1.. {
         // What the request does not name stays as it is, so this node must know how it is.
         app.cluster.linearize().await?;
-        let old = found(app, id).await?;
+        let old = found(app, id, Stage::Asked).await?;
         let command =
             Command::UpdateExecutor { id, expect: Some(old.version), executor: new(&old)? };
         conditions.check(Some(old.version))?;

@@ -23,6 +23,7 @@ use super::fields::Fields;
 use super::idempotency::Key;
 use super::input::{Input, SMALL};
 use super::page::{ListWriter, Orders, cursor};
+use super::reads::Stage;
 use super::reply;
 use super::signing::Rotation;
 use super::state::AppState;
@@ -131,12 +132,12 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
 
 async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    Conditions::of(&headers).answer(shown(&app, &ask, id, StatusCode::OK).await?)
+    Conditions::of(&headers).answer(shown(&app, &ask, id, Stage::Asked).await?)
 }
 
-async fn found(app: &AppState, id: ProjectId) -> Result<(Project, Standing), Error> {
+async fn found(app: &AppState, id: ProjectId, stage: Stage) -> Result<(Project, Standing), Error> {
     let now = app.time.now();
-    let found = app.read(move |conn| {
+    let found = app.read_at(stage, move |conn| {
         let Some(project) = projects::get(conn, id)? else { return Ok(None) };
         let state = pauses(conn, now)?.remove(&id).map_or(Standing::Active, Standing::Paused);
         Ok(Some((project, state)))
@@ -153,16 +154,11 @@ fn missing() -> Error {
     Error::not_found("project does not exist")
 }
 
-async fn shown(
-    app: &AppState,
-    ask: &Ask,
-    id: ProjectId,
-    status: StatusCode,
-) -> Result<Response, Error> {
-    let (project, state) = found(app, id).await?;
+async fn shown(app: &AppState, ask: &Ask, id: ProjectId, stage: Stage) -> Result<Response, Error> {
+    let (project, state) = found(app, id, stage).await?;
     let version = project.version;
     let view = view(project, state, app.time.now());
-    Ok(version::tag(reply::json(status, reply::envelope(&view, ask.dialect())), version))
+    Ok(version::tag(reply::ok(&view, ask.dialect()), version))
 }
 
 async fn create(
@@ -188,7 +184,8 @@ async fn create(
     let new = NewProject { name, description, settings, action, by };
     match app.cluster.propose(Key::around(key, Command::CreateProject(new))).await? {
         Outcome::Created(id) => {
-            let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
+            let mut response = shown(&app, &ask, id, Stage::Done).await?;
+            *response.status_mut() = StatusCode::CREATED;
             Ok(reply::warn(response, &fields.warnings()))
         }
         other => Err(refused(other)),
@@ -254,7 +251,7 @@ async fn update(
         })
     })
     .await?;
-    let response = shown(app, ask, id, StatusCode::OK).await?;
+    let response = shown(app, ask, id, Stage::Done).await?;
     Ok(reply::warn(response, &fields.warnings()))
 }
 
@@ -270,7 +267,7 @@ async fn change(
     for tried in 1.. {
         // What the request does not name stays as it is, so this node must know how it is.
         app.cluster.linearize().await?;
-        let (old, state) = found(app, id).await?;
+        let (old, state) = found(app, id, Stage::Asked).await?;
         conditions.check(Some(old.version))?;
         let Some(edit) = new(&old, state) else { break };
         let edit = ProjectEdit { id, expect: Some(old.version), ..edit };
@@ -297,14 +294,15 @@ async fn rotate(
     let rotation = Rotation::read(&mut fields, &app.keys, key)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     app.cluster.linearize().await?;
-    rotation.check(&found(&app, id).await?.0.settings.signing, &app).await?;
+    let old = found(&app, id, Stage::Asked).await?.0;
+    rotation.check(&old.settings.signing, &app).await?;
     change(&app, id, &Conditions::of(&headers), key, |old, _| {
         let signing = rotation.of(&old.settings.signing, &app.keys, app.time.now());
         let settings = Some(ProjectSettings { signing, ..old.settings.clone() });
         Some(ProjectEdit { settings, by: by.clone(), ..ProjectEdit::default() })
     })
     .await?;
-    let (project, state) = found(&app, id).await?;
+    let (project, state) = found(&app, id, Stage::Done).await?;
     let shown = rotation.shown(&project.settings.signing, &app.keys);
     let version = project.version;
     let mut view = view(project, state, app.time.now());

@@ -50,6 +50,24 @@ pub(super) enum Reader {
     Nobody,
 }
 
+/// How far a request has come when it reads: how long that may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing was written yet: [`AppState::read`].
+    Asked,
+    /// The answer to a write that was done: [`AppState::read_owed`].
+    Done,
+}
+
+impl Stage {
+    fn patience(self, reader: Reader) -> Duration {
+        match self {
+            Self::Asked => reader.patience(),
+            Self::Done => OPERATORS_WAIT,
+        }
+    }
+}
+
 impl From<Caller> for Reader {
     fn from(caller: Caller) -> Self {
         match caller {
@@ -83,8 +101,7 @@ impl AppState {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let reader = Reader::current();
-        self.reads.run(self, reader, reader.patience(), read).await
+        self.read_at(Stage::Asked, read).await
     }
 
     /// Has a thread reckon for whoever's request this is, in the place of a read.
@@ -102,6 +119,16 @@ impl AppState {
         done.await.map_err(|_| Error::internal())
     }
 
+    /// Reads as this stage of a request may.
+    pub(super) async fn read_at<T, F>(&self, stage: Stage, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let reader = Reader::current();
+        self.reads.run(self, reader, stage.patience(reader), read).await
+    }
+
     /// As [`AppState::read`] for the answer to something that was done already, or was begun to be
     /// sent: it may take as long as an operator's, since a refusal would say that nothing came of it.
     pub(super) async fn read_owed<T, F>(&self, reader: Reader, read: F) -> Result<T, Error>
@@ -109,7 +136,7 @@ impl AppState {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.reads.run(self, reader, OPERATORS_WAIT, read).await
+        self.reads.run(self, reader, Stage::Done.patience(reader), read).await
     }
 }
 
@@ -333,6 +360,14 @@ mod tests {
 
     fn places(most: usize, line: usize) -> Arc<Places> {
         Arc::new(Places { most, line, state: Mutex::default() })
+    }
+
+    #[test]
+    fn the_answer_to_a_write_that_was_done_may_take_long() {
+        for reader in [A, C, Reader::Nobody] {
+            assert_eq!(Stage::Done.patience(reader), Duration::from_secs(30), "{reader:?}");
+        }
+        assert_eq!(Stage::Asked.patience(A), Duration::from_secs(2));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::api::ask::{Ask, IdText};
 use crate::api::error::Error;
 use crate::api::fields::Fields;
 use crate::api::input::{self, SMALL};
-use crate::api::reads::Reader;
+use crate::api::reads::Stage;
 use crate::api::reply;
 use crate::api::state::AppState;
 use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
@@ -145,7 +145,7 @@ async fn answer(
     } else {
         let now = app.time.now();
         let read = move |conn: &rusqlite::Connection| one::state(conn, of, now);
-        let found = app.read_owed(Reader::current(), read).await?;
+        let found = app.read_at(Stage::Done, read).await?;
         found.unwrap_or("retrying")
     };
     Ok(reply::ok(&Told { execution_id, state }, ask.dialect()))

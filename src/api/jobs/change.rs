@@ -23,7 +23,7 @@ use crate::api::error::Error;
 use crate::api::fields::Fields;
 use crate::api::idempotency::Key;
 use crate::api::input::{Input, SMALL};
-use crate::api::reads::Reader;
+use crate::api::reads::Stage;
 use crate::api::reply::{self, Warnings};
 use crate::api::state::AppState;
 use crate::api::unexpected;
@@ -84,7 +84,7 @@ async fn edit(
     for _ in 0..ATTEMPTS {
         let job = read(app, id).await?;
         if replace(app, ask, &job, &input, how, &conditions, &mut warnings).await? {
-            return match shown(app, ask, id, StatusCode::OK).await {
+            return match shown(app, ask, id, Stage::Done).await {
                 // "Not found" would say that nothing was changed, which others may have seen.
                 Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
                     "the job was changed, and deleted by another before it could be shown",
@@ -175,7 +175,7 @@ async fn pause(
         }
     };
     change(&app, &headers, id, JobAction::Pause { until }, by).await?;
-    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.warnings()))
+    Ok(reply::warn(shown(&app, &ask, id, Stage::Done).await?, &fields.warnings()))
 }
 
 async fn resume(
@@ -188,7 +188,7 @@ async fn resume(
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     change(&app, &headers, id, JobAction::Resume, by).await?;
-    Ok(reply::warn(shown(&app, &ask, id, StatusCode::OK).await?, &fields.warnings()))
+    Ok(reply::warn(shown(&app, &ask, id, Stage::Done).await?, &fields.warnings()))
 }
 
 async fn change(
@@ -237,7 +237,7 @@ async fn run(
         |version| Key::around(key, Command::RunJob { id, forced }.for_version(id, version));
     match Conditions::of(&headers).guard(&app, version_of(id), missing, command).await? {
         Outcome::Run(occurrence) => {
-            let cluster = app.read_owed(Reader::current(), meta::cluster_id).await?;
+            let cluster = app.read_at(Stage::Done, meta::cluster_id).await?;
             let cluster = cluster.unwrap_or_default();
             let ran = Ran {
                 job_id: id,

@@ -20,6 +20,7 @@ use crate::api::App;
 use crate::api::ask::Ask;
 use crate::api::error::Error;
 use crate::api::input::{Input, SMALL};
+use crate::api::reads::Stage;
 use crate::api::reply;
 use crate::api::state::AppState;
 use crate::api::version::{ATTEMPTS, Conditions, is_stale};
@@ -85,7 +86,7 @@ async fn one(
 ) -> Result<Response, Error> {
     ask.settle(&app).await?;
     let job = named.find(&app).await?.ok_or_else(missing)?;
-    Conditions::of(&headers).answer(shown(&app, &ask, job.id, StatusCode::OK).await?)
+    Conditions::of(&headers).answer(shown(&app, &ask, job.id, Stage::Asked).await?)
 }
 
 async fn upsert(
@@ -118,14 +119,15 @@ async fn upsert(
                 made => made?,
             };
             let id = made.jobs.first().map_or(0, |(first, _)| *first);
-            let response = shown(&app, &ask, id, StatusCode::CREATED).await?;
+            let mut response = shown(&app, &ask, id, Stage::Done).await?;
+            *response.status_mut() = StatusCode::CREATED;
             warnings.merge(said);
             return Ok(reply::warn(response, &warnings));
         };
         let how = How::Whole;
         match change::replace(&app, &ask, &job, &input, how, &conditions, &mut warnings).await {
             Ok(true) => {
-                let response = shown(&app, &ask, job.id, StatusCode::OK).await?;
+                let response = shown(&app, &ask, job.id, Stage::Done).await?;
                 return Ok(reply::warn(response, &warnings));
             }
             Ok(false) => {}

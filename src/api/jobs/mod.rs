@@ -55,7 +55,7 @@ use super::error::Error;
 use super::idempotency::Key;
 use super::input::{BULK, Input};
 use super::page::{ListWriter, Orders, cursor};
-use super::reads::Reader;
+use super::reads::Stage;
 use super::reply;
 use super::state::AppState;
 use super::stream::Jobs;
@@ -136,23 +136,18 @@ fn label(text: &str) -> Result<(String, String), Error> {
 
 async fn one(State(app): App, ask: Ask, headers: HeaderMap, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    Conditions::of(&headers).answer(shown(&app, &ask, id, StatusCode::OK).await?)
+    Conditions::of(&headers).answer(shown(&app, &ask, id, Stage::Asked).await?)
 }
 
 /// A job and its version.
-async fn shown(
-    app: &AppState,
-    ask: &Ask,
-    id: JobId,
-    status: StatusCode,
-) -> Result<Response, Error> {
+async fn shown(app: &AppState, ask: &Ask, id: JobId, stage: Stage) -> Result<Response, Error> {
     let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-    let found = app.read(move |conn| {
+    let found = app.read_at(stage, move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         Views::new(conn, now, retry_max)?.job(job).map(Some)
     });
     let job = found.await?.ok_or_else(missing)?;
-    Ok(version::tag(reply::json(status, reply::envelope(&job, ask.dialect())), job.version))
+    Ok(version::tag(reply::ok(&job, ask.dialect()), job.version))
 }
 
 async fn create(
@@ -214,7 +209,7 @@ async fn receipt(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Err
         reply::envelope(&id, ask.dialect())
     } else {
         let read = move |conn: &Connection| tasks::get(conn, request);
-        let task = app.read_owed(Reader::current(), read).await?;
+        let task = app.read_at(Stage::Done, read).await?;
         let numbers: Vec<u64> = task.iter().map(|task| task.id).collect();
         reply::envelope(&numbers, ask.dialect())
     };
@@ -234,7 +229,7 @@ async fn representation(app: &Arc<AppState>, ask: &Ask, made: &Made) -> Result<R
             let job = jobs::get(conn, id)?;
             job.map(|job| Views::new(conn, now, retry_max)?.job(job)).transpose()
         };
-        let job = app.read_owed(Reader::current(), read).await?;
+        let job = app.read_at(Stage::Done, read).await?;
         let body = reply::envelope(&Vec::from_iter(&job), ask.dialect());
         let response = reply::json(StatusCode::CREATED, body);
         match job {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use rusqlite::Connection;
 
@@ -14,6 +14,7 @@ use crate::api::ask::{Ask, Id};
 use crate::api::error::Error;
 use crate::api::fields::{Fields, Given};
 use crate::api::input::{Input, SMALL};
+use crate::api::reads::Stage;
 use crate::api::reply;
 use crate::api::state::AppState;
 use crate::api::version::Conditions;
@@ -143,7 +144,7 @@ async fn turned(
     };
     match Conditions::of(headers).guard(app, version_of(id), missing, command).await? {
         Outcome::Done => {
-            let response = shown(app, ask, id, StatusCode::OK).await?;
+            let response = shown(app, ask, id, Stage::Done).await?;
             Ok(reply::warn(response, &fields.warnings()))
         }
         other => Err(refused(other)),
