@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -25,13 +26,15 @@ use crate::model::postponement::parts;
 use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
-use crate::store::dead_letters::{self, DeadLetter, Filter, Order};
-use crate::store::{Page, meta};
+use crate::store::dead_letters::{self, DeadLetter, Filter, Order, Walked};
+use crate::store::meta;
 
 /// How many members of a letter a list shows; the letter itself shows all.
 const FIRST_MEMBERS: usize = 20;
 /// How many letters go into one command.
-const CHUNK: u64 = 500;
+const CHUNK: usize = 500;
+/// The most letters looked at by one read.
+const STRETCH: u64 = 2_000;
 const MOST_RATE: u64 = 1_000_000;
 
 const ORDERS: &Orders<Order> =
@@ -300,34 +303,33 @@ impl Plan {
 /// Makes commands of all letters that match, as (number, members), oldest first, and carries them
 /// out (or only counts). Letters that come into being meanwhile are left alone: what is replayed and
 /// fails again must not be replayed again. When it breaks off, what was done is done, and the same
-/// request goes on with the rest.
+/// request goes on with the rest. No read looks at more than [`STRETCH`], however few match.
 async fn each(
     app: &AppState,
-    mut filter: Filter,
+    filter: Filter,
     dry_run: bool,
     mut command: impl FnMut(&[(u64, u64)]) -> Command,
 ) -> Result<Sum, Error> {
     app.cluster.linearize().await?;
-    let page = Page { limit: CHUNK, ..Page::default() };
-    let newest = Page { limit: 1, descending: true, ..page };
-    let everything = filter.clone();
-    let last = app.read(move |conn| dead_letters::list(conn, &everything, &newest));
-    let last = last.await?.1.first().map_or(0, |letter| letter.id);
+    let last = app.read(dead_letters::last_id).await?;
     let mut sum = Sum { dry_run, ..Sum::default() };
+    let mut after = 0;
     loop {
-        let asked = filter.clone();
-        let found = app.read(move |conn| {
-            let (_, letters) = dead_letters::list(conn, &asked, &page)?;
-            Ok(letters.iter().map(|l| (l.id, l.members.len())).collect::<Vec<_>>())
-        });
-        let mut found = found.await?;
-        found.retain(|(id, _)| *id <= last);
-        let Some((id, _)) = found.last() else { return Ok(sum) };
-        filter.after = Some(*id);
-        let command = command(&found);
-        // Those that went otherwise in between are counted by the command alone.
-        sum.letters += if dry_run { found.len() as u64 } else { carry_out(app, command).await? };
-        sum.occurrences += found.iter().map(|(_, members)| members).sum::<u64>();
+        let filter = filter.clone();
+        let read =
+            move |conn: &Connection| dead_letters::walk(conn, &filter, (after, last), STRETCH);
+        let Walked { found, on } = app.read(read).await?;
+        for some in found.chunks(CHUNK) {
+            let command = command(some);
+            // Those that went otherwise in between are counted by the command alone.
+            sum.letters +=
+                if dry_run { some.len() as u64 } else { carry_out(app, command).await? };
+            sum.occurrences += some.iter().map(|(_, members)| members).sum::<u64>();
+        }
+        match on {
+            Some(id) => after = id,
+            None => return Ok(sum),
+        }
     }
 }
 

@@ -177,6 +177,60 @@ pub fn each(
     Ok(())
 }
 
+/// The highest number that a dead letter has; 0 when there is none.
+pub fn last_id(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT COALESCE(MAX(id), 0) FROM dead_letters")?
+        .query_row([], |row| id_at(row, 0))
+}
+
+/// Part of a walk through the dead letters: see [`walk`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// Number and members of those that match, in order.
+    pub found: Vec<(u64, u64)>,
+    /// The last one that was looked at, where the walk goes on; `None` at its end.
+    pub on: Option<u64>,
+}
+
+/// Looks at the next `most` dead letters with numbers above `after`, up to `last`: which of them
+/// match (whatever the filter says of `after`). So a call takes about as long however few match, and
+/// a walk comes to its end with a time limit for each call.
+pub fn walk(
+    conn: &Connection,
+    filter: &Filter,
+    (after, last): (u64, u64),
+    most: u64,
+) -> rusqlite::Result<Walked> {
+    let clamped = |number: u64| number.min(i64::MAX as u64) as i64;
+    let (after, last) = (clamped(after), clamped(last));
+    let on = conn
+        .prepare_cached(
+            "SELECT id FROM dead_letters WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3",
+        )?
+        .query_row(params![after, last, clamped(most.saturating_sub(1))], |row| id_at(row, 0))
+        .optional()?;
+    let (condition, mut values) = condition(filter);
+    values.extend([Value::from(after), Value::from(on.map_or(last, clamped))]);
+    let n = values.len();
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT id, count, members FROM dead_letters NOT INDEXED
+         WHERE id > ?{} AND id <= ?{n} AND {condition} ORDER BY id",
+        n - 1
+    ))?;
+    let mut rows = select.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let holds = match filter.job {
+            Some(job) => Members::place_in(row.get_ref(2)?.as_blob()?, job).is_some(),
+            None => true,
+        };
+        if holds {
+            found.push((id_at(row, 0)?, id_at(row, 1)?));
+        }
+    }
+    Ok(Walked { found, on })
+}
+
 fn condition(filter: &Filter) -> (String, Vec<Value>) {
     let mut parts = vec!["TRUE".to_owned()];
     let mut values: Vec<Value> = Vec::new();

@@ -19,7 +19,7 @@ mod over;
 
 pub use super::plans::of_shard as closed_plans;
 pub use insert::{NewRow, insert};
-pub use list::{Filter, Order, count, each, ids, last_id, list};
+pub use list::{Filter, Order, Walked, count, each, last_id, list, walk};
 pub use over::{first_due, has_nothing_left, is_over, parse};
 
 /// How many jobs in a row share a shard; see [`shard_of`].

@@ -1,8 +1,9 @@
 //! Many jobs paused, resumed or deleted at once: those that a filter finds. `super` routes to it.
 //!
-//! The jobs are looked up on this node, a stretch of numbers at a time, and changed in entries of at
-//! most about 1,000. Those that are created meanwhile are left alone. Who is cut off
-//! in the middle sends the same request again: what is done already is passed over. With an
+//! The jobs are looked up on this node, [`STRETCH`] at a time whether they match or not, so that no
+//! read takes too long however few match, and changed in entries of at most about 1,000. Those that
+//! are created meanwhile are left alone. Who is cut off in the middle sends the same request again:
+//! it looks at all of them again, and what is done already is passed over. With an
 //! `Idempotency-Key` one that came to its end is not carried out again, but answered as before.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,12 +33,12 @@ use crate::api::unexpected;
 use crate::command::{Command, JobAction, Outcome};
 use crate::model::time::parse_rfc3339;
 use crate::model::{JobId, Millis};
-use crate::store::jobs::{self, Filter};
+use crate::store::jobs::{self, Filter, Walked};
 
 /// The most jobs changed by one entry of the log.
 const CHUNK: u64 = 1_000;
-/// The most jobs looked up by one read.
-const STRETCH: u64 = 100_000;
+/// The most jobs looked at by one read.
+const STRETCH: usize = 20_000;
 /// The most ids, and the most external ids, that a filter may name.
 const MOST_NAMED: usize = 10_000;
 const LONGEST_STATUS: usize = 20;
@@ -131,9 +133,8 @@ async fn carry_out(
     let mut after = 0;
     loop {
         let filter = Arc::clone(&filter);
-        let mut found = app.read(move |conn| jobs::ids(conn, &filter, after, STRETCH)).await?;
-        let more = found.len() as u64 == STRETCH;
-        found.retain(|id| *id <= last);
+        let read = move |conn: &Connection| jobs::walk(conn, &filter, (after, last), STRETCH);
+        let Walked { found, on } = app.read(read).await?;
         done.matched += found.len() as u64;
         if !dry_run {
             for jobs in chunks(&found) {
@@ -145,9 +146,9 @@ async fn carry_out(
                 }
             }
         }
-        match found.last() {
-            Some(id) if more => after = *id,
-            _ => break,
+        match on {
+            Some(id) => after = id,
+            None => break,
         }
     }
     let done = Key::conclude(key, app, done).await?;

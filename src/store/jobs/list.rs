@@ -2,7 +2,7 @@
 //! go through. The api asks.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::over::{json, over};
 use super::{COLUMNS, ShapeMemory, read_job};
@@ -123,22 +123,78 @@ fn count_plain(conn: &Connection, filter: &Filter) -> rusqlite::Result<Option<u6
     Ok(Some(total))
 }
 
-/// The numbers of the first `limit` jobs that match, of those above `after`, in order.
-pub fn ids(
+/// Part of a walk through the jobs: see [`walk`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// The numbers of those that match, in order.
+    pub found: Vec<JobId>,
+    /// The last one that was looked at, where the walk goes on; `None` at its end.
+    pub on: Option<JobId>,
+}
+
+/// Looks at the next `most` jobs with numbers above `after`, up to `last`: which of them match. Of a
+/// filter that names jobs only those are looked at, else the project's or all. So a call takes about
+/// as long however few match, and a walk comes to its end with a time limit for each call.
+pub fn walk(
     conn: &Connection,
     filter: &Filter,
-    after: JobId,
-    limit: u64,
-) -> rusqlite::Result<Vec<JobId>> {
-    let Search { from, mut values } = search(conn, filter)?;
-    values.push((after.min(i64::MAX as u64) as i64).into());
-    values.push((limit.min(i64::MAX as u64) as i64).into());
-    let n = values.len();
-    // Jobs that are named by their numbers are looked up, not walked to.
-    let id = if filter.ids.is_some() { "+id" } else { "id" };
-    conn.prepare_cached(&format!("SELECT id {from} AND {id} > ?{} ORDER BY id LIMIT ?{n}", n - 1))?
+    (after, last): (JobId, JobId),
+    most: usize,
+) -> rusqlite::Result<Walked> {
+    let (seen, all) = next(conn, filter, (after, last), most)?;
+    let on = seen.last().copied().filter(|_| seen.len() >= most);
+    if all || seen.is_empty() {
+        return Ok(Walked { found: seen, on });
+    }
+    let among = Filter { ids: Some(seen), ..filter.clone() };
+    let Search { from, values } = search(conn, &among)?;
+    let found = conn
+        .prepare_cached(&format!("SELECT id {from} ORDER BY id"))?
         .query_map(params_from_iter(values), |row| id_at(row, 0))?
-        .collect()
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Walked { found, on })
+}
+
+/// The next jobs to look at, in order, and whether all of them match.
+fn next(
+    conn: &Connection,
+    filter: &Filter,
+    (after, last): (JobId, JobId),
+    most: usize,
+) -> rusqlite::Result<(Vec<JobId>, bool)> {
+    let project = filter.project.map(|project| project as i64);
+    let named = match (&filter.ids, &filter.external_ids) {
+        (Some(ids), _) => Some(ids.clone()),
+        (None, Some(names)) if project.is_some() => {
+            let names = serde_json::Value::from(names.as_slice()).to_string();
+            let of_project = "SELECT id FROM jobs INDEXED BY jobs_by_external_id
+                 WHERE project_id = ?1 AND external_id IN (SELECT value FROM json_each(?2))";
+            let mut select = conn.prepare_cached(of_project)?;
+            let ids = select.query_map(params![project, names], |row| id_at(row, 0))?;
+            Some(ids.collect::<rusqlite::Result<_>>()?)
+        }
+        _ => None,
+    };
+    if let Some(mut ids) = named {
+        ids.retain(|id| (after + 1..=last).contains(id));
+        ids.sort_unstable();
+        ids.dedup();
+        ids.truncate(most);
+        return Ok((ids, false));
+    }
+    let of = match project {
+        Some(_) => "jobs INDEXED BY jobs_by_project WHERE project_id = ?1",
+        None => "jobs WHERE ?1 IS NULL",
+    };
+    let clamped = |id: JobId| id.min(i64::MAX as u64) as i64;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let seen = conn
+        .prepare_cached(&format!(
+            "SELECT id FROM {of} AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4"
+        ))?
+        .query_map(params![project, clamped(after), clamped(last), most], |row| id_at(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((seen, *filter == Filter { project: filter.project, ..Filter::default() }))
 }
 
 /// Whether an active job is paused up to an instant that is still to come, as
@@ -165,7 +221,7 @@ fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Search> {
     if let Some((status, now)) = filter.status {
         let over = match status {
             JobStatus::Disabled => Vec::new(),
-            _ => over(conn, filter.project, now)?,
+            _ => over(conn, filter.project, filter.ids.as_deref(), now)?,
         };
         let over = if over.is_empty() {
             "FALSE".into()
@@ -202,10 +258,18 @@ fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Search> {
     }
     for (key, value) in &filter.labels {
         let (key, value) = (bind(key.clone().into()), bind(value.clone().into()));
-        parts.push(format!(
-            "shape_id IN (SELECT shape_id FROM shape_labels
-                 WHERE project {within} AND key = {key} AND value = {value})"
-        ));
+        parts.push(if filter.ids.is_some() {
+            // A look for each of these jobs, however many others have the label.
+            format!(
+                "EXISTS (SELECT 1 FROM shape_labels l WHERE l.project = jobs.project_id
+                     AND l.key = {key} AND l.value = {value} AND l.shape_id = jobs.shape_id)"
+            )
+        } else {
+            format!(
+                "shape_id IN (SELECT shape_id FROM shape_labels
+                     WHERE project {within} AND key = {key} AND value = {value})"
+            )
+        });
     }
     if !filter.labels.is_empty() && table == "jobs" {
         table = "jobs INDEXED BY jobs_by_shape";

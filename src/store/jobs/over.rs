@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use chrono_tz::Tz;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params};
 
 use super::JobRow;
 use crate::model::job::{JobShape, JobStatus};
@@ -118,30 +118,37 @@ struct Bounded {
     left: Left,
 }
 
-/// The recurring jobs that are over at an instant, of one project or of all. A schedule is evaluated
-/// once for each shape with a last date, and once more only for jobs that this does not tell enough
-/// about.
+/// The recurring jobs that are over at an instant, of one project or of all, and with `among` of
+/// those jobs only. A schedule is evaluated once for each shape with a last date, and once more only
+/// for jobs that this does not tell enough about.
 pub(super) fn over(
     conn: &Connection,
     project: Option<ProjectId>,
+    among: Option<&[JobId]>,
     now: Millis,
 ) -> rusqlite::Result<Vec<JobId>> {
-    let bounded = bounded(conn, project, now)?;
+    let among = among.map(json);
+    let bounded = bounded(conn, project, among.as_deref(), now)?;
     if bounded.is_empty() {
         return Ok(Vec::new());
     }
     let some = bounded.iter().filter(|(_, one)| one.left != Left::More).map(|(id, _)| id);
     let mut found = Vec::new();
     // A plan that begins later may have nothing even where others have something to come.
-    let mut select = conn.prepare_cached(
+    let these = match &among {
+        Some(_) => "id IN (SELECT value FROM json_each(?5))",
+        None => "?5 IS NULL",
+    };
+    let mut select = conn.prepare_cached(&format!(
         "SELECT id, shape_id, created, anchor, plan_from, status FROM jobs
-         WHERE status IN (0, 1) AND (?1 IS NULL OR project_id = ?1)
+         WHERE status IN (0, 1) AND (?1 IS NULL OR project_id = ?1) AND {these}
              AND (shape_id IN (SELECT value FROM json_each(?2))
                  OR plan_from > ?4 AND shape_id IN (SELECT value FROM json_each(?3)))
-         ORDER BY id",
-    )?;
+         ORDER BY id"
+    ))?;
     let project = project.map(|project| project as i64);
-    let mut rows = select.query(params![project, json(some), json(bounded.keys()), now])?;
+    let (some, all) = (json(some), json(bounded.keys()));
+    let mut rows = select.query(params![project, some, all, now, among])?;
     while let Some(row) = rows.next()? {
         let row = super::read_row(row)?;
         let Some(Bounded { shape, schedule, left }) = bounded.get(&row.shape_id) else { continue };
@@ -162,23 +169,31 @@ pub(super) fn over(
     Ok(found)
 }
 
-/// The shapes with a last date, by number: of one project or of all.
+/// The shapes with a last date, by number: of one project or of all, or of some jobs (as JSON).
 fn bounded(
     conn: &Connection,
     project: Option<ProjectId>,
+    among: Option<&str>,
     now: Millis,
 ) -> rusqlite::Result<HashMap<u64, Bounded>> {
     let with_end = "json_extract(body, '$.end') IS NOT NULL";
-    let sql = match project {
-        None => format!("SELECT id FROM shapes WHERE {with_end}"),
-        Some(_) => format!(
+    let sql = match (among, project) {
+        (Some(_), _) => format!(
             "SELECT id FROM shapes
-             WHERE id IN (SELECT shape_id FROM jobs WHERE project_id = ?1) AND {with_end}"
+             WHERE id IN (SELECT shape_id FROM jobs
+                     WHERE id IN (SELECT value FROM json_each(?2))
+                         AND (?1 IS NULL OR project_id = ?1)) AND {with_end}"
+        ),
+        (None, None) => format!("SELECT id FROM shapes WHERE {with_end} AND ?1 IS ?2"),
+        (None, Some(_)) => format!(
+            "SELECT id FROM shapes
+             WHERE id IN (SELECT shape_id FROM jobs WHERE project_id = ?1) AND {with_end}
+                 AND ?2 IS NULL"
         ),
     };
     let ids: Vec<u64> = conn
         .prepare_cached(&sql)?
-        .query_map(params_from_iter(project.map(|project| project as i64)), |row| id_at(row, 0))?
+        .query_map(params![project.map(|project| project as i64), among], |row| id_at(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     let mut bounded = HashMap::new();
     for id in ids {

@@ -2,7 +2,7 @@
 
 use super::record::Story;
 use super::*;
-use crate::store::dead_letters::{self, Filter, Order};
+use crate::store::dead_letters::{self, Filter, Order, Walked};
 use crate::store::{Page, pending};
 
 fn dead(story: &mut Story, members: impl IntoIterator<Item = u64>, minute: i64) {
@@ -119,6 +119,32 @@ fn letters_are_found_by_project_job_time_and_place() {
     let down = Page { descending: true, ..page };
     assert_eq!(list(&Filter { after: Some(3), ..all.clone() }, down), (4, vec![2, 1]));
     let (from, until) = (Some(START + 120_000), Some(START + 180_000));
-    assert_eq!(list(&Filter { from, until, ..all.clone() }, page), (2, vec![2, 3]));
-    assert_eq!(list(&Filter { project: Some(2), ..all }, page), (0, vec![]));
+    let between = Filter { from, until, ..all.clone() };
+    assert_eq!(list(&between, page), (2, vec![2, 3]));
+    assert_eq!(list(&Filter { project: Some(2), ..all.clone() }, page), (0, vec![]));
+
+    let walk = |filter: &Filter, range, most| {
+        story.books.read(|c| dead_letters::walk(c, filter, range, most))
+    };
+    for (filter, expected) in [
+        (&all, vec![(1, 1), (2, 3), (3, 1), (4, 2)]),
+        (&of_job, vec![(1, 1), (2, 3), (4, 2)]),
+        (&between, vec![(2, 3), (3, 1)]),
+    ] {
+        for most in 1..=5 {
+            let (mut found, mut after) = (Vec::new(), 0);
+            loop {
+                let Walked { found: some, on } = walk(filter, (after, 4), most);
+                found.extend(some);
+                let Some(id) = on else { break };
+                assert_eq!(id, after + most, "it looks at so many, whether they match or not");
+                after = id;
+            }
+            assert_eq!(found, expected, "{most}");
+        }
+    }
+    let nothing = Walked { found: Vec::new(), on: Some(2) };
+    assert_eq!(walk(&Filter { project: Some(2), ..all.clone() }, (0, 4), 2), nothing);
+    assert_eq!(walk(&all, (1, 3), 9), Walked { found: vec![(2, 3), (3, 1)], on: None });
+    assert_eq!(story.books.read(dead_letters::last_id), 4);
 }

@@ -28,6 +28,7 @@ use crate::model::job::{Dialect, JobShape, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
 use crate::schedule::DstRule;
+use crate::store::jobs::{Filter, walk};
 use crate::store::{Store, Writer};
 
 /// Log time when a story begins: a whole second.
@@ -147,6 +148,19 @@ impl Books {
     pub(super) fn count(&self, table: &str) -> u64 {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         self.read(|c| c.query_row(&sql, [], |row| row.get::<_, i64>(0))) as u64
+    }
+}
+
+/// All jobs that a filter finds, by a walk that looks at so many at a time.
+pub(super) fn walked(books: &Books, filter: &Filter, most: usize) -> Vec<u64> {
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let some = books.read(|c| walk(c, filter, (after, u64::MAX), most));
+        found.extend(some.found);
+        match some.on {
+            Some(id) => after = id,
+            None => return found,
+        }
     }
 }
 

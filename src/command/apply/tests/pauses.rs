@@ -7,7 +7,7 @@ use crate::command::{JobAction, ProjectAction};
 use crate::model::delivery::{Misfire, MisfirePolicy};
 use crate::model::job::PARKED;
 use crate::model::run::Occurrence;
-use crate::store::jobs::{self, Filter};
+use crate::store::jobs::{self, Filter, Walked};
 use crate::store::{Page, pending, projects};
 
 /// What is done to a job, and when.
@@ -448,15 +448,12 @@ fn jobs_are_found_by_what_they_are() {
     books.done(change(&[(3, 1)], pause(90)));
     books.disable(7);
     let find = |books: &Books, filter: &Filter| {
-        let found = books.read(|c| jobs::ids(c, filter, 0, 100));
+        let found = walked(books, filter, usize::MAX);
         let (total, page) = books.read(|c| jobs::list(c, filter, &Page::default()));
         assert_eq!(page.iter().map(|job| job.id).collect::<Vec<_>>(), found);
         assert_eq!(total, found.len() as u64);
-        if let Some(first) = found.first() {
-            assert_eq!(
-                books.read(|c| jobs::ids(c, filter, *first, 1)),
-                found.get(1..2).unwrap_or(&[])
-            );
+        for most in 1..4 {
+            assert_eq!(walked(books, filter, most), found, "{filter:?} {most}");
         }
         found
     };
@@ -492,6 +489,21 @@ fn jobs_are_found_by_what_they_are() {
     for (filter, expected) in cases {
         assert_eq!(find(&books, &filter), expected, "{filter:?}");
     }
+    // A part of the walk ends where it has looked at so many, whether they match or not.
+    let walk = |filter: &Filter, range, most| books.read(|c| jobs::walk(c, filter, range, most));
+    let disabled = status(JobStatus::Disabled, now);
+    assert_eq!(walk(&disabled, (0, 9), 3), Walked { found: vec![], on: Some(3) });
+    assert_eq!(walk(&disabled, (6, 9), 3), Walked { found: vec![7], on: None });
+    assert_eq!(walk(&disabled, (0, 6), 9), Walked { found: vec![], on: None });
+    let seven = with(&[("env", "dev")]);
+    assert_eq!(walk(&Filter { project: Some(1), ..seven }, (0, 9), 4).on, Some(4));
+    // Of jobs that are named no others are looked at.
+    let named = Filter { ids: Some(vec![7, 2, 7, 99, 4]), ..Filter::default() };
+    assert_eq!(walk(&named, (0, 9), 9), Walked { found: vec![2, 4, 7], on: None });
+    assert_eq!(walk(&named, (2, 9), 1), Walked { found: vec![4], on: Some(4) });
+    let external_ids = Some(vec!["x".to_owned(), "y".to_owned()]);
+    let of_one = Filter { external_ids, ..of(1) };
+    assert_eq!(walk(&of_one, (0, 9), 9), Walked { found: vec![5], on: None });
     // Labels follow an edit.
     books.edit(1, |edit| edit.shape = labelled(1, &[("team", "a")]));
     books.edit(4, |edit| edit.shape = every_minute());
