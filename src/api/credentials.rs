@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::App;
 use super::ask::{Ask, Id};
@@ -27,7 +28,7 @@ use super::state::AppState;
 use crate::command::{Command, Outcome};
 use crate::model::credential::Credential;
 use crate::model::time::rfc3339;
-use crate::secret::new_api_key;
+use crate::secret::{Keys, new_api_key};
 use crate::store::credentials::{self, Order};
 
 /// The longest `createdBy` and `archivedBy`, in bytes.
@@ -168,16 +169,31 @@ async fn create(
         )
     })?;
     let secret = match &key {
-        Some(key) => app.keys.api_secret_for(&key.key, &key.body, &stored.api_key),
+        Some(key) => secret_again(&app.keys, key, &stored)?,
         None => secret,
     };
-    // Only the secret that opens this very key is shown.
-    let opens = app.keys.verify(&secret, &stored.verifier);
     let mut view = CredentialView::from(stored);
-    view.api_secret = opens.then(|| secret.to_string());
+    view.api_secret = Some(secret.to_string());
     let mut response = reply::created(&view, ask.dialect());
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))
+}
+
+/// The secret of a credential that was made under this key, now or before. 409 where that is not known
+/// any more: an earlier version made another one of the same key, and a 201 without a secret would
+/// look as if all were well.
+fn secret_again(keys: &Keys, key: &Key, stored: &Credential) -> Result<Zeroizing<String>, Error> {
+    let secret = keys.api_secret_for(&key.key, &key.body, &stored.api_key);
+    // Only the secret that opens this very key is shown.
+    if keys.verify(&secret, &stored.verifier) {
+        return Ok(secret);
+    }
+    let id = stored.id;
+    Err(Error::conflict(format!(
+        "credential {id} was made under this Idempotency-Key by an earlier version, and its secret \
+         cannot be shown again: send another Idempotency-Key to create a new credential, and delete \
+         {id} if its secret was never received"
+    )))
 }
 
 async fn update(
@@ -243,5 +259,38 @@ fn refused(outcome: Outcome) -> Error {
     match outcome {
         Outcome::Rejected(rejection) => rejection.into(),
         other => super::unexpected(&other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_is_not_known_any_more_is_no_success() {
+        let keys = Keys::new(&"ab".repeat(32), "node", "password").unwrap();
+        let key = Key { key: [1; 32], body: [2; 32] };
+        let stored = |secret: &str| Credential {
+            id: 7,
+            api_key: "s0_key".into(),
+            verifier: keys.verifier(secret),
+            archived: false,
+            created: 0,
+            modified: None,
+            created_by: None,
+            archived_by: None,
+            parent: None,
+        };
+        let secret = keys.api_secret_for(&key.key, &key.body, "s0_key");
+        assert_eq!(*secret_again(&keys, &key, &stored(&secret)).unwrap(), *secret);
+        // As an earlier version derived it, or of another key.
+        let refused = secret_again(&keys, &key, &stored("what it was before")).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::CONFLICT);
+        let said = format!("{refused:?}");
+        assert!(
+            said.contains("credential 7") && said.contains("another Idempotency-Key"),
+            "{said}"
+        );
+        assert!(!said.contains(&*secret), "{said}");
     }
 }
