@@ -99,15 +99,25 @@ pub(super) fn result(execution: &Value) -> String {
     }
 }
 
-/// Why an attempt failed: of an error of the connection its innermost cause, which says it all. The
-/// whole chain is in the JSON and in `explain`.
+/// How an error that there was no connection begins, as `executor` words it and as it was worded in
+/// earlier versions.
+const UNCONNECTED: [&str; 2] = ["no connection: ", "error sending request"];
+/// What stands between what became of a request and of its repetition.
+const AGAIN: &str = "; then again: ";
+
+/// Why an attempt failed, in so few words that a table of 80 columns still says it: of a request that
+/// went out twice, what became of the second; of an error of the connection its innermost cause, which
+/// says it all; and of what the receiver did, only what. The whole text is in the JSON and in `explain`.
 pub(super) fn error(execution: &Value) -> String {
     let whole = cell(execution, &["error", "waited"]);
-    if !whole.starts_with("error sending request") {
-        return whole;
-    }
-    let cause = whole.rsplit(": ").next().unwrap_or(&whole);
-    cause.split(" (os error").next().unwrap_or(cause).to_owned()
+    let last = whole.rsplit(AGAIN).next().unwrap_or(&whole);
+    let cause = if UNCONNECTED.iter().any(|begin| last.starts_with(begin)) {
+        let cause = last.rsplit(": ").next().unwrap_or(last);
+        cause.split(" (os error").next().unwrap_or(cause)
+    } else {
+        last.strip_prefix("the receiver ").unwrap_or(last)
+    };
+    cause.to_owned()
 }
 
 fn is_sent(execution: &Value) -> bool {
@@ -351,4 +361,42 @@ pub(super) async fn get(
         }
     };
     output.record(&client.get(&path, &[]).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_as_short_as_it_can_be() {
+        for (whole, short) in [
+            (
+                "no connection: tcp connect error: Connection refused (os error 111)",
+                "Connection refused",
+            ),
+            (
+                "error sending request: client error (Connect): tcp connect error: Connection \
+                 refused (os error 111)",
+                "Connection refused",
+            ),
+            ("no connection: invalid peer certificate: UnknownIssuer", "UnknownIssuer"),
+            (
+                "the receiver closed the connection without an answer",
+                "closed the connection without an answer",
+            ),
+            (
+                "the receiver closed the connection without an answer; then again: no connection: \
+                 tcp connect error: Connection refused (os error 111)",
+                "Connection refused",
+            ),
+            ("timeout: no complete answer within 2s", "timeout: no complete answer within 2s"),
+            ("HTTP 500: the receiver is out: of order", "HTTP 500: the receiver is out: of order"),
+        ] {
+            assert_eq!(error(&json!({"error": whole})), short);
+            assert_eq!(error(&json!({"waited": whole})), short);
+        }
+        assert_eq!(error(&json!({})), "-");
+    }
 }

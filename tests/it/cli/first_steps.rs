@@ -134,8 +134,7 @@ fn a_list_of_jobs_says_when_where_and_what_became_of_them() {
 #[test]
 fn a_list_of_executions_says_why_nothing_was_sent_and_that_nobody_answered() {
     let node = Node::start(|_| {
-        let chain = "error sending request: client error (Connect): tcp connect error: \
-                     Connection refused (os error 111)";
+        let chain = "no connection: tcp connect error: Connection refused (os error 111)";
         let executions = json!([
             {"jobId": 1, "scheduledAt": "2026-01-01T00:00:00Z", "status": "skipped", "state": 0,
                 "reason": "paused", "attempt": 0, "httpCode": 0, "durationMs": 0},
