@@ -210,13 +210,12 @@ impl Wants {
                 let projects = distinct(self.projects.iter().copied());
                 let executors = distinct(self.executors.iter().copied().flatten());
                 let missing = app.read(move |conn| {
-                    let there = |id: &u64| matches!(projects::exists(conn, *id), Ok(true));
-                    let callable = |id: &u64| matches!(executors::get(conn, *id), Ok(Some(_)));
-                    let projects: Vec<_> = projects.into_iter().filter(|id| !there(id)).collect();
-                    let executors: Vec<_> =
-                        executors.into_iter().filter(|id| !callable(id)).collect();
+                    let projects = absent(projects, |id| projects::exists(conn, id))?;
+                    let executors =
+                        absent(executors, |id| Ok(executors::get(conn, id)?.is_some()))?;
                     Ok((projects, executors))
                 });
+                // A read that was ended knows of none: the error stands without a place then.
                 let (projects, executors) = missing.await.unwrap_or_default();
                 if let Some(i) = self.projects.iter().position(|id| projects.contains(id)) {
                     return error.field("projectId").at(i);
@@ -230,10 +229,12 @@ impl Wants {
             RejectionKind::Conflict if !self.externals.is_empty() => {
                 let wanted = self.externals.clone();
                 let taken = app.read(move |conn| {
-                    let taken = |(_, project, id): &&(usize, ProjectId, String)| {
-                        matches!(jobs::id_by_external_id(conn, *project, id), Ok(Some(_)))
-                    };
-                    Ok(wanted.iter().find(taken).map(|(index, ..)| *index))
+                    for (index, project, id) in &wanted {
+                        if jobs::id_by_external_id(conn, *project, id)?.is_some() {
+                            return Ok(Some(*index));
+                        }
+                    }
+                    Ok(None)
                 });
                 match taken.await {
                     Ok(Some(index)) => error.field("externalId").at(index),
@@ -243,6 +244,20 @@ impl Wants {
             _ => error,
         }
     }
+}
+
+/// Those that are not there. An error is none of them: whoever could not look does not know.
+fn absent(
+    ids: Vec<u64>,
+    exists: impl Fn(u64) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<Vec<u64>> {
+    let mut absent = Vec::new();
+    for id in ids {
+        if !exists(id)? {
+            absent.push(id);
+        }
+    }
+    Ok(absent)
 }
 
 fn distinct(ids: impl Iterator<Item = u64>) -> Vec<u64> {
@@ -276,6 +291,28 @@ mod tests {
 
     fn job(shape: u32, bytes: usize) -> NewJob {
         NewJob { shape, data: "x".repeat(bytes), ..NewJob::default() }
+    }
+
+    #[test]
+    fn what_could_not_be_looked_up_is_not_taken_for_absent() {
+        let there = |id: u64| Ok(id != 2);
+        assert_eq!(absent(vec![1, 2, 3], there), Ok(vec![2]));
+        let mut conn = rusqlite::Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE projects (id INTEGER PRIMARY KEY); INSERT INTO projects VALUES (1)",
+        )
+        .unwrap();
+        // As a read is ended whose time is over: from the second look on.
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let asked = std::sync::Arc::clone(&over);
+        let ends = move || asked.load(std::sync::atomic::Ordering::Relaxed);
+        conn.progress_handler(1, Some(ends)).unwrap();
+        let ended = absent(vec![1, 2, 3], |id| {
+            over.store(id == 2, std::sync::atomic::Ordering::Relaxed);
+            projects::exists(&conn, id)
+        });
+        let code = ended.unwrap_err().sqlite_error_code();
+        assert_eq!(code, Some(rusqlite::ErrorCode::OperationInterrupted));
     }
 
     #[test]
