@@ -115,6 +115,8 @@ pub(crate) fn sync_all(file: &File) -> io::Result<()> {
 /// Makes durable what was created, renamed and removed in a folder.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    #[cfg(test)]
+    tape::admit_sync_dir()?;
     open_to_read(dir)?.sync_all()?;
     note!(SyncDir(dir.to_owned()));
     Ok(())
@@ -176,11 +178,22 @@ pub(crate) fn may_pass(error: &io::Error) -> bool {
 
 /// Replaces a small file so that a crash leaves the old or the new one, whole and checked.
 pub(crate) fn replace(path: &Path, body: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let file = create_over(&temporary)?;
+    prepare(path, body)?;
+    replace_prepared(path)
+}
+
+/// The first half of [`replace`]: writes what will be at `path` beside it. After an error, and as long as
+/// [`replace_prepared`] is not called, what is at `path` is the old one.
+pub(crate) fn prepare(path: &Path, body: &[u8]) -> io::Result<()> {
+    let file = create_over(&path.with_extension("tmp"))?;
     write_at(&file, &[&crc32fast::hash(body).to_le_bytes(), body].concat(), 0)?;
-    sync_all(&file)?;
-    rename(&temporary, path)?;
+    sync_all(&file)
+}
+
+/// The second half of [`replace`]. After an error `path` may be the old or the new one, and another one
+/// after a power cut.
+pub(crate) fn replace_prepared(path: &Path) -> io::Result<()> {
+    rename(&path.with_extension("tmp"), path)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 

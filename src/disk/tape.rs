@@ -7,8 +7,10 @@
 //! its folder may be lost too, though the file is synced, and each change of a name is lost or kept
 //! for itself.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,6 +90,22 @@ static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 fn tapes() -> MutexGuard<'static, Vec<Arc<Mutex<Inner>>>> {
     TAPES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    static REFUSED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The `nth` sync of a folder that this thread asks for from now on fails; 1 is the next one.
+pub(crate) fn refuse_sync_dir(nth: usize) {
+    REFUSED.set(nth);
+}
+
+/// Fails where [`refuse_sync_dir`] said so.
+pub(super) fn admit_sync_dir() -> io::Result<()> {
+    let nth = REFUSED.get();
+    REFUSED.set(nth.saturating_sub(1));
+    if nth == 1 { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
 }
 
 /// A file's inode.

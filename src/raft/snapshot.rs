@@ -97,6 +97,10 @@ struct Open {
 pub struct Snapshots {
     dir: PathBuf,
     current: Mutex<Option<Open>>,
+    /// One that the disk may name, or will not after a power cut, since the last step of naming it failed.
+    /// It and the current one stay until the next [`Snapshots::publish`] has named it again. Only locked
+    /// by who holds `current`.
+    undecided: Mutex<Option<Open>>,
     serial: AtomicU64,
     failures: Failures,
 }
@@ -118,11 +122,13 @@ impl Snapshots {
             }
             None => None,
         };
-        let (current, serial) = (Mutex::new(open), AtomicU64::new(0));
-        let snapshots = Self { dir, current, serial, failures: Failures::default() };
-        snapshots.sweep()?;
-        // The name of the current one may not be durable yet, if its maker was killed.
+        let (current, undecided) = (Mutex::new(open), Mutex::new(None));
+        let (serial, failures) = (AtomicU64::new(0), Failures::default());
+        let snapshots = Self { dir, current, undecided, serial, failures };
+        // The name of the current one may not be durable yet, if its maker was killed: what would be named
+        // otherwise goes only after that.
         disk::sync_dir(&snapshots.dir)?;
+        snapshots.sweep()?;
         Ok(snapshots)
     }
 
@@ -154,9 +160,11 @@ impl Snapshots {
     }
 
     /// Makes a finished, synced file the current snapshot, unless the current one is newer; gives
-    /// the current one. After an error the file has its old name, and the current one is as before.
+    /// the current one. After an error the current one is as before; the file has its old name, or is
+    /// kept as one that the disk may name already, and the next call makes that the current one first.
     pub fn publish(&self, meta: &SnapshotMeta, path: &Path) -> io::Result<Snapshot> {
         let mut current = self.lock();
+        self.decide(&mut current)?;
         let newest = current.as_ref().and_then(|open| open.current.meta.last_log_id);
         if current.is_some() && newest > meta.last_log_id {
             disk::remove(path)?;
@@ -165,31 +173,53 @@ impl Snapshots {
             let serial = self.serial.fetch_add(1, Ordering::Relaxed);
             let id = std::process::id();
             let name = format!("state-{term}-{index}-{id}-{serial}.db");
-            let old = current.as_ref().map(|open| self.dir.join(&open.current.name));
             let file = Arc::new(disk::open_to_read(path)?);
             let new = Current { name, meta: meta.clone() };
             let named = self.dir.join(&new.name);
             disk::rename(path, &named)?;
-            if let Err(error) = self.name(&new) {
+            if let Err(error) = self.prepare(&new) {
                 // As if nothing had been: else each try would leave a file behind. What cannot be
                 // renamed is swept at the next start.
                 let _ = disk::rename(&named, path);
                 return Err(error);
             }
-            *current = Some(Open { current: new, file });
-            if let Some(old) = old {
-                // A file that cannot be removed now is swept at the next start.
-                let _ = disk::remove(&old);
-            }
+            *self.undecided() = Some(Open { current: new, file });
+            self.name(&mut current)?;
         }
         self.snapshot_of(current.as_ref()).ok_or_else(|| io::Error::other("no snapshot"))
     }
 
-    /// Makes a file's name durable, then writes it down as that of the current snapshot.
-    fn name(&self, new: &Current) -> io::Result<()> {
+    fn undecided(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
+        self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a file's name durable, then writes down, beside the name of the current snapshot, what will
+    /// take its place.
+    fn prepare(&self, new: &Current) -> io::Result<()> {
         disk::sync_dir(&self.dir)?;
         let body = postcard::to_allocvec(new).map_err(io::Error::other)?;
-        disk::replace(&self.dir.join(CURRENT), &body)
+        disk::prepare(&self.dir.join(CURRENT), &body)
+    }
+
+    /// Makes the undecided one, whose name is prepared, the current snapshot. After an error the disk
+    /// names the one or the other, so that neither file may go.
+    fn name(&self, current: &mut Option<Open>) -> io::Result<()> {
+        disk::replace_prepared(&self.dir.join(CURRENT))?;
+        if let Some(new) = self.undecided().take()
+            && let Some(old) = current.replace(new)
+        {
+            // A file that cannot be removed now is swept at the next start.
+            let _ = disk::remove(&self.dir.join(old.current.name));
+        }
+        Ok(())
+    }
+
+    /// Names the undecided one again, if there is one: so there is never a second.
+    fn decide(&self, current: &mut Option<Open>) -> io::Result<()> {
+        let undecided = self.undecided().as_ref().map(|open| open.current.clone());
+        let Some(new) = undecided else { return Ok(()) };
+        self.prepare(&new)?;
+        self.name(current)
     }
 
     /// The length of the current snapshot; 0 when there is none.
@@ -227,7 +257,7 @@ mod tests {
     use openraft::vote::RaftLeaderIdExt;
 
     use super::*;
-    use crate::disk::tape::{Loss, Tape, quick_dir};
+    use crate::disk::tape::{self, Loss, Tape, quick_dir};
     use crate::raft::types::LogId;
 
     fn meta(index: u64) -> SnapshotMeta {
@@ -302,6 +332,59 @@ mod tests {
         snapshots.publish(&meta(2), &path).unwrap();
         drop(snapshots);
         assert_eq!(current(dir.path()), Ok(2));
+    }
+
+    #[test]
+    fn one_that_may_be_named_already_is_kept_with_the_one_before_until_the_next_works() {
+        let dir = quick_dir();
+        let tape = Tape::begin(dir.path());
+        let snapshots = Snapshots::open(dir.path()).unwrap();
+        publish(&snapshots, 1);
+        let files = || fs::read_dir(dir.path().join("snapshots")).unwrap().count();
+        let whole = |index: u64| {
+            let path = snapshots.fresh_path();
+            let file = disk::create_new(&path).unwrap();
+            disk::write_at(&file, &vec![index as u8; 2_000], 0).unwrap();
+            disk::sync_all(&file).unwrap();
+            path
+        };
+        let index = || snapshots.current().unwrap().meta.last_log_id.unwrap().index;
+        let after_an_end = |expected: &[u64]| {
+            let (killed, _) = tape.killed(tape.len());
+            assert_eq!(current(killed.path()).as_ref(), Ok(expected.last().unwrap()), "killed");
+            for loss in Loss::few(tape.len(), 20) {
+                let left = tape.power_cut(tape.len(), loss);
+                let found = current(left.path()).unwrap_or_else(|e| panic!("{loss:?}: {e}"));
+                assert!(expected.contains(&found), "{loss:?}: {found}");
+            }
+        };
+
+        // The first sync is that of the file's name: nothing has happened.
+        let path = whole(2);
+        tape::refuse_sync_dir(1);
+        snapshots.publish(&meta(2), &path).unwrap_err();
+        assert!(path.exists());
+        assert_eq!((index(), files()), (1, 3));
+        after_an_end(&[1]);
+
+        // The second one comes after the exchange of the names.
+        tape::refuse_sync_dir(2);
+        snapshots.publish(&meta(2), &path).unwrap_err();
+        assert_eq!((index(), files()), (1, 3), "the one before is what Raft may count on");
+        after_an_end(&[1, 2]);
+
+        // However often it fails again: there are no more than two, and what was to come.
+        let path = whole(3);
+        for nth in [1, 2, 1, 2] {
+            tape::refuse_sync_dir(nth);
+            snapshots.publish(&meta(3), &path).unwrap_err();
+            assert!(path.exists(), "sync {nth}");
+            assert_eq!(index(), 1);
+            after_an_end(&[1, 2]);
+        }
+        snapshots.publish(&meta(3), &path).unwrap();
+        assert_eq!((index(), files()), (3, 2));
+        after_an_end(&[3]);
     }
 
     #[test]
