@@ -47,11 +47,6 @@ pub(crate) fn create_dir_all(dir: &Path) -> io::Result<()> {
     DirBuilder::new().mode(FOLDER).recursive(true).create(dir)
 }
 
-/// Makes a file its owner's only. What is copied has the mode of its source, whatever the umask.
-pub(crate) fn set_private(file: &Path) -> io::Result<()> {
-    fs::set_permissions(file, Permissions::from_mode(FILE))
-}
-
 /// What [`narrow`] did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Narrowed {

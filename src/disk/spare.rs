@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rustix::io::Errno;
 
@@ -35,12 +35,17 @@ fn held() -> MutexGuard<'static, Vec<File>> {
 /// Keeps so many in reserve from now on.
 pub(crate) fn keep(count: usize) {
     WANTED.fetch_max(count, Ordering::Relaxed);
-    refill();
+    fill(&mut held());
 }
 
-/// Takes back what was let go, as far as there are any. Call it now and then.
+/// Takes back what was let go, as far as there are any. Call it now and then. It waits for nobody: while
+/// something is being opened out of the reserve, whoever opens it fills it again.
 pub(crate) fn refill() {
-    fill(&mut held());
+    match HELD.try_lock() {
+        Ok(mut held) => fill(&mut held),
+        Err(TryLockError::Poisoned(held)) => fill(&mut held.into_inner()),
+        Err(TryLockError::WouldBlock) => {}
+    }
 }
 
 fn fill(held: &mut Vec<File>) {
@@ -127,7 +132,27 @@ mod tests {
             Err(Errno::NOSPC.into())
         });
         assert_eq!((other.unwrap_err().kind(), tries), (io::ErrorKind::StorageFull, 1));
-        refill();
+        keep(KEPT);
         assert_eq!(held().len(), KEPT, "it is filled again");
+    }
+
+    #[test]
+    fn whoever_fills_the_reserve_does_not_wait_for_what_is_being_opened() {
+        keep(KEPT);
+        let mut tries = 0;
+        let opened = open(|| {
+            tries += 1;
+            if tries == 1 {
+                return Err(Errno::MFILE.into());
+            }
+            // The reserve is held for this one now, however long it takes.
+            let (filled, is_filled) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                refill();
+                let _ = filled.send(());
+            });
+            Ok(is_filled.recv_timeout(std::time::Duration::from_secs(20)).is_ok())
+        });
+        assert!(opened.unwrap(), "it came back while the reserve was held");
     }
 }

@@ -123,9 +123,8 @@ pub(super) fn note(op: impl Fn() -> Op) {
     }
 }
 
-/// Takes down that a whole file was written under a new name, not by way of `disk`.
-pub(super) fn note_file(path: &Path) {
-    note(|| Op::Create(fs::metadata(path).unwrap().ino(), path.to_owned()));
+/// Takes down that a new file was filled, not by way of `disk`.
+pub(super) fn note_content(path: &Path) {
     note(|| Op::Write(fs::metadata(path).unwrap().ino(), 0, fs::read(path).unwrap()));
 }
 
