@@ -225,26 +225,24 @@ impl Store {
 
     /// Writes a consistent, compact copy of the books to `path` (by way of a temporary name beside
     /// it, fsynced and renamed) and returns the `applied` mark found in that copy; empty when
-    /// nothing was ever applied. Blocks for as long as it takes to write it; the writer goes on.
+    /// nothing was ever applied. Blocks for as long as it takes to write it; the writer goes on. A
+    /// snapshot that is to be installed meanwhile ends it, with [`Error::Ended`]: all reads wait for that
+    /// install, and a connection must not survive the exchange of the file.
     pub fn snapshot_to(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        self.copy_to(path, None)
-    }
-
-    /// No snapshot is installed meanwhile: a connection must not survive the exchange of the file.
-    fn copy_to(&self, path: &Path, limit: Option<&Arc<ReadLimit>>) -> Result<Vec<u8>, Error> {
-        let _copying = self.shared.pool.copying(limit);
-        snapshot::write(&self.shared.dir.join(FILE), path, limit)
+        let limit = Arc::new(ReadLimit::endless());
+        let _copying = self.shared.pool.copying(Some(&limit));
+        snapshot::write(&self.shared.dir.join(FILE), path, Some(&limit))
     }
 
     /// Writes a backup to `path`, which must not exist: a snapshot with the label that `describe`
-    /// makes from the mark, log time and the number of jobs in it. Blocks as [`Store::snapshot_to`];
-    /// a snapshot that is to be installed meanwhile ends it, with [`Error::Ended`].
+    /// makes from the mark, log time and the number of jobs in it. Blocks, and is ended, as
+    /// [`Store::snapshot_to`].
     pub fn backup_to<E: From<Error>>(
         &self,
         path: &Path,
         describe: impl FnOnce(Vec<u8>, Millis, u64) -> Result<Label, E>,
     ) -> Result<(), E> {
-        let mark = self.copy_to(path, Some(&Arc::new(ReadLimit::endless())))?;
+        let mark = self.snapshot_to(path)?;
         let (stamp, jobs) = backup::measure(path)?;
         Ok(backup::label(path, &describe(mark, stamp, jobs)?)?)
     }

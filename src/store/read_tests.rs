@@ -158,6 +158,37 @@ fn an_install_ends_a_backup_and_waits_until_its_connection_is_closed() {
 }
 
 #[test]
+fn an_install_ends_a_snapshot_that_is_being_written() {
+    let (dir, store, writer) = open();
+    let filler = "CREATE TABLE filler (bytes BLOB);
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000)
+         INSERT INTO filler SELECT randomblob(1000) FROM n;";
+    writer.connection().execute_batch(filler).unwrap();
+    let path = dir.path().join("snapshot-1");
+    let begun = path.with_extension("tmp");
+    // One may be through before it is ended, where the machine is busy: that does not count.
+    let ended = (0..50).any(|_| {
+        let (store, path) = (store.clone(), path.clone());
+        let pool = &store.shared.pool;
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| store.snapshot_to(&path));
+            while !begun.exists() && !writing.is_finished() {
+                std::thread::yield_now();
+            }
+            let quiet = pool.close_all();
+            let written = writing.join().unwrap();
+            drop(quiet);
+            let ended = matches!(written, Err(Error::Ended(End::Replaced)));
+            assert!(ended || written.is_ok(), "{written:?}");
+            assert_eq!((begun.exists(), path.exists()), (false, !ended));
+            ended
+        })
+    });
+    assert!(ended, "it was waited for");
+    store.snapshot_to(&path).unwrap();
+}
+
+#[test]
 fn a_hash_of_the_state_is_refused_rather_than_waited_for() {
     let (_dir, store, _writer) = open();
     let (go_on, ends) = fill(&store, Class::Checksum);

@@ -51,14 +51,15 @@ fn copy_compact(
     {
         // A connection of its own: a query-only one may not run VACUUM INTO.
         let mut conn = Connection::open(file)?;
-        if let Some(limit) = limit.cloned() {
-            conn.progress_handler(STEPS, Some(move || limit.ended().is_some()))?;
-        }
         conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
         conn.busy_timeout(std::time::Duration::from_secs(5))?;
         let name = temp.to_str().ok_or_else(|| {
             Error::Damaged("the path of the snapshot is not valid utf-8: move DataDir".into())
         })?;
+        // What is ended says so, and only the copy is: it is set last.
+        if let Some(limit) = limit.cloned() {
+            conn.progress_handler(STEPS, Some(move || limit.ended().is_some()))?;
+        }
         conn.execute("VACUUM INTO ?1", [name]).map_err(|error| {
             let end = limit.and_then(|limit| limit.ended());
             end.map_or_else(|| error.into(), Error::Ended)

@@ -30,7 +30,7 @@ use crate::command::Change;
 use crate::disk::{self, spare};
 use crate::model::{Millis, NodeId};
 use crate::store::nodes::Bound;
-use crate::store::{Staged, Store, Writer};
+use crate::store::{self, Staged, Store, Writer};
 
 /// A transaction holds at most this many entries ...
 const CHUNK: usize = 4_096;
@@ -257,7 +257,14 @@ fn build(store: &Store, snapshots: &Snapshots) -> Result<Snapshot, Unbuilt> {
     // Two databases, a file and a folder.
     spare::lend(DESCRIPTORS);
     let path = snapshots.fresh_path();
-    let mark = store.snapshot_to(&path).map_err(|error| {
+    let written = loop {
+        match store.snapshot_to(&path) {
+            // By an install, which does not wait for it. The next one is of what was installed.
+            Err(store::Error::Ended(_)) => {}
+            written => break written,
+        }
+    };
+    let mark = written.map_err(|error| {
         let passes = error.may_pass();
         let error = io::Error::other(error);
         if passes { Unbuilt::Passing(error) } else { Unbuilt::Fatal(error) }
