@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `Firing` | 2 to 8, by cores | requests that are due are written |
 //! | `Queue` | 5 | shards are loaded into the due queue, changes followed |
-//! | `Duty` | 3 | lease, coordinator, housekeeping, journal, status, the state machine |
+//! | `Duty` | 3 | lease, coordinator, housekeeping, journal, status |
 //! | `Credentials` | 1 | the pairs of all clients, after a change |
 //! | `Client` | 6 | the API, each with a deadline |
 //! | `Checksum` | 2, never waited for | hashes of the whole state |
@@ -51,7 +51,7 @@ impl Class {
             Self::Firing => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
             // Four shards are loaded at once, and changes must not wait for that.
             Self::Queue => 5,
-            // The state machine reads on its own thread beside two of this class.
+            // Each of these reads is short, and few run at once.
             Self::Duty => 3,
             Self::Credentials => 1,
             Self::Client => 6,

@@ -74,6 +74,12 @@ impl Writer {
         Ok(meta::applied(conn)?)
     }
 
+    /// Reads what was committed, on this connection: it takes no descriptor and waits for no reader.
+    pub fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let conn = self.conn.as_ref().ok_or_else(closed)?;
+        Ok(f(conn)?)
+    }
+
     /// Moves what the write-ahead log holds into the file and cuts the log. Called on a graceful
     /// stop; a crash needs nothing of the sort.
     pub fn checkpoint(&self) -> Result<(), Error> {

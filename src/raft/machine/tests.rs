@@ -196,3 +196,19 @@ async fn an_install_waits_for_what_it_lacks_and_goes_on() {
     let current = machine.get_current_snapshot().await.unwrap().unwrap();
     assert_eq!(current.meta, built.meta);
 }
+
+#[tokio::test]
+async fn the_state_is_looked_at_without_opening_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut machine = start(dir.path(), None).unwrap();
+    apply(&mut machine, 1, 10).await.unwrap();
+    close(machine);
+    let (store, writer) = Store::open(dir.path()).unwrap();
+    // A file that is gone cannot be opened: as where no descriptor is left, just after an install.
+    std::fs::rename(dir.path().join(FILE), dir.path().join("away")).unwrap();
+    store.read(|_| Ok(())).unwrap_err();
+    let snapshots = Arc::new(Snapshots::open(dir.path()).unwrap());
+    let machine = Machine::start(store, writer, snapshots).unwrap();
+    let seen = *machine.watches().applied.borrow();
+    assert_eq!((seen.index, seen.stamp), (9, 9));
+}

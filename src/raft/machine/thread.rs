@@ -85,17 +85,18 @@ impl Thread {
         }
     }
 
-    /// Takes mark, log time and roll from the store.
+    /// Takes mark, log time and roll from the state, by the writer's own connection: a reader would have
+    /// to be opened after an install, and without a descriptor for it the node would end.
     fn look(&mut self) -> io::Result<()> {
         self.mark = decode_mark(self.writer.applied().map_err(io::Error::other)?)?;
-        self.stamp = self.store.read(meta::log_time).map_err(io::Error::other)?;
+        self.stamp = self.writer.read(meta::log_time).map_err(io::Error::other)?;
         self.look_at_roll()?;
         self.show();
         Ok(())
     }
 
     fn look_at_roll(&self) -> io::Result<()> {
-        let read = self.store.read(|conn| {
+        let read = self.writer.read(|conn| {
             let generation = meta::generation(conn)?.unwrap_or_default();
             Ok(Roll { generation, nodes: nodes::all(conn)? })
         });
