@@ -71,13 +71,16 @@ async fn livez() -> Response {
     reply::ok("alive", Dialect::Camel)
 }
 
-/// This node can serve: it has not failed, is not about to stop, knows a leader with a majority, and
-/// has once come as far as the others were, so that the next one may be restarted.
+/// This node can serve: it has not failed, is not about to stop, can read its state, knows a leader with
+/// a majority, and has once come as far as the others were, so that the next one may be restarted.
 async fn readyz(State(app): App) -> Result<Response, Error> {
     if app.leaving.load(Ordering::Relaxed) {
         return Err(Error::unavailable("not ready: this node is stopping"));
     }
     if let Some(reason) = app.cluster.failed().borrow().as_ref() {
+        return Err(Error::unavailable(format!("not ready: {reason}")));
+    }
+    if let Some(reason) = app.cluster.install_trouble() {
         return Err(Error::unavailable(format!("not ready: {reason}")));
     }
     if let Some(reason) = app.cluster.unfounded() {

@@ -334,6 +334,12 @@ impl Cluster {
         self.inner.snapshots.failures().trouble()
     }
 
+    /// Why this node is not to be used while a snapshot is being installed; `None` while none is, or for
+    /// no longer than it commonly takes.
+    pub fn install_trouble(&self) -> Option<&'static str> {
+        self.inner.snapshots.installing().trouble()
+    }
+
     /// Writes a backup of what is applied here to a path that does not exist, with a text sealed
     /// under the node's key in its label. Takes as long as the books are large; it goes on when the
     /// caller does not wait for it.

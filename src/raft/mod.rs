@@ -9,6 +9,7 @@
 
 pub mod backup;
 pub mod failures;
+pub mod installing;
 pub mod log;
 pub mod machine;
 pub mod snapshot;

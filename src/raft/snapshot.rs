@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use super::failures::Failures;
+use super::installing::Installing;
 use super::types::{Snapshot, SnapshotMeta};
 use crate::disk;
 use crate::store::Staged;
@@ -103,6 +104,7 @@ pub struct Snapshots {
     undecided: Mutex<Option<Open>>,
     serial: AtomicU64,
     failures: Failures,
+    installing: Installing,
 }
 
 impl Snapshots {
@@ -124,7 +126,8 @@ impl Snapshots {
         };
         let (current, undecided) = (Mutex::new(open), Mutex::new(None));
         let (serial, failures) = (AtomicU64::new(0), Failures::default());
-        let snapshots = Self { dir, current, undecided, serial, failures };
+        let installing = Installing::default();
+        let snapshots = Self { dir, current, undecided, serial, failures, installing };
         // The name of the current one may not be durable yet, if its maker was killed: what would be named
         // otherwise goes only after that.
         disk::sync_dir(&snapshots.dir)?;
@@ -135,6 +138,11 @@ impl Snapshots {
     /// What went wrong with snapshots since the start.
     pub fn failures(&self) -> &Failures {
         &self.failures
+    }
+
+    /// Whether one is being installed.
+    pub fn installing(&self) -> &Installing {
+        &self.installing
     }
 
     fn sweep(&self) -> io::Result<()> {

@@ -140,6 +140,22 @@ impl Error {
         }
     }
 
+    /// Whether it is known to come of such a lack. The others that may pass can be a broken disk's, too:
+    /// SQLite has one code for all failures of a read or a write but "the disk is full", and another one
+    /// for a file that cannot be opened, which is what no descriptor looks like. Of the first, only the
+    /// failure to extend the index of the write-ahead log is a full disk's.
+    pub fn is_lack(&self) -> bool {
+        use rusqlite::ErrorCode::{OutOfMemory, SystemIoFailure};
+        match self {
+            Error::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => match error.code {
+                SystemIoFailure => error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE,
+                OutOfMemory => false,
+                _ => self.may_pass(),
+            },
+            _ => self.may_pass(),
+        }
+    }
+
     pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what, source }
     }

@@ -212,3 +212,31 @@ async fn the_state_is_looked_at_without_opening_a_file() {
     let seen = *machine.watches().applied.borrow();
     assert_eq!((seen.index, seen.stamp), (9, 9));
 }
+
+/// An install that cannot go on is told to probes, and is no more once it has worked.
+#[tokio::test]
+async fn an_install_that_is_tried_again_is_told() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut leader = start(other.path(), None).unwrap();
+    apply(&mut leader, 1, 50).await.unwrap();
+    let built = leader.get_snapshot_builder().await.build_snapshot().await.unwrap();
+    let mut machine = start(dir.path(), None).unwrap();
+    let path = machine.snapshots.fresh_path();
+    std::fs::copy(built.snapshot.path(), &path).unwrap();
+    let turn = Arc::new(tokio::sync::Mutex::new(())).try_lock_owned().unwrap();
+    let mut received = SnapshotFile::received(path, turn).unwrap();
+    received.stage(machine.store.stage(received.path()).unwrap());
+    let in_the_way = dir.path().join("snapshots").join("current.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let snapshots = machine.snapshots.clone();
+    assert_eq!(snapshots.installing().trouble(), None);
+    let cleared = std::thread::spawn(move || {
+        while !snapshots.installing().trouble().is_some_and(|said| said.contains("tried again")) {
+            std::thread::yield_now();
+        }
+        std::fs::remove_dir(&in_the_way).unwrap();
+    });
+    machine.install_snapshot(&built.meta, received).await.unwrap();
+    cleared.join().unwrap();
+    assert_eq!(machine.snapshots.installing().trouble(), None);
+}

@@ -15,13 +15,14 @@ use super::{Applied, Mark, Roll, Unbuilt, Watches, build, decode_mark};
 use crate::command::{self, Change, Command, Outcome};
 use crate::disk;
 use crate::model::Millis;
-use crate::raft::failures::Failures;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::store::{self, Class, ReadLimit, Store, Writer, meta, nodes};
 
 /// Between two tries to put a snapshot in place.
 const INSTALL_AGAIN: Duration = Duration::from_secs(1);
+/// So many tries of an install may fail of what can be a lack or a broken disk, before the node ends.
+const UNCLEAR_TRIES: u32 = 10;
 
 type Reply = oneshot::Sender<io::Result<()>>;
 
@@ -194,20 +195,18 @@ impl Thread {
 
     /// Replaces the state by a snapshot. What lacks disk or descriptors meanwhile is tried again until
     /// it works: the state is in the middle of an exchange, and the node applies nothing before its end.
+    /// What may be the disk's own failure is tried again a few times ([`UNCLEAR_TRIES`]).
     fn install(&mut self, meta: &SnapshotMeta, snapshot: &SnapshotFile) -> io::Result<()> {
         let here = match snapshot.staged() {
             Some(_) => None,
             None => Some(self.store.stage(snapshot.path()).map_err(io::Error::other)?),
         };
+        let snapshots = Arc::clone(&self.snapshots);
+        let _under_way = snapshots.installing().begin();
+        let mut tries = Tries { snapshots: &snapshots, unclear: 0 };
         if let Some(staged) = snapshot.staged().or(here.as_ref()) {
-            let failures = self.snapshots.failures();
-            let again = |error: &store::Error| {
-                let passes = error.may_pass();
-                if passes {
-                    wait(failures, error);
-                }
-                passes
-            };
+            let again =
+                |error: &store::Error| error.may_pass() && tries.again(error, error.is_lack());
             let put = self.store.put_in_place(&mut self.writer, staged, again);
             put.map_err(io::Error::other)?;
         }
@@ -219,7 +218,7 @@ impl Thread {
             )));
         }
         if self.snapshots.current().is_none_or(|s| s.snapshot.path() != snapshot.path()) {
-            self.publish(meta, snapshot.path())?;
+            self.publish(meta, snapshot.path(), &mut tries)?;
         }
         self.snapshots.failures().worked();
         let index = self.mark.last.map_or(0, |id| id.index);
@@ -232,7 +231,7 @@ impl Thread {
 impl Thread {
     /// Makes what was installed the current snapshot; where its file is gone, another one of the state,
     /// which is the same.
-    fn publish(&self, meta: &SnapshotMeta, path: &Path) -> io::Result<()> {
+    fn publish(&self, meta: &SnapshotMeta, path: &Path, tries: &mut Tries<'_>) -> io::Result<()> {
         loop {
             let published = if path.exists() {
                 self.snapshots.publish(meta, path).map_err(|error| {
@@ -244,17 +243,42 @@ impl Thread {
             };
             match published {
                 Ok(_) => return Ok(()),
-                Err(Unbuilt::Passing(error)) => wait(self.snapshots.failures(), &error),
-                Err(Unbuilt::Fatal(error)) => return Err(error),
+                Err(Unbuilt::Passing(error)) if tries.again(&error, is_lack(&error)) => {}
+                Err(Unbuilt::Passing(error) | Unbuilt::Fatal(error)) => return Err(error),
             }
         }
     }
 }
 
-/// Notes why an install does not go on, and waits before the next try.
-fn wait(failures: &Failures, error: &dyn std::fmt::Display) {
-    failures.note(error);
-    std::thread::sleep(INSTALL_AGAIN);
+/// The tries of one install that failed.
+struct Tries<'a> {
+    snapshots: &'a Snapshots,
+    /// How many of them may have been the disk's failure.
+    unclear: u32,
+}
+
+impl Tries<'_> {
+    /// Notes why an install does not go on, and waits before the next try; false when there is to be none.
+    fn again(&mut self, error: &dyn std::fmt::Display, is_lack: bool) -> bool {
+        self.snapshots.failures().note(error);
+        if !self.admits(is_lack) {
+            return false;
+        }
+        self.snapshots.installing().repeat();
+        std::thread::sleep(INSTALL_AGAIN);
+        true
+    }
+
+    fn admits(&mut self, is_lack: bool) -> bool {
+        self.unclear += u32::from(!is_lack);
+        self.unclear <= UNCLEAR_TRIES
+    }
+}
+
+/// Whether what kept a snapshot from being built is known to be a lack, and no broken disk.
+fn is_lack(error: &io::Error) -> bool {
+    let of_the_store = error.get_ref().and_then(|e| e.downcast_ref::<store::Error>());
+    of_the_store.map_or_else(|| disk::may_pass(error), store::Error::is_lack)
 }
 
 fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {
@@ -271,4 +295,30 @@ fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {
         }
     };
     Ok(Step { id, what, responder })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_install_is_tried_for_ever_for_a_lack_and_ten_times_for_what_may_be_a_broken_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(dir.path()).unwrap();
+        let mut tries = Tries { snapshots: &snapshots, unclear: 0 };
+        let sqlite = |code| {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            store::Error::Sqlite(error)
+        };
+        let full = io::Error::other(sqlite(rusqlite::ffi::SQLITE_FULL));
+        let broken = io::Error::other(sqlite(rusqlite::ffi::SQLITE_IOERR_READ));
+        for _ in 0..10 {
+            assert!((0..100).all(|_| tries.admits(is_lack(&full))), "there may be room again");
+            assert!(tries.admits(is_lack(&broken)));
+        }
+        assert!(tries.admits(is_lack(&full)));
+        assert!(!tries.admits(is_lack(&broken)));
+        assert!(is_lack(&rustix::io::Errno::MFILE.into()));
+        assert!(!is_lack(&rustix::io::Errno::IO.into()));
+    }
 }
