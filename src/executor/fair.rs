@@ -10,9 +10,9 @@
 //!
 //! - **In flight**: a project may begin one more while it has fewer than are free (a dynamic
 //!   threshold, Choudhury and Hahne 1998, with factor 1). So no project ever has more than half of
-//!   the capacity, and `n` of them leave a share of `1 / (n + 1)` free for the next one. Within a
-//!   project the same holds for its flows, with factor `FLOW_FACTOR`, of what the project may
-//!   still begin.
+//!   the capacity. As many projects as there are places can take all of them: the owner must see
+//!   to it that some end (`lanes`). Within a project the same holds for its flows, with factor
+//!   `FLOW_FACTOR`, of what the project may still begin.
 //! - **Workers**: those in flight take a worker each, until they hang ([`Stage`]). Free workers go
 //!   to the project that has the fewest, in turn among equals (max-min fairness). Where none is
 //!   free, a project that has at least two fewer than the one that has the most is given one of its
@@ -77,8 +77,8 @@ pub struct FairQueue<K, W, D = ()> {
     free_flows: Vec<usize>,
     /// Projects with a flow that may begin one, by (workers, turn): the first is served next.
     ready: BTreeSet<(usize, u64, usize)>,
-    /// Projects that are over the threshold, by what must be free for them to go on.
-    capped: BTreeSet<(usize, usize)>,
+    /// Projects that are over the threshold, by what must be free for them to go on, and turn.
+    capped: BTreeSet<(usize, u64, usize)>,
     /// Projects by their number of workers, where that is not 0.
     holders: BTreeSet<(usize, usize)>,
     /// The same of those that have given a worker to something slow.
@@ -119,7 +119,7 @@ impl<K> Project<K> {
 enum Place {
     Out,
     Ready(usize, u64),
-    Capped(usize),
+    Capped(usize, u64),
 }
 
 #[derive(Debug)]
@@ -304,24 +304,37 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
     /// parks the flow: otherwise the same flow comes again.
     pub fn next_flow(&mut self) -> Option<FlowId> {
         let free = self.free();
-        if let Some((need, project)) = self.capped.first().copied()
-            && need < free
-        {
-            self.place(project);
-        }
-        while let Some((workers, _, at)) = self.ready.first().copied() {
-            let project = &self.projects[at];
-            match project.ring.first() {
-                Some((in_flight, _, flow)) if project.need(*in_flight) < free => {
-                    let free = self.workers < self.capacity.workers;
-                    let may = free || self.lender(workers).is_some();
-                    return may.then_some(FlowId(*flow));
-                }
-                // What is free has changed since it was put there.
-                _ => self.place(at),
+        loop {
+            let below = self.capped.first().copied().filter(|(need, ..)| *need < free);
+            if let Some((.., at)) = below {
+                self.place(at);
             }
+            while let Some((workers, _, at)) = self.ready.first().copied() {
+                let project = &self.projects[at];
+                match project.ring.first() {
+                    Some((in_flight, _, flow)) if project.need(*in_flight) < free => {
+                        if self.has_worker(workers) {
+                            return Some(FlowId(*flow));
+                        }
+                        break;
+                    }
+                    // What is free has changed since it was put there.
+                    _ => self.place(at),
+                }
+            }
+            // Another one that was over the threshold may have fewer workers.
+            below?;
         }
-        None
+    }
+
+    /// Whether one of a flow may begin now, parked or not.
+    pub fn may_begin(&self, flow: FlowId) -> bool {
+        let flow = &self.flows[flow.0];
+        let project = &self.projects[flow.project];
+        !flow.waiting.is_empty()
+            && flow.in_flight < flow.most
+            && project.need(flow.in_flight) < self.free()
+            && self.has_worker(project.workers)
     }
 
     /// One of a flow begins. Where no worker is free, another project gives one away.
@@ -386,6 +399,11 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
 
     fn free(&self) -> usize {
         self.capacity.in_flight.saturating_sub(self.in_flight)
+    }
+
+    /// Whether a project that has so many workers may have one more.
+    fn has_worker(&self, workers: usize) -> bool {
+        self.workers < self.capacity.workers || self.lender(workers).is_some()
     }
 
     /// Who gives a worker to a project that has so many.
@@ -471,7 +489,7 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
             None => Place::Out,
             Some((in_flight, ..)) => match project.need(*in_flight) {
                 need if need < free => Place::Ready(project.workers, project.turn),
-                need => Place::Capped(need),
+                need => Place::Capped(need, project.turn),
             },
         };
         if project.place == wanted {
@@ -482,8 +500,8 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
             Place::Ready(workers, turn) => {
                 self.ready.remove(&(workers, turn, at));
             }
-            Place::Capped(need) => {
-                self.capped.remove(&(need, at));
+            Place::Capped(need, turn) => {
+                self.capped.remove(&(need, turn, at));
             }
         }
         match wanted {
@@ -491,8 +509,8 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
             Place::Ready(workers, turn) => {
                 self.ready.insert((workers, turn, at));
             }
-            Place::Capped(need) => {
-                self.capped.insert((need, at));
+            Place::Capped(need, turn) => {
+                self.capped.insert((need, turn, at));
             }
         }
     }

@@ -33,15 +33,25 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
     /// The project with the largest share of what is in flight among those that have reached their
     /// share, if any has, and how much that is.
     pub fn over_share(&self) -> Option<(ProjectId, usize)> {
-        let (_, at) = self.capped.last()?;
+        let (_, _, at) = self.capped.last()?;
         let project = &self.projects[*at];
-        Some((project.id, project.in_flight))
+        Some((project.id, project.in_flight)).filter(|(_, in_flight)| *in_flight > 0)
     }
 
-    /// Whether a project has reached its share, so that what it has waiting must wait on.
+    /// Whether a project has reached its share, so that what it has waiting must wait on. Who has
+    /// nothing in flight has not, though nothing may be free.
     pub fn is_capped(&self, project: ProjectId) -> bool {
-        let at = self.ids.get(&project);
-        at.is_some_and(|at| matches!(self.projects[*at].place, Place::Capped(_)))
+        let project = self.ids.get(&project).map(|at| &self.projects[*at]);
+        project.is_some_and(|of| of.in_flight > 0 && matches!(of.place, Place::Capped(..)))
+    }
+
+    /// How many projects, up to a number, wait with nothing in flight as nothing is free. Looks at
+    /// no more than so many of them.
+    pub fn locked_out(&self, most: usize) -> usize {
+        if self.in_flight < self.capacity.in_flight {
+            return 0;
+        }
+        self.capped.iter().take(most).take_while(|(need, ..)| *need == 0).count()
     }
 
     /// All flows in use, for metrics.

@@ -338,3 +338,53 @@ fn a_slow_call_gives_its_worker_to_a_project_that_has_fewer() {
     queue.end(flow, Stage::Hanging);
     assert_eq!(queue.load(), (2, 2));
 }
+
+/// Projects that are over the threshold are looked at until one is found that may begin.
+#[test]
+fn of_projects_below_the_threshold_again_the_one_that_finds_a_worker_begins() {
+    let mut queue = queue(2, 12, 12);
+    // Two of the first keep their workers; the second has none, and more in flight.
+    for (project, calls) in [(2, 3), (3, 7), (1, 2)] {
+        for key in 0..calls {
+            let flow = queue.flow(project, &key);
+            queue.begin(flow);
+            if project > 1 {
+                queue.advance(flow, Stage::Quick, Stage::Hanging);
+            }
+        }
+    }
+    wait(&mut queue, 1, 9, 1);
+    wait(&mut queue, 2, 9, 1);
+    assert_eq!(run(&mut queue), [], "nothing is free");
+    // Both may go on by what is free; only the second may have a worker of the first.
+    (0..4).for_each(|key| end(&mut queue, 3, key, Stage::Hanging));
+    assert_eq!(run(&mut queue), [(2, 9)]);
+}
+
+#[test]
+fn where_nothing_is_free_projects_with_nothing_in_flight_take_turns() {
+    let mut queue = queue(1, 3, 3);
+    let mut waiting: Vec<ProjectId> = Vec::new();
+    for project in [5, 4, 3, 2, 1] {
+        wait(&mut queue, project, 0, 9);
+        for (begun, key) in run(&mut queue) {
+            let flow = queue.find(begun, &key).expect("a flow");
+            queue.advance(flow, Stage::Quick, Stage::Hanging);
+            waiting.push(begun);
+        }
+    }
+    assert_eq!(waiting, [5, 4, 3], "a project each");
+    assert_eq!((queue.locked_out(9), queue.locked_out(1)), (2, 1));
+    assert!(!queue.is_capped(1) && queue.is_capped(5), "who has nothing has not its share");
+    for _ in 0..2 {
+        end(&mut queue, waiting.remove(0), 0, Stage::Hanging);
+        assert_eq!(queue.locked_out(9), 0, "something is free");
+        let begun = run(&mut queue);
+        assert_eq!(begun.len(), 1);
+        let flow = queue.find(begun[0].0, &0).expect("a flow");
+        queue.advance(flow, Stage::Quick, Stage::Hanging);
+        waiting.push(begun[0].0);
+    }
+    waiting.sort_unstable();
+    assert_eq!(waiting, [1, 2, 3], "those that were served longest ago, or never");
+}
