@@ -1,9 +1,10 @@
 //! The operator's limits of a destination (`DestinationConcurrency`, `DestinationRatePerSecond`):
 //! one count for each destination, whichever projects call it and whatever limits their executors
-//! bring. `lanes` asks before each call. Flows that find a destination full wait here, in turn.
+//! bring. `lanes` asks before each call. Flows that find a destination full wait here, in turn; one
+//! that is woken and may not begin for another reason (its project has its share) is passed over.
 //! Where no such limit is set, nothing is kept and nothing costs anything.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::Limits;
 use super::destination::Destination;
@@ -27,6 +28,8 @@ pub(super) enum Step {
 pub(super) struct Ceilings {
     limits: Limits,
     known: HashMap<Destination, Ceiling>,
+    /// Where one was woken, and more wait: perhaps that one may not begin.
+    woken: BTreeSet<Destination>,
     prune_at: usize,
 }
 
@@ -48,7 +51,7 @@ impl Ceiling {
 
 impl Ceilings {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, known: HashMap::new(), prune_at: KEPT }
+        Self { limits, known: HashMap::new(), woken: BTreeSet::new(), prune_at: KEPT }
     }
 
     /// Whether nothing is limited.
@@ -122,9 +125,39 @@ impl Ceilings {
         let ready = ceiling.bucket.map_or(now, |bucket| bucket.ready_at(now));
         let ceiling = self.known.get_mut(to)?;
         if ready <= now {
-            return ceiling.waiting.pop_front().map(Step::Wake);
+            let next = ceiling.waiting.pop_front();
+            if !ceiling.waiting.is_empty() {
+                self.woken.insert(to.clone());
+            }
+            return next.map(Step::Wake);
         }
         (!std::mem::replace(&mut ceiling.timed, true)).then_some(Step::Later(ready))
+    }
+
+    /// The next one that waits for a destination with room and may begin, past those that may not:
+    /// to be asked when nobody that was woken begins any more. Looks at all that wait there.
+    pub(super) fn pass_over(
+        &mut self,
+        now: u64,
+        may_begin: impl Fn(FlowId) -> bool,
+    ) -> Option<FlowId> {
+        let mut woken = std::mem::take(&mut self.woken);
+        let mut found = None;
+        woken.retain(|to| {
+            let Some(ceiling) = self.known.get(to) else { return false };
+            if ceiling.waiting.is_empty() || !self.has_room(ceiling) || !Self::is_time(ceiling, now)
+            {
+                return false; // whoever ends there, or its timer, wakes the next one
+            }
+            if found.is_none()
+                && let Some(at) = ceiling.waiting.iter().position(|flow| may_begin(*flow))
+            {
+                found = self.known.get_mut(to).and_then(|ceiling| ceiling.waiting.remove(at));
+            }
+            true
+        });
+        self.woken = woken;
+        found
     }
 }
 

@@ -245,8 +245,13 @@ impl Lanes {
     /// Lets begin what may.
     fn grant(&self, state: &mut State) {
         let now = self.clock.boot();
-        while let Some(flow) = state.queue.next_flow() {
-            self.serve(state, flow, now);
+        loop {
+            while let Some(flow) = state.queue.next_flow() {
+                self.serve(state, flow, now);
+            }
+            if !state.pass_over(now) {
+                return;
+            }
         }
     }
 
@@ -381,6 +386,14 @@ impl State {
     fn unpark(&mut self, flow: FlowId) {
         self.queue.data(flow).parked = None;
         self.queue.park(flow, false);
+    }
+
+    /// Lets the next one go on that waits for a ceiling and may begin, if one that was woken
+    /// there may not.
+    fn pass_over(&mut self, now: u64) -> bool {
+        let queue = &self.queue;
+        let next = self.ceilings.pass_over(now, |flow| queue.may_begin(flow));
+        next.map(|flow| self.unpark(flow)).is_some()
     }
 
     /// Lets a project's flows to a destination be looked at: its breaker may have moved.

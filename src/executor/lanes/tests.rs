@@ -346,3 +346,34 @@ async fn a_project_that_has_its_share_of_calls_under_way_waits_and_is_told_why()
     drop(held);
     assert_eq!(lanes.shares(), Shares { hanging: 0, capacity: 12, over_share: None });
 }
+
+#[test]
+fn a_flow_whose_project_has_its_share_leaves_its_turn_at_a_full_destination_to_the_next() {
+    let limits = Limits { max_concurrency: Some(1), rate_per_second: None };
+    let options = Options { max_workers: 4, max_hanging: 8, limits, ..Options::default() };
+    let lanes = Lanes::new(&options, TestClock::new(0));
+    let of = |project, name: &str| {
+        let wish = Wish { project, ..Wish::default() };
+        lanes.turn(&to(name), wish).now_or_never().map(|turn| turn.expect("open"))
+    };
+    let held = of(3, "a").expect("its only place");
+    let a = to("a");
+    let wait = |project| lanes.turn(&a, Wish { project, ..Wish::default() }).boxed();
+    let (mut capped, mut next) = (wait(1), wait(2));
+    assert!((&mut capped).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+    let names: Vec<String> = (0..99).map(|n| n.to_string()).collect();
+    let mut hanging: Vec<Turn> = Vec::new();
+    for name in &names {
+        let Some(mut turn) = of(1, name) else { break };
+        turn.advance(Stage::Hanging);
+        hanging.push(turn);
+    }
+    assert!(lanes.shares().over_share.is_some(), "it has its share: {}", hanging.len());
+    drop(held);
+    assert!((&mut capped).now_or_never().is_none());
+    let begun = next.now_or_never().expect("it is woken").expect("open");
+    drop(hanging);
+    assert!((&mut capped).now_or_never().is_none(), "the place is taken");
+    drop(begun);
+    assert!(capped.now_or_never().is_some_and(|turn| turn.is_ok()), "it has not lost its turn");
+}
