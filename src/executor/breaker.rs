@@ -163,6 +163,16 @@ impl Breaker {
         }
     }
 
+    /// By what it may be forgotten where there are too many, the least first: whether it is open,
+    /// and since when. `None` while a probe is under way or the rest follows one.
+    pub(super) fn rank(&self) -> Option<(bool, u64)> {
+        match &self.state {
+            State::Closed { ramp: None, since, .. } => Some((false, *since)),
+            State::Open(open) if open.probing.is_none() => Some((true, open.since)),
+            _ => None,
+        }
+    }
+
     /// What there is to show while it is open.
     pub fn open(&self) -> Option<&Open> {
         match &self.state {

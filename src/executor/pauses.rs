@@ -9,6 +9,9 @@ use crate::model::ProjectId;
 /// What is over is looked for above this number.
 const KEPT: usize = 1_024;
 
+/// No more than so many are kept: those go that would be over first.
+const MOST: usize = 16_384;
+
 /// The word of a destination, in boot-clock milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
@@ -46,9 +49,24 @@ impl Pauses {
     pub(super) fn note(&mut self, to: &Destination, project: ProjectId, until: u64, now: u64) {
         if self.known.len() >= self.prune_at {
             self.known.retain(|_, pause| pause.until > now);
-            self.prune_at = KEPT.max(2 * self.known.len());
+            self.cut(MOST / 4 * 3);
+            self.prune_at = (2 * self.known.len()).clamp(KEPT, MOST);
         }
         self.known.insert((to.clone(), project), Pause { until, noted: now });
+    }
+
+    /// Forgets those that would be over first until so many are left.
+    fn cut(&mut self, most: usize) {
+        let many = self.known.len().saturating_sub(most);
+        if many == 0 {
+            return;
+        }
+        let mut all: Vec<_> = self.known.iter().map(|(key, of)| (of.until, key)).collect();
+        all.select_nth_unstable(many);
+        let gone: Vec<_> = all.into_iter().take(many).map(|(_, key)| key.clone()).collect();
+        for key in gone {
+            self.known.remove(&key);
+        }
     }
 
     /// The destinations that have asked somebody to wait, and how many projects each of them.
@@ -114,5 +132,16 @@ mod tests {
         assert_eq!((pauses.known.len(), pauses.prune_at), (2_048, 2_048));
         pauses.note(&a, 9_999, 20, 10);
         assert_eq!((pauses.known.len(), pauses.prune_at), (1, KEPT));
+    }
+
+    #[test]
+    fn no_more_than_the_bound_are_kept_and_those_stay_that_last_longest() {
+        let (mut pauses, a) = (Pauses::default(), to("a"));
+        for project in 0..40_000 {
+            pauses.note(&a, project, 10 + project, 0);
+            assert!(pauses.known.len() <= MOST, "{project}");
+        }
+        assert!(pauses.known.len() > MOST / 2);
+        assert_eq!((pauses.until(&a, 0, 0), pauses.until(&a, 39_999, 0)), (None, Some(40_009)));
     }
 }

@@ -16,6 +16,8 @@ use crate::model::ProjectId;
 
 /// Breakers that say nothing are forgotten above this number.
 const KEPT: usize = 1_024;
+/// No more than so many are kept: the oldest ones go, those that are not open first.
+const MOST: usize = 16_384;
 /// So many projects must have failed to connect before others believe it.
 const WITNESSES: usize = 2;
 
@@ -201,12 +203,32 @@ impl Verdicts {
             !breaker.is_idle(now) && breaker.failed_at().is_none_or(|at| now < at + FORGET_MS)
         };
         self.breakers.retain(|_, breaker| keep(breaker));
+        self.cut(MOST / 4 * 3);
         let breakers = &self.breakers;
         self.unreachable.retain(|to, all| {
             all.retain(|project| breakers.contains_key(&(to.clone(), *project)));
             !all.is_empty()
         });
-        self.prune_at = KEPT.max(2 * self.breakers.len());
+        let left = self.breakers.len();
+        self.prune_at = (2 * left).clamp(KEPT, MOST.max(left + KEPT));
+    }
+
+    /// Forgets the oldest until so many are left, those that are not open first. Those of which
+    /// a probe is under way, or has just succeeded, stay: calls wait for them.
+    fn cut(&mut self, most: usize) {
+        let many = self.breakers.len().saturating_sub(most);
+        if many == 0 {
+            return;
+        }
+        let ranks = self.breakers.iter().filter_map(|(key, of)| Some((of.rank()?, key)));
+        let mut all: Vec<_> = ranks.collect();
+        if many < all.len() {
+            all.select_nth_unstable(many);
+        }
+        let gone: Vec<_> = all.into_iter().take(many).map(|(_, key)| key.clone()).collect();
+        for key in gone {
+            self.breakers.remove(&key);
+        }
     }
 }
 

@@ -80,3 +80,20 @@ fn what_failed_once_long_ago_is_forgotten_when_there_are_many() {
     verdicts.over((&to("new"), 1), (1, false, 0), BAD, FORGET_MS);
     assert_eq!((verdicts.breakers.len(), verdicts.prune_at), (1, KEPT));
 }
+
+#[test]
+fn no_more_than_the_bound_are_kept_and_open_ones_go_last() {
+    let mut verdicts = Verdicts::new(RULES);
+    fail(&mut verdicts, 1_000_000, REFUSED);
+    // One failure each opens nothing; each is younger than the open one.
+    for project in 0..40_000 {
+        let at = 3_000 + project;
+        verdicts.over((&to("a"), project), (1, false, at), BAD, at);
+        assert!(verdicts.breakers.len() <= MOST, "{project}");
+    }
+    assert!(verdicts.breakers.len() > MOST / 2);
+    let a = to("a");
+    assert!(!verdicts.has(&a, 0) && verdicts.has(&a, 39_999), "the oldest went");
+    let open = verdicts.breakers.get(&(a, 1_000_000)).and_then(Breaker::open);
+    assert!(open.is_some(), "it is open");
+}
