@@ -8,9 +8,12 @@
 //! A call that has been under way for a tenth of a second is slow: another project may have its
 //! worker. After a second it hangs: it gives its worker back, always, and only
 //! counts as in flight. What bounds hanging calls is [`Options::max_hanging`](super::Options), a
-//! figure derived from the file descriptors, of which no project ever has more than half. Calls of
-//! a project beyond that wait, and are put off in the store after [`PATIENCE_MS`]; none is ended
-//! for another one's sake, as its request may have been carried out already.
+//! figure derived from the file descriptors. No project ever has more than half of that and the
+//! workers together: its calls beyond that wait, and are put off in the store after [`PATIENCE_MS`].
+//!
+//! As many projects as there are places could take all of them, one each. So a call that hangs is
+//! ended (`hanging` says which) when more than `max_hanging` do, or when nothing is free and a
+//! project that has nothing under way waits. A project that is alone never sees that.
 //!
 //! A flow never has more than three quarters of the workers in flight, or than its own limits
 //! allow; a destination never more than the operator allows, whoever calls it (`ceilings`). A
@@ -34,6 +37,7 @@ use super::breaker::{Leave, Outcome};
 use super::ceilings::{Ceilings, Step};
 use super::destination::{Destination, Load, Refusal, Shares, Shut, Wish};
 use super::fair::{Capacity, FairQueue, FlowId, Stage};
+use super::hanging::{HangingCall, HangingCalls};
 use super::pauses::Pauses;
 use super::rate::Bucket;
 use super::verdicts::Verdicts;
@@ -47,6 +51,9 @@ use crate::model::postponement::Obstacle;
 const PATIENCE_MS: u64 = 10_250;
 /// Why a call waits whose project has its share.
 const SHARE: &str = "the project has its share of the calls that this node may have under way";
+
+/// So many calls that hang are ended at a time, at most, for projects that have nothing under way.
+const MOST_ENDING: usize = 16;
 
 /// What tells the flows of a project apart.
 type Key = (Destination, Limits);
@@ -71,6 +78,7 @@ struct State {
     ceilings: Ceilings,
     verdicts: Verdicts,
     pauses: Pauses,
+    hanging: HangingCalls,
     /// Calls turned away because a breaker was open.
     refused: u64,
 }
@@ -112,6 +120,8 @@ pub struct Turn {
     project: ProjectId,
     probe: bool,
     stage: Stage,
+    /// Once it hangs.
+    hanging: Option<HangingCall>,
     /// False only for a turn that could not be handed over: it never counted.
     counted: bool,
 }
@@ -122,9 +132,8 @@ impl Lanes {
         let workers = options.max_workers.max(1);
         let capacity = Capacity {
             workers,
-            // A project alone has half of it: that must do for all workers, and for each of a few
-            // flows as many as it may have.
-            in_flight: workers + options.max_hanging.max(2 * workers),
+            // A project alone has half of it.
+            in_flight: workers + options.max_hanging.max(1),
             flow: if workers <= 2 { workers } else { workers * 3 / 4 },
         };
         let state = State {
@@ -133,6 +142,7 @@ impl Lanes {
             ceilings: Ceilings::new(options.limits),
             verdicts: Verdicts::new(options.breaker),
             pauses: Pauses::default(),
+            hanging: HangingCalls::default(),
             refused: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), clock }
@@ -250,8 +260,12 @@ impl Lanes {
                 self.serve(state, flow, now);
             }
             if !state.pass_over(now) {
-                return;
+                break;
             }
+        }
+        if state.hanging.count() > 0 {
+            let wanted = state.queue.locked_out(MOST_ENDING);
+            while state.hanging.ending() < wanted && state.hanging.end_one() {}
         }
     }
 
@@ -300,6 +314,7 @@ impl Lanes {
             project: wish.project,
             probe: leave == Leave::Probe,
             stage: Stage::Quick,
+            hanging: None,
             counted: true,
         };
         match first.sender.send(Ok(turn)) {
@@ -378,6 +393,11 @@ impl State {
         self.queue.set_most(flow, most.map_or(self.capacity.flow, |most| most as usize));
     }
 
+    /// So many calls may hang: the workers' places are left to those that do not.
+    fn most_hanging(&self) -> usize {
+        self.capacity.in_flight - self.capacity.workers
+    }
+
     fn park(&mut self, flow: FlowId, why: Parked) {
         self.queue.data(flow).parked = Some(why);
         self.queue.park(flow, true);
@@ -441,11 +461,25 @@ impl Turn {
         let mut state = lanes.lock();
         let before = std::mem::replace(&mut self.stage, next);
         state.queue.advance(self.flow, before, next);
+        if next == Stage::Hanging && self.hanging.is_none() {
+            self.hanging = Some(state.hanging.add(self.project));
+            if state.hanging.count() > state.most_hanging() {
+                state.hanging.end_one();
+            }
+        }
         if self.probe && next == Stage::Hanging {
             // Nobody waits for a probe that hangs.
             state.wake(&self.destination, self.project);
         }
         lanes.grant(&mut state);
+    }
+
+    /// Returns when the call is to end since others need its place: never before it hangs.
+    pub async fn ended(&mut self) {
+        match &mut self.hanging {
+            Some(call) => call.ended().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Says what came of the call, which began at an instant (boot clock).
@@ -464,6 +498,9 @@ impl Drop for Turn {
         let now = self.lanes.clock.boot();
         let mut state = self.lanes.lock();
         state.queue.end(self.flow, self.stage);
+        if let Some(call) = &self.hanging {
+            state.hanging.remove(self.project, call);
+        }
         if self.probe {
             state.settle(self, now, Outcome::Nothing, now);
         }

@@ -40,6 +40,7 @@ mod connector;
 mod date;
 mod egress;
 mod gate;
+mod hanging;
 mod meter;
 mod outgoing;
 mod own;
@@ -102,9 +103,12 @@ pub struct Options {
     /// The longest time for a call, answer included, unless the call says otherwise:
     /// `JobExecutionTimeout`.
     pub timeout: Duration,
-    /// Calls that may be under way beyond those, once they have taken a second: no project has more
-    /// than half of both together. At least twice `max_workers`.
+    /// Calls that may be under way beyond those, once they have taken a second (at least 1): no
+    /// project has more than half of both together. With fewer than twice `max_workers`, a project
+    /// that is alone does not have all workers.
     pub max_hanging: usize,
+    /// Connections that are kept for the next request, over all origins.
+    pub max_idle: usize,
     /// What any destination bears, whatever a call says: `DestinationConcurrency`,
     /// `DestinationRatePerSecond`.
     pub limits: Limits,
@@ -125,6 +129,7 @@ impl Default for Options {
         Self {
             max_workers: 64,
             max_hanging: 1_024,
+            max_idle: 128,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             limits: Limits::default(),
@@ -142,6 +147,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("max_workers", &self.max_workers)
             .field("max_hanging", &self.max_hanging)
+            .field("max_idle", &self.max_idle)
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("limits", &self.limits)
@@ -409,7 +415,7 @@ impl Executor {
             body: call.body,
             passage: Arc::clone(&passage),
         };
-        let (mut received, mut is_unwanted) = (None, false);
+        let (mut received, mut is_unwanted, mut is_displaced) = (None, false, false);
         let asked = {
             let mut asking = std::pin::pin!(async {
                 let _admitted = if egress::is_checked(&self.options, &outgoing.url, tried) {
@@ -432,17 +438,23 @@ impl Executor {
             let left = timeout.saturating_sub(HANGING);
             if asked.is_err() && !left.is_zero() {
                 turn.advance(Stage::Hanging);
-                let rest = tokio::time::timeout(left, asking);
-                match unwanted {
-                    None => rest.await,
-                    Some(unwanted) => tokio::select! {
-                        asked = rest => asked,
-                        () = unwanted() => {
-                            is_unwanted = true;
-                            // Nothing of an answer is kept that nobody wants.
-                            Ok(Err(Unsent::Here(UNWANTED.to_owned())))
-                        }
-                    },
+                let unwanted = async {
+                    match unwanted {
+                        Some(unwanted) => unwanted().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    asked = tokio::time::timeout(left, asking) => asked,
+                    () = unwanted => {
+                        is_unwanted = true;
+                        // Nothing of an answer is kept that nobody wants.
+                        Ok(Err(Unsent::Here(UNWANTED.to_owned())))
+                    }
+                    () = turn.ended() => {
+                        is_displaced = true;
+                        Ok(Err(Unsent::Here(displaced(self.since(tried)))))
+                    }
                 }
             } else {
                 asked
@@ -468,7 +480,10 @@ impl Executor {
         let mut outcome = None;
         match (received, asked) {
             // The status is the receiver's word, also where the body is late or broken.
-            (Some(received), _) => answer.take(received, timeout, &codes),
+            (Some(received), _) => {
+                let given = if is_displaced { self.since(tried) } else { timeout };
+                answer.take(received, given, &codes);
+            }
             (None, Ok(Err(Unsent::Lacking(own)))) => return self.lacking(own, turn, tried),
             (None, Ok(Err(Unsent::Unreachable(why)))) => {
                 // With a TLS of its own it may be the call's own fault.
@@ -482,9 +497,18 @@ impl Executor {
                 answer.error = Some(timed_out(timeout, sent.is_some()));
             }
         }
+        if is_displaced && answer.status == 0 {
+            // It says nothing of the destination: there was time left.
+            outcome = Some(Outcome::Nothing);
+        }
         let outcome = outcome.unwrap_or_else(|| Outcome::of(&answer, &codes));
         turn.over(answer.started_boot, outcome);
         Reply::Done(answer)
+    }
+
+    /// How long it is since an instant of the boot clock.
+    fn since(&self, boot: u64) -> Duration {
+        Duration::from_millis(self.time.clock().boot().saturating_sub(boot))
     }
 
     /// What comes of a call that this node could not make.
@@ -525,4 +549,10 @@ fn path(url: &Url) -> u64 {
 fn timed_out(timeout: Duration, sent: bool) -> String {
     let what = if sent { "no complete answer" } else { "no connection" };
     format!("timeout: {what} within {timeout:?}")
+}
+
+/// What is said of a call that was ended since others needed its place.
+fn displaced(after: Duration) -> String {
+    let seconds = after.as_secs();
+    format!("timeout: ended after {seconds} s: the node's places for hanging calls are full")
 }

@@ -3,6 +3,7 @@
 mod answers;
 #[path = "../../tests/fixtures/tls/server.rs"]
 mod certs;
+mod displaced;
 mod flood;
 mod kept;
 mod leaving;

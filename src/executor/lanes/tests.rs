@@ -314,7 +314,7 @@ fn a_manual_run_goes_through_an_open_breaker() {
 #[tokio::test]
 async fn a_project_that_has_its_share_of_calls_under_way_waits_and_is_told_why() {
     let clock = TestClock::new(0);
-    let options = Options { max_workers: 4, max_hanging: 0, ..Options::default() };
+    let options = Options { max_workers: 4, max_hanging: 8, ..Options::default() };
     let lanes = Lanes::new(&options, clock.clone());
     let of = |project, name: &str| {
         let wish = Wish { project, ..Wish::default() };
@@ -376,4 +376,68 @@ fn a_flow_whose_project_has_its_share_leaves_its_turn_at_a_full_destination_to_t
     assert!((&mut capped).now_or_never().is_none(), "the place is taken");
     drop(begun);
     assert!(capped.now_or_never().is_some_and(|turn| turn.is_ok()), "it has not lost its turn");
+}
+
+/// Keeps the turns that have not been told to end.
+fn end(held: &mut Vec<Turn>) {
+    held.retain_mut(|turn| turn.ended().now_or_never().is_none());
+}
+
+#[test]
+fn calls_that_hang_leave_the_workers_places_however_many_projects_there_are() {
+    let options = Options { max_workers: 2, max_hanging: 4, ..Options::default() };
+    let lanes = Lanes::new(&options, TestClock::new(0));
+    let mut held: Vec<Turn> = Vec::new();
+    for project in 1..=20 {
+        let wish = Wish { project, ..Wish::default() };
+        let turn = lanes.turn(&to("a"), wish).now_or_never().expect("a place");
+        let mut turn = turn.expect("open");
+        turn.advance(Stage::Hanging);
+        held.push(turn);
+        end(&mut held);
+        assert!(lanes.shares().hanging <= 4, "{project}");
+    }
+    let left: Vec<_> = held.iter().map(|turn| turn.project).collect();
+    assert_eq!(left, [17, 18, 19, 20], "the oldest ones have ended");
+}
+
+#[test]
+fn a_project_with_nothing_under_way_is_given_the_place_of_a_call_that_hangs() {
+    let options = Options { max_workers: 2, max_hanging: 4, ..Options::default() };
+    let lanes = Lanes::new(&options, TestClock::new(0));
+    let a = to("a");
+    let ask = |project| lanes.turn(&a, Wish { project, ..Wish::default() }).boxed();
+    let begin = |project| ask(project).now_or_never().expect("a place").expect("open");
+    let mut held: Vec<Turn> = Vec::new();
+    for project in 1..=4 {
+        held.push(begin(project));
+        held.last_mut().expect("this one").advance(Stage::Hanging);
+    }
+    end(&mut held);
+    assert_eq!(held.len(), 4, "the workers' places are free");
+    let mut others = [begin(5), begin(6)];
+    others[0].advance(Stage::Slow);
+    let mut waits = ask(7);
+    assert!((&mut waits).now_or_never().is_none());
+    end(&mut held);
+    let left: Vec<_> = held.iter().map(|turn| turn.project).collect();
+    assert_eq!(left, [2, 3, 4]);
+    assert!(waits.now_or_never().is_some_and(|turn| turn.is_ok()), "with a slow call's worker");
+}
+
+#[tokio::test]
+async fn who_has_nothing_under_way_is_not_told_that_it_has_its_share() {
+    let clock = TestClock::new(0);
+    let options = Options { max_workers: 2, max_hanging: 1, ..Options::default() };
+    let lanes = Lanes::new(&options, clock.clone());
+    let a = to("a");
+    let ask = |project| lanes.turn(&a, Wish { project, ..Wish::default() }).boxed();
+    let begin = |project| ask(project).now_or_never().expect("a place").expect("open");
+    let mut held = vec![begin(1), begin(2)];
+    held[0].advance(Stage::Slow);
+    held.push(begin(3));
+    let mut waits = ask(4);
+    assert!((&mut waits).now_or_never().is_none(), "all three places are taken");
+    clock.advance(Duration::from_millis(PATIENCE_MS));
+    assert_eq!(waits.await.expect_err("put off").obstacle, Obstacle::Full);
 }
