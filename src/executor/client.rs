@@ -21,7 +21,7 @@ use super::connector::{self, Connector};
 use super::meter::MAX_HEAD;
 use super::outgoing::{Line, Outgoing};
 use super::own::OwnError;
-use super::pool::{Pool, most_idle};
+use super::pool::Pool;
 use super::tls::{Identities, Identity, Roots};
 use super::{Options, Unsent};
 use crate::clock::Clock;
@@ -48,7 +48,7 @@ impl Client {
     pub(super) fn new(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, String> {
         Ok(Self {
             connector: Connector::new(options)?,
-            pool: Pool::new(most_idle(options.max_workers), Arc::clone(&clock)),
+            pool: Pool::new(options.max_idle, Arc::clone(&clock)),
             roots: Roots::read(clock.boot())?,
             identities: Identities::default(),
             clock,

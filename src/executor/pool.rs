@@ -2,10 +2,11 @@
 //! `Response` brings them back; nothing here connects or sends.
 //!
 //! Bounds: a connection is kept idle for [`IDLE`] (and closed at most as long again later), is taken
-//! for a call only in the first [`LIFE_MS`] after it was made, and no more than [`most_idle`] are kept
-//! in all; of more, the one goes that was used longest ago.
+//! for a call only in the first [`LIFE_MS`] after it was made, and no more than
+//! [`Options::max_idle`](super::Options) are kept in all; of more, the one goes that was used longest
+//! ago, however many origins there are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,37 +21,40 @@ const IDLE: Duration = Duration::from_secs(4);
 /// then. It lives two minutes at most with that, but for the call that it carries.
 const LIFE_MS: u64 = 110_000;
 
-/// So many idle connections may be kept, however few calls there are at a time.
-const LEAST: usize = 128;
-
-/// How many idle connections are kept at most: as many as there may be calls at a time.
-pub(super) fn most_idle(max_workers: usize) -> usize {
-    max_workers.max(LEAST)
-}
-
 /// See the head of this file.
 pub(super) struct Pool {
     most: usize,
     clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<State<Connection>>,
 }
 
-#[derive(Default)]
-struct State {
+/// What is kept, of connections `C`.
+struct State<C> {
     /// By origin, and the identity that is shown there.
-    idle: HashMap<Box<str>, Vec<Idle>>,
+    origins: HashMap<Arc<str>, Origin<C>>,
+    /// When which was given back, and where: the oldest first. Some of them were taken since.
+    order: VecDeque<(u64, Arc<str>)>,
+    /// Numbers those that are given back.
+    next: u64,
     count: usize,
     /// A task looks for those that have been idle for too long.
     sweeping: bool,
 }
 
-struct Idle {
-    connection: Connection,
+struct Origin<C> {
+    name: Arc<str>,
+    /// The oldest first.
+    idle: Vec<Idle<C>>,
+}
+
+struct Idle<C> {
+    connection: C,
+    number: u64,
     /// Since when, in boot-clock milliseconds.
     since: u64,
 }
 
-impl Idle {
+impl Idle<Connection> {
     fn is_fresh(&self, now: u64) -> bool {
         now.saturating_sub(self.since) < IDLE.as_millis() as u64
             && now.saturating_sub(self.connection.made) < LIFE_MS
@@ -68,10 +72,7 @@ impl Pool {
     pub(super) fn take(&self, key: &str) -> Option<Connection> {
         let now = self.clock.boot();
         let mut state = self.lock();
-        let State { idle, count, .. } = &mut *state;
-        let kept = idle.get_mut(key)?;
-        while let Some(last) = kept.pop() {
-            *count -= 1;
+        while let Some(last) = state.take(key) {
             if last.is_fresh(now) {
                 return Some(last.connection);
             }
@@ -99,15 +100,7 @@ impl Pool {
     fn keep(self: &Arc<Self>, key: &str, connection: Connection) {
         let now = self.clock.boot();
         let mut state = self.lock();
-        if state.count >= self.most {
-            state.drop_oldest();
-        }
-        state.count += 1;
-        let idle = Idle { connection, since: now };
-        match state.idle.get_mut(key) {
-            Some(kept) => kept.push(idle),
-            None => drop(state.idle.insert(key.into(), vec![idle])),
-        }
+        state.keep(key, connection, now, self.most);
         if !std::mem::replace(&mut state.sweeping, true) {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
@@ -117,31 +110,86 @@ impl Pool {
     fn close_idle(&self) -> bool {
         let now = self.clock.boot();
         let mut state = self.lock();
-        // Also the places of origins that have none left.
-        state.idle.retain(|_, kept| {
-            kept.retain(|idle| idle.is_fresh(now));
-            !kept.is_empty()
-        });
-        state.count = state.idle.values().map(Vec::len).sum();
+        state.retain(|idle| idle.is_fresh(now));
         state.sweeping = state.count > 0;
         state.sweeping
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<Connection>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn drop_oldest(&mut self) {
-        // Within an origin the first is the oldest.
-        let since = |kept: &&mut Vec<Idle>| kept.first().map_or(u64::MAX, |idle| idle.since);
-        if let Some(oldest) = self.idle.values_mut().min_by_key(|kept| since(kept))
-            && !oldest.is_empty()
-        {
-            oldest.remove(0);
-            self.count -= 1;
+impl<C> Default for State<C> {
+    fn default() -> Self {
+        let (origins, order) = (HashMap::new(), VecDeque::new());
+        Self { origins, order, next: 0, count: 0, sweeping: false }
+    }
+}
+
+impl<C> State<C> {
+    /// Takes out the one of an origin that was given back last.
+    fn take(&mut self, key: &str) -> Option<Idle<C>> {
+        let last = self.origins.get_mut(key)?.idle.pop()?;
+        self.count -= 1;
+        if self.order.back().is_some_and(|(number, _)| *number == last.number) {
+            self.order.pop_back();
         }
+        Some(last)
+    }
+
+    /// Keeps one, and `most` at most.
+    fn keep(&mut self, key: &str, connection: C, now: u64, most: usize) {
+        if self.count >= most {
+            self.drop_oldest();
+        }
+        if self.order.len() > 2 * most {
+            self.forget_taken();
+        }
+        let number = self.next;
+        self.next += 1;
+        self.count += 1;
+        let origin = match self.origins.get_mut(key) {
+            Some(known) => known,
+            None => {
+                let name: Arc<str> = key.into();
+                let new = Origin { name: Arc::clone(&name), idle: Vec::new() };
+                self.origins.entry(name).or_insert(new)
+            }
+        };
+        origin.idle.push(Idle { connection, number, since: now });
+        self.order.push_back((number, Arc::clone(&origin.name)));
+    }
+
+    fn drop_oldest(&mut self) {
+        while let Some((number, name)) = self.order.pop_front() {
+            if let Some(origin) = self.origins.get_mut(&name)
+                && origin.idle.first().is_some_and(|first| first.number == number)
+            {
+                origin.idle.remove(0);
+                self.count -= 1;
+                return;
+            }
+        }
+    }
+
+    /// Closes those of which `keep` is false; also forgets origins that have none left.
+    fn retain(&mut self, keep: impl Fn(&Idle<C>) -> bool) {
+        self.origins.retain(|_, origin| {
+            origin.idle.retain(&keep);
+            !origin.idle.is_empty()
+        });
+        self.count = self.origins.values().map(|origin| origin.idle.len()).sum();
+        self.forget_taken();
+    }
+
+    /// Drops the numbers of those that are kept no more.
+    fn forget_taken(&mut self) {
+        let origins = &self.origins;
+        self.order.retain(|(number, name)| {
+            let idle = origins.get(name).map(|origin| &origin.idle);
+            idle.is_some_and(|idle| idle.binary_search_by_key(number, |of| of.number).is_ok())
+        });
     }
 }
 
@@ -152,5 +200,54 @@ async fn sweep(pool: Weak<Pool>) {
         if !pool.upgrade().is_some_and(|pool| pool.close_idle()) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(state: &State<u32>) -> Vec<u32> {
+        let mut all: Vec<u32> = state
+            .origins
+            .values()
+            .flat_map(|origin| origin.idle.iter().map(|idle| idle.connection))
+            .collect();
+        all.sort_unstable();
+        assert_eq!(all.len(), state.count);
+        all
+    }
+
+    #[test]
+    fn of_all_origins_the_one_goes_that_was_given_back_longest_ago() {
+        let mut state = State::default();
+        for (key, connection) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+            state.keep(key, connection, 0, 4);
+        }
+        // The last of an origin is taken first; then it is the newest.
+        let taken = state.take("a").map(|idle| idle.connection);
+        assert_eq!((taken, state.take("d").is_none()), (Some(3), true));
+        state.keep("a", 3, 0, 4);
+        for (next, kept) in [(5, [2, 3, 4, 5]), (6, [3, 4, 5, 6]), (7, [3, 5, 6, 7])] {
+            state.keep("e", next, 0, 4);
+            assert_eq!(left(&state), kept);
+        }
+        state.retain(|idle| idle.connection > 5);
+        assert_eq!((left(&state), state.origins.len()), (vec![6, 7], 1));
+    }
+
+    #[test]
+    fn what_is_remembered_of_those_that_were_taken_is_bounded() {
+        let mut state = State::default();
+        for round in 0..1_000 {
+            let keys = [round % 7, round % 5].map(|n| n.to_string());
+            keys.iter().for_each(|key| state.keep(key, round, 0, 8));
+            // Not in the order in which they came.
+            keys.iter().for_each(|key| drop(state.take(key)));
+            assert!(state.order.len() <= 17, "{}", state.order.len());
+        }
+        state.keep("last", 1, 0, 8);
+        state.retain(|_| true);
+        assert_eq!((state.order.len(), state.count), (1, 1));
     }
 }

@@ -161,6 +161,7 @@ impl Node {
                 strangers: shares.raft_strangers,
                 members: shares.raft_members,
             },
+            shares,
             main: Handle::current(),
             callbacks: runtimes.callbacks().clone(),
         };

@@ -9,9 +9,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::descriptors::Shares;
 use super::pulse::Pulse;
 use super::show::Shown;
-use super::{Error, descriptors, ear, forget, listen, pressure};
+use super::{Error, ear, forget, listen, pressure};
 use crate::api::Pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::{self, Cluster};
@@ -40,6 +41,8 @@ pub(super) struct Parts {
     pub(super) instance: u128,
     pub(super) process: Process,
     pub(super) raft_connections: peer::Bounds,
+    /// Of the file descriptors.
+    pub(super) shares: Shares,
     /// The API's runtime.
     pub(super) main: Handle,
     /// The senders' runtime.
@@ -89,7 +92,8 @@ impl Parts {
         let executor = Executor::new(
             executor::Options {
                 max_workers: config.max_workers,
-                max_hanging: descriptors::hanging_calls(),
+                max_hanging: self.shares.hanging,
+                max_idle: self.shares.idle,
                 timeout: config.job_execution_timeout,
                 limits: executor::Limits {
                     max_concurrency: config.destination_concurrency,
