@@ -1,7 +1,7 @@
 //! The reads of clients: few at a time, each bounded in time, and fair between those who ask. Every
 //! handler reads through [`AppState::read`]; `super::authenticate` says for whom. What fires has
 //! readers of its own and never waits here. It never reads for a node's own sake, and it does not
-//! know what is read.
+//! know what is read. The thread whose read is over begins the next one itself.
 //!
 //! | bound | value | beyond it |
 //! |---|---|---|
@@ -141,7 +141,6 @@ impl AppState {
 }
 
 /// Who reads and who waits.
-#[derive(Debug)]
 pub(super) struct Reads(Arc<Places>);
 
 impl Default for Reads {
@@ -165,13 +164,21 @@ impl Reads {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let limit = Arc::new(ReadLimit::within(patience));
-        let place = self.place(app, reader, patience).await?;
-        let held = move |conn: &Connection| {
-            // Kept until the read is through, whoever still waits for it.
-            let _place = place;
-            read(conn)
+        let (begun, started) = oneshot::channel();
+        let cluster = app.cluster.clone();
+        let start = move |place: Place| {
+            let held = move |conn: &Connection| {
+                // Kept until the read is through, whoever still waits for it.
+                let _place = place;
+                read(conn)
+            };
+            // Whoever asked may have gone: then the read ends.
+            let _ = begun.send(cluster.begin_within(limit, held));
         };
-        let found = app.cluster.read_within(limit, held).await;
+        let in_line = self.0.line_up(reader, Box::new(start));
+        let begun = waited(app, patience, async { started.await.ok() }).await?;
+        drop(in_line);
+        let found = begun.answer().await;
         if matches!(found, Err(cluster::Error::Ended(End::Deadline))) {
             app.metrics.read_refused("slow");
             return Err(Error::slow_read(patience));
@@ -186,26 +193,37 @@ impl Reads {
         reader: Reader,
         patience: Duration,
     ) -> Result<Place, Error> {
-        let Ok(place) = tokio::time::timeout(patience, self.0.enter(reader)).await else {
-            app.metrics.read_refused("waited");
-            return Err(Error::busy("too many reads wait before it: try again, or ask less often"));
-        };
-        place.ok_or_else(|| {
-            app.metrics.read_refused("full");
-            Error::busy("too many reads wait already: ask less often")
-        })
+        waited(app, patience, self.0.enter(reader)).await
     }
 }
 
+/// What a turn brings, within the patience of who waits for it; `None` of the line is that it is full.
+async fn waited<T>(
+    app: &AppState,
+    patience: Duration,
+    turn: impl Future<Output = Option<T>>,
+) -> Result<T, Error> {
+    let Ok(turn) = tokio::time::timeout(patience, turn).await else {
+        app.metrics.read_refused("waited");
+        return Err(Error::busy("too many reads wait before it: try again, or ask less often"));
+    };
+    turn.ok_or_else(|| {
+        app.metrics.read_refused("full");
+        Error::busy("too many reads wait already: ask less often")
+    })
+}
+
+/// What is to be done with a place, at once: by whoever has given one back, on its thread.
+type Start = Box<dyn FnOnce(Place) + Send>;
+
 /// The places, and the line before them.
-#[derive(Debug)]
 struct Places {
     most: usize,
     line: usize,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// Reads under way, by reader; those with none are not here.
     running: HashMap<Reader, usize>,
@@ -216,18 +234,28 @@ struct State {
     next: u64,
 }
 
-#[derive(Debug)]
 struct Waiter {
     number: u64,
-    place: oneshot::Sender<Place>,
+    start: Start,
 }
 
 /// A place, until it is dropped.
-#[derive(Debug)]
 struct Place {
-    /// `None`: nobody took it, and it was taken back already.
-    places: Option<Arc<Places>>,
+    places: Arc<Places>,
     reader: Reader,
+}
+
+/// Those whose turn it is, each with its place. They start when the state is not locked any more: what
+/// they begin may be over at once, and give its place back.
+#[derive(Default)]
+struct Granted(Vec<(Start, Place)>);
+
+impl Granted {
+    fn start(self) {
+        for (start, place) in self.0 {
+            start(place);
+        }
+    }
 }
 
 /// Leaves the line when dropped, if it still stands in it.
@@ -241,20 +269,24 @@ impl Places {
     /// Waits for a place; `None` when the line is too long.
     async fn enter(self: &Arc<Self>, reader: Reader) -> Option<Place> {
         let (place, granted) = oneshot::channel();
-        let in_line = {
-            let mut state = self.lock();
-            state.next += 1;
-            let number = state.next;
-            state.line_up(reader, Waiter { number, place });
-            state.grant(self);
-            if state.in_line() > self.line {
-                state.send_away();
-            }
-            InLine { places: self, reader, number }
-        };
-        let granted = granted.await.ok();
-        drop(in_line);
-        granted
+        // Who waited may have just gone: the place goes back.
+        let _in_line = self.line_up(reader, Box::new(move |given| drop(place.send(given))));
+        granted.await.ok()
+    }
+
+    /// Has something started when it is this reader's turn, which may be now. It is dropped instead
+    /// when the line is too long, or with what comes back.
+    fn line_up(self: &Arc<Self>, reader: Reader, start: Start) -> InLine<'_> {
+        let mut state = self.lock();
+        state.next += 1;
+        let number = state.next;
+        state.line_up(reader, Waiter { number, start });
+        let granted = state.grant(self);
+        let away = (state.in_line() > self.line).then(|| state.send_away());
+        drop(state);
+        drop(away);
+        granted.start();
+        InLine { places: self, reader, number }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -276,13 +308,12 @@ impl State {
         line.push_back(waiter);
     }
 
-    /// The newest of the longest line goes: its channel closes.
-    fn send_away(&mut self) {
+    /// The newest of the longest line goes: it is told so when it is dropped.
+    fn send_away(&mut self) -> Option<Waiter> {
         let longest = self.waiting.iter_mut().max_by_key(|(_, line)| line.len());
-        if let Some((reader, line)) = longest {
-            let (reader, _) = (*reader, line.pop_back());
-            self.tidy(reader);
-        }
+        let (reader, newest) = longest.map(|(reader, line)| (*reader, line.pop_back()))?;
+        self.tidy(reader);
+        newest
     }
 
     fn tidy(&mut self, reader: Reader) {
@@ -293,10 +324,11 @@ impl State {
     }
 
     /// Gives places to those whose turn it is, as long as there are some.
-    fn grant(&mut self, places: &Arc<Places>) {
+    fn grant(&mut self, places: &Arc<Places>) -> Granted {
+        let mut granted = Granted::default();
         let mut passed = 0;
         while self.running.values().sum::<usize>() < places.most && passed < self.turns.len() {
-            let Some(reader) = self.turns.pop_front() else { return };
+            let Some(reader) = self.turns.pop_front() else { break };
             // The reader's own line is one of them.
             let others = !self.turns.is_empty();
             let most = if others { places.most / 2 } else { places.most - 1 };
@@ -312,38 +344,39 @@ impl State {
             } else {
                 self.waiting.remove(&reader);
             }
-            let place = Place { places: Some(Arc::clone(places)), reader };
-            match waiter.map(|waiter| waiter.place.send(place)) {
-                Some(Ok(())) => *self.running.entry(reader).or_default() += 1,
-                // Whoever waited has just gone.
-                Some(Err(mut place)) => place.places = None,
-                None => {}
+            if let Some(Waiter { start, .. }) = waiter {
+                *self.running.entry(reader).or_default() += 1;
+                granted.0.push((start, Place { places: Arc::clone(places), reader }));
             }
         }
+        granted
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(places) = self.places.take() else { return };
-        let mut state = places.lock();
+        let mut state = self.places.lock();
         if let Some(running) = state.running.get_mut(&self.reader) {
             *running -= 1;
             if *running == 0 {
                 state.running.remove(&self.reader);
             }
         }
-        state.grant(&places);
+        let granted = state.grant(&self.places);
+        drop(state);
+        granted.start();
     }
 }
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
         let mut state = self.places.lock();
-        if let Some(line) = state.waiting.get_mut(&self.reader) {
-            line.retain(|waiter| waiter.number != self.number);
-            state.tidy(self.reader);
-        }
+        let Some(line) = state.waiting.get_mut(&self.reader) else { return };
+        let place = line.iter().position(|waiter| waiter.number == self.number);
+        let gone = place.and_then(|place| line.remove(place));
+        state.tidy(self.reader);
+        drop(state);
+        drop(gone);
     }
 }
 

@@ -43,9 +43,32 @@ impl Cluster {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.begin_within(limit, read).answer().await
+    }
+
+    /// Begins a client's read without waiting for what it finds: what decides whose turn it is calls
+    /// this from the thread whose read is over, so that no thread waits for a task in between.
+    pub fn begin_within<T, F>(&self, limit: Arc<ReadLimit>, read: F) -> BegunRead<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let begun = self.inner.store.begin(Class::Client, Some(Arc::clone(&limit)), read);
+        BegunRead { limit: Limited(limit), begun }
+    }
+}
+
+/// A client's read that was begun; it is ended when this is dropped.
+pub struct BegunRead<T> {
+    limit: Limited,
+    begun: Result<oneshot::Receiver<Result<T, store::Error>>, store::Error>,
+}
+
+impl<T> BegunRead<T> {
+    /// What it finds; [`Error::Ended`] soon after its deadline at the latest.
+    pub async fn answer(self) -> Result<T, Error> {
         // Dropped with the future, or when the read is through and its limit means nothing any more.
-        let limit = Limited(limit);
-        let begun = self.inner.store.begin(Class::Client, Some(Arc::clone(&limit.0)), read);
+        let Self { limit, begun } = self;
         let late = async {
             match limit.0.deadline() {
                 Some(deadline) => tokio::time::sleep_until((deadline + LATE).into()).await,
