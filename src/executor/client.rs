@@ -106,7 +106,8 @@ impl Client {
             None => Some(self.roots.get(now)),
             Some(own) => Some(self.identities.get(own, now).await.map_err(Unsent::Here)?),
         };
-        self.connector.open(&outgoing.url, tls, now).await.map_err(|error| {
+        let to = (&outgoing.url, outgoing.project);
+        self.connector.open(to, tls, now).await.map_err(|error| {
             match (OwnError::of(&error), &error) {
                 (Some(own), _) => Unsent::Lacking(own),
                 (None, connector::Error::Timeout) => Unsent::There(error.to_string()),

@@ -22,6 +22,7 @@ use super::guard::GuardedResolver;
 use super::lookup::patience;
 use super::meter::Meter;
 use super::{Options, egress};
+use crate::model::ProjectId;
 
 /// After so long without an acknowledgement TCP asks, so often, and gives up.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -31,7 +32,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// See the head of this file.
 pub(super) struct Connector {
-    tcp: HttpConnector<GuardedResolver>,
+    resolver: GuardedResolver,
     proxy: Option<Proxy>,
     timeout: Duration,
 }
@@ -58,13 +59,26 @@ impl Connector {
     /// Fails where the proxy cannot be written as an address.
     pub(super) fn new(options: &Options) -> Result<Self, String> {
         let proxy = options.proxy.as_ref();
-        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver {
+        let resolver = GuardedResolver {
             patience: patience(options.connect_timeout),
             guard: options.guard.clone(),
             lookup: Arc::clone(&options.lookup),
             apart: Arc::clone(&options.apart),
             proxy: proxy.map(|proxy| proxy.host().into()),
+            // Each call has its own.
+            project: 0,
+        };
+        let proxy = proxy.map(|proxy| {
+            let uri = origin(proxy.url()).map_err(|error| format!("EgressProxy: {error}"))?;
+            Ok::<_, String>(Proxy { uri, credentials: egress::credentials(proxy) })
         });
+        Ok(Self { resolver, proxy: proxy.transpose()?, timeout: options.connect_timeout })
+    }
+
+    /// Connects for a project.
+    fn tcp(&self, project: ProjectId) -> HttpConnector<GuardedResolver> {
+        let resolver = GuardedResolver { project, ..self.resolver.clone() };
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
@@ -72,11 +86,7 @@ impl Connector {
         tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        let proxy = proxy.map(|proxy| {
-            let uri = origin(proxy.url()).map_err(|error| format!("EgressProxy: {error}"))?;
-            Ok::<_, String>(Proxy { uri, credentials: egress::credentials(proxy) })
-        });
-        Ok(Self { tcp, proxy: proxy.transpose()?, timeout: options.connect_timeout })
+        tcp
     }
 
     /// Whether a request is put to the proxy itself, which then wants the whole URL, and what that
@@ -87,26 +97,27 @@ impl Connector {
         (proxy.is_some(), proxy.and_then(|proxy| proxy.credentials.as_ref()))
     }
 
-    /// A connection to the origin of a URL; `tls` is wanted where that is `https`.
+    /// A connection to the origin of a URL, for a call of a project; `tls` is wanted where that is
+    /// `https`.
     pub(super) async fn open(
         &self,
-        url: &Url,
+        to: (&Url, ProjectId),
         tls: Option<Arc<ClientConfig>>,
         now: u64,
     ) -> Result<Connection, Error> {
-        let open = tokio::time::timeout(self.timeout, self.connect(url, tls, now));
+        let open = tokio::time::timeout(self.timeout, self.connect(to, tls, now));
         open.await.map_err(|_| Error::Timeout)?.map_err(Error::Failed)
     }
 
     async fn connect(
         &self,
-        url: &Url,
+        (url, project): (&Url, ProjectId),
         tls: Option<Arc<ClientConfig>>,
         now: u64,
     ) -> Result<Connection, Box<dyn StdError + Send + Sync>> {
         let target = origin(url)?;
         let proxy = self.proxy.as_ref().filter(|_| !egress::is_direct(url));
-        let mut tcp = self.tcp.clone();
+        let mut tcp = self.tcp(project);
         let stream: TokioIo<TcpStream> = match proxy {
             None => tcp.call(target).await?,
             Some(proxy) if tls.is_none() => tcp.call(proxy.uri.clone()).await?,

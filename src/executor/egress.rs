@@ -18,6 +18,7 @@ use super::members::{self, Admitted};
 use super::own::OwnError;
 use super::{Options, Unsent};
 use crate::config::EgressProxy;
+use crate::model::ProjectId;
 
 /// What `Proxy-Authorization` says to the proxy (RFC 7617), if its URL names somebody.
 pub(super) fn credentials(proxy: &EgressProxy) -> Option<HeaderValue> {
@@ -48,28 +49,28 @@ pub(super) fn is_checked(options: &Options, url: &Url, boot: u64) -> bool {
     options.proxy.is_some() || options.apart.concerns(url, boot)
 }
 
-/// Lets a call out at an instant of the boot clock, or says why not. What it gives is to be held until
+/// Lets a call of a project out at an instant of the boot clock, or says why not. What it gives is to be held until
 /// the call is over.
 pub(super) async fn admit(
     options: &Options,
-    url: &Url,
+    (url, project): (&Url, ProjectId),
     boot: u64,
 ) -> Result<Option<Admitted>, Unsent> {
     let patience = patience(options.connect_timeout);
-    let admitted = options.apart.admit(url, &*options.lookup, (patience, boot)).await;
+    let admitted = options.apart.admit((url, project), &*options.lookup, (patience, boot)).await;
     let admitted = admitted.map_err(|error| match &error {
         members::Error::Unknown(cause) => {
             OwnError::of(&**cause).map_or_else(|| Unsent::Here(error.to_string()), Unsent::Lacking)
         }
         members::Error::Member => Unsent::Here(error.to_string()),
     })?;
-    judge(options, url).await?;
+    judge(options, url, project).await?;
     Ok(admitted)
 }
 
 /// Judges every address of a target that goes by way of the proxy: nobody knows which one that will
 /// take. A loopback address is the proxy's own there, so it is refused whatever `options` say.
-async fn judge(options: &Options, url: &Url) -> Result<(), Unsent> {
+async fn judge(options: &Options, url: &Url, project: ProjectId) -> Result<(), Unsent> {
     if options.proxy.is_none() || is_direct(url) {
         return Ok(());
     }
@@ -83,7 +84,8 @@ async fn judge(options: &Options, url: &Url) -> Result<(), Unsent> {
         let why = format!("{name} cannot be resolved, so it is not handed to EgressProxy: {why}");
         Unsent::Here(why)
     };
-    let looking = look_up(&*options.lookup, name, patience(options.connect_timeout));
+    let patience = patience(options.connect_timeout);
+    let looking = look_up(&*options.lookup, (name, project), patience);
     let found = looking.await.map_err(|error| match OwnError::of(&*error) {
         Some(own) => Unsent::Lacking(own),
         None => unknown(&error),

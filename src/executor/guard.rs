@@ -18,6 +18,7 @@ use super::lookup::{Lookup, look_up};
 use super::members::{Apart, RaftAddresses};
 use super::ranges::{self, Kind};
 use crate::config::Config;
+use crate::model::ProjectId;
 
 /// Names under which clouds serve a machine's secrets.
 const METADATA_NAMES: [&str; 5] = [
@@ -166,6 +167,8 @@ pub(super) struct GuardedResolver {
     pub(super) patience: Duration,
     pub(super) guard: TargetGuard,
     pub(super) lookup: Arc<dyn Lookup>,
+    /// Whose call it is.
+    pub(super) project: ProjectId,
     pub(super) apart: Arc<Apart>,
     /// The name of the configured proxy, which may be anywhere.
     pub(super) proxy: Option<Arc<str>>,
@@ -183,11 +186,11 @@ impl Service<Name> for GuardedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let (guard, patience) = (self.guard.clone(), self.patience);
+        let (guard, patience, project) = (self.guard.clone(), self.patience, self.project);
         let is_proxy = self.proxy.as_deref() == Some(name.as_str());
         let (lookup, apart) = (Arc::clone(&self.lookup), Arc::clone(&self.apart));
         Box::pin(async move {
-            let found = look_up(&*lookup, name.as_str(), patience).await?;
+            let found = look_up(&*lookup, (name.as_str(), project), patience).await?;
             let (mut allowed, mut refused) = (Vec::new(), None);
             for address in found {
                 match guard.check_address(address.ip()) {

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::lookup::{Lookup, look_up};
+use super::lookup::{Lookup, MEMBERS, look_up};
+use super::own::is_late;
 use super::ranges::plain;
+use crate::model::ProjectId;
 
 /// For how long the list of members is taken as it was read, in milliseconds.
 const FRESH_MS: u64 = 1_000;
@@ -131,10 +133,10 @@ impl Apart {
         self.members(boot).0.iter().any(|(_, of)| *of == port)
     }
 
-    /// Lets a call through, or says why not. What it gives is to be held until the call is over.
+    /// Lets a call of a project through, or says why not. What it gives is to be held until the call is over.
     pub(super) async fn admit(
         self: &Arc<Self>,
-        url: &Url,
+        (url, project): (&Url, ProjectId),
         lookup: &dyn Lookup,
         (patience, boot): (Duration, u64),
     ) -> Result<Option<Admitted>, Error> {
@@ -152,7 +154,11 @@ impl Apart {
             let found = match (ip_of(host), host) {
                 (Some(ip), _) => vec![ip],
                 (None, Host::Domain(name)) => {
-                    let found = look_up(lookup, name, patience).await.unwrap_or_default();
+                    let found = match look_up(lookup, (name, MEMBERS), patience).await {
+                        // It may lead somewhere, but nobody knows where yet.
+                        Err(error) if is_late(&*error) => return Err(Error::Unknown(error)),
+                        found => found.unwrap_or_default(),
+                    };
                     found.iter().map(SocketAddr::ip).collect()
                 }
                 (None, _) => Vec::new(),
@@ -169,7 +175,7 @@ impl Apart {
             }
             None => return Ok(None),
         };
-        let found = look_up(lookup, &name, patience).await.map_err(Error::Unknown)?;
+        let found = look_up(lookup, (&name, project), patience).await.map_err(Error::Unknown)?;
         if found.iter().any(|address| resolved.contains(address.ip())) {
             return Err(Error::Member);
         }
@@ -237,7 +243,7 @@ mod tests {
     struct Names(Mutex<BTreeMap<&'static str, Vec<&'static str>>>);
 
     impl Lookup for Names {
-        fn lookup(&self, name: String) -> Looking {
+        fn lookup(&self, name: String, _: ProjectId) -> Looking {
             let names = self.0.lock().unwrap();
             let found = names.get(name.as_str()).cloned();
             Box::pin(async move {
@@ -294,7 +300,7 @@ mod tests {
         ])));
         let apart = Arc::new(Apart::new(Arc::new(members)));
         let admit = async |text: &str| {
-            let admitted = apart.admit(&url(text), &lookup, (Duration::from_secs(1), 0)).await;
+            let admitted = apart.admit((&url(text), 1), &lookup, (Duration::from_secs(1), 0)).await;
             match admitted {
                 Ok(admitted) => Ok(admitted),
                 Err(error) => Err(error.to_string()),
@@ -327,6 +333,27 @@ mod tests {
         assert!(apart.allows("other", ip("9.9.9.9")) && apart.allows("alias", ip("10.0.0.1")));
         drop(held);
         assert!(apart.allows("other", ip("10.0.0.1")));
+    }
+
+    /// A name server that says nothing of a member.
+    struct Silent;
+
+    impl Lookup for Silent {
+        fn lookup(&self, name: String, _: ProjectId) -> Looking {
+            match &*name {
+                "node1" => Box::pin(std::future::pending()),
+                _ => Box::pin(async { Ok(vec![(IpAddr::from([9, 9, 9, 9]), 0).into()]) }),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_call_goes_to_the_port_of_a_member_whose_address_is_not_known_in_time() {
+        let apart = Arc::new(Apart::new(Arc::new(members)));
+        let url = url("http://other:7070/");
+        let admitted = apart.admit((&url, 1), &Silent, (Duration::from_millis(10), 0)).await;
+        let why = admitted.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(why.contains("no name server answers"), "{why}");
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod pauses;
 mod pool;
 mod ranges;
 mod rate;
+mod resolver;
 #[cfg(test)]
 mod tests;
 mod verdicts;
@@ -136,7 +137,7 @@ impl Default for Options {
             breaker: Rules { failures: 5, cooldown: 5_000 },
             guard: TargetGuard::default(),
             apart: Arc::default(),
-            lookup: Arc::new(SystemLookup),
+            lookup: Arc::<SystemLookup>::default(),
             proxy: None,
         }
     }
@@ -413,13 +414,14 @@ impl Executor {
             url,
             headers: call.headers,
             body: call.body,
+            project: call.project,
             passage: Arc::clone(&passage),
         };
         let (mut received, mut is_unwanted, mut is_displaced) = (None, false, false);
         let asked = {
             let mut asking = std::pin::pin!(async {
                 let _admitted = if egress::is_checked(&self.options, &outgoing.url, tried) {
-                    egress::admit(&self.options, &outgoing.url, tried).await?
+                    egress::admit(&self.options, (&outgoing.url, outgoing.project), tried).await?
                 } else {
                     None
                 };

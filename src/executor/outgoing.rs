@@ -12,6 +12,7 @@ use hyper::{Method, Request, Uri};
 use url::{Position, Url};
 
 use super::gate::{Asking, Passage};
+use crate::model::ProjectId;
 
 const PRODUCT: HeaderValue =
     HeaderValue::from_static(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")));
@@ -23,6 +24,8 @@ pub(super) struct Outgoing {
     /// What the call says.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+    /// Whose it is.
+    pub(super) project: ProjectId,
     pub(super) passage: Arc<Passage>,
 }
 

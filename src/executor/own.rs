@@ -67,8 +67,18 @@ impl OwnError {
 
 /// The name server of this node did not say whether a name exists.
 #[derive(Debug, thiserror::Error)]
-#[error("no name server answers: {0}")]
-pub(super) struct NoResolver(pub(super) String);
+#[error("no name server answers: {why}")]
+pub(super) struct NoResolver {
+    /// In words.
+    pub(super) why: String,
+    /// Nothing came in time: a look-up that began, or one that had to wait for its turn.
+    pub(super) late: bool,
+}
+
+/// Whether the error of a look-up says no more than that nothing came in time.
+pub(super) fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<NoResolver>().is_some_and(|error| error.late)
+}
 
 /// Whether a resolver's error is about the resolver and not about the name. The library has the text
 /// of getaddrinfo(3) alone: `EAI_AGAIN` and `EAI_FAIL` of glibc, `EAI_AGAIN` of musl.

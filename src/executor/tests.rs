@@ -169,7 +169,7 @@ async fn a_call_without_a_body_is_withheld_like_any_other() {
 struct Meanwhile(Box<dyn Fn() + Send + Sync>);
 
 impl Lookup for Meanwhile {
-    fn lookup(&self, _: String) -> Looking {
+    fn lookup(&self, _: String, _: ProjectId) -> Looking {
         (self.0)();
         Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) })
     }
@@ -327,7 +327,7 @@ async fn an_answer_is_kept_up_to_a_limit_and_an_endless_one_is_left() {
 struct Always(Vec<SocketAddr>);
 
 impl Lookup for Always {
-    fn lookup(&self, _: String) -> Looking {
+    fn lookup(&self, _: String, _: ProjectId) -> Looking {
         let addresses = self.0.clone();
         Box::pin(async move { Ok(addresses) })
     }
@@ -441,7 +441,7 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
 struct Changing(Mutex<std::collections::VecDeque<&'static str>>);
 
 impl Lookup for Changing {
-    fn lookup(&self, _: String) -> Looking {
+    fn lookup(&self, _: String, _: ProjectId) -> Looking {
         let mut answers = self.0.lock().expect("no panic");
         let address = answers.pop_front().expect("one question a connection");
         let address = SocketAddr::new(address.parse().expect("an address"), 0);

@@ -135,7 +135,7 @@ async fn a_body_that_does_not_end_in_time_leaves_the_status_its_word() {
 struct Failing(Result<i32, &'static str>);
 
 impl Lookup for Failing {
-    fn lookup(&self, _: String) -> Looking {
+    fn lookup(&self, _: String, _: ProjectId) -> Looking {
         let error = match self.0 {
             Ok(number) => std::io::Error::from_raw_os_error(number),
             Err(text) => std::io::Error::other(text),
@@ -177,7 +177,7 @@ async fn what_this_node_lacks_is_no_attempt_and_no_failure_of_the_receiver() {
 struct Silent;
 
 impl Lookup for Silent {
-    fn lookup(&self, _: String) -> Looking {
+    fn lookup(&self, _: String, _: ProjectId) -> Looking {
         Box::pin(std::future::pending())
     }
 }

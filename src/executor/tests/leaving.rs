@@ -88,7 +88,7 @@ async fn a_certificate_of_its_own_is_taken_or_refused_in_words() {
 pub(super) struct Names(pub(super) Vec<(&'static str, Vec<&'static str>)>);
 
 impl Lookup for Names {
-    fn lookup(&self, name: String) -> Looking {
+    fn lookup(&self, name: String, _: ProjectId) -> Looking {
         let found = self.0.iter().find(|(known, _)| *known == name).map(|(_, ips)| ips.clone());
         Box::pin(async move {
             let ips = match found {
@@ -195,7 +195,7 @@ async fn this_machine_is_called_past_the_proxy() {
 struct Rebinding(Mutex<Vec<&'static str>>);
 
 impl Lookup for Rebinding {
-    fn lookup(&self, _: String) -> Looking {
+    fn lookup(&self, _: String, _: ProjectId) -> Looking {
         let mut answers = self.0.lock().unwrap();
         let ip = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
         Box::pin(async move { Ok(vec![SocketAddr::new(ip.parse().unwrap(), 0)]) })
