@@ -11,6 +11,7 @@ use super::engine::{Engine, Event};
 use super::load::{self, Loaded, Reread, Taken};
 use super::pauses::Pauses;
 use super::queue::PartKey;
+use super::record::read_unforgotten;
 use super::seams::{Books, Hands, Lease};
 use super::tracker::Instants;
 use crate::command::Change;
@@ -19,6 +20,7 @@ use crate::model::job::Pending;
 use crate::model::shard::{Shard, ShardId, shard_of};
 use crate::model::{JobId, Millis};
 use crate::store::{meta, pending, projects, shards};
+use crate::telemetry::LogLimit;
 
 /// So many parts are loaded at once.
 const LOADERS: usize = 4;
@@ -289,8 +291,16 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let (journal, events) = (self.journal.clone(), self.events.clone());
         self.sender.runtime.spawn(async move {
             // Before the books are read: an entry that the journal forgets meanwhile is in them.
-            let own = tokio::task::spawn_blocking(move || super::record::unforgotten(&journal));
-            let own: Arc<Vec<JournalEntry>> = Arc::new(own.await.unwrap_or_default());
+            let own: Arc<Vec<JournalEntry>> = match read_unforgotten(journal).await {
+                Ok(own) => Arc::new(own),
+                Err(error) => {
+                    for (key, generation, ..) in asked {
+                        // The engine is gone only when the process ends.
+                        let _ = events.send(Event::Loaded(key, generation, Err(error.clone())));
+                    }
+                    return;
+                }
+            };
             for (key, generation, after, until) in asked {
                 // The semaphore is never closed.
                 let Ok(turn) = Arc::clone(&gate).acquire_owned().await else { return };
@@ -316,6 +326,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         generation: u64,
         loaded: Result<Loaded, String>,
     ) {
+        static LINES: LogLimit<()> = LogLimit::new();
         let current = |loading: &Loading| loading.generation == generation;
         if !self.loading.get(&key).is_some_and(current) {
             return;
@@ -324,7 +335,10 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let Loaded { mut queue, taken } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                tracing::error!(shard = key.0, %error, "a shard cannot be loaded; trying again");
+                if let Some(unsaid) = LINES.admit(()) {
+                    let shard = key.0;
+                    tracing::error!(shard, %error, unsaid, "a shard cannot be loaded; trying again");
+                }
                 self.wants.shards = true;
                 self.retry_boot = self.time.clock().boot() + RETRY_MS;
                 return;

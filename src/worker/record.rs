@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::engine::{Engine, Event};
 use super::queue::PartKey;
 use super::rows::Done;
@@ -83,16 +85,37 @@ impl Results {
     }
 }
 
-/// What the journal holds and the cluster has not yet recorded. Blocks.
-pub(super) fn unforgotten(journal: &Journal) -> Vec<JournalEntry> {
+/// What the journal holds and the cluster has not yet recorded. Blocks. An error where there is more
+/// that cannot be read now: what was done according to it would be done again.
+pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<JournalEntry>, String> {
     let mut entries = Vec::new();
     let mut after = journal.state().forgotten;
     loop {
+        // As it was before the read: what comes meanwhile need not be in it.
+        let synced = journal.state().synced;
         let stretch = journal.read(after, STRETCH);
-        let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return entries };
+        let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else {
+            return if stretch.first > synced {
+                Ok(entries)
+            } else {
+                Err(format!("entry {} of the journal cannot be read", stretch.first))
+            };
+        };
         after = stretch.first + last;
         entries.extend(stretch.entries);
     }
+}
+
+/// The same on a thread of its own, which nothing else keeps busy.
+pub(super) async fn read_unforgotten(journal: Journal) -> Result<Vec<JournalEntry>, String> {
+    let (answer, read) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("journal-read".to_owned());
+    let spawned = thread.spawn(move || {
+        // Whoever asked may be gone with the process.
+        let _ = answer.send(unforgotten(&journal));
+    });
+    spawned.map_err(|error| format!("no thread reads the journal: {error}"))?;
+    read.await.map_err(|_| "the journal was not read to its end".to_owned())?
 }
 
 impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
@@ -206,5 +229,40 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             marks.extend(w.map(|at| Watermark { shard, epoch, at }));
         }
         marks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Options;
+
+    #[tokio::test]
+    async fn a_journal_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        // Nothing is kept in memory.
+        let options = Options { min_free: 0, rotate: 4_096, window: 0, ..Options::default() };
+        let (journal, _) = Journal::open(dir.path(), options).unwrap();
+        let entry = |at| JournalEntry::Watermarks(vec![Watermark { shard: 7, epoch: 3, at }; 4]);
+        for at in 0..300 {
+            journal.append(vec![entry(at)]).await.unwrap();
+        }
+        let all: Vec<_> = (0..300).map(entry).collect();
+        assert_eq!(read_unforgotten(journal.clone()).await.unwrap(), all);
+        journal.forget(journal.state().incarnation, 100);
+        assert_eq!(read_unforgotten(journal.clone()).await.unwrap(), all[100..]);
+        // Its last file is out of reach, as all are for a process without a free descriptor.
+        let mut files: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let last = files.pop().unwrap();
+        let away = dir.path().join("away");
+        std::fs::rename(&last, &away).unwrap();
+        let why = read_unforgotten(journal.clone()).await.unwrap_err();
+        assert!(why.contains("cannot be read"), "{why}");
+        // What is forgotten meanwhile need not be read.
+        std::fs::rename(&away, &last).unwrap();
+        journal.forget(journal.state().incarnation, 300);
+        assert_eq!(read_unforgotten(journal).await, Ok(Vec::new()));
     }
 }
