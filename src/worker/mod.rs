@@ -135,6 +135,8 @@ pub struct Worker {
     /// The engine ended, and nobody had asked it to.
     broken: Arc<AtomicBool>,
     status: Arc<status::Status>,
+    /// With the worker the process ends, however that comes about but by its death.
+    _ending: poison::Ending,
 }
 
 /// The watermarks that a journal's entries state, the highest of each epoch: what a lease
@@ -164,9 +166,10 @@ impl Worker {
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(status::Status::default());
         let broken = Arc::new(AtomicBool::new(false));
+        let ending = with.register.ending();
         let engine = tokio::spawn(live(options, with, Arc::clone(&status), stopped.clone()));
         let task = tokio::spawn(attend(engine, stopped, Arc::clone(&broken)));
-        Self { stop, task: Mutex::new(Some(task)), broken, status }
+        Self { stop, task: Mutex::new(Some(task)), broken, status, _ending: ending }
     }
 
     /// How it stands.

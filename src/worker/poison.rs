@@ -6,11 +6,13 @@
 //! |---|---|---|
 //! | `marks` | 64 slots: what is being written at this moment | before and after, never synced: the cache of the system outlives a process |
 //! | `deaths` | what earlier processes died with, and how many of them | at the start, if there is something new |
+//! | `ended` | the last start of the node that was stopped in good order: its marks tell of no death | at the end |
 //!
 //! `worker::request` marks up to [`Register::WINDOW`] occurrences at a time. Which of them was to
 //! blame cannot be told, so that the next process writes each of them alone, under a mark of its own
-//! and one after the other: the mark that a second death leaves names one. A mark is one write to the
-//! page cache, some microseconds for a window.
+//! ([`Register::alone`]): nothing else is written or marked meanwhile, so that the mark that a second
+//! death leaves names one. A mark is one write to the page cache, some microseconds for a window, and
+//! so is taking it away.
 //!
 //! What holds: an occurrence (job, scheduled instant, run and attempt: a replay by hand is another
 //! attempt) ends at most two processes of a node, and at most two of each node where shards move to
@@ -24,10 +26,11 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::work::Head;
@@ -79,13 +82,15 @@ pub(super) enum Suspicion {
 pub struct Register {
     marks: Option<Marks>,
     deaths: BTreeMap<Of, BTreeMap<JobId, u32>>,
-    /// Held while something is written alone.
-    alone: Mutex<()>,
+    /// Held for writing while something is written alone, for reading while other things are.
+    turn: RwLock<()>,
 }
 
 #[derive(Debug)]
 struct Marks {
     file: File,
+    /// The file that says that this process has ended in good order.
+    ended: PathBuf,
     /// The start of this node.
     start: u64,
     free: Mutex<Vec<u16>>,
@@ -101,9 +106,11 @@ impl Register {
     /// number of this start, which never repeats.
     pub fn open(dir: &Path, start: u64, now: Millis) -> io::Result<Self> {
         disk::create_dir(dir)?;
-        let (marks, deaths) = (dir.join("marks"), dir.join("deaths"));
+        let (marks, deaths, ended) = (dir.join("marks"), dir.join("deaths"), dir.join("ended"));
         let known = known(&deaths)?;
-        let found = read(&marks)?;
+        let last_ended: Option<u64> = stored(&ended)?;
+        let mut found = read(&marks)?;
+        found.retain(|(left, ..)| Some(*left) != last_ended);
         for (left, of, jobs) in &found {
             let ((scheduled, _, attempt), jobs) = (of, jobs.len());
             tracing::warn!(
@@ -127,8 +134,8 @@ impl Register {
             deaths.entry(death.of).or_default().insert(death.job, death.count);
         }
         let free = Mutex::new((0..SLOTS).collect());
-        let marks = Marks { file, start, free, broken: AtomicBool::new(false) };
-        Ok(Self { marks: Some(marks), deaths, alone: Mutex::new(()) })
+        let marks = Marks { file, ended, start, free, broken: AtomicBool::new(false) };
+        Ok(Self { marks: Some(marks), deaths, turn: RwLock::new(()) })
     }
 
     /// What is known of the occurrences of a head; nothing, if nothing is known of any of them.
@@ -142,9 +149,52 @@ impl Register {
         Mark { of: of(head), slot, set: false }
     }
 
-    /// Waits until nothing else is written alone.
-    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
-        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Has something written that processes died with: nothing else is written meanwhile, and when
+    /// anything is again its mark is gone. Blocks for as long as others write, and never within
+    /// [`Register::together`].
+    pub(super) fn alone<T>(&self, mark: &mut Mark<'_>, job: JobId, write: impl FnOnce() -> T) -> T {
+        let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+        mark.set(std::iter::once(job));
+        let written = write();
+        mark.clear();
+        written
+    }
+
+    /// Has windows written that may be written beside others; `write` marks each. Blocks while
+    /// something is written alone.
+    pub(super) fn together<'r, T>(
+        &'r self,
+        mark: &mut Mark<'r>,
+        write: impl FnOnce(&mut Mark<'r>) -> T,
+    ) -> T {
+        let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
+        let written = write(mark);
+        mark.clear();
+        written
+    }
+
+    /// What notes the end of this process, where it ends in good order.
+    pub(super) fn ending(&self) -> Ending {
+        Ending(self.marks.as_ref().map(|marks| (marks.ended.clone(), marks.start)))
+    }
+}
+
+/// Dropped, it notes that a process ends in good order: what is marked at that moment, or until the
+/// process is gone, is no death. That blocks for a sync.
+#[derive(Debug)]
+pub(super) struct Ending(Option<(PathBuf, u64)>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let Some((path, start)) = &self.0 else { return };
+        let body = serde_json::to_vec(start).map_err(io::Error::other);
+        if let Err(error) = body.and_then(|body| disk::replace(path, &body)) {
+            tracing::warn!(
+                %error,
+                "the end of this process cannot be noted: what is being rendered may be taken for \
+                 what it died with"
+            );
+        }
     }
 }
 
@@ -208,15 +258,23 @@ impl Mark<'_> {
         self.set = true;
         marks.write(slot, &bytes);
     }
+
+    /// Says that nothing of it is written any more.
+    fn clear(&mut self) {
+        if let Some((marks, slot)) = self.slot
+            && std::mem::take(&mut self.set)
+        {
+            marks.write(slot, &[0; 6]);
+        }
+    }
 }
 
 impl Drop for Mark<'_> {
     fn drop(&mut self) {
-        let Some((marks, slot)) = self.slot else { return };
-        if self.set {
-            marks.write(slot, &[0; 6]);
+        self.clear();
+        if let Some((marks, slot)) = self.slot {
+            marks.lock().push(slot);
         }
-        marks.lock().push(slot);
     }
 }
 
@@ -272,8 +330,13 @@ fn parse(slot: &[u8]) -> Option<Left> {
     Some((u64::from_le_bytes(*start), of, jobs))
 }
 
-/// What was known at the last start. A file that is damaged says nothing.
+/// What was known at the last start.
 fn known(path: &Path) -> io::Result<Vec<Death>> {
+    Ok(stored(path)?.unwrap_or_default())
+}
+
+/// What a file of the register holds. One that is damaged says nothing.
+fn stored<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     let read = match disk::read_checked(path) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::Other => {
@@ -282,7 +345,7 @@ fn known(path: &Path) -> io::Result<Vec<Death>> {
         }
         Err(error) => return Err(error),
     };
-    Ok(read.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default())
+    Ok(read.and_then(|body| serde_json::from_slice(&body).ok()))
 }
 
 /// What is known with what was found, and whether that is anything new. A process counts once, also
@@ -385,6 +448,53 @@ mod tests {
         let fourth = start(dir.path(), 4);
         let suspicions = fourth.suspicions(&head);
         assert_eq!((suspicions.of(256), suspicions.of(257)), (Suspicion::Alone, Suspicion::None));
+    }
+
+    #[test]
+    fn what_was_written_without_harm_is_not_marked_when_another_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let head = head(7_000, 1);
+        die(&start(dir.path(), 1), &head, &[4, 5]);
+        let second = start(dir.path(), 2);
+        let (mut harmless, mut windows) = (second.mark(&head), second.mark(&head));
+        second.together(&mut windows, |mark| {
+            mark.set(1..=3);
+            assert!(second.turn.try_write().is_err(), "what goes alone waits");
+            assert!(second.turn.try_read().is_ok(), "other windows do not");
+        });
+        second.alone(&mut harmless, 4, || {
+            assert!(second.turn.try_read().is_err(), "windows wait");
+        });
+        // Those two are written and still have their slots when the process dies.
+        let mut killer = second.mark(&head);
+        second.alone(&mut killer, 5, || ());
+        killer.set(std::iter::once(5));
+        [harmless, windows, killer].into_iter().for_each(std::mem::forget);
+        let third = start(dir.path(), 3);
+        let suspicions = third.suspicions(&head);
+        for (job, expected) in [(1, Suspicion::None), (4, Suspicion::Alone), (5, Suspicion::Poison)]
+        {
+            assert_eq!(suspicions.of(job), expected, "{job}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_in_good_order_has_died_with_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let head = head(7_000, 1);
+        let first = start(dir.path(), 1);
+        let mut before = first.mark(&head);
+        before.set([4].into_iter());
+        drop(first.ending());
+        // What is still being written may be marked after that.
+        die(&first, &head, &[5]);
+        std::mem::forget(before);
+        let second = start(dir.path(), 2);
+        assert!(second.suspicions(&head).is_empty());
+        // The next one that dies counts.
+        die(&second, &head, &[5]);
+        assert_eq!(start(dir.path(), 3).suspicions(&head).of(5), Suspicion::Alone);
+        drop(Register::default().ending());
     }
 
     #[test]

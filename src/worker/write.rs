@@ -37,17 +37,19 @@ impl Desk<'_> {
         let alone = self.suspects(head, group, done);
         let mut mark = self.register.mark(head);
         let mut builder = Builder::new(self.instant(head), self.max_bytes);
-        for window in group.jobs.chunks(Register::WINDOW) {
-            mark.set(ids(window));
-            for job in window {
-                builder.push(&job.into());
+        let mut built = self.register.together(&mut mark, |mark| {
+            for window in group.jobs.chunks(Register::WINDOW) {
+                mark.set(ids(window));
+                for job in window {
+                    builder.push(&job.into());
+                }
             }
-        }
-        let mut built = builder.finish();
+            builder.finish()
+        });
         for job in &alone {
-            let _turn = self.register.alone();
-            mark.set(std::iter::once(job.0.id));
-            let one = payload::build(self.instant(head), [job.into()], self.max_bytes);
+            let one = self.register.alone(&mut mark, job.0.id, || {
+                payload::build(self.instant(head), [job.into()], self.max_bytes)
+            });
             built.chunks.extend(one.chunks);
             built.oversized.extend(one.oversized);
         }
@@ -100,16 +102,17 @@ impl Desk<'_> {
         let terms = opened.and_then(|opened| Ok((template?, opened)));
         let terms = terms.as_ref().map_err(String::as_str);
         let mut mark = self.register.mark(head);
-        for window in group.jobs.chunks(Register::WINDOW) {
-            mark.set(ids(window));
-            for job in window {
-                self.one(head, group, job, terms, done);
+        self.register.together(&mut mark, |mark| {
+            for window in group.jobs.chunks(Register::WINDOW) {
+                mark.set(ids(window));
+                for job in window {
+                    self.one(head, group, job, terms, done);
+                }
             }
-        }
+        });
         for job in &alone {
-            let _turn = self.register.alone();
-            mark.set(std::iter::once(job.0.id));
-            self.one(head, group, job, terms, done);
+            let write = || self.one(head, group, job, terms, done);
+            self.register.alone(&mut mark, job.0.id, write);
         }
     }
 
