@@ -28,6 +28,7 @@ use crate::secret::Keys;
 use crate::store::{Class, Page, credentials};
 
 pub use limiter::Kind;
+use limiter::Source;
 use pairs::{Pair, pairs_of};
 
 /// Between two lines in the log about failures.
@@ -176,7 +177,10 @@ impl Auth {
                 let caller = self.check_pair(&pairs, key, secret);
                 Ok(caller.ok_or_else(|| self.wrong_key(network)))
             }
-            Shown::Basic(encoded) => Ok(self.check_password(encoded, network)),
+            Shown::Basic(encoded) => {
+                let source = network.map(|network| Source::of(network, is_forwarded(headers)));
+                Ok(self.check_password(encoded, source))
+            }
             Shown::Nothing => Ok(Err(Refused::Nothing)),
         }
     }
@@ -190,17 +194,17 @@ impl Auth {
         }
     }
 
-    fn check_password(&self, encoded: &str, network: Option<IpAddr>) -> Result<Caller, Refused> {
+    fn check_password(&self, encoded: &str, source: Option<Source>) -> Result<Caller, Refused> {
         let now = Instant::now();
-        if network.is_some_and(|network| !self.limiter.admit_password(network, now)) {
+        if source.is_some_and(|source| !self.limiter.admit_password(source, now)) {
             return Err(Refused::Limited(Kind::Password));
         }
         let right = check_basic(&self.keys, encoded);
-        if let Some(network) = network {
+        if let Some(source) = source {
             if right {
-                self.limiter.signed_in(network, now);
+                self.limiter.signed_in(source, now);
             } else {
-                self.limiter.wrong_password(network, now);
+                self.limiter.wrong_password(source, now);
             }
         }
         if right { Ok(Caller::Operator) } else { Err(Refused::Wrong(Kind::Password)) }
@@ -242,6 +246,11 @@ impl Auth {
         let held = self.known.held.read().unwrap_or_else(PoisonError::into_inner);
         (held.of >= wanted).then(|| held.pairs.clone())
     }
+}
+
+/// Whether a proxy says that it hands this request on for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }
 
 fn shown(headers: &HeaderMap) -> Shown<'_> {

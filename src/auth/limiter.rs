@@ -12,13 +12,18 @@
 //! day has [`KNOWN_PASSWORD`], and passes by the bucket for all: many guessers in many networks cannot
 //! keep a known operator out.
 //!
+//! The *node's own machine* ([`Source::OwnMachine`]) passes by the bucket for all too, and has a bucket of
+//! its own: however many guess from elsewhere, an operator gets in from there. What a proxy on that
+//! machine hands on comes from the loopback as well; where the proxy says so in a header, it counts as
+//! any other network. The header can only take this privilege away, so that it may be believed.
+//!
 //! A *key's* secret has 256 random bits and cannot be guessed: each is checked, which takes one hash,
 //! and a right one is let in however many wrong ones came before it. The bucket only decides whether
 //! a wrong one is told 401 or 429. It is another bucket than that of passwords, so that a client with
 //! an old key keeps no operator out.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,6 +61,27 @@ impl Kind {
             Self::Password => "password",
             Self::Key => "key",
         }
+    }
+}
+
+/// Where a password comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The machine that this node runs on: the loopback, and no proxy in between.
+    OwnMachine,
+    /// A network, as `listen::Connection::network` gives it.
+    Network(IpAddr),
+}
+
+impl Source {
+    /// The source of a request from this network; `forwarded`: it says that a proxy handed it on.
+    pub(super) fn of(network: IpAddr, forwarded: bool) -> Self {
+        let loopback = match network {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            // The /64 of ::1.
+            IpAddr::V6(ip) => ip.is_unspecified(),
+        };
+        if loopback && !forwarded { Self::OwnMachine } else { Self::Network(network) }
     }
 }
 
@@ -131,6 +157,8 @@ impl Entry {
 #[derive(Default)]
 struct State {
     networks: HashMap<IpAddr, Entry>,
+    /// Passwords from this node's own machine.
+    own_machine: Entry,
     /// Stands for all networks that are not in the table.
     rest: Entry,
     all_passwords: Bucket,
@@ -138,6 +166,18 @@ struct State {
 }
 
 impl State {
+    /// What counts the passwords of a source, and whether they pass by the bucket for all.
+    fn passwords(&mut self, source: Source, now: Instant) -> (&mut Entry, bool) {
+        match source {
+            Source::OwnMachine => (&mut self.own_machine, true),
+            Source::Network(network) => {
+                let entry = self.entry(network, now);
+                let known = entry.is_known(now);
+                (entry, known)
+            }
+        }
+    }
+
     fn entry(&mut self, network: IpAddr, now: Instant) -> &mut Entry {
         if self.networks.len() >= MAX_NETWORKS && !self.networks.contains_key(&network) {
             self.sweep(now);
@@ -182,33 +222,37 @@ pub(super) struct Report {
 impl Limiter {
     /// Whether a password may be checked. Whoever is admitted says what came of it: one that was wrong
     /// has used a token up, one that was right gets it back by [`Limiter::signed_in`].
-    pub(super) fn admit_password(&self, network: IpAddr, now: Instant) -> bool {
+    pub(super) fn admit_password(&self, source: Source, now: Instant) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;
         let for_all = state.all_passwords.has_token(ALL_PASSWORDS, now);
-        let entry = state.entry(network, now);
-        let (known, rate) = (entry.is_known(now), entry.password_rate(now));
-        let admitted = (known || for_all) && entry.passwords.take(rate, now);
+        let (entry, apart) = state.passwords(source, now);
+        let rate = entry.password_rate(now);
+        let admitted = (apart || for_all) && entry.passwords.take(rate, now);
         if !admitted {
             entry.failures += 1;
-        } else if !known {
+        } else if !apart {
             state.all_passwords.add(-1.0, ALL_PASSWORDS, now);
         }
         admitted
     }
 
     /// An admitted password was right.
-    pub(super) fn signed_in(&self, network: IpAddr, now: Instant) {
+    pub(super) fn signed_in(&self, source: Source, now: Instant) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let entry = state.entry(network, now);
+        let (entry, apart) = state.passwords(source, now);
         let (known, rate) = (entry.is_known(now), entry.password_rate(now));
         entry.passwords.add(1.0, rate, now);
-        if !known {
+        if !apart {
             state.all_passwords.add(1.0, ALL_PASSWORDS, now);
         }
         // Of those that share an entry one's success says nothing of the others.
-        if let Some(entry) = state.networks.get_mut(&network) {
+        let own = match source {
+            Source::OwnMachine => Some(&mut state.own_machine),
+            Source::Network(network) => state.networks.get_mut(&network),
+        };
+        if let Some(entry) = own {
             if !known {
                 // The larger bucket is a full one.
                 entry.passwords = Bucket::default();
@@ -218,8 +262,8 @@ impl Limiter {
     }
 
     /// An admitted password was wrong.
-    pub(super) fn wrong_password(&self, network: IpAddr, now: Instant) {
-        self.lock().entry(network, now).failures += 1;
+    pub(super) fn wrong_password(&self, source: Source, now: Instant) {
+        self.lock().passwords(source, now).0.failures += 1;
     }
 
     /// A key was wrong; whether the network has been wrong too often.
@@ -235,6 +279,11 @@ impl Limiter {
         let mut state = self.lock();
         let mut report = Report { failures: state.rest.failures, named: Vec::new() };
         state.rest.failures = 0;
+        let own = std::mem::take(&mut state.own_machine.failures);
+        if own > 0 {
+            let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            state.networks.entry(here).or_default().failures += own;
+        }
         for (network, entry) in &mut state.networks {
             if entry.failures > 0 {
                 report.failures += entry.failures;
@@ -275,13 +324,18 @@ mod tests {
         IpAddr::V4(n.into())
     }
 
+    fn from(n: u32) -> Source {
+        Source::of(net(n), false)
+    }
+
     /// How many of `tries` wrong passwords are checked, one each `step`.
     fn wrong(limiter: &Limiter, network: IpAddr, tries: u32, from: Instant, step: Duration) -> u32 {
         let mut checked = 0;
         for n in 0..tries {
             let now = from + step * n;
-            if limiter.admit_password(network, now) {
-                limiter.wrong_password(network, now);
+            let source = Source::of(network, false);
+            if limiter.admit_password(source, now) {
+                limiter.wrong_password(source, now);
                 checked += 1;
             }
         }
@@ -296,18 +350,18 @@ mod tests {
         assert!((58..=61).contains(&checked), "{checked}");
         // Another one is not held up, and this one is free again soon after.
         let now = start + Duration::from_secs(10);
-        assert!(limiter.admit_password(net(2), now));
+        assert!(limiter.admit_password(from(2), now));
         wrong(&limiter, net(1), 2, now, Duration::ZERO);
-        assert!(!limiter.admit_password(net(1), now));
-        assert!(limiter.admit_password(net(1), now + Duration::from_millis(201)));
+        assert!(!limiter.admit_password(from(1), now));
+        assert!(limiter.admit_password(from(1), now + Duration::from_millis(201)));
     }
 
     #[test]
     fn who_is_right_uses_nothing_up() {
         let (limiter, now) = (Limiter::default(), Instant::now());
         for n in 0..10_000 {
-            assert!(limiter.admit_password(net(n % 3), now), "{n}");
-            limiter.signed_in(net(n % 3), now);
+            assert!(limiter.admit_password(from(n % 3), now), "{n}");
+            limiter.signed_in(from(n % 3), now);
         }
         assert_eq!(limiter.report(), None);
     }
@@ -315,15 +369,39 @@ mod tests {
     #[test]
     fn many_networks_together_are_limited_but_not_where_an_operator_signed_in() {
         let (limiter, now) = (Limiter::default(), Instant::now());
-        assert!(limiter.admit_password(net(7), now));
-        limiter.signed_in(net(7), now);
+        assert!(limiter.admit_password(from(7), now));
+        limiter.signed_in(from(7), now);
         let each = |n: u32| wrong(&limiter, net(1_000 + n), 1, now, Duration::ZERO);
         let checked: u32 = (0..1_000).map(each).sum();
         assert_eq!(checked, ALL_PASSWORDS.burst);
-        assert!(!limiter.admit_password(net(1), now), "a network that nobody knows");
+        assert!(!limiter.admit_password(from(1), now), "a network that nobody knows");
         assert_eq!(wrong(&limiter, net(7), 200, now, Duration::ZERO), KNOWN_PASSWORD.burst);
         let later = now + KNOWN_FOR;
         assert_eq!(wrong(&limiter, net(7), 200, later, Duration::ZERO), PASSWORD.burst);
+    }
+
+    #[test]
+    fn guesses_from_everywhere_keep_nobody_out_who_is_at_the_nodes_own_machine() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        // Enough networks for the bucket of all, and for the table.
+        let each = |n: u32| wrong(&limiter, net(1_000 + n), 1, now, Duration::ZERO);
+        let checked: u32 = (0..2 * MAX_NETWORKS as u32).map(each).sum();
+        assert_eq!(checked, ALL_PASSWORDS.burst);
+        for loopback in ["127.0.0.1", "127.0.0.2", "::"] {
+            let loopback = loopback.parse().unwrap();
+            assert!(limiter.admit_password(Source::of(loopback, false), now), "{loopback}");
+            limiter.signed_in(Source::of(loopback, false), now);
+            let proxied = Source::of(loopback, true);
+            assert!(!limiter.admit_password(proxied, now), "{loopback}, for somebody else");
+        }
+        assert!(!limiter.admit_password(from(1), now), "its success is nobody else's");
+        // It may not guess for ever either.
+        let here = Ipv4Addr::LOCALHOST.into();
+        assert_eq!(wrong(&limiter, here, 200, now, Duration::ZERO), KNOWN_PASSWORD.burst);
+        let later = now + KNOWN_FOR;
+        assert_eq!(wrong(&limiter, here, 200, later, Duration::ZERO), PASSWORD.burst);
+        let report = limiter.report().unwrap();
+        assert!(report.named.contains(&(here, 400)), "{report}");
     }
 
     #[test]
@@ -331,7 +409,7 @@ mod tests {
         let (limiter, now) = (Limiter::default(), Instant::now());
         let told: Vec<_> = (0..20).map(|_| limiter.wrong_key(net(1), now)).collect();
         assert_eq!(told.iter().filter(|limited| !**limited).count(), KEY.burst as usize);
-        assert!(told[19] && limiter.admit_password(net(1), now));
+        assert!(told[19] && limiter.admit_password(from(1), now));
         assert!(!limiter.wrong_key(net(2), now));
     }
 
