@@ -5,13 +5,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::input::BULK;
 use crate::listen::Principal;
 use crate::telemetry::LogLimit;
 
 /// Bodies up to this length, in bytes, do not count: there is one a connection at most.
 pub(super) const UNCOUNTED: usize = 4_096;
-/// The budget of a node without `MaxMemory`, in bytes.
-const MOST: u64 = 256_000_000;
+/// The budget of a node without `MaxMemory`, in bytes: two of the longest bodies, for which one client
+/// has turns, fit into half of it, and what else that client sends beside them.
+const MOST: u64 = 4 * BULK as u64 + (16 << 20);
 const FULL: &str = "as many bytes of bodies are in memory as may be, or half of them of one client";
 
 /// A budget of bytes. One principal may have half of it; all that have none count as one.
@@ -40,7 +42,7 @@ impl Budget {
         Self { bytes, held: Mutex::default(), lines: LogLimit::new() }
     }
 
-    /// That of a node that may use so much memory: 256 MB, or a quarter of `MaxMemory` if that is less.
+    /// That of a node that may use so much memory: 272 MiB, or a quarter of `MaxMemory` if that is less.
     pub fn within(max_memory: Option<u64>) -> Self {
         Self::new(max_memory.map_or(MOST, |most| (most / 4).min(MOST)))
     }
@@ -116,6 +118,7 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
+    use super::super::input::SMALL;
     use super::*;
 
     #[test]
@@ -140,9 +143,18 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_has_its_turns_has_room_for_two_of_the_longest_bodies() {
+        let budget = Arc::new(Budget::default());
+        let client = Principal::new(1);
+        let (mut one, mut two, mut small) =
+            (budget.share(client), budget.share(client), budget.share(client));
+        assert!(one.grow(BULK as u64) && two.grow(BULK as u64) && small.grow(SMALL as u64));
+    }
+
+    #[test]
     fn little_memory_means_a_small_budget() {
-        assert_eq!(Budget::within(None).largest(), 128_000_000);
+        assert_eq!(Budget::within(None).largest(), 136 << 20);
         assert_eq!(Budget::within(Some(200_000_000)).largest(), 25_000_000);
-        assert_eq!(Budget::within(Some(64_000_000_000)).largest(), 128_000_000);
+        assert_eq!(Budget::within(Some(64_000_000_000)).largest(), 136 << 20);
     }
 }
