@@ -290,6 +290,10 @@ impl From<cluster::Error> for Error {
                     "the cluster has no leader at the moment, nothing was written: try again";
                 Self::unavailable(message)
             }
+            cluster::Error::Busy => Self::unavailable(
+                "as many requests to the leader as may be are under way at this node, nothing was \
+                 written: try again, or ask another node",
+            ),
             cluster::Error::Unavailable(_) => {
                 tracing::warn!(%error, "a client was told that the outcome is unknown");
                 let message = "the cluster did not answer in time and the outcome is unknown: \

@@ -93,7 +93,7 @@ impl From<Error> for Denied {
     fn from(error: Error) -> Self {
         match error {
             Error::NotLeader { leader } => Denied::NotLeader(leader),
-            Error::NoLeader => Denied::NotLeader(None),
+            Error::NoLeader | Error::Busy => Denied::NotLeader(None),
             Error::Fatal(message) => Denied::Fatal(message),
             Error::Refused(rejection) => Denied::Refused(rejection),
             other => Denied::Unavailable(other.to_string()),

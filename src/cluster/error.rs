@@ -11,6 +11,12 @@ pub enum Error {
     /// No leader became known in time; nothing was written.
     #[error("the cluster has no leader at the moment: try again")]
     NoLeader,
+    /// As many requests to the leader as may be were under way all the time; nothing was sent.
+    #[error(
+        "as many requests to the leader as may be are under way at this node: try again, or ask \
+         another node"
+    )]
+    Busy,
     /// Only the leader does this (or: not in that term any more); nothing was written.
     #[error("this node does not lead the cluster")]
     NotLeader {
@@ -50,16 +56,22 @@ impl Error {
     pub fn is_unwritten(&self) -> bool {
         matches!(
             self,
-            Error::NoLeader | Error::NotLeader { .. } | Error::TooLarge { .. } | Error::Refused(_)
+            Error::NoLeader
+                | Error::Busy
+                | Error::NotLeader { .. }
+                | Error::TooLarge { .. }
+                | Error::Refused(_)
         )
     }
 
     /// The HTTP status that says this to a client.
     pub fn status(&self) -> u16 {
         match self {
-            Error::NoLeader | Error::NotLeader { .. } | Error::Unavailable(_) | Error::Ended(_) => {
-                503
-            }
+            Error::NoLeader
+            | Error::Busy
+            | Error::NotLeader { .. }
+            | Error::Unavailable(_)
+            | Error::Ended(_) => 503,
             Error::TooLarge { .. } => 413,
             Error::Refused(rejection) => match rejection.kind {
                 RejectionKind::NotFound => 404,

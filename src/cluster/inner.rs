@@ -25,7 +25,7 @@ use super::reversion::Record;
 use super::{Error, Leadership, MAX_COMMAND, MemberChange, Options};
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
-use crate::peer::Peers;
+use crate::peer::{Origin, Peers, Place};
 use crate::raft::log::{Joiner, LogView};
 use crate::raft::machine::{Machine, Watches};
 use crate::raft::snapshot::Snapshots;
@@ -78,8 +78,8 @@ pub(super) struct Inner {
 
 /// What is asked of the leader.
 enum Ask {
-    /// Write this command.
-    Write(Bytes),
+    /// Write this command, on behalf of this one.
+    Write(Bytes, Origin),
     /// Say up to where a reader must have applied.
     ReadIndex,
     /// Change the members.
@@ -96,8 +96,12 @@ pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
 
 impl Inner {
     /// From anywhere: here if this node leads, else by one hop; returns when applied here.
-    pub(super) async fn propose(&self, command: Bytes) -> Result<(u64, Outcome), Error> {
-        let (index, outcome) = self.at_leader(&Ask::Write(command)).await?;
+    pub(super) async fn propose(
+        &self,
+        command: Bytes,
+        origin: Origin,
+    ) -> Result<(u64, Outcome), Error> {
+        let (index, outcome) = self.at_leader(&Ask::Write(command, origin)).await?;
         // Whoever asked looks into this node's books next. Without the entry they would show a job as
         // it was before, or none, and that under a 2xx.
         self.applied_to(index).await?;
@@ -114,7 +118,9 @@ impl Inner {
             let lead = *leadership.borrow_and_update();
             let result = match lead.leader {
                 _ if lead.me => self.ask_here(ask).await,
-                Some(leader) if leader != self.options.node => self.ask_there(ask, leader).await,
+                Some(leader) if leader != self.options.node => {
+                    self.ask_there(ask, leader, deadline).await
+                }
                 _ => Err(Error::NoLeader),
             };
             let now = tokio::time::Instant::now();
@@ -131,22 +137,31 @@ impl Inner {
 
     async fn ask_here(&self, ask: &Ask) -> Result<(u64, Outcome), Error> {
         match ask {
-            Ask::Write(command) => self.write(command.clone(), None).await,
+            Ask::Write(command, _) => self.write(command.clone(), None).await,
             Ask::ReadIndex => Ok((self.read_index().await?, Outcome::Done)),
             Ask::Members(change) => Ok((self.change_members(change).await?, Outcome::Done)),
         }
     }
 
-    async fn ask_there(&self, ask: &Ask, leader: NodeId) -> Result<(u64, Outcome), Error> {
+    /// Asks the leader, which is another node, once. What waits for a place there has been sent
+    /// nowhere: it gives up at the deadline, or when another leads.
+    async fn ask_there(
+        &self,
+        ask: &Ask,
+        leader: NodeId,
+        deadline: tokio::time::Instant,
+    ) -> Result<(u64, Outcome), Error> {
         let limit = self.options.apply_timeout + FORWARD_EXTRA;
         match ask {
-            Ask::Write(command) => {
+            Ask::Write(command, origin) => {
+                let place = self.place(leader, *origin, deadline).await?;
                 let answer: Result<(u64, Outcome), Denied> =
-                    self.peers.call(leader, PROPOSE, command, limit).await?;
+                    self.peers.call_in(place, PROPOSE, command, limit).await?;
                 Ok(answer?)
             }
             Ask::ReadIndex => {
-                let answer = self.peers.call(leader, READ_INDEX, &(), limit).await;
+                let place = self.place(leader, Origin::Client, deadline).await?;
+                let answer = self.peers.call_in(place, READ_INDEX, &(), limit).await;
                 // A read changes nothing: one that was lost may simply be repeated.
                 let answer: Result<u64, Denied> = answer.map_err(|_| Error::NoLeader)?;
                 Ok((answer?, Outcome::Done))
@@ -158,6 +173,21 @@ impl Inner {
                     self.peers.call(leader, MEMBERS, change, limit).await?;
                 Ok((answer?, Outcome::Done))
             }
+        }
+    }
+
+    async fn place(
+        &self,
+        leader: NodeId,
+        origin: Origin,
+        deadline: tokio::time::Instant,
+    ) -> Result<Place, Error> {
+        let mut leadership = self.leadership.subscribe();
+        tokio::select! {
+            biased;
+            place = self.peers.place(leader, origin) => Ok(place),
+            _ = leadership.wait_for(|lead| lead.leader != Some(leader)) => Err(Error::NoLeader),
+            () = tokio::time::sleep_until(deadline) => Err(Error::Busy),
         }
     }
 

@@ -50,7 +50,7 @@ use crate::command::{Change, Command, Outcome};
 use crate::listen::Listeners;
 use crate::model::NodeId;
 use crate::model::process::Process;
-use crate::peer::{self, Peers};
+use crate::peer::{self, Origin, Peers};
 pub use crate::raft::machine::Applied;
 use crate::raft::types::{Member, TypeConfig};
 
@@ -189,7 +189,12 @@ impl Cluster {
 
     /// As [`Cluster::propose`]; gives the entry's index too.
     pub async fn propose_indexed(&self, command: Command) -> Result<(u64, Outcome), Error> {
-        self.inner.propose(inner::encode(&command)?).await
+        let origin = match command {
+            // What fires, and a node that is about to stop, must not wait behind clients.
+            Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
+            _ => Origin::Client,
+        };
+        self.inner.propose(inner::encode(&command)?, origin).await
     }
 
     /// As [`Cluster::propose_indexed`], but only if this node leads in that term; for what only a

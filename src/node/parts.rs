@@ -277,6 +277,8 @@ impl Parts {
                 Member { raft_address: r.raft_address.clone(), address: r.address.clone() };
             (r.node_id, member)
         };
+        // What all members keep, and forward, takes half of the connections that one of them takes.
+        let share = self.raft_connections.members / (2 * config.replicas.len().max(1));
         cluster::Options {
             dir: config.data_dir.clone(),
             node: config.node_id,
@@ -291,7 +293,7 @@ impl Parts {
             snapshot_threshold: config.raft_snapshot_threshold,
             apply_timeout: config.raft_apply_timeout,
             transport_timeout: config.raft_transport_timeout,
-            transport_pool: config.raft_transport_max_pool,
+            transport_pool: config.raft_transport_max_pool.min(share),
             time: self.time.clone(),
         }
     }

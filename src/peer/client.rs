@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::claims::Claims;
 use super::error::Error;
+use super::forwards::{Forwards, Origin, Place};
 use super::speakers::Speakers;
 use crate::listen::RAFT_IDLE;
 use crate::model::NodeId;
@@ -81,6 +82,8 @@ struct Inner {
     runtime: Handle,
     client: Client,
     known: RwLock<Known>,
+    /// The requests that are forwarded.
+    forwards: Forwards,
     /// Which process speaks for each other node.
     pub(super) speakers: Speakers,
     /// The highest log index at which another node says that this one was bound.
@@ -104,7 +107,8 @@ struct Known {
 
 impl Peers {
     /// Makes the client on the current runtime. `addresses` are `host:port` of each member's
-    /// `RaftAddress`, this node's included; `pool` bounds the idle connections a node. A process on a
+    /// `RaftAddress`, this node's included; `pool` bounds the idle connections a node, and what is forwarded at a time
+    /// ([`Peers::place`]). A process on a
     /// copy of a node's folder is taken for that node after a `silence` of the one before.
     pub fn new(
         identity: Identity,
@@ -132,6 +136,7 @@ impl Peers {
             runtime: Handle::current(),
             client,
             known: RwLock::new(known),
+            forwards: Forwards::new(pool),
             speakers: Speakers::new(silence),
             told: watch::Sender::new(0),
             failed: watch::Sender::new(None),
@@ -322,6 +327,31 @@ impl Peers {
         read(to, &self.exchange(to, Some(address), path, body, timeout).await?)
     }
 
+    /// Waits for a place among the requests that this node forwards to another: with as many idle
+    /// connections as are kept by default 32 for clients, and 64 for what fires. Nothing is sent by
+    /// then; who came first is served first.
+    pub async fn place(&self, to: NodeId, origin: Origin) -> Place {
+        self.0.forwards.place(to, origin).await
+    }
+
+    /// As [`Peers::call`], in a place at that node. It is free again when the exchange has ended, also
+    /// where the caller is gone by then.
+    pub async fn call_in<Req, Resp>(
+        &self,
+        place: Place,
+        path: &str,
+        request: &Req,
+        timeout: Duration,
+    ) -> Result<Resp, Error>
+    where
+        Req: Serialize + ?Sized,
+        Resp: DeserializeOwned,
+    {
+        let to = place.to;
+        let body = written(to, request)?;
+        read(to, &self.send_in(Some(place), to, path, body, timeout).await?)
+    }
+
     /// Sends a body as it is (a stream, for a snapshot) and gives the answer's bytes.
     pub async fn send(
         &self,
@@ -330,14 +360,28 @@ impl Peers {
         body: Body,
         timeout: Duration,
     ) -> Result<Bytes, Error> {
+        self.send_in(None, to, path, body, timeout).await
+    }
+
+    async fn send_in(
+        &self,
+        place: Option<Place>,
+        to: NodeId,
+        path: &str,
+        body: Body,
+        timeout: Duration,
+    ) -> Result<Bytes, Error> {
         if Handle::try_current().is_ok_and(|h| h.id() == self.0.runtime.id()) {
-            return self.exchange(to, None, path, body, timeout).await;
+            let answer = self.exchange(to, None, path, body, timeout).await;
+            drop(place);
+            return answer;
         }
         let (peers, path) = (self.clone(), path.to_owned());
-        let task = self
-            .0
-            .runtime
-            .spawn(async move { peers.exchange(to, None, &path, body, timeout).await });
+        let task = self.0.runtime.spawn(async move {
+            let answer = peers.exchange(to, None, &path, body, timeout).await;
+            drop(place);
+            answer
+        });
         task.await.map_err(|e| Error::Lost { to, message: e.to_string() })?
     }
 
@@ -470,5 +514,47 @@ mod tests {
         let answer: Result<Result<u64, u64>, Error> = peers.call(2, "/x", &(), patience).await;
         let error = answer.unwrap_err();
         assert!(!error.is_unsent(), "it may have been carried out: {error}");
+    }
+
+    #[test]
+    fn a_place_is_taken_until_the_exchange_ends_though_nobody_waits_for_it() {
+        let core = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let patience = Duration::from_secs(10);
+        let (came, mut comes) = tokio::sync::mpsc::unbounded_channel();
+        let answer = Arc::new(tokio::sync::Notify::new());
+        let answers = answer.clone();
+        let peers = core.block_on(async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let slow = axum::routing::post(async move || {
+                came.send(()).unwrap();
+                answers.notified().await;
+            });
+            let router = axum::Router::new().route("/x", slow);
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            let identity = Identity {
+                node: 1,
+                instance: 1,
+                process: Process::default(),
+                founder: false,
+                token: "a token".into(),
+            };
+            Peers::new(identity, [(2, address)], 1, patience, patience).unwrap()
+        });
+        let free = || peers.0.forwards.free(2, Origin::Client);
+        let all = free();
+        let callers = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        callers.block_on(async {
+            let place = peers.place(2, Origin::Client).await;
+            tokio::select! {
+                answer = peers.call_in::<_, ()>(place, "/x", &(), patience) => panic!("{answer:?}"),
+                came = comes.recv() => came.unwrap(),
+            }
+            assert_eq!(free(), all - 1, "the caller is gone, its request is not");
+            answer.notify_one();
+            while free() < all {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
     }
 }

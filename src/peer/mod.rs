@@ -11,12 +11,14 @@
 mod claims;
 mod client;
 mod error;
+mod forwards;
 mod gate;
 mod postcard;
 mod speakers;
 
 pub use client::{Identity, Peers};
 pub use error::Error;
+pub use forwards::{Origin, Place};
 pub use gate::{Bounds, Caller, Refusal, copied_folder, serve};
 pub use postcard::Postcard;
 
