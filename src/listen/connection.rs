@@ -50,6 +50,8 @@ struct Inner {
     in_head: AtomicBool,
     /// A request has begun since then.
     begun: AtomicBool,
+    /// Its task has looked for bytes, and there were none.
+    found_empty: AtomicBool,
     writes: Writes,
     /// Ends its task.
     abort: OnceLock<AbortHandle>,
@@ -93,6 +95,7 @@ impl Connection {
             waits_since: AtomicU64::new(now),
             in_head: AtomicBool::new(false),
             begun: AtomicBool::new(false),
+            found_empty: AtomicBool::new(false),
             writes: Writes::default(),
             abort: OnceLock::new(),
         }))
@@ -223,6 +226,11 @@ impl Connection {
         self.0.begun.store(false, Ordering::Relaxed);
     }
 
+    /// A read found nothing that this process has heard of yet.
+    pub(super) fn finds_empty(&self) {
+        self.0.found_empty.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the head that came in last was a request. If not, an answer to it is hyper's own.
     pub(super) fn has_begun(&self) -> bool {
         self.0.begun.load(Ordering::Relaxed)
@@ -260,6 +268,7 @@ impl Connection {
         Look {
             idle: inner.under_way.load(Ordering::Relaxed) == 0,
             in_head: inner.in_head.load(Ordering::Relaxed),
+            found_empty: inner.found_empty.load(Ordering::Relaxed),
             age_ms: now.saturating_sub(inner.accepted),
             waits_ms: now.saturating_sub(inner.waits_since.load(Ordering::Relaxed)),
             refused_ms: (refused_since > 0).then(|| (now + 1).saturating_sub(refused_since)),
@@ -276,6 +285,8 @@ pub(super) struct Look {
     pub(super) idle: bool,
     /// A head has begun to come in, and is not whole.
     pub(super) in_head: bool,
+    /// Its task has found nothing to read, once at least.
+    pub(super) found_empty: bool,
     /// How long ago it was accepted.
     pub(super) age_ms: u64,
     /// For how long it waits for its client; of meaning while it is idle.

@@ -7,7 +7,7 @@
 //! | a connection on which no request is under way | `Bounds::idle` after its last answer, `Bounds::head` after the first byte of a head |
 //! | a client that does not take its answer | after `Bounds::write` without progress, or below [`LEAST_SPEED`] |
 //! | a connection without a credential | `Bounds::prove_within` after it was accepted |
-//! | the longest waiting without a credential | while a newcomer finds `Bounds::unproved` of them |
+//! | the longest waiting without a credential that was read and is 50 ms old | while a newcomer finds `Bounds::unproved` of them |
 //! | the longest waiting without a credential, of one network | while it has more than `Bounds::per_network` of them |
 //! | the longest waiting without a credential, of the network with most of them | a newcomer finds the port full |
 //! | else the longest waiting of the principal with most connections | the same, where strangers have no places of their own |
@@ -32,6 +32,10 @@ use crate::telemetry::LogLimit;
 /// A connection is not closed for the sake of others before it has waited for so long, in
 /// milliseconds, except one without a credential on a full port: its first request may be on its way.
 const GRACE_MS: u64 = 1_000;
+/// Where strangers have places of their own, none is closed for a newcomer before it is so old, in
+/// milliseconds, and before its task has looked for bytes: a member's first message may be on its way.
+/// A longer time would let a stranger who goes on connecting fill the system's queue.
+const YOUNG_MS: u64 = 50;
 /// On a full port so large a share of all connections is closed at once, so that looking for them
 /// costs little for each newcomer.
 const SHARE: usize = 64;
@@ -166,6 +170,9 @@ impl Room {
         held.uncount(connection);
         connection.set_principal(principal);
         *held.proved.entry(principal).or_default() += 1;
+        drop(held);
+        // A stranger's place is free.
+        self.idles();
         Ok(())
     }
 
@@ -252,6 +259,8 @@ impl Held {
             }
             let waits = look.waits_ms;
             match connection.principal() {
+                // Where strangers have places of their own, it may be a member's.
+                None if !others_too && (!look.found_empty || look.age_ms < YOUNG_MS) => {}
                 None => {
                     let all = self.unproved.get(&connection.network()).copied().unwrap_or_default();
                     strangers.push((all, waits, connection.clone()));

@@ -1,6 +1,7 @@
 //! Who is closed, and who never is: the room, asked at instants of its clock.
 
 use axum::http::StatusCode;
+use futures_util::FutureExt;
 
 use super::*;
 
@@ -168,6 +169,7 @@ fn an_answer_is_taken_at_the_least_speed_or_not_at_all() {
     let look = |refused_ms, refused_before_ms, taken| Look {
         idle: false,
         in_head: false,
+        found_empty: true,
         age_ms: 0,
         waits_ms: 0,
         refused_ms,
@@ -198,10 +200,36 @@ fn strangers_and_members_have_places_of_their_own() {
     let more = come(&room, 1, 1);
     prove(&more, 1);
     let strangers = come(&room, 2, 2);
+    strangers.iter().for_each(|place| place.connection.finds_empty());
     assert_eq!(strangers[0].connection.prove(principal(1)), Err(Crowded));
     let busy: Vec<_> = strangers.iter().map(|place| place.connection.begin()).collect();
     assert!(room.admit(at(3), room.now() + LATER).is_none(), "no member gives way to a stranger");
     drop(busy);
     assert!(room.admit(at(3), room.now() + LATER).is_some());
     assert_eq!((open(&members), open(&more), open(&strangers)), (2, 1, 1));
+}
+
+#[test]
+fn on_a_port_with_places_for_strangers_none_is_closed_whose_first_message_may_be_on_its_way() {
+    let room = Room::new(Bounds::raft(2, 3));
+    let before = room.now();
+    let strangers = come(&room, 1, 2);
+    assert!(room.admit(at(2), before + LATER).is_none(), "nothing was read of either yet");
+    strangers[1].connection.finds_empty();
+    assert!(room.admit(at(2), before + YOUNG_MS - 1).is_none(), "too young");
+    assert!(room.admit(at(2), room.now() + YOUNG_MS).is_some());
+    assert!(strangers[1].connection.begin().is_none());
+    assert_eq!(open(&strangers[..1]), 1);
+}
+
+#[test]
+fn who_proves_to_be_a_member_leaves_a_place_that_a_newcomer_is_told_of() {
+    let room = Room::new(Bounds::raft(1, 3));
+    let member = come(&room, 1, 1);
+    room.set_wanted(true);
+    assert!(room.admit(at(2), room.now()).is_none());
+    assert!(room.freed().now_or_never().is_none());
+    prove(&member, 1);
+    assert!(room.freed().now_or_never().is_some());
+    assert!(room.admit(at(2), room.now()).is_some());
 }

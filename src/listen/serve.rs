@@ -38,6 +38,9 @@ use crate::telemetry::LogLimit;
 
 /// Between two looks at whether all connections have ended.
 const AGAIN: Duration = Duration::from_millis(10);
+/// How long a newcomer waits, where strangers have places of their own, before a place is looked for
+/// again: one may have become old enough to be closed.
+const YOUNG_AGAIN: Duration = Duration::from_millis(10);
 /// How long to wait before accepting again when the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -152,11 +155,21 @@ impl<A: Application> Port<A> {
         self.room.set_wanted(true);
         let place = self.room.admit(*address, self.room.now());
         if place.is_none() {
-            return self.room.freed().await;
+            let freed = self.room.freed();
+            if self.room.bounds.unproved.is_none() {
+                return freed.await;
+            }
+            // Whether one was freed or one is older now: it is looked at again.
+            let _ = tokio::time::timeout(YOUNG_AGAIN, freed).await;
+            return;
         }
         self.room.set_wanted(false);
         if let (Some((stream, _)), Some(place)) = (self.waiting.take(), place) {
             self.attend(stream, place);
+            if self.room.bounds.unproved.is_some() {
+                // What was accepted is read before the next comes: it may be a member.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -241,3 +241,24 @@ async fn who_shows_no_credential_in_time_is_closed_and_a_member_stays() {
     }
     assert!(ask(&mut member, "/prove").await.starts_with("HTTP/1.1 200"));
 }
+
+#[tokio::test]
+async fn members_that_all_connect_at_once_are_all_answered() {
+    const AT_ONCE: usize = 90;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut members = Vec::new();
+    for _ in 0..AT_ONCE {
+        let mut member = TcpStream::connect(address).await.unwrap();
+        member.write_all(b"GET /prove HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        members.push(member);
+    }
+    // One thread, as on a node: the accept loop finds them all before any of them is read.
+    let bounds = Bounds::raft(8, AT_ONCE);
+    tokio::spawn(serve(listener, routes(), bounds, std::future::pending()));
+    for (n, member) in members.iter_mut().enumerate() {
+        let mut answer = [0; 12];
+        member.read_exact(&mut answer).await.unwrap_or_else(|e| panic!("member {n}: {e}"));
+        assert_eq!(&answer, b"HTTP/1.1 200", "member {n}");
+    }
+}

@@ -169,6 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut shared.stream).poll_read(cx, buffer);
         shared.note(&buffer.filled()[before..]);
+        if read.is_pending() {
+            shared.connection.finds_empty();
+        }
         read
     }
 }
