@@ -193,6 +193,17 @@ impl Connection {
         closed.is_ok()
     }
 
+    /// Closes it, a request under way or not, if nobody has proved to be there and its answer is not
+    /// taken for so long, in milliseconds; whether that was so.
+    pub(super) fn close_untaken(&self, now: u64, least_ms: u64) -> bool {
+        let untaken = self.look(now).untaken_ms();
+        let closes = self.principal().is_none() && untaken.is_some_and(|ms| ms >= least_ms);
+        if closes {
+            self.close();
+        }
+        closes
+    }
+
     /// Closes it, whatever is under way.
     pub(super) fn close(&self) {
         self.0.under_way.store(CLOSED, Ordering::Release);
@@ -297,6 +308,13 @@ pub(super) struct Look {
     pub(super) refused_before_ms: u64,
     /// Bytes taken of that answer.
     pub(super) taken: u64,
+}
+
+impl Look {
+    /// For how long the system has refused more of an answer, all times together, while it does.
+    pub(super) fn untaken_ms(&self) -> Option<u64> {
+        self.refused_ms.map(|ms| ms + self.refused_before_ms)
+    }
 }
 
 /// A request is under way until this is dropped.

@@ -12,8 +12,9 @@
 //! | the longest waiting without a credential, of the network with most of them | a newcomer finds the port full |
 //! | else the longest waiting of the principal with most connections | the same, where strangers have no places of their own |
 //!
-//! A request that is under way is never cut off but by the second row. A newcomer that finds
-//! nobody to be closed waits in the system's queue.
+//! A request that is under way is never cut off but by the second row, and, without a credential, for
+//! the sake of others when its answer is not taken for a second: then it waits for its client like one
+//! that is idle. A newcomer that finds nobody to be closed waits in the system's queue.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -189,12 +190,21 @@ impl Room {
                 over.push(connection.clone());
                 continue;
             }
-            if !look.idle || look.refused_ms.is_some() {
+            let stranger = connection.principal().is_none();
+            let mut add = |waits| {
+                waiting.entry(connection.network()).or_default().push((waits, connection.clone()));
+            };
+            if let Some(untaken) = look.untaken_ms() {
+                if stranger && untaken >= GRACE_MS {
+                    add(untaken);
+                }
+                continue;
+            }
+            if !look.idle {
                 continue;
             }
             let longest = if look.in_head { self.bounds.head } else { self.bounds.idle };
             let is_over = |age: u64, most: Duration| age >= most.as_millis() as u64;
-            let stranger = connection.principal().is_none();
             if is_over(look.waits_ms, longest)
                 || stranger && self.bounds.prove_within.is_some_and(|m| is_over(look.age_ms, m))
             {
@@ -202,10 +212,7 @@ impl Room {
                     over.push(connection.clone());
                 }
             } else if stranger && look.waits_ms >= GRACE_MS {
-                waiting
-                    .entry(connection.network())
-                    .or_default()
-                    .push((look.waits_ms, connection.clone()));
+                add(look.waits_ms);
             }
         }
         for connection in &over {
@@ -217,7 +224,7 @@ impl Room {
             if excess > 0 {
                 waiting.sort_by_key(|(waits, it)| (Reverse(*waits), it.id()));
                 waiting.truncate(excess);
-                held.close(waiting.into_iter().map(|(_, connection)| connection));
+                held.close(now, waiting.into_iter().map(|(_, connection)| connection));
             }
         }
         held.say(&self.bounds);
@@ -254,10 +261,11 @@ impl Held {
         let (mut strangers, mut known) = (Vec::new(), Vec::new());
         for connection in self.connections.values() {
             let look = connection.look(now);
-            if !look.idle {
+            let untaken = look.untaken_ms().filter(|ms| *ms >= GRACE_MS);
+            if !look.idle && untaken.is_none() {
                 continue;
             }
-            let waits = look.waits_ms;
+            let waits = untaken.unwrap_or(look.waits_ms);
             match connection.principal() {
                 // Where strangers have places of their own, it may be a member's.
                 None if !others_too && (!look.found_empty || look.age_ms < YOUNG_MS) => {}
@@ -265,9 +273,9 @@ impl Held {
                     let all = self.unproved.get(&connection.network()).copied().unwrap_or_default();
                     strangers.push((all, waits, connection.clone()));
                 }
-                Some(principal) if others_too && waits >= GRACE_MS => {
+                Some(principal) if others_too && look.idle && look.waits_ms >= GRACE_MS => {
                     let all = self.proved.get(&principal).copied().unwrap_or_default();
-                    known.push((all, waits, connection.clone()));
+                    known.push((all, look.waits_ms, connection.clone()));
                 }
                 Some(_) => {}
             }
@@ -276,16 +284,18 @@ impl Held {
             // Of the same millisecond the older one.
             found.sort_by_key(|(all, waits, it)| (Reverse(*all), Reverse(*waits), it.id()));
             found.truncate(share);
-            if self.close(found.into_iter().map(|(_, _, connection)| connection)) > 0 {
+            if self.close(now, found.into_iter().map(|(_, _, connection)| connection)) > 0 {
                 return;
             }
         }
     }
 
-    /// Closes those on which no request has begun meanwhile; how many.
-    fn close(&mut self, connections: impl Iterator<Item = Connection>) -> usize {
+    /// Closes those on which no request has begun meanwhile, or whose answer is still not taken; how
+    /// many.
+    fn close(&mut self, now: u64, connections: impl Iterator<Item = Connection>) -> usize {
         let mut closed = 0;
-        for connection in connections.filter(Connection::close_idle) {
+        let closes = |it: &Connection| it.close_idle() || it.close_untaken(now, GRACE_MS);
+        for connection in connections.filter(closes) {
             self.remove(&connection);
             closed += 1;
         }

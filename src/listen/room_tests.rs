@@ -233,3 +233,36 @@ fn who_proves_to_be_a_member_leaves_a_place_that_a_newcomer_is_told_of() {
     assert!(room.freed().now_or_never().is_some());
     assert!(room.admit(at(2), room.now()).is_some());
 }
+
+#[test]
+fn strangers_that_do_not_take_their_answers_count_by_their_network() {
+    let room = room(100, Some(4));
+    let (crowd, client) = (come(&room, 1, 10), come(&room, 1, 6));
+    prove(&client, 7);
+    // Of one half the answer is being made, of the other it is made.
+    let made: Vec<_> = crowd[..5].iter().map(|place| place.connection.begin()).collect();
+    for place in crowd.iter().chain(&client) {
+        place.connection.refused();
+    }
+    room.sweep(room.now());
+    assert_eq!(room.counted().0, 16, "their clients may be slow");
+    room.sweep(room.now() + LATER);
+    assert_eq!(room.counted(), (10, 4, 6));
+    drop(made);
+    assert_eq!((open(&crowd), open(&client)), (4, 6));
+}
+
+#[test]
+fn a_port_full_of_answers_that_strangers_do_not_take_has_room_for_a_newcomer() {
+    let room = room(4, None);
+    let (crowd, client) = (come(&room, 1, 3), come(&room, 2, 1));
+    prove(&client, 7);
+    let all = || crowd.iter().chain(&client);
+    let under_way: Vec<_> = all().map(|place| place.connection.begin()).collect();
+    all().for_each(|place| place.connection.refused());
+    assert!(room.admit(at(3), room.now()).is_none());
+    let newcomer = room.admit(at(3), room.now() + LATER);
+    assert!(newcomer.is_some());
+    drop(under_way);
+    assert_eq!((open(&crowd), open(&client)), (2, 1));
+}
