@@ -139,8 +139,8 @@ async fn found(app: &AppState, id: ProjectId, stage: Stage) -> Result<(Project, 
     let now = app.time.now();
     let found = app.read_at(stage, move |conn| {
         let Some(project) = projects::get(conn, id)? else { return Ok(None) };
-        let state = pauses(conn, now)?.remove(&id).map_or(Standing::Active, Standing::Paused);
-        Ok(Some((project, state)))
+        let standing = pauses(conn, now)?.remove(&id).map_or(Standing::Active, Standing::Paused);
+        Ok(Some((project, standing)))
     });
     found.await?.ok_or_else(missing)
 }
@@ -155,9 +155,9 @@ fn missing() -> Error {
 }
 
 async fn shown(app: &AppState, ask: &Ask, id: ProjectId, stage: Stage) -> Result<Response, Error> {
-    let (project, state) = found(app, id, stage).await?;
+    let (project, standing) = found(app, id, stage).await?;
     let version = project.version;
-    let view = view(project, state, app.time.now());
+    let view = view(project, standing, app.time.now());
     Ok(version::tag(reply::ok(&view, ask.dialect()), version))
 }
 

@@ -149,13 +149,12 @@ impl<C> State<C> {
         let number = self.next;
         self.next += 1;
         self.count += 1;
-        let origin = match self.origins.get_mut(key) {
-            Some(known) => known,
-            None => {
-                let name: Arc<str> = key.into();
-                let new = Origin { name: Arc::clone(&name), idle: Vec::new() };
-                self.origins.entry(name).or_insert(new)
-            }
+        let origin = if let Some(known) = self.origins.get_mut(key) {
+            known
+        } else {
+            let name: Arc<str> = key.into();
+            let new = Origin { name: Arc::clone(&name), idle: Vec::new() };
+            self.origins.entry(name).or_insert(new)
         };
         origin.idle.push(Idle { connection, number, since: now });
         self.order.push_back((number, Arc::clone(&origin.name)));
@@ -241,9 +240,13 @@ mod tests {
         let mut state = State::default();
         for round in 0..1_000 {
             let keys = [round % 7, round % 5].map(|n| n.to_string());
-            keys.iter().for_each(|key| state.keep(key, round, 0, 8));
+            for key in &keys {
+                state.keep(key, round, 0, 8);
+            }
             // Not in the order in which they came.
-            keys.iter().for_each(|key| drop(state.take(key)));
+            for key in &keys {
+                assert!(state.take(key).is_some());
+            }
             assert!(state.order.len() <= 17, "{}", state.order.len());
         }
         state.keep("last", 1, 0, 8);

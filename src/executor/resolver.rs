@@ -157,10 +157,10 @@ impl Resolver {
                 let found = catch_unwind(AssertUnwindSafe(|| (self.resolve)(&name)));
                 let answers = self.lock().over(project, &name);
                 if let Ok(found) = found {
-                    answers.into_iter().for_each(|answer| {
+                    for answer in answers {
                         // Whoever asked may have given up.
                         let _ = answer.send(again(&found));
-                    });
+                    }
                 }
                 queues = self.lock();
                 continue;

@@ -294,8 +294,8 @@ impl Held {
     /// many.
     fn close(&mut self, now: u64, connections: impl Iterator<Item = Connection>) -> usize {
         let mut closed = 0;
-        let closes = |it: &Connection| it.close_idle() || it.close_untaken(now, GRACE_MS);
-        for connection in connections.filter(closes) {
+        let may_go = |it: &Connection| it.close_idle() || it.close_untaken(now, GRACE_MS);
+        for connection in connections.filter(may_go) {
             self.remove(&connection);
             closed += 1;
         }

@@ -200,7 +200,9 @@ fn strangers_and_members_have_places_of_their_own() {
     let more = come(&room, 1, 1);
     prove(&more, 1);
     let strangers = come(&room, 2, 2);
-    strangers.iter().for_each(|place| place.connection.finds_empty());
+    for place in &strangers {
+        place.connection.finds_empty();
+    }
     assert_eq!(strangers[0].connection.prove(principal(1)), Err(Crowded));
     let busy: Vec<_> = strangers.iter().map(|place| place.connection.begin()).collect();
     assert!(room.admit(at(3), room.now() + LATER).is_none(), "no member gives way to a stranger");
