@@ -15,9 +15,9 @@ pub use outcome::{Change, Outcome, Rejection, RejectionKind};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::block::Record;
+use crate::model::attempt::JournalBatch;
 use crate::model::credential::Credential;
-use crate::model::job::{JobShape, JobStatus};
+use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::project::ProjectSettings;
 use crate::model::run::{BeginRun, Occurrence, Report};
 use crate::model::shard::Move;
@@ -96,7 +96,7 @@ pub enum Command {
     /// Changes of ownership, from the coordinator. Since 0.1.
     Assign(Vec<Move>),
     /// A stretch of a node's journal, from the collector. Since 0.1.
-    Record(Record),
+    Record(JournalBatch),
     /// Binds a node's id to the instance id of its data folder. Since 0.1.
     Register {
         /// The node.
@@ -110,7 +110,7 @@ pub enum Command {
     Checksum,
     /// Drops history that is past its keeping, a bounded part at a time. Since 0.1.
     Retain {
-        /// Blocks due before this go (never those above the lowest watermark).
+        /// Records due before this go (never those above the lowest watermark).
         before: Millis,
         /// Dead letters recorded before this go.
         dead_letters: Millis,
@@ -300,14 +300,14 @@ pub struct ProjectEdit {
     pub by: Option<String>,
 }
 
-/// New jobs, their shapes named once.
+/// New jobs, their definitions named once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateJobs {
     /// The request's id: the async task.
     pub request: u128,
-    /// The shapes that `jobs` refer to.
+    /// The definitions that `jobs` refer to.
     #[serde(with = "crate::model::text")]
-    pub shapes: Vec<JobShape>,
+    pub definitions: Vec<JobDefinition>,
     /// The jobs, in the order of the request.
     pub jobs: Vec<NewJob>,
     /// A chunk of a larger request: stays invisible until `ActivateJobs`.
@@ -317,8 +317,8 @@ pub struct CreateJobs {
 /// A new job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewJob {
-    /// Index into `CreateJobs::shapes`.
-    pub shape: u32,
+    /// Index into `CreateJobs::definitions`.
+    pub definition: u32,
     /// Its payload.
     pub data: String,
     /// Whether it fires: `Active` or `Inactive`.
@@ -338,9 +338,9 @@ pub struct JobEdit {
     pub id: JobId,
     /// Only if it still has this version (`Job::version`).
     pub expect: Option<u64>,
-    /// Its new shape.
+    /// Its new definition.
     #[serde(with = "crate::model::text")]
-    pub shape: JobShape,
+    pub definition: JobDefinition,
     /// Its new payload.
     pub data: String,
     /// Whether it fires: `Active` or `Inactive`. `Completed` and `Disabled` are results, not wishes:

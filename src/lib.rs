@@ -19,7 +19,7 @@
 //! | [`executor`] | hands: a request goes out, a reply comes back |
 //! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
 //! | [`store`] | the replicated books in SQLite: a file of queries a noun, snapshots |
-//! | [`model`] | nouns and their pure rules: jobs, shards, leases, blocks |
+//! | [`model`] | nouns and their pure rules: jobs, shards, leases, records |
 //! | [`schedule`] | cron, `@every`, instants: pure functions of time |
 //! | [`listen`] | a port: connections and their bounds, a graceful end |
 //! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], `disk` | the cellar |

@@ -20,7 +20,7 @@ use prometheus_client::registry::Registry;
 
 pub use lag::{Lag, Quantiles};
 
-use crate::model::block::Verdict;
+use crate::model::attempt::Verdict;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -411,7 +411,7 @@ mod tests {
         metrics.fired(3, 99);
         metrics.fired(40_000, 1);
         metrics.ended(Verdict::Delivered, 99);
-        metrics.ended(Verdict::Skipped(crate::model::block::SkipReason::Misfire), 7);
+        metrics.ended(Verdict::Skipped(crate::model::attempt::SkipReason::Misfire), 7);
         metrics.journal_depth.set(5);
         metrics.request(&axum::http::Method::GET, "/jobs/{id}", 404);
         let text = metrics.encode();
@@ -471,7 +471,7 @@ mod tests {
         let metrics = Metrics::new();
         // Of a family nothing is told before its first member.
         metrics.ended(Verdict::Delivered, 1);
-        metrics.ended(Verdict::Skipped(crate::model::block::SkipReason::Misfire), 1);
+        metrics.ended(Verdict::Skipped(crate::model::attempt::SkipReason::Misfire), 1);
         metrics.request(&axum::http::Method::GET, "/jobs", 200);
         metrics.read_refused("full");
         let text = metrics.encode();

@@ -18,7 +18,7 @@
 //! Secrets that the cluster must read again (to sign, to sign in at a target) are kept as
 //! [`Sealed`] text: AES-256-GCM under one derived key, with the first 96 bits of an HMAC-SHA256
 //! over purpose and plaintext, under another, as the nonce. So the same secret for the same purpose
-//! is the same text: shapes that agree are stored once, and a request that says the same again
+//! is the same text: definitions that agree are stored once, and a request that says the same again
 //! changes nothing. Who sees the text learns just this, that two secrets are equal, and about how
 //! long they are; not what they are, and without `SecretKey` there is no way to test a guess. A
 //! nonce meets a second plaintext only where HMAC collides. What was sealed for one purpose does not

@@ -9,7 +9,7 @@
 //! In every group `ours` is this program's way, through its public functions, and the others are what
 //! it is compared with. What the figures mean is in `docs/performance.md`.
 
-mod block;
+mod attempt;
 mod fair;
 mod payload;
 mod queue;
@@ -22,7 +22,7 @@ criterion_group!(
     hot,
     schedule::next,
     queue::fire,
-    block::code,
+    attempt::code,
     fair::turn,
     payload::build,
     store::create,

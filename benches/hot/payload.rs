@@ -4,11 +4,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use scheduler0::executor::payload::{self, Instant, PayloadJob, ShapeText};
-use scheduler0::model::job::{Dialect, JobShape};
+use scheduler0::executor::payload::{self, DefinitionText, Instant, PayloadJob};
+use scheduler0::model::job::{Casing, JobDefinition};
 use serde::Serialize;
 
-use crate::block::{JOBS, ids};
+use crate::attempt::{JOBS, ids};
 
 const AT: i64 = 1_763_700_000_000;
 const MAX_BYTES: usize = 2 << 20;
@@ -29,29 +29,29 @@ struct Plain {
 }
 
 /// What 100,000 jobs of one line have in common.
-pub(crate) fn shape() -> JobShape {
-    JobShape {
+pub(crate) fn definition() -> JobDefinition {
+    JobDefinition {
         project: 1,
         spec: "@every 1m".into(),
         period: Some(60_000),
         timezone: "UTC".into(),
         callback_url: "http://127.0.0.1:3000/callback".into(),
         execution_type: "http".into(),
-        dialect: Dialect::Camel,
-        ..JobShape::default()
+        casing: Casing::Camel,
+        ..JobDefinition::default()
     }
 }
 
 pub(crate) fn build(c: &mut Criterion) {
     let mut group = c.benchmark_group("payload/1,560 jobs");
     group.throughput(Throughput::Elements(JOBS));
-    let text = ShapeText::new(&shape());
+    let text = DefinitionText::new(&definition());
     let data: Vec<(u64, String)> = ids(3).map(|id| (id, format!("{{\"n\":{id}}}"))).collect();
     let instant = Instant { cluster: 77 << 96, scheduled: AT, run: 0 };
     let ours = || {
         let jobs = data.iter().map(|(id, data)| PayloadJob {
             id: *id,
-            shape: &text,
+            definition: &text,
             data,
             created: AT - 9_000,
             last: AT - 60_000,

@@ -64,7 +64,7 @@ fn classes() -> DueQueue {
     let schedule = Schedule::parse("@every 1m", chrono_tz::UTC, DstRule::default(), 0).unwrap();
     let misfire = Misfire::default();
     let plan = Plan {
-        shape: 1,
+        definition: 1,
         project: 1,
         schedule,
         seed: None,

@@ -8,18 +8,18 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput};
 use rusqlite::{Connection, params};
 use scheduler0::command::{Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, apply};
-use scheduler0::model::block::{JournalEntry, Record};
+use scheduler0::model::attempt::{JournalBatch, JournalEntry};
 use scheduler0::model::members::Members;
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
 use scheduler0::store::{self, Store, Writer, executions};
 use tempfile::TempDir;
 
-use crate::block::{JOBS, block};
-use crate::payload::shape;
+use crate::attempt::{JOBS, attempt};
+use crate::payload::definition;
 
 const START: i64 = 1_763_700_000_000;
 const BATCH: u64 = 1_000;
-/// Seconds of a day, in each of which every shard has a block in the history that is read.
+/// Seconds of a day, in each of which every shard has a record in the history that is read.
 const DAY: i64 = 86_400;
 /// Jobs of that history, in shard 3.
 const EACH_MINUTE: u64 = 3 * 64;
@@ -86,7 +86,12 @@ pub(crate) fn create(c: &mut Criterion) {
             request += 1;
             let job = |n| NewJob { data: format!("{{\"n\":{n}}}"), ..NewJob::default() };
             let jobs = (0..BATCH).map(job).collect();
-            Command::CreateJobs(CreateJobs { request, shapes: vec![shape()], jobs, staged: false })
+            Command::CreateJobs(CreateJobs {
+                request,
+                definitions: vec![definition()],
+                jobs,
+                staged: false,
+            })
         };
         b.iter_batched(command, |command| books.apply(&command), BatchSize::PerIteration);
     });
@@ -122,25 +127,25 @@ pub(crate) fn record(c: &mut Criterion) {
     let (mut first, mut due) = (1, START);
     group.bench_function("ours", |b| {
         let command = || {
-            let entries = (0..u64::from(SHARDS)).map(|s| JournalEntry::Block(block(s, due)));
+            let entries = (0..u64::from(SHARDS)).map(|s| JournalEntry::Attempt(attempt(s, due)));
             let entries: Vec<_> = entries.collect();
             due += 1_000;
             first += entries.len() as u64;
             let first = first - entries.len() as u64;
-            Command::Record(Record { node: 1, incarnation: 7, first, entries })
+            Command::Record(JournalBatch { node: 1, incarnation: 7, first, entries })
         };
         b.iter_batched(command, |command| books.apply(&command), BatchSize::PerIteration);
     });
     let (_folder, mut conn) = plain();
     let (mut id, mut due) = (1_i64, START);
     group.bench_function("plain sqlite, a row a block", |b| {
-        let blocks = || {
+        let records = || {
             due += 1_000;
-            (0..u64::from(SHARDS)).map(|shard| block(shard, due)).collect::<Vec<_>>()
+            (0..u64::from(SHARDS)).map(|shard| attempt(shard, due)).collect::<Vec<_>>()
         };
         b.iter_batched(
-            blocks,
-            |blocks| {
+            records,
+            |records| {
                 let tx = conn.transaction().unwrap();
                 let mut insert = tx
                     .prepare_cached(
@@ -150,10 +155,10 @@ pub(crate) fn record(c: &mut Criterion) {
                          VALUES (?1, 1, ?2, 1, 1, 0, ?3, ?3, 1, 0, 200, ?4, 2, ?5, 0, ?3, ?6)",
                     )
                     .unwrap();
-                for block in blocks {
-                    let bytes = block.members.as_bytes();
+                for record in records {
+                    let bytes = record.members.as_bytes();
                     let row =
-                        params![id, block.shard, block.due, block.started, JOBS as i64, bytes];
+                        params![id, record.shard, record.due, record.started, JOBS as i64, bytes];
                     insert.execute(row).unwrap();
                     id += JOBS as i64;
                 }
@@ -203,7 +208,7 @@ pub(crate) fn history(c: &mut Criterion) {
     group.finish();
 }
 
-/// Blocks as 64 shards record them that each send something every second of a day, in one file. Each
+/// Records as 64 shards record them that each send something every second of a day, in one file. Each
 /// has 64 jobs of `@every 1s`, and in one second of a minute as many of `@every 1m` besides.
 fn day(file: &std::path::Path) {
     let seconds: Vec<u64> = (EACH_SECOND..EACH_SECOND + 64).collect();

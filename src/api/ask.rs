@@ -14,7 +14,7 @@ use super::fields::interval;
 use super::state::AppState;
 use crate::auth::Caller;
 use crate::model::Millis;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 use crate::model::time::parse_rfc3339;
 
 /// Where the one router hangs: decides the casing of answers.
@@ -51,10 +51,10 @@ impl Mount {
     }
 
     /// The casing spoken there.
-    pub fn dialect(self) -> Dialect {
+    pub fn casing(self) -> Casing {
         match self {
-            Self::Root => Dialect::Snake,
-            Self::V1 | Self::ApiV1 => Dialect::Camel,
+            Self::Root => Casing::Snake,
+            Self::V1 | Self::ApiV1 => Casing::Camel,
         }
     }
 }
@@ -70,8 +70,8 @@ pub(super) struct Ask {
 
 impl Ask {
     /// The casing of the answer.
-    pub(super) fn dialect(&self) -> Dialect {
-        self.mount.dialect()
+    pub(super) fn casing(&self) -> Casing {
+        self.mount.casing()
     }
 
     /// A query parameter by its camelCase name, in either casing.

@@ -17,7 +17,7 @@ use super::error::Error;
 use super::reply;
 use super::state::AppState;
 use super::stream::Jobs;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 use crate::model::task::TaskState;
 use crate::model::time::rfc3339;
 use crate::store::tasks;
@@ -61,7 +61,7 @@ async fn one(State(app): App, ask: Ask, IdText(id): IdText) -> Result<Response, 
         state: task.state as u8,
         date_created: rfc3339(task.created),
     };
-    let body = reply::envelope(&view, Dialect::Camel);
+    let body = reply::envelope(&view, Casing::Camel);
     if task.state != TaskState::Succeeded {
         return Ok(reply::json(StatusCode::OK, body));
     }
@@ -69,6 +69,6 @@ async fn one(State(app): App, ask: Ask, IdText(id): IdText) -> Result<Response, 
     let mark = b"\"output\":\"";
     let found = body.windows(mark.len()).position(|part| part == mark);
     let (head, tail) = body.split_at(found.ok_or_else(Error::internal)? + mark.len());
-    let jobs = Jobs::new(&app, &task.jobs, ask.dialect(), true);
+    let jobs = Jobs::new(&app, &task.jobs, ask.casing(), true);
     jobs.answer(StatusCode::OK, head.to_vec(), tail.to_vec()).await
 }

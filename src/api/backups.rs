@@ -223,14 +223,14 @@ async fn progress(State(app): App, ask: Ask) -> Result<Response, Error> {
         let whole = app.cluster.state_size().max(1);
         progress.percent = (written * 100 / whole).min(99) as u8;
     }
-    Ok(reply::ok(&progress, ask.dialect()))
+    Ok(reply::ok(&progress, ask.casing()))
 }
 
 /// Makes one and gives it its name, whether or not the client waits.
 async fn keep(app: Arc<AppState>, ask: &Ask, to: PathBuf) -> Result<Response, Error> {
     let part = to.with_file_name(part_name(&app));
     let ticket = Ticket::take(&app, part.clone(), &to.display().to_string())?;
-    let dialect = ask.dialect();
+    let casing = ask.casing();
     let made = in_background(async move {
         let facts = write(&app, &part).await?;
         let name = to.clone();
@@ -255,7 +255,7 @@ async fn keep(app: Arc<AppState>, ask: &Ask, to: PathBuf) -> Result<Response, Er
             size: size.to_string(),
         })
     });
-    Ok(reply::ok(&made.await?, dialect))
+    Ok(reply::ok(&made.await?, casing))
 }
 
 async fn write(app: &AppState, part: &Path) -> Result<Facts, Error> {

@@ -11,23 +11,23 @@ use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 
 /// The one name that is camelCase at every mount, as in the original.
 const UNCHANGED: &str = "timezoneOffset";
 
 /// A value as JSON in a casing.
-pub(super) fn to_json<T: Serialize + ?Sized>(value: &T, dialect: Dialect) -> Vec<u8> {
+pub(super) fn to_json<T: Serialize + ?Sized>(value: &T, casing: Casing) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    write_json(&mut out, value, dialect);
+    write_json(&mut out, value, casing);
     out
 }
 
 /// Adds a value as JSON in a casing.
-pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T, dialect: Dialect) {
-    let written = match dialect {
-        Dialect::Camel => value.serialize(&mut serde_json::Serializer::new(out)),
-        Dialect::Snake => {
+pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T, casing: Casing) {
+    let written = match casing {
+        Casing::Camel => value.serialize(&mut serde_json::Serializer::new(out)),
+        Casing::Snake => {
             let formatter = SnakeNames { in_name: false };
             value.serialize(&mut serde_json::Serializer::with_formatter(out, formatter))
         }
@@ -45,12 +45,12 @@ pub(super) fn verbatim<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<
 }
 
 /// A field's name in a casing, for messages and the `field` of errors.
-pub(super) fn name(camel: &str, dialect: Dialect) -> String {
+pub(super) fn name(camel: &str, casing: Casing) -> String {
     let mut out = Vec::with_capacity(camel.len() + 4);
-    match dialect {
-        Dialect::Camel => return camel.to_owned(),
+    match casing {
+        Casing::Camel => return camel.to_owned(),
         // Writing to a Vec does not fail.
-        Dialect::Snake => write_snake(&mut out, camel).unwrap_or_default(),
+        Casing::Snake => write_snake(&mut out, camel).unwrap_or_default(),
     }
     String::from_utf8(out).unwrap_or_else(|_| camel.to_owned())
 }
@@ -140,13 +140,13 @@ mod tests {
             inner: vec![Inner { lease_ms: 2 }],
             own_names: BTreeMap::from([("X-Team", "aB"), ("myTeam", "\"")]),
         };
-        let json = |dialect| String::from_utf8(to_json(&shown, dialect)).unwrap();
+        let json = |casing| String::from_utf8(to_json(&shown, casing)).unwrap();
         assert_eq!(
-            json(Dialect::Snake),
+            json(Casing::Snake),
             r#"{"project_id":1,"timezoneOffset":-5,"last_execution_date":null,"data":"{\"projectId\":\"aB\\n\"}","inner":[{"lease_ms":2}],"own_names":{"X-Team":"aB","myTeam":"\""}}"#
         );
         assert_eq!(
-            json(Dialect::Camel),
+            json(Casing::Camel),
             r#"{"projectId":1,"timezoneOffset":-5,"lastExecutionDate":null,"data":"{\"projectId\":\"aB\\n\"}","inner":[{"leaseMs":2}],"ownNames":{"X-Team":"aB","myTeam":"\""}}"#
         );
     }
@@ -163,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(canonical(given, &mut [0; 24]), wanted, "{given}");
         }
-        assert_eq!(name("callbackUrl", Dialect::Snake), "callback_url");
-        assert_eq!(name("timezoneOffset", Dialect::Snake), "timezoneOffset");
+        assert_eq!(name("callbackUrl", Casing::Snake), "callback_url");
+        assert_eq!(name("timezoneOffset", Casing::Snake), "timezoneOffset");
     }
 }

@@ -166,13 +166,13 @@ async fn status(State(app): App, ask: Ask) -> Result<Response, Error> {
     // It names every node and the failing destinations of everybody's jobs.
     ask.operators_only()?;
     let source = app.sources.status.as_ref().ok_or_else(starting)?;
-    Ok(reply::ok(&source().await?, ask.dialect()))
+    Ok(reply::ok(&source().await?, ask.casing()))
 }
 
 async fn checksum(State(app): App, ask: Ask) -> Result<Response, Error> {
     ask.operators_only()?;
     let source = app.sources.checksum.as_ref().ok_or_else(starting)?;
-    Ok(reply::ok(&source().await?, ask.dialect()))
+    Ok(reply::ok(&source().await?, ask.casing()))
 }
 
 pub(super) fn starting() -> Error {

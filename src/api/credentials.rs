@@ -101,13 +101,13 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let client = ask.caller.client();
     let (total, found) = app.read(move |conn| credentials::list(conn, &page, client)).await?;
     let found = found.into_iter().map(CredentialView::from);
-    let body = whole_list("credentials", &page, total, found, ask.dialect());
+    let body = whole_list("credentials", &page, total, found, ask.casing());
     Ok(reply::json(StatusCode::OK, body))
 }
 
 async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    Ok(reply::ok(&CredentialView::from(found(&app, &ask, id, Stage::Asked).await?), ask.dialect()))
+    Ok(reply::ok(&CredentialView::from(found(&app, &ask, id, Stage::Asked).await?), ask.casing()))
 }
 
 /// A credential that the caller reaches.
@@ -174,7 +174,7 @@ async fn create(
     };
     let mut view = CredentialView::from(stored);
     view.api_secret = Some(secret.to_string());
-    let mut response = reply::created(&view, ask.dialect());
+    let mut response = reply::created(&view, ask.casing());
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))
 }
@@ -238,7 +238,7 @@ async fn set_archived(
         Outcome::Done => {
             app.auth.forget();
             let view = CredentialView::from(found(app, ask, id, Stage::Done).await?);
-            Ok(reply::warn(reply::ok(&view, ask.dialect()), &warnings))
+            Ok(reply::warn(reply::ok(&view, ask.casing()), &warnings))
         }
         other => Err(refused(other)),
     }

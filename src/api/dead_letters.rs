@@ -21,7 +21,7 @@ use super::page::{ListWriter, Orders};
 use super::reply::{self, Warnings};
 use super::state::AppState;
 use crate::command::{Command, Outcome};
-use crate::model::block::occurrence_id;
+use crate::model::attempt::occurrence_id;
 use crate::model::postponement::parts;
 use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
@@ -136,12 +136,12 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
         return Err(Error::invalid("after", "after goes with orderBy=id only: use offset"));
     }
     ask.settle(&app).await?;
-    let dialect = ask.dialect();
+    let casing = ask.casing();
     let body = app.read(move |conn| {
         let total = dead_letters::total(conn, &filter)?;
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         let by_key = page.order_by == Order::Id;
-        let mut list = ListWriter::new("deadLetters", &page, (total, false), dialect);
+        let mut list = ListWriter::new("deadLetters", &page, (total, false), casing);
         dead_letters::each(conn, &filter, &page, |letter| {
             let id = letter.id;
             let view = view(letter, cluster, FIRST_MEMBERS);
@@ -159,7 +159,7 @@ async fn one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         Ok(Some(view(letter, cluster, usize::MAX)))
     });
-    Ok(reply::ok(&found.await?.ok_or_else(missing)?, ask.dialect()))
+    Ok(reply::ok(&found.await?.ok_or_else(missing)?, ask.casing()))
 }
 
 async fn replay_one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
@@ -171,7 +171,7 @@ async fn replay_one(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, E
         0 => Err(missing()),
         letters => {
             let until = Some(rfc3339(now));
-            Ok(reply::ok(&Sum { dry_run: false, letters, occurrences, until }, ask.dialect()))
+            Ok(reply::ok(&Sum { dry_run: false, letters, occurrences, until }, ask.casing()))
         }
     }
 }
@@ -205,7 +205,7 @@ async fn replay(
     let key =
         Key::of(&headers, ask.caller, "POST /dead-letters/replay", &body)?.filter(|_| !dry_run);
     if let Some(sum) = Key::recall::<Sum>(key, &app).await? {
-        return Ok(reply::ok(&sum, ask.dialect()));
+        return Ok(reply::ok(&sum, ask.casing()));
     }
     let mut plan = Plan { start: app.time.now(), rate, before: 0 };
     let mut last = None;
@@ -216,7 +216,7 @@ async fn replay(
     })
     .await?;
     sum.until = last.map(rfc3339);
-    Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.dialect()))
+    Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.casing()))
 }
 
 /// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: all that match are dropped for good.
@@ -235,13 +235,13 @@ async fn purge(
     let key =
         Key::of(&headers, ask.caller, "POST /dead-letters/purge", &body)?.filter(|_| !dry_run);
     if let Some(sum) = Key::recall::<Sum>(key, &app).await? {
-        return Ok(reply::ok(&sum, ask.dialect()));
+        return Ok(reply::ok(&sum, ask.casing()));
     }
     let sum = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
         letters: found.iter().map(|(id, _)| *id).collect(),
     });
     let sum = sum.await?;
-    Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.dialect()))
+    Ok(reply::ok(&Key::conclude(key, &app, sum).await?, ask.casing()))
 }
 
 /// Refuses a request for all letters that does not say so, as the bulk routes of jobs do.

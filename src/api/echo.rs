@@ -14,7 +14,7 @@ use super::error::Error;
 use super::input;
 use super::reply;
 use super::state::AppState;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 
 #[derive(Serialize)]
 struct Echo {
@@ -28,5 +28,5 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 async fn echo(State(app): App, request: axum::extract::Request) -> Result<Response, Error> {
     let limit = app.config.payload_max_bytes.max(input::SMALL);
     let (body, _turn) = input::read(&app, request, limit).await?;
-    Ok(reply::ok(&Echo { received: body.len() }, Dialect::Camel))
+    Ok(reply::ok(&Echo { received: body.len() }, Casing::Camel))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::casing;
 use crate::cluster;
 use crate::command::{Rejection, RejectionKind};
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 
 /// The code of a read that was ended, see [`Error::slow_read`].
 const TOO_SLOW: &str = "too_slow";
@@ -202,8 +202,8 @@ impl Error {
     }
 
     /// The envelope.
-    pub(super) fn render(&self, dialect: Dialect) -> Response {
-        let field = self.field.map(|field| casing::name(field, dialect));
+    pub(super) fn render(&self, casing: Casing) -> Response {
+        let field = self.field.map(|field| casing::name(field, casing));
         let body = casing::to_json(
             &Envelope {
                 data: &self.message,
@@ -215,7 +215,7 @@ impl Error {
                     index: self.index,
                 },
             },
-            dialect,
+            casing,
         );
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -236,7 +236,7 @@ impl Error {
 /// The body of a refusal that no route made: its names are the same in both casings.
 pub fn refusal(code: &'static str, message: &str) -> Vec<u8> {
     let error = Body { code, message, field: None, index: None };
-    casing::to_json(&Envelope { data: message, success: false, error }, Dialect::Camel)
+    casing::to_json(&Envelope { data: message, success: false, error }, Casing::Camel)
 }
 
 #[derive(Serialize)]
@@ -324,7 +324,7 @@ mod tests {
     fn an_error_names_message_code_field_and_index() {
         let error =
             Error::invalid("callbackUrl", "job callback_url is not valid").at(3).because("no host");
-        let response = error.render(Dialect::Snake);
+        let response = error.render(Casing::Snake);
         assert_eq!(response.status(), 400);
         let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(
             response.into_body(),
@@ -335,7 +335,7 @@ mod tests {
             r#"{"data":"job callback_url is not valid","success":false,"error":{"code":"invalid","message":"job callback_url is not valid: no host","field":"callback_url","index":3}}"#
         );
         assert!(
-            Error::unavailable("x").render(Dialect::Camel).headers().contains_key("retry-after")
+            Error::unavailable("x").render(Casing::Camel).headers().contains_key("retry-after")
         );
     }
 }

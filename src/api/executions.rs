@@ -24,7 +24,7 @@ use super::jobs::Views;
 use super::page::{ListWriter, Orders};
 use super::reply;
 use super::state::AppState;
-use crate::model::block::{Verdict, occurrence_id};
+use crate::model::attempt::{Verdict, occurrence_id};
 use crate::model::job::Job;
 use crate::model::postponement::parts;
 use crate::model::run::Occurrence;
@@ -122,12 +122,12 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     // Newest first, unless asked otherwise.
     let descending = page.descending || !ask.has_direction();
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let body = app.read(move |conn| {
         let (limit, offset) = (page.limit, page.offset);
         let (total, found) = executions::list(conn, &filter, limit, offset, descending)?;
         let total = (total.count, !total.exact);
-        let mut list = ListWriter::new("executions", &page, total, dialect);
+        let mut list = ListWriter::new("executions", &page, total, casing);
         let ends: Vec<_> = found.iter().map(|one| (one.due, one.id)).collect();
         for (view, (due, id)) in views(conn, found, now)?.iter().zip(ends) {
             if !list.push(view, || Some(format!("{due:x}-{id:x}"))) {
@@ -262,5 +262,5 @@ async fn totals(State(app): App, ask: Ask) -> Result<Response, Error> {
             failed: tallies::total(conn, project, &[Sort::Failed, Sort::Dead])?,
         })
     });
-    Ok(reply::ok(&sums.await?, ask.dialect()))
+    Ok(reply::ok(&sums.await?, ask.casing()))
 }

@@ -112,10 +112,10 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page_after(ORDERS, &[Order::Name])?;
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let body = app.read(move |conn| {
         let total = executors::count(conn)?;
-        let mut list = ListWriter::new("executors", &page, (total, false), dialect);
+        let mut list = ListWriter::new("executors", &page, (total, false), casing);
         executors::each(conn, &page, |executor| {
             let after = After { key: None, id: executor.id };
             Ok(list.push(&view(executor, now), || {
@@ -146,7 +146,7 @@ fn missing() -> Error {
 fn shown(app: &AppState, ask: &Ask, status: StatusCode, executor: Executor) -> Response {
     let version = executor.version;
     let view = view(executor, app.time.now());
-    version::tag(reply::json(status, reply::envelope(&view, ask.dialect())), version)
+    version::tag(reply::json(status, reply::envelope(&view, ask.casing())), version)
 }
 
 async fn create(
@@ -230,7 +230,7 @@ async fn rotate(
     let shown = rotation.shown(&executor.signing, &app.keys);
     let mut view = view(executor, app.time.now());
     view.webhook_secret = shown;
-    let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
+    let mut response = version::tag(reply::ok(&view, ask.casing()), version);
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))
 }

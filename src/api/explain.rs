@@ -22,7 +22,7 @@ use super::page::MAX_LIMIT;
 use super::reply;
 use super::state::AppState;
 use crate::model::Millis;
-use crate::model::block::execution_id;
+use crate::model::attempt::execution_id;
 use crate::model::time::rfc3339;
 use crate::store::{explain, ledger, meta};
 
@@ -63,10 +63,10 @@ async fn why(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     let needed = "at is missing: name the instant, as in ?at=2026-11-20T20:18:07Z";
     let at = ask.instant("at")?.ok_or_else(|| Error::invalid("at", needed))?;
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let body = app.read(move |conn| {
         let found = explain::explain(conn, id, at, now)?;
-        Ok(found.map(|found| reply::envelope(&ExplainView::new(&found, at), dialect)))
+        Ok(found.map(|found| reply::envelope(&ExplainView::new(&found, at), casing)))
     });
     Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
 }
@@ -84,7 +84,7 @@ async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, 
         return Err(Error::invalid("limit", "limit must be 1 or more"));
     }
     ask.settle(&app).await?;
-    let dialect = ask.dialect();
+    let casing = ask.casing();
     let body = app.read(move |conn| {
         // One more than is shown tells whether there are more.
         let found = ledger::ledger(conn, id, now, (from, until), limit as usize + 1)?;
@@ -103,7 +103,7 @@ async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, 
             scheduled_at: rfc3339(one.scheduled),
             due_at: rfc3339(one.due),
             state: one.state.name(),
-            reason: one.state.reason().map(crate::model::block::SkipReason::name),
+            reason: one.state.reason().map(crate::model::attempt::SkipReason::name),
         };
         let answer = Ledger {
             occurrences: found.iter().map(view).collect(),
@@ -111,7 +111,7 @@ async fn occurrences(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, 
             until: rfc3339(until),
             next_from,
         };
-        Ok(Some(reply::envelope(&answer, dialect)))
+        Ok(Some(reply::envelope(&answer, casing)))
     });
     Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
 }

@@ -19,7 +19,7 @@ use super::reply;
 use super::state::AppState;
 use crate::cluster::Cluster;
 use crate::metrics;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +53,7 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 async fn healthcheck(State(app): App, mount: axum::Extension<super::Mount>) -> Response {
     let (leader_id, leader_address) = leader(&app.cluster).unwrap_or_default();
     let raft_stats = Stats(app.cluster.raft_stats());
-    reply::ok(&Health { leader_address, leader_id, raft_stats }, mount.dialect())
+    reply::ok(&Health { leader_address, leader_id, raft_stats }, mount.casing())
 }
 
 /// The leader's id and the address that clients reach it at; `None` while there is none, or none with
@@ -68,7 +68,7 @@ fn leader(cluster: &Cluster) -> Option<(String, String)> {
 
 /// The process answers: that is all.
 async fn livez() -> Response {
-    reply::ok("alive", Dialect::Camel)
+    reply::ok("alive", Casing::Camel)
 }
 
 /// This node can serve: it has not failed, is not about to stop, can read its state, knows a leader with
@@ -106,7 +106,7 @@ async fn readyz(State(app): App) -> Result<Response, Error> {
     if !app.readiness.has_caught_up() {
         return Err(Error::unavailable("not ready: this node is catching up with the others"));
     }
-    Ok(reply::ok("ready", Dialect::Camel))
+    Ok(reply::ok("ready", Casing::Camel))
 }
 
 async fn exposition(State(app): App) -> Response {

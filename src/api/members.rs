@@ -109,7 +109,7 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     ask.operators_only()?;
     let source = app.sources.members.as_ref().ok_or_else(starting)?;
-    Ok(reply::ok(&source().await?, ask.dialect()))
+    Ok(reply::ok(&source().await?, ask.casing()))
 }
 
 async fn carry_out(app: &AppState, ask: &Ask, step: Step) -> Result<NodeId, Error> {
@@ -150,12 +150,12 @@ async fn add(
     let replace = fields.flag("replace")?.unwrap_or(false);
     let step = Step::Add { node, address, raft_address, replace };
     let id = carry_out(&app, &ask, step).await?;
-    Ok(reply::warn(reply::created(&Node { id }, ask.dialect()), &fields.warnings()))
+    Ok(reply::warn(reply::created(&Node { id }, ask.casing()), &fields.warnings()))
 }
 
 async fn promote(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     let id = carry_out(&app, &ask, Step::Promote(id)).await?;
-    Ok(reply::ok(&Node { id }, ask.dialect()))
+    Ok(reply::ok(&Node { id }, ask.casing()))
 }
 
 async fn remove(State(app): App, ask: Ask, Id(node): Id) -> Result<Response, Error> {
@@ -166,7 +166,7 @@ async fn remove(State(app): App, ask: Ask, Id(node): Id) -> Result<Response, Err
 
 async fn drain(State(app): App, ask: Ask, Id(node): Id) -> Result<Response, Error> {
     let id = carry_out(&app, &ask, Step::Drain { node, draining: true }).await?;
-    Ok(reply::ok(&Node { id }, ask.dialect()))
+    Ok(reply::ok(&Node { id }, ask.casing()))
 }
 
 async fn undrain(State(app): App, ask: Ask, Id(node): Id) -> Result<Response, Error> {
@@ -183,5 +183,5 @@ async fn transfer(
     let mut fields = fields(&app, request).await?;
     let to = fields.number("id")?;
     let id = carry_out(&app, &ask, Step::Transfer(to)).await?;
-    Ok(reply::warn(reply::ok(&Node { id }, ask.dialect()), &fields.warnings()))
+    Ok(reply::warn(reply::ok(&Node { id }, ask.casing()), &fields.warnings()))
 }

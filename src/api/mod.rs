@@ -121,7 +121,7 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
     });
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         let error = error.narrow(narrower(route.as_ref().map_or("", MatchedPath::as_str), mount));
-        let mut rendered = error.render(mount.dialect());
+        let mut rendered = error.render(mount.casing());
         // What the router said beside the status, such as `allow`.
         let said = std::mem::take(response.headers_mut());
         for (name, value) in &said {
@@ -133,7 +133,7 @@ async fn around(State(app): App, mut request: Request, next: Next) -> Response {
     }
     response = reply::with_warnings(response).await;
     let counted = answers::count(&app, &method, response).await;
-    response = counted.unwrap_or_else(|error| error.render(mount.dialect()));
+    response = counted.unwrap_or_else(|error| error.render(mount.casing()));
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     app.metrics.request(&method, route, response.status().as_u16());
     response

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::ask::Ask;
 use super::casing;
 use super::error::Error;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 use crate::store::{After, Page};
 
 /// The longest page; who asks for more gets this. Lists say so in `limit`.
@@ -86,9 +86,9 @@ pub(super) fn whole_list<O, T: Serialize>(
     page: &Page<O>,
     total: u64,
     records: impl IntoIterator<Item = T>,
-    dialect: Dialect,
+    casing: Casing,
 ) -> Vec<u8> {
-    let mut list = ListWriter::new(name, page, (total, false), dialect);
+    let mut list = ListWriter::new(name, page, (total, false), casing);
     let _ends = records.into_iter().find(|record| !list.push(record, || None));
     list.end()
 }
@@ -126,7 +126,7 @@ fn read_cursor(text: &str, place: usize) -> Result<After, Error> {
 #[derive(Debug)]
 pub(super) struct ListWriter {
     out: Vec<u8>,
-    dialect: Dialect,
+    casing: Casing,
     /// Where `limit` stands, and what was asked for.
     limit_at: usize,
     limit: u64,
@@ -140,18 +140,18 @@ impl ListWriter {
         name: &str,
         page: &Page<O>,
         (total, estimated): (u64, bool),
-        dialect: Dialect,
+        casing: Casing,
     ) -> Self {
-        let estimate = match casing::name("totalIsEstimate", dialect) {
+        let estimate = match casing::name("totalIsEstimate", casing) {
             name if estimated => format!(",\"{name}\":true"),
             _ => String::new(),
         };
-        let (offset, limit, name) = (page.offset, page.limit, casing::name(name, dialect));
+        let (offset, limit, name) = (page.offset, page.limit, casing::name(name, casing));
         let head =
             format!("{{\"data\":{{\"total\":{total}{estimate},\"offset\":{offset},\"limit\":");
         let limit_at = head.len();
         let out = format!("{head}{limit},\"{name}\":[").into_bytes();
-        Self { out, dialect, limit_at, limit, records: 0, next: None }
+        Self { out, casing, limit_at, limit, records: 0, next: None }
     }
 
     /// Adds a record; `next` is where the list goes on behind it, if it can be gone on with. Whether
@@ -164,7 +164,7 @@ impl ListWriter {
         if self.records > 0 {
             self.out.push(b',');
         }
-        casing::write_json(&mut self.out, record, self.dialect);
+        casing::write_json(&mut self.out, record, self.casing);
         self.records += 1;
         let ends = self.records >= self.limit || self.out.len() >= MOST_BYTES;
         if ends {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_page_ends_by_its_records() {
-        let mut list = ListWriter::new("deadLetters", &page(2), (9, true), Dialect::Snake);
+        let mut list = ListWriter::new("deadLetters", &page(2), (9, true), Casing::Snake);
         assert!(list.push(&1, || Some("a".into())));
         assert!(!list.push(&2, || Some("b".into())));
         let data = serde_json::json!({
@@ -233,19 +233,19 @@ mod tests {
             "dead_letters": [1, 2], "next": "b"
         });
         assert_eq!(json(list), serde_json::json!({"data": data, "success": true}));
-        let mut short = ListWriter::new("jobs", &page(2), (1, false), Dialect::Camel);
+        let mut short = ListWriter::new("jobs", &page(2), (1, false), Casing::Camel);
         assert!(short.push(&1, || Some("a".into())));
         let data = serde_json::json!({"total": 1, "offset": 0, "limit": 2, "jobs": [1]});
         assert_eq!(json(short)["data"], data, "a page that is not full is the last one");
         assert_eq!(
-            json(ListWriter::new("jobs", &page(0), (1, false), Dialect::Camel))["data"]["jobs"],
+            json(ListWriter::new("jobs", &page(0), (1, false), Casing::Camel))["data"]["jobs"],
             serde_json::json!([])
         );
     }
 
     #[test]
     fn a_page_ends_by_its_bytes_and_says_how_many_it_has() {
-        let mut list = ListWriter::new("jobs", &page(1_000), (1_000, false), Dialect::Camel);
+        let mut list = ListWriter::new("jobs", &page(1_000), (1_000, false), Casing::Camel);
         let record = "x".repeat(1 << 20);
         let mut records = 1;
         while list.push(&record, || Some("c".into())) {

@@ -111,11 +111,11 @@ pub(super) fn router() -> Router<Arc<AppState>> {
 async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let page = ask.page_after(ORDERS, &[Order::Name])?;
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let body = app.read(move |conn| {
         let pauses = pauses(conn, now)?;
         let total = projects::count(conn)?;
-        let mut list = ListWriter::new("projects", &page, (total, false), dialect);
+        let mut list = ListWriter::new("projects", &page, (total, false), casing);
         projects::each(conn, &page, |project| {
             let after = After { key: page.order_by.key(&project), id: project.id };
             let state =
@@ -158,7 +158,7 @@ async fn shown(app: &AppState, ask: &Ask, id: ProjectId, stage: Stage) -> Result
     let (project, standing) = found(app, id, stage).await?;
     let version = project.version;
     let view = view(project, standing, app.time.now());
-    Ok(version::tag(reply::ok(&view, ask.dialect()), version))
+    Ok(version::tag(reply::ok(&view, ask.casing()), version))
 }
 
 async fn create(
@@ -307,7 +307,7 @@ async fn rotate(
     let version = project.version;
     let mut view = view(project, state, app.time.now());
     view.webhook_secret = shown;
-    let mut response = version::tag(reply::ok(&view, ask.dialect()), version);
+    let mut response = version::tag(reply::ok(&view, ask.casing()), version);
     reply::forget(&mut response);
     Ok(reply::warn(response, &fields.warnings()))
 }

@@ -1,7 +1,7 @@
 //! Answers: the envelope `{"data", "success"}` in the casing of the mount, and the warnings beside
 //! it. Every handler ends here.
 //!
-//! The walk of a warning: whoever reads or checks a request (`fields`, `jobs::parse`, `jobs::shape`)
+//! The walk of a warning: whoever reads or checks a request (`fields`, `jobs::parse`, `jobs::definition`)
 //! adds it to the request's [`Warnings`]; the handler hands them to [`warn`], which puts them into
 //! the header; the layer in `super` puts them into the body by [`with_warnings`].
 
@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 
 use super::casing;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 
 /// The header that carries the warnings, a line each.
 pub(super) const WARNING: &str = "x-scheduler0-warning";
@@ -25,18 +25,18 @@ struct Envelope<'a, T: ?Sized> {
 }
 
 /// The body of a success.
-pub(super) fn envelope<T: Serialize + ?Sized>(data: &T, dialect: Dialect) -> Vec<u8> {
-    casing::to_json(&Envelope { data, success: true }, dialect)
+pub(super) fn envelope<T: Serialize + ?Sized>(data: &T, casing: Casing) -> Vec<u8> {
+    casing::to_json(&Envelope { data, success: true }, casing)
 }
 
 /// 200 with data.
-pub(super) fn ok<T: Serialize + ?Sized>(data: &T, dialect: Dialect) -> Response {
-    json(StatusCode::OK, envelope(data, dialect))
+pub(super) fn ok<T: Serialize + ?Sized>(data: &T, casing: Casing) -> Response {
+    json(StatusCode::OK, envelope(data, casing))
 }
 
 /// 201 with data.
-pub(super) fn created<T: Serialize + ?Sized>(data: &T, dialect: Dialect) -> Response {
-    json(StatusCode::CREATED, envelope(data, dialect))
+pub(super) fn created<T: Serialize + ?Sized>(data: &T, casing: Casing) -> Response {
+    json(StatusCode::CREATED, envelope(data, casing))
 }
 
 /// 204.
@@ -75,7 +75,7 @@ pub(super) async fn with_warnings(mut response: Response) -> Response {
     if !parts.status.is_success() {
         return (parts, body).into_response();
     }
-    let warnings = casing::to_json(&lines, Dialect::Camel);
+    let warnings = casing::to_json(&lines, Casing::Camel);
     let end = [b",\"warnings\":", &warnings[..], b"}"].concat();
     parts.headers.remove(header::CONTENT_LENGTH);
     if body.size_hint().exact().is_none() {
@@ -210,7 +210,7 @@ mod tests {
         more.unknown_field("colour");
         more.say("job spec 5/70: \u{201e}70\u{201c} is more than the field\nhas");
         warnings.merge(more);
-        let response = warn(created(&[1], Dialect::Snake), &warnings);
+        let response = warn(created(&[1], Casing::Snake), &warnings);
         let header: Vec<_> = response.headers().get_all(WARNING).iter().collect();
         assert_eq!(header[0], "unknown fields were ignored: colour");
         assert_eq!(header[1], "job spec 5/70: ?70? is more than the field has");

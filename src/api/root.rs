@@ -63,7 +63,7 @@ async fn root(mount: axum::Extension<Mount>) -> Response {
             status: "/api/v1/cluster/status",
         },
     };
-    reply::ok(&root, mount.dialect())
+    reply::ok(&root, mount.casing())
 }
 
 fn document(text: &'static str) -> Response {

@@ -87,18 +87,18 @@ async fn preview(State(app): App, ask: Ask, request: Request) -> Result<Response
     for sentence in &said {
         warnings.say(sentence);
     }
-    Ok(reply::warn(reply::ok(&shown, ask.dialect()), &warnings))
+    Ok(reply::warn(reply::ok(&shown, ask.casing()), &warnings))
 }
 
 async fn next(State(app): App, ask: Ask, Id(id): Id) -> Result<Response, Error> {
     let count = bounded(ask.number("count")?)?;
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let retry_max = app.config.job_execution_retry_max;
     let body = app.read(move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         let occurrences = Views::new(conn, now, retry_max)?.upcoming(&job, count)?;
-        Ok(Some(reply::envelope(&Next { occurrences }, dialect)))
+        Ok(Some(reply::envelope(&Next { occurrences }, casing)))
     });
     Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 use crate::model::time::parse_rfc3339;
 
 /// The answer as JSON, or the envelope of the refusal.
@@ -11,7 +11,7 @@ fn ask(body: &Value) -> Result<Value, Error> {
     let now = parse_rfc3339("2026-11-20T20:00:00.250Z").unwrap();
     let mut fields = Fields::parse(body.to_string().as_bytes())?;
     let shown = Question::read(&mut fields, now)?.answer()?;
-    Ok(serde_json::from_slice(&reply::envelope(&shown, Dialect::Snake)).unwrap())
+    Ok(serde_json::from_slice(&reply::envelope(&shown, Casing::Snake)).unwrap())
 }
 
 /// UTC and mark of each occurrence.

@@ -21,7 +21,7 @@ use super::jobs::Views;
 use super::reads::Reader;
 use super::reply;
 use super::state::AppState;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 use crate::model::{JobId, Millis};
 use crate::store::jobs;
 
@@ -36,7 +36,7 @@ pub(super) struct Jobs {
     left: Vec<(JobId, u64)>,
     any: bool,
     now: Millis,
-    dialect: Dialect,
+    casing: Casing,
     /// As JSON within a JSON text.
     quoted: bool,
     tail: Vec<u8>,
@@ -48,7 +48,7 @@ impl Jobs {
     pub(super) fn new(
         app: &Arc<AppState>,
         ranges: &[(JobId, u64)],
-        dialect: Dialect,
+        casing: Casing,
         quoted: bool,
     ) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Jobs {
             left: ranges.to_vec(),
             any: false,
             now: app.time.now(),
-            dialect,
+            casing,
             quoted,
             tail: Vec::new(),
             done: false,
@@ -113,7 +113,7 @@ impl Jobs {
 
     /// Reads some jobs and adds them to `out`, and the tail when there are no more.
     async fn piece(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let (now, dialect) = (self.now, self.dialect);
+        let (now, casing) = (self.now, self.casing);
         let retry_max = self.app.config.job_execution_retry_max;
         let mut left = std::mem::take(&mut self.left);
         let mut any = self.any;
@@ -128,7 +128,7 @@ impl Jobs {
                     }
                     any = true;
                     last = Some(job.id);
-                    casing::write_json(&mut text, &views.job(job)?, dialect);
+                    casing::write_json(&mut text, &views.job(job)?, casing);
                     Ok(text.len() < PIECE)
                 })?;
                 match last.filter(|_| text.len() >= PIECE) {

@@ -300,7 +300,7 @@ impl Global {
 /// Whether a text has the form of an execution id, which has its job in it.
 fn is_execution(text: &str) -> bool {
     // A date such as 2026-11-20 could be read as one.
-    text.find('-') == Some(8) && crate::model::block::parse_execution_id(text).is_some()
+    text.find('-') == Some(8) && crate::model::attempt::parse_execution_id(text).is_some()
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -26,7 +26,7 @@ pub enum Outcome {
     },
     /// How many of the moves took effect.
     Assigned(u32),
-    /// How many blocks were dropped.
+    /// How many records were dropped.
     Dropped(u32),
     /// How many jobs, runs or dead letters were changed.
     Changed(u32),
@@ -76,13 +76,13 @@ pub struct Change {
     pub stamp: Millis,
     /// New active jobs: (first id, how many).
     pub created: Vec<(JobId, u64)>,
-    /// Jobs edited, paused, resumed or deleted, with the shape they had before (if they had one).
+    /// Jobs edited, paused, resumed or deleted, with the definition they had before (if they had one).
     pub edited: Vec<JobId>,
     /// Some shard changed owner, epoch or closing.
     pub shards: bool,
     /// Shards whose pending rows changed.
     pub pending: Vec<ShardId>,
-    /// Blocks were recorded.
+    /// Records were recorded.
     pub executions: bool,
     /// Credentials changed.
     pub credentials: bool,

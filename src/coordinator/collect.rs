@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
-use crate::model::block::Record;
+use crate::model::attempt::JournalBatch;
 use crate::store;
 
 /// The most journal that one proposal carries, in encoded bytes: well below the bound of an entry.
@@ -33,7 +33,7 @@ const MANY: usize = 1_000;
 /// How long a node may take to answer with a page of its journal.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks a node for its journal; answered with a [`Record`], which is empty when there is no more.
+/// Asks a node for its journal; answered with a [`JournalBatch`], which is empty when there is no more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadJournal {
     /// The journal that `after` counts in; 0 before anything was collected.
@@ -54,7 +54,7 @@ pub(super) struct Collector {
     /// This node.
     pub(super) me: NodeId,
     /// Reads this node's own journal, as the peer route does for others.
-    pub(super) own: Arc<dyn Fn(&ReadJournal) -> Record + Send + Sync>,
+    pub(super) own: Arc<dyn Fn(&ReadJournal) -> JournalBatch + Send + Sync>,
     /// The term that it collects in.
     pub(super) term: u64,
     /// How many nodes are asked at a time.
@@ -141,17 +141,17 @@ impl Collector {
         let cursor = self.cluster.read(move |conn| store::cursors::get(conn, node)).await?;
         let (incarnation, after) = cursor.unwrap_or_default();
         let ask = ReadJournal { incarnation, after, max_bytes: PAGE_BYTES };
-        let record = if node == self.me {
+        let batch = if node == self.me {
             (self.own)(&ask)
         } else {
             self.cluster.peers().call(node, JOURNAL_ROUTE, &ask, PAGE_TIMEOUT).await?
         };
-        if record.entries.is_empty() {
+        if batch.entries.is_empty() {
             return Ok(None);
         }
-        let pause = if record.entries.len() >= MANY { Duration::ZERO } else { GATHER };
+        let pause = if batch.entries.len() >= MANY { Duration::ZERO } else { GATHER };
         let (_, outcome) =
-            self.cluster.propose_as_leader(self.term, Command::Record(record)).await?;
+            self.cluster.propose_as_leader(self.term, Command::Record(batch)).await?;
         if let Outcome::Rejected(rejection) = outcome {
             return Err(Error::Refused(rejection.message));
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 const TICK_MS: Millis = 5_000;
 /// Time between two looks at the history's size, in milliseconds.
 const RETAIN_MS: u64 = 60_000;
-/// Blocks that one entry drops at most: short enough that no write waits long behind it.
+/// Records that one entry drops at most: short enough that no write waits long behind it.
 const RETAIN_LIMIT: u32 = 2_000;
 /// Runs and one-offs, each, that one entry ends at most.
 const EXPIRE_LIMIT: u32 = 500;
@@ -105,18 +105,18 @@ impl Housekeeping {
         let (mut most, mut limit) = (self.max_bytes, RETAIN_LIMIT);
         if disk_short {
             limit = RETAIN_LIMIT / 10;
-            most = most.min(self.cluster.read(store::blocks::bytes).await? / 2);
+            most = most.min(self.cluster.read(store::attempts::bytes).await? / 2);
             tracing::warn!(bytes = most, "the disk is nearly full: history is cut to this size");
         }
         loop {
-            let bytes = self.cluster.read(store::blocks::bytes).await?;
+            let bytes = self.cluster.read(store::attempts::bytes).await?;
             let now = self.time.now();
             // Too big: whatever is oldest goes, `Retain` itself spares what is not settled.
             let before = if bytes > most { now } else { now - millis(self.max_age) };
             let dead_letters = now - millis(self.dead_letters_max_age);
             let command = Command::Retain { before, dead_letters, limit };
             // Closed plans, pauses and receipts grow old also where nothing fires: one entry in any
-            // case, more while blocks are left.
+            // case, more while records are left.
             let dropped = self.propose(command).await?;
             if !matches!(dropped, Outcome::Dropped(n) if n >= limit) {
                 return Ok(());

@@ -18,7 +18,7 @@ use super::leases::{Books, Grantor, Settled};
 use crate::clock::SchedulerTime;
 use crate::cluster::{Cluster, Leadership};
 use crate::command::Command;
-use crate::model::block::Record;
+use crate::model::attempt::JournalBatch;
 use crate::model::lease::{CLOCK_TOLERANCE, Now, Position, Renewal, Reply, Timing};
 use crate::model::shard::{Move, Shard};
 use crate::model::{Millis, NodeId};
@@ -38,7 +38,7 @@ pub struct Options {
     /// The protocol's lengths of time.
     pub timing: Timing,
     /// Reads this node's own journal.
-    pub own_journal: Arc<dyn Fn(&ReadJournal) -> Record + Send + Sync>,
+    pub own_journal: Arc<dyn Fn(&ReadJournal) -> JournalBatch + Send + Sync>,
     /// Journals read at a time.
     pub fan_in: usize,
     /// Time between two rounds of the collector.

@@ -217,7 +217,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         }
         next = e.source();
     }
-    let end = text.floor_char_boundary(crate::model::block::MAX_ERROR);
+    let end = text.floor_char_boundary(crate::model::attempt::MAX_ERROR);
     text.truncate(end);
     text
 }

@@ -1,7 +1,7 @@
 //! The hands of a node: given a ready request, they send it and say what came back.
 //!
 //! The worker calls [`Executor::call`]; the api asks [`guard::TargetGuard`] about URLs and
-//! [`payload::ShapeText`] about sizes. Nothing here knows of shards, schedules or leases, or keeps
+//! [`payload::DefinitionText`] about sizes. Nothing here knows of shards, schedules or leases, or keeps
 //! anything beyond open connections; nothing is tried again, but once where a kept connection turned
 //! out to be closed (`client`).
 //!

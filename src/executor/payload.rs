@@ -2,15 +2,15 @@
 //!
 //! The worker pushes the jobs of one batch (one shard, one instant, one target), in order of their
 //! ids, into a [`Builder`] and gets chunks, none above the limit. What jobs share is escaped once a
-//! shape ([`ShapeText`]), since a million jobs a second have to be written.
+//! definition ([`DefinitionText`]), since a million jobs a second have to be written.
 
 use std::io::Write as _;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::model::block::occurrence_id;
-use crate::model::job::{Dialect, JobShape};
+use crate::model::attempt::occurrence_id;
+use crate::model::job::{Casing, JobDefinition};
 use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -20,9 +20,9 @@ const LONGEST_INSTANT: usize = "+262142-12-31T23:59:59.999Z".len();
 const LONGEST_ID: usize = 20;
 const LONGEST_EXECUTION_ID: usize = 8 + 1 + 16 + 1 + 16 + 1 + 16;
 
-/// The parts of a job's text that all jobs of its shape have in common, escaped and ready.
+/// The parts of a job's text that all jobs of its definition have in common, escaped and ready.
 #[derive(Clone, Debug)]
-pub struct ShapeText {
+pub struct DefinitionText {
     /// From the project up to the data.
     head: Vec<u8>,
     /// From the execution type up to the last execution's instant.
@@ -35,27 +35,30 @@ pub struct ShapeText {
     tail: Vec<u8>,
 }
 
-impl ShapeText {
-    /// Prepares a shape.
-    pub fn new(shape: &JobShape) -> Self {
-        let camel = shape.dialect == Dialect::Camel;
+impl DefinitionText {
+    /// Prepares a definition.
+    pub fn new(definition: &JobDefinition) -> Self {
+        let camel = definition.casing == Casing::Camel;
         let pick = |snake: &'static str, other: &'static str| if camel { other } else { snake };
         let mut head =
-            format!(",\"{}\":{},\"spec\":", pick("project_id", "projectId"), shape.project)
+            format!(",\"{}\":{},\"spec\":", pick("project_id", "projectId"), definition.project)
                 .into_bytes();
-        escape(&mut head, &shape.spec);
+        escape(&mut head, &definition.spec);
         head.extend_from_slice(pick(",\"callback_url\":", ",\"callbackUrl\":").as_bytes());
-        escape(&mut head, &shape.callback_url);
+        escape(&mut head, &definition.callback_url);
         head.extend_from_slice(b",\"data\":");
         let mut middle = pick(",\"execution_type\":", ",\"executionType\":").as_bytes().to_vec();
-        escape(&mut middle, &shape.execution_type);
+        escape(&mut middle, &definition.execution_type);
         let last = pick(",\"last_execution_date\":\"", ",\"lastExecutionDate\":\"");
         middle.extend_from_slice(last.as_bytes());
         let mut zone = b"\",\"timezone\":".to_vec();
-        escape(&mut zone, &shape.timezone);
+        escape(&mut zone, &definition.timezone);
         zone.extend_from_slice(pick(",\"execution_id\":\"", ",\"executionId\":\"").as_bytes());
         let mut tail = b"\"".to_vec();
-        let bounds = [("start_date", "startDate", shape.start), ("end_date", "endDate", shape.end)];
+        let bounds = [
+            ("start_date", "startDate", definition.start),
+            ("end_date", "endDate", definition.end),
+        ];
         for (snake, other, instant) in bounds {
             if let Some(instant) = instant {
                 let name = pick(snake, other);
@@ -67,7 +70,7 @@ impl ShapeText {
         Self { head, middle, zone, created, tail }
     }
 
-    /// The most bytes that a body with a single job of this shape can have, whatever its id and
+    /// The most bytes that a body with a single job of this definition can have, whatever its id and
     /// instants: above the payload limit the api refuses it.
     pub fn single_len(&self, data: &str) -> usize {
         let mut escaped = Vec::with_capacity(data.len() + 2);
@@ -88,8 +91,8 @@ impl ShapeText {
 pub struct PayloadJob<'a> {
     /// Its number.
     pub id: JobId,
-    /// Its shape's text.
-    pub shape: &'a ShapeText,
+    /// Its definition's text.
+    pub definition: &'a DefinitionText,
     /// Its data, as given.
     pub data: &'a str,
     /// When it was created.
@@ -212,23 +215,23 @@ impl Builder {
     }
 
     fn write(&mut self, job: &PayloadJob<'_>) {
-        let shape = job.shape;
+        let definition = job.definition;
         let body = &mut self.body;
         let mark = if body.is_empty() { b'[' } else { b',' };
         body.push(mark);
         body.extend_from_slice(b"{\"id\":");
         number(body, job.id);
-        body.extend_from_slice(&shape.head);
+        body.extend_from_slice(&definition.head);
         escape(body, job.data);
-        body.extend_from_slice(&shape.middle);
+        body.extend_from_slice(&definition.middle);
         body.extend_from_slice(self.last.text(job.last));
-        body.extend_from_slice(&shape.zone);
+        body.extend_from_slice(&definition.zone);
         body.extend_from_slice(self.prefix.as_bytes());
         hex(body, job.id);
         body.extend_from_slice(self.suffix.as_bytes());
-        body.extend_from_slice(shape.created);
+        body.extend_from_slice(definition.created);
         body.extend_from_slice(self.created.text(job.created));
-        body.extend_from_slice(&shape.tail);
+        body.extend_from_slice(&definition.tail);
     }
 
     fn close(&mut self) {

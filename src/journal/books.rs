@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::segment::HEADER;
 use super::{Options, State, Stretch};
-use crate::model::block::JournalEntry;
+use crate::model::attempt::JournalEntry;
 
 /// One mark for so many bytes of a segment: finding a record on disk reads that much at most.
 const MARK_EVERY: u64 = 64 << 10;

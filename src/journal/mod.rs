@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
 use crate::disk::{self, spare};
-use crate::model::block::JournalEntry;
+use crate::model::attempt::JournalEntry;
 use crate::telemetry::LogLimit;
 use books::{Books, Segment, Source};
 use writer::{Append, Message, Writer};

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::disk;
-use crate::model::block::JournalEntry;
+use crate::model::attempt::JournalEntry;
 
 const MAGIC: &[u8; 8] = b"S0JRNL02";
 /// What the files of all formats begin with; the format's number follows.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::block::Watermark;
+use crate::model::attempt::Watermark;
 
 /// Small sizes, so that a test sees files come and go.
 fn small() -> Options {

@@ -14,7 +14,7 @@ use super::books::Segment;
 use super::segment::{self, HEADER};
 use super::{Error, Shared};
 use crate::disk;
-use crate::model::block::JournalEntry;
+use crate::model::attempt::JournalEntry;
 
 /// As much as goes into one write before it is synced.
 const BATCH: usize = 4 << 20;

@@ -17,7 +17,7 @@ pub const LONGEST_DELAY: Millis = 3_600_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Delivery {
-    /// Retries after the first attempt. Of a project only: a job has `JobShape::retry_max`.
+    /// Retries after the first attempt. Of a project only: a job has `JobDefinition::retry_max`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_max: Option<u32>,
     /// Before the first retry, in milliseconds.

@@ -1,7 +1,7 @@
-//! A job, split into what many jobs share (its shape) and what is its own.
+//! A job, split into what many jobs share (its definition) and what is its own.
 //!
-//! People create jobs by the thousand with one spec, zone and URL. The shape is stored once and
-//! counted; a job's row is its data, its anchor and a shape number. Made by `api::jobs`, stored by
+//! People create jobs by the thousand with one spec, zone and URL. The definition is stored once and
+//! counted; a job's row is its data, its anchor and a definition number. Made by `api::jobs`, stored by
 //! `store::jobs`, fired by `worker`.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::schedule::DstRule;
 /// Known by the digest of its JSON, so a field that came later is left out while it has its default
 /// value. Commands carry it as JSON too (see [`super::text`]): it may grow without a new log format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct JobShape {
+pub struct JobDefinition {
     /// The project.
     pub project: ProjectId,
     /// The schedule, as given: cron, descriptor or `@every`; empty for a one-off.
@@ -36,8 +36,9 @@ pub struct JobShape {
     pub callback_url: String,
     /// `http`.
     pub execution_type: String,
-    /// The casing of its callback payload: that of the mount it was created at.
-    pub dialect: Dialect,
+    /// The casing of its callback payload: that of the route prefix it was created under.
+    #[serde(rename = "dialect")]
+    pub casing: Casing,
     /// No occurrence before this instant.
     pub start: Option<Millis>,
     /// No occurrence after this instant.
@@ -98,7 +99,7 @@ pub enum Timing {
 /// after its end.
 pub const LONGEST_JITTER: Millis = 24 * 3_600_000;
 
-impl JobShape {
+impl JobDefinition {
     /// Whether it has one occurrence only: at its anchor.
     pub fn is_one_off(&self) -> bool {
         self.timing != Timing::Spec
@@ -109,9 +110,9 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The casing of a client: which mount it speaks to.
+/// The casing of a client's JSON, chosen by the route prefix it uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Dialect {
+pub enum Casing {
     /// `/`: `project_id`.
     #[default]
     Snake,
@@ -160,7 +161,7 @@ impl JobStatus {
     }
 }
 
-impl JobShape {
+impl JobDefinition {
     /// The field, if there is one, that needs a request of its own for each occurrence.
     pub fn single_only(&self) -> Option<&'static str> {
         let fields = [
@@ -177,10 +178,10 @@ impl JobShape {
 pub struct Job {
     /// Its number.
     pub id: JobId,
-    /// The number of its shape.
-    pub shape_id: u64,
-    /// Its shape.
-    pub shape: Arc<JobShape>,
+    /// The number of its definition.
+    pub definition_id: u64,
+    /// Its definition.
+    pub definition: Arc<JobDefinition>,
     /// What it carries to its target, as text.
     pub data: String,
     /// The stamp of its creation.
@@ -227,9 +228,9 @@ pub struct ClosedPlan {
     /// The job.
     pub job: JobId,
     /// The schedule it had.
-    pub shape: Arc<JobShape>,
-    /// The number of that shape.
-    pub shape_id: u64,
+    pub definition: Arc<JobDefinition>,
+    /// The number of that definition.
+    pub definition_id: u64,
     /// What its `@every` counted from.
     pub anchor: Millis,
     /// It covered instants after this one ...
@@ -243,7 +244,7 @@ pub struct ClosedPlan {
 impl ClosedPlan {
     /// No occurrence of it is due after this instant.
     pub fn reach(&self) -> Millis {
-        self.until.saturating_add(self.shape.jitter.max(0))
+        self.until.saturating_add(self.definition.jitter.max(0))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A sorted list of job ids, coded as runs: the members of an execution block.
+//! A sorted list of job ids, coded as runs: the members of an execution record.
 //!
 //! Jobs created together have neighbouring ids and mostly fall due together, so that a batch of
 //! hundreds codes to a few bytes. The worker builds lists, store and api read them.

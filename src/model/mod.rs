@@ -1,10 +1,10 @@
-//! The nouns: projects, jobs, credentials, shards, execution blocks, with their serde forms and the
+//! The nouns: projects, jobs, credentials, shards, execution records, with their serde forms and the
 //! rules that need nothing but themselves.
 //!
 //! Everybody above uses them (store, coordinator, worker, api, cli). Nothing here does I/O, reads a
 //! clock or draws a random number, so that `command::apply` may call any of it.
 
-pub mod block;
+pub mod attempt;
 pub mod credential;
 pub mod delivery;
 pub mod job;

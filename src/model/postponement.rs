@@ -1,6 +1,6 @@
 //! Why an occurrence that was due was held back, and since when.
 //!
-//! The worker writes a [`Postponement`] as the text of a postponed block; `command::apply` keeps it
+//! The worker writes a [`Postponement`] as the text of a postponed record; `command::apply` keeps it
 //! with the pending row; the owner that sends the row at last puts what it waited for before the
 //! error of the result ([`told`]), and `api` takes the two apart ([`parts`]). So the reason is on
 //! record, alike on every node. Pure.

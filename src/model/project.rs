@@ -6,7 +6,7 @@ use super::delivery::Delivery;
 use super::target::SigningSecret;
 use super::{Millis, ProjectId};
 
-/// A project, as stored and as served (the api adds the casing of its dialect).
+/// A project, as stored and as served (the api chooses the casing).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {

@@ -7,7 +7,7 @@
 //!                                      └── silent or too long ──> lost ──> retry or dead
 //! ```
 //!
-//! `worker` asks for one before it sends (where overlap matters), a block says that one was accepted,
+//! `worker` asks for one before it sends (where overlap matters), a record says that one was accepted,
 //! `api` reports on it, `command::apply` keeps the row. An occurrence has at most one run.
 
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ pub enum Report {
     Complete,
     /// It failed, and why; with `retry: false` for good.
     Fail {
-        /// In the receiver's words, at most [`super::block::MAX_ERROR`] bytes.
+        /// In the receiver's words, at most [`super::attempt::MAX_ERROR`] bytes.
         error: Option<String>,
         /// Whether to try again.
         retry: bool,

@@ -15,7 +15,7 @@ use crate::coordinator::lead::Coordinator;
 use crate::executor::Failing;
 use crate::journal::Journal;
 use crate::model::NodeId;
-use crate::model::block::Record;
+use crate::model::attempt::JournalBatch;
 use crate::model::lease::{Renewal, Reply};
 use crate::peer::{Caller, Postcard, Refusal};
 use crate::worker::renew::RENEW_ROUTE;
@@ -84,13 +84,13 @@ pub(super) fn routes(ear: Ear) -> Router {
 }
 
 /// A page of a journal after a cursor, in the form in which it is proposed.
-pub(super) fn read_journal(journal: &Journal, node: NodeId, ask: &ReadJournal) -> Record {
+pub(super) fn read_journal(journal: &Journal, node: NodeId, ask: &ReadJournal) -> JournalBatch {
     let incarnation = journal.state().incarnation;
     // A cursor of another file says nothing of this one: from its beginning, or from where it was
     // forgotten (the books know how far that is).
     let after = if incarnation == ask.incarnation { ask.after } else { 0 };
     let stretch = journal.read(after, ask.max_bytes as usize);
-    Record {
+    JournalBatch {
         node,
         incarnation: stretch.incarnation,
         first: stretch.first,
@@ -109,7 +109,7 @@ async fn renew(
 async fn journal(
     State(ear): State<Ear>,
     Postcard(ask): Postcard<ReadJournal>,
-) -> Result<Postcard<Record>, Refusal> {
+) -> Result<Postcard<JournalBatch>, Refusal> {
     // The window is in memory; what is older comes from disk, off this runtime's only thread.
     let read = tokio::task::spawn_blocking(move || read_journal(&ear.journal, ear.node, &ask));
     read.await

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::bare::Table;
 use super::writer::Tx;
-use super::{After, Page, blocks, id_at, ledger};
+use super::{After, Page, attempts, id_at, ledger};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
@@ -20,8 +20,8 @@ const COLUMNS: &str = "id, block, project, shard, due, scheduled, attempt, http_
 pub struct DeadLetter {
     /// Its number.
     pub id: u64,
-    /// The block of the last attempt.
-    pub block: u64,
+    /// The record of the last attempt.
+    pub record: u64,
     /// The project of all members.
     pub project: ProjectId,
     /// The shard of all members.
@@ -271,7 +271,7 @@ pub fn at_occurrence(
          UNION ALL
          SELECT id, members FROM dead_letters
          WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
-    blocks::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, |row| {
+    attempts::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, |row| {
         Ok((id_at(row, 0)?, Members::from_bytes(row.get(1)?)))
     })
 }
@@ -301,7 +301,7 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
     )?
     .execute(params![
         letter.id as i64,
-        letter.block as i64,
+        letter.record as i64,
         letter.project as i64,
         letter.shard,
         letter.due,
@@ -312,7 +312,7 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
         letter.created,
         letter.members.as_bytes(),
         letter.members.len() as i64,
-        blocks::lone(&letter.members) as i64,
+        attempts::lone(&letter.members) as i64,
         letter.run as i64,
         letter.forced,
     ])?;
@@ -321,7 +321,7 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
 
 /// Leaves a dead letter with these members only; with none, it goes.
 pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
-    blocks::keep(
+    attempts::keep(
         tx,
         "DELETE FROM dead_letters WHERE id = ?1",
         "UPDATE dead_letters SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1",
@@ -349,7 +349,7 @@ pub fn drop_old(tx: &Tx<'_>, before: Millis, limit: u32) -> rusqlite::Result<()>
 fn read(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     Ok(DeadLetter {
         id: id_at(row, 0)?,
-        block: id_at(row, 1)?,
+        record: id_at(row, 1)?,
         project: id_at(row, 2)?,
         shard: row.get(3)?,
         due: row.get(4)?,

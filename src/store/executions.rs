@@ -1,5 +1,5 @@
-//! Executions as people list them: blocks, member by member. The api and the ui read; nobody
-//! writes. A page decodes only the blocks that it shows. A job's page is found by walking the blocks
+//! Executions as people list them: records, member by member. The api and the ui read; nobody
+//! writes. A page decodes only the records that it shows. A job's page is found by walking the records
 //! of its shard from where the page begins to where it is full; how many there are beyond is counted
 //! as far as that is cheap, and estimated from there on.
 
@@ -7,13 +7,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::tallies::{self, Sort};
-use super::{blocks, id_at};
-use crate::model::block::{How, Verdict};
+use super::{attempts, id_at};
+use crate::model::attempt::{ResultOrigin, Verdict};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 
-/// So many blocks of a shard are looked at to count what a job has; see [`Total`].
+/// So many records of a shard are looked at to count what a job has; see [`Total`].
 const COUNTED: u64 = 4_096;
 
 /// How many executions there are in all.
@@ -22,7 +22,7 @@ pub struct Total {
     /// That many.
     pub count: u64,
     /// False when the last part of it was estimated: a job's executions are not counted beyond some
-    /// thousand blocks of its shard, each of which would have to be read.
+    /// thousand records of its shard, each of which would have to be read.
     pub exact: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct Execution {
     /// The number of a manual run; 0 for planned occurrences.
     pub run: u64,
     /// How the result came about.
-    pub how: How,
+    pub how: ResultOrigin,
     /// The start of the answer.
     pub response: Option<String>,
     /// When it was recorded.
@@ -107,7 +107,7 @@ pub fn list(
     let (keyset, paged) = keyset(filter.after, descending, values);
     let mut select = conn.prepare_cached(&format!(
         "SELECT {} FROM blocks WHERE {condition}{keyset} ORDER BY due {way}, id {way}",
-        blocks::COLUMNS
+        attempts::COLUMNS
     ))?;
     let mut rows = select.query(params_from_iter(paged))?;
     let mut page = Vec::new();
@@ -115,7 +115,7 @@ pub fn list(
     while page.len() < limit as usize {
         let Some(row) = rows.next()? else { break };
         let (id, due) = (id_at(row, 0)?, row.get::<_, Millis>(7)?);
-        // The members that are not passed yet: a page may have ended in the middle of a block.
+        // The members that are not passed yet: a page may have ended in the middle of a record.
         let count = id_at(row, 18)?;
         let (begin, end) = match filter.after.filter(|(at, _)| *at == due) {
             Some((_, last)) if descending => (0, last.saturating_sub(id).min(count)),
@@ -159,7 +159,7 @@ struct Places {
 }
 
 impl Places {
-    /// The place of a job among the members of a row; of a lone block none are given.
+    /// The place of a job among the members of a row; of a lone record none are given.
     fn of(&mut self, row: &Row<'_>, column: usize, job: JobId) -> rusqlite::Result<Option<u64>> {
         let Some(members) = row.get_ref(column)?.as_blob_or_null()? else { return Ok(Some(0)) };
         if members != self.list {
@@ -171,7 +171,7 @@ impl Places {
     }
 }
 
-/// The page for one job: the blocks of its shard are walked until it is full, and of each no more is
+/// The page for one job: the records of its shard are walked until it is full, and of each no more is
 /// read than its list. Whole rows are read for the page alone.
 fn page_of_job(
     conn: &Connection,
@@ -182,7 +182,7 @@ fn page_of_job(
 ) -> rusqlite::Result<Vec<Execution>> {
     let way = if part.descending { "DESC" } else { "ASC" };
     let (keyset, paged) = keyset(part.after, part.descending, values.to_vec());
-    // Of a lone block the index says enough.
+    // Of a lone record the index says enough.
     let mut select = conn.prepare_cached(&format!(
         "SELECT id, due, CASE lone WHEN 0 THEN members END FROM blocks
          WHERE {condition}{keyset} ORDER BY due {way}, id {way}"
@@ -206,14 +206,14 @@ fn page_of_job(
         }
     }
     let mut select =
-        conn.prepare_cached(&format!("SELECT {} FROM blocks WHERE id = ?1", blocks::COLUMNS))?;
+        conn.prepare_cached(&format!("SELECT {} FROM blocks WHERE id = ?1", attempts::COLUMNS))?;
     let page = found
         .into_iter()
         .map(|(id, ordinal)| select.query_row([id as i64], |row| read(row, ordinal, job)));
     page.collect()
 }
 
-/// How many executions a job has: the newest are counted; beyond [`COUNTED`] blocks it is taken to
+/// How many executions a job has: the newest are counted; beyond [`COUNTED`] records it is taken to
 /// be in as many of the older ones of its shard, of which the index alone is read.
 fn total_of_job(conn: &Connection, job: JobId, filter: &Filter) -> rusqlite::Result<Total> {
     let (condition, values) =
@@ -254,7 +254,7 @@ fn total_of_job(conn: &Connection, job: JobId, filter: &Filter) -> rusqlite::Res
     Ok(Total { count, exact: true })
 }
 
-/// The blocks that hold something beyond where the last page ended.
+/// The records that hold something beyond where the last page ended.
 fn keyset(
     after: Option<(Millis, u64)>,
     descending: bool,
@@ -276,7 +276,7 @@ fn keyset(
 pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Execution>> {
     conn.prepare_cached(&format!(
         "SELECT {} FROM blocks WHERE id <= ?1 ORDER BY id DESC LIMIT 1",
-        blocks::COLUMNS
+        attempts::COLUMNS
     ))?
     .query_row([id.min(i64::MAX as u64) as i64], |row| {
         let ordinal = id - id_at(row, 0)?;
@@ -308,7 +308,7 @@ pub fn of_occurrence(
         }
         Ok(())
     };
-    let columns = blocks::COLUMNS;
+    let columns = attempts::COLUMNS;
     collect(
         &format!(
             "SELECT {columns} FROM blocks
@@ -354,7 +354,7 @@ fn condition(filter: &Filter) -> (String, Vec<Value>) {
     (parts.join(" AND "), values)
 }
 
-/// The condition that a block is of one of these sorts; none mean all.
+/// The condition that a record is of one of these sorts; none mean all.
 fn fits(sorts: &[Sort]) -> String {
     if sorts.is_empty() {
         return "TRUE".to_owned();
@@ -395,13 +395,13 @@ fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> 
         scheduled: row.get(8)?,
         since: row.get(9)?,
         attempt: row.get(10)?,
-        verdict: super::blocks::verdict_of(row)?,
+        verdict: super::attempts::verdict_of(row)?,
         http_code: row.get(13)?,
         started: row.get(14)?,
         duration: row.get(15)?,
         error: row.get(16)?,
         run: id_at(row, 19)?,
-        how: How::from_code(row.get(20)?),
+        how: ResultOrigin::from_code(row.get(20)?),
         response: row.get(21)?,
     })
 }

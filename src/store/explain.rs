@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::blocks::Recorded;
+use super::attempts::StoredAttempt;
 use super::dead_letters::DeadLetter;
 use super::ledger::{Kept, Progress, State};
 use super::timeline::{Planned, Standing, Timeline};
@@ -58,7 +58,7 @@ pub struct Account {
     /// What became of it.
     pub state: State,
     /// All that was recorded of it, in order.
-    pub attempts: Vec<Recorded>,
+    pub attempts: Vec<StoredAttempt>,
     /// The row that holds its next attempt.
     pub pending: Option<Pending>,
     /// The runs that a parked row waits behind.
@@ -81,7 +81,7 @@ pub fn explain(
     let end = if at.rem_euclid(SECOND) == 0 { at.saturating_add(SECOND - 1) } else { at };
     let planned = find(&timeline, at, end);
     // A job may be asked for by either of the two instants of an occurrence.
-    let longest = timeline.plans.iter().map(|plan| plan.shape.jitter).max().unwrap_or(0);
+    let longest = timeline.plans.iter().map(|plan| plan.definition.jitter).max().unwrap_or(0);
     let reach = match &planned {
         Some(one) => (at.min(one.scheduled), end.max(one.due)),
         None => (at.saturating_sub(longest), end.saturating_add(longest)),
@@ -96,19 +96,19 @@ pub fn explain(
         Some(account(conn, job, &kept, (one.scheduled, 0), one.due, (state, planned))?)
     } else {
         // Sent before a change was applied there, or under a plan that is not kept any more.
-        let sent = kept.blocks.iter().find(|((scheduled, run), found)| {
-            *run == 0 && (asked(*scheduled) || found.iter().any(|one| asked(one.block.due)))
+        let sent = kept.records.iter().find(|((scheduled, run), found)| {
+            *run == 0 && (asked(*scheduled) || found.iter().any(|one| asked(one.record.due)))
         });
         match sent {
             None => None,
             Some((key, found)) => {
-                let due = found.first().map_or(key.0, |one| one.block.due);
+                let due = found.first().map_or(key.0, |one| one.record.due);
                 let state = kept.recorded(*key, due).unwrap_or(State::Forgotten);
                 Some(account(conn, job, &kept, *key, due, (state, false))?)
             }
         }
     };
-    let mut keys: Vec<(Millis, u64)> = kept.blocks.keys().copied().collect();
+    let mut keys: Vec<(Millis, u64)> = kept.records.keys().copied().collect();
     keys.extend(kept.pending.keys());
     keys.extend(kept.runs.keys());
     keys.extend(kept.letters.keys());
@@ -126,7 +126,7 @@ pub fn explain(
     let scheduled = planned.map_or(at, |one| one.scheduled);
     let reading = plan.map(|plan| &timeline.plans[plan]).and_then(|plan| {
         let schedule = plan.schedule.as_ref()?;
-        Some(read_at(&plan.shape.spec, schedule, plan.zone, plan.anchor, scheduled))
+        Some(read_at(&plan.definition.spec, schedule, plan.zone, plan.anchor, scheduled))
     });
     let (previous, next) = match planned {
         Some(one) => (timeline.before(one.due), timeline.between(one.due, LAST, 1)),

@@ -1,4 +1,4 @@
-//! Jobs: a small row each, the rest in its shape. Apply writes; the api reads whole jobs, the
+//! Jobs: a small row each, the rest in its definition. Apply writes; the api reads whole jobs, the
 //! worker reads rows to build its queue and payloads to build requests.
 
 use std::collections::HashMap;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
-use super::{id_at, shapes};
-use crate::model::job::{Job, JobShape, JobStatus};
+use super::{definitions, id_at};
+use crate::model::job::{Job, JobDefinition, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{SHARDS, ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
@@ -33,8 +33,8 @@ const COLUMNS: &str = "id, shape_id, created, anchor, plan_from, status, data, m
 pub struct JobRow {
     /// Its number.
     pub id: JobId,
-    /// The number of its shape.
-    pub shape_id: u64,
+    /// The number of its definition.
+    pub definition_id: u64,
     /// The stamp of its creation.
     pub created: Millis,
     /// What `@every` counts from.
@@ -50,8 +50,8 @@ pub struct JobRow {
 pub struct Payload {
     /// Its number.
     pub id: JobId,
-    /// The number of its shape.
-    pub shape_id: u64,
+    /// The number of its definition.
+    pub definition_id: u64,
     /// What it carries to its target.
     pub data: String,
     /// The stamp of its creation.
@@ -66,9 +66,9 @@ pub struct Payload {
 
 /// A job by its number.
 pub fn get(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
-    let mut shapes = ShapeMemory::default();
+    let mut definitions = DefinitionCache::default();
     conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
-        .query_row([id as i64], |row| read_job(conn, &mut shapes, row))
+        .query_row([id as i64], |row| read_job(conn, &mut definitions, row))
         .optional()
 }
 
@@ -120,13 +120,13 @@ pub fn each_of_range(
     n: u64,
     mut f: impl FnMut(Job) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
-    let mut shapes = ShapeMemory::default();
+    let mut definitions = DefinitionCache::default();
     let mut select = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id"
     ))?;
     let mut rows = select.query([first as i64, first.saturating_add(n) as i64])?;
     while let Some(row) = rows.next()? {
-        if !f(read_job(conn, &mut shapes, row)?)? {
+        if !f(read_job(conn, &mut definitions, row)?)? {
             break;
         }
     }
@@ -191,10 +191,10 @@ pub fn payloads(
     for (first, n) in members.runs() {
         let mut rows = select.query([first as i64, (first + n) as i64])?;
         while let Some(row) = rows.next()? {
-            let JobRow { id, shape_id, created, anchor, from, status } = read_row(row)?;
+            let JobRow { id, definition_id, created, anchor, from, status } = read_row(row)?;
             let data: String = row.get(6)?;
             bytes += data.len();
-            found.push(Payload { id, shape_id, data, created, anchor, from, status });
+            found.push(Payload { id, definition_id, data, created, anchor, from, status });
             if bytes >= max_bytes {
                 return Ok((found, Some(id)));
             }
@@ -213,8 +213,8 @@ pub fn update(tx: &Tx<'_>, job: &Job, asleep: Option<Millis>) -> rusqlite::Resul
     )?
     .execute(params![
         job.id as i64,
-        job.shape.project as i64,
-        job.shape_id as i64,
+        job.definition.project as i64,
+        job.definition_id as i64,
         job.data,
         job.anchor,
         job.from,
@@ -223,7 +223,7 @@ pub fn update(tx: &Tx<'_>, job: &Job, asleep: Option<Millis>) -> rusqlite::Resul
         job.modified_by,
         job.external_id,
         job.version as i64,
-        !job.shape.labels.is_empty(),
+        !job.definition.labels.is_empty(),
         asleep,
     ])?;
     Ok(())
@@ -271,7 +271,7 @@ pub fn delete_of_project(tx: &Tx<'_>, project: ProjectId) -> rusqlite::Result<Ve
     Ok(ids)
 }
 
-/// Reads a job for apply, with its shape as the transaction sees it.
+/// Reads a job for apply, with its definition as the transaction sees it.
 pub fn get_in(tx: &mut Tx<'_>, id: JobId) -> rusqlite::Result<Option<Job>> {
     let found = tx
         .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
@@ -281,38 +281,42 @@ pub fn get_in(tx: &mut Tx<'_>, id: JobId) -> rusqlite::Result<Option<Job>> {
         })
         .optional()?;
     let Some(mut job) = found else { return Ok(None) };
-    job.shape = Arc::new(tx.shape(job.shape_id)?);
+    job.definition = Arc::new(tx.definition(job.definition_id)?);
     Ok(Some(job))
 }
 
-/// Shapes met while reading a list.
+/// Definitions met while reading a list.
 #[derive(Default)]
-struct ShapeMemory(HashMap<u64, Arc<JobShape>>);
+struct DefinitionCache(HashMap<u64, Arc<JobDefinition>>);
 
-impl ShapeMemory {
-    fn get(&mut self, conn: &Connection, id: u64) -> rusqlite::Result<Arc<JobShape>> {
-        if let Some(shape) = self.0.get(&id) {
-            return Ok(shape.clone());
+impl DefinitionCache {
+    fn get(&mut self, conn: &Connection, id: u64) -> rusqlite::Result<Arc<JobDefinition>> {
+        if let Some(definition) = self.0.get(&id) {
+            return Ok(definition.clone());
         }
-        let shape = shapes::get(conn, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        let shape = Arc::new(shape);
-        self.0.insert(id, shape.clone());
-        Ok(shape)
+        let definition = definitions::get(conn, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let definition = Arc::new(definition);
+        self.0.insert(id, definition.clone());
+        Ok(definition)
     }
 }
 
-fn read_job(conn: &Connection, shapes: &mut ShapeMemory, row: &Row<'_>) -> rusqlite::Result<Job> {
+fn read_job(
+    conn: &Connection,
+    definitions: &mut DefinitionCache,
+    row: &Row<'_>,
+) -> rusqlite::Result<Job> {
     let head = read_row(row)?;
-    let shape = shapes.get(conn, head.shape_id)?;
-    whole(head, shape, row)
+    let definition = definitions.get(conn, head.definition_id)?;
+    whole(head, definition, row)
 }
 
-fn whole(head: JobRow, shape: Arc<JobShape>, row: &Row<'_>) -> rusqlite::Result<Job> {
-    let JobRow { id, shape_id, created, anchor, from, status } = head;
+fn whole(head: JobRow, definition: Arc<JobDefinition>, row: &Row<'_>) -> rusqlite::Result<Job> {
+    let JobRow { id, definition_id, created, anchor, from, status } = head;
     Ok(Job {
         id,
-        shape_id,
-        shape,
+        definition_id,
+        definition,
         created,
         anchor,
         from,
@@ -328,7 +332,7 @@ fn whole(head: JobRow, shape: Arc<JobShape>, row: &Row<'_>) -> rusqlite::Result<
 fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     Ok(JobRow {
         id: id_at(row, 0)?,
-        shape_id: id_at(row, 1)?,
+        definition_id: id_at(row, 1)?,
         created: row.get(2)?,
         anchor: row.get(3)?,
         from: row.get(4)?,

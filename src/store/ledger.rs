@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   timeline ── planned ──┐
-//!   blocks, ranges ───────┼──> exactly one state each
+//!   records, ranges ───────┼──> exactly one state each
 //!   pending, runs ────────┤
 //!   W, what was dropped ──┘
 //! ```
@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use super::blocks::Recorded;
+use super::attempts::StoredAttempt;
 use super::dead_letters::DeadLetter;
 use super::gaps::Gap;
 use super::timeline::{Planned, Standing, Timeline};
-use super::{blocks, dead_letters, gaps, meta, pending, runs, shards};
-use crate::model::block::{SkipReason, Verdict};
+use super::{attempts, dead_letters, gaps, meta, pending, runs, shards};
+use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::run::Run;
 use crate::model::shard::{Shard, ShardId, shard_of};
@@ -148,10 +148,10 @@ impl Progress {
 /// What the books hold of a job's occurrences scheduled or due in a stretch of time.
 #[derive(Debug)]
 pub struct Kept {
-    /// Blocks by (scheduled, run), in the order in which they were recorded.
-    pub blocks: BTreeMap<(Millis, u64), Vec<Recorded>>,
+    /// Records by (scheduled, run), in the order in which they were recorded.
+    pub records: BTreeMap<(Millis, u64), Vec<StoredAttempt>>,
     /// Skips of whole stretches.
-    pub ranges: Vec<Recorded>,
+    pub ranges: Vec<StoredAttempt>,
     /// Rows, by (scheduled, run).
     pub pending: BTreeMap<(Millis, u64), Pending>,
     /// Runs, by (scheduled, run).
@@ -161,7 +161,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads it: of blocks what is due, of all else what is scheduled in the stretch, ends included.
+    /// Reads it: of records what is due, of all else what is scheduled in the stretch, ends included.
     pub fn read(
         conn: &Connection,
         job: JobId,
@@ -169,17 +169,17 @@ impl Kept {
     ) -> rusqlite::Result<Self> {
         let shard = shard_of(job);
         let mut kept = Self {
-            blocks: BTreeMap::new(),
-            ranges: blocks::ranges_over(conn, shard, from, until)?,
+            records: BTreeMap::new(),
+            ranges: attempts::ranges_over(conn, shard, from, until)?,
             pending: BTreeMap::new(),
             runs: BTreeMap::new(),
             letters: BTreeMap::new(),
         };
-        kept.ranges.retain(|range| range.block.members.contains(job));
-        for found in blocks::between(conn, shard, job, from, until)? {
-            if found.block.members.contains(job) {
-                let key = (found.block.scheduled, found.block.run);
-                kept.blocks.entry(key).or_default().push(found);
+        kept.ranges.retain(|range| range.record.members.contains(job));
+        for found in attempts::between(conn, shard, job, from, until)? {
+            if found.record.members.contains(job) {
+                let key = (found.record.scheduled, found.record.run);
+                kept.records.entry(key).or_default().push(found);
             }
         }
         for row in pending::between(conn, shard, job, from, until)? {
@@ -201,10 +201,10 @@ impl Kept {
     }
 
     /// What was recorded of an occurrence, a range that settled it included, in order.
-    pub fn attempts(&self, key: (Millis, u64), due: Millis) -> Vec<&Recorded> {
-        let mut found: Vec<_> = self.blocks.get(&key).into_iter().flatten().collect();
+    pub fn attempts(&self, key: (Millis, u64), due: Millis) -> Vec<&StoredAttempt> {
+        let mut found: Vec<_> = self.records.get(&key).into_iter().flatten().collect();
         if key.1 == 0 {
-            let over = |range: &&Recorded| range.block.spans(key.0, due);
+            let over = |range: &&StoredAttempt| range.record.spans(key.0, due);
             found.extend(self.ranges.iter().filter(over));
         }
         found.sort_by_key(|one| one.id);
@@ -216,7 +216,7 @@ impl Kept {
     /// neither end state nor row.
     pub fn recorded(&self, key: (Millis, u64), due: Millis) -> Option<State> {
         let attempts = self.attempts(key, due);
-        if attempts.iter().any(|one| one.block.verdict == Verdict::Delivered) {
+        if attempts.iter().any(|one| one.record.verdict == Verdict::Delivered) {
             return Some(State::Delivered);
         }
         if self.pending.contains_key(&key) {
@@ -227,8 +227,8 @@ impl Kept {
         }
         let mut tried = false;
         for one in attempts {
-            if one.is_end() && !(tried && one.block.since.is_some()) {
-                return Some(match one.block.verdict {
+            if one.is_end() && !(tried && one.record.since.is_some()) {
+                return Some(match one.record.verdict {
                     Verdict::Skipped(reason) => State::Skipped(reason),
                     _ => State::Dead,
                 });

@@ -23,13 +23,13 @@ pub enum Counter {
     Project,
     /// Jobs.
     Job,
-    /// Shapes.
-    Shape,
+    /// Definitions.
+    Definition,
     /// Async tasks.
     Task,
     /// Credentials.
     Credential,
-    /// Execution numbers: a block takes one for each member.
+    /// Execution numbers: a record takes one for each member.
     Execution,
     /// Pending rows.
     Pending,
@@ -50,7 +50,7 @@ const EXECUTIONS: u64 = 1_000_000_000_000;
 const COUNTERS: [(Counter, &str); 10] = [
     (Counter::Project, "last_project"),
     (Counter::Job, "last_job"),
-    (Counter::Shape, "last_shape"),
+    (Counter::Definition, "last_shape"),
     (Counter::Task, "last_task"),
     (Counter::Credential, "last_credential"),
     (Counter::Execution, "last_execution"),
@@ -211,12 +211,12 @@ pub(super) fn history_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(get::<i64>(conn, HISTORY_BYTES)?.unwrap_or(0).max(0) as u64)
 }
 
-/// Blocks due at or before this instant may have been dropped; `None` while all are kept.
+/// Records due at or before this instant may have been dropped; `None` while all are kept.
 pub fn history_dropped(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
     get(conn, HISTORY_DROPPED)
 }
 
-/// Notes that blocks due up to an instant were dropped.
+/// Notes that records due up to an instant were dropped.
 pub(super) fn set_history_dropped(tx: &Tx<'_>, due: Millis) -> rusqlite::Result<()> {
     let before = history_dropped(tx)?.unwrap_or(Millis::MIN);
     put(&tx.sql, HISTORY_DROPPED, due.max(before))

@@ -14,12 +14,13 @@
 //! functions that take a [`Tx`] write and are `command::apply`'s alone. The store knows how things
 //! are kept, never what may be done: rules live in `command::apply`. It never reads a clock.
 
+pub mod attempts;
 mod backup;
 pub mod bare;
-pub mod blocks;
 pub mod credentials;
 pub mod cursors;
 pub mod dead_letters;
+pub mod definitions;
 pub mod executions;
 pub mod executors;
 pub mod explain;
@@ -40,7 +41,6 @@ pub mod projects;
 mod read_tests;
 pub mod runs;
 mod schema;
-pub mod shapes;
 pub mod shards;
 mod snapshot;
 pub mod staged;

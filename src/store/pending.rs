@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::bare::Table;
 use super::writer::Tx;
-use super::{blocks, id_at, ledger};
+use super::{attempts, id_at, ledger};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -74,7 +74,7 @@ pub fn at_occurrence(
          SELECT id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced,
              postponed
          FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = ?3 AND run = ?4";
-    blocks::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, read)
+    attempts::of_occurrence(conn, (ALL, LONE), (shard, scheduled, run), members, read)
 }
 
 /// The rows of a shard scheduled from one instant to another that may hold a job.
@@ -110,7 +110,7 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
         row.next_at,
         row.members.as_bytes(),
         row.members.len() as i64,
-        blocks::lone(&row.members) as i64,
+        attempts::lone(&row.members) as i64,
         row.run as i64,
         row.base,
         row.forced,
@@ -147,7 +147,7 @@ pub fn wake(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<usize> {
 
 /// Leaves a row with these members only; with none, it goes.
 pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
-    blocks::keep(
+    attempts::keep(
         tx,
         "DELETE FROM pending WHERE id = ?1",
         "UPDATE pending SET members = ?2, count = ?3, lone = ?4 WHERE id = ?1",

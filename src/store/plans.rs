@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use super::writer::Tx;
-use super::{id_at, shapes};
-use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus, LONGEST_JITTER};
+use super::{definitions, id_at};
+use crate::model::job::{ClosedPlan, Job, JobDefinition, JobStatus, LONGEST_JITTER};
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 
@@ -44,15 +44,15 @@ pub fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>
     read_all(conn, select.query([job as i64])?)
 }
 
-/// All closed plans of a job, oldest first, for apply: with their shapes as the transaction sees
-/// them. A shape that the transaction made has no row yet.
+/// All closed plans of a job, oldest first, for apply: with their definitions as the transaction sees
+/// them. A definition that the transaction made has no row yet.
 pub fn of_job_in(tx: &mut Tx<'_>, job: JobId) -> rusqlite::Result<Vec<ClosedPlan>> {
     let mut plans: Vec<ClosedPlan> = tx
         .prepare_cached(&format!("SELECT {COLUMNS} FROM closed_plans WHERE job = ?1 ORDER BY seq"))?
         .query_map([job as i64], |row| read(row, id_at(row, 1)?, Arc::default()))?
         .collect::<rusqlite::Result<_>>()?;
     for plan in &mut plans {
-        plan.shape = Arc::new(tx.shape(plan.shape_id)?);
+        plan.definition = Arc::new(tx.definition(plan.definition_id)?);
     }
     Ok(plans)
 }
@@ -61,8 +61,8 @@ pub fn of_job_in(tx: &mut Tx<'_>, job: JobId) -> rusqlite::Result<Vec<ClosedPlan
 pub struct NewPlan {
     /// The job.
     pub job: JobId,
-    /// The number of its shape.
-    pub shape_id: u64,
+    /// The number of its definition.
+    pub definition_id: u64,
     /// What it counts from; the instant of a one-off.
     pub anchor: Millis,
     /// It covers instants after this one ...
@@ -73,7 +73,7 @@ pub struct NewPlan {
     pub status: JobStatus,
 }
 
-/// Closes a job's current plan at an instant. The plan needs a reference to the job's shape, which
+/// Closes a job's current plan at an instant. The plan needs a reference to the job's definition, which
 /// the caller adds. Says whether there was anything to keep: a plan of no length is left out.
 pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
     if job.from >= until {
@@ -83,7 +83,7 @@ pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
         tx,
         &NewPlan {
             job: job.id,
-            shape_id: job.shape_id,
+            definition_id: job.definition_id,
             anchor: job.anchor,
             from: job.from,
             until,
@@ -93,7 +93,7 @@ pub fn close(tx: &Tx<'_>, job: &Job, until: Millis) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// Adds a closed plan to those of its job. It needs a reference to its shape, which the caller adds.
+/// Adds a closed plan to those of its job. It needs a reference to its definition, which the caller adds.
 pub fn insert(tx: &Tx<'_>, plan: &NewPlan) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO closed_plans (job, seq, shard, shape_id, anchor, plan_from, until, status)
@@ -103,7 +103,7 @@ pub fn insert(tx: &Tx<'_>, plan: &NewPlan) -> rusqlite::Result<()> {
     .execute(params![
         plan.job as i64,
         shard_of(plan.job),
-        plan.shape_id as i64,
+        plan.definition_id as i64,
         plan.anchor,
         plan.from,
         plan.until,
@@ -113,7 +113,7 @@ pub fn insert(tx: &Tx<'_>, plan: &NewPlan) -> rusqlite::Result<()> {
 }
 
 /// Ends the plans of a job that reach beyond an instant (a pause whose end is known) there. Those
-/// that would begin there or later go; returns the shapes they used, to be given back.
+/// that would begin there or later go; returns the definitions they used, to be given back.
 pub fn cut(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<Vec<u64>> {
     let gone = tx
         .prepare_cached(
@@ -128,7 +128,7 @@ pub fn cut(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<Vec<u64>> {
 }
 
 /// Closes the current plans of all jobs of a project. The plans take over the jobs' references to
-/// their shapes; those of plans of no length are returned as (shape, how many), to be given back.
+/// their definitions; those of plans of no length are returned as (definition, how many), to be given back.
 pub fn close_project(
     tx: &Tx<'_>,
     project: ProjectId,
@@ -152,7 +152,7 @@ pub fn close_project(
 /// Drops at most `limit` plans of a shard, oldest first, of which all was due before an instant: a
 /// plan is kept for as long after its end as its jitter may delay the last occurrence. At most
 /// [`PAGES`] times `limit` are looked at: those behind many that are still kept go a day later at
-/// most, as no jitter is longer. Returns the shapes they used, to be given back.
+/// most, as no jitter is longer. Returns the definitions they used, to be given back.
 pub fn drop_ended(
     tx: &mut Tx<'_>,
     shard: ShardId,
@@ -178,13 +178,13 @@ pub fn drop_ended(
             .collect::<rusqlite::Result<_>>()?;
         let Some((job, seq, _, until)) = page.last() else { break };
         last = (*until, *job, *seq);
-        for (job, seq, shape, until) in page {
-            let late = match jitter.entry(shape) {
+        for (job, seq, definition, until) in page {
+            let late = match jitter.entry(definition) {
                 Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(place) => *place.insert(tx.shape(shape)?.jitter.max(0)),
+                Entry::Vacant(place) => *place.insert(tx.definition(definition)?.jitter.max(0)),
             };
             if until.saturating_add(late) < before && ended.len() < limit as usize {
-                ended.push((job, seq, shape));
+                ended.push((job, seq, definition));
             }
         }
     }
@@ -192,30 +192,35 @@ pub fn drop_ended(
     for (job, seq, _) in &ended {
         delete.execute([job, seq])?;
     }
-    Ok(ended.into_iter().map(|(.., shape)| shape).collect())
+    Ok(ended.into_iter().map(|(.., definition)| definition).collect())
 }
 
 fn read_all(conn: &Connection, mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<ClosedPlan>> {
-    let mut met: HashMap<u64, Arc<JobShape>> = HashMap::new();
+    let mut met: HashMap<u64, Arc<JobDefinition>> = HashMap::new();
     let mut plans = Vec::new();
     while let Some(row) = rows.next()? {
-        let shape_id = id_at(row, 1)?;
-        let shape = if let Some(shape) = met.get(&shape_id) {
-            shape.clone()
+        let definition_id = id_at(row, 1)?;
+        let definition = if let Some(definition) = met.get(&definition_id) {
+            definition.clone()
         } else {
-            let read = shapes::get(conn, shape_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            met.entry(shape_id).or_insert(Arc::new(read)).clone()
+            let read = definitions::get(conn, definition_id)?
+                .ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            met.entry(definition_id).or_insert(Arc::new(read)).clone()
         };
-        plans.push(read(row, shape_id, shape)?);
+        plans.push(read(row, definition_id, definition)?);
     }
     Ok(plans)
 }
 
-fn read(row: &Row<'_>, shape_id: u64, shape: Arc<JobShape>) -> rusqlite::Result<ClosedPlan> {
+fn read(
+    row: &Row<'_>,
+    definition_id: u64,
+    definition: Arc<JobDefinition>,
+) -> rusqlite::Result<ClosedPlan> {
     Ok(ClosedPlan {
         job: id_at(row, 0)?,
-        shape,
-        shape_id,
+        definition,
+        definition_id,
         anchor: row.get(2)?,
         from: row.get(3)?,
         until: row.get(4)?,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::bare::Table;
 use super::writer::Tx;
-use super::{blocks, id_at};
+use super::{attempts, id_at};
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Run};
 use crate::model::shard::ShardId;
@@ -43,7 +43,7 @@ pub fn at_occurrence(
     members: &Members,
 ) -> rusqlite::Result<Vec<Run>> {
     // One job is found by the key, however many others run since the same instant.
-    let lone = blocks::lone(members);
+    let lone = attempts::lone(members);
     if lone != 0 {
         let found = get(conn, Occurrence { job: lone, scheduled, run })?;
         return Ok(found.into_iter().collect());

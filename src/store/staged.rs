@@ -18,8 +18,8 @@ pub struct StagedRow<'a> {
     pub seq: u64,
     /// Its project.
     pub project: ProjectId,
-    /// The number of its shape.
-    pub shape_id: u64,
+    /// The number of its definition.
+    pub definition_id: u64,
     /// Whether its anchor is rounded up to a whole second.
     pub whole_seconds: bool,
     /// Whether it will fire.
@@ -34,7 +34,7 @@ pub struct StagedRow<'a> {
     pub pause_until: Option<Millis>,
     /// What the client calls it.
     pub external_id: Option<&'a str>,
-    /// Whether its shape has labels.
+    /// Whether its definition has labels.
     pub labelled: bool,
 }
 
@@ -44,8 +44,8 @@ pub struct Apart {
     pub seq: u64,
     /// Its project.
     pub project: ProjectId,
-    /// The number of its shape.
-    pub shape_id: u64,
+    /// The number of its definition.
+    pub definition_id: u64,
     /// Whether its anchor is rounded up to a whole second.
     pub whole_seconds: bool,
     /// Whether it will fire.
@@ -74,7 +74,7 @@ pub fn insert<'a>(
             task as i64,
             row.seq as i64,
             row.project as i64,
-            row.shape_id as i64,
+            row.definition_id as i64,
             row.whole_seconds,
             row.status as i64,
             row.data,
@@ -98,8 +98,8 @@ pub fn by_project(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<(ProjectId, u6
     .collect()
 }
 
-/// How many staged jobs of a task use each shape.
-pub fn by_shape(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<(u64, u64)>> {
+/// How many staged jobs of a task use each definition.
+pub fn by_definition(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<(u64, u64)>> {
     tx.prepare_cached(
         "SELECT shape_id, COUNT(*) FROM staged_jobs WHERE task = ?1
          GROUP BY shape_id ORDER BY shape_id",
@@ -201,7 +201,7 @@ fn read_apart(row: &Row<'_>) -> rusqlite::Result<Apart> {
     Ok(Apart {
         seq: id_at(row, 0)?,
         project: id_at(row, 1)?,
-        shape_id: id_at(row, 2)?,
+        definition_id: id_at(row, 2)?,
         whole_seconds: row.get(3)?,
         status: JobStatus::from_code(row.get(4)?),
         at: row.get(5)?,

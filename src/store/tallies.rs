@@ -1,5 +1,5 @@
 //! How many executions are kept, by hour, project and sort of verdict: so that totals and charts
-//! need not read a week of blocks. Apply adds and takes away with the blocks; the api reads.
+//! need not read a week of records. Apply adds and takes away with the records; the api reads.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use rusqlite::{Connection, params};
 
 use super::id_at;
 use super::writer::Tx;
-use crate::model::block::Verdict;
+use crate::model::attempt::Verdict;
 use crate::model::{Millis, ProjectId};
 
 /// The length of an hour, the grain of the tallies.
 pub const HOUR: Millis = 3_600_000;
 
-/// The length of a minute, the grain of what is summed up from blocks.
+/// The length of a minute, the grain of what is summed up from records.
 pub const MINUTE: Millis = 60_000;
 
 /// The sorts of verdict that people tell apart.
@@ -48,7 +48,7 @@ impl Sort {
         }
     }
 
-    /// The stored verdict codes of this sort, as a condition on blocks.
+    /// The stored verdict codes of this sort, as a condition on records.
     pub(super) fn condition(self) -> &'static str {
         match self {
             Sort::Delivered => "verdict = 0",
@@ -140,7 +140,7 @@ pub fn between(
 }
 
 /// How many executions were due in each minute of `from..until`, by sort of verdict, of one project
-/// or of all: summed up from the blocks. `None` where that are more than `most` blocks.
+/// or of all: summed up from the records. `None` where that are more than `most` records.
 pub fn by_minute(
     conn: &Connection,
     project: Option<ProjectId>,
@@ -148,13 +148,13 @@ pub fn by_minute(
     most: u64,
 ) -> rusqlite::Result<Option<Vec<(Millis, Sort, u64)>>> {
     // The index alone is read for that.
-    let blocks = conn
+    let records = conn
         .prepare_cached(
             "SELECT COUNT(*) FROM (
                  SELECT 1 FROM blocks WHERE due >= ?1 AND due < ?2 LIMIT ?3)",
         )?
         .query_row(params![from, until, most as i64 + 1], |row| id_at(row, 0))?;
-    if blocks > most {
+    if records > most {
         return Ok(None);
     }
     let mut select = conn.prepare_cached(

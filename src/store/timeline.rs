@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use rusqlite::Connection;
 
 use super::{jobs, plans, projects};
-use crate::model::job::{Job, JobShape, JobStatus};
+use crate::model::job::{Job, JobDefinition, JobStatus};
 use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, LAST, Schedule, parse_zone};
@@ -33,7 +33,7 @@ pub struct Timeline {
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What it was then.
-    pub shape: Arc<JobShape>,
+    pub definition: Arc<JobDefinition>,
     /// What its `@every` counted from; the instant of a one-off.
     pub anchor: Millis,
     /// It covers instants after this one ...
@@ -91,11 +91,11 @@ impl Timeline {
         for plan in plans::of_job(conn, id)? {
             let standing = Standing::of(plan.status);
             let until = Some(plan.until);
-            found.push(Plan::new(id, plan.shape, plan.anchor, (plan.from, until), standing));
+            found.push(Plan::new(id, plan.definition, plan.anchor, (plan.from, until), standing));
         }
         if let Some(job) = &job {
-            let (shape, standing) = (Arc::clone(&job.shape), Standing::of(job.status));
-            found.push(Plan::new(id, shape, job.anchor, (job.from, None), standing));
+            let (definition, standing) = (Arc::clone(&job.definition), Standing::of(job.status));
+            found.push(Plan::new(id, definition, job.anchor, (job.from, None), standing));
         }
         if found.is_empty() {
             return Ok(None);
@@ -103,11 +103,11 @@ impl Timeline {
         found.sort_by_key(|plan| plan.from);
         let mut pauses = BTreeMap::new();
         for i in 0..found.len() {
-            let met = |plan: &Plan| plan.shape.is_one_off() && plan.anchor == found[i].anchor;
-            found[i].overdue = found[i].shape.is_one_off()
+            let met = |plan: &Plan| plan.definition.is_one_off() && plan.anchor == found[i].anchor;
+            found[i].overdue = found[i].definition.is_one_off()
                 && found[i].anchor <= found[i].from
                 && !found[..i].iter().any(met);
-            let project = found[i].shape.project;
+            let project = found[i].definition.project;
             if let btree_map::Entry::Vacant(place) = pauses.entry(project) {
                 place.insert(projects::pauses(conn, project)?);
             }
@@ -224,7 +224,7 @@ impl Timeline {
 
     /// The pause that an occurrence falls into, of the project that it was planned in.
     pub fn pause_of(&self, plan: usize, due: Millis) -> Option<&ProjectPause> {
-        let project = self.plans.get(plan)?.shape.project;
+        let project = self.plans.get(plan)?.definition.project;
         self.pauses.get(&project)?.iter().find(|pause| pause.covers(due))
     }
 }
@@ -232,18 +232,18 @@ impl Timeline {
 impl Plan {
     fn new(
         job: JobId,
-        shape: Arc<JobShape>,
+        definition: Arc<JobDefinition>,
         anchor: Millis,
         (from, until): (Millis, Option<Millis>),
         standing: Standing,
     ) -> Self {
-        let zone = parse_zone(&shape.timezone).unwrap_or(Tz::UTC);
-        let schedule = if shape.is_one_off() {
+        let zone = parse_zone(&definition.timezone).unwrap_or(Tz::UTC);
+        let schedule = if definition.is_one_off() {
             Some(Schedule::once())
         } else {
-            Schedule::stored(&shape.spec, zone, shape.dst, job).ok()
+            Schedule::stored(&definition.spec, zone, definition.dst, job).ok()
         };
-        Self { shape, anchor, from, until, standing, schedule, zone, overdue: false }
+        Self { definition, anchor, from, until, standing, schedule, zone, overdue: false }
     }
 
     /// Whether it covers an instant: its schedule decides about what is scheduled then, its standing
@@ -255,18 +255,18 @@ impl Plan {
 
     /// No occurrence of it is due after this instant; `None` for the current plan.
     fn reach(&self) -> Option<Millis> {
-        self.until.map(|until| until.saturating_add(self.shape.jitter.max(0)))
+        self.until.map(|until| until.saturating_add(self.definition.jitter.max(0)))
     }
 
     /// Whether an instant lies between the job's first and last date.
     pub(super) fn in_bounds(&self, scheduled: Millis) -> bool {
-        self.shape.start.is_none_or(|start| start <= scheduled)
-            && self.shape.end.is_none_or(|end| scheduled <= end)
+        self.definition.start.is_none_or(|start| start <= scheduled)
+            && self.definition.end.is_none_or(|end| scheduled <= end)
     }
 
     /// Nothing of it is scheduled after this instant.
     fn last(&self) -> Millis {
-        self.until.unwrap_or(Millis::MAX).min(self.shape.end.unwrap_or(Millis::MAX))
+        self.until.unwrap_or(Millis::MAX).min(self.definition.end.unwrap_or(Millis::MAX))
     }
 
     fn between(
@@ -277,7 +277,7 @@ impl Plan {
     ) -> impl Iterator<Item = (Millis, Millis)> {
         let overdue = Some((self.anchor, self.anchor))
             .filter(|_| self.overdue && after < self.anchor && self.anchor <= until);
-        let start = self.shape.start.map_or(Millis::MIN, |start| start.saturating_sub(1));
+        let start = self.definition.start.map_or(Millis::MIN, |start| start.saturating_sub(1));
         let mut last = after.max(self.from).max(start);
         let regular = std::iter::from_fn(move || {
             loop {
@@ -318,6 +318,6 @@ impl Plan {
 
     fn jittered(&self, job: JobId) -> Option<Jittered<'_>> {
         let schedule = self.schedule.as_ref()?;
-        Some(Jittered { schedule, anchor: self.anchor, job, jitter: self.shape.jitter })
+        Some(Jittered { schedule, anchor: self.anchor, job, jitter: self.definition.jitter })
     }
 }

@@ -1,7 +1,7 @@
 //! The one connection that writes, and what it keeps in memory between statements. Only
 //! `raft::machine` has a [`Writer`]; only `command::apply` writes through its [`Tx`].
 //!
-//! What changes with almost every command (log time, counters, shape references, shards, tallies)
+//! What changes with almost every command (log time, counters, definition references, shards, tallies)
 //! is kept in memory and written once at the end of the transaction. It is a cache of the file and
 //! nothing else: after a rollback or a snapshot install it is dropped and read again. No result may
 //! depend on where a transaction ends.
@@ -11,8 +11,8 @@ use std::ops::Deref;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::bare::Bare;
+use super::definitions::Definitions;
 use super::meta::Meta;
-use super::shapes::Shapes;
 use super::shards::Shards;
 use super::tallies::Tallies;
 use super::{Error, meta};
@@ -29,13 +29,13 @@ pub struct Writer {
 pub(super) struct Kept {
     pub(super) bare: Bare,
     pub(super) meta: Option<Meta>,
-    pub(super) shapes: Shapes,
+    pub(super) definitions: Definitions,
     pub(super) shards: Option<Shards>,
     pub(super) tallies: Tallies,
 }
 
 /// A transaction under way. Reads through it see what it wrote, except for what is kept in memory:
-/// `meta`, `shapes`, `shards` and `tallies` have functions of their own for that.
+/// `meta`, `definitions`, `shards` and `tallies` have functions of their own for that.
 pub struct Tx<'a> {
     pub(super) sql: Transaction<'a>,
     pub(super) kept: &'a mut Kept,
@@ -111,7 +111,7 @@ impl Tx<'_> {
         if let Some(meta) = self.kept.meta.as_mut() {
             meta.flush(&self.sql)?;
         }
-        self.kept.shapes.flush(&self.sql)?;
+        self.kept.definitions.flush(&self.sql)?;
         if let Some(shards) = self.kept.shards.as_mut() {
             shards.flush(&self.sql)?;
         }

@@ -15,7 +15,7 @@ use super::record::read_unforgotten;
 use super::seams::{Books, Hands, Lease};
 use super::tracker::Instants;
 use crate::command::Change;
-use crate::model::block::JournalEntry;
+use crate::model::attempt::JournalEntry;
 use crate::model::job::Pending;
 use crate::model::shard::{Shard, ShardId, shard_of};
 use crate::model::{JobId, Millis};

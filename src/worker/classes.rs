@@ -2,10 +2,10 @@
 //! list, and the heap holds classes.
 //!
 //! ```text
-//!   (shape, phase) ──> home class ── next 12:00 ── members 64..128, 4160..4224, ...
+//!   (definition, phase) ──> home class ── next 12:00 ── members 64..128, 4160..4224, ...
 //!                      side class ── next 11:58 ── members 4161        (joins home at 12:00)
 //!                      side class ── next 11:59, until 11:59 ── 77     (a closed plan's rest)
-//!   (shape, job) ────> home class ── next 12:00:07, scheduled 12:00 ── 78         (jitter)
+//!   (definition, job) ────> home class ── next 12:00:07, scheduled 12:00 ── 78         (jitter)
 //!
 //!   held:  what a paused project has due, until it is certain that it still was paused then
 //!   late:  what is made up by the misfire policy `all`, beside what is due in time

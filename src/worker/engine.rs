@@ -30,7 +30,7 @@ use super::work::{Head, Work};
 use crate::clock::SchedulerTime;
 use crate::command::Change;
 use crate::journal::Journal;
-use crate::model::block::{Block, How, SkipReason, Verdict};
+use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -338,7 +338,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
         self.tracker.dispatched_range(shard, since, Instants { scheduled, due }, &members);
         let once = plan.schedule.is_once();
-        let block = Block {
+        let record = AttemptRecord {
             project: plan.project,
             shard,
             epoch,
@@ -355,11 +355,11 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             pending: None,
             run: 0,
             once,
-            how: How::Answer,
+            how: ResultOrigin::Answer,
             accepted: None,
             response: None,
         };
-        self.results.range(shard, since, block);
+        self.results.range(shard, since, record);
     }
 
     /// Takes a report in; whether there is more to do than to write results down.
@@ -373,8 +373,8 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 }
                 return false;
             }
-            Sent::Over { head, blocks, back: None } => {
-                self.results.over(head, blocks);
+            Sent::Over { head, records, back: None } => {
+                self.results.over(head, records);
                 return false;
             }
             Sent::Over { head, back: Some(work), .. } => self.take_back(&head, &work),

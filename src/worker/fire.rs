@@ -36,7 +36,7 @@ use crate::clock::SchedulerTime;
 use crate::executor::headers::{Labels, WEBHOOK_SIGNATURE, headers, overlay};
 use crate::executor::{Call, Reply};
 use crate::metrics::Metrics;
-use crate::model::block::Block;
+use crate::model::attempt::AttemptRecord;
 use crate::model::postponement::Obstacle;
 use crate::model::{JobId, Millis, NodeId};
 
@@ -50,12 +50,12 @@ const UNREADABLE_MS: u64 = 250;
 pub(super) enum Sent {
     /// One more piece of this work is under way.
     Opened(Arc<Head>),
-    /// A piece is over. What could not be sent goes back; blocks go to the journal.
+    /// A piece is over. What could not be sent goes back; records go to the journal.
     Over {
         /// What it was a piece of.
         head: Arc<Head>,
         /// What came of it.
-        blocks: Vec<Block>,
+        records: Vec<AttemptRecord>,
         /// What was not sent.
         back: Option<Work>,
     },
@@ -146,7 +146,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     /// Writes the requests of a work and gives each its own task.
     async fn write(self: &Arc<Self>, work: Work, mut passes: Passes) {
         let head = Arc::clone(&work.head);
-        let mut blocks = Vec::new();
+        let mut records = Vec::new();
         let mut numbers: Vec<(Arc<str>, u32)> = Vec::new();
         let mut left = &work.jobs[..];
         while !left.is_empty() {
@@ -168,18 +168,18 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             left = &left[prepared.taken..];
             for unsent in prepared.unsent {
                 let (project, once, members) = (unsent.project, unsent.once, unsent.members);
-                let block = match unsent.why {
+                let record = match unsent.why {
                     Why::Closed(route, until, obstacle) => {
                         self.put_off(&head, &route, members, Some((until, obstacle)))
                     }
-                    Why::Over(verdict, error) => Block {
+                    Why::Over(verdict, error) => AttemptRecord {
                         once,
                         error,
                         started: self.time.now(),
-                        ..head.block(project, verdict, members)
+                        ..head.record(project, verdict, members)
                     },
                 };
-                blocks.push(block);
+                records.push(record);
             }
             if !prepared.later.is_empty() {
                 self.tell(Sent::Opened(Arc::clone(&head)));
@@ -228,7 +228,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 tokio::spawn(Arc::clone(self).wait(waiting));
             }
         }
-        self.over(&head, blocks, None);
+        self.over(&head, records, None);
     }
 
     /// Where jobs wait that have no place: in their lane if that is full, else for the queue.
@@ -248,7 +248,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let held = passes.lane.as_ref().map(Places::held);
         let read = move |conn: &rusqlite::Connection| {
             let closed = |route: &Route| if probe { None } else { this.closed(route, &piece.head) };
-            // What is promised to one shape is not there for the next.
+            // What is promised to one definition is not there for the next.
             let promised = RefCell::new(HashMap::<_, usize>::new());
             let room = |route: &Route, wanted: usize| {
                 if probe {
@@ -419,18 +419,18 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         match made {
             Made::Stale(passes) => self.again(piece, passes).await,
             Made::Unsigned(error) => {
-                let block = self.unsigned(&piece, &route, error);
-                self.over(&head, vec![block], None);
+                let record = self.unsigned(&piece, &route, error);
+                self.over(&head, vec![record], None);
             }
             Made::Reply(Reply::Withheld) => self.over(&head, Vec::new(), Some(piece)),
             Made::Reply(Reply::Refused { until, obstacle }) => {
-                let block = self.put_off(&head, &route, piece.members(), Some((until, obstacle)));
-                self.over(&head, vec![block], None);
+                let record = self.put_off(&head, &route, piece.members(), Some((until, obstacle)));
+                self.over(&head, vec![record], None);
             }
             Made::Reply(Reply::Done(answer)) => self.settle(piece, &route, answer).await,
             Made::Reply(Reply::Unwanted(answer)) => {
-                let block = self.unwanted(&piece, &route, answer);
-                self.over(&head, vec![block], None);
+                let record = self.unwanted(&piece, &route, answer);
+                self.over(&head, vec![record], None);
             }
         }
     }
@@ -505,8 +505,8 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         }
     }
 
-    pub(super) fn over(&self, head: &Arc<Head>, blocks: Vec<Block>, back: Option<Work>) {
-        self.tell(Sent::Over { head: Arc::clone(head), blocks, back });
+    pub(super) fn over(&self, head: &Arc<Head>, records: Vec<AttemptRecord>, back: Option<Work>) {
+        self.tell(Sent::Over { head: Arc::clone(head), records, back });
     }
 
     pub(super) fn tell(&self, sent: Sent) {

@@ -11,13 +11,13 @@ use super::classes::PartQueue;
 use super::plan::{Member, Plan};
 use super::plans::Plans;
 use super::queue::PartKey;
-use crate::model::block::{Block, JournalEntry};
+use crate::model::attempt::{AttemptRecord, JournalEntry};
 use crate::model::job::{ClosedPlan, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis};
 use crate::store::jobs::{self, JobRow};
-use crate::store::{blocks, pending, plans as closed, runs};
+use crate::store::{attempts, pending, plans as closed, runs};
 
 /// Occurrences that must not be given out.
 pub(super) struct Taken {
@@ -32,8 +32,8 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    fn of(block: Block) -> Self {
-        let Block { since, due, scheduled, members, .. } = block;
+    fn of(record: AttemptRecord) -> Self {
+        let AttemptRecord { since, due, scheduled, members, .. } = record;
         Self { since, due, scheduled, members }
     }
 }
@@ -80,9 +80,9 @@ pub(super) fn part(
     }
     queue.shrink();
     let mut taken = Vec::new();
-    for recorded in blocks::after(conn, shard, after)? {
-        if recorded.is_end() && recorded.block.run == 0 {
-            taken.push(Taken::of(recorded.block));
+    for recorded in attempts::after(conn, shard, after)? {
+        if recorded.is_end() && recorded.record.run == 0 {
+            taken.push(Taken::of(recorded.record));
         }
     }
     for row in pending::for_shard(conn, shard)? {
@@ -97,17 +97,19 @@ pub(super) fn part(
         taken.push(Taken { since: None, due, scheduled: of.scheduled, members });
     }
     let own = journal.iter().filter_map(|entry| match entry {
-        JournalEntry::Block(block) if block.shard == shard && counts(block, epoch) => Some(block),
+        JournalEntry::Attempt(record) if record.shard == shard && counts(record, epoch) => {
+            Some(record)
+        }
         _ => None,
     });
-    taken.extend(own.filter(|block| block.due > after).cloned().map(Taken::of));
+    taken.extend(own.filter(|record| record.due > after).cloned().map(Taken::of));
     Ok(Loaded { queue, taken })
 }
 
 /// Whether an entry of the own journal settles its occurrences for an epoch: a past epoch's `dead`
 /// is no end state, and what it put off is nobody's.
-fn counts(block: &Block, epoch: u64) -> bool {
-    block.run == 0 && (block.epoch == epoch || !block.verdict.needs_its_epoch())
+fn counts(record: &AttemptRecord, epoch: u64) -> bool {
+    record.run == 0 && (record.epoch == epoch || !record.verdict.needs_its_epoch())
 }
 
 /// Reads jobs anew, as far as they are in one of the shards.
@@ -145,7 +147,7 @@ pub(super) fn jobs(
     Ok(found)
 }
 
-/// Rows on their way to members; neighbours mostly share a shape.
+/// Rows on their way to members; neighbours mostly share a definition.
 struct Rows<'a> {
     plans: &'a Plans,
     conn: &'a Connection,
@@ -161,7 +163,7 @@ impl Rows<'_> {
         if row.status != JobStatus::Active {
             return Ok(());
         }
-        let Some(plan) = self.plan(row.shape_id, row.id)? else { return Ok(()) };
+        let Some(plan) = self.plan(row.definition_id, row.id)? else { return Ok(()) };
         add(&plan, Member::from(row.id, row.anchor, row.from));
         Ok(())
     }
@@ -176,20 +178,20 @@ impl Rows<'_> {
         if closed.reach() <= due_after {
             return Ok(());
         }
-        let Some(plan) = self.plan(closed.shape_id, closed.job)? else { return Ok(()) };
+        let Some(plan) = self.plan(closed.definition_id, closed.job)? else { return Ok(()) };
         let (job, anchor, after, until) = (closed.job, closed.anchor, closed.from, closed.until);
         add(&plan, Member { job, anchor, after, until, due_after });
         Ok(())
     }
 
-    fn plan(&mut self, shape: u64, job: JobId) -> rusqlite::Result<Option<Arc<Plan>>> {
+    fn plan(&mut self, definition: u64, job: JobId) -> rusqlite::Result<Option<Arc<Plan>>> {
         if let Some((last, plan)) = &self.last
-            && *last == shape
+            && *last == definition
         {
             return Ok(Some(Arc::clone(plan)));
         }
-        let plan = self.plans.plan(self.conn, shape, job)?;
-        self.last = plan.clone().filter(|plan| plan.seed.is_none()).map(|plan| (shape, plan));
+        let plan = self.plans.plan(self.conn, definition, job)?;
+        self.last = plan.clone().filter(|plan| plan.seed.is_none()).map(|plan| (definition, plan));
         Ok(plan)
     }
 }

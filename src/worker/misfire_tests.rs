@@ -24,7 +24,7 @@ const DAY: Millis = 24 * HOUR;
 
 fn plan(schedule: Schedule, misfire: Misfire) -> Plan {
     let (start, end, seed) = (None, None, None);
-    Plan { shape: 1, project: 1, schedule, seed, start, end, jitter: 0, misfire }
+    Plan { definition: 1, project: 1, schedule, seed, start, end, jitter: 0, misfire }
 }
 
 fn cron(spec: &str) -> Schedule {
@@ -151,12 +151,12 @@ fn what_came_back_is_not_judged_again() {
 #[test]
 fn what_is_made_up_takes_turns_and_stands_in_nobodys_way() {
     let mut part = PartQueue::new(T0, Millis::MAX);
-    let all = |shape, spec| {
+    let all = |definition, spec| {
         let all = policy(MisfirePolicy::All);
-        Arc::new(Plan { shape, ..plan(cron(spec), all) })
+        Arc::new(Plan { definition, ..plan(cron(spec), all) })
     };
     let (seconds, minutes) = (all(1, "* * * * * *"), all(2, "* * * * *"));
-    let hourly = Arc::new(Plan { shape: 3, ..plan(cron("0 * * * *"), Misfire::default()) });
+    let hourly = Arc::new(Plan { definition: 3, ..plan(cron("0 * * * *"), Misfire::default()) });
     for (job, plan) in [(1, &seconds), (2, &minutes), (3, &hourly)] {
         part.add(plan, Member::from(job, T0, T0));
     }
@@ -200,11 +200,11 @@ fn a_one_off_fires_at_its_instant_and_leaves() {
 #[test]
 fn a_job_paused_until_an_instant_begins_after_it() {
     let mut part = PartQueue::new(T0, Millis::MAX);
-    for (shape, spec) in [(1, "* * * * *"), (2, "@every 1m")] {
-        let plan = Arc::new(Plan { shape, ..plan(cron(spec), Misfire::default()) });
+    for (definition, spec) in [(1, "* * * * *"), (2, "@every 1m")] {
+        let plan = Arc::new(Plan { definition, ..plan(cron(spec), Misfire::default()) });
         let after = T0 + 10 * MINUTE;
-        part.add(&plan, Member::from(shape, T0, after));
-        part.add(&plan, Member::from(9 + shape, T0, T0));
+        part.add(&plan, Member::from(definition, T0, after));
+        part.add(&plan, Member::from(9 + definition, T0, T0));
     }
     let (pauses, mut fired) = (Pauses::default(), Vec::new());
     for minute in 1..=12 {

@@ -69,7 +69,7 @@ pub use status::Snapshot;
 use crate::clock::SchedulerTime;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
-use crate::model::block::JournalEntry;
+use crate::model::attempt::JournalEntry;
 use crate::model::shard::ShardId;
 use crate::model::{Millis, NodeId};
 use crate::secret::Keys;
@@ -237,10 +237,10 @@ async fn live<B: Books, H: Hands, L: Lease>(
     };
     let mut rows = rows::Rows::default();
     for (_, entry) in &with.unforgotten {
-        if let JournalEntry::Block(block) = entry
-            && let Some(id) = block.pending
+        if let JournalEntry::Attempt(record) = entry
+            && let Some(id) = record.pending
         {
-            rows.recorded_before(id, block.shard, rows::Done::of(block));
+            rows.recorded_before(id, record.shard, rows::Done::of(record));
         }
     }
     let (sent, sent_rx) = mpsc::unbounded_channel();

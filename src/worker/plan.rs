@@ -1,4 +1,4 @@
-//! What makes jobs due: a shape's schedule with its bounds, its jitter and its misfire policy.
+//! What makes jobs due: a definition's schedule with its bounds, its jitter and its misfire policy.
 //!
 //! `worker::plans` makes plans, `worker::classes` keeps jobs by them, `worker::request` asks once
 //! more before a body is written. Pure.
@@ -10,11 +10,11 @@ use crate::schedule::{Jittered, Schedule};
 /// What a class of jobs fires by.
 #[derive(Debug)]
 pub struct Plan {
-    /// The shape's number.
-    pub shape: u64,
+    /// The definition's number.
+    pub definition: u64,
     /// The project of its jobs.
     pub project: ProjectId,
-    /// The schedule, read once for all that share the shape.
+    /// The schedule, read once for all that share the definition.
     pub schedule: Schedule,
     /// Whether the schedule was read for one job alone (`H` in its spec), which is then this one.
     pub seed: Option<JobId>,
@@ -69,7 +69,7 @@ impl Plan {
     /// The jobs of one key have the same occurrences. With jitter or `H` each has its own.
     pub(super) fn key(&self, phase: Millis, job: JobId) -> Key {
         let own = self.jitter > 0 || self.seed.is_some();
-        (self.shape, if own { job as Millis } else { phase })
+        (self.definition, if own { job as Millis } else { phase })
     }
 
     /// Its occurrences as a job has them, by themselves: without bounds.
@@ -121,7 +121,7 @@ impl Plan {
         of.schedule.prev(of.anchor, end).map_or(Millis::MIN, |scheduled| of.due(scheduled))
     }
 
-    /// Whether the jobs of the shape differ in their anchors, as far as it matters.
+    /// Whether the jobs of the definition differ in their anchors, as far as it matters.
     pub(super) fn is_anchored(&self) -> bool {
         self.schedule.period().is_some() || self.schedule.is_once()
     }

@@ -1,4 +1,4 @@
-//! Shapes as the worker uses them: read once, their schedules parsed once, shared by all jobs that
+//! Definitions as the worker uses them: read once, their schedules parsed once, shared by all jobs that
 //! have them. Loaders and senders ask it on blocking threads; it never writes.
 
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use rusqlite::Connection;
 
 use super::plan::Plan;
 use crate::model::JobId;
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::schedule::{Schedule, parse_zone};
-use crate::store::shapes;
+use crate::store::definitions;
 
-/// So many shapes are remembered; above that, all are forgotten and read again as they are met.
+/// So many definitions are remembered; above that, all are forgotten and read again as they are met.
 const KEPT: usize = 8_192;
 
-/// The shapes met so far.
+/// The definitions met so far.
 #[derive(Default)]
 pub(super) struct Plans {
     known: Mutex<HashMap<u64, Known>>,
@@ -23,33 +23,33 @@ pub(super) struct Plans {
 
 #[derive(Clone)]
 struct Known {
-    shape: Arc<JobShape>,
+    definition: Arc<JobDefinition>,
     /// `None` when each job needs its own (`H` in the spec), or when the spec can't be read.
     plan: Option<Arc<Plan>>,
     seeded: bool,
 }
 
 impl Plans {
-    /// A shape by its number; `None` when there is none.
-    pub(super) fn shape(
+    /// A definition by its number; `None` when there is none.
+    pub(super) fn definition(
         &self,
         conn: &Connection,
         id: u64,
-    ) -> rusqlite::Result<Option<Arc<JobShape>>> {
-        Ok(self.get(conn, id)?.map(|known| known.shape))
+    ) -> rusqlite::Result<Option<Arc<JobDefinition>>> {
+        Ok(self.get(conn, id)?.map(|known| known.definition))
     }
 
-    /// What a job of a shape fires by; `None` when there is no such shape or its spec makes no
+    /// What a job of a definition fires by; `None` when there is no such definition or its spec makes no
     /// sense to this version.
     pub(super) fn plan(
         &self,
         conn: &Connection,
-        shape: u64,
+        definition: u64,
         job: JobId,
     ) -> rusqlite::Result<Option<Arc<Plan>>> {
-        let Some(known) = self.get(conn, shape)? else { return Ok(None) };
+        let Some(known) = self.get(conn, definition)? else { return Ok(None) };
         if known.seeded {
-            return Ok(read(shape, &known.shape, Some(job)).map(Arc::new));
+            return Ok(read(definition, &known.definition, Some(job)).map(Arc::new));
         }
         Ok(known.plan)
     }
@@ -58,10 +58,10 @@ impl Plans {
         if let Some(known) = self.lock().get(&id) {
             return Ok(Some(known.clone()));
         }
-        let Some(shape) = shapes::get(conn, id)? else { return Ok(None) };
-        let seeded = Schedule::is_seed_dependent(&shape.spec);
-        let plan = if seeded { None } else { read(id, &shape, None).map(Arc::new) };
-        let known = Known { shape: Arc::new(shape), plan, seeded };
+        let Some(definition) = definitions::get(conn, id)? else { return Ok(None) };
+        let seeded = Schedule::is_seed_dependent(&definition.spec);
+        let plan = if seeded { None } else { read(id, &definition, None).map(Arc::new) };
+        let known = Known { definition: Arc::new(definition), plan, seeded };
         let mut all = self.lock();
         if all.len() >= KEPT {
             all.clear();
@@ -75,27 +75,29 @@ impl Plans {
     }
 }
 
-fn read(id: u64, shape: &JobShape, seed: Option<JobId>) -> Option<Plan> {
-    let schedule = if shape.is_one_off() {
+fn read(id: u64, definition: &JobDefinition, seed: Option<JobId>) -> Option<Plan> {
+    let schedule = if definition.is_one_off() {
         Ok(Schedule::once())
     } else {
-        let zone = parse_zone(&shape.timezone);
-        zone.and_then(|zone| Schedule::stored(&shape.spec, zone, shape.dst, seed.unwrap_or(0)))
+        let zone = parse_zone(&definition.timezone);
+        zone.and_then(|zone| {
+            Schedule::stored(&definition.spec, zone, definition.dst, seed.unwrap_or(0))
+        })
     };
     match schedule {
         Ok(schedule) => Some(Plan {
-            shape: id,
-            project: shape.project,
+            definition: id,
+            project: definition.project,
             schedule,
             seed,
-            start: shape.start,
-            end: shape.end,
-            jitter: shape.jitter,
-            misfire: shape.misfire,
+            start: definition.start,
+            end: definition.end,
+            jitter: definition.jitter,
+            misfire: definition.misfire,
         }),
         Err(error) => {
             // The api refuses such a spec: this one was written by a newer version.
-            tracing::error!(shape = id, %error, "a stored schedule cannot be read; its jobs do not fire here");
+            tracing::error!(definition = id, %error, "a stored schedule cannot be read; its jobs do not fire here");
             None
         }
     }
@@ -114,9 +116,12 @@ mod tests {
             ("1,,2 * * * *", "1,2 * * * *"),
         ] {
             let schedule = |spec: &str| {
-                let shape =
-                    JobShape { spec: spec.into(), timezone: "UTC".into(), ..JobShape::default() };
-                read(1, &shape, None).map(|plan| plan.schedule)
+                let definition = JobDefinition {
+                    spec: spec.into(),
+                    timezone: "UTC".into(),
+                    ..JobDefinition::default()
+                };
+                read(1, &definition, None).map(|plan| plan.schedule)
             };
             assert!(schedule(stored).is_some(), "{stored}");
             assert_eq!(schedule(stored), schedule(now), "{stored}");

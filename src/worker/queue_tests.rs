@@ -16,14 +16,23 @@ use crate::worker::plan::{Member, Plan};
 const KEY: PartKey = (3, 1);
 const T0: Millis = 1_763_700_000_000;
 
-fn plan(shape: u64, spec: &str) -> Arc<Plan> {
+fn plan(definition: u64, spec: &str) -> Arc<Plan> {
     let schedule = Schedule::parse(spec, chrono_tz::UTC, DstRule::default(), 0).unwrap();
-    Arc::new(of(shape, schedule))
+    Arc::new(of(definition, schedule))
 }
 
-fn of(shape: u64, schedule: Schedule) -> Plan {
+fn of(definition: u64, schedule: Schedule) -> Plan {
     let misfire = Misfire::default();
-    Plan { shape, project: 1, schedule, seed: None, start: None, end: None, jitter: 0, misfire }
+    Plan {
+        definition,
+        project: 1,
+        schedule,
+        seed: None,
+        start: None,
+        end: None,
+        jitter: 0,
+        misfire,
+    }
 }
 
 /// Pops at an instant; what is due before `stale` is past the grace.
@@ -67,7 +76,7 @@ fn jobs_of_one_schedule_fire_as_one_class() {
 
 #[test]
 fn occurrences_that_are_due_at_once_and_scheduled_apart_both_fire() {
-    // A one-off that was moved within its jitter, twice: two plans of one shape, due at one instant.
+    // A one-off that was moved within its jitter, twice: two plans of one definition, due at one instant.
     let plan = Arc::new(Plan { jitter: 10_000, ..of(1, Schedule::once()) });
     let due = |anchor| plan.of(anchor, 7).due(anchor);
     let (anchors, at) = (0..1_000)
@@ -155,7 +164,7 @@ fn what_was_handed_back_fires_once_more_and_no_other_time() {
 }
 
 #[test]
-fn the_bounds_of_a_shape_bound_its_jobs() {
+fn the_bounds_of_a_definition_bound_its_jobs() {
     let schedule = Schedule::parse("@every 1s", chrono_tz::UTC, DstRule::default(), 0).unwrap();
     let (start, end) = (Some(T0 + 3_000), Some(T0 + 5_000));
     let bounded = Arc::new(Plan { start, end, ..of(1, schedule) });

@@ -12,7 +12,7 @@ use super::seams::{Books, Hands, Lease};
 use super::work::Head;
 use crate::journal::Journal;
 use crate::model::Millis;
-use crate::model::block::{Block, JournalEntry, Watermark};
+use crate::model::attempt::{AttemptRecord, JournalEntry, Watermark};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
 
@@ -28,7 +28,7 @@ const STRETCH: usize = 4 << 20;
 /// Results on their way into the journal, and what is settled once they are there.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    blocks: Vec<Block>,
+    records: Vec<AttemptRecord>,
     over: Vec<Finished>,
     ranges: Vec<(ShardId, Millis)>,
     marks: Vec<Watermark>,
@@ -45,21 +45,21 @@ struct Finished {
 }
 
 impl Results {
-    /// A piece of work is over with these blocks.
-    pub(super) fn over(&mut self, head: Arc<Head>, blocks: Vec<Block>) {
-        let left = blocks.iter().filter(|b| b.verdict.needs_its_epoch() && b.pending.is_none());
-        let mut left: Vec<_> = left.flat_map(|block| block.members.iter()).collect();
+    /// A piece of work is over with these records.
+    pub(super) fn over(&mut self, head: Arc<Head>, records: Vec<AttemptRecord>) {
+        let left = records.iter().filter(|b| b.verdict.needs_its_epoch() && b.pending.is_none());
+        let mut left: Vec<_> = left.flat_map(|record| record.members.iter()).collect();
         left.sort_unstable();
         let left = (!left.is_empty()).then(|| Members::from_sorted(left));
-        let done = blocks.iter().filter(|block| block.pending.is_some()).map(Done::of).collect();
+        let done = records.iter().filter(|record| record.pending.is_some()).map(Done::of).collect();
         self.over.push(Finished { head, left, done });
-        self.blocks.extend(blocks);
+        self.records.extend(records);
     }
 
-    /// A stretch of occurrences that began at `since` is over with this block.
-    pub(super) fn range(&mut self, shard: ShardId, since: Millis, block: Block) {
+    /// A stretch of occurrences that began at `since` is over with this record.
+    pub(super) fn range(&mut self, shard: ShardId, since: Millis, record: AttemptRecord) {
         self.ranges.push((shard, since));
-        self.blocks.push(block);
+        self.records.push(record);
     }
 
     /// Whether nothing is to be written or settled.
@@ -68,7 +68,7 @@ impl Results {
     }
 
     fn entries(&self) -> Vec<JournalEntry> {
-        let mut entries: Vec<_> = self.blocks.iter().cloned().map(JournalEntry::Block).collect();
+        let mut entries: Vec<_> = self.records.iter().cloned().map(JournalEntry::Attempt).collect();
         if !self.marks.is_empty() {
             entries.push(JournalEntry::Watermarks(self.marks.clone()));
         }
@@ -77,7 +77,7 @@ impl Results {
 
     fn put_before(self, later: &mut Results) {
         let mut all = self;
-        all.blocks.append(&mut later.blocks);
+        all.records.append(&mut later.records);
         all.over.append(&mut later.over);
         all.ranges.append(&mut later.ranges);
         all.marks.append(&mut later.marks);
@@ -164,8 +164,8 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             return;
         }
         self.has_room = self.journal.state().has_room;
-        for block in &results.blocks {
-            self.sender.metrics.ended(block.verdict, block.members.len());
+        for record in &results.records {
+            self.sender.metrics.ended(record.verdict, record.members.len());
         }
         self.settle(results);
     }

@@ -17,8 +17,8 @@ use super::plans::Plans;
 use super::poison::Register;
 use super::route::{Defaults, Route, Routes, To};
 use super::work::Head;
-use crate::executor::payload::{Instant, ShapeText};
-use crate::model::block::{SkipReason, Verdict};
+use crate::executor::payload::{DefinitionText, Instant};
+use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobStatus;
 use crate::model::members::Members;
@@ -97,20 +97,20 @@ pub(super) struct Group {
     pub(super) jobs: Vec<Ready>,
 }
 
-/// A job that goes out, its shape's text, and the planned instant before this one.
-pub(super) type Ready = (Payload, Arc<ShapeText>, Millis);
+/// A job that goes out, its definition's text, and the planned instant before this one.
+pub(super) type Ready = (Payload, Arc<DefinitionText>, Millis);
 
 /// Jobs whose destination takes nothing up to an instant, and why.
 type Closed = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
 
-/// A shape met in a slice: the number of its group, and its text.
-type Met = (usize, Arc<ShapeText>);
+/// A definition met in a slice: the number of its group, and its text.
+type Met = (usize, Arc<DefinitionText>);
 
 /// What is needed to write requests.
 pub(super) struct Desk<'a> {
     /// The books.
     pub(super) conn: &'a Connection,
-    /// Shapes and plans.
+    /// Definitions and plans.
     pub(super) plans: &'a Plans,
     /// For execution ids.
     pub(super) cluster: u128,
@@ -137,7 +137,7 @@ pub(super) struct Desk<'a> {
 struct Sorted {
     groups: Vec<Group>,
     routes: HashMap<Arc<Route>, usize>,
-    shapes: HashMap<(u64, bool), Met>,
+    definitions: HashMap<(u64, bool), Met>,
     lasts: HashMap<u32, Option<Millis>>,
     ended: HashMap<ProjectId, Vec<JobId>>,
     /// What does not go out and has to be told, by project, whether it is all of a one-off, and why.
@@ -198,14 +198,16 @@ impl Desk<'_> {
                 continue;
             };
             let once = head.run == 0 && row.anchor == head.scheduled;
-            let met = if let Some(met) = sorted.shapes.get(&(row.shape_id, once)) {
+            let met = if let Some(met) = sorted.definitions.get(&(row.definition_id, once)) {
                 met.clone()
             } else {
-                let Some(shape) = self.plans.shape(self.conn, row.shape_id)? else { continue };
-                let route = Arc::new(routes.route(&shape, once && shape.is_one_off())?);
+                let Some(definition) = self.plans.definition(self.conn, row.definition_id)? else {
+                    continue;
+                };
+                let route = Arc::new(routes.route(&definition, once && definition.is_one_off())?);
                 let group = self.group(head, route, &mut sorted)?;
-                let met = (group, Arc::new(ShapeText::new(&shape)));
-                sorted.shapes.entry((row.shape_id, once)).or_insert(met).clone()
+                let met = (group, Arc::new(DefinitionText::new(&definition)));
+                sorted.definitions.entry((row.definition_id, once)).or_insert(met).clone()
             };
             let Group { route, paused, .. } = &sorted.groups[met.0];
             // The plans are the record of what they do not let go out, and a pause of the project
@@ -344,14 +346,14 @@ impl Desk<'_> {
         let pause = |paused: bool| paused.then_some(Cause::ProjectPaused);
         if row.from < scheduled {
             let cause = Cause::of(row.status);
-            if cause.is_some() || (row.shape_id == plan.shape && !plan.is_anchored()) {
+            if cause.is_some() || (row.definition_id == plan.definition && !plan.is_anchored()) {
                 return Ok(cause.or_else(|| pause(paused)));
             }
             let member = Member::from(job, row.anchor, row.from);
-            let is_due = if row.shape_id == plan.shape {
+            let is_due = if row.definition_id == plan.definition {
                 plan.is_due(&member, scheduled, due)
             } else {
-                let now = self.plans.plan(self.conn, row.shape_id, job)?;
+                let now = self.plans.plan(self.conn, row.definition_id, job)?;
                 now.is_some_and(|plan| plan.is_due(&member, scheduled, due))
             };
             return Ok(if is_due { pause(paused) } else { Some(Cause::Edited) });
@@ -364,7 +366,7 @@ impl Desk<'_> {
         };
         let (anchor, after, until) = (planned.anchor, planned.from, planned.until);
         let member = Member { until, ..Member::from(job, anchor, after) };
-        let then = self.plans.plan(self.conn, planned.shape_id, job)?;
+        let then = self.plans.plan(self.conn, planned.definition_id, job)?;
         if !then.is_some_and(|plan| plan.is_due(&member, scheduled, due)) {
             return Ok(Some(Cause::Edited));
         }
@@ -375,7 +377,7 @@ impl Desk<'_> {
         if let Some(cause) = Cause::of(status) {
             return Ok(Some(cause));
         }
-        let then = planned.shape.project;
+        let then = planned.definition.project;
         if then == project {
             return Ok(pause(paused));
         }
@@ -397,7 +399,7 @@ impl Desk<'_> {
                 .or_insert_with(|| plan.schedule.prev(row.anchor, head.scheduled - 1)),
             Some(plan) => plan.schedule.prev(row.anchor, head.scheduled - 1),
             None => {
-                let plan = self.plans.plan(self.conn, row.shape_id, row.id)?;
+                let plan = self.plans.plan(self.conn, row.definition_id, row.id)?;
                 plan.and_then(|plan| plan.schedule.prev(row.anchor, head.scheduled - 1))
             }
         };

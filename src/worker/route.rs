@@ -1,6 +1,6 @@
 //! Where a job's occurrences go and on what terms, as the books have it at the moment of sending:
 //! its own `http` target, its executor, or its callback URL; retries and timeout by the nearest word
-//! of job, project, configuration. `worker::request` resolves a route once a shape; jobs whose routes
+//! of job, project, configuration. `worker::request` resolves a route once a definition; jobs whose routes
 //! are equal share batches. Nothing is sent here, and no secret opened.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::executor::Limits;
 use crate::model::delivery::{LONGEST_DELAY, Overlap, Retry};
-use crate::model::job::{Dialect, JobShape};
+use crate::model::job::{Casing, JobDefinition};
 use crate::model::project::ProjectSettings;
 use crate::model::target::{Executor, HttpTarget, SigningSecret, Tls, WEBHOOK_URL};
 use crate::model::{Millis, ProjectId};
@@ -65,7 +65,7 @@ pub(super) enum To {
         /// `POST` or `PUT`.
         method: String,
         /// The casing of the body.
-        dialect: Dialect,
+        casing: Casing,
         /// The target's own TLS.
         tls: Option<Box<Tls>>,
     },
@@ -148,16 +148,20 @@ impl<'a> Routes<'a> {
         Self { conn, defaults, projects: HashMap::new(), executors: HashMap::new() }
     }
 
-    /// The route of a shape's jobs; `once` where the occurrence is the only one of a one-off.
-    pub(super) fn route(&mut self, shape: &JobShape, once: bool) -> rusqlite::Result<Route> {
-        let settings = self.settings(shape.project)?;
-        let executor = match shape.executor {
-            Some(id) if shape.http.is_none() => Some((id, self.executor(id)?)),
+    /// The route of a definition's jobs; `once` where the occurrence is the only one of a one-off.
+    pub(super) fn route(
+        &mut self,
+        definition: &JobDefinition,
+        once: bool,
+    ) -> rusqlite::Result<Route> {
+        let settings = self.settings(definition.project)?;
+        let executor = match definition.executor {
+            Some(id) if definition.http.is_none() => Some((id, self.executor(id)?)),
             _ => None,
         };
-        let delivery = shape.delivery.or(settings.delivery);
+        let delivery = definition.delivery.or(settings.delivery);
         let retry = Retry {
-            max: shape.retry_max.or(delivery.retry_max).unwrap_or(self.defaults.retry_max),
+            max: definition.retry_max.or(delivery.retry_max).unwrap_or(self.defaults.retry_max),
             delay: delivery.retry_delay.unwrap_or(self.defaults.retry_delay.as_millis() as Millis),
             factor: delivery.retry_factor.unwrap_or(FACTOR),
             max_delay: delivery.retry_max_delay.unwrap_or(LONGEST_DELAY),
@@ -165,8 +169,8 @@ impl<'a> Routes<'a> {
         let found = executor.as_ref().and_then(|(_, executor)| executor.as_deref());
         let own = found.map(|executor| &executor.signing).filter(|signing| !signing.is_empty());
         Ok(Route {
-            project: shape.project,
-            to: to(shape, executor.as_ref().map(|(id, executor)| (*id, executor.as_deref()))),
+            project: definition.project,
+            to: to(definition, executor.as_ref().map(|(id, executor)| (*id, executor.as_deref()))),
             retry,
             timeout: delivery
                 .timeout
@@ -201,33 +205,33 @@ impl<'a> Routes<'a> {
     }
 }
 
-fn to(shape: &JobShape, executor: Option<(u64, Option<&Executor>)>) -> To {
+fn to(definition: &JobDefinition, executor: Option<(u64, Option<&Executor>)>) -> To {
     let single = |http: &HttpTarget| {
         To::Single(Box::new(Single {
             http: http.clone(),
-            overlap: shape.overlap,
-            run_timeout: match (shape.run_timeout, shape.heartbeat_timeout) {
+            overlap: definition.overlap,
+            run_timeout: match (definition.run_timeout, definition.heartbeat_timeout) {
                 // Nobody would ever miss it.
                 (None, None) => Some(LONGEST_RUN),
                 (given, _) => given.filter(|length| *length > 0),
             },
-            heartbeat_timeout: shape.heartbeat_timeout,
+            heartbeat_timeout: definition.heartbeat_timeout,
         }))
     };
     let batch = |url: &str, method: &str, tls: Option<&Tls>| To::Batch {
         tls: tls.cloned().map(Box::new),
         url: url.to_owned(),
         method: if method.is_empty() { "POST" } else { method }.to_owned(),
-        dialect: shape.dialect,
+        casing: definition.casing,
     };
-    if let Some(http) = &shape.http {
+    if let Some(http) = &definition.http {
         return single(http);
     }
     match executor {
-        None if shape.callback_url.is_empty() => {
+        None if definition.callback_url.is_empty() => {
             To::Nowhere("the job has neither callback_url nor http nor executor".to_owned())
         }
-        None => batch(&shape.callback_url, "", None),
+        None => batch(&definition.callback_url, "", None),
         Some((id, None)) => To::Nowhere(format!("executor {id} of the job does not exist")),
         Some((_, Some(executor))) if executor.kind != WEBHOOK_URL => To::Nowhere(format!(
             "executor {} is of type {}: jobs can be sent to {WEBHOOK_URL} only",

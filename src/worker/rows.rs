@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::queue::PartKey;
 use crate::model::Millis;
-use crate::model::block::{Block, Verdict};
+use crate::model::attempt::{AttemptRecord, Verdict};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -41,14 +41,14 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// What a block says of the row that it was made for.
-    pub(super) fn of(block: &Block) -> Self {
-        let put_off = match block.verdict {
+    /// What a record says of the row that it was made for.
+    pub(super) fn of(record: &AttemptRecord) -> Self {
+        let put_off = match record.verdict {
             Verdict::Postponed { at } => Some(at),
             _ => None,
         };
-        let under = block.verdict.needs_its_epoch().then_some(block.epoch);
-        Self { members: block.members.clone(), under, put_off }
+        let under = record.verdict.needs_its_epoch().then_some(record.epoch);
+        Self { members: record.members.clone(), under, put_off }
     }
 }
 
@@ -58,7 +58,7 @@ enum State {
     /// So many requests are unfinished.
     Busy(u32),
     /// Its results are in this node's journal: the row goes when the cluster has them.
-    Recorded,
+    StoredAttempt,
 }
 
 impl Row {
@@ -119,7 +119,7 @@ impl Rows {
             return;
         }
         let open = row.done.is_empty() || !row.open(&self.parts).is_empty();
-        row.state = if open { State::Waiting } else { State::Recorded };
+        row.state = if open { State::Waiting } else { State::StoredAttempt };
         // A parked row is nobody's until it is released, at an instant after every promise that was
         // kept by then: a part that closes need not wait for it.
         let timed = open && row.pending.next_at != PARKED;
@@ -140,7 +140,7 @@ impl Rows {
                 return false;
             }
             if row.state == State::Waiting {
-                row.state = State::Recorded;
+                row.state = State::StoredAttempt;
             }
             true
         });
@@ -162,7 +162,7 @@ impl Rows {
             forced: false,
             postponed: None,
         };
-        let row = Row { pending, state: State::Recorded, done: Vec::new() };
+        let row = Row { pending, state: State::StoredAttempt, done: Vec::new() };
         self.known.entry(id).or_insert(row).done.push(done);
         self.shards.entry(shard).or_default().insert(id);
     }
@@ -213,7 +213,7 @@ impl Rows {
             row.state = State::Busy(n - 1);
             return;
         }
-        row.state = State::Recorded;
+        row.state = State::StoredAttempt;
         let shard = row.pending.shard;
         let listed = self.shards.get_mut(&shard);
         if listed.as_ref().is_some_and(|ids| ids.contains(&id)) && self.waiting.contains_key(&shard)
@@ -236,13 +236,15 @@ impl Rows {
             row.state = State::Busy(n - 1);
             return;
         }
-        row.state = State::Recorded;
+        row.state = State::StoredAttempt;
     }
 
     /// Whether no row of a shard due by an instant waits or is under way.
     pub(super) fn is_clear(&self, shard: ShardId, until: Millis) -> bool {
         let open = self.known.values().filter(|row| row.pending.shard == shard);
-        !open.into_iter().any(|row| row.state != State::Recorded && row.pending.next_at <= until)
+        !open
+            .into_iter()
+            .any(|row| row.state != State::StoredAttempt && row.pending.next_at <= until)
     }
 
     /// How many rows are under way.

@@ -1,4 +1,4 @@
-//! What follows from a reply: blocks for the engine, pieces that go out again, occurrences that are
+//! What follows from a reply: records for the engine, pieces that go out again, occurrences that are
 //! put off because their destination takes nothing. `worker::verdict` judges; nothing is sent here.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::verdict::{self, Asked, Next, patience};
 use super::work::{Head, Work};
 use crate::executor::Answer;
 use crate::executor::reply::MAX_RETRY_AFTER;
-use crate::model::block::{Block, Verdict, bounded};
+use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::delivery::{seed, spread_after};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, told};
@@ -42,24 +42,24 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let single = route.single();
         let started = now - boot.saturating_sub(answer.started_boot) as Millis;
         let response = single.and_then(|_| verdict::excerpt(&answer.body));
-        let block = |verdict: Verdict, members: Members, error: Option<String>| Block {
+        let record = |verdict: Verdict, members: Members, error: Option<String>| AttemptRecord {
             http_code: answer.status,
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, error).map(bounded),
             once: route.once,
             response: response.clone(),
-            ..head.block(route.project, verdict, members)
+            ..head.record(route.project, verdict, members)
         };
         let all = || Members::from_sorted(ids.iter().copied());
         let why = || answer.error.clone();
-        let blocks = match asked(&head, route, &ids, now).judge(&answer, now) {
+        let records = match asked(&head, route, &ids, now).judge(&answer, now) {
             Next::Failed(Verdict::Dead) | Next::Unclear { verdict: Verdict::Dead, .. }
                 if may_sift(&answer, ids.len()) =>
             {
                 return self.sift(piece, Arc::clone(route), answer).await;
             }
-            Next::Delivered => vec![block(Verdict::Delivered, all(), None)],
+            Next::Delivered => vec![record(Verdict::Delivered, all(), None)],
             Next::Running => {
                 let accepted = single.map(|single| {
                     Box::new(Accepted {
@@ -68,19 +68,19 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                         retry: route.retry,
                     })
                 });
-                vec![Block { accepted, ..block(Verdict::Running, all(), None) }]
+                vec![AttemptRecord { accepted, ..record(Verdict::Running, all(), None) }]
             }
             Next::Partly { failed, verdict } => {
                 let failed = Members::from_sorted(failed);
                 let fine = all().without(&failed);
                 let why = Some("the receiver names it as failed".to_owned());
-                let delivered = (!fine.is_empty()).then(|| block(Verdict::Delivered, fine, None));
-                delivered.into_iter().chain([block(verdict, failed, why)]).collect()
+                let delivered = (!fine.is_empty()).then(|| record(Verdict::Delivered, fine, None));
+                delivered.into_iter().chain([record(verdict, failed, why)]).collect()
             }
-            Next::Failed(verdict) => vec![block(verdict, all(), why())],
+            Next::Failed(verdict) => vec![record(verdict, all(), why())],
             Next::Unclear { verdict, why } => {
                 let why = format!("the receiver answered {}, but {why}", answer.status);
-                vec![block(verdict, all(), Some(why))]
+                vec![record(verdict, all(), Some(why))]
             }
             Next::Asked(wait) => {
                 let until = Some((now.saturating_add(wait), Obstacle::Asked));
@@ -93,10 +93,10 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                     // Whoever has the shard now decides; it may be this node, under a new epoch.
                     return self.over(&head, Vec::new(), Some(piece));
                 }
-                vec![block(verdict, all(), why())]
+                vec![record(verdict, all(), why())]
             }
         };
-        self.over(&head, blocks, None);
+        self.over(&head, records, None);
     }
 
     /// A refused batch goes out again in pieces, at once, as the same attempt.
@@ -110,31 +110,31 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
     }
 
     /// An attempt that failed before it began: what it is to be signed with cannot be opened here.
-    pub(super) fn unsigned(&self, piece: &Work, route: &Route, error: String) -> Block {
+    pub(super) fn unsigned(&self, piece: &Work, route: &Route, error: String) -> AttemptRecord {
         let (head, now) = (&piece.head, self.time.now());
         let jobs: Vec<JobId> = piece.members().iter().collect();
         let verdict = asked(head, route, &jobs, now).again(None, now);
-        Block {
+        AttemptRecord {
             started: now,
             error: Some(bounded(error)),
             once: route.once,
-            ..head.block(route.project, verdict, piece.members())
+            ..head.record(route.project, verdict, piece.members())
         }
     }
 
     /// A call that was ended since all its jobs are gone. It is an attempt that failed, and the next
     /// one is due at once, whatever retries are left: there the job is found to be gone, which is the
     /// end of the occurrence (`skipped`, `ended`). Nothing of it is sent again.
-    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: Answer) -> Block {
+    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: Answer) -> AttemptRecord {
         let now = self.time.now();
         let before = self.time.clock().boot().saturating_sub(answer.started_boot);
         let started = now - before.cast_signed();
-        Block {
+        AttemptRecord {
             started,
             duration: answer.duration_ms,
             error: told(piece.head.postponed.as_ref(), started, answer.error).map(bounded),
             once: route.once,
-            ..piece.head.block(route.project, Verdict::Retry { at: now }, piece.members())
+            ..piece.head.record(route.project, Verdict::Retry { at: now }, piece.members())
         }
     }
 
@@ -146,7 +146,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         route: &Route,
         members: Members,
         until: Option<(Millis, Obstacle)>,
-    ) -> Block {
+    ) -> AttemptRecord {
         let now = self.time.now();
         let waited = (now - head.postponed_since()).max(0);
         let (until, obstacle) = until.unwrap_or((now, Obstacle::Full));
@@ -175,11 +175,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             };
             let verdict = Verdict::Dead;
             let (once, error) = (route.once, Some(error));
-            return Block {
+            return AttemptRecord {
                 started: now,
                 error,
                 once,
-                ..head.block(route.project, verdict, members)
+                ..head.record(route.project, verdict, members)
             };
         }
         let asks = obstacle == Obstacle::Asked;
@@ -193,11 +193,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         }
         let verdict = Verdict::Postponed { at: at.saturating_add((waited / 10).min(spread)) };
         let error = Some(head.postpone(obstacle, route.destination()).to_text());
-        Block {
+        AttemptRecord {
             started: now,
             once: route.once,
             error,
-            ..head.block(route.project, verdict, members)
+            ..head.record(route.project, verdict, members)
         }
     }
 }

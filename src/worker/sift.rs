@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Three of the pieces go first. Where all of them fail, the receiver is dead and no job poison: the
-//! batch is given up as the one block that it was. A piece that found no place at its destination
+//! batch is given up as the one record that it was. A piece that found no place at its destination
 //! counts as failed where another one failed. A piece that is not to be sent any more, because its jobs
 //! were changed or deleted, says nothing of the receiver: it goes its usual way from there, as a smaller
 //! batch. All of it together makes [`MOST_CALLS`] calls at most, and begins nothing after [`TIMEOUTS`]
@@ -29,7 +29,7 @@ use super::verdict::Next;
 use super::work::Work;
 use crate::executor::{Answer, Reply};
 use crate::model::JobId;
-use crate::model::block::{Block, Verdict, bounded};
+use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::postponement::told;
 
 /// What failed goes out again in so many pieces.
@@ -190,14 +190,14 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             self.time.now() - boot.saturating_sub(answer.started_boot) as crate::model::Millis;
         let also = pieces.map(|n| format!("; so did the {n} pieces of it that were sent then"));
         let error = format!("{why}{}", also.unwrap_or_default());
-        let block = Block {
+        let record = AttemptRecord {
             http_code: answer.status,
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, Some(error)).map(bounded),
             once: route.once,
-            ..head.block(route.project, Verdict::Dead, piece.members())
+            ..head.record(route.project, Verdict::Dead, piece.members())
         };
-        self.over(head, vec![block], None);
+        self.over(head, vec![record], None);
     }
 }

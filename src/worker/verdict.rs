@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::executor::reply::{MAX_RETRY_AFTER, Named, failed};
 use crate::executor::{Answer, Class};
-use crate::model::block::{MAX_RESPONSE, Verdict, parse_execution_id};
+use crate::model::attempt::{MAX_RESPONSE, Verdict, parse_execution_id};
 use crate::model::delivery::{Retry, seed, spread, spread_after};
 use crate::model::{JobId, Millis};
 
@@ -178,7 +178,7 @@ pub(super) fn excerpt(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::block::execution_id;
+    use crate::model::attempt::execution_id;
     use bytes::Bytes;
 
     const RETRY: Retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };

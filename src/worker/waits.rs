@@ -12,7 +12,7 @@ use super::route::Route;
 use super::seams::{Books, Hands, Lease};
 use super::work::{Head, Work};
 use crate::command::{Command, Outcome};
-use crate::model::block::Block;
+use crate::model::attempt::AttemptRecord;
 use crate::model::postponement::Obstacle;
 use crate::model::run::{BeginRun, Begun, Occurrence};
 use crate::model::{JobId, Millis};
@@ -58,16 +58,16 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             let pass = tokio::select! {
                 pass = lane.take(places) => pass,
                 () = self.at(deadline) => {
-                    let blocks = self.waited_in_vain(&head, &lane, &parts, &piece);
-                    return self.over(&head, blocks, None);
+                    let records = self.waited_in_vain(&head, &lane, &parts, &piece);
+                    return self.over(&head, records, None);
                 }
             };
             // By now it may take nothing any more: then all is put off at once, and unwritten.
             let closed = self.closed(&route, &head);
             let closed = closed.filter(|_| !lane.is_crowd() && self.time.now() >= head.due);
             if closed.is_some() {
-                let block = self.put_off(&head, &route, piece.members(), closed);
-                return self.over(&head, vec![block], None);
+                let record = self.put_off(&head, &route, piece.members(), closed);
+                return self.over(&head, vec![record], None);
             }
             let places = pass.as_ref().map_or(places, |pass| pass.held().places());
             let jobs = piece.jobs.len().div_ceil(requests.max(1)) * places;
@@ -87,7 +87,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         lane: &Lane,
         parts: &[(Arc<Route>, Vec<JobId>)],
         piece: &Work,
-    ) -> Vec<Block> {
+    ) -> Vec<AttemptRecord> {
         let Some((first, _)) = parts.first().filter(|_| !lane.is_crowd()) else {
             let now = self.time.now();
             let put_off = |(route, ids): &(Arc<Route>, Vec<JobId>)| {

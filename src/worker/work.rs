@@ -7,7 +7,7 @@ use super::misfire::Ticket;
 use super::plan::Plan;
 use super::queue::PartKey;
 use super::tracker::Instants;
-use crate::model::block::{Block, How, Verdict};
+use crate::model::attempt::{AttemptRecord, ResultOrigin, Verdict};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, Postponement};
 use crate::model::{JobId, Millis, ProjectId};
@@ -43,9 +43,14 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// A block about some of it, with nothing said of a request yet.
-    pub(super) fn block(&self, project: ProjectId, verdict: Verdict, members: Members) -> Block {
-        Block {
+    /// A record about some of it, with nothing said of a request yet.
+    pub(super) fn record(
+        &self,
+        project: ProjectId,
+        verdict: Verdict,
+        members: Members,
+    ) -> AttemptRecord {
+        AttemptRecord {
             project,
             shard: self.key.0,
             epoch: self.key.1,
@@ -62,7 +67,7 @@ impl Head {
             pending: self.row.map(|(id, _)| id),
             run: self.run,
             once: false,
-            how: How::Answer,
+            how: ResultOrigin::Answer,
             accepted: None,
             response: None,
         }

@@ -13,11 +13,11 @@ use super::work::Head;
 use crate::executor::payload::{self, Builder, PayloadJob};
 use crate::executor::target::{Fill, Opened, Template};
 use crate::model::JobId;
-use crate::model::block::Verdict;
+use crate::model::attempt::Verdict;
 
 impl<'r> From<&'r Ready> for PayloadJob<'r> {
-    fn from((row, shape, last): &'r Ready) -> Self {
-        Self { id: row.id, shape, data: &row.data, created: row.created, last: *last }
+    fn from((row, definition, last): &'r Ready) -> Self {
+        Self { id: row.id, definition, data: &row.data, created: row.created, last: *last }
     }
 }
 

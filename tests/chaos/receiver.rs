@@ -12,7 +12,7 @@ use axum::http::{Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use scheduler0::model::block::parse_execution_id;
+use scheduler0::model::attempt::parse_execution_id;
 use scheduler0::model::run::Occurrence;
 use scheduler0::model::time::parse_rfc3339;
 use tokio::net::TcpListener;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use scheduler0::model::block::{execution_id, parse_execution_id};
+use scheduler0::model::attempt::{execution_id, parse_execution_id};
 use scheduler0::model::shard::shard_of;
 use serde_json::json;
 

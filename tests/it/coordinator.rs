@@ -10,7 +10,7 @@ use scheduler0::command::Command;
 use scheduler0::coordinator::collect::{JOURNAL_ROUTE, ReadJournal};
 use scheduler0::coordinator::lead::{Coordinator, Options};
 use scheduler0::model::NodeId;
-use scheduler0::model::block::{JournalEntry, Record};
+use scheduler0::model::attempt::{JournalBatch, JournalEntry};
 use scheduler0::model::lease::{
     Answer, Facts, Grant, Now, Position, Refusal, Renewal, Reply, Timing,
 };
@@ -26,7 +26,7 @@ use crate::raft_house::{House, LIMIT, look_again};
 fn start(
     cluster: &Cluster,
     node: NodeId,
-    own_journal: impl Fn(&ReadJournal) -> Record + Send + Sync + 'static,
+    own_journal: impl Fn(&ReadJournal) -> JournalBatch + Send + Sync + 'static,
 ) -> Coordinator {
     start_with(cluster, node, 2, own_journal)
 }
@@ -35,7 +35,7 @@ fn start_with(
     cluster: &Cluster,
     node: NodeId,
     fan_in: usize,
-    own_journal: impl Fn(&ReadJournal) -> Record + Send + Sync + 'static,
+    own_journal: impl Fn(&ReadJournal) -> JournalBatch + Send + Sync + 'static,
 ) -> Coordinator {
     Coordinator::start(Options {
         cluster: cluster.clone(),
@@ -52,9 +52,9 @@ fn start_with(
     })
 }
 
-fn empty(ask: &ReadJournal) -> Record {
+fn empty(ask: &ReadJournal) -> JournalBatch {
     let first = ask.after + 1;
-    Record { node: 1, incarnation: ask.incarnation, first, entries: Vec::new() }
+    JournalBatch { node: 1, incarnation: ask.incarnation, first, entries: Vec::new() }
 }
 
 /// Renews a node's lease; whether it was granted.
@@ -162,7 +162,7 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
     let endless = move |ask: &ReadJournal| {
         counted.send_modify(|pages| *pages += 1);
         let entries = vec![JournalEntry::Watermarks(Vec::new())];
-        Record { node: leader, incarnation: 7, first: ask.after + 1, entries }
+        JournalBatch { node: leader, incarnation: 7, first: ask.after + 1, entries }
     };
     // One turn for all three.
     let _coordinator = start_with(house.node(leader), leader, 1, endless);

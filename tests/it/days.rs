@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use scheduler0::clock::Clock as _;
 use scheduler0::command::{Command, CreateJobs, NewJob, ProjectAction};
-use scheduler0::model::job::{JobShape, Timing};
+use scheduler0::model::job::{JobDefinition, Timing};
 use scheduler0::model::time::rfc3339;
 use serde_json::json;
 
@@ -249,16 +249,17 @@ async fn a_one_off_fires_once_after_a_day_away() {
     let mut home = Home::build().await;
     let witness = home.jobs(&["@every 1h"]).await[0].job;
     let at = home.now() + 2 * HOUR;
-    let shape = JobShape {
+    let definition = JobDefinition {
         project: 1,
         timing: Timing::At,
         timezone: "UTC".to_owned(),
         callback_url: home.receiver.url(),
         execution_type: "http".to_owned(),
-        ..JobShape::default()
+        ..JobDefinition::default()
     };
     let job = NewJob { data: "{}".to_owned(), at: Some(at), ..NewJob::default() };
-    let new = CreateJobs { request: 7, shapes: vec![shape], jobs: vec![job], staged: false };
+    let new =
+        CreateJobs { request: 7, definitions: vec![definition], jobs: vec![job], staged: false };
     home.propose(Command::CreateJobs(new)).await;
     home.away(Away::Crashed, DAY).await;
     // Alone, it is the newest, however late.

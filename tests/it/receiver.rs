@@ -181,7 +181,7 @@ async fn callback(
         let mut arrivals = inner.arrivals.lock().unwrap();
         if !batch {
             let id = request.header("webhook-id").to_owned();
-            let occurrence = scheduler0::model::block::parse_execution_id(&id).unwrap();
+            let occurrence = scheduler0::model::attempt::parse_execution_id(&id).unwrap();
             let job = occurrence.job;
             arrivals.push(Arrival { job, execution_id: id, scheduled, at, accepted, attempt });
         }

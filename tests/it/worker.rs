@@ -12,8 +12,8 @@ use scheduler0::command::{Command, CreateJobs, NewJob, NewProject, Outcome};
 use scheduler0::executor::{self, Executor};
 use scheduler0::journal::{self, Journal};
 use scheduler0::metrics::Metrics;
-use scheduler0::model::block::Record;
-use scheduler0::model::job::{Dialect, JobShape, JobStatus};
+use scheduler0::model::attempt::JournalBatch;
+use scheduler0::model::job::{Casing, JobDefinition, JobStatus};
 use scheduler0::model::lease::{Answer, Facts, Grant, Position};
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
 use scheduler0::secret::Keys;
@@ -51,7 +51,7 @@ async fn receiver() -> (String, Calls) {
 }
 
 async fn create(cluster: &Cluster, url: &str, jobs: u64) {
-    let shape = JobShape {
+    let definition = JobDefinition {
         project: 1,
         spec: "@every 1s".to_owned(),
         period: Some(1_000),
@@ -59,23 +59,23 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
         dst: scheduler0::schedule::DstRule::default(),
         callback_url: url.to_owned(),
         execution_type: "http".to_owned(),
-        dialect: Dialect::Snake,
+        casing: Casing::Snake,
         start: None,
         end: None,
         retry_max: None,
         executor: None,
         created_by: None,
-        ..JobShape::default()
+        ..JobDefinition::default()
     };
     let job = |i| NewJob {
-        shape: 0,
+        definition: 0,
         data: format!("{i}"),
         status: JobStatus::Active,
         ..NewJob::default()
     };
     let command = Command::CreateJobs(CreateJobs {
         request: 1,
-        shapes: vec![shape],
+        definitions: vec![definition],
         jobs: (0..jobs).map(job).collect(),
         staged: false,
     });
@@ -113,8 +113,8 @@ async fn collect(cluster: &Cluster, journal: &Journal) {
     let stretch = journal.read(journal.state().forgotten, 512 << 10);
     let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return };
     let (incarnation, first, entries) = (stretch.incarnation, stretch.first, stretch.entries);
-    let record = Record { node: 1, incarnation, first, entries };
-    cluster.propose(Command::Record(record)).await.unwrap();
+    let batch = JournalBatch { node: 1, incarnation, first, entries };
+    cluster.propose(Command::Record(batch)).await.unwrap();
     journal.forget(incarnation, first + last);
 }
 

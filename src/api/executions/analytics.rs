@@ -72,7 +72,7 @@ pub(super) async fn analytics(State(app): App, ask: Ask) -> Result<Response, Err
         Ok((HOUR, begin, end, hours.map(|t| (t.hour, t.sort, t.count)).collect()))
     });
     let (step, begin, end, sums) = found.await?;
-    Ok(reply::ok(&shown(step, begin, end, sums), ask.dialect()))
+    Ok(reply::ok(&shown(step, begin, end, sums), ask.casing()))
 }
 
 /// The whole steps that a range touches: from the first one's begin to the last one's end.

@@ -18,7 +18,7 @@ use crate::model::time::rfc3339;
 
 /// The most months: what is older than a century was not recorded here.
 const MOST_MONTHS: u64 = 1_200;
-/// Blocks that one entry of the log drops at most.
+/// Records that one entry of the log drops at most.
 const LIMIT: u32 = 2_000;
 
 #[derive(Serialize)]
@@ -59,5 +59,5 @@ pub(super) async fn cleanup(
         }
     }
     let message = format!("executions that were due before {} are gone", rfc3339(before));
-    Ok(reply::ok(&Done { message }, ask.dialect()))
+    Ok(reply::ok(&Done { message }, ask.casing()))
 }

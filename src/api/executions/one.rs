@@ -13,7 +13,7 @@ use crate::api::ask::{Ask, IdText};
 use crate::api::error::Error;
 use crate::api::reply;
 use crate::model::Millis;
-use crate::model::block::{SkipReason, occurrence_id, parse_execution_id};
+use crate::model::attempt::{SkipReason, occurrence_id, parse_execution_id};
 use crate::model::job::PARKED;
 use crate::model::run::{Occurrence, Run};
 use crate::model::time::rfc3339;
@@ -84,10 +84,10 @@ pub(super) async fn one(
     IdText(text): IdText,
 ) -> Result<Response, Error> {
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let body = app.read(move |conn| {
         let Some(of) = meant(conn, &text)? else { return Ok(None) };
-        Ok(view(conn, of, now)?.map(|view| reply::envelope(&view, dialect)))
+        Ok(view(conn, of, now)?.map(|view| reply::envelope(&view, casing)))
     });
     Ok(reply::json(StatusCode::OK, body.await?.ok_or_else(missing)?))
 }

@@ -20,7 +20,7 @@ use crate::api::reply;
 use crate::api::state::AppState;
 use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
-use crate::model::block::bounded;
+use crate::model::attempt::bounded;
 use crate::model::run::{Occurrence, Report};
 use crate::store::runs;
 
@@ -148,13 +148,13 @@ async fn answer(
         let found = app.read_at(Stage::Done, read).await?;
         found.unwrap_or("retrying")
     };
-    Ok(reply::ok(&Told { execution_id, state }, ask.dialect()))
+    Ok(reply::ok(&Told { execution_id, state }, ask.casing()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::block::MAX_ERROR;
+    use crate::model::attempt::MAX_ERROR;
 
     #[test]
     fn a_receivers_words_are_kept_as_far_as_there_is_room() {

@@ -6,13 +6,13 @@ use super::words;
 use crate::api::duration;
 use crate::api::jobs::MisfireView;
 use crate::model::Millis;
-use crate::model::block::{SkipReason, Verdict, occurrence_id};
+use crate::model::attempt::{SkipReason, Verdict, occurrence_id};
 use crate::model::job::PARKED;
 use crate::model::postponement::parts;
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::schedule::{Check, Mark, describe, describe_at};
-use crate::store::blocks::Recorded;
+use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Account, Explained};
 use crate::store::timeline::Standing;
 
@@ -122,7 +122,7 @@ struct AttemptView {
     skipped_since: Option<String>,
     node_id: u64,
     epoch: u64,
-    /// Recorded when its node owned the shard no more.
+    /// StoredAttempt when its node owned the shard no more.
     stale: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<String>,
@@ -185,11 +185,11 @@ impl ExplainView {
         let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
         let newest = found.timeline.plans.last();
         let schedule = plan.zip(found.reading.as_ref()).map(|(plan, reading)| ScheduleView {
-            spec: plan.shape.spec.clone(),
-            description: if plan.shape.is_one_off() {
+            spec: plan.definition.spec.clone(),
+            description: if plan.definition.is_one_off() {
                 describe_at(plan.anchor, plan.zone)
             } else {
-                describe(&plan.shape.spec)
+                describe(&plan.definition.spec)
             },
             timezone: reading.zone.name(),
             local: reading.local.clone(),
@@ -208,17 +208,17 @@ impl ExplainView {
             from: rfc3339(plan.from),
             until: plan.until.map(rfc3339),
             anchor: rfc3339(plan.anchor),
-            start_date: plan.shape.start.map(rfc3339),
-            end_date: plan.shape.end.map(rfc3339),
-            jitter: Some(plan.shape.jitter).filter(|jitter| *jitter > 0).map(duration::show),
-            misfire: MisfireView::of(&plan.shape.misfire),
+            start_date: plan.definition.start.map(rfc3339),
+            end_date: plan.definition.end.map(rfc3339),
+            jitter: Some(plan.definition.jitter).filter(|jitter| *jitter > 0).map(duration::show),
+            misfire: MisfireView::of(&plan.definition.misfire),
             project_paused_from: pause.map(|pause| rfc3339(pause.from)),
             project_paused_until: pause.and_then(ProjectPause::end).map(rfc3339),
         });
         let due = found.account.as_ref().map_or(at, |account| account.due);
         Self {
             job_id: found.timeline.id,
-            project_id: plan.or(newest).map_or(0, |plan| plan.shape.project),
+            project_id: plan.or(newest).map_or(0, |plan| plan.definition.project),
             at: rfc3339(at),
             summary: words::summary(found, at),
             notes: words::notes(found, at),
@@ -275,30 +275,30 @@ fn view(found: &Explained, account: &Account) -> AccountView {
     }
 }
 
-fn attempt(recorded: &Recorded) -> AttemptView {
-    let block = &recorded.block;
-    let sent = !matches!(block.verdict, Verdict::Skipped(_));
-    let (waited, error) = parts(block.error.as_deref());
+fn attempt(recorded: &StoredAttempt) -> AttemptView {
+    let record = &recorded.record;
+    let sent = !matches!(record.verdict, Verdict::Skipped(_));
+    let (waited, error) = parts(record.error.as_deref());
     AttemptView {
         id: recorded.id,
-        attempt: block.attempt,
-        status: block.verdict.name(),
-        reason: match block.verdict {
+        attempt: record.attempt,
+        status: record.verdict.name(),
+        reason: match record.verdict {
             Verdict::Skipped(reason) => Some(reason.name()),
             _ => None,
         },
-        skipped_since: block.since.map(rfc3339),
+        skipped_since: record.since.map(rfc3339),
         node_id: recorded.node,
-        epoch: block.epoch,
+        epoch: record.epoch,
         stale: recorded.stale,
-        started_at: sent.then(|| rfc3339(block.started)),
-        duration_ms: block.duration,
-        http_code: block.http_code,
-        how: block.how.name(),
+        started_at: sent.then(|| rfc3339(record.started)),
+        duration_ms: record.duration,
+        http_code: record.http_code,
+        how: record.how.name(),
         waited: waited.map(str::to_owned),
         error: error.map(str::to_owned),
-        response: block.response.clone(),
-        next_attempt_at: match block.verdict {
+        response: record.response.clone(),
+        next_attempt_at: match record.verdict {
             Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),
             _ => None,
         },

@@ -3,12 +3,12 @@
 
 use crate::api::duration;
 use crate::model::Millis;
-use crate::model::block::{SkipReason, Verdict};
+use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::MisfirePolicy;
 use crate::model::postponement::parts;
 use crate::model::time::rfc3339;
 use crate::schedule::Mark;
-use crate::store::blocks::Recorded;
+use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Account, Explained};
 use crate::store::ledger::State;
 use crate::store::timeline::{Plan, Standing};
@@ -72,7 +72,8 @@ fn not_due(found: &Explained, plan: &Plan, at: Millis) -> String {
     };
     if !found.in_bounds {
         let bound = |name, bound: Option<Millis>| bound.map(|at| format!("{name} {}", rfc3339(at)));
-        let bounds = [bound("startDate", plan.shape.start), bound("endDate", plan.shape.end)];
+        let bounds =
+            [bound("startDate", plan.definition.start), bound("endDate", plan.definition.end)];
         let bounds: Vec<_> = bounds.into_iter().flatten().collect();
         return format!("the instant lies outside of {}", bounds.join(" and "));
     }
@@ -111,7 +112,7 @@ fn not_due(found: &Explained, plan: &Plan, at: Millis) -> String {
 fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String {
     match account.state {
         State::Delivered => {
-            let sent = account.attempts.iter().find(|one| one.block.verdict == Verdict::Delivered);
+            let sent = account.attempts.iter().find(|one| one.record.verdict == Verdict::Delivered);
             sent.map_or_else(|| "delivered".to_owned(), |one| format!("delivered: {}", tried(one)))
         }
         State::Dead => {
@@ -183,13 +184,13 @@ fn skipped(
     plan: Option<&Plan>,
     reason: SkipReason,
 ) -> String {
-    let policy = match plan.map(|plan| plan.shape.misfire.policy).unwrap_or_default() {
+    let policy = match plan.map(|plan| plan.definition.misfire.policy).unwrap_or_default() {
         MisfirePolicy::Latest => "latest: only the newest of what is late is sent",
         MisfirePolicy::All => "all: what is late is sent, up to its window and number",
         MisfirePolicy::Skip => "skip: what is late is not sent",
     };
-    let range = account.attempts.iter().find(|one| one.block.since.is_some());
-    let stretch = range.and_then(|one| Some((one.block.since?, one.block.due)));
+    let range = account.attempts.iter().find(|one| one.record.since.is_some());
+    let stretch = range.and_then(|one| Some((one.record.since?, one.record.due)));
     let stretch = stretch
         .filter(|(since, due)| since != due)
         .map(|(since, due)| format!(", like all from {} to {}", rfc3339(since), rfc3339(due)))
@@ -242,18 +243,18 @@ fn standing<'f>(found: &'f Explained, account: &Account) -> Option<(&'f Plan, St
     Some((plan, plan.standing))
 }
 
-fn tried(one: &Recorded) -> String {
-    let block = &one.block;
-    let (waited, error) = parts(block.error.as_deref());
-    let answer = match (block.http_code, error) {
+fn tried(one: &StoredAttempt) -> String {
+    let record = &one.record;
+    let (waited, error) = parts(record.error.as_deref());
+    let answer = match (record.http_code, error) {
         (0, None) => String::new(),
         (0, Some(error)) => format!(", {error}"),
         (code, None) => format!(", HTTP {code}"),
         (code, Some(error)) => format!(", HTTP {code}, {error}"),
     };
-    let (attempt, node, took) = (block.attempt, one.node, block.duration);
+    let (attempt, node, took) = (record.attempt, one.node, record.duration);
     let waited = waited.map(|waited| format!("; it {waited}")).unwrap_or_default();
-    let started = rfc3339(block.started);
+    let started = rfc3339(record.started);
     format!("attempt {attempt} by node {node} at {started}, {took} ms{answer}{waited}")
 }
 
@@ -262,7 +263,7 @@ pub(super) fn notes(found: &Explained, at: Millis) -> Vec<String> {
     let mut notes = Vec::new();
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
     if let Some(account) = &found.account {
-        let was_sent = |one: &&Recorded| !matches!(one.block.verdict, Verdict::Skipped(_));
+        let was_sent = |one: &&StoredAttempt| !matches!(one.record.verdict, Verdict::Skipped(_));
         let sent = account.attempts.iter().find(was_sent);
         if let Some(one) = sent.filter(|_| !account.planned) {
             let pause = found.project_pause.map(|pause| pause.from);

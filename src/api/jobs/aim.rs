@@ -1,19 +1,19 @@
 //! Where a job goes, as a request says it: exactly one of `callbackUrl`, `http` and `executorId`.
-//! `super::shape` calls it; whether an executor can be sent to is asked of the books in
+//! `super::definition` calls it; whether an executor can be sent to is asked of the books in
 //! `super::executors`.
 
 use serde_json::Value;
 
 use super::check::Rules;
+use super::definition::{Seen, one, unfit};
 use super::names::{Name, Names};
-use super::parse::ShapeInput;
+use super::parse::DefinitionInput;
 use super::policy;
-use super::shape::{Seen, one, unfit};
 use crate::api::casing::canonical;
 use crate::api::error::Error;
 use crate::api::target;
 use crate::model::Millis;
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::model::target::HttpTarget;
 
 impl Seen {
@@ -21,10 +21,10 @@ impl Seen {
     pub(super) fn target(
         &mut self,
         rules: &Rules,
-        shape: &mut JobShape,
+        definition: &mut JobDefinition,
         nulls: Names,
         old: Option<&HttpTarget>,
-        input: &ShapeInput<'_>,
+        input: &DefinitionInput<'_>,
     ) -> Result<(), Error> {
         let http = input.rare(Name::Http);
         one(&[
@@ -34,30 +34,33 @@ impl Seen {
         ])?;
         let given = input.callback_url.is_some() || http.is_some() || input.executor.is_some();
         if given || nulls.has(Name::CallbackUrl) {
-            shape.callback_url.clear();
+            definition.callback_url.clear();
         }
         if given || nulls.has(Name::Http) {
-            shape.http = None;
+            definition.http = None;
         }
         if given || nulls.has(Name::Executor) {
-            shape.executor = None;
+            definition.executor = None;
         }
         if let Some(url) = &input.callback_url {
             self.url(rules, url)?;
-            shape.callback_url = url.to_string();
+            definition.callback_url = url.to_string();
         }
         if let Some(json) = http {
             let (target, timeout) = request(rules, json, old)?;
-            shape.http = Some(Box::new(target));
+            definition.http = Some(Box::new(target));
             if let Some(timeout) = timeout {
                 if input.rare(Name::Timeout).is_some() {
                     return Err(unfit("timeout", "give one of timeout and http.timeout, not both"));
                 }
-                shape.delivery.timeout = Some(timeout);
+                definition.delivery.timeout = Some(timeout);
             }
         }
-        shape.executor = input.executor.or(shape.executor);
-        if shape.callback_url.is_empty() && shape.http.is_none() && shape.executor.is_none() {
+        definition.executor = input.executor.or(definition.executor);
+        if definition.callback_url.is_empty()
+            && definition.http.is_none()
+            && definition.executor.is_none()
+        {
             let error = Error::invalid("callbackUrl", "job callback_url is required");
             return Err(error.because("give one of callbackUrl, http and executorId"));
         }

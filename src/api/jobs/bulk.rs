@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::change::{LONGEST_BY, LONGEST_TIME};
+use super::definition::unfit;
 use super::policy::label;
-use super::shape::unfit;
 use super::status_named;
 use crate::api::App;
 use crate::api::ask::Ask;
@@ -125,7 +125,7 @@ async fn carry_out(
     }
     let key = key.filter(|_| !dry_run);
     if let Some(done) = Key::recall::<Done>(key, app).await? {
-        return Ok(reply::ok(&done, ask.dialect()));
+        return Ok(reply::ok(&done, ask.casing()));
     }
     app.cluster.linearize().await?;
     let last = app.read(jobs::last_id).await?;
@@ -152,7 +152,7 @@ async fn carry_out(
         }
     }
     let done = Key::conclude(key, app, done).await?;
-    Ok(reply::ok(&done, ask.dialect()))
+    Ok(reply::ok(&done, ask.casing()))
 }
 
 /// The jobs that a request is about: its `filter`, or `all`.

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::check::{Rules, pause_until};
-use super::edit::{How, edited};
+use super::edit::{EditMode, edited};
 use super::view::Views;
 use super::{executors, missing, parse, shown};
 use crate::api::App;
@@ -29,7 +29,7 @@ use crate::api::state::AppState;
 use crate::api::unexpected;
 use crate::api::version::{ATTEMPTS, Conditions, is_stale};
 use crate::command::{Command, JobAction, Outcome, RejectionKind};
-use crate::model::block::occurrence_id;
+use crate::model::attempt::occurrence_id;
 use crate::model::job::Job;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, ProjectId};
@@ -56,7 +56,7 @@ pub(super) async fn put(
     Id(id): Id,
     Input(body, _turn): Input<EDIT>,
 ) -> Result<Response, Error> {
-    edit(&app, &ask, &headers, id, &body, How::Put).await
+    edit(&app, &ask, &headers, id, &body, EditMode::Put).await
 }
 
 pub(super) async fn patch(
@@ -66,7 +66,7 @@ pub(super) async fn patch(
     Id(id): Id,
     Input(body, _turn): Input<EDIT>,
 ) -> Result<Response, Error> {
-    edit(&app, &ask, &headers, id, &body, How::Patch).await
+    edit(&app, &ask, &headers, id, &body, EditMode::Patch).await
 }
 
 async fn edit(
@@ -75,7 +75,7 @@ async fn edit(
     headers: &HeaderMap,
     id: JobId,
     body: &[u8],
-    how: How,
+    mode: EditMode,
 ) -> Result<Response, Error> {
     let (input, mut warnings) = parse::one(body)?;
     let conditions = Conditions::of(headers);
@@ -83,7 +83,7 @@ async fn edit(
     app.cluster.linearize().await?;
     for _ in 0..ATTEMPTS {
         let job = read(app, id).await?;
-        if replace(app, ask, &job, &input, how, &conditions, &mut warnings).await? {
+        if replace(app, ask, &job, &input, mode, &conditions, &mut warnings).await? {
             return match shown(app, ask, id, Stage::Done).await {
                 // "Not found" would say that nothing was changed, which others may have seen.
                 Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
@@ -103,20 +103,23 @@ pub(super) async fn replace(
     ask: &Ask,
     job: &Job,
     input: &parse::JobInput<'_>,
-    how: How,
+    mode: EditMode,
     conditions: &Conditions,
     warnings: &mut Warnings,
 ) -> Result<bool, Error> {
-    let mut edit = edited(&Rules::new(app, ask.dialect()), job, input, how, warnings)?;
+    let mut edit = edited(&Rules::new(app, ask.casing()), job, input, mode, warnings)?;
     edit.expect = Some(job.version);
-    if how == How::Put && job.shape.retry_max.is_none() && edit.shape.retry_max.is_some() {
+    if mode == EditMode::Put
+        && job.definition.retry_max.is_none()
+        && edit.definition.retry_max.is_some()
+    {
         // A GET shows the default where the job has no number of its own: sent back, it is none.
-        let default = default_retries(app, edit.shape.project).await?;
-        edit.shape.retry_max = edit.shape.retry_max.filter(|given| *given != default);
+        let default = default_retries(app, edit.definition.project).await?;
+        edit.definition.retry_max = edit.definition.retry_max.filter(|given| *given != default);
     }
-    let shapes = std::slice::from_ref(&edit.shape);
+    let definitions = std::slice::from_ref(&edit.definition);
     let data = std::iter::once((0, edit.data.as_str()));
-    executors::check(app, shapes, data).await.map_err(|(_, error)| error)?;
+    executors::check(app, definitions, data).await.map_err(|(_, error)| error)?;
     conditions.check(Some(job.version))?;
     match app.cluster.propose(Command::UpdateJob(edit)).await? {
         outcome if is_stale(&outcome) => Ok(false),
@@ -170,8 +173,8 @@ async fn pause(
         None => None,
         Some(text) => {
             let job = read(&app, id).await?;
-            let rules = Rules::new(&app, ask.dialect());
-            Some(pause_until("until", &rules, &job.shape, &text)?)
+            let rules = Rules::new(&app, ask.casing());
+            Some(pause_until("until", &rules, &job.definition, &text)?)
         }
     };
     change(&app, &headers, id, JobAction::Pause { until }, by).await?;
@@ -244,7 +247,7 @@ async fn run(
                 execution_id: occurrence_id(cluster, occurrence),
                 scheduled_at: rfc3339(occurrence.scheduled),
             };
-            let body = reply::envelope(&ran, ask.dialect());
+            let body = reply::envelope(&ran, ask.casing());
             Ok(reply::warn(reply::json(StatusCode::ACCEPTED, body), &fields.warnings()))
         }
         Outcome::Rejected(rejection) => Err(rejection.into()),

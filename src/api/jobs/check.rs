@@ -1,8 +1,8 @@
 //! Whether a job may be what its request says, and what the books will hold of it. Pure: the clock's
 //! reading comes with the rules, and whether its project exists is `command::apply`'s to say.
 //!
-//! A request of thousands has a handful of different shapes: [`Batch`] checks each shape once
-//! (`super::shape`), and what is each job's own here.
+//! A request of thousands has a handful of different definitions: [`Batch`] checks each definition once
+//! (`super::definition`), and what is each job's own here.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::create::shape_bytes;
+use super::create::definition_bytes;
+use super::definition::{Base, Seen, by, unfit};
 use super::names::Names;
-use super::parse::{JobInput, ShapeInput};
-use super::shape::{Base, Seen, by, unfit};
+use super::parse::{DefinitionInput, JobInput};
 use super::timing::zone;
 use crate::api::duration;
 use crate::api::error::Error;
@@ -23,9 +23,9 @@ use crate::api::state::AppState;
 use crate::api::target;
 use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
-use crate::executor::payload::ShapeText;
+use crate::executor::payload::DefinitionText;
 use crate::executor::target::Sizes;
-use crate::model::job::{Dialect, JobShape, JobStatus};
+use crate::model::job::{Casing, JobDefinition, JobStatus};
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
 use crate::schedule::{Schedule, names_its_offset, parse_at};
@@ -37,11 +37,11 @@ const LONGEST_EXTERNAL: usize = 255;
 /// The most bytes of a job, with all its fields: an entry of the log holds no more, and the rest of
 /// the entry takes some.
 const MOST_BYTES: usize = 1_000_000;
-/// More than all fields of a job but its data, for a shape within the limits of its fields.
+/// More than all fields of a job but its data, for a definition within the limits of its fields.
 const AROUND_JOB: usize = 256 * 1_024;
 /// No byte of data grows to more than this in JSON: `\u0001`.
 const ESCAPED: usize = 6;
-/// More than all of a payload but its data, for a shape within the limits above.
+/// More than all of a payload but its data, for a definition within the limits above.
 const AROUND_DATA: usize = 32 * 1_024;
 
 /// What decides about a job beside its request.
@@ -49,7 +49,7 @@ const AROUND_DATA: usize = 32 * 1_024;
 pub(super) struct Rules {
     payload_max: usize,
     pub(super) guard: TargetGuard,
-    pub(super) dialect: Dialect,
+    pub(super) casing: Casing,
     pub(super) keys: Arc<Keys>,
     /// This node's time.
     pub(super) now: Millis,
@@ -61,11 +61,11 @@ pub(super) struct Rules {
 
 impl Rules {
     /// The rules of this node for a request that came by a mount of this casing.
-    pub(super) fn new(app: &AppState, dialect: Dialect) -> Self {
+    pub(super) fn new(app: &AppState, casing: Casing) -> Self {
         Self {
             payload_max: app.config.payload_max_bytes,
             guard: app.guard(),
-            dialect,
+            casing,
             keys: app.keys.clone(),
             now: app.time.now(),
             grace: MISFIRE_GRACE.as_millis() as Millis,
@@ -79,16 +79,16 @@ impl Rules {
     }
 }
 
-/// The jobs of one request, checked and sorted by shape.
+/// The jobs of one request, checked and sorted by definition.
 pub(super) struct Batch<'a> {
     rules: Rules,
-    /// The shapes that `jobs` refer to.
-    pub(super) shapes: Vec<JobShape>,
+    /// The definitions that `jobs` refer to.
+    pub(super) definitions: Vec<JobDefinition>,
     /// The jobs, in the order of the request.
     pub(super) jobs: Vec<NewJob>,
     measures: Vec<Option<Measure>>,
-    known: HashMap<ShapeInput<'a>, u32>,
-    last: Option<(ShapeInput<'a>, u32)>,
+    known: HashMap<DefinitionInput<'a>, u32>,
+    last: Option<(DefinitionInput<'a>, u32)>,
     seen: Seen,
     externals: HashSet<(ProjectId, String)>,
 }
@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            shapes: Vec::new(),
+            definitions: Vec::new(),
             jobs: Vec::new(),
             measures: Vec::new(),
             known: HashMap::new(),
@@ -110,10 +110,10 @@ impl<'a> Batch<'a> {
 
     /// Checks a job and adds it.
     pub(super) fn add(&mut self, input: JobInput<'a>) -> Result<(), Error> {
-        let zoned = input.shape.timezone.is_some();
-        let shape = self.shape(input.shape)?;
-        let place = shape as usize;
-        let (rules, known) = (&self.rules, &self.shapes[place]);
+        let zoned = input.definition.timezone.is_some();
+        let definition = self.definition(input.definition)?;
+        let place = definition as usize;
+        let (rules, known) = (&self.rules, &self.definitions[place]);
         let status = status(input.status.as_deref())?.unwrap_or(JobStatus::Active);
         let at = input.at.map(|text| at(rules, known, &text, zoned, None)).transpose()?;
         let pause_until = input
@@ -131,7 +131,7 @@ impl<'a> Batch<'a> {
         }
         let data = input.data.map(String::from).unwrap_or_default();
         check_payload(rules, known, &mut self.measures[place], &data)?;
-        self.jobs.push(NewJob { shape, data, status, at, pause_until, external_id });
+        self.jobs.push(NewJob { definition, data, status, at, pause_until, external_id });
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl<'a> Batch<'a> {
         std::mem::take(&mut self.seen.warnings)
     }
 
-    fn shape(&mut self, input: ShapeInput<'a>) -> Result<u32, Error> {
+    fn definition(&mut self, input: DefinitionInput<'a>) -> Result<u32, Error> {
         if let Some((last, number)) = &self.last
             && *last == input
         {
@@ -149,17 +149,17 @@ impl<'a> Batch<'a> {
         let number = if let Some(number) = self.known.get(&input) {
             *number
         } else {
-            let fresh = JobShape {
+            let fresh = JobDefinition {
                 execution_type: "http".to_owned(),
-                dialect: self.rules.dialect,
-                ..JobShape::default()
+                casing: self.rules.casing,
+                ..JobDefinition::default()
             };
-            let base = Base { shape: fresh, http: None, nulls: Names::default() };
-            let mut shape = self.seen.shape(&self.rules, base, &input)?;
-            ends_after_it_begins(&self.rules, &shape)?;
-            shape.created_by = by("createdBy", input.created_by.as_deref())?;
-            let number = self.shapes.len() as u32;
-            self.shapes.push(shape);
+            let base = Base { definition: fresh, http: None, nulls: Names::default() };
+            let mut definition = self.seen.definition(&self.rules, base, &input)?;
+            ends_after_it_begins(&self.rules, &definition)?;
+            definition.created_by = by("createdBy", input.created_by.as_deref())?;
+            let number = self.definitions.len() as u32;
+            self.definitions.push(definition);
             self.measures.push(None);
             self.known.insert(input.clone(), number);
             number
@@ -170,21 +170,22 @@ impl<'a> Batch<'a> {
 }
 
 /// Refuses a new job that would never fire. (By an edit, an end that has passed ends a job.)
-fn ends_after_it_begins(rules: &Rules, shape: &JobShape) -> Result<(), Error> {
+fn ends_after_it_begins(rules: &Rules, definition: &JobDefinition) -> Result<(), Error> {
     const FIELD: &str = "endDate";
-    let Some(end) = shape.end else { return Ok(()) };
+    let Some(end) = definition.end else { return Ok(()) };
     let understood = rfc3339(end);
     if end < rules.now {
         let message = format!("understood as {understood}, which has passed: it would never fire");
         return Err(not_valid(FIELD, message));
     }
     // `H` is another instant for each job.
-    let mut words = shape.spec.split(|c: char| !c.is_ascii_alphabetic());
+    let mut words = definition.spec.split(|c: char| !c.is_ascii_alphabetic());
     if words.any(|word| word.eq_ignore_ascii_case("H")) {
         return Ok(());
     }
-    let after = shape.start.map_or(rules.now, |start| rules.now.max(start.saturating_sub(1)));
-    let schedule = Schedule::parse(&shape.spec, zone(&shape.timezone)?, shape.dst, 0).ok();
+    let after = definition.start.map_or(rules.now, |start| rules.now.max(start.saturating_sub(1)));
+    let schedule =
+        Schedule::parse(&definition.spec, zone(&definition.timezone)?, definition.dst, 0).ok();
     match schedule.and_then(|schedule| schedule.next(rules.now, after)) {
         Some(first) if first > end => {
             let first = rfc3339(first);
@@ -202,7 +203,7 @@ fn ends_after_it_begins(rules: &Rules, shape: &JobShape) -> Result<(), Error> {
 /// before. A local time needs a zone that the job names.
 pub(super) fn at(
     rules: &Rules,
-    shape: &JobShape,
+    definition: &JobDefinition,
     text: &str,
     zoned: bool,
     old: Option<Millis>,
@@ -210,14 +211,15 @@ pub(super) fn at(
     const FIELD: &str = "at";
     if !zoned && !names_its_offset(text) {
         // What cannot be read at all is told so, whatever its zone.
-        parse_at(text, chrono_tz::Tz::UTC, shape.dst).map_err(|e| not_valid(FIELD, e))?;
+        parse_at(text, chrono_tz::Tz::UTC, definition.dst).map_err(|e| not_valid(FIELD, e))?;
         let message = "job timezone is not valid, provided timezone is ";
         let why = "timezone is required, such as UTC: at is a local time; an offset such as Z would \
                    do too";
         return Err(Error::invalid("timezone", message).says(why));
     }
-    let at = parse_at(text, zone(&shape.timezone)?, shape.dst).map_err(|e| not_valid(FIELD, e))?;
-    let grace = shape.misfire.grace.unwrap_or(rules.grace);
+    let at = parse_at(text, zone(&definition.timezone)?, definition.dst)
+        .map_err(|e| not_valid(FIELD, e))?;
+    let grace = definition.misfire.grace.unwrap_or(rules.grace);
     if at < rules.now.saturating_sub(grace) && old != Some(at) {
         let message = format!(
             "understood as {}, which has passed by more than the grace of {}",
@@ -233,11 +235,11 @@ pub(super) fn at(
 pub(super) fn pause_until(
     field: &'static str,
     rules: &Rules,
-    shape: &JobShape,
+    definition: &JobDefinition,
     text: &str,
 ) -> Result<Millis, Error> {
-    let until =
-        parse_at(text, zone(&shape.timezone)?, shape.dst).map_err(|e| not_valid(field, e))?;
+    let until = parse_at(text, zone(&definition.timezone)?, definition.dst)
+        .map_err(|e| not_valid(field, e))?;
     if until <= rules.now {
         let message = format!("understood as {}, which has passed", rfc3339(until));
         return Err(not_valid(field, message));
@@ -267,11 +269,11 @@ pub(super) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
 }
 
 /// Refuses a job that would be too large for the log.
-fn check_size(shape: &JobShape, data: &str) -> Result<(), Error> {
+fn check_size(definition: &JobDefinition, data: &str) -> Result<(), Error> {
     if data.len() + AROUND_JOB <= MOST_BYTES {
         return Ok(());
     }
-    let length = shape_bytes(shape) + data.len();
+    let length = definition_bytes(definition) + data.len();
     if length <= MOST_BYTES {
         return Ok(());
     }
@@ -283,11 +285,11 @@ fn check_size(shape: &JobShape, data: &str) -> Result<(), Error> {
     Err(Error::too_large(message).field("data"))
 }
 
-/// What tells how long the requests of a shape's jobs become: made once a shape.
+/// What tells how long the requests of a definition's jobs become: made once a definition.
 pub(super) enum Measure {
     /// Of a callback.
-    Callback(ShapeText),
-    /// Of the shape's own `http`.
+    Callback(DefinitionText),
+    /// Of the definition's own `http`.
     Http(Sizes),
 }
 
@@ -295,30 +297,31 @@ pub(super) enum Measure {
 /// job with an executor is measured by that one: `super::executors`.)
 pub(super) fn check_payload(
     rules: &Rules,
-    shape: &JobShape,
+    definition: &JobDefinition,
     measure: &mut Option<Measure>,
     data: &str,
 ) -> Result<(), Error> {
-    check_size(shape, data)?;
+    check_size(definition, data)?;
     let max = rules.payload_max;
-    if shape.http.is_none() && data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max
+    if definition.http.is_none()
+        && data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max
     {
         return Ok(());
     }
     let measure = match measure {
         Some(known) => known,
-        None => measure.insert(match &shape.http {
-            None => Measure::Callback(ShapeText::new(shape)),
+        None => measure.insert(match &definition.http {
+            None => Measure::Callback(DefinitionText::new(definition)),
             Some(http) => Measure::Http(target::sizes(http)?),
         }),
     };
-    match (measure, &shape.http) {
+    match (measure, &definition.http) {
         (Measure::Http(sizes), Some(http)) => target::check_data(sizes, http, data, max),
         (Measure::Callback(text), _) => {
             let length = text.single_len(data);
             if length > max { Err(target::too_large("callback", length, max)) } else { Ok(()) }
         }
-        // The measure is made of the same shape.
+        // The measure is made of the same definition.
         (Measure::Http(_), None) => Ok(()),
     }
 }

@@ -14,7 +14,7 @@ pub(in crate::api::jobs) fn rules() -> Rules {
     Rules {
         payload_max: 2_000_000,
         guard: TargetGuard::default(),
-        dialect: Dialect::Snake,
+        casing: Casing::Snake,
         keys: Arc::new(Keys::new(&"5e".repeat(32), "node", "pass").unwrap()),
         now: NOW,
         grace: 60_000,
@@ -25,10 +25,10 @@ pub(in crate::api::jobs) fn rules() -> Rules {
 pub(in crate::api::jobs) fn read(
     body: &str,
     rules: Rules,
-) -> Result<(Vec<JobShape>, Vec<NewJob>), Error> {
+) -> Result<(Vec<JobDefinition>, Vec<NewJob>), Error> {
     let mut batch = Batch::new(rules);
     parse::each(body.as_bytes(), &mut |_, job| batch.add(job))?;
-    Ok((batch.shapes, batch.jobs))
+    Ok((batch.definitions, batch.jobs))
 }
 
 /// A good job, with one field put in place of another.
@@ -47,14 +47,17 @@ pub(in crate::api::jobs) fn with(field: &str, value: &str) -> String {
 }
 
 #[test]
-fn jobs_alike_share_a_shape() {
+fn jobs_alike_share_a_definition() {
     let one = with("data", "\"a\"");
     let two = with("spec", "\"@every 2m\"");
     let body = format!("[{one},{one},{two},{one},{}]", with("status", "\"inactive\""));
-    let (shapes, jobs) = read(&body, rules()).unwrap();
-    assert_eq!(jobs.iter().map(|j| j.shape).collect::<Vec<_>>(), [0, 0, 1, 0, 0]);
-    assert_eq!(shapes.iter().map(|s| s.period).collect::<Vec<_>>(), [Some(60_000), Some(120_000)]);
-    assert_eq!((shapes[0].project, shapes[0].execution_type.as_str()), (7, "http"));
+    let (definitions, jobs) = read(&body, rules()).unwrap();
+    assert_eq!(jobs.iter().map(|j| j.definition).collect::<Vec<_>>(), [0, 0, 1, 0, 0]);
+    assert_eq!(
+        definitions.iter().map(|s| s.period).collect::<Vec<_>>(),
+        [Some(60_000), Some(120_000)]
+    );
+    assert_eq!((definitions[0].project, definitions[0].execution_type.as_str()), (7, "http"));
     assert_eq!((jobs[4].status, jobs[0].data.as_str()), (JobStatus::Inactive, "a"));
 }
 
@@ -207,10 +210,10 @@ fn a_job_that_fits_into_no_callback_is_413() {
 #[test]
 fn a_job_may_be_as_large_as_the_log_and_a_call_have_room() {
     let sized = |length: usize| with("data", &format!("\"{}\"", "x".repeat(length)));
-    let (shapes, _) = read(&sized(0), rules()).unwrap();
-    let most = MOST_BYTES - shape_bytes(&shapes[0]);
-    let (shapes, jobs) = read(&sized(most), rules()).unwrap();
-    let create = CreateJobs { request: u128::MAX, shapes, jobs, staged: false };
+    let (definitions, _) = read(&sized(0), rules()).unwrap();
+    let most = MOST_BYTES - definition_bytes(&definitions[0]);
+    let (definitions, jobs) = read(&sized(most), rules()).unwrap();
+    let create = CreateJobs { request: u128::MAX, definitions, jobs, staged: false };
     let command = Box::new(Command::CreateJobs(create));
     let once = Command::Once { key: [255; 32], body: [255; 32], command };
     assert!(once.encode().unwrap().len() < MAX_COMMAND);
@@ -326,17 +329,17 @@ fn a_one_off_has_an_instant_and_a_zone() {
         ("\"after\":\"PT20M\",\"deleteAfterRun\":true", None, Timing::After(1_200_000), "UTC"),
         ("\"after\":\"0\"", None, Timing::After(0), "UTC"),
     ] {
-        let (shapes, jobs) = read(&bare(&format!("{URL},{given}")), rules()).expect(given);
+        let (definitions, jobs) = read(&bare(&format!("{URL},{given}")), rules()).expect(given);
         assert_eq!(jobs[0].at, at.map(|at| NOW + at), "{given}");
-        assert_eq!((shapes[0].timing, &*shapes[0].timezone), (timing, zone), "{given}");
-        assert!(shapes[0].spec.is_empty() && shapes[0].period.is_none(), "{given}");
+        assert_eq!((definitions[0].timing, &*definitions[0].timezone), (timing, zone), "{given}");
+        assert!(definitions[0].spec.is_empty() && definitions[0].period.is_none(), "{given}");
     }
     let two = [
         bare(&format!("{URL},\"at\":\"2026-11-21T09:00:00Z\"")),
         bare(&format!("{URL},\"at\":\"2026-11-22T09:00:00Z\"")),
     ];
-    let (shapes, jobs) = read(&format!("[{}]", two.join(",")), rules()).unwrap();
-    assert_eq!(shapes.len(), 1, "instants are the jobs' own");
+    let (definitions, jobs) = read(&format!("[{}]", two.join(",")), rules()).unwrap();
+    assert_eq!(definitions.len(), 1, "instants are the jobs' own");
     assert_eq!(jobs[1].at.unwrap() - jobs[0].at.unwrap(), 86_400_000);
 }
 
@@ -428,7 +431,7 @@ fn what_does_not_go_together_is_422_and_named() {
 }
 
 #[test]
-fn what_few_jobs_have_ends_in_the_shape() {
+fn what_few_jobs_have_ends_in_the_definition() {
     let body = bare(&format!(
         "{SPEC},\"http\":{{\"method\":\"put\",\"url\":\"http://localhost/{{{{jobId}}}}\",\"timeout\":\"5s\",\
          \"auth\":{{\"type\":\"bearer\",\"token\":\"s3cret\"}}}},\"jitter\":\"1m\",\"retryDelay\":2,\
@@ -437,12 +440,12 @@ fn what_few_jobs_have_ends_in_the_shape() {
          \"labels\":{{\"a\":\"b\"}},\"status\":\"inactive\",\"pauseUntil\":\"2026-11-21T00:00:00Z\",\
          \"externalId\":\"e\""
     ));
-    let (shapes, jobs) = read(&format!("[{body}]"), rules()).unwrap();
-    let shape = &shapes[0];
-    let http = shape.http.as_deref().unwrap();
-    assert_eq!((http.method.as_str(), shape.callback_url.as_str()), ("PUT", ""));
-    assert!(!format!("{shape:?}").contains("s3cret"), "sealed");
-    assert_eq!((shape.jitter, shape.run_timeout), (60_000, Some(3_600_000)));
+    let (definitions, jobs) = read(&format!("[{body}]"), rules()).unwrap();
+    let definition = &definitions[0];
+    let http = definition.http.as_deref().unwrap();
+    assert_eq!((http.method.as_str(), definition.callback_url.as_str()), ("PUT", ""));
+    assert!(!format!("{definition:?}").contains("s3cret"), "sealed");
+    assert_eq!((definition.jitter, definition.run_timeout), (60_000, Some(3_600_000)));
     let delivery = Delivery {
         retry_max: None,
         retry_delay: Some(2_000),
@@ -450,9 +453,9 @@ fn what_few_jobs_have_ends_in_the_shape() {
         retry_max_delay: Some(3_600_000),
         timeout: Some(5_000),
     };
-    assert_eq!((shape.delivery, shape.heartbeat_timeout), (delivery, Some(30_000)));
-    assert_eq!((shape.overlap, shape.misfire.window), (Overlap::Skip, Some(3_600_000)));
-    assert_eq!(shape.labels["a"], "b");
+    assert_eq!((definition.delivery, definition.heartbeat_timeout), (delivery, Some(30_000)));
+    assert_eq!((definition.overlap, definition.misfire.window), (Overlap::Skip, Some(3_600_000)));
+    assert_eq!(definition.labels["a"], "b");
     let paused = (jobs[0].status, jobs[0].pause_until, jobs[0].external_id.as_deref());
     assert_eq!(paused, (JobStatus::Active, Some(NOW + 14_400_000), Some("e")));
     let twice = read(&format!("[{body},{body}]"), rules()).unwrap_err();
@@ -478,9 +481,9 @@ fn a_thousand_jobs_are_read_and_checked_fast() {
         let mut best = f64::MAX;
         for _ in 0..50 {
             let begun = std::time::Instant::now();
-            let (shapes, jobs) = read(&body, rules()).unwrap();
+            let (definitions, jobs) = read(&body, rules()).unwrap();
             best = best.min(begun.elapsed().as_secs_f64());
-            assert_eq!((jobs.len(), shapes.is_empty()), (1_000, false));
+            assert_eq!((jobs.len(), definitions.is_empty()), (1_000, false));
         }
         println!("{name}: {:.0} jobs/s", 1_000.0 / best);
         assert!(best < 0.010, "{name}: {best} s for 1,000 jobs");

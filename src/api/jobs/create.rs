@@ -12,7 +12,7 @@ use crate::api::idempotency::Key;
 use crate::api::state::AppState;
 use crate::api::unexpected;
 use crate::command::{Command, CreateJobs, NewJob, Outcome, Rejection, RejectionKind};
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::model::{JobId, ProjectId};
 use crate::store::{executors, idempotency, jobs, projects};
 
@@ -37,36 +37,37 @@ pub(super) struct Made {
 
 /// A checked request.
 pub(super) struct Order {
-    shapes: Vec<JobShape>,
+    definitions: Vec<JobDefinition>,
     jobs: Vec<NewJob>,
     key: Option<Key>,
 }
 
 impl Order {
     pub(super) fn new(batch: Batch<'_>, key: Option<Key>) -> Result<Self, Error> {
-        let (shapes, jobs) = (batch.shapes, batch.jobs);
+        let (definitions, jobs) = (batch.definitions, batch.jobs);
         if jobs.is_empty() {
             return Err(Error::bad_request("jobs is empty: send at least one job"));
         }
-        Ok(Self { shapes, jobs, key })
+        Ok(Self { definitions, jobs, key })
     }
 
     /// The order of a request that is about one job by its own name: once made, it is there.
     pub(super) fn alone(batch: Batch<'_>) -> Self {
-        Self { shapes: batch.shapes, jobs: batch.jobs, key: None }
+        Self { definitions: batch.definitions, jobs: batch.jobs, key: None }
     }
 
     /// Has them created, and waits until that is so on this node.
     pub(super) async fn carry_out(self, app: &AppState) -> Result<Made, Error> {
         let request = Uuid::now_v7().as_u128();
-        let Self { shapes, jobs, key } = self;
-        let data = jobs.iter().map(|job| (job.shape as usize, job.data.as_str()));
-        if let Err((first, error)) = callable::check(app, &shapes, data).await {
+        let Self { definitions, jobs, key } = self;
+        let data = jobs.iter().map(|job| (job.definition as usize, job.data.as_str()));
+        if let Err((first, error)) = callable::check(app, &definitions, data).await {
             return Err(first.map_or(error.clone(), |index| error.at(index)));
         }
-        let wants = Wants::of(&shapes, &jobs);
-        if jobs.len() <= CHUNK_JOBS && bytes(&shapes, &jobs) <= CHUNK_BYTES {
-            let command = Command::CreateJobs(CreateJobs { request, shapes, jobs, staged: false });
+        let wants = Wants::of(&definitions, &jobs);
+        if jobs.len() <= CHUNK_JOBS && bytes(&definitions, &jobs) <= CHUNK_BYTES {
+            let command =
+                Command::CreateJobs(CreateJobs { request, definitions, jobs, staged: false });
             return match app.cluster.propose(Key::around(key, command)).await? {
                 Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
                 other => Err(wants.refused(app, other).await),
@@ -77,7 +78,7 @@ impl Order {
         {
             return Ok(made);
         }
-        let made = staged(app, request, &shapes, jobs, key, &wants).await;
+        let made = staged(app, request, &definitions, jobs, key, &wants).await;
         if !matches!(&made, Ok(made) if made.request == request) {
             // Refused, failed, or done before under the same key: nothing staged may stay. If this
             // does not reach the log either, what is staged is given up after an hour.
@@ -90,12 +91,12 @@ impl Order {
 async fn staged(
     app: &AppState,
     request: u128,
-    shapes: &[JobShape],
+    definitions: &[JobDefinition],
     jobs: Vec<NewJob>,
     key: Option<Key>,
     wants: &Wants,
 ) -> Result<Made, Error> {
-    for chunk in chunks(request, shapes, jobs) {
+    for chunk in chunks(request, definitions, jobs) {
         match app.cluster.propose(Command::CreateJobs(chunk)).await? {
             Outcome::Jobs { .. } => {}
             other => return Err(wants.refused(app, other).await),
@@ -132,40 +133,42 @@ async fn remembered(app: &AppState, key: Key) -> Result<Option<Made>, Error> {
     }
 }
 
-/// Cuts a large request into commands. Each names only the shapes that its jobs use.
+/// Cuts a large request into commands. Each names only the definitions that its jobs use.
 fn chunks(
     request: u128,
-    shapes: &[JobShape],
+    definitions: &[JobDefinition],
     jobs: Vec<NewJob>,
 ) -> impl Iterator<Item = CreateJobs> {
     let mut jobs = jobs.into_iter().peekable();
     std::iter::from_fn(move || {
         jobs.peek()?;
-        let mut chunk = CreateJobs { request, shapes: Vec::new(), jobs: Vec::new(), staged: true };
-        let mut places: Vec<Option<u32>> = vec![None; shapes.len()];
+        let mut chunk =
+            CreateJobs { request, definitions: Vec::new(), jobs: Vec::new(), staged: true };
+        let mut places: Vec<Option<u32>> = vec![None; definitions.len()];
         let mut size = 0;
         while let Some(job) = jobs.peek() {
-            let place = job.shape as usize;
+            let place = job.definition as usize;
             let new = places[place].is_none();
-            size += row_bytes(job) + if new { shape_bytes(&shapes[place]) } else { 0 };
+            size += row_bytes(job) + if new { definition_bytes(&definitions[place]) } else { 0 };
             let full = chunk.jobs.len() >= CHUNK_JOBS || size > CHUNK_BYTES;
             if full && !chunk.jobs.is_empty() {
                 break;
             }
-            let shape = *places[place].get_or_insert_with(|| {
-                chunk.shapes.push(shapes[place].clone());
-                chunk.shapes.len() as u32 - 1
+            let definition = *places[place].get_or_insert_with(|| {
+                chunk.definitions.push(definitions[place].clone());
+                chunk.definitions.len() as u32 - 1
             });
             if let Some(job) = jobs.next() {
-                chunk.jobs.push(NewJob { shape, ..job });
+                chunk.jobs.push(NewJob { definition, ..job });
             }
         }
         Some(chunk)
     })
 }
 
-fn bytes(shapes: &[JobShape], jobs: &[NewJob]) -> usize {
-    shapes.iter().map(shape_bytes).sum::<usize>() + jobs.iter().map(row_bytes).sum::<usize>()
+fn bytes(definitions: &[JobDefinition], jobs: &[NewJob]) -> usize {
+    definitions.iter().map(definition_bytes).sum::<usize>()
+        + jobs.iter().map(row_bytes).sum::<usize>()
 }
 
 /// What a job's row costs in an entry, at most.
@@ -173,10 +176,10 @@ fn row_bytes(job: &NewJob) -> usize {
     ROW + job.data.len() + job.external_id.as_ref().map_or(0, String::len)
 }
 
-/// What a shape costs in an entry: it is carried as JSON.
-pub(super) fn shape_bytes(shape: &JobShape) -> usize {
-    // A shape always serialises; were one not to, the command would say so.
-    64 + serde_json::to_vec(shape).map_or(0, |text| text.len())
+/// What a definition costs in an entry: it is carried as JSON.
+pub(super) fn definition_bytes(definition: &JobDefinition) -> usize {
+    // A definition always serialises; were one not to, the command would say so.
+    64 + serde_json::to_vec(definition).map_or(0, |text| text.len())
 }
 
 /// What the jobs of a request need to be there, or not to be: to find the one that was refused.
@@ -187,14 +190,14 @@ struct Wants {
 }
 
 impl Wants {
-    fn of(shapes: &[JobShape], jobs: &[NewJob]) -> Self {
-        let shape = |job: &NewJob| &shapes[job.shape as usize];
+    fn of(definitions: &[JobDefinition], jobs: &[NewJob]) -> Self {
+        let definition = |job: &NewJob| &definitions[job.definition as usize];
         let external = |(index, job): (usize, &NewJob)| {
-            Some((index, shape(job).project, job.external_id.clone()?))
+            Some((index, definition(job).project, job.external_id.clone()?))
         };
         Self {
-            projects: jobs.iter().map(|job| shape(job).project).collect(),
-            executors: jobs.iter().map(|job| shape(job).executor).collect(),
+            projects: jobs.iter().map(|job| definition(job).project).collect(),
+            executors: jobs.iter().map(|job| definition(job).executor).collect(),
             externals: jobs.iter().enumerate().filter_map(external).collect(),
         }
     }
@@ -267,11 +270,11 @@ fn distinct(ids: impl Iterator<Item = u64>) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::job::Dialect;
+    use crate::model::job::Casing;
     use crate::schedule::DstRule;
 
-    fn shape(project: u64) -> JobShape {
-        JobShape {
+    fn definition(project: u64) -> JobDefinition {
+        JobDefinition {
             project,
             spec: "@every 1m".into(),
             period: Some(60_000),
@@ -279,18 +282,18 @@ mod tests {
             dst: DstRule::default(),
             callback_url: "http://localhost/".into(),
             execution_type: "http".into(),
-            dialect: Dialect::Snake,
+            casing: Casing::Snake,
             start: None,
             end: None,
             retry_max: None,
             executor: None,
             created_by: None,
-            ..JobShape::default()
+            ..JobDefinition::default()
         }
     }
 
-    fn job(shape: u32, bytes: usize) -> NewJob {
-        NewJob { shape, data: "x".repeat(bytes), ..NewJob::default() }
+    fn job(definition: u32, bytes: usize) -> NewJob {
+        NewJob { definition, data: "x".repeat(bytes), ..NewJob::default() }
     }
 
     #[test]
@@ -316,25 +319,29 @@ mod tests {
     }
 
     #[test]
-    fn chunks_keep_order_and_limits_and_name_only_their_shapes() {
-        let shapes = [shape(1), shape(2), shape(3)];
+    fn chunks_keep_order_and_limits_and_name_only_their_definitions() {
+        let definitions = [definition(1), definition(2), definition(3)];
         let mut jobs: Vec<_> = (0..2_500).map(|i| job(u32::from(i >= 2_000), i % 7)).collect();
         jobs.push(job(2, CHUNK_BYTES + 5));
         jobs.push(job(0, 1));
-        let wanted: Vec<_> =
-            jobs.iter().map(|j| (shapes[j.shape as usize].project, j.data.len())).collect();
-        let cut: Vec<_> = chunks(9, &shapes, jobs).collect();
+        let wanted: Vec<_> = jobs
+            .iter()
+            .map(|j| (definitions[j.definition as usize].project, j.data.len()))
+            .collect();
+        let cut: Vec<_> = chunks(9, &definitions, jobs).collect();
         assert_eq!(cut.iter().map(|c| c.jobs.len()).collect::<Vec<_>>(), [1_000, 1_000, 500, 1, 1]);
-        assert_eq!(cut.iter().map(|c| c.shapes.len()).collect::<Vec<_>>(), [1; 5]);
+        assert_eq!(cut.iter().map(|c| c.definitions.len()).collect::<Vec<_>>(), [1; 5]);
         let got: Vec<_> = cut
             .iter()
-            .flat_map(|c| c.jobs.iter().map(|j| (c.shapes[j.shape as usize].project, j.data.len())))
+            .flat_map(|c| {
+                c.jobs.iter().map(|j| (c.definitions[j.definition as usize].project, j.data.len()))
+            })
             .collect();
         assert_eq!(got, wanted);
         for chunk in &cut {
-            assert!(bytes(&chunk.shapes, &chunk.jobs) <= CHUNK_BYTES || chunk.jobs.len() == 1);
+            assert!(bytes(&chunk.definitions, &chunk.jobs) <= CHUNK_BYTES || chunk.jobs.len() == 1);
             let command = Command::CreateJobs(chunk.clone()).encode().unwrap();
-            assert!(command.len() <= bytes(&chunk.shapes, &chunk.jobs));
+            assert!(command.len() <= bytes(&chunk.definitions, &chunk.jobs));
         }
     }
 }

@@ -1,27 +1,27 @@
 //! What a request makes of a job that is there. `super::change` calls it for edits and
-//! `super::external` for upserts; the shape is checked as a new job's is. Pure.
+//! `super::external` for upserts; the definition is checked as a new job's is. Pure.
 //!
 //! | | what is not named | null |
 //! |---|---|---|
-//! | [`How::Put`] | stays, of the fields that the published clients know (they send some of them only); target and schedule stay until another is named; `externalId` and pause stay; the rest gets its default | as not named, but `externalId` and `pauseUntil` go |
-//! | [`How::Patch`] | stays, within objects too (`super::merge`) | takes the field away |
-//! | [`How::Whole`] | gets its default; status and pause stay | as not named |
+//! | [`EditMode::Put`] | stays, of the fields that the published clients know (they send some of them only); target and schedule stay until another is named; `externalId` and pause stay; the rest gets its default | as not named, but `externalId` and `pauseUntil` go |
+//! | [`EditMode::Patch`] | stays, within objects too (`super::merge`) | takes the field away |
+//! | [`EditMode::Whole`] | gets its default; status and pause stay | as not named |
 
 use super::check::{self, Rules, check_payload};
+use super::definition::{Base, Seen, by, unfit};
 use super::merge;
 use super::names::{Name, Names};
 use super::outlook;
 use super::parse::JobInput;
-use super::shape::{Base, Seen, by, unfit};
 use crate::api::error::Error;
 use crate::api::reply::Warnings;
 use crate::command::JobEdit;
 use crate::model::Millis;
-use crate::model::job::{Job, JobShape, JobStatus, Timing};
+use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 
 /// What becomes of the fields that a request does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum EditMode {
     /// `PUT /jobs/{id}`.
     Put,
     /// `PATCH /jobs/{id}`.
@@ -35,64 +35,74 @@ pub(super) fn edited(
     rules: &Rules,
     job: &Job,
     input: &JobInput<'_>,
-    how: How,
+    mode: EditMode,
     warnings: &mut Warnings,
 ) -> Result<JobEdit, Error> {
-    let old = &*job.shape;
-    let (given, nulls) = match how {
-        How::Patch => {
+    let old = &*job.definition;
+    let (given, nulls) = match mode {
+        EditMode::Patch => {
             let mut nulls = input.nulls;
-            (merge::over(old, &input.shape, &mut nulls)?, nulls)
+            (merge::over(old, &input.definition, &mut nulls)?, nulls)
         }
-        How::Put | How::Whole => (input.shape.clone(), Names::default()),
+        EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
     };
-    let base = Base { shape: base(old, how), http: old.http.as_deref(), nulls };
-    let zoned = given.timezone.is_some() || !base.shape.timezone.is_empty();
+    let base = Base { definition: base(old, mode), http: old.http.as_deref(), nulls };
+    let zoned = given.timezone.is_some() || !base.definition.timezone.is_empty();
     let mut seen = Seen::default();
-    let shape = seen.shape(rules, base, &given)?;
+    let definition = seen.definition(rules, base, &given)?;
     warnings.merge(seen.warnings);
     let was = old.is_one_off().then_some(job.anchor);
-    let (at, again) = match (&input.at, shape.timing) {
+    let (at, again) = match (&input.at, definition.timing) {
         (Some(text), _) => {
-            let at = Some(check::at(rules, &shape, text, zoned, was)?);
+            let at = Some(check::at(rules, &definition, text, zoned, was)?);
             (at, at != was)
         }
         // A delay begins anew where it is another one, or where that is all the request is about.
         (None, Timing::After(_)) => {
             let named = given.rare(Name::After).is_some();
-            let again = named && (shape.timing != old.timing || how == How::Patch);
+            let again = named && (definition.timing != old.timing || mode == EditMode::Patch);
             (was.filter(|_| !again), again)
         }
-        (None, Timing::At | Timing::Spec) => (was.filter(|_| shape.is_one_off()), false),
+        (None, Timing::At | Timing::Spec) => (was.filter(|_| definition.is_one_off()), false),
     };
-    let (status, pause_until) = fires(rules, job, &shape, input, how, again)?;
+    let (status, pause_until) = fires(rules, job, &definition, input, mode, again)?;
     let data = match &input.data {
         Some(data) => data.to_string(),
-        None if how == How::Whole || nulls.has(Name::Data) => String::new(),
+        None if mode == EditMode::Whole || nulls.has(Name::Data) => String::new(),
         None => job.data.clone(),
     };
-    check_payload(rules, &shape, &mut None, &data)?;
+    check_payload(rules, &definition, &mut None, &data)?;
     let external_id = match check::external_id(input.external_id.as_deref())? {
         Some(id) => Some(id),
         None if input.nulls.has(Name::ExternalId) => None,
         None => job.external_id.clone(),
     };
     let by = by("modifiedBy", input.modified_by.as_deref())?;
-    Ok(JobEdit { id: job.id, expect: None, shape, data, status, at, pause_until, external_id, by })
+    Ok(JobEdit {
+        id: job.id,
+        expect: None,
+        definition,
+        data,
+        status,
+        at,
+        pause_until,
+        external_id,
+        by,
+    })
 }
 
 /// What holds where the request says nothing.
-fn base(old: &JobShape, how: How) -> JobShape {
-    match how {
-        How::Patch => old.clone(),
-        How::Put => JobShape {
+fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
+    match mode {
+        EditMode::Patch => old.clone(),
+        EditMode::Put => JobDefinition {
             project: old.project,
             spec: old.spec.clone(),
             period: old.period,
             timezone: old.timezone.clone(),
             callback_url: old.callback_url.clone(),
             execution_type: old.execution_type.clone(),
-            dialect: old.dialect,
+            casing: old.casing,
             start: old.start,
             end: old.end,
             retry_max: old.retry_max,
@@ -100,14 +110,14 @@ fn base(old: &JobShape, how: How) -> JobShape {
             created_by: old.created_by.clone(),
             timing: old.timing,
             http: old.http.clone(),
-            ..JobShape::default()
+            ..JobDefinition::default()
         },
-        How::Whole => JobShape {
+        EditMode::Whole => JobDefinition {
             project: old.project,
             execution_type: old.execution_type.clone(),
-            dialect: old.dialect,
+            casing: old.casing,
             created_by: old.created_by.clone(),
-            ..JobShape::default()
+            ..JobDefinition::default()
         },
     }
 }
@@ -116,9 +126,9 @@ fn base(old: &JobShape, how: How) -> JobShape {
 fn fires(
     rules: &Rules,
     job: &Job,
-    shape: &JobShape,
+    definition: &JobDefinition,
     input: &JobInput<'_>,
-    how: How,
+    mode: EditMode,
     again: bool,
 ) -> Result<(JobStatus, Option<Millis>), Error> {
     // What a GET showed may be sent back.
@@ -131,16 +141,16 @@ fn fires(
     let paused = job.paused_until(rules.now);
     let (status, until) = match &input.pause_until {
         Some(text) => {
-            (JobStatus::Active, Some(check::pause_until("pauseUntil", rules, shape, text)?))
+            (JobStatus::Active, Some(check::pause_until("pauseUntil", rules, definition, text)?))
         }
         None if named.is_some() => (named.unwrap_or(job.status), None),
-        None if input.nulls.has(Name::PauseUntil) && how != How::Whole => (job.status, None),
+        None if input.nulls.has(Name::PauseUntil) && mode != EditMode::Whole => (job.status, None),
         None => (job.status, paused),
     };
     if job.status != JobStatus::Completed {
         return Ok((status, until));
     }
-    if again || !shape.is_one_off() {
+    if again || !definition.is_one_off() {
         let status = if status == JobStatus::Completed { JobStatus::Active } else { status };
         return Ok((status, until));
     }

@@ -9,16 +9,16 @@ const HOUR: Millis = 3_600_000;
 
 /// The job that a request makes, as the books would have it an hour later.
 fn job(body: &str) -> Job {
-    let (shapes, jobs) = read(body, rules()).unwrap();
-    let shape = shapes[0].clone();
-    let anchor = match shape.timing {
+    let (definitions, jobs) = read(body, rules()).unwrap();
+    let definition = definitions[0].clone();
+    let anchor = match definition.timing {
         Timing::After(delay) => NOW - HOUR + delay,
         _ => jobs[0].at.unwrap_or(NOW - HOUR),
     };
     Job {
         id: 1,
-        shape_id: 1,
-        shape: shape.into(),
+        definition_id: 1,
+        definition: definition.into(),
         data: jobs[0].data.clone(),
         created: NOW - HOUR,
         anchor,
@@ -31,9 +31,9 @@ fn job(body: &str) -> Job {
     }
 }
 
-fn edit(job: &Job, body: &str, how: How) -> Result<JobEdit, Error> {
+fn edit(job: &Job, body: &str, mode: EditMode) -> Result<JobEdit, Error> {
     let (input, mut warnings) = parse::one(body.as_bytes()).unwrap();
-    edited(&rules(), job, &input, how, &mut warnings)
+    edited(&rules(), job, &input, mode, &mut warnings)
 }
 
 /// A job that says everything.
@@ -55,22 +55,22 @@ fn an_edit_that_makes_a_job_unfit_is_refused_whichever_part_it_changes() {
     let long = job(&with("data", &format!("\"{}\"", "x".repeat(9_000))));
     let http = r#"{"http":{"url":"http://a.example/","headers":{"X-A":"{{data}}"}}}"#;
     for (job, body, hows, field) in [
-        (&good, &*data, &[How::Put, How::Patch][..], "http.url"),
-        (&good, r#"{"data":"."}"#, &[How::Put, How::Patch], "http.url"),
-        (&good, r#"{"data":null}"#, &[How::Patch], "http.url"),
-        (&job(&with("data", "\"0123456789abcdef0\"")), &query, &[How::Patch], "http.url"),
-        (&long, http, &[How::Put, How::Patch], "http.headers"),
+        (&good, &*data, &[EditMode::Put, EditMode::Patch][..], "http.url"),
+        (&good, r#"{"data":"."}"#, &[EditMode::Put, EditMode::Patch], "http.url"),
+        (&good, r#"{"data":null}"#, &[EditMode::Patch], "http.url"),
+        (&job(&with("data", "\"0123456789abcdef0\"")), &query, &[EditMode::Patch], "http.url"),
+        (&long, http, &[EditMode::Put, EditMode::Patch], "http.headers"),
     ] {
-        for how in hows {
-            let body = if job.shape.http.is_none() && body == query {
+        for mode in hows {
+            let body = if job.definition.http.is_none() && body == query {
                 body.replace("{\"query\"", "{\"url\":\"http://a.example/\",\"query\"")
             } else {
                 body.to_owned()
             };
-            let error = edit(job, &body, *how).unwrap_err();
+            let error = edit(job, &body, *mode).unwrap_err();
             let shown = format!("{error:?}");
-            assert_eq!(error.status(), 422, "{how:?}: {shown}");
-            assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{how:?}: {shown}");
+            assert_eq!(error.status(), 422, "{mode:?}: {shown}");
+            assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{mode:?}: {shown}");
         }
     }
 }
@@ -78,44 +78,45 @@ fn an_edit_that_makes_a_job_unfit_is_refused_whichever_part_it_changes() {
 #[test]
 fn a_put_keeps_what_the_published_clients_know_and_does_not_name() {
     let job = job(&with("retry_max", "4"));
-    let old = &*job.shape;
-    let same = edit(&job, "{\"modified_by\":\"me\"}", How::Put).unwrap();
-    assert_eq!((&same.shape, &same.data, same.status), (old, &job.data, job.status));
+    let old = &*job.definition;
+    let same = edit(&job, "{\"modified_by\":\"me\"}", EditMode::Put).unwrap();
+    assert_eq!((&same.definition, &same.data, same.status), (old, &job.data, job.status));
     assert_eq!(same.by.as_deref(), Some("me"));
     let nulls = "{\"endDate\":null,\"retryMax\":null,\"status\":null,\"spec\":\"\",\"data\":null}";
-    let same = edit(&job, nulls, How::Put).unwrap();
-    assert_eq!((&same.shape, &same.data), (old, &job.data));
-    let faster = edit(&job, "{\"spec\":\"@every 5s\",\"status\":\"inactive\"}", How::Put).unwrap();
-    assert_eq!((faster.shape.period, faster.status), (Some(5_000), JobStatus::Inactive));
-    assert_eq!(faster.shape.callback_url, old.callback_url);
+    let same = edit(&job, nulls, EditMode::Put).unwrap();
+    assert_eq!((&same.definition, &same.data), (old, &job.data));
+    let faster =
+        edit(&job, "{\"spec\":\"@every 5s\",\"status\":\"inactive\"}", EditMode::Put).unwrap();
+    assert_eq!((faster.definition.period, faster.status), (Some(5_000), JobStatus::Inactive));
+    assert_eq!(faster.definition.callback_url, old.callback_url);
     for bad in ["{\"spec\":\"0 0 30 2 *\"}", "{\"timezone\":\"Mars\"}", "{\"end_date\":\"x\"}"] {
-        assert_eq!(edit(&job, bad, How::Put).unwrap_err().status(), 400, "{bad}");
+        assert_eq!(edit(&job, bad, EditMode::Put).unwrap_err().status(), 400, "{bad}");
     }
 }
 
 #[test]
 fn each_way_of_editing_has_its_way_with_what_is_not_named() {
     let job = rich();
-    let old = &*job.shape;
-    let put = edit(&job, "{\"retryMax\":5}", How::Put).unwrap();
-    let kept = JobShape { retry_max: Some(5), ..base(old, How::Put) };
-    assert_eq!(put.shape, kept);
-    assert_eq!(put.shape.http, old.http, "the target stays");
-    assert_eq!((put.shape.jitter, put.shape.overlap), (0, Overlap::Allow));
-    assert!(put.shape.labels.is_empty() && put.shape.delivery.timeout.is_none());
+    let old = &*job.definition;
+    let put = edit(&job, "{\"retryMax\":5}", EditMode::Put).unwrap();
+    let kept = JobDefinition { retry_max: Some(5), ..base(old, EditMode::Put) };
+    assert_eq!(put.definition, kept);
+    assert_eq!(put.definition.http, old.http, "the target stays");
+    assert_eq!((put.definition.jitter, put.definition.overlap), (0, Overlap::Allow));
+    assert!(put.definition.labels.is_empty() && put.definition.delivery.timeout.is_none());
     assert_eq!((put.external_id.as_deref(), put.pause_until), (Some("e"), Some(job.from + 1)));
 
-    let patch = edit(&job, "{\"retryMax\":5}", How::Patch).unwrap();
-    assert_eq!(patch.shape, JobShape { retry_max: Some(5), ..old.clone() });
+    let patch = edit(&job, "{\"retryMax\":5}", EditMode::Patch).unwrap();
+    assert_eq!(patch.definition, JobDefinition { retry_max: Some(5), ..old.clone() });
     assert_eq!((patch.data.as_str(), patch.external_id.as_deref()), ("d", Some("e")));
     assert_eq!((patch.status, patch.pause_until), (JobStatus::Active, Some(job.from + 1)));
 
     let whole = r#"{"spec":"@hourly","timezone":"UTC","callbackUrl":"http://localhost/"}"#;
-    let whole = edit(&job, whole, How::Whole).unwrap();
-    assert_eq!(whole.shape.retry_max, None);
-    assert_eq!((whole.shape.start, &*whole.shape.spec), (None, "@hourly"));
+    let whole = edit(&job, whole, EditMode::Whole).unwrap();
+    assert_eq!(whole.definition.retry_max, None);
+    assert_eq!((whole.definition.start, &*whole.definition.spec), (None, "@hourly"));
     assert_eq!((whole.data.as_str(), whole.pause_until), ("", Some(job.from + 1)));
-    let nothing = edit(&job, "{\"retryMax\":5}", How::Whole).unwrap_err();
+    let nothing = edit(&job, "{\"retryMax\":5}", EditMode::Whole).unwrap_err();
     assert!(format!("{nothing:?}").contains("field: Some(\"spec\")"));
 }
 
@@ -126,16 +127,16 @@ fn null_takes_a_field_away_in_a_patch() {
         "retryDelay":null,"timeout":null,"overlap":null,"runTimeout":null,"heartbeatTimeout":null,
         "labels":null,"externalId":null,"pauseUntil":null,"data":null,"http":null,
         "callbackUrl":"http://localhost/"}"#;
-    let bare = edit(&job, patch, How::Patch).unwrap();
-    let expected = JobShape {
+    let bare = edit(&job, patch, EditMode::Patch).unwrap();
+    let expected = JobDefinition {
         project: 7,
         spec: "@daily".into(),
         timezone: "UTC".into(),
         execution_type: "http".into(),
         callback_url: "http://localhost/".into(),
-        ..JobShape::default()
+        ..JobDefinition::default()
     };
-    assert_eq!(bare.shape, expected);
+    assert_eq!(bare.definition, expected);
     assert_eq!((bare.external_id, bare.data.as_str(), bare.pause_until), (None, "", None));
     for (patch, field) in [
         ("{\"http\":null}", "callbackUrl"),
@@ -143,7 +144,7 @@ fn null_takes_a_field_away_in_a_patch() {
         ("{\"timezone\":null}", "timezone"),
         ("{\"callbackUrl\":\"http://localhost/\"}", "overlap"),
     ] {
-        let error = format!("{:?}", edit(&job, patch, How::Patch).unwrap_err());
+        let error = format!("{:?}", edit(&job, patch, EditMode::Patch).unwrap_err());
         assert!(error.contains(&format!("field: Some({field:?})")), "{patch}: {error}");
     }
 }
@@ -151,13 +152,14 @@ fn null_takes_a_field_away_in_a_patch() {
 #[test]
 fn a_target_or_schedule_that_is_named_replaces_the_one_before() {
     let job = rich();
-    let moved = edit(&job, "{\"executorId\":3}", How::Put).unwrap().shape;
+    let moved = edit(&job, "{\"executorId\":3}", EditMode::Put).unwrap().definition;
     assert_eq!((moved.executor, moved.http.is_none()), (Some(3), true));
-    let once = edit(&job, "{\"at\":\"2026-11-21T09:00:00Z\"}", How::Patch).unwrap();
-    assert_eq!((once.at, once.shape.timing), (Some(NOW + 13 * HOUR), Timing::At));
-    assert!(once.shape.spec.is_empty() && once.shape.start.is_none());
-    let secret = |body: &str| edit(&job, body, How::Put).map(|edit| edit.shape.http.unwrap().auth);
-    let old = &job.shape.http.as_ref().unwrap().auth;
+    let once = edit(&job, "{\"at\":\"2026-11-21T09:00:00Z\"}", EditMode::Patch).unwrap();
+    assert_eq!((once.at, once.definition.timing), (Some(NOW + 13 * HOUR), Timing::At));
+    assert!(once.definition.spec.is_empty() && once.definition.start.is_none());
+    let secret =
+        |body: &str| edit(&job, body, EditMode::Put).map(|edit| edit.definition.http.unwrap().auth);
+    let old = &job.definition.http.as_ref().unwrap().auth;
     let auth = r#""auth":{"type":"basic","username":"me"}"#;
     let same = secret(&format!("{{\"http\":{{\"url\":\"https://a.example/y\",{auth}}}}}")).unwrap();
     assert_eq!(same, *old);
@@ -172,48 +174,48 @@ fn a_one_off_moves_only_when_it_is_told_to() {
     let done = |job: &Job| Job { status: JobStatus::Completed, ..job.clone() };
     let past = Job { anchor: NOW - HOUR, ..done(&at) };
     let (active, completed) = (JobStatus::Active, JobStatus::Completed);
-    for (job, body, how, wanted) in [
-        (&at, "{}", How::Put, Some((Some(at.anchor), active))),
-        (&at, "{\"at\":\"2026-11-20T21:00:00Z\"}", How::Put, Some((Some(NOW + HOUR), active))),
-        (&at, "{\"after\":\"5m\"}", How::Patch, Some((None, active))),
-        (&after, "{}", How::Patch, Some((Some(after.anchor), active))),
-        (&after, "{\"after\":\"90m\"}", How::Put, Some((Some(after.anchor), active))),
-        (&after, "{\"after\":\"90m\"}", How::Patch, Some((None, active))),
-        (&after, "{\"after\":\"80m\"}", How::Put, Some((None, active))),
-        (&done(&after), "{\"after\":\"90m\"}", How::Patch, Some((None, active))),
+    for (job, body, mode, wanted) in [
+        (&at, "{}", EditMode::Put, Some((Some(at.anchor), active))),
+        (&at, "{\"at\":\"2026-11-20T21:00:00Z\"}", EditMode::Put, Some((Some(NOW + HOUR), active))),
+        (&at, "{\"after\":\"5m\"}", EditMode::Patch, Some((None, active))),
+        (&after, "{}", EditMode::Patch, Some((Some(after.anchor), active))),
+        (&after, "{\"after\":\"90m\"}", EditMode::Put, Some((Some(after.anchor), active))),
+        (&after, "{\"after\":\"90m\"}", EditMode::Patch, Some((None, active))),
+        (&after, "{\"after\":\"80m\"}", EditMode::Put, Some((None, active))),
+        (&done(&after), "{\"after\":\"90m\"}", EditMode::Patch, Some((None, active))),
         (
             &done(&after),
             "{\"after\":\"90m\",\"status\":\"completed\"}",
-            How::Put,
+            EditMode::Put,
             Some((Some(after.anchor), completed)),
         ),
         (
             &past,
             "{\"at\":\"2026-11-20T19:00:00Z\",\"status\":\"completed\"}",
-            How::Put,
+            EditMode::Put,
             Some((Some(past.anchor), completed)),
         ),
         (
             &past,
             "{\"at\":\"2026-11-20T19:00:00Z\"}",
-            How::Patch,
+            EditMode::Patch,
             Some((Some(past.anchor), completed)),
         ),
-        (&past, "{\"at\":\"2026-11-20T19:00:01Z\"}", How::Put, None),
+        (&past, "{\"at\":\"2026-11-20T19:00:01Z\"}", EditMode::Put, None),
         (
             &past,
             "{\"at\":\"2026-11-20T20:10:00Z\"}",
-            How::Put,
+            EditMode::Put,
             Some((Some(NOW + HOUR / 6), active)),
         ),
-        (&past, "{\"status\":\"active\"}", How::Patch, None),
-        (&past, "{\"spec\":\"@daily\"}", How::Patch, Some((None, active))),
-        (&at, "{\"status\":\"completed\"}", How::Put, None),
+        (&past, "{\"status\":\"active\"}", EditMode::Patch, None),
+        (&past, "{\"spec\":\"@daily\"}", EditMode::Patch, Some((None, active))),
+        (&at, "{\"status\":\"completed\"}", EditMode::Put, None),
     ] {
-        let edit = edit(job, body, how).map(|edit| (edit.at, edit.status));
+        let edit = edit(job, body, mode).map(|edit| (edit.at, edit.status));
         match wanted {
-            Some(wanted) => assert_eq!(edit.unwrap(), wanted, "{body} {how:?}"),
-            None => assert!(edit.is_err(), "{body} {how:?}: {edit:?}"),
+            Some(wanted) => assert_eq!(edit.unwrap(), wanted, "{body} {mode:?}"),
+            None => assert!(edit.is_err(), "{body} {mode:?}: {edit:?}"),
         }
     }
 }
@@ -240,9 +242,9 @@ fn a_pause_stays_until_a_status_or_another_end_is_named() {
         (&off, "{\"status\":\"disabled\"}", JobStatus::Disabled, None),
         (&off, "{\"status\":\"active\"}", active, None),
     ] {
-        for how in [How::Put, How::Patch] {
-            let edit = edit(job, body, how).unwrap();
-            assert_eq!((edit.status, edit.pause_until), (status, until), "{body} {how:?}");
+        for mode in [EditMode::Put, EditMode::Patch] {
+            let edit = edit(job, body, mode).unwrap();
+            assert_eq!((edit.status, edit.pause_until), (status, until), "{body} {mode:?}");
         }
     }
 }

@@ -3,23 +3,24 @@
 
 use std::collections::BTreeMap;
 
-use super::shape::{not_in_batches, unfit};
+use super::definition::{not_in_batches, unfit};
 use crate::api::error::Error;
 use crate::api::state::AppState;
 use crate::api::target;
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, WEBHOOK_URL};
 use crate::store::executors;
 
-/// Refuses the first shape that its executor is no good for, or the first of these jobs (their
-/// shapes by place, and their data) whose request could not be sent by it: the job's place, if there
+/// Refuses the first definition that its executor is no good for, or the first of these jobs (their
+/// definitions by place, and their data) whose request could not be sent by it: the job's place, if there
 /// is one.
 pub(super) async fn check<'j>(
     app: &AppState,
-    shapes: &[JobShape],
+    definitions: &[JobDefinition],
     jobs: impl Iterator<Item = (usize, &'j str)> + Clone,
 ) -> Result<(), (Option<usize>, Error)> {
-    let mut wanted: Vec<u64> = shapes.iter().filter_map(|shape| shape.executor).collect();
+    let mut wanted: Vec<u64> =
+        definitions.iter().filter_map(|definition| definition.executor).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -35,11 +36,11 @@ pub(super) async fn check<'j>(
         Ok(found)
     });
     let found = found.await.map_err(|error| (None, error))?;
-    let mut measures = Vec::with_capacity(shapes.len());
-    for (place, shape) in shapes.iter().enumerate() {
-        let executor = shape.executor.and_then(|id| found.get(&id));
+    let mut measures = Vec::with_capacity(definitions.len());
+    for (place, definition) in definitions.iter().enumerate() {
+        let executor = definition.executor.and_then(|id| found.get(&id));
         let first = || jobs.clone().position(|(of, _)| of == place);
-        let judged = executor.map_or(Ok(()), |executor| judge(shape, executor));
+        let judged = executor.map_or(Ok(()), |executor| judge(definition, executor));
         let of_http = judged.and_then(|()| {
             let http = executor.and_then(|executor| executor.http.as_deref());
             http.map(|http| Ok((http, target::sizes(http)?))).transpose()
@@ -56,7 +57,7 @@ pub(super) async fn check<'j>(
     Ok(())
 }
 
-fn judge(shape: &JobShape, executor: &Executor) -> Result<(), Error> {
+fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {
     if executor.kind != WEBHOOK_URL {
         let message = format!(
             "executor {} is of type {}, which cannot be called: use one of type {WEBHOOK_URL}",
@@ -64,7 +65,7 @@ fn judge(shape: &JobShape, executor: &Executor) -> Result<(), Error> {
         );
         return Err(unfit("executorId", message));
     }
-    match shape.single_only().filter(|_| executor.http.is_none()) {
+    match definition.single_only().filter(|_| executor.http.is_none()) {
         Some(field) => Err(not_in_batches(field)),
         None => Ok(()),
     }
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn an_executor_must_be_one_that_can_be_called_as_the_job_wants() {
-        let shape = |overlap| JobShape { executor: Some(1), overlap, ..JobShape::default() };
+        let definition =
+            |overlap| JobDefinition { executor: Some(1), overlap, ..JobDefinition::default() };
         let executor = |kind: &str, single: bool| Executor {
             id: 1,
             kind: kind.to_owned(),
@@ -90,7 +92,7 @@ mod tests {
             (Overlap::Skip, "webhook_url", false, Some("overlap")),
             (Overlap::Allow, "container", false, Some("executorId")),
         ] {
-            let judged = judge(&shape(overlap), &executor(kind, single));
+            let judged = judge(&definition(overlap), &executor(kind, single));
             let named = judged.err().map(|error| format!("{error:?}"));
             assert_eq!(named.is_some(), field.is_some(), "{overlap:?} {kind}");
             if let (Some(shown), Some(field)) = (named, field) {

@@ -13,8 +13,8 @@ use axum::routing::get;
 use super::change;
 use super::check::{self, Batch, Rules};
 use super::create::Order;
-use super::edit::How;
-use super::shape::unfit;
+use super::definition::unfit;
+use super::edit::EditMode;
 use super::{missing, parse, shown};
 use crate::api::App;
 use crate::api::ask::Ask;
@@ -97,20 +97,20 @@ async fn upsert(
     Input(body, _turn): Input<{ 4 * SMALL }>,
 ) -> Result<Response, Error> {
     let (mut input, mut warnings) = parse::one(&body)?;
-    if input.shape.project.is_some_and(|project| project != named.project) {
+    if input.definition.project.is_some_and(|project| project != named.project) {
         return Err(unfit("projectId", "job project_id must be that of the path, or left out"));
     }
     if input.external_id.as_ref().is_some_and(|id| *id != *named.external) {
         return Err(unfit("externalId", "job externalId must be that of the path, or left out"));
     }
-    input.shape.project = Some(named.project);
+    input.definition.project = Some(named.project);
     input.external_id = Some(named.external.as_str().into());
     let conditions = Conditions::of(&headers);
     app.cluster.linearize().await?;
     // Others may make or delete it meanwhile: then it is looked for again.
     for _ in 0..ATTEMPTS {
         let Some(job) = named.find(&app).await? else {
-            let mut batch = Batch::new(Rules::new(&app, ask.dialect()));
+            let mut batch = Batch::new(Rules::new(&app, ask.casing()));
             batch.add(input.clone())?;
             let said = batch.warnings();
             conditions.check(None)?;
@@ -124,8 +124,8 @@ async fn upsert(
             warnings.merge(said);
             return Ok(reply::warn(response, &warnings));
         };
-        let how = How::Whole;
-        match change::replace(&app, &ask, &job, &input, how, &conditions, &mut warnings).await {
+        let mode = EditMode::Whole;
+        match change::replace(&app, &ask, &job, &input, mode, &conditions, &mut warnings).await {
             Ok(true) => {
                 let response = shown(&app, &ask, job.id, Stage::Done).await?;
                 return Ok(reply::warn(response, &warnings));

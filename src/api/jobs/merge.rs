@@ -1,5 +1,5 @@
 //! `PATCH` as a JSON Merge Patch (RFC 7396): the objects within a job that a request names are put
-//! over what the job has, before the rules of `super::shape` see them. `super::edit` calls it.
+//! over what the job has, before the rules of `super::definition` see them. `super::edit` calls it.
 //!
 //! Only what is shown as an object merges: `http`, `misfire`, `dst`, `labels`. `data` and `http.body`
 //! are values of the client's own, which are replaced whole, nulls in them included.
@@ -7,13 +7,13 @@
 use serde_json::Value;
 
 use super::names::{Name, Names};
-use super::parse::ShapeInput;
+use super::parse::DefinitionInput;
 use super::policy::value;
 use super::view::MisfireView;
 use crate::api::casing::canonical;
 use crate::api::error::Error;
 use crate::api::target;
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 
 /// Fields that every job has: null takes nothing away.
 const ALWAYS: [Name; 2] = [Name::Project, Name::Status];
@@ -21,10 +21,10 @@ const ALWAYS: [Name; 2] = [Name::Project, Name::Status];
 /// The fields of a patch, nested objects made whole. Adds to `nulls` what a nested null takes away
 /// of the job itself.
 pub(super) fn over<'a>(
-    old: &JobShape,
-    patch: &ShapeInput<'a>,
+    old: &JobDefinition,
+    patch: &DefinitionInput<'a>,
     nulls: &mut Names,
-) -> Result<ShapeInput<'a>, Error> {
+) -> Result<DefinitionInput<'a>, Error> {
     if let Some(name) = ALWAYS.iter().find(|name| nulls.has(**name))
         && let Some(field) = name.camel()
     {

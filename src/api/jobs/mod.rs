@@ -1,9 +1,9 @@
 //! Jobs: created by the thousand or one by one, listed, changed, paused, run, deleted.
 //!
 //! ```text
-//!   POST body ─ parse ─> JobInput ─ check::Batch ─> shapes + rows ─ create::Order ─> the log
+//!   POST body ─ parse ─> JobInput ─ check::Batch ─> definitions + rows ─ create::Order ─> the log
 //!                                        │
-//!                     shape (timing, aim, policy): one set of rules for new jobs and edits
+//!                     definition (timing, aim, policy): one set of rules for new jobs and edits
 //!                                        │
 //!   PUT, PATCH ─ parse ─> JobInput ─ edit::edited(the job as it is) ─ change ──────> the log
 //!                                      └─ merge: PATCH as a merge patch
@@ -20,6 +20,7 @@ mod bulk;
 mod change;
 mod check;
 mod create;
+mod definition;
 mod edit;
 mod executors;
 mod external;
@@ -28,7 +29,6 @@ mod names;
 mod outlook;
 mod parse;
 mod policy;
-mod shape;
 mod timing;
 mod values;
 mod view;
@@ -101,11 +101,11 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
         ..Filter::default()
     };
     ask.settle(&app).await?;
-    let (now, dialect) = (app.time.now(), ask.dialect());
+    let (now, casing) = (app.time.now(), ask.casing());
     let retry_max = app.config.job_execution_retry_max;
     let body = app.read(move |conn| {
         let total = jobs::count(conn, &filter)?;
-        let mut list = ListWriter::new("jobs", &page, (total, false), dialect);
+        let mut list = ListWriter::new("jobs", &page, (total, false), casing);
         let mut views = Views::new(conn, now, retry_max)?;
         jobs::each(conn, &filter, &page, |job| {
             let after = After { key: page.order_by.key(&job), id: job.id };
@@ -147,7 +147,7 @@ async fn shown(app: &AppState, ask: &Ask, id: JobId, stage: Stage) -> Result<Res
         Views::new(conn, now, retry_max)?.job(job).map(Some)
     });
     let job = found.await?.ok_or_else(missing)?;
-    Ok(version::tag(reply::ok(&job, ask.dialect()), job.version))
+    Ok(version::tag(reply::ok(&job, ask.casing()), job.version))
 }
 
 async fn create(
@@ -156,7 +156,7 @@ async fn create(
     headers: HeaderMap,
     Input(body, _turn): Input<BULK>,
 ) -> Result<Response, Error> {
-    let rules = Rules::new(&app, ask.dialect());
+    let rules = Rules::new(&app, ask.casing());
     let whole = wants_jobs(&headers);
     let caller = ask.caller;
     let read = move |body: Bytes| {
@@ -206,12 +206,12 @@ async fn receipt(app: &AppState, ask: &Ask, made: &Made) -> Result<Response, Err
     let request = made.request;
     let id = Uuid::from_u128(request).to_string();
     let body = if ask.mount == super::Mount::ApiV1 {
-        reply::envelope(&id, ask.dialect())
+        reply::envelope(&id, ask.casing())
     } else {
         let read = move |conn: &Connection| tasks::get(conn, request);
         let task = app.read_at(Stage::Done, read).await?;
         let numbers: Vec<u64> = task.iter().map(|task| task.id).collect();
-        reply::envelope(&numbers, ask.dialect())
+        reply::envelope(&numbers, ask.casing())
     };
     let mut response = reply::json(StatusCode::ACCEPTED, body);
     let location = format!("{}/async-tasks/{id}", ask.mount.prefix());
@@ -230,14 +230,14 @@ async fn representation(app: &Arc<AppState>, ask: &Ask, made: &Made) -> Result<R
             job.map(|job| Views::new(conn, now, retry_max)?.job(job)).transpose()
         };
         let job = app.read_at(Stage::Done, read).await?;
-        let body = reply::envelope(&Vec::from_iter(&job), ask.dialect());
+        let body = reply::envelope(&Vec::from_iter(&job), ask.casing());
         let response = reply::json(StatusCode::CREATED, body);
         match job {
             Some(job) => version::tag(response, job.version),
             None => response,
         }
     } else {
-        let jobs = Jobs::new(app, &made.jobs, ask.dialect(), false);
+        let jobs = Jobs::new(app, &made.jobs, ask.casing(), false);
         let (head, tail) = (b"{\"data\":".to_vec(), b",\"success\":true}".to_vec());
         jobs.answer(StatusCode::CREATED, head, tail).await?
     };

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::view::Views;
-use crate::model::job::{Job, JobShape, JobStatus, LONGEST_JITTER};
+use crate::model::job::{Job, JobDefinition, JobStatus, LONGEST_JITTER};
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
@@ -18,7 +18,7 @@ use crate::store::jobs::{self, JobRow};
 use crate::store::plans;
 use crate::store::timeline::Timeline;
 
-/// What a shape's text means.
+/// What a definition's text means.
 pub(super) struct Known {
     /// `None`: it cannot be read (it was checked when it was made, so this does not occur), or
     /// depends on the job.
@@ -31,7 +31,7 @@ pub(super) struct Known {
 /// A stretch of a job's time under one schedule.
 struct Stretch<'s> {
     of: Jittered<'s>,
-    shape: &'s JobShape,
+    definition: &'s JobDefinition,
     from: Millis,
     until: Millis,
 }
@@ -50,12 +50,12 @@ pub(in crate::api) struct Upcoming {
 impl Views<'_> {
     /// Whether nothing is left of a recurring job: it counts as completed.
     pub(super) fn is_over(&mut self, job: &Job) -> rusqlite::Result<bool> {
-        if job.shape.end.is_none() || job.shape.is_one_off() {
+        if job.definition.end.is_none() || job.definition.is_one_off() {
             return Ok(false);
         }
         let (conn, now) = (self.conn, self.now);
-        match self.schedule(job.id, job.shape_id, &job.shape) {
-            Some(schedule) => jobs::is_over(conn, &row(job), &job.shape, &schedule, now),
+        match self.schedule(job.id, job.definition_id, &job.definition) {
+            Some(schedule) => jobs::is_over(conn, &row(job), &job.definition, &schedule, now),
             None => Ok(false),
         }
     }
@@ -74,19 +74,19 @@ impl Views<'_> {
         }
         if job.from > job.created && after < job.from.saturating_add(LONGEST_JITTER) {
             let plans = plans::of_job(self.conn, job.id)?;
-            if plans.iter().any(|plan| plan.shape.jitter > 0 && plan.reach() > after) {
+            if plans.iter().any(|plan| plan.definition.jitter > 0 && plan.reach() > after) {
                 let timeline = Timeline::of_job(self.conn, job.id)?;
                 let all = timeline.map(|all| all.to_fire(after, count)).unwrap_or_default();
                 return Ok(all.iter().map(|one| (one.scheduled, one.due)).collect());
             }
         }
-        let pauses = self.pauses(job.shape.project)?;
-        let Some(schedule) = self.schedule(job.id, job.shape_id, &job.shape) else {
+        let pauses = self.pauses(job.definition.project)?;
+        let Some(schedule) = self.schedule(job.id, job.definition_id, &job.definition) else {
             return Ok(found);
         };
         let (row, mut after) = (row(job), after);
         while found.len() < count {
-            let next = jobs::first_due(&row, &job.shape, &schedule, after);
+            let next = jobs::first_due(&row, &job.definition, &schedule, after);
             let Some((scheduled, due)) = next else { break };
             match pauses.iter().find(|pause| pause.covers(due)).map(|pause| pause.until) {
                 None => {
@@ -116,8 +116,8 @@ impl Views<'_> {
         count: usize,
     ) -> rusqlite::Result<Vec<Upcoming>> {
         let ahead = self.ahead(job, self.now, count)?;
-        let zone = parse_zone(&job.shape.timezone).unwrap_or(Tz::UTC);
-        let Some(schedule) = self.schedule(job.id, job.shape_id, &job.shape) else {
+        let zone = parse_zone(&job.definition.timezone).unwrap_or(Tz::UTC);
+        let Some(schedule) = self.schedule(job.id, job.definition_id, &job.definition) else {
             return Ok(Vec::new());
         };
         let mut shown = Vec::with_capacity(ahead.len());
@@ -144,17 +144,17 @@ impl Views<'_> {
 
     /// The last planned instant that has passed, under this plan or one before it.
     pub(super) fn last(&mut self, job: &Job) -> rusqlite::Result<Option<Millis>> {
-        if job.shape.is_one_off() && job.status == JobStatus::Completed {
+        if job.definition.is_one_off() && job.status == JobStatus::Completed {
             return Ok(Some(job.anchor).filter(|at| *at <= self.now));
         }
-        if job.shape.is_one_off() && job.status != JobStatus::Inactive {
+        if job.definition.is_one_off() && job.status != JobStatus::Inactive {
             // Also one that was due when it was made.
-            let later = jobs::first_due(&row(job), &job.shape, &Schedule::once(), self.now);
+            let later = jobs::first_due(&row(job), &job.definition, &Schedule::once(), self.now);
             return Ok(Some(job.anchor).filter(|at| *at <= self.now && later.is_none()));
         }
         if job.status == JobStatus::Active {
             let span = (job.anchor, job.from, Millis::MAX);
-            let found = self.prev(job.id, job.shape_id, &job.shape, span);
+            let found = self.prev(job.id, job.definition_id, &job.definition, span);
             if found.is_some() {
                 return Ok(found);
             }
@@ -165,7 +165,7 @@ impl Views<'_> {
         for plan in plans::of_job(self.conn, job.id)?.into_iter().rev().filter(|p| p.status.fires())
         {
             let span = (plan.anchor, plan.from, plan.until);
-            let found = self.prev(job.id, plan.shape_id, &plan.shape, span);
+            let found = self.prev(job.id, plan.definition_id, &plan.definition, span);
             if found.is_some() {
                 return Ok(found);
             }
@@ -176,36 +176,36 @@ impl Views<'_> {
     fn prev(
         &mut self,
         job: u64,
-        shape_id: u64,
-        shape: &JobShape,
+        definition_id: u64,
+        definition: &JobDefinition,
         (anchor, from, until): (Millis, Millis, Millis),
     ) -> Option<Millis> {
         let now = self.now;
-        let schedule = &*self.schedule(job, shape_id, shape)?;
-        let of = Jittered { schedule, anchor, job, jitter: shape.jitter };
-        Stretch { of, shape, from, until }.last(now)
+        let schedule = &*self.schedule(job, definition_id, definition)?;
+        let of = Jittered { schedule, anchor, job, jitter: definition.jitter };
+        Stretch { of, definition, from, until }.last(now)
     }
 
-    /// What a job of a shape fires by; `None` when it cannot be read.
+    /// What a job of a definition fires by; `None` when it cannot be read.
     fn schedule(
         &mut self,
         job: JobId,
-        shape_id: u64,
-        shape: &JobShape,
+        definition_id: u64,
+        definition: &JobDefinition,
     ) -> Option<Cow<'_, Schedule>> {
-        match self.known(shape_id, shape) {
+        match self.known(definition_id, definition) {
             Known { schedule: Some(schedule), .. } => Some(Cow::Borrowed(schedule)),
-            Known { hashed: true, .. } => jobs::parse(shape, job).map(Cow::Owned),
+            Known { hashed: true, .. } => jobs::parse(definition, job).map(Cow::Owned),
             Known { .. } => None,
         }
     }
 
-    pub(super) fn known(&mut self, shape_id: u64, shape: &JobShape) -> &Known {
+    pub(super) fn known(&mut self, definition_id: u64, definition: &JobDefinition) -> &Known {
         let now = self.now;
-        self.shapes.entry(shape_id).or_insert_with(|| {
-            let hashed = Schedule::is_seed_dependent(&shape.spec);
-            let schedule = if hashed { None } else { jobs::parse(shape, 0) };
-            Known { schedule, hashed, offset: offset(&shape.timezone, now) }
+        self.definitions.entry(definition_id).or_insert_with(|| {
+            let hashed = Schedule::is_seed_dependent(&definition.spec);
+            let schedule = if hashed { None } else { jobs::parse(definition, 0) };
+            Known { schedule, hashed, offset: offset(&definition.timezone, now) }
         })
     }
 }
@@ -213,25 +213,26 @@ impl Views<'_> {
 impl Stretch<'_> {
     /// What it had due last at an instant.
     fn last(&self, now: Millis) -> Option<Millis> {
-        let until = self.until.min(self.shape.end.unwrap_or(Millis::MAX));
+        let until = self.until.min(self.definition.end.unwrap_or(Millis::MAX));
         let (mut last, _) = self.of.prev(now)?;
         if last > until {
             last = self.of.schedule.prev(self.of.anchor, until)?;
         }
-        let started = self.shape.start.is_none_or(|start| last >= start);
+        let started = self.definition.start.is_none_or(|start| last >= start);
         Some(last).filter(|last| started && *last > self.from)
     }
 }
 
 /// Whether nothing is left of the present plan of a recurring job.
 pub(super) fn is_over(job: &Job, now: Millis) -> bool {
-    let schedule = jobs::parse(&job.shape, job.id);
-    schedule.is_some_and(|schedule| jobs::has_nothing_left(&row(job), &job.shape, &schedule, now))
+    let schedule = jobs::parse(&job.definition, job.id);
+    schedule
+        .is_some_and(|schedule| jobs::has_nothing_left(&row(job), &job.definition, &schedule, now))
 }
 
 fn row(job: &Job) -> JobRow {
-    let Job { id, shape_id, created, anchor, from, status, .. } = *job;
-    JobRow { id, shape_id, created, anchor, from, status }
+    let Job { id, definition_id, created, anchor, from, status, .. } = *job;
+    JobRow { id, definition_id, created, anchor, from, status }
 }
 
 fn offset(zone: &str, now: Millis) -> i32 {

@@ -21,7 +21,7 @@ use crate::api::reply::Warnings;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct JobInput<'a> {
     /// What many jobs have in common.
-    pub(super) shape: ShapeInput<'a>,
+    pub(super) definition: DefinitionInput<'a>,
     /// Text, or the JSON of something else.
     pub(super) data: Option<Cow<'a, str>>,
     pub(super) status: Option<Cow<'a, str>>,
@@ -33,9 +33,9 @@ pub(super) struct JobInput<'a> {
     pub(super) nulls: Names,
 }
 
-/// The part of a job that makes its shape.
+/// The part of a job that makes its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct ShapeInput<'a> {
+pub(super) struct DefinitionInput<'a> {
     pub(super) project: Option<u64>,
     pub(super) spec: Option<Cow<'a, str>>,
     pub(super) timezone: Option<Cow<'a, str>>,
@@ -187,22 +187,22 @@ impl<'a> Visitor<'a> for Single<'_> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<JobInput<'a>, A::Error> {
         let mut job = JobInput::default();
         let nulls = &mut job.nulls;
-        let shape = &mut job.shape;
+        let definition = &mut job.definition;
         while let Some(name) = map.next_key_seed(NameSeed(self.0))? {
             self.0.field.set(name.camel());
             match name {
-                Name::Project => shape.project = number(&mut map, name, nulls)?,
-                Name::Spec => shape.spec = text(&mut map, name, nulls)?,
-                Name::Timezone => shape.timezone = text(&mut map, name, nulls)?,
-                Name::CallbackUrl => shape.callback_url = text(&mut map, name, nulls)?,
-                Name::ExecutionType => shape.execution_type = text(&mut map, name, nulls)?,
-                Name::StartDate => shape.start_date = text(&mut map, name, nulls)?,
-                Name::EndDate => shape.end_date = text(&mut map, name, nulls)?,
+                Name::Project => definition.project = number(&mut map, name, nulls)?,
+                Name::Spec => definition.spec = text(&mut map, name, nulls)?,
+                Name::Timezone => definition.timezone = text(&mut map, name, nulls)?,
+                Name::CallbackUrl => definition.callback_url = text(&mut map, name, nulls)?,
+                Name::ExecutionType => definition.execution_type = text(&mut map, name, nulls)?,
+                Name::StartDate => definition.start_date = text(&mut map, name, nulls)?,
+                Name::EndDate => definition.end_date = text(&mut map, name, nulls)?,
                 Name::Executor => {
-                    shape.executor = number(&mut map, name, nulls)?.filter(|id| *id > 0);
+                    definition.executor = number(&mut map, name, nulls)?.filter(|id| *id > 0);
                 }
-                Name::RetryMax => shape.retry_max = number(&mut map, name, nulls)?,
-                Name::CreatedBy => shape.created_by = text(&mut map, name, nulls)?,
+                Name::RetryMax => definition.retry_max = number(&mut map, name, nulls)?,
+                Name::CreatedBy => definition.created_by = text(&mut map, name, nulls)?,
                 Name::Data => {
                     job.data = data(map.next_value()?)?;
                     note(name, job.data.is_none(), nulls);
@@ -210,7 +210,7 @@ impl<'a> Visitor<'a> for Single<'_> {
                 Name::Status => job.status = text(&mut map, name, nulls)?,
                 Name::At => {
                     job.at = text(&mut map, name, nulls)?;
-                    shape.at = job.at.is_some();
+                    definition.at = job.at.is_some();
                 }
                 Name::PauseUntil => job.pause_until = text(&mut map, name, nulls)?,
                 Name::ExternalId => job.external_id = text(&mut map, name, nulls)?,
@@ -234,17 +234,17 @@ impl<'a> Visitor<'a> for Single<'_> {
                 | Name::Labels => {
                     let json = map.next_value::<&RawValue>()?.get();
                     note(name, json == "null", nulls);
-                    shape.rare.retain(|(known, _)| *known != name);
+                    definition.rare.retain(|(known, _)| *known != name);
                     if json != "null" {
-                        shape.rare.push((name, json.into()));
+                        definition.rare.push((name, json.into()));
                     }
                 }
             }
             self.0.field.set(None);
         }
-        if shape.executor.is_some() && shape.callback_url.is_some() {
+        if definition.executor.is_some() && definition.callback_url.is_some() {
             // The published clients send both; the URL is where it goes.
-            shape.executor = None;
+            definition.executor = None;
             self.0
                 .warnings
                 .borrow_mut()

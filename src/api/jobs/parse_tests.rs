@@ -28,8 +28,8 @@ fn both_casings_name_the_same_fields() {
     let (one, two) = (read(snake).unwrap(), read(camel).unwrap());
     assert_eq!(one, two);
     assert_eq!(one.0[0].data.as_deref(), Some("{\"jobId\":0}"));
-    assert_eq!(one.0[0].shape.project, Some(1));
-    assert_eq!(one.0[0].shape.executor, None);
+    assert_eq!(one.0[0].definition.project, Some(1));
+    assert_eq!(one.0[0].definition.executor, None);
     assert_eq!(one.1, ["job executorId was ignored: callbackUrl is given too, and counts alone"]);
 }
 
@@ -42,8 +42,8 @@ fn what_few_jobs_have_is_kept_as_it_was_given() {
     let rare =
         [(Name::Http, "{ \"url\":\"u\" }"), (Name::Jitter, "2"), (Name::RetryFactor, "1e999")];
     let rare = rare.map(|(name, json)| (name, json.into()));
-    assert_eq!((&jobs[0].shape.rare[..], jobs[0].shape.executor), (&rare[..], Some(3)));
-    assert!(jobs[0].shape.at && jobs[0].external_id.as_deref() == Some("e"));
+    assert_eq!((&jobs[0].definition.rare[..], jobs[0].definition.executor), (&rare[..], Some(3)));
+    assert!(jobs[0].definition.at && jobs[0].external_id.as_deref() == Some("e"));
     for (name, null) in [
         (Name::EndDate, true),
         (Name::Labels, true),
@@ -59,7 +59,7 @@ fn what_few_jobs_have_is_kept_as_it_was_given() {
 fn unknown_names_are_noted_and_our_own_are_not() {
     let (jobs, unknown) =
         read(r#"[{"Spec":"x","colour":[[1]],"id":7,"timezoneOffset":0},{"size":null}]"#).unwrap();
-    assert_eq!(jobs[0].shape.spec.as_deref(), Some("x"));
+    assert_eq!(jobs[0].definition.spec.as_deref(), Some("x"));
     assert_eq!(unknown, ["unknown fields were ignored: colour, size"]);
 }
 

@@ -1,5 +1,5 @@
 //! The fields that few jobs have, read from the JSON that `super::parse` left them in: durations,
-//! retries, misfires, overlap, labels. `super::shape` calls it, once a shape. Pure.
+//! retries, misfires, overlap, labels. `super::definition` calls it, once a definition. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,16 +1,16 @@
 //! When a job is due, as a request says it: exactly one of `spec`, `at` and `after`, and a zone.
-//! `super::shape` calls it; a job's own instant is read in `super::check`.
+//! `super::definition` calls it; a job's own instant is read in `super::check`.
 
 use serde_json::Value;
 
 use super::check::Rules;
+use super::definition::{Seen, one, shortened, unfit};
 use super::names::{Name, Names};
-use super::parse::ShapeInput;
+use super::parse::DefinitionInput;
 use super::policy;
-use super::shape::{Seen, one, shortened, unfit};
 use crate::api::error::Error;
 use crate::model::Millis;
-use crate::model::job::{JobShape, Timing};
+use crate::model::job::{JobDefinition, Timing};
 use crate::schedule::{
     DstRule, LAST, Schedule, describe_after, parse_duration, parse_zone, warnings,
 };
@@ -23,57 +23,57 @@ impl Seen {
     pub(super) fn timing(
         &mut self,
         rules: &Rules,
-        shape: &mut JobShape,
+        definition: &mut JobDefinition,
         nulls: Names,
-        input: &ShapeInput<'_>,
+        input: &DefinitionInput<'_>,
     ) -> Result<(), Error> {
         let after = input.rare(Name::After);
         one(&[("spec", input.spec.is_some()), ("at", input.at), ("after", after.is_some())])?;
         if nulls.has(Name::Spec) {
-            shape.spec.clear();
+            definition.spec.clear();
         }
-        let gone = match shape.timing {
+        let gone = match definition.timing {
             Timing::Spec => false,
             Timing::At => nulls.has(Name::At),
             Timing::After(_) => nulls.has(Name::After),
         };
         if gone {
-            shape.timing = Timing::Spec;
+            definition.timing = Timing::Spec;
         }
         if nulls.has(Name::Timezone) {
-            shape.timezone.clear();
+            definition.timezone.clear();
         }
         if let Some(zone) = &input.timezone {
-            shape.timezone = zone.to_string();
+            definition.timezone = zone.to_string();
         }
         if let Some(spec) = &input.spec {
-            shape.spec = spec.to_string();
-            shape.timing = Timing::Spec;
+            definition.spec = spec.to_string();
+            definition.timing = Timing::Spec;
         }
         if input.at {
-            shape.timing = Timing::At;
+            definition.timing = Timing::At;
         }
         if let Some(json) = after {
-            shape.timing = Timing::After(delay(rules, json)?);
+            definition.timing = Timing::After(delay(rules, json)?);
         }
-        if shape.is_one_off() {
-            shape.spec.clear();
-            shape.period = None;
-            if shape.timezone.is_empty() {
-                "UTC".clone_into(&mut shape.timezone);
+        if definition.is_one_off() {
+            definition.spec.clear();
+            definition.period = None;
+            if definition.timezone.is_empty() {
+                "UTC".clone_into(&mut definition.timezone);
             }
             if input.timezone.is_some() {
-                zone(&shape.timezone)?;
+                zone(&definition.timezone)?;
             }
             return Ok(());
         }
         // What was good when it was made need not be judged again.
         if input.spec.is_some()
             || input.timezone.is_some()
-            || shape.spec.is_empty()
-            || shape.timezone.is_empty()
+            || definition.spec.is_empty()
+            || definition.timezone.is_empty()
         {
-            shape.period = self.period(&shape.spec, &shape.timezone)?;
+            definition.period = self.period(&definition.spec, &definition.timezone)?;
         }
         Ok(())
     }

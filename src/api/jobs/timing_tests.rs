@@ -3,7 +3,7 @@
 
 use super::super::check::Batch;
 use super::super::check::tests::{NOW, read, rules, with};
-use super::super::edit::{How, edited};
+use super::super::edit::{EditMode, edited};
 use super::super::parse;
 use super::*;
 use crate::api::reply::Warnings;
@@ -16,12 +16,12 @@ fn told(error: &Error) -> String {
 }
 
 fn stored(spec: &str, period: Option<Millis>) -> Job {
-    let (shapes, _) = read(&with("x", "1"), rules()).unwrap();
-    let shape = JobShape { spec: spec.to_owned(), period, ..shapes[0].clone() };
+    let (definitions, _) = read(&with("x", "1"), rules()).unwrap();
+    let definition = JobDefinition { spec: spec.to_owned(), period, ..definitions[0].clone() };
     Job {
         id: 1,
-        shape_id: 1,
-        shape: shape.into(),
+        definition_id: 1,
+        definition: definition.into(),
         data: String::new(),
         created: NOW - 1_000,
         anchor: NOW - 1_000,
@@ -34,10 +34,10 @@ fn stored(spec: &str, period: Option<Millis>) -> Job {
     }
 }
 
-fn edit(job: &Job, body: &str, how: How) -> Result<(JobShape, Vec<String>), Error> {
+fn edit(job: &Job, body: &str, mode: EditMode) -> Result<(JobDefinition, Vec<String>), Error> {
     let (input, mut warnings) = parse::one(body.as_bytes()).unwrap();
-    let edit = edited(&rules(), job, &input, how, &mut warnings)?;
-    Ok((edit.shape, warnings.lines()))
+    let edit = edited(&rules(), job, &input, mode, &mut warnings)?;
+    Ok((edit.definition, warnings.lines()))
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn a_schedule_that_is_no_good_is_refused_by_every_way_in() {
         let created = read(&list, rules()).unwrap_err();
         assert!(told(&created).contains("index: Some(1)"), "{}", told(&created));
         let body = with("spec", &quoted);
-        let edits = [How::Put, How::Patch, How::Whole].map(|how| edit(&job, &body, how));
+        let edits =
+            [EditMode::Put, EditMode::Patch, EditMode::Whole].map(|mode| edit(&job, &body, mode));
         for error in edits.into_iter().map(Result::unwrap_err).chain([created]) {
             let told = told(&error);
             assert_eq!(error.status(), 400, "{told}");
@@ -86,18 +87,18 @@ fn a_period_may_be_written_as_a_delay_may() {
         ("@every PT20M", 1_200_000),
         ("CRON_TZ=Asia/Tokyo @every 1h", 3_600_000),
     ] {
-        let (shapes, _) = read(&with("spec", &format!("{spec:?}")), rules()).unwrap();
-        assert_eq!(shapes[0].period, Some(period), "{spec}");
+        let (definitions, _) = read(&with("spec", &format!("{spec:?}")), rules()).unwrap();
+        assert_eq!(definitions[0].period, Some(period), "{spec}");
     }
 }
 
 #[test]
 fn a_job_that_has_a_schedule_of_an_older_version_can_be_edited() {
     let job = stored("@every 500ms", Some(1_000));
-    let (shape, _) = edit(&job, r#"{"data":"new"}"#, How::Patch).unwrap();
-    assert_eq!((shape.spec.as_str(), shape.period), ("@every 500ms", Some(1_000)));
-    let (shape, _) = edit(&job, r#"{"spec":"@every 1s"}"#, How::Patch).unwrap();
-    assert_eq!((shape.spec.as_str(), shape.period), ("@every 1s", Some(1_000)));
+    let (definition, _) = edit(&job, r#"{"data":"new"}"#, EditMode::Patch).unwrap();
+    assert_eq!((definition.spec.as_str(), definition.period), ("@every 500ms", Some(1_000)));
+    let (definition, _) = edit(&job, r#"{"spec":"@every 1s"}"#, EditMode::Patch).unwrap();
+    assert_eq!((definition.spec.as_str(), definition.period), ("@every 1s", Some(1_000)));
 }
 
 #[test]
@@ -109,11 +110,11 @@ fn a_step_larger_than_its_field_is_taken_with_a_warning() {
     parse::each(body.as_bytes(), &mut |_, job| batch.add(job)).unwrap();
     assert_eq!(batch.warnings().lines(), [said]);
     assert_eq!(batch.warnings(), Warnings::default());
-    for how in [How::Put, How::Patch, How::Whole] {
+    for mode in [EditMode::Put, EditMode::Patch, EditMode::Whole] {
         let body = with("spec", "\"*/90 * * * *\"");
-        assert_eq!(edit(&stored("@daily", None), &body, how).unwrap().1, [said]);
+        assert_eq!(edit(&stored("@daily", None), &body, mode).unwrap().1, [said]);
     }
-    let kept = edit(&stored("*/90 * * * *", None), r#"{"data":"x"}"#, How::Patch).unwrap();
+    let kept = edit(&stored("*/90 * * * *", None), r#"{"data":"x"}"#, EditMode::Patch).unwrap();
     assert_eq!(kept.1, Vec::<String>::new(), "nobody wrote it now");
 }
 
@@ -148,16 +149,16 @@ fn first_and_last_date_are_instants_or_local_times_in_the_zone_of_the_job() {
         // In a gap; it bounds from the instant after it on.
         ("2027-03-14T02:30", "2027-03-14T07:00:00Z"),
     ] {
-        let (shapes, _) = read(&with("start_date", &format!("{given:?}")), rules()).unwrap();
-        assert_eq!(shapes[0].start.map(rfc3339).as_deref(), Some(instant), "{given}");
+        let (definitions, _) = read(&with("start_date", &format!("{given:?}")), rules()).unwrap();
+        assert_eq!(definitions[0].start.map(rfc3339).as_deref(), Some(instant), "{given}");
         let skips = format!("{given:?},\"dst\":{{\"gap\":\"skip\"}}");
-        let (shapes, _) = read(&with("end_date", &skips), rules()).unwrap();
-        assert_eq!(shapes[0].end.map(rfc3339).as_deref(), Some(instant), "{given}");
+        let (definitions, _) = read(&with("end_date", &skips), rules()).unwrap();
+        assert_eq!(definitions[0].end.map(rfc3339).as_deref(), Some(instant), "{given}");
     }
     // The zone that an edit names is the one that counts.
     let body = r#"{"timezone":"Europe/Berlin","startDate":"2027-03-01T09:00"}"#;
-    let (shape, _) = edit(&stored("@daily", None), body, How::Patch).unwrap();
-    assert_eq!(shape.start.map(rfc3339).as_deref(), Some("2027-03-01T08:00:00Z"));
+    let (definition, _) = edit(&stored("@daily", None), body, EditMode::Patch).unwrap();
+    assert_eq!(definition.start.map(rfc3339).as_deref(), Some("2027-03-01T08:00:00Z"));
     for field in ["startDate", "endDate"] {
         let error = read(&with(field, "\"tomorrow\""), rules()).unwrap_err();
         let told = told(&error);

@@ -12,9 +12,9 @@ use super::outlook::Known;
 use crate::api::casing::verbatim;
 use crate::api::duration;
 use crate::api::target::{self, HttpView};
-use crate::model::block::execution_id;
+use crate::model::attempt::execution_id;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
-use crate::model::job::{Job, JobShape, JobStatus, Timing};
+use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
@@ -129,31 +129,31 @@ impl MisfireView {
 }
 
 impl Policies {
-    fn of(shape: &JobShape) -> Self {
-        let JobShape { delivery, misfire, .. } = shape;
+    fn of(definition: &JobDefinition) -> Self {
+        let JobDefinition { delivery, misfire, .. } = definition;
         let shown = |length: Option<Millis>| length.map(duration::show);
         Self {
-            jitter: shown(Some(shape.jitter).filter(|jitter| *jitter > 0)),
+            jitter: shown(Some(definition.jitter).filter(|jitter| *jitter > 0)),
             misfire: (*misfire != Misfire::default()).then(|| MisfireView::of(misfire)),
             retry_delay: shown(delivery.retry_delay),
             retry_factor: delivery.retry_factor.map(|thousandths| f64::from(thousandths) / 1_000.0),
             retry_max_delay: shown(delivery.retry_max_delay),
             timeout: shown(delivery.timeout),
-            overlap: Some(shape.overlap).filter(|overlap| *overlap != Overlap::Allow),
-            run_timeout: shown(shape.run_timeout),
-            heartbeat_timeout: shown(shape.heartbeat_timeout),
-            delete_after_run: Some(true).filter(|_| shape.delete_after_run),
+            overlap: Some(definition.overlap).filter(|overlap| *overlap != Overlap::Allow),
+            run_timeout: shown(definition.run_timeout),
+            heartbeat_timeout: shown(definition.heartbeat_timeout),
+            delete_after_run: Some(true).filter(|_| definition.delete_after_run),
         }
     }
 }
 
-/// Makes views for one answer; schedules are read once a shape.
+/// Makes views for one answer; schedules are read once a definition.
 pub(in crate::api) struct Views<'c> {
     pub(super) conn: &'c Connection,
     cluster: u128,
     pub(super) now: Millis,
     retry_max: u32,
-    pub(super) shapes: HashMap<u64, Known>,
+    pub(super) definitions: HashMap<u64, Known>,
     projects: HashMap<ProjectId, InProject>,
 }
 
@@ -173,52 +173,59 @@ impl<'c> Views<'c> {
         retry_max: u32,
     ) -> rusqlite::Result<Self> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-        Ok(Self { conn, cluster, now, retry_max, shapes: HashMap::new(), projects: HashMap::new() })
+        Ok(Self {
+            conn,
+            cluster,
+            now,
+            retry_max,
+            definitions: HashMap::new(),
+            projects: HashMap::new(),
+        })
     }
 
     /// The job as shown.
     pub(in crate::api) fn job(&mut self, job: Job) -> rusqlite::Result<JobView> {
         let last = self.last(&job)?;
         let (next, due) = self.next(&job, self.now)?.unzip();
-        let due = due.filter(|due| next != Some(*due) || job.shape.jitter > 0);
-        let retry_max = match job.shape.retry_max {
+        let due = due.filter(|due| next != Some(*due) || job.definition.jitter > 0);
+        let retry_max = match job.definition.retry_max {
             Some(own) => own,
-            None => self.project(job.shape.project)?.retry_max,
+            None => self.project(job.definition.project)?.retry_max,
         };
-        let offset = self.known(job.shape_id, &job.shape).offset;
+        let offset = self.known(job.definition_id, &job.definition).offset;
         let (status, paused) = if self.is_over(&job)? {
             (JobStatus::Completed, None)
         } else {
             (job.status_at(self.now), job.paused_until(self.now))
         };
-        let shape = &*job.shape;
+        let definition = &*job.definition;
         Ok(JobView {
             id: job.id,
-            project_id: shape.project,
-            spec: shape.spec.clone(),
-            at: (shape.timing == Timing::At).then(|| rfc3339(job.anchor)),
-            after: match shape.timing {
+            project_id: definition.project,
+            spec: definition.spec.clone(),
+            at: (definition.timing == Timing::At).then(|| rfc3339(job.anchor)),
+            after: match definition.timing {
                 Timing::After(delay) => Some(duration::show(delay)),
                 Timing::At | Timing::Spec => None,
             },
-            callback_url: shape.callback_url.clone(),
-            http: shape.http.as_deref().map(target::show),
-            executor_id: shape.executor,
+            callback_url: definition.callback_url.clone(),
+            http: definition.http.as_deref().map(target::show),
+            executor_id: definition.executor,
             data: job.data,
-            execution_type: shape.execution_type.clone(),
-            timezone: shape.timezone.clone(),
+            execution_type: definition.execution_type.clone(),
+            timezone: definition.timezone.clone(),
             timezone_offset: offset,
             retry_max,
             // It fires again by itself, but not now.
             status: status.name(),
             pause_until: paused.map(rfc3339),
             external_id: job.external_id,
-            labels: shape.labels.clone(),
-            policies: Policies::of(shape),
-            dst: Some(shape.dst).filter(|dst| *dst != DstRule::default()),
-            start_date: shape.start.map(rfc3339),
-            end_date: shape.end.map(rfc3339),
-            created_by: shape.created_by.clone(),
+            labels: definition.labels.clone(),
+            policies: Policies::of(definition),
+            dst: Some(definition.dst).filter(|dst| *dst != DstRule::default()),
+            start_date: definition.start.map(rfc3339),
+            end_date: definition.end.map(rfc3339),
+            created_by: definition.created_by.clone(),
             modified_by: job.modified_by,
             last_execution_date: last.map(rfc3339),
             next_execution_date: next.map(rfc3339),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::casing::to_json;
-use crate::model::job::Dialect;
+use crate::model::job::Casing;
 use crate::secret::purpose;
 
 fn keys() -> Keys {
@@ -19,8 +19,8 @@ fn edit(given: &Value, old: &HttpTarget) -> Result<HttpTarget, Error> {
     http(given.clone(), &TargetGuard::default(), &keys(), Some(old))
 }
 
-fn shown(target: &HttpTarget, dialect: Dialect) -> Value {
-    serde_json::from_slice(&to_json(&show(target), dialect)).unwrap()
+fn shown(target: &HttpTarget, casing: Casing) -> Value {
+    serde_json::from_slice(&to_json(&show(target), casing)).unwrap()
 }
 
 fn message(error: &Error) -> String {
@@ -44,7 +44,7 @@ fn a_target_is_read_whole_and_shown_without_its_secrets() {
     assert_eq!(*keys().open(password, purpose::PASSWORD).unwrap(), "hunter2");
     assert_eq!(target, read(&given).unwrap(), "the same request is the same target");
 
-    let view = shown(&target, Dialect::Camel);
+    let view = shown(&target, Casing::Camel);
     assert_eq!(
         view,
         json!({
@@ -55,7 +55,7 @@ fn a_target_is_read_whole_and_shown_without_its_secrets() {
             "auth": {"type": "basic", "username": "me", "passwordSet": true},
         })
     );
-    let snake = shown(&target, Dialect::Snake);
+    let snake = shown(&target, Casing::Snake);
     assert_eq!(snake["query"], view["query"], "the client's own names stay");
     assert_eq!(snake["headers"], view["headers"]);
     assert_eq!(snake["success_codes"], json!([200, 204]));
@@ -70,11 +70,11 @@ fn a_url_alone_is_enough() {
     let target = read(&json!({"url": "http://127.0.0.1:9/x", "auth": null})).unwrap();
     assert_eq!((target.method.as_str(), target.body.as_ref()), ("POST", None));
     assert_eq!(
-        shown(&target, Dialect::Camel),
+        shown(&target, Casing::Camel),
         json!({"method": "POST", "url": "http://127.0.0.1:9/x", "auth": {"type": "none"}})
     );
     let bearer = json!({"url": "http://a/", "auth": {"type": "bearer", "token": "t0p"}});
-    let bearer = shown(&read(&bearer).unwrap(), Dialect::Camel);
+    let bearer = shown(&read(&bearer).unwrap(), Casing::Camel);
     assert_eq!(bearer["auth"], json!({"type": "bearer", "tokenSet": true}));
 }
 
@@ -214,12 +214,12 @@ fn secret_headers_are_sealed_kept_by_name_and_never_shown() {
         (open(&old, "X-Api-Key"), open(&old, "Cookie")),
         ("hunter2".into(), "hunter3".into())
     );
-    for dialect in [Dialect::Camel, Dialect::Snake] {
-        let view = shown(&old, dialect);
+    for casing in [Casing::Camel, Casing::Snake] {
+        let view = shown(&old, casing);
         assert!(!view.to_string().contains("hunter"), "{view}");
         assert_eq!(edit(&view, &old).unwrap(), old, "what a GET shows can be sent back");
     }
-    let view = shown(&old, Dialect::Camel);
+    let view = shown(&old, Casing::Camel);
     assert_eq!(view["secretHeadersSet"], json!(["Cookie", "X-Api-Key"]));
     let whole = json!({"url": "https://a.example/x", "secretHeaders": {"x-api-key": "new"}});
     let replaced = edit(&whole, &old).unwrap();

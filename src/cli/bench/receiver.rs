@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use super::oracle::{Oracle, TOLERANCE_MS};
 use crate::clock::{Clock, SystemClock};
 use crate::model::Millis;
-use crate::model::block::parse_execution_id;
+use crate::model::attempt::parse_execution_id;
 
 /// What stands before an execution id. Inside a job's own text the quotes would be escaped.
 const MARK: &[u8] = b"\"executionId\":\"";
@@ -218,13 +218,13 @@ const fn skips() -> [u8; 256] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::payload::{Instant, PayloadJob, ShapeText, build};
-    use crate::model::job::{Dialect, JobShape};
+    use crate::executor::payload::{DefinitionText, Instant, PayloadJob, build};
+    use crate::model::job::{Casing, JobDefinition};
 
     /// Bodies are the executor's own, with data that tries to look like an id.
     #[test]
     fn every_execution_id_of_a_body_is_found_and_nothing_else() {
-        let shape = JobShape {
+        let definition = JobDefinition {
             project: 1,
             spec: "@every 1s".into(),
             period: Some(1_000),
@@ -232,18 +232,23 @@ mod tests {
             dst: crate::schedule::DstRule::default(),
             callback_url: "http://localhost/".into(),
             execution_type: "http".into(),
-            dialect: Dialect::Camel,
+            casing: Casing::Camel,
             start: None,
             end: None,
             retry_max: None,
             executor: None,
             created_by: None,
-            ..JobShape::default()
+            ..JobDefinition::default()
         };
-        let shape = ShapeText::new(&shape);
+        let definition = DefinitionText::new(&definition);
         let data = r#"{"executionId":"00000000-ff-1"}"#;
-        let jobs =
-            (1..=2_000).map(|id| PayloadJob { id, shape: &shape, data, created: 5, last: 5 });
+        let jobs = (1..=2_000).map(|id| PayloadJob {
+            id,
+            definition: &definition,
+            data,
+            created: 5,
+            last: 5,
+        });
         let at = Instant { cluster: 77 << 96, scheduled: 1_763_700_000_000, run: 0 };
         let built = build(at, jobs, 100_000);
         assert!(built.chunks.len() > 1);

@@ -4,7 +4,7 @@
 use super::stretches::{Begun, Standing, standing};
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{JobAction, Outcome, RejectionKind};
-use crate::model::block::Verdict;
+use crate::model::attempt::Verdict;
 use crate::model::job::{Job, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
@@ -59,7 +59,7 @@ impl Entry<'_, '_> {
         let row = Pending {
             id: self.tx.take(Counter::Pending, 1)?,
             shard: shard_of(id),
-            project: job.shape.project,
+            project: job.definition.project,
             due: self.stamp,
             scheduled: self.stamp,
             attempt: 1,
@@ -75,7 +75,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Run(Occurrence { job: id, scheduled: self.stamp, run }))
     }
 
-    /// The planned occurrence (`Block::once`, run 0) of a one-off has an end state: the job is
+    /// The planned occurrence (`AttemptRecord::once`, run 0) of a one-off has an end state: the job is
     /// completed, or goes where it says so. One that was given up stays, completed, because a replay
     /// of its dead letter needs it. A job that is gone, is no one-off any more or was given another
     /// instant since is left alone, so that this may be called for every end state.
@@ -86,10 +86,10 @@ impl Entry<'_, '_> {
         end: Verdict,
     ) -> Result<(), Refusal> {
         let Some(old) = jobs::get_in(self.tx, id)? else { return Ok(()) };
-        if !old.shape.is_one_off() || old.anchor != scheduled {
+        if !old.definition.is_one_off() || old.anchor != scheduled {
             return Ok(());
         }
-        if old.shape.delete_after_run && end != Verdict::Dead {
+        if old.definition.delete_after_run && end != Verdict::Dead {
             return self.remove_job(&old);
         }
         if old.status == JobStatus::Completed {
@@ -109,7 +109,7 @@ impl Entry<'_, '_> {
         let slept = jobs::asleep(self.tx, self.stamp, limit)?;
         for id in &slept {
             let old = self.job(*id)?;
-            if old.shape.delete_after_run {
+            if old.definition.delete_after_run {
                 self.remove_job(&old)?;
                 continue;
             }
@@ -141,9 +141,9 @@ impl Entry<'_, '_> {
     /// state: its rows find at sending that the job is gone, which ends them.
     pub(super) fn remove_job(&mut self, old: &Job) -> Result<(), Refusal> {
         self.end_stretch(old)?;
-        self.tx.release_shape(old.shape_id, 1)?;
+        self.tx.release_definition(old.definition_id, 1)?;
         jobs::delete(self.tx, old.id)?;
-        projects::add_jobs(self.tx, old.shape.project, -1)?;
+        projects::add_jobs(self.tx, old.definition.project, -1)?;
         self.end_runs_of(old.id)?;
         self.wake_parked(old.id)?;
         self.change.edited.push(old.id);

@@ -3,7 +3,7 @@
 
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::model::target::Executor;
 use crate::store::executors;
 use crate::store::meta::Counter;
@@ -66,10 +66,10 @@ impl Entry<'_, '_> {
 
     /// A change must not leave jobs with an executor that nothing can be sent to.
     fn jobs_can_still_go_there(&self, old: &Executor, new: &Executor) -> Result<(), Refusal> {
-        let in_use = |such: fn(&JobShape) -> bool| self.tx.executor_in_use(old.id, such);
+        let in_use = |such: fn(&JobDefinition) -> bool| self.tx.executor_in_use(old.id, such);
         let message = if new.takes_jobs() {
             let batched = old.http.is_some() && new.http.is_none();
-            if !batched || !in_use(|shape| shape.single_only().is_some())? {
+            if !batched || !in_use(|definition| definition.single_only().is_some())? {
                 return Ok(());
             }
             "http cannot go while jobs with overlap, runTimeout or heartbeatTimeout use the \
@@ -89,8 +89,8 @@ impl Entry<'_, '_> {
 
     /// What a job refers to must exist, and must be what the job can be sent to: it may have changed
     /// since the request was checked.
-    pub(super) fn executor_fits(&self, shape: &JobShape) -> Result<(), Refusal> {
-        let Some(id) = shape.executor else { return Ok(()) };
+    pub(super) fn executor_fits(&self, definition: &JobDefinition) -> Result<(), Refusal> {
+        let Some(id) = definition.executor else { return Ok(()) };
         let wrong =
             |what: &str| refuse(RejectionKind::Invalid, format!("executor with id {id} {what}"));
         let Some(executor) = executors::get(self.tx, id)? else {
@@ -99,7 +99,7 @@ impl Entry<'_, '_> {
         if !executor.takes_jobs() {
             return Err(wrong("cannot be called: use one of type webhook_url"));
         }
-        match shape.single_only().filter(|_| executor.http.is_none()) {
+        match definition.single_only().filter(|_| executor.http.is_none()) {
             None => Ok(()),
             Some(field) => {
                 Err(wrong(&format!("has no http target, which the job's {field} needs")))

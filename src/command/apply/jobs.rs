@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::stretches::{Begun, Standing, Turn, anchor, asleep, due, standing};
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
-use crate::model::job::{Job, JobShape, JobStatus, Timing};
+use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 use crate::model::members::Members;
 use crate::model::shard::shard_of;
 use crate::model::task::{Task, TaskState};
@@ -30,40 +30,41 @@ impl Entry<'_, '_> {
             };
         }
         let uses = self.checked_uses(new, None)?;
-        let shape_ids = self.acquire_shapes(new, &uses)?;
+        let definition_ids = self.acquire_definitions(new, &uses)?;
         let n = new.jobs.len() as u64;
         let first = self.tx.take(Counter::Job, n)?;
         let stamp = self.stamp;
-        let anchors: Vec<_> = new.shapes.iter().map(|shape| anchor(shape, stamp)).collect();
+        let anchors: Vec<_> =
+            new.definitions.iter().map(|definition| anchor(definition, stamp)).collect();
         let mut special = Vec::new();
         let rows = new.jobs.iter().zip(first..).map(|(job, id)| {
-            let place = job.shape as usize;
-            let (shape, shape_id) = (&new.shapes[place], shape_ids[place]);
-            let instant = shape.is_one_off().then(|| job.at.unwrap_or(anchors[place]));
-            let turn = instant.map(|at| Turn::new(id, shape, at, stamp));
+            let place = job.definition as usize;
+            let (definition, definition_id) = (&new.definitions[place], definition_ids[place]);
+            let instant = definition.is_one_off().then(|| job.at.unwrap_or(anchors[place]));
+            let turn = instant.map(|at| Turn::new(id, definition, at, stamp));
             let stands = standing(turn, stamp, job.status, job.pause_until);
             let anchor = instant.unwrap_or(anchors[place]);
-            let begun = Begun { id, project: shape.project, shape_id, anchor, stands };
+            let begun = Begun { id, project: definition.project, definition_id, anchor, stands };
             if begun.is_special(stamp) {
                 special.push(begun);
             }
             NewRow {
                 id,
-                project: shape.project,
-                shape_id,
+                project: definition.project,
+                definition_id,
                 data: &job.data,
                 anchor,
                 status: stands.status,
                 from: stands.from,
                 external_id: job.external_id.as_deref(),
-                labelled: !shape.labels.is_empty(),
-                asleep: asleep(id, shape, anchor, (stands.status, stands.from)),
+                labelled: !definition.labels.is_empty(),
+                asleep: asleep(id, definition, anchor, (stands.status, stands.from)),
             }
         });
         jobs::insert(self.tx, stamp, rows)?;
         self.begin_stretches(&special)?;
-        for (shape, uses) in new.shapes.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
-            projects::add_jobs(self.tx, shape.project, *uses as i64)?;
+        for (definition, uses) in new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
+            projects::add_jobs(self.tx, definition.project, *uses as i64)?;
         }
         let task = Task {
             id: self.tx.take(Counter::Task, 1)?,
@@ -77,7 +78,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Jobs { request: new.request, jobs: task.jobs })
     }
 
-    /// How many of the jobs use each shape. Refuses what cannot be created, or not beside what the
+    /// How many of the jobs use each definition. Refuses what cannot be created, or not beside what the
     /// task has staged before.
     pub(super) fn checked_uses(
         &self,
@@ -87,16 +88,16 @@ impl Entry<'_, '_> {
         if new.jobs.is_empty() {
             return Err(refuse(RejectionKind::Invalid, "jobs is empty: name at least one job"));
         }
-        let mut uses = vec![0; new.shapes.len()];
+        let mut uses = vec![0; new.definitions.len()];
         let mut named = BTreeSet::new();
         for job in &new.jobs {
-            let place = job.shape as usize;
-            let Some(shape) = new.shapes.get(place) else {
+            let place = job.definition as usize;
+            let Some(definition) = new.definitions.get(place) else {
                 let message = format!("jobs refer to shape {place}, which is not there");
                 return Err(refuse(RejectionKind::Invalid, message));
             };
             uses[place] += 1;
-            if shape.timing == Timing::At && job.at.is_none() {
+            if definition.timing == Timing::At && job.at.is_none() {
                 return Err(no_instant());
             }
             if !matches!(job.status, JobStatus::Active | JobStatus::Inactive) {
@@ -106,40 +107,40 @@ impl Entry<'_, '_> {
             if let Some(external_id) = job.external_id.as_deref() {
                 let staged = match task {
                     Some(task) => {
-                        staged::has_external_id(self.tx, task, shape.project, external_id)?
+                        staged::has_external_id(self.tx, task, definition.project, external_id)?
                     }
                     None => false,
                 };
-                if staged || !named.insert((shape.project, external_id)) {
+                if staged || !named.insert((definition.project, external_id)) {
                     let message = format!(
                         "externalId {external_id:?} is there twice in the request: it must be \
                          unique in its project"
                     );
                     return Err(refuse(RejectionKind::Conflict, message));
                 }
-                self.external_id_is_free(shape.project, external_id, None)?;
+                self.external_id_is_free(definition.project, external_id, None)?;
             }
         }
         let mut last = None;
-        for (shape, _) in new.shapes.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
-            if last != Some(shape.project) {
-                self.project_exists(shape.project)?;
-                last = Some(shape.project);
+        for (definition, _) in new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
+            if last != Some(definition.project) {
+                self.project_exists(definition.project)?;
+                last = Some(definition.project);
             }
-            self.executor_fits(shape)?;
+            self.executor_fits(definition)?;
         }
         Ok(uses)
     }
 
-    /// The numbers of the shapes that are used; 0 for the others.
-    pub(super) fn acquire_shapes(
+    /// The numbers of the definitions that are used; 0 for the others.
+    pub(super) fn acquire_definitions(
         &mut self,
         new: &CreateJobs,
         uses: &[u64],
     ) -> Result<Vec<u64>, Refusal> {
-        let mut ids = vec![0; new.shapes.len()];
-        for (i, shape) in new.shapes.iter().enumerate().filter(|(i, _)| uses[*i] > 0) {
-            ids[i] = self.tx.acquire_shape(shape, uses[i])?;
+        let mut ids = vec![0; new.definitions.len()];
+        for (i, definition) in new.definitions.iter().enumerate().filter(|(i, _)| uses[*i] > 0) {
+            ids[i] = self.tx.acquire_definition(definition, uses[i])?;
         }
         Ok(ids)
     }
@@ -149,36 +150,40 @@ impl Entry<'_, '_> {
     pub(super) fn update_job(&mut self, edit: &JobEdit) -> Applied {
         let old = self.job(edit.id)?;
         self.check_edit(&old, edit)?;
-        let one_off = edit.shape.is_one_off();
-        let anchor = match edit.shape.timing {
+        let one_off = edit.definition.is_one_off();
+        let anchor = match edit.definition.timing {
             _ if one_off && edit.at.is_some() => edit.at.unwrap_or_default(),
-            Timing::At if old.shape.timing == Timing::At => old.anchor,
+            Timing::At if old.definition.timing == Timing::At => old.anchor,
             Timing::At => return Err(no_instant()),
-            Timing::Spec if same_spec(&old.shape, &edit.shape) => old.anchor,
-            Timing::Spec | Timing::After(_) => anchor(&edit.shape, self.stamp),
+            Timing::Spec if same_spec(&old.definition, &edit.definition) => old.anchor,
+            Timing::Spec | Timing::After(_) => anchor(&edit.definition, self.stamp),
         };
         let unmoved = old.anchor == anchor
-            && if one_off { old.shape.is_one_off() } else { same_spec(&old.shape, &edit.shape) };
+            && if one_off {
+                old.definition.is_one_off()
+            } else {
+                same_spec(&old.definition, &edit.definition)
+            };
         let stands = self.standing_after(&old, edit, anchor, unmoved)?;
         let same_plan = unmoved
-            && terms(&old.shape) == terms(&edit.shape)
+            && terms(&old.definition) == terms(&edit.definition)
             && old.status == stands.status
             && old.from.max(self.stamp) == stands.from.max(self.stamp);
-        let same_job = *old.shape == edit.shape
+        let same_job = *old.definition == edit.definition
             && old.data == edit.data
             && old.external_id == edit.external_id;
         if same_plan && same_job {
             return Ok(Outcome::Done);
         }
 
-        let shape_id = self.tx.acquire_shape(&edit.shape, 1)?;
+        let definition_id = self.tx.acquire_definition(&edit.definition, 1)?;
         if !same_plan {
             self.end_stretch(&old)?;
         }
-        self.tx.release_shape(old.shape_id, 1)?;
+        self.tx.release_definition(old.definition_id, 1)?;
         let new = Job {
-            shape_id,
-            shape: Arc::new(edit.shape.clone()),
+            definition_id,
+            definition: Arc::new(edit.definition.clone()),
             data: edit.data.clone(),
             anchor,
             from: if same_plan { old.from } else { stands.from },
@@ -190,9 +195,9 @@ impl Entry<'_, '_> {
             self.begin_stretches(&[Begun::of(&new, stands)])?;
         }
         self.write_job(&self.touched(new, edit.by.as_deref()))?;
-        if old.shape.project != edit.shape.project {
-            projects::add_jobs(self.tx, old.shape.project, -1)?;
-            projects::add_jobs(self.tx, edit.shape.project, 1)?;
+        if old.definition.project != edit.definition.project {
+            projects::add_jobs(self.tx, old.definition.project, -1)?;
+            projects::add_jobs(self.tx, edit.definition.project, 1)?;
         }
         Ok(Outcome::Done)
     }
@@ -200,11 +205,11 @@ impl Entry<'_, '_> {
     /// Refuses an edit that cannot be.
     fn check_edit(&self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
         expected("job", edit.expect, old.version)?;
-        let project = edit.shape.project;
-        if project != old.shape.project {
+        let project = edit.definition.project;
+        if project != old.definition.project {
             self.project_exists(project)?;
         }
-        self.executor_fits(&edit.shape)?;
+        self.executor_fits(&edit.definition)?;
         match edit.external_id.as_deref() {
             Some(external_id) => self.external_id_is_free(project, external_id, Some(old.id)),
             None => Ok(()),
@@ -221,7 +226,7 @@ impl Entry<'_, '_> {
         anchor: Millis,
         unmoved: bool,
     ) -> Result<Standing, Refusal> {
-        let one_off = edit.shape.is_one_off();
+        let one_off = edit.definition.is_one_off();
         let had = if unmoved || !one_off || anchor > self.stamp {
             None
         } else {
@@ -243,7 +248,7 @@ impl Entry<'_, '_> {
         let turn = match had {
             _ if unmoved => self.turn_ahead(old)?,
             Some(due) => Some(Turn { at: anchor, due, held: true }),
-            None if one_off => Some(Turn::new(old.id, &edit.shape, anchor, self.stamp)),
+            None if one_off => Some(Turn::new(old.id, &edit.definition, anchor, self.stamp)),
             None => None,
         };
         Ok(standing(turn, self.stamp, status, edit.pause_until))
@@ -253,8 +258,8 @@ impl Entry<'_, '_> {
     /// does.
     fn turn_had(&mut self, id: JobId, instant: Millis) -> Result<Option<Millis>, Refusal> {
         for plan in plans::of_job_in(self.tx, id)? {
-            let one = plan.shape.is_one_off() && plan.anchor == instant;
-            let due = due(id, &plan.shape, instant);
+            let one = plan.definition.is_one_off() && plan.anchor == instant;
+            let due = due(id, &plan.definition, instant);
             let holds = one && plan.from < instant && instant <= plan.until;
             if holds && (plan.status.fires() || due > plan.until) {
                 return Ok(Some(due));
@@ -292,14 +297,14 @@ fn no_instant() -> Refusal {
     refuse(RejectionKind::Invalid, "at is missing: name the instant of the one-off")
 }
 
-/// Whether two shapes count by the same spec, so that the phase stays.
-fn same_spec(a: &JobShape, b: &JobShape) -> bool {
+/// Whether two definitions count by the same spec, so that the phase stays.
+fn same_spec(a: &JobDefinition, b: &JobDefinition) -> bool {
     (a.timing, &a.spec, a.period) == (b.timing, &b.spec, b.period)
 }
 
 /// What else decides which instants are a job's, when they are due, and what becomes of them when
 /// they are late or fall into a pause of the project.
-fn terms(shape: &JobShape) -> impl PartialEq + '_ {
-    let JobShape { project, timezone, dst, start, end, jitter, misfire, .. } = shape;
+fn terms(definition: &JobDefinition) -> impl PartialEq + '_ {
+    let JobDefinition { project, timezone, dst, start, end, jitter, misfire, .. } = definition;
     (project, timezone, dst, start, end, jitter, misfire)
 }

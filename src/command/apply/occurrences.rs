@@ -1,8 +1,8 @@
-//! What can happen to occurrences: a block about them, a row, a dead letter, an end; and what the
+//! What can happen to occurrences: a record about them, a row, a dead letter, an end; and what the
 //! books know of them. The rules of results, runs and dead letters are made of these moves.
 
 use super::{Entry, Refusal};
-use crate::model::block::Block;
+use crate::model::attempt::AttemptRecord;
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Run};
@@ -11,20 +11,20 @@ use crate::model::{Millis, NodeId};
 use crate::store::bare::Table;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::meta::Counter;
-use crate::store::{blocks, pending, runs};
+use crate::store::{attempts, pending, runs};
 
 impl Entry<'_, '_> {
-    /// Adds a block to the history; its number.
-    pub(super) fn keep_block(
+    /// Adds a record to the history; its number.
+    pub(super) fn keep_record(
         &mut self,
         node: NodeId,
         stale: bool,
-        block: &Block,
+        record: &AttemptRecord,
     ) -> Result<u64, Refusal> {
-        let count = block.members.len();
+        let count = record.members.len();
         let id = self.tx.take(Counter::Execution, count)?;
-        blocks::insert(self.tx, id, node, stale, self.stamp, block)?;
-        self.tx.tally(block.project, block.due, block.verdict, count as i64);
+        attempts::insert(self.tx, id, node, stale, self.stamp, record)?;
+        self.tx.tally(record.project, record.due, record.verdict, count as i64);
         self.change.executions = true;
         Ok(id)
     }
@@ -41,17 +41,17 @@ impl Entry<'_, '_> {
     /// one-offs, so are they.
     pub(super) fn ended(
         &mut self,
-        block: &Block,
+        record: &AttemptRecord,
         members: &Members,
         runs: &[Run],
     ) -> Result<(), Refusal> {
-        self.close_rows(block, members)?;
+        self.close_rows(record, members)?;
         for run in runs.iter().filter(|run| members.contains(run.occurrence.job)) {
             self.drop_run(run.occurrence)?;
         }
-        if block.once && block.run == 0 {
+        if record.once && record.run == 0 {
             for job in members.iter() {
-                self.complete_job(job, block.scheduled, block.verdict)?;
+                self.complete_job(job, record.scheduled, record.verdict)?;
             }
         }
         Ok(())
@@ -61,26 +61,26 @@ impl Entry<'_, '_> {
     pub(super) fn give_up_on(
         &mut self,
         id: u64,
-        block: &Block,
+        record: &AttemptRecord,
         open: &Members,
     ) -> Result<(), Refusal> {
         // Asked before its row and run go.
-        let forced = block.run != 0
-            && (self.rows(block)?.iter().any(|row| row.forced)
-                || self.runs(block)?.iter().any(|run| run.forced));
+        let forced = record.run != 0
+            && (self.rows(record)?.iter().any(|row| row.forced)
+                || self.runs(record)?.iter().any(|run| run.forced));
         let letter = DeadLetter {
             id: self.tx.take(Counter::DeadLetter, 1)?,
-            block: id,
-            project: block.project,
-            shard: block.shard,
-            due: block.due,
-            scheduled: block.scheduled,
-            attempt: block.attempt,
-            http_code: block.http_code,
-            error: block.error.clone(),
+            record: id,
+            project: record.project,
+            shard: record.shard,
+            due: record.due,
+            scheduled: record.scheduled,
+            attempt: record.attempt,
+            http_code: record.http_code,
+            error: record.error.clone(),
             created: self.stamp,
             members: open.clone(),
-            run: block.run,
+            run: record.run,
             forced,
         };
         dead_letters::insert(self.tx, &letter)?;
@@ -88,31 +88,35 @@ impl Entry<'_, '_> {
     }
 
     /// Takes members that have reached an end state out of the pending rows of their occurrence.
-    pub(super) fn close_rows(&mut self, block: &Block, ended: &Members) -> Result<(), Refusal> {
-        for row in self.rows(block)? {
+    pub(super) fn close_rows(
+        &mut self,
+        record: &AttemptRecord,
+        ended: &Members,
+    ) -> Result<(), Refusal> {
+        for row in self.rows(record)? {
             let rest = row.members.without(ended);
             if rest != row.members {
                 pending::keep(self.tx, row.id, &rest)?;
-                self.pending_changed(block.shard);
+                self.pending_changed(record.shard);
             }
         }
         Ok(())
     }
 
     /// Takes what was delivered after all out of the dead letters.
-    pub(super) fn revive_dead(&mut self, block: &Block) -> Result<(), Refusal> {
-        if self.tx.is_bare(Table::DeadLetters, block.shard)? {
+    pub(super) fn revive_dead(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
+        if self.tx.is_bare(Table::DeadLetters, record.shard)? {
             return Ok(());
         }
         let letters = dead_letters::at_occurrence(
             self.tx,
-            block.shard,
-            block.scheduled,
-            block.run,
-            &block.members,
+            record.shard,
+            record.scheduled,
+            record.run,
+            &record.members,
         )?;
         for (letter, members) in letters {
-            let rest = members.without(&block.members);
+            let rest = members.without(&record.members);
             if rest != members {
                 dead_letters::keep(self.tx, letter, &rest)?;
             }
@@ -124,46 +128,52 @@ impl Entry<'_, '_> {
     /// which the history says nothing; without those that are `held`.
     pub(super) fn open_members(
         &mut self,
-        block: &Block,
+        record: &AttemptRecord,
         held: &Members,
     ) -> Result<Members, Refusal> {
-        let mut settled = block.members.clone();
-        if block.pending.is_none() {
-            settled = settled.without(&self.not_ended(block)?);
+        let mut settled = record.members.clone();
+        if record.pending.is_none() {
+            settled = settled.without(&self.not_ended(record)?);
         }
-        for row in self.rows(block)? {
+        for row in self.rows(record)? {
             settled = settled.without(&row.members);
         }
-        Ok(block.members.without(&settled).without(held))
+        Ok(record.members.without(&settled).without(held))
     }
 
-    /// The members that no block and no range has ended.
-    pub(super) fn not_ended(&mut self, block: &Block) -> Result<Members, Refusal> {
-        let mut open = block.members.clone();
-        for ended in blocks::ended_at(self.tx, block)? {
+    /// The members that no record and no range has ended.
+    pub(super) fn not_ended(&mut self, record: &AttemptRecord) -> Result<Members, Refusal> {
+        let mut open = record.members.clone();
+        for ended in attempts::ended_at(self.tx, record)? {
             open = open.without(&ended);
         }
         Ok(open)
     }
 
-    pub(super) fn rows(&self, block: &Block) -> Result<Vec<Pending>, Refusal> {
-        if self.tx.is_bare(Table::Pending, block.shard)? {
+    pub(super) fn rows(&self, record: &AttemptRecord) -> Result<Vec<Pending>, Refusal> {
+        if self.tx.is_bare(Table::Pending, record.shard)? {
             return Ok(Vec::new());
         }
         Ok(pending::at_occurrence(
             self.tx,
-            block.shard,
-            block.scheduled,
-            block.run,
-            &block.members,
+            record.shard,
+            record.scheduled,
+            record.run,
+            &record.members,
         )?)
     }
 
-    pub(super) fn runs(&self, block: &Block) -> Result<Vec<Run>, Refusal> {
-        if self.tx.is_bare(Table::Runs, block.shard)? {
+    pub(super) fn runs(&self, record: &AttemptRecord) -> Result<Vec<Run>, Refusal> {
+        if self.tx.is_bare(Table::Runs, record.shard)? {
             return Ok(Vec::new());
         }
-        Ok(runs::at_occurrence(self.tx, block.shard, block.scheduled, block.run, &block.members)?)
+        Ok(runs::at_occurrence(
+            self.tx,
+            record.shard,
+            record.scheduled,
+            record.run,
+            &record.members,
+        )?)
     }
 
     /// The row that a single occurrence is in.

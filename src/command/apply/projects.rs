@@ -70,12 +70,12 @@ impl Entry<'_, '_> {
                 return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
             }
             for job in jobs::paused_beyond(self.tx, id, self.stamp)? {
-                for shape in plans::cut(self.tx, job, self.stamp)? {
-                    self.tx.release_shape(shape, 1)?;
+                for definition in plans::cut(self.tx, job, self.stamp)? {
+                    self.tx.release_definition(definition, 1)?;
                 }
             }
-            for (shape, uses) in plans::close_project(self.tx, id, self.stamp)? {
-                self.tx.release_shape(shape, uses)?;
+            for (definition, uses) in plans::close_project(self.tx, id, self.stamp)? {
+                self.tx.release_definition(definition, uses)?;
             }
             let runs = runs::of_project(self.tx, id)?;
             let gone = jobs::delete_of_project(self.tx, id)?;

@@ -27,7 +27,7 @@
 use super::occurrences::held;
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
-use crate::model::block::{Block, JournalEntry, Record, Verdict};
+use crate::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Verdict};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::run::Run;
@@ -39,31 +39,31 @@ const GONE: u16 = 410;
 
 impl Entry<'_, '_> {
     /// Takes a stretch of a journal: skips what is recorded already, refuses a gap.
-    pub(super) fn record(&mut self, record: &Record) -> Applied {
-        let known = cursors::get_incarnation(self.tx, record.node, record.incarnation)?;
+    pub(super) fn record(&mut self, batch: &JournalBatch) -> Applied {
+        let known = cursors::get_incarnation(self.tx, batch.node, batch.incarnation)?;
         let expected = known.map_or(1, |seq| seq + 1);
-        if record.first > expected || record.first == 0 {
+        if batch.first > expected || batch.first == 0 {
             return Err(refuse(
                 RejectionKind::Conflict,
                 format!(
                     "journal of node {} goes on at {}, expected sequence {expected}",
-                    record.node, record.first
+                    batch.node, batch.first
                 ),
             ));
         }
-        let skip = (expected - record.first).min(record.entries.len() as u64);
-        let fresh = &record.entries[skip as usize..];
+        let skip = (expected - batch.first).min(batch.entries.len() as u64);
+        let fresh = &batch.entries[skip as usize..];
         if fresh.is_empty() {
             return Ok(Outcome::Done);
         }
         for entry in fresh {
             match entry {
-                JournalEntry::Block(block) => self.record_block(record.node, block)?,
+                JournalEntry::Attempt(record) => self.record_attempt(batch.node, record)?,
                 JournalEntry::Watermarks(marks) => {
                     for mark in marks {
                         let advanced = self.tx.change_shard(mark.shard, |shard| {
                             let closing = shard.closing.is_some();
-                            let changed = shard.advance(record.node, mark.epoch, mark.at);
+                            let changed = shard.advance(batch.node, mark.epoch, mark.at);
                             // The end of a hand-over is news to the coordinator.
                             self.change.shards |= closing != shard.closing.is_some();
                             changed
@@ -74,62 +74,70 @@ impl Entry<'_, '_> {
             }
         }
         let last = expected + fresh.len() as u64 - 1;
-        cursors::set(self.tx, record.node, record.incarnation, last, self.index)?;
+        cursors::set(self.tx, batch.node, batch.incarnation, last, self.index)?;
         Ok(Outcome::Done)
     }
 
-    pub(super) fn record_block(&mut self, node: NodeId, block: &Block) -> Result<(), Refusal> {
-        if block.members.is_empty() {
+    pub(super) fn record_attempt(
+        &mut self,
+        node: NodeId,
+        record: &AttemptRecord,
+    ) -> Result<(), Refusal> {
+        if record.members.is_empty() {
             return Ok(());
         }
-        let live = self.tx.shard(block.shard)?.is_some_and(|s| s.is_live(node, block.epoch));
-        if let (Verdict::Skipped(_), Some(since)) = (block.verdict, block.since) {
-            self.keep_block(node, !live, block)?;
-            return self.end_range(block, since);
+        let live = self.tx.shard(record.shard)?.is_some_and(|s| s.is_live(node, record.epoch));
+        if let (Verdict::Skipped(_), Some(since)) = (record.verdict, record.since) {
+            self.keep_record(node, !live, record)?;
+            return self.end_range(record, since);
         }
-        let runs = self.runs(block)?;
-        match block.verdict {
+        let runs = self.runs(record)?;
+        match record.verdict {
             Verdict::Delivered => {
-                self.keep_block(node, !live, block)?;
-                self.ended(block, &block.members, &runs)?;
-                self.revive_dead(block)?;
+                self.keep_record(node, !live, record)?;
+                self.ended(record, &record.members, &runs)?;
+                self.revive_dead(record)?;
             }
             Verdict::Retry { at } => {
-                self.keep_block(node, !live, block)?;
-                self.wait(block, at, &runs)?;
+                self.keep_record(node, !live, record)?;
+                self.wait(record, at, &runs)?;
             }
             // Of a past epoch it says nothing: nothing was sent, and who owns the shard now knows of
             // the occurrence from the plan or from its row.
-            Verdict::Postponed { at } if live => self.wait(block, at, &runs)?,
+            Verdict::Postponed { at } if live => self.wait(record, at, &runs)?,
             Verdict::Postponed { .. } => {}
             Verdict::Running => {
-                let open = self.open_members(block, &Members::default())?;
-                self.keep_block(node, !live, block)?;
-                self.accept(live, node, block, &open, &runs)?;
+                let open = self.open_members(record, &Members::default())?;
+                self.keep_record(node, !live, record)?;
+                self.accept(live, node, record, &open, &runs)?;
             }
             Verdict::Dead => {
                 let held = held(&runs);
-                let single = block.members.len() == 1;
-                let given_up = block.members.without(&held);
-                let attempted = block.members.without(&given_up);
+                let single = record.members.len() == 1;
+                let given_up = record.members.without(&held);
+                let attempted = record.members.without(&given_up);
                 if !attempted.is_empty() {
-                    self.keep_block(node, true, &Block { members: attempted, ..block.clone() })?;
+                    self.keep_record(
+                        node,
+                        true,
+                        &AttemptRecord { members: attempted, ..record.clone() },
+                    )?;
                 }
                 if !given_up.is_empty() {
-                    let block = Block { members: given_up, ..block.clone() };
-                    let over = self.bury(node, live, &block, &runs)?;
+                    let record = AttemptRecord { members: given_up, ..record.clone() };
+                    let over = self.bury(node, live, &record, &runs)?;
                     if over && single {
-                        self.disable_gone(&block)?;
+                        self.disable_gone(&record)?;
                     }
                 }
             }
             Verdict::Skipped(_) => {
-                let open = self.open_members(block, &held(&runs))?;
+                let open = self.open_members(record, &held(&runs))?;
                 if open.is_empty() {
                     return Ok(()); // decided otherwise before: nothing was sent, nothing is told
                 }
-                self.ended(block, &open, &runs)?;
-                self.keep_block(node, !live, &Block { members: open, ..block.clone() })?;
+                self.ended(record, &open, &runs)?;
+                self.keep_record(node, !live, &AttemptRecord { members: open, ..record.clone() })?;
             }
         }
         Ok(())
@@ -140,39 +148,39 @@ impl Entry<'_, '_> {
         &mut self,
         node: NodeId,
         live: bool,
-        block: &Block,
+        record: &AttemptRecord,
         runs: &[Run],
     ) -> Result<bool, Refusal> {
         let nobody = Members::default();
-        let open = if live { self.open_members(block, &nobody)? } else { nobody };
-        let id = self.keep_block(node, !live, block)?;
+        let open = if live { self.open_members(record, &nobody)? } else { nobody };
+        let id = self.keep_record(node, !live, record)?;
         if open.is_empty() {
             return Ok(false);
         }
-        self.give_up_on(id, block, &open)?;
-        self.ended(block, &open, runs)?;
+        self.give_up_on(id, record, &open)?;
+        self.ended(record, &open, runs)?;
         Ok(true)
     }
 
     /// A range holds for what had neither end state nor row nor accepted run when it was decided; it
     /// is kept as it is, and read with that in mind. A run whose sender died before its answer is
     /// over with it.
-    fn end_range(&mut self, block: &Block, since: Millis) -> Result<(), Refusal> {
-        for run in runs::due_between(self.tx, block.shard, since, block.due)? {
+    fn end_range(&mut self, record: &AttemptRecord, since: Millis) -> Result<(), Refusal> {
+        for run in runs::due_between(self.tx, record.shard, since, record.due)? {
             let job = run.occurrence.job;
             if !run.accepted
-                && block.spans(run.occurrence.scheduled, run.due)
-                && block.members.contains(job)
+                && record.spans(run.occurrence.scheduled, run.due)
+                && record.members.contains(job)
                 && self.row_of(run.occurrence)?.is_none()
             {
                 self.drop_run(run.occurrence)?;
             }
         }
-        for job in block.members.iter().filter(|_| block.once && block.run == 0) {
+        for job in record.members.iter().filter(|_| record.once && record.run == 0) {
             let Some(found) = jobs::get_in(self.tx, job)? else { continue };
-            let earliest = since.saturating_sub(found.shape.jitter);
-            if (earliest..=block.due).contains(&found.anchor) {
-                self.complete_job(job, found.anchor, block.verdict)?;
+            let earliest = since.saturating_sub(found.definition.jitter);
+            if (earliest..=record.due).contains(&found.anchor) {
+                self.complete_job(job, found.anchor, record.verdict)?;
             }
         }
         Ok(())
@@ -180,13 +188,13 @@ impl Entry<'_, '_> {
 
     /// A single job's target is gone for good, unless the job was changed since it was asked: then
     /// the answer may be about another target.
-    fn disable_gone(&mut self, block: &Block) -> Result<(), Refusal> {
-        let Some(job) = block.members.iter().next() else { return Ok(()) };
-        if block.http_code != GONE || (block.once && block.run == 0) {
+    fn disable_gone(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
+        let Some(job) = record.members.iter().next() else { return Ok(()) };
+        if record.http_code != GONE || (record.once && record.run == 0) {
             return Ok(());
         }
         match jobs::get_in(self.tx, job)? {
-            Some(found) if found.modified.is_none_or(|at| at < block.started) => {
+            Some(found) if found.modified.is_none_or(|at| at < record.started) => {
                 self.disable_job(job)
             }
             _ => Ok(()),
@@ -194,18 +202,18 @@ impl Entry<'_, '_> {
     }
 
     /// One new row for those that failed or were postponed, where that is news.
-    fn wait(&mut self, block: &Block, at: Millis, runs: &[Run]) -> Result<(), Refusal> {
-        let (waiting, base, forced) = if let Some(row) = block.pending {
+    fn wait(&mut self, record: &AttemptRecord, at: Millis, runs: &[Run]) -> Result<(), Refusal> {
+        let (waiting, base, forced) = if let Some(row) = record.pending {
             let Some(row) = pending::get(self.tx, row)? else { return Ok(()) };
-            let rest = row.members.without(&block.members);
+            let rest = row.members.without(&record.members);
             let waiting = row.members.without(&rest);
             if !waiting.is_empty() {
                 pending::keep(self.tx, row.id, &rest)?;
             }
             (waiting, row.base, row.forced)
         } else {
-            let mut open = self.not_ended(block)?.without(&held(runs));
-            for row in self.rows(block)? {
+            let mut open = self.not_ended(record)?.without(&held(runs));
+            for row in self.rows(record)? {
                 open = open.without(&row.members);
             }
             (open, 0, false)
@@ -213,23 +221,23 @@ impl Entry<'_, '_> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let tried = u32::from(matches!(block.verdict, Verdict::Retry { .. }));
+        let tried = u32::from(matches!(record.verdict, Verdict::Retry { .. }));
         for run in runs.iter().filter(|run| waiting.contains(run.occurrence.job)) {
             self.hold(run)?;
         }
         self.add_row(Pending {
             id: 0,
-            shard: block.shard,
-            project: block.project,
-            due: block.due,
-            scheduled: block.scheduled,
-            attempt: block.attempt.saturating_add(tried).max(1),
+            shard: record.shard,
+            project: record.project,
+            due: record.due,
+            scheduled: record.scheduled,
+            attempt: record.attempt.saturating_add(tried).max(1),
             next_at: at.min(PARKED - 1),
             members: waiting,
-            run: block.run,
+            run: record.run,
             base,
             forced,
-            postponed: block.error.clone().filter(|_| tried == 0),
+            postponed: record.error.clone().filter(|_| tried == 0),
         })
     }
 }

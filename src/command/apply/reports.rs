@@ -10,12 +10,12 @@ use super::runs::{deadline, run_of};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::Millis;
-use crate::model::block::{How, SkipReason, Verdict};
+use crate::model::attempt::{ResultOrigin, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Report, Run};
 use crate::model::shard::shard_of;
-use crate::store::{blocks, dead_letters, jobs, runs};
+use crate::store::{attempts, dead_letters, jobs, runs};
 
 /// How far behind the scheduled instant the end of a job with jitter is looked for, in milliseconds.
 /// Only the words of a refusal depend on it.
@@ -26,12 +26,14 @@ impl Entry<'_, '_> {
     pub(super) fn report_run(&mut self, of: Occurrence, report: &Report) -> Applied {
         let Some(run) = runs::get(self.tx, of)? else { return self.report_late(of, report) };
         match report {
-            Report::Complete => self.end_run(&run, Verdict::Delivered, How::Reported, None)?,
+            Report::Complete => {
+                self.end_run(&run, Verdict::Delivered, ResultOrigin::Reported, None)?
+            }
             Report::Fail { error, retry: true } => {
-                self.fail_run(&run, How::Reported, error.clone())?;
+                self.fail_run(&run, ResultOrigin::Reported, error.clone())?;
             }
             Report::Fail { error, retry: false } => {
-                self.end_run(&run, Verdict::Dead, How::Reported, error.clone())?;
+                self.end_run(&run, Verdict::Dead, ResultOrigin::Reported, error.clone())?;
             }
             Report::Heartbeat => {
                 let mut run = Run { heard: self.stamp.max(run.heard), ..run };
@@ -53,9 +55,9 @@ impl Entry<'_, '_> {
         if *report == Report::Complete && self.complete_dead(of)? {
             return Ok(Outcome::Done);
         }
-        let jitter = jobs::get_in(self.tx, of.job)?.map_or(0, |job| job.shape.jitter);
+        let jitter = jobs::get_in(self.tx, of.job)?.map_or(0, |job| job.definition.jitter);
         let latest = of.scheduled.saturating_add(jitter.clamp(0, SEARCHED));
-        let over = match blocks::end_of(self.tx, of, of.scheduled, latest)? {
+        let over = match attempts::end_of(self.tx, of, of.scheduled, latest)? {
             // Told twice: its first answer got lost.
             Some((Verdict::Delivered, _)) if *report == Report::Complete => {
                 return Ok(Outcome::Done);
@@ -64,7 +66,7 @@ impl Entry<'_, '_> {
             Some((Verdict::Skipped(SkipReason::Cancelled), _)) => {
                 "this run was cancelled: stop working on it".into()
             }
-            Some((_, How::Cancelled)) => {
+            Some((_, ResultOrigin::Cancelled)) => {
                 "this run was cancelled, its job was deleted: stop working on it".into()
             }
             Some((Verdict::Skipped(reason), _)) => {
@@ -92,7 +94,7 @@ impl Entry<'_, '_> {
             }
             Report::Complete if row.attempt > 1 => {
                 let last = Run { attempt: row.attempt - 1, ..run };
-                self.end_run(&last, Verdict::Delivered, How::Reported, None)?;
+                self.end_run(&last, Verdict::Delivered, ResultOrigin::Reported, None)?;
                 return Ok(Outcome::Done);
             }
             _ if row.attempt > 1 => {
@@ -114,9 +116,9 @@ impl Entry<'_, '_> {
         };
         let Some(letter) = dead_letters::get(self.tx, id)? else { return Ok(false) };
         let run = run_of(&letter.row(self.stamp), of.job, self.stamp);
-        let node = blocks::get(self.tx, letter.block)?.map_or(0, |block| block.node);
+        let node = attempts::get(self.tx, letter.record)?.map_or(0, |record| record.node);
         let last = Run { attempt: letter.attempt, node, ..run };
-        self.end_run(&last, Verdict::Delivered, How::Reported, None)?;
+        self.end_run(&last, Verdict::Delivered, ResultOrigin::Reported, None)?;
         Ok(true)
     }
 }

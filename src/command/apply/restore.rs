@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::{self, HashMap};
 
 use super::{Change, Entry, Error, Refusal};
-use crate::model::block::{Block, How, SkipReason, Verdict};
-use crate::model::job::{JobShape, JobStatus, PARKED};
+use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
+use crate::model::job::{JobDefinition, JobStatus, PARKED};
 use crate::model::members::Members;
 use crate::model::shard::{SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, ProjectId};
@@ -107,13 +107,13 @@ impl Entry<'_, '_> {
                     continue;
                 }
                 skipped += row.members.len();
-                let block = Block {
+                let record = AttemptRecord {
                     attempt: row.attempt,
                     pending: Some(row.id),
                     run: row.run,
                     ..self.not_sent(row.project, shard, (row.due, row.scheduled), row.members)
                 };
-                self.record_block(0, &block)?;
+                self.record_attempt(0, &record)?;
             }
         }
         Ok(skipped)
@@ -126,7 +126,7 @@ impl Entry<'_, '_> {
             let over = !run.accepted || run.deadline <= self.stamp;
             if over && self.row_of(run.occurrence)?.is_none() {
                 let verdict = Verdict::Skipped(SkipReason::Restored);
-                self.end_run(&run, verdict, How::Answer, None)?;
+                self.end_run(&run, verdict, ResultOrigin::Answer, None)?;
                 skipped += 1;
             }
         }
@@ -142,28 +142,28 @@ impl Entry<'_, '_> {
             }
         })?;
         // Of those that are no one-offs nothing has to be known but that.
-        let mut shapes: HashMap<u64, Option<JobShape>> = HashMap::new();
+        let mut definitions: HashMap<u64, Option<JobDefinition>> = HashMap::new();
         let mut passed: BTreeMap<(ProjectId, Millis, Millis), Vec<JobId>> = BTreeMap::new();
         for row in rows {
-            let shape = match shapes.entry(row.shape_id) {
+            let definition = match definitions.entry(row.definition_id) {
                 hash_map::Entry::Occupied(known) => known.into_mut(),
                 hash_map::Entry::Vacant(place) => {
-                    let shape = self.tx.shape(row.shape_id)?;
-                    place.insert(Some(shape).filter(JobShape::is_one_off))
+                    let definition = self.tx.definition(row.definition_id)?;
+                    place.insert(Some(definition).filter(JobDefinition::is_one_off))
                 }
             };
-            let Some(shape) = shape else { continue };
-            let due = self.due_of_instant(row.id, shape, (row.anchor, row.from))?;
+            let Some(definition) = definition else { continue };
+            let due = self.due_of_instant(row.id, definition, (row.anchor, row.from))?;
             if due > after && due <= self.stamp {
-                passed.entry((shape.project, due, row.anchor)).or_default().push(row.id);
+                passed.entry((definition.project, due, row.anchor)).or_default().push(row.id);
             }
         }
         let mut skipped = 0;
         for ((project, due, scheduled), ids) in passed {
             skipped += ids.len() as u64;
             let members = Members::from_sorted(ids);
-            let block = self.not_sent(project, shard, (due, scheduled), members);
-            self.record_block(0, &block)?;
+            let record = self.not_sent(project, shard, (due, scheduled), members);
+            self.record_attempt(0, &record)?;
         }
         Ok(skipped)
     }
@@ -174,8 +174,8 @@ impl Entry<'_, '_> {
         shard: ShardId,
         (due, scheduled): (Millis, Millis),
         members: Members,
-    ) -> Block {
-        Block {
+    ) -> AttemptRecord {
+        AttemptRecord {
             project,
             shard,
             epoch: 0,
@@ -192,7 +192,7 @@ impl Entry<'_, '_> {
             pending: None,
             run: 0,
             once: true, // of those that are no one-offs it says nothing
-            how: How::Answer,
+            how: ResultOrigin::Answer,
             accepted: None,
             response: None,
         }

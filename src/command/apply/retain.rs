@@ -5,7 +5,7 @@ use super::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
 use crate::model::shard::SHARDS;
-use crate::store::{blocks, dead_letters, plans, projects, tasks};
+use crate::store::{attempts, dead_letters, plans, projects, tasks};
 
 const DAY: Millis = 24 * 3_600_000;
 /// Receipts are asked for soon or never.
@@ -23,13 +23,13 @@ impl Entry<'_, '_> {
     pub(super) fn retain(&mut self, before: Millis, dead_letters: Millis, limit: u32) -> Applied {
         let Some(settled) = self.tx.lowest_settled()? else { return Ok(Outcome::Dropped(0)) };
         let before = before.min(settled);
-        let dropped = blocks::drop_before(self.tx, before, limit)?;
+        let dropped = attempts::drop_before(self.tx, before, limit)?;
         let mut left = limit;
         for shard in 0..SHARDS {
-            let shapes = plans::drop_ended(self.tx, shard, before, left)?;
-            left -= shapes.len() as u32;
-            for shape in shapes {
-                self.tx.release_shape(shape, 1)?;
+            let definitions = plans::drop_ended(self.tx, shard, before, left)?;
+            left -= definitions.len() as u32;
+            for definition in definitions {
+                self.tx.release_definition(definition, 1)?;
             }
             if left == 0 {
                 break;

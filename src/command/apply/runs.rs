@@ -1,5 +1,5 @@
 //! Rules of runs: occurrences that others may have to wait for. They begin when their sender asks or
-//! when a receiver accepts them, and end with their occurrence: by its block (`record`), by a report
+//! when a receiver accepts them, and end with their occurrence: by its record (`record`), by a report
 //! (`reports`), or here, by silence. Called by `apply` alone.
 //!
 //! What keeps a run from staying for ever is its deadline, and that depends on who has to move next:
@@ -16,7 +16,7 @@
 
 use super::{Applied, Entry, Refusal};
 use crate::command::Outcome;
-use crate::model::block::{Block, How, SkipReason, Verdict};
+use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::{JobStatus, PARKED, Pending};
 use crate::model::members::Members;
@@ -52,7 +52,12 @@ impl Entry<'_, '_> {
                 _ if others.is_empty() => {}
                 Overlap::Allow => {}
                 Overlap::Skip => {
-                    self.end_run(&run, Verdict::Skipped(SkipReason::Overlap), How::Answer, None)?;
+                    self.end_run(
+                        &run,
+                        Verdict::Skipped(SkipReason::Overlap),
+                        ResultOrigin::Answer,
+                        None,
+                    )?;
                     return Ok(Outcome::Begun(Begun::Skipped));
                 }
                 Overlap::QueueOne => {
@@ -113,7 +118,12 @@ impl Entry<'_, '_> {
         for waiting in pending::parked(self.tx, job)?.iter().filter(|row| Some(row.id) != own) {
             let other =
                 Run { node: run.node, epoch: run.epoch, ..run_of(waiting, job, self.stamp) };
-            self.end_run(&other, Verdict::Skipped(SkipReason::Overlap), How::Answer, None)?;
+            self.end_run(
+                &other,
+                Verdict::Skipped(SkipReason::Overlap),
+                ResultOrigin::Answer,
+                None,
+            )?;
         }
         match row {
             Some(row) if row.members.len() == 1 => {
@@ -149,37 +159,37 @@ impl Entry<'_, '_> {
         &mut self,
         live: bool,
         node: NodeId,
-        block: &Block,
+        record: &AttemptRecord,
         open: &Members,
         known: &[Run],
     ) -> Result<(), Refusal> {
         let no_retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
         let silent = Accepted { run_timeout: None, heartbeat_timeout: None, retry: no_retry };
-        let accepted = block.accepted.as_deref().copied().unwrap_or(silent);
-        let answered = block.started.saturating_add(block.duration.into());
-        let rows = self.rows(block)?;
+        let accepted = record.accepted.as_deref().copied().unwrap_or(silent);
+        let answered = record.started.saturating_add(record.duration.into());
+        let rows = self.rows(record)?;
         for job in open.iter() {
             let own = known.iter().find(|run| run.occurrence.job == job);
             if own.is_some_and(|own| own.accepted) && !live {
                 continue; // accepted from two senders: the owner's counts
             }
             let row = rows.iter().find(|row| row.members.contains(job));
-            if row.is_some_and(|row| row.attempt > block.attempt) {
+            if row.is_some_and(|row| row.attempt > record.attempt) {
                 continue; // its failure was reported before its answer was recorded
             }
             let base = row.map(|row| row.base).or(own.map(|own| own.base));
             let forced = row.map(|row| row.forced).or(own.map(|own| own.forced));
             let run = Run {
-                occurrence: Occurrence { job, scheduled: block.scheduled, run: block.run },
-                project: block.project,
-                shard: block.shard,
-                due: block.due,
-                attempt: block.attempt,
+                occurrence: Occurrence { job, scheduled: record.scheduled, run: record.run },
+                project: record.project,
+                shard: record.shard,
+                due: record.due,
+                attempt: record.attempt,
                 base: base.unwrap_or(0),
                 node,
-                epoch: block.epoch,
+                epoch: record.epoch,
                 accepted: true,
-                started: block.started,
+                started: record.started,
                 // Nobody can report on it before it is in the books.
                 heard: answered.max(self.stamp),
                 deadline: Millis::MAX,
@@ -189,7 +199,7 @@ impl Entry<'_, '_> {
                 forced: forced.unwrap_or(false),
             };
             runs::put(self.tx, &Run { deadline: deadline(&run), ..run })?;
-            self.close_rows(block, &Members::from_sorted([job]))?;
+            self.close_rows(record, &Members::from_sorted([job]))?;
         }
         Ok(())
     }
@@ -204,10 +214,10 @@ impl Entry<'_, '_> {
                 self.miss_sender(run)?;
             } else if run.ends.is_some_and(|ends| ends <= run.deadline) {
                 let error = "the run did not end within its run timeout";
-                self.fail_run(run, How::TimedOut, Some(error.into()))?;
+                self.fail_run(run, ResultOrigin::TimedOut, Some(error.into()))?;
             } else {
                 let error = "nothing was heard of the run within its heartbeat timeout";
-                self.fail_run(run, How::Lost, Some(error.into()))?;
+                self.fail_run(run, ResultOrigin::Lost, Some(error.into()))?;
             }
         }
         Ok(Outcome::Changed(slept.max(expired.len() as u32)))
@@ -237,17 +247,21 @@ impl Entry<'_, '_> {
     pub(super) fn fail_run(
         &mut self,
         run: &Run,
-        how: How,
+        how: ResultOrigin,
         error: Option<String>,
     ) -> Result<(), Refusal> {
         let Some(delay) = run.retry.after(run.attempt.saturating_sub(run.base)) else {
             return self.end_run(run, Verdict::Dead, how, error);
         };
         let at = self.stamp.saturating_add(delay).min(PARKED - 1);
-        let block =
-            Block { verdict: Verdict::Retry { at }, error, how, ..word_on(run, self.stamp) };
-        self.keep_block(run.node, false, &block)?;
-        self.close_rows(&block, &block.members)?;
+        let record = AttemptRecord {
+            verdict: Verdict::Retry { at },
+            error,
+            how,
+            ..word_on(run, self.stamp)
+        };
+        self.keep_record(run.node, false, &record)?;
+        self.close_rows(&record, &record.members)?;
         self.hold(run)?;
         self.try_again(run, run.attempt.saturating_add(1), at)
     }
@@ -271,7 +285,7 @@ impl Entry<'_, '_> {
 
     /// Somebody does not want a run any more.
     pub(super) fn cancel_run(&mut self, run: &Run) -> Result<(), Refusal> {
-        self.end_run(run, Verdict::Skipped(SkipReason::Cancelled), How::Cancelled, None)
+        self.end_run(run, Verdict::Skipped(SkipReason::Cancelled), ResultOrigin::Cancelled, None)
     }
 
     /// The books themselves end an occurrence, with or without a run, and say so in the history.
@@ -279,25 +293,30 @@ impl Entry<'_, '_> {
         &mut self,
         run: &Run,
         verdict: Verdict,
-        how: How,
+        how: ResultOrigin,
         error: Option<String>,
     ) -> Result<(), Refusal> {
-        let block = Block { verdict, error, how, ..word_on(run, self.stamp) };
-        let id = self.keep_block(run.node, false, &block)?;
+        let record = AttemptRecord { verdict, error, how, ..word_on(run, self.stamp) };
+        let id = self.keep_record(run.node, false, &record)?;
         match verdict {
-            Verdict::Delivered => self.revive_dead(&block)?,
-            Verdict::Dead => self.give_up_on(id, &block, &block.members)?,
+            Verdict::Delivered => self.revive_dead(&record)?,
+            Verdict::Dead => self.give_up_on(id, &record, &record.members)?,
             _ => {}
         }
-        self.ended(&block, &block.members, std::slice::from_ref(run))
+        self.ended(&record, &record.members, std::slice::from_ref(run))
     }
 
     /// A job is gone, and with it its runs: what a receiver works on is not waited for; an attempt
-    /// that is under way, or waits, ends by its own block.
+    /// that is under way, or waits, ends by its own record.
     pub(super) fn end_runs_of(&mut self, job: JobId) -> Result<(), Refusal> {
         for run in runs::of_job(self.tx, job)? {
             if run.accepted {
-                self.end_run(&run, Verdict::Skipped(SkipReason::Ended), How::Cancelled, None)?;
+                self.end_run(
+                    &run,
+                    Verdict::Skipped(SkipReason::Ended),
+                    ResultOrigin::Cancelled,
+                    None,
+                )?;
             } else {
                 self.drop_run(run.occurrence)?;
             }
@@ -335,8 +354,8 @@ pub(super) fn run_of(row: &Pending, job: JobId, stamp: Millis) -> Run {
 }
 
 /// What the books have to say of a run; whoever says it puts in the verdict.
-fn word_on(run: &Run, stamp: Millis) -> Block {
-    Block {
+fn word_on(run: &Run, stamp: Millis) -> AttemptRecord {
+    AttemptRecord {
         project: run.project,
         shard: run.shard,
         epoch: run.epoch,
@@ -353,7 +372,7 @@ fn word_on(run: &Run, stamp: Millis) -> Block {
         pending: None,
         run: run.occurrence.run,
         once: true, // if it is no one-off, that changes nothing
-        how: How::Answer,
+        how: ResultOrigin::Answer,
         accepted: None,
         response: None,
     }

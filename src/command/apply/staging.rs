@@ -23,7 +23,7 @@ impl Entry<'_, '_> {
             return Err(refuse(RejectionKind::Conflict, "request id belongs to a finished task"));
         }
         let uses = self.checked_uses(new, known.as_ref().map(|task| task.id))?;
-        let shape_ids = self.acquire_shapes(new, &uses)?;
+        let definition_ids = self.acquire_definitions(new, &uses)?;
         let (task, before) = if let Some(task) = known {
             (task.id, tasks::staged(self.tx, task.id)?)
         } else {
@@ -35,21 +35,21 @@ impl Entry<'_, '_> {
             (id, 0)
         };
         let rows = new.jobs.iter().zip(before..).map(|(job, seq)| {
-            let place = job.shape as usize;
-            let shape = &new.shapes[place];
-            let at = job.at.filter(|_| shape.is_one_off());
+            let place = job.definition as usize;
+            let definition = &new.definitions[place];
+            let at = job.at.filter(|_| definition.is_one_off());
             StagedRow {
                 seq,
-                project: shape.project,
-                shape_id: shape_ids[place],
-                whole_seconds: whole_seconds(shape),
+                project: definition.project,
+                definition_id: definition_ids[place],
+                whole_seconds: whole_seconds(definition),
                 status: job.status,
                 data: &job.data,
                 at,
-                delay: delay(shape).filter(|_| at.is_none()),
+                delay: delay(definition).filter(|_| at.is_none()),
                 pause_until: job.pause_until,
                 external_id: job.external_id.as_deref(),
-                labelled: !shape.labels.is_empty(),
+                labelled: !definition.labels.is_empty(),
             }
         });
         staged::insert(self.tx, task, rows)?;
@@ -98,7 +98,7 @@ impl Entry<'_, '_> {
             let (id, anchor) = (first + row.seq, instant.unwrap_or(base));
             let turn = match instant {
                 Some(at) if row.pause_until.is_some() => {
-                    Some(Turn::new(id, &self.tx.shape(row.shape_id)?, at, stamp))
+                    Some(Turn::new(id, &self.tx.definition(row.definition_id)?, at, stamp))
                 }
                 // Without a pause that ends nothing depends on when it is due.
                 at => at.map(|at| Turn { at, due: at, held: false }),
@@ -106,7 +106,7 @@ impl Entry<'_, '_> {
             let stands = standing(turn, stamp, row.status, row.pause_until);
             let job = JobRow {
                 id,
-                shape_id: row.shape_id,
+                definition_id: row.definition_id,
                 created: stamp,
                 anchor,
                 from: stands.from,
@@ -114,13 +114,19 @@ impl Entry<'_, '_> {
             };
             let asleep = match instant {
                 Some(at) if !stands.status.fires() => {
-                    let shape = self.tx.shape(row.shape_id)?;
-                    asleep(id, &shape, at, (stands.status, stands.from))
+                    let definition = self.tx.definition(row.definition_id)?;
+                    asleep(id, &definition, at, (stands.status, stands.from))
                 }
                 _ => None,
             };
             staged::activate_one(self.tx, task, row.seq, &job, asleep)?;
-            begun.push(Begun { id, project: row.project, shape_id: row.shape_id, anchor, stands });
+            begun.push(Begun {
+                id,
+                project: row.project,
+                definition_id: row.definition_id,
+                anchor,
+                stands,
+            });
         }
         self.begin_stretches(&begun)
     }
@@ -147,8 +153,8 @@ impl Entry<'_, '_> {
     }
 
     fn give_up(&mut self, task: u64) -> Applied {
-        for (shape, uses) in staged::by_shape(self.tx, task)? {
-            self.tx.release_shape(shape, uses)?;
+        for (definition, uses) in staged::by_definition(self.tx, task)? {
+            self.tx.release_definition(definition, uses)?;
         }
         staged::discard(self.tx, task)?;
         tasks::finish(self.tx, task, TaskState::Failed, &[])?;

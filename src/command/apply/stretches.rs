@@ -11,7 +11,7 @@
 //! decides about what is scheduled in it, its status about what is due in it: where jitter carries
 //! an occurrence beyond the end of its stretch, it is still due then, and fires if the job does. The
 //! present stretch has no end and is the job's own row; the others are closed plans, each with a
-//! reference to its shape. A stretch of no length is not kept.
+//! reference to its definition. A stretch of no length is not kept.
 //!
 //! Of a one-off that is not to be found in any stretch (its instant had come when it was given) a
 //! pending row is made, due at once. While the jitter of a one-off runs, the stretch that holds its
@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 
 use super::{Entry, Refusal};
-use crate::model::job::{ClosedPlan, Job, JobShape, JobStatus, Pending, Timing};
+use crate::model::job::{ClosedPlan, Job, JobDefinition, JobStatus, Pending, Timing};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
@@ -54,9 +54,9 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// That of a job whose shape is new; an instant that has come is due at once.
-    pub(super) fn new(job: JobId, shape: &JobShape, at: Millis, stamp: Millis) -> Self {
-        let due = if at <= stamp { at } else { due(job, shape, at) };
+    /// That of a job whose definition is new; an instant that has come is due at once.
+    pub(super) fn new(job: JobId, definition: &JobDefinition, at: Millis, stamp: Millis) -> Self {
+        let due = if at <= stamp { at } else { due(job, definition, at) };
         Self { at, due, held: false }
     }
 }
@@ -93,44 +93,44 @@ pub(super) fn standing(
 
 /// What a schedule that begins at a stamp counts from: jobs created in the same second fall due
 /// together. For a one-off after a delay, when it is due.
-pub(super) fn anchor(shape: &JobShape, stamp: Millis) -> Millis {
-    let base = if whole_seconds(shape) { next_whole_second(stamp) } else { stamp };
-    base + delay(shape).unwrap_or(0)
+pub(super) fn anchor(definition: &JobDefinition, stamp: Millis) -> Millis {
+    let base = if whole_seconds(definition) { next_whole_second(stamp) } else { stamp };
+    base + delay(definition).unwrap_or(0)
 }
 
 /// The delay of a one-off that has one, within what instants can be.
-pub(super) fn delay(shape: &JobShape) -> Option<Millis> {
-    match shape.timing {
+pub(super) fn delay(definition: &JobDefinition) -> Option<Millis> {
+    match definition.timing {
         Timing::After(delay) => Some(delay.clamp(0, LAST)),
         Timing::Spec | Timing::At => None,
     }
 }
 
-/// Whether a shape counts from a whole second.
-pub(super) fn whole_seconds(shape: &JobShape) -> bool {
-    match shape.timing {
-        Timing::Spec => shape.period.is_some_and(|period| period >= SECOND),
+/// Whether a definition counts from a whole second.
+pub(super) fn whole_seconds(definition: &JobDefinition) -> bool {
+    match definition.timing {
+        Timing::Spec => definition.period.is_some_and(|period| period >= SECOND),
         Timing::After(delay) => delay >= SECOND,
         Timing::At => false,
     }
 }
 
 /// When the one occurrence of a one-off is due.
-pub(super) fn due(job: JobId, shape: &JobShape, instant: Millis) -> Millis {
+pub(super) fn due(job: JobId, definition: &JobDefinition, instant: Millis) -> Millis {
     let schedule = Schedule::at(instant);
-    Jittered { schedule: &schedule, anchor: instant, job, jitter: shape.jitter }.due(instant)
+    Jittered { schedule: &schedule, anchor: instant, job, jitter: definition.jitter }.due(instant)
 }
 
 /// When a new one-off that does not fire, with this status from an instant on, is over all the same:
 /// its own instant passes. What was due before is ended by its row.
 pub(super) fn asleep(
     job: JobId,
-    shape: &JobShape,
+    definition: &JobDefinition,
     instant: Millis,
     (status, from): (JobStatus, Millis),
 ) -> Option<Millis> {
-    let rests = !status.fires() && shape.is_one_off();
-    rests.then(|| due(job, shape, instant)).filter(|due| *due > from)
+    let rests = !status.fires() && definition.is_one_off();
+    rests.then(|| due(job, definition, instant)).filter(|due| *due > from)
 }
 
 /// The stamp, rounded up.
@@ -145,8 +145,8 @@ pub(super) struct Begun {
     pub(super) id: JobId,
     /// Its project.
     pub(super) project: ProjectId,
-    /// The number of its shape.
-    pub(super) shape_id: u64,
+    /// The number of its definition.
+    pub(super) definition_id: u64,
     /// What it counts from; the instant of a one-off.
     pub(super) anchor: Millis,
     /// How it stands.
@@ -156,8 +156,8 @@ pub(super) struct Begun {
 impl Begun {
     /// A job that stands anew.
     pub(super) fn of(job: &Job, stands: Standing) -> Self {
-        let (id, project, shape_id) = (job.id, job.shape.project, job.shape_id);
-        Self { id, project, shape_id, anchor: job.anchor, stands }
+        let (id, project, definition_id) = (job.id, job.definition.project, job.definition_id);
+        Self { id, project, definition_id, anchor: job.anchor, stands }
     }
 
     /// Whether there is more to do than to write its row.
@@ -169,7 +169,7 @@ impl Begun {
 impl Entry<'_, '_> {
     /// The turn of a one-off that has not come yet.
     pub(super) fn turn_ahead(&mut self, job: &Job) -> Result<Option<Turn>, Refusal> {
-        if !job.shape.is_one_off() {
+        if !job.definition.is_one_off() {
             return Ok(None);
         }
         let due = self.due_of(job)?;
@@ -180,7 +180,7 @@ impl Entry<'_, '_> {
     /// When the one instant of a job is due: by the jitter of the stretch that holds the instant.
     /// One that no stretch holds had come when it was given, and was due at once.
     fn due_of(&mut self, job: &Job) -> Result<Millis, Refusal> {
-        self.due_of_instant(job.id, &job.shape, (job.anchor, job.from))
+        self.due_of_instant(job.id, &job.definition, (job.anchor, job.from))
     }
 
     /// The same, of a job of which only so much is at hand: its instant, and where its present
@@ -188,23 +188,23 @@ impl Entry<'_, '_> {
     pub(super) fn due_of_instant(
         &mut self,
         id: JobId,
-        shape: &JobShape,
+        definition: &JobDefinition,
         (instant, from): (Millis, Millis),
     ) -> Result<Millis, Refusal> {
         if from < instant {
-            return Ok(due(id, shape, instant));
+            return Ok(due(id, definition, instant));
         }
         let closed = plans::of_job_in(self.tx, id)?;
         let holds = |plan: &&ClosedPlan| {
             let spans = plan.from < instant && instant <= plan.until;
-            spans && plan.shape.is_one_off() && plan.anchor == instant
+            spans && plan.definition.is_one_off() && plan.anchor == instant
         };
-        Ok(closed.iter().find(holds).map_or(instant, |plan| due(id, &plan.shape, instant)))
+        Ok(closed.iter().find(holds).map_or(instant, |plan| due(id, &plan.definition, instant)))
     }
 
     /// When a one-off that does not fire is over all the same, as [`asleep`] of a new one.
     pub(super) fn sleeps_until(&mut self, job: &Job) -> Result<Option<Millis>, Refusal> {
-        if job.status.fires() || !job.shape.is_one_off() {
+        if job.status.fires() || !job.definition.is_one_off() {
             return Ok(None);
         }
         Ok(Some(self.due_of(job)?).filter(|due| *due > job.from))
@@ -216,14 +216,14 @@ impl Entry<'_, '_> {
     }
 
     /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead, that
-    /// pause; else its plan. The job's own reference to its shape stays with the caller.
+    /// pause; else its plan. The job's own reference to its definition stays with the caller.
     pub(super) fn end_stretch(&mut self, job: &Job) -> Result<(), Refusal> {
         if job.from > self.stamp {
-            for shape in plans::cut(self.tx, job.id, self.stamp)? {
-                self.tx.release_shape(shape, 1)?;
+            for definition in plans::cut(self.tx, job.id, self.stamp)? {
+                self.tx.release_definition(definition, 1)?;
             }
         } else if plans::close(self.tx, job, self.stamp)? {
-            self.tx.add_shape_uses(job.shape_id, 1)?;
+            self.tx.add_definition_uses(job.definition_id, 1)?;
         }
         Ok(())
     }
@@ -238,15 +238,15 @@ impl Entry<'_, '_> {
             } else if job.stands.from > self.stamp {
                 let pause = plans::NewPlan {
                     job: job.id,
-                    shape_id: job.shape_id,
+                    definition_id: job.definition_id,
                     anchor: job.anchor,
                     from: self.stamp,
                     until: job.stands.from,
                     status: JobStatus::Inactive,
                 };
                 plans::insert(self.tx, &pause)?;
-                self.tx.add_shape_uses(job.shape_id, 1)?;
-                if self.tx.shape(job.shape_id)?.jitter > 0 {
+                self.tx.add_definition_uses(job.definition_id, 1)?;
+                if self.tx.definition(job.definition_id)?.jitter > 0 {
                     // What is due after the pause fires: its worker has to read the closed plan.
                     self.change.edited.push(job.id);
                 }
@@ -261,9 +261,12 @@ impl Entry<'_, '_> {
         let mut rows: BTreeMap<(ShardId, ProjectId, Millis, JobId), Vec<JobId>> = BTreeMap::new();
         let mut known = None;
         for job in overdue {
-            if known.is_none_or(|(shape, _)| shape != job.shape_id) {
-                let shape = self.tx.shape(job.shape_id)?;
-                known = Some((job.shape_id, shape.http.is_none() && shape.executor.is_none()));
+            if known.is_none_or(|(definition, _)| definition != job.definition_id) {
+                let definition = self.tx.definition(job.definition_id)?;
+                known = Some((
+                    job.definition_id,
+                    definition.http.is_none() && definition.executor.is_none(),
+                ));
             }
             let alone = if known.is_some_and(|(_, batched)| batched) { 0 } else { job.id };
             let key = (shard_of(job.id), job.project, job.anchor, alone);

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::block::{execution_id, parse_execution_id};
+use crate::model::attempt::{execution_id, parse_execution_id};
 use crate::model::run::Occurrence;
 
-fn shape(dialect: Dialect) -> JobShape {
-    JobShape {
+fn definition(casing: Casing) -> JobDefinition {
+    JobDefinition {
         project: 1,
         spec: "@every 1m".into(),
         period: Some(60_000),
@@ -15,13 +15,13 @@ fn shape(dialect: Dialect) -> JobShape {
         dst: crate::schedule::DstRule::default(),
         callback_url: "http://127.0.0.1:3000/callback".into(),
         execution_type: "http".into(),
-        dialect,
+        casing,
         start: None,
         end: None,
         retry_max: None,
         executor: None,
         created_by: None,
-        ..JobShape::default()
+        ..JobDefinition::default()
     }
 }
 
@@ -34,10 +34,15 @@ const SCHEDULED: Millis = 1_763_669_947_000; // 2025-11-20T20:19:07Z
 const LAST: Millis = SCHEDULED - 60_000;
 const CREATED: Millis = 1_763_669_882_034;
 
-fn one(dialect: Dialect, start: Option<Millis>) -> Chunk {
-    let text = ShapeText::new(&JobShape { start, ..shape(dialect) });
-    let job =
-        PayloadJob { id: 1, shape: &text, data: r#"{"jobId":0}"#, created: CREATED, last: LAST };
+fn one(casing: Casing, start: Option<Millis>) -> Chunk {
+    let text = DefinitionText::new(&JobDefinition { start, ..definition(casing) });
+    let job = PayloadJob {
+        id: 1,
+        definition: &text,
+        data: r#"{"jobId":0}"#,
+        created: CREATED,
+        last: LAST,
+    };
     let built = build(at(SCHEDULED), [job], 2_000_000);
     assert_eq!((built.chunks.len(), built.oversized.len()), (1, 0));
     built.chunks[0].clone()
@@ -56,14 +61,14 @@ fn a_job_is_written_as_documented() {
         ),
         id
     );
-    let chunk = one(Dialect::Snake, None);
+    let chunk = one(Casing::Snake, None);
     assert_eq!(chunk.body, expected.as_bytes());
     assert_eq!(chunk.webhook_id, id);
 }
 
 #[test]
 fn the_other_dialect_has_the_same_fields_in_its_own_casing() {
-    let chunk = one(Dialect::Camel, Some(0));
+    let chunk = one(Casing::Camel, Some(0));
     let list: serde_json::Value = serde_json::from_slice(&chunk.body).expect("JSON");
     let expected = serde_json::json!([{
         "id": 1, "projectId": 1, "spec": "@every 1m",
@@ -91,9 +96,9 @@ fn the_same_jobs_keep_their_webhook_id_and_others_have_another() {
 
 #[test]
 fn a_job_above_the_limit_is_named_and_sinks_no_other() {
-    let text = ShapeText::new(&shape(Dialect::Snake));
+    let text = DefinitionText::new(&definition(Casing::Snake));
     let long = "x".repeat(2_000);
-    let job = |id, data| PayloadJob { id, shape: &text, data, created: 0, last: 0 };
+    let job = |id, data| PayloadJob { id, definition: &text, data, created: 0, last: 0 };
     let built = build(at(0), [job(1, "a"), job(2, &long), job(3, "b")], 1_000);
     assert_eq!(built.oversized, [2]);
     let members: Vec<_> = built.chunks.iter().flat_map(|c| c.members.clone()).collect();
@@ -109,9 +114,9 @@ proptest! {
         scheduled in 0_i64..4_000_000_000_000,
         max in 600_usize..5_000,
     ) {
-        let text = ShapeText::new(&shape(Dialect::Snake));
+        let text = DefinitionText::new(&definition(Casing::Snake));
         let jobs: Vec<_> = data.iter().enumerate().map(|(i, data)| PayloadJob {
-            id: first + i as u64 * step, shape: &text, data, created: i as i64, last: scheduled - i as i64,
+            id: first + i as u64 * step, definition: &text, data, created: i as i64, last: scheduled - i as i64,
         }).collect();
         let built = build(at(scheduled), jobs.iter().copied(), max);
         let mut seen = jobs.iter().filter(|j| !built.oversized.contains(&j.id));
@@ -141,11 +146,11 @@ proptest! {
 #[test]
 #[ignore = "a measurement"]
 fn jobs_built_a_second() {
-    let text = ShapeText::new(&shape(Dialect::Snake));
+    let text = DefinitionText::new(&definition(Casing::Snake));
     let jobs: Vec<_> = (0..1_000_000_u64)
         .map(|id| PayloadJob {
             id,
-            shape: &text,
+            definition: &text,
             data: r#"{"jobId":123456}"#,
             created: CREATED + id as i64 / 1_000,
             last: LAST,
@@ -164,8 +169,8 @@ fn jobs_built_a_second() {
 
 #[test]
 fn a_manual_run_has_an_id_of_its_own() {
-    let text = ShapeText::new(&shape(Dialect::Snake));
-    let job = PayloadJob { id: 77, shape: &text, data: "", created: CREATED, last: LAST };
+    let text = DefinitionText::new(&definition(Casing::Snake));
+    let job = PayloadJob { id: 77, definition: &text, data: "", created: CREATED, last: LAST };
     let built = build(Instant { run: 26, ..at(SCHEDULED) }, [job], 2_000_000);
     let list: serde_json::Value = serde_json::from_slice(&built.chunks[0].body).expect("JSON");
     let id = format!("{}-1a", execution_id(CLUSTER, 77, SCHEDULED));

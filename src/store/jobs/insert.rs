@@ -18,8 +18,8 @@ pub struct NewRow<'a> {
     pub id: JobId,
     /// Its project.
     pub project: ProjectId,
-    /// The number of its shape.
-    pub shape_id: u64,
+    /// The number of its definition.
+    pub definition_id: u64,
     /// What it carries.
     pub data: &'a str,
     /// What `@every` counts from.
@@ -30,7 +30,7 @@ pub struct NewRow<'a> {
     pub from: Millis,
     /// What the client calls it.
     pub external_id: Option<&'a str>,
-    /// Whether its shape has labels.
+    /// Whether its definition has labels.
     pub labelled: bool,
     /// When it is over although it does not fire, if it is such a one-off.
     pub asleep: Option<Millis>,
@@ -40,7 +40,7 @@ impl NewRow<'_> {
     /// Whether it differs from the row before it only in its data, and by one in its number.
     fn follows(&self, before: &Self) -> bool {
         let common = |row: &Self| {
-            (row.project, row.shape_id, row.anchor, row.status, row.from, row.labelled)
+            (row.project, row.definition_id, row.anchor, row.status, row.from, row.labelled)
         };
         let plain = |row: &Self| row.external_id.is_none() && row.asleep.is_none();
         self.id == before.id + 1 && common(self) == common(before) && plain(self) && plain(before)
@@ -82,7 +82,7 @@ fn insert_one(tx: &Tx<'_>, stamp: Millis, row: &NewRow<'_>) -> rusqlite::Result<
     insert.execute(params![
         row.id as i64,
         row.project as i64,
-        row.shape_id as i64,
+        row.definition_id as i64,
         row.data,
         stamp,
         row.anchor,
@@ -113,7 +113,7 @@ fn insert_together(tx: &Tx<'_>, stamp: Millis, rows: &[NewRow<'_>]) -> rusqlite:
     let common = [
         first.id as i64,
         first.project as i64,
-        first.shape_id as i64,
+        first.definition_id as i64,
         stamp,
         first.anchor,
         first.from,
@@ -144,7 +144,7 @@ mod tests {
                 // A gap, another of each sort, and runs shorter, longer and as long as a statement.
                 id: id + u64::from(id > 20),
                 project: 1 + u64::from(id > 55),
-                shape_id: 1 + u64::from(id > 60),
+                definition_id: 1 + u64::from(id > 60),
                 data,
                 anchor: if id > 130 { 7 } else { 5 },
                 status: if id == 100 { JobStatus::Inactive } else { JobStatus::Active },

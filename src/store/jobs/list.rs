@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::over::{json, over};
-use super::{COLUMNS, ShapeMemory, read_job};
+use super::{COLUMNS, DefinitionCache, read_job};
 use crate::model::job::{Job, JobStatus};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::{Page, id_at, projects};
@@ -81,10 +81,10 @@ pub fn each(
         Order::Status => "status",
     };
     let ids = page.ids(conn, &from, values, column)?;
-    let mut shapes = ShapeMemory::default();
+    let mut definitions = DefinitionCache::default();
     let mut select = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?;
     for id in ids {
-        let job = select.query_row([id as i64], |row| read_job(conn, &mut shapes, row))?;
+        let job = select.query_row([id as i64], |row| read_job(conn, &mut definitions, row))?;
         if !f(job)? {
             break;
         }
@@ -98,7 +98,7 @@ impl Order {
         match self {
             Self::Id => None,
             Self::Modified => job.modified,
-            Self::Project => Some(job.shape.project as i64),
+            Self::Project => Some(job.definition.project as i64),
             Self::Status => Some(job.status as i64),
         }
     }

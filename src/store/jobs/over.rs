@@ -9,34 +9,41 @@ use chrono_tz::Tz;
 use rusqlite::{Connection, params};
 
 use super::JobRow;
-use crate::model::job::{JobShape, JobStatus};
+use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, Schedule, parse_zone};
-use crate::store::{id_at, plans, shapes};
+use crate::store::{definitions, id_at, plans};
 
 /// The first occurrence that a job's present plan has due after an instant, as (scheduled, due);
 /// whatever is paused.
 pub fn first_due(
     row: &JobRow,
-    shape: &JobShape,
+    definition: &JobDefinition,
     schedule: &Schedule,
     after: Millis,
 ) -> Option<(Millis, Millis)> {
-    let (anchor, jitter) = (row.anchor, shape.jitter);
+    let (anchor, jitter) = (row.anchor, definition.jitter);
     let of = Jittered { schedule, anchor, job: row.id, jitter };
-    let lower = row.from.max(shape.start.map_or(Millis::MIN, |start| start.saturating_sub(1)));
+    let lower = row.from.max(definition.start.map_or(Millis::MIN, |start| start.saturating_sub(1)));
     let mut found = of.next(after.max(lower))?;
     if found.0 <= lower {
         let scheduled = schedule.next(anchor, lower)?;
         found = (scheduled, of.due(scheduled));
     }
-    Some(found).filter(|(scheduled, _)| shape.end.is_none_or(|end| *scheduled <= end))
+    Some(found).filter(|(scheduled, _)| definition.end.is_none_or(|end| *scheduled <= end))
 }
 
 /// Whether the present plan of a recurring job has nothing left at an instant. Without a last date
 /// there is always more.
-pub fn has_nothing_left(row: &JobRow, shape: &JobShape, schedule: &Schedule, now: Millis) -> bool {
-    shape.end.is_some() && !shape.is_one_off() && first_due(row, shape, schedule, now).is_none()
+pub fn has_nothing_left(
+    row: &JobRow,
+    definition: &JobDefinition,
+    schedule: &Schedule,
+    now: Millis,
+) -> bool {
+    definition.end.is_some()
+        && !definition.is_one_off()
+        && first_due(row, definition, schedule, now).is_none()
 }
 
 /// Whether a recurring job is over at an instant: nothing is left of its present plan, nor is
@@ -44,38 +51,38 @@ pub fn has_nothing_left(row: &JobRow, shape: &JobShape, schedule: &Schedule, now
 pub fn is_over(
     conn: &Connection,
     row: &JobRow,
-    shape: &JobShape,
+    definition: &JobDefinition,
     schedule: &Schedule,
     now: Millis,
 ) -> rusqlite::Result<bool> {
-    if row.status == JobStatus::Disabled || !has_nothing_left(row, shape, schedule, now) {
+    if row.status == JobStatus::Disabled || !has_nothing_left(row, definition, schedule, now) {
         return Ok(false);
     }
     if row.from <= row.created {
         return Ok(true); // it was never changed
     }
     let mut before = plans::of_job(conn, row.id)?;
-    before.retain(|plan| plan.shape.jitter > 0 && plan.reach() > now);
+    before.retain(|plan| plan.definition.jitter > 0 && plan.reach() > now);
     Ok(!before.iter().any(|plan| {
-        let Some(schedule) = parse(&plan.shape, row.id) else { return false };
-        let (anchor, jitter) = (plan.anchor, plan.shape.jitter);
+        let Some(schedule) = parse(&plan.definition, row.id) else { return false };
+        let (anchor, jitter) = (plan.anchor, plan.definition.jitter);
         let of = Jittered { schedule: &schedule, anchor, job: row.id, jitter };
-        let end = plan.until.min(plan.shape.end.unwrap_or(Millis::MAX));
+        let end = plan.until.min(plan.definition.end.unwrap_or(Millis::MAX));
         let last = schedule.prev(anchor, end).filter(|last| *last > plan.from);
         last.is_some_and(|last| of.due(last) > now)
     }))
 }
 
-/// What a shape's text means to a job; `None` when it cannot be read.
-pub fn parse(shape: &JobShape, job: JobId) -> Option<Schedule> {
-    if shape.is_one_off() {
+/// What a definition's text means to a job; `None` when it cannot be read.
+pub fn parse(definition: &JobDefinition, job: JobId) -> Option<Schedule> {
+    if definition.is_one_off() {
         return Some(Schedule::once());
     }
-    let zone: Tz = parse_zone(&shape.timezone).ok()?;
-    Schedule::stored(&shape.spec, zone, shape.dst, job).ok()
+    let zone: Tz = parse_zone(&definition.timezone).ok()?;
+    Schedule::stored(&definition.spec, zone, definition.dst, job).ok()
 }
 
-/// What is left of a shape for those of its jobs whose plan has begun.
+/// What is left of a definition for those of its jobs whose plan has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     /// Each has something to come.
@@ -87,16 +94,16 @@ enum Left {
 }
 
 impl Left {
-    /// Of a shape with a last date, at an instant, by one look at its schedule; `None` for a schedule
+    /// Of a definition with a last date, at an instant, by one look at its schedule; `None` for a schedule
     /// that each job has for itself.
-    fn of(shape: &JobShape, schedule: Option<&Schedule>, now: Millis) -> Self {
-        let end = shape.end.unwrap_or(Millis::MAX);
-        let jitter = shape.jitter.max(0);
+    fn of(definition: &JobDefinition, schedule: Option<&Schedule>, now: Millis) -> Self {
+        let end = definition.end.unwrap_or(Millis::MAX);
+        let jitter = definition.jitter.max(0);
         if end.saturating_add(jitter) <= now {
             return Self::Nothing;
         }
         let Some(schedule) = schedule else { return Self::Unknown };
-        let after = now.max(shape.start.map_or(Millis::MIN, |start| start.saturating_sub(1)));
+        let after = now.max(definition.start.map_or(Millis::MIN, |start| start.saturating_sub(1)));
         if let Some(period) = schedule.period() {
             let more = after.saturating_add(period) <= end;
             return if more { Self::More } else { Self::Unknown };
@@ -110,16 +117,16 @@ impl Left {
     }
 }
 
-/// A shape with a last date.
+/// A definition with a last date.
 struct Bounded {
-    shape: JobShape,
+    definition: JobDefinition,
     /// `None`: each job has its own, by its number.
     schedule: Option<Schedule>,
     left: Left,
 }
 
 /// The recurring jobs that are over at an instant, of one project or of all, and with `among` of
-/// those jobs only. A schedule is evaluated once for each shape with a last date, and once more only
+/// those jobs only. A schedule is evaluated once for each definition with a last date, and once more only
 /// for jobs that this does not tell enough about.
 pub(super) fn over(
     conn: &Connection,
@@ -151,14 +158,16 @@ pub(super) fn over(
     let mut rows = select.query(params![project, some, all, now, among])?;
     while let Some(row) = rows.next()? {
         let row = super::read_row(row)?;
-        let Some(Bounded { shape, schedule, left }) = bounded.get(&row.shape_id) else { continue };
+        let Some(Bounded { definition, schedule, left }) = bounded.get(&row.definition_id) else {
+            continue;
+        };
         let over = if *left == Left::Nothing && row.from <= row.created.min(now) {
             true
         } else if let Some(schedule) = schedule {
-            is_over(conn, &row, shape, schedule, now)?
+            is_over(conn, &row, definition, schedule, now)?
         } else {
-            match parse(shape, row.id) {
-                Some(own) => is_over(conn, &row, shape, &own, now)?,
+            match parse(definition, row.id) {
+                Some(own) => is_over(conn, &row, definition, &own, now)?,
                 None => false,
             }
         };
@@ -169,7 +178,7 @@ pub(super) fn over(
     Ok(found)
 }
 
-/// The shapes with a last date, by number: of one project or of all, or of some jobs (as JSON).
+/// The definitions with a last date, by number: of one project or of all, or of some jobs (as JSON).
 fn bounded(
     conn: &Connection,
     project: Option<ProjectId>,
@@ -197,13 +206,15 @@ fn bounded(
         .collect::<rusqlite::Result<_>>()?;
     let mut bounded = HashMap::new();
     for id in ids {
-        let Some(shape) = shapes::get(conn, id)?.filter(|shape| !shape.is_one_off()) else {
+        let Some(definition) =
+            definitions::get(conn, id)?.filter(|definition| !definition.is_one_off())
+        else {
             continue;
         };
-        let own = Schedule::is_seed_dependent(&shape.spec);
-        let schedule = if own { None } else { parse(&shape, 0) };
-        let left = Left::of(&shape, schedule.as_ref(), now);
-        bounded.insert(id, Bounded { shape, schedule, left });
+        let own = Schedule::is_seed_dependent(&definition.spec);
+        let schedule = if own { None } else { parse(&definition, 0) };
+        let left = Left::of(&definition, schedule.as_ref(), now);
+        bounded.insert(id, Bounded { definition, schedule, left });
     }
     Ok(bounded)
 }
@@ -223,15 +234,20 @@ mod tests {
     const DAY: Millis = 86_400_000;
 
     #[test]
-    fn one_look_at_a_shape_answers_for_its_jobs() {
+    fn one_look_at_a_definition_answers_for_its_jobs() {
         let left = |spec: &str, jitter, end| {
             let (timezone, end) = ("UTC".into(), Some(T0 + end));
-            let shape =
-                JobShape { spec: spec.into(), timezone, jitter, end, ..JobShape::default() };
+            let definition = JobDefinition {
+                spec: spec.into(),
+                timezone,
+                jitter,
+                end,
+                ..JobDefinition::default()
+            };
             let own = Schedule::is_seed_dependent(spec);
             let read = || Schedule::parse(spec, Tz::UTC, DstRule::default(), 0).unwrap();
             let schedule = (!own).then(read);
-            Left::of(&shape, schedule.as_ref(), T0)
+            Left::of(&definition, schedule.as_ref(), T0)
         };
         for jitter in [0, 50_000] {
             for spec in ["@every 1m", "@every 7h", "* * * * * *", "0 12 * * *"] {

@@ -1,10 +1,10 @@
 //! Projects beside each other: whose calls hang or are slow delays nobody else's; and calls that
 //! hang are ended when their jobs are gone.
 
-use super::world::{Seen, T0, World, shape};
+use super::world::{Seen, T0, World, definition};
 use crate::command::{Command, JobAction, Outcome};
-use crate::model::block::{SkipReason, Verdict};
-use crate::model::job::JobShape;
+use crate::model::attempt::{SkipReason, Verdict};
+use crate::model::job::JobDefinition;
 use crate::model::shard::shard_of;
 use crate::model::target::HttpTarget;
 use crate::model::{JobId, ProjectId};
@@ -12,10 +12,10 @@ use crate::model::{JobId, ProjectId};
 const HEALTHY: &str = "http://healthy/a";
 const JOBS: u64 = 20;
 
-fn single(project: ProjectId, spec: &str, url: &str) -> JobShape {
+fn single(project: ProjectId, spec: &str, url: &str) -> JobDefinition {
     let http =
         HttpTarget { method: "POST".to_owned(), url: url.to_owned(), ..HttpTarget::default() };
-    JobShape { project, http: Some(Box::new(http)), ..shape(spec, "") }
+    JobDefinition { project, http: Some(Box::new(http)), ..definition(spec, "") }
 }
 
 /// The healthy ones of the first project, each second; then so many seconds pass. How late they
@@ -77,15 +77,15 @@ async fn many_destinations_that_take_a_little_less_than_a_second_delay_nobody_el
 
 /// What the store says of a job's results.
 fn results(world: &World, job: JobId) -> Vec<(Verdict, Option<String>)> {
-    let blocks = world.blocks(shard_of(job)).into_iter().map(|recorded| recorded.block);
-    let of = blocks.filter(|block| block.members.contains(job));
-    of.map(|block| (block.verdict, block.error)).collect()
+    let records = world.records(shard_of(job)).into_iter().map(|recorded| recorded.record);
+    let of = records.filter(|record| record.members.contains(job));
+    of.map(|record| (record.verdict, record.error)).collect()
 }
 
 /// Jobs of one batch, the call of which hangs; their first id.
 async fn hang(world: &World, n: u64, retry_max: u32) -> JobId {
     world.hang(&[HEALTHY]);
-    let jobs = JobShape { retry_max: Some(retry_max), ..shape("@every 1000s", HEALTHY) };
+    let jobs = JobDefinition { retry_max: Some(retry_max), ..definition("@every 1000s", HEALTHY) };
     let first = world.shaped(jobs, n);
     world.settle().await;
     world.pass(1_000_000, 500_000).await;

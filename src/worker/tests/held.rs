@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use super::world::{T0, World, shape};
+use super::world::{T0, World, definition};
 use crate::command::{Command, Outcome};
 use crate::model::JobId;
-use crate::model::block::Verdict;
-use crate::model::job::JobShape;
+use crate::model::attempt::Verdict;
+use crate::model::job::JobDefinition;
 use crate::model::postponement::{Obstacle, parts};
 
 const URL: &str = "http://receiver:3000/a";
 
 fn job(world: &World, retry_max: u32) -> JobId {
-    world.shaped(JobShape { retry_max: Some(retry_max), ..shape("@every 1000s", URL) }, 1)
+    world.shaped(JobDefinition { retry_max: Some(retry_max), ..definition("@every 1000s", URL) }, 1)
 }
 
 async fn due(world: &World) {
@@ -27,11 +27,11 @@ async fn due(world: &World) {
 /// What the results so far say of waiting and of errors.
 fn said(world: &World) -> Vec<(&'static str, Option<String>, Option<String>)> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let blocks = world.blocks(0).into_iter().map(|recorded| {
-        let (waited, error) = parts(recorded.block.error.as_deref());
-        (recorded.block.verdict.name(), owned(waited), owned(error))
+    let records = world.records(0).into_iter().map(|recorded| {
+        let (waited, error) = parts(recorded.record.error.as_deref());
+        (recorded.record.verdict.name(), owned(waited), owned(error))
     });
-    blocks.collect()
+    records.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,8 +110,8 @@ async fn who_is_asked_to_wait_for_long_comes_back_less_often() {
     let mut world = World::new();
     world.says(|_| (503, "retry-after: 1".to_owned()));
     world.start();
-    let shape = JobShape { retry_max: Some(0), ..shape("@every 100000s", URL) };
-    world.shaped(shape, 1);
+    let definition = JobDefinition { retry_max: Some(0), ..definition("@every 100000s", URL) };
+    world.shaped(definition, 1);
     world.settle().await;
     world.clock.advance(Duration::from_secs(100_000));
     // A tenth of the wait so far comes on top, at most 5 minutes.
@@ -131,8 +131,8 @@ async fn a_receiver_that_asks_for_more_than_a_day_in_all_uses_up_retries() {
     let mut world = World::new();
     world.says(|_| (503, "retry-after: 50000".to_owned()));
     world.start();
-    let shape = JobShape { retry_max: Some(0), ..shape("@every 100000s", URL) };
-    let job = world.shaped(shape, 1);
+    let definition = JobDefinition { retry_max: Some(0), ..definition("@every 100000s", URL) };
+    let job = world.shaped(definition, 1);
     world.settle().await;
     world.clock.advance(Duration::from_secs(100_000));
     world.settle().await;
@@ -159,7 +159,7 @@ async fn what_the_node_could_not_send_is_no_attempt() {
     let waited = "waited 5.0 s: its node could not call receiver:3000: too many open files";
     assert_eq!(said(&world), [("delivered", Some(waited.to_owned()), None)]);
     assert_eq!(world.calls_of(job), [(1_005, 1)]);
-    assert!(world.blocks(0).iter().all(|block| block.block.verdict == Verdict::Delivered));
+    assert!(world.records(0).iter().all(|record| record.record.verdict == Verdict::Delivered));
     world.stop().await;
 }
 
@@ -172,8 +172,8 @@ async fn a_replay_that_its_node_cannot_send_ends_as_well() {
     due(&world).await;
     let replayed = |world: &World| {
         let rows = world.rows(0).into_iter().filter(|row| row.attempt == 2).count();
-        let blocks = world.blocks(0).into_iter().map(|recorded| recorded.block);
-        (rows, blocks.filter(|block| block.attempt == 2).count())
+        let records = world.records(0).into_iter().map(|recorded| recorded.record);
+        (rows, records.filter(|record| record.attempt == 2).count())
     };
     let start = world.time.now();
     let letters = vec![(1, start)];

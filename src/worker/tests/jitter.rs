@@ -2,11 +2,11 @@
 //! its jitter makes it due: what was planned fires, what is paused by then does not, and all of it
 //! is in the ledger.
 
-use super::world::{NODE, T0, World, shape};
+use super::world::{NODE, T0, World, definition};
 use crate::command::{Command, JobAction, JobEdit, ProjectAction};
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
-use crate::model::job::{JobShape, JobStatus};
+use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::shard::{Move, MoveKind, shard_of};
 use crate::model::target::HttpTarget;
 use crate::model::time::rfc3339;
@@ -20,17 +20,17 @@ const MINUTE: Millis = T0 + 60_000;
 /// The changes.
 const WITHIN: Millis = T0 + 70_000;
 
-fn jittered() -> JobShape {
-    JobShape { jitter: 50_000, ..shape("@every 60s", URL) }
+fn jittered() -> JobDefinition {
+    JobDefinition { jitter: 50_000, ..definition("@every 60s", URL) }
 }
 
 impl World {
-    /// A job of a shape that is due long after the first minute; when it is.
-    fn lucky(&self, shape: &JobShape) -> (JobId, Millis) {
-        let minutes = Schedule::parse("@every 60s", chrono_tz::UTC, shape.dst, 0).unwrap();
+    /// A job of a definition that is due long after the first minute; when it is.
+    fn lucky(&self, definition: &JobDefinition) -> (JobId, Millis) {
+        let minutes = Schedule::parse("@every 60s", chrono_tz::UTC, definition.dst, 0).unwrap();
         loop {
-            let job = self.shaped(shape.clone(), 1);
-            let of = Jittered { schedule: &minutes, anchor: T0, job, jitter: shape.jitter };
+            let job = self.shaped(definition.clone(), 1);
+            let of = Jittered { schedule: &minutes, anchor: T0, job, jitter: definition.jitter };
             if of.due(MINUTE) >= T0 + 90_000 {
                 return (job, of.due(MINUTE));
             }
@@ -42,7 +42,7 @@ impl World {
         let mut edit = JobEdit {
             id,
             expect: None,
-            shape: JobShape::clone(&job.shape),
+            definition: JobDefinition::clone(&job.definition),
             data: job.data.clone(),
             status: job.status,
             at: None,
@@ -105,24 +105,24 @@ async fn what_an_edit_found_planned_fires_when_it_was_due(then: Then) {
     let mut world = World::new();
     world.start();
     let edits: [(&str, Edit); 10] = [
-        ("end", |edit| edit.shape.end = Some(T0 + 86_400_000)),
-        ("an end that has passed", |edit| edit.shape.end = Some(T0)),
-        ("start", |edit| edit.shape.start = Some(T0 - 86_400_000)),
-        ("dst", |edit| edit.shape.dst.gap = crate::schedule::Gap::Skip),
+        ("end", |edit| edit.definition.end = Some(T0 + 86_400_000)),
+        ("an end that has passed", |edit| edit.definition.end = Some(T0)),
+        ("start", |edit| edit.definition.start = Some(T0 - 86_400_000)),
+        ("dst", |edit| edit.definition.dst.gap = crate::schedule::Gap::Skip),
         ("misfire", |edit| {
-            edit.shape.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() };
+            edit.definition.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() };
         }),
-        ("more jitter", |edit| edit.shape.jitter = 59_000),
-        ("less jitter", |edit| edit.shape.jitter = 8_000),
-        ("no jitter", |edit| edit.shape.jitter = 0),
+        ("more jitter", |edit| edit.definition.jitter = 59_000),
+        ("less jitter", |edit| edit.definition.jitter = 8_000),
+        ("no jitter", |edit| edit.definition.jitter = 0),
         ("another spec", |edit| {
-            (edit.shape.spec, edit.shape.period) = ("0 0 1 1 *".into(), None);
+            (edit.definition.spec, edit.definition.period) = ("0 0 1 1 *".into(), None);
         }),
         ("a target of its own", |edit| {
-            edit.shape.callback_url = String::new();
+            edit.definition.callback_url = String::new();
             let url = "http://receiver/single".to_owned();
-            edit.shape.http = Some(Box::new(HttpTarget { url, ..HttpTarget::default() }));
-            (edit.shape.overlap, edit.shape.end) = (Overlap::Skip, Some(T0 + 86_400_000));
+            edit.definition.http = Some(Box::new(HttpTarget { url, ..HttpTarget::default() }));
+            (edit.definition.overlap, edit.definition.end) = (Overlap::Skip, Some(T0 + 86_400_000));
         }),
     ];
     let jobs: Vec<_> = edits.iter().map(|_| world.lucky(&jittered())).collect();
@@ -133,8 +133,8 @@ async fn what_an_edit_found_planned_fires_when_it_was_due(then: Then) {
     for ((what, change), (job, due)) in edits.iter().zip(&jobs) {
         world.edit(*job, change);
         // And once more.
-        world.edit(*job, |edit| edit.shape.retry_max = Some(1));
-        world.edit(*job, |edit| edit.shape.misfire.max = Some(7));
+        world.edit(*job, |edit| edit.definition.retry_max = Some(1));
+        world.edit(*job, |edit| edit.definition.misfire.max = Some(7));
         assert!(world.time.now() < *due, "{what}");
     }
     world.settle().await;
@@ -218,7 +218,7 @@ async fn a_pause_decides_about_what_is_due_in_it_and_a_deletion_about_the_rest()
     world.act(resumed.0, JobAction::Resume);
     world.act(early.0, JobAction::Resume);
     // And a schedule of its own meanwhile.
-    world.edit(paused.0, |edit| edit.shape.jitter = 0);
+    world.edit(paused.0, |edit| edit.definition.jitter = 0);
     world.settle().await;
     world.reach(T0 + 119_000).await;
     world.recorded().await;
@@ -246,7 +246,7 @@ async fn a_pause_of_the_project_decides_about_what_is_due_in_it() {
         world.reach(WITHIN).await;
         let pause = ProjectAction::Pause { until: Some(until) };
         world.apply(&Command::turn_project(1, pause, None));
-        world.edit(job, |edit| edit.shape.end = Some(T0 + 86_400_000));
+        world.edit(job, |edit| edit.definition.end = Some(T0 + 86_400_000));
         world.settle().await;
         world.reach(T0 + 119_000).await;
         world.recorded().await;
@@ -268,7 +268,7 @@ async fn what_is_scheduled_in_the_pause_a_job_begins_with_fires_after_it() {
     world.edit(job, |edit| edit.pause_until = Some(WITHIN));
     let new = crate::command::CreateJobs {
         request: 99,
-        shapes: vec![jittered()],
+        definitions: vec![jittered()],
         jobs: (0..20)
             .map(|_| crate::command::NewJob {
                 pause_until: Some(WITHIN),
@@ -298,7 +298,7 @@ async fn what_is_scheduled_in_the_pause_a_job_begins_with_fires_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_run_before_the_end_fires_after_it() {
     let mut world = World::new();
-    let bounded = JobShape { start: Some(MINUTE), end: Some(MINUTE), ..jittered() };
+    let bounded = JobDefinition { start: Some(MINUTE), end: Some(MINUTE), ..jittered() };
     world.start();
     let (job, due) = world.lucky(&bounded);
     world.settle().await;
@@ -318,7 +318,7 @@ async fn two_occurrences_that_are_due_at_once_both_fire() {
         world.settle().await;
         world.reach(WITHIN).await;
         world.edit(job, |edit| {
-            edit.shape = JobShape { period: Some(1_000), ..shape("@every 1s", URL) };
+            edit.definition = JobDefinition { period: Some(1_000), ..definition("@every 1s", URL) };
         });
         world.settle().await;
         if restarted {

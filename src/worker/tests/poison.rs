@@ -1,9 +1,9 @@
 //! What becomes of occurrences that earlier processes of the node died with.
 
-use super::world::{T0, World, shape};
+use super::world::{T0, World, definition};
 use crate::command::Command;
-use crate::model::block::Verdict;
-use crate::model::job::JobShape;
+use crate::model::attempt::Verdict;
+use crate::model::job::JobDefinition;
 use crate::model::shard::shard_of;
 use crate::model::target::HttpTarget;
 
@@ -30,8 +30,8 @@ async fn of_a_batch_that_a_process_died_with_each_goes_alone_and_poison_not_at_a
     world.settle().await;
     assert_eq!(requests(&world, DUE), [vec![first], vec![first + 2], vec![first + 3, first + 4]]);
     let dead = |world: &World| -> Vec<_> {
-        let of = world.blocks(shard_of(first)).into_iter().map(|recorded| recorded.block);
-        of.filter(|block| block.verdict == Verdict::Dead).collect()
+        let of = world.records(shard_of(first)).into_iter().map(|recorded| recorded.record);
+        of.filter(|record| record.verdict == Verdict::Dead).collect()
     };
     world.collect();
     let letters = dead(&world);
@@ -57,7 +57,7 @@ async fn of_a_batch_that_a_process_died_with_each_goes_alone_and_poison_not_at_a
 async fn a_poison_request_of_its_own_is_given_up_and_its_neighbours_go_out() {
     let mut world = World::new();
     let http = HttpTarget { method: "PUT".into(), url: URL.into(), ..HttpTarget::default() };
-    let single = JobShape { http: Some(Box::new(http)), ..shape("@every 10s", "") };
+    let single = JobDefinition { http: Some(Box::new(http)), ..definition("@every 10s", "") };
     let first = world.shaped(single, 3);
     world.dies_writing(DUE, &[first, first + 1]);
     world.dies_writing(DUE, &[first]);

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::world::{Seen, T0, World, pause_and_resume, shape};
+use super::world::{Seen, T0, World, definition, pause_and_resume};
 use crate::command::{Command, JobAction, JobEdit, Outcome, ProjectAction, ProjectEdit};
 use crate::executor::headers::sign;
-use crate::model::block::{Block, How, SkipReason, Verdict, execution_id, occurrence_id};
+use crate::model::attempt::{
+    AttemptRecord, ResultOrigin, SkipReason, Verdict, execution_id, occurrence_id,
+};
 use crate::model::delivery::{Delivery, Overlap, Retry};
-use crate::model::job::{JobShape, Timing};
+use crate::model::job::{JobDefinition, Timing};
 use crate::model::project::ProjectSettings;
 use crate::model::run::{Accepted, Begun};
 use crate::model::shard::shard_of;
@@ -19,14 +21,14 @@ use crate::store::ledger::State;
 const URL: &str = "http://receiver/a";
 const CLUSTER: u128 = 0xc1 << 96;
 
-fn single(spec: &str, url: &str) -> JobShape {
+fn single(spec: &str, url: &str) -> JobDefinition {
     let http =
         HttpTarget { method: "PUT".to_owned(), url: url.to_owned(), ..HttpTarget::default() };
-    JobShape { http: Some(Box::new(http)), ..shape(spec, "") }
+    JobDefinition { http: Some(Box::new(http)), ..definition(spec, "") }
 }
 
-fn with_overlap(overlap: Overlap) -> JobShape {
-    JobShape { overlap, ..single("@every 10s", URL) }
+fn with_overlap(overlap: Overlap) -> JobDefinition {
+    JobDefinition { overlap, ..single("@every 10s", URL) }
 }
 
 fn executor(kind: &str, url: &str) -> Executor {
@@ -72,14 +74,14 @@ async fn an_http_target_gets_a_request_for_each_occurrence() {
     let mut world = World::new();
     world.says(|_| (200, "thank\nyou".to_owned()));
     world.start();
-    let mut shape = single("@every 10s", "http://receiver/a/{{jobId}}");
-    let http = shape.http.as_mut().unwrap();
+    let mut definition = single("@every 10s", "http://receiver/a/{{jobId}}");
+    let http = definition.http.as_mut().unwrap();
     http.auth = Auth::Bearer { token: world.keys.seal("let me in", purpose::TOKEN) };
     http.body = Some("{\"id\":\"{{executionId}}\"}".to_owned());
     http.headers = BTreeMap::from([("x-try".to_owned(), "{{attempt}}".to_owned())]);
     let key = world.keys.seal("opens", purpose::HEADER);
     http.secret_headers = BTreeMap::from([("x-api-key".to_owned(), key)]);
-    let first = world.shaped(shape, 3);
+    let first = world.shaped(definition, 3);
     later(&world, 10_000).await;
     let mut seen = world.seen();
     seen.sort_by_key(|call| call.jobs[0]);
@@ -96,9 +98,12 @@ async fn an_http_target_gets_a_request_for_each_occurrence() {
         assert_eq!(call.timeout, Some(Duration::from_secs(30)));
     }
     collected(&world).await;
-    let blocks = world.blocks(shard_of(first));
-    assert_eq!(blocks.len(), 3);
-    assert!(blocks.iter().all(|b| b.block.response.as_deref() == Some("thank you")), "{blocks:?}");
+    let records = world.records(shard_of(first));
+    assert_eq!(records.len(), 3);
+    assert!(
+        records.iter().all(|b| b.record.response.as_deref() == Some("thank you")),
+        "{records:?}"
+    );
     world.stop().await;
 }
 
@@ -107,7 +112,8 @@ async fn an_executor_says_where_its_jobs_go_as_it_is_when_they_go() {
     let mut world = World::new();
     world.start();
     let id = hires(&world, executor("webhook_url", URL));
-    let jobs = world.shaped(JobShape { executor: Some(id), ..shape("@every 10s", "") }, 5);
+    let jobs =
+        world.shaped(JobDefinition { executor: Some(id), ..definition("@every 10s", "") }, 5);
     later(&world, 10_000).await;
     let seen = world.seen();
     assert_eq!((seen.len(), seen[0].jobs.len(), seen[0].method.as_str()), (1, 5, "PUT"));
@@ -137,9 +143,9 @@ async fn a_batch_whose_answer_is_not_understood_is_a_failed_attempt() {
     world.pass(1_000_000, 500_000).await;
     collected(&world).await;
     assert_eq!((world.verdicts(shard_of(first)), world.pending(0)), (vec!["failed"], 1));
-    let block = world.blocks(0).remove(0).block;
+    let record = world.records(0).remove(0).record;
     let error = "the receiver answered 200, but its `failed` is not a list of execution ids";
-    assert_eq!((block.http_code, block.error.as_deref()), (200, Some(error)));
+    assert_eq!((record.http_code, record.error.as_deref()), (200, Some(error)));
     later(&world, 10_000).await;
     collected(&world).await;
     assert_eq!(world.verdicts(0), ["failed", "delivered"]);
@@ -150,14 +156,14 @@ async fn a_batch_whose_answer_is_not_understood_is_a_failed_attempt() {
 async fn what_nothing_can_be_sent_to_makes_dead_letters() {
     let mut world = World::new();
     world.start();
-    let jobs = world.shaped(shape("@every 10s", ""), 5);
+    let jobs = world.shaped(definition("@every 10s", ""), 5);
     later(&world, 10_000).await;
     collected(&world).await;
     assert!(world.seen().is_empty());
-    let blocks = world.blocks(shard_of(jobs));
-    assert_eq!((blocks.len(), blocks[0].block.members.len()), (1, 5));
-    assert_eq!(blocks[0].block.verdict, Verdict::Dead);
-    let error = blocks[0].block.error.clone().unwrap();
+    let records = world.records(shard_of(jobs));
+    assert_eq!((records.len(), records[0].record.members.len()), (1, 5));
+    assert_eq!(records[0].record.verdict, Verdict::Dead);
+    let error = records[0].record.error.clone().unwrap();
     assert!(error.contains("neither callback_url nor http nor executor"), "{error}");
     world.stop().await;
 }
@@ -177,7 +183,8 @@ async fn every_request_is_signed_by_all_secrets_in_use() {
     let id = hires(&world, signed);
     let batch = world.jobs("@every 10s", URL, 2);
     let http = world.shaped(single("@every 10s", "http://receiver/c"), 1);
-    let hired = world.shaped(JobShape { executor: Some(id), ..shape("@every 10s", "") }, 1);
+    let hired =
+        world.shaped(JobDefinition { executor: Some(id), ..definition("@every 10s", "") }, 1);
     later(&world, 20_000).await;
     let seen = world.seen();
     assert_eq!(seen.len(), 6);
@@ -205,9 +212,9 @@ async fn a_secret_of_another_key_is_a_failed_attempt_and_nothing_goes_out_unsign
     world.pass(1_000_000, 500_000).await;
     collected(&world).await;
     assert!(world.seen().is_empty());
-    let blocks = world.blocks(shard_of(jobs));
+    let records = world.records(shard_of(jobs));
     assert_eq!((world.verdicts(0), world.pending(0)), (vec!["failed"], 1));
-    assert!(blocks[0].block.error.clone().unwrap().contains("webhook secret"));
+    assert!(records[0].record.error.clone().unwrap().contains("webhook secret"));
     world.stop().await;
 }
 
@@ -216,17 +223,17 @@ async fn who_cannot_sign_in_at_a_target_is_told_by_its_dead_letter() {
     let mut world = World::new();
     world.start();
     let other = crate::secret::Keys::new(&"00".repeat(32), "u", "p").unwrap();
-    let mut shape = single("@every 1000s", URL);
+    let mut definition = single("@every 1000s", URL);
     let token = other.seal("let me in", purpose::TOKEN);
-    shape.http.as_mut().unwrap().auth = Auth::Bearer { token };
-    let job = world.shaped(shape, 1);
+    definition.http.as_mut().unwrap().auth = Auth::Bearer { token };
+    let job = world.shaped(definition, 1);
     world.settle().await;
     world.pass(1_000_000, 500_000).await;
     collected(&world).await;
     assert!(world.seen().is_empty());
-    let blocks = world.blocks(shard_of(job));
-    assert_eq!((blocks.len(), blocks[0].block.verdict), (1, Verdict::Dead));
-    let error = blocks[0].block.error.as_deref().unwrap();
+    let records = world.records(shard_of(job));
+    assert_eq!((records.len(), records[0].record.verdict), (1, Verdict::Dead));
+    let error = records[0].record.error.as_deref().unwrap();
     for part in ["http.auth: the token cannot be opened", "SecretKey", "set it anew"] {
         assert!(error.contains(part), "{error}");
     }
@@ -248,10 +255,10 @@ async fn the_nearest_word_on_retries_and_timeouts_counts() {
     settles(&world, ProjectSettings { delivery, ..ProjectSettings::default() });
     let theirs = world.jobs("@every 1000s", URL, 1);
     let own = Delivery { retry_delay: Some(1_000), timeout: Some(900), ..Delivery::default() };
-    let own = JobShape {
+    let own = JobDefinition {
         delivery: own,
         retry_max: Some(1),
-        ..shape("@every 1000s", "http://receiver/b")
+        ..definition("@every 1000s", "http://receiver/b")
     };
     let own = world.shaped(own, 1);
     world.settle().await;
@@ -285,8 +292,8 @@ async fn a_target_of_its_own_codes_and_one_that_is_gone() {
     world.pass(1_000_000, 500_000).await;
     collected(&world).await;
     let of = |job| {
-        let blocks = world.blocks(shard_of(job));
-        blocks.into_iter().find(|b| b.block.members.iter().eq([job])).unwrap().block
+        let records = world.records(shard_of(job));
+        records.into_iter().find(|b| b.record.members.iter().eq([job])).unwrap().record
     };
     assert_eq!((of(fine).verdict, of(fine).http_code), (Verdict::Delivered, 404));
     assert_eq!((of(gone).verdict, of(gone).http_code), (Verdict::Dead, 410));
@@ -294,7 +301,7 @@ async fn a_target_of_its_own_codes_and_one_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manual_run_has_its_own_id_from_the_request_to_the_block() {
+async fn a_manual_run_has_its_own_id_from_the_request_to_the_record() {
     let mut world = World::new();
     world.says(|seen| (if seen.attempt == 1 { 500 } else { 200 }, String::new()));
     world.start();
@@ -314,9 +321,9 @@ async fn a_manual_run_has_its_own_id_from_the_request_to_the_block() {
     assert!(seen.iter().all(|call| call.webhook_id == id), "{seen:?}");
     let list: serde_json::Value = serde_json::from_str(&seen[0].body).unwrap();
     assert_eq!(list[0]["execution_id"].as_str(), Some(id.as_str()));
-    let blocks = world.blocks(shard_of(job));
+    let records = world.records(shard_of(job));
     assert_eq!(world.verdicts(shard_of(job)), ["failed", "delivered"]);
-    assert!(blocks.iter().all(|b| b.block.run == run.run && run.run > 0), "{blocks:?}");
+    assert!(records.iter().all(|b| b.record.run == run.run && run.run > 0), "{records:?}");
     world.stop().await;
 }
 
@@ -325,7 +332,7 @@ async fn a_receiver_that_goes_on_working_makes_a_run() {
     let mut world = World::new();
     world.says(|_| (202, "async".to_owned()));
     world.start();
-    let http = JobShape {
+    let http = JobDefinition {
         run_timeout: Some(60_000),
         heartbeat_timeout: Some(9_000),
         ..single("@every 10s", URL)
@@ -333,16 +340,16 @@ async fn a_receiver_that_goes_on_working_makes_a_run() {
     let http = world.shaped(http, 1);
     let batch = world.jobs("@every 10s", "http://receiver/b", 1);
     let unbounded = single("@every 10s", "http://receiver/c");
-    let beating = JobShape { heartbeat_timeout: Some(9_000), ..unbounded.clone() };
-    let endless = JobShape { run_timeout: Some(0), ..unbounded.clone() };
+    let beating = JobDefinition { heartbeat_timeout: Some(9_000), ..unbounded.clone() };
+    let endless = JobDefinition { run_timeout: Some(0), ..unbounded.clone() };
     let others = [
         (world.shaped(unbounded, 1), (Some(24 * 3_600_000), None)),
         (world.shaped(beating, 1), (None, Some(9_000))),
         (world.shaped(endless, 1), (None, None)),
     ];
     later(&world, 10_000).await;
-    let blocks = world.journaled();
-    let of = |job| blocks.iter().find(|b| b.members.iter().eq([job])).unwrap();
+    let records = world.journaled();
+    let of = |job| records.iter().find(|b| b.members.iter().eq([job])).unwrap();
     let retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };
     let accepted = Accepted { run_timeout: Some(60_000), heartbeat_timeout: Some(9_000), retry };
     assert_eq!(of(http).verdict, Verdict::Running);
@@ -437,8 +444,8 @@ async fn a_manual_run_that_waits_goes_when_the_books_say_so_and_a_forced_one_doe
         Ok(if first { Begun::Queued } else { Begun::Go })
     });
     world.start();
-    let shape = JobShape { overlap: Overlap::QueueOne, ..single("@every 1h", URL) };
-    let job = world.shaped(shape, 1);
+    let definition = JobDefinition { overlap: Overlap::QueueOne, ..single("@every 1h", URL) };
+    let job = world.shaped(definition, 1);
     later(&world, 1_000).await;
     world.apply(&Command::RunJob { id: job, forced: false });
     world.settle().await;
@@ -471,11 +478,11 @@ async fn what_a_closed_destination_does_not_take_waits_in_the_books_as_one() {
     world.settle().await;
     world.settle().await;
     assert_eq!((world.seen().len(), world.calls_of(other).len()), (1, 1));
-    let blocks: Vec<Block> = world.journaled();
-    let put_off: Vec<_> = blocks.iter().filter(|b| b.verdict.name() == "postponed").collect();
+    let records: Vec<AttemptRecord> = world.journaled();
+    let put_off: Vec<_> = records.iter().filter(|b| b.verdict.name() == "postponed").collect();
     assert_eq!((put_off.len(), put_off[0].members.len()), (1, 40), "one, not one a job");
     assert_eq!(put_off[0].verdict, Verdict::Postponed { at: T0 + 1_020_000 });
-    assert_eq!((put_off[0].attempt, put_off[0].how), (1, How::Answer));
+    assert_eq!((put_off[0].attempt, put_off[0].how), (1, ResultOrigin::Answer));
     world.apply(&Command::Tick);
     world.pass(6_000, 500).await;
     assert!(world.calls_of(first).is_empty());
@@ -489,17 +496,17 @@ async fn who_waits_too_long_for_a_slow_destination_is_put_off() {
     world.workers(1, 2);
     world.hang(&[URL]);
     world.start();
-    let shape = single("@every 1000s", URL);
-    world.shaped(shape, 20);
+    let definition = single("@every 1000s", URL);
+    world.shaped(definition, 20);
     world.settle().await;
     world.clock.advance(Duration::from_secs(1_000));
     world.settle().await;
     assert!(world.journaled().is_empty(), "still patient");
     world.pass(11_000, 1_000).await;
-    let blocks = world.journaled();
-    let members: u64 = blocks.iter().map(|b| b.members.len()).sum();
-    assert_eq!((blocks.len(), members), (1, 18), "{blocks:?}");
-    assert!(matches!(blocks[0].verdict, Verdict::Postponed { at } if at >= T0 + 1_015_000));
+    let records = world.journaled();
+    let members: u64 = records.iter().map(|b| b.members.len()).sum();
+    assert_eq!((records.len(), members), (1, 18), "{records:?}");
+    assert!(matches!(records[0].verdict, Verdict::Postponed { at } if at >= T0 + 1_015_000));
     world.hang(&[]);
     world.settle().await;
     assert_eq!(world.seen().len(), 2);
@@ -516,12 +523,12 @@ async fn for_a_destination_that_hangs_little_is_written_and_the_rest_is_put_off_
     world.clock.advance(Duration::from_secs(1_000));
     world.settle().await;
     world.pass(11_000, 1_000).await;
-    let blocks = world.journaled();
-    let members: u64 = blocks.iter().map(|b| b.members.len()).sum();
+    let records = world.journaled();
+    let members: u64 = records.iter().map(|b| b.members.len()).sum();
     // 64 under way and a stride of 52 behind them, of 16 shards.
     assert_eq!(members, 1_000 - 116);
-    assert!(blocks.len() <= 16, "{} blocks", blocks.len());
-    assert!(blocks.iter().all(|b| matches!(b.verdict, Verdict::Postponed { .. })));
+    assert!(records.len() <= 16, "{} blocks", records.len());
+    assert!(records.iter().all(|b| matches!(b.verdict, Verdict::Postponed { .. })));
     world.hang(&[]);
     world.settle().await;
     assert_eq!(world.seen().len(), 116);
@@ -532,7 +539,8 @@ async fn for_a_destination_that_hangs_little_is_written_and_the_rest_is_put_off_
 async fn the_only_occurrence_of_a_one_off_says_so_and_a_run_of_it_does_not() {
     let mut world = World::new();
     world.start();
-    let once = JobShape { timing: Timing::After(5_000), spec: String::new(), ..single("", URL) };
+    let once =
+        JobDefinition { timing: Timing::After(5_000), spec: String::new(), ..single("", URL) };
     let job = world.shaped(once, 1);
     later(&world, 1_000).await;
     world.apply(&Command::RunJob { id: job, forced: true });
@@ -546,7 +554,8 @@ async fn the_only_occurrence_of_a_one_off_says_so_and_a_run_of_it_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_paused_project_a_row_that_was_never_tried_is_skipped() {
     let mut world = World::new();
-    let once = JobShape { timing: Timing::After(0), spec: String::new(), ..shape("", URL) };
+    let once =
+        JobDefinition { timing: Timing::After(0), spec: String::new(), ..definition("", URL) };
     world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     world.clock.advance(Duration::from_secs(1));
     world.start();
@@ -555,9 +564,9 @@ async fn in_a_paused_project_a_row_that_was_never_tried_is_skipped() {
     later(&world, 3_000).await;
     collected(&world).await;
     assert!(world.seen().is_empty());
-    let blocks = world.blocks(shard_of(job));
-    assert_eq!(blocks.len(), 1, "{blocks:?}");
-    assert_eq!(blocks[0].block.verdict, Verdict::Skipped(SkipReason::Paused));
+    let records = world.records(shard_of(job));
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0].record.verdict, Verdict::Skipped(SkipReason::Paused));
     assert_eq!(world.rows(shard_of(job)), []);
     world.stop().await;
 }
@@ -636,10 +645,10 @@ async fn what_is_put_off_for_too_long_is_given_up() {
     world.close(URL, T0 + 300_000_000);
     world.settle().await;
     collected(&world).await;
-    let blocks = world.blocks(shard_of(first));
-    let dead: Vec<_> = blocks.iter().filter(|b| b.block.verdict == Verdict::Dead).collect();
-    assert_eq!((dead.len(), dead[0].block.members.len()), (1, 5), "{blocks:?}");
-    assert!(dead[0].block.error.as_deref().unwrap().contains("has been failing since"));
+    let records = world.records(shard_of(first));
+    let dead: Vec<_> = records.iter().filter(|b| b.record.verdict == Verdict::Dead).collect();
+    assert_eq!((dead.len(), dead[0].record.members.len()), (1, 5), "{records:?}");
+    assert!(dead[0].record.error.as_deref().unwrap().contains("has been failing since"));
     world.stop().await;
 }
 
@@ -672,7 +681,7 @@ async fn what_was_edited_before_it_was_due_is_skipped_when_its_run_has_begun() {
     let job = world.shaped(with_overlap(Overlap::Skip), 1);
     // The leader's clock is behind: it stamps an edit with an instant that is over here, and the run
     // had begun when it came.
-    let edit = JobEdit { id: job, shape: single("@every 1h", URL), ..JobEdit::default() };
+    let edit = JobEdit { id: job, definition: single("@every 1h", URL), ..JobEdit::default() };
     let (books, edit) = (world.books(), Command::UpdateJob(edit));
     world.begins(move |_| {
         books.apply_at(T0 + 9_999, &edit);

@@ -1,17 +1,17 @@
 //! A batch whose last attempt fails as one goes out once more in pieces.
 
-use super::world::{T0, World, shape};
+use super::world::{T0, World, definition};
 use crate::command::Command;
 use crate::model::JobId;
-use crate::model::block::{SkipReason, Verdict};
-use crate::model::job::JobShape;
+use crate::model::attempt::{SkipReason, Verdict};
+use crate::model::job::JobDefinition;
 
 const URL: &str = "http://receiver/a";
 
 /// A world with so many jobs of one batch, due once, without retries unless told so.
 async fn batch(world: &mut World, n: u64, retry_max: u32) -> JobId {
     world.start();
-    let jobs = JobShape { retry_max: Some(retry_max), ..shape("@every 1000s", URL) };
+    let jobs = JobDefinition { retry_max: Some(retry_max), ..definition("@every 1000s", URL) };
     let first = world.shaped(jobs, n);
     world.settle().await;
     world.clock.advance(std::time::Duration::from_secs(1_000));
@@ -21,12 +21,12 @@ async fn batch(world: &mut World, n: u64, retry_max: u32) -> JobId {
 
 /// The jobs that were given up, by dead letter, and how many were delivered.
 fn outcome(world: &World) -> (Vec<Vec<JobId>>, u64) {
-    let blocks = world.journaled();
-    let of = |verdict| blocks.iter().filter(move |block| block.verdict == verdict);
+    let records = world.journaled();
+    let of = |verdict| records.iter().filter(move |record| record.verdict == verdict);
     let mut dead: Vec<Vec<_>> =
-        of(Verdict::Dead).map(|block| block.members.iter().collect()).collect();
+        of(Verdict::Dead).map(|record| record.members.iter().collect()).collect();
     dead.sort();
-    (dead, of(Verdict::Delivered).map(|block| block.members.len()).sum())
+    (dead, of(Verdict::Delivered).map(|record| record.members.len()).sum())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,8 +99,10 @@ async fn however_many_fail_a_batch_is_not_called_for_one_by_one() {
     });
     world.start();
     // Runs of 64 belong to one shard each.
-    let first =
-        world.shaped(JobShape { retry_max: Some(0), ..shape("@every 1000s", URL) }, 64 * 64 * 20);
+    let first = world.shaped(
+        JobDefinition { retry_max: Some(0), ..definition("@every 1000s", URL) },
+        64 * 64 * 20,
+    );
     world.settle().await;
     world.clock.advance(std::time::Duration::from_secs(1_000));
     world.settle().await;
@@ -143,10 +145,10 @@ async fn pieces_that_could_not_be_sent_are_no_failures() {
         }
         assert_eq!(world.pending(0), 0);
         let (mut given_up, mut delivered) = (Vec::new(), 0);
-        for recorded in world.blocks(0) {
-            match recorded.block.verdict {
-                Verdict::Dead => given_up.push(recorded.block.members.iter().collect::<Vec<_>>()),
-                _ => delivered += recorded.block.members.len(),
+        for recorded in world.records(0) {
+            match recorded.record.verdict {
+                Verdict::Dead => given_up.push(recorded.record.members.iter().collect::<Vec<_>>()),
+                _ => delivered += recorded.record.members.len(),
             }
         }
         assert_eq!((given_up, delivered), (dead.clone(), 60 - dead.len() as u64), "{first_fails}");
@@ -189,16 +191,16 @@ async fn a_piece_that_is_not_to_be_sent_any_more_is_not_given_up_with_the_others
         (500, String::new())
     });
     world.start();
-    let jobs = JobShape { retry_max: Some(0), ..shape("@every 1000s", URL) };
+    let jobs = JobDefinition { retry_max: Some(0), ..definition("@every 1000s", URL) };
     first.set(world.shaped(jobs, 8)).unwrap();
     let first = *first.get().unwrap();
     world.settle().await;
     world.clock.advance(std::time::Duration::from_secs(1_000));
     let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
     let ends = |world: &World| {
-        let blocks = world.journaled();
-        let each = blocks.iter().flat_map(|block| {
-            block.members.iter().map(move |job| (job, matches!(block.verdict, Verdict::Dead)))
+        let records = world.journaled();
+        let each = records.iter().flat_map(|record| {
+            record.members.iter().map(move |job| (job, matches!(record.verdict, Verdict::Dead)))
         });
         let mut each: Vec<_> = each.collect();
         each.sort_unstable();
@@ -210,6 +212,6 @@ async fn a_piece_that_is_not_to_be_sent_any_more_is_not_given_up_with_the_others
     let expected: Vec<_> = (first..first + 8).map(|job| (job, job != first + 4)).collect();
     assert_eq!(ends(&world), expected, "{:?}", world.journaled());
     let skipped = Verdict::Skipped(SkipReason::Ended);
-    assert!(world.journaled().iter().any(|block| block.verdict == skipped));
+    assert!(world.journaled().iter().any(|record| record.verdict == skipped));
     world.stop().await;
 }

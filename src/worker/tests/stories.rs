@@ -1,6 +1,6 @@
 //! What a worker must do, story by story.
 
-use super::world::{NODE, T0, World, shape};
+use super::world::{NODE, T0, World, definition};
 use crate::command::{Command, JobEdit};
 use crate::model::job::JobStatus;
 use crate::model::shard::{Move, MoveKind, shard_of};
@@ -9,8 +9,8 @@ const URL: &str = "http://receiver/a";
 const OTHER: &str = "http://receiver/b";
 
 fn edit(id: u64, spec: &str, url: &str, status: JobStatus) -> Command {
-    let (shape, data) = (shape(spec, url), "new".to_owned());
-    Command::UpdateJob(JobEdit { id, shape, data, status, by: None, ..JobEdit::default() })
+    let (definition, data) = (definition(spec, url), "new".to_owned());
+    Command::UpdateJob(JobEdit { id, definition, data, status, by: None, ..JobEdit::default() })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn what_was_due_before_an_edit_still_goes_out_with_the_data_of_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_batch_is_one_block_and_one_row_and_is_delivered_later() {
+async fn a_failing_batch_is_one_record_and_one_row_and_is_delivered_later() {
     let mut world = World::new();
     world.says(|seen| (if seen.attempt < 3 { 503 } else { 200 }, String::new()));
     world.start();
@@ -162,12 +162,12 @@ async fn one_poison_job_does_not_sink_its_batch() {
     world.settle().await;
     world.pass(10_000, 1_000).await;
     world.collect();
-    let blocks = world.blocks(0);
-    let dead: Vec<_> = blocks.iter().filter(|b| b.block.verdict.name() == "dead").collect();
+    let records = world.records(0);
+    let dead: Vec<_> = records.iter().filter(|b| b.record.verdict.name() == "dead").collect();
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].block.members.iter().collect::<Vec<_>>(), [7]);
-    let fine = blocks.iter().filter(|b| b.block.verdict.name() == "delivered");
-    assert_eq!(fine.map(|b| b.block.members.len()).sum::<u64>(), 39);
+    assert_eq!(dead[0].record.members.iter().collect::<Vec<_>>(), [7]);
+    let fine = records.iter().filter(|b| b.record.verdict.name() == "delivered");
+    assert_eq!(fine.map(|b| b.record.members.len()).sum::<u64>(), 39);
     assert!(world.seen().iter().all(|call| call.attempt == 1));
     world.stop().await;
 }
@@ -252,10 +252,10 @@ async fn after_a_long_outage_only_the_newest_fires_and_the_rest_is_one_skip() {
     world.pass(1_000, 1_000).await;
     world.collect();
     assert_eq!(world.calls_of(job), [(60, 1), (3_660, 1)]);
-    let blocks = world.blocks(0);
-    let skip = blocks.iter().find(|b| b.block.verdict.name() == "skipped").unwrap();
-    assert_eq!(skip.block.since, Some(T0 + 120_000));
-    assert_eq!((skip.block.due, skip.block.members.len()), (T0 + 3_600_000, 5));
+    let records = world.records(0);
+    let skip = records.iter().find(|b| b.record.verdict.name() == "skipped").unwrap();
+    assert_eq!(skip.record.since, Some(T0 + 120_000));
+    assert_eq!((skip.record.due, skip.record.members.len()), (T0 + 3_600_000, 5));
     world.stop().await;
 }
 

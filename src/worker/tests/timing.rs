@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::world::{T0, World, pause_and_resume, shape};
+use super::world::{T0, World, definition, pause_and_resume};
 use crate::command::{Command, CreateJobs, JobAction, NewJob, Outcome, ProjectAction};
-use crate::model::block::{SkipReason, Verdict};
+use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::{Misfire, MisfirePolicy};
-use crate::model::job::{JobShape, JobStatus, Timing};
+use crate::model::job::{JobDefinition, JobStatus, Timing};
 use crate::model::shard::shard_of;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -17,12 +17,12 @@ const OTHER: &str = "http://receiver/b";
 static REQUESTS: AtomicU64 = AtomicU64::new(1_000_000);
 
 impl World {
-    /// Makes so many jobs of a shape; their first id.
-    fn make(&self, shape: JobShape, at: Option<Millis>, n: u64) -> JobId {
+    /// Makes so many jobs of a definition; their first id.
+    fn make(&self, definition: JobDefinition, at: Option<Millis>, n: u64) -> JobId {
         let job = |_| NewJob { data: "d".to_owned(), at, ..NewJob::default() };
         let made = self.apply(&Command::CreateJobs(CreateJobs {
             request: REQUESTS.fetch_add(1, Ordering::SeqCst).into(),
-            shapes: vec![shape],
+            definitions: vec![definition],
             jobs: (0..n).map(job).collect(),
             staged: false,
         }));
@@ -49,12 +49,12 @@ impl World {
     }
 }
 
-fn one_off(timing: Timing) -> JobShape {
-    JobShape { spec: String::new(), period: None, timing, ..shape("", URL) }
+fn one_off(timing: Timing) -> JobDefinition {
+    JobDefinition { spec: String::new(), period: None, timing, ..definition("", URL) }
 }
 
-fn policy(spec: &str, misfire: Misfire) -> JobShape {
-    JobShape { misfire, ..shape(spec, URL) }
+fn policy(spec: &str, misfire: Misfire) -> JobDefinition {
+    JobDefinition { misfire, ..definition(spec, URL) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +93,7 @@ async fn one_offs_fire_once_at_their_instants_whatever_happens_in_between() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jitter_delays_each_job_by_its_own_and_keeps_the_scheduled_instant() {
     let mut world = World::new();
-    let jittered = JobShape { jitter: 30_000, ..shape("@every 60s", URL) };
+    let jittered = JobDefinition { jitter: 30_000, ..definition("@every 60s", URL) };
     world.start();
     let first = world.make(jittered, None, 40);
     world.settle().await;
@@ -115,9 +115,9 @@ async fn jitter_delays_each_job_by_its_own_and_keeps_the_scheduled_instant() {
     assert!(delays.len() > 10 && seen.len() < 35, "spread, and together where they meet");
     assert!(delays.iter().all(|at| (60_000..90_000).contains(at)), "{delays:?}");
     world.tick().await;
-    let blocks = world.blocks(shard_of(first));
-    assert!(blocks.iter().all(|b| b.block.scheduled == T0 + 60_000));
-    assert!(blocks.iter().any(|b| b.block.due > T0 + 80_000));
+    let records = world.records(shard_of(first));
+    assert!(records.iter().all(|b| b.record.scheduled == T0 + 60_000));
+    assert!(records.iter().any(|b| b.record.due > T0 + 80_000));
     assert!(world.shard(shard_of(first)).watermark >= T0 + 90_000);
     world.stop().await;
 }
@@ -151,10 +151,10 @@ async fn after_a_day_each_job_gets_what_its_policy_says() {
     assert_eq!(instants(minutes), (1_420..=1_440).map(|m| at(m * 60)).collect::<Vec<_>>());
     assert_eq!(instants(hours), [at(86_400)]);
     let skipped: Vec<_> = world
-        .blocks(shard_of(seconds))
+        .records(shard_of(seconds))
         .into_iter()
-        .filter(|b| b.block.verdict.name() == "skipped")
-        .map(|b| (b.block.since.unwrap(), b.block.due, b.block.members.iter().next().unwrap()))
+        .filter(|b| b.record.verdict.name() == "skipped")
+        .map(|b| (b.record.since.unwrap(), b.record.due, b.record.members.iter().next().unwrap()))
         .collect();
     let range = |job, first: i64, last: i64| (T0 + first * 1_000, T0 + last * 1_000, job);
     let mut expected = vec![
@@ -176,7 +176,7 @@ async fn what_is_made_up_for_a_hanging_target_delays_nobody_else() {
     let all = Misfire { policy: MisfirePolicy::All, ..Misfire::default() };
     let short = Misfire { grace: Some(5_000), ..all };
     let hanging = world.make(policy("@every 1s", short), None, 1);
-    let other = JobShape { misfire: all, ..shape("@every 60s", OTHER) };
+    let other = JobDefinition { misfire: all, ..definition("@every 60s", OTHER) };
     let fine = world.make(other, None, 1);
     world.hang(&[URL]);
     world.clock.advance(std::time::Duration::from_mins(30));
@@ -204,7 +204,7 @@ async fn what_is_made_up_for_a_hanging_target_delays_nobody_else() {
 async fn a_paused_project_rests_and_its_watermarks_go_on() {
     let mut world = World::new();
     world.start();
-    let job = world.make(shape("@every 10s", URL), None, 2);
+    let job = world.make(definition("@every 10s", URL), None, 2);
     world.settle().await;
     world.pass(15_000, 1_000).await;
     world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
@@ -225,7 +225,7 @@ async fn a_paused_project_rests_and_its_watermarks_go_on() {
     world.pass(20_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(10, 1), (80, 1), (90, 1)], "nothing of it is made up");
     world.tick().await;
-    let skips = world.blocks(0).into_iter().filter(|b| b.block.verdict != Verdict::Delivered);
+    let skips = world.records(0).into_iter().filter(|b| b.record.verdict != Verdict::Delivered);
     assert_eq!(skips.count(), 0, "the pause is the record");
     world.stop().await;
 }
@@ -234,7 +234,7 @@ async fn a_paused_project_rests_and_its_watermarks_go_on() {
 async fn a_pause_with_an_end_is_over_by_itself_and_can_be_cut_short() {
     let mut world = World::new();
     world.start();
-    let job = world.make(shape("@every 10s", URL), None, 1);
+    let job = world.make(definition("@every 10s", URL), None, 1);
     world.settle().await;
     world.apply(&Command::turn_project(1, ProjectAction::Pause { until: Some(T0 + 25_000) }, None));
     world.settle().await;
@@ -261,7 +261,7 @@ async fn a_pause_with_an_end_is_over_by_itself_and_can_be_cut_short() {
 async fn what_is_built_when_its_project_is_paused_does_not_go_out() {
     let mut world = World::new();
     world.start();
-    let job = world.make(shape("@every 10s", URL), None, 1);
+    let job = world.make(definition("@every 10s", URL), None, 1);
     world.settle().await;
     world.pass(9_950, 9_950).await;
     world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
@@ -279,8 +279,8 @@ async fn an_edit_moves_a_one_off() {
     let job = world.make(one_off(Timing::At), Some(T0 + 10_000), 1);
     world.settle().await;
     world.pass(5_000, 1_000).await;
-    let (shape, at) = (one_off(Timing::At), Some(T0 + 20_000));
-    let edit = crate::command::JobEdit { id: job, shape, at, ..Default::default() };
+    let (definition, at) = (one_off(Timing::At), Some(T0 + 20_000));
+    let edit = crate::command::JobEdit { id: job, definition, at, ..Default::default() };
     world.apply(&Command::UpdateJob(edit));
     world.settle().await;
     world.pass(20_000, 1_000).await;
@@ -294,17 +294,17 @@ async fn a_one_off_in_a_pause_of_its_project_is_skipped_and_over() {
     world.start();
     let job = world.make(one_off(Timing::At), Some(T0 + 10_000), 2);
     let far = world.make(one_off(Timing::At), Some(T0 + 300_000), 1);
-    world.make(shape("@every 10s", URL), None, 1);
+    world.make(definition("@every 10s", URL), None, 1);
     world.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
     world.settle().await;
     world.pass(12_000, 500).await;
     assert_eq!(world.job(job).status, JobStatus::Active, "until it is certain");
     world.tick().await;
-    let blocks = world.blocks(shard_of(job));
-    assert_eq!(blocks.len(), 1, "{blocks:?}");
-    let block = &blocks[0].block;
-    assert_eq!(block.verdict, Verdict::Skipped(SkipReason::Paused));
-    assert_eq!((block.due, block.members.len()), (T0 + 10_000, 2));
+    let records = world.records(shard_of(job));
+    assert_eq!(records.len(), 1, "{records:?}");
+    let record = &records[0].record;
+    assert_eq!(record.verdict, Verdict::Skipped(SkipReason::Paused));
+    assert_eq!((record.due, record.members.len()), (T0 + 10_000, 2));
     assert_eq!(world.job(job).status, JobStatus::Completed);
     assert_eq!(world.job(job + 1).status, JobStatus::Completed);
     assert!(world.shard(shard_of(job)).watermark > T0 + 10_000);
@@ -316,8 +316,8 @@ async fn a_one_off_in_a_pause_of_its_project_is_skipped_and_over() {
     world.tick().await;
     world.tick().await;
     assert_eq!(world.job(far).status, JobStatus::Completed);
-    let blocks = world.blocks(shard_of(far));
-    let reasons: Vec<_> = blocks.iter().map(|b| b.block.verdict).collect();
+    let records = world.records(shard_of(far));
+    let reasons: Vec<_> = records.iter().map(|b| b.record.verdict).collect();
     assert_eq!(reasons, [Verdict::Skipped(SkipReason::Paused); 2]);
     assert!(world.seen().is_empty());
     world.stop().await;
@@ -328,7 +328,7 @@ async fn a_pause_that_is_over_before_the_instant_takes_nothing_away() {
     for of_project in [true, false] {
         let mut world = World::new();
         world.start();
-        let job = world.make(shape("@every 10s", URL), None, 1);
+        let job = world.make(definition("@every 10s", URL), None, 1);
         let (pause, resume) = pause_and_resume(job, of_project);
         world.settle().await;
         // It is built when the pause comes, and due when the end of the pause, stamped by a clock

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::world::{NODE, Seen, T0, World, shape};
+use super::world::{NODE, Seen, T0, World, definition};
 use crate::command::{Command, JobAction};
 use crate::model::JobId;
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::model::shard::{Move, MoveKind, SHARDS};
 use crate::model::target::HttpTarget;
 
@@ -36,9 +36,9 @@ async fn what_is_due_goes_out_while_the_clock_stands_still() {
     // writing ahead would wait for the instant.
     world.workers(4, 1_024);
     world.start();
-    let single = |url: &str| JobShape {
+    let single = |url: &str| JobDefinition {
         http: Some(Box::new(HttpTarget { url: url.to_owned(), ..HttpTarget::default() })),
-        ..shape(SPEC, "")
+        ..definition(SPEC, "")
     };
     let first = world.jobs(SPEC, BATCH, 6_000);
     world.shaped(single(SINGLE), 300);

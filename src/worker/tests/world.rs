@@ -21,16 +21,18 @@ use crate::executor::lanes::{Lanes, Turn};
 use crate::executor::{self, Answer, Call, Reply};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
-use crate::model::block::{Block, JournalEntry, Record, Verdict, parse_execution_id};
-use crate::model::job::{JobShape, JobStatus, Pending};
+use crate::model::attempt::{
+    AttemptRecord, JournalBatch, JournalEntry, Verdict, parse_execution_id,
+};
+use crate::model::job::{JobDefinition, JobStatus, Pending};
 use crate::model::postponement::Obstacle;
 use crate::model::run::{BeginRun, Begun};
 use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 use crate::secret::Keys;
-use crate::store::blocks::Recorded;
+use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Explained, explain};
-use crate::store::{Store, Writer, blocks, jobs, pending, runs, shards};
+use crate::store::{Store, Writer, attempts, jobs, pending, runs, shards};
 use crate::worker::work::Head;
 use crate::worker::{Books, Hands, Lease, Options, Register, Surroundings, Worker};
 
@@ -500,20 +502,20 @@ impl World {
 
     /// Makes so many jobs; their first id.
     pub(super) fn jobs(&self, spec: &str, url: &str, n: u64) -> JobId {
-        self.shaped(shape(spec, url), n)
+        self.shaped(definition(spec, url), n)
     }
 
-    /// Makes so many jobs of a shape; their first id.
-    pub(super) fn shaped(&self, shape: JobShape, n: u64) -> JobId {
+    /// Makes so many jobs of a definition; their first id.
+    pub(super) fn shaped(&self, definition: JobDefinition, n: u64) -> JobId {
         let job = |i| NewJob {
-            shape: 0,
+            definition: 0,
             data: format!("d{i}"),
             status: JobStatus::Active,
             ..NewJob::default()
         };
         let outcome = self.apply(&Command::CreateJobs(CreateJobs {
             request: u128::from(self.books.index.load(Ordering::SeqCst)),
-            shapes: vec![shape],
+            definitions: vec![definition],
             jobs: (0..n).map(job).collect(),
             staged: false,
         }));
@@ -560,7 +562,7 @@ impl World {
         let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return };
         let last = stretch.first + last;
         let (incarnation, first, entries) = (stretch.incarnation, stretch.first, stretch.entries);
-        self.apply(&Command::Record(Record { node: NODE, incarnation, first, entries }));
+        self.apply(&Command::Record(JournalBatch { node: NODE, incarnation, first, entries }));
         journal.forget(incarnation, last);
     }
 
@@ -596,14 +598,14 @@ impl World {
     }
 
     /// What the journal holds of results.
-    pub(super) fn journaled(&self) -> Vec<Block> {
+    pub(super) fn journaled(&self) -> Vec<AttemptRecord> {
         let journal = self.journal.as_ref().unwrap();
         let stretch = journal.read(journal.state().forgotten, 1 << 20);
-        let block = |entry| match entry {
-            JournalEntry::Block(block) => Some(block),
+        let record = |entry| match entry {
+            JournalEntry::Attempt(record) => Some(record),
             JournalEntry::Watermarks(_) => None,
         };
-        stretch.entries.into_iter().filter_map(block).collect()
+        stretch.entries.into_iter().filter_map(record).collect()
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -621,18 +623,18 @@ impl World {
         self.read(shards::all).into_iter().nth(usize::from(id)).unwrap()
     }
 
-    pub(super) fn blocks(&self, shard: ShardId) -> Vec<Recorded> {
-        self.read(move |conn| blocks::after(conn, shard, 0))
+    pub(super) fn records(&self, shard: ShardId) -> Vec<StoredAttempt> {
+        self.read(move |conn| attempts::after(conn, shard, 0))
     }
 
     pub(super) fn verdicts(&self, shard: ShardId) -> Vec<&'static str> {
-        self.blocks(shard).iter().map(|b| b.block.verdict.name()).collect()
+        self.records(shard).iter().map(|b| b.record.verdict.name()).collect()
     }
 
     pub(super) fn delivered(&self, shard: ShardId) -> Vec<i64> {
-        let blocks = self.blocks(shard);
-        let fine = blocks.iter().filter(|b| b.block.verdict == Verdict::Delivered);
-        fine.map(|b| (b.block.scheduled - T0) / 1_000).collect()
+        let records = self.records(shard);
+        let fine = records.iter().filter(|b| b.record.verdict == Verdict::Delivered);
+        fine.map(|b| (b.record.scheduled - T0) / 1_000).collect()
     }
 
     pub(super) fn pending(&self, shard: ShardId) -> usize {
@@ -662,9 +664,9 @@ pub(super) fn pause_and_resume(job: JobId, of_project: bool) -> (Command, Comman
     (act(JobAction::Pause { until: None }), act(JobAction::Resume))
 }
 
-pub(super) fn shape(spec: &str, url: &str) -> JobShape {
+pub(super) fn definition(spec: &str, url: &str) -> JobDefinition {
     let period = spec.strip_prefix("@every ").and_then(|p| p.strip_suffix('s'));
-    JobShape {
+    JobDefinition {
         project: 1,
         spec: spec.to_owned(),
         period: period.map(|p| p.parse::<i64>().unwrap() * 1_000),
@@ -672,13 +674,13 @@ pub(super) fn shape(spec: &str, url: &str) -> JobShape {
         dst: crate::schedule::DstRule::default(),
         callback_url: url.to_owned(),
         execution_type: "http".to_owned(),
-        dialect: crate::model::job::Dialect::Snake,
+        casing: crate::model::job::Casing::Snake,
         start: None,
         end: None,
         retry_max: None,
         executor: None,
         created_by: None,
-        ..JobShape::default()
+        ..JobDefinition::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use scheduler0::model::block::parse_execution_id;
+use scheduler0::model::attempt::parse_execution_id;
 use scheduler0::model::time::rfc3339;
 
 use super::{Reply, Writer};

@@ -1,10 +1,10 @@
 //! Dead letters: listed with their members, taken back one by one or by filter, purged.
 
 use axum::http::StatusCode;
-use scheduler0::model::block::Verdict;
+use scheduler0::model::attempt::Verdict;
 use serde_json::{Value, json};
 
-use super::fixture::{House, block};
+use super::fixture::{House, record};
 use super::{job, next_of};
 
 /// A house with three jobs and four letters: one of all three, then three of the first alone.
@@ -14,9 +14,9 @@ async fn house() -> House {
     house.post("/jobs", json!([job(project, ""), job(project, ""), job(project, "")])).await;
     house.own().await;
     let at = next_of(&house, 1).await;
-    let dead = |jobs: &[u64], minute: i64| block(jobs, at + minute * 60_000, 4, Verdict::Dead);
-    let blocks = vec![dead(&[1, 2, 3], 0), dead(&[1], 1), dead(&[1], 2), dead(&[1], 3)];
-    house.record(0, blocks).await;
+    let dead = |jobs: &[u64], minute: i64| record(jobs, at + minute * 60_000, 4, Verdict::Dead);
+    let records = vec![dead(&[1, 2, 3], 0), dead(&[1], 1), dead(&[1], 2), dead(&[1], 3)];
+    house.record(0, records).await;
     house
 }
 

@@ -1,13 +1,13 @@
 //! Executions: an occurrence with all its attempts, pages by key, and reports of receivers.
 
 use axum::http::StatusCode;
-use scheduler0::model::block::{Block, Verdict};
+use scheduler0::model::attempt::{AttemptRecord, Verdict};
 use scheduler0::model::delivery::Retry;
 use scheduler0::model::run::Accepted;
 use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
 
-use super::fixture::{House, block};
+use super::fixture::{House, record};
 use super::{job, next_of};
 
 async fn house() -> (House, i64) {
@@ -20,14 +20,14 @@ async fn house() -> (House, i64) {
 }
 
 /// A run that its receiver accepted, with one retry.
-fn accepted(scheduled: i64) -> Block {
+fn accepted(scheduled: i64) -> AttemptRecord {
     let retry = Retry { max: 1, delay: 60_000, factor: 1_000, max_delay: 60_000 };
     let promise = Accepted { run_timeout: None, heartbeat_timeout: Some(600_000), retry };
-    Block {
+    AttemptRecord {
         http_code: 202,
         error: None,
         accepted: Some(Box::new(promise)),
-        ..block(&[1], scheduled, 1, Verdict::Running)
+        ..record(&[1], scheduled, 1, Verdict::Running)
     }
 }
 
@@ -40,7 +40,7 @@ fn numbers(list: &Value) -> Vec<u64> {
 async fn an_occurrence_is_found_by_attempt_and_by_execution_id() {
     let (house, at) = house().await;
     let retry = Verdict::Retry { at: at + 5_000 };
-    house.record(0, vec![block(&[1, 2, 3], at, 1, retry)]).await;
+    house.record(0, vec![record(&[1, 2, 3], at, 1, retry)]).await;
     let list = house.get("/api/v1/executions?jobId=2").await;
     let attempt = &list.json["data"]["executions"][0];
     assert_eq!((&attempt["response"], &attempt["how"]), (&json!("sorry"), &json!("answer")));
@@ -54,7 +54,7 @@ async fn an_occurrence_is_found_by_attempt_and_by_execution_id() {
     assert_eq!(data["nextAttempt"]["attempt"], 2);
     assert_eq!(data["attempts"], json!([attempt]));
 
-    house.record(1, vec![block(&[1, 2, 3], at, 2, Verdict::Delivered)]).await;
+    house.record(1, vec![record(&[1, 2, 3], at, 2, Verdict::Delivered)]).await;
     let over = house.get(&format!("/executions/{text}")).await;
     let data = &over.json["data"];
     assert_eq!((&data["state"], data.get("next_attempt")), (&json!("delivered"), None));
@@ -69,7 +69,7 @@ async fn an_occurrence_is_found_by_attempt_and_by_execution_id() {
 #[tokio::test]
 async fn pages_by_key_are_whole_while_more_is_recorded() {
     let (house, at) = house().await;
-    let done = |minute: i64| block(&[1, 2, 3], at + minute * 60_000, 1, Verdict::Delivered);
+    let done = |minute: i64| record(&[1, 2, 3], at + minute * 60_000, 1, Verdict::Delivered);
     house.record(0, (0..4).map(done).collect()).await;
     let whole = numbers(&house.get("/executions?limit=100").await.json);
     assert_eq!(whole.len(), 12);
@@ -162,7 +162,7 @@ async fn a_run_that_nothing_bounds_has_no_deadline() {
     let (house, at) = house().await;
     let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
     let silent = Accepted { run_timeout: None, heartbeat_timeout: None, retry };
-    let silent = Block { accepted: Some(Box::new(silent)), ..accepted(at + 60_000) };
+    let silent = AttemptRecord { accepted: Some(Box::new(silent)), ..accepted(at + 60_000) };
     house.record(0, vec![accepted(at), silent]).await;
     for (scheduled, bounded) in [(at, true), (at + 60_000, false)] {
         let instant = rfc3339(scheduled);

@@ -15,7 +15,9 @@ use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
 use scheduler0::metrics::Metrics;
-use scheduler0::model::block::{Block, How, JournalEntry, Record, Verdict};
+use scheduler0::model::attempt::{
+    AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict,
+};
 use scheduler0::model::members::Members;
 use scheduler0::model::shard::{Move, MoveKind};
 use scheduler0::raft::types::Member;
@@ -181,10 +183,10 @@ impl House {
     }
 
     /// Records results, as the collector does, after so many others.
-    pub(super) async fn record(&self, before: u64, blocks: Vec<Block>) {
-        let entries = blocks.into_iter().map(JournalEntry::Block).collect();
-        let record = Record { node: 1, incarnation: 1, first: before + 1, entries };
-        let outcome = self.cluster.propose(Command::Record(record)).await.unwrap();
+    pub(super) async fn record(&self, before: u64, records: Vec<AttemptRecord>) {
+        let entries = records.into_iter().map(JournalEntry::Attempt).collect();
+        let batch = JournalBatch { node: 1, incarnation: 1, first: before + 1, entries };
+        let outcome = self.cluster.propose(Command::Record(batch)).await.unwrap();
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
     }
 
@@ -196,8 +198,13 @@ impl House {
 }
 
 /// One result of some of the first jobs.
-pub(super) fn block(jobs: &[u64], scheduled: i64, attempt: u32, verdict: Verdict) -> Block {
-    Block {
+pub(super) fn record(
+    jobs: &[u64],
+    scheduled: i64,
+    attempt: u32,
+    verdict: Verdict,
+) -> AttemptRecord {
+    AttemptRecord {
         project: 1,
         shard: 0,
         epoch: 1,
@@ -214,7 +221,7 @@ pub(super) fn block(jobs: &[u64], scheduled: i64, attempt: u32, verdict: Verdict
         pending: None,
         run: 0,
         once: false,
-        how: How::Answer,
+        how: ResultOrigin::Answer,
         accepted: None,
         response: Some("sorry".into()),
     }

@@ -2,11 +2,11 @@
 //! for the same things everywhere. And the routes that show a newcomer where to go.
 
 use axum::http::StatusCode;
-use scheduler0::model::block::Verdict;
+use scheduler0::model::attempt::Verdict;
 use scheduler0::model::time::{parse_rfc3339, rfc3339};
 use serde_json::{Value, json};
 
-use super::fixture::{House, block};
+use super::fixture::{House, record};
 use super::{job, next_of};
 
 const MINUTE: i64 = 60_000;
@@ -92,9 +92,9 @@ async fn with_results() -> (House, i64) {
     house.post("/jobs", json!([job(project, ""), job(project, "")])).await;
     let first = next_of(&house, 1).await;
     let results = vec![
-        block(&[1, 2], first, 1, Verdict::Delivered),
-        block(&[1], first + MINUTE, 1, Verdict::Retry { at: first + 2 * MINUTE }),
-        block(&[1], first + MINUTE, 2, Verdict::Dead),
+        record(&[1, 2], first, 1, Verdict::Delivered),
+        record(&[1], first + MINUTE, 1, Verdict::Retry { at: first + 2 * MINUTE }),
+        record(&[1], first + MINUTE, 2, Verdict::Dead),
     ];
     house.record(0, results).await;
     (house, first)

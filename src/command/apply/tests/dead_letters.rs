@@ -7,7 +7,10 @@ use crate::store::{Page, pending};
 
 fn dead(story: &mut Story, members: impl IntoIterator<Item = u64>, minute: i64) {
     let at = START + minute * 60_000;
-    story.tell(1, Block { attempt: 4, due: at, scheduled: at, ..block(members, Verdict::Dead) });
+    story.tell(
+        1,
+        AttemptRecord { attempt: 4, due: at, scheduled: at, ..record(members, Verdict::Dead) },
+    );
 }
 
 fn replay(story: &mut Story, letters: &[(u64, Millis)]) -> Outcome {
@@ -25,7 +28,13 @@ fn a_forced_run_is_forced_in_its_replay_too() {
         let row = story.rows()[0].0;
         let told = |pending, verdict| {
             let (due, run) = (of.scheduled, of.run);
-            Block { due, scheduled: due, run, pending: Some(pending), ..block([1], verdict) }
+            AttemptRecord {
+                due,
+                scheduled: due,
+                run,
+                pending: Some(pending),
+                ..record([1], verdict)
+            }
         };
         if accepted {
             story.tell(1, told(row, Verdict::Running));
@@ -34,7 +43,7 @@ fn a_forced_run_is_forced_in_its_replay_too() {
         } else {
             story.tell(1, told(row, Verdict::Retry { at: START + 90_000 }));
             let row = story.rows()[0].0;
-            story.tell(1, Block { attempt: 2, ..told(row, Verdict::Dead) });
+            story.tell(1, AttemptRecord { attempt: 2, ..told(row, Verdict::Dead) });
         }
         assert_eq!(replay(&mut story, &[(1, 0)]), Outcome::Changed(1));
         let row = story.rows()[0].0;
@@ -55,8 +64,11 @@ fn a_replay_is_a_new_series_of_attempts_at_the_same_occurrence() {
     assert_eq!((row.base, row.next_at, row.scheduled), (4, START + 105_000, START + 60_000));
     assert_eq!(replay(&mut story, &[(1, 0)]), Outcome::Changed(0), "it is gone");
     // Its retries count anew, whatever became of them.
-    let again =
-        |id, attempt, verdict| Block { attempt, pending: Some(id), ..block(1..=3, verdict) };
+    let again = |id, attempt, verdict| AttemptRecord {
+        attempt,
+        pending: Some(id),
+        ..record(1..=3, verdict)
+    };
     story.tell(1, again(1, 5, Verdict::Retry { at: START + 110_000 }));
     let row = story.books.read(|c| pending::get(c, 2)).unwrap();
     assert_eq!((row.attempt, row.base), (6, 4));
@@ -76,9 +88,9 @@ fn a_late_failure_adds_nothing_to_a_replay() {
     let mut story = Story::new();
     dead(&mut story, [1], 1);
     replay(&mut story, &[(1, 0)]);
-    story.tell(1, block([1], Verdict::Retry { at: START }));
+    story.tell(1, record([1], Verdict::Retry { at: START }));
     assert_eq!(story.rows(), [(1, 5, vec![1])]);
-    story.tell(1, block([1], Verdict::Delivered));
+    story.tell(1, record([1], Verdict::Delivered));
     assert_eq!(story.rows(), [], "a late success ends it");
 }
 
@@ -91,7 +103,7 @@ fn a_purged_letter_stays_given_up() {
     assert_eq!(purge(&mut story), Outcome::Changed(1));
     assert_eq!(purge(&mut story), Outcome::Changed(0));
     assert_eq!(replay(&mut story, &[(1, 0)]), Outcome::Changed(0));
-    story.tell(1, block([1], Verdict::Retry { at: START }));
+    story.tell(1, record([1], Verdict::Retry { at: START }));
     assert_eq!((story.rows(), story.dead().len()), (vec![], 0));
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::credential::Credential;
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::Timing;
@@ -23,7 +23,7 @@ fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
 /// The command of a step. Ids are small, so that they are often ones that exist.
 fn command(step: Step, seq: &mut [u64; 3]) -> Command {
     let (what, a, b, c) = step;
-    let shape = JobShape {
+    let definition = JobDefinition {
         project: u64::from(a % 3) + 1,
         spec: format!("@every {}m", b % 3 + 1),
         period: (b % 4 > 0).then(|| i64::from(b % 3 + 1) * 60_000),
@@ -54,12 +54,12 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             ..ProjectEdit::default()
         }),
         2 => Command::DeleteProject { id: u64::from(a % 3) + 1, cascade: c % 2 == 0, expect: None },
-        3..=6 => create_some(u128::from(c % 8), shape, usize::from(b % 40), a % 5 == 0, at),
+        3..=6 => create_some(u128::from(c % 8), definition, usize::from(b % 40), a % 5 == 0, at),
         7 => Command::ActivateJobs { request: u128::from(c % 8) },
         8 => Command::DiscardJobs { request: u128::from(c % 8) },
         9..=10 => Command::UpdateJob(JobEdit {
             id: u64::from(c) % 90,
-            shape,
+            definition,
             data: format!("{b}"),
             status,
             expect: (b % 7 == 0).then_some(u64::from(a % 3)),
@@ -86,10 +86,10 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             let node = u64::from(a % 2) + 1;
             let first = seq[node as usize];
             seq[node as usize] += 2;
-            let block = random_block((b, c, a));
+            let record = random_record((b, c, a));
             let told = mark(0, u64::from(a % 3), START + i64::from(b) * 1_000);
-            let entries = vec![JournalEntry::Block(block), told];
-            Command::Record(Record { node, incarnation: 1, first, entries })
+            let entries = vec![JournalEntry::Attempt(record), told];
+            Command::Record(JournalBatch { node, incarnation: 1, first, entries })
         }
         17 => Command::Retain {
             before: START + i64::from(a) * 1_000,
@@ -159,12 +159,12 @@ fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
 /// [`create`], with some jobs that are one-offs, begin with a pause or have a name.
 fn create_some(
     request: u128,
-    shape: JobShape,
+    definition: JobDefinition,
     n: usize,
     staged: bool,
     at: Option<Millis>,
 ) -> Command {
-    let mut command = create(request, shape, n, staged);
+    let mut command = create(request, definition, n, staged);
     if let Command::CreateJobs(new) = &mut command {
         for (i, job) in new.jobs.iter_mut().enumerate() {
             job.at = at.map(|at| at + i as Millis / 3 * 500);
@@ -179,7 +179,7 @@ fn create_some(
 }
 
 /// A result for some of jobs 1..=8 at one of four instants, epoch 0..=2.
-pub(super) fn random_block((what, which, when): (u8, u8, u8)) -> Block {
+pub(super) fn random_record((what, which, when): (u8, u8, u8)) -> AttemptRecord {
     let verdict = match what % 6 {
         0 => Verdict::Delivered,
         1 => Verdict::Retry { at: START + 90_000 },
@@ -196,13 +196,13 @@ pub(super) fn random_block((what, which, when): (u8, u8, u8)) -> Block {
         heartbeat_timeout: (what & 2 == 0).then_some(10_000),
         retry,
     };
-    Block {
+    AttemptRecord {
         epoch: u64::from(when % 3),
         accepted: (verdict == Verdict::Running).then(|| Box::new(promise)),
         due,
         scheduled: due,
         since: range.then_some(due - 60_000),
-        ..block((0..8).filter(|i| which >> i & 1 == 1).map(|i| i + 1), verdict)
+        ..record((0..8).filter(|i| which >> i & 1 == 1).map(|i| i + 1), verdict)
     }
 }
 
@@ -305,7 +305,7 @@ proptest! {
 
         prop_assert_eq!(outcomes, others);
         prop_assert_eq!(one_by_one.hash(), third.hash());
-        prop_assert_eq!(shape_references(&third), vec![]);
+        prop_assert_eq!(definition_references(&third), vec![]);
     }
 
     #[test]
@@ -313,15 +313,15 @@ proptest! {
         told in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
         stretches in prop::collection::vec((0_usize..40, 1_usize..12), 0..30),
     ) {
-        let blocks: Vec<_> = told.into_iter().map(random_block).collect();
-        let stretch = |from: usize, to: usize| record(1, 5, from as u64 + 1, blocks[from..to].to_vec());
+        let records: Vec<_> = told.into_iter().map(random_record).collect();
+        let stretch = |from: usize, to: usize| journal_batch(1, 5, from as u64 + 1, records[from..to].to_vec());
         let mut plain = Books::new();
         let mut other = Books::new();
-        plain.done(stretch(0, blocks.len()));
+        plain.done(stretch(0, records.len()));
         let mut cursor = 0;
         for (from, n) in stretches {
-            let from = from % blocks.len();
-            let to = (from + n).min(blocks.len());
+            let from = from % records.len();
+            let to = (from + n).min(records.len());
             other.index = plain.index - 1; // the log index is no part of the story
             let outcome = other.apply(&stretch(from, to));
             prop_assert_eq!(matches!(outcome, Outcome::Rejected(_)), from > cursor);
@@ -330,15 +330,15 @@ proptest! {
             }
         }
         other.index = plain.index - 1;
-        other.done(stretch(cursor.min(blocks.len() - 1), blocks.len()));
+        other.done(stretch(cursor.min(records.len() - 1), records.len()));
         prop_assert_eq!(plain.hash(), other.hash());
     }
 }
 
-/// What does not fit together: shapes whose count of references is not the number of rows that refer
-/// to them, projects that miscount their jobs, labels of no shape, jobs that say otherwise than their
-/// shapes whether they have labels, plans that end ahead and are not the pauses of jobs.
-pub(super) fn shape_references(books: &Books) -> Vec<(i64, i64, i64)> {
+/// What does not fit together: definitions whose count of references is not the number of rows that refer
+/// to them, projects that miscount their jobs, labels of no definition, jobs that say otherwise than their
+/// definitions whether they have labels, plans that end ahead and are not the pauses of jobs.
+pub(super) fn definition_references(books: &Books) -> Vec<(i64, i64, i64)> {
     books.read(|c| {
         c.prepare(
             "SELECT id, refs, uses FROM (

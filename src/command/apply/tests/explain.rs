@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::command::{JobAction, ProjectAction};
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::job::{PARKED, Timing};
 use crate::store::explain::{self, Explained};
 use crate::store::ledger::{self, State};
@@ -18,8 +18,8 @@ fn nth(n: i64) -> Millis {
     START + n * MINUTE
 }
 
-fn due(n: i64, block: Block) -> Block {
-    Block { due: nth(n), scheduled: nth(n), started: nth(n) + 3, ..block }
+fn due(n: i64, record: AttemptRecord) -> AttemptRecord {
+    AttemptRecord { due: nth(n), scheduled: nth(n), started: nth(n) + 3, ..record }
 }
 
 /// Books with jobs 1..=60, a journal of node 1 that is written on, and a watermark.
@@ -36,13 +36,14 @@ impl Story {
     }
 
     fn tell(&mut self, entry: JournalEntry) {
-        let record = Record { node: 1, incarnation: 1, first: self.next, entries: vec![entry] };
+        let batch =
+            JournalBatch { node: 1, incarnation: 1, first: self.next, entries: vec![entry] };
         self.next += 1;
-        self.books.done(Command::Record(record));
+        self.books.done(Command::Record(batch));
     }
 
-    fn block(&mut self, block: Block) {
-        self.tell(JournalEntry::Block(block));
+    fn record(&mut self, record: AttemptRecord) {
+        self.tell(JournalEntry::Attempt(record));
     }
 
     fn settle(&mut self, at: Millis) {
@@ -70,10 +71,14 @@ impl Story {
 fn every_end_state_is_told_with_its_attempts() {
     let mut story = Story::new();
     let failed = Verdict::Retry { at: nth(3) };
-    let skipped = |reason| block([1], Verdict::Skipped(reason));
-    story.block(due(1, block(1..=40, Verdict::Delivered)));
-    story.block(due(2, block([1], failed)));
-    story.block(Block { attempt: 2, pending: Some(1), ..due(2, block([1], Verdict::Dead)) });
+    let skipped = |reason| record([1], Verdict::Skipped(reason));
+    story.record(due(1, record(1..=40, Verdict::Delivered)));
+    story.record(due(2, record([1], failed)));
+    story.record(AttemptRecord {
+        attempt: 2,
+        pending: Some(1),
+        ..due(2, record([1], Verdict::Dead))
+    });
     let reasons = [
         SkipReason::Paused,
         SkipReason::Overlap,
@@ -84,11 +89,11 @@ fn every_end_state_is_told_with_its_attempts() {
         SkipReason::Cancelled,
     ];
     for (n, reason) in (3..).zip(reasons) {
-        story.block(due(n, skipped(reason)));
+        story.record(due(n, skipped(reason)));
     }
-    story.block(due(10, block([1], failed)));
-    let range = Block { since: Some(nth(11)), ..due(14, skipped(SkipReason::Misfire)) };
-    story.block(range);
+    story.record(due(10, record([1], failed)));
+    let range = AttemptRecord { since: Some(nth(11)), ..due(14, skipped(SkipReason::Misfire)) };
+    story.record(range);
     story.settle(nth(15));
 
     assert_eq!(story.state(1, nth(1)), Some(State::Delivered));
@@ -102,7 +107,7 @@ fn every_end_state_is_told_with_its_attempts() {
     assert_eq!((pending.state, pending.pending.unwrap().attempt), (State::Pending, 2));
     let late = story.explain(1, nth(12)).account.unwrap();
     assert_eq!(late.state, State::Skipped(SkipReason::Misfire));
-    assert_eq!(late.attempts[0].block.since, Some(nth(11)));
+    assert_eq!(late.attempts[0].record.since, Some(nth(11)));
     assert_eq!(story.state(1, nth(15)), Some(State::Missing), "W is past it, nothing was said");
     assert_eq!(story.state(1, nth(16)), Some(State::Unrecorded));
     assert_eq!(story.state(1, nth(21)), Some(State::Future));
@@ -120,10 +125,10 @@ fn every_end_state_is_told_with_its_attempts() {
 #[test]
 fn a_late_delivery_beats_a_range_and_a_retried_one_is_not_in_it() {
     let mut story = Story::new();
-    let misfire = block([1], Verdict::Skipped(SkipReason::Misfire));
-    story.block(due(2, block([1], Verdict::Retry { at: nth(9) })));
-    story.block(Block { since: Some(nth(1)), ..due(5, misfire) });
-    story.block(due(3, block([1], Verdict::Delivered)));
+    let misfire = record([1], Verdict::Skipped(SkipReason::Misfire));
+    story.record(due(2, record([1], Verdict::Retry { at: nth(9) })));
+    story.record(AttemptRecord { since: Some(nth(1)), ..due(5, misfire) });
+    story.record(due(3, record([1], Verdict::Delivered)));
     let skipped = State::Skipped(SkipReason::Misfire);
     let told: Vec<_> = story.states(1, START, nth(5)).into_iter().map(|(_, s)| s).collect();
     assert_eq!(told, [skipped, State::Pending, State::Delivered, skipped, skipped]);
@@ -155,10 +160,10 @@ fn pauses_edits_and_the_end_are_found_in_the_plans() {
     story.books.now = nth(9) + 1_000;
     story.books.done(change(JobAction::Delete));
     for n in [1, 2, 5, 6, 8, 9] {
-        story.block(due(n, block([1], Verdict::Delivered)));
+        story.record(due(n, record([1], Verdict::Delivered)));
     }
     // Sent before the deletion was applied there.
-    story.block(due(10, block([1], Verdict::Delivered)));
+    story.record(due(10, record([1], Verdict::Delivered)));
     story.settle(nth(15));
     let (sent, paused) = (State::Delivered, State::Skipped(SkipReason::Paused));
     let told = story.states(1, START, SETTLED);
@@ -203,10 +208,11 @@ fn disabled_is_told_from_paused_without_the_letter_that_disabled() {
 #[test]
 fn a_one_off_is_planned_once_whatever_was_done_to_it() {
     let mut story = Story::new();
-    let once = |timing| JobShape { timing, spec: String::new(), period: None, ..every_minute() };
+    let once =
+        |timing| JobDefinition { timing, spec: String::new(), period: None, ..every_minute() };
     let overdue = CreateJobs {
         request: 77,
-        shapes: vec![once(Timing::At)],
+        definitions: vec![once(Timing::At)],
         jobs: vec![NewJob { at: Some(START - 5_000), ..NewJob::default() }],
         staged: false,
     };
@@ -233,9 +239,10 @@ fn a_manual_run_is_told_beside_the_plan() {
     assert_eq!(found.account.unwrap().state, State::Unrecorded);
     assert_eq!((found.manual.len(), found.manual[0].occurrence), (1, run));
     assert_eq!(found.manual[0].state, State::Pending);
-    let delivered = block([1], Verdict::Delivered);
-    let sent = Block { due: run.scheduled, scheduled: run.scheduled, run: run.run, ..delivered };
-    story.block(sent);
+    let delivered = record([1], Verdict::Delivered);
+    let sent =
+        AttemptRecord { due: run.scheduled, scheduled: run.scheduled, run: run.run, ..delivered };
+    story.record(sent);
     let found = story.explain(1, nth(3));
     assert_eq!(found.account.unwrap().state, State::Unrecorded, "its own occurrence is another");
     assert_eq!(found.manual[0].state, State::Delivered);
@@ -246,7 +253,7 @@ fn a_manual_run_is_told_beside_the_plan() {
 fn what_was_dropped_is_forgotten_and_not_missing() {
     let mut story = Story::new();
     for n in 1..=4 {
-        story.block(due(n, block([1], Verdict::Delivered)));
+        story.record(due(n, record([1], Verdict::Delivered)));
     }
     story.settle(nth(4));
     story.books.done(Command::Retain { before: nth(3), dead_letters: START, limit: 10 });
@@ -258,15 +265,15 @@ fn what_was_dropped_is_forgotten_and_not_missing() {
 #[test]
 fn jitter_is_told_by_either_instant() {
     let mut story = Story::new();
-    let job = story.books.jobs(JobShape { jitter: 40_000, ..every_minute() }, 1);
+    let job = story.books.jobs(JobDefinition { jitter: 40_000, ..every_minute() }, 1);
     let found = story.explain(job, nth(3)).account.unwrap();
     assert!(found.due > nth(3) && found.due < nth(4));
     assert_eq!(found.occurrence.scheduled, nth(3));
     let second = found.due.div_euclid(1_000) * 1_000;
     assert_eq!(story.explain(job, second).account.unwrap().occurrence.scheduled, nth(3));
     let shard = shard_of(job);
-    let sent = Block { due: found.due, shard, ..due(3, block([job], Verdict::Delivered)) };
-    story.block(sent);
+    let sent = AttemptRecord { due: found.due, shard, ..due(3, record([job], Verdict::Delivered)) };
+    story.record(sent);
     assert_eq!(story.state(job, nth(3)), Some(State::Delivered));
     assert_eq!(story.states(job, START, nth(4)).len(), 3);
 }

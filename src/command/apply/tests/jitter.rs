@@ -4,7 +4,7 @@
 use super::one_offs::one;
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction};
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Misfire, MisfirePolicy};
 use crate::store::ledger::{self, State};
 use crate::store::timeline::Timeline;
@@ -36,15 +36,15 @@ impl Story {
         Self::of(|_| {})
     }
 
-    fn of(change: impl FnOnce(&mut JobShape)) -> Self {
+    fn of(change: impl FnOnce(&mut JobDefinition)) -> Self {
         let mut books = Books::new();
         let other = NewProject { name: "other".into(), ..NewProject::default() };
         books.done(Command::CreateProject(other));
-        let mut shape = JobShape { jitter: 50_000, ..every_minute() };
-        change(&mut shape);
+        let mut definition = JobDefinition { jitter: 50_000, ..every_minute() };
+        change(&mut definition);
         let mut story = Self { books, job: 0, due: 0 };
         while story.due < nth(3) + 10_000 {
-            story.job = story.books.create_one(shape.clone(), NewJob::default());
+            story.job = story.books.create_one(definition.clone(), NewJob::default());
             story.due = story.of_minute(3).unwrap().due;
         }
         story.books.now = nth(3) + 5_000;
@@ -87,21 +87,21 @@ impl Story {
 #[test]
 fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
     let edits: [(&str, Edit); 10] = [
-        ("end", |edit| edit.shape.end = Some(START + 900_000)),
-        ("an end that has passed", |edit| edit.shape.end = Some(nth(1))),
-        ("start", |edit| edit.shape.start = Some(START - 900_000)),
-        ("dst", |edit| edit.shape.dst.gap = crate::schedule::Gap::Skip),
+        ("end", |edit| edit.definition.end = Some(START + 900_000)),
+        ("an end that has passed", |edit| edit.definition.end = Some(nth(1))),
+        ("start", |edit| edit.definition.start = Some(START - 900_000)),
+        ("dst", |edit| edit.definition.dst.gap = crate::schedule::Gap::Skip),
         ("misfire", |edit| {
-            edit.shape.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() };
+            edit.definition.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() };
         }),
-        ("another jitter", |edit| edit.shape.jitter = 8_000),
-        ("no jitter", |edit| edit.shape.jitter = 0),
+        ("another jitter", |edit| edit.definition.jitter = 8_000),
+        ("no jitter", |edit| edit.definition.jitter = 0),
         ("another spec", |edit| {
-            (edit.shape.spec, edit.shape.period) = ("@every 7m".into(), Some(420_000));
+            (edit.definition.spec, edit.definition.period) = ("@every 7m".into(), Some(420_000));
         }),
-        ("another project", |edit| edit.shape.project = 2),
+        ("another project", |edit| edit.definition.project = 2),
         ("a one-off", |edit| {
-            (edit.shape, edit.at) = (super::one_offs::at(), Some(LATER));
+            (edit.definition, edit.at) = (super::one_offs::at(), Some(LATER));
         }),
     ];
     for (what, change) in edits {
@@ -111,16 +111,17 @@ fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
         assert_eq!(story.third(), (due, State::Unrecorded), "{what}");
         // Nor does an edit after the edit take it away.
         story.books.now += 1_000;
-        story.books.edit(story.job, |edit| edit.shape.end = Some(START + 800_000));
-        story.books.edit(story.job, |edit| edit.shape.jitter = 3_000);
+        story.books.edit(story.job, |edit| edit.definition.end = Some(START + 800_000));
+        story.books.edit(story.job, |edit| edit.definition.jitter = 3_000);
         assert_eq!(story.third(), (due, State::Unrecorded), "{what}, and more");
-        assert_eq!(super::determinism::shape_references(&story.books), []);
+        assert_eq!(super::determinism::definition_references(&story.books), []);
     }
 }
 
 #[test]
 fn first_and_last_date_judge_the_scheduled_instant() {
-    let story = Story::of(|shape| (shape.start, shape.end) = (Some(nth(3)), Some(nth(3))));
+    let story =
+        Story::of(|definition| (definition.start, definition.end) = (Some(nth(3)), Some(nth(3))));
     assert_eq!(story.third(), (story.due, State::Unrecorded), "one run, due after the last date");
     assert_eq!(story.ledger(START, LATER, 100).len(), 1);
 }
@@ -189,8 +190,8 @@ fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
     let due = story.due;
     let second = nth(3) + 6_000;
     story.books.edit(story.job, |edit| {
-        (edit.shape.spec, edit.shape.period) = ("@every 1s".into(), Some(1_000));
-        edit.shape.jitter = 0;
+        (edit.definition.spec, edit.definition.period) = ("@every 1s".into(), Some(1_000));
+        edit.definition.jitter = 0;
     });
     let all = story.ledger(START, due + 1_000, 1_000);
     let told: Vec<_> = all.iter().map(|one| (one.due, one.scheduled)).collect();
@@ -208,13 +209,13 @@ fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
     }
     // What is recorded of the one is not of the other.
     let shard = shard_of(story.job);
-    let sent = block([story.job], Verdict::Delivered);
-    let sent = Block { due, scheduled: due, shard, ..sent };
-    let dead = block([story.job], Verdict::Dead);
-    let dead = Block { due, scheduled: nth(3), shard, ..dead };
-    let range = block([story.job], Verdict::Skipped(SkipReason::Misfire));
-    let range = Block { since: Some(nth(3)), due, scheduled: nth(3), shard, ..range };
-    story.books.done(record(1, 1, 1, vec![sent, dead, range]));
+    let sent = record([story.job], Verdict::Delivered);
+    let sent = AttemptRecord { due, scheduled: due, shard, ..sent };
+    let dead = record([story.job], Verdict::Dead);
+    let dead = AttemptRecord { due, scheduled: nth(3), shard, ..dead };
+    let range = record([story.job], Verdict::Skipped(SkipReason::Misfire));
+    let range = AttemptRecord { since: Some(nth(3)), due, scheduled: nth(3), shard, ..range };
+    story.books.done(journal_batch(1, 1, 1, vec![sent, dead, range]));
     assert_eq!(story.third(), (due, State::Dead));
     let all = story.ledger(due, due, 9);
     let states: Vec<_> = all.iter().map(|one| one.state).collect();
@@ -225,7 +226,7 @@ fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
 
 #[test]
 fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
-    // Where a transaction ends does not matter: a shape may have no row yet.
+    // Where a transaction ends does not matter: a definition may have no row yet.
     for at_once in [true, false] {
         let mut story = Story::new();
         let due = story.due;
@@ -233,12 +234,12 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
         edit.expect = None;
         let marks = |at| (0..SHARDS).map(move |shard| mark(shard, 1, at)).collect();
         let settle = |first: u64, at| {
-            Command::Record(Record { node: 1, incarnation: 1, first, entries: marks(at) })
+            Command::Record(JournalBatch { node: 1, incarnation: 1, first, entries: marks(at) })
         };
         let retain = |before| Command::Retain { before, dead_letters: START, limit: 100 };
         let mut commands = Vec::new();
         for jitter in [7_000, 50_000, 9_000] {
-            edit.shape.jitter = jitter;
+            edit.definition.jitter = jitter;
             commands.push(Command::UpdateJob(edit.clone()));
         }
         let reach = nth(3) + 5_000 + 50_000;
@@ -258,24 +259,24 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
         assert_eq!(story_of(&commands, nth(3) + 5_000), 1, "its last occurrence is open");
         assert_eq!(story_of(&[settle(65, reach), retain(LATER)], reach), 1);
         assert_eq!(story_of(&[settle(129, reach + 1), retain(LATER)], reach + 1), 0);
-        assert_eq!(super::determinism::shape_references(&story.books), []);
+        assert_eq!(super::determinism::definition_references(&story.books), []);
     }
 }
 
 #[test]
 fn a_one_off_that_rests_is_over_when_it_would_have_been_due() {
     // In a pause its jitter is taken away: it is due when it was, and is over then, not before.
-    let shape = JobShape { jitter: 3_600_000, ..super::one_offs::at() };
+    let definition = JobDefinition { jitter: 3_600_000, ..super::one_offs::at() };
     for resume in [false, true] {
         let mut books = Books::new();
-        let id = books.create_one(shape.clone(), one(nth(1)));
-        let due = super::super::stretches::due(id, &shape, nth(1));
+        let id = books.create_one(definition.clone(), one(nth(1)));
+        let due = super::super::stretches::due(id, &definition, nth(1));
         assert!(due > nth(1) + 10_000, "this job's hash is unlucky: take another");
         let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
         books.now = START + 10;
         books.done(act(JobAction::Pause { until: None }));
         books.now = nth(1) + 5_000;
-        books.edit(id, |edit| edit.shape.jitter = 0);
+        books.edit(id, |edit| edit.definition.jitter = 0);
         assert_eq!((books.job(id).status, books.rows()), (JobStatus::Inactive, vec![]));
         if resume {
             books.now = due - 1;
@@ -295,8 +296,12 @@ fn a_one_off_that_rests_is_over_when_it_would_have_been_due() {
 #[test]
 fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
     // A walk through every second of these years would not end within this test.
-    let busy =
-        JobShape { spec: "* * * * * *".into(), period: None, jitter: 50_000, ..every_minute() };
+    let busy = JobDefinition {
+        spec: "* * * * * *".into(),
+        period: None,
+        jitter: 50_000,
+        ..every_minute()
+    };
     let to_fire = |books: &Books, job, count| -> Vec<Millis> {
         let timeline = books.read(|c| Timeline::of_job(c, job)).unwrap();
         timeline.to_fire(books.now, count).iter().map(|one| one.due).collect()
@@ -326,7 +331,7 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
     let pause = ProjectAction::Pause { until: Some(years) };
     story.at(story.books.now, Command::turn_project(1, pause, None));
     story.books.now += 1;
-    story.books.edit(story.job, |edit| edit.shape.project = 2);
+    story.books.edit(story.job, |edit| edit.definition.project = 2);
     let found = to_fire(&story.books, story.job, 2);
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|due| (nth(4)..nth(6)).contains(due)), "{found:?}");
@@ -336,17 +341,17 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
 fn of_plans_that_ended_only_those_with_jitter_are_read() {
     let mut books = Books::new();
     let plain = books.create_one(every_minute(), NewJob::default());
-    let late = JobShape { jitter: 3_600_000, ..every_minute() };
+    let late = JobDefinition { jitter: 3_600_000, ..every_minute() };
     let late = books.create_one(late, NewJob::default());
-    let (shape, shard) = (books.job(plain).shape_id, shard_of(plain));
+    let (definition, shard) = (books.job(plain).definition_id, shard_of(plain));
     assert_eq!(shard, shard_of(late));
     books.now = nth(1);
     for id in [plain, late] {
-        books.edit(id, |edit| edit.shape.end = Some(nth(90)));
+        books.edit(id, |edit| edit.definition.end = Some(nth(90)));
     }
-    // A shape that cannot be read shows who reads it.
+    // A definition that cannot be read shows who reads it.
     let spoil = |tx: &mut crate::store::Tx<'_>| {
-        tx.execute("UPDATE shapes SET body = '{}' WHERE id = ?1", [shape as i64])
+        tx.execute("UPDATE shapes SET body = '{}' WHERE id = ?1", [definition as i64])
     };
     assert_eq!(books.writer.transaction(spoil).unwrap(), 1);
     let found = |after| books.store.read(|c| plans::of_shard(c, shard, after));
@@ -359,17 +364,22 @@ fn of_plans_that_ended_only_those_with_jitter_are_read() {
 #[test]
 fn looking_for_plans_to_drop_is_bounded() {
     let mut books = Books::new();
-    let late = JobShape { jitter: 3_600_000, ..every_minute() };
+    let late = JobDefinition { jitter: 3_600_000, ..every_minute() };
     let first = books.jobs(late, 5);
     let plain = books.create_one(every_minute(), NewJob::default());
     for (id, now) in (first..first + 5).map(|id| (id, nth(1))).chain([(plain, nth(2))]) {
         books.now = now;
-        books.edit(id, |edit| edit.shape.end = Some(nth(900)));
+        books.edit(id, |edit| edit.definition.end = Some(nth(900)));
     }
     let mut drop_by = |first: u64, before, limit| {
         books.now = before;
         let marks = (0..SHARDS).map(|shard| mark(shard, 1, before)).collect();
-        books.done(Command::Record(Record { node: 1, incarnation: 1, first, entries: marks }));
+        books.done(Command::Record(JournalBatch {
+            node: 1,
+            incarnation: 1,
+            first,
+            entries: marks,
+        }));
         books.done(Command::Retain { before, dead_letters: START, limit });
         books.count("closed_plans")
     };

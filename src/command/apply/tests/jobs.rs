@@ -5,7 +5,7 @@ use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
 use crate::model::credential::Credential;
 use crate::model::target::ProjectPause;
 use crate::model::task::TaskState;
-use crate::store::{Page, credentials, jobs, meta, nodes, plans, projects, shapes, tasks};
+use crate::store::{Page, credentials, definitions, jobs, meta, nodes, plans, projects, tasks};
 
 fn project(name: &str) -> Command {
     Command::CreateProject(NewProject {
@@ -16,10 +16,10 @@ fn project(name: &str) -> Command {
     })
 }
 
-fn edit(id: u64, shape: JobShape, status: JobStatus) -> Command {
+fn edit(id: u64, definition: JobDefinition, status: JobStatus) -> Command {
     Command::UpdateJob(JobEdit {
         id,
-        shape,
+        definition,
         data: "new".into(),
         status,
         by: Some("me".into()),
@@ -93,18 +93,18 @@ fn a_project_goes_with_its_jobs_or_not_at_all() {
 }
 
 #[test]
-fn jobs_get_consecutive_ids_and_share_a_shape() {
+fn jobs_get_consecutive_ids_and_share_a_definition() {
     let mut books = Books::new();
     books.now = START + 250;
     let first = books.jobs(every_minute(), 100);
     assert_eq!((first, books.change.created.as_slice()), (1, &[(1, 100)][..]));
-    let cron = JobShape { spec: "0 0 * * *".into(), period: None, ..every_minute() };
+    let cron = JobDefinition { spec: "0 0 * * *".into(), period: None, ..every_minute() };
     let second = books.jobs(cron, 2);
     assert_eq!(second, 101);
     let (a, b) = books.read(|c| Ok((jobs::get(c, 100)?.unwrap(), jobs::get(c, 101)?.unwrap())));
     assert_eq!((a.anchor, a.from, a.created), (START + 1_000, START + 250, START + 250));
     assert_eq!(b.anchor, START + 250, "only a period is counted from whole seconds");
-    assert_eq!((a.data.as_str(), a.shape.spec.as_str()), ("data 99", "@every 1m"));
+    assert_eq!((a.data.as_str(), a.definition.spec.as_str()), ("data 99", "@every 1m"));
     assert_eq!((books.count("shapes"), books.read(|c| projects::job_count(c, 1))), (2, 102));
 }
 
@@ -122,15 +122,19 @@ fn a_request_creates_its_jobs_once() {
 #[test]
 fn jobs_that_lead_nowhere_are_refused() {
     let mut books = Books::new();
-    let stray = JobShape { project: 9, ..every_minute() };
+    let stray = JobDefinition { project: 9, ..every_minute() };
     let unknown = (RejectionKind::Invalid, "project with id 9 does not exist".to_owned());
     assert_eq!(books.refused(&create(1, stray.clone(), 1, false)), unknown);
     assert_eq!(books.refused(&create(1, stray.clone(), 1, true)), unknown);
     assert_eq!(books.refused(&create(1, every_minute(), 0, false)).0, RejectionKind::Invalid);
-    let job =
-        NewJob { shape: 3, data: String::new(), status: JobStatus::Active, ..NewJob::default() };
-    let shapes = vec![every_minute()];
-    let request = CreateJobs { request: 1, shapes, jobs: vec![job], staged: false };
+    let job = NewJob {
+        definition: 3,
+        data: String::new(),
+        status: JobStatus::Active,
+        ..NewJob::default()
+    };
+    let definitions = vec![every_minute()];
+    let request = CreateJobs { request: 1, definitions, jobs: vec![job], staged: false };
     assert_eq!(books.refused(&Command::CreateJobs(request)).0, RejectionKind::Invalid);
     let id = books.jobs(every_minute(), 1);
     assert_eq!(books.refused(&edit(id, stray, JobStatus::Active)), unknown);
@@ -199,7 +203,8 @@ fn an_edit_of_the_schedule_closes_a_plan() {
     let mut books = Books::new();
     let id = books.jobs(every_minute(), 1);
     books.now = START + 90_500;
-    let hourly = JobShape { spec: "@every 1h".into(), period: Some(3_600_000), ..every_minute() };
+    let hourly =
+        JobDefinition { spec: "@every 1h".into(), period: Some(3_600_000), ..every_minute() };
     books.done(edit(id, hourly, JobStatus::Active));
     assert_eq!(books.change.edited, [id]);
     let job = books.read(|c| jobs::get(c, id)).unwrap();
@@ -212,7 +217,7 @@ fn an_edit_of_the_schedule_closes_a_plan() {
         (plan.anchor, plan.from, plan.until, plan.status.fires()),
         (START, START, books.now, true)
     );
-    assert_eq!(plan.shape.spec, "@every 1m");
+    assert_eq!(plan.definition.spec, "@every 1m");
     let of_shard = |after| books.read(|c| jobs::closed_plans(c, shard_of(id), after)).len();
     assert_eq!((of_shard(START), of_shard(START + 90_500)), (1, 0));
 }
@@ -222,7 +227,7 @@ fn an_edit_of_the_target_moves_no_phase() {
     let mut books = Books::new();
     let id = books.jobs(every_minute(), 2);
     books.now = START + 90_500;
-    let elsewhere = JobShape { callback_url: "http://x.example/".into(), ..every_minute() };
+    let elsewhere = JobDefinition { callback_url: "http://x.example/".into(), ..every_minute() };
     books.done(edit(id, elsewhere.clone(), JobStatus::Active));
     let job = books.read(|c| jobs::get(c, id)).unwrap();
     assert_eq!((job.anchor, job.from, books.count("closed_plans")), (START, START, 0));
@@ -232,7 +237,7 @@ fn an_edit_of_the_target_moves_no_phase() {
     let job = books.read(|c| jobs::get(c, id)).unwrap();
     assert_eq!((job.anchor, job.from, job.status), (START, books.now, JobStatus::Inactive));
     books.now += 1_000;
-    let ending = JobShape { end: Some(books.now + 1), ..elsewhere };
+    let ending = JobDefinition { end: Some(books.now + 1), ..elsewhere };
     books.done(edit(id, ending, JobStatus::Inactive));
     let plans = books.read(|c| plans::of_job(c, id));
     let stretches: Vec<_> = plans.iter().map(|p| (p.from, p.until, p.status.fires())).collect();
@@ -272,7 +277,7 @@ fn a_deleted_job_leaves_its_plan_and_its_id_is_not_given_again() {
     );
     assert_eq!(books.jobs(every_minute(), 1), id + 1);
     let mut seen = Vec::new();
-    books.read(|c| shapes::for_each(c, |id, shape| seen.push((id, shape.spec))));
+    books.read(|c| definitions::for_each(c, |id, definition| seen.push((id, definition.spec))));
     assert_eq!(seen, [(1, "@every 1m".to_owned())]);
 }
 
@@ -356,7 +361,7 @@ fn jobs_are_listed_by_page_and_by_shard() {
     let mut books = Books::new();
     books.done(project("q"));
     books.jobs(every_minute(), 5_000);
-    books.jobs(JobShape { project: 2, ..every_minute() }, 10);
+    books.jobs(JobDefinition { project: 2, ..every_minute() }, 10);
     let mut ids = Vec::new();
     books.read(|c| jobs::for_shard(c, 2, |row| ids.push(row.id)));
     let expected: Vec<u64> = (1..=5_010).filter(|id| shard_of(*id) == 2).collect();

@@ -1,11 +1,11 @@
 //! What is remembered, listed and forgotten.
 
 use super::*;
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::target::ProjectPause;
 use crate::store::executions::{self, Filter, Total};
 use crate::store::tallies::{self, Sort};
-use crate::store::{blocks, plans, projects};
+use crate::store::{attempts, plans, projects};
 
 const DAY: Millis = 24 * 3_600_000;
 
@@ -55,7 +55,7 @@ fn a_key_is_forgotten_after_a_day() {
     assert_eq!(books.count("idempotency"), 0);
 }
 
-/// One delivered block of each of jobs 1..=3 (shards 0), a minute apart, and a watermark behind the
+/// One delivered record of each of jobs 1..=3 (shards 0), a minute apart, and a watermark behind the
 /// last; `settled` says up to where the other shards are.
 fn history(settled: Millis) -> Books {
     let mut books = Books::new();
@@ -63,13 +63,13 @@ fn history(settled: Millis) -> Books {
     let mut entries = Vec::new();
     for i in 1..=3_i64 {
         let due = START + i * 60_000;
-        let block = Block { due, scheduled: due, ..block(1..=2, Verdict::Delivered) };
-        entries.push(JournalEntry::Block(block));
+        let record = AttemptRecord { due, scheduled: due, ..record(1..=2, Verdict::Delivered) };
+        entries.push(JournalEntry::Attempt(record));
     }
     for shard in 0..SHARDS {
         entries.push(mark(shard, 1, settled));
     }
-    books.done(Command::Record(Record { node: 1, incarnation: 1, first: 1, entries }));
+    books.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first: 1, entries }));
     books
 }
 
@@ -78,7 +78,7 @@ fn history_is_dropped_oldest_first_and_never_above_the_lowest_watermark() {
     let mut books = history(START + 150_000);
     let all = |limit| retain(i64::MAX, START, limit);
     assert_eq!(books.done(all(1)), Outcome::Dropped(1));
-    assert_eq!(books.read(blocks::oldest_due), Some(START + 120_000));
+    assert_eq!(books.read(attempts::oldest_due), Some(START + 120_000));
     assert_eq!(books.read(|c| tallies::total(c, None, &Sort::ALL)), 4);
     assert_eq!(books.done(all(10)), Outcome::Dropped(1));
     assert_eq!(books.done(all(10)), Outcome::Dropped(0));
@@ -91,7 +91,7 @@ fn closed_plans_dead_letters_and_receipts_go_in_their_time() {
     let mut books = history(START + 200_000);
     books.now = START + 100_000;
     books.done(Command::DeleteJob { id: 1, expect: None });
-    books.done(record(1, 2, 1, vec![block([7], Verdict::Dead)]));
+    books.done(journal_batch(1, 2, 1, vec![record([7], Verdict::Dead)]));
     books.done(retain(START + 100_000, START, 100));
     assert_eq!((books.count("closed_plans"), books.count("tasks")), (1, 1));
     books.now += DAY + 1;
@@ -127,16 +127,17 @@ fn pauses_of_projects_go_with_the_history() {
 fn the_size_of_the_history_is_that_of_its_rows_and_not_of_its_members() {
     let mut books = Books::new();
     books.jobs(every_minute(), 60);
-    assert_eq!(books.read(blocks::bytes), 0);
-    let wide = block(1..=50, Verdict::Delivered);
-    books.done(record(1, 1, 1, vec![wide.clone()]));
-    let one = books.read(blocks::bytes);
+    assert_eq!(books.read(attempts::bytes), 0);
+    let wide = record(1..=50, Verdict::Delivered);
+    books.done(journal_batch(1, 1, 1, vec![wide.clone()]));
+    let one = books.read(attempts::bytes);
     assert!((200..300).contains(&one), "a row of 50 members takes {one}");
-    let told = Block { error: Some("größer".into()), response: Some("é".repeat(50)), ..wide };
-    books.done(record(1, 1, 2, vec![told]));
-    assert_eq!(books.read(blocks::bytes), 2 * one + 8 + 100);
+    let told =
+        AttemptRecord { error: Some("größer".into()), response: Some("é".repeat(50)), ..wide };
+    books.done(journal_batch(1, 1, 2, vec![told]));
+    assert_eq!(books.read(attempts::bytes), 2 * one + 8 + 100);
     for shard in 0..SHARDS {
-        books.done(Command::Record(Record {
+        books.done(Command::Record(JournalBatch {
             node: 1,
             incarnation: 1,
             first: u64::from(shard) + 3,
@@ -144,17 +145,19 @@ fn the_size_of_the_history_is_that_of_its_rows_and_not_of_its_members() {
         }));
     }
     assert_eq!(books.done(retain(i64::MAX, START, 1)), Outcome::Dropped(1));
-    assert_eq!(books.read(blocks::bytes), one + 8 + 100);
+    assert_eq!(books.read(attempts::bytes), one + 8 + 100);
     assert_eq!(books.done(retain(i64::MAX, START, 9)), Outcome::Dropped(1));
-    assert_eq!(books.read(blocks::bytes), 0);
+    assert_eq!(books.read(attempts::bytes), 0);
 }
 
 #[test]
 fn executions_are_listed_member_by_member() {
     let mut books = history(START);
-    let skipped =
-        Block { due: START + 240_000, ..block([2, 40], Verdict::Skipped(SkipReason::Paused)) };
-    books.done(record(1, 1, 68, vec![skipped]));
+    let skipped = AttemptRecord {
+        due: START + 240_000,
+        ..record([2, 40], Verdict::Skipped(SkipReason::Paused))
+    };
+    books.done(journal_batch(1, 1, 68, vec![skipped]));
     let list = |filter: &Filter, limit, offset, descending| {
         let (total, page) = books.read(|c| executions::list(c, filter, limit, offset, descending));
         let page: Vec<_> =
@@ -183,7 +186,7 @@ fn executions_are_listed_member_by_member() {
         assert_eq!(list(&all, 3, offset as u64, false).1, part(&every), "from {offset}");
         assert_eq!(list(&all, 3, offset as u64, true).1, part(&reversed), "back from {offset}");
     }
-    // By key: each page goes on where the one before ended, also within a block.
+    // By key: each page goes on where the one before ended, also within a record.
     let job = Filter { job: Some(2), ..Filter::default() };
     for filter in [&all, &job] {
         for (limit, descending) in [(1, false), (1, true), (3, false), (3, true), (50, true)] {
@@ -224,14 +227,14 @@ fn what_lies_far_back_is_found_and_its_number_estimated() {
     let mut books = Books::new();
     books.jobs(every_minute(), 60);
     for first in (0..5_000).step_by(1_000) {
-        let block = |i: u64| {
+        let record = |i: u64| {
             let due = second(i);
-            let of = block([1, 2 + i % 2], Verdict::Delivered);
-            JournalEntry::Block(Block { due, scheduled: due, ..of })
+            let of = record([1, 2 + i % 2], Verdict::Delivered);
+            JournalEntry::Attempt(AttemptRecord { due, scheduled: due, ..of })
         };
-        let entries = (first..first + 1_000).map(block).collect();
+        let entries = (first..first + 1_000).map(record).collect();
         let first = first + 1;
-        books.done(Command::Record(Record { node: 1, incarnation: 1, first, entries }));
+        books.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first, entries }));
     }
     let filter = Filter { job: Some(2), ..Filter::default() };
     let list = |filter: &Filter, limit, offset, descending| {
@@ -267,7 +270,7 @@ fn second(i: u64) -> Millis {
 }
 
 #[test]
-fn tallies_follow_the_blocks() {
+fn tallies_follow_the_records() {
     let books = history(START);
     let hour = START.div_euclid(tallies::HOUR) * tallies::HOUR;
     let found = books.read(|c| tallies::between(c, Some(1), hour, hour + tallies::HOUR));

@@ -23,8 +23,10 @@ use crate::command::{
     Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind,
 };
 use crate::model::Millis;
-use crate::model::block::{Block, How, JournalEntry, Record, Verdict, Watermark};
-use crate::model::job::{Dialect, JobShape, JobStatus};
+use crate::model::attempt::{
+    AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict, Watermark,
+};
+use crate::model::job::{Casing, JobDefinition, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
 use crate::schedule::DstRule;
@@ -127,10 +129,10 @@ impl Books {
         self.read(Store::hash)
     }
 
-    /// Creates `n` jobs of a shape; the first id.
-    pub(super) fn jobs(&mut self, shape: JobShape, n: usize) -> u64 {
+    /// Creates `n` jobs of a definition; the first id.
+    pub(super) fn jobs(&mut self, definition: JobDefinition, n: usize) -> u64 {
         let request = u128::from(self.index) + 1_000;
-        match self.done(create(request, shape, n, false)) {
+        match self.done(create(request, definition, n, false)) {
             Outcome::Jobs { jobs, .. } => jobs[0].0,
             outcome => panic!("{outcome}"),
         }
@@ -164,8 +166,8 @@ pub(super) fn walked(books: &Books, filter: &Filter, most: usize) -> Vec<u64> {
     }
 }
 
-pub(super) fn every_minute() -> JobShape {
-    JobShape {
+pub(super) fn every_minute() -> JobDefinition {
+    JobDefinition {
         project: 1,
         spec: "@every 1m".into(),
         period: Some(60_000),
@@ -173,32 +175,32 @@ pub(super) fn every_minute() -> JobShape {
         dst: DstRule::default(),
         callback_url: "http://127.0.0.1:3000/callback".into(),
         execution_type: "http".into(),
-        dialect: Dialect::Snake,
+        casing: Casing::Snake,
         start: None,
         end: None,
         retry_max: None,
         executor: None,
         created_by: None,
-        ..JobShape::default()
+        ..JobDefinition::default()
     }
 }
 
-pub(super) fn create(request: u128, shape: JobShape, n: usize, staged: bool) -> Command {
+pub(super) fn create(request: u128, definition: JobDefinition, n: usize, staged: bool) -> Command {
     let job = |i| NewJob {
-        shape: 0,
+        definition: 0,
         data: format!("data {i}"),
         status: JobStatus::Active,
         ..NewJob::default()
     };
     let jobs = (0..n).map(job).collect();
-    Command::CreateJobs(CreateJobs { request, shapes: vec![shape], jobs, staged })
+    Command::CreateJobs(CreateJobs { request, definitions: vec![definition], jobs, staged })
 }
 
 /// A first attempt at jobs of one shard, in epoch 1.
-pub(super) fn block(members: impl IntoIterator<Item = u64>, verdict: Verdict) -> Block {
+pub(super) fn record(members: impl IntoIterator<Item = u64>, verdict: Verdict) -> AttemptRecord {
     let members = Members::from_sorted(members);
     let shard = members.iter().next().map_or(0, shard_of);
-    Block {
+    AttemptRecord {
         project: 1,
         shard,
         epoch: 1,
@@ -215,15 +217,20 @@ pub(super) fn block(members: impl IntoIterator<Item = u64>, verdict: Verdict) ->
         pending: None,
         run: 0,
         once: false,
-        how: How::Answer,
+        how: ResultOrigin::Answer,
         accepted: None,
         response: None,
     }
 }
 
-pub(super) fn record(node: u64, incarnation: u128, first: u64, blocks: Vec<Block>) -> Command {
-    let entries = blocks.into_iter().map(JournalEntry::Block).collect();
-    Command::Record(Record { node, incarnation, first, entries })
+pub(super) fn journal_batch(
+    node: u64,
+    incarnation: u128,
+    first: u64,
+    records: Vec<AttemptRecord>,
+) -> Command {
+    let entries = records.into_iter().map(JournalEntry::Attempt).collect();
+    Command::Record(JournalBatch { node, incarnation, first, entries })
 }
 
 pub(super) fn mark(shard: ShardId, epoch: u64, at: Millis) -> JournalEntry {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::determinism::{random_begin, random_block, random_occurrence, random_report};
+use super::determinism::{random_begin, random_occurrence, random_record, random_report};
 use super::*;
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::job::PARKED;
 use crate::model::run::{Occurrence, Report, Run};
-use crate::store::{Page, blocks, dead_letters, pending, runs};
+use crate::store::{Page, attempts, dead_letters, pending, runs};
 
 /// What waits, and for which attempt; what is dead; what a receiver works on.
 type Seen = (BTreeMap<Occurrence, u32>, Vec<Occurrence>, Vec<Occurrence>);
@@ -60,10 +60,10 @@ proptest! {
                 }
                 _ => {
                     let node = u64::from(node % 2) + 1;
-                    let block = for_a_row(&books, random_block(numbers), row);
-                    let live = node == 1 && block.epoch == 1;
-                    model.event(&block, live);
-                    books.done(record(node, node.into(), seq[node as usize], vec![block]));
+                    let record = for_a_row(&books, random_record(numbers), row);
+                    let live = node == 1 && record.epoch == 1;
+                    model.event(&record, live);
+                    books.done(journal_batch(node, node.into(), seq[node as usize], vec![record]));
                     seq[node as usize] += 1;
                 }
             }
@@ -118,12 +118,12 @@ proptest! {
                     let first = seq[node as usize];
                     seq[node as usize] += 1;
                     let entries = vec![mark(0, 1, START + i64::from(row) * 1_000)];
-                    Command::Record(Record { node, incarnation: node.into(), first, entries })
+                    Command::Record(JournalBatch { node, incarnation: node.into(), first, entries })
                 }
                 _ => {
-                    let block = for_a_row(&books, random_block(numbers), row);
+                    let record = for_a_row(&books, random_record(numbers), row);
                     seq[node as usize] += 1;
-                    record(node, node.into(), seq[node as usize] - 1, vec![block])
+                    journal_batch(node, node.into(), seq[node as usize] - 1, vec![record])
                 }
             };
             books.apply(&command);
@@ -133,21 +133,21 @@ proptest! {
 }
 
 /// Half of the results are of attempts made for a row: of its members, some.
-fn for_a_row(books: &Books, block: Block, row: u8) -> Block {
+fn for_a_row(books: &Books, record: AttemptRecord, row: u8) -> AttemptRecord {
     let rows = books.read(|c| pending::for_shard(c, 0));
-    if row < 128 || rows.is_empty() || block.since.is_some() {
-        return block;
+    if row < 128 || rows.is_empty() || record.since.is_some() {
+        return record;
     }
     let chosen = &rows[usize::from(row) % rows.len()];
-    let some = chosen.members.without(&block.members);
-    Block {
+    let some = chosen.members.without(&record.members);
+    AttemptRecord {
         due: chosen.due,
         scheduled: chosen.scheduled,
         attempt: chosen.attempt,
         pending: Some(chosen.id),
         run: chosen.run,
         members: some,
-        ..block
+        ..record
     }
 }
 
@@ -164,39 +164,39 @@ enum State {
 }
 
 impl Model {
-    fn event(&mut self, block: &Block, live: bool) {
-        if block.since.is_some() {
+    fn event(&mut self, record: &AttemptRecord, live: bool) {
+        if record.since.is_some() {
             for minute in 0..4 {
                 let scheduled = START + minute * 60_000;
-                for job in block.members.iter() {
-                    if block.since <= Some(scheduled) && scheduled <= block.due {
+                for job in record.members.iter() {
+                    if record.since <= Some(scheduled) && scheduled <= record.due {
                         let of = Occurrence { job, scheduled, run: 0 };
-                        self.known.entry(of).or_insert(State::Ended(block.verdict));
+                        self.known.entry(of).or_insert(State::Ended(record.verdict));
                     }
                 }
             }
             return;
         }
-        for job in block.members.iter() {
-            let of = Occurrence { job, scheduled: block.scheduled, run: block.run };
+        for job in record.members.iter() {
+            let of = Occurrence { job, scheduled: record.scheduled, run: record.run };
             let known = self.known.get(&of).copied();
             let waits = matches!(known, Some(State::Waiting(_)));
             // Neither over nor a receiver's.
             let free = known.is_none() || waits;
-            let news = known.is_none() || (waits && block.pending.is_some());
-            let next = match block.verdict {
+            let news = known.is_none() || (waits && record.pending.is_some());
+            let next = match record.verdict {
                 Verdict::Delivered => Some(State::Ended(Verdict::Delivered)),
-                Verdict::Retry { .. } if news => Some(State::Waiting(block.attempt + 1)),
-                Verdict::Postponed { .. } if news && live => Some(State::Waiting(block.attempt)),
+                Verdict::Retry { .. } if news => Some(State::Waiting(record.attempt + 1)),
+                Verdict::Postponed { .. } if news && live => Some(State::Waiting(record.attempt)),
                 Verdict::Running => match known {
                     None => Some(State::Running),
-                    Some(State::Waiting(attempt)) if attempt <= block.attempt => {
+                    Some(State::Waiting(attempt)) if attempt <= record.attempt => {
                         Some(State::Running)
                     }
                     _ => None,
                 },
                 Verdict::Dead if free && live => Some(State::Ended(Verdict::Dead)),
-                Verdict::Skipped(_) if free => Some(State::Ended(block.verdict)),
+                Verdict::Skipped(_) if free => Some(State::Ended(record.verdict)),
                 _ => None,
             };
             if let Some(next) = next {
@@ -272,11 +272,11 @@ fn all_runs(books: &Books) -> Vec<Run> {
 fn broken(books: &Books) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut over: BTreeMap<Occurrence, Vec<Verdict>> = BTreeMap::new();
-    for recorded in books.read(|c| blocks::after(c, 0, 0)) {
-        let block = &recorded.block;
-        for job in block.members.iter().filter(|_| recorded.is_end() && block.since.is_none()) {
-            let of = Occurrence { job, scheduled: block.scheduled, run: block.run };
-            over.entry(of).or_default().push(block.verdict);
+    for recorded in books.read(|c| attempts::after(c, 0, 0)) {
+        let record = &recorded.record;
+        for job in record.members.iter().filter(|_| recorded.is_end() && record.since.is_none()) {
+            let of = Occurrence { job, scheduled: record.scheduled, run: record.run };
+            over.entry(of).or_default().push(record.verdict);
         }
     }
     // Not over; or given up, and replayed.

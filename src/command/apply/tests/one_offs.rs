@@ -9,21 +9,26 @@ use crate::store::{executors, jobs, ledger, pending, plans};
 
 const SOON: Millis = START + 60_000;
 
-pub(super) fn at() -> JobShape {
-    JobShape { spec: String::new(), period: None, timing: Timing::At, ..every_minute() }
+pub(super) fn at() -> JobDefinition {
+    JobDefinition { spec: String::new(), period: None, timing: Timing::At, ..every_minute() }
 }
 
-pub(super) fn after(delay: Millis) -> JobShape {
-    JobShape { timing: Timing::After(delay), ..at() }
+pub(super) fn after(delay: Millis) -> JobDefinition {
+    JobDefinition { timing: Timing::After(delay), ..at() }
 }
 
-/// A one-off of a shape at an instant.
+/// A one-off of a definition at an instant.
 pub(super) fn one(at: impl Into<Option<Millis>>) -> NewJob {
     NewJob { at: at.into(), ..NewJob::default() }
 }
 
-pub(super) fn request(request: u128, shape: JobShape, jobs: Vec<NewJob>, staged: bool) -> Command {
-    Command::CreateJobs(CreateJobs { request, shapes: vec![shape], jobs, staged })
+pub(super) fn request(
+    request: u128,
+    definition: JobDefinition,
+    jobs: Vec<NewJob>,
+    staged: bool,
+) -> Command {
+    Command::CreateJobs(CreateJobs { request, definitions: vec![definition], jobs, staged })
 }
 
 /// An edit that changes nothing.
@@ -31,10 +36,10 @@ pub(super) fn same(job: &Job, now: Millis) -> JobEdit {
     JobEdit {
         id: job.id,
         expect: Some(job.version),
-        shape: JobShape::clone(&job.shape),
+        definition: JobDefinition::clone(&job.definition),
         data: job.data.clone(),
         status: job.status,
-        at: job.shape.is_one_off().then_some(job.anchor),
+        at: job.definition.is_one_off().then_some(job.anchor),
         pause_until: job.paused_until(now),
         external_id: job.external_id.clone(),
         by: None,
@@ -43,9 +48,9 @@ pub(super) fn same(job: &Job, now: Millis) -> JobEdit {
 
 impl Books {
     /// Creates one job; its id.
-    pub(super) fn create_one(&mut self, shape: JobShape, job: NewJob) -> u64 {
+    pub(super) fn create_one(&mut self, definition: JobDefinition, job: NewJob) -> u64 {
         let number = u128::from(self.index) + 1_000;
-        match self.done(request(number, shape, vec![job], false)) {
+        match self.done(request(number, definition, vec![job], false)) {
             Outcome::Jobs { jobs, .. } => jobs[0].0,
             outcome => panic!("{outcome}"),
         }
@@ -119,18 +124,20 @@ fn a_one_off_counts_from_its_commit_or_is_an_instant() {
             (after(1_500), one(SOON), SOON),
             (after(Millis::MAX), one(None), crate::schedule::LAST + START + 1_000),
         ];
-        let shapes = cases.iter().map(|(shape, ..)| shape.clone()).collect();
-        let jobs =
-            cases.iter().zip(0..).map(|((_, job, _), shape)| NewJob { shape, ..job.clone() });
+        let definitions = cases.iter().map(|(definition, ..)| definition.clone()).collect();
+        let jobs = cases
+            .iter()
+            .zip(0..)
+            .map(|((_, job, _), definition)| NewJob { definition, ..job.clone() });
         let jobs = jobs.collect();
-        books.done(Command::CreateJobs(CreateJobs { request: 5, shapes, jobs, staged }));
+        books.done(Command::CreateJobs(CreateJobs { request: 5, definitions, jobs, staged }));
         if staged {
             books.done(Command::ActivateJobs { request: 5 });
         }
-        for (id, (shape, _, due)) in (1..).zip(cases) {
+        for (id, (definition, _, due)) in (1..).zip(cases) {
             let job = books.job(id);
             let (status, from) = (JobStatus::Active, START + 250);
-            assert_eq!((job.anchor, job.from, job.status), (due, from, status), "{shape:?}");
+            assert_eq!((job.anchor, job.from, job.status), (due, from, status), "{definition:?}");
         }
         assert_eq!(books.rows(), []);
     }
@@ -143,13 +150,13 @@ fn an_overdue_one_off_goes_out_at_once_also_when_it_was_staged() {
         books.now = START + 250;
         let past = START - 5_000;
         let http = Some(Box::new(HttpTarget { url: "http://x/".into(), ..HttpTarget::default() }));
-        let shapes = vec![at(), after(0), JobShape { http, ..at() }];
-        let of = |shape, at| NewJob { shape, ..one(at) };
+        let definitions = vec![at(), after(0), JobDefinition { http, ..at() }];
+        let of = |definition, at| NewJob { definition, ..one(at) };
         let mut jobs = vec![of(0, Some(past)), of(0, Some(past)), of(0, Some(books.now))];
         jobs.extend([of(0, Some(books.now + 1)), of(2, Some(past)), of(2, Some(past))]);
         jobs.push(NewJob { status: JobStatus::Inactive, ..of(0, Some(past)) });
         jobs.push(of(1, None));
-        books.done(Command::CreateJobs(CreateJobs { request: 5, shapes, jobs, staged }));
+        books.done(Command::CreateJobs(CreateJobs { request: 5, definitions, jobs, staged }));
         let stamp = if staged { START + 900 } else { books.now };
         if staged {
             assert_eq!(books.rows(), []);
@@ -190,7 +197,7 @@ fn a_one_off_must_say_when() {
     assert_eq!(books.refused(&request(5, at(), vec![one(None)], false)), missing);
     assert_eq!(books.refused(&request(5, at(), vec![one(None)], true)), missing);
     let id = books.create_one(every_minute(), NewJob::default());
-    let edit = JobEdit { shape: at(), at: None, ..same(&books.job(id), START) };
+    let edit = JobEdit { definition: at(), at: None, ..same(&books.job(id), START) };
     assert_eq!(books.refused(&Command::UpdateJob(edit)), missing);
     let completed = NewJob { status: JobStatus::Completed, ..NewJob::default() };
     let refused = books.refused(&request(5, every_minute(), vec![completed], false));
@@ -200,7 +207,7 @@ fn a_one_off_must_say_when() {
 #[test]
 fn a_one_off_ends_completed_or_goes() {
     let mut books = Books::new();
-    let gone = JobShape { delete_after_run: true, ..at() };
+    let gone = JobDefinition { delete_after_run: true, ..at() };
     let stays = books.create_one(at(), one(SOON));
     let goes = books.create_one(gone.clone(), one(SOON));
     let dead = books.create_one(gone, one(SOON));
@@ -257,12 +264,12 @@ fn a_delay_counts_anew_only_if_it_is_given_anew() {
     assert_eq!((job.anchor, job.from, job.data.as_str()), (SOON, START, "other"));
     let job = books.edit(id, |edit| edit.at = None);
     assert_eq!((job.anchor, job.from), (START + 70_000, START + 10_000));
-    let job = books.edit(id, |edit| edit.shape = after(30_000));
+    let job = books.edit(id, |edit| edit.definition = after(30_000));
     assert_eq!(job.anchor, START + 70_000, "the instant that was named counts");
-    let job = books.edit(id, |edit| (edit.shape, edit.at) = (after(30_000), None));
+    let job = books.edit(id, |edit| (edit.definition, edit.at) = (after(30_000), None));
     assert_eq!(job.anchor, START + 40_000);
     // From a delay to the same instant nothing moves, and an `at` that is not named stays.
-    let job = books.edit(id, |edit| edit.shape = at());
+    let job = books.edit(id, |edit| edit.definition = at());
     assert_eq!((job.anchor, books.stretches(id).len()), (START + 40_000, 1));
     let job = books.edit(id, |edit| edit.at = None);
     assert_eq!((job.anchor, books.stretches(id).len()), (START + 40_000, 1));
@@ -279,15 +286,15 @@ fn a_completed_one_off_fires_again_at_another_instant_only() {
     let again = books.edit(id, |edit| edit.at = Some(SOON + 9_000));
     assert_eq!((again.status, again.anchor), (JobStatus::Active, SOON + 9_000));
     books.now = SOON + 200;
-    let job = books.edit(id, |edit| (edit.shape, edit.at) = (after(0), None));
+    let job = books.edit(id, |edit| (edit.definition, edit.at) = (after(0), None));
     assert_eq!((job.anchor, job.status), (SOON + 200, JobStatus::Active));
     let due: Vec<_> = books.rows().iter().map(|row| (row.scheduled, row.next_at)).collect();
     assert_eq!(due, [(SOON + 200, SOON + 200)]);
     // Back to an instant that it fired at: the id of that occurrence is taken.
     books.now = SOON + 300;
-    let job = books.edit(id, |edit| (edit.shape, edit.at) = (at(), Some(SOON)));
+    let job = books.edit(id, |edit| (edit.definition, edit.at) = (at(), Some(SOON)));
     assert_eq!((job.status, books.rows().len()), (JobStatus::Completed, 1));
-    let job = books.edit(id, |edit| (edit.shape, edit.at) = (every_minute(), None));
+    let job = books.edit(id, |edit| (edit.definition, edit.at) = (every_minute(), None));
     assert_eq!((job.status, job.from), (JobStatus::Active, SOON + 300));
 }
 
@@ -297,13 +304,13 @@ fn an_edit_to_the_past_goes_out_at_once_unless_the_job_sleeps() {
     let id = books.create_one(every_minute(), NewJob::default());
     books.now = SOON;
     let past = SOON - 10_000;
-    books.edit(id, |edit| (edit.shape, edit.at) = (at(), Some(past)));
+    books.edit(id, |edit| (edit.definition, edit.at) = (at(), Some(past)));
     assert_eq!(books.rows().len(), 1);
     assert_eq!((books.rows()[0].scheduled, books.rows()[0].next_at), (past, SOON));
     assert_eq!(books.change.pending, [0]);
     let other = books.create_one(every_minute(), NewJob::default());
     books.edit(other, |edit| {
-        (edit.shape, edit.at, edit.status) = (at(), Some(past), JobStatus::Inactive);
+        (edit.definition, edit.at, edit.status) = (at(), Some(past), JobStatus::Inactive);
     });
     assert_eq!((books.rows().len(), books.job(other).from), (1, past - 1));
     books.now += 5;
@@ -315,14 +322,14 @@ fn an_edit_to_the_past_goes_out_at_once_unless_the_job_sleeps() {
 #[test]
 fn an_edit_while_the_jitter_of_a_one_off_runs_loses_nothing() {
     let mut books = Books::new();
-    let shape = JobShape { jitter: 3_600_000, ..at() };
-    let id = books.create_one(shape, one(SOON));
-    let due = super::super::stretches::due(id, &books.job(id).shape, SOON);
+    let definition = JobDefinition { jitter: 3_600_000, ..at() };
+    let id = books.create_one(definition, one(SOON));
+    let due = super::super::stretches::due(id, &books.job(id).definition, SOON);
     assert!(due > SOON + 10, "this job's hash is unlucky: take another");
     books.now = SOON + 10;
     books.edit(id, |edit| edit.data = "x".into());
     assert_eq!((books.rows().len(), books.stretches(id).len()), (0, 0));
-    books.edit(id, |edit| edit.shape.jitter = 0);
+    books.edit(id, |edit| edit.definition.jitter = 0);
     assert_eq!(books.rows(), [], "the closed plan has it, and it is due when it was");
     let now = |books: &Books| books.read(|c| ledger::ledger(c, id, START, (START, due), 9));
     let entry = ledger::Entry { scheduled: SOON, due, state: ledger::State::Future };
@@ -349,7 +356,7 @@ fn a_clients_id_is_unique_in_its_project() {
                  that job";
     let twice = "externalId \"b\" is there twice in the request: it must be unique in its project";
     let id = books.create_one(every_minute(), named("a"));
-    let elsewhere = JobShape { project: 2, ..every_minute() };
+    let elsewhere = JobDefinition { project: 2, ..every_minute() };
     books.create_one(elsewhere.clone(), named("a"));
     for staged in [false, true] {
         let new = |jobs| request(5, every_minute(), jobs, staged);
@@ -362,7 +369,7 @@ fn a_clients_id_is_unique_in_its_project() {
     let b = books.create_one(every_minute(), named("b"));
     let edit = JobEdit { external_id: Some("a".into()), ..same(&books.job(b), START) };
     assert_eq!(books.refused(&Command::UpdateJob(edit)), (RejectionKind::Conflict, taken.into()));
-    let edit = JobEdit { shape: elsewhere, ..same(&books.job(id), START) };
+    let edit = JobEdit { definition: elsewhere, ..same(&books.job(id), START) };
     assert_eq!(books.refused(&Command::UpdateJob(edit)).0, RejectionKind::Conflict);
     let job = books.edit(id, |edit| edit.data = "x".into());
     assert_eq!((job.external_id.as_deref(), job.version), (Some("a"), 2));
@@ -411,7 +418,7 @@ fn an_executor_stays_as_long_as_jobs_go_there() {
         ..Executor::default()
     };
     assert_eq!(books.done(Command::CreateExecutor(executor)), Outcome::Created(1));
-    let there = |id| JobShape { executor: Some(id), ..every_minute() };
+    let there = |id| JobDefinition { executor: Some(id), ..every_minute() };
     let refused = books.refused(&create(5, there(2), 1, false));
     assert_eq!(refused, (RejectionKind::Invalid, "executor with id 2 does not exist".into()));
     books.done(create(5, there(1), 1, true));
@@ -420,7 +427,9 @@ fn an_executor_stays_as_long_as_jobs_go_there() {
     books.done(Command::ActivateJobs { request: 5 });
     assert_eq!(books.refused(&delete).0, RejectionKind::Conflict);
     books.now += 1;
-    books.edit(1, |edit| edit.shape = JobShape { spec: "@hourly".into(), ..every_minute() });
+    books.edit(1, |edit| {
+        edit.definition = JobDefinition { spec: "@hourly".into(), ..every_minute() }
+    });
     assert_eq!(books.stretches(1).len(), 1);
     books.done(delete);
     assert_eq!(books.read(|c| executors::get(c, 1)), None);
@@ -447,7 +456,7 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
     for unused in [&container, &nowhere, &callable] {
         books.done(update(unused));
     }
-    books.done(create(5, JobShape { executor: Some(1), ..every_minute() }, 1, true));
+    books.done(create(5, JobDefinition { executor: Some(1), ..every_minute() }, 1, true));
     for (change, field) in [(&container, "type cannot"), (&nowhere, "webhook_url and http cannot")]
     {
         let (kind, message) = books.refused(&update(change));
@@ -462,7 +471,7 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
     );
     books.done(update(&single));
     // What a batch has no place for.
-    let skipping = JobShape { executor: Some(1), overlap: Overlap::Skip, ..every_minute() };
+    let skipping = JobDefinition { executor: Some(1), overlap: Overlap::Skip, ..every_minute() };
     books.done(create(6, skipping.clone(), 1, true));
     let (kind, message) = books.refused(&update(&callable));
     assert_eq!(kind, RejectionKind::Conflict);
@@ -474,7 +483,7 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
     assert!(message.ends_with("which the job's overlap needs"), "{message}");
     books.done(Command::DiscardJobs { request: 5 });
     books.done(update(&container));
-    let late = JobShape { overlap: Overlap::Allow, ..skipping };
+    let late = JobDefinition { overlap: Overlap::Allow, ..skipping };
     let (kind, message) = books.refused(&create(7, late, 1, false));
     assert_eq!(kind, RejectionKind::Invalid);
     assert!(message.contains("cannot be called"), "{message}");

@@ -9,12 +9,15 @@ use crate::store::jobs::{self, Filter, JobRow};
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
 
-/// Shapes whose last occurrences lie in all the places that matter.
-fn shapes() -> Vec<JobShape> {
-    let cron = |spec: &str| JobShape { spec: spec.into(), period: None, ..every_minute() };
-    let every =
-        |spec: &str, period| JobShape { spec: spec.into(), period: Some(period), ..every_minute() };
-    let mut shapes = vec![
+/// Definitions whose last occurrences lie in all the places that matter.
+fn definitions() -> Vec<JobDefinition> {
+    let cron = |spec: &str| JobDefinition { spec: spec.into(), period: None, ..every_minute() };
+    let every = |spec: &str, period| JobDefinition {
+        spec: spec.into(),
+        period: Some(period),
+        ..every_minute()
+    };
+    let mut definitions = vec![
         every_minute(),
         every("@every 7h", 7 * HOUR),
         cron("0 * * * *"),
@@ -22,13 +25,21 @@ fn shapes() -> Vec<JobShape> {
         cron("H H * * *"),
         cron("0 0 1 1 *"),
     ];
-    let later = shapes.iter().map(|shape| JobShape { start: Some(START + HOUR), ..shape.clone() });
-    shapes.extend(later.collect::<Vec<_>>());
-    let late = shapes.iter().map(|shape| JobShape { jitter: 40 * MINUTE, ..shape.clone() });
-    shapes.extend(late.collect::<Vec<_>>());
+    let later = definitions
+        .iter()
+        .map(|definition| JobDefinition { start: Some(START + HOUR), ..definition.clone() });
+    definitions.extend(later.collect::<Vec<_>>());
+    let late = definitions
+        .iter()
+        .map(|definition| JobDefinition { jitter: 40 * MINUTE, ..definition.clone() });
+    definitions.extend(late.collect::<Vec<_>>());
     let ends = [START + HOUR + 1, START + 9 * HOUR, START + 500 * HOUR];
-    let ended = |end| shapes.iter().map(move |shape| JobShape { end: Some(end), ..shape.clone() });
-    shapes.iter().cloned().chain(ends.into_iter().flat_map(ended)).collect()
+    let ended = |end| {
+        definitions
+            .iter()
+            .map(move |definition| JobDefinition { end: Some(end), ..definition.clone() })
+    };
+    definitions.iter().cloned().chain(ends.into_iter().flat_map(ended)).collect()
 }
 
 #[test]
@@ -37,11 +48,12 @@ fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
     let other = NewProject { name: "other".into(), ..NewProject::default() };
     books.done(Command::CreateProject(other));
     let mut all = Vec::new();
-    for (n, shape) in shapes().into_iter().enumerate() {
+    for (n, definition) in definitions().into_iter().enumerate() {
         for story in 0..4 {
             books.now = START + 10;
             let project = 1 + (n % 2) as u64;
-            let id = books.create_one(JobShape { project, ..shape.clone() }, NewJob::default());
+            let id = books
+                .create_one(JobDefinition { project, ..definition.clone() }, NewJob::default());
             all.push(id);
             books.now = START + 30 * MINUTE;
             let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
@@ -49,7 +61,7 @@ fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
                 0 => {}
                 1 => drop(books.done(act(JobAction::Pause { until: Some(START + 2 * HOUR) }))),
                 2 => drop(books.done(act(JobAction::Pause { until: None }))),
-                _ => drop(books.edit(id, |edit| edit.shape.jitter = 0)),
+                _ => drop(books.edit(id, |edit| edit.definition.jitter = 0)),
             }
         }
     }
@@ -59,12 +71,12 @@ fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
         for project in [None, Some(1), Some(2)] {
             let mut over = Vec::new();
             for job in all.iter().map(|id| books.job(*id)) {
-                if project.is_none_or(|project| project == job.shape.project) {
-                    let (id, shape_id, created) = (job.id, job.shape_id, job.created);
+                if project.is_none_or(|project| project == job.definition.project) {
+                    let (id, definition_id, created) = (job.id, job.definition_id, job.created);
                     let (anchor, from, status) = (job.anchor, job.from, job.status);
-                    let row = JobRow { id, shape_id, created, anchor, from, status };
-                    let schedule = jobs::parse(&job.shape, id).unwrap();
-                    if books.read(|c| jobs::is_over(c, &row, &job.shape, &schedule, now)) {
+                    let row = JobRow { id, definition_id, created, anchor, from, status };
+                    let schedule = jobs::parse(&job.definition, id).unwrap();
+                    if books.read(|c| jobs::is_over(c, &row, &job.definition, &schedule, now)) {
                         over.push(id);
                     }
                 }

@@ -25,10 +25,14 @@ fn pause(until: impl Into<Option<Millis>>) -> JobAction {
     JobAction::Pause { until: until.into().map(|after: Millis| START + after) }
 }
 
-/// A job of a shape, and what it is after each (at, action).
-fn story(shape: JobShape, at: Option<Millis>, told: &[(Millis, JobAction)]) -> (Books, u64) {
+/// A job of a definition, and what it is after each (at, action).
+fn story(
+    definition: JobDefinition,
+    at: Option<Millis>,
+    told: &[(Millis, JobAction)],
+) -> (Books, u64) {
     let mut books = Books::new();
-    let id = books.create_one(shape, one(at.map(|at| START + at)));
+    let id = books.create_one(definition, one(at.map(|at| START + at)));
     for (when, action) in told {
         books.now = START + when;
         books.done(change(&[(id, 1)], *action));
@@ -78,13 +82,13 @@ fn stretches_of_pauses_are_kept_and_end_where_they_are_cut() {
         let job = books.job(id);
         assert_eq!((job.status, job.from - START, job.anchor), (*status, *from, START), "{told:?}");
         assert_eq!(books.stretches(id), *stretches, "{told:?}");
-        assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().shape.spec, "@every 1m");
-        assert_eq!(super::determinism::shape_references(&books), []);
+        assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().definition.spec, "@every 1m");
+        assert_eq!(super::determinism::definition_references(&books), []);
         // Whatever it was, it can go.
         books.now += 1;
         books.done(change(&[(id, 1)], JobAction::Delete));
         assert!(books.stretches(id).iter().all(|s| s.1 <= books.now - START), "{told:?}");
-        assert_eq!(super::determinism::shape_references(&books), []);
+        assert_eq!(super::determinism::definition_references(&books), []);
     }
 }
 
@@ -134,7 +138,7 @@ fn an_edit_says_how_long_a_job_rests() {
     let job = books.edit(id, |edit| edit.data = "x".into());
     assert_eq!((job.from, books.stretches(id).len()), (START + 89, 2), "what is left alone stays");
     // Another schedule during the pause: it is another one from here on, also in the pause.
-    books.edit(id, |edit| edit.shape.timezone = "Europe/Rome".into());
+    books.edit(id, |edit| edit.definition.timezone = "Europe/Rome".into());
     assert_eq!(books.stretches(id), [(0, 10, true), (10, 20, false), (20, 89, false)]);
     books.now = START + 30;
     let job = books.edit(id, |edit| edit.pause_until = None);
@@ -149,22 +153,22 @@ fn an_edit_says_how_long_a_job_rests() {
     let id = books.create_one(every_minute(), asleep);
     assert_eq!((books.job(id).from, books.job(id).anchor), (START + 499, START + 1_000));
     assert_eq!(books.stretches(id), [(30, 499, false)]);
-    assert_eq!(super::determinism::shape_references(&books), []);
+    assert_eq!(super::determinism::definition_references(&books), []);
 }
 
 #[test]
 fn what_decides_about_instants_or_lateness_closes_a_plan_and_nothing_else_does() {
-    let tell = |change: fn(&mut JobShape)| {
+    let tell = |change: fn(&mut JobDefinition)| {
         let mut books = Books::new();
         let other = NewProject { name: "other".into(), ..NewProject::default() };
         books.done(Command::CreateProject(other));
         let id = books.create_one(every_minute(), NewJob::default());
         books.now += 10;
-        let job = books.edit(id, |edit| change(&mut edit.shape));
+        let job = books.edit(id, |edit| change(&mut edit.definition));
         assert_eq!((job.anchor, job.version), (START, 2));
         books.stretches(id).len()
     };
-    let closing: [fn(&mut JobShape); 7] = [
+    let closing: [fn(&mut JobDefinition); 7] = [
         |s| s.project = 2,
         |s| s.jitter = 5_000,
         |s| s.misfire = Misfire { policy: MisfirePolicy::All, ..Misfire::default() },
@@ -176,7 +180,7 @@ fn what_decides_about_instants_or_lateness_closes_a_plan_and_nothing_else_does()
     for (i, change) in closing.into_iter().enumerate() {
         assert_eq!(tell(change), 1, "change {i}");
     }
-    let others: [fn(&mut JobShape); 5] = [
+    let others: [fn(&mut JobDefinition); 5] = [
         |s| s.callback_url = "http://elsewhere/".into(),
         |s| s.delivery.timeout = Some(5),
         |s| s.overlap = crate::model::delivery::Overlap::Skip,
@@ -221,11 +225,11 @@ fn a_pause_that_swallows_the_only_instant_has_no_end() {
 #[test]
 fn a_one_off_that_sleeps_through_its_instant_is_over_then() {
     use JobStatus::{Active, Completed, Disabled, Inactive};
-    let jitter = JobShape { jitter: 3_600_000, ..at() };
+    let jitter = JobDefinition { jitter: 3_600_000, ..at() };
     let late = super::super::stretches::due(1, &jitter, START + 60) - START;
     assert!(late > 61, "this job's hash is unlucky: take another");
     let open = pause(None);
-    let cases: &[(JobShape, Told<'_>, Millis, JobStatus)] = &[
+    let cases: &[(JobDefinition, Told<'_>, Millis, JobStatus)] = &[
         (at(), &[(10, pause(90))], 59, Inactive),
         (at(), &[(10, pause(90))], 60, Completed),
         (at(), &[(10, open)], 60, Completed),
@@ -236,9 +240,9 @@ fn a_one_off_that_sleeps_through_its_instant_is_over_then() {
         (jitter, &[(10, open)], late, Completed),
         (every_minute(), &[(10, open)], 90_000, Inactive),
     ];
-    for (shape, told, now, status) in cases {
-        let instant = shape.is_one_off().then_some(60);
-        let (mut books, id) = story(shape.clone(), instant, told);
+    for (definition, told, now, status) in cases {
+        let instant = definition.is_one_off().then_some(60);
+        let (mut books, id) = story(definition.clone(), instant, told);
         let before = books.job(id);
         books.now = START + now;
         let over = *status == Completed;
@@ -256,12 +260,12 @@ fn a_one_off_that_sleeps_through_its_instant_is_over_then() {
             assert_eq!(books.read(jobs::next_asleep), None);
             assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(0));
         }
-        assert_eq!(super::determinism::shape_references(&books), []);
+        assert_eq!(super::determinism::definition_references(&books), []);
     }
 
     // As many at once as are asked for; those that are to vanish do; also when they were staged.
     let mut books = Books::new();
-    let vanishing = JobShape { delete_after_run: true, ..at() };
+    let vanishing = JobDefinition { delete_after_run: true, ..at() };
     let paused = NewJob { pause_until: Some(START + 90), ..one(START + 60) };
     books.done(super::one_offs::request(5, vanishing, vec![paused.clone(); 3], true));
     books.done(Command::ActivateJobs { request: 5 });
@@ -315,7 +319,7 @@ fn a_disabled_job_comes_back_by_a_resume() {
         let job = books.job(id);
         assert_eq!((job.status, job.from, job.anchor), (JobStatus::Active, START + 30, START));
         assert_eq!(books.stretches(id).last(), Some(&(20, 30, false)));
-        assert_eq!(super::determinism::shape_references(&books), []);
+        assert_eq!(super::determinism::definition_references(&books), []);
     }
     let mut books = Books::new();
     books.disable(77);
@@ -414,11 +418,16 @@ fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_histo
     assert!(books.change.targets);
     assert_eq!(books.stretches(first), [(0, 10, true), (10, 20, false)]);
     assert_eq!(books.stretches(first + 1), [(0, 20, true)]);
-    assert_eq!(super::determinism::shape_references(&books), []);
+    assert_eq!(super::determinism::definition_references(&books), []);
     let pauses = books.read(|c| projects::pauses(c, 1));
     assert_eq!((pauses.len(), pauses[0].until), (1, Some(START + 20)));
     let settled = (0..SHARDS).map(|shard| mark(shard, 1, START + 30)).collect();
-    books.done(Command::Record(Record { node: 1, incarnation: 1, first: 1, entries: settled }));
+    books.done(Command::Record(JournalBatch {
+        node: 1,
+        incarnation: 1,
+        first: 1,
+        entries: settled,
+    }));
     let retain = |before| Command::Retain { before, dead_letters: START, limit: 100 };
     books.done(retain(START + 20));
     assert_eq!(books.count("project_pauses"), 1);
@@ -431,7 +440,7 @@ fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_histo
 fn jobs_are_found_by_what_they_are() {
     let mut books = Books::new();
     books.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
-    let labelled = |project, labels: &[(&str, &str)]| JobShape {
+    let labelled = |project, labels: &[(&str, &str)]| JobDefinition {
         project,
         labels: labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         ..every_minute()
@@ -505,11 +514,11 @@ fn jobs_are_found_by_what_they_are() {
     let of_one = Filter { external_ids, ..of(1) };
     assert_eq!(walk(&of_one, (0, 9), 9), Walked { found: vec![5], on: None });
     // Labels follow an edit.
-    books.edit(1, |edit| edit.shape = labelled(1, &[("team", "a")]));
-    books.edit(4, |edit| edit.shape = every_minute());
+    books.edit(1, |edit| edit.definition = labelled(1, &[("team", "a")]));
+    books.edit(4, |edit| edit.definition = every_minute());
     assert_eq!(find(&books, &with(&[("team", "a")])), [1, 3]);
 }
 
-fn request_staged(shape: &JobShape) -> Command {
-    create(5, shape.clone(), 1, true)
+fn request_staged(definition: &JobDefinition) -> Command {
+    create(5, definition.clone(), 1, true)
 }

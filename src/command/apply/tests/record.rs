@@ -1,9 +1,9 @@
 //! Results: cursors, and what becomes of each occurrence.
 
 use super::*;
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::job::Timing;
-use crate::store::{blocks, cursors, dead_letters, jobs, pending, shards};
+use crate::store::{attempts, cursors, dead_letters, jobs, pending, shards};
 
 const RETRY: Verdict = Verdict::Retry { at: START + 65_000 };
 const LATE: Verdict = Verdict::Skipped(SkipReason::Misfire);
@@ -21,10 +21,10 @@ impl Story {
         Self { books, next: [1; 3] }
     }
 
-    pub(super) fn tell(&mut self, node: u64, block: Block) -> &mut Self {
+    pub(super) fn tell(&mut self, node: u64, record: AttemptRecord) -> &mut Self {
         let first = self.next[node as usize];
         self.next[node as usize] += 1;
-        self.books.done(record(node, node.into(), first, vec![block]));
+        self.books.done(journal_batch(node, node.into(), first, vec![record]));
         self
     }
 
@@ -47,17 +47,17 @@ impl Story {
         list.into_iter().map(|d| d.members.iter().collect()).collect()
     }
 
-    pub(super) fn blocks(&self) -> Vec<blocks::Recorded> {
-        self.books.read(|c| blocks::after(c, 0, 0))
+    pub(super) fn records(&self) -> Vec<attempts::StoredAttempt> {
+        self.books.read(|c| attempts::after(c, 0, 0))
     }
 }
 
-fn second(block: Block) -> Block {
-    Block { epoch: 2, ..block }
+fn second(record: AttemptRecord) -> AttemptRecord {
+    AttemptRecord { epoch: 2, ..record }
 }
 
-fn again(row: u64, attempt: u32, block: Block) -> Block {
-    Block { attempt, pending: Some(row), ..block }
+fn again(row: u64, attempt: u32, record: AttemptRecord) -> AttemptRecord {
+    AttemptRecord { attempt, pending: Some(row), ..record }
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn a_journal_is_taken_in_order_and_once() {
     let mut books = Books::new();
     books.jobs(every_minute(), 10);
     let some = |first, n: u64| {
-        let blocks = (first..first + n).map(|i| block([i], Verdict::Delivered)).collect();
-        record(1, 9, first, blocks)
+        let records = (first..first + n).map(|i| record([i], Verdict::Delivered)).collect();
+        journal_batch(1, 9, first, records)
     };
     assert_eq!(books.refused(&some(2, 1)).0, RejectionKind::Conflict);
     books.done(some(1, 3));
@@ -85,13 +85,13 @@ fn a_journal_is_taken_in_order_and_once() {
 fn a_new_journal_begins_at_one_and_an_old_one_is_not_taken_for_new() {
     let mut books = Books::new();
     books.jobs(every_minute(), 10);
-    let one = |incarnation, first| record(1, incarnation, first, vec![block([1], RETRY)]);
+    let one = |incarnation, first| journal_batch(1, incarnation, first, vec![record([1], RETRY)]);
     books.done(one(9, 1));
     assert_eq!(books.refused(&one(10, 2)).0, RejectionKind::Conflict);
     books.done(one(10, 1));
     assert_eq!(books.read(|c| cursors::get(c, 1)), Some((10, 1)));
     books.done(one(9, 1));
-    assert_eq!(books.count("blocks"), 2, "a doubled record of the old file is known");
+    assert_eq!(books.count("blocks"), 2, "a doubled batch of the old file is known");
     assert_eq!(books.read(|c| cursors::get(c, 1)), Some((10, 1)));
 }
 
@@ -99,7 +99,12 @@ fn a_new_journal_begins_at_one_and_an_old_one_is_not_taken_for_new() {
 fn watermarks_count_from_the_live_epoch_and_the_closing_one() {
     let mut books = Books::new();
     let told = |node, first, entry| {
-        Command::Record(Record { node, incarnation: node.into(), first, entries: vec![entry] })
+        Command::Record(JournalBatch {
+            node,
+            incarnation: node.into(),
+            first,
+            entries: vec![entry],
+        })
     };
     let watermark = |books: &Books| books.read(shards::all)[3].settled();
     books.done(told(1, 1, mark(3, 1, START + 10)));
@@ -119,45 +124,45 @@ fn watermarks_count_from_the_live_epoch_and_the_closing_one() {
 #[test]
 fn what_fails_as_one_is_one_row_and_what_is_delivered_leaves_it() {
     let mut story = Story::new();
-    story.tell(1, block(1..=10, RETRY));
+    story.tell(1, record(1..=10, RETRY));
     assert_eq!(story.rows(), [(1, 2, (1..=10).collect())]);
     assert_eq!(story.books.change.pending, [0]);
     // The second attempt goes out in two halves.
-    story.tell(1, again(1, 2, block(1..=5, Verdict::Delivered)));
+    story.tell(1, again(1, 2, record(1..=5, Verdict::Delivered)));
     assert_eq!(story.rows(), [(1, 2, (6..=10).collect())]);
-    story.tell(1, again(1, 2, block(6..=10, RETRY)));
+    story.tell(1, again(1, 2, record(6..=10, RETRY)));
     assert_eq!(story.rows(), [(2, 3, (6..=10).collect())]);
-    story.tell(1, again(2, 3, block(6..=10, Verdict::Dead)));
+    story.tell(1, again(2, 3, record(6..=10, Verdict::Dead)));
     assert_eq!((story.rows(), story.dead()), (vec![], vec![(6..=10).collect()]));
-    assert_eq!(story.blocks().len(), 4);
+    assert_eq!(story.records().len(), 4);
 }
 
 #[test]
 fn delivered_beats_everything_also_from_a_past_epoch() {
     let mut story = Story::new();
     story.taken_over();
-    story.tell(2, second(block(1..=4, RETRY)));
-    story.tell(2, second(block(5..=6, Verdict::Dead)));
+    story.tell(2, second(record(1..=4, RETRY)));
+    story.tell(2, second(record(5..=6, Verdict::Dead)));
     assert_eq!((story.rows().len(), story.dead().len()), (1, 1));
-    story.tell(1, block([2, 3, 5, 9], Verdict::Delivered));
+    story.tell(1, record([2, 3, 5, 9], Verdict::Delivered));
     assert_eq!(story.rows(), [(1, 2, vec![1, 4])]);
     assert_eq!(story.dead(), [[6]]);
-    assert!(story.blocks()[2].stale);
+    assert!(story.records()[2].stale);
     // The owner's own late failure at one of them is history and nothing else.
-    story.tell(2, again(1, 2, second(block(1..=4, RETRY))));
+    story.tell(2, again(1, 2, second(record(1..=4, RETRY))));
     assert_eq!(story.rows(), [(2, 3, vec![1, 4])]);
 }
 
 #[test]
 fn a_dead_of_a_past_epoch_is_an_attempt_and_takes_no_row_away() {
     let mut story = Story::new();
-    story.tell(1, block([1], RETRY)).taken_over();
-    story.tell(1, again(1, 2, block([1], Verdict::Dead)));
-    story.tell(1, block([2], Verdict::Dead));
+    story.tell(1, record([1], RETRY)).taken_over();
+    story.tell(1, again(1, 2, record([1], Verdict::Dead)));
+    story.tell(1, record([2], Verdict::Dead));
     assert_eq!((story.rows(), story.dead().len()), (vec![(1, 2, vec![1])], 0));
-    assert!(story.blocks().iter().all(|b| !b.is_end()));
+    assert!(story.records().iter().all(|b| !b.is_end()));
     // For 2 the owner's failure still counts: it has no end state.
-    story.tell(2, second(block([2], RETRY)));
+    story.tell(2, second(record([2], RETRY)));
     assert_eq!(story.rows().len(), 2);
 }
 
@@ -165,16 +170,16 @@ fn a_dead_of_a_past_epoch_is_an_attempt_and_takes_no_row_away() {
 fn a_late_failure_of_a_past_epoch_makes_a_row_only_where_nothing_is_known() {
     let mut story = Story::new();
     story.taken_over();
-    story.tell(2, second(block([1], Verdict::Delivered)));
-    story.tell(2, second(block([2], Verdict::Dead)));
-    story.tell(2, second(block([3], LATE)));
-    story.tell(2, second(block([4], RETRY)));
-    let range = Block { since: Some(START), due: START + 90_000, ..block([5], LATE) };
+    story.tell(2, second(record([1], Verdict::Delivered)));
+    story.tell(2, second(record([2], Verdict::Dead)));
+    story.tell(2, second(record([3], LATE)));
+    story.tell(2, second(record([4], RETRY)));
+    let range = AttemptRecord { since: Some(START), due: START + 90_000, ..record([5], LATE) };
     story.tell(2, second(range));
-    story.tell(1, block(1..=6, RETRY));
+    story.tell(1, record(1..=6, RETRY));
     let members: Vec<_> = story.rows().into_iter().map(|(_, _, members)| members).collect();
     assert_eq!(members, [vec![4], vec![6]]);
-    story.tell(1, block([6, 7], RETRY));
+    story.tell(1, record([6, 7], RETRY));
     let members: Vec<_> = story.rows().into_iter().map(|(_, _, members)| members).collect();
     assert_eq!(members, [vec![4], vec![6], vec![7]]);
 }
@@ -182,66 +187,70 @@ fn a_late_failure_of_a_past_epoch_makes_a_row_only_where_nothing_is_known() {
 #[test]
 fn the_first_end_state_stands() {
     let mut story = Story::new();
-    story.tell(1, block([1, 2], LATE));
-    story.tell(1, block(1..=3, Verdict::Dead));
+    story.tell(1, record([1, 2], LATE));
+    story.tell(1, record(1..=3, Verdict::Dead));
     assert_eq!(story.dead(), [[3]]);
-    story.tell(1, block(1..=4, LATE));
-    let last = story.blocks().pop().unwrap();
-    assert_eq!(last.block.members.iter().collect::<Vec<_>>(), [4], "the others were settled");
-    story.tell(1, block(1..=4, LATE));
-    assert_eq!(story.blocks().len(), 3, "a skip of what is settled says nothing");
+    story.tell(1, record(1..=4, LATE));
+    let last = story.records().pop().unwrap();
+    assert_eq!(last.record.members.iter().collect::<Vec<_>>(), [4], "the others were settled");
+    story.tell(1, record(1..=4, LATE));
+    assert_eq!(story.records().len(), 3, "a skip of what is settled says nothing");
 }
 
 #[test]
 fn a_skipped_retry_leaves_its_row() {
     let mut story = Story::new();
-    story.tell(1, block([1, 2], RETRY));
+    story.tell(1, record([1, 2], RETRY));
     let disabled = Verdict::Skipped(SkipReason::Disabled);
-    story.tell(1, again(1, 2, block([1], disabled)));
+    story.tell(1, again(1, 2, record([1], disabled)));
     assert_eq!(story.rows(), [(1, 2, vec![2])]);
-    story.tell(1, again(1, 2, block([1], disabled)));
-    assert_eq!(story.blocks().len(), 2, "1 is settled");
+    story.tell(1, again(1, 2, record([1], disabled)));
+    assert_eq!(story.records().len(), 2, "1 is settled");
     // A range is about what has no row.
-    story.tell(1, Block { since: Some(START), ..block([2], LATE) });
+    story.tell(1, AttemptRecord { since: Some(START), ..record([2], LATE) });
     assert_eq!(story.rows(), [(1, 2, vec![2])]);
 }
 
 #[test]
 fn other_instants_are_other_occurrences() {
     let mut story = Story::new();
-    let minute = |b: Block| Block { due: b.due + 60_000, scheduled: b.scheduled + 60_000, ..b };
-    story.tell(1, block([1], RETRY));
-    story.tell(1, minute(block([1], Verdict::Delivered)));
+    let minute = |b: AttemptRecord| AttemptRecord {
+        due: b.due + 60_000,
+        scheduled: b.scheduled + 60_000,
+        ..b
+    };
+    story.tell(1, record([1], RETRY));
+    story.tell(1, minute(record([1], Verdict::Delivered)));
     assert_eq!(story.rows().len(), 1);
-    story.tell(1, minute(minute(block([1], Verdict::Dead))));
-    story.tell(1, block([1], Verdict::Dead));
+    story.tell(1, minute(minute(record([1], Verdict::Dead))));
+    story.tell(1, record([1], Verdict::Dead));
     assert_eq!((story.rows().len(), story.dead().len()), (0, 2));
 }
 
 #[test]
-fn a_block_of_no_members_or_an_unknown_shard_does_no_harm() {
+fn a_record_of_no_members_or_an_unknown_shard_does_no_harm() {
     let mut story = Story::new();
-    story.tell(1, block([], RETRY));
+    story.tell(1, record([], RETRY));
     assert_eq!(story.books.count("blocks"), 0);
-    story.tell(1, Block { shard: 99, ..block([1], Verdict::Dead) });
+    story.tell(1, AttemptRecord { shard: 99, ..record([1], Verdict::Dead) });
     assert_eq!((story.books.count("blocks"), story.dead().len()), (1, 0));
 }
 
 #[test]
 fn what_is_postponed_waits_with_its_number_and_leaves_no_trace() {
     let mut story = Story::new();
-    let put_off = |members, at| block(members, Verdict::Postponed { at });
+    let put_off = |members, at| record(members, Verdict::Postponed { at });
     story.tell(1, put_off(vec![1, 2], START + 70_000));
     assert_eq!((story.rows(), story.books.count("blocks")), (vec![(1, 1, vec![1, 2])], 0));
     assert_eq!(story.books.change.pending, [0]);
     assert!(!story.books.change.executions);
     story.tell(1, again(1, 1, put_off(vec![2], START + 80_000)));
     assert_eq!(story.rows(), [(1, 1, vec![1]), (2, 1, vec![2])]);
-    story.tell(1, again(2, 1, block([2], RETRY)));
+    story.tell(1, again(2, 1, record([2], RETRY)));
     story.tell(1, again(3, 2, put_off(vec![2], START + 90_000)));
     assert_eq!(story.rows(), [(1, 1, vec![1]), (4, 2, vec![2])], "a retry keeps its number");
     // What is over, or in a row, is not news; nor is what a past owner put off.
-    story.tell(1, block([3], Verdict::Delivered));
+    story.tell(1, record([3], Verdict::Delivered));
     story.tell(1, put_off(vec![1, 3], START + 70_000));
     story.taken_over();
     story.tell(1, put_off(vec![4], START + 70_000));
@@ -256,10 +265,11 @@ fn status(story: &Story, job: u64) -> Option<JobStatus> {
 #[test]
 fn gone_disables_a_single_job_for_which_its_owner_speaks() {
     let mut story = Story::new();
-    let gone = |members: Vec<u64>, verdict| Block { http_code: 410, ..block(members, verdict) };
+    let gone =
+        |members: Vec<u64>, verdict| AttemptRecord { http_code: 410, ..record(members, verdict) };
     story.tell(1, gone(vec![1, 2], Verdict::Dead));
     story.tell(1, gone(vec![3], RETRY));
-    story.tell(1, block([4], Verdict::Dead));
+    story.tell(1, record([4], Verdict::Dead));
     story.tell(2, gone(vec![5], Verdict::Dead));
     let all = |story: &Story| {
         (1..=8).filter(|id| status(story, *id) != Some(JobStatus::Active)).collect::<Vec<_>>()
@@ -270,11 +280,11 @@ fn gone_disables_a_single_job_for_which_its_owner_speaks() {
         (status(&story, 6), story.books.change.edited.clone()),
         (Some(JobStatus::Disabled), vec![6])
     );
-    story.tell(1, Block { run: 5, ..gone(vec![7], Verdict::Dead) });
+    story.tell(1, AttemptRecord { run: 5, ..gone(vec![7], Verdict::Dead) });
     assert_eq!(all(&story), [6, 7], "a manual run tells as much");
     // An edit after the request went out: the answer may be about the target it had before.
     story.books.now = START + 60_002;
-    let edit = crate::command::JobEdit { id: 8, shape: every_minute(), ..Default::default() };
+    let edit = crate::command::JobEdit { id: 8, definition: every_minute(), ..Default::default() };
     story.books.done(Command::UpdateJob(edit));
     story.tell(1, gone(vec![8], Verdict::Dead));
     assert_eq!(status(&story, 8), Some(JobStatus::Active));
@@ -283,14 +293,14 @@ fn gone_disables_a_single_job_for_which_its_owner_speaks() {
 #[test]
 fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     let mut story = Story::new();
-    let shape = JobShape {
+    let definition = JobDefinition {
         timing: Timing::After(60_000),
         spec: String::new(),
         period: None,
         ..every_minute()
     };
-    let first = story.books.jobs(shape, 5);
-    let once = |job, verdict| Block { once: true, ..block([job], verdict) };
+    let first = story.books.jobs(definition, 5);
+    let once = |job, verdict| AttemptRecord { once: true, ..record([job], verdict) };
     let done = |story: &Story| {
         (first..first + 5)
             .filter(|id| status(story, *id) == Some(JobStatus::Completed))
@@ -299,18 +309,18 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     };
     story.tell(1, once(first, RETRY));
     story.tell(2, once(first, Verdict::Dead));
-    story.tell(1, Block { run: 7, ..once(first, Verdict::Delivered) });
+    story.tell(1, AttemptRecord { run: 7, ..once(first, Verdict::Delivered) });
     assert_eq!(done(&story), [0; 0], "an attempt, a past epoch's word, a manual run");
     story.tell(1, once(first, Verdict::Delivered));
-    story.tell(1, Block { http_code: 410, ..once(first + 1, Verdict::Dead) });
+    story.tell(1, AttemptRecord { http_code: 410, ..once(first + 1, Verdict::Dead) });
     story.tell(1, once(first + 2, Verdict::Skipped(SkipReason::Ended)));
     assert_eq!(done(&story), [0, 1, 2]);
-    let range = Block { since: Some(START), due: START + 90_000, ..once(first + 3, LATE) };
+    let range = AttemptRecord { since: Some(START), due: START + 90_000, ..once(first + 3, LATE) };
     story.tell(1, range);
     assert_eq!(done(&story), [0, 1, 2, 3]);
     // It is no one-off any more: the end of its old instant is not its own.
     let edit =
-        crate::command::JobEdit { id: first + 4, shape: every_minute(), ..Default::default() };
+        crate::command::JobEdit { id: first + 4, definition: every_minute(), ..Default::default() };
     story.books.now = START + 90_000;
     story.books.done(Command::UpdateJob(edit));
     story.tell(1, once(first + 4, Verdict::Delivered));
@@ -332,9 +342,14 @@ fn a_hundred_thousand_executions_are_recorded_in_no_time() {
         let batch = |shard: u64| {
             // The ids of one shard: runs of 64, 4,096 apart.
             let ids = (0..25).flat_map(|i| (0..64).map(move |n| shard * 64 + i * 4_096 + n));
-            Block { due, scheduled: due, ..block(ids.filter(|id| *id > 0), Verdict::Delivered) }
+            AttemptRecord {
+                due,
+                scheduled: due,
+                ..record(ids.filter(|id| *id > 0), Verdict::Delivered)
+            }
         };
-        let command = record(1, 1, (round as u64 - 1) * 64 + 1, (0..64).map(batch).collect());
+        let command =
+            journal_batch(1, 1, (round as u64 - 1) * 64 + 1, (0..64).map(batch).collect());
         let began = std::time::Instant::now();
         story.books.done(command);
         println!("{:?} for {} executions", began.elapsed(), 64 * 25 * 64);

@@ -3,9 +3,9 @@
 use super::one_offs::{at, one};
 use super::*;
 use crate::command::{Due, Reopened, reopen};
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::store::ledger::{self, State};
-use crate::store::{blocks, explain, shards};
+use crate::store::{attempts, explain, shards};
 
 const MINUTE: Millis = 60_000;
 
@@ -21,23 +21,23 @@ fn story() -> Books {
     books.jobs(every_minute(), 10);
     books.create_one(at(), one(nth(4) + 500)); // 11
     books.create_one(at(), one(nth(90))); // 12
-    let first = |n: i64, members: std::ops::RangeInclusive<u64>, verdict| Block {
+    let first = |n: i64, members: std::ops::RangeInclusive<u64>, verdict| AttemptRecord {
         due: nth(n),
         scheduled: nth(n),
         started: nth(n) + 3,
-        ..block(members, verdict)
+        ..record(members, verdict)
     };
     books.now = nth(3) + 100;
     let told = vec![
-        JournalEntry::Block(first(1, 1..=10, Verdict::Delivered)),
-        JournalEntry::Block(first(2, 1..=10, Verdict::Delivered)),
+        JournalEntry::Attempt(first(1, 1..=10, Verdict::Delivered)),
+        JournalEntry::Attempt(first(2, 1..=10, Verdict::Delivered)),
         mark(0, 1, nth(2)),
-        JournalEntry::Block(first(3, 1..=5, Verdict::Delivered)),
-        JournalEntry::Block(first(3, 6..=6, Verdict::Retry { at: nth(4) })),
-        JournalEntry::Block(first(3, 7..=7, Verdict::Retry { at: nth(70) })),
+        JournalEntry::Attempt(first(3, 1..=5, Verdict::Delivered)),
+        JournalEntry::Attempt(first(3, 6..=6, Verdict::Retry { at: nth(4) })),
+        JournalEntry::Attempt(first(3, 7..=7, Verdict::Retry { at: nth(70) })),
     ];
     let (node, incarnation, first, entries) = (1, 1, 1, told);
-    books.done(Command::Record(Record { node, incarnation, first, entries }));
+    books.done(Command::Record(JournalBatch { node, incarnation, first, entries }));
     books.done(Command::Register { node: 1, instance: 77, replace: false });
     books
 }
@@ -96,8 +96,8 @@ fn what_was_due_is_made_up_if_asked_for_and_what_was_delivered_is_not() {
     assert_eq!(books.state(6, nth(3)), State::Pending);
     assert_eq!(books.job(11).status, JobStatus::Active);
     // The next owner leaves alone what the books have above W.
-    let taken = books.read(|c| blocks::after(c, 0, nth(2)));
-    assert_eq!(taken.iter().filter(|b| b.is_end()).map(|b| b.block.members.len()).sum::<u64>(), 5);
+    let taken = books.read(|c| attempts::after(c, 0, nth(2)));
+    assert_eq!(taken.iter().filter(|b| b.is_end()).map(|b| b.record.members.len()).sum::<u64>(), 5);
     books.assign_all(2, found[0].epoch);
 }
 
@@ -112,12 +112,12 @@ fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
         assert!(shard.fence() >= before + 1_000_000_000 && shard.closing.is_none());
     }
     assert_eq!((books.count("nodes"), books.count("cursors")), (0, 0));
-    let mut shape = every_minute();
-    shape.retry_max = Some(9);
-    assert_eq!(books.jobs(shape, 1), 2_000_000_001);
+    let mut definition = every_minute();
+    definition.retry_max = Some(9);
+    assert_eq!(books.jobs(definition, 1), 2_000_000_001);
     assert_eq!(books.job(2_000_000_001).created, nth(60));
     // A journal that begins anew is taken, one that somebody kept is not known any more.
-    books.done(record(1, 2, 1, vec![block([1], Verdict::Delivered)]));
+    books.done(journal_batch(1, 2, 1, vec![record([1], Verdict::Delivered)]));
     let row = books.read(|c| c.query_row("SELECT max(id) FROM blocks", [], |row| row.get(0)));
     let row: i64 = row;
     assert!(row > 1_000_000_000_000, "{row}");

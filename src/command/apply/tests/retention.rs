@@ -5,18 +5,18 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::store::blocks;
+use crate::store::attempts;
 
-/// Blocks that are kept: what the history holds in the long run.
+/// Records that are kept: what the history holds in the long run.
 const KEPT: i64 = 400_000;
-/// Blocks a record: what a second of a big cluster comes to.
+/// Records a record: what a second of a big cluster comes to.
 const WIDE: i64 = 64;
 /// Records a round.
 const ROUNDS: i64 = 1_500;
 /// `coordinator::housekeeping` drops as many an entry.
 const LIMIT: i64 = 2_000;
 
-/// A journal that goes on, 64 blocks an entry, each of a shard's jobs at one instant.
+/// A journal that goes on, 64 records an entry, each of a shard's jobs at one instant.
 struct Journal {
     books: Books,
     written: i64,
@@ -27,20 +27,20 @@ impl Journal {
         let entries = (0..WIDE).map(|i| {
             let instant = START + self.written / WIDE * 1_000;
             let first = i as u64 * 64;
-            let block = block(first + 1..first + 60, Verdict::Delivered);
-            JournalEntry::Block(Block {
+            let record = record(first + 1..first + 60, Verdict::Delivered);
+            JournalEntry::Attempt(AttemptRecord {
                 due: instant,
                 scheduled: instant,
                 shard: i as u16,
-                ..block
+                ..record
             })
         });
         let first = self.written as u64 + 1;
         let entries = entries.collect();
         self.written += WIDE;
-        let record = Command::Record(Record { node: 1, incarnation: 1, first, entries });
+        let batch = Command::Record(JournalBatch { node: 1, incarnation: 1, first, entries });
         let begun = Instant::now();
-        self.books.done(record);
+        self.books.done(batch);
         begun.elapsed()
     }
 
@@ -70,7 +70,12 @@ fn forgetting_does_not_slow_recording_down() {
     // All that is written may be dropped.
     let end = START + journal.written * 1_000;
     let entries = (0..SHARDS).map(|shard| mark(shard, 1, end)).collect();
-    journal.books.done(Command::Record(Record { node: 1, incarnation: 2, first: 1, entries }));
+    journal.books.done(Command::Record(JournalBatch {
+        node: 1,
+        incarnation: 2,
+        first: 1,
+        entries,
+    }));
     let (mut beside, mut retains) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         // As much goes as comes.
@@ -79,7 +84,7 @@ fn forgetting_does_not_slow_recording_down() {
         }
         beside.push(journal.write());
     }
-    let bytes = journal.books.read(blocks::bytes);
+    let bytes = journal.books.read(attempts::bytes);
     println!("{} blocks kept, {} MB", journal.books.count("blocks"), bytes / 1_000_000);
     let alone = told("a record of 64 blocks alone", alone);
     let beside = told("a record with retain beside it", beside);

@@ -2,11 +2,11 @@
 
 use super::record::Story;
 use super::*;
-use crate::model::block::SkipReason;
+use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::{PARKED, Timing};
 use crate::model::run::{Accepted, BeginRun, Begun, Occurrence, Report, Run};
-use crate::store::{blocks, jobs, pending, runs};
+use crate::store::{attempts, jobs, pending, runs};
 
 const RETRY: Retry = Retry { max: 1, delay: 5_000, factor: 2_000, max_delay: 60_000 };
 const OVERLAP: Verdict = Verdict::Skipped(SkipReason::Overlap);
@@ -33,15 +33,19 @@ fn begin(of: Occurrence, overlap: Overlap) -> BeginRun {
     }
 }
 
-/// A block of a single occurrence.
-fn told(of: Occurrence, verdict: Verdict) -> Block {
+/// A record of a single occurrence.
+fn told(of: Occurrence, verdict: Verdict) -> AttemptRecord {
     let Occurrence { job, scheduled, run } = of;
-    Block { due: scheduled, scheduled, run, ..block([job], verdict) }
+    AttemptRecord { due: scheduled, scheduled, run, ..record([job], verdict) }
 }
 
-fn accepted(of: Occurrence, run_timeout: Option<Millis>, heartbeat: Option<Millis>) -> Block {
+fn accepted(
+    of: Occurrence,
+    run_timeout: Option<Millis>,
+    heartbeat: Option<Millis>,
+) -> AttemptRecord {
     let promise = Accepted { run_timeout, heartbeat_timeout: heartbeat, retry: RETRY };
-    Block { accepted: Some(Box::new(promise)), ..told(of, Verdict::Running) }
+    AttemptRecord { accepted: Some(Box::new(promise)), ..told(of, Verdict::Running) }
 }
 
 fn fail(retry: bool) -> Report {
@@ -83,9 +87,9 @@ impl Story {
     }
 
     /// What the history says last.
-    fn last(&self) -> (Verdict, How, u32) {
-        let block = self.blocks().pop().unwrap().block;
-        (block.verdict, block.how, block.attempt)
+    fn last(&self) -> (Verdict, ResultOrigin, u32) {
+        let record = self.records().pop().unwrap().record;
+        (record.verdict, record.how, record.attempt)
     }
 }
 
@@ -97,12 +101,12 @@ fn a_run_keeps_its_place_through_its_retries_and_gives_it_back_at_the_end() {
     let row = story.rows()[0].0;
     assert_eq!(story.run(planned(1, 0)).unwrap().deadline, Millis::MAX, "its row sees to it");
     assert_eq!(story.begin(begin(planned(1, 1), Overlap::Skip)), Begun::Skipped);
-    assert_eq!(story.last(), (OVERLAP, How::Answer, 1));
+    assert_eq!(story.last(), (OVERLAP, ResultOrigin::Answer, 1));
     assert_eq!(story.begin(begin(planned(1, 1), Overlap::Skip)), Begun::NotYours, "it is over");
     assert_eq!(story.begin(begin(planned(2, 1), Overlap::Skip)), Begun::Go, "another job");
     let again = BeginRun { pending: Some(row), attempt: 2, ..begin(planned(1, 0), Overlap::Skip) };
     assert_eq!(story.begin(again), Begun::Go, "the same occurrence");
-    story.tell(1, Block { pending: Some(row), ..told(planned(1, 0), Verdict::Delivered) });
+    story.tell(1, AttemptRecord { pending: Some(row), ..told(planned(1, 0), Verdict::Delivered) });
     assert_eq!((story.run(planned(1, 0)), story.rows()), (None, vec![]));
     assert_eq!(story.begin(begin(planned(1, 2), Overlap::Skip)), Begun::Go);
 }
@@ -120,7 +124,7 @@ fn nobody_begins_what_is_over_or_in_a_row_or_accepted_or_somebody_elses() {
     story.tell(1, told(planned(1, 1), Verdict::Retry { at: START }));
     not_yours(&mut story, ask(1));
     not_yours(&mut story, BeginRun { pending: Some(77), ..ask(1) });
-    story.tell(1, Block { since: Some(START + 150_000), ..told(planned(1, 2), OVERLAP) });
+    story.tell(1, AttemptRecord { since: Some(START + 150_000), ..told(planned(1, 2), OVERLAP) });
     not_yours(&mut story, ask(2));
     story.tell(1, accepted(planned(1, 3), None, None));
     not_yours(&mut story, ask(3));
@@ -138,7 +142,7 @@ fn one_waits_and_gives_way_to_the_next() {
     assert_eq!(story.begin(ask(1)), Begun::Queued);
     assert_eq!(story.waiting(), [(1, 0, PARKED, vec![1])]);
     assert_eq!(story.begin(ask(2)), Begun::Queued);
-    assert_eq!(story.last(), (OVERLAP, How::Answer, 1));
+    assert_eq!(story.last(), (OVERLAP, ResultOrigin::Answer, 1));
     assert_eq!(story.waiting().len(), 1, "the first one gave way");
     story.tell(1, told(planned(1, 0), Verdict::Delivered));
     let row = story.rows()[0].0;
@@ -162,7 +166,7 @@ fn the_next_one_takes_the_place_of_a_run_that_is_cancelled() {
     assert_eq!(story.begin(ask(0)), Begun::Go);
     story.tell(1, accepted(planned(1, 0), None, None));
     assert_eq!(story.begin(ask(1)), Begun::Go);
-    assert_eq!(story.last(), (CANCELLED, How::Cancelled, 1));
+    assert_eq!(story.last(), (CANCELLED, ResultOrigin::Cancelled, 1));
     assert_eq!(story.run(planned(1, 0)), None);
     let (kind, why) = story.refused(planned(1, 0), Report::Heartbeat);
     assert_eq!(kind, RejectionKind::Conflict);
@@ -182,7 +186,8 @@ fn an_accepted_run_is_neither_pending_nor_over() {
     let mut story = Story::new();
     story.tell(1, told(planned(1, 0), Verdict::Retry { at: START }));
     let row = story.rows()[0].0;
-    let again = Block { attempt: 2, pending: Some(row), ..accepted(planned(1, 0), None, None) };
+    let again =
+        AttemptRecord { attempt: 2, pending: Some(row), ..accepted(planned(1, 0), None, None) };
     story.tell(1, again);
     let run = story.run(planned(1, 0)).unwrap();
     assert_eq!((run.accepted, run.attempt, run.deadline), (true, 2, Millis::MAX));
@@ -193,16 +198,16 @@ fn an_accepted_run_is_neither_pending_nor_over() {
     // Another owner sends it again and fails: the receiver answers for it.
     story.taken_over();
     for verdict in [Verdict::Retry { at: START }, Verdict::Dead, OVERLAP] {
-        story.tell(2, Block { epoch: 2, ..told(planned(1, 0), verdict) });
+        story.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), verdict) });
         assert_eq!((story.rows(), story.dead()), (vec![], Vec::<Vec<u64>>::new()));
     }
     let postponed = Verdict::Postponed { at: START };
-    story.tell(2, Block { epoch: 2, ..told(planned(1, 0), postponed) });
+    story.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), postponed) });
     assert_eq!(story.rows(), []);
     assert!(story.run(planned(1, 0)).is_some());
-    assert!(!story.blocks().iter().any(blocks::Recorded::is_end));
+    assert!(!story.records().iter().any(attempts::StoredAttempt::is_end));
     // But delivered is delivered.
-    story.tell(2, Block { epoch: 2, ..told(planned(1, 0), Verdict::Delivered) });
+    story.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), Verdict::Delivered) });
     assert_eq!(story.run(planned(1, 0)), None);
     story.tell(1, accepted(planned(1, 0), None, None));
     assert_eq!(story.run(planned(1, 0)), None, "a late record of what is over");
@@ -217,20 +222,20 @@ fn a_receiver_completes_fails_or_gives_up() {
     }
     story.books.now = START + 90_000;
     story.report(of(0), Report::Complete);
-    assert_eq!(story.last(), (Verdict::Delivered, How::Reported, 1));
+    assert_eq!(story.last(), (Verdict::Delivered, ResultOrigin::Reported, 1));
     story.report(of(1), fail(false));
-    assert_eq!(story.last(), (Verdict::Dead, How::Reported, 1));
+    assert_eq!(story.last(), (Verdict::Dead, ResultOrigin::Reported, 1));
     assert_eq!(story.dead(), [[1]]);
     story.report(of(2), fail(true));
-    assert_eq!(story.last(), (Verdict::Retry { at: START + 95_000 }, How::Reported, 1));
+    assert_eq!(story.last(), (Verdict::Retry { at: START + 95_000 }, ResultOrigin::Reported, 1));
     assert_eq!(story.waiting(), [(2, 0, START + 95_000, vec![1])]);
-    assert_eq!(story.blocks()[5].block.error.as_deref(), Some("no disk"));
+    assert_eq!(story.records()[5].record.error.as_deref(), Some("no disk"));
     // The second attempt is its last.
     let row = story.rows()[0].0;
-    let second = Block { attempt: 2, pending: Some(row), ..accepted(of(2), None, None) };
+    let second = AttemptRecord { attempt: 2, pending: Some(row), ..accepted(of(2), None, None) };
     story.tell(1, second);
     story.report(of(2), fail(true));
-    assert_eq!((story.last(), story.dead().len()), ((Verdict::Dead, How::Reported, 2), 2));
+    assert_eq!((story.last(), story.dead().len()), ((Verdict::Dead, ResultOrigin::Reported, 2), 2));
     assert_eq!(story.books.count("runs"), 0);
 }
 
@@ -303,10 +308,10 @@ fn silence_ends_a_run_and_a_heartbeat_puts_it_off() {
     story.report(beats, Report::Heartbeat);
     assert_eq!(deadline(&story, beats), Some(START + 80_000));
     assert_eq!(story.expire(6_000), Outcome::Changed(1));
-    assert_eq!(story.last().1, How::TimedOut);
+    assert_eq!(story.last().1, ResultOrigin::TimedOut);
     assert_eq!(story.expire(10_000), Outcome::Changed(1));
     let at = story.books.now + RETRY.delay;
-    assert_eq!(story.last(), (Verdict::Retry { at }, How::Lost, 1));
+    assert_eq!(story.last(), (Verdict::Retry { at }, ResultOrigin::Lost, 1));
     assert_eq!(story.waiting().len(), 2);
     assert_eq!(story.expire(3_600_000), Outcome::Changed(0), "the rows see to them");
 }
@@ -328,9 +333,9 @@ fn a_run_whose_sender_died_is_neither_lost_nor_doubled() {
     story.taken_over();
     let second = BeginRun { node: 2, epoch: 2, ..begin(plan, Overlap::Skip) };
     assert_eq!(story.begin(second), Begun::Go);
-    story.tell(2, Block { epoch: 2, ..told(plan, Verdict::Delivered) });
+    story.tell(2, AttemptRecord { epoch: 2, ..told(plan, Verdict::Delivered) });
     // W has passed: whatever became of it, nobody fires it from the plan.
-    let w = Command::Record(Record {
+    let w = Command::Record(JournalBatch {
         node: 2,
         incarnation: 2,
         first: 2,
@@ -351,7 +356,7 @@ fn a_range_ends_a_run_that_was_never_heard_of_and_spares_one_that_was_accepted()
     story.tell(1, accepted(planned(2, 0), None, None));
     let range = told(planned(1, 1), Verdict::Skipped(SkipReason::Misfire));
     let members = Members::from_sorted([1, 2]);
-    story.tell(1, Block { since: Some(START), members, ..range });
+    story.tell(1, AttemptRecord { since: Some(START), members, ..range });
     assert_eq!(story.run(planned(1, 0)), None);
     assert!(story.run(planned(2, 0)).is_some());
     story.report(planned(2, 0), Report::Complete);
@@ -376,7 +381,7 @@ fn a_manual_run_is_an_occurrence_of_its_own() {
     // The planned occurrence of the same instant is another one.
     story.tell(1, told(planned(1, 0), Verdict::Delivered));
     assert!(story.run(first).is_some());
-    let dead = Block { pending: Some(ids[0]), ..told(first, Verdict::Dead) };
+    let dead = AttemptRecord { pending: Some(ids[0]), ..told(first, Verdict::Dead) };
     story.tell(1, dead);
     assert_eq!((story.rows(), story.dead(), story.run(first)), (vec![], vec![vec![1]], None));
     assert_eq!(story.books.read(|c| runs::after(c, 0, 0)), []);
@@ -391,7 +396,7 @@ fn a_job_that_goes_takes_its_runs_with_it() {
     }
     story.tell(1, accepted(planned(1, 0), None, None));
     story.books.done(Command::DeleteJob { id: 1, expect: None });
-    assert_eq!(story.last(), (Verdict::Skipped(SkipReason::Ended), How::Cancelled, 1));
+    assert_eq!(story.last(), (Verdict::Skipped(SkipReason::Ended), ResultOrigin::Cancelled, 1));
     let why = story.refused(planned(1, 0), Report::Heartbeat).1;
     assert!(why.contains("its job was deleted"), "{why}");
     story.books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
@@ -402,14 +407,15 @@ fn a_job_that_goes_takes_its_runs_with_it() {
 #[test]
 fn a_one_off_is_completed_by_the_end_of_its_run() {
     let mut story = Story::new();
-    let shape = JobShape { timing: Timing::After(0), spec: String::new(), ..every_minute() };
-    let job = story.books.jobs(shape, 1);
+    let definition =
+        JobDefinition { timing: Timing::After(0), spec: String::new(), ..every_minute() };
+    let job = story.books.jobs(definition, 1);
     let row = story.rows()[0].0;
     let of = Occurrence { job, scheduled: story.books.now, run: 0 };
     let ask = BeginRun { pending: Some(row), ..begin(of, Overlap::Skip) };
     assert_eq!(story.begin(ask), Begun::Go);
-    let block = Block { pending: Some(row), once: true, ..accepted(of, None, None) };
-    story.tell(1, block);
+    let record = AttemptRecord { pending: Some(row), once: true, ..accepted(of, None, None) };
+    story.tell(1, record);
     let status = |story: &Story| story.books.read(|c| jobs::get(c, job)).unwrap().status;
     assert_eq!(status(&story), JobStatus::Active);
     story.report(of, Report::Complete);

@@ -1,4 +1,4 @@
-//! Blocks: what sendings came to, one row for all jobs that went out as one. Apply writes and drops
+//! Records: what sendings came to, one row for all jobs that went out as one. Apply writes and drops
 //! them; a worker that takes a shard over reads what is done already; `executions` lists them job
 //! by job.
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writer::Tx;
 use super::{id_at, ledger, meta};
-use crate::model::block::{Block, How, Verdict};
+use crate::model::attempt::{AttemptRecord, ResultOrigin, Verdict};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
 use crate::model::shard::{ShardId, shard_of};
@@ -21,25 +21,25 @@ pub(super) const COLUMNS: &str = "id, node, stale, created, project, shard, epoc
 /// change of it needs a migration that counts anew.
 const ROW: i64 = 200;
 
-/// A recorded block.
+/// An attempt record as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct StoredAttempt {
     /// The execution number of its first member; those of the others follow on.
     pub id: u64,
     /// The node that sent it.
     pub node: NodeId,
-    /// Recorded when its epoch was past: a `dead` of it is an attempt and no end state.
+    /// StoredAttempt when its epoch was past: a `dead` of it is an attempt and no end state.
     pub stale: bool,
     /// The stamp of its record.
     pub created: Millis,
     /// What was recorded (its `pending`, `once` and `accepted` are not kept).
-    pub block: Block,
+    pub record: AttemptRecord,
 }
 
-impl Recorded {
+impl StoredAttempt {
     /// Whether its occurrences are over with it.
     pub fn is_end(&self) -> bool {
-        self.block.verdict.is_end() && !(self.stale && self.block.verdict == Verdict::Dead)
+        self.record.verdict.is_end() && !(self.stale && self.record.verdict == Verdict::Dead)
     }
 }
 
@@ -52,16 +52,20 @@ pub(super) fn lone(members: &Members) -> u64 {
     }
 }
 
-/// A block by its number.
-pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Recorded>> {
+/// A record by its number.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<StoredAttempt>> {
     conn.prepare_cached(&format!("SELECT {COLUMNS} FROM blocks WHERE id = ?1"))?
         .query_row([id as i64], read)
         .optional()
 }
 
-/// The blocks of a shard that were due after an instant, ranges that reach beyond it included, in
+/// The records of a shard that were due after an instant, ranges that reach beyond it included, in
 /// the order in which they were recorded.
-pub fn after(conn: &Connection, shard: ShardId, due: Millis) -> rusqlite::Result<Vec<Recorded>> {
+pub fn after(
+    conn: &Connection,
+    shard: ShardId,
+    due: Millis,
+) -> rusqlite::Result<Vec<StoredAttempt>> {
     let mut found = conn
         .prepare_cached(&format!("SELECT {COLUMNS} FROM blocks WHERE due > ?1 AND shard = ?2"))?
         .query_map(params![due, shard], read)?
@@ -70,14 +74,14 @@ pub fn after(conn: &Connection, shard: ShardId, due: Millis) -> rusqlite::Result
     Ok(found)
 }
 
-/// The blocks of a shard that could say something of these members at a due instant, in the order in
+/// The records of a shard that could say something of these members at a due instant, in the order in
 /// which they were recorded. Ranges are not among them, except those that end there.
 pub fn at(
     conn: &Connection,
     shard: ShardId,
     due: Millis,
     members: &Members,
-) -> rusqlite::Result<Vec<Recorded>> {
+) -> rusqlite::Result<Vec<StoredAttempt>> {
     let lone = lone(members);
     let condition = if lone == 0 { "?3 = 0" } else { "lone IN (0, ?3)" };
     conn.prepare_cached(&format!(
@@ -87,7 +91,7 @@ pub fn at(
     .collect()
 }
 
-/// The blocks of a shard due from one instant to another that may hold a job, in the order in which
+/// The records of a shard due from one instant to another that may hold a job, in the order in which
 /// they were recorded; ranges are not among them.
 pub(super) fn between(
     conn: &Connection,
@@ -95,7 +99,7 @@ pub(super) fn between(
     job: JobId,
     from: Millis,
     until: Millis,
-) -> rusqlite::Result<Vec<Recorded>> {
+) -> rusqlite::Result<Vec<StoredAttempt>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM blocks
          WHERE due BETWEEN ?3 AND ?4 AND shard = ?1 AND lone IN (0, ?2) AND since IS NULL"
@@ -111,7 +115,7 @@ pub(super) fn ranges_over(
     shard: ShardId,
     from: Millis,
     until: Millis,
-) -> rusqlite::Result<Vec<Recorded>> {
+) -> rusqlite::Result<Vec<StoredAttempt>> {
     conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM blocks
          WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?3 ORDER BY id"
@@ -136,11 +140,11 @@ pub(super) fn of_occurrence<T>(
         .collect()
 }
 
-/// What is over of an occurrence: for each block or range that ended some of these members there,
+/// What is over of an occurrence: for each record or range that ended some of these members there,
 /// all of its members.
-pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Members>> {
+pub fn ended_at(conn: &Connection, record: &AttemptRecord) -> rusqlite::Result<Vec<Members>> {
     // Two searches, as in `of_occurrence`. The conditions on verdict and stale are those of
-    // `Recorded::is_end`.
+    // `StoredAttempt::is_end`.
     const ALL: &str = "SELECT members FROM blocks
          WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND run = ?5
              AND verdict NOT IN (1, 3, 4)
@@ -154,36 +158,36 @@ pub fn ended_at(conn: &Connection, block: &Block) -> rusqlite::Result<Vec<Member
          WHERE due = ?1 AND shard = ?2 AND scheduled = ?3 AND since IS NULL AND run = ?5
              AND verdict NOT IN (1, 3, 4)
              AND NOT (stale AND verdict BETWEEN 2 AND 9) AND lone = ?4";
-    let lone = lone(&block.members);
+    let lone = lone(&record.members);
     let mut ended = conn
         .prepare_cached(if lone == 0 { ALL } else { LONE })?
         .query_map(
-            params![block.due, block.shard, block.scheduled, lone as i64, block.run as i64],
+            params![record.due, record.shard, record.scheduled, lone as i64, record.run as i64],
             |row| row.get(0).map(Members::from_bytes),
         )?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    if block.run != 0 {
+    if record.run != 0 {
         return Ok(ended);
     }
     let mut ranges = conn.prepare_cached(
         "SELECT members FROM blocks
          WHERE shard = ?1 AND due >= ?2 AND since IS NOT NULL AND since <= ?2 AND scheduled >= ?3",
     )?;
-    let of = params![block.shard, block.due, block.scheduled];
+    let of = params![record.shard, record.due, record.scheduled];
     for members in ranges.query_map(of, |row| row.get(0))? {
         ended.push(Members::from_bytes(members?));
     }
     Ok(ended)
 }
 
-/// How a single occurrence ended: the last word on it among the blocks due in `from..=until`, if it
+/// How a single occurrence ended: the last word on it among the records due in `from..=until`, if it
 /// is over.
 pub fn end_of(
     conn: &Connection,
     of: Occurrence,
     from: Millis,
     until: Millis,
-) -> rusqlite::Result<Option<(Verdict, How)>> {
+) -> rusqlite::Result<Option<(Verdict, ResultOrigin)>> {
     // Delivered beats what was recorded before and after it.
     conn.prepare_cached(
         "SELECT verdict, how, members FROM blocks
@@ -196,7 +200,7 @@ pub fn end_of(
         params![from, until, shard_of(of.job), of.job as i64, of.scheduled, of.run as i64],
         |row| {
             let members = Members::from_bytes(row.get(2)?);
-            let end = (Verdict::from_code(row.get(0)?), How::from_code(row.get(1)?));
+            let end = (Verdict::from_code(row.get(0)?), ResultOrigin::from_code(row.get(1)?));
             Ok(members.contains(of.job).then_some(end))
         },
     )?
@@ -204,16 +208,16 @@ pub fn end_of(
     .transpose()
 }
 
-/// Adds a block under a number; the stamp is its record's.
+/// Adds a record under a number; the stamp is its record's.
 pub fn insert(
     tx: &mut Tx<'_>,
     id: u64,
     node: NodeId,
     stale: bool,
     stamp: Millis,
-    block: &Block,
+    record: &AttemptRecord,
 ) -> rusqlite::Result<()> {
-    let retry_at = match block.verdict {
+    let retry_at = match record.verdict {
         Verdict::Retry { at } => Some(at),
         _ => None,
     };
@@ -226,35 +230,35 @@ pub fn insert(
     )?
     .execute(params![
         id as i64,
-        block.project as i64,
-        block.shard,
+        record.project as i64,
+        record.shard,
         node as i64,
-        block.epoch as i64,
+        record.epoch as i64,
         stale,
-        block.due,
-        block.scheduled,
-        block.since,
-        block.attempt,
-        block.verdict.code(),
+        record.due,
+        record.scheduled,
+        record.since,
+        record.attempt,
+        record.verdict.code(),
         retry_at,
-        block.http_code,
-        block.started,
-        block.duration,
-        block.members.len() as i64,
-        lone(&block.members) as i64,
+        record.http_code,
+        record.started,
+        record.duration,
+        record.members.len() as i64,
+        lone(&record.members) as i64,
         stamp,
-        block.members.as_bytes(),
-        block.error,
-        block.run as i64,
-        block.how as i64,
-        block.response,
+        record.members.as_bytes(),
+        record.error,
+        record.run as i64,
+        record.how as i64,
+        record.response,
     ])?;
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let variable = block.members.as_bytes().len() + text(&block.error) + text(&block.response);
+    let variable = record.members.as_bytes().len() + text(&record.error) + text(&record.response);
     tx.add_history(ROW + variable as i64)
 }
 
-/// Drops at most `limit` blocks due before an instant, oldest first; how many there were.
+/// Drops at most `limit` records due before an instant, oldest first; how many there were.
 pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Result<u32> {
     let old: Vec<(i64, u64, Millis, Verdict, i64, i64)> = tx
         .prepare_cached(
@@ -283,18 +287,18 @@ pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Res
     Ok(old.len() as u32)
 }
 
-/// The due instant of the oldest block; `None` when there are none.
+/// The due instant of the oldest record; `None` when there are none.
 pub fn oldest_due(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
     conn.prepare_cached("SELECT MIN(due) FROM blocks")?.query_row([], |row| row.get(0))
 }
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
-    Ok(Recorded {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
+    Ok(StoredAttempt {
         id: id_at(row, 0)?,
         node: id_at(row, 1)?,
         stale: row.get(2)?,
         created: row.get(3)?,
-        block: Block {
+        record: AttemptRecord {
             project: id_at(row, 4)?,
             shard: row.get(5)?,
             epoch: id_at(row, 6)?,
@@ -311,14 +315,14 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Recorded> {
             pending: None,
             run: id_at(row, 19)?,
             once: false,
-            how: How::from_code(row.get(20)?),
+            how: ResultOrigin::from_code(row.get(20)?),
             accepted: None,
             response: row.get(21)?,
         },
     })
 }
 
-/// The verdict of a row of blocks: columns 11 and 12 hold its code and a retry's instant.
+/// The verdict of a row of records: columns 11 and 12 hold its code and a retry's instant.
 pub(super) fn verdict_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Verdict> {
     Ok(match Verdict::from_code(row.get(11)?) {
         Verdict::Retry { .. } => Verdict::Retry { at: row.get::<_, Option<i64>>(12)?.unwrap_or(0) },
@@ -348,7 +352,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// About how many bytes the blocks take, kept as they come and go; a rough figure for retention, not
+/// About how many bytes the records take, kept as they come and go; a rough figure for retention, not
 /// for bills.
 pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
     meta::history_bytes(conn)

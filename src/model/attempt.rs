@@ -1,6 +1,6 @@
-//! What a sending came to: one block for all jobs that went out as one, and what follows from it.
+//! What a sending came to: one record for all jobs that went out as one, and what follows from it.
 //!
-//! The worker makes blocks, the journal carries them, the collector proposes them, `command::apply`
+//! The worker makes records, the journal carries them, the collector proposes them, `command::apply`
 //! stores them, the api shows them job by job.
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{JobId, Millis, NodeId, ProjectId};
 
 /// The result of one request (or of a decision not to send one), for all jobs that it carried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
+pub struct AttemptRecord {
     /// The project of all members.
     pub project: ProjectId,
     /// The shard of all members.
@@ -47,14 +47,14 @@ pub struct Block {
     /// The members are one-offs: an end state is the end of the jobs.
     pub once: bool,
     /// How the result came about.
-    pub how: How,
+    pub how: ResultOrigin,
     /// What a receiver promised that accepted the run: with [`Verdict::Running`].
     pub accepted: Option<Box<Accepted>>,
     /// The start of the answer to a request for a single occurrence, at most [`MAX_RESPONSE`] bytes.
     pub response: Option<String>,
 }
 
-impl Block {
+impl AttemptRecord {
     /// Whether it is a range that takes in an occurrence: due in it, and not scheduled after the last
     /// of it, which would be an occurrence of a plan that came later.
     pub fn spans(&self, scheduled: Millis, due: Millis) -> bool {
@@ -66,7 +66,7 @@ impl Block {
 
 /// How a result came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum How {
+pub enum ResultOrigin {
     /// By the answer (or its absence), or by a decision not to send.
     #[default]
     Answer = 0,
@@ -80,7 +80,7 @@ pub enum How {
     Cancelled = 4,
 }
 
-impl How {
+impl ResultOrigin {
     /// That of a stored number.
     pub fn from_code(code: i64) -> Self {
         match code {
@@ -117,7 +117,7 @@ pub fn bounded(mut error: String) -> String {
     error
 }
 
-/// What a block means for its occurrences.
+/// What a record means for its occurrences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// End state: a receiver accepted it.
@@ -249,7 +249,7 @@ pub struct Watermark {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalEntry {
     /// A result.
-    Block(Block),
+    Attempt(AttemptRecord),
     /// Watermarks, written after all results that they cover. W = H of a closing epoch is the
     /// closing statement.
     Watermarks(Vec<Watermark>),
@@ -257,7 +257,7 @@ pub enum JournalEntry {
 
 /// A stretch of one node's journal, as the collector proposes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct JournalBatch {
     /// Whose journal.
     pub node: NodeId,
     /// Which file: random, made with it.

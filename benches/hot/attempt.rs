@@ -1,14 +1,16 @@
-//! What came of a request for 1,560 jobs of one shard: as a block, coded and read back. Beside it the
+//! What came of a request for 1,560 jobs of one shard: as a record, coded and read back. Beside it the
 //! ids in plain, eight bytes each, as a row per execution would at least have them.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use scheduler0::command::Command;
-use scheduler0::model::block::{Block, How, JournalEntry, Record, Verdict};
+use scheduler0::model::attempt::{
+    AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict,
+};
 use scheduler0::model::members::Members;
 
-/// Jobs in the block.
+/// Jobs in the record.
 pub(crate) const JOBS: u64 = 1_560;
 
 /// Ids of one shard as a cluster of 100,000 jobs has them: runs of 64.
@@ -18,8 +20,8 @@ pub(crate) fn ids(shard: u64) -> impl Iterator<Item = u64> {
 }
 
 /// One request of a shard, delivered.
-pub(crate) fn block(shard: u64, due: i64) -> Block {
-    Block {
+pub(crate) fn attempt(shard: u64, due: i64) -> AttemptRecord {
+    AttemptRecord {
         project: 1,
         shard: shard as u16,
         epoch: 1,
@@ -36,7 +38,7 @@ pub(crate) fn block(shard: u64, due: i64) -> Block {
         pending: None,
         run: 0,
         once: false,
-        how: How::Answer,
+        how: ResultOrigin::Answer,
         accepted: None,
         response: None,
     }
@@ -51,9 +53,9 @@ pub(crate) fn code(c: &mut Criterion) {
         b.iter(|| Members::from_sorted(black_box(&jobs).iter().copied()).iter().sum::<u64>());
     });
     group.bench_function("ours, as a log entry", |b| {
-        let record = Record { node: 1, incarnation: 7, first: 1, entries: Vec::new() };
-        let entry = JournalEntry::Block(block(3, 1_763_700_000_000));
-        let command = Command::Record(Record { entries: vec![entry], ..record });
+        let batch = JournalBatch { node: 1, incarnation: 7, first: 1, entries: Vec::new() };
+        let entry = JournalEntry::Attempt(attempt(3, 1_763_700_000_000));
+        let command = Command::Record(JournalBatch { entries: vec![entry], ..batch });
         b.iter(|| Command::decode(&black_box(&command).encode().unwrap()).unwrap());
     });
     group.bench_function("plain ids", |b| {

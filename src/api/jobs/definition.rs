@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::check::Rules;
 use super::names::{Name, Names};
-use super::parse::ShapeInput;
+use super::parse::DefinitionInput;
 use super::policy;
 use super::timing::zone;
 use crate::api::error::Error;
@@ -14,7 +14,7 @@ use crate::api::fields::check_text;
 use crate::api::reply::Warnings;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
-use crate::model::job::JobShape;
+use crate::model::job::JobDefinition;
 use crate::model::target::HttpTarget;
 use crate::schedule::{DstRule, parse_at};
 
@@ -26,7 +26,7 @@ const MOST_RETRIES: u64 = 100;
 /// What a request's fields are put over.
 pub(super) struct Base<'j> {
     /// What holds where the request says nothing.
-    pub(super) shape: JobShape,
+    pub(super) definition: JobDefinition,
     /// The target as it was: its secrets stay where the request does not name them.
     pub(super) http: Option<&'j HttpTarget>,
     /// The fields that are taken away.
@@ -39,11 +39,11 @@ pub(super) struct Seen {
     /// By zone, then by spec: the period.
     pub(super) specs: HashMap<String, HashMap<String, Option<Millis>>>,
     pub(super) urls: HashSet<String>,
-    /// What the client is told of shapes that are good.
+    /// What the client is told of definitions that are good.
     pub(super) warnings: Warnings,
 }
 
-impl ShapeInput<'_> {
+impl DefinitionInput<'_> {
     /// The JSON of a field that few jobs have.
     pub(super) fn rare(&self, name: Name) -> Option<&str> {
         self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)
@@ -51,37 +51,37 @@ impl ShapeInput<'_> {
 }
 
 impl Seen {
-    /// The shape that a request's fields make of what was there.
-    pub(super) fn shape(
+    /// The definition that a request's fields make of what was there.
+    pub(super) fn definition(
         &mut self,
         rules: &Rules,
         base: Base<'_>,
-        input: &ShapeInput<'_>,
-    ) -> Result<JobShape, Error> {
-        let Base { mut shape, http, nulls } = base;
-        take_away(&mut shape, nulls);
+        input: &DefinitionInput<'_>,
+    ) -> Result<JobDefinition, Error> {
+        let Base { mut definition, http, nulls } = base;
+        take_away(&mut definition, nulls);
         match input.project {
             Some(0) => {
                 return Err(Error::invalid("projectId", "job project_id must be 1 or more"));
             }
-            Some(project) => shape.project = project,
-            None if shape.project == 0 => {
+            Some(project) => definition.project = project,
+            None if definition.project == 0 => {
                 return Err(Error::invalid("projectId", "job project_id is required"));
             }
             None => {}
         }
-        self.timing(rules, &mut shape, nulls, input)?;
-        self.target(rules, &mut shape, nulls, http, input)?;
+        self.timing(rules, &mut definition, nulls, input)?;
+        self.target(rules, &mut definition, nulls, http, input)?;
         execution_type(input.execution_type.as_deref())?;
-        bounds(&mut shape, nulls, input)?;
+        bounds(&mut definition, nulls, input)?;
         if input.retry_max.is_some() || nulls.has(Name::RetryMax) {
-            shape.retry_max = retries(input.retry_max)?;
+            definition.retry_max = retries(input.retry_max)?;
         }
         for (name, json) in &input.rare {
-            policies(rules, &mut shape, *name, json)?;
+            policies(rules, &mut definition, *name, json)?;
         }
-        settle(&mut shape, input)?;
-        Ok(shape)
+        settle(&mut definition, input)?;
+        Ok(definition)
     }
 }
 
@@ -101,18 +101,22 @@ fn execution_type(given: Option<&str>) -> Result<(), Error> {
     }
 }
 
-fn bounds(shape: &mut JobShape, nulls: Names, input: &ShapeInput<'_>) -> Result<(), Error> {
+fn bounds(
+    definition: &mut JobDefinition,
+    nulls: Names,
+    input: &DefinitionInput<'_>,
+) -> Result<(), Error> {
     if let Some(text) = &input.start_date {
-        shape.start = Some(bound("startDate", text, shape)?);
+        definition.start = Some(bound("startDate", text, definition)?);
     } else if nulls.has(Name::StartDate) {
-        shape.start = None;
+        definition.start = None;
     }
     if let Some(text) = &input.end_date {
-        shape.end = Some(bound("endDate", text, shape)?);
+        definition.end = Some(bound("endDate", text, definition)?);
     } else if nulls.has(Name::EndDate) {
-        shape.end = None;
+        definition.end = None;
     }
-    match (shape.start, shape.end) {
+    match (definition.start, definition.end) {
         // Where they are the same there is one run, if the schedule has that instant.
         (Some(start), Some(end)) if end < start => {
             Err(Error::invalid("endDate", "job end_date must be after its start_date"))
@@ -122,56 +126,62 @@ fn bounds(shape: &mut JobShape, nulls: Names, input: &ShapeInput<'_>) -> Result<
 }
 
 /// Gives the fields that few jobs have their defaults, where a request wants that.
-fn take_away(shape: &mut JobShape, nulls: Names) {
+fn take_away(definition: &mut JobDefinition, nulls: Names) {
     if nulls == Names::default() {
         return;
     }
     let has = |name| nulls.has(name);
-    let delivery = &mut shape.delivery;
+    let delivery = &mut definition.delivery;
     delivery.retry_delay = delivery.retry_delay.filter(|_| !has(Name::RetryDelay));
     delivery.retry_factor = delivery.retry_factor.filter(|_| !has(Name::RetryFactor));
     delivery.retry_max_delay = delivery.retry_max_delay.filter(|_| !has(Name::RetryMaxDelay));
     delivery.timeout = delivery.timeout.filter(|_| !has(Name::Timeout));
-    shape.run_timeout = shape.run_timeout.filter(|_| !has(Name::RunTimeout));
-    shape.heartbeat_timeout = shape.heartbeat_timeout.filter(|_| !has(Name::HeartbeatTimeout));
-    shape.delete_after_run &= !has(Name::DeleteAfterRun);
+    definition.run_timeout = definition.run_timeout.filter(|_| !has(Name::RunTimeout));
+    definition.heartbeat_timeout =
+        definition.heartbeat_timeout.filter(|_| !has(Name::HeartbeatTimeout));
+    definition.delete_after_run &= !has(Name::DeleteAfterRun);
     if has(Name::Dst) {
-        shape.dst = DstRule::default();
+        definition.dst = DstRule::default();
     }
     if has(Name::Jitter) {
-        shape.jitter = 0;
+        definition.jitter = 0;
     }
     if has(Name::Misfire) {
-        shape.misfire = Misfire::default();
+        definition.misfire = Misfire::default();
     }
     if has(Name::Overlap) {
-        shape.overlap = Overlap::Allow;
+        definition.overlap = Overlap::Allow;
     }
     if has(Name::Labels) {
-        shape.labels.clear();
+        definition.labels.clear();
     }
 }
 
-fn policies(rules: &Rules, shape: &mut JobShape, name: Name, json: &str) -> Result<(), Error> {
+fn policies(
+    rules: &Rules,
+    definition: &mut JobDefinition,
+    name: Name,
+    json: &str,
+) -> Result<(), Error> {
     use policy::{DAY, YEAR, length, timeout};
-    let delivery = &mut shape.delivery;
+    let delivery = &mut definition.delivery;
     match name {
-        Name::Dst => shape.dst = policy::dst(json)?,
-        Name::Jitter => shape.jitter = length("jitter", json, DAY)?,
-        Name::Misfire => shape.misfire = policy::misfire(json)?,
+        Name::Dst => definition.dst = policy::dst(json)?,
+        Name::Jitter => definition.jitter = length("jitter", json, DAY)?,
+        Name::Misfire => definition.misfire = policy::misfire(json)?,
         Name::RetryDelay => delivery.retry_delay = Some(length("retryDelay", json, YEAR)?),
         Name::RetryFactor => delivery.retry_factor = Some(policy::factor(json)?),
         Name::RetryMaxDelay => {
             delivery.retry_max_delay = Some(length("retryMaxDelay", json, YEAR)?);
         }
         Name::Timeout => delivery.timeout = Some(rules.timeout(&policy::value("timeout", json)?)?),
-        Name::Overlap => shape.overlap = policy::overlap(json)?,
-        Name::RunTimeout => shape.run_timeout = Some(length("runTimeout", json, YEAR)?),
+        Name::Overlap => definition.overlap = policy::overlap(json)?,
+        Name::RunTimeout => definition.run_timeout = Some(length("runTimeout", json, YEAR)?),
         Name::HeartbeatTimeout => {
-            shape.heartbeat_timeout = Some(timeout("heartbeatTimeout", json, YEAR)?);
+            definition.heartbeat_timeout = Some(timeout("heartbeatTimeout", json, YEAR)?);
         }
-        Name::DeleteAfterRun => shape.delete_after_run = policy::flag("deleteAfterRun", json)?,
-        Name::Labels => shape.labels = policy::labels(json)?,
+        Name::DeleteAfterRun => definition.delete_after_run = policy::flag("deleteAfterRun", json)?,
+        Name::Labels => definition.labels = policy::labels(json)?,
         // Read before, or not among the rare ones.
         _ => {}
     }
@@ -179,29 +189,29 @@ fn policies(rules: &Rules, shape: &mut JobShape, name: Name, json: &str) -> Resu
 }
 
 /// Refuses what does not go together; what only an earlier definition said is dropped instead.
-fn settle(shape: &mut JobShape, input: &ShapeInput<'_>) -> Result<(), Error> {
-    if shape.is_one_off() {
+fn settle(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Result<(), Error> {
+    if definition.is_one_off() {
         for (field, given) in [("startDate", &input.start_date), ("endDate", &input.end_date)] {
             if given.is_some() {
                 let message = format!("job {field} bounds a spec: at and after have one instant");
                 return Err(unfit(field, message));
             }
         }
-        (shape.start, shape.end) = (None, None);
-    } else if shape.delete_after_run {
+        (definition.start, definition.end) = (None, None);
+    } else if definition.delete_after_run {
         if input.rare(Name::DeleteAfterRun).is_some() {
             let message = "job deleteAfterRun is for jobs with at or after: a spec is never over";
             return Err(unfit("deleteAfterRun", message));
         }
-        shape.delete_after_run = false;
+        definition.delete_after_run = false;
     }
-    if shape.callback_url.is_empty() {
+    if definition.callback_url.is_empty() {
         return Ok(());
     }
-    shape.single_only().map_or(Ok(()), |field| Err(not_in_batches(field)))
+    definition.single_only().map_or(Ok(()), |field| Err(not_in_batches(field)))
 }
 
-/// 422 for a field of [`JobShape::single_only`].
+/// 422 for a field of [`JobDefinition::single_only`].
 pub(super) fn not_in_batches(field: &'static str) -> Error {
     let message = format!("job {field} needs an http target: a callback is for many jobs at once");
     unfit(field, message)
@@ -226,8 +236,8 @@ pub(super) fn by(field: &'static str, given: Option<&str>) -> Result<Option<Stri
 
 /// The first or the last date: an instant, or a local time in the job's zone, as `at` takes them. In
 /// a gap it is the first instant after it, whatever the job does with its own times there.
-fn bound(field: &'static str, text: &str, shape: &JobShape) -> Result<Millis, Error> {
-    let read = parse_at(text, zone(&shape.timezone)?, DstRule::default());
+fn bound(field: &'static str, text: &str, definition: &JobDefinition) -> Result<Millis, Error> {
+    let read = parse_at(text, zone(&definition.timezone)?, DstRule::default());
     read.map_err(|e| Error::invalid(field, format!("job {field} is not valid: {e}")))
 }
 
