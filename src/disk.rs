@@ -3,14 +3,14 @@
 //!
 //! Each function is the system call of its name and nothing else. They stand together so that a test
 //! can write down what was asked of the disk, in order, and play every power cut in between: see
-//! [`tape`], which is not in a release. What is only read goes through `std::fs`. SQLite has files
+//! [`recorder`], which is not in a release. What is only read goes through `std::fs`. SQLite has files
 //! of its own; `store` says why they may lose their tail. What is opened here takes a descriptor from the
 //! reserve ([`spare`]) where the process has none left.
 
 pub(crate) mod modes;
-pub(crate) mod spare;
 #[cfg(test)]
-pub(crate) mod tape;
+pub(crate) mod recorder;
+pub(crate) mod spare;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -23,7 +23,7 @@ use rustix::fs::FallocateFlags;
 macro_rules! note {
     ($($op:tt)*) => {
         #[cfg(test)]
-        tape::note(|| tape::Op::$($op)*);
+        recorder::note(|| recorder::Op::$($op)*);
     };
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     let create = || modes::options().read(true).write(true).create_new(true).open(path);
     let file = spare::open(create)?;
-    note!(Create(tape::id(&file), path.to_owned()));
+    note!(Create(recorder::id(&file), path.to_owned()));
     Ok(file)
 }
 
@@ -75,13 +75,13 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
 
 /// Writes at an offset. Durable after [`sync_data`].
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    note!(Write(tape::id(file), offset, bytes.to_vec()));
+    note!(Write(recorder::id(file), offset, bytes.to_vec()));
     file.write_all_at(bytes, offset)
 }
 
 /// Cuts or extends a file. Durable after [`sync_data`].
 pub(crate) fn set_len(file: &File, length: u64) -> io::Result<()> {
-    note!(SetLen(tape::id(file), length));
+    note!(SetLen(recorder::id(file), length));
     file.set_len(length)
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn reserve(file: &File, from: u64, length: u64) -> io::Result<()> {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
         other => {
             other?;
-            note!(Extend(tape::id(file), from + length));
+            note!(Extend(recorder::id(file), from + length));
             Ok(())
         }
     }
@@ -101,14 +101,14 @@ pub(crate) fn reserve(file: &File, from: u64, length: u64) -> io::Result<()> {
 /// Makes durable what was written to a file, its length included.
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     file.sync_data()?;
-    note!(Sync(tape::id(file)));
+    note!(Sync(recorder::id(file)));
     Ok(())
 }
 
 /// Makes a file durable with all that is known of it, but its name.
 pub(crate) fn sync_all(file: &File) -> io::Result<()> {
     file.sync_all()?;
-    note!(Sync(tape::id(file)));
+    note!(Sync(recorder::id(file)));
     Ok(())
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn sync_all(file: &File) -> io::Result<()> {
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     #[cfg(test)]
-    tape::admit_sync_dir()?;
+    recorder::admit_sync_dir()?;
     open_to_read(dir)?.sync_all()?;
     note!(SyncDir(dir.to_owned()));
     Ok(())
@@ -129,7 +129,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let (mut source, mut copy) = (open_to_read(from)?, create_new(to)?);
     io::copy(&mut source, &mut copy)?;
     #[cfg(test)]
-    tape::note_content(to);
+    recorder::note_content(to);
     Ok(())
 }
 

@@ -42,7 +42,7 @@
 //!
 //! On the way:
 //!
-//! - A job with an `http` target goes alone ([`executor::target`]). Where it must not overlap, 4 waits
+//! - A job with an `http` target goes alone ([`executor::template`]). Where it must not overlap, 4 waits
 //!   for [`command::Command::BeginRun`]: the books say whether a *run* may begin, has to wait (a row
 //!   that is parked behind it), or is skipped. A receiver that answers 202 and works on keeps its
 //!   run; its reports, or its deadline, end it ([`model::run`]).

@@ -16,7 +16,7 @@ use super::casing::{canonical, verbatim};
 use super::error::Error;
 use super::fields::check_text;
 use crate::executor::guard::TargetGuard;
-use crate::executor::target::{Error as RenderError, LITERAL, PLACEHOLDERS, Sizes, unknown};
+use crate::executor::template::{Error as RenderError, LITERAL, PLACEHOLDERS, Sizes, unknown};
 use crate::model::target::{Auth, HttpTarget, Tls};
 use crate::secret::Keys;
 

@@ -49,7 +49,7 @@ pub struct Rules {
 
 /// What came of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// The destination is alive: any answer but 429 and 5xx.
     Fine,
     /// It is not, or asks for a rest.
@@ -70,7 +70,7 @@ pub enum Outcome {
     Nothing,
 }
 
-impl Outcome {
+impl CallOutcome {
     /// What comes of no answer within a time.
     pub fn timeout(after: Duration, sent: bool) -> Self {
         if after < TELLING {
@@ -96,7 +96,7 @@ impl Outcome {
 
 /// Whether a call may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub enum Decision {
     /// It may.
     Go,
     /// It may, as the probe.
@@ -198,37 +198,37 @@ impl Breaker {
     }
 
     /// What [`Breaker::ask`] would say, changing nothing.
-    pub fn look(&self, path: u64, now: u64) -> Leave {
+    pub fn look(&self, path: u64, now: u64) -> Decision {
         self.clone().ask(path, now)
     }
 
     /// Asks for a call to a path (a hash of it).
-    pub fn ask(&mut self, path: u64, now: u64) -> Leave {
-        let State::Open(open) = &mut self.state else { return Leave::Go };
+    pub fn ask(&mut self, path: u64, now: u64) -> Decision {
+        let State::Open(open) = &mut self.state else { return Decision::Go };
         if let Some(since) = open.probing {
             let until = since + PROBE_MS;
-            return if now < until { Leave::Wait } else { Leave::No(now + PROBE_MS) };
+            return if now < until { Decision::Wait } else { Decision::No(now + PROBE_MS) };
         }
         if now >= open.probe_at {
             open.probing = Some(now);
-            return Leave::Probe;
+            return Decision::Probe;
         }
         let innocent = open.blamed.len() < MOST_PATHS && !open.blamed.contains(&path);
         if open.down || open.spare == 0 || !innocent {
-            return Leave::No(open.probe_at);
+            return Decision::No(open.probe_at);
         }
         open.spare -= 1;
-        Leave::Go
+        Decision::Go
     }
 
     /// Asks for a call that goes out whatever the state: as the probe if there is none.
-    pub fn force(&mut self, now: u64) -> Leave {
+    pub fn force(&mut self, now: u64) -> Decision {
         match &mut self.state {
             State::Open(open) if open.probing.is_none() => {
                 open.probing = Some(now);
-                Leave::Probe
+                Decision::Probe
             }
-            _ => Leave::Go,
+            _ => Decision::Go,
         }
     }
 
@@ -237,22 +237,22 @@ impl Breaker {
         &mut self,
         rules: Rules,
         (path, probe, began): (u64, bool, u64),
-        outcome: Outcome,
+        outcome: CallOutcome,
         now: u64,
     ) {
         match (&mut self.state, outcome) {
-            (State::Closed { failures, ramp, round, .. }, Outcome::Fine) => {
+            (State::Closed { failures, ramp, round, .. }, CallOutcome::Fine) => {
                 *failures = 0;
                 *ramp = ramp.map(|most| most + 1).filter(|most| *most < RAMP_END);
                 *round = if ramp.is_none() { 0 } else { *round };
             }
-            (State::Open(open), Outcome::Fine) => {
+            (State::Open(open), CallOutcome::Fine) => {
                 let (ramp, round) = (Some(2), open.round);
                 self.state = State::Closed { failures: 0, since: now, ramp, round };
             }
             (
                 State::Closed { failures, since, ramp, round },
-                Outcome::Failed { down, after, .. },
+                CallOutcome::Failed { down, after, .. },
             ) => {
                 *since = if *failures == 0 { began } else { (*since).min(began) };
                 *failures = failures.saturating_add(1);
@@ -273,7 +273,7 @@ impl Breaker {
                 self.state = State::Open(open);
                 self.cool(rules, after, now);
             }
-            (State::Open(open), Outcome::Failed { down, after, .. }) => {
+            (State::Open(open), CallOutcome::Failed { down, after, .. }) => {
                 open.failures = open.failures.saturating_add(1);
                 open.down = down;
                 if open.blamed.len() < MOST_PATHS {
@@ -286,13 +286,13 @@ impl Breaker {
                     self.cool(rules, after, now);
                 }
             }
-            (State::Open(open), Outcome::Asked { after }) if probe => {
+            (State::Open(open), CallOutcome::Asked { after }) if probe => {
                 open.probing = None;
                 open.spare = SPARE;
                 self.cool(rules, after, now);
             }
-            (State::Open(open), Outcome::Nothing) if probe => open.probing = None,
-            (_, Outcome::Nothing | Outcome::Asked { .. }) => {}
+            (State::Open(open), CallOutcome::Nothing) if probe => open.probing = None,
+            (_, CallOutcome::Nothing | CallOutcome::Asked { .. }) => {}
         }
     }
 

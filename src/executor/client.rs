@@ -18,20 +18,20 @@ use hyper::header::HeaderMap;
 
 use super::connection::{Connection, Unanswered};
 use super::connector::{self, Connector};
+use super::local_error::LocalError;
 use super::meter::MAX_HEAD;
-use super::outgoing::{Line, Outgoing};
-use super::own::OwnError;
 use super::pool::Pool;
-use super::tls::{Identities, Identity, Roots};
-use super::{Options, Unsent};
+use super::request::{OutgoingRequest, RequestLine};
+use super::tls::{Identity, IdentityCache, RootCertificates};
+use super::{Options, SendError};
 use crate::clock::Clock;
 
 /// See the head of this file.
 pub(super) struct Client {
     connector: Connector,
     pool: Arc<Pool>,
-    roots: Arc<Roots>,
-    identities: Identities,
+    roots: Arc<RootCertificates>,
+    identities: IdentityCache,
     clock: Arc<dyn Clock>,
 }
 
@@ -49,8 +49,8 @@ impl Client {
         Ok(Self {
             connector: Connector::new(options)?,
             pool: Pool::new(options.max_idle, Arc::clone(&clock)),
-            roots: Roots::read(clock.boot())?,
-            identities: Identities::default(),
+            roots: RootCertificates::read(clock.boot())?,
+            identities: IdentityCache::default(),
             clock,
         })
     }
@@ -59,37 +59,37 @@ impl Client {
     /// read later. Dropping the future, or the response before its end, closes the connection.
     pub(super) async fn send<'a>(
         &'a self,
-        outgoing: &'a Outgoing,
+        outgoing: &'a OutgoingRequest,
         identity: Option<&Arc<Identity>>,
         room: u64,
-    ) -> Result<Response<'a>, Unsent> {
+    ) -> Result<Response<'a>, SendError> {
         let key = key(outgoing, identity);
         let (forwarded, credentials) = self.connector.forwards(&outgoing.url);
         let line = outgoing.line(forwarded);
         let line =
-            line.map_err(|error| Unsent::Here(format!("the URL cannot be sent: {error}")))?;
-        let request = |line: &Line| outgoing.request(line, credentials);
+            line.map_err(|error| SendError::Here(format!("the URL cannot be sent: {error}")))?;
+        let request = |line: &RequestLine| outgoing.request(line, credentials);
         let mut lost = None;
         if let Some(mut kept) = self.pool.take(&key) {
             match kept.ask(request(&line), room).await {
                 Ok(response) => return Ok(self.response(response, kept, key)),
                 // Where it was never begun, the second is the first.
                 Err(why) if why.lost => lost = outgoing.passage.started().map(|_| why),
-                Err(why) => return Err(Unsent::There(words(&why))),
+                Err(why) => return Err(SendError::There(words(&why))),
             }
         }
         let second = async {
             let mut fresh = self.open(outgoing, identity).await?;
             match fresh.ask(request(&line), room).await {
                 Ok(response) => Ok(self.response(response, fresh, key)),
-                Err(why) => Err(Unsent::There(words(&why))),
+                Err(why) => Err(SendError::There(words(&why))),
             }
         };
         match (second.await, lost) {
             // What became of the first one is not known: nothing that is said of the second may
             // stand for both.
             (Err(again), Some(lost)) => {
-                Err(Unsent::There(twice(&lost, again, outgoing.passage.refused())))
+                Err(SendError::There(twice(&lost, again, outgoing.passage.refused())))
             }
             (outcome, _) => outcome,
         }
@@ -97,21 +97,21 @@ impl Client {
 
     async fn open(
         &self,
-        outgoing: &Outgoing,
+        outgoing: &OutgoingRequest,
         identity: Option<&Arc<Identity>>,
-    ) -> Result<Connection, Unsent> {
+    ) -> Result<Connection, SendError> {
         let now = self.clock.boot();
         let tls = match identity {
             _ if outgoing.url.scheme() != "https" => None,
             None => Some(self.roots.get(now)),
-            Some(own) => Some(self.identities.get(own, now).await.map_err(Unsent::Here)?),
+            Some(own) => Some(self.identities.get(own, now).await.map_err(SendError::Here)?),
         };
         let to = (&outgoing.url, outgoing.project);
         self.connector.open(to, tls, now).await.map_err(|error| {
-            match (OwnError::of(&error), &error) {
-                (Some(own), _) => Unsent::Lacking(own),
-                (None, connector::Error::Timeout) => Unsent::There(error.to_string()),
-                (None, connector::Error::Failed(_)) => Unsent::Unreachable(unconnected(&error)),
+            match (LocalError::of(&error), &error) {
+                (Some(own), _) => SendError::Lacking(own),
+                (None, connector::Error::Timeout) => SendError::There(error.to_string()),
+                (None, connector::Error::Failed(_)) => SendError::Unreachable(unconnected(&error)),
             }
         })
     }
@@ -156,7 +156,7 @@ impl Response<'_> {
 }
 
 /// What requests that may share a connection have in common.
-fn key<'a>(outgoing: &'a Outgoing, identity: Option<&Arc<Identity>>) -> Cow<'a, str> {
+fn key<'a>(outgoing: &'a OutgoingRequest, identity: Option<&Arc<Identity>>) -> Cow<'a, str> {
     let origin = &outgoing.url[..url::Position::AfterPort];
     match identity.filter(|_| outgoing.url.scheme() == "https") {
         None => Cow::Borrowed(origin),
@@ -183,14 +183,14 @@ fn words(why: &Unanswered) -> String {
 }
 
 /// Why the second try of a request failed whose first one may have arrived.
-fn twice(lost: &Unanswered, again: Unsent, refused: bool) -> String {
+fn twice(lost: &Unanswered, again: SendError, refused: bool) -> String {
     let first = words(lost);
     match again {
         _ if refused => first,
-        Unsent::There(why) | Unsent::Unreachable(why) | Unsent::Here(why) => {
+        SendError::There(why) | SendError::Unreachable(why) | SendError::Here(why) => {
             format!("{first}; then again: {why}")
         }
-        Unsent::Lacking(own) => format!("{first}; then again: {}", own.words()),
+        SendError::Lacking(own) => format!("{first}; then again: {}", own.words()),
     }
 }
 

@@ -10,12 +10,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::gate::Asking;
+use super::deferred_body::DeferredBody;
 use super::meter::{MAX_HEAD, Meter};
 
 /// See the head of this file.
 pub(super) struct Connection {
-    sender: SendRequest<Asking>,
+    sender: SendRequest<DeferredBody>,
     meter: Meter,
     /// When it was made, in boot-clock milliseconds.
     pub(super) made: u64,
@@ -50,7 +50,7 @@ impl Connection {
     /// where the caller reads all of it.
     pub(super) async fn ask(
         &mut self,
-        request: Request<Asking>,
+        request: Request<DeferredBody>,
         room: u64,
     ) -> Result<Response<Incoming>, Unanswered> {
         self.meter.restart();
@@ -63,7 +63,7 @@ impl Connection {
         }
     }
 
-    fn unanswered(&self, error: TrySendError<Request<Asking>>) -> Unanswered {
+    fn unanswered(&self, error: TrySendError<Request<DeferredBody>>) -> Unanswered {
         // A request that comes back was never begun.
         let unsent = error.message().is_some();
         let error = error.into_error();

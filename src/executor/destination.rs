@@ -1,4 +1,4 @@
-//! Where calls go, what they ask of the queues, and what is told of both. Data only: `lanes`
+//! Where calls go, what they ask of the queues, and what is told of both. Data only: `queues`
 //! decides.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Destination {
 
 /// How busy a destination is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Load {
+pub struct DestinationLoad {
     /// Which.
     pub destination: Destination,
     /// Calls under way.
@@ -40,7 +40,7 @@ pub struct Load {
 
 /// How the calls of all projects stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shares {
+pub struct Occupancy {
     /// Calls under way without a worker.
     pub hanging: usize,
     /// The most calls that may be under way, with a worker or without.
@@ -52,7 +52,7 @@ pub struct Shares {
 
 /// A destination that takes nothing, in boot-clock milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shut {
+pub struct Outage {
     /// Which.
     pub destination: Destination,
     /// When its breaker opened.
@@ -65,7 +65,7 @@ pub struct Shut {
 
 /// What a call asks for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wish {
+pub struct PermitRequest {
     /// A hash of its path.
     pub path: u64,
     /// What its target bears.

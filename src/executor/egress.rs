@@ -13,10 +13,10 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::guard::TargetGuard;
+use super::local_error::LocalError;
 use super::lookup::{look_up, patience};
-use super::members::{self, Admitted};
-use super::own::OwnError;
-use super::{Options, Unsent};
+use super::member_guard::{self, Exclusion};
+use super::{Options, SendError};
 use crate::config::EgressProxy;
 use crate::model::ProjectId;
 
@@ -55,14 +55,13 @@ pub(super) async fn admit(
     options: &Options,
     (url, project): (&Url, ProjectId),
     boot: u64,
-) -> Result<Option<Admitted>, Unsent> {
+) -> Result<Option<Exclusion>, SendError> {
     let patience = patience(options.connect_timeout);
     let admitted = options.apart.admit((url, project), &*options.lookup, (patience, boot)).await;
     let admitted = admitted.map_err(|error| match &error {
-        members::Error::Unknown(cause) => {
-            OwnError::of(&**cause).map_or_else(|| Unsent::Here(error.to_string()), Unsent::Lacking)
-        }
-        members::Error::Member => Unsent::Here(error.to_string()),
+        member_guard::Error::Unknown(cause) => LocalError::of(&**cause)
+            .map_or_else(|| SendError::Here(error.to_string()), SendError::Lacking),
+        member_guard::Error::Member => SendError::Here(error.to_string()),
     })?;
     judge(options, url, project).await?;
     Ok(admitted)
@@ -70,7 +69,7 @@ pub(super) async fn admit(
 
 /// Judges every address of a target that goes by way of the proxy: nobody knows which one that will
 /// take. A loopback address is the proxy's own there, so it is refused whatever `options` say.
-async fn judge(options: &Options, url: &Url, project: ProjectId) -> Result<(), Unsent> {
+async fn judge(options: &Options, url: &Url, project: ProjectId) -> Result<(), SendError> {
     if options.proxy.is_none() || is_direct(url) {
         return Ok(());
     }
@@ -82,12 +81,12 @@ async fn judge(options: &Options, url: &Url, project: ProjectId) -> Result<(), U
     };
     let unknown = |why: &dyn std::fmt::Display| {
         let why = format!("{name} cannot be resolved, so it is not handed to EgressProxy: {why}");
-        Unsent::Here(why)
+        SendError::Here(why)
     };
     let patience = patience(options.connect_timeout);
     let looking = look_up(&*options.lookup, (name, project), patience);
-    let found = looking.await.map_err(|error| match OwnError::of(&*error) {
-        Some(own) => Unsent::Lacking(own),
+    let found = looking.await.map_err(|error| match LocalError::of(&*error) {
+        Some(own) => SendError::Lacking(own),
         None => unknown(&error),
     })?;
     if found.is_empty() {
@@ -97,11 +96,11 @@ async fn judge(options: &Options, url: &Url, project: ProjectId) -> Result<(), U
 }
 
 /// Whether the proxy may connect to an address.
-fn beyond(options: &Options, ip: IpAddr) -> Result<(), Unsent> {
-    options.guard.check_address(ip).map_err(|error| Unsent::Here(error.to_string()))?;
+fn beyond(options: &Options, ip: IpAddr) -> Result<(), SendError> {
+    options.guard.check_address(ip).map_err(|error| SendError::Here(error.to_string()))?;
     let remote = TargetGuard { allow_loopback: false, ..options.guard.clone() };
     remote.check_address(ip).map_err(|error| {
         let instead = "to EgressProxy that is itself; localhost, 127.0.0.1 and [::1] go past it";
-        Unsent::Here(format!("{error}, and {instead}"))
+        SendError::Here(format!("{error}, and {instead}"))
     })
 }

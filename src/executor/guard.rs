@@ -14,9 +14,9 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tower::Service;
 use url::{Host, Url};
 
+use super::address_kind::{self, Kind};
 use super::lookup::{Lookup, look_up};
-use super::members::{Apart, RaftAddresses};
-use super::ranges::{self, Kind};
+use super::member_guard::{MemberGuard, RaftAddresses};
 use crate::config::Config;
 use crate::model::ProjectId;
 
@@ -39,7 +39,7 @@ pub struct TargetGuard {
     /// 10/8, 172.16/12, 192.168/16, 100.64/10, `fc00::/7`.
     pub allow_private: bool,
     /// Refused by name and by address, whatever is allowed; the executor's own guard has none, it
-    /// asks [`super::members`].
+    /// asks [`super::member_guard`].
     pub members: Arc<RaftAddresses>,
 }
 
@@ -131,11 +131,11 @@ impl TargetGuard {
     /// Judges an address.
     pub fn check_address(&self, ip: IpAddr) -> Result<(), Error> {
         let inner = match ip {
-            IpAddr::V6(v6) => ranges::embedded(v6).map(IpAddr::V4),
+            IpAddr::V6(v6) => address_kind::embedded(v6).map(IpAddr::V4),
             IpAddr::V4(_) => None,
         };
         for judged in [Some(ip), inner].into_iter().flatten() {
-            let refused = match ranges::kind(judged) {
+            let refused = match address_kind::kind(judged) {
                 Kind::Global => None,
                 Kind::Loopback => (!self.allow_loopback).then_some("a loopback address"),
                 Kind::Private => (!self.allow_private).then_some("a private address"),
@@ -169,7 +169,7 @@ pub(super) struct GuardedResolver {
     pub(super) lookup: Arc<dyn Lookup>,
     /// Whose call it is.
     pub(super) project: ProjectId,
-    pub(super) apart: Arc<Apart>,
+    pub(super) apart: Arc<MemberGuard>,
     /// The name of the configured proxy, which may be anywhere.
     pub(super) proxy: Option<Arc<str>>,
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::own::{NoResolver, is_resolver_down};
+use super::local_error::{ResolverDown, is_resolver_down};
 use crate::model::ProjectId;
 
 pub use super::resolver::SystemLookup;
@@ -28,7 +28,7 @@ pub(super) fn patience(connect_timeout: Duration) -> Duration {
     connect_timeout.mul_f32(0.8)
 }
 
-/// The addresses of a name that a project wants; the error is [`NoResolver`] where no name server
+/// The addresses of a name that a project wants; the error is [`ResolverDown`] where no name server
 /// says whether it exists.
 pub(super) async fn look_up(
     lookup: &dyn Lookup,
@@ -37,12 +37,12 @@ pub(super) async fn look_up(
 ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
     match tokio::time::timeout(patience, lookup.lookup(name.to_owned(), project)).await {
         Ok(Err(error)) if is_resolver_down(&error) => {
-            Err(NoResolver { why: error.to_string(), late: false }.into())
+            Err(ResolverDown { why: error.to_string(), late: false }.into())
         }
         Ok(found) => Ok(found?),
         Err(_) => {
             let why = format!("none within {patience:?}");
-            Err(NoResolver { why, late: true }.into())
+            Err(ResolverDown { why, late: true }.into())
         }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //!   worker -> payload::Builder -> chunks -\
-//!             target::Template -> Rendered -\
-//!             headers::headers  -----------> Call -> lanes (whose turn?) -> before_send? -> receiver
+//!             template::RequestTemplate -> Rendered -\
+//!             headers::headers  -----------> Call -> queues (whose turn?) -> before_send? -> receiver
 //!                                             |        | breaker, rate                       |
 //!   worker <- Refused <-----------------------|--------/                                     |
 //!   worker <- reply::{Class, failed_ids} <- Reply <------------------------------------------/
@@ -21,37 +21,37 @@
 
 pub mod breaker;
 pub mod destination;
-pub mod fair;
+pub mod destination_queues;
+pub mod fair_queue;
 pub mod guard;
 pub mod headers;
-pub mod lanes;
 pub mod lookup;
-pub mod members;
+pub mod member_guard;
 pub mod payload;
 pub mod reply;
-pub mod target;
+pub mod template;
 pub mod tls;
 
-mod answer;
-mod ceilings;
+mod address_kind;
+mod backoffs;
+mod breakers;
 mod client;
 mod connection;
 mod connector;
-mod date;
+mod deferred_body;
+mod destination_limits;
 mod egress;
-mod gate;
-mod hanging;
+mod hanging_calls;
+mod http_date;
+mod local_error;
 mod meter;
-mod outgoing;
-mod own;
-mod pauses;
 mod pool;
-mod ranges;
-mod rate;
+mod request;
 mod resolver;
+mod response;
 #[cfg(test)]
 mod tests;
-mod verdicts;
+mod token_bucket;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -65,26 +65,26 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use answer::{MAX_BATCH_BODY, MAX_BODY};
 pub use reply::{Answer, Class, Reply};
+pub use response::{MAX_BATCH_BODY, MAX_BODY};
 
 use crate::clock::SchedulerTime;
 use crate::config::EgressProxy;
 use crate::metrics;
 use crate::model::postponement::Obstacle;
 use crate::model::{Millis, ProjectId};
-use answer::{Received, room};
-use breaker::{Outcome, Rules};
+use breaker::{CallOutcome, Rules};
 use client::Client;
-use destination::{Destination, Load, Refusal, Shares, Shut, Wish};
-use fair::Stage;
-use gate::Passage;
+use deferred_body::SendCheck;
+use destination::{Destination, DestinationLoad, Occupancy, Outage, PermitRequest, Refusal};
+use destination_queues::{CallPermit, DestinationQueues};
+use fair_queue::Stage;
 use guard::TargetGuard;
-use lanes::{Lanes, Turn};
+use local_error::{LocalError, LocalErrors};
 use lookup::{Lookup, SystemLookup};
-use members::Apart;
-use outgoing::Outgoing;
-use own::{OwnError, OwnErrors};
+use member_guard::MemberGuard;
+use request::OutgoingRequest;
+use response::{Received, room};
 use tls::Identity;
 
 /// After this long a call counts as slow: another project that waits may have its worker.
@@ -118,7 +118,7 @@ pub struct Options {
     /// Where calls may go.
     pub guard: TargetGuard,
     /// Where calls may not go, whatever `guard` says: to the members' Raft ports.
-    pub apart: Arc<Apart>,
+    pub apart: Arc<MemberGuard>,
     /// How names become addresses.
     pub lookup: Arc<dyn Lookup>,
     /// The proxy that calls leave by: `EgressProxy`.
@@ -179,11 +179,11 @@ pub struct Limits {
 
 /// Whether a destination takes calls at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub enum Availability {
     /// It does, as far as this node knows.
-    Open,
+    Available,
     /// It keeps failing, or asked to wait.
-    Closed {
+    Unavailable {
         /// When to ask again, in scheduler time.
         until: Millis,
         /// Which of the two.
@@ -193,7 +193,7 @@ pub enum Gate {
 
 /// A destination that keeps failing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failing {
+pub struct OpenBreaker {
     /// Scheme, host and port.
     pub destination: String,
     /// Since when nothing but probes goes there, in scheduler time.
@@ -205,11 +205,11 @@ pub struct Failing {
 }
 
 /// Why there is no answer.
-enum Unsent {
+enum SendError {
     /// Something about the call itself: it was not tried.
     Here(String),
     /// Something that this node lacks: it was not tried.
-    Lacking(OwnError),
+    Lacking(LocalError),
     /// There is no connection: nobody listens there, or whoever does is not the one it should be.
     Unreachable(String),
     /// The connection or the receiver, or there was none in time.
@@ -286,8 +286,8 @@ impl Call {
 #[derive(Clone)]
 pub struct Executor {
     client: Arc<Client>,
-    own: Arc<OwnErrors>,
-    lanes: Lanes,
+    local_errors: Arc<LocalErrors>,
+    queues: DestinationQueues,
     options: Arc<Options>,
     time: Arc<SchedulerTime>,
 }
@@ -297,8 +297,8 @@ impl Executor {
     pub fn new(options: Options, time: Arc<SchedulerTime>) -> Result<Self, Error> {
         let options = Arc::new(options);
         let client = Client::new(&options, time.clock().clone()).map_err(Error::Client)?;
-        let lanes = Lanes::new(&options, time.clock().clone());
-        Ok(Self { client: Arc::new(client), own: Arc::default(), lanes, options, time })
+        let queues = DestinationQueues::new(&options, time.clock().clone());
+        Ok(Self { client: Arc::new(client), local_errors: Arc::default(), queues, options, time })
     }
 
     /// Waits for a place and sends the call. Dropping the future gives up the call.
@@ -308,8 +308,8 @@ impl Executor {
             Ok(url) => url,
         };
         let Call { limits, project, probe, .. } = call;
-        let wish = Wish { path: path(&url), limits, project, probe };
-        match self.lanes.turn(&Destination::of(&url), wish).await {
+        let wish = PermitRequest { path: path(&url), limits, project, probe };
+        match self.queues.acquire(&Destination::of(&url), wish).await {
             Ok(turn) => self.run(url, turn, call).await,
             Err(Refusal { until, obstacle }) => Reply::Refused { until: self.at(until), obstacle },
         }
@@ -317,28 +317,30 @@ impl Executor {
 
     /// How many calls to one destination are under way at a time; more of them wait.
     pub fn at_most(&self) -> usize {
-        self.lanes.share()
+        self.queues.flow_limit()
     }
 
     /// Whether the destination of a URL takes calls of a project: asked before a request is written
     /// for it. The answer is about this moment; the call itself is asked again.
-    pub fn gate(&self, url: &str, project: ProjectId) -> Gate {
-        let Ok(url) = Url::parse(url) else { return Gate::Open };
-        match self.lanes.refusal(&Destination::of(&url), path(&url), project) {
-            None => Gate::Open,
-            Some(Refusal { until, obstacle }) => Gate::Closed { until: self.at(until), obstacle },
+    pub fn availability(&self, url: &str, project: ProjectId) -> Availability {
+        let Ok(url) = Url::parse(url) else { return Availability::Available };
+        match self.queues.refusal(&Destination::of(&url), path(&url), project) {
+            None => Availability::Available,
+            Some(Refusal { until, obstacle }) => {
+                Availability::Unavailable { until: self.at(until), obstacle }
+            }
         }
     }
 
     /// The destinations that take nothing at the moment.
-    pub fn failing(&self) -> Vec<Failing> {
-        let failing = |shut: Shut| Failing {
+    pub fn open_breakers(&self) -> Vec<OpenBreaker> {
+        let failing = |shut: Outage| OpenBreaker {
             destination: shut.destination.as_str().to_owned(),
             since: self.at(shut.since),
             failures: shut.failures,
             next_probe: self.at(shut.probe_at),
         };
-        self.lanes.shut().into_iter().map(failing).collect()
+        self.queues.outages().into_iter().map(failing).collect()
     }
 
     /// The scheduler time of an instant of the boot clock.
@@ -347,8 +349,8 @@ impl Executor {
     }
 
     /// How busy each destination is.
-    pub fn load(&self) -> Vec<Load> {
-        self.lanes.load()
+    pub fn load(&self) -> Vec<DestinationLoad> {
+        self.queues.load()
     }
 
     /// How its calls stand, for `/metrics`.
@@ -359,21 +361,21 @@ impl Executor {
             let new = || metrics::Destination { name: name.clone(), ..Default::default() };
             set(destinations.entry(name.clone()).or_insert_with(new));
         };
-        for load in self.lanes.load() {
+        for load in self.queues.load() {
             of(load.destination, &|d| {
                 d.in_flight = load.in_flight as u64;
                 d.waiting = load.queued as u64;
             });
         }
-        for shut in self.lanes.shut() {
+        for shut in self.queues.outages() {
             of(shut.destination, &|d| d.open = true);
         }
-        for (destination, projects) in self.lanes.asked() {
+        for (destination, projects) in self.queues.backoffs() {
             of(destination, &|d| d.paused = projects as u64);
         }
         let destinations = destinations.into_values().collect();
-        let (refused, own_errors) = (self.lanes.refused(), self.own.counts());
-        let Shares { hanging, capacity, over_share } = self.lanes.shares();
+        let (refused, own_errors) = (self.queues.refused(), self.local_errors.counts());
+        let Occupancy { hanging, capacity, over_share } = self.queues.occupancy();
         metrics::Calls {
             destinations,
             refused,
@@ -385,8 +387,8 @@ impl Executor {
     }
 
     /// How the calls of all projects share what there is.
-    pub fn shares(&self) -> Shares {
-        self.lanes.shares()
+    pub fn occupancy(&self) -> Occupancy {
+        self.queues.occupancy()
     }
 
     /// The URL, if it may be called: addresses written in it never pass through the resolver.
@@ -402,14 +404,14 @@ impl Executor {
         })
     }
 
-    async fn run(&self, url: Url, mut turn: Turn, call: Call) -> Reply {
+    async fn run(&self, url: Url, mut turn: CallPermit, call: Call) -> Reply {
         let tried = self.time.clock().boot();
         let timeout = call.timeout.unwrap_or(self.options.timeout);
         let codes = Arc::clone(&call.success_codes);
         let room = room(call.batch, call.body.len());
         let (tls, unwanted) = (call.tls, call.unwanted);
-        let passage = Passage::new(call.before_send, self.time.clock().clone());
-        let outgoing = Outgoing {
+        let passage = SendCheck::new(call.before_send, self.time.clock().clone());
+        let outgoing = OutgoingRequest {
             method: call.method,
             url,
             headers: call.headers,
@@ -425,10 +427,10 @@ impl Executor {
                 } else {
                     None
                 };
-                let longest = answer::longest(room);
-                let response = self.client.send(&outgoing, tls.as_ref(), longest).await?;
-                answer::read(response, room, self.time.now(), &mut received).await;
-                Ok::<_, Unsent>(())
+                let longest = response::longest(room);
+                let head = self.client.send(&outgoing, tls.as_ref(), longest).await?;
+                response::read(head, room, self.time.now(), &mut received).await;
+                Ok::<_, SendError>(())
             });
             // Most calls are over by the first of these, and set no other timer.
             let mut asked = tokio::time::timeout(timeout.min(SLOW), &mut asking).await;
@@ -451,11 +453,11 @@ impl Executor {
                     () = unwanted => {
                         is_unwanted = true;
                         // Nothing of an answer is kept that nobody wants.
-                        Ok(Err(Unsent::Here(UNWANTED.to_owned())))
+                        Ok(Err(SendError::Here(UNWANTED.to_owned())))
                     }
                     () = turn.ended() => {
                         is_displaced = true;
-                        Ok(Err(Unsent::Here(displaced(self.since(tried)))))
+                        Ok(Err(SendError::Here(displaced(self.since(tried)))))
                     }
                 }
             } else {
@@ -476,7 +478,7 @@ impl Executor {
         };
         if is_unwanted && received.is_none() {
             answer.error = Some(UNWANTED.to_owned());
-            turn.over(answer.started_boot, Outcome::Nothing);
+            turn.over(answer.started_boot, CallOutcome::Nothing);
             return if answer.sent { Reply::Unwanted(answer) } else { Reply::Withheld };
         }
         let mut outcome = None;
@@ -486,24 +488,26 @@ impl Executor {
                 let given = if is_displaced { self.since(tried) } else { timeout };
                 answer.take(received, given, &codes);
             }
-            (None, Ok(Err(Unsent::Lacking(own)))) => return self.lacking(own, turn, tried),
-            (None, Ok(Err(Unsent::Unreachable(why)))) => {
+            (None, Ok(Err(SendError::Lacking(own)))) => return self.lacking(own, turn, tried),
+            (None, Ok(Err(SendError::Unreachable(why)))) => {
                 // With a TLS of its own it may be the call's own fault.
                 let unreachable = sent.is_none() && tls.is_none();
-                outcome = Some(Outcome::Failed { down: sent.is_none(), unreachable, after: 0 });
+                outcome = Some(CallOutcome::Failed { down: sent.is_none(), unreachable, after: 0 });
                 answer.error = Some(why);
             }
-            (None, Ok(Err(Unsent::Here(why) | Unsent::There(why)))) => answer.error = Some(why),
+            (None, Ok(Err(SendError::Here(why) | SendError::There(why)))) => {
+                answer.error = Some(why)
+            }
             (None, _) => {
-                outcome = Some(Outcome::timeout(timeout, sent.is_some()));
+                outcome = Some(CallOutcome::timeout(timeout, sent.is_some()));
                 answer.error = Some(timed_out(timeout, sent.is_some()));
             }
         }
         if is_displaced && answer.status == 0 {
             // It says nothing of the destination: there was time left.
-            outcome = Some(Outcome::Nothing);
+            outcome = Some(CallOutcome::Nothing);
         }
-        let outcome = outcome.unwrap_or_else(|| Outcome::of(&answer, &codes));
+        let outcome = outcome.unwrap_or_else(|| CallOutcome::of(&answer, &codes));
         turn.over(answer.started_boot, outcome);
         Reply::Done(answer)
     }
@@ -514,13 +518,15 @@ impl Executor {
     }
 
     /// What comes of a call that this node could not make.
-    fn lacking(&self, own: OwnError, turn: Turn, tried: u64) -> Reply {
-        self.own.note(own, tried);
+    fn lacking(&self, own: LocalError, turn: CallPermit, tried: u64) -> Reply {
+        self.local_errors.note(own, tried);
         // The name servers of one domain may be all that is down. Each call waits for them and holds a
         // place meanwhile, so the breaker counts them, though they are no attempts.
         let outcome = match own {
-            OwnError::Resolver => Outcome::Failed { down: true, unreachable: false, after: 0 },
-            _ => Outcome::Nothing,
+            LocalError::Resolver => {
+                CallOutcome::Failed { down: true, unreachable: false, after: 0 }
+            }
+            _ => CallOutcome::Nothing,
         };
         turn.over(tried, outcome);
         let obstacle = Obstacle::Node(own.words().to_owned());

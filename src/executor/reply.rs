@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::date::http_date;
+use super::http_date::http_date;
 use crate::model::Millis;
 use crate::model::postponement::Obstacle;
 

@@ -259,7 +259,7 @@ async fn a_call_that_hangs_is_ended_when_nobody_wants_its_answer_any_more() {
     });
     let call = Call { unwanted: Some(unwanted), ..call(&format!("http://{address}/")) };
     let ending = async {
-        while executor.shares().hanging == 0 {
+        while executor.occupancy().hanging == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1, "asked once it hangs");
@@ -270,7 +270,7 @@ async fn a_call_that_hangs_is_ended_when_nobody_wants_its_answer_any_more() {
     assert_eq!((answer.status, answer.sent), (0, true));
     assert_eq!(answer.error.as_deref(), Some(UNWANTED));
     assert!(answer.duration_ms >= 900, "{answer:?}");
-    assert_eq!((executor.load(), executor.shares().hanging), (vec![], 0));
+    assert_eq!((executor.load(), executor.occupancy().hanging), (vec![], 0));
 }
 
 #[tokio::test]
@@ -417,18 +417,24 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
         assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
         clock.advance(Duration::from_millis(500));
     }
-    let failing = executor.failing().remove(0);
+    let failing = executor.open_breakers().remove(0);
     assert_eq!((failing.failures, failing.since), (5, time.now() - 500), "{failing:?}");
     let until = failing.next_probe;
     let obstacle = Obstacle::Failing;
-    assert_eq!(executor.gate(&dead, 0), Gate::Closed { until, obstacle: obstacle.clone() });
+    assert_eq!(
+        executor.availability(&dead, 0),
+        Availability::Unavailable { until, obstacle: obstacle.clone() }
+    );
     let refused = Reply::Refused { until, obstacle };
     for _ in 0..100 {
         assert_eq!(executor.call(call(&dead)).await, refused);
         assert_eq!(answer(executor.call(call(&live)).await).status, 200);
     }
     clock.advance(Duration::from_secs(6));
-    assert_eq!((executor.gate(&dead, 0), executor.gate(&live, 0)), (Gate::Open, Gate::Open));
+    assert_eq!(
+        (executor.availability(&dead, 0), executor.availability(&live, 0)),
+        (Availability::Available, Availability::Available)
+    );
     assert_eq!(answer(executor.call(call(&dead)).await).status, 503);
     assert!(matches!(executor.call(call(&dead)).await, Reply::Refused { .. }));
     assert_eq!(calls.load(Ordering::SeqCst), 6, "five to find out, and a probe");
@@ -496,5 +502,5 @@ async fn forbidden_addresses_are_refused_however_they_are_written() {
         let answer = answer(within("refused at once", executor.call(refused)).await);
         assert!(!answer.sent && answer.error.is_some(), "{url}: {answer:?}");
     }
-    assert_eq!(executor.failing(), []);
+    assert_eq!(executor.open_breakers(), []);
 }

@@ -1,5 +1,5 @@
 //! TLS of calls: whom a receiver must be vouched for by, and what it is shown. Most targets have that of
-//! the machine ([`Roots`]); a target may have an authority and a certificate of its own. The api has
+//! the machine ([`RootCertificates`]); a target may have an authority and a certificate of its own. The api has
 //! both checked when they are set ([`check`]); the worker opens the key, and calls with an
 //! [`Identity`] share what is made of it, which is kept while it is in use. There is no way not to
 //! verify. Nothing here connects: `Client` hands what it gets here to the connector.
@@ -152,7 +152,7 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// The TLS of targets that have none of their own.
-pub(super) struct Roots(Mutex<Machine>);
+pub(super) struct RootCertificates(Mutex<Machine>);
 
 struct Machine {
     config: Arc<ClientConfig>,
@@ -164,7 +164,7 @@ struct Machine {
     reading: bool,
 }
 
-impl Roots {
+impl RootCertificates {
     /// Reads them.
     pub(super) fn read(boot: u64) -> Result<Arc<Self>, String> {
         let (config, bare) = machine(config)?;
@@ -233,9 +233,9 @@ struct Own {
 
 /// The TLS of all identities that are in use.
 #[derive(Default)]
-pub(super) struct Identities(Mutex<HashMap<[u8; 32], Own>>);
+pub(super) struct IdentityCache(Mutex<HashMap<[u8; 32], Own>>);
 
-impl Identities {
+impl IdentityCache {
     /// The TLS for a call that begins at an instant of the boot clock. It is made on a thread for
     /// blocking work, as that may read the root certificates.
     pub(super) async fn get(
@@ -313,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn equal_identities_share_their_tls_and_few_are_kept() {
-        let identities = Identities::default();
+        let identities = IdentityCache::default();
         let identity = |n: usize| {
             let ca = format!("{CA}\n# {n}\n");
             Arc::new(Identity::new(ca, String::new(), Zeroizing::default()))
@@ -342,7 +342,7 @@ mod tests {
             Trusted::Machine => Err("too many open files".to_owned()),
             _ => config(trusted, shown),
         };
-        let roots = Roots::read(0).unwrap();
+        let roots = RootCertificates::read(0).unwrap();
         roots.lock().bare = false;
         let before = Arc::clone(&roots.lock().config);
         roots.renew(READ_EVERY_MS, unreadable);

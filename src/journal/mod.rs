@@ -13,15 +13,15 @@
 //! ```
 //!
 //! * [`segment`]: the form of the files, and how a torn tail is told from damage.
-//! * [`books`]: what is known of them in memory.
+//! * [`index`]: what is known of them in memory.
 //! * [`writer`]: the one thread that writes; appends that come while it syncs share the next sync.
 //!
 //! The sequence begins at 1 with the file's *incarnation*, a random number made with it: a folder
 //! that was wiped shows as a new incarnation and cannot be mistaken for the old journal.
 
-mod books;
+mod index;
 #[cfg(test)]
-mod power;
+mod power_loss;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ use tokio::sync::{oneshot, watch};
 use crate::disk::{self, spare};
 use crate::model::attempt::JournalEntry;
 use crate::telemetry::LogLimit;
-use books::{Books, Segment, Source};
+use index::{Segment, SegmentIndex, Source};
 use writer::{Append, Message, Writer};
 
 /// Sizes, in bytes.
@@ -116,7 +116,7 @@ pub enum Error {
 
 /// Consecutive entries, as the collector fetches them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct Page {
     /// Which journal.
     pub incarnation: u128,
     /// The sequence number of the first entry (of the next one to come, if there are none).
@@ -161,13 +161,13 @@ struct Inner {
 struct Shared {
     dir: PathBuf,
     options: Options,
-    books: Mutex<Books>,
+    index: Mutex<SegmentIndex>,
     synced: watch::Sender<u64>,
 }
 
 impl Shared {
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> MutexGuard<'_, SegmentIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,11 +211,11 @@ impl Journal {
             torn = scan.torn;
             segments.push_back(segment);
         }
-        let mut books = Books::new(incarnation, firsts[0] - 1, next - 1, segments);
-        books.fill_window(&entries, &sizes, options.window);
+        let mut index = SegmentIndex::new(incarnation, firsts[0] - 1, next - 1, segments);
+        index.fill_window(&entries, &sizes, options.window);
         let synced = watch::Sender::new(next - 1);
         let shared =
-            Arc::new(Shared { dir: dir.to_owned(), options, books: Mutex::new(books), synced });
+            Arc::new(Shared { dir: dir.to_owned(), options, index: Mutex::new(index), synced });
         let (sender, messages) = mpsc::channel();
         let writer = Writer::open(shared.clone(), messages, torn)?;
         let thread =
@@ -228,7 +228,7 @@ impl Journal {
     /// the sequence number of the last one.
     pub async fn append(&self, entries: Vec<JournalEntry>) -> Result<u64, Error> {
         if entries.is_empty() {
-            return Ok(self.0.shared.books().synced());
+            return Ok(self.0.shared.index().synced());
         }
         let mut encoded = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -245,13 +245,13 @@ impl Journal {
     /// Entries on disk after a sequence number: at least one if there is any, and no more than fit
     /// the given number of bytes. Mostly from memory; far behind, it reads the disk (blocking), and
     /// gives none where this process has no descriptor for that.
-    pub fn read(&self, after: u64, max_bytes: usize) -> Stretch {
+    pub fn read(&self, after: u64, max_bytes: usize) -> Page {
         static LINES: LogLimit<()> = LogLimit::new();
         let shared = &self.0.shared;
         loop {
-            let source = shared.books().find(after, max_bytes);
+            let source = shared.index().find(after, max_bytes);
             let (incarnation, from, place, upto) = match source {
-                Source::Memory(stretch) => return stretch,
+                Source::Memory(page) => return page,
                 Source::Disk { incarnation, from, segment, place, upto } => {
                     (incarnation, from, (segment, place), upto)
                 }
@@ -270,19 +270,19 @@ impl Journal {
                     true
                 });
             match read {
-                Ok(()) => return Stretch { incarnation, first: from, entries },
+                Ok(()) => return Page { incarnation, first: from, entries },
                 // Forgotten and deleted since we looked: look again.
-                Err(_) if shared.books().forgotten() >= from => {}
+                Err(_) if shared.index().forgotten() >= from => {}
                 // What is on the disk is as it was: whoever asks asks again.
                 Err(e) if spare::is_exhausted(&e) => {
                     if let Some(unsaid) = LINES.admit(()) {
                         tracing::error!(error = %e, unsaid, "the journal cannot be read now");
                     }
-                    return Stretch { incarnation, first: from, entries: Vec::new() };
+                    return Page { incarnation, first: from, entries: Vec::new() };
                 }
                 Err(e) => {
-                    shared.books().fail(format!("it cannot be read: {e}"));
-                    return Stretch { incarnation, first: from, entries: Vec::new() };
+                    shared.index().fail(format!("it cannot be read: {e}"));
+                    return Page { incarnation, first: from, entries: Vec::new() };
                 }
             }
         }
@@ -291,16 +291,16 @@ impl Journal {
     /// Says that the entries up to a sequence number are in the replicated log. Files that hold
     /// nothing else go soon after. Another incarnation's number is ignored.
     pub fn forget(&self, incarnation: u128, upto: u64) {
-        let news = self.0.shared.books().forget(incarnation, upto);
+        let news = self.0.shared.index().forget(incarnation, upto);
         if let (true, Some(messages)) = (news, &self.0.messages) {
-            // A thread that has ended has said why in the books.
+            // A thread that has ended has said why in the index.
             let _ = messages.send(Message::Tidy);
         }
     }
 
     /// How it is.
     pub fn state(&self) -> State {
-        self.0.shared.books().state(&self.0.shared.options)
+        self.0.shared.index().state(&self.0.shared.options)
     }
 
     /// The last sequence number on disk, and whenever it grows.

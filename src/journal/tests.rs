@@ -26,17 +26,17 @@ async fn append(journal: &Journal, range: std::ops::RangeInclusive<i64>) -> u64 
     journal.append(range.map(entry).collect()).await.expect("it is on disk")
 }
 
-/// Everything after a number, stretch by stretch.
+/// Everything after a number, page by page.
 fn read_all(journal: &Journal, mut after: u64, max_bytes: usize) -> Vec<JournalEntry> {
     let mut all = Vec::new();
     loop {
-        let stretch = journal.read(after, max_bytes);
-        assert_eq!(stretch.first, after.max(journal.state().forgotten) + 1);
-        if stretch.entries.is_empty() {
+        let page = journal.read(after, max_bytes);
+        assert_eq!(page.first, after.max(journal.state().forgotten) + 1);
+        if page.entries.is_empty() {
             return all;
         }
-        after = stretch.first + stretch.entries.len() as u64 - 1;
-        all.extend(stretch.entries);
+        after = page.first + page.entries.len() as u64 - 1;
+        all.extend(page.entries);
     }
 }
 

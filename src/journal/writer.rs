@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::books::Segment;
+use super::index::Segment;
 use super::segment::{self, HEADER};
 use super::{Error, Shared};
 use crate::disk;
@@ -56,9 +56,9 @@ impl Writer {
         torn: bool,
     ) -> io::Result<Self> {
         let (first, end, next) = {
-            let books = shared.books();
-            let last = books.segments.back().map_or((1, HEADER), |s| (s.first, s.end));
-            (last.0, last.1, books.synced() + 1)
+            let index = shared.index();
+            let last = index.segments.back().map_or((1, HEADER), |s| (s.first, s.end));
+            (last.0, last.1, index.synced() + 1)
         };
         let path = segment::path(&shared.dir, first);
         let file = disk::open(&path)?;
@@ -104,7 +104,7 @@ impl Writer {
 
     /// Writes, syncs, takes note, answers.
     fn append(&mut self, batch: Vec<Append>, bytes: usize) {
-        let failed = self.shared.books().failed().cloned();
+        let failed = self.shared.index().failed().cloned();
         let ready = match failed {
             Some(why) => Err(Error::Failed(why)),
             None => self.make_room(bytes as u64),
@@ -131,10 +131,10 @@ impl Writer {
             disk::write_at(&self.file, &buffer, at).and_then(|()| disk::sync_data(&self.file));
         if let Err(error) = &written {
             tracing::error!(%error, "the journal cannot be written: this node stops firing");
-            self.shared.books().fail(format!("a write failed: {error}"));
+            self.shared.index().fail(format!("a write failed: {error}"));
         } else {
             self.end = at + buffer.len() as u64;
-            self.shared.books().written(at, noted, self.shared.options.window);
+            self.shared.index().written(at, noted, self.shared.options.window);
             self.shared.synced.send_replace(self.next - 1);
         }
         for (seq, answer) in answers {
@@ -175,7 +175,7 @@ impl Writer {
             return; // the next one would have the same name
         }
         let shared = &self.shared;
-        let incarnation = shared.books().incarnation();
+        let incarnation = shared.index().incarnation();
         match segment::create(&shared.dir, incarnation, self.next, shared.options.reserve) {
             Ok(file) => {
                 // What was reserved and not used is given back; harmless if it cannot be.
@@ -183,7 +183,7 @@ impl Writer {
                 self.reserved = file.metadata().map_or(HEADER, |m| m.len());
                 self.file = file;
                 self.end = HEADER;
-                shared.books().segments.push_back(Segment::new(self.next));
+                shared.index().segments.push_back(Segment::new(self.next));
             }
             Err(error) => tracing::warn!(%error, "no new journal file, going on in the old one"),
         }
@@ -192,20 +192,20 @@ impl Writer {
     /// Deletes files that hold nothing but what is forgotten.
     fn tidy(&mut self) {
         let (forgotten, failed) = {
-            let books = self.shared.books();
-            (books.forgotten(), books.failed().is_some())
+            let index = self.shared.index();
+            (index.forgotten(), index.failed().is_some())
         };
         if forgotten + 1 == self.next && self.end > self.shared.options.tidy && !failed {
             self.rotate();
         }
         loop {
             let gone = {
-                let mut books = self.shared.books();
-                let over = books.segments.get(1).is_some_and(|next| next.first <= forgotten + 1);
+                let mut index = self.shared.index();
+                let over = index.segments.get(1).is_some_and(|next| next.first <= forgotten + 1);
                 if !over {
                     return;
                 }
-                books.segments.pop_front()
+                index.segments.pop_front()
             };
             let Some(gone) = gone else { return };
             // One after the other, durably: were a later one gone and an earlier one there, the
@@ -231,15 +231,15 @@ impl Writer {
         } else {
             None
         };
-        let mut books = self.shared.books();
-        if books.short_of.is_some() != short_of.is_some() {
+        let mut index = self.shared.index();
+        if index.short_of.is_some() != short_of.is_some() {
             if let Some(why) = &short_of {
                 tracing::error!(%why, "no room in the journal: this node stops firing");
             } else {
                 tracing::info!("the journal has room again");
             }
         }
-        books.short_of = short_of;
+        index.short_of = short_of;
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::coordinator::collect::{JOURNAL_ROUTE, ReadJournal};
 use crate::coordinator::lead::Coordinator;
-use crate::executor::Failing;
+use crate::executor::OpenBreaker;
 use crate::journal::Journal;
 use crate::model::NodeId;
 use crate::model::attempt::JournalBatch;
@@ -51,7 +51,7 @@ pub(super) struct Own {
     /// Anonymous memory, in bytes.
     pub(super) memory: Option<u64>,
     /// Destinations that keep failing when it calls them.
-    pub(super) failing: Vec<Failing>,
+    pub(super) failing: Vec<OpenBreaker>,
     /// It is about to stop.
     pub(super) draining: bool,
     /// What it would warn an operator of.
@@ -89,13 +89,8 @@ pub(super) fn read_journal(journal: &Journal, node: NodeId, ask: &ReadJournal) -
     // A cursor of another file says nothing of this one: from its beginning, or from where it was
     // forgotten (the books know how far that is).
     let after = if incarnation == ask.incarnation { ask.after } else { 0 };
-    let stretch = journal.read(after, ask.max_bytes as usize);
-    JournalBatch {
-        node,
-        incarnation: stretch.incarnation,
-        first: stretch.first,
-        entries: stretch.entries,
-    }
+    let page = journal.read(after, ask.max_bytes as usize);
+    JournalBatch { node, incarnation: page.incarnation, first: page.first, entries: page.entries }
 }
 
 async fn renew(

@@ -155,7 +155,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::disk::tape::{Loss, Tape, quick_dir};
+    use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
 
     #[test]
     fn a_folder_keeps_its_id_counts_starts_and_has_one_holder() {
@@ -181,17 +181,17 @@ mod tests {
     #[test]
     fn a_power_cut_at_any_operation_forgets_no_start_that_went_out() {
         let dir = quick_dir();
-        let tape = Tape::begin(dir.path());
+        let recorder = DiskRecorder::begin(dir.path());
         let data = |root: &Path| root.join("some/where/data");
         let mut starts = Vec::new();
         for _ in 0..3 {
             let started = Identity::open(&data(dir.path())).unwrap();
-            starts.push((tape.len(), started.instance, started.boot));
+            starts.push((recorder.len(), started.instance, started.boot));
         }
-        for cut in 0..=tape.len() {
+        for cut in 0..=recorder.len() {
             let last = starts.iter().rev().find(|(at, ..)| *at <= cut);
             for loss in Loss::few(cut, 10) {
-                let left = tape.power_cut(cut, loss);
+                let left = recorder.power_cut(cut, loss);
                 let next = Identity::open(&data(left.path()))
                     .unwrap_or_else(|e| panic!("cut at {cut}, {loss:?}: {e}"));
                 if let Some((_, instance, boot)) = last {
@@ -199,9 +199,9 @@ mod tests {
                     assert!(next.boot > *boot, "cut at {cut}, {loss:?}: {} again", next.boot);
                 }
             }
-            let (dir, tape) = tape.killed(cut);
+            let (dir, recorder) = recorder.killed(cut);
             let started = Identity::open(&data(dir.path())).unwrap();
-            let left = tape.power_cut(tape.len(), Loss::All);
+            let left = recorder.power_cut(recorder.len(), Loss::All);
             let next = Identity::open(&data(left.path())).unwrap();
             assert_eq!((next.instance, next.boot), (started.instance, started.boot + 1), "{cut}");
         }

@@ -19,7 +19,7 @@ use crate::cluster::{self, Cluster};
 use crate::config::Config;
 use crate::coordinator::lead::{self, Coordinator};
 use crate::executor::guard::TargetGuard;
-use crate::executor::members::{self, Apart, RaftAddresses};
+use crate::executor::member_guard::{self, MemberGuard, RaftAddresses};
 use crate::executor::{self, Executor};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -65,7 +65,7 @@ pub(super) struct Started {
 }
 
 /// The Raft addresses of the members as this node knows them, and its own.
-fn members(cluster: &Cluster, own: &str) -> members::Source {
+fn members(cluster: &Cluster, own: &str) -> member_guard::Source {
     let (cluster, own) = (cluster.clone(), own.to_owned());
     Arc::new(move || {
         let members = cluster.members();
@@ -104,7 +104,7 @@ impl Parts {
                     cooldown: config.breaker_cooldown.as_millis() as u64,
                 },
                 guard: TargetGuard::of(config),
-                apart: Arc::new(Apart::new(members(&cluster, &config.raft_address))),
+                apart: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
                 proxy: config.egress_proxy.clone(),
                 ..executor::Options::default()
             },

@@ -62,7 +62,7 @@ impl Shown {
         if let Some(refused) = lease.refused {
             warnings.push(format!("it gets no lease: {}", refused.reason()));
         }
-        let shares = self.executor.shares();
+        let shares = self.executor.occupancy();
         if let Some((project, calls)) = shares.over_share {
             warnings.push(format!(
                 "project {project} has its share of calls under way ({calls} of {}): more of them \
@@ -85,7 +85,7 @@ impl Shown {
             lag: (lag.p99 > 0).then_some((lag.p50, lag.p99)),
             memory: pressure::anonymous_memory(),
             draining: self.draining.load(Ordering::SeqCst),
-            failing: self.executor.failing(),
+            failing: self.executor.open_breakers(),
             warnings,
         }
     }

@@ -127,7 +127,7 @@ fn node_status(
     }
 }
 
-fn failing(one: executor::Failing) -> Failing {
+fn failing(one: executor::OpenBreaker) -> Failing {
     Failing {
         destination: one.destination,
         since: rfc3339(one.since),

@@ -265,7 +265,7 @@ mod tests {
     use openraft::vote::RaftLeaderIdExt;
 
     use super::*;
-    use crate::disk::tape::{self, Loss, Tape, quick_dir};
+    use crate::disk::recorder::{self, DiskRecorder, Loss, quick_dir};
     use crate::raft::types::LogId;
 
     fn meta(index: u64) -> SnapshotMeta {
@@ -295,26 +295,26 @@ mod tests {
     #[test]
     fn a_power_cut_at_any_operation_leaves_the_last_snapshot_or_the_next() {
         let dir = quick_dir();
-        let tape = Tape::begin(dir.path());
+        let recorder = DiskRecorder::begin(dir.path());
         let snapshots = Snapshots::open(dir.path()).unwrap();
         let mut published = vec![(0, 0)];
         for index in 1..=4 {
             publish(&snapshots, index);
-            published.push((tape.len(), index));
+            published.push((recorder.len(), index));
         }
-        for cut in 0..=tape.len() {
+        for cut in 0..=recorder.len() {
             let last = published.iter().rev().find(|(at, _)| *at <= cut).unwrap().1;
             for loss in Loss::few(cut, 20) {
-                let left = tape.power_cut(cut, loss);
+                let left = recorder.power_cut(cut, loss);
                 let found = current(left.path()).unwrap_or_else(|e| panic!("{cut} {loss:?}: {e}"));
                 assert!(found == last || found == last + 1, "cut at {cut}, {loss:?}: {found}");
                 let again = Snapshots::open(left.path()).unwrap();
                 publish(&again, 9);
                 assert_eq!(current(left.path()), Ok(9), "cut at {cut}, {loss:?}");
             }
-            let (dir, tape) = tape.killed(cut);
+            let (dir, recorder) = recorder.killed(cut);
             let found = current(dir.path()).unwrap();
-            let left = tape.power_cut(tape.len(), Loss::All);
+            let left = recorder.power_cut(recorder.len(), Loss::All);
             assert_eq!(current(left.path()), Ok(found), "killed at {cut}, then a power cut");
         }
     }
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn one_that_may_be_named_already_is_kept_with_the_one_before_until_the_next_works() {
         let dir = quick_dir();
-        let tape = Tape::begin(dir.path());
+        let recorder = DiskRecorder::begin(dir.path());
         let snapshots = Snapshots::open(dir.path()).unwrap();
         publish(&snapshots, 1);
         let files = || fs::read_dir(dir.path().join("snapshots")).unwrap().count();
@@ -358,10 +358,10 @@ mod tests {
         };
         let index = || snapshots.current().unwrap().meta.last_log_id.unwrap().index;
         let after_an_end = |expected: &[u64]| {
-            let (killed, _) = tape.killed(tape.len());
+            let (killed, _) = recorder.killed(recorder.len());
             assert_eq!(current(killed.path()).as_ref(), Ok(expected.last().unwrap()), "killed");
-            for loss in Loss::few(tape.len(), 20) {
-                let left = tape.power_cut(tape.len(), loss);
+            for loss in Loss::few(recorder.len(), 20) {
+                let left = recorder.power_cut(recorder.len(), loss);
                 let found = current(left.path()).unwrap_or_else(|e| panic!("{loss:?}: {e}"));
                 assert!(expected.contains(&found), "{loss:?}: {found}");
             }
@@ -369,14 +369,14 @@ mod tests {
 
         // The first sync is that of the file's name: nothing has happened.
         let path = whole(2);
-        tape::refuse_sync_dir(1);
+        recorder::refuse_sync_dir(1);
         snapshots.publish(&meta(2), &path).unwrap_err();
         assert!(path.exists());
         assert_eq!((index(), files()), (1, 3));
         after_an_end(&[1]);
 
         // The second one comes after the exchange of the names.
-        tape::refuse_sync_dir(2);
+        recorder::refuse_sync_dir(2);
         snapshots.publish(&meta(2), &path).unwrap_err();
         assert_eq!((index(), files()), (1, 3), "the one before is what Raft may count on");
         after_an_end(&[1, 2]);
@@ -384,7 +384,7 @@ mod tests {
         // However often it fails again: there are no more than two, and what was to come.
         let path = whole(3);
         for nth in [1, 2, 1, 2] {
-            tape::refuse_sync_dir(nth);
+            recorder::refuse_sync_dir(nth);
             snapshots.publish(&meta(3), &path).unwrap_err();
             assert!(path.exists(), "sync {nth}");
             assert_eq!(index(), 1);

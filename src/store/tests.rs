@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::meta::{self, Counter};
 use super::{Error, FILE, Store, Writer, projects};
-use crate::disk::tape::{Loss, Tape, quick_dir};
+use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
 use crate::model::project::{Project, ProjectSettings};
 
 fn open() -> (TempDir, Store, Writer) {
@@ -179,18 +179,18 @@ fn an_install_that_a_power_cut_ends_is_made_or_not() {
     // While somebody has it open, SQLite leaves the write-ahead log where it is.
     let reader = Connection::open(dir.path().join(FILE)).unwrap();
     reader.query_row("SELECT count(*) FROM projects", [], |_| Ok(())).unwrap();
-    let tape = Tape::begin(dir.path());
+    let recorder = DiskRecorder::begin(dir.path());
     store.replace_with(&mut writer, &path).unwrap();
     let mut found = Vec::new();
-    for cut in 0..=tape.len() {
+    for cut in 0..=recorder.len() {
         for loss in Loss::few(cut, 20) {
-            let left = tape.power_cut(cut, loss);
+            let left = recorder.power_cut(cut, loss);
             let (store, writer) =
                 Store::open(left.path()).unwrap_or_else(|e| panic!("cut at {cut}, {loss:?}: {e}"));
             let mark = writer.applied().unwrap().unwrap();
             let expected = if mark == [1] { ["old"] } else { ["new"] };
             assert_eq!(names(&store), expected, "cut at {cut}, {loss:?}");
-            assert!(cut < tape.len() || mark == [2], "it was done: {loss:?}");
+            assert!(cut < recorder.len() || mark == [2], "it was done: {loss:?}");
             found.push(mark);
         }
     }

@@ -5,14 +5,14 @@
 //! No project ever holds more than half of the places, nor one destination of it more than its part
 //! of that, so some are free for whoever comes next, however many hang. Those that wait are served
 //! in turn: the project that holds the fewest first, within it the destination that holds the
-//! fewest. The executor shares out the workers in the same way (`executor::lanes`); nothing here
+//! fewest. The executor shares out the workers in the same way (`executor::destination_queues`); nothing here
 //! sends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::executor::fair::{Capacity, FairQueue, FlowId, Stage};
+use crate::executor::fair_queue::{Capacity, FairQueue, FlowId, Stage};
 use crate::model::ProjectId;
 
 /// The number of a destination within its project.

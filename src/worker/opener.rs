@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 use crate::executor::headers::sign;
-use crate::executor::target::Opened;
+use crate::executor::template::Opened;
 use crate::executor::tls::Identity;
 use crate::model::Millis;
 use crate::model::target::{Auth, HttpTarget, Sealed, SigningSecret, Tls};

@@ -93,16 +93,16 @@ pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<JournalEntry>, String
     loop {
         // As it was before the read: what comes meanwhile need not be in it.
         let synced = journal.state().synced;
-        let stretch = journal.read(after, STRETCH);
-        let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else {
-            return if stretch.first > synced {
+        let page = journal.read(after, STRETCH);
+        let Some(last) = (page.entries.len() as u64).checked_sub(1) else {
+            return if page.first > synced {
                 Ok(entries)
             } else {
-                Err(format!("entry {} of the journal cannot be read", stretch.first))
+                Err(format!("entry {} of the journal cannot be read", page.first))
             };
         };
-        after = stretch.first + last;
-        entries.extend(stretch.entries);
+        after = page.first + last;
+        entries.extend(page.entries);
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::cluster::Cluster;
 use crate::command::{Change, Command, Outcome};
-use crate::executor::{Call, Executor, Gate, Reply};
+use crate::executor::{Availability, Call, Executor, Reply};
 use crate::model::postponement::Obstacle;
 use crate::model::shard::{Part, ShardId};
 use crate::model::{Millis, ProjectId};
@@ -111,9 +111,9 @@ impl Hands for Executor {
     }
 
     fn closed(&self, url: &str, project: ProjectId) -> Option<(Millis, Obstacle)> {
-        match Executor::gate(self, url, project) {
-            Gate::Open => None,
-            Gate::Closed { until, obstacle } => Some((until, obstacle)),
+        match Executor::availability(self, url, project) {
+            Availability::Available => None,
+            Availability::Unavailable { until, obstacle } => Some((until, obstacle)),
         }
     }
 }

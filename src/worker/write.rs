@@ -11,7 +11,7 @@ use super::request::{Desk, Group, Prepared, Ready, Request, Why};
 use super::route::Single;
 use super::work::Head;
 use crate::executor::payload::{self, Builder, PayloadJob};
-use crate::executor::target::{Fill, Opened, Template};
+use crate::executor::template::{Fill, Opened, RequestTemplate};
 use crate::model::JobId;
 use crate::model::attempt::Verdict;
 
@@ -97,7 +97,7 @@ impl Desk<'_> {
             let of = if secret { "http.auth, http.secretHeaders" } else { "http.auth" };
             format!("{of}: {error}")
         });
-        let template = Template::new(&single.http, self.max_bytes);
+        let template = RequestTemplate::new(&single.http, self.max_bytes);
         let template = template.map_err(|error| error.to_string());
         let terms = opened.and_then(|opened| Ok((template?, opened)));
         let terms = terms.as_ref().map_err(String::as_str);
@@ -122,7 +122,7 @@ impl Desk<'_> {
         head: &Head,
         group: &Group,
         (row, ..): &Ready,
-        terms: Result<&(Template<'_>, Opened), &str>,
+        terms: Result<&(RequestTemplate<'_>, Opened), &str>,
         done: &mut Prepared,
     ) {
         let execution_id = self.instant(head).id(row.id);

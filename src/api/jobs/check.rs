@@ -24,7 +24,7 @@ use crate::api::target;
 use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
 use crate::executor::payload::DefinitionText;
-use crate::executor::target::Sizes;
+use crate::executor::template::Sizes;
 use crate::model::job::{Casing, JobDefinition, JobStatus};
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};

@@ -134,7 +134,7 @@ const BY_MODE: &[(&str, &str)] = &[
     ("fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
 ];
 
-/// What stands beside those ranges, and the exceptions within them.
+/// What stands beside those address_kind, and the exceptions within them.
 const GLOBAL: &[&str] = &[
     "1.0.0.0",
     "9.255.255.255",

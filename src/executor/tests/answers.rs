@@ -160,7 +160,7 @@ async fn what_this_node_lacks_is_no_attempt_and_no_failure_of_the_receiver() {
             let Reply::Refused { obstacle, .. } = reply else { panic!("{kind}: {reply:?}") };
             assert_eq!(obstacle, Obstacle::Node(words.to_owned()));
         }
-        assert_eq!(executor.failing(), []);
+        assert_eq!(executor.open_breakers(), []);
         let count = executor.calls().own_errors.into_iter().find(|(name, _)| *name == kind);
         assert_eq!(count, Some((kind, 20)));
     }
@@ -207,7 +207,7 @@ async fn a_domain_whose_name_servers_are_down_is_left_alone_without_an_attempt()
     let node = Obstacle::Node("no name server answers".to_owned());
     assert_eq!(obstacles[..5], [(); 5].map(|()| node.clone()));
     assert_eq!(obstacles[5], Obstacle::Failing, "it holds no place any more");
-    assert_eq!(executor.failing().len(), 1);
+    assert_eq!(executor.open_breakers().len(), 1);
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn a_receiver_that_asks_to_wait_is_not_called_for_that_project() {
     clock.advance(Duration::from_secs(7));
     assert_eq!(paused(), [0; 0]);
     assert_eq!(answer(executor.call(of(1)).await).status, 429);
-    assert_eq!((calls.load(Ordering::SeqCst), executor.failing()), (3, vec![]));
+    assert_eq!((calls.load(Ordering::SeqCst), executor.open_breakers()), (3, vec![]));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn a_call_that_is_ended_for_its_place_is_a_timeout_and_no_failure_of_its_d
         async move { executor.call(call).await }
     });
     within("it hangs", async {
-        while executor.shares().hanging == 0 {
+        while executor.occupancy().hanging == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -32,5 +32,9 @@ async fn a_call_that_is_ended_for_its_place_is_a_timeout_and_no_failure_of_its_d
     let error = first.error.expect("it has failed");
     assert!(error.starts_with("timeout: ended after "), "{error}");
     assert!(error.ends_with(" s: the node's places for hanging calls are full"), "{error}");
-    assert_eq!(executor.gate(&receiver.url(), 1), Gate::Open, "it had time left");
+    assert_eq!(
+        executor.availability(&receiver.url(), 1),
+        Availability::Available,
+        "it had time left"
+    );
 }

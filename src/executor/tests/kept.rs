@@ -95,7 +95,7 @@ async fn a_kept_connection_that_is_closed_unanswered_costs_no_attempt() {
             let seen = receiver.seen();
             is_seen(&seen, end, &what);
             assert!(seen[0].1.contains("idempotency-key: k-1\r\n"), "{what}");
-            assert_eq!(executor.failing(), [], "{what}");
+            assert_eq!(executor.open_breakers(), [], "{what}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::executor::members::RaftAddresses;
+use crate::executor::member_guard::RaftAddresses;
 use crate::executor::tls::Identity;
 
 /// Reads a request's head and answers 200; what the head was.
@@ -203,9 +203,9 @@ impl Lookup for Rebinding {
 }
 
 /// Keeps calls from these Raft addresses.
-fn apart(addresses: &[&str]) -> Arc<Apart> {
+fn apart(addresses: &[&str]) -> Arc<MemberGuard> {
     let members = RaftAddresses::new(addresses.iter().copied());
-    Arc::new(Apart::new(Arc::new(move || members.clone())))
+    Arc::new(MemberGuard::new(Arc::new(move || members.clone())))
 }
 
 #[tokio::test]

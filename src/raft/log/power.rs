@@ -7,7 +7,7 @@ use openraft::type_config::TypeConfigExt;
 
 use super::tests::{entry, id};
 use super::*;
-use crate::disk::tape::{Loss, Tape, quick_dir};
+use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
 
 /// So small that there are many.
 const SEGMENT: u64 = 600;
@@ -73,11 +73,11 @@ fn close(log: LogStore) {
 }
 
 /// A life of a log: appends that overlap, hints, votes, truncations and purges.
-async fn live(log: &mut LogStore, tape: &Tape, random: &mut Random) -> Vec<Request> {
+async fn live(log: &mut LogStore, recorder: &DiskRecorder, random: &mut Random) -> Vec<Request> {
     let mut requests = Vec::new();
     let (mut now, mut term) = (State::default(), 1);
     for _ in 0..45 {
-        let (asked, before) = (tape.len(), now.clone());
+        let (asked, before) = (recorder.len(), now.clone());
         let what = match random.below(9) {
             0 => {
                 term += 1;
@@ -127,7 +127,13 @@ async fn live(log: &mut LogStore, tape: &Tape, random: &mut Random) -> Vec<Reque
                 What::Append
             }
         };
-        requests.push(Request { asked, answered: tape.len(), what, before, after: now.clone() });
+        requests.push(Request {
+            asked,
+            answered: recorder.len(),
+            what,
+            before,
+            after: now.clone(),
+        });
     }
     requests
 }
@@ -161,15 +167,15 @@ fn may_be(found: &State, requests: &[Request], after: usize) -> Result<(), Strin
 async fn a_power_cut_at_any_operation_loses_nothing_that_was_acknowledged() {
     for seed in 1..=3 {
         let dir = quick_dir();
-        let tape = Tape::begin(dir.path());
+        let recorder = DiskRecorder::begin(dir.path());
         let inside = dir.path().join("raft");
         let mut log = LogStore::open_with(&inside, SEGMENT).unwrap();
-        let requests = live(&mut log, &tape, &mut Random(seed)).await;
+        let requests = live(&mut log, &recorder, &mut Random(seed)).await;
         close(log);
-        for cut in 0..=tape.len() {
+        for cut in 0..=recorder.len() {
             for loss in Loss::few(cut, 4) {
                 let place = format!("seed {seed}, cut at {cut}, {loss:?}");
-                let left = tape.power_cut(cut, loss);
+                let left = recorder.power_cut(cut, loss);
                 let inside = left.path().join("raft");
                 let open = || LogStore::open_with(&inside, SEGMENT);
                 let mut log = open().unwrap_or_else(|e| panic!("{place}: {e}"));
@@ -193,17 +199,17 @@ async fn a_power_cut_at_any_operation_loses_nothing_that_was_acknowledged() {
 #[tokio::test]
 async fn what_was_read_after_a_kill_is_there_after_a_power_cut() {
     let dir = quick_dir();
-    let tape = Tape::begin(dir.path());
+    let recorder = DiskRecorder::begin(dir.path());
     let mut log = LogStore::open_with(&dir.path().join("raft"), SEGMENT).unwrap();
-    let requests = live(&mut log, &tape, &mut Random(7)).await;
+    let requests = live(&mut log, &recorder, &mut Random(7)).await;
     close(log);
-    for cut in 0..=tape.len() {
-        let (dir, tape) = tape.killed(cut);
+    for cut in 0..=recorder.len() {
+        let (dir, recorder) = recorder.killed(cut);
         let mut log = LogStore::open_with(&dir.path().join("raft"), SEGMENT).unwrap();
         let found = state(&mut log).await;
         may_be(&found, &requests, cut).unwrap_or_else(|e| panic!("killed at {cut}: {e}"));
         close(log);
-        let left = tape.power_cut(tape.len(), Loss::All);
+        let left = recorder.power_cut(recorder.len(), Loss::All);
         let mut log = LogStore::open_with(&left.path().join("raft"), SEGMENT).unwrap();
         assert_eq!(state(&mut log).await, found, "killed at {cut}, then a power cut");
         close(log);

@@ -15,9 +15,9 @@ use crate::clock::{SchedulerTime, TestClock};
 use crate::command::{
     Change, Command, CreateJobs, JobAction, NewJob, NewProject, Outcome, ProjectAction, apply,
 };
-use crate::executor::destination::{Destination, Wish};
-use crate::executor::fair::Stage;
-use crate::executor::lanes::{Lanes, Turn};
+use crate::executor::destination::{Destination, PermitRequest};
+use crate::executor::destination_queues::{CallPermit, DestinationQueues};
+use crate::executor::fair_queue::Stage;
 use crate::executor::{self, Answer, Call, Reply};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -137,17 +137,17 @@ pub(super) struct Receiver {
     workers: tokio::sync::Semaphore,
     at_most: AtomicU64,
     /// The executor's own queues, where a test wants them.
-    fair: Mutex<Option<Lanes>>,
+    fair: Mutex<Option<DestinationQueues>>,
     /// How long URLs take to answer, by their beginning, in milliseconds.
     slow: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Receiver {
     /// Waits for a worker as the executor does.
-    async fn turn(&self, url: Arc<str>, wish: Wish) -> Result<Option<Turn>, Reply> {
-        let Some(lanes) = self.fair.lock().unwrap().clone() else { return Ok(None) };
+    async fn turn(&self, url: Arc<str>, wish: PermitRequest) -> Result<Option<CallPermit>, Reply> {
+        let Some(queues) = self.fair.lock().unwrap().clone() else { return Ok(None) };
         let to = Destination::of(&url.parse().unwrap());
-        lanes.turn(&to, wish).await.map(Some).map_err(|refusal| {
+        queues.acquire(&to, wish).await.map(Some).map_err(|refusal| {
             let wait = refusal.until.saturating_sub(self.time.clock().boot());
             let until = self.time.now() + wait.cast_signed();
             Reply::Refused { until, obstacle: refusal.obstacle }
@@ -155,7 +155,7 @@ impl Receiver {
     }
 
     /// Answers in its own time: returns when it does.
-    async fn answers(&self, url: &str, mut turn: Option<Turn>) {
+    async fn answers(&self, url: &str, mut turn: Option<CallPermit>) {
         let clock = self.time.clock();
         let begun = clock.boot();
         let slow = self.slow.lock().unwrap().clone();
@@ -183,7 +183,7 @@ impl Hands for TestHands {
         let receiver = &self.0;
         let _worker = receiver.workers.acquire().await.unwrap();
         let (limits, project) = (call.limits, call.project);
-        let wish = Wish { limits, project, ..Wish::default() };
+        let wish = PermitRequest { limits, project, ..PermitRequest::default() };
         let turn = match receiver.turn(Arc::clone(&call.url), wish).await {
             Ok(turn) => turn,
             Err(refused) => return refused,
@@ -418,9 +418,9 @@ impl World {
     /// So many workers, shared out as the executor does it.
     pub(super) fn fair(&mut self, max_workers: usize, max_queue: usize) {
         let options = executor::Options { max_workers, ..executor::Options::default() };
-        let lanes = Lanes::new(&options, self.clock.clone());
-        self.receiver.at_most.store(lanes.share() as u64, Ordering::SeqCst);
-        *self.receiver.fair.lock().unwrap() = Some(lanes);
+        let queues = DestinationQueues::new(&options, self.clock.clone());
+        self.receiver.at_most.store(queues.flow_limit() as u64, Ordering::SeqCst);
+        *self.receiver.fair.lock().unwrap() = Some(queues);
         self.receiver.workers.add_permits(1_000_000);
         self.options.max_queue = max_queue;
     }

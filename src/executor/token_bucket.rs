@@ -1,4 +1,4 @@
-//! So many calls a second: a bucket of leave that fills with time. Pure; `lanes` has one for each lane
+//! So many calls a second: a bucket of leave that fills with time. Pure; `queues` has one for each lane
 //! with a rate and waits where it is empty.
 
 /// What one call takes, in thousandths.
@@ -7,7 +7,7 @@ const CALL: u64 = 1_000;
 /// A bucket. What it holds at most is a tenth of a second's leave, so that hardly more than the rate
 /// goes out in any second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     /// Calls a second, which is thousandths a millisecond.
     rate: u64,
     /// Thousandths of calls.
@@ -16,7 +16,7 @@ pub(super) struct Bucket {
     at: u64,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full one, for a rate of at least 1.
     pub(super) fn new(rate: u32, now: u64) -> Self {
         let rate = u64::from(rate.max(1));
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     /// How many calls go out between two instants when there are always more.
-    fn calls(bucket: &mut Bucket, from: u64, to: u64) -> u64 {
+    fn calls(bucket: &mut TokenBucket, from: u64, to: u64) -> u64 {
         let mut calls = 0;
         for now in from..to {
             while bucket.ready_at(now) <= now {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn hardly_more_than_the_rate_goes_out_in_any_second() {
         for (rate, least, most) in [(1, 1, 2), (3, 3, 4), (100, 100, 110), (5_000, 5_000, 5_500)] {
-            let mut bucket = Bucket::new(rate, 0);
+            let mut bucket = TokenBucket::new(rate, 0);
             let first = calls(&mut bucket, 0, 1_000);
             assert!((least..=most).contains(&first), "{rate}: {first}");
             let later = calls(&mut bucket, 1_000, 11_000);
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn it_says_when_to_come_back() {
-        let mut bucket = Bucket::new(3, 50);
+        let mut bucket = TokenBucket::new(3, 50);
         assert_eq!(bucket.ready_at(50), 50);
         bucket.take(50);
         assert_eq!(bucket.ready_at(50), 50 + 334);

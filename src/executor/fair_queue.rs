@@ -1,7 +1,7 @@
 //! A fair queue at two levels: projects share a capacity, and the flows of a project (its calls to
 //! one destination under one set of limits) share the project's part of it.
 //!
-//! [`Lanes`](super::lanes::Lanes) shares out the workers with one of these, and `worker::admission`
+//! [`DestinationQueues`](super::destination_queues::DestinationQueues) shares out the workers with one of these, and `worker::admission`
 //! the places for built requests. Pure: no clock, no lock, no I/O. Every operation is O(log n) in
 //! projects and flows; nothing looks through all of them but [`FairQueue::flows`] (for metrics) and
 //! the pruning of idle flows, which happens when their number has doubled.
@@ -11,7 +11,7 @@
 //! - **In flight**: a project may begin one more while it has fewer than are free (a dynamic
 //!   threshold, Choudhury and Hahne 1998, with factor 1). So no project ever has more than half of
 //!   the capacity. As many projects as there are places can take all of them: the owner must see
-//!   to it that some end (`lanes`). Within a project the same holds for its flows, with factor
+//!   to it that some end (`queues`). Within a project the same holds for its flows, with factor
 //!   `FLOW_FACTOR`, of what the project may still begin.
 //! - **Workers**: those in flight take a worker each, until they hang ([`Stage`]). Free workers go
 //!   to the project that has the fewest, in turn among equals (max-min fairness). Where none is

@@ -11,14 +11,14 @@ use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Uri};
 use url::{Position, Url};
 
-use super::gate::{Asking, Passage};
+use super::deferred_body::{DeferredBody, SendCheck};
 use crate::model::ProjectId;
 
 const PRODUCT: HeaderValue =
     HeaderValue::from_static(concat!("Scheduler0/", env!("CARGO_PKG_VERSION")));
 
 /// See the head of this file.
-pub(super) struct Outgoing {
+pub(super) struct OutgoingRequest {
     pub(super) method: Method,
     pub(super) url: Url,
     /// What the call says.
@@ -26,35 +26,35 @@ pub(super) struct Outgoing {
     pub(super) body: Bytes,
     /// Whose it is.
     pub(super) project: ProjectId,
-    pub(super) passage: Arc<Passage>,
+    pub(super) passage: Arc<SendCheck>,
 }
 
 /// What is the same each time that a request is sent.
-pub(super) struct Line {
+pub(super) struct RequestLine {
     uri: Uri,
     host: HeaderValue,
 }
 
-impl Outgoing {
+impl OutgoingRequest {
     /// Its request line and host; `whole` writes the URL as a proxy wants it (RFC 9112 3.2.2).
-    pub(super) fn line(&self, whole: bool) -> Result<Line, InvalidUri> {
+    pub(super) fn line(&self, whole: bool) -> Result<RequestLine, InvalidUri> {
         let from = if whole { Position::BeforeScheme } else { Position::BeforePath };
         let uri = Uri::try_from(&self.url[from..Position::AfterQuery])?;
         let host = &self.url[Position::BeforeHost..Position::AfterPort];
         // A host that is part of a URL is a header's value, too.
         let host = HeaderValue::from_str(host).unwrap_or_else(|_| HeaderValue::from_static(""));
-        Ok(Line { uri, host })
+        Ok(RequestLine { uri, host })
     }
 
     /// The request. It asks for leave once more before its first byte.
     pub(super) fn request(
         &self,
-        line: &Line,
+        line: &RequestLine,
         credentials: Option<&HeaderValue>,
-    ) -> Request<Asking> {
+    ) -> Request<DeferredBody> {
         // Such a request has a length, even if it is 0.
         let lengthy = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
-        let body = Asking::new(self.body.clone(), lengthy, Arc::clone(&self.passage));
+        let body = DeferredBody::new(self.body.clone(), lengthy, Arc::clone(&self.passage));
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = line.uri.clone();
@@ -62,7 +62,7 @@ impl Outgoing {
         request
     }
 
-    fn lines(&self, line: &Line, credentials: Option<&HeaderValue>) -> HeaderMap {
+    fn lines(&self, line: &RequestLine, credentials: Option<&HeaderValue>) -> HeaderMap {
         // Room for ours, and for the length that is added below.
         let mut lines = HeaderMap::with_capacity(self.headers.len() + 5);
         lines.insert(HOST, line.host.clone());

@@ -1,10 +1,10 @@
 //! How long the parts of a request become, as a function of the job's data. `api` asks when a job
 //! or an executor is created or changed, so that what cannot be sent is refused then. What is
 //! admitted here is rendered: every length is that of the longest ids, instants and numbers, and
-//! [`super::Template`] holds the same bounds. Nothing is written to tell a length.
+//! [`super::RequestTemplate`] holds the same bounds. Nothing is written to tell a length.
 
 use super::fill::{OPEN, Piece, Place, pieces};
-use super::{Bound, Error, Fill, MAX_HEADER, MAX_HEADERS, MAX_URL, Template, parts};
+use super::{Bound, Error, Fill, MAX_HEADER, MAX_HEADERS, MAX_URL, RequestTemplate, parts};
 use crate::model::target::{Auth, HttpTarget, Sealed};
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
@@ -72,9 +72,9 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Reads a target. An error is that of [`Template::new`].
+    /// Reads a target. An error is that of [`RequestTemplate::new`].
     pub fn new(target: &HttpTarget) -> Result<Self, Error> {
-        let template = Template::new(target, usize::MAX)?;
+        let template = RequestTemplate::new(target, usize::MAX)?;
         let in_url = (Place::Plain, Place::Url);
         let (url, fragment) = parts(&target.url);
         let mut whole = Length::of(url, in_url);
@@ -142,7 +142,7 @@ impl Sizes {
         {
             return Err(Error::Header(name.clone()));
         }
-        // Only what is empty or made of dots leaves its place, see `Template::url`.
+        // Only what is empty or made of dots leaves its place, see `RequestTemplate::url`.
         if self.fills_path && data.bytes().all(|byte| byte == b'.') {
             let fill = Fill {
                 execution_id: EXECUTION_ID,
@@ -151,7 +151,7 @@ impl Sizes {
                 attempt: u32::MAX,
                 data,
             };
-            Template::new(target, usize::MAX)?.url(&fill)?;
+            RequestTemplate::new(target, usize::MAX)?.url(&fill)?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Errors of this node that say nothing of the receiver: no descriptor, no memory, no name server.
-//! `Executor::call` asks [`OwnError::of`] where nothing was sent; such a call is no attempt. Counts
+//! `Executor::call` asks [`LocalError::of`] where nothing was sent; such a call is no attempt. Counts
 //! them, and says so in the log once a minute; it never retries anything.
 //!
 //! `EADDRNOTAVAIL` is none of them: it may mean that no local port is free, but it also is what comes of
@@ -14,20 +14,20 @@ use crate::telemetry::LogLimit;
 
 /// What this node lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum OwnError {
+pub(super) enum LocalError {
     Descriptors,
     Memory,
     Resolver,
 }
 
-const ALL: [OwnError; 3] = [OwnError::Descriptors, OwnError::Memory, OwnError::Resolver];
+const ALL: [LocalError; 3] = [LocalError::Descriptors, LocalError::Memory, LocalError::Resolver];
 
-impl OwnError {
+impl LocalError {
     /// The kind of an error of the client or of a look-up, if it is one of these.
     pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
-            if error.is::<NoResolver>() {
+            if error.is::<ResolverDown>() {
                 return Some(Self::Resolver);
             }
             if let Some(own) = error.downcast_ref::<io::Error>().and_then(Self::of_io) {
@@ -68,7 +68,7 @@ impl OwnError {
 /// The name server of this node did not say whether a name exists.
 #[derive(Debug, thiserror::Error)]
 #[error("no name server answers: {why}")]
-pub(super) struct NoResolver {
+pub(super) struct ResolverDown {
     /// In words.
     pub(super) why: String,
     /// Nothing came in time: a look-up that began, or one that had to wait for its turn.
@@ -77,7 +77,7 @@ pub(super) struct NoResolver {
 
 /// Whether the error of a look-up says no more than that nothing came in time.
 pub(super) fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<NoResolver>().is_some_and(|error| error.late)
+    error.downcast_ref::<ResolverDown>().is_some_and(|error| error.late)
 }
 
 /// Whether a resolver's error is about the resolver and not about the name. The library has the text
@@ -91,14 +91,14 @@ pub(super) fn is_resolver_down(error: &io::Error) -> bool {
 
 /// How often each kind came.
 #[derive(Debug, Default)]
-pub(super) struct OwnErrors {
+pub(super) struct LocalErrors {
     counts: [AtomicU64; ALL.len()],
-    lines: LogLimit<OwnError>,
+    lines: LogLimit<LocalError>,
 }
 
-impl OwnErrors {
+impl LocalErrors {
     /// Counts one; says so if that was not said for a minute. `boot` is in milliseconds.
-    pub(super) fn note(&self, error: OwnError, boot: u64) {
+    pub(super) fn note(&self, error: LocalError, boot: u64) {
         let count = self.counts[error as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if self.lines.admit_at(error, boot).is_some() {
             tracing::error!(
@@ -111,7 +111,7 @@ impl OwnErrors {
 
     /// The counts by name.
     pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
-        let count = |error: &OwnError| self.counts[*error as usize].load(Ordering::Relaxed);
+        let count = |error: &LocalError| self.counts[*error as usize].load(Ordering::Relaxed);
         ALL.iter().map(|error| (error.name(), count(error))).collect()
     }
 }

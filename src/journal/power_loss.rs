@@ -1,9 +1,9 @@
-//! The journal after a power cut at every operation on the disk: what was answered is there with its
+//! The journal after a power_loss cut at every operation on the disk: what was answered is there with its
 //! number, what comes back is what was given, and it goes on.
 
 use super::tests::entry;
 use super::*;
-use crate::disk::tape::{Loss, Tape, quick_dir};
+use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
 
 /// Small sizes, so that files come and go.
 fn options() -> Options {
@@ -22,13 +22,13 @@ struct Fact {
 }
 
 /// A life of a journal: appends that share syncs, and forgetting.
-async fn live(journal: &Journal, tape: &Tape) -> Vec<Fact> {
+async fn live(journal: &Journal, recorder: &DiskRecorder) -> Vec<Fact> {
     let incarnation = journal.state().incarnation;
     let (mut answered, mut forgotten, mut facts) = (0, 0, Vec::new());
     for round in 0..24_u64 {
         let lengths: Vec<u64> = (0..=round % 3).map(|i| 1 + (round + i) % 4).collect();
         let given = answered + lengths.iter().sum::<u64>();
-        facts.push(Fact { at: tape.len(), answered, forgotten, given });
+        facts.push(Fact { at: recorder.len(), answered, forgotten, given });
         let (mut from, mut appends) = (answered, Vec::new());
         for length in lengths {
             let entries = (from + 1..=from + length).map(|seq| entry(seq as i64)).collect();
@@ -43,10 +43,10 @@ async fn live(journal: &Journal, tape: &Tape) -> Vec<Fact> {
             // Sometimes all: then the last file is replaced, too.
             forgotten = if round % 10 == 9 { answered } else { answered - 3 };
         }
-        facts.push(Fact { at: tape.len(), answered, forgotten, given });
+        facts.push(Fact { at: recorder.len(), answered, forgotten, given });
         journal.forget(incarnation, forgotten);
     }
-    facts.push(Fact { at: tape.len(), answered, forgotten, given: answered });
+    facts.push(Fact { at: recorder.len(), answered, forgotten, given: answered });
     facts
 }
 
@@ -71,17 +71,17 @@ fn check(old: &[(u64, JournalEntry)], synced: u64, fact: &Fact) -> Result<(), St
 #[tokio::test]
 async fn a_power_cut_at_any_operation_loses_nothing_that_was_answered() {
     let dir = quick_dir();
-    let tape = Tape::begin(dir.path());
+    let recorder = DiskRecorder::begin(dir.path());
     let (journal, _) = Journal::open(&dir.path().join("journal"), options()).unwrap();
-    let (opened, incarnation) = (tape.len(), journal.state().incarnation);
-    let facts = live(&journal, &tape).await;
+    let (opened, incarnation) = (recorder.len(), journal.state().incarnation);
+    let facts = live(&journal, &recorder).await;
     drop(journal);
     let nothing = Fact { at: 0, answered: 0, forgotten: 0, given: 0 };
-    for cut in 0..=tape.len() {
+    for cut in 0..=recorder.len() {
         let fact = facts.iter().rev().find(|fact| fact.at <= cut).unwrap_or(&nothing);
         for loss in Loss::few(cut, 5) {
             let place = format!("cut at {cut}, {loss:?}");
-            let left = tape.power_cut(cut, loss);
+            let left = recorder.power_cut(cut, loss);
             let inside = left.path().join("journal");
             let open = || Journal::open(&inside, options());
             let (journal, old) = open().unwrap_or_else(|e| panic!("{place}: {e}"));
@@ -95,13 +95,13 @@ async fn a_power_cut_at_any_operation_loses_nothing_that_was_answered() {
             assert_eq!(old.last(), Some(&(seq, entry(9_999))), "{place}");
             assert_eq!(journal.state().incarnation, state.incarnation, "{place}");
         }
-        // Killed first: what is shown to the collector then must outlive a power cut.
-        let (dir, tape) = tape.killed(cut);
+        // Killed first: what is shown to the collector then must outlive a power_loss cut.
+        let (dir, recorder) = recorder.killed(cut);
         let (journal, old) = Journal::open(&dir.path().join("journal"), options()).unwrap();
         let state = journal.state();
         check(&old, state.synced, fact).unwrap_or_else(|e| panic!("killed at {cut}: {e}"));
         drop(journal);
-        let left = tape.power_cut(tape.len(), Loss::All);
+        let left = recorder.power_cut(recorder.len(), Loss::All);
         let (journal, again) = Journal::open(&left.path().join("journal"), options()).unwrap();
         assert_eq!(again, old, "killed at {cut}, then a power cut");
         assert_eq!(journal.state().incarnation, state.incarnation, "killed at {cut}");

@@ -4,7 +4,7 @@
 //! when the body answers with an error instead, the connection is dropped with nothing written. A
 //! request without a body has no first piece, but is asked, right before its head is put down, whether
 //! it really has none: it asks for leave then, and without leave claims to have a body, whose first
-//! piece is the error. Used by `Outgoing` alone; the tests hold a receiver's socket against it.
+//! piece is the error. Used by `OutgoingRequest` alone; the tests hold a receiver's socket against it.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -19,17 +19,17 @@ use super::BeforeSend;
 use crate::clock::Clock;
 
 /// The body; asks for leave when it is first polled or, empty, asked whether it is.
-pub(super) struct Asking {
+pub(super) struct DeferredBody {
     body: Option<Bytes>,
     /// Whether the length is said even if it is 0.
     lengthy: bool,
     /// What the answer was; `None` before it was asked.
     leave: Cell<Option<bool>>,
-    passage: Arc<Passage>,
+    passage: Arc<SendCheck>,
 }
 
 /// The leave of a call, asked once for each time that its request goes out, and what came of it.
-pub(super) struct Passage {
+pub(super) struct SendCheck {
     before_send: Mutex<BeforeSend>,
     clock: Arc<dyn Clock>,
     /// When leave was given first, in boot-clock milliseconds.
@@ -38,7 +38,7 @@ pub(super) struct Passage {
     refused: AtomicBool,
 }
 
-impl Passage {
+impl SendCheck {
     pub(super) fn new(before_send: BeforeSend, clock: Arc<dyn Clock>) -> Arc<Self> {
         let before_send = Mutex::new(before_send);
         Arc::new(Self { before_send, clock, started: OnceLock::new(), refused: false.into() })
@@ -75,8 +75,8 @@ impl Passage {
 #[error("withheld before sending")]
 pub(super) struct Withheld;
 
-impl Asking {
-    pub(super) fn new(body: Bytes, lengthy: bool, passage: Arc<Passage>) -> Self {
+impl DeferredBody {
+    pub(super) fn new(body: Bytes, lengthy: bool, passage: Arc<SendCheck>) -> Self {
         Self { body: Some(body), lengthy, leave: Cell::new(None), passage }
     }
 
@@ -88,7 +88,7 @@ impl Asking {
     }
 }
 
-impl Body for Asking {
+impl Body for DeferredBody {
     type Data = Bytes;
     type Error = Withheld;
 

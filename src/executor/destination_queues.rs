@@ -1,7 +1,7 @@
 //! Who may send next: `MaxWorkers` workers for calls, shared out fairly among projects, and within
 //! a project among destinations.
 //!
-//! [`Executor`](super::Executor) takes a [`Turn`] before each call. The calls of a project to a
+//! [`Executor`](super::Executor) takes a [`CallPermit`] before each call. The calls of a project to a
 //! destination (scheme, host and port) under the same limits are a flow: within it first come is
 //! first served. Among flows and projects [`FairQueue`] decides; its head has the two bounds.
 //!
@@ -16,8 +16,8 @@
 //! project that has nothing under way waits. A project that is alone never sees that.
 //!
 //! A flow never has more than three quarters of the workers in flight, or than its own limits
-//! allow; a destination never more than the operator allows, whoever calls it (`ceilings`). A
-//! destination that keeps failing takes nothing of a project for a while (`verdicts`), and what
+//! allow; a destination never more than the operator allows, whoever calls it (`destination_limits`). A
+//! destination that keeps failing takes nothing of a project for a while (`breakers`), and what
 //! waits for it is turned away.
 //!
 //! ```text
@@ -25,7 +25,7 @@
 //!              b:443   [c]        -+- fewest in flight first --\
 //!   project 2  a:3000  [c]        ----------------------------- +- fewest workers first --> worker
 //!                                                                       |  1 s
-//!                                                      ceilings, verdicts, rate      --> hangs
+//!                                                      destination_limits, breakers, rate      --> hangs
 //! ```
 
 use std::collections::BTreeMap;
@@ -33,14 +33,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::breaker::{Leave, Outcome};
-use super::ceilings::{Ceilings, Step};
-use super::destination::{Destination, Load, Refusal, Shares, Shut, Wish};
-use super::fair::{Capacity, FairQueue, FlowId, Stage};
-use super::hanging::{HangingCall, HangingCalls};
-use super::pauses::Pauses;
-use super::rate::Bucket;
-use super::verdicts::Verdicts;
+use super::backoffs::Backoffs;
+use super::breaker::{CallOutcome, Decision};
+use super::breakers::Breakers;
+use super::destination::{Destination, DestinationLoad, Occupancy, Outage, PermitRequest, Refusal};
+use super::destination_limits::{DestinationLimits, Step};
+use super::fair_queue::{Capacity, FairQueue, FlowId, Stage};
+use super::hanging_calls::{HangingCall, HangingCalls};
+use super::token_bucket::TokenBucket;
 use super::{Limits, Options};
 use crate::clock::Clock;
 use crate::model::ProjectId;
@@ -60,12 +60,12 @@ type Key = (Destination, Limits);
 
 /// The queues. Cloning gives another handle to the same ones.
 #[derive(Clone)]
-pub struct Lanes {
+pub struct DestinationQueues {
     state: Arc<Mutex<State>>,
     clock: Arc<dyn Clock>,
 }
 
-impl std::fmt::Debug for Lanes {
+impl std::fmt::Debug for DestinationQueues {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lanes").field("state", &self.state).finish_non_exhaustive()
     }
@@ -74,10 +74,10 @@ impl std::fmt::Debug for Lanes {
 #[derive(Debug)]
 struct State {
     capacity: Capacity,
-    queue: FairQueue<Key, Waiting, Terms>,
-    ceilings: Ceilings,
-    verdicts: Verdicts,
-    pauses: Pauses,
+    queue: FairQueue<Key, Waiting, FlowState>,
+    destination_limits: DestinationLimits,
+    breakers: Breakers,
+    backoffs: Backoffs,
     hanging: HangingCalls,
     /// Calls turned away because a breaker was open.
     refused: u64,
@@ -85,35 +85,35 @@ struct State {
 
 /// What is kept of a flow.
 #[derive(Debug, Default)]
-struct Terms {
+struct FlowState {
     /// It was set up.
     known: bool,
     /// The rate of its own limits.
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
     /// What it is parked for.
-    parked: Option<Parked>,
+    parked: Option<ParkReason>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parked {
+enum ParkReason {
     /// The outcome of a probe.
     Probe,
     /// Its own rate.
     Rate,
-    /// A place below the ceiling of its destination.
-    Ceiling,
+    /// A place below the limit of its destination.
+    DestinationLimit,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    wish: Wish,
-    sender: oneshot::Sender<Result<Turn, Refusal>>,
+    wish: PermitRequest,
+    sender: oneshot::Sender<Result<CallPermit, Refusal>>,
 }
 
-/// Leave for one call: held while it is under way, given back when dropped.
+/// Decision for one call: held while it is under way, given back when dropped.
 #[derive(Debug)]
-pub struct Turn {
-    lanes: Lanes,
+pub struct CallPermit {
+    queues: DestinationQueues,
     flow: FlowId,
     destination: Destination,
     path: u64,
@@ -126,7 +126,7 @@ pub struct Turn {
     counted: bool,
 }
 
-impl Lanes {
+impl DestinationQueues {
     /// Queues for `max_workers` workers (at least one).
     pub fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
         let workers = options.max_workers.max(1);
@@ -139,9 +139,9 @@ impl Lanes {
         let state = State {
             capacity,
             queue: FairQueue::new(capacity),
-            ceilings: Ceilings::new(options.limits),
-            verdicts: Verdicts::new(options.breaker),
-            pauses: Pauses::default(),
+            destination_limits: DestinationLimits::new(options.limits),
+            breakers: Breakers::new(options.breaker),
+            backoffs: Backoffs::default(),
             hanging: HangingCalls::default(),
             refused: 0,
         };
@@ -149,13 +149,17 @@ impl Lanes {
     }
 
     /// The most calls of one flow that may be under way.
-    pub fn share(&self) -> usize {
+    pub fn flow_limit(&self) -> usize {
         self.lock().capacity.flow
     }
 
     /// Waits for a worker, or is turned away. Giving up (dropping the future) gives up the wait,
     /// and the turn if it was just granted.
-    pub async fn turn(&self, destination: &Destination, wish: Wish) -> Result<Turn, Refusal> {
+    pub async fn acquire(
+        &self,
+        destination: &Destination,
+        wish: PermitRequest,
+    ) -> Result<CallPermit, Refusal> {
         let now = self.clock.boot();
         let (sender, mut receiver) = oneshot::channel();
         {
@@ -193,20 +197,20 @@ impl Lanes {
     ) -> Option<Refusal> {
         let now = self.clock.boot();
         let mut state = self.lock();
-        if let Some(until) = state.pauses.until(destination, project, now) {
+        if let Some(until) = state.backoffs.until(destination, project, now) {
             return Some(Refusal { until, obstacle: Obstacle::Asked });
         }
-        match state.verdicts.look((destination, project), path, now) {
-            Leave::No(until) => {
+        match state.breakers.look((destination, project), path, now) {
+            Decision::No(until) => {
                 state.refused += 1;
                 Some(Refusal { until, obstacle: Obstacle::Failing })
             }
-            Leave::Go | Leave::Probe | Leave::Wait => None,
+            Decision::Go | Decision::Probe | Decision::Wait => None,
         }
     }
 
     /// Every destination with something under way or waiting, in order of its name.
-    pub fn load(&self) -> Vec<Load> {
+    pub fn load(&self) -> Vec<DestinationLoad> {
         let mut loads: BTreeMap<Destination, (usize, usize)> = BTreeMap::new();
         let state = self.lock();
         for flow in state.queue.flows() {
@@ -216,15 +220,16 @@ impl Lanes {
                 *load = (load.0 + flow.in_flight, load.1 + queued);
             }
         }
-        let load = |(destination, (in_flight, queued))| Load { destination, in_flight, queued };
+        let load =
+            |(destination, (in_flight, queued))| DestinationLoad { destination, in_flight, queued };
         loads.into_iter().map(load).collect()
     }
 
     /// How the calls of all projects stand.
-    pub fn shares(&self) -> Shares {
+    pub fn occupancy(&self) -> Occupancy {
         let state = self.lock();
         let (in_flight, workers) = state.queue.load();
-        Shares {
+        Occupancy {
             hanging: in_flight - workers,
             capacity: state.capacity.in_flight,
             over_share: state.queue.over_share(),
@@ -232,15 +237,15 @@ impl Lanes {
     }
 
     /// Every destination that takes nothing, in order of its name.
-    pub fn shut(&self) -> Vec<Shut> {
+    pub fn outages(&self) -> Vec<Outage> {
         let now = self.clock.boot();
-        self.lock().verdicts.shut(now)
+        self.lock().breakers.outages(now)
     }
 
     /// The destinations that have asked projects to wait, and how many projects each, in order of
     /// its name.
-    pub fn asked(&self) -> Vec<(Destination, usize)> {
-        self.lock().pauses.asked(self.clock.boot())
+    pub fn backoffs(&self) -> Vec<(Destination, usize)> {
+        self.lock().backoffs.asked(self.clock.boot())
     }
 
     /// How many calls were turned away because their destination keeps failing.
@@ -270,7 +275,7 @@ impl Lanes {
     }
 
     /// Serves a flow whose turn it is. Afterwards fewer wait there, or the flow is parked; others
-    /// that wait for the same destination's ceiling may go on.
+    /// that wait for the same destination's limit may go on.
     fn serve(&self, state: &mut State, flow: FlowId, now: u64) {
         let Some((destination, _)) = state.queue.key(flow).cloned() else { return };
         self.serve_first(state, flow, &destination, now);
@@ -285,34 +290,34 @@ impl Lanes {
         let Some(wish) = state.queue.first(flow).map(|first| first.wish) else { return };
         let bucket = state.queue.data(flow).bucket;
         if let Some(ready) = bucket.map(|b| b.ready_at(now)).filter(|at| *at > now) {
-            state.park(flow, Parked::Rate);
+            state.park(flow, ParkReason::Rate);
             return self.look_again(ready, move |state| state.unpark(flow));
         }
-        if !state.ceilings.take(destination, now) {
-            state.park(flow, Parked::Ceiling);
-            return state.ceilings.wait(destination, flow, now);
+        if !state.destination_limits.take(destination, now) {
+            state.park(flow, ParkReason::DestinationLimit);
+            return state.destination_limits.wait(destination, flow, now);
         }
-        if let Some(until) = state.pauses.until(destination, wish.project, now) {
+        if let Some(until) = state.backoffs.until(destination, wish.project, now) {
             return state.turn_away(flow, Refusal { until, obstacle: Obstacle::Asked });
         }
         let whose = (destination, wish.project);
-        let leave = state.verdicts.ask(whose, wish.path, wish.probe, now);
+        let leave = state.breakers.ask(whose, wish.path, wish.probe, now);
         match leave {
-            Leave::Wait => return state.park(flow, Parked::Probe),
-            Leave::No(until) => {
+            Decision::Wait => return state.park(flow, ParkReason::Probe),
+            Decision::No(until) => {
                 state.refused += 1;
                 return state.turn_away(flow, Refusal { until, obstacle: Obstacle::Failing });
             }
-            Leave::Go | Leave::Probe => {}
+            Decision::Go | Decision::Probe => {}
         }
         let Some(first) = state.queue.pop(flow) else { return };
-        let turn = Turn {
-            lanes: self.clone(),
+        let turn = CallPermit {
+            queues: self.clone(),
             flow,
             destination: destination.clone(),
             path: wish.path,
             project: wish.project,
-            probe: leave == Leave::Probe,
+            probe: leave == Decision::Probe,
             stage: Stage::Quick,
             hanging: None,
             counted: true,
@@ -322,31 +327,31 @@ impl Lanes {
                 if let Some(bucket) = &mut state.queue.data(flow).bucket {
                     bucket.take(now);
                 }
-                state.ceilings.begin(destination, now);
+                state.destination_limits.begin(destination, now);
                 state.queue.begin(flow);
             }
             // The turn must not take the lock we hold.
             Err(Ok(mut turn)) => {
                 turn.counted = false;
-                state.settle(&turn, now, Outcome::Nothing, now);
+                state.settle(&turn, now, CallOutcome::Nothing, now);
             }
             Err(Err(_)) => {}
         }
     }
 
-    /// Lets the next one go on that waits for a destination's ceiling, if it may.
+    /// Lets the next one go on that waits for a destination's limit, if it may.
     fn go_on(&self, state: &mut State, destination: &Destination, now: u64) {
-        if state.ceilings.are_off() {
+        if state.destination_limits.is_unlimited() {
             return;
         }
-        match state.ceilings.next(destination, now) {
+        match state.destination_limits.next(destination, now) {
             None => {}
             Some(Step::Wake(flow)) => state.unpark(flow),
             Some(Step::Later(at)) => {
-                let (lanes, to) = (self.clone(), destination.clone());
+                let (queues, to) = (self.clone(), destination.clone());
                 self.look_again(at, move |state| {
-                    state.ceilings.time(&to);
-                    lanes.go_on(state, &to, lanes.clock.boot());
+                    state.destination_limits.time(&to);
+                    queues.go_on(state, &to, queues.clock.boot());
                 });
             }
         }
@@ -356,27 +361,27 @@ impl Lanes {
     fn look_again(&self, at: u64, then: impl FnOnce(&mut State) + Send + 'static) {
         // Outside of a runtime (it is being shut down) nobody is served any more.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let lanes = self.clone();
+        let queues = self.clone();
         runtime.spawn(async move {
-            while lanes.clock.boot() < at {
-                lanes.clock.sleep_until(at).await;
+            while queues.clock.boot() < at {
+                queues.clock.sleep_until(at).await;
             }
-            let mut state = lanes.lock();
+            let mut state = queues.lock();
             then(&mut state);
-            lanes.grant(&mut state);
+            queues.grant(&mut state);
         });
     }
 }
 
 impl State {
     /// The flow of a call, set up.
-    fn flow(&mut self, destination: &Destination, wish: &Wish, now: u64) -> FlowId {
-        self.queue.prune(|terms: &Terms| terms.bucket.is_none_or(|bucket| bucket.is_full(now)));
+    fn flow(&mut self, destination: &Destination, wish: &PermitRequest, now: u64) -> FlowId {
+        self.queue.prune(|terms: &FlowState| terms.bucket.is_none_or(|bucket| bucket.is_full(now)));
         let flow = self.queue.flow(wish.project, &(destination.clone(), wish.limits));
         let terms = self.queue.data(flow);
         if !terms.known {
             terms.known = true;
-            terms.bucket = wish.limits.rate_per_second.map(|rate| Bucket::new(rate, now));
+            terms.bucket = wish.limits.rate_per_second.map(|rate| TokenBucket::new(rate, now));
             self.bound(flow, destination, wish.project, wish.limits);
         }
         // Those who gave up would gather where a flow is not served for long.
@@ -388,7 +393,7 @@ impl State {
 
     /// Says how many of a flow may be under way, as its limits and its breaker are now.
     fn bound(&mut self, flow: FlowId, to: &Destination, project: ProjectId, limits: Limits) {
-        let most = [limits.max_concurrency, self.verdicts.ramp(to, project)];
+        let most = [limits.max_concurrency, self.breakers.ramp(to, project)];
         let most = most.into_iter().flatten().min();
         self.queue.set_most(flow, most.map_or(self.capacity.flow, |most| most as usize));
     }
@@ -398,7 +403,7 @@ impl State {
         self.capacity.in_flight - self.capacity.workers
     }
 
-    fn park(&mut self, flow: FlowId, why: Parked) {
+    fn park(&mut self, flow: FlowId, why: ParkReason) {
         self.queue.data(flow).parked = Some(why);
         self.queue.park(flow, true);
     }
@@ -408,11 +413,11 @@ impl State {
         self.queue.park(flow, false);
     }
 
-    /// Lets the next one go on that waits for a ceiling and may begin, if one that was woken
+    /// Lets the next one go on that waits for a limit and may begin, if one that was woken
     /// there may not.
     fn pass_over(&mut self, now: u64) -> bool {
         let queue = &self.queue;
-        let next = self.ceilings.pass_over(now, |flow| queue.may_begin(flow));
+        let next = self.destination_limits.pass_over(now, |flow| queue.may_begin(flow));
         next.map(|flow| self.unpark(flow)).is_some()
     }
 
@@ -422,7 +427,7 @@ impl State {
         let flows = flows.take_while(|((of, _), _)| of == to);
         for (limits, flow) in flows.map(|((_, limits), flow)| (*limits, flow)).collect::<Vec<_>>() {
             self.bound(flow, to, project, limits);
-            if self.queue.data(flow).parked == Some(Parked::Probe) {
+            if self.queue.data(flow).parked == Some(ParkReason::Probe) {
                 self.unpark(flow);
             }
         }
@@ -437,28 +442,28 @@ impl State {
     }
 
     /// Notes what came of a turn's call.
-    fn settle(&mut self, turn: &Turn, began: u64, outcome: Outcome, now: u64) {
+    fn settle(&mut self, turn: &CallPermit, began: u64, outcome: CallOutcome, now: u64) {
         let (to, project) = (&turn.destination, turn.project);
         match outcome {
-            Outcome::Asked { after } => {
-                self.pauses.note(to, project, now.saturating_add(after), now);
+            CallOutcome::Asked { after } => {
+                self.backoffs.note(to, project, now.saturating_add(after), now);
             }
-            Outcome::Fine => self.pauses.clear(to, project, began),
-            Outcome::Failed { .. } | Outcome::Nothing => {}
+            CallOutcome::Fine => self.backoffs.clear(to, project, began),
+            CallOutcome::Failed { .. } | CallOutcome::Nothing => {}
         }
-        let had = self.verdicts.has(to, project);
-        self.verdicts.over((to, project), (turn.path, turn.probe, began), outcome, now);
-        if had || self.verdicts.has(to, project) {
+        let had = self.breakers.has(to, project);
+        self.breakers.over((to, project), (turn.path, turn.probe, began), outcome, now);
+        if had || self.breakers.has(to, project) {
             self.wake(to, project);
         }
     }
 }
 
-impl Turn {
+impl CallPermit {
     /// Says how far this call has come: who waits may have its worker.
     pub fn advance(&mut self, next: Stage) {
-        let lanes = self.lanes.clone();
-        let mut state = lanes.lock();
+        let queues = self.queues.clone();
+        let mut state = queues.lock();
         let before = std::mem::replace(&mut self.stage, next);
         state.queue.advance(self.flow, before, next);
         if next == Stage::Hanging && self.hanging.is_none() {
@@ -471,7 +476,7 @@ impl Turn {
             // Nobody waits for a probe that hangs.
             state.wake(&self.destination, self.project);
         }
-        lanes.grant(&mut state);
+        queues.grant(&mut state);
     }
 
     /// Returns when the call is to end since others need its place: never before it hangs.
@@ -483,32 +488,32 @@ impl Turn {
     }
 
     /// Says what came of the call, which began at an instant (boot clock).
-    pub fn over(mut self, began: u64, outcome: Outcome) {
-        let lanes = self.lanes.clone();
-        lanes.lock().settle(&self, began, outcome, lanes.clock.boot());
+    pub fn over(mut self, began: u64, outcome: CallOutcome) {
+        let queues = self.queues.clone();
+        queues.lock().settle(&self, began, outcome, queues.clock.boot());
         self.probe = false;
     }
 }
 
-impl Drop for Turn {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         if !self.counted {
             return;
         }
-        let now = self.lanes.clock.boot();
-        let mut state = self.lanes.lock();
+        let now = self.queues.clock.boot();
+        let mut state = self.queues.lock();
         state.queue.end(self.flow, self.stage);
         if let Some(call) = &self.hanging {
             state.hanging.remove(self.project, call);
         }
         if self.probe {
-            state.settle(self, now, Outcome::Nothing, now);
+            state.settle(self, now, CallOutcome::Nothing, now);
         }
-        if !state.ceilings.are_off() {
-            state.ceilings.end(&self.destination);
-            self.lanes.go_on(&mut state, &self.destination, now);
+        if !state.destination_limits.is_unlimited() {
+            state.destination_limits.end(&self.destination);
+            self.queues.go_on(&mut state, &self.destination, now);
         }
-        self.lanes.grant(&mut state);
+        self.queues.grant(&mut state);
     }
 }
 

@@ -85,11 +85,11 @@ struct Inner {
     steps: Vec<Step>,
 }
 
-static TAPES: Mutex<Vec<Arc<Mutex<Inner>>>> = Mutex::new(Vec::new());
+static RECORDERS: Mutex<Vec<Arc<Mutex<Inner>>>> = Mutex::new(Vec::new());
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-fn tapes() -> MutexGuard<'static, Vec<Arc<Mutex<Inner>>>> {
-    TAPES.lock().unwrap_or_else(PoisonError::into_inner)
+fn recorders() -> MutexGuard<'static, Vec<Arc<Mutex<Inner>>>> {
+    RECORDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {
@@ -116,9 +116,9 @@ pub(crate) fn id(file: &File) -> u64 {
 /// Takes down an operation, if anybody listens.
 pub(super) fn note(op: impl Fn() -> Op) {
     if RUNNING.load(Ordering::SeqCst) > 0 {
-        let listening = tapes().clone();
-        for tape in listening {
-            tape.lock().unwrap().take(op());
+        let listening = recorders().clone();
+        for recorder in listening {
+            recorder.lock().unwrap().take(op());
         }
     }
 }
@@ -187,14 +187,14 @@ impl Inner {
 }
 
 /// A folder that is listened to.
-pub(crate) struct Tape(Arc<Mutex<Inner>>);
+pub(crate) struct DiskRecorder(Arc<Mutex<Inner>>);
 
 /// A folder for tests that sync much: in memory, where there is such a thing.
 pub(crate) fn quick_dir() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-impl Tape {
+impl DiskRecorder {
     /// Listens from now on; what is there already counts as durable.
     pub(crate) fn begin(root: &Path) -> Self {
         let mut inner = Inner { root: root.to_owned(), ..Inner::default() };
@@ -204,10 +204,10 @@ impl Tape {
     }
 
     fn listen(inner: Inner) -> Self {
-        let tape = Arc::new(Mutex::new(inner));
-        tapes().push(tape.clone());
+        let recorder = Arc::new(Mutex::new(inner));
+        recorders().push(recorder.clone());
         RUNNING.fetch_add(1, Ordering::SeqCst);
-        Self(tape)
+        Self(recorder)
     }
 
     /// The folder after the process was killed when so many operations were done: nothing is lost
@@ -249,9 +249,9 @@ impl Tape {
     }
 }
 
-impl Drop for Tape {
+impl Drop for DiskRecorder {
     fn drop(&mut self) {
-        tapes().retain(|tape| !Arc::ptr_eq(tape, &self.0));
+        recorders().retain(|recorder| !Arc::ptr_eq(recorder, &self.0));
         RUNNING.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -395,22 +395,25 @@ fn carry_out(body: &mut Vec<u8>, step: &Step) {
 #[test]
 fn a_power_cut_takes_what_was_not_synced_and_nothing_else() {
     let dir = quick_dir();
-    let tape = Tape::begin(dir.path());
+    let recorder = DiskRecorder::begin(dir.path());
     let file = super::create_new(&dir.path().join("a")).unwrap();
     super::write_at(&file, &[1; 600], 0).unwrap();
     super::sync_data(&file).unwrap();
-    let before = tape.len();
-    assert!(!tape.power_cut(before, Loss::All).path().join("a").exists(), "its name is not safe");
+    let before = recorder.len();
+    assert!(
+        !recorder.power_cut(before, Loss::All).path().join("a").exists(),
+        "its name is not safe"
+    );
     super::sync_dir(dir.path()).unwrap();
     super::write_at(&file, &[2; 1_000], 600).unwrap();
-    let read = |loss| fs::read(tape.power_cut(tape.len(), loss).path().join("a")).unwrap();
+    let read = |loss| fs::read(recorder.power_cut(recorder.len(), loss).path().join("a")).unwrap();
     assert_eq!(read(Loss::All), [1; 600]);
     assert_eq!(read(Loss::Nothing), fs::read(dir.path().join("a")).unwrap());
     let torn = (0..20).map(|n| read(Loss::Some(n)));
     let torn: Vec<_> = torn.filter(|body| body.contains(&2) && body[600..].contains(&0)).collect();
     assert!(!torn.is_empty() && torn.iter().all(|body| body[..600] == [1; 600]), "torn somewhere");
     super::rename(&dir.path().join("a"), &dir.path().join("b")).unwrap();
-    assert!(tape.power_cut(tape.len(), Loss::All).path().join("a").exists());
+    assert!(recorder.power_cut(recorder.len(), Loss::All).path().join("a").exists());
     super::sync_dir(dir.path()).unwrap();
-    assert!(!tape.power_cut(tape.len(), Loss::All).path().join("a").exists());
+    assert!(!recorder.power_cut(recorder.len(), Loss::All).path().join("a").exists());
 }

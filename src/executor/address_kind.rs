@@ -27,7 +27,7 @@ const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
-/// IPv4 ranges, the first that holds an address counts: first address, prefix length, kind. What is
+/// IPv4 address_kind, the first that holds an address counts: first address, prefix length, kind. What is
 /// beside the registry is Alibaba's, Oracle's and Azure's metadata, and multicast.
 const V4: [(Ipv4Addr, u32, Kind); 24] = [
     (v4(100, 100, 100, 200), 32, METADATA),
@@ -60,7 +60,7 @@ const fn v6(s: [u16; 8]) -> Ipv6Addr {
     Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7])
 }
 
-/// IPv6 ranges, as [`V4`]. Those that carry an IPv4 address and nothing else are [`Global`] here:
+/// IPv6 address_kind, as [`V4`]. Those that carry an IPv4 address and nothing else are [`Global`] here:
 /// [`embedded`] says what they carry. Beside the registry: AWS's and Google's metadata, deprecated
 /// site-local addresses, and multicast.
 const V6: [(Ipv6Addr, u32, Kind); 29] = [

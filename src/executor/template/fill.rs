@@ -1,5 +1,5 @@
 //! Filling in a template within a bound: what is written stops where the bound would be passed, and
-//! no more is allocated than the bound allows. [`super::Template`] calls it for each part of a
+//! no more is allocated than the bound allows. [`super::RequestTemplate`] calls it for each part of a
 //! request, [`super::sizes`] reads the same pieces to tell how long the parts become. It knows
 //! neither what a part is for nor what its bound is.
 

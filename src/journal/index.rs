@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::segment::HEADER;
-use super::{Options, State, Stretch};
+use super::{Options, Page, State};
 use crate::model::attempt::JournalEntry;
 
 /// One mark for so many bytes of a segment: finding a record on disk reads that much at most.
@@ -42,7 +42,7 @@ impl Segment {
 /// Where entries are to be had.
 pub(super) enum Source {
     /// Here they are.
-    Memory(Stretch),
+    Memory(Page),
     /// In a file.
     Disk {
         incarnation: u128,
@@ -57,8 +57,8 @@ pub(super) enum Source {
     },
 }
 
-/// The books.
-pub(super) struct Books {
+/// The index.
+pub(super) struct SegmentIndex {
     incarnation: u128,
     forgotten: u64,
     synced: u64,
@@ -73,7 +73,7 @@ pub(super) struct Books {
     pub(super) short_of: Option<String>,
 }
 
-impl Books {
+impl SegmentIndex {
     pub(super) fn new(
         incarnation: u128,
         forgotten: u64,
@@ -188,7 +188,7 @@ impl Books {
                 }
                 entries.push(entry.clone());
             }
-            return Source::Memory(Stretch { incarnation, first: from, entries });
+            return Source::Memory(Page { incarnation, first: from, entries });
         }
         let index = self.segments.partition_point(|s| s.first <= from).saturating_sub(1);
         let segment = &self.segments[index];

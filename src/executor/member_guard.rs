@@ -2,10 +2,10 @@
 //! A node would carry a job's request into the port of its own cluster, past any firewall.
 //!
 //! `api` asks [`RaftAddresses::names`] when a target is given, which resolves nothing. The executor
-//! asks [`Apart::admit`] for every call: a port that no member has costs a look at a short list; with
+//! asks [`MemberGuard::admit`] for every call: a port that no member has costs a look at a short list; with
 //! one that a member has, the target's name and those of the members are resolved. As a name may lead
 //! elsewhere a moment later, the client's resolver leaves the members' addresses out of what it finds
-//! for that name as long as the call is under way ([`Apart::allows`]).
+//! for that name as long as the call is under way ([`MemberGuard::allows`]).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::address_kind::plain;
+use super::local_error::is_late;
 use super::lookup::{Lookup, MEMBERS, look_up};
-use super::own::is_late;
-use super::ranges::plain;
 use crate::model::ProjectId;
 
 /// For how long the list of members is taken as it was read, in milliseconds.
@@ -95,7 +95,7 @@ fn is_local(ip: IpAddr) -> bool {
 }
 
 /// Keeps the executor's calls apart from the members' Raft ports.
-pub struct Apart {
+pub struct MemberGuard {
     source: Source,
     /// When it was read, in boot-clock milliseconds, and what it was.
     known: Mutex<Option<(u64, Arc<RaftAddresses>)>>,
@@ -115,13 +115,13 @@ pub(super) enum Error {
 }
 
 /// Held while a call is under way.
-pub(super) struct Admitted {
-    apart: Arc<Apart>,
+pub(super) struct Exclusion {
+    apart: Arc<MemberGuard>,
     name: String,
     kept_from: Arc<Resolved>,
 }
 
-impl Apart {
+impl MemberGuard {
     /// Keeps calls from the addresses that `source` names.
     pub fn new(source: Source) -> Self {
         Self { source, known: Mutex::default(), held: Mutex::default() }
@@ -139,7 +139,7 @@ impl Apart {
         (url, project): (&Url, ProjectId),
         lookup: &dyn Lookup,
         (patience, boot): (Duration, u64),
-    ) -> Result<Option<Admitted>, Error> {
+    ) -> Result<Option<Exclusion>, Error> {
         let Some(port) = url.port_or_known_default() else { return Ok(None) };
         let members = self.members(boot);
         if members.0.iter().all(|(_, of)| *of != port) {
@@ -181,7 +181,7 @@ impl Apart {
         }
         let kept_from = Arc::new(resolved);
         self.held().entry(name.clone()).or_default().push(Arc::clone(&kept_from));
-        Ok(Some(Admitted { apart: Arc::clone(self), name, kept_from }))
+        Ok(Some(Exclusion { apart: Arc::clone(self), name, kept_from }))
     }
 
     /// Whether calls that are under way to a name may reach an address.
@@ -208,20 +208,20 @@ impl Apart {
     }
 }
 
-impl Default for Apart {
+impl Default for MemberGuard {
     /// Keeps calls from nothing.
     fn default() -> Self {
         Self::new(Arc::new(RaftAddresses::default))
     }
 }
 
-impl std::fmt::Debug for Apart {
+impl std::fmt::Debug for MemberGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Apart").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
-impl Drop for Admitted {
+impl Drop for Exclusion {
     fn drop(&mut self) {
         let mut held = self.apart.held();
         let Some(all) = held.get_mut(&self.name) else { return };
@@ -298,7 +298,7 @@ mod tests {
             ("mine", vec!["127.0.0.9"]),
             ("other", vec!["9.9.9.9"]),
         ])));
-        let apart = Arc::new(Apart::new(Arc::new(members)));
+        let apart = Arc::new(MemberGuard::new(Arc::new(members)));
         let admit = async |text: &str| {
             let admitted = apart.admit((&url(text), 1), &lookup, (Duration::from_secs(1), 0)).await;
             match admitted {
@@ -349,7 +349,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_call_goes_to_the_port_of_a_member_whose_address_is_not_known_in_time() {
-        let apart = Arc::new(Apart::new(Arc::new(members)));
+        let apart = Arc::new(MemberGuard::new(Arc::new(members)));
         let url = url("http://other:7070/");
         let admitted = apart.admit((&url, 1), &Silent, (Duration::from_millis(10), 0)).await;
         let why = admitted.err().map(|error| error.to_string()).unwrap_or_default();
@@ -360,7 +360,7 @@ mod tests {
     fn the_list_of_members_is_read_once_a_second() {
         let read = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let count = Arc::clone(&read);
-        let apart = Apart::new(Arc::new(move || {
+        let apart = MemberGuard::new(Arc::new(move || {
             count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             members()
         }));

@@ -1,5 +1,5 @@
 //! What is known of destinations that fail: a [`Breaker`] for each project and destination, and a
-//! verdict that projects share. `lanes` asks before each call and tells what came of it.
+//! verdict that projects share. `queues` asks before each call and tells what came of it.
 //!
 //! What a project's calls come to says something about its own paths, timeouts and credentials; so
 //! it opens that project's breaker only. One thing is the destination's alone: that no connection
@@ -10,8 +10,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::breaker::{Breaker, FORGET_MS, Leave, Outcome, Rules};
-use super::destination::{Destination, Shut};
+use super::breaker::{Breaker, CallOutcome, Decision, FORGET_MS, Rules};
+use super::destination::{Destination, Outage};
 use crate::model::ProjectId;
 
 /// Breakers that say nothing are forgotten above this number.
@@ -23,7 +23,7 @@ const WITNESSES: usize = 2;
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Verdicts {
+pub(super) struct Breakers {
     rules: Rules,
     breakers: BTreeMap<(Destination, ProjectId), Breaker>,
     /// The projects whose breaker is open as no connection can be made.
@@ -32,7 +32,7 @@ pub(super) struct Verdicts {
     prune_at: usize,
 }
 
-impl Verdicts {
+impl Breakers {
     pub(super) fn new(rules: Rules) -> Self {
         let (breakers, unreachable) = (BTreeMap::new(), BTreeMap::new());
         Self { rules, breakers, unreachable, prune_at: KEPT }
@@ -45,35 +45,35 @@ impl Verdicts {
         path: u64,
         probe: bool,
         now: u64,
-    ) -> Leave {
+    ) -> Decision {
         if self.breakers.is_empty() {
-            return Leave::Go; // the usual case
+            return Decision::Go; // the usual case
         }
         if let Some(until) = self.shared(to, project, now).filter(|_| !probe) {
-            return Leave::No(until);
+            return Decision::No(until);
         }
         match self.breakers.get_mut(&(to.clone(), project)) {
-            None => Leave::Go,
+            None => Decision::Go,
             Some(breaker) if probe => breaker.force(now),
             Some(breaker) => breaker.ask(path, now),
         }
     }
 
-    /// What [`Verdicts::ask`] would say, changing nothing.
+    /// What [`Breakers::ask`] would say, changing nothing.
     pub(super) fn look(
         &self,
         (to, project): (&Destination, ProjectId),
         path: u64,
         now: u64,
-    ) -> Leave {
+    ) -> Decision {
         if self.breakers.is_empty() {
-            return Leave::Go;
+            return Decision::Go;
         }
         if let Some(until) = self.shared(to, project, now) {
-            return Leave::No(until);
+            return Decision::No(until);
         }
         let own = self.breakers.get(&(to.clone(), project));
-        own.map_or(Leave::Go, |breaker| breaker.look(path, now))
+        own.map_or(Decision::Go, |breaker| breaker.look(path, now))
     }
 
     /// Until when a project does without a destination since others cannot connect to it. Where it
@@ -106,14 +106,14 @@ impl Verdicts {
         &mut self,
         (to, project): (&Destination, ProjectId),
         call: (u64, bool, u64),
-        outcome: Outcome,
+        outcome: CallOutcome,
         now: u64,
     ) {
-        let failed = matches!(outcome, Outcome::Failed { .. });
+        let failed = matches!(outcome, CallOutcome::Failed { .. });
         if self.breakers.is_empty() && !failed {
             return;
         }
-        if matches!(outcome, Outcome::Fine | Outcome::Asked { .. }) {
+        if matches!(outcome, CallOutcome::Fine | CallOutcome::Asked { .. }) {
             self.answered(to, project, now);
         }
         let key = (to.clone(), project);
@@ -138,7 +138,7 @@ impl Verdicts {
             ),
             _ => {}
         }
-        if let Outcome::Failed { unreachable, .. } = outcome {
+        if let CallOutcome::Failed { unreachable, .. } = outcome {
             let witness = unreachable && breaker.open().is_some();
             self.bear_witness(to, project, witness);
         }
@@ -172,8 +172,8 @@ impl Verdicts {
 
     /// Every destination that takes nothing of some project, in order of its name: since the first
     /// breaker opened, up to the first probe.
-    pub(super) fn shut(&mut self, now: u64) -> Vec<Shut> {
-        let mut all: Vec<Shut> = Vec::new();
+    pub(super) fn outages(&mut self, now: u64) -> Vec<Outage> {
+        let mut all: Vec<Outage> = Vec::new();
         for ((to, _), breaker) in &self.breakers {
             let Some(open) = breaker.open().filter(|_| !breaker.is_idle(now)) else { continue };
             match all.last_mut().filter(|shut| shut.destination == *to) {
@@ -182,7 +182,7 @@ impl Verdicts {
                     shut.failures = shut.failures.max(open.failures);
                     shut.probe_at = shut.probe_at.min(open.probe_at);
                 }
-                None => all.push(Shut {
+                None => all.push(Outage {
                     destination: to.clone(),
                     since: open.since,
                     failures: open.failures,

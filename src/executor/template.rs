@@ -101,7 +101,7 @@ pub struct Rendered {
 
 /// A target, and what is the same in all its requests: made once for those that go out together.
 #[derive(Debug)]
-pub struct Template<'t> {
+pub struct RequestTemplate<'t> {
     target: &'t HttpTarget,
     method: Method,
     /// The URL up to its fragment, with the placeholders as they stand ...
@@ -116,7 +116,7 @@ pub struct Template<'t> {
     max_body: usize,
 }
 
-impl<'t> Template<'t> {
+impl<'t> RequestTemplate<'t> {
     /// Reads a target; `max_body` is the most bytes of a body.
     pub fn new(target: &'t HttpTarget, max_body: usize) -> Result<Self, Error> {
         let method = match target.method.as_str() {

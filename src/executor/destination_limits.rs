@@ -1,6 +1,6 @@
 //! The operator's limits of a destination (`DestinationConcurrency`, `DestinationRatePerSecond`):
 //! one count for each destination, whichever projects call it and whatever limits their executors
-//! bring. `lanes` asks before each call. Flows that find a destination full wait here, in turn; one
+//! bring. `queues` asks before each call. Flows that find a destination full wait here, in turn; one
 //! that is woken and may not begin for another reason (its project has its share) is passed over.
 //! Where no such limit is set, nothing is kept and nothing costs anything.
 
@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::Limits;
 use super::destination::Destination;
-use super::fair::FlowId;
-use super::rate::Bucket;
+use super::fair_queue::FlowId;
+use super::token_bucket::TokenBucket;
 
 /// Destinations of which there is nothing to say are forgotten above this number.
 const KEPT: usize = 1_024;
@@ -25,81 +25,80 @@ pub(super) enum Step {
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Ceilings {
+pub(super) struct DestinationLimits {
     limits: Limits,
-    known: HashMap<Destination, Ceiling>,
+    known: HashMap<Destination, DestinationLimit>,
     /// Where one was woken, and more wait: perhaps that one may not begin.
     woken: BTreeSet<Destination>,
     prune_at: usize,
 }
 
 #[derive(Debug)]
-struct Ceiling {
+struct DestinationLimit {
     in_flight: usize,
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
     waiting: VecDeque<FlowId>,
     /// A timer runs.
     timed: bool,
 }
 
-impl Ceiling {
+impl DestinationLimit {
     fn is_idle(&self, now: u64) -> bool {
         let used = self.in_flight > 0 || !self.waiting.is_empty() || self.timed;
         !used && self.bucket.is_none_or(|bucket| bucket.is_full(now))
     }
 }
 
-impl Ceilings {
+impl DestinationLimits {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, known: HashMap::new(), woken: BTreeSet::new(), prune_at: KEPT }
     }
 
     /// Whether nothing is limited.
-    pub(super) fn are_off(&self) -> bool {
+    pub(super) fn is_unlimited(&self) -> bool {
         self.limits == Limits::default()
     }
 
     /// Whether a destination takes one more call now.
     pub(super) fn take(&self, to: &Destination, now: u64) -> bool {
-        self.known
-            .get(to)
-            .is_none_or(|ceiling| self.has_room(ceiling) && Self::is_time(ceiling, now))
+        self.known.get(to).is_none_or(|limit| self.has_room(limit) && Self::is_time(limit, now))
     }
 
-    fn has_room(&self, ceiling: &Ceiling) -> bool {
-        self.limits.max_concurrency.is_none_or(|most| ceiling.in_flight < most.max(1) as usize)
+    fn has_room(&self, limit: &DestinationLimit) -> bool {
+        self.limits.max_concurrency.is_none_or(|most| limit.in_flight < most.max(1) as usize)
     }
 
-    fn is_time(ceiling: &Ceiling, now: u64) -> bool {
-        ceiling.bucket.is_none_or(|bucket| bucket.ready_at(now) <= now)
+    fn is_time(limit: &DestinationLimit, now: u64) -> bool {
+        limit.bucket.is_none_or(|bucket| bucket.ready_at(now) <= now)
     }
 
-    fn of(&mut self, to: &Destination, now: u64) -> &mut Ceiling {
+    fn of(&mut self, to: &Destination, now: u64) -> &mut DestinationLimit {
         if self.known.len() >= self.prune_at && !self.known.contains_key(to) {
-            self.known.retain(|_, ceiling| !ceiling.is_idle(now));
+            self.known.retain(|_, limit| !limit.is_idle(now));
             self.prune_at = KEPT.max(2 * self.known.len());
         }
-        let bucket = self.limits.rate_per_second.map(|rate| Bucket::new(rate, now));
-        let new = || Ceiling { in_flight: 0, bucket, waiting: VecDeque::new(), timed: false };
+        let bucket = self.limits.rate_per_second.map(|rate| TokenBucket::new(rate, now));
+        let new =
+            || DestinationLimit { in_flight: 0, bucket, waiting: VecDeque::new(), timed: false };
         self.known.entry(to.clone()).or_insert_with(new)
     }
 
     /// A call begins.
     pub(super) fn begin(&mut self, to: &Destination, now: u64) {
-        if self.are_off() {
+        if self.is_unlimited() {
             return;
         }
-        let ceiling = self.of(to, now);
-        ceiling.in_flight += 1;
-        if let Some(bucket) = &mut ceiling.bucket {
+        let limit = self.of(to, now);
+        limit.in_flight += 1;
+        if let Some(bucket) = &mut limit.bucket {
             bucket.take(now);
         }
     }
 
     /// A call is over.
     pub(super) fn end(&mut self, to: &Destination) {
-        if let Some(ceiling) = self.known.get_mut(to) {
-            ceiling.in_flight -= 1;
+        if let Some(limit) = self.known.get_mut(to) {
+            limit.in_flight -= 1;
         }
     }
 
@@ -110,28 +109,28 @@ impl Ceilings {
 
     /// A timer has run out.
     pub(super) fn time(&mut self, to: &Destination) {
-        if let Some(ceiling) = self.known.get_mut(to) {
-            ceiling.timed = false;
+        if let Some(limit) = self.known.get_mut(to) {
+            limit.timed = false;
         }
     }
 
     /// What is to be done for those that wait for a destination, if anything: to be asked whenever
     /// a call began or ended there, a flow was served, or a timer ran out.
     pub(super) fn next(&mut self, to: &Destination, now: u64) -> Option<Step> {
-        let ceiling = self.known.get(to)?;
-        if ceiling.waiting.is_empty() || !self.has_room(ceiling) {
+        let limit = self.known.get(to)?;
+        if limit.waiting.is_empty() || !self.has_room(limit) {
             return None;
         }
-        let ready = ceiling.bucket.map_or(now, |bucket| bucket.ready_at(now));
-        let ceiling = self.known.get_mut(to)?;
+        let ready = limit.bucket.map_or(now, |bucket| bucket.ready_at(now));
+        let limit = self.known.get_mut(to)?;
         if ready <= now {
-            let next = ceiling.waiting.pop_front();
-            if !ceiling.waiting.is_empty() {
+            let next = limit.waiting.pop_front();
+            if !limit.waiting.is_empty() {
                 self.woken.insert(to.clone());
             }
             return next.map(Step::Wake);
         }
-        (!std::mem::replace(&mut ceiling.timed, true)).then_some(Step::Later(ready))
+        (!std::mem::replace(&mut limit.timed, true)).then_some(Step::Later(ready))
     }
 
     /// The next one that waits for a destination with room and may begin, past those that may not:
@@ -144,15 +143,14 @@ impl Ceilings {
         let mut woken = std::mem::take(&mut self.woken);
         let mut found = None;
         woken.retain(|to| {
-            let Some(ceiling) = self.known.get(to) else { return false };
-            if ceiling.waiting.is_empty() || !self.has_room(ceiling) || !Self::is_time(ceiling, now)
-            {
+            let Some(limit) = self.known.get(to) else { return false };
+            if limit.waiting.is_empty() || !self.has_room(limit) || !Self::is_time(limit, now) {
                 return false; // whoever ends there, or its timer, wakes the next one
             }
             if found.is_none()
-                && let Some(at) = ceiling.waiting.iter().position(|flow| may_begin(*flow))
+                && let Some(at) = limit.waiting.iter().position(|flow| may_begin(*flow))
             {
-                found = self.known.get_mut(to).and_then(|ceiling| ceiling.waiting.remove(at));
+                found = self.known.get_mut(to).and_then(|limit| limit.waiting.remove(at));
             }
             true
         });
@@ -164,7 +162,7 @@ impl Ceilings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::fair::{Capacity, FairQueue};
+    use crate::executor::fair_queue::{Capacity, FairQueue};
     use url::Url;
 
     #[test]
@@ -174,23 +172,23 @@ mod tests {
         let mut queue: FairQueue<u8, ()> = FairQueue::new(capacity);
         let [one, two] = [1, 2].map(|project| queue.flow(project, &0));
         let limits = Limits { max_concurrency: Some(1), rate_per_second: Some(10) };
-        let mut ceilings = Ceilings::new(limits);
-        assert!(ceilings.take(&to, 0) && !ceilings.are_off());
-        ceilings.begin(&to, 0);
-        assert!(!ceilings.take(&to, 0));
-        ceilings.wait(&to, one, 0);
-        ceilings.wait(&to, two, 0);
-        assert_eq!(ceilings.next(&to, 0), None, "its only call is under way");
-        ceilings.end(&to);
-        assert_eq!(ceilings.next(&to, 40), Some(Step::Later(100)), "ten a second");
-        assert_eq!(ceilings.next(&to, 40), None, "one timer");
-        ceilings.time(&to);
-        assert_eq!(ceilings.next(&to, 100), Some(Step::Wake(one)));
-        ceilings.begin(&to, 100);
-        ceilings.wait(&to, one, 100);
-        ceilings.end(&to);
-        assert_eq!(ceilings.next(&to, 200), Some(Step::Wake(two)));
-        assert_eq!(ceilings.next(&to, 200), Some(Step::Wake(one)));
-        assert!(Ceilings::new(Limits::default()).are_off());
+        let mut all = DestinationLimits::new(limits);
+        assert!(all.take(&to, 0) && !all.is_unlimited());
+        all.begin(&to, 0);
+        assert!(!all.take(&to, 0));
+        all.wait(&to, one, 0);
+        all.wait(&to, two, 0);
+        assert_eq!(all.next(&to, 0), None, "its only call is under way");
+        all.end(&to);
+        assert_eq!(all.next(&to, 40), Some(Step::Later(100)), "ten a second");
+        assert_eq!(all.next(&to, 40), None, "one timer");
+        all.time(&to);
+        assert_eq!(all.next(&to, 100), Some(Step::Wake(one)));
+        all.begin(&to, 100);
+        all.wait(&to, one, 100);
+        all.end(&to);
+        assert_eq!(all.next(&to, 200), Some(Step::Wake(two)));
+        assert_eq!(all.next(&to, 200), Some(Step::Wake(one)));
+        assert!(DestinationLimits::new(Limits::default()).is_unlimited());
     }
 }

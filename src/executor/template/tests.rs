@@ -14,7 +14,7 @@ const FILL: Fill<'_> = Fill {
 };
 
 fn render(target: &HttpTarget, fill: &Fill<'_>, with: &Opened) -> Result<Rendered, Error> {
-    let done = Template::new(target, 2_000_000)?.render(fill, with)?;
+    let done = RequestTemplate::new(target, 2_000_000)?.render(fill, with)?;
     assert_eq!(done.parsed, Url::parse(&done.url).unwrap());
     Ok(done)
 }
@@ -245,7 +245,7 @@ fn what_is_filled_in_makes_no_segment_that_leads_elsewhere() {
 fn each_part_stops_at_its_bound() {
     let within = |target: &HttpTarget, data: &str| {
         let fill = Fill { data, ..FILL };
-        let done = Template::new(target, 1_000)?.render(&fill, &Opened::default())?;
+        let done = RequestTemplate::new(target, 1_000)?.render(&fill, &Opened::default())?;
         assert!(done.url.len() <= MAX_URL && done.body.len() <= 1_000);
         let all: Vec<_> = done.headers.iter().map(|(n, v)| n.as_str().len() + v.len()).collect();
         assert!(all.iter().all(|length| *length <= MAX_HEADER));
@@ -327,7 +327,7 @@ proptest! {
     ) {
         const MAX_BODY: usize = 4_000;
         let fill = Fill { job, attempt, scheduled, data: &data, ..FILL };
-        let template = Template::new(&target, MAX_BODY).unwrap();
+        let template = RequestTemplate::new(&target, MAX_BODY).unwrap();
         let rendered = template.render(&fill, &Opened::default());
         let admitted = Sizes::new(&target).unwrap().check_data(&target, &data, MAX_BODY);
         if let Err(error) = &rendered {

@@ -1,4 +1,4 @@
-//! How long destinations have asked projects to wait (`Retry-After`). `lanes` notes each such answer
+//! How long destinations have asked projects to wait (`Retry-After`). `queues` notes each such answer
 //! and asks before a call goes out. Forgets what is over; knows no clock.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const MOST: usize = 16_384;
 
 /// The word of a destination, in boot-clock milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct Pause {
+struct Backoff {
     until: u64,
     /// When it came.
     noted: u64,
@@ -22,19 +22,19 @@ struct Pause {
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Pauses {
-    known: BTreeMap<(Destination, ProjectId), Pause>,
+pub(super) struct Backoffs {
+    known: BTreeMap<(Destination, ProjectId), Backoff>,
     /// At so many, what is over is dropped.
     prune_at: usize,
 }
 
-impl Default for Pauses {
+impl Default for Backoffs {
     fn default() -> Self {
         Self { known: BTreeMap::new(), prune_at: KEPT }
     }
 }
 
-impl Pauses {
+impl Backoffs {
     /// Until when a project is to wait.
     pub(super) fn until(&self, to: &Destination, project: ProjectId, now: u64) -> Option<u64> {
         if self.known.is_empty() {
@@ -52,7 +52,7 @@ impl Pauses {
             self.cut(MOST / 4 * 3);
             self.prune_at = (2 * self.known.len()).clamp(KEPT, MOST);
         }
-        self.known.insert((to.clone(), project), Pause { until, noted: now });
+        self.known.insert((to.clone(), project), Backoff { until, noted: now });
     }
 
     /// Forgets those that would be over first until so many are left.
@@ -105,43 +105,46 @@ mod tests {
 
     #[test]
     fn a_success_that_began_later_ends_a_pause_and_an_earlier_one_does_not() {
-        let (mut pauses, a) = (Pauses::default(), to("a"));
-        pauses.note(&a, 1, 9_000, 1_000);
-        pauses.clear(&a, 1, 1_000);
-        pauses.clear(&a, 2, 1_001);
-        assert_eq!((pauses.until(&a, 1, 8_999), pauses.until(&a, 1, 9_000)), (Some(9_000), None));
-        pauses.clear(&a, 1, 1_001);
-        assert_eq!(pauses.until(&a, 1, 1_001), None);
+        let (mut backoffs, a) = (Backoffs::default(), to("a"));
+        backoffs.note(&a, 1, 9_000, 1_000);
+        backoffs.clear(&a, 1, 1_000);
+        backoffs.clear(&a, 2, 1_001);
+        assert_eq!(
+            (backoffs.until(&a, 1, 8_999), backoffs.until(&a, 1, 9_000)),
+            (Some(9_000), None)
+        );
+        backoffs.clear(&a, 1, 1_001);
+        assert_eq!(backoffs.until(&a, 1, 1_001), None);
     }
 
     #[test]
     fn destinations_are_counted_with_the_projects_that_they_asked() {
-        let (mut pauses, a, b) = (Pauses::default(), to("a"), to("b"));
+        let (mut backoffs, a, b) = (Backoffs::default(), to("a"), to("b"));
         for (to, project, until) in [(&a, 1, 10), (&a, 2, 20), (&b, 1, 20), (&a, 3, 20)] {
-            pauses.note(to, project, until, 0);
+            backoffs.note(to, project, until, 0);
         }
-        assert_eq!(pauses.asked(9), [(a.clone(), 3), (b.clone(), 1)]);
-        assert_eq!(pauses.asked(10), [(a, 2), (b, 1)]);
-        assert_eq!(pauses.asked(20), []);
+        assert_eq!(backoffs.asked(9), [(a.clone(), 3), (b.clone(), 1)]);
+        assert_eq!(backoffs.asked(10), [(a, 2), (b, 1)]);
+        assert_eq!(backoffs.asked(20), []);
     }
 
     #[test]
     fn what_is_over_is_dropped_when_the_number_has_doubled() {
-        let (mut pauses, a) = (Pauses::default(), to("a"));
-        (0..2_048).for_each(|project| pauses.note(&a, project, 10, 0));
-        assert_eq!((pauses.known.len(), pauses.prune_at), (2_048, 2_048));
-        pauses.note(&a, 9_999, 20, 10);
-        assert_eq!((pauses.known.len(), pauses.prune_at), (1, KEPT));
+        let (mut backoffs, a) = (Backoffs::default(), to("a"));
+        (0..2_048).for_each(|project| backoffs.note(&a, project, 10, 0));
+        assert_eq!((backoffs.known.len(), backoffs.prune_at), (2_048, 2_048));
+        backoffs.note(&a, 9_999, 20, 10);
+        assert_eq!((backoffs.known.len(), backoffs.prune_at), (1, KEPT));
     }
 
     #[test]
     fn no_more_than_the_bound_are_kept_and_those_stay_that_last_longest() {
-        let (mut pauses, a) = (Pauses::default(), to("a"));
+        let (mut backoffs, a) = (Backoffs::default(), to("a"));
         for project in 0..40_000 {
-            pauses.note(&a, project, 10 + project, 0);
-            assert!(pauses.known.len() <= MOST, "{project}");
+            backoffs.note(&a, project, 10 + project, 0);
+            assert!(backoffs.known.len() <= MOST, "{project}");
         }
-        assert!(pauses.known.len() > MOST / 2);
-        assert_eq!((pauses.until(&a, 0, 0), pauses.until(&a, 39_999, 0)), (None, Some(40_009)));
+        assert!(backoffs.known.len() > MOST / 2);
+        assert_eq!((backoffs.until(&a, 0, 0), backoffs.until(&a, 39_999, 0)), (None, Some(40_009)));
     }
 }

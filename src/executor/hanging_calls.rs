@@ -1,5 +1,5 @@
 //! The calls that hang, by project, so that one of them can be ended where they take the places of
-//! others. `lanes` adds a call when it has been under way for a second, removes it when it is over,
+//! others. `queues` adds a call when it has been under way for a second, removes it when it is over,
 //! and says when one is to end; `Executor::run` ends it. No call is aborted or judged here.
 
 use std::cmp::Reverse;
