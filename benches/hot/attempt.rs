@@ -38,7 +38,7 @@ pub(crate) fn attempt(shard: u64, due: i64) -> AttemptRecord {
         pending: None,
         run: 0,
         once: false,
-        how: ResultOrigin::Answer,
+        origin: ResultOrigin::Answer,
         accepted: None,
         response: None,
     }

@@ -30,8 +30,8 @@ use crate::model::postponement::parts;
 use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
+use crate::store::counters::{self, OutcomeKind};
 use crate::store::executions::{self, Execution, Filter};
-use crate::store::tallies::{self, Sort};
 use crate::store::{jobs, meta};
 
 const ORDERS: &Orders<()> =
@@ -114,7 +114,7 @@ async fn list(State(app): App, ask: Ask) -> Result<Response, Error> {
     let filter = Filter {
         project: ask.number("projectId")?.filter(|id| *id > 0),
         job: ask.number("jobId")?.filter(|id| *id > 0),
-        sorts: sorts(&ask)?,
+        kinds: kinds(&ask)?,
         from,
         until,
         after: ask.text("after").map(cursor).transpose()?,
@@ -152,7 +152,7 @@ fn cursor(text: &str) -> Result<(Millis, u64), Error> {
 
 /// `state` and `status` are one parameter under two names. Beside the names that answers show, the
 /// published clients' numbers and words are understood.
-fn sorts(ask: &Ask) -> Result<Vec<Sort>, Error> {
+fn kinds(ask: &Ask) -> Result<Vec<OutcomeKind>, Error> {
     let (field, given) = match (ask.text("state"), ask.text("status")) {
         (None, None) => return Ok(Vec::new()),
         (Some(_), Some(_)) => {
@@ -163,13 +163,13 @@ fn sorts(ask: &Ask) -> Result<Vec<Sort>, Error> {
         (None, Some(status)) => ("status", status),
     };
     Ok(match given {
-        "0" | "scheduled" => vec![Sort::Skipped, Sort::Running],
-        "2" => vec![Sort::Failed, Sort::Dead],
-        "1" | "success" | "delivered" | "completed" => vec![Sort::Delivered],
-        "failed" | "retrying" => vec![Sort::Failed],
-        "dead" => vec![Sort::Dead],
-        "skipped" => vec![Sort::Skipped],
-        "running" => vec![Sort::Running],
+        "0" | "scheduled" => vec![OutcomeKind::Skipped, OutcomeKind::Running],
+        "2" => vec![OutcomeKind::Failed, OutcomeKind::Dead],
+        "1" | "success" | "delivered" | "completed" => vec![OutcomeKind::Delivered],
+        "failed" | "retrying" => vec![OutcomeKind::Failed],
+        "dead" => vec![OutcomeKind::Dead],
+        "skipped" => vec![OutcomeKind::Skipped],
+        "running" => vec![OutcomeKind::Running],
         _ => {
             let message = format!(
                 "{field} must be delivered, failed, dead, skipped or running, or, as in older \
@@ -220,7 +220,7 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
             Verdict::Skipped(reason) => Some(reason.name()),
             _ => None,
         },
-        how: execution.how.name(),
+        how: execution.origin.name(),
         node_id: execution.node,
         job_id: execution.job,
         project_id: execution.project,
@@ -257,9 +257,9 @@ async fn totals(State(app): App, ask: Ask) -> Result<Response, Error> {
     let sums = app.read(move |conn| {
         Ok(Totals {
             account_id: 0,
-            scheduled: tallies::total(conn, project, &Sort::ALL)?,
-            success: tallies::total(conn, project, &[Sort::Delivered])?,
-            failed: tallies::total(conn, project, &[Sort::Failed, Sort::Dead])?,
+            scheduled: counters::total(conn, project, &OutcomeKind::ALL)?,
+            success: counters::total(conn, project, &[OutcomeKind::Delivered])?,
+            failed: counters::total(conn, project, &[OutcomeKind::Failed, OutcomeKind::Dead])?,
         })
     });
     Ok(reply::ok(&sums.await?, ask.casing()))

@@ -9,10 +9,11 @@ mod changes;
 mod credentials;
 mod dead_letters;
 mod executors;
+mod idempotency;
 mod jobs;
 mod occurrences;
-mod once;
 mod ownership;
+mod plan_intervals;
 mod projects;
 mod record;
 mod reports;
@@ -20,7 +21,6 @@ mod restore;
 mod retain;
 mod runs;
 mod staging;
-mod stretches;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +44,7 @@ pub fn apply(
     let stamp = tx.advance_log_time(stamp)?;
     change.index = index;
     change.stamp = stamp;
-    match (Entry { tx, index, stamp, change }).carry_out(command) {
+    match (Entry { tx, index, stamp, change }).execute(command) {
         Ok(outcome) => Ok(outcome),
         Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
         Err(Refusal::Failed(error)) => Err(error),
@@ -90,7 +90,7 @@ fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<(), Refusal
 }
 
 impl Entry<'_, '_> {
-    fn carry_out(&mut self, command: &Command) -> Applied {
+    fn execute(&mut self, command: &Command) -> Applied {
         match command {
             Command::Init { cluster } => self.init(*cluster),
             Command::Tick => self.tick(),
@@ -141,7 +141,7 @@ impl Entry<'_, '_> {
             Command::Recover { node, generation } => self.recover(*node, *generation),
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;
-                self.carry_out(command)
+                self.execute(command)
             }
         }
     }

@@ -85,7 +85,7 @@ impl Housekeeping {
             let past = move |instant: Option<Millis>| instant.is_some_and(|instant| instant < now);
             let due = self.cluster.read(move |conn| {
                 let expired = past(store::runs::next_deadline(conn)?);
-                Ok(expired || past(store::jobs::next_asleep(conn)?))
+                Ok(expired || past(store::jobs::next_lapse(conn)?))
             });
             if !due.await? {
                 return Ok(());

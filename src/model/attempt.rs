@@ -47,7 +47,7 @@ pub struct AttemptRecord {
     /// The members are one-offs: an end state is the end of the jobs.
     pub once: bool,
     /// How the result came about.
-    pub how: ResultOrigin,
+    pub origin: ResultOrigin,
     /// What a receiver promised that accepted the run: with [`Verdict::Running`].
     pub accepted: Option<Box<Accepted>>,
     /// The start of the answer to a request for a single occurrence, at most [`MAX_RESPONSE`] bytes.

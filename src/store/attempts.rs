@@ -250,7 +250,7 @@ pub fn insert(
         record.members.as_bytes(),
         record.error,
         record.run as i64,
-        record.how as i64,
+        record.origin as i64,
         record.response,
     ])?;
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -281,7 +281,7 @@ pub fn drop_before(tx: &mut Tx<'_>, before: Millis, limit: u32) -> rusqlite::Res
         meta::set_history_dropped(tx, *due)?;
     }
     for (_, project, due, verdict, count, variable) in &old {
-        tx.tally(*project, *due, *verdict, -count);
+        tx.count_outcome(*project, *due, *verdict, -count);
         tx.add_history(-ROW - variable)?;
     }
     Ok(old.len() as u32)
@@ -315,7 +315,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
             pending: None,
             run: id_at(row, 19)?,
             once: false,
-            how: ResultOrigin::from_code(row.get(20)?),
+            origin: ResultOrigin::from_code(row.get(20)?),
             accepted: None,
             response: row.get(21)?,
         },

@@ -4,7 +4,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::bare::Table;
+use super::empty_tables::Table;
 use super::writer::Tx;
 use super::{After, Page, attempts, id_at, ledger};
 use crate::model::job::Pending;
@@ -293,7 +293,7 @@ pub(super) fn between(
 
 /// Adds a dead letter.
 pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
-    tx.is_occupied(Table::DeadLetters, letter.shard);
+    tx.mark_occupied(Table::DeadLetters, letter.shard);
     tx.prepare_cached(
         "INSERT INTO dead_letters (id, block, project, shard, due, scheduled, attempt, http_code,
              error, created, members, count, lone, run, forced)

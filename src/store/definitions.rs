@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::id_at;
-use super::meta::Counter;
+use super::meta::Sequence;
 use super::writer::Tx;
 use crate::model::job::JobDefinition;
 
@@ -87,7 +87,7 @@ impl Tx<'_> {
             let (id, known) = if let Some((id, refs)) = found {
                 (id, Known { digest, refs, dirty: false, fresh: None })
             } else {
-                let id = self.take(Counter::Definition, 1)?;
+                let id = self.take(Sequence::Definition, 1)?;
                 (id, Known { digest, refs: 0, dirty: true, fresh: Some(body) })
             };
             self.kept.definitions.insert(id, known);

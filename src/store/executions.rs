@@ -6,7 +6,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::tallies::{self, Sort};
+use super::counters::{self, OutcomeKind};
 use super::{attempts, id_at};
 use crate::model::attempt::{ResultOrigin, Verdict};
 use crate::model::members::Members;
@@ -34,7 +34,7 @@ pub struct Filter {
     /// Those of one job.
     pub job: Option<JobId>,
     /// Those of these sorts; empty means all.
-    pub sorts: Vec<Sort>,
+    pub kinds: Vec<OutcomeKind>,
     /// Due at or after this instant.
     pub from: Option<Millis>,
     /// Due at or before this instant.
@@ -80,7 +80,7 @@ pub struct Execution {
     /// The number of a manual run; 0 for planned occurrences.
     pub run: u64,
     /// How the result came about.
-    pub how: ResultOrigin,
+    pub origin: ResultOrigin,
     /// The start of the answer.
     pub response: Option<String>,
     /// When it was recorded.
@@ -217,8 +217,8 @@ fn page_of_job(
 /// be in as many of the older ones of its shard, of which the index alone is read.
 fn total_of_job(conn: &Connection, job: JobId, filter: &Filter) -> rusqlite::Result<Total> {
     let (condition, values) =
-        condition(&Filter { project: None, sorts: Vec::new(), ..filter.clone() });
-    let (fits, project) = (fits(&filter.sorts), values.len() + 1);
+        condition(&Filter { project: None, kinds: Vec::new(), ..filter.clone() });
+    let (fits, project) = (fits(&filter.kinds), values.len() + 1);
     let mut select = conn.prepare_cached(&format!(
         "SELECT due, {fits} AND (?{project} IS NULL OR project = ?{project}),
              CASE lone WHEN 0 THEN members END
@@ -348,19 +348,19 @@ fn condition(filter: &Filter) -> (String, Vec<Value>) {
         values.push((job as i64).into());
         parts.push(format!("lone IN (0, ?{})", values.len()));
     }
-    if !filter.sorts.is_empty() {
-        parts.push(fits(&filter.sorts));
+    if !filter.kinds.is_empty() {
+        parts.push(fits(&filter.kinds));
     }
     (parts.join(" AND "), values)
 }
 
 /// The condition that a record is of one of these sorts; none mean all.
-fn fits(sorts: &[Sort]) -> String {
-    if sorts.is_empty() {
+fn fits(kinds: &[OutcomeKind]) -> String {
+    if kinds.is_empty() {
         return "TRUE".to_owned();
     }
-    let sorts: Vec<_> = sorts.iter().map(|sort| sort.condition()).collect();
-    format!("({})", sorts.join(" OR "))
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.condition()).collect();
+    format!("({})", kinds.join(" OR "))
 }
 
 fn total(
@@ -370,8 +370,8 @@ fn total(
     values: &[Value],
 ) -> rusqlite::Result<u64> {
     if filter.from.is_none() && filter.until.is_none() {
-        let sorts = if filter.sorts.is_empty() { &Sort::ALL[..] } else { &filter.sorts };
-        return tallies::total(conn, filter.project, sorts);
+        let kinds = if filter.kinds.is_empty() { &OutcomeKind::ALL[..] } else { &filter.kinds };
+        return counters::total(conn, filter.project, kinds);
     }
     conn.prepare_cached(&format!("SELECT COALESCE(SUM(count), 0) FROM blocks WHERE {condition}"))?
         .query_row(params_from_iter(values), |row| id_at(row, 0))
@@ -401,7 +401,7 @@ fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> 
         duration: row.get(15)?,
         error: row.get(16)?,
         run: id_at(row, 19)?,
-        how: ResultOrigin::from_code(row.get(20)?),
+        origin: ResultOrigin::from_code(row.get(20)?),
         response: row.get(21)?,
     })
 }

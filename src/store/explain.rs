@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::attempts::StoredAttempt;
 use super::dead_letters::DeadLetter;
 use super::ledger::{Kept, Progress, State};
-use super::timeline::{Planned, Standing, Timeline};
+use super::timeline::{FiringState, Planned, Timeline};
 use super::{meta, runs};
 use crate::model::job::{PARKED, Pending};
 use crate::model::run::{Occurrence, Run};
@@ -91,7 +91,7 @@ pub fn explain(
 
     let found = if let Some(one) = planned {
         let state = kept.state(&timeline, &one, &progress);
-        let active = timeline.standing_of(&one) == Some(Standing::Active);
+        let active = timeline.firing_of(&one) == Some(FiringState::Active);
         let planned = active && timeline.pause_of(one.plan, one.due).is_none();
         Some(account(conn, job, &kept, (one.scheduled, 0), one.due, (state, planned))?)
     } else {

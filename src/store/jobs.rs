@@ -204,7 +204,7 @@ pub fn payloads(
 }
 
 /// Writes all of a job that an edit may change; `asleep` as in [`NewRow`].
-pub fn update(tx: &Tx<'_>, job: &Job, asleep: Option<Millis>) -> rusqlite::Result<()> {
+pub fn update(tx: &Tx<'_>, job: &Job, lapses_at: Option<Millis>) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE jobs SET project_id = ?2, shape_id = ?3, data = ?4, anchor = ?5, plan_from = ?6,
              status = ?7, modified = ?8, modified_by = ?9, external_id = ?10, version = ?11,
@@ -224,7 +224,7 @@ pub fn update(tx: &Tx<'_>, job: &Job, asleep: Option<Millis>) -> rusqlite::Resul
         job.external_id,
         job.version as i64,
         !job.definition.labels.is_empty(),
-        asleep,
+        lapses_at,
     ])?;
     Ok(())
 }
@@ -236,7 +236,7 @@ pub fn delete(tx: &Tx<'_>, id: JobId) -> rusqlite::Result<()> {
 }
 
 /// One-offs that do not fire and were due at an instant or before, earliest first, at most `limit`.
-pub fn asleep(conn: &Connection, until: Millis, limit: u32) -> rusqlite::Result<Vec<JobId>> {
+pub fn lapsed(conn: &Connection, until: Millis, limit: u32) -> rusqlite::Result<Vec<JobId>> {
     conn.prepare_cached(
         "SELECT id FROM jobs WHERE asleep IS NOT NULL AND asleep <= ?1 ORDER BY asleep, id LIMIT ?2",
     )?
@@ -245,7 +245,7 @@ pub fn asleep(conn: &Connection, until: Millis, limit: u32) -> rusqlite::Result<
 }
 
 /// When the next of these is due.
-pub fn next_asleep(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+pub fn next_lapse(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
     conn.prepare_cached("SELECT MIN(asleep) FROM jobs WHERE asleep IS NOT NULL")?
         .query_row([], |row| row.get(0))
 }

@@ -14,9 +14,9 @@ use rusqlite::{Connection, params};
 
 use super::attempts::StoredAttempt;
 use super::dead_letters::DeadLetter;
-use super::gaps::Gap;
-use super::timeline::{Planned, Standing, Timeline};
-use super::{attempts, dead_letters, gaps, meta, pending, runs, shards};
+use super::restore_gaps::RestoreGap;
+use super::timeline::{FiringState, Planned, Timeline};
+use super::{attempts, dead_letters, meta, pending, restore_gaps, runs, shards};
 use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::run::Run;
@@ -118,20 +118,20 @@ pub struct Progress {
     /// The time of whoever asks.
     pub now: Millis,
     /// What its restores left out.
-    pub gaps: Vec<Gap>,
+    pub restore_gaps: Vec<RestoreGap>,
 }
 
 impl Progress {
     /// That of a job's shard.
     pub fn read(conn: &Connection, job: JobId, now: Millis) -> rusqlite::Result<Self> {
         let shard = shards::all(conn)?.into_iter().find(|shard| shard.id == shard_of(job));
-        let gaps = gaps::of_shard(conn, shard_of(job))?;
-        Ok(Self { shard, dropped: meta::history_dropped(conn)?, now, gaps })
+        let restore_gaps = restore_gaps::of_shard(conn, shard_of(job))?;
+        Ok(Self { shard, dropped: meta::history_dropped(conn)?, now, restore_gaps })
     }
 
     /// The gap that an occurrence due at an instant fell into.
-    pub fn gap(&self, due: Millis) -> Option<&Gap> {
-        self.gaps.iter().find(|gap| gap.holds(due))
+    pub fn gap(&self, due: Millis) -> Option<&RestoreGap> {
+        self.restore_gaps.iter().find(|gap| gap.holds(due))
     }
 
     /// W for what is due at an instant: while a hand-over is closing, what is due up to H is the
@@ -244,11 +244,11 @@ impl Kept {
             return state;
         }
         let paused = timeline.pause_of(one.plan, one.due).is_some();
-        match timeline.standing_of(one) {
+        match timeline.firing_of(one) {
             None if timeline.is_gone_by(one.due) => State::Skipped(SkipReason::Ended),
             _ if one.due > progress.now => State::Future,
-            Some(Standing::Disabled) => State::Skipped(SkipReason::Disabled),
-            Some(Standing::Paused) => State::Skipped(SkipReason::Paused),
+            Some(FiringState::Disabled) => State::Skipped(SkipReason::Disabled),
+            Some(FiringState::Paused) => State::Skipped(SkipReason::Paused),
             _ if paused => State::Skipped(SkipReason::Paused),
             _ if progress.dropped.is_some_and(|dropped| one.due <= dropped) => State::Forgotten,
             _ if progress.gap(one.due).is_some() => State::Skipped(SkipReason::Restored),

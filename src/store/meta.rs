@@ -18,7 +18,7 @@ const HISTORY_BYTES: &str = "history_bytes";
 
 /// The counters: each holds the last number it gave. Numbers are never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counter {
+pub enum Sequence {
     /// Projects.
     Project,
     /// Jobs.
@@ -47,17 +47,17 @@ pub const STEP: u64 = 1_000_000_000;
 /// ... and executions, of which there are more: 11 days of a million a second.
 const EXECUTIONS: u64 = 1_000_000_000_000;
 
-const COUNTERS: [(Counter, &str); 10] = [
-    (Counter::Project, "last_project"),
-    (Counter::Job, "last_job"),
-    (Counter::Definition, "last_shape"),
-    (Counter::Task, "last_task"),
-    (Counter::Credential, "last_credential"),
-    (Counter::Execution, "last_execution"),
-    (Counter::Pending, "last_pending"),
-    (Counter::DeadLetter, "last_dead_letter"),
-    (Counter::Executor, "last_executor"),
-    (Counter::Run, "last_run"),
+const SEQUENCES: [(Sequence, &str); 10] = [
+    (Sequence::Project, "last_project"),
+    (Sequence::Job, "last_job"),
+    (Sequence::Definition, "last_shape"),
+    (Sequence::Task, "last_task"),
+    (Sequence::Credential, "last_credential"),
+    (Sequence::Execution, "last_execution"),
+    (Sequence::Pending, "last_pending"),
+    (Sequence::DeadLetter, "last_dead_letter"),
+    (Sequence::Executor, "last_executor"),
+    (Sequence::Run, "last_run"),
 ];
 
 /// The numbers that change all the time, and what the file holds of them.
@@ -71,7 +71,7 @@ struct Numbers {
     log_time: Millis,
     assign_index: u64,
     history_bytes: i64,
-    last: [u64; COUNTERS.len()],
+    last: [u64; SEQUENCES.len()],
 }
 
 impl Meta {
@@ -82,8 +82,8 @@ impl Meta {
             history_bytes: get(conn, HISTORY_BYTES)?.unwrap_or(0),
             ..Numbers::default()
         };
-        for (counter, key) in COUNTERS {
-            now.last[counter as usize] = get::<i64>(conn, key)?.unwrap_or(0) as u64;
+        for (sequence, key) in SEQUENCES {
+            now.last[sequence as usize] = get::<i64>(conn, key)?.unwrap_or(0) as u64;
         }
         Ok(Self { written: now.clone(), now })
     }
@@ -101,9 +101,9 @@ impl Meta {
         if self.now.history_bytes != self.written.history_bytes {
             put(conn, HISTORY_BYTES, self.now.history_bytes)?;
         }
-        for (counter, key) in COUNTERS {
-            let last = self.now.last[counter as usize];
-            if last != self.written.last[counter as usize] {
+        for (sequence, key) in SEQUENCES {
+            let last = self.now.last[sequence as usize];
+            if last != self.written.last[sequence as usize] {
                 put(conn, key, last as i64)?;
             }
         }
@@ -129,8 +129,8 @@ impl Tx<'_> {
     }
 
     /// Takes `n` numbers in a row; returns the first.
-    pub fn take(&mut self, counter: Counter, n: u64) -> rusqlite::Result<u64> {
-        let last = &mut self.meta()?.last[counter as usize];
+    pub fn take(&mut self, sequence: Sequence, n: u64) -> rusqlite::Result<u64> {
+        let last = &mut self.meta()?.last[sequence as usize];
         let first = *last + 1;
         *last += n;
         Ok(first)
@@ -138,11 +138,11 @@ impl Tx<'_> {
 
     /// Carries every counter on to where no number can have been given since a backup was taken, at
     /// least [`STEP`] further; to a round number, so that people see what happened.
-    pub fn raise_counters(&mut self) -> rusqlite::Result<()> {
+    pub fn raise_sequences(&mut self) -> rusqlite::Result<()> {
         let meta = self.meta()?;
-        for (counter, _) in COUNTERS {
-            let step = if counter == Counter::Execution { EXECUTIONS } else { STEP };
-            let last = &mut meta.last[counter as usize];
+        for (sequence, _) in SEQUENCES {
+            let step = if sequence == Sequence::Execution { EXECUTIONS } else { STEP };
+            let last = &mut meta.last[sequence as usize];
             *last = (*last + step).next_multiple_of(step);
         }
         Ok(())
@@ -163,7 +163,7 @@ impl Tx<'_> {
 
 /// The number that a dead letter was given last; 0 when none ever was.
 pub fn last_dead_letter(conn: &Connection) -> rusqlite::Result<u64> {
-    Ok(Meta::load(conn)?.now.last[Counter::DeadLetter as usize])
+    Ok(Meta::load(conn)?.now.last[Sequence::DeadLetter as usize])
 }
 
 /// The cluster's id; `None` before `Init`.

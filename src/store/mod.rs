@@ -16,15 +16,15 @@
 
 pub mod attempts;
 mod backup;
-pub mod bare;
+pub mod counters;
 pub mod credentials;
 pub mod cursors;
 pub mod dead_letters;
 pub mod definitions;
+pub mod empty_tables;
 pub mod executions;
 pub mod executors;
 pub mod explain;
-pub mod gaps;
 mod hash;
 pub mod idempotency;
 pub mod jobs;
@@ -39,12 +39,12 @@ mod pool;
 pub mod projects;
 #[cfg(test)]
 mod read_tests;
+pub mod restore_gaps;
 pub mod runs;
 mod schema;
 pub mod shards;
 mod snapshot;
 pub mod staged;
-pub mod tallies;
 pub mod tasks;
 #[cfg(test)]
 mod tests;

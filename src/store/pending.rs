@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::bare::Table;
+use super::empty_tables::Table;
 use super::writer::Tx;
 use super::{attempts, id_at, ledger};
 use crate::model::job::{PARKED, Pending};
@@ -94,7 +94,7 @@ pub(super) fn between(
 
 /// Adds a row.
 pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
-    tx.is_occupied(Table::Pending, row.shard);
+    tx.mark_occupied(Table::Pending, row.shard);
     tx.prepare_cached(
         "INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members, count,
              lone, run, base, forced, postponed)

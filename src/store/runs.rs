@@ -4,7 +4,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::bare::Table;
+use super::empty_tables::Table;
 use super::writer::Tx;
 use super::{attempts, id_at};
 use crate::model::members::Members;
@@ -129,7 +129,7 @@ pub fn next_deadline(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
 
 /// Adds a run, or writes it anew.
 pub fn put(tx: &Tx<'_>, run: &Run) -> rusqlite::Result<()> {
-    tx.is_occupied(Table::Runs, run.shard);
+    tx.mark_occupied(Table::Runs, run.shard);
     let retry = serde_json::to_string(&run.retry)
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     tx.prepare_cached(&format!(

@@ -170,7 +170,7 @@ pub fn activate_one(
     task: u64,
     seq: u64,
     row: &JobRow,
-    asleep: Option<Millis>,
+    lapses_at: Option<Millis>,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
@@ -186,7 +186,7 @@ pub fn activate_one(
         row.anchor,
         row.from,
         row.status as i64,
-        asleep,
+        lapses_at,
     ])?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::meta::{self, Counter};
+use super::meta::{self, Sequence};
 use super::{Error, FILE, Store, Writer, projects};
 use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
 use crate::model::project::{Project, ProjectSettings};
@@ -23,7 +23,7 @@ fn open() -> (TempDir, Store, Writer) {
 fn add(writer: &mut Writer, name: &str, mark: u8) {
     let added: Result<(), Error> = writer.transaction(|tx| {
         let project = Project {
-            id: tx.take(Counter::Project, 1)?,
+            id: tx.take(Sequence::Project, 1)?,
             name: name.into(),
             description: String::new(),
             created: 0,
@@ -51,7 +51,7 @@ fn a_failed_transaction_leaves_nothing_behind() {
     let (_dir, store, mut writer) = open();
     add(&mut writer, "a", 1);
     let failed: Result<(), Error> = writer.transaction(|tx| {
-        tx.take(Counter::Project, 5)?;
+        tx.take(Sequence::Project, 5)?;
         tx.advance_log_time(99)?;
         meta::set_applied(tx, &[2])?;
         Err(Error::Damaged("for the sake of the story".into()))

@@ -41,7 +41,7 @@ pub struct Plan {
     /// ... up to and including this one; `None` for the current one.
     pub until: Option<Millis>,
     /// Whether the job fired what was due.
-    pub standing: Standing,
+    pub firing: FiringState,
     /// `None` when the spec makes no sense to this version.
     pub schedule: Option<Schedule>,
     /// In which instants without a zone of their own are shown.
@@ -52,7 +52,7 @@ pub struct Plan {
 
 /// Whether a job fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum FiringState {
     /// It does.
     Active,
     /// It is paused.
@@ -61,7 +61,7 @@ pub enum Standing {
     Disabled,
 }
 
-impl Standing {
+impl FiringState {
     fn of(status: JobStatus) -> Self {
         match status {
             // Of a one-off that is over, what there was did fire.
@@ -89,13 +89,13 @@ impl Timeline {
         let job = jobs::get(conn, id)?;
         let mut found = Vec::new();
         for plan in plans::of_job(conn, id)? {
-            let standing = Standing::of(plan.status);
+            let firing = FiringState::of(plan.status);
             let until = Some(plan.until);
-            found.push(Plan::new(id, plan.definition, plan.anchor, (plan.from, until), standing));
+            found.push(Plan::new(id, plan.definition, plan.anchor, (plan.from, until), firing));
         }
         if let Some(job) = &job {
-            let (definition, standing) = (Arc::clone(&job.definition), Standing::of(job.status));
-            found.push(Plan::new(id, definition, job.anchor, (job.from, None), standing));
+            let (definition, firing) = (Arc::clone(&job.definition), FiringState::of(job.status));
+            found.push(Plan::new(id, definition, job.anchor, (job.from, None), firing));
         }
         if found.is_empty() {
             return Ok(None);
@@ -122,11 +122,11 @@ impl Timeline {
 
     /// Whether the job fires when an occurrence is due; `None` when that is not kept, or when it is
     /// gone by then.
-    pub fn standing_of(&self, one: &Planned) -> Option<Standing> {
+    pub fn firing_of(&self, one: &Planned) -> Option<FiringState> {
         let own = self.plans.get(one.plan)?;
         let then =
             if own.holds(one.due) { Some(own) } else { self.at(one.due).map(|at| &self.plans[at]) };
-        then.map(|plan| plan.standing)
+        then.map(|plan| plan.firing)
     }
 
     /// Whether the job is deleted, and was so before an instant.
@@ -196,7 +196,7 @@ impl Timeline {
     fn barred_until(&self, one: &Planned) -> Option<Millis> {
         let own = self.plans.get(one.plan).filter(|own| own.holds(one.due));
         match own.or_else(|| self.at(one.due).map(|at| &self.plans[at])) {
-            Some(plan) if plan.standing == Standing::Active => {}
+            Some(plan) if plan.firing == FiringState::Active => {}
             Some(plan) => return Some(plan.until.unwrap_or(Millis::MAX)),
             None => {
                 let later = self.plans.iter().map(|plan| plan.from);
@@ -235,7 +235,7 @@ impl Plan {
         definition: Arc<JobDefinition>,
         anchor: Millis,
         (from, until): (Millis, Option<Millis>),
-        standing: Standing,
+        firing: FiringState,
     ) -> Self {
         let zone = parse_zone(&definition.timezone).unwrap_or(Tz::UTC);
         let schedule = if definition.is_one_off() {
@@ -243,7 +243,7 @@ impl Plan {
         } else {
             Schedule::stored(&definition.spec, zone, definition.dst, job).ok()
         };
-        Self { definition, anchor, from, until, standing, schedule, zone, overdue: false }
+        Self { definition, anchor, from, until, firing, schedule, zone, overdue: false }
     }
 
     /// Whether it covers an instant: its schedule decides about what is scheduled then, its standing

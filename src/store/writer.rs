@@ -10,11 +10,11 @@ use std::ops::Deref;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::bare::Bare;
+use super::counters::OutcomeCounters;
 use super::definitions::Definitions;
+use super::empty_tables::EmptyTables;
 use super::meta::Meta;
 use super::shards::Shards;
-use super::tallies::Tallies;
 use super::{Error, meta};
 
 /// The read-write connection.
@@ -27,11 +27,11 @@ pub struct Writer {
 /// What is kept in memory, read when first asked for.
 #[derive(Default)]
 pub(super) struct Kept {
-    pub(super) bare: Bare,
+    pub(super) empty_tables: EmptyTables,
     pub(super) meta: Option<Meta>,
     pub(super) definitions: Definitions,
     pub(super) shards: Option<Shards>,
-    pub(super) tallies: Tallies,
+    pub(super) counters: OutcomeCounters,
 }
 
 /// A transaction under way. Reads through it see what it wrote, except for what is kept in memory:
@@ -115,7 +115,7 @@ impl Tx<'_> {
         if let Some(shards) = self.kept.shards.as_mut() {
             shards.flush(&self.sql)?;
         }
-        self.kept.tallies.flush(&self.sql)
+        self.kept.counters.flush(&self.sql)
     }
 }
 
@@ -125,7 +125,7 @@ fn run<T, E: From<rusqlite::Error>>(
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    kept.bare.forget();
+    kept.empty_tables.forget();
     let mut tx = Tx { sql, kept };
     let value = f(&mut tx)?;
     tx.flush()?;

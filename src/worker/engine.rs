@@ -355,7 +355,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             pending: None,
             run: 0,
             once,
-            how: ResultOrigin::Answer,
+            origin: ResultOrigin::Answer,
             accepted: None,
             response: None,
         };

@@ -67,7 +67,7 @@ impl Head {
             pending: self.row.map(|(id, _)| id),
             run: self.run,
             once: false,
-            how: ResultOrigin::Answer,
+            origin: ResultOrigin::Answer,
             accepted: None,
             response: None,
         }

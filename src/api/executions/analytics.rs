@@ -1,7 +1,7 @@
 //! `GET /executions/analytics`: how many executions there were in each minute of a range of up to a
 //! day, or in each hour of a longer one, for the charts of the published clients.
 //!
-//! Hours are counted as results are recorded (`store::tallies`). Minutes are summed up from the
+//! Hours are counted as results are recorded (`store::counters`). Minutes are summed up from the
 //! recorded requests when somebody asks, so that recording has no more work; where a range holds too
 //! many of them, its points are hours too, and `interval` says so.
 
@@ -17,7 +17,7 @@ use crate::api::error::Error;
 use crate::api::reply;
 use crate::model::Millis;
 use crate::model::time::rfc3339;
-use crate::store::tallies::{self, HOUR, MINUTE, Sort};
+use crate::store::counters::{self, HOUR, MINUTE, OutcomeKind};
 
 const DAY: Millis = 24 * HOUR;
 /// The most points by the hour.
@@ -63,13 +63,13 @@ pub(super) async fn analytics(State(app): App, ask: Ask) -> Result<Response, Err
     let found = app.read(move |conn| {
         if until - from <= DAY {
             let (begin, end) = covering(from, until, MINUTE, i64::MAX);
-            if let Some(sums) = tallies::by_minute(conn, project, (begin, end), MOST_REQUESTS)? {
+            if let Some(sums) = counters::by_minute(conn, project, (begin, end), MOST_REQUESTS)? {
                 return Ok((MINUTE, begin, end, sums));
             }
         }
         let (begin, end) = covering(from, until, HOUR, MOST_HOURS);
-        let hours = tallies::between(conn, project, begin, end)?.into_iter();
-        Ok((HOUR, begin, end, hours.map(|t| (t.hour, t.sort, t.count)).collect()))
+        let hours = counters::between(conn, project, begin, end)?.into_iter();
+        Ok((HOUR, begin, end, hours.map(|t| (t.hour, t.kind, t.count)).collect()))
     });
     let (step, begin, end, sums) = found.await?;
     Ok(reply::ok(&shown(step, begin, end, sums), ask.casing()))
@@ -82,15 +82,20 @@ fn covering(from: Millis, until: Millis, step: Millis, most: i64) -> (Millis, Mi
     (first * step, (first + steps + 1) * step)
 }
 
-fn shown(step: Millis, begin: Millis, end: Millis, counted: Vec<(Millis, Sort, u64)>) -> Analytics {
+fn shown(
+    step: Millis,
+    begin: Millis,
+    end: Millis,
+    counted: Vec<(Millis, OutcomeKind, u64)>,
+) -> Analytics {
     let mut sums: BTreeMap<Millis, [u64; 3]> = BTreeMap::new();
-    for (at, sort, count) in counted {
+    for (at, kind, count) in counted {
         let sum = sums.entry(at).or_default();
         sum[0] += count;
-        match sort {
-            Sort::Delivered => sum[1] += count,
-            Sort::Failed | Sort::Dead => sum[2] += count,
-            Sort::Skipped | Sort::Running => {}
+        match kind {
+            OutcomeKind::Delivered => sum[1] += count,
+            OutcomeKind::Failed | OutcomeKind::Dead => sum[2] += count,
+            OutcomeKind::Skipped | OutcomeKind::Running => {}
         }
     }
     let point = |at: Millis| {

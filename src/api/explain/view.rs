@@ -14,7 +14,7 @@ use crate::model::time::rfc3339;
 use crate::schedule::{Check, Mark, describe, describe_at};
 use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Account, Explained};
-use crate::store::timeline::Standing;
+use crate::store::timeline::FiringState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -200,10 +200,10 @@ impl ExplainView {
         });
         let pause = found.project_pause.as_ref();
         let plan_view = plan.map(|plan| PlanView {
-            standing: match plan.standing {
-                Standing::Active => "active",
-                Standing::Paused => "paused",
-                Standing::Disabled => "disabled",
+            standing: match plan.firing {
+                FiringState::Active => "active",
+                FiringState::Paused => "paused",
+                FiringState::Disabled => "disabled",
             },
             from: rfc3339(plan.from),
             until: plan.until.map(rfc3339),
@@ -294,7 +294,7 @@ fn attempt(recorded: &StoredAttempt) -> AttemptView {
         started_at: sent.then(|| rfc3339(record.started)),
         duration_ms: record.duration,
         http_code: record.http_code,
-        how: record.how.name(),
+        how: record.origin.name(),
         waited: waited.map(str::to_owned),
         error: error.map(str::to_owned),
         response: record.response.clone(),

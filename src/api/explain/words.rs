@@ -11,7 +11,7 @@ use crate::schedule::Mark;
 use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Account, Explained};
 use crate::store::ledger::State;
-use crate::store::timeline::{Plan, Standing};
+use crate::store::timeline::{FiringState, Plan};
 
 /// What the instant came to, by name.
 pub(super) fn state(found: &Explained, at: Millis) -> &'static str {
@@ -154,13 +154,13 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
             )
         }
         State::Future => {
-            let idle = match standing(found, account) {
-                Some((_, Standing::Active)) | None if account.planned => "",
+            let idle = match firing(found, account) {
+                Some((_, FiringState::Active)) | None if account.planned => "",
                 None => "; the job is deleted, and skips it",
-                Some((_, Standing::Active)) => {
+                Some((_, FiringState::Active)) => {
                     "; its project is paused, and skips it as things stand"
                 }
-                Some((_, Standing::Disabled)) => "; the job is disabled",
+                Some((_, FiringState::Disabled)) => "; the job is disabled",
                 _ => "; it is paused, and skips it as things stand",
             };
             format!("not due yet: it will be at {}{idle}", rfc3339(account.due))
@@ -202,7 +202,7 @@ fn skipped(
         )
     };
     // Whether a job is paused or disabled is asked when an occurrence is due.
-    let then = standing(found, account).filter(|(_, standing)| *standing != Standing::Active);
+    let then = firing(found, account).filter(|(_, firing)| *firing != FiringState::Active);
     let why = match (reason, &found.project_pause, then) {
         (SkipReason::Paused, _, Some((plan, _))) => {
             format!("the job was paused from {} {}", rfc3339(plan.from), until(plan.until))
@@ -217,7 +217,7 @@ fn skipped(
         }
         (SkipReason::Edited, ..) => "the job was changed before it was sent".to_owned(),
         (SkipReason::Ended, ..) => "the job was deleted, or was past its end".to_owned(),
-        (SkipReason::Disabled, _, Some((plan, Standing::Disabled))) => {
+        (SkipReason::Disabled, _, Some((plan, FiringState::Disabled))) => {
             format!("the job was disabled from {} {}", rfc3339(plan.from), until(plan.until))
         }
         (SkipReason::Disabled, ..) => "the job was disabled".to_owned(),
@@ -238,9 +238,9 @@ fn skipped(
 }
 
 /// The plan in force when an occurrence was due, and whether the job fired in it.
-fn standing<'f>(found: &'f Explained, account: &Account) -> Option<(&'f Plan, Standing)> {
+fn firing<'f>(found: &'f Explained, account: &Account) -> Option<(&'f Plan, FiringState)> {
     let plan = &found.timeline.plans[found.timeline.at(account.due)?];
-    Some((plan, plan.standing))
+    Some((plan, plan.firing))
 }
 
 fn tried(one: &StoredAttempt) -> String {

@@ -1,7 +1,7 @@
 //! Rules of jobs that are paused, resumed, disabled, run out of turn, over, or deleted. Called by
 //! `apply`; the rules of results call [`Entry::complete_job`] and [`Entry::disable_job`].
 
-use super::stretches::{Begun, Standing, standing};
+use super::plan_intervals::{PlanInterval, PlanState, plan_state};
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{JobAction, Outcome, RejectionKind};
 use crate::model::attempt::Verdict;
@@ -10,7 +10,7 @@ use crate::model::members::Members;
 use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
 use crate::model::{JobId, Millis};
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 use crate::store::{jobs, pending, projects};
 
 impl Entry<'_, '_> {
@@ -55,9 +55,9 @@ impl Entry<'_, '_> {
     /// An occurrence with an id of its own, due at once, whatever the job's status.
     pub(super) fn run_job(&mut self, id: JobId, forced: bool) -> Applied {
         let job = self.job(id)?;
-        let run = self.tx.take(Counter::Run, 1)?;
+        let run = self.tx.take(Sequence::Run, 1)?;
         let row = Pending {
-            id: self.tx.take(Counter::Pending, 1)?,
+            id: self.tx.take(Sequence::Pending, 1)?,
             shard: shard_of(id),
             project: job.definition.project,
             due: self.stamp,
@@ -97,7 +97,7 @@ impl Entry<'_, '_> {
         }
         let mut new = Job { status: JobStatus::Completed, version: old.version + 1, ..old.clone() };
         if old.from > self.stamp {
-            self.end_stretch(&old)?;
+            self.end_interval(&old)?;
             new.from = self.stamp;
         }
         self.write_job(&new)
@@ -105,20 +105,20 @@ impl Entry<'_, '_> {
 
     /// One-offs whose instant came while they did not fire are over: nothing is left of them but to
     /// say so. How many there were, at most `limit`.
-    pub(super) fn end_asleep(&mut self, limit: u32) -> Result<u32, Refusal> {
-        let slept = jobs::asleep(self.tx, self.stamp, limit)?;
-        for id in &slept {
+    pub(super) fn end_lapsed(&mut self, limit: u32) -> Result<u32, Refusal> {
+        let lapsed = jobs::lapsed(self.tx, self.stamp, limit)?;
+        for id in &lapsed {
             let old = self.job(*id)?;
             if old.definition.delete_after_run {
                 self.remove_job(&old)?;
                 continue;
             }
-            let stands = standing(None, self.stamp, JobStatus::Completed, None);
-            self.begin_anew(&old, stands)?;
-            let (status, from, version) = (stands.status, stands.from, old.version + 1);
+            let state = plan_state(None, self.stamp, JobStatus::Completed, None);
+            self.begin_interval(&old, state)?;
+            let (status, from, version) = (state.status, state.from, old.version + 1);
             self.write_job(&Job { from, status, version, ..old })?;
         }
-        Ok(slept.len() as u32)
+        Ok(lapsed.len() as u32)
     }
 
     /// A job's target is gone for good (410): it does not fire after the stamp. A resume takes it
@@ -128,7 +128,7 @@ impl Entry<'_, '_> {
         if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
             return Ok(());
         }
-        self.end_stretch(&old)?;
+        self.end_interval(&old)?;
         self.write_job(&Job {
             status: JobStatus::Disabled,
             from: self.stamp,
@@ -140,18 +140,18 @@ impl Entry<'_, '_> {
     /// Removes a job. Its plan is closed, because what fell due up to the stamp is still owed an end
     /// state: its rows find at sending that the job is gone, which ends them.
     pub(super) fn remove_job(&mut self, old: &Job) -> Result<(), Refusal> {
-        self.end_stretch(old)?;
+        self.end_interval(old)?;
         self.tx.release_definition(old.definition_id, 1)?;
         jobs::delete(self.tx, old.id)?;
         projects::add_jobs(self.tx, old.definition.project, -1)?;
         self.end_runs_of(old.id)?;
-        self.wake_parked(old.id)?;
+        self.release_parked(old.id)?;
         self.change.edited.push(old.id);
         Ok(())
     }
 
     /// Lets what waits behind a run of a job that is gone wait no longer.
-    pub(super) fn wake_parked(&mut self, id: JobId) -> Result<(), Refusal> {
+    pub(super) fn release_parked(&mut self, id: JobId) -> Result<(), Refusal> {
         if pending::wake(self.tx, id, self.stamp)? > 0 {
             self.pending_changed(shard_of(id));
         }
@@ -167,14 +167,14 @@ impl Entry<'_, '_> {
         if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
             return Ok(false);
         }
-        let turn = self.turn_ahead(old)?;
-        let stands = standing(turn, self.stamp, JobStatus::Inactive, until);
-        let same_end = stands.status == JobStatus::Inactive || stands.from == old.from;
-        if stands.status == old.status && same_end {
+        let ahead = self.instant_ahead(old)?;
+        let state = plan_state(ahead, self.stamp, JobStatus::Inactive, until);
+        let same_end = state.status == JobStatus::Inactive || state.from == old.from;
+        if state.status == old.status && same_end {
             return Ok(false);
         }
-        self.begin_anew(old, stands)?;
-        let new = Job { status: stands.status, from: stands.from, ..old.clone() };
+        self.begin_interval(old, state)?;
+        let new = Job { status: state.status, from: state.from, ..old.clone() };
         self.write_job(&self.touched(new, by))?;
         Ok(true)
     }
@@ -184,21 +184,21 @@ impl Entry<'_, '_> {
         if fires || old.status == JobStatus::Completed {
             return Ok(false);
         }
-        let stands = if self.slept_through(old)? {
-            standing(None, self.stamp, JobStatus::Completed, None)
+        let state = if self.has_lapsed(old)? {
+            plan_state(None, self.stamp, JobStatus::Completed, None)
         } else {
-            standing(self.turn_ahead(old)?, self.stamp, JobStatus::Active, None)
+            plan_state(self.instant_ahead(old)?, self.stamp, JobStatus::Active, None)
         };
-        self.begin_anew(old, stands)?;
-        let new = Job { status: stands.status, from: stands.from, ..old.clone() };
+        self.begin_interval(old, state)?;
+        let new = Job { status: state.status, from: state.from, ..old.clone() };
         self.write_job(&self.touched(new, by))?;
         Ok(true)
     }
 
     /// Ends a job's present stretch and begins another by the same schedule.
-    fn begin_anew(&mut self, old: &Job, stands: Standing) -> Result<(), Refusal> {
-        self.end_stretch(old)?;
-        self.begin_stretches(&[Begun::of(old, stands)])
+    fn begin_interval(&mut self, old: &Job, state: PlanState) -> Result<(), Refusal> {
+        self.end_interval(old)?;
+        self.begin_intervals(&[PlanInterval::of(old, state)])
     }
 
     /// A change that somebody asked for.
@@ -212,8 +212,8 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn write_job(&mut self, job: &Job) -> Result<(), Refusal> {
-        let asleep = self.sleeps_until(job)?;
-        jobs::update(self.tx, job, asleep)?;
+        let lapses_at = self.lapse_of(job)?;
+        jobs::update(self.tx, job, lapses_at)?;
         self.change.edited.push(job.id);
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::credential::Credential;
 use crate::store::credentials;
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 
 impl Entry<'_, '_> {
     /// Carries out a command within the reach of a client's key. The key was good when the request
@@ -61,7 +61,7 @@ impl Entry<'_, '_> {
         if credentials::by_key(self.tx, &new.api_key)?.is_some() {
             return Err(refuse(RejectionKind::Conflict, "credential with this key already exists"));
         }
-        let id = self.tx.take(Counter::Credential, 1)?;
+        let id = self.tx.take(Sequence::Credential, 1)?;
         let new = Credential { created: self.stamp, parent, ..new.clone() };
         credentials::insert(self.tx, id, &new)?;
         self.change.credentials = true;

@@ -6,12 +6,12 @@ use crate::command::{Outcome, RejectionKind};
 use crate::model::job::JobDefinition;
 use crate::model::target::Executor;
 use crate::store::executors;
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 
 impl Entry<'_, '_> {
     pub(super) fn create_executor(&mut self, new: &Executor) -> Applied {
         self.executor_name_is_free(&new.name, None)?;
-        let id = self.tx.take(Counter::Executor, 1)?;
+        let id = self.tx.take(Sequence::Executor, 1)?;
         let executor =
             Executor { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
         executors::insert(self.tx, &executor)?;

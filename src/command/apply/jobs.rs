@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::stretches::{Begun, Standing, Turn, anchor, asleep, due, standing};
+use super::plan_intervals::{
+    OneOffInstant, PlanInterval, PlanState, anchor, due, lapses_at, plan_state,
+};
 use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
 use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
@@ -14,7 +16,7 @@ use crate::model::shard::shard_of;
 use crate::model::task::{Task, TaskState};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 use crate::store::{jobs, pending, plans, projects, staged, tasks};
 
 impl Entry<'_, '_> {
@@ -32,7 +34,7 @@ impl Entry<'_, '_> {
         let uses = self.checked_uses(new, None)?;
         let definition_ids = self.acquire_definitions(new, &uses)?;
         let n = new.jobs.len() as u64;
-        let first = self.tx.take(Counter::Job, n)?;
+        let first = self.tx.take(Sequence::Job, n)?;
         let stamp = self.stamp;
         let anchors: Vec<_> =
             new.definitions.iter().map(|definition| anchor(definition, stamp)).collect();
@@ -41,12 +43,13 @@ impl Entry<'_, '_> {
             let place = job.definition as usize;
             let (definition, definition_id) = (&new.definitions[place], definition_ids[place]);
             let instant = definition.is_one_off().then(|| job.at.unwrap_or(anchors[place]));
-            let turn = instant.map(|at| Turn::new(id, definition, at, stamp));
-            let stands = standing(turn, stamp, job.status, job.pause_until);
+            let ahead = instant.map(|at| OneOffInstant::new(id, definition, at, stamp));
+            let state = plan_state(ahead, stamp, job.status, job.pause_until);
             let anchor = instant.unwrap_or(anchors[place]);
-            let begun = Begun { id, project: definition.project, definition_id, anchor, stands };
-            if begun.is_special(stamp) {
-                special.push(begun);
+            let interval =
+                PlanInterval { id, project: definition.project, definition_id, anchor, state };
+            if interval.is_special(stamp) {
+                special.push(interval);
             }
             NewRow {
                 id,
@@ -54,20 +57,20 @@ impl Entry<'_, '_> {
                 definition_id,
                 data: &job.data,
                 anchor,
-                status: stands.status,
-                from: stands.from,
+                status: state.status,
+                from: state.from,
                 external_id: job.external_id.as_deref(),
                 labelled: !definition.labels.is_empty(),
-                asleep: asleep(id, definition, anchor, (stands.status, stands.from)),
+                lapses_at: lapses_at(id, definition, anchor, (state.status, state.from)),
             }
         });
         jobs::insert(self.tx, stamp, rows)?;
-        self.begin_stretches(&special)?;
+        self.begin_intervals(&special)?;
         for (definition, uses) in new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
             projects::add_jobs(self.tx, definition.project, *uses as i64)?;
         }
         let task = Task {
-            id: self.tx.take(Counter::Task, 1)?,
+            id: self.tx.take(Sequence::Task, 1)?,
             request: new.request,
             state: TaskState::Succeeded,
             jobs: vec![(first, n)],
@@ -164,11 +167,11 @@ impl Entry<'_, '_> {
             } else {
                 same_spec(&old.definition, &edit.definition)
             };
-        let stands = self.standing_after(&old, edit, anchor, unmoved)?;
+        let state = self.state_after(&old, edit, anchor, unmoved)?;
         let same_plan = unmoved
             && terms(&old.definition) == terms(&edit.definition)
-            && old.status == stands.status
-            && old.from.max(self.stamp) == stands.from.max(self.stamp);
+            && old.status == state.status
+            && old.from.max(self.stamp) == state.from.max(self.stamp);
         let same_job = *old.definition == edit.definition
             && old.data == edit.data
             && old.external_id == edit.external_id;
@@ -178,7 +181,7 @@ impl Entry<'_, '_> {
 
         let definition_id = self.tx.acquire_definition(&edit.definition, 1)?;
         if !same_plan {
-            self.end_stretch(&old)?;
+            self.end_interval(&old)?;
         }
         self.tx.release_definition(old.definition_id, 1)?;
         let new = Job {
@@ -186,13 +189,13 @@ impl Entry<'_, '_> {
             definition: Arc::new(edit.definition.clone()),
             data: edit.data.clone(),
             anchor,
-            from: if same_plan { old.from } else { stands.from },
-            status: stands.status,
+            from: if same_plan { old.from } else { state.from },
+            status: state.status,
             external_id: edit.external_id.clone(),
             ..old.clone()
         };
         if !same_plan {
-            self.begin_stretches(&[Begun::of(&new, stands)])?;
+            self.begin_intervals(&[PlanInterval::of(&new, state)])?;
         }
         self.write_job(&self.touched(new, edit.by.as_deref()))?;
         if old.definition.project != edit.definition.project {
@@ -219,44 +222,46 @@ impl Entry<'_, '_> {
     /// How a job stands after an edit. `completed` and `disabled` are results: an edit that carries
     /// one leaves the status as it is, and only another instant (or a schedule) takes a job back that
     /// is completed.
-    fn standing_after(
+    fn state_after(
         &mut self,
         old: &Job,
         edit: &JobEdit,
         anchor: Millis,
         unmoved: bool,
-    ) -> Result<Standing, Refusal> {
+    ) -> Result<PlanState, Refusal> {
         let one_off = edit.definition.is_one_off();
         let had = if unmoved || !one_off || anchor > self.stamp {
             None
         } else {
-            self.turn_had(old.id, anchor)?
+            self.instant_had(old.id, anchor)?
         };
         let over = if unmoved {
-            one_off && (old.status == JobStatus::Completed || self.slept_through(old)?)
+            one_off && (old.status == JobStatus::Completed || self.has_lapsed(old)?)
         } else {
             had.is_some_and(|due| due <= self.stamp)
         };
         if over {
-            return Ok(standing(None, self.stamp, JobStatus::Completed, None));
+            return Ok(plan_state(None, self.stamp, JobStatus::Completed, None));
         }
         let status = match edit.status {
             JobStatus::Active | JobStatus::Inactive => edit.status,
             _ if old.status == JobStatus::Completed => JobStatus::Active,
             _ => old.status,
         };
-        let turn = match had {
-            _ if unmoved => self.turn_ahead(old)?,
-            Some(due) => Some(Turn { at: anchor, due, held: true }),
-            None if one_off => Some(Turn::new(old.id, &edit.definition, anchor, self.stamp)),
+        let ahead = match had {
+            _ if unmoved => self.instant_ahead(old)?,
+            Some(due) => Some(OneOffInstant { at: anchor, due, held: true }),
+            None if one_off => {
+                Some(OneOffInstant::new(old.id, &edit.definition, anchor, self.stamp))
+            }
             None => None,
         };
-        Ok(standing(turn, self.stamp, status, edit.pause_until))
+        Ok(plan_state(ahead, self.stamp, status, edit.pause_until))
     }
 
     /// When an instant is due that was the job's before, at a time when it fired: it has gone out, or
     /// does.
-    fn turn_had(&mut self, id: JobId, instant: Millis) -> Result<Option<Millis>, Refusal> {
+    fn instant_had(&mut self, id: JobId, instant: Millis) -> Result<Option<Millis>, Refusal> {
         for plan in plans::of_job_in(self.tx, id)? {
             let one = plan.definition.is_one_off() && plan.anchor == instant;
             let due = due(id, &plan.definition, instant);

@@ -8,9 +8,9 @@ use crate::model::members::Members;
 use crate::model::run::{Occurrence, Run};
 use crate::model::shard::shard_of;
 use crate::model::{Millis, NodeId};
-use crate::store::bare::Table;
 use crate::store::dead_letters::{self, DeadLetter};
-use crate::store::meta::Counter;
+use crate::store::empty_tables::Table;
+use crate::store::meta::Sequence;
 use crate::store::{attempts, pending, runs};
 
 impl Entry<'_, '_> {
@@ -22,16 +22,16 @@ impl Entry<'_, '_> {
         record: &AttemptRecord,
     ) -> Result<u64, Refusal> {
         let count = record.members.len();
-        let id = self.tx.take(Counter::Execution, count)?;
+        let id = self.tx.take(Sequence::Execution, count)?;
         attempts::insert(self.tx, id, node, stale, self.stamp, record)?;
-        self.tx.tally(record.project, record.due, record.verdict, count as i64);
+        self.tx.count_outcome(record.project, record.due, record.verdict, count as i64);
         self.change.executions = true;
         Ok(id)
     }
 
     /// Adds a pending row under a new number and rings its bell.
     pub(super) fn add_row(&mut self, row: Pending) -> Result<(), Refusal> {
-        let row = Pending { id: self.tx.take(Counter::Pending, 1)?, ..row };
+        let row = Pending { id: self.tx.take(Sequence::Pending, 1)?, ..row };
         pending::insert(self.tx, &row)?;
         self.pending_changed(row.shard);
         Ok(())
@@ -58,7 +58,7 @@ impl Entry<'_, '_> {
     }
 
     /// One dead letter for all that are given up.
-    pub(super) fn give_up_on(
+    pub(super) fn add_dead_letter(
         &mut self,
         id: u64,
         record: &AttemptRecord,
@@ -69,7 +69,7 @@ impl Entry<'_, '_> {
             && (self.rows(record)?.iter().any(|row| row.forced)
                 || self.runs(record)?.iter().any(|run| run.forced));
         let letter = DeadLetter {
-            id: self.tx.take(Counter::DeadLetter, 1)?,
+            id: self.tx.take(Sequence::DeadLetter, 1)?,
             record: id,
             project: record.project,
             shard: record.shard,
@@ -104,8 +104,8 @@ impl Entry<'_, '_> {
     }
 
     /// Takes what was delivered after all out of the dead letters.
-    pub(super) fn revive_dead(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
-        if self.tx.is_bare(Table::DeadLetters, record.shard)? {
+    pub(super) fn remove_dead_letters(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
+        if self.tx.is_empty(Table::DeadLetters, record.shard)? {
             return Ok(());
         }
         let letters = dead_letters::at_occurrence(
@@ -151,7 +151,7 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn rows(&self, record: &AttemptRecord) -> Result<Vec<Pending>, Refusal> {
-        if self.tx.is_bare(Table::Pending, record.shard)? {
+        if self.tx.is_empty(Table::Pending, record.shard)? {
             return Ok(Vec::new());
         }
         Ok(pending::at_occurrence(
@@ -164,7 +164,7 @@ impl Entry<'_, '_> {
     }
 
     pub(super) fn runs(&self, record: &AttemptRecord) -> Result<Vec<Run>, Refusal> {
-        if self.tx.is_bare(Table::Runs, record.shard)? {
+        if self.tx.is_empty(Table::Runs, record.shard)? {
             return Ok(Vec::new());
         }
         Ok(runs::at_occurrence(
@@ -188,7 +188,7 @@ impl Entry<'_, '_> {
     pub(super) fn drop_run(&mut self, of: Occurrence) -> Result<(), Refusal> {
         runs::delete(self.tx, of)?;
         if runs::of_job(self.tx, of.job)?.is_empty() {
-            self.wake_parked(of.job)?;
+            self.release_parked(of.job)?;
         }
         Ok(())
     }

@@ -5,14 +5,14 @@ use crate::command::{NewProject, Outcome, ProjectAction, ProjectEdit, RejectionK
 use crate::model::ProjectId;
 use crate::model::project::Project;
 use crate::model::target::ProjectPause;
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 use crate::store::{jobs, plans, projects, runs};
 
 impl Entry<'_, '_> {
     pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
         self.name_is_free(&new.name, None)?;
         self.may_pause(new.action)?;
-        let id = self.tx.take(Counter::Project, 1)?;
+        let id = self.tx.take(Sequence::Project, 1)?;
         let project = Project {
             id,
             name: new.name.clone(),
@@ -25,7 +25,7 @@ impl Entry<'_, '_> {
             version: 1,
         };
         projects::insert(self.tx, &project)?;
-        self.turn(id, new.action)?;
+        self.set_pause(id, new.action)?;
         Ok(Outcome::Created(id))
     }
 
@@ -45,7 +45,7 @@ impl Entry<'_, '_> {
             project.settings.clone_from(settings);
         }
         self.change.targets |= project.settings != old.settings;
-        if !self.turn(edit.id, edit.action)? && project == old {
+        if !self.set_pause(edit.id, edit.action)? && project == old {
             return Ok(Outcome::Done);
         }
         project.modified = Some(self.stamp);
@@ -102,7 +102,7 @@ impl Entry<'_, '_> {
     }
 
     /// Closes the stretch in which the project's jobs fire, or do not. Whether there was any need.
-    fn turn(&mut self, id: ProjectId, action: Option<ProjectAction>) -> Result<bool, Refusal> {
+    fn set_pause(&mut self, id: ProjectId, action: Option<ProjectAction>) -> Result<bool, Refusal> {
         let Some(action) = action else { return Ok(false) };
         let wanted = match action {
             ProjectAction::Resume => None,

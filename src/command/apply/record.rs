@@ -96,7 +96,7 @@ impl Entry<'_, '_> {
             Verdict::Delivered => {
                 self.keep_record(node, !live, record)?;
                 self.ended(record, &record.members, &runs)?;
-                self.revive_dead(record)?;
+                self.remove_dead_letters(record)?;
             }
             Verdict::Retry { at } => {
                 self.keep_record(node, !live, record)?;
@@ -125,7 +125,7 @@ impl Entry<'_, '_> {
                 }
                 if !given_up.is_empty() {
                     let record = AttemptRecord { members: given_up, ..record.clone() };
-                    let over = self.bury(node, live, &record, &runs)?;
+                    let over = self.dead_letter(node, live, &record, &runs)?;
                     if over && single {
                         self.disable_gone(&record)?;
                     }
@@ -144,7 +144,7 @@ impl Entry<'_, '_> {
     }
 
     /// Given up, by somebody who may say so or not.
-    fn bury(
+    fn dead_letter(
         &mut self,
         node: NodeId,
         live: bool,
@@ -157,7 +157,7 @@ impl Entry<'_, '_> {
         if open.is_empty() {
             return Ok(false);
         }
-        self.give_up_on(id, record, &open)?;
+        self.add_dead_letter(id, record, &open)?;
         self.ended(record, &open, runs)?;
         Ok(true)
     }

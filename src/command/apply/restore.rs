@@ -21,9 +21,9 @@ use crate::model::job::{JobDefinition, JobStatus, PARKED};
 use crate::model::members::Members;
 use crate::model::shard::{SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, ProjectId};
-use crate::store::gaps::Gap;
 use crate::store::jobs::JobRow;
-use crate::store::{Tx, cursors, gaps, jobs, nodes, pending, runs};
+use crate::store::restore_gaps::RestoreGap;
+use crate::store::{Tx, cursors, jobs, nodes, pending, restore_gaps, runs};
 
 /// Epochs that a shard may have been through since the backup.
 const EPOCHS: u64 = 1_000_000_000;
@@ -66,7 +66,7 @@ impl Entry<'_, '_> {
         let settled: Vec<Millis> = self.tx.shards()?.iter().map(Shard::settled).collect();
         nodes::clear(self.tx)?;
         cursors::clear(self.tx)?;
-        self.tx.raise_counters()?;
+        self.tx.raise_sequences()?;
         let mut skipped = 0;
         if choice == Due::Skip {
             skipped += self.skip_rows()?;
@@ -91,7 +91,7 @@ impl Entry<'_, '_> {
                 true
             })?;
             if choice == Due::Skip && *settled < until {
-                gaps::insert(self.tx, &Gap { shard, from: *settled, until })?;
+                restore_gaps::insert(self.tx, &RestoreGap { shard, from: *settled, until })?;
             }
         }
         let settled = settled.into_iter().min().unwrap_or(self.stamp);
@@ -192,7 +192,7 @@ impl Entry<'_, '_> {
             pending: None,
             run: 0,
             once: true, // of those that are no one-offs it says nothing
-            how: ResultOrigin::Answer,
+            origin: ResultOrigin::Answer,
             accepted: None,
             response: None,
         }

@@ -15,7 +15,7 @@ impl Entry<'_, '_> {
     /// Small leftovers go with the tick.
     pub(super) fn tick(&mut self) -> Applied {
         self.forget_old_keys()?;
-        self.give_up_abandoned()
+        self.fail_abandoned_task()
     }
 
     /// Drops history, a bounded part at a time. Nothing above the lowest watermark goes: a node

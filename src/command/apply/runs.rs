@@ -39,10 +39,15 @@ impl Entry<'_, '_> {
         let row = self.row_of(of)?;
         let open = match begin.pending {
             Some(id) => row.as_ref().is_some_and(|row| row.id == id),
-            None => row.is_none() && !self.not_ended(&word_on(&run, self.stamp))?.is_empty(),
+            None => row.is_none() && !self.not_ended(&record_of(&run, self.stamp))?.is_empty(),
         };
         let accepted = own.as_ref().is_some_and(|own| own.accepted);
-        if !live || !open || accepted || shard_of(of.job) != begin.shard || self.rests(begin)? {
+        if !live
+            || !open
+            || accepted
+            || shard_of(of.job) != begin.shard
+            || self.is_stopped(begin)?
+        {
             return Ok(Outcome::Begun(Begun::NotYours));
         }
         // The same occurrence once more: a retry, or its sender died.
@@ -81,7 +86,7 @@ impl Entry<'_, '_> {
     }
 
     /// Whether the job was stopped before the instant: its sender had not heard of it.
-    fn rests(&mut self, begin: &BeginRun) -> Result<bool, Refusal> {
+    fn is_stopped(&mut self, begin: &BeginRun) -> Result<bool, Refusal> {
         if begin.pending.is_some() {
             return Ok(false); // what is in a row stands
         }
@@ -207,11 +212,11 @@ impl Entry<'_, '_> {
     /// Ends what is past its deadline, a bounded part at a time. Says how much there was of the one
     /// or the other, so that the caller knows whether to go on.
     pub(super) fn expire(&mut self, limit: u32) -> Applied {
-        let slept = self.end_asleep(limit)?;
+        let lapsed = self.end_lapsed(limit)?;
         let expired = runs::expired(self.tx, self.stamp, limit)?;
         for run in &expired {
             if !run.accepted {
-                self.miss_sender(run)?;
+                self.expire_sender(run)?;
             } else if run.ends.is_some_and(|ends| ends <= run.deadline) {
                 let error = "the run did not end within its run timeout";
                 self.fail_run(run, ResultOrigin::TimedOut, Some(error.into()))?;
@@ -220,11 +225,11 @@ impl Entry<'_, '_> {
                 self.fail_run(run, ResultOrigin::Lost, Some(error.into()))?;
             }
         }
-        Ok(Outcome::Changed(slept.max(expired.len() as u32)))
+        Ok(Outcome::Changed(lapsed.max(expired.len() as u32)))
     }
 
     /// Nothing came of a first attempt; see above.
-    fn miss_sender(&mut self, run: &Run) -> Result<(), Refusal> {
+    fn expire_sender(&mut self, run: &Run) -> Result<(), Refusal> {
         if self.row_of(run.occurrence)?.is_some() {
             return self.hold(run);
         }
@@ -236,7 +241,7 @@ impl Entry<'_, '_> {
             let deadline = self.stamp.saturating_add(PATIENCE);
             return Ok(runs::put(self.tx, &Run { deadline, ..run.clone() })?);
         }
-        if self.not_ended(&word_on(run, self.stamp))?.is_empty() {
+        if self.not_ended(&record_of(run, self.stamp))?.is_empty() {
             return self.drop_run(run.occurrence);
         }
         self.hold(run)?;
@@ -247,18 +252,18 @@ impl Entry<'_, '_> {
     pub(super) fn fail_run(
         &mut self,
         run: &Run,
-        how: ResultOrigin,
+        origin: ResultOrigin,
         error: Option<String>,
     ) -> Result<(), Refusal> {
         let Some(delay) = run.retry.after(run.attempt.saturating_sub(run.base)) else {
-            return self.end_run(run, Verdict::Dead, how, error);
+            return self.end_run(run, Verdict::Dead, origin, error);
         };
         let at = self.stamp.saturating_add(delay).min(PARKED - 1);
         let record = AttemptRecord {
             verdict: Verdict::Retry { at },
             error,
-            how,
-            ..word_on(run, self.stamp)
+            origin,
+            ..record_of(run, self.stamp)
         };
         self.keep_record(run.node, false, &record)?;
         self.close_rows(&record, &record.members)?;
@@ -293,14 +298,14 @@ impl Entry<'_, '_> {
         &mut self,
         run: &Run,
         verdict: Verdict,
-        how: ResultOrigin,
+        origin: ResultOrigin,
         error: Option<String>,
     ) -> Result<(), Refusal> {
-        let record = AttemptRecord { verdict, error, how, ..word_on(run, self.stamp) };
+        let record = AttemptRecord { verdict, error, origin, ..record_of(run, self.stamp) };
         let id = self.keep_record(run.node, false, &record)?;
         match verdict {
-            Verdict::Delivered => self.revive_dead(&record)?,
-            Verdict::Dead => self.give_up_on(id, &record, &record.members)?,
+            Verdict::Delivered => self.remove_dead_letters(&record)?,
+            Verdict::Dead => self.add_dead_letter(id, &record, &record.members)?,
             _ => {}
         }
         self.ended(&record, &record.members, std::slice::from_ref(run))
@@ -354,7 +359,7 @@ pub(super) fn run_of(row: &Pending, job: JobId, stamp: Millis) -> Run {
 }
 
 /// What the books have to say of a run; whoever says it puts in the verdict.
-fn word_on(run: &Run, stamp: Millis) -> AttemptRecord {
+fn record_of(run: &Run, stamp: Millis) -> AttemptRecord {
     AttemptRecord {
         project: run.project,
         shard: run.shard,
@@ -372,7 +377,7 @@ fn word_on(run: &Run, stamp: Millis) -> AttemptRecord {
         pending: None,
         run: run.occurrence.run,
         once: true, // if it is no one-off, that changes nothing
-        how: ResultOrigin::Answer,
+        origin: ResultOrigin::Answer,
         accepted: None,
         response: None,
     }

@@ -2,13 +2,15 @@
 //! by `apply` alone.
 
 use super::jobs::external_id_taken;
-use super::stretches::{Begun, Turn, asleep, delay, next_whole_second, standing, whole_seconds};
+use super::plan_intervals::{
+    OneOffInstant, PlanInterval, delay, lapses_at, next_whole_second, plan_state, whole_seconds,
+};
 use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, Outcome, RejectionKind};
 use crate::model::task::{Task, TaskState};
 use crate::model::{JobId, Millis};
 use crate::store::jobs::JobRow;
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 use crate::store::staged::StagedRow;
 use crate::store::{projects, staged, tasks};
 
@@ -27,7 +29,7 @@ impl Entry<'_, '_> {
         let (task, before) = if let Some(task) = known {
             (task.id, tasks::staged(self.tx, task.id)?)
         } else {
-            let id = self.tx.take(Counter::Task, 1)?;
+            let id = self.tx.take(Sequence::Task, 1)?;
             let state = TaskState::InProgress;
             let request = new.request;
             let task = Task { id, request, state, jobs: Vec::new(), created: self.stamp };
@@ -75,7 +77,7 @@ impl Entry<'_, '_> {
             return Err(external_id_taken(project, &id));
         }
         let n = tasks::staged(self.tx, task.id)?;
-        let first = self.tx.take(Counter::Job, n)?;
+        let first = self.tx.take(Sequence::Job, n)?;
         staged::activate(self.tx, task.id, first, self.stamp, next_whole_second(self.stamp))?;
         self.activate_apart(task.id, first)?;
         staged::discard(self.tx, task.id)?;
@@ -91,44 +93,44 @@ impl Entry<'_, '_> {
     /// Makes jobs of those that are one-offs, or begin with a pause.
     fn activate_apart(&mut self, task: u64, first: JobId) -> Result<(), Refusal> {
         let (stamp, whole_second) = (self.stamp, next_whole_second(self.stamp));
-        let mut begun = Vec::new();
+        let mut intervals = Vec::new();
         for row in staged::apart(self.tx, task)? {
             let base = if row.whole_seconds { whole_second } else { stamp };
             let instant = row.at.or_else(|| row.delay.map(|delay| base + delay));
             let (id, anchor) = (first + row.seq, instant.unwrap_or(base));
-            let turn = match instant {
+            let ahead = match instant {
                 Some(at) if row.pause_until.is_some() => {
-                    Some(Turn::new(id, &self.tx.definition(row.definition_id)?, at, stamp))
+                    Some(OneOffInstant::new(id, &self.tx.definition(row.definition_id)?, at, stamp))
                 }
                 // Without a pause that ends nothing depends on when it is due.
-                at => at.map(|at| Turn { at, due: at, held: false }),
+                at => at.map(|at| OneOffInstant { at, due: at, held: false }),
             };
-            let stands = standing(turn, stamp, row.status, row.pause_until);
+            let state = plan_state(ahead, stamp, row.status, row.pause_until);
             let job = JobRow {
                 id,
                 definition_id: row.definition_id,
                 created: stamp,
                 anchor,
-                from: stands.from,
-                status: stands.status,
+                from: state.from,
+                status: state.status,
             };
-            let asleep = match instant {
-                Some(at) if !stands.status.fires() => {
+            let lapses_at = match instant {
+                Some(at) if !state.status.fires() => {
                     let definition = self.tx.definition(row.definition_id)?;
-                    asleep(id, &definition, at, (stands.status, stands.from))
+                    lapses_at(id, &definition, at, (state.status, state.from))
                 }
                 _ => None,
             };
-            staged::activate_one(self.tx, task, row.seq, &job, asleep)?;
-            begun.push(Begun {
+            staged::activate_one(self.tx, task, row.seq, &job, lapses_at)?;
+            intervals.push(PlanInterval {
                 id,
                 project: row.project,
                 definition_id: row.definition_id,
                 anchor,
-                stands,
+                state,
             });
         }
-        self.begin_stretches(&begun)
+        self.begin_intervals(&intervals)
     }
 
     /// Drops a task's staged jobs. Doing it twice does no harm.
@@ -140,19 +142,19 @@ impl Entry<'_, '_> {
                 "task has created its jobs already: delete them instead",
             )),
             TaskState::Failed => Ok(Outcome::Done),
-            TaskState::NotStarted | TaskState::InProgress => self.give_up(task.id),
+            TaskState::NotStarted | TaskState::InProgress => self.fail_task(task.id),
         }
     }
 
     /// Gives up the oldest task whose proposer is gone, if there is one.
-    pub(super) fn give_up_abandoned(&mut self) -> Applied {
+    pub(super) fn fail_abandoned_task(&mut self) -> Applied {
         match tasks::abandoned(self.tx, self.stamp - ABANDONED)? {
-            Some(task) => self.give_up(task),
+            Some(task) => self.fail_task(task),
             None => Ok(Outcome::Done),
         }
     }
 
-    fn give_up(&mut self, task: u64) -> Applied {
+    fn fail_task(&mut self, task: u64) -> Applied {
         for (definition, uses) in staged::by_definition(self.tx, task)? {
             self.tx.release_definition(definition, uses)?;
         }

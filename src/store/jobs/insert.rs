@@ -33,7 +33,7 @@ pub struct NewRow<'a> {
     /// Whether its definition has labels.
     pub labelled: bool,
     /// When it is over although it does not fire, if it is such a one-off.
-    pub asleep: Option<Millis>,
+    pub lapses_at: Option<Millis>,
 }
 
 impl NewRow<'_> {
@@ -42,7 +42,7 @@ impl NewRow<'_> {
         let common = |row: &Self| {
             (row.project, row.definition_id, row.anchor, row.status, row.from, row.labelled)
         };
-        let plain = |row: &Self| row.external_id.is_none() && row.asleep.is_none();
+        let plain = |row: &Self| row.external_id.is_none() && row.lapses_at.is_none();
         self.id == before.id + 1 && common(self) == common(before) && plain(self) && plain(before)
     }
 }
@@ -90,7 +90,7 @@ fn insert_one(tx: &Tx<'_>, stamp: Millis, row: &NewRow<'_>) -> rusqlite::Result<
         row.status as i64,
         row.external_id,
         row.labelled,
-        row.asleep,
+        row.lapses_at,
     ])?;
     Ok(())
 }
@@ -151,7 +151,7 @@ mod tests {
                 from: if id == 110 { 9 } else { 6 },
                 external_id: (id == 175).then_some("mine"),
                 labelled: id > 140,
-                asleep: (id == 180).then_some(8),
+                lapses_at: (id == 180).then_some(8),
             })
         };
         let written = |add: &dyn Fn(&Tx<'_>) -> rusqlite::Result<()>| {

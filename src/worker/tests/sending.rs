@@ -482,7 +482,7 @@ async fn what_a_closed_destination_does_not_take_waits_in_the_books_as_one() {
     let put_off: Vec<_> = records.iter().filter(|b| b.verdict.name() == "postponed").collect();
     assert_eq!((put_off.len(), put_off[0].members.len()), (1, 40), "one, not one a job");
     assert_eq!(put_off[0].verdict, Verdict::Postponed { at: T0 + 1_020_000 });
-    assert_eq!((put_off[0].attempt, put_off[0].how), (1, ResultOrigin::Answer));
+    assert_eq!((put_off[0].attempt, put_off[0].origin), (1, ResultOrigin::Answer));
     world.apply(&Command::Tick);
     world.pass(6_000, 500).await;
     assert!(world.calls_of(first).is_empty());

@@ -221,7 +221,7 @@ pub(super) fn record(
         pending: None,
         run: 0,
         once: false,
-        how: ResultOrigin::Answer,
+        origin: ResultOrigin::Answer,
         accepted: None,
         response: Some("sorry".into()),
     }

@@ -23,19 +23,19 @@ fn archive(id: u64, archived: bool) -> Command {
 }
 
 /// 1 and 2 are an operator's; 3 was made with 1, 4 with 3, 5 with 1, 6 with 2.
-fn family() -> Books {
-    let mut books = Books::new();
+fn family() -> ApplyFixture {
+    let mut state = ApplyFixture::new();
     for (api_key, client) in
         [("a", None), ("b", None), ("c", Some(1)), ("d", Some(3)), ("e", Some(1)), ("f", Some(2))]
     {
         // What a log carries is the encoded command: the parent of the record is no part of it.
         let encoded = new(api_key).by_client(client).encode().unwrap();
-        books.done(Command::decode(&encoded).unwrap());
+        state.done(Command::decode(&encoded).unwrap());
     }
-    books
+    state
 }
 
-impl Books {
+impl ApplyFixture {
     /// The numbers that a client sees.
     fn seen(&self, client: Option<u64>) -> Vec<u64> {
         let (total, rows) =
@@ -58,14 +58,14 @@ impl Books {
 
 #[test]
 fn a_client_sees_itself_and_what_was_made_with_its_key() {
-    let books = family();
-    assert_eq!(books.seen(None), [1, 2, 3, 4, 5, 6]);
+    let state = family();
+    assert_eq!(state.seen(None), [1, 2, 3, 4, 5, 6]);
     for (client, seen) in
         [(1, &[1, 3, 4, 5][..]), (2, &[2, 6]), (3, &[3, 4]), (4, &[4]), (5, &[5]), (6, &[6])]
     {
-        assert_eq!(books.seen(Some(client)), seen, "{client}");
+        assert_eq!(state.seen(Some(client)), seen, "{client}");
     }
-    let parents: Vec<_> = (1..=6).map(|id| books.parent(id)).collect();
+    let parents: Vec<_> = (1..=6).map(|id| state.parent(id)).collect();
     assert_eq!(
         parents,
         [None, None, Some(1), Some(3), Some(1), Some(2)],
@@ -75,77 +75,77 @@ fn a_client_sees_itself_and_what_was_made_with_its_key() {
 
 #[test]
 fn a_client_changes_only_what_was_made_with_its_key() {
-    let mut books = family();
+    let mut state = family();
     let unknown = (RejectionKind::NotFound, "credential cannot be found".to_owned());
     for id in [2, 6, 77] {
         for command in [archive(id, true), archive(id, false), Command::DeleteCredential { id }] {
-            assert_eq!(books.refused(&command.by_client(Some(1))), unknown, "{id}");
+            assert_eq!(state.refused(&command.by_client(Some(1))), unknown, "{id}");
         }
     }
     // Nor its maker, nor what its maker made beside it.
     for id in [1, 5] {
         for command in [archive(id, true), Command::DeleteCredential { id }] {
-            assert_eq!(books.refused(&command.by_client(Some(3))), unknown, "{id}");
+            assert_eq!(state.refused(&command.by_client(Some(3))), unknown, "{id}");
         }
     }
     let own = Command::DeleteCredential { id: 1 }.by_client(Some(1));
-    assert_eq!(books.refused(&own).0, RejectionKind::Forbidden);
+    assert_eq!(state.refused(&own).0, RejectionKind::Forbidden);
     let other = Command::Tick.by_client(Some(1));
-    assert_eq!(books.refused(&other).0, RejectionKind::Invalid, "it is for credentials only");
-    books.done(archive(4, true).by_client(Some(1)));
-    books.done(Command::DeleteCredential { id: 5 }.by_client(Some(1)));
-    assert_eq!((books.open(), books.seen(Some(1))), (vec![1, 2, 3, 6], vec![1, 3, 4]));
+    assert_eq!(state.refused(&other).0, RejectionKind::Invalid, "it is for credentials only");
+    state.done(archive(4, true).by_client(Some(1)));
+    state.done(Command::DeleteCredential { id: 5 }.by_client(Some(1)));
+    assert_eq!((state.open(), state.seen(Some(1))), (vec![1, 2, 3, 6], vec![1, 3, 4]));
 }
 
 #[test]
 fn archiving_a_key_archives_what_it_made_and_what_that_made() {
-    let mut books = family();
-    books.now += 1_000;
-    books.done(archive(1, true));
-    assert!(books.change.credentials);
-    assert_eq!(books.open(), [2, 6]);
-    let below = books.read(|c| credentials::get(c, 4)).unwrap();
+    let mut state = family();
+    state.now += 1_000;
+    state.done(archive(1, true));
+    assert!(state.change.credentials);
+    assert_eq!(state.open(), [2, 6]);
+    let below = state.read(|c| credentials::get(c, 4)).unwrap();
     assert_eq!((below.archived_by.as_deref(), below.modified), (Some("me"), Some(START + 1_000)));
     // It can do nothing more, though its request was authenticated before.
     for command in [new("g"), archive(3, true), Command::DeleteCredential { id: 3 }] {
-        let (kind, message) = books.refused(&command.by_client(Some(1)));
+        let (kind, message) = state.refused(&command.by_client(Some(1)));
         assert_eq!(kind, RejectionKind::Forbidden);
         assert!(message.contains("archived or deleted meanwhile"), "{message}");
     }
     // An operator takes back that one, and what it made stays archived.
-    books.done(archive(1, false));
-    assert_eq!(books.open(), [1, 2, 6]);
-    let (kind, message) = books.refused(&archive(3, false).by_client(Some(1)));
+    state.done(archive(1, false));
+    assert_eq!(state.open(), [1, 2, 6]);
+    let (kind, message) = state.refused(&archive(3, false).by_client(Some(1)));
     assert_eq!(kind, RejectionKind::Forbidden);
     assert!(message.contains("only an operator"), "{message}");
-    books.done(archive(3, false));
-    assert_eq!(books.open(), [1, 2, 3, 6]);
+    state.done(archive(3, false));
+    assert_eq!(state.open(), [1, 2, 3, 6]);
     // Saying that a key is in use which is in use takes nothing back.
-    books.done(archive(3, false).by_client(Some(1)));
+    state.done(archive(3, false).by_client(Some(1)));
 }
 
 #[test]
 fn a_client_may_archive_itself() {
-    let mut books = family();
-    books.done(archive(3, true).by_client(Some(3)));
-    assert_eq!(books.open(), [1, 2, 5, 6]);
-    assert_eq!(books.refused(&new("g").by_client(Some(3))).0, RejectionKind::Forbidden);
+    let mut state = family();
+    state.done(archive(3, true).by_client(Some(3)));
+    assert_eq!(state.open(), [1, 2, 5, 6]);
+    assert_eq!(state.refused(&new("g").by_client(Some(3))).0, RejectionKind::Forbidden);
 }
 
 #[test]
 fn what_a_deleted_key_made_is_archived_and_its_makers() {
-    let mut books = family();
-    books.done(Command::DeleteCredential { id: 3 });
-    assert_eq!((books.open(), books.seen(Some(1))), (vec![1, 2, 5, 6], vec![1, 4, 5]));
-    assert_eq!(books.parent(4), Some(1));
-    books.done(Command::DeleteCredential { id: 1 });
-    assert_eq!((books.open(), books.parent(4), books.parent(5)), (vec![2, 6], None, None));
-    assert_eq!(books.refused(&new("g").by_client(Some(1))).0, RejectionKind::Forbidden);
+    let mut state = family();
+    state.done(Command::DeleteCredential { id: 3 });
+    assert_eq!((state.open(), state.seen(Some(1))), (vec![1, 2, 5, 6], vec![1, 4, 5]));
+    assert_eq!(state.parent(4), Some(1));
+    state.done(Command::DeleteCredential { id: 1 });
+    assert_eq!((state.open(), state.parent(4), state.parent(5)), (vec![2, 6], None, None));
+    assert_eq!(state.refused(&new("g").by_client(Some(1))).0, RejectionKind::Forbidden);
 }
 
 #[test]
 fn a_client_sorts_and_pages_what_it_sees() {
-    let books = family();
+    let state = family();
     let page = Page {
         limit: 2,
         offset: 1,
@@ -153,7 +153,7 @@ fn a_client_sorts_and_pages_what_it_sees() {
         order_by: credentials::Order::Created,
         ..Page::default()
     };
-    let (total, rows) = books.read(|c| credentials::list(c, &page, Some(1)));
+    let (total, rows) = state.read(|c| credentials::list(c, &page, Some(1)));
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     assert_eq!((total, ids), (4, vec![4, 3]));
 }

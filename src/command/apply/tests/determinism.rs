@@ -1,5 +1,5 @@
-//! What makes replicas equal: the same log gives the same books however it is cut, and a journal
-//! told twice is told once.
+//! Replicas are equal: the same log gives the same state however it is cut into transactions, and a
+//! journal recorded twice counts once.
 
 use proptest::prelude::*;
 
@@ -258,7 +258,7 @@ fn log(steps: &[Step]) -> Vec<(Millis, Command)> {
 }
 
 /// Applies a part of a log in transactions of the given lengths, over and over.
-fn replay(books: &mut Books, log: &[(Millis, Command)], chunks: &[usize]) -> Vec<Outcome> {
+fn replay(state: &mut ApplyFixture, log: &[(Millis, Command)], chunks: &[usize]) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let mut rest = log;
     let mut lengths = chunks.iter().cycle();
@@ -266,12 +266,12 @@ fn replay(books: &mut Books, log: &[(Millis, Command)], chunks: &[usize]) -> Vec
         let n = lengths.next().copied().unwrap_or(1).min(rest.len());
         let (chunk, after) = rest.split_at(n);
         rest = after;
-        let done: Result<(), Error> = books.writer.transaction(|tx| {
+        let done: Result<(), Error> = state.writer.transaction(|tx| {
             for (stamp, command) in chunk {
-                books.index += 1;
-                outcomes.push(apply(tx, books.index, *stamp, command, &mut books.change)?);
+                state.index += 1;
+                outcomes.push(apply(tx, state.index, *stamp, command, &mut state.change)?);
             }
-            meta::set_applied(tx, &books.index.to_be_bytes())?;
+            meta::set_applied(tx, &state.index.to_be_bytes())?;
             Ok(())
         });
         done.unwrap();
@@ -289,14 +289,14 @@ proptest! {
         at in 0_usize..100,
     ) {
         let log = log(&steps);
-        let mut one_by_one = Books::unborn();
+        let mut one_by_one = ApplyFixture::unborn();
         let outcomes = replay(&mut one_by_one, &log, &[1]);
 
-        let mut cut = Books::unborn();
+        let mut cut = ApplyFixture::unborn();
         let (before, after) = log.split_at(log.len() * at / 100);
         let mut others = replay(&mut cut, before, &chunks);
         // Half-way the rest is applied by a third node, which begins with a snapshot of the second.
-        let mut third = Books::unborn();
+        let mut third = ApplyFixture::unborn();
         let snapshot = third.dir.path().join("snapshot");
         cut.store.snapshot_to(&snapshot).unwrap();
         third.store.replace_with(&mut third.writer, &snapshot).unwrap();
@@ -309,28 +309,28 @@ proptest! {
     }
 
     #[test]
-    fn a_journal_told_twice_in_any_stretches_is_told_once(
+    fn a_journal_recorded_twice_in_any_parts_is_recorded_once(
         told in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
-        stretches in prop::collection::vec((0_usize..40, 1_usize..12), 0..30),
+        intervals in prop::collection::vec((0_usize..40, 1_usize..12), 0..30),
     ) {
         let records: Vec<_> = told.into_iter().map(random_record).collect();
-        let stretch = |from: usize, to: usize| journal_batch(1, 5, from as u64 + 1, records[from..to].to_vec());
-        let mut plain = Books::new();
-        let mut other = Books::new();
-        plain.done(stretch(0, records.len()));
+        let journal_part = |from: usize, to: usize| journal_batch(1, 5, from as u64 + 1, records[from..to].to_vec());
+        let mut plain = ApplyFixture::new();
+        let mut other = ApplyFixture::new();
+        plain.done(journal_part(0, records.len()));
         let mut cursor = 0;
-        for (from, n) in stretches {
+        for (from, n) in intervals {
             let from = from % records.len();
             let to = (from + n).min(records.len());
-            other.index = plain.index - 1; // the log index is no part of the story
-            let outcome = other.apply(&stretch(from, to));
+            other.index = plain.index - 1; // the log index is not compared
+            let outcome = other.apply(&journal_part(from, to));
             prop_assert_eq!(matches!(outcome, Outcome::Rejected(_)), from > cursor);
             if from <= cursor {
                 cursor = cursor.max(to);
             }
         }
         other.index = plain.index - 1;
-        other.done(stretch(cursor.min(records.len() - 1), records.len()));
+        other.done(journal_part(cursor.min(records.len() - 1), records.len()));
         prop_assert_eq!(plain.hash(), other.hash());
     }
 }
@@ -338,8 +338,8 @@ proptest! {
 /// What does not fit together: definitions whose count of references is not the number of rows that refer
 /// to them, projects that miscount their jobs, labels of no definition, jobs that say otherwise than their
 /// definitions whether they have labels, plans that end ahead and are not the pauses of jobs.
-pub(super) fn definition_references(books: &Books) -> Vec<(i64, i64, i64)> {
-    books.read(|c| {
+pub(super) fn definition_references(state: &ApplyFixture) -> Vec<(i64, i64, i64)> {
+    state.read(|c| {
         c.prepare(
             "SELECT id, refs, uses FROM (
                  SELECT id, refs, (SELECT COUNT(*) FROM jobs WHERE shape_id = shapes.id)

@@ -1,5 +1,5 @@
-//! The ledger and "why?", told by books that real commands made: one story for each end state and
-//! each state on the way.
+//! The ledger and `store::explain`, read from a state that real commands made: one test for each
+//! end state and each state on the way.
 
 use super::*;
 use crate::command::{JobAction, ProjectAction};
@@ -7,7 +7,7 @@ use crate::model::attempt::SkipReason;
 use crate::model::job::{PARKED, Timing};
 use crate::store::explain::{self, Explained};
 use crate::store::ledger::{self, State};
-use crate::store::timeline::Standing;
+use crate::store::timeline::FiringState;
 
 const MINUTE: Millis = 60_000;
 /// The jobs are of shard 0, their minutes count from here.
@@ -22,24 +22,24 @@ fn due(n: i64, record: AttemptRecord) -> AttemptRecord {
     AttemptRecord { due: nth(n), scheduled: nth(n), started: nth(n) + 3, ..record }
 }
 
-/// Books with jobs 1..=60, a journal of node 1 that is written on, and a watermark.
-struct Story {
-    books: Books,
+/// A state with jobs 1..=60 and a journal of node 1 that records and watermarks are appended to.
+struct ExplainFixture {
+    state: ApplyFixture,
     next: u64,
 }
 
-impl Story {
+impl ExplainFixture {
     fn new() -> Self {
-        let mut books = Books::new();
-        books.jobs(every_minute(), 60);
-        Self { books, next: 1 }
+        let mut state = ApplyFixture::new();
+        state.jobs(every_minute(), 60);
+        Self { state, next: 1 }
     }
 
     fn tell(&mut self, entry: JournalEntry) {
         let batch =
             JournalBatch { node: 1, incarnation: 1, first: self.next, entries: vec![entry] };
         self.next += 1;
-        self.books.done(Command::Record(batch));
+        self.state.done(Command::Record(batch));
     }
 
     fn record(&mut self, record: AttemptRecord) {
@@ -53,28 +53,28 @@ impl Story {
     }
 
     fn explain(&self, job: u64, at: Millis) -> Explained {
-        self.books.read(|c| explain::explain(c, job, at, SETTLED)).unwrap()
+        self.state.read(|c| explain::explain(c, job, at, SETTLED)).unwrap()
     }
 
-    fn state(&self, job: u64, at: Millis) -> Option<State> {
+    fn state_at(&self, job: u64, at: Millis) -> Option<State> {
         self.explain(job, at).account.map(|account| account.state)
     }
 
-    fn states(&self, job: u64, from: Millis, until: Millis) -> Vec<(i64, State)> {
+    fn states_between(&self, job: u64, from: Millis, until: Millis) -> Vec<(i64, State)> {
         let read = |c: &rusqlite::Connection| ledger::ledger(c, job, SETTLED, (from, until), 1_000);
-        let entries = self.books.read(read).unwrap();
+        let entries = self.state.read(read).unwrap();
         entries.into_iter().map(|one| ((one.due - START) / MINUTE, one.state)).collect()
     }
 }
 
 #[test]
 fn every_end_state_is_told_with_its_attempts() {
-    let mut story = Story::new();
+    let mut fixture = ExplainFixture::new();
     let failed = Verdict::Retry { at: nth(3) };
     let skipped = |reason| record([1], Verdict::Skipped(reason));
-    story.record(due(1, record(1..=40, Verdict::Delivered)));
-    story.record(due(2, record([1], failed)));
-    story.record(AttemptRecord {
+    fixture.record(due(1, record(1..=40, Verdict::Delivered)));
+    fixture.record(due(2, record([1], failed)));
+    fixture.record(AttemptRecord {
         attempt: 2,
         pending: Some(1),
         ..due(2, record([1], Verdict::Dead))
@@ -89,117 +89,126 @@ fn every_end_state_is_told_with_its_attempts() {
         SkipReason::Cancelled,
     ];
     for (n, reason) in (3..).zip(reasons) {
-        story.record(due(n, skipped(reason)));
+        fixture.record(due(n, skipped(reason)));
     }
-    story.record(due(10, record([1], failed)));
+    fixture.record(due(10, record([1], failed)));
     let range = AttemptRecord { since: Some(nth(11)), ..due(14, skipped(SkipReason::Misfire)) };
-    story.record(range);
-    story.settle(nth(15));
+    fixture.record(range);
+    fixture.settle(nth(15));
 
-    assert_eq!(story.state(1, nth(1)), Some(State::Delivered));
-    let dead = story.explain(1, nth(2)).account.unwrap();
+    assert_eq!(fixture.state_at(1, nth(1)), Some(State::Delivered));
+    let dead = fixture.explain(1, nth(2)).account.unwrap();
     assert_eq!((dead.state, dead.attempts.len(), dead.planned), (State::Dead, 2, true));
     assert_eq!(dead.letter.unwrap().attempt, 2);
     for (n, reason) in (3..).zip(reasons) {
-        assert_eq!(story.state(1, nth(n)), Some(State::Skipped(reason)));
+        assert_eq!(fixture.state_at(1, nth(n)), Some(State::Skipped(reason)));
     }
-    let pending = story.explain(1, nth(10)).account.unwrap();
+    let pending = fixture.explain(1, nth(10)).account.unwrap();
     assert_eq!((pending.state, pending.pending.unwrap().attempt), (State::Pending, 2));
-    let late = story.explain(1, nth(12)).account.unwrap();
+    let late = fixture.explain(1, nth(12)).account.unwrap();
     assert_eq!(late.state, State::Skipped(SkipReason::Misfire));
     assert_eq!(late.attempts[0].record.since, Some(nth(11)));
-    assert_eq!(story.state(1, nth(15)), Some(State::Missing), "W is past it, nothing was said");
-    assert_eq!(story.state(1, nth(16)), Some(State::Unrecorded));
-    assert_eq!(story.state(1, nth(21)), Some(State::Future));
+    assert_eq!(
+        fixture.state_at(1, nth(15)),
+        Some(State::Missing),
+        "W is past it, nothing was said"
+    );
+    assert_eq!(fixture.state_at(1, nth(16)), Some(State::Unrecorded));
+    assert_eq!(fixture.state_at(1, nth(21)), Some(State::Future));
 
-    let told = story.states(1, START, nth(22));
+    let told = fixture.states_between(1, START, nth(22));
     let numbers: Vec<_> = told.iter().map(|(n, _)| *n).collect();
     assert_eq!(numbers, (1..=22).collect::<Vec<_>>(), "each planned one, once");
     for (n, state) in told {
-        assert_eq!(story.state(1, nth(n)), Some(state), "{n}");
+        assert_eq!(fixture.state_at(1, nth(n)), Some(state), "{n}");
     }
-    assert_eq!(story.states(1, nth(3), nth(4)).len(), 2);
-    assert!(story.books.read(|c| explain::explain(c, 99, nth(1), SETTLED)).is_none());
+    assert_eq!(fixture.states_between(1, nth(3), nth(4)).len(), 2);
+    assert!(fixture.state.read(|c| explain::explain(c, 99, nth(1), SETTLED)).is_none());
 }
 
 #[test]
 fn a_late_delivery_beats_a_range_and_a_retried_one_is_not_in_it() {
-    let mut story = Story::new();
+    let mut fixture = ExplainFixture::new();
     let misfire = record([1], Verdict::Skipped(SkipReason::Misfire));
-    story.record(due(2, record([1], Verdict::Retry { at: nth(9) })));
-    story.record(AttemptRecord { since: Some(nth(1)), ..due(5, misfire) });
-    story.record(due(3, record([1], Verdict::Delivered)));
+    fixture.record(due(2, record([1], Verdict::Retry { at: nth(9) })));
+    fixture.record(AttemptRecord { since: Some(nth(1)), ..due(5, misfire) });
+    fixture.record(due(3, record([1], Verdict::Delivered)));
     let skipped = State::Skipped(SkipReason::Misfire);
-    let told: Vec<_> = story.states(1, START, nth(5)).into_iter().map(|(_, s)| s).collect();
+    let told: Vec<_> =
+        fixture.states_between(1, START, nth(5)).into_iter().map(|(_, s)| s).collect();
     assert_eq!(told, [skipped, State::Pending, State::Delivered, skipped, skipped]);
 }
 
 #[test]
 fn what_is_not_due_says_which_field_and_what_is_near() {
-    let story = Story::new();
-    let off = story.explain(1, nth(2) + 17_000);
+    let fixture = ExplainFixture::new();
+    let off = fixture.explain(1, nth(2) + 17_000);
     assert!(off.account.is_none());
     assert_eq!(off.reading.unwrap().checks[0].value, "2 times that, and 17 seconds");
     assert_eq!(off.previous.unwrap().due, nth(2));
     assert_eq!(off.next.unwrap().due, nth(3));
-    let within = story.explain(1, nth(2) - 500);
+    let within = fixture.explain(1, nth(2) - 500);
     assert!(within.account.is_none(), "given finer than a second, it means itself");
-    let before = story.explain(1, START - 1_000);
+    let before = fixture.explain(1, START - 1_000);
     assert_eq!((before.plan, before.previous), (None, None));
     assert_eq!(before.next.unwrap().due, nth(1));
 }
 
 #[test]
 fn pauses_edits_and_the_end_are_found_in_the_plans() {
-    let mut story = Story::new();
-    story.books.now = nth(2) + 1_000;
+    let mut fixture = ExplainFixture::new();
+    fixture.state.now = nth(2) + 1_000;
     let change = |action| Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None };
-    story.books.done(change(JobAction::Pause { until: Some(nth(4) + 1_000) }));
-    story.books.now = nth(6) + 1_000;
-    story.books.done(Command::turn_project(1, ProjectAction::Pause { until: Some(nth(8)) }, None));
-    story.books.now = nth(9) + 1_000;
-    story.books.done(change(JobAction::Delete));
+    fixture.state.done(change(JobAction::Pause { until: Some(nth(4) + 1_000) }));
+    fixture.state.now = nth(6) + 1_000;
+    fixture.state.done(Command::turn_project(
+        1,
+        ProjectAction::Pause { until: Some(nth(8)) },
+        None,
+    ));
+    fixture.state.now = nth(9) + 1_000;
+    fixture.state.done(change(JobAction::Delete));
     for n in [1, 2, 5, 6, 8, 9] {
-        story.record(due(n, record([1], Verdict::Delivered)));
+        fixture.record(due(n, record([1], Verdict::Delivered)));
     }
     // Sent before the deletion was applied there.
-    story.record(due(10, record([1], Verdict::Delivered)));
-    story.settle(nth(15));
+    fixture.record(due(10, record([1], Verdict::Delivered)));
+    fixture.settle(nth(15));
     let (sent, paused) = (State::Delivered, State::Skipped(SkipReason::Paused));
-    let told = story.states(1, START, SETTLED);
+    let told = fixture.states_between(1, START, SETTLED);
     let states = [sent, sent, paused, paused, sent, sent, paused, sent, sent];
     assert_eq!(told, (1..).zip(states).collect::<Vec<_>>());
-    let job = story.explain(1, nth(3));
-    assert_eq!(job.timeline.plans[job.plan.unwrap()].standing, Standing::Paused);
+    let job = fixture.explain(1, nth(3));
+    assert_eq!(job.timeline.plans[job.plan.unwrap()].firing, FiringState::Paused);
     assert!(!job.account.unwrap().planned && job.project_pause.is_none());
-    assert_eq!(story.explain(1, nth(7)).project_pause.unwrap().end(), Some(nth(8)));
-    let late = story.explain(1, nth(10));
+    assert_eq!(fixture.explain(1, nth(7)).project_pause.unwrap().end(), Some(nth(8)));
+    let late = fixture.explain(1, nth(10));
     let account = late.account.unwrap();
     assert_eq!((late.plan, account.planned, account.state), (None, false, sent));
-    assert!(story.explain(1, nth(11)).account.is_none());
+    assert!(fixture.explain(1, nth(11)).account.is_none());
 }
 
 #[test]
 fn disabled_is_told_from_paused_without_the_letter_that_disabled() {
-    use Standing::{Active, Disabled, Paused};
-    let mut story = Story::new();
-    story.books.now = nth(2) + 1_000;
-    story.books.disable(1);
-    story.books.now = nth(4) + 1_000;
+    use FiringState::{Active, Disabled, Paused};
+    let mut fixture = ExplainFixture::new();
+    fixture.state.now = nth(2) + 1_000;
+    fixture.state.disable(1);
+    fixture.state.now = nth(4) + 1_000;
     let change = |action| Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None };
-    story.books.done(change(JobAction::Resume));
-    story.books.done(change(JobAction::Pause { until: Some(nth(6) + 1_000) }));
-    story.books.now = nth(7) + 1_000;
-    story.books.disable(1);
-    story.settle(nth(15));
-    let standing = |n| {
-        let found = story.explain(1, nth(n));
-        found.timeline.plans[found.plan.unwrap()].standing
+    fixture.state.done(change(JobAction::Resume));
+    fixture.state.done(change(JobAction::Pause { until: Some(nth(6) + 1_000) }));
+    fixture.state.now = nth(7) + 1_000;
+    fixture.state.disable(1);
+    fixture.settle(nth(15));
+    let firing = |n| {
+        let found = fixture.explain(1, nth(n));
+        found.timeline.plans[found.plan.unwrap()].firing
     };
-    let told = [2, 3, 4, 5, 6, 7, 8].map(standing);
+    let told = [2, 3, 4, 5, 6, 7, 8].map(firing);
     assert_eq!(told, [Active, Disabled, Disabled, Paused, Paused, Active, Disabled]);
     let skipped = |reason| State::Skipped(reason);
-    let states = story.states(1, nth(2), nth(5));
+    let states = fixture.states_between(1, nth(2), nth(5));
     let told: Vec<_> = states.into_iter().map(|(_, state)| state).collect();
     let disabled = skipped(SkipReason::Disabled);
     assert_eq!(told[1..], [disabled, disabled, skipped(SkipReason::Paused)]);
@@ -207,7 +216,7 @@ fn disabled_is_told_from_paused_without_the_letter_that_disabled() {
 
 #[test]
 fn a_one_off_is_planned_once_whatever_was_done_to_it() {
-    let mut story = Story::new();
+    let mut fixture = ExplainFixture::new();
     let once =
         |timing| JobDefinition { timing, spec: String::new(), period: None, ..every_minute() };
     let overdue = CreateJobs {
@@ -216,34 +225,34 @@ fn a_one_off_is_planned_once_whatever_was_done_to_it() {
         jobs: vec![NewJob { at: Some(START - 5_000), ..NewJob::default() }],
         staged: false,
     };
-    let Outcome::Jobs { jobs, .. } = story.books.done(Command::CreateJobs(overdue)) else {
+    let Outcome::Jobs { jobs, .. } = fixture.state.done(Command::CreateJobs(overdue)) else {
         panic!("no job");
     };
     let job = jobs[0].0;
-    let after = story.books.jobs(once(Timing::After(90_500)), 1);
-    assert_eq!(story.state(job, START - 5_000), Some(State::Pending));
-    assert_eq!(story.states(job, START - MINUTE, SETTLED).len(), 1);
-    let found = story.explain(after, START + 90_000).account.unwrap();
+    let after = fixture.state.jobs(once(Timing::After(90_500)), 1);
+    assert_eq!(fixture.state_at(job, START - 5_000), Some(State::Pending));
+    assert_eq!(fixture.states_between(job, START - MINUTE, SETTLED).len(), 1);
+    let found = fixture.explain(after, START + 90_000).account.unwrap();
     assert_eq!(found.occurrence.scheduled, START + 90_500, "within the second that was asked for");
     assert_eq!(found.state, State::Unrecorded);
 }
 
 #[test]
 fn a_manual_run_is_told_beside_the_plan() {
-    let mut story = Story::new();
-    story.books.now = nth(3) + 250;
-    let Outcome::Run(run) = story.books.done(Command::RunJob { id: 1, forced: false }) else {
+    let mut fixture = ExplainFixture::new();
+    fixture.state.now = nth(3) + 250;
+    let Outcome::Run(run) = fixture.state.done(Command::RunJob { id: 1, forced: false }) else {
         panic!("no run");
     };
-    let found = story.explain(1, nth(3));
+    let found = fixture.explain(1, nth(3));
     assert_eq!(found.account.unwrap().state, State::Unrecorded);
     assert_eq!((found.manual.len(), found.manual[0].occurrence), (1, run));
     assert_eq!(found.manual[0].state, State::Pending);
     let delivered = record([1], Verdict::Delivered);
     let sent =
         AttemptRecord { due: run.scheduled, scheduled: run.scheduled, run: run.run, ..delivered };
-    story.record(sent);
-    let found = story.explain(1, nth(3));
+    fixture.record(sent);
+    let found = fixture.explain(1, nth(3));
     assert_eq!(found.account.unwrap().state, State::Unrecorded, "its own occurrence is another");
     assert_eq!(found.manual[0].state, State::Delivered);
     assert!(found.manual[0].pending.as_ref().is_none_or(|row| row.next_at != PARKED));
@@ -251,29 +260,30 @@ fn a_manual_run_is_told_beside_the_plan() {
 
 #[test]
 fn what_was_dropped_is_forgotten_and_not_missing() {
-    let mut story = Story::new();
+    let mut fixture = ExplainFixture::new();
     for n in 1..=4 {
-        story.record(due(n, record([1], Verdict::Delivered)));
+        fixture.record(due(n, record([1], Verdict::Delivered)));
     }
-    story.settle(nth(4));
-    story.books.done(Command::Retain { before: nth(3), dead_letters: START, limit: 10 });
-    let told: Vec<_> = story.states(1, START, nth(4)).into_iter().map(|(_, s)| s).collect();
+    fixture.settle(nth(4));
+    fixture.state.done(Command::Retain { before: nth(3), dead_letters: START, limit: 10 });
+    let told: Vec<_> =
+        fixture.states_between(1, START, nth(4)).into_iter().map(|(_, s)| s).collect();
     let (gone, kept) = (State::Forgotten, State::Delivered);
     assert_eq!(told, [gone, gone, kept, kept]);
 }
 
 #[test]
 fn jitter_is_told_by_either_instant() {
-    let mut story = Story::new();
-    let job = story.books.jobs(JobDefinition { jitter: 40_000, ..every_minute() }, 1);
-    let found = story.explain(job, nth(3)).account.unwrap();
+    let mut fixture = ExplainFixture::new();
+    let job = fixture.state.jobs(JobDefinition { jitter: 40_000, ..every_minute() }, 1);
+    let found = fixture.explain(job, nth(3)).account.unwrap();
     assert!(found.due > nth(3) && found.due < nth(4));
     assert_eq!(found.occurrence.scheduled, nth(3));
     let second = found.due.div_euclid(1_000) * 1_000;
-    assert_eq!(story.explain(job, second).account.unwrap().occurrence.scheduled, nth(3));
+    assert_eq!(fixture.explain(job, second).account.unwrap().occurrence.scheduled, nth(3));
     let shard = shard_of(job);
     let sent = AttemptRecord { due: found.due, shard, ..due(3, record([job], Verdict::Delivered)) };
-    story.record(sent);
-    assert_eq!(story.state(job, nth(3)), Some(State::Delivered));
-    assert_eq!(story.states(job, START, nth(4)).len(), 3);
+    fixture.record(sent);
+    assert_eq!(fixture.state_at(job, nth(3)), Some(State::Delivered));
+    assert_eq!(fixture.states_between(job, START, nth(4)).len(), 3);
 }

@@ -22,39 +22,39 @@ fn nth(n: i64) -> Millis {
 /// A change of a job.
 type Edit = fn(&mut JobEdit);
 
-/// Books with a job that is due some seconds after each minute.
-struct Story {
-    books: Books,
+/// A state with a job that is due some seconds after each minute.
+struct JitterFixture {
+    state: ApplyFixture,
     job: u64,
     /// When the occurrence of the third minute is due.
     due: Millis,
 }
 
-impl Story {
+impl JitterFixture {
     /// At an instant between the third minute and when it is due.
     fn new() -> Self {
         Self::of(|_| {})
     }
 
     fn of(change: impl FnOnce(&mut JobDefinition)) -> Self {
-        let mut books = Books::new();
+        let mut state = ApplyFixture::new();
         let other = NewProject { name: "other".into(), ..NewProject::default() };
-        books.done(Command::CreateProject(other));
+        state.done(Command::CreateProject(other));
         let mut definition = JobDefinition { jitter: 50_000, ..every_minute() };
         change(&mut definition);
-        let mut story = Self { books, job: 0, due: 0 };
-        while story.due < nth(3) + 10_000 {
-            story.job = story.books.create_one(definition.clone(), NewJob::default());
-            story.due = story.of_minute(3).unwrap().due;
+        let mut fixture = Self { state, job: 0, due: 0 };
+        while fixture.due < nth(3) + 10_000 {
+            fixture.job = fixture.state.create_one(definition.clone(), NewJob::default());
+            fixture.due = fixture.of_minute(3).unwrap().due;
         }
-        story.books.now = nth(3) + 5_000;
-        story
+        fixture.state.now = nth(3) + 5_000;
+        fixture
     }
 
     fn ledger(&self, from: Millis, until: Millis, limit: usize) -> Vec<ledger::Entry> {
         let read =
             |c: &rusqlite::Connection| ledger::ledger(c, self.job, LATER, (from, until), limit);
-        self.books.read(read).unwrap()
+        self.state.read(read).unwrap()
     }
 
     /// What the ledger has of a minute, and that `explain` says the same.
@@ -62,7 +62,7 @@ impl Story {
         let all = self.ledger(START, nth(10), 100);
         let found: Vec<_> = all.into_iter().filter(|one| one.scheduled == nth(n)).collect();
         assert!(found.len() < 2, "once: {found:?}");
-        let told = self.books.read(|c| explain::explain(c, self.job, nth(n), LATER)).unwrap();
+        let told = self.state.read(|c| explain::explain(c, self.job, nth(n), LATER)).unwrap();
         let told = told.account.filter(|account| account.occurrence.scheduled == nth(n));
         let entry = told.map(|one| (one.due, one.state));
         assert_eq!(entry, found.first().map(|one| (one.due, one.state)));
@@ -70,8 +70,8 @@ impl Story {
     }
 
     fn at(&mut self, now: Millis, command: Command) {
-        self.books.now = now;
-        self.books.done(command);
+        self.state.now = now;
+        self.state.done(command);
     }
 
     fn act(&self, action: JobAction) -> Command {
@@ -105,31 +105,36 @@ fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
         }),
     ];
     for (what, change) in edits {
-        let mut story = Story::new();
-        let due = story.due;
-        story.books.edit(story.job, change);
-        assert_eq!(story.third(), (due, State::Unrecorded), "{what}");
+        let mut fixture = JitterFixture::new();
+        let due = fixture.due;
+        fixture.state.edit(fixture.job, change);
+        assert_eq!(fixture.third(), (due, State::Unrecorded), "{what}");
         // Nor does an edit after the edit take it away.
-        story.books.now += 1_000;
-        story.books.edit(story.job, |edit| edit.definition.end = Some(START + 800_000));
-        story.books.edit(story.job, |edit| edit.definition.jitter = 3_000);
-        assert_eq!(story.third(), (due, State::Unrecorded), "{what}, and more");
-        assert_eq!(super::determinism::definition_references(&story.books), []);
+        fixture.state.now += 1_000;
+        fixture.state.edit(fixture.job, |edit| edit.definition.end = Some(START + 800_000));
+        fixture.state.edit(fixture.job, |edit| edit.definition.jitter = 3_000);
+        assert_eq!(fixture.third(), (due, State::Unrecorded), "{what}, and more");
+        assert_eq!(super::determinism::definition_references(&fixture.state), []);
     }
 }
 
 #[test]
 fn first_and_last_date_judge_the_scheduled_instant() {
-    let story =
-        Story::of(|definition| (definition.start, definition.end) = (Some(nth(3)), Some(nth(3))));
-    assert_eq!(story.third(), (story.due, State::Unrecorded), "one run, due after the last date");
-    assert_eq!(story.ledger(START, LATER, 100).len(), 1);
+    let fixture = JitterFixture::of(|definition| {
+        (definition.start, definition.end) = (Some(nth(3)), Some(nth(3)))
+    });
+    assert_eq!(
+        fixture.third(),
+        (fixture.due, State::Unrecorded),
+        "one run, due after the last date"
+    );
+    assert_eq!(fixture.ledger(START, LATER, 100).len(), 1);
 }
 
 #[test]
 fn a_pause_judges_the_due_instant() {
-    let story = Story::new();
-    let (due, before, within) = (story.due, nth(3) - 9_000, nth(3) + 5_000);
+    let fixture = JitterFixture::new();
+    let (due, before, within) = (fixture.due, nth(3) - 9_000, nth(3) + 5_000);
     let (skipped, fires) = (State::Skipped(SkipReason::Paused), State::Unrecorded);
     // From when to when; with an end that is known, or by a resume.
     for (from, until, state) in [
@@ -145,55 +150,55 @@ fn a_pause_judges_the_due_instant() {
     ] {
         for of_project in [false, true] {
             for by_itself in [true, false] {
-                let mut story = Story::new();
+                let mut fixture = JitterFixture::new();
                 let turn = |action| Command::turn_project(1, action, None);
                 let end = until.filter(|_| by_itself);
                 let (pause, resume) = if of_project {
                     let pause = ProjectAction::Pause { until: end };
                     (turn(pause), turn(ProjectAction::Resume))
                 } else {
-                    (story.act(JobAction::Pause { until: end }), story.act(JobAction::Resume))
+                    (fixture.act(JobAction::Pause { until: end }), fixture.act(JobAction::Resume))
                 };
-                story.at(from, pause);
+                fixture.at(from, pause);
                 if let Some(until) = until.filter(|_| !by_itself) {
                     // The stamp of a change still belongs to what was before it.
-                    story.at(until - 1, resume);
+                    fixture.at(until - 1, resume);
                 }
                 let what = format!("{from} to {until:?}, {of_project}, {by_itself}, due {due}");
-                assert_eq!(story.third(), (due, state), "{what}");
+                assert_eq!(fixture.third(), (due, state), "{what}");
             }
         }
     }
     // 410, and back in time.
-    let mut story = Story::new();
-    story.books.disable(story.job);
-    assert_eq!(story.third(), (due, State::Skipped(SkipReason::Disabled)));
-    story.at(due - 1, story.act(JobAction::Resume));
-    assert_eq!(story.third(), (due, fires));
+    let mut fixture = JitterFixture::new();
+    fixture.state.disable(fixture.job);
+    assert_eq!(fixture.third(), (due, State::Skipped(SkipReason::Disabled)));
+    fixture.at(due - 1, fixture.act(JobAction::Resume));
+    assert_eq!(fixture.third(), (due, fires));
 }
 
 #[test]
 fn what_is_not_sent_when_its_job_goes_has_ended() {
-    let mut story = Story::new();
-    story.at(nth(3) + 5_000, story.act(JobAction::Delete));
-    assert_eq!(story.third(), (story.due, State::Skipped(SkipReason::Ended)));
-    let mut story = Story::new();
+    let mut fixture = JitterFixture::new();
+    fixture.at(nth(3) + 5_000, fixture.act(JobAction::Delete));
+    assert_eq!(fixture.third(), (fixture.due, State::Skipped(SkipReason::Ended)));
+    let mut fixture = JitterFixture::new();
     let cascade = Command::DeleteProject { id: 1, cascade: true, expect: None };
-    story.at(nth(3) + 5_000, cascade);
-    assert_eq!(story.third(), (story.due, State::Skipped(SkipReason::Ended)));
+    fixture.at(nth(3) + 5_000, cascade);
+    assert_eq!(fixture.third(), (fixture.due, State::Skipped(SkipReason::Ended)));
 }
 
 #[test]
 fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
-    let mut story = Story::new();
+    let mut fixture = JitterFixture::new();
     // Two more before it, and one at the same instant.
-    let due = story.due;
+    let due = fixture.due;
     let second = nth(3) + 6_000;
-    story.books.edit(story.job, |edit| {
+    fixture.state.edit(fixture.job, |edit| {
         (edit.definition.spec, edit.definition.period) = ("@every 1s".into(), Some(1_000));
         edit.definition.jitter = 0;
     });
-    let all = story.ledger(START, due + 1_000, 1_000);
+    let all = fixture.ledger(START, due + 1_000, 1_000);
     let told: Vec<_> = all.iter().map(|one| (one.due, one.scheduled)).collect();
     let mut sorted = told.clone();
     sorted.sort_unstable();
@@ -202,25 +207,25 @@ fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
     assert_eq!(at_once, [&(due, nth(3)), &(due, due)]);
     assert!(told.contains(&(second, second)));
     for limit in 1..told.len() {
-        let some = story.ledger(START, due + 1_000, limit);
+        let some = fixture.ledger(START, due + 1_000, limit);
         let more = some.len() - limit;
         assert_eq!(some[..], all[..limit + more], "the first ones");
         assert!(more == 0 || some[limit - 1].due == some[limit].due, "what is due at once, too");
     }
     // What is recorded of the one is not of the other.
-    let shard = shard_of(story.job);
-    let sent = record([story.job], Verdict::Delivered);
+    let shard = shard_of(fixture.job);
+    let sent = record([fixture.job], Verdict::Delivered);
     let sent = AttemptRecord { due, scheduled: due, shard, ..sent };
-    let dead = record([story.job], Verdict::Dead);
+    let dead = record([fixture.job], Verdict::Dead);
     let dead = AttemptRecord { due, scheduled: nth(3), shard, ..dead };
-    let range = record([story.job], Verdict::Skipped(SkipReason::Misfire));
+    let range = record([fixture.job], Verdict::Skipped(SkipReason::Misfire));
     let range = AttemptRecord { since: Some(nth(3)), due, scheduled: nth(3), shard, ..range };
-    story.books.done(journal_batch(1, 1, 1, vec![sent, dead, range]));
-    assert_eq!(story.third(), (due, State::Dead));
-    let all = story.ledger(due, due, 9);
+    fixture.state.done(journal_batch(1, 1, 1, vec![sent, dead, range]));
+    assert_eq!(fixture.third(), (due, State::Dead));
+    let all = fixture.ledger(due, due, 9);
     let states: Vec<_> = all.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Dead, State::Delivered]);
-    let next = story.ledger(second, second, 9);
+    let next = fixture.ledger(second, second, 9);
     assert_eq!(next[0].state, State::Unrecorded, "a range takes in what its own plan has");
 }
 
@@ -228,9 +233,9 @@ fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
 fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
     // Where a transaction ends does not matter: a definition may have no row yet.
     for at_once in [true, false] {
-        let mut story = Story::new();
-        let due = story.due;
-        let mut edit = super::one_offs::same(&story.books.job(story.job), story.books.now);
+        let mut fixture = JitterFixture::new();
+        let due = fixture.due;
+        let mut edit = super::one_offs::same(&fixture.state.job(fixture.job), fixture.state.now);
         edit.expect = None;
         let marks = |at| (0..SHARDS).map(move |shard| mark(shard, 1, at)).collect();
         let settle = |first: u64, at| {
@@ -245,21 +250,21 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
         let reach = nth(3) + 5_000 + 50_000;
         commands.extend([settle(1, due - 1), retain(LATER)]);
         let mut story_of = |commands: &[Command], now| {
-            story.books.now = now;
+            fixture.state.now = now;
             if at_once {
-                story.books.apply_all(commands);
+                fixture.state.apply_all(commands);
             } else {
                 for command in commands {
-                    story.books.done(command.clone());
+                    fixture.state.done(command.clone());
                 }
             }
-            story.books.read(|c| plans::of_job(c, story.job)).len()
+            fixture.state.read(|c| plans::of_job(c, fixture.job)).len()
         };
         // Of the plans of no length nothing was kept.
         assert_eq!(story_of(&commands, nth(3) + 5_000), 1, "its last occurrence is open");
         assert_eq!(story_of(&[settle(65, reach), retain(LATER)], reach), 1);
         assert_eq!(story_of(&[settle(129, reach + 1), retain(LATER)], reach + 1), 0);
-        assert_eq!(super::determinism::definition_references(&story.books), []);
+        assert_eq!(super::determinism::definition_references(&fixture.state), []);
     }
 }
 
@@ -268,28 +273,28 @@ fn a_one_off_that_rests_is_over_when_it_would_have_been_due() {
     // In a pause its jitter is taken away: it is due when it was, and is over then, not before.
     let definition = JobDefinition { jitter: 3_600_000, ..super::one_offs::at() };
     for resume in [false, true] {
-        let mut books = Books::new();
-        let id = books.create_one(definition.clone(), one(nth(1)));
-        let due = super::super::stretches::due(id, &definition, nth(1));
+        let mut state = ApplyFixture::new();
+        let id = state.create_one(definition.clone(), one(nth(1)));
+        let due = super::super::plan_intervals::due(id, &definition, nth(1));
         assert!(due > nth(1) + 10_000, "this job's hash is unlucky: take another");
         let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
-        books.now = START + 10;
-        books.done(act(JobAction::Pause { until: None }));
-        books.now = nth(1) + 5_000;
-        books.edit(id, |edit| edit.definition.jitter = 0);
-        assert_eq!((books.job(id).status, books.rows()), (JobStatus::Inactive, vec![]));
+        state.now = START + 10;
+        state.done(act(JobAction::Pause { until: None }));
+        state.now = nth(1) + 5_000;
+        state.edit(id, |edit| edit.definition.jitter = 0);
+        assert_eq!((state.job(id).status, state.rows()), (JobStatus::Inactive, vec![]));
         if resume {
-            books.now = due - 1;
-            books.done(act(JobAction::Resume));
+            state.now = due - 1;
+            state.done(act(JobAction::Resume));
         }
-        books.now = due;
+        state.now = due;
         let over = u32::from(!resume);
-        assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(over));
-        let entries = books.read(|c| ledger::ledger(c, id, due, (START, LATER), 9)).unwrap();
-        let state = if resume { State::Unrecorded } else { State::Skipped(SkipReason::Paused) };
-        assert_eq!(entries, [ledger::Entry { scheduled: nth(1), due, state }]);
+        assert_eq!(state.done(Command::Expire { limit: 9 }), Outcome::Changed(over));
+        let entries = state.read(|c| ledger::ledger(c, id, due, (START, LATER), 9)).unwrap();
+        let expected = if resume { State::Unrecorded } else { State::Skipped(SkipReason::Paused) };
+        assert_eq!(entries, [ledger::Entry { scheduled: nth(1), due, state: expected }]);
         let status = if resume { JobStatus::Active } else { JobStatus::Completed };
-        assert_eq!(books.job(id).status, status);
+        assert_eq!(state.job(id).status, status);
     }
 }
 
@@ -302,24 +307,24 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
         jitter: 50_000,
         ..every_minute()
     };
-    let to_fire = |books: &Books, job, count| -> Vec<Millis> {
-        let timeline = books.read(|c| Timeline::of_job(c, job)).unwrap();
-        timeline.to_fire(books.now, count).iter().map(|one| one.due).collect()
+    let to_fire = |state: &ApplyFixture, job, count| -> Vec<Millis> {
+        let timeline = state.read(|c| Timeline::of_job(c, job)).unwrap();
+        timeline.to_fire(state.now, count).iter().map(|one| one.due).collect()
     };
     let years = START + 10 * 365 * 1_440 * MINUTE;
     let end_of_time = crate::schedule::LAST - MINUTE;
     for of_project in [false, true] {
         for until in [Some(years), Some(end_of_time), None] {
-            let mut books = Books::new();
-            let job = books.create_one(busy.clone(), NewJob::default());
-            books.now = nth(3);
-            books.done(if of_project {
+            let mut state = ApplyFixture::new();
+            let job = state.create_one(busy.clone(), NewJob::default());
+            state.now = nth(3);
+            state.done(if of_project {
                 Command::turn_project(1, ProjectAction::Pause { until }, None)
             } else {
                 let action = JobAction::Pause { until };
                 Command::ChangeJobs { jobs: vec![(job, 1)], action, by: None }
             });
-            let found = to_fire(&books, job, 3);
+            let found = to_fire(&state, job, 3);
             assert_eq!(found.len(), if until.is_some() { 3 } else { 0 }, "{until:?}");
             let until = until.unwrap_or_default();
             assert!(found.iter().all(|due| (until..until + 5_000).contains(due)), "{found:?}");
@@ -327,34 +332,34 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
         }
     }
     // The pause of a project that the job has left bars nothing but what is left of its plan there.
-    let mut story = Story::new();
+    let mut fixture = JitterFixture::new();
     let pause = ProjectAction::Pause { until: Some(years) };
-    story.at(story.books.now, Command::turn_project(1, pause, None));
-    story.books.now += 1;
-    story.books.edit(story.job, |edit| edit.definition.project = 2);
-    let found = to_fire(&story.books, story.job, 2);
+    fixture.at(fixture.state.now, Command::turn_project(1, pause, None));
+    fixture.state.now += 1;
+    fixture.state.edit(fixture.job, |edit| edit.definition.project = 2);
+    let found = to_fire(&fixture.state, fixture.job, 2);
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|due| (nth(4)..nth(6)).contains(due)), "{found:?}");
 }
 
 #[test]
 fn of_plans_that_ended_only_those_with_jitter_are_read() {
-    let mut books = Books::new();
-    let plain = books.create_one(every_minute(), NewJob::default());
+    let mut state = ApplyFixture::new();
+    let plain = state.create_one(every_minute(), NewJob::default());
     let late = JobDefinition { jitter: 3_600_000, ..every_minute() };
-    let late = books.create_one(late, NewJob::default());
-    let (definition, shard) = (books.job(plain).definition_id, shard_of(plain));
+    let late = state.create_one(late, NewJob::default());
+    let (definition, shard) = (state.job(plain).definition_id, shard_of(plain));
     assert_eq!(shard, shard_of(late));
-    books.now = nth(1);
+    state.now = nth(1);
     for id in [plain, late] {
-        books.edit(id, |edit| edit.definition.end = Some(nth(90)));
+        state.edit(id, |edit| edit.definition.end = Some(nth(90)));
     }
     // A definition that cannot be read shows who reads it.
     let spoil = |tx: &mut crate::store::Tx<'_>| {
         tx.execute("UPDATE shapes SET body = '{}' WHERE id = ?1", [definition as i64])
     };
-    assert_eq!(books.writer.transaction(spoil).unwrap(), 1);
-    let found = |after| books.store.read(|c| plans::of_shard(c, shard, after));
+    assert_eq!(state.writer.transaction(spoil).unwrap(), 1);
+    let found = |after| state.store.read(|c| plans::of_shard(c, shard, after));
     let jobs: Vec<_> = found(nth(2)).unwrap().iter().map(|plan| plan.job).collect();
     assert_eq!(jobs, [late]);
     assert_eq!(found(nth(1) + 3_600_000).unwrap(), [], "what jitter may hold back has come");
@@ -363,25 +368,25 @@ fn of_plans_that_ended_only_those_with_jitter_are_read() {
 
 #[test]
 fn looking_for_plans_to_drop_is_bounded() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let late = JobDefinition { jitter: 3_600_000, ..every_minute() };
-    let first = books.jobs(late, 5);
-    let plain = books.create_one(every_minute(), NewJob::default());
+    let first = state.jobs(late, 5);
+    let plain = state.create_one(every_minute(), NewJob::default());
     for (id, now) in (first..first + 5).map(|id| (id, nth(1))).chain([(plain, nth(2))]) {
-        books.now = now;
-        books.edit(id, |edit| edit.definition.end = Some(nth(900)));
+        state.now = now;
+        state.edit(id, |edit| edit.definition.end = Some(nth(900)));
     }
     let mut drop_by = |first: u64, before, limit| {
-        books.now = before;
+        state.now = before;
         let marks = (0..SHARDS).map(|shard| mark(shard, 1, before)).collect();
-        books.done(Command::Record(JournalBatch {
+        state.done(Command::Record(JournalBatch {
             node: 1,
             incarnation: 1,
             first,
             entries: marks,
         }));
-        books.done(Command::Retain { before, dead_letters: START, limit });
-        books.count("closed_plans")
+        state.done(Command::Retain { before, dead_letters: START, limit });
+        state.count("closed_plans")
     };
     assert_eq!(drop_by(1, nth(3), 2), 6, "it stands behind five that are kept");
     assert_eq!(drop_by(65, nth(4), 3), 5);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::attempt::SkipReason;
 use crate::model::target::ProjectPause;
+use crate::store::counters::{self, OutcomeKind};
 use crate::store::executions::{self, Filter, Total};
-use crate::store::tallies::{self, Sort};
 use crate::store::{attempts, plans, projects};
 
 const DAY: Millis = 24 * 3_600_000;
@@ -28,38 +28,38 @@ fn project(name: &str) -> Command {
 
 #[test]
 fn a_keyed_command_is_carried_out_once() {
-    let mut books = Books::new();
-    assert_eq!(books.done(once(1, 1, project("q"))), Outcome::Created(2));
-    assert_eq!(books.done(once(1, 1, project("q"))), Outcome::Created(2));
+    let mut state = ApplyFixture::new();
+    assert_eq!(state.done(once(1, 1, project("q"))), Outcome::Created(2));
+    assert_eq!(state.done(once(1, 1, project("q"))), Outcome::Created(2));
     assert_eq!(
-        books.refused(&once(1, 2, project("r"))),
+        state.refused(&once(1, 2, project("r"))),
         (
             RejectionKind::KeyReused,
             "idempotency key was already used with another request body".to_owned()
         )
     );
-    assert_eq!(books.refused(&once(2, 1, project("q"))).0, RejectionKind::Conflict);
-    assert_eq!(books.done(once(2, 3, project("s"))), Outcome::Created(3), "a refusal is forgotten");
+    assert_eq!(state.refused(&once(2, 1, project("q"))).0, RejectionKind::Conflict);
+    assert_eq!(state.done(once(2, 3, project("s"))), Outcome::Created(3), "a refusal is forgotten");
 }
 
 #[test]
 fn a_key_is_forgotten_after_a_day() {
-    let mut books = Books::new();
-    books.done(once(1, 1, project("a")));
-    books.now += DAY;
-    assert_eq!(books.done(once(1, 2, project("b"))), Outcome::Created(3), "too old to count");
-    books.done(Command::Tick);
-    assert_eq!(books.count("idempotency"), 1);
-    books.now += DAY + 1;
-    books.done(Command::Tick);
-    assert_eq!(books.count("idempotency"), 0);
+    let mut state = ApplyFixture::new();
+    state.done(once(1, 1, project("a")));
+    state.now += DAY;
+    assert_eq!(state.done(once(1, 2, project("b"))), Outcome::Created(3), "too old to count");
+    state.done(Command::Tick);
+    assert_eq!(state.count("idempotency"), 1);
+    state.now += DAY + 1;
+    state.done(Command::Tick);
+    assert_eq!(state.count("idempotency"), 0);
 }
 
 /// One delivered record of each of jobs 1..=3 (shards 0), a minute apart, and a watermark behind the
 /// last; `settled` says up to where the other shards are.
-fn history(settled: Millis) -> Books {
-    let mut books = Books::new();
-    books.jobs(every_minute(), 60);
+fn history(settled: Millis) -> ApplyFixture {
+    let mut state = ApplyFixture::new();
+    state.jobs(every_minute(), 60);
     let mut entries = Vec::new();
     for i in 1..=3_i64 {
         let due = START + i * 60_000;
@@ -69,97 +69,97 @@ fn history(settled: Millis) -> Books {
     for shard in 0..SHARDS {
         entries.push(mark(shard, 1, settled));
     }
-    books.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first: 1, entries }));
-    books
+    state.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first: 1, entries }));
+    state
 }
 
 #[test]
 fn history_is_dropped_oldest_first_and_never_above_the_lowest_watermark() {
-    let mut books = history(START + 150_000);
+    let mut state = history(START + 150_000);
     let all = |limit| retain(i64::MAX, START, limit);
-    assert_eq!(books.done(all(1)), Outcome::Dropped(1));
-    assert_eq!(books.read(attempts::oldest_due), Some(START + 120_000));
-    assert_eq!(books.read(|c| tallies::total(c, None, &Sort::ALL)), 4);
-    assert_eq!(books.done(all(10)), Outcome::Dropped(1));
-    assert_eq!(books.done(all(10)), Outcome::Dropped(0));
-    assert_eq!(books.count("blocks"), 1, "what is due after the watermark stays");
-    assert_eq!(books.done(retain(START, START, 10)), Outcome::Dropped(0));
+    assert_eq!(state.done(all(1)), Outcome::Dropped(1));
+    assert_eq!(state.read(attempts::oldest_due), Some(START + 120_000));
+    assert_eq!(state.read(|c| counters::total(c, None, &OutcomeKind::ALL)), 4);
+    assert_eq!(state.done(all(10)), Outcome::Dropped(1));
+    assert_eq!(state.done(all(10)), Outcome::Dropped(0));
+    assert_eq!(state.count("blocks"), 1, "what is due after the watermark stays");
+    assert_eq!(state.done(retain(START, START, 10)), Outcome::Dropped(0));
 }
 
 #[test]
 fn closed_plans_dead_letters_and_receipts_go_in_their_time() {
-    let mut books = history(START + 200_000);
-    books.now = START + 100_000;
-    books.done(Command::DeleteJob { id: 1, expect: None });
-    books.done(journal_batch(1, 2, 1, vec![record([7], Verdict::Dead)]));
-    books.done(retain(START + 100_000, START, 100));
-    assert_eq!((books.count("closed_plans"), books.count("tasks")), (1, 1));
-    books.now += DAY + 1;
-    books.done(retain(START + 100_001, START, 100));
-    assert_eq!((books.count("closed_plans"), books.count("tasks")), (0, 0));
-    assert_eq!(books.read(|c| plans::of_job(c, 1)).len(), 0);
-    assert_eq!(books.count("dead_letters"), 1);
+    let mut state = history(START + 200_000);
+    state.now = START + 100_000;
+    state.done(Command::DeleteJob { id: 1, expect: None });
+    state.done(journal_batch(1, 2, 1, vec![record([7], Verdict::Dead)]));
+    state.done(retain(START + 100_000, START, 100));
+    assert_eq!((state.count("closed_plans"), state.count("tasks")), (1, 1));
+    state.now += DAY + 1;
+    state.done(retain(START + 100_001, START, 100));
+    assert_eq!((state.count("closed_plans"), state.count("tasks")), (0, 0));
+    assert_eq!(state.read(|c| plans::of_job(c, 1)).len(), 0);
+    assert_eq!(state.count("dead_letters"), 1);
     let recorded = START + 100_000;
-    books.done(retain(START, recorded, 100));
-    assert_eq!(books.count("dead_letters"), 1, "they have an age of their own");
-    books.done(retain(START, recorded + 1, 100));
-    assert_eq!(books.count("dead_letters"), 0);
+    state.done(retain(START, recorded, 100));
+    assert_eq!(state.count("dead_letters"), 1, "they have an age of their own");
+    state.done(retain(START, recorded + 1, 100));
+    assert_eq!(state.count("dead_letters"), 0);
 }
 
 #[test]
 fn pauses_of_projects_go_with_the_history() {
-    let mut books = history(START + 200_000);
+    let mut state = history(START + 200_000);
     let pause = |from, until| ProjectPause { project: 1, from, until };
     let over = pause(START, Some(START + 1_000));
     let open = pause(START + 2_000, None);
-    let added = books.writer.transaction(|tx| {
+    let added = state.writer.transaction(|tx| {
         projects::add_pause(tx, &over)?;
         projects::add_pause(tx, &open)
     });
     added.unwrap_or_else(|e: rusqlite::Error| panic!("{e}"));
-    books.done(retain(START + 1_000, START, 10));
-    assert_eq!(books.read(|c| projects::pauses(c, 1)), [over, open]);
-    books.done(retain(START + 1_001, START, 10));
-    assert_eq!(books.read(|c| projects::pauses(c, 1)), [open]);
+    state.done(retain(START + 1_000, START, 10));
+    assert_eq!(state.read(|c| projects::pauses(c, 1)), [over, open]);
+    state.done(retain(START + 1_001, START, 10));
+    assert_eq!(state.read(|c| projects::pauses(c, 1)), [open]);
 }
 
 #[test]
 fn the_size_of_the_history_is_that_of_its_rows_and_not_of_its_members() {
-    let mut books = Books::new();
-    books.jobs(every_minute(), 60);
-    assert_eq!(books.read(attempts::bytes), 0);
+    let mut state = ApplyFixture::new();
+    state.jobs(every_minute(), 60);
+    assert_eq!(state.read(attempts::bytes), 0);
     let wide = record(1..=50, Verdict::Delivered);
-    books.done(journal_batch(1, 1, 1, vec![wide.clone()]));
-    let one = books.read(attempts::bytes);
+    state.done(journal_batch(1, 1, 1, vec![wide.clone()]));
+    let one = state.read(attempts::bytes);
     assert!((200..300).contains(&one), "a row of 50 members takes {one}");
     let told =
         AttemptRecord { error: Some("größer".into()), response: Some("é".repeat(50)), ..wide };
-    books.done(journal_batch(1, 1, 2, vec![told]));
-    assert_eq!(books.read(attempts::bytes), 2 * one + 8 + 100);
+    state.done(journal_batch(1, 1, 2, vec![told]));
+    assert_eq!(state.read(attempts::bytes), 2 * one + 8 + 100);
     for shard in 0..SHARDS {
-        books.done(Command::Record(JournalBatch {
+        state.done(Command::Record(JournalBatch {
             node: 1,
             incarnation: 1,
             first: u64::from(shard) + 3,
             entries: vec![mark(shard, 1, START + 90_000)],
         }));
     }
-    assert_eq!(books.done(retain(i64::MAX, START, 1)), Outcome::Dropped(1));
-    assert_eq!(books.read(attempts::bytes), one + 8 + 100);
-    assert_eq!(books.done(retain(i64::MAX, START, 9)), Outcome::Dropped(1));
-    assert_eq!(books.read(attempts::bytes), 0);
+    assert_eq!(state.done(retain(i64::MAX, START, 1)), Outcome::Dropped(1));
+    assert_eq!(state.read(attempts::bytes), one + 8 + 100);
+    assert_eq!(state.done(retain(i64::MAX, START, 9)), Outcome::Dropped(1));
+    assert_eq!(state.read(attempts::bytes), 0);
 }
 
 #[test]
 fn executions_are_listed_member_by_member() {
-    let mut books = history(START);
+    let mut state = history(START);
     let skipped = AttemptRecord {
         due: START + 240_000,
         ..record([2, 40], Verdict::Skipped(SkipReason::Paused))
     };
-    books.done(journal_batch(1, 1, 68, vec![skipped]));
+    state.done(journal_batch(1, 1, 68, vec![skipped]));
     let list = |filter: &Filter, limit, offset, descending| {
-        let (total, page) = books.read(|c| executions::list(c, filter, limit, offset, descending));
+        let (total, page) = state.read(|c| executions::list(c, filter, limit, offset, descending));
         let page: Vec<_> =
             page.into_iter().map(|e| (e.id, e.job, (e.due - START) / 60_000)).collect();
         assert!(total.exact);
@@ -193,20 +193,20 @@ fn executions_are_listed_member_by_member() {
             let (mut paged, mut after) = (Vec::new(), None);
             loop {
                 let filter = Filter { after, ..filter.clone() };
-                let (_, page) = books.read(|c| executions::list(c, &filter, limit, 0, descending));
+                let (_, page) = state.read(|c| executions::list(c, &filter, limit, 0, descending));
                 let Some(end) = page.last() else { break };
                 after = Some((end.due, end.id));
                 paged.extend(page.into_iter().map(|e| e.id));
             }
-            let (total, whole) = books.read(|c| executions::list(c, filter, 50, 0, descending));
+            let (total, whole) = state.read(|c| executions::list(c, filter, 50, 0, descending));
             let whole: Vec<_> = whole.into_iter().map(|e| e.id).collect();
             assert_eq!(paged, whole, "{limit} {descending}");
             assert_eq!(total, Total { count: whole.len() as u64, exact: true });
         }
     }
     assert_eq!(list(&job, 2, 1, true), (4, vec![(6, 2, 3), (4, 2, 2)]));
-    let sort = Filter { sorts: vec![Sort::Skipped], ..Filter::default() };
-    assert_eq!(list(&sort, 9, 0, false), (2, vec![(7, 2, 4), (8, 40, 4)]));
+    let kind = Filter { kinds: vec![OutcomeKind::Skipped], ..Filter::default() };
+    assert_eq!(list(&kind, 9, 0, false), (2, vec![(7, 2, 4), (8, 40, 4)]));
     let between = Filter {
         project: Some(1),
         from: Some(START + 120_000),
@@ -215,17 +215,17 @@ fn executions_are_listed_member_by_member() {
     };
     assert_eq!(list(&between, 1, 0, false), (4, vec![(3, 1, 2)]));
     assert_eq!(list(&Filter { project: Some(2), ..all }, 9, 0, false), (0, vec![]));
-    let one = books.read(|c| executions::get(c, 8)).unwrap();
+    let one = state.read(|c| executions::get(c, 8)).unwrap();
     assert_eq!((one.job, one.verdict), (40, Verdict::Skipped(SkipReason::Paused)));
-    assert_eq!(books.read(|c| executions::get(c, 9)), None);
-    let of = books.read(|c| executions::of_occurrence(c, 2, START + 120_000));
+    assert_eq!(state.read(|c| executions::get(c, 9)), None);
+    let of = state.read(|c| executions::of_occurrence(c, 2, START + 120_000));
     assert_eq!(of.iter().map(|e| e.id).collect::<Vec<_>>(), [4]);
 }
 
 #[test]
 fn what_lies_far_back_is_found_and_its_number_estimated() {
-    let mut books = Books::new();
-    books.jobs(every_minute(), 60);
+    let mut state = ApplyFixture::new();
+    state.jobs(every_minute(), 60);
     for first in (0..5_000).step_by(1_000) {
         let record = |i: u64| {
             let due = second(i);
@@ -234,11 +234,11 @@ fn what_lies_far_back_is_found_and_its_number_estimated() {
         };
         let entries = (first..first + 1_000).map(record).collect();
         let first = first + 1;
-        books.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first, entries }));
+        state.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first, entries }));
     }
     let filter = Filter { job: Some(2), ..Filter::default() };
     let list = |filter: &Filter, limit, offset, descending| {
-        books.read(|c| executions::list(c, filter, limit, offset, descending))
+        state.read(|c| executions::list(c, filter, limit, offset, descending))
     };
     let about = Total { count: 2_500, exact: false };
     for descending in [false, true] {
@@ -258,7 +258,7 @@ fn what_lies_far_back_is_found_and_its_number_estimated() {
     let counted = |filter: Filter| list(&filter, 0, 0, true).0;
     let recent = Filter { from: Some(second(1_000)), ..filter.clone() };
     assert_eq!(counted(recent), Total { count: 2_000, exact: true });
-    let dead = Filter { sorts: vec![Sort::Dead], ..filter.clone() };
+    let dead = Filter { kinds: vec![OutcomeKind::Dead], ..filter.clone() };
     assert_eq!(counted(dead), Total { count: 0, exact: false });
     let other = Filter { project: Some(2), ..filter };
     assert_eq!(counted(other).count, 0);
@@ -271,10 +271,11 @@ fn second(i: u64) -> Millis {
 
 #[test]
 fn tallies_follow_the_records() {
-    let books = history(START);
-    let hour = START.div_euclid(tallies::HOUR) * tallies::HOUR;
-    let found = books.read(|c| tallies::between(c, Some(1), hour, hour + tallies::HOUR));
-    let expected = tallies::Tally { hour, project: 1, sort: Sort::Delivered, count: 6 };
+    let state = history(START);
+    let hour = START.div_euclid(counters::HOUR) * counters::HOUR;
+    let found = state.read(|c| counters::between(c, Some(1), hour, hour + counters::HOUR));
+    let expected =
+        counters::HourlyCount { hour, project: 1, kind: OutcomeKind::Delivered, count: 6 };
     assert_eq!(found, [expected]);
-    assert!(books.read(|c| tallies::between(c, None, hour + tallies::HOUR, i64::MAX)).is_empty());
+    assert!(state.read(|c| counters::between(c, None, hour + counters::HOUR, i64::MAX)).is_empty());
 }

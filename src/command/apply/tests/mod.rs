@@ -1,4 +1,4 @@
-//! The rules of apply, each told as a short story against a store of its own.
+//! The rules of apply, each tested against a store of its own.
 
 mod credentials;
 mod dead_letters;
@@ -33,11 +33,11 @@ use crate::schedule::DstRule;
 use crate::store::jobs::{Filter, walk};
 use crate::store::{Store, Writer};
 
-/// Log time when a story begins: a whole second.
+/// Log time when a test begins: a whole second.
 pub(super) const START: Millis = 1_763_700_000_000;
 
-/// Books, and a log that is applied to them entry by entry.
-pub(super) struct Books {
+/// A store, and a log that is applied to it entry by entry.
+pub(super) struct ApplyFixture {
     pub(super) dir: TempDir,
     pub(super) store: Store,
     pub(super) writer: Writer,
@@ -46,8 +46,8 @@ pub(super) struct Books {
     pub(super) change: Change,
 }
 
-impl Books {
-    /// Empty books.
+impl ApplyFixture {
+    /// An empty state.
     pub(super) fn unborn() -> Self {
         let dir = TempDir::new().unwrap();
         let (store, writer) = Store::open(dir.path()).unwrap();
@@ -56,16 +56,16 @@ impl Books {
 
     /// A cluster with one project, number 1, whose shards belong to node 1 (epoch 1).
     pub(super) fn new() -> Self {
-        let mut books = Self::unborn();
-        books.done(Command::Init { cluster: 7 });
-        books.assign_all(1, 0);
-        books.done(Command::CreateProject(NewProject {
+        let mut state = Self::unborn();
+        state.done(Command::Init { cluster: 7 });
+        state.assign_all(1, 0);
+        state.done(Command::CreateProject(NewProject {
             name: "p".into(),
             description: "d".into(),
             by: None,
             ..NewProject::default()
         }));
-        books
+        state
     }
 
     /// Applies a command now, in a transaction of its own.
@@ -97,7 +97,7 @@ impl Books {
     }
 
     /// Applies a command that must not be refused.
-    #[expect(clippy::needless_pass_by_value, reason = "stories read better without a `&` a line")]
+    #[expect(clippy::needless_pass_by_value, reason = "tests read better without a `&` a line")]
     pub(super) fn done(&mut self, command: Command) -> Outcome {
         match self.apply(&command) {
             Outcome::Rejected(why) => panic!("{command:?} was refused: {why}"),
@@ -111,7 +111,7 @@ impl Books {
         let before = self.hash();
         match self.apply(command) {
             Outcome::Rejected(why) => {
-                assert_eq!(self.hash(), before, "a refusal changed the books");
+                assert_eq!(self.hash(), before, "a refusal changed the state");
                 (why.kind, why.message)
             }
             outcome => panic!("{command:?} was not refused: {outcome}"),
@@ -154,10 +154,10 @@ impl Books {
 }
 
 /// All jobs that a filter finds, by a walk that looks at so many at a time.
-pub(super) fn walked(books: &Books, filter: &Filter, most: usize) -> Vec<u64> {
+pub(super) fn walked(state: &ApplyFixture, filter: &Filter, most: usize) -> Vec<u64> {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
-        let some = books.read(|c| walk(c, filter, (after, u64::MAX), most));
+        let some = state.read(|c| walk(c, filter, (after, u64::MAX), most));
         found.extend(some.found);
         match some.on {
             Some(id) => after = id,
@@ -217,7 +217,7 @@ pub(super) fn record(members: impl IntoIterator<Item = u64>, verdict: Verdict) -
         pending: None,
         run: 0,
         once: false,
-        how: ResultOrigin::Answer,
+        origin: ResultOrigin::Answer,
         accepted: None,
         response: None,
     }

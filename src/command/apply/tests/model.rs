@@ -1,5 +1,5 @@
 //! The rules of occurrences once more, written down for single ones, against random events: results,
-//! reports, manual runs, replays. And what must hold of the books after every step, whatever happens.
+//! reports, manual runs, replays. And what must hold of the state after every step, whatever happens.
 
 use std::collections::BTreeMap;
 
@@ -27,22 +27,22 @@ proptest! {
 
     #[test]
     fn every_occurrence_ends_by_the_rules(events in events(60)) {
-        let mut books = Books::new();
-        books.jobs(every_minute(), 60);
+        let mut state = ApplyFixture::new();
+        state.jobs(every_minute(), 60);
         let mut model = Model::default();
         let mut seq = [1, 1, 1];
         for (kind, numbers, node, row) in events {
             match kind % 16 {
                 0 => {
                     let id = u64::from(numbers.1 % 8) + 1;
-                    if let Outcome::Run(of) = books.done(Command::RunJob { id, forced: false }) {
+                    if let Outcome::Run(of) = state.done(Command::RunJob { id, forced: false }) {
                         model.known.insert(of, State::Waiting(1));
                     }
                 }
                 1 | 2 => {
-                    let letters = letters(&books);
+                    let letters = letters(&state);
                     if let Some(letter) = letters.get(usize::from(row) % letters.len().max(1)) {
-                        books.done(Command::ReplayDeadLetters { letters: vec![(letter.id, 0)] });
+                        state.done(Command::ReplayDeadLetters { letters: vec![(letter.id, 0)] });
                         for job in letter.members.iter() {
                             let of = Occurrence { job, scheduled: letter.scheduled, run: letter.run };
                             model.known.insert(of, State::Waiting(letter.attempt + 1));
@@ -51,36 +51,36 @@ proptest! {
                 }
                 3..=5 => {
                     let report = random_report(numbers.0);
-                    let all = all_runs(&books);
+                    let all = all_runs(&state);
                     if let Some(run) = all.get(usize::from(row) % all.len().max(1)) {
                         model.report(run, &report);
                         let occurrence = run.occurrence;
-                        books.done(Command::ReportRun { occurrence, report });
+                        state.done(Command::ReportRun { occurrence, report });
                     }
                 }
                 _ => {
                     let node = u64::from(node % 2) + 1;
-                    let record = for_a_row(&books, random_record(numbers), row);
+                    let record = for_a_row(&state, random_record(numbers), row);
                     let live = node == 1 && record.epoch == 1;
                     model.event(&record, live);
-                    books.done(journal_batch(node, node.into(), seq[node as usize], vec![record]));
+                    state.done(journal_batch(node, node.into(), seq[node as usize], vec![record]));
                     seq[node as usize] += 1;
                 }
             }
-            prop_assert_eq!(model.seen(), seen(&books));
-            prop_assert_eq!(broken(&books), Vec::<String>::new());
+            prop_assert_eq!(model.seen(), seen(&state));
+            prop_assert_eq!(broken(&state), Vec::<String>::new());
         }
     }
 
     #[test]
     fn the_books_agree_with_themselves_whatever_happens(events in events(90)) {
-        let mut books = Books::new();
-        books.jobs(every_minute(), 60);
+        let mut state = ApplyFixture::new();
+        state.jobs(every_minute(), 60);
         let mut seq = [1, 1, 1];
         for (kind, numbers, node, row) in events {
             let node = u64::from(node % 2) + 1;
-            books.now += i64::from(row % 4) * 5_000;
-            let rows = books.read(|c| pending::for_shard(c, 0));
+            state.now += i64::from(row % 4) * 5_000;
+            let rows = state.read(|c| pending::for_shard(c, 0));
             let row_of = |row: u8| rows.get(usize::from(row) % rows.len().max(1));
             let command = match kind % 16 {
                 0 => Command::RunJob { id: u64::from(numbers.1 % 8) + 1, forced: row > 128 },
@@ -90,7 +90,7 @@ proptest! {
                     report: random_report(numbers.0),
                 },
                 3 | 4 => {
-                    let all = all_runs(&books);
+                    let all = all_runs(&state);
                     let Some(run) = all.get(usize::from(row) % all.len().max(1)) else { continue };
                     let occurrence = run.occurrence;
                     Command::ReportRun { occurrence, report: random_report(numbers.0) }
@@ -121,20 +121,20 @@ proptest! {
                     Command::Record(JournalBatch { node, incarnation: node.into(), first, entries })
                 }
                 _ => {
-                    let record = for_a_row(&books, random_record(numbers), row);
+                    let record = for_a_row(&state, random_record(numbers), row);
                     seq[node as usize] += 1;
                     journal_batch(node, node.into(), seq[node as usize] - 1, vec![record])
                 }
             };
-            books.apply(&command);
-            prop_assert_eq!(broken(&books), Vec::<String>::new(), "after {:?}", command);
+            state.apply(&command);
+            prop_assert_eq!(broken(&state), Vec::<String>::new(), "after {:?}", command);
         }
     }
 }
 
 /// Half of the results are of attempts made for a row: of its members, some.
-fn for_a_row(books: &Books, record: AttemptRecord, row: u8) -> AttemptRecord {
-    let rows = books.read(|c| pending::for_shard(c, 0));
+fn for_a_row(state: &ApplyFixture, record: AttemptRecord, row: u8) -> AttemptRecord {
+    let rows = state.read(|c| pending::for_shard(c, 0));
     if row < 128 || rows.is_empty() || record.since.is_some() {
         return record;
     }
@@ -218,7 +218,7 @@ impl Model {
         self.known.insert(run.occurrence, next);
     }
 
-    /// What `seen` has to find in the books.
+    /// What `seen` has to find in the state.
     fn seen(&self) -> Seen {
         let mut waiting = BTreeMap::new();
         let (mut dead, mut running) = (Vec::new(), Vec::new());
@@ -236,24 +236,24 @@ impl Model {
     }
 }
 
-fn seen(books: &Books) -> Seen {
+fn seen(state: &ApplyFixture) -> Seen {
     let mut waiting = BTreeMap::new();
-    for row in books.read(|c| pending::for_shard(c, 0)) {
+    for row in state.read(|c| pending::for_shard(c, 0)) {
         for job in row.members.iter() {
             let of = Occurrence { job, scheduled: row.scheduled, run: row.run };
             assert_eq!(waiting.insert(of, row.attempt), None, "{of:?} is in two rows");
         }
     }
-    let mut dead: Vec<_> = letters(books).iter().flat_map(dead_ones).collect();
+    let mut dead: Vec<_> = letters(state).iter().flat_map(dead_ones).collect();
     dead.sort_unstable();
     let running =
-        all_runs(books).iter().filter(|run| run.accepted).map(|run| run.occurrence).collect();
+        all_runs(state).iter().filter(|run| run.accepted).map(|run| run.occurrence).collect();
     (waiting, dead, running)
 }
 
-fn letters(books: &Books) -> Vec<dead_letters::DeadLetter> {
+fn letters(state: &ApplyFixture) -> Vec<dead_letters::DeadLetter> {
     let page = Page { limit: 10_000, ..Page::default() };
-    books.read(|c| dead_letters::list(c, &dead_letters::Filter::default(), &page)).1
+    state.read(|c| dead_letters::list(c, &dead_letters::Filter::default(), &page)).1
 }
 
 fn dead_ones(letter: &dead_letters::DeadLetter) -> Vec<Occurrence> {
@@ -261,18 +261,18 @@ fn dead_ones(letter: &dead_letters::DeadLetter) -> Vec<Occurrence> {
     letter.members.iter().map(|job| Occurrence { job, scheduled, run }).collect()
 }
 
-fn all_runs(books: &Books) -> Vec<Run> {
-    books.read(|c| {
+fn all_runs(state: &ApplyFixture) -> Vec<Run> {
+    state.read(|c| {
         let runs = (1..=60).map(|job| runs::of_job(c, job));
         Ok(runs.collect::<rusqlite::Result<Vec<_>>>()?.concat())
     })
 }
 
 /// What does not hold that must always hold; see the head of `record`.
-fn broken(books: &Books) -> Vec<String> {
+fn broken(state: &ApplyFixture) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut over: BTreeMap<Occurrence, Vec<Verdict>> = BTreeMap::new();
-    for recorded in books.read(|c| attempts::after(c, 0, 0)) {
+    for recorded in state.read(|c| attempts::after(c, 0, 0)) {
         let record = &recorded.record;
         for job in record.members.iter().filter(|_| recorded.is_end() && record.since.is_none()) {
             let of = Occurrence { job, scheduled: record.scheduled, run: record.run };
@@ -283,9 +283,9 @@ fn broken(books: &Books) -> Vec<String> {
     let open = |of: &Occurrence, base: u32| {
         over.get(of).is_none_or(|ends| base > 0 && ends.iter().all(|v| *v == Verdict::Dead))
     };
-    let runs = all_runs(books);
+    let runs = all_runs(state);
     let mut held = BTreeMap::new();
-    for row in books.read(|c| pending::for_shard(c, 0)) {
+    for row in state.read(|c| pending::for_shard(c, 0)) {
         for job in row.members.iter() {
             let of = Occurrence { job, scheduled: row.scheduled, run: row.run };
             if held.insert(of, row.id).is_some() {
@@ -312,7 +312,7 @@ fn broken(books: &Books) -> Vec<String> {
             wrong.push(format!("{of:?} has a run that nothing ends"));
         }
     }
-    for of in letters(books).iter().flat_map(dead_ones) {
+    for of in letters(state).iter().flat_map(dead_ones) {
         let running = runs.iter().any(|run| run.occurrence == of);
         let delivered = over.get(&of).is_some_and(|ends| ends.contains(&Verdict::Delivered));
         if held.contains_key(&of) || running || delivered {

@@ -46,7 +46,7 @@ pub(super) fn same(job: &Job, now: Millis) -> JobEdit {
     }
 }
 
-impl Books {
+impl ApplyFixture {
     /// Creates one job; its id.
     pub(super) fn create_one(&mut self, definition: JobDefinition, job: NewJob) -> u64 {
         let number = u128::from(self.index) + 1_000;
@@ -77,7 +77,7 @@ impl Books {
     }
 
     /// The closed plans of a job as (from, until, active), relative to the start.
-    pub(super) fn stretches(&self, id: u64) -> Vec<(Millis, Millis, bool)> {
+    pub(super) fn closed_intervals(&self, id: u64) -> Vec<(Millis, Millis, bool)> {
         let plans = self.read(|c| plans::of_job(c, id));
         plans.iter().map(|p| (p.from - START, p.until - START, p.status.fires())).collect()
     }
@@ -115,8 +115,8 @@ impl Books {
 #[test]
 fn a_one_off_counts_from_its_commit_or_is_an_instant() {
     for staged in [false, true] {
-        let mut books = Books::new();
-        books.now = START + 250;
+        let mut state = ApplyFixture::new();
+        state.now = START + 250;
         let cases = [
             (at(), one(SOON), SOON),
             (after(1_500), one(None), START + 2_500),
@@ -130,40 +130,40 @@ fn a_one_off_counts_from_its_commit_or_is_an_instant() {
             .zip(0..)
             .map(|((_, job, _), definition)| NewJob { definition, ..job.clone() });
         let jobs = jobs.collect();
-        books.done(Command::CreateJobs(CreateJobs { request: 5, definitions, jobs, staged }));
+        state.done(Command::CreateJobs(CreateJobs { request: 5, definitions, jobs, staged }));
         if staged {
-            books.done(Command::ActivateJobs { request: 5 });
+            state.done(Command::ActivateJobs { request: 5 });
         }
         for (id, (definition, _, due)) in (1..).zip(cases) {
-            let job = books.job(id);
+            let job = state.job(id);
             let (status, from) = (JobStatus::Active, START + 250);
             assert_eq!((job.anchor, job.from, job.status), (due, from, status), "{definition:?}");
         }
-        assert_eq!(books.rows(), []);
+        assert_eq!(state.rows(), []);
     }
 }
 
 #[test]
 fn an_overdue_one_off_goes_out_at_once_also_when_it_was_staged() {
     for staged in [false, true] {
-        let mut books = Books::new();
-        books.now = START + 250;
+        let mut state = ApplyFixture::new();
+        state.now = START + 250;
         let past = START - 5_000;
         let http = Some(Box::new(HttpTarget { url: "http://x/".into(), ..HttpTarget::default() }));
         let definitions = vec![at(), after(0), JobDefinition { http, ..at() }];
         let of = |definition, at| NewJob { definition, ..one(at) };
-        let mut jobs = vec![of(0, Some(past)), of(0, Some(past)), of(0, Some(books.now))];
-        jobs.extend([of(0, Some(books.now + 1)), of(2, Some(past)), of(2, Some(past))]);
+        let mut jobs = vec![of(0, Some(past)), of(0, Some(past)), of(0, Some(state.now))];
+        jobs.extend([of(0, Some(state.now + 1)), of(2, Some(past)), of(2, Some(past))]);
         jobs.push(NewJob { status: JobStatus::Inactive, ..of(0, Some(past)) });
         jobs.push(of(1, None));
-        books.done(Command::CreateJobs(CreateJobs { request: 5, definitions, jobs, staged }));
-        let stamp = if staged { START + 900 } else { books.now };
+        state.done(Command::CreateJobs(CreateJobs { request: 5, definitions, jobs, staged }));
+        let stamp = if staged { START + 900 } else { state.now };
         if staged {
-            assert_eq!(books.rows(), []);
-            books.now = stamp;
-            books.done(Command::ActivateJobs { request: 5 });
+            assert_eq!(state.rows(), []);
+            state.now = stamp;
+            state.done(Command::ActivateJobs { request: 5 });
         }
-        let rows = books.rows();
+        let rows = state.rows();
         let found: Vec<_> = rows
             .iter()
             .map(|row| (row.scheduled, row.members.iter().collect::<Vec<_>>()))
@@ -182,269 +182,273 @@ fn an_overdue_one_off_goes_out_at_once_also_when_it_was_staged() {
             let rest = (row.due, row.attempt, row.next_at, row.run, row.project);
             assert_eq!(rest, (row.scheduled, 1, stamp, 0, 1));
         }
-        assert_eq!(books.change.pending, [0]);
-        let (asleep, gone) = (books.job(7), books.job(1));
-        assert_eq!((asleep.status, asleep.from), (JobStatus::Inactive, past - 1));
+        assert_eq!(state.change.pending, [0]);
+        let (lapses_at, gone) = (state.job(7), state.job(1));
+        assert_eq!((lapses_at.status, lapses_at.from), (JobStatus::Inactive, past - 1));
         assert_eq!((gone.status, gone.from), (JobStatus::Active, stamp));
     }
 }
 
 #[test]
 fn a_one_off_must_say_when() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let missing =
         (RejectionKind::Invalid, "at is missing: name the instant of the one-off".to_owned());
-    assert_eq!(books.refused(&request(5, at(), vec![one(None)], false)), missing);
-    assert_eq!(books.refused(&request(5, at(), vec![one(None)], true)), missing);
-    let id = books.create_one(every_minute(), NewJob::default());
-    let edit = JobEdit { definition: at(), at: None, ..same(&books.job(id), START) };
-    assert_eq!(books.refused(&Command::UpdateJob(edit)), missing);
+    assert_eq!(state.refused(&request(5, at(), vec![one(None)], false)), missing);
+    assert_eq!(state.refused(&request(5, at(), vec![one(None)], true)), missing);
+    let id = state.create_one(every_minute(), NewJob::default());
+    let edit = JobEdit { definition: at(), at: None, ..same(&state.job(id), START) };
+    assert_eq!(state.refused(&Command::UpdateJob(edit)), missing);
     let completed = NewJob { status: JobStatus::Completed, ..NewJob::default() };
-    let refused = books.refused(&request(5, every_minute(), vec![completed], false));
+    let refused = state.refused(&request(5, every_minute(), vec![completed], false));
     assert_eq!(refused.0, RejectionKind::Invalid);
 }
 
 #[test]
 fn a_one_off_ends_completed_or_goes() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let gone = JobDefinition { delete_after_run: true, ..at() };
-    let stays = books.create_one(at(), one(SOON));
-    let goes = books.create_one(gone.clone(), one(SOON));
-    let dead = books.create_one(gone, one(SOON));
-    let every = books.create_one(every_minute(), NewJob::default());
-    books.now = SOON + 5;
+    let stays = state.create_one(at(), one(SOON));
+    let goes = state.create_one(gone.clone(), one(SOON));
+    let dead = state.create_one(gone, one(SOON));
+    let every = state.create_one(every_minute(), NewJob::default());
+    state.now = SOON + 5;
     for id in [stays, goes, every] {
-        books.complete(id, SOON, Verdict::Delivered);
+        state.complete(id, SOON, Verdict::Delivered);
     }
-    books.complete(dead, SOON, Verdict::Dead);
-    assert_eq!(books.change.edited, [dead]);
-    let job = books.job(stays);
+    state.complete(dead, SOON, Verdict::Dead);
+    assert_eq!(state.change.edited, [dead]);
+    let job = state.job(stays);
     assert_eq!((job.status, job.version, job.modified), (JobStatus::Completed, 2, None));
-    assert_eq!(books.read(|c| jobs::get(c, goes)), None);
-    assert_eq!(books.stretches(goes), [(0, 60_005, true)], "what it was is kept for the history");
-    assert_eq!(books.job(dead).status, JobStatus::Completed, "its dead letter needs it");
-    assert_eq!(books.job(every).status, JobStatus::Active);
-    books.complete(dead, SOON, Verdict::Delivered);
-    assert_eq!(books.read(|c| jobs::get(c, dead)), None);
-    books.complete(dead, SOON, Verdict::Delivered);
-    books.complete(stays, SOON, Verdict::Delivered);
-    assert_eq!(books.job(stays).version, 2, "once");
+    assert_eq!(state.read(|c| jobs::get(c, goes)), None);
+    assert_eq!(
+        state.closed_intervals(goes),
+        [(0, 60_005, true)],
+        "what it was is kept for the history"
+    );
+    assert_eq!(state.job(dead).status, JobStatus::Completed, "its dead letter needs it");
+    assert_eq!(state.job(every).status, JobStatus::Active);
+    state.complete(dead, SOON, Verdict::Delivered);
+    assert_eq!(state.read(|c| jobs::get(c, dead)), None);
+    state.complete(dead, SOON, Verdict::Delivered);
+    state.complete(stays, SOON, Verdict::Delivered);
+    assert_eq!(state.job(stays).version, 2, "once");
 }
 
 #[test]
 fn the_end_of_an_instant_that_was_given_up_ends_nothing() {
-    let mut books = Books::new();
-    let id = books.create_one(at(), one(SOON));
-    books.now = SOON + 1_000;
-    let job = books.edit(id, |edit| edit.at = Some(SOON + 60_000));
-    assert_eq!((job.anchor, job.from, job.status), (SOON + 60_000, books.now, JobStatus::Active));
-    assert_eq!(books.stretches(id), [(0, 61_000, true)], "what was due before stands");
-    books.complete(id, SOON, Verdict::Delivered);
-    assert_eq!(books.job(id).status, JobStatus::Active);
-    books.complete(id, SOON + 60_000, Verdict::Dead);
-    assert_eq!(books.job(id).status, JobStatus::Completed);
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(at(), one(SOON));
+    state.now = SOON + 1_000;
+    let job = state.edit(id, |edit| edit.at = Some(SOON + 60_000));
+    assert_eq!((job.anchor, job.from, job.status), (SOON + 60_000, state.now, JobStatus::Active));
+    assert_eq!(state.closed_intervals(id), [(0, 61_000, true)], "what was due before stands");
+    state.complete(id, SOON, Verdict::Delivered);
+    assert_eq!(state.job(id).status, JobStatus::Active);
+    state.complete(id, SOON + 60_000, Verdict::Dead);
+    assert_eq!(state.job(id).status, JobStatus::Completed);
 }
 
 #[test]
 fn a_one_off_that_is_moved_before_it_fired_leaves_its_old_instant_out() {
-    let mut books = Books::new();
-    let id = books.create_one(at(), one(SOON));
-    books.now = START + 10_000;
-    books.edit(id, |edit| edit.at = Some(SOON + 5_000));
-    assert_eq!(books.stretches(id), [(0, 10_000, true)], "it ends before the old instant");
-    assert_eq!((books.job(id).from, books.rows().len()), (START + 10_000, 0));
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(at(), one(SOON));
+    state.now = START + 10_000;
+    state.edit(id, |edit| edit.at = Some(SOON + 5_000));
+    assert_eq!(state.closed_intervals(id), [(0, 10_000, true)], "it ends before the old instant");
+    assert_eq!((state.job(id).from, state.rows().len()), (START + 10_000, 0));
 }
 
 #[test]
 fn a_delay_counts_anew_only_if_it_is_given_anew() {
-    let mut books = Books::new();
-    let id = books.create_one(after(60_000), one(None));
-    books.now = START + 10_000;
-    let job = books.edit(id, |edit| edit.data = "other".into());
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(after(60_000), one(None));
+    state.now = START + 10_000;
+    let job = state.edit(id, |edit| edit.data = "other".into());
     assert_eq!((job.anchor, job.from, job.data.as_str()), (SOON, START, "other"));
-    let job = books.edit(id, |edit| edit.at = None);
+    let job = state.edit(id, |edit| edit.at = None);
     assert_eq!((job.anchor, job.from), (START + 70_000, START + 10_000));
-    let job = books.edit(id, |edit| edit.definition = after(30_000));
+    let job = state.edit(id, |edit| edit.definition = after(30_000));
     assert_eq!(job.anchor, START + 70_000, "the instant that was named counts");
-    let job = books.edit(id, |edit| (edit.definition, edit.at) = (after(30_000), None));
+    let job = state.edit(id, |edit| (edit.definition, edit.at) = (after(30_000), None));
     assert_eq!(job.anchor, START + 40_000);
     // From a delay to the same instant nothing moves, and an `at` that is not named stays.
-    let job = books.edit(id, |edit| edit.definition = at());
-    assert_eq!((job.anchor, books.stretches(id).len()), (START + 40_000, 1));
-    let job = books.edit(id, |edit| edit.at = None);
-    assert_eq!((job.anchor, books.stretches(id).len()), (START + 40_000, 1));
+    let job = state.edit(id, |edit| edit.definition = at());
+    assert_eq!((job.anchor, state.closed_intervals(id).len()), (START + 40_000, 1));
+    let job = state.edit(id, |edit| edit.at = None);
+    assert_eq!((job.anchor, state.closed_intervals(id).len()), (START + 40_000, 1));
 }
 
 #[test]
 fn a_completed_one_off_fires_again_at_another_instant_only() {
-    let mut books = Books::new();
-    let id = books.create_one(at(), one(SOON));
-    books.now = SOON + 100;
-    books.complete(id, SOON, Verdict::Delivered);
-    let job = books.edit(id, |edit| edit.status = JobStatus::Active);
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(at(), one(SOON));
+    state.now = SOON + 100;
+    state.complete(id, SOON, Verdict::Delivered);
+    let job = state.edit(id, |edit| edit.status = JobStatus::Active);
     assert_eq!((job.status, job.version), (JobStatus::Completed, 2), "it changes nothing");
-    let again = books.edit(id, |edit| edit.at = Some(SOON + 9_000));
+    let again = state.edit(id, |edit| edit.at = Some(SOON + 9_000));
     assert_eq!((again.status, again.anchor), (JobStatus::Active, SOON + 9_000));
-    books.now = SOON + 200;
-    let job = books.edit(id, |edit| (edit.definition, edit.at) = (after(0), None));
+    state.now = SOON + 200;
+    let job = state.edit(id, |edit| (edit.definition, edit.at) = (after(0), None));
     assert_eq!((job.anchor, job.status), (SOON + 200, JobStatus::Active));
-    let due: Vec<_> = books.rows().iter().map(|row| (row.scheduled, row.next_at)).collect();
+    let due: Vec<_> = state.rows().iter().map(|row| (row.scheduled, row.next_at)).collect();
     assert_eq!(due, [(SOON + 200, SOON + 200)]);
     // Back to an instant that it fired at: the id of that occurrence is taken.
-    books.now = SOON + 300;
-    let job = books.edit(id, |edit| (edit.definition, edit.at) = (at(), Some(SOON)));
-    assert_eq!((job.status, books.rows().len()), (JobStatus::Completed, 1));
-    let job = books.edit(id, |edit| (edit.definition, edit.at) = (every_minute(), None));
+    state.now = SOON + 300;
+    let job = state.edit(id, |edit| (edit.definition, edit.at) = (at(), Some(SOON)));
+    assert_eq!((job.status, state.rows().len()), (JobStatus::Completed, 1));
+    let job = state.edit(id, |edit| (edit.definition, edit.at) = (every_minute(), None));
     assert_eq!((job.status, job.from), (JobStatus::Active, SOON + 300));
 }
 
 #[test]
 fn an_edit_to_the_past_goes_out_at_once_unless_the_job_sleeps() {
-    let mut books = Books::new();
-    let id = books.create_one(every_minute(), NewJob::default());
-    books.now = SOON;
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(every_minute(), NewJob::default());
+    state.now = SOON;
     let past = SOON - 10_000;
-    books.edit(id, |edit| (edit.definition, edit.at) = (at(), Some(past)));
-    assert_eq!(books.rows().len(), 1);
-    assert_eq!((books.rows()[0].scheduled, books.rows()[0].next_at), (past, SOON));
-    assert_eq!(books.change.pending, [0]);
-    let other = books.create_one(every_minute(), NewJob::default());
-    books.edit(other, |edit| {
+    state.edit(id, |edit| (edit.definition, edit.at) = (at(), Some(past)));
+    assert_eq!(state.rows().len(), 1);
+    assert_eq!((state.rows()[0].scheduled, state.rows()[0].next_at), (past, SOON));
+    assert_eq!(state.change.pending, [0]);
+    let other = state.create_one(every_minute(), NewJob::default());
+    state.edit(other, |edit| {
         (edit.definition, edit.at, edit.status) = (at(), Some(past), JobStatus::Inactive);
     });
-    assert_eq!((books.rows().len(), books.job(other).from), (1, past - 1));
-    books.now += 5;
-    books.done(Command::ChangeJobs { jobs: vec![(other, 1)], action: JobAction::Resume, by: None });
-    assert_eq!(books.job(other).status, JobStatus::Completed, "its instant fell into a pause");
-    assert_eq!(books.stretches(other), [(49_999, 60_005, false)]);
+    assert_eq!((state.rows().len(), state.job(other).from), (1, past - 1));
+    state.now += 5;
+    state.done(Command::ChangeJobs { jobs: vec![(other, 1)], action: JobAction::Resume, by: None });
+    assert_eq!(state.job(other).status, JobStatus::Completed, "its instant fell into a pause");
+    assert_eq!(state.closed_intervals(other), [(49_999, 60_005, false)]);
 }
 
 #[test]
 fn an_edit_while_the_jitter_of_a_one_off_runs_loses_nothing() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let definition = JobDefinition { jitter: 3_600_000, ..at() };
-    let id = books.create_one(definition, one(SOON));
-    let due = super::super::stretches::due(id, &books.job(id).definition, SOON);
+    let id = state.create_one(definition, one(SOON));
+    let due = super::super::plan_intervals::due(id, &state.job(id).definition, SOON);
     assert!(due > SOON + 10, "this job's hash is unlucky: take another");
-    books.now = SOON + 10;
-    books.edit(id, |edit| edit.data = "x".into());
-    assert_eq!((books.rows().len(), books.stretches(id).len()), (0, 0));
-    books.edit(id, |edit| edit.definition.jitter = 0);
-    assert_eq!(books.rows(), [], "the closed plan has it, and it is due when it was");
-    let now = |books: &Books| books.read(|c| ledger::ledger(c, id, START, (START, due), 9));
+    state.now = SOON + 10;
+    state.edit(id, |edit| edit.data = "x".into());
+    assert_eq!((state.rows().len(), state.closed_intervals(id).len()), (0, 0));
+    state.edit(id, |edit| edit.definition.jitter = 0);
+    assert_eq!(state.rows(), [], "the closed plan has it, and it is due when it was");
+    let now = |state: &ApplyFixture| state.read(|c| ledger::ledger(c, id, START, (START, due), 9));
     let entry = ledger::Entry { scheduled: SOON, due, state: ledger::State::Future };
-    assert_eq!(now(&books), Some(vec![entry]));
+    assert_eq!(now(&state), Some(vec![entry]));
     // Another instant: it was planned before, so both come.
-    books.now += 10;
-    let job = books.edit(id, |edit| edit.at = Some(due + 1));
+    state.now += 10;
+    let job = state.edit(id, |edit| edit.at = Some(due + 1));
     assert_eq!((job.status, job.anchor), (JobStatus::Active, due + 1));
-    assert_eq!((now(&books), books.rows()), (Some(vec![entry]), vec![]));
+    assert_eq!((now(&state), state.rows()), (Some(vec![entry]), vec![]));
     // And back: it has that instant already.
-    let job = books.edit(id, |edit| edit.at = Some(SOON));
+    let job = state.edit(id, |edit| edit.at = Some(SOON));
     assert_eq!((job.status, job.anchor), (JobStatus::Active, SOON));
-    assert_eq!((now(&books), books.rows()), (Some(vec![entry]), vec![]));
-    books.complete(id, SOON, Verdict::Delivered);
-    assert_eq!(books.job(id).status, JobStatus::Completed);
+    assert_eq!((now(&state), state.rows()), (Some(vec![entry]), vec![]));
+    state.complete(id, SOON, Verdict::Delivered);
+    assert_eq!(state.job(id).status, JobStatus::Completed);
 }
 
 #[test]
 fn a_clients_id_is_unique_in_its_project() {
-    let mut books = Books::new();
-    books.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
+    let mut state = ApplyFixture::new();
+    state.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
     let named = |id: &str| NewJob { external_id: Some(id.into()), ..NewJob::default() };
     let taken = "externalId \"a\" is taken by another job of project 1: choose another, or change \
                  that job";
     let twice = "externalId \"b\" is there twice in the request: it must be unique in its project";
-    let id = books.create_one(every_minute(), named("a"));
+    let id = state.create_one(every_minute(), named("a"));
     let elsewhere = JobDefinition { project: 2, ..every_minute() };
-    books.create_one(elsewhere.clone(), named("a"));
+    state.create_one(elsewhere.clone(), named("a"));
     for staged in [false, true] {
         let new = |jobs| request(5, every_minute(), jobs, staged);
-        let refused = books.refused(&new(vec![named("c"), named("a")]));
+        let refused = state.refused(&new(vec![named("c"), named("a")]));
         assert_eq!(refused, (RejectionKind::Conflict, taken.into()));
-        let refused = books.refused(&new(vec![named("b"), NewJob::default(), named("b")]));
+        let refused = state.refused(&new(vec![named("b"), NewJob::default(), named("b")]));
         assert_eq!(refused, (RejectionKind::Conflict, twice.into()));
     }
     // An edit keeps its own, and may not take another's, nor carry its own into another project.
-    let b = books.create_one(every_minute(), named("b"));
-    let edit = JobEdit { external_id: Some("a".into()), ..same(&books.job(b), START) };
-    assert_eq!(books.refused(&Command::UpdateJob(edit)), (RejectionKind::Conflict, taken.into()));
-    let edit = JobEdit { definition: elsewhere, ..same(&books.job(id), START) };
-    assert_eq!(books.refused(&Command::UpdateJob(edit)).0, RejectionKind::Conflict);
-    let job = books.edit(id, |edit| edit.data = "x".into());
+    let b = state.create_one(every_minute(), named("b"));
+    let edit = JobEdit { external_id: Some("a".into()), ..same(&state.job(b), START) };
+    assert_eq!(state.refused(&Command::UpdateJob(edit)), (RejectionKind::Conflict, taken.into()));
+    let edit = JobEdit { definition: elsewhere, ..same(&state.job(id), START) };
+    assert_eq!(state.refused(&Command::UpdateJob(edit)).0, RejectionKind::Conflict);
+    let job = state.edit(id, |edit| edit.data = "x".into());
     assert_eq!((job.external_id.as_deref(), job.version), (Some("a"), 2));
-    assert_eq!(books.read(|c| jobs::by_external_id(c, 1, "a")).unwrap().id, id);
-    books.edit(id, |edit| edit.external_id = None);
-    assert_eq!(books.read(|c| jobs::by_external_id(c, 1, "a")), None);
-    books.create_one(every_minute(), named("a"));
+    assert_eq!(state.read(|c| jobs::by_external_id(c, 1, "a")).unwrap().id, id);
+    state.edit(id, |edit| edit.external_id = None);
+    assert_eq!(state.read(|c| jobs::by_external_id(c, 1, "a")), None);
+    state.create_one(every_minute(), named("a"));
 }
 
 #[test]
 fn staged_clients_ids_meet_in_their_task_and_at_its_activation() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let named = |id: &str| NewJob { external_id: Some(id.into()), ..NewJob::default() };
     let chunk = |task, id| request(task, every_minute(), vec![named(id)], true);
-    books.done(chunk(5, "a"));
-    books.done(chunk(6, "a"));
-    books.done(chunk(5, "b"));
-    assert_eq!(books.refused(&chunk(5, "a")).0, RejectionKind::Conflict);
-    books.done(Command::ActivateJobs { request: 5 });
-    assert_eq!(books.read(|c| jobs::by_external_id(c, 1, "b")).unwrap().id, 2);
-    let (kind, message) = books.refused(&Command::ActivateJobs { request: 6 });
+    state.done(chunk(5, "a"));
+    state.done(chunk(6, "a"));
+    state.done(chunk(5, "b"));
+    assert_eq!(state.refused(&chunk(5, "a")).0, RejectionKind::Conflict);
+    state.done(Command::ActivateJobs { request: 5 });
+    assert_eq!(state.read(|c| jobs::by_external_id(c, 1, "b")).unwrap().id, 2);
+    let (kind, message) = state.refused(&Command::ActivateJobs { request: 6 });
     assert_eq!(kind, RejectionKind::Conflict);
     assert!(message.contains("externalId \"a\" is taken"), "{message}");
-    books.done(Command::DiscardJobs { request: 6 });
-    assert_eq!((books.count("jobs"), books.count("staged_jobs")), (2, 0));
+    state.done(Command::DiscardJobs { request: 6 });
+    assert_eq!((state.count("jobs"), state.count("staged_jobs")), (2, 0));
 }
 
 #[test]
 fn an_edit_of_what_has_changed_since_is_refused() {
-    let mut books = Books::new();
-    let id = books.create_one(every_minute(), NewJob::default());
-    let seen = same(&books.job(id), START);
-    books.done(Command::UpdateJob(JobEdit { data: "x".into(), ..seen.clone() }));
-    let (kind, message) = books.refused(&Command::UpdateJob(seen));
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(every_minute(), NewJob::default());
+    let seen = same(&state.job(id), START);
+    state.done(Command::UpdateJob(JobEdit { data: "x".into(), ..seen.clone() }));
+    let (kind, message) = state.refused(&Command::UpdateJob(seen));
     assert_eq!(kind, RejectionKind::Stale);
     assert_eq!(message, "job has changed since: read it again and repeat the change");
 }
 
 #[test]
 fn an_executor_stays_as_long_as_jobs_go_there() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let executor = Executor {
         name: "e".into(),
         kind: "webhook_url".into(),
         webhook_url: "http://receiver/a".into(),
         ..Executor::default()
     };
-    assert_eq!(books.done(Command::CreateExecutor(executor)), Outcome::Created(1));
+    assert_eq!(state.done(Command::CreateExecutor(executor)), Outcome::Created(1));
     let there = |id| JobDefinition { executor: Some(id), ..every_minute() };
-    let refused = books.refused(&create(5, there(2), 1, false));
+    let refused = state.refused(&create(5, there(2), 1, false));
     assert_eq!(refused, (RejectionKind::Invalid, "executor with id 2 does not exist".into()));
-    books.done(create(5, there(1), 1, true));
+    state.done(create(5, there(1), 1, true));
     let delete = Command::DeleteExecutor { id: 1, expect: None };
-    assert_eq!(books.refused(&delete).0, RejectionKind::Conflict, "a staged job counts");
-    books.done(Command::ActivateJobs { request: 5 });
-    assert_eq!(books.refused(&delete).0, RejectionKind::Conflict);
-    books.now += 1;
-    books.edit(1, |edit| {
+    assert_eq!(state.refused(&delete).0, RejectionKind::Conflict, "a staged job counts");
+    state.done(Command::ActivateJobs { request: 5 });
+    assert_eq!(state.refused(&delete).0, RejectionKind::Conflict);
+    state.now += 1;
+    state.edit(1, |edit| {
         edit.definition = JobDefinition { spec: "@hourly".into(), ..every_minute() }
     });
-    assert_eq!(books.stretches(1).len(), 1);
-    books.done(delete);
-    assert_eq!(books.read(|c| executors::get(c, 1)), None);
+    assert_eq!(state.closed_intervals(1).len(), 1);
+    state.done(delete);
+    assert_eq!(state.read(|c| executors::get(c, 1)), None);
 }
 
 #[test]
 fn an_executor_stays_callable_as_long_as_jobs_go_there() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let callable = Executor {
         name: "e".into(),
         kind: "webhook_url".into(),
         webhook_url: "http://receiver/a".into(),
         ..Executor::default()
     };
-    books.done(Command::CreateExecutor(callable.clone()));
+    state.done(Command::CreateExecutor(callable.clone()));
     let update = |executor: &Executor| Command::UpdateExecutor {
         id: 1,
         expect: None,
@@ -454,37 +458,37 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
     let nowhere = Executor { webhook_url: String::new(), ..callable.clone() };
     let single = Executor { http: Some(Box::default()), ..nowhere.clone() };
     for unused in [&container, &nowhere, &callable] {
-        books.done(update(unused));
+        state.done(update(unused));
     }
-    books.done(create(5, JobDefinition { executor: Some(1), ..every_minute() }, 1, true));
+    state.done(create(5, JobDefinition { executor: Some(1), ..every_minute() }, 1, true));
     for (change, field) in [(&container, "type cannot"), (&nowhere, "webhook_url and http cannot")]
     {
-        let (kind, message) = books.refused(&update(change));
+        let (kind, message) = state.refused(&update(change));
         assert_eq!(kind, RejectionKind::Conflict);
         assert!(message.starts_with(field), "{message}");
         assert!(message.ends_with("give the jobs another target first"), "{message}");
     }
-    let kept = books.read(|c| executors::get(c, 1));
+    let kept = state.read(|c| executors::get(c, 1));
     assert_eq!(
         kept.map(|executor| (executor.kind, executor.version)),
         Some((callable.kind.clone(), 4))
     );
-    books.done(update(&single));
+    state.done(update(&single));
     // What a batch has no place for.
     let skipping = JobDefinition { executor: Some(1), overlap: Overlap::Skip, ..every_minute() };
-    books.done(create(6, skipping.clone(), 1, true));
-    let (kind, message) = books.refused(&update(&callable));
+    state.done(create(6, skipping.clone(), 1, true));
+    let (kind, message) = state.refused(&update(&callable));
     assert_eq!(kind, RejectionKind::Conflict);
     assert!(message.starts_with("http cannot go while jobs with overlap"), "{message}");
-    books.done(Command::DiscardJobs { request: 6 });
-    books.done(update(&callable));
-    let (kind, message) = books.refused(&create(7, skipping.clone(), 1, false));
+    state.done(Command::DiscardJobs { request: 6 });
+    state.done(update(&callable));
+    let (kind, message) = state.refused(&create(7, skipping.clone(), 1, false));
     assert_eq!(kind, RejectionKind::Invalid);
     assert!(message.ends_with("which the job's overlap needs"), "{message}");
-    books.done(Command::DiscardJobs { request: 5 });
-    books.done(update(&container));
+    state.done(Command::DiscardJobs { request: 5 });
+    state.done(update(&container));
     let late = JobDefinition { overlap: Overlap::Allow, ..skipping };
-    let (kind, message) = books.refused(&create(7, late, 1, false));
+    let (kind, message) = state.refused(&create(7, late, 1, false));
     assert_eq!(kind, RejectionKind::Invalid);
     assert!(message.contains("cannot be called"), "{message}");
 }

@@ -44,39 +44,39 @@ fn definitions() -> Vec<JobDefinition> {
 
 #[test]
 fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let other = NewProject { name: "other".into(), ..NewProject::default() };
-    books.done(Command::CreateProject(other));
+    state.done(Command::CreateProject(other));
     let mut all = Vec::new();
     for (n, definition) in definitions().into_iter().enumerate() {
-        for story in 0..4 {
-            books.now = START + 10;
+        for case in 0..4 {
+            state.now = START + 10;
             let project = 1 + (n % 2) as u64;
-            let id = books
+            let id = state
                 .create_one(JobDefinition { project, ..definition.clone() }, NewJob::default());
             all.push(id);
-            books.now = START + 30 * MINUTE;
+            state.now = START + 30 * MINUTE;
             let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
-            match story {
+            match case {
                 0 => {}
-                1 => drop(books.done(act(JobAction::Pause { until: Some(START + 2 * HOUR) }))),
-                2 => drop(books.done(act(JobAction::Pause { until: None }))),
-                _ => drop(books.edit(id, |edit| edit.definition.jitter = 0)),
+                1 => drop(state.done(act(JobAction::Pause { until: Some(START + 2 * HOUR) }))),
+                2 => drop(state.done(act(JobAction::Pause { until: None }))),
+                _ => drop(state.edit(id, |edit| edit.definition.jitter = 0)),
             }
         }
     }
-    books.done(Command::turn_project(2, ProjectAction::Pause { until: None }, None));
+    state.done(Command::turn_project(2, ProjectAction::Pause { until: None }, None));
     for after in [0, 31 * MINUTE, HOUR, HOUR + 1, 90 * MINUTE, 9 * HOUR, 40 * HOUR, 501 * HOUR] {
         let now = START + after;
         for project in [None, Some(1), Some(2)] {
             let mut over = Vec::new();
-            for job in all.iter().map(|id| books.job(*id)) {
+            for job in all.iter().map(|id| state.job(*id)) {
                 if project.is_none_or(|project| project == job.definition.project) {
                     let (id, definition_id, created) = (job.id, job.definition_id, job.created);
                     let (anchor, from, status) = (job.anchor, job.from, job.status);
                     let row = JobRow { id, definition_id, created, anchor, from, status };
                     let schedule = jobs::parse(&job.definition, id).unwrap();
-                    if books.read(|c| jobs::is_over(c, &row, &job.definition, &schedule, now)) {
+                    if state.read(|c| jobs::is_over(c, &row, &job.definition, &schedule, now)) {
                         over.push(id);
                     }
                 }
@@ -85,10 +85,10 @@ fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
             let filter = Filter { project, status, ..Filter::default() };
             // Also a few at a time.
             for most in [usize::MAX, 7] {
-                let found = walked(&books, &filter, most);
+                let found = walked(&state, &filter, most);
                 assert_eq!(found, over, "{after} {project:?} {most}");
             }
-            let (total, page) = books.read(|c| jobs::list(c, &filter, &Page::default()));
+            let (total, page) = state.read(|c| jobs::list(c, &filter, &Page::default()));
             assert_eq!(total, over.len() as u64);
             assert!(page.iter().map(|job| &job.id).eq(over.iter().take(page.len())));
         }

@@ -13,7 +13,7 @@ use crate::store::{Page, pending, projects};
 /// What is done to a job, and when.
 type Told<'a> = &'a [(Millis, JobAction)];
 /// From, until, and whether the job fires.
-type Stretches = &'static [(Millis, Millis, bool)];
+type Intervals = &'static [(Millis, Millis, bool)];
 
 const OPEN: JobAction = JobAction::Pause { until: None };
 
@@ -26,18 +26,18 @@ fn pause(until: impl Into<Option<Millis>>) -> JobAction {
 }
 
 /// A job of a definition, and what it is after each (at, action).
-fn story(
+fn job_after(
     definition: JobDefinition,
     at: Option<Millis>,
     told: &[(Millis, JobAction)],
-) -> (Books, u64) {
-    let mut books = Books::new();
-    let id = books.create_one(definition, one(at.map(|at| START + at)));
+) -> (ApplyFixture, u64) {
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(definition, one(at.map(|at| START + at)));
     for (when, action) in told {
-        books.now = START + when;
-        books.done(change(&[(id, 1)], *action));
+        state.now = START + when;
+        state.done(change(&[(id, 1)], *action));
     }
-    (books, id)
+    (state, id)
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn stretches_of_pauses_are_kept_and_end_where_they_are_cut() {
     use JobAction::Resume;
     use JobStatus::{Active, Inactive};
     let until = |at: Millis| JobAction::Pause { until: Some(START + at) };
-    let cases: &[(Told<'_>, JobStatus, Millis, Stretches)] = &[
+    let cases: &[(Told<'_>, JobStatus, Millis, Intervals)] = &[
         (&[(10, OPEN)], Inactive, 10, &[(0, 10, true)]),
         (&[(10, OPEN), (20, OPEN)], Inactive, 10, &[(0, 10, true)]),
         (&[(10, OPEN), (20, Resume)], Active, 20, &[(0, 10, true), (10, 20, false)]),
@@ -77,96 +77,100 @@ fn stretches_of_pauses_are_kept_and_end_where_they_are_cut() {
         (&[(10, until(11))], Active, 10, &[(0, 10, true)]),
         (&[(10, Resume)], Active, 0, &[]),
     ];
-    for (told, status, from, stretches) in cases {
-        let (mut books, id) = story(every_minute(), None, told);
-        let job = books.job(id);
+    for (told, status, from, intervals) in cases {
+        let (mut state, id) = job_after(every_minute(), None, told);
+        let job = state.job(id);
         assert_eq!((job.status, job.from - START, job.anchor), (*status, *from, START), "{told:?}");
-        assert_eq!(books.stretches(id), *stretches, "{told:?}");
-        assert_eq!(books.read(|c| jobs::get(c, id)).unwrap().definition.spec, "@every 1m");
-        assert_eq!(super::determinism::definition_references(&books), []);
+        assert_eq!(state.closed_intervals(id), *intervals, "{told:?}");
+        assert_eq!(state.read(|c| jobs::get(c, id)).unwrap().definition.spec, "@every 1m");
+        assert_eq!(super::determinism::definition_references(&state), []);
         // Whatever it was, it can go.
-        books.now += 1;
-        books.done(change(&[(id, 1)], JobAction::Delete));
-        assert!(books.stretches(id).iter().all(|s| s.1 <= books.now - START), "{told:?}");
-        assert_eq!(super::determinism::definition_references(&books), []);
+        state.now += 1;
+        state.done(change(&[(id, 1)], JobAction::Delete));
+        assert!(state.closed_intervals(id).iter().all(|s| s.1 <= state.now - START), "{told:?}");
+        assert_eq!(super::determinism::definition_references(&state), []);
     }
 }
 
 #[test]
 fn what_is_as_it_should_be_is_not_counted() {
-    let mut books = Books::new();
-    books.jobs(every_minute(), 5);
-    books.now += 10;
-    books.done(Command::DeleteJob { id: 3, expect: None });
-    let count = |books: &mut Books, runs: &[(u64, u64)], action| {
-        let outcome = books.done(change(runs, action));
+    let mut state = ApplyFixture::new();
+    state.jobs(every_minute(), 5);
+    state.now += 10;
+    state.done(Command::DeleteJob { id: 3, expect: None });
+    let count = |state: &mut ApplyFixture, runs: &[(u64, u64)], action| {
+        let outcome = state.done(change(runs, action));
         let Outcome::Changed(n) = outcome else { panic!("{outcome}") };
-        assert_eq!(books.change.edited.len(), n as usize);
+        assert_eq!(state.change.edited.len(), n as usize);
         n
     };
     let all = [(1, 2), (3, 9), (u64::MAX - 1, 9)];
-    assert_eq!(count(&mut books, &all, pause(None)), 4);
-    assert_eq!(count(&mut books, &all, pause(None)), 0);
-    assert_eq!(count(&mut books, &all, pause(90_000)), 4);
-    assert_eq!(count(&mut books, &all, pause(90_000)), 0);
-    assert_eq!(count(&mut books, &[(1, 1)], pause(80_000)), 1);
-    assert_eq!(count(&mut books, &all, JobAction::Resume), 4);
-    assert_eq!(count(&mut books, &all, JobAction::Resume), 0);
-    let job = books.job(1);
+    assert_eq!(count(&mut state, &all, pause(None)), 4);
+    assert_eq!(count(&mut state, &all, pause(None)), 0);
+    assert_eq!(count(&mut state, &all, pause(90_000)), 4);
+    assert_eq!(count(&mut state, &all, pause(90_000)), 0);
+    assert_eq!(count(&mut state, &[(1, 1)], pause(80_000)), 1);
+    assert_eq!(count(&mut state, &all, JobAction::Resume), 4);
+    assert_eq!(count(&mut state, &all, JobAction::Resume), 0);
+    let job = state.job(1);
     assert_eq!(
         (job.version, job.modified, job.modified_by),
-        (5, Some(books.now), Some("me".into()))
+        (5, Some(state.now), Some("me".into()))
     );
-    assert_eq!(count(&mut books, &all, JobAction::Delete), 4);
-    assert_eq!(count(&mut books, &all, JobAction::Delete), 0);
+    assert_eq!(count(&mut state, &all, JobAction::Delete), 4);
+    assert_eq!(count(&mut state, &all, JobAction::Delete), 0);
     let past = (RejectionKind::Invalid, "pauseUntil must lie in the future".to_owned());
-    assert_eq!(books.refused(&change(&[(1, 1)], pause(10))), past);
+    assert_eq!(state.refused(&change(&[(1, 1)], pause(10))), past);
 }
 
 #[test]
 fn an_edit_says_how_long_a_job_rests() {
-    let mut books = Books::new();
-    let id = books.create_one(every_minute(), NewJob::default());
-    books.now = START + 10;
-    let job = books.edit(id, |edit| edit.pause_until = Some(START + 90));
-    assert_eq!((job.from, job.paused_until(books.now)), (START + 89, Some(START + 90)));
+    let mut state = ApplyFixture::new();
+    let id = state.create_one(every_minute(), NewJob::default());
+    state.now = START + 10;
+    let job = state.edit(id, |edit| edit.pause_until = Some(START + 90));
+    assert_eq!((job.from, job.paused_until(state.now)), (START + 89, Some(START + 90)));
     assert_eq!(
         (job.status_at(START + 89), job.status_at(START + 90)),
         (JobStatus::Inactive, JobStatus::Active)
     );
-    books.now = START + 20;
-    let job = books.edit(id, |edit| edit.data = "x".into());
-    assert_eq!((job.from, books.stretches(id).len()), (START + 89, 2), "what is left alone stays");
+    state.now = START + 20;
+    let job = state.edit(id, |edit| edit.data = "x".into());
+    assert_eq!(
+        (job.from, state.closed_intervals(id).len()),
+        (START + 89, 2),
+        "what is left alone stays"
+    );
     // Another schedule during the pause: it is another one from here on, also in the pause.
-    books.edit(id, |edit| edit.definition.timezone = "Europe/Rome".into());
-    assert_eq!(books.stretches(id), [(0, 10, true), (10, 20, false), (20, 89, false)]);
-    books.now = START + 30;
-    let job = books.edit(id, |edit| edit.pause_until = None);
+    state.edit(id, |edit| edit.definition.timezone = "Europe/Rome".into());
+    assert_eq!(state.closed_intervals(id), [(0, 10, true), (10, 20, false), (20, 89, false)]);
+    state.now = START + 30;
+    let job = state.edit(id, |edit| edit.pause_until = None);
     assert_eq!((job.from, job.status), (START + 30, JobStatus::Active));
-    assert_eq!(books.stretches(id)[2], (20, 30, false));
+    assert_eq!(state.closed_intervals(id)[2], (20, 30, false));
     // An end that has passed by the time of the commit.
-    let job = books.edit(id, |edit| {
+    let job = state.edit(id, |edit| {
         (edit.pause_until, edit.status) = (Some(START + 30), JobStatus::Inactive);
     });
     assert_eq!((job.from, job.status), (START + 30, JobStatus::Active));
-    let asleep = NewJob { pause_until: Some(START + 500), ..NewJob::default() };
-    let id = books.create_one(every_minute(), asleep);
-    assert_eq!((books.job(id).from, books.job(id).anchor), (START + 499, START + 1_000));
-    assert_eq!(books.stretches(id), [(30, 499, false)]);
-    assert_eq!(super::determinism::definition_references(&books), []);
+    let lapses_at = NewJob { pause_until: Some(START + 500), ..NewJob::default() };
+    let id = state.create_one(every_minute(), lapses_at);
+    assert_eq!((state.job(id).from, state.job(id).anchor), (START + 499, START + 1_000));
+    assert_eq!(state.closed_intervals(id), [(30, 499, false)]);
+    assert_eq!(super::determinism::definition_references(&state), []);
 }
 
 #[test]
 fn what_decides_about_instants_or_lateness_closes_a_plan_and_nothing_else_does() {
     let tell = |change: fn(&mut JobDefinition)| {
-        let mut books = Books::new();
+        let mut state = ApplyFixture::new();
         let other = NewProject { name: "other".into(), ..NewProject::default() };
-        books.done(Command::CreateProject(other));
-        let id = books.create_one(every_minute(), NewJob::default());
-        books.now += 10;
-        let job = books.edit(id, |edit| change(&mut edit.definition));
+        state.done(Command::CreateProject(other));
+        let id = state.create_one(every_minute(), NewJob::default());
+        state.now += 10;
+        let job = state.edit(id, |edit| change(&mut edit.definition));
         assert_eq!((job.anchor, job.version), (START, 2));
-        books.stretches(id).len()
+        state.closed_intervals(id).len()
     };
     let closing: [fn(&mut JobDefinition); 7] = [
         |s| s.project = 2,
@@ -208,17 +212,17 @@ fn a_pause_that_swallows_the_only_instant_has_no_end() {
         (&[(60, pause(90)), (70, JobAction::Resume)], Active, 70),
     ];
     for (told, status, from) in cases {
-        let (books, id) = story(at(), Some(60), told);
-        let job = books.job(id);
+        let (state, id) = job_after(at(), Some(60), told);
+        let job = state.job(id);
         assert_eq!((job.status, job.from - START), (*status, *from), "{told:?}");
-        assert_eq!(books.rows(), []);
+        assert_eq!(state.rows(), []);
     }
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let swallowed = NewJob { pause_until: Some(START + 90), ..one(START + 60) };
-    let id = books.create_one(at(), swallowed);
-    assert_eq!((books.job(id).status, books.job(id).from), (Inactive, START));
-    books.now = START + 70;
-    let job = books.edit(id, |edit| edit.data = "x".into());
+    let id = state.create_one(at(), swallowed);
+    assert_eq!((state.job(id).status, state.job(id).from), (Inactive, START));
+    state.now = START + 70;
+    let job = state.edit(id, |edit| edit.data = "x".into());
     assert_eq!(job.status, Completed, "an edit finds that it is over");
 }
 
@@ -226,7 +230,7 @@ fn a_pause_that_swallows_the_only_instant_has_no_end() {
 fn a_one_off_that_sleeps_through_its_instant_is_over_then() {
     use JobStatus::{Active, Completed, Disabled, Inactive};
     let jitter = JobDefinition { jitter: 3_600_000, ..at() };
-    let late = super::super::stretches::due(1, &jitter, START + 60) - START;
+    let late = super::super::plan_intervals::due(1, &jitter, START + 60) - START;
     assert!(late > 61, "this job's hash is unlucky: take another");
     let open = pause(None);
     let cases: &[(JobDefinition, Told<'_>, Millis, JobStatus)] = &[
@@ -242,123 +246,123 @@ fn a_one_off_that_sleeps_through_its_instant_is_over_then() {
     ];
     for (definition, told, now, status) in cases {
         let instant = definition.is_one_off().then_some(60);
-        let (mut books, id) = story(definition.clone(), instant, told);
-        let before = books.job(id);
-        books.now = START + now;
+        let (mut state, id) = job_after(definition.clone(), instant, told);
+        let before = state.job(id);
+        state.now = START + now;
         let over = *status == Completed;
-        assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(over.into()));
-        let job = books.job(id);
+        assert_eq!(state.done(Command::Expire { limit: 9 }), Outcome::Changed(over.into()));
+        let job = state.job(id);
         assert_eq!((job.status, job.version), (*status, before.version + u64::from(over)));
         if over {
-            let stretches = books.stretches(id);
+            let intervals = state.closed_intervals(id);
             assert_eq!(
-                stretches.last(),
+                intervals.last(),
                 Some(&(10, *now, false)),
                 "the pause is what it fell into"
             );
-            assert_eq!((job.from - START, books.change.edited.as_slice()), (*now, &[id][..]));
-            assert_eq!(books.read(jobs::next_asleep), None);
-            assert_eq!(books.done(Command::Expire { limit: 9 }), Outcome::Changed(0));
+            assert_eq!((job.from - START, state.change.edited.as_slice()), (*now, &[id][..]));
+            assert_eq!(state.read(jobs::next_lapse), None);
+            assert_eq!(state.done(Command::Expire { limit: 9 }), Outcome::Changed(0));
         }
-        assert_eq!(super::determinism::definition_references(&books), []);
+        assert_eq!(super::determinism::definition_references(&state), []);
     }
 
     // As many at once as are asked for; those that are to vanish do; also when they were staged.
-    let mut books = Books::new();
+    let mut state = ApplyFixture::new();
     let vanishing = JobDefinition { delete_after_run: true, ..at() };
     let paused = NewJob { pause_until: Some(START + 90), ..one(START + 60) };
-    books.done(super::one_offs::request(5, vanishing, vec![paused.clone(); 3], true));
-    books.done(Command::ActivateJobs { request: 5 });
-    let other = books.create_one(at(), paused);
-    books.now = START + 20;
-    books.disable(other);
-    assert_eq!(books.job(other).status, Disabled);
-    assert_eq!(books.read(jobs::next_asleep), Some(START + 60));
-    books.now = START + 60;
-    assert_eq!(books.done(Command::Expire { limit: 3 }), Outcome::Changed(3));
-    assert_eq!((books.count("jobs"), books.job(other).status), (1, Disabled));
-    assert_eq!(books.done(Command::Expire { limit: 3 }), Outcome::Changed(1));
-    assert_eq!(books.job(other).status, Completed);
+    state.done(super::one_offs::request(5, vanishing, vec![paused.clone(); 3], true));
+    state.done(Command::ActivateJobs { request: 5 });
+    let other = state.create_one(at(), paused);
+    state.now = START + 20;
+    state.disable(other);
+    assert_eq!(state.job(other).status, Disabled);
+    assert_eq!(state.read(jobs::next_lapse), Some(START + 60));
+    state.now = START + 60;
+    assert_eq!(state.done(Command::Expire { limit: 3 }), Outcome::Changed(3));
+    assert_eq!((state.count("jobs"), state.job(other).status), (1, Disabled));
+    assert_eq!(state.done(Command::Expire { limit: 3 }), Outcome::Changed(1));
+    assert_eq!(state.job(other).status, Completed);
 }
 
 #[test]
 fn a_paused_one_off_that_ends_is_completed() {
     for (when, action) in [(70, pause(None)), (70, pause(90)), (50, pause(None))] {
-        let (mut books, id) = story(at(), Some(60), &[(when, action)]);
-        books.now = START + 80;
-        books.complete(id, START + 60, Verdict::Delivered);
-        assert_eq!(books.job(id).status, JobStatus::Completed, "{action:?}");
-        let stretches = books.stretches(id);
-        assert!(stretches.iter().all(|s| s.1 <= 80), "{stretches:?}");
-        let version = books.job(id).version;
+        let (mut state, id) = job_after(at(), Some(60), &[(when, action)]);
+        state.now = START + 80;
+        state.complete(id, START + 60, Verdict::Delivered);
+        assert_eq!(state.job(id).status, JobStatus::Completed, "{action:?}");
+        let intervals = state.closed_intervals(id);
+        assert!(intervals.iter().all(|s| s.1 <= 80), "{intervals:?}");
+        let version = state.job(id).version;
         for action in [JobAction::Resume, pause(None), pause(900)] {
-            assert_eq!(books.done(change(&[(id, 1)], action)), Outcome::Changed(0));
+            assert_eq!(state.done(change(&[(id, 1)], action)), Outcome::Changed(0));
         }
-        assert_eq!(books.job(id).version, version);
+        assert_eq!(state.job(id).version, version);
     }
 }
 
 #[test]
 fn a_disabled_job_comes_back_by_a_resume() {
     for told in [&[][..], &[(10, pause(90))], &[(10, pause(None))]] {
-        let (mut books, id) = story(every_minute(), None, told);
-        books.now = START + 20;
-        books.disable(id);
-        assert_eq!(books.change.edited, [id]);
-        let job = books.job(id);
+        let (mut state, id) = job_after(every_minute(), None, told);
+        state.now = START + 20;
+        state.disable(id);
+        assert_eq!(state.change.edited, [id]);
+        let job = state.job(id);
         assert_eq!((job.status, job.from), (JobStatus::Disabled, START + 20));
         let version = job.version;
-        books.disable(id);
-        assert_eq!(books.job(id).version, version);
-        assert_eq!(books.done(change(&[(id, 1)], pause(None))), Outcome::Changed(0));
+        state.disable(id);
+        assert_eq!(state.job(id).version, version);
+        assert_eq!(state.done(change(&[(id, 1)], pause(None))), Outcome::Changed(0));
         // What an edit read before, or does not care about, does not wake it.
-        let job = books.edit(id, |edit| edit.data = "x".into());
+        let job = state.edit(id, |edit| edit.data = "x".into());
         assert_eq!(job.status, JobStatus::Disabled);
-        books.now = START + 30;
-        assert_eq!(books.done(change(&[(id, 1)], JobAction::Resume)), Outcome::Changed(1));
-        let job = books.job(id);
+        state.now = START + 30;
+        assert_eq!(state.done(change(&[(id, 1)], JobAction::Resume)), Outcome::Changed(1));
+        let job = state.job(id);
         assert_eq!((job.status, job.from, job.anchor), (JobStatus::Active, START + 30, START));
-        assert_eq!(books.stretches(id).last(), Some(&(20, 30, false)));
-        assert_eq!(super::determinism::definition_references(&books), []);
+        assert_eq!(state.closed_intervals(id).last(), Some(&(20, 30, false)));
+        assert_eq!(super::determinism::definition_references(&state), []);
     }
-    let mut books = Books::new();
-    books.disable(77);
-    books.complete(77, START, Verdict::Delivered);
+    let mut state = ApplyFixture::new();
+    state.disable(77);
+    state.complete(77, START, Verdict::Delivered);
 }
 
 #[test]
 fn a_run_out_of_turn_is_a_row_of_its_own() {
-    let mut books = Books::new();
-    let id = books
+    let mut state = ApplyFixture::new();
+    let id = state
         .create_one(every_minute(), NewJob { status: JobStatus::Inactive, ..NewJob::default() });
-    books.now = START + 77;
+    state.now = START + 77;
     for (forced, run) in [(false, 1), (true, 2)] {
-        let outcome = books.done(Command::RunJob { id, forced });
+        let outcome = state.done(Command::RunJob { id, forced });
         let made = Occurrence { job: id, scheduled: START + 77, run };
         assert_eq!(outcome, Outcome::Run(made));
-        assert_eq!(books.change.pending, [shard_of(id)]);
-        let row = books.rows().pop().unwrap();
-        assert_eq!((row.scheduled, row.due, row.next_at), (books.now, books.now, books.now));
+        assert_eq!(state.change.pending, [shard_of(id)]);
+        let row = state.rows().pop().unwrap();
+        assert_eq!((row.scheduled, row.due, row.next_at), (state.now, state.now, state.now));
         assert_eq!((row.attempt, row.run, row.forced, row.base), (1, run, forced, 0));
         assert_eq!(row.members, Members::from_sorted([id]));
     }
     let unknown = (RejectionKind::NotFound, "job cannot be found".to_owned());
-    assert_eq!(books.refused(&Command::RunJob { id: 99, forced: false }), unknown);
+    assert_eq!(state.refused(&Command::RunJob { id: 99, forced: false }), unknown);
     // The end of a run of a one-off is not its own.
-    let once = books.create_one(at(), one(START + 90_000));
-    books.done(Command::RunJob { id: once, forced: false });
-    books.complete(once, START + 77, Verdict::Delivered);
-    assert_eq!(books.job(once).status, JobStatus::Active);
+    let once = state.create_one(at(), one(START + 90_000));
+    state.done(Command::RunJob { id: once, forced: false });
+    state.complete(once, START + 77, Verdict::Delivered);
+    assert_eq!(state.job(once).status, JobStatus::Active);
 }
 
 #[test]
 fn what_waits_behind_a_run_of_a_deleted_job_waits_no_longer() {
-    let park = |books: &mut Books, id| {
-        let Outcome::Run(made) = books.done(Command::RunJob { id, forced: false }) else {
+    let park = |state: &mut ApplyFixture, id| {
+        let Outcome::Run(made) = state.done(Command::RunJob { id, forced: false }) else {
             panic!()
         };
-        let row = books.rows().into_iter().find(|row| row.run == made.run).unwrap();
-        let parked: Result<(), Error> = books.writer.transaction(|tx| {
+        let row = state.rows().into_iter().find(|row| row.run == made.run).unwrap();
+        let parked: Result<(), Error> = state.writer.transaction(|tx| {
             pending::keep(tx, row.id, &Members::default())?;
             pending::insert(tx, &crate::model::job::Pending { next_at: PARKED, ..row })?;
             let run = crate::model::run::Run {
@@ -389,80 +393,80 @@ fn what_waits_behind_a_run_of_a_deleted_job_waits_no_longer() {
         parked.unwrap();
     };
     for project in [false, true] {
-        let mut books = Books::new();
-        let first = books.jobs(every_minute(), 2);
-        park(&mut books, first);
-        park(&mut books, first + 1);
-        books.now += 50;
+        let mut state = ApplyFixture::new();
+        let first = state.jobs(every_minute(), 2);
+        park(&mut state, first);
+        park(&mut state, first + 1);
+        state.now += 50;
         if project {
-            books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
+            state.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
         } else {
-            books.done(Command::DeleteJob { id: first, expect: None });
+            state.done(Command::DeleteJob { id: first, expect: None });
         }
-        let due: Vec<_> = books.rows().iter().map(|row| row.next_at).collect();
+        let due: Vec<_> = state.rows().iter().map(|row| row.next_at).collect();
         let other = if project { START + 50 } else { PARKED };
         assert_eq!(due, [START + 50, other]);
-        assert_eq!(books.change.pending, [0]);
+        assert_eq!(state.change.pending, [0]);
     }
 }
 
 #[test]
 fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_history() {
-    let mut books = Books::new();
-    let first = books.jobs(every_minute(), 3);
-    books.now = START + 10;
-    books.done(change(&[(first, 1)], pause(90)));
-    books.done(Command::turn_project(1, ProjectAction::Pause { until: None }, None));
-    books.now = START + 20;
-    books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
-    assert!(books.change.targets);
-    assert_eq!(books.stretches(first), [(0, 10, true), (10, 20, false)]);
-    assert_eq!(books.stretches(first + 1), [(0, 20, true)]);
-    assert_eq!(super::determinism::definition_references(&books), []);
-    let pauses = books.read(|c| projects::pauses(c, 1));
+    let mut state = ApplyFixture::new();
+    let first = state.jobs(every_minute(), 3);
+    state.now = START + 10;
+    state.done(change(&[(first, 1)], pause(90)));
+    state.done(Command::turn_project(1, ProjectAction::Pause { until: None }, None));
+    state.now = START + 20;
+    state.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
+    assert!(state.change.targets);
+    assert_eq!(state.closed_intervals(first), [(0, 10, true), (10, 20, false)]);
+    assert_eq!(state.closed_intervals(first + 1), [(0, 20, true)]);
+    assert_eq!(super::determinism::definition_references(&state), []);
+    let pauses = state.read(|c| projects::pauses(c, 1));
     assert_eq!((pauses.len(), pauses[0].until), (1, Some(START + 20)));
     let settled = (0..SHARDS).map(|shard| mark(shard, 1, START + 30)).collect();
-    books.done(Command::Record(JournalBatch {
+    state.done(Command::Record(JournalBatch {
         node: 1,
         incarnation: 1,
         first: 1,
         entries: settled,
     }));
     let retain = |before| Command::Retain { before, dead_letters: START, limit: 100 };
-    books.done(retain(START + 20));
-    assert_eq!(books.count("project_pauses"), 1);
-    books.done(retain(START + 21));
-    assert_eq!((books.count("project_pauses"), books.count("closed_plans")), (0, 0));
-    assert_eq!(books.count("shapes"), 0);
+    state.done(retain(START + 20));
+    assert_eq!(state.count("project_pauses"), 1);
+    state.done(retain(START + 21));
+    assert_eq!((state.count("project_pauses"), state.count("closed_plans")), (0, 0));
+    assert_eq!(state.count("shapes"), 0);
 }
 
 #[test]
 fn jobs_are_found_by_what_they_are() {
-    let mut books = Books::new();
-    books.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
+    let mut state = ApplyFixture::new();
+    state.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
     let labelled = |project, labels: &[(&str, &str)]| JobDefinition {
         project,
         labels: labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
         ..every_minute()
     };
     let named = NewJob { external_id: Some("x".into()), ..NewJob::default() };
-    books.jobs(every_minute(), 2); // 1, 2
-    books.jobs(labelled(1, &[("env", "prod"), ("team", "a")]), 2); // 3, 4
-    books.create_one(labelled(1, &[("env", "prod")]), named.clone()); // 5
-    books.create_one(labelled(2, &[("env", "prod")]), named); // 6
-    books.done(request_staged(&labelled(2, &[("env", "dev")])));
-    books.done(Command::ActivateJobs { request: 5 }); // 7
-    books.now = START + 10;
-    books.done(change(&[(2, 1)], pause(None)));
-    books.done(change(&[(3, 1)], pause(90)));
-    books.disable(7);
-    let find = |books: &Books, filter: &Filter| {
-        let found = walked(books, filter, usize::MAX);
-        let (total, page) = books.read(|c| jobs::list(c, filter, &Page::default()));
+    state.jobs(every_minute(), 2); // 1, 2
+    state.jobs(labelled(1, &[("env", "prod"), ("team", "a")]), 2); // 3, 4
+    state.create_one(labelled(1, &[("env", "prod")]), named.clone()); // 5
+    state.create_one(labelled(2, &[("env", "prod")]), named); // 6
+    state.done(request_staged(&labelled(2, &[("env", "dev")])));
+    state.done(Command::ActivateJobs { request: 5 }); // 7
+    state.now = START + 10;
+    state.done(change(&[(2, 1)], pause(None)));
+    state.done(change(&[(3, 1)], pause(90)));
+    state.disable(7);
+    let find = |state: &ApplyFixture, filter: &Filter| {
+        let found = walked(state, filter, usize::MAX);
+        let (total, page) = state.read(|c| jobs::list(c, filter, &Page::default()));
         assert_eq!(page.iter().map(|job| job.id).collect::<Vec<_>>(), found);
         assert_eq!(total, found.len() as u64);
         for most in 1..4 {
-            assert_eq!(walked(books, filter, most), found, "{filter:?} {most}");
+            assert_eq!(walked(state, filter, most), found, "{filter:?} {most}");
         }
         found
     };
@@ -496,10 +500,10 @@ fn jobs_are_found_by_what_they_are() {
         (Filter { external_id: Some("y".into()), ..any }, vec![]),
     ];
     for (filter, expected) in cases {
-        assert_eq!(find(&books, &filter), expected, "{filter:?}");
+        assert_eq!(find(&state, &filter), expected, "{filter:?}");
     }
     // A part of the walk ends where it has looked at so many, whether they match or not.
-    let walk = |filter: &Filter, range, most| books.read(|c| jobs::walk(c, filter, range, most));
+    let walk = |filter: &Filter, range, most| state.read(|c| jobs::walk(c, filter, range, most));
     let disabled = status(JobStatus::Disabled, now);
     assert_eq!(walk(&disabled, (0, 9), 3), Walked { found: vec![], on: Some(3) });
     assert_eq!(walk(&disabled, (6, 9), 3), Walked { found: vec![7], on: None });
@@ -514,9 +518,9 @@ fn jobs_are_found_by_what_they_are() {
     let of_one = Filter { external_ids, ..of(1) };
     assert_eq!(walk(&of_one, (0, 9), 9), Walked { found: vec![5], on: None });
     // Labels follow an edit.
-    books.edit(1, |edit| edit.definition = labelled(1, &[("team", "a")]));
-    books.edit(4, |edit| edit.definition = every_minute());
-    assert_eq!(find(&books, &with(&[("team", "a")])), [1, 3]);
+    state.edit(1, |edit| edit.definition = labelled(1, &[("team", "a")]));
+    state.edit(4, |edit| edit.definition = every_minute());
+    assert_eq!(find(&state, &with(&[("team", "a")])), [1, 3]);
 }
 
 fn request_staged(definition: &JobDefinition) -> Command {

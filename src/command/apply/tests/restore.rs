@@ -1,4 +1,4 @@
-//! Stories of a restore: what goes on, what does not, and what the ledger says of the time between.
+//! A restore: what goes on, what does not, and what the ledger says of the time between.
 
 use super::one_offs::{at, one};
 use super::*;
@@ -14,20 +14,20 @@ fn nth(n: i64) -> Millis {
     START + n * MINUTE
 }
 
-/// Books of one-minute jobs 1..=10, accounted for up to the second minute; the third was delivered to
+/// The state of one-minute jobs 1..=10, accounted for up to the second minute; the third was delivered to
 /// some and failed for others, and the shards have changed hands twice.
-fn story() -> Books {
-    let mut books = Books::new();
-    books.jobs(every_minute(), 10);
-    books.create_one(at(), one(nth(4) + 500)); // 11
-    books.create_one(at(), one(nth(90))); // 12
+fn before_restore() -> ApplyFixture {
+    let mut state = ApplyFixture::new();
+    state.jobs(every_minute(), 10);
+    state.create_one(at(), one(nth(4) + 500)); // 11
+    state.create_one(at(), one(nth(90))); // 12
     let first = |n: i64, members: std::ops::RangeInclusive<u64>, verdict| AttemptRecord {
         due: nth(n),
         scheduled: nth(n),
         started: nth(n) + 3,
         ..record(members, verdict)
     };
-    books.now = nth(3) + 100;
+    state.now = nth(3) + 100;
     let told = vec![
         JournalEntry::Attempt(first(1, 1..=10, Verdict::Delivered)),
         JournalEntry::Attempt(first(2, 1..=10, Verdict::Delivered)),
@@ -37,21 +37,21 @@ fn story() -> Books {
         JournalEntry::Attempt(first(3, 7..=7, Verdict::Retry { at: nth(70) })),
     ];
     let (node, incarnation, first, entries) = (1, 1, 1, told);
-    books.done(Command::Record(JournalBatch { node, incarnation, first, entries }));
-    books.done(Command::Register { node: 1, instance: 77, replace: false });
-    books
+    state.done(Command::Record(JournalBatch { node, incarnation, first, entries }));
+    state.done(Command::Register { node: 1, instance: 77, replace: false });
+    state
 }
 
-fn restored(due: Due) -> (Books, Reopened) {
-    let mut books = story();
-    books.now = nth(60);
-    let now = books.now;
-    let reopened = books.writer.transaction(|tx| reopen(tx, now, due)).unwrap();
-    (books, reopened)
+fn restored(due: Due) -> (ApplyFixture, Reopened) {
+    let mut state = before_restore();
+    state.now = nth(60);
+    let now = state.now;
+    let reopened = state.writer.transaction(|tx| reopen(tx, now, due)).unwrap();
+    (state, reopened)
 }
 
-impl Books {
-    fn state(&self, job: u64, at: Millis) -> State {
+impl ApplyFixture {
+    fn state_of(&self, job: u64, at: Millis) -> State {
         let now = self.now;
         let found = self.read(|c| explain::explain(c, job, at, now));
         found.unwrap().account.unwrap().state
@@ -60,68 +60,68 @@ impl Books {
 
 #[test]
 fn nothing_that_was_due_before_a_restore_goes_out_unless_it_is_asked_for() {
-    let (mut books, reopened) = restored(Due::Skip);
+    let (mut state, reopened) = restored(Due::Skip);
     let skipped = State::Skipped(SkipReason::Restored);
     assert_eq!((reopened.settled, reopened.skipped), (START, 2), "other shards settled nothing");
-    assert_eq!(books.state(1, nth(2)), State::Delivered);
-    assert_eq!(books.state(1, nth(3)), State::Delivered, "recorded above W");
-    assert_eq!(books.state(8, nth(3)), skipped);
-    assert_eq!(books.state(1, nth(60)), skipped);
-    assert_eq!(books.state(6, nth(3)), skipped, "it waited for an attempt at the fourth minute");
-    assert_eq!(books.state(7, nth(3)), State::Pending, "its next attempt is still to come");
-    assert_eq!(books.state(11, nth(4) + 500), skipped);
-    assert_eq!(books.job(11).status, JobStatus::Completed);
-    assert_eq!(books.job(12).status, JobStatus::Active);
-    books.now = nth(61) + 1;
-    assert_eq!(books.state(1, nth(61)), State::Unrecorded, "from here on all is as ever");
+    assert_eq!(state.state_of(1, nth(2)), State::Delivered);
+    assert_eq!(state.state_of(1, nth(3)), State::Delivered, "recorded above W");
+    assert_eq!(state.state_of(8, nth(3)), skipped);
+    assert_eq!(state.state_of(1, nth(60)), skipped);
+    assert_eq!(state.state_of(6, nth(3)), skipped, "it waited for an attempt at the fourth minute");
+    assert_eq!(state.state_of(7, nth(3)), State::Pending, "its next attempt is still to come");
+    assert_eq!(state.state_of(11, nth(4) + 500), skipped);
+    assert_eq!(state.job(11).status, JobStatus::Completed);
+    assert_eq!(state.job(12).status, JobStatus::Active);
+    state.now = nth(61) + 1;
+    assert_eq!(state.state_of(1, nth(61)), State::Unrecorded, "from here on all is as ever");
 
-    let now = books.now;
-    let told = books.read(|c| ledger::ledger(c, 9, now, (START, nth(62)), 1_000)).unwrap();
+    let now = state.now;
+    let told = state.read(|c| ledger::ledger(c, 9, now, (START, nth(62)), 1_000)).unwrap();
     assert_eq!(told.iter().filter(|one| one.state == State::Delivered).count(), 2);
     assert_eq!(told.iter().filter(|one| one.state == skipped).count(), 58);
     let missing = told.iter().filter(|one| one.state == State::Missing);
     assert_eq!(missing.count(), 0);
-    let found = books.read(shards::all);
+    let found = state.read(shards::all);
     assert!(found.iter().all(|shard| shard.watermark == nth(60)));
 }
 
 #[test]
 fn what_was_due_is_made_up_if_asked_for_and_what_was_delivered_is_not() {
-    let (mut books, reopened) = restored(Due::Fire);
+    let (mut state, reopened) = restored(Due::Fire);
     assert_eq!((reopened.settled, reopened.skipped), (START, 0));
-    let found = books.read(shards::all);
+    let found = state.read(shards::all);
     assert_eq!((found[0].watermark, found[1].watermark), (nth(2), START));
-    assert_eq!(books.state(1, nth(3)), State::Delivered);
-    assert_eq!(books.state(8, nth(3)), State::Unrecorded);
-    assert_eq!(books.state(6, nth(3)), State::Pending);
-    assert_eq!(books.job(11).status, JobStatus::Active);
-    // The next owner leaves alone what the books have above W.
-    let taken = books.read(|c| attempts::after(c, 0, nth(2)));
+    assert_eq!(state.state_of(1, nth(3)), State::Delivered);
+    assert_eq!(state.state_of(8, nth(3)), State::Unrecorded);
+    assert_eq!(state.state_of(6, nth(3)), State::Pending);
+    assert_eq!(state.job(11).status, JobStatus::Active);
+    // The next owner leaves alone what the state holds above the watermark.
+    let taken = state.read(|c| attempts::after(c, 0, nth(2)));
     assert_eq!(taken.iter().filter(|b| b.is_end()).map(|b| b.record.members.len()).sum::<u64>(), 5);
-    books.assign_all(2, found[0].epoch);
+    state.assign_all(2, found[0].epoch);
 }
 
 #[test]
 fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
-    let before = story();
+    let before = before_restore();
     let fences: Vec<_> = before.read(shards::all).iter().map(|s| s.last_epoch).collect();
-    let (mut books, _) = restored(Due::Skip);
-    let found = books.read(shards::all);
+    let (mut state, _) = restored(Due::Skip);
+    let found = state.read(shards::all);
     for (shard, before) in found.iter().zip(fences) {
         assert_eq!((shard.owner, shard.epoch), (0, shard.last_epoch));
         assert!(shard.fence() >= before + 1_000_000_000 && shard.closing.is_none());
     }
-    assert_eq!((books.count("nodes"), books.count("cursors")), (0, 0));
+    assert_eq!((state.count("nodes"), state.count("cursors")), (0, 0));
     let mut definition = every_minute();
     definition.retry_max = Some(9);
-    assert_eq!(books.jobs(definition, 1), 2_000_000_001);
-    assert_eq!(books.job(2_000_000_001).created, nth(60));
+    assert_eq!(state.jobs(definition, 1), 2_000_000_001);
+    assert_eq!(state.job(2_000_000_001).created, nth(60));
     // A journal that begins anew is taken, one that somebody kept is not known any more.
-    books.done(journal_batch(1, 2, 1, vec![record([1], Verdict::Delivered)]));
-    let row = books.read(|c| c.query_row("SELECT max(id) FROM blocks", [], |row| row.get(0)));
+    state.done(journal_batch(1, 2, 1, vec![record([1], Verdict::Delivered)]));
+    let row = state.read(|c| c.query_row("SELECT max(id) FROM blocks", [], |row| row.get(0)));
     let row: i64 = row;
     assert!(row > 1_000_000_000_000, "{row}");
-    let again = books.writer.transaction(|tx| reopen(tx, nth(80), Due::Skip));
+    let again = state.writer.transaction(|tx| reopen(tx, nth(80), Due::Skip));
     assert!(again.is_ok(), "a backup of a restored cluster is one like any other");
-    assert_eq!(books.read(|c| crate::store::gaps::of_shard(c, 0)).len(), 2);
+    assert_eq!(state.read(|c| crate::store::restore_gaps::of_shard(c, 0)).len(), 2);
 }

@@ -18,7 +18,7 @@ const LIMIT: i64 = 2_000;
 
 /// A journal that goes on, 64 records an entry, each of a shard's jobs at one instant.
 struct Journal {
-    books: Books,
+    state: ApplyFixture,
     written: i64,
 }
 
@@ -40,14 +40,14 @@ impl Journal {
         self.written += WIDE;
         let batch = Command::Record(JournalBatch { node: 1, incarnation: 1, first, entries });
         let begun = Instant::now();
-        self.books.done(batch);
+        self.state.done(batch);
         begun.elapsed()
     }
 
     fn retain(&mut self) -> Duration {
         let begun = Instant::now();
         let before = Command::Retain { before: i64::MAX, dead_letters: START, limit: LIMIT as u32 };
-        assert_eq!(self.books.done(before), Outcome::Dropped(LIMIT as u32));
+        assert_eq!(self.state.done(before), Outcome::Dropped(LIMIT as u32));
         begun.elapsed()
     }
 }
@@ -62,7 +62,7 @@ fn told(name: &str, mut took: Vec<Duration>) -> Duration {
 #[test]
 #[ignore = "a measurement"]
 fn forgetting_does_not_slow_recording_down() {
-    let mut journal = Journal { books: Books::new(), written: 0 };
+    let mut journal = Journal { state: ApplyFixture::new(), written: 0 };
     while journal.written < KEPT {
         journal.write();
     }
@@ -70,7 +70,7 @@ fn forgetting_does_not_slow_recording_down() {
     // All that is written may be dropped.
     let end = START + journal.written * 1_000;
     let entries = (0..SHARDS).map(|shard| mark(shard, 1, end)).collect();
-    journal.books.done(Command::Record(JournalBatch {
+    journal.state.done(Command::Record(JournalBatch {
         node: 1,
         incarnation: 2,
         first: 1,
@@ -84,8 +84,8 @@ fn forgetting_does_not_slow_recording_down() {
         }
         beside.push(journal.write());
     }
-    let bytes = journal.books.read(attempts::bytes);
-    println!("{} blocks kept, {} MB", journal.books.count("blocks"), bytes / 1_000_000);
+    let bytes = journal.state.read(attempts::bytes);
+    println!("{} blocks kept, {} MB", journal.state.count("blocks"), bytes / 1_000_000);
     let alone = told("a record of 64 blocks alone", alone);
     let beside = told("a record with retain beside it", beside);
     let retain = told("a retain of 2,000 blocks", retains);

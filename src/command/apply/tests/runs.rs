@@ -1,6 +1,6 @@
 //! Runs: who waits for whom, what a receiver may say, and what silence comes to.
 
-use super::record::Story;
+use super::record::JournalFixture;
 use super::*;
 use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Overlap, Retry};
@@ -52,34 +52,34 @@ fn fail(retry: bool) -> Report {
     Report::Fail { error: Some("no disk".into()), retry }
 }
 
-impl Story {
+impl JournalFixture {
     fn begin(&mut self, asked: BeginRun) -> Begun {
-        match self.books.done(Command::BeginRun(asked)) {
+        match self.state.done(Command::BeginRun(asked)) {
             Outcome::Begun(begun) => begun,
             outcome => panic!("{outcome}"),
         }
     }
 
     fn report(&mut self, occurrence: Occurrence, report: Report) {
-        self.books.done(Command::ReportRun { occurrence, report });
+        self.state.done(Command::ReportRun { occurrence, report });
     }
 
     fn refused(&mut self, occurrence: Occurrence, report: Report) -> (RejectionKind, String) {
-        self.books.refused(&Command::ReportRun { occurrence, report })
+        self.state.refused(&Command::ReportRun { occurrence, report })
     }
 
     fn expire(&mut self, after: Millis) -> Outcome {
-        self.books.now += after;
-        self.books.done(Command::Expire { limit: 10 })
+        self.state.now += after;
+        self.state.done(Command::Expire { limit: 10 })
     }
 
     fn run(&self, of: Occurrence) -> Option<Run> {
-        self.books.read(|c| runs::get(c, of))
+        self.state.read(|c| runs::get(c, of))
     }
 
     /// (attempt, base, next attempt, jobs) of each row.
     fn waiting(&self) -> Vec<(u32, u32, Millis, Vec<u64>)> {
-        let rows = self.books.read(|c| pending::for_shard(c, 0));
+        let rows = self.state.read(|c| pending::for_shard(c, 0));
         let row = |r: crate::model::job::Pending| {
             (r.attempt, r.base, r.next_at, r.members.iter().collect())
         };
@@ -89,251 +89,258 @@ impl Story {
     /// What the history says last.
     fn last(&self) -> (Verdict, ResultOrigin, u32) {
         let record = self.records().pop().unwrap().record;
-        (record.verdict, record.how, record.attempt)
+        (record.verdict, record.origin, record.attempt)
     }
 }
 
 #[test]
 fn a_run_keeps_its_place_through_its_retries_and_gives_it_back_at_the_end() {
-    let mut story = Story::new();
-    assert_eq!(story.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
-    story.tell(1, told(planned(1, 0), Verdict::Retry { at: START + 99_000 }));
-    let row = story.rows()[0].0;
-    assert_eq!(story.run(planned(1, 0)).unwrap().deadline, Millis::MAX, "its row sees to it");
-    assert_eq!(story.begin(begin(planned(1, 1), Overlap::Skip)), Begun::Skipped);
-    assert_eq!(story.last(), (OVERLAP, ResultOrigin::Answer, 1));
-    assert_eq!(story.begin(begin(planned(1, 1), Overlap::Skip)), Begun::NotYours, "it is over");
-    assert_eq!(story.begin(begin(planned(2, 1), Overlap::Skip)), Begun::Go, "another job");
+    let mut fixture = JournalFixture::new();
+    assert_eq!(fixture.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
+    fixture.tell(1, told(planned(1, 0), Verdict::Retry { at: START + 99_000 }));
+    let row = fixture.rows()[0].0;
+    assert_eq!(fixture.run(planned(1, 0)).unwrap().deadline, Millis::MAX, "its row sees to it");
+    assert_eq!(fixture.begin(begin(planned(1, 1), Overlap::Skip)), Begun::Skipped);
+    assert_eq!(fixture.last(), (OVERLAP, ResultOrigin::Answer, 1));
+    assert_eq!(fixture.begin(begin(planned(1, 1), Overlap::Skip)), Begun::NotYours, "it is over");
+    assert_eq!(fixture.begin(begin(planned(2, 1), Overlap::Skip)), Begun::Go, "another job");
     let again = BeginRun { pending: Some(row), attempt: 2, ..begin(planned(1, 0), Overlap::Skip) };
-    assert_eq!(story.begin(again), Begun::Go, "the same occurrence");
-    story.tell(1, AttemptRecord { pending: Some(row), ..told(planned(1, 0), Verdict::Delivered) });
-    assert_eq!((story.run(planned(1, 0)), story.rows()), (None, vec![]));
-    assert_eq!(story.begin(begin(planned(1, 2), Overlap::Skip)), Begun::Go);
+    assert_eq!(fixture.begin(again), Begun::Go, "the same occurrence");
+    fixture
+        .tell(1, AttemptRecord { pending: Some(row), ..told(planned(1, 0), Verdict::Delivered) });
+    assert_eq!((fixture.run(planned(1, 0)), fixture.rows()), (None, vec![]));
+    assert_eq!(fixture.begin(begin(planned(1, 2), Overlap::Skip)), Begun::Go);
 }
 
 #[test]
 fn nobody_begins_what_is_over_or_in_a_row_or_accepted_or_somebody_elses() {
-    let mut story = Story::new();
-    let not_yours = |story: &mut Story, begin: BeginRun| {
-        assert_eq!(story.begin(begin.clone()), Begun::NotYours, "{begin:?}");
-        assert!(story.run(begin.occurrence).is_none_or(|run| run.accepted));
+    let mut fixture = JournalFixture::new();
+    let not_yours = |fixture: &mut JournalFixture, begin: BeginRun| {
+        assert_eq!(fixture.begin(begin.clone()), Begun::NotYours, "{begin:?}");
+        assert!(fixture.run(begin.occurrence).is_none_or(|run| run.accepted));
     };
     let ask = |minute| begin(planned(1, minute), Overlap::Skip);
-    story.tell(1, told(planned(1, 0), Verdict::Delivered));
-    not_yours(&mut story, ask(0));
-    story.tell(1, told(planned(1, 1), Verdict::Retry { at: START }));
-    not_yours(&mut story, ask(1));
-    not_yours(&mut story, BeginRun { pending: Some(77), ..ask(1) });
-    story.tell(1, AttemptRecord { since: Some(START + 150_000), ..told(planned(1, 2), OVERLAP) });
-    not_yours(&mut story, ask(2));
-    story.tell(1, accepted(planned(1, 3), None, None));
-    not_yours(&mut story, ask(3));
-    not_yours(&mut story, BeginRun { epoch: 2, ..ask(4) });
-    not_yours(&mut story, BeginRun { node: 2, ..ask(4) });
-    not_yours(&mut story, BeginRun { shard: 99, ..ask(4) });
-    not_yours(&mut story, BeginRun { shard: 1, ..ask(4) });
+    fixture.tell(1, told(planned(1, 0), Verdict::Delivered));
+    not_yours(&mut fixture, ask(0));
+    fixture.tell(1, told(planned(1, 1), Verdict::Retry { at: START }));
+    not_yours(&mut fixture, ask(1));
+    not_yours(&mut fixture, BeginRun { pending: Some(77), ..ask(1) });
+    fixture.tell(1, AttemptRecord { since: Some(START + 150_000), ..told(planned(1, 2), OVERLAP) });
+    not_yours(&mut fixture, ask(2));
+    fixture.tell(1, accepted(planned(1, 3), None, None));
+    not_yours(&mut fixture, ask(3));
+    not_yours(&mut fixture, BeginRun { epoch: 2, ..ask(4) });
+    not_yours(&mut fixture, BeginRun { node: 2, ..ask(4) });
+    not_yours(&mut fixture, BeginRun { shard: 99, ..ask(4) });
+    not_yours(&mut fixture, BeginRun { shard: 1, ..ask(4) });
 }
 
 #[test]
 fn one_waits_and_gives_way_to_the_next() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let ask = |minute| begin(planned(1, minute), Overlap::QueueOne);
-    assert_eq!(story.begin(ask(0)), Begun::Go);
-    assert_eq!(story.begin(ask(1)), Begun::Queued);
-    assert_eq!(story.waiting(), [(1, 0, PARKED, vec![1])]);
-    assert_eq!(story.begin(ask(2)), Begun::Queued);
-    assert_eq!(story.last(), (OVERLAP, ResultOrigin::Answer, 1));
-    assert_eq!(story.waiting().len(), 1, "the first one gave way");
-    story.tell(1, told(planned(1, 0), Verdict::Delivered));
-    let row = story.rows()[0].0;
-    assert_eq!(story.waiting(), [(1, 0, story.books.now, vec![1])]);
-    assert_eq!(story.books.change.pending, [0], "its bell rang");
+    assert_eq!(fixture.begin(ask(0)), Begun::Go);
+    assert_eq!(fixture.begin(ask(1)), Begun::Queued);
+    assert_eq!(fixture.waiting(), [(1, 0, PARKED, vec![1])]);
+    assert_eq!(fixture.begin(ask(2)), Begun::Queued);
+    assert_eq!(fixture.last(), (OVERLAP, ResultOrigin::Answer, 1));
+    assert_eq!(fixture.waiting().len(), 1, "the first one gave way");
+    fixture.tell(1, told(planned(1, 0), Verdict::Delivered));
+    let row = fixture.rows()[0].0;
+    assert_eq!(fixture.waiting(), [(1, 0, fixture.state.now, vec![1])]);
+    assert_eq!(fixture.state.change.pending, [0], "its bell rang");
     let next = BeginRun { pending: Some(row), ..ask(2) };
-    assert_eq!(story.begin(next.clone()), Begun::Go);
-    assert_eq!(story.begin(ask(3)), Begun::Queued);
+    assert_eq!(fixture.begin(next.clone()), Begun::Go);
+    assert_eq!(fixture.begin(ask(3)), Begun::Queued);
     // What waits behind a run and asks once more waits on.
-    let waiting = story.rows().into_iter().map(|r| r.0).find(|id| *id != row).unwrap();
+    let waiting = fixture.rows().into_iter().map(|r| r.0).find(|id| *id != row).unwrap();
     let once_more = BeginRun { pending: Some(waiting), ..ask(3) };
-    assert_eq!(story.begin(once_more), Begun::Queued);
-    assert_eq!(story.begin(next), Begun::Go, "and the run itself goes on");
-    assert_eq!(story.waiting().iter().filter(|w| w.2 == PARKED).count(), 1);
+    assert_eq!(fixture.begin(once_more), Begun::Queued);
+    assert_eq!(fixture.begin(next), Begun::Go, "and the run itself goes on");
+    assert_eq!(fixture.waiting().iter().filter(|w| w.2 == PARKED).count(), 1);
 }
 
 #[test]
 fn the_next_one_takes_the_place_of_a_run_that_is_cancelled() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let ask = |minute| begin(planned(1, minute), Overlap::CancelPrevious);
-    assert_eq!(story.begin(ask(0)), Begun::Go);
-    story.tell(1, accepted(planned(1, 0), None, None));
-    assert_eq!(story.begin(ask(1)), Begun::Go);
-    assert_eq!(story.last(), (CANCELLED, ResultOrigin::Cancelled, 1));
-    assert_eq!(story.run(planned(1, 0)), None);
-    let (kind, why) = story.refused(planned(1, 0), Report::Heartbeat);
+    assert_eq!(fixture.begin(ask(0)), Begun::Go);
+    fixture.tell(1, accepted(planned(1, 0), None, None));
+    assert_eq!(fixture.begin(ask(1)), Begun::Go);
+    assert_eq!(fixture.last(), (CANCELLED, ResultOrigin::Cancelled, 1));
+    assert_eq!(fixture.run(planned(1, 0)), None);
+    let (kind, why) = fixture.refused(planned(1, 0), Report::Heartbeat);
     assert_eq!(kind, RejectionKind::Conflict);
     assert!(why.contains("was cancelled"), "{why}");
     // One between two attempts loses its row too.
-    story.tell(1, told(planned(1, 1), Verdict::Retry { at: START + 99_000 }));
-    assert_eq!(story.begin(ask(2)), Begun::Go);
-    assert_eq!(story.rows(), []);
+    fixture.tell(1, told(planned(1, 1), Verdict::Retry { at: START + 99_000 }));
+    assert_eq!(fixture.begin(ask(2)), Begun::Go);
+    assert_eq!(fixture.rows(), []);
     // Its late failure is history, its late success stands.
-    story.tell(1, told(planned(1, 1), Verdict::Retry { at: START + 99_000 }));
-    story.tell(1, accepted(planned(1, 1), None, None));
-    assert_eq!((story.rows(), story.run(planned(1, 1))), (vec![], None));
+    fixture.tell(1, told(planned(1, 1), Verdict::Retry { at: START + 99_000 }));
+    fixture.tell(1, accepted(planned(1, 1), None, None));
+    assert_eq!((fixture.rows(), fixture.run(planned(1, 1))), (vec![], None));
 }
 
 #[test]
 fn an_accepted_run_is_neither_pending_nor_over() {
-    let mut story = Story::new();
-    story.tell(1, told(planned(1, 0), Verdict::Retry { at: START }));
-    let row = story.rows()[0].0;
+    let mut fixture = JournalFixture::new();
+    fixture.tell(1, told(planned(1, 0), Verdict::Retry { at: START }));
+    let row = fixture.rows()[0].0;
     let again =
         AttemptRecord { attempt: 2, pending: Some(row), ..accepted(planned(1, 0), None, None) };
-    story.tell(1, again);
-    let run = story.run(planned(1, 0)).unwrap();
+    fixture.tell(1, again);
+    let run = fixture.run(planned(1, 0)).unwrap();
     assert_eq!((run.accepted, run.attempt, run.deadline), (true, 2, Millis::MAX));
-    assert_eq!((story.rows(), story.last().0), (vec![], Verdict::Running));
-    let taken = |story: &Story, after| story.books.read(|c| runs::after(c, 0, after));
-    assert_eq!(taken(&story, START), [(START + 60_000, planned(1, 0))]);
-    assert_eq!(taken(&story, START + 60_000), []);
+    assert_eq!((fixture.rows(), fixture.last().0), (vec![], Verdict::Running));
+    let taken = |fixture: &JournalFixture, after| fixture.state.read(|c| runs::after(c, 0, after));
+    assert_eq!(taken(&fixture, START), [(START + 60_000, planned(1, 0))]);
+    assert_eq!(taken(&fixture, START + 60_000), []);
     // Another owner sends it again and fails: the receiver answers for it.
-    story.taken_over();
+    fixture.taken_over();
     for verdict in [Verdict::Retry { at: START }, Verdict::Dead, OVERLAP] {
-        story.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), verdict) });
-        assert_eq!((story.rows(), story.dead()), (vec![], Vec::<Vec<u64>>::new()));
+        fixture.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), verdict) });
+        assert_eq!((fixture.rows(), fixture.dead()), (vec![], Vec::<Vec<u64>>::new()));
     }
     let postponed = Verdict::Postponed { at: START };
-    story.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), postponed) });
-    assert_eq!(story.rows(), []);
-    assert!(story.run(planned(1, 0)).is_some());
-    assert!(!story.records().iter().any(attempts::StoredAttempt::is_end));
+    fixture.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), postponed) });
+    assert_eq!(fixture.rows(), []);
+    assert!(fixture.run(planned(1, 0)).is_some());
+    assert!(!fixture.records().iter().any(attempts::StoredAttempt::is_end));
     // But delivered is delivered.
-    story.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), Verdict::Delivered) });
-    assert_eq!(story.run(planned(1, 0)), None);
-    story.tell(1, accepted(planned(1, 0), None, None));
-    assert_eq!(story.run(planned(1, 0)), None, "a late record of what is over");
+    fixture.tell(2, AttemptRecord { epoch: 2, ..told(planned(1, 0), Verdict::Delivered) });
+    assert_eq!(fixture.run(planned(1, 0)), None);
+    fixture.tell(1, accepted(planned(1, 0), None, None));
+    assert_eq!(fixture.run(planned(1, 0)), None, "a late record of what is over");
 }
 
 #[test]
 fn a_receiver_completes_fails_or_gives_up() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let of = |minute| planned(1, minute);
     for minute in 0..3 {
-        story.tell(1, accepted(of(minute), None, None));
+        fixture.tell(1, accepted(of(minute), None, None));
     }
-    story.books.now = START + 90_000;
-    story.report(of(0), Report::Complete);
-    assert_eq!(story.last(), (Verdict::Delivered, ResultOrigin::Reported, 1));
-    story.report(of(1), fail(false));
-    assert_eq!(story.last(), (Verdict::Dead, ResultOrigin::Reported, 1));
-    assert_eq!(story.dead(), [[1]]);
-    story.report(of(2), fail(true));
-    assert_eq!(story.last(), (Verdict::Retry { at: START + 95_000 }, ResultOrigin::Reported, 1));
-    assert_eq!(story.waiting(), [(2, 0, START + 95_000, vec![1])]);
-    assert_eq!(story.records()[5].record.error.as_deref(), Some("no disk"));
+    fixture.state.now = START + 90_000;
+    fixture.report(of(0), Report::Complete);
+    assert_eq!(fixture.last(), (Verdict::Delivered, ResultOrigin::Reported, 1));
+    fixture.report(of(1), fail(false));
+    assert_eq!(fixture.last(), (Verdict::Dead, ResultOrigin::Reported, 1));
+    assert_eq!(fixture.dead(), [[1]]);
+    fixture.report(of(2), fail(true));
+    assert_eq!(fixture.last(), (Verdict::Retry { at: START + 95_000 }, ResultOrigin::Reported, 1));
+    assert_eq!(fixture.waiting(), [(2, 0, START + 95_000, vec![1])]);
+    assert_eq!(fixture.records()[5].record.error.as_deref(), Some("no disk"));
     // The second attempt is its last.
-    let row = story.rows()[0].0;
+    let row = fixture.rows()[0].0;
     let second = AttemptRecord { attempt: 2, pending: Some(row), ..accepted(of(2), None, None) };
-    story.tell(1, second);
-    story.report(of(2), fail(true));
-    assert_eq!((story.last(), story.dead().len()), ((Verdict::Dead, ResultOrigin::Reported, 2), 2));
-    assert_eq!(story.books.count("runs"), 0);
+    fixture.tell(1, second);
+    fixture.report(of(2), fail(true));
+    assert_eq!(
+        (fixture.last(), fixture.dead().len()),
+        ((Verdict::Dead, ResultOrigin::Reported, 2), 2)
+    );
+    assert_eq!(fixture.state.count("runs"), 0);
 }
 
 #[test]
 fn reports_that_come_late_or_twice_or_for_nothing_are_answered_plainly() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let (of, other) = (planned(1, 0), planned(1, 1));
-    let (kind, why) = story.refused(of, Report::Complete);
+    let (kind, why) = fixture.refused(of, Report::Complete);
     assert_eq!(kind, RejectionKind::NotFound);
     assert!(why.contains("no run of this id"), "{why}");
-    story.tell(1, accepted(of, None, None));
-    story.report(of, Report::Complete);
-    let before = story.books.count("blocks");
-    story.report(of, Report::Complete);
-    assert_eq!(story.books.count("blocks"), before, "told twice");
+    fixture.tell(1, accepted(of, None, None));
+    fixture.report(of, Report::Complete);
+    let before = fixture.state.count("blocks");
+    fixture.report(of, Report::Complete);
+    assert_eq!(fixture.state.count("blocks"), before, "told twice");
     for (report, word) in [(Report::Heartbeat, "delivered"), (fail(true), "delivered")] {
-        let (kind, why) = story.refused(of, report);
+        let (kind, why) = fixture.refused(of, report);
         assert_eq!(kind, RejectionKind::Conflict);
         assert!(why.contains(word), "{why}");
     }
     // Given up, and done after all.
-    story.tell(1, accepted(other, None, None));
-    story.report(other, fail(false));
-    assert!(story.refused(other, fail(true)).1.contains("given up"));
-    story.report(other, Report::Complete);
-    assert_eq!((story.last().0, story.dead().len()), (Verdict::Delivered, 0));
+    fixture.tell(1, accepted(other, None, None));
+    fixture.report(other, fail(false));
+    assert!(fixture.refused(other, fail(true)).1.contains("given up"));
+    fixture.report(other, Report::Complete);
+    assert_eq!((fixture.last().0, fixture.dead().len()), (Verdict::Delivered, 0));
     // Taken for lost, and done before the next attempt.
     let lost = planned(1, 2);
-    story.tell(1, accepted(lost, None, Some(1_000)));
-    assert_eq!(story.expire(3_600_000), Outcome::Changed(1));
-    assert!(story.refused(planned(9, 2), Report::Heartbeat).1.contains("no run"));
-    story.report(lost, Report::Complete);
-    assert_eq!((story.last().0, story.rows(), story.run(lost)), (Verdict::Delivered, vec![], None));
+    fixture.tell(1, accepted(lost, None, Some(1_000)));
+    assert_eq!(fixture.expire(3_600_000), Outcome::Changed(1));
+    assert!(fixture.refused(planned(9, 2), Report::Heartbeat).1.contains("no run"));
+    fixture.report(lost, Report::Complete);
+    assert_eq!(
+        (fixture.last().0, fixture.rows(), fixture.run(lost)),
+        (Verdict::Delivered, vec![], None)
+    );
     // Its place is free, and what waits can be cancelled but not completed.
-    assert_eq!(story.begin(begin(planned(1, 3), Overlap::QueueOne)), Begun::Go);
+    assert_eq!(fixture.begin(begin(planned(1, 3), Overlap::QueueOne)), Begun::Go);
     let parked = planned(1, 4);
-    assert_eq!(story.begin(begin(parked, Overlap::QueueOne)), Begun::Queued);
-    assert!(story.refused(parked, Report::Complete).1.contains("not been sent"));
-    story.report(parked, Report::Cancel);
-    assert_eq!((story.last().0, story.rows()), (CANCELLED, vec![]));
+    assert_eq!(fixture.begin(begin(parked, Overlap::QueueOne)), Begun::Queued);
+    assert!(fixture.refused(parked, Report::Complete).1.contains("not been sent"));
+    fixture.report(parked, Report::Cancel);
+    assert_eq!((fixture.last().0, fixture.rows()), (CANCELLED, vec![]));
 }
 
 #[test]
 fn a_report_may_overtake_the_record_of_its_answer() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let (done, failed) = (planned(1, 0), planned(2, 0));
-    assert_eq!(story.begin(begin(done, Overlap::Skip)), Begun::Go);
-    assert_eq!(story.begin(begin(failed, Overlap::Skip)), Begun::Go);
-    story.report(done, Report::Complete);
-    story.report(failed, fail(true));
-    story.tell(1, accepted(done, None, None));
-    story.tell(1, accepted(failed, None, None));
-    assert_eq!(story.run(done), None);
-    assert_eq!(story.run(failed).map(|run| run.accepted), Some(false));
-    assert_eq!(story.waiting().len(), 1, "its failure stands");
+    assert_eq!(fixture.begin(begin(done, Overlap::Skip)), Begun::Go);
+    assert_eq!(fixture.begin(begin(failed, Overlap::Skip)), Begun::Go);
+    fixture.report(done, Report::Complete);
+    fixture.report(failed, fail(true));
+    fixture.tell(1, accepted(done, None, None));
+    fixture.tell(1, accepted(failed, None, None));
+    assert_eq!(fixture.run(done), None);
+    assert_eq!(fixture.run(failed).map(|run| run.accepted), Some(false));
+    assert_eq!(fixture.waiting().len(), 1, "its failure stands");
 }
 
 #[test]
 fn silence_ends_a_run_and_a_heartbeat_puts_it_off() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let (beats, long) = (planned(1, 0), planned(2, 0));
-    story.books.now = START + 61_000;
-    story.tell(1, accepted(beats, Some(60_000), Some(10_000)));
-    story.tell(1, accepted(long, Some(15_000), None));
-    let deadline = |story: &Story, of| story.run(of).map(|run| run.deadline);
+    fixture.state.now = START + 61_000;
+    fixture.tell(1, accepted(beats, Some(60_000), Some(10_000)));
+    fixture.tell(1, accepted(long, Some(15_000), None));
+    let deadline = |fixture: &JournalFixture, of| fixture.run(of).map(|run| run.deadline);
     let answered = START + 60_001 + 12;
-    assert_eq!(deadline(&story, beats), Some(START + 71_000), "heard of when it was recorded");
-    assert_eq!(deadline(&story, long), Some(answered + 15_000));
-    assert_eq!(story.expire(9_000), Outcome::Changed(0));
-    story.report(beats, Report::Heartbeat);
-    assert_eq!(deadline(&story, beats), Some(START + 80_000));
-    assert_eq!(story.expire(6_000), Outcome::Changed(1));
-    assert_eq!(story.last().1, ResultOrigin::TimedOut);
-    assert_eq!(story.expire(10_000), Outcome::Changed(1));
-    let at = story.books.now + RETRY.delay;
-    assert_eq!(story.last(), (Verdict::Retry { at }, ResultOrigin::Lost, 1));
-    assert_eq!(story.waiting().len(), 2);
-    assert_eq!(story.expire(3_600_000), Outcome::Changed(0), "the rows see to them");
+    assert_eq!(deadline(&fixture, beats), Some(START + 71_000), "heard of when it was recorded");
+    assert_eq!(deadline(&fixture, long), Some(answered + 15_000));
+    assert_eq!(fixture.expire(9_000), Outcome::Changed(0));
+    fixture.report(beats, Report::Heartbeat);
+    assert_eq!(deadline(&fixture, beats), Some(START + 80_000));
+    assert_eq!(fixture.expire(6_000), Outcome::Changed(1));
+    assert_eq!(fixture.last().1, ResultOrigin::TimedOut);
+    assert_eq!(fixture.expire(10_000), Outcome::Changed(1));
+    let at = fixture.state.now + RETRY.delay;
+    assert_eq!(fixture.last(), (Verdict::Retry { at }, ResultOrigin::Lost, 1));
+    assert_eq!(fixture.waiting().len(), 2);
+    assert_eq!(fixture.expire(3_600_000), Outcome::Changed(0), "the rows see to them");
 }
 
 #[test]
 fn a_run_whose_sender_died_is_neither_lost_nor_doubled() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let (plan, row, paused) = (planned(1, 0), planned(2, 0), planned(3, 0));
-    story.tell(1, told(row, Verdict::Retry { at: START }));
-    let id = story.rows()[0].0;
-    assert_eq!(story.begin(begin(plan, Overlap::Skip)), Begun::Go);
-    assert_eq!(story.begin(begin(paused, Overlap::Skip)), Begun::Go);
+    fixture.tell(1, told(row, Verdict::Retry { at: START }));
+    let id = fixture.rows()[0].0;
+    assert_eq!(fixture.begin(begin(plan, Overlap::Skip)), Begun::Go);
+    assert_eq!(fixture.begin(begin(paused, Overlap::Skip)), Begun::Go);
     let retry = BeginRun { pending: Some(id), attempt: 2, ..begin(row, Overlap::Skip) };
-    assert_eq!(story.begin(retry), Begun::Go);
-    assert_eq!(story.expire(39_000), Outcome::Changed(0));
+    assert_eq!(fixture.begin(retry), Begun::Go);
+    assert_eq!(fixture.expire(39_000), Outcome::Changed(0));
     // W is before it: the next owner will fire it, so it keeps its place.
-    assert_eq!(story.expire(2_000), Outcome::Changed(2));
-    assert_eq!((story.books.count("runs"), story.rows().len()), (3, 1));
-    story.taken_over();
+    assert_eq!(fixture.expire(2_000), Outcome::Changed(2));
+    assert_eq!((fixture.state.count("runs"), fixture.rows().len()), (3, 1));
+    fixture.taken_over();
     let second = BeginRun { node: 2, epoch: 2, ..begin(plan, Overlap::Skip) };
-    assert_eq!(story.begin(second), Begun::Go);
-    story.tell(2, AttemptRecord { epoch: 2, ..told(plan, Verdict::Delivered) });
+    assert_eq!(fixture.begin(second), Begun::Go);
+    fixture.tell(2, AttemptRecord { epoch: 2, ..told(plan, Verdict::Delivered) });
     // W has passed: whatever became of it, nobody fires it from the plan.
     let w = Command::Record(JournalBatch {
         node: 2,
@@ -341,102 +348,106 @@ fn a_run_whose_sender_died_is_neither_lost_nor_doubled() {
         first: 2,
         entries: vec![mark(0, 2, START + 60_000)],
     });
-    story.books.done(w);
-    assert_eq!(story.expire(60_000), Outcome::Changed(1));
-    let waiting: Vec<_> = story.waiting().into_iter().map(|w| (w.0, w.3)).collect();
+    fixture.state.done(w);
+    assert_eq!(fixture.expire(60_000), Outcome::Changed(1));
+    let waiting: Vec<_> = fixture.waiting().into_iter().map(|w| (w.0, w.3)).collect();
     assert_eq!(waiting, [(2, vec![2]), (1, vec![3])]);
-    assert_eq!(story.run(paused).map(|run| run.deadline), Some(Millis::MAX));
+    assert_eq!(fixture.run(paused).map(|run| run.deadline), Some(Millis::MAX));
 }
 
 #[test]
 fn a_range_ends_a_run_that_was_never_heard_of_and_spares_one_that_was_accepted() {
-    let mut story = Story::new();
-    assert_eq!(story.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
-    assert_eq!(story.begin(begin(planned(2, 0), Overlap::Skip)), Begun::Go);
-    story.tell(1, accepted(planned(2, 0), None, None));
+    let mut fixture = JournalFixture::new();
+    assert_eq!(fixture.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
+    assert_eq!(fixture.begin(begin(planned(2, 0), Overlap::Skip)), Begun::Go);
+    fixture.tell(1, accepted(planned(2, 0), None, None));
     let range = told(planned(1, 1), Verdict::Skipped(SkipReason::Misfire));
     let members = Members::from_sorted([1, 2]);
-    story.tell(1, AttemptRecord { since: Some(START), members, ..range });
-    assert_eq!(story.run(planned(1, 0)), None);
-    assert!(story.run(planned(2, 0)).is_some());
-    story.report(planned(2, 0), Report::Complete);
-    assert_eq!(story.last().0, Verdict::Delivered);
+    fixture.tell(1, AttemptRecord { since: Some(START), members, ..range });
+    assert_eq!(fixture.run(planned(1, 0)), None);
+    assert!(fixture.run(planned(2, 0)).is_some());
+    fixture.report(planned(2, 0), Report::Complete);
+    assert_eq!(fixture.last().0, Verdict::Delivered);
 }
 
 #[test]
 fn a_manual_run_is_an_occurrence_of_its_own() {
-    let mut story = Story::new();
-    story.books.now = START + 60_000;
-    let run = |story: &mut Story| match story.books.done(Command::RunJob { id: 1, forced: false }) {
+    let mut fixture = JournalFixture::new();
+    fixture.state.now = START + 60_000;
+    let run = |fixture: &mut JournalFixture| match fixture
+        .state
+        .done(Command::RunJob { id: 1, forced: false })
+    {
         Outcome::Run(of) => of,
         outcome => panic!("{outcome}"),
     };
-    let (first, second) = (run(&mut story), run(&mut story));
+    let (first, second) = (run(&mut fixture), run(&mut fixture));
     assert_eq!((first.scheduled, first.run == second.run), (second.scheduled, false));
-    let ids: Vec<_> = story.rows().iter().map(|row| row.0).collect();
+    let ids: Vec<_> = fixture.rows().iter().map(|row| row.0).collect();
     let ask = |of, row| BeginRun { pending: Some(row), ..begin(of, Overlap::Skip) };
-    assert_eq!(story.begin(ask(first, ids[0])), Begun::Go);
-    assert_eq!(story.begin(ask(second, ids[1])), Begun::Skipped);
-    assert_eq!(story.rows().len(), 1);
+    assert_eq!(fixture.begin(ask(first, ids[0])), Begun::Go);
+    assert_eq!(fixture.begin(ask(second, ids[1])), Begun::Skipped);
+    assert_eq!(fixture.rows().len(), 1);
     // The planned occurrence of the same instant is another one.
-    story.tell(1, told(planned(1, 0), Verdict::Delivered));
-    assert!(story.run(first).is_some());
+    fixture.tell(1, told(planned(1, 0), Verdict::Delivered));
+    assert!(fixture.run(first).is_some());
     let dead = AttemptRecord { pending: Some(ids[0]), ..told(first, Verdict::Dead) };
-    story.tell(1, dead);
-    assert_eq!((story.rows(), story.dead(), story.run(first)), (vec![], vec![vec![1]], None));
-    assert_eq!(story.books.read(|c| runs::after(c, 0, 0)), []);
+    fixture.tell(1, dead);
+    assert_eq!((fixture.rows(), fixture.dead(), fixture.run(first)), (vec![], vec![vec![1]], None));
+    assert_eq!(fixture.state.read(|c| runs::after(c, 0, 0)), []);
 }
 
 #[test]
 fn a_job_that_goes_takes_its_runs_with_it() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     for job in [1, 2] {
-        assert_eq!(story.begin(begin(planned(job, 0), Overlap::QueueOne)), Begun::Go);
-        assert_eq!(story.begin(begin(planned(job, 1), Overlap::QueueOne)), Begun::Queued);
+        assert_eq!(fixture.begin(begin(planned(job, 0), Overlap::QueueOne)), Begun::Go);
+        assert_eq!(fixture.begin(begin(planned(job, 1), Overlap::QueueOne)), Begun::Queued);
     }
-    story.tell(1, accepted(planned(1, 0), None, None));
-    story.books.done(Command::DeleteJob { id: 1, expect: None });
-    assert_eq!(story.last(), (Verdict::Skipped(SkipReason::Ended), ResultOrigin::Cancelled, 1));
-    let why = story.refused(planned(1, 0), Report::Heartbeat).1;
+    fixture.tell(1, accepted(planned(1, 0), None, None));
+    fixture.state.done(Command::DeleteJob { id: 1, expect: None });
+    assert_eq!(fixture.last(), (Verdict::Skipped(SkipReason::Ended), ResultOrigin::Cancelled, 1));
+    let why = fixture.refused(planned(1, 0), Report::Heartbeat).1;
     assert!(why.contains("its job was deleted"), "{why}");
-    story.books.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
-    assert_eq!(story.books.count("runs"), 0);
-    assert!(story.waiting().iter().all(|row| row.2 < PARKED), "they end at sending");
+    fixture.state.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
+    assert_eq!(fixture.state.count("runs"), 0);
+    assert!(fixture.waiting().iter().all(|row| row.2 < PARKED), "they end at sending");
 }
 
 #[test]
 fn a_one_off_is_completed_by_the_end_of_its_run() {
-    let mut story = Story::new();
+    let mut fixture = JournalFixture::new();
     let definition =
         JobDefinition { timing: Timing::After(0), spec: String::new(), ..every_minute() };
-    let job = story.books.jobs(definition, 1);
-    let row = story.rows()[0].0;
-    let of = Occurrence { job, scheduled: story.books.now, run: 0 };
+    let job = fixture.state.jobs(definition, 1);
+    let row = fixture.rows()[0].0;
+    let of = Occurrence { job, scheduled: fixture.state.now, run: 0 };
     let ask = BeginRun { pending: Some(row), ..begin(of, Overlap::Skip) };
-    assert_eq!(story.begin(ask), Begun::Go);
+    assert_eq!(fixture.begin(ask), Begun::Go);
     let record = AttemptRecord { pending: Some(row), once: true, ..accepted(of, None, None) };
-    story.tell(1, record);
-    let status = |story: &Story| story.books.read(|c| jobs::get(c, job)).unwrap().status;
-    assert_eq!(status(&story), JobStatus::Active);
-    story.report(of, Report::Complete);
-    assert_eq!(status(&story), JobStatus::Completed);
+    fixture.tell(1, record);
+    let status =
+        |fixture: &JournalFixture| fixture.state.read(|c| jobs::get(c, job)).unwrap().status;
+    assert_eq!(status(&fixture), JobStatus::Active);
+    fixture.report(of, Report::Complete);
+    assert_eq!(status(&fixture), JobStatus::Completed);
 }
 
 #[test]
 fn what_is_paused_before_it_is_due_ends_no_run_and_waits_behind_none() {
-    let mut story = Story::new();
-    assert_eq!(story.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
+    let mut fixture = JournalFixture::new();
+    assert_eq!(fixture.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
     let action = crate::command::JobAction::Pause { until: None };
-    story.books.done(Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None });
+    fixture.state.done(Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None });
     for overlap in [Overlap::CancelPrevious, Overlap::QueueOne, Overlap::Skip] {
         let asked = begin(planned(1, 5), overlap);
-        assert!(asked.due > story.books.now);
-        assert_eq!(story.begin(asked), Begun::NotYours, "{overlap:?}");
+        assert!(asked.due > fixture.state.now);
+        assert_eq!(fixture.begin(asked), Begun::NotYours, "{overlap:?}");
     }
-    assert!(story.run(planned(1, 0)).is_some() && story.waiting().is_empty());
-    let run = story.books.now;
+    assert!(fixture.run(planned(1, 0)).is_some() && fixture.waiting().is_empty());
+    let run = fixture.state.now;
     assert_eq!(
-        story.begin(begin(Occurrence { scheduled: run - 1, ..planned(1, 0) }, Overlap::Skip)),
+        fixture.begin(begin(Occurrence { scheduled: run - 1, ..planned(1, 0) }, Overlap::Skip)),
         Begun::Skipped,
         "due before the pause, it stands"
     );

@@ -21,7 +21,7 @@ impl Entry<'_, '_> {
             return Ok(postcard::from_bytes(&known.outcome).map_err(Error::from)?);
         }
         // A refusal leaves here and is not remembered: the caller may mend what was wrong.
-        let outcome = self.carry_out(inner)?;
+        let outcome = self.execute(inner)?;
         let entry = Remembered {
             body: *body,
             outcome: postcard::to_stdvec(&outcome).map_err(Error::from)?,

@@ -24,53 +24,53 @@ pub enum Table {
 
 /// A bit a shard and table.
 #[derive(Default)]
-pub(super) struct Bare {
+pub(super) struct EmptyTables {
     known: [Cell<u64>; 3],
-    bare: [Cell<u64>; 3],
+    empty: [Cell<u64>; 3],
 }
 
 // A shard's bit has to fit.
 const _: () = assert!(SHARDS <= 64);
 
-impl Bare {
+impl EmptyTables {
     /// What is known may be of the past.
     pub(super) fn forget(&self) {
         self.known.iter().for_each(|known| known.set(0));
     }
 
-    fn set(&self, table: Table, shard: ShardId, bare: bool) {
+    fn set(&self, table: Table, shard: ShardId, empty: bool) {
         let (bit, place) = (1 << (shard % 64), table as usize);
         self.known[place].set(self.known[place].get() | bit);
-        let others = self.bare[place].get() & !bit;
-        self.bare[place].set(if bare { others | bit } else { others });
+        let others = self.empty[place].get() & !bit;
+        self.empty[place].set(if empty { others | bit } else { others });
     }
 
     fn get(&self, table: Table, shard: ShardId) -> Option<bool> {
         let (bit, place) = (1 << (shard % 64), table as usize);
         let known = self.known[place].get() & bit != 0;
-        known.then(|| self.bare[place].get() & bit != 0)
+        known.then(|| self.empty[place].get() & bit != 0)
     }
 }
 
 impl Tx<'_> {
     /// Whether a shard has no rows in a table.
-    pub fn is_bare(&self, table: Table, shard: ShardId) -> rusqlite::Result<bool> {
-        if let Some(bare) = self.kept.bare.get(table, shard) {
-            return Ok(bare);
+    pub fn is_empty(&self, table: Table, shard: ShardId) -> rusqlite::Result<bool> {
+        if let Some(empty) = self.kept.empty_tables.get(table, shard) {
+            return Ok(empty);
         }
         let sql = match table {
             Table::Pending => "SELECT NOT EXISTS (SELECT 1 FROM pending WHERE shard = ?1)",
             Table::Runs => "SELECT NOT EXISTS (SELECT 1 FROM runs WHERE shard = ?1)",
             Table::DeadLetters => "SELECT NOT EXISTS (SELECT 1 FROM dead_letters WHERE shard = ?1)",
         };
-        let bare = self.prepare_cached(sql)?.query_row(params![shard], |row| row.get(0))?;
-        self.kept.bare.set(table, shard, bare);
-        Ok(bare)
+        let empty = self.prepare_cached(sql)?.query_row(params![shard], |row| row.get(0))?;
+        self.kept.empty_tables.set(table, shard, empty);
+        Ok(empty)
     }
 
     /// A shard has a row in a table from here on.
-    pub(super) fn is_occupied(&self, table: Table, shard: ShardId) {
-        self.kept.bare.set(table, shard, false);
+    pub(super) fn mark_occupied(&self, table: Table, shard: ShardId) {
+        self.kept.empty_tables.set(table, shard, false);
     }
 }
 
@@ -89,24 +89,24 @@ mod tests {
                  VALUES (1, 1, 1, 63, 0, 0, 1, 0, 0, x'', 0, 0)",
             )
         };
-        let bare = |tx: &Tx<'_>, shard| tx.is_bare(Table::DeadLetters, shard).unwrap();
+        let empty = |tx: &Tx<'_>, shard| tx.is_empty(Table::DeadLetters, shard).unwrap();
         let done: rusqlite::Result<()> = writer.transaction(|tx| {
-            assert!(bare(tx, 63) && bare(tx, 0) && tx.is_bare(Table::Runs, 63)?);
+            assert!(empty(tx, 63) && empty(tx, 0) && tx.is_empty(Table::Runs, 63)?);
             add(tx)?;
-            tx.is_occupied(Table::DeadLetters, 63);
-            assert!(!bare(tx, 63) && bare(tx, 0) && tx.is_bare(Table::Pending, 63)?);
+            tx.mark_occupied(Table::DeadLetters, 63);
+            assert!(!empty(tx, 63) && empty(tx, 0) && tx.is_empty(Table::Pending, 63)?);
             Ok(())
         });
         done.unwrap();
         let done: rusqlite::Result<()> = writer.transaction(|tx| {
-            assert!(!bare(tx, 63) && bare(tx, 62));
+            assert!(!empty(tx, 63) && empty(tx, 62));
             tx.execute_batch("DELETE FROM dead_letters")?;
-            assert!(!bare(tx, 63), "a search that finds nothing does no harm");
+            assert!(!empty(tx, 63), "a search that finds nothing does no harm");
             Ok(())
         });
         done.unwrap();
         let done: rusqlite::Result<()> = writer.transaction(|tx| {
-            assert!(bare(tx, 63));
+            assert!(empty(tx, 63));
             Ok(())
         });
         done.unwrap();

@@ -18,7 +18,7 @@ pub const MINUTE: Millis = 60_000;
 
 /// The sorts of verdict that people tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sort {
+pub enum OutcomeKind {
     /// Accepted by the receiver.
     Delivered = 0,
     /// An attempt that failed and is tried again.
@@ -31,59 +31,64 @@ pub enum Sort {
     Running = 4,
 }
 
-impl Sort {
+impl OutcomeKind {
     /// All of them, in order.
-    pub const ALL: [Sort; 5] =
-        [Sort::Delivered, Sort::Failed, Sort::Dead, Sort::Skipped, Sort::Running];
+    pub const ALL: [OutcomeKind; 5] = [
+        OutcomeKind::Delivered,
+        OutcomeKind::Failed,
+        OutcomeKind::Dead,
+        OutcomeKind::Skipped,
+        OutcomeKind::Running,
+    ];
 
     /// The sort of a verdict.
     pub fn of(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Delivered => Sort::Delivered,
-            Verdict::Retry { .. } => Sort::Failed,
+            Verdict::Delivered => OutcomeKind::Delivered,
+            Verdict::Retry { .. } => OutcomeKind::Failed,
             // Neither failed nor over: a run that was accepted counts when it ends.
-            Verdict::Running | Verdict::Postponed { .. } => Sort::Running,
-            Verdict::Dead => Sort::Dead,
-            Verdict::Skipped(_) => Sort::Skipped,
+            Verdict::Running | Verdict::Postponed { .. } => OutcomeKind::Running,
+            Verdict::Dead => OutcomeKind::Dead,
+            Verdict::Skipped(_) => OutcomeKind::Skipped,
         }
     }
 
     /// The stored verdict codes of this sort, as a condition on records.
     pub(super) fn condition(self) -> &'static str {
         match self {
-            Sort::Delivered => "verdict = 0",
-            Sort::Failed => "verdict = 1",
-            Sort::Dead => "verdict = 2",
-            Sort::Running => "verdict = 4",
-            Sort::Skipped => "verdict >= 10",
+            OutcomeKind::Delivered => "verdict = 0",
+            OutcomeKind::Failed => "verdict = 1",
+            OutcomeKind::Dead => "verdict = 2",
+            OutcomeKind::Running => "verdict = 4",
+            OutcomeKind::Skipped => "verdict >= 10",
         }
     }
 }
 
 /// One tally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tally {
+pub struct HourlyCount {
     /// The start of the hour in which the executions were due.
     pub hour: Millis,
     /// The project.
     pub project: ProjectId,
     /// The sort of verdict.
-    pub sort: Sort,
+    pub kind: OutcomeKind,
     /// How many executions.
     pub count: u64,
 }
 
 /// Changes not yet written: (hour, project, sort) to the difference.
 #[derive(Default)]
-pub(super) struct Tallies(BTreeMap<(i64, ProjectId, Sort), i64>);
+pub(super) struct OutcomeCounters(BTreeMap<(i64, ProjectId, OutcomeKind), i64>);
 
-impl Tallies {
+impl OutcomeCounters {
     pub(super) fn flush(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        for ((hour, project, sort), by) in std::mem::take(&mut self.0) {
+        for ((hour, project, kind), by) in std::mem::take(&mut self.0) {
             if by == 0 {
                 continue;
             }
-            let key = params![hour, project as i64, sort as i64, by];
+            let key = params![hour, project as i64, kind as i64, by];
             conn.prepare_cached(
                 "INSERT INTO tallies (hour, project, sort, count) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT DO UPDATE SET count = count + excluded.count",
@@ -94,7 +99,7 @@ impl Tallies {
                     "DELETE FROM tallies
                      WHERE hour = ?1 AND project = ?2 AND sort = ?3 AND count = 0",
                 )?
-                .execute(params![hour, project as i64, sort as i64])?;
+                .execute(params![hour, project as i64, kind as i64])?;
             }
         }
         Ok(())
@@ -103,9 +108,9 @@ impl Tallies {
 
 impl Tx<'_> {
     /// Counts executions in (or out, below zero).
-    pub fn tally(&mut self, project: ProjectId, due: Millis, verdict: Verdict, by: i64) {
-        let key = (due.div_euclid(HOUR), project, Sort::of(verdict));
-        *self.kept.tallies.0.entry(key).or_default() += by;
+    pub fn count_outcome(&mut self, project: ProjectId, due: Millis, verdict: Verdict, by: i64) {
+        let key = (due.div_euclid(HOUR), project, OutcomeKind::of(verdict));
+        *self.kept.counters.0.entry(key).or_default() += by;
     }
 }
 
@@ -115,7 +120,7 @@ pub fn between(
     project: Option<ProjectId>,
     from: Millis,
     until: Millis,
-) -> rusqlite::Result<Vec<Tally>> {
+) -> rusqlite::Result<Vec<HourlyCount>> {
     conn.prepare_cached(
         "SELECT hour, project, sort, count FROM tallies
          WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR project = ?3)
@@ -128,10 +133,10 @@ pub fn between(
             project.map(|p| p as i64)
         ],
         |row| {
-            Ok(Tally {
+            Ok(HourlyCount {
                 hour: row.get::<_, i64>(0)? * HOUR,
                 project: id_at(row, 1)?,
-                sort: Sort::ALL[row.get::<_, i64>(2)?.clamp(0, 4) as usize],
+                kind: OutcomeKind::ALL[row.get::<_, i64>(2)?.clamp(0, 4) as usize],
                 count: id_at(row, 3)?,
             })
         },
@@ -146,7 +151,7 @@ pub fn by_minute(
     project: Option<ProjectId>,
     (from, until): (Millis, Millis),
     most: u64,
-) -> rusqlite::Result<Option<Vec<(Millis, Sort, u64)>>> {
+) -> rusqlite::Result<Option<Vec<(Millis, OutcomeKind, u64)>>> {
     // The index alone is read for that.
     let records = conn
         .prepare_cached(
@@ -162,8 +167,8 @@ pub fn by_minute(
          WHERE due >= ?1 AND due < ?2 AND (?3 IS NULL OR project = ?3) GROUP BY 1, 2",
     )?;
     let sums = select.query_map(params![from, until, project.map(|p| p as i64)], |row| {
-        let sort = Sort::of(Verdict::from_code(row.get(1)?));
-        Ok((row.get::<_, Millis>(0)? * MINUTE, sort, id_at(row, 2)?))
+        let kind = OutcomeKind::of(Verdict::from_code(row.get(1)?));
+        Ok((row.get::<_, Millis>(0)? * MINUTE, kind, id_at(row, 2)?))
     })?;
     sums.collect::<rusqlite::Result<_>>().map(Some)
 }
@@ -172,16 +177,16 @@ pub fn by_minute(
 pub fn total(
     conn: &Connection,
     project: Option<ProjectId>,
-    sorts: &[Sort],
+    kinds: &[OutcomeKind],
 ) -> rusqlite::Result<u64> {
     let mut sum = 0;
-    for sort in sorts {
+    for kind in kinds {
         sum += conn
             .prepare_cached(
                 "SELECT COALESCE(SUM(count), 0) FROM tallies
                  WHERE sort = ?1 AND (?2 IS NULL OR project = ?2)",
             )?
-            .query_row(params![*sort as i64, project.map(|p| p as i64)], |row| id_at(row, 0))?;
+            .query_row(params![*kind as i64, project.map(|p| p as i64)], |row| id_at(row, 0))?;
     }
     Ok(sum)
 }

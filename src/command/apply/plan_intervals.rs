@@ -1,4 +1,4 @@
-//! Rules of stretches: from when to when a job fires by one schedule, and where its present stretch
+//! Rules of plan intervals: from when to when a job fires by one schedule, and where its present stretch
 //! begins. Called by the rules of jobs alone.
 //!
 //! ```text
@@ -25,7 +25,7 @@ use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, LAST, Schedule};
-use crate::store::meta::Counter;
+use crate::store::meta::Sequence;
 use crate::store::{pending, plans};
 
 /// Periods and delays of a second or more count from a whole second.
@@ -33,7 +33,7 @@ const SECOND: Millis = 1_000;
 
 /// How a job stands from a stamp on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct PlanState {
     /// Its status.
     pub(super) status: JobStatus,
     /// Where its present stretch begins; ahead of the stamp: it is paused up to there.
@@ -42,9 +42,9 @@ pub(super) struct Standing {
     pub(super) overdue: bool,
 }
 
-/// The one instant of a one-off, while its turn has not come.
+/// The one instant of a one-off, while its instant has not come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct OneOffInstant {
     /// What it is scheduled for.
     pub(super) at: Millis,
     /// When it is due.
@@ -53,7 +53,7 @@ pub(super) struct Turn {
     pub(super) held: bool,
 }
 
-impl Turn {
+impl OneOffInstant {
     /// That of a job whose definition is new; an instant that has come is due at once.
     pub(super) fn new(job: JobId, definition: &JobDefinition, at: Millis, stamp: Millis) -> Self {
         let due = if at <= stamp { at } else { due(job, definition, at) };
@@ -62,33 +62,34 @@ impl Turn {
 }
 
 /// How a job stands after a stamp, given the status that it is to have. With an end of its pause it
-/// fires from then on, whatever that says: also what is due at that very instant. `turn` is that of
-/// a one-off whose turn has not come.
+/// fires from then on, whatever that says: also what is due at that very instant. `instant` is that of
+/// a one-off whose instant has not come.
 ///
 /// A pause with an end that would swallow the one instant of a one-off has none: nothing is left to
 /// do after it, and the list should not say otherwise. Where a one-off that does not fire is overdue
 /// already, its stretch reaches back to cover the instant.
-pub(super) fn standing(
-    turn: Option<Turn>,
+pub(super) fn plan_state(
+    instant: Option<OneOffInstant>,
     stamp: Millis,
     status: JobStatus,
     until: Option<Millis>,
-) -> Standing {
+) -> PlanState {
     let status = if until.is_some() { JobStatus::Active } else { status };
     let until = until.filter(|until| *until > stamp);
-    let covering = |turn: Turn| if turn.held { stamp } else { stamp.min(turn.at - 1) };
-    let (status, from, overdue) = match (turn, until) {
-        (Some(turn), Some(until)) if turn.due < until => {
-            (JobStatus::Inactive, covering(turn), false)
+    let covering =
+        |instant: OneOffInstant| if instant.held { stamp } else { stamp.min(instant.at - 1) };
+    let (status, from, overdue) = match (instant, until) {
+        (Some(instant), Some(until)) if instant.due < until => {
+            (JobStatus::Inactive, covering(instant), false)
         }
         (_, Some(until)) => (JobStatus::Active, until - 1, false),
-        (Some(turn), None) if status == JobStatus::Active => {
-            (status, stamp, turn.at <= stamp && !turn.held)
+        (Some(instant), None) if status == JobStatus::Active => {
+            (status, stamp, instant.at <= stamp && !instant.held)
         }
-        (Some(turn), None) => (status, covering(turn), false),
+        (Some(instant), None) => (status, covering(instant), false),
         (None, None) => (status, stamp, false),
     };
-    Standing { status, from, overdue }
+    PlanState { status, from, overdue }
 }
 
 /// What a schedule that begins at a stamp counts from: jobs created in the same second fall due
@@ -123,14 +124,14 @@ pub(super) fn due(job: JobId, definition: &JobDefinition, instant: Millis) -> Mi
 
 /// When a new one-off that does not fire, with this status from an instant on, is over all the same:
 /// its own instant passes. What was due before is ended by its row.
-pub(super) fn asleep(
+pub(super) fn lapses_at(
     job: JobId,
     definition: &JobDefinition,
     instant: Millis,
     (status, from): (JobStatus, Millis),
 ) -> Option<Millis> {
-    let rests = !status.fires() && definition.is_one_off();
-    rests.then(|| due(job, definition, instant)).filter(|due| *due > from)
+    let stopped = !status.fires() && definition.is_one_off();
+    stopped.then(|| due(job, definition, instant)).filter(|due| *due > from)
 }
 
 /// The stamp, rounded up.
@@ -140,7 +141,7 @@ pub(super) fn next_whole_second(stamp: Millis) -> Millis {
 
 /// A job whose present stretch has just begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
+pub(super) struct PlanInterval {
     /// Which.
     pub(super) id: JobId,
     /// Its project.
@@ -150,31 +151,31 @@ pub(super) struct Begun {
     /// What it counts from; the instant of a one-off.
     pub(super) anchor: Millis,
     /// How it stands.
-    pub(super) stands: Standing,
+    pub(super) state: PlanState,
 }
 
-impl Begun {
+impl PlanInterval {
     /// A job that stands anew.
-    pub(super) fn of(job: &Job, stands: Standing) -> Self {
+    pub(super) fn of(job: &Job, state: PlanState) -> Self {
         let (id, project, definition_id) = (job.id, job.definition.project, job.definition_id);
-        Self { id, project, definition_id, anchor: job.anchor, stands }
+        Self { id, project, definition_id, anchor: job.anchor, state }
     }
 
     /// Whether there is more to do than to write its row.
     pub(super) fn is_special(&self, stamp: Millis) -> bool {
-        self.stands.overdue || self.stands.from > stamp
+        self.state.overdue || self.state.from > stamp
     }
 }
 
 impl Entry<'_, '_> {
-    /// The turn of a one-off that has not come yet.
-    pub(super) fn turn_ahead(&mut self, job: &Job) -> Result<Option<Turn>, Refusal> {
+    /// The instant of a one-off that has not come yet.
+    pub(super) fn instant_ahead(&mut self, job: &Job) -> Result<Option<OneOffInstant>, Refusal> {
         if !job.definition.is_one_off() {
             return Ok(None);
         }
         let due = self.due_of(job)?;
-        let turn = Turn { at: job.anchor, due, held: job.anchor <= self.stamp };
-        Ok(Some(turn).filter(|turn| turn.due > self.stamp))
+        let instant = OneOffInstant { at: job.anchor, due, held: job.anchor <= self.stamp };
+        Ok(Some(instant).filter(|instant| instant.due > self.stamp))
     }
 
     /// When the one instant of a job is due: by the jitter of the stretch that holds the instant.
@@ -203,7 +204,7 @@ impl Entry<'_, '_> {
     }
 
     /// When a one-off that does not fire is over all the same, as [`asleep`] of a new one.
-    pub(super) fn sleeps_until(&mut self, job: &Job) -> Result<Option<Millis>, Refusal> {
+    pub(super) fn lapse_of(&mut self, job: &Job) -> Result<Option<Millis>, Refusal> {
         if job.status.fires() || !job.definition.is_one_off() {
             return Ok(None);
         }
@@ -211,13 +212,13 @@ impl Entry<'_, '_> {
     }
 
     /// Whether the one instant of a job passed while it did not fire: nothing is left of it.
-    pub(super) fn slept_through(&mut self, job: &Job) -> Result<bool, Refusal> {
-        Ok(self.sleeps_until(job)?.is_some_and(|due| due <= self.stamp))
+    pub(super) fn has_lapsed(&mut self, job: &Job) -> Result<bool, Refusal> {
+        Ok(self.lapse_of(job)?.is_some_and(|due| due <= self.stamp))
     }
 
     /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead, that
     /// pause; else its plan. The job's own reference to its definition stays with the caller.
-    pub(super) fn end_stretch(&mut self, job: &Job) -> Result<(), Refusal> {
+    pub(super) fn end_interval(&mut self, job: &Job) -> Result<(), Refusal> {
         if job.from > self.stamp {
             for definition in plans::cut(self.tx, job.id, self.stamp)? {
                 self.tx.release_definition(definition, 1)?;
@@ -228,20 +229,20 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Begins jobs that stand otherwise than by a plan from the stamp on: keeps the stretches in which
+    /// Begins jobs that stand otherwise than by a plan from the stamp on: keeps the intervals in which
     /// they are paused up to an instant ahead, and sends out what is overdue.
-    pub(super) fn begin_stretches(&mut self, begun: &[Begun]) -> Result<(), Refusal> {
+    pub(super) fn begin_intervals(&mut self, intervals: &[PlanInterval]) -> Result<(), Refusal> {
         let mut overdue = Vec::new();
-        for job in begun {
-            if job.stands.overdue {
+        for job in intervals {
+            if job.state.overdue {
                 overdue.push(job);
-            } else if job.stands.from > self.stamp {
+            } else if job.state.from > self.stamp {
                 let pause = plans::NewPlan {
                     job: job.id,
                     definition_id: job.definition_id,
                     anchor: job.anchor,
                     from: self.stamp,
-                    until: job.stands.from,
+                    until: job.state.from,
                     status: JobStatus::Inactive,
                 };
                 plans::insert(self.tx, &pause)?;
@@ -252,12 +253,12 @@ impl Entry<'_, '_> {
                 }
             }
         }
-        self.go_out_now(&overdue)
+        self.send_overdue(&overdue)
     }
 
     /// One-offs that are due at the stamp or before go out at once: their plans begin too late. What
     /// may share a request shares a row.
-    fn go_out_now(&mut self, overdue: &[&Begun]) -> Result<(), Refusal> {
+    fn send_overdue(&mut self, overdue: &[&PlanInterval]) -> Result<(), Refusal> {
         let mut rows: BTreeMap<(ShardId, ProjectId, Millis, JobId), Vec<JobId>> = BTreeMap::new();
         let mut known = None;
         for job in overdue {
@@ -274,7 +275,7 @@ impl Entry<'_, '_> {
         }
         for ((shard, project, instant, _), ids) in rows {
             let row = Pending {
-                id: self.tx.take(Counter::Pending, 1)?,
+                id: self.tx.take(Sequence::Pending, 1)?,
                 shard,
                 project,
                 due: instant,
