@@ -20,6 +20,10 @@ use crate::model::{JobId, Millis};
 /// So long a request waits for its lane; then it waits in the books, where it does not hold W back.
 /// Not whole seconds: at those, others are due.
 const LANE_MS: u64 = 10_250;
+/// What is a pending row already holds no watermark back. It waits at least twice as long, and as
+/// long again as it has waited before, up to this: where more falls due than a destination takes,
+/// new occurrences would otherwise go first for ever.
+const MAX_SENIORITY_MS: u64 = 60_000;
 /// Why jobs wait whose project has its share of the queue.
 const SHARE: &str = "the project has its share of the requests that may wait for a worker";
 /// How long the books' leave to begin a run is used, in milliseconds.
@@ -52,7 +56,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let Some(route) = parts.first().map(|(route, _)| Arc::clone(route)) else { return };
         let head = Arc::clone(&piece.head);
         let due = self.time.boot_at(head.due);
-        let deadline = self.time.clock().boot().max(due) + LANE_MS;
+        let deadline = self.time.clock().boot().max(due) + patience_ms(&head, self.time.now());
         while !piece.jobs.is_empty() {
             let places = requests.clamp(1, self.lanes.stride());
             let pass = tokio::select! {
@@ -167,5 +171,33 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         while self.time.clock().boot() < boot {
             self.time.clock().sleep_until(boot).await;
         }
+    }
+}
+
+/// How long jobs wait for a place at their destination, in milliseconds, before they are deferred.
+fn patience_ms(head: &Head, now: Millis) -> u64 {
+    if head.row.is_none() {
+        return LANE_MS;
+    }
+    let since = head.postponed.as_ref().map_or(head.gate, |postponed| postponed.since);
+    let waited = u64::try_from(now.saturating_sub(since)).unwrap_or(0);
+    2 * LANE_MS + waited.min(MAX_SENIORITY_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::postponement::Postponement;
+
+    #[test]
+    fn what_has_waited_longer_waits_longer_and_is_not_overtaken_for_ever() {
+        let row = |gate, postponed| Head { row: Some((1, 1)), gate, postponed, ..Head::default() };
+        let patience = |head: &Head| patience_ms(head, 100_000);
+        assert_eq!(patience(&Head::default()), LANE_MS, "from the plan: it holds the watermark");
+        assert_eq!(patience(&row(100_000, None)), 2 * LANE_MS, "a retry");
+        let since = |since| Some(Postponement::new(Obstacle::Full, "a:1", since));
+        assert_eq!(patience(&row(99_000, since(80_000))), 2 * LANE_MS + 20_000, "deferred before");
+        assert_eq!(patience(&row(99_000, since(0))), 2 * LANE_MS + MAX_SENIORITY_MS);
+        assert_eq!(patience(&row(101_000, None)), 2 * LANE_MS, "not due yet");
     }
 }
