@@ -7,7 +7,6 @@ mod dead_letters;
 mod executions;
 mod executors;
 mod explain;
-mod fixture;
 mod jobs;
 mod pages;
 mod patch;
@@ -21,7 +20,7 @@ use axum::http::StatusCode;
 use scheduler0::model::time::parse_rfc3339;
 use serde_json::{Value, json};
 
-use self::fixture::{Answer, House};
+use crate::harness::{Answer, ApiFixture};
 
 /// A job of the README's program.
 fn job(project: u64, data: &str) -> Value {
@@ -32,15 +31,15 @@ fn job(project: u64, data: &str) -> Value {
 }
 
 /// The next instant that a job of the first ones is scheduled for.
-async fn next_of(house: &House, id: u64) -> i64 {
-    let shown = house.get(&format!("/jobs/{id}")).await.json["data"].clone();
+async fn next_of(api: &ApiFixture, id: u64) -> i64 {
+    let shown = api.get(&format!("/jobs/{id}")).await.json["data"].clone();
     parse_rfc3339(shown["next_execution_date"].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn a_project_is_one_thing_at_three_mounts() {
-    let house = House::build().await;
-    let made = house
+    let api = ApiFixture::build().await;
+    let made = api
         .post("/projects", json!({"name": "sample project", "description": "d", "colour": 1}))
         .await;
     assert_eq!(made.status, StatusCode::CREATED);
@@ -51,51 +50,50 @@ async fn a_project_is_one_thing_at_three_mounts() {
     for (mount, created) in
         [("", "date_created"), ("/v1", "dateCreated"), ("/api/v1", "dateCreated")]
     {
-        let one = house.get(&format!("{mount}/projects/{id}?consistency=linearizable")).await;
+        let one = api.get(&format!("{mount}/projects/{id}?consistency=linearizable")).await;
         assert_eq!(one.json["data"]["name"], "sample project", "{mount}");
         assert!(one.json["data"][created].is_string(), "{mount}");
-        let list = house.get(&format!("{mount}/projects")).await;
+        let list = api.get(&format!("{mount}/projects")).await;
         let data = &list.json["data"];
         assert_eq!(
             (&data["total"], &data["limit"], &data["offset"]),
             (&json!(1), &json!(50), &json!(0)),
             "{mount}"
         );
-        let empty = house.get(&format!("{mount}/projects?limit=5&offset=5")).await;
+        let empty = api.get(&format!("{mount}/projects?limit=5&offset=5")).await;
         assert_eq!(empty.json["data"]["projects"], json!([]), "{mount}");
     }
-    let twice =
-        house.post("/projects", json!({"name": "sample project", "description": "d"})).await;
+    let twice = api.post("/projects", json!({"name": "sample project", "description": "d"})).await;
     assert_eq!(
         (twice.status, &twice.json["error"]["code"]),
         (StatusCode::CONFLICT, &json!("conflict"))
     );
     let body = json!({"description": "new", "modifiedBy": "me"});
-    let changed = house.put(&format!("/api/v1/projects/{id}"), body).await;
+    let changed = api.put(&format!("/api/v1/projects/{id}"), body).await;
     assert_eq!(changed.json["data"]["description"], "new");
     assert_eq!(changed.json["data"]["modifiedBy"], "me");
 
-    assert_eq!(house.post("/jobs", job(id, "")).await.status, StatusCode::ACCEPTED);
-    let kept = house.delete(&format!("/projects/{id}")).await;
+    assert_eq!(api.post("/jobs", job(id, "")).await.status, StatusCode::ACCEPTED);
+    let kept = api.delete(&format!("/projects/{id}")).await;
     assert_eq!(kept.status, StatusCode::CONFLICT);
     assert_eq!(kept.json["data"], "cannot delete project with jobs");
     assert!(kept.json["error"]["message"].as_str().unwrap().contains("cascade=true"));
-    let gone = house.delete(&format!("/projects/{id}?cascade=true")).await;
+    let gone = api.delete(&format!("/projects/{id}?cascade=true")).await;
     assert_eq!((gone.status, gone.body.len()), (StatusCode::NO_CONTENT, 0));
-    let missing = house.get(&format!("/projects/{id}")).await;
+    let missing = api.get(&format!("/projects/{id}")).await;
     assert_eq!(missing.json["data"], "project does not exist");
 }
 
 #[tokio::test]
 async fn jobs_are_created_listed_changed_and_deleted() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let batch = json!([job(project, "{\"jobId\":0}"), job(project, "{\"jobId\":1}")]);
-    let made = house.post("/jobs", batch).await;
+    let made = api.post("/jobs", batch).await;
     assert_eq!(made.status, StatusCode::ACCEPTED);
     let location = made.header("location").to_owned();
     assert!(location.starts_with("/async-tasks/"), "{location}");
-    let task = house.get(&location).await;
+    let task = api.get(&location).await;
     assert_eq!(
         task.json["data"]["id"], made.json["data"][0],
         "at / it is a list with the task's id"
@@ -111,17 +109,17 @@ async fn jobs_are_created_listed_changed_and_deleted() {
     assert_eq!(output[1]["data"], "{\"jobId\":1}");
     assert_eq!(output[0]["project_id"], project);
 
-    let one = house.get("/jobs/1").await;
+    let one = api.get("/jobs/1").await;
     let shown = &one.json["data"];
     assert_eq!(shown["callback_url"], "http://localhost:3000/callback");
     assert_eq!(shown["status"], "active");
     assert_eq!(shown["retry_max"], 3);
     assert!(matches!(shown["timezoneOffset"].as_i64(), Some(-18_000 | -14_400)), "{shown}");
     assert!(shown["next_execution_date"].as_str() > shown["date_created"].as_str());
-    let camel = house.get("/api/v1/jobs/1").await;
+    let camel = api.get("/api/v1/jobs/1").await;
     assert!(camel.json["data"]["nextExecutionDate"].is_string());
 
-    let third = house.post(
+    let third = api.post(
         "/api/v1/jobs",
         json!({"projectId": project, "spec": "0 9 * * *",
         "timezone": "Europe/Berlin", "callbackUrl": "http://localhost:1/", "data": {"a": [1]}}),
@@ -129,7 +127,7 @@ async fn jobs_are_created_listed_changed_and_deleted() {
     let third = third.await;
     let request = third.json["data"].as_str().unwrap();
     assert_eq!(third.header("location"), format!("/api/v1/async-tasks/{request}"));
-    assert_eq!(house.get("/jobs/3").await.json["data"]["data"], "{\"a\":[1]}");
+    assert_eq!(api.get("/jobs/3").await.json["data"]["data"], "{\"a\":[1]}");
 
     for (query, ids) in [
         ("", vec![1, 2, 3]),
@@ -139,41 +137,41 @@ async fn jobs_are_created_listed_changed_and_deleted() {
         ("?project_id=77", vec![]),
         ("?status=inactive", vec![]),
     ] {
-        let list = house.get(&format!("/jobs{query}")).await;
+        let list = api.get(&format!("/jobs{query}")).await;
         let found: Vec<_> = list.json["data"]["jobs"].as_array().unwrap().iter().collect();
         let found: Vec<_> = found.iter().map(|j| j["id"].as_u64().unwrap()).collect();
         assert_eq!(found, ids, "{query}");
     }
 
     let body = json!({"spec": "@every 5s", "status": "inactive", "modified_by": "me"});
-    let changed = house.put("/jobs/2", body).await;
+    let changed = api.put("/jobs/2", body).await;
     assert_eq!(changed.status, StatusCode::OK);
     let shown = &changed.json["data"];
     assert_eq!((&shown["spec"], &shown["status"]), (&json!("@every 5s"), &json!("inactive")));
     assert_eq!(shown["data"], "{\"jobId\":1}", "what is not named stays");
     assert!(shown.get("next_execution_date").is_none(), "a paused job has no next run");
-    let whole = house.get("/jobs/2").await.json["data"].clone();
-    let again = house.put("/jobs/2", whole).await;
+    let whole = api.get("/jobs/2").await.json["data"].clone();
+    let again = api.put("/jobs/2", whole).await;
     assert_eq!(again.status, StatusCode::OK, "what a GET shows can be sent back");
     assert!(again.headers.get("x-scheduler0-warning").is_none());
 
-    let gone = house.send("DELETE", "/jobs/2", &[], "{\"deletedBy\":\"me\"}").await;
+    let gone = api.send("DELETE", "/jobs/2", &[], "{\"deletedBy\":\"me\"}").await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
-    assert_eq!(house.get("/jobs/2").await.json["data"], "job cannot be found");
-    assert_eq!(house.delete("/jobs/2").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(api.get("/jobs/2").await.json["data"], "job cannot be found");
+    assert_eq!(api.delete("/jobs/2").await.status, StatusCode::NOT_FOUND);
     let left: Value =
-        serde_json::from_str(house.get(&location).await.json["data"]["output"].as_str().unwrap())
+        serde_json::from_str(api.get(&location).await.json["data"]["output"].as_str().unwrap())
             .unwrap();
     assert_eq!(left.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_large_request_is_all_or_nothing_and_in_order() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let jobs: Vec<_> = (0..2_500).map(|i| job(project, &i.to_string())).collect();
     let prefer = [("prefer", "return=representation")];
-    let made = house.send("POST", "/jobs", &prefer, &json!(jobs).to_string()).await;
+    let made = api.send("POST", "/jobs", &prefer, &json!(jobs).to_string()).await;
     assert_eq!(made.status, StatusCode::CREATED);
     assert_eq!(made.header("preference-applied"), "return=representation");
     let list = made.json["data"].as_array().unwrap();
@@ -187,28 +185,27 @@ async fn a_large_request_is_all_or_nothing_and_in_order() {
 
     let mut jobs: Vec<_> = (0..2_500).map(|i| job(project, &i.to_string())).collect();
     jobs[1_700] = job(999, "");
-    let refused = house.post("/jobs", json!(jobs)).await;
+    let refused = api.post("/jobs", json!(jobs)).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.json["data"].as_str().unwrap().contains("999"), "{}", refused.json);
     assert_eq!(refused.json["error"]["index"], 1_700);
     assert_eq!(refused.json["error"]["field"], "project_id");
     jobs[1_700] = json!({"spec": "* * *"});
-    let refused = house.post("/api/v1/jobs", json!(jobs)).await;
+    let refused = api.post("/api/v1/jobs", json!(jobs)).await;
     assert_eq!(refused.json["error"]["index"], 1_700);
-    assert_eq!(house.get("/jobs?limit=1").await.json["data"]["total"], 2_500);
+    assert_eq!(api.get("/jobs?limit=1").await.json["data"]["total"], 2_500);
 }
 
 #[tokio::test]
 async fn the_same_key_does_a_thing_once() {
-    let house = House::build().await;
+    let api = ApiFixture::build().await;
     let key = [("idempotency-key", "k1")];
     let project = json!({"name": "p", "description": "d"}).to_string();
-    let first = house.send("POST", "/projects", &key, &project).await;
-    let second = house.send("POST", "/v1/projects", &key, &project).await;
+    let first = api.send("POST", "/projects", &key, &project).await;
+    let second = api.send("POST", "/v1/projects", &key, &project).await;
     assert_eq!((first.status, second.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert_eq!(first.json["data"]["id"], second.json["data"]["id"]);
-    let other =
-        house.send("POST", "/projects", &key, "{\"name\":\"q\",\"description\":\"d\"}").await;
+    let other = api.send("POST", "/projects", &key, "{\"name\":\"q\",\"description\":\"d\"}").await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(other.json["error"]["code"], "idempotency_key_reused");
 
@@ -217,79 +214,79 @@ async fn the_same_key_does_a_thing_once() {
         let key = [("idempotency-key", key)];
         let jobs: Vec<_> = (0..n).map(|_| job(project, "")).collect();
         let body = json!(jobs).to_string();
-        let first = house.send("POST", "/jobs", &key, &body).await;
-        let second = house.send("POST", "/jobs", &key, &body).await;
+        let first = api.send("POST", "/jobs", &key, &body).await;
+        let second = api.send("POST", "/jobs", &key, &body).await;
         assert_eq!(first.status, StatusCode::ACCEPTED);
         assert_eq!(first.header("location"), second.header("location"), "{n}");
         assert_eq!(first.json, second.json, "{n}");
-        let other = house.send("POST", "/jobs", &key, &json!(jobs[1..]).to_string()).await;
+        let other = api.send("POST", "/jobs", &key, &json!(jobs[1..]).to_string()).await;
         assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{n}");
     }
-    assert_eq!(house.get("/jobs").await.json["data"]["total"], 1_503);
+    assert_eq!(api.get("/jobs").await.json["data"]["total"], 1_503);
 
-    let first = house.send("POST", "/credentials", &key, "{}").await;
-    let second = house.send("POST", "/credentials", &key, "{}").await;
+    let first = api.send("POST", "/credentials", &key, "{}").await;
+    let second = api.send("POST", "/credentials", &key, "{}").await;
     assert!(first.json["data"]["api_secret"].is_string());
     assert_eq!(first.json["data"], second.json["data"], "the same secret, though nobody keeps it");
-    assert_eq!(house.send("POST", "/projects", &[("idempotency-key", "")], "{}").await.status, 400);
+    assert_eq!(api.send("POST", "/projects", &[("idempotency-key", "")], "{}").await.status, 400);
 }
 
 #[tokio::test]
 async fn operators_see_health_status_and_metrics() {
-    let house = House::build().await;
-    let health = house.send_bare("GET", "/healthcheck", &[], "").await;
+    let api = ApiFixture::build().await;
+    let health = api.send_bare("GET", "/healthcheck", &[], "").await;
     assert_eq!(health.json["data"]["leader_id"], "1");
     assert_eq!(health.json["data"]["raft_stats"]["state"], "Leader");
-    let camel = house.send_bare("GET", "/api/v1/healthcheck", &[], "").await;
+    let camel = api.send_bare("GET", "/api/v1/healthcheck", &[], "").await;
     assert_eq!(
         camel.json["data"]["raftStats"]["num_peers"],
         health.json["data"]["raft_stats"]["num_peers"]
     );
     for path in ["/livez", "/readyz"] {
-        assert_eq!(house.send_bare("GET", path, &[], "").await.status, StatusCode::OK, "{path}");
+        assert_eq!(api.send_bare("GET", path, &[], "").await.status, StatusCode::OK, "{path}");
     }
-    house.pressure.set_journal(Some("9 bytes free on the disk".to_owned()));
-    let ready = house.send_bare("GET", "/readyz", &[], "").await;
+    api.pressure.set_journal(Some("9 bytes free on the disk".to_owned()));
+    let ready = api.send_bare("GET", "/readyz", &[], "").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE, "it fires nothing");
     let why = String::from_utf8_lossy(&ready.body);
     assert!(why.contains("journal") && why.contains("9 bytes free on the disk"), "{why}");
-    house.pressure.set_journal(None);
-    let metrics = house.send_bare("GET", "/metrics", &[], "").await;
+    api.pressure.set_journal(None);
+    let metrics = api.send_bare("GET", "/metrics", &[], "").await;
     let text = String::from_utf8(metrics.body).unwrap();
     let line = "scheduler0_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1";
     assert!(text.contains(line), "{text}");
-    let status = house.get("/api/v1/cluster/status").await;
+    let status = api.get("/api/v1/cluster/status").await;
     assert_eq!(status.json["data"]["ttlMs"], 4_000);
-    assert_eq!(house.get("/cluster/status").await.json["data"]["ttl_ms"], 4_000);
-    let sum = house.post("/cluster/checksum", json!({})).await;
+    assert_eq!(api.get("/cluster/status").await.json["data"]["ttl_ms"], 4_000);
+    let sum = api.post("/cluster/checksum", json!({})).await;
     assert_eq!(sum.status, StatusCode::SERVICE_UNAVAILABLE, "this house has no source for it");
-    let echo = house.send_bare("POST", "/dev/echo", &[], "[1,2]").await;
+    let echo = api.send_bare("POST", "/dev/echo", &[], "[1,2]").await;
     assert_eq!(echo.json["data"]["received"], 5);
-    let totals = house.get("/api/v1/executions/totals").await;
+    let totals = api.get("/api/v1/executions/totals").await;
     assert_eq!(
         totals.json["data"],
         json!({"accountId": 0, "scheduled": 0, "success": 0, "failed": 0})
     );
-    let hours = house.get("/executions/analytics?startDate=2026-11-20&startTime=10:00&endDate=2026-11-20&endTime=12:00:00").await;
+    let hours = api.get("/executions/analytics?startDate=2026-11-20&startTime=10:00&endDate=2026-11-20&endTime=12:00:00").await;
     let points = hours.json["data"]["points"].as_array().unwrap();
     let times: Vec<_> = points.iter().map(|p| p["time"].as_str().unwrap()).collect();
     assert_eq!((times.len(), times[0], times[120]), (121, "10:00:00", "12:00:00"));
-    let none = house.get("/executions?state=1").await;
+    let none = api.get("/executions?state=1").await;
     assert_eq!(none.json["data"]["executions"], json!([]));
 }
 
 #[tokio::test]
 async fn a_node_short_of_memory_or_disk_refuses_writes_and_goes_on_reading() {
-    let house = House::build().await;
+    let api = ApiFixture::build().await;
     let project = json!({"name": "p", "description": "d"});
     let status =
         |answer: &Answer| (answer.status.as_u16(), answer.headers.contains_key("retry-after"));
-    house.pressure.set_memory(true);
-    assert_eq!(status(&house.post("/projects", project.clone()).await), (503, true));
-    house.pressure.set_disk(true);
-    assert_eq!(status(&house.post("/projects", project.clone()).await), (507, true));
-    assert_eq!(house.get("/projects").await.status, StatusCode::OK);
-    house.pressure.set_disk(false);
-    house.pressure.set_memory(false);
-    assert_eq!(house.post("/projects", project).await.status, StatusCode::CREATED);
+    api.pressure.set_memory(true);
+    assert_eq!(status(&api.post("/projects", project.clone()).await), (503, true));
+    api.pressure.set_disk(true);
+    assert_eq!(status(&api.post("/projects", project.clone()).await), (507, true));
+    assert_eq!(api.get("/projects").await.status, StatusCode::OK);
+    api.pressure.set_disk(false);
+    api.pressure.set_memory(false);
+    assert_eq!(api.post("/projects", project).await.status, StatusCode::CREATED);
 }

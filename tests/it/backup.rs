@@ -8,16 +8,14 @@ use proptest::test_runner::{Config, TestRunner};
 use scheduler0::cluster::backup::inspect;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::firing::every;
-use crate::receiver::{Receiver, now};
+use crate::harness::{PATIENCE, Receiver, TestCluster, every, now};
 
 /// Makes a backup one as versions wrote it that knew no hash.
 pub(crate) const WITHOUT_HASH: &str = "DELETE FROM backup WHERE key = 'sha256'; \
                             UPDATE backup SET value = '1' WHERE key = 'format'";
 
 /// Runs a command of the program as a node's operator; exit code, the data it gave, what it said.
-fn run(cluster: &Cluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
+fn run(cluster: &TestCluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
     let output = cluster.command(id).args(arguments).arg("--json").output().unwrap();
     let data = serde_json::from_slice::<Value>(&output.stdout).unwrap_or(Value::Null);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -25,7 +23,7 @@ fn run(cluster: &Cluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
 }
 
 /// A backup that has to come about.
-fn back_up(cluster: &Cluster, id: u64, arguments: &[&str]) {
+fn back_up(cluster: &TestCluster, id: u64, arguments: &[&str]) {
     let (code, _, said) = run(cluster, id, &[&["backup"], arguments].concat());
     assert_eq!(code, 0, "{said}");
 }
@@ -40,7 +38,7 @@ fn accepted(receiver: &Receiver) -> BTreeMap<(u64, i64), usize> {
 }
 
 /// The states that the ledger gives a job from an instant on, by scheduled instant.
-async fn ledger(cluster: &Cluster, job: u64, from: i64) -> BTreeMap<String, String> {
+async fn ledger(cluster: &TestCluster, job: u64, from: i64) -> BTreeMap<String, String> {
     let from = scheduler0::model::time::rfc3339(from);
     let path = format!("/api/v1/jobs/{job}/occurrences?from={from}&limit=1000");
     let page = cluster.get(1, &path).await;
@@ -54,7 +52,7 @@ async fn ledger(cluster: &Cluster, job: u64, from: i64) -> BTreeMap<String, Stri
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_cluster_goes_on_from_its_backup_and_does_nothing_twice() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(1, "kept").await;
     let begun = now();
     let jobs = cluster.jobs(2, &every("@every 1s", project, &receiver.url(), 10)).await;
@@ -87,7 +85,7 @@ async fn a_lost_cluster_goes_on_from_its_backup_and_does_nothing_twice() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("not empty"), "{said}");
     for id in 1..=3 {
-        cluster.put_away(id);
+        cluster.move_data_away(id);
     }
     let (code, restored, said) = run(&cluster, 1, &["restore", path]);
     assert_eq!(code, 0, "{said}");
@@ -134,8 +132,7 @@ async fn a_lost_cluster_goes_on_from_its_backup_and_does_nothing_twice() {
     let path = format!("/api/v1/jobs/{first}/explain?at={at}");
     let explained = cluster.get(2, &path).await;
     assert!(explained["summary"].as_str().unwrap().contains("restored from a backup"));
-    let sums = cluster.checksums(1).await;
-    assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+    cluster.assert_same_state(1, 3).await;
 }
 
 fn file_size(path: &Path) -> u64 {
@@ -144,13 +141,13 @@ fn file_size(path: &Path) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_node_and_one_of_the_lost_cluster_do_not_mix() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(1, "mixed").await;
     let file = cluster.folder().join("mixed.db");
     back_up(&cluster, 1, &[file.to_str().unwrap()]);
     cluster.jobs(1, &every("@every 1h", project, "http://127.0.0.1:9/", 3)).await;
     cluster.kill(1);
-    cluster.put_away(1);
+    cluster.move_data_away(1);
     let (code, _, said) = run(&cluster, 1, &["restore", file.to_str().unwrap(), "--due", "fire"]);
     assert_eq!(code, 0, "{said}");
     // Two nodes of the old cluster are up: they are its majority, and the new node is none of theirs.
@@ -162,7 +159,7 @@ async fn a_restored_node_and_one_of_the_lost_cluster_do_not_mix() {
     // Without them it is the beginning of a cluster of its own.
     cluster.kill(2);
     cluster.kill(3);
-    cluster.put_away(2);
+    cluster.move_data_away(2);
     cluster.spawn(1);
     cluster.spawn(2);
     cluster.ready(1).await;
@@ -172,7 +169,7 @@ async fn a_restored_node_and_one_of_the_lost_cluster_do_not_mix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn published_clients_back_up_into_the_folder_and_nowhere_else() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     cluster.project(1, "routes").await;
     let route = |name: &str| format!("/api/v1/cluster/{name}");
     let idle = cluster.get(1, &route("backup-restore-progress")).await;
@@ -228,11 +225,11 @@ async fn published_clients_back_up_into_the_folder_and_nowhere_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_backup_of_ours_is_refused_with_the_reason() {
-    let mut cluster = Cluster::start(1).await;
+    let mut cluster = TestCluster::start(1).await;
     let file = cluster.folder().join("good.db");
     back_up(&cluster, 1, &[file.to_str().unwrap()]);
     cluster.kill(1);
-    cluster.put_away(1);
+    cluster.move_data_away(1);
     let refused = |path: &Path, more: &[(&str, &str)]| {
         let mut command = cluster.command(1);
         command.args(["restore", path.to_str().unwrap()]);
@@ -269,13 +266,13 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_which_any_bit_is_turned_is_refused_before_anything_is_changed() {
-    let mut cluster = Cluster::start(1).await;
+    let mut cluster = TestCluster::start(1).await;
     let project = cluster.project(1, "bits").await;
     cluster.jobs(1, &every("@every 1h", project, "http://127.0.0.1:9/", 200)).await;
     let file = cluster.folder().join("good.db");
     back_up(&cluster, 1, &[file.to_str().unwrap()]);
     cluster.kill(1);
-    cluster.put_away(1);
+    cluster.move_data_away(1);
     let good = std::fs::read(&file).unwrap();
     assert!(inspect(&file).unwrap().hashed);
     let bad = cluster.folder().join("bad.db");

@@ -21,7 +21,7 @@ use scheduler0::worker::{Lease, Seat};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::raft_house::{House, LIMIT, look_again};
+use crate::harness::{LIMIT, RaftCluster, poll_interval};
 
 fn start(
     cluster: &Cluster,
@@ -72,9 +72,9 @@ fn renew(coordinator: &Coordinator, holder: &mut Holder, cluster: &Cluster) -> b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bell_that_never_rests_keeps_no_shard_homeless() {
-    let house = House::build(1).await;
-    house.leader().await;
-    let cluster = house.node(1).clone();
+    let raft = RaftCluster::build(1).await;
+    raft.leader().await;
+    let cluster = raft.node(1).clone();
     // As a busy cluster does: much more often than the coordinator looks.
     let busy = cluster.clone();
     let ringing = tokio::spawn(async move { while busy.propose(Command::Tick).await.is_ok() {} });
@@ -87,7 +87,7 @@ async fn a_bell_that_never_rests_keeps_no_shard_homeless() {
             if !shards.is_empty() && shards.iter().all(|shard| shard.owner == 1) {
                 return;
             }
-            look_again().await;
+            poll_interval().await;
         }
     };
     timeout(LIMIT, housed).await.expect("all shards have an owner");
@@ -119,11 +119,11 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
         std::future::pending::<()>().await;
     };
     let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(hang));
-    let house = House::build_with(3, &route).await;
-    let leader = house.leader().await;
+    let raft = RaftCluster::build_with(3, &route).await;
+    let leader = raft.leader().await;
     let own = Arc::new(AtomicU64::new(0));
     let counted = own.clone();
-    let coordinator = start(house.node(leader), leader, move |ask| {
+    let coordinator = start(raft.node(leader), leader, move |ask| {
         counted.fetch_add(1, Ordering::SeqCst);
         empty(ask)
     });
@@ -138,7 +138,7 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
                 if own.load(Ordering::SeqCst) >= before + 3 {
                     return;
                 }
-                look_again().await;
+                poll_interval().await;
             }
         }
     };
@@ -154,8 +154,8 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
         postcard::to_allocvec(&empty(&postcard::from_bytes(&body).unwrap())).unwrap()
     };
     let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(answer));
-    let house = House::build_with(3, &route).await;
-    let leader = house.leader().await;
+    let raft = RaftCluster::build_with(3, &route).await;
+    let leader = raft.leader().await;
     let own = Arc::new(watch::Sender::new(0));
     let counted = own.clone();
     // Each page has an entry, and there is another one behind it.
@@ -165,7 +165,7 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
         JournalBatch { node: leader, incarnation: 7, first: ask.after + 1, entries }
     };
     // One turn for all three.
-    let _coordinator = start_with(house.node(leader), leader, 1, endless);
+    let _coordinator = start_with(raft.node(leader), leader, 1, endless);
     for seen in [own.subscribe(), others.subscribe()] {
         let mut seen = seen;
         timeout(LIMIT, seen.wait_for(|calls| *calls > 8)).await.expect("all are asked").unwrap();
@@ -202,8 +202,8 @@ fn renewer(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_can_finish_nothing_lets_its_lease_run_out() {
-    let house = House::build(1).await;
-    house.leader().await;
+    let raft = RaftCluster::build(1).await;
+    raft.leader().await;
     let looked = Arc::new(watch::Sender::new(0));
     let counting = looked.clone();
     let able = move || {
@@ -216,7 +216,7 @@ async fn a_node_that_can_finish_nothing_lets_its_lease_run_out() {
         counted.fetch_add(1, Ordering::SeqCst);
         Reply::NotLeader(None)
     };
-    let renewer = renewer(house.node(1).clone(), &seat(), able, coordinator);
+    let renewer = renewer(raft.node(1).clone(), &seat(), able, coordinator);
     let nudge = renewer.nudge.clone();
     let renewing = tokio::spawn(renewer.run());
     let mut looks = looked.subscribe();
@@ -230,9 +230,9 @@ async fn a_node_that_can_finish_nothing_lets_its_lease_run_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_not_ready_is_asked_again_soon() {
-    let house = House::build(1).await;
-    house.leader().await;
-    let cluster = house.node(1).clone();
+    let raft = RaftCluster::build(1).await;
+    raft.leader().await;
+    let cluster = raft.node(1).clone();
     let seat = seat();
     // Does not lead for its own part yet, then has not heard enough, then grants.
     let asked = AtomicU64::new(0);

@@ -1,33 +1,10 @@
-//! Limits of a node's process: it takes all file descriptors that the system allows, says so when that is
-//! little, and writes no core dump.
+//! Limits of a node's process: it takes all file descriptors that the system allows, warns when these
+//! are few, and writes no core dump.
 
-use std::process::{Command, Stdio};
+use crate::harness::{TestCluster, start_under};
 
-use crate::cluster::Cluster;
-
-/// Starts a node's process under limits that the shell sets first.
-pub(crate) fn spawn_under(cluster: &mut Cluster, id: u64, limits: &str) {
-    let node = cluster.command(id);
-    let mut shell = Command::new("/bin/sh");
-    shell
-        .args(["-c", &format!("{limits}; exec \"$0\" start --weak")])
-        .arg(node.get_program())
-        .env_clear()
-        .envs(node.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .current_dir(cluster.folder());
-    let log = std::fs::File::create(cluster.folder().join(format!("node{id}.log"))).unwrap();
-    cluster.adopt(id, shell.stdout(Stdio::null()).stderr(log).spawn().unwrap());
-}
-
-/// Starts a node alone under such limits, and waits until it is ready.
-pub(crate) async fn start_under(limits: &str) -> Cluster {
-    let mut cluster = Cluster::start_some(1, 0, &[]).await;
-    spawn_under(&mut cluster, 1, limits);
-    cluster.ready(1).await;
-    cluster
-}
-
-async fn most(cluster: &Cluster) -> u64 {
+/// The limit of file descriptors that a node shows.
+async fn most(cluster: &TestCluster) -> u64 {
     let metrics = cluster.http().get(cluster.url(1, "/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let line = metrics.lines().find_map(|line| line.strip_prefix("scheduler0_process_max_fds "));

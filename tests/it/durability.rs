@@ -10,10 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::cluster::{Cluster, PATIENCE, client};
-use crate::firing::{every, planned};
-use crate::oracle::judge;
-use crate::receiver::{Receiver, now};
+use crate::harness::{PATIENCE, Receiver, TestCluster, client, every, judge, now, planned};
 
 /// How often all nodes are killed, unless `SCHEDULER0_KILLS` says otherwise.
 const KILLS: usize = 2;
@@ -39,8 +36,8 @@ struct Writer {
 impl Writer {
     async fn write(&self) {
         let http = client();
-        let mut beat = interval(Duration::from_millis(20));
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticker = interval(Duration::from_millis(20));
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.stop.load(Ordering::SeqCst) {
             let batch = format!("{}-{}", self.name, self.done.load(Ordering::SeqCst));
             let job = json!({
@@ -49,7 +46,7 @@ impl Writer {
             });
             let body = Value::from(vec![job; self.size]);
             let jobs = loop {
-                beat.tick().await;
+                ticker.tick().await;
                 let ask = http.post(&self.url).json(&body);
                 let ask = ask.header("idempotency-key", &batch);
                 let Ok(answer) = ask.header("prefer", "return=representation").send().await else {
@@ -72,7 +69,7 @@ impl Writer {
 }
 
 /// All jobs of a project as a node has them, by their data.
-async fn all(cluster: &Cluster, node: u64, project: u64) -> BTreeMap<String, BTreeSet<u64>> {
+async fn all(cluster: &TestCluster, node: u64, project: u64) -> BTreeMap<String, BTreeSet<u64>> {
     let mut found: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let (mut seen, mut total) = (0, 1);
     while seen < total {
@@ -94,10 +91,8 @@ async fn all(cluster: &Cluster, node: u64, project: u64) -> BTreeMap<String, BTr
     found
 }
 
-async fn assert_equal_states(cluster: &Cluster, ask: u64) {
-    let sums = cluster.checksums(ask).await;
-    assert_eq!(sums.len(), 3);
-    assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+async fn assert_equal_states(cluster: &TestCluster, ask: u64) {
+    cluster.assert_same_state(ask, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +100,7 @@ async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
     let kills = std::env::var("SCHEDULER0_KILLS");
     let kills = kills.map_or(KILLS, |text| text.parse().expect("SCHEDULER0_KILLS is a number"));
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let busy = cluster.project(1, "busy").await;
     let fired = planned(&cluster.jobs(2, &every("@every 1s", busy, &receiver.url(), 64)).await);
     let project = cluster.project(1, "durable").await;
@@ -132,7 +127,7 @@ async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
     for kill in 1..=kills {
         let before: Vec<usize> = writers.iter().map(|w| w.done.load(Ordering::SeqCst)).collect();
         cluster
-            .wait_until("every writer gets on", async |_: &Cluster| {
+            .wait_until("every writer gets on", async |_: &TestCluster| {
                 let on = |(w, was): (&Arc<Writer>, &usize)| {
                     w.done.load(Ordering::SeqCst) >= was + BETWEEN
                 };
@@ -185,7 +180,7 @@ async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
 }
 
 /// Told on the cluster of the story above: small or staged, one bad job spoils the batch.
-async fn a_rejected_batch_leaves_nothing(cluster: &Cluster, project: u64) {
+async fn a_rejected_batch_leaves_nothing(cluster: &TestCluster, project: u64) {
     let before = all(cluster, 1, project).await;
     for (size, bad) in [(10, 4), (2_500, 2_499)] {
         for (field, value) in [("spec", json!("0 0 30 2 *")), ("projectId", json!(999_999))] {

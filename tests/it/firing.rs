@@ -1,47 +1,17 @@
-//! Stories of whole clusters, told with real processes: they fire, they share the work, and they go
-//! on when nodes die.
+//! Whole clusters of real processes: they fire, they share the work, and they go on when nodes die.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler0::model::shard::shard_of;
 use scheduler0::model::time::parse_rfc3339;
-use scheduler0::schedule::{DstRule, Schedule, anchor, parse_zone};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::oracle::{Planned, judge};
-use crate::receiver::{Mood, Receiver, Request, now};
+use crate::harness::{
+    Behavior, Doubled, FiringCluster, PATIENCE, Receiver, Request, TOLERANCE, TestCluster, every,
+    every_job_again, judge, now, planned,
+};
 
-/// What the clocks of sender and receiver may differ here: it is one machine, but scheduler time is
-/// carried by another clock than the wall's.
-pub(crate) const TOLERANCE: i64 = 50;
-
-/// What the oracle has to know of jobs, from the answer that created them.
-pub(crate) fn planned(created: &[Value]) -> Vec<Planned> {
-    created
-        .iter()
-        .map(|job| {
-            let id = job["id"].as_u64().unwrap();
-            let zone = parse_zone(job["timezone"].as_str().unwrap()).unwrap();
-            let spec = job["spec"].as_str().unwrap();
-            let schedule = Schedule::parse(spec, zone, DstRule::default(), id).unwrap();
-            let from = parse_rfc3339(job["dateCreated"].as_str().unwrap()).unwrap();
-            Planned { job: id, anchor: anchor(from, &schedule), schedule, from }
-        })
-        .collect()
-}
-
-/// So many jobs of one schedule and one target.
-pub(crate) fn every(spec: &str, project: u64, url: &str, count: usize) -> Value {
-    let jobs = (0..count).map(|i| {
-        json!({
-            "projectId": project, "spec": spec, "timezone": "America/New_York",
-            "callbackUrl": url, "data": format!("{{\"n\":{i}}}"),
-        })
-    });
-    jobs.collect()
-}
-
+/// The shard of a batch: that of its first job.
 fn shard(request: &Request) -> u16 {
     shard_of(request.jobs[0]["id"].as_u64().unwrap())
 }
@@ -50,32 +20,10 @@ fn fence_of(request: &Request) -> u64 {
     request.headers["scheduler-fence"].to_str().unwrap().parse().unwrap()
 }
 
-/// The last instant up to which everything must have arrived, once each job has come again after
-/// `since`: every arrival later than its own due time counts, so the window ends where the slowest
-/// job has been seen.
-pub(crate) async fn every_job_again(receiver: &Receiver, jobs: &[Planned], since: i64) -> i64 {
-    receiver
-        .wait_until("every job fires again", PATIENCE, |arrivals| {
-            let fired: BTreeSet<u64> = arrivals
-                .iter()
-                .filter(|a| a.accepted && a.scheduled > since)
-                .map(|a| a.job)
-                .collect();
-            jobs.iter().all(|j| fired.contains(&j.job))
-        })
-        .await;
-    let mut last: BTreeMap<u64, i64> = BTreeMap::new();
-    for a in receiver.arrivals().iter().filter(|a| a.accepted) {
-        let seen = last.entry(a.job).or_default();
-        *seen = (*seen).max(a.scheduled);
-    }
-    last.values().copied().min().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_node_fires() {
     let receiver = Receiver::start().await;
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let project = cluster.project(1, "one").await;
     let mut created = cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 20)).await;
     created.extend(cluster.jobs(1, &every("*/2 * * * * *", project, &receiver.url(), 3)).await);
@@ -98,10 +46,8 @@ async fn a_single_node_fires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_share_the_work_and_the_leader_executes_nothing() {
     let receiver = Receiver::start().await;
-    let cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(1, &others).await;
+    let cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let project = cluster.project(others[0], "shared").await;
     let created =
         cluster.jobs(others[0], &every("@every 2s", project, &receiver.url(), 8_192)).await;
@@ -111,12 +57,12 @@ async fn three_nodes_share_the_work_and_the_leader_executes_nothing() {
     found.assert_sound();
     found.assert_once();
 
-    // One job of every shard: who executed it?
+    // The nodes that executed one job of each shard.
     let mut nodes = BTreeSet::new();
     for job in jobs.iter().step_by(64) {
         let path = format!("/api/v1/executions?jobId={}", job.job);
         let executed = cluster
-            .wait_until("executions are recorded", async |c: &Cluster| {
+            .wait_until("executions are recorded", async |c: &TestCluster| {
                 let page = c.get(leader, &path).await;
                 let executions = page["executions"].as_array()?.clone();
                 (!executions.is_empty()).then_some(executions)
@@ -125,34 +71,25 @@ async fn three_nodes_share_the_work_and_the_leader_executes_nothing() {
         nodes.extend(executed.iter().filter_map(|e| e["nodeId"].as_u64()));
     }
     assert_eq!(nodes, others.iter().copied().collect(), "the leader {leader} executes nothing");
-    let sums = cluster.checksums(1).await;
-    assert_eq!(sums.len(), 3);
-    assert!(sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+    cluster.assert_same_state(1, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_leader_delays_no_firing() {
-    let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    let project = cluster.project(leader, "leaderless").await;
-    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 4_096)).await;
-    let jobs = planned(&created);
-    every_job_again(&receiver, &jobs, now()).await;
+    let fixture = FiringCluster::start(4_096).await;
+    let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
 
     cluster.kill(leader);
     let killed = now();
     let next = cluster
-        .wait_until("a new leader", async |c: &Cluster| {
+        .wait_until("a new leader", async |c: &TestCluster| {
             c.leader(others[0]).await.filter(|l| *l != leader)
         })
         .await;
     let elected = now();
     let until = every_job_again(&receiver, &jobs, elected + 3_000).await;
 
-    // Epochs before the kill: what was due until the new leader spoke went out under these.
+    // The epochs before the kill: what was due before the election was sent under these.
     let mut before: BTreeMap<u16, u64> = BTreeMap::new();
     let requests = receiver.requests();
     let due =
@@ -179,20 +116,13 @@ async fn killing_the_leader_delays_no_firing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_executing_node_loses_nothing() {
-    let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    let project = cluster.project(leader, "survivors").await;
-    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 4_096)).await;
-    let jobs = planned(&created);
-    every_job_again(&receiver, &jobs, now()).await;
+    let fixture = FiringCluster::start(4_096).await;
+    let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
 
     cluster.kill(others[0]);
     cluster.settled(leader, &others[1..]).await;
     let until = every_job_again(&receiver, &jobs, now() + 1_000).await;
-    // What the dead node had sent and not yet reported goes out again, with the same id: sound, and
+    // What the dead node had sent and not yet reported is sent again under the same id: sound, and
     // doubled at most there.
     judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE).assert_sound();
 
@@ -202,51 +132,45 @@ async fn a_killed_executing_node_loses_nothing() {
     let until = every_job_again(&receiver, &jobs, back + 2_000).await;
     let found = judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE);
     found.assert_sound();
-    let late: Vec<_> = found.doubled.iter().filter(|(_, due, _)| *due > back).collect();
+    let late: Vec<&Doubled> = found.doubled.iter().filter(|doubled| doubled.at > back).collect();
     assert!(late.is_empty(), "a rejoining node doubles nothing: {late:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_node_wakes_up_fenced() {
-    let receiver = Receiver::start().await;
-    let cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    let project = cluster.project(leader, "sleepers").await;
-    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 4_096)).await;
-    let jobs = planned(&created);
-    every_job_again(&receiver, &jobs, now()).await;
+    let fixture = FiringCluster::start(4_096).await;
+    let FiringCluster { receiver, cluster, leader, others, jobs } = fixture;
 
-    cluster.isolate(others[0]);
+    cluster.freeze(others[0]);
     cluster.settled(leader, &others[1..]).await;
     every_job_again(&receiver, &jobs, now() + 1_000).await;
-    // By now every shard has been heard from under its present owner.
+    // By now each shard has sent something under its present owner.
     let newest = receiver.requests().iter().fold(BTreeMap::new(), |mut newest, request| {
         let fence = newest.entry(shard(request)).or_insert(0);
         *fence = fence_of(request).max(*fence);
         newest
     });
     let woken = now();
-    cluster.rejoin(others[0]);
+    cluster.unfreeze(others[0]);
     cluster.settled(leader, &others).await;
     let until = every_job_again(&receiver, &jobs, now() + 2_000).await;
     judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE).assert_sound();
     let requests = receiver.requests();
     let stale = requests.iter().filter(|r| r.at > woken && fence_of(r) < newest[&shard(r)]);
-    // Only what was past its lease check when the node froze may still come: MaxWorkers at most.
-    assert!(stale.count() <= 64, "a node that slept through its lease goes on firing");
+    // Only requests that were past their lease check when the node froze may still come: MaxWorkers
+    // at most.
+    assert!(stale.count() <= 64, "a node whose lease ran out goes on firing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_killed_and_restarted_lose_nothing_acknowledged() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(2, "phoenix").await;
     let created = cluster.jobs(3, &every("@every 1s", project, &receiver.url(), 500)).await;
     let jobs = planned(&created);
     every_job_again(&receiver, &jobs, now()).await;
-    // Acknowledged at the last moment: the answer is there, so the jobs are.
+    // These are acknowledged right before the kill.
     let last = cluster.jobs(1, &every("@every 2s", project, &receiver.url(), 500)).await;
     for id in 1..=3 {
         cluster.kill(id);
@@ -270,16 +194,16 @@ async fn all_killed_and_restarted_lose_nothing_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_callback_is_retried_and_survives_its_node() {
     let receiver = Receiver::start().await;
-    receiver.set(Mood::Fail);
+    receiver.set(Behavior::Fail);
     let settings = [
         ("SCHEDULER0_JOB_EXECUTION_RETRY_DELAY", "1"),
         ("SCHEDULER0_JOB_EXECUTION_RETRY_MAX", "30"),
     ];
-    let mut cluster = Cluster::start_with(1, &settings).await;
+    let mut cluster = TestCluster::start_with(1, &settings).await;
     let project = cluster.project(1, "stubborn").await;
     let created = cluster.jobs(1, &every("@every 1h", project, &receiver.url(), 1)).await;
     let job = created[0]["id"].as_u64().unwrap();
-    // An hour is long: make it due soon instead.
+    // An edit makes the job due soon.
     let (status, body) = {
         let url = cluster.url(1, &format!("/api/v1/jobs/{job}"));
         let response =
@@ -288,16 +212,16 @@ async fn a_failed_callback_is_retried_and_survives_its_node() {
     };
     assert_eq!(status, 200, "{body}");
     receiver.wait_until("a first attempt", PATIENCE, |a| !a.is_empty()).await;
-    // The failed attempt is in the books before the node dies.
+    // The failed attempt is recorded before the node dies.
     cluster
-        .wait_until("the failure is recorded", async |c: &Cluster| {
+        .wait_until("the failure is recorded", async |c: &TestCluster| {
             let page = c.get(1, &format!("/api/v1/executions?jobId={job}")).await;
             page["total"].as_u64().filter(|n| *n > 0)
         })
         .await;
     let first = receiver.arrivals()[0].execution_id.clone();
     cluster.kill(1);
-    receiver.set(Mood::Accept);
+    receiver.set(Behavior::Accept);
     cluster.restart(1).await;
     receiver
         .wait_until("the first occurrence is delivered after all", PATIENCE, |arrivals| {
@@ -308,15 +232,8 @@ async fn a_failed_callback_is_retried_and_survives_its_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_stop_hands_over_and_doubles_nothing() {
-    let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    let project = cluster.project(leader, "rolling").await;
-    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
-    let jobs = planned(&created);
-    every_job_again(&receiver, &jobs, now()).await;
+    let fixture = FiringCluster::start(2_048).await;
+    let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
     for id in [others[0], others[1], leader] {
         assert_eq!(cluster.stop(id).await, Some(0), "node {id}: {}", cluster.log(id));
         cluster.restart(id).await;
@@ -329,7 +246,7 @@ async fn a_graceful_stop_hands_over_and_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_instance_is_refused() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_scheduler0"));
     second
         .args(["start", "--weak"])

@@ -20,8 +20,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::backup::WITHOUT_HASH;
-use crate::cluster::{Cluster, PATIENCE, client_of};
-use crate::receiver::Receiver;
+use crate::harness::{PATIENCE, Receiver, TestCluster, client_of};
 
 /// The history is kept for as long as these files are.
 const SETTINGS: [(&str, &str); 2] =
@@ -137,7 +136,7 @@ fn lay_out(kept: &Path, data: &Path) {
 }
 
 /// What the API shows of the books, as far as it stays as it is.
-async fn facts(cluster: &Cluster) -> Value {
+async fn facts(cluster: &TestCluster) -> Value {
     let mut found = serde_json::Map::new();
     for path in [
         "projects",
@@ -154,7 +153,7 @@ async fn facts(cluster: &Cluster) -> Value {
 }
 
 /// Fills a node with some of everything.
-async fn fill(cluster: &Cluster, receiver: &Receiver) {
+async fn fill(cluster: &TestCluster, receiver: &Receiver) {
     receiver.script(|request| match request.path.as_str() {
         "/long" => Some((StatusCode::ACCEPTED, [("scheduler-async", "true")]).into_response()),
         "/broken" => Some(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
@@ -218,7 +217,7 @@ async fn fill(cluster: &Cluster, receiver: &Receiver) {
         post(&format!("jobs/{}/run", id(n)), json!({})).await;
     }
     cluster
-        .wait_until("all that ran is told", async |cluster: &Cluster| {
+        .wait_until("all that ran is told", async |cluster: &TestCluster| {
             let page = cluster.get(1, "/api/v1/executions?limit=100").await;
             (page["executions"].as_array()?.len() >= 4).then_some(())
         })
@@ -232,7 +231,7 @@ async fn written() {
     let to = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
     let to = to.join(format!("v{number}"));
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start_with(1, &SETTINGS).await;
+    let mut cluster = TestCluster::start_with(1, &SETTINGS).await;
     fill(&cluster, &receiver).await;
     let facts = facts(&cluster).await;
     write(&to.join("facts.json"), format!("{facts:#}\n").as_bytes());
@@ -245,7 +244,7 @@ async fn written() {
     Connection::open(&kept).unwrap().execute_batch(WITHOUT_HASH).unwrap();
     write(&to.join("backup.sql"), dump(&kept).as_bytes());
     cluster.kill(1);
-    let old = cluster.put_away(1);
+    let old = cluster.move_data_away(1);
     keep(&old, &to.join("node"));
     let restore = cluster.command(1).args(["restore", file.to_str().unwrap()]).output().unwrap();
     assert!(restore.status.success());
@@ -255,7 +254,7 @@ async fn written() {
 }
 
 /// Starts a node on a folder and holds what it shows against what was shown once.
-async fn opens(what: &str, cluster: &mut Cluster, expected: &Value) {
+async fn opens(what: &str, cluster: &mut TestCluster, expected: &Value) {
     cluster.restart(1).await;
     let shown = facts(cluster).await;
     for (name, page) in expected.as_object().unwrap() {
@@ -283,7 +282,7 @@ async fn opens(what: &str, cluster: &mut Cluster, expected: &Value) {
 async fn every_version_that_was_ever_written_is_opened_and_played() {
     let versions = versions();
     assert!(!versions.is_empty());
-    let mut cluster = Cluster::start_some(1, 0, &SETTINGS).await;
+    let mut cluster = TestCluster::start_some(1, 0, &SETTINGS).await;
     for version in versions {
         let facts = fs::read_to_string(version.join("facts.json")).unwrap();
         let facts: Value = serde_json::from_str(&facts).unwrap();
@@ -320,7 +319,7 @@ async fn every_version_that_was_ever_written_is_opened_and_played() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_newer_version_has_written_is_refused_and_left_as_it_is() {
     let version = versions().pop().unwrap();
-    let mut cluster = Cluster::start_some(1, 0, &SETTINGS).await;
+    let mut cluster = TestCluster::start_some(1, 0, &SETTINGS).await;
     let data = cluster.data_dir(1);
     let first = |folder: &str, end: &str| {
         let files = fs::read_dir(data.join(folder)).unwrap();

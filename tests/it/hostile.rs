@@ -4,19 +4,19 @@
 //! The table of attacks stands in docs/reliability.md.
 
 mod access;
+mod bad_receiver;
+mod connection;
+mod documented;
 mod door;
 mod fair;
 mod fixture;
 mod held;
 mod idle;
-mod ill;
 mod reads;
 mod receivers;
 mod render;
 mod siege;
-mod told;
-mod wire;
 
+pub(crate) use bad_receiver::{BadReceiver, Misbehavior};
+pub(crate) use connection::{Port, RawConnection};
 pub(crate) use fixture::{Attacker, Peak, Victim, memory_mb, metric};
-pub(crate) use ill::{Ill, Manner};
-pub(crate) use wire::{Port, Wire};

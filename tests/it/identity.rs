@@ -5,12 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use scheduler0::model::NodeId;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, free_port};
-use crate::firing::{every, every_job_again, planned};
-use crate::receiver::{Receiver, now};
+use crate::harness::{Receiver, TestCluster, every, every_job_again, free_port, now, planned};
 
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
@@ -24,7 +21,7 @@ struct Other {
 }
 
 impl Other {
-    fn start(cluster: &Cluster, id: u64, name: &str, environment: &[(&str, &str)]) -> Self {
+    fn start(cluster: &TestCluster, id: u64, name: &str, environment: &[(&str, &str)]) -> Self {
         let log = cluster.folder().join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
         let mut command = cluster.command(id);
@@ -38,9 +35,9 @@ impl Other {
     }
 
     /// Waits until it has ended by itself; its exit code.
-    async fn ended(&mut self, cluster: &Cluster) -> Option<i32> {
+    async fn ended(&mut self, cluster: &TestCluster) -> Option<i32> {
         let process = std::cell::RefCell::new(&mut self.process);
-        let over = async |_: &Cluster| process.borrow_mut().try_wait().unwrap();
+        let over = async |_: &TestCluster| process.borrow_mut().try_wait().unwrap();
         cluster.wait_until("it ends", over).await.code()
     }
 }
@@ -54,7 +51,13 @@ impl Drop for Other {
 }
 
 /// The replicas as all nodes have them, with one node's entry replaced.
-fn replicas(cluster: &Cluster, count: u64, id: u64, address: &str, raft_address: &str) -> String {
+fn replicas(
+    cluster: &TestCluster,
+    count: u64,
+    id: u64,
+    address: &str,
+    raft_address: &str,
+) -> String {
     let entries = (1..=count).map(|node| {
         let (known, known_raft) = cluster.addresses(node);
         let (address, raft_address) = if node == id {
@@ -68,7 +71,7 @@ fn replicas(cluster: &Cluster, count: u64, id: u64, address: &str, raft_address:
 }
 
 /// Starts a copy of a node's folder at addresses of its own.
-fn start_copy(cluster: &Cluster, id: u64, folder: &Path, name: &str) -> Other {
+fn start_copy(cluster: &TestCluster, id: u64, folder: &Path, name: &str) -> Other {
     let (port, raft_port) = (free_port(), free_port());
     let (address, raft_address) =
         (format!("http://127.0.0.1:{port}"), format!("127.0.0.1:{raft_port}"));
@@ -82,18 +85,11 @@ fn start_copy(cluster: &Cluster, id: u64, folder: &Path, name: &str) -> Other {
     Other::start(cluster, id, name, &environment)
 }
 
-async fn three(cluster: &Cluster) -> (NodeId, Vec<NodeId>) {
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    (leader, others)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_folder_beside_its_original_ends_and_the_original_goes_on() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let (leader, others) = three(&cluster).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let id = others[0];
     let project = cluster.project(leader, "copied").await;
     let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
@@ -130,8 +126,8 @@ async fn a_copy_of_a_folder_beside_its_original_ends_and_the_original_goes_on() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_everybody_is_told() {
-    let mut cluster = Cluster::start(3).await;
-    let (leader, others) = three(&cluster).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let id = others[0];
     let old = cluster.folder().join("old");
     assert_eq!(cluster.stop(id).await, Some(0));
@@ -140,7 +136,7 @@ async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_everybody_is_
     let project = cluster.project(leader, "forgotten").await;
     cluster.jobs(id, &every("@every 1h", project, "http://127.0.0.1:9/", 50)).await;
     assert_eq!(cluster.stop(id).await, Some(0));
-    let newest = cluster.put_away(id);
+    let newest = cluster.move_data_away(id);
     for _ in 0..2 {
         // Each start counts, so the second one is not taken for a late message of the first.
         if !cluster.data_dir(id).exists() {
@@ -159,15 +155,14 @@ async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_everybody_is_
     std::fs::remove_dir_all(cluster.data_dir(id)).unwrap();
     std::fs::rename(newest, cluster.data_dir(id)).unwrap();
     cluster.restart(id).await;
-    let sums = cluster.checksums(leader).await;
-    assert!(sums.len() == 3 && sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+    cluster.assert_same_state(leader, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let (leader, others) = three(&cluster).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let id = others[0];
     let project = cluster.project(leader, "journal").await;
     let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
@@ -184,7 +179,7 @@ async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
     let other = others[1].to_string();
     let (code, _, said) = cluster.cli(leader, &["cluster", "transfer-leader", &other]).await;
     assert_eq!(code, 0, "{said}");
-    cluster.put_away(id);
+    cluster.move_data_away(id);
     std::fs::rename(&old, cluster.data_dir(id)).unwrap();
     cluster.spawn(id);
     assert_eq!(cluster.ended(id).await, Some(1), "{}", cluster.log(id));
@@ -195,8 +190,8 @@ async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_own_address_is_said_and_written_down_nowhere() {
-    let mut cluster = Cluster::start(3).await;
-    let (leader, others) = three(&cluster).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let id = others[0];
     assert_eq!(cluster.stop(id).await, Some(0));
     let (address, right) = cluster.addresses(id);
@@ -208,7 +203,7 @@ async fn a_wrong_own_address_is_said_and_written_down_nowhere() {
     ];
     let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut mistaken = Other::start(&cluster, id, "mistaken", &environment);
-    let told = async |_: &Cluster| mistaken.log().contains(&wrong).then_some(());
+    let told = async |_: &TestCluster| mistaken.log().contains(&wrong).then_some(());
     cluster.wait_until("it is told", told).await;
     let said = mistaken.log();
     assert!(said.contains("does not believe") && said.contains("RaftAddress"), "{said}");
@@ -222,15 +217,16 @@ async fn a_wrong_own_address_is_said_and_written_down_nowhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_majority_founds_and_a_member_that_answers_wrongly_is_named_and_asked_again() {
-    let mut cluster = Cluster::start_some(3, 0, &[]).await;
+    let mut cluster = TestCluster::start_some(3, 0, &[]).await;
     let wrong = [("SCHEDULER0_SECRET_KEY", "6b".repeat(32))];
     let wrong = wrong.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut other = Other::start(&cluster, 3, "other-secret", &wrong);
-    let waits = async |c: &Cluster| c.http().get(c.url(3, "/livez")).send().await.ok().map(|_| ());
+    let waits =
+        async |c: &TestCluster| c.http().get(c.url(3, "/livez")).send().await.ok().map(|_| ());
     cluster.wait_until("node 3 answers", waits).await;
     // Alone with it the founder waits, and says for whom.
     cluster.spawn(1);
-    let named = async |c: &Cluster| c.log(1).contains("is not founded yet").then_some(());
+    let named = async |c: &TestCluster| c.log(1).contains("is not founded yet").then_some(());
     cluster.wait_until("the founder says why", named).await;
     let said = cluster.log(1);
     assert!(said.contains("node=3") && said.contains("401"), "{said}");
@@ -250,12 +246,12 @@ async fn a_majority_founds_and_a_member_that_answers_wrongly_is_named_and_asked_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_majority_nobody_is_shown_to_lead() {
-    let mut cluster = Cluster::start(3).await;
-    let (leader, others) = three(&cluster).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     for id in &others {
         cluster.kill(*id);
     }
-    let lost = async |c: &Cluster| {
+    let lost = async |c: &TestCluster| {
         let answer = c.http().get(c.url(leader, "/readyz")).send().await.ok()?;
         (answer.status() == 503).then_some(answer.text().await.ok()?)
     };
@@ -269,7 +265,7 @@ async fn without_a_majority_nobody_is_shown_to_lead() {
     assert_ne!(health["raftStats"]["last_contact"], "0");
     let alive = cluster.http().get(cluster.url(leader, "/livez")).send().await.unwrap();
     assert_eq!(alive.status(), 200);
-    let metrics = async |c: &Cluster| {
+    let metrics = async |c: &TestCluster| {
         let text = c.http().get(c.url(leader, "/metrics")).send().await.ok()?.text().await.ok()?;
         let lines: BTreeSet<&str> = text.lines().collect();
         let shown = ["scheduler0_raft_leader 0", "scheduler0_raft_quorum 0"];
@@ -284,7 +280,7 @@ async fn without_a_majority_nobody_is_shown_to_lead() {
 }
 
 /// Nothing was waited for in vain, and nothing was said that means nothing.
-fn assert_quiet(cluster: &Cluster) {
+fn assert_quiet(cluster: &TestCluster) {
     let noise = [
         "were still held",
         "not yet collected",
@@ -301,8 +297,8 @@ fn assert_quiet(cluster: &Cluster) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_stop_one_after_the_other_wait_for_nobody_at_the_end() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let (leader, others) = three(&cluster).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let project = cluster.project(leader, "last").await;
     let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
     every_job_again(&receiver, &planned(&created), now()).await;

@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, PATIENCE, client};
-use crate::linear::{Answer, Call, Op, check};
-use crate::raft_house::{House, look_again};
+use crate::harness::{PATIENCE, RaftCluster, TestCluster, client, poll_interval};
+use crate::history_checker::{Answer, Call, Op, check};
 
 /// Jobs that the clients meet at.
 const SLOTS: usize = 5;
@@ -110,11 +109,11 @@ impl Client {
     }
 
     async fn run(mut self) {
-        let mut beat = tokio::time::interval(Duration::from_millis(4));
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticker = tokio::time::interval(Duration::from_millis(4));
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut seen: BTreeMap<String, u64> = BTreeMap::new();
         while !self.scene.stop.load(Ordering::SeqCst) {
-            beat.tick().await;
+            ticker.tick().await;
             let at = self.below(SLOTS as u64) as usize;
             let slot = self.scene.slots[at].lock().unwrap().clone();
             let token = format!("job {at}.{}", slot.generation);
@@ -229,19 +228,19 @@ impl Client {
     }
 }
 
-async fn progress(cluster: &Cluster, scene: &Scene) {
+async fn progress(cluster: &TestCluster, scene: &Scene) {
     let goal = scene.answered.load(Ordering::SeqCst) + BETWEEN;
     cluster
-        .wait_until("the clients get on", async |_: &Cluster| {
+        .wait_until("the clients get on", async |_: &TestCluster| {
             (scene.answered.load(Ordering::SeqCst) >= goal).then_some(())
         })
         .await;
 }
 
 /// The leader, asked of whoever answers.
-async fn leader(cluster: &Cluster) -> u64 {
+async fn leader(cluster: &TestCluster) -> u64 {
     cluster
-        .wait_until("a leader", async |c: &Cluster| {
+        .wait_until("a leader", async |c: &TestCluster| {
             for id in 1..=3 {
                 if let Some(leader) = c.leader(id).await {
                     return Some(leader);
@@ -254,7 +253,7 @@ async fn leader(cluster: &Cluster) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_linearizable_through_any_node_whatever_becomes_of_leaders() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let scene = Arc::new(Scene {
         project: cluster.project(1, "registers").await,
         began: Instant::now(),
@@ -283,9 +282,9 @@ async fn jobs_are_linearizable_through_any_node_whatever_becomes_of_leaders() {
                 cluster.restart(leader).await;
             }
             "freeze" => {
-                cluster.isolate(leader);
+                cluster.freeze(leader);
                 progress(&cluster, &scene).await;
-                cluster.rejoin(leader);
+                cluster.unfreeze(leader);
             }
             // In order: it hands its leadership over before it ends.
             "stop" => {
@@ -318,8 +317,7 @@ async fn jobs_are_linearizable_through_any_node_whatever_becomes_of_leaders() {
     assert!(answers.iter().all(|(_, n)| *n > 0), "too little happened: {answers:?}");
     let jobs = check(&history).unwrap_or_else(|violation| panic!("{violation}"));
     println!("{} calls on {jobs} jobs: {answers:?}, {unknown} unknown", history.len());
-    let sums = cluster.checksums(1).await;
-    assert!(sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+    cluster.assert_same_state(1, 3).await;
 }
 
 /// Connections to an address go by way of it, until it is cut.
@@ -346,7 +344,7 @@ impl Wire {
     async fn carry(self: Arc<Self>, mut from: TcpStream, to: String) {
         let cut = async {
             while !self.cut.load(Ordering::SeqCst) {
-                look_again().await;
+                poll_interval().await;
             }
         };
         let carried = async {
@@ -366,19 +364,19 @@ impl Wire {
     async fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
         while self.open.load(Ordering::SeqCst) > 0 {
-            look_again().await;
+            poll_interval().await;
         }
     }
 }
 
 /// Who leads, once it is not node 3.
-async fn led_by_another(house: &House) -> u64 {
-    let leader = house.leader().await;
+async fn led_by_another(raft: &RaftCluster) -> u64 {
+    let leader = raft.leader().await;
     if leader != 3 {
         return leader;
     }
-    house.node(3).transfer_leader(1).await.unwrap();
-    house.leader().await
+    raft.node(3).transfer_leader(1).await.unwrap();
+    raft.leader().await
 }
 
 /// A node answers a write by its own books. One that reaches the leader, but is not reached by it, does
@@ -386,15 +384,14 @@ async fn led_by_another(house: &House) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
     let wire = Arc::new(Wire::default());
-    let house = House::build_wired(3, async |to| wire.clone().lead_to(to).await).await;
-    let leader = led_by_another(&house).await;
+    let raft = RaftCluster::build_proxied(3, async |to| wire.clone().lead_to(to).await).await;
+    let leader = led_by_another(&raft).await;
     wire.cut().await;
     let new = NewProject { name: "p".into(), description: "a".into(), ..NewProject::default() };
-    let answer = house.node(3).propose(Command::CreateProject(new)).await;
+    let answer = raft.node(3).propose(Command::CreateProject(new)).await;
     let error = answer.expect_err("its books do not have it");
     assert!(!error.is_unwritten(), "{error}");
-    let read =
-        async |node: u64| house.node(node).read(|conn| projects::get(conn, 1)).await.unwrap();
+    let read = async |node: u64| raft.node(node).read(|conn| projects::get(conn, 1)).await.unwrap();
     assert!(read(leader).await.is_some(), "it is committed");
     assert!(read(3).await.is_none(), "and not here");
 }
@@ -402,8 +399,8 @@ async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn local_reads_on_a_node_that_is_cut_off_are_found_out() {
     let wire = Arc::new(Wire::default());
-    let house = House::build_wired(3, async |to| wire.clone().lead_to(to).await).await;
-    let leader = led_by_another(&house).await;
+    let raft = RaftCluster::build_proxied(3, async |to| wire.clone().lead_to(to).await).await;
+    let leader = led_by_another(&raft).await;
     let began = Instant::now();
     let mut history = Vec::new();
     let mut note = |call: Call, invoked: u64, answer: Answer| {
@@ -413,34 +410,34 @@ async fn local_reads_on_a_node_that_is_cut_off_are_found_out() {
     };
     let now = || began.elapsed().as_nanos() as u64;
     let read = async |node| {
-        let found = house.node(node).read(move |conn| projects::get(conn, 1)).await.unwrap();
+        let found = raft.node(node).read(move |conn| projects::get(conn, 1)).await.unwrap();
         found.map_or(Answer::Absent, |p| Answer::Found { version: 0, data: p.description })
     };
 
     let at = now();
     let new = NewProject { name: "p".into(), description: "a".into(), ..NewProject::default() };
     let (index, made) =
-        house.node(leader).propose_indexed(Command::CreateProject(new)).await.unwrap();
+        raft.node(leader).propose_indexed(Command::CreateProject(new)).await.unwrap();
     assert_eq!(made, Outcome::Created(1));
     note(Call::Create { data: "a".to_owned(), token: None }, at, Answer::Done { version: None });
-    house.applied(3, index).await;
+    raft.applied(3, index).await;
 
     wire.cut().await;
     let at = now();
     let edit = ProjectEdit { id: 1, description: Some("b".into()), ..ProjectEdit::default() };
-    let done = house.node(leader).propose(Command::UpdateProject(edit)).await.unwrap();
+    let done = raft.node(leader).propose(Command::UpdateProject(edit)).await.unwrap();
     assert_eq!(done, Outcome::Done);
     note(Call::Update { data: "b".to_owned(), expect: None }, at, Answer::Done { version: None });
-    house.node(leader).linearize().await.unwrap();
+    raft.node(leader).linearize().await.unwrap();
     let at = now();
-    assert!(house.node(3).linearize().await.is_err(), "it cannot know, and says so");
+    assert!(raft.node(3).linearize().await.is_err(), "it cannot know, and says so");
     let stale = read(3).await;
     assert_eq!(stale, Answer::Found { version: 0, data: "a".to_owned() });
     note(Call::Get, at, stale);
 
     wire.cut.store(false, Ordering::SeqCst);
-    while house.node(3).linearize().await.is_err() {
-        look_again().await;
+    while raft.node(3).linearize().await.is_err() {
+        poll_interval().await;
     }
     let at = now();
     note(Call::Get, at, read(3).await);

@@ -7,36 +7,35 @@ mod recovery;
 
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::firing::{TOLERANCE, every, every_job_again, planned};
-use crate::oracle::judge;
-use crate::receiver::{Receiver, now};
+use crate::harness::{
+    FiringCluster, Receiver, TOLERANCE, TestCluster, every, every_job_again, judge, now, planned,
+};
 
 /// The ids of the members with a role, as a node sees them.
-async fn members(cluster: &Cluster, ask: u64, role: &str) -> Vec<u64> {
+async fn members(cluster: &TestCluster, ask: u64, role: &str) -> Vec<u64> {
     let listed = cluster.get(ask, "/api/v1/cluster/members").await;
     let all = listed["members"].as_array().unwrap();
     all.iter().filter(|m| m["role"] == role).map(|m| m["id"].as_u64().unwrap()).collect()
 }
 
 /// A command that must succeed; its data.
-async fn command(cluster: &Cluster, ask: u64, words: &[&str]) -> Value {
+async fn command(cluster: &TestCluster, ask: u64, words: &[&str]) -> Value {
     let (code, stdout, said) = cluster.cli(ask, words).await;
     assert_eq!(code, 0, "{words:?}: {said}");
     stdout["data"].clone()
 }
 
 /// A command that must be refused by the node; what it said.
-async fn refused(cluster: &Cluster, ask: u64, words: &[&str]) -> String {
+async fn refused(cluster: &TestCluster, ask: u64, words: &[&str]) -> String {
     let (code, _, said) = cluster.cli(ask, words).await;
     assert_eq!(code, 3, "{words:?}: {said}");
     said
 }
 
 /// Starts a host and adds it by asking a member.
-async fn join(cluster: &mut Cluster, ask: u64, id: u64, flags: &[&str]) {
+async fn join(cluster: &mut TestCluster, ask: u64, id: u64, flags: &[&str]) {
     cluster.spawn(id);
-    let waits = async |c: &Cluster| {
+    let waits = async |c: &TestCluster| {
         let answer = c.http().get(c.url(id, "/readyz")).send().await.ok()?;
         answer.text().await.ok()?.contains("cluster add").then_some(())
     };
@@ -52,7 +51,7 @@ async fn join(cluster: &mut Cluster, ask: u64, id: u64, flags: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_grows_from_one_to_five_and_shrinks_to_three_while_it_fires() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(1).await;
+    let mut cluster = TestCluster::start(1).await;
     let project = cluster.project(1, "growing").await;
     let created = cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 2_048)).await;
     let jobs = planned(&created);
@@ -85,22 +84,13 @@ async fn a_cluster_grows_from_one_to_five_and_shrinks_to_three_while_it_fires() 
     let found = judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE);
     found.assert_sound();
     found.assert_once();
-    let sums = cluster.checksums(other).await;
-    assert_eq!(sums.len(), 3);
-    assert!(sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+    cluster.assert_same_state(other, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_node_fires_nothing_until_it_is_taken_back() {
-    let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    let project = cluster.project(leader, "drained").await;
-    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
-    let jobs = planned(&created);
-    every_job_again(&receiver, &jobs, now()).await;
+    let fixture = FiringCluster::start(2_048).await;
+    let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
 
     let drained = others[0].to_string();
     command(&cluster, others[1], &["cluster", "drain", &drained]).await;
@@ -126,10 +116,8 @@ async fn a_drained_node_fires_nothing_until_it_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() {
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let (dead, other) = (others[0], others[1]);
     cluster.kill(dead);
     let number = dead.to_string();
@@ -177,13 +165,13 @@ async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_found_again_at_other_addresses() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let leader = cluster.leader(1).await.unwrap();
     let moved = 1 + leader % 3;
     assert_eq!(cluster.stop(moved).await, Some(0));
     cluster.relocate(moved);
     cluster.restart(moved).await;
-    let known = async |cluster: &Cluster, ask: u64, id: u64| {
+    let known = async |cluster: &TestCluster, ask: u64, id: u64| {
         let (address, raft_address) = cluster.addresses(id);
         let listed = cluster.get(ask, "/api/v1/cluster/members").await;
         let all = listed["members"].as_array()?.clone();
@@ -212,7 +200,7 @@ async fn nodes_are_found_again_at_other_addresses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused_and_says_why() {
-    let mut cluster = Cluster::start(1).await;
+    let mut cluster = TestCluster::start(1).await;
     cluster.add_host();
     let (address, raft_address) = cluster.addresses(2);
     let (first, first_raft) = cluster.addresses(1);

@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use self::clients::Clients;
-use crate::cluster::Cluster;
-use crate::firing::{TOLERANCE, every_job_again, planned};
-use crate::oracle::{Arrival, judge};
-use crate::receiver::{Receiver, now};
+use crate::harness::{
+    Arrival, Receiver, TOLERANCE, TestCluster, every_job_again, judge, now, planned,
+};
 
 /// The latest that a first attempt may come where a node is stopped in order, in milliseconds: what
 /// is promised for one that is killed (lease + 1 s). A hand-over takes none of it.
@@ -52,10 +51,8 @@ fn latest(arrivals: &[Arrival], since: i64) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_are_restarted_one_by_one_and_nobody_notices() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
+    let mut cluster = TestCluster::start(3).await;
+    let (leader, others) = cluster.settled_roles().await;
     let project = cluster.project(leader, "upgraded").await;
     let created = cluster.jobs(leader, &jobs(project, &receiver)).await;
     let due_soon = |job: &&Value| job["spec"] != "@every 24h";
@@ -100,7 +97,5 @@ async fn three_nodes_are_restarted_one_by_one_and_nobody_notices() {
         found.delivered
     );
     assert!(late <= BOUND, "a first attempt came {late} ms late");
-    let sums = cluster.checksums(1).await;
-    assert_eq!(sums.len(), 3);
-    assert!(sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+    cluster.assert_same_state(1, 3).await;
 }

@@ -1,10 +1,10 @@
 //! Schedules against other people's engines and against brute force: the vectors of robfig/cron,
 //! the `cron` crate behind a wrapper, a second-by-second judge, and properties over zones and years.
 
+mod brute_force;
+mod descriptions;
 mod fuzz;
-mod judge;
 mod properties;
-mod words;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use scheduler0::schedule::{
 };
 use serde::Deserialize;
 
-use self::judge::Judge;
+use self::brute_force::Judge;
 
 const VECTORS: &str = include_str!("../data/cron_vectors.json");
 const RANDOM: &str = include_str!("../data/cron_random.ndjson");

@@ -4,11 +4,11 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::harness::{PATIENCE, TestCluster};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_order() {
-    let cluster = Cluster::start_some(1, 0, &[]).await;
+    let cluster = TestCluster::start_some(1, 0, &[]).await;
     let config = cluster.folder().join("level.yml");
     std::fs::write(&config, "LogLevel: ERROR\n").unwrap();
     let log = cluster.folder().join("signals.log");
@@ -18,7 +18,7 @@ async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_or
     let mut process = command.spawn().unwrap();
     let pid = Pid::from_child(&process);
     let said = || std::fs::read_to_string(&log).unwrap();
-    let ready = async |c: &Cluster| {
+    let ready = async |c: &TestCluster| {
         let answer = c.http().get(c.url(1, "/readyz")).send().await.ok()?;
         answer.status().is_success().then_some(())
     };
@@ -28,11 +28,11 @@ async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_or
     std::fs::write(&config, "LogLevel: DEBUG\n").unwrap();
     kill_process(pid, Signal::HUP).unwrap();
     let again =
-        async |_: &Cluster| said().contains("SIGHUP: the configuration was read").then_some(());
+        async |_: &TestCluster| said().contains("SIGHUP: the configuration was read").then_some(());
     cluster.wait_until("it reads its configuration", again).await;
     std::fs::write(&config, "LogLevel: LOUD\n").unwrap();
     kill_process(pid, Signal::HUP).unwrap();
-    let refused = async |_: &Cluster| said().contains("all stays as it was").then_some(());
+    let refused = async |_: &TestCluster| said().contains("all stays as it was").then_some(());
     cluster.wait_until("it refuses what is wrong", refused).await;
 
     for ignored in [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::PROF] {
@@ -41,7 +41,7 @@ async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_or
     cluster.wait_until("it goes on", ready).await;
     kill_process(pid, Signal::QUIT).unwrap();
     let process = std::cell::RefCell::new(&mut process);
-    let over = async |_: &Cluster| process.borrow_mut().try_wait().unwrap();
+    let over = async |_: &TestCluster| process.borrow_mut().try_wait().unwrap();
     let status = cluster.wait_until("it ends", over).await;
     assert!(status.success(), "{status}: {}", said());
     assert!(said().contains("stopped"), "{}", said());

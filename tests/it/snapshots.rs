@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::cluster::{Cluster, PATIENCE, client};
+use crate::harness::{PATIENCE, TestCluster, client};
 
 /// Jobs in the measurement, unless `SNAPSHOT_JOBS` says otherwise.
 const JOBS: usize = 1_000_000;
@@ -31,10 +31,10 @@ async fn sink() -> String {
 }
 
 /// Loads so many jobs that fire once a minute, their phases spread over ten seconds.
-async fn load(cluster: &Cluster, project: u64, url: &str, count: usize) {
-    let mut beat = tokio::time::interval(Duration::from_secs(1));
+async fn load(cluster: &TestCluster, project: u64, url: &str, count: usize) {
+    let mut ticker = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..10 {
-        beat.tick().await;
+        ticker.tick().await;
         let requests = (0..count / 10).step_by(1_000).map(|n| {
             let job = json!({"projectId": project, "spec": "@every 1m", "timezone": "UTC",
                 "callbackUrl": url, "data": format!("job {n}")});
@@ -115,7 +115,7 @@ async fn writes_go_on_while_snapshots_are_built_and_sent() {
         ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "20"),
         ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "8192"),
     ];
-    let mut cluster = Cluster::start_some(3, 2, &settings).await;
+    let mut cluster = TestCluster::start_some(3, 2, &settings).await;
     let sink = sink().await;
     let project = cluster.project(1, "snapshots").await;
     let begun = Instant::now();
@@ -144,7 +144,7 @@ async fn writes_go_on_while_snapshots_are_built_and_sent() {
     let goal = applied(&status, 1).unwrap();
     cluster.spawn(3);
     cluster
-        .wait_until("node 3 has what was there when it came", async |c: &Cluster| {
+        .wait_until("node 3 has what was there when it came", async |c: &TestCluster| {
             let status = c.get(1, "/api/v1/cluster/status").await;
             applied(&status, 3).filter(|index| *index >= goal)
         })
@@ -175,7 +175,7 @@ const SOME: usize = 20_000;
 const DEATHS: u64 = 3;
 
 /// Writes so many entries, each of its own.
-async fn entries(cluster: &Cluster, count: usize) {
+async fn entries(cluster: &TestCluster, count: usize) {
     let tick = |n: usize| {
         let body = json!({"name": format!("entry {n} {:?}", Instant::now()), "description": "-"});
         async move {
@@ -186,7 +186,7 @@ async fn entries(cluster: &Cluster, count: usize) {
     futures_util::stream::iter((0..count).map(tick)).buffer_unordered(64).collect::<Vec<_>>().await;
 }
 
-async fn index(cluster: &Cluster, node: u64, name: &str) -> u64 {
+async fn index(cluster: &TestCluster, node: u64, name: &str) -> u64 {
     let health = cluster.get(node, "/healthcheck").await;
     health["raft_stats"][name].as_str().unwrap().parse().unwrap()
 }
@@ -195,9 +195,9 @@ async fn index(cluster: &Cluster, node: u64, name: &str) -> u64 {
 /// is installed already.
 async fn appears(data: &std::path::Path, folder: &str, begins: &str, delay: Duration) -> bool {
     let there = async {
-        let mut beat = tokio::time::interval(Duration::from_millis(1));
+        let mut ticker = tokio::time::interval(Duration::from_millis(1));
         loop {
-            beat.tick().await;
+            ticker.tick().await;
             let files = std::fs::read_dir(data.join(folder)).into_iter().flatten().flatten();
             let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
             if names.any(|name| name.starts_with(begins)) {
@@ -216,12 +216,12 @@ async fn appears(data: &std::path::Path, folder: &str, begins: &str, delay: Dura
 
 /// A cluster of as many nodes, the last of them not started, with a snapshot that begins where the
 /// log does not any more.
-async fn with_snapshot(count: u64, started: u64) -> Cluster {
+async fn with_snapshot(count: u64, started: u64) -> TestCluster {
     let settings = [
         ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"),
         ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1024"),
     ];
-    let cluster = Cluster::start_some(count, started, &settings).await;
+    let cluster = TestCluster::start_some(count, started, &settings).await;
     let project = cluster.project(1, "snapshots").await;
     let job = json!({"projectId": project, "spec": "@every 100h", "timezone": "UTC",
         "callbackUrl": "http://127.0.0.1:9/", "data": "one of many"});
@@ -232,7 +232,7 @@ async fn with_snapshot(count: u64, started: u64) -> Cluster {
     cluster
 }
 
-async fn all_there(cluster: &Cluster, node: u64) {
+async fn all_there(cluster: &TestCluster, node: u64) {
     let page = cluster.get(node, "/api/v1/jobs?limit=1&consistency=linearizable").await;
     assert_eq!(page["total"].as_u64(), Some(SOME as u64));
 }
@@ -262,7 +262,7 @@ async fn nodes_that_die_while_a_snapshot_is_sent_or_installed_start_again() {
     let mut cluster = with_snapshot(5, 3).await;
     entries(&cluster, 2_600).await;
     let leader = cluster
-        .wait_until("the log does not begin at its beginning", async |cluster: &Cluster| {
+        .wait_until("the log does not begin at its beginning", async |cluster: &TestCluster| {
             let leader = cluster.leader(1).await?;
             (index(cluster, leader, "last_snapshot_index").await > 1_100).then_some(leader)
         })
@@ -292,6 +292,5 @@ async fn nodes_that_die_while_a_snapshot_is_sent_or_installed_start_again() {
     cluster.ready(5).await;
     all_there(&cluster, 5).await;
     cluster.restart(leader).await;
-    let sums = cluster.checksums(4).await;
-    assert!(sums.len() == 5 && sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+    cluster.assert_same_state(4, 5).await;
 }

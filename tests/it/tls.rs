@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::harness::{PATIENCE, TestCluster};
 
 #[path = "../fixtures/tls/server.rs"]
 mod certs;
@@ -63,10 +63,10 @@ fn once(project: u64, target: &Value) -> Value {
 }
 
 /// What came of a job in the end.
-async fn outcome(cluster: &Cluster, job: u64) -> Value {
+async fn outcome(cluster: &TestCluster, job: u64) -> Value {
     let path = format!("/api/v1/executions?jobId={job}&limit=10");
     cluster
-        .wait_until("an end", async |cluster: &Cluster| {
+        .wait_until("an end", async |cluster: &TestCluster| {
             let page = cluster.get(1, &path).await;
             page["executions"].as_array()?.first().cloned()
         })
@@ -78,7 +78,7 @@ async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
     let ca = certs::CA;
     let mut plain = Receiver::start(certs::SERVER, None).await;
     let mut strict = Receiver::start(certs::SERVER, Some(ca)).await;
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let project = cluster.project(1, "tls").await;
     let own = json!({"http": {"url": format!("{}/own", plain.url), "ca": ca}});
     cluster.jobs(1, &once(project, &own)).await;
@@ -117,7 +117,7 @@ async fn a_self_signed_certificate_in_ssl_cert_file_is_taken_or_refused_in_words
     std::fs::write(&bundle, [certs::OWN.0, certs::LEAF.0].concat()).unwrap();
     let mut leaf = Receiver::start(certs::LEAF, None).await;
     let own = Receiver::start(certs::OWN, None).await;
-    let cluster = Cluster::start_with(1, &[("SSL_CERT_FILE", bundle.to_str().unwrap())]).await;
+    let cluster = TestCluster::start_with(1, &[("SSL_CERT_FILE", bundle.to_str().unwrap())]).await;
     let project = cluster.project(1, "self-signed").await;
     let to = |url: &str| once(project, &json!({"callbackUrl": url}));
     cluster.jobs(1, &to(&format!("{}/leaf", leaf.url))).await;

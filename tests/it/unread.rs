@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::firing::every;
-use crate::receiver::Receiver;
+use crate::harness::{PATIENCE, Receiver, TestCluster, every};
 
 /// A pipe of 4 KB, as small as the system makes them.
 fn pipe() -> (PipeReader, PipeWriter) {
@@ -20,10 +18,10 @@ fn pipe() -> (PipeReader, PipeWriter) {
 
 /// Waits until a write into a pipe would have to wait.
 async fn full(writer: &PipeWriter) {
-    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let mut ticker = tokio::time::interval(Duration::from_millis(20));
     let full = async {
         loop {
-            beat.tick().await;
+            ticker.tick().await;
             let mut polled = [PollFd::new(writer, PollFlags::OUT)];
             if poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0 {
                 return;
@@ -42,7 +40,7 @@ async fn fires_on(receiver: &Receiver) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_keeps_a_node_from_nothing() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
+    let mut cluster = TestCluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
     let (reader, writer) = pipe();
     cluster.spawn_to(1, "start", Stdio::null(), writer.try_clone().unwrap().into());
     cluster.ready(1).await;
@@ -65,7 +63,7 @@ async fn a_log_that_nobody_reads_keeps_a_node_from_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_stderr_ends_no_node() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
+    let mut cluster = TestCluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
     let (reader, writer) = pipe();
     cluster.spawn_to(1, "start", Stdio::null(), writer.into());
     drop(reader);
@@ -78,7 +76,7 @@ async fn a_closed_stderr_ends_no_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_go_on_ends_though_nobody_reads_why() {
-    let mut cluster = Cluster::start_some(1, 0, &[]).await;
+    let mut cluster = TestCluster::start_some(1, 0, &[]).await;
     let (reader, mut writer) = pipe();
     writer.write_all(&[b'x'; 4_096]).unwrap();
     let (url, _) = cluster.addresses(1);
@@ -91,7 +89,7 @@ async fn a_node_that_cannot_go_on_ends_though_nobody_reads_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_that_nobody_reads_keeps_dev_from_nothing() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start_some(1, 0, &[]).await;
+    let mut cluster = TestCluster::start_some(1, 0, &[]).await;
     let (shown, stdout) = pipe();
     let (said, stderr) = pipe();
     cluster.spawn_to(1, "dev", stdout.try_clone().unwrap().into(), stderr.into());

@@ -12,8 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::receiver::{Receiver, Request};
+use crate::harness::{PATIENCE, Receiver, Request, TestCluster};
 
 const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECOND: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -78,7 +77,7 @@ async fn next_at(receiver: &Receiver, path: &str) -> Request {
 async fn the_official_verifier_accepts_what_we_sign() {
     let Some(python) = python() else { return };
     let receiver = Receiver::start().await;
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let (status, project) = cluster
         .post(
             1,

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::raft_house::{House, LIMIT, look_again};
+use crate::harness::{LIMIT, RaftCluster, poll_interval};
 
 /// (job, execution id) of every job of every call.
 type Calls = Arc<watch::Sender<Vec<(u64, String)>>>;
@@ -121,9 +121,9 @@ async fn collect(cluster: &Cluster, journal: &Journal) {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
     const JOBS: u64 = 2_000;
-    let house = House::build(1).await;
-    house.leader().await;
-    let cluster = house.node(1).clone();
+    let raft = RaftCluster::build(1).await;
+    raft.leader().await;
+    let cluster = raft.node(1).clone();
     let (url, calls) = receiver().await;
     let (name, description) = ("p".to_owned(), "d".to_owned());
     let project = NewProject { name, description, by: None, ..NewProject::default() };
@@ -178,7 +178,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
             if shards.iter().all(|shard| shard.watermark > begun) {
                 return;
             }
-            look_again().await;
+            poll_interval().await;
         }
     };
     timeout(LIMIT, reached).await.expect("watermarks in the books");

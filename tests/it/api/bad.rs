@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::House;
 use super::job;
+use crate::harness::ApiFixture;
 
 /// Values that are wrong somewhere.
 fn values() -> Vec<Value> {
@@ -37,10 +37,10 @@ fn values() -> Vec<Value> {
 
 #[tokio::test]
 async fn no_value_of_any_field_makes_a_5xx() {
-    let house = House::build().await;
-    let project = house.project().await;
-    house.post("/jobs", job(project, "")).await;
-    house.post("/executors", json!({"name": "e", "webhookUrl": "http://localhost:1/"})).await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
+    api.post("/jobs", job(project, "")).await;
+    api.post("/executors", json!({"name": "e", "webhookUrl": "http://localhost:1/"})).await;
     let job_fields = [
         "id",
         "project_id",
@@ -70,7 +70,7 @@ async fn no_value_of_any_field_makes_a_5xx() {
                 ("POST", "/jobs", json!([job(project, ""), body.clone()])),
                 ("PUT", "/api/v1/jobs/1", body),
             ] {
-                let answer = house.send(method, path, &[], body.to_string()).await;
+                let answer = api.send(method, path, &[], body.to_string()).await;
                 let said = format!("{method} {path} {field}: {shown}: {}", answer.json);
                 assert!(answer.status.as_u16() < 500, "{said}");
                 assert_eq!(answer.json["success"], answer.status.is_success(), "{said}");
@@ -122,7 +122,7 @@ async fn no_value_of_any_field_makes_a_5xx() {
             ("POST", "/schedules/preview", "after"),
             ("POST", "/schedules/preview", "timezone"),
         ] {
-            let answer = house.send(method, path, &[], json!({field: value}).to_string()).await;
+            let answer = api.send(method, path, &[], json!({field: value}).to_string()).await;
             let said = format!("{method} {path} {field}: {shown}: {}", answer.json);
             assert!(answer.status.as_u16() < 500, "{said}");
             assert_eq!(answer.json["success"], answer.status.is_success(), "{said}");
@@ -130,7 +130,7 @@ async fn no_value_of_any_field_makes_a_5xx() {
         for field in ["method", "url", "query", "headers", "body", "auth", "successCodes"] {
             let mut http = json!({"url": "http://localhost:1/"});
             http[field] = value.clone();
-            let answer = house.put("/executors/1", json!({"http": http})).await;
+            let answer = api.put("/executors/1", json!({"http": http})).await;
             let said = format!("http.{field}: {shown}: {}", answer.json);
             assert!(answer.status.as_u16() < 500, "{said}");
         }
@@ -139,8 +139,8 @@ async fn no_value_of_any_field_makes_a_5xx() {
 
 #[tokio::test]
 async fn no_body_path_or_query_makes_a_5xx() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let deep = "[".repeat(200_000);
     let nested = format!("[{}", "{\"data\":".repeat(50_000));
     let large = vec![b' '; (1 << 20) + 1];
@@ -163,27 +163,27 @@ async fn no_body_path_or_query_makes_a_5xx() {
         (nested.as_bytes(), &[400]),
     ];
     for (body, wanted) in bodies {
-        let answer = house.send("POST", "/jobs", &[], body).await;
+        let answer = api.send("POST", "/jobs", &[], body).await;
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
         assert!(wanted.contains(&answer.status.as_u16()), "{shown}: {:?}", answer.json);
         assert_eq!(answer.json["success"], false, "{shown}");
         for (method, path) in [("PUT", "/jobs/1"), ("POST", "/projects"), ("PUT", "/projects/1")] {
-            let status = house.send(method, path, &[], body).await.status.as_u16();
+            let status = api.send(method, path, &[], body).await.status.as_u16();
             assert!(status < 500, "{method} {path} {shown}: {status}");
         }
     }
-    let broken = house.send("POST", "/projects", &[], "{\"name\": }").await;
+    let broken = api.send("POST", "/projects", &[], "{\"name\": }").await;
     assert!(broken.json["data"].as_str().unwrap().contains("line 1 column"), "{}", broken.json);
-    let many = house.send("POST", "/projects", &[], &large).await;
+    let many = api.send("POST", "/projects", &[], &large).await;
     assert_eq!((many.status.as_u16(), &many.json["error"]["code"]), (413, &json!("too_large")));
     for coding in ["gzip", "identity, br", "x-unheard-of"] {
         for (method, path) in [("POST", "/projects"), ("POST", "/jobs"), ("PATCH", "/jobs/1")] {
-            let zipped = house.send(method, path, &[("content-encoding", coding)], "{}").await;
+            let zipped = api.send(method, path, &[("content-encoding", coding)], "{}").await;
             assert_eq!(zipped.status.as_u16(), 415, "{method} {path} {coding}: {}", zipped.json);
             assert_eq!(zipped.header("accept-encoding"), "identity");
         }
     }
-    let plain = house.send("POST", "/projects", &[("content-encoding", "identity")], "{}").await;
+    let plain = api.send("POST", "/projects", &[("content-encoding", "identity")], "{}").await;
     assert_eq!(plain.status.as_u16(), 400);
 
     for (method, path, wanted) in [
@@ -248,15 +248,15 @@ async fn no_body_path_or_query_makes_a_5xx() {
         ("GET", "/executions/analytics?startDate=2026-01-01&startTime=25:00", 400),
         ("POST", "/prompt", 501),
     ] {
-        let answer = house.send(method, path, &[], "").await;
+        let answer = api.send(method, path, &[], "").await;
         assert_eq!(answer.status.as_u16(), wanted, "{method} {path}: {}", answer.json);
         assert_eq!(answer.json["success"], wanted == 200, "{method} {path}");
     }
-    let allowed = house.send("PATCH", "/jobs", &[], "").await;
+    let allowed = api.send("PATCH", "/jobs", &[], "").await;
     assert!(allowed.header("allow").contains("POST"), "{:?}", allowed.headers);
 
-    let heavy = house.post("/jobs", job(project, &"x".repeat(999_900))).await;
+    let heavy = api.post("/jobs", job(project, &"x".repeat(999_900))).await;
     assert_eq!(heavy.status.as_u16(), 413, "{}", heavy.json);
     assert_eq!(heavy.json["error"]["field"], "data");
-    assert_eq!(house.get("/jobs").await.json["data"]["total"], 0);
+    assert_eq!(api.get("/jobs").await.json["data"]["total"], 0);
 }

@@ -4,20 +4,21 @@ use axum::http::StatusCode;
 use scheduler0::model::attempt::Verdict;
 use serde_json::{Value, json};
 
-use super::fixture::{House, record};
 use super::{job, next_of};
+use crate::harness::{ApiFixture, attempt_record};
 
 /// A house with three jobs and four letters: one of all three, then three of the first alone.
-async fn house() -> House {
-    let house = House::build().await;
-    let project = house.project().await;
-    house.post("/jobs", json!([job(project, ""), job(project, ""), job(project, "")])).await;
-    house.own().await;
-    let at = next_of(&house, 1).await;
-    let dead = |jobs: &[u64], minute: i64| record(jobs, at + minute * 60_000, 4, Verdict::Dead);
+async fn api() -> ApiFixture {
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
+    api.post("/jobs", json!([job(project, ""), job(project, ""), job(project, "")])).await;
+    api.own_first_shard().await;
+    let at = next_of(&api, 1).await;
+    let dead =
+        |jobs: &[u64], minute: i64| attempt_record(jobs, at + minute * 60_000, 4, Verdict::Dead);
     let records = vec![dead(&[1, 2, 3], 0), dead(&[1], 1), dead(&[1], 2), dead(&[1], 3)];
-    house.record(0, records).await;
-    house
+    api.record(0, records).await;
+    api
 }
 
 fn ids(list: &Value) -> Vec<u64> {
@@ -27,8 +28,8 @@ fn ids(list: &Value) -> Vec<u64> {
 
 #[tokio::test]
 async fn letters_are_listed_with_their_members() {
-    let house = house().await;
-    let list = house.get("/api/v1/dead-letters").await;
+    let api = api().await;
+    let list = api.get("/api/v1/dead-letters").await;
     assert_eq!(list.status, StatusCode::OK);
     assert_eq!((&list.json["data"]["total"], ids(&list.json).len()), (&json!(4), 4));
     assert!(list.json["data"].get("next").is_none(), "that is all");
@@ -39,15 +40,15 @@ async fn letters_are_listed_with_their_members() {
     assert_eq!((&oldest["httpCode"], &oldest["error"]), (&json!(500), &json!("it answered 500")));
     assert_eq!(oldest["members"][2]["jobId"], 3);
     let execution = oldest["members"][1]["executionId"].as_str().unwrap();
-    let one = house.get(&format!("/dead-letters/{}", all[3])).await;
+    let one = api.get(&format!("/dead-letters/{}", all[3])).await;
     assert_eq!(one.json["data"]["members"].as_array().unwrap().len(), 3);
-    let shown = house.get(&format!("/api/v1/executions/{execution}")).await;
+    let shown = api.get(&format!("/api/v1/executions/{execution}")).await;
     assert_eq!(shown.json["data"]["state"], "dead", "{}", shown.json);
     assert_eq!(shown.json["data"]["deadLetterId"].as_u64(), Some(all[3]));
 
     let (mut paged, mut after) = (Vec::new(), String::new());
     loop {
-        let page = house.get(&format!("/api/v1/dead-letters?limit=3{after}")).await;
+        let page = api.get(&format!("/api/v1/dead-letters?limit=3{after}")).await;
         paged.extend(ids(&page.json));
         let Some(next) = page.json["data"]["next"].as_str() else { break };
         after = format!("&after={next}");
@@ -61,35 +62,35 @@ async fn letters_are_listed_with_their_members() {
         (format!("endDate={due}"), 1),
         (format!("startDate={due}&limit=2&offset=1"), 2),
     ] {
-        let found = house.get(&format!("/api/v1/dead-letters?{query}")).await;
+        let found = api.get(&format!("/api/v1/dead-letters?{query}")).await;
         assert_eq!(ids(&found.json).len(), count, "{query}: {}", found.json);
     }
 }
 
 #[tokio::test]
 async fn letters_are_taken_back_at_a_rate_or_purged() {
-    let house = house().await;
-    let all = ids(&house.get("/api/v1/dead-letters?orderByDirection=asc").await.json);
-    let letter = house.get(&format!("/api/v1/dead-letters/{}", all[0])).await;
+    let api = api().await;
+    let all = ids(&api.get("/api/v1/dead-letters?orderByDirection=asc").await.json);
+    let letter = api.get(&format!("/api/v1/dead-letters/{}", all[0])).await;
     let execution = letter.json["data"]["members"][0]["executionId"].as_str().unwrap().to_owned();
-    let dry = house.post("/api/v1/dead-letters/replay", json!({"all": true, "dryRun": true})).await;
+    let dry = api.post("/api/v1/dead-letters/replay", json!({"all": true, "dryRun": true})).await;
     let data = &dry.json["data"];
     assert_eq!((&data["letters"], &data["occurrences"]), (&json!(4), &json!(6)), "{}", dry.json);
-    assert_eq!(house.get("/dead-letters").await.json["data"]["total"], 4, "only counted");
+    assert_eq!(api.get("/dead-letters").await.json["data"]["total"], 4, "only counted");
 
-    let one = house.post(&format!("/dead-letters/{}/replay", all[0]), json!({})).await;
+    let one = api.post(&format!("/dead-letters/{}/replay", all[0]), json!({})).await;
     assert_eq!((one.status, &one.json["data"]["occurrences"]), (StatusCode::OK, &json!(3)));
-    let again = house.post(&format!("/dead-letters/{}/replay", all[0]), json!({})).await;
+    let again = api.post(&format!("/dead-letters/{}/replay", all[0]), json!({})).await;
     assert_eq!(again.status, StatusCode::NOT_FOUND);
-    let shown = house.get(&format!("/api/v1/executions/{execution}")).await;
+    let shown = api.get(&format!("/api/v1/executions/{execution}")).await;
     let data = &shown.json["data"];
     assert_eq!(data["state"], "retrying", "{data}");
     assert_eq!(data["nextAttempt"]["attempt"], 5);
     assert_eq!(data["attempts"].as_array().unwrap().len(), 1);
 
-    let gone = house.delete(&format!("/dead-letters/{}", all[1])).await;
+    let gone = api.delete(&format!("/dead-letters/{}", all[1])).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
-    let nothing = house.post("/dead-letters/replay", json!({"jobId": 3})).await;
+    let nothing = api.post("/dead-letters/replay", json!({"jobId": 3})).await;
     assert_eq!(nothing.json["data"]["letters"], 0);
     for (route, body) in [
         ("purge", json!({})),
@@ -97,7 +98,7 @@ async fn letters_are_taken_back_at_a_rate_or_purged() {
         ("replay", json!({"projectId": 0, "dryRun": true})),
         ("replay", json!({"jobId": 1, "all": true})),
     ] {
-        let refused = house.post(&format!("/dead-letters/{route}"), body).await;
+        let refused = api.post(&format!("/dead-letters/{route}"), body).await;
         assert_eq!(
             (refused.status, &refused.json["error"]["field"]),
             (StatusCode::UNPROCESSABLE_ENTITY, &json!("all"))
@@ -105,20 +106,20 @@ async fn letters_are_taken_back_at_a_rate_or_purged() {
     }
     let key = [("idempotency-key", "k")];
     let body = json!({"jobId": 1, "ratePerSecond": 1}).to_string();
-    let spread = house.send("POST", "/dead-letters/replay", &key, &body).await;
-    let again = house.send("POST", "/dead-letters/replay", &key, &body).await;
+    let spread = api.send("POST", "/dead-letters/replay", &key, &body).await;
+    let again = api.send("POST", "/dead-letters/replay", &key, &body).await;
     assert_eq!(again.json, spread.json, "answered alike, though the letters are gone");
-    let other = house.send("POST", "/dead-letters/replay", &key, "{\"jobId\": 2}").await;
+    let other = api.send("POST", "/dead-letters/replay", &key, "{\"jobId\": 2}").await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", other.json);
     assert_eq!(spread.json["data"]["letters"], 2, "{}", spread.json);
     assert!(spread.json["data"]["until"].is_string());
-    assert_eq!(house.get("/dead-letters").await.json["data"]["total"], 0);
-    let all = house.post("/dead-letters/purge", json!({"all": true})).await;
+    assert_eq!(api.get("/dead-letters").await.json["data"]["total"], 0);
+    let all = api.post("/dead-letters/purge", json!({"all": true})).await;
     assert_eq!((all.status, &all.json["data"]["letters"]), (StatusCode::OK, &json!(0)));
     for route in ["replay", "purge"] {
         // A filter with a slip of the pen would mean more letters than its writer.
         let body = json!({"all": true, "startDate": "2026-11-20", "endDte": "2026-11-21"});
-        let slip = house.post(&format!("/dead-letters/{route}"), body).await;
+        let slip = api.post(&format!("/dead-letters/{route}"), body).await;
         let said = slip.json["error"]["message"].as_str().unwrap_or_default();
         assert!(slip.status.as_u16() == 422 && said.contains("there is no field "), "{said}");
     }
@@ -129,7 +130,7 @@ async fn letters_are_taken_back_at_a_rate_or_purged() {
         ("projectId", json!("one")),
         ("startDate", json!("never")),
     ] {
-        let refused = house.post("/api/v1/dead-letters/replay", json!({field: value})).await;
+        let refused = api.post("/api/v1/dead-letters/replay", json!({field: value})).await;
         assert_eq!(
             (refused.status.as_u16(), &refused.json["error"]["field"]),
             (400, &json!(field))

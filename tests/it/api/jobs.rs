@@ -6,8 +6,7 @@ use axum::http::StatusCode;
 use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, House};
-use crate::receiver::now;
+use crate::harness::{Answer, ApiFixture, now};
 
 const TARGET: &str = "http://localhost:3000/callback";
 
@@ -16,9 +15,9 @@ fn field(answer: &Answer) -> (u16, &str) {
 }
 
 /// Creates one job and shows it.
-async fn make(house: &House, job: Value) -> Value {
+async fn make(api: &ApiFixture, job: Value) -> Value {
     let prefer = [("prefer", "return=representation")];
-    let made = house.send("POST", "/api/v1/jobs", &prefer, &job.to_string()).await;
+    let made = api.send("POST", "/api/v1/jobs", &prefer, &job.to_string()).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
     assert_eq!(made.header("etag"), "\"1\"");
     made.json["data"][0].clone()
@@ -26,34 +25,34 @@ async fn make(house: &House, job: Value) -> Value {
 
 #[tokio::test]
 async fn a_one_off_is_made_shown_moved_and_refused() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let once = |rest: Value| {
         let mut job = json!({"projectId": project, "callbackUrl": TARGET});
         job.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         job
     };
     let at = make(
-        &house,
+        &api,
         once(json!({"at": "2090-01-01 09:00", "timezone": "Asia/Tokyo", "deleteAfterRun": true})),
     )
     .await;
     assert_eq!((&at["at"], &at["spec"]), (&json!("2090-01-01T00:00:00Z"), &json!("")));
     assert_eq!((&at["nextExecutionDate"], &at["deleteAfterRun"]), (&at["at"], &json!(true)));
-    let after = make(&house, once(json!({"after": "1 hour 30 minutes"}))).await;
+    let after = make(&api, once(json!({"after": "1 hour 30 minutes"}))).await;
     assert_eq!((&after["after"], &after["timezone"]), (&json!("1h30m"), &json!("UTC")));
     let due = after["nextExecutionDate"].as_str().unwrap();
     assert!(after.get("at").is_none() && due > after["dateCreated"].as_str().unwrap());
 
     let path = format!("/api/v1/jobs/{}", after["id"]);
-    let same = house.put(&path, after.clone()).await;
+    let same = api.put(&path, after.clone()).await;
     assert_eq!(same.json["data"]["nextExecutionDate"], due, "sent back, it stays where it was");
     assert!(same.headers.get("x-scheduler0-warning").is_none());
-    let next = house.get(&format!("{path}/next?count=5")).await;
+    let next = api.get(&format!("{path}/next?count=5")).await;
     assert_eq!(next.json["data"]["occurrences"].as_array().unwrap().len(), 1);
-    let later = house.send("PATCH", &path, &[], json!({"after": "2h"}).to_string()).await;
+    let later = api.send("PATCH", &path, &[], json!({"after": "2h"}).to_string()).await;
     assert!(later.json["data"]["nextExecutionDate"].as_str().unwrap() > due, "{}", later.json);
-    let spec = house.send("PATCH", &path, &[], r#"{"spec":"@every 1h"}"#).await;
+    let spec = api.send("PATCH", &path, &[], r#"{"spec":"@every 1h"}"#).await;
     assert_eq!((spec.status.as_u16(), &spec.json["data"]["spec"]), (200, &json!("@every 1h")));
     assert!(spec.json["data"].get("after").is_none());
 
@@ -64,22 +63,22 @@ async fn a_one_off_is_made_shown_moved_and_refused() {
         (json!({"after": "1m", "spec": "@daily"}), (422, "after")),
         (json!({}), (400, "spec")),
     ] {
-        let refused = house.post("/api/v1/jobs", once(rest.clone())).await;
+        let refused = api.post("/api/v1/jobs", once(rest.clone())).await;
         assert_eq!(field(&refused), wanted, "{rest}");
     }
 }
 
 #[tokio::test]
 async fn a_target_of_its_own_keeps_its_secret() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let http = json!({
         "method": "put", "url": "http://localhost:3000/{{jobId}}", "headers": {"X-Team": "aB"},
         "auth": {"type": "basic", "username": "me", "password": "hush"}, "timeout": "5s",
     });
     let job = json!({"projectId": project, "spec": "@daily", "timezone": "UTC", "http": http,
         "overlap": "skip", "labels": {"myTeam": "x"}, "jitter": "10m", "externalId": "one"});
-    let made = make(&house, job).await;
+    let made = make(&api, job).await;
     assert!(!made.to_string().contains("hush"));
     assert_eq!(
         made["http"]["auth"],
@@ -87,42 +86,42 @@ async fn a_target_of_its_own_keeps_its_secret() {
     );
     assert_eq!((&made["timeout"], &made["overlap"]), (&json!("5s"), &json!("skip")));
     assert!(made["nextDueDate"].as_str() >= made["nextExecutionDate"].as_str());
-    let snake = house.get(&format!("/jobs/{}", made["id"])).await;
+    let snake = api.get(&format!("/jobs/{}", made["id"])).await;
     let shown = &snake.json["data"];
     assert_eq!(shown["http"]["headers"], json!({"X-Team": "aB"}), "names of the client's own");
     assert_eq!((&shown["labels"], &shown["external_id"]), (&json!({"myTeam": "x"}), &json!("one")));
     assert_eq!(snake.header("etag"), "\"1\"");
 
     let path = format!("/api/v1/jobs/{}", made["id"]);
-    let same = house.put(&path, made.clone()).await;
+    let same = api.put(&path, made.clone()).await;
     assert_eq!(same.status, StatusCode::OK, "what a GET shows can be sent back: {}", same.json);
     assert_eq!(same.json["data"]["http"], made["http"]);
     let moved = json!({"http": {"url": "http://elsewhere/",
         "auth": {"type": "basic", "username": "me"}}});
-    let refused = house.send("PATCH", &path, &[], moved.to_string()).await;
+    let refused = api.send("PATCH", &path, &[], moved.to_string()).await;
     assert_eq!(field(&refused), (400, "http.auth.password"));
-    let batched = house.send("PATCH", &path, &[], json!({"callbackUrl": TARGET}).to_string()).await;
+    let batched = api.send("PATCH", &path, &[], json!({"callbackUrl": TARGET}).to_string()).await;
     assert_eq!(field(&batched), (422, "overlap"));
     let batched = json!({"callbackUrl": TARGET, "overlap": null}).to_string();
-    let batched = house.send("PATCH", &path, &[], batched).await;
+    let batched = api.send("PATCH", &path, &[], batched).await;
     assert!(batched.json["data"].get("http").is_none(), "{}", batched.json);
 
     let unknown = json!({"projectId": project, "spec": "@daily", "timezone": "UTC",
         "executorId": 9, "callbackUrl": ""});
-    let refused = house.post("/api/v1/jobs", json!([unknown])).await;
+    let refused = api.post("/api/v1/jobs", json!([unknown])).await;
     assert_eq!(field(&refused), (400, "executorId"));
     assert_eq!(refused.json["error"]["index"], 0);
 }
 
 #[tokio::test]
 async fn versions_guard_against_lost_updates() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let job = json!({"projectId": project, "spec": "@daily", "timezone": "UTC",
         "callbackUrl": TARGET, "labels": {"a": "b"}, "retryMax": 2, "jitter": 60});
-    make(&house, job).await;
+    make(&api, job).await;
     let send = async |method: &str, tag: &str, body: &str| {
-        house.send(method, "/api/v1/jobs/1", &[("if-match", tag)], body).await
+        api.send(method, "/api/v1/jobs/1", &[("if-match", tag)], body).await
     };
     let first = send("PATCH", "\"1\"", r#"{"data":"x"}"#).await;
     assert_eq!((first.status, first.header("etag")), (StatusCode::OK, "\"2\""));
@@ -131,7 +130,7 @@ async fn versions_guard_against_lost_updates() {
         assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED, "{method}");
         assert_eq!(stale.json["error"]["code"], "stale");
     }
-    let kept = &house.get("/api/v1/jobs/1").await.json["data"];
+    let kept = &api.get("/api/v1/jobs/1").await.json["data"];
     assert_eq!((&kept["labels"]["a"], &kept["jitter"]), (&json!("b"), &json!("1m")));
     let put = send("PUT", "*", r#"{"spec":"@hourly"}"#).await;
     let shown = &put.json["data"];
@@ -145,8 +144,8 @@ async fn versions_guard_against_lost_updates() {
 
 #[tokio::test]
 async fn what_a_get_shows_is_no_change_when_it_is_put_back() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let jobs = [
         json!({"spec": "@daily", "timezone": "UTC", "jitter": "1h", "labels": {"a": "b"}}),
         json!({"spec": "@every 1m", "timezone": "UTC", "retryMax": 0, "startDate": "2090-01-01T00:00"}),
@@ -156,30 +155,30 @@ async fn what_a_get_shows_is_no_change_when_it_is_put_back() {
     for mut job in jobs {
         job["projectId"] = project.into();
         job["callbackUrl"] = TARGET.into();
-        let path = format!("/api/v1/jobs/{}", make(&house, job).await["id"]);
+        let path = format!("/api/v1/jobs/{}", make(&api, job).await["id"]);
         for _ in 0..2 {
-            let shown = house.get(&path).await;
-            let put = house.put(&path, shown.json["data"].clone()).await;
+            let shown = api.get(&path).await;
+            let put = api.put(&path, shown.json["data"].clone()).await;
             assert_eq!((put.status, put.header("etag")), (StatusCode::OK, "\"1\""), "{}", put.json);
             assert_eq!(put.json["data"], shown.json["data"]);
         }
     }
     // The default shown is not made the job's own: it follows the project's.
     let path = format!("/api/v1/projects/{project}");
-    let edit = house.send("PATCH", &path, &[], r#"{"retryMax": 7}"#).await;
+    let edit = api.send("PATCH", &path, &[], r#"{"retryMax": 7}"#).await;
     assert_eq!(edit.status, StatusCode::OK, "{}", edit.json);
-    let of = async |job: u64| house.get(&format!("/api/v1/jobs/{job}")).await.json["data"].clone();
+    let of = async |job: u64| api.get(&format!("/api/v1/jobs/{job}")).await.json["data"].clone();
     assert_eq!((&of(1).await["retryMax"], &of(2).await["retryMax"]), (&json!(7), &json!(0)));
 }
 
 #[tokio::test]
 async fn a_job_is_paused_resumed_and_run_out_of_turn() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let job = json!({"projectId": project, "spec": "@every 1m", "timezone": "UTC",
         "callbackUrl": TARGET});
-    make(&house, job).await;
-    let paused = house.post("/api/v1/jobs/1/pause", json!({"until": "2090-01-01T00:00:00Z"})).await;
+    make(&api, job).await;
+    let paused = api.post("/api/v1/jobs/1/pause", json!({"until": "2090-01-01T00:00:00Z"})).await;
     let shown = &paused.json["data"];
     assert_eq!(
         (&shown["status"], &shown["pauseUntil"]),
@@ -187,49 +186,49 @@ async fn a_job_is_paused_resumed_and_run_out_of_turn() {
     );
     let next = shown["nextExecutionDate"].as_str().unwrap();
     assert!(next.starts_with("2090-01-01T00:00:"), "after the pause: {next}");
-    let back = house.put("/api/v1/jobs/1", shown.clone()).await;
+    let back = api.put("/api/v1/jobs/1", shown.clone()).await;
     assert_eq!(back.json["data"]["pauseUntil"], shown["pauseUntil"], "sent back, it is paused");
-    let resumed = house.send("POST", "/jobs/1/resume", &[], "").await;
+    let resumed = api.send("POST", "/jobs/1/resume", &[], "").await;
     assert_eq!(resumed.json["data"]["status"], "active");
     assert!(resumed.json["data"].get("pause_until").is_none());
-    let paused = house.send("POST", "/jobs/1/pause", &[], "").await;
+    let paused = api.send("POST", "/jobs/1/pause", &[], "").await;
     assert_eq!(paused.json["data"]["status"], "inactive");
     assert!(paused.json["data"].get("next_execution_date").is_none());
-    let past = house.post("/jobs/1/pause", json!({"until": "2020-01-01T00:00:00Z"})).await;
+    let past = api.post("/jobs/1/pause", json!({"until": "2020-01-01T00:00:00Z"})).await;
     assert_eq!(field(&past), (422, "until"));
 
     let key = [("idempotency-key", "k")];
-    let ran = house.send("POST", "/api/v1/jobs/1/run", &key, r#"{"force":true}"#).await;
+    let ran = api.send("POST", "/api/v1/jobs/1/run", &key, r#"{"force":true}"#).await;
     assert_eq!(ran.status, StatusCode::ACCEPTED);
     let id = ran.json["data"]["executionId"].as_str().unwrap();
     assert!(id.ends_with("-1") && ran.json["data"]["scheduledAt"].is_string(), "{id}");
-    let again = house.send("POST", "/api/v1/jobs/1/run", &key, r#"{"force":true}"#).await;
+    let again = api.send("POST", "/api/v1/jobs/1/run", &key, r#"{"force":true}"#).await;
     assert_eq!(again.json, ran.json, "the same request runs it once");
-    let other = house.send("POST", "/jobs/1/run", &[], "").await;
+    let other = api.send("POST", "/jobs/1/run", &[], "").await;
     assert_ne!(other.json["data"]["execution_id"], id);
     for (path, body) in [("pause", "{}"), ("resume", ""), ("run", "{}")] {
-        let missing = house.send("POST", &format!("/jobs/77/{path}"), &[], body).await;
+        let missing = api.send("POST", &format!("/jobs/77/{path}"), &[], body).await;
         assert_eq!(missing.status, StatusCode::NOT_FOUND, "{path}");
     }
-    assert_eq!(house.post("/jobs/1/run", json!({"force": "yes"})).await.status, 400);
+    assert_eq!(api.post("/jobs/1/run", json!({"force": "yes"})).await.status, 400);
 }
 
 #[tokio::test]
 async fn a_job_by_the_clients_own_name_is_what_was_last_put() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let path = format!("/api/v1/projects/{project}/jobs/by-external-id/nightly%2Freport");
-    let missing = house.get(&path).await;
+    let missing = api.get(&path).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     let body = json!({"spec": "@daily", "timezone": "UTC", "callbackUrl": TARGET, "data": "x",
         "retryMax": 1});
-    let made = house.put(&path, body.clone()).await;
+    let made = api.put(&path, body.clone()).await;
     assert_eq!((made.status, made.header("etag")), (StatusCode::CREATED, "\"1\""));
     assert_eq!(made.json["data"]["externalId"], "nightly/report");
     let id = made.json["data"]["id"].clone();
-    house.post(&format!("/jobs/{id}/pause"), json!({})).await;
+    api.post(&format!("/jobs/{id}/pause"), json!({})).await;
     let body = json!({"spec": "@hourly", "timezone": "UTC", "callbackUrl": TARGET});
-    let same = house.put(&path, body.clone()).await;
+    let same = api.put(&path, body.clone()).await;
     assert_eq!(same.status, StatusCode::OK, "{}", same.json);
     let shown = &same.json["data"];
     assert_eq!(
@@ -237,24 +236,24 @@ async fn a_job_by_the_clients_own_name_is_what_was_last_put() {
         (&id, &json!("@hourly"), &json!(""))
     );
     assert_eq!((&shown["retryMax"], &shown["status"]), (&json!(3), &json!("inactive")));
-    assert_eq!(house.get(&path).await.json["data"]["id"], id);
+    assert_eq!(api.get(&path).await.json["data"]["id"], id);
 
     let (one, two, three) = tokio::join!(
-        house.put(&path, body.clone()),
-        house.put(&path, body.clone()),
-        house.put(&path, body.clone())
+        api.put(&path, body.clone()),
+        api.put(&path, body.clone()),
+        api.put(&path, body.clone())
     );
     for answer in [one, two, three] {
         assert_eq!(answer.json["data"]["id"], id, "{}", answer.json);
     }
     let other = format!("/api/v1/projects/{project}/jobs/by-external-id/race");
-    let (one, two) = tokio::join!(house.put(&other, body.clone()), house.put(&other, body.clone()));
+    let (one, two) = tokio::join!(api.put(&other, body.clone()), api.put(&other, body.clone()));
     assert_eq!(one.json["data"]["id"], two.json["data"]["id"]);
     assert_ne!(one.status, two.status, "one made it, one found it");
 
     let twice = json!({"projectId": project, "externalId": "race", "spec": "@daily",
         "timezone": "UTC", "callbackUrl": TARGET});
-    let taken = house.post("/api/v1/jobs", json!([twice])).await;
+    let taken = api.post("/api/v1/jobs", json!([twice])).await;
     assert_eq!(field(&taken), (409, "externalId"));
     assert_eq!(taken.json["error"]["index"], 0);
     for (body, wanted) in [
@@ -262,33 +261,33 @@ async fn a_job_by_the_clients_own_name_is_what_was_last_put() {
         (json!({"externalId": "x"}), (422, "externalId")),
         (json!({"projectId": project + 1}), (422, "projectId")),
     ] {
-        assert_eq!(field(&house.put(&path, body.clone()).await), wanted, "{body}");
+        assert_eq!(field(&api.put(&path, body.clone()).await), wanted, "{body}");
     }
-    let stale = house.send("PUT", &path, &[("if-match", "\"1\"")], body.to_string()).await;
+    let stale = api.send("PUT", &path, &[("if-match", "\"1\"")], body.to_string()).await;
     assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
-    assert_eq!(house.delete(&path).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(house.delete(&path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(api.delete(&path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(api.delete(&path).await.status, StatusCode::NOT_FOUND);
     let nowhere = "/api/v1/projects/99/jobs/by-external-id/x";
-    assert_eq!(field(&house.put(nowhere, body).await), (400, "projectId"));
+    assert_eq!(field(&api.put(nowhere, body).await), (400, "projectId"));
 }
 
 #[tokio::test]
 async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let job = |i: usize| {
         let team = if i.is_multiple_of(3) { "a" } else { "b" };
         json!({"projectId": project, "spec": "@every 1h", "timezone": "UTC", "callbackUrl": TARGET,
             "labels": {"team": team, "tier": "x=y"}, "externalId": format!("job {i}")})
     };
     let jobs: Vec<_> = (0..1_500).map(job).collect();
-    assert_eq!(house.post("/api/v1/jobs", json!(jobs)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(api.post("/api/v1/jobs", json!(jobs)).await.status, StatusCode::ACCEPTED);
     let total = async |query: &str| {
-        let list = house.get(&format!("/api/v1/jobs?limit=1&{query}")).await;
+        let list = api.get(&format!("/api/v1/jobs?limit=1&{query}")).await;
         list.json["data"]["total"].as_u64().unwrap_or(u64::from(list.status.as_u16()) * 1_000_000)
     };
     let act = async |what: &str, body: Value| {
-        let done = house.post(&format!("/api/v1/jobs/{what}"), body).await.json["data"].clone();
+        let done = api.post(&format!("/api/v1/jobs/{what}"), body).await.json["data"].clone();
         (done["matched"].as_u64().unwrap(), done["changed"].as_u64().unwrap())
     };
     assert_eq!(total("label=team=a").await, 500);
@@ -319,13 +318,13 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
     let key = [("idempotency-key", "once")];
     let body = json!({"filter": {"labels": {"team": "a"}}}).to_string();
     let pause = "/api/v1/jobs/pause";
-    let first = house.send("POST", pause, &key, &body).await;
+    let first = api.send("POST", pause, &key, &body).await;
     assert_eq!(first.json["data"], json!({"matched": 500, "changed": 500, "dryRun": false}));
     assert_eq!(act("resume", json!({"all": true})).await, (504, 500));
-    let again = house.send("POST", pause, &key, &body).await;
+    let again = api.send("POST", pause, &key, &body).await;
     assert_eq!((again.status, &again.json), (StatusCode::OK, &first.json));
     assert_eq!(total("status=inactive").await, 0);
-    let other = house.send("POST", pause, &key, "{\"all\":true}").await;
+    let other = api.send("POST", pause, &key, "{\"all\":true}").await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", other.json);
 
     for (body, wanted) in [
@@ -335,7 +334,7 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
         (json!({"filter": {"ids": [1]}, "all": true}), (422, "all")),
         (json!({"filter": {"ids": [1]}, "until": "soon"}), (422, "until")),
     ] {
-        let refused = house.post("/api/v1/jobs/pause", body.clone()).await;
+        let refused = api.post("/api/v1/jobs/pause", body.clone()).await;
         assert_eq!(field(&refused), wanted, "{body}");
     }
     assert_eq!(total("").await, 504);
@@ -347,22 +346,22 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
 /// is no reason to say that there is no such job.
 #[tokio::test]
 async fn a_one_off_that_was_made_is_shown_again_under_its_key_after_its_instant() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let at = now() + 2_000;
     let job = json!([{"projectId": project, "callbackUrl": TARGET, "at": rfc3339(at),
         "misfire": {"policy": "all", "grace": "1ms"}}])
     .to_string();
     let under = |key: &'static str| [("idempotency-key", key), ("prefer", "return=representation")];
-    let made = house.send("POST", "/api/v1/jobs", &under("once"), &job).await;
+    let made = api.send("POST", "/api/v1/jobs", &under("once"), &job).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
-    let mut beat = tokio::time::interval(Duration::from_millis(50));
+    let mut ticker = tokio::time::interval(Duration::from_millis(50));
     while now() <= at + 1 {
-        beat.tick().await;
+        ticker.tick().await;
     }
-    let again = house.send("POST", "/api/v1/jobs", &under("once"), &job).await;
+    let again = api.send("POST", "/api/v1/jobs", &under("once"), &job).await;
     assert_eq!(again.status, StatusCode::CREATED, "{}", again.json);
     assert_eq!(again.json["data"][0]["id"], made.json["data"][0]["id"]);
-    let other = house.send("POST", "/api/v1/jobs", &under("another"), &job).await;
+    let other = api.send("POST", "/api/v1/jobs", &under("another"), &job).await;
     assert_eq!(field(&other), (422, "at"));
 }

@@ -4,25 +4,25 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, House};
+use crate::harness::{Answer, ApiFixture};
 
-async fn patch(house: &House, path: &str, body: Value) -> Answer {
+async fn patch(api: &ApiFixture, path: &str, body: Value) -> Answer {
     let headers = [("content-type", "application/merge-patch+json")];
-    house.send("PATCH", &format!("/api/v1{path}"), &headers, body.to_string()).await
+    api.send("PATCH", &format!("/api/v1{path}"), &headers, body.to_string()).await
 }
 
-async fn make(house: &House, mut job: Value) -> String {
-    job["projectId"] = house.project().await.into();
-    let made = house.post("/api/v1/jobs", job).await;
+async fn make(api: &ApiFixture, mut job: Value) -> String {
+    job["projectId"] = api.project().await.into();
+    let made = api.post("/api/v1/jobs", job).await;
     assert_eq!(made.status, StatusCode::ACCEPTED, "{}", made.json);
     "/jobs/1".to_owned()
 }
 
 #[tokio::test]
 async fn a_patch_of_a_nested_object_leaves_what_it_does_not_name() {
-    let house = House::build().await;
+    let api = ApiFixture::build().await;
     let job = make(
-        &house,
+        &api,
         json!({
             "spec": "@daily", "timezone": "UTC", "labels": {"team": "shop", "tier": "1"},
             "misfire": {"policy": "all", "max": 500, "grace": "5m"},
@@ -32,7 +32,7 @@ async fn a_patch_of_a_nested_object_leaves_what_it_does_not_name() {
         }),
     )
     .await;
-    let shown = house.get(&format!("/api/v1{job}")).await.json["data"].clone();
+    let shown = api.get(&format!("/api/v1{job}")).await.json["data"].clone();
     for (body, field, wanted) in [
         (
             json!({"misfire": {"max": 200}}),
@@ -75,18 +75,18 @@ async fn a_patch_of_a_nested_object_leaves_what_it_does_not_name() {
         (json!({"data": {"a": null}}), "/data", json!("{\"a\":null}")),
         (json!({"labels": null}), "/labels", json!(null)),
     ] {
-        let answer = patch(&house, &job, body.clone()).await;
+        let answer = patch(&api, &job, body.clone()).await;
         assert_eq!(answer.status, StatusCode::OK, "{body}: {}", answer.json);
         let found = answer.json["data"].pointer(field).cloned().unwrap_or_default();
         assert_eq!(found, wanted, "{body}");
     }
-    let after = house.get(&format!("/api/v1{job}")).await.json["data"].clone();
+    let after = api.get(&format!("/api/v1{job}")).await.json["data"].clone();
     assert_eq!(after["spec"], shown["spec"]);
     assert_eq!(after["http"].get("successCodes"), None);
 
     // Whole in a PUT, as before.
     let put = json!({"http": {"url": "http://127.0.0.1:1/"}});
-    let put = house.put(&format!("/api/v1{job}"), put).await;
+    let put = api.put(&format!("/api/v1{job}"), put).await;
     let shown = put.json["data"]["http"].clone();
     let plain = json!({"url": "http://127.0.0.1:1/", "method": "POST", "auth": {"type": "none"}});
     assert_eq!(shown, plain);
@@ -94,15 +94,15 @@ async fn a_patch_of_a_nested_object_leaves_what_it_does_not_name() {
 
 #[tokio::test]
 async fn null_is_refused_where_a_field_must_be() {
-    let house = House::build().await;
+    let api = ApiFixture::build().await;
     let job = make(
-        &house,
+        &api,
         json!({"spec": "@daily", "timezone": "UTC",
             "http": {"url": "http://127.0.0.1:1/a", "auth": {"type": "bearer", "token": "t0p"}}}),
     )
     .await;
     let executor = json!({"name": "e", "webhookUrl": "http://127.0.0.1:1/"});
-    assert_eq!(house.post("/executors", executor).await.status, StatusCode::CREATED);
+    assert_eq!(api.post("/executors", executor).await.status, StatusCode::CREATED);
     for (path, body, field) in [
         (&*job, json!({"projectId": null}), "projectId"),
         (&job, json!({"status": null}), "status"),
@@ -120,22 +120,22 @@ async fn null_is_refused_where_a_field_must_be() {
         ("/executors/1", json!({"type": null}), "type"),
         ("/executors/1", json!({"webhookUrl": null}), "webhookUrl"),
     ] {
-        let before = house.get(&format!("/api/v1{path}")).await.json["data"].clone();
-        let answer = patch(&house, path, body.clone()).await;
+        let before = api.get(&format!("/api/v1{path}")).await.json["data"].clone();
+        let answer = patch(&api, path, body.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}: {}", answer.json);
         assert_eq!(answer.json["error"]["field"], field, "{path} {body}: {}", answer.json);
-        let after = house.get(&format!("/api/v1{path}")).await.json["data"].clone();
+        let after = api.get(&format!("/api/v1{path}")).await.json["data"].clone();
         assert_eq!(before, after, "{path} {body}");
     }
-    let same = patch(&house, &job, json!({"http": {"url": "http://127.0.0.1:1/other"}})).await;
+    let same = patch(&api, &job, json!({"http": {"url": "http://127.0.0.1:1/other"}})).await;
     let auth = json!({"type": "bearer", "tokenSet": true});
     assert_eq!(same.json["data"]["http"]["auth"], auth, "{}", same.json);
 }
 
 #[tokio::test]
 async fn a_patch_of_an_executor_merges_its_http_target_and_keeps_its_secrets() {
-    let house = House::build().await;
-    let made = house.post(
+    let api = ApiFixture::build().await;
+    let made = api.post(
         "/api/v1/executors",
         json!({"name": "e", "region": "eu", "webhookSecret": "hunter2hunter2hunter2", "cloudApiKey": "k",
             "http": {"url": "http://127.0.0.1:1/a", "method": "PUT", "headers": {"X-A": "1"},
@@ -143,27 +143,27 @@ async fn a_patch_of_an_executor_merges_its_http_target_and_keeps_its_secrets() {
     );
     assert_eq!(made.await.status, StatusCode::CREATED);
     let one = "/executors/1";
-    let edited = patch(&house, one, json!({"http": {"url": "http://127.0.0.1:1/b"}})).await;
+    let edited = patch(&api, one, json!({"http": {"url": "http://127.0.0.1:1/b"}})).await;
     let http = json!({"url": "http://127.0.0.1:1/b", "method": "PUT", "headers": {"X-A": "1"},
         "auth": {"type": "basic", "username": "me", "passwordSet": true}});
     assert_eq!(edited.json["data"]["http"], http, "{}", edited.json);
     assert_eq!(edited.json["data"]["webhookSecretSet"], true);
     assert_eq!(edited.json["data"]["cloudApiKeySet"], true);
-    let moved = patch(&house, one, json!({"http": {"url": "http://127.0.0.1:2/b"}})).await;
+    let moved = patch(&api, one, json!({"http": {"url": "http://127.0.0.1:2/b"}})).await;
     assert_eq!(moved.json["error"]["field"], "http.auth.password", "{}", moved.json);
     let less = json!({"region": null, "cloudApiKey": null, "http": {"auth": null}});
-    let less = patch(&house, one, less).await.json["data"].clone();
+    let less = patch(&api, one, less).await.json["data"].clone();
     assert_eq!((&less["region"], &less["cloudApiKeySet"]), (&json!(""), &json!(false)));
     assert_eq!(less["http"]["auth"], json!({"type": "none"}));
 
     let batches = json!({"webhookUrl": "http://127.0.0.1:1/", "webhookMethod": "PUT"});
-    let batches = patch(&house, one, batches).await.json["data"].clone();
+    let batches = patch(&api, one, batches).await.json["data"].clone();
     assert_eq!((batches.get("http"), &batches["webhookMethod"]), (None, &json!("PUT")));
-    let plain = patch(&house, one, json!({"webhookMethod": null})).await.json["data"].clone();
+    let plain = patch(&api, one, json!({"webhookMethod": null})).await.json["data"].clone();
     assert_eq!(plain["webhookMethod"], "POST");
     // A client of the original sends null for what it has not set.
     let put = json!({"name": "f", "region": null, "webhookUrl": null});
-    let put = house.put("/api/v1/executors/1", put).await;
+    let put = api.put("/api/v1/executors/1", put).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.json);
     assert_eq!(put.json["data"]["webhookUrl"], "http://127.0.0.1:1/");
 }

@@ -6,16 +6,16 @@ use scheduler0::model::attempt::Verdict;
 use scheduler0::model::time::{parse_rfc3339, rfc3339};
 use serde_json::{Value, json};
 
-use super::fixture::{House, record};
 use super::{job, next_of};
+use crate::harness::{ApiFixture, attempt_record};
 
 const MINUTE: i64 = 60_000;
 
 #[tokio::test]
 async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route() {
-    let house = House::build().await;
-    let project = house.project().await;
-    house.post("/jobs", json!([job(project, "")])).await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
+    api.post("/jobs", json!([job(project, "")])).await;
     for path in [
         "/projects",
         "/projects/1",
@@ -40,7 +40,7 @@ async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route(
         "/cluster/members",
     ] {
         for mount in ["", "/v1", "/api/v1"] {
-            let answer = house.get(&format!("{mount}{path}?staus=inactive")).await;
+            let answer = api.get(&format!("{mount}{path}?staus=inactive")).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{mount}{path}: {}", answer.json);
             let said = answer.json["data"].as_str().unwrap();
             assert!(said.contains("no query parameter staus"), "{path}: {said}");
@@ -54,7 +54,7 @@ async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route(
         ("POST", "/projects/1/pause?until=2090-01-01T00:00:00Z"),
         ("PATCH", "/jobs/1?consistency=linearizable"),
     ] {
-        let answer = house.send(method, path, &[], "{}").await;
+        let answer = api.send(method, path, &[], "{}").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} {path}: {}", answer.json);
     }
     for (query, field) in [
@@ -65,11 +65,11 @@ async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route(
         ("status=active&status=inactive", "status"),
         ("project_id=1&projectId=1", "projectId"),
     ] {
-        let answer = house.get(&format!("/api/v1/jobs?{query}")).await;
+        let answer = api.get(&format!("/api/v1/jobs?{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}: {}", answer.json);
         assert_eq!(answer.json["error"]["field"], field, "{query}");
     }
-    let labels = house.get("/jobs?labels=team%3Dx").await;
+    let labels = api.get("/jobs?labels=team%3Dx").await;
     assert!(labels.json["data"].as_str().unwrap().contains("projectId, status, label"));
     for good in [
         "/jobs?label=a=b&label=c=d&accountId=1",
@@ -78,33 +78,33 @@ async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route(
         "/livez?verbose",
         "/readyz?verbose=1",
     ] {
-        assert_eq!(house.get(good).await.status, StatusCode::OK, "{good}");
+        assert_eq!(api.get(good).await.status, StatusCode::OK, "{good}");
     }
-    let stranger = house.send_bare("GET", "/jobs?staus=x", &[], "").await;
+    let stranger = api.send_bare("GET", "/jobs?staus=x", &[], "").await;
     assert_eq!(stranger.status, StatusCode::UNAUTHORIZED, "a stranger learns nothing of it");
 }
 
 /// A house whose first job has results at three instants.
-async fn with_results() -> (House, i64) {
-    let house = House::build().await;
-    house.own().await;
-    let project = house.project().await;
-    house.post("/jobs", json!([job(project, ""), job(project, "")])).await;
-    let first = next_of(&house, 1).await;
+async fn with_results() -> (ApiFixture, i64) {
+    let api = ApiFixture::build().await;
+    api.own_first_shard().await;
+    let project = api.project().await;
+    api.post("/jobs", json!([job(project, ""), job(project, "")])).await;
+    let first = next_of(&api, 1).await;
     let results = vec![
-        record(&[1, 2], first, 1, Verdict::Delivered),
-        record(&[1], first + MINUTE, 1, Verdict::Retry { at: first + 2 * MINUTE }),
-        record(&[1], first + MINUTE, 2, Verdict::Dead),
+        attempt_record(&[1, 2], first, 1, Verdict::Delivered),
+        attempt_record(&[1], first + MINUTE, 1, Verdict::Retry { at: first + 2 * MINUTE }),
+        attempt_record(&[1], first + MINUTE, 2, Verdict::Dead),
     ];
-    house.record(0, results).await;
-    (house, first)
+    api.record(0, results).await;
+    (api, first)
 }
 
 #[tokio::test]
 async fn states_and_stretches_have_the_same_names_everywhere() {
-    let (house, first) = with_results().await;
+    let (api, first) = with_results().await;
     let total = async |query: &str| {
-        let answer = house.get(&format!("/api/v1/executions?{query}")).await;
+        let answer = api.get(&format!("/api/v1/executions?{query}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.json);
         answer.json["data"]["total"].as_u64().unwrap()
     };
@@ -131,26 +131,26 @@ async fn states_and_stretches_have_the_same_names_everywhere() {
         let query = format!("{from_name}={from}&{until_name}={until}");
         assert_eq!(total(&query).await, 2, "{query}");
         for path in ["dead-letters", "jobs/1/occurrences", "executions/analytics"] {
-            let answer = house.get(&format!("/api/v1/{path}?{query}")).await;
+            let answer = api.get(&format!("/api/v1/{path}?{query}")).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}?{query}: {}", answer.json);
         }
     }
     for query in ["from=2090-01-01&startDate=2090-01-01", "state=dead&status=dead", "state=lost"] {
-        let answer = house.get(&format!("/api/v1/executions?{query}")).await;
+        let answer = api.get(&format!("/api/v1/executions?{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
     }
     for names in [["from", "until"], ["startDate", "endDate"]] {
         let body = json!({names[0]: from, names[1]: until, "dryRun": true});
-        let sum = house.post("/api/v1/dead-letters/replay", body).await;
+        let sum = api.post("/api/v1/dead-letters/replay", body).await;
         assert_eq!(sum.json["data"]["letters"], 1, "{}", sum.json);
     }
 }
 
 #[tokio::test]
 async fn analytics_go_by_the_minute_for_a_day_and_by_the_hour_beyond() {
-    let (house, first) = with_results().await;
+    let (api, first) = with_results().await;
     let points = async |query: &str| {
-        let answer = house.get(&format!("/api/v1/executions/analytics?{query}")).await;
+        let answer = api.get(&format!("/api/v1/executions/analytics?{query}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
         let data = answer.json["data"].clone();
         let points = data["points"].as_array().unwrap().clone();
@@ -183,28 +183,28 @@ async fn analytics_go_by_the_minute_for_a_day_and_by_the_hour_beyond() {
     assert!(matches!(hours.len(), 25 | 26), "{}", hours.len());
     let sums = hours.iter().map(some).fold([0; 3], |a, b| [a[0] + b[0], a[1] + b[1], a[2] + b[2]]);
     assert_eq!(sums, [4, 2, 2]);
-    let refused = house.get("/executions/analytics?startTime=10:00").await;
+    let refused = api.get("/executions/analytics?startTime=10:00").await;
     assert_eq!(refused.json["error"]["field"], "start_time", "{}", refused.json);
 }
 
 #[tokio::test]
 async fn a_stranger_is_shown_where_to_go_and_what_to_send() {
-    let house = House::build().await;
-    for (path, api) in [("/", "/api/v1"), ("/v1", "/api/v1"), ("/api/v1", "/api/v1")] {
-        let root = house.send_bare("GET", path, &[], "").await;
+    let api = ApiFixture::build().await;
+    for (path, prefix) in [("/", "/api/v1"), ("/v1", "/api/v1"), ("/api/v1", "/api/v1")] {
+        let root = api.send_bare("GET", path, &[], "").await;
         assert_eq!(root.status, StatusCode::OK, "{path}: {}", root.json);
         let data = &root.json["data"];
-        assert_eq!(data["links"]["api"], api);
+        assert_eq!(data["links"]["api"], prefix);
         assert_eq!(data["version"], env!("CARGO_PKG_VERSION"));
         for link in ["docs", "health", "live", "ready", "metrics"] {
             let there = data["links"][link].as_str().unwrap();
-            let answer = house.send_bare("GET", there, &[], "").await;
+            let answer = api.send_bare("GET", there, &[], "").await;
             assert_eq!(answer.status, StatusCode::OK, "{link}: {there}");
         }
     }
-    let jobs = house.send_bare("GET", "/docs/jobs.md", &[], "").await;
+    let jobs = api.send_bare("GET", "/docs/jobs.md", &[], "").await;
     assert!(String::from_utf8(jobs.body).unwrap().starts_with("# Jobs"));
-    let refused = house.send_bare("GET", "/jobs", &[], "").await;
+    let refused = api.send_bare("GET", "/jobs", &[], "").await;
     assert_eq!(refused.json["data"], "unauthorized requests");
     let said = refused.json["error"]["message"].as_str().unwrap();
     assert!(said.contains("x-api-key and x-secret-key") && said.contains("x-peer"), "{said}");

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::fixture::{BASIC, House};
+use crate::harness::{ApiFixture, OPERATOR};
 
 /// Routes that need somebody.
 const CLOSED: &[(&str, &str)] = &[
@@ -54,8 +54,8 @@ const CLOSED: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn nobody_gets_in_without_the_right_pair() {
-    let house = House::build().await;
-    let made = house.post("/credentials", json!({"archived": false, "createdBy": "me"})).await;
+    let api = ApiFixture::build().await;
+    let made = api.post("/credentials", json!({"archived": false, "createdBy": "me"})).await;
     assert_eq!(made.status, StatusCode::CREATED);
     assert_eq!(made.header("cache-control"), "no-store");
     let key = made.json["data"]["api_key"].as_str().unwrap();
@@ -68,59 +68,56 @@ async fn nobody_gets_in_without_the_right_pair() {
         &[("x-api-key", key), ("x-secret-key", "wrong")],
         &[("x-api-key", "wrong"), ("x-secret-key", secret)],
         &[("x-api-key", secret), ("x-secret-key", key)],
-        &[("authorization", BASIC)],
+        &[("authorization", OPERATOR)],
         &[("x-peer", "cmd"), ("authorization", "Basic bm9kZTpub3Bl")],
         &[("x-peer", "cmd"), ("authorization", "Basic \u{7e}\u{7e}")],
     ];
     for &(method, path) in CLOSED {
         for headers in strangers {
-            let answer = house.send_bare(method, path, headers, "{}").await;
+            let answer = api.send_bare(method, path, headers, "{}").await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path} {headers:?}");
             assert_eq!(answer.json["data"], "unauthorized requests");
             assert_eq!(answer.json["success"], false);
         }
         for headers in [
             &[("x-api-key", key), ("x-secret-key", secret), ("x-account-id", "1")][..],
-            &[("x-peer", "peer"), ("authorization", BASIC)][..],
+            &[("x-peer", "peer"), ("authorization", OPERATOR)][..],
         ] {
             if method == "GET" {
-                let answer = house.send_bare(method, path, headers, "").await;
+                let answer = api.send_bare(method, path, headers, "").await;
                 assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path} {headers:?}");
             }
         }
     }
     let pair = [("x-api-key", key), ("x-secret-key", secret)];
     for (method, path) in [("POST", "/cluster/checksum"), ("GET", "/cluster/status")] {
-        let refused = house.send_bare(method, path, &pair, "").await;
+        let refused = api.send_bare(method, path, &pair, "").await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
     }
 }
 
 #[tokio::test]
 async fn secrets_are_shown_once_and_archived_keys_stop_at_once() {
-    let house = House::build().await;
-    let made = house.post("/api/v1/credentials", json!({})).await;
+    let api = ApiFixture::build().await;
+    let made = api.post("/api/v1/credentials", json!({})).await;
     let key = made.json["data"]["apiKey"].as_str().unwrap().to_owned();
     let secret = made.json["data"]["apiSecret"].as_str().unwrap().to_owned();
     let pair = [("x-api-key", key.as_str()), ("x-secret-key", secret.as_str())];
-    let status = async || house.send_bare("GET", "/projects", &pair, "").await.status;
+    let status = async || api.send_bare("GET", "/projects", &pair, "").await.status;
     assert_eq!(status().await, StatusCode::OK);
     for path in ["/credentials", "/credentials/1"] {
-        let text = String::from_utf8(house.get(path).await.body).unwrap();
+        let text = String::from_utf8(api.get(path).await.body).unwrap();
         assert!(text.contains(&key) && !text.contains(&secret), "{text}");
         assert!(!text.contains("secret") && !text.contains("verifier"), "{text}");
     }
-    let archived = house.post("/api/v1/credentials/1/archive", json!({"archivedBy": "me"})).await;
+    let archived = api.post("/api/v1/credentials/1/archive", json!({"archivedBy": "me"})).await;
     assert_eq!(archived.json["data"]["archived"], true);
     assert_eq!(archived.json["data"]["archivedBy"], "me");
     assert_eq!(status().await, StatusCode::UNAUTHORIZED);
-    assert_eq!(
-        house.put("/credentials/1", json!({"archived": false})).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(api.put("/credentials/1", json!({"archived": false})).await.status, StatusCode::OK);
     assert_eq!(status().await, StatusCode::OK);
-    assert_eq!(house.put("/credentials/1", json!({})).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(house.delete("/credentials/1").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(api.put("/credentials/1", json!({})).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(api.delete("/credentials/1").await.status, StatusCode::NO_CONTENT);
     assert_eq!(status().await, StatusCode::UNAUTHORIZED);
-    assert_eq!(house.get("/credentials/1").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(api.get("/credentials/1").await.status, StatusCode::NOT_FOUND);
 }

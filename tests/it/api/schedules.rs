@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::fixture::House;
 use super::job;
+use crate::harness::ApiFixture;
 
 fn column<'a>(data: &'a Value, name: &str) -> Vec<&'a str> {
     let list = data["occurrences"].as_array().unwrap();
@@ -13,13 +13,13 @@ fn column<'a>(data: &'a Value, name: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn a_schedule_is_previewed_at_every_mount() {
-    let house = House::build().await;
+    let api = ApiFixture::build().await;
     for mount in ["", "/v1", "/api/v1"] {
         let body = json!({
             "spec": "30 2 * * *", "timeZone": "Europe/Berlin", "from": "2026-10-24T12:00:00Z",
             "dst": {"fold": "both"}, "count": 3, "colour": 1,
         });
-        let answer = house.post(&format!("{mount}/schedules/preview"), body).await;
+        let answer = api.post(&format!("{mount}/schedules/preview"), body).await;
         assert_eq!(answer.status, StatusCode::OK, "{mount}: {}", answer.json);
         assert_eq!(answer.header("x-scheduler0-warning"), "unknown fields were ignored: colour");
         let data = &answer.json["data"];
@@ -43,28 +43,28 @@ async fn a_schedule_is_previewed_at_every_mount() {
     for (gap, utc, mark) in
         [("next", "2026-03-29T01:00:00Z", "moved"), ("skip", "2026-03-30T00:30:00Z", "skipped")]
     {
-        let answer = house.post("/schedules/preview", spring(gap)).await;
+        let answer = api.post("/schedules/preview", spring(gap)).await;
         let data = &answer.json["data"];
         assert_eq!((column(data, "utc"), column(data, "dst")), (vec![utc], vec![mark]));
     }
 
-    let bad = house.post("/schedules/preview", json!({"spec": "61 * * * *"})).await;
+    let bad = api.post("/schedules/preview", json!({"spec": "61 * * * *"})).await;
     assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(bad.json["error"]["field"], "spec");
     assert!(bad.json["data"].as_str().unwrap().contains("minute field: 61"), "{}", bad.json);
-    assert_eq!(house.send("POST", "/schedules/preview", &[], "{").await.status, 400);
-    assert_eq!(house.get("/schedules/preview").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(api.send("POST", "/schedules/preview", &[], "{").await.status, 400);
+    assert_eq!(api.get("/schedules/preview").await.status, StatusCode::METHOD_NOT_ALLOWED);
 
-    house.pressure.set_disk(true);
-    let asked = house.post("/schedules/preview", json!({"after": "20m"})).await;
+    api.pressure.set_disk(true);
+    let asked = api.post("/schedules/preview", json!({"after": "20m"})).await;
     assert_eq!(asked.status, StatusCode::OK, "it writes nothing");
     assert_eq!(asked.json["data"]["occurrences"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_job_shows_its_next_occurrences_within_its_bounds() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let mut bounded = job(project, "");
     bounded["spec"] = json!("0 9 * * *");
     bounded["start_date"] = json!("2099-03-01T14:00:00Z");
@@ -72,40 +72,40 @@ async fn a_job_shows_its_next_occurrences_within_its_bounds() {
     let mut hashed = job(project, "");
     hashed["spec"] = json!("H H * * *");
     let body = json!([job(project, ""), bounded, hashed, job(project, "")]);
-    let made = house.post("/jobs", body).await;
+    let made = api.post("/jobs", body).await;
     assert_eq!(made.status, StatusCode::ACCEPTED, "{}", made.json);
     let over = json!({"end_date": "2001-01-01T00:00:00Z"}).to_string();
-    let over = house.send("PATCH", "/jobs/4", &[], over).await;
+    let over = api.send("PATCH", "/jobs/4", &[], over).await;
     assert_eq!(over.status, StatusCode::OK, "an end that has passed ends a job: {}", over.json);
 
-    let every = house.get("/jobs/1/next").await.json["data"].clone();
-    let shown = house.get("/jobs/1").await.json["data"].clone();
+    let every = api.get("/jobs/1/next").await.json["data"].clone();
+    let shown = api.get("/jobs/1").await.json["data"].clone();
     let list = column(&every, "utc");
     assert_eq!(list.len(), 10);
     // A minute may pass between the two questions.
     assert!(list[..2].contains(&shown["next_execution_date"].as_str().unwrap()), "{every}");
     assert!(list.is_sorted() && every["occurrences"][0]["dst"].is_null());
     assert!(column(&every, "local").iter().all(|l| l.ends_with("-05:00") || l.ends_with("-04:00")));
-    let whole = house.get("/v1/jobs/1/next?count=1000&consistency=linearizable").await;
+    let whole = api.get("/v1/jobs/1/next?count=1000&consistency=linearizable").await;
     assert_eq!(column(&whole.json["data"], "utc").len(), 1_000);
 
     // Both ends belong to it: 09:00 in New York is 14:00 in winter.
     for mount in ["", "/v1", "/api/v1"] {
-        let within = house.get(&format!("{mount}/jobs/2/next")).await;
+        let within = api.get(&format!("{mount}/jobs/2/next")).await;
         assert_eq!(
             column(&within.json["data"], "utc"),
             ["2099-03-01T14:00:00Z", "2099-03-02T14:00:00Z", "2099-03-03T14:00:00Z"]
         );
     }
-    let own = house.get("/jobs/3/next?count=1").await.json["data"].clone();
-    let shown = house.get("/jobs/3").await.json["data"].clone();
+    let own = api.get("/jobs/3/next?count=1").await.json["data"].clone();
+    let shown = api.get("/jobs/3").await.json["data"].clone();
     assert_eq!(column(&own, "utc"), [shown["next_execution_date"].as_str().unwrap()]);
-    assert_eq!(house.get("/jobs/4/next").await.json["data"]["occurrences"], json!([]));
+    assert_eq!(api.get("/jobs/4/next").await.json["data"]["occurrences"], json!([]));
 
-    house.put("/jobs/1", json!({"status": "inactive"})).await;
-    assert_eq!(house.get("/jobs/1/next").await.json["data"]["occurrences"], json!([]));
-    let refused = house.get("/jobs/1/next?count=1001").await;
+    api.put("/jobs/1", json!({"status": "inactive"})).await;
+    assert_eq!(api.get("/jobs/1/next").await.json["data"]["occurrences"], json!([]));
+    let refused = api.get("/jobs/1/next?count=1001").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(refused.json["error"]["field"], "count");
-    assert_eq!(house.get("/jobs/77/next").await.json["data"], "job cannot be found");
+    assert_eq!(api.get("/jobs/77/next").await.json["data"], "job cannot be found");
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::House;
 use super::job;
+use crate::harness::ApiFixture;
 
 const UNKNOWN: &str = "unknown fields were ignored: retries";
 
@@ -14,8 +14,8 @@ fn with_a_typo(mut body: Value) -> Value {
 
 #[tokio::test]
 async fn a_field_that_nobody_knows_is_named_in_the_body_at_every_mount() {
-    let house = House::build().await;
-    let project = house.project().await;
+    let api = ApiFixture::build().await;
+    let project = api.project().await;
     let key = [("idempotency-key", "k")];
     let prefer = [("prefer", "return=representation")];
     let named = |name: &str| with_a_typo(json!({"name": name, "description": "d"}));
@@ -37,7 +37,7 @@ async fn a_field_that_nobody_knows_is_named_in_the_body_at_every_mount() {
         ("POST", "/jobs/1/run", &[][..], with_a_typo(json!({})), 202),
         ("POST", "/schedules/preview", &[][..], with_a_typo(json!({"spec": "@daily"})), 200),
     ] {
-        let answer = house.send(method, path, headers, body.to_string()).await;
+        let answer = api.send(method, path, headers, body.to_string()).await;
         assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.json);
         assert_eq!(answer.json["warnings"], json!([UNKNOWN]), "{method} {path}: {}", answer.json);
         assert_eq!(answer.json["success"], true);
@@ -47,18 +47,18 @@ async fn a_field_that_nobody_knows_is_named_in_the_body_at_every_mount() {
         "spec": "@daily", "timezone": "UTC", "callbackUrl": "http://localhost:3000/"}));
     for status in [201, 200] {
         let path = "/projects/1/jobs/by-external-id/nightly";
-        let answer = house.put(path, put.clone()).await;
+        let answer = api.put(path, put.clone()).await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.json);
         assert_eq!(answer.json["warnings"], json!([UNKNOWN]), "{}", answer.json);
     }
-    for answer in [house.post("/jobs", job(project, "")).await, house.get("/jobs/1").await] {
+    for answer in [api.post("/jobs", job(project, "")).await, api.get("/jobs/1").await] {
         assert!(answer.json.get("warnings").is_none(), "{}", answer.json);
     }
-    let refused = house.post("/jobs", with_a_typo(json!({"spec": "x"}))).await;
+    let refused = api.post("/jobs", with_a_typo(json!({"spec": "x"}))).await;
     assert!(refused.json.get("warnings").is_none(), "{}", refused.json);
     let both = json!({"projectId": project, "spec": "@daily", "timezone": "UTC", "executorId": 7,
         "callbackUrl": "http://localhost:3000/"});
-    let both = house.post("/jobs", both).await;
+    let both = api.post("/jobs", both).await;
     let ignored = "job executorId was ignored: callbackUrl is given too, and counts alone";
     assert_eq!(both.json["warnings"], json!([ignored]), "{}", both.json);
 }

@@ -29,10 +29,10 @@ fn answer(asked: &Asked) -> (u16, Value) {
 async fn attend(node: &Node, global: &Global) {
     let before = node.count(&Method::GET, "/api/v1/executions");
     let (config, keys) = dev::prepare(global).unwrap();
-    let mut beat = tokio::time::interval(Duration::from_millis(10));
+    let mut ticker = tokio::time::interval(Duration::from_millis(10));
     let looked = async {
         while node.count(&Method::GET, "/api/v1/executions") < before + 2 {
-            beat.tick().await;
+            ticker.tick().await;
         }
     };
     tokio::select! {

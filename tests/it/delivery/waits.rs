@@ -1,27 +1,26 @@
-//! What a receiver asks to wait, and batches whose last attempt fails: as the API and the command line
-//! show them afterwards.
+//! Waits that a receiver asked for, and batches whose last attempt fails, as the API and the command
+//! line show them afterwards.
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
-use crate::receiver::{Receiver, Request, now};
+use crate::harness::{Receiver, Request, TestCluster, now};
 
-async fn stage() -> (Receiver, Cluster, u64) {
+async fn start() -> (Receiver, TestCluster, u64) {
     let receiver = Receiver::start().await;
     let settings = [("SCHEDULER0_EXECUTION_LOG_FETCH_INTERVAL_SECONDS", "0.2")];
-    let cluster = Cluster::start_with(1, &settings).await;
+    let cluster = TestCluster::start_with(1, &settings).await;
     let project = cluster.project(1, "waits").await;
     (receiver, cluster, project)
 }
 
-/// The executions of a project once there are so many.
-async fn executions(cluster: &Cluster, project: u64, count: usize) -> Vec<Value> {
+/// The executions of a project, once there are `count`.
+async fn executions(cluster: &TestCluster, project: u64, count: usize) -> Vec<Value> {
     let path = format!("/api/v1/executions?projectId={project}&limit=100");
     cluster
-        .wait_until("all is recorded", async |cluster: &Cluster| {
+        .wait_until("all is recorded", async |cluster: &TestCluster| {
             let page = cluster.get(1, &path).await;
             let found = page["executions"].as_array()?.clone();
             (found.len() >= count).then_some(found)
@@ -30,8 +29,8 @@ async fn executions(cluster: &Cluster, project: u64, count: usize) -> Vec<Value>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waited_because_it_was_asked_to_says_so_everywhere() {
-    let (receiver, mut cluster, project) = stage().await;
+async fn a_wait_that_a_receiver_asked_for_is_shown_everywhere() {
+    let (receiver, mut cluster, project) = start().await;
     let open = now() + 1_500;
     receiver.script(move |_| {
         let busy = (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "2")]).into_response();
@@ -45,7 +44,7 @@ async fn what_waited_because_it_was_asked_to_says_so_everywhere() {
     let host = receiver.url();
     let host = host.trim_start_matches("http://").split('/').next().unwrap().to_owned();
     let waits = cluster
-        .wait_until("it waits in the books", async |cluster: &Cluster| {
+        .wait_until("the wait is recorded", async |cluster: &TestCluster| {
             let found = cluster.get(1, &format!("{pending}{at}")).await;
             let waits = found["occurrence"]["pending"]["waitsFor"].as_str()?.to_owned();
             Some((waits, found["summary"].as_str()?.to_owned()))
@@ -58,7 +57,7 @@ async fn what_waited_because_it_was_asked_to_says_so_everywhere() {
     let waited = done["waited"].as_str().unwrap().to_owned();
     let why = format!(": was asked to wait by {host}");
     assert!(waited.starts_with("waited ") && waited.ends_with(&why), "{waited}");
-    // It is in the books, so a restart does not change it.
+    // It is recorded, so a restart does not change it.
     assert_eq!(cluster.stop(1).await, Some(0));
     cluster.restart(1).await;
     let path = format!("/api/v1/executions/{}", done["executionId"].as_str().unwrap());
@@ -73,7 +72,7 @@ async fn what_waited_because_it_was_asked_to_says_so_everywhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_job_is_the_only_dead_letter_of_its_batch() {
-    let (receiver, cluster, project) = stage().await;
+    let (receiver, cluster, project) = start().await;
     receiver.script(|request: &Request| {
         let poison = request.jobs.iter().any(|job| job["data"] == "poison");
         poison.then(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -85,7 +84,7 @@ async fn a_poison_job_is_the_only_dead_letter_of_its_batch() {
     };
     cluster.jobs(1, &(0..40).map(job).collect()).await;
     cluster
-        .wait_until("all is over", async |cluster: &Cluster| {
+        .wait_until("all is over", async |cluster: &TestCluster| {
             let path = format!("/api/v1/executions?projectId={project}&status=delivered&limit=1");
             (cluster.get(1, &path).await["total"] == 39).then_some(())
         })

@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Attacker, metric};
-use crate::cluster::{Cluster, PATIENCE, client_of};
+use crate::harness::{PATIENCE, TestCluster, client_of};
 
 /// How long somebody guesses.
 const GUESSING: Duration = Duration::from_secs(3);
@@ -21,7 +21,7 @@ const GUESSES: u32 = 100 + 50 * 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_key_reaches_no_other_and_nothing_that_it_made_outlives_it() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "leaked").await;
     let victim = Attacker::new(&cluster, 1, "victim").await;
     let listed = cluster.get(1, "/api/v1/credentials").await;
@@ -65,7 +65,7 @@ async fn a_leaked_key_reaches_no_other_and_nothing_that_it_made_outlives_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_gives_no_deleted_pair_and_no_old_secret() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let again = async |path: &str| {
         let ask = cluster.http().post(cluster.url(1, path)).header("idempotency-key", "mine");
         let answer = ask.json(&json!({})).send().await.unwrap();
@@ -93,7 +93,7 @@ async fn an_idempotency_key_gives_no_deleted_pair_and_no_old_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_at_the_password_are_few_and_keep_no_client_out() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let client = Attacker::new(&cluster, 1, "beside").await;
     let wrong = client_of(&[("x-peer", "cmd"), ("authorization", "Basic YWRtaW46d3Jvbmc=")]);
     let begun = Instant::now();
@@ -152,7 +152,7 @@ fn open_to_others(folder: &Path, found: &mut Vec<PathBuf>) -> usize {
 }
 
 /// Starts node 1 as under a umask that takes nothing away.
-fn spawn_wide(cluster: &mut Cluster) {
+fn spawn_wide(cluster: &mut TestCluster) {
     let node = cluster.command(1);
     let log = fs::File::create(cluster.folder().join("node1.log")).unwrap();
     let mut shell = Command::new("sh");
@@ -167,7 +167,7 @@ fn spawn_wide(cluster: &mut Cluster) {
 async fn another_user_of_the_machine_can_read_nothing_that_a_node_writes() {
     let often =
         [("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"), ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1")];
-    let mut cluster = Cluster::start_some(1, 0, &often).await;
+    let mut cluster = TestCluster::start_some(1, 0, &often).await;
     spawn_wide(&mut cluster);
     cluster.ready(1).await;
     let data = cluster.data_dir(1);
@@ -180,8 +180,8 @@ async fn another_user_of_the_machine_can_read_nothing_that_a_node_writes() {
     let filled =
         |folder: &str| fs::read_dir(data.join(folder)).is_ok_and(|mut all| all.next().is_some());
     cluster
-        .wait_until("there is something of everything", async |c: &Cluster| {
-            let now = crate::receiver::now();
+        .wait_until("there is something of everything", async |c: &TestCluster| {
+            let now = crate::harness::now();
             let names: Vec<_> = (0..64).map(|n| format!("p{now}-{n}")).collect();
             futures_util::future::join_all(names.iter().map(|name| c.project(1, name))).await;
             ["raft", "journal", "snapshots", "backups"].iter().all(|f| filled(f)).then_some(())

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Attacker, Peak, Port, Victim, Wire, memory_mb};
-use crate::cluster::Cluster;
+use super::{Attacker, Peak, Port, RawConnection, Victim, memory_mb};
+use crate::harness::TestCluster;
 
 /// A request without a credential.
 fn stranger(path: &str) -> String {
@@ -24,7 +24,7 @@ async fn store(client: &Attacker, count: usize, bytes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_whose_answers_nobody_takes_fill_no_memory() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 4).await;
     let attacker = Attacker::new(&cluster, 1, "unread").await;
     store(&attacker, 200, 1_000).await;
@@ -33,11 +33,11 @@ async fn requests_whose_answers_nobody_takes_fill_no_memory() {
     for request in [stranger("/metrics"), stranger("/api/v1/jobs"), stranger("/nowhere"), listing] {
         let (before, peak) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1));
         let piece = request.repeat(500);
-        let mut wires = Vec::new();
+        let mut connections = Vec::new();
         for _ in 0..4 {
-            let mut wire = Wire::narrow(to).await.unwrap();
-            wire.push(piece.as_bytes(), 4_000_000).await;
-            wires.push(wire);
+            let mut connection = RawConnection::narrow(to).await.unwrap();
+            connection.push(piece.as_bytes(), 4_000_000).await;
+            connections.push(connection);
         }
         let grown = peak.mb() - before;
         assert!(grown < 50.0, "{grown} MB for {}", request.lines().next().unwrap());
@@ -48,28 +48,29 @@ async fn requests_whose_answers_nobody_takes_fill_no_memory() {
 /// 4,400 connections of strangers; `host` says where the n-th comes from. A third of them says
 /// nothing, a third begins a request, a third has had an answer. Then others ask.
 async fn shut_out(host: impl Fn(usize) -> [u8; 4]) {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 4).await;
     let client = Attacker::new(&cluster, 1, "client").await;
     let to = Port::Api.of(&cluster, 1);
     let mut strangers = Vec::new();
     for n in 0..4_400 {
-        let connected = Wire::from(host(n), to);
+        let connected = RawConnection::from(host(n), to);
         let connected = tokio::time::timeout(Duration::from_secs(5), connected).await;
-        let mut wire = connected.expect("a newcomer is let in").unwrap();
+        let mut connection = connected.expect("a newcomer is let in").unwrap();
         match n % 3 {
             0 => {}
-            1 => wire.send("GET / HT").await.unwrap(),
+            1 => connection.send("GET / HT").await.unwrap(),
             _ => {
-                wire.send(stranger("/livez")).await.unwrap();
-                let answered = tokio::time::timeout(Duration::from_secs(5), wire.status()).await;
+                connection.send(stranger("/livez")).await.unwrap();
+                let answered =
+                    tokio::time::timeout(Duration::from_secs(5), connection.status()).await;
                 assert_eq!(answered, Ok(Some(200)), "stranger {n}");
             }
         }
-        strangers.push(wire);
+        strangers.push(connection);
     }
     for path in ["/livez", "/readyz", "/livez", "/readyz"] {
-        let mut probe = Wire::open(to).await.unwrap();
+        let mut probe = RawConnection::open(to).await.unwrap();
         probe.send(stranger(path)).await.unwrap();
         let answered = tokio::time::timeout(Duration::from_secs(5), probe.status()).await;
         assert_eq!(answered, Ok(Some(200)), "{path}");
@@ -92,29 +93,29 @@ async fn idle_connections_of_many_addresses_shut_nobody_out() {
 /// Begins so many `POST /jobs`, with a body of so many bytes that does not go on.
 async fn begin_bodies(
     client: &Attacker,
-    cluster: &Cluster,
+    cluster: &TestCluster,
     count: usize,
     bytes: usize,
-) -> Vec<Wire> {
+) -> Vec<RawConnection> {
     let head = format!("POST /api/v1/jobs HTTP/1.1\r\n{}", client.lines());
     let begun = format!(
         "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n[{}\r\n",
         bytes + 1,
         " ".repeat(bytes)
     );
-    let mut wires = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..count {
-        let mut wire = Wire::open(Port::Api.of(cluster, 1)).await.unwrap();
+        let mut connection = RawConnection::open(Port::Api.of(cluster, 1)).await.unwrap();
         // What is refused is not taken as a whole.
-        let _ = wire.send(&begun).await;
-        wires.push(wire);
+        let _ = connection.send(&begun).await;
+        connections.push(connection);
     }
-    wires
+    connections
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_do_not_go_on_hold_up_no_other_client() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "dripping").await;
     let client = Attacker::new(&cluster, 1, "client").await;
     let _small = begin_bodies(&attacker, &cluster, 8, 10).await;
@@ -125,29 +126,29 @@ async fn bodies_that_do_not_go_on_hold_up_no_other_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_go_on_is_answered_408() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "dripping").await;
-    let mut wires = begin_bodies(&attacker, &cluster, 1, 10).await;
-    assert_eq!(wires[0].status().await, Some(408));
+    let mut connections = begin_bodies(&attacker, &cluster, 1, 10).await;
+    assert_eq!(connections[0].status().await, Some(408));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_bodies_of_one_client_fill_no_memory_and_no_others_share() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "unfinished").await;
     let client = Attacker::new(&cluster, 1, "client").await;
     let (before, peak) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1));
     let head = format!("POST /api/v1/jobs HTTP/1.1\r\n{}", attacker.lines());
     let begun = format!("{head}content-length: 1048576\r\n\r\n[{}", " ".repeat(1_000_000));
-    let mut wires = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..400 {
-        let mut wire = Wire::open(Port::Api.of(&cluster, 1)).await.unwrap();
+        let mut connection = RawConnection::open(Port::Api.of(&cluster, 1)).await.unwrap();
         // What is refused is not taken as a whole.
-        let _ = wire.send(&begun).await;
-        wires.push(wire);
+        let _ = connection.send(&begun).await;
+        connections.push(connection);
     }
     // The first ones have their share until they are too slow.
-    assert_eq!(wires.last_mut().unwrap().status().await, Some(503));
+    assert_eq!(connections.last_mut().unwrap().status().await, Some(503));
     store(&client, 5, 100_000).await;
     let grown = peak.mb() - before;
     // Half of the budget, what is read and not yet understood, and what the allocator keeps.
@@ -156,19 +157,19 @@ async fn unfinished_bodies_of_one_client_fill_no_memory_and_no_others_share() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_fill_no_memory_and_no_others_share() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "unread").await;
     let client = Attacker::new(&cluster, 1, "client").await;
     store(&attacker, 70, 100_000).await;
     let listing = format!("GET /api/v1/jobs?limit=1000 HTTP/1.1\r\n{}\r\n", attacker.lines());
     let (before, peak) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1));
-    let mut wires = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..60 {
-        let mut wire = Wire::narrow(Port::Api.of(&cluster, 1)).await.unwrap();
-        wire.send(&listing).await.unwrap();
+        let mut connection = RawConnection::narrow(Port::Api.of(&cluster, 1)).await.unwrap();
+        connection.send(&listing).await.unwrap();
         // One after the other, so that it is answers that wait, and not the making of them.
-        wire.status().await.unwrap();
-        wires.push(wire);
+        connection.status().await.unwrap();
+        connections.push(connection);
     }
     assert_eq!(client.get("/api/v1/jobs?limit=1000").await.0, 200);
     let grown = peak.mb() - before;

@@ -9,17 +9,15 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use super::fixture::calls;
-use super::{Attacker, Ill, Manner, Victim, metric};
-use crate::cluster::Cluster;
-use crate::descriptors::start_under;
-use crate::receiver::Receiver;
+use super::{Attacker, BadReceiver, Misbehavior, Victim, metric};
+use crate::harness::{Receiver, TestCluster, start_under};
 
 const JOBS: usize = 20;
 /// A lag that a busy machine explains. Before, it was ten seconds and more.
 const SOON_MS: i64 = 2_000;
 
 /// So many one-offs that are due now, shared out among receivers.
-fn one_offs(project: u64, at: &[Ill], count: usize, timeout: &str) -> Value {
+fn one_offs(project: u64, at: &[BadReceiver], count: usize, timeout: &str) -> Value {
     let job = |n: usize| {
         json!({
             "projectId": project, "after": "0s", "timezone": "UTC", "data": n.to_string(),
@@ -31,22 +29,22 @@ fn one_offs(project: u64, at: &[Ill], count: usize, timeout: &str) -> Value {
 }
 
 /// What the status warns of.
-async fn warnings(cluster: &Cluster) -> String {
+async fn warnings(cluster: &TestCluster) -> String {
     cluster.get(1, "/api/v1/cluster/status").await["warnings"].to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn six_hundred_calls_that_hang_cost_others_nothing_and_end_with_their_project() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
-    let dead = Ill::many(Manner::Hangs, 20).await;
+    let dead = BadReceiver::many(Misbehavior::Hangs, 20).await;
     let longest = one_offs(attacker.project, &dead, 1, "24h");
     let (status, refused) = attacker.post("/api/v1/jobs", &longest).await;
     assert_eq!((status, refused.to_string().contains("MaxJobTimeout")), (400, true), "{refused}");
     attacker.jobs(&one_offs(attacker.project, &dead, 600, "5m")).await;
     cluster
-        .wait_until("as many hang as may", async |c: &Cluster| {
+        .wait_until("as many hang as may", async |c: &TestCluster| {
             let [hanging, most] =
                 ["scheduler0_hanging_calls", "scheduler0_calls_max"].map(|name| metric(c, 1, name));
             // Half of all, or all of them.
@@ -60,22 +58,22 @@ async fn six_hundred_calls_that_hang_cost_others_nothing_and_end_with_their_proj
     let (status, body) = attacker.ask("DELETE", &project, &Value::Null).await;
     assert!((200..300).contains(&status), "{status} {body}");
     cluster
-        .wait_until("no call hangs", async |c: &Cluster| {
-            let open: usize = dead.iter().map(Ill::open).sum();
+        .wait_until("no call hangs", async |c: &TestCluster| {
+            let open: usize = dead.iter().map(BadReceiver::open).sum();
             (metric(c, 1, "scheduler0_hanging_calls").await == 0.0 && open == 0).then_some(())
         })
         .await;
-    let before: usize = dead.iter().map(Ill::calls).sum();
+    let before: usize = dead.iter().map(BadReceiver::calls).sum();
     victim.watch(7).await;
-    assert_eq!(dead.iter().map(Ill::calls).sum::<usize>(), before);
+    assert_eq!(dead.iter().map(BadReceiver::calls).sum::<usize>(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receivers_that_answer_after_25_seconds_cost_others_nothing() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
     let other = Attacker::new(&cluster, 1, "honest").await;
-    let slow = Ill::many(Manner::Slow(Duration::from_secs(25)), 8).await;
+    let slow = BadReceiver::many(Misbehavior::Slow(Duration::from_secs(25)), 8).await;
     for receiver in &slow {
         let more = json!({"spec": "@every 10s"});
         other.jobs(&calls(other.project, &receiver.at("/"), 80, &more)).await;
@@ -89,10 +87,10 @@ async fn receivers_that_answer_after_25_seconds_cost_others_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_destinations_that_take_almost_a_second_cost_others_nothing() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
-    let slow = Ill::many(Manner::Slow(Duration::from_millis(900)), 100).await;
+    let slow = BadReceiver::many(Misbehavior::Slow(Duration::from_millis(900)), 100).await;
     for receiver in &slow {
         attacker.jobs(&calls(attacker.project, &receiver.at("/"), 10, &json!({}))).await;
     }
@@ -111,11 +109,11 @@ async fn a_project_that_reaches_its_share_is_named_in_the_status() {
     // 64 workers, and a quarter of the descriptors.
     let most = metric(&cluster, 1, "scheduler0_calls_max").await;
     assert_eq!((most, metric(&cluster, 1, "scheduler0_hanging_full").await), (320.0, 0.0));
-    let dead = Ill::many(Manner::Hangs, 20).await;
+    let dead = BadReceiver::many(Misbehavior::Hangs, 20).await;
     attacker.jobs(&one_offs(attacker.project, &dead, 400, "5m")).await;
     let named = format!("project {} has its share", attacker.project);
     cluster
-        .wait_until("the status names it", async |c: &Cluster| {
+        .wait_until("the status names it", async |c: &TestCluster| {
             warnings(c).await.contains(&named).then_some(())
         })
         .await;
@@ -128,7 +126,7 @@ async fn a_project_that_reaches_its_share_is_named_in_the_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clients_impatience_and_failures_are_its_own() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
     let [impatient, failing] = [
         Attacker::new(&cluster, 1, "impatient").await,
@@ -154,9 +152,9 @@ async fn a_clients_impatience_and_failures_are_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_of_a_clients_does_not_lift_the_operators_limit() {
     let settings = [("SCHEDULER0_DESTINATION_CONCURRENCY", "2")];
-    let cluster = Cluster::start_with(1, &settings).await;
+    let cluster = TestCluster::start_with(1, &settings).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
-    let dead = Ill::start(Manner::Hangs).await;
+    let dead = BadReceiver::start(Misbehavior::Hangs).await;
     for n in 0..20 {
         let executor = json!({
             "name": format!("e{n}"), "type": "webhook_url", "maxConcurrency": 10_000 - n,
@@ -174,6 +172,6 @@ async fn an_executor_of_a_clients_does_not_lift_the_operators_limit() {
     // Another ten seconds' worth of them.
     let other = Receiver::start().await;
     attacker.jobs(&calls(attacker.project, &other.at("/"), 1, &json!({}))).await;
-    other.wait_until("ten of another", crate::cluster::PATIENCE, |seen| seen.len() >= 10).await;
+    other.wait_until("ten of another", crate::harness::PATIENCE, |seen| seen.len() >= 10).await;
     assert_eq!((dead.calls(), dead.open()), (2, 2));
 }

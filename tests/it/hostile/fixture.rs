@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, PATIENCE, client_of};
-use crate::firing::{TOLERANCE, every, planned};
-use crate::oracle::{Arrival, Findings, Planned, judge};
-use crate::receiver::{Receiver, now};
+use crate::harness::{
+    Arrival, Findings, PATIENCE, Planned, Receiver, TOLERANCE, TestCluster, client_of, every,
+    judge, now, planned,
+};
 
 /// Between two looks at a process's memory.
 const LOOK: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ pub(crate) struct Victim {
 
 impl Victim {
     /// Makes the project and so many jobs through node 1, and waits until each has fired.
-    pub(crate) async fn start(cluster: &Cluster, jobs: usize) -> Self {
+    pub(crate) async fn start(cluster: &TestCluster, jobs: usize) -> Self {
         let receiver = Receiver::start().await;
         let project = cluster.project(1, "victim").await;
         let batched = every("@every 1s", project, &receiver.url(), jobs / 2);
@@ -138,7 +138,7 @@ pub(crate) struct Attacker {
 
 impl Attacker {
     /// Makes the pair through a node; the attacker talks to that node from then on.
-    pub(crate) async fn new(cluster: &Cluster, node: u64, name: &str) -> Self {
+    pub(crate) async fn new(cluster: &TestCluster, node: u64, name: &str) -> Self {
         let (status, made) = cluster.post(node, "/api/v1/credentials", &json!({})).await;
         assert_eq!(status, 201, "{made}");
         let text = |name: &str| made["data"][name].as_str().unwrap().to_owned();
@@ -197,7 +197,7 @@ impl Attacker {
 }
 
 /// Anonymous memory of a node's process, in units of 10^6 bytes.
-pub(crate) fn memory_mb(cluster: &Cluster, node: u64) -> f64 {
+pub(crate) fn memory_mb(cluster: &TestCluster, node: u64) -> f64 {
     anonymous_mb(cluster.process(node))
 }
 
@@ -217,13 +217,13 @@ pub(crate) struct Peak {
 
 impl Peak {
     /// Begins to look.
-    pub(crate) fn of(cluster: &Cluster, node: u64) -> Self {
+    pub(crate) fn of(cluster: &TestCluster, node: u64) -> Self {
         let (process, most_kb) = (cluster.process(node), Arc::new(AtomicU64::new(0)));
         let most = most_kb.clone();
         let looking = tokio::spawn(async move {
-            let mut beat = tokio::time::interval(LOOK);
+            let mut ticker = tokio::time::interval(LOOK);
             loop {
-                beat.tick().await;
+                ticker.tick().await;
                 most.fetch_max((anonymous_mb(process) * 1_000.0) as u64, Ordering::Relaxed);
             }
         });
@@ -243,7 +243,7 @@ impl Drop for Peak {
 }
 
 /// A value that a node shows at `/metrics`, by its name and labels as they stand there.
-pub(crate) async fn metric(cluster: &Cluster, node: u64, name: &str) -> f64 {
+pub(crate) async fn metric(cluster: &TestCluster, node: u64, name: &str) -> f64 {
     let answer = cluster.http().get(cluster.url(node, "/metrics")).send().await.unwrap();
     let text = answer.text().await.unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

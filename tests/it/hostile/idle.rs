@@ -10,9 +10,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Port, Victim, Wire, metric};
-use crate::cluster::Cluster;
-use crate::descriptors::spawn_under;
+use super::{Port, RawConnection, Victim, metric};
+use crate::harness::{TestCluster, spawn_under};
 
 /// More than the nodes of these tests have descriptors.
 const CONNECTIONS: usize = 1_100;
@@ -31,16 +30,17 @@ impl Siege {
         let rounds = Arc::new(AtomicUsize::new(0));
         let counted = rounds.clone();
         let task = tokio::spawn(async move {
-            let mut held: Vec<VecDeque<Wire>> = addresses.iter().map(|_| VecDeque::new()).collect();
-            let mut beat = tokio::time::interval(Duration::from_millis(200));
+            let mut held: Vec<VecDeque<RawConnection>> =
+                addresses.iter().map(|_| VecDeque::new()).collect();
+            let mut ticker = tokio::time::interval(Duration::from_millis(200));
             loop {
                 for (to, held) in addresses.iter().zip(&mut held) {
-                    held.extend(Wire::many(*to, STEP).await);
+                    held.extend(RawConnection::many(*to, STEP).await);
                     let over = held.len().saturating_sub(CONNECTIONS);
                     drop(held.drain(..over));
                 }
                 counted.fetch_add(1, Ordering::Relaxed);
-                beat.tick().await;
+                ticker.tick().await;
             }
         });
         Self { rounds, task }
@@ -58,7 +58,7 @@ impl Drop for Siege {
 }
 
 /// The index of a node's last snapshot.
-async fn snapshot(cluster: &Cluster, id: u64) -> Option<u64> {
+async fn snapshot(cluster: &TestCluster, id: u64) -> Option<u64> {
     let health = cluster.http().get(cluster.url(id, "/healthcheck")).send().await.ok()?;
     let health: serde_json::Value = health.json().await.ok()?;
     health["data"]["raft_stats"]["last_snapshot_index"].as_str()?.parse().ok()
@@ -69,7 +69,7 @@ async fn besieged(port: Port) {
         ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"),
         ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1024"),
     ];
-    let mut cluster = Cluster::start_some(3, 0, &settings).await;
+    let mut cluster = TestCluster::start_some(3, 0, &settings).await;
     for id in 1..=3 {
         spawn_under(&mut cluster, id, "ulimit -n 1024");
     }
@@ -91,21 +91,20 @@ async fn besieged(port: Port) {
             }
         });
     }
-    let full = async |_: &Cluster| siege.is_full().then_some(());
+    let full = async |_: &TestCluster| siege.is_full().then_some(());
     cluster.wait_until("the siege is complete", full).await;
     let lags = victim.watch(15).await;
     writers.join_all().await;
     println!("{port:?}: {lags}");
     drop(siege);
     for id in 1..=3 {
-        let taken = async |c: &Cluster| snapshot(c, id).await.filter(|index| *index > 1_024);
+        let taken = async |c: &TestCluster| snapshot(c, id).await.filter(|index| *index > 1_024);
         cluster.wait_until("a snapshot is taken", taken).await;
         assert_eq!(cluster.process(id), processes[id as usize - 1]);
         let failures = metric(&cluster, id, "scheduler0_snapshot_failures_total").await;
         assert_eq!(failures as u64, 0, "{}", cluster.log(id));
     }
-    let sums = cluster.checksums(1).await;
-    assert!(sums.len() == 3 && sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+    cluster.assert_same_state(1, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +119,7 @@ async fn idle_connections_to_the_apis_stop_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_messages_fill_no_log() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let to = Port::Raft.of(&cluster, 1);
     let log = cluster.folder().join("node1.log");
     let size = || std::fs::metadata(&log).unwrap().len();
@@ -128,10 +127,10 @@ async fn refused_messages_fill_no_log() {
     let message = "POST /raft/append HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".repeat(100);
     let mut refused = 0;
     for _ in 0..300 {
-        let mut wire = Wire::open(to).await.unwrap();
+        let mut connection = RawConnection::open(to).await.unwrap();
         // The node may close before it has read all.
-        let _ = wire.send(&message).await;
-        let answers = String::from_utf8_lossy(&wire.rest().await).into_owned();
+        let _ = connection.send(&message).await;
+        let answers = String::from_utf8_lossy(&connection.rest().await).into_owned();
         refused += answers.matches("HTTP/1.1 401").count();
     }
     assert!(refused >= 100, "they are answered: {refused}");

@@ -6,20 +6,19 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
-use super::{Attacker, Peak, Port, Victim, Wire, memory_mb};
-use crate::cluster::{Cluster, client_of};
-use crate::receiver::now;
+use super::{Attacker, Peak, Port, RawConnection, Victim, memory_mb};
+use crate::harness::{TestCluster, client_of, now};
 
 /// The latest that a firing may be beside an attack, in milliseconds. It was minutes.
 const LATE: i64 = 5_000;
 
 /// So many requests, each over a connection of its own that is closed when it is written.
-async fn fire_and_forget(cluster: &Cluster, request: &[u8], count: usize) {
+async fn fire_and_forget(cluster: &TestCluster, request: &[u8], count: usize) {
     let to = Port::Api.of(cluster, 1);
     let send = |_| async move {
-        let Ok(mut wire) = Wire::open(to).await else { return };
+        let Ok(mut connection) = RawConnection::open(to).await else { return };
         // A node that closes before it has read it all is as good.
-        let _ = wire.send(request).await;
+        let _ = connection.send(request).await;
     };
     stream::iter(0..count).map(send).buffer_unordered(50).collect::<Vec<()>>().await;
 }
@@ -59,7 +58,7 @@ async fn many_projects(attacker: &Attacker) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
     let other = Attacker::new(&cluster, 1, "other").await;
@@ -96,7 +95,7 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
     let job = |data: &str| {
@@ -121,9 +120,9 @@ async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
         let (before, peak, begin) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1), now());
         let mut unread = Vec::new();
         for _ in 0..connections {
-            let mut wire = Wire::narrow(to).await.unwrap();
-            wire.send(get(&attacker, path)).await.unwrap();
-            unread.push(wire);
+            let mut connection = RawConnection::narrow(to).await.unwrap();
+            connection.send(get(&attacker, path)).await.unwrap();
+            unread.push(connection);
         }
         let lags = victim.watch_since(begin, begin + 5_000).await;
         assert!(lags.quantile(1_000) < LATE, "{lags}");
@@ -150,7 +149,7 @@ async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_far_behind_are_refused_and_slow_lists_delay_no_firing() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
     let job = json!({

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Attacker, Ill, Manner, Victim};
-use crate::cluster::Cluster;
+use super::{Attacker, BadReceiver, Misbehavior, Victim};
+use crate::harness::TestCluster;
 
 /// Calls to each receiver at a time.
 const CALLS: usize = 4;
@@ -12,8 +12,8 @@ const CALLS: usize = 4;
 const RECEIVERS: usize = 5;
 
 /// So many one-offs to each of some receivers, which may take five minutes each and are not tried again.
-fn calls(project: u64, receivers: &[Ill]) -> Value {
-    let job = |receiver: &Ill| {
+fn calls(project: u64, receivers: &[BadReceiver]) -> Value {
+    let job = |receiver: &BadReceiver| {
         json!({
             "projectId": project, "after": "1s", "timeout": "5m", "retryMax": 0,
             "http": {"method": "POST", "url": receiver.at("/endless")},
@@ -24,16 +24,16 @@ fn calls(project: u64, receivers: &[Ill]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn informational_answers_and_heads_without_an_end_end_their_calls() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 10).await;
     let attacker = Attacker::new(&cluster, 1, "endless").await;
-    let mut receivers = Ill::many(Manner::Continues, RECEIVERS).await;
-    receivers.extend(Ill::many(Manner::EndlessHead, RECEIVERS).await);
+    let mut receivers = BadReceiver::many(Misbehavior::Continues, RECEIVERS).await;
+    receivers.extend(BadReceiver::many(Misbehavior::EndlessHead, RECEIVERS).await);
     attacker.jobs(&calls(attacker.project, &receivers)).await;
     // `PATIENCE` is a minute, the calls have five.
     let path = format!("/api/v1/executions?projectId={}&limit=100", attacker.project);
     let ended = cluster
-        .wait_until("the end of all calls", async |_: &Cluster| {
+        .wait_until("the end of all calls", async |_: &TestCluster| {
             let (_, page) = attacker.get(&path).await;
             let ended = page["data"]["executions"].as_array()?.clone();
             (ended.len() == receivers.len() * CALLS).then_some(ended)

@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Attacker, Peak, Victim, memory_mb};
-use crate::cluster::{Cluster, PATIENCE};
-use crate::receiver::Receiver;
+use crate::harness::{PATIENCE, Receiver, TestCluster};
 
 /// How much memory an attack may cost, in units of 10^6 bytes.
 const ROOM: f64 = 50.0;
@@ -23,7 +22,7 @@ fn amplifier(url: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_letter() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     let attacker = Attacker::new(&cluster, 1, "amplifier").await;
     let (url, data) = (victim.at("/amplified"), "é".repeat(450_000));
@@ -57,7 +56,7 @@ async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_
     refused(attacker.post("/api/v1/jobs", &job(json!({"executorId": executor}))).await, "data");
     let path = format!("/api/v1/dead-letters?projectId={}", attacker.project);
     let letters = cluster
-        .wait_until("its firings are given up", async |c: &Cluster| {
+        .wait_until("its firings are given up", async |c: &TestCluster| {
             let page = c.get(1, &path).await;
             let letters = page["deadLetters"].as_array()?.clone();
             (letters.len() >= 3).then_some(letters)
@@ -75,7 +74,7 @@ async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_job_talks_to_the_raft_port_of_a_member() {
-    let cluster = Cluster::start(3).await;
+    let cluster = TestCluster::start(3).await;
     let attacker = Attacker::new(&cluster, 1, "inside").await;
     let ports: Vec<String> = (1..=3)
         .map(|node| cluster.addresses(node).1.rsplit(':').next().unwrap().to_owned())
@@ -114,7 +113,7 @@ async fn no_job_talks_to_the_raft_port_of_a_member() {
     }
     let path = format!("/api/v1/executions?projectId={}&status=dead&limit=100", attacker.project);
     let dead = cluster
-        .wait_until("none of them was called", async |c: &Cluster| {
+        .wait_until("none of them was called", async |c: &TestCluster| {
             let page = c.get(1, &path).await;
             let dead = page["executions"].as_array()?.clone();
             (dead.len() == sly.len() * ports.len()).then_some(dead)
@@ -141,7 +140,7 @@ fn marked(data_dir: &Path) -> Vec<u16> {
 
 /// Kills node 1 while it has a mark of the wanted kind, within some seconds. False, if there was none
 /// any more when it was dead: the node was faster.
-async fn killed_while(cluster: &mut Cluster, wanted: impl Fn(u16) -> bool) -> bool {
+async fn killed_while(cluster: &mut TestCluster, wanted: impl Fn(u16) -> bool) -> bool {
     let dir = cluster.data_dir(1);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !marked(&dir).into_iter().any(&wanted) && tokio::time::Instant::now() < deadline {
@@ -154,7 +153,7 @@ async fn killed_while(cluster: &mut Cluster, wanted: impl Fn(u16) -> bool) -> bo
 #[tokio::test(flavor = "multi_thread")]
 async fn what_two_processes_died_with_while_they_wrote_it_is_poison() {
     const JOBS: usize = 40;
-    let mut cluster = Cluster::start(1).await;
+    let mut cluster = TestCluster::start(1).await;
     let receiver = Receiver::start().await;
     let project = cluster.project(1, "poison").await;
     let data = "\"".repeat(200_000);
@@ -177,7 +176,7 @@ async fn what_two_processes_died_with_while_they_wrote_it_is_poison() {
         cluster.ready(1).await;
         let path = format!("/api/v1/dead-letters?projectId={project}");
         let ended = cluster
-            .wait_until("all of them have come to an end", async |c: &Cluster| {
+            .wait_until("all of them have come to an end", async |c: &TestCluster| {
                 let letters = c.get(1, &path).await["deadLetters"].as_array()?.clone();
                 let arrivals = receiver.arrivals();
                 let came: BTreeSet<u64> =

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use self::attacks::{ATTACKS, Field};
 use super::{Attacker, Peak, Victim, memory_mb};
-use crate::cluster::Cluster;
+use crate::harness::TestCluster;
 
 /// How long it goes on unless the environment says otherwise, in seconds.
 const SHORT_S: u64 = 30;
@@ -30,10 +30,8 @@ async fn twelve_attacks_at_once_cost_the_victim_nothing() {
     let seconds = told.as_ref().map_or(SHORT_S, |text| text.parse().expect("a number of seconds"));
     // Debug builds and other tests share the machine in the short one.
     let force = if told.is_some() { 4 } else { 1 };
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
+    let mut cluster = TestCluster::start(3).await;
+    cluster.settled_roles().await;
     let victim = Victim::start(&cluster, JOBS).await;
     let mut attackers = Vec::new();
     for node in 1..=3 {
@@ -74,9 +72,9 @@ async fn twelve_attacks_at_once_cost_the_victim_nothing() {
 }
 
 /// The Raft term, as soon as node 1 says it.
-async fn term_of(cluster: &Cluster) -> u64 {
+async fn term_of(cluster: &TestCluster) -> u64 {
     cluster
-        .wait_until("a node answers", async |c: &Cluster| {
+        .wait_until("a node answers", async |c: &TestCluster| {
             let answer = c.http().get(c.url(1, "/metrics")).send().await.ok()?;
             let text = answer.text().await.ok()?;
             text.lines().find_map(|line| line.strip_prefix("scheduler0_raft_term ")?.parse().ok())

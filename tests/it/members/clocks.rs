@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, interval};
 
-use crate::cluster::{PATIENCE, client, free_port};
+use crate::harness::{PATIENCE, client, free_port};
 
 const HOUR: i64 = 3_600_000;
 
@@ -83,10 +83,10 @@ impl Street {
     }
 
     async fn until<T>(&self, what: &str, mut holds: impl AsyncFnMut(&Self) -> Option<T>) -> T {
-        let mut beat = interval(Duration::from_millis(50));
+        let mut ticker = interval(Duration::from_millis(50));
         let deadline = Instant::now() + PATIENCE;
         loop {
-            beat.tick().await;
+            ticker.tick().await;
             if let Some(found) = holds(self).await {
                 return found;
             }

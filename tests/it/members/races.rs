@@ -8,15 +8,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::members;
-use crate::cluster::{Cluster, PATIENCE};
-use crate::firing::{TOLERANCE, every, every_job_again, planned};
-use crate::oracle::judge;
-use crate::receiver::{Receiver, now};
+use crate::harness::{
+    PATIENCE, Receiver, TOLERANCE, TestCluster, every, every_job_again, judge, now, planned,
+};
 
 /// One operator's step, repeated while it is answered 409 or 503, as people would; what it was
 /// refused with. A refusal that names `done` says that a try before has done it.
 async fn insist(
-    cluster: &Cluster,
+    cluster: &TestCluster,
     ask: u64,
     (method, path): (Method, &str),
     body: Value,
@@ -24,10 +23,10 @@ async fn insist(
 ) -> Vec<String> {
     let url = cluster.url(ask, &format!("/api/v1{path}"));
     let mut refused: Vec<String> = Vec::new();
-    let mut beat = tokio::time::interval(Duration::from_millis(50));
+    let mut ticker = tokio::time::interval(Duration::from_millis(50));
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        beat.tick().await;
+        ticker.tick().await;
         let answer = cluster.http().request(method.clone(), &url).json(&body).send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let said: Value = answer.json().await.unwrap_or(Value::Null);
@@ -48,7 +47,7 @@ async fn insist(
 }
 
 /// A removal by the command line, repeated while the node refuses it; what it was refused with.
-async fn remove(cluster: &Cluster, ask: u64, id: u64) -> Vec<String> {
+async fn remove(cluster: &TestCluster, ask: u64, id: u64) -> Vec<String> {
     let mut refused = Vec::new();
     loop {
         let (code, _, said) = cluster.cli(ask, &["cluster", "remove", &id.to_string()]).await;
@@ -63,9 +62,9 @@ async fn remove(cluster: &Cluster, ask: u64, id: u64) -> Vec<String> {
 }
 
 /// Waits until all of them have the same members, voters these, and one leader; it takes writes.
-async fn agree(cluster: &Cluster, voters: &[u64]) {
+async fn agree(cluster: &TestCluster, voters: &[u64]) {
     cluster
-        .wait_until("all agree who belongs to the cluster", async |c: &Cluster| {
+        .wait_until("all agree who belongs to the cluster", async |c: &TestCluster| {
             let mut leaders = BTreeSet::new();
             for id in voters {
                 let listed =
@@ -91,7 +90,7 @@ async fn agree(cluster: &Cluster, voters: &[u64]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_at_once_are_served_one_after_the_other() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let first = cluster.leader(1).await.unwrap();
     let project = cluster.project(1, "contested").await;
     let created = cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 2_048)).await;
@@ -100,7 +99,7 @@ async fn operators_at_once_are_served_one_after_the_other() {
     for id in 4..=6 {
         cluster.add_host();
         cluster.spawn(id);
-        let waits = async |c: &Cluster| {
+        let waits = async |c: &TestCluster| {
             let answer = c.http().get(c.url(id, "/readyz")).send().await.ok()?;
             answer.text().await.ok()?.contains("cluster add").then_some(())
         };
@@ -155,14 +154,12 @@ async fn operators_at_once_are_served_one_after_the_other() {
     let found = judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE);
     found.assert_sound();
     found.assert_once();
-    let sums = cluster.checksums(first).await;
-    assert_eq!(sums.len(), 4);
-    assert!(sums.windows(2).all(|w| w[0] == w[1]), "{sums:?}");
+    cluster.assert_same_state(first, 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_whose_leader_dies_is_finished_or_never_was() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     for id in 4..=5 {
         cluster.add_host();
         super::join(&mut cluster, 1, id, &["--learner"]).await;
@@ -188,7 +185,7 @@ async fn a_change_whose_leader_dies_is_finished_or_never_was() {
         let path = format!("/cluster/members/{id}/promote");
         let url = cluster.url(*ask, &format!("/api/v1{path}"));
         cluster
-            .wait_until("it votes", async |c: &Cluster| {
+            .wait_until("it votes", async |c: &TestCluster| {
                 let answer = c.http().post(&url).json(&json!({})).send().await.unwrap();
                 let (status, said) = (answer.status().as_u16(), answer.text().await.unwrap());
                 assert!(matches!(status, 200 | 409 | 503), "{status} {said}");

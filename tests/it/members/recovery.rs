@@ -1,22 +1,12 @@
 //! A quorum is lost for good: one survivor goes on, and the old members do not mix with it.
 
 use super::{command, join, members};
-use crate::cluster::Cluster;
-use crate::firing::{TOLERANCE, every, every_job_again, planned};
-use crate::oracle::judge;
-use crate::receiver::{Receiver, now};
+use crate::harness::{FiringCluster, TOLERANCE, TestCluster, every_job_again, judge, now};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_survivor_of_three_goes_on_and_the_old_members_are_refused() {
-    let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(3).await;
-    let leader = cluster.leader(1).await.unwrap();
-    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    cluster.settled(leader, &others).await;
-    let project = cluster.project(leader, "survivors").await;
-    let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 512)).await;
-    let jobs = planned(&created);
-    every_job_again(&receiver, &jobs, now()).await;
+    let fixture = FiringCluster::start(512).await;
+    let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
 
     let (survivor, old) = (others[0], others[1]);
     let (code, _, said) = cluster.cli(survivor, &["cluster", "recover"]).await;
@@ -40,7 +30,7 @@ async fn one_survivor_of_three_goes_on_and_the_old_members_are_refused() {
     // One that is left over from before is refused, and neither leads nor follows.
     cluster.spawn(old);
     cluster
-        .wait_until("the old member is refused", async |c: &Cluster| {
+        .wait_until("the old member is refused", async |c: &TestCluster| {
             let logs = format!("{}{}", c.log(survivor), c.log(old));
             logs.contains("after `cluster recover`").then_some(())
         })

@@ -7,8 +7,8 @@ use scheduler0::model::lease::Now;
 use scheduler0::model::shard::{MoveKind, Shard};
 
 use super::Rule;
-use super::books::{Books, Entry, Key, Note, Says};
 use super::node::Node;
+use super::state::{Books, Entry, Key, Note, Says};
 use super::world::{BORN, Scenario, next_due};
 
 /// The committed truth, and what was seen.

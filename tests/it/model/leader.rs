@@ -8,7 +8,7 @@ use scheduler0::model::lease::{Answer, Now, Position, Renewal};
 use scheduler0::model::process::Process;
 
 use super::Rule;
-use super::books::Says;
+use super::state::Says;
 use super::world::{Message, Scenario, World};
 
 /// The id of a node that there never was.

@@ -12,14 +12,14 @@
 //! A model that never fails proves nothing: `teeth` takes the rules away one at a time and expects
 //! a violation.
 
-mod books;
 mod check;
 mod faults;
 mod leader;
+mod mutations;
 mod node;
 mod raft;
 mod random;
-mod teeth;
+mod state;
 mod world;
 
 use world::{Scenario, World};

@@ -11,10 +11,10 @@ use scheduler0::model::shard::Part;
 use scheduler0::worker::lease::Holder;
 
 use super::Rule;
-use super::books::{Books, Came, Key, Note};
 use super::faults::LOST_JOURNAL;
 use super::leader::Leader;
 use super::random::mix;
+use super::state::{Books, Came, Key, Note};
 use super::world::{Message, Scenario, World, next_due};
 
 /// A request under way.

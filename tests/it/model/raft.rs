@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use scheduler0::model::Millis;
 
-use super::books::{Entry, Says};
 use super::leader::Leader;
+use super::state::{Entry, Says};
 use super::world::{Message, World};
 
 /// A round of the leader: its whole log, shared.

@@ -10,12 +10,12 @@ use scheduler0::model::process::{Process, Starts};
 use scheduler0::worker::lease::Holder;
 
 use super::Rule;
-use super::books::{Books, Entry};
 use super::check::Checks;
 use super::faults::{ADD, COPY, LOST_JOURNAL, REMOVE};
 use super::node::Node;
 use super::raft::Append;
 use super::random::Random;
+use super::state::{Books, Entry};
 
 /// When the model's time begins.
 pub(crate) const BORN: Millis = 1_000_000;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, PATIENCE, client};
+use crate::harness::{PATIENCE, TestCluster, client};
 
 /// What all clients know.
 struct Shared {
@@ -50,7 +50,7 @@ pub(super) struct Clients {
 
 impl Clients {
     /// Starts so many.
-    pub(super) fn start(cluster: &Cluster, count: usize, project: u64) -> Self {
+    pub(super) fn start(cluster: &TestCluster, count: usize, project: u64) -> Self {
         let shared = Arc::new(Shared {
             nodes: (1..=3).map(|id| cluster.url(id, "/api/v1")).collect(),
             project,
@@ -111,7 +111,7 @@ impl Done {
     }
 
     /// Every acknowledged write is there, as it was left.
-    pub(super) async fn all_there(&self, cluster: &Cluster, ask: u64) {
+    pub(super) async fn all_there(&self, cluster: &TestCluster, ask: u64) {
         assert!(self.jobs.len() > 50, "idle clients: {}", self.figures());
         for (id, data) in &self.jobs {
             let url = cluster.url(ask, &format!("/api/v1/jobs/{id}?consistency=linearizable"));
@@ -137,10 +137,10 @@ struct Client {
 
 impl Client {
     async fn run(mut self) {
-        let mut beat = tokio::time::interval(Duration::from_millis(5));
+        let mut ticker = tokio::time::interval(Duration::from_millis(5));
         let mut round = 0;
         while !self.shared.stop.load(Ordering::SeqCst) {
-            beat.tick().await;
+            ticker.tick().await;
             self.round(round).await;
             round += 1;
             self.shared.rounds.send_modify(|rounds| rounds[self.id] = round);

@@ -10,7 +10,7 @@ use scheduler0::schedule::{
     preview,
 };
 
-use super::judge::Judge;
+use super::brute_force::Judge;
 use super::{EXACT, VIXIE, zone};
 
 const DAY: i64 = 86_400_000;

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::super::fixture::calls;
-use super::super::{Attacker, Ill, Manner, Peak, Victim, memory_mb};
-use crate::cluster::{Cluster, PATIENCE};
+use super::super::{Attacker, BadReceiver, Misbehavior, Peak, Victim, memory_mb};
+use crate::harness::{PATIENCE, TestCluster};
 
 /// The loopback as a host of a URL: decimal, octal, hexadecimal, short, mixed, full-width, mapped and
 /// embedded into IPv6.
@@ -71,9 +71,9 @@ const NAMES: [&str; 4] = ["localhost", "LOCALHOST", "localhost.", "a.localhost"]
 #[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_the_loopback_is_called_where_it_is_refused() {
     let strict = [("SCHEDULER0_REFUSE_LOOPBACK_TARGETS", "true")];
-    let cluster = Cluster::start_with(1, &strict).await;
+    let cluster = TestCluster::start_with(1, &strict).await;
     let attacker = Attacker::new(&cluster, 1, "spellings").await;
-    let trap = Ill::start(Manner::Hangs).await;
+    let trap = BadReceiver::start(Misbehavior::Hangs).await;
     let port = trap.at("").rsplit(':').next().unwrap().to_owned();
     let url = |host: &str| format!("http://{host}:{port}/");
     for host in SPELLINGS {
@@ -89,7 +89,7 @@ async fn no_spelling_of_the_loopback_is_called_where_it_is_refused() {
         attacker.jobs(&json!([job])).await;
     }
     cluster
-        .wait_until("the names have been given up", async |c: &Cluster| {
+        .wait_until("the names have been given up", async |c: &TestCluster| {
             let page = c.get(1, "/api/v1/executions?status=dead").await;
             (page["total"].as_u64()? as usize >= NAMES.len()).then_some(())
         })
@@ -127,33 +127,33 @@ async fn nonsense() -> (String, tokio::task::JoinHandle<()>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receivers_without_manners_cost_neither_memory_nor_anybodys_firings() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     let attacker = Attacker::new(&cluster, 1, "manners").await;
     let (before, peak) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1));
-    let mut ill = Vec::new();
-    for manner in [
-        Manner::Hangs,
-        Manner::EndlessHead,
-        Manner::EndlessBody,
-        Manner::Slow(Duration::from_millis(900)),
-        Manner::Drips(Duration::from_millis(50)),
+    let mut bad_receivers = Vec::new();
+    for misbehavior in [
+        Misbehavior::Hangs,
+        Misbehavior::EndlessHead,
+        Misbehavior::EndlessBody,
+        Misbehavior::Slow(Duration::from_millis(900)),
+        Misbehavior::Drips(Duration::from_millis(50)),
     ] {
-        let receiver = Ill::start(manner).await;
+        let receiver = BadReceiver::start(misbehavior).await;
         let more = json!({"timeout": "2s", "retryMax": 0});
         attacker.jobs(&calls(attacker.project, &receiver.at("/x"), 5, &more)).await;
-        ill.push((manner, receiver));
+        bad_receivers.push((misbehavior, receiver));
     }
     let (url, noise) = nonsense().await;
     let more = json!({"timeout": "2s", "retryMax": 0});
     attacker.jobs(&calls(attacker.project, &url, 5, &more)).await;
     let lags = victim.watch(8).await;
     assert!(lags.quantile(1_000) < 10_000, "{lags}");
-    for (manner, receiver) in &ill {
-        assert!(receiver.calls() > 0, "{manner:?} was not called");
+    for (misbehavior, receiver) in &bad_receivers {
+        assert!(receiver.calls() > 0, "{misbehavior:?} was not called");
     }
     // Each call without an answer has failed, for a reason.
-    let failed = async |c: &Cluster| {
+    let failed = async |c: &TestCluster| {
         let path = format!("/api/v1/executions?projectId={}&status=dead", attacker.project);
         (c.get(1, &path).await["total"].as_u64()? > 20).then_some(())
     };

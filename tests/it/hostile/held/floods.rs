@@ -8,12 +8,11 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use super::super::fixture::calls;
-use super::super::{Attacker, Peak, Port, Victim, Wire, memory_mb, metric};
-use crate::cluster::Cluster;
-use crate::receiver::now;
+use super::super::{Attacker, Peak, Port, RawConnection, Victim, memory_mb, metric};
+use crate::harness::{TestCluster, now};
 
 /// The firings that are due while `attack` goes on, and a second more.
-async fn beside(cluster: &Cluster, victim: &Victim, attack: impl Future<Output = ()>) {
+async fn beside(cluster: &TestCluster, victim: &Victim, attack: impl Future<Output = ()>) {
     let (before, peak, begin) = (memory_mb(cluster, 1), Peak::of(cluster, 1), now());
     attack.await;
     let lags = victim.watch_since(begin, now() + 1_000).await;
@@ -24,13 +23,13 @@ async fn beside(cluster: &Cluster, victim: &Victim, attack: impl Future<Output =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_connections_and_refusals_pass() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     for port in [Port::Api, Port::Raft] {
         let to = port.of(&cluster, 1);
         // Connections that come and go.
         beside(&cluster, &victim, async {
-            let open = |_| async move { drop(Wire::open(to).await) };
+            let open = |_| async move { drop(RawConnection::open(to).await) };
             stream::iter(0..4_000).map(open).buffer_unordered(64).collect::<Vec<_>>().await;
         })
         .await;
@@ -43,13 +42,13 @@ async fn floods_of_connections_and_refusals_pass() {
                 b"POST /raft/append HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nabcd",
             ];
             let ask = |n: usize| async move {
-                let Ok(mut wire) = Wire::open(to).await else { return };
+                let Ok(mut connection) = RawConnection::open(to).await else { return };
                 for _ in 0..10 {
-                    if wire.send(sent[n % sent.len()]).await.is_err() {
+                    if connection.send(sent[n % sent.len()]).await.is_err() {
                         return;
                     }
                     // One answer at a time; an end is one as well.
-                    if wire.status().await.is_none() {
+                    if connection.status().await.is_none() {
                         return;
                     }
                 }
@@ -60,18 +59,18 @@ async fn floods_of_connections_and_refusals_pass() {
     }
     // They have all been closed.
     cluster
-        .wait_until("the descriptors are free again", async |c: &Cluster| {
+        .wait_until("the descriptors are free again", async |c: &TestCluster| {
             (metric(c, 1, "scheduler0_process_open_fds").await < 200.0).then_some(())
         })
         .await;
     // Heads that come a byte at a time.
     let to = Port::Api.of(&cluster, 1);
     beside(&cluster, &victim, async {
-        let mut slow = Wire::many(to, 200).await;
+        let mut slow = RawConnection::many(to, 200).await;
         assert_eq!(slow.len(), 200);
-        for wire in &mut slow {
+        for connection in &mut slow {
             // Refused sooner or later: that is the node's right.
-            let _ = wire.drip(b"GET /livez", Duration::from_millis(1)).await;
+            let _ = connection.drip(b"GET /livez", Duration::from_millis(1)).await;
         }
     })
     .await;
@@ -79,7 +78,7 @@ async fn floods_of_connections_and_refusals_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_of_many_jobs_stops_nobodys_firings() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
     let attacker = Arc::new(Attacker::new(&cluster, 1, "load").await);
     let mut jobs = calls(attacker.project, "http://127.0.0.1:9/", 1_000, &json!({}));

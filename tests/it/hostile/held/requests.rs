@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::super::{Attacker, Port, Wire};
-use crate::cluster::Cluster;
+use super::super::{Attacker, Port, RawConnection};
+use crate::harness::TestCluster;
 
 const PATHS: [&str; 5] = [
     "/api/v1/jobs",
@@ -16,11 +16,11 @@ const PATHS: [&str; 5] = [
 ];
 
 /// The status of a GET with these header lines; `None` where there is no answer.
-async fn get(cluster: &Cluster, path: &str, lines: &[u8]) -> Option<u16> {
-    let mut wire = Wire::open(Port::Api.of(cluster, 1)).await.unwrap();
+async fn get(cluster: &TestCluster, path: &str, lines: &[u8]) -> Option<u16> {
+    let mut connection = RawConnection::open(Port::Api.of(cluster, 1)).await.unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
-    wire.send([head.as_bytes(), lines, b"\r\n"].concat()).await.unwrap();
-    wire.status().await
+    connection.send([head.as_bytes(), lines, b"\r\n"].concat()).await.unwrap();
+    connection.status().await
 }
 
 fn basic(pair: &[u8]) -> String {
@@ -29,7 +29,7 @@ fn basic(pair: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_shape_of_credentials_opens_anything_but_the_right_one() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let Attacker { key, secret, .. } = Attacker::new(&cluster, 1, "shapes").await;
     let pair = |key: &str, secret: &str| format!("x-api-key: {key}\r\nx-secret-key: {secret}\r\n");
     let right = "admin:admin-password";
@@ -97,7 +97,7 @@ fn flipped(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_end_is_in_doubt_hides_no_second_one() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "smuggler").await;
     let hidden = format!("GET /api/v1/jobs HTTP/1.1\r\n{}\r\n", attacker.lines());
     let chunked = "transfer-encoding: chunked\r\n";
@@ -151,10 +151,10 @@ async fn a_request_whose_end_is_in_doubt_hides_no_second_one() {
 }
 
 /// What a node says to these bytes until it closes.
-async fn exchange(cluster: &Cluster, bytes: String) -> String {
-    let mut wire = Wire::open(Port::Api.of(cluster, 1)).await.unwrap();
-    wire.send(bytes).await.unwrap();
-    String::from_utf8_lossy(&wire.rest().await).into_owned()
+async fn exchange(cluster: &TestCluster, bytes: String) -> String {
+    let mut connection = RawConnection::open(Port::Api.of(cluster, 1)).await.unwrap();
+    connection.send(bytes).await.unwrap();
+    String::from_utf8_lossy(&connection.rest().await).into_owned()
 }
 
 /// The statuses of all answers in it.

@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
 use super::super::Attacker;
-use crate::cluster::{Cluster, PATIENCE};
-use crate::receiver::Receiver;
+use crate::harness::{PATIENCE, Receiver, TestCluster};
 
 const TOKEN: &str = "bearer-token-3f9a";
 const BASIC: &str = "basic-password-7c1e";
@@ -20,7 +19,7 @@ async fn what_was_given_in_secret_is_never_told() {
     let receiver = Receiver::start().await;
     let proxy = format!("http://proxyuser:{PROXY}@127.0.0.1:9");
     let settings = [("RUST_LOG", "trace"), ("SCHEDULER0_EGRESS_PROXY", proxy.as_str())];
-    let cluster = Cluster::start_with(1, &settings).await;
+    let cluster = TestCluster::start_with(1, &settings).await;
     let attacker = Attacker::new(&cluster, 1, "secrets").await;
     let http = |token: &str, url: &str| json!({"method": "POST", "url": url, "auth": {"type": "bearer", "token": token}});
     let refused = "http://127.0.0.1:9/refused";
@@ -52,7 +51,7 @@ async fn what_was_given_in_secret_is_never_told() {
     let requests = receiver.requests();
     assert!(requests.iter().any(|request| request.header("x-api-key") == HEADER));
     cluster
-        .wait_until("the third is given up", async |c: &Cluster| {
+        .wait_until("the third is given up", async |c: &TestCluster| {
             (c.get(1, "/api/v1/executions?status=dead").await["total"].as_u64()? > 0).then_some(())
         })
         .await;

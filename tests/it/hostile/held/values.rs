@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::fixture::calls;
 use super::super::{Attacker, Victim};
-use crate::cluster::{Cluster, PATIENCE};
-use crate::receiver::{Receiver, now};
+use crate::harness::{PATIENCE, Receiver, TestCluster, now};
 
 /// Sends a body as it is; the status.
 async fn raw(attacker: &Attacker, path: &str, body: Vec<u8>) -> u16 {
@@ -18,7 +17,7 @@ async fn raw(attacker: &Attacker, path: &str, body: Vec<u8>) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_without_measure_is_refused_and_nobody_waits_for_it() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 10).await;
     let attacker = Attacker::new(&cluster, 1, "json").await;
     let begin = now();
@@ -64,7 +63,7 @@ async fn json_without_measure_is_refused_and_nobody_waits_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_sql_are_names() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "sql").await;
     let receiver = Receiver::start().await;
     let texts = [
@@ -127,7 +126,7 @@ async fn names_that_are_sql_are_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn schedules_and_zones_that_are_made_to_be_slow_are_refused_at_once() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 10).await;
     let attacker = Attacker::new(&cluster, 1, "slow").await;
     let begin = now();
@@ -171,7 +170,7 @@ async fn schedules_and_zones_that_are_made_to_be_slow_are_refused_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_line_end_makes_a_header_of_its_own() {
-    let cluster = Cluster::start(1).await;
+    let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "lines").await;
     let receiver = Receiver::start().await;
     let line = "a\r\nx-evil: yes";
@@ -220,7 +219,7 @@ async fn no_line_end_makes_a_header_of_its_own() {
         "http": {"method": "POST", "url": receiver.at("/last"), "body": "{{data}}"},
     });
     attacker.jobs(&json!([last])).await;
-    let ended = async |c: &Cluster| {
+    let ended = async |c: &TestCluster| {
         let page = c.get(1, "/api/v1/executions?limit=100").await;
         let ended = page["executions"]
             .as_array()?

@@ -11,8 +11,8 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::super::fixture::calls;
-use super::super::{Attacker, Ill, Manner, Port, Victim, Wire};
-use crate::cluster::{Cluster, client_of};
+use super::super::{Attacker, BadReceiver, Misbehavior, Port, RawConnection, Victim};
+use crate::harness::{TestCluster, client_of};
 
 /// Between two tries of the same thing.
 const BREATH: Duration = Duration::from_millis(50);
@@ -47,9 +47,9 @@ pub(super) struct Field {
     apis: Vec<SocketAddr>,
     rafts: Vec<SocketAddr>,
     victims: String,
-    hangs: Vec<Ill>,
-    slow: Vec<Ill>,
-    continues: Vec<Ill>,
+    hangs: Vec<BadReceiver>,
+    slow: Vec<BadReceiver>,
+    continues: Vec<BadReceiver>,
     /// Scales what is done.
     force: usize,
     rows: usize,
@@ -58,7 +58,7 @@ pub(super) struct Field {
 impl Field {
     /// Makes the receivers, and rows to be read.
     pub(super) async fn prepare(
-        cluster: &Cluster,
+        cluster: &TestCluster,
         victim: &Victim,
         attackers: Vec<Attacker>,
         force: usize,
@@ -68,9 +68,9 @@ impl Field {
             apis: of(Port::Api),
             rafts: of(Port::Raft),
             victims: victim.at("/hasty"),
-            hangs: Ill::many(Manner::Hangs, 8 * force).await,
-            slow: Ill::many(Manner::Slow(Duration::from_millis(900)), 8 * force).await,
-            continues: Ill::many(Manner::Continues, force).await,
+            hangs: BadReceiver::many(Misbehavior::Hangs, 8 * force).await,
+            slow: BadReceiver::many(Misbehavior::Slow(Duration::from_millis(900)), 8 * force).await,
+            continues: BadReceiver::many(Misbehavior::Continues, force).await,
             rows: 5_000 * force,
             next: AtomicUsize::new(0),
             attackers,
@@ -111,7 +111,7 @@ impl Field {
     /// Jobs `@every 1s` to receivers of the attack's own, so many for each.
     async fn own(
         self: Arc<Self>,
-        receivers: fn(&Self) -> &[Ill],
+        receivers: fn(&Self) -> &[BadReceiver],
         each: usize,
         more: Value,
         tally: Arc<AtomicU64>,
@@ -190,8 +190,8 @@ impl Field {
 
     async fn pushes(to: &[SocketAddr], each: usize, piece: &[u8], tally: &AtomicU64) {
         let act = |port| async move {
-            match Wire::narrow(port).await {
-                Ok(mut wire) => wire.push(piece, PUSHED).await > 0,
+            match RawConnection::narrow(port).await {
+                Ok(mut connection) => connection.push(piece, PUSHED).await > 0,
                 Err(_) => false,
             }
         };
@@ -218,12 +218,12 @@ impl Field {
         let bytes = b"1\r\n[\r\n".repeat(1_000);
         let (head, bytes, begun) = (&head, &bytes, &tally);
         let act = |port| async move {
-            let Ok(mut wire) = Wire::open(port).await else { return false };
-            let sent = wire.send(head).await.is_ok();
+            let Ok(mut connection) = RawConnection::open(port).await else { return false };
+            let sent = connection.send(head).await.is_ok();
             // It counts when it begins: it may well outlast the test.
             begun.fetch_add(u64::from(sent), Ordering::Relaxed);
             // Until the node has had enough.
-            let _ = wire.drip(bytes, BREATH * 10).await;
+            let _ = connection.drip(bytes, BREATH * 10).await;
             false
         };
         Self::over(&self.apis, 4, act, &tally).await;
@@ -233,10 +233,10 @@ impl Field {
         let all: Vec<SocketAddr> = self.apis.iter().chain(&self.rafts).copied().collect();
         let begun = &tally;
         let act = |port| async move {
-            let Ok(mut wire) = Wire::open(port).await else { return false };
+            let Ok(mut connection) = RawConnection::open(port).await else { return false };
             begun.fetch_add(1, Ordering::Relaxed);
             // A byte now and then, until the node closes.
-            let _ = wire.drip(b"GET /livez HTTP/1.1\r\nhost: x\r\nx: ", BREATH * 20).await;
+            let _ = connection.drip(b"GET /livez HTTP/1.1\r\nhost: x\r\nx: ", BREATH * 20).await;
             false
         };
         Self::over(&all, 50 * self.force, act, &tally).await;
@@ -255,9 +255,9 @@ impl Field {
         let message = b"POST /raft/append HTTP/1.1\r\nhost: x\r\nauthorization: Bearer no\r\n\
                         content-length: 4\r\n\r\nabcd";
         let act = |port| async move {
-            let Ok(mut wire) = Wire::open(port).await else { return false };
+            let Ok(mut connection) = RawConnection::open(port).await else { return false };
             for _ in 0..100 {
-                if wire.send(message).await.is_err() || wire.status().await.is_none() {
+                if connection.send(message).await.is_err() || connection.status().await.is_none() {
                     break;
                 }
             }

@@ -1,4 +1,4 @@
-//! A single node without a network: its cluster, its router, and ways to ask it.
+//! A single node without a network: its cluster, its router, and requests to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,43 +27,49 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use crate::raft_house::look_again;
+use super::raft_cluster::poll_interval;
 
-/// What the node and the command line sign in with: `node:pass`.
-pub(super) const BASIC: &str = "Basic bm9kZTpwYXNz";
+/// The authorization of the operator: `node:pass`.
+pub(crate) const OPERATOR: &str = "Basic bm9kZTpwYXNz";
 
 /// The node.
-pub(super) struct House {
+pub(crate) struct ApiFixture {
     router: Router,
-    pub(super) pressure: Arc<Pressure>,
-    /// For what clients cannot do: recording results.
+    /// Shortages of memory, disk and journal, as the test sets them.
+    pub(crate) pressure: Arc<Pressure>,
+    /// For commands that no client can send, such as recording results.
     cluster: Cluster,
     _dir: TempDir,
 }
 
-/// What came back.
+/// An answer of the API.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    /// `null` when the body is not JSON.
-    pub(super) json: Value,
+pub(crate) struct Answer {
+    /// The status.
+    pub(crate) status: StatusCode,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
+    /// The raw body.
+    pub(crate) body: Vec<u8>,
+    /// The body as JSON; `null` when it is none.
+    pub(crate) json: Value,
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> &str {
+    /// The text of a header; empty where it is missing.
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-impl House {
-    pub(super) async fn build() -> Self {
+impl ApiFixture {
+    /// Starts the node on the machine's clock.
+    pub(crate) async fn build() -> Self {
         Self::build_by(Arc::new(SystemClock)).await
     }
 
-    /// One whose scheduler time goes by a clock.
-    pub(super) async fn build_by(clock: Arc<dyn Clock>) -> Self {
+    /// Starts the node on another clock.
+    pub(crate) async fn build_by(clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let env = [("SCHEDULER0_HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB", "1")];
         let env: BTreeMap<_, _> =
@@ -106,9 +112,9 @@ impl House {
         let mut leadership = cluster.leadership();
         let led = async {
             leadership.wait_for(|l| l.me && l.first_applied).await.unwrap();
-            // The cluster is born: the first thing that a leader writes.
+            // The first write of a leader founds the cluster.
             while cluster.read(meta::cluster_id).await.unwrap().is_none() {
-                look_again().await;
+                poll_interval().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), led).await.unwrap();
@@ -121,13 +127,13 @@ impl House {
         Self { router: api::router(state), pressure, cluster, _dir: dir }
     }
 
-    /// The node without its API.
-    pub(super) fn cluster(&self) -> &Cluster {
+    /// The node behind the API.
+    pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Asks with exactly these headers.
-    pub(super) async fn send_bare(
+    /// Sends a request with exactly these headers.
+    pub(crate) async fn send_bare(
         &self,
         method: &str,
         path: &str,
@@ -146,59 +152,63 @@ impl House {
         Answer { status, headers, body, json }
     }
 
-    /// Asks as the operator.
-    pub(super) async fn send(
+    /// Sends a request as the operator.
+    pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: impl AsRef<[u8]>,
     ) -> Answer {
-        let mut all = vec![("x-peer", "cmd"), ("authorization", BASIC)];
+        let mut all = vec![("x-peer", "cmd"), ("authorization", OPERATOR)];
         all.extend_from_slice(headers);
         self.send_bare(method, path, &all, body).await
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    /// GET as the operator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], "").await
     }
 
-    pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
+    /// POST as the operator.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send("POST", path, &[], body.to_string()).await
     }
 
-    pub(super) async fn put(&self, path: &str, body: Value) -> Answer {
+    /// PUT as the operator.
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
         self.send("PUT", path, &[], body.to_string()).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Answer {
+    /// DELETE as the operator.
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, &[], "").await
     }
 
     /// Gives this node the shard of the first jobs, under epoch 1.
-    pub(super) async fn own(&self) {
+    pub(crate) async fn own_first_shard(&self) {
         let change = Move { shard: 0, to: 1, expects: 0, kind: MoveKind::TakeOver };
         let outcome = self.cluster.propose(Command::Assign(vec![change])).await.unwrap();
         assert_eq!(outcome, Outcome::Assigned(1));
     }
 
-    /// Records results, as the collector does, after so many others.
-    pub(super) async fn record(&self, before: u64, records: Vec<AttemptRecord>) {
+    /// Records results as the collector does; `before` results were recorded earlier.
+    pub(crate) async fn record(&self, before: u64, records: Vec<AttemptRecord>) {
         let entries = records.into_iter().map(JournalEntry::Attempt).collect();
         let batch = JournalBatch { node: 1, incarnation: 1, first: before + 1, entries };
         let outcome = self.cluster.propose(Command::Record(batch)).await.unwrap();
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
     }
 
-    /// A project to put jobs in.
-    pub(super) async fn project(&self) -> u64 {
+    /// Creates a project for jobs; returns its id.
+    pub(crate) async fn project(&self) -> u64 {
         let body = serde_json::json!({"name": "project", "description": "for jobs"});
         self.post("/projects", body).await.json["data"]["id"].as_u64().unwrap()
     }
 }
 
-/// One result of some of the first jobs.
-pub(super) fn record(
+/// A result of some of the first jobs.
+pub(crate) fn attempt_record(
     jobs: &[u64],
     scheduled: i64,
     attempt: u32,

@@ -1,6 +1,6 @@
-//! The oracle: given the jobs with their schedules and what the receiver saw, it matches deliveries
-//! one to one to planned instants and reports what was missed, extra, early or doubled. It knows
-//! nothing of the cluster but its promises.
+//! The oracle: it matches the arrivals at a receiver one to one to the planned instants of jobs, and
+//! reports what was missed, extra, early or doubled. It knows nothing of the cluster but its promises,
+//! and shares no code with the oracle of `scheduler0 bench`, so that each can find the other's faults.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ pub(crate) struct Planned {
     pub(crate) job: u64,
     /// Its schedule.
     pub(crate) schedule: Schedule,
-    /// What an `@every` counts from.
+    /// The instant that an `@every` counts from.
     pub(crate) anchor: i64,
-    /// Occurrences after this instant are its own.
+    /// The instant after which its occurrences begin.
     pub(crate) from: i64,
 }
 
@@ -30,31 +30,52 @@ pub(crate) struct Arrival {
     pub(crate) scheduled: i64,
     /// The receiver's clock when it arrived, in milliseconds.
     pub(crate) at: i64,
-    /// Whether the receiver accepted it.
+    /// True when the receiver accepted it.
     pub(crate) accepted: bool,
     /// The number of the attempt.
     pub(crate) attempt: u32,
 }
 
-/// What the oracle found between two instants.
+/// A planned instant of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instance {
+    /// The job.
+    pub(crate) job: u64,
+    /// The instant, in milliseconds.
+    pub(crate) at: i64,
+}
+
+/// A planned instant that was accepted more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Doubled {
+    /// The job.
+    pub(crate) job: u64,
+    /// The instant, in milliseconds.
+    pub(crate) at: i64,
+    /// The number of accepted arrivals.
+    pub(crate) times: usize,
+}
+
+/// The findings between two instants.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// Planned instants in the window that were accepted exactly once or more.
+    /// The number of planned instants in the window that were accepted.
     pub(crate) delivered: usize,
-    /// (job, instant): planned, never accepted.
-    pub(crate) missed: Vec<(u64, i64)>,
+    /// Planned and never accepted.
+    pub(crate) missed: Vec<Instance>,
     /// Arrivals that no plan asked for.
     pub(crate) extra: Vec<Arrival>,
     /// Arrivals before their instant, beyond the tolerance.
     pub(crate) early: Vec<Arrival>,
-    /// (job, instant, how often): accepted more than once.
-    pub(crate) doubled: Vec<(u64, i64, usize)>,
+    /// Accepted more than once.
+    pub(crate) doubled: Vec<Doubled>,
     /// Occurrences that came with two different execution ids.
-    pub(crate) renamed: Vec<(u64, i64)>,
+    pub(crate) renamed: Vec<Instance>,
 }
 
 impl Findings {
-    /// Nothing missed, extra, early or renamed (doubles are judged by the caller).
+    /// Asserts that nothing was missed, extra, early or renamed. The caller judges doubles.
+    #[track_caller]
     pub(crate) fn assert_sound(&self) {
         assert!(self.missed.is_empty(), "missed {}: {:?}", self.missed.len(), head(&self.missed));
         assert!(self.extra.is_empty(), "extra {}: {:?}", self.extra.len(), head(&self.extra));
@@ -62,7 +83,8 @@ impl Findings {
         assert!(self.renamed.is_empty(), "two ids for one occurrence: {:?}", head(&self.renamed));
     }
 
-    /// Nothing accepted twice.
+    /// Asserts that nothing was accepted twice.
+    #[track_caller]
     pub(crate) fn assert_once(&self) {
         assert!(
             self.doubled.is_empty(),
@@ -78,7 +100,7 @@ fn head<T>(list: &[T]) -> &[T] {
 }
 
 /// Judges all instants due in (`from`, `to`]. Arrivals outside the window count only as early or
-/// extra. `tolerance` is what the clocks of sender and receiver may differ, in milliseconds.
+/// extra. The clocks of sender and receiver may differ by `tolerance` milliseconds.
 pub(crate) fn judge(
     jobs: &[Planned],
     arrivals: &[Arrival],
@@ -110,15 +132,15 @@ pub(crate) fn judge(
             let arrivals = seen.get(&(plan.job, instant)).map_or(&[][..], Vec::as_slice);
             let accepted = arrivals.iter().filter(|a| a.accepted).count();
             match accepted {
-                0 => findings.missed.push((plan.job, instant)),
+                0 => findings.missed.push(Instance { job: plan.job, at: instant }),
                 1 => findings.delivered += 1,
                 n => {
                     findings.delivered += 1;
-                    findings.doubled.push((plan.job, instant, n));
+                    findings.doubled.push(Doubled { job: plan.job, at: instant, times: n });
                 }
             }
             if arrivals.windows(2).any(|w| w[0].execution_id != w[1].execution_id) {
-                findings.renamed.push((plan.job, instant));
+                findings.renamed.push(Instance { job: plan.job, at: instant });
             }
         }
     }
@@ -135,7 +157,7 @@ mod tests {
         Arrival { job: 1, execution_id, scheduled, at, accepted, attempt: 1 }
     }
 
-    /// The oracle itself must be able to find each kind of fault.
+    /// The oracle must be able to find each kind of fault.
     #[test]
     fn it_tells_missed_extra_early_and_doubled_apart() {
         let schedule =
@@ -151,8 +173,8 @@ mod tests {
         ];
         let found = judge(&[plan], &seen, 0, 40_000, 100);
         assert_eq!(found.delivered, 3);
-        assert_eq!(found.missed, [(1, 30_000)]);
-        assert_eq!(found.doubled, [(1, 40_000, 2)]);
+        assert_eq!(found.missed, [Instance { job: 1, at: 30_000 }]);
+        assert_eq!(found.doubled, [Doubled { job: 1, at: 40_000, times: 2 }]);
         assert_eq!((found.early.len(), found.extra.len()), (1, 1));
         assert!(found.renamed.is_empty());
     }

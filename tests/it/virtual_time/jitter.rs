@@ -4,8 +4,8 @@
 use scheduler0::model::time::{parse_rfc3339, rfc3339};
 use serde_json::{Value, json};
 
-use super::home::Home;
 use super::{Away, MINUTE, SECOND};
+use crate::harness::VirtualClockNode;
 
 /// A job of each full hour, and its next occurrence: scheduled, and due half a minute later or more.
 struct Late {
@@ -14,7 +14,7 @@ struct Late {
     due: i64,
 }
 
-impl Home {
+impl VirtualClockNode {
     /// Makes jobs until one is late enough.
     async fn late(&self, more: &Value) -> Late {
         let mut job = json!({
@@ -48,8 +48,8 @@ impl Home {
     async fn ended(&self, job: &Late) -> (String, String) {
         let (from, until) = (rfc3339(job.due), rfc3339(job.due));
         let path = format!("/api/v1/jobs/{}/occurrences?from={from}&until={until}", job.id);
-        self.until("the occurrence has an end", async |home: &Self| {
-            let (_, body) = home.ask("GET", &path, None).await;
+        self.until("the occurrence has an end", async |node: &Self| {
+            let (_, body) = node.ask("GET", &path, None).await;
             let one = &body["data"]["occurrences"][0];
             assert_eq!(one["scheduledAt"], rfc3339(job.scheduled), "{body}");
             let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
@@ -62,8 +62,8 @@ impl Home {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_planned_before_an_edit_comes_after_a_crash() {
-    let mut home = Home::build().await;
-    home.jobs(&["@yearly"]).await;
+    let mut node = VirtualClockNode::build().await;
+    node.jobs(&["@yearly"]).await;
     let edits = [
         json!({"endDate": "2040-01-01T00:00:00Z"}),
         json!({"jitter": null}),
@@ -72,26 +72,26 @@ async fn what_was_planned_before_an_edit_comes_after_a_crash() {
     ];
     let mut jobs = Vec::new();
     for _ in &edits {
-        jobs.push(home.late(&json!({})).await);
+        jobs.push(node.late(&json!({})).await);
     }
-    home.jump_to(jobs[0].scheduled + 5 * SECOND);
+    node.jump_to(jobs[0].scheduled + 5 * SECOND);
     for (edit, job) in edits.iter().zip(&jobs) {
-        home.change("PATCH", &format!("/api/v1/jobs/{}", job.id), edit.clone()).await;
-        let shown = home.shown(job.id).await;
+        node.change("PATCH", &format!("/api/v1/jobs/{}", job.id), edit.clone()).await;
+        let shown = node.shown(job.id).await;
         assert_eq!(shown["nextExecutionDate"], rfc3339(job.scheduled), "it is still to come");
         assert_eq!(shown["nextDueDate"], rfc3339(job.due));
-        let next = home.ask("GET", &format!("/api/v1/jobs/{}/next?count=2", job.id), None).await.1;
+        let next = node.ask("GET", &format!("/api/v1/jobs/{}/next?count=2", job.id), None).await.1;
         let next = &next["data"]["occurrences"];
         assert_eq!(next[0]["utc"], rfc3339(job.scheduled), "{next}");
         assert_eq!(next[0]["dueAt"], rfc3339(job.due), "{next}");
         assert!(next[1]["utc"].as_str() > next[0]["utc"].as_str(), "{next}");
     }
-    home.away(Away::Crashed, 10 * SECOND).await;
+    node.away(Away::Crashed, 10 * SECOND).await;
     for (edit, job) in edits.iter().zip(&jobs) {
-        home.comes(job.id, job.scheduled).await;
-        assert_eq!(home.ended(job).await, ("delivered".to_owned(), String::new()), "{edit}");
-        assert_eq!(home.of(job.id), [job.scheduled], "{edit}: once");
-        let shown = home.shown(job.id).await;
+        node.arrives(job.id, job.scheduled).await;
+        assert_eq!(node.ended(job).await, ("delivered".to_owned(), String::new()), "{edit}");
+        assert_eq!(node.arrivals_of(job.id), [job.scheduled], "{edit}: once");
+        let shown = node.shown(job.id).await;
         assert_eq!(shown["lastExecutionDate"], rfc3339(job.scheduled));
         assert_ne!(shown["nextExecutionDate"], rfc3339(job.scheduled));
     }
@@ -99,49 +99,49 @@ async fn what_was_planned_before_an_edit_comes_after_a_crash() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_completed_when_its_last_occurrence_is_due() {
-    let mut home = Home::build().await;
-    home.jobs(&["@yearly"]).await;
-    let hour = home.now() - home.now() % (60 * MINUTE) + 60 * MINUTE;
+    let mut node = VirtualClockNode::build().await;
+    node.jobs(&["@yearly"]).await;
+    let hour = node.now() - node.now() % (60 * MINUTE) + 60 * MINUTE;
     // One run, whose last date is its own instant; and one whose last date is long after it.
     let mut jobs = Vec::new();
     for bounds in [
         json!({"startDate": rfc3339(hour), "endDate": rfc3339(hour)}),
         json!({"endDate": rfc3339(hour + 30 * MINUTE), "jitter": "100s"}),
     ] {
-        jobs.push(home.late(&bounds).await);
+        jobs.push(node.late(&bounds).await);
     }
-    let listed = async |home: &Home, job: &Late, status: &str| {
+    let listed = async |node: &VirtualClockNode, job: &Late, status: &str| {
         let path = format!("/api/v1/jobs?status={status}&limit=1000");
-        let (_, body) = home.ask("GET", &path, None).await;
+        let (_, body) = node.ask("GET", &path, None).await;
         body["data"]["jobs"].as_array().unwrap().iter().any(|one| one["id"] == job.id)
     };
-    home.jump_to(hour + 2 * SECOND);
+    node.jump_to(hour + 2 * SECOND);
     for job in &jobs {
         assert_eq!(job.scheduled, hour);
-        assert_eq!(home.shown(job.id).await["status"], "active", "it is still to come");
-        assert!(listed(&home, job, "active").await && !listed(&home, job, "completed").await);
+        assert_eq!(node.shown(job.id).await["status"], "active", "it is still to come");
+        assert!(listed(&node, job, "active").await && !listed(&node, job, "completed").await);
     }
     for job in &jobs {
-        home.comes(job.id, hour).await;
-        assert_eq!(home.ended(job).await.0, "delivered");
-        let shown = home.shown(job.id).await;
+        node.arrives(job.id, hour).await;
+        assert_eq!(node.ended(job).await.0, "delivered");
+        let shown = node.shown(job.id).await;
         assert_eq!(shown["status"], "completed", "{shown}");
         assert_eq!(shown["lastExecutionDate"], rfc3339(hour));
         assert!(shown["nextExecutionDate"].is_null() && shown["pauseUntil"].is_null());
-        assert!(!listed(&home, job, "active").await && listed(&home, job, "completed").await);
+        assert!(!listed(&node, job, "active").await && listed(&node, job, "completed").await);
         // Sent back as it is shown it stays what it is.
         let path = format!("/api/v1/jobs/{}", job.id);
-        let first = home.change("PUT", &path, shown).await;
+        let first = node.change("PUT", &path, shown).await;
         assert_eq!(first["status"], "completed", "{first}");
-        let again = home.change("PUT", &path, first.clone()).await;
+        let again = node.change("PUT", &path, first.clone()).await;
         assert_eq!(again, first, "nothing changes");
     }
-    home.away(Away::Crashed, SECOND).await;
+    node.away(Away::Crashed, SECOND).await;
     for job in &jobs {
-        assert_eq!(home.shown(job.id).await["status"], "completed");
-        assert_eq!(home.of(job.id), [hour]);
+        assert_eq!(node.shown(job.id).await["status"], "completed");
+        assert_eq!(node.arrivals_of(job.id), [hour]);
         let path = format!("/api/v1/jobs/{}", job.id);
-        let more = home.change("PATCH", &path, json!({"endDate": null})).await;
+        let more = node.change("PATCH", &path, json!({"endDate": null})).await;
         assert_eq!(more["status"], "active", "a later last date takes it back");
         assert!(more["nextExecutionDate"].is_string());
     }
@@ -149,33 +149,33 @@ async fn a_job_is_completed_when_its_last_occurrence_is_due() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_is_asked_when_an_occurrence_is_due() {
-    let home = Home::build().await;
-    home.jobs(&["@yearly"]).await;
+    let node = VirtualClockNode::build().await;
+    node.jobs(&["@yearly"]).await;
     let [over, paused, gone] =
-        [home.late(&json!({})).await, home.late(&json!({})).await, home.late(&json!({})).await];
+        [node.late(&json!({})).await, node.late(&json!({})).await, node.late(&json!({})).await];
     let act = async |job: &Late, what: &str, body: Value| {
-        home.change("POST", &format!("/api/v1/jobs/{}/{what}", job.id), body).await
+        node.change("POST", &format!("/api/v1/jobs/{}/{what}", job.id), body).await
     };
-    home.jump_to(over.scheduled - SECOND);
+    node.jump_to(over.scheduled - SECOND);
     act(&over, "pause", json!({"until": rfc3339(over.due)})).await;
-    home.jump_to(over.scheduled + SECOND);
+    node.jump_to(over.scheduled + SECOND);
     let shown = act(&paused, "pause", json!({})).await;
     assert!(shown["nextExecutionDate"].is_null(), "{shown}");
-    let shown = home.shown(over.id).await;
+    let shown = node.shown(over.id).await;
     assert_eq!(
         (&shown["status"], &shown["pauseUntil"]),
         (&json!("inactive"), &json!(rfc3339(over.due)))
     );
     assert_eq!(shown["nextExecutionDate"], rfc3339(over.scheduled), "due when the pause ends");
-    assert_eq!(home.ask("DELETE", &format!("/api/v1/jobs/{}", gone.id), None).await.0, 204);
-    home.comes(over.id, over.scheduled).await;
-    home.jump_to(over.scheduled + 3 * MINUTE);
+    assert_eq!(node.ask("DELETE", &format!("/api/v1/jobs/{}", gone.id), None).await.0, 204);
+    node.arrives(over.id, over.scheduled).await;
+    node.jump_to(over.scheduled + 3 * MINUTE);
     let told = |state: &str, reason: &str| (state.to_owned(), reason.to_owned());
-    assert_eq!(home.ended(&over).await, told("delivered", ""));
-    assert_eq!(home.ended(&paused).await, told("skipped", "paused"));
-    assert_eq!(home.ended(&gone).await, told("skipped", "ended"));
-    assert_eq!((home.of(paused.id), home.of(gone.id)), (vec![], vec![]));
+    assert_eq!(node.ended(&over).await, told("delivered", ""));
+    assert_eq!(node.ended(&paused).await, told("skipped", "paused"));
+    assert_eq!(node.ended(&gone).await, told("skipped", "ended"));
+    assert_eq!((node.arrivals_of(paused.id), node.arrivals_of(gone.id)), (vec![], vec![]));
     let why = format!("/api/v1/jobs/{}/explain?at={}", paused.id, rfc3339(paused.scheduled));
-    let why = home.ask("GET", &why, None).await.1;
+    let why = node.ask("GET", &why, None).await.1;
     assert!(why["data"]["summary"].as_str().unwrap().contains("paused from"), "{why}");
 }

@@ -9,11 +9,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::cluster::PATIENCE;
+use crate::harness::PATIENCE;
 
 /// What it does with each call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Manner {
+pub(crate) enum Misbehavior {
     /// Accepts the connection and says nothing.
     Hangs,
     /// Answers 200 when so much time has passed.
@@ -29,7 +29,7 @@ pub(crate) enum Manner {
 }
 
 /// The receiver; ends with all of its connections when dropped.
-pub(crate) struct Ill {
+pub(crate) struct BadReceiver {
     port: u16,
     open: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
@@ -45,9 +45,9 @@ impl Drop for Counted {
     }
 }
 
-impl Ill {
+impl BadReceiver {
     /// Listens on a free port of the loopback.
-    pub(crate) async fn start(manner: Manner) -> Self {
+    pub(crate) async fn start(misbehavior: Misbehavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (open, calls) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -61,7 +61,7 @@ impl Ill {
                 let all = all.clone();
                 served.spawn(async move {
                     // Whatever ends it: the node has gone.
-                    let _ = serve(stream, manner, &all).await;
+                    let _ = serve(stream, misbehavior, &all).await;
                     drop(counted);
                 });
                 while served.try_join_next().is_some() {}
@@ -71,10 +71,10 @@ impl Ill {
     }
 
     /// The same on so many ports.
-    pub(crate) async fn many(manner: Manner, count: usize) -> Vec<Self> {
+    pub(crate) async fn many(misbehavior: Misbehavior, count: usize) -> Vec<Self> {
         let mut all = Vec::with_capacity(count);
         for _ in 0..count {
-            all.push(Self::start(manner).await);
+            all.push(Self::start(misbehavior).await);
         }
         all
     }
@@ -96,10 +96,10 @@ impl Ill {
 
     /// Waits until so many requests have come; panics when they do not within a minute.
     pub(crate) async fn called(&self, times: usize) {
-        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        let mut ticker = tokio::time::interval(Duration::from_millis(20));
         let wait = async {
             while self.calls() < times {
-                beat.tick().await;
+                ticker.tick().await;
             }
         };
         let came = tokio::time::timeout(PATIENCE, wait).await;
@@ -107,44 +107,48 @@ impl Ill {
     }
 }
 
-impl Drop for Ill {
+impl Drop for BadReceiver {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn serve(mut stream: TcpStream, manner: Manner, calls: &AtomicUsize) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    misbehavior: Misbehavior,
+    calls: &AtomicUsize,
+) -> std::io::Result<()> {
     loop {
         request(&mut stream).await?;
         calls.fetch_add(1, Ordering::SeqCst);
-        match manner {
+        match misbehavior {
             // A read that ends is the node's going.
-            Manner::Hangs => while stream.read(&mut [0; 1_024]).await? > 0 {},
-            Manner::Slow(time) => {
+            Misbehavior::Hangs => while stream.read(&mut [0; 1_024]).await? > 0 {},
+            Misbehavior::Slow(time) => {
                 tokio::time::sleep(time).await;
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
                 continue;
             }
-            Manner::Continues => loop {
+            Misbehavior::Continues => loop {
                 stream.write_all(&b"HTTP/1.1 100 Continue\r\n\r\n".repeat(64)).await?;
             },
-            Manner::EndlessHead => {
+            Misbehavior::EndlessHead => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
                 loop {
                     stream.write_all(b"x-more: and more and more and more\r\n").await?;
                 }
             }
-            Manner::EndlessBody => {
+            Misbehavior::EndlessBody => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
                 loop {
                     stream.write_all(b"8\r\nno end. \r\n").await?;
                 }
             }
-            Manner::Drips(beat) => {
-                let mut beat = tokio::time::interval(beat);
+            Misbehavior::Drips(ticker) => {
+                let mut ticker = tokio::time::interval(ticker);
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n").await?;
                 loop {
-                    beat.tick().await;
+                    ticker.tick().await;
                     stream.write_all(b".").await?;
                 }
             }

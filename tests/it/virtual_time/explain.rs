@@ -8,9 +8,8 @@ use axum::response::IntoResponse as _;
 use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
 
-use super::home::Home;
 use super::{Away, HOUR, MINUTE, SECOND};
-use crate::receiver::Request;
+use crate::harness::{Request, VirtualClockNode};
 
 /// What the endpoint says, by path and attempt.
 fn answers(request: &Request) -> Option<axum::response::Response> {
@@ -48,14 +47,14 @@ fn has(data: &Value, parts: &[&str]) {
     }
 }
 
-impl Home {
+impl VirtualClockNode {
     /// A node whose endpoint answers as above, and its project.
     async fn with_answers() -> (Self, u64) {
-        let home = Self::build().await;
-        home.receiver.script(answers);
+        let node = Self::build().await;
+        node.receiver.script(answers);
         let project = json!({"name": "why", "description": "of a test"});
-        let made = home.done("POST", "/projects", project).await;
-        (home, made["id"].as_u64().unwrap())
+        let made = node.done("POST", "/projects", project).await;
+        (node, made["id"].as_u64().unwrap())
     }
 
     /// Does what must be a success; its data.
@@ -87,8 +86,8 @@ impl Home {
     async fn why(&self, job: u64, at: i64, state: &str) -> Value {
         let what = format!("job {job} at {} is {state}", rfc3339(at));
         let mut last = Value::Null;
-        let is = async |home: &Self| {
-            last = home.explained(job, at).await;
+        let is = async |node: &Self| {
+            last = node.explained(job, at).await;
             assert_ne!(last["state"], "missing", "{last}");
             (last["state"] == state).then(|| last.clone())
         };
@@ -112,24 +111,24 @@ impl Home {
 }
 
 /// The next full minute.
-fn minute(home: &Home) -> i64 {
-    home.now() - home.now() % MINUTE + MINUTE
+fn minute(node: &VirtualClockNode) -> i64 {
+    node.now() - node.now() % MINUTE + MINUTE
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_is_explained_by_its_attempts() {
-    let (home, project) = Home::with_answers().await;
-    let fine = home.minutely(project, "/fine", json!({})).await;
-    let flaky = home.minutely(project, "/flaky", json!({})).await;
-    let bad = home.minutely(project, "/bad", json!({})).await;
-    let gone = home.minutely(project, "/gone", json!({})).await;
-    let at = minute(&home);
-    let future = home.why(fine, at, "future").await;
+    let (node, project) = VirtualClockNode::with_answers().await;
+    let fine = node.minutely(project, "/fine", json!({})).await;
+    let flaky = node.minutely(project, "/flaky", json!({})).await;
+    let bad = node.minutely(project, "/bad", json!({})).await;
+    let gone = node.minutely(project, "/gone", json!({})).await;
+    let at = minute(&node);
+    let future = node.why(fine, at, "future").await;
     assert_eq!((&future["due"], &future["occurrence"]["attempts"]), (&json!(true), &json!([])));
     has(&future, &["not due yet", &rfc3339(at)]);
-    home.jump_to(at - SECOND);
+    node.jump_to(at - SECOND);
 
-    let data = home.why(fine, at, "delivered").await;
+    let data = node.why(fine, at, "delivered").await;
     assert_eq!((&data["due"], &data["schedule"]["matches"]), (&json!(true), &json!(true)));
     assert_eq!(attempts(&data), tried(&[("delivered", 1, 200)]));
     let sent = &data["occurrence"]["attempts"][0];
@@ -137,23 +136,23 @@ async fn what_was_sent_is_explained_by_its_attempts() {
     assert_eq!(sent["epoch"], data["shard"]["epoch"]);
     assert_eq!(data["plan"]["standing"], "active");
     assert_eq!(data["plan"]["misfire"]["policy"], "latest");
-    let seen = home.receiver.arrivals().into_iter().find(|a| a.job == fine).unwrap();
+    let seen = node.receiver.arrivals().into_iter().find(|a| a.job == fine).unwrap();
     assert_eq!(data["occurrence"]["executionId"], seen.execution_id);
     has(&data, &["delivered: attempt 1 by node 1", "HTTP 200"]);
 
     // Before its second attempt, and after it.
-    let data = home.why(flaky, at, "pending").await;
+    let data = node.why(flaky, at, "pending").await;
     assert_eq!(attempts(&data), tried(&[("failed", 1, 503)]));
     let next = &data["occurrence"]["pending"];
     assert_eq!(next["attempt"], 2);
     assert_eq!(next["nextAttemptAt"], data["occurrence"]["attempts"][0]["nextAttemptAt"]);
     has(&data, &["attempt 2 is to be made at", next["nextAttemptAt"].as_str().unwrap()]);
-    let data = home.why(flaky, at, "delivered").await;
+    let data = node.why(flaky, at, "delivered").await;
     assert_eq!(attempts(&data), tried(&[("failed", 1, 503), ("delivered", 2, 200)]));
     assert_eq!(data["occurrence"]["pending"], Value::Null);
     has(&data, &["delivered: attempt 2 by node 1"]);
 
-    let data = home.why(bad, at, "dead").await;
+    let data = node.why(bad, at, "dead").await;
     assert_eq!(attempts(&data), tried(&[("failed", 1, 500), ("dead", 2, 500)]));
     let letter = data["occurrence"]["deadLetterId"].as_u64().unwrap();
     has(&data, &["given up: attempt 2", "HTTP 500", &format!("dead letter {letter}")]);
@@ -161,159 +160,159 @@ async fn what_was_sent_is_explained_by_its_attempts() {
     assert!(error.contains("what the endpoint says"), "{error}");
 
     // Gone for good: the job is disabled, and so is what would have come next.
-    let data = home.why(gone, at, "dead").await;
+    let data = node.why(gone, at, "dead").await;
     assert_eq!(attempts(&data), tried(&[("dead", 1, 410)]));
-    home.jump_to(at + MINUTE - SECOND);
-    home.why(fine, at + MINUTE, "delivered").await;
-    let data = home.why(gone, at + MINUTE, "skipped").await;
+    node.jump_to(at + MINUTE - SECOND);
+    node.why(fine, at + MINUTE, "delivered").await;
+    let data = node.why(gone, at + MINUTE, "skipped").await;
     assert_eq!((&data["reason"], &data["due"]), (&json!("disabled"), &json!(false)));
     assert_eq!((&data["plan"]["standing"], attempts(&data)), (&json!("disabled"), vec![]));
     has(&data, &["skipped: the job was disabled from"]);
 
-    let off = home.explained(fine, at + 30 * SECOND).await;
+    let off = node.explained(fine, at + 30 * SECOND).await;
     assert_eq!((&off["state"], &off["due"]), (&json!("not_due"), &json!(false)));
     assert_eq!(
         (&off["previous"], &off["next"]),
         (&json!(rfc3339(at)), &json!(rfc3339(at + MINUTE)))
     );
     has(&off, &["not due: its occurrences lie on whole minutes, and this is 30 s later"]);
-    let early = home.explained(fine, at - HOUR).await;
+    let early = node.explained(fine, at - HOUR).await;
     assert_eq!(early["state"], "not_created");
 
-    let told = home.told(flaky, at, &["-o", "table"]).await;
+    let told = node.told(flaky, at, &["-o", "table"]).await;
     for part in
         ["delivered: attempt 2 by node 1", "the job was active", "503", "what the endpoint says"]
     {
         assert!(told.contains(part), "{part:?} is not in {told}");
     }
-    let told = home.told(gone, at + MINUTE, &["-o", "table"]).await;
+    let told = node.told(gone, at + MINUTE, &["-o", "table"]).await;
     assert!(told.starts_with("skipped: the job was disabled from"), "{told}");
-    let told: Value = serde_json::from_str(&home.told(bad, at, &["--json"]).await).unwrap();
-    assert_eq!(told["data"], home.explained(bad, at).await);
+    let told: Value = serde_json::from_str(&node.told(bad, at, &["--json"]).await).unwrap();
+    assert_eq!(told["data"], node.explained(bad, at).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_or_stood_behind_a_run_is_explained_by_it() {
-    let (home, project) = Home::with_answers().await;
+    let (node, project) = VirtualClockNode::with_answers().await;
     let overlap = |policy: &str| json!({"overlap": policy, "runTimeout": "30m"});
-    let skip = home.minutely(project, "/async", overlap("skip")).await;
-    let queue = home.minutely(project, "/async", overlap("queue_one")).await;
-    let push = home.minutely(project, "/async", overlap("cancel_previous")).await;
-    let first = minute(&home);
-    home.jump_to(first - SECOND);
+    let skip = node.minutely(project, "/async", overlap("skip")).await;
+    let queue = node.minutely(project, "/async", overlap("queue_one")).await;
+    let push = node.minutely(project, "/async", overlap("cancel_previous")).await;
+    let first = minute(&node);
+    node.jump_to(first - SECOND);
     for job in [skip, queue, push] {
         // From when it was sent to when it was accepted, too.
-        let accepted = async |home: &Home| {
-            let data = home.explained(job, first).await;
+        let accepted = async |node: &VirtualClockNode| {
+            let data = node.explained(job, first).await;
             (data["occurrence"]["run"]["accepted"] == true).then_some(data)
         };
-        let data = home.until("it is accepted", accepted).await;
+        let data = node.until("it is accepted", accepted).await;
         assert_eq!(data["state"], "running");
         let run = &data["occurrence"]["run"];
         assert_eq!((&run["accepted"], &run["attempt"]), (&json!(true), &json!(1)), "{data}");
         has(&data, &["under way: accepted by its receiver, by node 1"]);
     }
     let second = first + MINUTE;
-    home.jump_to(second - SECOND);
-    let data = home.why(skip, second, "skipped").await;
+    node.jump_to(second - SECOND);
+    let data = node.why(skip, second, "skipped").await;
     assert_eq!((&data["reason"], &data["due"]), (&json!("overlap"), &json!(true)));
     has(&data, &["skipped: the run before it was still under way"]);
 
-    let ran = home.explained(queue, first).await["occurrence"]["executionId"].clone();
-    let data = home.why(queue, second, "pending").await;
+    let ran = node.explained(queue, first).await["occurrence"]["executionId"].clone();
+    let data = node.why(queue, second, "pending").await;
     assert_eq!(data["occurrence"]["pending"]["behind"], json!([ran]));
     assert_eq!(data["occurrence"]["pending"]["nextAttemptAt"], Value::Null);
     has(&data, &["it waits until the run before it is over"]);
 
-    home.why(push, second, "running").await;
-    let data = home.why(push, first, "skipped").await;
+    node.why(push, second, "running").await;
+    let data = node.why(push, first, "skipped").await;
     assert_eq!(data["reason"], "cancelled");
     has(&data, &["skipped: its run was cancelled"]);
 
     let path = format!("/executions/{}/complete", ran.as_str().unwrap());
-    home.done("POST", &path, json!({})).await;
-    let data = home.why(queue, first, "delivered").await;
+    node.done("POST", &path, json!({})).await;
+    let data = node.why(queue, first, "delivered").await;
     let last = data["occurrence"]["attempts"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["status"], &last["how"]), (&json!("delivered"), &json!("reported")));
-    home.why(queue, second, "running").await;
-    let told = home.told(skip, second, &["-o", "table"]).await;
+    node.why(queue, second, "running").await;
+    let told = node.told(skip, second, &["-o", "table"]).await;
     assert!(told.starts_with("skipped: the run before it was still under way"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
-    let (mut home, project) = Home::with_answers().await;
-    let witness = home.minutely(project, "/fine", json!({})).await;
-    let paused = home.minutely(project, "/fine", json!({})).await;
-    let edited = home.minutely(project, "/fine", json!({})).await;
-    let deleted = home.minutely(project, "/deleted", json!({"retryDelay": "1h"})).await;
+    let (mut node, project) = VirtualClockNode::with_answers().await;
+    let witness = node.minutely(project, "/fine", json!({})).await;
+    let paused = node.minutely(project, "/fine", json!({})).await;
+    let edited = node.minutely(project, "/fine", json!({})).await;
+    let deleted = node.minutely(project, "/deleted", json!({"retryDelay": "1h"})).await;
     let skip = json!({"misfire": {"policy": "skip"}});
-    let late = home.minutely(project, "/fine", skip).await;
-    let first = minute(&home);
-    home.done("POST", &format!("/jobs/{paused}/pause"), json!({})).await;
-    home.jump_to(first - SECOND);
-    home.why(witness, first, "delivered").await;
-    let data = home.why(paused, first, "skipped").await;
+    let late = node.minutely(project, "/fine", skip).await;
+    let first = minute(&node);
+    node.done("POST", &format!("/jobs/{paused}/pause"), json!({})).await;
+    node.jump_to(first - SECOND);
+    node.why(witness, first, "delivered").await;
+    let data = node.why(paused, first, "skipped").await;
     assert_eq!((&data["reason"], &data["due"]), (&json!("paused"), &json!(false)));
     assert_eq!((&data["plan"]["standing"], attempts(&data)), (&json!("paused"), vec![]));
     has(&data, &["skipped: the job was paused from", "until further notice"]);
 
     // An edit closes the plan: what it had before stands, what it would have had is not due.
-    home.why(edited, first, "delivered").await;
-    home.jump_to(first + 30 * SECOND);
+    node.why(edited, first, "delivered").await;
+    node.jump_to(first + 30 * SECOND);
     let hourly = json!({"spec": "30 * * * *"});
-    home.done("PATCH", &format!("/jobs/{edited}"), hourly).await;
-    home.jump_to(first + MINUTE - SECOND);
-    home.why(witness, first + MINUTE, "delivered").await;
-    let data = home.explained(edited, first + MINUTE).await;
+    node.done("PATCH", &format!("/jobs/{edited}"), hourly).await;
+    node.jump_to(first + MINUTE - SECOND);
+    node.why(witness, first + MINUTE, "delivered").await;
+    let data = node.explained(edited, first + MINUTE).await;
     assert_eq!((&data["state"], &data["due"]), (&json!("not_due"), &json!(false)));
     has(&data, &["wants 30"]);
-    assert_eq!(home.explained(edited, first).await["state"], "delivered");
-    assert_eq!(home.of(edited), [first]);
+    assert_eq!(node.explained(edited, first).await["state"], "delivered");
+    assert_eq!(node.arrivals_of(edited), [first]);
 
     // Deleted between two attempts: nothing comes of the second.
-    home.why(deleted, first, "pending").await;
-    let (status, _) = home.ask("DELETE", &format!("/api/v1/jobs/{deleted}"), None).await;
+    node.why(deleted, first, "pending").await;
+    let (status, _) = node.ask("DELETE", &format!("/api/v1/jobs/{deleted}"), None).await;
     assert_eq!(status, 204);
-    let gone = home.explained(deleted, first + 30 * MINUTE).await;
+    let gone = node.explained(deleted, first + 30 * MINUTE).await;
     assert_eq!(gone["state"], "deleted");
     has(&gone, &["the job was deleted at"]);
-    home.jump_to(first + HOUR - SECOND);
-    let data = home.why(deleted, first, "skipped").await;
+    node.jump_to(first + HOUR - SECOND);
+    let data = node.why(deleted, first, "skipped").await;
     assert_eq!(data["reason"], "ended");
     assert_eq!(attempts(&data)[0], ("failed".to_owned(), 1, 503));
     has(&data, &["skipped: the job was deleted, or was past its end"]);
 
     // A project that rests.
     let path = format!("/projects/{project}");
-    let pause = minute(&home) + MINUTE;
-    home.jump_to(pause - 30 * SECOND);
-    home.why(witness, pause - MINUTE, "delivered").await;
-    home.done("PATCH", &path, json!({"status": "inactive"})).await;
-    home.jump_to(pause + 30 * SECOND);
-    home.done("PATCH", &path, json!({"status": "active"})).await;
-    home.jump_to(pause + MINUTE - SECOND);
-    home.why(witness, pause + MINUTE, "delivered").await;
-    let data = home.why(witness, pause, "skipped").await;
+    let pause = minute(&node) + MINUTE;
+    node.jump_to(pause - 30 * SECOND);
+    node.why(witness, pause - MINUTE, "delivered").await;
+    node.done("PATCH", &path, json!({"status": "inactive"})).await;
+    node.jump_to(pause + 30 * SECOND);
+    node.done("PATCH", &path, json!({"status": "active"})).await;
+    node.jump_to(pause + MINUTE - SECOND);
+    node.why(witness, pause + MINUTE, "delivered").await;
+    let data = node.why(witness, pause, "skipped").await;
     assert_eq!((&data["reason"], &data["plan"]["standing"]), (&json!("paused"), &json!("active")));
     has(&data, &["skipped: its project was paused from"]);
 
     // Nobody was there for three hours.
     let last = pause + MINUTE;
-    home.why(late, last, "delivered").await;
-    home.jump_to(last + 20 * SECOND);
-    home.away(Away::Stopped, 3 * HOUR).await;
+    node.why(late, last, "delivered").await;
+    node.jump_to(last + 20 * SECOND);
+    node.away(Away::Stopped, 3 * HOUR).await;
     let newest = last + 3 * HOUR;
-    home.why(witness, newest, "delivered").await;
+    node.why(witness, newest, "delivered").await;
     for (job, policy) in [(witness, "latest: only the newest"), (late, "skip: what is late is not")]
     {
-        let data = home.why(job, last + HOUR, "skipped").await;
+        let data = node.why(job, last + HOUR, "skipped").await;
         assert_eq!((&data["reason"], &data["due"]), (&json!("misfire"), &json!(true)));
         let range = &data["occurrence"]["attempts"][0];
         assert_eq!(range["skippedSince"], rfc3339(last + MINUTE), "{data}");
         assert!(policy.starts_with(data["plan"]["misfire"]["policy"].as_str().unwrap()));
         has(&data, &["skipped: it could not be sent in time", policy, "like all from"]);
     }
-    let told = home.told(late, last + HOUR, &["-o", "table"]).await;
+    let told = node.told(late, last + HOUR, &["-o", "table"]).await;
     assert!(told.starts_with("skipped: it could not be sent in time"), "{told}");
 }

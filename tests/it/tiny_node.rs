@@ -7,10 +7,9 @@ use futures_util::{StreamExt as _, stream};
 use scheduler0::model::time::parse_rfc3339;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::firing::{every, planned};
-use crate::oracle::{Arrival, Planned, judge};
-use crate::receiver::{Mood, Receiver, now};
+use crate::harness::{
+    Arrival, Behavior, PATIENCE, Planned, Receiver, TestCluster, every, judge, now, planned,
+};
 
 /// What the clocks of sender and receiver may differ here.
 const TOLERANCE: i64 = 50;
@@ -44,7 +43,7 @@ async fn accepted(receiver: &Receiver, jobs: &[Planned], since: i64, times: usiz
 }
 
 /// Creates jobs one by one, a log entry each.
-async fn one_by_one(cluster: &Cluster, project: u64, url: &str, count: usize) -> Vec<Planned> {
+async fn one_by_one(cluster: &TestCluster, project: u64, url: &str, count: usize) -> Vec<Planned> {
     let asks = (0..count).map(|_| {
         let ask = cluster.http().post(cluster.url(1, "/api/v1/jobs"));
         let ask = ask.header("prefer", "return=representation");
@@ -57,9 +56,9 @@ async fn one_by_one(cluster: &Cluster, project: u64, url: &str, count: usize) ->
 }
 
 /// Waits until the last snapshot is newer than one; its index.
-async fn snapshot_after(cluster: &Cluster, before: u64) -> u64 {
+async fn snapshot_after(cluster: &TestCluster, before: u64) -> u64 {
     cluster
-        .wait_until("a newer snapshot", async |c: &Cluster| {
+        .wait_until("a newer snapshot", async |c: &TestCluster| {
             let health = c.get(1, "/healthcheck").await;
             let index: u64 = health["raft_stats"]["last_snapshot_index"].as_str()?.parse().ok()?;
             (index > before).then_some(index)
@@ -70,7 +69,7 @@ async fn snapshot_after(cluster: &Cluster, before: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_settings_keep_and_fire_everything() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start_with(1, &README).await;
+    let mut cluster = TestCluster::start_with(1, &README).await;
     let project = cluster.project(1, "small").await;
     let mut jobs = one_by_one(&cluster, project, &receiver.url(), 1_100).await;
     let first = snapshot_after(&cluster, 0).await;
@@ -96,9 +95,9 @@ async fn the_readmes_settings_keep_and_fire_everything() {
 
 /// One receiver is unwell; the other gets everything, in time and once, and when the first one is
 /// well again it gets what is due from then on.
-async fn the_other_is_served(mood: Mood, workers: &str) {
+async fn the_other_is_served(behavior: Behavior, workers: &str) {
     let (ill, well) = (Receiver::start().await, Receiver::start().await);
-    ill.set(mood);
+    ill.set(behavior);
     let settings = [
         ("SCHEDULER0_MAX_WORKERS", workers),
         ("SCHEDULER0_MAX_QUEUE", "1"),
@@ -107,9 +106,9 @@ async fn the_other_is_served(mood: Mood, workers: &str) {
         ("SCHEDULER0_JOB_EXECUTION_RETRY_DELAY", "1"),
         // What hangs fails so late that it might be left alone before any second attempt is over.
         // That others are served must not need it either.
-        ("SCHEDULER0_BREAKER_FAILURES", if mood == Mood::Hang { "0" } else { "5" }),
+        ("SCHEDULER0_BREAKER_FAILURES", if behavior == Behavior::Hang { "0" } else { "5" }),
     ];
-    let cluster = Cluster::start_with(1, &settings).await;
+    let cluster = TestCluster::start_with(1, &settings).await;
     let project = cluster.project(1, "neighbours").await;
     let failing = planned(&cluster.jobs(1, &every("@every 1s", project, &ill.url(), 3)).await);
     let jobs = planned(&cluster.jobs(1, &every("@every 1s", project, &well.url(), 256)).await);
@@ -124,29 +123,29 @@ async fn the_other_is_served(mood: Mood, workers: &str) {
     // Its calls are in the books as what they were: failed, and given up after the retry.
     let path = format!("/api/v1/executions?jobId={}&status=dead", failing[0].job);
     let dead = cluster
-        .wait_until("a dead occurrence", async |c: &Cluster| {
+        .wait_until("a dead occurrence", async |c: &TestCluster| {
             c.get(1, &path).await["executions"].as_array()?.first().cloned()
         })
         .await;
     assert_eq!(dead["attempt"], 2, "{dead}");
-    assert_eq!(dead["httpCode"], if mood == Mood::Fail { 500 } else { 0 }, "{dead}");
+    assert_eq!(dead["httpCode"], if behavior == Behavior::Fail { 500 } else { 0 }, "{dead}");
     assert!(parse_rfc3339(dead["scheduledAt"].as_str().unwrap()).unwrap() >= failing[0].from);
 
-    ill.set(Mood::Accept);
+    ill.set(Behavior::Accept);
     accepted(&ill, &failing, now(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_receiver_does_not_block_another_with_one_worker() {
-    the_other_is_served(Mood::Fail, "1").await;
+    the_other_is_served(Behavior::Fail, "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_receiver_does_not_block_another_with_one_worker() {
-    the_other_is_served(Mood::Hang, "1").await;
+    the_other_is_served(Behavior::Hang, "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_receiver_does_not_block_another_with_two_workers() {
-    the_other_is_served(Mood::Hang, "2").await;
+    the_other_is_served(Behavior::Hang, "2").await;
 }

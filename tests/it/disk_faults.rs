@@ -20,10 +20,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::firing::{every, planned};
-use crate::raft_house::{LIMIT, look_again, options};
-use crate::receiver::{Receiver, now};
+use crate::harness::{
+    LIMIT, PATIENCE, Receiver, TestCluster, every, now, planned, poll_interval, raft_options,
+};
 
 /// A clock whose wall stands still long ago: all that is proposed gets the last stamp again.
 struct Still;
@@ -116,7 +115,7 @@ async fn recovered(data: &Path) -> ([u8; 32], u64) {
     let raft_address = listener.local_addr().unwrap().to_string();
     let members = [(1, Member { raft_address, address: String::new() })];
     let time = Arc::new(SchedulerTime::new(Arc::new(Still)));
-    let node = Raft::start(cluster::Options { time, ..options(data, 1, instance, &members) });
+    let node = Raft::start(cluster::Options { time, ..raft_options(data, 1, instance, &members) });
     let node = node.await.unwrap_or_else(|e| panic!("{}: {e}", data.display()));
     let mut leadership = node.leadership();
     let leads = leadership.wait_for(|lead| lead.first_applied);
@@ -127,7 +126,7 @@ async fn recovered(data: &Path) -> ([u8; 32], u64) {
             if let Some(hash) = node.checksum(index) {
                 return hash;
             }
-            look_again().await;
+            poll_interval().await;
         }
     };
     let hash = timeout(LIMIT, hash).await.expect("a hash");
@@ -137,7 +136,7 @@ async fn recovered(data: &Path) -> ([u8; 32], u64) {
 }
 
 /// Creates jobs one by one, a log entry each.
-async fn create(cluster: &Cluster, project: u64, url: &str, count: usize) {
+async fn create(cluster: &TestCluster, project: u64, url: &str, count: usize) {
     let body = every("@every 100h", project, url, 1);
     let asks = (0..count).map(|_| cluster.post(1, "/api/v1/jobs", &body));
     let answers: Vec<_> = stream::iter(asks).buffer_unordered(32).collect().await;
@@ -149,12 +148,12 @@ async fn books_that_lose_their_tail_are_made_whole_from_snapshot_and_log() {
     let receiver = Receiver::start().await;
     let settings =
         [("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"), ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1")];
-    let cluster = Cluster::start_with(1, &settings).await;
+    let cluster = TestCluster::start_with(1, &settings).await;
     let project = cluster.project(1, "books").await;
     cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 64)).await;
     let snapshot = async |before: u64| {
         cluster
-            .wait_until("a newer snapshot", async |c: &Cluster| {
+            .wait_until("a newer snapshot", async |c: &TestCluster| {
                 let health = c.get(1, "/healthcheck").await;
                 let index: u64 =
                     health["raft_stats"]["last_snapshot_index"].as_str()?.parse().ok()?;
@@ -171,9 +170,9 @@ async fn books_that_lose_their_tail_are_made_whole_from_snapshot_and_log() {
     let (frozen, frames) = loop {
         // A frozen process does not write: the copy is what its disk would be.
         let frozen = tempfile::tempdir().unwrap();
-        cluster.isolate(1);
+        cluster.freeze(1);
         copy(&cluster.data_dir(1), frozen.path());
-        cluster.rejoin(1);
+        cluster.unfreeze(1);
         match unsafe_frames(frozen.path()) {
             Some(frames) if frames.end - frames.start > 70 => break (frozen, frames),
             // There was a checkpoint just now.
@@ -211,7 +210,7 @@ async fn books_that_lose_their_tail_are_made_whole_from_snapshot_and_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() {
-    let mut cluster = Cluster::start(3).await;
+    let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(1, "locked").await;
     let leader = cluster.leader(1).await.unwrap();
     let follower = leader % 3 + 1;
@@ -221,12 +220,12 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
             "callbackUrl": "http://127.0.0.1:9/", "data": data})
     };
     // Somebody else's lock: SQLite gives up after a while, and the node cannot know more.
-    let lock = |cluster: &Cluster, node| {
+    let lock = |cluster: &TestCluster, node| {
         let books = Connection::open(cluster.data_dir(node).join("state.db")).unwrap();
         books.execute_batch("BEGIN IMMEDIATE").unwrap();
         books
     };
-    let ends = async |cluster: &mut Cluster, node| {
+    let ends = async |cluster: &mut TestCluster, node| {
         let code = cluster.ended(node).await;
         assert!(code.is_some_and(|code| code != 0), "node {node} ended with {code:?}");
         let log = cluster.log(node);
@@ -255,7 +254,7 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
         ask.header("idempotency-key", "second").header("prefer", "return=representation").send()
     };
     let made = cluster
-        .wait_until("the request is answered", async |_: &Cluster| {
+        .wait_until("the request is answered", async |_: &TestCluster| {
             let answer = again().await.ok()?;
             (answer.status() == 201).then_some(())?;
             answer.json::<Value>().await.ok()
@@ -264,8 +263,7 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
     assert_eq!(made["data"][0]["data"], "second", "{made}");
     drop(books);
     cluster.restart(leader).await;
-    let sums = cluster.checksums(third).await;
-    assert!(sums.len() == 3 && sums.windows(2).all(|pair| pair[0] == pair[1]), "{sums:?}");
+    cluster.assert_same_state(third, 3).await;
     for node in 1..=3 {
         let path = format!("/api/v1/jobs?projectId={project}&consistency=linearizable");
         assert_eq!(cluster.get(node, &path).await["total"], 2, "node {node}");
@@ -275,17 +273,17 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_nearly_full_takes_no_writes_fires_on_and_forgets_early() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(1).await;
+    let mut cluster = TestCluster::start(1).await;
     let project = cluster.project(1, "full").await;
     let jobs = planned(&cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 64)).await);
-    let total = async |c: &Cluster| {
+    let total = async |c: &TestCluster| {
         let page = c.get(1, "/api/v1/executions?limit=1").await;
         page["total"].as_u64().unwrap()
     };
     cluster
-        .wait_until("some history", async |c: &Cluster| (total(c).await > 300).then_some(()))
+        .wait_until("some history", async |c: &TestCluster| (total(c).await > 300).then_some(()))
         .await;
-    let oldest = async |c: &Cluster| {
+    let oldest = async |c: &TestCluster| {
         let page = c.get(1, "/api/v1/executions?limit=1&orderBy=id&orderByDirection=asc").await;
         page["executions"][0]["scheduledAt"].as_str().map(str::to_owned)
     };
@@ -297,7 +295,7 @@ async fn a_disk_that_is_nearly_full_takes_no_writes_fires_on_and_forgets_early()
     let since = now();
     let body = json!({"name": "more", "description": "of it"});
     cluster
-        .wait_until("writes are refused", async |c: &Cluster| {
+        .wait_until("writes are refused", async |c: &TestCluster| {
             let answer = c.http().post(c.url(1, "/projects")).json(&body).send().await.ok()?;
             (answer.status() == 507).then_some(())
         })
@@ -310,7 +308,7 @@ async fn a_disk_that_is_nearly_full_takes_no_writes_fires_on_and_forgets_early()
         })
         .await;
     cluster
-        .wait_until("the oldest history goes", async |c: &Cluster| {
+        .wait_until("the oldest history goes", async |c: &TestCluster| {
             oldest(c).await.is_some_and(|oldest| oldest > first).then_some(())
         })
         .await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::harness::{PATIENCE, TestCluster};
 
 /// How long a node that has not taken a byte counts as one that will take none.
 const STALLED: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(crate) enum Port {
 
 impl Port {
     /// Where it is on a node.
-    pub(crate) fn of(self, cluster: &Cluster, node: u64) -> SocketAddr {
+    pub(crate) fn of(self, cluster: &TestCluster, node: u64) -> SocketAddr {
         let (api, raft) = cluster.addresses(node);
         let address = match self {
             Self::Api => api.trim_start_matches("http://").to_owned(),
@@ -36,9 +36,9 @@ impl Port {
 }
 
 /// One connection.
-pub(crate) struct Wire(TcpStream);
+pub(crate) struct RawConnection(TcpStream);
 
-impl Wire {
+impl RawConnection {
     /// Connects.
     pub(crate) async fn open(to: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(to).await?;
@@ -65,7 +65,7 @@ impl Wire {
         let mut open = Vec::with_capacity(count);
         for _ in 0..count {
             match tokio::time::timeout(STALLED, Self::open(to)).await {
-                Ok(Ok(wire)) => open.push(wire),
+                Ok(Ok(connection)) => open.push(connection),
                 Ok(Err(_)) | Err(_) => break,
             }
         }
@@ -92,10 +92,10 @@ impl Wire {
     }
 
     /// Writes a byte with each beat, until all are sent or the node closes.
-    pub(crate) async fn drip(&mut self, bytes: &[u8], beat: Duration) -> io::Result<()> {
-        let mut beat = tokio::time::interval(beat);
+    pub(crate) async fn drip(&mut self, bytes: &[u8], ticker: Duration) -> io::Result<()> {
+        let mut ticker = tokio::time::interval(ticker);
         for byte in bytes {
-            beat.tick().await;
+            ticker.tick().await;
             self.0.write_all(&[*byte]).await?;
         }
         Ok(())

@@ -8,8 +8,7 @@ use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::receiver::{Receiver, now};
+use crate::harness::{PATIENCE, Receiver, TestCluster, now};
 
 /// So many jobs of one schedule, each with a request of its own or all in batches.
 fn jobs(project: u64, spec: &str, url: &str, single: bool, count: usize) -> Value {
@@ -34,12 +33,13 @@ fn busy(receiver: &Receiver) {
 async fn a_dead_endpoint_is_left_alone_and_the_healthy_one_misses_nothing() {
     let (dead, live) = (Receiver::start().await, Receiver::start().await);
     busy(&dead);
-    let cluster = Cluster::start_with(1, &[("SCHEDULER0_JOB_EXECUTION_RETRY_DELAY", "1")]).await;
+    let cluster =
+        TestCluster::start_with(1, &[("SCHEDULER0_JOB_EXECUTION_RETRY_DELAY", "1")]).await;
     let project = cluster.project(1, "beside").await;
     cluster.jobs(1, &jobs(project, "* * * * * *", &dead.at("/dead"), true, 50)).await;
     cluster.jobs(1, &jobs(project, "* * * * * *", &live.at("/live"), true, 50)).await;
     let failing = cluster
-        .wait_until("status names it", async |c: &Cluster| {
+        .wait_until("status names it", async |c: &TestCluster| {
             let status = c.get(1, "/api/v1/cluster/status").await;
             status["nodes"][0]["failing"].get(0).cloned()
         })
@@ -132,10 +132,10 @@ fn lags(receiver: &Receiver, from: i64, to: i64) -> [i64; 4] {
 }
 
 /// Loads jobs so that they fall due over the whole period.
-async fn load(cluster: &Cluster, project: u64, url: &str, single: bool) {
-    let mut beat = tokio::time::interval(Duration::from_secs(1));
+async fn load(cluster: &TestCluster, project: u64, url: &str, single: bool) {
+    let mut ticker = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..PERIOD_S {
-        beat.tick().await;
+        ticker.tick().await;
         let each = JOBS / PERIOD_S as usize;
         let spec = format!("@every {PERIOD_S}s");
         cluster.jobs(1, &jobs(project, &spec, url, single, each)).await;
@@ -166,7 +166,7 @@ async fn healthy_lags_beside_a_dead_endpoint() {
             }
             let live = Receiver::start().await;
             let (url, busy, holding) = dead(how, path(single)).await;
-            let cluster = Cluster::start(nodes).await;
+            let cluster = TestCluster::start(nodes).await;
             let project = cluster.project(1, "healthy").await;
             let doomed = cluster.project(1, "doomed").await;
             load(&cluster, project, &live.at(path(single)), single).await;

@@ -1,5 +1,5 @@
-//! A house of nodes in this process, each on a runtime of its own, with nothing but Raft in them:
-//! started on port 0, stopped, killed between two instructions, started again.
+//! Nodes in this process with nothing but Raft in them, each on a runtime of its own: started on free
+//! ports, stopped, killed between two instructions, started again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,21 +16,27 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
+/// How long a fact may take to become true before a test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// A running node.
 pub(crate) struct Node {
     cluster: Cluster,
     runtime: Option<Runtime>,
 }
 
-pub(crate) struct House {
+/// The nodes; their runtimes end when it is dropped.
+pub(crate) struct RaftCluster {
+    /// The data folder of each node, also of one that does not run.
     pub(crate) dirs: BTreeMap<NodeId, TempDir>,
+    /// All members with their addresses.
     pub(crate) members: Vec<(NodeId, Member)>,
+    /// The nodes that run.
     pub(crate) nodes: BTreeMap<NodeId, Node>,
 }
 
-/// Between two looks at a fact that has no bell; the wait for it has its own limit.
-pub(crate) async fn look_again() {
+/// Sleeps until the next look at a state that publishes no change. The caller bounds the whole wait.
+pub(crate) async fn poll_interval() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
@@ -38,7 +44,8 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-pub(crate) fn options(
+/// Options of a node with short timeouts and a snapshot as often as possible.
+pub(crate) fn raft_options(
     dir: &Path,
     node: NodeId,
     instance: u128,
@@ -63,44 +70,49 @@ pub(crate) fn options(
     }
 }
 
-impl House {
-    /// A house whose nodes answer peers nothing but Raft.
-    pub(crate) async fn build(count: u64) -> House {
+impl RaftCluster {
+    /// Starts nodes that answer nothing but Raft to their peers.
+    pub(crate) async fn build(count: u64) -> RaftCluster {
         Self::build_with(count, &axum::Router::new()).await
     }
 
-    /// A house whose nodes answer peers these routes, too. The ports are found first, so that every
-    /// node knows all addresses.
-    pub(crate) async fn build_with(count: u64, extra: &axum::Router) -> House {
+    /// Starts nodes that answer these routes to their peers, too.
+    pub(crate) async fn build_with(count: u64, extra: &axum::Router) -> RaftCluster {
         Self::build_as(count, extra, async |address| address).await
     }
 
-    /// A house whose last node is known to all by an address that `wire` makes of its own.
-    pub(crate) async fn build_wired(count: u64, wire: impl AsyncFn(String) -> String) -> House {
-        Self::build_as(count, &axum::Router::new(), wire).await
+    /// Starts nodes of which the last is known to all by another address, which `proxy` makes of the
+    /// node's own.
+    pub(crate) async fn build_proxied(
+        count: u64,
+        proxy: impl AsyncFn(String) -> String,
+    ) -> RaftCluster {
+        Self::build_as(count, &axum::Router::new(), proxy).await
     }
 
     async fn build_as(
         count: u64,
         extra: &axum::Router,
-        wire: impl AsyncFn(String) -> String,
-    ) -> House {
-        let mut house = House { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
+        proxy: impl AsyncFn(String) -> String,
+    ) -> RaftCluster {
+        let mut raft =
+            RaftCluster { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
+        // The ports are bound first, so that each node knows all addresses.
         let mut listeners = Vec::new();
         for node in 1..=count {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let mut raft_address = listener.local_addr().unwrap().to_string();
             if node == count {
-                raft_address = wire(raft_address).await;
+                raft_address = proxy(raft_address).await;
             }
-            house.members.push((node, Member { raft_address, address: String::new() }));
-            house.dirs.insert(node, tempfile::tempdir().unwrap());
+            raft.members.push((node, Member { raft_address, address: String::new() }));
+            raft.dirs.insert(node, tempfile::tempdir().unwrap());
             listeners.push((node, listener));
         }
         for (node, listener) in listeners {
-            house.start_on(node, listener, extra.clone()).await;
+            raft.start_on(node, listener, extra.clone()).await;
         }
-        house
+        raft
     }
 
     async fn start_on(
@@ -110,7 +122,7 @@ impl House {
         extra: axum::Router,
     ) {
         listener.set_nonblocking(true).unwrap();
-        let options = options(self.dirs[&node].path(), node, u128::from(node), &self.members);
+        let options = raft_options(self.dirs[&node].path(), node, u128::from(node), &self.members);
         let runtime = runtime();
         let start = async move {
             let cluster = Cluster::start(options).await.unwrap();
@@ -121,6 +133,7 @@ impl House {
         self.nodes.insert(node, Node { cluster, runtime: Some(runtime) });
     }
 
+    /// Starts a node again on its folder and its address.
     pub(crate) async fn start(&mut self, node: NodeId) {
         let address = &self.members[node as usize - 1].1.raft_address;
         let bind = async {
@@ -135,16 +148,18 @@ impl House {
         self.start_on(node, listener, axum::Router::new()).await;
     }
 
+    /// A running node.
     pub(crate) fn node(&self, node: NodeId) -> &Cluster {
         &self.nodes[&node].cluster
     }
 
-    /// Takes a node away between two instructions: nothing is flushed, nobody is told.
+    /// Ends a node between two instructions: nothing is flushed, no peer is told.
     pub(crate) fn kill(&mut self, node: NodeId) {
         let mut gone = self.nodes.remove(&node).unwrap();
         gone.runtime.take().unwrap().shutdown_background();
     }
 
+    /// Stops a node in order.
     pub(crate) async fn stop(&mut self, node: NodeId) {
         let mut gone = self.nodes.remove(&node).unwrap();
         let cluster = gone.cluster.clone();
@@ -157,7 +172,7 @@ impl House {
         gone.runtime.take().unwrap().shutdown_background();
     }
 
-    /// A leader that all running nodes agree on and that has applied its first entry.
+    /// Waits for a leader that all running nodes agree on and that has applied its first entry.
     pub(crate) async fn leader(&self) -> NodeId {
         let all = async {
             loop {
@@ -168,19 +183,20 @@ impl House {
                         return *node;
                     }
                 }
-                look_again().await;
+                poll_interval().await;
             }
         };
         timeout(LIMIT, all).await.expect("a leader")
     }
 
+    /// Waits until a node has applied an entry.
     pub(crate) async fn applied(&self, node: NodeId, index: u64) {
         let mut applied = self.node(node).applied();
         timeout(LIMIT, applied.wait_for(|a| a.index >= index)).await.expect("applied").unwrap();
     }
 }
 
-impl Drop for House {
+impl Drop for RaftCluster {
     fn drop(&mut self) {
         for node in self.nodes.values_mut() {
             if let Some(runtime) = node.runtime.take() {

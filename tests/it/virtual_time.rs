@@ -1,7 +1,6 @@
 //! Stories in which days pass: one node in this process, with a clock that the story moves.
 
 mod explain;
-mod home;
 mod jitter;
 
 use std::time::Duration;
@@ -12,8 +11,7 @@ use scheduler0::model::job::{JobDefinition, Timing};
 use scheduler0::model::time::rfc3339;
 use serde_json::json;
 
-use self::home::Home;
-use crate::oracle::{Planned, judge};
+use crate::harness::{Planned, VirtualClockNode, judge};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -31,7 +29,7 @@ enum Away {
     SetAhead,
 }
 
-impl Home {
+impl VirtualClockNode {
     /// The node is away for so long.
     async fn away(&mut self, how: Away, ms: i64) {
         match how {
@@ -40,7 +38,7 @@ impl Home {
             Away::SetAhead => {
                 let before = self.now();
                 self.clock.step(ms);
-                let followed = async |home: &Self| (home.now() >= before + ms).then_some(());
+                let followed = async |node: &Self| (node.now() >= before + ms).then_some(());
                 self.until("the node follows its wall clock", followed).await;
                 return;
             }
@@ -51,32 +49,32 @@ impl Home {
 }
 
 /// Everything due up to an instant came exactly once and in time, and nothing else came.
-fn assert_all(home: &Home, jobs: &[Planned], until: i64) {
-    let found = judge(jobs, &home.receiver.arrivals(), 0, until, 0);
+fn assert_all(node: &VirtualClockNode, jobs: &[Planned], until: i64) {
+    let found = judge(jobs, &node.receiver.arrivals(), 0, until, 0);
     found.assert_sound();
     found.assert_once();
 }
 
 async fn a_job_due_in_three_days_survives_a_day(how: Away) {
-    let mut home = Home::build().await;
+    let mut node = VirtualClockNode::build().await;
     // The others tell that the node has got so far, each time just before.
-    let jobs = home.jobs(&["@every 72h", "@every 71h59m"]).await;
+    let jobs = node.jobs(&["@every 72h", "@every 71h59m"]).await;
     let (far, near) = (&jobs[0], &jobs[1]);
     let due = far.anchor + 72 * HOUR;
-    home.away(how, 24 * HOUR).await;
-    home.arrives(near.job, due - MINUTE).await;
-    assert_eq!(home.of(far.job), [0; 0], "nothing comes before its time");
-    home.arrives(far.job, due).await;
-    assert_eq!(home.of(far.job), [due]);
+    node.away(how, 24 * HOUR).await;
+    node.jump_and_arrive(near.job, due - MINUTE).await;
+    assert_eq!(node.arrivals_of(far.job), [0; 0], "nothing comes before its time");
+    node.jump_and_arrive(far.job, due).await;
+    assert_eq!(node.arrivals_of(far.job), [due]);
     for (job, due) in [(near, due - MINUTE), (far, due)] {
-        let done = home.recorded(job.job, "delivered", 1).await;
+        let done = node.recorded(job.job, "delivered", 1).await;
         assert_eq!(done[0]["scheduledAt"], rfc3339(due));
     }
     // Once more from the beginning: what has been delivered stays delivered.
-    home.away(how, 24 * HOUR).await;
+    node.away(how, 24 * HOUR).await;
     let last = near.anchor + 2 * (72 * HOUR - MINUTE);
-    home.arrives(near.job, last).await;
-    assert_all(&home, &jobs, last);
+    node.jump_and_arrive(near.job, last).await;
+    assert_all(&node, &jobs, last);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,24 +89,24 @@ async fn a_job_due_in_three_days_survives_a_crash_and_a_day() {
 
 /// Downtime longer than the grace: the newest occurrence goes out, the rest is one range.
 async fn only_the_newest_is_made_up(how: Away) {
-    let mut home = Home::build().await;
-    let job = &home.jobs(&["* * * * *"]).await[0];
+    let mut node = VirtualClockNode::build().await;
+    let job = &node.jobs(&["* * * * *"]).await[0];
     let first = job.from + MINUTE - job.from % MINUTE;
-    home.arrives(job.job, first).await;
-    home.recorded(job.job, "delivered", 1).await;
+    node.jump_and_arrive(job.job, first).await;
+    node.recorded(job.job, "delivered", 1).await;
     // Away from half past a minute to half past a minute three hours on.
-    home.jump_to(first + 20 * SECOND);
-    home.away(how, 3 * HOUR).await;
+    node.jump_to(first + 20 * SECOND);
+    node.away(how, 3 * HOUR).await;
     let newest = first + 3 * HOUR;
-    home.comes(job.job, newest).await;
-    home.arrives(job.job, newest + MINUTE).await;
-    assert_eq!(home.of(job.job), [first, newest, newest + MINUTE]);
+    node.arrives(job.job, newest).await;
+    node.jump_and_arrive(job.job, newest + MINUTE).await;
+    assert_eq!(node.arrivals_of(job.job), [first, newest, newest + MINUTE]);
 
-    let skipped = home.recorded(job.job, "skipped", 1).await;
+    let skipped = node.recorded(job.job, "skipped", 1).await;
     assert_eq!(skipped[0]["reason"], "misfire");
     assert_eq!(skipped[0]["skippedSince"], rfc3339(first + MINUTE));
     assert_eq!(skipped[0]["scheduledAt"], rfc3339(newest - MINUTE));
-    home.recorded(job.job, "delivered", 3).await;
+    node.recorded(job.job, "delivered", 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,144 +126,151 @@ async fn a_wall_clock_set_ahead_counts_as_downtime() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_short_downtime_everything_is_made_up() {
-    let mut home = Home::build().await;
-    let jobs = home.jobs(&["*/10 * * * * *", "@every 10s"]).await;
+    let mut node = VirtualClockNode::build().await;
+    let jobs = node.jobs(&["*/10 * * * * *", "@every 10s"]).await;
     let mut due = jobs[0].from + 10 * SECOND - jobs[0].from % (10 * SECOND);
     for how in [Away::Stopped, Away::Crashed, Away::SetAhead] {
         for job in &jobs {
-            home.delivered(job.job, due).await;
+            node.delivered(job.job, due).await;
         }
         // What came meanwhile is recorded before the node goes, or it would come again.
-        due = home.of(jobs[0].job).into_iter().chain(home.of(jobs[1].job)).max().unwrap();
+        due = node
+            .arrivals_of(jobs[0].job)
+            .into_iter()
+            .chain(node.arrivals_of(jobs[1].job))
+            .max()
+            .unwrap();
         for job in &jobs {
-            home.delivered(job.job, due).await;
+            node.delivered(job.job, due).await;
         }
-        home.away(how, 30 * SECOND).await;
+        node.away(how, 30 * SECOND).await;
         due += 40 * SECOND;
     }
     for job in &jobs {
-        home.comes(job.job, due).await;
+        node.arrives(job.job, due).await;
     }
-    assert_all(&home, &jobs, due);
+    assert_all(&node, &jobs, due);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wall_clock_set_back_fires_nothing_twice() {
-    let mut home = Home::build().await;
-    let jobs = home.jobs(&["* * * * *"]).await;
+    let mut node = VirtualClockNode::build().await;
+    let jobs = node.jobs(&["* * * * *"]).await;
     let job = &jobs[0];
     let mut due = job.from + MINUTE - job.from % MINUTE;
-    home.arrives(job.job, due).await;
-    home.recorded(job.job, "delivered", 1).await;
+    node.jump_and_arrive(job.job, due).await;
+    node.recorded(job.job, "delivered", 1).await;
 
     // While it runs, scheduler time waits until the wall clock has caught up ...
-    home.clock.step(-10 * MINUTE);
+    node.clock.step(-10 * MINUTE);
     let mut before = 0;
-    let stands = async |home: &Home| {
-        let now = home.now();
+    let stands = async |node: &VirtualClockNode| {
+        let now = node.now();
         (std::mem::replace(&mut before, now) == now).then_some(())
     };
-    home.until("scheduler time stands still", stands).await;
+    node.until("scheduler time stands still", stands).await;
     let caught_up = due + MINUTE - SECOND;
-    let passed = async |home: &Home| (home.clock.wall() >= caught_up).then_some(());
-    home.until_by(Duration::from_secs(5), "ten minutes pass again", passed).await;
+    let passed = async |node: &VirtualClockNode| (node.clock.wall() >= caught_up).then_some(());
+    node.until_by(Duration::from_secs(5), "ten minutes pass again", passed).await;
     due += MINUTE;
-    home.comes(job.job, due).await;
-    home.recorded(job.job, "delivered", 2).await;
+    node.arrives(job.job, due).await;
+    node.recorded(job.job, "delivered", 2).await;
 
     // ... and when it was set back in between, the watermarks know what is done.
-    home.stop().await;
-    home.clock.step(-10 * MINUTE);
-    home.start().await;
-    home.until_by(Duration::from_secs(5), "ten minutes pass again", async |home: &Home| {
-        (home.clock.wall() >= due + MINUTE - SECOND).then_some(())
-    })
+    node.stop().await;
+    node.clock.step(-10 * MINUTE);
+    node.start().await;
+    node.until_by(
+        Duration::from_secs(5),
+        "ten minutes pass again",
+        async |node: &VirtualClockNode| (node.clock.wall() >= due + MINUTE - SECOND).then_some(()),
+    )
     .await;
     due += MINUTE;
-    home.comes(job.job, due).await;
-    home.recorded(job.job, "delivered", 3).await;
-    assert_all(&home, &jobs, due);
+    node.arrives(job.job, due).await;
+    node.recorded(job.job, "delivered", 3).await;
+    assert_all(&node, &jobs, due);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_job_rests_and_a_deleted_one_is_gone() {
-    let home = Home::build().await;
-    let jobs = home.jobs(&["* * * * *", "* * * * *"]).await;
+    let node = VirtualClockNode::build().await;
+    let jobs = node.jobs(&["* * * * *", "* * * * *"]).await;
     let (job, witness) = (jobs[0].job, jobs[1].job);
     let path = format!("/api/v1/jobs/{job}");
     let mut due = jobs[0].from - jobs[0].from % MINUTE;
     let mut minutes = async |count: usize| {
         for _ in 0..count {
             due += MINUTE;
-            home.arrives(witness, due).await;
+            node.jump_and_arrive(witness, due).await;
         }
-        home.jump_to(due + 30 * SECOND);
+        node.jump_to(due + 30 * SECOND);
         due
     };
     let one = minutes(1).await;
-    home.comes(job, one).await;
+    node.arrives(job, one).await;
 
-    let (code, body) = home.ask("PUT", &path, Some(json!({"status": "inactive"}))).await;
+    let (code, body) = node.ask("PUT", &path, Some(json!({"status": "inactive"}))).await;
     assert_eq!((code, &body["data"]["status"]), (200, &json!("inactive")), "{body}");
     let paused = minutes(3).await;
-    assert_eq!(home.of(job), [one], "a paused job does not fire");
+    assert_eq!(node.arrivals_of(job), [one], "a paused job does not fire");
 
-    let (code, body) = home.ask("PUT", &path, Some(json!({"status": "active"}))).await;
+    let (code, body) = node.ask("PUT", &path, Some(json!({"status": "active"}))).await;
     assert_eq!((code, &body["data"]["status"]), (200, &json!("active")), "{body}");
     let resumed = minutes(1).await;
-    home.comes(job, resumed).await;
+    node.arrives(job, resumed).await;
     assert_eq!(resumed, paused + MINUTE);
-    assert_eq!(home.of(job), [one, resumed], "what was due in the pause is not made up");
+    assert_eq!(node.arrivals_of(job), [one, resumed], "what was due in the pause is not made up");
 
-    let (code, body) = home.ask("DELETE", &path, None).await;
+    let (code, body) = node.ask("DELETE", &path, None).await;
     assert_eq!(code, 204, "{body}");
     let last = minutes(3).await;
-    assert_eq!(home.of(job), [one, resumed], "a deleted job does not fire");
+    assert_eq!(node.arrivals_of(job), [one, resumed], "a deleted job does not fire");
     assert_eq!(last, one + 7 * MINUTE);
     let minutes: Vec<i64> = (0..8).map(|n| one + n * MINUTE).collect();
-    assert_eq!(home.of(witness), minutes);
+    assert_eq!(node.arrivals_of(witness), minutes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_that_is_paused_rests_over_a_restart() {
-    let mut home = Home::build().await;
-    let jobs = home.jobs(&["* * * * *"]).await;
+    let mut node = VirtualClockNode::build().await;
+    let jobs = node.jobs(&["* * * * *"]).await;
     let (job, due) = (jobs[0].job, jobs[0].from + MINUTE - jobs[0].from % MINUTE);
-    home.arrives(job, due).await;
-    home.recorded(job, "delivered", 1).await;
+    node.jump_and_arrive(job, due).await;
+    node.recorded(job, "delivered", 1).await;
     let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
-    home.propose(pause).await;
-    home.away(Away::Stopped, HOUR).await;
-    let resumed = home.propose(Command::turn_project(1, ProjectAction::Resume, None)).await;
+    node.propose(pause).await;
+    node.away(Away::Stopped, HOUR).await;
+    let resumed = node.propose(Command::turn_project(1, ProjectAction::Resume, None)).await;
     let next = resumed + MINUTE - resumed % MINUTE;
-    home.arrives(job, next).await;
-    home.recorded(job, "delivered", 2).await;
-    assert_eq!(home.of(job), [due, next], "nothing of the pause is made up");
-    home.recorded(job, "skipped", 0).await;
+    node.jump_and_arrive(job, next).await;
+    node.recorded(job, "delivered", 2).await;
+    assert_eq!(node.arrivals_of(job), [due, next], "nothing of the pause is made up");
+    node.recorded(job, "skipped", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_one_off_fires_once_after_a_day_away() {
-    let mut home = Home::build().await;
-    let witness = home.jobs(&["@every 1h"]).await[0].job;
-    let at = home.now() + 2 * HOUR;
+    let mut node = VirtualClockNode::build().await;
+    let witness = node.jobs(&["@every 1h"]).await[0].job;
+    let at = node.now() + 2 * HOUR;
     let definition = JobDefinition {
         project: 1,
         timing: Timing::At,
         timezone: "UTC".to_owned(),
-        callback_url: home.receiver.url(),
+        callback_url: node.receiver.url(),
         execution_type: "http".to_owned(),
         ..JobDefinition::default()
     };
     let job = NewJob { data: "{}".to_owned(), at: Some(at), ..NewJob::default() };
     let new =
         CreateJobs { request: 7, definitions: vec![definition], jobs: vec![job], staged: false };
-    home.propose(Command::CreateJobs(new)).await;
-    home.away(Away::Crashed, DAY).await;
+    node.propose(Command::CreateJobs(new)).await;
+    node.away(Away::Crashed, DAY).await;
     // Alone, it is the newest, however late.
-    home.comes(witness + 1, at).await;
-    home.recorded(witness + 1, "delivered", 1).await;
-    home.away(Away::Stopped, DAY).await;
-    home.recorded(witness, "skipped", 2).await;
-    assert_eq!(home.of(witness + 1), [at]);
+    node.arrives(witness + 1, at).await;
+    node.recorded(witness + 1, "delivered", 1).await;
+    node.away(Away::Stopped, DAY).await;
+    node.recorded(witness, "skipped", 2).await;
+    assert_eq!(node.arrivals_of(witness + 1), [at]);
 }

@@ -1,5 +1,5 @@
-//! An endpoint for the stories: records every job it was sent, in batches or one by one, and fails,
-//! hangs or answers as it is told.
+//! An endpoint that records each job it was sent, in batches or one by one. It accepts, fails, hangs or
+//! answers as the test tells it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,16 +11,16 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
-use crate::oracle::Arrival;
+use super::oracle::Arrival;
 
-/// How it answers.
+/// The answer to all requests that no script answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Behavior {
     /// 200.
     Accept = 0,
     /// 500.
     Fail = 1,
-    /// Never.
+    /// None: the connection stays open.
     Hang = 2,
 }
 
@@ -33,26 +33,26 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The body as it came.
+    /// The raw body.
     pub(crate) body: Bytes,
-    /// The jobs in it; none in a request for a single occurrence.
+    /// The jobs of a batch; empty in a request for a single occurrence.
     pub(crate) jobs: Vec<serde_json::Value>,
     /// The receiver's clock, in milliseconds.
     pub(crate) at: i64,
 }
 
-/// What a story makes of a request; `None` leaves it to the mood.
+/// A test's answer to a request; `None` leaves it to the [`Behavior`].
 type Script = Box<dyn Fn(&Request) -> Option<Response> + Send + Sync>;
 
 impl Request {
-    /// A header's text.
+    /// The text of a header; empty where it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 struct Inner {
-    mood: AtomicU8,
+    behavior: AtomicU8,
     script: Mutex<Option<Script>>,
     requests: Mutex<Vec<Request>>,
     arrivals: Mutex<Vec<Arrival>>,
@@ -60,7 +60,7 @@ struct Inner {
     clock: Box<dyn Fn() -> i64 + Send + Sync>,
 }
 
-/// The endpoint; stops when dropped.
+/// The endpoint; it stops when dropped.
 pub(crate) struct Receiver {
     inner: Arc<Inner>,
     url: String,
@@ -74,15 +74,15 @@ pub(crate) fn now() -> i64 {
 }
 
 impl Receiver {
-    /// Starts one on a free port of the loopback.
+    /// Starts it on a free port of the loopback, on the machine's clock.
     pub(crate) async fn start() -> Self {
         Self::start_by(now).await
     }
 
-    /// The same, with a clock of its own.
+    /// Starts it on another clock.
     pub(crate) async fn start_by(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         let inner = Arc::new(Inner {
-            mood: AtomicU8::new(Mood::Accept as u8),
+            behavior: AtomicU8::new(Behavior::Accept as u8),
             script: Mutex::default(),
             requests: Mutex::default(),
             arrivals: Mutex::default(),
@@ -99,17 +99,17 @@ impl Receiver {
         Self { inner, url, task }
     }
 
-    /// Where it listens.
+    /// The URL for batches.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// Where a path of it is.
+    /// The URL of a path.
     pub(crate) fn at(&self, path: &str) -> String {
         self.url.replace("/callback", path)
     }
 
-    /// What it answers from now on, where the script says something.
+    /// Sets the script that is asked first for the answer to each request from now on.
     pub(crate) fn script(
         &self,
         script: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
@@ -117,22 +117,22 @@ impl Receiver {
         *self.inner.script.lock().unwrap() = Some(Box::new(script));
     }
 
-    /// How it answers from now on.
-    pub(crate) fn set(&self, mood: Mood) {
-        self.inner.mood.store(mood as u8, Ordering::SeqCst);
+    /// Sets the answer to the requests from now on that no script answers.
+    pub(crate) fn set(&self, behavior: Behavior) {
+        self.inner.behavior.store(behavior as u8, Ordering::SeqCst);
     }
 
-    /// Every job that came so far.
+    /// All jobs that came so far.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.inner.arrivals.lock().unwrap().clone()
     }
 
-    /// Every request that came so far.
+    /// All requests that came so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.inner.requests.lock().unwrap().clone()
     }
 
-    /// Waits until the jobs that came satisfy a condition; panics after the time given.
+    /// Waits until the arrivals satisfy a condition; panics when they do not `within` the time.
     pub(crate) async fn wait_until(
         &self,
         what: &str,
@@ -149,6 +149,11 @@ impl Receiver {
         let seen = self.inner.arrivals.lock().unwrap().len();
         assert!(outcome.is_ok(), "{what}: not within {within:?}; {seen} arrivals so far");
     }
+}
+
+/// An answer without a body.
+pub(crate) fn respond(status: u16) -> Response {
+    StatusCode::from_u16(status).unwrap().into_response()
 }
 
 impl Drop for Receiver {
@@ -173,9 +178,9 @@ async fn callback(
     let path = uri.path_and_query().unwrap().as_str().to_owned();
     let request = Request { method, path, headers, body, jobs, at };
     let scripted = inner.script.lock().unwrap().as_ref().and_then(|script| script(&request));
-    let mood = inner.mood.load(Ordering::SeqCst);
+    let behavior = inner.behavior.load(Ordering::SeqCst);
     let status = scripted.as_ref().map(Response::status);
-    let accepted = status.map_or(mood == Mood::Accept as u8, |status| status.is_success());
+    let accepted = status.map_or(behavior == Behavior::Accept as u8, |status| status.is_success());
     let attempt = request.header("scheduler-attempt").parse().unwrap();
     {
         let mut arrivals = inner.arrivals.lock().unwrap();
@@ -202,7 +207,7 @@ async fn callback(
     if let Some(answer) = scripted {
         return answer;
     }
-    if mood == Mood::Hang as u8 {
+    if behavior == Behavior::Hang as u8 {
         std::future::pending::<()>().await;
     }
     let status = if accepted { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
