@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use scheduler0::model::time::{parse_rfc3339, rfc3339};
 
-use crate::books::{Books, Timing};
+use crate::expected::{Expected, Timing};
 use crate::hosts::{End, Hosts, now};
 use crate::inject::Window;
 use crate::receiver::Arrival;
@@ -47,7 +47,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     /// What was acknowledged.
-    pub(crate) books: Books,
+    pub(crate) expected: Expected,
     /// Answers to the writer that no rule allows.
     pub(crate) wrong: Vec<String>,
     /// What the receivers got, in order.
@@ -81,8 +81,8 @@ pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::R
     let begun = Instant::now();
     known.horizon = now();
     known.cut = hosts.ids().filter(|id| hosts.log(*id).contains(CUT)).collect();
-    let mut open: BTreeSet<u64> = known.books.jobs.keys().copied().collect();
-    let mut runs: BTreeSet<String> = known.books.runs.keys().cloned().collect();
+    let mut open: BTreeSet<u64> = known.expected.jobs.keys().copied().collect();
+    let mut runs: BTreeSet<String> = known.expected.runs.keys().cloned().collect();
     let mut turn = 0;
     while !(open.is_empty() && runs.is_empty()) && begun.elapsed() < PATIENCE {
         for job in open.clone() {
@@ -91,7 +91,7 @@ pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::R
             let Some(ledger) = ledger(hosts, node, job, &known).await else {
                 // With its history a deleted job goes without a trace.
                 let path = format!("/api/v1/jobs/{job}/occurrences?consistency=linearizable");
-                let may_go = !known.cut.is_empty() && known.books.jobs[&job].deleted.is_some();
+                let may_go = !known.cut.is_empty() && known.expected.jobs[&job].deleted.is_some();
                 if may_go && hosts.lacks(node, &path).await {
                     open.remove(&job);
                     known.ledgers.insert(job, BTreeMap::new());
@@ -140,7 +140,7 @@ async fn ledger(
     job: u64,
     known: &Evidence,
 ) -> Option<BTreeMap<i64, Entry>> {
-    let begun = known.books.jobs[&job].spans[0];
+    let begun = known.expected.jobs[&job].spans[0];
     // A one-off may have been due while its creation waited for a leader.
     let mut from = match begun.timing {
         Timing::Once(at) => at.min(begun.from),

@@ -5,14 +5,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::place::Abilities;
+use crate::node_home::Abilities;
 use crate::receiver::DESTINATIONS;
 
 /// Numbers from a seed (splitmix64): the same on every machine, and in every version.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Random(u64);
 
-impl Chance {
+impl Random {
     /// Begins with a seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
@@ -50,7 +50,7 @@ pub(crate) enum Role {
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum FaultKind {
     /// `kill -9`, and a start when the time is over.
     Kill,
     /// SIGSTOP, and SIGCONT.
@@ -99,7 +99,7 @@ pub(crate) struct Fault {
     /// How long it lasts.
     pub(crate) length: Duration,
     /// What happens.
-    pub(crate) what: What,
+    pub(crate) what: FaultKind,
     /// To whom.
     pub(crate) role: Role,
     /// Chooses among several who have the role.
@@ -121,44 +121,44 @@ impl fmt::Display for Fault {
 }
 
 /// Every fault there is, with the seconds it may last.
-const DECK: &[(What, Role, (u64, u64))] = &[
-    (What::Kill, Role::Leader, (3, 8)),
-    (What::Kill, Role::Owner, (3, 10)),
-    (What::Kill, Role::All, (2, 5)),
-    (What::Freeze, Role::Leader, (10, 10)),
-    (What::Freeze, Role::Owner, (10, 10)),
-    (What::Partition, Role::Leader, (6, 12)),
-    (What::Partition, Role::Minority, (6, 12)),
-    (What::Isolate, Role::Leader, (6, 10)),
-    (What::Isolate, Role::Owner, (6, 10)),
-    (What::Deaf, Role::Leader, (6, 10)),
-    (What::Deaf, Role::Owner, (6, 10)),
-    (What::Silent, Role::Leader, (6, 10)),
-    (What::Silent, Role::Owner, (6, 10)),
-    (What::Slow(60), Role::All, (6, 10)),
-    (What::Slow(400), Role::Leader, (6, 10)),
-    (What::Slow(1_500), Role::Owner, (6, 10)),
-    (What::Flap, Role::All, (6, 10)),
-    (What::Flap, Role::Leader, (6, 10)),
-    (What::DiskFull, Role::Leader, (6, 10)),
-    (What::DiskFull, Role::Owner, (6, 10)),
-    (What::Clock(3_600), Role::Leader, (8, 12)),
-    (What::Clock(-3_600), Role::Leader, (8, 12)),
-    (What::Clock(3_600), Role::Owner, (8, 12)),
-    (What::Clock(-3_600), Role::Owner, (8, 12)),
-    (What::WrongStart(3_600), Role::Owner, (8, 12)),
-    (What::WrongStart(-3_600), Role::Leader, (8, 12)),
-    (What::Copy, Role::Owner, (8, 12)),
-    (What::Copy, Role::Leader, (8, 12)),
-    (What::PutBack, Role::Owner, (6, 8)),
-    (What::Stall, Role::Owner, (8, 12)),
-    (What::Stall, Role::Leader, (8, 12)),
-    (What::Fails(503), Role::Receiver, (5, 10)),
-    (What::Fails(429), Role::Receiver, (5, 10)),
-    (What::Hangs, Role::Receiver, (5, 10)),
-    (What::Cuts, Role::Receiver, (5, 10)),
-    (What::Lags(1_200), Role::Receiver, (5, 10)),
-    (What::Mute, Role::Receiver, (3, 6)),
+const DECK: &[(FaultKind, Role, (u64, u64))] = &[
+    (FaultKind::Kill, Role::Leader, (3, 8)),
+    (FaultKind::Kill, Role::Owner, (3, 10)),
+    (FaultKind::Kill, Role::All, (2, 5)),
+    (FaultKind::Freeze, Role::Leader, (10, 10)),
+    (FaultKind::Freeze, Role::Owner, (10, 10)),
+    (FaultKind::Partition, Role::Leader, (6, 12)),
+    (FaultKind::Partition, Role::Minority, (6, 12)),
+    (FaultKind::Isolate, Role::Leader, (6, 10)),
+    (FaultKind::Isolate, Role::Owner, (6, 10)),
+    (FaultKind::Deaf, Role::Leader, (6, 10)),
+    (FaultKind::Deaf, Role::Owner, (6, 10)),
+    (FaultKind::Silent, Role::Leader, (6, 10)),
+    (FaultKind::Silent, Role::Owner, (6, 10)),
+    (FaultKind::Slow(60), Role::All, (6, 10)),
+    (FaultKind::Slow(400), Role::Leader, (6, 10)),
+    (FaultKind::Slow(1_500), Role::Owner, (6, 10)),
+    (FaultKind::Flap, Role::All, (6, 10)),
+    (FaultKind::Flap, Role::Leader, (6, 10)),
+    (FaultKind::DiskFull, Role::Leader, (6, 10)),
+    (FaultKind::DiskFull, Role::Owner, (6, 10)),
+    (FaultKind::Clock(3_600), Role::Leader, (8, 12)),
+    (FaultKind::Clock(-3_600), Role::Leader, (8, 12)),
+    (FaultKind::Clock(3_600), Role::Owner, (8, 12)),
+    (FaultKind::Clock(-3_600), Role::Owner, (8, 12)),
+    (FaultKind::WrongStart(3_600), Role::Owner, (8, 12)),
+    (FaultKind::WrongStart(-3_600), Role::Leader, (8, 12)),
+    (FaultKind::Copy, Role::Owner, (8, 12)),
+    (FaultKind::Copy, Role::Leader, (8, 12)),
+    (FaultKind::PutBack, Role::Owner, (6, 8)),
+    (FaultKind::Stall, Role::Owner, (8, 12)),
+    (FaultKind::Stall, Role::Leader, (8, 12)),
+    (FaultKind::Fails(503), Role::Receiver, (5, 10)),
+    (FaultKind::Fails(429), Role::Receiver, (5, 10)),
+    (FaultKind::Hangs, Role::Receiver, (5, 10)),
+    (FaultKind::Cuts, Role::Receiver, (5, 10)),
+    (FaultKind::Lags(1_200), Role::Receiver, (5, 10)),
+    (FaultKind::Mute, Role::Receiver, (3, 6)),
 ];
 
 /// So many seconds between the end of a fault that is alone and the next one.
@@ -170,16 +170,18 @@ const GAP: (u64, u64) = (2, 6);
 const RIGHT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Whether a fault can be had here.
-fn possible((what, role, _): &(What, Role, (u64, u64)), can: Abilities) -> bool {
+fn possible((what, role, _): &(FaultKind, Role, (u64, u64)), can: Abilities) -> bool {
     match what {
-        What::Partition | What::Isolate | What::Deaf | What::Silent => can.spaces,
-        What::DiskFull => can.disks,
-        What::Clock(_) | What::WrongStart(_) => can.clocks,
+        FaultKind::Partition | FaultKind::Isolate | FaultKind::Deaf | FaultKind::Silent => {
+            can.spaces
+        }
+        FaultKind::DiskFull => can.disks,
+        FaultKind::Clock(_) | FaultKind::WrongStart(_) => can.clocks,
         _ => *role != Role::Minority,
     }
 }
 
-impl What {
+impl FaultKind {
     /// Whether it sets a clock. One at a time: of two that are wrong in the same way, three nodes
     /// can't know which clock is right.
     fn is_about_clocks(self) -> bool {
@@ -191,26 +193,26 @@ impl What {
 /// many) keeps short runs from repeating each other: each takes its share of the deck, and mixes after
 /// a quarter of the time.
 pub(crate) fn plan(seed: u64, time: Duration, part: (usize, usize), can: Abilities) -> Vec<Fault> {
-    let mut chance = Chance::new(seed);
+    let mut random = Random::new(seed);
     let (which, of) = part;
     let here = DECK.iter().filter(|card| possible(card, can)).enumerate();
     let deck: Vec<_> =
-        here.filter(|(place, _)| place % of == which).map(|(_, card)| card).collect();
+        here.filter(|(index, _)| index % of == which).map(|(_, card)| card).collect();
     let mut pile = Vec::new();
     let (mut at, mut faults) = (Duration::ZERO, Vec::new());
     let mut clocks_right = Duration::ZERO;
-    let between = |chance: &mut Chance, (least, most): (u64, u64)| {
-        Duration::from_millis(least * 1_000 + chance.below((most - least) * 1_000 + 1))
+    let between = |random: &mut Random, (least, most): (u64, u64)| {
+        Duration::from_millis(least * 1_000 + random.below((most - least) * 1_000 + 1))
     };
     loop {
         if pile.is_empty() {
             pile.clone_from(&deck);
-            for place in (1..pile.len()).rev() {
-                pile.swap(place, chance.below(place as u64 + 1) as usize);
+            for index in (1..pile.len()).rev() {
+                pile.swap(index, random.below(index as u64 + 1) as usize);
             }
         }
         let Some(&(what, role, length)) = pile.pop() else { return faults };
-        let length = between(&mut chance, length);
+        let length = between(&mut random, length);
         if at + length > time {
             return faults;
         }
@@ -220,8 +222,8 @@ pub(crate) fn plan(seed: u64, time: Duration, part: (usize, usize), can: Abiliti
             }
             clocks_right = at + length + RIGHT_AGAIN;
         }
-        faults.push(Fault { at, length, what, role, choice: chance.next() });
+        faults.push(Fault { at, length, what, role, choice: random.next() });
         let alone = at < time / if of > 1 { 4 } else { 2 };
-        at += if alone { length + between(&mut chance, REST) } else { between(&mut chance, GAP) };
+        at += if alone { length + between(&mut random, REST) } else { between(&mut random, GAP) };
     }
 }

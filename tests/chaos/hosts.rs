@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::net::done;
-use crate::place::Place;
+use crate::node_home::NodeHome;
 
 struct Host {
     process: Option<Child>,
@@ -39,7 +39,7 @@ pub(crate) struct End {
 /// All nodes of a run; killed when dropped, their disks unmounted.
 pub(crate) struct Hosts {
     /// Where they run, and what.
-    pub(crate) place: Place,
+    pub(crate) node_home: NodeHome,
     all: Mutex<Vec<Host>>,
     ends: Mutex<Vec<End>>,
     http: reqwest::Client,
@@ -74,10 +74,11 @@ fn client(timeout: Duration) -> reqwest::Client {
 
 impl Hosts {
     /// Makes the disks and starts all nodes.
-    pub(crate) fn start(place: Place) -> anyhow::Result<Arc<Self>> {
-        let hosts = place.ids().map(|_| Host { process: None, wanted: false, starts: 0 }).collect();
+    pub(crate) fn start(node_home: NodeHome) -> anyhow::Result<Arc<Self>> {
+        let hosts =
+            node_home.ids().map(|_| Host { process: None, wanted: false, starts: 0 }).collect();
         let hosts = Arc::new(Self {
-            place,
+            node_home,
             all: Mutex::new(hosts),
             ends: Mutex::default(),
             http: client(Duration::from_secs(10)),
@@ -85,8 +86,8 @@ impl Hosts {
             ended: AtomicBool::new(false),
         });
         for id in hosts.ids() {
-            hosts.place.make_disk(id)?;
-            hosts.place.set_clock(id, 0)?;
+            hosts.node_home.make_disk(id)?;
+            hosts.node_home.set_clock(id, 0)?;
             hosts.spawn(id)?;
         }
         Ok(hosts)
@@ -94,12 +95,12 @@ impl Hosts {
 
     /// The ids of all nodes.
     pub(crate) fn ids(&self) -> std::ops::RangeInclusive<u64> {
-        self.place.ids()
+        self.node_home.ids()
     }
 
     /// What a node has written to stderr so far.
     pub(crate) fn log(&self, id: u64) -> String {
-        fs::read_to_string(self.place.log(id)).unwrap_or_default()
+        fs::read_to_string(self.node_home.log(id)).unwrap_or_default()
     }
 
     /// Starts a node, unless it runs.
@@ -108,7 +109,7 @@ impl Hosts {
         let host = &mut hosts[id as usize - 1];
         host.wanted = true;
         if host.process.is_none() {
-            host.process = Some(self.place.node(id)?.spawn().context("scheduler0 start")?);
+            host.process = Some(self.node_home.node(id)?.spawn().context("scheduler0 start")?);
             host.starts += 1;
         }
         Ok(())
@@ -159,9 +160,9 @@ impl Hosts {
 
     /// Looks after the nodes for ever: one that ended by itself is started again a second later.
     pub(crate) async fn supervise(self: Arc<Self>) {
-        let mut beat = tokio::time::interval(Duration::from_millis(100));
+        let mut ticker = tokio::time::interval(Duration::from_millis(100));
         loop {
-            beat.tick().await;
+            ticker.tick().await;
             for id in self.ids() {
                 let ended = {
                     let mut hosts = self.all.lock().unwrap();
@@ -198,9 +199,9 @@ impl Hosts {
     pub(crate) async fn ready(&self, id: u64, within: Duration) -> bool {
         let url = self.url(id, "/readyz");
         let ready = async {
-            let mut beat = tokio::time::interval(Duration::from_millis(100));
+            let mut ticker = tokio::time::interval(Duration::from_millis(100));
             loop {
-                beat.tick().await;
+                ticker.tick().await;
                 if self.quick.get(&url).send().await.is_ok_and(|r| r.status().is_success()) {
                     return;
                 }
@@ -211,7 +212,7 @@ impl Hosts {
 
     /// The URL of a path on a node.
     pub(crate) fn url(&self, id: u64, path: &str) -> String {
-        format!("http://{}{path}", self.place.net.api(id))
+        format!("http://{}{path}", self.node_home.net.api(id))
     }
 
     /// The client for requests that may take their time.
@@ -243,15 +244,15 @@ impl Hosts {
 
     /// Where what a run leaves behind is.
     pub(crate) fn folder(&self) -> &Path {
-        &self.place.folder
+        &self.node_home.folder
     }
 
     /// Copies the data folders to the disk that stays, for whoever looks into a violation.
     pub(crate) fn keep(&self) {
         for id in self.ids() {
-            let kept = self.place.folder.join(format!("kept{id}"));
+            let kept = self.node_home.folder.join(format!("kept{id}"));
             if let Err(error) =
-                done(Command::new("cp").arg("-a").arg(self.place.disk(id)).arg(kept))
+                done(Command::new("cp").arg("-a").arg(self.node_home.disk(id)).arg(kept))
             {
                 eprintln!("the data of node {id} is not kept: {error:#}");
             }
@@ -264,9 +265,9 @@ impl Hosts {
     pub(crate) fn end(&self) {
         let ids: Vec<u64> = self.ids().collect();
         self.kill(&ids);
-        if self.place.can.disks && !self.ended.swap(true, Ordering::SeqCst) {
+        if self.node_home.can.disks && !self.ended.swap(true, Ordering::SeqCst) {
             for id in ids {
-                let _ = done(Command::new("umount").arg(self.place.disk(id)));
+                let _ = done(Command::new("umount").arg(self.node_home.disk(id)));
             }
         }
     }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::faults::{Fault, Role, What};
-use crate::folders;
+use crate::faults::{Fault, FaultKind, Role};
+use crate::folder_faults;
 use crate::hosts::{Hosts, now};
 use crate::net::Net;
-use crate::proxy::{Links, Trouble};
-use crate::receiver::{Mood, Receivers};
+use crate::proxy::{LinkFault, Links};
+use crate::receiver::{Behavior, Receivers};
 
 /// How long a node may take to be ready again after a fault.
 const RECOVERY: Duration = Duration::from_mins(1);
@@ -25,7 +25,7 @@ const ELECTION: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     /// What.
-    pub(crate) what: What,
+    pub(crate) what: FaultKind,
     /// Whom it was meant for.
     pub(crate) role: Role,
     /// The destination that it met, if any.
@@ -41,7 +41,7 @@ pub(crate) struct Window {
 }
 
 /// Everything that a fault may need.
-pub(crate) struct Stage {
+pub(crate) struct FaultInjector {
     /// The network.
     pub(crate) net: Arc<Net>,
     /// The nodes.
@@ -56,7 +56,7 @@ pub(crate) struct Stage {
     pub(crate) failed: Mutex<Vec<String>>,
 }
 
-impl Stage {
+impl FaultInjector {
     /// Carries a plan out; done when everything is healed.
     pub(crate) async fn play(self: &Arc<Self>, plan: &[Fault]) {
         let begun = Instant::now();
@@ -155,12 +155,12 @@ impl Stage {
     async fn carry_out(&self, fault: &Fault, nodes: &[u64]) -> anyhow::Result<()> {
         let Fault { what, length, choice, .. } = *fault;
         match what {
-            What::Kill => {
+            FaultKind::Kill => {
                 self.hosts.kill(nodes);
                 sleep(length).await;
                 nodes.iter().try_for_each(|node| self.hosts.spawn(*node))?;
             }
-            What::Freeze => {
+            FaultKind::Freeze => {
                 for node in nodes {
                     self.hosts.freeze(*node, true);
                 }
@@ -169,27 +169,27 @@ impl Stage {
                     self.hosts.freeze(*node, false);
                 }
             }
-            What::Partition | What::Isolate | What::Deaf | What::Silent => {
+            FaultKind::Partition | FaultKind::Isolate | FaultKind::Deaf | FaultKind::Silent => {
                 let rules = self.rules(what, nodes);
                 let pass = |rules: &[(u64, String)]| {
                     rules.iter().try_for_each(|(node, rule)| self.net.pass_packets(*node, rule))
                 };
-                for (place, (node, rule)) in rules.iter().enumerate() {
+                for (index, (node, rule)) in rules.iter().enumerate() {
                     if let Err(error) = self.net.drop_packets(*node, rule) {
-                        pass(&rules[..place])?;
+                        pass(&rules[..index])?;
                         return Err(error);
                     }
                 }
                 sleep(length).await;
                 pass(&rules)?;
             }
-            What::Slow(ms) => {
+            FaultKind::Slow(ms) => {
                 let delay = Some(Duration::from_millis(ms));
                 let numbers = self.trouble(nodes, delay);
                 sleep(length).await;
                 self.links.remove(&numbers);
             }
-            What::Flap => {
+            FaultKind::Flap => {
                 let end = Instant::now() + length;
                 while Instant::now() < end {
                     let numbers = self.trouble(nodes, None);
@@ -198,21 +198,22 @@ impl Stage {
                     sleep(Duration::from_millis(300 + choice % 900)).await;
                 }
             }
-            What::DiskFull => {
-                let filled = nodes.iter().try_for_each(|node| self.hosts.place.fill_disk(*node));
+            FaultKind::DiskFull => {
+                let filled =
+                    nodes.iter().try_for_each(|node| self.hosts.node_home.fill_disk(*node));
                 sleep(length).await;
                 for node in nodes {
-                    self.hosts.place.free_disk(*node);
+                    self.hosts.node_home.free_disk(*node);
                 }
                 filled?;
             }
-            What::Clock(seconds) | What::WrongStart(seconds) => {
-                let restart = matches!(what, What::WrongStart(_));
+            FaultKind::Clock(seconds) | FaultKind::WrongStart(seconds) => {
+                let restart = matches!(what, FaultKind::WrongStart(_));
                 if restart {
                     self.hosts.kill(nodes);
                 }
                 for node in nodes {
-                    self.hosts.place.set_clock(*node, seconds)?;
+                    self.hosts.node_home.set_clock(*node, seconds)?;
                     if restart {
                         self.hosts.spawn(*node)?;
                     }
@@ -220,7 +221,7 @@ impl Stage {
                 let starts: Vec<u64> = nodes.iter().map(|id| self.hosts.starts(*id)).collect();
                 sleep(length).await;
                 for (node, before) in nodes.iter().zip(starts) {
-                    self.hosts.place.set_clock(*node, 0)?;
+                    self.hosts.node_home.set_clock(*node, 0)?;
                     // One that has started by a wrong clock stays out until it is started again.
                     if restart || self.hosts.starts(*node) != before {
                         self.hosts.kill(&[*node]);
@@ -230,30 +231,34 @@ impl Stage {
                 // Until the new time is read.
                 sleep(Duration::from_secs(2)).await;
             }
-            What::Copy => {
+            FaultKind::Copy => {
                 for node in nodes {
-                    folders::copy_beside(&self.hosts, *node, length).await?;
+                    folder_faults::copy_beside(&self.hosts, *node, length).await?;
                 }
             }
-            What::PutBack => {
+            FaultKind::PutBack => {
                 for node in nodes {
-                    folders::put_back(&self.hosts, *node, length).await?;
+                    folder_faults::put_back(&self.hosts, *node, length).await?;
                 }
             }
-            What::Stall => {
+            FaultKind::Stall => {
                 for node in nodes {
-                    folders::stall(&self.hosts, *node, length).await?;
+                    folder_faults::stall(&self.hosts, *node, length).await?;
                 }
             }
-            What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => {
-                let mood = match what {
-                    What::Fails(status) => Mood::Fails(status),
-                    What::Lags(ms) => Mood::Slow(Duration::from_millis(ms)),
-                    What::Mute => Mood::Mute,
-                    What::Cuts => Mood::Cuts,
-                    _ => Mood::Hangs,
+            FaultKind::Fails(_)
+            | FaultKind::Hangs
+            | FaultKind::Lags(_)
+            | FaultKind::Mute
+            | FaultKind::Cuts => {
+                let behavior = match what {
+                    FaultKind::Fails(status) => Behavior::Fails(status),
+                    FaultKind::Lags(ms) => Behavior::Slow(Duration::from_millis(ms)),
+                    FaultKind::Mute => Behavior::Mute,
+                    FaultKind::Cuts => Behavior::Cuts,
+                    _ => Behavior::Hangs,
                 };
-                let number = self.receivers.set(fault.destination(), mood);
+                let number = self.receivers.set(fault.destination(), behavior);
                 sleep(length).await;
                 self.receivers.unset(number);
             }
@@ -262,20 +267,20 @@ impl Stage {
     }
 
     /// Which packets are dropped, and where.
-    fn rules(&self, what: What, nodes: &[u64]) -> Vec<(u64, String)> {
+    fn rules(&self, what: FaultKind, nodes: &[u64]) -> Vec<(u64, String)> {
         let mut rules = Vec::new();
         let others: Vec<u64> = self.hosts.ids().filter(|id| !nodes.contains(id)).collect();
         for node in nodes {
-            if what == What::Isolate {
+            if what == FaultKind::Isolate {
                 rules.push((*node, "INPUT ! -i lo".to_owned()));
                 rules.push((*node, "OUTPUT ! -o lo".to_owned()));
                 continue;
             }
             for other in &others {
-                if what != What::Silent {
+                if what != FaultKind::Silent {
                     rules.push((*node, format!("INPUT -s {}", self.net.face(*other))));
                 }
-                if what != What::Deaf {
+                if what != FaultKind::Deaf {
                     rules.push((*node, format!("OUTPUT -d {}", self.net.face(*other))));
                 }
             }
@@ -288,7 +293,7 @@ impl Stage {
         let mut numbers = Vec::new();
         for node in nodes {
             for (from, to) in [(Some(*node), None), (None, Some(*node))] {
-                numbers.push(self.links.add(Trouble { from, to, delay }));
+                numbers.push(self.links.add(LinkFault { from, to, delay }));
             }
         }
         numbers

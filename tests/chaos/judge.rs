@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler0::model::shard::shard_of;
 
-use crate::books::{JobBook, LONGEST};
 use crate::evidence::{Entry, Evidence};
-use crate::faults::{Role, What};
+use crate::expected::{ExpectedJob, LONGEST};
+use crate::faults::{FaultKind, Role};
 use crate::inject::Window;
 use crate::receiver::{Answer, Arrival};
 
@@ -62,33 +62,33 @@ impl Verdict {
 
 /// Judges a run.
 pub(crate) fn judge(evidence: &Evidence) -> Verdict {
-    let mut court = Court { evidence, verdict: Verdict::default() };
-    court.writes();
-    court.hashes();
-    court.ledgers();
-    court.arrivals();
-    court.repetitions();
-    court.processes();
-    court.lags();
-    court.verdict
+    let mut judge = Judge { evidence, verdict: Verdict::default() };
+    judge.writes();
+    judge.hashes();
+    judge.ledgers();
+    judge.arrivals();
+    judge.repetitions();
+    judge.processes();
+    judge.lags();
+    judge.verdict
 }
 
 /// What is under judgement.
-pub(crate) struct Court<'e> {
+pub(crate) struct Judge<'e> {
     /// What is known.
     pub(crate) evidence: &'e Evidence,
     /// What was found so far.
     pub(crate) verdict: Verdict,
 }
 
-impl Court<'_> {
+impl Judge<'_> {
     /// Nothing that was acknowledged is lost, nothing is there that was not written.
     fn writes(&mut self) {
         for text in &self.evidence.wrong {
             self.verdict.violation("wrong answer", text.clone());
         }
         let mut known = 0;
-        for book in self.evidence.books.jobs.values() {
+        for book in self.evidence.expected.jobs.values() {
             let found = self.evidence.jobs.get(&book.id);
             match (found, book.deleted) {
                 (None, Some(_)) => {}
@@ -118,7 +118,7 @@ impl Court<'_> {
                 }
             }
         }
-        let (all, asleep) = (self.evidence.jobs.len() as u64, self.evidence.books.sleepers);
+        let (all, asleep) = (self.evidence.jobs.len() as u64, self.evidence.expected.idle_jobs);
         if all != known + asleep {
             let text = format!("{all} jobs are there, {known} known and {asleep} sleepers");
             self.verdict.violation("lost write", text);
@@ -149,17 +149,17 @@ impl Court<'_> {
         let runs = self.evidence.arrivals.iter().filter(|one| one.answer == Answer::Accepted);
         let runs: BTreeSet<&str> = runs.map(|one| &*one.id).collect();
         let none = BTreeSet::new();
-        for book in self.evidence.books.jobs.values() {
+        for book in self.evidence.expected.jobs.values() {
             let Some(ledger) = self.evidence.ledgers.get(&book.id) else {
                 self.verdict.violation("unaccounted", format!("no ledger of {book:?}"));
                 continue;
             };
             self.ledger(book, ledger, accepted.get(&book.id).unwrap_or(&none));
         }
-        for (id, run) in &self.evidence.books.runs {
+        for (id, run) in &self.evidence.expected.runs {
             let state = self.evidence.runs.get(id).map_or("none", |state| state);
             *self.verdict.states.entry(format!("run {state}")).or_default() += 1;
-            let book = &self.evidence.books.jobs[&run.job];
+            let book = &self.evidence.expected.jobs[&run.job];
             let may_end =
                 book.mortal && state == "dead" || book.deleted.is_some() && state == "skipped";
             let may_go = self.may_be_forgotten(run.scheduled)
@@ -171,7 +171,12 @@ impl Court<'_> {
         }
     }
 
-    fn ledger(&mut self, book: &JobBook, ledger: &BTreeMap<i64, Entry>, accepted: &BTreeSet<i64>) {
+    fn ledger(
+        &mut self,
+        book: &ExpectedJob,
+        ledger: &BTreeMap<i64, Entry>,
+        accepted: &BTreeSet<i64>,
+    ) {
         let due = book.due(self.evidence.horizon);
         for (at, planned) in &due {
             let came = accepted.contains(at);
@@ -220,14 +225,14 @@ impl Court<'_> {
     /// Whether a leader may have let go of what was due at an instant: its disk was full after it.
     fn may_be_forgotten(&self, at: i64) -> bool {
         let full = |window: &&Window| {
-            window.what == What::DiskFull
+            window.what == FaultKind::DiskFull
                 && window.nodes.iter().any(|node| self.evidence.cut.contains(node))
         };
         self.evidence.windows.iter().filter(full).any(|window| at <= window.to.saturating_add(ENDS))
     }
 
     /// Accepted, and the ledger says otherwise: only where the sender could not hear or tell it.
-    fn unheard(&mut self, book: &JobBook, at: i64, entry: &Entry) {
+    fn unheard(&mut self, book: &ExpectedJob, at: i64, entry: &Entry) {
         let ours = |one: &&Arrival| {
             one.occurrence.run == 0
                 && (one.occurrence.job, one.occurrence.scheduled) == (book.id, at)
@@ -246,7 +251,7 @@ impl Court<'_> {
     fn arrivals(&mut self) {
         let horizon = self.evidence.horizon;
         let mut due = BTreeMap::new();
-        for (id, book) in &self.evidence.books.jobs {
+        for (id, book) in &self.evidence.expected.jobs {
             due.insert(*id, book.due(horizon + LONGEST));
         }
         for one in &self.evidence.arrivals {
@@ -262,7 +267,7 @@ impl Court<'_> {
                 self.verdict.violation("wrong id", format!("{one:?}"));
             }
             if one.occurrence.run != 0 {
-                if at <= horizon && !self.evidence.books.runs.contains_key(&one.id) {
+                if at <= horizon && !self.evidence.expected.runs.contains_key(&one.id) {
                     self.verdict.violation("unplanned", format!("nobody asked for {one:?}"));
                 }
                 continue;
@@ -274,7 +279,7 @@ impl Court<'_> {
             if when > horizon || planned.is_some_and(|due| !due.paused) {
                 continue;
             }
-            let book = self.evidence.books.jobs.get(&job);
+            let book = self.evidence.expected.jobs.get(&job);
             if book.is_some_and(|book| book.changed_before(when, UNAWARE)) {
                 self.verdict.unaware += 1;
             } else {
@@ -292,7 +297,7 @@ impl Court<'_> {
         }
         for end in &self.evidence.ends {
             let may = |window: &&Window| {
-                matches!(window.what, What::DiskFull | What::PutBack)
+                matches!(window.what, FaultKind::DiskFull | FaultKind::PutBack)
                     && window.nodes.contains(&end.node)
                     && (window.from..=window.to.saturating_add(ENDS)).contains(&end.at)
             };
@@ -307,7 +312,7 @@ impl Court<'_> {
     /// is no fault of the nodes'.
     fn lags(&mut self) {
         let mut due = BTreeMap::new();
-        for book in self.evidence.books.jobs.values() {
+        for book in self.evidence.expected.jobs.values() {
             let all = book.due(self.evidence.horizon + LONGEST);
             due.extend(all.into_iter().map(|(at, one)| ((book.id, at), one.instant)));
         }
@@ -351,11 +356,12 @@ pub(crate) fn emptiness(evidence: &Evidence, planned: &[crate::faults::Fault]) -
         }
     };
     need("faults", evidence.windows.len(), planned.len().max(1));
-    need("jobs", evidence.books.jobs.len(), 50);
+    need("jobs", evidence.expected.jobs.len(), 50);
     need("arrivals", evidence.arrivals.len(), 20 * planned.len());
-    let kills = planned.iter().filter(|f| f.what == What::Kill && f.role == Role::Leader).count();
+    let kills =
+        planned.iter().filter(|f| f.what == FaultKind::Kill && f.role == Role::Leader).count();
     let led = evidence.windows.iter().filter(|w| {
-        w.what == What::Kill && w.nodes.len() == 1 && w.leader == w.nodes.first().copied()
+        w.what == FaultKind::Kill && w.nodes.len() == 1 && w.leader == w.nodes.first().copied()
     });
     need("leaders killed", led.count(), kills.min(1));
     found

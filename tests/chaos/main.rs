@@ -15,21 +15,21 @@
 //! `target/chaos/SEED`. Everything it makes on the machine is named after its process id, and removed
 //! at the end, on ctrl-c and after a panic.
 
-mod books;
+mod duplicates;
 mod evidence;
+mod expected;
 mod faults;
-mod folders;
+mod folder_faults;
 mod hosts;
 mod inject;
 mod judge;
+mod mutations;
 mod net;
+mod node_home;
 mod options;
-mod place;
 mod proxy;
 mod receiver;
 mod report;
-mod teeth;
-mod twice;
 mod watch;
 mod writer;
 
@@ -48,10 +48,10 @@ use tokio::task::JoinSet;
 
 use crate::evidence::Evidence;
 use crate::hosts::Hosts;
-use crate::inject::Stage;
+use crate::inject::FaultInjector;
 use crate::net::Net;
+use crate::node_home::{Abilities, NodeHome};
 use crate::options::Options;
-use crate::place::{Abilities, Place};
 use crate::proxy::Proxies;
 use crate::receiver::Receivers;
 use crate::report::Report;
@@ -115,7 +115,7 @@ async fn terminated() {
 }
 
 async fn play(options: &Options) -> anyhow::Result<bool> {
-    teeth::teeth()?;
+    mutations::mutations()?;
     let can = abilities(options)?;
     let runs: Vec<Run> = match options.minutes {
         Some(minutes) => vec![Run {
@@ -176,7 +176,7 @@ fn abilities(options: &Options) -> anyhow::Result<Abilities> {
             false
         }
     };
-    let clocks = place::faketime().is_some();
+    let clocks = node_home::faketime().is_some();
     if !clocks {
         missing.push("NO LIBFAKETIME (Debian's package libfaketime): no clock jumps".to_owned());
     }
@@ -219,14 +219,14 @@ async fn one(
     let net = Arc::new(net);
     let proxies = Proxies::start(&net, run.nodes).await?;
     let receivers = Arc::new(Receivers::start(Arc::clone(&net)).await?);
-    let place = Place {
+    let node_home = NodeHome {
         net: Arc::clone(&net),
         folder,
         binary: options.binary.canonicalize()?,
         can,
         proxies: proxies.addresses.clone(),
     };
-    let hosts = Hosts::start(place)?;
+    let hosts = Hosts::start(node_home)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&hosts).supervise());
     for id in hosts.ids() {
@@ -238,7 +238,7 @@ async fn one(
     tasks.spawn(watch::feel_stalls(Arc::clone(&seen)));
     let writer =
         Writer::begin(Arc::clone(&hosts), Arc::clone(&receivers), run.seed, run.shards).await?;
-    let stage = Arc::new(Stage {
+    let injector = Arc::new(FaultInjector {
         net,
         hosts: Arc::clone(&hosts),
         links: Arc::clone(&proxies.links),
@@ -246,21 +246,21 @@ async fn one(
         windows: Mutex::default(),
         failed: Mutex::default(),
     });
-    tasks.spawn(watch::watch(Arc::clone(&stage), Arc::clone(&seen)));
+    tasks.spawn(watch::watch(Arc::clone(&injector), Arc::clone(&seen)));
     let writing = tokio::spawn(Arc::clone(&writer).write());
-    stage.play(plan).await;
+    injector.play(plan).await;
     writer.stop();
     let finished = tokio::time::timeout(LAST_WRITES, writing).await;
 
     let mut evidence = Evidence {
-        books: std::mem::take(&mut *writer.books.lock().unwrap()),
+        expected: std::mem::take(&mut *writer.expected.lock().unwrap()),
         wrong: writer.wrong.lock().unwrap().clone(),
         ..Evidence::default()
     };
     eprintln!("healed; waiting until everything due is accounted for");
     evidence = evidence::gather(&hosts, evidence).await?;
     evidence.arrivals = receivers.arrivals();
-    evidence.windows.clone_from(&stage.windows.lock().unwrap());
+    evidence.windows.clone_from(&injector.windows.lock().unwrap());
     let seen = seen.lock().unwrap().clone();
     evidence.stalls.clone_from(&seen.stalls);
 
@@ -268,7 +268,7 @@ async fn one(
     if finished.is_err() {
         verdict.violation("writes hang", format!("not all were answered {LAST_WRITES:?} later"));
     }
-    for text in stage.failed.lock().unwrap().drain(..) {
+    for text in injector.failed.lock().unwrap().drain(..) {
         verdict.violation("fault not carried out", text);
     }
     for text in receivers.broken() {
@@ -283,7 +283,7 @@ async fn one(
     }
     tasks.shutdown().await;
     hosts.end();
-    stage.net.end();
+    injector.net.end();
     let mut faults = BTreeMap::new();
     for fault in plan {
         *faults.entry(format!("{:?} {:?}", fault.what, fault.role)).or_default() += 1;
@@ -305,7 +305,7 @@ async fn one(
             ("connections cut", proxies.links.cuts()),
             ("nodes ended by a full disk", evidence.ends.len() as u64),
             ("stalls of the machine", evidence.stalls.len() as u64),
-            ("jobs written", evidence.books.jobs.len() as u64),
+            ("jobs written", evidence.expected.jobs.len() as u64),
             ("writes acknowledged", count(&tally.acked)),
             ("tries without an answer", count(&tally.unknown)),
             ("tries refused", count(&tally.refused)),

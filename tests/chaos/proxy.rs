@@ -18,7 +18,7 @@ use crate::net::Net;
 
 /// What happens on some links.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct LinkFault {
     /// Who sends; `None`: everybody.
     pub(crate) from: Option<u64>,
     /// Who is reached; `None`: everybody.
@@ -27,7 +27,7 @@ pub(crate) struct Trouble {
     pub(crate) delay: Option<Duration>,
 }
 
-impl Trouble {
+impl LinkFault {
     fn is_on(&self, from: Option<u64>, to: u64) -> bool {
         let sender = self.from.is_none() || from.is_none() || self.from == from;
         sender && self.to.is_none_or(|own| own == to)
@@ -37,7 +37,7 @@ impl Trouble {
 /// All links, and what is wrong with them now.
 #[derive(Debug)]
 pub(crate) struct Links {
-    troubles: Mutex<Vec<(u64, Trouble)>>,
+    troubles: Mutex<Vec<(u64, LinkFault)>>,
     next: AtomicU64,
     changed: watch::Sender<()>,
     cut: AtomicU64,
@@ -45,7 +45,7 @@ pub(crate) struct Links {
 
 impl Links {
     /// Adds a trouble; its number takes it back.
-    pub(crate) fn add(&self, trouble: Trouble) -> u64 {
+    pub(crate) fn add(&self, trouble: LinkFault) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.troubles.lock().unwrap().push((number, trouble));
         self.changed.send_replace(());

@@ -27,7 +27,7 @@ pub(crate) const DESTINATIONS: usize = 4;
 
 /// What is wrong with a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Behavior {
     /// It answers with this status.
     Fails(u16),
     /// It never answers.
@@ -92,7 +92,7 @@ struct Inner {
     arrivals: Mutex<Vec<Arrival>>,
     requests: AtomicU64,
     /// By destination, the latest last; the numbers take them back.
-    moods: Mutex<Vec<(u64, usize, Mood)>>,
+    behaviors: Mutex<Vec<(u64, usize, Behavior)>>,
     next: AtomicU64,
     /// Requests that were not what the contract says.
     broken: Mutex<Vec<String>>,
@@ -107,7 +107,7 @@ impl Receivers {
             begun: Instant::now(),
             arrivals: Mutex::default(),
             requests: AtomicU64::new(0),
-            moods: Mutex::default(),
+            behaviors: Mutex::default(),
             next: AtomicU64::new(1),
             broken: Mutex::default(),
         });
@@ -126,15 +126,15 @@ impl Receivers {
     }
 
     /// Changes what a destination does; the number takes it back.
-    pub(crate) fn set(&self, destination: usize, mood: Mood) -> u64 {
+    pub(crate) fn set(&self, destination: usize, behavior: Behavior) -> u64 {
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
-        self.inner.moods.lock().unwrap().push((number, destination, mood));
+        self.inner.behaviors.lock().unwrap().push((number, destination, behavior));
         number
     }
 
     /// Takes a mood back.
     pub(crate) fn unset(&self, number: u64) {
-        self.inner.moods.lock().unwrap().retain(|(own, ..)| *own != number);
+        self.inner.behaviors.lock().unwrap().retain(|(own, ..)| *own != number);
     }
 
     /// Every job that came so far, in the order in which requests came.
@@ -175,9 +175,13 @@ async fn listen(listener: TcpListener, inner: Arc<Inner>, destination: usize) {
 }
 
 impl Inner {
-    fn mood(&self, destination: usize) -> Option<Mood> {
-        let moods = self.moods.lock().unwrap();
-        moods.iter().rev().find(|(_, own, _)| *own == destination).map(|(_, _, mood)| *mood)
+    fn behavior(&self, destination: usize) -> Option<Behavior> {
+        let behaviors = self.behaviors.lock().unwrap();
+        behaviors
+            .iter()
+            .rev()
+            .find(|(_, own, _)| *own == destination)
+            .map(|(_, _, behavior)| *behavior)
     }
 
     /// Takes a request in. `Err` closes the connection without an answer.
@@ -194,12 +198,15 @@ impl Inner {
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let single = head.uri.path().ends_with("/single");
         // A single call has nothing to name.
-        let mood = self.mood(destination).filter(|mood| *mood != Mood::Cuts || !single);
-        let (answer, took) = match mood {
+        let behavior =
+            self.behavior(destination).filter(|behavior| *behavior != Behavior::Cuts || !single);
+        let (answer, took) = match behavior {
             None => (Answer::Accepted, Duration::ZERO),
-            Some(Mood::Slow(time)) => (Answer::Accepted, time),
-            Some(Mood::Fails(status)) => (Answer::Refused(status), Duration::ZERO),
-            Some(Mood::Hangs | Mood::Mute | Mood::Cuts) => (Answer::Nothing, Duration::ZERO),
+            Some(Behavior::Slow(time)) => (Answer::Accepted, time),
+            Some(Behavior::Fails(status)) => (Answer::Refused(status), Duration::ZERO),
+            Some(Behavior::Hangs | Behavior::Mute | Behavior::Cuts) => {
+                (Answer::Nothing, Duration::ZERO)
+            }
         };
         let one = |id: &str| {
             Some(Arrival {
@@ -225,7 +232,7 @@ impl Inner {
             })
         };
         let nth = self.requests.fetch_add(1, Ordering::Relaxed);
-        if let (Some(Mood::Cuts), Some(arrivals)) = (mood, &arrivals) {
+        if let (Some(Behavior::Cuts), Some(arrivals)) = (behavior, &arrivals) {
             let ids: Vec<&str> = arrivals.iter().map(|arrival| arrival.id.as_str()).collect();
             let whole = serde_json::json!({ "note": "not now", "failed": ids }).to_string();
             let response = cut(&whole, nth as usize % whole.len());
@@ -238,11 +245,11 @@ impl Inner {
             let text = format!("{} {:?} {body:?}", head.uri, head.headers);
             self.broken.lock().unwrap().push(text);
         }
-        match mood {
-            Some(Mood::Mute) => return Err(Unsaid),
-            Some(Mood::Hangs) => tokio::time::sleep(Duration::from_secs(30)).await,
-            Some(Mood::Slow(_)) => tokio::time::sleep(took).await,
-            None | Some(Mood::Fails(_) | Mood::Cuts) => {}
+        match behavior {
+            Some(Behavior::Mute) => return Err(Unsaid),
+            Some(Behavior::Hangs) => tokio::time::sleep(Duration::from_secs(30)).await,
+            Some(Behavior::Slow(_)) => tokio::time::sleep(took).await,
+            None | Some(Behavior::Fails(_) | Behavior::Cuts) => {}
         }
         let status = match answer {
             Answer::Accepted => 200,

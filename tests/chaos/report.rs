@@ -30,8 +30,8 @@ pub(crate) struct Report {
 impl Report {
     fn lag(&self, thousandths: usize) -> i64 {
         let lags = &self.verdict.lags;
-        let place = (lags.len() * thousandths / 1_000).min(lags.len().saturating_sub(1));
-        lags.get(place).copied().unwrap_or(0)
+        let index = (lags.len() * thousandths / 1_000).min(lags.len().saturating_sub(1));
+        lags.get(index).copied().unwrap_or(0)
     }
 
     /// One line of JSON.

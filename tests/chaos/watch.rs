@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::hosts::now;
-use crate::inject::Stage;
+use crate::inject::FaultInjector;
 
 /// A turn that comes so much late is a stall.
 const STALL: Duration = Duration::from_millis(700);
@@ -33,11 +33,11 @@ pub(crate) struct Seen {
 }
 
 /// Watches for ever.
-pub(crate) async fn watch(stage: Arc<Stage>, seen: Arc<Mutex<Seen>>) {
-    let mut beat = tokio::time::interval(Duration::from_millis(300));
+pub(crate) async fn watch(injector: Arc<FaultInjector>, seen: Arc<Mutex<Seen>>) {
+    let mut ticker = tokio::time::interval(Duration::from_millis(300));
     loop {
-        beat.tick().await;
-        let statuses = stage.statuses().await;
+        ticker.tick().await;
+        let statuses = injector.statuses().await;
         let mut seen = seen.lock().unwrap();
         for (node, status) in &statuses {
             seen.note(*node, status);

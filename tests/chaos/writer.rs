@@ -3,7 +3,7 @@
 //! goes into the books, with every try into a log. It also reads back, linearizably, what it wrote.
 //! Here: who writes when, and asking until there is an answer; `deeds` has the writes themselves.
 
-mod deeds;
+mod operations;
 
 use std::fs::File;
 use std::io::Write;
@@ -15,8 +15,8 @@ use anyhow::{Context, bail};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::books::Books;
-use crate::faults::Chance;
+use crate::expected::Expected;
+use crate::faults::Random;
 use crate::hosts::{Hosts, now};
 use crate::receiver::Receivers;
 
@@ -50,7 +50,7 @@ pub(crate) struct Writer {
     log: Mutex<File>,
     stop: AtomicBool,
     /// What was acknowledged.
-    pub(crate) books: Mutex<Books>,
+    pub(crate) expected: Mutex<Expected>,
     /// What became of tries.
     pub(crate) tally: Tally,
     /// Answers that no rule allows.
@@ -82,13 +82,13 @@ impl Writer {
             project: 0,
             log: Mutex::new(log),
             stop: AtomicBool::new(false),
-            books: Mutex::default(),
+            expected: Mutex::default(),
             tally: Tally::default(),
             wrong: Mutex::default(),
         };
-        let mut chance = Chance::new(seed ^ 0x77_7269_7465);
+        let mut random = Random::new(seed ^ 0x77_7269_7465);
         let project = json!({"name": "chaos", "description": "of a test"});
-        let made = writer.post(&mut chance, "project", "/api/v1/projects", &project).await?;
+        let made = writer.post(&mut random, "project", "/api/v1/projects", &project).await?;
         writer.project = made["id"].as_u64().context("a project's id")?;
         let asleep = json!({
             "projectId": writer.project, "spec": "@yearly", "timezone": "UTC",
@@ -96,13 +96,13 @@ impl Writer {
         });
         let asleep = Value::from(vec![asleep; ASLEEP as usize]);
         for _ in 0..shards {
-            writer.post(&mut chance, "sleepers", "/api/v1/jobs", &asleep).await?;
-            writer.books.lock().unwrap().sleepers += ASLEEP;
+            writer.post(&mut random, "sleepers", "/api/v1/jobs", &asleep).await?;
+            writer.expected.lock().unwrap().idle_jobs += ASLEEP;
             for _ in 0..AWAKE {
-                writer.create(&mut chance, true).await;
+                writer.create(&mut random, true).await;
             }
         }
-        let made = writer.books.lock().unwrap().jobs.len() as u64;
+        let made = writer.expected.lock().unwrap().jobs.len() as u64;
         if made < shards * AWAKE {
             bail!("of {} jobs only {made} were created before any fault", shards * AWAKE);
         }
@@ -111,14 +111,14 @@ impl Writer {
 
     async fn post(
         &self,
-        chance: &mut Chance,
+        random: &mut Random,
         what: &str,
         path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
-        let key = format!("{what}-{:016x}", chance.next());
+        let key = format!("{what}-{:016x}", random.next());
         let reply = self
-            .ask(chance, what, 0, |hosts, node| {
+            .ask(random, what, 0, |hosts, node| {
                 let request = hosts.http().post(hosts.url(node, path)).json(body);
                 request.header("idempotency-key", &key)
             })
@@ -141,28 +141,28 @@ impl Writer {
     }
 
     async fn client(self: Arc<Self>, client: u64) {
-        let mut chance = Chance::new(self.seed.wrapping_mul(31) ^ client);
+        let mut random = Random::new(self.seed.wrapping_mul(31) ^ client);
         while !self.stop.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(50 + chance.below(300))).await;
-            let what = chance.below(100);
+            tokio::time::sleep(Duration::from_millis(50 + random.below(300))).await;
+            let what = random.below(100);
             if what < 25 {
-                self.create(&mut chance, false).await;
+                self.create(&mut random, false).await;
                 continue;
             }
             // A job is only ever changed by one client, so that the order of its changes is known.
             let job = {
-                let books = self.books.lock().unwrap();
-                let own = books.jobs.values().filter(|job| job.id % CLIENTS == client);
+                let expected = self.expected.lock().unwrap();
+                let own = expected.jobs.values().filter(|job| job.id % CLIENTS == client);
                 let own: Vec<_> =
                     own.filter(|job| job.deleted.is_none() && !job.is_once()).collect();
-                own.get(chance.below(own.len().max(1) as u64) as usize).map(|job| (*job).clone())
+                own.get(random.below(own.len().max(1) as u64) as usize).map(|job| (*job).clone())
             };
             let Some(job) = job else { continue };
             match what {
-                25..65 => self.edit(&mut chance, job).await,
-                65..72 => self.delete(&mut chance, job).await,
-                72..82 => self.run(&mut chance, job).await,
-                _ => self.read(&mut chance, job).await,
+                25..65 => self.edit(&mut random, job).await,
+                65..72 => self.delete(&mut random, job).await,
+                72..82 => self.run(&mut random, job).await,
+                _ => self.read(&mut random, job).await,
             }
         }
     }
@@ -170,14 +170,14 @@ impl Writer {
     /// Asks random nodes until one gives an answer that is final.
     async fn ask(
         &self,
-        chance: &mut Chance,
+        random: &mut Random,
         what: &str,
         job: u64,
         request: impl Fn(&Hosts, u64) -> RequestBuilder,
     ) -> Reply {
         let mut doubtful = false;
         loop {
-            let node = 1 + chance.below(*self.hosts.ids().end());
+            let node = 1 + random.below(*self.hosts.ids().end());
             let asked = now();
             let (status, body) = match request(&self.hosts, node).send().await {
                 Err(_) => (0, Value::Null),
@@ -200,7 +200,7 @@ impl Writer {
                 _ => return Reply { status, body, node, doubtful },
             };
             doubtful = true;
-            tokio::time::sleep(Duration::from_millis(100 + chance.below(200))).await;
+            tokio::time::sleep(Duration::from_millis(100 + random.below(200))).await;
         }
     }
 

@@ -45,22 +45,22 @@ async fn ended(process: &mut Child, within: Duration) -> anyhow::Result<Option<i
 
 /// Starts a copy of a node's folder at other ports of its host: it must end, and say why.
 pub(crate) async fn copy_beside(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
-    let place = &hosts.place;
-    let folder = place.folder.join(format!("copy{id}"));
-    copy(&place.disk(id).join("data"), &folder)?;
-    let mut command = place.node(id)?;
+    let node_home = &hosts.node_home;
+    let folder = node_home.folder.join(format!("copy{id}"));
+    copy(&node_home.disk(id).join("data"), &folder)?;
+    let mut command = node_home.node(id)?;
     let list = command.get_envs().find(|(name, _)| *name == "SCHEDULER0_REPLICAS");
     let list = list.and_then(|(_, value)| value?.to_str()).context("Replicas")?.to_owned();
     let mut list: Value = serde_json::from_str(&list)?;
-    let (api, raft) = (place.net.api(id).port() + 1, place.net.raft(id).port() + 1);
-    let host = place.net.api(id).ip();
+    let (api, raft) = (node_home.net.api(id).port() + 1, node_home.net.raft(id).port() + 1);
+    let host = node_home.net.api(id).ip();
     for entry in list.as_array_mut().into_iter().flatten() {
         if entry["nodeId"] == id {
             entry["address"] = format!("http://{host}:{api}").into();
             entry["raft_address"] = format!("{host}:{raft}").into();
         }
     }
-    let log = place.folder.join(format!("copy{id}.log"));
+    let log = node_home.folder.join(format!("copy{id}.log"));
     command
         .env("SCHEDULER0_DATA_DIR", &folder)
         .env("SCHEDULER0_PORT", api.to_string())
@@ -89,9 +89,10 @@ async fn leader(hosts: &Hosts, but: u64) -> Option<(u64, u64)> {
 /// can know, so nothing is put back when another one has come to lead meanwhile, or the node leads
 /// itself; and where the leader changes while the node is to end, the node may go on.
 pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
-    let place = &hosts.place;
-    let data = place.disk(id).join("data");
-    let (old, newest) = (place.folder.join(format!("old{id}")), place.disk(id).join("newest"));
+    let node_home = &hosts.node_home;
+    let data = node_home.disk(id).join("data");
+    let (old, newest) =
+        (node_home.folder.join(format!("old{id}")), node_home.disk(id).join("newest"));
     hosts.kill(&[id]);
     copy(&data, &old)?;
     hosts.spawn(id)?;
@@ -106,7 +107,7 @@ pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow
     }
     fs::rename(&data, &newest)?;
     done(Command::new("cp").arg("-a").arg(&old).arg(&data))?;
-    let mut process = place.node(id)?.spawn()?;
+    let mut process = node_home.node(id)?.spawn()?;
     let code = ended(&mut process, ENDS_WITHIN.max(length)).await;
     let known = leader(hosts, id).await == before;
     fs::remove_dir_all(&data)?;
@@ -130,11 +131,11 @@ pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow
 /// Runs a node that logs much while nobody reads its log: it must go on answering.
 pub(crate) async fn stall(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
     let (mut reader, writer) = std::io::pipe()?;
-    let mut command = hosts.place.node(id)?;
+    let mut command = hosts.node_home.node(id)?;
     command.env("SCHEDULER0_LOGLEVEL", "DEBUG").stderr(Stdio::from(writer));
     hosts.kill(&[id]);
     hosts.spawn_as(id, command)?;
-    let mut log = OpenOptions::new().append(true).open(hosts.place.log(id))?;
+    let mut log = OpenOptions::new().append(true).open(hosts.node_home.log(id))?;
     let (read, stalled) = mpsc::channel::<()>();
     std::thread::spawn(move || {
         // Until the fault is over, or the run.

@@ -10,24 +10,24 @@ use scheduler0::model::attempt::parse_execution_id;
 use scheduler0::model::time::rfc3339;
 
 use super::{Reply, Writer};
-use crate::books::{JobBook, RunBook, Span};
-use crate::faults::Chance;
+use crate::expected::{ExpectedJob, ExpectedRun, Span};
+use crate::faults::Random;
 use crate::hosts::{Hosts, now};
 use crate::receiver::DESTINATIONS;
 
 /// A jitter, mostly longer than a job's period, in milliseconds.
-fn some_jitter(chance: &mut Chance) -> i64 {
-    1_000 * (1 + chance.below(20) as i64)
+fn some_jitter(random: &mut Random) -> i64 {
+    1_000 * (1 + random.below(20) as i64)
 }
 
 impl Writer {
-    pub(super) async fn create(&self, chance: &mut Chance, periodic: bool) {
-        let (single, patient) = (chance.below(2) == 0, chance.below(3) > 0);
-        let target = self.receivers.url(chance.below(DESTINATIONS as u64) as usize);
+    pub(super) async fn create(&self, random: &mut Random, periodic: bool) {
+        let (single, patient) = (random.below(2) == 0, random.below(3) > 0);
+        let target = self.receivers.url(random.below(DESTINATIONS as u64) as usize);
         let mut job = json!({
             "projectId": self.project, "timezone": "UTC", "timeout": "3s",
-            "data": format!("{:016x}", chance.next()), "retryDelay": "1s", "retryFactor": 1,
-            "retryMax": if chance.below(5) == 0 { 2 } else { 100 },
+            "data": format!("{:016x}", random.next()), "retryDelay": "1s", "retryFactor": 1,
+            "retryMax": if random.below(5) == 0 { 2 } else { 100 },
         });
         if single {
             job["http"] = json!({"method": "POST", "url": format!("{target}/single")});
@@ -38,23 +38,23 @@ impl Writer {
             job["misfire"] = json!({"policy": "all", "grace": "1h", "max": 10_000});
         }
         let (mut every, mut after) = (None, None);
-        match if periodic { 0 } else { chance.below(4) } {
+        match if periodic { 0 } else { random.below(4) } {
             0 | 1 => {
-                let period = *every.insert(1 + chance.below(10) as i64);
+                let period = *every.insert(1 + random.below(10) as i64);
                 job["spec"] = json!(format!("@every {period}s"));
             }
             2 => {
-                let delay = *after.insert(1 + chance.below(20) as i64);
+                let delay = *after.insert(1 + random.below(20) as i64);
                 job["after"] = json!(format!("{delay}s"));
             }
-            _ => job["at"] = json!(rfc3339(now() + 2_000 + chance.below(20_000) as i64)),
+            _ => job["at"] = json!(rfc3339(now() + 2_000 + random.below(20_000) as i64)),
         }
-        let jitter = if chance.below(2) == 0 { 0 } else { some_jitter(chance) };
+        let jitter = if random.below(2) == 0 { 0 } else { some_jitter(random) };
         if jitter > 0 {
             job["jitter"] = json!(format!("{}s", jitter / 1_000));
         }
-        let (key, body) = (format!("job-{:016x}", chance.next()), json!([job]));
-        let reply = self.ask(chance, "create", 0, |hosts, node| {
+        let (key, body) = (format!("job-{:016x}", random.next()), json!([job]));
+        let reply = self.ask(random, "create", 0, |hosts, node| {
             let request = hosts.http().post(hosts.url(node, "/api/v1/jobs")).json(&body);
             request.header("idempotency-key", &key).header("prefer", "return=representation")
         });
@@ -63,10 +63,10 @@ impl Writer {
             Value::Array(jobs) => jobs.first().cloned().unwrap_or_default(),
             job => job.clone(),
         };
-        match JobBook::created(&made, every, after, jitter) {
+        match ExpectedJob::created(&made, every, after, jitter) {
             Some(book) if reply.status == 201 => {
                 self.acked(&reply, false);
-                self.books.lock().unwrap().jobs.insert(book.id, book);
+                self.expected.lock().unwrap().jobs.insert(book.id, book);
             }
             // A one-off whose instant passed while nobody could be reached is rightly refused.
             _ if reply.status == 422 && every.is_none() && after.is_none() => {}
@@ -76,44 +76,44 @@ impl Writer {
 
     /// Takes a changed job into the books.
     fn changed(&self, what: &str, id: u64, every: Option<i64>, to: Span, reply: &Reply) {
-        let mut books = self.books.lock().unwrap();
-        let book = books.jobs.get_mut(&id).unwrap();
+        let mut expected = self.expected.lock().unwrap();
+        let book = expected.jobs.get_mut(&id).unwrap();
         if book.changed(&reply.body["data"], every, to).is_none() {
-            drop(books);
+            drop(expected);
             self.wrong(what, id, reply);
         }
     }
 
     /// Changes data, period, status, jitter or last date. Each edit names the version that it is made for: a try that
     /// was stuck somewhere must not undo a later change.
-    pub(super) async fn edit(&self, chance: &mut Chance, job: JobBook) {
-        let data = format!("{:016x}", chance.next());
+    pub(super) async fn edit(&self, random: &mut Random, job: ExpectedJob) {
+        let data = format!("{:016x}", random.next());
         let mut edit = json!({"data": data});
         let (mut every, mut to) = (None, job.last());
-        match chance.below(9) {
+        match random.below(9) {
             0 | 1 => {
-                let period = 1 + chance.below(10) as i64;
+                let period = 1 + random.below(10) as i64;
                 edit["spec"] = json!(format!("@every {period}s"));
                 // The same spec once more is no new schedule.
                 every = (job.last().period() != Some(period * 1_000)).then_some(period);
             }
             // More are resumed than paused: who is paused proves little.
-            2 | 3 if to.paused || chance.below(2) == 0 => {
+            2 | 3 if to.paused || random.below(2) == 0 => {
                 to.paused = !to.paused;
                 edit["status"] = json!(if to.paused { "inactive" } else { "active" });
             }
             4 | 5 => {
-                to.jitter = if chance.below(3) == 0 { 0 } else { some_jitter(chance) };
+                to.jitter = if random.below(3) == 0 { 0 } else { some_jitter(random) };
                 edit["jitter"] = match to.jitter {
                     0 => Value::Null,
                     some => json!(format!("{}s", some / 1_000)),
                 };
             }
             // More go on than end.
-            6 | 7 if to.end.is_some() || chance.below(3) == 0 => {
+            6 | 7 if to.end.is_some() || random.below(3) == 0 => {
                 to.end = match to.end {
                     Some(_) => None,
-                    None => Some(now() + chance.below(15_000) as i64),
+                    None => Some(now() + random.below(15_000) as i64),
                 };
                 edit["endDate"] = to.end.map_or(Value::Null, |end| json!(rfc3339(end)));
             }
@@ -121,7 +121,7 @@ impl Writer {
         }
         let path = format!("/api/v1/jobs/{}", job.id);
         let tag = format!("\"{}\"", job.version);
-        let reply = self.ask(chance, "edit", job.id, |hosts, node| {
+        let reply = self.ask(random, "edit", job.id, |hosts, node| {
             let request = hosts.http().patch(hosts.url(node, &path)).json(&edit);
             request.header("if-match", &tag)
         });
@@ -133,7 +133,7 @@ impl Writer {
             }
             // An earlier try has done it; nobody else changes this job.
             412 if reply.doubtful => {
-                let found = self.look(chance, job.id).await;
+                let found = self.look(random, job.id).await;
                 if found.status == 200 && found.body["data"]["data"].as_str() == Some(&*data) {
                     self.acked(&reply, true);
                     self.changed("edit", job.id, every, to, &found);
@@ -146,46 +146,46 @@ impl Writer {
     }
 
     /// Reads a job linearizably.
-    async fn look(&self, chance: &mut Chance, id: u64) -> Reply {
+    async fn look(&self, random: &mut Random, id: u64) -> Reply {
         let path = format!("/api/v1/jobs/{id}?consistency=linearizable");
-        self.ask(chance, "read", id, |hosts, node| hosts.http().get(hosts.url(node, &path))).await
+        self.ask(random, "read", id, |hosts, node| hosts.http().get(hosts.url(node, &path))).await
     }
 
-    pub(super) async fn read(&self, chance: &mut Chance, job: JobBook) {
-        let reply = self.look(chance, job.id).await;
+    pub(super) async fn read(&self, random: &mut Random, job: ExpectedJob) {
+        let reply = self.look(random, job.id).await;
         self.tally.reads.fetch_add(1, Ordering::Relaxed);
         if reply.status != 200 || reply.body["data"]["version"].as_u64() != Some(job.version) {
             self.wrong(&format!("read (expected version {})", job.version), job.id, &reply);
         }
     }
 
-    pub(super) async fn delete(&self, chance: &mut Chance, job: JobBook) {
+    pub(super) async fn delete(&self, random: &mut Random, job: ExpectedJob) {
         let path = format!("/api/v1/jobs/{}", job.id);
         let begun = now();
         let ask = |hosts: &Hosts, node| hosts.http().delete(hosts.url(node, &path));
-        let reply = self.ask(chance, "delete", job.id, ask).await;
+        let reply = self.ask(random, "delete", job.id, ask).await;
         match reply.status {
             204 => self.acked(&reply, false),
             404 if reply.doubtful => self.acked(&reply, true),
             _ => return self.wrong("delete", job.id, &reply),
         }
-        self.books.lock().unwrap().jobs.get_mut(&job.id).unwrap().deleted = Some((begun, now()));
+        self.expected.lock().unwrap().jobs.get_mut(&job.id).unwrap().deleted = Some((begun, now()));
     }
 
-    pub(super) async fn run(&self, chance: &mut Chance, job: JobBook) {
+    pub(super) async fn run(&self, random: &mut Random, job: ExpectedJob) {
         let path = format!("/api/v1/jobs/{}/run", job.id);
-        let key = format!("run-{:016x}", chance.next());
+        let key = format!("run-{:016x}", random.next());
         let ask = |hosts: &Hosts, node| {
             let request = hosts.http().post(hosts.url(node, &path)).json(&json!({}));
             request.header("idempotency-key", &key)
         };
-        let reply = self.ask(chance, "run", job.id, ask).await;
+        let reply = self.ask(random, "run", job.id, ask).await;
         let id = reply.body["data"]["executionId"].as_str().unwrap_or_default().to_owned();
         match parse_execution_id(&id) {
             Some(run) if reply.status == 202 => {
                 self.acked(&reply, false);
-                let run = RunBook { job: job.id, scheduled: run.scheduled };
-                self.books.lock().unwrap().runs.insert(id, run);
+                let run = ExpectedRun { job: job.id, scheduled: run.scheduled };
+                self.expected.lock().unwrap().runs.insert(id, run);
             }
             _ => self.wrong("run", job.id, &reply),
         }

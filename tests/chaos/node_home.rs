@@ -42,7 +42,7 @@ pub(crate) fn faketime() -> Option<&'static str> {
 
 /// Where nodes run, and what.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct NodeHome {
     /// Their network.
     pub(crate) net: Arc<Net>,
     /// Where data and logs go.
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     pub(crate) proxies: Vec<SocketAddr>,
 }
 
-impl Place {
+impl NodeHome {
     /// The ids of all nodes.
     pub(crate) fn ids(&self) -> std::ops::RangeInclusive<u64> {
         1..=self.proxies.len() as u64

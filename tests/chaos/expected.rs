@@ -67,7 +67,7 @@ impl Span {
 
 /// A job that was acknowledged.
 #[derive(Clone, Debug)]
-pub(crate) struct JobBook {
+pub(crate) struct ExpectedJob {
     /// Its number.
     pub(crate) id: u64,
     /// Few retries: it may die of a receiver that fails.
@@ -104,7 +104,7 @@ fn stamp(job: &Value, field: &str) -> Option<i64> {
     parse_rfc3339(job[field].as_str()?)
 }
 
-impl JobBook {
+impl ExpectedJob {
     /// A job as its creation was answered. `every` is its period in seconds; without one it is a
     /// one-off, `after` so many seconds or at the instant that it shows.
     pub(crate) fn created(
@@ -163,8 +163,8 @@ impl JobBook {
         const SLACK: i64 = 1_000;
         let mut found = BTreeMap::new();
         let gone = self.deleted.map_or((i64::MAX, i64::MAX), |(a, b)| (a - SLACK, b + SLACK));
-        for (place, span) in self.spans.iter().enumerate() {
-            let end = self.spans.get(place + 1).map_or(i64::MAX, |next| next.from);
+        for (index, span) in self.spans.iter().enumerate() {
+            let end = self.spans.get(index + 1).map_or(i64::MAX, |next| next.from);
             let end = end.min(until).min(gone.1).min(span.end.unwrap_or(i64::MAX));
             let schedule = span.schedule();
             let mut one = |at| {
@@ -210,7 +210,7 @@ impl JobBook {
 
 /// A run that was asked for and acknowledged.
 #[derive(Clone, Debug)]
-pub(crate) struct RunBook {
+pub(crate) struct ExpectedRun {
     /// Of which job.
     pub(crate) job: u64,
     /// Its scheduled instant.
@@ -219,11 +219,11 @@ pub(crate) struct RunBook {
 
 /// All of it.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Expected {
     /// By job.
-    pub(crate) jobs: BTreeMap<u64, JobBook>,
+    pub(crate) jobs: BTreeMap<u64, ExpectedJob>,
     /// By execution id.
-    pub(crate) runs: BTreeMap<String, RunBook>,
+    pub(crate) runs: BTreeMap<String, ExpectedRun>,
     /// Jobs that never fire, but must be there.
-    pub(crate) sleepers: u64,
+    pub(crate) idle_jobs: u64,
 }

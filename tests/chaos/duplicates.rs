@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::faults::What;
+use crate::faults::FaultKind;
 use crate::inject::Window;
-use crate::judge::Court;
-use crate::place::MAX_WORKERS;
+use crate::judge::Judge;
+use crate::node_home::MAX_WORKERS;
 use crate::receiver::{Answer, Arrival};
 
 /// How long before a fault a call may have gone out whose result was still on the node's own disk
@@ -15,7 +15,7 @@ const BEFORE: i64 = 20_000;
 /// How long after a fault it may still be felt.
 const AFTER: i64 = 4_000;
 
-impl Court<'_> {
+impl Judge<'_> {
     /// What comes twice comes for a reason.
     pub(crate) fn repetitions(&mut self) {
         let mut by_id: BTreeMap<&str, Vec<&Arrival>> = BTreeMap::new();
@@ -89,7 +89,7 @@ impl Court<'_> {
     /// it was sent: its sender was frozen right then, or its packets were dropped.
     fn held_up(&self, one: &Arrival) -> Option<&Window> {
         let met = |window: &&Window| {
-            matches!(window.what, What::Freeze | What::Isolate)
+            matches!(window.what, FaultKind::Freeze | FaultKind::Isolate)
                 && one.sender.is_none_or(|sender| window.nodes.contains(&sender))
                 && (window.from..=window.to.saturating_add(AFTER)).contains(&one.at)
         };
@@ -108,24 +108,24 @@ impl Court<'_> {
 
 /// Whether a fault of its sender excuses that a call is made again, and how well: low is better. A
 /// clock that jumps and links that are a little slow are none: they must cost nobody a lease.
-fn excuse(what: What) -> Option<u32> {
+fn excuse(what: FaultKind) -> Option<u32> {
     match what {
         // Those that kill the node first.
-        What::Kill | What::WrongStart(_) | What::PutBack | What::Stall => Some(0),
-        What::DiskFull => Some(1),
-        What::Freeze => Some(2),
-        What::Isolate => Some(3),
-        What::Partition => Some(4),
-        What::Deaf => Some(5),
-        What::Silent => Some(6),
-        What::Slow(ms) if ms >= 300 => Some(7),
-        What::Flap => Some(8),
-        What::Slow(_)
-        | What::Clock(_)
+        FaultKind::Kill | FaultKind::WrongStart(_) | FaultKind::PutBack | FaultKind::Stall => Some(0),
+        FaultKind::DiskFull => Some(1),
+        FaultKind::Freeze => Some(2),
+        FaultKind::Isolate => Some(3),
+        FaultKind::Partition => Some(4),
+        FaultKind::Deaf => Some(5),
+        FaultKind::Silent => Some(6),
+        FaultKind::Slow(ms) if ms >= 300 => Some(7),
+        FaultKind::Flap => Some(8),
+        FaultKind::Slow(_)
+        | FaultKind::Clock(_)
         // It must end without having done anything.
-        | What::Copy
+        | FaultKind::Copy
         // Of receivers, not of senders.
-        | What::Fails(_) | What::Hangs | What::Lags(_) | What::Mute | What::Cuts => None,
+        | FaultKind::Fails(_) | FaultKind::Hangs | FaultKind::Lags(_) | FaultKind::Mute | FaultKind::Cuts => None,
     }
 }
 

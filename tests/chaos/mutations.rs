@@ -8,9 +8,9 @@ use scheduler0::model::attempt::{execution_id, parse_execution_id};
 use scheduler0::model::shard::shard_of;
 use serde_json::json;
 
-use crate::books::{Books, Due, JobBook, Span, Timing};
 use crate::evidence::{Entry, Evidence};
-use crate::faults::{Role, What};
+use crate::expected::{Due, Expected, ExpectedJob, Span, Timing};
+use crate::faults::{FaultKind, Role};
 use crate::hosts::End;
 use crate::inject::Window;
 use crate::judge::judge;
@@ -40,7 +40,7 @@ fn arrival(scheduled: i64) -> Arrival {
 /// A job of each two seconds, its four occurrences delivered, and nothing wrong.
 fn sound() -> Evidence {
     let timing = Timing::Every(2_000, BORN);
-    let job = JobBook {
+    let job = ExpectedJob {
         id: JOB,
         mortal: false,
         patient: true,
@@ -60,7 +60,7 @@ fn sound() -> Evidence {
         ledgers: [(JOB, arrivals.iter().map(entry).collect())].into(),
         jobs: [(JOB, shown)].into(),
         hashes: [(1, Some("h".to_owned())), (2, Some("h".to_owned()))].into(),
-        books: Books { jobs: [(JOB, job)].into(), ..Books::default() },
+        expected: Expected { jobs: [(JOB, job)].into(), ..Expected::default() },
         settled: Some(Duration::ZERO),
         arrivals,
         ..Evidence::default()
@@ -74,7 +74,7 @@ fn moved() -> Evidence {
     let mut evidence = sound();
     let timing = Timing::Every(20_000, BORN);
     let span = Span { from: BORN, timing, paused: false, jitter: 19_000, end: None };
-    let book = evidence.books.jobs.get_mut(&JOB).unwrap();
+    let book = evidence.expected.jobs.get_mut(&JOB).unwrap();
     book.spans = vec![span];
     let due: Vec<_> = book.due(BORN + 2_000_000).into_iter().collect();
     // The first four, in order, that are due at least five seconds after they are scheduled.
@@ -122,8 +122,8 @@ fn entry<'e>(evidence: &'e mut Evidence, state: &str) -> &'e mut Entry {
 const MOVED: &[(&str, Break)] = &[
     ("early", |e| {
         // When it was scheduled, and not when it was due.
-        let place = last(e, 0);
-        e.arrivals[place].at = e.arrivals[place].scheduled + 1;
+        let index = last(e, 0);
+        e.arrivals[index].at = e.arrivals[index].scheduled + 1;
     }),
     ("unaccounted", |e| {
         // Lost with the plan that had it.
@@ -146,7 +146,7 @@ const MOVED: &[(&str, Break)] = &[
     }),
 ];
 
-fn window(what: What, node: u64, from: i64, to: i64) -> Window {
+fn window(what: FaultKind, node: u64, from: i64, to: i64) -> Window {
     let (role, destination) = (Role::Owner, None);
     Window { what, role, destination, nodes: vec![node], leader: None, from, to }
 }
@@ -170,8 +170,8 @@ fn resent(evidence: &mut Evidence, times: i64) {
 }
 
 /// The ledger has one of the occurrences no more.
-fn forgotten(evidence: &mut Evidence, place: usize) {
-    let at = evidence.arrivals[place].scheduled;
+fn forgotten(evidence: &mut Evidence, index: usize) {
+    let at = evidence.arrivals[index].scheduled;
     let entry = evidence.ledgers.get_mut(&JOB).unwrap().get_mut(&at).unwrap();
     "forgotten".clone_into(&mut entry.state);
 }
@@ -194,14 +194,14 @@ const BROKEN: &[(&str, Break)] = &[
     ("unaccounted", |e| {
         // The history was cut for a full disk, but the receiver does not have it either.
         forgotten(e, 1);
-        e.windows.push(window(What::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, BORN + 4_000, BORN + 8_000));
         e.cut.insert(1);
         e.arrivals.remove(1);
     }),
     ("unaccounted", |e| {
         // Due long after there was room again.
         forgotten(e, 3);
-        e.windows.push(window(What::DiskFull, 1, BORN, BORN + 2_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, BORN, BORN + 2_000));
         e.cut.insert(1);
     }),
     ("unplanned", |e| e.arrivals.push(arrival(BORN + 3_000))),
@@ -218,13 +218,13 @@ const BROKEN: &[(&str, Break)] = &[
     ("two owners", |e| again(e, 4)),
     ("needless duplicate", |e| {
         // Another node than the sender died, and the sender's clock jumped: neither is a reason.
-        e.windows.push(window(What::Kill, 3, BORN + 8_500, BORN + 9_500));
-        e.windows.push(window(What::Clock(3_600), 2, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(FaultKind::Kill, 3, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(FaultKind::Clock(3_600), 2, BORN + 8_500, BORN + 9_500));
         again(e, 4);
     }),
     ("two owners", |e| {
         // That the sender of the later one was cut off is no reason to send under an old lease.
-        e.windows.push(window(What::Partition, 1, BORN, BORN + 11_000));
+        e.windows.push(window(FaultKind::Partition, 1, BORN, BORN + 11_000));
         again(e, 2);
     }),
     // One more time is what a kept connection that ends is worth.
@@ -241,54 +241,54 @@ const BROKEN: &[(&str, Break)] = &[
 const EXCUSED: &[Break] = &[
     |e| resent(e, 1),
     |e| {
-        e.windows.push(window(What::Kill, 2, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(FaultKind::Kill, 2, BORN + 8_500, BORN + 9_500));
         again(e, 4);
     },
     |e| {
-        e.windows.push(window(What::Freeze, 1, BORN, BORN + 11_000));
-        e.windows.push(window(What::Freeze, 2, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(FaultKind::Freeze, 1, BORN, BORN + 11_000));
+        e.windows.push(window(FaultKind::Freeze, 2, BORN + 8_500, BORN + 9_500));
         again(e, 2);
     },
     |e| {
-        e.windows.push(window(What::DiskFull, 1, BORN, BORN + 11_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, BORN, BORN + 11_000));
         e.ends.push(End { node: 1, at: BORN + 500, code: Some(1) });
     },
     |e| {
         // The plan went with the history, after an edit.
         e.ledgers.get_mut(&JOB).unwrap().pop_first();
-        e.windows.push(window(What::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, BORN + 4_000, BORN + 8_000));
         e.cut.insert(1);
     },
     |e| {
         forgotten(e, 1);
-        e.windows.push(window(What::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, BORN + 4_000, BORN + 8_000));
         e.cut.insert(1);
     },
 ];
 
 /// Shows the judge all of them.
-pub(crate) fn teeth() -> anyhow::Result<()> {
+pub(crate) fn mutations() -> anyhow::Result<()> {
     let found = judge(&sound()).violations;
     ensure!(found.is_empty(), "the judge finds fault with a sound run: {found:?}");
-    for (place, (kind, wreck)) in BROKEN.iter().enumerate() {
+    for (index, (kind, wreck)) in BROKEN.iter().enumerate() {
         let mut evidence = sound();
         wreck(&mut evidence);
         let found = judge(&evidence).violations;
-        ensure!(found.contains_key(kind), "the judge overlooks {kind} ({place}): {found:?}");
+        ensure!(found.contains_key(kind), "the judge overlooks {kind} ({index}): {found:?}");
     }
     let found = judge(&moved()).violations;
     ensure!(found.is_empty(), "the judge finds fault with jitter: {found:?}");
-    for (place, (kind, wreck)) in MOVED.iter().enumerate() {
+    for (index, (kind, wreck)) in MOVED.iter().enumerate() {
         let mut evidence = moved();
         wreck(&mut evidence);
         let found = judge(&evidence).violations;
-        ensure!(found.contains_key(kind), "the judge overlooks {kind} of jitter ({place})");
+        ensure!(found.contains_key(kind), "the judge overlooks {kind} of jitter ({index})");
     }
-    for (place, wreck) in EXCUSED.iter().enumerate() {
+    for (index, wreck) in EXCUSED.iter().enumerate() {
         let mut evidence = sound();
         wreck(&mut evidence);
         let found = judge(&evidence).violations;
-        ensure!(found.is_empty(), "the judge does not excuse ({place}): {found:?}");
+        ensure!(found.is_empty(), "the judge does not excuse ({index}): {found:?}");
     }
     Ok(())
 }
