@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Inner;
-use super::ear::{WHO, Who};
-use super::network::ACKNOWLEDGED;
-use super::reversion::{self, Acknowledged};
+use super::inner::Inner;
+use super::reversion;
+use super::wire::{ACKNOWLEDGED, Acknowledged, WHO, Who};
 
 /// Between two rounds of questions, whatever is claimed meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -1,387 +1,46 @@
-//! The one door: everything that changes replicated state goes through [`Cluster::propose`], and
-//! everything that wants to know of a change hangs on [`Cluster::changes`].
+//! The cluster as the rest of the process sees it: everything that changes replicated state goes
+//! through [`Cluster::propose`], and everything that reacts to a change reads the change feed,
+//! [`Cluster::changes`].
 //!
 //! ```text
-//!            propose                                     changes (the bell)
+//!            propose                                     changes (the change feed)
 //!   api ----------------> leader: stamp, client_write --> log, quorum --> machine --> Change
 //!        follower: forward one hop, wait until applied here
+//!
+//!   handle --> propose, read      what callers use
+//!   rpc    --> wire               what other nodes ask
+//!   start  --> inner, tasks       made once; membership/, leadership/, snapshots, doubt go on
 //! ```
 //!
-//! All methods may be called from any runtime; Raft itself runs on the runtime that
+//! All methods may be called from any runtime. Raft itself runs on the runtime that
 //! [`Cluster::start`] was called on.
 
-mod acked;
-mod addresses;
-mod announce;
 mod doubt;
-mod duties;
-mod ear;
 mod error;
-mod fitness;
-mod founding;
+mod handle;
 mod inner;
-mod members;
+mod leadership;
+mod membership;
 mod network;
-mod quorum;
-mod reach;
+mod options;
+mod propose;
+mod reachability;
 mod read;
-pub mod recover;
+mod receive;
 mod reversion;
+mod rpc;
+mod snapshots;
 mod start;
 mod stats;
+mod tasks;
+mod wire;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
-
-use openraft::async_runtime::watch::WatchReceiver;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, watch};
-
-pub use error::Error;
-
+pub use self::error::Error;
+pub use self::handle::Cluster;
+pub use self::leadership::state::Leadership;
+pub use self::membership::recover;
+pub use self::options::{MAX_COMMAND, Options};
+pub use self::read::BegunRead;
+pub use self::wire::MemberChange;
 pub use crate::raft::backup;
-
-use self::inner::Inner;
-use crate::clock::SchedulerTime;
-use crate::command::{Change, Command, Outcome};
-use crate::listen::Listeners;
-use crate::model::NodeId;
-use crate::model::process::Process;
-use crate::peer::{self, Origin, Peers};
 pub use crate::raft::machine::Applied;
-use crate::raft::types::{Member, TypeConfig};
-
-/// The longest encoded command, in bytes.
-pub const MAX_COMMAND: usize = 1 << 20;
-
-/// How long a judgement of this node's clock holds when nobody repeats it: without a leader nobody
-/// does, and somebody must lead.
-const CLOCK_OFF_MS: u64 = 10_000;
-
-/// What a cluster is started with: the resolved configuration, nothing read elsewhere.
-#[derive(Clone)]
-pub struct Options {
-    /// `DataDir`: log, snapshots and state live in it.
-    pub dir: PathBuf,
-    /// This node.
-    pub node: NodeId,
-    /// The random id of `dir`.
-    pub instance: u128,
-    /// This process.
-    pub process: Process,
-    /// The configured members, this node included.
-    pub members: Vec<(NodeId, Member)>,
-    /// Whether this node gives birth to the cluster, if it isn't born yet.
-    pub bootstrap: bool,
-    /// `Keys::peer_token`.
-    pub peer_token: Arc<str>,
-    /// Time between heartbeats.
-    pub heartbeat: Duration,
-    /// Shortest silence after which an election begins; the longest is twice it.
-    pub election: Duration,
-    /// Least time between two snapshots.
-    pub snapshot_interval: Duration,
-    /// Log entries after which a snapshot is taken (never less than
-    /// [`MIN_SNAPSHOT_THRESHOLD`](crate::config::Config::MIN_SNAPSHOT_THRESHOLD)).
-    pub snapshot_threshold: u64,
-    /// How long a proposal may wait for a leader and for its own application.
-    pub apply_timeout: Duration,
-    /// How long connecting to a peer may take.
-    pub transport_timeout: Duration,
-    /// Idle connections kept a peer.
-    pub transport_pool: usize,
-    /// Where stamps come from.
-    pub time: Arc<SchedulerTime>,
-}
-
-/// Who leads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leadership {
-    /// The term.
-    pub term: u64,
-    /// The leader that this node knows of in it.
-    pub leader: Option<NodeId>,
-    /// Whether it is this node.
-    pub me: bool,
-    /// Whether this node leads and has applied the first entry of its own term.
-    pub first_applied: bool,
-}
-
-/// A change of who belongs to the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MemberChange {
-    /// Binds a running, waiting node to its data folder and makes it a learner.
-    Add {
-        /// Its id, which no node has or had.
-        node: NodeId,
-        /// Where it is reached.
-        member: Member,
-        /// The id may be a removed node's.
-        replace: bool,
-    },
-    /// Makes a learner that has caught up a voter.
-    Promote {
-        /// Which.
-        node: NodeId,
-    },
-    /// Takes a node out.
-    Remove {
-        /// Which.
-        node: NodeId,
-        /// Even if it has shards.
-        force: bool,
-    },
-    /// Hands the leadership on.
-    Transfer {
-        /// To whom; `None`: to the voter that has most of the log.
-        to: Option<NodeId>,
-    },
-}
-
-/// The door. Cheap to clone.
-#[derive(Clone)]
-pub struct Cluster {
-    inner: Arc<Inner>,
-}
-
-impl Cluster {
-    /// Opens log and state in `options.dir` and starts Raft on the current runtime; returns when
-    /// what was known to be committed before is applied, without waiting for a leader. Call
-    /// [`Cluster::serve`] next, or no peer can reach this node.
-    pub async fn start(options: Options) -> Result<Self, Error> {
-        start::start(options).await
-    }
-
-    /// Answers peers on a listener bound to `RaftAddress`: Raft's own routes and `extra` ones of
-    /// other parts (under `/peer/...`), all behind the same gate, on the core runtime.
-    pub fn serve(&self, listeners: impl Into<Listeners>, extra: axum::Router) {
-        self.serve_within(listeners, extra, peer::Bounds::default());
-    }
-
-    /// As [`Cluster::serve`], with bounds on the connections.
-    pub fn serve_within(
-        &self,
-        listeners: impl Into<Listeners>,
-        extra: axum::Router,
-        bounds: peer::Bounds,
-    ) {
-        let routes = ear::routes(self.inner.clone()).merge(extra);
-        let mut stop = self.inner.stop.subscribe();
-        let stopped = async move {
-            // An error means that the cluster is gone: then there is nobody to answer either.
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        let peers = self.inner.peers.clone();
-        let server = peer::serve(listeners.into(), peers, routes, bounds, stopped);
-        let task = self.inner.runtime.spawn(server);
-        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-    }
-
-    /// Changes the replicated state: on the leader directly, on a follower by forwarding it (one
-    /// hop). Returns when it is applied on this node. A command that changes nothing comes back as
-    /// `Ok(Outcome::Rejected)`.
-    pub async fn propose(&self, command: Command) -> Result<Outcome, Error> {
-        Ok(self.propose_indexed(command).await?.1)
-    }
-
-    /// As [`Cluster::propose`]; gives the entry's index too.
-    pub async fn propose_indexed(&self, command: Command) -> Result<(u64, Outcome), Error> {
-        let origin = match command {
-            // What fires, and a node that is about to stop, must not wait behind clients.
-            Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
-            _ => Origin::Client,
-        };
-        self.inner.propose(inner::encode(&command)?, origin).await
-    }
-
-    /// As [`Cluster::propose_indexed`], but only if this node leads in that term; for what only a
-    /// leader does.
-    pub async fn propose_as_leader(
-        &self,
-        term: u64,
-        command: Command,
-    ) -> Result<(u64, Outcome), Error> {
-        self.inner.write(inner::encode(&command)?, Some(term)).await
-    }
-
-    /// Waits until this node has applied all that was committed anywhere when this was called.
-    pub async fn linearize(&self) -> Result<(), Error> {
-        self.inner.linearize().await
-    }
-
-    /// The bell: one [`Change`] for each applied transaction. A receiver that lags looks at the
-    /// books as after `Change::replaced`.
-    pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
-        self.inner.watches.changes.subscribe()
-    }
-
-    /// How far this node has applied.
-    pub fn applied(&self) -> watch::Receiver<Applied> {
-        self.inner.watches.applied.subscribe()
-    }
-
-    /// Who leads, as this node knows it.
-    pub fn leadership(&self) -> watch::Receiver<Leadership> {
-        self.inner.leadership.subscribe()
-    }
-
-    /// The leader, if it has a majority as far as this node can tell: none is shown once the longest
-    /// election timeout has passed without one. [`Cluster::leadership`] is Raft's own view.
-    pub fn leader(&self) -> Option<NodeId> {
-        self.inner.leader_in_effect()
-    }
-
-    /// Why there is no [`Cluster::leader`], for people.
-    pub fn no_leader(&self) -> String {
-        self.inner.no_leader()
-    }
-
-    /// Why the founder has not founded the cluster yet; `None` when it has, or is another node.
-    pub fn unfounded(&self) -> Option<String> {
-        self.inner.founding.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// On a leader: the nodes that were put back to older copies of their data, and the last entry
-    /// that each had acknowledged.
-    pub fn reverted(&self) -> Vec<(NodeId, u64)> {
-        let leads = self.inner.leadership.borrow().me;
-        if leads { self.inner.acknowledged.reverted() } else { Vec::new() }
-    }
-
-    /// This node has just started among others: it stamps nothing, should it come to lead, before
-    /// [`Cluster::clock_agrees`].
-    pub fn doubt_clock(&self) {
-        self.inner.clock_in_doubt.store(true, Ordering::SeqCst);
-    }
-
-    /// A leader that has heard from most nodes found this node's clock to be with the median: from now
-    /// on it is carried by a clock that does not jump.
-    pub fn clock_agrees(&self) {
-        self.inner.clock_in_doubt.store(false, Ordering::SeqCst);
-    }
-
-    /// On a leader: the boot-clock instant (ms) at which the newest round of messages that a
-    /// quorum acknowledged was *sent*. `None` when not leading or never acknowledged.
-    pub fn quorum_acked_boot(&self) -> Option<u64> {
-        self.inner.quorum_acked_boot()
-    }
-
-    /// The highest index this node knows to be committed; 0 before the first.
-    pub fn commit_index(&self) -> u64 {
-        let metrics = self.inner.raft.metrics();
-        let m = metrics.borrow_watched();
-        let known = m.cluster_committed.max(m.local_committed).map_or(0, |id| id.index);
-        known.max(self.inner.watches.applied.borrow().index)
-    }
-
-    /// The log up to this index is gone, in favour of the snapshot; 0 when nothing is.
-    pub fn purged_index(&self) -> u64 {
-        self.inner.raft.metrics().borrow_watched().purged.map_or(0, |id| id.index)
-    }
-
-    /// The members, ascending; before the cluster's birth the configured ones.
-    pub fn members(&self) -> Vec<(NodeId, Member)> {
-        let metrics = self.inner.raft.metrics();
-        let m = metrics.borrow_watched();
-        let members: Vec<_> =
-            m.membership_config.membership().nodes().map(|(id, m)| (*id, m.clone())).collect();
-        if members.is_empty() { self.inner.options.members.clone() } else { members }
-    }
-
-    /// The members that vote; none before the cluster's birth.
-    pub fn voters(&self) -> BTreeSet<NodeId> {
-        self.inner.voters()
-    }
-
-    /// Whether this node has nothing of any cluster yet: it waits for the founder, or to be added.
-    pub fn is_waiting(&self) -> bool {
-        self.inner.is_waiting()
-    }
-
-    /// Takes what the median of the clocks says of this node's. One that is off neither stands for
-    /// election nor stamps entries, until it agrees, or has not been told for a while.
-    pub fn clock_judged(&self, agrees: bool) {
-        let until = if agrees { 0 } else { self.inner.boot_offset.now() + CLOCK_OFF_MS };
-        self.inner.clock_off_until.store(until, Ordering::SeqCst);
-    }
-
-    /// Changes who belongs to the cluster, at the leader, wherever that is; gives the node that it
-    /// is about (of a transfer: the new leader). Refusals come as [`Error::Refused`].
-    pub async fn change_members(&self, change: MemberChange) -> Result<NodeId, Error> {
-        self.inner.change_members_anywhere(change).await
-    }
-
-    /// `/healthcheck`'s `raftStats`: names and values as the original had them.
-    pub fn raft_stats(&self) -> Vec<(&'static str, String)> {
-        stats::raft_stats(&self.inner)
-    }
-
-    /// The hash of this node's state at a `Checksum` entry, once computed; the last few are kept.
-    pub fn checksum(&self, index: u64) -> Option<[u8; 32]> {
-        self.inner.watches.checksum(index)
-    }
-
-    /// Takes a snapshot of what is applied, soon, whatever the thresholds say.
-    pub async fn snapshot(&self) -> Result<(), Error> {
-        self.inner.raft.trigger().snapshot().await.map_err(|e| Error::Fatal(e.to_string()))
-    }
-
-    /// Snapshots that could not be written, or put in place, since the start.
-    pub fn snapshot_failures(&self) -> u64 {
-        self.inner.snapshots.failures().count()
-    }
-
-    /// Why the last snapshot could not be written; `None` once one was.
-    pub fn snapshot_trouble(&self) -> Option<String> {
-        self.inner.snapshots.failures().trouble()
-    }
-
-    /// Why this node is not to be used while a snapshot is being installed; `None` while none is, or for
-    /// no longer than it commonly takes.
-    pub fn install_trouble(&self) -> Option<&'static str> {
-        self.inner.snapshots.installing().trouble()
-    }
-
-    /// Writes a backup of what is applied here to a path that does not exist, with a text sealed
-    /// under the node's key in its label. Takes as long as the books are large; it goes on when the
-    /// caller does not wait for it.
-    pub async fn backup(
-        &self,
-        path: PathBuf,
-        sealed: String,
-    ) -> Result<backup::Facts, backup::Error> {
-        let store = self.inner.store.clone();
-        let made = tokio::task::spawn_blocking(move || backup::make(&store, &path, &sealed)).await;
-        // A panic in it has been printed.
-        made.unwrap_or(Err(backup::Error::Interrupted))
-    }
-
-    /// About how many bytes a backup of what is applied here takes, at most.
-    pub fn state_size(&self) -> u64 {
-        self.inner.store.size()
-    }
-
-    /// Hands leadership to a member and returns when it leads, or fails.
-    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), Error> {
-        self.inner.transfer_leader(to).await
-    }
-
-    /// The peer client, for the messages of other parts.
-    pub fn peers(&self) -> &Peers {
-        &self.inner.peers
-    }
-
-    /// Becomes `Some(reason)` when this node cannot go on: a storage error, Raft stopped, a second
-    /// instance. The process must report it and exit non-zero.
-    pub fn failed(&self) -> watch::Receiver<Option<String>> {
-        self.inner.peers.failed()
-    }
-
-    /// Stops Raft and the peer server, and waits until log and state are closed.
-    pub async fn shutdown(&self) {
-        self.inner.shutdown().await;
-    }
-}

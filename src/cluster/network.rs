@@ -14,39 +14,23 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::reach::Reach;
-use super::reversion::{Acknowledged, Finding, Record, Sent};
+use super::reachability::Reachability;
+use super::reversion::{Finding, Record, Sent};
+use super::wire::{
+    APPEND, Acknowledged, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE,
+};
 use crate::model::NodeId;
 use crate::peer::{self, Peers};
 use crate::raft::snapshot::SnapshotFile;
-use crate::raft::types::{Member, SnapshotMeta, TypeConfig, Vote};
-
-pub(super) const APPEND: &str = "/raft/append";
-pub(super) const VOTE: &str = "/raft/vote";
-pub(super) const PRE_VOTE: &str = "/raft/pre-vote";
-pub(super) const SNAPSHOT: &str = "/raft/snapshot";
-pub(super) const TRANSFER: &str = "/raft/transfer-leader";
-/// Tells a node what it has acknowledged and does not have any more.
-pub(super) const REVERTED: &str = "/raft/reverted";
-
-/// Asks the leader for what this node has acknowledged and does not have any more.
-pub(super) const ACKNOWLEDGED: &str = "/raft/acknowledged";
+use crate::raft::types::{Member, TypeConfig};
 
 /// After a snapshot was not taken, the next one is sent so much later.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
 /// What is read of a snapshot at once.
 const PIECE: usize = 256 << 10;
-
-/// What goes before a snapshot's bytes; after them comes their CRC32.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SnapshotHead {
-    pub(super) vote: Vote,
-    pub(super) meta: SnapshotMeta,
-    pub(super) length: u64,
-}
 
 /// Makes a line to each node.
 #[derive(Clone)]
@@ -54,7 +38,7 @@ pub(super) struct Network {
     pub(super) peers: Peers,
     /// The least time that a message with entries gets: it has to be synced over there.
     pub(super) append_timeout: Duration,
-    pub(super) reach: Arc<Reach>,
+    pub(super) reachability: Arc<Reachability>,
     pub(super) acknowledged: Arc<Record>,
 }
 
@@ -88,7 +72,7 @@ impl Line {
         Resp: DeserializeOwned,
     {
         let answer = self.network.peers.call(self.target, path, request, timeout).await;
-        self.network.reach.note(self.target, answer.as_ref().err());
+        self.network.reachability.note(self.target, answer.as_ref().err());
         answer.map_err(|e| rpc_error(&e))
     }
 }

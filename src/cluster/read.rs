@@ -9,7 +9,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Cluster, Error};
+use super::error::Error;
+use super::handle::Cluster;
 use crate::store::{self, Class, End, ReadLimit};
 
 /// How long after its deadline a client's read is waited for: SQLite is asked often, but the work

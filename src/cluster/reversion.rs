@@ -10,19 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
-use serde::{Deserialize, Serialize};
 
+use super::wire::Acknowledged;
 use crate::model::NodeId;
 use crate::raft::types::{TypeConfig, Vote};
-
-/// What a follower acknowledged, as the leader tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Acknowledged {
-    /// The leader's term. What is acknowledged in it stays in the log as long as it lasts.
-    pub(super) term: u64,
-    /// The index of the last entry.
-    pub(super) index: u64,
-}
 
 /// What each follower has acknowledged to this leader.
 #[derive(Debug, Default)]

@@ -9,16 +9,21 @@ use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::acked::BootOffset;
+use super::error::Error;
+use super::handle::Cluster;
+use super::inner::Inner;
+use super::leadership::duties;
+use super::leadership::quorum_ack::BootOffset;
+use super::membership::{founding, registry};
 use super::network::Network;
-use super::{Cluster, Error, Inner, Options, duties, founding};
+use super::options::Options;
+use super::tasks;
 use crate::model::lease::Timing;
 use crate::peer::{Identity, Peers};
 use crate::raft::log::{self, LogStore};
 use crate::raft::machine::Machine;
 use crate::raft::snapshot::Snapshots;
 use crate::store::Store;
-use crate::store::nodes::Bound;
 
 /// A snapshot may take this long to be sent and installed.
 const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
@@ -27,7 +32,16 @@ fn open(error: impl std::fmt::Display) -> Error {
     Error::Open(error.to_string())
 }
 
-pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
+impl Cluster {
+    /// Opens log and state in `options.dir` and starts Raft on the current runtime. Returns when
+    /// everything is applied that was known to be committed before, without waiting for a leader.
+    /// Call [`Cluster::serve`] next, or no peer can reach this node.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        start(options).await
+    }
+}
+
+async fn start(mut options: Options) -> Result<Cluster, Error> {
     let least = crate::config::Config::MIN_SNAPSHOT_THRESHOLD;
     options.snapshot_threshold = options.snapshot_threshold.max(least);
     if !options.members.iter().any(|(node, _)| *node == options.node) {
@@ -61,13 +75,13 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
     });
     let (log, snapshots, store, machine) = opened.await.map_err(open)??;
     let watches = machine.watches();
-    let roll = watches.roll.borrow().clone();
-    check_roll(&options, &roll.nodes)?;
-    peers.learn(roll.generation, roll.nodes);
+    let registry = watches.registry.borrow().clone();
+    registry::check_registry(&options, &registry.nodes)?;
+    peers.learn(registry.generation, registry.nodes);
     let network = Network {
         peers: peers.clone(),
         append_timeout: options.election * 2,
-        reach: Arc::default(),
+        reachability: Arc::default(),
         acknowledged: Arc::default(),
     };
     let acknowledged = network.acknowledged.clone();
@@ -86,7 +100,7 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         log: log_view,
         leadership: watch::Sender::default(),
         last_stamp: AtomicI64::new(i64::MIN),
-        clock_in_doubt: AtomicBool::new(false),
+        clock_unconfirmed: AtomicBool::new(false),
         heard: Mutex::new(None::<Instant>),
         clock_off_until: AtomicU64::new(0),
         receiving: Arc::default(),
@@ -102,33 +116,11 @@ pub(super) async fn start(mut options: Options) -> Result<Cluster, Error> {
         options,
     });
     duties::tend_election(&inner);
-    duties::begin(&inner);
+    tasks::begin(&inner);
     if inner.options.bootstrap {
         founding::begin(&inner).await?;
     }
     Ok(Cluster { inner })
-}
-
-/// The state knows which data folder is whose: one that is another node's, or that was removed, must
-/// not take part. (One under an id that is bound to another folder is told by the others, who know
-/// more than a state that is being replayed.)
-pub(super) fn check_roll(options: &Options, nodes: &[Bound]) -> Result<(), Error> {
-    let Some(mine) = nodes.iter().find(|bound| bound.instance == options.instance) else {
-        return Ok(());
-    };
-    let node = mine.node;
-    if node != options.node {
-        return Err(Error::Open(format!(
-            "this data folder is node {node}'s: NodeId must be {node}, or DataDir another one"
-        )));
-    }
-    if mine.removed {
-        return Err(Error::Open(format!(
-            "node {node} was removed from this cluster, and its data folder with it: to come back it \
-             needs an empty DataDir, a new NodeId and `scheduler0 cluster add`"
-        )));
-    }
-    Ok(())
 }
 
 fn config(options: &Options) -> Result<Config, Error> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 
-use super::Inner;
+use super::inner::Inner;
 
 /// Names and values, in the order of the names.
 pub(super) fn raft_stats(inner: &Inner) -> Vec<(&'static str, String)> {

@@ -19,6 +19,7 @@ use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
 use crate::model::attempt::JournalBatch;
+use crate::peer::routes::JOURNAL;
 use crate::store;
 
 /// The most journal that one proposal carries, in encoded bytes: well below the bound of an entry.
@@ -44,9 +45,6 @@ pub struct ReadJournal {
     pub max_bytes: u32,
 }
 
-/// The route that answers [`ReadJournal`].
-pub const JOURNAL_ROUTE: &str = "/peer/journal";
-
 /// The collector of one term.
 pub(super) struct Collector {
     /// The door.
@@ -62,25 +60,25 @@ pub(super) struct Collector {
     /// Time between two rounds when nobody reports growth.
     pub(super) interval: Duration,
     /// Rung when a renewal says that a journal grew.
-    pub(super) bell: Arc<Bell>,
+    pub(super) growth: Arc<JournalGrowth>,
 }
 
 /// Which journals have grown. Rung by renewals: a node that is heard of can be asked, too.
 #[derive(Default)]
-pub(super) struct Bell {
+pub(super) struct JournalGrowth {
     grown: Mutex<BTreeSet<NodeId>>,
-    rung: Notify,
+    grew: Notify,
 }
 
-impl Bell {
+impl JournalGrowth {
     /// A node's journal has grown.
-    pub(super) fn ring(&self, node: NodeId) {
+    pub(super) fn note(&self, node: NodeId) {
         self.grown.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
-        self.rung.notify_one();
+        self.grew.notify_one();
     }
 
-    async fn heard(&self) -> BTreeSet<NodeId> {
-        self.rung.notified().await;
+    async fn wait(&self) -> BTreeSet<NodeId> {
+        self.grew.notified().await;
         std::mem::take(&mut *self.grown.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -102,7 +100,7 @@ impl Collector {
             let mut again: Option<(NodeId, Duration)> = None;
             tokio::select! {
                 _ = beat.tick() => wanted.extend(members()),
-                mut grown = self.bell.heard() => {
+                mut grown = self.growth.wait() => {
                     wanted.append(&mut grown);
                     // Where one has grown others mostly have, too.
                     wanted.extend(members().filter(|id| unreachable.get(id) != Some(&true)));
@@ -144,7 +142,7 @@ impl Collector {
         let batch = if node == self.me {
             (self.own)(&ask)
         } else {
-            self.cluster.peers().call(node, JOURNAL_ROUTE, &ask, PAGE_TIMEOUT).await?
+            self.cluster.peers().call(node, JOURNAL, &ask, PAGE_TIMEOUT).await?
         };
         if batch.entries.is_empty() {
             return Ok(None);

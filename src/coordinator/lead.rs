@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::collect::{Bell, Collector, ReadJournal};
+use super::collect::{Collector, JournalGrowth, ReadJournal};
 use super::housekeeping::Housekeeping;
-use super::leases::{Books, Grantor, Settled};
+use super::leases::{Grantor, LeaderPosition, Settled};
 use crate::clock::SchedulerTime;
 use crate::cluster::{Cluster, Leadership};
 use crate::command::Command;
@@ -60,7 +60,7 @@ pub struct Coordinator(Arc<Inner>);
 struct Inner {
     options: Options,
     term: Mutex<Option<Term>>,
-    bell: Arc<Bell>,
+    growth: Arc<JournalGrowth>,
     /// The leadership is being handed on because of this node's clock.
     stepping_down: AtomicBool,
 }
@@ -68,14 +68,14 @@ struct Inner {
 /// The state of a term; gone when it is over.
 struct Term {
     grantor: Grantor,
-    books: Read,
+    view: View,
     /// The last journal position that each node reported.
     reported: BTreeMap<NodeId, u64>,
 }
 
 /// What a term goes by, read from the books at one moment.
 #[derive(Default)]
-struct Read {
+struct View {
     assign_index: u64,
     shards: Vec<Shard>,
     draining: BTreeSet<NodeId>,
@@ -87,7 +87,7 @@ impl Coordinator {
         let coordinator = Self(Arc::new(Inner {
             options,
             term: Mutex::new(None),
-            bell: Arc::default(),
+            growth: Arc::default(),
             stepping_down: AtomicBool::new(false),
         }));
         let running = coordinator.clone();
@@ -105,19 +105,19 @@ impl Coordinator {
         if let Some(at) = cluster.quorum_acked_boot() {
             term.grantor.quorum_acked(at);
         }
-        let answer = term.grantor.renewal(self.now(), renewal, self.books(term));
+        let answer = term.grantor.renewal(self.now(), renewal, self.position(term));
         let reported = term.reported.entry(renewal.node).or_default();
         // Less than before is a journal that was lost and begun anew.
         if renewal.facts.journaled != *reported {
             *reported = renewal.facts.journaled;
-            self.0.bell.ring(renewal.node);
+            self.0.growth.note(renewal.node);
         }
         Reply::Answer(answer)
     }
 
     /// Asks the collector to look now: this node's journal has grown.
     pub fn collect_now(&self) {
-        self.0.bell.ring(self.0.options.node);
+        self.0.growth.note(self.0.options.node);
     }
 
     fn term(&self) -> MutexGuard<'_, Option<Term>> {
@@ -131,13 +131,13 @@ impl Coordinator {
         Now { boot: time.clock().boot(), sched: time.now() }
     }
 
-    fn books(&self, term: &Term) -> Books {
+    fn position(&self, term: &Term) -> LeaderPosition {
         let cluster = &self.0.options.cluster;
         let applied = *cluster.applied().borrow();
-        Books {
+        LeaderPosition {
             applied: Position { index: applied.index, stamp: applied.stamp },
             commit_index: cluster.commit_index(),
-            assign_index: term.books.assign_index,
+            assign_index: term.view.assign_index,
         }
     }
 
@@ -173,7 +173,7 @@ impl Coordinator {
     ) -> Result<(), crate::cluster::Error> {
         let options = &self.0.options;
         let cluster = &options.cluster;
-        let mut bell = cluster.changes();
+        let mut changes = cluster.changes();
         if again {
             // An assignment whose outcome was unknown may still be on its way into the books, and
             // nobody may be granted a lease without it: this goes behind it.
@@ -192,8 +192,8 @@ impl Coordinator {
             grantor.spoke_before(node, process);
         }
         // Read before anybody can ask: a grant names the newest assignment in the books.
-        let books = self.read_books().await?;
-        *self.term() = Some(Term { grantor, books, reported: BTreeMap::new() });
+        let view = self.read_view().await?;
+        *self.term() = Some(Term { grantor, view, reported: BTreeMap::new() });
 
         let mut tasks = JoinSet::new();
         tasks.spawn(
@@ -204,7 +204,7 @@ impl Coordinator {
                 term: number,
                 fan_in: options.fan_in,
                 interval: options.fetch_interval,
-                bell: self.0.bell.clone(),
+                growth: self.0.growth.clone(),
             }
             .run(),
         );
@@ -231,9 +231,9 @@ impl Coordinator {
                         return Ok(());
                     }
                 }
-                rung = bell.recv() => {
+                change = changes.recv() => {
                     // Lagging is no loss: the books are read whole.
-                    if rung.map_or(true, |c| c.shards || c.nodes || c.replaced) {
+                    if change.map_or(true, |c| c.shards || c.nodes || c.replaced) {
                         self.reread().await?;
                     }
                     continue;
@@ -263,13 +263,13 @@ impl Coordinator {
                     term.grantor.quorum_acked(at);
                 }
                 term.grantor.set_members(members(), cluster.voters());
-                term.grantor.set_draining(term.books.draining.clone());
+                term.grantor.set_draining(term.view.draining.clone());
                 let now = self.now();
                 let error = term.grantor.own_clock_error(now.boot);
                 if error.abs() > CLOCK_TOLERANCE {
                     self.judge_own_clock(error, term.grantor.agreeing(now.boot));
                 }
-                term.grantor.tick(now, &term.books.shards)
+                term.grantor.tick(now, &term.view.shards)
             };
             if !moves.is_empty() {
                 tell(&moves);
@@ -339,18 +339,18 @@ impl Coordinator {
 
     /// Reads the books anew into the term.
     async fn reread(&self) -> Result<(), crate::cluster::Error> {
-        let books = self.read_books().await?;
+        let view = self.read_view().await?;
         if let Some(term) = self.term().as_mut() {
-            term.books = books;
+            term.view = view;
         }
         Ok(())
     }
 
-    async fn read_books(&self) -> Result<Read, crate::cluster::Error> {
+    async fn read_view(&self) -> Result<View, crate::cluster::Error> {
         let cluster = &self.0.options.cluster;
         cluster
             .read(|conn| {
-                Ok(Read {
+                Ok(View {
                     assign_index: store::meta::assign_index(conn)?,
                     shards: store::shards::all(conn)?,
                     draining: {

@@ -40,7 +40,7 @@ pub struct NodeView {
 
 /// What the leader knows when it plans.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct Situation<'a> {
     /// The leader's boot clock.
     pub boot: u64,
     /// The leader's scheduler time.
@@ -76,33 +76,34 @@ pub struct Placement {
 impl Placement {
     /// Plans anew. `settle` is how long, in milliseconds, the able nodes must have been the same
     /// for a move that is not pressing.
-    pub fn plan(&mut self, scene: &Scene<'_>, settle: u64) -> Plan {
-        let field = Field::of(scene);
-        if field.able != self.able {
-            self.able.clone_from(&field.able);
-            self.since = scene.boot;
+    pub fn plan(&mut self, situation: &Situation<'_>, settle: u64) -> Plan {
+        let candidates = Candidates::of(situation);
+        if candidates.able != self.able {
+            self.able.clone_from(&candidates.able);
+            self.since = situation.boot;
         }
-        let settled = scene.complete && scene.boot >= self.since + settle;
-        let mut counts: BTreeMap<NodeId, usize> = field.able.iter().map(|id| (*id, 0)).collect();
-        for shard in scene.shards {
-            if !field.homeless(scene, shard)
+        let settled = situation.complete && situation.boot >= self.since + settle;
+        let mut counts: BTreeMap<NodeId, usize> =
+            candidates.able.iter().map(|id| (*id, 0)).collect();
+        for shard in situation.shards {
+            if !candidates.ownerless(situation, shard)
                 && let Some(count) = counts.get_mut(&shard.owner)
             {
                 *count += 1;
             }
         }
         let mut plan = Plan::default();
-        field.house(scene, &mut counts, &mut plan);
-        field.relieve(scene, settled, &mut counts, &mut plan);
+        candidates.assign_owners(situation, &mut counts, &mut plan);
+        candidates.relieve(situation, settled, &mut counts, &mut plan);
         if settled {
-            field.balance(scene, &mut counts, &mut plan);
+            candidates.balance(situation, &mut counts, &mut plan);
         }
         plan
     }
 }
 
 /// The nodes, sorted by what they are good for.
-struct Field<'a> {
+struct Candidates<'a> {
     nodes: BTreeMap<NodeId, &'a NodeView>,
     /// Who should own shards.
     able: BTreeSet<NodeId>,
@@ -110,12 +111,12 @@ struct Field<'a> {
     spare: bool,
 }
 
-impl<'a> Field<'a> {
-    fn of(scene: &Scene<'a>) -> Self {
-        let nodes: BTreeMap<_, _> = scene.nodes.iter().map(|n| (n.id, n)).collect();
+impl<'a> Candidates<'a> {
+    fn of(situation: &Situation<'a>) -> Self {
+        let nodes: BTreeMap<_, _> = situation.nodes.iter().map(|n| (n.id, n)).collect();
         let fit = |n: &&&NodeView| n.leased && n.caught_up && n.has_room && !n.draining;
         let mut able: BTreeSet<NodeId> =
-            nodes.values().filter(fit).map(|n| n.id).filter(|id| *id != scene.leader).collect();
+            nodes.values().filter(fit).map(|n| n.id).filter(|id| *id != situation.leader).collect();
         if able.is_empty() {
             able.extend(nodes.values().filter(fit).map(|n| n.id));
         }
@@ -131,10 +132,11 @@ impl<'a> Field<'a> {
     }
 
     /// Whether a shard waits for an owner.
-    fn homeless(&self, scene: &Scene<'_>, shard: &Shard) -> bool {
+    fn ownerless(&self, situation: &Situation<'_>, shard: &Shard) -> bool {
         shard.epoch == 0
             || self.is_dead(shard.owner)
-            || (shard.closing.is_none() && scene.promises.contains_key(&(shard.id, shard.epoch)))
+            || (shard.closing.is_none()
+                && situation.promises.contains_key(&(shard.id, shard.epoch)))
     }
 
     /// The least loaded node for a shard, not its present owner if that can be avoided.
@@ -157,8 +159,13 @@ impl<'a> Field<'a> {
     }
 
     /// Owners for what has none.
-    fn house(&self, scene: &Scene<'_>, counts: &mut BTreeMap<NodeId, usize>, plan: &mut Plan) {
-        for shard in scene.shards {
+    fn assign_owners(
+        &self,
+        situation: &Situation<'_>,
+        counts: &mut BTreeMap<NodeId, usize>,
+        plan: &mut Plan,
+    ) {
+        for shard in situation.shards {
             if let Some(closing) = &shard.closing
                 && self.is_dead(closing.node)
                 && let Some(to) = self.for_closing(shard)
@@ -166,17 +173,17 @@ impl<'a> Field<'a> {
                 let kind = MoveKind::TakeClosing;
                 plan.moves.push(Move { shard: shard.id, to, expects: closing.epoch, kind });
             }
-            if !self.homeless(scene, shard) {
+            if !self.ownerless(situation, shard) {
                 continue;
             }
-            let promised = scene.promises.get(&(shard.id, shard.epoch)).copied();
+            let promised = situation.promises.get(&(shard.id, shard.epoch)).copied();
             let dead = shard.epoch == 0 || self.is_dead(shard.owner);
-            let hurry = !dead && promised.is_some_and(|until| scene.sched >= until - HURRY);
+            let hurry = !dead && promised.is_some_and(|until| situation.sched >= until - HURRY);
             let target = self.target(counts, shard);
-            let patient = !scene.complete && !hurry;
+            let patient = !situation.complete && !hurry;
             let Some(to) = (if patient {
                 // A new leader: it would not know who else is there.
-                target.filter(|to| !dead && *to != scene.leader && *to != shard.owner)
+                target.filter(|to| !dead && *to != situation.leader && *to != shard.owner)
             } else {
                 target.or_else(|| self.stopgap(shard))
             }) else {
@@ -202,7 +209,7 @@ impl<'a> Field<'a> {
     /// Asks owners that should not own.
     fn relieve(
         &self,
-        scene: &Scene<'_>,
+        situation: &Situation<'_>,
         settled: bool,
         counts: &mut BTreeMap<NodeId, usize>,
         plan: &mut Plan,
@@ -210,11 +217,11 @@ impl<'a> Field<'a> {
         if self.able.is_empty() {
             return;
         }
-        for shard in scene.shards {
+        for shard in situation.shards {
             let Some(owner) = self.nodes.get(&shard.owner) else { continue };
             if self.able.contains(&owner.id)
                 || shard.closing.is_some()
-                || self.homeless(scene, shard)
+                || self.ownerless(situation, shard)
             {
                 continue;
             }
@@ -232,10 +239,15 @@ impl<'a> Field<'a> {
     }
 
     /// Evens out the counts of the able nodes, to within one.
-    fn balance(&self, scene: &Scene<'_>, counts: &mut BTreeMap<NodeId, usize>, plan: &mut Plan) {
+    fn balance(
+        &self,
+        situation: &Situation<'_>,
+        counts: &mut BTreeMap<NodeId, usize>,
+        plan: &mut Plan,
+    ) {
         let mut movable: BTreeMap<NodeId, Vec<&Shard>> = BTreeMap::new();
-        for shard in scene.shards.iter().rev() {
-            if shard.closing.is_none() && !self.homeless(scene, shard) {
+        for shard in situation.shards.iter().rev() {
+            if shard.closing.is_none() && !self.ownerless(situation, shard) {
                 movable.entry(shard.owner).or_default().push(shard);
             }
         }

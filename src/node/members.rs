@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 
-use super::ear::Ear;
+use super::rpc::PeerRpc;
 use super::status::ask;
 use crate::api::members::{MemberStatus, Members, Step};
 use crate::cluster::{Error, MemberChange};
@@ -14,14 +14,14 @@ use crate::raft::types::Member;
 use crate::store;
 
 /// The members, as this node sees them.
-pub(super) async fn members(ear: Ear) -> Result<Members, Error> {
-    let cluster = &ear.cluster;
+pub(super) async fn members(rpc: PeerRpc) -> Result<Members, Error> {
+    let cluster = &rpc.cluster;
     let (members, voters) = (cluster.members(), cluster.voters());
     let (shards, nodes) =
         cluster.read(|conn| Ok((store::shards::all(conn)?, store::nodes::all(conn)?))).await?;
-    let own = join_all(members.iter().map(|(id, _)| ask(&ear, *id))).await;
+    let report = join_all(members.iter().map(|(id, _)| ask(&rpc, *id))).await;
     let commit = cluster.commit_index();
-    let members = members.into_iter().zip(own).map(|((id, member), own)| {
+    let members = members.into_iter().zip(report).map(|((id, member), report)| {
         let has = |shard: &&crate::model::shard::Shard| {
             (shard.epoch > 0 && shard.owner == id)
                 || shard.closing.as_ref().is_some_and(|closing| closing.node == id)
@@ -31,11 +31,11 @@ pub(super) async fn members(ear: Ear) -> Result<Members, Error> {
             address: member.address,
             raft_address: member.raft_address,
             role: if voters.contains(&id) { "voter" } else { "learner" }.to_owned(),
-            reachable: own.is_some(),
+            reachable: report.is_some(),
             draining: nodes.iter().any(|bound| bound.node == id && bound.draining),
             shards: shards.iter().filter(has).count() as u32,
-            uncollected: own.as_ref().map(|own| own.journal_depth),
-            behind: own.as_ref().map(|own| commit.saturating_sub(own.applied)),
+            uncollected: report.as_ref().map(|report| report.journal_depth),
+            behind: report.as_ref().map(|report| commit.saturating_sub(report.applied)),
         }
     });
     Ok(Members { leader: cluster.leader(), members: members.collect() })
@@ -46,7 +46,7 @@ fn conflict(message: String) -> Error {
 }
 
 /// Carries out one step.
-pub(super) async fn change(ear: Ear, step: Step) -> Result<NodeId, Error> {
+pub(super) async fn change(rpc: PeerRpc, step: Step) -> Result<NodeId, Error> {
     let change = match step {
         Step::Add { node, address, raft_address, replace } => {
             MemberChange::Add { node, member: Member { raft_address, address }, replace }
@@ -54,44 +54,44 @@ pub(super) async fn change(ear: Ear, step: Step) -> Result<NodeId, Error> {
         Step::Promote(node) => MemberChange::Promote { node },
         Step::Transfer(to) => {
             if let Some(to) = to
-                && let Some(own) = ask(&ear, to).await
-                && own.clock_error.abs() > CLOCK_TOLERANCE
+                && let Some(report) = ask(&rpc, to).await
+                && report.clock_error.abs() > CLOCK_TOLERANCE
             {
-                let off = own.clock_error;
+                let off = report.clock_error;
                 return Err(conflict(format!(
                     "the clock of node {to} is {off} ms off the others': it may not lead"
                 )));
             }
             MemberChange::Transfer { to }
         }
-        Step::Drain { node, draining } => return drain(&ear, node, draining).await,
+        Step::Drain { node, draining } => return drain(&rpc, node, draining).await,
         Step::Remove { node, force } => {
-            if !force && ear.cluster.members().iter().any(|(id, _)| *id == node) {
-                has_nothing_left(&ear, node).await?;
+            if !force && rpc.cluster.members().iter().any(|(id, _)| *id == node) {
+                has_nothing_left(&rpc, node).await?;
             }
             MemberChange::Remove { node, force }
         }
     };
-    ear.cluster.change_members(change).await
+    rpc.cluster.change_members(change).await
 }
 
-async fn drain(ear: &Ear, node: NodeId, draining: bool) -> Result<NodeId, Error> {
-    match ear.cluster.propose(Command::Drain { node, draining }).await? {
+async fn drain(rpc: &PeerRpc, node: NodeId, draining: bool) -> Result<NodeId, Error> {
+    match rpc.cluster.propose(Command::Drain { node, draining }).await? {
         Outcome::Rejected(rejection) => Err(Error::Refused(rejection)),
         _ => Ok(node),
     }
 }
 
 /// What a node has delivered and nobody knows of would be delivered again.
-async fn has_nothing_left(ear: &Ear, node: NodeId) -> Result<(), Error> {
-    let Some(own) = ask(ear, node).await else {
+async fn has_nothing_left(rpc: &PeerRpc, node: NodeId) -> Result<(), Error> {
+    let Some(report) = ask(rpc, node).await else {
         return Err(conflict(format!(
             "node {node} does not answer: its results cannot be collected; if it is lost, force \
              the removal (--force): what it delivered and nobody collected is delivered again"
         )));
     };
-    if own.journal_depth > 0 {
-        let left = own.journal_depth;
+    if report.journal_depth > 0 {
+        let left = report.journal_depth;
         return Err(conflict(format!(
             "{left} results of node {node} are not collected yet: drain it, and wait"
         )));

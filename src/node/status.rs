@@ -1,4 +1,4 @@
-//! Gathers what the api shows of the whole cluster: every node's own status, the shards, and the
+//! Gathers what the api shows of the whole cluster: every node's report status, the shards, and the
 //! hashes at one log entry. Asks the others by peer routes; a node that does not answer is shown as
 //! unreachable, never waited for long.
 
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::ear::{CHECKSUM_ROUTE, Ear, Own, STATUS_ROUTE};
+use super::report::NodeReport;
+use super::rpc::PeerRpc;
 use crate::api::cluster::{
     Checksums, Failing, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status,
 };
@@ -16,6 +17,7 @@ use crate::executor;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 use crate::model::time::rfc3339;
+use crate::peer::routes;
 use crate::store;
 
 /// How long another node may take to say how it is.
@@ -26,10 +28,10 @@ const HASHING: Duration = Duration::from_mins(1);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The cluster's status, as this node can see it.
-pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
-    let cluster = &ear.cluster;
+pub(super) async fn status(rpc: PeerRpc, timing: Timing) -> Result<Status, Error> {
+    let cluster = &rpc.cluster;
     let members = cluster.members();
-    let own = join_all(members.iter().map(|(id, _)| ask(&ear, *id))).await;
+    let report = join_all(members.iter().map(|(id, _)| ask(&rpc, *id))).await;
     let (shards, cluster_id, bound) = cluster
         .read(|conn| {
             let nodes = store::nodes::all(conn)?;
@@ -48,8 +50,8 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
     }
     let nodes = members
         .iter()
-        .zip(own)
-        .map(|((id, member), own)| {
+        .zip(report)
+        .map(|((id, member), report)| {
             let owned = shards.iter().filter(|s| s.owner == *id && s.epoch > 0).count();
             let draining = bound.iter().any(|bound| bound.node == *id && bound.draining);
             let known = NodeStatus {
@@ -60,7 +62,7 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
                 draining,
                 ..NodeStatus::default()
             };
-            node_status(known, voters.contains(id), own, &mut warnings)
+            node_status(known, voters.contains(id), report, &mut warnings)
         })
         .collect();
     let shards = shards
@@ -85,12 +87,12 @@ pub(super) async fn status(ear: Ear, timing: Timing) -> Result<Status, Error> {
     })
 }
 
-pub(super) async fn ask(ear: &Ear, node: NodeId) -> Option<Own> {
-    if node == ear.node {
-        return Some((ear.own)());
+pub(super) async fn ask(rpc: &PeerRpc, node: NodeId) -> Option<NodeReport> {
+    if node == rpc.node {
+        return Some((rpc.report)());
     }
-    match ear.cluster.peers().call(node, STATUS_ROUTE, &(), PATIENCE).await {
-        Ok(own) => Some(own),
+    match rpc.cluster.peers().call(node, routes::STATUS, &(), PATIENCE).await {
+        Ok(report) => Some(report),
         Err(error) => {
             tracing::debug!(node, %error, "a node did not say how it is");
             None
@@ -102,27 +104,27 @@ pub(super) async fn ask(ear: &Ear, node: NodeId) -> Option<Own> {
 fn node_status(
     known: NodeStatus,
     votes: bool,
-    own: Option<Own>,
+    report: Option<NodeReport>,
     warnings: &mut Vec<String>,
 ) -> NodeStatus {
     let id = known.id;
-    let Some(own) = own else {
+    let Some(report) = report else {
         warnings.push(format!("node {id} does not answer"));
         return NodeStatus { state: "unreachable".to_owned(), ..known };
     };
-    warnings.extend(own.warnings.iter().map(|warning| format!("node {id}: {warning}")));
+    warnings.extend(report.warnings.iter().map(|warning| format!("node {id}: {warning}")));
     NodeStatus {
-        state: if votes { own.state.to_lowercase() } else { "learner".to_owned() },
-        lease_ms: (own.lease_left > 0).then_some(own.lease_left as i64),
-        clock_offset_ms: Some(own.clock_error),
-        applied_index: Some(own.applied),
-        journal_depth: Some(own.journal_depth),
-        queue: Some(Queue { due: own.due, built: own.built, in_flight: own.in_flight }),
-        lag_ms: own.lag.map(|(p50, p99)| Lag { p50, p99 }),
-        memory_mb: own.memory.map(|bytes| bytes as f64 / 1e6),
-        draining: own.draining || known.draining,
-        failing: own.failing.into_iter().map(failing).collect(),
-        version: own.version,
+        state: if votes { report.state.to_lowercase() } else { "learner".to_owned() },
+        lease_ms: (report.lease_left > 0).then_some(report.lease_left as i64),
+        clock_offset_ms: Some(report.clock_error),
+        applied_index: Some(report.applied),
+        journal_depth: Some(report.journal_depth),
+        queue: Some(Queue { due: report.due, built: report.built, in_flight: report.in_flight }),
+        lag_ms: report.lag.map(|(p50, p99)| Lag { p50, p99 }),
+        memory_mb: report.memory.map(|bytes| bytes as f64 / 1e6),
+        draining: report.draining || known.draining,
+        failing: report.failing.into_iter().map(failing).collect(),
+        version: report.version,
         ..known
     }
 }
@@ -137,23 +139,23 @@ fn failing(one: executor::OpenBreaker) -> Failing {
 }
 
 /// Commits a checksum entry and gathers every node's hash of its state there.
-pub(super) async fn checksums(ear: Ear) -> Result<Checksums, Error> {
-    let (index, _) = ear.cluster.propose_indexed(Command::Checksum).await?;
-    let members = ear.cluster.members();
-    let nodes = join_all(members.iter().map(|(id, _)| hash_of(&ear, *id, index))).await;
+pub(super) async fn checksums(rpc: PeerRpc) -> Result<Checksums, Error> {
+    let (index, _) = rpc.cluster.propose_indexed(Command::Checksum).await?;
+    let members = rpc.cluster.members();
+    let nodes = join_all(members.iter().map(|(id, _)| hash_of(&rpc, *id, index))).await;
     Ok(Checksums { index, nodes })
 }
 
-async fn hash_of(ear: &Ear, node: NodeId, index: u64) -> NodeChecksum {
+async fn hash_of(rpc: &PeerRpc, node: NodeId, index: u64) -> NodeChecksum {
     let wait = async {
         let mut beat = tokio::time::interval(ASK_AGAIN);
         loop {
             beat.tick().await;
-            let hash = if node == ear.node {
-                Ok(ear.cluster.checksum(index))
+            let hash = if node == rpc.node {
+                Ok(rpc.cluster.checksum(index))
             } else {
-                let peers = ear.cluster.peers();
-                peers.call(node, CHECKSUM_ROUTE, &index, PATIENCE).await
+                let peers = rpc.cluster.peers();
+                peers.call(node, routes::CHECKSUM, &index, PATIENCE).await
             };
             match hash {
                 Ok(Some(hash)) => return Ok(hex::encode(hash)),

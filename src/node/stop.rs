@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Node, status};
+use super::start::Node;
+use super::status;
 use crate::model::NodeId;
 use crate::worker::Lease;
 
@@ -75,8 +76,8 @@ impl Node {
     async fn others(&self) -> Vec<(NodeId, Says)> {
         let others = self.cluster.members().into_iter().map(|(id, _)| id);
         let asked = others.filter(|id| *id != self.id).map(async |id| {
-            let says = match status::ask(&self.ear, id).await {
-                Some(own) if own.draining => Says::Draining,
+            let says = match status::ask(&self.rpc, id).await {
+                Some(report) if report.draining => Says::Draining,
                 Some(_) => Says::Able,
                 None => Says::Nothing,
             };

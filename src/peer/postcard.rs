@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::gate::Refusal;
+use super::refusal::Refusal;
 
 /// A message in postcard form: take it as a handler's argument, return it as its answer.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use openraft::Membership;
 
-use super::machine::Mark;
+use super::machine::AppliedState;
 use super::types::{LogId, Member, StoredMembership};
 use crate::command::{self, Due, Reopened};
 use crate::model::time::{parse_rfc3339, rfc3339};
@@ -119,7 +119,10 @@ pub fn restore(
     let membership =
         Membership::new(vec![voters], members).map_err(|e| Error::Members(e.to_string()))?;
     let last = LogId { leader_id: 0.into(), index: facts.index };
-    let mark = Mark { last: Some(last), membership: StoredMembership::new(Some(last), membership) };
+    let mark = AppliedState {
+        last: Some(last),
+        membership: StoredMembership::new(Some(last), membership),
+    };
     let mark = postcard::to_allocvec(&mark).map_err(command::Error::from)?;
     let change = |tx: &mut Tx<'_>| -> Result<Reopened, Error> {
         let reopened = command::reopen(tx, now, due)?;
@@ -132,7 +135,7 @@ pub fn restore(
     Ok((facts, reopened))
 }
 
-fn mark_of(bytes: &[u8]) -> Result<Mark, Error> {
+fn mark_of(bytes: &[u8]) -> Result<AppliedState, Error> {
     postcard::from_bytes(bytes).map_err(|_| Error::Label("applied mark"))
 }
 

@@ -5,9 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Outcome;
-
-/// A node's number, as configured by `NodeId`; unique in the cluster, 1 or more.
-pub type NodeId = u64;
+use crate::model::NodeId;
 
 /// What the log carries: an encoded [`crate::command::Command`] with the proposer's stamp.
 ///
@@ -69,5 +67,3 @@ pub type Entry = openraft::alias::EntryOf<TypeConfig>;
 pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 /// What a snapshot covers.
 pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
-/// A snapshot: what it covers, and its file.
-pub type Snapshot = openraft::alias::SnapshotOf<TypeConfig, super::snapshot::SnapshotFile>;

@@ -16,9 +16,7 @@ use crate::clock::{STEP_MS, SchedulerTime};
 use crate::cluster::Cluster;
 use crate::model::lease::{Answer, CLOCK_TOLERANCE, Facts, Refusal, Renewal, Reply, Timing};
 use crate::model::{Millis, NodeId};
-
-/// The route that takes a [`Renewal`] and answers with a [`Reply`].
-pub const RENEW_ROUTE: &str = "/peer/renew";
+use crate::peer::routes::RENEW;
 
 /// How soon a node asks again that got no answer, or none that another moment would not change, in
 /// milliseconds: a new leader must hear of everybody long before the leases end.
@@ -118,7 +116,7 @@ impl Renewer {
             (self.coordinator)(&renewal)
         } else {
             let patience = Duration::from_millis(self.timing.ttl / 4);
-            match self.cluster.peers().call(leader, RENEW_ROUTE, &renewal, patience).await {
+            match self.cluster.peers().call(leader, RENEW, &renewal, patience).await {
                 Ok(reply) => reply,
                 Err(error) => {
                     tracing::debug!(leader, %error, "a renewal got no answer");

@@ -7,13 +7,14 @@ use std::time::Duration;
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::Cluster;
 use scheduler0::command::Command;
-use scheduler0::coordinator::collect::{JOURNAL_ROUTE, ReadJournal};
+use scheduler0::coordinator::collect::ReadJournal;
 use scheduler0::coordinator::lead::{Coordinator, Options};
 use scheduler0::model::NodeId;
 use scheduler0::model::attempt::{JournalBatch, JournalEntry};
 use scheduler0::model::lease::{
     Answer, Facts, Grant, Now, Position, Refusal, Renewal, Reply, Timing,
 };
+use scheduler0::peer::routes::JOURNAL;
 use scheduler0::store::shards;
 use scheduler0::worker::lease::Holder;
 use scheduler0::worker::renew::Renewer;
@@ -118,7 +119,7 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
         let _ended = Ended(counting);
         std::future::pending::<()>().await;
     };
-    let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(hang));
+    let route = axum::Router::new().route(JOURNAL, axum::routing::post(hang));
     let raft = RaftCluster::build_with(3, &route).await;
     let leader = raft.leader().await;
     let own = Arc::new(AtomicU64::new(0));
@@ -153,7 +154,7 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
         counting.send_modify(|calls| *calls += 1);
         postcard::to_allocvec(&empty(&postcard::from_bytes(&body).unwrap())).unwrap()
     };
-    let route = axum::Router::new().route(JOURNAL_ROUTE, axum::routing::post(answer));
+    let route = axum::Router::new().route(JOURNAL, axum::routing::post(answer));
     let raft = RaftCluster::build_with(3, &route).await;
     let leader = raft.leader().await;
     let own = Arc::new(watch::Sender::new(0));

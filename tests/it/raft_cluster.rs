@@ -116,7 +116,7 @@ async fn a_leader_stamps_nothing_before_its_clock_was_found_to_agree() {
     let leader = raft.leader().await;
     let (leads, follows) = (raft.node(leader), raft.node(1 + leader % 3));
     assert!(created(&follows.propose(project("of a sound clock")).await.unwrap()));
-    leads.doubt_clock();
+    leads.set_clock_unconfirmed();
     let term = leads.leadership().borrow().term;
     let refused = leads.propose_as_leader(term, project("of which hour?")).await.unwrap_err();
     assert!(refused.is_unwritten(), "{refused}");

@@ -1,29 +1,68 @@
-//! The part of [`Grantor`] that tells the processes of a node apart: which renewal comes next, and
-//! which process may follow which. `leases` asks it about each renewal; it grants nothing.
+//! Which process of a node may be served: the renewal that comes next, and the process that may
+//! follow another one. `grantor` asks it about each renewal. It grants nothing.
 
-use super::Grantor;
+use std::collections::BTreeMap;
+
 use crate::model::NodeId;
 use crate::model::lease::{Refusal, Renewal};
 use crate::model::process::Process;
 
-impl Grantor {
-    /// A process that spoke for a node before this term began; a node may have several. One on another
-    /// folder gets no lease before that one's must have ended.
-    pub fn spoke_before(&mut self, node: NodeId, process: Process) {
+/// The processes that may still hold a lease, as far as this term knows.
+#[derive(Debug)]
+pub(super) struct Succession {
+    /// The processes that spoke for each node before this term. Any of them may hold a lease of the
+    /// term before.
+    before: BTreeMap<NodeId, Vec<Process>>,
+    /// The beginning of this term, from which their silence counts.
+    began: u64,
+    /// After so many milliseconds of silence no lease of a process can be left.
+    dead_after: u64,
+}
+
+/// The newest renewal that a node was served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    instance: u128,
+    process: Process,
+    boot: u64,
+    number: u64,
+    /// The leader's boot clock when it came.
+    pub(super) heard: u64,
+}
+
+impl Served {
+    /// A renewal that came at this instant of the boot clock.
+    pub(super) fn by(renewal: &Renewal, heard: u64) -> Self {
+        let Renewal { instance, process, boot, number, .. } = *renewal;
+        Self { instance, process, boot, number, heard }
+    }
+}
+
+impl Succession {
+    pub(super) fn new(began: u64, dead_after: u64) -> Self {
+        Self { before: BTreeMap::new(), began, dead_after }
+    }
+
+    pub(super) fn spoke_before(&mut self, node: NodeId, process: Process) {
         self.before.entry(node).or_default().push(process);
     }
 
-    /// Whether a renewal is newer than what was heard of its node, and comes from the process that
-    /// was served, or from one after it.
-    pub(super) fn comes_next(&self, now_boot: u64, renewal: &Renewal) -> Result<(), Refusal> {
+    /// Admits a renewal that is newer than the last one of its node, from the process that was
+    /// served or from one after it.
+    pub(super) fn admit(
+        &self,
+        last: Option<&Served>,
+        now_boot: u64,
+        renewal: &Renewal,
+    ) -> Result<(), Refusal> {
         let process = renewal.process;
-        match self.nodes.get(&renewal.node) {
-            Some(peer) if peer.instance != renewal.instance => Ok(()),
-            Some(peer) if peer.process == process => {
-                let newer = (renewal.boot, renewal.number) > (peer.boot, peer.number);
+        match last {
+            Some(last) if last.instance != renewal.instance => Ok(()),
+            Some(last) if last.process == process => {
+                let newer = (renewal.boot, renewal.number) > (last.boot, last.number);
                 if newer { Ok(()) } else { Err(Refusal::Stale) }
             }
-            Some(peer) => self.follows(now_boot, process, peer.process, peer.heard),
+            Some(last) => self.follows(now_boot, process, last.process, last.heard),
             None => {
                 let before = self.before.get(&renewal.node).into_iter().flatten();
                 before.copied().try_for_each(|b| self.follows(now_boot, process, b, self.began))
@@ -31,9 +70,10 @@ impl Grantor {
         }
     }
 
-    /// Whether a process may be served after another one of its node. One that does not prove that
-    /// the other is over follows only when that one was silent for so long that no lease of it can be
-    /// left, and no renewal of this one be late: a folder was copied, or put back in place.
+    /// Decides whether a process may be served after another one of its node. A process that does
+    /// not prove that the other is over was started on a copied folder, or on one that was put back.
+    /// It follows only when the other was silent for so long that no lease of the other can be left,
+    /// and no renewal of the other be late.
     fn follows(
         &self,
         now_boot: u64,
@@ -41,7 +81,7 @@ impl Grantor {
         served: Process,
         heard: u64,
     ) -> Result<(), Refusal> {
-        let silent = now_boot > heard + self.timing.dead_after();
+        let silent = now_boot > heard + self.dead_after;
         if served == process || process.succeeds(&served) || silent {
             Ok(())
         } else if served.place == process.place {
@@ -51,13 +91,16 @@ impl Grantor {
         }
     }
 
-    /// Whether the process is the one that was heard of its node before, or the first one. A process
-    /// repeats its promises with each renewal; the first renewal of another process may be late, and
-    /// its promises are not relied on.
-    pub(super) fn is_known(&self, node: NodeId, process: Process) -> bool {
-        match self.nodes.get(&node) {
-            Some(peer) => peer.process == process,
-            None => self.before.get(&node).is_none_or(|before| before.contains(&process)),
+    /// Whether the process of a renewal is the one that was heard of its node before, or the first
+    /// one. A process repeats its promises with each renewal. The first renewal of another process
+    /// may be late, and its promises are not relied on.
+    pub(super) fn is_known(&self, last: Option<&Served>, renewal: &Renewal) -> bool {
+        match last {
+            Some(last) => last.process == renewal.process,
+            None => {
+                let before = self.before.get(&renewal.node);
+                before.is_none_or(|before| before.contains(&renewal.process))
+            }
         }
     }
 }

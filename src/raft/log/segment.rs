@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{self, spare};
 use crate::raft::types::{Entry, LogId, Vote};
 
+/// The file that holds vote and purge mark.
+pub(super) const MARKS: &str = "marks";
 /// The first bytes of a segment.
 pub(super) const MAGIC: &[u8; 8] = b"S0RAFT\x01\n";
 /// What the segments of all formats begin with; the format's number follows.

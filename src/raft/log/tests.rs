@@ -1,13 +1,17 @@
 //! The log survives what a disk does to it.
 
 use std::fs;
+use std::path::Path;
 
+use openraft::RaftLogReader;
 use openraft::entry::RaftEntry;
-use openraft::storage::RaftLogStorageExt;
+use openraft::storage::{IOFlushed, RaftLogStorage, RaftLogStorageExt};
 use openraft::vote::RaftLeaderIdExt;
 
-use super::*;
-use crate::raft::types::Proposal;
+use super::index;
+use super::segment::{self, path_of};
+use super::store::LogStore;
+use crate::raft::types::{Entry, LogId, Proposal, TypeConfig, Vote};
 
 pub(super) fn id(term: u64, index: u64) -> LogId {
     LogId::new(openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(term, 1), index)

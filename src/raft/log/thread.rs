@@ -179,7 +179,7 @@ impl Writer {
 
     fn mark(&mut self, marks: &Marks, remove: &[u64]) -> io::Result<()> {
         let body = postcard::to_allocvec(marks).map_err(io::Error::other)?;
-        disk::replace(&self.dir.join(super::MARKS), &body)?;
+        disk::replace(&self.dir.join(segment::MARKS), &body)?;
         for number in remove {
             if self.current.as_ref().is_some_and(|(current, _)| current == number) {
                 self.current = None;

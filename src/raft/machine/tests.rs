@@ -2,13 +2,20 @@
 //! (which ends the node), and what comes of it later is what comes of it everywhere. And snapshots that
 //! cannot be written or put in place, which end nothing.
 
-use futures_util::stream;
-use openraft::vote::RaftLeaderIdExt;
+use std::io;
+use std::sync::Arc;
 
-use super::*;
+use futures_util::stream;
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::vote::RaftLeaderIdExt;
+use openraft::{EntryPayload, RaftSnapshotBuilder};
+
+use super::Machine;
 use crate::command::{Command, NewProject};
-use crate::raft::types::Proposal;
-use crate::store::FILE;
+use crate::model::Millis;
+use crate::raft::snapshot::{SnapshotFile, Snapshots};
+use crate::raft::types::{LogId, Proposal, TypeConfig};
+use crate::store::{FILE, Store};
 
 fn entry(index: u64) -> EntryResponder<TypeConfig> {
     let leader = openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(1, 1);

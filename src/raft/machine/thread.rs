@@ -11,7 +11,9 @@ use openraft::EntryPayload;
 use openraft::storage::{ApplyResponder, EntryResponder};
 use tokio::sync::oneshot;
 
-use super::{Applied, Mark, Roll, Unbuilt, Watches, build, decode_mark};
+use super::applied::{Applied, AppliedState, decode_applied};
+use super::builder::{Unbuilt, build};
+use super::watches::{NodeRegistry, Watches};
 use crate::command::{self, Change, Command, Outcome};
 use crate::disk;
 use crate::model::Millis;
@@ -52,7 +54,7 @@ pub(super) struct Thread {
     writer: Writer,
     snapshots: Arc<Snapshots>,
     watches: Watches,
-    mark: Mark,
+    mark: AppliedState,
     stamp: Millis,
 }
 
@@ -64,7 +66,7 @@ impl Thread {
         watches: Watches,
     ) -> io::Result<Self> {
         let mut thread =
-            Self { store, writer, snapshots, watches, mark: Mark::default(), stamp: 0 };
+            Self { store, writer, snapshots, watches, mark: AppliedState::default(), stamp: 0 };
         thread.look()?;
         Ok(thread)
     }
@@ -89,24 +91,25 @@ impl Thread {
     /// Takes mark, log time and roll from the state, by the writer's own connection: a reader would have
     /// to be opened after an install, and without a descriptor for it the node would end.
     fn look(&mut self) -> io::Result<()> {
-        self.mark = decode_mark(self.writer.applied().map_err(io::Error::other)?)?;
+        self.mark = decode_applied(self.writer.applied().map_err(io::Error::other)?)?;
         self.stamp = self.writer.read(meta::log_time).map_err(io::Error::other)?;
-        self.look_at_roll()?;
+        self.read_registry()?;
         self.show();
         Ok(())
     }
 
-    fn look_at_roll(&self) -> io::Result<()> {
+    fn read_registry(&self) -> io::Result<()> {
         let read = self.writer.read(|conn| {
             let generation = meta::generation(conn)?.unwrap_or_default();
-            Ok(Roll { generation, nodes: nodes::all(conn)? })
+            Ok(NodeRegistry { generation, nodes: nodes::all(conn)? })
         });
-        self.watches.roll.send_replace(read.map_err(io::Error::other)?);
+        self.watches.registry.send_replace(read.map_err(io::Error::other)?);
         Ok(())
     }
 
     fn show(&self) {
-        *self.watches.mark.lock().unwrap_or_else(PoisonError::into_inner) = self.mark.clone();
+        *self.watches.applied_state.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.mark.clone();
         let (term, index) = self.mark.last.map_or((0, 0), |id| (id.leader_id.term, id.index));
         self.watches.applied.send_replace(Applied { index, term, stamp: self.stamp });
     }
@@ -153,7 +156,7 @@ impl Thread {
         change.index = mark.last.map_or(0, |id| id.index);
         self.mark = mark;
         if change.nodes {
-            self.look_at_roll()?;
+            self.read_registry()?;
         }
         self.show();
         // Without listeners nobody misses the bell.

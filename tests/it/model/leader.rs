@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scheduler0::coordinator::leases::{Books, Grantor, Settled};
+use scheduler0::coordinator::leases::{Grantor, LeaderPosition, Settled};
 use scheduler0::model::Millis;
 use scheduler0::model::lease::{Answer, Now, Position, Renewal};
 use scheduler0::model::process::Process;
@@ -198,7 +198,7 @@ impl World {
         let now = self.now(id);
         let node = &mut self.nodes[id];
         let commit_index = node.commit as u64;
-        let books = Books {
+        let books = LeaderPosition {
             applied: Position { index: node.books.index, stamp: node.books.stamp },
             commit_index,
             assign_index: node.books.assign_index,

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::ear::{HELLO, Hello};
-use super::{Error, Inner};
+use crate::cluster::error::Error;
+use crate::cluster::inner::Inner;
+use crate::cluster::wire::{HELLO, Hello};
 use crate::model::NodeId;
 use crate::peer;
 
@@ -45,7 +46,7 @@ enum Decision {
 }
 
 /// Founds the cluster, at once if nothing speaks against it, else as soon as that is so.
-pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), Error> {
+pub(in crate::cluster) async fn begin(inner: &Arc<Inner>) -> Result<(), Error> {
     let mut said = BTreeMap::new();
     if round(inner, &mut said).await? {
         return Ok(());

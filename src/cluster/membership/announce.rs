@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::Inner;
-use super::addresses::{Announcement, Heard};
-use super::ear::{ANNOUNCE, WHO, Who};
-use super::fitness::Fitness;
+use crate::cluster::inner::Inner;
+use crate::cluster::leadership::eligibility::Eligibility;
+use crate::cluster::wire::{ANNOUNCE, Announcement, Heard, WHO, Who};
 use crate::model::NodeId;
 use crate::peer;
 use crate::raft::types::Member;
@@ -23,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// What became of this node's announcements.
 #[derive(Debug, Default)]
-pub(super) struct Announcer {
+pub(in crate::cluster) struct Announcer {
     /// When the leader was last heard to have the right addresses.
     confirmed: Option<Instant>,
     /// What was said last, so that it is said once.
@@ -32,7 +31,7 @@ pub(super) struct Announcer {
 
 impl Announcer {
     /// Announces if that is due.
-    pub(super) async fn look(&mut self, inner: &Inner) {
+    pub(in crate::cluster) async fn look(&mut self, inner: &Inner) {
         let node = inner.options.node;
         let config = inner.membership();
         let own = inner.options.members.iter().find(|(id, _)| *id == node).map(|(_, own)| own);
@@ -41,13 +40,13 @@ impl Announcer {
             inner.introduced.store(true, Ordering::SeqCst);
             return;
         };
-        match inner.fitness() {
-            Fitness::Full => {}
-            Fitness::FoundersOnly => {
+        match inner.eligibility() {
+            Eligibility::Full => {}
+            Eligibility::FoundersOnly => {
                 inner.introduced.store(true, Ordering::SeqCst);
                 return;
             }
-            Fitness::None => return,
+            Eligibility::None => return,
         }
         let moved = own != stored;
         let forgotten = inner.silence().is_none_or(|since| since > inner.options.election * 2)

@@ -5,28 +5,17 @@
 //! proposes the moves that a tick returns (as leader of that term only), and drops it with the
 //! term. Pure: no clock, no I/O. It trusts nothing that it has not heard in its own term.
 
-mod succession;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::placement::{NodeView, Placement, Scene};
+use super::position::LeaderPosition;
+use super::succession::{Served, Succession};
+use crate::coordinator::placement::{NodeView, Placement, Situation};
 use crate::model::lease::{
-    Answer, CLOCK_TOLERANCE, Facts, Grant, LAG_TOLERANCE, Now, Position, Refusal, Renewal, Timing,
+    Answer, CLOCK_TOLERANCE, Facts, Grant, LAG_TOLERANCE, Now, Refusal, Renewal, Timing,
 };
 use crate::model::process::Process;
 use crate::model::shard::{Move, MoveKind, Shard, ShardId};
 use crate::model::{Millis, NodeId};
-
-/// Where the leader's own books and log stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Books {
-    /// What it has applied.
-    pub applied: Position,
-    /// What is committed.
-    pub commit_index: u64,
-    /// The index of the newest applied assignment (replicated).
-    pub assign_index: u64,
-}
 
 /// What became of the moves that a tick returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +43,8 @@ pub struct Grantor {
     /// Since when it has been able to grant without a break.
     able_since: Option<u64>,
     last_tick: u64,
-    /// The processes that spoke for the nodes before this term; any of them may hold a lease of the
-    /// term before. Since when that is counted is `began`.
-    before: BTreeMap<NodeId, Vec<Process>>,
-    began: u64,
+    /// Which process of each node may be served.
+    succession: Succession,
     nodes: BTreeMap<NodeId, Peer>,
     /// The nodes from which a proposal under way takes something.
     moving: Option<BTreeSet<NodeId>>,
@@ -71,11 +58,8 @@ pub struct Grantor {
 /// What was heard of a node in this term.
 #[derive(Debug)]
 struct Peer {
-    instance: u128,
-    process: Process,
-    boot: u64,
-    number: u64,
-    heard: u64,
+    /// The newest renewal that was taken in.
+    last: Served,
     granted: Option<u64>,
     /// Its scheduler time minus ours, in milliseconds.
     offset: Millis,
@@ -105,8 +89,7 @@ impl Grantor {
             quorum_acked: None,
             able_since: None,
             last_tick: now_boot,
-            before: BTreeMap::new(),
-            began: now_boot,
+            succession: Succession::new(now_boot, timing.dead_after()),
             nodes: BTreeMap::new(),
             moving: None,
             assigned: 0,
@@ -114,6 +97,12 @@ impl Grantor {
             placement: Placement::default(),
             releases: BTreeMap::new(),
         }
+    }
+
+    /// Adds a process that spoke for a node before this term began; a node may have several. A
+    /// process on another folder gets no lease before theirs must have ended.
+    pub fn spoke_before(&mut self, node: NodeId, process: Process) {
+        self.succession.spoke_before(node, process);
     }
 
     /// Who the members are, and which of them vote. What was granted to one that is none any more is
@@ -139,14 +128,14 @@ impl Grantor {
     }
 
     /// Answers a renewal. Promises are taken in before the answer is composed.
-    pub fn renewal(&mut self, now: Now, renewal: &Renewal, books: Books) -> Answer {
-        let fresh = self.take_in(now, renewal, books);
+    pub fn renewal(&mut self, now: Now, renewal: &Renewal, position: LeaderPosition) -> Answer {
+        let fresh = self.take_in(now, renewal, position);
         let median = self.median(now.boot);
         let clock_error =
             self.nodes.get(&renewal.node).map_or(0, |peer| peer.offset.saturating_sub(median));
         let refusal =
-            fresh.err().or_else(|| self.objection(now.boot, renewal.node, clock_error, books));
-        let verdict = refusal.map_or_else(|| Ok(self.grant(books)), Err);
+            fresh.err().or_else(|| self.objection(now.boot, renewal.node, clock_error, position));
+        let verdict = refusal.map_or_else(|| Ok(self.grant(position)), Err);
         if let Some(peer) = self.nodes.get_mut(&renewal.node)
             && verdict.is_ok()
         {
@@ -166,36 +155,38 @@ impl Grantor {
         }
     }
 
-    fn grant(&self, books: Books) -> Grant {
+    fn grant(&self, position: LeaderPosition) -> Grant {
         Grant {
             ttl: self.timing.ttl,
-            needs_index: books.assign_index.max(self.assigned),
-            commit_index: books.commit_index,
-            log_time: books.applied.stamp,
+            needs_index: position.assign_index.max(self.assigned),
+            commit_index: position.commit_index,
+            log_time: position.applied.stamp,
         }
     }
 
     /// Takes in what a renewal says, unless it is meant for another term, or old.
-    fn take_in(&mut self, now: Now, renewal: &Renewal, books: Books) -> Result<(), Refusal> {
+    fn take_in(
+        &mut self,
+        now: Now,
+        renewal: &Renewal,
+        position: LeaderPosition,
+    ) -> Result<(), Refusal> {
         if renewal.term != self.term || !self.members.contains(&renewal.node) {
             return Err(Refusal::Term);
         }
-        self.comes_next(now.boot, renewal)?;
-        let facts = renewal.facts;
         let before = self.nodes.get(&renewal.node);
-        let known = self.is_known(renewal.node, renewal.process);
+        let last = before.map(|peer| &peer.last);
+        self.succession.admit(last, now.boot, renewal)?;
+        let facts = renewal.facts;
+        let known = self.succession.is_known(last, renewal);
         let promises = renewal.promises.iter().filter(|_| known);
         let peer = Peer {
-            instance: renewal.instance,
-            process: renewal.process,
-            boot: renewal.boot,
-            number: renewal.number,
-            heard: now.boot,
+            last: Served::by(renewal, now.boot),
             granted: before.and_then(|peer| peer.granted),
             offset: renewal.clock.saturating_sub(now.sched),
             facts,
-            caught_up: facts.applied.index >= books.applied.index
-                || facts.applied.stamp.saturating_add(LAG_TOLERANCE) >= books.applied.stamp,
+            caught_up: facts.applied.index >= position.applied.index
+                || facts.applied.stamp.saturating_add(LAG_TOLERANCE) >= position.applied.stamp,
             // A new boot knows nothing of the promises of the last one.
             promises: promises.map(|p| ((p.shard, p.epoch), p.until)).collect(),
         };
@@ -208,7 +199,7 @@ impl Grantor {
         now_boot: u64,
         node: NodeId,
         clock_error: Millis,
-        books: Books,
+        position: LeaderPosition,
     ) -> Option<Refusal> {
         let votes = |id: &NodeId| *id != self.me && self.voters.contains(id);
         let heard = self.live(now_boot).filter(|(id, _)| votes(id)).count() + 1;
@@ -221,7 +212,7 @@ impl Grantor {
         // With a lease that it cannot use it would keep its shards, and nobody fire them.
         let useless = |peer: &Peer| {
             let ttl = self.timing.ttl as Millis;
-            peer.facts.applied.stamp.saturating_add(ttl) < books.applied.stamp
+            peer.facts.applied.stamp.saturating_add(ttl) < position.applied.stamp
         };
         if self.nodes.get(&node).is_some_and(useless) {
             return Some(Refusal::Behind);
@@ -239,7 +230,7 @@ impl Grantor {
     fn live(&self, now_boot: u64) -> impl Iterator<Item = (&NodeId, &Peer)> {
         let ttl = self.timing.ttl;
         let members = self.nodes.iter().filter(|(id, _)| self.members.contains(id));
-        members.filter(move |(_, p)| now_boot.saturating_sub(p.heard) <= ttl)
+        members.filter(move |(_, p)| now_boot.saturating_sub(p.last.heard) <= ttl)
     }
 
     /// The median of the live nodes' clocks, as an offset to ours (which is one of them).
@@ -290,7 +281,7 @@ impl Grantor {
         let heard = |view: &NodeView| view.leased || view.dead || !self.members.contains(&view.id);
         let complete = views.iter().all(heard) || now.boot > began + self.timing.dead_after();
         let promises = self.promises();
-        let scene = Scene {
+        let situation = Situation {
             boot: now.boot,
             sched: now.sched,
             leader: self.me,
@@ -299,7 +290,7 @@ impl Grantor {
             shards,
             promises: &promises,
         };
-        let plan = self.placement.plan(&scene, self.timing.settle);
+        let plan = self.placement.plan(&situation, self.timing.settle);
         self.releases.clear();
         for (owner, shard, epoch) in plan.releases {
             self.releases.entry(owner).or_default().push((shard, epoch));
@@ -367,5 +358,5 @@ fn losers(moves: &[Move], shards: &[Shard]) -> BTreeSet<NodeId> {
 }
 
 #[cfg(test)]
-#[path = "leases_tests.rs"]
+#[path = "grantor_tests.rs"]
 mod tests;

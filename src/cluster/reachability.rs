@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The nodes whose last call failed.
 #[derive(Debug, Default)]
-pub(super) struct Reach(Mutex<BTreeMap<NodeId, Silence>>);
+pub(super) struct Reachability(Mutex<BTreeMap<NodeId, Silence>>);
 
 #[derive(Debug)]
 struct Silence {
@@ -29,7 +29,7 @@ enum News {
     Back(Duration),
 }
 
-impl Reach {
+impl Reachability {
     /// Takes what became of a call, which is `None` for an answer.
     pub(super) fn note(&self, node: NodeId, error: Option<&peer::Error>) {
         match (self.news(node, Instant::now(), error.is_some()), error) {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_silence_is_said_once_and_its_end_once() {
-        let reach = Reach::default();
+        let reach = Reachability::default();
         let start = Instant::now();
         let call = |node, ms, failed| reach.news(node, start + Duration::from_millis(ms), failed);
         assert_eq!(call(2, 0, false), None);

@@ -1,13 +1,18 @@
 //! The log after a power cut at every operation on the disk: what was acknowledged is there, what
 //! was not is there or not, and it goes on.
 
+use std::path::Path;
+
+use openraft::RaftLogReader;
 use openraft::entry::RaftEntry;
-use openraft::storage::RaftLogStorageExt;
+use openraft::storage::{IOFlushed, RaftLogStorage, RaftLogStorageExt};
 use openraft::type_config::TypeConfigExt;
 
+use super::segment::{MARKS, path_of};
+use super::store::LogStore;
 use super::tests::{entry, id};
-use super::*;
 use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
+use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
 /// So small that there are many.
 const SEGMENT: u64 = 600;

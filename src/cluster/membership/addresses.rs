@@ -6,11 +6,10 @@
 use std::sync::PoisonError;
 
 use openraft::ChangeMembers;
-use serde::{Deserialize, Serialize};
 
-use super::Error;
-use super::ear::{WHO, Who};
-use super::inner::Inner;
+use crate::cluster::error::Error;
+use crate::cluster::inner::Inner;
+use crate::cluster::wire::{Heard, WHO, Who};
 use crate::model::NodeId;
 use crate::peer::{self, Caller, Refusal};
 use crate::raft::types::Member;
@@ -36,27 +35,10 @@ fn contradiction(
     }
 }
 
-/// Where a node says that it can be reached.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Announcement {
-    pub(super) member: Member,
-}
-
-/// What a node hears when it has said where it is. A node of an older version answers nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Heard {
-    /// Whether the answering node leads.
-    pub(super) leads: bool,
-    /// What the answering node's membership says.
-    pub(super) recorded: Option<Member>,
-    /// Why it is not believed.
-    pub(super) trouble: Option<String>,
-}
-
 impl Inner {
     /// Takes an announcement: believed when the process that makes it answers at the new address, and
     /// no other one of its node at the old address.
-    pub(super) async fn take_announcement(
+    pub(in crate::cluster) async fn take_announcement(
         &self,
         caller: Caller,
         said: &Member,
@@ -96,14 +78,14 @@ impl Inner {
     }
 
     /// Takes a node's word for where it is; the leader writes it into the membership.
-    pub(super) fn hear_address(&self, node: NodeId, member: &Member) {
+    pub(in crate::cluster) fn hear_address(&self, node: NodeId, member: &Member) {
         self.peers.learn_address(node, &member.raft_address);
         let mut heard = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         heard.insert(node, member.clone());
     }
 
     /// The members' addresses: as stored, or as they have said since.
-    pub(super) fn addresses(&self) -> Vec<(NodeId, String)> {
+    pub(in crate::cluster) fn addresses(&self) -> Vec<(NodeId, String)> {
         let config = self.membership();
         let mut heard = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         heard.retain(|id, member| config.membership().get_node(id) != Some(member));
@@ -116,7 +98,7 @@ impl Inner {
 
     /// What a leader does about the members unasked: finishes a change that was cut off, and writes
     /// down new addresses.
-    pub(super) async fn tend_members(&self) -> Result<(), Error> {
+    pub(in crate::cluster) async fn tend_members(&self) -> Result<(), Error> {
         let Ok(_turn) = self.changing.try_lock() else { return Ok(()) };
         self.finish_change().await?;
         let config = self.membership();

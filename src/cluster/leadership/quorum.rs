@@ -8,13 +8,13 @@ use std::time::Duration;
 use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 
-use super::Inner;
+use crate::cluster::inner::Inner;
 use crate::model::NodeId;
 
 impl Inner {
     /// How long a majority has not been heard of: on a leader since the majority last answered it, on
     /// another node since a leader that has one last spoke. `None`: never.
-    pub(super) fn without_quorum_for(&self) -> Option<Duration> {
+    pub(in crate::cluster) fn without_quorum_for(&self) -> Option<Duration> {
         let silence = self.silence();
         if !self.leadership.borrow().me {
             return silence;
@@ -30,14 +30,14 @@ impl Inner {
     }
 
     /// The leader, if it has a majority as far as this node can tell.
-    pub(super) fn leader_in_effect(&self) -> Option<NodeId> {
+    pub(in crate::cluster) fn leader_in_effect(&self) -> Option<NodeId> {
         let leader = self.leadership.borrow().leader?;
         let limit = self.options.election * 2 + self.options.heartbeat;
         self.without_quorum_for().is_some_and(|since| since <= limit).then_some(leader)
     }
 
     /// Why there is no leader, for people.
-    pub(super) fn no_leader(&self) -> String {
+    pub(in crate::cluster) fn no_leader(&self) -> String {
         let since = match self.without_quorum_for() {
             Some(since) => format!(" for {} s", since.as_secs()),
             None => String::new(),

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 const ROUNDING: i64 = 3;
 
 /// The difference of the two clocks, sampled regularly.
-pub(super) struct BootOffset {
+pub(in crate::cluster) struct BootOffset {
     clock: Arc<dyn Clock>,
     base: Instant,
     /// boot - monotonic, at the last two samples. A sleep makes it larger; an instant noted before
@@ -19,7 +19,7 @@ pub(super) struct BootOffset {
 }
 
 impl BootOffset {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(in crate::cluster) fn new(clock: Arc<dyn Clock>) -> Self {
         let offset = clock.boot() as i64;
         Self { clock, base: Instant::now(), samples: Mutex::new([offset; 2]) }
     }
@@ -30,7 +30,7 @@ impl BootOffset {
 
     /// Takes a sample. With one every half second, an instant older than two samples is stale for
     /// every use anyway.
-    pub(super) fn sample(&self) {
+    pub(in crate::cluster) fn sample(&self) {
         let offset = self.clock.boot() as i64 - self.monotonic(Instant::now());
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         *samples = [samples[1], offset];
@@ -38,7 +38,7 @@ impl BootOffset {
 
     /// The boot-clock milliseconds of the instant that was `ago` by the monotonic clock; never
     /// later than it was.
-    pub(super) fn boot_ago(&self, ago: Duration) -> u64 {
+    pub(in crate::cluster) fn boot_ago(&self, ago: Duration) -> u64 {
         let at = self.monotonic(Instant::now()) - ago.as_millis() as i64 - ROUNDING;
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let offset = samples[0].min(samples[1]);
@@ -46,7 +46,7 @@ impl BootOffset {
     }
 
     /// The boot clock now.
-    pub(super) fn now(&self) -> u64 {
+    pub(in crate::cluster) fn now(&self) -> u64 {
         self.clock.boot()
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
-use super::ear::Own;
 use super::pressure;
+use super::report::NodeReport;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::command::Change;
@@ -27,7 +27,7 @@ const COUNT: Duration = Duration::from_secs(5);
 
 /// The parts that are shown.
 #[derive(Clone)]
-pub(super) struct Shown {
+pub(super) struct View {
     pub(super) cluster: Cluster,
     pub(super) seat: Arc<Seat>,
     pub(super) worker: Arc<Worker>,
@@ -40,9 +40,9 @@ pub(super) struct Shown {
     pub(super) timing: Timing,
 }
 
-impl Shown {
+impl View {
     /// How the node stands now.
-    pub(super) fn own(&self) -> Own {
+    pub(super) fn report(&self) -> NodeReport {
         let queues = self.worker.status();
         let journal = self.journal.state();
         let lease = *self.lease.borrow();
@@ -72,7 +72,7 @@ impl Shown {
         }
         // Nothing late at all means that nothing was fired lately.
         let lag = self.metrics.lag.quantiles(self.time.clock().boot());
-        Own {
+        NodeReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             applied: self.cluster.applied().borrow().index,
             state: state.map_or_else(String::new, |(_, value)| value),

@@ -18,7 +18,8 @@ use openraft::storage::{IOFlushed, RaftLogStorage, RaftStateMachine};
 use openraft::vote::RaftLeaderIdExt;
 use openraft::{EntryPayload, Membership};
 
-use super::{Error, inner};
+use crate::cluster::error::Error;
+use crate::cluster::propose::encode;
 use crate::command::Command;
 use crate::model::NodeId;
 use crate::raft::log::{self, Joiner, LogStore};
@@ -128,7 +129,7 @@ impl Folder {
         let alone =
             Membership::new(voters, BTreeMap::from([(node, member)])).map_err(open_error)?;
         let generation = rand::random::<u128>().max(1);
-        let command = inner::encode(&Command::Recover { node, generation })?;
+        let command = encode(&Command::Recover { node, generation })?;
         // Apply stamps it with log time, which never goes back.
         let proposal = Proposal { stamp: i64::MIN, command };
         let entries = [

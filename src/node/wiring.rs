@@ -1,5 +1,5 @@
 //! What runs on the core runtime, made and wired: cluster, journal, lease, worker, coordinator, the
-//! peers' ear and the watches. Called once by `Node::start`; it decides nothing after that.
+//! peers' rpc and the watches. Called once by `Node::start`; it decides nothing after that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -9,10 +9,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::bind::bind;
 use super::descriptors::Shares;
+use super::error::Error;
 use super::pulse::Pulse;
-use super::show::Shown;
-use super::{Error, ear, forget, listen, pressure};
+use super::rpc::{self, PeerRpc};
+use super::view::View;
+use super::{journal_gc, pressure};
 use crate::api::Pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::{self, Cluster};
@@ -33,7 +36,7 @@ use crate::worker::renew::{LeaseState, Renewer};
 use crate::worker::{self, Seat, Worker};
 
 /// What the parts on the core runtime are made from.
-pub(super) struct Parts {
+pub(super) struct Wiring {
     pub(super) config: Arc<Config>,
     pub(super) keys: Arc<Keys>,
     pub(super) metrics: Arc<Metrics>,
@@ -59,7 +62,7 @@ pub(super) struct Started {
     pub(super) draining: Arc<AtomicBool>,
     pub(super) nudge: Arc<Notify>,
     pub(super) pressure: Arc<Pressure>,
-    pub(super) ear: ear::Ear,
+    pub(super) rpc: PeerRpc,
     pub(super) timing: Timing,
     pub(super) tasks: Vec<JoinHandle<()>>,
 }
@@ -74,7 +77,7 @@ fn members(cluster: &Cluster, own: &str) -> member_guard::Source {
     })
 }
 
-impl Parts {
+impl Wiring {
     /// Makes and wires them, in this order.
     pub(super) async fn start(self) -> Result<Started, Error> {
         let config = &self.config;
@@ -82,10 +85,10 @@ impl Parts {
             config.raft_heartbeat_timeout.as_millis() as u64,
             config.raft_election_timeout.as_millis() as u64,
         );
-        let listeners = listen("RaftAddress", &config.raft_address).await?;
+        let listeners = bind("RaftAddress", &config.raft_address).await?;
         let cluster = Cluster::start(self.cluster_options()).await?;
         if cluster.members().len() > 1 {
-            cluster.doubt_clock();
+            cluster.set_clock_unconfirmed();
         }
         let (journal, unforgotten) =
             Journal::open(&config.data_dir.join("journal"), journal::Options::default())?;
@@ -143,7 +146,7 @@ impl Parts {
         ));
         let own_journal = {
             let (journal, node) = (journal.clone(), config.node_id);
-            Arc::new(move |ask: &_| ear::read_journal(&journal, node, ask))
+            Arc::new(move |ask: &_| rpc::read_journal(&journal, node, ask))
         };
         let pressure = Arc::new(Pressure::default());
         let coordinator = Coordinator::start(lead::Options {
@@ -182,7 +185,7 @@ impl Parts {
                 journaled: journal.state().synced,
             })
         };
-        let shown = Shown {
+        let view = View {
             cluster: cluster.clone(),
             seat: seat.clone(),
             worker: worker.clone(),
@@ -226,26 +229,26 @@ impl Parts {
             metrics: self.metrics.clone(),
             clock: self.time.clock().clone(),
         };
-        let ear = ear::Ear {
+        let rpc = PeerRpc {
             cluster: cluster.clone(),
             coordinator: coordinator.clone(),
             journal: journal.clone(),
             node: config.node_id,
-            own: {
-                let shown = shown.clone();
-                Arc::new(move || shown.own())
+            report: {
+                let view = view.clone();
+                Arc::new(move || view.report())
             },
         };
         let tasks = vec![
             tokio::spawn(seat.clone().follow(cluster.clone())),
             tokio::spawn(renewer.run()),
             tokio::spawn(watch.run()),
-            tokio::spawn(forget::run(cluster.clone(), journal.clone(), config.node_id)),
-            tokio::spawn(shown.run()),
+            tokio::spawn(journal_gc::run(cluster.clone(), journal.clone(), config.node_id)),
+            tokio::spawn(view.run()),
             api_beating,
             beating,
         ];
-        cluster.serve_within(listeners, ear::routes(ear.clone()), self.raft_connections);
+        cluster.serve_within(listeners, rpc::routes(rpc.clone()), self.raft_connections);
         Ok(Started {
             cluster,
             seat,
@@ -255,7 +258,7 @@ impl Parts {
             draining,
             nudge,
             pressure,
-            ear,
+            rpc,
             timing,
             tasks,
         })

@@ -7,7 +7,7 @@ use crate::store::nodes::Bound;
 
 /// What a node may do in an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fitness {
+pub(in crate::cluster) enum Eligibility {
     /// It votes and may stand.
     Full,
     /// Its log is empty and nobody knows it: either the cluster is being born, or this is a known
@@ -19,19 +19,19 @@ pub(super) enum Fitness {
 
 /// Judges by what this node's books say of its id, the log index at which others say that it was
 /// bound (0: nobody does), and the last index of its log.
-pub(super) fn judge(
+pub(in crate::cluster) fn judge(
     bound: Option<&Bound>,
     instance: u128,
     told: u64,
     last_log: Option<u64>,
-) -> Fitness {
+) -> Eligibility {
     match bound {
-        Some(bound) if bound.instance == instance && !bound.removed => Fitness::Full,
+        Some(bound) if bound.instance == instance && !bound.removed => Eligibility::Full,
         // Its log does not reach to the entry that binds it: all before is the past.
-        _ if told > last_log.unwrap_or(0) => Fitness::None,
-        Some(_) if told == 0 => Fitness::None,
-        _ if last_log.is_none() => Fitness::FoundersOnly,
-        _ => Fitness::Full,
+        _ if told > last_log.unwrap_or(0) => Eligibility::None,
+        Some(_) if told == 0 => Eligibility::None,
+        _ if last_log.is_none() => Eligibility::FoundersOnly,
+        _ => Eligibility::Full,
     }
 }
 
@@ -45,19 +45,19 @@ mod tests {
             Some(Bound { node: 3, instance, since: 40, removed, draining: false })
         };
         let cases = [
-            (bound(7, false), 0, Some(90), Fitness::Full, "a member"),
-            (None, 0, None, Fitness::FoundersOnly, "a birth, or a wiped folder"),
-            (None, 0, Some(3), Fitness::Full, "a birth, not yet registered"),
-            (None, 50, None, Fitness::None, "added, nothing replicated yet"),
-            (None, 50, Some(20), Fitness::None, "added, in the past"),
-            (None, 50, Some(50), Fitness::Full, "added, its own binding is in the log"),
-            (bound(6, false), 0, Some(60), Fitness::None, "another folder's id"),
-            (bound(6, false), 50, Some(45), Fitness::None, "a replacement in the past"),
-            (bound(6, true), 50, Some(60), Fitness::Full, "a replacement that has arrived"),
-            (bound(7, true), 0, Some(60), Fitness::None, "removed"),
+            (bound(7, false), 0, Some(90), Eligibility::Full, "a member"),
+            (None, 0, None, Eligibility::FoundersOnly, "a birth, or a wiped folder"),
+            (None, 0, Some(3), Eligibility::Full, "a birth, not yet registered"),
+            (None, 50, None, Eligibility::None, "added, nothing replicated yet"),
+            (None, 50, Some(20), Eligibility::None, "added, in the past"),
+            (None, 50, Some(50), Eligibility::Full, "added, its own binding is in the log"),
+            (bound(6, false), 0, Some(60), Eligibility::None, "another folder's id"),
+            (bound(6, false), 50, Some(45), Eligibility::None, "a replacement in the past"),
+            (bound(6, true), 50, Some(60), Eligibility::Full, "a replacement that has arrived"),
+            (bound(7, true), 0, Some(60), Eligibility::None, "removed"),
         ];
-        for (bound, told, last_log, fitness, why) in cases {
-            assert_eq!(judge(bound.as_ref(), 7, told, last_log), fitness, "{why}");
+        for (bound, told, last_log, eligibility, why) in cases {
+            assert_eq!(judge(bound.as_ref(), 7, told, last_log), eligibility, "{why}");
         }
     }
 }

@@ -17,12 +17,13 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use tokio::time::{sleep, timeout};
 
-use super::ear::{HELLO, Hello};
-use super::inner::{Inner, encode};
-use super::{Error, MemberChange};
+use crate::cluster::error::Error;
+use crate::cluster::inner::Inner;
+use crate::cluster::propose::encode;
+use crate::cluster::wire::{HELLO, Hello, MemberChange};
 use crate::command::{Command, Outcome, Rejection, RejectionKind};
 use crate::model::NodeId;
-use crate::raft::types::{Member, StoredMembership};
+use crate::raft::types::{Member, TypeConfig};
 use crate::store;
 
 /// A learner that is behind by more entries than this is not made a voter.
@@ -45,21 +46,11 @@ fn list(nodes: impl IntoIterator<Item = NodeId>) -> String {
 }
 
 impl Inner {
-    pub(super) fn membership(&self) -> StoredMembership {
-        StoredMembership::clone(&self.raft.metrics().borrow_watched().membership_config)
-    }
-
-    /// Whether this node knows of no cluster that it could belong to.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.membership().membership().nodes().next().is_none()
-    }
-
-    pub(super) fn voters(&self) -> BTreeSet<NodeId> {
-        self.membership().membership().voter_ids().collect()
-    }
-
     /// Carries a change out, on the leader; gives the node that it is about.
-    pub(super) async fn change_members(&self, change: &MemberChange) -> Result<NodeId, Error> {
+    pub(in crate::cluster) async fn change_members(
+        &self,
+        change: &MemberChange,
+    ) -> Result<NodeId, Error> {
         let lead = *self.leadership.borrow();
         if !lead.me {
             return Err(Error::NotLeader { leader: lead.leader });
@@ -93,7 +84,7 @@ impl Inner {
                 return Err(conflict(format!("address {} is node {id}'s", known.address)));
             }
         }
-        let removed = self.watches.roll.borrow().get(node).is_some_and(|bound| bound.removed);
+        let removed = self.watches.registry.borrow().get(node).is_some_and(|bound| bound.removed);
         if removed && !replace {
             return Err(conflict(format!(
                 "node id {node} was removed: take an id that was never used, or say --replace to \
@@ -173,7 +164,7 @@ impl Inner {
 
     async fn remove(&self, node: NodeId, force: bool) -> Result<NodeId, Error> {
         let config = self.membership();
-        let bound = self.watches.roll.borrow().get(node).copied().filter(|b| !b.removed);
+        let bound = self.watches.registry.borrow().get(node).copied().filter(|b| !b.removed);
         if config.membership().get_node(&node).is_none() {
             // A removal that was cut off between its two steps, or nobody at all.
             return match bound {
@@ -237,8 +228,8 @@ impl Inner {
             }
             to
         } else {
-            let roll = self.watches.roll.borrow().clone();
-            let drained = |id: NodeId| roll.get(id).is_some_and(|bound| bound.draining);
+            let registry = self.watches.registry.borrow().clone();
+            let drained = |id: NodeId| registry.get(id).is_some_and(|bound| bound.draining);
             let others = voters.iter().filter(|id| **id != self.options.node && live.contains(id));
             let best = others.min_by_key(|id| (drained(**id), self.behind(**id)));
             *best.ok_or_else(|| conflict("there is no other voter that answers"))?
@@ -263,7 +254,7 @@ impl Inner {
     }
 
     /// The nodes that have answered this leader lately, itself included.
-    pub(super) fn live(&self) -> BTreeSet<NodeId> {
+    pub(in crate::cluster) fn live(&self) -> BTreeSet<NodeId> {
         let lately = self.options.election * 2;
         let metrics = self.raft.metrics();
         let m = metrics.borrow_watched();
@@ -300,20 +291,18 @@ impl Inner {
         }
     }
 
-    pub(super) async fn change(
+    pub(in crate::cluster) async fn change(
         &self,
         change: ChangeMembers<NodeId, Member>,
         retain: bool,
-    ) -> Result<(), RaftError<super::TypeConfig, ClientWriteError<super::TypeConfig>>> {
+    ) -> Result<(), RaftError<TypeConfig, ClientWriteError<TypeConfig>>> {
         self.raft.change_membership(change, retain).await.map(|_| ())
     }
 
     /// Waits for a change, bounded, and says what became of it.
-    pub(super) async fn changed<F>(&self, change: F) -> Result<(), Error>
+    pub(in crate::cluster) async fn changed<F>(&self, change: F) -> Result<(), Error>
     where
-        F: Future<
-            Output = Result<(), RaftError<super::TypeConfig, ClientWriteError<super::TypeConfig>>>,
-        >,
+        F: Future<Output = Result<(), RaftError<TypeConfig, ClientWriteError<TypeConfig>>>>,
     {
         let Ok(done) = timeout(self.options.apply_timeout, change).await else {
             let message = "the change of the members is not committed yet: is there a quorum?";
@@ -335,7 +324,7 @@ impl Inner {
     }
 
     /// Ends a change that a leader left between its two entries.
-    pub(super) async fn finish_change(&self) -> Result<(), Error> {
+    pub(in crate::cluster) async fn finish_change(&self) -> Result<(), Error> {
         if self.membership().membership().get_joint_config().len() < 2 {
             return Ok(());
         }

@@ -1,0 +1,158 @@
+//! What the nodes of a cluster say to each other: routes and messages. `network`, `membership` and
+//! `doubt` send them, `rpc` answers them. Nothing here decides anything.
+//!
+//! Nodes of two versions talk to each other: a message that exists is never extended. News travels in
+//! a header or under a new route.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use crate::command::Rejection;
+use crate::model::NodeId;
+use crate::model::process::Process;
+use crate::peer::Caller;
+use crate::raft::types::{Member, SnapshotMeta, Vote};
+
+pub(super) const APPEND: &str = "/raft/append";
+pub(super) const VOTE: &str = "/raft/vote";
+pub(super) const PRE_VOTE: &str = "/raft/pre-vote";
+pub(super) const SNAPSHOT: &str = "/raft/snapshot";
+pub(super) const TRANSFER: &str = "/raft/transfer-leader";
+/// Tells a node what it has acknowledged and does not have any more.
+pub(super) const REVERTED: &str = "/raft/reverted";
+
+/// Asks the leader for what this node has acknowledged and does not have any more.
+pub(super) const ACKNOWLEDGED: &str = "/raft/acknowledged";
+
+pub(super) const PROPOSE: &str = "/cluster/propose";
+pub(super) const READ_INDEX: &str = "/cluster/read-index";
+pub(super) const MEMBERS: &str = "/cluster/members";
+pub(super) const HELLO: &str = "/cluster/hello";
+pub(super) const ANNOUNCE: &str = "/cluster/announce";
+pub(super) const WHO: &str = "/cluster/who";
+
+/// A change of who belongs to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    /// Binds a running, waiting node to its data folder and makes it a learner.
+    Add {
+        /// Its id, which no node has or had.
+        node: NodeId,
+        /// Where it is reached.
+        member: Member,
+        /// The id may be a removed node's.
+        replace: bool,
+    },
+    /// Makes a learner that has caught up a voter.
+    Promote {
+        /// Which.
+        node: NodeId,
+    },
+    /// Takes a node out.
+    Remove {
+        /// Which.
+        node: NodeId,
+        /// Even if it has shards.
+        force: bool,
+    },
+    /// Hands the leadership on.
+    Transfer {
+        /// To whom; `None`: to the voter that has most of the log.
+        to: Option<NodeId>,
+    },
+}
+
+/// Why a forwarded request came to nothing, as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Denied {
+    /// Nothing was written; try there.
+    NotLeader(Option<NodeId>),
+    /// The outcome is unknown.
+    Unavailable(String),
+    /// This node has stopped.
+    Fatal(String),
+    /// Nothing was changed.
+    Refused(Rejection),
+}
+
+/// Who a node is, as it says when it is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) node: NodeId,
+    pub(super) instance: u128,
+    /// The line of descent of the cluster that it has data of; 0 for none.
+    pub(super) generation: u128,
+}
+
+/// Which process a node is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Who {
+    pub(super) node: NodeId,
+    pub(super) instance: u128,
+    pub(super) process: Process,
+}
+
+impl Who {
+    /// Whether it is the same node on the same folder's id, and not the process that calls.
+    pub(super) fn is_twin_of(&self, caller: Caller) -> bool {
+        (self.node, self.instance) == (caller.node, caller.instance)
+            && self.process != caller.process
+            && caller.process.id != 0
+    }
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotLeader { leader } => Denied::NotLeader(leader),
+            Error::NoLeader | Error::Busy => Denied::NotLeader(None),
+            Error::Fatal(message) => Denied::Fatal(message),
+            Error::Refused(rejection) => Denied::Refused(rejection),
+            other => Denied::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotLeader(leader) => Error::NotLeader { leader },
+            Denied::Unavailable(message) | Denied::Fatal(message) => Error::Unavailable(message),
+            Denied::Refused(rejection) => Error::Refused(rejection),
+        }
+    }
+}
+
+/// Where a node says that it can be reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Announcement {
+    pub(super) member: Member,
+}
+
+/// What a node hears when it has said where it is. A node of an older version answers nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Heard {
+    /// Whether the answering node leads.
+    pub(super) leads: bool,
+    /// What the answering node's membership says.
+    pub(super) recorded: Option<Member>,
+    /// Why it is not believed.
+    pub(super) trouble: Option<String>,
+}
+
+/// What goes before a snapshot's bytes; after them comes their CRC32.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SnapshotHead {
+    pub(super) vote: Vote,
+    pub(super) meta: SnapshotMeta,
+    pub(super) length: u64,
+}
+
+/// What a follower acknowledged, as the leader tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Acknowledged {
+    /// The leader's term. What is acknowledged in it stays in the log as long as it lasts.
+    pub(super) term: u64,
+    /// The index of the last entry.
+    pub(super) index: u64,
+}

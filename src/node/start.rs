@@ -1,0 +1,218 @@
+//! A running node, and its start: the identity first, then everything on the core runtime
+//! (`wiring`), then the API. `cli` starts one node a process; tests start several. `stop` ends it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::bind::bind;
+use super::error::Error;
+use super::identity::Identity;
+use super::rpc::PeerRpc;
+use super::runtimes::Runtimes;
+use super::wiring::Wiring;
+use super::{descriptors, members, status};
+use crate::api::{self, AppState, Sources};
+use crate::auth::Auth;
+use crate::clock::{Clock, SchedulerTime, SystemClock};
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::coordinator::lead::Coordinator;
+use crate::disk::{modes, spare};
+use crate::journal::Journal;
+use crate::listen::{self, Bounds};
+use crate::metrics::Metrics;
+use crate::model::NodeId;
+use crate::model::lease::Timing;
+use crate::peer;
+use crate::secret::Keys;
+use crate::server;
+use crate::worker::{Seat, Worker};
+
+/// The most connections of the API, where there are descriptors for them.
+const API_CONNECTIONS: usize = 4_096;
+
+/// What a node is started with beside its configuration.
+pub struct Options {
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Adds the echo endpoint of `scheduler0 dev`.
+    pub dev: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), dev: false }
+    }
+}
+
+/// A running node.
+pub struct Node {
+    pub(super) address: SocketAddr,
+    pub(super) id: NodeId,
+    pub(super) time: Arc<SchedulerTime>,
+    pub(super) cluster: Cluster,
+    pub(super) seat: Arc<Seat>,
+    pub(super) worker: Arc<Worker>,
+    pub(super) coordinator: Coordinator,
+    pub(super) journal: Journal,
+    pub(super) draining: Arc<AtomicBool>,
+    pub(super) nudge: Arc<Notify>,
+    pub(super) rpc: PeerRpc,
+    pub(super) timing: Timing,
+    pub(super) stop_api: watch::Sender<bool>,
+    pub(super) api: JoinHandle<()>,
+    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) runtimes: Runtimes,
+    _identity: Identity,
+}
+
+impl Node {
+    /// Starts a node; returns when its API listens. It serves and fires until [`Node::stop`].
+    pub async fn start(config: Config, keys: Keys, options: Options) -> Result<Self, Error> {
+        let members = config.replicas.len();
+        let shares = descriptors::share_out(config.max_workers, members, API_CONNECTIONS);
+        spare::keep(spare::KEPT);
+        let identity = Identity::open(&config.data_dir)?;
+        if modes::is_open(&config.backup_dir) {
+            // It may be meant for others: a program that fetches backups.
+            let folder = config.backup_dir.display();
+            tracing::warn!(%folder, "group or others can list the backups: chmod 700 BackupDir");
+        }
+        let config = Arc::new(config);
+        let keys = Arc::new(keys);
+        let metrics = Arc::new(Metrics::new());
+        let time = Arc::new(SchedulerTime::new(options.clock.clone()));
+        let api_listeners = bind("Host", &config.listen_address()).await?;
+        let address = api_listeners.address().map_err(|source| Error::Listen {
+            key: "Host",
+            address: config.listen_address(),
+            why: listen::Error::Bind(source.to_string()),
+        })?;
+        let runtimes = Runtimes::start().map_err(Error::Runtime)?;
+        let wiring = Wiring {
+            config: config.clone(),
+            keys: keys.clone(),
+            metrics: metrics.clone(),
+            time: time.clone(),
+            instance: identity.instance,
+            process: identity.process,
+            raft_connections: peer::Bounds {
+                strangers: shares.raft_strangers,
+                members: shares.raft_members,
+            },
+            shares,
+            main: Handle::current(),
+            callbacks: runtimes.callbacks().clone(),
+        };
+        // A panic while starting has been printed; what is left is to say that it was one.
+        let started = runtimes
+            .core()
+            .spawn(wiring.start())
+            .await
+            .unwrap_or_else(|e| Err(Error::Runtime(std::io::Error::other(e))))?;
+
+        let auth = Auth::new(keys.clone());
+        let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
+        let timing = started.timing;
+        let rpc = started.rpc.clone();
+        let (of_status, of_members, of_changes) = (rpc.clone(), rpc.clone(), rpc.clone());
+        let sources = Sources {
+            status: Some(Arc::new(move || Box::pin(status::status(of_status.clone(), timing)))),
+            checksum: Some(Arc::new(move || Box::pin(status::checksums(rpc.clone())))),
+            members: Some(Arc::new(move || Box::pin(members::members(of_members.clone())))),
+            change: Some(Arc::new(move |step| Box::pin(members::change(of_changes.clone(), step)))),
+        };
+        let budget = Arc::new(api::Budget::within(config.max_memory));
+        let state = AppState::new(
+            started.cluster.clone(),
+            keys,
+            config.clone(),
+            time.clone(),
+            metrics,
+            auth,
+        )
+        .pressure(started.pressure.clone())
+        .sources(sources)
+        .leaving(started.draining.clone())
+        .budget(budget)
+        .echo(options.dev);
+        let (readiness, of) = (state.readiness(), started.cluster.clone());
+        let ready = tokio::spawn(async move { readiness.follow(&of).await });
+        let (stop_api, stopped) = watch::channel(false);
+        let router = api::router(state);
+        let server_options = server::Options {
+            bounds: Bounds::api(shares.api, config.connections_per_address),
+            allowed_origin: config.allowed_origin.clone(),
+            leaving: started.draining.clone(),
+        };
+        let api = tokio::spawn(async move {
+            let mut stopped = stopped;
+            let stop = async move {
+                // The sender lives in the node: gone means stop, too.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            server::serve(api_listeners, router, server_options, stop).await;
+        });
+        let mut tasks = started.tasks;
+        tasks.extend([following, ready]);
+        tracing::info!(node = config.node_id, %address, boot = identity.boot, "the node is up");
+        Ok(Self {
+            address,
+            id: config.node_id,
+            time,
+            cluster: started.cluster,
+            seat: started.seat,
+            worker: started.worker,
+            coordinator: started.coordinator,
+            journal: started.journal,
+            draining: started.draining,
+            nudge: started.nudge,
+            rpc: started.rpc,
+            timing,
+            stop_api,
+            api,
+            tasks,
+            runtimes,
+            _identity: identity,
+        })
+    }
+
+    /// Where its API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The door, for tests and the command line.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Its scheduler time.
+    pub fn time(&self) -> &Arc<SchedulerTime> {
+        &self.time
+    }
+
+    /// Becomes `Some(reason)` when the node cannot go on; report it, and end the process.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.cluster.failed()
+    }
+
+    /// Ends without any of the steps of [`Node::stop`], as a crash would; for tests.
+    pub async fn crash(mut self) {
+        self.api.abort();
+        self.halt().await;
+    }
+
+    pub(super) async fn halt(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.cluster.shutdown().await;
+        self.runtimes.end();
+    }
+}

@@ -1,0 +1,106 @@
+//! The server behind `RaftAddress`. Each message is authenticated (`auth`) before its handler sees
+//! it, and before its body is read. What is refused is logged once a minute for each sender and
+//! status.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+use tower_http::timeout::TimeoutBody;
+
+use super::auth::admit;
+use super::peers::Peers;
+use super::refusal::Refusal;
+use crate::listen::{self, Connection, Listeners};
+use crate::telemetry::LogLimit;
+
+/// The longest message body that is read, in bytes (snapshots are streamed and not bound by it).
+pub const MAX_BODY: usize = 64 << 20;
+/// So many bytes of message bodies are in memory at once; more wait for their turn.
+const BODIES: usize = 256 << 20;
+/// Room for bodies is counted in so many bytes.
+const ROOM: usize = 1_024;
+/// A body that does not go on for so long is given up.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
+
+/// How many connections there may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Those that have not shown the cluster's token.
+    pub strangers: usize,
+    /// Those that have.
+    pub members: usize,
+}
+
+impl Default for Bounds {
+    /// As for a cluster of three on a system with enough descriptors.
+    fn default() -> Self {
+        Self { strangers: 40, members: 1_024 }
+    }
+}
+
+/// What the gate has beside each message.
+#[derive(Clone)]
+struct Gate {
+    peers: Peers,
+    /// By status and sender.
+    lines: Arc<LogLimit<(u16, Option<IpAddr>)>>,
+    /// Room for message bodies, in units of [`ROOM`].
+    room: Arc<Semaphore>,
+}
+
+/// Serves peer routes on a listener until `stop` resolves. Run it on the core runtime.
+pub async fn serve(
+    listeners: Listeners,
+    peers: Peers,
+    routes: Router,
+    bounds: Bounds,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let room = Arc::new(Semaphore::new(BODIES / ROOM));
+    let gate = Gate { peers, lines: Arc::default(), room };
+    let app = routes
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(gate, enter));
+    let bounds = listen::Bounds::raft(bounds.strangers, bounds.members);
+    listen::serve(listeners, app, bounds, stop).await;
+}
+
+async fn enter(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let admitted = admit(&gate.peers, connection.as_ref(), request.headers());
+    let caller = match admitted {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            let from = connection.map(|connection| connection.address().ip());
+            if let Some(unsaid) = gate.lines.admit((refusal.status.as_u16(), from)) {
+                tracing::warn!(
+                    status = %refusal.status,
+                    from = from.map(tracing::field::display),
+                    unsaid,
+                    message = %refusal.message,
+                    "a peer message was refused"
+                );
+            }
+            return refusal.into_response();
+        }
+    };
+    // Held until the message is answered. One whose length is not said is a stream, which its handler
+    // does not gather.
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let units = length.unwrap_or(0_usize).min(MAX_BODY).div_ceil(ROOM) as u32;
+    let Ok(_room) = gate.room.acquire_many(units).await else {
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this node stops").into_response();
+    };
+    request.extensions_mut().insert(caller);
+    let request = request.map(|body| Body::new(TimeoutBody::new(BODY_SILENCE, body)));
+    next.run(request).await
+}

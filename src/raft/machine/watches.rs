@@ -1,0 +1,80 @@
+//! The part of the state machine that others watch: the change feed, the applied position, the node
+//! registry, the hashes at `Checksum` entries. `thread` publishes, everything above `raft` subscribes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{broadcast, watch};
+
+use super::applied::{Applied, AppliedState};
+use crate::command::Change;
+use crate::model::NodeId;
+use crate::store::nodes::Bound;
+
+/// Changes that a slow subscriber may be behind before it has to read everything anew.
+const CHANGE_FEED_LENGTH: usize = 4_096;
+/// Hashes of `Checksum` entries that are kept.
+const CHECKSUMS: usize = 16;
+
+/// What the applied state says about who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeRegistry {
+    /// Which line of descent this is: the cluster's id, or what a recovery put in its place; 0
+    /// before its birth.
+    pub generation: u128,
+    /// The nodes and the data folders that they are bound to, the removed ones too.
+    pub nodes: Vec<Bound>,
+}
+
+/// Index and hash of each, the oldest first.
+type Checksums = VecDeque<(u64, [u8; 32])>;
+
+/// What others may watch of the machine. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Watches {
+    /// The bell.
+    pub changes: broadcast::Sender<Arc<Change>>,
+    /// How far.
+    pub applied: watch::Sender<Applied>,
+    /// Who belongs to the cluster.
+    pub registry: watch::Sender<NodeRegistry>,
+    pub(super) checksums: Arc<Mutex<Checksums>>,
+    pub(super) applied_state: Arc<Mutex<AppliedState>>,
+}
+
+impl NodeRegistry {
+    /// What a node id is bound to.
+    pub fn get(&self, node: NodeId) -> Option<&Bound> {
+        self.nodes.iter().find(|bound| bound.node == node)
+    }
+}
+
+impl Watches {
+    pub(super) fn new() -> Self {
+        Self {
+            changes: broadcast::Sender::new(CHANGE_FEED_LENGTH),
+            applied: watch::Sender::default(),
+            registry: watch::Sender::default(),
+            checksums: Arc::default(),
+            applied_state: Arc::default(),
+        }
+    }
+
+    /// The hash of the state at a `Checksum` entry, once it is computed.
+    pub fn checksum(&self, index: u64) -> Option<[u8; 32]> {
+        let known = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(at, _)| *at == index).map(|(_, hash)| *hash)
+    }
+
+    pub(super) fn applied_state(&self) -> AppliedState {
+        self.applied_state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn keep_checksum(&self, index: u64, hash: [u8; 32]) {
+        let mut known = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+        known.push_back((index, hash));
+        while known.len() > CHECKSUMS {
+            known.pop_front();
+        }
+    }
+}
