@@ -1,5 +1,5 @@
 //! Time, as everything above `command::apply` sees it: a trait, so that tests make days pass in
-//! milliseconds. It owns the difference between a node's wall clock and its scheduler time; it
+//! milliseconds. It owns the difference between a node's wall clock and its scheduler time. It
 //! never decides what a difference means (that is `worker::lease` and `coordinator`).
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,15 +10,15 @@ use tokio::sync::watch;
 
 use crate::model::Millis;
 
-/// How much of a small error the scheduler time takes back a second: half a millisecond a
-/// millisecond would be visible in lags, 5 ms a second is not.
+/// The part of a small error that scheduler time takes back, in milliseconds a second: half a
+/// millisecond a millisecond would be visible in lags, 5 ms a second is not.
 const SLEW_MS_PER_S: i64 = 5;
 /// An error above this is a step, not a drift: followed when the node is alone, voted on in a
 /// cluster.
 pub const STEP_MS: i64 = 1_000;
 
-/// Where time comes from. `wall` is the machine's idea of UTC, `boot` never goes back and counts
-/// on while the machine sleeps (`CLOCK_BOOTTIME`).
+/// The source of time. `wall` is the machine's idea of UTC, `boot` never goes back and counts on
+/// while the machine sleeps (`CLOCK_BOOTTIME`).
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock, in milliseconds since the Unix epoch.
     fn wall(&self) -> Millis;
@@ -97,7 +97,7 @@ impl Clock for TestClock {
     }
 }
 
-/// Reads both clocks, as of one moment: a thread that loses its turn between the two, or a machine
+/// Reads both clocks as of one moment. A thread that loses its turn between the two, or a machine
 /// that falls asleep there, would take the pause for a step of the wall clock.
 fn both(clock: &dyn Clock) -> (u64, Millis) {
     let mut boot = clock.boot();
@@ -163,8 +163,8 @@ impl SchedulerTime {
         self.last.fetch_max(now, Ordering::SeqCst).max(now)
     }
 
-    /// How far the wall clock is from scheduler time, in milliseconds; more than [`STEP_MS`] is a
-    /// step that somebody has to judge.
+    /// The wall clock less scheduler time, in milliseconds; more than [`STEP_MS`] is a step that
+    /// somebody has to judge.
     pub fn error(&self) -> i64 {
         let now = self.now();
         self.clock.wall() - now

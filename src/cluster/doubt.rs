@@ -1,7 +1,7 @@
-//! Looks into claims that this node must not take part. `duties` starts [`tend`]; a claim that comes in
-//! (`ear`, the peers' gate) wakes it. It asks every member at the address that the cluster has for it:
-//! their gates refuse a node that must end, and `peer` ends it when the leader or most of them do. Nothing
-//! here believes what a message says.
+//! Looks into claims that this node must not take part. `duties` starts [`tend`]; a claim that
+//! comes in (by `rpc` or peer authentication) wakes it. It asks every member at the address that
+//! the cluster has for it: they refuse a node that must end, and `peer` ends it when the leader or
+//! most of them do. Nothing here believes what a message says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub(super) async fn tend(inner: Arc<Inner>) {
     }
 }
 
-/// Asks the leader of the current term what this node has acknowledged to it, and ends the node when its
-/// log does not reach so far.
+/// Asks the leader of the current term what this node has acknowledged to it, and ends the node
+/// when its log does not reach so far.
 async fn look_at_log(inner: &Inner) {
     let lead = *inner.leadership.borrow();
     let Some(leader) = lead.leader.filter(|_| !lead.me) else { return };

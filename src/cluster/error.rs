@@ -1,29 +1,30 @@
-//! Why the door stayed shut, and what the caller may conclude from it.
+//! The reason why a proposal, a read or a change of the members came to nothing, and what the
+//! caller may conclude from it.
 
 use crate::command::{Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::peer;
 use crate::store::End;
 
-/// Why a proposal or a read came to nothing.
+/// The reason why a proposal or a read came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// No leader became known in time; nothing was written.
     #[error("the cluster has no leader at the moment: try again")]
     NoLeader,
-    /// As many requests to the leader as may be were under way all the time; nothing was sent.
+    /// The places for requests to the leader were taken all the time; nothing was sent.
     #[error(
         "as many requests to the leader as may be are under way at this node: try again, or ask \
          another node"
     )]
     Busy,
-    /// Only the leader does this (or: not in that term any more); nothing was written.
+    /// This node does not lead, or not in that term any more; nothing was written.
     #[error("this node does not lead the cluster")]
     NotLeader {
-        /// Who does, if known.
+        /// The leader, if it is known.
         leader: Option<NodeId>,
     },
-    /// It was sent, and what came of it is unknown: repeat it only under an idempotency key.
+    /// The request was sent, and its outcome is unknown: repeat it only under an idempotency key.
     #[error("the outcome is unknown: {0}")]
     Unavailable(String),
     /// The command is too long; nothing was written.
@@ -34,7 +35,7 @@ pub enum Error {
         /// The longest.
         max: usize,
     },
-    /// Nothing was changed, for a reason that the caller can do something about.
+    /// Nothing was changed, for a reason that the caller can remove.
     #[error("{0}")]
     Refused(Rejection),
     /// This node has stopped taking part.
@@ -43,7 +44,7 @@ pub enum Error {
     /// The state could not be read.
     #[error("the state cannot be read: {0}")]
     Store(String),
-    /// A read was ended before it was through.
+    /// A read was ended before it was complete.
     #[error("the read was ended: {0}")]
     Ended(End),
     /// Log or state could not be opened.
@@ -52,7 +53,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether nothing was written for certain, so that the caller may simply try again.
+    /// True if nothing was written for certain, so that the caller may simply try again.
     pub fn is_unwritten(&self) -> bool {
         matches!(
             self,

@@ -30,7 +30,7 @@ use crate::raft::types::Member;
 /// a leader nobody does, and somebody must lead.
 const CLOCK_OFF_MS: u64 = 10_000;
 
-/// The door. Cheap to clone.
+/// The handle; cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     pub(super) inner: Arc<Inner>,
@@ -38,12 +38,12 @@ pub struct Cluster {
 
 impl Cluster {
     /// Answers peers on a listener bound to `RaftAddress`: Raft's own routes and `extra` ones of
-    /// other parts (under `/peer/...`), all behind the same gate, on the core runtime.
+    /// other parts (under `/peer/...`), all behind the same authentication, on the core runtime.
     pub fn serve(&self, listeners: impl Into<Listeners>, extra: axum::Router) {
         self.serve_within(listeners, extra, peer::Bounds::default());
     }
 
-    /// As [`Cluster::serve`], with bounds on the connections.
+    /// Answers peers as [`Cluster::serve`] does, with bounds on the connections.
     pub fn serve_within(
         &self,
         listeners: impl Into<Listeners>,
@@ -53,7 +53,7 @@ impl Cluster {
         let routes = rpc::routes(self.inner.clone()).merge(extra);
         let mut stop = self.inner.stop.subscribe();
         let stopped = async move {
-            // An error means that the cluster is gone: then there is nobody to answer either.
+            // An error means that the cluster is dropped: then the server ends, too.
             let _ = stop.wait_for(|stop| *stop).await;
         };
         let peers = self.inner.peers.clone();
@@ -69,18 +69,18 @@ impl Cluster {
         Ok(self.propose_indexed(command).await?.1)
     }
 
-    /// As [`Cluster::propose`]; gives the entry's index too.
+    /// Proposes as [`Cluster::propose`] does, and gives the entry's index too.
     pub async fn propose_indexed(&self, command: Command) -> Result<(u64, Outcome), Error> {
         let origin = match command {
-            // What fires, and a node that is about to stop, must not wait behind clients.
+            // A firing, and a node that is about to stop, must not wait behind clients.
             Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
             _ => Origin::Client,
         };
         self.inner.propose(encode(&command)?, origin).await
     }
 
-    /// As [`Cluster::propose_indexed`], but only if this node leads in that term; for what only a
-    /// leader does.
+    /// Proposes as [`Cluster::propose_indexed`] does, but only if this node leads in that term; for
+    /// commands that only a leader sends.
     pub async fn propose_as_leader(
         &self,
         term: u64,
@@ -94,34 +94,35 @@ impl Cluster {
         self.inner.linearize().await
     }
 
-    /// The bell: one [`Change`] for each applied transaction. A receiver that lags looks at the
-    /// books as after `Change::replaced`.
+    /// The change feed: one [`Change`] for each applied transaction. A receiver that lags reads the
+    /// state anew, as after `Change::replaced`.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.inner.watches.changes.subscribe()
     }
 
-    /// How far this node has applied.
+    /// The position up to which this node has applied the log.
     pub fn applied(&self) -> watch::Receiver<Applied> {
         self.inner.watches.applied.subscribe()
     }
 
-    /// Who leads, as this node knows it.
+    /// The leadership, as this node knows it.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.subscribe()
     }
 
-    /// The leader, if it has a majority as far as this node can tell: none is shown once the longest
-    /// election timeout has passed without one. [`Cluster::leadership`] is Raft's own view.
+    /// The leader, if it has a majority as far as this node can tell: none is shown once the
+    /// longest election timeout has passed without one. [`Cluster::leadership`] is Raft's own view.
     pub fn leader(&self) -> Option<NodeId> {
         self.inner.leader_in_effect()
     }
 
-    /// Why there is no [`Cluster::leader`], for people.
+    /// The reason why there is no [`Cluster::leader`], for people.
     pub fn no_leader(&self) -> String {
         self.inner.no_leader()
     }
 
-    /// Why the founder has not founded the cluster yet; `None` when it has, or is another node.
+    /// The reason why the founder has not founded the cluster yet; `None` when it has, or is
+    /// another node.
     pub fn unfounded(&self) -> Option<String> {
         self.inner.founding.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -133,20 +134,20 @@ impl Cluster {
         if leads { self.inner.acknowledged.reverted() } else { Vec::new() }
     }
 
-    /// This node has just started among others: it stamps nothing, should it come to lead, before
-    /// [`Cluster::clock_agrees`].
+    /// Says that this node has just started among others. Should it come to lead, it stamps nothing
+    /// before [`Cluster::clock_agrees`].
     pub fn set_clock_unconfirmed(&self) {
         self.inner.clock_unconfirmed.store(true, Ordering::SeqCst);
     }
 
-    /// A leader that has heard from most nodes found this node's clock to be with the median: from now
+    /// Says that a leader found this node's clock to agree with the median of most nodes. From now
     /// on it is carried by a clock that does not jump.
     pub fn clock_agrees(&self) {
         self.inner.clock_unconfirmed.store(false, Ordering::SeqCst);
     }
 
-    /// On a leader: the boot-clock instant (ms) at which the newest round of messages that a
-    /// quorum acknowledged was *sent*. `None` when not leading or never acknowledged.
+    /// On a leader: the boot-clock instant (ms) at which the newest round of messages that a quorum
+    /// acknowledged was *sent*. `None` when not leading or never acknowledged.
     pub fn quorum_acked_boot(&self) -> Option<u64> {
         self.inner.quorum_acked_boot()
     }
@@ -159,7 +160,7 @@ impl Cluster {
         known.max(self.inner.watches.applied.borrow().index)
     }
 
-    /// The log up to this index is gone, in favour of the snapshot; 0 when nothing is.
+    /// The index up to which the log was dropped in favour of the snapshot; 0 when nothing was.
     pub fn purged_index(&self) -> u64 {
         self.inner.raft.metrics().borrow_watched().purged.map_or(0, |id| id.index)
     }
@@ -178,20 +179,21 @@ impl Cluster {
         self.inner.voters()
     }
 
-    /// Whether this node has nothing of any cluster yet: it waits for the founder, or to be added.
+    /// True if this node has no data of any cluster yet: it waits for the founder, or to be added.
     pub fn is_waiting(&self) -> bool {
         self.inner.is_waiting()
     }
 
-    /// Takes what the median of the clocks says of this node's. One that is off neither stands for
-    /// election nor stamps entries, until it agrees, or has not been told for a while.
+    /// Takes the leader's judgement of this node's clock against the median. A node whose clock is
+    /// off neither stands for election nor stamps entries, until it agrees, or has not been told
+    /// for a while.
     pub fn clock_judged(&self, agrees: bool) {
         let until = if agrees { 0 } else { self.inner.boot_offset.now() + CLOCK_OFF_MS };
         self.inner.clock_off_until.store(until, Ordering::SeqCst);
     }
 
-    /// Changes who belongs to the cluster, at the leader, wherever that is; gives the node that it
-    /// is about (of a transfer: the new leader). Refusals come as [`Error::Refused`].
+    /// Changes the members, at the leader, wherever that is; gives the node that it is about (of a
+    /// transfer: the new leader). Refusals come as [`Error::Refused`].
     pub async fn change_members(&self, change: MemberChange) -> Result<NodeId, Error> {
         self.inner.change_members_anywhere(change).await
     }
@@ -216,20 +218,20 @@ impl Cluster {
         self.inner.snapshots.failures().count()
     }
 
-    /// Why the last snapshot could not be written; `None` once one was.
+    /// The reason why the last snapshot could not be written; `None` once one was.
     pub fn snapshot_trouble(&self) -> Option<String> {
         self.inner.snapshots.failures().trouble()
     }
 
-    /// Why this node is not to be used while a snapshot is being installed; `None` while none is, or for
-    /// no longer than it commonly takes.
+    /// The reason why this node is not to be used while a snapshot is being installed; `None` while
+    /// none is, or for no longer than it commonly takes.
     pub fn install_trouble(&self) -> Option<&'static str> {
         self.inner.snapshots.installing().trouble()
     }
 
     /// Writes a backup of what is applied here to a path that does not exist, with a text sealed
-    /// under the node's key in its label. Takes as long as the books are large; it goes on when the
-    /// caller does not wait for it.
+    /// under the node's key in its label. It takes longer the larger the state is, and goes on when
+    /// the caller does not wait for it.
     pub async fn backup(
         &self,
         path: PathBuf,
@@ -237,11 +239,11 @@ impl Cluster {
     ) -> Result<backup::Facts, backup::Error> {
         let store = self.inner.store.clone();
         let made = tokio::task::spawn_blocking(move || backup::make(&store, &path, &sealed)).await;
-        // A panic in it has been printed.
+        // The panic hook has logged a panic in it.
         made.unwrap_or(Err(backup::Error::Interrupted))
     }
 
-    /// About how many bytes a backup of what is applied here takes, at most.
+    /// The most bytes, about, that a backup of this node's state takes.
     pub fn state_size(&self) -> u64 {
         self.inner.store.size()
     }

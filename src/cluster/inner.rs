@@ -29,7 +29,7 @@ use crate::raft::snapshot::Snapshots;
 use crate::raft::types::{Member, StoredMembership, TypeConfig};
 use crate::store::Store;
 
-/// How long the threads of log and state may take to end.
+/// The longest time that the threads of log and state may take to end.
 const CLOSE: Duration = Duration::from_secs(10);
 
 pub(super) struct Inner {
@@ -44,24 +44,25 @@ pub(super) struct Inner {
     pub(super) boot_offset: BootOffset,
     /// The highest stamp this node has proposed.
     pub(super) last_stamp: AtomicI64,
-    /// Whether this node's clock was never yet found to agree with the others', since it started.
+    /// True until a leader found this node's clock to agree with the others', since it started.
     pub(super) clock_unconfirmed: AtomicBool,
-    /// When a leader last spoke to this node.
+    /// The instant at which a leader last spoke to this node.
     pub(super) heard: Mutex<Option<Instant>>,
     /// Held while a snapshot is received and put in place.
     pub(super) receiving: Arc<tokio::sync::Mutex<()>>,
     /// Held while the members are being changed.
     pub(super) changing: tokio::sync::Mutex<()>,
-    /// Where nodes say that they are, if the membership says otherwise.
+    /// The addresses that nodes announced, if the membership says otherwise.
     pub(super) announced: Mutex<BTreeMap<NodeId, Member>>,
-    /// Whether this node has said where it is since its start: before, it stands in no election, since
-    /// another process may be this node.
+    /// True once this node has announced its address since its start. Before, it stands in no
+    /// election, since another process may be this node.
     pub(super) introduced: AtomicBool,
-    /// What the followers have acknowledged to this leader.
+    /// The entries that each follower has acknowledged to this leader.
     pub(super) acknowledged: Arc<Record>,
-    /// Why the founder has not founded the cluster yet.
+    /// The reason why the founder has not founded the cluster yet.
     pub(super) founding: Mutex<Option<String>>,
-    /// Until when (boot clock, ms) this node's clock counts as wrong: it neither stands nor stamps.
+    /// The boot-clock instant (ms) until which this node's clock counts as wrong: it neither stands
+    /// nor stamps.
     pub(super) clock_off_until: AtomicU64,
     pub(super) runtime: Handle,
     pub(super) stop: watch::Sender<bool>,
@@ -74,7 +75,7 @@ impl Inner {
         StoredMembership::clone(&self.raft.metrics().borrow_watched().membership_config)
     }
 
-    /// Whether this node knows of no cluster that it could belong to.
+    /// True if this node knows of no cluster that it could belong to.
     pub(super) fn is_waiting(&self) -> bool {
         self.membership().membership().nodes().next().is_none()
     }
@@ -83,12 +84,12 @@ impl Inner {
         self.membership().membership().voter_ids().collect()
     }
 
-    /// Whether this node was told lately that its clock is not the others'.
+    /// True if a leader said lately that this node's clock is off.
     pub(super) fn clock_is_off(&self) -> bool {
         self.boot_offset.now() < self.clock_off_until.load(Ordering::SeqCst)
     }
 
-    /// What this node may do in an election.
+    /// This node's part in an election.
     pub(super) fn eligibility(&self) -> Eligibility {
         let bound = self.peers.bound(self.options.node);
         let told = *self.peers.told().borrow();
@@ -113,7 +114,7 @@ impl Inner {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// How long no leader has spoken to this node; `None` when none ever has.
+    /// The time since a leader last spoke to this node; `None` when none ever has.
     pub(super) fn silence(&self) -> Option<Duration> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
@@ -134,10 +135,11 @@ impl Inner {
 
     pub(super) async fn shutdown(&self) {
         self.stop.send_replace(true);
-        // First those who ask Raft, then Raft itself: it logs an error for each question after its end.
+        // The tasks that call Raft end first, then Raft itself: it logs an error for each call
+        // after its end.
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for mut task in tasks {
-            // The server ends by itself once its last answer is out; the others need a push.
+            // The server ends by itself once its last answer is out; the other tasks are aborted.
             if timeout(Duration::from_millis(100), &mut task).await.is_err() {
                 task.abort();
                 let _ = task.await;

@@ -1,4 +1,5 @@
-//! openraft's network over `peer`: each call of Raft is a message to a route of `cluster::ear`.
+//! openraft's network over `peer`: each call of Raft is a message to a route that `rpc` answers on
+//! the other node.
 
 use std::fs::File;
 use std::io;
@@ -27,12 +28,12 @@ use crate::peer::{self, Peers};
 use crate::raft::snapshot::SnapshotFile;
 use crate::raft::types::{Member, TypeConfig};
 
-/// After a snapshot was not taken, the next one is sent so much later.
+/// The pause after a snapshot that was not taken.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
-/// What is read of a snapshot at once.
+/// The bytes that are read of a snapshot at once.
 const PIECE: usize = 256 << 10;
 
-/// Makes a line to each node.
+/// Makes a connection to each node, for openraft.
 #[derive(Clone)]
 pub(super) struct Network {
     pub(super) peers: Peers,
@@ -42,7 +43,7 @@ pub(super) struct Network {
     pub(super) acknowledged: Arc<Record>,
 }
 
-/// A line to one node.
+/// The connection to one node.
 pub(super) struct Line {
     network: Network,
     target: NodeId,
@@ -52,7 +53,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Line;
 
     async fn new_client(&mut self, target: NodeId, node: &Member) -> Line {
-        // Where a member says that it is counts for more than what is stored.
+        // The address that a member announced counts for more than the stored one.
         if !self.peers.is_member(target) {
             self.peers.learn_address(target, &node.raft_address);
         }
@@ -78,8 +79,8 @@ impl Line {
 }
 
 impl Line {
-    /// Tells the node that it lacks what it acknowledged. Raft itself hears that it is unreachable: it
-    /// has no answer to a log that became shorter.
+    /// Tells the node that it lacks what it acknowledged. openraft is told that the node is
+    /// unreachable: it has no answer to a log that became shorter.
     async fn end_reverted(
         &self,
         acknowledged: Acknowledged,
@@ -120,8 +121,8 @@ impl RaftNetworkV2<TypeConfig> for Line {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // A heartbeat has the heartbeat interval. Entries have to cross and to be synced; giving
-        // up on them early would only send them twice.
+        // A heartbeat has the heartbeat interval. Entries have to cross and to be synced; giving up
+        // on them early would only send them twice.
         let timeout = if rpc.entries.is_empty() {
             option.hard_ttl()
         } else {
@@ -173,7 +174,8 @@ impl RaftNetworkV2<TypeConfig> for Line {
         let sent = async {
             let answer = peers.send(self.target, SNAPSHOT, body, option.hard_ttl()).await;
             if let Err(error) = &answer {
-                // Who lacks disk for it lacks it for a while: it is not sent at once again, and again.
+                // A node that lacks disk lacks it for a while: the snapshot is not sent again at
+                // once.
                 tracing::debug!(node = self.target, %error, "a snapshot was not taken");
                 tokio::time::sleep(SNAPSHOT_AGAIN).await;
             }

@@ -1,4 +1,4 @@
-//! What a cluster is started with. `node` makes it from the configuration, `start` and `inner` read it.
+//! The options of a cluster. `node` makes them from the configuration, `start` and `inner` read it.
 //! It holds values and opens nothing.
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::raft::types::Member;
 /// The longest encoded command, in bytes.
 pub const MAX_COMMAND: usize = 1 << 20;
 
-/// What a cluster is started with: the resolved configuration, nothing read elsewhere.
+/// The resolved configuration of a cluster; nothing is read elsewhere.
 #[derive(Clone)]
 pub struct Options {
     /// `DataDir`: log, snapshots and state live in it.
@@ -26,7 +26,7 @@ pub struct Options {
     pub process: Process,
     /// The configured members, this node included.
     pub members: Vec<(NodeId, Member)>,
-    /// Whether this node gives birth to the cluster, if it isn't born yet.
+    /// True if this node founds the cluster, should it not exist yet.
     pub bootstrap: bool,
     /// `Keys::peer_token`.
     pub peer_token: Arc<str>,
@@ -39,12 +39,12 @@ pub struct Options {
     /// Log entries after which a snapshot is taken (never less than
     /// [`MIN_SNAPSHOT_THRESHOLD`](crate::config::Config::MIN_SNAPSHOT_THRESHOLD)).
     pub snapshot_threshold: u64,
-    /// How long a proposal may wait for a leader and for its own application.
+    /// The longest time that a proposal may wait for a leader and for its own application.
     pub apply_timeout: Duration,
-    /// How long connecting to a peer may take.
+    /// The longest time that connecting to a peer may take.
     pub transport_timeout: Duration,
     /// Idle connections kept a peer.
     pub transport_pool: usize,
-    /// Where stamps come from.
+    /// The source of stamps.
     pub time: Arc<SchedulerTime>,
 }

@@ -24,14 +24,14 @@ use crate::raft::types::Proposal;
 
 /// While nothing can be written, the time until it is tried again unless leadership changes.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
-/// What a forwarded request gets beyond the leader's own time limit.
+/// The time that a forwarded request gets beyond the leader's own limit.
 const FORWARD_EXTRA: Duration = Duration::from_millis(500);
 
-/// What is asked of the leader.
+/// A request to the leader.
 enum Ask {
-    /// Write this command, on behalf of this one.
+    /// Write this command, on behalf of this party.
     Write(Bytes, Origin),
-    /// Say up to where a reader must have applied.
+    /// Name the entry up to which a reader must have applied.
     ReadIndex,
     /// Change the members.
     Members(MemberChange),
@@ -46,15 +46,16 @@ pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
 }
 
 impl Inner {
-    /// From anywhere: here if this node leads, else by one hop; returns when applied here.
+    /// Proposes from any node: here if this node leads, else by one hop. Returns when the entry is
+    /// applied here.
     pub(super) async fn propose(
         &self,
         command: Bytes,
         origin: Origin,
     ) -> Result<(u64, Outcome), Error> {
         let (index, outcome) = self.at_leader(&Ask::Write(command, origin)).await?;
-        // Whoever asked looks into this node's books next. Without the entry they would show a job as
-        // it was before, or none, and that under a 2xx.
+        // The caller reads this node's state next. Without the entry it would show a job as it was
+        // before, or none, after an answer of 2xx.
         self.applied_to(index).await?;
         Ok((index, outcome))
     }
@@ -77,7 +78,8 @@ impl Inner {
             let now = tokio::time::Instant::now();
             match result {
                 Err(Error::NoLeader | Error::NotLeader { .. }) if now < deadline => {
-                    // The time is up or leadership has changed: either way it is looked at again.
+                    // The pause is over or the leadership has changed: either way the loop looks
+                    // again.
                     let _ =
                         timeout_at(deadline.min(now + RETRY_INTERVAL), leadership.changed()).await;
                 }
@@ -95,8 +97,8 @@ impl Inner {
         }
     }
 
-    /// Asks the leader, which is another node, once. What waits for a place there has been sent
-    /// nowhere: it gives up at the deadline, or when another leads.
+    /// Asks the leader, which is another node, once. A request that waits for a place there has
+    /// been sent nowhere: it ends at the deadline, or when another node leads.
     async fn ask_there(
         &self,
         ask: &Ask,
@@ -160,8 +162,8 @@ impl Inner {
         if command.len() > MAX_COMMAND {
             return Err(Error::TooLarge { bytes: command.len(), max: MAX_COMMAND });
         }
-        // Stamps never go back: one from a clock that is an hour ahead would hold for that hour. The
-        // first entry of all has no other clock to agree with.
+        // Stamps never go back: one from a clock that is an hour ahead would hold for that hour.
+        // The first entry of all has no other clock to agree with.
         let born = self.watches.applied.borrow().stamp > 0;
         if self.clock_is_off() || (born && self.clock_unconfirmed.load(Ordering::SeqCst)) {
             return Err(Error::NotLeader { leader: None });
@@ -193,7 +195,8 @@ impl Inner {
         Ok((answer.log_id.index, answer.data))
     }
 
-    /// Never less than any stamp before it: this node's own, and what is applied.
+    /// The next stamp: scheduler time, but never less than a stamp of this node before, or of the
+    /// applied state.
     fn stamp(&self) -> i64 {
         let now = self.options.time.now().max(self.watches.applied.borrow().stamp);
         self.last_stamp.fetch_max(now, Ordering::SeqCst).max(now)

@@ -1,6 +1,6 @@
-//! Which nodes do not answer Raft, said once when it begins and once when it is over: openraft
-//! reports every call that fails, a dozen a second for each node that is down. `network` tells it what
-//! became of each call; it decides nothing.
+//! Reachability of the other nodes: one log line when a node stops answering and one when it
+//! answers again. openraft reports every call that fails, a dozen a second for each node that is
+//! down. `network` reports each call to it. It decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::model::NodeId;
 use crate::peer;
 
-/// How long a node may be silent before that is worth a line.
+/// The longest silence of a node that is not logged.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The nodes whose last call failed.
@@ -22,7 +22,7 @@ struct Silence {
     said: bool,
 }
 
-/// What is worth a line.
+/// A change that is logged.
 #[derive(Debug, PartialEq, Eq)]
 enum News {
     Silent,
@@ -30,7 +30,7 @@ enum News {
 }
 
 impl Reachability {
-    /// Takes what became of a call, which is `None` for an answer.
+    /// Takes the error of a call, which is `None` for an answer.
     pub(super) fn note(&self, node: NodeId, error: Option<&peer::Error>) {
         match (self.news(node, Instant::now(), error.is_some()), error) {
             (Some(News::Silent), Some(error)) => {
@@ -66,7 +66,7 @@ mod tests {
         let start = Instant::now();
         let call = |node, ms, failed| reach.news(node, start + Duration::from_millis(ms), failed);
         assert_eq!(call(2, 0, false), None);
-        // One call that fails is no news.
+        // One call that fails is not logged.
         assert_eq!(call(2, 100, true), None);
         assert_eq!(call(2, 200, false), None);
         for ms in (1_000..2_000).step_by(100) {

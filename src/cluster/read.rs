@@ -1,7 +1,7 @@
-//! Reading a node's own copy of the state from async code: on threads and connections of the class of
-//! who asks, so that what fires waits for no client and no client for another's. The api, the worker,
-//! the coordinator and the node call it. It waits for nobody's consent: a read is as new as what is
-//! applied here.
+//! Reads of a node's own copy of the state from async code: on threads and connections of the class
+//! of the reader, so that a firing waits for no client and no client for another's. The api, the
+//! worker, the coordinator and the node call it. It waits for nobody's consent: a read is as new as
+//! what is applied here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::error::Error;
 use super::handle::Cluster;
 use crate::store::{self, Class, End, ReadLimit};
 
-/// How long after its deadline a client's read is waited for: SQLite is asked often, but the work
-/// between two questions takes a moment.
+/// The time after its deadline for which a client's read is waited for: SQLite is asked often, but
+/// the work between two questions takes a moment.
 const LATE: Duration = Duration::from_millis(250);
 
 impl Cluster {
@@ -28,7 +28,8 @@ impl Cluster {
         self.read_as(Class::Duty, read).await
     }
 
-    /// The same with the connections and threads of a class: it waits for reads of that class alone.
+    /// The same with the connections and threads of a class: it waits for reads of that class
+    /// alone.
     pub async fn read_as<T, F>(&self, class: Class, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -47,8 +48,8 @@ impl Cluster {
         self.begin_within(limit, read).answer().await
     }
 
-    /// Begins a client's read without waiting for what it finds: what decides whose turn it is calls
-    /// this from the thread whose read is over, so that no thread waits for a task in between.
+    /// Begins a client's read without waiting for its result: the queue of reads calls this from
+    /// the thread whose read is over, so that no thread waits for a task in between.
     pub fn begin_within<T, F>(&self, limit: Arc<ReadLimit>, read: F) -> BegunRead<T>
     where
         T: Send + 'static,
@@ -66,9 +67,10 @@ pub struct BegunRead<T> {
 }
 
 impl<T> BegunRead<T> {
-    /// What it finds; [`Error::Ended`] soon after its deadline at the latest.
+    /// Waits for the result; [`Error::Ended`] soon after the deadline at the latest.
     pub async fn answer(self) -> Result<T, Error> {
-        // Dropped with the future, or when the read is through and its limit means nothing any more.
+        // Dropped with the future, or when the read is complete and its limit means nothing any
+        // more.
         let Self { limit, begun } = self;
         let late = async {
             match limit.0.deadline() {

@@ -1,5 +1,6 @@
-//! Receiving a snapshot: its bytes are written to a file, checked, and staged beside the state before
-//! Raft hears of it. `rpc` calls it for each snapshot that a leader sends. It installs nothing.
+//! Receiving a snapshot: its bytes are written to a file, checked, and staged beside the state
+//! before Raft hears of it. `rpc` calls it for each snapshot that a leader sends. It installs
+//! nothing.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -17,7 +18,7 @@ use crate::store::Store;
 /// The longest head of a snapshot, in bytes: two ids and the members.
 const MAX_HEAD: usize = 1 << 20;
 
-/// Why a snapshot was not received.
+/// The reason why a snapshot was not received.
 pub(super) enum Unreceived {
     /// This node lacks disk or descriptors.
     Lacking(String),
@@ -40,7 +41,7 @@ pub(super) fn receive(
     store: &Store,
 ) -> Result<(SnapshotHead, SnapshotFile), Unreceived> {
     let mut file = disk::create_new(&path)?;
-    // From here on the file goes when it is dropped, whatever happens.
+    // From here on the file is removed when `snapshot` is dropped.
     let mut snapshot = SnapshotFile::received(path, turn)?;
     let unusable = |why: &str| Unreceived::Unusable(why.to_owned());
     let mut waiting = Vec::new();

@@ -1,10 +1,10 @@
-//! Nodes whose log is older than what they have acknowledged: a data folder that was put back to an
-//! older copy. Raft rests on acknowledged entries staying; such a node must not go on. `network` keeps
-//! what each follower has acknowledged to this leader, finds the contradiction, and tells the node
-//! (`ear`), which looks at its own log and ends. It repairs nothing.
+//! Detection of nodes whose log is older than what they have acknowledged: a data folder that was
+//! put back to an older copy. Raft rests on acknowledged entries staying; such a node must not go
+//! on. `network` keeps what each follower has acknowledged to this leader, finds the contradiction,
+//! and tells the node (`rpc`), which looks at its own log and ends. It repairs nothing.
 //!
-//! A leader knows only what was acknowledged to itself: a node that was put back while no leader was
-//! in office that remembers it gets what it lacks, as a node does that was down for as long.
+//! A leader knows only what was acknowledged to itself: a node that was put back while no leader
+//! was in office that remembers it gets what it lacks, as a node does that was down for as long.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use super::wire::Acknowledged;
 use crate::model::NodeId;
 use crate::raft::types::{TypeConfig, Vote};
 
-/// What each follower has acknowledged to this leader.
+/// The entries that each follower has acknowledged to this leader.
 #[derive(Debug, Default)]
 pub(super) struct Record(Mutex<BTreeMap<NodeId, Follower>>);
 
@@ -28,7 +28,7 @@ struct Follower {
     reverted: bool,
 }
 
-/// What an answer means.
+/// The meaning of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Nothing out of the ordinary.
@@ -82,7 +82,7 @@ impl Record {
     }
 }
 
-/// What of a message the judgement needs.
+/// The part of a message that the judgement needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     vote: Vote,
@@ -100,7 +100,7 @@ impl Sent {
     }
 }
 
-/// Why a node with such a log ends.
+/// The message with which a node on such a log ends.
 pub(super) fn message(node: NodeId, last: u64, acknowledged: u64) -> String {
     format!(
         "the data folder of node {node} is older than what this node has acknowledged: its log ends \

@@ -1,4 +1,6 @@
-//! What other nodes may ask of this one: Raft's own messages, a forwarded proposal, a read index.
+//! The server side of the cluster's peer RPC: Raft's own messages, forwarded proposals, read
+//! indexes, changes of the members. `handle` mounts the routes behind peer authentication. Handlers
+//! call `inner` and Raft; they decide nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,7 @@ use crate::peer::{Caller, Postcard, Refusal};
 use crate::raft::snapshot::Snapshot;
 use crate::raft::types::TypeConfig;
 
-/// A snapshot that does not go on for so long is given up.
+/// The longest pause in the bytes of a snapshot.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
 
 type Node = State<Arc<Inner>>;
@@ -71,7 +73,7 @@ async fn append(
     Ok(Postcard(node.raft.append_entries(rpc).await.map_err(|e| failed(&e))?))
 }
 
-/// A node that may have forgotten what it acknowledged must not help anybody to be elected.
+/// Refuses a vote of a node that may have forgotten what it acknowledged.
 fn may_vote(node: &Inner, caller: Caller) -> Result<(), Refusal> {
     match node.eligibility() {
         Eligibility::Full => Ok(()),
@@ -140,11 +142,11 @@ async fn announce(
     Extension(caller): Extension<Caller>,
     Postcard(said): Postcard<Announcement>,
 ) -> Answer<Heard> {
-    // Nobody tells this node where it is itself.
+    // Another node's word about this node's own address does not count.
     if caller.node == node.options.node {
         return Ok(Postcard(Heard::default()));
     }
-    // A member that nobody has bound yet is believed, as it is at the gate.
+    // A member that nobody has bound yet is believed, as it is by peer authentication.
     let known = node.peers.bound(caller.node);
     if known.is_none_or(|bound| bound.instance == caller.instance) {
         return Ok(Postcard(node.take_announcement(caller, &said.member).await?));
@@ -157,8 +159,8 @@ async fn who(State(node): Node, Postcard(()): Postcard<()>) -> Postcard<Who> {
     Postcard(Who { node: mine.node, instance: mine.instance, process: mine.process })
 }
 
-/// Hears that entries were acknowledged here that may be missing: whether it is so is asked of the
-/// leader of the current term, at its own address.
+/// Takes a leader's claim that entries were acknowledged here that are missing. The claim is
+/// checked with the leader of the current term, at its own address.
 async fn reverted(
     State(node): Node,
     Extension(caller): Extension<Caller>,
@@ -184,8 +186,8 @@ async fn acknowledged(
     Postcard(said)
 }
 
-/// Receives a snapshot, checks it and puts a copy beside the state, all before Raft hears of it: what
-/// lacks disk or descriptors here is refused, and the leader sends it again.
+/// Receives a snapshot, checks it and puts a copy beside the state, all before Raft hears of it:
+/// what lacks disk or descriptors here is refused, and the leader sends it again.
 async fn snapshot(State(node): Node, body: Body) -> Answer<SnapshotResponse<TypeConfig>> {
     let Ok(turn) = node.receiving.clone().try_lock_owned() else {
         return Err(Refusal::new(
@@ -201,7 +203,7 @@ async fn snapshot(State(node): Node, body: Body) -> Answer<SnapshotResponse<Type
     let silent = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the snapshot does not go on");
     while let Some(piece) = timeout(PIECE_WITHIN, body.next()).await.map_err(silent)? {
         let piece = piece.map_err(|e| failed(&e))?;
-        // The writer has given up: it says below why.
+        // The receiving thread has ended: the result below says why.
         if pieces.send(piece).await.is_err() {
             break;
         }

@@ -1,6 +1,6 @@
-//! When this node takes a snapshot of its state: after enough entries, or enough bytes of log, and
-//! never so often that most of the time goes into it. One task of each node, started by `tasks`. It
-//! asks Raft for the snapshot and writes none itself.
+//! The schedule of this node's snapshots: after enough entries, or enough bytes of log, and never
+//! so often that most of the time goes into it. One task of each node, started by `tasks`. It asks
+//! Raft for the snapshot and writes none itself.
 
 use std::sync::Arc;
 use std::time::Duration;

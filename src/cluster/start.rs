@@ -1,5 +1,5 @@
-//! Starting: opening log and state, and configuring openraft. `founding` brings a new cluster into
-//! being.
+//! The start of a cluster: it opens log and state and configures openraft. `founding` brings a new
+//! cluster into being.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use crate::raft::machine::Machine;
 use crate::raft::snapshot::Snapshots;
 use crate::store::Store;
 
-/// A snapshot may take this long to be sent and installed.
+/// The longest time that a snapshot may take to be sent and installed.
 const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
 
 fn open(error: impl std::fmt::Display) -> Error {
@@ -141,8 +141,8 @@ fn config(options: &Options) -> Result<Config, Error> {
         // A restarted leader must not go on as if nothing had happened: its followers may have
         // moved on, and the leases that it granted are forgotten.
         enable_leader_restore: Some(false),
-        // A flat one: a node that is back must not wait for its turn (one number alone would double,
-        // up to a second).
+        // A flat one: a node that is back must not wait for its turn (one number alone would
+        // double, up to a second).
         backoff: [(); 3].map(|()| format!("{}ms", heartbeat.max(50))).join(" "),
         ..Config::default()
     };

@@ -1,4 +1,5 @@
-//! `/healthcheck`'s `raftStats`, with the names that the original had.
+//! `/healthcheck`'s `raftStats`, with the names that the original had. `handle` calls it for the
+//! API. It changes nothing.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -12,8 +13,8 @@ use super::inner::Inner;
 pub(super) fn raft_stats(inner: &Inner) -> Vec<(&'static str, String)> {
     let applied = inner.watches.applied.borrow().index;
     let last_log = inner.log.last();
-    // Both look at the metrics themselves: asked while they are held here, they would wait for Raft,
-    // which may wait to change them.
+    // Both look at the metrics themselves: asked while they are held here, they would wait for
+    // Raft, which may wait to change them.
     let (leads, without_quorum) = (inner.leader_in_effect().is_some(), inner.without_quorum_for());
     let metrics = inner.raft.metrics();
     let m = metrics.borrow_watched();

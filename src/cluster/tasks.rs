@@ -56,7 +56,8 @@ async fn tend_members(inner: Arc<Inner>) {
     }
 }
 
-/// Looks who is at the addresses of the nodes for which two processes, on copies of a folder, spoke.
+/// Looks who is at the addresses of the nodes for which two processes, on copies of a folder,
+/// spoke.
 async fn tend_twins(inner: Arc<Inner>) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,8 +1,8 @@
-//! What the nodes of a cluster say to each other: routes and messages. `network`, `membership` and
-//! `doubt` send them, `rpc` answers them. Nothing here decides anything.
+//! Routes and messages between the nodes of a cluster. `network`, `membership` and `doubt` send
+//! them, `rpc` answers them. Nothing here decides anything.
 //!
-//! Nodes of two versions talk to each other: a message that exists is never extended. News travels in
-//! a header or under a new route.
+//! Nodes of two versions talk to each other: a message that exists is never extended. News travels
+//! in a header or under a new route.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,26 +31,26 @@ pub(super) const HELLO: &str = "/cluster/hello";
 pub(super) const ANNOUNCE: &str = "/cluster/announce";
 pub(super) const WHO: &str = "/cluster/who";
 
-/// A change of who belongs to the cluster.
+/// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberChange {
     /// Binds a running, waiting node to its data folder and makes it a learner.
     Add {
         /// Its id, which no node has or had.
         node: NodeId,
-        /// Where it is reached.
+        /// Its addresses.
         member: Member,
         /// The id may be a removed node's.
         replace: bool,
     },
     /// Makes a learner that has caught up a voter.
     Promote {
-        /// Which.
+        /// The node.
         node: NodeId,
     },
     /// Takes a node out.
     Remove {
-        /// Which.
+        /// The node.
         node: NodeId,
         /// Even if it has shards.
         force: bool,
@@ -62,7 +62,7 @@ pub enum MemberChange {
     },
 }
 
-/// Why a forwarded request came to nothing, as it travels.
+/// The reason why a forwarded request came to nothing, as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Denied {
     /// Nothing was written; try there.
@@ -75,7 +75,7 @@ pub(super) enum Denied {
     Refused(Rejection),
 }
 
-/// Who a node is, as it says when it is asked.
+/// The answer of a node that is asked who it is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) node: NodeId,
@@ -84,7 +84,7 @@ pub(super) struct Hello {
     pub(super) generation: u128,
 }
 
-/// Which process a node is.
+/// The process that speaks for a node.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Who {
     pub(super) node: NodeId,
@@ -93,7 +93,7 @@ pub(super) struct Who {
 }
 
 impl Who {
-    /// Whether it is the same node on the same folder's id, and not the process that calls.
+    /// True for another process of the caller's node, on a folder with the same id.
     pub(super) fn is_twin_of(&self, caller: Caller) -> bool {
         (self.node, self.instance) == (caller.node, caller.instance)
             && self.process != caller.process
@@ -123,24 +123,24 @@ impl From<Denied> for Error {
     }
 }
 
-/// Where a node says that it can be reached.
+/// The addresses at which a node says that it can be reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Announcement {
     pub(super) member: Member,
 }
 
-/// What a node hears when it has said where it is. A node of an older version answers nothing.
+/// The answer to an announcement. A node of an older version answers nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Heard {
-    /// Whether the answering node leads.
+    /// True if the answering node leads.
     pub(super) leads: bool,
-    /// What the answering node's membership says.
+    /// The address in the answering node's membership.
     pub(super) recorded: Option<Member>,
-    /// Why it is not believed.
+    /// The reason why the announcement is not believed.
     pub(super) trouble: Option<String>,
 }
 
-/// What goes before a snapshot's bytes; after them comes their CRC32.
+/// The head of a snapshot. Its bytes follow, and after them their CRC32.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SnapshotHead {
     pub(super) vote: Vote,
@@ -148,7 +148,7 @@ pub(super) struct SnapshotHead {
     pub(super) length: u64,
 }
 
-/// What a follower acknowledged, as the leader tells it.
+/// The last entry that a follower acknowledged, as the leader tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     /// The leader's term. What is acknowledged in it stays in the log as long as it lasts.

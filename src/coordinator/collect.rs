@@ -2,7 +2,7 @@
 //! and proposes it. The replicated log is the journals' acknowledgement.
 //!
 //! Runs for one term of leadership. It never computes a watermark (owners state them in their
-//! journals), never decides what a result means (apply does), and loses nothing by being killed:
+//! journals), never decides what a result means (apply does), and loses nothing when it is ended:
 //! the next leader reads on from the same cursor.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,16 +25,17 @@ use crate::store;
 /// The most journal that one proposal carries, in encoded bytes: well below the bound of an entry.
 pub const PAGE_BYTES: u32 = 384 * 1024;
 
-/// Results gather for so long between two pages of a journal that is being written: each page is an
-/// entry of the log, and a transaction on every node ...
+/// The pause between two pages of a journal that is being written, in which results gather: each
+/// page is an entry of the log, and a transaction on every node ...
 const GATHER: Duration = Duration::from_millis(50);
 /// ... but nothing waits behind a page of so many entries.
 const MANY: usize = 1_000;
 
-/// How long a node may take to answer with a page of its journal.
+/// The longest time that a node may take to answer with a page of its journal.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks a node for its journal; answered with a [`JournalBatch`], which is empty when there is no more.
+/// Asks a node for its journal; answered with a [`JournalBatch`], which is empty when there is no
+/// more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadJournal {
     /// The journal that `after` counts in; 0 before anything was collected.
@@ -47,7 +48,7 @@ pub struct ReadJournal {
 
 /// The collector of one term.
 pub(super) struct Collector {
-    /// The door.
+    /// The cluster, to read from and to propose to.
     pub(super) cluster: Cluster,
     /// This node.
     pub(super) me: NodeId,
@@ -55,15 +56,15 @@ pub(super) struct Collector {
     pub(super) own: Arc<dyn Fn(&ReadJournal) -> JournalBatch + Send + Sync>,
     /// The term that it collects in.
     pub(super) term: u64,
-    /// How many nodes are asked at a time.
+    /// The number of nodes that are asked at a time.
     pub(super) fan_in: usize,
     /// Time between two rounds when nobody reports growth.
     pub(super) interval: Duration,
-    /// Rung when a renewal says that a journal grew.
+    /// The nodes whose journals grew, by their renewals.
     pub(super) growth: Arc<JournalGrowth>,
 }
 
-/// Which journals have grown. Rung by renewals: a node that is heard of can be asked, too.
+/// The nodes whose journals have grown. Renewals note it: a node that sends one can be asked, too.
 #[derive(Default)]
 pub(super) struct JournalGrowth {
     grown: Mutex<BTreeSet<NodeId>>,
@@ -71,7 +72,7 @@ pub(super) struct JournalGrowth {
 }
 
 impl JournalGrowth {
-    /// A node's journal has grown.
+    /// Notes that a node's journal has grown.
     pub(super) fn note(&self, node: NodeId) {
         self.grown.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
         self.grew.notify_one();
@@ -84,11 +85,11 @@ impl JournalGrowth {
 }
 
 impl Collector {
-    /// Collects until dropped: from everybody every `interval`, and from whoever can be reached as
+    /// Collects until dropped: from all nodes every `interval`, and from all that can be reached as
     /// soon as a journal grew. A node that does not answer keeps no other one waiting.
     pub(super) async fn run(self) {
         let this = &self;
-        // Who did not answer last time takes no turn away from those who do.
+        // A node that did not answer last time takes no turn away from the others.
         let (turns, trials) = (&Semaphore::new(self.fan_in.max(1)), &Semaphore::new(1));
         let mut unreachable: BTreeMap<NodeId, bool> = BTreeMap::new();
         let (mut wanted, mut asked) = (BTreeSet::new(), BTreeSet::new());
@@ -102,7 +103,7 @@ impl Collector {
                 _ = beat.tick() => wanted.extend(members()),
                 mut grown = self.growth.wait() => {
                     wanted.append(&mut grown);
-                    // Where one has grown others mostly have, too.
+                    // When one journal has grown, the others mostly have, too.
                     wanted.extend(members().filter(|id| unreachable.get(id) != Some(&true)));
                 }
                 Some((node, result)) = rounds.next() => {
@@ -112,7 +113,7 @@ impl Collector {
                     tell(node, result.map(drop), &mut unreachable);
                 }
             }
-            // What there is beyond a page waits for its turn like everybody else.
+            // The rest beyond a page waits for its turn like other nodes.
             wanted.extend(again.map(|(node, _)| node));
             let free: Vec<NodeId> = wanted.difference(&asked).copied().collect();
             for node in free {
@@ -134,7 +135,7 @@ impl Collector {
         }
     }
 
-    /// Reads a page of one node's journal; when to come for the next one, if it was not the end.
+    /// Reads a page of one node's journal; gives the pause before the next page, if there is one.
     async fn collect(&self, node: NodeId) -> Result<Option<Duration>, Error> {
         let cursor = self.cluster.read(move |conn| store::cursors::get(conn, node)).await?;
         let (incarnation, after) = cursor.unwrap_or_default();
@@ -169,7 +170,7 @@ fn tell(node: NodeId, result: Result<(), Error>, unreachable: &mut BTreeMap<Node
     }
 }
 
-/// Why a round failed for a node; the next round tries again.
+/// The reason why a round failed for a node; the next round tries again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]

@@ -1,6 +1,6 @@
-//! What only a leader does now and then: lets log time go on in an idle cluster, ends runs of which
-//! nothing is heard and one-offs that slept through their instant, drops history that is past its keeping. Runs for one term, beside the collector;
-//! it decides nothing about shards.
+//! The leader's housekeeping: it lets log time go on in an idle cluster, ends runs of which nothing
+//! is heard and one-offs that lapsed, drops history that is past its keeping. Runs for one term,
+//! beside the collector; it decides nothing about shards.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ const RETAIN_LIMIT: u32 = 2_000;
 /// Runs and one-offs, each, that one entry ends at most.
 const EXPIRE_LIMIT: u32 = 500;
 /// A term is so old, in milliseconds, before silence counts: while there was no leader nobody could
-/// report, and those who tried shall have had their turn.
+/// report, and reports that waited must come in first.
 const REPRIEVE_MS: u64 = 5_000;
 
 /// The housekeeping of one term.
 pub(super) struct Housekeeping {
-    /// The door.
+    /// The cluster, to read from and to propose to.
     pub(super) cluster: Cluster,
     /// The term.
     pub(super) term: u64,
@@ -39,7 +39,7 @@ pub(super) struct Housekeeping {
     pub(super) dead_letters_max_age: Duration,
     /// Size at which the oldest history goes, in bytes.
     pub(super) max_bytes: u64,
-    /// Whether this node's disk is nearly full.
+    /// Says whether this node's disk is nearly full.
     pub(super) disk_short: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -76,9 +76,10 @@ impl Housekeeping {
         }
     }
 
-    /// Ends the runs whose deadline has passed, and the one-offs that slept through their instant, a
-    /// bounded piece an entry. Whether there are any is read from the books each time; what an entry
-    /// could not end (its stamp may lie a little before the deadline) waits for the next turn.
+    /// Ends the runs whose deadline has passed, and the one-offs that lapsed (their instant came
+    /// while they did not fire), a bounded number in an entry. The state is asked each time whether
+    /// there are any; what an entry could not end (its stamp may lie a little before the deadline)
+    /// waits for the next turn.
     async fn expire(&self) -> Result<(), crate::cluster::Error> {
         loop {
             let now = self.time.now();
@@ -100,7 +101,7 @@ impl Housekeeping {
     /// Drops history by age, and by size when the executions outgrow their share; a bounded piece
     /// an entry, so that writes go on between them. With a disk that is nearly full about the older
     /// half goes at once, and half of the rest at each turn: its pages are used again, so that the
-    /// books stop growing.
+    /// state stops growing.
     async fn retain(&self, disk_short: bool) -> Result<(), crate::cluster::Error> {
         let (mut most, mut limit) = (self.max_bytes, RETAIN_LIMIT);
         if disk_short {
@@ -111,7 +112,7 @@ impl Housekeeping {
         loop {
             let bytes = self.cluster.read(store::attempts::bytes).await?;
             let now = self.time.now();
-            // Too big: whatever is oldest goes, `Retain` itself spares what is not settled.
+            // Too big: the oldest goes, and `Retain` itself spares what is not settled.
             let before = if bytes > most { now } else { now - millis(self.max_age) };
             let dead_letters = now - millis(self.dead_letters_max_age);
             let command = Command::Retain { before, dead_letters, limit };

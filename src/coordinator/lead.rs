@@ -1,6 +1,6 @@
-//! A term of leadership: drives the pure [`Grantor`] with what happens here, proposes the moves it
-//! wants, and runs the collector and the housekeeping beside it. Started by the node; outside a
-//! term of its own it answers that somebody else leads.
+//! A term of leadership: it drives the pure [`Grantor`] with the events of this node, proposes the
+//! moves that the grantor wants, and runs the collector and the housekeeping beside it. Started by
+//! the node; outside a term of its own it answers that somebody else leads.
 //!
 //! Everything of a term dies with it: tasks are aborted, leases granted before go on by themselves.
 
@@ -24,12 +24,12 @@ use crate::model::shard::{Move, Shard};
 use crate::model::{Millis, NodeId};
 use crate::store;
 
-/// Time between two looks at what should move, in milliseconds.
+/// Time between two plans of what should move, in milliseconds.
 const TICK_MS: u64 = 50;
 
-/// What the coordinator is started with.
+/// The parts and the configuration of a coordinator.
 pub struct Options {
-    /// The door.
+    /// The cluster, to read from and to propose to.
     pub cluster: Cluster,
     /// This node.
     pub node: NodeId,
@@ -47,9 +47,9 @@ pub struct Options {
     pub history_max_age: Duration,
     /// Dead letters older than this are dropped.
     pub dead_letters_max_age: Duration,
-    /// Size at which it is, in bytes.
+    /// Size at which the oldest history is dropped, in bytes.
     pub history_max_bytes: u64,
-    /// Whether this node's disk is nearly full: then history goes early.
+    /// Says whether this node's disk is nearly full: then history goes early.
     pub disk_short: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -73,7 +73,7 @@ struct Term {
     reported: BTreeMap<NodeId, u64>,
 }
 
-/// What a term goes by, read from the books at one moment.
+/// The replicated state that a term goes by, read at one moment.
 #[derive(Default)]
 struct View {
     assign_index: u64,
@@ -121,8 +121,8 @@ impl Coordinator {
     }
 
     fn term(&self) -> MutexGuard<'_, Option<Term>> {
-        // A panic while it was held ends the node's process-wide promises nowhere: the term is
-        // state of this process only, and every grant is checked anew.
+        // A lock that a panic poisoned is safe to take: the term is state of this process only, and
+        // every grant is checked anew.
         self.0.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +153,7 @@ impl Coordinator {
                 }
                 *self.term() = None;
             }
-            // A term that is given up while Raft still leads begins anew with a clean slate.
+            // A term that ended early, while Raft still leads, begins anew with nothing remembered.
             let now = *leadership.borrow();
             if now.me && now.first_applied {
                 let pause = self.0.options.time.clock().boot() + TICK_MS;
@@ -175,8 +175,8 @@ impl Coordinator {
         let cluster = &options.cluster;
         let mut changes = cluster.changes();
         if again {
-            // An assignment whose outcome was unknown may still be on its way into the books, and
-            // nobody may be granted a lease without it: this goes behind it.
+            // An assignment whose outcome was unknown may still be on its way into the state, and
+            // nobody may be granted a lease without it: this entry goes behind it.
             if let Err(error) = cluster.propose_as_leader(number, Command::Tick).await {
                 tracing::debug!(term = number, %error, "the term is not begun anew yet");
                 return Ok(());
@@ -191,7 +191,7 @@ impl Coordinator {
         for (node, process) in cluster.peers().speakers().may_be_leased() {
             grantor.spoke_before(node, process);
         }
-        // Read before anybody can ask: a grant names the newest assignment in the books.
+        // Read before anybody can ask: a grant names the newest assignment in the state.
         let view = self.read_view().await?;
         *self.term() = Some(Term { grantor, view, reported: BTreeMap::new() });
 
@@ -221,7 +221,7 @@ impl Coordinator {
             .run(),
         );
         let mut moving: JoinSet<Option<u64>> = JoinSet::new();
-        // Outside the loop: bells that ring all the time must not put the next look off.
+        // Outside the loop: changes that are published all the time must not defer the next look.
         let mut next = options.time.clock().boot() + TICK_MS;
         loop {
             tokio::select! {
@@ -232,14 +232,14 @@ impl Coordinator {
                     }
                 }
                 change = changes.recv() => {
-                    // Lagging is no loss: the books are read whole.
+                    // Lagging is no loss: the view is read whole.
                     if change.map_or(true, |c| c.shards || c.nodes || c.replaced) {
                         self.reread().await?;
                     }
                     continue;
                 }
                 Some(settled) = moving.join_next() => {
-                    // What was applied is in the books before grants go on.
+                    // The view has what was applied before grants go on.
                     self.reread().await?;
                     let settled = match settled {
                         Ok(Some(index)) => Settled::Applied(index),
@@ -337,7 +337,7 @@ impl Coordinator {
         });
     }
 
-    /// Reads the books anew into the term.
+    /// Reads the view of the state anew into the term.
     async fn reread(&self) -> Result<(), crate::cluster::Error> {
         let view = self.read_view().await?;
         if let Some(term) = self.term().as_mut() {

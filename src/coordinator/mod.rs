@@ -1,5 +1,6 @@
-//! What only a leader does, for one term of leadership: grant leases, place shards. It changes the
-//! world through its proposals alone, and forgets everything with its term.
+//! The work of a leader, for one term of leadership: it grants leases, places shards, collects
+//! journals. It changes the replicated state through its proposals alone, and forgets everything
+//! with its term.
 
 pub mod collect;
 mod housekeeping;

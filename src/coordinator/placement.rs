@@ -1,9 +1,9 @@
-//! Which shards should move, and to whom: few moves, an even spread, none of it on the leader while
-//! anybody else can do the work.
+//! The placement of shards: few moves, an even spread, none of it on the leader while anybody else
+//! can do the work.
 //!
-//! `coordinator::leases` asks at each tick. Pure; it proposes nothing and talks to nobody. Two kinds
-//! of wish come out: moves that may be committed now (nobody's shards, dead owners', promised ones),
-//! and shards that living owners should be asked to promise away.
+//! `coordinator::leases` asks at each tick. Pure; it proposes nothing and talks to nobody. Two
+//! kinds of wish come out: moves that may be committed now (nobody's shards, dead owners', promised
+//! ones), and shards that living owners should be asked to promise away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +15,15 @@ pub const RELEASE_ABOVE: u8 = 70;
 /// ... but only to a node below this one.
 pub const RECEIVE_BELOW: u8 = 50;
 
-/// So long before a promised instant a new leader stops waiting for nodes that it has not heard.
+/// The time before a promised instant at which a new leader stops waiting for nodes that it has not
+/// heard.
 const HURRY: Millis = 500;
 
 /// A member as the leader sees it.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
-    /// Which.
+    /// The node.
     pub id: NodeId,
     /// It was granted a lease within a TTL.
     pub leased: bool,
@@ -38,7 +39,7 @@ pub struct NodeView {
     pub memory: u8,
 }
 
-/// What the leader knows when it plans.
+/// The facts by which the leader plans.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// The leader's boot clock.
@@ -51,13 +52,13 @@ pub struct Situation<'a> {
     pub complete: bool,
     /// The members, in order.
     pub nodes: &'a [NodeView],
-    /// The books.
+    /// The shards, as the replicated state has them.
     pub shards: &'a [Shard],
-    /// Promises read from renewals: (shard, epoch) -> H.
+    /// Promises read from renewals: (shard, epoch) -> hand-over instant.
     pub promises: &'a BTreeMap<(ShardId, u64), Millis>,
 }
 
-/// What should happen; see the head of this file.
+/// The wishes of both kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// To be committed in one command.
@@ -102,10 +103,10 @@ impl Placement {
     }
 }
 
-/// The nodes, sorted by what they are good for.
+/// The nodes, sorted by their use.
 struct Candidates<'a> {
     nodes: BTreeMap<NodeId, &'a NodeView>,
-    /// Who should own shards.
+    /// The nodes that should own shards.
     able: BTreeSet<NodeId>,
     /// Some able node has memory to spare.
     spare: bool,
@@ -131,7 +132,7 @@ impl<'a> Candidates<'a> {
         self.nodes.get(&node).is_none_or(|n| n.dead)
     }
 
-    /// Whether a shard waits for an owner.
+    /// True if a shard waits for an owner.
     fn ownerless(&self, situation: &Situation<'_>, shard: &Shard) -> bool {
         shard.epoch == 0
             || self.is_dead(shard.owner)
@@ -149,8 +150,8 @@ impl<'a> Candidates<'a> {
             .map(|(id, _)| *id)
     }
 
-    /// When no able node is left, somebody with a lease must do: better late, or with a full
-    /// memory, than never.
+    /// Picks any node with a lease when no able node is left: better late, or with a full memory,
+    /// than never.
     fn stopgap(&self, shard: &Shard) -> Option<NodeId> {
         let leased = self.nodes.values().filter(|n| n.leased);
         leased
@@ -158,7 +159,7 @@ impl<'a> Candidates<'a> {
             .map(|n| n.id)
     }
 
-    /// Owners for what has none.
+    /// Finds owners for shards that wait for one.
     fn assign_owners(
         &self,
         situation: &Situation<'_>,
@@ -182,7 +183,7 @@ impl<'a> Candidates<'a> {
             let target = self.target(counts, shard);
             let patient = !situation.complete && !hurry;
             let Some(to) = (if patient {
-                // A new leader: it would not know who else is there.
+                // A new leader does not know yet which nodes are there.
                 target.filter(|to| !dead && *to != situation.leader && *to != shard.owner)
             } else {
                 target.or_else(|| self.stopgap(shard))
@@ -200,13 +201,14 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Who finishes what a dead closing owner left: the shard's owner, if it lives.
+    /// Picks the node that finishes the work of a dead closing owner: the shard's owner, if it
+    /// lives.
     fn for_closing(&self, shard: &Shard) -> Option<NodeId> {
         let owner = self.nodes.get(&shard.owner).filter(|n| n.leased && n.has_room);
         owner.map(|n| n.id).or_else(|| self.able.first().copied()).or_else(|| self.stopgap(shard))
     }
 
-    /// Asks owners that should not own.
+    /// Asks nodes that should own nothing to release their shards.
     fn relieve(
         &self,
         situation: &Situation<'_>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::Error;
 use crate::listen::Listeners;
 
-/// How long the names that a node listens on may take to resolve after its start.
+/// The longest time that the names a node listens on may take to resolve after its start.
 const RESOLVES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Binds the address of a configuration key.

@@ -5,7 +5,7 @@
 //! that no kind takes what another one needs. Calls that hang get a quarter of it, members and kept
 //! connections an eighth of what workers and files leave; the API gets the rest. Where that cannot
 //! be (the limit is below `MaxWorkers` and some 300), each kind gets its least, and the log warns.
-//! What the files need beyond that is held in reserve ([`crate::disk::spare`]).
+//! The rest of what files need is held in reserve ([`crate::disk::spare`]).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -20,13 +20,13 @@ const RAFT_STRANGERS_A_MEMBER: usize = 8;
 /// The most connections that members may have, each of which carries one message.
 const MOST_MEMBERS: usize = 4_096;
 /// The most calls that hang: beyond, their memory (some 20 kB each) counts rather than descriptors.
-/// Where there are more workers than half of that, twice as many as workers: then a project that is
-/// alone has all of these.
+/// With more workers than half of that, twice as many as workers: then a project that is alone has
+/// all of these.
 const MOST_HANGING: usize = 4_096;
 /// Connections to receivers that are kept for the next request: so many, or as many as workers.
 const MOST_IDLE: usize = 128;
 
-/// How many of each kind there may be at once.
+/// The number of each kind that there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
     /// Connections of the API.

@@ -1,10 +1,10 @@
-//! Why a node does not start.
+//! The reasons why a node does not start. `cli` prints them.
 
 use crate::{cluster, executor, journal, listen};
 
 use super::identity;
 
-/// Why a node does not start.
+/// The reason why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its folder.
@@ -17,7 +17,7 @@ pub enum Error {
         key: &'static str,
         /// Its value.
         address: String,
-        /// What is wrong with it.
+        /// The reason.
         why: listen::Error,
     },
     /// Log and state.

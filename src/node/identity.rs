@@ -1,6 +1,6 @@
-//! Who this node is: its locked data folder, the folder's random instance id, and the number of
-//! this start. The node opens it first and holds it to the end; it never looks into what the
-//! folder is for.
+//! The identity of this node: its locked data folder, the folder's random instance id, and the
+//! number of this start. The node opens it first and holds it to the end; it never looks into what
+//! the folder is for.
 
 use std::fs::File;
 use std::io;
@@ -20,8 +20,8 @@ pub struct Identity {
     pub dir: PathBuf,
     /// Random, made with the folder: tells this folder from a wiped one under the same node id.
     pub instance: u128,
-    /// How often a node was started on this folder, this time included. Leases carry it: the
-    /// leader drops what an earlier start sent.
+    /// The number of starts on this folder, this one included. Leases carry it: the leader drops
+    /// what an earlier start sent.
     pub boot: u64,
     /// This process, to tell it from one on a copy of the folder.
     pub process: Process,
@@ -29,7 +29,7 @@ pub struct Identity {
     _lock: File,
 }
 
-/// Why a data folder cannot be used.
+/// The reason why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process has it.
@@ -40,7 +40,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What it said.
+        /// The file system's error.
         source: io::Error,
     },
     /// A file in it was written by something else.
@@ -127,10 +127,10 @@ impl Identity {
     }
 }
 
-/// Names the physical folder: by the lock file's device and number, and by the start of the machine,
-/// since a copied disk has the same numbers on another one. Where the machine does not tell its
-/// start, each process has a place of its own: then a restart waits until its predecessor was silent
-/// for long enough.
+/// Names the physical folder: by the lock file's device and number, and by the start of the
+/// machine, since a copied disk has the same numbers on another one. Where the machine does not
+/// tell its start, each process has a place of its own: then a restart waits until its predecessor
+/// was silent for long enough.
 fn place_of(lock: &File) -> Result<u64, Error> {
     let machine = std::fs::read("/proc/sys/kernel/random/boot_id");
     let Ok(machine) = machine else { return Ok(rand::random()) };

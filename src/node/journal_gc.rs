@@ -1,8 +1,8 @@
-//! Lets the journal forget what the cluster has recorded. A task of the node; it is the only one
-//! that tells the journal so, and it tells it nothing that is not applied here.
+//! Garbage collection of the journal: it forgets what the cluster has recorded. A task of the node;
+//! it is the only one that tells the journal so, and it tells it nothing that is not applied here.
 //!
-//! It also notices a journal that ends before what the cluster has taken from it: the data folder was
-//! put back to an older copy, and what the node writes next would be taken for known.
+//! It also notices a journal that ends before what the cluster has taken from it: the data folder
+//! was put back to an older copy, and what the node writes next would be taken for known.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use crate::journal::Journal;
 use crate::model::NodeId;
 use crate::store;
 
-/// How often the cursor is read although there is nothing to forget.
+/// The time after which the cursor is read although there is nothing to forget.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Follows what is applied, until the cluster is gone.
+/// Follows the applied position, until the cluster is dropped.
 pub(super) async fn run(cluster: Cluster, journal: Journal, node: NodeId) {
     let mut applied = cluster.applied();
     loop {

@@ -82,7 +82,8 @@ async fn drain(rpc: &PeerRpc, node: NodeId, draining: bool) -> Result<NodeId, Er
     }
 }
 
-/// What a node has delivered and nobody knows of would be delivered again.
+/// Refuses unless the cluster has all results of a node: what it delivered and nobody collected
+/// would be delivered again.
 async fn has_nothing_left(rpc: &PeerRpc, node: NodeId) -> Result<(), Error> {
     let Some(report) = ask(rpc, node).await else {
         return Err(conflict(format!(

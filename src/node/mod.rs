@@ -10,8 +10,8 @@
 //!   stop:  drain -> worker -> leadership -> journal collected -> API -> cluster
 //! ```
 //!
-//! What fires on time must not wait behind somebody's bulk import, nor either of them behind receivers
-//! that keep the client busy: each has threads of its own (`runtimes`). Nothing here knows what a part
+//! Firing must not wait behind somebody's bulk import, nor either of them behind receivers that
+//! keep the client busy: each has threads of its own (`runtimes`). Nothing here knows what a part
 //! does.
 
 mod bind;

@@ -18,17 +18,17 @@ const MEMORY_PERCENT: u8 = 70;
 
 /// The watch and what it writes to.
 pub(super) struct Watch {
-    /// Where the data lives.
+    /// `DataDir`.
     pub(super) dir: PathBuf,
     /// `MaxMemory` in bytes; `None` for no limit.
     pub(super) max_memory: Option<u64>,
     /// Free bytes below which client writes are refused.
     pub(super) disk_reserve: u64,
-    /// What the api asks.
+    /// The state that the API asks.
     pub(super) pressure: Arc<Pressure>,
     /// Memory in percent of `MaxMemory`, for the renewals; 0 without a limit.
     pub(super) memory: Arc<AtomicU8>,
-    /// Whose room is watched.
+    /// The journal whose room is watched.
     pub(super) journal: Journal,
     /// Shows the memory.
     pub(super) metrics: Arc<Metrics>,

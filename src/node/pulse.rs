@@ -1,11 +1,11 @@
-//! Whether a runtime still runs its tasks: that of the API, and that of the callbacks, each with a pulse
-//! of its own. The renewal loop, which has a thread of its own, asks before it renews the lease: a node
-//! that cannot send, or that cannot be told what to do, must not keep its shards. It repairs nothing; a
-//! runtime that runs again is believed again.
+//! A check that a runtime still runs its tasks: that of the API, and that of the callbacks, each
+//! with a pulse of its own. The renewal loop, which has a thread of its own, asks before it renews
+//! the lease: a node that cannot send, or that cannot be told what to do, must not keep its shards.
+//! It repairs nothing; a runtime that runs again is believed again.
 //!
-//! A beat is due every sixteenth of the limit, and only a silence of the whole limit (the lease's TTL)
-//! counts: a busy machine would have to keep a task from running for that long. The lease then ends
-//! within another TTL, and the shards move after TTL + F.
+//! A beat is due every sixteenth of the limit, and only a silence of the whole limit (the lease's
+//! TTL) counts: a busy machine would have to keep a task from running for that long. The lease then
+//! ends within another TTL, and the shards move after TTL + F.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,14 +15,14 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-/// See the head of this file.
+/// The pulse of one runtime.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// What runs there, for the log.
+    /// The name of the runtime in the log.
     what: &'static str,
     born: Instant,
     limit: Duration,
-    /// When the runtime last ran its task, in milliseconds since `born`.
+    /// The instant at which the runtime last ran its task, in milliseconds since `born`.
     beat: AtomicU64,
     said: AtomicBool,
 }
@@ -53,7 +53,7 @@ impl Pulse {
         (pulse, task)
     }
 
-    /// Whether the runtime ran within the limit; says each change once.
+    /// True if the runtime ran its task within the limit; logs each change once.
     pub(super) fn is_alive(&self) -> bool {
         let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
         let silence = self.born.elapsed().saturating_sub(beat);

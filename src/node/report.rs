@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::executor::OpenBreaker;
 
-/// How a node stands, as it tells the others for their status pages.
+/// A node's state, as it tells the others for their status pages.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct NodeReport {
     /// Its version.
@@ -34,6 +34,6 @@ pub(super) struct NodeReport {
     pub(super) failing: Vec<OpenBreaker>,
     /// It is about to stop.
     pub(super) draining: bool,
-    /// What it would warn an operator of.
+    /// Warnings for an operator.
     pub(super) warnings: Vec<String>,
 }

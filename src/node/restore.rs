@@ -1,5 +1,5 @@
-//! A restore: from a backup to a data folder that a node can be started on. Called by the command line
-//! while no node runs; it starts none.
+//! A restore: from a backup to a data folder that a node can be started on. Called by the command
+//! line while no node runs; it starts none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use crate::config::Config;
 use crate::model::Millis;
 use crate::raft::types::Member;
 
-/// What may lie in a data folder that counts as empty: the lock, backups, and what a restore that was
-/// cut short left behind.
+/// Files of a data folder that counts as empty: the lock, backups, and what a restore that was cut
+/// short left behind.
 const HARMLESS: [&str; 2] = ["lock", "state.db.incoming"];
 
-/// Why a folder cannot be restored into.
+/// The reason why a folder cannot be restored into.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process has it, or the system says no.
@@ -37,8 +37,8 @@ pub enum Error {
     Backup(#[from] backup::Error),
 }
 
-/// Restores a backup into `DataDir`, which must be empty, for a cluster of the configured nodes that
-/// begins at this instant. Nothing is there before all is.
+/// Restores a backup into `DataDir`, which must be empty, for a cluster of the configured nodes
+/// that begins at this instant. Nothing is there before all is.
 pub fn restore(
     config: &Config,
     file: &Path,

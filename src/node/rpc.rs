@@ -1,5 +1,5 @@
-//! The node's rpc: what other nodes ask it beside Raft. Renewals go to the coordinator, the rest is
-//! answered from this node's report parts. It changes nothing.
+//! The server side of the node's peer RPC, beside that of the cluster. Renewals go to the
+//! coordinator, everything else is answered from this node's own parts. It changes nothing.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::model::lease::{Renewal, Reply};
 use crate::peer::routes::{CHECKSUM, JOURNAL, RENEW, STATUS};
 use crate::peer::{Caller, Postcard, Refusal};
 
-/// What the rpc answers from.
+/// The parts from which the handlers answer.
 #[derive(Clone)]
 pub(super) struct PeerRpc {
-    /// The door.
+    /// The cluster.
     pub(super) cluster: Cluster,
     /// The leader's half of the lease protocol.
     pub(super) coordinator: Coordinator,
@@ -34,7 +34,7 @@ pub(super) struct PeerRpc {
     pub(super) report: Arc<dyn Fn() -> NodeReport + Send + Sync>,
 }
 
-/// The routes, to be served behind the peers' gate.
+/// The routes, to be served behind peer authentication.
 pub(super) fn routes(rpc: PeerRpc) -> Router {
     Router::new()
         .route(RENEW, post(renew))
@@ -48,7 +48,7 @@ pub(super) fn routes(rpc: PeerRpc) -> Router {
 pub(super) fn read_journal(journal: &Journal, node: NodeId, ask: &ReadJournal) -> JournalBatch {
     let incarnation = journal.state().incarnation;
     // A cursor of another file says nothing of this one: from its beginning, or from where it was
-    // forgotten (the books know how far that is).
+    // forgotten (the replicated state knows how far that is).
     let after = if incarnation == ask.incarnation { ask.after } else { 0 };
     let page = journal.read(after, ask.max_bytes as usize);
     JournalBatch { node, incarnation: page.incarnation, first: page.first, entries: page.entries }

@@ -1,16 +1,17 @@
-//! The runtimes of a node beside the caller's, which serves the API. `Node::start` makes them, `parts`
+//! The runtimes of a node beside the caller's, which serves the API. `start` makes them, `wiring`
 //! says what runs where; nothing is decided here.
 //!
-//! What must go on under any load has threads that nothing else uses: one for Raft, leases and the due
-//! queue (`core`), and as many as there are processors for the calls to receivers (`callbacks`). A
-//! receiver that keeps the client busy, or a call to the API, therefore takes a share of a processor
-//! from the others, which the system gives out evenly, and never their turn in a queue of tasks.
+//! Work that must go on under any load has threads that nothing else uses: one for Raft, leases and
+//! the due queue (`core`), and as many as there are processors for the calls to receivers
+//! (`callbacks`). A receiver that keeps the client busy, or a call to the API, therefore takes a
+//! share of a processor from the others, which the system gives out evenly, and never their turn in
+//! a queue of tasks.
 
 use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// See the head of this file.
+/// The runtimes of a node.
 pub(super) struct Runtimes {
     core: Own,
     callbacks: Own,

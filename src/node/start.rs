@@ -36,9 +36,9 @@ use crate::worker::{Seat, Worker};
 /// The most connections of the API, where there are descriptors for them.
 const API_CONNECTIONS: usize = 4_096;
 
-/// What a node is started with beside its configuration.
+/// The options of a node beside its configuration.
 pub struct Options {
-    /// Where time comes from.
+    /// The source of time.
     pub clock: Arc<dyn Clock>,
     /// Adds the echo endpoint of `scheduler0 dev`.
     pub dev: bool,
@@ -182,12 +182,12 @@ impl Node {
         })
     }
 
-    /// Where its API listens.
+    /// The address of its API.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The door, for tests and the command line.
+    /// The cluster, for tests and the command line.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }

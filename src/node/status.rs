@@ -20,9 +20,9 @@ use crate::model::time::rfc3339;
 use crate::peer::routes;
 use crate::store;
 
-/// How long another node may take to say how it is.
+/// The longest time that another node may take to report.
 const PATIENCE: Duration = Duration::from_millis(800);
-/// How long a node may take to hash its state.
+/// The longest time that a node may take to hash its state.
 const HASHING: Duration = Duration::from_mins(1);
 /// Between two questions whether a hash is there.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -100,7 +100,7 @@ pub(super) async fn ask(rpc: &PeerRpc, node: NodeId) -> Option<NodeReport> {
     }
 }
 
-/// What is known of a node, and what it says itself.
+/// Joins what is known of a node with its own report.
 fn node_status(
     known: NodeStatus,
     votes: bool,

@@ -1,6 +1,6 @@
 //! The graceful stop of a node, step by step; `cli` and the tests call it. It never waits for long
-//! for nodes that are gone or about to go themselves, and takes one unanswered question for no sign of
-//! that: elections pass, and answers are late under load.
+//! for nodes that are gone or about to go themselves, and takes one unanswered question for no sign
+//! of that: elections pass, and answers are late under load.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::status;
 use crate::model::NodeId;
 use crate::worker::Lease;
 
-/// How long each step may take.
+/// The longest time that each step may take.
 const STEP: Duration = Duration::from_secs(10);
 
 /// Between two looks at whether a step still has somebody to wait for.
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 3;
 const NOBODY_FOR: Duration = Duration::from_secs(2);
 
-/// What another member says of taking over from this one.
+/// Another member's readiness to take over from this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {
     Able,
@@ -32,9 +32,9 @@ enum Says {
 }
 
 impl Node {
-    /// The graceful stop: says that it is none to ask any more, releases the shards, finishes what is
-    /// due, hands the leadership on, waits until the cluster has the results, and goes. Each step is
-    /// bounded, and none waits for nodes that are gone or about to go themselves.
+    /// The graceful stop: says that it is none to ask any more, releases the shards, finishes what
+    /// is due, hands the leadership on, waits until the cluster has the results, and goes. Each
+    /// step is bounded, and none waits for nodes that are gone or about to go themselves.
     pub async fn stop(mut self) {
         tracing::info!("stopping: releasing shards");
         self.draining.store(true, Ordering::SeqCst);
@@ -72,7 +72,7 @@ impl Node {
         }
     }
 
-    /// What each of the other members says.
+    /// Asks each of the other members.
     async fn others(&self) -> Vec<(NodeId, Says)> {
         let others = self.cluster.members().into_iter().map(|(id, _)| id);
         let asked = others.filter(|id| *id != self.id).map(async |id| {
@@ -142,8 +142,8 @@ impl Node {
     }
 }
 
-/// The voters to which the leadership is offered, one after the other: those that are able, or all if
-/// none of them answered while a majority is there, which must be some of them.
+/// The voters to which the leadership is offered, one after the other: those that are able, or all
+/// if none of them answered while a majority is there, which must be some of them.
 fn successors(voters: &[(NodeId, Says)], quorum: bool) -> Vec<NodeId> {
     let silent = quorum && voters.iter().all(|(_, says)| *says == Says::Nothing);
     voters.iter().filter(|(_, says)| silent || *says == Says::Able).map(|(id, _)| *id).collect()

@@ -1,5 +1,5 @@
-//! How this node stands, for the status page and for `/metrics`. It reads the other parts and
-//! changes none.
+//! This node's own view of its state, for the status page and for `/metrics`. It reads the other
+//! parts and changes none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +41,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// How the node stands now.
+    /// The node's report, as of now.
     pub(super) fn report(&self) -> NodeReport {
         let queues = self.worker.status();
         let journal = self.journal.state();
@@ -141,7 +141,7 @@ impl View {
     }
 }
 
-/// Whether one of the changes since the last look replaced the whole state.
+/// True if one of the changes since the last look replaced the whole state.
 fn replaced(changes: &mut broadcast::Receiver<Arc<Change>>) -> bool {
     let mut replaced = false;
     loop {

@@ -1,5 +1,5 @@
-//! What runs on the core runtime, made and wired: cluster, journal, lease, worker, coordinator, the
-//! peers' rpc and the watches. Called once by `Node::start`; it decides nothing after that.
+//! The wiring of everything on the core runtime: cluster, journal, lease, worker, coordinator, the
+//! peer RPC and the watches. Called once by `Node::start`; it decides nothing after that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -35,7 +35,7 @@ use crate::worker::lease::Holder;
 use crate::worker::renew::{LeaseState, Renewer};
 use crate::worker::{self, Seat, Worker};
 
-/// What the parts on the core runtime are made from.
+/// The inputs from which the parts are made.
 pub(super) struct Wiring {
     pub(super) config: Arc<Config>,
     pub(super) keys: Arc<Keys>,
@@ -44,7 +44,7 @@ pub(super) struct Wiring {
     pub(super) instance: u128,
     pub(super) process: Process,
     pub(super) raft_connections: peer::Bounds,
-    /// Of the file descriptors.
+    /// The shares of the file descriptors.
     pub(super) shares: Shares,
     /// The API's runtime.
     pub(super) main: Handle,
@@ -52,7 +52,7 @@ pub(super) struct Wiring {
     pub(super) callbacks: Handle,
 }
 
-/// What runs on the core runtime.
+/// The parts that run on the core runtime.
 pub(super) struct Started {
     pub(super) cluster: Cluster,
     pub(super) seat: Arc<Seat>,
@@ -264,7 +264,8 @@ impl Wiring {
         })
     }
 
-    /// What earlier processes of this node died with. Without it the node works as well.
+    /// Opens the register of occurrences that earlier processes of this node died with. The node
+    /// works without it as well.
     fn register(&self) -> worker::Register {
         let dir = self.config.data_dir.join("rendering");
         worker::Register::open(&dir, self.process.boot, self.time.now()).unwrap_or_else(|error| {

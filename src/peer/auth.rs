@@ -1,6 +1,6 @@
 //! Peer authentication: the shared token, the cluster, the sender's node id, and whether the
-//! sender's instance is the one that is registered under that id. `server` calls it for each message
-//! before the body is read. A message may be refused here; it never ends this node.
+//! sender's instance is the one that is registered under that id. `server` calls it for each
+//! message before the body is read. A message may be refused here; it never ends this node.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
@@ -15,7 +15,7 @@ use crate::listen::{Connection, Principal};
 use crate::model::NodeId;
 use crate::model::process::{Process, Verdict};
 
-/// Who sent a message: an `Extension` of every request that came through the gate.
+/// The authenticated sender of a message: an `Extension` of every request that a handler sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Its node id.
@@ -37,7 +37,7 @@ pub(super) fn admit(
     headers: &HeaderMap,
 ) -> Result<Caller, Refusal> {
     check_token(peers, headers)?;
-    // Who has the token is a member; which one its other headers say.
+    // A sender with the token is a member; its other headers say which one.
     if connection.is_some_and(|connection| connection.prove(Principal::MIN).is_err()) {
         return Err(Refusal::closing(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -82,7 +82,7 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
              check RaftAddress and DataDir; after `cluster recover` the other old members start on \
              an empty DataDir and are added anew"
         );
-        // Of two, the one that nobody has counted in yet is the stranger.
+        // The one of the two that nobody has registered yet is the stranger.
         if peers.bound_since() == 0 {
             peers.doubt(node, &message);
         } else if since == 0 {
@@ -109,7 +109,7 @@ fn check(peers: &Peers, headers: &HeaderMap) -> Result<Caller, Refusal> {
     Ok(Caller { node, instance, process, founder, alone })
 }
 
-/// Whether this process speaks for its node: of two copies of a data folder one is refused.
+/// Checks that this process speaks for its node: of two copies of a data folder one is refused.
 fn check_process(
     peers: &Peers,
     node: NodeId,
@@ -143,7 +143,7 @@ fn check_process(
     }
 }
 
-/// Why one of two processes on copies of a folder must end.
+/// The reason why one of two processes on copies of a folder must end.
 pub fn copied_folder(node: NodeId) -> String {
     format!(
         "node {node} is running already, on another copy of this data folder: a copy cannot run \
@@ -152,8 +152,8 @@ pub fn copied_folder(node: NodeId) -> String {
     )
 }
 
-/// What this node's books say of the sender counts, unless the sender knows of a later binding: then
-/// they are behind.
+/// Checks the sender against this node's registry, unless the sender knows of a later binding: then
+/// the registry is behind.
 fn check_sender(peers: &Peers, node: NodeId, instance: u128, since: u64) -> Result<(), Refusal> {
     match peers.bound(node) {
         Some(known) if since > known.since => Ok(()),
@@ -173,7 +173,7 @@ fn check_sender(peers: &Peers, node: NodeId, instance: u128, since: u64) -> Resu
     }
 }
 
-/// Whether this node is the one that the sender means.
+/// Checks that this node is the one that the sender means.
 fn check_expected(peers: &Peers, node: NodeId, expected: u128, since: u64) -> Result<(), Refusal> {
     let mine = peers.identity();
     if expected == mine.instance {

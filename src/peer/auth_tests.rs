@@ -1,4 +1,4 @@
-//! Who is let in, who is refused, and who is told to end.
+//! Tables of senders: those that are let in, that are refused, and that are told to end.
 
 use std::time::Duration;
 

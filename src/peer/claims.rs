@@ -1,14 +1,14 @@
-//! Claims of other nodes that this one must not take part: another data folder is registered under its
-//! node id, it was removed, it is a copy. The whole token is in each message, so a claim proves little:
-//! one node alone must not be able to end another.
+//! Claims of other nodes that this one must not take part: another data folder is registered under
+//! its node id, it was removed, it is a copy. The whole token is in each message, so a claim proves
+//! little: one node alone must not be able to end another.
 //!
-//! - A claim that comes **in** ends nothing. It raises a doubt ([`Claims::doubted`]), and `cluster` asks
-//!   the members at the addresses that it has for them.
-//! - A claim that comes as an **answer** from such an address counts. A node ends when the leader of the
-//!   current term says so, or more than half of the other members within [`WINDOW`].
+//! - A claim that comes **in** ends nothing. It raises a doubt ([`Claims::doubted`]), and `cluster`
+//!   asks the members at the addresses that it has for them.
+//! - A claim that comes as an **answer** from such an address counts. A node ends when the leader
+//!   of the current term says so, or more than half of the other members within [`WINDOW`].
 //!
-//! Wherever a cluster has a quorum, more than half of the others of any node are up: who has to end does.
-//! Pure but for the clock; it calls nobody.
+//! Wherever a cluster has a quorum, more than half of the others of any node are up: a node that
+//! must end does. Pure but for the clock; it calls nobody.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,10 +19,10 @@ use tokio::sync::Notify;
 use crate::model::NodeId;
 use crate::telemetry::LogLimit;
 
-/// Claims of different nodes add up for so long.
+/// The time within which claims of different nodes add up.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
-/// See the head of this file.
+/// The claims against this node, by member.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     against: Mutex<BTreeMap<NodeId, Instant>>,
@@ -36,7 +36,7 @@ impl Claims {
         self.against.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody claims in a message that this node must not take part.
+    /// Takes a claim that came in a message.
     pub(super) fn doubt(&self, by: NodeId, why: &str) {
         self.log(by, why, "the other members are asked");
         self.doubt.notify_one();
@@ -47,9 +47,9 @@ impl Claims {
         self.doubt.notified().await;
     }
 
-    /// A member has answered, at its own address, that this node must not take part; whether that is
-    /// enough to end. `leads`: it is the leader of the current term; `others`: how many other members
-    /// there are.
+    /// Takes the answer of a member, at its own address, that this node must not take part. True if
+    /// that is enough to end. `leads`: it is the leader of the current term; `others`: how many
+    /// other members there are.
     pub(super) fn accuse(&self, by: NodeId, why: &str, leads: bool, others: usize) -> bool {
         let accusers = {
             let mut against = self.against();
@@ -64,7 +64,7 @@ impl Claims {
         enough
     }
 
-    /// A member has answered this node as one of its own.
+    /// Takes the answer of a member that serves this node as one of its own.
     pub(super) fn acquit(&self, by: NodeId) {
         self.against().remove(&by);
     }

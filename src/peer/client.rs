@@ -1,7 +1,7 @@
 //! Sending a message to another node and reading its answer.
 //!
-//! Everything runs on the runtime that [`Peers`] was made on (the node's core runtime), also when the
-//! caller lives on another one: connections are shared with Raft, and their tasks must not wait
+//! Everything runs on the runtime that [`Peers`] was made on (the node's core runtime), also when
+//! the caller lives on another one: connections are shared with Raft, and their tasks must not wait
 //! behind somebody's bulk work.
 
 use std::sync::atomic::Ordering;
@@ -37,7 +37,7 @@ impl Peers {
         self.ask(None, to, path, request, timeout).await
     }
 
-    /// As [`Peers::call`], at an address instead of the one that is known.
+    /// Calls as [`Peers::call`] does, at an address instead of the one that is known.
     pub async fn call_at<Req, Resp>(
         &self,
         to: NodeId,
@@ -55,14 +55,14 @@ impl Peers {
     }
 
     /// Waits for a place among the requests that this node forwards to another: with as many idle
-    /// connections as are kept by default 32 for clients, and 64 for what fires. Nothing is sent by
+    /// connections as are kept by default 32 for clients, and 64 for firings. Nothing is sent by
     /// then; who came first is served first.
     pub async fn place(&self, to: NodeId, origin: Origin) -> Place {
         self.0.forwards.place(to, origin).await
     }
 
-    /// As [`Peers::call`], in a place at that node. It is free again when the exchange has ended, also
-    /// where the caller is gone by then.
+    /// Calls as [`Peers::call`] does, in a place at that node. It is free again when the exchange
+    /// has ended, also where the caller is gone by then.
     pub async fn call_in<Req, Resp>(
         &self,
         place: Place,
@@ -137,7 +137,7 @@ impl Peers {
     ) -> Result<Bytes, Error> {
         let mine = &self.0.identity;
         let since = self.bound_since();
-        // Books that are being replayed may be of an earlier line of descent.
+        // A state that is being replayed may be of an earlier line of descent.
         let replays = since > 0 && self.own().is_none();
         let mut request = self.known(|known| {
             let address = at.or_else(|| known.addresses.get(&to).map(String::as_str));
@@ -157,11 +157,12 @@ impl Peers {
             if self.0.alone.load(Ordering::Relaxed) {
                 request = request.header(ALONE, "1");
             }
-            // A restored cluster has books and nobody in them: its first node founds it anew.
+            // A restored cluster has state and nobody in its registry: its first node founds it
+            // anew.
             if mine.founder || (known.generation != 0 && known.bound.is_empty()) {
                 request = request.header(FOUNDER, "1");
             }
-            // Where an address is given, who is there is the question.
+            // A call at an address asks who is there: it expects nobody.
             match known.bound.get(&to).filter(|_| at.is_none()) {
                 Some(bound) if !bound.removed => {
                     request = request
@@ -197,7 +198,8 @@ fn written<Req: Serialize + ?Sized>(to: NodeId, request: &Req) -> Result<Body, E
     coded.map(Body::from).map_err(|e| Error::Codec { to, message: e.to_string() })
 }
 
-/// What cannot be read was carried out over there: only what cannot be written was never sent.
+/// Decodes an answer. The receiver has carried the message out, even if its answer cannot be
+/// decoded: only a message that cannot be encoded was never sent.
 fn read<Resp: DeserializeOwned>(to: NodeId, answer: &[u8]) -> Result<Resp, Error> {
     let unread = |e: postcard::Error| Error::Unreadable { to, message: e.to_string() };
     postcard::from_bytes(answer).map_err(unread)

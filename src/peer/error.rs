@@ -1,41 +1,41 @@
-//! Why a message came to nothing, and what may be concluded from it.
+//! The reason why a message came to nothing, and what the caller may conclude from it.
 
 use crate::model::NodeId;
 
-/// Why a message came to nothing.
+/// The reason why a message came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a member.
+    /// The node is no member.
     #[error("node {0} is not a member of this cluster: check Replicas")]
     Unknown(NodeId),
     /// No connection: nothing was sent.
     #[error("node {to} cannot be reached: {message}")]
     Unreachable {
-        /// Who was called.
+        /// The node that was called.
         to: NodeId,
-        /// What the transport says.
+        /// The transport's message.
         message: String,
     },
     /// Bytes may have gone out and no answer came: whether it was carried out is unknown.
     #[error("no answer from node {to}: {message}")]
     Lost {
-        /// Who was called.
+        /// The node that was called.
         to: NodeId,
-        /// What the transport says.
+        /// The transport's message.
         message: String,
     },
     /// An answer came that cannot be read: whether the message was carried out is unknown.
     #[error("the answer of node {to} cannot be read: {message}")]
     Unreadable {
-        /// Who was called.
+        /// The node that was called.
         to: NodeId,
-        /// What postcard says.
+        /// Postcard's message.
         message: String,
     },
     /// The receiver answered with an error.
     #[error("node {to} answered {status}: {message}")]
     Refused {
-        /// Who was called.
+        /// The node that was called.
         to: NodeId,
         /// The HTTP status.
         status: u16,
@@ -47,15 +47,16 @@ pub enum Error {
     /// A message could not be put into bytes.
     #[error("a message to node {to} cannot be coded: {message}")]
     Codec {
-        /// Who was called.
+        /// The node that was called.
         to: NodeId,
-        /// What postcard says.
+        /// Postcard's message.
         message: String,
     },
 }
 
 impl Error {
-    /// Whether the receiver certainly did nothing. 503 comes from the gate alone, which had no room.
+    /// True if the receiver certainly did nothing. 503 comes from `server` alone, which had no
+    /// room.
     pub fn is_unsent(&self) -> bool {
         matches!(
             self,

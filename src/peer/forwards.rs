@@ -1,11 +1,12 @@
-//! Places for forwarded requests: how many of them this node has under way at each other node. `cluster`
-//! takes a place before it sends a proposal or a question to the leader; the place is free again when
-//! the exchange has ended, also where nobody waits for its answer any more. Raft's own messages,
-//! renewals of leases and everything else that a node says of its own accord take no place and never
-//! wait here.
+//! Places for forwarded requests: how many of them this node has under way at each other node.
+//! `cluster` takes a place before it sends a proposal or a question to the leader; the place is
+//! free again when the exchange has ended, also where nobody waits for its answer any more. Raft's
+//! own messages, renewals of leases and everything else that a node says of its own accord take no
+//! place and never wait here.
 //!
-//! A connection carries one message at a time, and the receiver bounds how many connections its members
-//! have together. Without this bound a crowd of clients at one node would open a connection each.
+//! A connection carries one message at a time, and the receiver bounds how many connections its
+//! members have together. Without this bound a crowd of clients at one node would open a connection
+//! each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,15 +19,15 @@ use crate::model::NodeId;
 const CLIENTS: usize = 32;
 /// The least, however few connections are kept.
 const LEAST: usize = 4;
-/// Those on behalf of what fires may be so many times as many.
+/// Requests on behalf of firings may be so many times as many.
 const FIRING: usize = 2;
 
-/// On whose behalf a request is forwarded. Each has places of its own.
+/// The party on whose behalf a request is forwarded. Each has places of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A client of the API.
     Client,
-    /// What fires, or the node itself: it does not wait behind clients.
+    /// A firing, or the node itself: it does not wait behind clients.
     Firing,
 }
 
@@ -46,8 +47,8 @@ pub(super) struct Forwards {
 
 impl Forwards {
     /// Places for a node that keeps so many idle connections to each other one: a third as many
-    /// requests of clients, 4 to 32, and twice as many as those of what fires. Together they are no more
-    /// than these connections, but where there are fewer than 12.
+    /// requests of clients, 4 to 32, and twice as many of firings. Together they are no more than
+    /// these connections, but where there are fewer than 12.
     pub(super) fn new(pool: usize) -> Self {
         Self { clients: (pool / (1 + FIRING)).clamp(LEAST, CLIENTS), each: Mutex::default() }
     }

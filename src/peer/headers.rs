@@ -1,8 +1,8 @@
-//! The headers of peer messages: who speaks, of which cluster, and whom the sender expects. `client`
+//! The headers of peer messages: the sender, its cluster, and the node that it expects. `client`
 //! writes them, `auth` checks them. They judge nothing.
 //!
-//! Nodes of two versions talk to each other: headers are only added, and an absent one means what the
-//! version before it meant.
+//! Nodes of two versions talk to each other: headers are only added, and an absent one means what
+//! the version before it meant.
 
 use crate::model::process::Process;
 

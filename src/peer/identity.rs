@@ -1,11 +1,11 @@
-//! Who this node is, in every message that it sends. Made once by `cluster`; it never changes.
+//! This node's identity, in every message that it sends. `cluster` makes it once; it never changes.
 
 use std::sync::Arc;
 
 use crate::model::NodeId;
 use crate::model::process::Process;
 
-/// Who this node is, in every message that it sends.
+/// This node, as its messages name it.
 #[derive(Clone)]
 pub struct Identity {
     /// Its node id.

@@ -1,10 +1,11 @@
 //! The messages between nodes: authenticated postcard bodies over HTTP/1.1 on `RaftAddress`.
 //!
-//! `cluster` carries Raft over it; coordinator and worker add their own [`routes`] with [`Postcard`]
-//! and are reached by [`Peers::call`]. It knows who speaks and to whom, and never what is said.
+//! `cluster` carries Raft over it; coordinator and worker add their own [`routes`] with
+//! [`Postcard`] and are reached by [`Peers::call`]. It knows sender and receiver, and never what is
+//! said.
 //!
 //! ```text
-//!  Peers::call --> POST path, postcard body, headers {token, cluster, node, instance} --> auth --> handler
+//!  Peers::call --> POST path, postcard body, headers --> auth --> handler
 //! ```
 
 mod auth;

@@ -1,6 +1,6 @@
 //! The other nodes, as this one knows them: addresses, bindings, which process speaks for each, and
-//! the claims against this node. `cluster` teaches it what is replicated; `auth` and `client` ask it.
-//! It sends nothing: that is `client`.
+//! the claims against this node. `cluster` teaches it what is replicated; `auth` and `client` ask
+//! it. It sends nothing: that is `client`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::listen::RAFT_IDLE;
 use crate::model::NodeId;
 use crate::store::nodes::Bound;
 
-/// How long a connection is kept on which nothing goes on: less than the other side keeps it, so that no
+/// The time for which an idle connection is kept: less than the other side keeps it, so that no
 /// message is sent on one that is being closed over there.
 const IDLE: Duration = Duration::from_secs(90);
 const _: () = assert!(IDLE.as_secs() < RAFT_IDLE.as_secs());
@@ -37,12 +37,12 @@ pub(super) struct Inner {
     known: RwLock<Known>,
     /// The requests that are forwarded.
     pub(super) forwards: Forwards,
-    /// Which process speaks for each other node.
+    /// The process that speaks for each other node.
     speakers: Speakers,
     /// The highest log index at which another node says that this one was bound.
     told: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
-    /// What others say against this node.
+    /// The claims of others against this node.
     pub(super) claims: Claims,
     /// The leader of the current term, as Raft knows it; 0 for none.
     leader: AtomicU64,
@@ -59,10 +59,10 @@ pub(super) struct Known {
 }
 
 impl Peers {
-    /// Makes the client on the current runtime. `addresses` are `host:port` of each member's
-    /// `RaftAddress`, this node's included; `pool` bounds the idle connections a node, and what is forwarded at a time
-    /// ([`Peers::place`]). A process on a
-    /// copy of a node's folder is taken for that node after a `silence` of the one before.
+    /// Makes the HTTP client on the current runtime. `addresses` are `host:port` of each member's
+    /// `RaftAddress`, this node's included; `pool` bounds the idle connections a node, and what is
+    /// forwarded at a time ([`Peers::place`]). A process on a copy of a node's folder is taken for
+    /// that node after a `silence` of the one before.
     pub fn new(
         identity: Identity,
         addresses: impl IntoIterator<Item = (NodeId, String)>,
@@ -100,12 +100,12 @@ impl Peers {
         })))
     }
 
-    /// Who this node is.
+    /// This node's identity.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
 
-    /// The cluster's line of descent (`Roll::generation`); 0 before it is known.
+    /// The cluster's line of descent (`NodeRegistry::generation`); 0 before it is known.
     pub fn generation(&self) -> u128 {
         self.known(|known| known.generation)
     }
@@ -118,12 +118,12 @@ impl Peers {
         change(&mut self.0.known.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Whether a node is a member.
+    /// True if a node is a member.
     pub fn is_member(&self, node: NodeId) -> bool {
         self.known(|known| known.addresses.contains_key(&node))
     }
 
-    /// What a node id is bound to, by the books of this node.
+    /// The data folder that a node id is bound to, by this node's state.
     pub fn bound(&self, node: NodeId) -> Option<Bound> {
         self.known(|known| known.bound.get(&node).copied())
     }
@@ -134,7 +134,7 @@ impl Peers {
         self.own().map_or(0, |bound| bound.since).max(*self.0.told.borrow())
     }
 
-    /// This node's binding, once its own books have it.
+    /// This node's binding, once its own state has it.
     pub(super) fn own(&self) -> Option<Bound> {
         let mine = &self.0.identity;
         self.bound(mine.node).filter(|b| b.instance == mine.instance && !b.removed)
@@ -153,12 +153,12 @@ impl Peers {
         });
     }
 
-    /// Takes who leads in the current term, as this node's own Raft knows it.
+    /// Takes the leader of the current term, as this node's own Raft knows it.
     pub fn learn_leader(&self, leader: Option<NodeId>) {
         self.0.leader.store(leader.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Where the other members are.
+    /// The addresses of the other members.
     pub fn others(&self) -> Vec<(NodeId, String)> {
         let others = |known: &Known| {
             let others = known.addresses.iter().filter(|(id, _)| **id != self.0.identity.node);
@@ -167,7 +167,7 @@ impl Peers {
         self.known(others)
     }
 
-    /// Somebody claims that this node must not take part. That ends nothing: whoever waits for
+    /// Takes a claim that this node must not take part. That ends nothing: the task that waits for
     /// [`Peers::doubted`] asks the others.
     pub fn doubt(&self, by: NodeId, why: &str) {
         self.0.claims.doubt(by, why);
@@ -178,8 +178,8 @@ impl Peers {
         self.0.claims.doubted().await;
     }
 
-    /// A node has answered that this one must end. It counts if it is a member, and was asked at the
-    /// address that the cluster has for it.
+    /// Takes a node's answer that this one must end. The answer counts if the node is a member, and
+    /// was asked at the address that the cluster has for it.
     pub(super) fn accused(&self, by: NodeId, at: Option<&str>, why: &str) {
         let (there, others) = self.known(|known| {
             let address = known.addresses.get(&by).map(String::as_str);
@@ -195,17 +195,17 @@ impl Peers {
         }
     }
 
-    /// Whether this node leads and has lost its majority: its messages say so.
+    /// Takes whether this node leads and has lost its majority: its messages say so.
     pub fn leads_alone(&self, alone: bool) {
         self.0.alone.store(alone, Ordering::Relaxed);
     }
 
-    /// Which process speaks for each other node, as far as this one has heard.
+    /// The process that speaks for each other node, as far as this one has heard.
     pub fn speakers(&self) -> &Speakers {
         &self.0.speakers
     }
 
-    /// Takes what the replicated state says: the line of descent and who is bound to what.
+    /// Takes the line of descent and the bindings from the replicated state.
     pub fn learn(&self, generation: u128, bound: impl IntoIterator<Item = Bound>) {
         self.change(|known| {
             known.generation = generation;
@@ -231,7 +231,7 @@ impl Peers {
         self.0.failed.subscribe()
     }
 
-    /// Why this node must stop, if it must.
+    /// The reason why this node must stop, if it must.
     pub fn failure(&self) -> Option<String> {
         self.0.failed.borrow().clone()
     }

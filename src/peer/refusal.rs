@@ -22,8 +22,8 @@ impl Refusal {
         Self { status, message: message.into(), stop: false, close: false }
     }
 
-    /// An error answer that says that the process which asked must end: its message is the reason. It
-    /// ends when the leader or most of the others say so.
+    /// An error answer that says that the process which asked must end: its message is the reason.
+    /// That process ends when the leader or most of the others say so.
     pub fn stop(message: String) -> Self {
         Self { status: StatusCode::CONFLICT, message, stop: true, close: false }
     }

@@ -24,14 +24,14 @@ use crate::telemetry::LogLimit;
 
 /// The longest message body that is read, in bytes (snapshots are streamed and not bound by it).
 pub const MAX_BODY: usize = 64 << 20;
-/// So many bytes of message bodies are in memory at once; more wait for their turn.
+/// The most bytes of message bodies in memory at once; more wait for their turn.
 const BODIES: usize = 256 << 20;
-/// Room for bodies is counted in so many bytes.
+/// The bytes of one unit of room for bodies.
 const ROOM: usize = 1_024;
-/// A body that does not go on for so long is given up.
+/// The longest pause in the bytes of a body.
 const BODY_SILENCE: Duration = Duration::from_secs(30);
 
-/// How many connections there may be at once.
+/// The number of connections that there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Those that have not shown the cluster's token.
@@ -41,17 +41,17 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// As for a cluster of three on a system with enough descriptors.
+    /// The bounds of a cluster of three on a system with enough descriptors.
     fn default() -> Self {
         Self { strangers: 40, members: 1_024 }
     }
 }
 
-/// What the gate has beside each message.
+/// The state of the middleware that every message passes.
 #[derive(Clone)]
-struct Gate {
+struct Checkpoint {
     peers: Peers,
-    /// By status and sender.
+    /// The log lines about refusals, by status and sender.
     lines: Arc<LogLimit<(u16, Option<IpAddr>)>>,
     /// Room for message bodies, in units of [`ROOM`].
     room: Arc<Semaphore>,
@@ -66,22 +66,22 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let room = Arc::new(Semaphore::new(BODIES / ROOM));
-    let gate = Gate { peers, lines: Arc::default(), room };
+    let checkpoint = Checkpoint { peers, lines: Arc::default(), room };
     let app = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(gate, enter));
+        .layer(middleware::from_fn_with_state(checkpoint, enter));
     let bounds = listen::Bounds::raft(bounds.strangers, bounds.members);
     listen::serve(listeners, app, bounds, stop).await;
 }
 
-async fn enter(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+async fn enter(State(checkpoint): State<Checkpoint>, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Connection>().cloned();
-    let admitted = admit(&gate.peers, connection.as_ref(), request.headers());
+    let admitted = admit(&checkpoint.peers, connection.as_ref(), request.headers());
     let caller = match admitted {
         Ok(caller) => caller,
         Err(refusal) => {
             let from = connection.map(|connection| connection.address().ip());
-            if let Some(unsaid) = gate.lines.admit((refusal.status.as_u16(), from)) {
+            if let Some(unsaid) = checkpoint.lines.admit((refusal.status.as_u16(), from)) {
                 tracing::warn!(
                     status = %refusal.status,
                     from = from.map(tracing::field::display),
@@ -93,11 +93,11 @@ async fn enter(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
             return refusal.into_response();
         }
     };
-    // Held until the message is answered. One whose length is not said is a stream, which its handler
+    // Held until the message is answered. A message without a length is a stream, which its handler
     // does not gather.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let units = length.unwrap_or(0_usize).min(MAX_BODY).div_ceil(ROOM) as u32;
-    let Ok(_room) = gate.room.acquire_many(units).await else {
+    let Ok(_room) = checkpoint.room.acquire_many(units).await else {
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this node stops").into_response();
     };
     request.extensions_mut().insert(caller);

@@ -1,5 +1,5 @@
-//! Which process speaks for each other node: [`Starts`] behind a lock, with a clock. The gate asks it
-//! about every message; `cluster` asks around for the nodes that several processes speak for.
+//! The process that speaks for each other node: [`Starts`] behind a lock, with a clock. `auth` asks
+//! it about every message; `cluster` asks around for the nodes that several processes speak for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::model::NodeId;
 use crate::model::process::{Process, Starts, Verdict};
 
-/// See the head of this file.
+/// The processes that spoke for the other nodes.
 #[derive(Debug)]
 pub struct Speakers {
     born: Instant,
@@ -38,7 +38,7 @@ impl Speakers {
         self.starts().answered(node, process, self.now());
     }
 
-    /// The nodes of which it is to be asked who is at their addresses.
+    /// The nodes at whose addresses `cluster` is to ask which process is there.
     pub fn to_ask(&self) -> Vec<NodeId> {
         let now = self.now();
         self.starts().to_ask(now)

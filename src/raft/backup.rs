@@ -1,9 +1,10 @@
-//! Backups: what one says of itself, and how the books in it become those of a new cluster. `cluster`
+//! Backups: the label of a backup, and how the state in it becomes that of a new cluster. `cluster`
 //! makes them beside a running node, `node` restores them where none runs, `cli` looks at them.
 //!
 //! A restored cluster keeps its id, and with it the ids of its executions. Its log begins where the
-//! backup's index was, in term 0, with nothing before: whoever joins gets a snapshot. Nodes of the
-//! former cluster know the data folder of this node as another one and refuse it, as it refuses them.
+//! backup's index was, in term 0, with nothing before: a node that joins gets a snapshot. Nodes of
+//! the former cluster know the data folder of this node as another one and refuse it, as it refuses
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,13 +18,13 @@ use crate::model::time::{parse_rfc3339, rfc3339};
 use crate::model::{Millis, NodeId};
 use crate::store::{self, Label, Store, Tx, meta};
 
-/// The form of the label; a backup of a newer form is refused. From 2 on it holds a hash; turning one
-/// bit makes no 1 of it.
+/// The form of the label; a backup of a newer form is refused. From 2 on it holds a hash. Turning
+/// one bit of a 2 makes no 1.
 const FORMAT: u32 = 2;
 /// The first form with a hash of the file.
 const HASHED: u32 = 2;
 
-/// What a backup says of itself.
+/// The label of a backup: what it says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The cluster's id.
@@ -34,23 +35,23 @@ pub struct Facts {
     pub term: u64,
     /// Log time there.
     pub stamp: Millis,
-    /// How many jobs there are.
+    /// The number of jobs.
     pub jobs: u64,
     /// The version of the node that made it.
     pub version: String,
     /// A text sealed under its `SecretKey`, to tell whether a key opens what is sealed in it.
     pub sealed: String,
-    /// Whether it holds a hash of its content, which tells damage; older versions wrote none.
+    /// True if it holds a hash of its content, by which damage is found; older versions wrote none.
     pub hashed: bool,
 }
 
-/// Why a backup cannot be made, read or restored.
+/// The reason why a backup cannot be made, read or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file or the books.
+    /// The file or the state.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// SQLite, while the books were changed.
+    /// SQLite, while the state was changed.
     #[error("state.db: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The rules of a restore.
@@ -62,10 +63,10 @@ pub enum Error {
     /// Its label is of a newer form.
     #[error("the backup has format {0}, this binary knows up to {FORMAT}: use a newer scheduler0")]
     Newer(u32),
-    /// There is nothing in the books yet.
+    /// There is no state yet.
     #[error("the cluster is not born yet: there is nothing to back up")]
     Unborn,
-    /// It broke off.
+    /// It ended early.
     #[error("the backup broke off: see the log of the node")]
     Interrupted,
     /// The members make no cluster.
@@ -73,7 +74,7 @@ pub enum Error {
     Members(String),
 }
 
-/// Writes a backup of a node's books to a path that does not exist yet. Blocks while it is written.
+/// Writes a backup of a node's state to a path that does not exist yet. Blocks while it is written.
 pub fn make(store: &Store, path: &Path, sealed: &str) -> Result<Facts, Error> {
     let cluster = store.read(meta::cluster_id)?.ok_or(Error::Unborn)?;
     let mut facts = Facts {
@@ -95,7 +96,7 @@ pub fn make(store: &Store, path: &Path, sealed: &str) -> Result<Facts, Error> {
     Ok(facts)
 }
 
-/// What a backup says of itself, after the whole file was read and found to be sound.
+/// Reads the label of a backup, after the whole file was read and found to be sound.
 pub fn inspect(path: &Path) -> Result<Facts, Error> {
     let (label, mark) = Store::inspect_backup(path)?;
     let facts = Facts::read(&label)?;

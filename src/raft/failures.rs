@@ -1,7 +1,7 @@
-//! Snapshots that could not be written or put in place: counted, logged once a minute, shown by `node`
-//! as a metric and a warning. A snapshot is a convenience until the log has grown very long, so a lack of
-//! disk or of descriptors is no reason to end: `machine` and `cluster` note it here and try again later.
-//! Nothing here tries anything.
+//! Snapshots that could not be written or put in place: counted, logged once a minute, shown by
+//! `node` as a metric and a warning. A snapshot is a convenience until the log has grown very long,
+//! so a lack of disk or of descriptors is no reason to end: `machine` and `cluster` note it here
+//! and try again later. Nothing here tries anything.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::telemetry::LogLimit;
 
-/// After a snapshot failed, the next one is tried so much later.
+/// The pause after a snapshot that failed.
 pub const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
-/// See the head of this file.
+/// The failures since the start.
 #[derive(Debug, Default)]
 pub struct Failures {
     count: AtomicU64,
@@ -47,17 +47,17 @@ impl Failures {
         }
     }
 
-    /// How many there were since the start.
+    /// The number of failures since the start.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Why the last one failed; `None` once one has worked.
+    /// The reason why the last snapshot failed; `None` once one has worked.
     pub fn trouble(&self) -> Option<String> {
         self.last().as_ref().map(|(_, why)| why.clone())
     }
 
-    /// Whether the last one failed less than [`RETRY_INTERVAL`] ago.
+    /// True if the last snapshot failed less than [`RETRY_INTERVAL`] ago.
     pub fn is_recent(&self) -> bool {
         self.last().as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY_INTERVAL)
     }

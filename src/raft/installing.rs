@@ -1,7 +1,7 @@
-//! Whether a snapshot is being installed, for how long, and whether that is being tried again. The state
-//! is not read meanwhile, so that a node which cannot finish must not look ready. `machine` says when an
-//! install begins, is repeated and ends; `cluster` shows it to the api's probes. Nothing here installs
-//! anything, nor says why: that is in [`super::failures`].
+//! The install of a snapshot that is under way: for how long, and whether it is being tried again.
+//! The state is not read meanwhile, so that a node which cannot finish must not look ready.
+//! `machine` says when an install begins, is repeated and ends; `cluster` shows it to the api's
+//! probes. Nothing here installs anything, nor says why: that is in [`super::failures`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// An install may take so long before probes are told.
 pub const UNNOTICED: Duration = Duration::from_secs(3);
 
-/// See the head of this file.
+/// The install that is under way, if there is one.
 #[derive(Debug, Default)]
 pub struct Installing(Mutex<Option<Current>>);
 
@@ -36,15 +36,15 @@ impl Installing {
         UnderWay(self)
     }
 
-    /// What is under way has failed and is tried again.
+    /// Notes that the install under way has failed and is tried again.
     pub fn repeat(&self) {
         if let Some(current) = self.current().as_mut() {
             current.repeated = true;
         }
     }
 
-    /// Why the node is not to be used now: an install is tried again, or has been under way for longer
-    /// than [`UNNOTICED`]. The text holds no error and no path.
+    /// The reason why the node is not to be used now: an install is tried again, or has been under
+    /// way for longer than [`UNNOTICED`]. The text holds no error and no path.
     pub fn trouble(&self) -> Option<&'static str> {
         self.trouble_at(Instant::now())
     }

@@ -1,8 +1,8 @@
-//! openraft made ours: the types, the log on disk, the machine that applies it, the snapshots.
+//! openraft with this project's types: the log on disk, the state machine, the snapshots.
 //!
 //! ```text
 //!   cluster --> Raft (openraft's core) --> log/      segments, one sync for many appends
-//!                                     \-> machine/   one transaction for many entries, then the bell
+//!                                     \-> machine/   one transaction for many entries, then the change feed
 //! ```
 //! Started by `cluster`, which also brings the network (it stands above `peer`). Nobody else speaks
 //! to it.

@@ -1,11 +1,12 @@
 //! Snapshots as files: one current one under `DataDir/snapshots`, and what it covers beside it.
 //!
-//! `machine` builds and installs them, `cluster` sends them. Nothing here looks inside. The current one
-//! is held open: whoever wants it gets it also where the process has no descriptors left. A snapshot that
-//! cannot be written is noted in [`Failures`], and the one before stays the current one.
+//! `machine` builds and installs them, `cluster` sends them. Nothing here looks inside. The current
+//! one is held open: whoever wants it gets it also where the process has no descriptors left. A
+//! snapshot that cannot be written is noted in [`Failures`], and the one before stays the current
+//! one.
 //!
-//! Frozen: what is in `current`, and the mark that `machine` leaves in the state, are read back from
-//! kept files by `tests/it/formats.rs`.
+//! Frozen: what is in `current`, and the applied position that `machine` writes into the state, are
+//! read back from kept files by `tests/it/formats.rs`.
 
 use std::fs::{self, File};
 use std::io;
@@ -63,7 +64,8 @@ impl SnapshotFile {
         Self { path: PathBuf::new(), file: None, temporary: false, staged: None, _turn: None }
     }
 
-    /// Where it is. A current one may be replaced (and removed) at any time: read from `file`.
+    /// The path of the file. A current one may be replaced (and removed) at any time: read from
+    /// `file`.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -101,9 +103,9 @@ struct Open {
 pub struct Snapshots {
     dir: PathBuf,
     current: Mutex<Option<Open>>,
-    /// One that the disk may name, or will not after a power cut, since the last step of naming it failed.
-    /// It and the current one stay until the next [`Snapshots::publish`] has named it again. Only locked
-    /// by who holds `current`.
+    /// One that the disk may name, or will not after a power cut, since the last step of naming it
+    /// failed. It and the current one stay until the next [`Snapshots::publish`] has named it
+    /// again. Only locked by who holds `current`.
     undecided: Mutex<Option<Open>>,
     serial: AtomicU64,
     failures: Failures,
@@ -131,19 +133,19 @@ impl Snapshots {
         let (serial, failures) = (AtomicU64::new(0), Failures::default());
         let installing = Installing::default();
         let snapshots = Self { dir, current, undecided, serial, failures, installing };
-        // The name of the current one may not be durable yet, if its maker was killed: what would be named
-        // otherwise goes only after that.
+        // The name of the current one may not be durable yet, if its maker was killed: what would
+        // be named otherwise goes only after that.
         disk::sync_dir(&snapshots.dir)?;
         snapshots.sweep()?;
         Ok(snapshots)
     }
 
-    /// What went wrong with snapshots since the start.
+    /// The failures of snapshots since the start.
     pub fn failures(&self) -> &Failures {
         &self.failures
     }
 
-    /// Whether one is being installed.
+    /// The install that is under way.
     pub fn installing(&self) -> &Installing {
         &self.installing
     }
@@ -171,8 +173,9 @@ impl Snapshots {
     }
 
     /// Makes a finished, synced file the current snapshot, unless the current one is newer; gives
-    /// the current one. After an error the current one is as before; the file has its old name, or is
-    /// kept as one that the disk may name already, and the next call makes that the current one first.
+    /// the current one. After an error the current one is as before; the file has its old name, or
+    /// is kept as one that the disk may name already, and the next call makes that the current one
+    /// first.
     pub fn publish(&self, meta: &SnapshotMeta, path: &Path) -> io::Result<Snapshot> {
         let mut current = self.lock();
         self.decide(&mut current)?;
@@ -204,16 +207,16 @@ impl Snapshots {
         self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a file's name durable, then writes down, beside the name of the current snapshot, what will
-    /// take its place.
+    /// Makes a file's name durable, then writes down, beside the name of the current snapshot, what
+    /// will take its place.
     fn prepare(&self, new: &Current) -> io::Result<()> {
         disk::sync_dir(&self.dir)?;
         let body = postcard::to_allocvec(new).map_err(io::Error::other)?;
         disk::prepare(&self.dir.join(CURRENT), &body)
     }
 
-    /// Makes the undecided one, whose name is prepared, the current snapshot. After an error the disk
-    /// names the one or the other, so that neither file may go.
+    /// Makes the undecided one, whose name is prepared, the current snapshot. After an error the
+    /// disk names the one or the other, so that neither file may go.
     fn name(&self, current: &mut Option<Open>) -> io::Result<()> {
         disk::replace_prepared(&self.dir.join(CURRENT))?;
         if let Some(new) = self.undecided().take()
@@ -245,8 +248,8 @@ impl Snapshots {
         self.snapshot_of(self.lock().as_ref())
     }
 
-    /// Takes note that a snapshot could not be written, and gives what openraft is told instead: the
-    /// one before, which covers what it covered, so that no more of the log is dropped.
+    /// Takes note that a snapshot could not be written, and gives what openraft is told instead:
+    /// the one before, which covers what it covered, so that no more of the log is dropped.
     pub fn failed(&self, error: &io::Error) -> Snapshot {
         self.failures.note(error);
         self.current().unwrap_or_else(|| Snapshot {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::command::Outcome;
 use crate::model::NodeId;
 
-/// What the log carries: an encoded [`crate::command::Command`] with the proposer's stamp.
+/// The content of a log entry: an encoded [`crate::command::Command`] with the proposer's stamp.
 ///
 /// The command is encoded once, by the proposer; log, network and apply pass the same bytes on.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
-    /// Log time of the entry: the proposer's scheduler time, never less than any stamp before it
-    /// in the log (apply takes the maximum of this and the last one).
+    /// Log time of the entry: the proposer's scheduler time, never less than any stamp before it in
+    /// the log (apply takes the maximum of this and the last one).
     pub stamp: i64,
     /// The command, as [`crate::command::Command::encode`] made it.
     pub command: Bytes,
@@ -34,9 +34,9 @@ impl std::fmt::Display for Proposal {
 /// A member of the cluster, as stored in the Raft membership.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Where peers reach it: `host:port` of `RaftAddress`.
+    /// The address for peers: `host:port` of `RaftAddress`.
     pub raft_address: String,
-    /// Where clients reach it: a URL such as `http://127.0.0.1:9091`.
+    /// The address for clients: a URL such as `http://127.0.0.1:9091`.
     pub address: String,
 }
 
@@ -65,5 +65,5 @@ pub type Vote = openraft::alias::VoteOf<TypeConfig>;
 pub type Entry = openraft::alias::EntryOf<TypeConfig>;
 /// The membership as of a log id.
 pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-/// What a snapshot covers.
+/// The part of the log that a snapshot covers.
 pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;

@@ -1,5 +1,5 @@
-//! What goes on beside the calls: telling who leads, the cluster's birth and this node's
-//! registration, taking snapshots, noticing that Raft has stopped.
+//! Two tasks of every node: one publishes who leads and notices that Raft has stopped, the other
+//! lets openraft elect this node only while it may be elected. `tasks` starts them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,15 +18,15 @@ const LOOK: Duration = Duration::from_millis(100);
 /// After so many rounds, each a tenth of a second, a node without a log says what it waits for.
 const WAITING: u32 = 11;
 
-/// Lets openraft elect, or not, by what this node may do.
+/// Lets openraft elect this node, or not.
 pub(in crate::cluster) fn tend_election(inner: &Inner) {
     let introduced = inner.introduced.load(Ordering::SeqCst);
     let fit = inner.eligibility() != Eligibility::None && !inner.clock_is_off() && introduced;
     inner.raft.runtime_config().elect(fit);
 }
 
-/// This node's eligibility for elections. Nothing in here waits for other nodes: a node whose eligibility
-/// changes must not elect, or hold elections up, meanwhile.
+/// Keeps openraft's permission to elect up to date. Nothing in here waits for other nodes: a node
+/// whose eligibility changes must not elect, or hold elections up, meanwhile.
 pub(in crate::cluster) async fn tend_elections(inner: Arc<Inner>) {
     let mut told = inner.peers.told();
     let mut look = interval(LOOK);
@@ -59,7 +59,7 @@ fn say_how_to_add(inner: &Inner) {
     }
 }
 
-/// Keeps `leadership` up to date and notices when Raft stops.
+/// Keeps the published leadership up to date and notices when Raft stops.
 pub(in crate::cluster) async fn watch_raft(inner: Arc<Inner>) {
     let mut metrics = inner.raft.metrics();
     let mut applied = inner.watches.applied.subscribe();

@@ -1,11 +1,11 @@
-//! Whether this node may vote and stand for election. Raft's safety rests on a voter that remembers
-//! what it has acknowledged; one on a new data folder remembers nothing, and one that is replaying an
-//! old log passes through memberships of the past. `ear` asks before it grants a vote, `duties` before
-//! it lets openraft elect.
+//! The rule by which this node may vote and stand for election. Raft's safety rests on a voter that
+//! remembers what it has acknowledged; one on a new data folder remembers nothing, and one that is
+//! replaying an old log passes through memberships of the past. `rpc` asks before it grants a vote,
+//! `duties` before it lets openraft elect.
 
 use crate::store::nodes::Bound;
 
-/// What a node may do in an election.
+/// A node's part in an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cluster) enum Eligibility {
     /// It votes and may stand.
@@ -17,7 +17,7 @@ pub(in crate::cluster) enum Eligibility {
     None,
 }
 
-/// Judges by what this node's books say of its id, the log index at which others say that it was
+/// Judges by what this node's state says of its id, the log index at which others say that it was
 /// bound (0: nobody does), and the last index of its log.
 pub(in crate::cluster) fn judge(
     bound: Option<&Bound>,

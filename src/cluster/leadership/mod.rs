@@ -1,6 +1,6 @@
-//! Who leads, and who may: this node's view of the leadership ([`state`]), the quorum behind it
-//! ([`quorum`], [`quorum_ack`]), and whether this node may vote or stand ([`eligibility`]).
-//! [`duties`] keeps all of it up to date.
+//! The leadership: this node's view of it ([`state`]), the quorum behind it ([`quorum`],
+//! [`quorum_ack`]), and whether this node may vote or stand ([`eligibility`]). [`duties`] keeps all
+//! of it up to date.
 
 pub(in crate::cluster) mod duties;
 pub(in crate::cluster) mod eligibility;

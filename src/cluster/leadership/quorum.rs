@@ -1,7 +1,7 @@
-//! Whether anybody leads with effect. openraft goes on calling a node the leader that has lost its
-//! majority, and a follower's leader is the last one it heard; for people and probes a leader is one
-//! whose majority answered, or that was heard, within the longest election timeout. The paths of
-//! proposals do not use this: they find out by themselves.
+//! A leader with a quorum, as opposed to one in name. openraft goes on calling a node the leader
+//! that has lost its majority, and a follower's leader is the last one it heard; for people and
+//! probes a leader is one whose majority answered, or that was heard, within the longest election
+//! timeout. The paths of proposals do not use this: they find out by themselves.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::cluster::inner::Inner;
 use crate::model::NodeId;
 
 impl Inner {
-    /// How long a majority has not been heard of: on a leader since the majority last answered it, on
-    /// another node since a leader that has one last spoke. `None`: never.
+    /// The time without a majority: on a leader since the majority last answered it, on another
+    /// node since a leader that has one last spoke. `None`: never.
     pub(in crate::cluster) fn without_quorum_for(&self) -> Option<Duration> {
         let silence = self.silence();
         if !self.leadership.borrow().me {
@@ -25,7 +25,7 @@ impl Inner {
             return Some(Duration::ZERO);
         }
         let acked = m.last_quorum_acked.as_ref().map(|at| at.elapsed());
-        // An election counts as heard: all who voted had answered.
+        // An election counts as an answer: every voter of it had answered.
         acked.into_iter().chain(silence).min()
     }
 
@@ -36,7 +36,7 @@ impl Inner {
         self.without_quorum_for().is_some_and(|since| since <= limit).then_some(leader)
     }
 
-    /// Why there is no leader, for people.
+    /// The reason why there is no leader, for people.
     pub(in crate::cluster) fn no_leader(&self) -> String {
         let since = match self.without_quorum_for() {
             Some(since) => format!(" for {} s", since.as_secs()),

@@ -1,5 +1,6 @@
-//! From the runtime's monotonic clock, in which openraft notes when a quorum was reached, to the
-//! boot clock, in which leases are counted. The two differ by the time the machine has slept.
+//! The newest answer of a quorum, carried over from the runtime's monotonic clock, in which
+//! openraft notes it, to the boot clock, in which leases are counted. The two clocks differ by the
+//! time the machine has slept.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Where the members are. Each node announces its addresses (`announce`); whoever hears others than it
-//! has makes sure that the node is there, and that no other process of it is where it was; then it
-//! believes it, and the leader writes it down. `ear` takes announcements in, `duties` looks after the
-//! rest.
+//! The members' addresses. Each node announces its own (`announce`). A node that hears others than
+//! it has makes sure that the node is there, and that no other process of it is where it was; then
+//! it believes it, and the leader writes it down. `rpc` takes announcements in, `tasks` looks after
+//! the rest.
 
 use std::sync::PoisonError;
 
@@ -14,7 +14,7 @@ use crate::model::NodeId;
 use crate::peer::{self, Caller, Refusal};
 use crate::raft::types::Member;
 
-/// Why a node is not where it says that it is; `None` when nothing speaks against it.
+/// The reason to doubt a node's announced address; `None` when nothing speaks against it.
 fn contradiction(
     address: &str,
     caller: Caller,
@@ -36,8 +36,8 @@ fn contradiction(
 }
 
 impl Inner {
-    /// Takes an announcement: believed when the process that makes it answers at the new address, and
-    /// no other one of its node at the old address.
+    /// Takes an announcement: believed when the process that makes it answers at the new address,
+    /// and no other one of its node at the old address.
     pub(in crate::cluster) async fn take_announcement(
         &self,
         caller: Caller,
@@ -96,8 +96,8 @@ impl Inner {
         stored.collect()
     }
 
-    /// What a leader does about the members unasked: finishes a change that was cut off, and writes
-    /// down new addresses.
+    /// Looks after the members as their leader: finishes a change that was cut off, and writes down
+    /// new addresses.
     pub(in crate::cluster) async fn tend_members(&self) -> Result<(), Error> {
         let Ok(_turn) = self.changing.try_lock() else { return Ok(()) };
         self.finish_change().await?;

@@ -1,7 +1,7 @@
-//! Each node says where it is: to everybody it can think of at its start, until the leader's answer
-//! shows that the cluster has it right, and now and then afterwards. `duties` calls [`Announcer`] twice
-//! a second; `ear` takes what others say, and `addresses` writes it down. It decides nothing about who
-//! is a member.
+//! Announcing this node's addresses: to every address it knows at its start, until the leader's
+//! answer shows that the cluster has it right, and now and then afterwards. `duties` calls
+//! [`Announcer`] twice a second; `rpc` takes the announcements of others in, and `addresses` writes
+//! it down. It decides nothing about who is a member.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -16,16 +16,17 @@ use crate::model::NodeId;
 use crate::peer;
 use crate::raft::types::Member;
 
-/// How often a node says where it is although the cluster has it right. A process on a copy of its
-/// folder that comes meanwhile is then told from it, by nodes that hear little else of it.
+/// The time after which a node announces itself although the cluster has it right. A process on a
+/// copy of its folder that comes meanwhile is then told from it, by nodes that hear little else of
+/// it.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// What became of this node's announcements.
+/// The state of this node's announcements.
 #[derive(Debug, Default)]
 pub(in crate::cluster) struct Announcer {
-    /// When the leader was last heard to have the right addresses.
+    /// The instant at which the leader last said that it has the right addresses.
     confirmed: Option<Instant>,
-    /// What was said last, so that it is said once.
+    /// The last line in the log, so that it is not repeated.
     said: Option<String>,
 }
 
@@ -80,7 +81,8 @@ impl Announcer {
         let node = inner.options.node;
         let said = Announcement { member: own.clone() };
         let limit = inner.options.transport_timeout;
-        // The configuration may know better than the books where the others are, if all have moved.
+        // The configuration may know better than the membership where the others are, if all have
+        // moved.
         let mut at: BTreeSet<(NodeId, String)> = inner.addresses().into_iter().collect();
         at.extend(inner.options.members.iter().map(|(id, m)| (*id, m.raft_address.clone())));
         let calls = at.iter().filter(|(id, _)| *id != node).map(async |(id, address)| {

@@ -1,6 +1,6 @@
-//! Changing who belongs to the cluster, on the leader: one change at a time, each refused where it
-//! would leave the cluster without a living quorum. Whoever asks (any node's API) is led here by the
-//! door; what a change means for shards and journals is the asker's business (`node::members`).
+//! Changes of the members, on the leader: one change at a time, each refused where it would leave
+//! the cluster without a living quorum. A request at any node's API is led here by `propose`. What
+//! a change means for shards and journals is the caller's business (`node::members`).
 //!
 //! ```text
 //!   add: ask the node who it is -> bind its id to its folder -> learner
@@ -28,7 +28,7 @@ use crate::store;
 
 /// A learner that is behind by more entries than this is not made a voter.
 const CLOSE_BY: u64 = 1_000;
-/// How long a node that is to be added, or promoted, may take to answer.
+/// The longest time that a node which is to be added, or promoted, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at whether it has.
 const AGAIN: Duration = Duration::from_millis(20);

@@ -1,11 +1,11 @@
-//! The founder's part in a cluster that does not exist yet: it asks the configured members who they
-//! are, and writes the membership into its empty log when nothing speaks against it. `start` begins
-//! it; it goes on by itself until the log has a first entry. It never touches a log that has one.
+//! The founding of a cluster, by the founder: it asks the configured members who they are, and
+//! writes the membership into its empty log when nothing speaks against it. `start` begins it; it
+//! goes on by itself until the log has a first entry. It never touches a log that has one.
 //!
 //! A member that cannot be reached does not hold the founder up. One that answers otherwise than an
-//! empty node of this cluster does (another secret, data of a cluster, no node at all) is named in the
-//! log with its answer, and asked again; meanwhile a majority of members that did answer rightly, the
-//! founder included, is enough.
+//! empty node of this cluster does (another secret, data of a cluster, no node at all) is named in
+//! the log with its answer, and asked again; meanwhile a majority of members that did answer
+//! rightly, the founder included, is enough.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// So much of a wrong answer is shown.
 const SHOWN: usize = 200;
 
-/// How a member answered the founder.
+/// A member's answer to the founder.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     /// It is the configured node, and has no data.
@@ -37,11 +37,11 @@ enum Answer {
     Wrong(String),
 }
 
-/// What the founder does after a round.
+/// The founder's decision after a round.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     Found,
-    /// Why not yet.
+    /// Not yet, for this reason.
     Ask(String),
 }
 
@@ -141,8 +141,8 @@ fn read(node: NodeId, address: &str, answer: Result<Hello, peer::Error>) -> Answ
     }
 }
 
-/// A majority that answered rightly founds, whatever the rest says; without any objection the founder
-/// does not wait for answers.
+/// A majority that answered rightly founds, whatever the rest says; without any objection the
+/// founder does not wait for answers.
 fn decide(answers: &[(NodeId, Answer)]) -> Decision {
     let count = |wanted: fn(&Answer) -> bool| answers.iter().filter(|(_, a)| wanted(a)).count();
     let empty = count(|a| *a == Answer::Empty);

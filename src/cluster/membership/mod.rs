@@ -1,6 +1,6 @@
-//! Who belongs to the cluster, and where: a new cluster is founded ([`founding`]), members are
-//! added, promoted and removed ([`change`]), announce their addresses ([`announce`], [`addresses`]),
-//! are bound to their data folders ([`registry`]), and a last survivor goes on alone ([`recover`]).
+//! The members of the cluster: a new cluster is founded ([`founding`]), members are added, promoted
+//! and removed ([`change`]), announce their addresses ([`announce`], [`addresses`]), are bound to
+//! their data folders ([`registry`]), and a last survivor goes on alone ([`recover`]).
 
 pub(in crate::cluster) mod addresses;
 pub(in crate::cluster) mod announce;

@@ -1,11 +1,11 @@
-//! Going on alone after a quorum was lost: rewrites a stopped node's log so that the cluster consists
+//! Recovery after a quorum was lost: it rewrites a stopped node's log so that the cluster consists
 //! of this node only. Called by `cli` on a locked data folder, never while a node runs on it.
 //!
 //! Nothing is taken away: two entries are written behind the last one. The first is a membership of
-//! this node alone, so that it commits whatever its log holds; the second removes all other nodes from
-//! the books and begins a new line of descent, by which the old members and this one refuse each
-//! other. The cluster's id stays, and with it the ids of executions: what is delivered twice is
-//! recognized by its receivers.
+//! this node alone, so that it commits whatever its log holds; the second removes all other nodes
+//! from the node registry and begins a new line of descent, by which the old members and this one
+//! refuse each other. The cluster's id stays, and with it the ids of executions: what is delivered
+//! twice is recognized by its receivers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,7 +28,7 @@ use crate::raft::snapshot::Snapshots;
 use crate::raft::types::{Entry, LogId, Member, Proposal, StoredMembership, Vote};
 use crate::store::Store;
 
-/// What a stopped node's folder holds.
+/// The content of a stopped node's folder, in short.
 #[derive(Clone, Debug)]
 pub struct Survey {
     /// Term and index of the last entry of its log; `None` for an empty one. Of several survivors
@@ -137,7 +137,7 @@ impl Folder {
             Entry::new(id(next + 1), EntryPayload::Normal(proposal)),
         ];
         self.log.append(entries, IOFlushed::noop()).await.map_err(open_error)?;
-        // The log's thread takes one after the other: when this is durable, the entries are.
+        // The log's thread keeps their order: when the vote is durable, the entries are.
         self.log.save_vote(&Vote::new(term, node)).await.map_err(open_error)
     }
 }

@@ -1,6 +1,6 @@
-//! The node registry: which data folder holds which node id. This node passes on what its state says
-//! of it, and sees to it that the cluster is initialized and that it is registered itself. `start`
-//! and `tasks` call it. The registry itself is replicated state: commands alone change it.
+//! The node registry: which data folder holds which node id. This node passes on what its state
+//! says of it, and sees to it that the cluster is initialized and that it is registered itself.
+//! `start` and `tasks` call it. The registry itself is replicated state: commands alone change it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::store::nodes::Bound;
 /// Time between two proposals of the same registration.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The state knows which data folder is whose: one that is another node's, or that was removed, must
-/// not take part. (One under an id that is bound to another folder is told by the others, who know
-/// more than a state that is being replayed.)
+/// Refuses a data folder that is another node's by the registry, or that was removed: it must not
+/// take part. (A folder under an id that is bound to another one is refused by the other nodes,
+/// which know more than a state that is being replayed.)
 pub(in crate::cluster) fn check_registry(options: &Options, nodes: &[Bound]) -> Result<(), Error> {
     let Some(mine) = nodes.iter().find(|bound| bound.instance == options.instance) else {
         return Ok(());
@@ -39,7 +39,7 @@ pub(in crate::cluster) fn check_registry(options: &Options, nodes: &[Bound]) -> 
     Ok(())
 }
 
-/// Passes on who belongs to the cluster, and sees to it that this node does.
+/// Passes the registry on to `peer`, and proposes this node's registration until it is applied.
 pub(in crate::cluster) async fn watch_registry(inner: Arc<Inner>) {
     let mut registry = inner.watches.registry.subscribe();
     let mut leadership = inner.leadership.subscribe();

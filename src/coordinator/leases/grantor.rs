@@ -1,5 +1,5 @@
-//! The leader's side of the leases, for one term of leadership: who may fire, who is dead, and when
-//! shards may change hands.
+//! The granting of leases, for one term of leadership: it decides which node may fire, which node
+//! is dead, and when a shard may move.
 //!
 //! The coordinator makes a [`Grantor`] when its node comes to lead, feeds it renewals and ticks,
 //! proposes the moves that a tick returns (as leader of that term only), and drops it with the
@@ -17,14 +17,14 @@ use crate::model::process::Process;
 use crate::model::shard::{Move, MoveKind, Shard, ShardId};
 use crate::model::{Millis, NodeId};
 
-/// What became of the moves that a tick returned.
+/// The fate of the moves that a tick returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// They are committed, and applied here, at this index.
     Applied(u64),
-    /// Nobody knows. The grantor grants nothing and moves nothing any more: the node must give up
-    /// its leadership of this term, or at least begin anew (with a new grantor) only when an entry
-    /// that it proposed later in this term is applied. By then the moves are decided, too.
+    /// Unknown. The grantor grants nothing and moves nothing any more: the node must end its
+    /// leadership of this term, or at least begin anew (with a new grantor) only when an entry that
+    /// it proposed later in this term is applied. By then the moves are decided, too.
     Unknown,
 }
 
@@ -35,15 +35,15 @@ pub struct Grantor {
     term: u64,
     members: BTreeSet<NodeId>,
     voters: BTreeSet<NodeId>,
-    /// Nodes that the books say are to own nothing.
+    /// Nodes that are to own nothing, by the replicated state.
     draining: BTreeSet<NodeId>,
     timing: Timing,
     first_applied: bool,
     quorum_acked: Option<u64>,
-    /// Since when it has been able to grant without a break.
+    /// The boot-clock instant since which it has been able to grant without a break.
     able_since: Option<u64>,
     last_tick: u64,
-    /// Which process of each node may be served.
+    /// The rule by which a process of a node may be served.
     succession: Succession,
     nodes: BTreeMap<NodeId, Peer>,
     /// The nodes from which a proposal under way takes something.
@@ -55,7 +55,7 @@ pub struct Grantor {
     releases: BTreeMap<NodeId, Vec<(ShardId, u64)>>,
 }
 
-/// What was heard of a node in this term.
+/// The facts that a node reported in this term.
 #[derive(Debug)]
 struct Peer {
     /// The newest renewal that was taken in.
@@ -105,24 +105,25 @@ impl Grantor {
         self.succession.spoke_before(node, process);
     }
 
-    /// Who the members are, and which of them vote. What was granted to one that is none any more is
-    /// remembered: it may hold its lease to the end.
+    /// Takes the members, and those of them that vote. A grant to a node that is no member any more
+    /// is remembered: it may hold its lease to the end.
     pub fn set_members(&mut self, members: BTreeSet<NodeId>, voters: BTreeSet<NodeId>) {
         self.members = members;
         self.voters = voters;
     }
 
-    /// The nodes that are to own no shards.
+    /// Takes the nodes that are to own no shards.
     pub fn set_draining(&mut self, draining: BTreeSet<NodeId>) {
         self.draining = draining;
     }
 
-    /// The first entry of the own term is applied here: all assignments of earlier terms are known.
+    /// Notes that the first entry of the own term is applied here: all assignments of earlier terms
+    /// are known.
     pub fn first_entry_applied(&mut self) {
         self.first_applied = true;
     }
 
-    /// A quorum acknowledged a round that was sent at this instant of the boot clock.
+    /// Notes that a quorum acknowledged a round that was sent at this instant of the boot clock.
     pub fn quorum_acked(&mut self, at_boot: u64) {
         self.quorum_acked = self.quorum_acked.max(Some(at_boot));
     }
@@ -164,7 +165,7 @@ impl Grantor {
         }
     }
 
-    /// Takes in what a renewal says, unless it is meant for another term, or old.
+    /// Takes in the facts of a renewal, unless it is meant for another term, or old.
     fn take_in(
         &mut self,
         now: Now,
@@ -209,7 +210,8 @@ impl Grantor {
         if clock_error.abs() > CLOCK_TOLERANCE {
             return Some(Refusal::Clock);
         }
-        // With a lease that it cannot use it would keep its shards, and nobody fire them.
+        // With a lease that it cannot use, the node would keep its shards, and nobody would fire
+        // them.
         let useless = |peer: &Peer| {
             let ttl = self.timing.ttl as Millis;
             peer.facts.applied.stamp.saturating_add(ttl) < position.applied.stamp
@@ -243,14 +245,14 @@ impl Grantor {
         low + (high - low) / 2
     }
 
-    /// How far the leader's own clock is from the median of the live nodes, in milliseconds. Beyond
+    /// The leader's own clock less the median of the live nodes, in milliseconds. Beyond
     /// [`CLOCK_TOLERANCE`] it must give up leadership, since it stamps the log.
     pub fn own_clock_error(&self, now_boot: u64) -> Millis {
         -self.median(now_boot)
     }
 
-    /// The other voters whose clocks are with the median: who may lead when this node may not. With
-    /// two nodes that differ there is none, since nobody knows who is right.
+    /// The other voters whose clocks agree with the median: they may lead when this node may not.
+    /// With two nodes that differ there is none, since nobody knows which is right.
     pub fn agreeing(&self, now_boot: u64) -> Vec<NodeId> {
         let median = self.median(now_boot);
         let agrees = |peer: &Peer| (peer.offset - median).abs() <= CLOCK_TOLERANCE;
@@ -259,7 +261,7 @@ impl Grantor {
         fit.map(|(id, _)| *id).collect()
     }
 
-    /// The term is to be given up: the fate of a proposal is unknown.
+    /// True if the term must end: the fate of a proposal is unknown.
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -302,7 +304,8 @@ impl Grantor {
         plan.moves
     }
 
-    /// The members, and whoever else has shards: a removed node may hold its lease to the end.
+    /// The members, and all other nodes that have shards: a removed node may hold its lease to the
+    /// end.
     fn views(&self, now_boot: u64, began: u64, shards: &[Shard]) -> Vec<NodeView> {
         let view = |&id: &NodeId| {
             let peer = self.nodes.get(&id);
@@ -332,7 +335,7 @@ impl Grantor {
         self.nodes.values().flat_map(|peer| peer.promises.iter()).map(|(k, v)| (*k, *v)).collect()
     }
 
-    /// What became of the moves that the last tick returned.
+    /// Takes the fate of the moves that the last tick returned.
     pub fn assigned(&mut self, settled: Settled) {
         match settled {
             Settled::Applied(index) => {
@@ -344,7 +347,7 @@ impl Grantor {
     }
 }
 
-/// From whom moves take something.
+/// The nodes from which moves take something.
 fn losers(moves: &[Move], shards: &[Shard]) -> BTreeSet<NodeId> {
     let mut losers = BTreeSet::new();
     for change in moves {

@@ -1,5 +1,6 @@
 //! The leader's side of the leases. `lead` drives a [`Grantor`] for each term of leadership. The
-//! grantor asks `succession` which process of a node may be served, and `placement` what should move.
+//! grantor asks `succession` which process of a node may be served, and `placement` what should
+//! move.
 //!
 //! ```text
 //!   renewals --> grantor --> answers: grant or refusal, shards to release

@@ -1,13 +1,14 @@
-//! Where the leader's own state and log are, as a grant names them. `lead` reads it, `grantor` uses it.
+//! The positions of the leader's own state and log, as a grant names them. `lead` reads them,
+//! `grantor` uses them.
 
 use crate::model::lease::Position;
 
-/// Where the leader's own books and log stand.
+/// The positions of the leader's own state and log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaderPosition {
-    /// What it has applied.
+    /// The last applied entry.
     pub applied: Position,
-    /// What is committed.
+    /// The last committed entry.
     pub commit_index: u64,
     /// The index of the newest applied assignment (replicated).
     pub assign_index: u64,

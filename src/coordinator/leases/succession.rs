@@ -1,5 +1,5 @@
-//! Which process of a node may be served: the renewal that comes next, and the process that may
-//! follow another one. `grantor` asks it about each renewal. It grants nothing.
+//! The rule by which a process of a node may be served: the renewal that comes next, and the
+//! process that may follow another one. `grantor` asks it about each renewal. It grants nothing.
 
 use std::collections::BTreeMap;
 
@@ -71,9 +71,9 @@ impl Succession {
     }
 
     /// Decides whether a process may be served after another one of its node. A process that does
-    /// not prove that the other is over was started on a copied folder, or on one that was put back.
-    /// It follows only when the other was silent for so long that no lease of the other can be left,
-    /// and no renewal of the other be late.
+    /// not prove that the other is over was started on a copied folder, or on one that was put
+    /// back. It follows only when the other was silent for so long that no lease of the other can
+    /// be left, and no renewal of the other be late.
     fn follows(
         &self,
         now_boot: u64,
@@ -91,7 +91,7 @@ impl Succession {
         }
     }
 
-    /// Whether the process of a renewal is the one that was heard of its node before, or the first
+    /// True if the process of a renewal is the one that its node was heard by before, or the first
     /// one. A process repeats its promises with each renewal. The first renewal of another process
     /// may be late, and its promises are not relied on.
     pub(super) fn is_known(&self, last: Option<&Served>, renewal: &Renewal) -> bool {

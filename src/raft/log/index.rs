@@ -1,5 +1,5 @@
-//! Where each entry of the log is: the newest ones in memory, all of them by segment and offset.
-//! Shared by the log's handle, its readers and its thread; it never touches a file.
+//! The index of the log: the newest entries in memory, the place of every entry by segment and
+//! offset. Shared by the log's handle, its readers and its thread; it never touches a file.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::raft::types::{Entry, LogId};
 
 /// Entries kept in memory, in bytes of their commands and a little more.
 const CACHE: usize = 16 << 20;
-/// What an entry costs beside its command.
+/// The bytes that an entry costs beside its command.
 const OVERHEAD: usize = 64;
 
 /// An entry's place on the disk.
@@ -127,7 +127,7 @@ impl Index {
         self.places.front().map(|p| p.segment)
     }
 
-    /// Whether entries from an index on are still where they were.
+    /// True if entries from an index on are still where they were.
     pub(super) fn still_at(&self, from: u64, places: &[Place]) -> bool {
         from >= self.first
             && (from - self.first) as usize + places.len() <= self.places.len()
@@ -180,11 +180,11 @@ impl Index {
     }
 }
 
-/// What [`Index::get`] found.
+/// The answer of [`Index::get`].
 pub(super) enum Found {
     /// The entries.
     Entries(Vec<Entry>),
-    /// Where they are, from the first one's index on.
+    /// Their places, from the first one's index on.
     Places(u64, Vec<Place>),
 }
 

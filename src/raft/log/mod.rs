@@ -1,8 +1,8 @@
 //! The Raft log on disk: append-only segments, written and synced by one thread.
 //!
 //! openraft's core appends here and reads for replication and apply; nobody else does. An append is
-//! readable at once and acknowledged when it is synced. Vote, truncation and purge are durable before
-//! they return.
+//! readable at once and acknowledged when it is synced. Vote, truncation and purge are durable
+//! before they return.
 //!
 //! ```text
 //!  core --append--> index (cache + places) --queue--> thread: one write, one fdatasync --> callbacks

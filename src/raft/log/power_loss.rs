@@ -17,7 +17,7 @@ use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 /// So small that there are many.
 const SEGMENT: u64 = 600;
 
-/// What a log holds.
+/// The content of a log.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct State {
     vote: Option<Vote>,
@@ -143,7 +143,7 @@ async fn live(log: &mut LogStore, recorder: &DiskRecorder, random: &mut Random) 
     requests
 }
 
-/// Whether a log may be like this when the power went after so many operations.
+/// Checks that a log may be like this when the power went after so many operations.
 fn may_be(found: &State, requests: &[Request], after: usize) -> Result<(), String> {
     let acknowledged = requests.iter().rev().find(|request| request.answered <= after);
     let base = acknowledged.map_or_else(State::default, |request| request.after.clone());

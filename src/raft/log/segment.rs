@@ -4,9 +4,9 @@
 //! ```text
 //!  segment: magic [8] | record | record | ...        record: len u32 | crc32 u32 | kind u8, postcard
 //! ```
-//! Frozen, `Marks` and openraft's own types in the entries too: files that were written are kept under
-//! `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another number in
-//! `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
+//! Frozen, `Marks` and openraft's own types in the entries too: files that were written are kept
+//! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another
+//! number in `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
 //!
 //! Used by `log` alone. It knows bytes and files, never what Raft means by them.
 
@@ -24,7 +24,7 @@ use crate::raft::types::{Entry, LogId, Vote};
 pub(super) const MARKS: &str = "marks";
 /// The first bytes of a segment.
 pub(super) const MAGIC: &[u8; 8] = b"S0RAFT\x01\n";
-/// What the segments of all formats begin with; the format's number follows.
+/// The first bytes of segments of all formats; the format's number follows.
 const KIN: &[u8] = b"S0RAFT";
 /// Length and checksum before each record.
 const HEAD: usize = 8;
@@ -38,11 +38,12 @@ const KIND_COMMITTED: u8 = 2;
 pub(super) enum Record {
     /// A log entry.
     Entry(Entry),
-    /// How far the log is known to be committed; a hint, written without a sync of its own.
+    /// The entry up to which the log is known to be committed; a hint, written without a sync of
+    /// its own.
     Committed(Option<LogId>),
 }
 
-/// What must be durable beside the entries; rewritten as a whole.
+/// The marks that must be durable beside the entries; rewritten as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marks {
     /// The vote.
@@ -85,13 +86,13 @@ fn decode(body: &[u8]) -> Result<Record, String> {
     }
 }
 
-/// What a scan of a segment found.
+/// The result of a scan of a segment.
 pub(super) struct Scan {
     /// The records with their offsets and lengths (head included).
     pub(super) records: Vec<(u64, u32, Record)>,
     /// The offset after the last good record.
     pub(super) end: u64,
-    /// Why the scan ended before the file did.
+    /// The reason why the scan ended before the file did.
     pub(super) damage: Option<String>,
 }
 

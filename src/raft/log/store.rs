@@ -1,4 +1,4 @@
-//! The log as openraft sees it. It places records, keeps the index, and hands all writing to the
+//! The log as openraft sees it. It places records, keeps the index, and leaves all writing to the
 //! thread. Made by `cluster` when a node starts.
 
 use std::collections::{HashMap, VecDeque};
@@ -45,7 +45,7 @@ pub struct LogStore {
 /// A thread's handle, for whoever waits for its end.
 pub type Joiner = Arc<Mutex<Option<JoinHandle<()>>>>;
 
-/// What is known of the log in memory.
+/// A view of the log's index in memory.
 #[derive(Clone)]
 pub struct LogView(Arc<Mutex<Index>>);
 
@@ -97,7 +97,7 @@ impl LogStore {
         Ok(Self { dir: dir.into(), index, jobs, files, counters, thread, segment_size })
     }
 
-    /// What the log's thread has done.
+    /// The counters of the log's thread.
     pub fn counters(&self) -> Arc<Counters> {
         self.counters.clone()
     }
@@ -161,7 +161,7 @@ impl LogStore {
         files.retain(|number, _| keep(*number));
     }
 
-    /// Where the next record of so many bytes goes.
+    /// Takes the place of the next record of so many bytes.
     fn place(&self, index: &mut Index, length: usize) -> Place {
         if index.offset > MAGIC.len() as u64 && index.offset >= self.segment_size {
             index.begin_segment();

@@ -21,7 +21,7 @@ const MAX_BATCH: usize = 8 << 20;
 
 pub(super) type Reply = oneshot::Sender<io::Result<()>>;
 
-/// What the thread is asked to do.
+/// A request to the thread.
 pub(super) enum Job {
     /// Writes records at an offset of a segment; a segment that is not there yet is made.
     Append { segment: u64, offset: u64, bytes: Vec<u8>, next: u64, done: IOFlushed<TypeConfig> },
@@ -33,7 +33,7 @@ pub(super) enum Job {
     Mark { marks: Marks, remove: Vec<u64>, reply: Reply },
 }
 
-/// How much the thread has done since it started.
+/// The work of the thread since it started.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Syncs of a segment.
@@ -94,7 +94,7 @@ impl Writer {
             Job::Cut { segment, offset, reply } => {
                 self.flush(batch);
                 let result = self.guarded(|writer| writer.cut(segment, offset));
-                // The asker may have given up; the cut stands all the same.
+                // The asker may be gone; the cut stands all the same.
                 let _ = reply.send(result);
             }
             Job::Mark { marks, remove, reply } => {
@@ -147,8 +147,8 @@ impl Writer {
 
     fn write(&mut self, segment: u64, offset: u64, bytes: &[u8], sync: bool) -> io::Result<()> {
         if self.current.as_ref().is_none_or(|(number, _)| *number != segment) {
-            // Everything in the segment before this one is on the disk before this one exists:
-            // only the last segment can have a torn tail.
+            // Everything in the segment before this one is on the disk before this one exists: only
+            // the last segment can have a torn tail.
             if let Some((_, file)) = &self.current {
                 disk::sync_data(file)?;
             }

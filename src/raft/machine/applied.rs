@@ -1,6 +1,6 @@
-//! The applied position: up to which entry the state has the log. Each transaction writes it into the
-//! state, so that the state and its position can never disagree. `thread` and `builder` read and
-//! write it, and `backup` puts a new one into a restored state.
+//! The applied position: up to which entry the state has the log. Each transaction writes it into
+//! the state, so that the state and its position can never disagree. `thread` and `builder` read
+//! and write it, and `backup` puts a new one into a restored state.
 //!
 //! Frozen: `tests/it/formats.rs` reads the encoded form back from kept files.
 
@@ -12,7 +12,7 @@ use crate::model::Millis;
 use crate::raft::types::{LogId, StoredMembership};
 use crate::store::Staged;
 
-/// How far this node has applied the log.
+/// The position up to which this node has applied the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// The index of the last applied entry; 0 before the first.
@@ -23,7 +23,7 @@ pub struct Applied {
     pub stamp: Millis,
 }
 
-/// The mark that is left in each transaction.
+/// The applied position as each transaction writes it into the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::raft) struct AppliedState {
     pub(in crate::raft) last: Option<LogId>,

@@ -15,8 +15,8 @@ use crate::store::{self, Store};
 /// So many descriptors a snapshot takes while it is built.
 const DESCRIPTORS: usize = 8;
 
-/// Makes a snapshot of what is applied when it runs. One that lacks disk or descriptors is noted, and
-/// openraft hears of the snapshot before instead: an error would end the node.
+/// Makes a snapshot of what is applied when it runs. One that lacks disk or descriptors is noted,
+/// and openraft hears of the snapshot before instead: an error would end the node.
 pub struct Builder {
     store: Store,
     snapshots: Arc<Snapshots>,
@@ -46,11 +46,11 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     }
 }
 
-/// Why a snapshot was not built.
+/// The reason why a snapshot was not built.
 pub(super) enum Unbuilt {
     /// Something is lacking.
     Passing(io::Error),
-    /// What is stored cannot be read.
+    /// The stored state cannot be read.
     Fatal(io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! The state machine as openraft sees it: it hands entries, in chunks, to the thread that owns the
+//! The state machine as openraft sees it: it passes entries, in chunks, to the thread that owns the
 //! writer, and snapshots to it or to the builder. It applies nothing itself.
 
 use std::io;
@@ -43,7 +43,7 @@ impl Machine {
         Ok(Self { jobs, store, snapshots, watches, thread })
     }
 
-    /// What others may watch.
+    /// The part that others may watch.
     pub fn watches(&self) -> Watches {
         self.watches.clone()
     }
@@ -95,8 +95,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Builder::new(self.store.clone(), self.snapshots.clone(), false)
     }
 
-    /// One that must come (`force`) is wanted at the start of a node that has dropped its log and has
-    /// no snapshot: it cannot be without.
+    /// One that must come (`force`) is wanted at the start of a node that has dropped its log and
+    /// has no snapshot: it cannot be without.
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
         Some(Builder::new(self.store.clone(), self.snapshots.clone(), force))
     }

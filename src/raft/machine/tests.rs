@@ -1,6 +1,6 @@
 //! A store that fails while entries are applied: nothing of the chunk stays, the error goes to Raft
-//! (which ends the node), and what comes of it later is what comes of it everywhere. And snapshots that
-//! cannot be written or put in place, which end nothing.
+//! (which ends the node), and what comes of it later is what comes of it everywhere. And snapshots
+//! that cannot be written or put in place, which end nothing.
 
 use std::io;
 use std::sync::Arc;
@@ -126,7 +126,8 @@ async fn a_snapshot_that_cannot_be_written_is_the_one_before_and_the_next_one_wo
     let failures = |machine: &Machine| machine.snapshots.failures().count();
     apply(&mut machine, 1, 10).await.unwrap();
 
-    // A folder that is gone: as where the disk is full or no descriptor is left, SQLite cannot open.
+    // A folder that is gone: as where the disk is full or no descriptor is left, SQLite cannot
+    // open.
     std::fs::rename(&folder, &away).unwrap();
     assert_eq!(build(&mut machine, false).await.unwrap(), 0, "there was none before");
     assert_eq!(failures(&machine), 1);

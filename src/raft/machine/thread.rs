@@ -23,12 +23,13 @@ use crate::store::{self, Class, ReadLimit, Store, Writer, meta, nodes};
 
 /// Between two tries to put a snapshot in place.
 const INSTALL_AGAIN: Duration = Duration::from_secs(1);
-/// So many tries of an install may fail of what can be a lack or a broken disk, before the node ends.
+/// So many tries of an install may fail of what can be a lack or a broken disk, before the node
+/// ends.
 const UNCLEAR_TRIES: u32 = 10;
 
 type Reply = oneshot::Sender<io::Result<()>>;
 
-/// What the thread is asked to do.
+/// A request to the thread.
 pub(super) enum Job {
     /// Applies entries.
     Apply { chunk: Vec<EntryResponder<TypeConfig>>, reply: Reply },
@@ -88,8 +89,9 @@ impl Thread {
         }
     }
 
-    /// Takes mark, log time and roll from the state, by the writer's own connection: a reader would have
-    /// to be opened after an install, and without a descriptor for it the node would end.
+    /// Takes applied position, log time and node registry from the state, by the writer's own
+    /// connection: a reader would have to be opened after an install, and without a descriptor for
+    /// it the node would end.
     fn look(&mut self) -> io::Result<()> {
         self.mark = decode_applied(self.writer.applied().map_err(io::Error::other)?)?;
         self.stamp = self.writer.read(meta::log_time).map_err(io::Error::other)?;
@@ -159,7 +161,7 @@ impl Thread {
             self.read_registry()?;
         }
         self.show();
-        // Without listeners nobody misses the bell.
+        // Without subscribers nobody misses the change.
         let _ = self.watches.changes.send(Arc::new(change));
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             if let Some(responder) = step.responder {
@@ -196,9 +198,10 @@ impl Thread {
         let _ = wait.recv();
     }
 
-    /// Replaces the state by a snapshot. What lacks disk or descriptors meanwhile is tried again until
-    /// it works: the state is in the middle of an exchange, and the node applies nothing before its end.
-    /// What may be the disk's own failure is tried again a few times ([`UNCLEAR_TRIES`]).
+    /// Replaces the state by a snapshot. What lacks disk or descriptors meanwhile is tried again
+    /// until it works: the state is in the middle of an exchange, and the node applies nothing
+    /// before its end. What may be the disk's own failure is tried again a few times
+    /// ([`UNCLEAR_TRIES`]).
     fn install(&mut self, meta: &SnapshotMeta, snapshot: &SnapshotFile) -> io::Result<()> {
         let here = match snapshot.staged() {
             Some(_) => None,
@@ -232,8 +235,8 @@ impl Thread {
 }
 
 impl Thread {
-    /// Makes what was installed the current snapshot; where its file is gone, another one of the state,
-    /// which is the same.
+    /// Makes what was installed the current snapshot; where its file is gone, another one of the
+    /// state, which is the same.
     fn publish(&self, meta: &SnapshotMeta, path: &Path, tries: &mut Tries<'_>) -> io::Result<()> {
         loop {
             let published = if path.exists() {
@@ -256,12 +259,13 @@ impl Thread {
 /// The tries of one install that failed.
 struct Tries<'a> {
     snapshots: &'a Snapshots,
-    /// How many of them may have been the disk's failure.
+    /// The number of tries that may have been the disk's failure.
     unclear: u32,
 }
 
 impl Tries<'_> {
-    /// Notes why an install does not go on, and waits before the next try; false when there is to be none.
+    /// Notes why an install does not go on, and waits before the next try; false when there is to
+    /// be none.
     fn again(&mut self, error: &dyn std::fmt::Display, is_lack: bool) -> bool {
         self.snapshots.failures().note(error);
         if !self.admits(is_lack) {
@@ -278,7 +282,7 @@ impl Tries<'_> {
     }
 }
 
-/// Whether what kept a snapshot from being built is known to be a lack, and no broken disk.
+/// True if a snapshot was not built for a known lack, and not for a broken disk.
 fn is_lack(error: &io::Error) -> bool {
     let of_the_store = error.get_ref().and_then(|e| e.downcast_ref::<store::Error>());
     of_the_store.map_or_else(|| disk::may_pass(error), store::Error::is_lack)

@@ -1,5 +1,6 @@
 //! The part of the state machine that others watch: the change feed, the applied position, the node
-//! registry, the hashes at `Checksum` entries. `thread` publishes, everything above `raft` subscribes.
+//! registry, the hashes at `Checksum` entries. `thread` publishes, everything above `raft`
+//! subscribes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +17,10 @@ const CHANGE_FEED_LENGTH: usize = 4_096;
 /// Hashes of `Checksum` entries that are kept.
 const CHECKSUMS: usize = 16;
 
-/// What the applied state says about who belongs to the cluster.
+/// The node registry of the applied state: which data folder holds which node id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeRegistry {
-    /// Which line of descent this is: the cluster's id, or what a recovery put in its place; 0
+    /// The line of descent: the cluster's id, or the number that a recovery put in its place; 0
     /// before its birth.
     pub generation: u128,
     /// The nodes and the data folders that they are bound to, the removed ones too.
@@ -29,21 +30,21 @@ pub struct NodeRegistry {
 /// Index and hash of each, the oldest first.
 type Checksums = VecDeque<(u64, [u8; 32])>;
 
-/// What others may watch of the machine. Clones share it.
+/// The part of the state machine that others may watch. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Watches {
-    /// The bell.
+    /// The change feed.
     pub changes: broadcast::Sender<Arc<Change>>,
-    /// How far.
+    /// The applied position.
     pub applied: watch::Sender<Applied>,
-    /// Who belongs to the cluster.
+    /// The node registry.
     pub registry: watch::Sender<NodeRegistry>,
     pub(super) checksums: Arc<Mutex<Checksums>>,
     pub(super) applied_state: Arc<Mutex<AppliedState>>,
 }
 
 impl NodeRegistry {
-    /// What a node id is bound to.
+    /// The binding of a node id.
     pub fn get(&self, node: NodeId) -> Option<&Bound> {
         self.nodes.iter().find(|bound| bound.node == node)
     }
