@@ -28,9 +28,9 @@ use crate::model::{JobId, Millis, NodeId, ProjectId};
 /// than guess. Version 1 was in no release.
 ///
 /// Frozen: logs that were written are kept and played by `tests/it/formats.rs`. What follows the
-/// version is not self-describing: within a version, variants are only added at the end of an
-/// enum, and fields to nothing but what is carried as JSON ([`crate::model::text`]). Anything else takes a
-/// new version, beside which the old one is still decoded, and a new folder of fixtures.
+/// version is not self-describing: within a version, variants are only added at the end of an enum,
+/// and fields to nothing but what is carried as JSON ([`crate::model::text`]). Anything else takes
+/// a new version, beside which the old one is still decoded, and a new folder of fixtures.
 pub const VERSION: u8 = 2;
 
 /// A change of the replicated state.
@@ -226,8 +226,9 @@ pub enum Command {
         command: Box<Command>,
     },
     /// A command about credentials that came with a client's key: it reaches no further than what
-    /// that key made, directly or through keys that it made, and is refused when the key is archived
-    /// or deleted by then. A credential that it creates has the key as its parent. Since 0.1.
+    /// that key made, directly or through keys that it made, and is refused when the key is
+    /// archived or deleted by then. A credential that it creates has the key as its parent. Since
+    /// 0.1.
     ByClient {
         /// The caller's credential, as authentication found it.
         client: u64,
@@ -239,8 +240,8 @@ pub enum Command {
 /// What to do with jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobAction {
-    /// They do not fire after the stamp, up to an instant, or until they are resumed. What is due at
-    /// that instant fires.
+    /// They do not fire after the stamp, up to an instant, or until they are resumed. What is due
+    /// at that instant fires.
     Pause {
         /// The end, if it is known.
         until: Option<Millis>,
@@ -343,12 +344,12 @@ pub struct JobEdit {
     pub definition: JobDefinition,
     /// Its new payload.
     pub data: String,
-    /// Whether it fires: `Active` or `Inactive`. `Completed` and `Disabled` are results, not wishes:
-    /// with them the status stays as it is.
+    /// Whether it fires: `Active` or `Inactive`. `Completed` and `Disabled` are results, not
+    /// wishes: with them the status stays as it is.
     pub status: JobStatus,
-    /// The instant of a one-off. To leave it alone, `Job::anchor`, with `Timing::After` too; without
-    /// one, a delay counts anew from the stamp, and an `at` stays what it was. A completed one-off
-    /// fires again only at another instant.
+    /// The instant of a one-off. To leave it alone, `Job::anchor`, with `Timing::After` too;
+    /// without one, a delay counts anew from the stamp, and an `at` stays what it was. A completed
+    /// one-off fires again only at another instant.
     pub at: Option<Millis>,
     /// It is paused up to this instant, and fires at it and from then on, whatever `status` says;
     /// `None` ends such a pause. To leave it alone, `Job::paused_until`.

@@ -1,9 +1,9 @@
 //! The one place where replicated state changes: the rules, one file a noun.
 //!
-//! `raft::machine` calls [`apply`] for one entry after the other, a transaction for a chunk of them.
-//! Nothing here may depend on where a chunk ends, on a clock or on anything but the books and the
-//! command. A command is refused before it has written anything, so that a refusal leaves no trace
-//! but its stamp.
+//! `raft::machine` calls [`apply`] for one entry after the other, a transaction for a chunk of
+//! them. Nothing here may depend on where a chunk ends, on a clock or on anything but the books and
+//! the command. A command is refused before it has written anything, so that a refusal leaves no
+//! trace but its stamp.
 
 mod changes;
 mod credentials;

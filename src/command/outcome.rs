@@ -1,5 +1,6 @@
-//! What comes of a command: the outcome that its proposer is told, why it may be refused, and the bell
-//! that it rings on every node. `apply` makes them; the api, the worker and the coordinator read them.
+//! What comes of a command: the outcome that its proposer is told, why it may be refused, and the
+//! bell that it rings on every node. `apply` makes them; the api, the worker and the coordinator
+//! read them.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +77,8 @@ pub struct Change {
     pub stamp: Millis,
     /// New active jobs: (first id, how many).
     pub created: Vec<(JobId, u64)>,
-    /// Jobs edited, paused, resumed or deleted, with the definition they had before (if they had one).
+    /// Jobs edited, paused, resumed or deleted, with the definition they had before (if they had
+    /// one).
     pub edited: Vec<JobId>,
     /// Some shard changed owner, epoch or closing.
     pub shards: bool,

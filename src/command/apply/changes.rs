@@ -75,10 +75,10 @@ impl Entry<'_, '_> {
         Ok(Outcome::Run(Occurrence { job: id, scheduled: self.stamp, run }))
     }
 
-    /// The planned occurrence (`AttemptRecord::once`, run 0) of a one-off has an end state: the job is
-    /// completed, or goes where it says so. One that was given up stays, completed, because a replay
-    /// of its dead letter needs it. A job that is gone, is no one-off any more or was given another
-    /// instant since is left alone, so that this may be called for every end state.
+    /// The planned occurrence (`AttemptRecord::once`, run 0) of a one-off has an end state: the job
+    /// is completed, or goes where it says so. One that was given up stays, completed, because a
+    /// replay of its dead letter needs it. A job that is gone, is no one-off any more or was given
+    /// another instant since is left alone, so that this may be called for every end state.
     pub(super) fn complete_job(
         &mut self,
         id: JobId,
@@ -137,8 +137,8 @@ impl Entry<'_, '_> {
         })
     }
 
-    /// Removes a job. Its plan is closed, because what fell due up to the stamp is still owed an end
-    /// state: its rows find at sending that the job is gone, which ends them.
+    /// Removes a job. Its plan is closed, because what fell due up to the stamp is still owed an
+    /// end state: its rows find at sending that the job is gone, which ends them.
     pub(super) fn remove_job(&mut self, old: &Job) -> Result<(), Refusal> {
         self.end_interval(old)?;
         self.tx.release_definition(old.definition_id, 1)?;
@@ -152,7 +152,7 @@ impl Entry<'_, '_> {
 
     /// Lets what waits behind a run of a job that is gone wait no longer.
     pub(super) fn release_parked(&mut self, id: JobId) -> Result<(), Refusal> {
-        if pending::wake(self.tx, id, self.stamp)? > 0 {
+        if pending::release(self.tx, id, self.stamp)? > 0 {
             self.pending_changed(shard_of(id));
         }
         Ok(())

@@ -87,7 +87,7 @@ impl Entry<'_, '_> {
     pub(super) fn delete_credential(&mut self, id: u64) -> Applied {
         let Some(old) = credentials::get(self.tx, id)? else { return Err(missing()) };
         credentials::archive_below(self.tx, id, None, self.stamp)?;
-        credentials::hand_up(self.tx, id, old.parent)?;
+        credentials::set_parent_of_children(self.tx, id, old.parent)?;
         credentials::delete(self.tx, id)?;
         self.change.credentials = true;
         Ok(Outcome::Done)

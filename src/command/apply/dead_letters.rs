@@ -1,8 +1,8 @@
 //! Rules of dead letters: taken back to be tried again, or dropped. Called by `apply` alone.
 //!
-//! A replay is the one way back from an end state: the occurrence is in a row again, with the id that
-//! it always had, and the attempts before it do not count against its retries any more. Of a job
-//! that is gone it finds at sending that it has ended.
+//! A replay is the one way back from an end state: the occurrence is in a row again, with the id
+//! that it always had, and the attempts before it do not count against its retries any more. Of a
+//! job that is gone it finds at sending that it has ended.
 
 use super::{Applied, Entry};
 use crate::command::Outcome;

@@ -87,8 +87,8 @@ impl Entry<'_, '_> {
         Err(refuse(RejectionKind::Conflict, message))
     }
 
-    /// What a job refers to must exist, and must be what the job can be sent to: it may have changed
-    /// since the request was checked.
+    /// What a job refers to must exist, and must be what the job can be sent to: it may have
+    /// changed since the request was checked.
     pub(super) fn executor_fits(&self, definition: &JobDefinition) -> Result<(), Refusal> {
         let Some(id) = definition.executor else { return Ok(()) };
         let wrong =

@@ -81,8 +81,8 @@ impl Entry<'_, '_> {
         Ok(Outcome::Jobs { request: new.request, jobs: task.jobs })
     }
 
-    /// How many of the jobs use each definition. Refuses what cannot be created, or not beside what the
-    /// task has staged before.
+    /// How many of the jobs use each definition. Refuses what cannot be created, or not beside what
+    /// the task has staged before.
     pub(super) fn checked_uses(
         &self,
         new: &CreateJobs,
@@ -220,8 +220,8 @@ impl Entry<'_, '_> {
     }
 
     /// How a job stands after an edit. `completed` and `disabled` are results: an edit that carries
-    /// one leaves the status as it is, and only another instant (or a schedule) takes a job back that
-    /// is completed.
+    /// one leaves the status as it is, and only another instant (or a schedule) takes a job back
+    /// that is completed.
     fn state_after(
         &mut self,
         old: &Job,
@@ -259,8 +259,8 @@ impl Entry<'_, '_> {
         Ok(plan_state(ahead, self.stamp, status, edit.pause_until))
     }
 
-    /// When an instant is due that was the job's before, at a time when it fired: it has gone out, or
-    /// does.
+    /// When an instant is due that was the job's before, at a time when it fired: it has gone out,
+    /// or does.
     fn instant_had(&mut self, id: JobId, instant: Millis) -> Result<Option<Millis>, Refusal> {
         for plan in plans::of_job_in(self.tx, id)? {
             let one = plan.definition.is_one_off() && plan.anchor == instant;

@@ -37,8 +37,8 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Members have reached an end state: they leave their row, their runs are over, and if they are
-    /// one-offs, so are they.
+    /// Members have reached an end state: they leave their row, their runs are over, and if they
+    /// are one-offs, so are they.
     pub(super) fn ended(
         &mut self,
         record: &AttemptRecord,

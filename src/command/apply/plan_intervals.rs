@@ -1,5 +1,5 @@
-//! Rules of plan intervals: from when to when a job fires by one schedule, and where its present stretch
-//! begins. Called by the rules of jobs alone.
+//! Rules of plan intervals: from when to when a job fires by one schedule, and where its present
+//! stretch begins. Called by the rules of jobs alone.
 //!
 //! ```text
 //!      created          paused until T               T - 1
@@ -9,9 +9,9 @@
 //!
 //! A stretch covers the instants after its beginning, up to and including its end. Its schedule
 //! decides about what is scheduled in it, its status about what is due in it: where jitter carries
-//! an occurrence beyond the end of its stretch, it is still due then, and fires if the job does. The
-//! present stretch has no end and is the job's own row; the others are closed plans, each with a
-//! reference to its definition. A stretch of no length is not kept.
+//! an occurrence beyond the end of its stretch, it is still due then, and fires if the job does.
+//! The present stretch has no end and is the job's own row; the others are closed plans, each with
+//! a reference to its definition. A stretch of no length is not kept.
 //!
 //! Of a one-off that is not to be found in any stretch (its instant had come when it was given) a
 //! pending row is made, due at once. While the jitter of a one-off runs, the stretch that holds its
@@ -62,12 +62,12 @@ impl OneOffInstant {
 }
 
 /// How a job stands after a stamp, given the status that it is to have. With an end of its pause it
-/// fires from then on, whatever that says: also what is due at that very instant. `instant` is that of
-/// a one-off whose instant has not come.
+/// fires from then on, whatever that says: also what is due at that very instant. `instant` is that
+/// of a one-off whose instant has not come.
 ///
 /// A pause with an end that would swallow the one instant of a one-off has none: nothing is left to
-/// do after it, and the list should not say otherwise. Where a one-off that does not fire is overdue
-/// already, its stretch reaches back to cover the instant.
+/// do after it, and the list should not say otherwise. Where a one-off that does not fire is
+/// overdue already, its stretch reaches back to cover the instant.
 pub(super) fn plan_state(
     instant: Option<OneOffInstant>,
     stamp: Millis,
@@ -122,8 +122,8 @@ pub(super) fn due(job: JobId, definition: &JobDefinition, instant: Millis) -> Mi
     Jittered { schedule: &schedule, anchor: instant, job, jitter: definition.jitter }.due(instant)
 }
 
-/// When a new one-off that does not fire, with this status from an instant on, is over all the same:
-/// its own instant passes. What was due before is ended by its row.
+/// When a new one-off that does not fire, with this status from an instant on, is over all the
+/// same: its own instant passes. What was due before is ended by its row.
 pub(super) fn lapses_at(
     job: JobId,
     definition: &JobDefinition,
@@ -216,8 +216,8 @@ impl Entry<'_, '_> {
         Ok(self.lapse_of(job)?.is_some_and(|due| due <= self.stamp))
     }
 
-    /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead, that
-    /// pause; else its plan. The job's own reference to its definition stays with the caller.
+    /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead,
+    /// that pause; else its plan. The job's own reference to its definition stays with the caller.
     pub(super) fn end_interval(&mut self, job: &Job) -> Result<(), Refusal> {
         if job.from > self.stamp {
             for definition in plans::cut(self.tx, job.id, self.stamp)? {
@@ -229,8 +229,8 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Begins jobs that stand otherwise than by a plan from the stamp on: keeps the intervals in which
-    /// they are paused up to an instant ahead, and sends out what is overdue.
+    /// Begins jobs that stand otherwise than by a plan from the stamp on: keeps the intervals in
+    /// which they are paused up to an instant ahead, and sends out what is overdue.
     pub(super) fn begin_intervals(&mut self, intervals: &[PlanInterval]) -> Result<(), Refusal> {
         let mut overdue = Vec::new();
         for job in intervals {
@@ -256,8 +256,8 @@ impl Entry<'_, '_> {
         self.send_overdue(&overdue)
     }
 
-    /// One-offs that are due at the stamp or before go out at once: their plans begin too late. What
-    /// may share a request shares a row.
+    /// One-offs that are due at the stamp or before go out at once: their plans begin too late.
+    /// What may share a request shares a row.
     fn send_overdue(&mut self, overdue: &[&PlanInterval]) -> Result<(), Refusal> {
         let mut rows: BTreeMap<(ShardId, ProjectId, Millis, JobId), Vec<JobId>> = BTreeMap::new();
         let mut known = None;

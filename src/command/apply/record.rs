@@ -12,17 +12,17 @@
 //!
 //! - It is in at most one pending row, or in an accepted run, never in both.
 //! - One that is in a row or in an accepted run has no end state. The one exception is a replay (a
-//!   row whose `base` is not 0, and the run that comes of it): there the history has a `dead`, whose
-//!   letter is gone, and nothing but `dead`.
-//! - A run of an occurrence that is over is gone, and a row waits behind a run only while its job has
-//!   one.
+//!   row whose `base` is not 0, and the run that comes of it): there the history has a `dead`,
+//!   whose letter is gone, and nothing but `dead`.
+//! - A run of an occurrence that is over is gone, and a row waits behind a run only while its job
+//!   has one.
 //!
 //! So an attempt that was made for a row needs no look at the history: what is still in a row is
 //! open, what is not, is settled.
 //!
-//! Delivered beats everything, also from a past epoch; else the first end state stands. A `dead` of a
-//! past epoch is an attempt and no end state: whoever owns the shard now has not given up. The same
-//! holds for one that comes in while a receiver works on the occurrence: it answers for it.
+//! Delivered beats everything, also from a past epoch; else the first end state stands. A `dead` of
+//! a past epoch is an attempt and no end state: whoever owns the shard now has not given up. The
+//! same holds for one that comes in while a receiver works on the occurrence: it answers for it.
 
 use super::occurrences::held;
 use super::{Applied, Entry, Refusal, refuse};
@@ -102,8 +102,8 @@ impl Entry<'_, '_> {
                 self.keep_record(node, !live, record)?;
                 self.wait(record, at, &runs)?;
             }
-            // Of a past epoch it says nothing: nothing was sent, and who owns the shard now knows of
-            // the occurrence from the plan or from its row.
+            // Of a past epoch it says nothing: nothing was sent, and who owns the shard now knows
+            // of the occurrence from the plan or from its row.
             Verdict::Postponed { at } if live => self.wait(record, at, &runs)?,
             Verdict::Postponed { .. } => {}
             Verdict::Running => {
@@ -162,9 +162,9 @@ impl Entry<'_, '_> {
         Ok(true)
     }
 
-    /// A range holds for what had neither end state nor row nor accepted run when it was decided; it
-    /// is kept as it is, and read with that in mind. A run whose sender died before its answer is
-    /// over with it.
+    /// A range holds for what had neither end state nor row nor accepted run when it was decided;
+    /// it is kept as it is, and read with that in mind. A run whose sender died before its answer
+    /// is over with it.
     fn end_range(&mut self, record: &AttemptRecord, since: Millis) -> Result<(), Refusal> {
         for run in runs::due_between(self.tx, record.shard, since, record.due)? {
             let job = run.occurrence.job;

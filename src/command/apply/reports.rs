@@ -17,8 +17,8 @@ use crate::model::run::{Occurrence, Report, Run};
 use crate::model::shard::shard_of;
 use crate::store::{attempts, dead_letters, jobs, runs};
 
-/// How far behind the scheduled instant the end of a job with jitter is looked for, in milliseconds.
-/// Only the words of a refusal depend on it.
+/// How far behind the scheduled instant the end of a job with jitter is looked for, in
+/// milliseconds. Only the words of a refusal depend on it.
 const SEARCHED: Millis = 60_000;
 
 impl Entry<'_, '_> {

@@ -1,6 +1,6 @@
-//! Rules of a restore: what a cluster that begins anew from a backup takes over, and what not. Called
-//! by `raft::restore` on books that no node has open, before anything else is applied to them: it is
-//! no command, and never in a log.
+//! Rules of a restore: what a cluster that begins anew from a backup takes over, and what not.
+//! Called by `raft::restore` on books that no node has open, before anything else is applied to
+//! them: it is no command, and never in a log.
 //!
 //! ```text
 //!   settled ......... backup ......... the loss ......... now (the stamp)
@@ -8,9 +8,9 @@
 //!           skip: nothing due in here goes out; W = now       fire: W stays, it is all made up
 //! ```
 //!
-//! Between the backup and the loss the old cluster has sent things and given numbers that these books
-//! know nothing of. So every counter and every epoch goes on far above what it can have reached, and
-//! by default nothing is sent that the old cluster may have sent already.
+//! Between the backup and the loss the old cluster has sent things and given numbers that these
+//! books know nothing of. So every counter and every epoch goes on far above what it can have
+//! reached, and by default nothing is sent that the old cluster may have sent already.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{self, HashMap};
@@ -43,12 +43,14 @@ pub enum Due {
 pub struct Reopened {
     /// All was accounted for up to here, on every shard.
     pub settled: Millis,
-    /// Occurrences that waited for an attempt, or whose one instant passed, and are skipped by name.
+    /// Occurrences that waited for an attempt, or whose one instant passed, and are skipped by
+    /// name.
     pub skipped: u64,
 }
 
-/// Makes the books of a backup those of a cluster that begins at a stamp: nobody's shards, no nodes,
-/// numbers that were never given. Log time is the stamp from here on, or what it was if that is later.
+/// Makes the books of a backup those of a cluster that begins at a stamp: nobody's shards, no
+/// nodes, numbers that were never given. Log time is the stamp from here on, or what it was if that
+/// is later.
 pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: Due) -> Result<Reopened, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     let mut change = Change::default();
@@ -119,7 +121,8 @@ impl Entry<'_, '_> {
         Ok(skipped)
     }
 
-    /// Runs of senders that are gone, and those that ended by now if their receivers said nothing more.
+    /// Runs of senders that are gone, and those that ended by now if their receivers said nothing
+    /// more.
     fn skip_runs(&mut self) -> Result<u64, Refusal> {
         let mut skipped = 0;
         for run in runs::all(self.tx)? {

@@ -1,12 +1,13 @@
-//! Rules of runs: occurrences that others may have to wait for. They begin when their sender asks or
-//! when a receiver accepts them, and end with their occurrence: by its record (`record`), by a report
-//! (`reports`), or here, by silence. Called by `apply` alone.
+//! Rules of runs: occurrences that others may have to wait for. They begin when their sender asks
+//! or when a receiver accepts them, and end with their occurrence: by its record (`record`), by a
+//! report (`reports`), or here, by silence. Called by `apply` alone.
 //!
-//! What keeps a run from staying for ever is its deadline, and that depends on who has to move next:
+//! What keeps a run from staying for ever is its deadline, and that depends on who has to move
+//! next:
 //!
 //! - The receiver (an accepted run): it ends with its timeout, or after too long a silence.
-//! - A pending row (between two attempts, or while one is made for a row): there is no deadline. The
-//!   row brings the run to its end, also when its sender dies, because the next owner fires it.
+//! - A pending row (between two attempts, or while one is made for a row): there is no deadline.
+//!   The row brings the run to its end, also when its sender dies, because the next owner fires it.
 //! - A sender that asked for a first attempt from the plan, and from which nothing came. While W is
 //!   before the instant, the next owner fires it again (`begin_run` lets the same occurrence begin
 //!   again), so the run keeps its place a little longer. If W has passed, its owner says that the
@@ -25,8 +26,8 @@ use crate::model::shard::shard_of;
 use crate::model::{JobId, Millis, NodeId};
 use crate::store::{jobs, pending, runs};
 
-/// A sender of which nothing is heard has so long more than its attempt may take, in milliseconds: a
-/// journal is recorded later than it is written.
+/// A sender of which nothing is heard has so long more than its attempt may take, in milliseconds:
+/// a journal is recorded later than it is written.
 const PATIENCE: Millis = 30_000;
 
 impl Entry<'_, '_> {

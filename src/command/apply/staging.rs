@@ -79,7 +79,7 @@ impl Entry<'_, '_> {
         let n = tasks::staged(self.tx, task.id)?;
         let first = self.tx.take(Sequence::Job, n)?;
         staged::activate(self.tx, task.id, first, self.stamp, next_whole_second(self.stamp))?;
-        self.activate_apart(task.id, first)?;
+        self.activate_special(task.id, first)?;
         staged::discard(self.tx, task.id)?;
         for (project, n) in by_project {
             projects::add_jobs(self.tx, project, n as i64)?;
@@ -91,10 +91,10 @@ impl Entry<'_, '_> {
     }
 
     /// Makes jobs of those that are one-offs, or begin with a pause.
-    fn activate_apart(&mut self, task: u64, first: JobId) -> Result<(), Refusal> {
+    fn activate_special(&mut self, task: u64, first: JobId) -> Result<(), Refusal> {
         let (stamp, whole_second) = (self.stamp, next_whole_second(self.stamp));
         let mut intervals = Vec::new();
-        for row in staged::apart(self.tx, task)? {
+        for row in staged::special(self.tx, task)? {
             let base = if row.whole_seconds { whole_second } else { stamp };
             let instant = row.at.or_else(|| row.delay.map(|delay| base + delay));
             let (id, anchor) = (first + row.seq, instant.unwrap_or(base));

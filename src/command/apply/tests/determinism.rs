@@ -335,9 +335,10 @@ proptest! {
     }
 }
 
-/// What does not fit together: definitions whose count of references is not the number of rows that refer
-/// to them, projects that miscount their jobs, labels of no definition, jobs that say otherwise than their
-/// definitions whether they have labels, plans that end ahead and are not the pauses of jobs.
+/// What does not fit together: definitions whose count of references is not the number of rows that
+/// refer to them, projects that miscount their jobs, labels of no definition, jobs that say
+/// otherwise than their definitions whether they have labels, plans that end ahead and are not the
+/// pauses of jobs.
 pub(super) fn definition_references(state: &ApplyFixture) -> Vec<(i64, i64, i64)> {
     state.read(|c| {
         c.prepare(

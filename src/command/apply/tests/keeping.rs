@@ -55,8 +55,8 @@ fn a_key_is_forgotten_after_a_day() {
     assert_eq!(state.count("idempotency"), 0);
 }
 
-/// One delivered record of each of jobs 1..=3 (shards 0), a minute apart, and a watermark behind the
-/// last; `settled` says up to where the other shards are.
+/// One delivered record of each of jobs 1..=3 (shards 0), a minute apart, and a watermark behind
+/// the last; `settled` says up to where the other shards are.
 fn history(settled: Millis) -> ApplyFixture {
     let mut state = ApplyFixture::new();
     state.jobs(every_minute(), 60);

@@ -1,5 +1,6 @@
-//! The rules of occurrences once more, written down for single ones, against random events: results,
-//! reports, manual runs, replays. And what must hold of the state after every step, whatever happens.
+//! The rules of occurrences once more, written down for single ones, against random events:
+//! results, reports, manual runs, replays. And what must hold of the state after every step,
+//! whatever happens.
 
 use std::collections::BTreeMap;
 

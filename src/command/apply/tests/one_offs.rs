@@ -168,7 +168,8 @@ fn an_overdue_one_off_goes_out_at_once_also_when_it_was_staged() {
             .iter()
             .map(|row| (row.scheduled, row.members.iter().collect::<Vec<_>>()))
             .collect();
-        // What can share a request shares a row; the order of rows is that of shard, project, instant.
+        // What can share a request shares a row; the order of rows is that of shard, project,
+        // instant.
         let mut expected =
             vec![(past, vec![1, 2]), (past, vec![5]), (past, vec![6]), (START + 250, vec![3])];
         if staged {

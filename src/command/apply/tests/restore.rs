@@ -14,8 +14,8 @@ fn nth(n: i64) -> Millis {
     START + n * MINUTE
 }
 
-/// The state of one-minute jobs 1..=10, accounted for up to the second minute; the third was delivered to
-/// some and failed for others, and the shards have changed hands twice.
+/// The state of one-minute jobs 1..=10, accounted for up to the second minute; the third was
+/// delivered to some and failed for others, and the shards have changed hands twice.
 fn before_restore() -> ApplyFixture {
     let mut state = ApplyFixture::new();
     state.jobs(every_minute(), 10);

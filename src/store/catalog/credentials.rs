@@ -1,0 +1,161 @@
+//! Credentials: API keys, and the verifiers that secrets are checked against. Apply writes; `auth`
+//! and the api read. A secret itself is never stored.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::model::Millis;
+use crate::model::credential::Credential;
+use crate::store::db::Tx;
+use crate::store::page::Page;
+use crate::store::row::id_at;
+
+const COLUMNS: &str =
+    "id, api_key, verifier, archived, created, modified, created_by, archived_by, parent";
+
+/// The ids of a credential (?1) and of all below it: made with its key, or with keys that were.
+const WITHIN: &str = "WITH RECURSIVE within (id) AS (
+    SELECT ?1 UNION SELECT c.id FROM credentials c JOIN within w ON c.parent = w.id)";
+
+/// The sort keys of credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Id.
+    #[default]
+    Id,
+    /// The instant of its creation.
+    Created,
+    /// The instant of the last change.
+    Modified,
+    /// Archived or not.
+    Archived,
+}
+
+/// A credential by its id.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Credential>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM credentials WHERE id = ?1"))?
+        .query_row([id as i64], read)
+        .optional()
+}
+
+/// A credential by its public key, archived or not.
+pub fn by_key(conn: &Connection, api_key: &str) -> rusqlite::Result<Option<Credential>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM credentials WHERE api_key = ?1"))?
+        .query_row([api_key], read)
+        .optional()
+}
+
+/// The number of credentials, and those of a page. With `client`, only that credential and those
+/// below it.
+pub fn list(
+    conn: &Connection,
+    page: &Page<Order>,
+    client: Option<u64>,
+) -> rusqlite::Result<(u64, Vec<Credential>)> {
+    // Without a client the parameter is null and all credentials match.
+    let client = client.map(|id| id as i64);
+    let among = if client.is_some() { "id IN within" } else { "?1 IS NULL" };
+    let with = if client.is_some() { WITHIN } else { "" };
+    let total = conn
+        .prepare_cached(&format!("{with} SELECT COUNT(*) FROM credentials WHERE {among}"))?
+        .query_row([client], |row| id_at(row, 0))?;
+    let column = match page.order_by {
+        Order::Id => "id",
+        Order::Created => "created",
+        Order::Modified => "modified",
+        Order::Archived => "archived",
+    };
+    let rows = conn
+        .prepare(&format!(
+            "{with} SELECT {COLUMNS} FROM credentials WHERE {among} {}",
+            page.clause(column)
+        ))?
+        .query_map([client], read)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((total, rows))
+}
+
+/// Adds a credential under an id.
+pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO credentials (id, api_key, verifier, archived, created, modified, created_by,
+             archived_by, parent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        id as i64,
+        credential.api_key,
+        credential.verifier,
+        credential.archived,
+        credential.created,
+        credential.modified,
+        credential.created_by,
+        credential.archived_by,
+        credential.parent.map(|id| id as i64),
+    ])?;
+    Ok(())
+}
+
+/// Archives a credential, or takes it back into use; `false` when there is none.
+pub fn set_archived(
+    tx: &Tx<'_>,
+    id: u64,
+    archived: bool,
+    by: Option<&str>,
+    stamp: Millis,
+) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE credentials SET archived = ?2, archived_by = ?3, modified = ?4 WHERE id = ?1",
+        )?
+        .execute(params![id as i64, archived, by, stamp])?;
+    Ok(changed > 0)
+}
+
+/// Tells whether a credential is the client's own or below it.
+pub fn is_within(conn: &Connection, client: u64, id: u64) -> rusqlite::Result<bool> {
+    conn.prepare_cached(&format!("{WITHIN} SELECT EXISTS (SELECT 1 FROM within WHERE id = ?2)"))?
+        .query_row([client as i64, id as i64], |row| row.get(0))
+}
+
+/// Archives all credentials below one; those that are archived already stay as they are.
+pub fn archive_below(
+    tx: &Tx<'_>,
+    id: u64,
+    by: Option<&str>,
+    stamp: Millis,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(&format!(
+        "{WITHIN} UPDATE credentials SET archived = 1, archived_by = ?2, modified = ?3
+         WHERE archived = 0 AND id != ?1 AND id IN within"
+    ))?
+    .execute(params![id as i64, by, stamp])?;
+    Ok(())
+}
+
+/// Gives the credentials directly below one another parent.
+pub fn set_parent_of_children(tx: &Tx<'_>, id: u64, to: Option<u64>) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE credentials SET parent = ?2 WHERE parent = ?1")?
+        .execute(params![id as i64, to.map(|id| id as i64)])?;
+    Ok(())
+}
+
+/// Removes a credential; `false` when there is none.
+pub fn delete(tx: &Tx<'_>, id: u64) -> rusqlite::Result<bool> {
+    let changed =
+        tx.prepare_cached("DELETE FROM credentials WHERE id = ?1")?.execute([id as i64])?;
+    Ok(changed > 0)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
+    Ok(Credential {
+        id: id_at(row, 0)?,
+        api_key: row.get(1)?,
+        verifier: row.get(2)?,
+        archived: row.get(3)?,
+        created: row.get(4)?,
+        modified: row.get(5)?,
+        created_by: row.get(6)?,
+        archived_by: row.get(7)?,
+        parent: row.get::<_, Option<i64>>(8)?.map(|id| id as u64),
+    })
+}

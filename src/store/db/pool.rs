@@ -1,0 +1,266 @@
+//! The connections that read, in classes that never wait for each other (the *read-class rule*):
+//! what fires has its own, each other part of a node has its own, and clients share a few. So no
+//! client can hold up a firing.
+//!
+//! `Store` borrows a connection for one read. A snapshot install closes all of them and lends none
+//! until the new file is in place; it ends the reads that have a [`ReadLimit`] and waits for the
+//! others, which are short. The pool never writes, and it knows nothing of threads: see `threads`.
+//!
+//! | class | connections | reads |
+//! |---|---|---|
+//! | `Firing` | 2 to 8, by cores | build the requests that are due |
+//! | `Queue` | 5 | load shards into the due queue, follow changes |
+//! | `Duty` | 3 | lease, coordinator, housekeeping, journal, status |
+//! | `Credentials` | 1 | all key pairs, after a change |
+//! | `Client` | 6 | the API, each with a deadline |
+//! | `Checksum` | 2, never waited for | hashes of the whole state |
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use super::error::Error;
+use super::limit::{ReadLimit, STEPS};
+use super::schema;
+
+/// The class of a read. Reads of one class wait for each other, and for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Reads of the worker for requests that are due now.
+    Firing,
+    /// Reads of the worker for its due queue.
+    Queue,
+    /// Short reads of the node itself.
+    Duty,
+    /// The check of credentials.
+    Credentials,
+    /// Reads of clients.
+    Client,
+    /// Hashes of the whole state: refused rather than made to wait.
+    Checksum,
+}
+
+impl Class {
+    /// All classes, in the order of their numbers.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Firing, Self::Queue, Self::Duty, Self::Credentials, Self::Client, Self::Checksum];
+
+    /// The number of reads of the class that run at once.
+    pub fn connections(self) -> usize {
+        match self {
+            // A request is built within the read: as many as there are cores to build them.
+            Self::Firing => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+            // Four shards are loaded at once, and changes must not wait for that.
+            Self::Queue => 5,
+            // Each of these reads is short, and few run at once.
+            Self::Duty => 3,
+            Self::Credentials => 1,
+            Self::Client => 6,
+            Self::Checksum => 2,
+        }
+    }
+
+    /// The name of its threads.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "read-firing",
+            Self::Queue => "read-queue",
+            Self::Duty => "read-duty",
+            Self::Credentials => "read-keys",
+            Self::Client => "read-client",
+            Self::Checksum => "read-checksum",
+        }
+    }
+}
+
+pub(super) struct Pool {
+    file: PathBuf,
+    state: Mutex<State>,
+    /// A connection was returned, or connections are lent again. Waited for by `take` and
+    /// `copying`.
+    free: Condvar,
+    /// All connections were returned. Waited for by `close_all`.
+    all_returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    classes: [Lent; Class::ALL.len()],
+    /// The limits of reads under way, by the number of the loan.
+    limits: Vec<(u64, Arc<ReadLimit>)>,
+    /// The number of open connections that are not the pool's own: they copy the file.
+    copies: usize,
+    next: u64,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Lent {
+    idle: Vec<Connection>,
+    lent: usize,
+}
+
+impl State {
+    fn all_returned(&self) -> bool {
+        self.copies == 0 && self.classes.iter().all(|class| class.lent == 0)
+    }
+
+    fn watch(&mut self, limit: Option<&Arc<ReadLimit>>) -> u64 {
+        self.next += 1;
+        self.limits.extend(limit.map(|limit| (self.next, Arc::clone(limit))));
+        self.next
+    }
+}
+
+/// A connection on loan, returned when dropped.
+pub(super) struct Reader<'a> {
+    pool: &'a Pool,
+    class: Class,
+    number: u64,
+    limited: bool,
+    conn: Option<Connection>,
+}
+
+/// The registration of a connection that is not the pool's own, for as long as it is open.
+pub(super) struct Copying<'a> {
+    pool: &'a Pool,
+    number: u64,
+}
+
+/// A closed pool: while this lives no reader has the file open.
+pub(super) struct Closed<'a>(&'a Pool);
+
+impl Pool {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self { file, state: Mutex::default(), free: Condvar::new(), all_returned: Condvar::new() }
+    }
+
+    /// Waits for a connection of a class; for [`Class::Checksum`] it fails instead of waiting.
+    /// SQLite ends the read when `limit` says so, and the caller finds the reason there.
+    pub(super) fn take(
+        &self,
+        class: Class,
+        limit: Option<&Arc<ReadLimit>>,
+    ) -> Result<Reader<'_>, Error> {
+        let place = class as usize;
+        let full = |s: &State| s.classes[place].lent >= class.connections();
+        let (conn, number) = {
+            let mut state = self.lock();
+            if class == Class::Checksum && full(&state) {
+                return Err(Error::Busy("other hashes of the state are being taken"));
+            }
+            state = self
+                .free
+                .wait_while(state, |s| s.closed || full(s))
+                .unwrap_or_else(PoisonError::into_inner);
+            state.classes[place].lent += 1;
+            (state.classes[place].idle.pop(), state.watch(limit))
+        };
+        // From here on the loan is returned whatever happens.
+        let mut reader = Reader { pool: self, class, number, limited: limit.is_some(), conn };
+        let mut conn = match reader.conn.take() {
+            Some(conn) => conn,
+            None => schema::open_reader(&self.file)?,
+        };
+        if let Some(limit) = limit {
+            let limit = Arc::clone(limit);
+            let set = conn.progress_handler(STEPS, Some(move || limit.ended().is_some()));
+            reader.conn = Some(conn);
+            set?;
+        } else {
+            reader.conn = Some(conn);
+        }
+        Ok(reader)
+    }
+
+    /// Registers a connection that is not the pool's own. Waits while the file is being replaced,
+    /// and keeps it from being replaced until the result is dropped, which has to be soon after
+    /// `limit` ends.
+    pub(super) fn copying(&self, limit: Option<&Arc<ReadLimit>>) -> Copying<'_> {
+        let mut state =
+            self.free.wait_while(self.lock(), |s| s.closed).unwrap_or_else(PoisonError::into_inner);
+        state.copies += 1;
+        let number = state.watch(limit);
+        Copying { pool: self, number }
+    }
+
+    /// Ends the reads that can be ended, waits until every loan is returned, closes all connections
+    /// and lends no more until the result is dropped.
+    ///
+    /// A reader must not survive the exchange of the file: the last connection to close deletes the
+    /// write-ahead log *by name*, and the name is the new file's by then.
+    pub(super) fn close_all(&self) -> Closed<'_> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.limits.iter().for_each(|(_, limit)| limit.replace());
+        state = self
+            .all_returned
+            .wait_while(state, |s| !s.all_returned())
+            .unwrap_or_else(PoisonError::into_inner);
+        state.classes.iter_mut().for_each(|class| class.idle.clear());
+        Closed(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock only says that some reader's closure panicked; the lists are whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a loan.
+    fn end_loan(&self, mut state: MutexGuard<'_, State>, number: u64) {
+        state.limits.retain(|(of, _)| *of != number);
+        let all_returned = state.all_returned();
+        drop(state);
+        // The waiting threads are of several classes, or wait for the file: each looks for itself.
+        self.free.notify_all();
+        if all_returned {
+            self.all_returned.notify_all();
+        }
+    }
+}
+
+impl Deref for Reader<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        // `take` returns a reader only after it has put the connection in, `drop` is the only one
+        // that takes it out.
+        self.conn.as_ref().expect("a reader on loan has its connection")
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut conn = self.conn.take();
+        if self.limited {
+            // A connection that would go on asking this limit, or is still in a transaction, is not
+            // lent again.
+            conn = conn.and_then(|mut conn| {
+                let free = conn.progress_handler(0, None::<fn() -> bool>);
+                (free.is_ok() && conn.is_autocommit()).then_some(conn)
+            });
+        }
+        let mut state = self.pool.lock();
+        let class = &mut state.classes[self.class as usize];
+        class.lent -= 1;
+        class.idle.extend(conn);
+        self.pool.end_loan(state, self.number);
+    }
+}
+
+impl Drop for Copying<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.copies -= 1;
+        self.pool.end_loan(state, self.number);
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.lock().closed = false;
+        self.0.free.notify_all();
+    }
+}

@@ -1,0 +1,332 @@
+//! The tables, their versions, and how connections are opened. `Store::open` calls it; pragmas are
+//! set here and in `backup` and `snapshot` only.
+//!
+//! Frozen: files that were written by each version are kept under `tests/fixtures/formats` and
+//! opened by `tests/it/formats.rs`. A step is never changed; a change of a table is a new step, and
+//! a new folder of fixtures beside the old ones. Comments within the steps are part of them.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::error::Error;
+use crate::disk::spare;
+
+/// The steps of the schema, one a version, in order; `user_version` says how many were taken. A
+/// step is never changed.
+const STEPS: &[&str] = &[V1, V2, V3, V4];
+/// The newest version that this binary reads.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
+/// The first tables, in the order of the hash.
+///
+/// Ids come from the sequences of the log, so every table has an explicit key and none uses
+/// `AUTOINCREMENT`. `lone` in the tables of occurrences is the job when it is the only member, else
+/// 0: with it a single job is found among thousands that went out one by one at the same instant.
+const V1: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
+    jobs INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER, created_by TEXT,
+    modified_by TEXT);
+
+-- refs: jobs, staged jobs and closed plans that use it; the row goes when there are none.
+CREATE TABLE shapes (
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, refs INTEGER NOT NULL,
+    body TEXT NOT NULL);
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY, project_id INTEGER NOT NULL, shape_id INTEGER NOT NULL,
+    data TEXT NOT NULL, created INTEGER NOT NULL, anchor INTEGER NOT NULL,
+    plan_from INTEGER NOT NULL, status INTEGER NOT NULL, modified INTEGER, modified_by TEXT);
+CREATE INDEX jobs_by_project ON jobs (project_id);
+
+-- Chunks of large requests, invisible until their task is activated.
+CREATE TABLE staged_jobs (
+    task INTEGER NOT NULL, seq INTEGER NOT NULL, project_id INTEGER NOT NULL,
+    shape_id INTEGER NOT NULL, whole_seconds INTEGER NOT NULL, status INTEGER NOT NULL,
+    data TEXT NOT NULL, PRIMARY KEY (task, seq)) WITHOUT ROWID;
+
+CREATE TABLE closed_plans (
+    job INTEGER NOT NULL, seq INTEGER NOT NULL, shard INTEGER NOT NULL, shape_id INTEGER NOT NULL,
+    anchor INTEGER NOT NULL, plan_from INTEGER NOT NULL, until INTEGER NOT NULL,
+    active INTEGER NOT NULL, PRIMARY KEY (job, seq)) WITHOUT ROWID;
+CREATE INDEX closed_plans_by_end ON closed_plans (shard, until);
+
+CREATE TABLE credentials (
+    id INTEGER PRIMARY KEY, api_key TEXT NOT NULL UNIQUE, verifier BLOB NOT NULL,
+    archived INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER, created_by TEXT,
+    archived_by TEXT);
+
+-- jobs: JSON [[first id, how many], ...]; staged: how many rows of staged_jobs it has.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY, request BLOB NOT NULL UNIQUE, state INTEGER NOT NULL,
+    jobs TEXT NOT NULL, staged INTEGER NOT NULL, created INTEGER NOT NULL);
+CREATE INDEX tasks_by_state ON tasks (state, created);
+
+CREATE TABLE idempotency (
+    key BLOB PRIMARY KEY, body BLOB NOT NULL, outcome BLOB NOT NULL,
+    stamp INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (stamp);
+
+CREATE TABLE shards (
+    id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    watermark INTEGER NOT NULL, last_epoch INTEGER NOT NULL, closing_node INTEGER,
+    closing_epoch INTEGER, closing_until INTEGER, closing_watermark INTEGER);
+
+-- since: the log index at which it was bound or removed.
+CREATE TABLE nodes (
+    node INTEGER PRIMARY KEY, instance BLOB NOT NULL, since INTEGER NOT NULL,
+    removed INTEGER NOT NULL, draining INTEGER NOT NULL);
+
+-- One row for each journal file that a node ever had, the last few: a late record of an old file
+-- must not look like a new one. opened: the log index of its first record.
+CREATE TABLE cursors (
+    node INTEGER NOT NULL, incarnation BLOB NOT NULL, seq INTEGER NOT NULL,
+    opened INTEGER NOT NULL, PRIMARY KEY (node, incarnation)) WITHOUT ROWID;
+
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY, shard INTEGER NOT NULL, project INTEGER NOT NULL,
+    due INTEGER NOT NULL, scheduled INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    next_at INTEGER NOT NULL, members BLOB NOT NULL, count INTEGER NOT NULL,
+    lone INTEGER NOT NULL);
+CREATE INDEX pending_by_time ON pending (shard, next_at);
+CREATE INDEX pending_by_occurrence ON pending (shard, scheduled, lone);
+
+-- id: the execution id number of the first member; those of the others follow on.
+-- stale: recorded when its epoch was past.
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY, project INTEGER NOT NULL, shard INTEGER NOT NULL,
+    node INTEGER NOT NULL, epoch INTEGER NOT NULL, stale INTEGER NOT NULL, due INTEGER NOT NULL,
+    scheduled INTEGER NOT NULL, since INTEGER, attempt INTEGER NOT NULL, verdict INTEGER NOT NULL,
+    retry_at INTEGER, http_code INTEGER NOT NULL, started INTEGER NOT NULL,
+    duration INTEGER NOT NULL, count INTEGER NOT NULL, lone INTEGER NOT NULL,
+    created INTEGER NOT NULL, members BLOB NOT NULL, error TEXT);
+CREATE INDEX blocks_by_shard ON blocks (shard, due, lone);
+CREATE INDEX blocks_by_due ON blocks (due);
+CREATE INDEX blocks_ranges ON blocks (shard, due) WHERE since IS NOT NULL;
+
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY, block INTEGER NOT NULL, project INTEGER NOT NULL,
+    shard INTEGER NOT NULL, due INTEGER NOT NULL, scheduled INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, http_code INTEGER NOT NULL, error TEXT, created INTEGER NOT NULL,
+    members BLOB NOT NULL, count INTEGER NOT NULL, lone INTEGER NOT NULL);
+CREATE INDEX dead_letters_by_occurrence ON dead_letters (shard, scheduled, lone);
+CREATE INDEX dead_letters_by_age ON dead_letters (created);
+
+-- How many executions are kept, by the hour they were due, project and sort of verdict.
+CREATE TABLE tallies (
+    hour INTEGER NOT NULL, project INTEGER NOT NULL, sort INTEGER NOT NULL,
+    count INTEGER NOT NULL, PRIMARY KEY (hour, project, sort)) WITHOUT ROWID;
+";
+
+/// The tables and columns of one-offs, pauses, targets and runs.
+const V2: &str = "
+-- settings: JSON of `ProjectSettings`.
+ALTER TABLE projects ADD COLUMN settings TEXT;
+ALTER TABLE projects ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+
+-- One row a pause, kept as long as the history; until is null while its end is open.
+CREATE TABLE project_pauses (
+    project INTEGER NOT NULL, seq INTEGER NOT NULL, pause_from INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (project, seq)) WITHOUT ROWID;
+
+ALTER TABLE jobs ADD COLUMN external_id TEXT;
+ALTER TABLE jobs ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+CREATE UNIQUE INDEX jobs_by_external_id ON jobs (project_id, external_id)
+    WHERE external_id IS NOT NULL;
+
+-- asleep: when a one-off that does not fire is due; it is over then.
+ALTER TABLE jobs ADD COLUMN asleep INTEGER;
+CREATE INDEX jobs_asleep ON jobs (asleep) WHERE asleep IS NOT NULL;
+
+-- status: that of the job then.
+ALTER TABLE closed_plans ADD COLUMN status INTEGER NOT NULL DEFAULT 0;
+UPDATE closed_plans SET status = 1 - active;
+ALTER TABLE closed_plans DROP COLUMN active;
+
+-- labelled: its shape has labels; only those are in the index.
+ALTER TABLE jobs ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX jobs_by_shape ON jobs (shape_id) WHERE labelled = 1;
+
+-- at: the instant of a one-off; delay: what to add to the anchor.
+ALTER TABLE staged_jobs ADD COLUMN at INTEGER;
+ALTER TABLE staged_jobs ADD COLUMN delay INTEGER;
+ALTER TABLE staged_jobs ADD COLUMN pause_until INTEGER;
+ALTER TABLE staged_jobs ADD COLUMN external_id TEXT;
+ALTER TABLE staged_jobs ADD COLUMN labelled INTEGER NOT NULL DEFAULT 0;
+-- Those whose rows are not all made alike.
+CREATE INDEX staged_jobs_apart ON staged_jobs (task, seq)
+    WHERE at IS NOT NULL OR delay IS NOT NULL OR pause_until IS NOT NULL;
+CREATE UNIQUE INDEX staged_jobs_by_external_id ON staged_jobs (task, project_id, external_id)
+    WHERE external_id IS NOT NULL;
+
+-- What jobs are found by: one row a label of a shape; gone with the shape.
+CREATE TABLE shape_labels (
+    project INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, shape_id INTEGER NOT NULL,
+    PRIMARY KEY (project, key, value, shape_id)) WITHOUT ROWID;
+-- The named executor of a shape, if it has one.
+ALTER TABLE shapes ADD COLUMN executor INTEGER;
+CREATE INDEX shapes_by_executor ON shapes (executor) WHERE executor IS NOT NULL;
+
+-- body: JSON of `Executor`.
+CREATE TABLE executors (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+
+ALTER TABLE pending ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blocks ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blocks ADD COLUMN how INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blocks ADD COLUMN response TEXT;
+ALTER TABLE dead_letters ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters ADD COLUMN forced INTEGER NOT NULL DEFAULT 0;
+
+-- Runs under way; retry: JSON of `Retry`.
+CREATE TABLE runs (
+    job INTEGER NOT NULL, scheduled INTEGER NOT NULL, run INTEGER NOT NULL,
+    project INTEGER NOT NULL, shard INTEGER NOT NULL, due INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, base INTEGER NOT NULL, node INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, accepted INTEGER NOT NULL, started INTEGER NOT NULL,
+    heard INTEGER NOT NULL, deadline INTEGER NOT NULL, heartbeat_timeout INTEGER, ends INTEGER,
+    retry TEXT NOT NULL, forced INTEGER NOT NULL, PRIMARY KEY (job, scheduled, run)) WITHOUT ROWID;
+CREATE INDEX runs_by_deadline ON runs (deadline);
+CREATE INDEX runs_by_occurrence ON runs (shard, scheduled);
+-- The rows that wait behind a run: next_at is `PARKED`.
+CREATE INDEX pending_parked ON pending (lone) WHERE next_at = 9223372036854775807;
+
+-- Stretches of time before a restore, in which nothing went out.
+CREATE TABLE gaps (
+    shard INTEGER NOT NULL, gap_from INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (shard, gap_from)) WITHOUT ROWID;
+
+-- What the blocks take, as `blocks` reckons it: counted from here on.
+INSERT INTO meta (key, value) SELECT 'history_bytes', coalesce(sum(
+    200 + length(members) + coalesce(octet_length(error), 0)), 0) FROM blocks;
+";
+
+/// The reason why a row was deferred, as text of a `Postponement`; null where it was not.
+const V3: &str = "ALTER TABLE pending ADD COLUMN postponed TEXT;";
+
+/// The credential whose key made a credential; null where an operator made it.
+const V4: &str = "
+ALTER TABLE credentials ADD COLUMN parent INTEGER;
+CREATE INDEX credentials_by_parent ON credentials (parent) WHERE parent IS NOT NULL;
+";
+
+/// Every replicated table with its key, in the order of the hash.
+pub(super) const TABLES: &[(&str, &str)] = &[
+    ("meta", "key"),
+    ("projects", "id"),
+    ("shapes", "id"),
+    ("jobs", "id"),
+    ("staged_jobs", "task, seq"),
+    ("closed_plans", "job, seq"),
+    ("credentials", "id"),
+    ("tasks", "id"),
+    ("idempotency", "key"),
+    ("shards", "id"),
+    ("nodes", "node"),
+    ("cursors", "node, incarnation"),
+    ("pending", "id"),
+    ("blocks", "id"),
+    ("dead_letters", "id"),
+    ("tallies", "hour, project, sort"),
+    ("project_pauses", "project, seq"),
+    ("shape_labels", "project, key, value, shape_id"),
+    ("executors", "id"),
+    ("runs", "job, scheduled, run"),
+    ("gaps", "shard, gap_from"),
+];
+
+/// Opens the one connection that writes.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, Error> {
+    spare::open_or(|| writer(file), may_lack_descriptors)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, Error> {
+    spare::open_or(|| reader(file), may_lack_descriptors)
+}
+
+/// Tells whether a failure to open may come from a lack of descriptors: SQLite says only that it
+/// cannot open the file.
+fn may_lack_descriptors(error: &Error) -> bool {
+    let Error::Sqlite(error) = error else { return false };
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure))
+}
+
+fn writer(file: &Path) -> Result<Connection, Error> {
+    let conn = Connection::open(file)?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -32768;",
+    )?;
+    common(&conn)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(conn)
+}
+
+fn reader(file: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(file, flags)?;
+    common(&conn)?;
+    conn.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;")?;
+    // The first read opens the log beside the file: that must not fail later.
+    conn.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+fn common(conn: &Connection) -> Result<(), Error> {
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    conn.execute_batch(
+        "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF; PRAGMA mmap_size = 0;",
+    )?;
+    Ok(())
+}
+
+/// Takes the steps of the schema that the file lacks.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), Error> {
+    let found = version(conn)?;
+    if found > KNOWN {
+        return Err(Error::Newer { found, known: KNOWN });
+    }
+    for (i, step) in STEPS.iter().enumerate().skip(found as usize) {
+        let tx = conn.transaction()?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", i as i64 + 1)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// The number of steps that a file has taken.
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The figures are those of docs/operations.md on the memory of a node.
+    #[test]
+    fn connections_keep_as_many_pages_as_the_sum_of_memory_says_and_map_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        let mut writer = open_writer(&file).unwrap();
+        migrate(&mut writer).unwrap();
+        let reader = open_reader(&file).unwrap();
+        let of = |conn: &Connection, name: &str| {
+            conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap_or(0)
+        };
+        // A negative size is in KiB.
+        assert_eq!((of(&writer, "cache_size"), of(&reader, "cache_size")), (-32_768, -4_096));
+        assert_eq!((of(&writer, "mmap_size"), of(&reader, "mmap_size")), (0, 0));
+    }
+}

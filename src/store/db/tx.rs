@@ -1,0 +1,217 @@
+//! A transaction of the writer: SQL, and the caches that go with it. `command::apply` is the only
+//! one that writes through it.
+//!
+//! Values that change with almost every command (log time, sequences, reference counts, shards,
+//! hourly counters) are kept in memory and written once, at the end of the transaction. `cache`
+//! says what holds for them.
+
+use std::ops::Deref;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::model::attempt::Verdict;
+use crate::model::job::JobDefinition;
+use crate::model::shard::{Shard, ShardId};
+use crate::model::{Millis, ProjectId};
+use crate::store::cache::counters::OutcomeCounters;
+use crate::store::cache::definitions::Definitions;
+use crate::store::cache::empty_tables::{EmptyTables, Table};
+use crate::store::cache::numbers::{Numbers, Sequence};
+use crate::store::cache::shards::Shards;
+
+/// The caches of the writer. `numbers` and `shards` are read when first asked for.
+#[derive(Default)]
+pub(super) struct Caches {
+    empty_tables: EmptyTables,
+    numbers: Option<Numbers>,
+    definitions: Definitions,
+    shards: Option<Shards>,
+    counters: OutcomeCounters,
+}
+
+/// A transaction under way. SQL sees what the transaction wrote, except for what is cached: that
+/// has functions of its own here.
+pub struct Tx<'a> {
+    sql: Transaction<'a>,
+    caches: &'a mut Caches,
+}
+
+impl<'a> Deref for Tx<'a> {
+    type Target = Transaction<'a>;
+
+    fn deref(&self) -> &Transaction<'a> {
+        &self.sql
+    }
+}
+
+/// Runs `f` in one transaction and commits what it did. After an error nothing is committed, and
+/// the caller has to drop the caches.
+pub(super) fn run<T, E: From<rusqlite::Error>>(
+    conn: &mut Connection,
+    caches: &mut Caches,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let sql = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    caches.empty_tables.forget();
+    let mut tx = Tx { sql, caches };
+    let value = f(&mut tx)?;
+    tx.flush()?;
+    tx.sql.commit()?;
+    Ok(value)
+}
+
+/// The value of a cache that is read when first asked for.
+fn loaded<'c, T>(
+    cache: &'c mut Option<T>,
+    conn: &Connection,
+    load: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<&'c mut T> {
+    if cache.is_none() {
+        *cache = Some(load(conn)?);
+    }
+    // Filled two lines above.
+    Ok(cache.as_mut().expect("the cache was just loaded"))
+}
+
+impl Tx<'_> {
+    /// Writes what the caches hold and the file does not.
+    fn flush(&mut self) -> rusqlite::Result<()> {
+        if let Some(numbers) = self.caches.numbers.as_mut() {
+            numbers.flush(&self.sql)?;
+        }
+        self.caches.definitions.flush(&self.sql)?;
+        if let Some(shards) = self.caches.shards.as_mut() {
+            shards.flush(&self.sql)?;
+        }
+        self.caches.counters.flush(&self.sql)
+    }
+
+    fn numbers(&mut self) -> rusqlite::Result<&mut Numbers> {
+        loaded(&mut self.caches.numbers, &self.sql, Numbers::load)
+    }
+
+    /// Moves log time on to `stamp`, never back; the effective stamp of an entry.
+    pub fn advance_log_time(&mut self, stamp: Millis) -> rusqlite::Result<Millis> {
+        Ok(self.numbers()?.advance_log_time(stamp))
+    }
+
+    /// Takes `n` consecutive numbers of a sequence; the first of them.
+    pub fn take(&mut self, sequence: Sequence, n: u64) -> rusqlite::Result<u64> {
+        Ok(self.numbers()?.take(sequence, n))
+    }
+
+    /// Moves every sequence on to where no number can have been given since a backup was taken: by
+    /// `meta::STEP` or more.
+    pub fn raise_sequences(&mut self) -> rusqlite::Result<()> {
+        self.numbers()?.raise_sequences();
+        Ok(())
+    }
+
+    /// Adds bytes to the size of the history, or takes them away when `by` is negative.
+    pub(in crate::store) fn add_history_bytes(&mut self, by: i64) -> rusqlite::Result<()> {
+        self.numbers()?.add_history_bytes(by);
+        Ok(())
+    }
+
+    /// Notes the log index of an entry that changed ownership.
+    pub fn set_assign_index(&mut self, index: u64) -> rusqlite::Result<()> {
+        self.numbers()?.set_assign_index(index);
+        Ok(())
+    }
+}
+
+/// Definitions and their reference counts.
+impl Tx<'_> {
+    /// The id of a definition, made if it is new, with `uses` (1 or more) references added to it.
+    pub fn acquire_definition(
+        &mut self,
+        definition: &JobDefinition,
+        uses: u64,
+    ) -> rusqlite::Result<u64> {
+        let Caches { definitions, numbers, .. } = &mut *self.caches;
+        let sql = &self.sql;
+        definitions.acquire(sql, definition, uses, || {
+            Ok(loaded(numbers, sql, Numbers::load)?.take(Sequence::Definition, 1))
+        })
+    }
+
+    /// Adds references to a definition that is known to exist.
+    pub fn add_definition_uses(&mut self, id: u64, uses: u64) -> rusqlite::Result<()> {
+        self.caches.definitions.add_uses(&self.sql, id, uses)
+    }
+
+    /// Gives references back. The last one removes the definition at once.
+    pub fn release_definition(&mut self, id: u64, uses: u64) -> rusqlite::Result<()> {
+        self.caches.definitions.release(&self.sql, id, uses)
+    }
+
+    /// A definition by its id, whether or not it has its row yet.
+    pub fn definition(&mut self, id: u64) -> rusqlite::Result<JobDefinition> {
+        self.caches.definitions.read(&self.sql, id)
+    }
+
+    /// Tells whether a job, or a staged job, goes to a named executor by a definition that `such`
+    /// picks. Closed plans do not count: what is left of them goes where the job goes now.
+    pub fn executor_in_use(
+        &self,
+        executor: u64,
+        such: impl Fn(&JobDefinition) -> bool,
+    ) -> rusqlite::Result<bool> {
+        self.caches.definitions.executor_in_use(&self.sql, executor, such)
+    }
+}
+
+/// Shards.
+impl Tx<'_> {
+    fn loaded_shards(&mut self) -> rusqlite::Result<&mut Shards> {
+        loaded(&mut self.caches.shards, &self.sql, Shards::load)
+    }
+
+    /// Creates the cluster's shards.
+    pub fn create_shards(&mut self, shards: Vec<Shard>) {
+        self.caches.shards = Some(Shards::create(shards));
+    }
+
+    /// All shards, in order.
+    pub fn shards(&mut self) -> rusqlite::Result<&[Shard]> {
+        Ok(self.loaded_shards()?.all())
+    }
+
+    /// One shard, if there is one of that number.
+    pub fn shard(&mut self, id: ShardId) -> rusqlite::Result<Option<&Shard>> {
+        Ok(self.shards()?.get(usize::from(id)))
+    }
+
+    /// Lets `change` work on a shard and returns what it says: whether it changed anything. `false`
+    /// also for a number that no shard has.
+    pub fn change_shard(
+        &mut self,
+        id: ShardId,
+        change: impl FnOnce(&mut Shard) -> bool,
+    ) -> rusqlite::Result<bool> {
+        Ok(self.loaded_shards()?.change(id, change))
+    }
+
+    /// The instant up to which every shard is accounted for; `None` before `Init`.
+    pub fn lowest_settled(&mut self) -> rusqlite::Result<Option<Millis>> {
+        Ok(self.shards()?.iter().map(Shard::settled).min())
+    }
+}
+
+/// Counters and hints.
+impl Tx<'_> {
+    /// Adds executions to an hourly counter, or takes them away when `by` is negative.
+    pub fn count_outcome(&mut self, project: ProjectId, due: Millis, verdict: Verdict, by: i64) {
+        self.caches.counters.add(project, due, verdict, by);
+    }
+
+    /// Tells whether a shard has no row in a table: then a search there finds nothing.
+    pub fn is_empty(&self, table: Table, shard: ShardId) -> rusqlite::Result<bool> {
+        self.caches.empty_tables.is_empty(&self.sql, table, shard)
+    }
+
+    /// Notes that a shard has a row in a table from here on.
+    pub(in crate::store) fn mark_occupied(&self, table: Table, shard: ShardId) {
+        self.caches.empty_tables.mark_occupied(table, shard);
+    }
+}

@@ -1,0 +1,116 @@
+//! Hourly counters: how many executions are kept by hour, project and kind of outcome, so that
+//! totals and charts need not read a week of records. Apply counts through `Tx`
+//! (`cache::counters`); the api reads. Minutes are not counted; they are summed up from the
+//! records.
+
+use rusqlite::{Connection, params};
+
+pub use crate::store::cache::counters::{HOUR, OutcomeKind};
+
+use crate::model::attempt::Verdict;
+use crate::model::{Millis, ProjectId};
+use crate::store::row::id_at;
+
+/// The length of a minute in milliseconds: the grain of sums over records.
+pub const MINUTE: Millis = 60_000;
+
+/// One hourly counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HourlyCount {
+    /// The start of the hour in which the executions were due.
+    pub hour: Millis,
+    /// The project.
+    pub project: ProjectId,
+    /// The kind of outcome.
+    pub kind: OutcomeKind,
+    /// The number of executions.
+    pub count: u64,
+}
+
+/// The condition on records that the stored code of their verdict is of a kind.
+pub(super) fn condition(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::Delivered => "verdict = 0",
+        OutcomeKind::Failed => "verdict = 1",
+        OutcomeKind::Dead => "verdict = 2",
+        OutcomeKind::Running => "verdict = 4",
+        OutcomeKind::Skipped => "verdict >= 10",
+    }
+}
+
+/// The counters of the hours that begin in `from..until`, of one project or of all, in order.
+pub fn between(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<HourlyCount>> {
+    conn.prepare_cached(
+        "SELECT hour, project, sort, count FROM tallies
+         WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR project = ?3)
+         ORDER BY hour, project, sort",
+    )?
+    .query_map(
+        params![
+            from.div_euclid(HOUR) + i64::from(from.rem_euclid(HOUR) > 0),
+            until.div_euclid(HOUR) + i64::from(until.rem_euclid(HOUR) > 0),
+            project.map(|p| p as i64)
+        ],
+        |row| {
+            Ok(HourlyCount {
+                hour: row.get::<_, i64>(0)? * HOUR,
+                project: id_at(row, 1)?,
+                kind: OutcomeKind::ALL[row.get::<_, i64>(2)?.clamp(0, 4) as usize],
+                count: id_at(row, 3)?,
+            })
+        },
+    )?
+    .collect()
+}
+
+/// The number of executions that were due in each minute of `from..until`, by kind of outcome, of
+/// one project or of all. It is summed up from the records; `None` when there are more than `most`.
+pub fn by_minute(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    (from, until): (Millis, Millis),
+    most: u64,
+) -> rusqlite::Result<Option<Vec<(Millis, OutcomeKind, u64)>>> {
+    // SQLite reads the index alone for that.
+    let records = conn
+        .prepare_cached(
+            "SELECT COUNT(*) FROM (
+                 SELECT 1 FROM blocks WHERE due >= ?1 AND due < ?2 LIMIT ?3)",
+        )?
+        .query_row(params![from, until, most as i64 + 1], |row| id_at(row, 0))?;
+    if records > most {
+        return Ok(None);
+    }
+    let mut select = conn.prepare_cached(
+        "SELECT due / 60000, verdict, SUM(count) FROM blocks
+         WHERE due >= ?1 AND due < ?2 AND (?3 IS NULL OR project = ?3) GROUP BY 1, 2",
+    )?;
+    let sums = select.query_map(params![from, until, project.map(|p| p as i64)], |row| {
+        let kind = OutcomeKind::of(Verdict::from_code(row.get(1)?));
+        Ok((row.get::<_, Millis>(0)? * MINUTE, kind, id_at(row, 2)?))
+    })?;
+    sums.collect::<rusqlite::Result<_>>().map(Some)
+}
+
+/// The number of executions that are kept, of one project or of all, of some kinds.
+pub fn total(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    kinds: &[OutcomeKind],
+) -> rusqlite::Result<u64> {
+    let mut sum = 0;
+    for kind in kinds {
+        sum += conn
+            .prepare_cached(
+                "SELECT COALESCE(SUM(count), 0) FROM tallies
+                 WHERE sort = ?1 AND (?2 IS NULL OR project = ?2)",
+            )?
+            .query_row(params![*kind as i64, project.map(|p| p as i64)], |row| id_at(row, 0))?;
+    }
+    Ok(sum)
+}

@@ -1,0 +1,17 @@
+//! Executions as people list them: attempt records, member by member. The api reads them; nothing
+//! here writes.
+//!
+//! A page decodes only the records that it shows. The page of one job is found by a walk through
+//! the records of its shard, from where the page begins to where it is full (`of_job`). The
+//! executions beyond are counted as far as that is cheap, and estimated from there on.
+
+mod filter;
+mod list;
+mod of_job;
+mod one;
+mod row;
+
+pub use filter::Filter;
+pub use list::list;
+pub use one::{get, of_occurrence};
+pub use row::{Execution, Total};

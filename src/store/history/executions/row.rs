@@ -1,0 +1,87 @@
+//! An execution, and how it is read from a row of its record.
+
+use rusqlite::Row;
+
+use crate::model::attempt::{ResultOrigin, Verdict};
+use crate::model::shard::ShardId;
+use crate::model::{JobId, Millis, NodeId, ProjectId};
+use crate::store::history::attempts;
+use crate::store::row::id_at;
+
+/// The number of executions of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// The number.
+    pub count: u64,
+    /// `false` when the last part of it was estimated: a job's executions are not counted beyond
+    /// some thousand records of its shard, each of which would have to be read.
+    pub exact: bool,
+}
+
+/// One attempt (or decision not to make one) at one occurrence of one job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Its id: stable, unique, in the order of recording.
+    pub id: u64,
+    /// The project.
+    pub project: ProjectId,
+    /// The job.
+    pub job: JobId,
+    /// The shard.
+    pub shard: ShardId,
+    /// The scheduled instant; with the job it makes the execution id.
+    pub scheduled: Millis,
+    /// The instant at which it was due.
+    pub due: Millis,
+    /// The beginning of the range, for skips of a range.
+    pub since: Option<Millis>,
+    /// The node that made the attempt.
+    pub node: NodeId,
+    /// The epoch under which it was made.
+    pub epoch: u64,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// Its outcome.
+    pub verdict: Verdict,
+    /// The HTTP status of the answer; 0 when none came.
+    pub http_code: u16,
+    /// The instant at which its first byte went out.
+    pub started: Millis,
+    /// Its duration in milliseconds.
+    pub duration: u32,
+    /// The error, if it failed.
+    pub error: Option<String>,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub run: u64,
+    /// The origin of its outcome.
+    pub origin: ResultOrigin,
+    /// The start of the answer.
+    pub response: Option<String>,
+    /// The stamp of the entry that recorded it.
+    pub created: Millis,
+}
+
+/// The execution of a job at a place among the members of a row with `attempts::COLUMNS`.
+pub(super) fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<Execution> {
+    Ok(Execution {
+        id: id_at(row, 0)? + ordinal,
+        node: id_at(row, 1)?,
+        created: row.get(3)?,
+        project: id_at(row, 4)?,
+        job,
+        shard: row.get(5)?,
+        epoch: id_at(row, 6)?,
+        due: row.get(7)?,
+        scheduled: row.get(8)?,
+        since: row.get(9)?,
+        attempt: row.get(10)?,
+        verdict: attempts::verdict_of(row)?,
+        http_code: row.get(13)?,
+        started: row.get(14)?,
+        duration: row.get(15)?,
+        error: row.get(16)?,
+        run: id_at(row, 19)?,
+        origin: ResultOrigin::from_code(row.get(20)?),
+        response: row.get(21)?,
+    })
+}

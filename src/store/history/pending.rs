@@ -1,0 +1,164 @@
+//! Pending rows: occurrences whose next attempt is in the store (retries, one-offs, manual runs).
+//! Apply writes; the worker of the shard's owner reads.
+//!
+//! An occurrence is in at most one row (the *one-row rule*). One that is in a row has no end state.
+//! A replay is the exception: its row, whose `base` is not 0, is of an occurrence that was
+//! dead-lettered.
+
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::sql::{self, MemberSearch};
+use crate::model::job::{PARKED, Pending};
+use crate::model::members::Members;
+use crate::model::shard::ShardId;
+use crate::model::{JobId, Millis};
+use crate::store::cache::empty_tables::Table;
+use crate::store::db::Tx;
+use crate::store::row::id_at;
+
+const COLUMNS: &str = "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced, \
+                       postponed";
+
+/// A row by its id.
+pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Pending>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM pending WHERE id = ?1"))?
+        .query_row([id as i64], read)
+        .optional()
+}
+
+/// All rows of a shard, in the order of their next attempts.
+pub fn for_shard(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 ORDER BY next_at, id"
+    ))?
+    .query_map([shard], read)?
+    .collect()
+}
+
+/// The rows of a shard whose next attempt lies at or before an instant, earliest first, at most
+/// `limit` of them.
+pub fn ready(
+    conn: &Connection,
+    shard: ShardId,
+    until: Millis,
+    limit: u32,
+) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND next_at <= ?2
+         ORDER BY next_at, id LIMIT ?3"
+    ))?
+    .query_map(params![shard, until, limit], read)?
+    .collect()
+}
+
+/// The number of rows, and the number of occurrences in them.
+pub fn totals(conn: &Connection) -> rusqlite::Result<(u64, u64)> {
+    conn.prepare_cached("SELECT COUNT(*), COALESCE(SUM(count), 0) FROM pending")?
+        .query_row([], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))
+}
+
+/// The rows that may hold some of these members at a scheduled instant, in no particular order.
+/// `run` is the number of a manual run, or 0 for the planned occurrence.
+pub fn at_occurrence(
+    conn: &Connection,
+    shard: ShardId,
+    scheduled: Millis,
+    run: u64,
+    members: &Members,
+) -> rusqlite::Result<Vec<Pending>> {
+    static ROWS: LazyLock<MemberSearch> =
+        LazyLock::new(|| MemberSearch::by_occurrence(COLUMNS, "pending"));
+    ROWS.at_occurrence(conn, (shard, scheduled, run), members, read)
+}
+
+/// The rows of a shard scheduled from one instant to another that may hold a job.
+pub(in crate::store) fn between(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+    from: Millis,
+    until: Millis,
+) -> rusqlite::Result<Vec<Pending>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM pending
+         WHERE shard = ?1 AND scheduled BETWEEN ?3 AND ?4 AND lone IN (0, ?2)"
+    );
+    sql::of_job(conn, &sql, (shard, job), (from, until), read)
+}
+
+/// Adds a row.
+pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
+    tx.mark_occupied(Table::Pending, row.shard);
+    tx.prepare_cached(
+        "INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members, count,
+             lone, run, base, forced, postponed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        row.id as i64,
+        row.shard,
+        row.project as i64,
+        row.due,
+        row.scheduled,
+        row.attempt,
+        row.next_at,
+        row.members.as_bytes(),
+        row.members.len() as i64,
+        sql::lone(&row.members) as i64,
+        row.run as i64,
+        row.base,
+        row.forced,
+        row.postponed,
+    ])?;
+    Ok(())
+}
+
+/// The parked rows of a job: those that wait behind a run of it.
+pub fn parked(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Pending>> {
+    // The number is `PARKED`, written out for the index.
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807
+         ORDER BY id"
+    ))?
+    .query_map([job as i64], read)?
+    .collect()
+}
+
+/// Parks a row: it waits behind a run from then on ([`PARKED`]).
+pub fn park(tx: &Tx<'_>, id: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE pending SET next_at = ?2 WHERE id = ?1")?
+        .execute(params![id as i64, PARKED])?;
+    Ok(())
+}
+
+/// Releases the parked rows of a job: their next attempt is due at an instant. Returns how many.
+pub fn release(tx: &Tx<'_>, job: JobId, at: Millis) -> rusqlite::Result<usize> {
+    tx.prepare_cached(
+        "UPDATE pending SET next_at = ?2 WHERE lone = ?1 AND next_at = 9223372036854775807",
+    )?
+    .execute(params![job as i64, at])
+}
+
+/// Leaves a row with these members only; with none, the row is removed.
+pub fn keep(tx: &Tx<'_>, id: u64, members: &Members) -> rusqlite::Result<()> {
+    sql::keep(tx, "pending", id, members)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
+    Ok(Pending {
+        id: id_at(row, 0)?,
+        shard: row.get(1)?,
+        project: id_at(row, 2)?,
+        due: row.get(3)?,
+        scheduled: row.get(4)?,
+        attempt: row.get(5)?,
+        next_at: row.get(6)?,
+        members: Members::from_bytes(row.get(7)?),
+        run: id_at(row, 8)?,
+        base: row.get(9)?,
+        forced: row.get(10)?,
+        postponed: row.get(11)?,
+    })
+}
