@@ -1,4 +1,4 @@
-//! What must hold at every step and at the end of a run.
+//! The invariants that must hold at each step and at the end of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,23 +6,22 @@ use scheduler0::model::Millis;
 use scheduler0::model::lease::Now;
 use scheduler0::model::shard::{MoveKind, Shard};
 
-use super::Rule;
 use super::node::Node;
-use super::state::{Books, Entry, Key, Note, Says};
-use super::world::{BORN, Scenario, next_due};
+use super::scenario::{Rule, START, Scenario, next_due};
+use super::state::{Entry, JournalEntry, Key, Payload, State};
 
-/// The committed truth, and what was seen.
+/// The committed state, and the observations of a run.
 pub(crate) struct Checks {
     scenario: Scenario,
-    truth: Books,
-    /// Up to which instant of each shard all is accounted for: never falls.
+    committed: State,
+    /// For each shard the instant up to which all is accounted for. It never falls.
     settled: Vec<Millis>,
     sends: BTreeMap<(Key, u32), Vec<(u64, u64)>>,
-    /// When each occurrence's end state was committed.
+    /// The instant at which the end state of each occurrence was committed.
     ended: BTreeMap<Key, Millis>,
-    /// When each process started.
+    /// The instant at which each process started.
     starts: BTreeMap<(u64, u64), Millis>,
-    /// How often somebody was added or removed.
+    /// The number of changes of the members.
     member_changes: u64,
     broken: Option<String>,
 }
@@ -31,8 +30,8 @@ impl Checks {
     pub(crate) fn new(shards: u16, scenario: Scenario) -> Self {
         Self {
             scenario,
-            truth: Books::new(shards),
-            settled: vec![BORN; usize::from(shards)],
+            committed: State::new(shards),
+            settled: vec![START; usize::from(shards)],
             sends: BTreeMap::new(),
             ended: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -41,8 +40,8 @@ impl Checks {
         }
     }
 
-    pub(crate) fn truth(&self) -> &Books {
-        &self.truth
+    pub(crate) fn committed(&self) -> &State {
+        &self.committed
     }
 
     pub(crate) fn sends(&self) -> u64 {
@@ -50,7 +49,7 @@ impl Checks {
     }
 
     pub(crate) fn moves(&self) -> u64 {
-        self.truth.moved
+        self.committed.moved
     }
 
     pub(crate) fn member_changes(&self) -> u64 {
@@ -65,12 +64,12 @@ impl Checks {
         self.broken.get_or_insert(what);
     }
 
-    /// An entry is committed: watermarks never fall, and cover only what is accounted for.
+    /// An entry is committed: watermarks never fall, and cover only accounted occurrences.
     pub(crate) fn commit(&mut self, entry: &Entry, t: Millis) {
-        let before = self.truth.shards.clone();
-        self.truth.apply(entry);
-        self.member_changes += u64::from(matches!(entry.says, Says::Members));
-        if let Says::Assign(moves) = &entry.says {
+        let before = self.committed.shards.clone();
+        self.committed.apply(entry);
+        self.member_changes += u64::from(matches!(entry.payload, Payload::Members));
+        if let Payload::Assign(moves) = &entry.payload {
             for change in moves {
                 let shard = &before[usize::from(change.shard)];
                 if let MoveKind::HandOver { until } = change.kind
@@ -81,16 +80,16 @@ impl Checks {
                 }
             }
         }
-        if let Says::Record { notes, .. } = &entry.says {
+        if let Payload::Record { notes, .. } = &entry.payload {
             for note in notes {
-                if let Note::Result { key, .. } = note
-                    && self.truth.ends.contains_key(key)
+                if let JournalEntry::Result { key, .. } = note
+                    && self.committed.ends.contains_key(key)
                 {
                     self.ended.entry(*key).or_insert(t);
                 }
             }
         }
-        for (old, new) in before.iter().zip(self.truth.shards.clone()) {
+        for (old, new) in before.iter().zip(self.committed.shards.clone()) {
             if *old == new {
                 continue;
             }
@@ -99,15 +98,18 @@ impl Checks {
                 self.fails(format!("the watermark of {old:?} fell to {new:?}"));
             }
             self.settled[at] = new.settled();
-            let made_up = |shard: &Shard| match &shard.closing {
+            let covered = |shard: &Shard| match &shard.closing {
                 Some(c) => vec![(old.settled(), c.watermark), (c.until, shard.watermark)],
                 None => vec![(old.settled(), shard.watermark)],
             };
-            for (from, to) in made_up(&new) {
+            for (from, to) in covered(&new) {
                 let mut due = next_due(new.id, from);
                 while due <= to {
-                    if !self.truth.has((new.id, due)) {
-                        self.fails(format!("({}, {due}) is below W and unaccounted for", new.id));
+                    if !self.committed.has((new.id, due)) {
+                        self.fails(format!(
+                            "({}, {due}) is below the watermark and unaccounted for",
+                            new.id
+                        ));
                         break;
                     }
                     due = next_due(new.id, due);
@@ -137,15 +139,15 @@ impl Checks {
         if key.1 > t + self.scenario.drift() {
             return Err(format!("{key:?} was sent early, at {t}"));
         }
-        // What was over before the sender even started (and a leader's freshness ago).
-        let started = self.starts.get(&by).copied().unwrap_or(BORN);
+        // An end state that was committed before the sender started, and a leader's freshness ago.
+        let started = self.starts.get(&by).copied().unwrap_or(START);
         if self.ended.get(&key).is_some_and(|at| at + 600 < started) {
             return Err(format!("{key:?} was over before {by:?} started, and was sent again"));
         }
         Ok(())
     }
 
-    /// No two nodes may hold authority over the same instant of a shard, frozen nodes included.
+    /// No two nodes, frozen ones included, may both fire the same instant of a shard.
     pub(crate) fn authority(
         &self,
         nodes: &[Node],
@@ -157,14 +159,14 @@ impl Checks {
         if usable.len() < 2 {
             return Ok(());
         }
-        for shard in &self.truth.shards {
+        for shard in &self.committed.shards {
             let mut held: Vec<(u64, Millis, Millis)> = Vec::new();
             for &(id, node) in &usable {
-                let record = &node.books.shards[usize::from(shard.id)];
+                let record = &node.state.shards[usize::from(shard.id)];
                 for part in record.parts(node.id) {
                     let promised = node.holder.promised(shard.id, part.epoch);
                     let until = part.until.min(promised.unwrap_or(Millis::MAX));
-                    // A closing owner that has stated its end fires nothing.
+                    // A closing owner fires nothing after its closing statement.
                     let now = Now { boot: boot(id), sched: Millis::MAX };
                     if !node.holder.may_send(now, node.position(), shard.id, &part, until) {
                         continue;
@@ -190,8 +192,8 @@ impl Checks {
         Ok(())
     }
 
-    /// After the faults are healed: everything due is delivered or dead, hand-overs are closed,
-    /// shards are spread evenly, and a leader with a right clock leads.
+    /// The end of a run, after the faults were healed: all that was due is delivered or dead,
+    /// hand-overs are closed, shards are spread evenly, and the leader's clock is right.
     pub(crate) fn at_end(
         &self,
         leads: &Node,
@@ -203,23 +205,23 @@ impl Checks {
         }
         let alone = living.len() == 1;
         let owners = living.iter().filter(|id| alone || **id != leads.id);
-        let mut counts: BTreeMap<u64, usize> = owners.map(|id| (*id, 0)).collect();
-        for shard in &self.truth.shards {
+        let mut is_member: BTreeMap<u64, usize> = owners.map(|id| (*id, 0)).collect();
+        for shard in &self.committed.shards {
             if let Some(closing) = shard.closing.as_ref().filter(|c| c.until < t - 4_000) {
                 return Err(format!("shard {} never closes: {closing:?}", shard.id));
             }
-            let mut due = next_due(shard.id, BORN);
+            let mut due = next_due(shard.id, START);
             while due < t - 7_000 {
-                if !self.truth.ends.contains_key(&(shard.id, due)) {
+                if !self.committed.ends.contains_key(&(shard.id, due)) {
                     return Err(format!("({}, {due}) has no end state: {shard:?}", shard.id));
                 }
                 due = next_due(shard.id, due);
             }
-            *counts.entry(shard.owner).or_default() += 1;
+            *is_member.entry(shard.owner).or_default() += 1;
         }
-        let spread = counts.values().max().zip(counts.values().min());
+        let spread = is_member.values().max().zip(is_member.values().min());
         if spread.is_some_and(|(most, least)| most - least > 1) {
-            return Err(format!("uneven at the end: {counts:?}, node {} leads", leads.id));
+            return Err(format!("uneven at the end: {is_member:?}, node {} leads", leads.id));
         }
         Ok(())
     }

@@ -1,24 +1,13 @@
-//! What goes wrong in the model's world, when, and how it is healed.
+//! The faults of a run: which happen when, what they do, and how they are healed.
 
 use scheduler0::model::Millis;
 use scheduler0::model::process::{Starts, Verdict};
 
-use super::world::{Scenario, World};
+use super::protocol::ProtocolModel;
+use super::scenario::{ADD, COPY, LOST_JOURNAL, REMOVE, Scenario};
 
-/// The fault that a node comes back without its journal.
-pub(crate) const LOST_JOURNAL: usize = 12;
-
-/// A node that waits is added.
-pub(crate) const ADD: usize = 13;
-
-/// A member is removed by force, whatever it does or owns. Nobody tells it.
-pub(crate) const REMOVE: usize = 14;
-
-/// A copy of a member's folder is started beside it.
-pub(crate) const COPY: usize = 15;
-
-impl World {
-    /// Starts a copy of a member's folder, as it is on its disk now.
+impl ProtocolModel {
+    /// Starts a copy of a member's folder in its present state.
     fn copy(&mut self, of: usize) {
         let at = self.nodes.len() - 1;
         if of == at || self.nodes[at].alive {
@@ -37,29 +26,29 @@ impl World {
         copy.original = Some(of);
         copy.copies += 1;
         self.start(at);
-        self.tell(|w| format!("at place {} a copy of node {} starts", at + 1, w.nodes[at].id));
+        self.trace(|w| format!("at place {} a copy of node {} starts", at + 1, w.nodes[at].id));
     }
 
-    /// Whether a message of a process comes through a node's gate; one that must end does.
-    pub(crate) fn passes(&mut self, gate: usize, from: usize) -> bool {
-        let now = self.boot(gate);
+    /// True when a node serves a message of a process. A process that must end is stopped.
+    pub(crate) fn passes(&mut self, receiver: usize, from: usize) -> bool {
+        let now = self.boot(receiver);
         let (node, process) = (self.nodes[from].id, self.process(from));
-        if self.nodes[gate].id == node {
-            return gate == from;
+        if self.nodes[receiver].id == node {
+            return receiver == from;
         }
-        let verdict = self.nodes[gate].starts.judge(node, 7, process, now);
+        let verdict = self.nodes[receiver].starts.judge(node, 7, process, now);
         if verdict == Verdict::Wait {
-            // The gate looks who is at the address of the one that spoke before.
+            // The node asks the address of the process that spoke before.
             for other in 0..self.nodes.len() {
                 let there = other != from && self.nodes[other].id == node;
-                if there && self.runs(other) && self.linked(gate, other) {
+                if there && self.runs(other) && self.linked(receiver, other) {
                     let process = self.process(other);
-                    self.nodes[gate].starts.answered(node, process, now);
+                    self.nodes[receiver].starts.answered(node, process, now);
                 }
             }
         }
         if verdict == Verdict::Twin {
-            self.tell(|_| format!("the process at place {} must end", from + 1));
+            self.trace(|_| format!("the process at place {} must end", from + 1));
             self.stop(from, 3_000);
             if self.nodes[from].original.is_some() {
                 self.restart[from] = None;
@@ -68,17 +57,18 @@ impl World {
         verdict == Verdict::Served
     }
 
-    /// A process tells all others which it is.
+    /// A process tells all others its identity.
     pub(crate) fn announce(&mut self, from: usize) {
-        for gate in 0..self.nodes.len() {
-            let hears = gate != from && self.runs(gate) && self.linked(from, gate);
+        for receiver in 0..self.nodes.len() {
+            let hears = receiver != from && self.runs(receiver) && self.linked(from, receiver);
             if hears && self.runs(from) {
-                self.passes(gate, from);
+                self.passes(receiver, from);
             }
         }
     }
 
-    pub(crate) fn misfortune(&mut self) {
+    /// Heals, restarts, and begins the next fault when it is time.
+    pub(crate) fn inject_faults(&mut self) {
         if self.t >= self.heals {
             self.heal();
         }
@@ -90,7 +80,7 @@ impl World {
                 self.crash[id] = None;
                 if self.nodes[id].alive {
                     let down = self.random.between(0, 400);
-                    self.tell(|w| format!("node {} crashes at a bad moment", w.nodes[id].id));
+                    self.trace(|w| format!("node {} crashes at a bad moment", w.nodes[id].id));
                     self.stop(id, down);
                 }
             }
@@ -100,7 +90,7 @@ impl World {
                 if self.scenario == Scenario::Calm && self.random.chance(4_000) {
                     self.change_of_members(false, id);
                 }
-                self.tell(|w| format!("node {} stops in order", w.nodes[id].id));
+                self.trace(|w| format!("node {} stops in order", w.nodes[id].id));
                 self.stop(id, 1_500);
             }
         }
@@ -127,7 +117,7 @@ impl World {
     fn fault(&mut self, id: usize) {
         let kind = self.kinds[self.random.below(self.kinds.len())];
         let long = self.random.between(100, 9_000);
-        self.tell(|w| format!("fault {kind} at node {} for {long}", w.nodes[id].id));
+        self.trace(|w| format!("fault {kind} at node {} for {long}", w.nodes[id].id));
         match kind {
             0 if self.nodes[id].alive => self.stop(id, long / 2),
             1 if self.nodes[id].alive => self.stop(id, long / 10),
@@ -145,7 +135,7 @@ impl World {
                 node.journal.clear();
                 node.forgotten = 0;
                 node.incarnation += 1;
-                self.tell(|w| format!("node {} has lost its journal", w.nodes[id].id));
+                self.trace(|w| format!("node {} has lost its journal", w.nodes[id].id));
             }
             COPY => self.copy(id),
             ADD | REMOVE => {
@@ -156,7 +146,7 @@ impl World {
                 self.campaign(id);
             }
             10 | 11 => {
-                // The leader, if there is one, is frozen or cut off.
+                // The leader, if there is one, is cut off or frozen.
                 if let Some(id) = (0..self.nodes.len()).find(|n| self.nodes[*n].leader.is_some()) {
                     if kind == 10 {
                         self.part(long, |n| n == id);
@@ -169,7 +159,7 @@ impl World {
         }
     }
 
-    /// The leader adds a node that waits, or removes one that is not itself; says whether it does.
+    /// The leader adds a waiting node or removes another one; returns true when it does.
     fn change_of_members(&mut self, adds: bool, id: usize) -> bool {
         let all = 0..self.nodes.len();
         let leads = all.clone().find(|n| self.runs(*n) && self.nodes[*n].leader.is_some());
@@ -177,26 +167,27 @@ impl World {
         let node = if adds {
             all.into_iter().find(|n| self.nodes[*n].boots == 1 && self.waits(*n))
         } else {
-            Some(id).filter(|id| *id != leads && self.counts(leads, *id))
+            Some(id).filter(|id| *id != leads && self.is_member(leads, *id))
         };
         let Some(node) = node.filter(|node| self.change_members(leads, *node)) else {
             return false;
         };
         let what = if adds { "adds" } else { "removes" };
-        self.tell(|w| format!("node {} {what} node {}", w.nodes[leads].id, w.nodes[node].id));
+        self.trace(|w| format!("node {} {what} node {}", w.nodes[leads].id, w.nodes[node].id));
         if adds {
             self.start(node);
         }
         true
     }
 
-    /// Whether a node is neither up nor about to be.
+    /// True for a node that is not up and will not be started.
     fn waits(&self, id: usize) -> bool {
         !self.nodes[id].alive && self.restart[id].is_none()
     }
 
-    /// In a storm a node crashes where it hurts most: right after a promise, or a proposal to move.
-    pub(crate) fn bad_moment(&mut self, id: usize) {
+    /// In a storm a node may crash at the worst moment: right after a promise or a proposal to
+    /// move.
+    pub(crate) fn maybe_crash_soon(&mut self, id: usize) {
         if self.scenario == Scenario::Storm && self.random.chance(1_500) {
             self.crash[id] = Some(self.t + self.random.between(0, 300));
         }
@@ -204,7 +195,7 @@ impl World {
 
     fn part(&mut self, long: Millis, side: impl Fn(usize) -> bool) {
         self.side = (0..self.nodes.len()).map(side).collect();
-        self.parted_until = self.t + long;
+        self.partitioned_until = self.t + long;
         // Elections may come at any time, also at once.
         let id = self.random.below(self.nodes.len());
         if self.random.chance(5_000) && self.runs(id) {
@@ -216,7 +207,7 @@ impl World {
         let busy =
             (0..self.nodes.len()).any(|n| self.nodes[n].draining || self.restart[n].is_some());
         if self.random.chance(5_000) && !busy && self.nodes.len() > 1 {
-            self.tell(|w| format!("node {} is drained", w.nodes[id].id));
+            self.trace(|w| format!("node {} is drained", w.nodes[id].id));
             self.nodes[id].draining = true;
         } else if self.runs(id) {
             self.campaign(id);
@@ -226,29 +217,31 @@ impl World {
     fn kill(&mut self) {
         let owner = |id: &usize| {
             let node = &self.nodes[*id];
-            node.leader.is_none() && self.checks.truth().shards.iter().any(|s| s.owner == node.id)
+            node.leader.is_none()
+                && self.checks.committed().shards.iter().any(|s| s.owner == node.id)
         };
         if self.killed.is_none()
             && let Some(id) = (0..self.nodes.len()).find(owner)
         {
-            self.tell(|w| format!("node {} is killed", w.nodes[id].id));
+            self.trace(|w| format!("node {} is killed", w.nodes[id].id));
             self.stop(id, Millis::MAX / 2);
             self.killed = Some((id, self.t));
         }
     }
 
-    /// From now on nothing of the log comes to one owner that does not lead.
+    /// Cuts one owner that does not lead off from the log.
     fn deafen(&mut self) {
         let owner = |id: &usize| {
             let node = &self.nodes[*id];
-            node.leader.is_none() && self.checks.truth().shards.iter().any(|s| s.owner == node.id)
+            node.leader.is_none()
+                && self.checks.committed().shards.iter().any(|s| s.owner == node.id)
         };
         if self.deaf.is_none()
             && let Some(id) = (0..self.nodes.len()).find(owner)
         {
-            self.tell(|w| format!("node {} hears no more of the log", w.nodes[id].id));
+            self.trace(|w| format!("node {} hears no more of the log", w.nodes[id].id));
             self.deaf = Some((id, self.t));
-            // The others would not elect it: the leader is alive.
+            // It does not stand for election: the others would not elect it while the leader lives.
             self.nodes[id].campaign_at = Millis::MAX / 2;
         }
     }
@@ -262,11 +255,11 @@ impl World {
         }
         let off = self.random.between(3_500, 8_000);
         self.nodes[id].clock_off = if self.random.chance(5_000) { off } else { -off };
-        self.tell(|w| format!("node {} is off by {}", w.nodes[id].id, w.nodes[id].clock_off));
+        self.trace(|w| format!("node {} is off by {}", w.nodes[id].id, w.nodes[id].clock_off));
         self.stop(id, 500);
     }
 
-    /// A process ends: what was in memory is gone.
+    /// Ends a process; its memory is lost.
     fn stop(&mut self, id: usize, restart_in: Millis) {
         let node = &mut self.nodes[id];
         node.alive = false;
@@ -279,7 +272,7 @@ impl World {
 
     fn start(&mut self, id: usize) {
         self.restart[id] = None;
-        let (t, patience) = (self.t, self.patience());
+        let (t, election_timeout) = (self.t, self.election_timeout());
         let (drift, most) = (self.random.between(-100, 100), self.scenario.drift());
         let node = &mut self.nodes[id];
         node.alive = true;
@@ -287,25 +280,25 @@ impl World {
         if node.clock_off.abs() < 1_000 {
             node.clock_off = (node.clock_off + drift).clamp(-most, most);
         }
-        node.books = node.durable.clone();
-        node.commit = node.books.index as usize;
+        node.state = node.durable.clone();
+        node.commit = node.state.index as usize;
         node.hint = None;
-        node.campaign_at = t + 1_000 + patience;
+        node.campaign_at = t + 1_000 + election_timeout;
         node.renew_at = t;
         node.slow = self.scenario == Scenario::Storm && drift > 0;
         node.holder = node.fresh_holder();
         node.leases = 0;
         node.rebuilds_at = None;
-        // A node's memory of the others is gone.
+        // The node forgets the processes of the others.
         node.starts = Starts::new(self.timing.dead_after());
         node.announce_at = t;
         let (at, id, boots) = (id as u64 + 1, node.id, node.boots);
         self.checks.started((at, boots), t);
-        self.tell(|_| format!("node {id} starts for the {boots}th time"));
+        self.trace(|_| format!("node {id} starts for the {boots}th time"));
     }
 
     fn heal(&mut self) {
-        self.parted_until = 0;
+        self.partitioned_until = 0;
         for id in 0..self.nodes.len() {
             self.mute[id] = 0;
             let node = &mut self.nodes[id];

@@ -1,17 +1,17 @@
-//! Without a rule the model must fail: otherwise it does not test that rule.
+//! Mutation checks: without a rule the model must fail, or it does not test that rule.
 //!
-//! Not here, because nothing broke without them in ten thousand runs: expected epochs in moves,
-//! terms in renewals and grants, the early end of a lease, a promise above the books' watermark.
-//! Other rules, or the time that a commit takes, cover for them in this world; the unit tests of
-//! `Shard`, `Holder` and `Grantor` hold them.
+//! Some rules are missing here, because nothing broke without them in ten thousand runs: expected
+//! epochs in moves, terms in renewals and grants, the early end of a lease, a promise above the
+//! recorded watermark. Other rules, or the time that a commit takes, cover for them in the model;
+//! the unit tests of `Shard`, `Holder` and `Grantor` hold them.
 
-use super::Rule;
-use super::world::{Scenario, World};
+use super::protocol::ProtocolModel;
+use super::scenario::{Rule, Scenario};
 
-/// Tries seeds until something breaks; returns how many it took.
+/// Tries seeds until an invariant breaks; returns the seed and the violation.
 fn breaks(rule: Rule, scenario: Scenario, within: u64) -> Option<(u64, String)> {
     (1..=within).find_map(|seed| {
-        let broken = World::new(seed, scenario, Some(rule)).run().err()?;
+        let broken = ProtocolModel::new(seed, scenario, Some(rule)).run().err()?;
         Some((seed, broken))
     })
 }
@@ -24,7 +24,7 @@ fn must_break(rule: Rule, scenario: Scenario, within: u64) {
     }
 }
 
-macro_rules! teeth {
+macro_rules! mutations {
     ($($name:ident: $rule:ident in $scenario:ident, $within:literal;)*) => {
         $(#[test]
         fn $name() {
@@ -33,7 +33,7 @@ macro_rules! teeth {
     };
 }
 
-teeth! {
+mutations! {
     without_needs_index: NeedsIndex in Storm, 4000;
     without_commit_index: CommitIndex in Storm, 4000;
     without_counting_from_sending: FromSending in Storm, 4000;

@@ -1,4 +1,4 @@
-//! The chance of a run: all of it follows from the seed.
+//! The random numbers of a run, which follow from its seed.
 
 /// `SplitMix64`.
 #[derive(Clone, Debug)]
@@ -14,16 +14,17 @@ impl Random {
         mix(self.0)
     }
 
-    /// From `low` up to and including `high`.
+    /// A number from `low` up to and including `high`.
     pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         low + (self.next() % (high - low + 1) as u64) as i64
     }
 
+    /// A number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// True in so many of 10,000 cases.
+    /// True in `of_ten_thousand` of 10,000 cases.
     pub(crate) fn chance(&mut self, of_ten_thousand: u64) -> bool {
         self.next() % 10_000 < of_ten_thousand
     }

@@ -1,19 +1,19 @@
-//! The model's replicated state: what a log of entries comes to. A small copy of the rules of
-//! `command::apply` for records, on top of the real transitions of a shard.
+//! The replicated state of the model: a small copy of the rules of `command::apply` for records, on
+//! top of the real transitions of a shard.
 
 use std::collections::BTreeMap;
 
 use scheduler0::model::Millis;
 use scheduler0::model::shard::{Move, Shard};
 
-use super::world::BORN;
+use super::scenario::START;
 
 /// An occurrence: shard and due instant (the model has one job a shard).
 pub(crate) type Key = (u16, Millis);
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
+pub(crate) enum Outcome {
     Delivered,
     Dead,
     Retry(Millis),
@@ -21,63 +21,66 @@ pub(crate) enum Came {
 
 /// A journal entry.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Note {
-    Result { key: Key, epoch: u64, attempt: u32, came: Came },
-    Watermark { shard: u16, epoch: u64, w: Millis },
+pub(crate) enum JournalEntry {
+    Result { key: Key, epoch: u64, attempt: u32, outcome: Outcome },
+    Watermark { shard: u16, epoch: u64, watermark: Millis },
 }
 
-/// What a log entry says.
+/// The payload of a log entry.
 #[derive(Clone, Debug)]
-pub(crate) enum Says {
+pub(crate) enum Payload {
     Nothing,
     Assign(Vec<Move>),
     Record {
         node: usize,
         incarnation: u64,
         first: u64,
-        notes: Vec<Note>,
+        notes: Vec<JournalEntry>,
     },
-    /// Who belongs to the cluster is [`Entry::members`].
+    /// A change of the members, which are in [`Entry::members`].
     Members,
 }
 
+/// A log entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) term: u64,
     pub(crate) stamp: Millis,
-    pub(crate) says: Says,
+    pub(crate) payload: Payload,
     /// A bit for each member, from this entry on.
     pub(crate) members: u64,
 }
 
 /// A pending row: the next attempt and its instant.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Row {
+pub(crate) struct PendingRow {
     pub(crate) attempt: u32,
     pub(crate) next_at: Millis,
 }
 
+/// The state after some entries.
 #[derive(Clone, Debug)]
-pub(crate) struct Books {
+pub(crate) struct State {
     pub(crate) index: u64,
     pub(crate) stamp: Millis,
     pub(crate) assign_index: u64,
     pub(crate) shards: Vec<Shard>,
-    /// End states: whether delivered.
+    /// Occurrences with an end state; true for a delivery.
     pub(crate) ends: BTreeMap<Key, bool>,
-    pub(crate) rows: BTreeMap<Key, Row>,
-    /// The last record taken from each journal: of a node, of an incarnation.
+    pub(crate) rows: BTreeMap<Key, PendingRow>,
+    /// The last recorded entry of each journal, by node and incarnation.
     pub(crate) cursors: BTreeMap<(usize, u64), u64>,
+    /// The number of moves that took effect.
     pub(crate) moved: u64,
 }
 
-impl Books {
+impl State {
     pub(crate) fn new(shards: u16) -> Self {
         Self {
             index: 0,
-            stamp: BORN,
+            stamp: START,
             assign_index: 0,
-            shards: (0..shards).map(|id| Shard::new(id, BORN)).collect(),
+            shards: (0..shards).map(|id| Shard::new(id, START)).collect(),
             ends: BTreeMap::new(),
             rows: BTreeMap::new(),
             cursors: BTreeMap::new(),
@@ -96,16 +99,16 @@ impl Books {
     pub(crate) fn apply(&mut self, entry: &Entry) {
         self.index += 1;
         self.stamp = self.stamp.max(entry.stamp);
-        match &entry.says {
-            Says::Nothing | Says::Members => {}
-            Says::Assign(moves) => {
+        match &entry.payload {
+            Payload::Nothing | Payload::Members => {}
+            Payload::Assign(moves) => {
                 self.assign_index = self.index;
                 for change in moves {
                     let shard = &mut self.shards[usize::from(change.shard)];
                     self.moved += u64::from(shard.apply(change));
                 }
             }
-            Says::Record { node, incarnation, first, notes } => {
+            Payload::Record { node, incarnation, first, notes } => {
                 for (note, seq) in notes.iter().zip(*first..) {
                     // A new incarnation is taken from its first record on, and no other.
                     if seq == self.cursor(*node, *incarnation) + 1 {
@@ -117,28 +120,28 @@ impl Books {
         }
     }
 
-    fn take(&mut self, by: u64, note: Note) {
+    fn take(&mut self, by: u64, note: JournalEntry) {
         match note {
-            Note::Watermark { shard, epoch, w } => {
-                self.shards[usize::from(shard)].advance(by, epoch, w);
+            JournalEntry::Watermark { shard, epoch, watermark } => {
+                self.shards[usize::from(shard)].advance(by, epoch, watermark);
             }
-            Note::Result { key, epoch, attempt, came } => {
+            JournalEntry::Result { key, epoch, attempt, outcome } => {
                 let live = self.shards[usize::from(key.0)].is_live(by, epoch);
                 let ended = self.ends.contains_key(&key);
-                match came {
-                    Came::Delivered => {
+                match outcome {
+                    Outcome::Delivered => {
                         self.ends.insert(key, true);
                         self.rows.remove(&key);
                     }
-                    Came::Dead if live && !ended => {
+                    Outcome::Dead if live && !ended => {
                         self.ends.insert(key, false);
                         self.rows.remove(&key);
                     }
-                    Came::Retry(next_at) if !ended => {
+                    Outcome::Retry(next_at) if !ended => {
                         let newer =
                             self.rows.get(&key).is_none_or(|r| live && r.attempt <= attempt);
                         if newer {
-                            self.rows.insert(key, Row { attempt: attempt + 1, next_at });
+                            self.rows.insert(key, PendingRow { attempt: attempt + 1, next_at });
                         }
                     }
                     _ => {}
