@@ -1,5 +1,5 @@
-//! What `dev` does around its node: it asks for a key pair and a project once, keeps them, and
-//! watches the executions.
+//! `dev` beside its node: it creates a key pair and a project once, keeps them, and follows the
+//! executions.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn answer(asked: &Asked) -> (u16, Value) {
     }
 }
 
-/// Attends to the node until it has looked at the executions twice.
+/// Runs `dev` against the node until it has read the executions twice.
 async fn attend(node: &Node, global: &Global) {
     let before = node.count(&Method::GET, "/api/v1/executions");
     let (config, keys) = dev::prepare(global).unwrap();

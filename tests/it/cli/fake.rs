@@ -1,5 +1,5 @@
-//! Runs the binary, and stands in for the node that it talks to: answers as told, and remembers
-//! what it was asked.
+//! Runs the binary, and is the node that it talks to: a server that answers as told and records the
+//! requests.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,11 +13,12 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// Runs the binary in a folder, with nothing of our own environment.
+/// Runs the binary in a folder, with an empty environment.
 pub(super) fn scheduler0(folder: &Path, arguments: &[&str]) -> Output {
     with_input(folder, arguments, "")
 }
 
+/// Runs the binary with this input.
 pub(super) fn with_input(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
         .args(arguments)
@@ -28,24 +29,27 @@ pub(super) fn with_input(folder: &Path, arguments: &[&str], input: &str) -> Outp
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that asks nothing may be gone before it is told.
+    // A command that reads no input may have ended before the write.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
+/// The standard output as text.
 pub(super) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// The standard error as text.
 pub(super) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// The exit code; panics for a process that was killed.
 pub(super) fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("killed: {}", stderr(output)))
 }
 
-/// What the server was asked.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -54,6 +58,7 @@ pub(super) struct Asked {
     pub(super) body: Value,
 }
 
+/// The answer to each request: status and body.
 pub(super) type Answer = fn(&Asked) -> (u16, Value);
 
 #[derive(Clone)]
@@ -70,6 +75,7 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Starts it on a free port.
     pub(super) fn start(answer: Answer) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -97,8 +103,8 @@ impl Node {
         scheduler0(folder.path(), &all)
     }
 
-    /// Runs a command against it on a terminal of its own, where somebody types this; what the
-    /// terminal showed.
+    /// Runs a command against it on a terminal with this typed input; returns what the terminal
+    /// showed.
     pub(super) fn on_a_terminal(&self, command: &str, typed: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let made =
@@ -117,23 +123,24 @@ impl Node {
         stdout(&child.wait_with_output().unwrap())
     }
 
-    /// How often it was asked by this method.
+    /// The number of requests with this method.
     pub(super) fn count_of(&self, method: &Method) -> usize {
         self.fake.asked.lock().unwrap().iter().filter(|a| a.method == method).count()
     }
 
-    /// How often it was asked for this.
+    /// The number of requests with this method and path.
     pub(super) fn count(&self, method: &Method, path: &str) -> usize {
         let asked = self.fake.asked.lock().unwrap();
         asked.iter().filter(|a| a.method == method && a.uri.path() == path).count()
     }
 
-    /// What it was asked last at this path.
+    /// The last request at this path.
     pub(super) fn last_at(&self, path: &str) -> Asked {
         let asked = self.fake.asked.lock().unwrap();
         asked.iter().rfind(|a| a.uri.path() == path).unwrap().clone()
     }
 
+    /// The last request.
     pub(super) fn last(&self) -> Asked {
         self.fake.asked.lock().unwrap().last().unwrap().clone()
     }
@@ -157,6 +164,7 @@ async fn take(
     (status, axum::Json(answer)).into_response()
 }
 
+/// A success with this data.
 pub(super) fn ok(data: &Value) -> (u16, Value) {
     (200, json!({ "data": data, "success": true }))
 }

@@ -1,5 +1,5 @@
-//! What a newcomer meets first: commands beside `dev`, errors that say why, waiting for a cluster, and
-//! tables whose cells say something.
+//! The first steps of a new user: commands beside `dev`, errors that say why, waits for a cluster,
+//! and readable tables.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,7 +36,7 @@ fn commands_find_the_credentials_of_the_node_that_dev_runs_here() {
     assert_eq!(node.last().headers["authorization"], "Basic b3A6cHc=");
     let said = scheduler0(folder.path(), &["credential", "show"]);
     assert!(stdout(&said).contains("op"), "{}", stderr(&said));
-    // A node that is started here needs its own.
+    // A node that is started here needs credentials of its own.
     let said = scheduler0(folder.path(), &["start", "--port", "0"]);
     assert_eq!(code(&said), 2, "{}", stderr(&said));
     assert!(stderr(&said).contains("credential init"), "{}", stderr(&said));
@@ -67,7 +67,7 @@ fn status_waits_until_the_cluster_is_ready_and_not_for_ever() {
     let said = node.run(&["status", "--wait"]);
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     assert!(stdout(&said).contains("node 1 (term 1)") && ASKED.load(Ordering::SeqCst) >= 3);
-    // Nobody listens there: no word of it until the time is over.
+    // Nothing listens on this port: the error comes when the time is over.
     let folder = tempfile::tempdir().unwrap();
     scheduler0(folder.path(), &["credential", "init", "--yes"]);
     let said =
@@ -180,7 +180,7 @@ fn explain_needs_no_instant() {
         let at = node.last().uri.query().unwrap().replace("%3A", ":");
         (at, stdout(&said).lines().next().unwrap_or_default().to_owned())
     };
-    // A manual run that is newer than what the schedule had is the newest.
+    // A manual run is the newest when it is newer than the last occurrence.
     let (at, fact) = asked(&["7"]);
     assert_eq!((at.as_str(), fact.as_str()), ("at=2026-01-01T12:00:00Z", "run by hand, done"));
     assert_eq!(asked(&["7", "--next"]).0, "at=2026-01-02T00:00:00Z");
@@ -214,8 +214,8 @@ fn a_delete_goes_on_past_a_missing_one_and_fails() {
     }
 }
 
-/// Jobs, projects and members to take away; what is deleted is remembered by the fake.
-fn something(asked: &super::fake::Asked) -> (u16, Value) {
+/// The answers of a node with jobs, projects and members to delete.
+fn deletable(asked: &super::fake::Asked) -> (u16, Value) {
     match (asked.method.as_str(), asked.uri.path()) {
         ("DELETE", _) => (204, Value::Null),
         ("GET", "/api/v1/jobs") => ok(&json!({"total": 120, "jobs": []})),
@@ -231,7 +231,7 @@ fn something(asked: &super::fake::Asked) -> (u16, Value) {
 
 #[test]
 fn a_dry_run_shows_what_a_delete_would_take_away() {
-    let node = Node::start(something);
+    let node = Node::start(deletable);
     for (arguments, line) in [
         (&["delete", "job", "7", "--dry-run"][..], "would delete job 7 (@daily, http://x/y)\n"),
         (
@@ -248,7 +248,7 @@ fn a_dry_run_shows_what_a_delete_would_take_away() {
 
 #[test]
 fn on_a_terminal_the_question_names_what_goes() {
-    let node = Node::start(something);
+    let node = Node::start(deletable);
     for (command, part) in [
         ("delete job 7", "This deletes 1 job:\r\n  job 7 (@daily, http://x/y)\r\nGo on? [y/N]"),
         ("delete credential 4", "  credential 4 (key s0_k)"),

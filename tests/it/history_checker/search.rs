@@ -1,22 +1,23 @@
-//! The search for an order of the calls on one object: depth first over what may come next, each
-//! pair of calls behind and state visited once. Called by `check` with calls sorted by invocation.
+//! The search for an order of the calls on one object: depth first over the calls that may come
+//! next. Each pair of calls behind and state is visited once. `check` calls it with calls sorted by
+//! invocation.
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Answer, Call, Op};
+use super::history::{Answer, Call, Op};
 
-/// What the object is like.
+/// The state of the object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct State {
     /// Version and data; `None` while it does not exist.
     object: Option<(u64, String)>,
-    /// Tokens under which it was made.
+    /// Tokens under which it was created.
     tokens: BTreeSet<String>,
 }
 
-/// The state after a call, if its answer is one that the call can have in this state. Without an
-/// answer: the state after the call took effect, if it can have one. `first` is the version that
-/// objects begin with; 0 where they have none.
+/// The state after a call, if the call can have this answer in this state. Without an answer it is
+/// the state after the call took effect, if the call can have an effect. Objects begin with the
+/// version `first`, which is 0 where they have none.
 fn after(state: &State, call: &Call, answer: Option<&Answer>, first: u64) -> Option<State> {
     let (outcome, next) = carry_out(state, call, first);
     match answer {
@@ -28,13 +29,13 @@ fn after(state: &State, call: &Call, answer: Option<&Answer>, first: u64) -> Opt
     }
 }
 
-/// What an object in this state answers, and what it is then.
+/// The answer of an object in this state, and its state afterwards.
 fn carry_out(state: &State, call: &Call, first: u64) -> (Answer, State) {
     let mut next = state.clone();
     let version = state.object.as_ref().map(|(version, _)| *version);
     let outdated = |expect: &Option<u64>| expect.is_some() && *expect != version;
     let answer = match (call, &state.object) {
-        // Carried out before: the first answer again, whatever has happened since.
+        // It was carried out before: the first answer comes again, whatever has happened since.
         (Call::Create { token: Some(token), .. }, _) if state.tokens.contains(token) => {
             Answer::Done { version: Some(first) }
         }
@@ -74,13 +75,13 @@ fn first_version(ops: &[&Op]) -> u64 {
     u64::from(ops.iter().any(versioned))
 }
 
-/// A choice that was made: which call came next, and the state before it.
+/// A choice: the call that comes next, and the state before it.
 struct Choice {
     op: usize,
     before: State,
 }
 
-/// Finds an order, or tells how far one went.
+/// Finds an order; the error explains how far one went.
 pub(super) fn explain(ops: &[&Op]) -> Result<(), String> {
     let first = first_version(ops);
     let mut behind = vec![0_u64; ops.len().div_ceil(64)];
@@ -102,7 +103,7 @@ pub(super) fn explain(ops: &[&Op]) -> Result<(), String> {
                 from = op + 1;
             }
         } else {
-            let Some(last) = choices.pop() else { return Err(furthest.story(ops)) };
+            let Some(last) = choices.pop() else { return Err(furthest.explanation(ops)) };
             unset(&mut behind, last.op);
             left += usize::from(ops[last.op].answered.is_some());
             state = last.before;
@@ -112,8 +113,8 @@ pub(super) fn explain(ops: &[&Op]) -> Result<(), String> {
     Ok(())
 }
 
-/// The first call from a place on that may come next and fits. One may come next if no other that
-/// is not behind us had its answer before this one was even invoked.
+/// The first call from an index on that may come next and fits. A call may come next if no other
+/// open call was answered before its invocation.
 fn choose(
     ops: &[&Op],
     behind: &[u64],
@@ -151,7 +152,7 @@ fn unset(bits: &mut [u64], at: usize) {
     bits[at / 64] &= !(1 << (at % 64));
 }
 
-/// The longest order that was found before it came to nothing.
+/// The longest order that was found before the search failed.
 struct Furthest {
     left: usize,
     behind: Vec<u64>,
@@ -169,7 +170,7 @@ impl Furthest {
         }
     }
 
-    fn story(&self, ops: &[&Op]) -> String {
+    fn explanation(&self, ops: &[&Op]) -> String {
         let (before, after): (Vec<usize>, Vec<usize>) =
             (0..ops.len()).partition(|at| is_set(&self.behind, *at));
         let shown = |some: &mut dyn Iterator<Item = &usize>| -> String {

@@ -1,8 +1,9 @@
-//! The checker accepts what can be explained and nothing else.
+//! The checker accepts histories that an order explains, and no others.
 
-use super::*;
+use super::check::check;
+use super::history::{Answer, Call, Op};
 
-/// Calls on one object, numbered instants; `None` is a call whose outcome nobody knows.
+/// Calls on one object with numbered instants; `None` marks an unknown outcome.
 fn history(ops: &[(u64, Option<u64>, Call, Answer)]) -> Vec<Op> {
     let op = |(i, (invoked, end, call, answer)): (usize, &(u64, Option<u64>, Call, Answer))| Op {
         client: format!("client {i}"),
@@ -48,7 +49,7 @@ fn accepts(ops: &[(u64, Option<u64>, Call, Answer)]) {
 
 fn rejects(ops: &[(u64, Option<u64>, Call, Answer)]) {
     let violation = check(&history(ops)).expect_err("it cannot be explained");
-    assert!(violation.story.contains("none fits"), "{violation}");
+    assert!(violation.explanation.contains("none fits"), "{violation}");
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn a_token_makes_one_object_however_often_it_is_sent() {
         (14, Some(15), once("a", "t"), done(1)),
         (16, Some(17), Call::Get, Answer::Absent),
     ]);
-    // The same without an answer at first, and carried out a second time after the deletion.
+    // The first call has no answer, and the second one takes effect again after the deletion.
     rejects(&[
         (0, None, once("a", "t"), done(1)),
         (1, Some(2), once("a", "t"), done(1)),
@@ -174,7 +175,7 @@ fn an_unknown_outcome_may_come_late_or_never_but_only_once() {
         (5, Some(6), update("c"), done(3)),
         (7, Some(8), Call::Get, found(4, "b")),
     ]);
-    // Nor before it was asked.
+    // Nor before its invocation.
     rejects(&[
         (0, Some(1), create("a"), done(1)),
         (1, Some(2), Call::Get, found(2, "b")),
@@ -209,7 +210,7 @@ fn keys_do_not_touch_each_other() {
 
 #[test]
 fn long_histories_with_much_at_once_are_judged() {
-    // Eight clients write and read all the time; the truth is taken at the middle of each call.
+    // Eight clients write and read all the time; each call takes effect at its middle.
     let mut ops = history(&[(0, Some(1), create("0"), done(1))]);
     let (mut version, mut data) = (1, "0".to_owned());
     for at in 1..2_000_u64 {
@@ -223,7 +224,7 @@ fn long_histories_with_much_at_once_are_judged() {
         ops.extend(history(&[(middle - at % 35, Some(middle + at % 41), call, answer)]));
     }
     assert_eq!(check(&ops).unwrap(), 1);
-    // One read of what was there a while ago, and it is found out.
+    // One read of an old state is found.
     let old = ops.iter().position(|op| op.call == Call::Get).unwrap();
     let answer = ops[old].answered.clone().unwrap().1;
     let late = ops.iter().rposition(|op| op.call == Call::Get).unwrap();

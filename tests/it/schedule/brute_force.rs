@@ -1,5 +1,5 @@
-//! A second engine, slow and plain: reads a spec into sets and decides by trying every second. It
-//! shares nothing with the first but chrono-tz. Used by the tests of schedules only.
+//! A second engine, slow and plain: it reads a spec into sets and tries every second. It shares
+//! nothing with the first engine but chrono-tz.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use chrono::{DateTime, Datelike, LocalResult, TimeZone, Timelike};
 use chrono_tz::Tz;
 use scheduler0::schedule::{DstRule, Fold, Gap, Millis};
 
-use super::EXACT;
+use super::text::EXACT;
 
-/// A second reading of the plain grammar (numbers, names, lists, ranges, steps), in sets, for
-/// judging the first.
-pub(super) struct Judge {
+/// A spec of the plain grammar (numbers, names, lists, ranges, steps) as sets of values.
+pub(super) struct BruteForce {
     pub(super) sets: [BTreeSet<u32>; 6],
-    /// A day field begins with `*` or `?`, or holds one without a step: both fields must match.
+    /// True when a day field begins with `*` or `?`, or holds one without a step: both must match.
     star: bool,
-    /// The hour field holds a `*` or `?`, with or without a step.
+    /// True when the hour field holds a `*` or `?`, with or without a step.
     wild: bool,
 }
 
-impl Judge {
+impl BruteForce {
+    /// Reads a spec of five or six fields.
     pub(super) fn new(spec: &str) -> Self {
         let mut words: Vec<&str> = spec.split_whitespace().collect();
         if words.len() == 5 {
@@ -62,6 +62,7 @@ impl Judge {
         set
     }
 
+    /// True when the local date of a second matches the day fields.
     pub(super) fn matches_date(&self, at: i64, tz: Tz) -> bool {
         let local = tz.timestamp_opt(at, 0).unwrap();
         let [_, _, _, dom, month, dow] = &self.sets;
@@ -71,6 +72,7 @@ impl Judge {
             && if self.star { by_date && by_weekday } else { by_date || by_weekday }
     }
 
+    /// True when a second matches all fields.
     pub(super) fn matches(&self, at: i64, tz: Tz) -> bool {
         let local = tz.timestamp_opt(at, 0).unwrap();
         let [second, minute, hour, ..] = &self.sets;
@@ -80,9 +82,9 @@ impl Judge {
             && self.matches_date(at, tz)
     }
 
-    /// The first match strictly after `from` and not after `limit`: second by second, or minute by
-    /// minute if it fires at second 0 (offsets are whole minutes since 1972), and an hour at once
-    /// where the date does not match at either end of the hour.
+    /// The first match after `from` and not after `limit`. The search goes by seconds, by minutes
+    /// for a spec that fires at second 0 (offsets are whole minutes since 1972), and by hours where
+    /// the date matches at neither end of the hour.
     pub(super) fn first(&self, from: Millis, limit: Millis, tz: Tz) -> Option<Millis> {
         let minutely = self.sets[0].iter().eq([&0]);
         let (mut at, stride) = match (from.div_euclid(1000) + 1, minutely) {
@@ -101,8 +103,8 @@ impl Judge {
         None
     }
 
-    /// All instants of the local dates from `first` to `last` under a DST rule, by trying every
-    /// local second that the fields name and asking chrono-tz what instants it is.
+    /// All instants of the local dates from `first` to `last` under a DST rule: chrono-tz converts
+    /// each local second that the fields name.
     pub(super) fn all(&self, first: i64, last: i64, tz: Tz, dst: DstRule) -> BTreeSet<Millis> {
         let dst = if self.wild { EXACT } else { dst };
         let mut all = BTreeSet::new();
@@ -142,8 +144,8 @@ impl Judge {
         all
     }
 
-    /// The same schedule for the `cron` crate: explicit values, weekdays by name, one schedule for
-    /// both day fields or one for each, evaluated as a naive clock in UTC.
+    /// The same schedule for the `cron` crate, with explicit values and weekdays by name: one
+    /// schedule for both day fields, or one for each.
     pub(super) fn crate_schedules(&self) -> Vec<cron::Schedule> {
         let numbers =
             |set: &BTreeSet<u32>| set.iter().map(u32::to_string).collect::<Vec<_>>().join(",");

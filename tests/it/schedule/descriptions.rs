@@ -1,5 +1,5 @@
-//! Descriptions against instants: what a sentence claims of regularity, every occurrence keeps, and
-//! what it lists is what comes.
+//! Descriptions against instants: all occurrences keep the regularity that a sentence claims, and
+//! its lists name exactly what occurs.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use scheduler0::schedule::{Millis, Schedule, describe};
 
-use super::VIXIE;
+use super::text::VIXIE;
 
 const SECOND: Millis = 1_000;
 const MINUTE: Millis = 60 * SECOND;
@@ -21,7 +21,7 @@ const FROM: Millis = 1_767_225_600_000;
 #[derive(Debug)]
 struct Claim {
     period: Millis,
-    /// The fields that it holds within, the finest first: how long a value lasts, and the values.
+    /// The fields within which it holds, the finest first: the length of a value, and the values.
     within: Vec<(Millis, BTreeSet<Millis>)>,
 }
 
@@ -53,7 +53,7 @@ fn stepped(text: &str) -> (Millis, BTreeSet<Millis>) {
     (length(unit).unwrap(), values.step_by(step).collect())
 }
 
-/// The beginning of a text up to its next phrase: a list goes on with a number.
+/// The beginning of a text up to its next phrase; a list continues with a number.
 fn phrase(text: &str) -> String {
     let mut parts = text.split(", ");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -61,7 +61,7 @@ fn phrase(text: &str) -> String {
     rest.fold(first, |all, part| format!("{all}, {part}"))
 }
 
-/// What a sentence says of every so many seconds, minutes or hours.
+/// The claims of a sentence about seconds, minutes and hours.
 fn claims(sentence: &str) -> Vec<Claim> {
     let lower = sentence.to_lowercase();
     let mut found = Vec::new();
@@ -103,7 +103,7 @@ fn keeps(spec: &str) -> Result<(), TestCaseError> {
     for claim in claims(&said) {
         for at in all.iter().filter(|at| **at < FROM + DAY) {
             let then = at + claim.period;
-            // Beyond the value that it holds within nothing is claimed.
+            // Nothing is claimed beyond the value within which it holds.
             let within = |unit: &Millis| at.div_euclid(*unit) == then.div_euclid(*unit);
             let goes_on = claim.within.first().is_none_or(|(unit, _)| within(unit));
             prop_assert!(!goes_on || all.contains(&then), "{spec}: {said}: not at {then}");

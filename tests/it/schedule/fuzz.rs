@@ -1,9 +1,9 @@
-//! Whatever is typed: raw strings, pieces of the grammars, and good specs with errors sown into them,
-//! thrown at every parser of schedules and at what comes out of it.
+//! Fuzzing of the parsers of schedules: raw strings, pieces of the grammars, and good specs that
+//! are damaged.
 //!
-//! A short run goes with the other tests. `SCHEDULER0_FUZZ_SECONDS=600 cargo test --test it fuzz --
-//! --nocapture` goes on for as long and says how many cases there were; what fails is made as small
-//! as possible and printed.
+//! A short run is part of the tests. `SCHEDULER0_FUZZ_SECONDS=600 cargo test --test it fuzz --
+//! --nocapture` runs for as long and prints the number of cases. A failing case is made as small as
+//! possible and printed.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use scheduler0::schedule::{
     parse_at_marked, parse_duration, parse_zone, preview_in, warnings,
 };
 
-/// What an error may say at most, in bytes: it quotes at most a line of the input.
+/// The length of an error at most, in bytes: it quotes at most a line of the input.
 const LONGEST_ERROR: usize = 1_000;
-/// What one case may take at most, all of its parsing and searching; a thousand times what it does.
+/// The time of one case at most; a thousand times of what it takes.
 const LONGEST_CASE: Duration = Duration::from_secs(5);
 /// The instants that schedules know.
 const CALENDAR: std::ops::RangeInclusive<Millis> = -62_135_596_800_000..=LAST;
@@ -63,7 +63,7 @@ const GOOD: [&str; 33] = [
     "-5m",
 ];
 
-/// What is sown into them.
+/// Pieces that damage them.
 const PIECES: [&str; 36] = [
     " ",
     "  ",
@@ -103,7 +103,7 @@ const PIECES: [&str; 36] = [
     "\u{1f570}",
 ];
 
-/// A change of a text: where, what is put there, and how much of what stands there goes.
+/// A change of a text: its place, the new piece, and the number of letters that it replaces.
 type Change = (Index, &'static str, usize);
 
 fn changed(text: &str, changes: &[Change]) -> String {
@@ -134,7 +134,7 @@ fn texts() -> impl Strategy<Value = String> {
         // Numbers of any length where numbers belong.
         1 => (0_usize..1_000, "[1-9]{0,3}", select(vec!["5-", "", "@every ", "*/", "L-", "1#"]))
             .prop_map(|(zeros, end, front)| format!("{front}{}{end}-1 * * * *", "0".repeat(zeros))),
-        // Long ones: one piece again and again.
+        // Long texts: one piece is repeated.
         1 => (select(&GOOD[..]), select(&PIECES[..]), any::<Index>(), 100_usize..1_500).prop_map(
             |(text, piece, place, times)| {
                 let letters: Vec<char> = text.chars().collect();
@@ -181,7 +181,7 @@ fn bounded(error: &impl ToString) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Everything that anybody does with a text that may be a schedule.
+/// Calls every function that takes a text which may be a schedule.
 fn survive(case: &Case) -> Result<(), TestCaseError> {
     let Case { text, zone, rule, .. } = case;
     let begun = Instant::now();
@@ -233,13 +233,13 @@ fn survive(case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// `next` goes forward, `prev` undoes it, nothing lies between, a preview is the same list.
+/// `next` goes forward, `prev` undoes it, nothing lies in between, and a preview is the same list.
 fn holds(schedule: &Schedule, case: &Case) -> Result<(), TestCaseError> {
     let Case { anchor, at, .. } = *case;
     let next = schedule.next(anchor, at);
     let prev = schedule.prev(anchor, at);
     if !CALENDAR.contains(&anchor) {
-        // Nobody's anchor: an answer will do.
+        // No job has such an anchor: any answer will do.
         prop_assert!(next.is_none_or(|next| next > at) && prev.is_none_or(|prev| prev <= at));
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! What must hold of any schedule, in any zone, at any instant, judged by brute force and by the
-//! `cron` crate; and of any text, that the parsers survive it.
+//! Properties of all schedules in all zones at all instants, against brute force and the `cron`
+//! crate; and of all texts, which no parser may panic on.
 
 use chrono::{DateTime, NaiveDate, TimeZone};
 use chrono_tz::Tz;
@@ -10,8 +10,8 @@ use scheduler0::schedule::{
     preview,
 };
 
-use super::brute_force::Judge;
-use super::{EXACT, VIXIE, zone};
+use super::brute_force::BruteForce;
+use super::text::{EXACT, VIXIE, zone};
 
 const DAY: i64 = 86_400_000;
 /// 2000-01-01 to 2038-01-01, in milliseconds.
@@ -66,7 +66,7 @@ fn field(lo: u32, hi: u32) -> BoxedStrategy<String> {
     prop_oneof![1 => Just("*".to_owned()), 2 => list].boxed()
 }
 
-/// A spec with six fields: mostly second 0, hours up to `hours`, and the day fields given.
+/// A spec with six fields: mostly second 0, hours up to `hours`, and the given day fields.
 fn spec(hours: u32, days: BoxedStrategy<String>) -> impl Strategy<Value = String> {
     let second =
         prop_oneof![4 => Just("0".to_owned()), 1 => (0u32..60).prop_map(|s| s.to_string())];
@@ -102,8 +102,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Around every kind of transition, under every rule, forward and backward: exactly the
-    /// instants that trying every local time finds, in order.
+    /// Around each kind of transition and under each rule, forward and backward, the engine finds
+    /// exactly the instants that brute force finds.
     #[test]
     fn all_occurrences_around_a_transition(
         spec in spec(5, any_day()),
@@ -114,7 +114,7 @@ proptest! {
     ) {
         let day = *pick.get(&change_days(tz, year));
         let (from, to) = ((day - 1) * DAY, (day + 2) * DAY);
-        let all = Judge::new(&spec).all(day - 3, day + 4, tz, rule);
+        let all = BruteForce::new(&spec).all(day - 3, day + 4, tz, rule);
         let wanted: Vec<Millis> = all.into_iter().filter(|at| *at > from && *at <= to).collect();
         let schedule = Schedule::parse(&spec, tz, rule, 0).unwrap();
         let mut found = Vec::new();
@@ -131,25 +131,25 @@ proptest! {
         prop_assert_eq!(found, wanted);
     }
 
-    /// Anywhere: the instant matches the wall clock, lies after `from`, none matches in between;
-    /// and `prev` undoes `next`.
+    /// At any instant: the next one matches the wall clock and lies after `from`, none matches in
+    /// between, and `prev` undoes `next`.
     #[test]
     fn next_and_prev_over_zones_and_years(
         spec in spec(23, some_days()),
         tz in select(&ZONES[..]).prop_map(zone),
         from in SPAN,
     ) {
-        let judge = Judge::new(&spec);
+        let brute_force = BruteForce::new(&spec);
         let Ok(schedule) = Schedule::parse(&spec, tz, EXACT, 0) else {
-            // Refused for a date that never comes: then no day of eight years has it.
+            // It is refused for a date that never comes: no day of eight years has it.
             let day = from / DAY;
-            let comes = |day| judge.matches_date(day * DAY / 1000, Tz::UTC);
+            let comes = |day| brute_force.matches_date(day * DAY / 1000, Tz::UTC);
             prop_assert!(!(day..day + 2922).any(comes));
             return Ok(());
         };
         let next = schedule.next(0, from).unwrap();
         prop_assert!(next > from);
-        prop_assert!(judge.matches(next / 1000, tz));
+        prop_assert!(brute_force.matches(next / 1000, tz));
         prop_assert_eq!(schedule.prev(0, next), Some(next));
         let prev = schedule.prev(0, next - 1).unwrap();
         prop_assert!(prev <= from);
@@ -157,22 +157,22 @@ proptest! {
         prop_assert_eq!(schedule.next(0, prev - 1), Some(prev));
         // Brute force affords some months.
         let limit = next.min(from + 150 * DAY);
-        prop_assert_eq!(judge.first(from, limit, tz), Some(next).filter(|next| *next <= limit));
+        prop_assert_eq!(brute_force.first(from, limit, tz), Some(next).filter(|next| *next <= limit));
     }
 
-    /// Another engine: the `cron` crate as a clock in UTC. It looks no further than 2100.
+    /// The `cron` crate finds the same instant in UTC, up to the year 2100.
     #[test]
     fn the_cron_crate_agrees(spec in spec(23, some_days()), from in SPAN) {
         if let Ok(schedule) = Schedule::parse(&spec, Tz::UTC, VIXIE, 0) {
             let start = DateTime::from_timestamp_millis(from).unwrap();
-            let others = Judge::new(&spec).crate_schedules();
+            let others = BruteForce::new(&spec).crate_schedules();
             if let Some(other) = others.iter().filter_map(|one| one.after(&start).next()).min() {
                 prop_assert_eq!(schedule.next(0, from), Some(other.timestamp_millis()));
             }
         }
     }
 
-    /// Whatever is typed: an answer or an error, never a panic; and an answer that holds.
+    /// Any text gives an answer that holds or an error, never a panic.
     #[test]
     fn no_text_makes_the_parsers_panic(
         text in prop_oneof![

@@ -1,0 +1,197 @@
+//! Commands that ask a node: the requests that they make and the answers that they show.
+
+use std::process::Command;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::fake::{Node, code, ok, scheduler0, stderr, stdout};
+
+#[test]
+fn the_nodes_warnings_go_to_stderr() {
+    let node = Node::start(|_| {
+        let warnings = ["unknown fields were ignored: retries", "job spec \u{1b}[2J"];
+        (201, json!({"data": [{"id": 4}], "success": true, "warnings": warnings}))
+    });
+    let job = ["create", "job", "--project", "1", "--spec", "@daily", "--url", "http://x"];
+    let said = node.run(&[&job[..], &["--timezone", "UTC"]].concat());
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let lines = "warning: unknown fields were ignored: retries\nwarning: job spec \\u{1b}[2J\n";
+    assert_eq!(stderr(&said), lines);
+    assert_eq!(stdout(&said), "ID\n4\n");
+}
+
+#[test]
+fn executions_are_listed_by_the_apis_own_words() {
+    let node = Node::start(|_| ok(&json!({"total": 0, "executions": []})));
+    for (state, until, wanted) in [
+        ("dead", "--until", "dead"),
+        ("delivered", "--until", "delivered"),
+        ("success", "--to", "delivered"),
+        ("failed", "--to", "failed"),
+        ("scheduled", "--until", "scheduled"),
+    ] {
+        let (from, to) = ("2026-01-01", "2026-01-02");
+        let asked = ["list", "executions", "--state", state, "--from", from, until, to];
+        let said = node.run(&asked);
+        assert_eq!(code(&said), 0, "{}", stderr(&said));
+        let uri = node.last().uri.to_string();
+        let query = format!("state={wanted}&from={from}&until={to}&limit=50");
+        assert!(uri.contains(&query), "{uri}");
+    }
+}
+
+#[test]
+fn a_job_is_created_from_flags() {
+    let node = Node::start(|asked| {
+        let mut job = asked.body[0].clone();
+        job["id"] = 9.into();
+        (201, json!({"data": [job], "success": true}))
+    });
+    let said = node.run(&[
+        "create",
+        "job",
+        "--project",
+        "1",
+        "--spec",
+        "@every 5s",
+        "--url",
+        "http://x/y",
+        "--data",
+        "{\"a\":1}",
+        "-o",
+        "table",
+    ]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let table = stdout(&said);
+    assert!(table.starts_with("ID") && table.contains("@every 5s"), "{table}");
+    let asked = node.last();
+    assert_eq!(asked.headers["prefer"], "return=representation");
+    assert_eq!(asked.body[0]["projectId"], 1);
+    assert_eq!(
+        (&asked.body[0]["timezone"], &asked.body[0]["data"]),
+        (&json!("UTC"), &json!("{\"a\":1}"))
+    );
+    let default = "timezone UTC, by default: --timezone names another\n";
+    assert!(stderr(&said).contains(default), "{}", stderr(&said));
+    for (spec, zone) in
+        [("@daily", &["--timezone", "Asia/Tokyo"][..]), ("TZ=Asia/Tokyo @daily", &[])]
+    {
+        let job = ["create", "job", "--project", "1", "--url", "http://x/y", "--spec", spec];
+        let said = node.run(&[&job[..], zone].concat());
+        assert!(!stderr(&said).contains("by default"), "{}", stderr(&said));
+    }
+}
+
+#[test]
+fn lists_are_tables_or_the_envelope_as_it_came() {
+    let node = Node::start(|_| {
+        let job = json!({"id": 3, "projectId": 1, "spec": "@daily", "status": "active"});
+        ok(&json!({"total": 120, "offset": 0, "limit": 50, "jobs": [job]}))
+    });
+    let said =
+        node.run(&["list", "jobs", "--project", "1", "--order-by", "id", "--desc", "-o", "table"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(stdout(&said).contains("@daily") && stderr(&said).contains("--offset 1"));
+    let query = node.last_at("/api/v1/jobs").uri.query().unwrap().to_owned();
+    assert_eq!(query, "projectId=1&limit=50&offset=0&orderBy=id&orderByDirection=desc");
+    // A pipe gets a table, too: JSON comes only where it is asked for.
+    assert!(stdout(&node.run(&["list", "jobs"])).starts_with("ID"));
+    let said = node.run(&["list", "jobs", "--json"]);
+    let envelope: Value = serde_json::from_str(&stdout(&said)).unwrap();
+    assert_eq!(envelope["data"]["total"], 120);
+    assert_eq!(stderr(&said), "");
+}
+
+#[test]
+fn things_are_deleted_one_by_one() {
+    let node = Node::start(|asked| {
+        let gone = asked.uri.path().ends_with("/3");
+        let missing = json!({"data": "job cannot be found", "success": false});
+        if gone { (404, missing) } else { (204, Value::Null) }
+    });
+    let said = node.run(&["delete", "job", "1", "2"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(
+        (node.last().method, node.last().uri.path().to_owned()),
+        (Method::DELETE, "/api/v1/jobs/2".into())
+    );
+    let said = node.run(&["delete", "job", "3"]);
+    assert_eq!(code(&said), 3);
+    assert!(stderr(&said).contains("job cannot be found (HTTP 404)"), "{}", stderr(&said));
+    let said = node.run(&["delete", "project", "1", "--cascade"]);
+    assert_eq!(code(&said), 2, "a cascade is asked about, and nobody answers");
+    let said = node.run(&["delete", "project", "1", "--cascade", "--yes"]);
+    assert_eq!(code(&said), 0);
+    assert_eq!(node.last().uri.query(), Some("cascade=true"));
+}
+
+#[test]
+fn checksums_that_differ_are_a_failure() {
+    let node = Node::start(|_| {
+        ok(&json!({"index": 9, "nodes": [{"id": 1, "hash": "aa"}, {"id": 2, "hash": "aa"}]}))
+    });
+    let said = node.run(&["cluster", "checksum", "-o", "table"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(node.last().uri.path(), "/api/v1/cluster/checksum");
+    let node = Node::start(|_| {
+        ok(&json!({"index": 9, "nodes": [{"id": 1, "hash": "aa"}, {"id": 2, "hash": "ab"}]}))
+    });
+    assert_eq!(code(&node.run(&["cluster", "checksum"])), 1);
+    let node = Node::start(|_| {
+        ok(&json!({"index": 9, "nodes": [{"id": 1, "hash": "aa"}, {"id": 2, "error": "down"}]}))
+    });
+    let said = node.run(&["cluster", "checksum"]);
+    assert_eq!(code(&said), 1);
+    assert!(stderr(&said).contains("1 of 2 nodes did not answer"), "{}", stderr(&said));
+}
+
+#[test]
+fn where_a_node_is_down_the_next_of_the_cluster_is_asked() {
+    let node = Node::start(|_| ok(&json!({"total": 0, "offset": 0, "limit": 10, "projects": []})));
+    let folder = tempfile::tempdir().unwrap();
+    scheduler0(folder.path(), &["credential", "init", "--yes"]);
+    // Nobody listens on these ports.
+    let replicas = json!([
+        {"nodeId": 1, "address": "http://127.0.0.1:1", "raft_address": "127.0.0.1:5"},
+        {"nodeId": 2, "address": "http://127.0.0.1:2", "raft_address": "127.0.0.1:3"},
+        {"nodeId": 3, "address": node.url, "raft_address": "127.0.0.1:4"},
+    ]);
+    let run = |arguments: &[&str]| {
+        let said = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("SCHEDULER0_REPLICAS", replicas.to_string())
+            .env("SCHEDULER0_NODE_ID", "1")
+            .env("SCHEDULER0_PORT", "1")
+            .output();
+        said.unwrap()
+    };
+    let said = run(&["list", "projects"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(stderr(&said).contains(&format!("asking {}", node.url)), "{}", stderr(&said));
+    assert_eq!(node.count(&Method::GET, "/api/v1/projects"), 1);
+    // A named node is the only one that is asked.
+    let said = run(&["list", "projects", "--server", "http://127.0.0.1:1"]);
+    assert_eq!(code(&said), 4, "{}", stderr(&said));
+}
+
+#[test]
+fn what_a_server_says_is_written_out_in_errors_and_lists() {
+    const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}fdp\u{2028}\u{200b}";
+    let node = Node::start(|_| (409, json!({"data": HOSTILE, "success": false})));
+    let said = node.run(&["list", "projects"]);
+    assert_eq!(code(&said), 3);
+    let written = "\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}fdp\\u{2028}\\u{200b}";
+    assert_eq!(stderr(&said), format!("error: the node refused: {written} (HTTP 409)\n"));
+    let node = Node::start(|_| {
+        ok(&json!({"total": 1, "projects": [{"id": 1, "name": HOSTILE, "description": "d"}]}))
+    });
+    let table = stdout(&node.run(&["list", "projects"]));
+    assert!(table.contains(written) && !table.contains('\u{1b}'), "{table}");
+    let text = stdout(&node.run(&["list", "projects", "--json"]));
+    assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{2028}', '\u{200b}']), "{text}");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["data"]["projects"][0]["name"], HOSTILE, "the same to a program");
+}
