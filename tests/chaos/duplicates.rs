@@ -1,5 +1,5 @@
-//! The judge's part about what comes twice: who sent it first, what befell that node, and whether that
-//! is a reason. `judge` calls it.
+//! The judge's rules about occurrences that come twice: a repetition needs a fault of its first
+//! sender as its reason. `judge` calls them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,15 @@ use crate::judge::Judge;
 use crate::node_home::MAX_WORKERS;
 use crate::receiver::{Answer, Arrival};
 
-/// How long before a fault a call may have gone out whose result was still on the node's own disk
-/// only: the leader reads it from there about once a second, and there must be a leader.
+/// The time before a fault in which a call may have been sent whose result was still in the node's
+/// own journal, in milliseconds. The leader collects journals about once a second, and there must
+/// be one.
 const BEFORE: i64 = 20_000;
-/// How long after a fault it may still be felt.
+/// The time after a fault in which it may still have effects, in milliseconds.
 const AFTER: i64 = 4_000;
 
 impl Judge<'_> {
-    /// What comes twice comes for a reason.
+    /// Checks that each repetition has a reason.
     pub(crate) fn repetitions(&mut self) {
         let mut by_id: BTreeMap<&str, Vec<&Arrival>> = BTreeMap::new();
         for one in &self.evidence.arrivals {
@@ -41,7 +42,7 @@ impl Judge<'_> {
                 if resent {
                     count(&mut self.verdict.repeated, Some("kept connection ended"));
                 } else if after.fence < before.fence {
-                    let window = self.held_up(after).map(|window| (window.what, window.from));
+                    let window = self.delayed_by(after).map(|window| (window.what, window.from));
                     let cause = window.map(|(what, _)| format!("{what:?}"));
                     count(&mut self.verdict.stale, cause.as_deref());
                     match window {
@@ -72,8 +73,8 @@ impl Judge<'_> {
         }
     }
 
-    /// The fault that met the sender of an arrival, so that the answer or the record of it could get
-    /// lost; of several the one that explains most.
+    /// The fault of an arrival's sender by which the answer or its record could get lost; of
+    /// several faults the one that explains most.
     fn sender_window(&self, one: &Arrival) -> Option<&Window> {
         let met = |window: &&Window| {
             one.sender.map_or(!window.nodes.is_empty(), |sender| window.nodes.contains(&sender))
@@ -85,9 +86,9 @@ impl Judge<'_> {
         excuses.min_by_key(|(rank, _)| *rank).map(|(_, window)| window)
     }
 
-    /// The fault that held an arrival up on its way, so that it could come after the lease under which
-    /// it was sent: its sender was frozen right then, or its packets were dropped.
-    fn held_up(&self, one: &Arrival) -> Option<&Window> {
+    /// The fault that delayed an arrival on its way, so that it could come after the lease under
+    /// which it was sent: its sender was frozen at that time, or its packets were dropped.
+    fn delayed_by(&self, one: &Arrival) -> Option<&Window> {
         let met = |window: &&Window| {
             matches!(window.what, FaultKind::Freeze | FaultKind::Isolate)
                 && one.sender.is_none_or(|sender| window.nodes.contains(&sender))
@@ -96,7 +97,7 @@ impl Judge<'_> {
         self.evidence.windows.iter().find(met)
     }
 
-    /// Why an occurrence that was sent may be sent again.
+    /// The reason why an occurrence that was sent may be sent again; `None` when there is none.
     pub(crate) fn cause(&self, one: &Arrival) -> Option<String> {
         if let Some(window) = self.sender_window(one) {
             return Some(format!("{:?}", window.what));
@@ -106,11 +107,11 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a fault of its sender excuses that a call is made again, and how well: low is better. A
-/// clock that jumps and links that are a little slow are none: they must cost nobody a lease.
+/// The rank of a fault as an excuse for its node to send a call again; a lower rank explains more.
+/// A clock that jumps and slightly slow links excuse nothing, because they must cost no lease.
 fn excuse(what: FaultKind) -> Option<u32> {
     match what {
-        // Those that kill the node first.
+        // These kill the node.
         FaultKind::Kill | FaultKind::WrongStart(_) | FaultKind::PutBack | FaultKind::Stall => Some(0),
         FaultKind::DiskFull => Some(1),
         FaultKind::Freeze => Some(2),
@@ -122,15 +123,15 @@ fn excuse(what: FaultKind) -> Option<u32> {
         FaultKind::Flap => Some(8),
         FaultKind::Slow(_)
         | FaultKind::Clock(_)
-        // It must end without having done anything.
+        // A copy must end without having sent anything.
         | FaultKind::Copy
-        // Of receivers, not of senders.
+        // These are faults of receivers.
         | FaultKind::Fails(_) | FaultKind::Hangs | FaultKind::Lags(_) | FaultKind::Mute | FaultKind::Cuts => None,
     }
 }
 
-/// Whether a call was sent once more because a kept connection ended without an answer: by the same
-/// owner, at once. It is sent so once.
+/// True for a call that the same owner sent again at once because a kept connection ended without
+/// an answer. That happens once to a call.
 fn is_resent(before: &Arrival, after: &Arrival) -> bool {
     before.answer == Answer::Nothing
         && (before.sender, before.fence) == (after.sender, after.fence)

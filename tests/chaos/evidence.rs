@@ -1,6 +1,6 @@
-//! What a run is judged by: books, arrivals, faults, and what the healed cluster says in the end. Asks
-//! until the cluster has come to an end with everything that was due, or for long enough; judges
-//! nothing. `main` gathers it, `judge` reads it.
+//! The evidence of a run: expected state, arrivals, faults, and the answers of the healed cluster.
+//! `gather` asks the cluster until each due occurrence has an end, or for long enough. `main` calls
+//! it, `judge` reads the evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use crate::hosts::{End, Hosts, now};
 use crate::inject::Window;
 use crate::receiver::Arrival;
 
-/// How long the healed cluster may take until everything is accounted for: a destination's breaker
-/// rests for up to a minute, and retries follow.
+/// The time that the healed cluster may take until everything is accounted for. A breaker may stay
+/// open for a minute, and retries follow.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
-/// What a leader says when it lets history go because its disk is nearly full.
+/// The message of a leader that deletes history because its disk is nearly full.
 const CUT: &str = "history is cut to this size";
 
-/// What the ledger says of an occurrence.
+/// An occurrence as the ledger shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// When it was due.
+    /// The due instant.
     pub(crate) due: i64,
-    /// Its state.
+    /// The state.
     pub(crate) state: String,
-    /// Why, of a skip.
+    /// The reason of a skip.
     pub(crate) reason: String,
-    /// Its execution id.
+    /// The execution id.
     pub(crate) id: String,
 }
 
@@ -43,40 +43,40 @@ impl Entry {
     }
 }
 
-/// All that is known of a run.
+/// The evidence of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// What was acknowledged.
+    /// The acknowledged writes.
     pub(crate) expected: Expected,
     /// Answers to the writer that no rule allows.
     pub(crate) wrong: Vec<String>,
-    /// What the receivers got, in order.
+    /// The arrivals at the receivers, in order.
     pub(crate) arrivals: Vec<Arrival>,
     /// The faults as they happened.
     pub(crate) windows: Vec<Window>,
     /// Processes that ended by themselves.
     pub(crate) ends: Vec<End>,
-    /// When this program itself got no turn, from and to.
+    /// The intervals in which this program itself was not scheduled.
     pub(crate) stalls: Vec<(i64, i64)>,
-    /// Everything due up to here is judged.
+    /// The instant up to which everything due is judged.
     pub(crate) horizon: i64,
-    /// By job and instant; of a job without history, nothing.
+    /// The ledgers by job and scheduled instant.
     pub(crate) ledgers: BTreeMap<u64, BTreeMap<i64, Entry>>,
-    /// The state of each run.
+    /// The state of each manual run.
     pub(crate) runs: BTreeMap<String, String>,
-    /// All jobs, as they are shown.
+    /// All jobs as the API shows them.
     pub(crate) jobs: BTreeMap<u64, Value>,
-    /// By node; none of a node that gave none.
+    /// The state hash of each node; `None` for a node that gave none.
     pub(crate) hashes: BTreeMap<u64, Option<String>>,
-    /// Lines of the nodes' logs that must not be there.
+    /// Lines of the logs that must not occur.
     pub(crate) panics: Vec<String>,
-    /// Nodes that led with a disk that was nearly full, and let history go for it.
+    /// Nodes that deleted history as leaders because their disk was nearly full.
     pub(crate) cut: BTreeSet<u64>,
-    /// How long it took until everything was accounted for; `None`: longer than [`PATIENCE`].
+    /// The time until everything was accounted for; `None` for longer than [`PATIENCE`].
     pub(crate) settled: Option<Duration>,
 }
 
-/// Asks the healed cluster for everything that `Evidence` has of it.
+/// Adds the answers of the healed cluster to the evidence.
 pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::Result<Evidence> {
     let begun = Instant::now();
     known.horizon = now();
@@ -89,7 +89,7 @@ pub(crate) async fn gather(hosts: &Arc<Hosts>, mut known: Evidence) -> anyhow::R
             turn += 1;
             let node = 1 + turn % hosts.ids().end();
             let Some(ledger) = ledger(hosts, node, job, &known).await else {
-                // With its history a deleted job goes without a trace.
+                // A deleted job disappears with its history.
                 let path = format!("/api/v1/jobs/{job}/occurrences?consistency=linearizable");
                 let may_go = !known.cut.is_empty() && known.expected.jobs[&job].deleted.is_some();
                 if may_go && hosts.lacks(node, &path).await {
@@ -168,7 +168,7 @@ async fn ledger(
     }
 }
 
-/// Every job there is, through the first node that shows them.
+/// All jobs, through node 1.
 async fn jobs(hosts: &Hosts) -> anyhow::Result<BTreeMap<u64, Value>> {
     let mut found = BTreeMap::new();
     loop {
@@ -184,7 +184,7 @@ async fn jobs(hosts: &Hosts) -> anyhow::Result<BTreeMap<u64, Value>> {
     }
 }
 
-/// Every node's hash at one index; asked again while one gives none.
+/// The state hash of each node at one index; asked again while a node gives none.
 async fn hashes(hosts: &Hosts) -> anyhow::Result<BTreeMap<u64, Option<String>>> {
     let mut found = BTreeMap::new();
     for _ in 0..10 {

@@ -1,6 +1,6 @@
-//! What the writer knows: each job that was acknowledged, as it must be found at the end, and what it
-//! has to do when. `writer` writes it, `judge` holds it against ledger and receivers. It reckons from
-//! the answers alone (a job's stamps) and the documented rules, never from the cluster's own plans.
+//! The state that a run must end with: each acknowledged job and its occurrences. `writer` writes
+//! it, `judge` compares it with the ledger and the receivers. It follows from the answers (a job's
+//! stamps) and the documented rules alone, never from the cluster's own plans.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +9,36 @@ use serde_json::Value;
 use scheduler0::model::time::parse_rfc3339;
 use scheduler0::schedule::{DstRule, Jittered, Schedule};
 
-/// When a job is due.
+/// The schedule of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timing {
-    /// Each so many seconds, from an instant on.
+    /// Periodic: the period and the anchor, in milliseconds.
     Every(i64, i64),
-    /// At an instant.
+    /// Once, at an instant.
     Once(i64),
 }
 
-/// A stretch of a job's time, up to the next one's beginning. Its timing decides about what is
-/// scheduled in it, and whether it is paused about what is due in it.
+/// An interval of a job's life, up to the beginning of the next one. Its timing holds for what is
+/// scheduled in it, its pause for what is due in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// It holds for instants after this one.
+    /// The instant after which it holds.
     pub(crate) from: i64,
-    /// When the job is due.
+    /// The schedule.
     pub(crate) timing: Timing,
-    /// Whether it is paused.
+    /// True while the job is paused.
     pub(crate) paused: bool,
-    /// Each occurrence is delayed by less than this, in milliseconds.
+    /// The delay of an occurrence is below this, in milliseconds.
     pub(crate) jitter: i64,
-    /// Nothing is scheduled after this instant.
+    /// The last date: nothing is scheduled after it.
     pub(crate) end: Option<i64>,
 }
 
-/// No delay of a job here is longer, in milliseconds.
-pub(crate) const LONGEST: i64 = 30_000;
+/// The longest jitter of a job here, in milliseconds.
+pub(crate) const MAX_JITTER: i64 = 30_000;
 
 impl Span {
-    /// How often the job is due, in milliseconds; `None` for a one-off.
+    /// The period in milliseconds; `None` for a one-off.
     pub(crate) fn period(&self) -> Option<i64> {
         match self.timing {
             Timing::Every(period, _) => Some(period),
@@ -46,11 +46,11 @@ impl Span {
         }
     }
 
-    /// When what is scheduled in it for an instant is due.
-    fn delayed(&self, job: u64, schedule: &Schedule, at: i64) -> i64 {
+    /// The due instant of what is scheduled for an instant.
+    fn due_instant(&self, job: u64, schedule: &Schedule, at: i64) -> i64 {
         let (anchor, jitter) = match self.timing {
             Timing::Every(_, anchor) => (anchor, self.jitter),
-            // What had come when it was made is not delayed.
+            // An instant that had passed at the creation is not delayed.
             Timing::Once(at) if at <= self.from => (at, 0),
             Timing::Once(at) => (at, self.jitter),
         };
@@ -60,42 +60,42 @@ impl Span {
     fn schedule(&self) -> Schedule {
         let Timing::Every(period, _) = self.timing else { return Schedule::once() };
         let spec = format!("@every {}s", period / 1_000);
-        // The period was taken by the cluster.
+        // The cluster accepted the period.
         Schedule::parse(&spec, chrono_tz::UTC, DstRule::default(), 0).unwrap()
     }
 }
 
-/// A job that was acknowledged.
+/// An acknowledged job.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedJob {
-    /// Its number.
+    /// The id.
     pub(crate) id: u64,
-    /// Few retries: it may die of a receiver that fails.
-    pub(crate) mortal: bool,
-    /// Nothing of it is ever too late: it must not be skipped as a misfire.
-    pub(crate) patient: bool,
-    /// Its version: one more with each change.
+    /// True with few retries: its occurrences may be dead-lettered while a receiver fails.
+    pub(crate) may_die: bool,
+    /// True with the misfire policy `all`: no occurrence may be skipped as a misfire.
+    pub(crate) never_misfires: bool,
+    /// The version, which grows by one with each change.
     pub(crate) version: u64,
-    /// Its data: changed with each edit.
+    /// The data, which each edit changes.
     pub(crate) data: String,
-    /// Its time so far.
+    /// Its intervals so far.
     pub(crate) spans: Vec<Span>,
-    /// Its deletion was committed between these instants.
+    /// The instants between which its deletion was committed.
     pub(crate) deleted: Option<(i64, i64)>,
 }
 
 /// An occurrence that a job must have had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
-    /// When it was due.
+    /// The due instant.
     pub(crate) instant: i64,
-    /// Whether it fell into a pause.
+    /// True when a pause covers it.
     pub(crate) paused: bool,
-    /// Whether the deletion may have come before it.
+    /// True when the deletion may have come before it.
     pub(crate) doubtful: bool,
 }
 
-/// The instant that a job counts from: the stamp, rounded up to a whole second.
+/// The anchor of a job: its stamp, rounded up to a whole second.
 fn anchor(stamp: i64) -> i64 {
     (stamp + 999).div_euclid(1_000) * 1_000
 }
@@ -105,8 +105,8 @@ fn stamp(job: &Value, field: &str) -> Option<i64> {
 }
 
 impl ExpectedJob {
-    /// A job as its creation was answered. `every` is its period in seconds; without one it is a
-    /// one-off, `after` so many seconds or at the instant that it shows.
+    /// A job as the answer to its creation shows it. `every` is its period in seconds. Without one
+    /// it is a one-off, `after` seconds later or at the instant that the answer shows.
     pub(crate) fn created(
         job: &Value,
         every: Option<i64>,
@@ -121,8 +121,8 @@ impl ExpectedJob {
         };
         Some(Self {
             id: job["id"].as_u64()?,
-            mortal: job["retryMax"].as_u64()? < 50,
-            patient: job["misfire"]["policy"] == "all",
+            may_die: job["retryMax"].as_u64()? < 50,
+            never_misfires: job["misfire"]["policy"] == "all",
             version: job["version"].as_u64()?,
             data: job["data"].as_str()?.to_owned(),
             spans: vec![Span { from: created, timing, paused: false, jitter, end: None }],
@@ -130,18 +130,18 @@ impl ExpectedJob {
         })
     }
 
-    /// How it is now.
+    /// The present interval.
     pub(crate) fn last(&self) -> Span {
         self.spans[self.spans.len() - 1]
     }
 
-    /// Whether it is a one-off.
+    /// True for a one-off.
     pub(crate) fn is_once(&self) -> bool {
         matches!(self.spans[0].timing, Timing::Once(_))
     }
 
-    /// Takes a change in, as it was answered: the job afterwards. `to` is what it says of jitter, end
-    /// and pause.
+    /// Applies a change as the answer shows the job afterwards. `to` has the new jitter, end and
+    /// pause.
     pub(crate) fn changed(&mut self, job: &Value, every: Option<i64>, to: Span) -> Option<()> {
         let from = stamp(job, "dateModified")?;
         let timing = match every {
@@ -159,7 +159,7 @@ impl ExpectedJob {
 
     /// Every occurrence due up to an instant, by the one that it is scheduled for.
     pub(crate) fn due(&self, until: i64) -> BTreeMap<i64, Due> {
-        // The leader that stamped the deletion may be this much off.
+        // The clock of the leader that stamped the deletion may be off by this.
         const SLACK: i64 = 1_000;
         let mut found = BTreeMap::new();
         let gone = self.deleted.map_or((i64::MAX, i64::MAX), |(a, b)| (a - SLACK, b + SLACK));
@@ -168,9 +168,10 @@ impl ExpectedJob {
             let end = end.min(until).min(gone.1).min(span.end.unwrap_or(i64::MAX));
             let schedule = span.schedule();
             let mut one = |at| {
-                let instant = span.delayed(self.id, &schedule, at);
+                let instant = span.due_instant(self.id, &schedule, at);
                 let paused = self.paused_at(instant);
-                // What was scheduled before the deletion is told, whatever became of it.
+                // An occurrence that was scheduled before the deletion is in the ledger, whatever
+                // its end.
                 let planned = Due { instant, paused, doubtful: at > gone.0 };
                 found.extend((instant <= until).then_some((at, planned)));
             };
@@ -178,9 +179,9 @@ impl ExpectedJob {
                 Timing::Once(at) if at <= end => one(at),
                 Timing::Once(_) => {}
                 Timing::Every(period, anchor) => {
-                    // The first beat after the beginning; an anchor is no occurrence.
-                    let beats = (span.from - anchor).div_euclid(period) + 1;
-                    let first = anchor + beats.max(1) * period;
+                    // The first occurrence after the beginning; the anchor is none.
+                    let periods = (span.from - anchor).div_euclid(period) + 1;
+                    let first = anchor + periods.max(1) * period;
                     let mut at = first;
                     while at <= end {
                         one(at);
@@ -192,14 +193,14 @@ impl ExpectedJob {
         found
     }
 
-    /// Whether it was paused at an instant.
+    /// True when it was paused at an instant.
     fn paused_at(&self, instant: i64) -> bool {
         let begun = self.spans.iter().rev().find(|span| span.from < instant);
         begun.is_some_and(|span| span.paused)
     }
 
-    /// Whether an instant lies so shortly after a change that a call may have gone out before the
-    /// sender knew of it.
+    /// True when an instant lies so shortly after a change that a call may have been sent before
+    /// the sender knew of it.
     pub(crate) fn changed_before(&self, instant: i64, within: i64) -> bool {
         let changes = self.spans.iter().skip(1).map(|span| span.from);
         let mut changes = changes.chain(self.deleted.map(|(from, _)| from - 1_000));
@@ -208,22 +209,22 @@ impl ExpectedJob {
     }
 }
 
-/// A run that was asked for and acknowledged.
+/// An acknowledged manual run.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedRun {
-    /// Of which job.
+    /// The job.
     pub(crate) job: u64,
-    /// Its scheduled instant.
+    /// The scheduled instant.
     pub(crate) scheduled: i64,
 }
 
-/// All of it.
+/// All acknowledged writes.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
-    /// By job.
+    /// Jobs by id.
     pub(crate) jobs: BTreeMap<u64, ExpectedJob>,
-    /// By execution id.
+    /// Manual runs by execution id.
     pub(crate) runs: BTreeMap<String, ExpectedRun>,
-    /// Jobs that never fire, but must be there.
+    /// The number of jobs that never fire but must exist.
     pub(crate) idle_jobs: u64,
 }

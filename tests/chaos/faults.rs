@@ -1,5 +1,5 @@
-//! The plan of a run: which faults begin when and how long they last, from the seed alone. Whom a
-//! fault meets is a role here ("the leader"); `inject` finds out who has it. Pure: the same seed gives
+//! The plan of a run: the faults with their beginnings and lengths, from the seed alone. A fault is
+//! meant for a role here ("the leader"); `inject` finds the nodes that have it. The same seed gives
 //! the same plan, which is printed before it begins.
 
 use std::fmt;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::node_home::Abilities;
 use crate::receiver::DESTINATIONS;
 
-/// Numbers from a seed (splitmix64): the same on every machine, and in every version.
+/// Random numbers from a seed (splitmix64), the same on each machine and in each version.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Begins with a seed.
+    /// The numbers of a seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -33,57 +33,57 @@ impl Random {
     }
 }
 
-/// Whom a fault meets.
+/// The role that a fault is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Who leads.
+    /// The leader.
     Leader,
-    /// A node that fires, but does not lead.
+    /// A node that owns shards and does not lead.
     Owner,
     /// Fewer than half of the nodes, the leader among them or not.
     Minority,
-    /// Everybody.
+    /// All nodes.
     All,
     /// A destination.
     Receiver,
 }
 
-/// What happens.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// `kill -9`, and a start when the time is over.
+    /// The node is killed, and started when the time is over.
     Kill,
-    /// SIGSTOP, and SIGCONT.
+    /// The node is frozen (SIGSTOP), and runs on later (SIGCONT).
     Freeze,
-    /// No packet to or from the other nodes; clients and receivers are reached.
+    /// No packet passes to or from the other nodes; clients and receivers are reached.
     Partition,
-    /// No packet at all.
+    /// No packet passes at all.
     Isolate,
-    /// It sends to the others and hears nothing from them.
+    /// The node sends to the others and receives nothing from them.
     Deaf,
-    /// It hears the others and can't send to them.
+    /// The node receives from the others and cannot send to them.
     Silent,
-    /// All bytes between it and the others take so many milliseconds longer.
+    /// All bytes between it and the others are delayed by this many milliseconds.
     Slow(u64),
     /// Connections between it and the others are cut again and again.
     Flap,
     /// Its disk is full.
     DiskFull,
-    /// Its wall clock is so many seconds off.
+    /// Its wall clock is off by this many seconds.
     Clock(i64),
-    /// It is killed, and started with its wall clock so many seconds off.
+    /// It is killed, and started with its wall clock off by this many seconds.
     WrongStart(i64),
     /// A copy of its data folder is started beside it.
     Copy,
     /// It is stopped, and started on a copy of its folder from before.
     PutBack,
-    /// Nobody reads what it writes to stderr, and it writes much.
+    /// Nothing reads its stderr, to which it writes much.
     Stall,
     /// The receiver answers with this status.
     Fails(u16),
     /// The receiver never answers.
     Hangs,
-    /// The receiver takes so many milliseconds.
+    /// The receiver answers after this many milliseconds.
     Lags(u64),
     /// The receiver does the work, but its answer is lost.
     Mute,
@@ -94,20 +94,20 @@ pub(crate) enum FaultKind {
 /// A fault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
-    /// When it begins, since the faults begin.
+    /// The time from the beginning of the faults to its own.
     pub(crate) at: Duration,
-    /// How long it lasts.
+    /// Its length.
     pub(crate) length: Duration,
-    /// What happens.
+    /// Its kind.
     pub(crate) what: FaultKind,
-    /// To whom.
+    /// The role that it is meant for.
     pub(crate) role: Role,
-    /// Chooses among several who have the role.
+    /// A number that chooses among the nodes that have the role.
     pub(crate) choice: u64,
 }
 
 impl Fault {
-    /// Which destination a receiver's fault meets.
+    /// The destination of a receiver's fault.
     pub(crate) fn destination(&self) -> usize {
         self.choice as usize % DESTINATIONS
     }
@@ -120,8 +120,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Every fault there is, with the seconds it may last.
-const DECK: &[(FaultKind, Role, (u64, u64))] = &[
+/// All faults, with the least and the greatest length in seconds.
+const ALL: &[(FaultKind, Role, (u64, u64))] = &[
     (FaultKind::Kill, Role::Leader, (3, 8)),
     (FaultKind::Kill, Role::Owner, (3, 10)),
     (FaultKind::Kill, Role::All, (2, 5)),
@@ -161,15 +161,15 @@ const DECK: &[(FaultKind, Role, (u64, u64))] = &[
     (FaultKind::Mute, Role::Receiver, (3, 6)),
 ];
 
-/// So many seconds between the end of a fault that is alone and the next one.
+/// The seconds from the end of a fault that is alone to the next one.
 const REST: (u64, u64) = (2, 5);
-/// So many seconds between two faults that may overlap.
+/// The seconds between the beginnings of two faults that may overlap.
 const GAP: (u64, u64) = (2, 6);
 
-/// How long after its end a clock's fault may still be felt.
-const RIGHT_AGAIN: Duration = Duration::from_secs(10);
+/// The time after its end in which a fault of a clock may still have effects.
+const CLOCK_SETTLES: Duration = Duration::from_secs(10);
 
-/// Whether a fault can be had here.
+/// True for a fault that this machine allows.
 fn possible((what, role, _): &(FaultKind, Role, (u64, u64)), can: Abilities) -> bool {
     match what {
         FaultKind::Partition | FaultKind::Isolate | FaultKind::Deaf | FaultKind::Silent => {
@@ -182,36 +182,36 @@ fn possible((what, role, _): &(FaultKind, Role, (u64, u64)), can: Abilities) -> 
 }
 
 impl FaultKind {
-    /// Whether it sets a clock. One at a time: of two that are wrong in the same way, three nodes
-    /// can't know which clock is right.
+    /// True for a fault of a clock. Only one happens at a time: when two of three clocks are wrong
+    /// in the same way, no node can know the right time.
     fn is_about_clocks(self) -> bool {
         matches!(self, Self::Clock(_) | Self::WrongStart(_))
     }
 }
 
-/// The faults of a run: for the first half of the time one by one, then mixed. `part` (which of how
-/// many) keeps short runs from repeating each other: each takes its share of the deck, and mixes after
-/// a quarter of the time.
+/// The faults of a run: one by one for the first half of the time, then mixed. `part` (index and
+/// count) gives each of several short runs its share of the faults; they mix after a quarter of the
+/// time.
 pub(crate) fn plan(seed: u64, time: Duration, part: (usize, usize), can: Abilities) -> Vec<Fault> {
     let mut random = Random::new(seed);
     let (which, of) = part;
-    let here = DECK.iter().filter(|card| possible(card, can)).enumerate();
-    let deck: Vec<_> =
-        here.filter(|(index, _)| index % of == which).map(|(_, card)| card).collect();
-    let mut pile = Vec::new();
+    let here = ALL.iter().filter(|fault| possible(fault, can)).enumerate();
+    let allowed: Vec<_> =
+        here.filter(|(index, _)| index % of == which).map(|(_, fault)| fault).collect();
+    let mut shuffled = Vec::new();
     let (mut at, mut faults) = (Duration::ZERO, Vec::new());
     let mut clocks_right = Duration::ZERO;
     let between = |random: &mut Random, (least, most): (u64, u64)| {
         Duration::from_millis(least * 1_000 + random.below((most - least) * 1_000 + 1))
     };
     loop {
-        if pile.is_empty() {
-            pile.clone_from(&deck);
-            for index in (1..pile.len()).rev() {
-                pile.swap(index, random.below(index as u64 + 1) as usize);
+        if shuffled.is_empty() {
+            shuffled.clone_from(&allowed);
+            for index in (1..shuffled.len()).rev() {
+                shuffled.swap(index, random.below(index as u64 + 1) as usize);
             }
         }
-        let Some(&(what, role, length)) = pile.pop() else { return faults };
+        let Some(&(what, role, length)) = shuffled.pop() else { return faults };
         let length = between(&mut random, length);
         if at + length > time {
             return faults;
@@ -220,7 +220,7 @@ pub(crate) fn plan(seed: u64, time: Duration, part: (usize, usize), can: Abiliti
             if at < clocks_right {
                 continue;
             }
-            clocks_right = at + length + RIGHT_AGAIN;
+            clocks_right = at + length + CLOCK_SETTLES;
         }
         faults.push(Fault { at, length, what, role, choice: random.next() });
         let alone = at < time / if of > 1 { 4 } else { 2 };

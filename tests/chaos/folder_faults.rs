@@ -1,6 +1,5 @@
-//! The faults about a node's folder and its stderr: a copy started beside it, an older copy put back, a
-//! reader that stalls. `inject` carries them out in their turn; each says what the node should have
-//! done and did not.
+//! The faults of a node's folder and of its stderr: a copy is started beside it, an older copy is
+//! put back, a reader stalls. `inject` calls them; the error says what the node should have done.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -14,36 +13,38 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::hosts::Hosts;
-use crate::net::done;
+use crate::net::run_command;
 
-/// Between two looks at whether a process has ended.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long a node that should end may take: it must be heard by a leader, and that may be new.
+/// The time between two looks at a process.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The time that a node may take to end: it must reach a leader, which may be a new one.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    // Files may come and go while it copies: what is copied then is as good as any.
+    // Files may come and go during the copy: any result of it is as good as another.
     let _ = fs::remove_dir_all(to);
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).output()?;
     ensure!(to.join("identity").exists(), "{}", String::from_utf8_lossy(&copied.stderr));
     Ok(())
 }
 
-/// Waits until a process has ended by itself; its exit code. It is killed when it has not.
+/// Waits until a process has ended by itself and returns its exit code; kills it when the time is
+/// over.
 async fn ended(process: &mut Child, within: Duration) -> anyhow::Result<Option<i32>> {
     let deadline = Instant::now() + within;
     while Instant::now() < deadline {
         if let Some(status) = process.try_wait()? {
             return Ok(status.code());
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     process.kill()?;
     process.wait()?;
     bail!("it did not end within {within:?}");
 }
 
-/// Starts a copy of a node's folder at other ports of its host: it must end, and say why.
+/// Starts a copy of a node's folder at other ports of its host. The copy must end and log the
+/// reason.
 pub(crate) async fn copy_beside(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
     let node_home = &hosts.node_home;
     let folder = node_home.folder.join(format!("copy{id}"));
@@ -74,7 +75,7 @@ pub(crate) async fn copy_beside(hosts: &Hosts, id: u64, length: Duration) -> any
     Ok(())
 }
 
-/// The term and its leader, as the other nodes say.
+/// The term and its leader, as the other nodes see them.
 async fn leader(hosts: &Hosts, but: u64) -> Option<(u64, u64)> {
     for id in hosts.ids().filter(|id| *id != but) {
         if let Some(status) = hosts.status(id).await {
@@ -84,10 +85,12 @@ async fn leader(hosts: &Hosts, but: u64) -> Option<(u64, u64)> {
     None
 }
 
-/// Lets a node go on from a copy of its folder, and puts that copy back later: it must end and say
-/// why. Then it is started on its newest folder. Only a leader that has heard the node acknowledge
-/// can know, so nothing is put back when another one has come to lead meanwhile, or the node leads
-/// itself; and where the leader changes while the node is to end, the node may go on.
+/// Puts an older copy of a node's folder back. The node must end and log the reason; then it is
+/// started on its newest folder.
+///
+/// Only a leader that has received acknowledgements of the node can know that the copy is old. So
+/// nothing is put back when the leader has changed meanwhile, or when the node leads itself. When
+/// the leader changes while the node should end, the node may run on.
 pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
     let node_home = &hosts.node_home;
     let data = node_home.disk(id).join("data");
@@ -96,7 +99,7 @@ pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow
     hosts.kill(&[id]);
     copy(&data, &old)?;
     hosts.spawn(id)?;
-    // It must take part again, or it acknowledges nothing that it could forget.
+    // The node must take part again, or it acknowledges nothing that it could forget.
     let _ = hosts.ready(id, length).await;
     let before = leader(hosts, id).await.filter(|(_, leader)| *leader != id);
     sleep(length).await;
@@ -106,7 +109,7 @@ pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow
         return hosts.spawn(id);
     }
     fs::rename(&data, &newest)?;
-    done(Command::new("cp").arg("-a").arg(&old).arg(&data))?;
+    run_command(Command::new("cp").arg("-a").arg(&old).arg(&data))?;
     let mut process = node_home.node(id)?.spawn()?;
     let code = ended(&mut process, ENDS_WITHIN.max(length)).await;
     let known = leader(hosts, id).await == before;
@@ -128,7 +131,7 @@ pub(crate) async fn put_back(hosts: &Hosts, id: u64, length: Duration) -> anyhow
     }
 }
 
-/// Runs a node that logs much while nobody reads its log: it must go on answering.
+/// Runs a node that logs much while nothing reads its log. It must go on answering.
 pub(crate) async fn stall(hosts: &Hosts, id: u64, length: Duration) -> anyhow::Result<()> {
     let (mut reader, writer) = std::io::pipe()?;
     let mut command = hosts.node_home.node(id)?;
@@ -138,7 +141,7 @@ pub(crate) async fn stall(hosts: &Hosts, id: u64, length: Duration) -> anyhow::R
     let mut log = OpenOptions::new().append(true).open(hosts.node_home.log(id))?;
     let (read, stalled) = mpsc::channel::<()>();
     std::thread::spawn(move || {
-        // Until the fault is over, or the run.
+        // The read returns when the fault or the run is over.
         let _ = stalled.recv();
         let mut some = vec![0_u8; 64 << 10];
         while let Ok(count @ 1..) = reader.read(&mut some) {
@@ -150,9 +153,9 @@ pub(crate) async fn stall(hosts: &Hosts, id: u64, length: Duration) -> anyhow::R
     sleep(length).await;
     let answers = hosts.ready(id, ENDS_WITHIN).await;
     drop(read);
-    // From here on it logs into its file again.
+    // The restarted node logs into its file again.
     hosts.kill(&[id]);
     hosts.spawn(id)?;
-    ensure!(answers, "it is not ready while nobody reads its log");
+    ensure!(answers, "it is not ready while nothing reads its log");
     Ok(())
 }

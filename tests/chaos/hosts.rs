@@ -1,6 +1,6 @@
-//! The nodes: real `scheduler0 start` processes, each on its host, with its data on a small disk of
-//! its own and a clock that can be set. A node that ends by itself is started again, as a supervisor
-//! would, and its end is remembered for `judge`. It ends only processes that it has started.
+//! The nodes: real `scheduler0 start` processes, each on a host of its own, with a small disk and a
+//! clock that can be set. A node that ends by itself is started again, as a supervisor would, and
+//! its end is recorded for `judge`. Only processes that were started here are ended.
 
 use std::fs;
 use std::path::Path;
@@ -14,31 +14,31 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::net::done;
+use crate::net::run_command;
 use crate::node_home::NodeHome;
 
 struct Host {
     process: Option<Child>,
-    /// Whether it should run.
+    /// True while it should run.
     wanted: bool,
-    /// How often it was started.
+    /// The number of its starts.
     starts: u64,
 }
 
 /// A process that ended by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
-    /// Whose.
+    /// The node.
     pub(crate) node: u64,
-    /// When, in milliseconds since the epoch.
+    /// The instant, in milliseconds since the epoch.
     pub(crate) at: i64,
-    /// Its exit code.
+    /// The exit code.
     pub(crate) code: Option<i32>,
 }
 
-/// All nodes of a run; killed when dropped, their disks unmounted.
+/// All nodes of a run. Dropping it kills them and unmounts their disks.
 pub(crate) struct Hosts {
-    /// Where they run, and what.
+    /// Their environment.
     pub(crate) node_home: NodeHome,
     all: Mutex<Vec<Host>>,
     ends: Mutex<Vec<End>>,
@@ -54,10 +54,10 @@ pub(crate) fn now() -> i64 {
     now.unwrap().as_millis() as i64
 }
 
-/// Removes what libfaketime shares under the number of a process that is gone.
-fn tidy(process: &Child) {
+/// Removes the shared memory that libfaketime left for a process that has ended.
+fn remove_faketime_files(process: &Child) {
     for kind in ["faketime_shm_", "sem.faketime_sem_"] {
-        // Not there without libfaketime.
+        // Without libfaketime the file does not exist.
         let _ = fs::remove_file(format!("/dev/shm/{kind}{}", process.id()));
     }
 }
@@ -73,7 +73,7 @@ fn client(timeout: Duration) -> reqwest::Client {
 }
 
 impl Hosts {
-    /// Makes the disks and starts all nodes.
+    /// Creates the disks and starts all nodes.
     pub(crate) fn start(node_home: NodeHome) -> anyhow::Result<Arc<Self>> {
         let hosts =
             node_home.ids().map(|_| Host { process: None, wanted: false, starts: 0 }).collect();
@@ -98,12 +98,12 @@ impl Hosts {
         self.node_home.ids()
     }
 
-    /// What a node has written to stderr so far.
+    /// The log of a node so far.
     pub(crate) fn log(&self, id: u64) -> String {
         fs::read_to_string(self.node_home.log(id)).unwrap_or_default()
     }
 
-    /// Starts a node, unless it runs.
+    /// Starts a node unless it runs.
     pub(crate) fn spawn(&self, id: u64) -> anyhow::Result<()> {
         let mut hosts = self.all.lock().unwrap();
         let host = &mut hosts[id as usize - 1];
@@ -115,7 +115,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// Starts a node that is down by a command of its own.
+    /// Starts a node that is down by another command.
     pub(crate) fn spawn_as(&self, id: u64, mut command: Command) -> anyhow::Result<()> {
         let mut hosts = self.all.lock().unwrap();
         let host = &mut hosts[id as usize - 1];
@@ -126,12 +126,12 @@ impl Hosts {
         Ok(())
     }
 
-    /// How often a node was started.
+    /// The number of starts of a node.
     pub(crate) fn starts(&self, id: u64) -> u64 {
         self.all.lock().unwrap()[id as usize - 1].starts
     }
 
-    /// `kill -9`, of several at once; they stay down until they are spawned.
+    /// Kills nodes at once (SIGKILL). They stay down until they are spawned.
     pub(crate) fn kill(&self, ids: &[u64]) {
         let mut hosts = self.all.lock().unwrap();
         let mut gone = Vec::new();
@@ -146,11 +146,11 @@ impl Hosts {
         }
         for mut process in gone {
             let _ = process.wait();
-            tidy(&process);
+            remove_faketime_files(&process);
         }
     }
 
-    /// SIGSTOP or SIGCONT; of a node that is down, nothing.
+    /// Freezes a node or lets it run on (SIGSTOP, SIGCONT). A node that is down is left alone.
     pub(crate) fn freeze(&self, id: u64, frozen: bool) {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         if let Some(process) = &self.all.lock().unwrap()[id as usize - 1].process {
@@ -158,7 +158,7 @@ impl Hosts {
         }
     }
 
-    /// Looks after the nodes for ever: one that ended by itself is started again a second later.
+    /// Starts a node again a second after it ended by itself, until the task is ended.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let mut ticker = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -169,7 +169,7 @@ impl Hosts {
                     let host = &mut hosts[id as usize - 1];
                     let status = host.process.as_mut().and_then(|p| p.try_wait().ok().flatten());
                     let process = status.and_then(|_| host.process.take());
-                    process.inspect(tidy).and(status)
+                    process.inspect(remove_faketime_files).and(status)
                 };
                 if let Some(status) = ended {
                     self.ends.lock().unwrap().push(End {
@@ -195,7 +195,7 @@ impl Hosts {
         self.ends.lock().unwrap().clone()
     }
 
-    /// Waits until a node says that it is ready; `false` when it does not within the time given.
+    /// Waits until a node answers that it is ready; returns false when the time is over.
     pub(crate) async fn ready(&self, id: u64, within: Duration) -> bool {
         let url = self.url(id, "/readyz");
         let ready = async {
@@ -220,12 +220,12 @@ impl Hosts {
         &self.http
     }
 
-    /// GET through one node: the envelope's data; `None` for anything but a success.
+    /// GET through a node: the envelope's data; `None` for anything but a success.
     pub(crate) async fn get(&self, id: u64, path: &str) -> Option<Value> {
         Self::data(self.http.get(self.url(id, path))).await
     }
 
-    /// Whether a node says that there is no such thing: `404`.
+    /// True when a node answers 404.
     pub(crate) async fn lacks(&self, id: u64, path: &str) -> bool {
         let response = self.http.get(self.url(id, path)).send().await;
         response.is_ok_and(|response| response.status() == reqwest::StatusCode::NOT_FOUND)
@@ -242,17 +242,17 @@ impl Hosts {
         Some(body["data"].take())
     }
 
-    /// Where what a run leaves behind is.
+    /// The folder of data and logs of the run.
     pub(crate) fn folder(&self) -> &Path {
         &self.node_home.folder
     }
 
-    /// Copies the data folders to the disk that stays, for whoever looks into a violation.
+    /// Copies the data folders to a disk that stays, for the analysis of a violation.
     pub(crate) fn keep(&self) {
         for id in self.ids() {
             let kept = self.node_home.folder.join(format!("kept{id}"));
             if let Err(error) =
-                done(Command::new("cp").arg("-a").arg(self.node_home.disk(id)).arg(kept))
+                run_command(Command::new("cp").arg("-a").arg(self.node_home.disk(id)).arg(kept))
             {
                 eprintln!("the data of node {id} is not kept: {error:#}");
             }
@@ -261,13 +261,13 @@ impl Hosts {
 }
 
 impl Hosts {
-    /// Kills all nodes and takes their disks away, whoever still holds them.
+    /// Kills all nodes and unmounts their disks, although others may still hold this value.
     pub(crate) fn end(&self) {
         let ids: Vec<u64> = self.ids().collect();
         self.kill(&ids);
         if self.node_home.can.disks && !self.ended.swap(true, Ordering::SeqCst) {
             for id in ids {
-                let _ = done(Command::new("umount").arg(self.node_home.disk(id)));
+                let _ = run_command(Command::new("umount").arg(self.node_home.disk(id)));
             }
         }
     }

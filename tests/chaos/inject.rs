@@ -1,5 +1,5 @@
-//! Carries a plan out: finds who has a role, does the deed, takes it back when its time is over, and
-//! remembers who was met from when to when, for `judge`. What it did it says as it begins.
+//! The fault injector: it finds the nodes that have a role, begins and heals each fault of a plan,
+//! and records the affected nodes and times for `judge`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,50 +15,50 @@ use crate::net::Net;
 use crate::proxy::{LinkFault, Links};
 use crate::receiver::{Behavior, Receivers};
 
-/// How long a node may take to be ready again after a fault.
+/// The time that a node may take to be ready again after a fault.
 const RECOVERY: Duration = Duration::from_mins(1);
 
-/// How long a fault that is meant for the leader waits for one.
+/// The time that a fault of the leader waits for a leader.
 const ELECTION: Duration = Duration::from_secs(10);
 
 /// A fault as it happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// What.
+    /// The kind.
     pub(crate) what: FaultKind,
-    /// Whom it was meant for.
+    /// The role that it was meant for.
     pub(crate) role: Role,
-    /// The destination that it met, if any.
+    /// The affected destination, for a fault of a receiver.
     pub(crate) destination: Option<usize>,
-    /// Which nodes it met; none of a receiver's.
+    /// The affected nodes; empty for a fault of a receiver.
     pub(crate) nodes: Vec<u64>,
-    /// Who led when it began.
+    /// The leader at its beginning.
     pub(crate) leader: Option<u64>,
-    /// When it began, in milliseconds since the epoch.
+    /// Its beginning, in milliseconds since the epoch.
     pub(crate) from: i64,
-    /// When all was well again: healed, and the nodes ready.
+    /// Its end: it is healed and the nodes are ready.
     pub(crate) to: i64,
 }
 
-/// Everything that a fault may need.
+/// Everything that a fault may act on, and the record of the faults.
 pub(crate) struct FaultInjector {
     /// The network.
     pub(crate) net: Arc<Net>,
     /// The nodes.
     pub(crate) hosts: Arc<Hosts>,
-    /// What is between them.
+    /// The links between the nodes.
     pub(crate) links: Arc<Links>,
     /// The destinations.
     pub(crate) receivers: Arc<Receivers>,
-    /// What has happened so far.
+    /// The faults so far.
     pub(crate) windows: Mutex<Vec<Window>>,
     /// Faults that could not be carried out.
     pub(crate) failed: Mutex<Vec<String>>,
 }
 
 impl FaultInjector {
-    /// Carries a plan out; done when everything is healed.
-    pub(crate) async fn play(self: &Arc<Self>, plan: &[Fault]) {
+    /// Carries a plan out; returns when all faults are healed.
+    pub(crate) async fn run(self: &Arc<Self>, plan: &[Fault]) {
         let begun = Instant::now();
         let mut faults = JoinSet::new();
         for fault in plan {
@@ -74,14 +74,14 @@ impl FaultInjector {
     }
 
     async fn fault(&self, fault: Fault) {
-        let (mut leader, mut owners) = self.seats().await;
-        // One that is meant for the leader waits until there is one, if that does not take too long.
+        let (mut leader, mut owners) = self.roles().await;
+        // A fault of the leader waits for one, but not too long.
         let begun = Instant::now();
         while fault.role == Role::Leader && leader.is_none() && begun.elapsed() < ELECTION {
             sleep(Duration::from_millis(200)).await;
-            (leader, owners) = self.seats().await;
+            (leader, owners) = self.roles().await;
         }
-        let nodes = self.cast(&fault, leader, &owners);
+        let nodes = self.targets(&fault, leader, &owners);
         let from = now();
         let window = {
             let mut windows = self.windows.lock().unwrap();
@@ -109,8 +109,8 @@ impl FaultInjector {
         self.windows.lock().unwrap()[window].to = now();
     }
 
-    /// Who leads, by what most of the nodes that answer say, and who fires, by what the leader says.
-    async fn seats(&self) -> (Option<u64>, BTreeSet<u64>) {
+    /// The leader by the majority of the nodes that answer, and the owners of shards by the leader.
+    async fn roles(&self) -> (Option<u64>, BTreeSet<u64>) {
         let statuses = self.statuses().await;
         let mut votes = BTreeMap::<u64, usize>::new();
         for (_, status) in &statuses {
@@ -124,14 +124,14 @@ impl FaultInjector {
         (leader, shards.filter_map(|shard| shard["owner"].as_u64()).collect())
     }
 
-    /// The status as each node sees it that answers soon.
+    /// The status of the cluster, as each node sees it that answers soon.
     pub(crate) async fn statuses(&self) -> Vec<(u64, serde_json::Value)> {
         let ask = self.hosts.ids().map(async |id| Some((id, self.hosts.status(id).await?)));
         futures_util::future::join_all(ask).await.into_iter().flatten().collect()
     }
 
-    /// Who plays the role now.
-    fn cast(&self, fault: &Fault, leader: Option<u64>, owners: &BTreeSet<u64>) -> Vec<u64> {
+    /// The nodes that have the role of a fault now.
+    fn targets(&self, fault: &Fault, leader: Option<u64>, owners: &BTreeSet<u64>) -> Vec<u64> {
         let all: Vec<u64> = self.hosts.ids().collect();
         let among = |nodes: &[u64]| nodes[fault.choice as usize % nodes.len()];
         let others: Vec<u64> = all.iter().copied().filter(|id| Some(*id) != leader).collect();
@@ -185,14 +185,14 @@ impl FaultInjector {
             }
             FaultKind::Slow(ms) => {
                 let delay = Some(Duration::from_millis(ms));
-                let numbers = self.trouble(nodes, delay);
+                let numbers = self.add_link_faults(nodes, delay);
                 sleep(length).await;
                 self.links.remove(&numbers);
             }
             FaultKind::Flap => {
                 let end = Instant::now() + length;
                 while Instant::now() < end {
-                    let numbers = self.trouble(nodes, None);
+                    let numbers = self.add_link_faults(nodes, None);
                     sleep(Duration::from_millis(200 + choice % 500)).await;
                     self.links.remove(&numbers);
                     sleep(Duration::from_millis(300 + choice % 900)).await;
@@ -222,13 +222,13 @@ impl FaultInjector {
                 sleep(length).await;
                 for (node, before) in nodes.iter().zip(starts) {
                     self.hosts.node_home.set_clock(*node, 0)?;
-                    // One that has started by a wrong clock stays out until it is started again.
+                    // A node that started with a wrong clock must be started again.
                     if restart || self.hosts.starts(*node) != before {
                         self.hosts.kill(&[*node]);
                         self.hosts.spawn(*node)?;
                     }
                 }
-                // Until the new time is read.
+                // libfaketime reads the new time within this.
                 sleep(Duration::from_secs(2)).await;
             }
             FaultKind::Copy => {
@@ -266,7 +266,7 @@ impl FaultInjector {
         Ok(())
     }
 
-    /// Which packets are dropped, and where.
+    /// The rules by which packets are dropped, each with its node.
     fn rules(&self, what: FaultKind, nodes: &[u64]) -> Vec<(u64, String)> {
         let mut rules = Vec::new();
         let others: Vec<u64> = self.hosts.ids().filter(|id| !nodes.contains(id)).collect();
@@ -278,18 +278,18 @@ impl FaultInjector {
             }
             for other in &others {
                 if what != FaultKind::Silent {
-                    rules.push((*node, format!("INPUT -s {}", self.net.face(*other))));
+                    rules.push((*node, format!("INPUT -s {}", self.net.proxy_address(*other))));
                 }
                 if what != FaultKind::Deaf {
-                    rules.push((*node, format!("OUTPUT -d {}", self.net.face(*other))));
+                    rules.push((*node, format!("OUTPUT -d {}", self.net.proxy_address(*other))));
                 }
             }
         }
         rules
     }
 
-    /// The same trouble on all links to and from some nodes.
-    fn trouble(&self, nodes: &[u64], delay: Option<Duration>) -> Vec<u64> {
+    /// Adds a fault to all links to and from some nodes; returns the numbers that remove it.
+    fn add_link_faults(&self, nodes: &[u64], delay: Option<Duration>) -> Vec<u64> {
         let mut numbers = Vec::new();
         for node in nodes {
             for (from, to) in [(Some(*node), None), (None, Some(*node))] {

@@ -1,55 +1,56 @@
-//! The judge: what a run has promised and broken. Pure: evidence in, verdict out. Each rule is one of
-//! the promises in docs/reliability.md; what a fault excuses is counted by its cause, and what nothing
-//! excuses is a violation.
+//! The judge: a pure function from the evidence of a run to a verdict. Each rule is one of the
+//! promises in docs/reliability.md. Exceptions that a fault excuses are counted by their cause; all
+//! others are violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler0::model::shard::shard_of;
 
 use crate::evidence::{Entry, Evidence};
-use crate::expected::{ExpectedJob, LONGEST};
+use crate::expected::{ExpectedJob, MAX_JITTER};
 use crate::faults::{FaultKind, Role};
 use crate::inject::Window;
 use crate::receiver::{Answer, Arrival};
 
-/// What the clocks of receiver and nodes may differ, in milliseconds: one that differs by more must
-/// not fire.
+/// The milliseconds by which the clocks of receiver and nodes may differ. A node whose clock
+/// differs by more must not fire.
 const CLOCKS: i64 = 1_000;
-/// How long after a change a call may go out that knows nothing of it: a node that is cut off fires
-/// for as long as its lease holds (TTL, about 4 s here), and by its own clock.
+/// The milliseconds after a change in which a call may be sent without knowledge of it: a node that
+/// is cut off fires while its lease holds (TTL, about 4 s here), by its own clock.
 const UNAWARE: i64 = 6_000;
-/// How long after its disk was full a node may still end for it.
+/// The milliseconds after a full disk in which its node may still end because of it.
 const ENDS: i64 = 4_000;
-/// How long after its fault a destination may still be left alone by the breaker.
+/// The milliseconds after its fault in which the breaker of a destination may still be open.
 const RESTS: i64 = 70_000;
 
-/// What came of a run.
+/// The verdict about a run.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// Broken promises, by kind: how many, and the first few.
+    /// The violations by kind, each with its description.
     pub(crate) violations: BTreeMap<&'static str, Vec<String>>,
     /// End states in the ledger, by state and reason.
     pub(crate) states: BTreeMap<String, u64>,
     /// Occurrences accepted more than once, by cause.
     pub(crate) duplicates: BTreeMap<String, u64>,
-    /// First attempts made again by another owner, by cause.
+    /// First attempts that another owner repeated, by cause.
     pub(crate) repeated: BTreeMap<String, u64>,
-    /// First attempts under an older fence than one that had come, by cause.
+    /// First attempts under an older fence than one that had arrived before, by cause.
     pub(crate) stale: BTreeMap<String, u64>,
     /// Attempts after the first.
     pub(crate) retries: u64,
-    /// Calls that went out before the sender knew of a pause, an edit or a deletion.
+    /// The number of calls that were sent before the sender knew of a pause, an edit or a deletion.
     pub(crate) unaware: u64,
-    /// Accepted, but not known to be: the answer was lost with the sender.
+    /// The number of accepted occurrences that are not recorded so: the answer was lost with the
+    /// sender.
     pub(crate) unheard: u64,
-    /// How late first arrivals were, in milliseconds, ascending.
+    /// The lags of first attempts in milliseconds, ascending.
     pub(crate) lags: Vec<i64>,
-    /// The latest first arrival, in milliseconds, of what was due under a fault that was alone.
+    /// The greatest lag in milliseconds of what was due during a fault that was alone, by fault.
     pub(crate) alone: BTreeMap<String, i64>,
 }
 
 impl Verdict {
-    /// How many promises were broken.
+    /// The number of violations.
     pub(crate) fn broken(&self) -> usize {
         self.violations.values().map(Vec::len).sum()
     }
@@ -73,59 +74,59 @@ pub(crate) fn judge(evidence: &Evidence) -> Verdict {
     judge.verdict
 }
 
-/// What is under judgement.
+/// A judgement in progress.
 pub(crate) struct Judge<'e> {
-    /// What is known.
+    /// The evidence.
     pub(crate) evidence: &'e Evidence,
-    /// What was found so far.
+    /// The findings so far.
     pub(crate) verdict: Verdict,
 }
 
 impl Judge<'_> {
-    /// Nothing that was acknowledged is lost, nothing is there that was not written.
+    /// No acknowledged write is lost, and nothing exists that was not written.
     fn writes(&mut self) {
         for text in &self.evidence.wrong {
             self.verdict.violation("wrong answer", text.clone());
         }
         let mut known = 0;
-        for book in self.evidence.expected.jobs.values() {
-            let found = self.evidence.jobs.get(&book.id);
-            match (found, book.deleted) {
+        for tracked in self.evidence.expected.jobs.values() {
+            let found = self.evidence.jobs.get(&tracked.id);
+            match (found, tracked.deleted) {
                 (None, Some(_)) => {}
                 (Some(job), None) => {
                     known += 1;
-                    let last = book.last();
+                    let last = tracked.last();
                     let status = if last.paused { "inactive" } else { "active" };
-                    // With a last date it is completed when it has nothing left.
+                    // A job with a last date is completed after its last occurrence.
                     let ended = job["status"].as_str() == Some("completed");
                     let may_end = last.end.is_some();
                     let must_end =
-                        last.end.is_some_and(|end| end + LONGEST < self.evidence.horizon);
+                        last.end.is_some_and(|end| end + MAX_JITTER < self.evidence.horizon);
                     let stands =
                         (!must_end && job["status"].as_str() == Some(status)) || (may_end && ended);
-                    let same = job["data"].as_str() == Some(&*book.data)
-                        && (book.is_once()
-                            || (job["version"].as_u64() == Some(book.version) && stands));
+                    let same = job["data"].as_str() == Some(&*tracked.data)
+                        && (tracked.is_once()
+                            || (job["version"].as_u64() == Some(tracked.version) && stands));
                     if !same {
-                        let text = format!("expected {book:?}, found {job}");
+                        let text = format!("expected {tracked:?}, found {job}");
                         self.verdict.violation("lost write", text);
                     }
                 }
                 (found, _) => {
                     known += u64::from(found.is_some());
-                    let text = format!("expected {book:?}, found {found:?}");
+                    let text = format!("expected {tracked:?}, found {found:?}");
                     self.verdict.violation("lost write", text);
                 }
             }
         }
-        let (all, asleep) = (self.evidence.jobs.len() as u64, self.evidence.expected.idle_jobs);
-        if all != known + asleep {
-            let text = format!("{all} jobs are there, {known} known and {asleep} sleepers");
+        let (all, idle) = (self.evidence.jobs.len() as u64, self.evidence.expected.idle_jobs);
+        if all != known + idle {
+            let text = format!("{all} jobs are there, {known} known and {idle} idle");
             self.verdict.violation("lost write", text);
         }
     }
 
-    /// All nodes hold the same books.
+    /// All nodes hold the same replicated state.
     fn hashes(&mut self) {
         let hashes = &self.evidence.hashes;
         let different: BTreeSet<_> = hashes.values().collect();
@@ -134,7 +135,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Every planned occurrence is in the ledger with one end state that it may have, and no other.
+    /// The ledger has each planned occurrence with an end state that it may have, and no other one.
     fn ledgers(&mut self) {
         if self.evidence.settled.is_none() {
             let text = format!("not everything has ended {:?} after", crate::evidence::PATIENCE);
@@ -149,21 +150,21 @@ impl Judge<'_> {
         let runs = self.evidence.arrivals.iter().filter(|one| one.answer == Answer::Accepted);
         let runs: BTreeSet<&str> = runs.map(|one| &*one.id).collect();
         let none = BTreeSet::new();
-        for book in self.evidence.expected.jobs.values() {
-            let Some(ledger) = self.evidence.ledgers.get(&book.id) else {
-                self.verdict.violation("unaccounted", format!("no ledger of {book:?}"));
+        for tracked in self.evidence.expected.jobs.values() {
+            let Some(ledger) = self.evidence.ledgers.get(&tracked.id) else {
+                self.verdict.violation("unaccounted", format!("no ledger of {tracked:?}"));
                 continue;
             };
-            self.ledger(book, ledger, accepted.get(&book.id).unwrap_or(&none));
+            self.ledger(tracked, ledger, accepted.get(&tracked.id).unwrap_or(&none));
         }
         for (id, run) in &self.evidence.expected.runs {
             let state = self.evidence.runs.get(id).map_or("none", |state| state);
             *self.verdict.states.entry(format!("run {state}")).or_default() += 1;
-            let book = &self.evidence.expected.jobs[&run.job];
-            let may_end =
-                book.mortal && state == "dead" || book.deleted.is_some() && state == "skipped";
+            let tracked = &self.evidence.expected.jobs[&run.job];
+            let may_end = tracked.may_die && state == "dead"
+                || tracked.deleted.is_some() && state == "skipped";
             let may_go = self.may_be_forgotten(run.scheduled)
-                && (runs.contains(&**id) || book.mortal || book.deleted.is_some());
+                && (runs.contains(&**id) || tracked.may_die || tracked.deleted.is_some());
             if state != "delivered" && !may_end && !(state == "forgotten" && may_go) {
                 let text = format!("run {id} at {} is {state}", run.scheduled);
                 self.verdict.violation("unaccounted", text);
@@ -173,20 +174,23 @@ impl Judge<'_> {
 
     fn ledger(
         &mut self,
-        book: &ExpectedJob,
+        tracked: &ExpectedJob,
         ledger: &BTreeMap<i64, Entry>,
         accepted: &BTreeSet<i64>,
     ) {
-        let due = book.due(self.evidence.horizon);
+        let due = tracked.due(self.evidence.horizon);
         for (at, planned) in &due {
             let came = accepted.contains(at);
-            // What the ledger has no more the receiver has to have.
-            let ended = planned.paused || book.deleted.is_some() || book.mortal || !book.patient;
+            // The receiver must have what the ledger has forgotten.
+            let ended = planned.paused
+                || tracked.deleted.is_some()
+                || tracked.may_die
+                || !tracked.never_misfires;
             let may_go = self.may_be_forgotten(planned.instant) && (came || ended);
             let Some(entry) = ledger.get(at) else {
-                // With the history goes the plan that was in force, after an edit or a deletion.
+                // After an edit or a deletion the old plan is forgotten with the history.
                 if !planned.doubtful && !may_go {
-                    let text = format!("{at} of {book:?} is not in the ledger");
+                    let text = format!("{at} of {tracked:?} is not in the ledger");
                     self.verdict.violation("unaccounted", text);
                 }
                 continue;
@@ -196,33 +200,34 @@ impl Judge<'_> {
             let may = match (&*entry.state, &*entry.reason) {
                 ("delivered", _) => {
                     if !came {
-                        let text = format!("{} says delivered, and never came: {book:?}", entry.id);
+                        let text =
+                            format!("{} says delivered, and never came: {tracked:?}", entry.id);
                         self.verdict.violation("lost delivery", text);
                     }
-                    !planned.paused || book.changed_before(planned.instant, UNAWARE)
+                    !planned.paused || tracked.changed_before(planned.instant, UNAWARE)
                 }
                 ("skipped", "paused") => planned.paused,
-                ("skipped", "ended") => book.deleted.is_some(),
-                ("skipped", "misfire") => !book.patient,
-                ("dead", _) => book.mortal,
+                ("skipped", "ended") => tracked.deleted.is_some(),
+                ("skipped", "misfire") => !tracked.never_misfires,
+                ("dead", _) => tracked.may_die,
                 ("forgotten", _) => may_go,
                 _ => false,
             };
             if !may || entry.due != planned.instant {
-                let text = format!("{} is {entry:?}, planned {planned:?}, {book:?}", entry.id);
+                let text = format!("{} is {entry:?}, planned {planned:?}, {tracked:?}", entry.id);
                 self.verdict.violation("unaccounted", text);
             }
             if came && !["delivered", "forgotten"].contains(&&*entry.state) {
-                self.unheard(book, *at, entry);
+                self.unheard(tracked, *at, entry);
             }
         }
         for (at, entry) in ledger.iter().filter(|(at, _)| !due.contains_key(at)) {
-            let text = format!("{at} is {entry:?}, but was never planned: {book:?}");
+            let text = format!("{at} is {entry:?}, but was never planned: {tracked:?}");
             self.verdict.violation("unplanned", text);
         }
     }
 
-    /// Whether a leader may have let go of what was due at an instant: its disk was full after it.
+    /// True when a leader may have forgotten what was due at an instant: its disk was full later.
     fn may_be_forgotten(&self, at: i64) -> bool {
         let full = |window: &&Window| {
             window.what == FaultKind::DiskFull
@@ -231,11 +236,12 @@ impl Judge<'_> {
         self.evidence.windows.iter().filter(full).any(|window| at <= window.to.saturating_add(ENDS))
     }
 
-    /// Accepted, and the ledger says otherwise: only where the sender could not hear or tell it.
-    fn unheard(&mut self, book: &ExpectedJob, at: i64, entry: &Entry) {
+    /// An accepted occurrence may be recorded otherwise only if a fault kept the sender from
+    /// receiving or reporting the answer.
+    fn unheard(&mut self, tracked: &ExpectedJob, at: i64, entry: &Entry) {
         let ours = |one: &&Arrival| {
             one.occurrence.run == 0
-                && (one.occurrence.job, one.occurrence.scheduled) == (book.id, at)
+                && (one.occurrence.job, one.occurrence.scheduled) == (tracked.id, at)
                 && one.answer == Answer::Accepted
         };
         let arrivals: Vec<_> = self.evidence.arrivals.iter().filter(ours).collect();
@@ -247,12 +253,12 @@ impl Judge<'_> {
         }
     }
 
-    /// Nothing comes early, unplanned, or under another id.
+    /// No arrival is early, unplanned, or under another id.
     fn arrivals(&mut self) {
         let horizon = self.evidence.horizon;
         let mut due = BTreeMap::new();
-        for (id, book) in &self.evidence.expected.jobs {
-            due.insert(*id, book.due(horizon + LONGEST));
+        for (id, tracked) in &self.evidence.expected.jobs {
+            due.insert(*id, tracked.due(horizon + MAX_JITTER));
         }
         for one in &self.evidence.arrivals {
             self.verdict.retries += u64::from(one.attempt > 1);
@@ -279,18 +285,18 @@ impl Judge<'_> {
             if when > horizon || planned.is_some_and(|due| !due.paused) {
                 continue;
             }
-            let book = self.evidence.expected.jobs.get(&job);
-            if book.is_some_and(|book| book.changed_before(when, UNAWARE)) {
+            let tracked = self.evidence.expected.jobs.get(&job);
+            if tracked.is_some_and(|tracked| tracked.changed_before(when, UNAWARE)) {
                 self.verdict.unaware += 1;
             } else {
-                let text = format!("{one:?} of {book:?}, planned {planned:?}");
+                let text = format!("{one:?} of {tracked:?}, planned {planned:?}");
                 self.verdict.violation("unplanned", text);
             }
         }
     }
 
-    /// A node ends by itself only for a full disk, or because it has forgotten what it acknowledged,
-    /// and never panics.
+    /// A node ends by itself only for a full disk, or because it has forgotten what it
+    /// acknowledged. It never panics.
     fn processes(&mut self) {
         for line in &self.evidence.panics {
             self.verdict.violation("panic", line.clone());
@@ -308,13 +314,13 @@ impl Judge<'_> {
         }
     }
 
-    /// How late first attempts came. What waits for a destination that fails is not counted: that
-    /// is no fault of the nodes'.
+    /// The lags of first attempts. Waits for a failing destination do not count, because the nodes
+    /// do not cause them.
     fn lags(&mut self) {
         let mut due = BTreeMap::new();
-        for book in self.evidence.expected.jobs.values() {
-            let all = book.due(self.evidence.horizon + LONGEST);
-            due.extend(all.into_iter().map(|(at, one)| ((book.id, at), one.instant)));
+        for tracked in self.evidence.expected.jobs.values() {
+            let all = tracked.due(self.evidence.horizon + MAX_JITTER);
+            due.extend(all.into_iter().map(|(at, one)| ((tracked.id, at), one.instant)));
         }
         let mut first: BTreeMap<&str, &Arrival> = BTreeMap::new();
         for one in &self.evidence.arrivals {
@@ -347,8 +353,9 @@ impl Judge<'_> {
     }
 }
 
-/// A run in which too little happened proves nothing: what a plan of this length must have brought.
-pub(crate) fn emptiness(evidence: &Evidence, planned: &[crate::faults::Fault]) -> Vec<String> {
+/// The numbers that are too low for a plan of this length. A run in which too little happened
+/// proves nothing.
+pub(crate) fn too_little(evidence: &Evidence, planned: &[crate::faults::Fault]) -> Vec<String> {
     let mut found = Vec::new();
     let mut need = |what: &str, is: usize, least: usize| {
         if is < least {

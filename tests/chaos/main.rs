@@ -1,19 +1,19 @@
 //! Fault injection: a cluster of real processes on hosts of their own, jobs written through random
-//! nodes, faults from a seed, and a judge who knows only the promises (docs/reliability.md).
+//! nodes, faults from a seed, and a judge that knows only the promises (docs/reliability.md).
 //!
 //! ```text
 //!   writer ──writes──> node 1 ─┐            ┌─ inject <── faults (the plan, from the seed alone)
 //!     │                node 2 ─┼─ proxies ──┤
 //!     │                node 3 ─┘            └─ hosts, net (processes, disks, clocks, packets)
-//!   books                │ calls
+//!  expected              │ calls
 //!     │               receivers ──arrivals──┐
 //!     └──────────> evidence <───────────────┘──> judge ──> report
 //! ```
 //!
-//! `cargo test` plays the short set, about three minutes. A long run:
-//! `cargo test --release --test chaos -- --minutes 10 --seed 7`. What a run leaves behind is in
-//! `target/chaos/SEED`. Everything it makes on the machine is named after its process id, and removed
-//! at the end, on ctrl-c and after a panic.
+//! `cargo test --features slow --test chaos` plays the short set, about three minutes. A long run:
+//! `cargo test --release --features slow --test chaos -- --minutes 10 --seed 7`. Data and logs of a
+//! run are in `target/chaos/SEED`. What a run creates on the machine is named after its process id,
+//! and removed at the end, on ctrl-c and after a panic.
 
 mod duplicates;
 mod evidence;
@@ -58,16 +58,16 @@ use crate::report::Report;
 use crate::watch::Seen;
 use crate::writer::Writer;
 
-/// The short set: so many runs of so many seconds, each with its share of the faults.
+/// The short set: the number of runs and their length in seconds. Each has its share of the faults.
 const SHORT: (usize, u64) = (2, 75);
-/// Shards with jobs that fire: in a short run, and in a long one.
+/// The number of shards with jobs that fire: in a short run, and in a long one.
 const SHARDS: (u64, u64) = (16, 64);
-/// How long the nodes may take to be up.
-const UP: Duration = Duration::from_mins(1);
-/// How long a write may take once all is well again.
+/// The time that the nodes may take until they are ready.
+const STARTUP: Duration = Duration::from_mins(1);
+/// The time that a write may take after the last fault.
 const LAST_WRITES: Duration = Duration::from_secs(90);
 
-/// One run to play.
+/// A run.
 struct Run {
     seed: u64,
     nodes: u64,
@@ -115,7 +115,7 @@ async fn terminated() {
 }
 
 async fn play(options: &Options) -> anyhow::Result<bool> {
-    mutations::mutations()?;
+    mutations::check()?;
     let can = abilities(options)?;
     let runs: Vec<Run> = match options.minutes {
         Some(minutes) => vec![Run {
@@ -153,7 +153,8 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
     Ok(passed)
 }
 
-/// What this machine lets us do; what it does not is said loudly, and is an error where CI is set.
+/// The kinds of fault that this machine allows. A missing one is printed, and is an error with `CI`
+/// set.
 fn abilities(options: &Options) -> anyhow::Result<Abilities> {
     let mut missing = Vec::new();
     let spaces = !options.loopback
@@ -169,8 +170,8 @@ fn abilities(options: &Options) -> anyhow::Result<Abilities> {
         };
     let folder = tempfile::tempdir()?;
     let mount = ["-t", "tmpfs", "-o", "size=1m", "s0chaos"];
-    let disks = match net::done(Command::new("mount").args(mount).arg(folder.path())) {
-        Ok(()) => net::done(Command::new("umount").arg(folder.path())).is_ok(),
+    let disks = match net::run_command(Command::new("mount").args(mount).arg(folder.path())) {
+        Ok(()) => net::run_command(Command::new("umount").arg(folder.path())).is_ok(),
         Err(error) => {
             missing.push(format!("NO SMALL DISKS ({error:#}): no disk runs full"));
             false
@@ -189,7 +190,7 @@ fn abilities(options: &Options) -> anyhow::Result<Abilities> {
     Ok(Abilities { spaces, disks, clocks })
 }
 
-/// Makes an empty folder for a run, and sees to it that no other run uses it meanwhile.
+/// Creates an empty folder for a run; the lock keeps another run from using it meanwhile.
 fn clear(folder: &Path, nodes: u64) -> anyhow::Result<File> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let lock = File::create(folder.with_extension("lock"))?;
@@ -197,15 +198,15 @@ fn clear(folder: &Path, nodes: u64) -> anyhow::Result<File> {
         bail!("another run of this seed is under way in {}", folder.display());
     }
     for id in 1..=nodes {
-        // A run that was killed could not do it. Not mounted is fine.
-        let _ = net::done(Command::new("umount").arg(folder.join(format!("node{id}"))));
+        // A killed run left it mounted. An error means that it is not mounted.
+        let _ = net::run_command(Command::new("umount").arg(folder.join(format!("node{id}"))));
     }
     std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     std::fs::create_dir_all(folder)?;
     Ok(lock)
 }
 
-/// Plays one run from beginning to end.
+/// Plays a run from its beginning to its end.
 async fn one(
     run: &Run,
     plan: &[faults::Fault],
@@ -230,12 +231,12 @@ async fn one(
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&hosts).supervise());
     for id in hosts.ids() {
-        if !hosts.ready(id, UP).await {
-            bail!("node {id} is not up within {UP:?}:\n{}", hosts.log(id));
+        if !hosts.ready(id, STARTUP).await {
+            bail!("node {id} is not up within {STARTUP:?}:\n{}", hosts.log(id));
         }
     }
     let seen = Arc::new(Mutex::new(Seen::default()));
-    tasks.spawn(watch::feel_stalls(Arc::clone(&seen)));
+    tasks.spawn(watch::note_stalls(Arc::clone(&seen)));
     let writer =
         Writer::begin(Arc::clone(&hosts), Arc::clone(&receivers), run.seed, run.shards).await?;
     let injector = Arc::new(FaultInjector {
@@ -248,7 +249,7 @@ async fn one(
     });
     tasks.spawn(watch::watch(Arc::clone(&injector), Arc::clone(&seen)));
     let writing = tokio::spawn(Arc::clone(&writer).write());
-    injector.play(plan).await;
+    injector.run(plan).await;
     writer.stop();
     let finished = tokio::time::timeout(LAST_WRITES, writing).await;
 
@@ -274,7 +275,7 @@ async fn one(
     for text in receivers.broken() {
         verdict.violation("broken request", text);
     }
-    for text in judge::emptiness(&evidence, plan) {
+    for text in judge::too_little(&evidence, plan) {
         verdict.violation("empty run", text);
     }
     if verdict.broken() > 0 || options.keep {

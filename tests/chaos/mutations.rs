@@ -1,5 +1,6 @@
-//! A judge that never finds anything proves nothing: before each run he is shown a sound run, and then
-//! the same run with one promise broken at a time. `main` calls it; it needs no cluster.
+//! Mutation checks of the judge, which would prove nothing if it never found anything. It is shown
+//! a sound run, and the same run with one promise broken at a time. `main` calls them before each
+//! run; they need no cluster.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::judge::judge;
 use crate::receiver::{Answer, Arrival};
 
 const JOB: u64 = 70;
-const BORN: i64 = 1_000_000;
+const START: i64 = 1_000_000;
 
 fn arrival(scheduled: i64) -> Arrival {
     let id = execution_id(1 << 96, JOB, scheduled);
@@ -32,31 +33,31 @@ fn arrival(scheduled: i64) -> Arrival {
         destination: 0,
         sender: Some(2),
         at: scheduled + 4,
-        mono: Duration::from_millis((scheduled - BORN) as u64),
+        mono: Duration::from_millis((scheduled - START) as u64),
         answer: Answer::Accepted,
     }
 }
 
-/// A job of each two seconds, its four occurrences delivered, and nothing wrong.
+/// A run without violations: a job of every two seconds with four delivered occurrences.
 fn sound() -> Evidence {
-    let timing = Timing::Every(2_000, BORN);
+    let timing = Timing::Every(2_000, START);
     let job = ExpectedJob {
         id: JOB,
-        mortal: false,
-        patient: true,
+        may_die: false,
+        never_misfires: true,
         version: 2,
         data: "d".to_owned(),
-        spans: vec![Span { from: BORN, timing, paused: false, jitter: 0, end: None }],
+        spans: vec![Span { from: START, timing, paused: false, jitter: 0, end: None }],
         deleted: None,
     };
-    let arrivals: Vec<Arrival> = (1..=4).map(|n| arrival(BORN + n * 2_000)).collect();
+    let arrivals: Vec<Arrival> = (1..=4).map(|n| arrival(START + n * 2_000)).collect();
     let entry = |one: &Arrival| {
         let (state, reason) = ("delivered".to_owned(), String::new());
         (one.scheduled, Entry { due: one.scheduled, state, reason, id: one.id.clone() })
     };
     let shown = json!({"id": JOB, "version": 2, "data": "d", "status": "active"});
     Evidence {
-        horizon: BORN + 9_000,
+        horizon: START + 9_000,
         ledgers: [(JOB, arrivals.iter().map(entry).collect())].into(),
         jobs: [(JOB, shown)].into(),
         hashes: [(1, Some("h".to_owned())), (2, Some("h".to_owned()))].into(),
@@ -67,16 +68,16 @@ fn sound() -> Evidence {
     }
 }
 
-/// The same job with jitter, of each twenty seconds; each of its occurrences meets a change between
+/// A run without violations of a job with jitter. Each of its occurrences meets a change between
 /// the instants at which it is scheduled and due: of the jitter, a pause that is over by then, one
 /// that is not, and a last date.
-fn moved() -> Evidence {
+fn sound_with_jitter() -> Evidence {
     let mut evidence = sound();
-    let timing = Timing::Every(20_000, BORN);
-    let span = Span { from: BORN, timing, paused: false, jitter: 19_000, end: None };
-    let book = evidence.expected.jobs.get_mut(&JOB).unwrap();
-    book.spans = vec![span];
-    let due: Vec<_> = book.due(BORN + 2_000_000).into_iter().collect();
+    let timing = Timing::Every(20_000, START);
+    let span = Span { from: START, timing, paused: false, jitter: 19_000, end: None };
+    let tracked = evidence.expected.jobs.get_mut(&JOB).unwrap();
+    tracked.spans = vec![span];
+    let due: Vec<_> = tracked.due(START + 2_000_000).into_iter().collect();
     // The first four, in order, that are due at least five seconds after they are scheduled.
     let late = due.iter().filter(|(at, one)| one.instant >= at + 5_000).map(|(at, _)| *at);
     let late: Vec<i64> = late.take(4).collect();
@@ -91,10 +92,10 @@ fn moved() -> Evidence {
         (late[2] + 19_500, span),
         (late[3] + 1_000, Span { end: ends, ..span }),
     ];
-    spans[0].0 = BORN;
-    book.spans = spans.into_iter().map(|(from, span)| Span { from, ..span }).collect();
+    spans[0].0 = START;
+    tracked.spans = spans.into_iter().map(|(from, span)| Span { from, ..span }).collect();
     evidence.horizon = late[3] + 19_500;
-    let planned = book.due(evidence.horizon);
+    let planned = tracked.due(evidence.horizon);
     let arrivals = planned.iter().filter(|(_, one)| !one.paused);
     evidence.arrivals =
         arrivals.map(|(at, one)| Arrival { at: one.instant + 4, ..arrival(*at) }).collect();
@@ -107,7 +108,7 @@ fn moved() -> Evidence {
     evidence
 }
 
-/// The place of the last but so many of those that came.
+/// The index of the arrival `before` places before the last one.
 fn last(evidence: &Evidence, before: usize) -> usize {
     evidence.arrivals.len() - 1 - before
 }
@@ -118,15 +119,15 @@ fn entry<'e>(evidence: &'e mut Evidence, state: &str) -> &'e mut Entry {
     ledger.values_mut().rev().find(|entry| entry.state == state).unwrap()
 }
 
-/// What is broken of jobs with jitter.
-const MOVED: &[(&str, Break)] = &[
+/// The mutations of the run with jitter, with the violation that the judge must find.
+const JITTER_MUTATIONS: &[(&str, Mutation)] = &[
     ("early", |e| {
-        // When it was scheduled, and not when it was due.
+        // It comes when it was scheduled, before it was due.
         let index = last(e, 0);
         e.arrivals[index].at = e.arrivals[index].scheduled + 1;
     }),
     ("unaccounted", |e| {
-        // Lost with the plan that had it.
+        // The ledger lost it with the plan.
         drop(e.ledgers.get_mut(&JOB).unwrap().pop_last());
     }),
     ("unaccounted", |e| entry(e, "delivered").due += 1_000),
@@ -141,7 +142,7 @@ const MOVED: &[(&str, Break)] = &[
         "ended".clone_into(&mut entry.reason);
     }),
     ("lost write", |e| {
-        // It had its last occurrence long ago.
+        // The last occurrence was long ago.
         e.horizon += 60_000;
     }),
 ];
@@ -151,7 +152,7 @@ fn window(what: FaultKind, node: u64, from: i64, to: i64) -> Window {
     Window { what, role, destination, nodes: vec![node], leader: None, from, to }
 }
 
-/// The last arrival once more, three seconds later and by another node.
+/// Adds the last arrival once more, three seconds later and from another node.
 fn again(evidence: &mut Evidence, fence: u64) {
     let mut one = evidence.arrivals[3].clone();
     (one.at, one.mono) = (one.at + 3_000, one.mono + Duration::from_secs(3));
@@ -159,7 +160,7 @@ fn again(evidence: &mut Evidence, fence: u64) {
     evidence.arrivals.push(one);
 }
 
-/// The last arrival was not answered, and its owner sent it again at once, so many times.
+/// Lets the owner send the last arrival again at once, because it was not answered.
 fn resent(evidence: &mut Evidence, times: i64) {
     let last = evidence.arrivals[3].clone();
     for nth in 1..=times {
@@ -169,17 +170,18 @@ fn resent(evidence: &mut Evidence, times: i64) {
     }
 }
 
-/// The ledger has one of the occurrences no more.
+/// Lets the ledger forget an occurrence.
 fn forgotten(evidence: &mut Evidence, index: usize) {
     let at = evidence.arrivals[index].scheduled;
     let entry = evidence.ledgers.get_mut(&JOB).unwrap().get_mut(&at).unwrap();
     "forgotten".clone_into(&mut entry.state);
 }
 
-type Break = fn(&mut Evidence);
+/// A change of the evidence.
+type Mutation = fn(&mut Evidence);
 
-/// What is broken, and what the judge must call it.
-const BROKEN: &[(&str, Break)] = &[
+/// The mutations of the sound run, with the violation that the judge must find.
+const MUTATIONS: &[(&str, Mutation)] = &[
     ("early", |e| e.arrivals[0].at -= 1_500),
     ("lost delivery", |e| drop(e.arrivals.remove(1))),
     ("unaccounted", |e| drop(e.ledgers.get_mut(&JOB).unwrap().pop_last())),
@@ -192,22 +194,23 @@ const BROKEN: &[(&str, Break)] = &[
     ("unaccounted", |e| e.settled = None),
     ("unaccounted", |e| forgotten(e, 1)),
     ("unaccounted", |e| {
-        // The history was cut for a full disk, but the receiver does not have it either.
+        // The history was cut for a full disk, but the receiver does not have the occurrence
+        // either.
         forgotten(e, 1);
-        e.windows.push(window(FaultKind::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, START + 4_000, START + 8_000));
         e.cut.insert(1);
         e.arrivals.remove(1);
     }),
     ("unaccounted", |e| {
-        // Due long after there was room again.
+        // It was due long after the disk had room again.
         forgotten(e, 3);
-        e.windows.push(window(FaultKind::DiskFull, 1, BORN, BORN + 2_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, START, START + 2_000));
         e.cut.insert(1);
     }),
-    ("unplanned", |e| e.arrivals.push(arrival(BORN + 3_000))),
+    ("unplanned", |e| e.arrivals.push(arrival(START + 3_000))),
     ("unplanned", |e| {
         let extra = e.ledgers[&JOB].values().next().unwrap().clone();
-        e.ledgers.get_mut(&JOB).unwrap().insert(BORN + 3_000, extra);
+        e.ledgers.get_mut(&JOB).unwrap().insert(START + 3_000, extra);
     }),
     ("wrong id", |e| e.arrivals[2].id.push('0')),
     ("lost write", |e| e.jobs.get_mut(&JOB).unwrap()["version"] = json!(1)),
@@ -217,76 +220,76 @@ const BROKEN: &[(&str, Break)] = &[
     ("needless duplicate", |e| again(e, 4)),
     ("two owners", |e| again(e, 4)),
     ("needless duplicate", |e| {
-        // Another node than the sender died, and the sender's clock jumped: neither is a reason.
-        e.windows.push(window(FaultKind::Kill, 3, BORN + 8_500, BORN + 9_500));
-        e.windows.push(window(FaultKind::Clock(3_600), 2, BORN + 8_500, BORN + 9_500));
+        // Neither the death of another node nor a jump of the sender's clock is a reason.
+        e.windows.push(window(FaultKind::Kill, 3, START + 8_500, START + 9_500));
+        e.windows.push(window(FaultKind::Clock(3_600), 2, START + 8_500, START + 9_500));
         again(e, 4);
     }),
     ("two owners", |e| {
-        // That the sender of the later one was cut off is no reason to send under an old lease.
-        e.windows.push(window(FaultKind::Partition, 1, BORN, BORN + 11_000));
+        // A partition of the later sender is no reason to send under an old lease.
+        e.windows.push(window(FaultKind::Partition, 1, START, START + 11_000));
         again(e, 2);
     }),
-    // One more time is what a kept connection that ends is worth.
+    // A kept connection that ends excuses one repetition, not two.
     ("two owners", |e| resent(e, 2)),
     ("two owners", |e| {
         resent(e, 1);
         e.arrivals[3].answer = Answer::Accepted;
     }),
-    ("ended by itself", |e| e.ends.push(End { node: 1, at: BORN, code: Some(1) })),
+    ("ended by itself", |e| e.ends.push(End { node: 1, at: START, code: Some(1) })),
     ("panic", |e| e.panics.push("panicked at".to_owned())),
 ];
 
-/// What a fault excuses.
-const EXCUSED: &[Break] = &[
+/// Changes that a fault excuses.
+const EXCUSED: &[Mutation] = &[
     |e| resent(e, 1),
     |e| {
-        e.windows.push(window(FaultKind::Kill, 2, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(FaultKind::Kill, 2, START + 8_500, START + 9_500));
         again(e, 4);
     },
     |e| {
-        e.windows.push(window(FaultKind::Freeze, 1, BORN, BORN + 11_000));
-        e.windows.push(window(FaultKind::Freeze, 2, BORN + 8_500, BORN + 9_500));
+        e.windows.push(window(FaultKind::Freeze, 1, START, START + 11_000));
+        e.windows.push(window(FaultKind::Freeze, 2, START + 8_500, START + 9_500));
         again(e, 2);
     },
     |e| {
-        e.windows.push(window(FaultKind::DiskFull, 1, BORN, BORN + 11_000));
-        e.ends.push(End { node: 1, at: BORN + 500, code: Some(1) });
+        e.windows.push(window(FaultKind::DiskFull, 1, START, START + 11_000));
+        e.ends.push(End { node: 1, at: START + 500, code: Some(1) });
     },
     |e| {
-        // The plan went with the history, after an edit.
+        // After an edit the old plan is forgotten with the history.
         e.ledgers.get_mut(&JOB).unwrap().pop_first();
-        e.windows.push(window(FaultKind::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, START + 4_000, START + 8_000));
         e.cut.insert(1);
     },
     |e| {
         forgotten(e, 1);
-        e.windows.push(window(FaultKind::DiskFull, 1, BORN + 4_000, BORN + 8_000));
+        e.windows.push(window(FaultKind::DiskFull, 1, START + 4_000, START + 8_000));
         e.cut.insert(1);
     },
 ];
 
-/// Shows the judge all of them.
-pub(crate) fn mutations() -> anyhow::Result<()> {
+/// Runs all mutations; the error is the first one that the judge does not find.
+pub(crate) fn check() -> anyhow::Result<()> {
     let found = judge(&sound()).violations;
-    ensure!(found.is_empty(), "the judge finds fault with a sound run: {found:?}");
-    for (index, (kind, wreck)) in BROKEN.iter().enumerate() {
+    ensure!(found.is_empty(), "the judge finds violations in a sound run: {found:?}");
+    for (index, (kind, mutate)) in MUTATIONS.iter().enumerate() {
         let mut evidence = sound();
-        wreck(&mut evidence);
+        mutate(&mut evidence);
         let found = judge(&evidence).violations;
         ensure!(found.contains_key(kind), "the judge overlooks {kind} ({index}): {found:?}");
     }
-    let found = judge(&moved()).violations;
-    ensure!(found.is_empty(), "the judge finds fault with jitter: {found:?}");
-    for (index, (kind, wreck)) in MOVED.iter().enumerate() {
-        let mut evidence = moved();
-        wreck(&mut evidence);
+    let found = judge(&sound_with_jitter()).violations;
+    ensure!(found.is_empty(), "the judge finds violations in a sound run with jitter: {found:?}");
+    for (index, (kind, mutate)) in JITTER_MUTATIONS.iter().enumerate() {
+        let mut evidence = sound_with_jitter();
+        mutate(&mut evidence);
         let found = judge(&evidence).violations;
         ensure!(found.contains_key(kind), "the judge overlooks {kind} of jitter ({index})");
     }
-    for (index, wreck) in EXCUSED.iter().enumerate() {
+    for (index, mutate) in EXCUSED.iter().enumerate() {
         let mut evidence = sound();
-        wreck(&mut evidence);
+        mutate(&mut evidence);
         let found = judge(&evidence).violations;
         ensure!(found.is_empty(), "the judge does not excuse ({index}): {found:?}");
     }

@@ -1,7 +1,8 @@
-//! The network of a run: a bridge, and a namespace for each node, so that every node is a host with an
-//! address of its own whose packets can be dropped. Without the rights for that, addresses of the
-//! loopback, which differ but can't be cut. `hosts` and `proxy` ask it for addresses, `inject` drops
-//! packets with it. It removes all it made, and what a run that was killed has left behind.
+//! The network of a run: a bridge and a namespace for each node, so that each node is a host with
+//! an address of its own whose packets can be dropped. Without the rights for that the nodes get
+//! addresses of the loopback, which cannot be cut. `hosts` and `proxy` ask it for addresses,
+//! `inject` drops packets with it. It removes what it created, and what a killed run has left
+//! behind.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,35 +10,35 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-/// Where a node's API listens.
+/// The port of a node's API.
 const API: u16 = 9091;
-/// Where a node listens for the others.
+/// The port of a node for the other nodes.
 const RAFT: u16 = 7071;
-/// Every name of ours begins so, followed by the process id of the run.
+/// The beginning of all names that a run creates; the process id of the run follows.
 const PREFIX: &str = "s0c";
 
-/// The network; taken down when dropped.
+/// The network; dropping it removes it.
 pub(crate) struct Net {
     tag: String,
     base: [u8; 3],
     spaces: bool,
-    /// Where the nodes listen for each other, by id; all the same where they are hosts.
+    /// The ports of the nodes for each other, by id; all the same where the nodes are hosts.
     raft_ports: Vec<u16>,
 }
 
 impl Net {
-    /// Makes it. `Err` when this machine does not let us; nothing is left behind then.
+    /// Creates it. The error says that this machine does not allow it; nothing is left behind then.
     pub(crate) fn build(nodes: u64) -> anyhow::Result<Self> {
         let run = std::process::id();
         sweep();
         let base = [10, 192 + (run % 60) as u8, (run / 60 % 256) as u8];
         let raft_ports = vec![RAFT; nodes as usize];
         let net = Self { tag: format!("{PREFIX}{run}"), base, spaces: true, raft_ports };
-        net.lay(nodes)?;
+        net.create(nodes)?;
         Ok(net)
     }
 
-    /// Addresses of the loopback instead.
+    /// Uses addresses of the loopback.
     pub(crate) fn loopback(nodes: u64) -> anyhow::Result<Self> {
         let run = std::process::id();
         let base = [127, 64 + (run % 60) as u8, (run / 60 % 256) as u8];
@@ -49,7 +50,7 @@ impl Net {
         Ok(Self { tag: String::new(), base, spaces: false, raft_ports })
     }
 
-    fn lay(&self, nodes: u64) -> anyhow::Result<()> {
+    fn create(&self, nodes: u64) -> anyhow::Result<()> {
         let tag = &self.tag;
         let [a, b, c] = self.base;
         if capture("ip", &["-4", "addr"])?.contains(&format!("inet {a}.{b}.{c}.")) {
@@ -58,7 +59,7 @@ impl Net {
         ip(&format!("link add {tag} type bridge"))?;
         ip(&format!("addr add {}/24 dev {tag}", self.gateway()))?;
         for id in 1..=nodes {
-            ip(&format!("addr add {}/24 dev {tag}", self.face(id)))?;
+            ip(&format!("addr add {}/24 dev {tag}", self.proxy_address(id)))?;
         }
         ip(&format!("link set {tag} up"))?;
         for id in 1..=nodes {
@@ -70,7 +71,7 @@ impl Net {
             ip(&format!("-n {space} link set lo up"))?;
             ip(&format!("-n {space} addr add {}/24 dev {inner}", self.host(id)))?;
             ip(&format!("-n {space} link set {inner} up"))?;
-            // Also tells whether packets can be dropped at all.
+            // An error here means that no packets can be dropped.
             self.drop_packets(id, "INPUT -s 192.0.2.1")?;
             self.pass_packets(id, "INPUT -s 192.0.2.1")?;
         }
@@ -82,7 +83,7 @@ impl Net {
         Ipv4Addr::new(a, b, c, last as u8)
     }
 
-    /// Where clients and receivers are.
+    /// The address of clients and receivers.
     pub(crate) fn gateway(&self) -> Ipv4Addr {
         self.at(1)
     }
@@ -92,23 +93,24 @@ impl Net {
         self.at(10 + id)
     }
 
-    /// The address under which the others know a node: its proxy's, which also speaks for it.
-    pub(crate) fn face(&self, id: u64) -> Ipv4Addr {
+    /// The address of a node's proxy. The other nodes reach the node there, and its connections to
+    /// them come from there.
+    pub(crate) fn proxy_address(&self, id: u64) -> Ipv4Addr {
         self.at(100 + id)
     }
 
-    /// Where a node's API is.
+    /// The address of a node's API.
     pub(crate) fn api(&self, id: u64) -> SocketAddr {
         (self.host(id), API).into()
     }
 
-    /// Where a node listens for the others.
+    /// The address of a node for the other nodes.
     pub(crate) fn raft(&self, id: u64) -> SocketAddr {
         (self.host(id), self.raft_ports[id as usize - 1]).into()
     }
 
-    /// Whose an address is; `None` where nodes are no hosts.
-    pub(crate) fn whose(&self, address: SocketAddr) -> Option<u64> {
+    /// The node with an address; `None` where nodes are no hosts.
+    pub(crate) fn node_at(&self, address: SocketAddr) -> Option<u64> {
         let SocketAddr::V4(address) = address else { return None };
         let last = u64::from(address.ip().octets()[3]);
         (self.spaces && last > 10 && last < 100).then(|| last - 10)
@@ -118,7 +120,7 @@ impl Net {
         format!("{}n{id}", self.tag)
     }
 
-    /// A program that runs as if on a node's host; the process is the program's own.
+    /// A command that runs a program in a node's namespace, in a process of its own.
     pub(crate) fn command(&self, id: u64, program: impl AsRef<OsStr>) -> Command {
         if !self.spaces {
             return Command::new(program);
@@ -128,12 +130,12 @@ impl Net {
         command
     }
 
-    /// Drops what a rule (chain and match) describes, on a node's host. Each call counts.
+    /// Drops the packets that a rule (chain and match) describes, on a node's host. Calls add up.
     pub(crate) fn drop_packets(&self, id: u64, rule: &str) -> anyhow::Result<()> {
         self.iptables(id, "-A", rule)
     }
 
-    /// Takes one such rule back.
+    /// Removes one such rule.
     pub(crate) fn pass_packets(&self, id: u64, rule: &str) -> anyhow::Result<()> {
         self.iptables(id, "-D", rule)
     }
@@ -141,12 +143,12 @@ impl Net {
     fn iptables(&self, id: u64, what: &str, rule: &str) -> anyhow::Result<()> {
         let mut command = self.command(id, "iptables");
         command.args(["-w", what]).args(rule.split(' ')).args(["-j", "DROP"]);
-        done(&mut command)
+        run_command(&mut command)
     }
 }
 
 impl Net {
-    /// Takes it down now, whoever still holds it.
+    /// Removes it now, although others may still hold it.
     pub(crate) fn end(&self) {
         if self.spaces {
             take_down(&self.tag);
@@ -160,19 +162,19 @@ impl Drop for Net {
     }
 }
 
-/// Removes the namespaces and links of a run. What is not there is no error.
+/// Removes the namespaces and links of a run. A missing one is no error.
 fn take_down(tag: &str) {
     let spaces = capture("ip", &["netns", "list"]).unwrap_or_default();
     let ours = spaces.lines().filter_map(|line| line.split(' ').next());
     for space in ours.filter(|name| name.starts_with(&format!("{tag}n"))) {
-        // A namespace goes in its own time; a link, with both its ends, at once.
+        // The kernel removes a namespace later, but a link with both of its ends at once.
         let _ = ip(&format!("link del {}", space.replacen('n', "v", 1)));
         let _ = ip(&format!("netns del {space}"));
     }
     let _ = ip(&format!("link del {tag}"));
 }
 
-/// Removes what runs that were killed have left behind: their namespaces with the processes in them.
+/// Removes the namespaces of killed runs with the processes in them.
 fn sweep() {
     let spaces = capture("ip", &["netns", "list"]).unwrap_or_default();
     for space in spaces.lines().filter_map(|line| line.split(' ').next()) {
@@ -195,11 +197,11 @@ fn sweep() {
 }
 
 fn ip(arguments: &str) -> anyhow::Result<()> {
-    done(Command::new("ip").args(arguments.split(' ')))
+    run_command(Command::new("ip").args(arguments.split(' ')))
 }
 
-/// Runs a command; what it says on stderr is the error.
-pub(crate) fn done(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a command; the error has its stderr.
+pub(crate) fn run_command(command: &mut Command) -> anyhow::Result<()> {
     let name = format!("{command:?}");
     let output = command.stdin(Stdio::null()).output().with_context(|| name.clone())?;
     if !output.status.success() {

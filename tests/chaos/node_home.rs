@@ -1,5 +1,6 @@
-//! Where a run's nodes live: the command that starts one, the folder with its disk, its clock and its
-//! log. `hosts` starts them, `inject` fills disks and sets clocks. It holds no process.
+//! The environment of the nodes of a run: the command that starts a node, and its folder with disk,
+//! clock and log. `hosts` starts the nodes, `inject` fills disks and sets clocks. It holds no
+//! process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,21 +11,21 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::net::{Net, done};
+use crate::net::{Net, run_command};
 
-/// Callback requests that a node has under way at most: the bound on what may still come from a node
-/// that was frozen behind its lease check.
+/// The requests that a node has under way at most. This bounds what may still come from a node that
+/// was frozen after its lease check.
 pub(crate) const MAX_WORKERS: usize = 16;
-/// Where Debian's libfaketime is.
+/// The paths of Debian's libfaketime.
 const FAKETIME: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 ];
-/// A node's disk, in MB, and how much of it is kept free by refusing writes.
+/// The size of a node's disk, and the part of it that is kept free by refusing writes, in MB.
 const DISK_MB: u64 = 192;
 const RESERVE_MB: u64 = 24;
 
-/// What this machine lets a run do.
+/// The kinds of fault that this machine allows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Abilities {
     /// Namespaces and dropped packets.
@@ -35,23 +36,23 @@ pub(crate) struct Abilities {
     pub(crate) clocks: bool,
 }
 
-/// Where libfaketime is, if it is.
+/// The path of libfaketime, where it is installed.
 pub(crate) fn faketime() -> Option<&'static str> {
     FAKETIME.iter().copied().find(|path| Path::new(path).exists())
 }
 
-/// Where nodes run, and what.
+/// The environment of all nodes.
 #[derive(Clone)]
 pub(crate) struct NodeHome {
     /// Their network.
     pub(crate) net: Arc<Net>,
-    /// Where data and logs go.
+    /// The folder of data and logs.
     pub(crate) folder: PathBuf,
-    /// The program.
+    /// The binary of a node.
     pub(crate) binary: PathBuf,
-    /// What the machine lets us do.
+    /// The kinds of fault that this machine allows.
     pub(crate) can: Abilities,
-    /// Where the nodes find each other, by id.
+    /// The addresses at which the nodes reach each other, by id.
     pub(crate) proxies: Vec<SocketAddr>,
 }
 
@@ -61,28 +62,30 @@ impl NodeHome {
         1..=self.proxies.len() as u64
     }
 
-    /// What is a node's own.
+    /// The folder of a node.
     pub(crate) fn disk(&self, id: u64) -> PathBuf {
         self.folder.join(format!("node{id}"))
     }
 
-    /// Makes it, small where that can be had.
+    /// Creates the folder, on a small disk of its own where the machine allows it.
     pub(crate) fn make_disk(&self, id: u64) -> anyhow::Result<()> {
         let disk = self.disk(id);
         fs::create_dir_all(&disk)?;
         if self.can.disks {
             let size = format!("size={DISK_MB}m");
-            done(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "s0chaos"]).arg(&disk))?;
+            run_command(
+                Command::new("mount").args(["-t", "tmpfs", "-o", &size, "s0chaos"]).arg(&disk),
+            )?;
         }
         Ok(())
     }
 
-    /// What it writes to stderr.
+    /// The file that a node's stderr goes to.
     pub(crate) fn log(&self, id: u64) -> PathBuf {
         self.folder.join(format!("node{id}.log"))
     }
 
-    /// The command that starts it.
+    /// The command that starts a node.
     pub(crate) fn node(&self, id: u64) -> anyhow::Result<Command> {
         let replica = |id: u64| {
             json!({
@@ -133,7 +136,7 @@ impl NodeHome {
         self.folder.join(format!("node{id}.clock"))
     }
 
-    /// Sets a node's wall clock so many seconds off, within about a second.
+    /// Sets a node's wall clock off by `seconds`; the node follows within about a second.
     pub(crate) fn set_clock(&self, id: u64, seconds: i64) -> anyhow::Result<()> {
         let new = self.clock_path(id).with_extension("new");
         fs::write(&new, format!("{seconds:+}\n"))?;
@@ -152,9 +155,9 @@ impl NodeHome {
         Ok(())
     }
 
-    /// Makes room again.
+    /// Frees a filled disk.
     pub(crate) fn free_disk(&self, id: u64) {
-        // Not there: not filled.
+        // A disk that was not filled has no such file.
         let _ = fs::remove_file(self.disk(id).join("ballast"));
     }
 }

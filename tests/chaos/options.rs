@@ -1,5 +1,5 @@
-//! What a run is told on the command line: its own options, and what `cargo test` passes to every test
-//! binary, which this one, having a `main` of its own, must understand as well. `main` reads it.
+//! The command line of a run: its own options, and the arguments that `cargo test` passes to each
+//! test binary. This one has a `main` of its own and must understand them. `main` reads it.
 
 use std::path::PathBuf;
 
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     _idle: Idle,
 }
 
-/// What other test binaries understand, and what means nothing here.
+/// Arguments of other test binaries that mean nothing here.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 struct Idle {
@@ -70,7 +70,7 @@ struct Idle {
 }
 
 impl Options {
-    /// Whether anything is to be played: this binary has one test, `chaos`, which is never ignored.
+    /// True when the only test of this binary, `chaos`, is to be played. It is never ignored.
     pub(crate) fn wanted(&self) -> bool {
         let ours = |name: &String| {
             if self.exact { name == "chaos" } else { "chaos".contains(name.as_str()) }

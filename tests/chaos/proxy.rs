@@ -1,7 +1,7 @@
-//! What stands between the nodes: each node is known to the others by a proxy, which passes bytes on,
-//! later or not at all. A link is from one node to another; where nodes are no hosts of their own,
-//! the proxy can't tell who calls, and only links to a node can be told apart. `inject` sets what
-//! happens on them. It never looks into what it carries.
+//! The proxies between the nodes. The other nodes reach a node through its proxy, which passes
+//! bytes on, late or not at all. A link leads from one node to another. Where nodes are no hosts,
+//! the proxy does not know the caller, and only the links to a node can be told apart. `inject`
+//! sets the faults of the links. A proxy never reads what it carries.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +16,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::net::Net;
 
-/// What happens on some links.
+/// A fault of some links.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkFault {
-    /// Who sends; `None`: everybody.
+    /// The sending node; `None` for all.
     pub(crate) from: Option<u64>,
-    /// Who is reached; `None`: everybody.
+    /// The receiving node; `None` for all.
     pub(crate) to: Option<u64>,
-    /// Bytes take so much longer, each way; `None`: connections are cut, and new ones refused.
+    /// The delay of all bytes, each way. With `None` connections are cut and new ones refused.
     pub(crate) delay: Option<Duration>,
 }
 
@@ -34,60 +34,60 @@ impl LinkFault {
     }
 }
 
-/// All links, and what is wrong with them now.
+/// All links with their present faults.
 #[derive(Debug)]
 pub(crate) struct Links {
-    troubles: Mutex<Vec<(u64, LinkFault)>>,
+    faults: Mutex<Vec<(u64, LinkFault)>>,
     next: AtomicU64,
     changed: watch::Sender<()>,
     cut: AtomicU64,
 }
 
 impl Links {
-    /// Adds a trouble; its number takes it back.
-    pub(crate) fn add(&self, trouble: LinkFault) -> u64 {
+    /// Adds a fault; the returned number removes it.
+    pub(crate) fn add(&self, fault: LinkFault) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.troubles.lock().unwrap().push((number, trouble));
+        self.faults.lock().unwrap().push((number, fault));
         self.changed.send_replace(());
         number
     }
 
-    /// Takes some back.
+    /// Removes faults by their numbers.
     pub(crate) fn remove(&self, numbers: &[u64]) {
-        self.troubles.lock().unwrap().retain(|(own, _)| !numbers.contains(own));
+        self.faults.lock().unwrap().retain(|(own, _)| !numbers.contains(own));
     }
 
-    /// How many connections were cut or refused so far.
+    /// The number of connections that were cut or refused so far.
     pub(crate) fn cuts(&self) -> u64 {
         self.cut.load(Ordering::Relaxed)
     }
 
     fn is_cut(&self, from: Option<u64>, to: u64) -> bool {
-        let troubles = self.troubles.lock().unwrap();
-        troubles.iter().any(|(_, t)| t.delay.is_none() && t.is_on(from, to))
+        let faults = self.faults.lock().unwrap();
+        faults.iter().any(|(_, t)| t.delay.is_none() && t.is_on(from, to))
     }
 
     fn delay(&self, from: Option<u64>, to: u64) -> Duration {
-        let troubles = self.troubles.lock().unwrap();
-        let here = troubles.iter().filter(|(_, t)| t.is_on(from, to));
+        let faults = self.faults.lock().unwrap();
+        let here = faults.iter().filter(|(_, t)| t.is_on(from, to));
         here.filter_map(|(_, t)| t.delay).max().unwrap_or_default()
     }
 }
 
-/// The proxies of all nodes; they end when dropped.
+/// The proxies of all nodes; dropping it ends them.
 pub(crate) struct Proxies {
-    /// Where the others find each node, by id.
+    /// The addresses of the proxies, by node.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// What is wrong.
+    /// The links.
     pub(crate) links: Arc<Links>,
     _tasks: JoinSet<()>,
 }
 
 impl Proxies {
-    /// Starts one for each node.
+    /// Starts a proxy for each node.
     pub(crate) async fn start(net: &Arc<Net>, nodes: u64) -> anyhow::Result<Self> {
         let links = Arc::new(Links {
-            troubles: Mutex::default(),
+            faults: Mutex::default(),
             next: AtomicU64::new(1),
             changed: watch::Sender::new(()),
             cut: AtomicU64::new(0),
@@ -95,7 +95,7 @@ impl Proxies {
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         for to in 1..=nodes {
-            let listener = TcpListener::bind((net.face(to), 0)).await?;
+            let listener = TcpListener::bind((net.proxy_address(to), 0)).await?;
             addresses.push(listener.local_addr()?);
             tasks.spawn(listen(listener, Arc::clone(net), Arc::clone(&links), to));
         }
@@ -108,7 +108,7 @@ async fn listen(listener: TcpListener, net: Arc<Net>, links: Arc<Links>, to: u64
     loop {
         while carried.try_join_next().is_some() {}
         let Ok((stream, peer)) = listener.accept().await else { continue };
-        let from = net.whose(peer);
+        let from = net.node_at(peer);
         if links.is_cut(from, to) {
             links.cut.fetch_add(1, Ordering::Relaxed);
             continue;
@@ -118,13 +118,13 @@ async fn listen(listener: TcpListener, net: Arc<Net>, links: Arc<Links>, to: u64
     }
 }
 
-/// Carries one connection until either end is done with it or the link is cut.
+/// Carries a connection until either end closes it or the link is cut.
 async fn carry(near: TcpStream, net: &Net, links: &Links, from: Option<u64>, to: u64) {
     let mut changed = links.changed.subscribe();
     let Ok(socket) = TcpSocket::new_v4() else { return };
-    // What comes from a node comes from its face, so that a host can drop it by its sender.
+    // Bytes of a node come from its proxy address, so that a host can drop them by their sender.
     if let Some(from) = from
-        && socket.bind((net.face(from), 0).into()).is_err()
+        && socket.bind((net.proxy_address(from), 0).into()).is_err()
     {
         return;
     }
@@ -152,7 +152,7 @@ async fn carry(near: TcpStream, net: &Net, links: &Links, from: Option<u64>, to:
     }
 }
 
-/// Passes bytes on, each after the delay that holds when it comes.
+/// Passes bytes on after the delay that holds when they come.
 async fn pump(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
@@ -161,7 +161,7 @@ async fn pump(
     let (queue, mut waiting) = mpsc::channel::<(Instant, Vec<u8>)>(256);
     let read = async {
         let mut buffer = vec![0; 64 << 10];
-        // Dropped at the end, which tells the writer.
+        // The drop at the end ends the writing half.
         let queue = queue;
         while let Ok(n) = from.read(&mut buffer).await
             && n > 0

@@ -1,6 +1,6 @@
-//! The receivers: one a destination, on ports of their own, recording each arrival with who sent it.
-//! They fail, hang, take their time or swallow the answer as `inject` tells them, and answer 200
-//! otherwise. They never de-duplicate: `judge` counts what came twice.
+//! The receivers, one for each destination on a port of its own. They record each arrival with its
+//! sender. They fail, hang, answer late or not at all as `inject` tells them, and answer 200
+//! otherwise. They never de-duplicate: `judge` counts repetitions.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,41 +22,41 @@ use tokio::time::Instant;
 use crate::hosts::now;
 use crate::net::Net;
 
-/// How many destinations there are.
+/// The number of destinations.
 pub(crate) const DESTINATIONS: usize = 4;
 
-/// What is wrong with a destination.
+/// The misbehavior of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behavior {
     /// It answers with this status.
     Fails(u16),
     /// It never answers.
     Hangs,
-    /// It takes so long, and accepts.
+    /// It accepts after this time.
     Slow(Duration),
-    /// It does the work and closes the connection without a word.
+    /// It does the work and closes the connection without an answer.
     Mute,
     /// It refuses all jobs of a batch by name, and its answer breaks off at any byte.
     Cuts,
 }
 
-/// What an arrival was answered.
+/// The answer to an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// 200.
     Accepted,
     /// Another status.
     Refused(u16),
-    /// Nothing.
+    /// None.
     Nothing,
 }
 
 /// One job in one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
-    /// Which occurrence.
+    /// The occurrence.
     pub(crate) occurrence: Occurrence,
-    /// The execution id as it came.
+    /// The execution id.
     pub(crate) id: String,
     /// The scheduled instant that the request named, in milliseconds.
     pub(crate) scheduled: i64,
@@ -68,17 +68,17 @@ pub(crate) struct Arrival {
     pub(crate) fence: u64,
     /// The destination.
     pub(crate) destination: usize,
-    /// The node that it came from, where that can be told.
+    /// The sending node, where its address tells it.
     pub(crate) sender: Option<u64>,
     /// The receiver's wall clock, in milliseconds since the epoch.
     pub(crate) at: i64,
     /// The receiver's monotonic clock, since the run began.
     pub(crate) mono: Duration,
-    /// What it was answered.
+    /// The answer.
     pub(crate) answer: Answer,
 }
 
-/// All destinations; they stop when dropped.
+/// All destinations; dropping it stops them.
 pub(crate) struct Receivers {
     inner: Arc<Inner>,
     ports: Vec<u16>,
@@ -91,10 +91,10 @@ struct Inner {
     begun: Instant,
     arrivals: Mutex<Vec<Arrival>>,
     requests: AtomicU64,
-    /// By destination, the latest last; the numbers take them back.
+    /// Number, destination and behavior; the latest is last. The number removes it.
     behaviors: Mutex<Vec<(u64, usize, Behavior)>>,
     next: AtomicU64,
-    /// Requests that were not what the contract says.
+    /// Requests that do not follow the contract.
     broken: Mutex<Vec<String>>,
 }
 
@@ -120,36 +120,36 @@ impl Receivers {
         Ok(Self { inner, ports, gateway, _tasks: tasks })
     }
 
-    /// Where a destination is.
+    /// The URL of a destination.
     pub(crate) fn url(&self, destination: usize) -> String {
         format!("http://{}:{}/hook", self.gateway, self.ports[destination])
     }
 
-    /// Changes what a destination does; the number takes it back.
+    /// Sets the behavior of a destination; the returned number removes it.
     pub(crate) fn set(&self, destination: usize, behavior: Behavior) -> u64 {
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
         self.inner.behaviors.lock().unwrap().push((number, destination, behavior));
         number
     }
 
-    /// Takes a mood back.
+    /// Removes a behavior.
     pub(crate) fn unset(&self, number: u64) {
         self.inner.behaviors.lock().unwrap().retain(|(own, ..)| *own != number);
     }
 
-    /// Every job that came so far, in the order in which requests came.
+    /// All arrivals so far, in the order of their requests.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         let mut arrivals = self.inner.arrivals.lock().unwrap().clone();
         arrivals.sort_by_key(|arrival| arrival.mono);
         arrivals
     }
 
-    /// How many requests came so far.
+    /// The number of requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.inner.requests.load(Ordering::Relaxed)
     }
 
-    /// Requests that were not what the contract says.
+    /// Requests that do not follow the contract.
     pub(crate) fn broken(&self) -> Vec<String> {
         self.inner.broken.lock().unwrap().clone()
     }
@@ -168,7 +168,7 @@ async fn listen(listener: TcpListener, inner: Arc<Inner>, destination: usize) {
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new());
-            // An error here is a connection that the other end, or a mood, has closed.
+            // An error is a connection that the node or a behavior has closed.
             let _ = server.serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -184,20 +184,20 @@ impl Inner {
             .map(|(_, _, behavior)| *behavior)
     }
 
-    /// Takes a request in. `Err` closes the connection without an answer.
+    /// Receives a request. The error closes the connection without an answer.
     async fn receive(
         &self,
         request: Request<Body>,
         destination: usize,
         peer: SocketAddr,
-    ) -> Result<Response<Body>, Unsaid> {
+    ) -> Result<Response<Body>, NoAnswer> {
         let (at, mono) = (now(), self.begun.elapsed());
         let (head, body) = request.into_parts();
-        // Cut off in the middle: nothing has arrived.
-        let body = to_bytes(body, 32 << 20).await.map_err(|_| Unsaid)?;
+        // A request that is cut off in the middle has not arrived.
+        let body = to_bytes(body, 32 << 20).await.map_err(|_| NoAnswer)?;
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let single = head.uri.path().ends_with("/single");
-        // A single call has nothing to name.
+        // A request for a single occurrence has no jobs to name.
         let behavior =
             self.behavior(destination).filter(|behavior| *behavior != Behavior::Cuts || !single);
         let (answer, took) = match behavior {
@@ -217,13 +217,13 @@ impl Inner {
                 shard: header("scheduler-shard")?.parse().ok()?,
                 fence: header("scheduler-fence")?.parse().ok()?,
                 destination,
-                sender: self.net.whose(peer),
+                sender: self.net.node_at(peer),
                 at,
                 mono,
                 answer,
             })
         };
-        // A single call has an empty body here, a batch has an array.
+        // A request for a single occurrence has an empty body here, a batch has an array.
         let arrivals: Option<Vec<Arrival>> = if single {
             header("webhook-id").and_then(one).map(|arrival| vec![arrival])
         } else {
@@ -246,7 +246,7 @@ impl Inner {
             self.broken.lock().unwrap().push(text);
         }
         match behavior {
-            Some(Behavior::Mute) => return Err(Unsaid),
+            Some(Behavior::Mute) => return Err(NoAnswer),
             Some(Behavior::Hangs) => tokio::time::sleep(Duration::from_secs(30)).await,
             Some(Behavior::Slow(_)) => tokio::time::sleep(took).await,
             None | Some(Behavior::Fails(_) | Behavior::Cuts) => {}
@@ -254,7 +254,7 @@ impl Inner {
         let status = match answer {
             Answer::Accepted => 200,
             Answer::Refused(status) => status,
-            Answer::Nothing => return Err(Unsaid),
+            Answer::Nothing => return Err(NoAnswer),
         };
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -265,13 +265,13 @@ impl Inner {
 /// A 200 that announces a body and closes the connection within it.
 fn cut(whole: &str, at: usize) -> Response<Body> {
     let first = axum::body::Bytes::copy_from_slice(&whole.as_bytes()[..at]);
-    let pieces = futures_util::stream::iter([Ok(first), Err(Unsaid)]);
+    let pieces = futures_util::stream::iter([Ok(first), Err(NoAnswer)]);
     let mut response = Response::new(Body::from_stream(pieces));
     response.headers_mut().insert("content-length", whole.len().into());
     response
 }
 
-/// The connection is closed instead of an answer.
+/// The connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing is said")]
-struct Unsaid;
+#[error("no answer")]
+struct NoAnswer;

@@ -1,5 +1,5 @@
-//! What a run says at its end: a table for people on stderr, one line of JSON on stdout for tables and
-//! scripts. It adds nothing to the verdict.
+//! The report of a run: a table for people on stderr, and a line of JSON for scripts on stdout. It
+//! adds nothing to the verdict.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde_json::{Value, json};
 
 use crate::judge::Verdict;
 
-/// Everything that is shown of a run.
+/// The report of a run.
 pub(crate) struct Report {
-    /// Its seed.
+    /// The seed.
     pub(crate) seed: u64,
-    /// How many nodes.
+    /// The number of nodes.
     pub(crate) nodes: u64,
-    /// How long faults went on, in seconds.
+    /// The time of the faults, in seconds.
     pub(crate) seconds: f64,
-    /// Whether the nodes were hosts of their own.
+    /// True when the nodes were hosts of their own.
     pub(crate) spaces: bool,
-    /// Faults by kind.
+    /// The numbers of faults, by kind and role.
     pub(crate) faults: BTreeMap<String, u64>,
-    /// Plain numbers, in the order in which they are shown.
+    /// Other numbers, in the order in which they are shown.
     pub(crate) numbers: Vec<(&'static str, u64)>,
-    /// How long it took until everything was accounted for, in seconds.
+    /// The time until everything was accounted for, in seconds.
     pub(crate) settled: Option<f64>,
-    /// What came of it.
+    /// The verdict.
     pub(crate) verdict: Verdict,
 }
 
@@ -34,7 +34,7 @@ impl Report {
         lags.get(index).copied().unwrap_or(0)
     }
 
-    /// One line of JSON.
+    /// The report as a line of JSON.
     pub(crate) fn json(&self) -> Value {
         let verdict = &self.verdict;
         let violations: BTreeMap<_, _> =
@@ -54,7 +54,7 @@ impl Report {
         })
     }
 
-    /// A table and the violations, for people.
+    /// Prints the table and the violations.
     pub(crate) fn print(&self) {
         let verdict = &self.verdict;
         let sum = |counts: &BTreeMap<String, u64>| {

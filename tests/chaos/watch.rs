@@ -1,6 +1,6 @@
-//! Watches a run without touching it: terms, and which shards change hands and how, as the leader's
-//! status shows; and when this program itself got no turn on the machine. For the report, which must
-//! tell an eventful run from an empty one.
+//! The observer of a run: terms, leaders and moves of shards as the leader's status shows them, and
+//! the intervals in which this program was not scheduled. It feeds the report, which must tell an
+//! eventful run from an empty one, and changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,27 +12,27 @@ use tokio::time::Instant;
 use crate::hosts::now;
 use crate::inject::FaultInjector;
 
-/// A turn that comes so much late is a stall.
+/// A sleep that is longer by this is a stall.
 const STALL: Duration = Duration::from_millis(700);
 
-/// What was seen.
+/// The observations so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// The first and the last term.
     pub(crate) terms: Option<(u64, u64)>,
-    /// How often another node was found to lead.
+    /// The number of changes of the leader.
     pub(crate) leaders: u64,
-    /// Shards that changed hands in order.
+    /// The number of shards that were handed over in order.
     pub(crate) handed_over: u64,
-    /// Shards that were taken from a node that was silent.
+    /// The number of shards that were taken over from a silent node.
     pub(crate) taken_over: u64,
-    /// When this program got no turn.
+    /// The intervals in which this program was not scheduled.
     pub(crate) stalls: Vec<(i64, i64)>,
     leader: Option<u64>,
     shards: BTreeMap<u64, (u64, u64)>,
 }
 
-/// Watches for ever.
+/// Observes until the task is ended.
 pub(crate) async fn watch(injector: Arc<FaultInjector>, seen: Arc<Mutex<Seen>>) {
     let mut ticker = tokio::time::interval(Duration::from_millis(300));
     loop {
@@ -45,8 +45,8 @@ pub(crate) async fn watch(injector: Arc<FaultInjector>, seen: Arc<Mutex<Seen>>) 
     }
 }
 
-/// Notes when this task gets no turn.
-pub(crate) async fn feel_stalls(seen: Arc<Mutex<Seen>>) {
+/// Notes the intervals in which this task was not scheduled.
+pub(crate) async fn note_stalls(seen: Arc<Mutex<Seen>>) {
     let mut last = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -64,7 +64,7 @@ impl Seen {
         let Some(term) = status["term"].as_u64() else { return };
         let (first, last) = self.terms.unwrap_or((term, term));
         self.terms = Some((first, last.max(term)));
-        // Only the leader of the newest term knows what is in force.
+        // Only the leader of the newest term knows the present owners.
         if status["leader"].as_u64() != Some(node) || term < last {
             return;
         }

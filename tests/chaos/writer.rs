@@ -1,7 +1,7 @@
-//! The writer: creates, edits, pauses, runs and deletes jobs through random nodes, as careful clients
-//! do: with idempotency keys and versions, and again until the outcome is known. What was acknowledged
-//! goes into the books, with every try into a log. It also reads back, linearizably, what it wrote.
-//! Here: who writes when, and asking until there is an answer; `deeds` has the writes themselves.
+//! The writer: it creates, edits, pauses, runs and deletes jobs through random nodes as careful
+//! clients do, with idempotency keys and versions, and repeats each request until its outcome is
+//! known. Acknowledged writes go into [`Expected`], each try into a log. It also reads its writes
+//! back, linearizably. `operations` has the single writes.
 
 mod operations;
 
@@ -20,24 +20,25 @@ use crate::faults::Random;
 use crate::hosts::{Hosts, now};
 use crate::receiver::Receivers;
 
-/// How many clients write at a time.
+/// The number of clients that write at a time.
 const CLIENTS: u64 = 4;
-/// Jobs of each shard that fire, and those that only fill it up.
-const AWAKE: u64 = 6;
-const ASLEEP: u64 = 64 - AWAKE;
+/// The number of jobs that fire, for each shard.
+const FIRING: u64 = 6;
+/// The number of jobs that only fill a shard.
+const IDLE: u64 = 64 - FIRING;
 
-/// What became of tries.
+/// The numbers of tries by their outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Writes that were acknowledged.
     pub(crate) acked: AtomicU64,
-    /// Tries without an answer: the outcome is unknown.
+    /// Tries without an answer, whose outcome is unknown.
     pub(crate) unknown: AtomicU64,
-    /// Tries that a node refused for the time being (5xx, 429).
+    /// Tries that a node refused for now (5xx, 429).
     pub(crate) refused: AtomicU64,
-    /// Writes that had taken effect though the first tries had seemed to fail.
+    /// Writes that had taken effect although their first tries seemed to fail.
     pub(crate) recovered: AtomicU64,
-    /// Linearizable reads that were answered.
+    /// Answered linearizable reads.
     pub(crate) reads: AtomicU64,
 }
 
@@ -49,9 +50,9 @@ pub(crate) struct Writer {
     project: u64,
     log: Mutex<File>,
     stop: AtomicBool,
-    /// What was acknowledged.
+    /// The acknowledged writes.
     pub(crate) expected: Mutex<Expected>,
-    /// What became of tries.
+    /// The numbers of tries.
     pub(crate) tally: Tally,
     /// Answers that no rule allows.
     pub(crate) wrong: Mutex<Vec<String>>,
@@ -62,12 +63,12 @@ struct Reply {
     status: u16,
     body: Value,
     node: u64,
-    /// Whether an earlier try may have done it.
+    /// True when an earlier try may have taken effect.
     doubtful: bool,
 }
 
 impl Writer {
-    /// Makes the project and the jobs to begin with, in so many shards.
+    /// Creates the project and the first jobs, in `shards` shards.
     pub(crate) async fn begin(
         hosts: Arc<Hosts>,
         receivers: Arc<Receivers>,
@@ -90,21 +91,21 @@ impl Writer {
         let project = json!({"name": "chaos", "description": "of a test"});
         let made = writer.post(&mut random, "project", "/api/v1/projects", &project).await?;
         writer.project = made["id"].as_u64().context("a project's id")?;
-        let asleep = json!({
+        let idle = json!({
             "projectId": writer.project, "spec": "@yearly", "timezone": "UTC",
-            "callbackUrl": writer.receivers.url(0), "data": "asleep",
+            "callbackUrl": writer.receivers.url(0), "data": "idle",
         });
-        let asleep = Value::from(vec![asleep; ASLEEP as usize]);
+        let idle = Value::from(vec![idle; IDLE as usize]);
         for _ in 0..shards {
-            writer.post(&mut random, "sleepers", "/api/v1/jobs", &asleep).await?;
-            writer.expected.lock().unwrap().idle_jobs += ASLEEP;
-            for _ in 0..AWAKE {
+            writer.post(&mut random, "idle jobs", "/api/v1/jobs", &idle).await?;
+            writer.expected.lock().unwrap().idle_jobs += IDLE;
+            for _ in 0..FIRING {
                 writer.create(&mut random, true).await;
             }
         }
         let made = writer.expected.lock().unwrap().jobs.len() as u64;
-        if made < shards * AWAKE {
-            bail!("of {} jobs only {made} were created before any fault", shards * AWAKE);
+        if made < shards * FIRING {
+            bail!("of {} jobs only {made} were created before any fault", shards * FIRING);
         }
         Ok(Arc::new(writer))
     }
@@ -129,13 +130,13 @@ impl Writer {
         Ok(reply.body["data"].clone())
     }
 
-    /// Writes until it is told to stop.
+    /// Writes until [`Writer::stop`] is called.
     pub(crate) async fn write(self: Arc<Self>) {
         let clients = (0..CLIENTS).map(|client| Arc::clone(&self).client(client));
         futures_util::future::join_all(clients).await;
     }
 
-    /// No new writes; those under way go on until their outcome is known.
+    /// Ends the writing; writes under way go on until their outcome is known.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -149,7 +150,7 @@ impl Writer {
                 self.create(&mut random, false).await;
                 continue;
             }
-            // A job is only ever changed by one client, so that the order of its changes is known.
+            // Only one client changes a job, so that the order of its changes is known.
             let job = {
                 let expected = self.expected.lock().unwrap();
                 let own = expected.jobs.values().filter(|job| job.id % CLIENTS == client);
@@ -167,7 +168,7 @@ impl Writer {
         }
     }
 
-    /// Asks random nodes until one gives an answer that is final.
+    /// Sends a request to random nodes until one gives a final answer.
     async fn ask(
         &self,
         random: &mut Random,
@@ -192,7 +193,7 @@ impl Writer {
             let line = json!({"at": asked, "took": now() - asked, "node": node, "what": what,
                 "job": job, "status": status, "error": body["error"]["message"],
                 "version": body["data"]["version"]});
-            // A log that cannot be written is noticed by whoever looks for it.
+            // A failure to write this log does not matter to the run.
             let _ = writeln!(self.log.lock().unwrap(), "{line}");
             match status {
                 0 => self.tally.unknown.fetch_add(1, Ordering::Relaxed),

@@ -1,4 +1,5 @@
-//! The API of a single node, asked through its router: what each route takes, answers and refuses.
+//! The API of a single node, asked through its router: the requests that each route accepts and
+//! refuses, and its answers.
 
 mod bad;
 mod conditions;
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, ApiFixture};
 
-/// A job of the README's program.
+/// A job as the program in the README sends it.
 fn job(project: u64, data: &str) -> Value {
     json!({
         "spec": "@every 1m", "project_id": project, "execution_type": "http", "data": data,
@@ -30,14 +31,14 @@ fn job(project: u64, data: &str) -> Value {
     })
 }
 
-/// The next instant that a job of the first ones is scheduled for.
+/// The next scheduled instant of a job.
 async fn next_of(api: &ApiFixture, id: u64) -> i64 {
     let shown = api.get(&format!("/jobs/{id}")).await.json["data"].clone();
     parse_rfc3339(shown["next_execution_date"].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test]
-async fn a_project_is_one_thing_at_three_mounts() {
+async fn a_project_is_the_same_under_three_prefixes() {
     let api = ApiFixture::build().await;
     let made = api
         .post("/projects", json!({"name": "sample project", "description": "d", "colour": 1}))
@@ -47,21 +48,21 @@ async fn a_project_is_one_thing_at_three_mounts() {
     assert_eq!(made.json["success"], true);
     let id = made.json["data"]["id"].as_u64().unwrap();
     assert!(made.json["data"]["date_created"].as_str().unwrap().ends_with('Z'));
-    for (mount, created) in
+    for (prefix, created) in
         [("", "date_created"), ("/v1", "dateCreated"), ("/api/v1", "dateCreated")]
     {
-        let one = api.get(&format!("{mount}/projects/{id}?consistency=linearizable")).await;
-        assert_eq!(one.json["data"]["name"], "sample project", "{mount}");
-        assert!(one.json["data"][created].is_string(), "{mount}");
-        let list = api.get(&format!("{mount}/projects")).await;
+        let one = api.get(&format!("{prefix}/projects/{id}?consistency=linearizable")).await;
+        assert_eq!(one.json["data"]["name"], "sample project", "{prefix}");
+        assert!(one.json["data"][created].is_string(), "{prefix}");
+        let list = api.get(&format!("{prefix}/projects")).await;
         let data = &list.json["data"];
         assert_eq!(
             (&data["total"], &data["limit"], &data["offset"]),
             (&json!(1), &json!(50), &json!(0)),
-            "{mount}"
+            "{prefix}"
         );
-        let empty = api.get(&format!("{mount}/projects?limit=5&offset=5")).await;
-        assert_eq!(empty.json["data"]["projects"], json!([]), "{mount}");
+        let empty = api.get(&format!("{prefix}/projects?limit=5&offset=5")).await;
+        assert_eq!(empty.json["data"]["projects"], json!([]), "{prefix}");
     }
     let twice = api.post("/projects", json!({"name": "sample project", "description": "d"})).await;
     assert_eq!(
@@ -227,7 +228,7 @@ async fn the_same_key_does_a_thing_once() {
     let first = api.send("POST", "/credentials", &key, "{}").await;
     let second = api.send("POST", "/credentials", &key, "{}").await;
     assert!(first.json["data"]["api_secret"].is_string());
-    assert_eq!(first.json["data"], second.json["data"], "the same secret, though nobody keeps it");
+    assert_eq!(first.json["data"], second.json["data"], "the same secret, although it is not kept");
     assert_eq!(api.send("POST", "/projects", &[("idempotency-key", "")], "{}").await.status, 400);
 }
 
@@ -259,7 +260,7 @@ async fn operators_see_health_status_and_metrics() {
     assert_eq!(status.json["data"]["ttlMs"], 4_000);
     assert_eq!(api.get("/cluster/status").await.json["data"]["ttl_ms"], 4_000);
     let sum = api.post("/cluster/checksum", json!({})).await;
-    assert_eq!(sum.status, StatusCode::SERVICE_UNAVAILABLE, "this house has no source for it");
+    assert_eq!(sum.status, StatusCode::SERVICE_UNAVAILABLE, "this node has no source for it");
     let echo = api.send_bare("POST", "/dev/echo", &[], "[1,2]").await;
     assert_eq!(echo.json["data"]["received"], 5);
     let totals = api.get("/api/v1/executions/totals").await;

@@ -1,5 +1,5 @@
-//! Stories of loss: a backup is taken from a running cluster, the cluster is lost, and another begins
-//! with the backup: with what was in it, and without doing again what was done.
+//! Backup and restore: a running cluster is backed up and lost, and another one begins with the
+//! backup. It has what was in it, and repeats nothing that was done.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{PATIENCE, Receiver, TestCluster, every, now};
 
-/// Makes a backup one as versions wrote it that knew no hash.
+/// SQL that turns a backup into one of an older version, which wrote no hash.
 pub(crate) const WITHOUT_HASH: &str = "DELETE FROM backup WHERE key = 'sha256'; \
                             UPDATE backup SET value = '1' WHERE key = 'format'";
 
-/// Runs a command of the program as a node's operator; exit code, the data it gave, what it said.
+/// Runs a command of the program as the operator of a node; returns exit code, data and stderr.
 fn run(cluster: &TestCluster, id: u64, arguments: &[&str]) -> (i32, Value, String) {
     let output = cluster.command(id).args(arguments).arg("--json").output().unwrap();
     let data = serde_json::from_slice::<Value>(&output.stdout).unwrap_or(Value::Null);
@@ -22,13 +22,13 @@ fn run(cluster: &TestCluster, id: u64, arguments: &[&str]) -> (i32, Value, Strin
     (output.status.code().unwrap(), data["data"].clone(), said)
 }
 
-/// A backup that has to come about.
+/// Takes a backup, which must succeed.
 fn back_up(cluster: &TestCluster, id: u64, arguments: &[&str]) {
     let (code, _, said) = run(cluster, id, &[&["backup"], arguments].concat());
     assert_eq!(code, 0, "{said}");
 }
 
-/// How often each occurrence was accepted.
+/// The number of acceptances of each occurrence.
 fn accepted(receiver: &Receiver) -> BTreeMap<(u64, i64), usize> {
     let mut seen = BTreeMap::new();
     for arrival in receiver.arrivals().iter().filter(|a| a.accepted) {
@@ -37,7 +37,7 @@ fn accepted(receiver: &Receiver) -> BTreeMap<(u64, i64), usize> {
     seen
 }
 
-/// The states that the ledger gives a job from an instant on, by scheduled instant.
+/// The states in the ledger of a job from an instant on, by scheduled instant.
 async fn ledger(cluster: &TestCluster, job: u64, from: i64) -> BTreeMap<String, String> {
     let from = scheduler0::model::time::rfc3339(from);
     let path = format!("/api/v1/jobs/{job}/occurrences?from={from}&limit=1000");
@@ -72,7 +72,7 @@ async fn a_lost_cluster_goes_on_from_its_backup_and_does_nothing_twice() {
     assert!(said.contains("--force"), "{said}");
     back_up(&cluster, 3, &[path, "--force"]);
 
-    // What comes after the backup is lost with the cluster.
+    // Writes after the backup are lost with the cluster.
     let late = cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 1)).await;
     let late = late[0]["id"].as_u64().unwrap();
     let after = receiver.arrivals().len();
@@ -104,7 +104,7 @@ async fn a_lost_cluster_goes_on_from_its_backup_and_does_nothing_twice() {
         })
         .await;
 
-    // The jobs are those of the backup, the key still opens, no number comes twice.
+    // The jobs are those of the backup, the key still works, and no id is given twice.
     let page = cluster.get(3, "/api/v1/jobs?limit=100&consistency=linearizable").await;
     assert_eq!(page["total"], 10);
     let plain = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -150,13 +150,13 @@ async fn a_restored_node_and_one_of_the_lost_cluster_do_not_mix() {
     cluster.move_data_away(1);
     let (code, _, said) = run(&cluster, 1, &["restore", file.to_str().unwrap(), "--due", "fire"]);
     assert_eq!(code, 0, "{said}");
-    // Two nodes of the old cluster are up: they are its majority, and the new node is none of theirs.
+    // Two nodes of the old cluster run: they are its majority, and the new node is no member of it.
     cluster.spawn(1);
     assert_eq!(cluster.ended(1).await, Some(1));
     assert!(cluster.log(1).contains("data folder"), "{}", cluster.log(1));
     let page = cluster.get(2, "/api/v1/jobs?consistency=linearizable").await;
     assert_eq!(page["total"], 3, "the old cluster is what it was");
-    // Without them it is the beginning of a cluster of its own.
+    // Without them the restored node founds a cluster of its own.
     cluster.kill(2);
     cluster.kill(3);
     cluster.move_data_away(2);
@@ -202,7 +202,7 @@ async fn published_clients_back_up_into_the_folder_and_nowhere_else() {
     let noise = cluster.post(1, &route("restore"), &json!({"backupPath": "noise.db"})).await;
     assert_eq!(noise.0, 400, "{}", noise.1);
 
-    // A client's key is not enough for any of it.
+    // A client's key may do none of this.
     let (_, key) = cluster.post(1, "/api/v1/credentials", &json!({})).await;
     let plain = reqwest::Client::builder().no_proxy().build().unwrap();
     for (method, name) in [
@@ -256,10 +256,10 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason() {
     let said = refused(&file, &[("SCHEDULER0_SECRET_KEY", key.as_str())]);
     assert!(said.contains("SecretKey"), "{said}");
     std::fs::copy(&file, &bad).unwrap();
-    let books = rusqlite::Connection::open(&bad).unwrap();
-    books.pragma_update(None, "user_version", 99).unwrap();
-    books.execute_batch(WITHOUT_HASH).unwrap();
-    drop(books);
+    let database = rusqlite::Connection::open(&bad).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    database.execute_batch(WITHOUT_HASH).unwrap();
+    drop(database);
     let said = refused(&bad, &[]);
     assert!(said.contains("version 99"), "{said}");
 }
@@ -283,7 +283,7 @@ async fn a_backup_of_which_any_bit_is_turned_is_refused_before_anything_is_chang
         for (at, bit) in bits {
             bytes[at] ^= 1 << bit;
         }
-        // Two of them may be the same one.
+        // The same bit may be turned twice.
         if bytes != good {
             std::fs::write(&bad, bytes).unwrap();
             let refused = inspect(&bad).expect_err("a bit is wrong").to_string();
@@ -312,7 +312,7 @@ async fn a_backup_of_which_any_bit_is_turned_is_refused_before_anything_is_chang
     assert!(said.contains("does not match the hash"), "{said}");
     assert!(!cluster.data_dir(1).join("state.db").exists());
 
-    // As an older version wrote it.
+    // A backup of an older version.
     let old = rusqlite::Connection::open(&file).unwrap();
     old.execute_batch(WITHOUT_HASH).unwrap();
     drop(old);

@@ -1,4 +1,4 @@
-//! `scheduler0 bench` as people run it: small, but with a real node, and nothing left behind.
+//! `scheduler0 bench` as users run it: small, but with a real node, and without leftovers.
 
 use std::process::Command;
 
@@ -18,8 +18,8 @@ fn a_small_run_misses_nothing_and_leaves_nothing_behind() {
     let report: Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(report["jobs"], 50);
     assert_eq!(report["nodes"], 1);
-    // 4 s are judged. An `@every` counts from the whole second after its creation, so the first of
-    // them has no occurrence yet, unless the load ended in a later second than it was created in.
+    // 4 s are judged. An `@every` counts from the whole second after its creation, so the first
+    // second has no occurrence, unless the load ended in a later second than it began in.
     let fired = report["fired"].as_u64().unwrap();
     assert!(fired == 150 || fired == 200, "{report}");
     for none in ["missed", "early", "duplicates"] {
@@ -31,8 +31,8 @@ fn a_small_run_misses_nothing_and_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is removed");
 }
 
-/// Attacks the nodes of a small run, and gives the report.
-fn beside(attack: &str) -> Value {
+/// Runs a small benchmark under an attack; returns the report.
+fn run_under_attack(attack: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let said = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
         .args(["bench", "--nodes", "1", "--jobs", "20", "--every", "1s", "--seconds", "12"])
@@ -59,23 +59,23 @@ fn beside(attack: &str) -> Value {
 
 #[test]
 fn expensive_reads_beside_a_run_cost_it_nothing() {
-    beside("reads");
+    run_under_attack("reads");
 }
 
 #[test]
 fn a_flood_of_strangers_beside_a_run_costs_it_nothing() {
-    let report = beside("flood");
+    let report = run_under_attack("flood");
     assert!(report["beside"]["refused"].as_u64().unwrap() > 10, "{report}");
     assert!(report["node"][0]["rss_most_mb"].as_f64().unwrap() < 400.0, "{report}");
 }
 
 #[test]
 fn calls_that_hang_beside_a_run_cost_it_nothing() {
-    let report = beside("hang");
+    let report = run_under_attack("hang");
     assert_eq!(report["beside"]["refused"], 0, "the calls are made by the node: {report}");
 }
 
 #[test]
 fn slow_receivers_beside_a_run_cost_it_nothing() {
-    beside("slow");
+    run_under_attack("slow");
 }

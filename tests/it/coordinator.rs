@@ -1,4 +1,4 @@
-//! The coordinator on a real single-node cluster, without a worker: the test renews in its place.
+//! The coordinator on a real single-node cluster. There is no worker: the test renews its lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +58,7 @@ fn empty(ask: &ReadJournal) -> JournalBatch {
     JournalBatch { node: 1, incarnation: ask.incarnation, first, entries: Vec::new() }
 }
 
-/// Renews a node's lease; whether it was granted.
+/// Renews a node's lease; returns true when it is granted.
 fn renew(coordinator: &Coordinator, holder: &mut Holder, cluster: &Cluster) -> bool {
     let applied = *cluster.applied().borrow();
     let applied = Position { index: applied.index, stamp: applied.stamp };
@@ -72,16 +72,16 @@ fn renew(coordinator: &Coordinator, holder: &mut Holder, cluster: &Cluster) -> b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bell_that_never_rests_keeps_no_shard_homeless() {
+async fn changes_without_a_pause_keep_no_shard_without_an_owner() {
     let raft = RaftCluster::build(1).await;
     raft.leader().await;
     let cluster = raft.node(1).clone();
-    // As a busy cluster does: much more often than the coordinator looks.
+    // A busy cluster: changes come much more often than the coordinator reads the shards.
     let busy = cluster.clone();
-    let ringing = tokio::spawn(async move { while busy.propose(Command::Tick).await.is_ok() {} });
+    let writing = tokio::spawn(async move { while busy.propose(Command::Tick).await.is_ok() {} });
     let coordinator = start(&cluster, 1, empty);
     let mut holder = Holder::new(1, 1, 1, 0, []);
-    let housed = async {
+    let assigned = async {
         loop {
             renew(&coordinator, &mut holder, &cluster);
             let shards = cluster.read(shards::all).await.unwrap();
@@ -91,11 +91,11 @@ async fn a_bell_that_never_rests_keeps_no_shard_homeless() {
             poll_interval().await;
         }
     };
-    timeout(LIMIT, housed).await.expect("all shards have an owner");
-    ringing.abort();
+    timeout(LIMIT, assigned).await.expect("all shards have an owner");
+    writing.abort();
 }
 
-/// How many calls have begun and ended.
+/// The numbers of calls that have begun and ended.
 #[derive(Clone, Copy, Default)]
 struct Hanging {
     begun: u64,
@@ -128,7 +128,7 @@ async fn a_node_that_hangs_keeps_no_other_journal_waiting() {
         counted.fetch_add(1, Ordering::SeqCst);
         empty(ask)
     });
-    // A whole round of the own journal within one call that hangs.
+    // The own journal is read three times within one hanging call.
     let mut hanging = calls.subscribe();
     let during = async {
         loop {
@@ -159,13 +159,13 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
     let leader = raft.leader().await;
     let own = Arc::new(watch::Sender::new(0));
     let counted = own.clone();
-    // Each page has an entry, and there is another one behind it.
+    // Each page has an entry, and another page follows it.
     let endless = move |ask: &ReadJournal| {
         counted.send_modify(|pages| *pages += 1);
         let entries = vec![JournalEntry::Watermarks(Vec::new())];
         JournalBatch { node: leader, incarnation: 7, first: ask.after + 1, entries }
     };
-    // One turn for all three.
+    // A single permit for all three journals.
     let _coordinator = start_with(raft.node(leader), leader, 1, endless);
     for seen in [own.subscribe(), others.subscribe()] {
         let mut seen = seen;
@@ -235,7 +235,7 @@ async fn a_leader_that_is_not_ready_is_asked_again_soon() {
     raft.leader().await;
     let cluster = raft.node(1).clone();
     let seat = seat();
-    // Does not lead for its own part yet, then has not heard enough, then grants.
+    // First it does not lead yet, then it has not received enough, then it grants.
     let asked = AtomicU64::new(0);
     let coordinator = move |renewal: &Renewal| {
         let grant = Grant { ttl: 4_000, needs_index: 0, commit_index: 0, log_time: 0 };

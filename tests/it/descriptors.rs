@@ -1,5 +1,5 @@
-//! Limits of a node's process: it takes all file descriptors that the system allows, warns when these
-//! are few, and writes no core dump.
+//! Limits of a node's process: it takes all file descriptors that the system allows, warns when
+//! these are few, and writes no core dump.
 
 use crate::harness::{TestCluster, start_under};
 

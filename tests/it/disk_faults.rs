@@ -1,5 +1,5 @@
-//! Stories of disks: a power cut that takes the end of the books' write-ahead log, books that cannot
-//! be written, a disk that is nearly full.
+//! Faults of the disk: a power loss that takes the end of the database's write-ahead log, a
+//! database that cannot be written, a disk that is nearly full.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -24,7 +24,7 @@ use crate::harness::{
     LIMIT, PATIENCE, Receiver, TestCluster, every, now, planned, poll_interval, raft_options,
 };
 
-/// A clock whose wall stands still long ago: all that is proposed gets the last stamp again.
+/// A clock whose wall clock stands still in the past: each proposal gets the last stamp again.
 struct Still;
 
 impl Clock for Still {
@@ -54,51 +54,51 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What is left of the books.
+/// The part of the database that a power loss leaves.
 #[derive(Clone, Copy, Debug)]
 enum Left {
-    /// All of them.
+    /// All of it.
     All,
     /// The write-ahead log up to this byte.
     Upto(u64),
-    /// What the last checkpoint wrote.
+    /// The state of the last checkpoint.
     Checkpoint,
-    /// Nothing at all.
+    /// Nothing.
     Nothing,
 }
 
-/// A copy of a data folder with so much left of its books.
+/// A copy of a data folder with this part of its database.
 fn cut(data: &Path, left: Left) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(data, dir.path());
-    let book = |name: &str| dir.path().join(name);
+    let file = |name: &str| dir.path().join(name);
     // Shared memory does not outlive the machine.
-    std::fs::remove_file(book("state.db-shm")).unwrap();
+    std::fs::remove_file(file("state.db-shm")).unwrap();
     match left {
         Left::All => {}
         Left::Upto(length) => {
-            let log = std::fs::File::options().write(true).open(book("state.db-wal")).unwrap();
+            let log = std::fs::File::options().write(true).open(file("state.db-wal")).unwrap();
             log.set_len(length).unwrap();
         }
-        Left::Checkpoint => std::fs::remove_file(book("state.db-wal")).unwrap(),
+        Left::Checkpoint => std::fs::remove_file(file("state.db-wal")).unwrap(),
         Left::Nothing => {
-            std::fs::remove_file(book("state.db-wal")).unwrap();
-            std::fs::remove_file(book("state.db")).unwrap();
+            std::fs::remove_file(file("state.db-wal")).unwrap();
+            std::fs::remove_file(file("state.db")).unwrap();
         }
     }
     dir
 }
 
-/// Up to where the books of a data folder have applied the log; `None` without books.
+/// The applied position of a data folder's database; `None` without one.
 fn applied(data: &Path) -> Option<Vec<u8>> {
-    let books = Connection::open(data.join("state.db")).unwrap();
-    books.query_row("SELECT value FROM meta WHERE key = 'applied'", [], |row| row.get(0)).ok()
+    let database = Connection::open(data.join("state.db")).unwrap();
+    database.query_row("SELECT value FROM meta WHERE key = 'applied'", [], |row| row.get(0)).ok()
 }
 
-/// The frames of the write-ahead log that are not in `state.db` yet, by the log's index (its layout:
-/// <https://www.sqlite.org/walformat.html>); `None` while a checkpoint copies some there. Only these a
-/// power cut can take: a checkpoint syncs the log first. The file itself may be longer, since a log
-/// that begins anew overwrites the one before.
+/// The frames of the write-ahead log that are not in `state.db` yet, by the index of the log, whose
+/// layout is <https://www.sqlite.org/walformat.html>; `None` during a checkpoint. A power loss can
+/// take only these frames, because a checkpoint syncs the log first. The file may be longer,
+/// because a new log overwrites the old one.
 fn unsafe_frames(data: &Path) -> Option<Range<u64>> {
     let index = std::fs::read(data.join("state.db-shm")).unwrap();
     let number = |at: usize| u32::from_ne_bytes(index[at..at + 4].try_into().unwrap());
@@ -106,8 +106,8 @@ fn unsafe_frames(data: &Path) -> Option<Range<u64>> {
     (begun == copied).then_some(u64::from(copied)..u64::from(last))
 }
 
-/// Starts a single node's log and books in a folder; the hash of its state when it leads, and the
-/// last entry that its log no longer has.
+/// Starts the Raft of a single node in a folder; returns the hash of its state when it leads, and
+/// the last purged entry of its log.
 async fn recovered(data: &Path) -> ([u8; 32], u64) {
     let identity = std::fs::read_to_string(data.join("identity")).unwrap();
     let instance = u128::from_str_radix(identity.split(' ').next().unwrap(), 16).unwrap();
@@ -144,12 +144,12 @@ async fn create(cluster: &TestCluster, project: u64, url: &str, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn books_that_lose_their_tail_are_made_whole_from_snapshot_and_log() {
+async fn a_database_that_loses_its_tail_is_restored_from_snapshot_and_log() {
     let receiver = Receiver::start().await;
     let settings =
         [("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"), ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1")];
     let cluster = TestCluster::start_with(1, &settings).await;
-    let project = cluster.project(1, "books").await;
+    let project = cluster.project(1, "power loss").await;
     cluster.jobs(1, &every("@every 1s", project, &receiver.url(), 64)).await;
     let snapshot = async |before: u64| {
         cluster
@@ -161,21 +161,21 @@ async fn books_that_lose_their_tail_are_made_whole_from_snapshot_and_log() {
             })
             .await
     };
-    // So many that the log lets go of entries when the second snapshot is taken.
+    // Enough entries that the second snapshot purges some.
     create(&cluster, project, &receiver.url(), 1_200).await;
     let first = snapshot(0).await;
     create(&cluster, project, &receiver.url(), 1_200).await;
     snapshot(first).await;
     create(&cluster, project, &receiver.url(), 300).await;
     let (frozen, frames) = loop {
-        // A frozen process does not write: the copy is what its disk would be.
+        // A frozen process does not write: the copy is the content of its disk.
         let frozen = tempfile::tempdir().unwrap();
         cluster.freeze(1);
         copy(&cluster.data_dir(1), frozen.path());
         cluster.unfreeze(1);
         match unsafe_frames(frozen.path()) {
             Some(frames) if frames.end - frames.start > 70 => break (frozen, frames),
-            // There was a checkpoint just now.
+            // A checkpoint has just happened.
             _ => create(&cluster, project, &receiver.url(), 50).await,
         }
     };
@@ -205,11 +205,11 @@ async fn books_that_lose_their_tail_are_made_whole_from_snapshot_and_log() {
             purged = purged.max(gone);
         }
     }
-    assert!(purged > 0, "the log has let go of nothing");
+    assert!(purged > 0, "the log has purged nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() {
+async fn a_node_that_cannot_write_its_database_ends_and_is_equal_after_a_restart() {
     let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(1, "locked").await;
     let leader = cluster.leader(1).await.unwrap();
@@ -219,11 +219,11 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
         json!({"projectId": project, "spec": "@every 100h", "timezone": "UTC",
             "callbackUrl": "http://127.0.0.1:9/", "data": data})
     };
-    // Somebody else's lock: SQLite gives up after a while, and the node cannot know more.
+    // A lock of another process: SQLite times out after a while, and the node cannot know more.
     let lock = |cluster: &TestCluster, node| {
-        let books = Connection::open(cluster.data_dir(node).join("state.db")).unwrap();
-        books.execute_batch("BEGIN IMMEDIATE").unwrap();
-        books
+        let database = Connection::open(cluster.data_dir(node).join("state.db")).unwrap();
+        database.execute_batch("BEGIN IMMEDIATE").unwrap();
+        database
     };
     let ends = async |cluster: &mut TestCluster, node| {
         let code = cluster.ended(node).await;
@@ -232,23 +232,24 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
         assert!(log.contains("the log cannot be applied") && log.contains("locked"), "{log}");
     };
 
-    let books = lock(&cluster, follower);
+    let database = lock(&cluster, follower);
     let (status, body) = cluster.post(leader, "/api/v1/jobs", &job("first")).await;
     assert_eq!(status, 202, "the others are enough: {body}");
     ends(&mut cluster, follower).await;
-    drop(books);
+    drop(database);
     cluster.restart(follower).await;
 
-    let books = lock(&cluster, leader);
+    let database = lock(&cluster, leader);
     let ask = || {
         let ask = cluster.http().post(cluster.url(leader, "/api/v1/jobs")).json(&job("second"));
         ask.header("idempotency-key", "second").send()
     };
-    // No answer, or one that says that nobody knows.
+    // No answer, or one with an unknown outcome.
     let answer = ask().await.map(|response| response.status().as_u16());
     assert!(!matches!(answer, Ok(200..500)), "it was not applied here: {answer:?}");
     ends(&mut cluster, leader).await;
-    // It was in the log all the same; the same request again, of another node, makes no second one.
+    // The write is in the log all the same: the same request through another node makes no second
+    // job.
     let again = || {
         let ask = cluster.http().post(cluster.url(third, "/api/v1/jobs")).json(&job("second"));
         ask.header("idempotency-key", "second").header("prefer", "return=representation").send()
@@ -261,7 +262,7 @@ async fn a_node_that_cannot_write_its_books_ends_and_is_equal_after_a_restart() 
         })
         .await;
     assert_eq!(made["data"][0]["data"], "second", "{made}");
-    drop(books);
+    drop(database);
     cluster.restart(leader).await;
     cluster.assert_same_state(third, 3).await;
     for node in 1..=3 {
@@ -289,7 +290,7 @@ async fn a_disk_that_is_nearly_full_takes_no_writes_fires_on_and_forgets_early()
     };
     let first = oldest(&cluster).await.unwrap();
     cluster.kill(1);
-    // No disk has so much room.
+    // No disk has this much room.
     cluster.set("SCHEDULER0_DISK_RESERVE_MB", "1000000000");
     cluster.spawn(1);
     let since = now();

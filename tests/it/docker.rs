@@ -1,5 +1,5 @@
-//! The files for containers as they are in the repository: that what is said of them holds. No
-//! container is started; the commands in them are held against the command line.
+//! The files for containers in the repository: their documented properties hold, and the command
+//! line accepts their commands. No container is started.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,8 +31,8 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|part| part.as_str().unwrap().to_owned()).collect()
 }
 
-/// A command of ours as a container runs it.
-fn understood(words: &[String]) {
+/// Asserts that the command line accepts a command.
+fn assert_accepted(words: &[String]) {
     assert_eq!(words[0], "scheduler0");
     Cli::try_parse_from(words).unwrap_or_else(|e| panic!("{words:?}: {e}"));
 }
@@ -53,7 +53,7 @@ fn each_container_has_no_more_than_a_node_needs() {
         for port in texts(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:909"), "{name}: {port} is reached from outside");
         }
-        // Where it writes is a volume, the rest is read-only.
+        // The data folder is a volume, the rest is read-only.
         let data = service["environment"]["SCHEDULER0_DATA_DIR"].as_str().unwrap();
         let volumes = texts(&service["volumes"]);
         assert!(volumes.iter().any(|v| v.ends_with(&format!(":{data}"))), "{name}: {volumes:?}");
@@ -105,15 +105,15 @@ fn the_nodes_are_configured_as_a_cluster_and_probed_by_the_binary() {
         assert_eq!((config.replicas.len(), config.warnings.len()), (3, 0), "{name}");
         assert_eq!(config.this_replica().unwrap().address, config.local_url(), "{name}");
         let start = [vec!["scheduler0".to_owned()], texts(&service["command"])].concat();
-        understood(&start);
+        assert_accepted(&start);
         let probe = texts(&service["healthcheck"]["test"]);
         assert_eq!(probe[0], "CMD");
-        understood(&probe[1..]);
+        assert_accepted(&probe[1..]);
     }
 }
 
 #[test]
-fn the_image_runs_as_nobody_special_and_has_no_tools() {
+fn the_image_runs_without_privileges_and_has_no_tools() {
     let dockerfile = text("Dockerfile");
     let instructions: Vec<_> =
         dockerfile.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
@@ -124,6 +124,6 @@ fn the_image_runs_as_nobody_special_and_has_no_tools() {
         let line = instructions[at(start)];
         let list = line.trim_start().strip_prefix("CMD [").unwrap();
         let list = if before.is_empty() { format!("[{list}") } else { format!("{before}{list}") };
-        understood(&texts(&serde_json::from_str(&list).unwrap()));
+        assert_accepted(&texts(&serde_json::from_str(&list).unwrap()));
     }
 }

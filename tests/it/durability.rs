@@ -1,5 +1,5 @@
-//! Stories of what was acknowledged: three nodes under write load are killed all at once, again and
-//! again, and afterwards every acknowledged job is there, once, on every node.
+//! Durability: three nodes under write load are killed at once, again and again. Afterwards each
+//! node has each acknowledged job, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,16 +12,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::harness::{PATIENCE, Receiver, TestCluster, client, every, judge, now, planned};
 
-/// How often all nodes are killed, unless `SCHEDULER0_KILLS` says otherwise.
+/// The number of times that all nodes are killed, unless `SCHEDULER0_KILLS` sets it.
 const KILLS: usize = 2;
-/// Jobs in each batch of a writer, writer by writer. The last is staged: its jobs come to the books
-/// in several entries, and become jobs with one more.
+/// The number of jobs in a batch, for each writer. The last size is staged: its jobs are committed
+/// in several log entries and become jobs with a further one.
 const SIZES: [usize; 3] = [3, 40, 1_500];
-/// Batches that each writer gets acknowledged between two kills, at least.
+/// The number of batches of each writer between two kills, at least.
 const BETWEEN: usize = 3;
 
-/// One client that posts batch after batch through one node. A batch without an answer is posted
-/// again under its key until it has one: it must come into being once, no matter what happens.
+/// A client that posts batch after batch through one node. A batch without an answer is posted
+/// again under its idempotency key until it has one. It must be created once, whatever happens.
 struct Writer {
     name: usize,
     url: String,
@@ -29,7 +29,7 @@ struct Writer {
     size: usize,
     stop: AtomicBool,
     done: AtomicUsize,
-    /// Of each acknowledged batch, the ids of its jobs.
+    /// The ids of the jobs of each acknowledged batch.
     acknowledged: Mutex<BTreeMap<String, BTreeSet<u64>>>,
 }
 
@@ -53,7 +53,7 @@ impl Writer {
                     continue;
                 };
                 let status = answer.status();
-                // An acknowledgement is one when it has come in whole.
+                // Only a complete answer is an acknowledgement.
                 let Ok(body) = answer.json::<Value>().await else { continue };
                 if status.as_u16() == 201 {
                     break body["data"].as_array().unwrap().clone();
@@ -68,7 +68,7 @@ impl Writer {
     }
 }
 
-/// All jobs of a project as a node has them, by their data.
+/// All jobs of a project on a node, by their data.
 async fn all(cluster: &TestCluster, node: u64, project: u64) -> BTreeMap<String, BTreeSet<u64>> {
     let mut found: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let (mut seen, mut total) = (0, 1);
@@ -89,10 +89,6 @@ async fn all(cluster: &TestCluster, node: u64, project: u64) -> BTreeMap<String,
         seen += jobs.len() as u64;
     }
     found
-}
-
-async fn assert_equal_states(cluster: &TestCluster, ask: u64) {
-    cluster.assert_same_state(ask, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +137,7 @@ async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
         for id in 1..=3 {
             cluster.ready(id).await;
         }
-        assert_equal_states(&cluster, kill as u64 % 3 + 1).await;
+        cluster.assert_same_state(kill as u64 % 3 + 1, 3).await;
     }
 
     for writer in &writers {
@@ -157,14 +153,14 @@ async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
     println!("{kills} kills, {} batches, {jobs} jobs", acknowledged.len());
     for node in 1..=3 {
         let there = all(&cluster, node, project).await;
-        // Maps of thousands do not make a readable message: the first difference does.
+        // The message shows the first difference: maps of thousands are not readable.
         let missing = acknowledged.iter().find(|(batch, ids)| there.get(*batch) != Some(ids));
         let has = missing.and_then(|(batch, _)| there.get(batch));
         assert!(missing.is_none(), "node {node}: acknowledged {missing:?}, but it has {has:?}");
         let extra = there.keys().find(|batch| !acknowledged.contains_key(*batch));
         assert!(extra.is_none(), "node {node}: nobody wrote {extra:?}");
     }
-    // The jobs that fired all the while missed nothing either.
+    // The jobs that fired during the kills missed nothing.
     let until = now();
     receiver
         .wait_until("all jobs go on", PATIENCE, |arrivals| {
@@ -176,10 +172,11 @@ async fn what_was_acknowledged_outlives_the_death_of_all_nodes() {
     judge(&fired, &receiver.arrivals(), 0, until, 50).assert_sound();
 
     a_rejected_batch_leaves_nothing(&cluster, project).await;
-    assert_equal_states(&cluster, 1).await;
+    cluster.assert_same_state(1, 3).await;
 }
 
-/// Told on the cluster of the story above: small or staged, one bad job spoils the batch.
+/// One bad job makes a batch fail as a whole, small or staged. It runs on the cluster of the test
+/// above.
 async fn a_rejected_batch_leaves_nothing(cluster: &TestCluster, project: u64) {
     let before = all(cluster, 1, project).await;
     for (size, bad) in [(10, 4), (2_500, 2_499)] {

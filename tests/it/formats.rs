@@ -1,14 +1,14 @@
-//! The formats on disk, kept: for each version that was ever written, data folders of real nodes
-//! under `tests/fixtures/formats/`, which today's program opens, plays and shows as they were.
+//! The formats on disk. For each version that was ever written, `tests/fixtures/formats/` has data
+//! folders of real nodes, which the present program opens and shows as they were.
 //!
 //! ```text
-//!   v1/node      a node's folder after kill -9: log from the beginning, journal, state
-//!   v1/restored  one that began with a backup: state, snapshot, a log that is cut off before it
-//!   v1/backup.sql, v1/facts.json                what the API showed of it
+//!   v1/node        a node's folder after SIGKILL: log from the beginning, journal, state
+//!   v1/restored    a folder that began with a backup: state, snapshot, and a log purged before it
+//!   v1/backup.sql  the backup          v1/facts.json  the answers of the API
 //! ```
-//! State, snapshot and backup are SQLite files and kept as SQL, so that they can be read and are
-//! small; all else is kept byte by byte. A folder is never changed: a change of a format adds the
-//! next one (`cargo test --test it formats::written -- --ignored`).
+//! State, snapshot and backup are SQLite files and kept as SQL, which is readable and small; other
+//! files are kept byte by byte. A folder is never changed: a change of a format adds the next one
+//! (`cargo test --test it formats::written -- --ignored`).
 
 use std::fs;
 use std::io::Write as _;
@@ -22,15 +22,15 @@ use serde_json::{Value, json};
 use crate::backup::WITHOUT_HASH;
 use crate::harness::{PATIENCE, Receiver, TestCluster, client_of};
 
-/// The history is kept for as long as these files are.
+/// Retention longer than the fixtures are old.
 const SETTINGS: [(&str, &str); 2] =
     [("SCHEDULER0_HISTORY_MAX_DAYS", "36500"), ("SCHEDULER0_DEAD_LETTERS_MAX_DAYS", "36500")];
 /// A hundred years, in milliseconds.
 const CENTURY: i64 = 3_155_760_000_000;
-/// Before it nothing is due.
+/// The start date of the jobs: nothing is due before it.
 const FAR: &str = "2120-01-01T00:00:00Z";
 
-/// Changes a file; which one.
+/// A change of a file; it returns the file.
 type Change<'a> = Box<dyn Fn() -> PathBuf + 'a>;
 
 fn versions() -> Vec<PathBuf> {
@@ -99,7 +99,7 @@ fn keep(data: &Path, to: &Path) {
                         write(&to.join(&name).join(format!("{inner}.sql")), dump(&file).as_bytes());
                         continue;
                     }
-                    // A journal reserves space: what it does not use is zeros.
+                    // A journal preallocates space: the unused part is zeros.
                     let mut bytes = fs::read(&file).unwrap();
                     while name == "journal" && bytes.len() > 64 && bytes.ends_with(&[0; 8]) {
                         bytes.truncate(bytes.len() - 8);
@@ -117,7 +117,7 @@ fn write(path: &Path, bytes: &[u8]) {
     fs::File::create(path).unwrap().write_all(bytes).unwrap();
 }
 
-/// Lays a kept folder out again as a node's own.
+/// Writes a kept folder as a node's data folder.
 fn lay_out(kept: &Path, data: &Path) {
     for entry in fs::read_dir(kept).unwrap() {
         let path = entry.unwrap().path();
@@ -135,7 +135,7 @@ fn lay_out(kept: &Path, data: &Path) {
     }
 }
 
-/// What the API shows of the books, as far as it stays as it is.
+/// The part of the state that does not change by itself, as the API shows it.
 async fn facts(cluster: &TestCluster) -> Value {
     let mut found = serde_json::Map::new();
     for path in [
@@ -152,7 +152,7 @@ async fn facts(cluster: &TestCluster) -> Value {
     found.into()
 }
 
-/// Fills a node with some of everything.
+/// Fills a node with records of each kind.
 async fn fill(cluster: &TestCluster, receiver: &Receiver) {
     receiver.script(|request| match request.path.as_str() {
         "/long" => Some((StatusCode::ACCEPTED, [("scheduler-async", "true")]).into_response()),
@@ -217,7 +217,7 @@ async fn fill(cluster: &TestCluster, receiver: &Receiver) {
         post(&format!("jobs/{}/run", id(n)), json!({})).await;
     }
     cluster
-        .wait_until("all that ran is told", async |cluster: &TestCluster| {
+        .wait_until("all runs are recorded", async |cluster: &TestCluster| {
             let page = cluster.get(1, "/api/v1/executions?limit=100").await;
             (page["executions"].as_array()?.len() >= 4).then_some(())
         })
@@ -238,7 +238,7 @@ async fn written() {
     let file = cluster.folder().join("backup.db");
     let backup = cluster.command(1).args(["backup", file.to_str().unwrap()]).output().unwrap();
     assert!(backup.status.success());
-    // Made of SQL again it has other bytes, which its hash would refuse: the form without one is kept.
+    // A file that is made from SQL again has other bytes, so the form without a hash is kept.
     let kept = cluster.folder().join("kept.db");
     fs::copy(&file, &kept).unwrap();
     Connection::open(&kept).unwrap().execute_batch(WITHOUT_HASH).unwrap();
@@ -253,12 +253,12 @@ async fn written() {
     keep(&cluster.data_dir(1), &to.join("restored"));
 }
 
-/// Starts a node on a folder and holds what it shows against what was shown once.
+/// Starts a node on a folder and compares what it shows with what was shown when it was written.
 async fn opens(what: &str, cluster: &mut TestCluster, expected: &Value) {
     cluster.restart(1).await;
     let shown = facts(cluster).await;
     for (name, page) in expected.as_object().unwrap() {
-        // The deadline of the run that was under way has come by now: its end may be told as well.
+        // The deadline of the run that was under way has passed by now: its end may be shown, too.
         for list in ["executions", "deadLetters"] {
             let Some(rows) = page[list].as_array() else { continue };
             let found = shown[name][list].as_array().unwrap();
@@ -270,7 +270,7 @@ async fn opens(what: &str, cluster: &mut TestCluster, expected: &Value) {
             assert_eq!(&shown[name], page, "{what}: {name}");
         }
     }
-    // It goes on: new things can be written, under numbers of their own.
+    // New records can be written, under new ids.
     let project = cluster.project(1, "new").await;
     let known = expected["projects"]["projects"].as_array().unwrap();
     assert!(known.iter().all(|old| old["id"] != project), "{what}");
@@ -279,7 +279,7 @@ async fn opens(what: &str, cluster: &mut TestCluster, expected: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_version_that_was_ever_written_is_opened_and_played() {
+async fn every_version_that_was_ever_written_is_opened() {
     let versions = versions();
     assert!(!versions.is_empty());
     let mut cluster = TestCluster::start_some(1, 0, &SETTINGS).await;
@@ -304,7 +304,7 @@ async fn every_version_that_was_ever_written_is_opened_and_played() {
 
         let file = cluster.folder().join("backup.db");
         load(&version.join("backup.sql"), &file);
-        // A run that is over by now would be skipped by the restore: the fixture grows old.
+        // The restore would skip a run that is over by now: the fixture grows old.
         let conn = Connection::open(&file).unwrap();
         conn.execute("UPDATE runs SET deadline = deadline + ?1", [CENTURY]).unwrap();
         drop(conn);

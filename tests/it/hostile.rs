@@ -1,21 +1,20 @@
-//! Attacks: what strangers, clients and receivers can do to a node, played against real processes
-//! beside a victim, a project whose jobs go to a healthy receiver. An attack may cost the attacker
-//! something; it must not cost the victim a firing, nor the node more memory than is bounded.
-//! The table of attacks stands in docs/reliability.md.
+//! Attacks of strangers, clients and receivers against real processes. Beside the attacker runs a
+//! victim, a project whose jobs go to a healthy receiver. An attack must not cost the victim a
+//! firing, nor the node more memory than its bound. The table of attacks is in docs/reliability.md.
 
 mod access;
 mod bad_receiver;
+mod combined;
 mod connection;
+mod connections;
 mod documented;
-mod door;
 mod fair;
 mod fixture;
-mod held;
 mod idle;
 mod reads;
 mod receivers;
 mod render;
-mod siege;
+mod tables;
 
 pub(crate) use bad_receiver::{BadReceiver, Misbehavior};
 pub(crate) use connection::{Port, RawConnection};

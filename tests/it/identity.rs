@@ -1,5 +1,5 @@
-//! Stories of nodes that are not who they seem to be: a copied data folder, an older copy put back, a
-//! wrong address on record, members that answer the founder wrongly, a majority that is gone.
+//! Identity of nodes: a copied data folder, an older copy that is put back, a wrong own address,
+//! members that refuse the founder, a lost majority.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// A process on another folder and other ports under a node's id; killed when dropped.
+/// A process under a node's id on another folder and other ports; dropping it kills it.
 struct Other {
     process: Child,
     log: std::path::PathBuf,
@@ -34,7 +34,7 @@ impl Other {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until it has ended by itself; its exit code.
+    /// Waits until it has ended by itself; returns its exit code.
     async fn ended(&mut self, cluster: &TestCluster) -> Option<i32> {
         let process = std::cell::RefCell::new(&mut self.process);
         let over = async |_: &TestCluster| process.borrow_mut().try_wait().unwrap();
@@ -44,13 +44,13 @@ impl Other {
 
 impl Drop for Other {
     fn drop(&mut self) {
-        // Already gone is fine.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The replicas as all nodes have them, with one node's entry replaced.
+/// The list of replicas with the entry of one node replaced.
 fn replicas(
     cluster: &TestCluster,
     count: u64,
@@ -95,12 +95,12 @@ async fn a_copy_of_a_folder_beside_its_original_ends_and_the_original_goes_on() 
     let created = cluster.jobs(leader, &every("@every 1s", project, &receiver.url(), 2_048)).await;
     let jobs = planned(&created);
 
-    // Made while it stood still: both are the same start, by their number.
+    // A copy of a stopped node: both processes have the same start number.
     let cold = cluster.folder().join("cold");
     assert_eq!(cluster.stop(id).await, Some(0));
     copy(&cluster.data_dir(id), &cold);
     cluster.restart(id).await;
-    // Made while it ran: the copy is a later start.
+    // A copy of a running node: the copy is a later start.
     let hot = cluster.folder().join("hot");
     copy(&cluster.data_dir(id), &hot);
     for folder in [cold, hot] {
@@ -125,7 +125,7 @@ async fn a_copy_of_a_folder_beside_its_original_ends_and_the_original_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_everybody_is_told() {
+async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_warned_of() {
     let mut cluster = TestCluster::start(3).await;
     let (leader, others) = cluster.settled_roles().await;
     let id = others[0];
@@ -138,7 +138,8 @@ async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_everybody_is_
     assert_eq!(cluster.stop(id).await, Some(0));
     let newest = cluster.move_data_away(id);
     for _ in 0..2 {
-        // Each start counts, so the second one is not taken for a late message of the first.
+        // Each start has its number, so the second one is not taken for a late message of the
+        // first.
         if !cluster.data_dir(id).exists() {
             copy(&old, &cluster.data_dir(id));
         }
@@ -189,7 +190,7 @@ async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_own_address_is_said_and_written_down_nowhere() {
+async fn a_wrong_own_address_is_logged_and_registered_nowhere() {
     let mut cluster = TestCluster::start(3).await;
     let (leader, others) = cluster.settled_roles().await;
     let id = others[0];
@@ -224,7 +225,7 @@ async fn a_majority_founds_and_a_member_that_answers_wrongly_is_named_and_asked_
     let waits =
         async |c: &TestCluster| c.http().get(c.url(3, "/livez")).send().await.ok().map(|_| ());
     cluster.wait_until("node 3 answers", waits).await;
-    // Alone with it the founder waits, and says for whom.
+    // Alone with this member the founder waits and names it.
     cluster.spawn(1);
     let named = async |c: &TestCluster| c.log(1).contains("is not founded yet").then_some(());
     cluster.wait_until("the founder says why", named).await;
@@ -279,7 +280,7 @@ async fn without_a_majority_nobody_is_shown_to_lead() {
     assert_quiet(&cluster);
 }
 
-/// Nothing was waited for in vain, and nothing was said that means nothing.
+/// Asserts that no stop waited in vain, and that no log has misleading lines.
 fn assert_quiet(cluster: &TestCluster) {
     let noise = [
         "were still held",

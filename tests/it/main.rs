@@ -1,5 +1,6 @@
-//! The one integration test binary: whole nodes against the promises of the documents, and tables of
-//! rules. `tests/README.md` says which layer tests what; `harness` is what the tests are written with.
+//! The one integration test binary: whole nodes against the promises of the documents, and tables
+//! of rules. `tests/README.md` says which layer tests what; `harness` is what the tests are written
+//! with.
 
 mod api;
 mod architecture;

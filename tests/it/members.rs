@@ -1,5 +1,5 @@
-//! Stories of a cluster whose members come, go, move and are lost, told by the command line while
-//! jobs fire.
+//! Members of a cluster are added, removed, moved and lost, by the command line and while jobs
+//! fire.
 
 mod clocks;
 mod races;
@@ -18,21 +18,21 @@ async fn members(cluster: &TestCluster, ask: u64, role: &str) -> Vec<u64> {
     all.iter().filter(|m| m["role"] == role).map(|m| m["id"].as_u64().unwrap()).collect()
 }
 
-/// A command that must succeed; its data.
+/// Runs a command that must succeed; returns its data.
 async fn command(cluster: &TestCluster, ask: u64, words: &[&str]) -> Value {
     let (code, stdout, said) = cluster.cli(ask, words).await;
     assert_eq!(code, 0, "{words:?}: {said}");
     stdout["data"].clone()
 }
 
-/// A command that must be refused by the node; what it said.
+/// Runs a command that the node must refuse; returns its stderr.
 async fn refused(cluster: &TestCluster, ask: u64, words: &[&str]) -> String {
     let (code, _, said) = cluster.cli(ask, words).await;
     assert_eq!(code, 3, "{words:?}: {said}");
     said
 }
 
-/// Starts a host and adds it by asking a member.
+/// Starts a host and adds it through a member.
 async fn join(cluster: &mut TestCluster, ask: u64, id: u64, flags: &[&str]) {
     cluster.spawn(id);
     let waits = async |c: &TestCluster| {
@@ -67,13 +67,13 @@ async fn a_cluster_grows_from_one_to_five_and_shrinks_to_three_while_it_fires() 
     cluster.settled(leader, &owners).await;
     every_job_again(&receiver, &jobs, now()).await;
 
-    // The leader itself, asked for through another one, and then one that only fires.
+    // The leader is removed through another node, then a node that only fires.
     let other = owners[0];
     for id in [leader, owners[1]] {
         let left = command(&cluster, other, &["cluster", "remove", &id.to_string()]).await;
         let listed = left["members"].as_array().unwrap();
         assert!(listed.iter().all(|m| m["id"] != id), "{left}");
-        // It is told, and goes; so it does when it is started again.
+        // A removed node ends, also when it is started again.
         assert_ne!(cluster.ended(id).await, Some(0));
         assert!(cluster.log(id).contains("was removed from this cluster"), "{}", cluster.log(id));
         cluster.spawn(id);
@@ -99,7 +99,7 @@ async fn a_drained_node_fires_nothing_until_it_is_taken_back() {
     let node = nodes.iter().find(|node| node["id"] == others[0]).unwrap();
     assert!(node["draining"] == true && node["shards"] == 0, "{node}");
     every_job_again(&receiver, &jobs, now()).await;
-    // The mark outlives its leader and the drained node's process.
+    // The drain outlives the leader and the process of the drained node.
     let third = others[1].to_string();
     command(&cluster, others[0], &["cluster", "transfer-leader", &third]).await;
     assert_eq!(cluster.stop(others[0]).await, Some(0));
@@ -124,7 +124,7 @@ async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() 
     let (address, raft_address) = cluster.addresses(dead);
     let add = ["cluster", "add", &number, "--address", &address, "--raft-address", &raft_address];
 
-    // A wiped folder under the id of a member does not come back by accident.
+    // An empty folder under the id of a member is refused.
     let kept = cluster.data_dir(dead).with_extension("kept");
     std::fs::rename(cluster.data_dir(dead), &kept).unwrap();
     cluster.spawn(dead);
@@ -140,7 +140,7 @@ async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() 
     assert!(said.contains("no quorum"), "two voters of which one is dead: {said}");
     command(&cluster, other, &["cluster", "remove", &number, "--force"]).await;
 
-    // The old folder is told.
+    // The old folder is refused, too.
     std::fs::remove_dir_all(cluster.data_dir(dead)).unwrap();
     std::fs::rename(&kept, cluster.data_dir(dead)).unwrap();
     cluster.spawn(dead);
@@ -148,7 +148,7 @@ async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() 
     let log = cluster.log(dead);
     assert!(log.contains("was removed from this cluster"), "{log}");
 
-    // A new one takes the id only where that is said.
+    // A new folder gets the id only with `--replace`.
     std::fs::remove_dir_all(cluster.data_dir(dead)).unwrap();
     cluster.settled(other, &[other]).await;
     let said = refused(&cluster, other, &add).await;
@@ -158,7 +158,7 @@ async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() 
     command(&cluster, other, &["cluster", "promote", &number]).await;
     assert_eq!(members(&cluster, other, "voter").await, [1, 2, 3]);
     cluster.ready(dead).await;
-    // It votes: with it alone the cluster has a quorum.
+    // It votes: the cluster has a quorum with it.
     cluster.kill(other);
     cluster.project(dead, "after").await;
 }
@@ -185,7 +185,7 @@ async fn nodes_are_found_again_at_other_addresses() {
         cluster.wait_until("the new address is known", async |c| known(c, ask, moved).await).await;
     }
     cluster.project(moved, "moved").await;
-    // All at once: nobody is where the books say.
+    // All move at once: no node is at its registered address.
     cluster.kill_all();
     for id in 1..=3 {
         cluster.relocate(id);
@@ -232,10 +232,10 @@ async fn what_makes_no_sense_is_refused_and_says_why() {
     let unsigned = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = unsigned.get(cluster.url(1, "/cluster/members")).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 401);
-    // The casing is the mount's.
+    // The casing is that of the route prefix.
     let listed = cluster.get(1, "/cluster/members").await;
     assert_eq!(listed["members"][0]["raft_address"], first_raft.as_str());
-    // A member of its own cluster is nobody else's.
+    // A learner cannot lead.
     join(&mut cluster, 1, 2, &["--learner"]).await;
     let said = refused(&cluster, 2, &["cluster", "transfer-leader", "2"]).await;
     assert!(said.contains("is a learner"), "{said}");

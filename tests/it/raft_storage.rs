@@ -1,4 +1,4 @@
-//! openraft's own suite over our log and our machine.
+//! The storage suite of openraft over our log and state machine.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The story of an upgrade: three nodes under load are restarted one after the other, as
-//! `docs/operations.md` tells people to do it. Jobs go on firing and clients go on writing.
+//! A rolling restart as `docs/operations.md` describes it: three nodes under load are restarted one
+//! after the other, while jobs fire and clients write.
 
 mod clients;
 
@@ -12,12 +12,12 @@ use crate::harness::{
     Arrival, Receiver, TOLERANCE, TestCluster, every_job_again, judge, now, planned,
 };
 
-/// The latest that a first attempt may come where a node is stopped in order, in milliseconds: what
-/// is promised for one that is killed (lease + 1 s). A hand-over takes none of it.
+/// The greatest lag of a first attempt while a node is stopped in order, in milliseconds. It is the
+/// promise for a killed node (lease + 1 s); a hand-over needs none of it.
 const BOUND: i64 = 5_000;
 
-/// Jobs over half of the shards: of each shard four that travel together and two that go alone, and
-/// others that are not due for long, which make up the shard's numbers.
+/// Jobs in half of the shards: for each shard four in batches and two with requests of their own.
+/// The others are not due for a long time and only fill the shard.
 fn jobs(project: u64, receiver: &Receiver) -> Value {
     let job = |n: u64| {
         let spec = match n % 64 {
@@ -38,8 +38,8 @@ fn jobs(project: u64, receiver: &Receiver) -> Value {
     (0..2_048).map(job).collect()
 }
 
-/// The latest first arrival of an occurrence after its instant, of those due after `since`.
-fn latest(arrivals: &[Arrival], since: i64) -> i64 {
+/// The greatest lag of a first arrival, of occurrences due after `since`.
+fn greatest_lag(arrivals: &[Arrival], since: i64) -> i64 {
     let mut first: BTreeMap<(u64, i64), i64> = BTreeMap::new();
     for a in arrivals.iter().filter(|a| a.scheduled > since) {
         let at = first.entry((a.job, a.scheduled)).or_insert(a.at);
@@ -49,7 +49,7 @@ fn latest(arrivals: &[Arrival], since: i64) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_nodes_are_restarted_one_by_one_and_nobody_notices() {
+async fn three_nodes_are_restarted_one_by_one_and_no_client_notices() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;
     let (leader, others) = cluster.settled_roles().await;
@@ -61,7 +61,8 @@ async fn three_nodes_are_restarted_one_by_one_and_nobody_notices() {
     let mut clients = Clients::start(&cluster, 16, project);
     clients.each_writes(10).await;
 
-    // The leader in the middle: it hands on its leadership, and its successor comes to its turn, too.
+    // The leader is the second one: it hands its leadership over, and its successor is stopped,
+    // too.
     let began = now();
     for id in [others[0], leader, others[1]] {
         let stopping = now();
@@ -91,7 +92,7 @@ async fn three_nodes_are_restarted_one_by_one_and_nobody_notices() {
     let found = judge(&firing, &arrivals, 0, until, TOLERANCE);
     found.assert_sound();
     found.assert_once();
-    let late = latest(&arrivals, began);
+    let late = greatest_lag(&arrivals, began);
     println!(
         "{} occurrences, the latest first attempt {late} ms after its instant",
         found.delivered

@@ -1,4 +1,4 @@
-//! Signals of a running node: which stop it, which it takes, and which mean nothing.
+//! Signals to a running node: those that stop it, SIGHUP, and those that it ignores.
 
 use std::process::Stdio;
 

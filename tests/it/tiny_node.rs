@@ -1,5 +1,6 @@
-//! Stories of a node with hardly any room: one or two workers, a queue of one, a snapshot as often as
-//! can be. It fires everything all the same, and a receiver that fails or hangs holds up no other.
+//! A node with the smallest settings: one or two workers, a queue of one, snapshots as often as
+//! possible. It fires everything all the same, and a receiver that fails or hangs delays no other
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,9 @@ use scheduler0::model::time::parse_rfc3339;
 use serde_json::Value;
 
 use crate::harness::{
-    Arrival, Behavior, PATIENCE, Planned, Receiver, TestCluster, every, judge, now, planned,
+    Arrival, Behavior, PATIENCE, Planned, Receiver, TOLERANCE, TestCluster, every, judge, now,
+    planned,
 };
-
-/// What the clocks of sender and receiver may differ here.
-const TOLERANCE: i64 = 50;
 
 /// The settings that the original's README shows.
 const README: [(&str, &str); 4] = [
@@ -22,8 +21,8 @@ const README: [(&str, &str); 4] = [
     ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1"),
 ];
 
-/// Waits until each job was accepted for so many instants after `since`; gives the last instant up
-/// to which that holds for all of them.
+/// Waits until each job was accepted for `times` instants after `since`; returns the last instant
+/// up to which that holds for all jobs.
 async fn accepted(receiver: &Receiver, jobs: &[Planned], since: i64, times: usize) -> i64 {
     let instants = |arrivals: &[Arrival]| {
         let mut seen: BTreeMap<u64, BTreeSet<i64>> =
@@ -55,7 +54,7 @@ async fn one_by_one(cluster: &TestCluster, project: u64, url: &str, count: usize
     planned(&created)
 }
 
-/// Waits until the last snapshot is newer than one; its index.
+/// Waits until the last snapshot is newer than `before`; returns its index.
 async fn snapshot_after(cluster: &TestCluster, before: u64) -> u64 {
     cluster
         .wait_until("a newer snapshot", async |c: &TestCluster| {
@@ -93,8 +92,8 @@ async fn the_readmes_settings_keep_and_fire_everything() {
     }
 }
 
-/// One receiver is unwell; the other gets everything, in time and once, and when the first one is
-/// well again it gets what is due from then on.
+/// One receiver fails or hangs; the other gets everything in time and once. When the first one
+/// works again, it gets what is due from then on.
 async fn the_other_is_served(behavior: Behavior, workers: &str) {
     let (ill, well) = (Receiver::start().await, Receiver::start().await);
     ill.set(behavior);
@@ -104,15 +103,15 @@ async fn the_other_is_served(behavior: Behavior, workers: &str) {
         ("SCHEDULER0_JOB_EXECUTION_TIMEOUT", "2"),
         ("SCHEDULER0_JOB_EXECUTION_RETRY_MAX", "1"),
         ("SCHEDULER0_JOB_EXECUTION_RETRY_DELAY", "1"),
-        // What hangs fails so late that it might be left alone before any second attempt is over.
-        // That others are served must not need it either.
+        // A hanging call fails so late that the breaker might open before any second attempt is
+        // over. The other receiver must be served without the breaker, too.
         ("SCHEDULER0_BREAKER_FAILURES", if behavior == Behavior::Hang { "0" } else { "5" }),
     ];
     let cluster = TestCluster::start_with(1, &settings).await;
     let project = cluster.project(1, "neighbours").await;
     let failing = planned(&cluster.jobs(1, &every("@every 1s", project, &ill.url(), 3)).await);
     let jobs = planned(&cluster.jobs(1, &every("@every 1s", project, &well.url(), 256)).await);
-    // The unwell one is at it before the other is counted.
+    // The first receiver is called before the other one is counted.
     ill.wait_until("the first call", PATIENCE, |arrivals| !arrivals.is_empty()).await;
     let since = ill.arrivals()[0].at;
     let until = accepted(&well, &jobs, since, 6).await;
@@ -120,7 +119,7 @@ async fn the_other_is_served(behavior: Behavior, workers: &str) {
     found.assert_sound();
     found.assert_once();
 
-    // Its calls are in the books as what they were: failed, and given up after the retry.
+    // Its calls are recorded as failed, and dead-lettered after the retry.
     let path = format!("/api/v1/executions?jobId={}&status=dead", failing[0].job);
     let dead = cluster
         .wait_until("a dead occurrence", async |c: &TestCluster| {

@@ -1,5 +1,5 @@
-//! Stories of receivers that speak TLS: a target's own authority and the certificate that it wants, from
-//! the API to the call; the machine's authorities; a receiver whose certificate is an authority's.
+//! TLS to receivers: a target with its own authority and client certificate, from the API to the
+//! call; the authorities of the machine; a receiver whose certificate is that of an authority.
 
 use std::sync::Arc;
 
@@ -14,14 +14,15 @@ use crate::harness::{PATIENCE, TestCluster};
 #[path = "../fixtures/tls/server.rs"]
 mod certs;
 
-/// A receiver that says what path it was asked for.
+/// A receiver that reports the paths of its requests.
 struct Receiver {
     url: String,
     asked: mpsc::UnboundedReceiver<String>,
 }
 
 impl Receiver {
-    /// Shows a certificate, and wants one of an authority if that is given.
+    /// Starts it with a certificate; it requires a client certificate of the authority `ca`, if
+    /// given.
     async fn start(shown: (&str, &str), ca: Option<&str>) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(certs::server(shown, ca)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -29,13 +30,13 @@ impl Receiver {
         let (tell, asked) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A handshake that fails is the caller's to tell.
+                // The caller reports a failed handshake.
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
                 let mut head = vec![0; 16 * 1_024];
                 let Ok(length) = stream.read(&mut head).await else { continue };
                 let head = String::from_utf8_lossy(&head[..length]).into_owned();
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-                // Who hangs up early is told nothing.
+                // The caller may have closed the connection.
                 let _ = stream.write_all(answer).await;
                 let _ = stream.shutdown().await;
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -53,7 +54,7 @@ impl Receiver {
     }
 }
 
-/// A job that fires soon, once, and is not tried again.
+/// A job that fires soon, once and without a retry.
 fn once(project: u64, target: &Value) -> Value {
     let mut job = json!({"projectId": project, "after": "1s", "retryMax": 0});
     for (name, value) in target.as_object().unwrap() {
@@ -62,7 +63,7 @@ fn once(project: u64, target: &Value) -> Value {
     json!([job])
 }
 
-/// What came of a job in the end.
+/// Waits for the first recorded execution of a job.
 async fn outcome(cluster: &TestCluster, job: u64) -> Value {
     let path = format!("/api/v1/executions?jobId={job}&limit=10");
     cluster
@@ -97,7 +98,7 @@ async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
     cluster.jobs(1, &once(project, &to_it)).await;
     strict.is_asked_for("/strict").await;
 
-    // The machine knows no such authority, and nothing turns the verification off.
+    // The machine does not know the authority, and nothing turns the verification off.
     let bare = json!({"callbackUrl": format!("{}/bare", plain.url)});
     let jobs = cluster.jobs(1, &once(project, &bare)).await;
     let ended = outcome(&cluster, jobs[0]["id"].as_u64().unwrap()).await;

@@ -1,5 +1,5 @@
-//! Stories of output that nobody reads: a pipe that is full, one that is closed. A node writes its log
-//! there, and `dev` what it shows; neither may keep it from firing, or from ending.
+//! Output that nothing reads: a full pipe and a closed one, for the log of a node and the output of
+//! `dev`. Neither may keep the node from firing or from ending.
 
 use std::io::{PipeReader, PipeWriter, Write};
 use std::process::Stdio;
@@ -9,14 +9,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::harness::{PATIENCE, Receiver, TestCluster, every};
 
-/// A pipe of 4 KB, as small as the system makes them.
+/// A pipe of 4 KB, the smallest one that the system makes.
 fn pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().unwrap();
     rustix::pipe::fcntl_setpipe_size(&writer, 4_096).unwrap();
     (reader, writer)
 }
 
-/// Waits until a write into a pipe would have to wait.
+/// Waits until a write into a pipe would block.
 async fn full(writer: &PipeWriter) {
     let mut ticker = tokio::time::interval(Duration::from_millis(20));
     let full = async {
@@ -31,7 +31,7 @@ async fn full(writer: &PipeWriter) {
     tokio::time::timeout(PATIENCE, full).await.expect("the pipe is full");
 }
 
-/// Fires on for a while: a number of calls more than those made so far.
+/// Waits for 60 more calls.
 async fn fires_on(receiver: &Receiver) {
     let before = receiver.arrivals().len();
     receiver.wait_until("it fires on", PATIENCE, |seen| seen.len() > before + 60).await;

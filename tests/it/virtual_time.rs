@@ -1,4 +1,4 @@
-//! Stories in which days pass: one node in this process, with a clock that the story moves.
+//! Days of schedules in seconds: one node in this process, on a clock that the test moves.
 
 mod explain;
 mod jitter;
@@ -18,19 +18,19 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// How a node is away for a while.
+/// The way in which a node is down for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Away {
-    /// Stopped as an operator would, and started again.
+    /// It is stopped in order, and started again.
     Stopped,
-    /// Gone without a word, and started again.
+    /// It crashes, and is started again.
     Crashed,
-    /// It runs all the time, but somebody sets its wall clock ahead.
+    /// It runs all the time, and its wall clock is set ahead.
     SetAhead,
 }
 
 impl VirtualClockNode {
-    /// The node is away for so long.
+    /// Takes the node down for a time.
     async fn away(&mut self, how: Away, ms: i64) {
         match how {
             Away::Stopped => self.stop().await,
@@ -48,7 +48,7 @@ impl VirtualClockNode {
     }
 }
 
-/// Everything due up to an instant came exactly once and in time, and nothing else came.
+/// Asserts that everything due up to an instant came exactly once and not early, and nothing else.
 fn assert_all(node: &VirtualClockNode, jobs: &[Planned], until: i64) {
     let found = judge(jobs, &node.receiver.arrivals(), 0, until, 0);
     found.assert_sound();
@@ -57,7 +57,7 @@ fn assert_all(node: &VirtualClockNode, jobs: &[Planned], until: i64) {
 
 async fn a_job_due_in_three_days_survives_a_day(how: Away) {
     let mut node = VirtualClockNode::build().await;
-    // The others tell that the node has got so far, each time just before.
+    // The second job shows that the node has got to the minute before the first one is due.
     let jobs = node.jobs(&["@every 72h", "@every 71h59m"]).await;
     let (far, near) = (&jobs[0], &jobs[1]);
     let due = far.anchor + 72 * HOUR;
@@ -70,7 +70,7 @@ async fn a_job_due_in_three_days_survives_a_day(how: Away) {
         let done = node.recorded(job.job, "delivered", 1).await;
         assert_eq!(done[0]["scheduledAt"], rfc3339(due));
     }
-    // Once more from the beginning: what has been delivered stays delivered.
+    // After the second downtime the delivered occurrences are not sent again.
     node.away(how, 24 * HOUR).await;
     let last = near.anchor + 2 * (72 * HOUR - MINUTE);
     node.jump_and_arrive(near.job, last).await;
@@ -87,14 +87,15 @@ async fn a_job_due_in_three_days_survives_a_crash_and_a_day() {
     a_job_due_in_three_days_survives_a_day(Away::Crashed).await;
 }
 
-/// Downtime longer than the grace: the newest occurrence goes out, the rest is one range.
-async fn only_the_newest_is_made_up(how: Away) {
+/// After a downtime longer than the grace the newest occurrence is sent, and the others are one
+/// range of skips.
+async fn only_the_newest_is_caught_up(how: Away) {
     let mut node = VirtualClockNode::build().await;
     let job = &node.jobs(&["* * * * *"]).await[0];
     let first = job.from + MINUTE - job.from % MINUTE;
     node.jump_and_arrive(job.job, first).await;
     node.recorded(job.job, "delivered", 1).await;
-    // Away from half past a minute to half past a minute three hours on.
+    // The downtime begins and ends between two minutes, three hours apart.
     node.jump_to(first + 20 * SECOND);
     node.away(how, 3 * HOUR).await;
     let newest = first + 3 * HOUR;
@@ -110,22 +111,22 @@ async fn only_the_newest_is_made_up(how: Away) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_long_downtime_only_the_newest_is_made_up() {
-    only_the_newest_is_made_up(Away::Stopped).await;
+async fn after_a_long_downtime_only_the_newest_is_caught_up() {
+    only_the_newest_is_caught_up(Away::Stopped).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_crash_and_a_long_downtime_only_the_newest_is_made_up() {
-    only_the_newest_is_made_up(Away::Crashed).await;
+async fn after_a_crash_and_a_long_downtime_only_the_newest_is_caught_up() {
+    only_the_newest_is_caught_up(Away::Crashed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wall_clock_set_ahead_counts_as_downtime() {
-    only_the_newest_is_made_up(Away::SetAhead).await;
+    only_the_newest_is_caught_up(Away::SetAhead).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_short_downtime_everything_is_made_up() {
+async fn after_a_short_downtime_everything_is_caught_up() {
     let mut node = VirtualClockNode::build().await;
     let jobs = node.jobs(&["*/10 * * * * *", "@every 10s"]).await;
     let mut due = jobs[0].from + 10 * SECOND - jobs[0].from % (10 * SECOND);
@@ -133,7 +134,7 @@ async fn after_a_short_downtime_everything_is_made_up() {
         for job in &jobs {
             node.delivered(job.job, due).await;
         }
-        // What came meanwhile is recorded before the node goes, or it would come again.
+        // What has come is recorded before the node goes down, or it would come again.
         due = node
             .arrivals_of(jobs[0].job)
             .into_iter()
@@ -176,7 +177,7 @@ async fn a_wall_clock_set_back_fires_nothing_twice() {
     node.arrives(job.job, due).await;
     node.recorded(job.job, "delivered", 2).await;
 
-    // ... and when it was set back in between, the watermarks know what is done.
+    // ... and when it was set back during a downtime, the watermarks say what is done.
     node.stop().await;
     node.clock.step(-10 * MINUTE);
     node.start().await;
@@ -220,7 +221,7 @@ async fn a_paused_job_rests_and_a_deleted_one_is_gone() {
     let resumed = minutes(1).await;
     node.arrives(job, resumed).await;
     assert_eq!(resumed, paused + MINUTE);
-    assert_eq!(node.arrivals_of(job), [one, resumed], "what was due in the pause is not made up");
+    assert_eq!(node.arrivals_of(job), [one, resumed], "what was due in the pause is not caught up");
 
     let (code, body) = node.ask("DELETE", &path, None).await;
     assert_eq!(code, 204, "{body}");
@@ -245,7 +246,7 @@ async fn a_project_that_is_paused_rests_over_a_restart() {
     let next = resumed + MINUTE - resumed % MINUTE;
     node.jump_and_arrive(job, next).await;
     node.recorded(job, "delivered", 2).await;
-    assert_eq!(node.arrivals_of(job), [due, next], "nothing of the pause is made up");
+    assert_eq!(node.arrivals_of(job), [due, next], "nothing of the pause is caught up");
     node.recorded(job, "skipped", 0).await;
 }
 
@@ -267,7 +268,7 @@ async fn a_one_off_fires_once_after_a_day_away() {
         CreateJobs { request: 7, definitions: vec![definition], jobs: vec![job], staged: false };
     node.propose(Command::CreateJobs(new)).await;
     node.away(Away::Crashed, DAY).await;
-    // Alone, it is the newest, however late.
+    // Its only occurrence is the newest one, however late.
     node.arrives(witness + 1, at).await;
     node.recorded(witness + 1, "delivered", 1).await;
     node.away(Away::Stopped, DAY).await;

@@ -1,8 +1,9 @@
-//! Signed deliveries as a stranger checks them: the official Standard Webhooks verifier (Python)
-//! accepts what comes, also while a secret is being replaced, and rejects what was tampered with.
+//! Signed deliveries: the official verifier of Standard Webhooks (Python) accepts them, also while
+//! a secret is being rotated, and rejects what was tampered with.
 //!
-//! Wants a Python that has the package `standardwebhooks`, named by `SCHEDULER0_WEBHOOKS_PYTHON`
-//! (`python3` otherwise). Without it the story is skipped, loudly; never when `CI` is set.
+//! The test needs a Python with the package `standardwebhooks`, named by
+//! `SCHEDULER0_WEBHOOKS_PYTHON` (`python3` otherwise). Without it the test prints that it is
+//! skipped, and fails with `CI` set.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::harness::{PATIENCE, Receiver, Request, TestCluster};
 const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECOND: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// A Python that can verify, if there is one.
+/// A Python with the verifier, if there is one.
 fn python() -> Option<String> {
     let python = std::env::var("SCHEDULER0_WEBHOOKS_PYTHON").unwrap_or_else(|_| "python3".into());
     let found = Command::new(&python)
@@ -36,7 +37,7 @@ fn python() -> Option<String> {
     Some(python)
 }
 
-/// What the verifier says of each request, by the secret that goes with it.
+/// The verdict of the verifier on each request with its secret.
 fn verdicts(python: &str, asked: &[(&str, &Request)]) -> Vec<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/webhooks/verify.py");
     let mut verifier = Command::new(python)
@@ -62,7 +63,7 @@ fn verdicts(python: &str, asked: &[(&str, &Request)]) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The newest request that came at a path.
+/// Waits for a new request at a path; returns the newest one.
 async fn next_at(receiver: &Receiver, path: &str) -> Request {
     let before = receiver.requests().len();
     receiver
@@ -124,7 +125,7 @@ async fn the_official_verifier_accepts_what_we_sign() {
     assert_eq!(said.len(), 5);
     assert!(said[2..].iter().all(|verdict| verdict.starts_with("rejected")), "{said:?}");
 
-    // While the secret is being replaced, receivers that know either of them accept.
+    // During the overlap receivers with either secret accept.
     let rotate = format!("/api/v1/projects/{project}/rotate-secret");
     let (status, answer) =
         cluster.post(1, &rotate, &json!({"webhookSecret": SECOND, "overlap": "1h"})).await;
@@ -137,7 +138,7 @@ async fn the_official_verifier_accepts_what_we_sign() {
     };
     assert_eq!(verdicts(&python, &[(FIRST, &both), (SECOND, &both)]), ["accepted", "accepted"]);
 
-    // An overlap of nothing takes the old one out of use at once.
+    // Without an overlap the old secret ends at once.
     let (status, answer) =
         cluster.post(1, &rotate, &json!({"webhookSecret": FIRST, "overlap": "0s"})).await;
     assert_eq!(status, 200, "{answer}");

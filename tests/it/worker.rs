@@ -1,5 +1,5 @@
-//! The worker on a real single-node cluster: real books, journal, executor and lease holder. The
-//! test stands in for the coordinator (it grants, and records what the journal holds).
+//! The worker on a real single-node cluster, with real store, journal, executor and lease holder.
+//! The test is the coordinator: it grants the lease and records the journal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use crate::harness::{LIMIT, RaftCluster, poll_interval};
 
-/// (job, execution id) of every job of every call.
+/// Job and execution id of each job of each call.
 type Calls = Arc<watch::Sender<Vec<(u64, String)>>>;
 
 async fn take(State(calls): State<Calls>, body: axum::body::Bytes) {
@@ -83,7 +83,7 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
     assert!(matches!(outcome, Outcome::Jobs { .. }), "{outcome:?}");
 }
 
-/// A lease for a minute.
+/// Grants a lease for a minute.
 fn grant(seat: &Seat) {
     let applied = Position::default();
     let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
@@ -110,16 +110,16 @@ fn grant(seat: &Seat) {
 
 /// Proposes what the journal holds, as the coordinator would.
 async fn collect(cluster: &Cluster, journal: &Journal) {
-    let stretch = journal.read(journal.state().forgotten, 512 << 10);
-    let Some(last) = (stretch.entries.len() as u64).checked_sub(1) else { return };
-    let (incarnation, first, entries) = (stretch.incarnation, stretch.first, stretch.entries);
+    let page = journal.read(journal.state().forgotten, 512 << 10);
+    let Some(last) = (page.entries.len() as u64).checked_sub(1) else { return };
+    let (incarnation, first, entries) = (page.incarnation, page.first, page.entries);
     let batch = JournalBatch { node: 1, incarnation, first, entries };
     cluster.propose(Command::Record(batch)).await.unwrap();
     journal.forget(incarnation, first + last);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
+async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
     const JOBS: u64 = 2_000;
     let raft = RaftCluster::build(1).await;
     raft.leader().await;
@@ -181,7 +181,7 @@ async fn jobs_fire_through_a_whole_node_and_w_reaches_the_books() {
             poll_interval().await;
         }
     };
-    timeout(LIMIT, reached).await.expect("watermarks in the books");
+    timeout(LIMIT, reached).await.expect("watermarks are recorded");
     worker.stop().await;
     collect(&cluster, &journal).await;
 

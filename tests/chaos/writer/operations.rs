@@ -1,6 +1,5 @@
-//! What a client of the writer does with a job: create, edit, pause, read, run and delete it, and what
-//! each answer says of the books. `writer` decides which; which node is asked, and how often, is
-//! `ask`'s there.
+//! The single operations of the writer on a job: create, edit, pause, read, run and delete, and
+//! what each answer means for [`ExpectedJob`]. `writer` chooses the operation, its `ask` the node.
 
 use std::sync::atomic::Ordering;
 
@@ -15,7 +14,7 @@ use crate::faults::Random;
 use crate::hosts::{Hosts, now};
 use crate::receiver::DESTINATIONS;
 
-/// A jitter, mostly longer than a job's period, in milliseconds.
+/// A jitter, mostly longer than the period of a job, in milliseconds.
 fn some_jitter(random: &mut Random) -> i64 {
     1_000 * (1 + random.below(20) as i64)
 }
@@ -64,28 +63,28 @@ impl Writer {
             job => job.clone(),
         };
         match ExpectedJob::created(&made, every, after, jitter) {
-            Some(book) if reply.status == 201 => {
+            Some(tracked) if reply.status == 201 => {
                 self.acked(&reply, false);
-                self.expected.lock().unwrap().jobs.insert(book.id, book);
+                self.expected.lock().unwrap().jobs.insert(tracked.id, tracked);
             }
-            // A one-off whose instant passed while nobody could be reached is rightly refused.
+            // A one-off is rightly refused when its instant passed while no node could be reached.
             _ if reply.status == 422 && every.is_none() && after.is_none() => {}
             _ => self.wrong("create", 0, &reply),
         }
     }
 
-    /// Takes a changed job into the books.
+    /// Notes a changed job.
     fn changed(&self, what: &str, id: u64, every: Option<i64>, to: Span, reply: &Reply) {
         let mut expected = self.expected.lock().unwrap();
-        let book = expected.jobs.get_mut(&id).unwrap();
-        if book.changed(&reply.body["data"], every, to).is_none() {
+        let tracked = expected.jobs.get_mut(&id).unwrap();
+        if tracked.changed(&reply.body["data"], every, to).is_none() {
             drop(expected);
             self.wrong(what, id, reply);
         }
     }
 
-    /// Changes data, period, status, jitter or last date. Each edit names the version that it is made for: a try that
-    /// was stuck somewhere must not undo a later change.
+    /// Changes data, period, status, jitter or last date. Each edit names the version that it
+    /// changes, so that a delayed try cannot undo a later change.
     pub(super) async fn edit(&self, random: &mut Random, job: ExpectedJob) {
         let data = format!("{:016x}", random.next());
         let mut edit = json!({"data": data});
@@ -94,10 +93,10 @@ impl Writer {
             0 | 1 => {
                 let period = 1 + random.below(10) as i64;
                 edit["spec"] = json!(format!("@every {period}s"));
-                // The same spec once more is no new schedule.
+                // The same spec is no new schedule.
                 every = (job.last().period() != Some(period * 1_000)).then_some(period);
             }
-            // More are resumed than paused: who is paused proves little.
+            // More jobs are resumed than paused: a paused job proves little.
             2 | 3 if to.paused || random.below(2) == 0 => {
                 to.paused = !to.paused;
                 edit["status"] = json!(if to.paused { "inactive" } else { "active" });
@@ -109,7 +108,7 @@ impl Writer {
                     some => json!(format!("{}s", some / 1_000)),
                 };
             }
-            // More go on than end.
+            // More jobs go on than end.
             6 | 7 if to.end.is_some() || random.below(3) == 0 => {
                 to.end = match to.end {
                     Some(_) => None,
@@ -131,7 +130,7 @@ impl Writer {
                 self.acked(&reply, false);
                 self.changed("edit", job.id, every, to, &reply);
             }
-            // An earlier try has done it; nobody else changes this job.
+            // An earlier try took effect: no other client changes this job.
             412 if reply.doubtful => {
                 let found = self.look(random, job.id).await;
                 if found.status == 200 && found.body["data"]["data"].as_str() == Some(&*data) {

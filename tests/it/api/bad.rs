@@ -1,12 +1,12 @@
-//! Inputs that nobody should send. None of them may be answered with a 5xx, none without the
-//! envelope, none may leave anything behind.
+//! Bad inputs. None may be answered with a 5xx or without the envelope, and none may change
+//! anything.
 
 use serde_json::{Value, json};
 
 use super::job;
 use crate::harness::ApiFixture;
 
-/// Values that are wrong somewhere.
+/// Values that are wrong for most fields.
 fn values() -> Vec<Value> {
     let mut deep = json!(1);
     for _ in 0..100 {

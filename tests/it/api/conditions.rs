@@ -1,5 +1,5 @@
-//! Preconditions of RFC 9110 on every route of a record with a version: a request that is meant for
-//! another version, or for none, is not carried out, whoever else writes at the same time.
+//! Preconditions (RFC 9110) on each route of a record with a version: a request for another version
+//! is not carried out, also while others write at the same time.
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ async fn ask(
     api.send(method, path, &[header], body.to_string()).await
 }
 
-/// A house with a project, a job and an executor, number 1 each.
+/// A node with a project, a job and an executor, each with the id 1.
 async fn furnished() -> ApiFixture {
     let api = ApiFixture::build().await;
     let project = api.project().await;
@@ -128,7 +128,7 @@ async fn nothing_is_done_for_another_version_on_any_route() {
     }
     assert_eq!(api.get("/executions").await.json["data"]["total"], 0);
 
-    // What would be refused anyway is refused as ever (RFC 9110, 13.2.1).
+    // A request that would fail anyway gets that error (RFC 9110, 13.2.1).
     for (method, path, body, status) in [
         ("POST", "/jobs/99/pause", json!({}), 404),
         ("PATCH", "/jobs/1", json!({"spec": "x"}), 400),

@@ -1,4 +1,4 @@
-//! How far a client's key reaches among credentials, and what an `Idempotency-Key` brings back.
+//! The rights of a client's key over credentials, and what an `Idempotency-Key` returns.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, ApiFixture};
 
-/// A day and an hour: no key is remembered that long.
+/// A day and an hour: longer than idempotency keys are kept.
 const LATER: Duration = Duration::from_hours(25);
 
-/// A key pair and its number.
+/// A key pair and its id.
 struct Client {
     id: u64,
     key: String,
@@ -35,7 +35,7 @@ impl Client {
         api.send_bare(method, &path, &self.pair(), body.to_string()).await
     }
 
-    /// Makes another pair with this one.
+    /// Creates another pair with this one.
     async fn make(&self, api: &ApiFixture) -> Self {
         Self::of(&self.send(api, "POST", "/credentials", json!({"createdBy": "ops"})).await)
     }
@@ -44,7 +44,7 @@ impl Client {
         self.send(api, "GET", "/projects", json!(null)).await.status == StatusCode::OK
     }
 
-    /// The numbers that it sees.
+    /// The ids of the credentials that it sees.
     async fn seen(&self, api: &ApiFixture) -> Vec<u64> {
         let listed = self.send(api, "GET", "/credentials", json!(null)).await;
         let rows = listed.json["data"]["credentials"].as_array().unwrap().clone();
@@ -130,7 +130,7 @@ async fn nothing_that_a_leaked_key_made_outlives_it() {
     for client in [&leaked, &made, &below] {
         assert!(!client.opens(&api).await, "{}", client.id);
     }
-    // A key may end itself, and takes what it made along.
+    // A key may delete itself; the keys that it created end with it.
     let own = by_operator(&api).await;
     let made = own.make(&api).await;
     let itself = format!("/credentials/{}", own.id);
@@ -183,7 +183,8 @@ async fn an_idempotency_key_rotates_to_a_new_secret_each_day() {
         assert!(secret(&first).is_some() && secret(&second).is_some(), "{path}");
         assert_ne!(secret(&first), secret(&second), "{path}: it rotates what it says it rotates");
 
-        // To the secret in use there is no rotation; who repeats the one that made it so is answered.
+        // A rotation to the present secret is refused; a repetition of the rotation to it is
+        // answered.
         let given = json!({"webhookSecret": "a secret of the client's own"});
         let named = [("idempotency-key", "named")];
         let rotate = async |headers: &[(&str, &str)]| {
@@ -209,7 +210,7 @@ async fn a_client_is_told_the_pair_of_its_idempotency_key_again() {
     let (first, second) = (send().await, send().await);
     assert_eq!(first.json, second.json);
     assert!(Client::of(&first).opens(&api).await);
-    // An operator's key of the same name is another one.
+    // The same idempotency key of an operator is another one.
     let other = api.send("POST", "/api/v1/credentials", &[("idempotency-key", "k")], "{}").await;
     assert_ne!(Client::of(&other).key, Client::of(&first).key);
 }

@@ -1,4 +1,4 @@
-//! Dead letters: listed with their members, taken back one by one or by filter, purged.
+//! Dead letters: listed with their members, replayed one by one or by filter, purged.
 
 use axum::http::StatusCode;
 use scheduler0::model::attempt::Verdict;
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{job, next_of};
 use crate::harness::{ApiFixture, attempt_record};
 
-/// A house with three jobs and four letters: one of all three, then three of the first alone.
+/// A node with three jobs and four dead letters: one of all three jobs, then three of the first
+/// one.
 async fn api() -> ApiFixture {
     let api = ApiFixture::build().await;
     let project = api.project().await;
@@ -117,7 +118,7 @@ async fn letters_are_taken_back_at_a_rate_or_purged() {
     let all = api.post("/dead-letters/purge", json!({"all": true})).await;
     assert_eq!((all.status, &all.json["data"]["letters"]), (StatusCode::OK, &json!(0)));
     for route in ["replay", "purge"] {
-        // A filter with a slip of the pen would mean more letters than its writer.
+        // A filter with a misspelled field would match too many letters.
         let body = json!({"all": true, "startDate": "2026-11-20", "endDte": "2026-11-21"});
         let slip = api.post(&format!("/dead-letters/{route}"), body).await;
         let said = slip.json["error"]["message"].as_str().unwrap_or_default();

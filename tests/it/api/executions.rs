@@ -80,7 +80,7 @@ async fn pages_by_key_are_whole_while_more_is_recorded() {
         paged.extend(numbers(&page.json));
         let Some(next) = page.json["data"]["next"].as_str() else { break };
         after = format!("&after={next}");
-        // Newer ones come in front of the pages that were read.
+        // Newer executions come before the pages that were read.
         api.record(recorded, vec![done(recorded as i64)]).await;
         recorded += 1;
     }

@@ -1,12 +1,12 @@
-//! Executors: created, listed, changed and deleted by the published clients' fields and ours; their
-//! secrets go in and do not come out.
+//! Executors: created, listed, changed and deleted with the fields of the published clients and
+//! with ours. Their secrets are never shown.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, ApiFixture};
 
-/// What a published client sends, zero values included.
+/// The body of a published client, zero values included.
 fn webhook(name: &str) -> Value {
     json!({
         "name": name, "type": "webhook_url", "region": "", "cloudProvider": "",
@@ -189,7 +189,7 @@ async fn a_lost_update_is_refused() {
     assert_eq!(api.get("/executors/1").await.json["data"]["region"], "a");
     assert_eq!(put("*", "c").await.status, StatusCode::OK);
 
-    // Without a condition nobody is in another's way, and no change is lost.
+    // Concurrent changes without a precondition all succeed, and none is lost.
     let bodies = ["region", "cloudProvider", "cloudResourceUrl"];
     let all = bodies.map(|field| api.put("/executors/1", json!({field: field})));
     for answer in futures_util::future::join_all(all).await {

@@ -1,5 +1,5 @@
-//! "Why?" asked of a node: what it says of a job that is there, of one that is gone, and of
-//! questions that make no sense.
+//! `explain` of a node: for a job that exists, for a deleted one, and for questions that make no
+//! sense.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -80,7 +80,7 @@ async fn a_question_without_sense_is_refused_with_the_field() {
         assert_eq!(answer.json["data"], "job cannot be found", "{path}");
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
     }
-    // The ends of time are instants like others.
+    // The first and the last instant are answered like others.
     for at in ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"] {
         assert_eq!(api.get(&format!("/jobs/1/explain?at={at}")).await.status, StatusCode::OK);
     }

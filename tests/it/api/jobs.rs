@@ -1,4 +1,5 @@
-//! Jobs beyond the published clients' needs: one-offs, targets, versions, pauses, runs, names.
+//! Features of jobs that the published clients do not use: one-offs, targets, versions, pauses,
+//! runs, external ids.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ fn field(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), answer.json["error"]["field"].as_str().unwrap_or_default())
 }
 
-/// Creates one job and shows it.
+/// Creates a job; returns it as the API shows it.
 async fn make(api: &ApiFixture, job: Value) -> Value {
     let prefer = [("prefer", "return=representation")];
     let made = api.send("POST", "/api/v1/jobs", &prefer, &job.to_string()).await;
@@ -163,7 +164,7 @@ async fn what_a_get_shows_is_no_change_when_it_is_put_back() {
             assert_eq!(put.json["data"], shown.json["data"]);
         }
     }
-    // The default shown is not made the job's own: it follows the project's.
+    // The shown default does not become the job's own value: it follows the project.
     let path = format!("/api/v1/projects/{project}");
     let edit = api.send("PATCH", &path, &[], r#"{"retryMax": 7}"#).await;
     assert_eq!(edit.status, StatusCode::OK, "{}", edit.json);
@@ -314,7 +315,7 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
     assert_eq!(act("delete", json!({"filter": {"status": "inactive"}})).await, (996, 996));
     assert_eq!(total("").await, 504);
 
-    // Under a key it is done once, whatever became of the jobs since.
+    // Under an idempotency key it is done once, although the jobs have changed since.
     let key = [("idempotency-key", "once")];
     let body = json!({"filter": {"labels": {"team": "a"}}}).to_string();
     let pause = "/api/v1/jobs/pause";
@@ -342,8 +343,8 @@ async fn jobs_are_found_by_label_status_and_name_and_changed_together() {
     assert_eq!(total("").await, 0);
 }
 
-/// The first answer may be lost, and the second try come late: that the instant has passed meanwhile
-/// is no reason to say that there is no such job.
+/// The first answer may be lost and the second try come late. The job exists, so the second try
+/// must succeed although the instant has passed.
 #[tokio::test]
 async fn a_one_off_that_was_made_is_shown_again_under_its_key_after_its_instant() {
     let api = ApiFixture::build().await;

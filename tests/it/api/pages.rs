@@ -1,4 +1,4 @@
-//! Pages of lists: what one ends by, how it is gone on with, and what a read may take.
+//! Pages of lists: where a page ends, how the next one is asked for, and the bounds of a read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn project(api: &ApiFixture, name: &str) -> u64 {
     made.json["data"]["id"].as_u64().unwrap()
 }
 
-/// The numbers of a list, page by page as each says where it goes on.
+/// The ids of a list, read page by page.
 async fn walk(api: &ApiFixture, name: &str, path: &str, limit: u64) -> Vec<u64> {
     let (mut found, mut after) = (Vec::new(), String::new());
     loop {
@@ -40,7 +40,7 @@ async fn a_list_is_gone_on_with_by_key_in_each_of_its_orders() {
     let projects = [project(&api, "one").await, project(&api, "two").await];
     let jobs: Vec<Value> = (0..30).map(|i| job(projects[i % 2], &i.to_string())).collect();
     assert_eq!(api.post("/api/v1/jobs", json!(jobs)).await.status, StatusCode::ACCEPTED);
-    // Some were changed, several of them at once, and most never.
+    // Some jobs were changed, several of them at once, and most never.
     for id in [7, 3, 12] {
         let done = api.send("PATCH", &format!("/jobs/{id}"), &[], r#"{"data":"x"}"#).await;
         assert_eq!(done.status, StatusCode::OK, "{}", done.json);
@@ -109,7 +109,7 @@ async fn a_page_ends_by_its_bytes_and_none_is_missed_by_offset_or_by_key() {
 async fn the_jobs_of_a_request_are_shown_piece_by_piece() {
     let api = ApiFixture::build().await;
     let project = project(&api, "many").await;
-    // A text that has to be escaped, and once more within a text.
+    // A text that must be escaped, once more within another text.
     let data = "\u{1}\"\\ {\"jobId\":1}";
     let jobs: Vec<Value> = (0..1_500).map(|_| job(project, data)).collect();
     let prefer = [("prefer", "return=representation")];
@@ -126,8 +126,8 @@ async fn the_jobs_of_a_request_are_shown_piece_by_piece() {
 
     let made = api.post("/api/v1/jobs", json!(jobs)).await;
     let task = made.json["data"].as_str().unwrap().to_owned();
-    let read = async |mount: &str| {
-        let task = api.get(&format!("{mount}/async-tasks/{task}")).await;
+    let read = async |prefix: &str| {
+        let task = api.get(&format!("{prefix}/async-tasks/{task}")).await;
         assert_eq!(task.status, StatusCode::OK, "{}", task.json);
         let data = task.json["data"].clone();
         assert_eq!((&data["state"], &data["service"]), (&json!(2), &json!("create_job")));
@@ -159,7 +159,7 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
     let limit = Arc::new(ReadLimit::within(Duration::from_millis(50)));
     let ended = cluster.read_within(limit, endless).await;
     assert!(matches!(ended, Err(cluster::Error::Ended(End::Deadline))), "{ended:?}");
-    // More than there are connections: each goes on until nobody waits for it.
+    // More reads than connections: each runs until its caller is gone.
     for _ in 0..12 {
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let read = move |conn: &Connection| {

@@ -1,5 +1,5 @@
-//! `PATCH` as a JSON Merge Patch (RFC 7396): within objects too it changes what it names and nothing
-//! else, null takes away, and secrets that nobody can see stay.
+//! `PATCH` as a JSON Merge Patch (RFC 7396): it changes only the fields that it names, within
+//! objects too. Null removes a field, and hidden secrets stay.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn a_patch_of_a_nested_object_leaves_what_it_does_not_name() {
     assert_eq!(after["spec"], shown["spec"]);
     assert_eq!(after["http"].get("successCodes"), None);
 
-    // Whole in a PUT, as before.
+    // A PUT replaces the whole object.
     let put = json!({"http": {"url": "http://127.0.0.1:1/"}});
     let put = api.put(&format!("/api/v1{job}"), put).await;
     let shown = put.json["data"]["http"].clone();
@@ -161,7 +161,7 @@ async fn a_patch_of_an_executor_merges_its_http_target_and_keeps_its_secrets() {
     assert_eq!((batches.get("http"), &batches["webhookMethod"]), (None, &json!("PUT")));
     let plain = patch(&api, one, json!({"webhookMethod": null})).await.json["data"].clone();
     assert_eq!(plain["webhookMethod"], "POST");
-    // A client of the original sends null for what it has not set.
+    // A client of the original sends null for fields that it has not set.
     let put = json!({"name": "f", "region": null, "webhookUrl": null});
     let put = api.put("/api/v1/executors/1", put).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.json);

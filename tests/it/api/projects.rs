@@ -58,7 +58,7 @@ async fn defaults_for_jobs_are_set_kept_and_taken_away() {
     }
     assert_eq!(api.get("/projects/1").await.json["data"]["description"], "new");
 
-    // Changes at the same time lose nothing of each other.
+    // Concurrent changes are all kept.
     let all = [json!({"retryMax": 5}), json!({"timeout": "9s"}), json!({"retryDelay": "8s"})];
     let all = all.map(|body| api.put("/api/v1/projects/1", body));
     for answer in futures_util::future::join_all(all).await {

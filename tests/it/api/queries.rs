@@ -1,5 +1,5 @@
-//! Query parameters: each route knows its own, and what it does not know is refused; the same names
-//! for the same things everywhere. And the routes that show a newcomer where to go.
+//! Query parameters: each route knows its own and refuses others, and the same things have the same
+//! names on all routes. Also the routes that show a new client where to go.
 
 use axum::http::StatusCode;
 use scheduler0::model::attempt::Verdict;
@@ -39,9 +39,9 @@ async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route(
         "/cluster/status",
         "/cluster/members",
     ] {
-        for mount in ["", "/v1", "/api/v1"] {
-            let answer = api.get(&format!("{mount}{path}?staus=inactive")).await;
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{mount}{path}: {}", answer.json);
+        for prefix in ["", "/v1", "/api/v1"] {
+            let answer = api.get(&format!("{prefix}{path}?staus=inactive")).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{prefix}{path}: {}", answer.json);
             let said = answer.json["data"].as_str().unwrap();
             assert!(said.contains("no query parameter staus"), "{path}: {said}");
         }
@@ -84,7 +84,7 @@ async fn a_parameter_that_is_unknown_empty_or_doubled_is_refused_on_every_route(
     assert_eq!(stranger.status, StatusCode::UNAUTHORIZED, "a stranger learns nothing of it");
 }
 
-/// A house whose first job has results at three instants.
+/// A node whose first job has results at three instants.
 async fn with_results() -> (ApiFixture, i64) {
     let api = ApiFixture::build().await;
     api.own_first_shard().await;

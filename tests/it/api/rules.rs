@@ -1,11 +1,11 @@
-//! Who is let in: the table of callers and routes.
+//! Access: the table of callers and routes.
 
 use axum::http::StatusCode;
 use serde_json::json;
 
 use crate::harness::{ApiFixture, OPERATOR};
 
-/// Routes that need somebody.
+/// Routes that need credentials.
 const CLOSED: &[(&str, &str)] = &[
     ("GET", "/projects"),
     ("POST", "/projects"),

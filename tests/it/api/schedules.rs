@@ -12,15 +12,15 @@ fn column<'a>(data: &'a Value, name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_schedule_is_previewed_at_every_mount() {
+async fn a_schedule_is_previewed_under_every_prefix() {
     let api = ApiFixture::build().await;
-    for mount in ["", "/v1", "/api/v1"] {
+    for prefix in ["", "/v1", "/api/v1"] {
         let body = json!({
             "spec": "30 2 * * *", "timeZone": "Europe/Berlin", "from": "2026-10-24T12:00:00Z",
             "dst": {"fold": "both"}, "count": 3, "colour": 1,
         });
-        let answer = api.post(&format!("{mount}/schedules/preview"), body).await;
-        assert_eq!(answer.status, StatusCode::OK, "{mount}: {}", answer.json);
+        let answer = api.post(&format!("{prefix}/schedules/preview"), body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{prefix}: {}", answer.json);
         assert_eq!(answer.header("x-scheduler0-warning"), "unknown fields were ignored: colour");
         let data = &answer.json["data"];
         assert_eq!(data["description"], "At 02:30");
@@ -82,16 +82,16 @@ async fn a_job_shows_its_next_occurrences_within_its_bounds() {
     let shown = api.get("/jobs/1").await.json["data"].clone();
     let list = column(&every, "utc");
     assert_eq!(list.len(), 10);
-    // A minute may pass between the two questions.
+    // A minute may pass between the two requests.
     assert!(list[..2].contains(&shown["next_execution_date"].as_str().unwrap()), "{every}");
     assert!(list.is_sorted() && every["occurrences"][0]["dst"].is_null());
     assert!(column(&every, "local").iter().all(|l| l.ends_with("-05:00") || l.ends_with("-04:00")));
     let whole = api.get("/v1/jobs/1/next?count=1000&consistency=linearizable").await;
     assert_eq!(column(&whole.json["data"], "utc").len(), 1_000);
 
-    // Both ends belong to it: 09:00 in New York is 14:00 in winter.
-    for mount in ["", "/v1", "/api/v1"] {
-        let within = api.get(&format!("{mount}/jobs/2/next")).await;
+    // Both ends are included: 09:00 in New York is 14:00 UTC in winter.
+    for prefix in ["", "/v1", "/api/v1"] {
+        let within = api.get(&format!("{prefix}/jobs/2/next")).await;
         assert_eq!(
             column(&within.json["data"], "utc"),
             ["2099-03-01T14:00:00Z", "2099-03-02T14:00:00Z", "2099-03-03T14:00:00Z"]

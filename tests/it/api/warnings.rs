@@ -1,4 +1,4 @@
-//! What a client is told beside an answer: in the header, and in the body for those who read it.
+//! Warnings beside an answer: in the header and in the body.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn with_a_typo(mut body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_field_that_nobody_knows_is_named_in_the_body_at_every_mount() {
+async fn a_field_that_nobody_knows_is_named_in_the_body_under_every_prefix() {
     let api = ApiFixture::build().await;
     let project = api.project().await;
     let key = [("idempotency-key", "k")];

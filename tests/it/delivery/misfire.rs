@@ -1,5 +1,5 @@
-//! All nodes are down for longer than the grace. Each job's policy decides what is caught up and what
-//! is skipped, also when the new leader dies during the catch-up.
+//! All nodes are down for longer than the grace. Each job's policy decides what is caught up and
+//! what is skipped, also when the new leader dies during the catch-up.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ impl Downtime<'_> {
         self.deaths.iter().any(|death| (death - 2_000..=death + TOLERANCE).contains(&arrival.at))
     }
 
-    /// The skipped instants. An occurrence that was sent and not reported may be skipped in the ledger
-    /// although it came.
+    /// The skipped instants. An occurrence that was sent and not reported may be skipped in the
+    /// ledger although it came.
     fn skipped(&self) -> Vec<i64> {
         let skipped = self.ledger.iter().filter(|(_, entry)| entry.state == "skipped");
         let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! Runs that a receiver accepts (202) and reports on later: overlap, reports through any node, silence,
-//! and a leader that dies meanwhile.
+//! Runs that a receiver accepts (202) and reports on later: overlap, reports through any node,
+//! silence, and a leader that dies meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Waits that a receiver asked for, and batches whose last attempt fails, as the API and the command
-//! line show them afterwards.
+//! Waits that a receiver asked for, and batches whose last attempt fails, as the API and the
+//! command line show them afterwards.
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;

@@ -1,5 +1,5 @@
-//! The fixture of the tests of delivery: three nodes, an endpoint that a test scripts, and the ledger
-//! as each node shows it.
+//! The fixture of the tests of delivery: three nodes, an endpoint that a test scripts, and the
+//! ledger as each node shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,8 @@ impl LedgerEntry {
 }
 
 impl DeliveryFixture {
-    /// Starts the nodes. Breakers are off, so that only a job's own terms decide when it is retried.
+    /// Starts the nodes. Breakers are off, so that only a job's own terms decide when it is
+    /// retried.
     pub(crate) async fn start() -> Self {
         let receiver = Receiver::start().await;
         let settings = [

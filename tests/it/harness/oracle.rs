@@ -1,6 +1,7 @@
-//! The oracle: it matches the arrivals at a receiver one to one to the planned instants of jobs, and
-//! reports what was missed, extra, early or doubled. It knows nothing of the cluster but its promises,
-//! and shares no code with the oracle of `scheduler0 bench`, so that each can find the other's faults.
+//! The oracle: it matches the arrivals at a receiver one to one to the planned instants of jobs,
+//! and reports what was missed, extra, early or doubled. It knows nothing of the cluster but its
+//! promises, and shares no code with the oracle of `scheduler0 bench`, so that each can find the
+//! other's faults.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Nodes in this process with nothing but Raft in them, each on a runtime of its own: started on free
-//! ports, stopped, killed between two instructions, started again.
+//! Nodes in this process with nothing but Raft in them, each on a runtime of its own: started on
+//! free ports, stopped, killed between two instructions, started again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,7 +35,8 @@ pub(crate) struct RaftCluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
 }
 
-/// Sleeps until the next look at a state that publishes no change. The caller bounds the whole wait.
+/// Sleeps until the next look at a state that publishes no change. The caller bounds the whole
+/// wait.
 pub(crate) async fn poll_interval() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
@@ -81,8 +82,8 @@ impl RaftCluster {
         Self::build_as(count, extra, async |address| address).await
     }
 
-    /// Starts nodes of which the last is known to all by another address, which `proxy` makes of the
-    /// node's own.
+    /// Starts nodes of which the last is known to all by another address, which `proxy` makes of
+    /// the node's own.
     pub(crate) async fn build_proxied(
         count: u64,
         proxy: impl AsyncFn(String) -> String,

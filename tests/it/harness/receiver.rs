@@ -1,5 +1,5 @@
-//! An endpoint that records each job it was sent, in batches or one by one. It accepts, fails, hangs or
-//! answers as the test tells it.
+//! An endpoint that records each job it was sent, in batches or one by one. It accepts, fails,
+//! hangs or answers as the test tells it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};

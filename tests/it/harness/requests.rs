@@ -62,7 +62,8 @@ impl TestCluster {
         (leader > 0).then_some(leader)
     }
 
-    /// Waits until a condition gives a value. Panics after [`PATIENCE`], with the logs of all nodes.
+    /// Waits until a condition gives a value. Panics after [`PATIENCE`], with the logs of all
+    /// nodes.
     pub(crate) async fn wait_until<F, T>(&self, what: &str, mut holds: F) -> T
     where
         F: AsyncFnMut(&Self) -> Option<T>,

@@ -1,5 +1,5 @@
-//! A whole node in this process on a clock that the test moves. Time stands still between the calls of
-//! a test; while the fixture waits for a fact, time passes a few times faster than outside.
+//! A whole node in this process on a clock that the test moves. Time stands still between the calls
+//! of a test; while the fixture waits for a fact, time passes a few times faster than outside.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,7 +101,8 @@ impl VirtualClockNode {
         self.clock.advance(Duration::from_millis(u64::try_from(ahead).expect("not passed yet")));
     }
 
-    /// Lets time pass in steps of a length until a condition gives a value; panics when it never does.
+    /// Lets time pass in steps of a length until a condition gives a value; panics when it never
+    /// does.
     pub(crate) async fn until_by<T>(
         &self,
         step: Duration,
@@ -212,8 +213,8 @@ impl VirtualClockNode {
         planned(body["data"].as_array().unwrap())
     }
 
-    /// Lets time pass until `count` executions of a job are recorded in a status; returns them, oldest
-    /// first. Panics when there are more.
+    /// Lets time pass until `count` executions of a job are recorded in a status; returns them,
+    /// oldest first. Panics when there are more.
     pub(crate) async fn recorded(&self, job: u64, status: &str, count: usize) -> Vec<Value> {
         let path = format!("/api/v1/executions?jobId={job}&status={status}&orderByDirection=asc");
         let what = format!("{count} {status} executions of job {job}");

@@ -1,5 +1,5 @@
-//! Who may, and who may read: a leaked key, a deleted one, guesses at the operator's password, and
-//! another user of the machine.
+//! Access: a leaked key, a deleted one, guesses at the operator's password, and another user of the
+//! machine.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::{Attacker, metric};
 use crate::harness::{PATIENCE, TestCluster, client_of};
 
-/// How long somebody guesses.
+/// The duration of the guesses.
 const GUESSING: Duration = Duration::from_secs(3);
-/// What is checked in that time at most from where an operator has signed in: 100 at once, 50 a second,
-/// and the seconds that a slow machine takes to stop.
-const GUESSES: u32 = 100 + 50 * 5;
+/// The guesses that are checked in that time at most, from an address where an operator has signed
+/// in: 100 at once, 50 a second, and the seconds that a slow machine takes to stop.
+const MAX_CHECKED: u32 = 100 + 50 * 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_key_reaches_no_other_and_nothing_that_it_made_outlives_it() {
@@ -58,7 +58,7 @@ async fn a_leaked_key_reaches_no_other_and_nothing_that_it_made_outlives_it() {
     let back = minted_http.put(cluster.url(1, &path(&own))).json(&json!({"archived": false}));
     assert_eq!(back.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(attacker.get("/api/v1/jobs").await.0, 401);
-    // Nor does another key take one back into use.
+    // Another key cannot restore it either.
     let (status, _) = victim.ask("PUT", &path(&own), &json!({"archived": false})).await;
     assert_eq!(status, 404);
 }
@@ -122,8 +122,12 @@ async fn guesses_at_the_password_are_few_and_keep_no_client_out() {
     let (told, ()) = tokio::join!(guesses, beside);
     let checked: u32 = told.iter().map(|told| told.0).sum();
     let limited: u32 = told.iter().map(|told| told.1).sum();
-    assert!(checked <= GUESSES && limited > 0, "{checked} of {} were checked", checked + limited);
-    // Nobody is locked out: between two looks the bucket has a token again.
+    assert!(
+        checked <= MAX_CHECKED && limited > 0,
+        "{checked} of {} were checked",
+        checked + limited
+    );
+    // The operator is not locked out: the bucket soon has a token again.
     let deadline = Instant::now() + PATIENCE;
     while cluster.http().get(cluster.url(1, "/api/v1/jobs")).send().await.unwrap().status() != 200 {
         assert!(Instant::now() < deadline, "the operator stays locked out");
@@ -136,7 +140,8 @@ async fn guesses_at_the_password_are_few_and_keep_no_client_out() {
     assert!(metric(&cluster, 1, &counted("limited")).await >= f64::from(limited));
 }
 
-/// Everything below a folder, the folder too, that group or others may do something with.
+/// Collects the files below a folder, the folder included, that group or others may access. Returns
+/// the number of files.
 fn open_to_others(folder: &Path, found: &mut Vec<PathBuf>) -> usize {
     let meta = fs::symlink_metadata(folder).unwrap();
     if meta.mode() & 0o077 != 0 {
@@ -151,7 +156,7 @@ fn open_to_others(folder: &Path, found: &mut Vec<PathBuf>) -> usize {
     seen
 }
 
-/// Starts node 1 as under a umask that takes nothing away.
+/// Starts node 1 under the umask 000.
 fn spawn_wide(cluster: &mut TestCluster) {
     let node = cluster.command(1);
     let log = fs::File::create(cluster.folder().join("node1.log")).unwrap();
@@ -191,7 +196,7 @@ async fn another_user_of_the_machine_can_read_nothing_that_a_node_writes() {
     let seen = open_to_others(&data, &mut open) + open_to_others(&copied, &mut open);
     assert!(open.is_empty() && seen > 10, "of {seen}: {open:?}");
 
-    // As a node of an earlier version left it: narrowed at the start, and said.
+    // A folder of an earlier version with wide permissions: the start narrows them and logs it.
     assert_eq!(cluster.stop(1).await, Some(0));
     let mut all = vec![data.clone()];
     while let Some(path) = all.pop() {

@@ -1,5 +1,5 @@
-//! Receivers that do harm: they hang, take their time, or answer without an end. Those that only fail
-//! are `crate::receiver`'s.
+//! Receivers that misbehave: they hang, are slow, or answer without an end.
+//! `crate::harness::Receiver` only fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,24 +11,24 @@ use tokio::task::JoinHandle;
 
 use crate::harness::PATIENCE;
 
-/// What it does with each call.
+/// The behavior in each call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Misbehavior {
-    /// Accepts the connection and says nothing.
+    /// Accepts the connection and sends nothing.
     Hangs,
-    /// Answers 200 when so much time has passed.
+    /// Answers 200 after this time.
     Slow(Duration),
-    /// `HTTP/1.1 100 Continue`, over and over, as fast as it is taken.
+    /// Sends `HTTP/1.1 100 Continue` over and over, as fast as it is read.
     Continues,
-    /// A header line after the other, and never the end of the head.
+    /// Sends header lines without an end.
     EndlessHead,
-    /// 200, and a chunked body that never ends.
+    /// Sends 200 and a chunked body without an end.
     EndlessBody,
-    /// 200, and a byte of the body each so often.
+    /// Sends 200 and a byte of the body after each interval.
     Drips(Duration),
 }
 
-/// The receiver; ends with all of its connections when dropped.
+/// The receiver; dropping it closes all of its connections.
 pub(crate) struct BadReceiver {
     port: u16,
     open: Arc<AtomicUsize>,
@@ -36,7 +36,7 @@ pub(crate) struct BadReceiver {
     task: JoinHandle<()>,
 }
 
-/// Counts a connection while it lives.
+/// Counts a connection while it is open.
 struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
@@ -46,7 +46,7 @@ impl Drop for Counted {
 }
 
 impl BadReceiver {
-    /// Listens on a free port of the loopback.
+    /// Starts it on a free port of the loopback.
     pub(crate) async fn start(misbehavior: Misbehavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -60,7 +60,7 @@ impl BadReceiver {
                 let counted = Counted(now.clone());
                 let all = all.clone();
                 served.spawn(async move {
-                    // Whatever ends it: the node has gone.
+                    // An error means that the node has closed the connection.
                     let _ = serve(stream, misbehavior, &all).await;
                     drop(counted);
                 });
@@ -70,7 +70,7 @@ impl BadReceiver {
         Self { port, open, calls, task }
     }
 
-    /// The same on so many ports.
+    /// Starts `count` of them.
     pub(crate) async fn many(misbehavior: Misbehavior, count: usize) -> Vec<Self> {
         let mut all = Vec::with_capacity(count);
         for _ in 0..count {
@@ -79,22 +79,22 @@ impl BadReceiver {
         all
     }
 
-    /// Where a path of it is.
+    /// The URL of a path.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Connections that are open now.
+    /// The number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// Requests that came so far.
+    /// The number of requests so far.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many requests have come; panics when they do not within a minute.
+    /// Waits until `times` requests have come; panics when they do not within a minute.
     pub(crate) async fn called(&self, times: usize) {
         let mut ticker = tokio::time::interval(Duration::from_millis(20));
         let wait = async {
@@ -122,7 +122,7 @@ async fn serve(
         request(&mut stream).await?;
         calls.fetch_add(1, Ordering::SeqCst);
         match misbehavior {
-            // A read that ends is the node's going.
+            // A read of nothing means that the node has closed the connection.
             Misbehavior::Hangs => while stream.read(&mut [0; 1_024]).await? > 0 {},
             Misbehavior::Slow(time) => {
                 tokio::time::sleep(time).await;
@@ -157,7 +157,7 @@ async fn serve(
     }
 }
 
-/// Reads a request with a body of known length; an error at the end of the connection.
+/// Reads a request with a body of known length; the error is the end of the connection.
 async fn request(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Connections to a node over which a test writes its bytes itself: fast, slow, or without reading.
+//! Raw connections to a node: a test writes bytes fast, slowly, or without reading.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,22 +9,22 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::harness::{PATIENCE, TestCluster};
 
-/// How long a node that has not taken a byte counts as one that will take none.
+/// The time after which a node that takes no byte counts as one that will take none.
 const STALLED: Duration = Duration::from_secs(2);
-/// What a connection that is [`Wire::narrow`] takes in before it is read: as little as systems let.
-const NARROW: u32 = 2_048;
+/// The receive buffer of [`RawConnection::narrow`] in bytes, the smallest one that systems allow.
+const NARROW_BUFFER: u32 = 2_048;
 
-/// Which of a node's ports.
+/// A port of a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Port {
-    /// The API's.
+    /// The port of the API.
     Api,
-    /// The one for other nodes.
+    /// The port for other nodes.
     Raft,
 }
 
 impl Port {
-    /// Where it is on a node.
+    /// The address of the port on a node.
     pub(crate) fn of(self, cluster: &TestCluster, node: u64) -> SocketAddr {
         let (api, raft) = cluster.addresses(node);
         let address = match self {
@@ -35,7 +35,7 @@ impl Port {
     }
 }
 
-/// One connection.
+/// A connection.
 pub(crate) struct RawConnection(TcpStream);
 
 impl RawConnection {
@@ -46,21 +46,21 @@ impl RawConnection {
         Ok(Self(stream))
     }
 
-    /// Connects with the smallest receive buffer there is: answers back up soon.
+    /// Connects with the smallest receive buffer, so that unread answers soon block the node.
     pub(crate) async fn narrow(to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(NARROW)?;
+        socket.set_recv_buffer_size(NARROW_BUFFER)?;
         Ok(Self(socket.connect(to).await?))
     }
 
-    /// Connects from an address of its own of the loopback network.
+    /// Connects from another address of the loopback network.
     pub(crate) async fn from(host: [u8; 4], to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((host, 0).into())?;
         Ok(Self(socket.connect(to).await?))
     }
 
-    /// Connects so many times; fewer where the node or the system has no more.
+    /// Opens `count` connections, or fewer when the node or the system takes no more.
     pub(crate) async fn many(to: SocketAddr, count: usize) -> Vec<Self> {
         let mut open = Vec::with_capacity(count);
         for _ in 0..count {
@@ -72,13 +72,13 @@ impl RawConnection {
         open
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.write_all(bytes.as_ref()).await
     }
 
-    /// Writes a piece over and over, at most so many bytes, and reads nothing; how many the node took
-    /// before it took no more, or closed.
+    /// Writes a piece over and over without reading, at most `most` bytes. Returns the number of
+    /// bytes that the node took before it took no more or closed.
     pub(crate) async fn push(&mut self, piece: &[u8], most: usize) -> usize {
         let mut taken = 0;
         while taken < most {
@@ -91,7 +91,7 @@ impl RawConnection {
         taken
     }
 
-    /// Writes a byte with each beat, until all are sent or the node closes.
+    /// Writes a byte at each tick, until all are sent or the node closes.
     pub(crate) async fn drip(&mut self, bytes: &[u8], ticker: Duration) -> io::Result<()> {
         let mut ticker = tokio::time::interval(ticker);
         for byte in bytes {
@@ -101,17 +101,17 @@ impl RawConnection {
         Ok(())
     }
 
-    /// What comes until the node closes the connection. Panics when it does not within a minute.
+    /// Reads until the node closes the connection. Panics when it does not within a minute.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let mut said = Vec::new();
         let read = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut said)).await;
-        // A reset is an end as well.
+        // A reset is an end, too.
         let _ = read.expect("the node closes the connection");
         said
     }
 
-    /// The status of the next answer; `None` where the connection ends without one. What follows the
-    /// first line stays unread, or is lost.
+    /// The status of the next answer; `None` when the connection ends without one. The bytes after
+    /// the first line stay unread.
     pub(crate) async fn status(&mut self) -> Option<u16> {
         let mut line = Vec::new();
         let read = async {

@@ -1,6 +1,6 @@
-//! Calls that hang or are slow, breakers, and limits: what one client's jobs do to another one's.
-//! The bounds themselves are held in virtual time, by `src/executor/fair/tests.rs` and
-//! `src/worker/tests/fair.rs`; here they are played against a node.
+//! Fairness between clients: hanging and slow calls, breakers and limits of one client beside the
+//! jobs of another one. `src/executor/fair/tests.rs` and `src/worker/tests/fair.rs` test the bounds
+//! in virtual time; here they are tested on a node.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{Attacker, BadReceiver, Misbehavior, Victim, metric};
 use crate::harness::{Receiver, TestCluster, start_under};
 
 const JOBS: usize = 20;
-/// A lag that a busy machine explains. Before, it was ten seconds and more.
-const SOON_MS: i64 = 2_000;
+/// The greatest lag that a busy machine explains, in milliseconds.
+const MAX_LAG_MS: i64 = 2_000;
 
-/// So many one-offs that are due now, shared out among receivers.
+/// One-offs that are due now, distributed among receivers.
 fn one_offs(project: u64, at: &[BadReceiver], count: usize, timeout: &str) -> Value {
     let job = |n: usize| {
         json!({
@@ -28,7 +28,7 @@ fn one_offs(project: u64, at: &[BadReceiver], count: usize, timeout: &str) -> Va
     (0..count).map(job).collect()
 }
 
-/// What the status warns of.
+/// The warnings of the status.
 async fn warnings(cluster: &TestCluster) -> String {
     cluster.get(1, "/api/v1/cluster/status").await["warnings"].to_string()
 }
@@ -47,13 +47,13 @@ async fn six_hundred_calls_that_hang_cost_others_nothing_and_end_with_their_proj
         .wait_until("as many hang as may", async |c: &TestCluster| {
             let [hanging, most] =
                 ["scheduler0_hanging_calls", "scheduler0_calls_max"].map(|name| metric(c, 1, name));
-            // Half of all, or all of them.
+            // Half of all calls of the node, or all of the attacker.
             (hanging.await >= 600_f64.min(most.await / 2.0 - 64.0)).then_some(())
         })
         .await;
     let lags = victim.watch(10).await;
-    assert!(lags.quantile(990) < SOON_MS, "{lags}");
-    // Deleted, they let go of their connections, and nothing of theirs comes again.
+    assert!(lags.quantile(990) < MAX_LAG_MS, "{lags}");
+    // The deletion closes their connections, and no call of theirs comes again.
     let project = format!("/api/v1/projects/{}?cascade=true", attacker.project);
     let (status, body) = attacker.ask("DELETE", &project, &Value::Null).await;
     assert!((200..300).contains(&status), "{status} {body}");
@@ -82,7 +82,7 @@ async fn receivers_that_answer_after_25_seconds_cost_others_nothing() {
         receiver.called(20).await;
     }
     let lags = victim.watch(20).await;
-    assert!(lags.quantile(990) < SOON_MS, "{lags}");
+    assert!(lags.quantile(990) < MAX_LAG_MS, "{lags}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn many_destinations_that_take_almost_a_second_cost_others_nothing() {
         receiver.called(1).await;
     }
     let lags = victim.watch(15).await;
-    assert!(lags.quantile(990) < SOON_MS, "{lags}");
+    assert!(lags.quantile(990) < MAX_LAG_MS, "{lags}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +106,7 @@ async fn a_project_that_reaches_its_share_is_named_in_the_status() {
     let cluster = start_under("ulimit -n 1024").await;
     let victim = Victim::start(&cluster, JOBS).await;
     let attacker = Attacker::new(&cluster, 1, "attacker").await;
-    // 64 workers, and a quarter of the descriptors.
+    // 64 workers and a quarter of the descriptors.
     let most = metric(&cluster, 1, "scheduler0_calls_max").await;
     assert_eq!((most, metric(&cluster, 1, "scheduler0_hanging_full").await), (320.0, 0.0));
     let dead = BadReceiver::many(Misbehavior::Hangs, 20).await;
@@ -119,7 +119,7 @@ async fn a_project_that_reaches_its_share_is_named_in_the_status() {
         .await;
     assert!(metric(&cluster, 1, "scheduler0_hanging_full").await > 0.0);
     let lags = victim.watch(10).await;
-    assert!(lags.quantile(990) < SOON_MS, "{lags}");
+    assert!(lags.quantile(990) < MAX_LAG_MS, "{lags}");
     let hanging = metric(&cluster, 1, "scheduler0_hanging_calls").await;
     assert!((120.0..=160.0).contains(&hanging), "half at most: {hanging}");
 }
@@ -134,14 +134,14 @@ async fn a_clients_impatience_and_failures_are_its_own() {
     ];
     let more = json!({"timeout": "1ms", "retryMax": 0});
     impatient.jobs(&calls(impatient.project, &victim.at("/single"), 100, &more)).await;
-    // The victim's receiver refuses these; to the victim it is healthy.
+    // The victim's receiver refuses these calls; for the victim it is healthy.
     let bad = Receiver::start().await;
     bad.script(|_| Some(StatusCode::INTERNAL_SERVER_ERROR.into_response()));
     failing.jobs(&calls(failing.project, &bad.at("/bad"), 20, &json!({"retryMax": 0}))).await;
     let own = Attacker::new(&cluster, 1, "its neighbour").await;
     own.jobs(&calls(own.project, &bad.at("/good"), 5, &json!({"retryMax": 0}))).await;
     let lags = victim.watch(15).await;
-    assert!(lags.quantile(990) < SOON_MS, "{lags}");
+    assert!(lags.quantile(990) < MAX_LAG_MS, "{lags}");
     let status = cluster.get(1, "/api/v1/cluster/status").await;
     let failing = status["nodes"][0]["failing"].as_array().unwrap();
     let named: Vec<&str> = failing.iter().filter_map(|f| f["destination"].as_str()).collect();
@@ -169,7 +169,7 @@ async fn an_executor_of_a_clients_does_not_lift_the_operators_limit() {
         attacker.jobs(&(0..2).map(job).collect()).await;
     }
     dead.called(2).await;
-    // Another ten seconds' worth of them.
+    // Ten more seconds pass.
     let other = Receiver::start().await;
     attacker.jobs(&calls(attacker.project, &other.at("/"), 1, &json!({}))).await;
     other.wait_until("ten of another", crate::harness::PATIENCE, |seen| seen.len() >= 10).await;

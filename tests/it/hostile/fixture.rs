@@ -1,9 +1,10 @@
-//! What an attack is played against: a victim's jobs with their lags, an attacker with a key pair of
-//! its own, and what a node's process has of memory. Every file beside this one calls it; the nodes
-//! themselves are `crate::cluster`'s, receivers that behave `crate::receiver`'s.
+//! The fixture of the attacks: a victim's jobs with their lags, an attacker with a key pair of its
+//! own, and the memory of a node's process. Nodes and well-behaved receivers come from
+//! `crate::harness`.
 //!
-//! A test asserts counts first (nothing missed, early or unplanned: [`Victim::watch`] does). A bound
-//! on a lag is for telling tens of seconds from none: leave seconds, the machine may be busy.
+//! A test asserts counts first: nothing missed, early or unplanned, which [`Victim::watch`] does. A
+//! bound on a lag only tells tens of seconds from none; it leaves seconds, because the machine may
+//! be busy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,18 +18,18 @@ use crate::harness::{
     judge, now, planned,
 };
 
-/// Between two looks at a process's memory.
-const LOOK: Duration = Duration::from_millis(10);
+/// The time between two readings of a process's memory.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A project with jobs `@every 1s` and the healthy receiver that they go to. Half of the jobs go in
-/// batches, half with a call each.
+/// A project with jobs `@every 1s` and their healthy receiver. Half of the jobs are sent in
+/// batches, half with requests of their own.
 pub(crate) struct Victim {
     receiver: Receiver,
     jobs: Vec<Planned>,
 }
 
 impl Victim {
-    /// Makes the project and so many jobs through node 1, and waits until each has fired.
+    /// Creates the project and `jobs` jobs through node 1, and waits until each has fired.
     pub(crate) async fn start(cluster: &TestCluster, jobs: usize) -> Self {
         let receiver = Receiver::start().await;
         let project = cluster.project(1, "victim").await;
@@ -41,15 +42,15 @@ impl Victim {
         victim
     }
 
-    /// Waits until everything that falls due within the next so many seconds has come; the lags of
-    /// first attempts. Panics when something is missing for a minute after that, is early, has no
-    /// plan, or was refused a second id.
+    /// Waits until everything due within the next `seconds` has come; returns the lags of first
+    /// attempts. Panics when something is missing for a minute after that, is early, is not
+    /// planned, or has two ids.
     pub(crate) async fn watch(&self, seconds: u64) -> Lags {
         let from = now();
         self.watch_since(from, from + seconds as i64 * 1_000).await
     }
 
-    /// The same for what falls due in (`from`, `to`], by the machine's clock in milliseconds.
+    /// Does the same for what is due in (`from`, `to`], by the machine's clock in milliseconds.
     pub(crate) async fn watch_since(&self, from: i64, to: i64) -> Lags {
         let ahead = u64::try_from(to - now()).unwrap_or(0);
         let within = Duration::from_millis(ahead) + PATIENCE;
@@ -66,7 +67,7 @@ impl Victim {
         Lags::of(first.map(|a| a.at - a.scheduled).collect())
     }
 
-    /// Where a path of its receiver is: for an attacker whose jobs go to the same host.
+    /// The URL of a path of its receiver, for an attacker whose jobs go to the same host.
     pub(crate) fn at(&self, path: &str) -> String {
         self.receiver.at(path)
     }
@@ -75,14 +76,14 @@ impl Victim {
         self.jobs.iter().any(|own| own.job == job)
     }
 
-    /// Of its own jobs; others may call the same receiver.
+    /// The findings about its own jobs; others may call the same receiver.
     fn judged(&self, arrivals: &[Arrival], from: i64, to: i64) -> Findings {
         let own: Vec<_> = arrivals.iter().filter(|a| self.has(a.job)).cloned().collect();
         judge(&self.jobs, &own, from, to, TOLERANCE)
     }
 }
 
-/// So many jobs `@every 1s` with a call each, `more` laid over each of them.
+/// Bodies of `count` jobs `@every 1s` with requests of their own; `more` overrides fields.
 pub(crate) fn calls(project: u64, url: &str, count: usize, more: &Value) -> Value {
     let job = |n: usize| {
         let mut job = json!({
@@ -97,7 +98,7 @@ pub(crate) fn calls(project: u64, url: &str, count: usize, more: &Value) -> Valu
     (0..count).map(job).collect()
 }
 
-/// How late calls came, in milliseconds from the scheduled instant to the receiver.
+/// The lags of calls, in milliseconds from the scheduled instant to the receiver.
 pub(crate) struct Lags(Vec<i64>);
 
 impl Lags {
@@ -106,13 +107,13 @@ impl Lags {
         Self(lags)
     }
 
-    /// What so many of a thousand do not exceed; 0 of none.
+    /// The lag that `per_mille` of a thousand calls do not exceed; 0 without calls.
     pub(crate) fn quantile(&self, per_mille: usize) -> i64 {
         let place = (self.0.len() * per_mille).div_ceil(1_000).max(1) - 1;
         self.0.get(place).copied().unwrap_or(0)
     }
 
-    /// How many calls there were.
+    /// The number of calls.
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
@@ -125,11 +126,11 @@ impl fmt::Display for Lags {
     }
 }
 
-/// A client with a key pair of its own and a project that it made with it.
+/// A client with a key pair and a project of its own.
 pub(crate) struct Attacker {
     http: reqwest::Client,
     base: String,
-    /// The pair, for requests that are written by hand.
+    /// The key pair, for requests that are written by hand.
     pub(crate) key: String,
     pub(crate) secret: String,
     /// Its project.
@@ -137,7 +138,7 @@ pub(crate) struct Attacker {
 }
 
 impl Attacker {
-    /// Makes the pair through a node; the attacker talks to that node from then on.
+    /// Creates the key pair through a node, which the attacker uses from then on.
     pub(crate) async fn new(cluster: &TestCluster, node: u64, name: &str) -> Self {
         let (status, made) = cluster.post(node, "/api/v1/credentials", &json!({})).await;
         assert_eq!(status, 201, "{made}");
@@ -162,7 +163,7 @@ impl Attacker {
         &self.http
     }
 
-    /// Any request; status and body (`null` when it is no JSON).
+    /// Sends a request; returns status and body (`null` when it is no JSON).
     pub(crate) async fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.http.request(method, self.url(path));
@@ -184,24 +185,24 @@ impl Attacker {
         self.ask("GET", path, &Value::Null).await
     }
 
-    /// Creates jobs that have to be taken.
+    /// Creates jobs, which must be accepted.
     pub(crate) async fn jobs(&self, jobs: &Value) {
         let (status, body) = self.post("/api/v1/jobs", jobs).await;
         assert!((200..300).contains(&status), "{status} {body}");
     }
 
-    /// The headers of its requests, as lines for a [`Wire`](super::Wire).
+    /// The headers of its requests, as lines for a [`RawConnection`](super::RawConnection).
     pub(crate) fn lines(&self) -> String {
         format!("host: x\r\nx-api-key: {}\r\nx-secret-key: {}\r\n", self.key, self.secret)
     }
 }
 
-/// Anonymous memory of a node's process, in units of 10^6 bytes.
+/// The anonymous memory of a node's process, in units of 10^6 bytes.
 pub(crate) fn memory_mb(cluster: &TestCluster, node: u64) -> f64 {
     anonymous_mb(cluster.process(node))
 }
 
-/// 0 for a process that has ended.
+/// The anonymous memory of a process; 0 for a process that has ended.
 fn anonymous_mb(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -209,19 +210,19 @@ fn anonymous_mb(process: u32) -> f64 {
     kb.unwrap_or(0.0) * 1.024 / 1_000.0
 }
 
-/// The most anonymous memory that a node's process had since this was made: looked at every 10 ms.
+/// The greatest anonymous memory of a node's process since this was created, read every 10 ms.
 pub(crate) struct Peak {
     most_kb: Arc<AtomicU64>,
     looking: tokio::task::JoinHandle<()>,
 }
 
 impl Peak {
-    /// Begins to look.
+    /// Begins to read.
     pub(crate) fn of(cluster: &TestCluster, node: u64) -> Self {
         let (process, most_kb) = (cluster.process(node), Arc::new(AtomicU64::new(0)));
         let most = most_kb.clone();
         let looking = tokio::spawn(async move {
-            let mut ticker = tokio::time::interval(LOOK);
+            let mut ticker = tokio::time::interval(POLL_INTERVAL);
             loop {
                 ticker.tick().await;
                 most.fetch_max((anonymous_mb(process) * 1_000.0) as u64, Ordering::Relaxed);
@@ -230,7 +231,7 @@ impl Peak {
         Self { most_kb, looking }
     }
 
-    /// In units of 10^6 bytes.
+    /// The greatest value, in units of 10^6 bytes.
     pub(crate) fn mb(&self) -> f64 {
         self.most_kb.load(Ordering::Relaxed) as f64 / 1_000.0
     }
@@ -242,7 +243,7 @@ impl Drop for Peak {
     }
 }
 
-/// A value that a node shows at `/metrics`, by its name and labels as they stand there.
+/// A value of a node's `/metrics`, by name and labels as they are shown.
 pub(crate) async fn metric(cluster: &TestCluster, node: u64, name: &str) -> f64 {
     let answer = cluster.http().get(cluster.url(node, "/metrics")).send().await.unwrap();
     let text = answer.text().await.unwrap();

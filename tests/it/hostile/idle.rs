@@ -1,5 +1,5 @@
-//! Connections without credentials, more than a node may have descriptors, and messages that are refused:
-//! firing goes on, snapshots are taken, no node ends, and the log stays small.
+//! More connections without credentials than a node has descriptors, and refused messages: firing
+//! goes on, snapshots are taken, no node ends, and the log stays small.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,19 +13,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{Port, RawConnection, Victim, metric};
 use crate::harness::{TestCluster, spawn_under};
 
-/// More than the nodes of these tests have descriptors.
+/// The connections to each address: more than the descriptors of a node here.
 const CONNECTIONS: usize = 1_100;
-/// So many are opened at a time; the oldest go.
+/// The connections that are opened at a time, while the oldest ones are closed.
 const STEP: usize = 110;
 
-/// Holds idle connections to some addresses, and opens new ones all the time, until dropped.
-struct Siege {
-    /// Rounds in which each address got its new ones.
+/// Holds idle connections to some addresses, and opens new ones all the time, until it is dropped.
+struct IdleFlood {
+    /// The number of rounds of new connections.
     rounds: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
-impl Siege {
+impl IdleFlood {
     fn begin(addresses: Vec<SocketAddr>) -> Self {
         let rounds = Arc::new(AtomicUsize::new(0));
         let counted = rounds.clone();
@@ -51,7 +51,7 @@ impl Siege {
     }
 }
 
-impl Drop for Siege {
+impl Drop for IdleFlood {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -64,7 +64,8 @@ async fn snapshot(cluster: &TestCluster, id: u64) -> Option<u64> {
     health["data"]["raft_stats"]["last_snapshot_index"].as_str()?.parse().ok()
 }
 
-async fn besieged(port: Port) {
+/// Three nodes under such connections to one of their ports.
+async fn flooded(port: Port) {
     let settings = [
         ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"),
         ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1024"),
@@ -78,8 +79,8 @@ async fn besieged(port: Port) {
     }
     let victim = Victim::start(&cluster, 60).await;
     let processes = [1, 2, 3].map(|id| cluster.process(id));
-    let siege = Siege::begin((1..=3).map(|id| port.of(&cluster, id)).collect());
-    // Writes by connections that were there before, enough for a snapshot of each node.
+    let flood = IdleFlood::begin((1..=3).map(|id| port.of(&cluster, id)).collect());
+    // Writes over older connections, enough for a snapshot of each node.
     let mut writers = JoinSet::new();
     for writer in 0..8 {
         let (http, url) = (cluster.http().clone(), cluster.url(1, "/projects"));
@@ -91,12 +92,12 @@ async fn besieged(port: Port) {
             }
         });
     }
-    let full = async |_: &TestCluster| siege.is_full().then_some(());
-    cluster.wait_until("the siege is complete", full).await;
+    let full = async |_: &TestCluster| flood.is_full().then_some(());
+    cluster.wait_until("all connections are open", full).await;
     let lags = victim.watch(15).await;
     writers.join_all().await;
     println!("{port:?}: {lags}");
-    drop(siege);
+    drop(flood);
     for id in 1..=3 {
         let taken = async |c: &TestCluster| snapshot(c, id).await.filter(|index| *index > 1_024);
         cluster.wait_until("a snapshot is taken", taken).await;
@@ -109,12 +110,12 @@ async fn besieged(port: Port) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_to_the_raft_ports_stop_nothing() {
-    besieged(Port::Raft).await;
+    flooded(Port::Raft).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_to_the_apis_stop_nothing() {
-    besieged(Port::Api).await;
+    flooded(Port::Api).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Reads of one client: bursts that nobody waits for, pages far behind, answers that nobody takes.
-//! The victim's jobs fire on beside all of them, others read on, and a node's memory is bounded.
+//! Reads of one client: bursts without a reader, pages with a large offset, answers that are not
+//! read. The victim's jobs fire on, other clients read on, and the memory of a node is bounded.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use super::{Attacker, Peak, Port, RawConnection, Victim, memory_mb};
 use crate::harness::{TestCluster, client_of, now};
 
-/// The latest that a firing may be beside an attack, in milliseconds. It was minutes.
-const LATE: i64 = 5_000;
+/// The greatest lag of a firing beside an attack, in milliseconds.
+const MAX_LAG_MS: i64 = 5_000;
 
-/// So many requests, each over a connection of its own that is closed when it is written.
+/// Sends `count` requests, each over a connection of its own that is closed after the write.
 async fn fire_and_forget(cluster: &TestCluster, request: &[u8], count: usize) {
     let to = Port::Api.of(cluster, 1);
     let send = |_| async move {
         let Ok(mut connection) = RawConnection::open(to).await else { return };
-        // A node that closes before it has read it all is as good.
+        // The node may close before it has read all.
         let _ = connection.send(request).await;
     };
     stream::iter(0..count).map(send).buffer_unordered(50).collect::<Vec<()>>().await;
@@ -33,8 +33,8 @@ fn post(attacker: &Attacker, path: &str, body: &Value) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\n{lines}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// What a client is shown that comes again when it is told so; a machine may be busy for a while.
-async fn taken(client: &Attacker, path: &str) -> Value {
+/// GET that is repeated while it is answered 503, because the machine may be busy for a while.
+async fn get_patiently(client: &Attacker, path: &str) -> Value {
     for _ in 0..20 {
         let (status, shown) = client.get(path).await;
         if status == 200 {
@@ -46,7 +46,7 @@ async fn taken(client: &Attacker, path: &str) -> Value {
     panic!("{path} is refused again and again");
 }
 
-/// 2,000 projects, as a client makes them in a few seconds.
+/// Creates 2,000 projects.
 async fn many_projects(attacker: &Attacker) {
     let make = |n: usize| async move {
         let project = json!({"name": format!("p{n}"), "description": "one of many"});
@@ -64,7 +64,7 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
     let other = Attacker::new(&cluster, 1, "other").await;
     many_projects(&attacker).await;
     let names: Vec<_> = (0..10_000).map(|n| format!("name-{n}")).collect();
-    // Names are a project's own: without one it is told so before anything is read.
+    // External ids belong to a project: without one the request is refused before anything is read.
     let everywhere = json!({"filter": {"externalIds": names}, "dryRun": true});
     let (status, refused) = attacker.post("/api/v1/jobs/pause", &everywhere).await;
     assert_eq!((status, &refused["error"]["field"]), (400, &json!("projectId")), "{refused}");
@@ -73,7 +73,7 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
     });
     let (status, found) = attacker.post("/api/v1/jobs/pause", &within).await;
     assert_eq!((status, &found["data"]["matched"]), (200, &json!(0)), "{found}");
-    // Each label is looked for in each of the projects.
+    // Each label is searched in each of the projects.
     let labels: Vec<_> = (0..60).map(|n| format!("label=key{n}%3Dvalue{n}")).collect();
     let labels = format!("/api/v1/jobs?limit=1000&orderBy=dateModified&{}", labels.join("&"));
 
@@ -83,14 +83,14 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
     }];
     for burst in [&pauses[0], &pauses[1], &get(&attacker, &labels)] {
         fire_and_forget(&cluster, burst, 200).await;
-        // Another's reads go on, and so do probes.
+        // Reads of another client and probes are answered.
         let (status, shown) = other.get(&format!("/api/v1/projects/{}", other.project)).await;
         assert_eq!(status, 200, "{shown}");
         let ready = client_of(&[]).get(cluster.url(1, "/readyz")).send().await.unwrap();
         assert_eq!(ready.status(), 200);
     }
     let lags = victim.watch_since(begin, now() + 3_000).await;
-    assert!(lags.quantile(1_000) < LATE, "{lags}");
+    assert!(lags.quantile(1_000) < MAX_LAG_MS, "{lags}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
     }
     let page = "/api/v1/jobs?limit=1000&orderByDirection=desc";
     let to = Port::Api.of(&cluster, 1);
-    // What loading took settles first: what follows is the answers' own.
+    // The memory of the load settles first, so that only the answers are measured.
     victim.watch(3).await;
     for (path, connections) in [(page, 6), (task.as_str(), 30), (page, 60)] {
         let (before, peak, begin) = (memory_mb(&cluster, 1), Peak::of(&cluster, 1), now());
@@ -125,24 +125,25 @@ async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
             unread.push(connection);
         }
         let lags = victim.watch_since(begin, begin + 5_000).await;
-        assert!(lags.quantile(1_000) < LATE, "{lags}");
+        assert!(lags.quantile(1_000) < MAX_LAG_MS, "{lags}");
         drop(unread);
         let grown = peak.mb() - before;
         println!("{connections} x {path}: {before:.0} MB, {grown:.0} MB more, {lags}");
-        // 64 MB of answers that wait for one client, six of 8 MB under way, and what they are made of.
+        // 64 MB of waiting answers of one client, six of 8 MB under way, and the memory to build
+        // them.
         assert!(grown < 200.0, "{connections} x {path}: {grown} MB more than {before} MB");
     }
-    // Who takes them gets all of them.
+    // A client that reads gets all of it.
     let (mut found, mut after) = (0, String::new());
     loop {
-        let shown = taken(&attacker, &format!("{page}{after}")).await;
+        let shown = get_patiently(&attacker, &format!("{page}{after}")).await;
         found += shown["data"]["jobs"].as_array().unwrap().len();
         let Some(next) = shown["data"]["next"].as_str() else { break };
         after = format!("&after={next}");
     }
-    // The victim's twenty are there as well.
+    // The victim's twenty jobs are included.
     assert_eq!(found, 30_080);
-    let shown = taken(&attacker, &task).await;
+    let shown = get_patiently(&attacker, &task).await;
     let output: Value = serde_json::from_str(shown["data"]["output"].as_str().unwrap()).unwrap();
     assert_eq!(output.as_array().unwrap().len(), 30_000);
 }
@@ -175,5 +176,5 @@ async fn pages_far_behind_are_refused_and_slow_lists_delay_no_firing() {
     stream::iter(0..64).map(ask).buffer_unordered(16).collect::<Vec<()>>().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let lags = victim.watch_since(begin, now()).await;
-    assert!(lags.quantile(1_000) < LATE, "{lags}");
+    assert!(lags.quantile(1_000) < MAX_LAG_MS, "{lags}");
 }

@@ -1,17 +1,18 @@
-//! Receivers whose answers do not end. Their calls end by what they send, minutes before the time that
-//! they may take, and neither the API nor another project's firings wait for them.
+//! Receivers whose answers do not end. The amount that they send ends their calls, minutes before
+//! the timeout, and neither the API nor the firings of another project wait for them.
 
 use serde_json::{Value, json};
 
 use super::{Attacker, BadReceiver, Misbehavior, Victim};
 use crate::harness::TestCluster;
 
-/// Calls to each receiver at a time.
+/// The number of calls to each receiver.
 const CALLS: usize = 4;
-/// Receivers of each manner.
+/// The number of receivers of each kind.
 const RECEIVERS: usize = 5;
 
-/// So many one-offs to each of some receivers, which may take five minutes each and are not tried again.
+/// Bodies of one-offs, [`CALLS`] to each receiver, with a timeout of five minutes and without a
+/// retry.
 fn calls(project: u64, receivers: &[BadReceiver]) -> Value {
     let job = |receiver: &BadReceiver| {
         json!({
@@ -30,7 +31,7 @@ async fn informational_answers_and_heads_without_an_end_end_their_calls() {
     let mut receivers = BadReceiver::many(Misbehavior::Continues, RECEIVERS).await;
     receivers.extend(BadReceiver::many(Misbehavior::EndlessHead, RECEIVERS).await);
     attacker.jobs(&calls(attacker.project, &receivers)).await;
-    // `PATIENCE` is a minute, the calls have five.
+    // The wait ends after a minute, the timeout of the calls is five.
     let path = format!("/api/v1/executions?projectId={}&limit=100", attacker.project);
     let ended = cluster
         .wait_until("the end of all calls", async |_: &TestCluster| {

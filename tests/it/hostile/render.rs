@@ -1,5 +1,5 @@
-//! What a target and its data may make of a request, and where that may go: templates that amplify,
-//! occurrences that a process dies with, and the cluster's own ports as targets.
+//! Requests that a target and its data make: templates that amplify, occurrences that kill a
+//! process, and the cluster's own ports as targets.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::{Attacker, Peak, Victim, memory_mb};
 use crate::harness::{PATIENCE, Receiver, TestCluster};
 
-/// How much memory an attack may cost, in units of 10^6 bytes.
-const ROOM: f64 = 50.0;
+/// The memory that an attack may cost, in units of 10^6 bytes.
+const MAX_GROWTH_MB: f64 = 50.0;
 
-/// 58 parameters of 17 placeholders each: with 0.9 MB of data that is not ASCII, 2.6 GB of URL.
+/// A target with 58 parameters of 17 placeholders each: 0.9 MB of data that is not ASCII make 2.6
+/// GB of URL.
 fn amplifier(url: &str) -> Value {
     let value = "{{data}}".repeat(17);
     let query = (0..58).map(|n| (format!("n{n:02}"), value.clone().into()));
@@ -42,7 +43,7 @@ async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_
     let http = amplifier(&url);
     refused(attacker.post("/api/v1/jobs", &job(json!({"http": http}))).await, "http.url");
 
-    // Data first and the target later, by way of an executor that many jobs may have.
+    // The data comes first and the target later, through an executor of many jobs.
     let plain = json!({"name": "later", "http": {"url": url}});
     let (status, made) = attacker.post("/api/v1/executors", &plain).await;
     assert_eq!(status, 201, "{made}");
@@ -56,7 +57,7 @@ async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_
     refused(attacker.post("/api/v1/jobs", &job(json!({"executorId": executor}))).await, "data");
     let path = format!("/api/v1/dead-letters?projectId={}", attacker.project);
     let letters = cluster
-        .wait_until("its firings are given up", async |c: &TestCluster| {
+        .wait_until("its firings are dead-lettered", async |c: &TestCluster| {
             let page = c.get(1, &path).await;
             let letters = page["deadLetters"].as_array()?.clone();
             (letters.len() >= 3).then_some(letters)
@@ -69,7 +70,7 @@ async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_
     let lags = victim.watch(3).await;
     assert!(lags.quantile(1_000) < 10_000, "{lags}");
     let grown = peak.mb() - before;
-    assert!(grown < ROOM, "{grown} MB more than {before} MB");
+    assert!(grown < MAX_GROWTH_MB, "{grown} MB more than {before} MB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +105,7 @@ async fn no_job_talks_to_the_raft_port_of_a_member() {
         let (status, body) = attacker.post("/api/v1/executors", &executor).await;
         assert_eq!((status, &body["error"]["field"]), (400, &json!("webhookUrl")), "{body}");
     }
-    // What only calling it shows: other addresses of the machine, of which the member has all.
+    // Other addresses of the machine, on which the member listens too; only the call shows it.
     let sly = ["127.0.0.2", "127.255.255.254", "[::ffff:127.0.0.3]", "[::1]", "a.localhost"];
     for port in &ports {
         for host in sly {
@@ -121,7 +122,7 @@ async fn no_job_talks_to_the_raft_port_of_a_member() {
         .await;
     for execution in &dead {
         let error = execution["error"].as_str().unwrap_or_default();
-        // Not every machine knows the name.
+        // Not every machine resolves the name.
         let kept = ["Raft address of a member", "failed to lookup", "not known"];
         assert!(kept.iter().any(|why| error.contains(why)), "{execution}");
         assert_eq!(execution["httpCode"].as_u64().unwrap_or(0), 0, "{execution}");
@@ -130,16 +131,16 @@ async fn no_job_talks_to_the_raft_port_of_a_member() {
     assert!(said >= 4 * ports.len(), "{said} of {}", dead.len());
 }
 
-/// How many occurrences each mark names that stands in a node's register at this moment. A slot has
-/// 4,096 bytes; behind its checksum stands that number, 0 where it is free.
+/// The number of occurrences in each mark of a node's register at this moment. A slot has 4,096
+/// bytes; the number follows its checksum, and is 0 in a free slot.
 fn marked(data_dir: &Path) -> Vec<u16> {
     let bytes = std::fs::read(data_dir.join("rendering/marks")).unwrap_or_default();
     let slots = bytes.chunks(4_096).filter_map(|slot| slot.get(4..6)?.try_into().ok());
     slots.map(u16::from_le_bytes).filter(|count| *count > 0).collect()
 }
 
-/// Kills node 1 while it has a mark of the wanted kind, within some seconds. False, if there was none
-/// any more when it was dead: the node was faster.
+/// Kills node 1 while it has a wanted mark. Returns false when the mark was gone at its death,
+/// because the node was faster.
 async fn killed_while(cluster: &mut TestCluster, wanted: impl Fn(u16) -> bool) -> bool {
     let dir = cluster.data_dir(1);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -151,14 +152,14 @@ async fn killed_while(cluster: &mut TestCluster, wanted: impl Fn(u16) -> bool) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_processes_died_with_while_they_wrote_it_is_poison() {
+async fn an_occurrence_that_killed_two_processes_is_poison() {
     const JOBS: usize = 40;
     let mut cluster = TestCluster::start(1).await;
     let receiver = Receiver::start().await;
     let project = cluster.project(1, "poison").await;
     let data = "\"".repeat(200_000);
-    let mut given_up = None;
-    // Whether the node is killed in the right moment is a matter of luck: most of it is one.
+    let mut dead = None;
+    // Not every try kills the node at the right moment, but most of them do.
     for _ in 0..10 {
         let job = json!({
             "projectId": project, "after": "2s", "timezone": "UTC", "data": data,
@@ -168,7 +169,7 @@ async fn what_two_processes_died_with_while_they_wrote_it_is_poison() {
         let ids: BTreeSet<u64> = made.iter().map(|job| job["id"].as_u64().unwrap()).collect();
         let first = killed_while(&mut cluster, |count| count > 1).await;
         cluster.spawn(1);
-        // What the first process died with is written alone.
+        // The next process renders these occurrences one by one.
         let second = first && killed_while(&mut cluster, |count| count == 1).await;
         if second {
             cluster.spawn(1);
@@ -187,12 +188,12 @@ async fn what_two_processes_died_with_while_they_wrote_it_is_poison() {
         match ended {
             (_, letters) if letters.is_empty() => {}
             ended => {
-                given_up = Some((ids, ended));
+                dead = Some((ids, ended));
                 break;
             }
         }
     }
-    let (ids, (came, letters)) = given_up.expect("one of ten times");
+    let (ids, (came, letters)) = dead.expect("one of ten times");
     assert_eq!(letters.len(), 1, "the neighbours of poison are delivered: {letters:?}");
     let letter = &letters[0];
     assert!(letter["error"].as_str().unwrap().starts_with("poison: 2 processes"), "{letter}");
@@ -202,7 +203,7 @@ async fn what_two_processes_died_with_while_they_wrote_it_is_poison() {
     let explained = cluster.get(1, &format!("/api/v1/jobs/{job}/explain?at={at}")).await;
     assert!(explained.to_string().contains("poison: 2 processes"), "{explained}");
 
-    // By hand it is tried again, and this time nothing kills the node.
+    // A replay is sent, because nothing kills the node this time.
     let filter = json!({"projectId": project});
     let (status, body) = cluster.post(1, "/api/v1/dead-letters/replay", &filter).await;
     assert!((200..300).contains(&status), "{body}");

@@ -1,5 +1,5 @@
-//! The rule for clocks that differ: a node more than a second off the median of the living neither
-//! leads, nor stamps, nor fires, and says so; of two that differ nobody knows who is right.
+//! Clocks that differ: a node that is more than a second off the median of the living nodes neither
+//! leads, nor stamps, nor fires, and warns. Of two clocks that differ neither is known to be right.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use crate::harness::{PATIENCE, client, free_port};
 
 const HOUR: i64 = 3_600_000;
 
-/// The machine's clocks, the wall clock off by so many milliseconds.
-struct Off(i64);
+/// The machine's clocks, with the wall clock off by this many milliseconds.
+struct SkewedClock(i64);
 
-impl Clock for Off {
+impl Clock for SkewedClock {
     fn wall(&self) -> i64 {
         SystemClock.wall() + self.0
     }
@@ -35,14 +35,15 @@ impl Clock for Off {
     }
 }
 
-struct Street {
+/// Nodes in this process with clocks that differ.
+struct SkewedCluster {
     nodes: Vec<Node>,
     http: reqwest::Client,
     dir: TempDir,
 }
 
-impl Street {
-    /// Nodes whose clocks are off by so much; the first founds the cluster.
+impl SkewedCluster {
+    /// Starts nodes whose clocks are off by these milliseconds; the first founds the cluster.
     async fn build(off: &[i64]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let replicas: Vec<Value> = (1..=off.len())
@@ -51,7 +52,7 @@ impl Street {
                     "raft_address": format!("127.0.0.1:{}", free_port())})
             })
             .collect();
-        let mut street = Self { nodes: Vec::new(), http: client(), dir };
+        let mut cluster = Self { nodes: Vec::new(), http: client(), dir };
         for (own, off) in replicas.iter().zip(off) {
             let id = own["nodeId"].to_string();
             let port = own["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
@@ -60,16 +61,16 @@ impl Street {
                 ("SCHEDULER0_BOOTSTRAP", (id == "1").to_string()),
                 ("SCHEDULER0_PORT", port),
                 ("SCHEDULER0_REPLICAS", Value::from(replicas.clone()).to_string()),
-                ("SCHEDULER0_DATA_DIR", street.dir.path().join(id).display().to_string()),
+                ("SCHEDULER0_DATA_DIR", cluster.dir.path().join(id).display().to_string()),
             ];
             let env: BTreeMap<_, _> = env.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-            let work_dir = street.dir.path().to_owned();
+            let work_dir = cluster.dir.path().to_owned();
             let config = Config::load(&LoadOptions { env, work_dir, ..LoadOptions::default() });
             let keys = Keys::new(&"5a".repeat(32), "admin", "admin-password").unwrap();
-            let options = Options { clock: Arc::new(Off(*off)), dev: false };
-            street.nodes.push(Node::start(config.unwrap(), keys, options).await.unwrap());
+            let options = Options { clock: Arc::new(SkewedClock(*off)), dev: false };
+            cluster.nodes.push(Node::start(config.unwrap(), keys, options).await.unwrap());
         }
-        street
+        cluster
     }
 
     fn url(&self, id: u64, path: &str) -> String {
@@ -114,10 +115,10 @@ fn shards_of(status: &Value, node: u64) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_three_the_one_an_hour_off_neither_fires_nor_leads() {
-    let street = Street::build(&[0, 30, HOUR]).await;
-    let status = street
-        .until("the third is told, the others share the work", async |street| {
-            let status = street.status(1).await?;
+    let cluster = SkewedCluster::build(&[0, 30, HOUR]).await;
+    let status = cluster
+        .until("the third is told, the others share the work", async |cluster| {
+            let status = cluster.status(1).await?;
             let fine = warns(&status, 3) && shards_of(&status, 1) + shards_of(&status, 2) == 64;
             fine.then_some(status)
         })
@@ -126,38 +127,38 @@ async fn of_three_the_one_an_hour_off_neither_fires_nor_leads() {
     let off = status["nodes"][2]["clockOffsetMs"].as_i64().unwrap();
     assert!((off - HOUR).abs() < 1_000, "{off}");
     assert!(!warns(&status, 1) && !warns(&status, 2), "{status}");
-    let metrics = street.http.get(street.url(3, "/metrics")).send().await.unwrap();
+    let metrics = cluster.http.get(cluster.url(3, "/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     assert!(metrics.contains("clock_offset"), "{metrics}");
 
-    let url = street.url(2, "/api/v1/cluster/leader");
-    let answer = street.http.post(&url).json(&json!({"id": 3})).send().await.unwrap();
+    let url = cluster.url(2, "/api/v1/cluster/leader");
+    let answer = cluster.http.post(&url).json(&json!({"id": 3})).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 409);
     let said = answer.text().await.unwrap();
     assert!(said.contains("it may not lead"), "{said}");
-    // Its wrong time has not come into the log.
+    // Its wrong time is not in the log.
     let project = json!({"name": "p", "description": "d"});
-    let made = street.http.post(street.url(3, "/projects")).json(&project).send().await.unwrap();
+    let made = cluster.http.post(cluster.url(3, "/projects")).json(&project).send().await.unwrap();
     assert_eq!(made.status().as_u16(), 201);
-    let stamp = street.nodes[0].cluster().applied().borrow().stamp;
+    let stamp = cluster.nodes[0].cluster().applied().borrow().stamp;
     assert!(stamp < SystemClock.wall() + HOUR / 2, "{stamp}");
-    street.end().await;
+    cluster.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_differ_nobody_fires_and_both_say_so() {
-    let street = Street::build(&[0, HOUR]).await;
-    street
-        .until("both are told", async |street| {
-            let status = street.status(1).await?;
+    let cluster = SkewedCluster::build(&[0, HOUR]).await;
+    cluster
+        .until("both are told", async |cluster| {
+            let status = cluster.status(1).await?;
             (warns(&status, 1) && warns(&status, 2)).then_some(())
         })
         .await;
-    let status = street.status(1).await.unwrap();
+    let status = cluster.status(1).await.unwrap();
     assert_eq!(shards_of(&status, 1) + shards_of(&status, 2), 0, "{status}");
-    // Nothing is stamped either: which time would be right?
+    // No write is stamped: the right time is unknown.
     let project = json!({"name": "p", "description": "d"});
-    let made = street.http.post(street.url(1, "/projects")).json(&project).send().await.unwrap();
+    let made = cluster.http.post(cluster.url(1, "/projects")).json(&project).send().await.unwrap();
     assert_eq!(made.status().as_u16(), 503);
-    street.end().await;
+    cluster.end().await;
 }

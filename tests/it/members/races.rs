@@ -1,5 +1,6 @@
-//! Operators who change the members at the same time, through different nodes: they are served one
-//! after the other, whoever has to wait is told so and may repeat, and the members agree at the end.
+//! Operators change the members at the same time through different nodes: their requests are served
+//! one after the other, a waiting one is told so and may be repeated, and the members agree at the
+//! end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use crate::harness::{
     PATIENCE, Receiver, TOLERANCE, TestCluster, every, every_job_again, judge, now, planned,
 };
 
-/// One operator's step, repeated while it is answered 409 or 503, as people would; what it was
-/// refused with. A refusal that names `done` says that a try before has done it.
+/// Repeats a request of an operator while it is answered 409 or 503; returns the refusals. A
+/// refusal that contains `done` says that an earlier try took effect.
 async fn insist(
     cluster: &TestCluster,
     ask: u64,
@@ -46,7 +47,7 @@ async fn insist(
     }
 }
 
-/// A removal by the command line, repeated while the node refuses it; what it was refused with.
+/// Repeats a removal on the command line while the node refuses it; returns the refusals.
 async fn remove(cluster: &TestCluster, ask: u64, id: u64) -> Vec<String> {
     let mut refused = Vec::new();
     loop {
@@ -61,7 +62,7 @@ async fn remove(cluster: &TestCluster, ask: u64, id: u64) -> Vec<String> {
     }
 }
 
-/// Waits until all of them have the same members, voters these, and one leader; it takes writes.
+/// Waits until all these voters agree on the members and on a leader, and it accepts writes.
 async fn agree(cluster: &TestCluster, voters: &[u64]) {
     cluster
         .wait_until("all agree who belongs to the cluster", async |c: &TestCluster| {
@@ -124,7 +125,7 @@ async fn operators_at_once_are_served_one_after_the_other() {
     println!("promoted: {a:?} {b:?}");
     agree(&cluster, &[1, 2, 3, 4, 5]).await;
 
-    // To two successors at once, while a node is added.
+    // Two transfers of the leadership at once, while a node is added.
     let (left, right) = (1 + first % 3, 1 + (first + 1) % 3);
     let (to_left, to_right) = (json!({"id": left}), json!({"id": right}));
     let six = adds(6);
@@ -138,7 +139,7 @@ async fn operators_at_once_are_served_one_after_the_other() {
     insist(&cluster, first, promote, json!({}), "votes").await;
     agree(&cluster, &[1, 2, 3, 4, 5, 6]).await;
 
-    // The leader is removed, and another node by somebody else; then two who ask each other's.
+    // Two removals at once: of the leader, and of another node.
     let leader = cluster.leader(first).await.unwrap();
     assert!([left, right].contains(&leader), "{leader} was not asked to lead");
     let (a, b) = tokio::join!(remove(&cluster, first, leader), remove(&cluster, 5, 4));
@@ -180,7 +181,7 @@ async fn a_change_whose_leader_dies_is_finished_or_never_was() {
         let status = answer.await.unwrap();
         assert!(matches!(status, 200 | 409 | 503), "{status}");
     }
-    // Whatever became of them: who asks again gets it done.
+    // Whatever their outcome was, a repetition succeeds.
     for (id, ask) in [4, 5].into_iter().zip(&others) {
         let path = format!("/cluster/members/{id}/promote");
         let url = cluster.url(*ask, &format!("/api/v1{path}"));

@@ -1,4 +1,4 @@
-//! A quorum is lost for good: one survivor goes on, and the old members do not mix with it.
+//! Recovery from the loss of a quorum: one survivor goes on, and old members are refused.
 
 use super::{command, join, members};
 use crate::harness::{FiringCluster, TOLERANCE, TestCluster, every_job_again, judge, now};
@@ -27,7 +27,7 @@ async fn one_survivor_of_three_goes_on_and_the_old_members_are_refused() {
     let page = cluster.get(survivor, "/api/v1/jobs?limit=1").await;
     assert_eq!(page["total"], 512);
     cluster.settled(survivor, &[survivor]).await;
-    // One that is left over from before is refused, and neither leads nor follows.
+    // An old member is refused, and neither leads nor follows.
     cluster.spawn(old);
     cluster
         .wait_until("the old member is refused", async |c: &TestCluster| {
@@ -36,7 +36,7 @@ async fn one_survivor_of_three_goes_on_and_the_old_members_are_refused() {
         })
         .await;
     assert_eq!(cluster.leader(survivor).await, Some(survivor));
-    // All it knows of is the leader of old.
+    // It knows no leader but the old one.
     assert_eq!(cluster.leader(old).await.filter(|id| *id != leader), None);
     cluster.kill(old);
     std::fs::remove_dir_all(cluster.data_dir(old)).unwrap();
@@ -48,6 +48,6 @@ async fn one_survivor_of_three_goes_on_and_the_old_members_are_refused() {
     cluster.project(old, "goes on").await;
 
     let until = every_job_again(&receiver, &jobs, now() + 1_000).await;
-    // What was sent and not collected comes again, with the same id.
+    // What was sent and not collected is sent again under the same id.
     judge(&jobs, &receiver.arrivals(), 0, until, TOLERANCE).assert_sound();
 }

@@ -1,6 +1,6 @@
-//! Clients that write and read through all nodes in turn while nodes are restarted. They repeat what
-//! was answered 503, and go to the next node where a node that is being restarted takes no
-//! connection, as a load balancer does; anything else is a failure of the story.
+//! Clients that write and read through all nodes in turn while nodes are restarted. They repeat a
+//! call that is answered 503, and go to the next node when a restarting node refuses the
+//! connection, as a load balancer does. Any other error fails the test.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::{PATIENCE, TestCluster, client};
 
-/// What all clients know.
+/// The state that all clients share.
 struct Shared {
     /// The nodes' URLs.
     nodes: Vec<String>,
@@ -22,34 +22,34 @@ struct Shared {
     /// A bit for each node that is being restarted.
     away: AtomicU64,
     stop: AtomicBool,
-    /// Rounds that each client has done.
+    /// The number of rounds of each client.
     rounds: watch::Sender<Vec<u64>>,
     done: Mutex<Done>,
 }
 
-/// What the clients did.
+/// The record of the clients' calls.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    /// Calls that were answered with a success.
+    /// Successful calls.
     calls: u64,
-    /// Answers 503, all of them repeated.
+    /// Answers 503; all these calls were repeated.
     unavailable: u64,
-    /// Connections that a node which was away did not take.
+    /// Connections that a restarting node refused.
     refused: u64,
-    /// The longest that a call took, repeats included.
+    /// The longest duration of a call, repetitions included.
     longest: Duration,
-    /// Acknowledged jobs that must be there, with their data; and those that must not.
+    /// Acknowledged jobs with their data; `None` for a deleted one.
     jobs: BTreeMap<u64, Option<String>>,
 }
 
-/// The clients, at work until they are stopped.
+/// The clients; they work until they are stopped.
 pub(super) struct Clients {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
 
 impl Clients {
-    /// Starts so many.
+    /// Starts `count` clients.
     pub(super) fn start(cluster: &TestCluster, count: usize, project: u64) -> Self {
         let shared = Arc::new(Shared {
             nodes: (1..=3).map(|id| cluster.url(id, "/api/v1")).collect(),
@@ -67,17 +67,17 @@ impl Clients {
         Self { shared, tasks }
     }
 
-    /// A node is about to be stopped.
+    /// Notes that a node is about to be stopped.
     pub(super) fn goes(&self, node: u64) {
         self.shared.away.fetch_or(1 << node, Ordering::SeqCst);
     }
 
-    /// It is ready again.
+    /// Notes that a node is ready again.
     pub(super) fn comes(&self, node: u64) {
         self.shared.away.fetch_and(!(1 << node), Ordering::SeqCst);
     }
 
-    /// Waits until each client has done so many rounds more.
+    /// Waits until each client has done `more` rounds.
     pub(super) async fn each_writes(&mut self, more: u64) {
         let mut rounds = self.shared.rounds.subscribe();
         let before = rounds.borrow().clone();
@@ -89,7 +89,7 @@ impl Clients {
         }
     }
 
-    /// Stops them all; panics if one had a call that failed.
+    /// Stops all clients; panics if a call failed.
     pub(super) async fn stop(mut self) -> Done {
         self.shared.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = self.tasks.join_next().await {
@@ -100,7 +100,7 @@ impl Clients {
 }
 
 impl Done {
-    /// What they did, in a line.
+    /// The numbers in a line.
     pub(super) fn figures(&self) -> String {
         let Self { calls, unavailable, refused, longest, jobs } = self;
         let jobs = jobs.len();
@@ -110,7 +110,7 @@ impl Done {
         )
     }
 
-    /// Every acknowledged write is there, as it was left.
+    /// Asserts that each acknowledged write is there.
     pub(super) async fn all_there(&self, cluster: &TestCluster, ask: u64) {
         assert!(self.jobs.len() > 50, "idle clients: {}", self.figures());
         for (id, data) in &self.jobs {
@@ -130,7 +130,7 @@ impl Done {
 struct Client {
     id: usize,
     http: reqwest::Client,
-    /// Which node is asked next.
+    /// The index of the node of the last call.
     turn: usize,
     shared: Arc<Shared>,
 }
@@ -147,7 +147,7 @@ impl Client {
         }
     }
 
-    /// The life of a job: created, changed, read through another node, and every other one deleted.
+    /// Creates, changes and reads a job through different nodes, and deletes every second one.
     async fn round(&mut self, round: u64) {
         let key = format!("{}-{round}", self.id);
         let project = self.shared.project;
@@ -169,13 +169,14 @@ impl Client {
         let deleted = round % 2 == 1;
         if deleted {
             let (status, body) = self.ask(Method::DELETE, &path, None, "").await;
-            // A first try may have done it whose outcome was not known.
+            // An earlier try of unknown outcome may have deleted it.
             assert!(matches!(status, 200 | 204 | 404), "{status} {body}");
         }
         self.shared.done.lock().unwrap().jobs.insert(id, (!deleted).then_some(data));
     }
 
-    /// One call, at the next node, until it is neither answered 503 nor refused by one that is away.
+    /// Sends a call to one node after the other until the answer is neither 503 nor a refused
+    /// connection of a restarting node.
     async fn ask(
         &mut self,
         method: Method,

@@ -1,5 +1,5 @@
-//! "Why?", asked of a node about what its own worker did or left undone: each end state, each reason,
-//! and what is still open. (`edited` takes clocks that differ: `worker::tests` makes it.)
+//! `explain` of what the node's own worker did or skipped: each end state, each reason, and what is
+//! open. The reason `edited` needs clocks that differ; `worker::tests` has it.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Away, HOUR, MINUTE, SECOND};
 use crate::harness::{Request, VirtualClockNode};
 
-/// What the endpoint says, by path and attempt.
+/// The answer of the endpoint, by path and attempt.
 fn answers(request: &Request) -> Option<axum::response::Response> {
     let status = match (&*request.path, request.header("scheduler-attempt")) {
         ("/flaky", "1") | ("/deleted", _) => StatusCode::SERVICE_UNAVAILABLE,
@@ -25,7 +25,7 @@ fn answers(request: &Request) -> Option<axum::response::Response> {
     Some((status, "what the endpoint says").into_response())
 }
 
-/// Status, attempt and HTTP code of what was recorded.
+/// Status, attempt number and HTTP code of each recorded attempt.
 fn attempts(data: &Value) -> Vec<(String, u64, u64)> {
     let attempts = data["occurrence"]["attempts"].as_array().unwrap().iter();
     let one = |a: &Value| {
@@ -35,9 +35,9 @@ fn attempts(data: &Value) -> Vec<(String, u64, u64)> {
     attempts.map(one).collect()
 }
 
-/// The same of a story.
-fn tried(expected: &[(&str, u64, u64)]) -> Vec<(String, u64, u64)> {
-    expected.iter().map(|(status, n, code)| ((*status).to_owned(), *n, *code)).collect()
+/// The expected attempts in the same form.
+fn expected(attempts: &[(&str, u64, u64)]) -> Vec<(String, u64, u64)> {
+    attempts.iter().map(|(status, n, code)| ((*status).to_owned(), *n, *code)).collect()
 }
 
 fn has(data: &Value, parts: &[&str]) {
@@ -48,7 +48,7 @@ fn has(data: &Value, parts: &[&str]) {
 }
 
 impl VirtualClockNode {
-    /// A node whose endpoint answers as above, and its project.
+    /// Starts a node whose endpoint answers as above; returns it with a project.
     async fn with_answers() -> (Self, u64) {
         let node = Self::build().await;
         node.receiver.script(answers);
@@ -57,14 +57,14 @@ impl VirtualClockNode {
         (node, made["id"].as_u64().unwrap())
     }
 
-    /// Does what must be a success; its data.
+    /// Sends a request that must succeed; returns its data.
     async fn done(&self, method: &str, path: &str, body: Value) -> Value {
         let (status, answer) = self.ask(method, &format!("/api/v1{path}"), Some(body)).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer["data"].clone()
     }
 
-    /// A job of every minute with a request of its own to a path; its id.
+    /// Creates a job of every minute with a request of its own to a path; returns its id.
     async fn minutely(&self, project: u64, path: &str, more: Value) -> u64 {
         let mut job = json!({
             "projectId": project, "spec": "* * * * *", "timezone": "UTC", "retryMax": 1,
@@ -82,7 +82,7 @@ impl VirtualClockNode {
         body["data"].clone()
     }
 
-    /// Lets time pass until an instant of a job is explained by a state; the explanation.
+    /// Lets time pass until an instant of a job has a state; returns the explanation.
     async fn why(&self, job: u64, at: i64, state: &str) -> Value {
         let what = format!("job {job} at {} is {state}", rfc3339(at));
         let mut last = Value::Null;
@@ -94,7 +94,7 @@ impl VirtualClockNode {
         self.until(&what, is).await
     }
 
-    /// What the command line prints about it.
+    /// The explanation as the command line prints it.
     async fn told(&self, job: u64, at: i64, more: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
         command
@@ -130,7 +130,7 @@ async fn what_was_sent_is_explained_by_its_attempts() {
 
     let data = node.why(fine, at, "delivered").await;
     assert_eq!((&data["due"], &data["schedule"]["matches"]), (&json!(true), &json!(true)));
-    assert_eq!(attempts(&data), tried(&[("delivered", 1, 200)]));
+    assert_eq!(attempts(&data), expected(&[("delivered", 1, 200)]));
     let sent = &data["occurrence"]["attempts"][0];
     assert_eq!((&sent["nodeId"], &sent["how"]), (&json!(1), &json!("answer")));
     assert_eq!(sent["epoch"], data["shard"]["epoch"]);
@@ -140,28 +140,28 @@ async fn what_was_sent_is_explained_by_its_attempts() {
     assert_eq!(data["occurrence"]["executionId"], seen.execution_id);
     has(&data, &["delivered: attempt 1 by node 1", "HTTP 200"]);
 
-    // Before its second attempt, and after it.
+    // Before the second attempt, and after it.
     let data = node.why(flaky, at, "pending").await;
-    assert_eq!(attempts(&data), tried(&[("failed", 1, 503)]));
+    assert_eq!(attempts(&data), expected(&[("failed", 1, 503)]));
     let next = &data["occurrence"]["pending"];
     assert_eq!(next["attempt"], 2);
     assert_eq!(next["nextAttemptAt"], data["occurrence"]["attempts"][0]["nextAttemptAt"]);
     has(&data, &["attempt 2 is to be made at", next["nextAttemptAt"].as_str().unwrap()]);
     let data = node.why(flaky, at, "delivered").await;
-    assert_eq!(attempts(&data), tried(&[("failed", 1, 503), ("delivered", 2, 200)]));
+    assert_eq!(attempts(&data), expected(&[("failed", 1, 503), ("delivered", 2, 200)]));
     assert_eq!(data["occurrence"]["pending"], Value::Null);
     has(&data, &["delivered: attempt 2 by node 1"]);
 
     let data = node.why(bad, at, "dead").await;
-    assert_eq!(attempts(&data), tried(&[("failed", 1, 500), ("dead", 2, 500)]));
+    assert_eq!(attempts(&data), expected(&[("failed", 1, 500), ("dead", 2, 500)]));
     let letter = data["occurrence"]["deadLetterId"].as_u64().unwrap();
     has(&data, &["given up: attempt 2", "HTTP 500", &format!("dead letter {letter}")]);
     let error = data["occurrence"]["attempts"][1]["error"].as_str().unwrap();
     assert!(error.contains("what the endpoint says"), "{error}");
 
-    // Gone for good: the job is disabled, and so is what would have come next.
+    // 410 disables the job, so its next occurrence is skipped.
     let data = node.why(gone, at, "dead").await;
-    assert_eq!(attempts(&data), tried(&[("dead", 1, 410)]));
+    assert_eq!(attempts(&data), expected(&[("dead", 1, 410)]));
     node.jump_to(at + MINUTE - SECOND);
     node.why(fine, at + MINUTE, "delivered").await;
     let data = node.why(gone, at + MINUTE, "skipped").await;
@@ -192,7 +192,7 @@ async fn what_was_sent_is_explained_by_its_attempts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_runs_or_stood_behind_a_run_is_explained_by_it() {
+async fn runs_and_what_waits_behind_them_are_explained() {
     let (node, project) = VirtualClockNode::with_answers().await;
     let overlap = |policy: &str| json!({"overlap": policy, "runTimeout": "30m"});
     let skip = node.minutely(project, "/async", overlap("skip")).await;
@@ -201,7 +201,7 @@ async fn what_runs_or_stood_behind_a_run_is_explained_by_it() {
     let first = minute(&node);
     node.jump_to(first - SECOND);
     for job in [skip, queue, push] {
-        // From when it was sent to when it was accepted, too.
+        // The wait covers the time between sending and acceptance.
         let accepted = async |node: &VirtualClockNode| {
             let data = node.explained(job, first).await;
             (data["occurrence"]["run"]["accepted"] == true).then_some(data)
@@ -240,7 +240,7 @@ async fn what_runs_or_stood_behind_a_run_is_explained_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
+async fn what_was_not_sent_is_explained_by_the_decision() {
     let (mut node, project) = VirtualClockNode::with_answers().await;
     let witness = node.minutely(project, "/fine", json!({})).await;
     let paused = node.minutely(project, "/fine", json!({})).await;
@@ -257,7 +257,7 @@ async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
     assert_eq!((&data["plan"]["standing"], attempts(&data)), (&json!("paused"), vec![]));
     has(&data, &["skipped: the job was paused from", "until further notice"]);
 
-    // An edit closes the plan: what it had before stands, what it would have had is not due.
+    // An edit closes the plan: earlier occurrences stay, later ones of the old plan are not due.
     node.why(edited, first, "delivered").await;
     node.jump_to(first + 30 * SECOND);
     let hourly = json!({"spec": "30 * * * *"});
@@ -270,7 +270,7 @@ async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
     assert_eq!(node.explained(edited, first).await["state"], "delivered");
     assert_eq!(node.arrivals_of(edited), [first]);
 
-    // Deleted between two attempts: nothing comes of the second.
+    // A deletion between two attempts cancels the second one.
     node.why(deleted, first, "pending").await;
     let (status, _) = node.ask("DELETE", &format!("/api/v1/jobs/{deleted}"), None).await;
     assert_eq!(status, 204);
@@ -283,7 +283,7 @@ async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
     assert_eq!(attempts(&data)[0], ("failed".to_owned(), 1, 503));
     has(&data, &["skipped: the job was deleted, or was past its end"]);
 
-    // A project that rests.
+    // A paused project.
     let path = format!("/projects/{project}");
     let pause = minute(&node) + MINUTE;
     node.jump_to(pause - 30 * SECOND);
@@ -297,7 +297,7 @@ async fn what_was_not_sent_is_explained_by_whoever_decided_it() {
     assert_eq!((&data["reason"], &data["plan"]["standing"]), (&json!("paused"), &json!("active")));
     has(&data, &["skipped: its project was paused from"]);
 
-    // Nobody was there for three hours.
+    // The node was down for three hours.
     let last = pause + MINUTE;
     node.why(late, last, "delivered").await;
     node.jump_to(last + 20 * SECOND);

@@ -1,5 +1,5 @@
-//! Stories of changes that come while the jitter of an occurrence runs, on a whole node that dies
-//! meanwhile: what was planned comes, and what a job shows of itself is true all the time.
+//! Changes of a job between the scheduled and the due instant of an occurrence, on a whole node
+//! that dies meanwhile: what was planned is sent, and the job is shown correctly all the time.
 
 use scheduler0::model::time::{parse_rfc3339, rfc3339};
 use serde_json::{Value, json};
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Away, MINUTE, SECOND};
 use crate::harness::VirtualClockNode;
 
-/// A job of each full hour, and its next occurrence: scheduled, and due half a minute later or more.
+/// An hourly job and its next occurrence, which is due at least half a minute after it is
+/// scheduled.
 struct Late {
     id: u64,
     scheduled: i64,
@@ -15,7 +16,7 @@ struct Late {
 }
 
 impl VirtualClockNode {
-    /// Makes jobs until one is late enough.
+    /// Creates jobs until the jitter of one is large enough.
     async fn late(&self, more: &Value) -> Late {
         let mut job = json!({
             "projectId": 1, "spec": "0 * * * *", "timezone": "UTC", "data": "{}",
@@ -102,7 +103,8 @@ async fn a_job_is_completed_when_its_last_occurrence_is_due() {
     let mut node = VirtualClockNode::build().await;
     node.jobs(&["@yearly"]).await;
     let hour = node.now() - node.now() % (60 * MINUTE) + 60 * MINUTE;
-    // One run, whose last date is its own instant; and one whose last date is long after it.
+    // A job whose last date is its only instant, and one whose last date is long after its last
+    // instant.
     let mut jobs = Vec::new();
     for bounds in [
         json!({"startDate": rfc3339(hour), "endDate": rfc3339(hour)}),
@@ -129,7 +131,7 @@ async fn a_job_is_completed_when_its_last_occurrence_is_due() {
         assert_eq!(shown["lastExecutionDate"], rfc3339(hour));
         assert!(shown["nextExecutionDate"].is_null() && shown["pauseUntil"].is_null());
         assert!(!listed(&node, job, "active").await && listed(&node, job, "completed").await);
-        // Sent back as it is shown it stays what it is.
+        // A job that is sent back as it is shown does not change.
         let path = format!("/api/v1/jobs/{}", job.id);
         let first = node.change("PUT", &path, shown).await;
         assert_eq!(first["status"], "completed", "{first}");

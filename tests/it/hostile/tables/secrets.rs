@@ -1,4 +1,4 @@
-//! Secrets that a node was given: none of them comes out again, in no log, listing or error.
+//! Secrets that a node was given appear in no log, listing or error.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -51,12 +51,12 @@ async fn what_was_given_in_secret_is_never_told() {
     let requests = receiver.requests();
     assert!(requests.iter().any(|request| request.header("x-api-key") == HEADER));
     cluster
-        .wait_until("the third is given up", async |c: &TestCluster| {
+        .wait_until("the third is dead-lettered", async |c: &TestCluster| {
             (c.get(1, "/api/v1/executions?status=dead").await["total"].as_u64()? > 0).then_some(())
         })
         .await;
 
-    // What is wrong is not repeated either.
+    // Errors do not repeat bad values either.
     let mut said = vec![];
     for bad in [
         json!({"name": "a", "webhookUrl": format!("http://u:{BASIC}@127.0.0.1/")}),

@@ -1,5 +1,5 @@
-//! Floods: of connections, of requests that are refused, and of jobs. Beside them nobody's firings are
-//! missed, and the memory comes back.
+//! Floods of connections, of refused requests and of jobs. The victim misses no firing, and the
+//! memory stays bounded.
 
 use std::sync::Arc;
 use std::time::Duration;

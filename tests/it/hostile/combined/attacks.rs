@@ -1,5 +1,5 @@
-//! The twelve attacks. Each goes on until it is dropped, whatever it is answered, and counts what it
-//! has done.
+//! The twelve attacks. Each goes on until it is dropped, whatever the answers are, and counts its
+//! actions.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,15 +14,15 @@ use super::super::fixture::calls;
 use super::super::{Attacker, BadReceiver, Misbehavior, Port, RawConnection, Victim};
 use crate::harness::{TestCluster, client_of};
 
-/// Between two tries of the same thing.
-const BREATH: Duration = Duration::from_millis(50);
-/// Bytes pushed into a connection that reads nothing, at most.
-const PUSHED: usize = 16 << 20;
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The bytes that are pushed into a connection without reading, at most.
+const MAX_PUSHED: usize = 16 << 20;
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Attack = fn(Arc<Field>, Arc<AtomicU64>) -> Running;
+type Attack = fn(Arc<Arsenal>, Arc<AtomicU64>) -> Running;
 
-/// All of them, by name.
+/// All attacks by name.
 pub(super) const ATTACKS: [(&str, Attack); 12] = [
     ("calls that hang", |f, n| Box::pin(f.own(|f| &f.hangs, 20, json!({}), n))),
     ("calls that take 0.9 s", |f, n| Box::pin(f.own(|f| &f.slow, 10, json!({}), n))),
@@ -40,8 +40,8 @@ pub(super) const ATTACKS: [(&str, Attack); 12] = [
     ("forged messages between nodes", |f, n| Box::pin(f.forges(n))),
 ];
 
-/// What the attacks need.
-pub(super) struct Field {
+/// The attackers, their receivers and their targets.
+pub(super) struct Arsenal {
     attackers: Vec<Attacker>,
     next: AtomicUsize,
     apis: Vec<SocketAddr>,
@@ -50,13 +50,13 @@ pub(super) struct Field {
     hangs: Vec<BadReceiver>,
     slow: Vec<BadReceiver>,
     continues: Vec<BadReceiver>,
-    /// Scales what is done.
+    /// A factor of the number of actions.
     force: usize,
     rows: usize,
 }
 
-impl Field {
-    /// Makes the receivers, and rows to be read.
+impl Arsenal {
+    /// Starts the receivers, and creates rows to be read.
     pub(super) async fn prepare(
         cluster: &TestCluster,
         victim: &Victim,
@@ -64,7 +64,7 @@ impl Field {
         force: usize,
     ) -> Self {
         let of = |port: Port| (1..=3).map(|id| port.of(cluster, id)).collect();
-        let field = Self {
+        let arsenal = Self {
             apis: of(Port::Api),
             rafts: of(Port::Raft),
             victims: victim.at("/hasty"),
@@ -76,8 +76,8 @@ impl Field {
             attackers,
             force,
         };
-        for from in (0..field.rows).step_by(1_000) {
-            let attacker = &field.attackers[0];
+        for from in (0..arsenal.rows).step_by(1_000) {
+            let attacker = &arsenal.attackers[0];
             let mut rows = calls(attacker.project, "http://127.0.0.1:9/", 1_000, &json!({}));
             for (n, row) in rows.as_array_mut().unwrap().iter_mut().enumerate() {
                 row["spec"] = json!("0 0 1 1 *");
@@ -86,15 +86,15 @@ impl Field {
             }
             attacker.jobs(&rows).await;
         }
-        field
+        arsenal
     }
 
-    /// One attacker after the other.
+    /// The attackers in turn.
     fn attacker(&self) -> &Attacker {
         &self.attackers[self.next.fetch_add(1, Ordering::Relaxed) % self.attackers.len()]
     }
 
-    /// Tries a request; whatever comes of it counts.
+    /// Sends a request; any outcome counts.
     async fn tries(&self, method: &str, path: &str, body: &Value, tally: &AtomicU64) {
         let attacker = self.attacker();
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
@@ -108,7 +108,7 @@ impl Field {
         tally.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Jobs `@every 1s` to receivers of the attack's own, so many for each.
+    /// Creates jobs `@every 1s`, `each` for each of the attack's own receivers.
     async fn own(
         self: Arc<Self>,
         receivers: fn(&Self) -> &[BadReceiver],
@@ -142,7 +142,7 @@ impl Field {
         let jobs = json!([job]);
         loop {
             self.tries("POST", "/api/v1/jobs", &jobs, &tally).await;
-            tokio::time::sleep(BREATH * 20).await;
+            tokio::time::sleep(PAUSE * 20).await;
         }
     }
 
@@ -169,7 +169,7 @@ impl Field {
             .await;
     }
 
-    /// Over so many connections to each of some ports, again and again.
+    /// Acts again and again over `each` connections to each of some ports.
     async fn over<T: Future<Output = bool> + Send>(
         to: &[SocketAddr],
         each: usize,
@@ -182,7 +182,7 @@ impl Field {
             loop {
                 let done = act(port).await;
                 tally.fetch_add(u64::from(done), Ordering::Relaxed);
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(PAUSE).await;
             }
         });
         let _: Vec<()> = futures_util::future::join_all(acts).await;
@@ -191,7 +191,7 @@ impl Field {
     async fn pushes(to: &[SocketAddr], each: usize, piece: &[u8], tally: &AtomicU64) {
         let act = |port| async move {
             match RawConnection::narrow(port).await {
-                Ok(mut connection) => connection.push(piece, PUSHED).await > 0,
+                Ok(mut connection) => connection.push(piece, MAX_PUSHED).await > 0,
                 Err(_) => false,
             }
         };
@@ -220,10 +220,10 @@ impl Field {
         let act = |port| async move {
             let Ok(mut connection) = RawConnection::open(port).await else { return false };
             let sent = connection.send(head).await.is_ok();
-            // It counts when it begins: it may well outlast the test.
+            // It counts at its beginning, because it may outlast the test.
             begun.fetch_add(u64::from(sent), Ordering::Relaxed);
-            // Until the node has had enough.
-            let _ = connection.drip(bytes, BREATH * 10).await;
+            // It goes on until the node closes.
+            let _ = connection.drip(bytes, PAUSE * 10).await;
             false
         };
         Self::over(&self.apis, 4, act, &tally).await;
@@ -235,8 +235,8 @@ impl Field {
         let act = |port| async move {
             let Ok(mut connection) = RawConnection::open(port).await else { return false };
             begun.fetch_add(1, Ordering::Relaxed);
-            // A byte now and then, until the node closes.
-            let _ = connection.drip(b"GET /livez HTTP/1.1\r\nhost: x\r\nx: ", BREATH * 20).await;
+            // A byte at a time, until the node closes.
+            let _ = connection.drip(b"GET /livez HTTP/1.1\r\nhost: x\r\nx: ", PAUSE * 20).await;
             false
         };
         Self::over(&all, 50 * self.force, act, &tally).await;

@@ -1,5 +1,5 @@
-//! Values that are made to break a parser, a query or a line: JSON without an end, SQL in names,
-//! schedules for slow matchers, line ends for headers.
+//! Values that attack a parser, a query or a header: endless JSON, SQL in names, schedules for slow
+//! matchers, line ends.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::super::fixture::calls;
 use super::super::{Attacker, Victim};
 use crate::harness::{PATIENCE, Receiver, TestCluster, now};
 
-/// Sends a body as it is; the status.
+/// Sends a raw body; returns the status.
 async fn raw(attacker: &Attacker, path: &str, body: Vec<u8>) -> u16 {
     let request = attacker.http().post(attacker.url(path));
     let request = request.header("content-type", "application/json").body(body);
@@ -201,7 +201,7 @@ async fn no_line_end_makes_a_header_of_its_own() {
         let (status, body) = attacker.post("/api/v1/jobs", &json!([job])).await;
         assert!((400..500).contains(&status), "{status} for {http}: {body}");
     }
-    // What comes of filling it in: refused, no call, or none with that line.
+    // The filled template is refused, not sent, or sent without that line.
     let mut taken = 0;
     for (field, text) in [("headers", "{{data}}"), ("query", "{{data}}")] {
         let http = json!({

@@ -1,10 +1,10 @@
-//! Twelve attacks at once against three nodes, beside a victim: nothing of the victim's is missed, no
-//! leader changes, no node ends, and none takes more than 300 MB above what it had before.
+//! Twelve attacks at once against three nodes, beside a victim: the victim misses nothing, no
+//! leader changes, no node ends, and none takes more than 300 MB above its memory before.
 //!
-//! `cargo test` plays it for half a minute and with a part of the force. By hand, on a machine with
-//! nothing else to do, all of it for five minutes:
-//! `SCHEDULER0_HOSTILE_SECONDS=300 cargo test --release --test it -- hostile::siege --nocapture`.
-//! It prints the victim's lags and how much of each attack there was.
+//! The slow tier plays it for half a minute with a quarter of the actions. By hand, on an idle
+//! machine, all of it is played for five minutes: `SCHEDULER0_HOSTILE_SECONDS=300 cargo test
+//! --release --features slow --test it -- hostile::combined --nocapture`. It prints the victim's
+//! lags and the actions of each attack.
 
 mod attacks;
 
@@ -13,15 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
-use self::attacks::{ATTACKS, Field};
+use self::attacks::{ATTACKS, Arsenal};
 use super::{Attacker, Peak, Victim, memory_mb};
 use crate::harness::TestCluster;
 
-/// How long it goes on unless the environment says otherwise, in seconds.
+/// The duration in seconds, unless the environment sets it.
 const SHORT_S: u64 = 30;
-/// What a node may have more than before, in units of 10^6 bytes.
+/// The memory that a node may take more than before, in units of 10^6 bytes.
 const MORE_MB: f64 = 300.0;
-/// The victim's jobs.
+/// The number of the victim's jobs.
 const JOBS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn twelve_attacks_at_once_cost_the_victim_nothing() {
     for node in 1..=3 {
         attackers.push(Attacker::new(&cluster, node, &format!("attacker {node}")).await);
     }
-    let field = Arc::new(Field::prepare(&cluster, &victim, attackers, force).await);
+    let arsenal = Arc::new(Arsenal::prepare(&cluster, &victim, attackers, force).await);
     let quiet = victim.watch(5).await;
     let term = term_of(&cluster).await;
     let before: Vec<f64> = (1..=3).map(|id| memory_mb(&cluster, id)).collect();
@@ -47,7 +47,7 @@ async fn twelve_attacks_at_once_cost_the_victim_nothing() {
     let mut tallies = Vec::new();
     for (name, attack) in ATTACKS {
         let tally = Arc::new(AtomicU64::new(0));
-        tasks.spawn(attack(field.clone(), tally.clone()));
+        tasks.spawn(attack(arsenal.clone(), tally.clone()));
         tallies.push((name, tally));
     }
     let beside = victim.watch(seconds).await;
@@ -66,12 +66,12 @@ async fn twelve_attacks_at_once_cost_the_victim_nothing() {
     for (name, tally) in &tallies {
         assert!(tally.load(Ordering::Relaxed) > 0, "{name}: nothing was done");
     }
-    // Everything came, each once at its own time: `watch` has seen to that.
+    // `watch` has asserted that everything came, once and not early.
     assert!(beside.count() + JOBS >= JOBS * seconds as usize, "{beside}");
     assert_eq!(term_of(&cluster).await, term, "no leader changed");
 }
 
-/// The Raft term, as soon as node 1 says it.
+/// Waits for the Raft term of node 1.
 async fn term_of(cluster: &TestCluster) -> u64 {
     cluster
         .wait_until("a node answers", async |c: &TestCluster| {

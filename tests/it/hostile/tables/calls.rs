@@ -1,5 +1,5 @@
-//! Calls that lead where they must not, and receivers that do not behave: the loopback in every
-//! spelling, answers without an end.
+//! Calls to forbidden addresses, and misbehaving receivers: all spellings of the loopback, answers
+//! without an end.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::super::fixture::calls;
 use super::super::{Attacker, BadReceiver, Misbehavior, Peak, Victim, memory_mb};
 use crate::harness::{PATIENCE, TestCluster};
 
-/// The loopback as a host of a URL: decimal, octal, hexadecimal, short, mixed, full-width, mapped and
-/// embedded into IPv6.
+/// The loopback as a host of a URL: decimal, octal, hexadecimal, short, mixed, full-width, mapped
+/// and embedded into IPv6.
 const SPELLINGS: [&str; 50] = [
     "127.0.0.1",
     "127.0.0.1.",
@@ -65,7 +65,7 @@ const SPELLINGS: [&str; 50] = [
     "[::ffff:0.0.0.0]",
     "[::1%25lo]",
 ];
-/// Names that mean it: refused when they are called, if the machine knows them at all.
+/// Names of the loopback: refused when they are called, if the machine resolves them.
 const NAMES: [&str; 4] = ["localhost", "LOCALHOST", "localhost.", "a.localhost"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn no_spelling_of_the_loopback_is_called_where_it_is_refused() {
         attacker.jobs(&json!([job])).await;
     }
     cluster
-        .wait_until("the names have been given up", async |c: &TestCluster| {
+        .wait_until("the names are dead-lettered", async |c: &TestCluster| {
             let page = c.get(1, "/api/v1/executions?status=dead").await;
             (page["total"].as_u64()? as usize >= NAMES.len()).then_some(())
         })
@@ -97,7 +97,7 @@ async fn no_spelling_of_the_loopback_is_called_where_it_is_refused() {
     assert_eq!((trap.calls(), trap.open()), (0, 0));
 }
 
-/// What a receiver says before it closes: nothing of it is an answer.
+/// Bytes that are no answer; the receiver closes the connection after them.
 const NONSENSE: [&[u8]; 8] = [
     b"",
     b"HTTP/0.9 200\r\n\r\n",
@@ -109,7 +109,7 @@ const NONSENSE: [&[u8]; 8] = [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 ];
 
-/// A receiver that says the next piece of nonsense on each connection.
+/// A receiver that sends the next of these on each connection.
 async fn nonsense() -> (String, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -117,7 +117,7 @@ async fn nonsense() -> (String, tokio::task::JoinHandle<()>) {
         for said in NONSENSE.iter().cycle() {
             let Ok((mut stream, _)) = listener.accept().await else { return };
             let mut request = [0; 4_096];
-            // A node that has gone is no matter here.
+            // Errors do not matter: the node may have closed the connection.
             let _ = stream.read(&mut request).await;
             let _ = stream.write_all(said).await;
         }
@@ -152,12 +152,14 @@ async fn receivers_without_manners_cost_neither_memory_nor_anybodys_firings() {
     for (misbehavior, receiver) in &bad_receivers {
         assert!(receiver.calls() > 0, "{misbehavior:?} was not called");
     }
-    // Each call without an answer has failed, for a reason.
+    // Each call without an answer has failed.
     let failed = async |c: &TestCluster| {
         let path = format!("/api/v1/executions?projectId={}&status=dead", attacker.project);
         (c.get(1, &path).await["total"].as_u64()? > 20).then_some(())
     };
-    tokio::time::timeout(PATIENCE, cluster.wait_until("they are given up", failed)).await.unwrap();
+    tokio::time::timeout(PATIENCE, cluster.wait_until("they are dead-lettered", failed))
+        .await
+        .unwrap();
     let grown = peak.mb() - before;
     assert!(grown < 150.0, "{grown} MB more than {before} MB");
     noise.abort();

@@ -1,5 +1,5 @@
-//! Shapes of credentials, and requests whose end is in doubt: written byte by byte, so that no client
-//! library mends them.
+//! Malformed credentials, and requests with an ambiguous end. They are written byte by byte, so
+//! that no client library corrects them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -55,7 +55,7 @@ async fn no_shape_of_credentials_opens_anything_but_the_right_one() {
         format!("cookie: x-api-key={key}; x-secret-key={secret}\r\n"),
         format!("authorization: Bearer {secret}\r\n"),
         format!("authorization: Bearer {}\r\nx-peer: cmd\r\n", BASE64.encode(right)),
-        // The operator's own pair, for a client that does not say that it is one.
+        // The operator's credentials from a client that does not send `x-peer: cmd`.
         basic(right.as_bytes()),
         format!("x-peer: browser\r\n{}", basic(right.as_bytes())),
         cmd(basic(b"")),
@@ -81,13 +81,13 @@ async fn no_shape_of_credentials_opens_anything_but_the_right_one() {
     }
     let query = format!("/api/v1/jobs?x-api-key={key}&x-secret-key={secret}");
     assert_eq!(get(&cluster, &query, b"").await, Some(401));
-    // Bytes that are no text, in a header: no pair of ours.
+    // Bytes that are no text in a header.
     let bytes = b"x-api-key: \xff\xff\r\nx-secret-key: \xff\xff\r\n";
     assert_eq!(get(&cluster, PATHS[0], bytes).await, Some(401));
     assert_eq!(get(&cluster, PATHS[0], pair(&key, &secret).as_bytes()).await, Some(200));
 }
 
-/// The same text with another last letter before any padding.
+/// A text with another last letter before its padding.
 fn flipped(text: &str) -> String {
     let bare = text.trim_end_matches('=');
     let (rest, last) = bare.split_at(bare.len() - 1);
@@ -96,7 +96,7 @@ fn flipped(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_end_is_in_doubt_hides_no_second_one() {
+async fn a_request_with_an_ambiguous_end_hides_no_second_one() {
     let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "smuggler").await;
     let hidden = format!("GET /api/v1/jobs HTTP/1.1\r\n{}\r\n", attacker.lines());
@@ -123,7 +123,7 @@ async fn a_request_whose_end_is_in_doubt_hides_no_second_one() {
         let said = exchange(&cluster, format!("{head}{framing}{hidden}")).await;
         assert_eq!(statuses(&said), [400], "{framing:?}: {said}");
     }
-    // A body that is not what its framing says: what follows is never taken for a request.
+    // A body that contradicts its framing: what follows is never taken for a request.
     for body in [
         "4x\r\nabcd\r\n0\r\n\r\n",
         "ffffffffffffffff1\r\nabcd\r\n0\r\n\r\n",
@@ -136,7 +136,7 @@ async fn a_request_whose_end_is_in_doubt_hides_no_second_one() {
         let statuses = statuses(&said);
         assert!(statuses.len() <= 1 && statuses.iter().all(|s| *s >= 400), "{body:?}: {said}");
     }
-    // Where both are there the connection is closed, or the chunks count (RFC 9112, 6.3): the length
+    // With both framings the connection is closed, or the chunks count (RFC 9112, 6.3): the length
     // hides nothing.
     let (both, last) = (hidden.len() + 5, "connection: close\r\n");
     let head =
@@ -144,20 +144,20 @@ async fn a_request_whose_end_is_in_doubt_hides_no_second_one() {
     let after = format!("GET /api/v1/jobs HTTP/1.1\r\n{last}{}\r\n", attacker.lines());
     let said = exchange(&cluster, format!("{head}{chunked}\r\n0\r\n\r\n{after}")).await;
     assert!(matches!(statuses(&said)[..], [] | [400] | [400, 200]), "{said}");
-    // An older client's chunks mean nothing (RFC 9112, 6.1).
+    // Chunks of an HTTP/1.0 client have no meaning (RFC 9112, 6.1).
     let head = format!("POST /api/v1/jobs HTTP/1.0\r\n{}{chunked}", attacker.lines());
     let said = exchange(&cluster, format!("{head}\r\n0\r\n\r\n{hidden}")).await;
     assert_eq!(statuses(&said), [400], "{said}");
 }
 
-/// What a node says to these bytes until it closes.
+/// All bytes that a node answers to these bytes until it closes.
 async fn exchange(cluster: &TestCluster, bytes: String) -> String {
     let mut connection = RawConnection::open(Port::Api.of(cluster, 1)).await.unwrap();
     connection.send(bytes).await.unwrap();
     String::from_utf8_lossy(&connection.rest().await).into_owned()
 }
 
-/// The statuses of all answers in it.
+/// The statuses of all answers in a text.
 fn statuses(said: &str) -> Vec<u16> {
     let heads = said.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3));
     heads.filter_map(|status| status.parse().ok()).collect()

@@ -1,5 +1,5 @@
-//! Attacks by connections, with a key and without: answers that nobody takes, idle connections without
-//! end, bodies that drip.
+//! Attacks by connections, with and without a key: answers that are not read, idle connections,
+//! bodies that do not end.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn stranger(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")
 }
 
-/// So many jobs of so many bytes.
+/// Creates `count` jobs with `bytes` bytes of data each.
 async fn store(client: &Attacker, count: usize, bytes: usize) {
     let job = json!({
         "projectId": client.project, "spec": "@every 24h", "timezone": "UTC",
@@ -45,9 +45,10 @@ async fn requests_whose_answers_nobody_takes_fill_no_memory() {
     victim.watch(1).await;
 }
 
-/// 4,400 connections of strangers; `host` says where the n-th comes from. A third of them says
-/// nothing, a third begins a request, a third has had an answer. Then others ask.
-async fn shut_out(host: impl Fn(usize) -> [u8; 4]) {
+/// Opens 4,400 connections of strangers; `host` gives the address of the n-th one. A third of them
+/// sends nothing, a third begins a request, a third has an answer. Then a probe, a client and the
+/// victim must be served.
+async fn idle_strangers(host: impl Fn(usize) -> [u8; 4]) {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 4).await;
     let client = Attacker::new(&cluster, 1, "client").await;
@@ -82,15 +83,15 @@ async fn shut_out(host: impl Fn(usize) -> [u8; 4]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_of_one_address_shut_nobody_out() {
-    shut_out(|_| [127, 0, 0, 1]).await;
+    idle_strangers(|_| [127, 0, 0, 1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_of_many_addresses_shut_nobody_out() {
-    shut_out(|n| [127, 1, 0, (n / 40) as u8 + 1]).await;
+    idle_strangers(|n| [127, 1, 0, (n / 40) as u8 + 1]).await;
 }
 
-/// Begins so many `POST /jobs`, with a body of so many bytes that does not go on.
+/// Begins `count` requests `POST /jobs`, with a body that stops after `bytes` bytes.
 async fn begin_bodies(
     client: &Attacker,
     cluster: &TestCluster,
@@ -106,7 +107,7 @@ async fn begin_bodies(
     let mut connections = Vec::new();
     for _ in 0..count {
         let mut connection = RawConnection::open(Port::Api.of(cluster, 1)).await.unwrap();
-        // What is refused is not taken as a whole.
+        // A refused request is not read as a whole.
         let _ = connection.send(&begun).await;
         connections.push(connection);
     }
@@ -143,15 +144,15 @@ async fn unfinished_bodies_of_one_client_fill_no_memory_and_no_others_share() {
     let mut connections = Vec::new();
     for _ in 0..400 {
         let mut connection = RawConnection::open(Port::Api.of(&cluster, 1)).await.unwrap();
-        // What is refused is not taken as a whole.
+        // A refused request is not read as a whole.
         let _ = connection.send(&begun).await;
         connections.push(connection);
     }
-    // The first ones have their share until they are too slow.
+    // The first ones keep their share until they are too slow.
     assert_eq!(connections.last_mut().unwrap().status().await, Some(503));
     store(&client, 5, 100_000).await;
     let grown = peak.mb() - before;
-    // Half of the budget, what is read and not yet understood, and what the allocator keeps.
+    // Half of the budget, bytes that are read and not yet parsed, and the reserve of the allocator.
     assert!(grown < 300.0, "{grown} MB");
 }
 
@@ -167,7 +168,7 @@ async fn answers_that_nobody_reads_fill_no_memory_and_no_others_share() {
     for _ in 0..60 {
         let mut connection = RawConnection::narrow(Port::Api.of(&cluster, 1)).await.unwrap();
         connection.send(&listing).await.unwrap();
-        // One after the other, so that it is answers that wait, and not the making of them.
+        // One after the other, so that finished answers wait, and not their construction.
         connection.status().await.unwrap();
         connections.push(connection);
     }
