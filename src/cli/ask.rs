@@ -1,5 +1,6 @@
-//! Questions on the terminal: on stderr, answered on stdin, so that stdout stays clean and a script
-//! can pipe the answers in. Used by the commands that make files and by those that destroy.
+//! Questions on the terminal. They are written to stderr and answered on stdin, so that stdout
+//! stays clean and a script can pipe the answers in. Used by the commands that make files and by
+//! those that delete.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -40,8 +41,8 @@ pub(super) fn sure(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(read()?.to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Asks before something that cannot be taken back, where a person sits at a terminal; a script is
-/// taken at its word. The error says that nothing was done.
+/// Asks before an action that cannot be undone, if stdin is a terminal and `yes` is not set. A
+/// script is never asked. The error says that nothing was changed.
 pub(super) fn confirm(yes: bool, question: &str) -> anyhow::Result<()> {
     if yes || !io::stdin().is_terminal() || sure(question)? {
         return Ok(());
@@ -49,7 +50,7 @@ pub(super) fn confirm(yes: bool, question: &str) -> anyhow::Result<()> {
     Err(Failure::Usage("nothing was changed".to_owned()).into())
 }
 
-/// Whether `confirm` would ask.
+/// Returns whether [`confirm`] would ask.
 pub(super) fn asks(yes: bool) -> bool {
     !yes && io::stdin().is_terminal()
 }

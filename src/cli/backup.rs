@@ -1,5 +1,5 @@
-//! `backup` and `restore`: the state of a cluster as one file, and back. `backup` downloads it from a
-//! running node and looks it over; `restore` needs no node, and none may run on the folder.
+//! `backup` and `restore`: the state of a cluster as one file, and back. `backup` downloads the
+//! file from a running node and checks it. `restore` needs no node, and none may run on the folder.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{IsTerminal, Write as _};
@@ -23,8 +23,8 @@ use crate::model::time::rfc3339;
 use crate::node::restore;
 use crate::secret::purpose;
 
-/// Between two moves of a bar that does not know how far it is.
-const TICK: Duration = Duration::from_millis(120);
+/// Time between two moves of a progress bar without a known length.
+const TICK_INTERVAL: Duration = Duration::from_millis(120);
 
 /// Flags of `backup`.
 #[derive(Debug, Args)]
@@ -45,8 +45,8 @@ pub struct Backup {
 pub struct Restore {
     /// The backup
     file: PathBuf,
-    /// What becomes of occurrences due between the backup and now [default: asks on a terminal, else
-    /// skip]
+    /// What happens to occurrences due between the backup and now [default: asks on a terminal,
+    /// else skip]
     #[arg(long, value_enum)]
     due: Option<DueChoice>,
     /// Restores a backup of another secret key: api keys and sealed secrets in it do not work
@@ -235,7 +235,7 @@ fn bar(message: &'static str) -> ProgressBar {
         ProgressDrawTarget::hidden()
     };
     let bar = ProgressBar::with_draw_target(None, target).with_message(message);
-    bar.enable_steady_tick(TICK);
+    bar.enable_steady_tick(TICK_INTERVAL);
     bar
 }
 

@@ -1,6 +1,6 @@
-//! The HTTP client of the command line: speaks to one node's API as its operator, by Basic auth and
-//! `x-peer: cmd`. Used by the commands that need a running node. Where the first node takes no
-//! connection it goes to the next that the configuration names; nothing is sent twice.
+//! The HTTP client of the command line. It speaks to one node's API as its operator, by Basic auth
+//! and `x-peer: cmd`. Used by the commands that need a running node. If a node takes no connection,
+//! the client goes on to the next node of the configuration; it never sends a request twice.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,34 +13,34 @@ use super::Failure;
 use super::output::{say, show};
 use crate::secret::Keys;
 
-/// The mount that the command line speaks to: camelCase.
-const MOUNT: &str = "/api/v1";
-/// How long to wait for the node to take the connection.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long to wait for its answer; loading many jobs takes a while.
-const TOTAL: Duration = Duration::from_mins(2);
+/// The route prefix of the command line's requests: camelCase.
+const ROUTE_PREFIX: &str = "/api/v1";
+/// The longest time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest time to an answer; loading many jobs takes a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How long a download may take: a backup is as large as the state.
-const WHOLE: Duration = Duration::from_hours(6);
-/// Between two looks at whether it is ready.
-const AGAIN: Duration = Duration::from_millis(50);
+/// The longest time of a download: a backup is as large as the state.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
+/// Time between two checks whether a node is ready.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A connection to one node.
 pub(super) struct Client {
     http: reqwest::Client,
     /// The nodes' URLs, never none.
     nodes: Vec<String>,
-    /// The one that is asked; those before it take no connections.
+    /// The place of the node that is asked; those before it take no connections.
     asked: AtomicUsize,
-    /// Whether it is no news that a node takes no connection.
+    /// Keeps silent about nodes that take no connection.
     quiet: bool,
     username: String,
     password: Zeroizing<String>,
 }
 
 impl Client {
-    /// For the node at a URL such as `http://127.0.0.1:9091`; `others` are asked, in turn, when it
-    /// takes no connection.
+    /// Makes a client for the node at a URL such as `http://127.0.0.1:9091`. The client asks
+    /// `others`, in turn, if that node takes no connection.
     pub(super) fn new(server: &str, others: &[&str], keys: &Keys) -> anyhow::Result<Self> {
         let server = server.trim_end_matches('/');
         let sound = url::Url::parse(server)
@@ -51,8 +51,8 @@ impl Client {
         }
         // The password must not follow a redirection, nor go through a proxy meant for the web.
         let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
@@ -66,44 +66,44 @@ impl Client {
         })
     }
 
-    /// The same client for somebody who waits for nodes to come up.
+    /// Keeps silent about nodes that take no connection, for commands that wait for nodes to start.
     pub(super) fn quiet(mut self) -> Self {
         self.quiet = true;
         self
     }
 
-    /// Asks the first node again next time.
+    /// Begins with the first node again at the next request.
     pub(super) fn begin_anew(&self) {
         self.asked.store(0, Ordering::Relaxed);
     }
 
-    /// Reads something.
+    /// Sends a GET request.
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
         self.call(Method::GET, path, query, None).await
     }
 
-    /// Creates or does something.
+    /// Sends a POST request.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::POST, path, &[], Some(body)).await
     }
 
-    /// Changes something.
+    /// Sends a PUT request.
     pub(super) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::PUT, path, &[], Some(body)).await
     }
 
-    /// Deletes something.
+    /// Sends a DELETE request.
     pub(super) async fn delete(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<()> {
         self.call(Method::DELETE, path, query, None).await.map(|_| ())
     }
 
-    /// Begins to read something long; may take any time.
+    /// Begins a download, which may take up to [`DOWNLOAD_TIMEOUT`].
     pub(super) async fn download(
         &self,
         path: &str,
         query: &[(&str, String)],
     ) -> anyhow::Result<reqwest::Response> {
-        let ask = || Ok(self.request(Method::GET, path, query)?.timeout(WHOLE));
+        let ask = || Ok(self.request(Method::GET, path, query)?.timeout(DOWNLOAD_TIMEOUT));
         let response = self.send(ask).await?;
         if response.status().is_success() {
             return Ok(response);
@@ -120,7 +120,7 @@ impl Client {
                 if answer.is_ok_and(|a| a.status().is_success()) {
                     return;
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let waited = tokio::time::timeout(patience, ready).await;
@@ -129,7 +129,8 @@ impl Client {
         })
     }
 
-    /// One request; the answer's envelope, with what it means when it isn't a success.
+    /// Sends one request. Returns the envelope of the answer, or an error that says why there is
+    /// none.
     async fn call(
         &self,
         method: Method,
@@ -201,7 +202,7 @@ impl Client {
             .header("prefer", "return=representation"))
     }
 
-    /// What an answer means that is no success.
+    /// The error for an answer without success.
     async fn refused(&self, response: reqwest::Response) -> anyhow::Error {
         let status = response.status();
         let bytes = match response.bytes().await {
@@ -226,7 +227,7 @@ impl Client {
     }
 
     fn url(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<url::Url> {
-        let mut url = url::Url::parse(&format!("{}{MOUNT}{path}", self.node()))?;
+        let mut url = url::Url::parse(&format!("{}{ROUTE_PREFIX}{path}", self.node()))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }

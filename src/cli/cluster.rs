@@ -1,9 +1,9 @@
-//! `cluster ...`: who belongs to the cluster. Each command is a few steps of the API put together,
-//! with the waiting between them; progress goes to stderr, the members at the end to stdout.
+//! `cluster ...`: the members of the cluster. Each command is a few requests to the API with
+//! waiting between them. Progress goes to stderr, the members at the end to stdout.
 //!
 //! ```text
 //!   add:    learner -> wait until it has caught up -> voter
-//!   remove: drain -> wait for its shards and results -> (hand on the leadership) -> out
+//!   remove: drain -> wait for its shards and results -> (transfer the leadership) -> remove
 //! ```
 
 use std::io::{self, IsTerminal, Write};
@@ -17,8 +17,8 @@ use super::output::{Column, Output, cell, say};
 use super::recover::Recover;
 use super::{Failure, ask, status, visible};
 
-/// Between two looks at how far something is.
-const AGAIN: Duration = Duration::from_millis(200);
+/// Time between two looks at the members.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A learner that has fewer entries to apply than this has caught up.
 const CAUGHT_UP: u64 = 500;
 
@@ -46,7 +46,7 @@ pub enum ClusterCommand {
     },
     /// Hands a node's shards to the others and gives it none until undone
     Drain(Drain),
-    /// Goes on with this stopped node alone after a quorum was lost for good; works on its data folder
+    /// Goes on with this stopped node alone after a quorum was lost for good; works on its folder
     Recover(Recover),
     /// Has every node hash its state at one log entry; exit code 1 if they differ
     Checksum,
@@ -79,7 +79,7 @@ pub struct Add {
 pub struct Remove {
     /// The node's number
     id: u64,
-    /// Also if it does not answer: what it delivered and nobody collected is delivered again
+    /// Also if it does not answer: what it delivered and was not collected is delivered again
     #[arg(long)]
     force: bool,
     /// Doesn't ask
@@ -229,7 +229,7 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
     let reachable = find(members, id).is_some_and(|member| member["reachable"] == true);
     let voters = members["members"].as_array().into_iter().flatten();
     let voters: Vec<_> = voters.filter(|member| member["role"] == "voter").collect();
-    // Whoever must refuse says why; nothing is drained for nothing.
+    // A cluster of one voter refuses to remove it and says why; the node must not be drained first.
     let alone = voters.len() == 1 && voters[0]["id"] == id;
     if reachable && !alone {
         if flags.force {
@@ -237,7 +237,7 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
         } else {
             drain(&Drain { id, undo: false, wait: flags.wait }, client).await?;
         }
-        // Draining takes its time: somebody else may have handed the leadership on, or to this node.
+        // Draining takes time. Another operator may have transferred the leadership meanwhile.
         if client.get("/cluster/members", &[]).await?["data"]["leader"] == id {
             transfer(None, client).await?;
         }
@@ -254,7 +254,7 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
             Ok(()) => break,
             // A new leader has to hear from everybody before it knows who lives.
             Err(error) if reachable && !alone && tries < 10 && is_conflict(&error) => {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             Err(error) => return Err(error),
         }
@@ -271,8 +271,8 @@ fn find(members: &Value, id: u64) -> Option<&Value> {
     members["members"].as_array()?.iter().find(|member| member["id"] == id)
 }
 
-/// Waiting for the members to come so far, with a word on how far they are: one line that changes
-/// on a terminal, else a line a change.
+/// Waits for a state of the members and shows the progress: on a terminal as one line that changes,
+/// elsewhere as a line for each change.
 struct Wait {
     until: Instant,
     otherwise: String,
@@ -288,14 +288,14 @@ impl Wait {
     fn tell(&self, news: &str, said: &str) {
         if self.terminal {
             let mut err = io::stderr().lock();
-            // Nobody is left to be told when stderr is closed.
+            // The text is lost when stderr is closed.
             let _ = write!(err, "\r\x1b[2K{}", visible::one_line(news)).and_then(|()| err.flush());
         } else if !news.is_empty() && news != said {
             say(news);
         }
     }
 
-    /// Looks until `ready` has nothing more to say. The node that is asked may be between two
+    /// Polls the members until `ready` returns `Ok`. The node that is asked may be between two
     /// leaders meanwhile.
     async fn until(
         self,
@@ -322,7 +322,7 @@ impl Wait {
                 self.otherwise
             );
             said = news;
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `create credential|project|job`: makes things through a node's API. It changes nothing of what
-//! the node answers, except that a key pair's fields are there in both casings.
+//! `create credential|project|job`: creates things through a node's API and shows the node's
+//! answer. Only the fields of a key pair are added in both casings.
 
 use std::io::Read;
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::client::Client;
-use super::list::{JOBS, PROJECTS};
+use super::columns::{JOBS, PROJECTS};
 use super::output::{Output, say};
 
-/// What to create.
+/// The nouns of `create`.
 #[derive(Debug, Subcommand)]
 pub enum CreateCommand {
     /// An API key and its secret, for a client; the secret is shown this once
@@ -104,7 +104,7 @@ pub(super) async fn run(
                 Value::Array(jobs) => jobs.as_slice(),
                 one => std::slice::from_ref(one),
             };
-            output.told(&envelope, records, JOBS)
+            output.computed(&envelope, records, JOBS)
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `credential init` and `credential show`: the node's own secrets in `.scheduler0`. (Keys for
-//! clients are `create credential`.) It writes that one file and talks to no node.
+//! `credential init` and `credential show`: the node's own secrets in `.scheduler0`. (`create
+//! credential` makes keys for clients.) It writes that one file and talks to no node.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

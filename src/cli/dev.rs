@@ -1,5 +1,5 @@
-//! What `dev` does around a node: a folder, credentials, a key pair and a project to begin with, a
-//! command to paste, and the executions as they happen. It starts no node itself.
+//! The surroundings that `dev` gives a node: a folder, credentials, a key pair and a project to
+//! begin with, a command to paste, and the executions as they happen. It starts no node itself.
 
 mod watch;
 
@@ -11,20 +11,19 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::global::DEV_FOLDER;
 use super::output::say;
 use super::{Failure, Global};
 use crate::config::{Config, LogLevel};
 use crate::disk::modes;
 use crate::secret::{Keys, SecretFile, write_private};
 
-/// Where `dev` keeps everything, unless `DataDir` says otherwise.
-pub(super) const FOLDER: &str = "./scheduler0-dev";
 /// The client key pair, so that a command pasted yesterday works today.
 const KEY_FILE: &str = "client.json";
 /// The project that the command to paste creates its job in.
 const PROJECT: &str = "first steps";
-/// How long a node may take to be ready.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest time until a node is ready.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The configuration and the secrets of a node for trying things out; makes the folder and the
 /// secrets when there are none.
@@ -35,13 +34,14 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
         return Err(Failure::Usage(message.to_owned()).into());
     }
     if config.data_dir == Path::new("./data") {
-        config.data_dir = FOLDER.into();
+        config.data_dir = DEV_FOLDER.into();
         if config.backup_dir == Path::new("./data/backups") {
             config.backup_dir = config.data_dir.join("backups");
         }
     }
     if config.breaker_cooldown == Duration::from_secs(5) {
-        // The default. Where things are tried out, receivers are stopped and started all the time.
+        // The default is meant for production. Where things are tried out, receivers are often
+        // restarted.
         config.breaker_cooldown = Duration::from_secs(1);
     }
     if config.log_level == LogLevel::Info {
@@ -59,7 +59,7 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
     Ok((config, keys))
 }
 
-/// Where to call a node that listens at this address: a wildcard is no address to call.
+/// The URL of a node that listens at this address. A wildcard address is replaced by the loopback.
 pub fn url(listens: SocketAddr) -> String {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -69,11 +69,11 @@ pub fn url(listens: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, listens.port()))
 }
 
-/// Greets whoever started the node that answers at `url`, then shows executions until dropped, as
-/// lines for people or as JSON. Returns only with an error.
+/// Greets the user of the node at `url`, then shows executions until dropped, as lines for people
+/// or as JSON. Returns only with an error.
 pub async fn attend(url: &str, config: &Config, keys: &Keys, json: bool) -> anyhow::Result<()> {
     let client = Client::new(url, &[], keys)?;
-    client.wait_until_ready(PATIENCE).await?;
+    client.wait_until_ready(READY_TIMEOUT).await?;
     let (api_key, api_secret) = key_pair(&client, &config.data_dir).await?;
     let project = project(&client).await?;
     let first = first_job(&client, url, project).await?;
@@ -118,7 +118,7 @@ Ctrl-C stops the node.
     )
 }
 
-/// The key pair of an earlier run if it still opens the door, else a new one.
+/// The key pair of an earlier run if the node still knows it, else a new one.
 async fn key_pair(client: &Client, folder: &Path) -> anyhow::Result<(String, String)> {
     let path = folder.join(KEY_FILE);
     if let Ok(bytes) = std::fs::read(&path)

@@ -1,20 +1,22 @@
-//! `explain`: why a job ran, or did not, at an instant, asked of a node and told for people: the
-//! fact first, then the attempts, the schedule field by field, what lies before and after.
+//! `explain`: why a job ran, or did not run, at an instant. It asks a node and shows the fact
+//! first, then the attempts, the schedule field by field, and the occurrences before and after.
 
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
 
+use super::Failure;
 use super::client::Client;
+use super::columns::{answer, took};
 use super::output::{Output, cell, hanging, line, show, table, wrapped};
-use super::{Failure, is_execution};
 use crate::clock::{Clock as _, SystemClock};
+use crate::model::attempt::parse_execution_id;
 use crate::model::time::{parse_rfc3339, rfc3339};
 
-/// Between two looks at whether an occurrence has come to its end.
-const AGAIN: Duration = Duration::from_millis(200);
-/// The states that an occurrence does not stay in.
+/// Time between two polls of an occurrence that has not ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// The states that an occurrence leaves again.
 const PASSING: &[&str] = &["future", "pending", "running", "not_recorded"];
 
 /// Flags of `explain`.
@@ -39,12 +41,12 @@ pub struct Explain {
     wait: Option<u64>,
 }
 
-/// Which occurrence is meant.
+/// The occurrence that the arguments name.
 struct Meant {
     job: u64,
-    /// RFC 3339.
+    /// The instant, RFC 3339.
     at: String,
-    /// Where an execution id named it, or found it.
+    /// The execution id, if one was given or found.
     execution: Option<String>,
 }
 
@@ -60,7 +62,7 @@ pub(super) async fn run(flags: &Explain, client: &Client, output: Output) -> any
         if over || until.is_none_or(|until| Instant::now() >= until) {
             break (envelope, over);
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     };
     if output.is_json() {
         output.json(&envelope)?;
@@ -131,12 +133,18 @@ async fn newest(job: u64, flags: &Explain, client: &Client) -> anyhow::Result<Me
     Ok(found.ok_or_else(none)?)
 }
 
-/// This machine's time, to the second.
+/// Returns whether a text has the form of an execution id, which contains the number of its job.
+fn is_execution(text: &str) -> bool {
+    // A date such as 2026-11-20 would be accepted by the parser.
+    text.find('-') == Some(8) && parse_execution_id(text).is_some()
+}
+
+/// The time of this machine, to the second.
 fn now() -> String {
     rfc3339(SystemClock.wall().div_euclid(1_000) * 1_000)
 }
 
-/// The occurrence or manual run that is meant; what is said of the instant where there is none.
+/// The record of the occurrence or manual run; the record of the instant where there is none.
 fn account<'a>(data: &'a Value, meant: &Meant) -> &'a Value {
     let all = std::iter::once(&data["occurrence"]).chain(list(&data["manualRuns"]));
     match &meant.execution {
@@ -226,8 +234,8 @@ fn attempt_lines(attempts: &[Value], width: Option<u16>) -> Vec<String> {
             cell(one, &["attempt"]),
             cell(one, &["status"]),
             cell(one, &["startedAt"]),
-            super::list::took(one),
-            super::list::answer(one),
+            took(one),
+            answer(one),
             cell(one, &["nodeId"]),
         ]
     };

@@ -1,8 +1,8 @@
-//! Keeps secrets out of core dumps and out of other processes' reach. `cli::main` calls [`apply`]
-//! first, before any secret is read; nothing else does. It opens no file and never fails.
+//! Keeps secrets out of core dumps and out of reach of other processes. `cli::main` calls [`apply`]
+//! before any secret is read. It opens no file and never fails.
 //!
 //! Every command holds secrets (the node's password and key, or a client's), so every command is
-//! hardened. What it costs: a debugger or profiler needs the rights of root (`CAP_SYS_PTRACE`), also
+//! hardened. In return, a debugger or profiler needs the rights of root (`CAP_SYS_PTRACE`), also
 //! for a process of the same user.
 
 use rustix::process::{Resource, Rlimit, setrlimit};

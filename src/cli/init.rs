@@ -1,6 +1,6 @@
-//! `config init`, `config show` and `config check`. The first asks for the essentials and writes a
-//! `config.yml` that holds what differs from the defaults, and the rest as comments; it checks the
-//! result with the loader that a node uses before anything is written. None of them touches data.
+//! `config init`, `config show` and `config check`. `init` asks for the essential values and writes
+//! a `config.yml` with the values that differ from the defaults; all other keys are comments. It
+//! checks the result with the loader of a node before it writes. None of the three touches data.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -266,7 +266,7 @@ fn fill_in(values: &[(String, String)]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Whether a value is what the example has.
+/// Returns whether a value equals the default in the example.
 fn is_default(value: &str, default: &str) -> bool {
     let default = default.trim();
     value.trim() == default || (default == "\"\"" && value.trim().is_empty())

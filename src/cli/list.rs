@@ -1,152 +1,19 @@
-//! `list` and `get`: reads from a node's API and shows it. The columns of each noun are here too.
+//! `list` and `get`: read from a node's API and show the answer.
 
 use clap::{Args, Subcommand, ValueEnum};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::client::Client;
-use super::output::{Column, Output, Told, cell, say, show};
+use super::columns::{CREDENTIALS, EXECUTIONS, JOBS, LAST_RESULT, PROJECTS, result};
+use super::output::{Output, say};
 
-/// The columns of projects.
-pub(super) const PROJECTS: &[Column] = &[
-    ("id", &["id"]),
-    ("name", &["name"]),
-    ("description", &["description"]),
-    ("created", &["dateCreated"]),
-];
-/// The columns of jobs.
-pub(super) const JOBS: &[Told] = &[
-    Told { title: "id", cell: |job| cell(job, &["id"]), wide: false },
-    Told { title: "project", cell: |job| cell(job, &["projectId"]), wide: true },
-    Told { title: "external id", cell: |job| cell(job, &["externalId"]), wide: false },
-    Told { title: "when", cell: when, wide: false },
-    Told { title: "timezone", cell: |job| cell(job, &["timezone"]), wide: true },
-    Told { title: "status", cell: |job| cell(job, &["status"]), wide: false },
-    Told { title: "last", cell: |job| cell(job, &[LAST]), wide: false },
-    Told { title: "next", cell: |job| cell(job, &["nextExecutionDate"]), wide: false },
-    Told { title: "target", cell: target, wide: false },
-    Told { title: "labels", cell: labels, wide: true },
-];
-/// Where `list` puts what came of a job's newest attempt; no field of the API.
-const LAST: &str = "lastResult";
-/// Of more jobs than this the newest attempts are not looked up.
-const MOST_LOOKED_UP: usize = 100;
-/// So many are looked up at a time.
-const AT_A_TIME: usize = 8;
-const CREDENTIALS: &[Column] = &[
-    ("id", &["id"]),
-    ("api key", &["apiKey"]),
-    ("archived", &["archived"]),
-    ("created", &["dateCreated"]),
-    ("created by", &["createdBy"]),
-];
-/// The columns of executions.
-pub(super) const EXECUTIONS: &[Told] = &[
-    Told {
-        title: "scheduled",
-        cell: |e| cell(e, &["scheduledAt", "lastExecutionDatetime"]),
-        wide: false,
-    },
-    Told { title: "job", cell: |e| cell(e, &["jobId"]), wide: false },
-    Told { title: "result", cell: result, wide: false },
-    Told { title: "attempt", cell: attempt, wide: false },
-    Told { title: "answer", cell: answer, wide: false },
-    Told { title: "took", cell: took, wide: false },
-    Told { title: "node", cell: |e| cell(e, &["nodeId"]), wide: true },
-    Told { title: "id", cell: |e| cell(e, &["executionId", "uniqueId", "id"]), wide: true },
-    Told { title: "error", cell: error, wide: false },
-];
+/// Above this number of jobs, `list jobs` does not look up their newest attempts.
+const MAX_LOOKUPS: usize = 100;
+/// Look-ups under way at once.
+const LOOKUPS_AT_ONCE: usize = 8;
 
-/// The schedule of a job: its line, its instant or its delay.
-pub(super) fn when(job: &Value) -> String {
-    let spec = job["spec"].as_str().filter(|spec| !spec.is_empty());
-    match (spec, job["after"].as_str(), job["at"].as_str()) {
-        (Some(spec), ..) => show(&spec.into()),
-        (None, Some(delay), _) => format!("once, after {}", show(&delay.into())),
-        (None, None, Some(at)) => format!("once, at {}", show(&at.into())),
-        (None, None, None) => "-".to_owned(),
-    }
-}
-
-/// Where its calls go.
-pub(super) fn target(job: &Value) -> String {
-    let url = job["callbackUrl"].as_str().filter(|url| !url.is_empty());
-    match (url, job["http"]["url"].as_str(), &job["executorId"]) {
-        (Some(url), ..) => show(&url.into()),
-        (None, Some(url), _) => {
-            let method = job["http"]["method"].as_str().unwrap_or("POST");
-            format!("{} {}", show(&method.into()), show(&url.into()))
-        }
-        (None, None, Value::Null) => "-".to_owned(),
-        (None, None, id) => format!("executor {id}"),
-    }
-}
-
-fn labels(job: &Value) -> String {
-    let Some(labels) = job["labels"].as_object().filter(|labels| !labels.is_empty()) else {
-        return "-".to_owned();
-    };
-    let pairs = labels.iter().map(|(key, value)| format!("{key}={}", show(value)));
-    show(&pairs.collect::<Vec<_>>().join(",").into())
-}
-
-/// What an attempt came to, and why where nothing was sent.
-pub(super) fn result(execution: &Value) -> String {
-    let result = cell(execution, &["status", "state"]);
-    match execution["reason"].as_str() {
-        Some(reason) => format!("{result}: {}", show(&reason.into())),
-        None => result,
-    }
-}
-
-/// How an error that there was no connection begins, as `executor` words it and as it was worded in
-/// earlier versions.
-const UNCONNECTED: [&str; 2] = ["no connection: ", "error sending request"];
-/// What stands between what became of a request and of its repetition.
-const AGAIN: &str = "; then again: ";
-
-/// Why an attempt failed, in so few words that a table of 80 columns still says it: of a request that
-/// went out twice, what became of the second; of an error of the connection its innermost cause, which
-/// says it all; and of what the receiver did, only what. The whole text is in the JSON and in `explain`.
-pub(super) fn error(execution: &Value) -> String {
-    let whole = cell(execution, &["error", "waited"]);
-    let last = whole.rsplit(AGAIN).next().unwrap_or(&whole);
-    let cause = if UNCONNECTED.iter().any(|begin| last.starts_with(begin)) {
-        let cause = last.rsplit(": ").next().unwrap_or(last);
-        cause.split(" (os error").next().unwrap_or(cause)
-    } else {
-        last.strip_prefix("the receiver ").unwrap_or(last)
-    };
-    cause.to_owned()
-}
-
-fn is_sent(execution: &Value) -> bool {
-    execution["status"] != "skipped"
-}
-
-fn attempt(execution: &Value) -> String {
-    if is_sent(execution) { cell(execution, &["attempt"]) } else { "-".to_owned() }
-}
-
-/// `HTTP 204`, or that there was no answer.
-pub(super) fn answer(execution: &Value) -> String {
-    match execution["httpCode"].as_u64() {
-        Some(0) if is_sent(execution) => "no answer".to_owned(),
-        Some(0) | None => "-".to_owned(),
-        Some(code) => format!("HTTP {code}"),
-    }
-}
-
-/// How long an attempt took.
-pub(super) fn took(execution: &Value) -> String {
-    match execution["durationMs"].as_u64().filter(|_| is_sent(execution)) {
-        None => "-".to_owned(),
-        Some(ms) if ms < 10_000 => format!("{ms} ms"),
-        Some(ms) => format!("{:.1} s", ms as f64 / 1_000.0),
-    }
-}
-
-/// What to list.
+/// The nouns of `list`.
 #[derive(Debug, Subcommand)]
 pub enum ListCommand {
     /// Client credentials, without their secrets
@@ -163,7 +30,7 @@ pub enum ListCommand {
     Execution(Executions),
 }
 
-/// Which stretch of a list.
+/// The page of a list.
 #[derive(Debug, Args)]
 pub struct Page {
     /// At most so many, up to 1000
@@ -220,7 +87,7 @@ pub(super) enum State {
     Delivered,
     /// An attempt that failed and is tried again
     Failed,
-    /// Given up
+    /// Dead-lettered
     Dead,
     /// Not sent
     Skipped,
@@ -244,7 +111,7 @@ impl State {
     }
 }
 
-/// What to show.
+/// The nouns of `get`.
 #[derive(Debug, Subcommand)]
 pub enum GetCommand {
     /// A client credential, without its secret
@@ -308,10 +175,10 @@ pub(super) async fn run(
     match command {
         ListCommand::Credential(_) => output.records(&envelope, records, CREDENTIALS)?,
         ListCommand::Project(_) => output.records(&envelope, records, PROJECTS)?,
-        ListCommand::Execution(_) => output.told(&envelope, records, EXECUTIONS)?,
+        ListCommand::Execution(_) => output.computed(&envelope, records, EXECUTIONS)?,
         ListCommand::Job(_) if output.is_json() => output.json(&envelope)?,
         ListCommand::Job(_) => {
-            output.told(&envelope, &with_last_results(records, client).await, JOBS)?;
+            output.computed(&envelope, &with_last_results(records, client).await, JOBS)?;
         }
     }
     let shown = page.offset + records.len() as u64;
@@ -326,10 +193,10 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The jobs with what came of the newest attempt of each, which their list does not say.
+/// Adds to each job the result of its newest attempt, which the API's list of jobs does not have.
 async fn with_last_results(jobs: &[Value], client: &Client) -> Vec<Value> {
     let mut jobs = jobs.to_vec();
-    if jobs.len() > MOST_LOOKED_UP {
+    if jobs.len() > MAX_LOOKUPS {
         return jobs;
     }
     let look_up = jobs.iter().enumerate().map(async |(n, job)| {
@@ -338,9 +205,10 @@ async fn with_last_results(jobs: &[Value], client: &Client) -> Vec<Value> {
         let newest = newest["data"]["executions"].get(0).map(result)?;
         Some((n, newest))
     });
-    let found: Vec<_> = futures_util::stream::iter(look_up).buffered(AT_A_TIME).collect().await;
+    let found: Vec<_> =
+        futures_util::stream::iter(look_up).buffered(LOOKUPS_AT_ONCE).collect().await;
     for (n, result) in found.into_iter().flatten() {
-        jobs[n][LAST] = result.into();
+        jobs[n][LAST_RESULT] = result.into();
     }
     jobs
 }
@@ -361,42 +229,4 @@ pub(super) async fn get(
         }
     };
     output.record(&client.get(&path, &[]).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_error_is_as_short_as_it_can_be() {
-        for (whole, short) in [
-            (
-                "no connection: tcp connect error: Connection refused (os error 111)",
-                "Connection refused",
-            ),
-            (
-                "error sending request: client error (Connect): tcp connect error: Connection \
-                 refused (os error 111)",
-                "Connection refused",
-            ),
-            ("no connection: invalid peer certificate: UnknownIssuer", "UnknownIssuer"),
-            (
-                "the receiver closed the connection without an answer",
-                "closed the connection without an answer",
-            ),
-            (
-                "the receiver closed the connection without an answer; then again: no connection: \
-                 tcp connect error: Connection refused (os error 111)",
-                "Connection refused",
-            ),
-            ("timeout: no complete answer within 2s", "timeout: no complete answer within 2s"),
-            ("HTTP 500: the receiver is out: of order", "HTTP 500: the receiver is out: of order"),
-        ] {
-            assert_eq!(error(&json!({"error": whole})), short);
-            assert_eq!(error(&json!({"waited": whole})), short);
-        }
-        assert_eq!(error(&json!({})), "-");
-    }
 }

@@ -1,9 +1,11 @@
-//! `next`: when a schedule fires, computed here without a node; `next --ndjson`, the same for
-//! thousands of schedules in one pass; and `next --crontab`, for each line of a crontab. It answers
-//! with the code that fires jobs, so what it says is what will happen.
+//! `next`: computes when a schedule fires, without a node. `next --ndjson` does the same for
+//! thousands of schedules in one pass, and `next --crontab` for each line of a crontab. It uses the
+//! code that fires jobs, so its answer is what will happen.
 
 mod crontab;
+mod flags;
 mod lines;
+mod wrong_lines;
 
 use std::io::{self, Read};
 
@@ -11,18 +13,14 @@ use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use self::flags::{Flags, MAX_COUNT, instant, weekday};
 use super::Failure;
 use super::output::{Format, Output, line, say, table};
-use crate::clock::{Clock, SystemClock};
-use crate::model::Millis;
 use crate::model::time::rfc3339;
 use crate::schedule::{
-    DstRule, Fold, Gap, Preview, Schedule, asked_anchor, describe, fields, parse_at, parse_zone,
-    preview_in, warnings,
+    DstRule, Fold, Gap, Preview, Schedule, asked_anchor, describe, fields, parse_zone, preview_in,
+    warnings,
 };
-
-/// The most occurrences that one question may ask for.
-const MOST: usize = 1_000;
 
 /// Flags of `next`.
 #[derive(Debug, Args)]
@@ -61,7 +59,7 @@ pub struct Next {
     crontab: Option<String>,
 }
 
-/// What a fixed hour does in a local time that doesn't exist.
+/// The treatment of a fixed hour in a local time that does not exist.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum GapRule {
     /// Fires at the first instant after the gap
@@ -70,60 +68,13 @@ pub(super) enum GapRule {
     Skip,
 }
 
-/// What a fixed hour does in a local time that comes twice.
+/// The treatment of a fixed hour in a local time that comes twice.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum FoldRule {
     /// Fires the first time
     First,
     /// Fires both times
     Both,
-}
-
-/// What the flags ask for, read.
-struct Flags {
-    zone: Tz,
-    dst: DstRule,
-    from: Millis,
-    count: Option<usize>,
-    job: u64,
-}
-
-/// The lines of an input that could not be understood.
-#[derive(Debug, Default)]
-struct Wrong {
-    /// How many lines there were; while reading, the number of the present one.
-    lines: usize,
-    count: usize,
-    /// The first few.
-    first: Vec<usize>,
-}
-
-impl Wrong {
-    const NAMED: usize = 10;
-
-    /// Counts the present line.
-    fn add(&mut self) {
-        self.count += 1;
-        if self.first.len() < Self::NAMED {
-            self.first.push(self.lines);
-        }
-    }
-
-    /// What is said at the end; `None` when all lines were good.
-    fn message(&self) -> Option<String> {
-        if self.count == 0 {
-            return None;
-        }
-        let named: Vec<_> = self.first.iter().map(ToString::to_string).collect();
-        let (are, others) = (if self.count == 1 { "is" } else { "are" }, self.count > named.len());
-        let others = if others { " and others" } else { "" };
-        let (count, lines, named) = (self.count, self.lines, named.join(", "));
-        Some(format!("{count} of {lines} lines {are} wrong: {named}{others}"))
-    }
-
-    fn into_result(self) -> anyhow::Result<()> {
-        self.message().map_or(Ok(()), |message| Err(anyhow::anyhow!(message)))
-    }
 }
 
 /// Carries it out.
@@ -135,7 +86,7 @@ pub(super) fn run(flags: &Next, output: Output) -> anyhow::Result<()> {
     if let Some(file) = &flags.crontab {
         return crontab::show_all(&text_of(file)?, &asked, output)?.into_result();
     }
-    // Clap asks for a spec where there is neither of the two above.
+    // Clap demands a spec unless one of the two flags above is set.
     let spec = flags.spec.as_deref().unwrap_or_default();
     one(spec, flags.timezone.is_some(), &asked, output)
 }
@@ -159,8 +110,8 @@ impl Next {
         };
         let from =
             instant(self.from.as_deref(), zone, dst).map_err(|e| usage(format!("--from: {e}")))?;
-        if self.count.is_some_and(|count| count > MOST) {
-            return Err(usage(format!("--count: expected at most {MOST}")));
+        if self.count.is_some_and(|count| count > MAX_COUNT) {
+            return Err(usage(format!("--count: expected at most {MAX_COUNT}")));
         }
         Ok(Flags { zone, dst, from, count: self.count, job: self.job })
     }
@@ -229,17 +180,6 @@ fn shown(list: &[Preview]) -> String {
         row
     });
     table(titles.into_iter().take(if changes { 4 } else { 3 }), rows)
-}
-
-/// The local weekday, such as `Mon`.
-fn weekday(one: &Preview) -> String {
-    chrono::DateTime::parse_from_rfc3339(&one.local)
-        .map_or_else(|_| String::new(), |local| local.format("%a").to_string())
-}
-
-fn instant(text: Option<&str>, zone: Tz, dst: DstRule) -> Result<Millis, String> {
-    let Some(text) = text else { return Ok(SystemClock.wall()) };
-    parse_at(text, zone, dst).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What goes to stdout, as a table or as JSON, and what is said on stderr. Used by all commands;
-//! never panics on a closed pipe, and never mixes the two.
+//! Writes data to stdout, as a table or as JSON, and messages to stderr. Used by all commands. It
+//! never panics on a closed pipe.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -18,20 +18,20 @@ const NEVER_CUT: usize = 24;
 pub enum Format {
     /// Columns for people, cut to the terminal's width.
     Table,
-    /// More columns, and nothing cut.
+    /// More columns, without cutting.
     Wide,
     /// The API's JSON for programs.
     Json,
 }
 
-/// Where data goes.
+/// The destination and the form of a command's data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
-    /// In which form.
+    /// The form.
     pub format: Format,
-    /// Whether a person reads it: JSON is indented then.
+    /// Set if stdout is a terminal: JSON is indented then.
     terminal: bool,
-    /// Whether somebody chose the form.
+    /// Set if the user chose the form.
     chosen: bool,
 }
 
@@ -39,35 +39,35 @@ pub(super) struct Output {
 /// into an object).
 pub(super) type Column = (&'static str, &'static [&'static str]);
 
-/// A column whose cells take more than a look at one field.
-pub(super) struct Told {
+/// A column whose cells are computed from several fields.
+pub(super) struct ComputedColumn {
     pub(super) title: &'static str,
-    /// What stands in a record's row; `-` for nothing.
+    /// The text of a record's cell; `-` for nothing.
     pub(super) cell: fn(&Value) -> String,
-    /// Whether it is left to `-o wide`.
+    /// Shown only by `-o wide`.
     pub(super) wide: bool,
 }
 
 impl Output {
-    /// What was asked for, else a table, also in a pipe.
+    /// The chosen form, else a table, also in a pipe.
     pub(super) fn new(asked: Option<Format>) -> Self {
         let terminal = io::stdout().is_terminal();
         Self { format: asked.unwrap_or(Format::Table), terminal, chosen: asked.is_some() }
     }
 
-    /// The same for a command whose output programs read: JSON where no terminal is and nothing else
-    /// was asked for.
+    /// The output of a command that scripts read: JSON if stdout is no terminal and the user chose
+    /// no form.
     pub(super) fn json_in_a_pipe(self) -> Self {
         let format = if self.terminal || self.chosen { self.format } else { Format::Json };
         Self { format, ..self }
     }
 
-    /// Whether programs read it.
+    /// Returns whether the form is JSON.
     pub(super) fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
-    /// A value as JSON.
+    /// Writes a value as JSON.
     pub(super) fn json(self, value: &Value) -> anyhow::Result<()> {
         raw_line(&visible::json(value, self.terminal))
     }
@@ -84,12 +84,12 @@ impl Output {
         self.rows(envelope, &titles, &records.iter().map(row).collect::<Vec<_>>())
     }
 
-    /// The same with columns that tell more than one field each.
-    pub(super) fn told(
+    /// Writes an answer of the API like [`Output::records`], with computed columns.
+    pub(super) fn computed(
         self,
         envelope: &Value,
         records: &[Value],
-        columns: &[Told],
+        columns: &[ComputedColumn],
     ) -> anyhow::Result<()> {
         let columns: Vec<_> =
             columns.iter().filter(|c| !c.wide || self.format == Format::Wide).collect();
@@ -117,12 +117,12 @@ impl Output {
         arranged(kept.iter().map(|n| titles[*n]), rows, self.width(), Long::Cut)
     }
 
-    /// The columns that people's text is to fit into: the terminal's, unless all of it is wanted.
+    /// The width that text for people must fit into: the terminal's, or none with `-o wide`.
     pub(super) fn width(self) -> Option<u16> {
         if self.format == Format::Table { terminal_width() } else { None }
     }
 
-    /// One record: the envelope, or its fields one below the other.
+    /// Writes one record: the envelope, or its fields one below the other.
     pub(super) fn record(self, envelope: &Value) -> anyhow::Result<()> {
         if self.is_json() {
             return self.json(envelope);
@@ -136,7 +136,7 @@ impl Output {
     }
 }
 
-/// The columns of the terminal that stdout is, if it is one.
+/// The width of the terminal, if stdout is one.
 fn terminal_width() -> Option<u16> {
     if !io::stdout().is_terminal() {
         return None;
@@ -144,12 +144,12 @@ fn terminal_width() -> Option<u16> {
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|n| *n > 0)
 }
 
-/// One line of data on stdout, or several; see [`visible`].
+/// Writes text to stdout; see [`visible`].
 pub(super) fn line(text: &str) -> anyhow::Result<()> {
     raw_line(&visible::lines(text))
 }
 
-/// One record as a line of JSON on stdout.
+/// Writes a record to stdout as a line of JSON.
 pub(super) fn json_line(value: &Value) -> anyhow::Result<()> {
     raw_line(&visible::json(value, false))
 }
@@ -165,18 +165,18 @@ fn raw_line(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Says something to the person, on stderr; beside a node, in the log's own stream, which waits for
-/// no reader. An error may quote what a server said: see [`visible`].
+/// Writes a message for people to stderr. Beside a running node it goes into the stream of the log,
+/// which never waits for a reader. A message may quote a server; see [`visible`].
 pub(super) fn say(line: &str) {
     let line = &*visible::lines(line);
     if telemetry::say(line) {
         return;
     }
-    // Nobody is left to be told when stderr is closed.
+    // The message is lost when stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Whether an error is only that the reader of stdout went away.
+/// Returns whether an error only says that the reader of stdout has gone.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -189,7 +189,7 @@ pub(super) fn table<'a>(
     arranged(titles, rows, None, Long::Cut)
 }
 
-/// The same, with the text of its widest cells going on below until it fits into a width.
+/// A table whose widest cells are wrapped until it fits into the width.
 pub(super) fn wrapped<'a>(
     titles: impl Iterator<Item = &'a str>,
     rows: impl Iterator<Item = Vec<String>>,
@@ -218,12 +218,12 @@ pub(super) fn hanging(text: &str, indent: usize, width: Option<u16>) -> String {
     told
 }
 
-/// What becomes of cells that make a table too wide.
+/// The treatment of cells that make a table too wide.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Long {
-    /// Their end is left out.
+    /// The end of the cell is left out.
     Cut,
-    /// They take several lines.
+    /// The cell takes several lines.
     Wrapped,
 }
 
@@ -268,8 +268,8 @@ pub(super) fn cell(record: &Value, names: &[&str]) -> String {
     value.map_or_else(|| "-".to_owned(), show)
 }
 
-/// A value as people read it, in one line. What a terminal would obey or hide is written out: names
-/// and errors come from others.
+/// A value as people read it, in one line. Names and errors come from others, so characters that a
+/// terminal would obey or hide are escaped.
 pub(super) fn show(value: &Value) -> String {
     let plain = match value {
         Value::Null => "-".to_owned(),

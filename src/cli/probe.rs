@@ -1,6 +1,6 @@
-//! Asks the node of this configuration whether it is there: for health checks of containers, and for
-//! who finds no credentials. It needs no secret, sends none, and waits for no more than the status
-//! line of the answer.
+//! Asks the node of this configuration whether it is alive or ready. For health checks of
+//! containers, and for commands that find no credentials. It needs no secret, sends none, and reads
+//! only the status line of the answer.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -11,10 +11,10 @@ use clap::ValueEnum;
 use super::Failure;
 use super::output::say;
 
-/// How long a node may take to connect, and again to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest time to connect, and again to an answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a probe asks for.
+/// The questions that a probe can ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Probe {
     /// The process answers
@@ -35,7 +35,7 @@ impl Probe {
 /// Exit code 0 where the node says yes, 1 where it says no, 4 where nothing answers.
 pub(super) fn run(probe: Probe, url: &str) -> anyhow::Result<()> {
     let path = probe.path();
-    match status(url, path, PATIENCE) {
+    match status(url, path, TIMEOUT) {
         Ok(200) => {
             say(&format!("{url}{path}: yes"));
             Ok(())

@@ -1,6 +1,6 @@
-//! `cluster recover`: makes a stopped node go on alone after a quorum was lost for good. The one
-//! cluster command that works on a data folder instead of talking to a node; it says what may be lost
-//! and does nothing unless the operator says that this is understood.
+//! `cluster recover`: makes a stopped node go on alone after a quorum was lost for good. It is the
+//! only cluster command that works on a data folder. It says what may be lost, and does nothing
+//! unless the operator says that this is understood.
 
 use clap::Args;
 use serde_json::json;

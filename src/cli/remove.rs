@@ -1,5 +1,5 @@
-//! `delete` and `archive`: takes things away through a node's API. On a terminal it says what and how
-//! many, and asks; a script is asked only where one word removes many things (a project with its jobs).
+//! `delete` and `archive`: remove things through a node's API. On a terminal they show what they
+//! would remove, and ask. A script is asked only before a project is deleted with its jobs.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::list::{target, when};
+use super::columns::{target, when};
 use super::output::{Output, cell, line, say};
 use super::{Failure, ask};
 
-/// So many are named in a question.
-const MOST_NAMED: usize = 10;
+/// The most records that a question names.
+const MAX_NAMED: usize = 10;
 
-/// What to delete.
+/// The nouns of `delete`.
 #[derive(Debug, Subcommand)]
 pub enum DeleteCommand {
     /// Client credentials; their keys stop working at once
@@ -28,7 +28,7 @@ pub enum DeleteCommand {
     Job(Ids),
 }
 
-/// Which.
+/// The records to delete.
 #[derive(Debug, Args)]
 pub struct Ids {
     /// Their numbers
@@ -52,7 +52,7 @@ pub struct Projects {
     cascade: bool,
 }
 
-/// What to archive.
+/// The nouns of `archive`.
 #[derive(Debug, Subcommand)]
 pub enum ArchiveCommand {
     /// A client credential
@@ -69,8 +69,8 @@ pub enum ArchiveCommand {
     },
 }
 
-/// Carries out `delete`. What cannot be found, or is refused, does not keep the others from going;
-/// the command fails then.
+/// Carries out `delete`. A record that is not found or refused does not stop the others; the
+/// command fails at the end.
 pub(super) async fn delete(
     command: &DeleteCommand,
     client: &Client,
@@ -114,7 +114,7 @@ pub(super) async fn delete(
     }
 }
 
-/// What would be deleted, without doing it.
+/// Shows what would be deleted.
 async fn show(noun: &str, ids: &Ids, cascade: bool, client: &Client) -> anyhow::Result<()> {
     let mut missing = None;
     for id in &ids.id {
@@ -140,23 +140,23 @@ fn is_refused(error: &anyhow::Error) -> bool {
 
 fn question(what: &str, names: &[String]) -> String {
     let mut text = format!("This deletes {what}:\n");
-    for name in names.iter().take(MOST_NAMED) {
+    for name in names.iter().take(MAX_NAMED) {
         text.push_str("  ");
         text.push_str(name);
         text.push('\n');
     }
-    if names.len() > MOST_NAMED {
+    if names.len() > MAX_NAMED {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  and {} more", names.len() - MOST_NAMED);
+        let _ = writeln!(text, "  and {} more", names.len() - MAX_NAMED);
     }
     text + "Go on?"
 }
 
-/// What each of them is, as far as it is named in a question.
+/// A description of each record, up to [`MAX_NAMED`] of them.
 async fn named(noun: &str, ids: &Ids, cascade: bool, client: &Client) -> Vec<String> {
     let mut names = Vec::new();
     for (n, id) in ids.id.iter().enumerate() {
-        let known = if n < MOST_NAMED { name(noun, *id, cascade, client).await.ok() } else { None };
+        let known = if n < MAX_NAMED { name(noun, *id, cascade, client).await.ok() } else { None };
         names.push(known.unwrap_or_else(|| format!("{noun} {id} (not found)")));
     }
     names

@@ -11,7 +11,7 @@ use super::output::say;
 use super::{Failure, Global, ask};
 use crate::disk::modes;
 
-/// What to reset.
+/// The things that can be reset.
 #[derive(Debug, Subcommand)]
 pub enum ResetCommand {
     /// This node's Raft log, state and journal; a single node loses everything, a member of a

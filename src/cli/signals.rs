@@ -1,12 +1,12 @@
-//! The signals of a running node. `start` and `dev` wait for [`stop`]; [`ignore`] and, for `start`,
-//! [`reload_on_hangup`] take the others.
+//! The signals of a running node. `start` and `dev` wait for [`stop`]. [`ignore`] and, for `start`,
+//! [`reload_on_hangup`] handle the others.
 //!
-//! | signal | what happens |
+//! | signal | effect |
 //! |---|---|
-//! | SIGTERM, SIGINT, SIGQUIT | a graceful stop; once more ends at once |
-//! | SIGHUP | `start`: the configuration is read again, and [`reload`] puts into effect what can be |
-//! | SIGHUP | `dev`: a graceful stop, for its terminal is gone |
-//! | SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO | nothing; they would end a program |
+//! | SIGTERM, SIGINT, SIGQUIT | a graceful stop; a second one ends the process at once |
+//! | SIGHUP | `start`: the configuration is read again, see [`reload`] |
+//! | SIGHUP | `dev`: a graceful stop, because its terminal has gone |
+//! | SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO | none; they would end a program |
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,20 +15,20 @@ use super::Global;
 use crate::config::Config;
 use crate::telemetry;
 
-/// Signals that end a program that does not expect them, and mean nothing here.
+/// Signals without a meaning here, which end a program that does not handle them.
 const IGNORED: [Signal; 6] =
     [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::IO];
 
-/// What SIGHUP means.
+/// The effect of SIGHUP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hangup {
-    /// As SIGTERM: the terminal has gone for which the command ran.
+    /// A stop: the terminal that the command ran for has gone.
     Stops,
-    /// Not the end; see [`reload_on_hangup`].
+    /// No stop; see [`reload_on_hangup`].
     GoesOn,
 }
 
-/// Waits for a signal that asks for the end, and says which.
+/// Waits for a signal that asks for the end, and returns its name.
 pub(super) async fn stop(on_hangup: Hangup) -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -74,8 +74,8 @@ pub(super) fn reload_on_hangup(global: &Global) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Puts into effect what can change while a node runs: the level of the log. Whatever else learns to
-/// change without a restart, such as certificates, is called from here.
+/// Applies the part of a configuration that can change while a node runs: the level of the log.
+/// Other parts that learn to change without a restart, such as certificates, belong here.
 fn reload(config: &Config) {
     let filter = std::env::var(telemetry::FILTER_VARIABLE).ok();
     match telemetry::set_level(config.log_level, filter.as_deref()) {

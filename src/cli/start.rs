@@ -1,6 +1,5 @@
-//! What `start` and `dev` do before and after a node runs: flags over the configuration, logging,
-//! what the operator should know at once, and the signals that stop it. The node itself is
-//! `node`'s.
+//! The steps of `start` and `dev` around a running node: flags over the configuration, logging,
+//! warnings, and the signals that stop it. `node` is the node itself.
 
 use clap::Args;
 use tokio::runtime::Runtime;
@@ -36,8 +35,8 @@ pub struct StartFlags {
     /// error, warn, info or debug
     #[arg(long)]
     log_level: Option<String>,
-    /// Starts with secrets that can be guessed: a password of fewer than 16 characters, a secret key of
-    /// one byte over and over
+    /// Starts with secrets that can be guessed: a password of fewer than 16 characters, a secret
+    /// key of one repeated byte
     #[arg(long)]
     pub(super) weak: bool,
 }
@@ -111,9 +110,10 @@ async fn until_stopped(
             tracing::info!("{}: stopping gracefully; once more ends at once", signal?);
             Ok(())
         }
-        // What it gives holds a lock that whoever finds a reason waits for: it is let go at once.
+        // `wait_for` returns a lock that a task with a reason to fail waits for, so it is dropped
+        // at once.
         () = async { drop(failed.wait_for(Option::is_some).await) } => {
-            // Whoever found the reason has logged it.
+            // The task that found the reason has logged it.
             node.crash().await;
             return Err(Failure::Logged.into());
         }

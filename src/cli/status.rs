@@ -1,5 +1,5 @@
-//! `status` and `cluster checksum`: the state of the cluster as one node sees it. What the node
-//! does not tell is left out, so that an older or newer one can be asked too.
+//! `status` and `cluster checksum`: the state of the cluster as one node sees it. Fields that the
+//! node does not send are left out, so that older and newer nodes can be asked too.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
@@ -13,14 +13,14 @@ use super::client::Client;
 use super::output::{Column, Format, Output, cell, clear, line, say, show, table};
 use super::probe::Probe;
 
-/// Between two looks at whether the cluster is ready.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Time between two checks whether the cluster is ready.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Flags of `status`.
 #[derive(Debug, Default, Args)]
 pub struct Status {
-    /// Waits until there is a leader, every node answers and each shard has an owner; exit code 1 if
-    /// that takes more than SECONDS [default: 60]
+    /// Waits until there is a leader, every node answers and each shard has an owner; exit code 1
+    /// if that takes more than SECONDS [default: 60]
     #[arg(
         long,
         value_name = "SECONDS",
@@ -103,11 +103,11 @@ async fn wait(patience: Duration, client: &Client) -> anyhow::Result<Value> {
         if begun.elapsed() >= patience {
             return Err(lacking.context(format!("not ready after {} s", patience.as_secs())));
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// What a cluster lacks to be ready.
+/// The thing that a cluster lacks to be ready.
 fn lacking(status: &Value) -> Option<String> {
     if status["leader"].is_null() {
         return Some("there is no leader".to_owned());

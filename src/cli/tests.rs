@@ -1,9 +1,10 @@
-//! What the command line understands, and what its errors are worth.
+//! Tests of the command line's grammar and of the exit codes.
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use serde_json::json;
 
 use super::*;
+use crate::config::{Config, LoadOptions};
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split_whitespace())

@@ -1,16 +1,16 @@
-//! What somebody is told who talks to a node without its secrets. Called where a command has found
-//! none; it writes nothing, and asks the node only whether it is there.
+//! The error message for a command that has found no credentials. It writes nothing, and asks the
+//! node only whether it is alive.
 
 use std::time::Duration;
 
 use super::{Failure, probe};
 use crate::secret;
 
-/// How long a node may take to say that it is there.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// The longest time to an answer of the node.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The error of a command that found no credentials. Where a node answers it has its own already: new
-/// ones would not open it.
+/// The error of a command that found no credentials. A node that answers has credentials already,
+/// so new ones would not be accepted; the message says where to find the node's.
 pub(super) fn advice(error: secret::Error, url: &str) -> anyhow::Error {
     let secret::Error::Missing { key, variable, places } = &error else { return error.into() };
     if !is_node(url) {
@@ -25,7 +25,7 @@ pub(super) fn advice(error: secret::Error, url: &str) -> anyhow::Error {
     .into()
 }
 
-/// Whether a node answers at a URL.
+/// Returns whether a node answers at a URL.
 fn is_node(url: &str) -> bool {
-    probe::status(url, "/livez", PATIENCE) == Ok(200)
+    probe::status(url, "/livez", TIMEOUT) == Ok(200)
 }

@@ -1,15 +1,15 @@
-//! Text of others made harmless for a terminal: what would move its cursor, or show something else
-//! than what stands there, is written out. `output` and `ask` pass everything through here that they
-//! write; it knows nothing of what the text is.
+//! Makes text from elsewhere harmless for a terminal: characters that would move the cursor or hide
+//! other text are escaped. `output` and `ask` pass everything that they write through here; it
+//! knows nothing of the meaning of the text.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// What no reader sees, or what changes how the rest is seen: control characters (Unicode's `Cc`: C0
-/// with ESC, DEL, C1), format characters (`Cf`: zero width, direction of writing, tags), the
-/// separators of lines and paragraphs (`Zl`, `Zp`), and others that are shown as nothing
+/// Characters that are invisible or change how others are shown: control characters (Unicode's
+/// `Cc`: C0 with ESC, DEL, C1), format characters (`Cf`: zero width, direction of writing, tags),
+/// the separators of lines and paragraphs (`Zl`, `Zp`), and others that are shown as nothing
 /// (`Default_Ignorable_Code_Point`) but for the variation selectors of emoji.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{0000}', '\u{001f}'),
@@ -40,7 +40,7 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Whether a character has to be written out.
+/// Returns whether a character has to be escaped.
 fn is_invisible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -49,12 +49,12 @@ fn is_invisible(c: char) -> bool {
     INVISIBLE.get(place).is_some_and(|(first, _)| *first <= c)
 }
 
-/// A text of one line: line ends are written out too.
+/// Escapes a text of one line, line ends too.
 pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     written_out(text, |_| false)
 }
 
-/// A text of several lines, whose ends are meant.
+/// Escapes a text of several lines and keeps their ends.
 pub(super) fn lines(text: &str) -> Cow<'_, str> {
     written_out(text, |c| c == '\n')
 }

@@ -1,6 +1,7 @@
-//! A cluster for the run: real processes of this binary on free ports of the loopback, with a folder
-//! and credentials of their own. Dropping it ends every process by its id and removes the folder.
-//! `super` starts it, kills a node of it when asked to, and asks what the nodes used.
+//! A cluster for the run: real processes of this binary on free ports of the loopback, with a
+//! folder and credentials of their own. Dropping it ends every process by its id and removes the
+//! folder. `run` starts it, kills one of its nodes if the flags say so, and reads what the nodes
+//! used.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -17,13 +18,13 @@ use zeroize::Zeroizing;
 use super::load::{Api, Pass};
 use super::report::NodeUse;
 
-/// How long nodes may take until they serve and every shard has its owner.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two looks.
-const AGAIN: Duration = Duration::from_millis(50);
-/// What `/proc` counts processor time in, on every Linux that there is: a hundredth of a second.
+/// The longest time until all nodes serve and every shard has an owner.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+/// Time between two tries.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The unit of processor time in `/proc`: a hundredth of a second on every Linux.
 const TICKS_PER_S: f64 = 100.0;
-/// Whom the nodes know.
+/// The username of the nodes' operator.
 const USERNAME: &str = "bench";
 
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl Folder {
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -92,7 +93,7 @@ impl Cluster {
         let mut secret = Zeroizing::new([0_u8; 32]);
         rand::fill(secret.as_mut_slice());
         let password = Zeroizing::new(hex::encode(rand::random::<[u8; 16]>()));
-        // So that no file that lies beside the binary counts.
+        // Keeps the nodes from reading a config.yml beside the binary.
         fs::write(folder.path().join("config.yml"), "LogLevel: WARN\n")?;
         let mut cluster = Self {
             hosts: Vec::new(),
@@ -109,9 +110,9 @@ impl Cluster {
         for place in 0..cluster.hosts.len() {
             cluster.spawn(place)?;
         }
-        let settled = tokio::time::timeout(PATIENCE, cluster.settled()).await;
+        let settled = tokio::time::timeout(READY_TIMEOUT, cluster.settled()).await;
         settled.with_context(|| {
-            format!("the nodes did not start in {} s:\n{}", PATIENCE.as_secs(), cluster.logs())
+            format!("the nodes did not start in {} s:\n{}", READY_TIMEOUT.as_secs(), cluster.logs())
         })??;
         for host in &mut cluster.hosts {
             host.empty_mb = host.rss_mb();
@@ -192,12 +193,12 @@ impl Cluster {
                     let id = self.hosts[place].id;
                     anyhow::bail!("node {id} ended with {status}:\n{}", self.logs());
                 }
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         let api = self.api(0)?;
         while !api.get("/api/v1/cluster/status").await.is_ok_and(|status| owned(&status)) {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -238,26 +239,26 @@ impl Cluster {
         Ok(self.hosts[place].id)
     }
 
-    /// From now on processor time counts.
+    /// Starts to count processor time.
     pub(super) fn mark(&mut self) {
         for host in &mut self.hosts {
             host.mark = host.cpu_s();
         }
     }
 
-    /// Looks at what memory the nodes have at this moment.
+    /// Takes a reading of the nodes' memory for the maximum.
     pub(super) fn look(&mut self) {
         for host in &mut self.hosts {
             host.most_mb = host.most_mb.max(host.rss_mb());
         }
     }
 
-    /// What memory each of the nodes has at this moment, in 10^6 bytes.
+    /// The memory of each node now, in 10^6 bytes.
     pub(super) fn memory(&self) -> Vec<f64> {
         self.hosts.iter().map(Host::rss_mb).collect()
     }
 
-    /// What the nodes use.
+    /// The resources that each node has used.
     pub(super) fn usage(&self) -> Vec<NodeUse> {
         let usage = |host: &Host| NodeUse {
             id: host.id,
@@ -307,13 +308,14 @@ fn rss_mb(process: u32) -> Option<f64> {
 
 fn cpu_s(process: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in brackets, may hold anything; user and system time are the 12th and 13th after it.
+    // The name, in brackets, may hold anything. User and system time are the 12th and 13th field
+    // after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<f64>().ok();
     Some((next()? + next()?) / TICKS_PER_S)
 }
 
-/// As allocated; what vanishes meanwhile counts nothing.
+/// The allocated size of a folder, in bytes. Files that vanish meanwhile are left out.
 fn disk_bytes(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {

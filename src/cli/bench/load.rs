@@ -1,7 +1,7 @@
-//! Loading: jobs in batches over a few connections, or one a request over many, as a client would.
-//! `super` calls it before the window begins. It only counts the time in which requests are under
-//! way: of a load that is spread, that is the rate of its bursts, between which the nodes catch up,
-//! and not one that they could sustain.
+//! The load: jobs in batches over a few connections, or one a request over many. `run` creates it
+//! before the window begins. Only the time in which requests are under way counts. The rate of a
+//! spread load is therefore the rate of its bursts, between which the nodes catch up, and not a
+//! rate that they could sustain.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,21 +21,22 @@ use tokio::task::JoinSet;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::BEAT;
-use super::line::Line;
+use super::super::Failure;
+use super::PROGRESS_INTERVAL;
+use super::connection::Connection;
 use super::oracle::Created;
 use crate::model::time::parse_rfc3339;
 
 /// Receipts that are read at a time; that is not measured.
 const RECEIPTS: usize = 8;
-/// The mount that is spoken to: camelCase, which the receiver relies on.
-const MOUNT: &str = "/api/v1";
+/// The route prefix of the requests: camelCase, which the receiver relies on.
+const ROUTE_PREFIX: &str = "/api/v1";
 /// The longest that an answer may take.
-const TOTAL: Duration = Duration::from_mins(2);
-/// What a call for one occurrence carries: the receiver looks for the id as in a batch.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// The body of a call for one occurrence. The receiver finds the id in it as in a batch.
 const SINGLE: &str = r#"{"executionId":"{{executionId}}","data":{{data}}}"#;
 
-/// How a request proves who sends it.
+/// The credentials of a request.
 pub(super) enum Pass {
     /// Username and password of a node.
     Operator(String, Zeroizing<String>),
@@ -44,7 +45,7 @@ pub(super) enum Pass {
 }
 
 impl Pass {
-    /// As a request shows it.
+    /// The headers that carry the credentials.
     fn headers(&self) -> anyhow::Result<HeaderMap> {
         let pairs = match self {
             Self::Operator(name, password) => {
@@ -76,7 +77,7 @@ pub(super) struct Api {
     pass: HeaderMap,
 }
 
-/// How jobs are created.
+/// The way in which jobs are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Creates {
     /// A thousand a request, four requests under way
@@ -94,32 +95,32 @@ impl Creates {
         }
     }
 
-    /// As many as a node can put into one transaction of its own.
+    /// The number of jobs that a node can put into one transaction.
     pub(super) fn batch(self) -> usize {
         let (batch, under_way) = self.sizes();
         if batch > 1 { batch } else { under_way }
     }
 }
 
-/// What is loaded.
+/// The jobs to load.
 pub(super) struct Order {
-    /// How many jobs.
+    /// The number of jobs.
     pub(super) jobs: usize,
-    /// Their schedule.
+    /// The schedule of each job.
     pub(super) spec: String,
-    /// Where they call; job by job in turn.
+    /// The URLs that the jobs call, by turns.
     pub(super) urls: Vec<String>,
     /// One call for each occurrence, instead of one for all that are due together.
     pub(super) single: bool,
-    /// How they are created.
+    /// The way in which they are created.
     pub(super) creates: Creates,
-    /// The load is spread over so long; zero: as fast as it goes.
+    /// The time over which the load is spread; zero for as fast as possible.
     pub(super) over: Duration,
 }
 
-/// What was loaded.
+/// The result of a load.
 pub(super) struct Loaded {
-    /// The jobs.
+    /// The created jobs.
     pub(super) jobs: Vec<Created>,
     /// Jobs per second, over the time in which requests were under way.
     pub(super) per_s: f64,
@@ -133,11 +134,11 @@ struct Shown {
 }
 
 impl Api {
-    /// For the node at a URL such as `http://127.0.0.1:9091`.
+    /// The API of the node at a URL such as `http://127.0.0.1:9091`.
     pub(super) fn new(base: &str, pass: &Pass) -> anyhow::Result<Self> {
         // Neither credentials nor load may go elsewhere.
         let http = Client::builder()
-            .timeout(TOTAL)
+            .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
@@ -176,7 +177,7 @@ impl Api {
     }
 
     async fn post(&self, path: &str, body: String) -> anyhow::Result<reqwest::Response> {
-        let request = self.http.post(format!("{}{MOUNT}{path}", self.base));
+        let request = self.http.post(format!("{}{ROUTE_PREFIX}{path}", self.base));
         let request = request.headers(self.pass.clone());
         let request = request.header("content-type", "application/json").body(body);
         let response = request.send().await.map_err(|e| self.unreachable(e))?;
@@ -187,9 +188,9 @@ impl Api {
         Err(refused(path, status, &response.bytes().await.unwrap_or_default()))
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> super::super::Failure {
+    fn unreachable(&self, error: reqwest::Error) -> Failure {
         let reason = error.without_url().to_string();
-        super::super::Failure::Unreachable { url: self.base.to_string(), reason }
+        Failure::Unreachable { url: self.base.to_string(), reason }
     }
 
     /// Makes a project for the run; its id.
@@ -202,13 +203,13 @@ impl Api {
 
     /// Deletes a project with its jobs.
     pub(super) async fn delete(&self, project: u64) -> anyhow::Result<()> {
-        let url = format!("{}{MOUNT}/projects/{project}?cascade=true", self.base);
+        let url = format!("{}{ROUTE_PREFIX}/projects/{project}?cascade=true", self.base);
         let request = self.http.delete(url).headers(self.pass.clone());
         request.send().await?.error_for_status()?;
         Ok(())
     }
 
-    /// Creates the jobs. `tell` hears how many there are so far.
+    /// Creates the jobs. `tell` gets the number of jobs so far.
     pub(super) async fn load(
         &self,
         project: u64,
@@ -279,21 +280,23 @@ impl Api {
     async fn singly(
         &self,
         bodies: Vec<String>,
-        lines: usize,
+        connections: usize,
         tell: impl Fn(usize),
     ) -> anyhow::Result<Vec<String>> {
-        let url = Url::parse(&format!("{}{MOUNT}/jobs", self.base))?;
+        let url = Url::parse(&format!("{}{ROUTE_PREFIX}/jobs", self.base))?;
         let bodies = Arc::new(Mutex::new(bodies.into_iter()));
         let done = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
-        for _ in 0..lines {
+        for _ in 0..connections {
             let (url, pass) = (url.clone(), self.pass.clone());
             let (bodies, done) = (bodies.clone(), done.clone());
             tasks.spawn(async move {
                 let next = || bodies.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let (mut line, mut receipts) = (Line::open(&url, pass).await?, Vec::new());
+                let (mut connection, mut receipts) =
+                    (Connection::open(&url, pass).await?, Vec::new());
                 while let Some(body) = next() {
-                    let answer = tokio::time::timeout(TOTAL, line.post(body)).await??;
+                    let answer =
+                        tokio::time::timeout(ANSWER_TIMEOUT, connection.post(body)).await??;
                     if !answer.status.is_success() {
                         return Err(refused("/jobs", answer.status, &answer.body));
                     }
@@ -304,7 +307,7 @@ impl Api {
             });
         }
         let mut receipts = Vec::new();
-        let mut beat = tokio::time::interval(BEAT);
+        let mut beat = tokio::time::interval(PROGRESS_INTERVAL);
         loop {
             tokio::select! {
                 ended = tasks.join_next() => match ended {
@@ -340,13 +343,13 @@ impl Shown {
     }
 }
 
-/// Where the receipt is, by an answer's headers.
+/// The path of the receipt, from the headers of an answer.
 fn place(headers: &HeaderMap) -> anyhow::Result<String> {
     let place = headers.get(LOCATION).and_then(|place| place.to_str().ok());
     Ok(place.context("the node did not say where the receipt is")?.to_owned())
 }
 
-/// What a node said when it refused.
+/// The error for a request that a node refused.
 fn refused(path: &str, status: StatusCode, body: &[u8]) -> anyhow::Error {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = body["data"].as_str().unwrap_or("no reason given");

@@ -1,17 +1,17 @@
-//! `bench --memory`: what the nodes have of memory over the time of a run, so that anybody can see
-//! where it levels out. `super` looks as the window passes and puts the series out.
+//! `bench --memory`: the memory of the nodes over the time of a run, which shows where it levels
+//! out. `run` takes the readings as the window passes, and prints the series.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// The most looks that are kept: of a longer run every second one goes, and so on.
+/// The number of readings kept. At this number every second one is dropped.
 const MOST: usize = 240;
 
-/// One look at all nodes.
+/// A reading of all nodes.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
-    /// Since the window began.
+    /// Time since the window began.
     pub(super) after: Duration,
     /// Occurrences that had been fired by then.
     pub(super) fired: u64,
@@ -28,17 +28,17 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Nothing yet; a look each second to begin with.
+    /// An empty series, which begins with a reading each second.
     pub(super) fn new() -> Self {
         Self { looks: Vec::new(), every: Duration::from_secs(1), next: Duration::ZERO }
     }
 
-    /// Whether it is time for a look.
+    /// Returns whether it is time for a reading.
     pub(super) fn is_due(&self, after: Duration) -> bool {
         after >= self.next
     }
 
-    /// Takes a look.
+    /// Adds a reading.
     pub(super) fn push(&mut self, look: Look) {
         self.looks.push(look);
         if self.looks.len() >= MOST {
@@ -55,7 +55,7 @@ impl Series {
         ["s", "fired"].into_iter().map(str::to_owned).chain(nodes).collect()
     }
 
-    /// For people: about twenty of the looks, the last one among them.
+    /// About twenty of the readings as rows of a table, the last one among them.
     pub(super) fn rows(&self) -> Vec<Vec<String>> {
         const SHOWN: usize = 20;
         let step = self.looks.len().div_ceil(SHOWN).max(1);
@@ -68,7 +68,7 @@ impl Series {
         rows
     }
 
-    /// For programs: all of them.
+    /// All readings as JSON.
     pub(super) fn json(&self) -> Value {
         let tenth = |mb: &f64| (mb * 10.0).round() / 10.0;
         let look = |look: &Look| {

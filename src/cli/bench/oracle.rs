@@ -1,27 +1,28 @@
-//! The oracle: which occurrences were planned, and which of them came. A bit an occurrence and a few
-//! words a job, so that a million jobs fit; arrivals are judged as they come and not kept. `receiver`
-//! feeds it, `super` reads it at the end. It knows nothing of the cluster but its promises.
+//! The oracle: which occurrences were planned, and which of them came. It needs a bit for each
+//! occurrence and a few words for each job, so that a million jobs fit; arrivals are judged as they
+//! come and not kept. `receiver` feeds it and `run` reads it at the end. It knows nothing of the
+//! cluster but its promises.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::report::Histogram;
+use super::histogram::Histogram;
 use crate::model::Millis;
 use crate::schedule::{DstRule, Schedule, anchor};
 
-/// What the clocks of sender and receiver may differ before an arrival counts as early: it is one
-/// machine, but scheduler time is carried by another clock than the wall's.
+/// The difference of the clocks of sender and receiver that is not yet early. Both are on one
+/// machine, but scheduler time and wall clock are different clocks.
 pub(super) const TOLERANCE_MS: Millis = 50;
 
-/// A job that nobody has heard of, in the table of classes.
-const NOBODY: u32 = u32::MAX;
+/// The class of a number that no job has.
+const NO_CLASS: u32 = u32::MAX;
 
 /// A job as the API reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Created {
-    /// Its number.
+    /// The job's number.
     pub(super) id: u64,
-    /// When it was created.
+    /// The instant at which the job was created.
     pub(super) at: Millis,
 }
 
@@ -31,9 +32,9 @@ pub(super) struct Oracle {
     window: (Millis, Millis),
     /// The lowest number of a job.
     first: u64,
-    /// By number: the class of the job, and where its bits begin.
+    /// The class of each job, and the place of its first bit; indexed by the job's number.
     jobs: Vec<(u32, u64)>,
-    /// By class: the instants planned in the window, ascending.
+    /// The instants planned in the window, ascending; indexed by class.
     classes: Vec<Vec<Millis>>,
     planned: u64,
     seen: Vec<AtomicU64>,
@@ -42,9 +43,9 @@ pub(super) struct Oracle {
     early: AtomicU64,
     unplanned: AtomicU64,
     lag: Histogram,
-    /// What is due up to an instant and what is due after it, where they are told apart.
+    /// The instant of [`Oracle::split_at`], with the counts up to it and after it.
     halves: Option<(Millis, [Half; 2])>,
-    /// By instant, when there is but one class.
+    /// The counts of each instant, when there is only one class.
     together: Vec<Together>,
 }
 
@@ -56,33 +57,33 @@ struct Half {
     lag: Histogram,
 }
 
-/// All jobs at one instant.
+/// The arrivals of all jobs at one instant.
 #[derive(Debug, Default)]
 struct Together {
     came: AtomicU64,
     last: AtomicI64,
 }
 
-/// What came of all that was planned.
+/// The judgement of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
-    /// Planned in the window.
+    /// Occurrences planned in the window.
     pub(super) planned: u64,
-    /// Of these, came at least once.
+    /// Planned occurrences that came at least once.
     pub(super) fired: u64,
-    /// Never came.
+    /// Planned occurrences that never came.
     pub(super) missed: u64,
-    /// Came before their instant.
+    /// Arrivals before their instant.
     pub(super) early: u64,
-    /// Came again.
+    /// Arrivals of an occurrence that had come already.
     pub(super) duplicates: u64,
-    /// Due in the window, but no plan of that job has such an occurrence.
+    /// Arrivals due in the window of which no job has such an occurrence.
     pub(super) unplanned: u64,
 }
 
 impl Oracle {
-    /// For jobs of one spec (read in UTC) and the occurrences due after the first and up to the
-    /// second instant of the window. `created` must not be empty.
+    /// Makes an oracle for jobs of one spec, read in UTC. It judges the occurrences that are due
+    /// after the first and up to the second instant of the window. `created` must not be empty.
     pub(super) fn new(
         spec: &str,
         created: &[Created],
@@ -90,7 +91,7 @@ impl Oracle {
     ) -> anyhow::Result<Self> {
         let first = created.iter().map(|job| job.id).min().unwrap_or(0);
         let last = created.iter().map(|job| job.id).max().unwrap_or(0);
-        let mut jobs = vec![(NOBODY, 0); (last - first) as usize + 1];
+        let mut jobs = vec![(NO_CLASS, 0); (last - first) as usize + 1];
         let seeded = Schedule::is_seed_dependent(spec);
         let common = Schedule::parse(spec, chrono_tz::UTC, DstRule::default(), 0)?;
         let mut known: HashMap<(Option<Schedule>, Millis), u32> = HashMap::new();
@@ -136,19 +137,19 @@ impl Oracle {
         })
     }
 
-    /// From the beginning on, what is due up to an instant and what is due after it are told apart.
+    /// Counts what is due up to an instant apart from what is due after it.
     pub(super) fn split_at(mut self, instant: Millis) -> Self {
         let first = |class: &Vec<Millis>| class.partition_point(|at| *at <= instant) as u64;
         let firsts: Vec<u64> = self.classes.iter().map(first).collect();
-        let known = self.jobs.iter().filter(|(class, _)| *class != NOBODY);
+        let known = self.jobs.iter().filter(|(class, _)| *class != NO_CLASS);
         let before: u64 = known.map(|(class, _)| firsts[*class as usize]).sum();
         let half = |planned| Half { planned, ..Half::default() };
         self.halves = Some((instant, [half(before), half(self.planned - before)]));
         self
     }
 
-    /// What came of both halves: planned, fired, and p50, p99 and maximum of the lag. Nothing where
-    /// they are not told apart.
+    /// The results up to the instant of [`Oracle::split_at`] and after it: planned, fired, and p50,
+    /// p99 and maximum of the lag.
     pub(super) fn halves(&self) -> Option<[(u64, u64, [u64; 3]); 2]> {
         let (_, halves) = self.halves.as_ref()?;
         Some([0, 1].map(|n| {
@@ -158,7 +159,7 @@ impl Oracle {
         }))
     }
 
-    /// The instants in the window, when all jobs have the same.
+    /// The instants of the window, if all jobs have the same ones.
     pub(super) fn common_instants(&self) -> &[Millis] {
         match &self.classes[..] {
             [one] => one,
@@ -166,18 +167,19 @@ impl Oracle {
         }
     }
 
-    /// When the last job of such an instant came, by its place; `None` until all have.
+    /// The arrival of the last job of an instant, by the instant's place; `None` until all jobs
+    /// have come.
     pub(super) fn complete(&self, place: usize) -> Option<Millis> {
         let instant = self.together.get(place)?;
         let all = self.planned / self.together.len() as u64;
         (instant.came.load(Ordering::Acquire) == all).then(|| instant.last.load(Ordering::Relaxed))
     }
 
-    /// Jobs that came in one request, each with the instant it was due, at an instant of the
-    /// receiver's clock. What is not due in the window is passed over, unless it is early.
+    /// Judges the jobs of one request, each with its due instant, that arrived at `at` by the
+    /// receiver's clock. Occurrences outside of the window count only if they are early.
     pub(super) fn arrived(&self, jobs: impl Iterator<Item = (u64, Millis)>, at: Millis) {
         let (mut fired, mut again, mut early, mut unplanned) = (0, 0, 0, 0);
-        // All jobs of a request have one instant, so the histogram is told once.
+        // All jobs of a request have one instant, so the histogram is called once.
         let mut lag = (0, 0);
         let (mut instant, mut half) = (None, None);
         for (job, due) in jobs {
@@ -230,7 +232,8 @@ impl Oracle {
         Some((begin + place as u64, place))
     }
 
-    /// What came so far; `early` so many before the oracle knew the jobs.
+    /// The judgement so far. `early` is the number of early arrivals before the oracle knew the
+    /// jobs.
     pub(super) fn findings(&self, early: u64) -> Findings {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let fired = load(&self.fired);
@@ -244,7 +247,7 @@ impl Oracle {
         }
     }
 
-    /// How late the first arrivals were.
+    /// The lags of first arrivals.
     pub(super) fn lag(&self) -> &Histogram {
         &self.lag
     }

@@ -1,4 +1,4 @@
-//! How far a run is: one line on stderr, written over and over, for a person only. `super` moves it.
+//! The progress of a run: one line on stderr that is written over and over, for people only.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -12,20 +12,20 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Nothing is shown unless stderr is a terminal.
+    /// Makes a line that is shown only if stderr is a terminal.
     pub(super) fn new() -> Self {
         Self { terminal: io::stderr().is_terminal() }
     }
 
-    /// Says what is being done.
+    /// Writes a text.
     pub(super) fn tell(&self, text: &str) {
         if self.terminal {
-            // Nobody is left to be told when stderr is closed.
+            // The text is lost when stderr is closed.
             let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
         }
     }
 
-    /// Draws a bar: so much of so much is done.
+    /// Draws a bar for `done` of `of`.
     pub(super) fn bar(&self, done: u64, of: u64, text: &str) {
         self.tell(&format!("{} {text}", bar(done, of)));
     }

@@ -1,8 +1,7 @@
-//! The receiver: takes the callbacks within this process and tells the oracle what came and when. It
-//! looks for execution ids and reads nothing else, since a hundred thousand jobs a second have to
-//! pass. The bodies of one instant can be kept, for the bare client to send them again to a path of
-//! its own, where they cost the receiver the same and are not judged. `super` starts it; it ends when
-//! dropped.
+//! The receiver: takes the callbacks within this process and hands them to the oracle. It searches
+//! bodies for execution ids and parses nothing, because a hundred thousand jobs a second have to
+//! pass. It can keep the bodies of one instant. The baseline sends them to a path of its own, where
+//! they cost the receiver the same and are not judged. `run` starts it; it ends when dropped.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,20 +20,20 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::Millis;
 use crate::model::attempt::parse_execution_id;
 
-/// What stands before an execution id. Inside a job's own text the quotes would be escaped.
+/// The text before an execution id. Inside a job's own data the quotes would be escaped.
 const MARK: &[u8] = b"\"executionId\":\"";
-/// The largest body taken; the cluster's default limit is 2 MB.
+/// The largest accepted body; the cluster's default limit is 2 MB.
 const BODY: usize = 64 << 20;
 
-/// Bytes of bodies kept, at most.
+/// The most bytes of bodies that are kept.
 const KEPT: usize = 256 << 20;
-/// Where the bare client sends to.
+/// The path to which the baseline sends.
 const BARE: &str = "/bare";
 
-/// What came in a request.
+/// The body of a request.
 pub(super) type Body = axum::body::Bytes;
 
-/// The endpoint.
+/// A running receiver.
 pub(super) struct Receiver {
     inner: Arc<Inner>,
     address: SocketAddr,
@@ -47,9 +46,9 @@ struct Inner {
     /// Arrivals before their instant while there was no oracle yet.
     early: AtomicU64,
     kept: Mutex<Kept>,
-    /// When something came from the bare client last.
+    /// The last arrival from the baseline.
     bare: Mutex<Option<Instant>>,
-    /// The first arrival after a node was started again is awaited, or was then.
+    /// Set while the first arrival after a node's restart is awaited; and the time of that arrival.
     awaited: AtomicBool,
     again: Mutex<Option<Instant>>,
 }
@@ -57,7 +56,7 @@ struct Inner {
 /// The bodies of one instant.
 #[derive(Default)]
 struct Kept {
-    /// Which; `None` while nothing is to be kept.
+    /// The instant whose bodies are kept; `None` for none.
     due: Option<Millis>,
     bodies: Vec<Body>,
     bytes: usize,
@@ -86,43 +85,43 @@ impl Receiver {
         format!("http://{}/{number}", self.address)
     }
 
-    /// From now on this oracle judges. Only the first counts.
+    /// Sets the oracle that judges from now on. Only the first call counts.
     pub(super) fn judge_by(&self, oracle: Oracle) -> &Oracle {
         self.inner.oracle.get_or_init(|| oracle)
     }
 
-    /// The bodies of this instant are to be kept.
+    /// Keeps the bodies of this instant.
     pub(super) fn keep(&self, due: Millis) {
         lock(&self.inner.kept).due = Some(due);
     }
 
-    /// What was kept; `None` when it was too much. It is forgotten here.
+    /// Takes the kept bodies; `None` when they were too many.
     pub(super) fn kept(&self) -> Option<Vec<Body>> {
         let kept = std::mem::take(&mut *lock(&self.inner.kept));
         (kept.bytes <= KEPT).then_some(kept.bodies)
     }
 
-    /// Where the bare client sends to.
+    /// The URL to which the baseline sends.
     pub(super) fn bare_url(&self) -> String {
         format!("http://{}{BARE}", self.address)
     }
 
-    /// The bare client begins.
+    /// Notes that the baseline begins, and returns the time.
     pub(super) fn begin_bare(&self) -> Instant {
         *lock(&self.inner.bare).insert(Instant::now())
     }
 
-    /// When something came from the bare client last, or when it began.
+    /// The time of the last arrival from the baseline, or of its beginning.
     pub(super) fn last_bare(&self) -> Instant {
         lock(&self.inner.bare).unwrap_or_else(Instant::now)
     }
 
-    /// From now on the next arrival is awaited.
+    /// Awaits the next arrival.
     pub(super) fn await_next(&self) {
         self.inner.awaited.store(true, Ordering::Release);
     }
 
-    /// When the arrival that was awaited came, if it has.
+    /// The time of the awaited arrival, if it has come.
     pub(super) fn came_again(&self) -> Option<Instant> {
         *lock(&self.inner.again)
     }
@@ -162,7 +161,7 @@ async fn take(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
     StatusCode::OK
 }
 
-/// The same work, without a judge.
+/// Does the same work as [`take`], without the judgement.
 async fn take_bare(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
     let at = Instant::now();
     if occurrences(&body).last().is_some() {
@@ -190,7 +189,7 @@ fn occurrences(body: &[u8]) -> impl Iterator<Item = (u64, Millis)> {
     })
 }
 
-/// Where [`MARK`] begins, by Horspool's method: most bytes are not looked at.
+/// The place of the first [`MARK`], by Horspool's method, which skips most bytes.
 fn find(text: &[u8]) -> Option<usize> {
     const LAST: usize = MARK.len() - 1;
     const SKIP: [u8; 256] = skips();
@@ -204,7 +203,7 @@ fn find(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// How far the mark may move on when a byte stands under its end.
+/// The distance that the mark may move when a byte stands under its end.
 const fn skips() -> [u8; 256] {
     let mut skip = [MARK.len() as u8; 256];
     let mut i = 0;

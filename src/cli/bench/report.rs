@@ -1,130 +1,60 @@
-//! What a run measured, as a table for people and as JSON for programs; and the histogram of lags.
-//! `super` fills it in; it measures nothing itself.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! The report of a run: a table for people, JSON for programs. `run` fills it in; the report
+//! measures nothing itself.
 
 use serde_json::{Value, json};
 
 use super::super::output::{Output, line, say, table};
+use super::baseline::RoundTrips;
 use super::beside::Beside;
-use super::limit::Turns;
 use super::memory::Series;
 use super::oracle::Findings;
 
-/// Exact below this, in milliseconds; above it so many buckets to a doubling (3 %).
-const EXACT: u64 = 64;
-/// Half of [`EXACT`]: the buckets of one doubling.
-const STEPS: u64 = EXACT / 2;
-/// Up to 2^32 ms.
-const BUCKETS: usize = (EXACT + 26 * STEPS) as usize;
-
-/// Counts of milliseconds in buckets that grow with the value.
-#[derive(Debug)]
-pub(super) struct Histogram {
-    buckets: Vec<AtomicU64>,
-    max: AtomicU64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        let buckets = (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
-        Self { buckets, max: AtomicU64::new(0) }
-    }
-}
-
-impl Histogram {
-    /// Counts a value so many times.
-    pub(super) fn observe(&self, ms: u64, times: u64) {
-        if times > 0 {
-            self.buckets[bucket(ms)].fetch_add(times, Ordering::Relaxed);
-            self.max.fetch_max(ms, Ordering::Relaxed);
-        }
-    }
-
-    /// The value that so many of a thousand do not exceed (the upper bound of its bucket, and never
-    /// more than the greatest); 0 without any.
-    pub(super) fn quantile(&self, per_mille: u64) -> u64 {
-        let counts: Vec<u64> = self.buckets.iter().map(|n| n.load(Ordering::Relaxed)).collect();
-        let rank = (counts.iter().sum::<u64>() * per_mille).div_ceil(1_000).max(1);
-        let mut seen = 0;
-        let found = counts.iter().position(|n| {
-            seen += n;
-            seen >= rank
-        });
-        found.map_or(0, bound).min(self.max())
-    }
-
-    /// The greatest.
-    pub(super) fn max(&self) -> u64 {
-        self.max.load(Ordering::Relaxed)
-    }
-}
-
-fn bucket(ms: u64) -> usize {
-    if ms < EXACT {
-        return ms as usize;
-    }
-    let exponent = 63 - u64::from(ms.leading_zeros()); // at least 6
-    let step = (ms >> (exponent - 5)) & (STEPS - 1);
-    ((EXACT + (exponent - 6) * STEPS + step) as usize).min(BUCKETS - 1)
-}
-
-/// The greatest value of a bucket.
-fn bound(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
-    if bucket < EXACT {
-        return bucket;
-    }
-    let (exponent, step) = ((bucket - EXACT) / STEPS + 6, (bucket - EXACT) % STEPS);
-    ((STEPS + 1 + step) << (exponent - 5)) - 1
-}
-
-/// What a node used.
+/// The resources that one node used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodeUse {
-    /// The node.
+    /// The node's number.
     pub(super) id: u64,
     /// Anonymous memory when it had started and had no jobs, in 10^6 bytes.
     pub(super) rss_empty_mb: f64,
     /// Anonymous memory at the end, in 10^6 bytes.
     pub(super) rss_mb: f64,
-    /// The most that was seen in the window, requests under way included.
+    /// The highest reading of the window, requests under way included.
     pub(super) rss_most_mb: f64,
     /// Processor time in the window, in seconds.
     pub(super) cpu_s: f64,
-    /// Of its data folder, as allocated.
+    /// The size of its data folder, as allocated.
     pub(super) disk_bytes: u64,
     /// Entries of its journal that the cluster has not recorded yet, if it says so.
     pub(super) unrecorded: Option<u64>,
 }
 
-/// A whole run.
+/// The results of a run.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// How many jobs.
+    /// The number of jobs.
     pub(super) jobs: usize,
     /// The length of the window that was judged.
     pub(super) seconds: f64,
     /// Jobs created per second of creating.
     pub(super) loaded_per_s: f64,
-    /// The same by plain SQLite.
+    /// Rows per second that plain SQLite took.
     pub(super) sqlite_per_s: f64,
-    /// What the nodes and a bare client took for the same instants, if that was measured.
-    pub(super) turns: Turns,
-    /// Of a cluster of one node that was killed: from the start of its process to the first arrival,
-    /// in milliseconds.
+    /// The times of the nodes and of the baseline for the same bodies; empty if not measured.
+    pub(super) round_trips: RoundTrips,
+    /// For a cluster of one node that was killed: milliseconds from the start of its process to the
+    /// first arrival.
     pub(super) restart_ms: Option<u64>,
-    /// The oracle's.
+    /// The judgement of the oracle.
     pub(super) findings: Findings,
-    /// p50, p90, p99, p99.9 and the maximum, in milliseconds.
+    /// Lag: p50, p90, p99, p99.9 and the maximum, in milliseconds.
     pub(super) lag_ms: [u64; 5],
-    /// Before an attack and beside it, if there was one.
+    /// Results before and during an attack, if there was one.
     pub(super) beside: Option<Beside>,
-    /// The nodes; none when the cluster is somebody else's.
+    /// The nodes that this command started; empty with `--target`.
     pub(super) nodes: Vec<NodeUse>,
-    /// How many nodes there were.
+    /// The number of nodes of the cluster.
     pub(super) count: usize,
-    /// Their memory over time, if that was asked for.
+    /// Memory over time, with `--memory`.
     pub(super) memory: Option<Series>,
 }
 
@@ -165,7 +95,7 @@ impl Report {
         })
     }
 
-    /// Of all nodes together, as far as that is known.
+    /// Processor time of all nodes per firing, in microseconds; `None` without nodes of our own.
     fn cpu_us_per_firing(&self) -> Option<f64> {
         let cpu_s: f64 = self.nodes.iter().map(|n| n.cpu_s).sum();
         let fired = self.findings.fired.max(1) as f64;
@@ -173,19 +103,19 @@ impl Report {
     }
 
     fn same_instant(&self) -> Value {
-        if self.turns.taken.is_empty() {
+        if self.round_trips.taken.is_empty() {
             return Value::Null;
         }
-        let (ours, bare) = self.turns.medians();
-        let per_s = |ms: f64| (self.turns.requests as f64 * 1_000.0 / ms).round();
+        let (ours, bare) = self.round_trips.medians();
+        let per_s = |ms: f64| (self.round_trips.requests as f64 * 1_000.0 / ms).round();
         json!({
-            "rounds": self.turns.taken.len(), "requests": self.turns.requests,
+            "rounds": self.round_trips.taken.len(), "requests": self.round_trips.requests,
             "last_byte_ms": ours, "bare_ms": tenth(bare), "ratio": hundredth(ours / bare),
             "requests_per_s": per_s(ours), "bare_requests_per_s": per_s(bare),
         })
     }
 
-    /// Puts it out.
+    /// Writes the report to stdout.
     pub(super) fn show(&self, output: Output) -> anyhow::Result<()> {
         if output.is_json() {
             return output.json(&self.json());
@@ -222,10 +152,10 @@ impl Report {
             let told = "from the start of the killed node to its first call";
             text = format!("{text}\n\n{told}: {ms} ms");
         }
-        if let Some(turns) = self.same_instant().as_object() {
+        if let Some(round_trips) = self.same_instant().as_object() {
             let title = |key: &String| key.replace("_per_s", "/s").replace('_', " ");
-            let titles = turns.keys().map(title).collect::<Vec<_>>();
-            let row = turns.values().map(ToString::to_string).collect();
+            let titles = round_trips.keys().map(title).collect::<Vec<_>>();
+            let row = round_trips.values().map(ToString::to_string).collect();
             let told = "last byte of an instant, and the same bodies by a bare client";
             let titles = titles.iter().map(String::as_str);
             text = format!("{text}\n\n{told}\n{}", table(titles, one(row)));
@@ -274,30 +204,7 @@ mod tests {
     use super::super::beside::{Attack, Part};
     use super::*;
 
-    #[test]
-    fn buckets_hold_their_bounds_and_are_narrow() {
-        for ms in (0..9_000).chain([1_000_000, u64::from(u32::MAX)]) {
-            let own = bucket(ms);
-            assert!(ms <= bound(own), "{ms}");
-            assert!(own == 0 || ms > bound(own - 1), "{ms}");
-            assert!(bound(own) - ms <= ms / 32, "{ms}: {}", bound(own));
-        }
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
-    }
-
-    #[test]
-    fn quantiles_count_from_below_and_stop_at_the_greatest() {
-        let lag = Histogram::default();
-        assert_eq!((lag.quantile(500), lag.max()), (0, 0));
-        lag.observe(2, 500);
-        lag.observe(7, 490);
-        lag.observe(40, 9);
-        lag.observe(1_001, 1);
-        let found = [500, 501, 990, 991, 999, 1_000].map(|q| lag.quantile(q));
-        assert_eq!(found, [2, 7, 7, 40, 40, 1_001]);
-    }
-
-    /// What a run of one node measured, with numbers of so many digits.
+    /// The report of a run with one node.
     fn report(jobs: usize) -> Report {
         let node = NodeUse {
             id: 1,
@@ -315,7 +222,7 @@ mod tests {
             seconds: 4.0,
             loaded_per_s: 1.4,
             sqlite_per_s: 2.0,
-            turns: Turns { taken: vec![(50.0, 20.0)], requests: 10 },
+            round_trips: RoundTrips { taken: vec![(50.0, 20.0)], requests: 10 },
             restart_ms: Some(900),
             findings,
             lag_ms: [1, 2, 3, 4, 5],
@@ -331,7 +238,7 @@ mod tests {
         let large = Report {
             loaded_per_s: 123_456.0,
             lag_ms: [12_345; 5],
-            turns: Turns { taken: vec![(1_234.5, 2_345.6)], requests: 100_000 },
+            round_trips: RoundTrips { taken: vec![(1_234.5, 2_345.6)], requests: 100_000 },
             ..report(1_000_000)
         };
         for report in [report(20), large] {
@@ -378,7 +285,7 @@ mod tests {
             },
         });
         assert_eq!(report.json()["beside"], expected);
-        let report = Report { turns: Turns::default(), ..report };
+        let report = Report { round_trips: RoundTrips::default(), ..report };
         assert_eq!(report.json()["same_instant"], Value::Null);
     }
 }

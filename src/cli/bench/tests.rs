@@ -1,9 +1,11 @@
-//! What the flags of `bench` mean.
+//! Tests of the flags of `bench`.
+
+use std::time::Duration;
 
 use clap::Parser;
 
-use super::super::{Cli, Command};
-use super::*;
+use super::super::{Cli, Command, Failure};
+use super::flags::Plan;
 
 fn plan(flags: &str) -> anyhow::Result<Plan> {
     let line = format!("scheduler0 bench {flags}");

@@ -1,5 +1,5 @@
-//! The executions as they happen, a line each, for whoever runs `dev`. It reads a node's list again
-//! and again, and changes nothing.
+//! Shows the user of `dev` the executions as they happen, a line each. It polls a node's list and
+//! changes nothing.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IsTerminal as _};
@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use crate::cli::Failure;
 use crate::cli::client::Client;
-use crate::cli::list::{answer, error, result, took};
+use crate::cli::columns::{answer, error, result, took};
 use crate::cli::output::cell;
 use crate::cli::visible;
 use crate::model::time::parse_rfc3339;
 use crate::telemetry::{BOUND, Stream};
 
-/// Between looks at the executions.
-const GLANCE: Duration = Duration::from_millis(300);
-/// How many executions one look takes in.
+/// Time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// The number of executions that a poll reads.
 const WINDOW: usize = 100;
-/// A first attempt that begins so much after its instant is called late, in milliseconds.
+/// The delay from which on a first attempt is shown as late, in milliseconds.
 const LATE_MS: i64 = 1_000;
 
-/// Prints each execution once, oldest first. What was there before is passed over. A terminal that
-/// is not read costs lines, never the node's time; one that is closed ends it.
+/// Prints each execution once, oldest first, without those from before. A terminal that is not read
+/// loses lines and never delays the node. A closed terminal ends the watch.
 pub(super) async fn watch(client: &Client, json: bool) -> anyhow::Result<()> {
     let colours = !json && io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let shown_to = Stream::start(&io::stdout(), "shown", BOUND, |shown_to, lines| {
@@ -37,7 +37,7 @@ pub(super) async fn watch(client: &Client, json: bool) -> anyhow::Result<()> {
     ];
     let mut seen = Seen::default();
     let mut first = true;
-    let mut ticks = tokio::time::interval(GLANCE);
+    let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -71,7 +71,7 @@ struct Seen {
 
 impl Seen {
     fn is_new(&mut self, execution: &Value) -> bool {
-        // A retry has its occurrence's id: the attempt tells them apart.
+        // A retry has the id of its occurrence; only the attempt differs.
         let id = cell(execution, &["uniqueId", "id"]);
         let mark = format!("{id} {}", cell(execution, &["attempt", "state"]));
         if !self.known.insert(mark.clone()) {
@@ -87,7 +87,7 @@ impl Seen {
     }
 }
 
-/// One line: `2026-11-21T05:00:05Z  job 1  delivered  attempt 1  HTTP 200  3 ms`.
+/// An execution as a line: `2026-11-21T05:00:05Z  job 1  delivered  attempt 1  HTTP 200  3 ms`.
 fn shown(execution: &Value, colours: bool) -> String {
     let outcome = result(execution);
     let colour = match outcome.split(':').next() {
@@ -115,7 +115,7 @@ fn shown(execution: &Value, colours: bool) -> String {
     parts.join("  ").trim_end().to_owned()
 }
 
-/// By how much a first attempt came late, if it is worth a word.
+/// The delay of a first attempt, if it is [`LATE_MS`] or more.
 fn late(execution: &Value) -> Option<String> {
     let instant = |name: &str| execution[name].as_str().and_then(parse_rfc3339);
     let late = instant("startedAt")? - instant("dueAt").or_else(|| instant("scheduledAt"))?;

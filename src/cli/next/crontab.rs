@@ -1,10 +1,11 @@
-//! `next --crontab`: a crontab file, each of its lines read as this program would fire it. Called by
-//! `next` alone. A user column, as in /etc/crontab, is not known; commands are never run.
+//! `next --crontab`: reads each line of a crontab file as this program would fire it. Called by
+//! `next` alone. It does not know a user column, as in /etc/crontab, and never runs a command.
 
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
-use super::{Flags, Wrong};
+use super::flags::{Flags, weekday};
+use super::wrong_lines::WrongLines;
 use crate::cli::output::{Format, Output, json_line, line, say, show, table};
 use crate::model::time::rfc3339;
 use crate::schedule::{
@@ -18,7 +19,7 @@ struct Entry<'a> {
     command: &'a str,
 }
 
-/// What a line is.
+/// The kinds of lines.
 #[derive(Debug)]
 enum Line<'a> {
     /// Blank, or a comment.
@@ -45,8 +46,8 @@ struct Answer {
 }
 
 /// Shows when each line of a crontab fires next, and says at the end which lines were wrong.
-pub(super) fn show_all(text: &str, flags: &Flags, output: Output) -> anyhow::Result<Wrong> {
-    let mut wrong = Wrong::default();
+pub(super) fn show_all(text: &str, flags: &Flags, output: Output) -> anyhow::Result<WrongLines> {
+    let mut wrong = WrongLines::default();
     let mut rows = Vec::new();
     let mut zones = Zones { default: flags.zone, cron: None, environment: None };
     for text in text.lines() {
@@ -133,7 +134,7 @@ impl<'a> Entry<'a> {
         Self { spec: fields.join(" "), command: rest }
     }
 
-    /// What is valid and probably not meant.
+    /// Doubts about an entry that is valid.
     fn warnings(&self) -> Vec<String> {
         let mut said = warnings(&self.spec);
         match self.command.split_whitespace().next() {
@@ -243,7 +244,7 @@ fn row(
     if answer.occurrences.is_empty() {
         return vec![cells("never".to_owned(), String::new())];
     }
-    let shown = |one: &Preview| cells(super::weekday(one), one.local.clone());
+    let shown = |one: &Preview| cells(weekday(one), one.local.clone());
     answer.occurrences.iter().map(shown).collect()
 }
 

@@ -1,4 +1,4 @@
-//! `next --ndjson`: a question a line, an answer a line, in one pass. Called by `next` alone; asks
+//! `next --ndjson`: a question and an answer a line, in one pass. Called by `next` alone. It asks
 //! no node, and an answer never depends on the lines around it.
 
 use std::io::{self, BufRead, Write};
@@ -7,7 +7,8 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MOST, Wrong, instant};
+use super::flags::{MAX_COUNT, instant};
+use super::wrong_lines::WrongLines;
 use crate::model::Millis;
 use crate::model::time::rfc3339;
 use crate::schedule::{
@@ -36,10 +37,13 @@ struct Question {
 /// Answers line by line, and says at the end which lines were wrong. Output is flushed whenever no
 /// further line has arrived yet, so that it can be talked to, and only then, so that a file goes
 /// through fast.
-pub(super) fn answer_all(input: impl io::Read, output: &mut impl Write) -> anyhow::Result<Wrong> {
+pub(super) fn answer_all(
+    input: impl io::Read,
+    output: &mut impl Write,
+) -> anyhow::Result<WrongLines> {
     let mut input = io::BufReader::with_capacity(1 << 16, input);
     let mut output = io::BufWriter::with_capacity(1 << 16, output);
-    let (mut text, mut wrong) = (Vec::new(), Wrong::default());
+    let (mut text, mut wrong) = (Vec::new(), WrongLines::default());
     loop {
         text.clear();
         if input.read_until(b'\n', &mut text)? == 0 {
@@ -83,8 +87,8 @@ fn answer(question: &Question) -> Result<Value, String> {
     };
     let from = instant(question.from.as_deref(), zone, dst).map_err(|e| format!("from: {e}"))?;
     let count = question.count.unwrap_or(1);
-    if count > MOST {
-        return Err(format!("count: expected at most {MOST}"));
+    if count > MAX_COUNT {
+        return Err(format!("count: expected at most {MAX_COUNT}"));
     }
     let (schedule, anchor) = match (&question.spec, &question.at, &question.after) {
         (Some(spec), None, None) => {
@@ -110,7 +114,7 @@ fn answer(question: &Question) -> Result<Value, String> {
     Ok(said)
 }
 
-/// When a delay is over: it counts from a whole second unless it is shorter than one, as for jobs.
+/// The end of a delay. It counts from a whole second unless it is shorter than one, as for jobs.
 fn delayed(from: Millis, after: &str) -> Result<Millis, String> {
     let delay = parse_duration(after).map_err(|e| format!("after: {e}"))?;
     let begin = if delay < 1_000 { from } else { from + (-from).rem_euclid(1_000) };
@@ -122,7 +126,7 @@ fn delayed(from: Millis, after: &str) -> Result<Millis, String> {
 mod tests {
     use super::*;
 
-    fn answers(lines: &str) -> (Vec<String>, Wrong) {
+    fn answers(lines: &str) -> (Vec<String>, WrongLines) {
         let mut out = Vec::new();
         let wrong = answer_all(lines.as_bytes(), &mut out).unwrap();
         (String::from_utf8(out).unwrap().lines().map(str::to_owned).collect(), wrong)

@@ -1,6 +1,6 @@
-//! A connection that posts one body after the other, in one task and without anything around it. `load`
-//! has one for each request that is under way when jobs are created one by one: client and nodes share
-//! the machine, and what the client takes of it is missing from what is measured.
+//! A keep-alive connection that posts one body after the other in one task. `load` has one for each
+//! request under way when jobs are created one by one. Client and nodes share the machine, so the
+//! client has to be cheap: its processor time is missing from the measurement.
 
 use std::pin::Pin;
 
@@ -8,7 +8,7 @@ use anyhow::Context;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper::client::conn::http1::{Connection as HttpConnection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use url::Url;
@@ -16,24 +16,24 @@ use url::Url;
 /// The longest answer that is read, in bytes.
 const ANSWER: usize = 1 << 20;
 
-type Wire = Pin<Box<Connection<TokioIo<TcpStream>, Body>>>;
+type Wire = Pin<Box<HttpConnection<TokioIo<TcpStream>, Body>>>;
 
-/// See the head of this file.
-pub(super) struct Line {
+/// One connection to a node.
+pub(super) struct Connection {
     sender: SendRequest<Body>,
     wire: Wire,
     path: String,
     headers: HeaderMap,
 }
 
-/// What came back.
+/// The answer to a request.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-impl Line {
+impl Connection {
     /// Connects. The headers go with each request; the URL has to be a plain `http` one.
     pub(super) async fn open(url: &Url, mut headers: HeaderMap) -> anyhow::Result<Self> {
         let host = url.host_str().context("a URL without a host")?;
@@ -97,9 +97,9 @@ mod tests {
             axum::http::HeaderName::from_static("x-who"),
             HeaderValue::from_static("me"),
         )]);
-        let mut line = Line::open(&Url::parse(&url).unwrap(), headers).await.unwrap();
+        let mut connection = Connection::open(&Url::parse(&url).unwrap(), headers).await.unwrap();
         for body in ["one", "", "three"] {
-            let answer = line.post(body.to_owned()).await.unwrap();
+            let answer = connection.post(body.to_owned()).await.unwrap();
             assert_eq!((answer.status, &answer.body[..]), (StatusCode::ACCEPTED, body.as_bytes()));
             assert_eq!(answer.headers["location"], "me");
         }
@@ -111,9 +111,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
         let (opened, accepted) =
-            tokio::join!(Line::open(&url, HeaderMap::new()), listener.accept());
-        let mut line = opened.unwrap();
+            tokio::join!(Connection::open(&url, HeaderMap::new()), listener.accept());
+        let mut connection = opened.unwrap();
         drop(accepted.unwrap());
-        assert!(line.post("one".to_owned()).await.is_err());
+        assert!(connection.post("one".to_owned()).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! The limits that a run is measured against, found in the same run and on the same machine: plain
-//! SQLite, which is given the same rows in transactions of the same size, each on the disk when it is
-//! committed; and a bare HTTP client, which sends the very bodies that the nodes have sent, to the
-//! same receiver, in turns with them. `super` calls it.
+//! The baselines that a run is compared with, measured in the same run on the same machine. Plain
+//! SQLite inserts the same rows in transactions of the same size, each synced when it commits. A
+//! bare HTTP client sends the bodies that the nodes have sent to the same receiver, by turns with
+//! them. `run` calls both.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,19 +15,19 @@ use rusqlite::{Connection, params};
 use super::receiver::{Body, Receiver};
 use crate::store::{self, Store};
 
-/// How often plain SQLite is measured; the median counts.
+/// Measurements of plain SQLite; the median counts.
 const ROUNDS: usize = 5;
 /// Rows in a round, at most: the rate stays the same after that.
 const ROWS: usize = 20_000;
 /// Requests that the bare client has under way: as many as a node has by default (`MaxWorkers`).
 const UNDER_WAY: usize = 64;
 /// The longest that the bare client may take.
-const TOTAL: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Rows per second that plain SQLite takes in transactions of so many.
+/// Rows per second that plain SQLite inserts in transactions of `batch` rows.
 ///
-/// The tables and their indexes are those of a node's books, and so are the rows. Nothing else is
-/// done: no request is read or checked, nothing is replicated, logged or answered.
+/// The tables, indexes and rows are those of a node's store. Nothing else is done: no request is
+/// read or checked, nothing is replicated, logged or answered.
 pub(super) fn plain_sqlite(folder: &Path, jobs: usize, batch: usize) -> anyhow::Result<f64> {
     let folder = folder.join("plain");
     std::fs::create_dir(&folder)?;
@@ -76,18 +76,19 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
 
 /// A client that does nothing but send.
 #[derive(Debug)]
-pub(super) struct Bare {
+pub(super) struct Baseline {
     http: Client,
 }
 
-impl Bare {
-    /// Nothing is connected yet.
+impl Baseline {
+    /// Makes a client without connections.
     pub(super) fn new() -> anyhow::Result<Self> {
-        let http = Client::builder().no_proxy().timeout(TOTAL).build()?;
+        let http = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
         Ok(Self { http })
     }
 
-    /// Sends these bodies to the receiver; from the first byte to the last arrival, in milliseconds.
+    /// Sends these bodies to the receiver. Returns the milliseconds from the first byte to the last
+    /// arrival.
     pub(super) async fn send(&self, bodies: &[Body], receiver: &Receiver) -> anyhow::Result<f64> {
         let url = receiver.bare_url();
         let begin = receiver.begin_bare();
@@ -106,16 +107,17 @@ impl Bare {
     }
 }
 
-/// What the nodes and the bare client took, in turns, for the same bodies.
+/// The times that the nodes and the baseline took for the same bodies.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turns {
-    /// For each: milliseconds from the due instant, or the beginning, to the last arrival.
+pub(super) struct RoundTrips {
+    /// Milliseconds of each round, of the nodes and of the baseline: from the due instant, or the
+    /// beginning, to the last arrival.
     pub(super) taken: Vec<(f64, f64)>,
-    /// Requests of the first.
+    /// Requests of a round.
     pub(super) requests: usize,
 }
 
-impl Turns {
+impl RoundTrips {
     /// The medians of both, in milliseconds.
     pub(super) fn medians(&self) -> (f64, f64) {
         let (ours, bare) = self.taken.iter().copied().unzip();
@@ -136,8 +138,9 @@ mod tests {
 
     #[test]
     fn the_median_is_the_one_in_the_middle() {
-        let turns = Turns { taken: vec![(10.0, 2.0), (30.0, 1.0), (20.0, 9.0)], requests: 3 };
-        assert_eq!(turns.medians(), (20.0, 2.0));
-        assert_eq!(Turns::default().medians(), (0.0, 0.0));
+        let round_trips =
+            RoundTrips { taken: vec![(10.0, 2.0), (30.0, 1.0), (20.0, 9.0)], requests: 3 };
+        assert_eq!(round_trips.medians(), (20.0, 2.0));
+        assert_eq!(RoundTrips::default().medians(), (0.0, 0.0));
     }
 }

@@ -1,0 +1,82 @@
+//! The command line as clap reads it: the options of all commands and the list of commands. The
+//! flags of each command are in the command's own file.
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    Global, backup, bench, cluster, create, credential, explain, init, list, next, remove, reset,
+    start, status,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, for a reason that the message gives
+  2  wrong usage or configuration
+  3  the node refused the request (4xx)
+  4  the node cannot be reached
+  5  status: the cluster has no quorum, nothing fires
+
+Data goes to stdout, as tables or with --json as JSON. All else goes to stderr.";
+
+/// A Raft-replicated cron cluster in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "scheduler0", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a node for trying things out: no configuration, executions shown as they happen
+    Dev(start::StartFlags),
+    /// Runs a node until SIGTERM or SIGINT, which stop it gracefully
+    Start(start::StartFlags),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(init::ConfigCommand),
+    /// The node's own credentials: username, password and secret key
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
+    /// Creates a credential for a client, a project or a job
+    #[command(subcommand)]
+    Create(create::CreateCommand),
+    /// Lists credentials, projects, jobs or executions
+    #[command(subcommand)]
+    List(list::ListCommand),
+    /// Shows one credential, project, job or async task
+    #[command(subcommand)]
+    Get(list::GetCommand),
+    /// Deletes credentials, projects or jobs
+    #[command(subcommand)]
+    Delete(remove::DeleteCommand),
+    /// Archives a credential: its key stops working at once
+    #[command(subcommand)]
+    Archive(remove::ArchiveCommand),
+    /// Leader, members, shards, leases, lag, queues, journals and clocks
+    Status(status::Status),
+    /// Who belongs to the cluster: add, remove, drain, hand on leadership, recover, compare states
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Writes the whole state of the cluster to a file, while it runs
+    Backup(backup::Backup),
+    /// Makes a backup the state of this node, whose data folder must be empty: a new cluster
+    Restore(backup::Restore),
+    /// Why a job ran, or did not, at an instant
+    Explain(explain::Explain),
+    /// When a schedule fires, computed offline: a lint for crontabs
+    Next(next::Next),
+    /// Measures a cluster that it starts itself: rates, lags, and whether every job fired
+    Bench(bench::Bench),
+    /// Deletes this node's data
+    #[command(subcommand)]
+    Reset(reset::ResetCommand),
+    /// Prints the version
+    Version,
+}
