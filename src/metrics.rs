@@ -1,39 +1,36 @@
-//! What this node counts about itself, in the form that Prometheus reads.
+//! The counters and gauges of this node, in the form that Prometheus reads.
 //!
-//! One [`Metrics`] is made by `node` and handed down: worker and executor count firings, `node`
-//! sets the gauges of Raft and leases, `server` counts requests, `api::health` serves
+//! `node` makes one [`Metrics`] and hands it down. Worker and executor count firings, `node` sets
+//! the gauges of Raft and leases, `server` counts requests, and `api::health` serves
 //! [`Metrics::encode`] at `/metrics`. Counting is a few atomic additions, whatever the size of a
-//! batch. It never holds a secret, a URL with its path, or anything per job.
+//! batch. No metric holds a secret, a URL with its path, or anything for each job.
 
+mod calls;
 mod lag;
 mod process;
 
-use std::sync::{Arc, OnceLock};
-
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use calls::{Calls, Destination};
 pub use lag::{Lag, Quantiles};
 
+use self::calls::CallSource;
 use crate::model::attempt::Verdict;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// So many destinations are told apart at once; more are counted together as `other`.
-const MAX_DESTINATIONS: usize = 256;
 
 /// A node's metrics; share it in an `Arc`. The gauges are handles that their owners set.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// How late first attempts went out.
+    /// The delay of first attempts after their due instant.
     pub lag: Lag,
-    /// How long first attempts were held back that were put off.
+    /// The time for which deferred first attempts were held back.
     pub held_back: Lag,
     firings: Family<Outcome, Counter>,
     skipped: Family<Reason, Counter>,
@@ -66,7 +63,7 @@ pub struct Metrics {
     pub raft_leader: Gauge,
     /// 1 while this node knows of a leader with a majority; 0: nothing is written or fired.
     pub raft_quorum: Gauge,
-    /// How far this node's clock is from the median of the live nodes, in milliseconds.
+    /// The distance of this node's clock from the median of the live nodes, in milliseconds.
     pub clock_offset_ms: Gauge,
     /// Anonymous memory of the process, in bytes.
     pub memory_bytes: Gauge,
@@ -227,12 +224,12 @@ impl Metrics {
         }
     }
 
-    /// Says where to read how calls stand; the first source counts.
+    /// Sets the source of [`Calls`]; only the first call counts.
     pub fn watch_calls(&self, source: impl Fn() -> Calls + Send + Sync + 'static) {
-        let _ = self.calls.0.set(Box::new(source));
+        self.calls.set(source);
     }
 
-    /// Measures descriptors and disk anew; blocks on the file system.
+    /// Measures descriptors and disk; blocks on the file system.
     pub fn measure(&self) {
         self.process.measure();
     }
@@ -255,8 +252,7 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Counts a request that was refused for a wrong password or key: what was wrong, and what it was
-    /// told.
+    /// Counts a request that was refused for a wrong password or key, by the fault and the answer.
     pub fn auth_failure(&self, kind: &'static str, result: &'static str) {
         self.auth_failures.get_or_create(&Failure { kind, result }).inc();
     }
@@ -280,123 +276,6 @@ fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
     let counter = Counter::default();
     registry.register(name, help, counter.clone());
     counter
-}
-
-/// How the calls of this node stand with one destination.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Destination {
-    /// Scheme, host and port.
-    pub name: String,
-    /// Calls under way.
-    pub in_flight: u64,
-    /// Calls waiting for their turn.
-    pub waiting: u64,
-    /// Whether it keeps failing and is left alone.
-    pub open: bool,
-    /// Projects that it has asked to wait.
-    pub paused: u64,
-}
-
-/// How the calls of this node stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
-    /// By destination; only those of which there is something to say.
-    pub destinations: Vec<Destination>,
-    /// Calls turned away because their destination keeps failing, since the start.
-    pub refused: u64,
-    /// Calls put off because this node could not make them, since the start, by what it lacked.
-    pub own_errors: Vec<(&'static str, u64)>,
-    /// Calls that have been under way for a second or more.
-    pub hanging: u64,
-    /// The most calls that may be under way.
-    pub capacity: u64,
-    /// Whether calls of some project wait since it has its share of that.
-    pub over_share: bool,
-}
-
-/// Where [`Calls`] come from when somebody reads them.
-#[derive(Clone, Default)]
-struct CallSource(Arc<OnceLock<Box<dyn Fn() -> Calls + Send + Sync>>>);
-
-impl std::fmt::Debug for CallSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("CallSource").field(&self.0.get().is_some()).finish()
-    }
-}
-
-impl CallSource {
-    /// So many destinations are told apart at once, the busiest; the others are one, `other`.
-    fn read(&self) -> Calls {
-        let mut calls = self.0.get().map(|source| source()).unwrap_or_default();
-        let list = &mut calls.destinations;
-        if list.len() > MAX_DESTINATIONS {
-            list.sort_by_key(|d| std::cmp::Reverse((d.open, d.in_flight + d.waiting, d.paused)));
-            let rest = list.split_off(MAX_DESTINATIONS);
-            list.push(rest.into_iter().fold(
-                Destination { name: "other".to_owned(), ..Destination::default() },
-                |all, d| Destination {
-                    in_flight: all.in_flight + d.in_flight,
-                    waiting: all.waiting + d.waiting,
-                    open: all.open || d.open,
-                    paused: all.paused + d.paused,
-                    ..all
-                },
-            ));
-        }
-        calls
-    }
-}
-
-impl Collector for CallSource {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        type Value = fn(&Destination) -> u64;
-        let gauges: [(&str, &str, Value); 4] = [
-            ("destination_in_flight", "Calls on their way, by destination", |d| d.in_flight),
-            ("destination_waiting", "Calls waiting for their turn, by destination", |d| d.waiting),
-            (
-                "breaker_open",
-                "1 for a destination that keeps failing and is left alone but for probes",
-                |d| u64::from(d.open),
-            ),
-            (
-                "destination_paused",
-                "Projects that a destination has asked to wait (Retry-After), by destination",
-                |d| d.paused,
-            ),
-        ];
-        let calls = self.read();
-        for (name, help, value) in gauges {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for destination in calls.destinations.iter().filter(|d| value(d) > 0) {
-                let labels = [("destination", destination.name.as_str())];
-                metric.encode_family(&labels)?.encode_gauge(&(value(destination) as i64))?;
-            }
-        }
-        let totals: [(&str, &str, u64); 3] = [
-            ("hanging_calls", "Calls on their way for a second or more", calls.hanging),
-            ("calls_max", "Calls that may be on their way at a time", calls.capacity),
-            (
-                "hanging_full",
-                "1 while calls of a project wait because it has its share of those on their way",
-                u64::from(calls.over_share),
-            ),
-        ];
-        for (name, help, value) in totals {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            metric.encode_gauge(&(value as i64))?;
-        }
-        let help = "Calls turned away because their destination keeps failing";
-        let mut refused =
-            encoder.encode_descriptor("breaker_refused", help, None, MetricType::Counter)?;
-        refused.encode_counter::<[(&str, &str); 0], _, u64>(&calls.refused, None)?;
-        let help = "Calls put off because this node could not make them, by what it lacked";
-        let mut own = encoder.encode_descriptor("own_errors", help, None, MetricType::Counter)?;
-        for (kind, count) in &calls.own_errors {
-            let labels = [("kind", *kind)];
-            own.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], _, u64>(count, None)?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -465,11 +344,11 @@ mod tests {
         assert_eq!(text.matches("breaker_open{").count(), 1);
     }
 
-    /// A name in the table of docs/operations.md is that of a metric, and each metric stands there.
+    /// Each metric is in the table of docs/operations.md, and each name there is a metric.
     #[test]
     fn each_metric_is_documented_and_each_documented_one_is_there() {
         let metrics = Metrics::new();
-        // Of a family nothing is told before its first member.
+        // A family is not encoded before it has a member.
         metrics.ended(Verdict::Delivered, 1);
         metrics.ended(Verdict::Skipped(crate::model::attempt::SkipReason::Misfire), 1);
         metrics.request(&axum::http::Method::GET, "/jobs", 200);

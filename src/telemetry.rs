@@ -1,9 +1,9 @@
 //! Logging: one subscriber for the process, on stderr, because stdout belongs to the data that
-//! commands print. Called once by `cli` before a node or a command runs; never called by libraries
-//! or tests, which may run many nodes in one process.
+//! commands print. `cli` calls [`init`] once before a node or a command runs; libraries and tests,
+//! which may run many nodes in one process, never do.
 //!
-//! Logging never waits for whoever reads stderr: lines go through a [`Stream`]. Panics go the same
-//! way, as events, and [`AtExit`] sees to it that the last lines get out.
+//! Logging never waits for the reader of stderr: lines go through a [`Stream`]. Panics are logged
+//! in the same way, and [`AtExit`] makes sure that the last lines are written.
 
 mod limit;
 mod stream;
@@ -20,16 +20,37 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 pub use limit::{EVERY_MS, LogLimit};
 pub use stream::{BOUND, Stream};
 
-use crate::config::{LogFormat, LogLevel};
+/// The level of the log: the least severe lines that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Faults that an operator has to mend.
+    Error,
+    /// Also conditions that may become one.
+    Warn,
+    /// Also events that are rare.
+    Info,
+    /// Also events that are frequent.
+    Debug,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// A JSON object on each line.
+    Json,
+}
 
 /// The variable that overrides `LogLevel` with a filter of tracing's own form, such as
 /// `scheduler0::raft=debug,warn`.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
 
-/// How long a panic waits for its own message: it may be the last thing that the process says.
+/// The time for which a panic waits until its message is written, which may be the last of the
+/// process.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// Where the log goes, once it has begun.
+/// The stream of the log, once it has begun.
 static LOG: OnceLock<Stream> = OnceLock::new();
 
 /// Replaces the filter of the log that has begun.
@@ -41,18 +62,19 @@ pub enum Error {
     /// The filter in [`FILTER_VARIABLE`] cannot be read.
     #[error("{FILTER_VARIABLE} is not a log filter: {0}; write for example scheduler0=debug,warn")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// It was set up before.
+    /// Logging was set up before.
     #[error("logging is set up already: {0}")]
     Again(#[from] TryInitError),
     /// The level cannot be changed any more.
     #[error("the log's level cannot be changed: {0}")]
     Reload(#[from] reload::Error),
-    /// Its thread, or its own handle to stderr.
+    /// The thread of the log, or its handle to stderr, could not be made.
     #[error("the log cannot be started: {0}")]
     Stream(std::io::Error),
 }
 
-/// Starts logging. `filter` is the value of [`FILTER_VARIABLE`], if it is set; it wins over `level`.
+/// Starts logging. `filter` is the value of [`FILTER_VARIABLE`], if it is set; it wins over
+/// `level`.
 pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;

@@ -1,5 +1,5 @@
-//! `EgressProxy`: the proxy that callbacks leave by. Read by `build`, used by `executor`. Its password is
-//! in no message and no listing.
+//! `EgressProxy`: the proxy that callbacks leave by. `build` reads it, `executor` uses it. No
+//! message and no listing contains its password.
 
 use url::Url;
 
@@ -10,7 +10,7 @@ pub struct EgressProxy {
 }
 
 impl EgressProxy {
-    /// From `http://user:password@host:port`; the error quotes nothing of it.
+    /// Parses `http://user:password@host:port`. The error quotes nothing of the text.
     pub fn read(text: &str) -> Result<Self, String> {
         let wrong = || {
             "expected http://host:port or http://user:password@host:port (a password percent-encoded), \
@@ -23,12 +23,12 @@ impl EgressProxy {
         if bare && sound { Ok(Self { url }) } else { Err(wrong()) }
     }
 
-    /// All of it, credentials too.
+    /// The whole URL, with its credentials.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Its name or address.
+    /// The name or address of the proxy.
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }

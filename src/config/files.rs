@@ -1,6 +1,6 @@
-//! Secrets that are in files of their own, as Docker and Kubernetes mount them: the variable
-//! `SCHEDULER0_SECRET_KEY_FILE` names the file, and so on. Called by `layers`, and by `cli` for the
-//! pair of keys of a client. No message shows what is in such a file.
+//! Secrets in files of their own, as Docker and Kubernetes provide them: the variable
+//! `SCHEDULER0_SECRET_KEY_FILE` names the file, and so on. Called by `layers`, and by `cli` for a
+//! client's key pair. No message shows the contents of such a file.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,12 +8,12 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-/// What the name of such a variable ends with.
+/// The end of the name of such a variable.
 pub(super) const SUFFIX: &str = "_FILE";
-/// More is no secret of ours, in bytes.
+/// The largest accepted file, in bytes.
 const LONGEST: u64 = 16 * 1024;
 
-/// The text of a file without the line end that editors and `echo` leave; the error says what to do.
+/// Reads a file without the line end that editors and `echo` leave. The error says what to do.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("{} cannot be used: {what}", path.display());
     let mut bytes = Zeroizing::new(Vec::new());
@@ -30,8 +30,8 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// A secret that an environment variable holds, or that the file named by `<variable>_FILE` does.
-/// `get` looks a variable up. Both at once is an error, as neither is plainly meant.
+/// The secret that an environment variable holds, or the file named by `<variable>_FILE`. `get`
+/// looks a variable up. It is an error to set both.
 pub fn from_environment(
     variable: &str,
     get: impl Fn(&str) -> Option<String>,

@@ -3,14 +3,14 @@
 
 use super::files;
 
-/// What every variable of ours begins with.
+/// The prefix of all variables of ours.
 pub(super) const PREFIX: &str = "SCHEDULER0_";
 
-/// One key.
+/// A configuration key.
 pub(super) struct Key {
-    /// Its name in the file.
+    /// The name in the file.
     pub(super) name: &'static str,
-    /// Its name in the environment, without the prefix.
+    /// The name in the environment, without the prefix.
     pub(super) variable: &'static str,
 }
 
@@ -83,19 +83,20 @@ const LEGACY: &[(&str, &str)] = &[
     ("ExecutionLogFetchInterval", "EXECUTION_LOG_FETCH_INTERVAL"),
 ];
 
-/// How alike an unknown variable must be to a known one to count as a slip of the pen, unless it is
-/// one letter away; others may belong to some other program (a client's `SCHEDULER0_API_KEY`).
+/// The similarity to a known variable from which on an unknown one is taken for a spelling mistake;
+/// a difference of one letter always is. Others may belong to another program (a client's
+/// `SCHEDULER0_API_KEY`).
 const SLIP: f64 = 0.8;
 /// The keys that may be in files of their own.
 pub(super) const SECRETS: [&str; 4] = ["SecretKey", "AuthUsername", "AuthPassword", "EgressProxy"];
 
-/// What a name turned out to be.
+/// The result of looking up a name.
 pub(super) enum Name {
-    /// One of ours.
+    /// A key of ours.
     Known(&'static Key),
-    /// One of the original's, without a meaning here.
+    /// A key of the original that has no meaning here.
     Legacy(&'static str),
-    /// Nothing; with the name most like it, if any is like it at all.
+    /// An unknown name, with the most similar known one, if any is similar.
     Unknown(Option<String>),
 }
 
@@ -115,7 +116,7 @@ pub(super) fn secret_file_of(key: &str) -> Option<String> {
     Some(format!("{}{}", environment_name(key).filter(|_| is_secret(key))?, files::SUFFIX))
 }
 
-/// Whether no message may show the value of a key.
+/// Returns whether no message may show the value of a key.
 pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.contains(&key)
 }

@@ -7,38 +7,14 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::keys::{self, Name};
-use super::{EXAMPLE, Error, FILE, LoadOptions, files};
+use super::{EXAMPLE, Error, FILE, LoadOptions, Origin, files};
 
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The embedded default.
-    Default,
-    /// A file.
-    File(PathBuf),
-    /// An environment variable.
-    Environment(String),
-    /// A flag.
-    Flag,
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Origin::Default => f.write_str("built-in default"),
-            Origin::File(path) => write!(f, "in {}", path.display()),
-            Origin::Environment(name) => write!(f, "from the environment variable {name}"),
-            Origin::Flag => f.write_str("from a flag"),
-        }
-    }
-}
-
-/// What all layers say.
+/// The merged values of all layers.
 pub(super) struct Layers {
     values: BTreeMap<&'static str, (Value, Origin)>,
     /// The file that was read.
     pub(super) file: Option<PathBuf>,
-    /// What was ignored.
+    /// Messages about values that were ignored.
     pub(super) warnings: Vec<String>,
 }
 
@@ -119,7 +95,7 @@ fn find(options: &LoadOptions) -> Result<Option<(PathBuf, String)>, Error> {
 
 fn read_text(layers: &mut Layers, text: &str, path: &Path, default: bool) -> Result<(), Error> {
     let syntax = |message: String| Error::Syntax { path: path.to_owned(), message };
-    // YAML 1.2, 5.2: a byte order mark may stand in front.
+    // A byte order mark may begin a YAML text (YAML 1.2, 5.2).
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let entries = match serde_yaml::from_str(text).map_err(|e| syntax(e.to_string()))? {
         Value::Mapping(entries) => entries,
@@ -196,7 +172,7 @@ fn read_secret(
     Ok(())
 }
 
-/// Whether a text stands in quotes of one kind, like `"./data"`.
+/// Returns whether a text is enclosed in quotes of one kind, like `"./data"`.
 fn in_quotes(text: &str) -> bool {
     let text = text.trim();
     text.len() >= 2
@@ -221,7 +197,7 @@ fn unknown(key: &str, origin: Origin, nearest: Option<String>) -> Error {
     Error::Unknown { key: key.to_owned(), origin, nearest }
 }
 
-/// Whether the example names exactly the known keys, in their order; for tests.
+/// Returns whether the example names exactly the known keys, in their order; for tests.
 #[cfg(test)]
 pub(super) fn example_is_complete() -> bool {
     let example: serde_yaml::Mapping = serde_yaml::from_str(EXAMPLE).unwrap();

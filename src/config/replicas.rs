@@ -1,30 +1,18 @@
-//! `Replicas`: the list of all nodes, from the file or as JSON from the environment, checked against
-//! what this node says of itself. Called by `build` alone.
+//! `Replicas`: reads the list of all nodes from the file, or as JSON from the environment, and
+//! checks it against what this node says of itself. Called by `build` alone.
 
 use serde_yaml::Value;
-use url::Url;
 
-use super::Error;
-use super::build::{Reader, describe, split_address};
-use super::layers::Origin;
+use super::reader::{Reader, describe};
+use super::replica::{is_address, is_nowhere, split_address, url};
+use super::{Error, Origin, Replica};
 use crate::model::NodeId;
 
 const KEY: &str = "Replicas";
 /// The names an entry may have, in the casing of the file; read without regard to case and `_`.
 const NAMES: [&str; 4] = ["Address", "RaftAddress", "NodeId", "Bootstrap"];
 
-/// One node of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// Its number.
-    pub node_id: NodeId,
-    /// The URL of its API, without a slash at its end.
-    pub address: String,
-    /// `host:port` at which the other nodes reach it.
-    pub raft_address: String,
-}
-
-/// What the list settles.
+/// The list of nodes, and the values of this node that follow from it.
 pub(super) struct Cluster {
     pub(super) replicas: Vec<Replica>,
     pub(super) raft_address: String,
@@ -85,7 +73,8 @@ pub(super) fn read(
     Ok(cluster)
 }
 
-/// At most one node founds the cluster, and this node's `Bootstrap` says the same as the list.
+/// Checks that at most one node founds the cluster, and that this node's `Bootstrap` agrees with
+/// the list.
 fn check_founder(
     r: &Reader,
     node_id: NodeId,
@@ -113,7 +102,7 @@ fn check_founder(
     Ok(())
 }
 
-/// This node is in the list, at the address that it listens on.
+/// Checks that this node is in the list, at the address that it listens on.
 fn check_self(r: &Reader, node_id: NodeId, cluster: &mut Cluster) -> Result<(), Error> {
     let Some(own) = cluster.replicas.iter().find(|replica| replica.node_id == node_id) else {
         let ids: Vec<_> = cluster.replicas.iter().map(|r| r.node_id.to_string()).collect();
@@ -235,60 +224,4 @@ fn entry_of(r: &Reader, index: usize, entry: &Value) -> Result<(Replica, Option<
         }
     };
     Ok((Replica { node_id, address, raft_address }, bootstrap))
-}
-
-/// Checks where a node is said to be reached, as `Replicas` would; gives the API's URL without a slash
-/// at its end, and `host:port`. The error names the field and the fix.
-pub fn check_addresses(
-    address: &str,
-    raft_address: &str,
-) -> Result<(String, String), (&'static str, String)> {
-    let wrong = || ("address", format!("address: expected http://host:port, found {address:?}"));
-    let address = url(address).ok_or_else(wrong)?;
-    if !is_address(raft_address) {
-        let message = format!("raftAddress: expected host:port, found {raft_address:?}");
-        return Err(("raftAddress", message));
-    }
-    for (name, value) in [("address", address.as_str()), ("raftAddress", raft_address)] {
-        if is_nowhere(value) {
-            return Err((
-                name,
-                format!("{name}: {value} is nowhere that others could reach it at"),
-            ));
-        }
-    }
-    Ok((address, raft_address.to_owned()))
-}
-
-/// Whether a URL or `host:port` is one to listen on only: every address of a machine, or any port.
-pub(super) fn is_nowhere(address: &str) -> bool {
-    let url =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    Url::parse(&url).is_ok_and(|url| {
-        let everywhere = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.is_unspecified(),
-            Some(url::Host::Ipv6(ip)) => ip.is_unspecified(),
-            _ => false,
-        };
-        everywhere || url.port() == Some(0)
-    })
-}
-
-/// Whether others can reach a node at a text: `host:port`, without blanks and not port 0.
-fn is_address(text: &str) -> bool {
-    let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    plain && split_address(text).is_some_and(|(_, port)| port > 0)
-}
-
-/// A node's URL from `host:port` or a URL; without a slash at its end. Blanks and control characters
-/// make it none.
-pub(super) fn url(text: &str) -> Option<String> {
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return None;
-    }
-    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let parsed = Url::parse(&full).ok()?;
-    let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.username().is_empty();
-    (bare && parsed.host_str().is_some() && matches!(parsed.scheme(), "http" | "https"))
-        .then(|| full.trim_end_matches('/').to_owned())
 }

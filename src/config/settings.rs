@@ -1,10 +1,10 @@
-//! The configuration as people look at it: each key with the value that holds, and where it came from.
-//! `cli` shows it (`config show`). It never gives out a secret: only that one is set.
+//! The configuration as people read it: each key with its value and origin. `cli` shows it (`config
+//! show`). Of a secret it only says that it is set.
 
 use serde_json::{Value, json};
 
-use super::layers::{self, Layers, Origin};
-use super::{Config, Error, LoadOptions, build, keys};
+use super::layers::{self, Layers};
+use super::{Config, Error, LoadOptions, Origin, build, keys};
 
 /// Shown in the place of a secret.
 pub const MASK: &str = "(set)";
@@ -12,13 +12,13 @@ pub const MASK: &str = "(set)";
 /// A key and what holds for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
-    /// Its name in the file.
+    /// The name in the file.
     pub key: &'static str,
-    /// Its name in the environment.
+    /// The name in the environment.
     pub variable: String,
     /// The value; of a secret only that it is set.
     pub value: Value,
-    /// Where it came from, for people.
+    /// The origin of the value, for people.
     pub from: String,
 }
 
@@ -32,7 +32,7 @@ pub fn settings(options: &LoadOptions) -> Result<(Config, Vec<Setting>), Error> 
 
 fn setting(key: &'static str, layers: &Layers, config: &Config) -> Setting {
     let (given, origin) = layers.get(key);
-    let variable = super::environment_name(key).unwrap_or_default();
+    let variable = keys::environment_name(key).unwrap_or_default();
     let given = serde_json::to_value(given).unwrap_or(Value::Null);
     let empty = given.is_null() || given == "" || given == json!([]);
     if keys::is_secret(key) {
@@ -50,7 +50,7 @@ fn setting(key: &'static str, layers: &Layers, config: &Config) -> Setting {
     Setting { key, variable, value, from }
 }
 
-/// Of what is made out of several keys, or raised to what works.
+/// The effective value of a key that is derived from others or raised to a minimum.
 fn held(key: &str, config: &Config) -> Option<Value> {
     let ms = |time: std::time::Duration| Some(json!(time.as_millis() as u64));
     match key {

@@ -1,4 +1,10 @@
-//! The configuration's rules as tables: defaults, layers, and every error with the key it names.
+//! Tests of the configuration: defaults, layers, and every error with the key that it names.
+
+mod nodes;
+mod secrets;
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::*;
 
@@ -157,86 +163,6 @@ fn errors_name_the_key_the_place_and_the_fix() {
 }
 
 #[test]
-fn the_list_of_nodes_is_checked_as_a_whole() {
-    let entry = |id: u8| format!("{{Address: 'n{id}:1', RaftAddress: 'n{id}:2', NodeId: {id}}}");
-    let list = |entries: &[String]| format!("Replicas: [{}]", entries.join(", "));
-    let founder = |id: u8| entry(id).replace('}', ", Bootstrap: true}");
-    let table = [
-        (list(&[entry(1), entry(1)]), vec!["Replicas", "NodeId 1 is there twice"]),
-        (
-            list(&[entry(1), entry(2).replace("n2:2", "n1:2")]),
-            vec!["Replicas", "RaftAddress n1:2 is there twice"],
-        ),
-        (
-            list(&[entry(1), entry(2).replace("n2:1", "n1:1")]),
-            vec!["Replicas", "Address http://n1:1 is there twice"],
-        ),
-        (
-            list(&[entry(2), entry(3)]),
-            vec!["Replicas", "NodeId 1) is not in the list, which has 2, 3"],
-        ),
-        (list(&[founder(1), founder(2)]), vec!["Replicas", "two bootstraps", "1 and 2"]),
-        (
-            format!("Bootstrap: true\n{}", list(&[entry(1), founder(2)])),
-            vec!["Bootstrap", "two bootstraps", "node 2", "false on node 1"],
-        ),
-        (
-            format!("RaftAddress: n9:2\n{}", list(&[entry(1)])),
-            vec!["RaftAddress", "n9:2", "n1:2", "same"],
-        ),
-        (list(&["{NodeId: 1}".into()]), vec!["Replicas[0]", "Address is missing"]),
-        (list(&["7".into()]), vec!["Replicas[0]", "found 7"]),
-        (list(&[entry(0)]), vec!["Replicas[0]", "NodeId", "1 or more"]),
-        (
-            list(&[entry(1).replace("NodeId", "NodeIdent")]),
-            vec!["Replicas[0].NodeIdent", "did you mean NodeId?"],
-        ),
-        (list(&[entry(1).replace("n1:2", "n1")]), vec!["Replicas[0]", "RaftAddress", "host:port"]),
-        (list(&[entry(1).replace("n1:1", "a b")]), vec!["Replicas[0]", "Address"]),
-        (list(&[entry(1).replace("n1:1", " n1:1")]), vec!["Replicas[0]", "Address"]),
-        (list(&[entry(1).replace("n1:2", "n1:2 ")]), vec!["Replicas[0]", "RaftAddress"]),
-        (list(&[entry(1).replace("n1:2", "n1:0")]), vec!["Replicas[0]", "RaftAddress"]),
-        (list(&[entry(1).replace("n1:1", "0.0.0.0:1")]), vec!["Replicas[0]", "Address", "nowhere"]),
-        (
-            list(&[entry(1).replace("n1:2", "[::]:2")]),
-            vec!["Replicas[0]", "RaftAddress", "nowhere"],
-        ),
-        ("Replicas: 3".into(), vec!["Replicas", "a list of nodes, found 3"]),
-    ];
-    for (file, parts) in table {
-        let message = load(&file).expect_err(&file).to_string();
-        for part in parts {
-            assert!(message.contains(part), "{file}: {message}");
-        }
-    }
-}
-
-#[test]
-fn a_node_finds_itself_in_the_list() {
-    let c = load(&format!("NodeId: 3\nBootstrap: false\n{THREE}")).unwrap();
-    assert_eq!(c.raft_address, "n3:7071");
-    assert_eq!(c.node_adv_address, "http://n3:9091");
-    let addresses: Vec<_> = c.replicas.iter().map(|r| r.address.as_str()).collect();
-    assert_eq!(addresses, ["http://n1:9091", "http://n2:9091", "http://n3:9091"]);
-    let c = load(&format!("RaftAddress: 0.0.0.0:7071\n{THREE}")).unwrap();
-    assert_eq!((c.raft_address.as_str(), c.bootstrap), ("0.0.0.0:7071", true));
-}
-
-#[test]
-fn the_list_comes_as_json_from_the_environment() {
-    let json = r#"[{"address":"http://node1:9091","raft_address":"node1:7071","nodeId":1},
-        {"address":"http://node2:9092","raft_address":"node2:7072","nodeId":2, "bootstrap": true}]"#;
-    let c = load_with(THREE, &[("SCHEDULER0_REPLICAS", json)], &[]).unwrap();
-    assert_eq!(c.replicas.len(), 2);
-    assert_eq!((c.raft_address.as_str(), c.bootstrap), ("node1:7071", false));
-    for (json, part) in [("[1", "JSON array"), ("{}", "JSON array"), ("[{}]", "NodeId is missing")]
-    {
-        let message = load_with("", &[("SCHEDULER0_REPLICAS", json)], &[]).unwrap_err().to_string();
-        assert!(message.contains("SCHEDULER0_REPLICAS") && message.contains(part), "{message}");
-    }
-}
-
-#[test]
 fn the_original_readme_s_values_work() {
     let file = "
 JobInvocationDebounceDelay: 500
@@ -306,82 +232,6 @@ fn a_slip_in_a_variable_is_an_error_and_a_stranger_s_is_not() {
 }
 
 #[test]
-fn secrets_are_read_and_never_shown() {
-    let env = [
-        ("SCHEDULER0_SECRET_KEY", "s3cr3t-key"),
-        ("SCHEDULER0_AUTH_USERNAME", "us3r"),
-        ("SCHEDULER0_AUTH_PASSWORD", "passw0rd"),
-    ];
-    let c = load_with("", &env, &[]).unwrap();
-    assert!(c.secrets.is_complete());
-    let shown = format!("{c:?}");
-    assert!(!shown.contains("s3cr3t-key") && !shown.contains("passw0rd"), "{shown}");
-    let message = load("AuthPassword: [hunter2]").unwrap_err().to_string();
-    assert!(message.contains("AuthPassword") && !message.contains("hunter2"), "{message}");
-}
-
-#[test]
-fn addresses_for_listening_and_for_calling() {
-    let c = load("Host: 0.0.0.0").unwrap();
-    assert_eq!(c.listen_address(), "0.0.0.0:9091");
-    assert_eq!(c.local_url(), "http://127.0.0.1:9091");
-    let c = load("Host: '::'\nPort: 0").unwrap();
-    assert_eq!((c.listen_address().as_str(), c.local_url().as_str()), ("[::]:0", "http://[::1]:0"));
-}
-
-#[test]
-fn secrets_are_read_from_files_and_never_from_two_places() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("password");
-    std::fs::write(&file, "pass word\n").unwrap();
-    let name = file.to_str().unwrap();
-    let read = |env: &[(&str, &str)]| load_with("AuthPassword: other", env, &[]);
-    let c = read(&[("SCHEDULER0_AUTH_PASSWORD_FILE", name)]).unwrap();
-    assert_eq!((c.secrets.auth_password.as_str(), c.warnings.len()), ("pass word", 0));
-    let c = read(&[("SCHEDULER0_AUTH_PASSWORD_FILE", "")]).unwrap();
-    assert_eq!(c.secrets.auth_password, "other");
-    for variable in ["SECRET_KEY", "AUTH_USERNAME", "AUTH_PASSWORD"] {
-        let plain = format!("SCHEDULER0_{variable}");
-        let of_file = format!("{plain}_FILE");
-        let c = read(&[(&of_file, name)]).unwrap();
-        let secrets = &c.secrets;
-        let all = [&secrets.secret_key, &secrets.auth_username, &secrets.auth_password];
-        assert!(all.contains(&&"pass word".to_owned()), "{variable}");
-        let both = read(&[(&plain, "hunter2"), (&of_file, name)]).unwrap_err().to_string();
-        assert!(both.contains(&plain) && both.contains(&of_file), "{both}");
-        let blank = read(&[(&plain, " "), (&of_file, name)]).unwrap();
-        assert!(blank.secrets == c.secrets, "blanks are as nothing, as everywhere");
-        let gone = read(&[(&of_file, "/nowhere/secret")]).unwrap_err().to_string();
-        assert!(gone.contains(&of_file) && gone.contains("/nowhere/secret"), "{gone}");
-        for message in [both, gone] {
-            assert!(!message.contains("hunter2") && !message.contains("pass word"), "{message}");
-        }
-    }
-}
-
-#[test]
-fn a_secret_in_literal_quotes_keeps_them_and_is_warned_of() {
-    for name in ["SecretKey", "AuthUsername", "AuthPassword"] {
-        let variable = environment_name(name).unwrap();
-        for value in ["\"hunter2\"", "'hunter2'"] {
-            for c in [
-                load_with("", &[(&variable, value)], &[]).unwrap(),
-                load_with("", &[], &[(name, value)]).unwrap(),
-                load(&format!("{name}: {value:?}")).unwrap(),
-            ] {
-                let secrets = &c.secrets;
-                let all = [&secrets.secret_key, &secrets.auth_username, &secrets.auth_password];
-                assert!(all.contains(&&value.to_owned()), "{name}");
-                let [warning] = &c.warnings[..] else { panic!("{:?}", c.warnings) };
-                assert!(warning.contains(name) && warning.contains("quotes"), "{warning}");
-                assert!(warning.contains(&format!("{variable}_FILE")), "{warning}");
-                assert!(!warning.contains("hunter2"), "{warning}");
-            }
-        }
-    }
-}
-
-#[test]
 fn what_stands_in_literal_quotes_is_refused_wherever_it_comes_from() {
     for key in keys::KEYS.iter().filter(|key| !keys::is_secret(key.name)) {
         let variable = environment_name(key.name).unwrap();
@@ -402,13 +252,6 @@ fn what_stands_in_literal_quotes_is_refused_wherever_it_comes_from() {
 fn a_file_may_begin_with_a_byte_order_mark() {
     let c = load("\u{feff}Port: 1234\nMaxQueue: 7\n").unwrap();
     assert_eq!((c.port, c.max_queue), (1234, 7));
-}
-
-#[test]
-fn an_address_in_brackets_is_one_to_listen_on() {
-    let c = load("Host: '[::1]'").unwrap();
-    assert_eq!((c.host.as_str(), c.listen_address().as_str()), ("::1", "[::1]:9091"));
-    assert_eq!(c.node_adv_address, "http://[::1]:9091");
 }
 
 #[test]
@@ -452,45 +295,4 @@ fn settings_say_what_holds_and_where_it_came_from_and_no_secret() {
         assert!(found.0 == value && found.1.contains(from), "{key}: {found:?}");
     }
     assert!(!format!("{settings:?}").contains("hunter2"));
-}
-
-#[test]
-fn addresses_of_members_are_taken_as_typed_or_refused() {
-    let whole = ("http://n1:9091".to_owned(), "n1:7071".to_owned());
-    assert_eq!(check_addresses("http://n1:9091/", "n1:7071"), Ok(whole));
-    for (address, raft_address, field) in [
-        (" http://n1:9091", "n1:7071", "address"),
-        ("http://n1:9091 ", "n1:7071", "address"),
-        ("http://n\t1:9091", "n1:7071", "address"),
-        ("http://n1:0", "n1:7071", "address"),
-        ("http://n1:9091", "n1:7071\n", "raftAddress"),
-        ("http://n1:9091", "n\u{0}1:7071", "raftAddress"),
-        ("http://n1:9091", "n1:0", "raftAddress"),
-    ] {
-        let (named, message) = check_addresses(address, raft_address).unwrap_err();
-        assert_eq!(named, field, "{address:?} {raft_address:?}: {message}");
-        assert!(message.starts_with(field), "{message}");
-    }
-}
-
-#[test]
-fn a_secret_in_a_file_that_others_may_read_is_warned_of() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.yml");
-    for (text, mode, warned) in [
-        ("AuthPassword: hunter2", 0o644, true),
-        ("AuthPassword: hunter2", 0o640, true),
-        ("AuthPassword: hunter2", 0o600, false),
-        ("AuthPassword: \"\"\nPort: 1", 0o644, false),
-        ("Port: 1", 0o644, false),
-    ] {
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let options = LoadOptions { path: Some(path.clone()), ..LoadOptions::default() };
-        let warnings = Config::load(&options).unwrap().warnings;
-        assert_eq!(warnings.len(), usize::from(warned), "{text} {mode:o}: {warnings:?}");
-        assert!(warnings.iter().all(|w| w.contains("chmod 600") && !w.contains("hunter2")));
-    }
 }

@@ -12,6 +12,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// The name of the file that holds the node's secrets.
+pub(crate) const SECRET_FILE: &str = ".scheduler0";
 /// The mode of a folder.
 const FOLDER: u32 = 0o700;
 /// The mode of a file.
@@ -125,7 +127,7 @@ pub(crate) fn is_state(path: &Path) -> bool {
 fn is_ours(path: &Path) -> bool {
     is_state(path)
         || is_named(path, BESIDE)
-        || path.file_name().is_some_and(|name| name == crate::secret::FILE)
+        || path.file_name().is_some_and(|name| name == SECRET_FILE)
 }
 
 fn is_named(path: &Path, names: &[&str]) -> bool {

@@ -1,6 +1,6 @@
-//! How late firings are: a histogram for Prometheus, and quantiles of the last minutes for the
-//! status page. `super::Metrics` holds one; the worker feeds it, a batch at the price of a job. It
-//! never reads a clock: the caller says what time it is.
+//! The delay of firings: a histogram for Prometheus, and quantiles of the last minutes for the
+//! status page. `super::Metrics` holds one; the worker feeds it once for each batch. It never reads
+//! a clock: the caller passes the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +40,7 @@ struct Window {
 /// Recent lag, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
-    /// The median.
+    /// The median, in milliseconds.
     pub p50: u64,
     /// 99 of 100 were not later than this.
     pub p99: u64,

@@ -1,6 +1,6 @@
-//! What the process takes of the machine: file descriptors, disk, and lines that the log lost.
-//! `super::Metrics` registers it, a task of the node measures. Who asks for `/metrics` gets the last
-//! reading and touches no file; nothing here is counted on the way of a firing.
+//! The resources that the process uses: file descriptors, disk space, and lines that the log lost.
+//! `super::Metrics` registers the collector, and a task of the node measures. A scrape of
+//! `/metrics` gets the last reading and touches no file; nothing here is on the path of a firing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,7 +20,7 @@ const PARTS: [(&str, &str); 4] =
 /// A folder in a folder in a part is the deepest there is.
 const DEPTH: usize = 3;
 
-/// The collector; it knows nothing of the disk before it was told the folder.
+/// The collector; it knows nothing of the disk before it got the folder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process(Arc<Watched>);
 
@@ -30,7 +30,7 @@ struct Watched {
     reading: Mutex<Reading>,
 }
 
-/// What was measured last.
+/// The last reading.
 #[derive(Clone, Debug, Default)]
 struct Reading {
     open_descriptors: Option<u64>,
@@ -90,7 +90,8 @@ fn open_descriptors() -> Option<u64> {
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
-/// The blocks on disk of all in a folder whose name begins so. What vanishes meanwhile takes none.
+/// The disk blocks of all files in a folder whose names begin with `prefix`, in bytes. Files that
+/// vanish meanwhile are left out.
 fn taken_by(dir: &Path, name: &str) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(name));

@@ -1,5 +1,5 @@
-//! One-off instants: RFC 3339, or a local date-time that is read in the job's zone. Called by
-//! whoever takes an `at`; whether it is too long past is not decided here.
+//! One-off instants: RFC 3339, or a local date-time that is read in the job's zone. Called by all
+//! readers of an `at`; they decide whether it is too far in the past.
 
 use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
@@ -23,11 +23,12 @@ pub fn parse_at(text: &str, zone: Tz, dst: DstRule) -> Result<Millis, Error> {
     parse_at_marked(text, zone, dst).map(|(instant, _)| instant)
 }
 
-/// As [`parse_at`], with what a change of the clock did to a local time: `Moved` out of a gap, or
-/// `First` of the two in a fold. An instant that names its offset has no mark.
+/// Works like [`parse_at`], and also returns what a change of the clock did to a local time:
+/// `Moved` out of a gap, or `First` of the two in a fold. An instant that names its offset has no
+/// mark.
 ///
 /// # Errors
-/// As [`parse_at`].
+/// The errors of [`parse_at`].
 pub fn parse_at_marked(
     text: &str,
     zone: Tz,
@@ -67,7 +68,7 @@ pub fn parse_at_marked(
     }
 }
 
-/// Whether a text names its distance from UTC, so that it means the same in every zone.
+/// Returns whether a text names its distance from UTC, so that it means the same in every zone.
 pub fn names_its_offset(text: &str) -> bool {
     with_offset(text.trim()).is_some()
 }

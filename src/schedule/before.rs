@@ -1,9 +1,9 @@
-//! What older versions accepted as a schedule and no new job may have, written so that it reads as
-//! they read it. Called by `parse` for specs that jobs have already, so that an update neither stops
-//! a job nor moves it. Never used for what a request brings.
+//! Rewrites a spec that an older version accepted and that no new job may have, so that it keeps
+//! its meaning. Called by `parse` for the specs of existing jobs, so that an update neither stops a
+//! job nor moves it. Never used for a new spec.
 
 use super::duration;
-use super::parse::{period_text, split_zone};
+use super::prefix::{period_text, split_zone};
 
 /// The spec in today's grammar; `None` for what was no schedule then either.
 pub(super) fn rewritten(spec: &str) -> Option<String> {

@@ -30,7 +30,7 @@ pub(super) struct Cron {
     zone: Tz,
     /// Weekdays, Sunday at bit 0.
     dows: u8,
-    /// Both day fields are restricted: either may match.
+    /// Set if both day fields are restricted: either may match.
     either: bool,
     /// The hour is fixed and the rule is `gap: next`.
     moves: bool,
@@ -91,17 +91,17 @@ impl Cron {
         self.zone
     }
 
-    /// Whether one of the two day fields is enough: both say something.
+    /// Returns whether one of the two day fields is enough: both are restricted.
     pub(super) fn either(&self) -> bool {
         self.either
     }
 
-    /// Whether a local time lost in a gap is a loss: a fixed or stepped hour, not every hour.
+    /// Returns whether a local time lost in a gap matters: a fixed or stepped hour, not every hour.
     pub(super) fn misses_gaps(&self) -> bool {
         !self.moves && self.hours != 0xff_ffff
     }
 
-    /// Whether a local time lost in a gap fires at its end.
+    /// Returns whether a local time lost in a gap fires at its end.
     pub(super) fn moves(&self) -> bool {
         self.moves
     }
@@ -147,7 +147,7 @@ impl Cron {
         Some((found - zone.offset(i)).max(zone.begin(i)))
     }
 
-    /// Where the local time that stretch `i` owns begins, by the DST rule: with `gap: next` it
+    /// The beginning of the local time that interval `i` owns, by the DST rule: with `gap: next` it
     /// owns the gap before it too, with `fold: first` it does not own what was shown before.
     fn low(&self, zone: &Zone, i: usize) -> i64 {
         let (own, before) = (zone.local_begin(i), zone.local_begin_before(i));
@@ -179,8 +179,8 @@ fn bits(unit: Unit, items: &[Item], seed: u64) -> u64 {
     set
 }
 
-/// What `H` takes its value from. It is part of what a stored spec means: never change it.
-/// (A 64-bit finalizer of the xor-multiply kind, another starting point for each field.)
+/// The hash that `H` takes its value from. It is part of the meaning of stored specs: never change
+/// it. (A 64-bit finalizer of the xor-multiply kind, another starting point for each field.)
 fn spread(seed: u64, unit: Unit) -> u64 {
     let mut x = seed.wrapping_add((unit as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {

@@ -10,21 +10,22 @@ pub(super) use self::words::words;
 use self::words::{either, is_any, is_even, listed, points, values};
 use super::error::Error;
 use super::field::{Item, Unit};
-use super::parse::{Fields, Spec, period_text, split_zone};
+use super::parse::{Fields, Spec};
+use super::prefix::{period_text, split_zone};
 use super::{Millis, zone};
 
-/// More clock times than this are told as fields, not as a list.
+/// The most clock times that are listed; more are described field by field.
 const TIMES: usize = 8;
 
-/// One field of a spec and what it means.
+/// A field of a spec and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Field {
     /// `second`, `minute`, `hour`, `day-of-month`, `month`, `day-of-week`; or `every`,
     /// `at`, `after`.
     pub name: &'static str,
-    /// As written; a descriptor such as `@daily` is written out.
+    /// The text of the field; a descriptor such as `@daily` is written out.
     pub text: String,
-    /// In words.
+    /// The meaning in words.
     pub meaning: String,
 }
 
@@ -151,7 +152,8 @@ fn is_one(unit: Unit, items: &[Item]) -> bool {
     points(unit, items).is_some_and(|points| points.len() == 1)
 }
 
-/// The two day fields: both restricted means either; if one of them begins with `*`, both must match.
+/// The two day fields: both restricted means either; if one of them begins with `*`, both must
+/// match.
 fn days(fields: &Fields) -> Option<String> {
     let (dom, dow) = (fields.items(Unit::Dom), fields.items(Unit::Dow));
     let both = fields.is_unrestricted(Unit::Dom) || fields.is_unrestricted(Unit::Dow);

@@ -1,6 +1,6 @@
 //! Durations as people and programs write them: Go (`1h30m`), ISO 8601 (`PT20M`), plain words (`2
-//! mins`). `@every`, `after` and delays take them all. Called by `parse` and by whoever reads a
-//! delay; a month or a year is no duration here and is refused.
+//! mins`). `@every`, `after` and delays accept all of them. Called by `parse` and by all readers of
+//! a delay. A month or a year is no duration here and is refused.
 
 use jiff::{Span, SpanRelativeTo};
 
@@ -86,9 +86,9 @@ fn plain(text: &str) -> String {
     small.collect::<Vec<_>>().join(" ")
 }
 
-/// Go's `time.ParseDuration`, in nanoseconds: an optional sign, then numbers with an optional
-/// fraction, each with a unit `ns us µs ms s m h`; or a bare `0`. The error is the problem; the fix is the caller's to
-/// say.
+/// Parses like Go's `time.ParseDuration`, into nanoseconds: an optional sign, then numbers with an
+/// optional fraction, each with a unit `ns us µs ms s m h`; or a bare `0`. The error names the
+/// problem; the caller adds the fix.
 pub(super) fn go(text: &str) -> Result<i64, String> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -1,38 +1,41 @@
-//! What can be wrong with a schedule, told to the person who wrote it: the field, what was
-//! understood, the fix. Made by the parsers of this folder, shown by the API behind `job spec is
-//! not valid <spec>` and `job timezone is not valid`; never holds more of the input than a line.
+//! The errors of a schedule, for the person who wrote it: the field, what was understood, the fix.
+//! The parsers of this folder make them, and the API shows them behind `job spec is not valid
+//! <spec>` and `job timezone is not valid`. An error never holds more of the input than a line.
 
 use thiserror::Error as ThisError;
+
+/// The longest spec that is read, in bytes: six fields that list every value fit several times.
+pub(super) const MAX_SPEC_BYTES: usize = 2048;
 
 /// Why a spec, a zone, a duration or an instant was refused. Messages are lower case and complete
 /// in themselves.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nothing was given.
+    /// The text is empty.
     #[error(
         "the schedule is empty; write five fields (minute hour day-of-month month day-of-week) or a descriptor such as @daily"
     )]
     Empty,
     /// Longer than any sensible spec.
-    #[error("the schedule is {0} bytes long; at most {max} are read", max = super::parse::LONGEST)]
+    #[error("the schedule is {0} bytes long; at most {max} are read", max = MAX_SPEC_BYTES)]
     TooLong(usize),
     /// Neither five nor six fields.
     #[error("found {found} fields in {text:?}; {fix}")]
     FieldCount {
-        /// How many fields there were.
+        /// The number of fields found.
         found: usize,
         /// The fields, shortened.
         text: String,
-        /// What to write instead.
+        /// The fix.
         fix: &'static str,
     },
-    /// One field could not be understood.
+    /// A field could not be understood.
     #[error("{field} field: {problem}")]
     Field {
         /// The field's name, such as `day-of-month`.
         field: &'static str,
-        /// What was understood and how to fix it.
+        /// The reason and the fix.
         problem: String,
     },
     /// A word after `@` that means nothing.
@@ -50,7 +53,7 @@ pub enum Error {
     Period {
         /// The period as given, shortened.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         problem: String,
     },
     /// A schedule in the form of another scheduler.
@@ -58,7 +61,7 @@ pub enum Error {
     Foreign {
         /// The schedule as given, shortened.
         text: String,
-        /// What to write instead.
+        /// The fix.
         fix: String,
     },
     /// The fields are fine one by one, but no day of the calendar has them all.
@@ -71,7 +74,7 @@ pub enum Error {
         /// The month field as understood.
         months: String,
     },
-    /// No such zone.
+    /// The zone does not exist.
     #[error("timezone {name:?} is unknown; {fix}")]
     Zone {
         /// The name as given, shortened.
@@ -84,7 +87,7 @@ pub enum Error {
     Duration {
         /// The text as given, shortened.
         text: String,
-        /// What was understood and how to fix it.
+        /// The reason and the fix.
         problem: String,
     },
     /// An instant or local date-time that could not be read or does not exist.
@@ -92,7 +95,7 @@ pub enum Error {
     At {
         /// The text as given, shortened.
         text: String,
-        /// What was understood and how to fix it.
+        /// The reason and the fix.
         problem: String,
     },
 }

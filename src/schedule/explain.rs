@@ -8,45 +8,48 @@ use serde::Serialize;
 
 use super::describe::{length, words};
 use super::field::Unit;
+use super::next::Kind;
 use super::parse::{Fields, Spec};
 use super::preview::{Mark, preview_in, text};
-use super::{Kind, Millis, Schedule, zone};
+use super::{Millis, Schedule, zone};
 
-/// One condition of a schedule, held against an instant.
+/// A condition of a schedule, compared with an instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// `second`, `minute`, `hour`, `day-of-month`, `month`, `day-of-week`; or `every`, `at`.
     pub name: &'static str,
-    /// What the instant has there.
+    /// The value of the instant.
     pub value: String,
-    /// What the schedule asks for, as written.
+    /// The values of the schedule, as written.
     pub wants: String,
-    /// The same in words.
+    /// The values of the schedule in words.
     pub meaning: String,
-    /// Whether the one is among the other.
+    /// Set if the instant's value is one of them.
     pub met: bool,
 }
 
 /// An instant as a schedule reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Whether it is an occurrence.
+    /// Set if the instant is an occurrence.
     pub due: bool,
     /// The zone in which it was read.
     pub zone: Tz,
     /// The instant on the local clock, RFC 3339.
     pub local: String,
-    /// What a change of the clock did: `Moved` here out of a gap, the `First` of two passes; or, if
-    /// it is no occurrence, the `Second` of which only the first counts.
+    /// The effect of a change of the clock: `Moved` here out of a gap, or the `First` of two
+    /// passes. For an instant that is no occurrence: the `Second` of two passes, of which only the
+    /// first counts.
     pub dst: Option<Mark>,
-    /// Both day fields say something, so that one of the two is enough.
+    /// Set if both day fields are restricted, so that one of the two is enough.
     pub either_day: bool,
-    /// The conditions, in the order written. Of an occurrence that was moved, some are not met.
+    /// The conditions, in the order written. An occurrence that was moved does not meet some of
+    /// them.
     pub checks: Vec<Check>,
 }
 
-/// Reads an instant by a schedule and the spec that it was made of (empty for a one-off). What has
-/// no zone is shown in `fallback`; `anchor` is that of [`Schedule::next`].
+/// Reads an instant by a schedule and the spec that it was made of (empty for a one-off). A
+/// schedule without a zone is shown in `fallback`; `anchor` is that of [`Schedule::next`].
 pub fn read_at(
     spec: &str,
     schedule: &Schedule,

@@ -1,10 +1,10 @@
-//! One cron field as text: its grammar, from `*/5` to `FRI#2`, read into items. Called by `parse`
-//! for each field and by `describe` for the words; turns nothing into bits (`cron` does) and never
-//! looks at the other fields.
+//! The grammar of one cron field, from `*/5` to `FRI#2`, read into items. Called by `parse` for
+//! each field and by `describe` for the words. It makes no bits (`cron` does) and never looks at
+//! the other fields.
 
 use super::error::{Error, shown};
 
-/// Which field of the spec.
+/// The fields of a spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     Second,
@@ -15,7 +15,7 @@ pub(super) enum Unit {
     Dow,
 }
 
-/// One element of a field's comma list.
+/// An element of a field's comma list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// `*`, or `?` in a day field, with its step (1 when none was written).
@@ -54,7 +54,7 @@ const DAYS: [&str; 7] =
     ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 impl Unit {
-    /// All six, in the order of a spec with seconds; `as usize` is the place in it.
+    /// All fields, in the order of a spec with seconds; `as usize` is the place in it.
     pub(super) const ALL: [Self; 6] =
         [Self::Second, Self::Minute, Self::Hour, Self::Dom, Self::Month, Self::Dow];
 
@@ -154,7 +154,7 @@ impl Unit {
         Ok(Item::Range { lo, hi, step: step.unwrap_or(1) })
     }
 
-    /// Something behind a star, often meant as its step: `*-5`, `*5`.
+    /// The error for a text behind a star, which is often meant as a step: `*-5`, `*5`.
     fn after_star(self, rest: &str, item: &str) -> Error {
         let digits = rest.strip_prefix('-').unwrap_or(rest);
         match number(digits) {
@@ -168,7 +168,7 @@ impl Unit {
         }
     }
 
-    /// Whether it is one of the two day fields.
+    /// Returns whether this is one of the two day fields.
     pub(super) fn is_day(self) -> bool {
         matches!(self, Self::Dom | Self::Dow)
     }

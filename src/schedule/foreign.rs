@@ -1,6 +1,5 @@
-//! Schedules in the form of other schedulers, which mean another time here or nothing, recognised so
-//! that the error can say what to write. Called by `parse` before it reads the fields; what is not
-//! recognised is left to them.
+//! Recognises schedules in the form of other schedulers, which mean another time here or nothing,
+//! so that the error can say what to write. Called by `parse` before it reads the fields.
 
 use super::duration;
 use super::error::{Error, shown};
@@ -40,8 +39,8 @@ fn in_words(text: &str, fields: &[&str]) -> Option<Error> {
     Some(Error::Foreign { text: shown(text), fix })
 }
 
-/// Six fields of which the last is a year, not the weekday, and the first the minute, not the
-/// second: a `?` stands where only their order has a day, or a year where ours has the weekday.
+/// Recognises six fields of which the last is a year, not the weekday, and the first the minute,
+/// not the second: a `?` where only their order has a day, or a year where ours has the weekday.
 fn year_last(text: &str, fields: &[&str]) -> Option<Error> {
     let [minute, hour, dom, month, dow, year] = *fields else { return None };
     let marks = |field: &str| field.split(',').any(|item| item.starts_with('?'));
@@ -71,7 +70,7 @@ fn is_year(field: &str) -> bool {
     numbers.next().is_some_and(year) && field.split(',').all(|item| item.get(..4).is_some_and(year))
 }
 
-/// What to say where numbers of weekdays would move by one.
+/// The advice where numbers of weekdays would move by one.
 fn weekdays(five: &[&str]) -> &'static str {
     match five.last() {
         Some(dow) if five.len() == 5 && dow.bytes().any(|b| b.is_ascii_digit()) => {

@@ -1,30 +1,31 @@
-//! Jitter: how long after its scheduled instant an occurrence is due. A pure hash of job and
-//! instant, so that every node delays it alike; below the distance to the next instant, so that a
-//! job's occurrences keep their order; in whole seconds where there is a second or more, so that
-//! jobs that were scheduled for the same instant still go out together, only in smaller lots. Called by the worker's due queue and by `explain`; it never
-//! changes an execution id, which is made of the scheduled instant.
+//! Jitter: the delay of an occurrence after its scheduled instant. It is a pure hash of job and
+//! instant, so that every node computes the same delay. It is shorter than the distance to the next
+//! instant, so that a job's occurrences keep their order. It is in whole seconds where there is a
+//! second or more, so that jobs scheduled for the same instant are still sent together, in smaller
+//! groups. Called by the worker's due queue and by `explain`. It never changes an execution id,
+//! which is made of the scheduled instant.
 
 use super::{Millis, Schedule};
 
 const SECOND: Millis = 1_000;
-/// No delay is longer.
+/// The longest delay.
 const LONGEST: Millis = u32::MAX as Millis;
 
 /// A schedule whose occurrences are due a little later than scheduled, as one job has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Jittered<'a> {
-    /// When it is scheduled.
+    /// The scheduled instant.
     pub schedule: &'a Schedule,
-    /// What the schedule counts from.
+    /// The anchor of the schedule.
     pub anchor: Millis,
-    /// Whose occurrences.
+    /// The job's number.
     pub job: u64,
     /// Each is delayed by less than this, in milliseconds, at most 49 days; 0 or less for none.
     pub jitter: Millis,
 }
 
 impl Jittered<'_> {
-    /// When an occurrence is due: at its scheduled instant or after it, before the next one's.
+    /// The due instant of an occurrence: not before its scheduled instant, and before the next one.
     pub fn due(&self, scheduled: Millis) -> Millis {
         if self.jitter <= 0 {
             return scheduled;

@@ -1,5 +1,5 @@
-//! What is valid in a spec and probably not meant: a step larger than its field. Called by the API
-//! and the command line, which pass the warnings on; nothing is refused here.
+//! Warnings about a spec that is valid and probably a mistake: a step larger than its field. The
+//! API and the command line pass them on; nothing is refused here.
 
 use super::field::{Item, Unit};
 use super::parse::{Fields, Spec};

@@ -1,5 +1,5 @@
-//! One month of the proleptic Gregorian calendar: its length, the weekday it begins with, and the
-//! months beside it. Used by `cron` to turn day fields into a set of days; knows no clock and no
+//! A month of the proleptic Gregorian calendar: its length, the weekday it begins with, and the
+//! months beside it. `cron` uses it to turn day fields into a set of days; it knows no clock and no
 //! zone.
 
 use chrono::{Datelike, NaiveDate};

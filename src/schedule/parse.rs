@@ -4,12 +4,10 @@
 
 use chrono_tz::Tz;
 
-use super::error::{Error, shown};
+use super::error::{Error, MAX_SPEC_BYTES, shown};
 use super::field::{Item, Unit};
+use super::prefix::{period_text, split_zone};
 use super::{Millis, before, duration, foreign, parse_zone};
-
-/// The longest spec that is read, in bytes: six fields that list every value fit several times.
-pub(super) const LONGEST: usize = 2048;
 
 /// A spec, taken apart.
 #[derive(Debug)]
@@ -25,14 +23,14 @@ pub(super) enum Spec {
 pub(super) struct Fields {
     /// The text of each field.
     pub(super) text: [String; 6],
-    /// How many were written: five or six.
+    /// The number of fields that were written: five or six.
     pub(super) given: usize,
     items: [Vec<Item>; 6],
 }
 
 impl Spec {
     pub(super) fn parse(spec: &str) -> Result<Self, Error> {
-        if spec.len() > LONGEST {
+        if spec.len() > MAX_SPEC_BYTES {
             return Err(Error::TooLong(spec.len()));
         }
         let (zone, rest) = split_zone(spec);
@@ -69,24 +67,6 @@ impl Spec {
     }
 }
 
-/// The name of the zone in front of a spec, if there is one, and the rest.
-pub(super) fn split_zone(spec: &str) -> (Option<&str>, &str) {
-    let spec = spec.trim();
-    match spec.strip_prefix("CRON_TZ=").or(spec.strip_prefix("TZ=")) {
-        None => (None, spec),
-        Some(prefixed) => {
-            // Up to the first blank, and only a blank, as robfig/cron reads it.
-            let (name, rest) = prefixed.split_once(' ').unwrap_or((prefixed, ""));
-            (Some(name), rest.trim())
-        }
-    }
-}
-
-/// What follows `@every`.
-pub(super) fn period_text(rest: &str) -> Option<&str> {
-    rest.strip_prefix("@every ")
-}
-
 impl Fields {
     fn parse(text: &str) -> Result<Self, Error> {
         let given: Vec<&str> = text.split_whitespace().collect();
@@ -117,14 +97,15 @@ impl Fields {
         &self.items[unit as usize]
     }
 
-    /// Whether a day field leaves the days to the other one, so that both must match: it begins
-    /// with `*` or `?` (crontab(5); `*/2` too), or one of its items is nothing but that (cronie).
+    /// Returns whether a day field leaves the days to the other one, so that both must match: it
+    /// begins with `*` or `?` (crontab(5); `*/2` too), or one of its items is nothing but that
+    /// (cronie).
     pub(super) fn is_unrestricted(&self, unit: Unit) -> bool {
         let text = &self.text[unit as usize];
         text.starts_with(['*', '?']) || text.split(',').any(|item| matches!(item, "*" | "?"))
     }
 
-    /// Whether any item needs the job's seed.
+    /// Returns whether any item needs the job's seed.
     pub(super) fn uses_hash(&self) -> bool {
         self.items.iter().flatten().any(|item| matches!(item, Item::Hash { .. }))
     }

@@ -1,48 +1,50 @@
-//! The next occurrences of a schedule as a list for people: instant, local time, and what a change
-//! of the clock did. Called by the API's preview and by the command line; starts from the instant
-//! it is given and never asks what time it is.
+//! The next occurrences of a schedule as a list for people: instant, local time, and the effect of
+//! a change of the clock. Called by the API's preview and by the command line. It starts from a
+//! given instant and never reads a clock.
 
 use chrono::SecondsFormat;
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
 use super::cron::Cron;
+use super::next::Kind;
 use super::zone;
-use super::{Kind, Millis, Schedule};
+use super::{Millis, Schedule};
 
-/// What a change of the clock did to an occurrence.
+/// The effect of a change of the clock on an occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// Its local time does not exist that day: it comes at the first instant after the gap.
+    /// The local time does not exist that day: the occurrence comes at the first instant after the
+    /// gap.
     Moved,
-    /// Its local time comes twice that day, and this is the first.
+    /// The local time comes twice that day, and this is the first.
     First,
-    /// Its local time comes twice that day, and this is the second.
+    /// The local time comes twice that day, and this is the second.
     Second,
-    /// Between the occurrence before and this one, at least one fell into a gap and is left out.
+    /// At least one occurrence since the previous one fell into a gap and is left out.
     Skipped,
 }
 
-/// One occurrence.
+/// An occurrence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preview {
     /// The instant, in milliseconds; in JSON as RFC 3339 in UTC.
     #[serde(serialize_with = "rfc3339")]
     pub utc: Millis,
-    /// The same in the schedule's zone, RFC 3339 with the offset that holds there.
+    /// The local time in the schedule's zone, RFC 3339 with its offset.
     pub local: String,
-    /// What a transition did; `None` for nothing, and always for `@every` and one-offs.
+    /// The effect of a transition; `None` for none, and always for `@every` and one-offs.
     pub dst: Option<Mark>,
 }
 
-/// The first `count` occurrences strictly after `from`; fewer if the schedule ends. What has no
-/// zone of its own (`@every`, one-offs) is shown in UTC.
+/// The first `count` occurrences strictly after `from`; fewer if the schedule ends. A schedule
+/// without a zone (`@every`, one-offs) is shown in UTC.
 pub fn preview(schedule: &Schedule, anchor: Millis, from: Millis, count: usize) -> Vec<Preview> {
     preview_in(Tz::UTC, schedule, anchor, from, count)
 }
 
-/// As [`preview`], with the zone in which schedules without a zone of their own are shown.
+/// Works like [`preview`], with the zone in which schedules without a zone are shown.
 pub fn preview_in(
     fallback: Tz,
     schedule: &Schedule,
@@ -64,8 +66,8 @@ pub fn preview_in(
     occurrences.take(count).collect()
 }
 
-/// What `@every` counts from when somebody asks for what comes after `from`: its whole second, for
-/// whoever asks "from 14:45:00.005" means that second.
+/// The anchor of `@every` for a question about occurrences after `from`: the whole second, because
+/// "from 14:45:00.005" means that second.
 pub fn asked_anchor(from: Millis) -> Millis {
     from.div_euclid(1_000) * 1_000
 }

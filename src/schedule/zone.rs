@@ -1,14 +1,14 @@
-//! Time zones as lists of stretches with one UTC offset each, made once per zone from the embedded
-//! IANA data; and the reading of zone names. Called by `cron`, `at` and `preview`, and by whoever
-//! validates a zone. Never reads the system's zone or files.
+//! Time zones as lists of intervals with one UTC offset each, made once for each zone from the
+//! embedded IANA data; and the parser of zone names. Called by `cron`, `at`, `preview` and all
+//! checks of a zone. It never reads the system's zone or files.
 //!
-//! A stretch `i` runs from `begin(i)` to the next one's begin. On the local clock it shows
+//! An interval `i` runs from `begin(i)` to the next one's begin. On the local clock it shows
 //! `local_begin(i)` to `local_end(i)`. `local_begin_before(i)` is what the clock would have shown
 //! at its first instant without the transition: below `local_begin(i)` there is a gap between the
 //! two, above it a fold.
 //!
-//! Tables cover 1970 to 2100, which is where the IANA data as embedded ends. Before that the first
-//! offset stands; after it the zone's yearly rule goes on (`tail`), up to the year 9999.
+//! Tables cover 1970 to 2100, where the embedded IANA data ends. Before that the first offset
+//! holds; after it the zone's yearly rule goes on (`tail`), up to the year 9999.
 
 mod hints;
 mod tail;
@@ -38,7 +38,7 @@ pub(super) struct Zone {
     begins: Box<[i64]>,
     /// Seconds east of UTC.
     offsets: Box<[i32]>,
-    /// The changes after the table; `None` where the last offset stands.
+    /// The changes after the table; `None` where the last offset holds for ever.
     tail: Option<Tail>,
 }
 
@@ -85,17 +85,17 @@ impl Zone {
         self.begins.partition_point(|begin| *begin <= second).max(1) - 1
     }
 
-    /// Its first second, UTC.
+    /// The first second of an interval, UTC.
     pub(super) fn begin(&self, i: usize) -> i64 {
         match (self.begins.get(i), &self.tail) {
             (Some(begin), _) => *begin,
             (None, Some(tail)) => tail.begin(i - self.begins.len()),
-            // No caller asks beyond `len`; the last stretch would be the one.
+            // No caller goes beyond `len`; the last interval would be the answer.
             (None, None) => i64::MAX,
         }
     }
 
-    /// Its offset, seconds east of UTC.
+    /// The offset of an interval, seconds east of UTC.
     pub(super) fn offset(&self, i: usize) -> i64 {
         let offset = match (self.offsets.get(i), &self.tail) {
             (Some(offset), _) => *offset,
@@ -105,12 +105,12 @@ impl Zone {
         offset.into()
     }
 
-    /// What the local clock shows at its first second.
+    /// The local time at the first second of an interval.
     pub(super) fn local_begin(&self, i: usize) -> i64 {
         if i == 0 { i64::MIN } else { self.begin(i) + self.offset(i) }
     }
 
-    /// What the local clock would show at its first second by the offset before.
+    /// The local time at the first second of an interval by the offset before.
     pub(super) fn local_begin_before(&self, i: usize) -> i64 {
         if i == 0 { i64::MIN } else { self.begin(i) + self.offset(i - 1) }
     }
@@ -120,7 +120,7 @@ impl Zone {
         if i + 1 < self.len() { self.begin(i + 1) + self.offset(i) } else { i64::MAX }
     }
 
-    /// How many stretches there are up to the year 9999.
+    /// The number of intervals up to the year 9999.
     pub(super) fn len(&self) -> usize {
         self.begins.len() + self.tail.as_ref().map_or(0, Tail::len)
     }

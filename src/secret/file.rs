@@ -1,12 +1,13 @@
-//! The `.scheduler0` file: reading, writing, and the way that any file with secrets is written.
-//! Called by `Keys::load` and by the command line; knows nothing of what the secrets are for.
+//! The `.scheduler0` file: reading, writing, and the way in which any file with secrets is written.
+//! Called by `Keys::load` and by the command line; knows nothing of the use of the secrets.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{Error, FILE, random_text};
+use super::random::random_text;
+use super::{Error, FILE};
 
 /// The contents of `.scheduler0`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -14,7 +15,7 @@ use super::{Error, FILE, random_text};
 pub struct SecretFile {
     /// 64 hex characters; the same on every node of a cluster.
     pub secret_key: String,
-    /// What nodes and the command line sign in with.
+    /// The username of nodes and command line.
     pub auth_username: String,
     /// The password to it.
     pub auth_password: String,
@@ -72,8 +73,8 @@ impl std::fmt::Debug for SecretFile {
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all: a temporary beside it (mode 0600
-/// from the start), fsync, rename, fsync of the folder.
+/// Writes a file that only its owner may read, whole or not at all: a temporary file beside it
+/// (mode 0600 from the start), fsync, rename, fsync of the folder.
 pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
@@ -98,10 +99,10 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// Refuses a file that its owner, who is this process's user, lets group or others read, unless
-/// `insecure`: the rule of ssh for private keys. A file of another user is not ours to narrow (a secret
-/// that Docker or Kubernetes mounts is root's, and readable by the group of the process): of one that
-/// everybody may read there is a warning.
+/// Refuses a file of this process's user that group or others may read, unless `insecure`: the rule
+/// of ssh for private keys. A file of another user only leads to a warning, and only if everybody
+/// may read it: a secret that Docker or Kubernetes provides belongs to root and is readable by the
+/// process's group.
 pub(super) fn check_mode(path: &Path, insecure: bool) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
 

@@ -1,8 +1,14 @@
-//! What must hold for secrets: round trips, tampering, separation of purposes, file modes.
+//! Tests of secrets: round trips, tampering, separation of purposes, file modes.
 
 use std::os::unix::fs::PermissionsExt;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
+
+use super::keys::{NONCE, mac};
 use super::*;
+use crate::config::{self, Config};
+use crate::model::target::Sealed;
 
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -77,7 +83,7 @@ fn what_is_configured_comes_before_the_file_and_what_is_missing_is_named() {
     file.write(folder.path(), false).unwrap();
     let keys = load(&[("SCHEDULER0_AUTH_USERNAME", "env")]).unwrap();
     assert_eq!((keys.username(), keys.password()), ("env", file.auth_password.as_str()));
-    assert_eq!(hex::encode(keys.secret_key), file.secret_key);
+    assert_eq!(*keys.secret_key_hex(), file.secret_key);
 }
 
 #[test]

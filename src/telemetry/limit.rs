@@ -1,20 +1,21 @@
-//! At most one line a minute about the same thing. Whoever logs what a stranger, a receiver or a full
-//! disk can make happen many times a second asks [`LogLimit`] first; it counts what is left out, and
-//! logs nothing itself. Used from any thread; it never waits longer than for a map of a few entries.
+//! Limits log lines about the same thing to one a minute. A caller that logs what a client, a
+//! receiver or a full disk can cause many times a second asks [`LogLimit`] first. It counts the
+//! lines left out and logs nothing itself. Used from any thread; it never waits longer than for a
+//! map of a few entries.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Between two lines about one thing, in milliseconds.
+/// The time between two lines about one thing, in milliseconds.
 pub const EVERY_MS: u64 = 60_000;
-/// So many things are told apart within a minute; more of them share one line.
+/// The most things with a line of their own within a minute; more of them share one line.
 const MOST_KEYS: usize = 64;
 
-/// What was said of one thing.
+/// The lines about one thing.
 #[derive(Clone, Copy, Debug)]
 struct Said {
-    /// When, in the caller's milliseconds.
+    /// The time of the last line, in the caller's milliseconds.
     at: u64,
     /// Lines left out since.
     unsaid: u64,
@@ -23,12 +24,12 @@ struct Said {
 #[derive(Debug)]
 struct Lines<K> {
     keys: BTreeMap<K, Said>,
-    /// All that found no room among the keys.
+    /// The lines about things that had no place in the map.
     others: Option<Said>,
 }
 
-/// Says when a line is due: the first about a key at once, then one a minute with the number of those
-/// left out in between. Its memory is bounded whatever the keys are.
+/// Says when a line is due: the first line about a key at once, then one a minute with the number
+/// of those left out in between. Its memory is bounded whatever the keys are.
 #[derive(Debug)]
 pub struct LogLimit<K>(Mutex<Lines<K>>);
 
@@ -39,20 +40,21 @@ impl<K: Ord> Default for LogLimit<K> {
 }
 
 impl<K> LogLimit<K> {
-    /// Nothing was said yet.
+    /// Makes a limit without lines.
     pub const fn new() -> Self {
         Self(Mutex::new(Lines { keys: BTreeMap::new(), others: None }))
     }
 }
 
 impl<K: Ord> LogLimit<K> {
-    /// Whether a line about a key is due now: then how many were left out since the last one.
+    /// Returns the number of lines left out since the last one if a line about a key is due now.
     pub fn admit(&self, key: K) -> Option<u64> {
         static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
         self.admit_at(key, BEGUN.elapsed().as_millis() as u64)
     }
 
-    /// As [`LogLimit::admit`], at a time of the caller's: milliseconds of a clock that never goes back.
+    /// Works like [`LogLimit::admit`] at a time of the caller's: milliseconds of a clock that never
+    /// goes back.
     pub fn admit_at(&self, key: K, now: u64) -> Option<u64> {
         // A panic while it was held leaves whole entries.
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +67,7 @@ impl<K: Ord> LogLimit<K> {
             keys.retain(|_, said| said.unsaid > 0 || !said.is_old(now));
         }
         if keys.len() >= MOST_KEYS {
-            // What was left out long ago is told together with the others.
+            // A number of lines left out long ago is reported together with the others.
             let mut unsaid = 0;
             keys.retain(|_, said| {
                 let kept = !said.is_old(now);

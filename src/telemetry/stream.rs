@@ -1,7 +1,7 @@
-//! A bounded buffer in front of stderr or stdout, and the one thread that writes it out. Who writes
-//! into it never waits: a pipe whose reader has stalled fills the buffer, then lines are dropped and
-//! counted until the reader is back. `super` makes the log's, `cli` the one that `dev` shows
-//! executions on. It never fails towards its callers, and never ends the process.
+//! A bounded buffer in front of stderr or stdout, with one thread that writes it out. A writer into
+//! the buffer never waits: a pipe whose reader has stalled fills the buffer, then lines are dropped
+//! and counted until the reader is back. `super` makes one for the log, `cli` one for the
+//! executions that `dev` shows. It never fails towards its callers, and never ends the process.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// So many bytes wait for the reader; what comes beyond them is dropped.
+/// The bytes that wait for the reader at most; further ones are dropped.
 pub const BOUND: usize = 4 * 1024 * 1024;
 /// A flush gives up when nothing at all was taken for so long ...
 const STALL: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ struct State {
     queued: Vec<u8>,
     /// Bytes ever put into `queued`.
     pushed: u64,
-    /// How many of them were written, or given up after an error.
+    /// The number of them that were written, or dropped after an error.
     done: u64,
     /// Lines dropped since the last report.
     unsaid: u64,
@@ -59,7 +59,7 @@ impl Stream {
         bound: usize,
         report: impl Fn(&Self, u64) + Send + 'static,
     ) -> io::Result<Self> {
-        // A handle of its own: nobody else's lock is held while a write waits.
+        // The thread has a handle of its own, so that no other lock is held while a write waits.
         let file = File::from(to.as_fd().try_clone_to_owned()?);
         let stream = Self(Arc::new(Shared {
             bound,
@@ -76,8 +76,8 @@ impl Stream {
     /// Queues whole lines, or drops them when the buffer is full. Never waits for the reader.
     pub fn push(&self, lines: &[u8]) {
         let mut state = self.state();
-        // A line that is longer than all of the buffer goes out when nothing else waits. Where one was
-        // dropped, shorter ones do not slip in behind it: the report stands where lines are missing.
+        // A line that is longer than the buffer is accepted when nothing else waits. After a
+        // dropped line, shorter ones are dropped too: the report stands where lines are missing.
         let full = state.queued.len() + lines.len() > self.0.bound && !state.queued.is_empty();
         if full || state.unsaid > 0 {
             state.unsaid += count(lines);
@@ -95,7 +95,7 @@ impl Stream {
         self.state().dropped
     }
 
-    /// Whether the other end was closed: nobody reads any more.
+    /// Returns whether the other end was closed.
     pub fn is_closed(&self) -> bool {
         self.state().closed
     }
@@ -131,7 +131,7 @@ impl Stream {
     /// stream, that so many lines were dropped.
     fn write_out(&self, file: &File, report: &impl Fn(&Self, u64)) {
         let mut batch = Vec::new();
-        // What an error has cost is told when writing works again.
+        // The cost of an error is reported when writing works again.
         let mut refused = 0;
         loop {
             batch.clear();
@@ -147,7 +147,7 @@ impl Stream {
                 std::mem::swap(&mut batch, &mut state.queued);
                 std::mem::take(&mut state.unsaid)
             };
-            // The buffer is empty now: the report stands behind what the missing lines came after.
+            // The buffer is empty now, so the report follows the last line before the missing ones.
             if unsaid > 0 {
                 report(self, unsaid);
             }
@@ -181,7 +181,7 @@ impl Stream {
                     self.0.written.notify_all();
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // Somebody who shares the pipe made it non-blocking.
+                // Another process that shares the pipe made it non-blocking.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     let mut polled = [PollFd::new(&file, PollFlags::OUT)];
                     match poll(&mut polled, None) {
@@ -196,12 +196,12 @@ impl Stream {
     }
 }
 
-/// How many lines there are, one that is cut included.
+/// The number of lines, an incomplete last one included.
 fn count(lines: &[u8]) -> u64 {
     lines.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
-/// For the log: an event is one write of one line.
+/// The log's writer: an event is one write of one line.
 impl Write for Stream {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -257,7 +257,7 @@ mod tests {
             let lines = BufReader::new(reader).lines().map_while(Result::ok);
             lines.skip(1).take_while(|line| line != "the end").collect::<Vec<_>>()
         });
-        // Once it has taken something there is room again.
+        // Once the pipe has taken something, there is space again.
         while !stream.flush(STALL) {}
         stream.push(b"the end\n");
         let read = reading.join().unwrap();

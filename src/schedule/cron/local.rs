@@ -63,8 +63,8 @@ impl Cron {
         valid & if self.either { by_month | by_week } else { by_month & by_week }
     }
 
-    /// Which fields a local second meets, in the order of a spec with seconds; each of the two day
-    /// fields by itself. `None` outside the calendar.
+    /// The fields that a local second meets, in the order of a spec with seconds; each of the two
+    /// day fields by itself. `None` outside the calendar.
     pub(in super::super) fn meets(&self, at: i64) -> Option<[bool; 6]> {
         let (day, clock) = (at.div_euclid(DAY), at.rem_euclid(DAY) as u32);
         let (month, dom) = Month::of(day)?;

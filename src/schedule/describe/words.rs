@@ -3,10 +3,10 @@
 
 use super::super::field::{Item, Unit};
 
-/// A step is told as its values when there are so many at most.
+/// The most values of a step that are listed.
 const VALUES: usize = 12;
 
-/// Whether the field restricts nothing.
+/// Returns whether the field restricts nothing.
 pub(super) fn is_any(items: &[Item]) -> bool {
     items.iter().any(|item| matches!(item, Item::Any { step: 1 }))
 }
@@ -33,15 +33,15 @@ pub(super) fn points(unit: Unit, items: &[Item]) -> Option<Vec<u8>> {
     Some(values)
 }
 
-/// Whether the field is a step that divides it evenly, so that it is a period from one end of the
-/// field to the next: `*/15` of the minutes, not `*/7`.
+/// Returns whether the field is a step that divides it evenly, so that it is a period from one end
+/// of the field to the next: `*/15` of the minutes, not `*/7`.
 pub(super) fn is_even(unit: Unit, items: &[Item]) -> bool {
     let (min, max) = unit.bounds();
     let clock = matches!(unit, Unit::Second | Unit::Minute | Unit::Hour);
     matches!(items, [Item::Any { step }] if clock && (max - min + 1).is_multiple_of(*step) && *step <= max)
 }
 
-/// One field as a phrase that can stand alone: `at minute 5`, `every 2 hours`, `in March`.
+/// A field as a phrase of its own: `at minute 5`, `every 2 hours`, `in March`.
 pub(in super::super) fn words(unit: Unit, items: &[Item]) -> String {
     let name = name(unit);
     if is_any(items) {
@@ -70,7 +70,7 @@ pub(super) fn values(unit: Unit, items: &[Item]) -> String {
     which(unit, items, ", ")
 }
 
-/// What one day may be, without the preposition: `Sunday, Tuesday or the last Friday of the month`.
+/// The choice of days, without the preposition: `Sunday, Tuesday or the last Friday of the month`.
 pub(super) fn either(unit: Unit, items: &[Item]) -> String {
     which(unit, items, " or ")
 }
@@ -83,7 +83,7 @@ fn name(unit: Unit) -> &'static str {
     }
 }
 
-/// All that a field chooses; `last` stands before the last of several.
+/// Everything that a field chooses; `last` is put before the last of several.
 fn which(unit: Unit, items: &[Item], last: &str) -> String {
     let name = name(unit);
     let simple = simplified(unit, items);
@@ -140,7 +140,7 @@ fn simplified(unit: Unit, items: &[Item]) -> Vec<Item> {
     simple
 }
 
-/// Whether an item is told in values alone.
+/// Returns whether an item is described by its values alone.
 fn in_numbers(unit: Unit, item: Item) -> bool {
     match item {
         Item::Range { lo, hi, step } => step == 1 || few(lo, hi, step).is_some(),
@@ -158,7 +158,7 @@ fn few(lo: u8, hi: u8, step: u8) -> Option<Vec<u8>> {
     (values.len() <= VALUES).then_some(values)
 }
 
-/// One item, without the preposition: several phrases where it is a list of values.
+/// An item, without the preposition: several phrases where it is a list of values.
 fn phrase(unit: Unit, item: Item) -> Vec<String> {
     let name = name(unit);
     let label = |value: u8| unit.label(value);
@@ -195,7 +195,7 @@ fn phrase(unit: Unit, item: Item) -> Vec<String> {
     }]
 }
 
-/// Few values are listed; of many the step is told.
+/// Few values are listed; of many the step is named.
 fn stepped(unit: Unit, lo: u8, hi: u8, step: u8) -> Vec<String> {
     if let Some(values) = few(lo, hi, step) {
         return values.into_iter().map(|value| unit.label(value)).collect();

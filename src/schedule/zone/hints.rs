@@ -1,5 +1,5 @@
-//! Advice for whoever wrote a zone's name that the IANA data does not have. Called by `parse_zone`
-//! alone, after the name was refused: nothing here makes a name valid.
+//! Advice about a zone name that the IANA data does not have. Called by `parse_zone` alone, after
+//! the name was refused: nothing here makes a name valid.
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
@@ -90,7 +90,7 @@ const OLD: [(&str, &str); 17] = [
     ("America/Washington", "America/New_York"),
 ];
 
-/// What to write instead of a name that no zone has.
+/// The fix for a name that no zone has.
 pub(super) fn suggest(name: &str) -> String {
     let given = name.trim();
     if let Some(fix) = offset(given) {
@@ -181,7 +181,7 @@ fn place(west: bool, hours: u32, minutes: u32) -> Option<&'static str> {
 fn nearest(wanted: &str) -> String {
     let mut near: Vec<(f64, &'static str)> = TZ_VARIANTS
         .iter()
-        // Never a zone with a turned sign for somebody who did not write one.
+        // A zone with a turned sign is only suggested for a name with a sign.
         .filter(|tz| {
             wanted.len() <= 64 && !tz.name().contains("GMT+") && !tz.name().contains("GMT-")
         })

@@ -18,12 +18,12 @@ const FIRST: i32 = 2099;
 /// The last year that schedules know.
 const LAST: i32 = 9999;
 
-/// What follows the table.
+/// The changes after the table.
 #[derive(Debug)]
 pub(super) struct Tail {
-    /// By the weekday of 1 March: the changes of the year, in order. Each year has as many.
+    /// The changes of a year in order, by the weekday of 1 March. Each year has the same number.
     years: [Vec<Change>; 7],
-    /// How many changes of the first year are in the table.
+    /// The number of changes of the first year that are in the table.
     known: usize,
 }
 
@@ -61,12 +61,12 @@ impl Tail {
         self.years[0].len()
     }
 
-    /// How many changes there are up to the end of the year 9999.
+    /// The number of changes up to the end of the year 9999.
     pub(super) fn len(&self) -> usize {
         (LAST - FIRST + 1) as usize * self.per_year() - self.known
     }
 
-    /// How many of them are not after a second.
+    /// The number of changes that are not after a second.
     pub(super) fn begun_by(&self, second: i64) -> usize {
         if second < END {
             return 0;
@@ -125,7 +125,7 @@ fn weekday(year: i32) -> usize {
 
 /// The year, counted from 1 March, that holds a second.
 fn year_of(second: i64) -> i32 {
-    // The calendar's year is at most one too late. What lies beyond chrono's calendar is far after
+    // The calendar's year is at most one too late. Instants beyond chrono's calendar are far after
     // the year 9999.
     let day = i32::try_from(second.div_euclid(DAY)).ok();
     let date = day.and_then(NaiveDate::from_epoch_days);

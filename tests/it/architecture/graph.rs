@@ -78,7 +78,8 @@ impl Graph {
         heads
     }
 
-    /// For each file the files that define what it uses.
+    /// For each file the files that define what it uses. Its own inline tests are left out: they may
+    /// use what is built on it.
     pub(super) fn uses(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut uses = BTreeMap::new();
         for file in &self.files {
@@ -90,6 +91,9 @@ impl Graph {
             let imports = imports.map(|i| (&i.path, &i.inside, i.name.is_none()));
             let paths = file.paths.iter().map(|(path, inside)| (path, inside, false));
             for (path, inside, glob) in imports.chain(paths) {
+                if inside.iter().any(|module| module == "tests") {
+                    continue;
+                }
                 let Some(path) = self.absolute(file, path, inside) else { continue };
                 let Some((at, whole)) = self.definition(&path, 0) else { continue };
                 let target = &self.files[at];
