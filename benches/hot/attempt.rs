@@ -1,5 +1,5 @@
-//! What came of a request for 1,560 jobs of one shard: as a record, coded and read back. Beside it the
-//! ids in plain, eight bytes each, as a row per execution would at least have them.
+//! The record of a request for 1,560 jobs of one shard, encoded and decoded. It is compared with
+//! the plain ids, eight bytes each, which a row for each execution needs at least.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ pub(crate) fn ids(shard: u64) -> impl Iterator<Item = u64> {
     runs.flat_map(|first| first..first + 64).filter(|id| *id > 0).take(JOBS as usize)
 }
 
-/// One request of a shard, delivered.
+/// A request of one shard, delivered.
 pub(crate) fn attempt(shard: u64, due: i64) -> AttemptRecord {
     AttemptRecord {
         project: 1,

@@ -1,13 +1,13 @@
-//! The hot paths, each beside its limit: what the same work costs when nothing but the unavoidable is
-//! done, measured in the same run.
+//! The hot paths, each beside its baseline: the cost of the same work when only the unavoidable
+//! part is done, measured in the same run.
 //!
 //! ```text
 //!   cargo bench --bench hot                      all of it
 //!   cargo bench --bench hot -- payload           one group
 //! ```
 //!
-//! In every group `ours` is this program's way, through its public functions, and the others are what
-//! it is compared with. What the figures mean is in `docs/performance.md`.
+//! In every group `ours` is this program's way, through its public functions; the others are what
+//! it is compared with. `docs/performance.md` explains the figures.
 
 mod attempt;
 mod fair;

@@ -28,7 +28,7 @@ struct Plain {
     date_created: &'static str,
 }
 
-/// What 100,000 jobs of one line have in common.
+/// The definition of 100,000 jobs with one schedule.
 pub(crate) fn definition() -> JobDefinition {
     JobDefinition {
         project: 1,

@@ -1,6 +1,6 @@
-//! What fires: 100,000 jobs that are due together, taken out of the queue and put back for their next
-//! instant. Beside it the ordinary way, a heap of jobs, and the least that must be done: naming the
-//! jobs, one by one.
+//! Firing: 100,000 jobs that are due together are taken out of the queue and put back for their
+//! next instant. It is compared with the ordinary way, a heap of jobs, and with the least that must
+//! be done: naming the jobs one by one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,6 +1,6 @@
-//! The next instant of a schedule: what a class of jobs costs each time that it fires. Beside it the
-//! `cron` crate, which does the same in its own way, and what any way has to do at least: turn an
-//! instant into local time and back.
+//! The next instant of a schedule, which is computed each time that a group of jobs fires. It is
+//! compared with the `cron` crate and with the least that any way has to do: turn an instant into
+//! local time and back.
 
 use std::hint::black_box;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
-//! The books: creating 1,000 jobs, recording 64 requests of 1,560 jobs each, reading one job's
-//! history of a day. Beside the first two, plain SQLite: the same rows into the same tables and
-//! indexes, by statements that are ready, one transaction and nothing else. Neither is synced: on a
-//! node that is the log's part.
+//! The store: creating 1,000 jobs, recording 64 requests of 1,560 jobs each, reading one job's
+//! history of a day. The first two are compared with plain SQLite: the same rows into the same
+//! tables and indexes, by prepared statements in one transaction. Neither is synced: on a node the
+//! log is.
 
 use std::hint::black_box;
 
@@ -24,10 +24,10 @@ const DAY: i64 = 86_400;
 /// Jobs of that history, in shard 3.
 const EACH_MINUTE: u64 = 3 * 64;
 const EACH_SECOND: u64 = (64 << 12) + 3 * 64;
-/// So many executions are read at once.
+/// Executions in one read.
 const PAGE: u64 = 100;
 
-/// Books of a cluster with a project, and a log that is applied to them.
+/// The store of a cluster with a project, and a log that is applied to it.
 struct Books {
     writer: Writer,
     index: u64,
@@ -63,7 +63,7 @@ impl Books {
     }
 }
 
-/// The same tables, and a connection like the one that writes to the books.
+/// The same tables, and a connection like that of the store's writer.
 fn plain() -> (TempDir, Connection) {
     let folder = TempDir::new().unwrap();
     drop(Store::open(folder.path()).unwrap());
@@ -208,8 +208,8 @@ pub(crate) fn history(c: &mut Criterion) {
     group.finish();
 }
 
-/// Records as 64 shards record them that each send something every second of a day, in one file. Each
-/// has 64 jobs of `@every 1s`, and in one second of a minute as many of `@every 1m` besides.
+/// Records as 64 shards write them that each send every second of a day, in one file. Each shard
+/// has 64 jobs of `@every 1s`, and in one second of a minute 64 more of `@every 1m`.
 fn day(file: &std::path::Path) {
     let seconds: Vec<u64> = (EACH_SECOND..EACH_SECOND + 64).collect();
     let minutes = (EACH_MINUTE..EACH_MINUTE + 64).chain(seconds.iter().copied());

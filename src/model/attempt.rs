@@ -1,7 +1,8 @@
-//! What a sending came to: one record for all jobs that went out as one, and what follows from it.
+//! The record of one attempt: one for all jobs that were sent together, and the rules that follow
+//! from it.
 //!
-//! The worker makes records, the journal carries them, the collector proposes them, `command::apply`
-//! stores them, the api shows them job by job.
+//! The worker makes records, the journal carries them, the collector proposes them,
+//! `command::apply` stores them, and the API shows them job by job.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,22 +24,22 @@ pub struct AttemptRecord {
     pub due: Millis,
     /// The scheduled instant; with the job it makes the execution id.
     pub scheduled: Millis,
-    /// For a range: the verdict (a skip) holds for every planned occurrence of the members due from
-    /// this instant to `due`. `None` for a single instant.
+    /// Of a range: the verdict, which is a skip, holds for every planned occurrence of the members
+    /// due from this instant to `due`. `None` for a single instant.
     pub since: Option<Millis>,
     /// 1 for the first attempt.
     pub attempt: u32,
-    /// What it came to.
+    /// The verdict.
     pub verdict: Verdict,
     /// The HTTP status that came back; 0 when none did.
     pub http_code: u16,
-    /// When the request's first byte went out, by the sender's scheduler time.
+    /// The instant of the request's first byte, by the sender's scheduler time.
     pub started: Millis,
-    /// How long it took, in milliseconds.
+    /// The duration, in milliseconds.
     pub duration: u32,
-    /// The jobs.
+    /// The jobs that were sent together.
     pub members: Members,
-    /// What went wrong, at most [`MAX_ERROR`] bytes.
+    /// The error, at most [`MAX_ERROR`] bytes.
     pub error: Option<String>,
     /// The pending row that this attempt was made for; `None` for a first attempt from the plan.
     pub pending: Option<u64>,
@@ -46,17 +47,18 @@ pub struct AttemptRecord {
     pub run: u64,
     /// The members are one-offs: an end state is the end of the jobs.
     pub once: bool,
-    /// How the result came about.
+    /// The origin of the result.
     pub origin: ResultOrigin,
-    /// What a receiver promised that accepted the run: with [`Verdict::Running`].
+    /// The promise of the receiver that accepted the run; only with [`Verdict::Running`].
     pub accepted: Option<Box<Accepted>>,
-    /// The start of the answer to a request for a single occurrence, at most [`MAX_RESPONSE`] bytes.
+    /// The beginning of the answer to a request for a single occurrence, at most [`MAX_RESPONSE`]
+    /// bytes.
     pub response: Option<String>,
 }
 
 impl AttemptRecord {
-    /// Whether it is a range that takes in an occurrence: due in it, and not scheduled after the last
-    /// of it, which would be an occurrence of a plan that came later.
+    /// Returns whether the record is a range that contains an occurrence: due in the range, and not
+    /// scheduled after its end, which would be an occurrence of a later plan.
     pub fn spans(&self, scheduled: Millis, due: Millis) -> bool {
         self.since.is_some_and(|since| since <= due)
             && due <= self.due
@@ -64,13 +66,13 @@ impl AttemptRecord {
     }
 }
 
-/// How a result came about.
+/// The origin of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResultOrigin {
-    /// By the answer (or its absence), or by a decision not to send.
+    /// The answer or its absence, or a decision not to send.
     #[default]
     Answer = 0,
-    /// By a later report.
+    /// A later report of the receiver.
     Reported = 1,
     /// A run was silent for too long.
     Lost = 2,
@@ -81,7 +83,7 @@ pub enum ResultOrigin {
 }
 
 impl ResultOrigin {
-    /// That of a stored number.
+    /// The origin of a stored number.
     pub fn from_code(code: i64) -> Self {
         match code {
             1 => Self::Reported,
@@ -92,7 +94,7 @@ impl ResultOrigin {
         }
     }
 
-    /// Its name, as listed.
+    /// The name in listings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Answer => "answer",
@@ -117,24 +119,24 @@ pub fn bounded(mut error: String) -> String {
     error
 }
 
-/// What a record means for its occurrences.
+/// The meaning of a record for its occurrences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// End state: a receiver accepted it.
     Delivered,
     /// A failed attempt; the next one is due at the instant given.
     Retry {
-        /// When to try again.
+        /// The instant of the next attempt.
         at: Millis,
     },
-    /// End state: given up, a dead letter.
+    /// End state: dead-lettered.
     Dead,
     /// End state: not sent, and why.
     Skipped(SkipReason),
-    /// Not attempted: its destination takes nothing at the moment. It waits in the books, its number
-    /// of attempts as it was; the history does not show it.
+    /// Deferred: the destination takes nothing at the moment. The occurrence waits as a pending row
+    /// with its number of attempts unchanged; the history does not show the deferral.
     Postponed {
-        /// When to look again.
+        /// The instant of the next try.
         at: Millis,
     },
     /// The receiver accepted it and reports later.
@@ -148,7 +150,7 @@ pub enum SkipReason {
     Paused,
     /// The run before it was still under way.
     Overlap,
-    /// It was too late, and the misfire policy says not to make it up.
+    /// The occurrence was too late, and the misfire policy does not catch it up.
     Misfire,
     /// The schedule was changed.
     Edited,
@@ -156,14 +158,15 @@ pub enum SkipReason {
     Ended,
     /// The job is disabled.
     Disabled,
-    /// Somebody cancelled the run.
+    /// A client cancelled the run.
     Cancelled,
-    /// It was due before the cluster was restored from a backup that knows nothing of it.
+    /// The occurrence was due before the cluster was restored from a backup that does not contain
+    /// it.
     Restored,
 }
 
 impl SkipReason {
-    /// Its name, as listed and counted.
+    /// The name in listings and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Paused => "paused",
@@ -210,18 +213,18 @@ impl Verdict {
         }
     }
 
-    /// Whether the occurrence is over with it.
+    /// Returns whether the occurrence has ended with it.
     pub fn is_end(self) -> bool {
         !matches!(self, Verdict::Retry { .. } | Verdict::Postponed { .. } | Verdict::Running)
     }
 
-    /// Whether it counts under a live epoch only: whoever owns the shard now has neither given up nor
-    /// put off.
+    /// Returns whether the verdict counts under a live epoch only. The present owner of the shard
+    /// has then neither dead-lettered nor deferred the occurrence.
     pub fn needs_its_epoch(self) -> bool {
         matches!(self, Verdict::Dead | Verdict::Postponed { .. })
     }
 
-    /// Its name, as listed.
+    /// The name in listings.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Delivered => "delivered",
@@ -237,18 +240,18 @@ impl Verdict {
 /// A watermark statement: everything of this shard due up to `at` is in the journal before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
-    /// The shard.
+    /// The shard's number.
     pub shard: ShardId,
     /// The epoch of the owner (or closing owner) that states it.
     pub epoch: u64,
-    /// W.
+    /// The watermark.
     pub at: Millis,
 }
 
-/// One entry of a node's journal.
+/// An entry of a node's journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalEntry {
-    /// A result.
+    /// A result of an attempt.
     Attempt(AttemptRecord),
     /// Watermarks, written after all results that they cover. W = H of a closing epoch is the
     /// closing statement.
@@ -258,9 +261,9 @@ pub enum JournalEntry {
 /// A stretch of one node's journal, as the collector proposes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalBatch {
-    /// Whose journal.
+    /// The node that wrote the journal.
     pub node: NodeId,
-    /// Which file: random, made with it.
+    /// A random number made with the journal, which names the physical file.
     pub incarnation: u128,
     /// The sequence number of the first entry.
     pub first: u64,

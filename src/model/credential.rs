@@ -7,7 +7,7 @@ use super::Millis;
 /// A credential as stored: the secret itself is never here, only a keyed hash of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// Its number.
+    /// The credential's number.
     pub id: u64,
     /// The public part, sent as `x-api-key`.
     pub api_key: String,
@@ -15,13 +15,13 @@ pub struct Credential {
     pub verifier: Vec<u8>,
     /// Archived keys no longer open anything.
     pub archived: bool,
-    /// When it was created.
+    /// The instant of its creation.
     pub created: Millis,
-    /// When it was last changed.
+    /// The instant of its last change.
     pub modified: Option<Millis>,
-    /// Who created it, in the words of the request.
+    /// The creator, in the words of the request.
     pub created_by: Option<String>,
-    /// Who archived it, in the words of the request.
+    /// The client that archived it, in the words of the request.
     pub archived_by: Option<String>,
     /// The credential whose key made it; `None`: an operator did, or a version that did not record
     /// it. Known from `Command::ByClient` when it is made, so it is no part of the encoded record.

@@ -1,41 +1,40 @@
-//! How an occurrence is tried: retries and their delays, lateness, overlap. What a job says, over
-//! what its project says, over what the configuration says.
+//! The rules for delivering an occurrence: retries and their delays, lateness, overlap. A job's
+//! values override its project's, and those override the configuration's.
 //!
-//! `api` reads these from requests, `worker` resolves and follows them, `command::apply` reads
-//! [`Retry`] when a run is reported as failed. Pure, in whole numbers, so that every node gets the
-//! same delays.
+//! `api` reads them from requests, `worker` resolves and follows them, and `command::apply` reads
+//! [`Retry`] when a run is reported as failed. Everything is pure and in whole numbers, so that
+//! every node computes the same delays.
 
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
 
-/// The longest delay between two attempts unless somebody says otherwise: an hour, in milliseconds.
+/// The default of the longest delay between two attempts: an hour, in milliseconds.
 pub const LONGEST_DELAY: Millis = 3_600_000;
 
-/// How often, how soon and how long an occurrence is tried; what is `None` is somebody else's to
-/// say.
+/// The retry policy of a job or a project. A value that is `None` is taken from the next level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Delivery {
-    /// Retries after the first attempt. Of a project only: a job has `JobDefinition::retry_max`.
+    /// Retries after the first attempt. Only of a project: a job has `JobDefinition::retry_max`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_max: Option<u32>,
-    /// Before the first retry, in milliseconds.
+    /// The delay before the first retry, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_delay: Option<Millis>,
-    /// By what each further delay grows, in thousandths: 2,000 doubles.
+    /// The factor by which each further delay grows, in thousandths: 2,000 doubles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_factor: Option<u32>,
     /// The longest delay, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_max_delay: Option<Millis>,
-    /// How long an attempt may take, answer included, in milliseconds.
+    /// The longest duration of an attempt, answer included, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Millis>,
 }
 
 impl Delivery {
-    /// What holds where this says nothing.
+    /// Fills in the missing values from the next level.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -48,14 +47,14 @@ impl Delivery {
     }
 }
 
-/// Retries, resolved.
+/// A retry policy with all values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Retry {
     /// Retries after the first attempt.
     pub max: u32,
-    /// Before the first one, in milliseconds.
+    /// The delay before the first retry, in milliseconds.
     pub delay: Millis,
-    /// By what each further delay grows, in thousandths; at least 1,000.
+    /// The factor by which each further delay grows, in thousandths; at least 1,000.
     pub factor: u32,
     /// The longest delay, in milliseconds.
     pub max_delay: Millis,
@@ -84,10 +83,11 @@ impl Retry {
 /// A retry comes this much sooner or later than its delay, in thousandths, so that what failed
 /// together does not come back together.
 const SPREAD: Millis = 200;
-/// What a destination asked for is kept, and exceeded by this much at most, in milliseconds.
+/// The most by which a delay may exceed the one that the destination asked for, in milliseconds.
 const LATEST_AFTER: Millis = 30_000;
 
-/// A delay between two attempts, 20 % more or less as the seed says, but never more than the longest.
+/// A delay between two attempts, 20 % more or less as the seed says, but never more than the
+/// longest.
 pub fn spread(delay: Millis, longest: Millis, seed: u64) -> Millis {
     let part = delay.max(0) / 1_000 * SPREAD + delay.max(0) % 1_000 * SPREAD / 1_000;
     let least = delay.max(0) - part;
@@ -101,8 +101,8 @@ pub fn spread_after(delay: Millis, seed: u64) -> Millis {
     delay.saturating_add((seed % (most + 1).cast_unsigned()) as Millis)
 }
 
-/// A number that an attempt has alike wherever it is asked for: of its execution (of a batch the one
-/// of its first job) and its number.
+/// A number that is the same for an attempt on every node. It is computed from the execution (of a
+/// batch from that of its first job) and the attempt's number.
 pub fn seed(job: u64, scheduled: Millis, run: u64, attempt: u32) -> u64 {
     // The steps of splitmix64.
     let mix = |mut x: u64| {
@@ -114,36 +114,36 @@ pub fn seed(job: u64, scheduled: Millis, run: u64, attempt: u32) -> u64 {
     mix(mix(mix(job) ^ scheduled.cast_unsigned()) ^ (run << 32 | u64::from(attempt)))
 }
 
-/// What becomes of occurrences that could not fire in time: the nodes were down, the destination
-/// had no place. Within the grace all of them fire.
+/// The misfire policy: which occurrences still fire if they could not fire in time, because the
+/// nodes were down or the destination had no place. Within the grace all of them fire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Misfire {
-    /// Which of them fire.
+    /// The choice of those that fire.
     #[serde(skip_serializing_if = "is_default")]
     pub policy: MisfirePolicy,
-    /// How late is not yet too late, in milliseconds; `None` takes the configuration's.
+    /// The grace, in milliseconds; `None` takes the configuration's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace: Option<Millis>,
-    /// Nothing later than this is made up, in milliseconds.
+    /// The greatest age of an occurrence that is caught up, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Millis>,
-    /// With `all`: at most so many are made up, the newest.
+    /// With `all`: the most occurrences that are caught up, the newest ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
 }
 
-/// With `all`, at most so many occurrences are made up unless the job says otherwise.
+/// With `all`, the most occurrences that are caught up unless the job says otherwise.
 pub const MISFIRE_MAX: u32 = 100;
 
-/// Which of several occurrences that are too late fire.
+/// The choice among several occurrences that are too late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MisfirePolicy {
     /// The newest; the rest is skipped.
     #[default]
     Latest,
-    /// All, oldest first.
+    /// All of them, oldest first.
     All,
     /// None that is past the grace.
     Skip,
@@ -153,19 +153,19 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What an occurrence does while the one before it is under way (sent, accepted, or between two
-/// attempts).
+/// The overlap policy: what an occurrence does while the previous one is under way (sent, accepted,
+/// or between two attempts).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// It does not care.
+    /// The occurrence fires at once.
     #[default]
     Allow,
-    /// It is skipped.
+    /// The occurrence is skipped.
     Skip,
-    /// It waits; one that waits already gives way to it.
+    /// The occurrence waits and replaces another one that waits.
     QueueOne,
-    /// It takes the other's place, which is cancelled.
+    /// The occurrence fires, and the previous run is cancelled.
     CancelPrevious,
 }
 

@@ -1,8 +1,8 @@
-//! A job, split into what many jobs share (its definition) and what is its own.
+//! A job, split into a definition that many jobs share and the values of its own.
 //!
-//! People create jobs by the thousand with one spec, zone and URL. The definition is stored once and
-//! counted; a job's row is its data, its anchor and a definition number. Made by `api::jobs`, stored by
-//! `store::jobs`, fired by `worker`.
+//! People create jobs by the thousand with one spec, zone and URL. The definition is stored once
+//! and counted; a job's row holds its data, its anchor and the number of its definition.
+//! `api::jobs` makes jobs, `store::jobs` stores them, `worker` fires them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use super::target::HttpTarget;
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
 
-/// What many jobs have in common: schedule, target and policy.
+/// The part that many jobs have in common: schedule, target and policies.
 ///
-/// Known by the digest of its JSON, so a field that came later is left out while it has its default
-/// value. Commands carry it as JSON too (see [`super::text`]): it may grow without a new log format.
+/// A definition is identified by the digest of its JSON, so a newer field is left out while it has
+/// its default value. Commands carry it as JSON too (see [`super::text`]): it may grow without a
+/// new log format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobDefinition {
-    /// The project.
+    /// The project's number.
     pub project: ProjectId,
     /// The schedule, as given: cron, descriptor or `@every`; empty for a one-off.
     pub spec: String,
@@ -29,63 +30,64 @@ pub struct JobDefinition {
     pub period: Option<Millis>,
     /// The IANA zone that the spec is read in.
     pub timezone: String,
-    /// What happens at the two changes of the clock.
+    /// The daylight-saving rule.
     #[serde(default)]
     pub dst: DstRule,
-    /// Where it is posted, in batches; empty when `http` or `executor` says where.
+    /// The URL that its batches are posted to; empty when `http` or `executor` says where.
     pub callback_url: String,
-    /// `http`.
+    /// The execution type of the original's clients: always `http`.
     pub execution_type: String,
     /// The casing of its callback payload: that of the route prefix it was created under.
     #[serde(rename = "dialect")]
     pub casing: Casing,
-    /// No occurrence before this instant.
+    /// The instant before which it has no occurrence.
     pub start: Option<Millis>,
-    /// No occurrence after this instant.
+    /// The instant after which it has no occurrence.
     pub end: Option<Millis>,
     /// Retries after the first attempt; `None` takes the configuration's.
     pub retry_max: Option<u32>,
     /// The named executor it was created with.
     pub executor: Option<u64>,
-    /// Who created it, as the client named itself.
+    /// The creator, as the client named itself.
     pub created_by: Option<String>,
-    /// What makes it due.
+    /// The kind of its timing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timing: Timing,
-    /// How often, how soon and how long it is tried, where it says so itself (`retry_max` is above).
+    /// The retry policy, where the job has one of its own (`retry_max` is above).
     #[serde(default, skip_serializing_if = "is_default")]
     pub delivery: Delivery,
-    /// What becomes of occurrences that could not fire in time.
+    /// The misfire policy.
     #[serde(default, skip_serializing_if = "is_default")]
     pub misfire: Misfire,
     /// Each occurrence is delayed by less than this, in milliseconds, as a hash of job and instant
     /// says; 0 for none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub jitter: Millis,
-    /// What an occurrence does while the one before it is under way.
+    /// The overlap policy.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overlap: Overlap,
-    /// How long an accepted run may take, in milliseconds, before it counts as lost.
+    /// The longest duration of an accepted run, in milliseconds; a longer run is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub run_timeout: Option<Millis>,
-    /// How long an accepted run may be silent, in milliseconds, before it counts as lost.
+    /// The longest silence of an accepted run, in milliseconds; a run that is silent for longer is
+    /// lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub heartbeat_timeout: Option<Millis>,
-    /// A one-off vanishes from the lists when it is over.
+    /// Hides a one-off from the lists when it is over.
     #[serde(default, skip_serializing_if = "is_default")]
     pub delete_after_run: bool,
-    /// What people find it by.
+    /// Names and values by which people find it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
-    /// A request of its own for each occurrence, instead of a place in a batch.
+    /// The request for each occurrence, instead of a place in a batch.
     #[serde(default, skip_serializing_if = "is_default")]
     pub http: Option<Box<HttpTarget>>,
 }
 
-/// What makes a job due.
+/// The kind of a job's timing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Timing {
-    /// Its `spec`.
+    /// A recurring schedule, given by `spec`.
     #[default]
     Spec,
     /// One instant, which is the job's anchor.
@@ -95,12 +97,12 @@ pub enum Timing {
     After(Millis),
 }
 
-/// The longest jitter that a job may have, in milliseconds: a closed plan is looked for so long
-/// after its end.
+/// The longest jitter that a job may have, in milliseconds: a closed plan is kept in view for so
+/// long after its end.
 pub const LONGEST_JITTER: Millis = 24 * 3_600_000;
 
 impl JobDefinition {
-    /// Whether it has one occurrence only: at its anchor.
+    /// Returns whether the job has exactly one occurrence, at its anchor.
     pub fn is_one_off(&self) -> bool {
         self.timing != Timing::Spec
     }
@@ -113,24 +115,25 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// The casing of a client's JSON, chosen by the route prefix it uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Casing {
-    /// `/`: `project_id`.
+    /// The prefix `/`: `project_id`.
     #[default]
     Snake,
     /// `/v1` and `/api/v1`: `projectId`.
     Camel,
 }
 
-/// Whether a job fires.
+/// The status of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobStatus {
-    /// It does.
+    /// The job fires.
     #[default]
     Active = 0,
-    /// It is paused.
+    /// The job is paused.
     Inactive = 1,
-    /// A one-off that is over. (That a recurring job is over is derived: see `store::jobs::is_over`.)
+    /// A one-off that has ended. (The end of a recurring job is derived: see
+    /// `store::jobs::is_over`.)
     Completed = 2,
-    /// Its target answered 410: it is gone for good. A resume takes it back.
+    /// The target answered 410: it is gone for good. A resume undoes this.
     Disabled = 3,
 }
 
@@ -145,12 +148,13 @@ impl JobStatus {
         }
     }
 
-    /// Whether a stretch with it has fired, or does: of a one-off that is over, what there was did.
+    /// Returns whether a plan with this status fires or has fired. The occurrence of a one-off that
+    /// has ended has fired.
     pub fn fires(self) -> bool {
         matches!(self, Self::Active | Self::Completed)
     }
 
-    /// Its name, as listed.
+    /// The name in listings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -176,80 +180,80 @@ impl JobDefinition {
 /// A job as read from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Its number.
+    /// The job's number.
     pub id: JobId,
     /// The number of its definition.
     pub definition_id: u64,
-    /// Its definition.
+    /// The number of its definition.
     pub definition: Arc<JobDefinition>,
-    /// What it carries to its target, as text.
+    /// The data for its target, as text.
     pub data: String,
     /// The stamp of its creation.
     pub created: Millis,
-    /// What `@every` counts from; the instant of a one-off.
+    /// The anchor: `@every` counts from it, and it is the instant of a one-off.
     pub anchor: Millis,
-    /// Its current plan covers instants after this one: the stamp of its creation or last edit, or
-    /// the last instant of its pause, which may lie ahead.
+    /// The beginning of its current plan, which covers instants after this one: the stamp of its
+    /// creation or last edit, or the last instant of its pause, which may be in the future.
     pub from: Millis,
-    /// Whether it fires.
+    /// The status.
     pub status: JobStatus,
-    /// When it was last changed.
+    /// The instant of the last change.
     pub modified: Option<Millis>,
-    /// Who last changed it.
+    /// The client that changed it last.
     pub modified_by: Option<String>,
-    /// What the client calls it; unique in its project.
+    /// The client's name for it, unique in its project.
     pub external_id: Option<String>,
     /// Counts its changes, from 1: what `ETag` shows.
     pub version: u64,
 }
 
 impl Job {
-    /// The end of the pause that it is in at an instant, if that is known: what is due then fires. A
-    /// job without one is paused as long as its status says so.
+    /// The end of a pause that has one, if the job is in it at this instant. Occurrences due after
+    /// the end fire. A job without such an end is paused as long as its status says so.
     pub fn paused_until(&self, now: Millis) -> Option<Millis> {
-        // Without a pause, the plan begins at the stamp of a change, which a clock that is behind may
-        // not show yet.
+        // Without a pause, the plan begins at the stamp of a change, which may be in the future of
+        // a clock that is behind.
         let stamp = self.modified.unwrap_or(self.created);
         let pauses = self.status == JobStatus::Active && self.from > stamp;
         (pauses && self.from >= now).then_some(self.from + 1)
     }
 
-    /// Its status at an instant, as listed: during a pause with an end it is inactive.
+    /// The status at an instant, as listed: inactive during a pause with an end.
     pub fn status_at(&self, now: Millis) -> JobStatus {
         if self.paused_until(now).is_some() { JobStatus::Inactive } else { self.status }
     }
 }
 
-/// A stretch of time in which a job had one schedule and one status: closed by an edit, a pause or a
-/// resume. The schedule decides about what is *scheduled* in it, the status about what is *due* in
-/// it; jitter makes the two differ.
+/// A closed plan: an interval of time in which a job had one schedule and one status. An edit, a
+/// pause or a resume closes it. The schedule decides which instants are *scheduled* in it, the
+/// status what happens to occurrences *due* in it; jitter makes the two differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedPlan {
-    /// The job.
+    /// The job's number.
     pub job: JobId,
     /// The schedule it had.
     pub definition: Arc<JobDefinition>,
     /// The number of that definition.
     pub definition_id: u64,
-    /// What its `@every` counted from.
+    /// The anchor of its `@every`.
     pub anchor: Millis,
-    /// It covered instants after this one ...
+    /// The beginning: the plan covers instants after this one ...
     pub from: Millis,
     /// ... up to and including this one.
     pub until: Millis,
-    /// That of the job then.
+    /// The status of the job during the plan.
     pub status: JobStatus,
 }
 
 impl ClosedPlan {
-    /// No occurrence of it is due after this instant.
+    /// The last instant at which an occurrence of the plan is due.
     pub fn reach(&self) -> Millis {
         self.until.saturating_add(self.definition.jitter.max(0))
     }
 }
 
-/// An occurrence (or several that went out as one) whose next attempt is in the books: retries,
-/// one-offs due at commit, manual runs.
+/// An occurrence, or several that were sent together, whose next attempt is a row in the store:
+/// retries, one-offs due at commit, manual runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The row's number.
@@ -258,21 +262,21 @@ pub struct Pending {
     pub shard: super::shard::ShardId,
     /// The project of all members.
     pub project: ProjectId,
-    /// When they were due.
+    /// The due instant.
     pub due: Millis,
     /// The scheduled instant.
     pub scheduled: Millis,
     /// The number that the next attempt will have.
     pub attempt: u32,
-    /// When it is to be made; [`PARKED`] while it waits behind another run.
+    /// The instant of the attempt; [`PARKED`] while it waits behind another run.
     pub next_at: Millis,
-    /// The jobs.
+    /// The jobs of the row.
     pub members: super::members::Members,
     /// The number of a manual run; 0 for a planned occurrence.
     pub run: u64,
     /// Attempts that do not count against the retries any more: those before a replay.
     pub base: u32,
-    /// A manual run that does not ask whether another is under way.
+    /// Set for a manual run that ignores other runs.
     pub forced: bool,
     /// Why the attempt was not made yet, where it was held back: the text of a
     /// [`Postponement`](super::postponement::Postponement).
@@ -280,7 +284,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// What the attempt was put off for, if it was and does not wait for a run instead.
+    /// The reason of a deferral, unless the row waits for a run.
     pub fn postponement(&self) -> Option<super::postponement::Postponement> {
         let text = self.postponed.as_deref().filter(|_| self.next_at != PARKED)?;
         super::postponement::Postponement::from_text(text)

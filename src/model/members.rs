@@ -73,22 +73,22 @@ impl Members {
         self.runs().flat_map(|(first, length)| first..first + length)
     }
 
-    /// How many ids there are.
+    /// The number of ids.
     pub fn len(&self) -> u64 {
         self.runs().map(|(_, length)| length).sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an id is among them; costs a step a run.
+    /// Returns whether an id is in the list; takes one step for each run.
     pub fn contains(&self, id: JobId) -> bool {
         Self::place_in(&self.0, id).is_some()
     }
 
-    /// Those that are not in `other`; costs a step an id.
+    /// The ids that are not in `other`; takes one step for each id.
     #[must_use]
     pub fn without(&self, other: &Members) -> Members {
         let mut theirs = other.iter().peekable();

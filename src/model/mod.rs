@@ -1,8 +1,8 @@
-//! The nouns: projects, jobs, credentials, shards, execution records, with their serde forms and the
-//! rules that need nothing but themselves.
+//! The nouns: projects, jobs, credentials, shards, attempt records, with their serde forms and
+//! their pure rules.
 //!
-//! Everybody above uses them (store, coordinator, worker, api, cli). Nothing here does I/O, reads a
-//! clock or draws a random number, so that `command::apply` may call any of it.
+//! All other modules use them. Nothing here does I/O, reads a clock or draws a random number, so
+//! that `command::apply` may call any of it.
 
 pub mod attempt;
 pub mod credential;

@@ -1,20 +1,20 @@
-//! Why an occurrence that was due was held back, and since when.
+//! The reason why a due occurrence was deferred, and since when.
 //!
-//! The worker writes a [`Postponement`] as the text of a postponed record; `command::apply` keeps it
-//! with the pending row; the owner that sends the row at last puts what it waited for before the
-//! error of the result ([`told`]), and `api` takes the two apart ([`parts`]). So the reason is on
-//! record, alike on every node. Pure.
+//! The worker writes a [`Postponement`] as the text of a deferred record, and `command::apply`
+//! keeps it with the pending row. The owner that finally sends the row puts the reason in front of
+//! the error of the result ([`told`]), and `api` takes the two apart ([`parts`]). So the reason is
+//! recorded, and the same on every node. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
 
-/// What stands between what was waited for and the error of an attempt.
+/// Separates the reason of a deferral from the error of an attempt.
 const MARK: char = '\u{1e}';
 /// The longest name of a destination that is kept, in bytes.
 const MAX_NAME: usize = 120;
 
-/// What kept a call from being made.
+/// The reason why a call was not made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
@@ -22,7 +22,7 @@ pub enum Obstacle {
     Failing,
     /// The destination asked to wait, with `Retry-After`.
     Asked,
-    /// As many calls as the destination may have are under way.
+    /// The destination has as many calls under way as it may have.
     Full,
     /// The node could not make the call, and why.
     Node(String),
@@ -31,33 +31,33 @@ pub enum Obstacle {
 /// Why and since when an occurrence waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Postponement {
-    /// What it waits for.
+    /// The reason.
     pub obstacle: Obstacle,
     /// Host and port.
     pub destination: String,
-    /// When the attempt was to be made first.
+    /// The instant at which the attempt was due first.
     pub since: Millis,
 }
 
 impl Postponement {
-    /// Of a call to a destination.
+    /// Makes the deferral of a call to a destination.
     pub fn new(obstacle: Obstacle, destination: &str, since: Millis) -> Self {
         let end = destination.floor_char_boundary(MAX_NAME);
         Self { obstacle, destination: destination[..end].to_owned(), since }
     }
 
-    /// As it travels.
+    /// The text in a record.
     pub fn to_text(&self) -> String {
         // Texts and numbers: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What [`Postponement::to_text`] wrote.
+    /// Parses the text of [`Postponement::to_text`].
     pub fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// What it waits for, in words.
+    /// The reason in words.
     pub fn waits_for(&self) -> String {
         let to = &self.destination;
         match &self.obstacle {
@@ -68,7 +68,7 @@ impl Postponement {
         }
     }
 
-    /// What it waited for until an instant, in words.
+    /// The reason in words, with the end of the deferral.
     pub fn waited(&self, until: Millis) -> String {
         let to = &self.destination;
         let why = match &self.obstacle {

@@ -1,14 +1,15 @@
-//! Which process speaks for a node. A data folder can be copied, with the node's identity in it, and
-//! two processes may then claim to be the same node. The peers' gate asks [`Starts`] about each
-//! sender, the coordinator asks [`Process::succeeds`] before it grants a lease. Pure: no clock, no I/O.
+//! Decides which process speaks for a node. A data folder can be copied, with the node's identity
+//! in it, and two processes may then claim to be the same node. The peers' authentication asks
+//! [`Starts`] about each sender, and the coordinator asks [`Process::succeeds`] before it grants a
+//! lease. Pure: no clock, no I/O.
 //!
 //! A process is followed by another one of the same node in one of two ways. On the same physical
-//! folder the next start is a successor: the folder's lock proves that the process before is over. A
-//! start number that is not higher is taken for a late message until the process before has been
-//! silent for a whole window: after that the folder was put back in place. On another folder (a copy,
-//! or the same disk after the machine was started anew) nothing is proven: the newcomer is served only
-//! after the process before it has been silent for a whole window, and it is told to end if that
-//! process answers at the node's address meanwhile.
+//! folder the next start is a successor: the folder's lock proves that the process before has
+//! ended. A start number that is not higher is taken for a late message until the process before
+//! has been silent for a whole window; after that the folder was put back in place. On another
+//! folder (a copy, or the same disk after a restart of the machine) nothing is proven. The new
+//! process is served only after the one before it has been silent for a whole window, and it is
+//! told to end if that one answers at the node's address meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -16,42 +17,42 @@ use serde::{Deserialize, Serialize};
 
 use super::NodeId;
 
-/// One run of a node's program.
+/// A run of a node's program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Random, made at the start; 0 for a node of a version that does not say it.
     pub id: u64,
-    /// Names the physical data folder until the machine is started anew: two processes with the same
-    /// place held the same lock one after the other.
+    /// Names the physical data folder until the machine restarts: two processes with the same place
+    /// held the same lock one after the other.
     pub place: u64,
     /// The folder's start number (durable, + 1 a start).
     pub boot: u64,
 }
 
 impl Process {
-    /// Whether another process of the same node is certainly over because this one runs.
+    /// Returns whether another process of the same node has certainly ended because this one runs.
     pub fn succeeds(&self, other: &Process) -> bool {
         self.place == other.place && self.boot > other.boot
     }
 }
 
-/// What is to be done with a message of a process.
+/// The treatment of a message of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It speaks for its node.
+    /// The process speaks for its node.
     Served,
     /// An earlier start on the same folder: the message was late.
     Old,
-    /// Another process spoke for this node lately: the sender may ask again.
+    /// Another process spoke for this node lately: the sender may try again.
     Wait,
     /// Another process answered at this node's address after this one had come: this one must end.
     Twin,
 }
 
-/// The processes that speak for each node, as one node has heard of them.
+/// The processes that speak for each node, by the messages that one node has received.
 #[derive(Debug, Default)]
 pub struct Starts {
-    /// For how long a process must be silent before one on another folder takes its place, in
+    /// The time for which a process must be silent before one on another folder replaces it, in
     /// milliseconds: longer than any lease that it may hold.
     window: u64,
     nodes: BTreeMap<NodeId, Known>,
@@ -63,21 +64,21 @@ struct Known {
     instance: u128,
     process: Process,
     heard: u64,
-    /// When it last answered at the address that the cluster has for its node.
+    /// The time of its last answer at the address that the cluster has for its node.
     confirmed: Option<u64>,
     newcomer: Option<Newcomer>,
-    /// The other processes of the node that were heard and are not proven to be over, on other folders.
-    /// A leader may serve any of them, whatever was heard here. Each counts until its lease must have
-    /// ended, from when the process that speaks answered at the node's address.
+    /// The other processes of the node that sent messages, on other folders, and may still run. A
+    /// leader may serve any of them, whatever this node received. Each counts until its lease must
+    /// have ended, from the answer of the process that speaks at the node's address.
     others: Vec<(Process, Option<u64>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Newcomer {
     process: Process,
-    /// Since when it has waited without a sign of the process before it.
+    /// The time since which it has waited without a sign of the process before it.
     since: u64,
-    /// When it was heard last.
+    /// The time of its last message.
     heard: u64,
 }
 
@@ -94,13 +95,14 @@ impl Known {
         self.others.retain(|(other, _)| other.place != process.place);
     }
 
-    /// Another process was heard, on another folder.
+    /// Notes a message of another process on another folder.
     fn hear_other(&mut self, process: Process) {
         self.others.retain(|(other, _)| *other != process && !process.succeeds(other));
         self.others.push((process, None));
     }
 
-    /// Another process speaks from now on, on another folder: the one before may hold a lease still.
+    /// Makes another process on another folder the one that speaks. The one before may still hold a
+    /// lease.
     fn displace(&mut self, process: Process, now: u64) {
         self.hear_other(self.process);
         self.succeed(process, now);
@@ -117,7 +119,7 @@ impl Known {
 }
 
 impl Starts {
-    /// Nothing is known yet.
+    /// Makes a register that knows no process.
     pub fn new(window: u64) -> Self {
         Self { window, nodes: BTreeMap::new() }
     }
@@ -158,7 +160,8 @@ impl Starts {
         if known.confirmed.is_some_and(|at| at > newcomer.since) {
             return Verdict::Twin;
         }
-        // A message proves little, for it may have been late: the newcomer waits anew.
+        // A message proves little, because it may be late: the new process waits again from the
+        // beginning.
         let since = if known.heard > newcomer.since { now } else { newcomer.since };
         known.newcomer = Some(Newcomer { since, ..newcomer });
         if now <= since.saturating_add(window) {
@@ -168,8 +171,8 @@ impl Starts {
         Verdict::Served
     }
 
-    /// Takes note that a process answered when it was asked, at the address that the cluster has for
-    /// its node. A newcomer that answers there is at its predecessor's place, which is over.
+    /// Notes that a process answered at the address that the cluster has for its node. If it is the
+    /// new process, it has replaced the one before.
     pub fn answered(&mut self, node: NodeId, process: Process, now: u64) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
         if known.newcomer.is_some_and(|newcomer| newcomer.process == process) {
@@ -180,8 +183,8 @@ impl Starts {
         }
     }
 
-    /// The nodes of which the address is to be asked: a newcomer waits, or another process may hold a
-    /// lease. A newcomer that has not been heard for two windows is forgotten.
+    /// The nodes whose address has to be asked: a new process waits, or another process may hold a
+    /// lease. A new process that has been silent for two windows is forgotten.
     pub fn to_ask(&mut self, now: u64) -> Vec<NodeId> {
         let limit = self.window.saturating_mul(2);
         for known in self.nodes.values_mut() {
@@ -195,8 +198,8 @@ impl Starts {
         asked.map(|(node, _)| *node).collect()
     }
 
-    /// The processes of each node that may hold a lease: the one that speaks for it, and others, until
-    /// their leases must have ended.
+    /// The processes of each node that may hold a lease: the one that speaks for it, and others
+    /// until their leases must have ended.
     pub fn may_be_leased(&self, now: u64) -> impl Iterator<Item = (NodeId, Process)> {
         self.nodes.iter().flat_map(move |(node, known)| {
             let others =

@@ -10,33 +10,33 @@ use super::{Millis, ProjectId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
-    /// Its number.
+    /// The project's number.
     pub id: ProjectId,
-    /// Its name, unique in the cluster.
+    /// The name, unique in the cluster.
     pub name: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
-    /// When it was created.
+    /// The instant of its creation.
     pub created: Millis,
-    /// When it was last changed.
+    /// The instant of its last change.
     pub modified: Option<Millis>,
-    /// Who created it, as the client named itself.
+    /// The creator, as the client named itself.
     pub created_by: Option<String>,
-    /// Who last changed it.
+    /// The client that changed it last.
     pub modified_by: Option<String>,
-    /// What its jobs take where they say nothing themselves.
+    /// The defaults of its jobs.
     pub settings: ProjectSettings,
     /// Counts its changes, from 1: what `ETag` shows.
     pub version: u64,
 }
 
-/// What the jobs of a project have in common.
+/// The settings that the jobs of a project share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProjectSettings {
     /// Retries, delays, timeout.
     pub delivery: Delivery,
-    /// What the callbacks of its jobs are signed with; at most two, the newest first.
+    /// The secrets that sign the callbacks of its jobs; at most two, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing: Vec<SigningSecret>,
 }

@@ -1,5 +1,5 @@
-//! A run: an occurrence of a job that is under way and that others may have to wait for, because its
-//! job does not allow overlap or because the receiver accepted it and reports later.
+//! A run: an occurrence of a job that is under way and that others may have to wait for, because
+//! the job does not allow overlap or because the receiver accepted it and reports later.
 //!
 //! ```text
 //!   BeginRun ──> begun ──answer──> over (delivered, retry, dead)
@@ -7,8 +7,9 @@
 //!                                      └── silent or too long ──> lost ──> retry or dead
 //! ```
 //!
-//! `worker` asks for one before it sends (where overlap matters), a record says that one was accepted,
-//! `api` reports on it, `command::apply` keeps the row. An occurrence has at most one run.
+//! `worker` begins one before it sends (where overlap matters), a record says that one was
+//! accepted, `api` reports on it, and `command::apply` keeps the row. An occurrence has at most one
+//! run.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +17,10 @@ use super::delivery::{Overlap, Retry};
 use super::shard::ShardId;
 use super::{JobId, Millis, NodeId, ProjectId};
 
-/// What tells an occurrence from all others: also the key of its run.
+/// The identity of an occurrence, which is also the key of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Occurrence {
-    /// The job.
+    /// The job's number.
     pub job: JobId,
     /// The scheduled instant.
     pub scheduled: Millis,
@@ -27,115 +28,115 @@ pub struct Occurrence {
     pub run: u64,
 }
 
-/// Asks whether an attempt may go out, and notes that it does.
+/// The request of a sender to begin a run. It is answered before the sender calls the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeginRun {
-    /// Of what.
+    /// The occurrence.
     pub occurrence: Occurrence,
     /// The project of the job.
     pub project: ProjectId,
     /// The shard of the job.
     pub shard: ShardId,
-    /// Who asks, and under which epoch: refused unless it is a live one.
+    /// The sender and its epoch: refused unless that epoch is live.
     pub node: NodeId,
-    /// See `node`.
+    /// The epoch; see `node`.
     pub epoch: u64,
-    /// When it was due.
+    /// The due instant.
     pub due: Millis,
     /// The number of the attempt.
     pub attempt: u32,
     /// The pending row that the attempt is made for.
     pub pending: Option<u64>,
-    /// What to do while another one is under way.
+    /// The overlap policy.
     pub overlap: Overlap,
-    /// How long the attempt may take, in milliseconds: a run whose sender is silent for longer is
-    /// lost.
+    /// The longest duration of the attempt, in milliseconds. A run whose sender is silent for
+    /// longer is lost.
     pub timeout: Millis,
-    /// What follows if it is lost.
+    /// The retry policy for a lost run.
     pub retry: Retry,
 }
 
-/// What came of a [`BeginRun`].
+/// The answer to a [`BeginRun`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Begun {
-    /// Send it.
+    /// The sender may send.
     Go,
-    /// Another one is under way; this one is skipped, and the books say so already.
+    /// Another run is under way. The occurrence is skipped, and the store has recorded that.
     Skipped,
-    /// It waits behind another one, as a pending row.
+    /// The occurrence waits behind another run, as a pending row.
     Queued,
-    /// It is over already, or somebody else's: send nothing, record nothing.
+    /// The occurrence has ended, or another node owns it: the sender sends and records nothing.
     NotYours,
 }
 
-/// What a receiver promised with `202` and `Scheduler-Async: true`.
+/// The promise of a receiver that answered `202` with `Scheduler-Async: true`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
-    /// How long it may take from the answer, in milliseconds.
+    /// The longest duration from the answer on, in milliseconds.
     pub run_timeout: Option<Millis>,
-    /// How long it may be silent, in milliseconds.
+    /// The longest silence, in milliseconds.
     pub heartbeat_timeout: Option<Millis>,
-    /// What follows if it fails.
+    /// The retry policy for a failure.
     pub retry: Retry,
 }
 
-/// A run as the books have it.
+/// A run as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Of what.
+    /// The occurrence.
     pub occurrence: Occurrence,
     /// The project of the job.
     pub project: ProjectId,
     /// The shard of the job.
     pub shard: ShardId,
-    /// When it was due.
+    /// The due instant.
     pub due: Millis,
     /// The number of the attempt.
     pub attempt: u32,
     /// Attempts before this series (see `Pending::base`).
     pub base: u32,
-    /// Who sent it, and under which epoch.
+    /// The sender and its epoch.
     pub node: NodeId,
-    /// See `node`.
+    /// The epoch; see `node`.
     pub epoch: u64,
-    /// Whether the receiver has accepted it.
+    /// Set once the receiver has accepted it.
     pub accepted: bool,
-    /// When it began.
+    /// The instant at which it began.
     pub started: Millis,
     /// The last sign of life.
     pub heard: Millis,
-    /// It is lost after this instant; [`Millis::MAX`] where nothing bounds it.
+    /// The instant after which it is lost; [`Millis::MAX`] for never.
     pub deadline: Millis,
-    /// How long it may be silent, in milliseconds.
+    /// The longest silence, in milliseconds.
     pub heartbeat_timeout: Option<Millis>,
     /// The end of its run timeout.
     pub ends: Option<Millis>,
-    /// What follows if it fails.
+    /// The retry policy for a failure.
     pub retry: Retry,
-    /// A manual run that did not ask whether another is under way.
+    /// Set for a manual run that ignored other runs.
     pub forced: bool,
 }
 
 impl Run {
-    /// When it is lost, if it may be.
+    /// The instant at which it is lost, if it may be.
     pub fn bounded_by(&self) -> Option<Millis> {
         Some(self.deadline).filter(|deadline| *deadline < Millis::MAX)
     }
 }
 
-/// What a receiver (or a client) says of a run.
+/// The report of a receiver or a client on a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// It is done.
+    /// The run is done.
     Complete,
-    /// It failed, and why; with `retry: false` for good.
+    /// The run failed; with `retry: false` for good.
     Fail {
-        /// In the receiver's words, at most [`super::attempt::MAX_ERROR`] bytes.
+        /// The reason in the receiver's words, at most [`super::attempt::MAX_ERROR`] bytes.
         error: Option<String>,
-        /// Whether to try again.
+        /// Allows another attempt.
         retry: bool,
     },
-    /// It goes on.
+    /// The run goes on.
     Heartbeat,
     /// A client does not want it any more.
     Cancel,

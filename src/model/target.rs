@@ -1,9 +1,9 @@
-//! Where jobs go when it is not a plain callback: one HTTP request per occurrence, and executors,
+//! Targets that are not a plain callback: one HTTP request for each occurrence, and executors,
 //! which hold a target once for many jobs.
 //!
-//! `api` makes them from requests (and seals what is secret), `store` keeps them, `executor` renders
-//! them into requests, `worker` opens the secrets right before it signs or sends. A [`Sealed`] never
-//! holds anything in the clear, so all of this may be logged, listed and snapshotted.
+//! `api` makes them from requests and seals their secrets, `store` keeps them, `executor` renders
+//! them into requests, and `worker` opens the secrets right before it signs or sends. A [`Sealed`]
+//! never holds anything in the clear, so all of this may be logged, listed and stored in snapshots.
 
 use std::collections::BTreeMap;
 
@@ -19,21 +19,21 @@ pub struct Sealed(pub String);
 /// A secret that requests are signed with, until it is taken out of use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SigningSecret {
-    /// The secret.
+    /// The sealed secret.
     pub sealed: Sealed,
-    /// It is used up to this instant; `None`: until it is replaced.
+    /// The last instant of its use; `None` until it is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Millis>,
 }
 
-/// One HTTP request for each occurrence. In `url`, `headers`, `query` and `body`,
+/// The HTTP request of each occurrence. In `url`, `headers`, `query` and `body` the placeholders
 /// `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}` and `{{data}}` are filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct HttpTarget {
     /// `GET`, `POST`, ...
     pub method: String,
-    /// Where to.
+    /// The URL.
     pub url: String,
     /// Appended to the URL's own query, percent-encoded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -47,13 +47,13 @@ pub struct HttpTarget {
     /// The body; `None` sends the job's `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// How it shows who it is.
+    /// The authentication.
     #[serde(skip_serializing_if = "is_none")]
     pub auth: Auth,
     /// The statuses that count as success; empty means 2xx.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub success_codes: Vec<u16>,
-    /// What is special about its TLS.
+    /// The TLS settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<Tls>>,
 }
@@ -73,23 +73,23 @@ pub struct Tls {
     pub client_key: Option<Sealed>,
 }
 
-/// How a request shows who it is.
+/// The authentication of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Auth {
-    /// Not at all.
+    /// No authentication.
     #[default]
     None,
-    /// RFC 7617.
+    /// HTTP Basic authentication (RFC 7617).
     Basic {
-        /// Who.
+        /// The username.
         username: String,
-        /// The password.
+        /// The sealed password.
         password: Sealed,
     },
-    /// RFC 6750.
+    /// A bearer token (RFC 6750).
     Bearer {
-        /// The token.
+        /// The sealed token.
         token: Sealed,
     },
 }
@@ -106,9 +106,9 @@ pub const WEBHOOK_URL: &str = "webhook_url";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Executor {
-    /// Its number, from 1, never reused; given at apply.
+    /// The executor's number, from 1, never reused; given by `apply`.
     pub id: u64,
-    /// Its name, unique in the cluster.
+    /// The name, unique in the cluster.
     pub name: String,
     /// `webhook_url`, `cloud_function` or `container`; jobs can be sent to the first.
     pub kind: String,
@@ -122,35 +122,35 @@ pub struct Executor {
     pub cloud_api_key: Option<Sealed>,
     /// Kept for the clients.
     pub cloud_api_secret: Option<Sealed>,
-    /// Where its jobs are posted, in batches; empty when `http` says where.
+    /// The URL that batches of its jobs are posted to; empty when `http` says where.
     pub webhook_url: String,
     /// `POST` (or `PUT`), of the batches.
     pub webhook_method: String,
-    /// What its requests are signed with; at most two, the newest first.
+    /// The secrets that sign its requests; at most two, the newest first.
     pub signing: Vec<SigningSecret>,
     /// A request for each occurrence instead of batches.
     pub http: Option<Box<HttpTarget>>,
-    /// What is special about the TLS of `webhook_url`.
+    /// The TLS settings of `webhook_url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<Tls>>,
     /// Requests to it under way at a time, on each node; `None` for no limit of its own.
     pub max_concurrency: Option<u32>,
     /// Requests to it begun in a second, on each node; `None` for no limit of its own.
     pub rate_per_second: Option<u32>,
-    /// When it was created.
+    /// The instant of its creation.
     pub created: Millis,
-    /// When it was last changed.
+    /// The instant of its last change.
     pub modified: Option<Millis>,
-    /// Who created it, as the client named itself.
+    /// The creator, as the client named itself.
     pub created_by: Option<String>,
-    /// Who last changed it.
+    /// The client that changed it last.
     pub modified_by: Option<String>,
     /// Counts its changes, from 1.
     pub version: u64,
 }
 
 impl Executor {
-    /// Whether jobs can be sent to it: its kind can be called, and it says where.
+    /// Returns whether jobs can be sent to it: its kind can be called, and it has a target.
     pub fn takes_jobs(&self) -> bool {
         self.kind == WEBHOOK_URL && (self.http.is_some() || !self.webhook_url.is_empty())
     }
@@ -159,11 +159,11 @@ impl Executor {
 /// A stretch of time in which no job of a project fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectPause {
-    /// The project.
+    /// The project's number.
     pub project: ProjectId,
-    /// It covers instants after this one ...
+    /// The beginning: the pause covers instants after this one ...
     pub from: Millis,
-    /// ... up to and including this one; `None` while nobody knows its end.
+    /// ... up to and including this one; `None` while the end is not known.
     pub until: Option<Millis>,
 }
 
@@ -179,12 +179,12 @@ impl ProjectPause {
         self.until.map(|until| until.saturating_add(1))
     }
 
-    /// Whether it covers nothing.
+    /// Returns whether the pause covers no instant.
     pub fn is_empty(&self) -> bool {
         self.until.is_some_and(|until| until <= self.from)
     }
 
-    /// Whether an occurrence due at an instant falls into it.
+    /// Returns whether the pause covers an occurrence due at an instant.
     pub fn covers(&self, due: Millis) -> bool {
         self.from < due && self.until.is_none_or(|until| due <= until)
     }

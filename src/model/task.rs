@@ -8,27 +8,27 @@ use super::{JobId, Millis};
 /// The receipt: which jobs a request made. Its `output` is read from the jobs themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its number.
+    /// The task's number.
     pub id: u64,
     /// The request's id, a UUID, named in the `Location` of the 202.
     pub request: u128,
-    /// How far it is.
+    /// The state.
     pub state: TaskState,
     /// The jobs it made: (first id, how many), ascending.
     pub jobs: Vec<(JobId, u64)>,
-    /// When it was accepted.
+    /// The instant at which it was accepted.
     pub created: Millis,
 }
 
-/// How far a task is; the numbers are the wire's.
+/// The state of a task; the numbers are those of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskState {
-    /// Nothing done yet.
+    /// The task has not begun.
     NotStarted = 0,
     /// Chunks are staged, not yet active.
     InProgress = 1,
     /// The jobs are there.
     Succeeded = 2,
-    /// Given up; nothing was created.
+    /// The task failed; nothing was created.
     Failed = 3,
 }

@@ -1,6 +1,6 @@
-//! Carries a value as its JSON inside a binary format: what a command contains may then grow without
-//! a new log format, and every node sees the very bytes that the proposer wrote. For
-//! `#[serde(with = "text")]`; nobody calls it.
+//! Carries a value as its JSON inside a binary format. The contents of a command may then grow
+//! without a new log format, and every node sees the very bytes of the proposer. Used by
+//! `#[serde(with = "text")]` only.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;

@@ -1,5 +1,5 @@
-//! Instants as whole milliseconds, and their RFC 3339 form. Everybody's; it never asks what time it
-//! is.
+//! Instants as whole milliseconds, and their RFC 3339 form. Used everywhere; it never reads a
+//! clock.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
