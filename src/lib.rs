@@ -1,67 +1,79 @@
 //! Scheduler0: a cron cluster in one binary. Every node holds the whole state in SQLite, Raft keeps
-//! the copies equal, and each job fires on time whatever dies meanwhile.
+//! the copies equal, and each job fires on time even if nodes fail meanwhile.
 //!
-//! # The rooms
+//! # Layers
 //!
-//! Floors, from the roof down; imports only go down (`tests/it/architecture.rs` sees to it).
+//! From the top down. A module uses modules of its own row and of the rows below, never of a row
+//! above, and no files use each other in a circle (`tests/it/architecture.rs` checks both).
+//! `docs/architecture.md` describes the whole, `docs/glossary.md` explains the words.
 //!
-//! | floor | what it is |
+//! | modules | contents |
 //! |---|---|
-//! | [`cli`] | the command line: start, dev, config, credentials, clients' commands, status |
-//! | [`node`] | the whole house put together; start order, stop order |
-//! | [`server`] | the API on its port: bad heads, what answers hold, CORS |
-//! | [`api`], [`auth`] | JSON at three mounts and two casings, a noun a file; who asks, and may they |
-//! | [`coordinator`] | what only a leader does: leases, shards, collecting journals, housekeeping |
-//! | [`worker`] | what every node does with its shards: due queue, firing, retries, results |
-//! | [`cluster`] | the one door: propose, read, changes (the bell), leadership |
-//! | [`raft`], [`peer`] | openraft made ours: log, machine, snapshots; what nodes say to each other |
-//! | [`journal`] | this node's results on its own disk until the cluster has them |
-//! | [`executor`] | hands: a request goes out, a reply comes back |
+//! | [`cli`] | the command line: start, dev, configuration, credentials, clients' commands, bench |
+//! | [`node`] | the process put together; start order and stop order |
+//! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes in two casings |
+//! | [`auth`] | the caller of a request and its rights |
+//! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
+//! | [`cluster`] | propose, read, change feed, membership, leadership |
+//! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
+//! | [`executor`] | calls: an HTTP request is sent, its answer is read |
 //! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
-//! | [`store`] | the replicated books in SQLite: a file of queries a noun, snapshots |
-//! | [`model`] | nouns and their pure rules: jobs, shards, leases, records |
-//! | [`schedule`] | cron, `@every`, instants: pure functions of time |
-//! | [`listen`] | a port: connections and their bounds, a graceful end |
-//! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], `disk` | the cellar |
+//! | [`store`], [`journal`] | the replicated state in SQLite; this node's results on its own disk |
+//! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], [`listen`], `disk` | settings, keys, time, figures, logs, ports, files |
+//! | [`model`], [`schedule`] | nouns and their pure rules; cron, `@every` and instants as pure functions |
 //!
 //! # The walk of a job
 //!
-//! 1. `POST /jobs` on any node: [`api`] checks every field and makes one [`command::Command`].
-//! 2. [`cluster::Cluster::propose`] carries it to the leader, which stamps it. A quorum writes it to
-//!    its log and syncs; [`raft`]'s machine applies it, in one SQLite transaction with the log
-//!    position, on every node. Only now is the client answered.
-//! 3. The bell rings. The node that owns the job's shard puts it into its due queue
-//!    ([`worker::queue`]), beside all jobs that fall due with it.
-//! 4. When it is due, [`worker`] reads data and target as they are now, builds one request for
-//!    everything of that shard, instant and target, asks the lease at the first byte, and sends.
-//! 5. What came of it is written to the [`journal`] and synced; a *watermark* follows, behind which
-//!    nothing of the shard is open.
-//! 6. The leader's collector ([`coordinator::collect`]) reads the journals and proposes
-//!    [`command::Command::Record`]. When that is applied the journal forgets: the replicated log is
-//!    the acknowledgement. A failed attempt is a row now, with the instant of the next one.
+//! 1. **Create.** A client sends `POST /jobs` to any node. [`api`] checks every field and makes one
+//!    [`command::Command`].
+//! 2. **Commit.** [`cluster::Cluster::propose`] carries the command to the leader, which stamps it.
+//!    A quorum writes it to its log and syncs. [`raft`]'s state machine applies it on every node, in
+//!    one SQLite transaction with the log position. Only now is the client answered.
+//! 3. **Queue.** The change feed publishes the change. The node that owns the job's shard puts the
+//!    job into its due queue, in a group with all jobs that fall due with it ([`worker`]).
+//! 4. **Send.** When the group is due, the worker reads data and target as they are now and builds
+//!    one request for everything of that shard, instant, target and project. Projects share the
+//!    node's places for requests fairly. [`executor`] connects, asks the lease guard right before
+//!    the first byte, and sends.
+//! 5. **Record locally.** The result is written to the [`journal`] and synced. A *watermark*
+//!    follows: everything of the shard that is due up to it has ended or is a row in the store.
+//! 6. **Collect.** The leader's collector ([`coordinator`]) reads the journals and proposes
+//!    [`command::Command::Record`]. When the record is applied, the journal forgets its entries: the
+//!    replicated log is their acknowledgement. A failed attempt is a pending row in the [`store`]
+//!    now, with the instant of the next attempt.
 //!
-//! On the way:
+//! Variations:
 //!
-//! - A job with an `http` target goes alone ([`executor::template`]). Where it must not overlap, 4 waits
-//!   for [`command::Command::BeginRun`]: the books say whether a *run* may begin, has to wait (a row
-//!   that is parked behind it), or is skipped. A receiver that answers 202 and works on keeps its
-//!   run; its reports, or its deadline, end it ([`model::run`]).
-//! - A destination that its breaker or its limits keep closed takes nothing: what is due for it is
-//!   postponed, a row with its number of attempts as it was.
-//! - One-offs that are due at commit, and manual runs, are rows from the beginning.
-//! - A batch whose last attempt fails goes out once more in pieces before it is given up, so that one
-//!   bad job does not take the others along (`worker::sift`).
+//! - A job with an `http` target has a request for each occurrence. If its runs must not overlap,
+//!   step 4 begins with [`command::Command::BeginRun`]: the replicated state decides whether the
+//!   *run* begins, waits as a parked row, or is skipped. A receiver that answers 202 and works on
+//!   keeps its run until it reports, or until the deadline of the run ([`model::run`]).
+//! - A destination with an open breaker or without a free place takes nothing. Its occurrences are
+//!   deferred: pending rows whose number of attempts does not change.
+//! - One-offs that are due at commit, and manual runs, are pending rows from the beginning.
+//! - A batch whose last attempt failed is sent once more in pieces before it is dead-lettered, so
+//!   that one bad job does not take the others along.
 //!
 //! # Who may fire
 //!
 //! Jobs belong to 64 shards ([`model::shard`]). A node fires what is due in the shards that it owns,
-//! under an epoch, while its lease holds ([`worker::lease`]); the leader grants leases and moves
-//! shards ([`coordinator::leases`]). A lease outlives its leader, so the leader's death delays
-//! nothing. A dead owner is replaced when its lease must have ended, and the next one goes on from
-//! the watermark. In an orderly move the old owner promises an instant, fires up to it, and the new
-//! one fires after it: nothing waits, nothing overlaps. Both halves are pure step functions, and
-//! `tests/it/model` plays them against loss, delay, pauses, restarts and drifting clocks. Which of two
-//! processes speaks for a node, where its data folder was copied, is decided in [`model::process`].
+//! under an epoch and while its lease holds. The leader grants leases and moves shards. A lease
+//! outlives the leader that granted it, so the death of a leader delays no firing. A dead owner is
+//! replaced when its lease must have ended; the next owner goes on from the watermark. In an
+//! orderly hand-over the old owner promises an instant and fires up to it, and the new owner fires
+//! after it: nothing waits, and nothing fires twice. Both halves of this protocol are pure step
+//! functions, and `tests/it/model` runs them against loss, delay, pauses, restarts and drifting
+//! clocks. [`model::process`] decides which process speaks for a node whose data folder was copied.
+//!
+//! # What users share
+//!
+//! - Projects share a node's places for requests, and within its part each destination has its own
+//!   limits and its own breaker ([`executor`]). A project that floods a node delays itself.
+//! - Reads of the state have classes with threads and connections of their own ([`store`]): firing,
+//!   the due queue, the node's duties, credentials, clients. A slow list of a client delays no
+//!   firing.
+//! - Connections are bounded in number, time and bytes ([`listen`]), those without credentials for
+//!   each network.
 
 pub mod api;
 pub mod auth;
