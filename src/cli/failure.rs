@@ -1,5 +1,5 @@
-//! The errors of commands that have an exit code of their own. Every command returns them inside an
-//! `anyhow::Error`; `run` asks for the code at the end.
+//! The errors of commands that have an exit code of their own. Commands return them inside an
+//! `anyhow::Error`; `run` turns them into the exit code at the end.
 
 use crate::config;
 use crate::secret;
@@ -15,7 +15,7 @@ pub enum Failure {
     Refused {
         /// The HTTP status, 400-499.
         status: u16,
-        /// What the node says.
+        /// The message of the node.
         message: String,
     },
     /// Exit code 5.

@@ -11,7 +11,7 @@ use super::unlock;
 use crate::config::{Config, LoadOptions};
 use crate::secret::{self, Keys};
 
-/// Where `dev` keeps everything, unless `DataDir` says otherwise.
+/// The data folder of `dev`, unless `DataDir` names another.
 pub(super) const DEV_FOLDER: &str = "./scheduler0-dev";
 
 /// Options of all commands.

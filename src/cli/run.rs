@@ -19,7 +19,7 @@ pub fn main() -> ExitCode {
     modes::set_umask();
     let cli = Cli::parse();
     let _last = telemetry::AtExit;
-    // Whoever set a provider before us (nobody, in this binary) keeps it.
+    // A provider that is set already (by nothing in this binary) stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use super::keys;
 pub struct LoadOptions {
     /// `--config`: this file and no other; it must exist.
     pub path: Option<PathBuf>,
-    /// No file at all.
+    /// Reads no file at all.
     pub no_file: bool,
     /// The environment; only `SCHEDULER0_*` is looked at.
     pub env: BTreeMap<String, String>,

@@ -26,7 +26,7 @@ impl Reader {
         Error::Invalid { key: key.to_owned(), origin: origin.clone(), message: message.into() }
     }
 
-    /// Where a key's value came from.
+    /// The origin of a key's value.
     pub(super) fn origin(&self, key: &str) -> &Origin {
         self.layers.get(key).1
     }
@@ -98,7 +98,7 @@ impl Reader {
         self.fraction(key, "seconds as a number, 0 or more", false).map(Duration::from_secs_f64)
     }
 
-    /// More than a century counts as one.
+    /// Reads a number of days; more than a century counts as one.
     pub(super) fn days(&self, key: &str) -> Result<Duration, Error> {
         let days = self.fraction(key, "a number of days above 0", true)?;
         Ok(Duration::from_secs_f64(days.min(36_500.0) * 86_400.0))
@@ -202,7 +202,7 @@ impl Reader {
 
     pub(super) fn host(&self) -> Result<String, Error> {
         let host = self.text("Host")?;
-        // As it stands in a URL, and in RaftAddress.
+        // The form of an address in a URL, and in RaftAddress.
         let host =
             host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host).to_owned();
         if host.contains(['/', ' '])
@@ -226,7 +226,7 @@ impl Reader {
         EgressProxy::read(&text).map(Some).map_err(|message| self.fail(KEY, message))
     }
 
-    /// Says so where a secret stands in a file that group or others may read.
+    /// Warns of a secret in a file that group or others may read.
     pub(super) fn warn_of_open_file(&mut self) {
         let Some(path) = self.layers.file.clone() else { return };
         let stands = |key: &&&str| *self.origin(key) == Origin::File(path.clone());

@@ -5,10 +5,10 @@ use url::Url;
 
 use crate::model::NodeId;
 
-/// One node of the cluster.
+/// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
-    /// Its number.
+    /// The node's number.
     pub node_id: NodeId,
     /// The URL of its API, without a slash at its end.
     pub address: String,
@@ -16,7 +16,7 @@ pub struct Replica {
     pub raft_address: String,
 }
 
-/// Checks where a node is said to be reached, as `Replicas` would; gives the API's URL without a slash
+/// Checks the addresses of a node by the rules of `Replicas`. Returns the API's URL without a slash
 /// at its end, and `host:port`. The error names the field and the fix.
 pub fn check_addresses(
     address: &str,
@@ -39,7 +39,8 @@ pub fn check_addresses(
     Ok((address, raft_address.to_owned()))
 }
 
-/// Whether a URL or `host:port` is one to listen on only: every address of a machine, or any port.
+/// Returns whether a URL or `host:port` can only be listened on: every address of a machine, or any
+/// port.
 pub(super) fn is_nowhere(address: &str) -> bool {
     let url =
         if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
@@ -53,14 +54,14 @@ pub(super) fn is_nowhere(address: &str) -> bool {
     })
 }
 
-/// Whether others can reach a node at a text: `host:port`, without blanks and not port 0.
+/// Returns whether others can reach a node at a text: `host:port`, without blanks and not port 0.
 pub(super) fn is_address(text: &str) -> bool {
     let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
     plain && split_address(text).is_some_and(|(_, port)| port > 0)
 }
 
-/// A node's URL from `host:port` or a URL; without a slash at its end. Blanks and control characters
-/// make it none.
+/// Makes a node's URL of `host:port` or a URL, without a slash at its end; `None` for a text with
+/// blanks or control characters.
 pub(super) fn url(text: &str) -> Option<String> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return None;
@@ -72,7 +73,7 @@ pub(super) fn url(text: &str) -> Option<String> {
         .then(|| full.trim_end_matches('/').to_owned())
 }
 
-/// Host and port of `host:port`; an IPv6 host stands in brackets.
+/// Splits `host:port`; an IPv6 host is in brackets.
 pub(super) fn split_address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));

@@ -16,14 +16,14 @@ use crate::telemetry::{LogFormat, LogLevel};
 pub struct Secrets {
     /// 64 hex characters.
     pub secret_key: String,
-    /// What nodes and the command line sign in with.
+    /// The username of nodes and command line.
     pub auth_username: String,
     /// The password to it.
     pub auth_password: String,
 }
 
 impl Secrets {
-    /// Whether nothing is missing.
+    /// Returns whether all three are set.
     pub fn is_complete(&self) -> bool {
         ![&self.secret_key, &self.auth_username, &self.auth_password].iter().any(|s| s.is_empty())
     }
@@ -87,8 +87,8 @@ pub struct Config {
     pub peer_auth_request_timeout: Duration,
     /// `JobExecutionTimeout`: one callback request, connecting included.
     pub job_execution_timeout: Duration,
-    /// `MaxJobTimeout`: the most that `JobExecutionTimeout`, projects and jobs may say of that, at most
-    /// [`Config::LONGEST_TIMEOUT`].
+    /// `MaxJobTimeout`: the upper bound of `JobExecutionTimeout` and of the timeouts of projects
+    /// and jobs, at most [`Config::LONGEST_TIMEOUT`].
     pub max_job_timeout: Duration,
     /// `JobExecutionRetryDelay`: before the first retry; doubles from there.
     pub job_execution_retry_delay: Duration,
@@ -109,9 +109,9 @@ pub struct Config {
     pub breaker_cooldown: Duration,
     /// `HTTPExecutorPayloadMaxSizeMb`, in bytes.
     pub payload_max_bytes: usize,
-    /// `RefuseLoopbackTargets`.
+    /// `RefuseLoopbackTargets`: refuses callbacks to the loopback.
     pub refuse_loopback_targets: bool,
-    /// `RefusePrivateTargets`.
+    /// `RefusePrivateTargets`: refuses callbacks to private networks.
     pub refuse_private_targets: bool,
     /// `EgressProxy`: the proxy that callbacks leave by.
     pub egress_proxy: Option<EgressProxy>,
@@ -137,9 +137,9 @@ pub struct Config {
     pub secrets: Secrets,
     /// The file that was read.
     pub file: Option<PathBuf>,
-    /// Where `.scheduler0` is looked for, in this order.
+    /// The folders in which `.scheduler0` is searched, in this order.
     pub places: Vec<PathBuf>,
-    /// What was accepted, but should be known: for the log of a starting node.
+    /// Warnings about accepted values, for the log of a starting node.
     pub warnings: Vec<String>,
 }
 
@@ -168,7 +168,7 @@ impl Config {
         format!("http://{}", join_host_port(host, self.port))
     }
 
-    /// This node's entry of [`Config::replicas`].
+    /// The entry of this node in [`Config::replicas`].
     pub fn this_replica(&self) -> Option<&Replica> {
         self.replicas.iter().find(|r| r.node_id == self.node_id)
     }

@@ -1,5 +1,5 @@
-//! Gauges of the calls under way, by destination. They are read from the executor at each scrape, so
-//! that nothing is counted twice.
+//! Gauges of the calls under way, by destination. They are read from the executor at each scrape,
+//! so nothing is counted twice.
 
 use std::sync::{Arc, OnceLock};
 

@@ -58,7 +58,7 @@ impl Keys {
         Self::new(&key, &username, &password)
     }
 
-    /// From their textual forms; the secret key is 64 hex characters.
+    /// Makes keys of their textual forms; the secret key is 64 hex characters.
     pub fn new(secret_key: &str, username: &str, password: &str) -> Result<Self, Error> {
         let length = secret_key.chars().count();
         let mut key = [0; 32];
@@ -78,9 +78,9 @@ impl Keys {
         Ok(Self { secret_key: key, username: username.to_owned(), password: password.to_owned() })
     }
 
-    /// Refuses what can be guessed, before a node starts with it or a file is written: a `SecretKey`
-    /// of one byte over and over, and an `AuthPassword` of fewer than [`MIN_PASSWORD`] characters;
-    /// unless `weak`.
+    /// Refuses secrets that can be guessed, before a node starts with them or a file is written: a
+    /// `SecretKey` of one repeated byte, and an `AuthPassword` of fewer than [`MIN_PASSWORD`]
+    /// characters; unless `weak`.
     pub fn check_strength(&self, weak: bool) -> Result<(), Error> {
         if !weak && self.secret_key.iter().all(|byte| *byte == self.secret_key[0]) {
             return Err(Error::RepeatedKey);
@@ -88,7 +88,7 @@ impl Keys {
         check_password(&self.password, weak)
     }
 
-    /// What nodes and the command line sign in with.
+    /// The username of nodes and command line.
     pub fn username(&self) -> &str {
         &self.username
     }
@@ -98,7 +98,8 @@ impl Keys {
         &self.password
     }
 
-    /// Whether a pair is the node's username and password; takes the same time for every wrong one.
+    /// Returns whether a pair is the node's username and password; takes the same time for every
+    /// wrong one.
     pub fn is_operator(&self, username: &str, password: &str) -> bool {
         let key = self.derive("operator");
         let ours = pair(&key, &self.username, &self.password);
@@ -106,13 +107,13 @@ impl Keys {
         ours.ct_eq(&theirs).into()
     }
 
-    /// What nodes show each other: equal on nodes that share secret key, username and password,
-    /// and of no use for finding any of them.
+    /// The token that nodes show each other. It is equal on nodes that share secret key, username
+    /// and password, and does not help to find any of them.
     pub fn peer_token(&self) -> String {
         BASE64.encode(pair(&self.derive("peer"), &self.username, &self.password))
     }
 
-    /// The secret key as it stands in the file: for the operator who asks to see it.
+    /// The secret key in the form of the file, for the operator who asks for it.
     pub fn secret_key_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(hex::encode(self.secret_key))
     }
@@ -122,20 +123,20 @@ impl Keys {
         hex::encode(&pair(&self.derive("fingerprint"), &self.username, &self.password)[..6])
     }
 
-    /// What is kept of a client's secret; see the head of this file.
+    /// The verifier of a client's secret; see the head of `secret`.
     pub fn verifier(&self, secret: &str) -> Vec<u8> {
         mac(&self.derive("client secret"), &[secret.as_bytes()]).to_vec()
     }
 
-    /// Whether a verifier was made of this secret. Constant time.
+    /// Returns whether a verifier was made of this secret. Constant time.
     pub fn verify(&self, secret: &str, verifier: &[u8]) -> bool {
         self.verifier(secret).ct_eq(verifier).into()
     }
 
-    /// The secret to an api key that was made under an `Idempotency-Key`. It follows from the
-    /// request's digests and from the api key, 128 random bits that are new with each creation: so it
-    /// can be told again while the credential is there, and never comes back after that. Nobody can
-    /// tell it from a random one without the secret key.
+    /// The secret to an api key that was created under an `Idempotency-Key`. It is derived from the
+    /// request's digests and from the api key, which has 128 random bits. A repeated request
+    /// therefore gets the same secret while the credential exists, and never after that. Without
+    /// the secret key it cannot be distinguished from a random one.
     pub fn api_secret_for(
         &self,
         key: &[u8; 32],
@@ -147,9 +148,9 @@ impl Keys {
         Zeroizing::new(BASE64.encode(secret.as_slice()))
     }
 
-    /// A new signing secret for a request under an `Idempotency-Key`: 128 random bits, and 128 of a
-    /// MAC over them and the request's digests. With it [`Keys::is_webhook_secret_for`] tells whether
-    /// the secret in use is the one that a request made, though nothing but the secret is kept.
+    /// Makes a signing secret for a request under an `Idempotency-Key`: 128 random bits, and 128 of
+    /// a MAC over them and the request's digests. [`Keys::is_webhook_secret_for`] can then find out
+    /// whether the secret in use is the one of a request, though nothing but the secret is kept.
     pub fn new_webhook_secret_for(&self, key: &[u8; 32], body: &[u8; 32]) -> Zeroizing<String> {
         let mut random = Zeroizing::new([0; HALF]);
         rand::fill(random.as_mut_slice());
@@ -160,7 +161,7 @@ impl Keys {
         webhook_secret(&bytes)
     }
 
-    /// Whether a signing secret was made for this request. Constant time.
+    /// Returns whether a signing secret was made for this request. Constant time.
     pub fn is_webhook_secret_for(&self, key: &[u8; 32], body: &[u8; 32], secret: &str) -> bool {
         let Some(encoded) = secret.strip_prefix(WEBHOOK_PREFIX) else { return false };
         let Ok(bytes) = STANDARD.decode(encoded).map(Zeroizing::new) else { return false };
@@ -201,7 +202,7 @@ impl Keys {
         Aes256Gcm::new(&(*self.derive("sealed")).into())
     }
 
-    /// A key for one purpose: knowing it tells nothing about the others.
+    /// Derives a key for one purpose. Knowing it reveals nothing about the others.
     fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(mac(&self.secret_key, &[b"scheduler0 v1 ", purpose.as_bytes()]))
     }
@@ -222,7 +223,7 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// How many bytes a sealed secret has in the clear: that is no secret.
+/// The length of a sealed secret in the clear, in bytes, which is not secret.
 pub fn length(sealed: &Sealed) -> usize {
     (sealed.0.len() * 3 / 4).saturating_sub(1 + NONCE + TAG)
 }

@@ -12,7 +12,7 @@ pub fn new_api_key() -> (String, Zeroizing<String>) {
     (format!("s0_{}", *random_text::<16>()), random_text::<32>())
 }
 
-/// A new signing secret: 256 random bits in the form that Standard Webhooks asks for.
+/// Makes a signing secret: 256 random bits in the form of Standard Webhooks.
 pub fn new_webhook_secret() -> Zeroizing<String> {
     let mut bytes = Zeroizing::new([0; 32]);
     rand::fill(bytes.as_mut_slice());

@@ -176,7 +176,7 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
     outcome
 }
 
-/// What happens while a run is watched, beside the kill.
+/// The events of a watched run, beside the kill.
 struct Events<'a> {
     attacker: Option<&'a mut Attacker>,
     series: Option<&'a mut Series>,

@@ -6,7 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::Millis;
 use crate::schedule::{DstRule, Preview, parse_at};
 
-/// The most occurrences that one question may ask for.
+/// The most occurrences of one question.
 pub(super) const MAX_COUNT: usize = 1_000;
 
 /// The flags of `next`, parsed.
