@@ -23,6 +23,7 @@
 //! after `node`; the width of blanks. `...` stands for anything: in a line, or for lines. All else is
 //! as shown. Ports are the documented ones to the reader and free ones here.
 
+mod facts;
 mod page;
 mod printed;
 mod session;
