@@ -91,7 +91,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// The top-level module of a file: `src/store/jobs.rs` is `store`, `src/clock.rs` is `clock`.
+/// The top-level module of a file: `src/store/mod.rs` is `store`, `src/clock.rs` is `clock`.
 fn module(file: &str) -> Option<&str> {
     let module = file.strip_prefix("src/")?.split('/').next()?;
     Some(module.strip_suffix(".rs").unwrap_or(module)).filter(|m| *m != "lib")
