@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::model::Millis;
+/// Milliseconds since the Unix epoch, as `model` has them, which is above this module.
+type Millis = i64;
 
 /// The part of a small error that scheduler time takes back, in milliseconds a second: half a
 /// millisecond a millisecond would be visible in lags, 5 ms a second is not.

@@ -7,9 +7,11 @@
 //! differ between nodes (ids from outside, stamps, random bytes) comes in with the command.
 
 mod apply;
+mod level;
 mod outcome;
 
 pub use apply::{Due, Reopened, apply, reopen};
+pub use level::{LEVEL, SCHEMA_LEVEL};
 pub use outcome::{Change, Outcome, Rejection, RejectionKind};
 
 use bytes::Bytes;
@@ -234,6 +236,12 @@ pub enum Command {
         client: u64,
         /// What to do.
         command: Box<Command>,
+    },
+    /// Raises the level of the cluster: from here on the log may hold what programs below it do not
+    /// understand. Proposed by a leader whose members have all announced that level. Since 0.1.
+    RaiseLevel {
+        /// The level; a lower one than the cluster has changes nothing.
+        level: u32,
     },
 }
 

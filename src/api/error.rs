@@ -300,6 +300,9 @@ impl From<cluster::Error> for Error {
                                send it again with the same Idempotency-Key";
                 Self::unavailable(message)
             }
+            cluster::Error::UpgradePending { .. } => {
+                Self::new(StatusCode::CONFLICT, "upgrade_pending", error.to_string())
+            }
             cluster::Error::TooLarge { .. } => Self::too_large(error.to_string()),
             cluster::Error::Refused(rejection) => rejection.clone().into(),
             cluster::Error::Fatal(_) => {

@@ -38,6 +38,19 @@ pub enum Error {
     /// Nothing was changed, for a reason that the caller can remove.
     #[error("{0}")]
     Refused(Rejection),
+    /// A member runs an older version, which does not understand the command; nothing was written.
+    #[error(
+        "node {node} runs an older version (level {level}, this needs {needs}), or does not answer: \
+         repeat the request when all nodes are upgraded"
+    )]
+    UpgradePending {
+        /// The member.
+        node: NodeId,
+        /// Its level, as far as is known.
+        level: u32,
+        /// The level of the command.
+        needs: u32,
+    },
     /// This node has stopped taking part.
     #[error("this node has stopped: {0}")]
     Fatal(String),
@@ -61,6 +74,7 @@ impl Error {
                 | Error::Busy
                 | Error::NotLeader { .. }
                 | Error::TooLarge { .. }
+                | Error::UpgradePending { .. }
                 | Error::Refused(_)
         )
     }
@@ -74,6 +88,7 @@ impl Error {
             | Error::Unavailable(_)
             | Error::Ended(_) => 503,
             Error::TooLarge { .. } => 413,
+            Error::UpgradePending { .. } => 409,
             Error::Refused(rejection) => match rejection.kind {
                 RejectionKind::NotFound => 404,
                 RejectionKind::Conflict => 409,

@@ -76,6 +76,7 @@ impl Cluster {
             Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
             _ => Origin::Client,
         };
+        let command = self.inner.admit(command).await?;
         self.inner.propose(encode(&command)?, origin).await
     }
 
@@ -86,6 +87,7 @@ impl Cluster {
         term: u64,
         command: Command,
     ) -> Result<(u64, Outcome), Error> {
+        let command = self.inner.admit(command).await?;
         self.inner.write(encode(&command)?, Some(term)).await
     }
 
@@ -172,6 +174,11 @@ impl Cluster {
         let members: Vec<_> =
             m.membership_config.membership().nodes().map(|(id, m)| (*id, m.clone())).collect();
         if members.is_empty() { self.inner.options.members.clone() } else { members }
+    }
+
+    /// The level of the cluster, as this node has applied it: the log holds nothing newer.
+    pub fn level(&self) -> u32 {
+        self.inner.level()
     }
 
     /// The members that vote; none before the cluster's birth.

@@ -23,10 +23,12 @@ use super::reversion::{Finding, Record, Sent};
 use super::wire::{
     APPEND, Acknowledged, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE,
 };
+use crate::command::SCHEMA_LEVEL;
 use crate::model::NodeId;
 use crate::peer::{self, Peers};
 use crate::raft::snapshot::SnapshotFile;
 use crate::raft::types::{Member, TypeConfig};
+use crate::telemetry::LogLimit;
 
 /// The pause after a snapshot that was not taken.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(2);
@@ -41,6 +43,8 @@ pub(super) struct Network {
     pub(super) append_timeout: Duration,
     pub(super) reachability: Arc<Reachability>,
     pub(super) acknowledged: Arc<Record>,
+    /// The log lines about snapshots that were not sent to nodes of an older version.
+    pub(super) held_back: Arc<LogLimit<NodeId>>,
 }
 
 /// The connection to one node.
@@ -101,6 +105,32 @@ impl Line {
         }
         let error = io::Error::other("its log is older than what it has acknowledged");
         RPCError::Unreachable(Unreachable::new(&error))
+    }
+}
+
+impl Line {
+    /// Does not send a snapshot to a node whose program cannot open it: such a node would end. It
+    /// gets one when it is upgraded.
+    async fn hold_snapshot_back(
+        &self,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+    ) -> StreamingError<TypeConfig> {
+        let (node, level) = (self.target, self.network.peers.level(self.target));
+        if let Some(unsaid) = self.network.held_back.admit(node) {
+            tracing::warn!(
+                node,
+                level,
+                unsaid,
+                "a node of an older version needs a snapshot that it cannot open: upgrade it"
+            );
+        }
+        tokio::select! {
+            closed = cancel => StreamingError::Closed(closed),
+            () = tokio::time::sleep(SNAPSHOT_AGAIN) => {
+                let error = io::Error::other("its version cannot open this node's snapshot");
+                StreamingError::Unreachable(Unreachable::new(&error))
+            }
+        }
     }
 }
 
@@ -165,6 +195,9 @@ impl RaftNetworkV2<TypeConfig> for Line {
         let broken = |e: &dyn std::fmt::Display| {
             StreamingError::Network(NetworkError::from_string(e.to_string()))
         };
+        if self.network.peers.level(self.target) < SCHEMA_LEVEL {
+            return Err(self.hold_snapshot_back(cancel).await);
+        }
         let file = snapshot.snapshot.file().map_err(|e| broken(&e))?.clone();
         let length = file.metadata().map_err(|e| broken(&e))?.len();
         let head = SnapshotHead { vote, meta: snapshot.meta, length };

@@ -28,6 +28,8 @@ pub struct Options {
     pub members: Vec<(NodeId, Member)>,
     /// True if this node founds the cluster, should it not exist yet.
     pub bootstrap: bool,
+    /// The level that this node announces: [`LEVEL`](crate::command::LEVEL); tests announce less.
+    pub level: u32,
     /// `Keys::peer_token`.
     pub peer_token: Arc<str>,
     /// Time between heartbeats.

@@ -16,10 +16,10 @@ use tokio::time::{timeout, timeout_at};
 use super::error::Error;
 use super::inner::Inner;
 use super::options::MAX_COMMAND;
-use super::wire::{Denied, MEMBERS, MemberChange, PROPOSE, READ_INDEX};
+use super::wire::{Denied, MEMBERS, MemberChange, NotRaised, PROPOSE, RAISE_LEVEL, READ_INDEX};
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
-use crate::peer::{Origin, Place};
+use crate::peer::{self, Origin, Place};
 use crate::raft::types::Proposal;
 
 /// While nothing can be written, the time until it is tried again unless leadership changes.
@@ -35,6 +35,8 @@ enum Ask {
     ReadIndex,
     /// Change the members.
     Members(MemberChange),
+    /// Raise the level of the cluster to this one.
+    RaiseLevel(u32),
 }
 
 pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
@@ -94,6 +96,7 @@ impl Inner {
             Ask::Write(command, _) => self.write(command.clone(), None).await,
             Ask::ReadIndex => Ok((self.read_index().await?, Outcome::Done)),
             Ask::Members(change) => Ok((self.change_members(change).await?, Outcome::Done)),
+            Ask::RaiseLevel(level) => Ok((self.raise_level(*level).await?, Outcome::Done)),
         }
     }
 
@@ -127,6 +130,15 @@ impl Inner {
                     self.peers.call(leader, MEMBERS, change, limit).await?;
                 Ok((answer?, Outcome::Done))
             }
+            Ask::RaiseLevel(level) => {
+                let answer = self.peers.call(leader, RAISE_LEVEL, level, limit).await;
+                if let Err(peer::Error::Refused { status: 404, .. }) = answer {
+                    // A leader of the first level does not know the route.
+                    return Err(Error::UpgradePending { node: leader, level: 1, needs: *level });
+                }
+                let answer: Result<u64, NotRaised> = answer?;
+                Ok((answer.map_err(|why| why.error(*level))?, Outcome::Done))
+            }
         }
     }
 
@@ -143,6 +155,13 @@ impl Inner {
             _ = leadership.wait_for(|lead| lead.leader != Some(leader)) => Err(Error::NoLeader),
             () = tokio::time::sleep_until(deadline) => Err(Error::Busy),
         }
+    }
+
+    /// Raises the level of the cluster, at the leader, wherever that is; returns when the new level
+    /// is known here.
+    pub(super) async fn raise_level_anywhere(&self, level: u32) -> Result<(), Error> {
+        let (index, _) = self.at_leader(&Ask::RaiseLevel(level)).await?;
+        self.applied_to(index).await
     }
 
     pub(super) async fn change_members_anywhere(

@@ -24,8 +24,8 @@ use super::receive::{Unreceived, receive};
 use super::reversion;
 use super::wire::{
     ACKNOWLEDGED, ANNOUNCE, APPEND, Acknowledged, Announcement, Denied, HELLO, Heard, Hello,
-    MEMBERS, MemberChange, PRE_VOTE, PROPOSE, READ_INDEX, REVERTED, SNAPSHOT, TRANSFER, VOTE, WHO,
-    Who,
+    MEMBERS, MemberChange, NotRaised, PRE_VOTE, PROPOSE, RAISE_LEVEL, READ_INDEX, REVERTED,
+    SNAPSHOT, TRANSFER, VOTE, WHO, Who,
 };
 use crate::command::Outcome;
 use crate::model::NodeId;
@@ -50,6 +50,7 @@ pub(super) fn routes(inner: Arc<Inner>) -> Router {
         .route(PROPOSE, post(propose))
         .route(READ_INDEX, post(read_index))
         .route(MEMBERS, post(members))
+        .route(RAISE_LEVEL, post(raise_level))
         .route(HELLO, post(hello))
         .route(ANNOUNCE, post(announce))
         .route(WHO, post(who))
@@ -129,6 +130,13 @@ async fn members(
     Postcard(change): Postcard<MemberChange>,
 ) -> Postcard<Result<NodeId, Denied>> {
     Postcard(node.change_members(&change).await.map_err(Denied::from))
+}
+
+async fn raise_level(
+    State(node): Node,
+    Postcard(level): Postcard<u32>,
+) -> Postcard<Result<u64, NotRaised>> {
+    Postcard(node.raise_level(level).await.map_err(NotRaised::because))
 }
 
 async fn hello(State(node): Node, Postcard(()): Postcard<()>) -> Postcard<Hello> {

@@ -14,7 +14,7 @@ use super::handle::Cluster;
 use super::inner::Inner;
 use super::leadership::duties;
 use super::leadership::quorum_ack::BootOffset;
-use super::membership::{founding, registry};
+use super::membership::{founding, levels, registry};
 use super::network::Network;
 use super::options::Options;
 use super::tasks;
@@ -52,6 +52,7 @@ async fn start(mut options: Options) -> Result<Cluster, Error> {
         instance: options.instance,
         process: options.process,
         founder: options.bootstrap,
+        level: options.level,
         token: options.peer_token.clone(),
     };
     let addresses = options.members.iter().map(|(node, m)| (*node, m.raft_address.clone()));
@@ -77,12 +78,14 @@ async fn start(mut options: Options) -> Result<Cluster, Error> {
     let watches = machine.watches();
     let registry = watches.registry.borrow().clone();
     registry::check_registry(&options, &registry.nodes)?;
+    levels::check_level(&options, registry.level)?;
     peers.learn(registry.generation, registry.nodes);
     let network = Network {
         peers: peers.clone(),
         append_timeout: options.election * 2,
         reachability: Arc::default(),
         acknowledged: Arc::default(),
+        held_back: Arc::default(),
     };
     let acknowledged = network.acknowledged.clone();
     let threads = vec![log.joiner(), machine.joiner()];

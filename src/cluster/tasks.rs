@@ -48,10 +48,14 @@ async fn tend_members(inner: Arc<Inner>) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        if inner.leadership.borrow().first_applied
-            && let Err(error) = inner.tend_members().await
-        {
+        if !inner.leadership.borrow().first_applied {
+            continue;
+        }
+        if let Err(error) = inner.tend_members().await {
             tracing::debug!(%error, "the members will be looked at again");
+        }
+        if let Err(error) = inner.tend_level().await {
+            tracing::debug!(%error, "the level will be looked at again");
         }
     }
 }

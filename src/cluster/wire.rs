@@ -26,6 +26,8 @@ pub(super) const ACKNOWLEDGED: &str = "/raft/acknowledged";
 
 pub(super) const PROPOSE: &str = "/cluster/propose";
 pub(super) const READ_INDEX: &str = "/cluster/read-index";
+/// Asks the leader to raise the level of the cluster. Since level 2: a node of level 1 answers 404.
+pub(super) const RAISE_LEVEL: &str = "/cluster/raise-level";
 pub(super) const MEMBERS: &str = "/cluster/members";
 pub(super) const HELLO: &str = "/cluster/hello";
 pub(super) const ANNOUNCE: &str = "/cluster/announce";
@@ -73,6 +75,41 @@ pub(super) enum Denied {
     Fatal(String),
     /// Nothing was changed.
     Refused(Rejection),
+}
+
+/// The reason why a level was not raised, as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum NotRaised {
+    /// Try there.
+    NotLeader(Option<NodeId>),
+    /// A member is below the level.
+    Below {
+        /// The member.
+        node: NodeId,
+        /// Its level.
+        level: u32,
+    },
+    /// Something else.
+    Failed(String),
+}
+
+impl NotRaised {
+    pub(super) fn because(error: Error) -> Self {
+        match error {
+            Error::NotLeader { leader } => Self::NotLeader(leader),
+            Error::NoLeader | Error::Busy => Self::NotLeader(None),
+            Error::UpgradePending { node, level, .. } => Self::Below { node, level },
+            other => Self::Failed(other.to_string()),
+        }
+    }
+
+    pub(super) fn error(self, needs: u32) -> Error {
+        match self {
+            Self::NotLeader(leader) => Error::NotLeader { leader },
+            Self::Below { node, level } => Error::UpgradePending { node, level, needs },
+            Self::Failed(message) => Error::Unavailable(message),
+        }
+    }
 }
 
 /// The answer of a node that is asked who it is.

@@ -19,6 +19,7 @@ use super::{journal_gc, pressure};
 use crate::api::Pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::{self, Cluster};
+use crate::command::LEVEL;
 use crate::config::Config;
 use crate::coordinator::lead::{self, Coordinator};
 use crate::executor::guard::TargetGuard;
@@ -290,6 +291,7 @@ impl Wiring {
             process: self.process,
             members: config.replicas.iter().map(member).collect(),
             bootstrap: config.bootstrap,
+            level: LEVEL,
             peer_token: self.keys.peer_token().into(),
             heartbeat: config.raft_heartbeat_timeout,
             election: config.raft_election_timeout,

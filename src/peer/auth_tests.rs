@@ -8,7 +8,8 @@ use crate::store::nodes::Bound;
 
 fn peers(node: NodeId, instance: u128) -> Peers {
     let process = Process { id: 1, place: 1, boot: 1 };
-    let identity = Identity { node, instance, process, founder: false, token: "right".into() };
+    let identity =
+        Identity { node, instance, process, founder: false, level: 1, token: "right".into() };
     let addresses = [1, 2, 3].map(|n| (n, format!("127.0.0.1:{n}")));
     let second = Duration::from_secs(1);
     Peers::new(identity, addresses, 1, second, second).unwrap()

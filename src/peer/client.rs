@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 use super::error::Error;
 use super::forwards::{Origin, Place};
 use super::headers::{
-    ALONE, BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, NODE, PROCESS, STOP, coded,
+    ALONE, BOUND, CLUSTER, EXPECTS, EXPECTS_SINCE, FOUNDER, INSTANCE, LEVEL, NODE, PROCESS, STOP,
+    coded, level, node,
 };
 use super::peers::Peers;
 use crate::model::NodeId;
@@ -151,6 +152,9 @@ impl Peers {
                 .header(NODE, mine.node)
                 .header(INSTANCE, format!("{:032x}", mine.instance))
                 .header(BOUND, since);
+            if mine.level > 1 {
+                request = request.header(LEVEL, mine.level);
+            }
             if mine.process.id != 0 {
                 request = request.header(PROCESS, coded(mine.process));
             }
@@ -177,6 +181,11 @@ impl Peers {
         let response = request.send().await.map_err(|e| transport(to, &e))?;
         let status = response.status();
         let stop = response.headers().contains_key(STOP);
+        if status == StatusCode::OK {
+            // At an address that was given another node may answer. One of level 1 names none.
+            let speaker = node(response.headers()).unwrap_or(to);
+            self.note_level(speaker, level(response.headers()));
+        }
         let body = response.bytes().await.map_err(|e| transport(to, &e))?;
         if status == StatusCode::OK {
             self.0.claims.acquit(to);

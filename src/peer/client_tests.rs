@@ -18,6 +18,7 @@ async fn an_answer_that_cannot_be_read_leaves_the_outcome_open() {
         instance: 1,
         process: Process::default(),
         founder: false,
+        level: 1,
         token: "a token".into(),
     };
     let patience = Duration::from_secs(10);
@@ -48,6 +49,7 @@ fn a_place_is_taken_until_the_exchange_ends_though_nobody_waits_for_it() {
             instance: 1,
             process: Process::default(),
             founder: false,
+            level: 1,
             token: "a token".into(),
         };
         Peers::new(identity, [(2, address)], 1, patience, patience).unwrap()

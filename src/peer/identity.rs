@@ -16,6 +16,8 @@ pub struct Identity {
     pub process: Process,
     /// It founds the cluster (`Bootstrap`).
     pub founder: bool,
+    /// The level of this program.
+    pub level: u32,
     /// The token that all nodes of a cluster share; never logged.
     pub token: Arc<str>,
 }

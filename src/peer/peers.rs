@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub(super) forwards: Forwards,
     /// The process that speaks for each other node.
     speakers: Speakers,
+    /// The level that each other node announced last.
+    levels: Mutex<BTreeMap<NodeId, u32>>,
     /// The highest log index at which another node says that this one was bound.
     told: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
@@ -91,6 +93,7 @@ impl Peers {
             known: RwLock::new(known),
             forwards: Forwards::new(pool),
             speakers: Speakers::new(silence),
+            levels: Mutex::default(),
             told: watch::Sender::new(0),
             failed: watch::Sender::new(None),
             claims: Claims::default(),
@@ -151,6 +154,17 @@ impl Peers {
             *told = since.max(*told);
             news
         });
+    }
+
+    /// The level that a node announced last; 1 when it has not been heard.
+    pub fn level(&self, node: NodeId) -> u32 {
+        let levels = self.0.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        levels.get(&node).copied().unwrap_or(1)
+    }
+
+    /// Takes the level that an authenticated message, or an answer, of a node announces.
+    pub(super) fn note_level(&self, node: NodeId, level: u32) {
+        self.0.levels.lock().unwrap_or_else(PoisonError::into_inner).insert(node, level);
     }
 
     /// Takes the leader of the current term, as this node's own Raft knows it.

@@ -9,14 +9,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tower_http::timeout::TimeoutBody;
 
 use super::auth::admit;
+use super::headers::{LEVEL, NODE, level};
 use super::peers::Peers;
 use super::refusal::Refusal;
 use crate::listen::{self, Connection, Listeners};
@@ -49,7 +50,7 @@ impl Default for Bounds {
 
 /// The state of the middleware that every message passes.
 #[derive(Clone)]
-struct Checkpoint {
+struct PeerServer {
     peers: Peers,
     /// The log lines about refusals, by status and sender.
     lines: Arc<LogLimit<(u16, Option<IpAddr>)>>,
@@ -66,22 +67,22 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let room = Arc::new(Semaphore::new(BODIES / ROOM));
-    let checkpoint = Checkpoint { peers, lines: Arc::default(), room };
+    let server = PeerServer { peers, lines: Arc::default(), room };
     let app = routes
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(checkpoint, enter));
+        .layer(middleware::from_fn_with_state(server, enter));
     let bounds = listen::Bounds::raft(bounds.strangers, bounds.members);
     listen::serve(listeners, app, bounds, stop).await;
 }
 
-async fn enter(State(checkpoint): State<Checkpoint>, mut request: Request, next: Next) -> Response {
+async fn enter(State(server): State<PeerServer>, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Connection>().cloned();
-    let admitted = admit(&checkpoint.peers, connection.as_ref(), request.headers());
+    let admitted = admit(&server.peers, connection.as_ref(), request.headers());
     let caller = match admitted {
         Ok(caller) => caller,
         Err(refusal) => {
             let from = connection.map(|connection| connection.address().ip());
-            if let Some(unsaid) = checkpoint.lines.admit((refusal.status.as_u16(), from)) {
+            if let Some(unsaid) = server.lines.admit((refusal.status.as_u16(), from)) {
                 tracing::warn!(
                     status = %refusal.status,
                     from = from.map(tracing::field::display),
@@ -97,10 +98,17 @@ async fn enter(State(checkpoint): State<Checkpoint>, mut request: Request, next:
     // does not gather.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let units = length.unwrap_or(0_usize).min(MAX_BODY).div_ceil(ROOM) as u32;
-    let Ok(_room) = checkpoint.room.acquire_many(units).await else {
+    let Ok(_room) = server.room.acquire_many(units).await else {
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this node stops").into_response();
     };
+    server.peers.note_level(caller.node, level(request.headers()));
     request.extensions_mut().insert(caller);
     let request = request.map(|body| Body::new(TimeoutBody::new(BODY_SILENCE, body)));
-    next.run(request).await
+    let mut response = next.run(request).await;
+    let own = server.peers.identity();
+    if own.level > 1 {
+        response.headers_mut().insert(NODE, HeaderValue::from(own.node));
+        response.headers_mut().insert(LEVEL, HeaderValue::from(own.level));
+    }
+    response
 }

@@ -21,6 +21,7 @@ mod harness;
 mod history_checker;
 mod hostile;
 mod identity;
+mod levels;
 mod linearizable;
 mod members;
 mod model;

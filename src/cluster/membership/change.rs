@@ -98,6 +98,13 @@ impl Inner {
             )));
         }
         let hello = self.ask_who(node, member).await?;
+        let (level, least) = (self.peers.level(node), self.level());
+        if level < least {
+            return Err(conflict(format!(
+                "node {node} runs an older version (level {level}), and the cluster is at level \
+                 {least}: start the new version there"
+            )));
+        }
         let register = Command::Register { node, instance: hello.instance, replace };
         self.write_or_refuse(&register).await?;
         self.peers.learn_address(node, &member.raft_address);

@@ -6,5 +6,6 @@ pub(in crate::cluster) mod addresses;
 pub(in crate::cluster) mod announce;
 mod change;
 pub(in crate::cluster) mod founding;
+pub(in crate::cluster) mod levels;
 pub mod recover;
 pub(in crate::cluster) mod registry;

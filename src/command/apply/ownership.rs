@@ -90,6 +90,14 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    pub(super) fn raise_level(&mut self, level: u32) -> Applied {
+        if level > meta::level(self.tx)? {
+            meta::set_level(self.tx, level)?;
+            self.change.nodes = true;
+        }
+        Ok(Outcome::Done)
+    }
+
     /// The shards of the others are taken over as those of dead owners are.
     pub(super) fn recover(&mut self, node: NodeId, generation: u128) -> Applied {
         meta::set_generation(self.tx, generation)?;

@@ -2,7 +2,7 @@
 //! vote and purge mark.
 //!
 //! ```text
-//!  segment: magic [8] | record | record | ...        record: len u32 | crc32 u32 | kind u8, postcard
+//!  segment: magic [8] | record | record | ...      record: len u32 | crc32 u32 | kind u8, postcard
 //! ```
 //! Frozen, `Marks` and openraft's own types in the entries too: files that were written are kept
 //! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another

@@ -1,8 +1,8 @@
 //! The state machine: it applies committed entries to the state, and builds and installs snapshots.
 //!
 //! ```text
-//!   handle: apply(stream) --chunks--> thread: decode, one transaction, commit --> watches: applied,
-//!           install, build                                                        change feed
+//!   handle: apply(stream) --chunks--> thread: decode, transaction, commit --> watches: applied,
+//!           install, build                                                    change feed
 //! ```
 //! A command that cannot be decoded and a store that fails are errors here: openraft stops, and the
 //! node exits rather than diverge. A snapshot that lacks disk or descriptors is no error: the node

@@ -14,7 +14,7 @@ use super::Machine;
 use crate::command::{Command, NewProject};
 use crate::model::Millis;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
-use crate::raft::types::{LogId, Proposal, TypeConfig};
+use crate::raft::types::{LogId, Proposal, SnapshotMeta, TypeConfig};
 use crate::store::{FILE, Store};
 
 fn entry(index: u64) -> EntryResponder<TypeConfig> {
@@ -247,4 +247,49 @@ async fn an_install_that_is_tried_again_is_told() {
     machine.install_snapshot(&built.meta, received).await.unwrap();
     cleared.join().unwrap();
     assert_eq!(machine.snapshots.installing().trouble(), None);
+}
+
+/// A state of a kept version, as a snapshot of one of its nodes.
+fn kept_state(version: &str, to: &std::path::Path) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+    let sql = std::fs::read_to_string(root.join(version).join("restored/state.sql")).unwrap();
+    let conn = rusqlite::Connection::open(to).unwrap();
+    conn.execute_batch(&format!("BEGIN;\n{sql}COMMIT;")).unwrap();
+}
+
+fn schema_version(file: &std::path::Path) -> i64 {
+    let conn = rusqlite::Connection::open(file).unwrap();
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn an_older_snapshot_takes_the_steps_that_it_lacks_and_a_newer_one_is_refused() {
+    let turn = || Arc::new(tokio::sync::Mutex::new(())).try_lock_owned().unwrap();
+    for version in ["v1", "v2"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = start(dir.path(), None).unwrap();
+        let newest = schema_version(&dir.path().join(FILE));
+        let path = machine.snapshots.fresh_path();
+        kept_state(version, &path);
+        assert!(schema_version(&path) < newest, "{version}");
+        let mut received = SnapshotFile::received(path, turn()).unwrap();
+        let staged = machine.store.stage(received.path()).unwrap();
+        let last_log_id = super::covered_by(&staged).unwrap();
+        received.stage(staged);
+        let meta = SnapshotMeta { last_log_id, ..SnapshotMeta::default() };
+        machine.install_snapshot(&meta, received).await.unwrap();
+        assert_eq!(schema_version(&dir.path().join(FILE)), newest, "{version}");
+        let last = last_log_id.unwrap().index;
+        assert_eq!(applied(&machine), last);
+        apply(&mut machine, last + 1, last + 10).await.expect(version);
+
+        let path = machine.snapshots.fresh_path();
+        kept_state(version, &path);
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        conn.pragma_update(None, "user_version", newest + 1).unwrap();
+        drop(conn);
+        let refused = machine.store.stage(&path).unwrap_err().to_string();
+        assert!(refused.contains("upgrade it"), "{refused}");
+        assert_eq!(applied(&machine), last + 9, "nothing happened to the state");
+    }
 }

@@ -103,7 +103,7 @@ impl Thread {
     fn read_registry(&self) -> io::Result<()> {
         let read = self.writer.read(|conn| {
             let generation = meta::generation(conn)?.unwrap_or_default();
-            Ok(NodeRegistry { generation, nodes: nodes::all(conn)? })
+            Ok(NodeRegistry { generation, nodes: nodes::all(conn)?, level: meta::level(conn)? })
         });
         self.watches.registry.send_replace(read.map_err(io::Error::other)?);
         Ok(())

@@ -25,6 +25,8 @@ pub struct NodeRegistry {
     pub generation: u128,
     /// The nodes and the data folders that they are bound to, the removed ones too.
     pub nodes: Vec<Bound>,
+    /// The level of the cluster; 0 before its birth.
+    pub level: u32,
 }
 
 /// Index and hash of each, the oldest first.

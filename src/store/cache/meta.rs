@@ -10,6 +10,7 @@ use crate::model::Millis;
 pub(in crate::store) const CLUSTER: &str = "cluster";
 pub(in crate::store) const BORN: &str = "born";
 pub(in crate::store) const GENERATION: &str = "generation";
+pub(in crate::store) const LEVEL: &str = "level";
 pub(super) const LOG_TIME: &str = "log_time";
 pub(super) const ASSIGN_INDEX: &str = "assign_index";
 pub(in crate::store) const APPLIED: &str = "applied";

@@ -8,7 +8,7 @@ pub use crate::store::cache::numbers::{STEP, Sequence};
 
 use crate::model::Millis;
 use crate::store::cache::meta::{
-    APPLIED, BORN, CLUSTER, GENERATION, HISTORY_BYTES, HISTORY_DROPPED, get, put,
+    APPLIED, BORN, CLUSTER, GENERATION, HISTORY_BYTES, HISTORY_DROPPED, LEVEL, get, put,
 };
 use crate::store::db::Tx;
 
@@ -45,6 +45,16 @@ pub fn generation(conn: &Connection) -> rusqlite::Result<Option<u128>> {
 /// Begins a new line of descent. The cluster's id stays, and with it the ids of executions.
 pub fn set_generation(tx: &Tx<'_>, generation: u128) -> rusqlite::Result<()> {
     put(tx, GENERATION, generation.to_be_bytes().to_vec())
+}
+
+/// The level of the cluster: every program that takes part understands it. 1 before it was raised.
+pub fn level(conn: &Connection) -> rusqlite::Result<u32> {
+    Ok(get(conn, LEVEL)?.unwrap_or(1))
+}
+
+/// Sets the level of the cluster.
+pub fn set_level(tx: &Tx<'_>, level: u32) -> rusqlite::Result<()> {
+    put(tx, LEVEL, level)
 }
 
 /// About how many bytes the history takes.

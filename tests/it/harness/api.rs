@@ -87,6 +87,7 @@ impl ApiFixture {
             process: scheduler0::model::process::Process::default(),
             members: vec![(1, member)],
             bootstrap: true,
+            level: scheduler0::command::LEVEL,
             peer_token: "token".into(),
             heartbeat: Duration::from_millis(50),
             election: Duration::from_millis(150),

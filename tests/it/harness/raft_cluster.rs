@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scheduler0::clock::{SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
+use scheduler0::command::LEVEL;
 use scheduler0::model::NodeId;
 use scheduler0::model::process::Process;
 use scheduler0::raft::types::Member;
@@ -31,6 +32,8 @@ pub(crate) struct RaftCluster {
     pub(crate) dirs: BTreeMap<NodeId, TempDir>,
     /// All members with their addresses.
     pub(crate) members: Vec<(NodeId, Member)>,
+    /// The level that a node announces when it is started; that of the program where it is not set.
+    pub(crate) levels: BTreeMap<NodeId, u32>,
     /// The nodes that run.
     pub(crate) nodes: BTreeMap<NodeId, Node>,
 }
@@ -59,6 +62,7 @@ pub(crate) fn raft_options(
         process: Process::default(),
         members: members.to_vec(),
         bootstrap: node == 1,
+        level: LEVEL,
         peer_token: "a token".into(),
         heartbeat: Duration::from_millis(150),
         election: Duration::from_millis(500),
@@ -77,9 +81,15 @@ impl RaftCluster {
         Self::build_with(count, &axum::Router::new()).await
     }
 
+    /// Starts nodes that announce a level.
+    pub(crate) async fn build_at_level(count: u64, level: u32) -> RaftCluster {
+        let levels = (1..=count).map(|node| (node, level)).collect();
+        Self::build_as(count, levels, &axum::Router::new(), async |address| address).await
+    }
+
     /// Starts nodes that answer these routes to their peers, too.
     pub(crate) async fn build_with(count: u64, extra: &axum::Router) -> RaftCluster {
-        Self::build_as(count, extra, async |address| address).await
+        Self::build_as(count, BTreeMap::new(), extra, async |address| address).await
     }
 
     /// Starts nodes of which the last is known to all by another address, which `proxy` makes of
@@ -88,16 +98,17 @@ impl RaftCluster {
         count: u64,
         proxy: impl AsyncFn(String) -> String,
     ) -> RaftCluster {
-        Self::build_as(count, &axum::Router::new(), proxy).await
+        Self::build_as(count, BTreeMap::new(), &axum::Router::new(), proxy).await
     }
 
     async fn build_as(
         count: u64,
+        levels: BTreeMap<NodeId, u32>,
         extra: &axum::Router,
         proxy: impl AsyncFn(String) -> String,
     ) -> RaftCluster {
         let mut raft =
-            RaftCluster { dirs: BTreeMap::new(), members: vec![], nodes: BTreeMap::new() };
+            RaftCluster { dirs: BTreeMap::new(), members: vec![], levels, nodes: BTreeMap::new() };
         // The ports are bound first, so that each node knows all addresses.
         let mut listeners = Vec::new();
         for node in 1..=count {
@@ -124,6 +135,8 @@ impl RaftCluster {
     ) {
         listener.set_nonblocking(true).unwrap();
         let options = raft_options(self.dirs[&node].path(), node, u128::from(node), &self.members);
+        let level = self.levels.get(&node).copied().unwrap_or(options.level);
+        let options = Options { level, ..options };
         let runtime = runtime();
         let start = async move {
             let cluster = Cluster::start(options).await.unwrap();

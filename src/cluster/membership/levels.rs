@@ -1,0 +1,127 @@
+//! The level of the cluster: what the programs of all its members understand. It is replicated
+//! state and only rises. A leader raises it when every member announces a higher one; a proposal
+//! that is newer is refused, or said in the words of the older level. The rules are in
+//! `docs/architecture.md`, "Levels".
+//!
+//! ```text
+//!   answers of members (header) --> leader: least of all > level? --> RaiseLevel --> log
+//!   propose: command newer than the level --> leader: raise it? --> yes: proposed as it is
+//!                                                  no: older words, or UpgradePending
+//! ```
+//! The level is not what a leader heard lately, but what the log says: so every node knows it, it
+//! outlives leaders, and a member that is down cannot take it back.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::error::Error;
+use crate::cluster::inner::Inner;
+use crate::cluster::options::Options;
+use crate::cluster::propose::encode;
+use crate::command::Command;
+use crate::model::NodeId;
+use crate::raft::types::Member;
+
+/// The longest time that a request waits for members which a new leader has not heard yet.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two looks at whether it has.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Refuses to start an older program than the cluster's log needs.
+pub(in crate::cluster) fn check_level(options: &Options, level: u32) -> Result<(), Error> {
+    if level <= options.level {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "the cluster is at level {level}, and this program knows up to {}: use a newer scheduler0",
+        options.level
+    )))
+}
+
+impl Inner {
+    /// The level of the cluster, as far as it is applied here.
+    pub(in crate::cluster) fn level(&self) -> u32 {
+        self.watches.registry.borrow().level
+    }
+
+    /// On the leader: the levels of the members, with the leader's own; `None` for a member that
+    /// has not answered lately. A configured member that was never started is left out: it has no
+    /// data, and whatever it is started with finds the level in the log.
+    fn member_levels(&self) -> Vec<(NodeId, Option<u32>)> {
+        let live = self.live();
+        let registry = self.watches.registry.borrow().clone();
+        let config = self.membership();
+        let level = |&(id, _): &(&NodeId, &Member)| match *id {
+            own if own == self.options.node => Some((own, Some(self.options.level))),
+            other if live.contains(&other) => Some((other, Some(self.peers.level(other)))),
+            other => registry.get(other).map(|_| (other, None)),
+        };
+        config.membership().nodes().filter_map(|member| level(&member)).collect()
+    }
+
+    /// On the leader: a member of the lowest level, with that level. A member that has not answered
+    /// lately counts as one of level 1, since it may come back with any program.
+    fn lowest(&self) -> (NodeId, u32) {
+        let levels = self.member_levels().into_iter().map(|(id, level)| (id, level.unwrap_or(1)));
+        levels.min_by_key(|(_, level)| *level).unwrap_or((self.options.node, 1))
+    }
+
+    /// On the leader: raises the level so that commands of this one may be proposed; gives the
+    /// index up to which a node must have applied to know it.
+    pub(in crate::cluster) async fn raise_level(&self, needs: u32) -> Result<u64, Error> {
+        let lead = *self.leadership.borrow();
+        if !lead.me {
+            return Err(Error::NotLeader { leader: lead.leader });
+        }
+        if self.level() >= needs {
+            return Ok(self.watches.applied.borrow().index);
+        }
+        let heard = async {
+            while self.member_levels().iter().any(|(_, level)| level.is_none()) {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(PATIENCE, heard).await;
+        let (node, level) = self.lowest();
+        if level < needs {
+            return Err(Error::UpgradePending { node, level, needs });
+        }
+        self.write_level(level).await
+    }
+
+    /// On the leader: raises the level as soon as all members allow it.
+    pub(in crate::cluster) async fn tend_level(&self) -> Result<(), Error> {
+        let (born, known) = {
+            let registry = self.watches.registry.borrow();
+            (registry.generation != 0, registry.level)
+        };
+        let (_, level) = self.lowest();
+        if born && level > known {
+            self.write_level(level).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_level(&self, level: u32) -> Result<u64, Error> {
+        let (index, _) = self.write(encode(&Command::RaiseLevel { level })?, None).await?;
+        tracing::info!(level, "all nodes understand this level from now on");
+        Ok(index)
+    }
+
+    /// Admits a command to the log: as it is if the cluster has its level, or can have it; else in
+    /// the words of the cluster's level, where there are such.
+    pub(in crate::cluster) async fn admit(&self, command: Command) -> Result<Command, Error> {
+        let needs = command.level();
+        if needs <= self.level().max(1) {
+            return Ok(command);
+        }
+        match self.raise_level_anywhere(needs).await {
+            Ok(()) => Ok(command),
+            Err(Error::UpgradePending { node, level, needs }) => command
+                .in_words_of(self.level().max(1))
+                .ok_or(Error::UpgradePending { node, level, needs }),
+            Err(error) => Err(error),
+        }
+    }
+}

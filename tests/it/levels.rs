@@ -1,0 +1,137 @@
+//! Nodes of two versions in one cluster, by the levels that they announce: what is newer than the
+//! oldest of them is not proposed, and a snapshot of a newer schema is not sent to it.
+
+use scheduler0::cluster::Error;
+use scheduler0::command::{Command, LEVEL, NewProject, Outcome, RejectionKind};
+use scheduler0::model::NodeId;
+use scheduler0::store::nodes;
+use tokio::time::timeout;
+
+use crate::harness::{LIMIT, RaftCluster, poll_interval};
+
+/// A command of level 2 that nothing older can say. There is no such job.
+fn on_condition() -> Command {
+    Command::RunJob { id: 7, forced: false }.for_version(7, Some(1))
+}
+
+/// A command of level 2 that an older program says without its limit. There is no such client, and
+/// no such credential.
+fn within_reach() -> Command {
+    Command::DeleteCredential { id: 9 }.by_client(Some(8))
+}
+
+/// The kind of a rejection by the state; the command was in the log then.
+async fn rejected(raft: &RaftCluster, node: NodeId, command: Command) -> RejectionKind {
+    match raft.node(node).propose(command).await.unwrap() {
+        Outcome::Rejected(rejection) => rejection.kind,
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+async fn fact(what: &str, holds: impl AsyncFn() -> bool) {
+    let seen = async {
+        while !holds().await {
+            poll_interval().await;
+        }
+    };
+    timeout(LIMIT, seen).await.expect(what);
+}
+
+/// Three nodes of the first level, of which each has registered itself.
+async fn three_of_level_one() -> RaftCluster {
+    let raft = RaftCluster::build_at_level(3, 1).await;
+    let leader = raft.leader().await;
+    let all = async || raft.node(leader).read(nodes::all).await.unwrap().len() == 3;
+    fact("registered", all).await;
+    raft
+}
+
+/// Starts a node anew with a program of this level.
+async fn upgrade(raft: &mut RaftCluster, node: NodeId) {
+    raft.stop(node).await;
+    raft.levels.insert(node, LEVEL);
+    raft.start(node).await;
+    raft.leader().await;
+}
+
+#[tokio::test]
+async fn a_newer_command_waits_until_every_member_understands_it() {
+    let mut raft = three_of_level_one().await;
+    for node in 1..=2 {
+        upgrade(&mut raft, node).await;
+    }
+    for node in 1..=3 {
+        // Until the leader has heard the new programs of the others.
+        let names_the_old_one = async || match raft.node(node).propose(on_condition()).await {
+            Err(Error::UpgradePending { node: old, level: 1, needs: 2 }) => old == 3,
+            other => panic!("{other:?}"),
+        };
+        fact("the old node is named", names_the_old_one).await;
+        let kind = rejected(&raft, node, within_reach()).await;
+        assert_eq!(kind, RejectionKind::NotFound, "the command inside was proposed");
+        assert_eq!(raft.node(node).level(), 1);
+    }
+    upgrade(&mut raft, 3).await;
+    for node in 1..=3 {
+        fact("raised", async || raft.node(node).level() == LEVEL).await;
+        assert_eq!(rejected(&raft, node, on_condition()).await, RejectionKind::NotFound);
+        assert_eq!(rejected(&raft, node, within_reach()).await, RejectionKind::Forbidden);
+    }
+    // A member that is down does not take it back, nor does a leader that has not heard it.
+    let leader = raft.leader().await;
+    raft.kill(leader);
+    let leader = raft.leader().await;
+    assert_eq!(rejected(&raft, leader, on_condition()).await, RejectionKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_new_cluster_is_at_the_level_of_its_program() {
+    let raft = RaftCluster::build(1).await;
+    raft.leader().await;
+    assert_eq!(rejected(&raft, 1, on_condition()).await, RejectionKind::NotFound);
+    assert_eq!(raft.node(1).level(), LEVEL);
+}
+
+#[tokio::test]
+async fn an_older_program_does_not_start_on_the_data_of_a_newer_one() {
+    let mut raft = RaftCluster::build(1).await;
+    raft.leader().await;
+    fact("raised", async || raft.node(1).level() == LEVEL).await;
+    raft.stop(1).await;
+    let options = crate::harness::raft_options(raft.dirs[&1].path(), 1, 1, &raft.members);
+    let options = scheduler0::cluster::Options { level: LEVEL - 1, ..options };
+    let error = scheduler0::cluster::Cluster::start(options).await.err().expect("refused");
+    assert!(error.to_string().contains("use a newer scheduler0"), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
+    let mut raft = three_of_level_one().await;
+    for node in 1..=2 {
+        upgrade(&mut raft, node).await;
+    }
+    raft.stop(3).await;
+    let leader = raft.leader().await;
+    let mut writes = tokio::task::JoinSet::new();
+    for _ in 0..2_600 {
+        let cluster = raft.node(leader).clone();
+        writes.spawn(async move { cluster.propose_indexed(Command::Tick).await.unwrap().0 });
+    }
+    let last = writes.join_all().await.into_iter().max().unwrap();
+    for node in 1..=2 {
+        raft.applied(node, last).await;
+        raft.node(node).snapshot().await.unwrap();
+        let purged = async || raft.node(node).purged_index() >= last - 1_100;
+        fact("the log is purged", purged).await;
+    }
+    raft.start(3).await;
+    raft.leader().await;
+    // It hears the leader, and does not come as far as the others while the request waits for that.
+    let new = Command::CreateProject(NewProject { name: "seen".into(), ..NewProject::default() });
+    let unseen = raft.node(3).propose(new).await.unwrap_err();
+    assert!(matches!(unseen, Error::Unavailable(_)), "{unseen}");
+    assert_eq!(*raft.node(3).failed().borrow(), None, "it waits, and lives");
+    assert!(raft.node(3).applied().borrow().index < last);
+    upgrade(&mut raft, 3).await;
+    raft.applied(3, last).await;
+}
