@@ -55,12 +55,12 @@ impl Clock for SystemClock {
 /// A clock that a test sets. Sleepers wake when it is moved past their instant.
 #[derive(Debug)]
 pub struct TestClock {
-    /// Both clocks, so that they move at once.
+    /// Both clocks in one value, so that they move at once.
     now: watch::Sender<(Millis, u64)>,
 }
 
 impl TestClock {
-    /// A clock that stands at an instant until it is moved.
+    /// A clock that shows an instant until it is moved.
     pub fn new(wall: Millis) -> Arc<Self> {
         Arc::new(Self { now: watch::Sender::new((wall, 1_000_000)) })
     }
@@ -92,7 +92,7 @@ impl Clock for TestClock {
     fn sleep_until(&self, boot: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut changes = self.now.subscribe();
         Box::pin(async move {
-            // The sender lives in the clock; when the clock is gone nobody waits for it any more.
+            // The sender lives in the clock. When the clock is gone, its sleepers are gone too.
             let _ = changes.wait_for(|(_, now)| *now >= boot).await;
         })
     }
@@ -164,17 +164,17 @@ impl SchedulerTime {
         self.last.fetch_max(now, Ordering::SeqCst).max(now)
     }
 
-    /// The wall clock less scheduler time, in milliseconds; more than [`STEP_MS`] is a step that
-    /// somebody has to judge.
+    /// The wall clock less scheduler time, in milliseconds. More than [`STEP_MS`] is a step, which
+    /// the node or the median of the cluster has to judge.
     pub fn error(&self) -> i64 {
         let now = self.now();
         self.clock.wall() - now
     }
 
-    /// Follows a step of the wall clock (a node alone does; in a cluster the median decides).
-    /// Forward it takes effect at once; backward, scheduler time stands until the wall clock has
-    /// caught up, so that nothing is fired twice. Says whether there was a step to follow: one that
-    /// is being waited for is none any more.
+    /// Follows a step of the wall clock. Only a node alone does so; in a cluster the median
+    /// decides. A step forward takes effect at once. After a step backward, scheduler time stops
+    /// until the wall clock has caught up, so that nothing is fired twice. Returns whether there
+    /// was a step to follow; a step that is being waited for does not count.
     pub fn follow_wall(&self) -> bool {
         let (boot, wall) = both(&*self.clock);
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,15 +1,17 @@
-//! The few things that are done to files which must survive a power cut: the Raft log, the journal,
-//! the folder of snapshots, the node's identity.
+//! The operations on files that must survive a power cut: the Raft log, the journal, the folder of
+//! snapshots, the node's identity.
 //!
-//! Each function is the system call of its name and nothing else. They stand together so that a test
-//! can write down what was asked of the disk, in order, and play every power cut in between: see
-//! [`recorder`], which is not in a release. What is only read goes through `std::fs`. SQLite has files
-//! of its own; `store` says why they may lose their tail. What is opened here takes a descriptor from the
-//! reserve ([`spare`]) where the process has none left.
+//! Each function is the system call of its name and nothing else. They are in one place so that a
+//! test can record what was asked of the disk, in order, and try a power cut at every point in
+//! between: see `recorder`, which is not in a release. Files that are only read go through
+//! `std::fs`. SQLite has files of its own; `store` says why they may lose their tail. Files that
+//! are opened here take a descriptor from the reserve ([`spare`]) if the process has none left.
 
 pub(crate) mod modes;
 #[cfg(test)]
 pub(crate) mod recorder;
+#[cfg(test)]
+mod recorder_tests;
 pub(crate) mod spare;
 
 use std::fs::{self, File, OpenOptions};
@@ -34,7 +36,7 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     let parent = parent.unwrap_or(Path::new("."));
     if dir.is_dir() {
         return match sync_dir(parent) {
-            // Somebody else's folder, who made this one for us.
+            // The folder above belongs to another user, who made this one for us.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             other => other,
         };
@@ -57,7 +59,7 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a file anew, whatever is there: what was under this name is removed first.
+/// Makes a new file. An existing file of this name is removed first.
 pub(crate) fn create_over(path: &Path) -> io::Result<File> {
     remove_if_there(path)?;
     create_new(path)
@@ -154,8 +156,8 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether an error comes of a lack that may pass: descriptors, room, memory, permission. Not of the
-/// disk itself, nor of what is on it.
+/// Returns whether an error comes of a shortage that may pass: descriptors, space, memory,
+/// permission. Faults of the disk and of its contents do not count.
 pub(crate) fn may_pass(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
@@ -183,16 +185,16 @@ pub(crate) fn replace(path: &Path, body: &[u8]) -> io::Result<()> {
     replace_prepared(path)
 }
 
-/// The first half of [`replace`]: writes what will be at `path` beside it. After an error, and as long as
-/// [`replace_prepared`] is not called, what is at `path` is the old one.
+/// Does the first half of [`replace`]: writes the new contents of `path` beside it. After an error,
+/// and until [`replace_prepared`] is called, `path` has the old contents.
 pub(crate) fn prepare(path: &Path, body: &[u8]) -> io::Result<()> {
     let file = create_over(&path.with_extension("tmp"))?;
     write_at(&file, &[&crc32fast::hash(body).to_le_bytes(), body].concat(), 0)?;
     sync_all(&file)
 }
 
-/// The second half of [`replace`]. After an error `path` may be the old or the new one, and another one
-/// after a power cut.
+/// Does the second half of [`replace`]. After an error `path` may have the old or the new contents,
+/// and the other ones after a power cut.
 pub(crate) fn replace_prepared(path: &Path) -> io::Result<()> {
     rename(&path.with_extension("tmp"), path)?;
     path.parent().map_or(Ok(()), sync_dir)

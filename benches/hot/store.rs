@@ -28,29 +28,29 @@ const EACH_SECOND: u64 = (64 << 12) + 3 * 64;
 const PAGE: u64 = 100;
 
 /// The store of a cluster with a project, and a log that is applied to it.
-struct Books {
+struct AppliedStore {
     writer: Writer,
     index: u64,
     // Removed after it is closed.
     _folder: TempDir,
 }
 
-impl Books {
+impl AppliedStore {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let (_, writer) = Store::open(folder.path()).unwrap();
-        let mut books = Self { writer, index: 0, _folder: folder };
-        books.apply(&Command::Init { cluster: 7 });
+        let mut store = Self { writer, index: 0, _folder: folder };
+        store.apply(&Command::Init { cluster: 7 });
         let moves =
             (0..SHARDS).map(|shard| Move { shard, to: 1, expects: 0, kind: MoveKind::TakeOver });
-        books.apply(&Command::Assign(moves.collect()));
-        books.apply(&Command::CreateProject(NewProject {
+        store.apply(&Command::Assign(moves.collect()));
+        store.apply(&Command::CreateProject(NewProject {
             name: "p".into(),
             description: "d".into(),
             by: None,
             ..NewProject::default()
         }));
-        books
+        store
     }
 
     fn apply(&mut self, command: &Command) {
@@ -79,7 +79,7 @@ fn plain() -> (TempDir, Connection) {
 pub(crate) fn create(c: &mut Criterion) {
     let mut group = c.benchmark_group("store/create 1,000 jobs");
     group.throughput(Throughput::Elements(BATCH));
-    let mut books = Books::new();
+    let mut store = AppliedStore::new();
     let mut request = 0;
     group.bench_function("ours", |b| {
         let command = || {
@@ -93,7 +93,7 @@ pub(crate) fn create(c: &mut Criterion) {
                 staged: false,
             })
         };
-        b.iter_batched(command, |command| books.apply(&command), BatchSize::PerIteration);
+        b.iter_batched(command, |command| store.apply(&command), BatchSize::PerIteration);
     });
     let (_folder, mut conn) = plain();
     let mut first = 1;
@@ -123,7 +123,7 @@ pub(crate) fn create(c: &mut Criterion) {
 pub(crate) fn record(c: &mut Criterion) {
     let mut group = c.benchmark_group("store/record 100,000 executions");
     group.throughput(Throughput::Elements(JOBS * u64::from(SHARDS)));
-    let mut books = Books::new();
+    let mut store = AppliedStore::new();
     let (mut first, mut due) = (1, START);
     group.bench_function("ours", |b| {
         let command = || {
@@ -134,7 +134,7 @@ pub(crate) fn record(c: &mut Criterion) {
             let first = first - entries.len() as u64;
             Command::Record(JournalBatch { node: 1, incarnation: 7, first, entries })
         };
-        b.iter_batched(command, |command| books.apply(&command), BatchSize::PerIteration);
+        b.iter_batched(command, |command| store.apply(&command), BatchSize::PerIteration);
     });
     let (_folder, mut conn) = plain();
     let (mut id, mut due) = (1_i64, START);

@@ -243,7 +243,7 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
         }
     } else if flags.force && !alone {
         say(&format!(
-            "node {id} does not answer: what it delivered and nobody collected is delivered again \
+            "node {id} does not answer: what it delivered and was not collected is delivered again \
              (same ids); its shards move once its lease has ended"
         ));
     }
@@ -252,7 +252,7 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
         tries += 1;
         match client.delete(&path, &force).await {
             Ok(()) => break,
-            // A new leader has to hear from everybody before it knows who lives.
+            // A new leader has to hear from every node before it knows which ones live.
             Err(error) if reachable && !alone && tries < 10 && is_conflict(&error) => {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }

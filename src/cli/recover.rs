@@ -86,8 +86,8 @@ First make sure that
 What may be lost:
   - writes that were acknowledged by a quorum that this node was not part of, if its log ends before
     them: jobs, edits, pauses and deletions of the last moments;
-  - results that were delivered and not yet collected from the lost nodes: those occurrences are made
-    up, so they come twice, with the same ids. No planned occurrence of a job that this node knows is
+  - results that were delivered and not yet collected from the lost nodes: those occurrences are sent
+    again, so they come twice, with the same ids. No planned occurrence of a job that this node knows is
     left out, within each job's misfire policy.
 
 Afterwards the old members are refused: to come back, each needs an empty DataDir and

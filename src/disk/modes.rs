@@ -1,7 +1,7 @@
-//! Who may read what a node writes: its owner and nobody else. The mode of each folder and file that
-//! is made here, and the narrowing of a data folder that an earlier version (which left the modes to
-//! the umask) or a copy left wider. `node` narrows once at its start; nothing here follows a link or
-//! touches what a node did not write.
+//! The modes of a node's files: only their owner may read them. Makes each folder and file with its
+//! mode, and narrows a data folder that an earlier version (which left the modes to the umask) or a
+//! copy left wider. `node` narrows once at its start; nothing here follows a link or touches a file
+//! that a node did not write.
 //!
 //! SQLite makes its files itself, under the process's umask, which the command line sets to 077
 //! before anything else ([`set_umask`]).
@@ -18,16 +18,16 @@ pub(crate) const SECRET_FILE: &str = ".scheduler0";
 const FOLDER: u32 = 0o700;
 /// The mode of a file.
 const FILE: u32 = 0o600;
-/// What group and others may do.
+/// The rights of group and others.
 const OTHERS: u32 = 0o077;
-/// What a node writes into its data folder and can do without on a new beginning: names of files and
-/// folders, and how those beside them begin (`state.db-wal`).
+/// The parts of a data folder that a new beginning does without: names of files and folders, and
+/// prefixes of the names beside them (`state.db-wal`).
 const STATE: &[&str] = &["identity", "raft", "snapshots", "state.db", "journal", "rendering"];
-/// What else is written there, in the same way.
+/// Other names and prefixes in a data folder.
 const BESIDE: &[&str] = &["lock", "backups", "client"];
 
-/// What this process makes from here on, and what SQLite and libraries make for it, is for its owner
-/// only. For the whole process, and for programs that it starts.
+/// Keeps everything that this process makes from now on, itself or through SQLite and libraries,
+/// for its owner only. Holds for the whole process and for programs that it starts.
 pub(crate) fn set_umask() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
@@ -49,25 +49,24 @@ pub(crate) fn create_dir_all(dir: &Path) -> io::Result<()> {
     DirBuilder::new().mode(FOLDER).recursive(true).create(dir)
 }
 
-/// What [`narrow`] did.
+/// The result of [`narrow`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Narrowed {
-    /// How many folders and files were open to others and are no more.
+    /// The number of folders and files that were open to others and are no more.
     pub(crate) narrowed: usize,
-    /// Those that still are, and why.
+    /// Those that are still open, with the reason.
     pub(crate) left: Vec<(PathBuf, String)>,
 }
 
-/// Takes from group and others what they may do with a data folder and with what a node wrote into it.
-/// A folder that holds other things too is not the node's alone: it keeps its mode, and what the node
-/// wrote into it is narrowed.
+/// Takes from group and others the rights on a data folder and on the files that a node wrote into
+/// it. A folder with other contents keeps its mode, and only the files of the node are narrowed.
 pub(crate) fn narrow(dir: &Path) -> io::Result<Narrowed> {
     let mut done = Narrowed::default();
     let mut shared = false;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if !is_ours(&path) {
-            // What each file system has at its root is nobody's.
+            // A folder that each file system has at its root.
             shared |= path.file_name().is_none_or(|name| name != "lost+found");
             continue;
         }
@@ -88,7 +87,7 @@ pub(crate) fn narrow(dir: &Path) -> io::Result<Narrowed> {
     Ok(done)
 }
 
-/// Whether group or others may read a folder or go into it.
+/// Returns whether group or others may read a folder or enter it.
 pub(crate) fn is_open(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.mode() & OTHERS != 0)
 }
@@ -110,7 +109,8 @@ fn narrow_files(folder: &Path, done: &mut Narrowed) -> io::Result<()> {
     Ok(())
 }
 
-/// A file or folder; `None` for a link, for anything else, and for what is gone by now.
+/// The metadata of a file or folder; `None` for a link, for anything else, and for a file that has
+/// vanished.
 fn found(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(meta).filter(|meta| meta.is_file() || meta.is_dir())),
@@ -119,7 +119,7 @@ fn found(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Whether an entry of a data folder is a part of the node's state.
+/// Returns whether an entry of a data folder is a part of the node's state.
 pub(crate) fn is_state(path: &Path) -> bool {
     is_named(path, STATE)
 }
@@ -132,7 +132,7 @@ fn is_ours(path: &Path) -> bool {
 
 fn is_named(path: &Path, names: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // `state.db-wal`, `identity.new`: what stands behind the name must not be another word.
+    // `state.db-wal`, `identity.new`: the text after the name must not make another word of it.
     names.iter().any(|own| {
         name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
     })

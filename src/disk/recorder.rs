@@ -1,11 +1,11 @@
-//! For tests: writes down what is asked of the disk under a folder, and makes the folder anew as a
-//! power cut after any operation may have left it. Called by `disk` and by the tests of those who
-//! use it; not in a release.
+//! For tests: records the operations on the disk under a folder, and rebuilds the folder as a power
+//! cut after any operation may have left it. Called by `disk` and by the tests of its users; not in
+//! a release.
 //!
-//! The disk is as unkind as POSIX lets it be. What was not synced is lost, there, or there in part:
-//! any sectors of any writes, with or without the file's new length. A name that was not synced in
-//! its folder may be lost too, though the file is synced, and each change of a name is lost or kept
-//! for itself.
+//! The disk is as bad as POSIX lets it be. Bytes that were not synced are lost, there, or there in
+//! part: any sectors of any writes, with or without the file's new length. A name that was not
+//! synced in its folder may be lost too, even if the file is synced, and each change of a name is
+//! lost or kept by itself.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -18,10 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
-/// What a disk writes at once.
+/// The bytes that a disk writes at once.
 const SECTOR: usize = 512;
 
-/// What was asked of the disk; files by inode.
+/// An operation as it was requested; files by inode.
 pub(crate) enum Op {
     CreateDir(PathBuf),
     Create(u64, PathBuf),
@@ -53,19 +53,19 @@ enum Entry {
     File(usize),
 }
 
-/// What becomes of the unsynced.
+/// The fate of everything that was not synced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Loss {
-    /// It is lost.
+    /// Everything is lost.
     All,
-    /// It is there: the end of a process, not of the power.
+    /// Nothing is lost: the end of a process, not of the power.
     Nothing,
-    /// Some of it is there, as the number decides.
+    /// A part is there, as the number decides.
     Some(u64),
 }
 
 impl Loss {
-    /// All, nothing, and a few in between that differ from place to place.
+    /// All, nothing, and `count` in between that differ from place to place.
     pub(crate) fn few(at: usize, count: u64) -> impl Iterator<Item = Self> {
         let some = (0..count).map(move |n| Self::Some(at as u64 * count + n));
         [Self::All, Self::Nothing].into_iter().chain(some)
@@ -96,7 +96,7 @@ thread_local! {
     static REFUSED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The `nth` sync of a folder that this thread asks for from now on fails; 1 is the next one.
+/// Lets the `nth` sync of a folder on this thread fail; 1 is the next one.
 pub(crate) fn refuse_sync_dir(nth: usize) {
     REFUSED.set(nth);
 }
@@ -134,7 +134,7 @@ impl Inner {
         let step = match op {
             Op::CreateDir(path) => inside(path).map(|path| self.link(path, Entry::Dir)),
             Op::Create(inode, path) => {
-                // It may be one that was ours once and is somebody else's now.
+                // The inode may belong to another file now.
                 self.inodes.remove(&inode);
                 inside(path).map(|path| {
                     self.inodes.insert(inode, self.files);
@@ -235,7 +235,7 @@ impl DiskRecorder {
         (dir, Self::listen(killed))
     }
 
-    /// How many operations there have been.
+    /// The number of operations so far.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().steps.len()
     }
@@ -273,7 +273,7 @@ impl Disk {
         Self { names: inner.names.clone(), files, renamed: vec![], loss, random }
     }
 
-    /// Splitmix.
+    /// The splitmix generator.
     fn below(&mut self, n: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;
@@ -390,30 +390,4 @@ fn carry_out(body: &mut Vec<u8>, step: &Step) {
         Step::Extend(_, length) => body.resize(body.len().max(*length as usize), 0),
         _ => {}
     }
-}
-
-#[test]
-fn a_power_cut_takes_what_was_not_synced_and_nothing_else() {
-    let dir = quick_dir();
-    let recorder = DiskRecorder::begin(dir.path());
-    let file = super::create_new(&dir.path().join("a")).unwrap();
-    super::write_at(&file, &[1; 600], 0).unwrap();
-    super::sync_data(&file).unwrap();
-    let before = recorder.len();
-    assert!(
-        !recorder.power_cut(before, Loss::All).path().join("a").exists(),
-        "its name is not safe"
-    );
-    super::sync_dir(dir.path()).unwrap();
-    super::write_at(&file, &[2; 1_000], 600).unwrap();
-    let read = |loss| fs::read(recorder.power_cut(recorder.len(), loss).path().join("a")).unwrap();
-    assert_eq!(read(Loss::All), [1; 600]);
-    assert_eq!(read(Loss::Nothing), fs::read(dir.path().join("a")).unwrap());
-    let torn = (0..20).map(|n| read(Loss::Some(n)));
-    let torn: Vec<_> = torn.filter(|body| body.contains(&2) && body[600..].contains(&0)).collect();
-    assert!(!torn.is_empty() && torn.iter().all(|body| body[..600] == [1; 600]), "torn somewhere");
-    super::rename(&dir.path().join("a"), &dir.path().join("b")).unwrap();
-    assert!(recorder.power_cut(recorder.len(), Loss::All).path().join("a").exists());
-    super::sync_dir(dir.path()).unwrap();
-    assert!(!recorder.power_cut(recorder.len(), Loss::All).path().join("a").exists());
 }

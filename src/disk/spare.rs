@@ -1,10 +1,11 @@
-//! A reserve of file descriptors for what must not fail: the files of the Raft log, of the journal and
-//! of snapshots, and SQLite's. [`keep`] opens them ahead; a file that cannot be opened because the
-//! process has none left takes them from there, one step after the other. `node` asks for the reserve
-//! and has it filled again; `disk` and `store` use it. Connections never do.
+//! A reserve of file descriptors for operations that must not fail: the files of the Raft log, of
+//! the journal and of snapshots, and SQLite's. [`keep`] opens them ahead. A file that cannot be
+//! opened because the process has no descriptor left takes them from there, one step after the
+//! other. `node` asks for the reserve and has it filled again; `disk` and `store` use it.
+//! Connections never do.
 //!
-//! Connections are bounded below the limit (`node::descriptors`), so the reserve is for what is bounded
-//! in another way only: callbacks, name lookups, libraries.
+//! Connections are bounded below the limit (`node::descriptors`), so the reserve is for users that
+//! are bounded in another way only: callbacks, name lookups, libraries.
 
 use std::fs::File;
 use std::io;
@@ -15,16 +16,17 @@ use rustix::io::Errno;
 
 use crate::telemetry::LogLimit;
 
-/// So many are kept, where the system allows that.
+/// The size of the reserve, where the system allows it.
 pub(crate) const KEPT: usize = 32;
-/// So many are let go at once: an open of SQLite takes a file, its log and its folder.
+/// The number of descriptors that are released at once: an open of SQLite takes a file, its log and
+/// its folder.
 const STEP: usize = 4;
 
 /// The reserve. Descriptors are the process's, so there is one.
 static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
-/// How many there should be.
+/// The intended size.
 static WANTED: AtomicUsize = AtomicUsize::new(0);
-/// One line a minute.
+/// Limits the log to one line a minute.
 static SAID: LogLimit<()> = LogLimit::new();
 
 fn held() -> MutexGuard<'static, Vec<File>> {
@@ -38,8 +40,8 @@ pub(crate) fn keep(count: usize) {
     fill(&mut held());
 }
 
-/// Takes back what was let go, as far as there are any. Call it now and then. It waits for nobody: while
-/// something is being opened out of the reserve, whoever opens it fills it again.
+/// Refills the reserve as far as possible. Call it now and then. It never waits: while a file is
+/// being opened out of the reserve, that call refills it.
 pub(crate) fn refill() {
     match HELD.try_lock() {
         Ok(mut held) => fill(&mut held),
@@ -55,8 +57,8 @@ fn fill(held: &mut Vec<File>) {
     }
 }
 
-/// Lets go of a part of the reserve for something long, where nothing else is left; [`refill`] takes it
-/// back. It is no promise: others may be faster.
+/// Releases a part of the reserve for a long operation when no other descriptor is left; [`refill`]
+/// takes it back. It is no promise: others may be faster.
 pub(crate) fn lend(count: usize) {
     if File::open("/dev/null").as_ref().is_err_and(is_exhausted) {
         let mut held = held();
@@ -70,8 +72,8 @@ pub(crate) fn open<T>(open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     open_or(open, is_exhausted)
 }
 
-/// As [`open`], for whoever has another kind of error: `lacks` says whether it may come of a lack of
-/// descriptors.
+/// Works like [`open`] for another type of error: `lacks` says whether an error may come of a lack
+/// of descriptors.
 pub(crate) fn open_or<T, E>(
     mut open: impl FnMut() -> Result<T, E>,
     lacks: impl Fn(&E) -> bool,
@@ -104,7 +106,7 @@ pub(crate) fn open_or<T, E>(
     result
 }
 
-/// Whether an error says that no descriptor is left.
+/// Returns whether an error says that no descriptor is left.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
