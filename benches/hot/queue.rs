@@ -11,10 +11,10 @@ use criterion::{Criterion, Throughput};
 use scheduler0::model::delivery::Misfire;
 use scheduler0::model::shard::{SHARDS, shard_of};
 use scheduler0::schedule::{DstRule, Schedule};
-use scheduler0::worker::classes::{Moment, PartQueue};
+use scheduler0::worker::due_queue::DueQueue;
 use scheduler0::worker::pauses::Pauses;
 use scheduler0::worker::plan::{Member, Plan};
-use scheduler0::worker::queue::DueQueue;
+use scheduler0::worker::shard_queue::{Moment, ShardQueue};
 
 const JOBS: u64 = 100_000;
 const PERIOD: i64 = 60_000;
@@ -30,7 +30,8 @@ pub(crate) fn fire(c: &mut Criterion) {
     group.bench_function("ours", |b| {
         b.iter(|| {
             now += PERIOD;
-            let moment = Moment { until: now, now, heard: now, grace: PERIOD, pauses: &pauses };
+            let moment =
+                Moment { until: now, now, caught_up_to: now, grace: PERIOD, pauses: &pauses };
             let mut jobs = 0;
             while let Some((_, popped)) = queue.pop(&moment, |_| i64::MAX) {
                 let members = popped.fire.iter().flat_map(|fire| fire.members.iter());
@@ -74,7 +75,7 @@ fn classes() -> DueQueue {
         misfire,
     };
     let plan = Arc::new(plan);
-    let mut parts: Vec<_> = (0..SHARDS).map(|_| PartQueue::new(AT, i64::MAX)).collect();
+    let mut parts: Vec<_> = (0..SHARDS).map(|_| ShardQueue::new(AT, i64::MAX)).collect();
     for job in 1..=JOBS {
         let member = Member::from(job, AT, AT);
         parts[usize::from(shard_of(job))].add(&plan, member);

@@ -86,7 +86,7 @@ pub enum MoveKind {
 
 /// Which part of a shard a node has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Ownership {
     /// The epoch under which it fires: goes into records. What receivers see is
     /// [`Shard::fence`].
     pub epoch: u64,
@@ -185,14 +185,14 @@ impl Shard {
 
     /// The parts that a node has of this shard: none, one, or two (it may close its old epoch and
     /// own the new one).
-    pub fn parts(&self, node: NodeId) -> impl Iterator<Item = Part> {
-        let closing = self.closing.as_ref().filter(|c| c.node == node).map(|c| Part {
+    pub fn ownerships(&self, node: NodeId) -> impl Iterator<Item = Ownership> {
+        let closing = self.closing.as_ref().filter(|c| c.node == node).map(|c| Ownership {
             epoch: c.epoch,
             after: c.watermark,
             until: c.until,
             closing: true,
         });
-        let current = (self.owner == node && self.epoch > 0).then_some(Part {
+        let current = (self.owner == node && self.epoch > 0).then_some(Ownership {
             epoch: self.epoch,
             after: self.watermark,
             until: Millis::MAX,
@@ -247,7 +247,7 @@ mod tests {
         assert!(shard.apply(&hand_over(2, 1, 6_000)));
         assert!(!shard.apply(&hand_over(3, 2, 7_000)), "one hand-over at a time");
         assert_eq!(shard.settled(), 1_000);
-        let parts: Vec<_> = shard.parts(1).chain(shard.parts(2)).collect();
+        let parts: Vec<_> = shard.ownerships(1).chain(shard.ownerships(2)).collect();
         assert_eq!((parts[0].after, parts[0].until, parts[0].closing), (1_000, 6_000, true));
         assert_eq!((parts[1].after, parts[1].until, parts[1].closing), (6_000, i64::MAX, false));
         assert_eq!(shard.holder_of_pending(6_000), (1, 1));
@@ -263,7 +263,7 @@ mod tests {
         let take = Move { shard: 3, to: 2, expects: 1, kind: MoveKind::TakeClosing };
         assert!(shard.apply(&take));
         assert!(!shard.apply(&take), "a doubled command changes nothing");
-        let epochs: Vec<_> = shard.parts(2).map(|p| p.epoch).collect();
+        let epochs: Vec<_> = shard.ownerships(2).map(|p| p.epoch).collect();
         assert_eq!(epochs, [3, 2]);
         assert!(!shard.advance(1, 1, 6_000), "the replaced owner closes nothing");
         assert!(shard.advance(2, 3, 6_000));

@@ -31,7 +31,7 @@ use crate::model::lease::Timing;
 use crate::peer;
 use crate::secret::Keys;
 use crate::server;
-use crate::worker::{Seat, Worker};
+use crate::worker::{LeaseGuard, Worker};
 
 /// The most connections of the API, where there are descriptors for them.
 const API_CONNECTIONS: usize = 4_096;
@@ -56,7 +56,7 @@ pub struct Node {
     pub(super) id: NodeId,
     pub(super) time: Arc<SchedulerTime>,
     pub(super) cluster: Cluster,
-    pub(super) seat: Arc<Seat>,
+    pub(super) seat: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,

@@ -19,8 +19,8 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
 use crate::store::{dead_letters, meta};
-use crate::worker::renew::LeaseState;
-use crate::worker::{Seat, Worker};
+use crate::worker::renewal::LeaseState;
+use crate::worker::{LeaseGuard, Worker};
 
 /// Between two counts of the dead letters, if anything was applied meanwhile.
 const COUNT: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const COUNT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) cluster: Cluster,
-    pub(super) seat: Arc<Seat>,
+    pub(super) seat: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) executor: Executor,
     pub(super) journal: Journal,

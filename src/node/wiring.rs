@@ -32,9 +32,9 @@ use crate::model::process::Process;
 use crate::peer;
 use crate::raft::types::Member;
 use crate::secret::Keys;
-use crate::worker::lease::Holder;
-use crate::worker::renew::{LeaseState, Renewer};
-use crate::worker::{self, Seat, Worker};
+use crate::worker::holder::Holder;
+use crate::worker::renewal::{LeaseState, Renewer};
+use crate::worker::{self, LeaseGuard, Worker};
 
 /// The inputs from which the parts are made.
 pub(super) struct Wiring {
@@ -56,7 +56,7 @@ pub(super) struct Wiring {
 /// The parts that run on the core runtime.
 pub(super) struct Started {
     pub(super) cluster: Cluster,
-    pub(super) seat: Arc<Seat>,
+    pub(super) seat: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
@@ -120,7 +120,7 @@ impl Wiring {
         let term = cluster.leadership().borrow().term;
         let stated = worker::stated_watermarks(&unforgotten);
         let holder = Holder::new(config.node_id, self.instance, self.process.boot, term, stated);
-        let seat = Seat::new(config.node_id, holder, self.time.clone());
+        let seat = LeaseGuard::new(config.node_id, holder, self.time.clone());
         let worker = Arc::new(Worker::start(
             worker::Options {
                 node: config.node_id,
@@ -132,9 +132,9 @@ impl Wiring {
                 max_timeout: config.max_job_timeout,
                 misfire_grace: worker::MISFIRE_GRACE,
             },
-            worker::Surroundings {
-                books: cluster.clone(),
-                hands: executor.clone(),
+            worker::Deps {
+                store: cluster.clone(),
+                dispatcher: executor.clone(),
                 lease: seat.clone(),
                 keys: self.keys.clone(),
                 journal: journal.clone(),
@@ -202,7 +202,7 @@ impl Wiring {
             cluster: cluster.clone(),
             node: config.node_id,
             time: self.time.clone(),
-            seat: seat.clone(),
+            guard: seat.clone(),
             facts,
             able: {
                 let (journal, worker) = (journal.clone(), worker.clone());
@@ -267,12 +267,14 @@ impl Wiring {
 
     /// Opens the register of occurrences that earlier processes of this node died with. The node
     /// works without it as well.
-    fn register(&self) -> worker::Register {
+    fn register(&self) -> worker::PoisonRegister {
         let dir = self.config.data_dir.join("rendering");
-        worker::Register::open(&dir, self.process.boot, self.time.now()).unwrap_or_else(|error| {
-            tracing::error!(%error, "no poison occurrence is recognized until the next start");
-            worker::Register::default()
-        })
+        worker::PoisonRegister::open(&dir, self.process.boot, self.time.now()).unwrap_or_else(
+            |error| {
+                tracing::error!(%error, "no poison occurrence is recognized until the next start");
+                worker::PoisonRegister::default()
+            },
+        )
     }
 
     fn cluster_options(&self) -> cluster::Options {

@@ -1,6 +1,6 @@
 //! Fair admission: places that senders of all projects share, given out by [`FairQueue`].
-//! `worker::fire` takes one for each request before it is written (`MaxQueue`), up to its first
-//! byte; `worker::waits` one for each question to the cluster whether a run may begin.
+//! `worker::sender` takes one for each request before it is written (`MaxQueue`), up to its first
+//! byte; `worker::wait` one for each question to the cluster whether a run may begin.
 //!
 //! No project ever holds more than half of the places, nor one destination of it more than its part
 //! of that, so some are free for whoever comes next, however many hang. Those that wait are served
@@ -20,9 +20,9 @@ pub(super) type Target = u64;
 
 /// See the head of this file. Cloning gives another handle.
 #[derive(Clone)]
-pub(super) struct Admission(Arc<Mutex<FairQueue<Target, Waiting>>>);
+pub(super) struct Admission(Arc<Mutex<FairQueue<Target, Waiter>>>);
 
-struct Waiting {
+struct Waiter {
     /// So many at most.
     wanted: usize,
     sender: oneshot::Sender<Admitted>,
@@ -80,7 +80,7 @@ impl Admission {
             while queue.first(flow).is_some_and(|first| first.sender.is_closed()) {
                 queue.pop(flow);
             }
-            queue.push(flow, Waiting { wanted: wanted.max(1), sender });
+            queue.push(flow, Waiter { wanted: wanted.max(1), sender });
             self.grant(&mut queue);
         }
         if let Ok(admitted) = receiver.try_recv() {
@@ -90,18 +90,18 @@ impl Admission {
         receiver.await.ok()
     }
 
-    fn flow(queue: &mut FairQueue<Target, Waiting>, project: ProjectId, target: Target) -> FlowId {
+    fn flow(queue: &mut FairQueue<Target, Waiter>, project: ProjectId, target: Target) -> FlowId {
         queue.prune(|()| true);
         queue.flow(project, &target)
     }
 
-    fn lock(&self) -> MutexGuard<'_, FairQueue<Target, Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, FairQueue<Target, Waiter>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves who may be served. Who holds many waits until several are free, as each time that it
     /// is served costs a read of the store; so do those behind it, which hold more or come later.
-    fn grant(&self, queue: &mut FairQueue<Target, Waiting>) {
+    fn grant(&self, queue: &mut FairQueue<Target, Waiter>) {
         while let Some(flow) = queue.next_flow() {
             let room = queue.room(queue.project_of(flow), &queue.key(flow).copied().unwrap_or(0));
             let held = queue.in_flight_of(flow);

@@ -1,10 +1,10 @@
 //! The engine: one task that owns the queue, the tracker and the pending rows, and decides what
 //! goes out when.
 //!
-//! It is level-triggered. The bell says where to look, never what is there; a lost bell means a
-//! rebuild from the books. What takes long (reading, writing bodies, calling, fsync) happens in
-//! tasks that report back; the engine itself only moves things between its books. How changes
-//! reach it is in `worker::absorb`, what goes to the journal in `worker::record`.
+//! It is level-triggered. The changes says where to look, never what is there; a lost changes means a
+//! rebuild from the store. What takes long (reading, writing bodies, calling, fsync) happens in
+//! tasks that report back; the engine itself only moves things between its store. How changes
+//! reach it is in `worker::changes`, what goes to the journal in `worker::record`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::absorb::{Loading, ReadDone, Wants};
-use super::classes::{Fire, Moment, Popped, Skip};
-use super::fire::{Sender, Sent};
-use super::live::Live;
+use super::changes::{Loading, PendingReads, ReadDone};
+use super::due_queue::{DueQueue, OwnershipKey};
 use super::load::Loaded;
 use super::pauses::Pauses;
+use super::pending::PendingRows;
 use super::plan::Plan;
 use super::plans::Plans;
-use super::queue::{DueQueue, PartKey};
+use super::ports::{Dispatcher, Lease, StateStore};
 use super::record::Results;
-use super::rows::Rows;
-use super::seams::{Books, Hands, Lease};
+use super::sender::{SendEvent, Sender};
+use super::shard_queue::{Fire, Moment, Popped, Skip};
 use super::status::{Snapshot, Status};
 use super::tracker::{Instants, Tracker};
+use super::view::SenderView;
 use super::work::{Head, Work};
 use crate::clock::SchedulerTime;
 use crate::command::Change;
@@ -47,10 +47,10 @@ const STOP_MS: u64 = 10_000;
 
 /// What the engine's own tasks report.
 pub(super) enum Event {
-    /// A read of the books is done.
+    /// A read of the store is done.
     Read(ReadDone),
     /// A part is loaded.
-    Loaded(PartKey, u64, Result<Loaded, String>),
+    Loaded(OwnershipKey, u64, Result<Loaded, String>),
     /// A write to the journal is done.
     Appended(Results, Result<(), String>),
 }
@@ -59,11 +59,11 @@ pub(super) enum Event {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state in disguise")]
 pub(super) struct Engine<B, H, L> {
     pub(super) node: NodeId,
-    pub(super) books: B,
+    pub(super) store: B,
     pub(super) lease: Arc<L>,
     pub(super) journal: Journal,
     pub(super) time: Arc<SchedulerTime>,
-    pub(super) live: Arc<Live>,
+    pub(super) view: Arc<SenderView>,
     pub(super) plans: Arc<Plans>,
     pub(super) status: Arc<Status>,
     pub(super) sender: Arc<Sender<B, H, L>>,
@@ -72,19 +72,19 @@ pub(super) struct Engine<B, H, L> {
 
     pub(super) queue: DueQueue,
     pub(super) tracker: Tracker,
-    pub(super) rows: Rows,
+    pub(super) rows: PendingRows,
     pub(super) pauses: Pauses,
 
     /// What must be read, and whether a read is under way.
-    pub(super) wants: Wants,
+    pub(super) pending_reads: PendingReads,
     pub(super) reading: bool,
     pub(super) reads: u64,
     /// Log time up to which all changes are in the queue.
-    pub(super) heard: Millis,
-    pub(super) loading: BTreeMap<PartKey, Loading>,
+    pub(super) caught_up_to: Millis,
+    pub(super) loading: BTreeMap<OwnershipKey, Loading>,
     pub(super) generation: u64,
     /// Parts that still miss the outcome of a read of that number.
-    pub(super) unheard: BTreeMap<PartKey, u64>,
+    pub(super) awaiting_read: BTreeMap<OwnershipKey, u64>,
 
     pub(super) results: Results,
     pub(super) appending: bool,
@@ -101,12 +101,12 @@ pub(super) struct Engine<B, H, L> {
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
-impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
+impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
     /// Runs until told to stop and what was in flight is over (or the wait for it is).
     pub(super) async fn run(
         mut self,
-        mut bell: broadcast::Receiver<Arc<Change>>,
-        mut sent: mpsc::UnboundedReceiver<Sent>,
+        mut changes: broadcast::Receiver<Arc<Change>>,
+        mut sent: mpsc::UnboundedReceiver<SendEvent>,
         mut events: mpsc::UnboundedReceiver<Event>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -116,9 +116,9 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         self.rebuild();
         let (mut news, mut wake) = (true, 0);
         loop {
-            news |= self.hear(&mut bell);
+            news |= self.drain_changes(&mut changes);
             while let Ok(one) = sent.try_recv() {
-                news |= self.on_sent(one);
+                news |= self.on_send_event(one);
             }
             while let Ok(one) = events.try_recv() {
                 news = true;
@@ -148,10 +148,10 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             }
             let clock = Arc::clone(self.time.clock());
             tokio::select! {
-                rung = bell.recv() => {
+                received = changes.recv() => {
                     news = true;
-                    match rung {
-                        Ok(change) => self.absorb(&change),
+                    match received {
+                        Ok(change) => self.note_change(&change),
                         Err(broadcast::error::RecvError::Lagged(_)) => self.rebuild(),
                         // The cluster is gone: nothing will change any more.
                         Err(broadcast::error::RecvError::Closed) => return,
@@ -159,7 +159,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 }
                 // While a write is under way, results do not wake this task one by one.
                 one = sent.recv(), if !self.appending => {
-                    if let Some(one) = one { news = self.on_sent(one) }
+                    if let Some(one) = one { news = self.on_send_event(one) }
                 }
                 () = urgent.notified() => {}
                 one = events.recv() => if let Some(one) = one {
@@ -181,16 +181,16 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
     }
 
-    /// Takes in all bells that have rung; whether one has.
-    fn hear(&mut self, bell: &mut broadcast::Receiver<Arc<Change>>) -> bool {
-        let mut rung = false;
+    /// Takes in all bells that have received; whether one has.
+    fn drain_changes(&mut self, changes: &mut broadcast::Receiver<Arc<Change>>) -> bool {
+        let mut received = false;
         loop {
-            match bell.try_recv() {
-                Ok(change) => self.absorb(&change),
+            match changes.try_recv() {
+                Ok(change) => self.note_change(&change),
                 Err(broadcast::error::TryRecvError::Lagged(_)) => self.rebuild(),
-                Err(_) => return rung,
+                Err(_) => return received,
             }
-            rung = true;
+            received = true;
         }
     }
 
@@ -203,9 +203,9 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// How far each part may fire at this moment.
-    fn limits(&self) -> BTreeMap<PartKey, Millis> {
-        let parts = self.live.parts();
-        let limit = |key: PartKey, part| {
+    fn limits(&self) -> BTreeMap<OwnershipKey, Millis> {
+        let parts = self.view.ownerships();
+        let limit = |key: OwnershipKey, part| {
             if self.tracker.is_closed(key) {
                 return Millis::MIN;
             }
@@ -219,24 +219,26 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// Begins what is due, as far as there is room.
-    fn fire(&mut self, limits: &BTreeMap<PartKey, Millis>) {
+    fn fire(&mut self, limits: &BTreeMap<OwnershipKey, Millis>) {
         let now = self.time.now();
-        let limit = |key: PartKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
-        self.queue.release(self.heard);
+        let limit = |key: OwnershipKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
+        self.queue.release(self.caught_up_to);
         while self.has_room && self.building < BUILDERS.min(self.max_queue) {
             self.rows_first = !self.rows_first;
             let row = |engine: &mut Self| {
-                let live = Arc::clone(&engine.live);
-                let ours = |shard, at| live.holder(shard, at).is_some_and(|key| at <= limit(key));
+                let view = Arc::clone(&engine.view);
+                let ours =
+                    |shard, at| view.owner_of_row(shard, at).is_some_and(|key| at <= limit(key));
                 let row = engine.rows.pop(now, ours)?;
-                let key = live.holder(row.shard, row.next_at)?;
+                let key = view.owner_of_row(row.shard, row.next_at)?;
                 engine.begin_row(key, &row);
                 Some(())
             };
             let plan = |engine: &mut Self| {
                 let until = now + engine.ahead();
-                let (heard, grace, pauses) = (engine.heard, engine.grace, &engine.pauses);
-                let moment = Moment { until, now, heard, grace, pauses };
+                let (caught_up_to, grace, pauses) =
+                    (engine.caught_up_to, engine.grace, &engine.pauses);
+                let moment = Moment { until, now, caught_up_to, grace, pauses };
                 let (key, popped) = engine.queue.pop(&moment, limit)?;
                 engine.begin_popped(key, popped);
                 Some(())
@@ -252,7 +254,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         }
     }
 
-    fn begin_row(&mut self, key: PartKey, row: &Pending) {
+    fn begin_row(&mut self, key: OwnershipKey, row: &Pending) {
         let head = Head {
             key,
             due: row.due,
@@ -272,7 +274,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         self.sender.begin(Work { head: Arc::new(head), jobs });
     }
 
-    fn begin_popped(&mut self, key: PartKey, popped: Popped) {
+    fn begin_popped(&mut self, key: OwnershipKey, popped: Popped) {
         for skip in popped.skipped {
             self.skip(key, skip);
         }
@@ -291,7 +293,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// Begins what was scheduled for one instant.
-    fn begin_lot(&mut self, key: PartKey, due: Millis, scheduled: Millis, lot: Vec<Fire>) {
+    fn begin_lot(&mut self, key: OwnershipKey, due: Millis, scheduled: Millis, lot: Vec<Fire>) {
         let (shard, of) = (key.0, Instants { scheduled, due });
         let mut jobs: Vec<(JobId, u32)> = Vec::new();
         let mut plans: Vec<Arc<Plan>> = Vec::new();
@@ -320,7 +322,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// Writes down what is too late.
-    fn skip(&mut self, key: PartKey, skip: Skip) {
+    fn skip(&mut self, key: OwnershipKey, skip: Skip) {
         let (shard, epoch) = key;
         let Skip { plan, phase, mut since, due, scheduled, members } = skip;
         // What is known to be over at the near end is not skipped once more.
@@ -363,63 +365,63 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// Takes a report in; whether there is more to do than to write results down.
-    fn on_sent(&mut self, sent: Sent) -> bool {
+    fn on_send_event(&mut self, sent: SendEvent) -> bool {
         match sent {
-            Sent::Written => self.building = self.building.saturating_sub(1),
-            Sent::Opened(head) => {
+            SendEvent::Built => self.building = self.building.saturating_sub(1),
+            SendEvent::Started(head) => {
                 match head.row {
-                    Some((id, _)) => self.rows.opened(id),
+                    Some((id, _)) => self.rows.piece_started(id),
                     None => self.tracker.split(head.key.0, head.due, 2),
                 }
                 return false;
             }
-            Sent::Over { head, records, back: None } => {
+            SendEvent::Finished { head, records, back: None } => {
                 self.results.over(head, records);
                 return false;
             }
-            Sent::Over { head, back: Some(work), .. } => self.take_back(&head, &work),
-            Sent::Noted(head) => match head.row {
-                Some((id, _)) => self.ask_the_books(head.key.0, id),
+            SendEvent::Finished { head, back: Some(work), .. } => self.requeue(&head, &work),
+            SendEvent::Recorded(head) => match head.row {
+                Some((id, _)) => self.await_row_read(head.key.0, id),
                 None => self.results.over(head, Vec::new()),
             },
-            Sent::Doubtful(work) => self.doubt(&work),
+            SendEvent::Disputed(work) => self.resolve_dispute(&work),
         }
         true
     }
 
-    /// A row is as the books say, which have changed: it waits until they are read.
-    fn ask_the_books(&mut self, shard: ShardId, row: u64) {
-        self.rows.set_aside(row);
-        self.wants.pending(shard);
-        for key in self.live.parts().into_keys().filter(|key| key.0 == shard) {
+    /// A row is as the store say, which have changed: it waits until they are read.
+    fn await_row_read(&mut self, shard: ShardId, row: u64) {
+        self.rows.await_reread(row);
+        self.pending_reads.add_rows(shard);
+        for key in self.view.ownerships().into_keys().filter(|key| key.0 == shard) {
             // No watermark meanwhile: it may still be this node's.
-            self.unheard.insert(key, self.reads + 1);
+            self.awaiting_read.insert(key, self.reads + 1);
         }
     }
 
-    /// An occurrence has an end or another sender, as far as the books know. If they know of neither,
+    /// An occurrence has an end or another sender, as far as the store know. If they know of neither,
     /// it fires once they are read.
-    fn doubt(&mut self, work: &Work) {
+    fn resolve_dispute(&mut self, work: &Work) {
         let head = &work.head;
         if let Some((id, _)) = head.row {
-            return self.ask_the_books(head.key.0, id);
+            return self.await_row_read(head.key.0, id);
         }
         self.tracker.withdrawn(head.key.0, head.instants(), &work.members());
-        if let Some(key) = self.tracker.part_of(head.key.0, head.due) {
+        if let Some(key) = self.tracker.ownership_of(head.key.0, head.due) {
             self.load(&[key]);
         }
     }
 
     /// What was not sent may be sent again, by whoever has its instant now.
-    fn take_back(&mut self, head: &Head, work: &Work) {
+    fn requeue(&mut self, head: &Head, work: &Work) {
         let (shard, _) = head.key;
         if let Some((id, _)) = head.row {
-            self.rows.over(id, None);
+            self.rows.piece_finished(id, None);
             return;
         }
         self.tracker.withdrawn(shard, head.instants(), &work.members());
-        let Some(key) = self.tracker.part_of(shard, head.due) else { return };
-        if let Some(part) = self.queue.part(key) {
+        let Some(key) = self.tracker.ownership_of(shard, head.due) else { return };
+        if let Some(part) = self.queue.get_mut(key) {
             for (plan, members) in work.by_plan() {
                 part.put_back(&plan, head.due, head.scheduled, &members);
             }
@@ -427,7 +429,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     }
 
     /// When there is something to do next without anybody saying so, on the boot clock.
-    fn wake(&mut self, limits: &BTreeMap<PartKey, Millis>, deadline: Option<u64>) -> u64 {
+    fn wake(&mut self, limits: &BTreeMap<OwnershipKey, Millis>, deadline: Option<u64>) -> u64 {
         let boot = self.time.clock().boot();
         let mut wake = self.next_statement().unwrap_or(boot + 60_000);
         if self.retry_boot > boot {
@@ -437,11 +439,11 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             return wake.min(deadline);
         }
         if self.has_room && self.building < BUILDERS.min(self.max_queue) {
-            let limit = |key: PartKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
+            let limit = |key: OwnershipKey| limits.get(&key).copied().unwrap_or(Millis::MIN);
             let ahead = self.ahead();
             let due = self.queue.next_due(limit).map(|due| due - ahead);
-            let live = Arc::clone(&self.live);
-            let ours = |shard, at| live.holder(shard, at).is_some_and(|key| at <= limit(key));
+            let view = Arc::clone(&self.view);
+            let ours = |shard, at| view.owner_of_row(shard, at).is_some_and(|key| at <= limit(key));
             let next = due.into_iter().chain(self.rows.next(ours)).min();
             if let Some(at) = next {
                 wake = wake.min(self.time.boot_at(at));
@@ -454,7 +456,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     fn publish(&mut self) {
         let now = self.time.now();
         let behind = self.queue.next_due(|_| Millis::MAX).is_some_and(|due| due <= now);
-        let due = if behind || self.queue.is_late() { self.queue.waiting(now) } else { 0 };
+        let due = if behind || self.queue.has_catch_up() { self.queue.waiting(now) } else { 0 };
         self.status.publish(
             &self.sender.metrics,
             Snapshot {
@@ -462,10 +464,10 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                 loading: self.loading.len() as u64,
                 due,
                 rows: self.rows.waiting(),
-                built: self.sender.lanes.built() as u64,
+                built: self.sender.in_flight_limits.built() as u64,
                 in_flight: self.sender.in_flight.load(Ordering::Relaxed),
                 working: self.reading || self.appending || self.building > 0,
-                heard: self.heard,
+                caught_up_to: self.caught_up_to,
                 has_room: self.has_room,
             },
         );

@@ -1,4 +1,4 @@
-//! From the books to the queue: a whole part (take-over, restart, rebuild), or some jobs that
+//! From the store to the queue: a whole part (take-over, restart, rebuild), or some jobs that
 //! changed. Runs on blocking threads, inside one consistent read; the engine puts the results in
 //! place.
 
@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::classes::PartQueue;
+use super::due_queue::OwnershipKey;
 use super::plan::{Member, Plan};
 use super::plans::Plans;
-use super::queue::PartKey;
+use super::shard_queue::ShardQueue;
 use crate::model::attempt::{AttemptRecord, JournalEntry};
 use crate::model::job::{ClosedPlan, JobStatus, Pending};
 use crate::model::members::Members;
@@ -20,7 +20,7 @@ use crate::store::jobs::{self, JobRow};
 use crate::store::{attempts, pending, plans as closed, runs};
 
 /// Occurrences that must not be given out.
-pub(super) struct Taken {
+pub(super) struct Excluded {
     /// Of a range, when the first of them is due.
     pub(super) since: Option<Millis>,
     /// When they are due, or the last of a range is.
@@ -31,19 +31,19 @@ pub(super) struct Taken {
     pub(super) members: Members,
 }
 
-impl Taken {
+impl Excluded {
     fn of(record: AttemptRecord) -> Self {
         let AttemptRecord { since, due, scheduled, members, .. } = record;
         Self { since, due, scheduled, members }
     }
 }
 
-/// A part as the books have it.
+/// A part as the store have it.
 pub(super) struct Loaded {
     /// Its queue.
-    pub(super) queue: PartQueue,
+    pub(super) queue: ShardQueue,
     /// What is done, pending or in this node's journal already.
-    pub(super) taken: Vec<Taken>,
+    pub(super) excluded: Vec<Excluded>,
 }
 
 /// Jobs read anew: all that are theirs, shard by shard.
@@ -56,18 +56,18 @@ pub(super) struct Reread {
 }
 
 /// Reads a part: what is due in it after `after`. `journal` is what this node has recorded and the
-/// cluster has not yet, read *before* the books, so that nothing falls between them.
-pub(super) fn part(
+/// cluster has not yet, read *before* the store, so that nothing falls between them.
+pub(super) fn ownership(
     conn: &Connection,
     plans: &Plans,
-    key: PartKey,
+    key: OwnershipKey,
     after: Millis,
     until: Millis,
     journal: &[JournalEntry],
 ) -> rusqlite::Result<Loaded> {
     let (shard, epoch) = key;
-    let mut queue = PartQueue::new(after, until);
-    let mut rows = Rows { plans, conn, last: None };
+    let mut queue = ShardQueue::new(after, until);
+    let mut rows = PlanReader { plans, conn, last: None };
     let mut failed = None;
     jobs::for_shard(conn, shard, |row| {
         if failed.is_none() {
@@ -79,22 +79,22 @@ pub(super) fn part(
         rows.closed(&plan, |plan, member| queue.add(plan, member))?;
     }
     queue.shrink();
-    let mut taken = Vec::new();
+    let mut excluded = Vec::new();
     for recorded in attempts::after(conn, shard, after)? {
         if recorded.is_end() && recorded.record.run == 0 {
-            taken.push(Taken::of(recorded.record));
+            excluded.push(Excluded::of(recorded.record));
         }
     }
     for row in pending::for_shard(conn, shard)? {
         // A manual run is beside the plan.
         if row.due > after && row.run == 0 {
             let Pending { due, scheduled, members, .. } = row;
-            taken.push(Taken { since: None, due, scheduled, members });
+            excluded.push(Excluded { since: None, due, scheduled, members });
         }
     }
     for (due, of) in runs::after(conn, shard, after)? {
         let members = Members::from_sorted([of.job]);
-        taken.push(Taken { since: None, due, scheduled: of.scheduled, members });
+        excluded.push(Excluded { since: None, due, scheduled: of.scheduled, members });
     }
     let own = journal.iter().filter_map(|entry| match entry {
         JournalEntry::Attempt(record) if record.shard == shard && counts(record, epoch) => {
@@ -102,8 +102,8 @@ pub(super) fn part(
         }
         _ => None,
     });
-    taken.extend(own.filter(|record| record.due > after).cloned().map(Taken::of));
-    Ok(Loaded { queue, taken })
+    excluded.extend(own.filter(|record| record.due > after).cloned().map(Excluded::of));
+    Ok(Loaded { queue, excluded })
 }
 
 /// Whether an entry of the own journal settles its occurrences for an epoch: a past epoch's `dead`
@@ -125,7 +125,7 @@ pub(super) fn jobs(
     for (first, n) in wanted {
         ids.extend((*first..first + n).filter(|id| ours.contains(&shard_of(*id))));
     }
-    let mut rows = Rows { plans, conn, last: None };
+    let mut rows = PlanReader { plans, conn, last: None };
     let mut failed = None;
     for (first, n) in Members::from_sorted(ids.iter().copied()).runs() {
         jobs::range(conn, first, n, |row| {
@@ -147,14 +147,14 @@ pub(super) fn jobs(
     Ok(found)
 }
 
-/// Rows on their way to members; neighbours mostly share a definition.
-struct Rows<'a> {
+/// PlanReader on their way to members; neighbours mostly share a definition.
+struct PlanReader<'a> {
     plans: &'a Plans,
     conn: &'a Connection,
     last: Option<(u64, Arc<Plan>)>,
 }
 
-impl Rows<'_> {
+impl PlanReader<'_> {
     fn current(
         &mut self,
         row: &JobRow,

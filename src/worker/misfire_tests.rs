@@ -11,9 +11,9 @@ use crate::model::delivery::Misfire;
 use crate::model::members::Members;
 use crate::model::target::ProjectPause;
 use crate::schedule::{DstRule, Schedule};
-use crate::worker::classes::PartQueue;
 use crate::worker::pauses::Pauses;
 use crate::worker::plan::{Member, Plan};
+use crate::worker::shard_queue::ShardQueue;
 
 /// A whole hour.
 const T0: Millis = 1_763_701_200_000;
@@ -35,16 +35,19 @@ fn policy(policy: MisfirePolicy) -> Misfire {
     Misfire { policy, ..Misfire::default() }
 }
 
-fn part(plan: Plan, jobs: impl IntoIterator<Item = (JobId, Millis)>) -> (PartQueue, Arc<Plan>) {
-    let (mut part, plan) = (PartQueue::new(T0, Millis::MAX), Arc::new(plan));
+fn queue_of(
+    plan: Plan,
+    jobs: impl IntoIterator<Item = (JobId, Millis)>,
+) -> (ShardQueue, Arc<Plan>) {
+    let (mut queue, plan) = (ShardQueue::new(T0, Millis::MAX), Arc::new(plan));
     for (job, anchor) in jobs {
-        part.add(&plan, Member::from(job, anchor, T0));
+        queue.add(&plan, Member::from(job, anchor, T0));
     }
-    (part, plan)
+    (queue, plan)
 }
 
 fn at(now: Millis, pauses: &Pauses) -> Moment<'_> {
-    Moment { until: now, now, heard: now, grace: MINUTE, pauses }
+    Moment { until: now, now, caught_up_to: now, grace: MINUTE, pauses }
 }
 
 /// What comes out, until nothing more does: (scheduled, due, job), and skipped (since, due).
@@ -55,9 +58,9 @@ struct Came {
 }
 
 impl Came {
-    fn drain(part: &mut PartQueue, moment: &Moment<'_>) -> Self {
+    fn drain(queue: &mut ShardQueue, moment: &Moment<'_>) -> Self {
         let mut came = Self::default();
-        while let Some(popped) = part.pop(moment).or_else(|| part.pop_late(moment.until)) {
+        while let Some(popped) = queue.pop(moment).or_else(|| queue.pop_catch_up(moment.until)) {
             came.take(&popped);
         }
         came
@@ -77,11 +80,11 @@ impl Came {
 
 /// After a day's outage: how many fire, the first and the last of them, and what is skipped.
 fn after_a_day(spec: &str, misfire: Misfire) -> (usize, Millis, Millis, Vec<(Millis, Millis)>) {
-    let (mut part, _) = part(plan(cron(spec), misfire), [(7, T0)]);
-    let came = Came::drain(&mut part, &at(T0 + DAY + 30 * SECOND, &Pauses::default()));
+    let (mut queue, _) = queue_of(plan(cron(spec), misfire), [(7, T0)]);
+    let came = Came::drain(&mut queue, &at(T0 + DAY + 30 * SECOND, &Pauses::default()));
     let mut dues = came.dues();
     let late: Vec<_> = dues.iter().filter(|due| **due < DAY - 30 * SECOND).collect();
-    assert!(late.is_sorted() && part.undispatched() > Some(T0 + DAY), "oldest first: {came:?}");
+    assert!(late.is_sorted() && queue.undispatched() > Some(T0 + DAY), "oldest first: {came:?}");
     dues.sort_unstable();
     let skipped = came.skipped.iter().map(|(since, due)| (since - T0, due - T0)).collect();
     (dues.len(), dues[0], dues[dues.len() - 1], skipped)
@@ -128,20 +131,21 @@ fn all_means_a_hundred_unless_told_otherwise_and_nothing_beyond_the_window() {
     assert_eq!((fired, skipped), (24, vec![]));
     // The window bounds the other policies too: the newest is too old.
     let narrow = Misfire { window: Some(10 * SECOND), ..policy(MisfirePolicy::Latest) };
-    let (mut part, _) = part(plan(cron("0 * * * *"), narrow), [(7, T0)]);
-    let came = Came::drain(&mut part, &at(T0 + DAY + 30 * SECOND, &Pauses::default()));
+    let (mut queue, _) = queue_of(plan(cron("0 * * * *"), narrow), [(7, T0)]);
+    let came = Came::drain(&mut queue, &at(T0 + DAY + 30 * SECOND, &Pauses::default()));
     assert_eq!((came.dues(), came.skipped), (vec![], vec![(T0 + HOUR, T0 + DAY)]));
-    assert_eq!(part.next_due(), Some(T0 + DAY + HOUR));
+    assert_eq!(queue.next_due(), Some(T0 + DAY + HOUR));
 }
 
 #[test]
 fn what_came_back_is_not_judged_again() {
-    let (mut part, plan) = part(plan(cron("* * * * *"), policy(MisfirePolicy::Skip)), [(7, T0)]);
+    let (mut queue, plan) =
+        queue_of(plan(cron("* * * * *"), policy(MisfirePolicy::Skip)), [(7, T0)]);
     let pauses = Pauses::default();
     let due = T0 + MINUTE;
-    assert_eq!(Came::drain(&mut part, &at(due, &pauses)).dues(), [MINUTE]);
-    part.put_back(&plan, due, due, &Members::from_sorted([7]));
-    let came = Came::drain(&mut part, &at(due + HOUR, &pauses));
+    assert_eq!(Came::drain(&mut queue, &at(due, &pauses)).dues(), [MINUTE]);
+    queue.put_back(&plan, due, due, &Members::from_sorted([7]));
+    let came = Came::drain(&mut queue, &at(due + HOUR, &pauses));
     // The newest two are within the grace.
     let dues = [MINUTE, 60 * MINUTE, 61 * MINUTE];
     assert_eq!(came.dues(), dues, "given out before: it goes out");
@@ -150,7 +154,7 @@ fn what_came_back_is_not_judged_again() {
 
 #[test]
 fn what_is_made_up_takes_turns_and_stands_in_nobodys_way() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
+    let mut queue = ShardQueue::new(T0, Millis::MAX);
     let all = |definition, spec| {
         let all = policy(MisfirePolicy::All);
         Arc::new(Plan { definition, ..plan(cron(spec), all) })
@@ -158,57 +162,57 @@ fn what_is_made_up_takes_turns_and_stands_in_nobodys_way() {
     let (seconds, minutes) = (all(1, "* * * * * *"), all(2, "* * * * *"));
     let hourly = Arc::new(Plan { definition: 3, ..plan(cron("0 * * * *"), Misfire::default()) });
     for (job, plan) in [(1, &seconds), (2, &minutes), (3, &hourly)] {
-        part.add(plan, Member::from(job, T0, T0));
+        queue.add(plan, Member::from(job, T0, T0));
     }
     let (pauses, now) = (Pauses::default(), T0 + HOUR);
     // In time first: the full hour is among it, whatever the seconds have to make up.
     let mut in_time = Came::default();
-    while let Some(popped) = part.pop(&at(now, &pauses)) {
+    while let Some(popped) = queue.pop(&at(now, &pauses)) {
         in_time.take(&popped);
     }
     assert!(in_time.fired.contains(&(now, now, 3)));
     assert!(in_time.fired.iter().all(|(_, due, _)| *due >= now - MINUTE), "{in_time:?}");
     // Four of each are under way, and no more before one is over.
-    let mut under_way: Vec<Popped> = std::iter::from_fn(|| part.pop_late(now)).collect();
+    let mut under_way: Vec<Popped> = std::iter::from_fn(|| queue.pop_catch_up(now)).collect();
     let jobs: Vec<_> = under_way.iter().map(|p| p.fire[0].members.iter().next().unwrap()).collect();
     assert_eq!(jobs, [1, 2, 1, 2, 1, 2, 1, 2]);
-    assert_eq!(part.undispatched(), Some(T0 + 5 * MINUTE));
+    assert_eq!(queue.undispatched(), Some(T0 + 5 * MINUTE));
     under_way.remove(1);
-    let next = part.pop_late(now).unwrap();
+    let next = queue.pop_catch_up(now).unwrap();
     assert_eq!(next.fire[0].members, Members::from_sorted([2]));
-    assert!(part.pop_late(now).is_none());
+    assert!(queue.pop_catch_up(now).is_none());
     drop((under_way, next));
-    assert!(part.pop_late(now).is_some());
+    assert!(queue.pop_catch_up(now).is_some());
 }
 
 #[test]
 fn a_one_off_fires_at_its_instant_and_leaves() {
     let once = || plan(Schedule::once(), Misfire::default());
-    let (mut part, plan) = part(once(), [(1, T0 + 5_000), (2, T0 + 7_000), (3, T0 + 5_000)]);
-    part.add(&plan, Member::from(4, T0 - 1, T0 - 9));
-    part.add(&plan, Member { until: T0 + 5_999, ..Member::from(5, T0 + 6_000, T0) });
+    let (mut queue, plan) = queue_of(once(), [(1, T0 + 5_000), (2, T0 + 7_000), (3, T0 + 5_000)]);
+    queue.add(&plan, Member::from(4, T0 - 1, T0 - 9));
+    queue.add(&plan, Member { until: T0 + 5_999, ..Member::from(5, T0 + 6_000, T0) });
     let pauses = Pauses::default();
-    let popped = part.pop(&at(T0 + 6_500, &pauses)).unwrap();
-    assert_eq!((popped.due, popped.fire.len()), (T0 + 5_000, 1), "one class");
+    let popped = queue.pop(&at(T0 + 6_500, &pauses)).unwrap();
+    assert_eq!((popped.due, popped.fire.len()), (T0 + 5_000, 1), "one group");
     assert_eq!(popped.fire[0].members, Members::from_sorted([1, 3]));
-    part.put_back(&plan, T0 + 5_000, T0 + 5_000, &Members::from_sorted([3]));
-    let came = Came::drain(&mut part, &at(T0 + DAY, &pauses));
+    queue.put_back(&plan, T0 + 5_000, T0 + 5_000, &Members::from_sorted([3]));
+    let came = Came::drain(&mut queue, &at(T0 + DAY, &pauses));
     assert_eq!(came.fired, [(T0 + 5_000, T0 + 5_000, 3), (T0 + 7_000, T0 + 7_000, 2)]);
-    assert_eq!((part.undispatched(), part.waiting(Millis::MAX)), (None, 0));
+    assert_eq!((queue.undispatched(), queue.waiting(Millis::MAX)), (None, 0));
 }
 
 #[test]
 fn a_job_paused_until_an_instant_begins_after_it() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
+    let mut queue = ShardQueue::new(T0, Millis::MAX);
     for (definition, spec) in [(1, "* * * * *"), (2, "@every 1m")] {
         let plan = Arc::new(Plan { definition, ..plan(cron(spec), Misfire::default()) });
         let after = T0 + 10 * MINUTE;
-        part.add(&plan, Member::from(definition, T0, after));
-        part.add(&plan, Member::from(9 + definition, T0, T0));
+        queue.add(&plan, Member::from(definition, T0, after));
+        queue.add(&plan, Member::from(9 + definition, T0, T0));
     }
     let (pauses, mut fired) = (Pauses::default(), Vec::new());
     for minute in 1..=12 {
-        fired.extend(Came::drain(&mut part, &at(T0 + minute * MINUTE, &pauses)).fired);
+        fired.extend(Came::drain(&mut queue, &at(T0 + minute * MINUTE, &pauses)).fired);
     }
     for job in [1, 2] {
         let of = |job| fired.iter().filter(move |fired| fired.2 == job);
@@ -219,36 +223,36 @@ fn a_job_paused_until_an_instant_begins_after_it() {
 
 #[test]
 fn what_falls_into_a_pause_is_dropped_once_it_is_certain() {
-    let (mut part, _) = part(plan(cron("* * * * *"), Misfire::default()), [(7, T0)]);
+    let (mut queue, _) = queue_of(plan(cron("* * * * *"), Misfire::default()), [(7, T0)]);
     let pause = |until| ProjectPause { project: 1, from: T0 + MINUTE, until };
     let paused: Pauses = [pause(None)].into_iter().collect();
-    assert_eq!(Came::drain(&mut part, &at(T0 + MINUTE, &paused)).dues(), [MINUTE], "not after it");
+    assert_eq!(Came::drain(&mut queue, &at(T0 + MINUTE, &paused)).dues(), [MINUTE], "not after it");
     // The log is known up to the third minute.
-    let moment = Moment { heard: T0 + 3 * MINUTE, ..at(T0 + 4 * MINUTE, &paused) };
-    assert!(Came::drain(&mut part, &moment).fired.is_empty());
-    assert_eq!((part.next_due(), part.undispatched()), (None, Some(T0 + 4 * MINUTE)));
+    let moment = Moment { caught_up_to: T0 + 3 * MINUTE, ..at(T0 + 4 * MINUTE, &paused) };
+    assert!(Came::drain(&mut queue, &moment).fired.is_empty());
+    assert_eq!((queue.next_due(), queue.undispatched()), (None, Some(T0 + 4 * MINUTE)));
     // It ended before the fourth: that one fires, the others are gone.
     let over: Pauses = [pause(Some(T0 + 3 * MINUTE + 1))].into_iter().collect();
-    part.release(Millis::MAX);
-    assert_eq!(Came::drain(&mut part, &at(T0 + 4 * MINUTE, &over)).dues(), [4 * MINUTE]);
+    queue.release(Millis::MAX);
+    assert_eq!(Came::drain(&mut queue, &at(T0 + 4 * MINUTE, &over)).dues(), [4 * MINUTE]);
     // A known end is passed in one step.
     let long: Pauses = [ProjectPause { project: 1, from: T0 + 5 * MINUTE, until: Some(T0 + DAY) }]
         .into_iter()
         .collect();
-    let came = Came::drain(&mut part, &at(T0 + DAY + MINUTE, &long));
+    let came = Came::drain(&mut queue, &at(T0 + DAY + MINUTE, &long));
     assert_eq!((came.dues(), came.skipped), (vec![5 * MINUTE, DAY + MINUTE], vec![]));
 }
 
 #[test]
 fn with_jitter_what_is_due_keeps_the_instant_it_was_scheduled_for() {
     let jittered = Plan { jitter: HOUR, ..plan(cron("0 * * * *"), Misfire::default()) };
-    let (mut part, plan) = part(jittered, (0..500).map(|job| (job, T0)));
+    let (mut queue, plan) = queue_of(jittered, (0..500).map(|job| (job, T0)));
     let pauses = Pauses::default();
     let mut now = T0;
     let mut fired = Vec::new();
     for _ in 0..2 * 120 {
         now += 30 * SECOND;
-        fired.extend(Came::drain(&mut part, &at(now, &pauses)).fired);
+        fired.extend(Came::drain(&mut queue, &at(now, &pauses)).fired);
     }
     assert!(fired.iter().all(|f| f.1 == plan.of(0, f.2).due(f.0)));
     let hours: Vec<_> =
@@ -258,8 +262,8 @@ fn with_jitter_what_is_due_keeps_the_instant_it_was_scheduled_for() {
     let distinct: BTreeSet<_> = fired.iter().map(|fired| fired.1).collect();
     assert!(distinct.len() > 300, "spread: {}", distinct.len());
     let (scheduled, due, job) = fired[0];
-    part.put_back(&plan, due, scheduled, &Members::from_sorted([job, job + 1]));
-    let again = Came::drain(&mut part, &at(now, &pauses)).fired;
+    queue.put_back(&plan, due, scheduled, &Members::from_sorted([job, job + 1]));
+    let again = Came::drain(&mut queue, &at(now, &pauses)).fired;
     assert_eq!(again, [(scheduled, due, job), (scheduled, due, job + 1)]);
 }
 
@@ -310,7 +314,7 @@ proptest! {
         let pauses: Vec<_> = edges.chunks(2).map(|pair| ProjectPause {
             project: 1, from: T0 + pair[0], until: Some(T0 + pair[1]),
         }).collect();
-        let (mut part, plan) = part(jittered, [(7, T0)]);
+        let (mut queue, plan) = queue_of(jittered, [(7, T0)]);
         let now = T0 + away;
         let of = plan.of(T0, 7);
         let mut all = Vec::new();
@@ -322,7 +326,7 @@ proptest! {
         all.retain(|due| *due <= now);
         let (fire, skip) = expected(&all, misfire, &pauses, now);
         let known: Pauses = pauses.iter().copied().collect();
-        let came = Came::drain(&mut part, &at(now, &known));
+        let came = Came::drain(&mut queue, &at(now, &known));
         let mut fired: Vec<_> = came.fired.iter().map(|fired| fired.1).collect();
         fired.sort_unstable();
         prop_assert_eq!(fired, fire);
@@ -330,6 +334,6 @@ proptest! {
         let skipped: Vec<_> = all.iter().copied().filter(over).collect();
         prop_assert_eq!(skipped, skip);
         prop_assert!(came.fired.iter().all(|f| of.due(f.0) == f.1));
-        prop_assert!(part.undispatched().is_none_or(|next| next > now));
+        prop_assert!(queue.undispatched().is_none_or(|next| next > now));
     }
 }

@@ -2,55 +2,55 @@
 //! it.
 //!
 //! ```text
-//!   bell ──> absorb ──> load ──> queue (classes) ──┐             ┌──> request ──> fire ──> executor
+//!   changes ──> changes ──> load ──> queue (classes) ──┐             ┌──> request ──> fire ──> executor
 //!                                rows (pending) ───┴──> engine ──┘                 │
 //!                       tracker (what is out, W) <────────┴──── record <───────────┘
 //!                                                                 │
-//!   books <── collector <────────────────────────────────────── journal
+//!   store <── collector <────────────────────────────────────── journal
 //! ```
 //!
 //! [`engine`] owns the pure parts (`queue`, `tracker`, `rows`) and is the only one that changes
-//! them; `seat` is where everybody asks the lease. The worker reads the books, and
+//! them; `guard` is where everybody asks the lease. The worker reads the store, and
 //! what it did reaches them by way of the journal. It proposes one thing only: that a run begins which
-//! must not overlap with another (`BeginRun`), before its request goes out. Everything is level-triggered: a bell that
+//! must not overlap with another (`BeginRun`), before its request goes out. Everything is level-triggered: a changes that
 //! was lost, a task that failed, a lease that came back lead to a look at how things are.
 
-mod absorb;
+mod adaptive_limit;
 mod admission;
-pub mod classes;
+mod backlog;
+mod builder;
+mod changes;
+mod classify;
+pub mod due_queue;
 mod engine;
-mod fire;
-mod lanes;
-pub mod lease;
-mod live;
+mod guard;
+mod hanging_calls;
+pub mod holder;
+mod id_set;
+mod isolate;
 mod load;
 pub mod misfire;
-mod opener;
 pub mod pauses;
+mod pending;
 pub mod plan;
 mod plans;
 pub mod poison;
-pub mod queue;
+mod ports;
 mod record;
-mod removals;
-pub mod renew;
-mod request;
-mod rests;
+mod render;
+pub mod renewal;
+mod response;
 mod route;
-mod rows;
-mod runs;
-mod seams;
-mod seat;
-mod settle;
-mod sift;
+mod secrets;
+mod sender;
+pub mod shard_queue;
 mod status;
 #[cfg(test)]
 mod tests;
 pub mod tracker;
-mod verdict;
-mod waits;
+mod view;
+mod wait;
 mod work;
-mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,9 +61,9 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use poison::Register;
-pub use seams::{Books, Hands, Lease};
-pub use seat::Seat;
+pub use guard::LeaseGuard;
+pub use poison::PoisonRegister;
+pub use ports::{Dispatcher, Lease, StateStore};
 pub use status::Snapshot;
 
 use crate::clock::SchedulerTime;
@@ -81,7 +81,7 @@ pub const MISFIRE_GRACE: Duration = Duration::from_mins(1);
 
 /// So many senders ask the cluster at a time whether a run may begin: 64 of one project, where
 /// nobody else does.
-const ASKING: usize = 144;
+const MAX_BEGINNING: usize = 144;
 
 /// How a worker behaves: resolved configuration.
 #[derive(Clone, Debug)]
@@ -105,12 +105,12 @@ pub struct Options {
 }
 
 /// What a worker is given to work with.
-pub struct Surroundings<B, H, L> {
-    /// The books and their bell: the cluster.
-    pub books: B,
+pub struct Deps<B, H, L> {
+    /// The store and their changes: the cluster.
+    pub store: B,
     /// The executor.
-    pub hands: H,
-    /// The lease: a [`Seat`].
+    pub dispatcher: H,
+    /// The lease: a [`LeaseGuard`].
     pub lease: Arc<L>,
     /// Opens what callbacks are signed with.
     pub keys: Arc<Keys>,
@@ -123,7 +123,7 @@ pub struct Surroundings<B, H, L> {
     /// Where it counts.
     pub metrics: Arc<Metrics>,
     /// What earlier processes died with.
-    pub register: Register,
+    pub register: PoisonRegister,
     /// Where senders and readers run; the engine itself runs where `start` is called.
     pub runtime: Runtime,
 }
@@ -140,7 +140,7 @@ pub struct Worker {
 }
 
 /// The watermarks that a journal's entries state, the highest of each epoch: what a lease
-/// [`Holder`](lease::Holder) must know from its start.
+/// [`Holder`](holder::Holder) must know from its start.
 pub fn stated_watermarks(
     entries: &[(u64, JournalEntry)],
 ) -> impl Iterator<Item = ((ShardId, u64), Millis)> {
@@ -159,15 +159,15 @@ pub fn stated_watermarks(
 impl Worker {
     /// Starts the engine on the current (core) runtime. It waits for the cluster to be born, then
     /// fires what its shards have due, until [`Worker::stop`].
-    pub fn start<B: Books, H: Hands, L: Lease>(
+    pub fn start<B: StateStore, H: Dispatcher, L: Lease>(
         options: Options,
-        with: Surroundings<B, H, L>,
+        with: Deps<B, H, L>,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(status::Status::default());
         let broken = Arc::new(AtomicBool::new(false));
         let ending = with.register.ending();
-        let engine = tokio::spawn(live(options, with, Arc::clone(&status), stopped.clone()));
+        let engine = tokio::spawn(run(options, with, Arc::clone(&status), stopped.clone()));
         let task = tokio::spawn(attend(engine, stopped, Arc::clone(&broken)));
         Self { stop, task: Mutex::new(Some(task)), broken, status, _ending: ending }
     }
@@ -214,50 +214,51 @@ async fn attend(engine: JoinHandle<()>, stopped: watch::Receiver<bool>, broken: 
 }
 
 /// The life of a worker.
-async fn live<B: Books, H: Hands, L: Lease>(
+async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     options: Options,
-    with: Surroundings<B, H, L>,
+    with: Deps<B, H, L>,
     status: Arc<status::Status>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut bell = with.books.changes();
+    let mut changes = with.store.changes();
     let cluster = loop {
-        match with.books.load(meta::cluster_id).await {
+        match with.store.load(meta::cluster_id).await {
             Ok(Some(cluster)) => break cluster,
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the books cannot be read; trying again"),
+            Err(error) => tracing::error!(%error, "the store cannot be read; trying again"),
         }
         let again = with.time.clock().boot() + 250;
         tokio::select! {
-            // Anything may have been the birth; a lost bell is made up for by the clock.
-            _ = bell.recv() => {}
+            // Anything may have been the birth; a lost changes is made up for by the clock.
+            _ = changes.recv() => {}
             () = with.time.clock().sleep_until(again) => {}
             stopped = stop.changed() => if stopped.is_err() || *stop.borrow() { return },
         }
     };
-    let mut rows = rows::Rows::default();
+    let mut rows = pending::PendingRows::default();
     for (_, entry) in &with.unforgotten {
         if let JournalEntry::Attempt(record) = entry
             && let Some(id) = record.pending
         {
-            rows.recorded_before(id, record.shard, rows::Done::of(record));
+            rows.recorded_earlier(id, record.shard, pending::RowResult::of(record));
         }
     }
     let (sent, sent_rx) = mpsc::unbounded_channel();
     let (events, events_rx) = mpsc::unbounded_channel();
-    let live = Arc::new(live::Live::default());
+    let view = Arc::new(view::SenderView::default());
     let plans = Arc::new(plans::Plans::default());
-    let removals = Arc::new(removals::Removals::default());
-    let lanes = lanes::Lanes::new(options.max_queue.max(1), with.hands.at_most());
-    let sender = Arc::new(fire::Sender {
-        books: with.books.clone(),
-        hands: with.hands,
+    let hanging_calls = Arc::new(hanging_calls::HangingCalls::default());
+    let in_flight_limits =
+        adaptive_limit::AdaptiveLimits::new(options.max_queue.max(1), with.dispatcher.at_most());
+    let sender = Arc::new(sender::Sender {
+        store: with.store.clone(),
+        dispatcher: with.dispatcher,
         lease: Arc::clone(&with.lease),
-        live: Arc::clone(&live),
+        view: Arc::clone(&view),
         plans: Arc::clone(&plans),
         time: Arc::clone(&with.time),
         metrics: with.metrics,
-        opener: Arc::new(opener::Opener::new(with.keys)),
+        secrets: Arc::new(secrets::SecretCache::new(with.keys)),
         register: with.register,
         defaults: route::Defaults {
             retry_max: options.retry_max,
@@ -268,39 +269,39 @@ async fn live<B: Books, H: Hands, L: Lease>(
         node: options.node,
         cluster,
         max_bytes: options.payload_max_bytes,
-        lanes,
-        asking: admission::Admission::new(ASKING),
-        removals: Arc::clone(&removals),
+        in_flight_limits,
+        begin_admission: admission::Admission::new(MAX_BEGINNING),
+        hanging_calls: Arc::clone(&hanging_calls),
         in_flight: AtomicU64::new(0),
         runtime: with.runtime,
         events: sent,
         urgent: Arc::default(),
     });
-    let books = with.books.clone();
+    let store = with.store.clone();
     let engine = engine::Engine {
         node: options.node,
-        books: with.books,
+        store: with.store,
         lease: with.lease,
         journal: with.journal,
         stated_boot: with.time.clock().boot(),
         time: with.time,
-        live,
+        view,
         plans,
         status,
         sender,
         grace: options.misfire_grace.as_millis() as Millis,
         max_queue: options.max_queue.max(1),
-        queue: queue::DueQueue::default(),
+        queue: due_queue::DueQueue::default(),
         tracker: tracker::Tracker::default(),
         rows,
         pauses: pauses::Pauses::default(),
-        wants: absorb::Wants::default(),
+        pending_reads: changes::PendingReads::default(),
         reading: false,
         reads: 0,
-        heard: Millis::MIN,
+        caught_up_to: Millis::MIN,
         loading: BTreeMap::new(),
         generation: 0,
-        unheard: BTreeMap::new(),
+        awaiting_read: BTreeMap::new(),
         results: record::Results::default(),
         appending: false,
         dirty: false,
@@ -310,7 +311,7 @@ async fn live<B: Books, H: Hands, L: Lease>(
         rows_first: false,
         events,
     };
-    let watch = tokio::spawn(removals::watch(books, removals));
-    engine.run(bell, sent_rx, events_rx, stop).await;
+    let watch = tokio::spawn(hanging_calls::cancel_deleted(store, hanging_calls));
+    engine.run(changes, sent_rx, events_rx, stop).await;
     watch.abort();
 }

@@ -1,5 +1,5 @@
 //! The pauses of projects, as the due queue needs them: what is due in one is passed over. The
-//! engine reads them from the books whenever the bell says so. Pure.
+//! engine reads them from the store whenever the changes says so. Pure.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! What makes jobs due: a definition's schedule with its bounds, its jitter and its misfire policy.
 //!
-//! `worker::plans` makes plans, `worker::classes` keeps jobs by them, `worker::request` asks once
+//! `worker::plans` makes plans, `worker::shard_queue` keeps jobs by them, `worker::builder` asks once
 //! more before a body is written. Pure.
 
 use crate::model::delivery::Misfire;

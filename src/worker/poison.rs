@@ -8,9 +8,9 @@
 //! | `deaths` | what earlier processes died with, and how many of them | at the start, if there is something new |
 //! | `ended` | the last start of the node that was stopped in good order: its marks tell of no death | at the end |
 //!
-//! `worker::request` marks up to [`Register::WINDOW`] occurrences at a time. Which of them was to
+//! `worker::builder` marks up to [`PoisonRegister::WINDOW`] occurrences at a time. Which of them was to
 //! blame cannot be told, so that the next process writes each of them alone, under a mark of its own
-//! ([`Register::alone`]): nothing else is written or marked meanwhile, so that the mark that a second
+//! ([`PoisonRegister::alone`]): nothing else is written or marked meanwhile, so that the mark that a second
 //! death leaves names one. A mark is one write to the page cache, some microseconds for a window, and
 //! so is taking it away.
 //!
@@ -21,7 +21,7 @@
 //! does no harm unless the same attempt is written once more. Without a disk that takes marks the
 //! register does nothing, and says so once.
 //!
-//! It never judges anything but that: who is not written for other reasons is `worker::request`'s.
+//! It never judges anything but that: who is not written for other reasons is `worker::builder`'s.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -79,7 +79,7 @@ pub(super) enum Suspicion {
 
 /// See the head of this file.
 #[derive(Debug, Default)]
-pub struct Register {
+pub struct PoisonRegister {
     marks: Option<Marks>,
     deaths: BTreeMap<Of, BTreeMap<JobId, u32>>,
     /// Held for writing while something is written alone, for reading while other things are.
@@ -98,7 +98,7 @@ struct Marks {
     broken: AtomicBool,
 }
 
-impl Register {
+impl PoisonRegister {
     /// So many occurrences share a mark.
     pub(super) const WINDOW: usize = 256;
 
@@ -151,7 +151,7 @@ impl Register {
 
     /// Has something written that processes died with: nothing else is written meanwhile, and when
     /// anything is again its mark is gone. Blocks for as long as others write, and never within
-    /// [`Register::together`].
+    /// [`PoisonRegister::together`].
     pub(super) fn alone<T>(&self, mark: &mut Mark<'_>, job: JobId, write: impl FnOnce() -> T) -> T {
         let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
         mark.set(std::iter::once(job));
@@ -202,7 +202,7 @@ fn of(head: &Head) -> Of {
     (head.scheduled, head.run, head.attempt)
 }
 
-/// See [`Register::suspicions`].
+/// See [`PoisonRegister::suspicions`].
 #[derive(Clone, Copy)]
 pub(super) struct Suspicions<'r>(Option<&'r BTreeMap<JobId, u32>>);
 
@@ -239,17 +239,17 @@ pub(super) struct Mark<'r> {
 
 impl Mark<'_> {
     /// Says that these are written now, and what was marked before is not any more. At most
-    /// [`Register::WINDOW`] are marked.
+    /// [`PoisonRegister::WINDOW`] are marked.
     pub(super) fn set(&mut self, jobs: impl Iterator<Item = JobId>) {
         let Some((marks, slot)) = self.slot else { return };
         let (scheduled, run, attempt) = self.of;
-        let mut bytes = Vec::with_capacity(HEAD + 8 * Register::WINDOW);
+        let mut bytes = Vec::with_capacity(HEAD + 8 * PoisonRegister::WINDOW);
         bytes.extend([0; 6]);
         bytes.extend(attempt.to_le_bytes());
         bytes.extend(marks.start.to_le_bytes());
         bytes.extend(scheduled.to_le_bytes());
         bytes.extend(run.to_le_bytes());
-        let jobs = jobs.take(Register::WINDOW).map(u64::to_le_bytes);
+        let jobs = jobs.take(PoisonRegister::WINDOW).map(u64::to_le_bytes);
         jobs.for_each(|job| bytes.extend(job));
         let count = ((bytes.len() - HEAD) / 8) as u16;
         bytes[4..6].copy_from_slice(&count.to_le_bytes());
@@ -387,12 +387,12 @@ mod tests {
 
     /// The register as a start finds it; the one before is gone as a killed process is, if its marks
     /// were forgotten.
-    fn start(dir: &Path, number: u64) -> Register {
-        Register::open(&dir.join("rendering"), number, 1_000).unwrap()
+    fn start(dir: &Path, number: u64) -> PoisonRegister {
+        PoisonRegister::open(&dir.join("rendering"), number, 1_000).unwrap()
     }
 
     /// Dies while it writes these.
-    fn die(register: &Register, head: &Head, jobs: &[JobId]) {
+    fn die(register: &PoisonRegister, head: &Head, jobs: &[JobId]) {
         let mut mark = register.mark(head);
         mark.set(jobs.iter().copied());
         std::mem::forget(mark);
@@ -406,7 +406,7 @@ mod tests {
         assert!(first.suspicions(&head).is_empty());
         die(&first, &head, &[4, 5, 6]);
         let second = start(dir.path(), 2);
-        let of = |register: &Register, job| register.suspicions(&head).of(job);
+        let of = |register: &PoisonRegister, job| register.suspicions(&head).of(job);
         for (job, expected) in [(3, Suspicion::None), (4, Suspicion::Alone), (6, Suspicion::Alone)]
         {
             assert_eq!(of(&second, job), expected);
@@ -494,7 +494,7 @@ mod tests {
         // The next one that dies counts.
         die(&second, &head, &[5]);
         assert_eq!(start(dir.path(), 3).suspicions(&head).of(5), Suspicion::Alone);
-        drop(Register::default().ending());
+        drop(PoisonRegister::default().ending());
     }
 
     #[test]
@@ -544,7 +544,7 @@ mod tests {
             let marks: Vec<_> = (0..70).map(|n| register.mark(&head(n, 1))).collect();
             assert_eq!(marks.iter().filter(|mark| mark.slot.is_some()).count(), 64);
         }
-        let none = Register::default();
+        let none = PoisonRegister::default();
         none.mark(&head(1, 1)).set([1].into_iter());
         assert!(none.suspicions(&head(1, 1)).is_empty());
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::due_queue::OwnershipKey;
 use super::engine::{Engine, Event};
-use super::queue::PartKey;
-use super::rows::Done;
-use super::seams::{Books, Hands, Lease};
+use super::pending::RowResult;
+use super::ports::{Dispatcher, Lease, StateStore};
 use super::work::Head;
 use crate::journal::Journal;
 use crate::model::Millis;
@@ -23,25 +23,25 @@ const IDLE_MS: u64 = 5_000;
 /// How long to leave the journal alone when it cannot be written.
 const RETRY_MS: u64 = 250;
 /// So many bytes of the own journal are read at a time.
-const STRETCH: usize = 4 << 20;
+const READ_BYTES: usize = 4 << 20;
 
 /// Results on their way into the journal, and what is settled once they are there.
 #[derive(Debug, Default)]
 pub(super) struct Results {
     records: Vec<AttemptRecord>,
-    over: Vec<Finished>,
+    over: Vec<FinishedWork>,
     ranges: Vec<(ShardId, Millis)>,
     marks: Vec<Watermark>,
 }
 
 /// A piece of work that is over.
 #[derive(Debug)]
-struct Finished {
+struct FinishedWork {
     head: Arc<Head>,
     /// What was given up, or put off, at the first attempt.
     left: Option<Members>,
     /// What came of its pending row.
-    done: Vec<Done>,
+    done: Vec<RowResult>,
 }
 
 impl Results {
@@ -51,12 +51,13 @@ impl Results {
         let mut left: Vec<_> = left.flat_map(|record| record.members.iter()).collect();
         left.sort_unstable();
         let left = (!left.is_empty()).then(|| Members::from_sorted(left));
-        let done = records.iter().filter(|record| record.pending.is_some()).map(Done::of).collect();
-        self.over.push(Finished { head, left, done });
+        let done =
+            records.iter().filter(|record| record.pending.is_some()).map(RowResult::of).collect();
+        self.over.push(FinishedWork { head, left, done });
         self.records.extend(records);
     }
 
-    /// A stretch of occurrences that began at `since` is over with this record.
+    /// A page of occurrences that began at `since` is over with this record.
     pub(super) fn range(&mut self, shard: ShardId, since: Millis, record: AttemptRecord) {
         self.ranges.push((shard, since));
         self.records.push(record);
@@ -93,7 +94,7 @@ pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<JournalEntry>, String
     loop {
         // As it was before the read: what comes meanwhile need not be in it.
         let synced = journal.state().synced;
-        let page = journal.read(after, STRETCH);
+        let page = journal.read(after, READ_BYTES);
         let Some(last) = (page.entries.len() as u64).checked_sub(1) else {
             return if page.first > synced {
                 Ok(entries)
@@ -118,7 +119,7 @@ pub(super) async fn read_unforgotten(journal: Journal) -> Result<Vec<JournalEntr
     read.await.map_err(|_| "the journal was not read to its end".to_owned())?
 }
 
-impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
+impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
     /// Writes what there is to write; one write at a time, so that results gather meanwhile.
     pub(super) fn flush(&mut self, last: bool) {
         let boot = self.time.clock().boot();
@@ -140,7 +141,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let entries = results.entries();
         if entries.is_empty() {
             // Nothing came of it that must be written down.
-            self.settle(results);
+            self.settle_results(results);
             return;
         }
         self.appending = true;
@@ -167,23 +168,23 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         for record in &results.records {
             self.sender.metrics.ended(record.verdict, record.members.len());
         }
-        self.settle(results);
+        self.settle_results(results);
     }
 
-    fn settle(&mut self, results: Results) {
+    fn settle_results(&mut self, results: Results) {
         self.dirty |= !results.over.is_empty() || !results.ranges.is_empty();
         for mark in results.marks {
-            self.tracker.state((mark.shard, mark.epoch), mark.at);
+            self.tracker.watermark_recorded((mark.shard, mark.epoch), mark.at);
         }
         for (shard, since) in results.ranges {
             self.tracker.finished(shard, since);
         }
-        for Finished { head, left, done } in results.over {
+        for FinishedWork { head, left, done } in results.over {
             if let Some((id, _)) = head.row {
-                self.rows.over(id, done);
+                self.rows.piece_finished(id, done);
                 continue;
             }
-            let now = self.tracker.part_of(head.key.0, head.due);
+            let now = self.tracker.ownership_of(head.key.0, head.due);
             if let (Some(left), Some(key)) = (left, now.filter(|key| *key != head.key)) {
                 // Under a past epoch: for the present one that says nothing.
                 self.tracker.withdrawn(head.key.0, head.instants(), &left);
@@ -200,7 +201,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         if self.appending {
             return None;
         }
-        let parts = self.live.parts();
+        let parts = self.view.ownerships();
         if parts.is_empty() {
             return None;
         }
@@ -212,20 +213,20 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     /// The watermarks that may be stated now.
     fn watermarks(&mut self) -> Vec<Watermark> {
         let now = self.time.now();
-        let ready: Vec<PartKey> =
-            self.queue.keys().filter(|key| !self.unheard.contains_key(key)).collect();
+        let ready: Vec<OwnershipKey> =
+            self.queue.keys().filter(|key| !self.awaiting_read.contains_key(key)).collect();
         let mut marks = Vec::new();
         for key in ready {
             let (shard, epoch) = key;
             let Some(part) = self.tracker.part(key) else { continue };
-            let mut most = self.lease.states_until(shard, &part);
+            let mut most = self.lease.max_watermark(shard, &part);
             if part.closing && !self.rows.is_clear(shard, part.until) {
                 most = most.min(part.until - 1);
             }
             let undispatched =
-                self.queue.part(key).and_then(super::classes::PartQueue::undispatched);
-            let w = self.tracker.watermark(key, undispatched, now, self.heard, most);
-            let w = w.filter(|w| self.lease.state(shard, &part, *w));
+                self.queue.get_mut(key).and_then(super::shard_queue::ShardQueue::undispatched);
+            let w = self.tracker.watermark(key, undispatched, now, self.caught_up_to, most);
+            let w = w.filter(|w| self.lease.state_watermark(shard, &part, *w));
             marks.extend(w.map(|at| Watermark { shard, epoch, at }));
         }
         marks

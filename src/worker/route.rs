@@ -1,6 +1,6 @@
-//! Where a job's occurrences go and on what terms, as the books have it at the moment of sending:
+//! Where a job's occurrences go and on what terms, as the store have it at the moment of sending:
 //! its own `http` target, its executor, or its callback URL; retries and timeout by the nearest word
-//! of job, project, configuration. `worker::request` resolves a route once a definition; jobs whose routes
+//! of job, project, configuration. `worker::builder` resolves a route once a definition; jobs whose routes
 //! are equal share batches. Nothing is sent here, and no secret opened.
 
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ pub(super) struct Route {
     /// The project of the jobs.
     pub(super) project: ProjectId,
     /// Where they go.
-    pub(super) to: To,
+    pub(super) mode: DeliveryMode,
     /// How often and how soon a failed attempt is repeated.
     pub(super) retry: Retry,
     /// How long an attempt may take, in milliseconds.
@@ -57,7 +57,7 @@ pub(super) struct Route {
 
 /// A target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum To {
+pub(super) enum DeliveryMode {
     /// Jobs that share a request.
     Batch {
         /// Where to.
@@ -70,14 +70,14 @@ pub(super) enum To {
         tls: Option<Box<Tls>>,
     },
     /// A request for each.
-    Single(Box<Single>),
+    Single(Box<SingleTerms>),
     /// Nowhere, and why.
-    Nowhere(String),
+    Undeliverable(String),
 }
 
 /// The terms of requests for one occurrence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Single {
+pub(super) struct SingleTerms {
     /// Where to.
     pub(super) http: HttpTarget,
     /// What it does while another one is under way.
@@ -91,10 +91,10 @@ pub(super) struct Single {
 impl Route {
     /// The URL that tells the destination; `None` where there is none.
     pub(super) fn url(&self) -> Option<&str> {
-        match &self.to {
-            To::Batch { url, .. } => Some(url),
-            To::Single(single) => Some(&single.http.url),
-            To::Nowhere(_) => None,
+        match &self.mode {
+            DeliveryMode::Batch { url, .. } => Some(url),
+            DeliveryMode::Single(single) => Some(&single.http.url),
+            DeliveryMode::Undeliverable(_) => None,
         }
     }
 
@@ -105,8 +105,8 @@ impl Route {
         &host[..host.find(['/', '?', '#']).unwrap_or(host.len())]
     }
 
-    /// Whether jobs of both may wait in the books as one.
-    pub(super) fn waits_with(&self, other: &Route) -> bool {
+    /// Whether jobs of both may wait in the store as one.
+    pub(super) fn defers_with(&self, other: &Route) -> bool {
         (self.project, self.once, self.retry) == (other.project, other.once, other.retry)
     }
 
@@ -118,23 +118,23 @@ impl Route {
 
     /// The target's own TLS.
     pub(super) fn tls(&self) -> Option<&Tls> {
-        match &self.to {
-            To::Batch { tls, .. } => tls.as_deref(),
-            To::Single(single) => single.http.tls.as_deref(),
-            To::Nowhere(_) => None,
+        match &self.mode {
+            DeliveryMode::Batch { tls, .. } => tls.as_deref(),
+            DeliveryMode::Single(single) => single.http.tls.as_deref(),
+            DeliveryMode::Undeliverable(_) => None,
         }
     }
 
     /// The terms of its requests, if each is for one occurrence.
-    pub(super) fn single(&self) -> Option<&Single> {
-        match &self.to {
-            To::Single(single) => Some(single),
+    pub(super) fn single(&self) -> Option<&SingleTerms> {
+        match &self.mode {
+            DeliveryMode::Single(single) => Some(single),
             _ => None,
         }
     }
 }
 
-/// Projects and executors met in one read of the books.
+/// Projects and executors met in one read of the store.
 pub(super) struct Routes<'a> {
     conn: &'a Connection,
     defaults: Defaults,
@@ -170,7 +170,10 @@ impl<'a> Routes<'a> {
         let own = found.map(|executor| &executor.signing).filter(|signing| !signing.is_empty());
         Ok(Route {
             project: definition.project,
-            to: to(definition, executor.as_ref().map(|(id, executor)| (*id, executor.as_deref()))),
+            mode: delivery_mode(
+                definition,
+                executor.as_ref().map(|(id, executor)| (*id, executor.as_deref())),
+            ),
             retry,
             timeout: delivery
                 .timeout
@@ -205,9 +208,12 @@ impl<'a> Routes<'a> {
     }
 }
 
-fn to(definition: &JobDefinition, executor: Option<(u64, Option<&Executor>)>) -> To {
+fn delivery_mode(
+    definition: &JobDefinition,
+    executor: Option<(u64, Option<&Executor>)>,
+) -> DeliveryMode {
     let single = |http: &HttpTarget| {
-        To::Single(Box::new(Single {
+        DeliveryMode::Single(Box::new(SingleTerms {
             http: http.clone(),
             overlap: definition.overlap,
             run_timeout: match (definition.run_timeout, definition.heartbeat_timeout) {
@@ -218,7 +224,7 @@ fn to(definition: &JobDefinition, executor: Option<(u64, Option<&Executor>)>) ->
             heartbeat_timeout: definition.heartbeat_timeout,
         }))
     };
-    let batch = |url: &str, method: &str, tls: Option<&Tls>| To::Batch {
+    let batch = |url: &str, method: &str, tls: Option<&Tls>| DeliveryMode::Batch {
         tls: tls.cloned().map(Box::new),
         url: url.to_owned(),
         method: if method.is_empty() { "POST" } else { method }.to_owned(),
@@ -228,18 +234,22 @@ fn to(definition: &JobDefinition, executor: Option<(u64, Option<&Executor>)>) ->
         return single(http);
     }
     match executor {
-        None if definition.callback_url.is_empty() => {
-            To::Nowhere("the job has neither callback_url nor http nor executor".to_owned())
-        }
+        None if definition.callback_url.is_empty() => DeliveryMode::Undeliverable(
+            "the job has neither callback_url nor http nor executor".to_owned(),
+        ),
         None => batch(&definition.callback_url, "", None),
-        Some((id, None)) => To::Nowhere(format!("executor {id} of the job does not exist")),
-        Some((_, Some(executor))) if executor.kind != WEBHOOK_URL => To::Nowhere(format!(
-            "executor {} is of type {}: jobs can be sent to {WEBHOOK_URL} only",
-            executor.name, executor.kind
-        )),
+        Some((id, None)) => {
+            DeliveryMode::Undeliverable(format!("executor {id} of the job does not exist"))
+        }
+        Some((_, Some(executor))) if executor.kind != WEBHOOK_URL => {
+            DeliveryMode::Undeliverable(format!(
+                "executor {} is of type {}: jobs can be sent to {WEBHOOK_URL} only",
+                executor.name, executor.kind
+            ))
+        }
         Some((_, Some(executor))) => match &executor.http {
             Some(http) => single(http),
-            None if executor.webhook_url.is_empty() => To::Nowhere(format!(
+            None if executor.webhook_url.is_empty() => DeliveryMode::Undeliverable(format!(
                 "executor {} has neither webhook_url nor http: set one of them",
                 executor.name
             )),

@@ -24,7 +24,7 @@ pub struct Snapshot {
     /// Whether it is reading, writing requests or journaling at this moment.
     pub working: bool,
     /// The log time up to which all changes are in the queue.
-    pub heard: Millis,
+    pub caught_up_to: Millis,
     /// Whether results can be written down; without, nothing fires and the node should be relieved
     /// of its shards.
     pub has_room: bool,

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::JobId;
 
-const KEY: PartKey = (3, 1);
+const KEY: OwnershipKey = (3, 1);
 const FAR: Millis = Millis::MAX;
 
-fn open_part(after: Millis) -> Part {
-    Part { epoch: 1, after, until: FAR, closing: false }
+fn open_part(after: Millis) -> Ownership {
+    Ownership { epoch: 1, after, until: FAR, closing: false }
 }
 
 fn who(ids: impl IntoIterator<Item = JobId>) -> Members {
@@ -32,7 +32,7 @@ fn w_stays_below_what_is_undispatched_unfinished_or_unheard() {
     assert_eq!(tracker.watermark(KEY, Some(250), 500, 500, FAR), Some(199), "half is under way");
     tracker.finished(3, 200);
     assert_eq!(tracker.watermark(KEY, Some(250), 500, 500, 220), Some(220), "the lease's limit");
-    tracker.state(KEY, 220);
+    tracker.watermark_recorded(KEY, 220);
     assert_eq!(tracker.watermark(KEY, Some(250), 500, 500, 220), None, "said before");
 }
 
@@ -41,16 +41,19 @@ fn a_closing_part_ends_at_its_promise() {
     let mut tracker = Tracker::default();
     tracker.begin(KEY, open_part(100));
     tracker.dispatched(3, Instants::both(200), &who([1]));
-    tracker.begin(KEY, Part { epoch: 1, after: 100, until: 300, closing: true });
-    tracker.begin((3, 2), Part { epoch: 2, after: 300, until: FAR, closing: false });
+    tracker.begin(KEY, Ownership { epoch: 1, after: 100, until: 300, closing: true });
+    tracker.begin((3, 2), Ownership { epoch: 2, after: 300, until: FAR, closing: false });
     assert_eq!(tracker.watermark(KEY, None, 900, 900, FAR), Some(199));
     assert_eq!(tracker.watermark((3, 2), Some(801), 900, 900, FAR), Some(800));
-    assert_eq!((tracker.part_of(3, 300), tracker.part_of(3, 301)), (Some(KEY), Some((3, 2))));
+    assert_eq!(
+        (tracker.ownership_of(3, 300), tracker.ownership_of(3, 301)),
+        (Some(KEY), Some((3, 2)))
+    );
     tracker.finished(3, 200);
     assert_eq!(tracker.watermark(KEY, None, 900, 900, FAR), Some(300));
-    tracker.state(KEY, 300);
+    tracker.watermark_recorded(KEY, 300);
     assert!(tracker.is_closed(KEY));
-    assert_eq!(tracker.part_of(3, 300), None, "it fires nothing more");
+    assert_eq!(tracker.ownership_of(3, 300), None, "it fires nothing more");
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn what_was_taken_is_not_given_out_again_until_it_is_withdrawn() {
     assert!(tracker.untaken(KEY, Instants::both(200), who([5])).is_empty());
     tracker.withdrawn(3, Instants::both(200), &who([5]));
     assert_eq!(tracker.untaken(KEY, Instants::both(200), who([5])), who([5]));
-    tracker.state(KEY, 190);
+    tracker.watermark_recorded(KEY, 190);
     assert!(
         tracker.untaken(KEY, Instants::both(170), who([1])).is_empty(),
         "up to W all are taken"
@@ -84,7 +87,7 @@ fn a_job_that_is_read_anew_while_w_is_written_does_not_fire_again_what_w_covers(
     tracker.reread(3);
     assert_eq!(tracker.stated(KEY), Some(100));
     assert!(tracker.untaken(KEY, Instants::both(200), who([1])).is_empty());
-    tracker.state(KEY, w);
+    tracker.watermark_recorded(KEY, w);
     assert!(
         tracker.untaken(KEY, Instants::both(200), who([1])).is_empty(),
         "and now the queue has it"
@@ -100,11 +103,11 @@ fn in_flight_work_is_known_across_a_loss_of_the_shard() {
     tracker.dispatched(3, Instants::both(210), &who([1]));
     tracker.finished(3, 210);
     tracker.end(KEY);
-    tracker.begin((3, 5), Part { epoch: 5, after: 150, until: FAR, closing: false });
+    tracker.begin((3, 5), Ownership { epoch: 5, after: 150, until: FAR, closing: false });
     tracker.reread(3);
     assert!(tracker.untaken((3, 5), Instants::both(200), who([1])).is_empty(), "still under way");
     let left = tracker.untaken((3, 5), Instants::both(210), who([1]));
-    assert_eq!(left, who([1]), "the books and the journal know that");
+    assert_eq!(left, who([1]), "the store and the journal know that");
     assert_eq!(tracker.watermark((3, 5), None, 900, 900, FAR), Some(199));
 }
 
@@ -140,7 +143,7 @@ proptest! {
                 _ => if let Some(w) = tracker.watermark(KEY, queue.first().copied(), now, now, FAR) {
                     prop_assert!(w > last && w <= now);
                     last = w;
-                    tracker.state(KEY, w);
+                    tracker.watermark_recorded(KEY, w);
                     prop_assert!(flying.iter().all(|due| *due > w));
                     prop_assert!((1..60).map(|k| k * 10).filter(|due| *due <= w).all(|due| done.contains_key(&due)));
                 },

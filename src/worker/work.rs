@@ -1,11 +1,11 @@
 //! What is due, as it goes from the queue to its requests and back: the jobs, and what they have in
-//! common. Data only; `worker::engine` makes it, `worker::request` reads it.
+//! common. Data only; `worker::engine` makes it, `worker::builder` reads it.
 
 use std::sync::Arc;
 
+use super::due_queue::OwnershipKey;
 use super::misfire::Ticket;
 use super::plan::Plan;
-use super::queue::PartKey;
 use super::tracker::Instants;
 use crate::model::attempt::{AttemptRecord, ResultOrigin, Verdict};
 use crate::model::members::Members;
@@ -16,7 +16,7 @@ use crate::model::{JobId, Millis, ProjectId};
 #[derive(Debug, Default)]
 pub(super) struct Head {
     /// The part that fires it.
-    pub(super) key: PartKey,
+    pub(super) key: OwnershipKey,
     /// When it was due.
     pub(super) due: Millis,
     /// The scheduled instant.

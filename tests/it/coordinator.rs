@@ -16,9 +16,9 @@ use scheduler0::model::lease::{
 };
 use scheduler0::peer::routes::JOURNAL;
 use scheduler0::store::shards;
-use scheduler0::worker::lease::Holder;
-use scheduler0::worker::renew::Renewer;
-use scheduler0::worker::{Lease, Seat};
+use scheduler0::worker::holder::Holder;
+use scheduler0::worker::renewal::Renewer;
+use scheduler0::worker::{Lease, LeaseGuard};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -173,15 +173,15 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
     }
 }
 
-fn seat() -> Arc<Seat> {
+fn seat() -> Arc<LeaseGuard> {
     let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
-    Seat::new(1, Holder::new(1, 1, 1, 0, []), time)
+    LeaseGuard::new(1, Holder::new(1, 1, 1, 0, []), time)
 }
 
 /// A renewal loop whose regular renewals are an hour apart.
 fn renewer(
     cluster: Cluster,
-    seat: &Arc<Seat>,
+    seat: &Arc<LeaseGuard>,
     able: impl Fn() -> bool + Send + Sync + 'static,
     coordinator: impl Fn(&Renewal) -> Reply + Send + Sync + 'static,
 ) -> Renewer {
@@ -191,7 +191,7 @@ fn renewer(
         cluster,
         node: 1,
         time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
-        seat: seat.clone(),
+        guard: seat.clone(),
         facts: Arc::new(move || facts),
         able: Arc::new(able),
         coordinator: Arc::new(coordinator),

@@ -18,8 +18,8 @@ use scheduler0::model::lease::{Answer, Facts, Grant, Position};
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
 use scheduler0::secret::Keys;
 use scheduler0::store::shards;
-use scheduler0::worker::lease::Holder;
-use scheduler0::worker::{MISFIRE_GRACE, Options, Seat, Surroundings, Worker, stated_watermarks};
+use scheduler0::worker::holder::Holder;
+use scheduler0::worker::{Deps, LeaseGuard, MISFIRE_GRACE, Options, Worker, stated_watermarks};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -84,7 +84,7 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
 }
 
 /// Grants a lease for a minute.
-fn grant(seat: &Seat) {
+fn grant(seat: &LeaseGuard) {
     let applied = Position::default();
     let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
     let renewal = seat.renewal(1, facts);
@@ -135,7 +135,7 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, unforgotten) = Journal::open(folder.path(), journal::Options::default()).unwrap();
     let holder = Holder::new(1, 1, 1, 0, stated_watermarks(&unforgotten));
-    let seat = Seat::new(1, holder, Arc::clone(&time));
+    let seat = LeaseGuard::new(1, holder, Arc::clone(&time));
     tokio::spawn(Arc::clone(&seat).follow(cluster.clone()));
     let metrics = Arc::new(Metrics::new());
     let options = Options {
@@ -150,16 +150,16 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
     };
     let worker = Worker::start(
         options,
-        Surroundings {
-            books: cluster.clone(),
-            hands: Executor::new(executor::Options::default(), Arc::clone(&time)).unwrap(),
+        Deps {
+            store: cluster.clone(),
+            dispatcher: Executor::new(executor::Options::default(), Arc::clone(&time)).unwrap(),
             lease: Arc::clone(&seat),
             keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
             journal: journal.clone(),
             unforgotten,
             time: Arc::clone(&time),
             metrics: Arc::clone(&metrics),
-            register: scheduler0::worker::Register::default(),
+            register: scheduler0::worker::PoisonRegister::default(),
             runtime: tokio::runtime::Handle::current(),
         },
     );

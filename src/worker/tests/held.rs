@@ -44,7 +44,7 @@ async fn what_a_breaker_held_back_says_so_while_it_waits_and_afterwards() {
     let row = world.rows(0).remove(0);
     let why = row.postponement().unwrap().waits_for();
     assert_eq!((row.attempt, why.as_str()), (1, "receiver:3000 is failing"));
-    // Another process finds it in the books.
+    // Another process finds it in the store.
     world.stop().await;
     world.start();
     world.says(|_| (500, String::new()));

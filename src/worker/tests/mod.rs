@@ -1,4 +1,4 @@
-//! The engine's stories, told in a small world: real books, a real journal, a clock that the test
+//! The engine's stories, told in a small world: real store, a real journal, a clock that the test
 //! moves, and a receiver that says what it is told to say.
 
 mod fair;

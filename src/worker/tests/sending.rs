@@ -359,7 +359,7 @@ async fn a_receiver_that_goes_on_working_makes_a_run() {
         let promise = of(job).accepted.as_deref().unwrap();
         assert_eq!((promise.run_timeout, promise.heartbeat_timeout), bounds, "job {job}");
     }
-    // It is in the journal: W passes it.
+    // It is in the journal: W permits it.
     world.apply(&Command::Tick);
     world.pass(6_000, 500).await;
     collected(&world).await;
@@ -388,7 +388,7 @@ async fn a_run_that_may_not_overlap_asks_before_it_goes_out() {
     let first = &asked[0];
     assert_eq!((first.occurrence.job, first.due, first.attempt), (job, T0 + 10_000, 1));
     assert_eq!((first.overlap, first.epoch, first.pending), (Overlap::Skip, 1, None));
-    // Nothing is left open by what the books settled themselves.
+    // Nothing is left open by what the store settled themselves.
     world.apply(&Command::Tick);
     world.pass(6_000, 500).await;
     collected(&world).await;
@@ -428,7 +428,7 @@ async fn what_the_books_call_not_yours_is_looked_up_and_not_lost() {
     world.start();
     let job = world.shaped(with_overlap(Overlap::Skip), 1);
     later(&world, 10_000).await;
-    assert_eq!(world.asked().len(), 2, "the books know of no end and no row: it is due still");
+    assert_eq!(world.asked().len(), 2, "the store know of no end and no row: it is due still");
     assert_eq!(world.calls_of(job), [(10, 1)]);
     later(&world, 10_000).await;
     assert_eq!(world.calls_of(job), [(10, 1), (20, 1)]);
@@ -585,7 +585,7 @@ async fn by_the_books_an_overlapping_run_is_skipped_or_waits_for_the_one_before(
         assert_eq!(world.calls_of(job), [(10, 1)], "{overlap:?}");
         world.hang(&[]);
         world.settle().await;
-        // With the end of the first one in the books the second may begin.
+        // With the end of the first one in the store the second may begin.
         collected(&world).await;
         later(&world, 1_000).await;
         collected(&world).await;
@@ -682,9 +682,9 @@ async fn what_was_edited_before_it_was_due_is_skipped_when_its_run_has_begun() {
     // The leader's clock is behind: it stamps an edit with an instant that is over here, and the run
     // had begun when it came.
     let edit = JobEdit { id: job, definition: single("@every 1h", URL), ..JobEdit::default() };
-    let (books, edit) = (world.books(), Command::UpdateJob(edit));
+    let (store, edit) = (world.store(), Command::UpdateJob(edit));
     world.begins(move |_| {
-        books.apply_at(T0 + 9_999, &edit);
+        store.apply_at(T0 + 9_999, &edit);
         Ok(Begun::Go)
     });
     world.settle().await;

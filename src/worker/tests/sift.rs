@@ -179,14 +179,14 @@ async fn pieces_that_hang_one_after_the_other_are_given_up_as_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_piece_that_is_not_to_be_sent_any_more_is_not_given_up_with_the_others() {
     let mut world = World::new();
-    let (books, first) = (world.books(), std::sync::Arc::new(std::sync::OnceLock::new()));
+    let (store, first) = (world.store(), std::sync::Arc::new(std::sync::OnceLock::new()));
     let known = std::sync::Arc::clone(&first);
     world.says(move |seen| {
         if seen.data.len() == 8
             && let Some(first) = known.get()
         {
             // While the whole batch fails, the one in its middle, a piece that goes first, is deleted.
-            books.apply_at(T0 + 1_000_001, &Command::DeleteJob { id: first + 4, expect: None });
+            store.apply_at(T0 + 1_000_001, &Command::DeleteJob { id: first + 4, expect: None });
         }
         (500, String::new())
     });

@@ -398,7 +398,7 @@ async fn a_fenced_request_is_the_new_owners_business() {
     world.settle().await;
     world.pass(10_000, 1_000).await;
     assert_eq!(world.calls_of(job), [(10, 1)]);
-    // The books catch up with what the receiver knew: another epoch, ours again.
+    // The store catch up with what the receiver knew: another epoch, ours again.
     world.apply(&Command::Assign(vec![Move {
         shard: 0,
         to: NODE,

@@ -332,7 +332,7 @@ async fn a_pause_that_is_over_before_the_instant_takes_nothing_away() {
         let (pause, resume) = pause_and_resume(job, of_project);
         world.settle().await;
         // It is built when the pause comes, and due when the end of the pause, stamped by a clock
-        // that is a little behind, is not yet in the books.
+        // that is a little behind, is not yet in the store.
         world.pass(9_950, 9_950).await;
         world.apply(&pause);
         world.settle().await;

@@ -27,40 +27,40 @@ use crate::model::attempt::{
 use crate::model::job::{JobDefinition, JobStatus, Pending};
 use crate::model::postponement::Obstacle;
 use crate::model::run::{BeginRun, Begun};
-use crate::model::shard::{Move, MoveKind, Part, SHARDS, Shard, ShardId};
+use crate::model::shard::{Move, MoveKind, Ownership, SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 use crate::secret::Keys;
 use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Explained, explain};
 use crate::store::{Store, Writer, attempts, jobs, pending, runs, shards};
 use crate::worker::work::Head;
-use crate::worker::{Books, Hands, Lease, Options, Register, Surroundings, Worker};
+use crate::worker::{Deps, Dispatcher, Lease, Options, PoisonRegister, StateStore, Worker};
 
 pub(super) const NODE: NodeId = 1;
 /// A whole minute.
 pub(super) const T0: Millis = 1_763_700_000_000;
 
 #[derive(Clone)]
-pub(super) struct TestBooks {
+pub(super) struct TestStore {
     store: Store,
-    bell: broadcast::Sender<Arc<Change>>,
+    changes: broadcast::Sender<Arc<Change>>,
     writer: Arc<Mutex<Writer>>,
     index: Arc<AtomicU64>,
     time: Arc<SchedulerTime>,
-    asked: Arc<Mutex<Asked>>,
+    proposals: Arc<Mutex<Proposals>>,
 }
 
 type Begins = Box<dyn Fn(&BeginRun) -> Result<Begun, String> + Send>;
 
-/// What was proposed, and what the books say instead of what they would.
+/// What was proposed, and what the store say instead of what they would.
 #[derive(Default)]
-struct Asked {
+struct Proposals {
     begins: Option<Begins>,
     seen: Vec<BeginRun>,
 }
 
-impl TestBooks {
-    /// Applies a command at the present instant and rings the bell.
+impl TestStore {
+    /// Applies a command at the present instant and rings the changes.
     fn apply(&self, command: &Command) -> Outcome {
         self.apply_at(self.time.now(), command)
     }
@@ -72,12 +72,12 @@ impl TestBooks {
         let outcome =
             writer.transaction(|tx| apply(tx, index, stamp, command, &mut change)).unwrap();
         // Nobody may be listening yet.
-        let _ = self.bell.send(Arc::new(change));
+        let _ = self.changes.send(Arc::new(change));
         outcome
     }
 }
 
-impl Books for TestBooks {
+impl StateStore for TestStore {
     async fn read<T, F>(&self, read: F) -> Result<T, String>
     where
         T: Send + 'static,
@@ -89,14 +89,14 @@ impl Books for TestBooks {
     }
 
     fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
-        self.bell.subscribe()
+        self.changes.subscribe()
     }
 
     async fn propose(&self, command: Command) -> Result<Outcome, String> {
         if let Command::BeginRun(begin) = &command {
-            let mut asked = self.asked.lock().unwrap();
-            asked.seen.push(begin.clone());
-            if let Some(begins) = &asked.begins {
+            let mut proposals = self.proposals.lock().unwrap();
+            proposals.seen.push(begin.clone());
+            if let Some(begins) = &proposals.begins {
                 return begins(begin).map(Outcome::Begun);
             }
         }
@@ -176,9 +176,9 @@ impl Receiver {
 const HANGING_MS: u64 = 1_000;
 
 #[derive(Clone)]
-pub(super) struct TestHands(Arc<Receiver>);
+pub(super) struct TestDispatcher(Arc<Receiver>);
 
-impl Hands for TestHands {
+impl Dispatcher for TestDispatcher {
     async fn call(&self, mut call: Call) -> Reply {
         let receiver = &self.0;
         let _worker = receiver.workers.acquire().await.unwrap();
@@ -281,30 +281,30 @@ impl TestLease {
         self.promise.lock().unwrap().insert((shard, epoch), until);
     }
 
-    fn promised(&self, shard: ShardId, part: &Part) -> Millis {
+    fn promised(&self, shard: ShardId, part: &Ownership) -> Millis {
         let promise = self.promise.lock().unwrap();
         promise.get(&(shard, part.epoch)).copied().unwrap_or(Millis::MAX)
     }
 }
 
 impl Lease for TestLease {
-    fn fires_until(&self, shard: ShardId, part: &Part) -> Millis {
+    fn fires_until(&self, shard: ShardId, part: &Ownership) -> Millis {
         if !self.given.load(Ordering::SeqCst) {
             return Millis::MIN;
         }
         self.promised(shard, part).min(part.until)
     }
-    fn may_fire(&self, shard: ShardId, part: &Part, due: Millis) -> bool {
+    fn may_fire(&self, shard: ShardId, part: &Ownership, due: Millis) -> bool {
         due > part.after && due <= self.fires_until(shard, part)
     }
-    fn may_send(&self, shard: ShardId, part: &Part, due: Millis) -> bool {
+    fn may_send(&self, shard: ShardId, part: &Ownership, due: Millis) -> bool {
         due <= self.fires_until(shard, part)
     }
-    fn states_until(&self, shard: ShardId, part: &Part) -> Millis {
+    fn max_watermark(&self, shard: ShardId, part: &Ownership) -> Millis {
         let until = self.fires_until(shard, part);
         if part.closing || until == Millis::MAX { until } else { until.saturating_sub(1) }
     }
-    fn state(&self, _: ShardId, _: &Part, _: Millis) -> bool {
+    fn state_watermark(&self, _: ShardId, _: &Ownership, _: Millis) -> bool {
         true
     }
     fn changed(&self) -> watch::Receiver<u64> {
@@ -320,7 +320,7 @@ pub(super) struct World {
     pub(super) options: Options,
     pub(super) keys: Arc<Keys>,
     pub(super) metrics: Arc<Metrics>,
-    books: TestBooks,
+    store: TestStore,
     dir: PathBuf,
     journal: Option<Journal>,
     worker: Option<Worker>,
@@ -367,13 +367,13 @@ impl World {
                 max_timeout: Duration::from_mins(5),
                 misfire_grace: crate::worker::MISFIRE_GRACE,
             },
-            books: TestBooks {
+            store: TestStore {
                 store,
-                bell: broadcast::Sender::new(1_024),
+                changes: broadcast::Sender::new(1_024),
                 writer: Arc::new(Mutex::new(writer)),
                 index: Arc::default(),
                 time: Arc::clone(&time),
-                asked: Arc::default(),
+                proposals: Arc::default(),
             },
             keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
             metrics: Arc::new(Metrics::new()),
@@ -402,9 +402,9 @@ impl World {
         self.options.max_queue = max_queue;
     }
 
-    fn register(&mut self) -> Register {
+    fn register(&mut self) -> PoisonRegister {
         self.starts += 1;
-        Register::open(&self.dir.join("rendering"), self.starts, self.time.now()).unwrap()
+        PoisonRegister::open(&self.dir.join("rendering"), self.starts, self.time.now()).unwrap()
     }
 
     /// A process begins, and dies while it writes the first attempts of jobs for an instant.
@@ -450,9 +450,9 @@ impl World {
         self.journal = Some(journal.clone());
         self.worker = Some(Worker::start(
             self.options.clone(),
-            Surroundings {
-                books: self.books.clone(),
-                hands: TestHands(Arc::clone(&self.receiver)),
+            Deps {
+                store: self.store.clone(),
+                dispatcher: TestDispatcher(Arc::clone(&self.receiver)),
                 lease: Arc::clone(&self.lease),
                 keys: Arc::clone(&self.keys),
                 journal,
@@ -471,25 +471,25 @@ impl World {
         self.journal = None;
     }
 
-    /// Applies a command at the present instant and rings the bell; it must not be refused.
+    /// Applies a command at the present instant and rings the changes; it must not be refused.
     pub(super) fn apply(&self, command: &Command) -> Outcome {
-        let outcome = self.books.apply(command);
+        let outcome = self.store.apply(command);
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
         outcome
     }
 
     /// As [`World::apply`], by a leader whose clock shows another instant.
     pub(super) fn apply_at(&self, stamp: Millis, command: &Command) {
-        let outcome = self.books.apply_at(stamp, command);
+        let outcome = self.store.apply_at(stamp, command);
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
     }
 
-    /// A handle to the books.
-    pub(super) fn books(&self) -> TestBooks {
-        self.books.clone()
+    /// A handle to the store.
+    pub(super) fn store(&self) -> TestStore {
+        self.store.clone()
     }
 
-    /// What the books know of a job at an instant.
+    /// What the store know of a job at an instant.
     pub(super) fn explained(&self, id: JobId, at: Millis) -> Explained {
         let now = self.time.now();
         self.read(move |conn| explain(conn, id, at, now)).unwrap()
@@ -514,7 +514,7 @@ impl World {
             ..NewJob::default()
         };
         let outcome = self.apply(&Command::CreateJobs(CreateJobs {
-            request: u128::from(self.books.index.load(Ordering::SeqCst)),
+            request: u128::from(self.store.index.load(Ordering::SeqCst)),
             definitions: vec![definition],
             jobs: (0..n).map(job).collect(),
             staged: false,
@@ -574,17 +574,17 @@ impl World {
         self.receiver.hanging.send_replace(urls.iter().map(|url| (*url).to_owned()).collect());
     }
 
-    /// What the books say when they are asked whether a run may begin.
+    /// What the store say when they are asked whether a run may begin.
     pub(super) fn begins(
         &self,
         begins: impl Fn(&BeginRun) -> Result<Begun, String> + Send + 'static,
     ) {
-        self.books.asked.lock().unwrap().begins = Some(Box::new(begins));
+        self.store.proposals.lock().unwrap().begins = Some(Box::new(begins));
     }
 
     /// Who asked whether a run may begin.
     pub(super) fn asked(&self) -> Vec<BeginRun> {
-        self.books.asked.lock().unwrap().seen.clone()
+        self.store.proposals.lock().unwrap().seen.clone()
     }
 
     /// A URL's destination takes nothing up to an instant.
@@ -650,7 +650,7 @@ impl World {
     }
 
     fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
-        self.books.store.read(f).unwrap()
+        self.store.store.read(f).unwrap()
     }
 }
 
@@ -687,9 +687,9 @@ pub(super) fn definition(spec: &str, url: &str) -> JobDefinition {
 impl World {
     /// Rings as after a snapshot install.
     pub(super) fn ring_replaced(&self) {
-        let index = self.books.index.load(Ordering::SeqCst);
+        let index = self.store.index.load(Ordering::SeqCst);
         let change = Change { index, stamp: self.time.now(), replaced: true, ..Change::default() };
-        let _ = self.books.bell.send(Arc::new(change));
+        let _ = self.store.changes.send(Arc::new(change));
     }
 }
 

@@ -163,7 +163,7 @@ impl Checks {
             let mut held: Vec<(u64, Millis, Millis)> = Vec::new();
             for &(id, node) in &usable {
                 let record = &node.state.shards[usize::from(shard.id)];
-                for part in record.parts(node.id) {
+                for part in record.ownerships(node.id) {
                     let promised = node.holder.promised(shard.id, part.epoch);
                     let until = part.until.min(promised.unwrap_or(Millis::MAX));
                     // A closing owner fires nothing after its closing statement.

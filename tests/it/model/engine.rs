@@ -3,7 +3,7 @@
 
 use scheduler0::model::Millis;
 use scheduler0::model::lease::Facts;
-use scheduler0::model::shard::Part;
+use scheduler0::model::shard::Ownership;
 
 use super::message::Message;
 use super::node::Flight;
@@ -99,7 +99,7 @@ impl ProtocolModel {
         }
     }
 
-    fn fire(&mut self, id: usize, shard: u16, part: &Part) -> Result<(), String> {
+    fn fire(&mut self, id: usize, shard: u16, part: &Ownership) -> Result<(), String> {
         let now = self.now(id);
         let mut due = next_due(shard, part.after);
         while due <= part.until.min(now.sched) {
@@ -117,7 +117,7 @@ impl ProtocolModel {
         Ok(())
     }
 
-    fn fire_rows(&mut self, id: usize, shard: u16, part: &Part) -> Result<(), String> {
+    fn fire_rows(&mut self, id: usize, shard: u16, part: &Ownership) -> Result<(), String> {
         let now = self.now(id);
         let node = &self.nodes[id];
         let of_shard = (shard, Millis::MIN)..=(shard, Millis::MAX);
@@ -146,7 +146,7 @@ impl ProtocolModel {
         self.checks.sent(key, attempt, (node, boot), self.t)
     }
 
-    fn watermark(&mut self, id: usize, shard: u16, part: &Part) {
+    fn watermark(&mut self, id: usize, shard: u16, part: &Ownership) {
         let now = self.now(id);
         let without = self.without;
         let node = &mut self.nodes[id];

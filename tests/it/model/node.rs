@@ -7,8 +7,8 @@ use std::rc::Rc;
 use scheduler0::model::Millis;
 use scheduler0::model::lease::Position;
 use scheduler0::model::process::Starts;
-use scheduler0::model::shard::Part;
-use scheduler0::worker::lease::Holder;
+use scheduler0::model::shard::Ownership;
+use scheduler0::worker::holder::Holder;
 
 use super::leader::Leader;
 use super::state::{JournalEntry, Key, Outcome, State};
@@ -82,8 +82,8 @@ impl Node {
         holder
     }
 
-    pub(crate) fn parts(&self, shard: u16) -> Vec<Part> {
-        self.state.shards[usize::from(shard)].parts(self.id).collect()
+    pub(crate) fn parts(&self, shard: u16) -> Vec<Ownership> {
+        self.state.shards[usize::from(shard)].ownerships(self.id).collect()
     }
 
     /// True when an attempt is journaled in a way that will count when it is applied.
@@ -107,7 +107,7 @@ impl Node {
 
     /// True when the node owns no shard and has nothing left to do.
     pub(crate) fn owns_nothing(&self) -> bool {
-        self.state.shards.iter().all(|s| s.parts(self.id).next().is_none())
+        self.state.shards.iter().all(|s| s.ownerships(self.id).next().is_none())
             && self.flights.is_empty()
             && self.journal.is_empty()
     }

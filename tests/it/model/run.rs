@@ -82,7 +82,7 @@ impl ProtocolModel {
         let bound = (self.timing.ttl + self.timing.dead_after()) as Millis + 2_000;
         let owner = self.nodes[id].id;
         let shards = &self.checks.committed().shards;
-        if self.t > at + bound && shards.iter().any(|s| s.parts(owner).next().is_some()) {
+        if self.t > at + bound && shards.iter().any(|s| s.ownerships(owner).next().is_some()) {
             return Err(format!("node {owner}, which is behind, still owns after {bound} ms"));
         }
         Ok(())
@@ -94,7 +94,7 @@ impl ProtocolModel {
         let bound = (self.timing.dead_after() + 1_000) as Millis;
         let owner = self.nodes[id].id;
         let shards = &self.checks.committed().shards;
-        if self.t > at + bound && shards.iter().any(|s| s.parts(owner).next().is_some()) {
+        if self.t > at + bound && shards.iter().any(|s| s.ownerships(owner).next().is_some()) {
             return Err(format!("killed node {owner} still owns after {} ms", self.t - at));
         }
         Ok(())

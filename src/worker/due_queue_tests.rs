@@ -13,7 +13,7 @@ use crate::schedule::{DstRule, Schedule};
 use crate::worker::pauses::Pauses;
 use crate::worker::plan::{Member, Plan};
 
-const KEY: PartKey = (3, 1);
+const KEY: OwnershipKey = (3, 1);
 const T0: Millis = 1_763_700_000_000;
 
 fn plan(definition: u64, spec: &str) -> Arc<Plan> {
@@ -36,9 +36,9 @@ fn of(definition: u64, schedule: Schedule) -> Plan {
 }
 
 /// Pops at an instant; what is due before `stale` is past the grace.
-fn pop(queue: &mut DueQueue, now: Millis, stale: Millis) -> Option<(PartKey, Popped)> {
+fn pop(queue: &mut DueQueue, now: Millis, stale: Millis) -> Option<(OwnershipKey, Popped)> {
     let (grace, pauses) = (now.saturating_sub(stale), Pauses::default());
-    let moment = Moment { until: now, now, heard: now, grace, pauses: &pauses };
+    let moment = Moment { until: now, now, caught_up_to: now, grace, pauses: &pauses };
     queue.pop(&moment, |_| Millis::MAX)
 }
 
@@ -59,13 +59,13 @@ fn drain(queue: &mut DueQueue, now: Millis, stale: Millis) -> Vec<(Millis, JobId
 
 #[test]
 fn jobs_of_one_schedule_fire_as_one_class() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
+    let mut shard_queue = ShardQueue::new(T0, Millis::MAX);
     let every = plan(1, "@every 1m");
     for job in 64..128 {
-        part.add(&every, member(job, T0, T0));
+        shard_queue.add(&every, member(job, T0, T0));
     }
     let mut queue = DueQueue::default();
-    queue.insert(KEY, part);
+    queue.insert(KEY, shard_queue);
     assert_eq!(queue.next_due(|_| Millis::MAX), Some(T0 + 60_000));
     assert!(pop(&mut queue, T0 + 59_999, 0).is_none(), "never early");
     let (key, popped) = pop(&mut queue, T0 + 60_000, 0).unwrap();
@@ -86,16 +86,16 @@ fn occurrences_that_are_due_at_once_and_scheduled_apart_both_fire() {
         .unwrap();
     for put_back in [false, true] {
         for ends in [[Millis::MAX; 2], [at; 2], [Millis::MAX, at]] {
-            let mut part = PartQueue::new(T0 - 1, Millis::MAX);
+            let mut shard_queue = ShardQueue::new(T0 - 1, Millis::MAX);
             for (anchor, until) in anchors.into_iter().zip(ends) {
                 if put_back {
-                    part.put_back(&plan, at, anchor, &Members::from_sorted([7]));
+                    shard_queue.put_back(&plan, at, anchor, &Members::from_sorted([7]));
                 } else {
-                    part.add(&plan, Member { until, ..member(7, anchor, T0 - 1) });
+                    shard_queue.add(&plan, Member { until, ..member(7, anchor, T0 - 1) });
                 }
             }
             let mut queue = DueQueue::default();
-            queue.insert(KEY, part);
+            queue.insert(KEY, shard_queue);
             let mut fired = Vec::new();
             while let Some((_, popped)) = pop(&mut queue, at, 0) {
                 assert_eq!(popped.due, at);
@@ -109,23 +109,23 @@ fn occurrences_that_are_due_at_once_and_scheduled_apart_both_fire() {
 
 #[test]
 fn a_promise_and_the_end_of_a_part_stop_it() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
-    part.add(&plan(1, "@every 1s"), member(7, T0, T0));
+    let mut shard_queue = ShardQueue::new(T0, Millis::MAX);
+    shard_queue.add(&plan(1, "@every 1s"), member(7, T0, T0));
     let mut queue = DueQueue::default();
-    queue.insert(KEY, part);
+    queue.insert(KEY, shard_queue);
     assert_eq!(queue.next_due(|_| T0 + 999), None, "above the limit there is nothing");
-    queue.part(KEY).unwrap().set_until(T0 + 2_000);
+    queue.get_mut(KEY).unwrap().set_until(T0 + 2_000);
     assert_eq!(drain(&mut queue, T0 + 9_000, 0), [(T0 + 1_000, 7), (T0 + 2_000, 7)]);
     assert_eq!(queue.next_due(|_| Millis::MAX), None);
 }
 
 #[test]
 fn too_late_means_only_the_newest_fires_and_the_rest_is_one_range() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
-    part.add(&plan(1, "@every 1m"), member(7, T0, T0));
-    part.add(&plan(2, "0 0 * * *"), member(8, T0, T0));
+    let mut shard_queue = ShardQueue::new(T0, Millis::MAX);
+    shard_queue.add(&plan(1, "@every 1m"), member(7, T0, T0));
+    shard_queue.add(&plan(2, "0 0 * * *"), member(8, T0, T0));
     let mut queue = DueQueue::default();
-    queue.insert(KEY, part);
+    queue.insert(KEY, shard_queue);
     let now = T0 + 10 * 60_000 + 500;
     let (_, popped) = pop(&mut queue, now, now - 60_000).unwrap();
     assert!(popped.fire.is_empty());
@@ -141,10 +141,10 @@ fn too_late_means_only_the_newest_fires_and_the_rest_is_one_range() {
 
 #[test]
 fn within_the_grace_everything_fires_oldest_first() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
-    part.add(&plan(1, "@every 10s"), member(7, T0, T0));
+    let mut shard_queue = ShardQueue::new(T0, Millis::MAX);
+    shard_queue.add(&plan(1, "@every 10s"), member(7, T0, T0));
     let mut queue = DueQueue::default();
-    queue.insert(KEY, part);
+    queue.insert(KEY, shard_queue);
     let now = T0 + 55_000;
     let fired = drain(&mut queue, now, now - 60_000);
     assert_eq!(fired, (1..=5).map(|k| (T0 + k * 10_000, 7)).collect::<Vec<_>>());
@@ -152,13 +152,18 @@ fn within_the_grace_everything_fires_oldest_first() {
 
 #[test]
 fn what_was_handed_back_fires_once_more_and_no_other_time() {
-    let mut part = PartQueue::new(T0, Millis::MAX);
+    let mut shard_queue = ShardQueue::new(T0, Millis::MAX);
     let every = plan(1, "@every 1s");
-    part.add(&every, member(7, T0, T0));
+    shard_queue.add(&every, member(7, T0, T0));
     let mut queue = DueQueue::default();
-    queue.insert(KEY, part);
+    queue.insert(KEY, shard_queue);
     assert_eq!(drain(&mut queue, T0 + 3_000, 0).len(), 3);
-    queue.part(KEY).unwrap().put_back(&every, T0 + 2_000, T0 + 2_000, &Members::from_sorted([7]));
+    queue.get_mut(KEY).unwrap().put_back(
+        &every,
+        T0 + 2_000,
+        T0 + 2_000,
+        &Members::from_sorted([7]),
+    );
     assert_eq!(queue.next_due(|_| Millis::MAX), Some(T0 + 2_000));
     assert_eq!(drain(&mut queue, T0 + 4_000, 0), [(T0 + 2_000, 7), (T0 + 4_000, 7)]);
 }
@@ -168,10 +173,10 @@ fn the_bounds_of_a_definition_bound_its_jobs() {
     let schedule = Schedule::parse("@every 1s", chrono_tz::UTC, DstRule::default(), 0).unwrap();
     let (start, end) = (Some(T0 + 3_000), Some(T0 + 5_000));
     let bounded = Arc::new(Plan { start, end, ..of(1, schedule) });
-    let mut part = PartQueue::new(T0, Millis::MAX);
-    part.add(&bounded, member(7, T0, T0));
+    let mut shard_queue = ShardQueue::new(T0, Millis::MAX);
+    shard_queue.add(&bounded, member(7, T0, T0));
     let mut queue = DueQueue::default();
-    queue.insert(KEY, part);
+    queue.insert(KEY, shard_queue);
     let due: Vec<_> = drain(&mut queue, T0 + 60_000, 0).into_iter().map(|f| f.0 - T0).collect();
     assert_eq!(due, [3_000, 4_000, 5_000]);
 }
@@ -204,7 +209,7 @@ proptest! {
     fn it_fires_what_each_job_asked_alone_would(ops in ops()) {
         let plans = [plan(1, "@every 3s"), plan(2, "*/2 * * * * *"), plan(3, "@every 7s"), plan(4, "* * * * *")];
         let mut queue = DueQueue::default();
-        queue.insert(KEY, PartQueue::new(T0, Millis::MAX));
+        queue.insert(KEY, ShardQueue::new(T0, Millis::MAX));
         let mut waiting: BTreeMap<JobId, (usize, Millis, Millis, Millis)> = BTreeMap::new();
         let mut now = T0;
         for op in ops {
@@ -213,11 +218,11 @@ proptest! {
                     if waiting.contains_key(&job) { continue; }
                     let (anchor, after) = (T0 + anchor, now + after);
                     let until = length.map_or(Millis::MAX, |l| after + l);
-                    queue.part(KEY).unwrap().add(&plans[plan], Member { until, ..Member::from(job, anchor, after) });
+                    queue.get_mut(KEY).unwrap().add(&plans[plan], Member { until, ..Member::from(job, anchor, after) });
                     waiting.insert(job, (plan, anchor, after.max(T0), until));
                 }
                 Op::Remove(jobs) => {
-                    queue.part(KEY).unwrap().remove(&jobs.iter().copied().collect::<Vec<_>>());
+                    queue.get_mut(KEY).unwrap().remove(&jobs.iter().copied().collect::<Vec<_>>());
                     waiting.retain(|job, _| !jobs.contains(job));
                 }
                 Op::Pass(by) => {
@@ -250,22 +255,22 @@ fn queue_costs() {
         let every = plan(1, "@every 1m");
         let mut queue = DueQueue::default();
         for shard in 0..64 {
-            queue.insert((shard, 1), PartQueue::new(T0, Millis::MAX));
+            queue.insert((shard, 1), ShardQueue::new(T0, Millis::MAX));
         }
         let begun = std::time::Instant::now();
         for job in 0..1_000_000_u64 {
             let anchor = T0 + (job as i64 * 7_919 % phases) * 1_000;
-            let part = queue.part((crate::model::shard::shard_of(job), 1)).unwrap();
-            part.add(&every, member(job, anchor, anchor));
+            let shard_queue = queue.get_mut((crate::model::shard::shard_of(job), 1)).unwrap();
+            shard_queue.add(&every, member(job, anchor, anchor));
         }
         let loaded = begun.elapsed();
         let keys: Vec<_> = queue.keys().collect();
         let bytes: usize = keys
             .iter()
             .map(|key| {
-                let part = queue.part(*key).unwrap();
-                part.shrink();
-                part.bytes()
+                let shard_queue = queue.get_mut(*key).unwrap();
+                shard_queue.shrink();
+                shard_queue.bytes()
             })
             .sum();
         let begun = std::time::Instant::now();
@@ -295,20 +300,20 @@ fn single_costs() {
     {
         let mut queue = DueQueue::default();
         for shard in 0..64 {
-            queue.insert((shard, 1), PartQueue::new(T0, Millis::MAX));
+            queue.insert((shard, 1), ShardQueue::new(T0, Millis::MAX));
         }
         let begun = std::time::Instant::now();
         for job in 0..100_000_u64 {
             let anchor = T0 + 1_000 + (job as i64 * step) % 100_003;
-            let part = queue.part((crate::model::shard::shard_of(job), 1)).unwrap();
-            part.add(plan, member(job, anchor, T0));
+            let shard_queue = queue.get_mut((crate::model::shard::shard_of(job), 1)).unwrap();
+            shard_queue.add(plan, member(job, anchor, T0));
         }
         let loaded = begun.elapsed();
         let mut bytes = 0;
         for key in queue.keys().collect::<Vec<_>>() {
-            let part = queue.part(key).unwrap();
-            part.shrink();
-            bytes += part.bytes();
+            let shard_queue = queue.get_mut(key).unwrap();
+            shard_queue.shrink();
+            bytes += shard_queue.bytes();
         }
         let begun = std::time::Instant::now();
         let (mut jobs, mut pops) = (0, 0);

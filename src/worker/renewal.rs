@@ -1,7 +1,7 @@
 //! The renewal loop: keeps this node's lease alive by asking the leader every TTL/8, and carries
 //! what the answers say to the
-//! [`Seat`]. Started by the node; it decides nothing about leases
-//! (that is `worker::lease`) and fires nothing.
+//! [`LeaseGuard`]. Started by the node; it decides nothing about leases
+//! (that is `worker::holder`) and fires nothing.
 //!
 //! It also watches the node's clock: alone, a step of the wall clock is followed; in a cluster it is
 //! followed when the other nodes' median says that the wall clock is right and scheduler time wrong.
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::seat::Seat;
+use super::guard::LeaseGuard;
 use crate::clock::{STEP_MS, SchedulerTime};
 use crate::cluster::Cluster;
 use crate::model::lease::{Answer, CLOCK_TOLERANCE, Facts, Refusal, Renewal, Reply, Timing};
@@ -34,19 +34,19 @@ pub struct LeaseState {
     /// Since when there were only refusals, by the boot clock.
     refused_since: Option<u64>,
     /// What was logged last: a lease, or none.
-    said: Option<bool>,
+    last_logged: Option<bool>,
 }
 
 impl LeaseState {
     /// Whether an answer is worth a line: a lease after none, or refusals for a while. Each change of
     /// the leader, and each start, brings a few that mean nothing.
-    fn tell(&mut self, now: u64, patience: u64, refused: Option<Refusal>) -> bool {
+    fn is_news(&mut self, now: u64, patience: u64, refused: Option<Refusal>) -> bool {
         if refused.is_none() {
             self.refused_since = None;
-            return self.said.replace(true) != Some(true);
+            return self.last_logged.replace(true) != Some(true);
         }
         let since = *self.refused_since.get_or_insert(now);
-        now >= since + patience && self.said.replace(false) != Some(false)
+        now >= since + patience && self.last_logged.replace(false) != Some(false)
     }
 }
 
@@ -59,8 +59,8 @@ pub struct Renewer {
     /// Scheduler time.
     pub time: Arc<SchedulerTime>,
     /// The lease.
-    pub seat: Arc<Seat>,
-    /// How the node is at the moment; `applied` is filled in by the seat.
+    pub guard: Arc<LeaseGuard>,
+    /// How the node is at the moment; `applied` is filled in by the guard.
     pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
     /// Whether this node can ever finish what it has. One that cannot lets its lease run out: what
     /// it promised to finish would else be nobody's.
@@ -110,7 +110,7 @@ impl Renewer {
     /// One renewal; says in how many milliseconds the next one is due.
     async fn renew(&self, term: u64, leader: NodeId) -> u64 {
         let soon = SOON_MS.min(self.timing.renew_every);
-        let mut renewal = self.seat.renewal(term, (self.facts)());
+        let mut renewal = self.guard.renewal(term, (self.facts)());
         renewal.process = self.cluster.peers().identity().process;
         let reply = if leader == self.node {
             (self.coordinator)(&renewal)
@@ -126,14 +126,14 @@ impl Renewer {
         };
         let Reply::Answer(answer) = reply else { return soon };
         let term = self.cluster.leadership().borrow().term;
-        let answered = self.seat.answered(term, &answer);
+        let answered = self.guard.answered(term, &answer);
         if answered.granted {
             self.cluster.clock_agrees();
         }
         self.watch_cluster_clock(&answer);
         self.state.send_modify(|state| {
             let now = self.time.clock().boot();
-            let news = state.tell(now, self.timing.ttl / 2, answered.refused);
+            let news = state.is_news(now, self.timing.ttl / 2, answered.refused);
             match (news, answered.refused) {
                 (true, Some(why)) => {
                     tracing::warn!(leader, why = why.reason(), "this node gets no lease");
@@ -171,14 +171,14 @@ impl Renewer {
             // While scheduler time waits for a clock that was set back, there is nothing new.
             if self.time.follow_wall() {
                 tracing::warn!(step_ms = error, "the wall clock was set: this node follows it");
-                self.seat.clock_jumped();
+                self.guard.clock_jumped();
             }
         } else if !*jumped {
             tracing::warn!(
                 step_ms = error,
                 "the wall clock was set: this node keeps its scheduler time until the others agree"
             );
-            self.seat.clock_jumped();
+            self.guard.clock_jumped();
             *jumped = true;
         }
     }
@@ -198,7 +198,7 @@ impl Renewer {
                     off_ms = off,
                     "scheduler time was off and the wall clock is right again"
                 );
-                self.seat.clock_jumped();
+                self.guard.clock_jumped();
             }
         } else {
             tracing::error!(
@@ -218,15 +218,15 @@ mod tests {
     fn refusals_are_told_when_they_last_and_a_lease_when_it_comes() {
         let mut state = LeaseState::default();
         let refused = Some(Refusal::NotYet);
-        assert!(!state.tell(1_000, 2_000, refused), "a start");
-        assert!(state.tell(1_050, 2_000, None));
-        assert!(!state.tell(1_500, 2_000, None));
-        assert!(!state.tell(2_000, 2_000, refused), "a new leader");
-        assert!(!state.tell(2_050, 2_000, None), "nothing was said of it");
-        assert!(!state.tell(3_000, 2_000, refused));
-        assert!(!state.tell(4_999, 2_000, Some(Refusal::Clock)));
-        assert!(state.tell(5_000, 2_000, refused));
-        assert!(!state.tell(9_000, 2_000, refused));
-        assert!(state.tell(9_100, 2_000, None));
+        assert!(!state.is_news(1_000, 2_000, refused), "a start");
+        assert!(state.is_news(1_050, 2_000, None));
+        assert!(!state.is_news(1_500, 2_000, None));
+        assert!(!state.is_news(2_000, 2_000, refused), "a new leader");
+        assert!(!state.is_news(2_050, 2_000, None), "nothing was last_logged of it");
+        assert!(!state.is_news(3_000, 2_000, refused));
+        assert!(!state.is_news(4_999, 2_000, Some(Refusal::Clock)));
+        assert!(state.is_news(5_000, 2_000, refused));
+        assert!(!state.is_news(9_000, 2_000, refused));
+        assert!(state.is_news(9_100, 2_000, None));
     }
 }

@@ -1,6 +1,6 @@
 //! Opens sealed secrets right before they are used, and remembers the few that are in use, in
-//! memory only and cleared when forgotten. `worker::request` asks for what targets sign in with,
-//! `worker::fire` for what requests are signed with.
+//! memory only and cleared when forgotten. `worker::builder` asks for what targets sign in with,
+//! `worker::sender` for what requests are signed with.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,19 +24,19 @@ const IDENTITIES: usize = 64;
 type Clear = Arc<Zeroizing<String>>;
 
 /// See the head of this file.
-pub(super) struct Opener {
+pub(super) struct SecretCache {
     keys: Arc<Keys>,
     known: Mutex<HashMap<(&'static str, Sealed), Clear>>,
     identities: Mutex<HashMap<Tls, Arc<Identity>>>,
 }
 
-impl Opener {
+impl SecretCache {
     pub(super) fn new(keys: Arc<Keys>) -> Self {
         Self { keys, known: Mutex::default(), identities: Mutex::default() }
     }
 
     /// What a target signs in with.
-    pub(super) fn of_target(&self, target: &HttpTarget) -> Result<Opened, secret::Error> {
+    pub(super) fn open_target(&self, target: &HttpTarget) -> Result<Opened, secret::Error> {
         let secret = match &target.auth {
             Auth::None => None,
             Auth::Basic { password, .. } => Some(self.open(password, purpose::PASSWORD)?),
@@ -107,32 +107,32 @@ mod tests {
         let keys = Arc::new(Keys::new(&"1f".repeat(32), "u", "p").unwrap());
         let secret =
             |text: &str, until| SigningSecret { sealed: keys.seal(text, purpose::SIGNING), until };
-        let opener = Opener::new(Arc::clone(&keys));
-        let secrets = [secret("new", None), secret("old", Some(5_000))];
-        let signed = |now| opener.sign(&secrets, "id", now, b"body").unwrap().unwrap();
+        let cache = SecretCache::new(Arc::clone(&keys));
+        let list = [secret("new", None), secret("old", Some(5_000))];
+        let signed = |now| cache.sign(&list, "id", now, b"body").unwrap().unwrap();
         assert_eq!(signed(5_000), sign(&["new", "old"], "id", 5, b"body"));
         assert_eq!(signed(5_001), sign(&["new"], "id", 5, b"body"));
-        assert_eq!(opener.sign(&[], "id", 0, b"").unwrap(), None);
-        assert_eq!(opener.sign(&secrets[1..], "id", 5_001, b"").unwrap(), None);
+        assert_eq!(cache.sign(&[], "id", 0, b"").unwrap(), None);
+        assert_eq!(cache.sign(&list[1..], "id", 5_001, b"").unwrap(), None);
         let other = [SigningSecret { sealed: keys.seal("x", purpose::TOKEN), until: None }];
-        let error = opener.sign(&other, "id", 0, b"").unwrap_err().to_string();
+        let error = cache.sign(&other, "id", 0, b"").unwrap_err().to_string();
         assert!(error.contains("webhook secret"), "{error}");
     }
 
     #[test]
     fn the_tls_of_a_target_is_made_once() {
         let keys = Arc::new(Keys::new(&"1f".repeat(32), "u", "p").unwrap());
-        let opener = Opener::new(Arc::clone(&keys));
+        let cache = SecretCache::new(Arc::clone(&keys));
         let tls = |n: usize| Tls {
             ca: format!("ca {n}"),
             client_cert: "cert".to_owned(),
             client_key: Some(keys.seal("key", purpose::CLIENT_KEY)),
         };
         let first = tls(0);
-        let made = opener.tls(&first).unwrap();
-        assert!(Arc::ptr_eq(&made, &opener.tls(&first.clone()).unwrap()));
-        (1..=IDENTITIES).for_each(|n| drop(opener.tls(&tls(n)).unwrap()));
-        assert_eq!(opener.identities.lock().unwrap().len(), 1);
-        assert!(!Arc::ptr_eq(&made, &opener.tls(&first).unwrap()), "forgotten");
+        let made = cache.tls(&first).unwrap();
+        assert!(Arc::ptr_eq(&made, &cache.tls(&first.clone()).unwrap()));
+        (1..=IDENTITIES).for_each(|n| drop(cache.tls(&tls(n)).unwrap()));
+        assert_eq!(cache.identities.lock().unwrap().len(), 1);
+        assert!(!Arc::ptr_eq(&made, &cache.tls(&first).unwrap()), "forgotten");
     }
 }

@@ -1,36 +1,36 @@
 //! Writes the requests of one route: batches, or one for each occurrence. What is being written is
 //! marked (`worker::poison`), so that what the process dies with is known to the next one. Only
-//! `worker::request` calls it, with jobs that go out; it asks nobody whether they should.
+//! `worker::builder` calls it, with jobs that go out; it asks nobody whether they should.
 
 use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::poison::{Register, Suspicion, reason};
-use super::request::{Desk, Group, Prepared, Ready, Request, Why};
-use super::route::Single;
+use super::builder::{Prepared, ReadyJob, Request, RequestBuilder, RouteGroup, UnsentReason};
+use super::poison::{PoisonRegister, Suspicion, reason};
+use super::route::SingleTerms;
 use super::work::Head;
 use crate::executor::payload::{self, Builder, PayloadJob};
 use crate::executor::template::{Fill, Opened, RequestTemplate};
 use crate::model::JobId;
 use crate::model::attempt::Verdict;
 
-impl<'r> From<&'r Ready> for PayloadJob<'r> {
-    fn from((row, definition, last): &'r Ready) -> Self {
+impl<'r> From<&'r ReadyJob> for PayloadJob<'r> {
+    fn from((row, definition, last): &'r ReadyJob) -> Self {
         Self { id: row.id, definition, data: &row.data, created: row.created, last: *last }
     }
 }
 
-fn ids(jobs: &[Ready]) -> impl Iterator<Item = JobId> {
+fn ids(jobs: &[ReadyJob]) -> impl Iterator<Item = JobId> {
     jobs.iter().map(|(row, ..)| row.id)
 }
 
-impl Desk<'_> {
+impl RequestBuilder<'_> {
     /// Writes the batches of a group.
     pub(super) fn batch(
         &self,
         head: &Head,
-        group: &mut Group,
+        group: &mut RouteGroup,
         (url, method): (&str, &str),
         done: &mut Prepared,
     ) {
@@ -38,7 +38,7 @@ impl Desk<'_> {
         let mut mark = self.register.mark(head);
         let mut builder = Builder::new(self.instant(head), self.max_bytes);
         let mut built = self.register.together(&mut mark, |mark| {
-            for window in group.jobs.chunks(Register::WINDOW) {
+            for window in group.jobs.chunks(PoisonRegister::WINDOW) {
                 mark.set(ids(window));
                 for job in window {
                     builder.push(&job.into());
@@ -71,7 +71,7 @@ impl Desk<'_> {
         if !built.oversized.is_empty() {
             built.oversized.sort_unstable();
             let why = format!("larger than the payload limit of {} bytes", self.max_bytes);
-            let why = Why::Over(Verdict::Dead, Some(why));
+            let why = UnsentReason::Over(Verdict::Dead, Some(why));
             done.unsent(group.route.project, group.route.once, built.oversized, why);
         }
     }
@@ -80,18 +80,18 @@ impl Desk<'_> {
     pub(super) fn singles(
         &self,
         head: &Head,
-        group: &mut Group,
-        single: &Single,
+        group: &mut RouteGroup,
+        single: &SingleTerms,
         done: &mut Prepared,
     ) {
         // What has no place would be written in vain.
         let room = (self.room)(&group.route, group.jobs.len());
         let later = group.jobs.split_off(room);
         if !later.is_empty() {
-            done.waiting.push((Arc::clone(&group.route), ids(&later).collect()));
+            done.no_place.push((Arc::clone(&group.route), ids(&later).collect()));
         }
         let alone = self.suspects(head, group, done);
-        let opened = self.opener.of_target(&single.http);
+        let opened = self.secrets.open_target(&single.http);
         let opened = opened.map_err(|error| {
             let secret = !single.http.secret_headers.is_empty();
             let of = if secret { "http.auth, http.secretHeaders" } else { "http.auth" };
@@ -103,7 +103,7 @@ impl Desk<'_> {
         let terms = terms.as_ref().map_err(String::as_str);
         let mut mark = self.register.mark(head);
         self.register.together(&mut mark, |mark| {
-            for window in group.jobs.chunks(Register::WINDOW) {
+            for window in group.jobs.chunks(PoisonRegister::WINDOW) {
                 mark.set(ids(window));
                 for job in window {
                     self.one(head, group, job, terms, done);
@@ -120,8 +120,8 @@ impl Desk<'_> {
     fn one(
         &self,
         head: &Head,
-        group: &Group,
-        (row, ..): &Ready,
+        group: &RouteGroup,
+        (row, ..): &ReadyJob,
         terms: Result<&(RequestTemplate<'_>, Opened), &str>,
         done: &mut Prepared,
     ) {
@@ -148,7 +148,7 @@ impl Desk<'_> {
                 webhook_id: execution_id,
             }),
             Err(error) => {
-                let why = Why::Over(Verdict::Dead, Some(error));
+                let why = UnsentReason::Over(Verdict::Dead, Some(error));
                 done.unsent(group.route.project, group.route.once, vec![row.id], why);
             }
         }
@@ -156,7 +156,7 @@ impl Desk<'_> {
 
     /// Takes out of a group what processes died with: poison is given up, and what is under
     /// suspicion comes back, to be written alone.
-    fn suspects(&self, head: &Head, group: &mut Group, done: &mut Prepared) -> Vec<Ready> {
+    fn suspects(&self, head: &Head, group: &mut RouteGroup, done: &mut Prepared) -> Vec<ReadyJob> {
         let suspicions = self.register.suspicions(head);
         if suspicions.is_empty() {
             return Vec::new();
@@ -171,7 +171,7 @@ impl Desk<'_> {
         }
         if !poison.is_empty() {
             tracing::error!(jobs = ?poison, scheduled = head.scheduled, "{}", reason());
-            let why = Why::Over(Verdict::Dead, Some(reason()));
+            let why = UnsentReason::Over(Verdict::Dead, Some(reason()));
             done.unsent(group.route.project, group.route.once, poison, why);
         }
         alone

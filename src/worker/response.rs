@@ -1,13 +1,13 @@
 //! What follows from a reply: records for the engine, pieces that go out again, occurrences that are
-//! put off because their destination takes nothing. `worker::verdict` judges; nothing is sent here.
+//! put off because their destination takes nothing. `worker::classify` judges; nothing is sent here.
 
 use std::sync::Arc;
 
-use super::fire::{Passes, Sender};
+use super::classify::{self, AnswerContext, Disposition, max_deferral};
+use super::isolate::may_isolate;
+use super::ports::{Dispatcher, Lease, StateStore};
 use super::route::Route;
-use super::seams::{Books, Hands, Lease};
-use super::sift::may_sift;
-use super::verdict::{self, Asked, Next, patience};
+use super::sender::{Permits, Sender};
 use super::work::{Head, Work};
 use crate::executor::Answer;
 use crate::executor::reply::MAX_RETRY_AFTER;
@@ -32,16 +32,21 @@ const SOONEST_MS: Millis = 5_000;
 const SPREAD_MS: Millis = 30_000;
 const SPREAD_ASKED_MS: Millis = 300_000;
 
-impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
+impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     /// What follows from an answer.
-    pub(super) async fn settle(self: Arc<Self>, piece: Work, route: &Arc<Route>, answer: Answer) {
+    pub(super) async fn handle_answer(
+        self: Arc<Self>,
+        piece: Work,
+        route: &Arc<Route>,
+        answer: Answer,
+    ) {
         let head = Arc::clone(&piece.head);
         let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
         let now = self.time.now();
         let boot = self.time.clock().boot();
         let single = route.single();
         let started = now - boot.saturating_sub(answer.started_boot) as Millis;
-        let response = single.and_then(|_| verdict::excerpt(&answer.body));
+        let response = single.and_then(|_| classify::excerpt(&answer.body));
         let record = |verdict: Verdict, members: Members, error: Option<String>| AttemptRecord {
             http_code: answer.status,
             started,
@@ -53,14 +58,15 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         };
         let all = || Members::from_sorted(ids.iter().copied());
         let why = || answer.error.clone();
-        let records = match asked(&head, route, &ids, now).judge(&answer, now) {
-            Next::Failed(Verdict::Dead) | Next::Unclear { verdict: Verdict::Dead, .. }
-                if may_sift(&answer, ids.len()) =>
+        let records = match answer_context(&head, route, &ids, now).classify(&answer, now) {
+            Disposition::Failed(Verdict::Dead)
+            | Disposition::Unclear { verdict: Verdict::Dead, .. }
+                if may_isolate(&answer, ids.len()) =>
             {
-                return self.sift(piece, Arc::clone(route), answer).await;
+                return self.isolate(piece, Arc::clone(route), answer).await;
             }
-            Next::Delivered => vec![record(Verdict::Delivered, all(), None)],
-            Next::Running => {
+            Disposition::Delivered => vec![record(Verdict::Delivered, all(), None)],
+            Disposition::Running => {
                 let accepted = single.map(|single| {
                     Box::new(Accepted {
                         run_timeout: single.run_timeout,
@@ -70,50 +76,50 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 });
                 vec![AttemptRecord { accepted, ..record(Verdict::Running, all(), None) }]
             }
-            Next::Partly { failed, verdict } => {
+            Disposition::PartlyFailed { failed, verdict } => {
                 let failed = Members::from_sorted(failed);
                 let fine = all().without(&failed);
                 let why = Some("the receiver names it as failed".to_owned());
                 let delivered = (!fine.is_empty()).then(|| record(Verdict::Delivered, fine, None));
                 delivered.into_iter().chain([record(verdict, failed, why)]).collect()
             }
-            Next::Failed(verdict) => vec![record(verdict, all(), why())],
-            Next::Unclear { verdict, why } => {
+            Disposition::Failed(verdict) => vec![record(verdict, all(), why())],
+            Disposition::Unclear { verdict, why } => {
                 let why = format!("the receiver answered {}, but {why}", answer.status);
                 vec![record(verdict, all(), Some(why))]
             }
-            Next::Asked(wait) => {
+            Disposition::AskedToWait(wait) => {
                 let until = Some((now.saturating_add(wait), Obstacle::Asked));
-                vec![self.put_off(&head, route, all(), until)]
+                vec![self.defer(&head, route, all(), until)]
             }
-            Next::Split => return self.split(&piece, &ids).await,
-            Next::Fenced(verdict) => {
+            Disposition::Split => return self.split(&piece, &ids).await,
+            Disposition::Fenced(verdict) => {
                 self.pause(FENCED_MS).await;
-                if self.live.part(head.key).is_none() {
+                if self.view.ownership(head.key).is_none() {
                     // Whoever has the shard now decides; it may be this node, under a new epoch.
-                    return self.over(&head, Vec::new(), Some(piece));
+                    return self.finish_piece(&head, Vec::new(), Some(piece));
                 }
                 vec![record(verdict, all(), why())]
             }
         };
-        self.over(&head, records, None);
+        self.finish_piece(&head, records, None);
     }
 
     /// A refused batch goes out again in pieces, at once, as the same attempt.
     async fn split(self: &Arc<Self>, piece: &Work, ids: &[JobId]) {
         let size = if ids.len() <= SINGLES { 1 } else { ids.len().div_ceil(2) };
         for part in ids.chunks(size) {
-            self.tell(super::fire::Sent::Opened(Arc::clone(&piece.head)));
-            self.again(piece.only(part), Passes::default()).await;
+            self.report(super::sender::SendEvent::Started(Arc::clone(&piece.head)));
+            self.build_again(piece.only(part), Permits::default()).await;
         }
-        self.over(&piece.head, Vec::new(), None);
+        self.finish_piece(&piece.head, Vec::new(), None);
     }
 
     /// An attempt that failed before it began: what it is to be signed with cannot be opened here.
     pub(super) fn unsigned(&self, piece: &Work, route: &Route, error: String) -> AttemptRecord {
         let (head, now) = (&piece.head, self.time.now());
         let jobs: Vec<JobId> = piece.members().iter().collect();
-        let verdict = asked(head, route, &jobs, now).again(None, now);
+        let verdict = answer_context(head, route, &jobs, now).after_failure(None, now);
         AttemptRecord {
             started: now,
             error: Some(bounded(error)),
@@ -138,9 +144,9 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         }
     }
 
-    /// Jobs that their destination does not take at the moment wait in the books, as one; in the end
+    /// Jobs that their destination does not take at the moment wait in the store, as one; in the end
     /// they are given up. `until` is when to look again, and what they wait for; `None` for a place.
-    pub(super) fn put_off(
+    pub(super) fn defer(
         &self,
         head: &Head,
         route: &Route,
@@ -162,7 +168,7 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
         let asked = obstacle == Obstacle::Asked
             || head.postponed.as_ref().is_some_and(|before| before.obstacle == Obstacle::Asked);
         let day = if asked { MAX_RETRY_AFTER.as_millis() as Millis } else { 0 };
-        let longest = patience(&route.retry).saturating_add(day);
+        let longest = max_deferral(&route.retry).saturating_add(day);
         if let Some(since) = since.filter(|since| now - since > longest) {
             let since = rfc3339(since);
             let error = match obstacle {
@@ -203,14 +209,14 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
 }
 
 /// What a request was about, as its answer is judged by it.
-pub(super) fn asked<'a>(
+pub(super) fn answer_context<'a>(
     head: &Head,
     route: &'a Route,
     jobs: &'a [JobId],
     now: Millis,
-) -> Asked<'a> {
+) -> AnswerContext<'a> {
     let before = head.postponed.as_ref().map_or(now, |before| before.since);
-    Asked {
+    AnswerContext {
         jobs,
         scheduled: head.scheduled,
         run: head.run,

@@ -1,18 +1,18 @@
-//! How changes reach the queue: the bell says where to look, one read at a time looks there, and
+//! How changes reach the queue: the changes says where to look, one read at a time looks there, and
 //! what it finds replaces what the queue held. Whole parts are loaded several at a time.
 //!
-//! `heard` is the log time up to which all of that is done; no watermark goes above it, or an
+//! `caught_up_to` is the log time up to which all of that is done; no watermark goes above it, or an
 //! occurrence of a job that was created a moment ago could end up below W unseen.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::due_queue::OwnershipKey;
 use super::engine::{Engine, Event};
-use super::load::{self, Loaded, Reread, Taken};
+use super::load::{self, Excluded, Loaded, Reread};
 use super::pauses::Pauses;
-use super::queue::PartKey;
+use super::ports::{Dispatcher, Lease, StateStore};
 use super::record::read_unforgotten;
-use super::seams::{Books, Hands, Lease};
 use super::tracker::Instants;
 use crate::command::Change;
 use crate::model::attempt::JournalEntry;
@@ -24,12 +24,12 @@ use crate::telemetry::LogLimit;
 
 /// So many parts are loaded at once.
 const LOADERS: usize = 4;
-/// How long to leave the books alone when they cannot be read.
+/// How long to leave the store alone when they cannot be read.
 const RETRY_MS: u64 = 250;
 
 /// What must be read again.
 #[derive(Debug, Default)]
-pub(super) struct Wants {
+pub(super) struct PendingReads {
     shards: bool,
     /// Everything: nothing of what was read before is in use any more.
     afresh: bool,
@@ -37,29 +37,29 @@ pub(super) struct Wants {
     jobs: Vec<(JobId, u64)>,
     /// Of those, the ones that may have closed plans.
     edited: BTreeSet<JobId>,
-    pending: BTreeSet<ShardId>,
+    rows: BTreeSet<ShardId>,
     pauses: bool,
     /// Log time of the newest change in it.
     stamp: Millis,
 }
 
-impl Wants {
+impl PendingReads {
     fn is_empty(&self) -> bool {
-        !self.shards && !self.pauses && self.jobs.is_empty() && self.pending.is_empty()
+        !self.shards && !self.pauses && self.jobs.is_empty() && self.rows.is_empty()
     }
 
     /// The rows of a shard.
-    pub(super) fn pending(&mut self, shard: ShardId) {
-        self.pending.insert(shard);
+    pub(super) fn add_rows(&mut self, shard: ShardId) {
+        self.rows.insert(shard);
     }
 
-    fn add(&mut self, other: Wants) {
+    fn add(&mut self, other: PendingReads) {
         self.shards |= other.shards;
         self.afresh |= other.afresh;
         self.pauses |= other.pauses;
         self.jobs.extend(other.jobs);
         self.edited.extend(other.edited);
-        self.pending.extend(other.pending);
+        self.rows.extend(other.rows);
         self.stamp = self.stamp.max(other.stamp);
     }
 }
@@ -75,12 +75,12 @@ pub(super) struct Loading {
 /// A read's outcome.
 pub(super) struct ReadDone {
     number: u64,
-    wants: Wants,
+    pending_reads: PendingReads,
     found: Result<Found, String>,
 }
 
 struct Found {
-    /// Log time of the books, when they were read afresh: whatever is loaded from now on is at
+    /// Log time of the store, when they were read afresh: whatever is loaded from now on is at
     /// least as new.
     log_time: Option<Millis>,
     shards: Option<Vec<Shard>>,
@@ -89,46 +89,46 @@ struct Found {
     pauses: Option<Pauses>,
 }
 
-impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
+impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
     /// Notes what a change makes necessary.
-    pub(super) fn absorb(&mut self, change: &Change) {
+    pub(super) fn note_change(&mut self, change: &Change) {
         if change.replaced {
             self.rebuild();
         }
-        let wants = &mut self.wants;
-        wants.stamp = wants.stamp.max(change.stamp);
-        wants.shards |= change.shards;
-        wants.jobs.extend(&change.created);
+        let pending_reads = &mut self.pending_reads;
+        pending_reads.stamp = pending_reads.stamp.max(change.stamp);
+        pending_reads.shards |= change.shards;
+        pending_reads.jobs.extend(&change.created);
         if !change.edited.is_empty() {
-            self.live.edited(change.edited.clone());
-            self.sender.removals.changed(&change.edited);
-            wants.jobs.extend(change.edited.iter().map(|job| (*job, 1)));
-            wants.edited.extend(&change.edited);
+            self.view.jobs_changed(change.edited.clone());
+            self.sender.hanging_calls.changed(&change.edited);
+            pending_reads.jobs.extend(change.edited.iter().map(|job| (*job, 1)));
+            pending_reads.edited.extend(&change.edited);
         }
-        wants.pending.extend(&change.pending);
+        pending_reads.rows.extend(&change.pending);
         if change.targets {
-            self.live.retargeted();
-            wants.pauses = true;
+            self.view.targets_changed();
+            pending_reads.pauses = true;
         }
     }
 
-    /// All that was derived from the books is void: reads shards, parts and rows again. What is in
+    /// All that was derived from the store is void: reads shards, parts and rows again. What is in
     /// flight, and what the tracker knows of it, stays.
     pub(super) fn rebuild(&mut self) {
         for key in self.queue.keys().collect::<Vec<_>>() {
             self.queue.remove(key);
         }
         self.loading.clear();
-        self.unheard.clear();
-        self.live.edited(Vec::new());
-        self.sender.removals.any_changed();
-        self.wants.shards = true;
-        self.wants.afresh = true;
-        self.wants.pauses = true;
-        for key in self.live.parts().into_keys() {
+        self.awaiting_read.clear();
+        self.view.jobs_changed(Vec::new());
+        self.sender.hanging_calls.any_changed();
+        self.pending_reads.shards = true;
+        self.pending_reads.afresh = true;
+        self.pending_reads.pauses = true;
+        for key in self.view.ownerships().into_keys() {
             self.rows.drop_shard(key.0);
-            self.wants.pending.insert(key.0);
-            self.unheard.insert(key, self.reads + 1);
+            self.pending_reads.rows.insert(key.0);
+            self.awaiting_read.insert(key, self.reads + 1);
         }
     }
 
@@ -137,29 +137,29 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         if self.reading || self.time.clock().boot() < self.retry_boot {
             return;
         }
-        let ours: BTreeSet<ShardId> = self.live.parts().into_keys().map(|key| key.0).collect();
-        self.wants.pending.retain(|shard| ours.contains(shard));
+        let ours: BTreeSet<ShardId> = self.view.ownerships().into_keys().map(|key| key.0).collect();
+        self.pending_reads.rows.retain(|shard| ours.contains(shard));
         if ours.is_empty() {
-            self.wants.jobs.clear();
-            self.wants.edited.clear();
+            self.pending_reads.jobs.clear();
+            self.pending_reads.edited.clear();
         }
-        if self.wants.is_empty() {
-            self.heard = self.heard.max(self.wants.stamp);
+        if self.pending_reads.is_empty() {
+            self.caught_up_to = self.caught_up_to.max(self.pending_reads.stamp);
             return;
         }
-        let wants = std::mem::take(&mut self.wants);
-        self.wants.stamp = wants.stamp;
+        let pending_reads = std::mem::take(&mut self.pending_reads);
+        self.pending_reads.stamp = pending_reads.stamp;
         self.reading = true;
         self.reads += 1;
-        let (number, books, plans) = (self.reads, self.books.clone(), Arc::clone(&self.plans));
+        let (number, store, plans) = (self.reads, self.store.clone(), Arc::clone(&self.plans));
         let events = self.events.clone();
         self.sender.runtime.spawn(async move {
-            let wants = Arc::new(wants);
-            let asked = Arc::clone(&wants);
-            let found = books
+            let pending_reads = Arc::new(pending_reads);
+            let asked = Arc::clone(&pending_reads);
+            let found = store
                 .load(move |conn| {
                     let mut rows = Vec::new();
-                    for shard in &asked.pending {
+                    for shard in &asked.rows {
                         rows.push((*shard, pending::for_shard(conn, *shard)?));
                     }
                     Ok(Found {
@@ -176,35 +176,35 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
                     })
                 })
                 .await;
-            // The closure, and its share of the wants, are gone by now.
-            let wants = Arc::into_inner(wants).unwrap_or_default();
+            // The closure, and its share of the pending_reads, are gone by now.
+            let pending_reads = Arc::into_inner(pending_reads).unwrap_or_default();
             // The engine is gone only when the process ends.
-            let _ = events.send(Event::Read(ReadDone { number, wants, found }));
+            let _ = events.send(Event::Read(ReadDone { number, pending_reads, found }));
         });
     }
 
     /// Puts what a read found into place.
     pub(super) fn on_read(&mut self, done: ReadDone) {
         self.reading = false;
-        let ReadDone { number, wants, found } = done;
+        let ReadDone { number, pending_reads, found } = done;
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                tracing::error!(%error, "the books cannot be read; trying again");
-                self.wants.add(wants);
+                tracing::error!(%error, "the store cannot be read; trying again");
+                self.pending_reads.add(pending_reads);
                 self.retry_boot = self.time.clock().boot() + RETRY_MS;
                 return;
             }
         };
         let Reread { jobs, plans } = found.jobs;
         for (shard, ids) in &jobs {
-            self.void(*shard, ids);
+            self.invalidate(*shard, ids);
         }
         for (plan, member) in plans {
             let shard = shard_of(member.job);
-            for key in self.live.parts_of(shard) {
+            for key in self.view.ownership_keys(shard) {
                 let stated = self.tracker.stated(key).unwrap_or(Millis::MIN);
-                if let Some(part) = self.queue.part(key) {
+                if let Some(part) = self.queue.get_mut(key) {
                     part.set_after(stated);
                     part.add(&plan, member);
                 }
@@ -218,22 +218,23 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             self.rows.reread(shard, rows);
         }
         // Of a read from before a rebuild nothing may be loaded: the one that is wanted now says up
-        // to when its parts have heard, and those would be older.
-        if let Some(shards) = found.shards.filter(|_| !self.wants.afresh) {
+        // to when its parts have caught_up_to, and those would be older.
+        if let Some(shards) = found.shards.filter(|_| !self.pending_reads.afresh) {
             self.take_shards(shards);
         }
-        self.heard = self.heard.max(wants.stamp).max(found.log_time.unwrap_or(Millis::MIN));
-        self.unheard.retain(|_, awaits| *awaits > number);
+        self.caught_up_to =
+            self.caught_up_to.max(pending_reads.stamp).max(found.log_time.unwrap_or(Millis::MIN));
+        self.awaiting_read.retain(|_, awaits| *awaits > number);
     }
 
     /// What the queue holds of these jobs is void; parts that are being loaded will ask again.
-    fn void(&mut self, shard: ShardId, ids: &[JobId]) {
+    fn invalidate(&mut self, shard: ShardId, ids: &[JobId]) {
         self.tracker.reread(shard);
-        for key in self.live.parts_of(shard) {
+        for key in self.view.ownership_keys(shard) {
             if let Some(loading) = self.loading.get_mut(&key) {
                 loading.missed.extend(ids.iter().map(|id| (*id, 1)));
             }
-            if let Some(part) = self.queue.part(key) {
+            if let Some(part) = self.queue.get_mut(key) {
                 part.remove(ids);
             }
         }
@@ -241,14 +242,14 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
 
     /// Takes the shards as they are now: ends parts that are not ours any more, begins new ones.
     fn take_shards(&mut self, shards: Vec<Shard>) {
-        let before = self.live.parts();
-        self.live.set_shards(self.node, shards);
-        let parts = self.live.parts();
-        self.rows.take_parts(parts.keys().copied().collect());
+        let before = self.view.ownerships();
+        self.view.set_shards(self.node, shards);
+        let parts = self.view.ownerships();
+        self.rows.set_ownerships(parts.keys().copied().collect());
         for key in before.keys().filter(|key| !parts.contains_key(key)) {
             self.queue.remove(*key);
             self.loading.remove(key);
-            self.unheard.remove(key);
+            self.awaiting_read.remove(key);
             self.tracker.end(*key);
             if !parts.keys().any(|(shard, _)| *shard == key.0) {
                 self.rows.drop_shard(key.0);
@@ -257,22 +258,22 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         let mut load = Vec::new();
         for (key, part) in parts {
             self.tracker.begin(key, part);
-            if let Some(queue) = self.queue.part(key) {
+            if let Some(queue) = self.queue.get_mut(key) {
                 queue.set_until(part.until);
             } else if !self.loading.contains_key(&key) {
                 load.push(key);
             }
             if !before.contains_key(&key) {
                 // No watermark before its rows are known: a closing part would end too soon.
-                self.wants.pending.insert(key.0);
-                self.unheard.insert(key, self.reads + 1);
+                self.pending_reads.rows.insert(key.0);
+                self.awaiting_read.insert(key, self.reads + 1);
             }
         }
         self.load(&load);
     }
 
     /// Begins to load parts, earliest wanted first.
-    pub(super) fn load(&mut self, keys: &[PartKey]) {
+    pub(super) fn load(&mut self, keys: &[OwnershipKey]) {
         let gate = Arc::new(tokio::sync::Semaphore::new(LOADERS));
         if keys.is_empty() {
             return;
@@ -287,10 +288,10 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             let until = self.tracker.part(*key).map_or(Millis::MAX, |part| part.until);
             asked.push((*key, self.generation, after, until));
         }
-        let (books, plans) = (self.books.clone(), Arc::clone(&self.plans));
+        let (store, plans) = (self.store.clone(), Arc::clone(&self.plans));
         let (journal, events) = (self.journal.clone(), self.events.clone());
         self.sender.runtime.spawn(async move {
-            // Before the books are read: an entry that the journal forgets meanwhile is in them.
+            // Before the store are read: an entry that the journal forgets meanwhile is in them.
             let own: Arc<Vec<JournalEntry>> = match read_unforgotten(journal).await {
                 Ok(own) => Arc::new(own),
                 Err(error) => {
@@ -304,13 +305,13 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             for (key, generation, after, until) in asked {
                 // The semaphore is never closed.
                 let Ok(turn) = Arc::clone(&gate).acquire_owned().await else { return };
-                let (books, plans) = (books.clone(), Arc::clone(&plans));
+                let (store, plans) = (store.clone(), Arc::clone(&plans));
                 let (own, events) = (Arc::clone(&own), events.clone());
                 tokio::spawn(async move {
                     let read = move |conn: &rusqlite::Connection| {
-                        load::part(conn, &plans, key, after, until, &own)
+                        load::ownership(conn, &plans, key, after, until, &own)
                     };
-                    let loaded = books.load(read).await;
+                    let loaded = store.load(read).await;
                     drop(turn);
                     // The engine is gone only when the process ends.
                     let _ = events.send(Event::Loaded(key, generation, loaded));
@@ -322,7 +323,7 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
     /// Puts a loaded part into place.
     pub(super) fn on_loaded(
         &mut self,
-        key: PartKey,
+        key: OwnershipKey,
         generation: u64,
         loaded: Result<Loaded, String>,
     ) {
@@ -332,19 +333,19 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
             return;
         }
         let Some(loading) = self.loading.remove(&key) else { return };
-        let Loaded { mut queue, taken } = match loaded {
+        let Loaded { mut queue, excluded } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 if let Some(unsaid) = LINES.admit(()) {
                     let shard = key.0;
                     tracing::error!(shard, %error, unsaid, "a shard cannot be loaded; trying again");
                 }
-                self.wants.shards = true;
+                self.pending_reads.shards = true;
                 self.retry_boot = self.time.clock().boot() + RETRY_MS;
                 return;
             }
         };
-        for Taken { since, due, scheduled, members } in taken {
+        for Excluded { since, due, scheduled, members } in excluded {
             let of = Instants { scheduled, due };
             match since {
                 Some(since) => self.tracker.exclude_range(key.0, since, of, &members),
@@ -355,9 +356,9 @@ impl<B: Books, H: Hands, L: Lease> Engine<B, H, L> {
         queue.set_until(self.tracker.part(key).map_or(Millis::MAX, |part| part.until));
         self.queue.insert(key, queue);
         if !loading.missed.is_empty() {
-            self.wants.edited.extend(loading.missed.iter().map(|(job, _)| *job));
-            self.wants.jobs.extend(loading.missed);
-            self.unheard.insert(key, self.reads + 1);
+            self.pending_reads.edited.extend(loading.missed.iter().map(|(job, _)| *job));
+            self.pending_reads.jobs.extend(loading.missed);
+            self.awaiting_read.insert(key, self.reads + 1);
         }
     }
 }

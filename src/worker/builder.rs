@@ -1,6 +1,6 @@
 //! From what is due to ready requests: reads the jobs as they are now, leaves out what is not
-//! planned any more, and has `worker::write` write the requests of each route. Runs on a blocking
-//! thread within one read of the books; `worker::fire` sends what comes out.
+//! planned any more, and has `worker::render` write the requests of each route. Runs on a blocking
+//! thread within one read of the store; `worker::sender` sends what comes out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use reqwest::header::{HeaderName, HeaderValue};
 use rusqlite::Connection;
 use url::Url;
 
-use super::opener::Opener;
 use super::plan::{Member, Plan};
 use super::plans::Plans;
-use super::poison::Register;
-use super::route::{Defaults, Route, Routes, To};
+use super::poison::PoisonRegister;
+use super::route::{Defaults, DeliveryMode, Route, Routes};
+use super::secrets::SecretCache;
 use super::work::Head;
 use crate::executor::payload::{DefinitionText, Instant};
 use crate::model::attempt::{SkipReason, Verdict};
@@ -58,16 +58,16 @@ pub(super) struct Unsent {
     pub(super) project: ProjectId,
     pub(super) once: bool,
     pub(super) members: Members,
-    pub(super) why: Why,
+    pub(super) why: UnsentReason,
 }
 
 /// Why no request is made.
 #[derive(Debug)]
-pub(super) enum Why {
+pub(super) enum UnsentReason {
     /// It ends here.
     Over(Verdict, Option<String>),
     /// Its destination takes nothing at the moment, up to an instant.
-    Closed(Arc<Route>, Millis, Obstacle),
+    Deferred(Arc<Route>, Millis, Obstacle),
 }
 
 /// What became of a slice of work.
@@ -75,40 +75,40 @@ pub(super) enum Why {
 pub(super) struct Prepared {
     /// To be sent, those of a route together.
     pub(super) requests: Vec<Request>,
-    /// To be sent once the books have noted that a run begins.
-    pub(super) asking: Vec<(Arc<Route>, Vec<JobId>)>,
+    /// To be sent once the store have noted that a run begins.
+    pub(super) needs_run: Vec<(Arc<Route>, Vec<JobId>)>,
     /// To be written when their destination has places for them, ascending: a request for each, or a
     /// batch.
-    pub(super) waiting: Vec<(Arc<Route>, Vec<JobId>)>,
+    pub(super) no_place: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Not to be sent.
     pub(super) unsent: Vec<Unsent>,
     /// To be looked at once more, ascending: it is not due yet, or the log has not got that far, so
     /// that a change may still come that decides otherwise.
-    pub(super) later: Vec<JobId>,
+    pub(super) undecided: Vec<JobId>,
     /// How many of the slice's jobs this is about: the rest would be too much at a time.
-    pub(super) taken: usize,
+    pub(super) consumed: usize,
 }
 
 /// Jobs of one route.
-pub(super) struct Group {
+pub(super) struct RouteGroup {
     pub(super) route: Arc<Route>,
     /// A pause of the project covers the occurrence.
     paused: bool,
-    pub(super) jobs: Vec<Ready>,
+    pub(super) jobs: Vec<ReadyJob>,
 }
 
 /// A job that goes out, its definition's text, and the planned instant before this one.
-pub(super) type Ready = (Payload, Arc<DefinitionText>, Millis);
+pub(super) type ReadyJob = (Payload, Arc<DefinitionText>, Millis);
 
 /// Jobs whose destination takes nothing up to an instant, and why.
-type Closed = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
+type Deferred = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
 
-/// A definition met in a slice: the number of its group, and its text.
-type Met = (usize, Arc<DefinitionText>);
+/// A definition cached in a slice: the number of its group, and its text.
+type CachedDefinition = (usize, Arc<DefinitionText>);
 
 /// What is needed to write requests.
-pub(super) struct Desk<'a> {
-    /// The books.
+pub(super) struct RequestBuilder<'a> {
+    /// The store.
     pub(super) conn: &'a Connection,
     /// Definitions and plans.
     pub(super) plans: &'a Plans,
@@ -119,14 +119,14 @@ pub(super) struct Desk<'a> {
     /// What holds where nobody says otherwise.
     pub(super) defaults: Defaults,
     /// Opens what targets sign in with.
-    pub(super) opener: &'a Opener,
+    pub(super) secrets: &'a SecretCache,
     /// What earlier processes died with, and where to say what is written.
-    pub(super) register: &'a Register,
+    pub(super) register: &'a PoisonRegister,
     /// Until when a destination takes nothing, and why, if it does not.
     pub(super) closed: &'a dyn Fn(&Route) -> Option<(Millis, Obstacle)>,
     /// For how many requests, of so many, a destination has places; they are promised with that.
     pub(super) room: &'a dyn Fn(&Route, usize) -> usize,
-    /// The books have noted already that the runs begin.
+    /// The store have noted already that the runs begin.
     pub(super) begun: bool,
     /// It is not due yet: nothing but requests is to come of it.
     pub(super) early: bool,
@@ -134,14 +134,14 @@ pub(super) struct Desk<'a> {
 
 /// What a slice's jobs are sorted into.
 #[derive(Default)]
-struct Sorted {
-    groups: Vec<Group>,
+struct SortedJobs {
+    groups: Vec<RouteGroup>,
     routes: HashMap<Arc<Route>, usize>,
-    definitions: HashMap<(u64, bool), Met>,
+    definitions: HashMap<(u64, bool), CachedDefinition>,
     lasts: HashMap<u32, Option<Millis>>,
     ended: HashMap<ProjectId, Vec<JobId>>,
     /// What does not go out and has to be told, by project, whether it is all of a one-off, and why.
-    skipped: BTreeMap<(ProjectId, bool, Cause), Vec<JobId>>,
+    skipped: BTreeMap<(ProjectId, bool, SkipCause), Vec<JobId>>,
     later: Vec<JobId>,
     /// Log time, once it was asked for.
     log_time: Option<Millis>,
@@ -149,14 +149,14 @@ struct Sorted {
 
 /// Why an occurrence of a job does not go out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Cause {
+enum SkipCause {
     Paused,
     ProjectPaused,
     Edited,
     Disabled,
 }
 
-impl Cause {
+impl SkipCause {
     /// What a job's status has against what is due under it.
     fn of(status: JobStatus) -> Option<Self> {
         match status {
@@ -175,7 +175,7 @@ impl Cause {
     }
 }
 
-impl Desk<'_> {
+impl RequestBuilder<'_> {
     /// Writes the requests of a slice.
     pub(super) fn prepare(
         &self,
@@ -189,7 +189,7 @@ impl Desk<'_> {
         let slice = &slice[..taken];
         let mut rows = rows.into_iter().peekable();
         let mut routes = Routes::new(self.conn, self.defaults);
-        let mut sorted = Sorted::default();
+        let mut sorted = SortedJobs::default();
         for (job, number) in slice {
             let planned = head.plans.get(*number as usize);
             let Some(row) = rows.next_if(|row| row.id == *job) else {
@@ -198,26 +198,26 @@ impl Desk<'_> {
                 continue;
             };
             let once = head.run == 0 && row.anchor == head.scheduled;
-            let met = if let Some(met) = sorted.definitions.get(&(row.definition_id, once)) {
-                met.clone()
+            let cached = if let Some(cached) = sorted.definitions.get(&(row.definition_id, once)) {
+                cached.clone()
             } else {
                 let Some(definition) = self.plans.definition(self.conn, row.definition_id)? else {
                     continue;
                 };
                 let route = Arc::new(routes.route(&definition, once && definition.is_one_off())?);
                 let group = self.group(head, route, &mut sorted)?;
-                let met = (group, Arc::new(DefinitionText::new(&definition)));
-                sorted.definitions.entry((row.definition_id, once)).or_insert(met).clone()
+                let cached = (group, Arc::new(DefinitionText::new(&definition)));
+                sorted.definitions.entry((row.definition_id, once)).or_insert(cached).clone()
             };
-            let Group { route, paused, .. } = &sorted.groups[met.0];
+            let RouteGroup { route, paused, .. } = &sorted.groups[cached.0];
             // The plans are the record of what they do not let go out, and a pause of the project
             // of what it covers. The end of a row, of a one-off and of a run has to be told.
             let (cause, told) = match planned {
                 Some(plan) => {
-                    let cause = self.objection(plan, &row, head, (route.project, *paused))?;
-                    (cause, self.begun || (route.once && cause == Some(Cause::ProjectPaused)))
+                    let cause = self.skip_cause(plan, &row, head, (route.project, *paused))?;
+                    (cause, self.begun || (route.once && cause == Some(SkipCause::ProjectPaused)))
                 }
-                None => (paused.then_some(Cause::ProjectPaused), true),
+                None => (paused.then_some(SkipCause::ProjectPaused), true),
             };
             if let Some(cause) = cause {
                 let key = (route.project, route.once, cause);
@@ -229,7 +229,7 @@ impl Desk<'_> {
                 continue;
             }
             let last = self.last(head, *number, planned, &row, &mut sorted.lasts)?;
-            sorted.groups[met.0].jobs.push((row, met.1, last));
+            sorted.groups[cached.0].jobs.push((row, cached.1, last));
         }
         let mut later = std::mem::take(&mut sorted.later);
         let mut done = self.write(head, sorted);
@@ -237,8 +237,8 @@ impl Desk<'_> {
             done.unsent.drain(..).for_each(|unsent| later.extend(unsent.members.iter()));
         }
         later.sort_unstable();
-        done.later = later;
-        done.taken = taken;
+        done.undecided = later;
+        done.consumed = taken;
         Ok(done)
     }
 
@@ -251,24 +251,24 @@ impl Desk<'_> {
         Ok(head.due <= now)
     }
 
-    fn write(&self, head: &Head, sorted: Sorted) -> Prepared {
+    fn write(&self, head: &Head, sorted: SortedJobs) -> Prepared {
         let mut done = Prepared::default();
         for (project, jobs) in sorted.ended {
-            let why = Why::Over(Verdict::Skipped(SkipReason::Ended), None);
+            let why = UnsentReason::Over(Verdict::Skipped(SkipReason::Ended), None);
             done.unsent(project, false, jobs, why);
         }
         for ((project, once, cause), jobs) in sorted.skipped {
-            let why = Why::Over(Verdict::Skipped(cause.reason()), None);
+            let why = UnsentReason::Over(Verdict::Skipped(cause.reason()), None);
             done.unsent(project, once, jobs, why);
         }
-        let mut closed: Vec<Closed> = Vec::new();
+        let mut closed: Vec<Deferred> = Vec::new();
         for mut group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
             if let Some((until, obstacle)) = (self.closed)(&group.route) {
-                let same = |(known, at, why, _): &&mut Closed| {
+                let same = |(known, at, why, _): &&mut Deferred| {
                     (*at, why) == (until, &obstacle)
-                        && known.waits_with(&group.route)
+                        && known.defers_with(&group.route)
                         && known.destination() == group.route.destination()
                 };
                 match closed.iter_mut().find(same) {
@@ -278,29 +278,29 @@ impl Desk<'_> {
                 continue;
             }
             let route = Arc::clone(&group.route);
-            match &route.to {
-                To::Nowhere(why) => {
-                    let why = Why::Over(Verdict::Dead, Some(why.clone()));
+            match &route.mode {
+                DeliveryMode::Undeliverable(why) => {
+                    let why = UnsentReason::Over(Verdict::Dead, Some(why.clone()));
                     done.unsent(project, once, ids(), why);
                 }
-                To::Single(single)
+                DeliveryMode::Single(single)
                     if single.overlap != Overlap::Allow && !head.forced && !self.begun =>
                 {
-                    done.asking.push((Arc::clone(&group.route), ids()));
+                    done.needs_run.push((Arc::clone(&group.route), ids()));
                 }
-                To::Single(single) => self.singles(head, &mut group, single, &mut done),
+                DeliveryMode::Single(single) => self.singles(head, &mut group, single, &mut done),
                 // What has no place would be written in vain.
-                To::Batch { .. } if (self.room)(&group.route, 1) == 0 => {
-                    done.waiting.push((Arc::clone(&group.route), ids()));
+                DeliveryMode::Batch { .. } if (self.room)(&group.route, 1) == 0 => {
+                    done.no_place.push((Arc::clone(&group.route), ids()));
                 }
-                To::Batch { url, method, .. } => {
+                DeliveryMode::Batch { url, method, .. } => {
                     self.batch(head, &mut group, (url, method), &mut done);
                 }
             }
         }
         for (route, until, obstacle, mut jobs) in closed {
             jobs.sort_unstable();
-            let why = Why::Closed(Arc::clone(&route), until, obstacle);
+            let why = UnsentReason::Deferred(Arc::clone(&route), until, obstacle);
             done.unsent(route.project, route.once, jobs, why);
         }
         done
@@ -315,7 +315,7 @@ impl Desk<'_> {
         &self,
         head: &Head,
         route: Arc<Route>,
-        sorted: &mut Sorted,
+        sorted: &mut SortedJobs,
     ) -> rusqlite::Result<usize> {
         if let Some(found) = sorted.routes.get(&route) {
             return Ok(*found);
@@ -323,29 +323,29 @@ impl Desk<'_> {
         let covers = |pause: &ProjectPause| pause.covers(head.due);
         let paused =
             head.is_first() && projects::pauses(self.conn, route.project)?.iter().any(covers);
-        sorted.groups.push(Group { route: Arc::clone(&route), paused, jobs: Vec::new() });
+        sorted.groups.push(RouteGroup { route: Arc::clone(&route), paused, jobs: Vec::new() });
         sorted.routes.insert(route, sorted.groups.len() - 1);
         Ok(sorted.groups.len() - 1)
     }
 
-    /// Why the books, as they are now, do not let an occurrence of a job go out, if they do not: an
+    /// Why the store, as they are now, do not let an occurrence of a job go out, if they do not: an
     /// edit or a pause may not have reached the queue yet, or came while its jitter ran.
     ///
     /// The plan that holds the scheduled instant says whether there is such an occurrence, and the
     /// plan that holds the due instant whether the job fires then. `project` is the job's project
     /// and whether a pause of it covers the due instant; an occurrence that was planned in another
     /// one follows the pauses of that.
-    fn objection(
+    fn skip_cause(
         &self,
         plan: &Plan,
         row: &Payload,
         head: &Head,
         (project, paused): (ProjectId, bool),
-    ) -> rusqlite::Result<Option<Cause>> {
+    ) -> rusqlite::Result<Option<SkipCause>> {
         let (job, scheduled, due) = (row.id, head.scheduled, head.due);
-        let pause = |paused: bool| paused.then_some(Cause::ProjectPaused);
+        let pause = |paused: bool| paused.then_some(SkipCause::ProjectPaused);
         if row.from < scheduled {
-            let cause = Cause::of(row.status);
+            let cause = SkipCause::of(row.status);
             if cause.is_some() || (row.definition_id == plan.definition && !plan.is_anchored()) {
                 return Ok(cause.or_else(|| pause(paused)));
             }
@@ -356,25 +356,25 @@ impl Desk<'_> {
                 let now = self.plans.plan(self.conn, row.definition_id, job)?;
                 now.is_some_and(|plan| plan.is_due(&member, scheduled, due))
             };
-            return Ok(if is_due { pause(paused) } else { Some(Cause::Edited) });
+            return Ok(if is_due { pause(paused) } else { Some(SkipCause::Edited) });
         }
         let closed = closed::of_job(self.conn, job)?;
         let holding =
             |instant| closed.iter().find(move |plan| plan.from < instant && instant <= plan.until);
         let Some(planned) = holding(scheduled) else {
-            return Ok(Cause::of(row.status).or(Some(Cause::Edited)));
+            return Ok(SkipCause::of(row.status).or(Some(SkipCause::Edited)));
         };
         let (anchor, after, until) = (planned.anchor, planned.from, planned.until);
         let member = Member { until, ..Member::from(job, anchor, after) };
         let then = self.plans.plan(self.conn, planned.definition_id, job)?;
         if !then.is_some_and(|plan| plan.is_due(&member, scheduled, due)) {
-            return Ok(Some(Cause::Edited));
+            return Ok(Some(SkipCause::Edited));
         }
         let status = match holding(due) {
             Some(plan) if row.from >= due => plan.status,
             _ => row.status,
         };
-        if let Some(cause) = Cause::of(status) {
+        if let Some(cause) = SkipCause::of(status) {
             return Ok(Some(cause));
         }
         let then = planned.definition.project;
@@ -409,7 +409,13 @@ impl Desk<'_> {
 
 impl Prepared {
     /// Adds jobs, ascending, for which no request is made.
-    pub(super) fn unsent(&mut self, project: ProjectId, once: bool, jobs: Vec<JobId>, why: Why) {
+    pub(super) fn unsent(
+        &mut self,
+        project: ProjectId,
+        once: bool,
+        jobs: Vec<JobId>,
+        why: UnsentReason,
+    ) {
         self.unsent.push(Unsent { project, once, members: Members::from_sorted(jobs), why });
     }
 }

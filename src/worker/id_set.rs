@@ -1,7 +1,7 @@
 //! A set of job ids in 8 bytes a run: what the due queue keeps as a class's members.
 //!
 //! Jobs created together have neighbouring ids, so that a class of a million jobs is some sixteen
-//! thousand runs; a class whose members are scattered costs 8 bytes a job. `worker::classes` owns
+//! thousand runs; a class whose members are scattered costs 8 bytes a job. `worker::shard_queue` owns
 //! such sets; nothing here knows what the ids mean.
 
 use crate::model::JobId;
@@ -12,7 +12,7 @@ const MOST: u64 = 64;
 
 /// Disjoint runs of ids, ascending; each packed as `first << 6 | length - 1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Runs(Vec<u64>);
+pub(super) struct IdSet(Vec<u64>);
 
 fn pack(first: JobId, length: u64) -> u64 {
     first << 6 | (length - 1)
@@ -22,7 +22,7 @@ fn unpack(run: u64) -> (JobId, u64) {
     (run >> 6, (run & (MOST - 1)) + 1)
 }
 
-impl Runs {
+impl IdSet {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -99,14 +99,14 @@ impl Runs {
     }
 
     /// Adds all of another set.
-    pub(super) fn absorb(&mut self, other: &Runs) {
+    pub(super) fn merge(&mut self, other: &IdSet) {
         if other.0.first().is_none_or(|run| unpack(*run).0 >= self.end()) {
             for (first, length) in other.iter() {
                 self.push(first, first + length);
             }
             return;
         }
-        let mut both = Runs(Vec::with_capacity(self.0.len() + other.0.len()));
+        let mut both = IdSet(Vec::with_capacity(self.0.len() + other.0.len()));
         let (mut a, mut b) = (self.iter().peekable(), other.iter().peekable());
         loop {
             let (first, length) = match (a.peek(), b.peek()) {
@@ -135,7 +135,7 @@ impl Runs {
         if !ids.iter().any(|id| self.contains(*id)) {
             return false;
         }
-        let mut left = Runs(Vec::with_capacity(self.0.len() + ids.len()));
+        let mut left = IdSet(Vec::with_capacity(self.0.len() + ids.len()));
         let mut gone = ids.iter().copied().peekable();
         for (mut first, length) in self.iter() {
             let end = first + length;
@@ -175,13 +175,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn ids(runs: &Runs) -> Vec<JobId> {
+    fn ids(runs: &IdSet) -> Vec<JobId> {
         runs.members().iter().collect()
     }
 
     #[test]
     fn neighbours_share_a_run() {
-        let mut runs = Runs::default();
+        let mut runs = IdSet::default();
         for id in 4_096..4_160 {
             runs.insert(id);
         }
@@ -193,18 +193,18 @@ mod tests {
         fn it_is_a_set(first in prop::collection::vec(0_u64..400, 0..200),
                        second in prop::collection::btree_set(0_u64..400, 0..200),
                        gone in prop::collection::btree_set(0_u64..400, 0..100)) {
-            let mut runs = Runs::default();
+            let mut runs = IdSet::default();
             let mut model: BTreeSet<JobId> = BTreeSet::new();
             for id in first {
                 runs.insert(id);
                 model.insert(id);
             }
             prop_assert_eq!(ids(&runs), model.iter().copied().collect::<Vec<_>>());
-            let mut more = Runs::default();
+            let mut more = IdSet::default();
             for id in &second {
                 more.insert(*id);
             }
-            runs.absorb(&more);
+            runs.merge(&more);
             model.extend(&second);
             prop_assert_eq!(ids(&runs), model.iter().copied().collect::<Vec<_>>());
             let any = gone.iter().any(|id| model.contains(id));

@@ -1,5 +1,5 @@
 //! A batch whose last attempt failed as one, before it is given up: it goes out once more in pieces, as
-//! the same attempt, so that one poison job does not take its neighbours along. `worker::settle` calls
+//! the same attempt, so that one poison job does not take its neighbours along. `worker::response` calls
 //! [`Sender::sift`]; nothing here judges an answer or chooses when a retry comes.
 //!
 //! ```text
@@ -21,11 +21,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::fire::{Alone, Made, Passes, Sender, Sent};
+use super::classify::Disposition;
+use super::ports::{Dispatcher, Lease, StateStore};
+use super::response::answer_context;
 use super::route::Route;
-use super::seams::{Books, Hands, Lease};
-use super::settle::asked;
-use super::verdict::Next;
+use super::sender::{CallResult, Permits, PieceCall, SendEvent, Sender};
 use super::work::Work;
 use crate::executor::{Answer, Reply};
 use crate::model::JobId;
@@ -41,21 +41,21 @@ const MOST_CALLS: usize = 64;
 const TIMEOUTS: u64 = 2;
 
 /// What came of a piece.
-enum Tried {
+enum PieceResult {
     /// It failed for good.
-    Failed(Box<Failed>),
+    Failed(Box<FailedPiece>),
     /// Its destination has no place for it at the moment.
     NoPlace(Work),
     /// It was not sent for a reason of its own: it is prepared anew, as any work.
-    Unmade(Work),
+    NotBuilt(Work),
     /// Its call was not answered, or not as a failure: what follows from that.
-    Made(Box<(Work, Arc<Route>, Made)>),
+    Made(Box<(Work, Arc<Route>, CallResult)>),
     /// It is over, in any other way.
-    Over,
+    Done,
 }
 
 /// Jobs that failed as one.
-struct Failed {
+struct FailedPiece {
     piece: Work,
     route: Arc<Route>,
     answer: Answer,
@@ -63,13 +63,13 @@ struct Failed {
 }
 
 /// Whether a failure may be one job's fault: the receiver had the request.
-pub(super) fn may_sift(answer: &Answer, jobs: usize) -> bool {
+pub(super) fn may_isolate(answer: &Answer, jobs: usize) -> bool {
     answer.sent && jobs > 1
 }
 
-impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
+impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     /// See the head of this file. The work is over with it.
-    pub(super) fn sift(
+    pub(super) fn isolate(
         self: Arc<Self>,
         piece: Work,
         route: Arc<Route>,
@@ -79,9 +79,11 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             let mut left = MOST_CALLS;
             let timeout = route.timeout.max(0).cast_unsigned();
             let end = self.time.clock().boot().saturating_add(timeout.saturating_mul(TIMEOUTS));
-            let whole = match self.failed(piece, route, answer) {
+            let whole = match self.as_failure(piece, route, answer) {
                 Err(whole) => whole,
-                Ok((piece, route, answer)) => return self.settle(piece, &route, answer).await,
+                Ok((piece, route, answer)) => {
+                    return self.handle_answer(piece, &route, answer).await;
+                }
             };
             let mut failed = VecDeque::from([whole]);
             while let Some(whole) = failed.pop_front() {
@@ -89,101 +91,102 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
                 let size = jobs.len().div_ceil(PIECES);
                 let pieces = jobs.len().div_ceil(size);
                 if jobs.len() == 1 || left < pieces || self.time.clock().boot() >= end {
-                    self.give_up(&whole, None);
+                    self.dead_letter(&whole, None);
                     continue;
                 }
                 left -= pieces;
                 let head = &whole.piece.head;
                 // Apart from each other: what was created together may be poison together.
                 let first = [0, pieces / 2, pieces - 1];
-                let (scouts, rest): (Vec<_>, Vec<_>) = jobs
+                let (probes, rest): (Vec<_>, Vec<_>) = jobs
                     .chunks(size)
                     .map(|jobs| Work { head: Arc::clone(head), jobs: jobs.to_vec() })
                     .enumerate()
                     .partition(|(place, _)| first.contains(place));
-                let mut tried = self.try_pieces(scouts.into_iter().map(|(_, piece)| piece)).await;
-                let sent = tried.iter().filter(|tried| matches!(tried, Tried::Failed(_))).count();
+                let mut tried = self.try_pieces(probes.into_iter().map(|(_, piece)| piece)).await;
+                let sent =
+                    tried.iter().filter(|tried| matches!(tried, PieceResult::Failed(_))).count();
                 // Where the others found no place, the one that was sent speaks for them.
                 let no_place =
-                    tried.iter().filter(|tried| matches!(tried, Tried::NoPlace(_))).count();
+                    tried.iter().filter(|tried| matches!(tried, PieceResult::NoPlace(_))).count();
                 if sent > 0 && no_place + sent == tried.len() {
                     for _ in &tried {
-                        self.over(head, Vec::new(), None);
+                        self.finish_piece(head, Vec::new(), None);
                     }
-                    self.give_up(&whole, Some(sent));
+                    self.dead_letter(&whole, Some(sent));
                     continue;
                 }
                 tried.extend(self.try_pieces(rest.into_iter().map(|(_, piece)| piece)).await);
                 for tried in tried {
                     match tried {
-                        Tried::Failed(piece) => failed.push_back(piece),
-                        Tried::NoPlace(piece) | Tried::Unmade(piece) => {
-                            self.again(piece, Passes::default()).await;
-                            self.over(head, Vec::new(), None);
+                        PieceResult::Failed(piece) => failed.push_back(piece),
+                        PieceResult::NoPlace(piece) | PieceResult::NotBuilt(piece) => {
+                            self.build_again(piece, Permits::default()).await;
+                            self.finish_piece(head, Vec::new(), None);
                         }
-                        Tried::Made(made) => {
+                        PieceResult::Made(made) => {
                             let (piece, route, made) = *made;
-                            Arc::clone(&self).finish(piece, route, made).await;
+                            Arc::clone(&self).handle_result(piece, route, made).await;
                         }
-                        Tried::Over => {}
+                        PieceResult::Done => {}
                     }
                 }
-                self.over(head, Vec::new(), None);
+                self.finish_piece(head, Vec::new(), None);
             }
         })
     }
 
     /// Sends pieces, all at once.
-    async fn try_pieces(self: &Arc<Self>, pieces: impl Iterator<Item = Work>) -> Vec<Tried> {
+    async fn try_pieces(self: &Arc<Self>, pieces: impl Iterator<Item = Work>) -> Vec<PieceResult> {
         let begin = |piece: Work| {
-            self.tell(Sent::Opened(Arc::clone(&piece.head)));
+            self.report(SendEvent::Started(Arc::clone(&piece.head)));
             Arc::clone(self).try_piece(piece)
         };
         join_all(pieces.map(begin)).await
     }
 
     /// Sends a piece. It is unfinished still, unless it is over.
-    async fn try_piece(self: Arc<Self>, piece: Work) -> Tried {
-        let (route, made) = match self.make_alone(&piece).await {
-            Alone::NoPlace => return Tried::NoPlace(piece),
-            Alone::Unmade => return Tried::Unmade(piece),
-            Alone::Made(route, made) => (route, made),
+    async fn try_piece(self: Arc<Self>, piece: Work) -> PieceResult {
+        let (route, made) = match self.call_piece(&piece).await {
+            PieceCall::NoPlace => return PieceResult::NoPlace(piece),
+            PieceCall::NotBuilt => return PieceResult::NotBuilt(piece),
+            PieceCall::Made(route, made) => (route, made),
         };
         match made {
-            Made::Reply(Reply::Done(answer)) => match self.failed(piece, route, answer) {
-                Err(failed) => Tried::Failed(failed),
+            CallResult::Reply(Reply::Done(answer)) => match self.as_failure(piece, route, answer) {
+                Err(failed) => PieceResult::Failed(failed),
                 Ok((piece, route, answer)) => {
-                    self.settle(piece, &route, answer).await;
-                    Tried::Over
+                    self.handle_answer(piece, &route, answer).await;
+                    PieceResult::Done
                 }
             },
-            made => Tried::Made(Box::new((piece, route, made))),
+            made => PieceResult::Made(Box::new((piece, route, made))),
         }
     }
 
     /// Whether an answer means that its jobs are to be given up, all of them alike.
-    fn failed(
+    fn as_failure(
         &self,
         piece: Work,
         route: Arc<Route>,
         answer: Answer,
-    ) -> Result<(Work, Arc<Route>, Answer), Box<Failed>> {
+    ) -> Result<(Work, Arc<Route>, Answer), Box<FailedPiece>> {
         let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
         let now = self.time.now();
-        let next = asked(&piece.head, &route, &ids, now).judge(&answer, now);
+        let next = answer_context(&piece.head, &route, &ids, now).classify(&answer, now);
         let why = match next {
-            Next::Failed(Verdict::Dead) => answer.error.clone().unwrap_or_default(),
-            Next::Unclear { verdict: Verdict::Dead, why } => {
+            Disposition::Failed(Verdict::Dead) => answer.error.clone().unwrap_or_default(),
+            Disposition::Unclear { verdict: Verdict::Dead, why } => {
                 format!("the receiver answered {}, but {why}", answer.status)
             }
             _ => return Ok((piece, route, answer)),
         };
-        Err(Box::new(Failed { piece, route, answer, why }))
+        Err(Box::new(FailedPiece { piece, route, answer, why }))
     }
 
     /// Jobs that failed as one are given up as one; `pieces` is how many of them failed as well.
-    fn give_up(&self, failed: &Failed, pieces: Option<usize>) {
-        let Failed { piece, route, answer, why } = failed;
+    fn dead_letter(&self, failed: &FailedPiece, pieces: Option<usize>) {
+        let FailedPiece { piece, route, answer, why } = failed;
         let head = &piece.head;
         let boot = self.time.clock().boot();
         let started =
@@ -198,6 +201,6 @@ impl<B: Books, H: Hands, L: Lease> Sender<B, H, L> {
             once: route.once,
             ..head.record(route.project, Verdict::Dead, piece.members())
         };
-        self.over(head, vec![record], None);
+        self.finish_piece(head, vec![record], None);
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! A call is known here from the moment it hangs (a second) until it is over, so calls that are
 //! answered in time cost nothing. The engine names the jobs that a change was about; [`watch`], a
-//! task of the worker, looks in the store which of them are gone, and tells their calls. A request
+//! task of the worker, looks in the store which of them are deleted, and tells their calls. A request
 //! that holds one job that is still there goes on. What is recorded of a call that was ended is up
-//! to `worker::settle`; nothing is recorded or decided here.
+//! to `worker::response`; nothing is recorded or decided here.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::seams::Books;
+use super::ports::StateStore;
 use crate::model::JobId;
 use crate::store::jobs;
 
@@ -26,7 +26,7 @@ const MANY: usize = 65_536;
 
 /// See the head of this file.
 #[derive(Default)]
-pub(super) struct Removals {
+pub(super) struct HangingCalls {
     state: Mutex<State>,
     wake: Notify,
 }
@@ -34,15 +34,15 @@ pub(super) struct Removals {
 #[derive(Default)]
 struct State {
     next: u64,
-    calls: BTreeMap<u64, Hanging>,
+    calls: BTreeMap<u64, HangingCall>,
     /// Jobs that were changed since the store was looked at.
     changed: Vec<JobId>,
     /// Any may have been.
     all_changed: bool,
 }
 
-struct Hanging {
-    /// Those that are not known to be gone, ascending.
+struct HangingCall {
+    /// Those that are not known to be deleted, ascending.
     jobs: Arc<[JobId]>,
     /// All of them are to be looked for.
     unsure: bool,
@@ -50,15 +50,15 @@ struct Hanging {
 }
 
 /// The jobs to look for, ascending, by call.
-type Suspects = BTreeMap<u64, Vec<JobId>>;
+type Candidates = BTreeMap<u64, Vec<JobId>>;
 
 /// Forgets a call when it is over.
-struct Known<'a>(&'a Removals, u64);
+struct Registered<'a>(&'a HangingCalls, u64);
 
-impl Removals {
-    /// Returns when all of these jobs (ascending) are gone. `unsure` says whether any may have been
-    /// changed before this was called; it is asked when changes from then on are heard of.
-    pub(super) async fn gone(
+impl HangingCalls {
+    /// Returns when all of these jobs (ascending) are deleted. `unsure` says whether any may have been
+    /// changed before this was called; it is asked when changes from then on are caught_up_to of.
+    pub(super) async fn until_deleted(
         this: Arc<Self>,
         jobs: Arc<[JobId]>,
         unsure: impl FnOnce(&[JobId]) -> bool,
@@ -69,10 +69,10 @@ impl Removals {
             let number = state.next;
             state.next += 1;
             let jobs = Arc::clone(&jobs);
-            state.calls.insert(number, Hanging { jobs, unsure: false, end });
+            state.calls.insert(number, HangingCall { jobs, unsure: false, end });
             number
         };
-        let known = Known(&this, number);
+        let known = Registered(&this, number);
         if unsure(&jobs) {
             if let Some(call) = this.lock().calls.get_mut(&number) {
                 call.unsure = true;
@@ -80,9 +80,9 @@ impl Removals {
             this.wake.notify_one();
         }
         drop(jobs);
-        let gone = ended.await.is_ok();
+        let deleted = ended.await.is_ok();
         drop(known);
-        if !gone {
+        if !deleted {
             // The worker ends: its calls are waited for, or dropped.
             std::future::pending::<()>().await;
         }
@@ -111,31 +111,31 @@ impl Removals {
     }
 
     /// The calls to be looked at.
-    fn suspects(&self) -> Suspects {
+    fn candidates(&self) -> Candidates {
         let mut state = self.lock();
         let all = std::mem::take(&mut state.all_changed);
         let mut changed = std::mem::take(&mut state.changed);
         changed.sort_unstable();
-        let mut suspects = Suspects::new();
+        let mut candidates = Candidates::new();
         for (number, call) in &mut state.calls {
             let whole = std::mem::take(&mut call.unsure) || all;
             let jobs = if whole { call.jobs.to_vec() } else { common(&call.jobs, &changed) };
             if !jobs.is_empty() {
-                suspects.insert(*number, jobs);
+                candidates.insert(*number, jobs);
             }
         }
-        suspects
+        candidates
     }
 
-    /// Ends the calls of which no job is left; `gone` (ascending) are gone.
-    fn end(&self, suspects: &Suspects, gone: &[JobId]) {
+    /// Ends the calls of which no job is left; `deleted` (ascending) are deleted.
+    fn end(&self, candidates: &Candidates, deleted: &[JobId]) {
         let mut state = self.lock();
-        for (number, jobs) in suspects {
-            if common(jobs, gone).is_empty() {
+        for (number, jobs) in candidates {
+            if common(jobs, deleted).is_empty() {
                 continue;
             }
             let Some(call) = state.calls.get_mut(number) else { continue };
-            let is_left = |job: &JobId| gone.binary_search(job).is_err();
+            let is_left = |job: &JobId| deleted.binary_search(job).is_err();
             call.jobs = call.jobs.iter().copied().filter(is_left).collect();
             if call.jobs.is_empty()
                 && let Some(call) = state.calls.remove(number)
@@ -160,33 +160,33 @@ fn common(one: &[JobId], other: &[JobId]) -> Vec<JobId> {
     common
 }
 
-impl Drop for Known<'_> {
+impl Drop for Registered<'_> {
     fn drop(&mut self) {
         self.0.lock().calls.remove(&self.1);
     }
 }
 
 /// Looks in the store whenever jobs of calls that hang were changed; until dropped.
-pub(super) async fn watch<B: Books>(books: B, removals: Arc<Removals>) {
+pub(super) async fn cancel_deleted<B: StateStore>(store: B, hanging_calls: Arc<HangingCalls>) {
     loop {
-        removals.wake.notified().await;
-        let suspects = removals.suspects();
-        let mut wanted: Vec<JobId> = suspects.values().flatten().copied().collect();
+        hanging_calls.wake.notified().await;
+        let candidates = hanging_calls.candidates();
+        let mut wanted: Vec<JobId> = candidates.values().flatten().copied().collect();
         wanted.sort_unstable();
         wanted.dedup();
         if wanted.is_empty() {
             tokio::time::sleep(PAUSE).await;
             continue;
         }
-        match books.load(move |conn| jobs::missing(conn, &wanted)).await {
-            Ok(gone) => {
-                removals.end(&suspects, &gone);
+        match store.load(move |conn| jobs::missing(conn, &wanted)).await {
+            Ok(deleted) => {
+                hanging_calls.end(&candidates, &deleted);
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
                 tracing::error!(%error, "jobs of calls that hang cannot be read; trying again");
                 tokio::time::sleep(AGAIN).await;
-                removals.any_changed();
+                hanging_calls.any_changed();
             }
         }
     }
@@ -199,52 +199,56 @@ mod tests {
     use super::*;
 
     fn watched(
-        removals: &Arc<Removals>,
+        hanging_calls: &Arc<HangingCalls>,
         jobs: &[JobId],
         unsure: bool,
     ) -> impl Future<Output = ()> + Unpin {
-        let mut gone = Box::pin(Removals::gone(Arc::clone(removals), jobs.into(), move |_| unsure));
-        assert!((&mut gone).now_or_never().is_none());
-        gone
+        let mut deleted = Box::pin(HangingCalls::until_deleted(
+            Arc::clone(hanging_calls),
+            jobs.into(),
+            move |_| unsure,
+        ));
+        assert!((&mut deleted).now_or_never().is_none());
+        deleted
     }
 
-    /// What is to be looked for when these were changed; `gone` are.
-    fn look(removals: &Removals, gone: &[JobId]) -> Vec<Vec<JobId>> {
-        let suspects = removals.suspects();
-        removals.end(&suspects, gone);
-        suspects.into_values().collect()
+    /// What is to be looked for when these were changed; `deleted` are.
+    fn look(hanging_calls: &HangingCalls, deleted: &[JobId]) -> Vec<Vec<JobId>> {
+        let candidates = hanging_calls.candidates();
+        hanging_calls.end(&candidates, deleted);
+        candidates.into_values().collect()
     }
 
     #[test]
     fn a_call_is_ended_when_its_last_job_is_gone_and_forgotten_when_it_is_over() {
-        let removals = Arc::new(Removals::default());
-        let mut three = watched(&removals, &[1, 2, 5], false);
-        let mut unsure = watched(&removals, &[2], true);
-        assert_eq!(look(&removals, &[]), [[2]], "it may be gone already");
-        removals.changed(&[4, 3]);
-        assert!(look(&removals, &[3]).is_empty(), "nobody's");
-        removals.changed(&[5, 4, 1, 5]);
-        assert_eq!(look(&removals, &[5]), [[1, 5]], "one was deleted, one was changed");
-        removals.any_changed();
-        assert_eq!(look(&removals, &[2]), [vec![1, 2], vec![2]]);
+        let hanging_calls = Arc::new(HangingCalls::default());
+        let mut three = watched(&hanging_calls, &[1, 2, 5], false);
+        let mut unsure = watched(&hanging_calls, &[2], true);
+        assert_eq!(look(&hanging_calls, &[]), [[2]], "it may be deleted already");
+        hanging_calls.changed(&[4, 3]);
+        assert!(look(&hanging_calls, &[3]).is_empty(), "nobody's");
+        hanging_calls.changed(&[5, 4, 1, 5]);
+        assert_eq!(look(&hanging_calls, &[5]), [[1, 5]], "one was deleted, one was changed");
+        hanging_calls.any_changed();
+        assert_eq!(look(&hanging_calls, &[2]), [vec![1, 2], vec![2]]);
         assert!((&mut unsure).now_or_never().is_some());
         assert!((&mut three).now_or_never().is_none(), "one of its jobs is left");
-        removals.changed(&[1]);
-        look(&removals, &[1]);
+        hanging_calls.changed(&[1]);
+        look(&hanging_calls, &[1]);
         assert!((&mut three).now_or_never().is_some());
-        let over = watched(&removals, &[7], false);
+        let over = watched(&hanging_calls, &[7], false);
         drop(over);
-        assert!(removals.lock().calls.is_empty());
+        assert!(hanging_calls.lock().calls.is_empty());
     }
 
     #[test]
     fn more_changes_than_are_kept_mean_a_look_at_all() {
-        let removals = Arc::new(Removals::default());
-        let _call = watched(&removals, &[1], false);
-        removals.changed(&vec![9; MANY]);
-        removals.changed(&[9]);
-        removals.changed(&[8]);
-        assert!(removals.lock().changed.is_empty());
-        assert_eq!(look(&removals, &[]), [[1]]);
+        let hanging_calls = Arc::new(HangingCalls::default());
+        let _call = watched(&hanging_calls, &[1], false);
+        hanging_calls.changed(&vec![9; MANY]);
+        hanging_calls.changed(&[9]);
+        hanging_calls.changed(&[8]);
+        assert!(hanging_calls.lock().changed.is_empty());
+        assert_eq!(look(&hanging_calls, &[]), [[1]]);
     }
 }

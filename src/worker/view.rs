@@ -1,12 +1,12 @@
-//! What senders must know at the last moment: which parts are this node's by the books, and which
+//! What senders must know at the last moment: which parts are this node's by the store, and which
 //! jobs were changed since a request was built. The engine writes it, senders read it from any
 //! thread; it decides nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{PoisonError, RwLock};
 
-use super::queue::PartKey;
-use crate::model::shard::{Part, Shard, ShardId};
+use super::due_queue::OwnershipKey;
+use crate::model::shard::{Ownership, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId};
 
 /// So many changes are remembered; a request built before them is built anew.
@@ -16,12 +16,12 @@ const MANY: usize = 4_096;
 
 /// See the head of this file.
 #[derive(Default)]
-pub(super) struct Live(RwLock<State>);
+pub(super) struct SenderView(RwLock<State>);
 
 #[derive(Default)]
 struct State {
     node: NodeId,
-    parts: BTreeMap<PartKey, Part>,
+    parts: BTreeMap<OwnershipKey, Ownership>,
     shards: Vec<Shard>,
     /// The number of the newest change.
     edition: u64,
@@ -31,41 +31,41 @@ struct State {
     targets: u64,
 }
 
-impl Live {
-    /// Takes the shards as the books have them.
+impl SenderView {
+    /// Takes the shards as the store have them.
     pub(super) fn set_shards(&self, node: NodeId, shards: Vec<Shard>) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         state.node = node;
         state.parts = shards
             .iter()
-            .flat_map(|s| s.parts(node).map(|part| ((s.id, part.epoch), part)))
+            .flat_map(|s| s.ownerships(node).map(|part| ((s.id, part.epoch), part)))
             .collect();
         state.shards = shards;
     }
 
     /// The parts of this node.
-    pub(super) fn parts(&self) -> BTreeMap<PartKey, Part> {
+    pub(super) fn ownerships(&self) -> BTreeMap<OwnershipKey, Ownership> {
         self.read(|state| state.parts.clone())
     }
 
     /// The parts of this node in one shard.
-    pub(super) fn parts_of(&self, shard: ShardId) -> Vec<PartKey> {
+    pub(super) fn ownership_keys(&self, shard: ShardId) -> Vec<OwnershipKey> {
         let keys = (shard, 0)..=(shard, u64::MAX);
         self.read(|state| state.parts.range(keys).map(|(key, _)| *key).collect())
     }
 
     /// A part's bounds, if it is this node's.
-    pub(super) fn part(&self, key: PartKey) -> Option<Part> {
+    pub(super) fn ownership(&self, key: OwnershipKey) -> Option<Ownership> {
         self.read(|state| state.parts.get(&key).copied())
     }
 
     /// What a receiver is to see as the fence of this part; see [`Shard::fence`].
-    pub(super) fn fence(&self, (shard, epoch): PartKey) -> u64 {
+    pub(super) fn fence(&self, (shard, epoch): OwnershipKey) -> u64 {
         self.read(|state| state.shards.get(usize::from(shard)).map_or(epoch, Shard::fence))
     }
 
     /// The part of this node, if any, that a pending row belongs to.
-    pub(super) fn holder(&self, shard: ShardId, next_at: Millis) -> Option<PartKey> {
+    pub(super) fn owner_of_row(&self, shard: ShardId, next_at: Millis) -> Option<OwnershipKey> {
         self.read(|state| {
             let (node, epoch) = state.shards.get(usize::from(shard))?.holder_of_pending(next_at);
             (node == state.node && epoch > 0).then_some((shard, epoch))
@@ -78,7 +78,7 @@ impl Live {
     }
 
     /// Jobs were changed; the list is empty for "any may have been".
-    pub(super) fn edited(&self, mut jobs: Vec<JobId>) {
+    pub(super) fn jobs_changed(&self, mut jobs: Vec<JobId>) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         state.edition += 1;
         if jobs.is_empty() || jobs.len() > MANY {
@@ -94,7 +94,7 @@ impl Live {
     }
 
     /// Settings, pauses or executors were changed: what is built may be meant for somewhere else.
-    pub(super) fn retargeted(&self) {
+    pub(super) fn targets_changed(&self) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
         state.edition += 1;
         state.targets = state.edition;
@@ -142,25 +142,25 @@ mod tests {
 
     #[test]
     fn a_request_is_stale_when_one_of_its_jobs_changed_since() {
-        let live = Live::default();
-        let built = live.edition();
-        assert!(!live.is_stale(built, &[1, 2]));
-        live.edited(vec![9, 7]);
-        assert!(!live.is_stale(built, &[1, 2]));
-        assert!(live.is_stale(built, &[1, 7]));
-        assert!(!live.is_stale(live.edition(), &[1, 7]));
-        live.edited(Vec::new());
-        assert!(live.is_stale(built, &[1, 2]), "anything may have changed");
-        let later = live.edition();
-        (0..=KEPT as u64).for_each(|job| live.edited(vec![job + 100]));
-        assert!(live.is_stale(later, &[1, 2]), "too long ago to know");
-        assert!(!live.is_changed(later, &[1, 2]));
-        assert!(live.is_changed(later, &[1, 200]));
-        let later = live.edition();
-        live.retargeted();
-        assert!(live.is_stale(later, &[1]) && live.is_changed(later, &[1]), "it may go elsewhere");
-        let later = live.edition();
-        live.edited(vec![7]);
-        assert!(!live.is_stale(later, &[1]) && live.is_changed(later, &[7]));
+        let view = SenderView::default();
+        let built = view.edition();
+        assert!(!view.is_stale(built, &[1, 2]));
+        view.jobs_changed(vec![9, 7]);
+        assert!(!view.is_stale(built, &[1, 2]));
+        assert!(view.is_stale(built, &[1, 7]));
+        assert!(!view.is_stale(view.edition(), &[1, 7]));
+        view.jobs_changed(Vec::new());
+        assert!(view.is_stale(built, &[1, 2]), "anything may have changed");
+        let later = view.edition();
+        (0..=KEPT as u64).for_each(|job| view.jobs_changed(vec![job + 100]));
+        assert!(view.is_stale(later, &[1, 2]), "too long ago to know");
+        assert!(!view.is_changed(later, &[1, 2]));
+        assert!(view.is_changed(later, &[1, 200]));
+        let later = view.edition();
+        view.targets_changed();
+        assert!(view.is_stale(later, &[1]) && view.is_changed(later, &[1]), "it may go elsewhere");
+        let later = view.edition();
+        view.jobs_changed(vec![7]);
+        assert!(!view.is_stale(later, &[1]) && view.is_changed(later, &[7]));
     }
 }

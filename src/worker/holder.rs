@@ -8,7 +8,7 @@
 //! A lease counts from *sending* the renewal, ends a tenth early, and may be used only by a node
 //! that has applied the assignments that the grant knows of and has built its queues from them. The
 //! first one, and one that comes after the last has run out, needs all applied that is committed: a
-//! node that was cut off fires by its old books until its lease ends, and not a moment longer.
+//! node that was cut off fires by its old store until its lease ends, and not a moment longer.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,7 +16,7 @@ use crate::model::lease::{
     Answer, Facts, Now, PROMISE_AHEAD, Position, Promise, Refusal, Renewal, Timing,
 };
 use crate::model::process::Process;
-use crate::model::shard::{Part, Shard, ShardId};
+use crate::model::shard::{Ownership, Shard, ShardId};
 use crate::model::{Millis, NodeId};
 
 /// How many renewals may be under way; an answer to an older one counts for nothing.
@@ -129,7 +129,7 @@ impl Holder {
     }
 
     /// Takes an answer: prolongs the lease, and promises away what it is asked to release.
-    /// `shards` are the books as applied here.
+    /// `shards` are the store as applied here.
     pub fn answered(
         &mut self,
         now: Now,
@@ -177,10 +177,10 @@ impl Holder {
         result
     }
 
-    /// H lies above all that was stated under this epoch *and* above the books' W: that one may
+    /// H lies above all that was stated under this epoch *and* above the store's W: that one may
     /// come from a faster clock than ours, and a hand-over at or below it would never be accepted.
     /// A move for balance starts a whole TTL ahead, so that it delays nothing even if the leader
-    /// dies before it has carried it out; a node that wants to stop takes the short way.
+    /// dies before it has carried it out; a node that pending_reads to stop takes the short way.
     fn promise(&mut self, now: Now, shard: &Shard) -> Option<Promise> {
         let key = (shard.id, shard.epoch);
         if self.promises.contains_key(&key) {
@@ -215,7 +215,7 @@ impl Holder {
         now: Now,
         applied: Position,
         shard: ShardId,
-        part: &Part,
+        part: &Ownership,
         due: Millis,
     ) -> bool {
         due > part.after && self.may_send(now, applied, shard, part, due)
@@ -228,7 +228,7 @@ impl Holder {
         now: Now,
         applied: Position,
         shard: ShardId,
-        part: &Part,
+        part: &Ownership,
         due: Millis,
     ) -> bool {
         let key = (shard, part.epoch);
@@ -245,14 +245,14 @@ impl Holder {
     /// due up to `w` is in the journal; and for `w` = the end of a closing part (the closing
     /// statement), when nothing of it is in flight or unrecorded.
     ///
-    /// Under a promise, W stays *below* H until the hand-over is applied here: a W = H in the books
+    /// Under a promise, W stays *below* H until the hand-over is applied here: a W = H in the store
     /// would make the hand-over void, and the shard would be stuck.
     pub fn state_watermark(
         &mut self,
         now: Now,
         applied: Position,
         shard: ShardId,
-        part: &Part,
+        part: &Ownership,
         w: Millis,
     ) -> bool {
         let key = (shard, part.epoch);
@@ -275,7 +275,7 @@ impl Holder {
         self.promises.get(&(shard, epoch)).copied()
     }
 
-    /// The books as applied: what was promised or stated under epochs that are over is forgotten.
+    /// The store as applied: what was promised or stated under epochs that are over is forgotten.
     pub fn shards_applied(&mut self, shards: &[Shard]) {
         let node = self.node;
         let live = |&(id, epoch): &(ShardId, u64)| {
@@ -291,18 +291,18 @@ impl Holder {
         self.sent.clear();
     }
 
-    /// A snapshot replaced the books at this index: nothing is fired until the queues are built
+    /// A snapshot replaced the store at this index: nothing is fired until the queues are built
     /// from it.
     pub fn replaced(&mut self, index: u64) {
         self.must_build = self.must_build.max(index);
     }
 
-    /// The queues are built from the books as of this index (needed once after the start, too).
+    /// The queues are built from the store as of this index (needed once after the start, too).
     pub fn rebuilt(&mut self, index: u64) {
         self.built = self.built.max(Some(index));
     }
 }
 
 #[cfg(test)]
-#[path = "lease_tests.rs"]
+#[path = "holder_tests.rs"]
 mod tests;

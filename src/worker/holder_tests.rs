@@ -32,8 +32,8 @@ fn owned() -> Shard {
     shard
 }
 
-fn part(shard: &Shard) -> Part {
-    shard.parts(1).next().unwrap()
+fn part(shard: &Shard) -> Ownership {
+    shard.ownerships(1).next().unwrap()
 }
 
 /// A node with a lease from 1,000 to 4,600.

@@ -1,4 +1,4 @@
-//! What follows from an answer: delivered, tried again, split, given up. Pure; `worker::fire` asks.
+//! What follows from an answer: delivered, tried again, split, given up. Pure; `worker::sender` asks.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::model::delivery::{Retry, seed, spread, spread_after};
 use crate::model::{JobId, Millis};
 
 /// How long an occurrence may be put off beyond its whole retry schedule, in milliseconds.
-const PATIENCE: Millis = 3_600_000;
+const DEFERRAL_MARGIN: Millis = 3_600_000;
 
 /// What to do with the jobs of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum Disposition {
     /// Nothing more.
     Delivered,
     /// The receiver accepted it and reports later.
     Running,
     /// The receiver accepted all but these.
-    Partly {
+    PartlyFailed {
         /// Ascending.
         failed: Vec<JobId>,
         /// What they come to.
@@ -35,7 +35,7 @@ pub(super) enum Next {
         why: String,
     },
     /// The receiver asks to wait so long, in milliseconds: it was no attempt.
-    Asked(Millis),
+    AskedToWait(Millis),
     /// One of them may be at fault for all: send them again in pieces.
     Split,
     /// The receiver has seen a newer owner; if there is none, it is a failure.
@@ -44,7 +44,7 @@ pub(super) enum Next {
 
 /// What a request was about, as far as its answer is judged by it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct AnswerContext<'a> {
     /// Its jobs, ascending.
     pub(super) jobs: &'a [JobId],
     /// Their scheduled instant.
@@ -63,37 +63,39 @@ pub(super) struct Asked<'a> {
     pub(super) codes: Option<&'a [u16]>,
 }
 
-impl Asked<'_> {
+impl AnswerContext<'_> {
     /// Judges the answer at an instant.
-    pub(super) fn judge(&self, answer: &Answer, now: Millis) -> Next {
+    pub(super) fn classify(&self, answer: &Answer, now: Millis) -> Disposition {
         let codes = self.codes.unwrap_or_default();
         match answer.class_by(codes) {
             Class::Success if self.codes.is_some() => {
                 if answer.accepted_async {
-                    Next::Running
+                    Disposition::Running
                 } else {
-                    Next::Delivered
+                    Disposition::Delivered
                 }
             }
             Class::Success => self.batch(answer, now),
             Class::Retry { after } => match answer.asks_to_wait(codes) {
-                Some(wait) if self.may_wait(wait, now) => Next::Asked(wait.as_millis() as Millis),
-                _ => Next::Failed(self.again(after, now)),
+                Some(wait) if self.may_wait(wait, now) => {
+                    Disposition::AskedToWait(wait.as_millis() as Millis)
+                }
+                _ => Disposition::Failed(self.after_failure(after, now)),
             },
-            Class::Refused | Class::Gone if self.jobs.len() > 1 => Next::Split,
-            Class::Refused | Class::Gone => Next::Failed(Verdict::Dead),
-            Class::Fenced => Next::Fenced(self.again(None, now)),
+            Class::Refused | Class::Gone if self.jobs.len() > 1 => Disposition::Split,
+            Class::Refused | Class::Gone => Disposition::Failed(Verdict::Dead),
+            Class::Fenced => Disposition::Fenced(self.after_failure(None, now)),
         }
     }
 
     /// A batch is accepted but for what the answer names.
-    fn batch(&self, answer: &Answer, now: Millis) -> Next {
-        let unclear = |why| Next::Unclear { verdict: self.again(None, now), why };
+    fn batch(&self, answer: &Answer, now: Millis) -> Disposition {
+        let unclear = |why| Disposition::Unclear { verdict: self.after_failure(None, now), why };
         if let Some(flaw) = &answer.flaw {
             return unclear(flaw.clone());
         }
         let named = match failed(&answer.body) {
-            Named::Nobody => return Next::Delivered,
+            Named::Nobody => return Disposition::Delivered,
             Named::Unclear(why) => return unclear(why.to_owned()),
             Named::Failed(named) => named,
         };
@@ -112,13 +114,13 @@ impl Asked<'_> {
         failed.sort_unstable();
         failed.dedup();
         if failed.is_empty() {
-            return Next::Delivered;
+            return Disposition::Delivered;
         }
-        Next::Partly { failed, verdict: self.again(None, now) }
+        Disposition::PartlyFailed { failed, verdict: self.after_failure(None, now) }
     }
 
     /// The next attempt after this one, or the end.
-    pub(super) fn again(&self, after: Option<Duration>, now: Millis) -> Verdict {
+    pub(super) fn after_failure(&self, after: Option<Duration>, now: Millis) -> Verdict {
         let Some(delay) = self.retry.after(self.tried) else { return Verdict::Dead };
         let seed = self.seed();
         let delay = match after {
@@ -142,8 +144,8 @@ impl Asked<'_> {
 }
 
 /// How long an occurrence may be put off, attempts between, before it is given up, in milliseconds.
-pub(super) fn patience(retry: &Retry) -> Millis {
-    let mut all = PATIENCE;
+pub(super) fn max_deferral(retry: &Retry) -> Millis {
+    let mut all = DEFERRAL_MARGIN;
     for tried in 1..=retry.max {
         let Some(delay) = retry.after(tried) else { break };
         if delay >= retry.max_delay || retry.factor <= 1_000 {
@@ -188,8 +190,8 @@ mod tests {
         Answer { status, duration_ms: 1, sent: true, body, ..Answer::default() }
     }
 
-    fn asked(jobs: &[JobId], tried: u32) -> Asked<'_> {
-        Asked {
+    fn context(jobs: &[JobId], tried: u32) -> AnswerContext<'_> {
+        AnswerContext {
             jobs,
             scheduled: 7_000,
             run: 0,
@@ -201,8 +203,8 @@ mod tests {
         }
     }
 
-    fn at_instant(at: Millis) -> Next {
-        Next::Failed(Verdict::Retry { at })
+    fn at_instant(at: Millis) -> Disposition {
+        Disposition::Failed(Verdict::Retry { at })
     }
 
     /// When the first retry of a batch that begins with job 1 is due.
@@ -210,49 +212,53 @@ mod tests {
         100_000 + spread(5_000, RETRY.max_delay, seed(1, 7_000, 0, 1))
     }
 
-    fn next(answer: &Answer, jobs: &[JobId], tried: u32) -> Next {
-        asked(jobs, tried).judge(answer, 100_000)
+    fn next(answer: &Answer, jobs: &[JobId], tried: u32) -> Disposition {
+        context(jobs, tried).classify(answer, 100_000)
     }
 
     #[test]
     fn failures_are_retried_later_and_later_and_then_given_up() {
         let down = answer(503, "");
         for (tried, delay) in [(1, 5_000), (2, 10_000), (3, 20_000)] {
-            let Next::Failed(Verdict::Retry { at }) = next(&down, &[1, 2], tried) else {
+            let Disposition::Failed(Verdict::Retry { at }) = next(&down, &[1, 2], tried) else {
                 panic!("{tried}");
             };
             let fifth = delay / 5;
             assert!((delay - fifth..=delay + fifth).contains(&(at - 100_000)), "{tried}: {at}");
             assert_eq!(next(&down, &[1, 2], tried), at_instant(at), "always the same");
         }
-        assert_eq!(next(&down, &[1, 2], 4), Next::Failed(Verdict::Dead));
+        assert_eq!(next(&down, &[1, 2], 4), Disposition::Failed(Verdict::Dead));
         let told = Answer { retry_after: Some(Duration::from_secs(42)), ..answer(500, "") };
-        let Next::Failed(Verdict::Retry { at }) = next(&told, &[1], 1) else { panic!() };
+        let Disposition::Failed(Verdict::Retry { at }) = next(&told, &[1], 1) else { panic!() };
         assert!((142_000..=142_000 + 8_400).contains(&at), "{at}");
-        assert_eq!(next(&told, &[1], 4), Next::Failed(Verdict::Dead));
+        assert_eq!(next(&told, &[1], 4), Disposition::Failed(Verdict::Dead));
     }
 
     #[test]
     fn a_receiver_that_names_a_time_is_waited_for_a_day_in_all() {
         let busy = |after| Answer { retry_after: Some(after), ..answer(429, "") };
         let hours = Duration::from_hours;
-        let at = |now, answer: &Answer| asked(&[1], 4).judge(answer, now);
-        assert_eq!(at(7_000, &busy(hours(24))), Next::Asked(86_400_000));
-        assert_eq!(at(7_001, &busy(hours(24))), Next::Failed(Verdict::Dead));
-        assert_eq!(at(7_000 + 80_000_000, &busy(hours(1))), Next::Asked(3_600_000));
-        assert_eq!(at(7_000 + 83_000_000, &busy(hours(1))), Next::Failed(Verdict::Dead));
+        let at = |now, answer: &Answer| context(&[1], 4).classify(answer, now);
+        assert_eq!(at(7_000, &busy(hours(24))), Disposition::AskedToWait(86_400_000));
+        assert_eq!(at(7_001, &busy(hours(24))), Disposition::Failed(Verdict::Dead));
+        assert_eq!(at(7_000 + 80_000_000, &busy(hours(1))), Disposition::AskedToWait(3_600_000));
+        assert_eq!(at(7_000 + 83_000_000, &busy(hours(1))), Disposition::Failed(Verdict::Dead));
         // Without a time, or with none to speak of, it is an attempt.
-        assert_eq!(at(7_000, &busy(Duration::ZERO)), Next::Failed(Verdict::Dead));
-        assert_eq!(at(7_000, &answer(429, "")), Next::Failed(Verdict::Dead));
+        assert_eq!(at(7_000, &busy(Duration::ZERO)), Disposition::Failed(Verdict::Dead));
+        assert_eq!(at(7_000, &answer(429, "")), Disposition::Failed(Verdict::Dead));
         let bad = Answer { retry_after: Some(hours(1)), ..answer(500, "") };
-        assert_eq!(at(7_000, &bad), Next::Failed(Verdict::Dead));
+        assert_eq!(at(7_000, &bad), Disposition::Failed(Verdict::Dead));
     }
 
     #[test]
     fn a_refused_batch_is_split_and_a_refused_job_is_dead() {
         for status in [400, 404, 410, 413] {
-            assert_eq!(next(&answer(status, ""), &[1, 2], 1), Next::Split, "{status}");
-            assert_eq!(next(&answer(status, ""), &[1], 1), Next::Failed(Verdict::Dead), "{status}");
+            assert_eq!(next(&answer(status, ""), &[1, 2], 1), Disposition::Split, "{status}");
+            assert_eq!(
+                next(&answer(status, ""), &[1], 1),
+                Disposition::Failed(Verdict::Dead),
+                "{status}"
+            );
         }
     }
 
@@ -265,18 +271,25 @@ mod tests {
             execution_id(1 << 96, 1, 8_000),
         );
         let verdict = Verdict::Retry { at: first_retry() };
-        assert_eq!(next(&answer(200, &ids), &[1, 2], 1), Next::Partly { failed: vec![2], verdict });
-        let manual = Asked { run: 3, ..asked(&[1, 2], 1) };
-        assert_eq!(manual.judge(&answer(200, &ids), 0), Next::Delivered, "other occurrences");
-        assert_eq!(next(&answer(204, ""), &[1, 2], 1), Next::Delivered);
-        assert_eq!(next(&answer(200, "{\"failed\":[]}"), &[1], 1), Next::Delivered);
+        assert_eq!(
+            next(&answer(200, &ids), &[1, 2], 1),
+            Disposition::PartlyFailed { failed: vec![2], verdict }
+        );
+        let manual = AnswerContext { run: 3, ..context(&[1, 2], 1) };
+        assert_eq!(
+            manual.classify(&answer(200, &ids), 0),
+            Disposition::Delivered,
+            "other occurrences"
+        );
+        assert_eq!(next(&answer(204, ""), &[1, 2], 1), Disposition::Delivered);
+        assert_eq!(next(&answer(200, "{\"failed\":[]}"), &[1], 1), Disposition::Delivered);
     }
 
     #[test]
     fn a_batch_whose_answer_cannot_be_told_is_a_failed_attempt() {
         let retry = Verdict::Retry { at: first_retry() };
         let why = |answer: &Answer, tried| match next(answer, &[1, 2], tried) {
-            Next::Unclear { verdict, why } => (verdict, why),
+            Disposition::Unclear { verdict, why } => (verdict, why),
             other => panic!("{other:?}"),
         };
         let cut = Answer { flaw: Some("it broke off".to_owned()), ..answer(200, "") };
@@ -287,45 +300,45 @@ mod tests {
         }
         // Any other status has said what there is to say, and so has one for a single occurrence.
         let refused = Answer { flaw: Some("it broke off".to_owned()), ..answer(400, "") };
-        assert_eq!(next(&refused, &[1, 2], 1), Next::Split);
-        let single = Asked { codes: Some(&[]), ..asked(&[1], 1) };
-        assert_eq!(single.judge(&cut, 0), Next::Delivered);
+        assert_eq!(next(&refused, &[1, 2], 1), Disposition::Split);
+        let single = AnswerContext { codes: Some(&[]), ..context(&[1], 1) };
+        assert_eq!(single.classify(&cut, 0), Disposition::Delivered);
     }
 
     #[test]
     fn a_single_request_succeeds_by_its_own_codes_and_may_go_on() {
         let single = |codes, answer: &Answer| {
-            Asked { codes: Some(codes), ..asked(&[1], 1) }.judge(answer, 100_000)
+            AnswerContext { codes: Some(codes), ..context(&[1], 1) }.classify(answer, 100_000)
         };
         let again = at_instant(first_retry());
         for (codes, status, expected) in [
-            (&[][..], 204, Next::Delivered),
-            (&[], 404, Next::Failed(Verdict::Dead)),
-            (&[200, 404], 404, Next::Delivered),
+            (&[][..], 204, Disposition::Delivered),
+            (&[], 404, Disposition::Failed(Verdict::Dead)),
+            (&[200, 404], 404, Disposition::Delivered),
             (&[200, 404], 201, again.clone()),
             (&[200, 404], 500, again.clone()),
-            (&[200, 404], 410, Next::Failed(Verdict::Dead)),
-            (&[412], 412, Next::Delivered),
+            (&[200, 404], 410, Disposition::Failed(Verdict::Dead)),
+            (&[412], 412, Disposition::Delivered),
         ] {
             assert_eq!(single(codes, &answer(status, "")), expected, "{codes:?} {status}");
         }
         let later = Answer { accepted_async: true, ..answer(202, "") };
-        assert_eq!(single(&[], &later), Next::Running);
-        assert_eq!(single(&[202], &later), Next::Running);
+        assert_eq!(single(&[], &later), Disposition::Running);
+        assert_eq!(single(&[202], &later), Disposition::Running);
         assert_eq!(single(&[200], &later), again);
-        assert_eq!(single(&[], &answer(202, "")), Next::Delivered);
-        assert_eq!(next(&later, &[1], 1), Next::Delivered, "a batch has no runs");
+        assert_eq!(single(&[], &answer(202, "")), Disposition::Delivered);
+        assert_eq!(next(&later, &[1], 1), Disposition::Delivered, "a batch has no runs");
     }
 
     #[test]
     fn patience_is_the_whole_retry_schedule_and_an_hour() {
-        assert_eq!(patience(&RETRY), 35_000 + 3_600_000);
-        assert_eq!(patience(&Retry { max: 0, ..RETRY }), 3_600_000);
+        assert_eq!(max_deferral(&RETRY), 35_000 + 3_600_000);
+        assert_eq!(max_deferral(&Retry { max: 0, ..RETRY }), 3_600_000);
         let steady = Retry { max: 10, factor: 1_000, ..RETRY };
-        assert_eq!(patience(&steady), 50_000 + 3_600_000);
+        assert_eq!(max_deferral(&steady), 50_000 + 3_600_000);
         let capped = Retry { max: u32::MAX, max_delay: 10_000, ..RETRY };
         let expected = 5_000 + 10_000 * (i64::from(u32::MAX) - 1) + 3_600_000;
-        assert_eq!(patience(&capped), expected);
+        assert_eq!(max_deferral(&capped), expected);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What the worker needs of the world, as narrow as it needs it, so that a test can be the world.
-//! `node` hands in the real ones: `Cluster`, `Executor`, and the [`Seat`](super::seat::Seat).
+//! `node` dispatcher in the real ones: `Cluster`, `Executor`, and the [`LeaseGuard`](super::guard::LeaseGuard).
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::cluster::Cluster;
 use crate::command::{Change, Command, Outcome};
 use crate::executor::{Availability, Call, Executor, Reply};
 use crate::model::postponement::Obstacle;
-use crate::model::shard::{Part, ShardId};
+use crate::model::shard::{Ownership, ShardId};
 use crate::model::{Millis, ProjectId};
 use crate::store::Class;
 
-/// The books and their bell.
-pub trait Books: Clone + Send + Sync + 'static {
+/// The store and their changes.
+pub trait StateStore: Clone + Send + Sync + 'static {
     /// Reads one consistent state, on a thread of its own, for a request that is due: it waits for no
     /// other read but those of its kind. An error is for the log: the worker tries again.
     fn read<T, F>(&self, read: F) -> impl Future<Output = Result<T, String>> + Send
@@ -35,13 +35,13 @@ pub trait Books: Clone + Send + Sync + 'static {
     /// One [`Change`] for each applied transaction, in order.
     fn changes(&self) -> broadcast::Receiver<Arc<Change>>;
 
-    /// Changes the books; returns when that is applied here. An error says that it may not have
+    /// Changes the store; returns when that is applied here. An error says that it may not have
     /// happened.
     fn propose(&self, command: Command) -> impl Future<Output = Result<Outcome, String>> + Send;
 }
 
 /// Whoever makes the call.
-pub trait Hands: Send + Sync + 'static {
+pub trait Dispatcher: Send + Sync + 'static {
     /// Makes one request and says what came of it.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
 
@@ -57,25 +57,25 @@ pub trait Hands: Send + Sync + 'static {
 pub trait Lease: Send + Sync + 'static {
     /// The latest due instant that the part may fire, if it may fire at all: its promise, or
     /// [`Millis::MAX`]; [`Millis::MIN`] when it may fire nothing.
-    fn fires_until(&self, shard: ShardId, part: &Part) -> Millis;
+    fn fires_until(&self, shard: ShardId, part: &Ownership) -> Millis;
 
     /// Whether a first attempt due at an instant may go out. Asked right before its first byte.
-    fn may_fire(&self, shard: ShardId, part: &Part, due: Millis) -> bool;
+    fn may_fire(&self, shard: ShardId, part: &Ownership, due: Millis) -> bool;
 
     /// The same for an attempt of a pending row.
-    fn may_send(&self, shard: ShardId, part: &Part, due: Millis) -> bool;
+    fn may_send(&self, shard: ShardId, part: &Ownership, due: Millis) -> bool;
 
     /// The highest watermark that could be stated for the part; [`Millis::MIN`] when none.
-    fn states_until(&self, shard: ShardId, part: &Part) -> Millis;
+    fn max_watermark(&self, shard: ShardId, part: &Ownership) -> Millis;
 
     /// Asks to state a watermark, which the lease takes note of if the answer is yes.
-    fn state(&self, shard: ShardId, part: &Part, w: Millis) -> bool;
+    fn state_watermark(&self, shard: ShardId, part: &Ownership, w: Millis) -> bool;
 
     /// Moves whenever an answer may have become more generous.
     fn changed(&self) -> watch::Receiver<u64>;
 }
 
-impl Books for Cluster {
+impl StateStore for Cluster {
     async fn read<T, F>(&self, read: F) -> Result<T, String>
     where
         T: Send + 'static,
@@ -101,7 +101,7 @@ impl Books for Cluster {
     }
 }
 
-impl Hands for Executor {
+impl Dispatcher for Executor {
     async fn call(&self, call: Call) -> Reply {
         Executor::call(self, call).await
     }
