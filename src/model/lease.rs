@@ -1,4 +1,5 @@
-//! What a node and the leader say to each other about leases, and the times that both reckon with.
+//! The messages about leases between a node and the leader, and the lengths of time that both count
+//! with.
 //!
 //! `worker::lease` writes renewals and reads answers, `coordinator::leases` the other way round;
 //! the peer route between them carries these messages and decides nothing. Lease time is each
@@ -10,33 +11,35 @@ use super::process::Process;
 use super::shard::ShardId;
 use super::{Millis, NodeId};
 
-/// How far a clock may be from the median of the live nodes before its node may not fire.
+/// The largest difference between a clock and the median of the live nodes at which its node may
+/// fire, in milliseconds.
 pub const CLOCK_TOLERANCE: Millis = 1_000;
 
-/// How far behind log time an owner may have applied before it is given no more shards.
+/// How far behind log time an owner may have applied and still get more shards, in milliseconds.
 pub const LAG_TOLERANCE: Millis = 1_000;
 
-/// The shortest way ahead of its now at which an owner may promise to stop.
+/// The least distance of a promised hand-over instant from the owner's now, in milliseconds.
 pub const PROMISE_AHEAD: Millis = 1_000;
 
 /// The lengths of time of the protocol, all in milliseconds. They follow from the election timing,
 /// so all nodes of a cluster must be configured alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// How long a grant lasts, as the leader counts it; the node counts a tenth less, and from
-    /// sending. It outlives a leader's lease, an election and one split vote.
+    /// The length of a grant, as the leader counts it. The node counts a tenth less, from sending.
+    /// It outlives a leader's lease, an election and one split vote.
     pub ttl: u64,
-    /// F: how old, from its sending, the newest round acknowledged by a quorum may be for a grant.
+    /// The greatest age, from its sending, of the newest round acknowledged by a quorum at which
+    /// the leader grants.
     pub fresh: u64,
-    /// How often a node renews.
+    /// The time between two renewals.
     pub renew_every: u64,
-    /// How long the set of able nodes must have stood still before shards move for balance.
+    /// How long the set of able nodes must have been the same before shards move for balance.
     pub settle: u64,
 }
 
 impl Timing {
-    /// From Raft's heartbeat interval and its shortest election timeout (the longest is twice
-    /// that, and a follower waits as long again before it lets the old leader go).
+    /// The timing from Raft's heartbeat interval and its shortest election timeout. The longest
+    /// timeout is twice that, and a follower waits as long again before it lets the old leader go.
     pub fn from(heartbeat_ms: u64, election_ms: u64) -> Self {
         let longest = 2 * election_ms.max(1);
         let ttl = 2 * (longest + longest);
@@ -44,147 +47,149 @@ impl Timing {
         Self { ttl, fresh, renew_every: (ttl / 8).max(1), settle: ttl }
     }
 
-    /// After how long without a grant an owner counts as dead.
+    /// The time without a grant after which an owner counts as dead.
     pub fn dead_after(&self) -> u64 {
         self.ttl + self.fresh
     }
 
-    /// How long a node may count on a grant of this length, from sending its renewal: a tenth
-    /// less, for clocks that run at different speeds.
+    /// How long a node may use a grant of this length, from sending its renewal: a tenth less, for
+    /// clocks that run at different speeds.
     pub fn usable(ttl: u64) -> u64 {
         ttl - ttl / 10
     }
 }
 
-/// A node's two clocks, read at once.
+/// The two clocks of a node, read at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Milliseconds of its boot clock.
+    /// The boot clock, in milliseconds.
     pub boot: u64,
-    /// Its scheduler time.
+    /// Scheduler time.
     pub sched: Millis,
 }
 
 /// How far a node has applied the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The index of the last entry.
+    /// The index of the last applied entry.
     pub index: u64,
-    /// Log time after it.
+    /// Log time after that entry.
     pub stamp: Millis,
 }
 
-/// How a node is, as it says itself with every renewal.
+/// The facts that a node states about itself with every renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// How far it has applied.
     pub applied: Position,
-    /// Its journal takes results.
+    /// Whether its journal takes results.
     pub has_room: bool,
-    /// It is to be stopped, or taken out of service: give it nothing, take what it has.
+    /// Whether it is to be stopped or taken out of service: it gets no shards, and those it has
+    /// move.
     pub draining: bool,
-    /// Its memory, in percent of what it may have (`MaxMemory`).
+    /// Its memory, in percent of `MaxMemory`.
     pub memory: u8,
-    /// The last record of its journal that is fsynced: the collector's bell.
+    /// The last synced entry of its journal, which tells the collector that there is something to
+    /// read.
     pub journaled: u64,
 }
 
-/// An owner's word to fire nothing of a shard that is due after an instant. It never lapses while
-/// the epoch lasts: the owner repeats it in each renewal, and whichever leader reads it moves the
-/// shard.
+/// A promise of an owner to fire nothing of a shard that is due after an instant. It never lapses
+/// while the epoch lasts: the owner repeats it in each renewal, and whichever leader reads it moves
+/// the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
     /// The shard.
     pub shard: ShardId,
     /// The owner's epoch.
     pub epoch: u64,
-    /// H, above every W that it has stated under this epoch.
+    /// The hand-over instant, above every watermark that it has stated under this epoch.
     pub until: Millis,
 }
 
 /// A node asks the leader for its lease to be prolonged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewal {
-    /// Who asks.
+    /// The node that asks.
     pub node: NodeId,
     /// The random id of its data folder.
     pub instance: u128,
-    /// How many times it has been started; durable.
+    /// The number of its start; durable.
     pub boot: u64,
-    /// Counts the renewals of this boot, from 1.
+    /// The number of the renewal within this start, from 1.
     pub number: u64,
     /// The term of the leader that it asks, as its own Raft (durably) knows it.
     pub term: u64,
     /// Its scheduler time at sending.
     pub clock: Millis,
-    /// How it is.
+    /// The facts about it.
     pub facts: Facts,
     /// All its promises that are not carried out yet.
     pub promises: Vec<Promise>,
-    /// The process that asks. It travels in the headers of every message between nodes, and whoever
-    /// takes the renewal in fills it in from there.
+    /// The process that asks. It travels in the headers of every message between nodes; the
+    /// receiver of the renewal fills it in from there.
     #[serde(skip)]
     pub process: Process,
 }
 
-/// What comes back on a renewal.
+/// The reply to a renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// Not the leader; who is, if known.
+    /// The node asked does not lead; the leader, if known.
     NotLeader(Option<NodeId>),
     /// The leader's answer.
     Answer(Answer),
 }
 
-/// What the leader says to a renewal.
+/// The leader's answer to a renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The leader's term.
     pub term: u64,
-    /// The boot number of the renewal.
+    /// The start number of the renewal.
     pub boot: u64,
     /// The number of the renewal.
     pub number: u64,
-    /// The lease, or why not.
+    /// The lease, or the reason of a refusal.
     pub verdict: Result<Grant, Refusal>,
-    /// Shards, with their epochs, that the node is asked to promise away.
+    /// The shards, with their epochs, that the node is asked to promise away.
     pub release: Vec<(ShardId, u64)>,
-    /// How far the node's clock was from the median of the live nodes, in milliseconds.
+    /// The node's clock less the median of the live nodes, in milliseconds.
     pub clock_error: Millis,
 }
 
 /// A lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Its length in milliseconds, from the grant.
+    /// The length in milliseconds, from the grant.
     pub ttl: u64,
-    /// The index of the newest assignment: the lease is worth nothing until it is applied.
+    /// The index of the newest assignment. The lease is worth nothing until that is applied.
     pub needs_index: u64,
-    /// The leader's commit index: a node that has no lease right then needs that applied.
+    /// The leader's commit index. A node without a lease must have applied it first.
     pub commit_index: u64,
-    /// The leader's log time: a node that is a whole TTL behind it may not fire.
+    /// The leader's log time. A node that is a whole TTL behind it may not fire.
     pub log_time: Millis,
 }
 
-/// Why a renewal got no lease.
+/// The reasons of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
-    /// It was meant for another term than the answering leader's.
+    /// The renewal was meant for another term than the answering leader's.
     Term,
     /// A newer renewal, or a newer start, of this node was seen before.
     Stale,
-    /// The leader may not grant at the moment (a new leader that has not heard enough, or one
-    /// without its quorum): ask again.
+    /// The leader may not grant at the moment: it is new and has not heard enough, or has no
+    /// quorum. The node asks again.
     NotYet,
     /// The node's clock is too far from the others'.
     Clock,
-    /// Shards are being taken from this node; ask again when that is done.
+    /// Shards are being taken from this node. It asks again when that is done.
     Moving,
-    /// The node has applied so little of the log that it could not use the lease. Without one it
-    /// counts as dead after a while, and its shards move.
+    /// The node has applied too little of the log to use a lease. Without one it counts as dead
+    /// after a while, and its shards move.
     Behind,
     /// Another process of this node, on another copy of its data folder, asked lately and may hold
-    /// a lease: ask again when that one must have ended.
+    /// a lease. The node asks again when that lease must have ended.
     Other,
 }
 
@@ -213,7 +218,8 @@ mod tests {
     fn the_lease_outlives_an_election_with_a_split_vote() {
         let timing = Timing::from(150, 500);
         assert_eq!((timing.ttl, timing.fresh, timing.renew_every), (4_000, 500, 500));
-        // Leader lease + longest timeout, once more for a split vote, after the oldest renewal.
+        // The leader's lease, the longest timeout, and once more for a split vote, after the oldest
+        // renewal.
         let left = Timing::usable(timing.ttl) - timing.renew_every;
         assert!(left >= 1_000 + 1_000 + 1_000, "{left}");
         assert_eq!(Timing::from(400, 1_000).fresh, 1_200, "some heartbeats must fit");

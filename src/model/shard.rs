@@ -1,59 +1,59 @@
-//! Who owns a shard: the replicated record and the only transitions it may make.
+//! The ownership of a shard: the replicated record and the only transitions that it may make.
 //!
-//! `command::apply` calls the transitions for every node alike; the model test of the protocol calls
-//! the same ones. They are pure, and every one names the epoch it expects: a late or doubled
+//! `command::apply` makes the transitions on every node alike, and the model test of the protocol
+//! plays the same ones. They are pure, and each names the epoch that it expects: a late or doubled
 //! command changes nothing.
 //!
 //! ```text
-//!            take over (owner dead)                 hand over at H
+//!            take over (the owner is dead)          hand over at an instant H
 //!   A, e1 ------------------------> B, e2   A, e1 ------------------> B, e2   from H on
-//!   W stays: B makes up (W, now]            W       closing: A, e1 until H, then closed
+//!   watermark stays: B catches up           watermark: H     closing: A, e1 up to H, then closed
 //! ```
 
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, Millis, NodeId};
 
-/// How many shards a cluster has; fixed when it is born.
+/// The number of shards of a cluster, fixed when it is born.
 pub const SHARDS: u16 = 64;
 
-/// A shard's number, `0..SHARDS`.
+/// The number of a shard, `0..SHARDS`.
 pub type ShardId = u16;
 
-/// The shard of a job: runs of 64 ids stay together, so that batches are large and lists of
-/// members code to almost nothing, and load still spreads.
+/// The shard of a job. Runs of 64 ids stay together, so that batches are large and lists of members
+/// need almost no space; load still spreads.
 pub fn shard_of(job: JobId) -> ShardId {
     ((job / 64) % u64::from(SHARDS)) as ShardId
 }
 
-/// One shard's replicated record.
+/// The replicated record of one shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// Its number.
+    /// The number of the shard.
     pub id: ShardId,
     /// The node that fires what is due after `watermark`; 0 before the first assignment.
     pub owner: NodeId,
-    /// The owner's epoch, from this shard's own counter: the fence that receivers see.
+    /// The owner's epoch, from this shard's own counter.
     pub epoch: u64,
-    /// W: every occurrence due at or before it has an end state or a pending row (of this owner's
-    /// part: while a hand-over is closing, what is due up to H is the closing owner's).
+    /// The watermark: everything due up to it has an end state, a pending row or a run. While a
+    /// hand-over is closing, what is due up to the hand-over instant is the closing owner's.
     pub watermark: Millis,
-    /// The previous owner, while it still finishes what is due up to H.
+    /// The owner before, while it finishes what is due up to the hand-over instant.
     pub closing: Option<Closing>,
-    /// The shard's epoch counter: the highest epoch it ever gave.
+    /// The shard's epoch counter: the highest epoch that it ever gave.
     pub last_epoch: u64,
 }
 
-/// The previous owner of a shard, until it has stated that all up to `until` is recorded.
+/// The owner before a hand-over, until it has stated that everything up to `until` is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closing {
     /// The node that closes.
     pub node: NodeId,
     /// Its epoch.
     pub epoch: u64,
-    /// H: it fires first attempts due up to this instant, and none after.
+    /// The hand-over instant: it fires first attempts due up to this instant, and none after.
     pub until: Millis,
-    /// Its W, at most `until`.
+    /// Its watermark, at most `until`.
     pub watermark: Millis,
 }
 
@@ -62,51 +62,55 @@ pub struct Closing {
 pub struct Move {
     /// The shard.
     pub shard: ShardId,
-    /// Its new owner (or, for `TakeClosing`, the new closing owner).
+    /// The new owner; for `TakeClosing` the new closing owner.
     pub to: NodeId,
-    /// The epoch that this move replaces: the owner's, or the closing owner's for `TakeClosing`.
+    /// The epoch that this move replaces: the owner's; for `TakeClosing` the closing owner's.
     pub expects: u64,
-    /// Which kind of change.
+    /// The kind of change.
     pub kind: MoveKind,
 }
 
 /// The kinds of change of ownership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MoveKind {
-    /// The owner was declared dead (or there never was one): the new one goes on from W.
+    /// The owner was declared dead, or there never was one. The new owner goes on from the
+    /// watermark.
     TakeOver,
-    /// The owner promised to fire no first attempt due after `until`: the new one starts there.
+    /// The owner promised to fire no first attempt due after `until`. The new owner starts there.
     HandOver {
-        /// H, above every W the owner has journaled.
+        /// The hand-over instant, above every watermark that the owner has journaled.
         until: Millis,
     },
-    /// The *closing* owner was declared dead: (its W, H] goes to another node.
+    /// The *closing* owner was declared dead. What is due after its watermark, up to the hand-over
+    /// instant, goes to another node.
     TakeClosing,
 }
 
-/// Which part of a shard a node has.
+/// The key of an ownership range: the shard and the epoch.
+pub type OwnershipKey = (ShardId, u64);
+
+/// An ownership range: a shard under one epoch, with the due instants that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ownership {
-    /// The epoch under which it fires: goes into records. What receivers see is
-    /// [`Shard::fence`].
+    /// The epoch, as records carry it. Receivers see [`Shard::fence`].
     pub epoch: u64,
-    /// First attempts due after this instant are its own ...
+    /// First attempts due after this instant belong to the range.
     pub after: Millis,
-    /// ... up to and including this one.
+    /// The last due instant of the range.
     pub until: Millis,
-    /// Whether it is the closing owner's part.
+    /// Whether it is the closing owner's range.
     pub closing: bool,
 }
 
 impl Shard {
-    /// A shard as the birth of the cluster leaves it: nobody's, with nothing to make up.
+    /// A shard at the birth of the cluster: nobody's, with nothing to catch up.
     pub fn new(id: ShardId, born: Millis) -> Self {
         Self { id, owner: 0, epoch: 0, watermark: born, closing: None, last_epoch: 0 }
     }
 
-    /// Applies a move; says whether it took effect. One that expects another epoch, that would
-    /// start a second hand-over before the first is closed, or that promises an instant not above
-    /// W, changes nothing.
+    /// Applies a move, and says whether it took effect. A move changes nothing that expects another
+    /// epoch, that would start a second hand-over before the first is closed, or whose hand-over
+    /// instant is not above the watermark.
     pub fn apply(&mut self, change: &Move) -> bool {
         match change.kind {
             MoveKind::TakeOver => {
@@ -145,8 +149,9 @@ impl Shard {
         true
     }
 
-    /// Takes a watermark that the journal of an owner states; says whether anything changed. Only
-    /// the current or the closing epoch counts, and only upward; W = H closes a hand-over.
+    /// Takes a watermark that an owner's journal states, and says whether anything changed. Only
+    /// the current and the closing epoch count, and only upward. A watermark at the hand-over
+    /// instant closes the hand-over.
     pub fn advance(&mut self, node: NodeId, epoch: u64, watermark: Millis) -> bool {
         if node == self.owner && epoch == self.epoch {
             let higher = watermark > self.watermark;
@@ -164,16 +169,16 @@ impl Shard {
         true
     }
 
-    /// Whether an epoch is the current or the closing one, held by that node.
+    /// Whether a node holds an epoch as owner or closing owner.
     pub fn is_live(&self, node: NodeId, epoch: u64) -> bool {
         (node == self.owner && epoch == self.epoch)
             || self.closing.as_ref().is_some_and(|c| node == c.node && epoch == c.epoch)
     }
 
-    /// What goes out as `Scheduler-Fence`, whoever sends: the highest epoch given so far. Not the
-    /// sender's own epoch: a closing owner sends side by side with the new one, under a lower epoch
-    /// (or, after `TakeClosing`, under a higher one), and a receiver that fences would turn one of
-    /// two rightful senders away. Whoever has not heard of the last change is below it.
+    /// The value of `Scheduler-Fence`, whoever sends: the highest epoch given so far. It is not the
+    /// sender's own epoch. A closing owner sends side by side with the new one under a lower epoch
+    /// (after `TakeClosing` under a higher one), and a receiver that fences would turn one of two
+    /// rightful senders away. A node that has not heard of the last change sends a lower fence.
     pub fn fence(&self) -> u64 {
         self.last_epoch
     }
@@ -183,8 +188,8 @@ impl Shard {
         self.closing.as_ref().map_or(self.watermark, |c| c.watermark)
     }
 
-    /// The parts that a node has of this shard: none, one, or two (it may close its old epoch and
-    /// own the new one).
+    /// The ownership ranges that a node has of this shard: none, one, or two (it may close its old
+    /// epoch and own the new one).
     pub fn ownerships(&self, node: NodeId) -> impl Iterator<Item = Ownership> {
         let closing = self.closing.as_ref().filter(|c| c.node == node).map(|c| Ownership {
             epoch: c.epoch,
