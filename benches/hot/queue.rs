@@ -11,10 +11,7 @@ use criterion::{Criterion, Throughput};
 use scheduler0::model::delivery::Misfire;
 use scheduler0::model::shard::{SHARDS, shard_of};
 use scheduler0::schedule::{DstRule, Schedule};
-use scheduler0::worker::due_queue::DueQueue;
-use scheduler0::worker::pauses::Pauses;
-use scheduler0::worker::plan::{Member, Plan};
-use scheduler0::worker::shard_queue::{Moment, ShardQueue};
+use scheduler0::worker::queue::{DueQueue, Member, Moment, Pauses, Plan, ShardQueue};
 
 const JOBS: u64 = 100_000;
 const PERIOD: i64 = 60_000;

@@ -5,6 +5,8 @@
 //! [`Retry`] when a run is reported as failed. Everything is pure and in whole numbers, so that
 //! every node computes the same delays.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
@@ -135,6 +137,10 @@ pub struct Misfire {
 
 /// With `all`, the most occurrences that are caught up unless the job says otherwise.
 pub const MISFIRE_MAX: u32 = 100;
+
+/// The lateness at which an occurrence still fires as if it were in time, after a restart or a
+/// take-over, for jobs that name no grace.
+pub const MISFIRE_GRACE: Duration = Duration::from_mins(1);
 
 /// The choice among several occurrences that are too late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
 use crate::store::{dead_letters, meta};
-use crate::worker::renewal::LeaseState;
+use crate::worker::lease::LeaseState;
 use crate::worker::{LeaseGuard, Worker};
 
 /// Between two counts of the dead letters, if anything was applied meanwhile.

@@ -32,8 +32,7 @@ use crate::model::process::Process;
 use crate::peer;
 use crate::raft::types::Member;
 use crate::secret::Keys;
-use crate::worker::holder::Holder;
-use crate::worker::renewal::{LeaseState, Renewer};
+use crate::worker::lease::{Holder, LeaseState, Renewer, stated_watermarks};
 use crate::worker::{self, LeaseGuard, Worker};
 
 /// The inputs from which the parts are made.
@@ -118,7 +117,7 @@ impl Wiring {
         self.metrics.watch_calls(move || calls.calls());
         self.metrics.watch_disk(config.data_dir.clone());
         let term = cluster.leadership().borrow().term;
-        let stated = worker::stated_watermarks(&unforgotten);
+        let stated = stated_watermarks(&unforgotten);
         let holder = Holder::new(config.node_id, self.instance, self.process.boot, term, stated);
         let seat = LeaseGuard::new(config.node_id, holder, self.time.clone());
         let worker = Arc::new(Worker::start(

@@ -1,5 +1,6 @@
-//! What the worker needs of the world, as narrow as it needs it, so that a test can be the world.
-//! `node` dispatcher in the real ones: `Cluster`, `Executor`, and the [`LeaseGuard`](super::guard::LeaseGuard).
+//! The ports of the worker: what it needs of the store, of the executor and of the lease, and no
+//! more. `node` brings the real ones (`Cluster`, `Executor`, [`LeaseGuard`](super::LeaseGuard)),
+//! tests bring their own.
 
 use std::sync::Arc;
 
@@ -14,16 +15,17 @@ use crate::model::shard::{Ownership, ShardId};
 use crate::model::{Millis, ProjectId};
 use crate::store::Class;
 
-/// The store and their changes.
+/// The replicated state as this node has applied it, its change feed, and the way to propose a
+/// change.
 pub trait StateStore: Clone + Send + Sync + 'static {
-    /// Reads one consistent state, on a thread of its own, for a request that is due: it waits for no
-    /// other read but those of its kind. An error is for the log: the worker tries again.
+    /// Reads one consistent state for a request that is due, on a thread of its own. It waits only
+    /// for reads of the same kind. After an error the worker logs it and tries again.
     fn read<T, F>(&self, read: F) -> impl Future<Output = Result<T, String>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static;
 
-    /// The same for the due queue: requests that are due do not wait for it.
+    /// As [`StateStore::read`], for the due queue: requests that are due do not wait for it.
     fn load<T, F>(&self, read: F) -> impl Future<Output = Result<T, String>> + Send
     where
         T: Send + 'static,
@@ -32,46 +34,47 @@ pub trait StateStore: Clone + Send + Sync + 'static {
         self.read(read)
     }
 
-    /// One [`Change`] for each applied transaction, in order.
+    /// The change feed: one [`Change`] for each applied transaction, in order.
     fn changes(&self) -> broadcast::Receiver<Arc<Change>>;
 
-    /// Changes the store; returns when that is applied here. An error says that it may not have
-    /// happened.
+    /// Proposes a command; returns when it is applied here. After an error it may have been applied
+    /// or not.
     fn propose(&self, command: Command) -> impl Future<Output = Result<Outcome, String>> + Send;
 }
 
-/// Whoever makes the call.
+/// Makes calls.
 pub trait Dispatcher: Send + Sync + 'static {
-    /// Makes one request and says what came of it.
+    /// Makes one call and returns its outcome.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
 
-    /// How many calls to one destination are under way at a time; more of them wait.
-    fn at_most(&self) -> usize;
+    /// The most calls to one destination that are under way at one time.
+    fn max_in_flight(&self) -> usize;
 
-    /// Until when a destination takes nothing of a project, and why, if it does not: asked before a
-    /// request is written.
+    /// The instant up to which a destination takes nothing of a project, and the reason; `None`
+    /// while it takes calls. Asked before a request is built.
     fn closed(&self, url: &str, project: ProjectId) -> Option<(Millis, Obstacle)>;
 }
 
 /// The lease, as far as firing depends on it. All answers hold for this very moment.
 pub trait Lease: Send + Sync + 'static {
-    /// The latest due instant that the part may fire, if it may fire at all: its promise, or
-    /// [`Millis::MAX`]; [`Millis::MIN`] when it may fire nothing.
-    fn fires_until(&self, shard: ShardId, part: &Ownership) -> Millis;
+    /// The latest due instant that the range may fire: its promise, or [`Millis::MAX`].
+    /// [`Millis::MIN`] when it may fire nothing.
+    fn fires_until(&self, shard: ShardId, ownership: &Ownership) -> Millis;
 
-    /// Whether a first attempt due at an instant may go out. Asked right before its first byte.
-    fn may_fire(&self, shard: ShardId, part: &Ownership, due: Millis) -> bool;
+    /// Whether a first attempt due at an instant may go out. Asked before its first byte (the lease
+    /// rule).
+    fn may_fire(&self, shard: ShardId, ownership: &Ownership, due: Millis) -> bool;
 
-    /// The same for an attempt of a pending row.
-    fn may_send(&self, shard: ShardId, part: &Ownership, due: Millis) -> bool;
+    /// Whether an attempt of a pending row may go out. Asked before its first byte.
+    fn may_send(&self, shard: ShardId, ownership: &Ownership, due: Millis) -> bool;
 
-    /// The highest watermark that could be stated for the part; [`Millis::MIN`] when none.
-    fn max_watermark(&self, shard: ShardId, part: &Ownership) -> Millis;
+    /// The highest watermark that may be stated for the range; [`Millis::MIN`] for none.
+    fn max_watermark(&self, shard: ShardId, ownership: &Ownership) -> Millis;
 
-    /// Asks to state a watermark, which the lease takes note of if the answer is yes.
-    fn state_watermark(&self, shard: ShardId, part: &Ownership, w: Millis) -> bool;
+    /// Asks to state a watermark. The lease notes it if the answer is yes.
+    fn state_watermark(&self, shard: ShardId, ownership: &Ownership, watermark: Millis) -> bool;
 
-    /// Moves whenever an answer may have become more generous.
+    /// Changes whenever an answer may have become more generous.
     fn changed(&self) -> watch::Receiver<u64>;
 }
 
@@ -106,7 +109,7 @@ impl Dispatcher for Executor {
         Executor::call(self, call).await
     }
 
-    fn at_most(&self) -> usize {
+    fn max_in_flight(&self) -> usize {
         Executor::at_most(self)
     }
 

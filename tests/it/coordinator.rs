@@ -16,8 +16,7 @@ use scheduler0::model::lease::{
 };
 use scheduler0::peer::routes::JOURNAL;
 use scheduler0::store::shards;
-use scheduler0::worker::holder::Holder;
-use scheduler0::worker::renewal::Renewer;
+use scheduler0::worker::lease::{Holder, Renewer};
 use scheduler0::worker::{Lease, LeaseGuard};
 use tokio::sync::watch;
 use tokio::time::timeout;

@@ -25,12 +25,12 @@ use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
 use crate::executor::payload::DefinitionText;
 use crate::executor::template::Sizes;
+use crate::model::delivery::MISFIRE_GRACE;
 use crate::model::job::{Casing, JobDefinition, JobStatus};
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
 use crate::schedule::{Schedule, names_its_offset, parse_at};
 use crate::secret::Keys;
-use crate::worker::MISFIRE_GRACE;
 
 /// The longest `externalId`, in bytes.
 const LONGEST_EXTERNAL: usize = 255;

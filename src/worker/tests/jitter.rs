@@ -1,8 +1,7 @@
-//! Stories of changes that come between the scheduled instant of an occurrence and the one at which
-//! its jitter makes it due: what was planned fires, what is paused by then does not, and all of it
-//! is in the ledger.
+//! Changes between the scheduled instant of an occurrence and its due instant: what was planned
+//! fires, what is paused by then does not, and all of it is in the ledger.
 
-use super::world::{NODE, T0, World, definition};
+use super::fixture::{NODE, T0, WorkerFixture, definition};
 use crate::command::{Command, JobAction, JobEdit, ProjectAction};
 use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
@@ -15,21 +14,21 @@ use crate::schedule::{Jittered, Schedule};
 use crate::store::ledger::State;
 
 const URL: &str = "http://receiver/a";
-/// What is scheduled then is due from half a minute to 50 seconds later.
+/// An occurrence scheduled then is due half a minute to 50 seconds later.
 const MINUTE: Millis = T0 + 60_000;
-/// The changes.
+/// The instant of the changes.
 const WITHIN: Millis = T0 + 70_000;
 
 fn jittered() -> JobDefinition {
     JobDefinition { jitter: 50_000, ..definition("@every 60s", URL) }
 }
 
-impl World {
-    /// A job of a definition that is due long after the first minute; when it is.
-    fn lucky(&self, definition: &JobDefinition) -> (JobId, Millis) {
+impl WorkerFixture {
+    /// Creates a job that is due long after the first minute, and returns it with its due instant.
+    fn late_job(&self, definition: &JobDefinition) -> (JobId, Millis) {
         let minutes = Schedule::parse("@every 60s", chrono_tz::UTC, definition.dst, 0).unwrap();
         loop {
-            let job = self.shaped(definition.clone(), 1);
+            let job = self.create(definition.clone(), 1);
             let of = Jittered { schedule: &minutes, anchor: T0, job, jitter: definition.jitter };
             if of.due(MINUTE) >= T0 + 90_000 {
                 return (job, of.due(MINUTE));
@@ -58,7 +57,7 @@ impl World {
         self.apply(&Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None });
     }
 
-    /// When the calls for the first minute came that a job was in.
+    /// The instants of the calls for a scheduled instant of a job.
     fn calls_for(&self, job: JobId, scheduled: Millis) -> Vec<Millis> {
         let scheduled = rfc3339(scheduled);
         let mut calls = self.seen();
@@ -70,13 +69,13 @@ impl World {
         self.explained(job, scheduled).account.expect("it is accounted for").state
     }
 
-    /// To an instant, second by second.
+    /// Lets time pass up to an instant, second by second.
     async fn reach(&self, instant: Millis) {
         let ahead = instant - self.time.now();
         self.pass(u64::try_from(ahead).expect("not passed yet"), 1_000).await;
     }
 
-    /// The log, the watermarks and the collector come to an instant.
+    /// Lets the log, the watermarks and the collector follow.
     async fn recorded(&self) {
         for _ in 0..2 {
             self.apply(&Command::Tick);
@@ -102,8 +101,8 @@ enum Then {
 }
 
 async fn what_an_edit_found_planned_fires_when_it_was_due(then: Then) {
-    let mut world = World::new();
-    world.start();
+    let mut fixture = WorkerFixture::new();
+    fixture.start();
     let edits: [(&str, Edit); 10] = [
         ("end", |edit| edit.definition.end = Some(T0 + 86_400_000)),
         ("an end that has passed", |edit| edit.definition.end = Some(T0)),
@@ -125,48 +124,48 @@ async fn what_an_edit_found_planned_fires_when_it_was_due(then: Then) {
             (edit.definition.overlap, edit.definition.end) = (Overlap::Skip, Some(T0 + 86_400_000));
         }),
     ];
-    let jobs: Vec<_> = edits.iter().map(|_| world.lucky(&jittered())).collect();
-    world.settle().await;
-    world.reach(WITHIN).await;
-    // W is beyond the scheduled instant.
-    world.recorded().await;
+    let jobs: Vec<_> = edits.iter().map(|_| fixture.late_job(&jittered())).collect();
+    fixture.settle().await;
+    fixture.reach(WITHIN).await;
+    // The watermark is beyond the scheduled instant.
+    fixture.recorded().await;
     for ((what, change), (job, due)) in edits.iter().zip(&jobs) {
-        world.edit(*job, change);
-        // And once more.
-        world.edit(*job, |edit| edit.definition.retry_max = Some(1));
-        world.edit(*job, |edit| edit.definition.misfire.max = Some(7));
-        assert!(world.time.now() < *due, "{what}");
+        fixture.edit(*job, change);
+        // And two more edits.
+        fixture.edit(*job, |edit| edit.definition.retry_max = Some(1));
+        fixture.edit(*job, |edit| edit.definition.misfire.max = Some(7));
+        assert!(fixture.time.now() < *due, "{what}");
     }
-    world.settle().await;
+    fixture.settle().await;
     let takes = |kind| Move { shard: shard_of(jobs[0].0), to: NODE, expects: 1, kind };
     match then {
         Then::Nothing => {}
         Then::Restarted => {
-            world.stop().await;
-            world.start();
+            fixture.stop().await;
+            fixture.start();
         }
         Then::TakenOver => {
-            world.apply(&Command::Assign(vec![takes(MoveKind::TakeOver)]));
+            fixture.apply(&Command::Assign(vec![takes(MoveKind::TakeOver)]));
         }
         Then::HandedOver => {
-            let until = world.time.now() + 9_000;
-            world.lease.promise(shard_of(jobs[0].0), 1, until);
-            world.apply(&Command::Assign(vec![takes(MoveKind::HandOver { until })]));
+            let until = fixture.time.now() + 9_000;
+            fixture.lease.promise(shard_of(jobs[0].0), 1, until);
+            fixture.apply(&Command::Assign(vec![takes(MoveKind::HandOver { until })]));
         }
-        Then::Reinstalled => world.ring_replaced(),
+        Then::Reinstalled => fixture.publish_replaced(),
     }
-    world.settle().await;
-    world.reach(T0 + 125_000).await;
-    world.recorded().await;
+    fixture.settle().await;
+    fixture.reach(T0 + 125_000).await;
+    fixture.recorded().await;
     for ((what, _), (job, due)) in edits.iter().zip(&jobs) {
-        assert_eq!(world.calls_for(*job, MINUTE), [*due], "{what}, then {then:?}");
-        assert_eq!(world.state(*job, MINUTE), State::Delivered, "{what}, then {then:?}");
+        assert_eq!(fixture.calls_for(*job, MINUTE), [*due], "{what}, then {then:?}");
+        assert_eq!(fixture.state(*job, MINUTE), State::Delivered, "{what}, then {then:?}");
     }
     // The plan after it goes on from its own beginning.
     let next = T0 + 120_000;
-    assert_eq!(world.calls_for(jobs[7].0, next), [next], "without jitter");
-    assert_eq!(world.calls_for(jobs[1].0, next), [0; 0], "after its end");
-    world.stop().await;
+    assert_eq!(fixture.calls_for(jobs[7].0, next), [next], "without jitter");
+    assert_eq!(fixture.calls_for(jobs[1].0, next), [0; 0], "after its end");
+    fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,76 +195,76 @@ async fn what_an_edit_found_planned_fires_after_a_snapshot_is_installed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_decides_about_what_is_due_in_it_and_a_deletion_about_the_rest() {
-    let mut world = World::new();
-    world.start();
-    let make = || world.lucky(&jittered());
+    let mut fixture = WorkerFixture::new();
+    fixture.start();
+    let make = || fixture.late_job(&jittered());
     let [resumed, paused, over, ends, reaches, at_its_end, early, gone] = [(); 8].map(|()| make());
-    let pause = |job: JobId, until| world.act(job, JobAction::Pause { until });
-    world.settle().await;
-    world.reach(MINUTE - 5_000).await;
+    let pause = |job: JobId, until| fixture.act(job, JobAction::Pause { until });
+    fixture.settle().await;
+    fixture.reach(MINUTE - 5_000).await;
     pause(early.0, None);
     pause(over.0, Some(WITHIN));
-    world.settle().await;
-    world.reach(WITHIN).await;
+    fixture.settle().await;
+    fixture.reach(WITHIN).await;
     for job in [resumed, paused] {
         pause(job.0, None);
     }
-    world.edit(ends.0, |edit| edit.pause_until = Some(WITHIN + 3_000));
+    fixture.edit(ends.0, |edit| edit.pause_until = Some(WITHIN + 3_000));
     pause(reaches.0, Some(reaches.1 + 1));
     pause(at_its_end.0, Some(at_its_end.1));
-    world.settle().await;
-    world.act(gone.0, JobAction::Delete);
-    world.act(resumed.0, JobAction::Resume);
-    world.act(early.0, JobAction::Resume);
-    // And a schedule of its own meanwhile.
-    world.edit(paused.0, |edit| edit.definition.jitter = 0);
-    world.settle().await;
-    world.reach(T0 + 119_000).await;
-    world.recorded().await;
+    fixture.settle().await;
+    fixture.act(gone.0, JobAction::Delete);
+    fixture.act(resumed.0, JobAction::Resume);
+    fixture.act(early.0, JobAction::Resume);
+    // And it gets another schedule meanwhile.
+    fixture.edit(paused.0, |edit| edit.definition.jitter = 0);
+    fixture.settle().await;
+    fixture.reach(T0 + 119_000).await;
+    fixture.recorded().await;
     for (job, due) in [resumed, over, ends, at_its_end, early] {
-        assert_eq!(world.calls_for(job, MINUTE), [due]);
-        assert_eq!(world.state(job, MINUTE), State::Delivered);
+        assert_eq!(fixture.calls_for(job, MINUTE), [due]);
+        assert_eq!(fixture.state(job, MINUTE), State::Delivered);
     }
     for ((job, _), reason) in
         [(paused, SkipReason::Paused), (reaches, SkipReason::Paused), (gone, SkipReason::Ended)]
     {
-        assert_eq!(world.calls_for(job, MINUTE), [0; 0]);
-        assert_eq!(world.state(job, MINUTE), State::Skipped(reason));
+        assert_eq!(fixture.calls_for(job, MINUTE), [0; 0]);
+        assert_eq!(fixture.state(job, MINUTE), State::Skipped(reason));
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_of_the_project_decides_about_what_is_due_in_it() {
     for skips in [false, true] {
-        let mut world = World::new();
-        world.start();
-        let (job, due) = world.lucky(&jittered());
+        let mut fixture = WorkerFixture::new();
+        fixture.start();
+        let (job, due) = fixture.late_job(&jittered());
         let until = if skips { due + 1 } else { due };
-        world.settle().await;
-        world.reach(WITHIN).await;
+        fixture.settle().await;
+        fixture.reach(WITHIN).await;
         let pause = ProjectAction::Pause { until: Some(until) };
-        world.apply(&Command::turn_project(1, pause, None));
-        world.edit(job, |edit| edit.definition.end = Some(T0 + 86_400_000));
-        world.settle().await;
-        world.reach(T0 + 119_000).await;
-        world.recorded().await;
+        fixture.apply(&Command::turn_project(1, pause, None));
+        fixture.edit(job, |edit| edit.definition.end = Some(T0 + 86_400_000));
+        fixture.settle().await;
+        fixture.reach(T0 + 119_000).await;
+        fixture.recorded().await;
         let (calls, state) = if skips {
             (vec![], State::Skipped(SkipReason::Paused))
         } else {
             (vec![due], State::Delivered)
         };
-        assert_eq!((world.calls_for(job, MINUTE), world.state(job, MINUTE)), (calls, state));
-        world.stop().await;
+        assert_eq!((fixture.calls_for(job, MINUTE), fixture.state(job, MINUTE)), (calls, state));
+        fixture.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_scheduled_in_the_pause_a_job_begins_with_fires_after_it() {
-    let mut world = World::new();
-    world.start();
-    let (job, due) = world.lucky(&jittered());
-    world.edit(job, |edit| edit.pause_until = Some(WITHIN));
+    let mut fixture = WorkerFixture::new();
+    fixture.start();
+    let (job, due) = fixture.late_job(&jittered());
+    fixture.edit(job, |edit| edit.pause_until = Some(WITHIN));
     let new = crate::command::CreateJobs {
         request: 99,
         definitions: vec![jittered()],
@@ -278,63 +277,63 @@ async fn what_is_scheduled_in_the_pause_a_job_begins_with_fires_after_it() {
             .collect(),
         staged: false,
     };
-    world.apply(&Command::CreateJobs(new));
-    world.settle().await;
-    world.reach(T0 + 119_000).await;
-    world.recorded().await;
-    assert_eq!(world.calls_for(job, MINUTE), [due]);
+    fixture.apply(&Command::CreateJobs(new));
+    fixture.settle().await;
+    fixture.reach(T0 + 119_000).await;
+    fixture.recorded().await;
+    assert_eq!(fixture.calls_for(job, MINUTE), [due]);
     let begun = job + 1..job + 21;
     let fired: Vec<_> =
-        begun.clone().filter(|id| world.calls_for(*id, MINUTE).len() == 1).collect();
+        begun.clone().filter(|id| fixture.calls_for(*id, MINUTE).len() == 1).collect();
     assert!(fired.len() > 5, "about three of four are due after the pause: {fired:?}");
     for id in begun {
         let skipped = State::Skipped(SkipReason::Paused);
         let state = if fired.contains(&id) { State::Delivered } else { skipped };
-        assert_eq!(world.state(id, MINUTE), state);
+        assert_eq!(fixture.state(id, MINUTE), state);
     }
-    world.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_run_before_the_end_fires_after_it() {
-    let mut world = World::new();
+    let mut fixture = WorkerFixture::new();
     let bounded = JobDefinition { start: Some(MINUTE), end: Some(MINUTE), ..jittered() };
-    world.start();
-    let (job, due) = world.lucky(&bounded);
-    world.settle().await;
-    world.reach(T0 + 185_000).await;
-    world.recorded().await;
-    assert_eq!(world.calls_of(job), [((due - T0) / 1_000, 1)]);
-    assert_eq!(world.state(job, MINUTE), State::Delivered);
-    world.stop().await;
+    fixture.start();
+    let (job, due) = fixture.late_job(&bounded);
+    fixture.settle().await;
+    fixture.reach(T0 + 185_000).await;
+    fixture.recorded().await;
+    assert_eq!(fixture.calls_of(job), [((due - T0) / 1_000, 1)]);
+    assert_eq!(fixture.state(job, MINUTE), State::Delivered);
+    fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_occurrences_that_are_due_at_once_both_fire() {
     for restarted in [false, true] {
-        let mut world = World::new();
-        world.start();
-        let (job, due) = world.lucky(&jittered());
-        world.settle().await;
-        world.reach(WITHIN).await;
-        world.edit(job, |edit| {
+        let mut fixture = WorkerFixture::new();
+        fixture.start();
+        let (job, due) = fixture.late_job(&jittered());
+        fixture.settle().await;
+        fixture.reach(WITHIN).await;
+        fixture.edit(job, |edit| {
             edit.definition = JobDefinition { period: Some(1_000), ..definition("@every 1s", URL) };
         });
-        world.settle().await;
+        fixture.settle().await;
         if restarted {
-            // The one is delivered, and recorded nowhere but in the journal.
-            world.reach(due).await;
-            world.stop().await;
-            world.start();
-            world.settle().await;
+            // The one is delivered, and recorded only in the journal.
+            fixture.reach(due).await;
+            fixture.stop().await;
+            fixture.start();
+            fixture.settle().await;
         }
-        world.reach(due + 2_000).await;
-        world.recorded().await;
+        fixture.reach(due + 2_000).await;
+        fixture.recorded().await;
         for scheduled in [MINUTE, due - 1_000, due, due + 1_000] {
             let at = if scheduled == MINUTE { due } else { scheduled };
-            assert_eq!(world.calls_for(job, scheduled), [at], "{restarted}");
-            assert_eq!(world.state(job, scheduled), State::Delivered, "{restarted}");
+            assert_eq!(fixture.calls_for(job, scheduled), [at], "{restarted}");
+            assert_eq!(fixture.state(job, scheduled), State::Delivered, "{restarted}");
         }
-        world.stop().await;
+        fixture.stop().await;
     }
 }

@@ -1,23 +1,26 @@
-//! The engine's stories, told in a small world: real store, a real journal, a clock that the test
-//! moves, and a receiver that says what it is told to say.
+//! Tests of the worker as a whole, on a [`fixture`] with a real store, a real journal, a clock that
+//! the test moves, and a receiver that it scripts.
 
-mod fair;
-mod held;
+mod deferral;
+mod fairness;
+mod firing;
+mod fixture;
+mod held_back;
+mod isolation;
 mod jitter;
+mod overlap;
 mod poison;
-mod sending;
-mod sift;
-mod stories;
+mod recovery;
+mod targets;
 mod timing;
-mod wakes;
-mod world;
+mod wake_ups;
 
 #[tokio::test]
 async fn an_engine_that_was_asked_to_stop_counts_as_running_and_one_that_panicked_does_not() {
     let broken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let is_broken = async |asked: bool, engine: tokio::task::JoinHandle<()>| {
-        let (stop, stopped) = tokio::sync::watch::channel(asked);
-        super::attend(engine, stopped, broken.clone()).await;
+    let is_broken = async |begin_proposals: bool, engine: tokio::task::JoinHandle<()>| {
+        let (stop, stopped) = tokio::sync::watch::channel(begin_proposals);
+        super::handle::attend(engine, stopped, broken.clone()).await;
         drop(stop);
         broken.load(std::sync::atomic::Ordering::SeqCst)
     };

@@ -1,7 +1,7 @@
 //! The randomized model of the lease protocol: leases, hand-overs, watermarks and records over an
 //! abstract Raft, under every fault that a seed can choose.
 //!
-//! The steps under test are the real ones: `worker::holder::Holder`, `coordinator::leases::Grantor`
+//! The steps under test are the real ones: `worker::lease::Holder`, `coordinator::leases::Grantor`
 //! (with its placement) and `model::shard::Shard`. Around them is a small cluster:
 //!
 //! ```text

@@ -8,7 +8,7 @@ use scheduler0::model::Millis;
 use scheduler0::model::lease::Position;
 use scheduler0::model::process::Starts;
 use scheduler0::model::shard::Ownership;
-use scheduler0::worker::holder::Holder;
+use scheduler0::worker::lease::Holder;
 
 use super::leader::Leader;
 use super::state::{JournalEntry, Key, Outcome, State};

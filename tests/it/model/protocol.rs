@@ -7,7 +7,7 @@ use std::rc::Rc;
 use scheduler0::model::Millis;
 use scheduler0::model::lease::{Now, Timing};
 use scheduler0::model::process::{Process, Starts};
-use scheduler0::worker::holder::Holder;
+use scheduler0::worker::lease::Holder;
 
 use super::check::Checks;
 use super::message::Message;

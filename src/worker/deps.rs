@@ -1,0 +1,60 @@
+//! A worker's configuration and the things that it is given to work with. The node fills them in;
+//! `handle` takes them apart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+
+use super::send::PoisonRegister;
+use crate::clock::SchedulerTime;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::model::NodeId;
+use crate::model::attempt::JournalEntry;
+use crate::secret::Keys;
+
+/// The resolved configuration of a worker.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This node.
+    pub node: NodeId,
+    /// `MaxQueue`: the most requests that are built and wait for their first byte.
+    pub max_queue: usize,
+    /// `HTTPExecutorPayloadMaxSizeMb`, in bytes.
+    pub payload_max_bytes: usize,
+    /// `JobExecutionRetryMax`: retries after the first attempt, for jobs that name none.
+    pub retry_max: u32,
+    /// `JobExecutionRetryDelay`: the delay before the first retry; it doubles from there.
+    pub retry_delay: Duration,
+    /// `JobExecutionTimeout` of an attempt, answer included, for jobs that name none.
+    pub timeout: Duration,
+    /// `MaxJobTimeout`: the upper bound of every attempt, also of jobs that name more.
+    pub max_timeout: Duration,
+    /// The grace of jobs that name none, usually [`MISFIRE_GRACE`](super::MISFIRE_GRACE).
+    pub misfire_grace: Duration,
+}
+
+/// The ports and services of a worker.
+pub struct Deps<B, H, L> {
+    /// The replicated state and its change feed: the cluster.
+    pub store: B,
+    /// Makes the calls: the executor.
+    pub dispatcher: H,
+    /// The lease: a [`LeaseGuard`](super::LeaseGuard).
+    pub lease: Arc<L>,
+    /// Opens the secrets that callbacks are signed with.
+    pub keys: Arc<Keys>,
+    /// This node's journal, open.
+    pub journal: Journal,
+    /// The journal's entries that were not forgotten when it was opened.
+    pub unforgotten: Vec<(u64, JournalEntry)>,
+    /// This node's scheduler time.
+    pub time: Arc<SchedulerTime>,
+    /// The node's counters.
+    pub metrics: Arc<Metrics>,
+    /// The occurrences that earlier processes of this node died with.
+    pub register: PoisonRegister,
+    /// The runtime of senders and readers. The engine runs where `start` is called.
+    pub runtime: Runtime,
+}

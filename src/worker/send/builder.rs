@@ -1,0 +1,274 @@
+//! The request builder: from jobs that are due to requests that can be sent. It reads the jobs as
+//! they are now (the fresh-state rule), leaves out what is not planned any more, and has `render`
+//! write the requests of each route.
+//!
+//! The sender calls it on a reader thread, within one read of the store. It sends nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::poison::PoisonRegister;
+use super::prepared::{Prepared, UnsentReason};
+use super::route::{Defaults, DeliveryMode, Route, Routes};
+use super::secrets::SecretCache;
+use super::skip_cause::{SkipCause, skip_cause};
+use super::work::Head;
+use crate::executor::payload::{DefinitionText, Instant};
+use crate::model::attempt::{SkipReason, Verdict};
+use crate::model::delivery::Overlap;
+use crate::model::members::Members;
+use crate::model::postponement::Obstacle;
+use crate::model::target::ProjectPause;
+use crate::model::{JobId, Millis, ProjectId};
+use crate::store::jobs::Payload;
+use crate::store::{jobs, meta, projects};
+use crate::worker::queue::{Plan, Plans};
+
+/// About the most bytes of job data that are read for one slice. The data of one job are always
+/// read.
+const SLICE_BYTES: usize = 16 << 20;
+
+/// Jobs of one route.
+pub(super) struct RouteGroup {
+    pub(super) route: Arc<Route>,
+    /// Whether a pause of the project covers the occurrence.
+    paused: bool,
+    pub(super) jobs: Vec<ReadyJob>,
+}
+
+/// A job that goes out, the text of its definition, and the planned instant before this one.
+pub(super) type ReadyJob = (Payload, Arc<DefinitionText>, Millis);
+
+/// Jobs whose destination takes nothing up to an instant, and the reason.
+type Deferred = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
+
+/// A definition seen in this slice: the number of its group, and its text.
+type CachedDefinition = (usize, Arc<DefinitionText>);
+
+/// Everything that building requests takes.
+pub(super) struct RequestBuilder<'a> {
+    /// The read of the store.
+    pub(super) conn: &'a Connection,
+    /// Definitions and plans.
+    pub(super) plans: &'a Plans,
+    /// The cluster's id, for execution ids.
+    pub(super) cluster: u128,
+    /// The longest body, in bytes.
+    pub(super) max_bytes: usize,
+    /// The terms for jobs and projects that name none.
+    pub(super) defaults: Defaults,
+    /// Opens the credentials of targets.
+    pub(super) secrets: &'a SecretCache,
+    /// The suspects of poison, and the marks of what is being written.
+    pub(super) register: &'a PoisonRegister,
+    /// The instant up to which a destination takes nothing, and the reason.
+    pub(super) closed: &'a dyn Fn(&Route) -> Option<(Millis, Obstacle)>,
+    /// The number of requests, of so many, that a destination has places for. Those places are
+    /// promised with the answer.
+    pub(super) room: &'a dyn Fn(&Route, usize) -> usize,
+    /// Whether `BeginRun` was applied for these occurrences (the begin rule).
+    pub(super) begun: bool,
+    /// Whether it is not due yet: then nothing but requests may come of it.
+    pub(super) early: bool,
+}
+
+/// The jobs of a slice, sorted.
+#[derive(Default)]
+struct SortedJobs {
+    groups: Vec<RouteGroup>,
+    routes: HashMap<Arc<Route>, usize>,
+    definitions: HashMap<(u64, bool), CachedDefinition>,
+    lasts: HashMap<u32, Option<Millis>>,
+    ended: HashMap<ProjectId, Vec<JobId>>,
+    /// Occurrences that do not go out and must be recorded, by project, whether the job is a
+    /// one-off, and cause.
+    skipped: BTreeMap<(ProjectId, bool, SkipCause), Vec<JobId>>,
+    later: Vec<JobId>,
+    /// Log time, once it was read.
+    log_time: Option<Millis>,
+}
+
+impl RequestBuilder<'_> {
+    /// Builds the requests of a slice.
+    pub(super) fn prepare(
+        &self,
+        head: &Head,
+        slice: &[(JobId, u32)],
+    ) -> rusqlite::Result<Prepared> {
+        let wanted = Members::from_sorted(slice.iter().map(|(job, _)| *job));
+        let (rows, last) = jobs::payloads(self.conn, &wanted, SLICE_BYTES)?;
+        // Jobs beyond that many bytes belong to the next slice.
+        let taken = last.map_or(slice.len(), |last| slice.partition_point(|(job, _)| *job <= last));
+        let slice = &slice[..taken];
+        let mut rows = rows.into_iter().peekable();
+        let mut routes = Routes::new(self.conn, self.defaults);
+        let mut sorted = SortedJobs::default();
+        for (job, number) in slice {
+            let planned = head.plans.get(*number as usize);
+            let Some(row) = rows.next_if(|row| row.id == *job) else {
+                let project = head.row.map_or_else(|| planned.map_or(0, |p| p.project), |r| r.1);
+                sorted.ended.entry(project).or_default().push(*job);
+                continue;
+            };
+            let once = head.run == 0 && row.anchor == head.scheduled;
+            let cached = if let Some(cached) = sorted.definitions.get(&(row.definition_id, once)) {
+                cached.clone()
+            } else {
+                let Some(definition) = self.plans.definition(self.conn, row.definition_id)? else {
+                    continue;
+                };
+                let route = Arc::new(routes.route(&definition, once && definition.is_one_off())?);
+                let group = self.group(head, route, &mut sorted)?;
+                let cached = (group, Arc::new(DefinitionText::new(&definition)));
+                sorted.definitions.entry((row.definition_id, once)).or_insert(cached).clone()
+            };
+            let RouteGroup { route, paused, .. } = &sorted.groups[cached.0];
+            // Plans and pauses are the record of what they stop. Only the end of a row, of a
+            // one-off and of a run must be recorded.
+            let (cause, told) = match planned {
+                Some(plan) => {
+                    let cause = skip_cause(
+                        (self.conn, self.plans),
+                        plan,
+                        &row,
+                        head,
+                        (route.project, *paused),
+                    )?;
+                    (cause, self.begun || (route.once && cause == Some(SkipCause::ProjectPaused)))
+                }
+                None => (paused.then_some(SkipCause::ProjectPaused), true),
+            };
+            if let Some(cause) = cause {
+                let key = (route.project, route.once, cause);
+                if !self.is_certain(head, &mut sorted.log_time)? {
+                    sorted.later.push(*job);
+                } else if told {
+                    sorted.skipped.entry(key).or_default().push(*job);
+                }
+                continue;
+            }
+            let last = self.last(head, *number, planned, &row, &mut sorted.lasts)?;
+            sorted.groups[cached.0].jobs.push((row, cached.1, last));
+        }
+        let mut later = std::mem::take(&mut sorted.later);
+        let mut done = self.write(head, sorted);
+        if self.early {
+            done.unsent.drain(..).for_each(|unsent| later.extend(unsent.members.iter()));
+        }
+        later.sort_unstable();
+        done.undecided = later;
+        done.consumed = taken;
+        Ok(done)
+    }
+
+    /// Whether no change can come any more that takes effect before the due instant (the certainty
+    /// rule).
+    fn is_certain(&self, head: &Head, log_time: &mut Option<Millis>) -> rusqlite::Result<bool> {
+        let now = match *log_time {
+            Some(known) => known,
+            None => *log_time.insert(meta::log_time(self.conn)?),
+        };
+        Ok(head.due <= now)
+    }
+
+    fn write(&self, head: &Head, sorted: SortedJobs) -> Prepared {
+        let mut done = Prepared::default();
+        for (project, jobs) in sorted.ended {
+            let why = UnsentReason::Over(Verdict::Skipped(SkipReason::Ended), None);
+            done.unsent(project, false, jobs, why);
+        }
+        for ((project, once, cause), jobs) in sorted.skipped {
+            let why = UnsentReason::Over(Verdict::Skipped(cause.reason()), None);
+            done.unsent(project, once, jobs, why);
+        }
+        let mut closed: Vec<Deferred> = Vec::new();
+        for mut group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
+            let (project, once) = (group.route.project, group.route.once);
+            let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
+            if let Some((until, obstacle)) = (self.closed)(&group.route) {
+                let same = |(known, at, why, _): &&mut Deferred| {
+                    (*at, why) == (until, &obstacle)
+                        && known.defers_with(&group.route)
+                        && known.destination() == group.route.destination()
+                };
+                match closed.iter_mut().find(same) {
+                    Some((.., jobs)) => jobs.extend(ids()),
+                    None => closed.push((Arc::clone(&group.route), until, obstacle, ids())),
+                }
+                continue;
+            }
+            let route = Arc::clone(&group.route);
+            match &route.mode {
+                DeliveryMode::Undeliverable(why) => {
+                    let why = UnsentReason::Over(Verdict::Dead, Some(why.clone()));
+                    done.unsent(project, once, ids(), why);
+                }
+                DeliveryMode::Single(single)
+                    if single.overlap != Overlap::Allow && !head.forced && !self.begun =>
+                {
+                    done.needs_run.push((Arc::clone(&group.route), ids()));
+                }
+                DeliveryMode::Single(single) => self.singles(head, &mut group, single, &mut done),
+                // Without a place it would be written in vain.
+                DeliveryMode::Batch { .. } if (self.room)(&group.route, 1) == 0 => {
+                    done.no_place.push((Arc::clone(&group.route), ids()));
+                }
+                DeliveryMode::Batch { url, method, .. } => {
+                    self.batch(head, &mut group, (url, method), &mut done);
+                }
+            }
+        }
+        for (route, until, obstacle, mut jobs) in closed {
+            jobs.sort_unstable();
+            let why = UnsentReason::Deferred(Arc::clone(&route), until, obstacle);
+            done.unsent(route.project, route.once, jobs, why);
+        }
+        done
+    }
+
+    pub(super) fn instant(&self, head: &Head) -> Instant {
+        Instant { cluster: self.cluster, scheduled: head.scheduled, run: head.run }
+    }
+
+    /// The number of a route's group. A pause covers first attempts only; later attempts go on.
+    fn group(
+        &self,
+        head: &Head,
+        route: Arc<Route>,
+        sorted: &mut SortedJobs,
+    ) -> rusqlite::Result<usize> {
+        if let Some(found) = sorted.routes.get(&route) {
+            return Ok(*found);
+        }
+        let covers = |pause: &ProjectPause| pause.covers(head.due);
+        let paused =
+            head.is_first() && projects::pauses(self.conn, route.project)?.iter().any(covers);
+        sorted.groups.push(RouteGroup { route: Arc::clone(&route), paused, jobs: Vec::new() });
+        sorted.routes.insert(route, sorted.groups.len() - 1);
+        Ok(sorted.groups.len() - 1)
+    }
+
+    /// The planned instant before this one; for the first one the job's creation.
+    fn last(
+        &self,
+        head: &Head,
+        number: u32,
+        planned: Option<&Arc<Plan>>,
+        row: &Payload,
+        known: &mut HashMap<u32, Option<Millis>>,
+    ) -> rusqlite::Result<Millis> {
+        let before = match planned {
+            Some(plan) if !plan.is_anchored() => *known
+                .entry(number)
+                .or_insert_with(|| plan.schedule.prev(row.anchor, head.scheduled - 1)),
+            Some(plan) => plan.schedule.prev(row.anchor, head.scheduled - 1),
+            None => {
+                let plan = self.plans.plan(self.conn, row.definition_id, row.id)?;
+                plan.and_then(|plan| plan.schedule.prev(row.anchor, head.scheduled - 1))
+            }
+        };
+        Ok(before.unwrap_or(row.created).max(row.created))
+    }
+}

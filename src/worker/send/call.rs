@@ -1,0 +1,262 @@
+//! Making calls: from a built request to the reply. A task for each request waits for the due
+//! instant and the executor, asks the lease before the first byte (the lease rule), and hands the
+//! reply to `response`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{HeaderName, HeaderValue};
+
+use super::adaptive_limit::LimitPlaces;
+use super::admission::Admitted;
+use super::event::SendEvent;
+use super::hanging_calls::HangingCalls;
+use super::permits::Permits;
+use super::prepared::Request;
+use super::route::Route;
+use super::sender::Sender;
+use super::work::{Head, Work};
+use crate::executor::headers::{Labels, WEBHOOK_SIGNATURE, headers, overlay};
+use crate::executor::{Call, Reply};
+use crate::model::JobId;
+use crate::worker::ports::{Dispatcher, Lease, StateStore};
+
+/// The outcome of a request that was built.
+pub(super) enum CallResult {
+    /// Its jobs were changed meanwhile: it must be built again.
+    Stale(Permits),
+    /// The secrets that sign it cannot be opened here.
+    Unsigned(String),
+    /// The executor's reply.
+    Reply(Reply),
+}
+
+/// The outcome of a call for one piece of a batch.
+pub(super) enum PieceCall {
+    /// The destination has no place for it at the moment.
+    NoPlace,
+    /// No single request can be built for all of its jobs: some were changed, paused or deleted
+    /// meanwhile, or they could not be read.
+    NotBuilt,
+    /// The call was made under this route.
+    Made(Arc<Route>, CallResult),
+}
+
+/// The permits of a built request.
+struct RequestPermits {
+    /// Its place in the queue of built requests, held up to its first byte.
+    slot: Option<Admitted>,
+    /// Its place at the destination, held up to its answer.
+    place: LimitPlaces,
+    /// The edition of the state that it was built from.
+    edition: u64,
+    /// See [`Permits::begun`].
+    begun: Option<u64>,
+}
+
+impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
+    /// Starts the task of a request.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        piece: Work,
+        request: Request,
+        number: u32,
+        edition: u64,
+        mut place: LimitPlaces,
+        begun: Option<u64>,
+    ) {
+        let slot = place.take_queued();
+        self.report(SendEvent::Started(Arc::clone(&piece.head)));
+        let own = RequestPermits { slot, place, edition, begun };
+        tokio::spawn(Arc::clone(self).deliver(piece, request, number, own));
+    }
+
+    /// Makes a call and handles its result.
+    async fn deliver(
+        self: Arc<Self>,
+        piece: Work,
+        request: Request,
+        number: u32,
+        own: RequestPermits,
+    ) {
+        let route = Arc::clone(&request.route);
+        let made = self.call_when_due(&piece, request, number, own, false).await;
+        self.handle_result(piece, route, made).await;
+    }
+
+    /// Makes a call when it is due.
+    async fn call_when_due(
+        self: &Arc<Self>,
+        piece: &Work,
+        mut request: Request,
+        number: u32,
+        own: RequestPermits,
+        probe: bool,
+    ) -> CallResult {
+        let head = Arc::clone(&piece.head);
+        let RequestPermits { slot, place, edition, begun } = own;
+        self.until_due(&head).await;
+        if self.view.is_stale(edition, &request.members) {
+            // Its jobs were changed since, so it may belong to another destination.
+            return CallResult::Stale(Permits { begun, ..Permits::default() });
+        }
+        let route = Arc::clone(&request.route);
+        let tls = route.tls().map(|tls| self.secrets.tls(tls)).transpose();
+        let lines = self.lines(&head, &mut request, number);
+        let (lines, tls) = match lines.and_then(|lines| Ok((lines, tls?))) {
+            Ok(ready) => ready,
+            Err(error) => return CallResult::Unsigned(error.to_string()),
+        };
+        let members: Arc<[JobId]> = request.members.into();
+        let jobs = members.len() as u64;
+        let watch = (Arc::clone(self), Arc::clone(&members));
+        let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
+        let mut slot = Some(slot);
+        let call = Call {
+            method: request.method,
+            parsed: request.parsed,
+            project: route.project,
+            probe: probe || head.is_probe(),
+            limits: route.limits,
+            success_codes: route.codes(),
+            batch: route.single().is_none(),
+            tls,
+            timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
+            unwanted: Some(Box::new(move || {
+                let (this, members) = watch;
+                let hanging_calls = Arc::clone(&this.hanging_calls);
+                let unsure = move |members: &[JobId]| this.view.is_stale(edition, members);
+                Box::pin(HangingCalls::until_deleted(hanging_calls, members, unsure))
+            })),
+            ..Call::new(request.url, lines, request.body, move || {
+                // The executor asks again when it sends the request a second time: it is counted
+                // once.
+                let first = slot.take().is_some();
+                // The request may have waited long for a worker.
+                let (this, head, members) = &ask;
+                begun.is_none_or(|until| this.time.clock().boot() <= until)
+                    && !this.view.is_changed(edition, members)
+                    && if first { this.may_send(head, jobs) } else { this.may_begin(head) }
+            })
+        };
+        let counted = Counted::new(&self.in_flight);
+        let reply = self.dispatcher.call(call).await;
+        drop(counted);
+        match &reply {
+            Reply::Done(answer) if (1..500).contains(&answer.status) => place.answered(),
+            Reply::Refused { .. } => place.refused(),
+            Reply::Done(_) | Reply::Withheld | Reply::Unwanted(_) => drop(place),
+        }
+        match reply {
+            Reply::Withheld if self.view.is_changed(edition, &members) => {
+                CallResult::Stale(Permits { begun, ..Permits::default() })
+            }
+            Reply::Withheld if begun.is_some_and(|until| self.time.clock().boot() > until) => {
+                // The run may have been taken for lost meanwhile (the begin rule).
+                CallResult::Stale(Permits::default())
+            }
+            reply => CallResult::Reply(reply),
+        }
+    }
+
+    /// Makes one call for a piece of a batch, whatever the breaker says, if all of the piece can be
+    /// sent as one request now.
+    pub(super) async fn call_piece(self: &Arc<Self>, piece: &Work) -> PieceCall {
+        let edition = self.view.edition();
+        let permits = Permits { probe: true, ..Permits::default() };
+        let Ok(mut prepared) = self.prepare(piece.clone(), &permits).await else {
+            return PieceCall::NotBuilt;
+        };
+        let Some(request) = prepared.requests.pop() else {
+            let waiting: usize = prepared.no_place.iter().map(|(_, jobs)| jobs.len()).sum();
+            return if waiting == piece.jobs.len() {
+                PieceCall::NoPlace
+            } else {
+                PieceCall::NotBuilt
+            };
+        };
+        if request.members.len() != piece.jobs.len() || request.route.single().is_some() {
+            return PieceCall::NotBuilt;
+        }
+        let limit = self.in_flight_limits.of(request.route.project, &request.url);
+        let Some(mut place) = limit.take_free().await else { return PieceCall::NoPlace };
+        let slot = place.take_queued();
+        let route = Arc::clone(&request.route);
+        let own = RequestPermits { slot, place, edition, begun: None };
+        PieceCall::Made(route, self.call_when_due(piece, request, 0, own, true).await)
+    }
+
+    /// Handles the result of a call.
+    pub(super) async fn handle_result(
+        self: Arc<Self>,
+        piece: Work,
+        route: Arc<Route>,
+        made: CallResult,
+    ) {
+        let head = Arc::clone(&piece.head);
+        match made {
+            CallResult::Stale(permits) => self.build_again(piece, permits).await,
+            CallResult::Unsigned(error) => {
+                let record = self.unsigned(&piece, &route, error);
+                self.finish_piece(&head, vec![record], None);
+            }
+            CallResult::Reply(Reply::Withheld) => self.finish_piece(&head, Vec::new(), Some(piece)),
+            CallResult::Reply(Reply::Refused { until, obstacle }) => {
+                let record = self.defer(&head, &route, piece.members(), Some((until, obstacle)));
+                self.finish_piece(&head, vec![record], None);
+            }
+            CallResult::Reply(Reply::Done(answer)) => {
+                self.handle_answer(piece, &route, answer).await
+            }
+            CallResult::Reply(Reply::Unwanted(answer)) => {
+                let record = self.unwanted(&piece, &route, answer);
+                self.finish_piece(&head, vec![record], None);
+            }
+        }
+    }
+
+    /// The header lines of a request, signed for this moment.
+    fn lines(
+        &self,
+        head: &Head,
+        request: &mut Request,
+        number: u32,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, crate::secret::Error> {
+        let now = self.time.now();
+        let mut lines = headers(&Labels {
+            shard: head.key.0,
+            epoch: self.view.fence(head.key),
+            scheduled: head.scheduled,
+            attempt: head.attempt,
+            chunk: number,
+            webhook_id: &request.webhook_id,
+            now,
+        });
+        if request.route.single().is_some() {
+            lines = overlay(lines, std::mem::take(&mut request.headers));
+        }
+        let signing = &request.route.signing;
+        let signature = self.secrets.sign(signing, &request.webhook_id, now, &request.body)?;
+        // Base64 and a few signs: always a valid header value.
+        let signature = signature.and_then(|signature| HeaderValue::from_str(&signature).ok());
+        lines.extend(signature.map(|signature| (WEBHOOK_SIGNATURE, signature)));
+        Ok(lines)
+    }
+}
+
+/// Counts a call as under way until it is dropped.
+struct Counted<'a>(&'a AtomicU64);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,358 @@
+//! Classifying an answer: delivered, tried again, split, dead. `response` asks and acts on it.
+//! Pure.
+
+use std::time::Duration;
+
+use crate::executor::reply::{MAX_RETRY_AFTER, Named, failed};
+use crate::executor::{Answer, Class};
+use crate::model::attempt::{MAX_RESPONSE, Verdict, parse_execution_id};
+use crate::model::delivery::{Retry, seed, spread, spread_after};
+use crate::model::{JobId, Millis};
+
+/// How long an occurrence may be deferred beyond its whole retry schedule, in milliseconds.
+const DEFERRAL_MARGIN: Millis = 3_600_000;
+
+/// The consequence of an answer for the jobs of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// All are delivered.
+    Delivered,
+    /// The receiver accepted the occurrence and reports later.
+    Running,
+    /// The receiver accepted all but these.
+    PartlyFailed {
+        /// The jobs that failed, ascending.
+        failed: Vec<JobId>,
+        /// Their verdict.
+        verdict: Verdict,
+    },
+    /// All of them failed alike.
+    Failed(Verdict),
+    /// The receiver accepted the request, but the answer does not say which jobs: all count as
+    /// failed.
+    Unclear {
+        /// Their verdict.
+        verdict: Verdict,
+        /// The flaw, as the end of a sentence about the answer.
+        why: String,
+    },
+    /// The receiver asks to wait so many milliseconds. That is no attempt.
+    AskedToWait(Millis),
+    /// One job may be at fault for all: they are sent again in pieces.
+    Split,
+    /// The receiver has seen a newer owner. If there is none, it is a failure with this verdict.
+    Fenced(Verdict),
+}
+
+/// The facts about a request that its answer is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerContext<'a> {
+    /// The jobs, ascending.
+    pub(super) jobs: &'a [JobId],
+    /// Their scheduled instant.
+    pub(super) scheduled: Millis,
+    /// The number of the manual run; 0 for planned occurrences.
+    pub(super) run: u64,
+    /// The number of the attempt.
+    pub(super) attempt: u32,
+    /// The number of attempts of this series, this one included.
+    pub(super) tried: u32,
+    /// The instant from which on its receiver may have asked it to wait.
+    pub(super) since: Millis,
+    /// The retry terms.
+    pub(super) retry: Retry,
+    /// For a request of one occurrence the statuses that count as success, empty for 2xx.
+    pub(super) codes: Option<&'a [u16]>,
+}
+
+impl AnswerContext<'_> {
+    /// Classifies the answer at an instant.
+    pub(super) fn classify(&self, answer: &Answer, now: Millis) -> Disposition {
+        let codes = self.codes.unwrap_or_default();
+        match answer.class_by(codes) {
+            Class::Success if self.codes.is_some() => {
+                if answer.accepted_async {
+                    Disposition::Running
+                } else {
+                    Disposition::Delivered
+                }
+            }
+            Class::Success => self.batch(answer, now),
+            Class::Retry { after } => match answer.asks_to_wait(codes) {
+                Some(wait) if self.may_wait(wait, now) => {
+                    Disposition::AskedToWait(wait.as_millis() as Millis)
+                }
+                _ => Disposition::Failed(self.after_failure(after, now)),
+            },
+            Class::Refused | Class::Gone if self.jobs.len() > 1 => Disposition::Split,
+            Class::Refused | Class::Gone => Disposition::Failed(Verdict::Dead),
+            Class::Fenced => Disposition::Fenced(self.after_failure(None, now)),
+        }
+    }
+
+    /// Classifies a success of a batch: all jobs are delivered but those that the answer names.
+    fn batch(&self, answer: &Answer, now: Millis) -> Disposition {
+        let unclear = |why| Disposition::Unclear { verdict: self.after_failure(None, now), why };
+        if let Some(flaw) = &answer.flaw {
+            return unclear(flaw.clone());
+        }
+        let named = match failed(&answer.body) {
+            Named::Nobody => return Disposition::Delivered,
+            Named::Unclear(why) => return unclear(why.to_owned()),
+            Named::Failed(named) => named,
+        };
+        let mut failed = Vec::new();
+        for text in &named {
+            let Some(of) = parse_execution_id(text) else {
+                return unclear("its `failed` names what is no execution id".to_owned());
+            };
+            // The id of another occurrence does not belong to this request.
+            if (of.scheduled, of.run) == (self.scheduled, self.run)
+                && self.jobs.binary_search(&of.job).is_ok()
+            {
+                failed.push(of.job);
+            }
+        }
+        failed.sort_unstable();
+        failed.dedup();
+        if failed.is_empty() {
+            return Disposition::Delivered;
+        }
+        Disposition::PartlyFailed { failed, verdict: self.after_failure(None, now) }
+    }
+
+    /// The verdict after a failure: the next attempt, or dead.
+    pub(super) fn after_failure(&self, after: Option<Duration>, now: Millis) -> Verdict {
+        let Some(delay) = self.retry.after(self.tried) else { return Verdict::Dead };
+        let seed = self.seed();
+        let delay = match after {
+            Some(after) => spread_after(after.as_millis() as Millis, seed),
+            None => spread(delay, self.retry.max_delay, seed),
+        };
+        Verdict::Retry { at: now.saturating_add(delay) }
+    }
+
+    /// Whether a receiver may still ask to wait without using up a retry: a day in all.
+    fn may_wait(&self, wait: Duration, now: Millis) -> bool {
+        let spent = (now - self.since).max(0);
+        spent.saturating_add(wait.as_millis() as Millis) <= MAX_RETRY_AFTER.as_millis() as Millis
+    }
+
+    /// The seed of the retry's spread; see [`seed`].
+    pub(super) fn seed(&self) -> u64 {
+        let first = self.jobs.first().copied().unwrap_or_default();
+        seed(first, self.scheduled, self.run, self.attempt)
+    }
+}
+
+/// How long an occurrence may be deferred, attempts between, before it becomes a dead letter, in
+/// milliseconds.
+pub(super) fn max_deferral(retry: &Retry) -> Millis {
+    let mut all = DEFERRAL_MARGIN;
+    for tried in 1..=retry.max {
+        let Some(delay) = retry.after(tried) else { break };
+        if delay >= retry.max_delay || retry.factor <= 1_000 {
+            let left = Millis::from(retry.max - tried + 1);
+            return all.saturating_add(delay.saturating_mul(left));
+        }
+        all = all.saturating_add(delay);
+    }
+    all
+}
+
+/// The start of an answer, if it is text: without control characters, and cut to the length that is
+/// kept.
+pub(super) fn excerpt(body: &[u8]) -> Option<String> {
+    let head = &body[..body.len().min(MAX_RESPONSE)];
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The cut went through a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::attempt::execution_id;
+    use bytes::Bytes;
+
+    const RETRY: Retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answer { status, duration_ms: 1, sent: true, body, ..Answer::default() }
+    }
+
+    fn context(jobs: &[JobId], tried: u32) -> AnswerContext<'_> {
+        AnswerContext {
+            jobs,
+            scheduled: 7_000,
+            run: 0,
+            attempt: tried,
+            tried,
+            since: 7_000,
+            retry: RETRY,
+            codes: None,
+        }
+    }
+
+    fn at_instant(at: Millis) -> Disposition {
+        Disposition::Failed(Verdict::Retry { at })
+    }
+
+    /// The instant of the first retry of a batch that begins with job 1.
+    fn first_retry() -> Millis {
+        100_000 + spread(5_000, RETRY.max_delay, seed(1, 7_000, 0, 1))
+    }
+
+    fn next(answer: &Answer, jobs: &[JobId], tried: u32) -> Disposition {
+        context(jobs, tried).classify(answer, 100_000)
+    }
+
+    #[test]
+    fn failures_are_retried_later_and_later_and_then_dead() {
+        let down = answer(503, "");
+        for (tried, delay) in [(1, 5_000), (2, 10_000), (3, 20_000)] {
+            let Disposition::Failed(Verdict::Retry { at }) = next(&down, &[1, 2], tried) else {
+                panic!("{tried}");
+            };
+            let fifth = delay / 5;
+            assert!((delay - fifth..=delay + fifth).contains(&(at - 100_000)), "{tried}: {at}");
+            assert_eq!(next(&down, &[1, 2], tried), at_instant(at), "always the same");
+        }
+        assert_eq!(next(&down, &[1, 2], 4), Disposition::Failed(Verdict::Dead));
+        let told = Answer { retry_after: Some(Duration::from_secs(42)), ..answer(500, "") };
+        let Disposition::Failed(Verdict::Retry { at }) = next(&told, &[1], 1) else { panic!() };
+        assert!((142_000..=142_000 + 8_400).contains(&at), "{at}");
+        assert_eq!(next(&told, &[1], 4), Disposition::Failed(Verdict::Dead));
+    }
+
+    #[test]
+    fn a_receiver_that_names_a_time_is_waited_for_a_day_in_all() {
+        let busy = |after| Answer { retry_after: Some(after), ..answer(429, "") };
+        let hours = Duration::from_hours;
+        let at = |now, answer: &Answer| context(&[1], 4).classify(answer, now);
+        assert_eq!(at(7_000, &busy(hours(24))), Disposition::AskedToWait(86_400_000));
+        assert_eq!(at(7_001, &busy(hours(24))), Disposition::Failed(Verdict::Dead));
+        assert_eq!(at(7_000 + 80_000_000, &busy(hours(1))), Disposition::AskedToWait(3_600_000));
+        assert_eq!(at(7_000 + 83_000_000, &busy(hours(1))), Disposition::Failed(Verdict::Dead));
+        // Without a time, or with zero, it is an attempt.
+        assert_eq!(at(7_000, &busy(Duration::ZERO)), Disposition::Failed(Verdict::Dead));
+        assert_eq!(at(7_000, &answer(429, "")), Disposition::Failed(Verdict::Dead));
+        let bad = Answer { retry_after: Some(hours(1)), ..answer(500, "") };
+        assert_eq!(at(7_000, &bad), Disposition::Failed(Verdict::Dead));
+    }
+
+    #[test]
+    fn a_refused_batch_is_split_and_a_refused_job_is_dead() {
+        for status in [400, 404, 410, 413] {
+            assert_eq!(next(&answer(status, ""), &[1, 2], 1), Disposition::Split, "{status}");
+            assert_eq!(
+                next(&answer(status, ""), &[1], 1),
+                Disposition::Failed(Verdict::Dead),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_receiver_may_name_what_failed() {
+        let ids = format!(
+            "{{\"failed\":[\"{}\",\"{}\",\"{}\"]}}",
+            execution_id(1 << 96, 2, 7_000),
+            execution_id(1 << 96, 9, 7_000),
+            execution_id(1 << 96, 1, 8_000),
+        );
+        let verdict = Verdict::Retry { at: first_retry() };
+        assert_eq!(
+            next(&answer(200, &ids), &[1, 2], 1),
+            Disposition::PartlyFailed { failed: vec![2], verdict }
+        );
+        let manual = AnswerContext { run: 3, ..context(&[1, 2], 1) };
+        assert_eq!(
+            manual.classify(&answer(200, &ids), 0),
+            Disposition::Delivered,
+            "other occurrences"
+        );
+        assert_eq!(next(&answer(204, ""), &[1, 2], 1), Disposition::Delivered);
+        assert_eq!(next(&answer(200, "{\"failed\":[]}"), &[1], 1), Disposition::Delivered);
+    }
+
+    #[test]
+    fn a_batch_whose_answer_cannot_be_told_is_a_failed_attempt() {
+        let retry = Verdict::Retry { at: first_retry() };
+        let why = |answer: &Answer, tried| match next(answer, &[1, 2], tried) {
+            Disposition::Unclear { verdict, why } => (verdict, why),
+            other => panic!("{other:?}"),
+        };
+        let cut = Answer { flaw: Some("it broke off".to_owned()), ..answer(200, "") };
+        assert_eq!(why(&cut, 1), (retry, "it broke off".to_owned()));
+        assert_eq!(why(&cut, 4).0, Verdict::Dead);
+        for body in [r#"{"failed":true}"#, r#"{"failed":["nonsense"]}"#, "{\"failed\":[\"c1-"] {
+            assert_eq!(why(&answer(200, body), 1).0, retry, "{body}");
+        }
+        // Any other status is clear by itself, and so is one for a single occurrence.
+        let refused = Answer { flaw: Some("it broke off".to_owned()), ..answer(400, "") };
+        assert_eq!(next(&refused, &[1, 2], 1), Disposition::Split);
+        let single = AnswerContext { codes: Some(&[]), ..context(&[1], 1) };
+        assert_eq!(single.classify(&cut, 0), Disposition::Delivered);
+    }
+
+    #[test]
+    fn a_single_request_succeeds_by_its_own_codes_and_may_go_on() {
+        let single = |codes, answer: &Answer| {
+            AnswerContext { codes: Some(codes), ..context(&[1], 1) }.classify(answer, 100_000)
+        };
+        let again = at_instant(first_retry());
+        for (codes, status, expected) in [
+            (&[][..], 204, Disposition::Delivered),
+            (&[], 404, Disposition::Failed(Verdict::Dead)),
+            (&[200, 404], 404, Disposition::Delivered),
+            (&[200, 404], 201, again.clone()),
+            (&[200, 404], 500, again.clone()),
+            (&[200, 404], 410, Disposition::Failed(Verdict::Dead)),
+            (&[412], 412, Disposition::Delivered),
+        ] {
+            assert_eq!(single(codes, &answer(status, "")), expected, "{codes:?} {status}");
+        }
+        let later = Answer { accepted_async: true, ..answer(202, "") };
+        assert_eq!(single(&[], &later), Disposition::Running);
+        assert_eq!(single(&[202], &later), Disposition::Running);
+        assert_eq!(single(&[200], &later), again);
+        assert_eq!(single(&[], &answer(202, "")), Disposition::Delivered);
+        assert_eq!(next(&later, &[1], 1), Disposition::Delivered, "a batch has no runs");
+    }
+
+    #[test]
+    fn patience_is_the_whole_retry_schedule_and_an_hour() {
+        assert_eq!(max_deferral(&RETRY), 35_000 + 3_600_000);
+        assert_eq!(max_deferral(&Retry { max: 0, ..RETRY }), 3_600_000);
+        let steady = Retry { max: 10, factor: 1_000, ..RETRY };
+        assert_eq!(max_deferral(&steady), 50_000 + 3_600_000);
+        let capped = Retry { max: u32::MAX, max_delay: 10_000, ..RETRY };
+        let expected = 5_000 + 10_000 * (i64::from(u32::MAX) - 1) + 3_600_000;
+        assert_eq!(max_deferral(&capped), expected);
+    }
+
+    #[test]
+    fn of_an_answer_the_start_of_its_text_is_kept() {
+        assert_eq!(excerpt(b" done\r\n\x1b[31m"), Some("done  [31m".to_owned()));
+        assert_eq!(excerpt(b" \n"), None);
+        assert_eq!(excerpt(&[0xff, 0xfe, 0x00]), None);
+        let long = "\u{e4}".repeat(MAX_RESPONSE);
+        let kept = excerpt(&long.as_bytes()[..MAX_RESPONSE + 7]).unwrap();
+        assert_eq!(kept.len(), MAX_RESPONSE);
+        assert!(excerpt(format!("x{long}").as_bytes()).unwrap().len() < MAX_RESPONSE);
+    }
+}

@@ -1,0 +1,36 @@
+//! The reports of senders to the engine. Data only.
+
+use std::sync::Arc;
+
+use super::work::{Head, Work};
+use crate::model::attempt::AttemptRecord;
+
+/// A report of a sender.
+#[derive(Debug)]
+pub(in crate::worker) enum SendEvent {
+    /// One more piece of this work is under way.
+    Started(Arc<Head>),
+    /// A piece is over. Its records go to the journal; what was not sent goes back to the queue.
+    Finished {
+        /// The work that it was a piece of.
+        head: Arc<Head>,
+        /// The results.
+        records: Vec<AttemptRecord>,
+        /// The part that was not sent.
+        back: Option<Work>,
+    },
+    /// A piece is over, and the store has its result already.
+    Recorded(Arc<Head>),
+    /// By the store a piece is over or another sender's: the engine must read it again.
+    Disputed(Work),
+    /// All requests of a work are built; the engine may start the next.
+    Built,
+}
+
+impl SendEvent {
+    /// Whether the engine must look at once. Other reports may gather while it writes to the
+    /// journal: only the next write waits for them.
+    pub(super) fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Started(_) | Self::Finished { back: None, .. })
+    }
+}

@@ -1,0 +1,48 @@
+//! Sending what is due: from a piece of work to the records of its results.
+//!
+//! ```text
+//!   Work ──> sender ──> builder, render ──> call ──> response ──> SendEvent (to the engine)
+//!              │         jobs as they are    │         ├── retry, dead letter: a record
+//!              │         now, one request    │         ├── batch refused: split, isolate
+//!              │         for each target     │         └── destination full: defer
+//!              │                             └── lease, first byte, answer
+//!              └── no place yet: wait (admission, adaptive limit), run must not overlap: BeginRun
+//! ```
+//!
+//! The engine starts it with a [`Work`] and hears of it by [`SendEvent`]s. Nothing here touches the
+//! due queue, the tracker or the journal.
+
+mod adaptive_limit;
+mod admission;
+mod backlog;
+mod builder;
+mod call;
+mod classify;
+mod defer;
+mod event;
+mod hanging_calls;
+mod isolate;
+mod permits;
+mod poison;
+mod prepared;
+mod render;
+mod response;
+mod route;
+mod secrets;
+mod sender;
+mod skip_cause;
+mod view;
+mod wait;
+mod work;
+
+pub(super) use adaptive_limit::AdaptiveLimits;
+pub(super) use admission::Admission;
+pub(super) use event::SendEvent;
+pub(super) use hanging_calls::{HangingCalls, cancel_deleted};
+pub(super) use poison::CleanExit;
+pub use poison::PoisonRegister;
+pub(super) use route::Defaults;
+pub(super) use secrets::SecretCache;
+pub(super) use sender::Sender;
+pub(super) use view::SenderView;
+pub(super) use work::{Head, Work};

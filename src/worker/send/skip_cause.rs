@@ -1,0 +1,96 @@
+//! Whether an occurrence still goes out when its request is built: an edit or a pause may have come
+//! after it was queued. The request builder asks; nothing is recorded here.
+
+use super::work::Head;
+use rusqlite::Connection;
+
+use crate::model::ProjectId;
+use crate::model::attempt::SkipReason;
+use crate::model::job::JobStatus;
+use crate::store::jobs::Payload;
+use crate::store::{plans as closed, projects};
+use crate::worker::queue::{Member, Plan, Plans};
+
+/// The cause why an occurrence of a job does not go out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SkipCause {
+    Paused,
+    ProjectPaused,
+    Edited,
+    Disabled,
+}
+
+impl SkipCause {
+    /// The objection of a job's status.
+    pub(super) fn of(status: JobStatus) -> Option<Self> {
+        match status {
+            JobStatus::Active | JobStatus::Completed => None,
+            JobStatus::Inactive => Some(Self::Paused),
+            JobStatus::Disabled => Some(Self::Disabled),
+        }
+    }
+
+    pub(super) fn reason(self) -> SkipReason {
+        match self {
+            Self::Paused | Self::ProjectPaused => SkipReason::Paused,
+            Self::Edited => SkipReason::Edited,
+            Self::Disabled => SkipReason::Disabled,
+        }
+    }
+}
+
+/// The cause why an occurrence does not go out by the present state; `None` if it does. An edit or
+/// a pause may not have reached the queue yet, or came while the jitter ran.
+///
+/// The plan that holds the scheduled instant says whether there is such an occurrence. The plan
+/// that holds the due instant says whether the job fires then. The last argument is the job's
+/// project and whether a pause of it covers the due instant; an occurrence that was planned in
+/// another project follows the pauses of that one.
+pub(super) fn skip_cause(
+    (conn, plans): (&Connection, &Plans),
+    plan: &Plan,
+    row: &Payload,
+    head: &Head,
+    (project, paused): (ProjectId, bool),
+) -> rusqlite::Result<Option<SkipCause>> {
+    let (job, scheduled, due) = (row.id, head.scheduled, head.due);
+    let pause = |paused: bool| paused.then_some(SkipCause::ProjectPaused);
+    if row.from < scheduled {
+        let cause = SkipCause::of(row.status);
+        if cause.is_some() || (row.definition_id == plan.definition && !plan.is_anchored()) {
+            return Ok(cause.or_else(|| pause(paused)));
+        }
+        let member = Member::from(job, row.anchor, row.from);
+        let is_due = if row.definition_id == plan.definition {
+            plan.is_due(&member, scheduled, due)
+        } else {
+            let now = plans.plan(conn, row.definition_id, job)?;
+            now.is_some_and(|plan| plan.is_due(&member, scheduled, due))
+        };
+        return Ok(if is_due { pause(paused) } else { Some(SkipCause::Edited) });
+    }
+    let closed = closed::of_job(conn, job)?;
+    let holding =
+        |instant| closed.iter().find(move |plan| plan.from < instant && instant <= plan.until);
+    let Some(planned) = holding(scheduled) else {
+        return Ok(SkipCause::of(row.status).or(Some(SkipCause::Edited)));
+    };
+    let (anchor, after, until) = (planned.anchor, planned.from, planned.until);
+    let member = Member { until, ..Member::from(job, anchor, after) };
+    let then = plans.plan(conn, planned.definition_id, job)?;
+    if !then.is_some_and(|plan| plan.is_due(&member, scheduled, due)) {
+        return Ok(Some(SkipCause::Edited));
+    }
+    let status = match holding(due) {
+        Some(plan) if row.from >= due => plan.status,
+        _ => row.status,
+    };
+    if let Some(cause) = SkipCause::of(status) {
+        return Ok(Some(cause));
+    }
+    let then = planned.definition.project;
+    if then == project {
+        return Ok(pause(paused));
+    }
+    Ok(pause(projects::pauses(conn, then)?.iter().any(|pause| pause.covers(due))))
+}
