@@ -15,7 +15,8 @@ use super::{Millis, NodeId};
 /// fire, in milliseconds.
 pub const CLOCK_TOLERANCE: Millis = 1_000;
 
-/// How far behind log time an owner may have applied and still get more shards, in milliseconds.
+/// The distance behind log time at which an owner may have applied and still get more shards, in
+/// milliseconds.
 pub const LAG_TOLERANCE: Millis = 1_000;
 
 /// The least distance of a promised hand-over instant from the owner's now, in milliseconds.
@@ -33,7 +34,8 @@ pub struct Timing {
     pub fresh: u64,
     /// The time between two renewals.
     pub renew_every: u64,
-    /// How long the set of able nodes must have been the same before shards move for balance.
+    /// The time for which the set of able nodes must have been the same before shards move for
+    /// balance.
     pub settle: u64,
 }
 
@@ -52,8 +54,8 @@ impl Timing {
         self.ttl + self.fresh
     }
 
-    /// How long a node may use a grant of this length, from sending its renewal: a tenth less, for
-    /// clocks that run at different speeds.
+    /// The time for which a node may use a grant of this length, from sending its renewal: a tenth
+    /// less, for clocks that run at different speeds.
     pub fn usable(ttl: u64) -> u64 {
         ttl - ttl / 10
     }
@@ -68,7 +70,7 @@ pub struct Now {
     pub sched: Millis,
 }
 
-/// How far a node has applied the log.
+/// A position in the log that a node has applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The index of the last applied entry.
@@ -80,11 +82,11 @@ pub struct Position {
 /// The facts that a node states about itself with every renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// How far it has applied.
+    /// Its applied position.
     pub applied: Position,
-    /// Whether its journal takes results.
+    /// True if its journal takes results.
     pub has_room: bool,
-    /// Whether it is to be stopped or taken out of service: it gets no shards, and those it has
+    /// True if it is to be stopped or taken out of service: it gets no shards, and those it has
     /// move.
     pub draining: bool,
     /// Its memory, in percent of `MaxMemory`.

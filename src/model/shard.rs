@@ -98,7 +98,7 @@ pub struct Ownership {
     pub after: Millis,
     /// The last due instant of the range.
     pub until: Millis,
-    /// Whether it is the closing owner's range.
+    /// True if it is the closing owner's range.
     pub closing: bool,
 }
 
@@ -169,7 +169,7 @@ impl Shard {
         true
     }
 
-    /// Whether a node holds an epoch as owner or closing owner.
+    /// Says whether a node holds an epoch as owner or closing owner.
     pub fn is_live(&self, node: NodeId, epoch: u64) -> bool {
         (node == self.owner && epoch == self.epoch)
             || self.closing.as_ref().is_some_and(|c| node == c.node && epoch == c.epoch)

@@ -59,8 +59,8 @@ impl Worker {
         self.status.get()
     }
 
-    /// Whether the engine runs, or has ended because it was asked to. What such a worker recorded
-    /// is still to be collected. After a panic of the engine this is `false`.
+    /// Says whether the engine runs, or has ended because it was asked to. What such a worker
+    /// recorded is still to be collected. After a panic of the engine this is `false`.
     pub fn is_running(&self) -> bool {
         !self.broken.load(Ordering::SeqCst)
     }

@@ -1,10 +1,9 @@
-//! What every node does with the shards that it owns: it fires the jobs that are due in them, and
-//! records the results.
+//! The worker: fires the jobs that are due in the shards of this node, and records the results.
 //!
 //! ```text
-//!      change feed                      due queue, pending rows
-//!           │                                     │
-//!  ┌────────▼─────────────────────────────────────▼────────┐
+//!      change feed                              journal ──> collector (leader)
+//!           │                                        ▲
+//!  ┌────────▼────────────────────────────────────────┴─────┐
 //!  │ engine: ties them together                            │
 //!  │ reads the store, gives out what is due, states the    │
 //!  │ watermark, writes results to the journal              │
@@ -25,8 +24,8 @@
 //! The node starts one [`Worker`] with its [`Deps`]. The worker reads the replicated state, and its
 //! results reach that state through the journal, which the leader's collector reads. The worker
 //! itself proposes one command only: `BeginRun`, before it sends a request whose runs must not
-//! overlap. All work is level-triggered: after a lost notification, a failed task or a new lease the
-//! engine looks at the state as it is.
+//! overlap. All work is level-triggered: after a lost notification, a failed task or a new lease
+//! the engine looks at the state as it is.
 //!
 //! The protocol that an owner of shards follows, with its named rules, is in `DESIGN.md` beside
 //! this file.

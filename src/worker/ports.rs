@@ -61,11 +61,11 @@ pub trait Lease: Send + Sync + 'static {
     /// [`Millis::MIN`] when it may fire nothing.
     fn fires_until(&self, shard: ShardId, ownership: &Ownership) -> Millis;
 
-    /// Whether a first attempt due at an instant may go out. Asked before its first byte (the lease
-    /// rule).
+    /// Says whether a first attempt due at an instant may go out. Asked before its first byte (the
+    /// lease rule).
     fn may_fire(&self, shard: ShardId, ownership: &Ownership, due: Millis) -> bool;
 
-    /// Whether an attempt of a pending row may go out. Asked before its first byte.
+    /// Says whether an attempt of a pending row may go out. Asked before its first byte.
     fn may_send(&self, shard: ShardId, ownership: &Ownership, due: Millis) -> bool;
 
     /// The highest watermark that may be stated for the range; [`Millis::MIN`] for none.

@@ -1,7 +1,7 @@
-//! How changes reach the due queue: a change says where to look, one read at a time looks there,
+//! Feeding changes into the due queue: a change says where to look, one read at a time looks there,
 //! and its result replaces what the queue held.
 //!
-//! The head of the engine calls these methods. `caught_up_to` is the log time up to which all of
+//! The engine's loop calls these methods. `caught_up_to` is the log time up to which all of
 //! that is done; no watermark goes above it (the caught-up rule). Whole ownership ranges are loaded
 //! by `loading`.
 

@@ -1,7 +1,7 @@
 //! Giving out what is due: takes occurrences from the due queue and rows from the pending rows, as
 //! far as the lease lets their ranges fire, and starts a sender for each.
 //!
-//! The head of the engine calls [`Engine::fire`] whenever there may be something to do. Nothing
+//! The engine's loop calls [`Engine::fire`] whenever there may be something to do. Nothing
 //! here waits or reads.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ use crate::worker::send::{Head, Work};
 /// The most works that are read and built at one time.
 pub(super) const BUILDERS: usize = 4;
 
-/// How long before it is due a request is built, in milliseconds, when the queue has room for it.
+/// Time by which requests are built before they are due, in milliseconds, when the queue has room
+/// for it.
 const AHEAD_MS: i64 = 100;
 
 /// The least `max_queue` that has room for building ahead.

@@ -106,8 +106,8 @@ pub(super) fn ownership(
     Ok(Loaded { queue, excluded })
 }
 
-/// Whether an entry of the own journal settles its occurrences for an epoch (the epoch rule): a
-/// dead letter or a deferral under another epoch does not.
+/// Says whether an entry of the own journal settles its occurrences for an epoch (the epoch rule):
+/// a dead letter or a deferral under another epoch does not.
 fn counts(record: &AttemptRecord, epoch: u64) -> bool {
     record.run == 0 && (record.epoch == epoch || !record.verdict.needs_its_epoch())
 }

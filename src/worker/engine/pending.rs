@@ -254,7 +254,7 @@ impl PendingRows {
         row.state = State::Recorded;
     }
 
-    /// Whether no row of a shard due by an instant waits or is under way.
+    /// Says whether no row of a shard due by an instant waits or is under way.
     pub(super) fn is_clear(&self, shard: ShardId, until: Millis) -> bool {
         let open = self.known.values().filter(|row| row.pending.shard == shard);
         !open.into_iter().any(|row| row.state != State::Recorded && row.pending.next_at <= until)

@@ -1,5 +1,4 @@
-//! What the engine has to read from the store, and what such a read brings. Data only; `changes`
-//! and `loading` use it.
+//! The reads that the engine wants, and their results. Data only; `changes` and `loading` use it.
 
 use std::collections::BTreeSet;
 

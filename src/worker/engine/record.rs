@@ -1,5 +1,5 @@
-//! What goes to the journal and what follows when it is synced: results as they come, watermarks
-//! every now and then.
+//! Writing to the journal: results as they come, watermarks every now and then, and the
+//! consequences once they are synced.
 //!
 //! The journal-before-log rule is kept here: the tracker and the rows learn of a result only when
 //! its entry is synced. So is the order of the watermark rule: a watermark is written after the

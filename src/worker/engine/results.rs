@@ -49,7 +49,7 @@ impl Results {
         self.records.push(record);
     }
 
-    /// Whether nothing is to be written or settled.
+    /// Says whether nothing is to be written or settled.
     pub(super) fn is_empty(&self) -> bool {
         self.finished.is_empty() && self.intervals.is_empty() && self.watermarks.is_empty()
     }

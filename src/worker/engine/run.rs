@@ -20,7 +20,7 @@ use crate::model::shard::OwnershipKey;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 use crate::worker::send::SendEvent;
 
-/// How long a stop waits for what is in flight, in milliseconds.
+/// The longest that a stop waits for what is in flight, in milliseconds.
 const STOP_MS: u64 = 10_000;
 
 impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {

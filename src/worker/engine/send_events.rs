@@ -1,5 +1,5 @@
-//! What the engine does with the reports of senders: results are kept for the journal, and what was
-//! not sent goes back to where it came from.
+//! Taking in the reports of senders: results are kept for the journal, and what was not sent goes
+//! back to where it came from.
 
 use super::state::Engine;
 use crate::model::shard::ShardId;

@@ -55,7 +55,7 @@ pub(in crate::worker) struct Engine<B, H, L> {
     pub(super) results: Results,
     pub(super) appending: bool,
     pub(super) dirty: bool,
-    /// When watermarks were last stated, on the boot clock.
+    /// The boot-clock instant at which watermarks were last stated.
     pub(super) stated_boot: u64,
     /// Nothing that failed is tried again before this instant of the boot clock.
     pub(super) retry_boot: u64,
@@ -68,7 +68,8 @@ pub(in crate::worker) struct Engine<B, H, L> {
 }
 
 impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
-    /// An engine that has read nothing yet. It shares store, lease, clock and view with its senders.
+    /// An engine that has read nothing yet. It shares store, lease, clock and view with its
+    /// senders.
     pub(in crate::worker) fn new(
         options: &Options,
         sender: Arc<Sender<B, H, L>>,

@@ -21,11 +21,11 @@ pub struct WorkerStatus {
     pub built: u64,
     /// Requests that are on their way.
     pub in_flight: u64,
-    /// Whether the engine is reading, building requests or writing to the journal at this moment.
+    /// True if the engine is reading, building requests or writing to the journal at this moment.
     pub working: bool,
     /// The log time up to which all changes are in the queue.
     pub caught_up_to: Millis,
-    /// Whether results can be recorded. Without room nothing fires, and the node should be relieved
+    /// True if results can be recorded. Without room nothing fires, and the node should be relieved
     /// of its shards.
     pub has_room: bool,
 }

@@ -88,7 +88,7 @@ impl Tracker {
         self.ownerships.get(&key).map(|tracked| tracked.stated)
     }
 
-    /// Whether a closing range has stated its hand-over instant.
+    /// Says whether a closing range has stated its hand-over instant.
     pub fn is_closed(&self, key: OwnershipKey) -> bool {
         self.ownerships.get(&key).is_some_and(|tracked| tracked.closed)
     }
@@ -250,7 +250,7 @@ impl Tracker {
             .sum()
     }
 
-    /// Whether a shard has an unfinished dispatch due up to an instant.
+    /// Says whether a shard has an unfinished dispatch due up to an instant.
     pub fn is_open(&self, shard: ShardId, until: Millis) -> bool {
         self.shards
             .get(&shard)

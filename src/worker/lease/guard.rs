@@ -172,7 +172,7 @@ impl LeaseGuard {
 }
 
 impl State {
-    /// Whether the guard knows the ownership range as this node's.
+    /// Says whether the guard knows the ownership range as this node's.
     fn knows(&self, node: NodeId, shard: ShardId, ownership: &Ownership) -> bool {
         self.shards.iter().any(|s| s.id == shard && s.is_live(node, ownership.epoch))
     }

@@ -199,7 +199,7 @@ impl Holder {
         Some(Promise { shard: shard.id, epoch: shard.epoch, until })
     }
 
-    /// Whether a node that has applied so far may use the lease.
+    /// Says whether a node that has applied so far may use the lease.
     pub fn usable(&self, now_boot: u64, applied: Position) -> bool {
         now_boot < self.ends
             && applied.index >= self.needs_index
@@ -212,7 +212,8 @@ impl Holder {
         self.ends.saturating_sub(now_boot)
     }
 
-    /// Whether a first attempt may go out now. To be asked before its first byte (the lease rule).
+    /// Says whether a first attempt may go out now. To be asked before its first byte (the lease
+    /// rule).
     pub fn may_fire(
         &self,
         now: Now,
@@ -224,8 +225,8 @@ impl Holder {
         due > ownership.after && self.may_send(now, applied, shard, ownership, due)
     }
 
-    /// Whether an attempt of a pending row (a retry, a manual run) may go out now. `due` is the
-    /// instant of the row's next attempt, and the caller takes the range that
+    /// Says whether an attempt of a pending row (a retry, a manual run) may go out now. `due` is
+    /// the instant of the row's next attempt, and the caller takes the range that
     /// `Shard::holder_of_pending` names.
     pub fn may_send(
         &self,

@@ -37,8 +37,8 @@ pub struct LeaseState {
 }
 
 impl LeaseState {
-    /// Whether an answer is worth a line in the log: a lease after none, or refusals for `patience`
-    /// ms. Each start and each change of leader brings a few refusals that mean nothing.
+    /// Says whether an answer is worth a line in the log: a lease after none, or refusals for
+    /// `patience` ms. Each start and each change of leader brings a few refusals that mean nothing.
     fn is_news(&mut self, now: u64, patience: u64, refused: Option<Refusal>) -> bool {
         if refused.is_none() {
             self.refused_since = None;
@@ -61,7 +61,7 @@ pub struct Renewer {
     pub guard: Arc<LeaseGuard>,
     /// The facts about this node at the moment. The guard fills in `applied`.
     pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
-    /// Whether this node can ever finish its work. A node that cannot lets its lease run out, so
+    /// True if this node can ever finish its work. A node that cannot lets its lease run out, so
     /// that other nodes take over what it promised to finish.
     pub able: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The leader's half, for when this node leads.

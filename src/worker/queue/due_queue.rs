@@ -40,7 +40,7 @@ impl DueQueue {
         self.queues.get_mut(&key)
     }
 
-    /// Whether the queue of a range is loaded.
+    /// Says whether the queue of a range is loaded.
     pub fn has(&self, key: OwnershipKey) -> bool {
         self.queues.contains_key(&key)
     }
@@ -109,7 +109,7 @@ impl DueQueue {
         self.queues.values_mut().for_each(|queue| queue.release(until));
     }
 
-    /// Whether any range catches up.
+    /// Says whether any range catches up.
     pub fn has_catch_up(&self) -> bool {
         self.queues.values().any(ShardQueue::has_catch_up)
     }

@@ -16,12 +16,12 @@ pub(super) struct ScheduleGroup {
     pub(super) base: Millis,
     /// The next due instant.
     pub(super) next: Millis,
-    /// How long before `next` that occurrence is scheduled, in milliseconds.
+    /// The jitter of that occurrence: it is scheduled so many milliseconds before `next`.
     pub(super) delay: u32,
     /// The last instant at which anything of the group is due.
     pub(super) until: Millis,
     pub(super) regular: bool,
-    /// Whether the group was given out before and came back unsent: the misfire policy does not
+    /// True if the group was given out before and came back unsent: the misfire policy does not
     /// judge it again.
     pub(super) returned: bool,
     pub(super) members: IdSet,

@@ -153,7 +153,7 @@ impl IdSet {
         true
     }
 
-    /// Whether an id is in the set.
+    /// Says whether an id is in the set.
     pub(super) fn contains(&self, id: JobId) -> bool {
         let place = self.0.partition_point(|run| unpack(*run).0 <= id);
         place > 0 && {

@@ -1,4 +1,4 @@
-//! What is due: the due queue and the plans behind it.
+//! The due queue, and the plans by which jobs are due.
 //!
 //! ```text
 //!   DueQueue ── one ShardQueue for each ownership range

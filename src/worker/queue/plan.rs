@@ -106,7 +106,7 @@ impl Plan {
         member.after.max(anchored).max(start)
     }
 
-    /// Whether a member has an occurrence that is scheduled and due at these instants. Its
+    /// Says whether a member has an occurrence that is scheduled and due at these instants. Its
     /// `due_after` is not asked.
     pub(in crate::worker) fn is_due(
         &self,
@@ -131,7 +131,7 @@ impl Plan {
         of.schedule.prev(of.anchor, end).map_or(Millis::MIN, |scheduled| of.due(scheduled))
     }
 
-    /// Whether the occurrences of a job depend on its anchor.
+    /// Says whether the occurrences of a job depend on its anchor.
     pub(in crate::worker) fn is_anchored(&self) -> bool {
         self.schedule.period().is_some() || self.schedule.is_once()
     }

@@ -1,4 +1,4 @@
-//! What the due queue gives out, and the circumstances under which it is asked. Data only.
+//! The output of the due queue, and the circumstances under which it is asked. Data only.
 
 use std::sync::Arc;
 

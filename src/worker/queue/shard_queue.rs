@@ -249,7 +249,7 @@ impl ShardQueue {
         due.map(|group| group.members.len()).sum()
     }
 
-    /// Whether any group catches up.
+    /// Says whether any group catches up.
     pub fn has_catch_up(&self) -> bool {
         self.catch_up.groups().next().is_some()
     }

@@ -183,12 +183,12 @@ impl AdaptiveLimit {
         (self.places.available_permits(), self.admission.room(self.project, self.number))
     }
 
-    /// Whether no place is free.
+    /// Says whether no place is free.
     pub(in crate::worker) fn is_full(&self) -> bool {
         self.places.available_permits() == 0
     }
 
-    /// Whether it is a project's limit for any destination.
+    /// Says whether it is a project's limit for any destination.
     pub(in crate::worker) fn is_project_wide(&self) -> bool {
         self.is_project_wide
     }

@@ -33,7 +33,7 @@ const SLICE_BYTES: usize = 16 << 20;
 /// Jobs of one route.
 pub(super) struct RouteGroup {
     pub(super) route: Arc<Route>,
-    /// Whether a pause of the project covers the occurrence.
+    /// True if a pause of the project covers the occurrence.
     paused: bool,
     pub(super) jobs: Vec<ReadyJob>,
 }
@@ -68,9 +68,9 @@ pub(super) struct RequestBuilder<'a> {
     /// The number of requests, of so many, that a destination has places for. Those places are
     /// promised with the answer.
     pub(super) room: &'a dyn Fn(&Route, usize) -> usize,
-    /// Whether `BeginRun` was applied for these occurrences (the begin rule).
+    /// True if `BeginRun` was applied for these occurrences (the begin rule).
     pub(super) begun: bool,
-    /// Whether it is not due yet: then nothing but requests may come of it.
+    /// True if it is not due yet: then nothing but requests may come of it.
     pub(super) early: bool,
 }
 
@@ -163,8 +163,8 @@ impl RequestBuilder<'_> {
         Ok(done)
     }
 
-    /// Whether no change can come any more that takes effect before the due instant (the certainty
-    /// rule).
+    /// Says whether no change can come any more that takes effect before the due instant (the
+    /// certainty rule).
     fn is_certain(&self, head: &Head, log_time: &mut Option<Millis>) -> rusqlite::Result<bool> {
         let now = match *log_time {
             Some(known) => known,

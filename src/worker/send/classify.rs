@@ -9,7 +9,8 @@ use crate::model::attempt::{MAX_RESPONSE, Verdict, parse_execution_id};
 use crate::model::delivery::{Retry, seed, spread, spread_after};
 use crate::model::{JobId, Millis};
 
-/// How long an occurrence may be deferred beyond its whole retry schedule, in milliseconds.
+/// The time for which an occurrence may be deferred beyond its whole retry schedule, in
+/// milliseconds.
 const DEFERRAL_MARGIN: Millis = 3_600_000;
 
 /// The consequence of an answer for the jobs of its request.
@@ -132,7 +133,7 @@ impl AnswerContext<'_> {
         Verdict::Retry { at: now.saturating_add(delay) }
     }
 
-    /// Whether a receiver may still ask to wait without using up a retry: a day in all.
+    /// Says whether a receiver may still ask to wait without using up a retry: a day in all.
     fn may_wait(&self, wait: Duration, now: Millis) -> bool {
         let spent = (now - self.since).max(0);
         spent.saturating_add(wait.as_millis() as Millis) <= MAX_RETRY_AFTER.as_millis() as Millis
@@ -145,8 +146,8 @@ impl AnswerContext<'_> {
     }
 }
 
-/// How long an occurrence may be deferred, attempts between, before it becomes a dead letter, in
-/// milliseconds.
+/// The time for which an occurrence may be deferred, attempts between, before it becomes a dead
+/// letter, in milliseconds.
 pub(super) fn max_deferral(retry: &Retry) -> Millis {
     let mut all = DEFERRAL_MARGIN;
     for tried in 1..=retry.max {

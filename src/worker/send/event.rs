@@ -28,7 +28,7 @@ pub(in crate::worker) enum SendEvent {
 }
 
 impl SendEvent {
-    /// Whether the engine must look at once. Other reports may gather while it writes to the
+    /// Says whether the engine must look at once. Other reports may gather while it writes to the
     /// journal: only the next write waits for them.
     pub(super) fn is_urgent(&self) -> bool {
         !matches!(self, Self::Started(_) | Self::Finished { back: None, .. })

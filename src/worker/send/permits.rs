@@ -1,4 +1,4 @@
-//! What a piece of work has obtained on its way and need not ask for again. Data only.
+//! Permits: what a piece of work has obtained on its way and need not ask for again. Data only.
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ use crate::worker::ports::{Dispatcher, Lease, StateStore};
 /// The largest refused batch that is tried job by job; a larger one is split in halves.
 const SINGLES: usize = 8;
 
-/// How long the sender of a fenced request waits to learn whether it still is the owner, in
+/// The time that the sender of a fenced request waits to learn whether it still is the owner, in
 /// milliseconds.
 const FENCED_MS: u64 = 1_000;
 
@@ -160,7 +160,7 @@ pub(super) fn answer_context<'a>(
     }
 }
 
-/// Whether one job may be at fault for the failure: the receiver had the request.
+/// Says whether one job may be at fault for the failure: the receiver had the request.
 pub(super) fn may_isolate(answer: &Answer, jobs: usize) -> bool {
     answer.sent && jobs > 1
 }

@@ -22,7 +22,7 @@ use crate::store::{executors, projects};
 /// The factor by which delays grow where nothing else is set, in thousandths.
 const FACTOR: u32 = 2_000;
 
-/// How long an accepted run may take when neither of its timeouts is set, in milliseconds.
+/// The time that an accepted run may take when neither of its timeouts is set, in milliseconds.
 const LONGEST_RUN: Millis = 24 * 3_600_000;
 
 /// The terms where neither job nor project says otherwise.
@@ -53,7 +53,7 @@ pub(in crate::worker) struct Route {
     pub(in crate::worker) signing: Vec<SigningSecret>,
     /// The executor's limits: calls at a time, and in a second.
     pub(in crate::worker) limits: Limits,
-    /// Whether the occurrence is the only one of its jobs.
+    /// True if the occurrence is the only one of its jobs.
     pub(in crate::worker) once: bool,
 }
 
@@ -82,11 +82,11 @@ pub(in crate::worker) enum DeliveryMode {
 pub(in crate::worker) struct SingleTerms {
     /// The target.
     pub(in crate::worker) http: HttpTarget,
-    /// What an occurrence does while another run of its job is under way.
+    /// The behaviour of an occurrence while another run of its job is under way.
     pub(in crate::worker) overlap: Overlap,
-    /// How long an accepted run may take, in milliseconds.
+    /// The time that an accepted run may take, in milliseconds.
     pub(in crate::worker) run_timeout: Option<Millis>,
-    /// How long an accepted run may be silent, in milliseconds.
+    /// The time that an accepted run may be silent, in milliseconds.
     pub(in crate::worker) heartbeat_timeout: Option<Millis>,
 }
 
@@ -107,7 +107,7 @@ impl Route {
         &host[..host.find(['/', '?', '#']).unwrap_or(host.len())]
     }
 
-    /// Whether jobs of both may be deferred as one pending row.
+    /// Says whether jobs of both may be deferred as one pending row.
     pub(in crate::worker) fn defers_with(&self, other: &Route) -> bool {
         (self.project, self.once, self.retry) == (other.project, other.once, other.retry)
     }

@@ -245,8 +245,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         (closed.1 != Obstacle::Failing || !head.is_probe()).then_some(closed)
     }
 
-    /// Whether a request may be sent now. Asked before its first byte (the lease rule); counts the
-    /// firing.
+    /// Says whether a request may be sent now. Asked before its first byte (the lease rule); counts
+    /// the firing.
     pub(super) fn may_send(&self, head: &Head, jobs: u64) -> bool {
         let may = self.may_begin(head);
         if may && head.attempt == 1 {
@@ -261,7 +261,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         may
     }
 
-    /// Whether this node may send the occurrences at this moment (the range rule).
+    /// Says whether this node may send the occurrences at this moment (the range rule).
     pub(super) fn may_begin(&self, head: &Head) -> bool {
         let (shard, attempt_at) = (head.key.0, head.attempt_at);
         self.view.ownership(head.key).is_some_and(|ownership| match head.row {

@@ -1,4 +1,4 @@
-//! Whether an occurrence still goes out when its request is built: an edit or a pause may have come
+//! The last look at an occurrence before its request is built: an edit or a pause may have come
 //! after it was queued. The request builder asks; nothing is recorded here.
 
 use super::work::Head;

@@ -103,7 +103,7 @@ impl SenderView {
         state.targets = state.edition;
     }
 
-    /// Whether any of these jobs (ascending) may have changed since an edition.
+    /// Says whether any of these jobs (ascending) may have changed since an edition.
     pub(in crate::worker) fn is_stale(&self, edition: u64, jobs: &[JobId]) -> bool {
         self.read(|state| {
             if state.edition == edition {
@@ -117,8 +117,8 @@ impl SenderView {
         })
     }
 
-    /// Whether any of these jobs (ascending) is known to have changed since an edition. Forgotten
-    /// changes do not count: a request that waits long must get through in the end.
+    /// Says whether any of these jobs (ascending) is known to have changed since an edition.
+    /// Forgotten changes do not count: a request that waits long must get through in the end.
     pub(in crate::worker) fn is_changed(&self, edition: u64, jobs: &[JobId]) -> bool {
         self.read(|state| state.edition != edition && state.names(edition, jobs))
     }
@@ -129,7 +129,7 @@ impl SenderView {
 }
 
 impl State {
-    /// Whether a change after an edition names one of these jobs, or targets.
+    /// Says whether a change after an edition names one of these jobs, or targets.
     fn names(&self, edition: u64, jobs: &[JobId]) -> bool {
         if self.targets > edition {
             return true;

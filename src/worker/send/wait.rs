@@ -18,8 +18,8 @@ use crate::model::run::{BeginRun, Begun, Occurrence};
 use crate::model::{JobId, Millis};
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
-/// How long a first attempt waits for a place before it is deferred, in milliseconds. As a pending
-/// row it holds no watermark back. Not whole seconds: at those, others are due.
+/// The time that a first attempt waits for a place before it is deferred, in milliseconds. As a
+/// pending row it holds no watermark back. Not whole seconds: at those, others are due.
 const PLACE_WAIT_MS: u64 = 10_250;
 
 /// The longest addition to the wait of a pending row, in milliseconds. A row holds no watermark
@@ -31,10 +31,10 @@ const MAX_SENIORITY_MS: u64 = 60_000;
 /// The reason why jobs of a project wait that has its share of the queue.
 const SHARE: &str = "the project has its share of the requests that may wait for a worker";
 
-/// How long an applied `BeginRun` may be used, in milliseconds.
+/// The time for which an applied `BeginRun` may be used, in milliseconds.
 const BEGUN_MS: u64 = 60_000;
 
-/// How much longer than its timeouts a sender may be silent before its run counts as lost.
+/// The time beyond its timeouts after which a silent sender's run counts as lost, in milliseconds.
 const SLACK_MS: Millis = 5_000;
 
 /// Pause between two looks at log time, in milliseconds.
@@ -171,7 +171,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     }
 }
 
-/// How long jobs wait for a place at their destination before they are deferred, in milliseconds.
+/// The time that jobs wait for a place at their destination before they are deferred, in
+/// milliseconds.
 fn patience_ms(head: &Head, now: Millis) -> u64 {
     if head.row.is_none() {
         return PLACE_WAIT_MS;

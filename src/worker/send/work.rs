@@ -10,7 +10,7 @@ use crate::model::shard::OwnershipKey;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::worker::queue::{Instants, Plan, Ticket};
 
-/// What all requests of a work have in common: one instant of one ownership range, or one pending
+/// The common part of all requests of a work: one instant of one ownership range, or one pending
 /// row.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Head {
@@ -26,7 +26,7 @@ pub(in crate::worker) struct Head {
     pub(in crate::worker) attempt: u32,
     /// Attempts before this series; see `Pending::base`.
     pub(in crate::worker) base: u32,
-    /// Whether it goes out whatever else is under way.
+    /// True if it goes out whatever else is under way.
     pub(in crate::worker) forced: bool,
     /// The instant that decides which range may send it: `due`, or a row's `next_at`.
     pub(in crate::worker) attempt_at: Millis,
@@ -82,7 +82,7 @@ impl Head {
         self.attempt.saturating_sub(self.base).max(1)
     }
 
-    /// Whether it goes out although its destination keeps failing: somebody asked for it now.
+    /// Says whether it goes out although its destination keeps failing: somebody asked for it now.
     pub(in crate::worker) fn is_probe(&self) -> bool {
         self.run > 0 && self.attempt == 1
     }
@@ -101,7 +101,7 @@ impl Head {
         self.postponed.as_ref().map_or(self.attempt_at, |before| before.since)
     }
 
-    /// Whether it is the first look at a planned occurrence.
+    /// Says whether it is the first look at a planned occurrence.
     pub(in crate::worker) fn is_first(&self) -> bool {
         self.attempt == 1 && self.run == 0
     }

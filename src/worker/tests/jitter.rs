@@ -90,7 +90,7 @@ impl WorkerFixture {
 /// A change of a job.
 type Edit = fn(&mut JobEdit);
 
-/// What may happen to the worker after the changes.
+/// The fate of the worker after the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Nothing,

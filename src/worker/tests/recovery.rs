@@ -1,4 +1,5 @@
-//! What survives a restart, a take-over, a hand-over, the loss of a lease or of a notification.
+//! Recovery: what survives a restart, a take-over, a hand-over, the loss of a lease or of a
+//! notification.
 
 use super::fixture::{NODE, T0, WorkerFixture};
 use crate::command::Command;

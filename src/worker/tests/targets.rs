@@ -1,4 +1,4 @@
-//! Where jobs go and on what terms: targets, executors, signatures, retries, success codes.
+//! Targets and terms: targets, executors, signatures, retries, success codes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

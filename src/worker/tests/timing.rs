@@ -1,4 +1,4 @@
-//! What is due when: one-offs, jitter, misfire policies, pauses of projects.
+//! Timing: one-offs, jitter, misfire policies, pauses of projects.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -23,11 +23,11 @@ pub(super) struct Crash {
     pub(super) job: JobId,
     #[serde(rename = "of")]
     pub(super) key: AttemptKey,
-    /// How many processes died.
+    /// The number of processes that died.
     pub(super) count: u32,
     /// The start of the node that was the last of them.
     start: u64,
-    /// When that was found, by scheduler time.
+    /// The scheduler time at which that was found.
     found: Millis,
 }
 

@@ -2,8 +2,8 @@
 //! this moment. The register sets marks; the next start of the node reads what a dead process left.
 //!
 //! A slot is a page: CRC-32 of all that follows, number of jobs (u16), attempt (u32), start of the
-//! node (u64), scheduled instant (i64), run (u64), then the job ids (u64 each), all little-endian. A
-//! slot with no jobs is free. A mark costs one write to the page cache, some microseconds, and so
+//! node (u64), scheduled instant (i64), run (u64), then the job ids (u64 each), all little-endian.
+//! A slot with no jobs is free. A mark costs one write to the page cache, some microseconds, and so
 //! does taking it away. Nothing here judges what a mark means.
 
 use std::fs::File;
@@ -24,7 +24,7 @@ pub(super) const SLOT: usize = 4_096;
 /// Bytes before the jobs of a mark: checksum, number of jobs, attempt, start, instant, run.
 pub(super) const HEADER: usize = 4 + 2 + 4 + 8 + 8 + 8;
 
-/// What the occurrences of a window have in common: scheduled instant, run, attempt.
+/// The key that the occurrences of a window share: scheduled instant, run, attempt.
 pub(super) type AttemptKey = (Millis, u64, u32);
 
 /// A mark that a dead process left: the start of the node, and what was marked.
@@ -117,7 +117,7 @@ impl<'r> Mark<'r> {
         }
     }
 
-    /// Whether the mark has a slot.
+    /// True if the mark has a slot.
     #[cfg(test)]
     pub(super) fn has_slot(&self) -> bool {
         self.slot.is_some()

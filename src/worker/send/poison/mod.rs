@@ -4,11 +4,14 @@
 //! What one process died with is written alone. What two processes died with is poison: it becomes
 //! a dead letter (reason `poison`) instead of ending a third process.
 //!
-//! | file in `DataDir/rendering` | holds | written |
-//! |---|---|---|
-//! | `marks` | 64 slots with what is being written at this moment | before and after; never synced, as the system's cache outlives a process |
-//! | `deaths` | the occurrences that earlier processes died with, and how many died | at a start that finds something new |
-//! | `ended` | the last start of the node that ended in good order: its marks count for no crash | at the end of a process |
+//! Three files in `DataDir/rendering`:
+//!
+//! - `marks`: 64 slots with what is being written at this moment. They are written before and
+//!   after, and never synced, as the system's cache outlives a process.
+//! - `deaths`: the occurrences that earlier processes died with, and how many died. It is written
+//!   at a start that finds something new.
+//! - `ended`: the last start of the node that ended in good order, whose marks count for no crash.
+//!   It is written at the end of a process.
 //!
 //! Bounds of the promise:
 //!

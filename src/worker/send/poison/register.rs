@@ -1,9 +1,9 @@
 //! The register of poison: who is suspect, and the order in which suspects are written.
 //!
-//! The builder marks up to [`PoisonRegister::WINDOW`] occurrences at a time (the mark rule). Which of
-//! them a process died with cannot be told, so the next process writes each of them alone under a
-//! mark of its own. Nothing else is written or marked meanwhile: the mark that a second death leaves
-//! names one occurrence. The register judges nothing but that.
+//! The builder marks up to [`PoisonRegister::WINDOW`] occurrences at a time (the mark rule). Which
+//! of them a process died with cannot be told, so the next process writes each of them alone under
+//! a mark of its own. Nothing else is written or marked meanwhile: the mark that a second death
+//! leaves names one occurrence. The register judges nothing but that.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +19,7 @@ use crate::worker::send::work::Head;
 /// The number of processes that must have died with an occurrence to make it poison.
 const FATAL: u32 = 2;
 
-/// What to do with an occurrence.
+/// The treatment of an occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker::send) enum Suspicion {
     /// Write it with others.
@@ -157,7 +157,7 @@ impl Suspicions<'_> {
         }
     }
 
-    /// Whether there is no suspicion against any.
+    /// Says whether there is no suspicion against any.
     pub(in crate::worker::send) fn is_empty(self) -> bool {
         self.0.is_none()
     }
@@ -180,8 +180,8 @@ mod tests {
         Head { scheduled, attempt, run: 3, ..Head::default() }
     }
 
-    /// Opens the register as a start of the node does. A process counts as killed when its marks were
-    /// leaked (`std::mem::forget`).
+    /// Opens the register as a start of the node does. A process counts as killed when its marks
+    /// were leaked (`std::mem::forget`).
     fn start(dir: &Path, number: u64) -> PoisonRegister {
         PoisonRegister::open(&dir.join("rendering"), number, 1_000).unwrap()
     }
