@@ -1,6 +1,6 @@
-//! What comes of a command: the outcome that its proposer is told, why it may be refused, and the
-//! bell that it rings on every node. `apply` makes them; the api, the worker and the coordinator
-//! read them.
+//! The results of commands: the outcome for the proposer, the rejection of a command, and the
+//! change that is published on every node. `apply` makes them; the api, the worker and the
+//! coordinator read them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,66 +8,66 @@ use crate::model::run::{Begun, Occurrence};
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 
-/// What a command came to; sent to the proposer only, never stored in the log.
+/// The outcome of a command. It goes to the proposer only and is never part of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Done; nothing more to say (also openraft's own entries).
+    /// Done, without a result; also the outcome of openraft's own entries.
     #[default]
     Done,
-    /// Nothing was changed, and why.
+    /// Refused: nothing was changed.
     Rejected(Rejection),
-    /// The id of the project or credential that was created.
+    /// The id of the project, credential or executor that was created.
     Created(u64),
-    /// The jobs that were created or staged: (first id, how many), and their stamp.
+    /// The jobs that were created; none for jobs that were staged.
     Jobs {
-        /// The task.
+        /// The id of the request, which is that of its async task.
         request: u128,
-        /// The jobs.
+        /// The jobs as ranges (first id, count).
         jobs: Vec<(JobId, u64)>,
     },
-    /// How many of the moves took effect.
+    /// The number of moves that took effect.
     Assigned(u32),
-    /// How many records were dropped.
+    /// The number of records that were dropped.
     Dropped(u32),
-    /// How many jobs, runs or dead letters were changed.
+    /// The number of jobs, runs or dead letters that were changed.
     Changed(u32),
-    /// The manual run that was made.
+    /// The manual run that was added.
     Run(Occurrence),
-    /// What came of asking for a run.
+    /// The answer to `BeginRun`.
     Begun(Begun),
-    /// What [`super::Command::Conclude`] said.
+    /// The answer that `Conclude` carried.
     Concluded(String),
 }
 
-/// Why a command changed nothing. The api turns `kind` into the HTTP status.
+/// The refusal of a command, which changed nothing. The api turns `kind` into the HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Rejection {
-    /// The sort of refusal.
+    /// The kind of refusal.
     pub kind: RejectionKind,
     /// The message for the caller: lower case, names the field and the fix.
     pub message: String,
 }
 
-/// The sorts of refusal.
+/// The kinds of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RejectionKind {
-    /// What the command is about does not exist.
+    /// The subject of the command does not exist: 404.
     NotFound,
-    /// It exists already, or something stands in the way.
+    /// It exists already, or the present state forbids the change: 409.
     Conflict,
-    /// A reference in it leads nowhere (an unknown project).
+    /// A value of the command is invalid, such as the id of an unknown project.
     Invalid,
-    /// The idempotency key was used with another body.
+    /// The idempotency key was used with another body before.
     KeyReused,
-    /// It has changed since the caller looked: 412.
+    /// The subject has another version than the caller expects: 412.
     Stale,
-    /// The caller may not do that: 403.
+    /// The caller may not do this: 403.
     Forbidden,
 }
 
-/// The bell: what an applied transaction changed. Listeners look at the books themselves; the
-/// fields only say where.
+/// The parts of the state that an applied transaction changed. The node publishes it on its change
+/// feed. Listeners read the state itself; the fields only tell them where.
 #[expect(clippy::struct_excessive_bools, reason = "independent flags, one a kind of listener")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
@@ -75,29 +75,29 @@ pub struct Change {
     pub index: u64,
     /// Log time after it.
     pub stamp: Millis,
-    /// New active jobs: (first id, how many).
+    /// New jobs as ranges (first id, count).
     pub created: Vec<(JobId, u64)>,
-    /// Jobs edited, paused, resumed or deleted, with the definition they had before (if they had
-    /// one).
+    /// Jobs that were edited, paused, resumed or deleted.
     pub edited: Vec<JobId>,
-    /// Some shard changed owner, epoch or closing.
+    /// Some shard changed its owner, epoch or closing owner.
     pub shards: bool,
     /// Shards whose pending rows changed.
     pub pending: Vec<ShardId>,
-    /// Records were recorded.
+    /// Attempt records were added or dropped.
     pub executions: bool,
     /// Credentials changed.
     pub credentials: bool,
     /// The cluster was born, or a node was bound, removed or drained.
     pub nodes: bool,
-    /// Settings or pauses of projects, or executors, changed: requests that are built may be wrong.
+    /// Settings or pauses of projects, or executors, changed: requests that are built already may
+    /// be wrong.
     pub targets: bool,
-    /// The whole state was replaced by a snapshot: all that was derived from it is void.
+    /// A snapshot replaced the whole state: everything derived from it is void.
     pub replaced: bool,
 }
 
 impl Rejection {
-    /// A refusal of one kind.
+    /// A refusal with a message for the caller.
     pub fn new(kind: RejectionKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::members::Members;
-use super::run::{Accepted, Occurrence};
+use super::run::{Accepted, Occurrence, Run};
 use super::shard::ShardId;
 use super::{JobId, Millis, NodeId, ProjectId};
 
@@ -56,7 +56,77 @@ pub struct AttemptRecord {
     pub response: Option<String>,
 }
 
+/// The occurrences of one record: those of some jobs of one shard at one scheduled instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrences {
+    /// The project of all members.
+    pub project: ProjectId,
+    /// The shard of all members.
+    pub shard: ShardId,
+    /// The epoch of the owner that makes the record.
+    pub epoch: u64,
+    /// The due instant.
+    pub due: Millis,
+    /// The scheduled instant.
+    pub scheduled: Millis,
+    /// The jobs.
+    pub members: Members,
+}
+
 impl AttemptRecord {
+    /// Makes the record of a first attempt at planned occurrences. It has no answer, and started
+    /// when they were due.
+    pub fn attempt(occurrences: Occurrences, verdict: Verdict) -> Self {
+        let Occurrences { project, shard, epoch, due, scheduled, members } = occurrences;
+        Self {
+            project,
+            shard,
+            epoch,
+            due,
+            scheduled,
+            since: None,
+            attempt: 1,
+            verdict,
+            http_code: 0,
+            started: due,
+            duration: 0,
+            members,
+            error: None,
+            pending: None,
+            run: 0,
+            once: false,
+            origin: ResultOrigin::Answer,
+            accepted: None,
+            response: None,
+        }
+    }
+
+    /// Makes the record of a decision, at an instant, not to send planned occurrences.
+    pub fn skipped(occurrences: Occurrences, reason: SkipReason, at: Millis) -> Self {
+        Self { started: at, ..Self::attempt(occurrences, Verdict::Skipped(reason)) }
+    }
+
+    /// Makes the record of a run about which a report, or silence, decides. The caller sets verdict
+    /// and origin. The record counts as that of a one-off, which has no effect on other jobs.
+    pub fn reported(run: &Run, stamp: Millis) -> Self {
+        let occurrences = Occurrences {
+            project: run.project,
+            shard: run.shard,
+            epoch: run.epoch,
+            due: run.due,
+            scheduled: run.occurrence.scheduled,
+            members: Members::from_sorted([run.occurrence.job]),
+        };
+        Self {
+            attempt: run.attempt,
+            started: run.started,
+            duration: (stamp - run.started).clamp(0, u32::MAX.into()) as u32,
+            run: run.occurrence.run,
+            once: true,
+            ..Self::attempt(occurrences, Verdict::Running)
+        }
+    }
+
     /// Returns whether the record is a range that contains an occurrence: due in the range, and not
     /// scheduled after its end, which would be an occurrence of a later plan.
     pub fn spans(&self, scheduled: Millis, due: Millis) -> bool {

@@ -284,6 +284,50 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// A row of planned occurrences of jobs of one shard: their first attempt, due at the scheduled
+    /// instant. It has no id yet.
+    pub fn new(
+        project: ProjectId,
+        shard: super::shard::ShardId,
+        scheduled: Millis,
+        members: super::members::Members,
+    ) -> Self {
+        Self {
+            id: 0,
+            shard,
+            project,
+            due: scheduled,
+            scheduled,
+            attempt: 1,
+            next_at: scheduled,
+            members,
+            run: 0,
+            base: 0,
+            forced: false,
+            postponed: None,
+        }
+    }
+
+    /// A row of the occurrence of a run. It is not forced, because its run has its place already.
+    pub fn of_run(run: &super::run::Run, attempt: u32, next_at: Millis) -> Self {
+        let super::run::Occurrence { job, scheduled, run: number } = run.occurrence;
+        let member = super::members::Members::from_sorted([job]);
+        Self {
+            due: run.due,
+            attempt,
+            next_at,
+            run: number,
+            base: run.base,
+            ..Self::new(run.project, run.shard, scheduled, member)
+        }
+    }
+
+    /// The row with another instant for its next attempt.
+    #[must_use]
+    pub fn next_at(self, next_at: Millis) -> Self {
+        Self { next_at, ..self }
+    }
+
     /// The reason of a deferral, unless the row waits for a run.
     pub fn postponement(&self) -> Option<super::postponement::Postponement> {
         let text = self.postponed.as_deref().filter(|_| self.next_at != PARKED)?;

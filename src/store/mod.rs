@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The writer commits one transaction for a chunk of log entries, with `last_applied` in the same
-//! transaction (the *applied-mark rule*). After a crash the state is that of some log index, whole,
+//! transaction (*position inside*). After a crash the state is that of some log index, whole,
 //! and the log, which is fsynced, is applied again from there. That is why `synchronous=NORMAL` is
 //! enough here.
 //!

@@ -1,18 +1,18 @@
-//! Rules of credentials: a key is unique, an archived one opens nothing, and a client's key reaches
-//! only what was made with it. Called by `apply` alone.
+//! Rules of credentials: a key is unique, an archived key authenticates no one, and a client's key
+//! reaches only what was made with it.
 //!
-//! Credentials form trees: one that an operator made is a root, one that was made with a key has
-//! that key's credential as its parent. Archiving or deleting one archives all below it, so that
-//! nothing that a leaked key made outlives it.
+//! Credentials form trees (*credential tree*). One that an operator made is a root; one
+//! that was made with a key has that key's credential as its parent. Archiving or deleting a
+//! credential archives all below it, so that nothing that was made with a leaked key outlives it.
 
-use super::{Applied, Entry, Refusal, refuse};
+use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::credential::Credential;
 use crate::store::credentials;
 use crate::store::meta::Sequence;
 
 impl Entry<'_, '_> {
-    /// Carries out a command within the reach of a client's key. The key was good when the request
+    /// Carries out a command within the reach of a client's key. The key was valid when the request
     /// was authenticated; only here is it known whether it still is.
     pub(super) fn by_client(&mut self, client: u64, command: &Command) -> Applied {
         let caller = credentials::get(self.tx, client)?;
@@ -47,7 +47,8 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// A credential that is the client's own or below it; any other is as if it were not there.
+    /// A credential that is the client's own or below it; any other is refused as if it did not
+    /// exist.
     fn reached(&mut self, client: u64, id: u64) -> Result<Credential, Refusal> {
         let found = credentials::get(self.tx, id)?;
         match found {
@@ -56,7 +57,7 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// Adds a credential; its creation is the entry's stamp, whatever the command says.
+    /// Adds a credential, created at the stamp of the entry.
     pub(super) fn create_credential(&mut self, new: &Credential, parent: Option<u64>) -> Applied {
         if credentials::by_key(self.tx, &new.api_key)?.is_some() {
             return Err(refuse(RejectionKind::Conflict, "credential with this key already exists"));

@@ -1,17 +1,17 @@
-//! Rules of dead letters: taken back to be tried again, or dropped. Called by `apply` alone.
+//! Rules of dead letters: they are replayed or purged.
 //!
-//! A replay is the one way back from an end state: the occurrence is in a row again, with the id
-//! that it always had, and the attempts before it do not count against its retries any more. Of a
-//! job that is gone it finds at sending that it has ended.
+//! A replay is the only way back from an end state. The occurrence is in a row again under its old
+//! id, and the attempts before the replay do not count against its retries. If its job is gone, the
+//! sender finds that and ends the occurrence.
 
-use super::{Applied, Entry};
+use super::entry::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
 use crate::model::job::PARKED;
 use crate::store::dead_letters;
 
 impl Entry<'_, '_> {
-    /// Takes letters back into the pending rows; those that are not there are passed over.
+    /// Turns letters into pending rows again; those that do not exist are passed over.
     pub(super) fn replay_dead_letters(&mut self, letters: &[(u64, Millis)]) -> Applied {
         let mut done = 0;
         for (id, at) in letters {
@@ -24,7 +24,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Changed(done))
     }
 
-    /// Drops letters for good: their occurrences stay given up.
+    /// Drops letters for good: their occurrences stay dead.
     pub(super) fn purge_dead_letters(&mut self, letters: &[u64]) -> Applied {
         let mut done = 0;
         for id in letters {

@@ -1,7 +1,7 @@
-//! Rules of named executors: names are unique, jobs keep their executor alive and callable. Called
-//! by `apply` alone.
+//! Rules of named executors: names are unique, and an executor that jobs use stays in place and
+//! callable.
 
-use super::{Applied, Entry, Refusal, expected, refuse};
+use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::job::JobDefinition;
 use crate::model::target::Executor;
@@ -64,7 +64,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// A change must not leave jobs with an executor that nothing can be sent to.
+    /// Refuses a change that leaves jobs with an executor that cannot be called.
     fn jobs_can_still_go_there(&self, old: &Executor, new: &Executor) -> Result<(), Refusal> {
         let in_use = |such: fn(&JobDefinition) -> bool| self.tx.executor_in_use(old.id, such);
         let message = if new.takes_jobs() {
@@ -87,8 +87,8 @@ impl Entry<'_, '_> {
         Err(refuse(RejectionKind::Conflict, message))
     }
 
-    /// What a job refers to must exist, and must be what the job can be sent to: it may have
-    /// changed since the request was checked.
+    /// Refuses a definition whose executor does not exist, or cannot take the job. The executor may
+    /// have changed since the request was validated.
     pub(super) fn executor_fits(&self, definition: &JobDefinition) -> Result<(), Refusal> {
         let Some(id) = definition.executor else { return Ok(()) };
         let wrong =

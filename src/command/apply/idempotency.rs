@@ -1,13 +1,14 @@
-//! Rules of repeated requests: what came with a key is carried out once. Called by `apply` alone.
+//! Rules of repeated requests: a command under an idempotency key is carried out once.
 
-use super::{Applied, Entry, refuse};
+use super::entry::{Applied, Entry, refuse};
 use crate::command::{Command, Error, Outcome, RejectionKind};
 use crate::store::idempotency::{self, REMEMBERED, Remembered};
 
-/// How many old keys go with one tick.
-const BATCH: u32 = 1_000;
+/// The most old keys that are dropped with one tick.
+const DROPPED_PER_TICK: u32 = 1_000;
 
 impl Entry<'_, '_> {
+    /// Carries out a command, or repeats the outcome that is stored under its key.
     pub(super) fn once(&mut self, key: &[u8; 32], body: &[u8; 32], inner: &Command) -> Applied {
         if let Some(known) = idempotency::get(self.tx, key)?
             && known.holds_at(self.stamp)
@@ -20,7 +21,7 @@ impl Entry<'_, '_> {
             }
             return Ok(postcard::from_bytes(&known.outcome).map_err(Error::from)?);
         }
-        // A refusal leaves here and is not remembered: the caller may mend what was wrong.
+        // A refusal returns here and is not stored: the caller may correct the request.
         let outcome = self.execute(inner)?;
         let entry = Remembered {
             body: *body,
@@ -31,8 +32,9 @@ impl Entry<'_, '_> {
         Ok(outcome)
     }
 
+    /// Drops keys that are older than a day.
     pub(super) fn forget_old_keys(&mut self) -> Applied {
-        idempotency::drop_old(self.tx, self.stamp - REMEMBERED, BATCH)?;
+        idempotency::drop_old(self.tx, self.stamp - REMEMBERED, DROPPED_PER_TICK)?;
         Ok(Outcome::Done)
     }
 }

@@ -1,14 +1,14 @@
-//! Rules of jobs: what a stamp makes of them, and how an edit closes one plan and opens the next.
-//! Called by `apply` alone. No schedule is read here: what apply needs of it (the period) came with
+//! Rules of new and edited jobs: when their schedule begins to count, and how an edit closes one
+//! plan and opens the next. No schedule is read here: apply needs the period only, which comes with
 //! the command.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, PlanState, anchor, due, lapses_at, plan_state,
 };
-use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
 use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 use crate::model::members::Members;
@@ -20,7 +20,7 @@ use crate::store::meta::Sequence;
 use crate::store::{jobs, pending, plans, projects, staged, tasks};
 
 impl Entry<'_, '_> {
-    /// Creates jobs with consecutive ids. A request that is known already made its jobs.
+    /// Creates jobs with consecutive ids. A request that is repeated gets the jobs that it created.
     pub(super) fn create_jobs(&mut self, new: &CreateJobs) -> Applied {
         if let Some(task) = tasks::get(self.tx, new.request)? {
             return match task.state {
@@ -81,8 +81,8 @@ impl Entry<'_, '_> {
         Ok(Outcome::Jobs { request: new.request, jobs: task.jobs })
     }
 
-    /// How many of the jobs use each definition. Refuses what cannot be created, or not beside what
-    /// the task has staged before.
+    /// The number of jobs that use each definition. Refuses jobs that cannot be created, or cannot
+    /// be created beside those that the task has staged before.
     pub(super) fn checked_uses(
         &self,
         new: &CreateJobs,
@@ -135,7 +135,7 @@ impl Entry<'_, '_> {
         Ok(uses)
     }
 
-    /// The numbers of the definitions that are used; 0 for the others.
+    /// The ids of the definitions that are used; 0 for the others.
     pub(super) fn acquire_definitions(
         &mut self,
         new: &CreateJobs,
@@ -148,8 +148,8 @@ impl Entry<'_, '_> {
         Ok(ids)
     }
 
-    /// Replaces a job's definition. What fell due up to the stamp stands; a plan is closed only if
-    /// what fires when, or what becomes of it when it is late, has changed.
+    /// Replaces a job's definition. What fell due up to the stamp stands. A plan is closed only if
+    /// the edit changes when the job fires, or what becomes of an occurrence that is late.
     pub(super) fn update_job(&mut self, edit: &JobEdit) -> Applied {
         let old = self.job(edit.id)?;
         self.check_edit(&old, edit)?;
@@ -205,7 +205,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// Refuses an edit that cannot be.
+    /// Refuses an edit that is stale, or refers to what does not exist.
     fn check_edit(&self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
         expected("job", edit.expect, old.version)?;
         let project = edit.definition.project;
@@ -219,9 +219,9 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// How a job stands after an edit. `completed` and `disabled` are results: an edit that carries
-    /// one leaves the status as it is, and only another instant (or a schedule) takes a job back
-    /// that is completed.
+    /// The state of a job after an edit. `Completed` and `Disabled` are results: an edit with one
+    /// of them leaves the status as it is. Only another instant, or a schedule, makes a completed
+    /// job active again.
     fn state_after(
         &mut self,
         old: &Job,
@@ -259,8 +259,7 @@ impl Entry<'_, '_> {
         Ok(plan_state(ahead, self.stamp, status, edit.pause_until))
     }
 
-    /// When an instant is due that was the job's before, at a time when it fired: it has gone out,
-    /// or does.
+    /// The due instant of an instant that the job had before while it fired: it went out, or will.
     fn instant_had(&mut self, id: JobId, instant: Millis) -> Result<Option<Millis>, Refusal> {
         for plan in plans::of_job_in(self.tx, id)? {
             let one = plan.definition.is_one_off() && plan.anchor == instant;
@@ -275,7 +274,7 @@ impl Entry<'_, '_> {
         Ok((!rows.is_empty()).then_some(instant))
     }
 
-    /// What a client calls a job must be unique in its project.
+    /// Refuses a client's id that another job of the project has.
     pub(super) fn external_id_is_free(
         &self,
         project: ProjectId,
@@ -298,17 +297,18 @@ pub(super) fn external_id_taken(project: ProjectId, external_id: &str) -> Refusa
     refuse(RejectionKind::Conflict, message)
 }
 
+/// The refusal of a one-off without an instant.
 fn no_instant() -> Refusal {
     refuse(RejectionKind::Invalid, "at is missing: name the instant of the one-off")
 }
 
-/// Whether two definitions count by the same spec, so that the phase stays.
+/// Tells whether two definitions count by the same spec, so that an edit keeps the phase.
 fn same_spec(a: &JobDefinition, b: &JobDefinition) -> bool {
     (a.timing, &a.spec, a.period) == (b.timing, &b.spec, b.period)
 }
 
-/// What else decides which instants are a job's, when they are due, and what becomes of them when
-/// they are late or fall into a pause of the project.
+/// The other fields that decide which instants a job has, when they are due, and what becomes of
+/// occurrences that are late or fall into a pause of the project.
 fn terms(definition: &JobDefinition) -> impl PartialEq + '_ {
     let JobDefinition { project, timezone, dst, start, end, jitter, misfire, .. } = definition;
     (project, timezone, dst, start, end, jitter, misfire)

@@ -1,7 +1,8 @@
-//! What can happen to occurrences: a record about them, a row, a dead letter, an end; and what the
-//! books know of them. The rules of results, runs and dead letters are made of these moves.
+//! The steps that rules about occurrences are made of: a record, a pending row, a dead letter, an
+//! end state; and the questions what the state knows of an occurrence. The rules of results, runs
+//! and reports use them.
 
-use super::{Entry, Refusal};
+use super::entry::{Entry, Refusal};
 use crate::model::attempt::AttemptRecord;
 use crate::model::job::Pending;
 use crate::model::members::Members;
@@ -14,7 +15,7 @@ use crate::store::meta::Sequence;
 use crate::store::{attempts, pending, runs};
 
 impl Entry<'_, '_> {
-    /// Adds a record to the history; its number.
+    /// Adds a record to the history and returns its id.
     pub(super) fn keep_record(
         &mut self,
         node: NodeId,
@@ -29,7 +30,7 @@ impl Entry<'_, '_> {
         Ok(id)
     }
 
-    /// Adds a pending row under a new number and rings its bell.
+    /// Adds a pending row under a new id.
     pub(super) fn add_row(&mut self, row: Pending) -> Result<(), Refusal> {
         let row = Pending { id: self.tx.take(Sequence::Pending, 1)?, ..row };
         pending::insert(self.tx, &row)?;
@@ -37,8 +38,8 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Members have reached an end state: they leave their row, their runs are over, and if they
-    /// are one-offs, so are they.
+    /// Carries out what an end state of members means: they leave their row, their runs end, and
+    /// one-offs are completed.
     pub(super) fn ended(
         &mut self,
         record: &AttemptRecord,
@@ -57,14 +58,14 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// One dead letter for all that are given up.
+    /// Adds one dead letter for all members that are dead.
     pub(super) fn add_dead_letter(
         &mut self,
         id: u64,
         record: &AttemptRecord,
         open: &Members,
     ) -> Result<(), Refusal> {
-        // Asked before its row and run go.
+        // Read before the row and the run are removed.
         let forced = record.run != 0
             && (self.rows(record)?.iter().any(|row| row.forced)
                 || self.runs(record)?.iter().any(|run| run.forced));
@@ -87,7 +88,7 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Takes members that have reached an end state out of the pending rows of their occurrence.
+    /// Removes members that have an end state from the pending rows of their occurrence.
     pub(super) fn close_rows(
         &mut self,
         record: &AttemptRecord,
@@ -103,7 +104,7 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Takes what was delivered after all out of the dead letters.
+    /// Removes members that were delivered after all from the dead letters.
     pub(super) fn remove_dead_letters(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
         if self.tx.is_empty(Table::DeadLetters, record.shard)? {
             return Ok(());
@@ -124,8 +125,8 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// The members that have no end state yet: those in a row, and of first attempts also those of
-    /// which the history says nothing; without those that are `held`.
+    /// The members that have no end state yet, without those that are `held`: members in a row, and
+    /// for a first attempt also members that the history does not know.
     pub(super) fn open_members(
         &mut self,
         record: &AttemptRecord,
@@ -141,7 +142,7 @@ impl Entry<'_, '_> {
         Ok(record.members.without(&settled).without(held))
     }
 
-    /// The members that no record and no range has ended.
+    /// The members that neither a record nor a range has ended.
     pub(super) fn not_ended(&mut self, record: &AttemptRecord) -> Result<Members, Refusal> {
         let mut open = record.members.clone();
         for ended in attempts::ended_at(self.tx, record)? {
@@ -150,6 +151,7 @@ impl Entry<'_, '_> {
         Ok(open)
     }
 
+    /// The pending rows that hold members of a record.
     pub(super) fn rows(&self, record: &AttemptRecord) -> Result<Vec<Pending>, Refusal> {
         if self.tx.is_empty(Table::Pending, record.shard)? {
             return Ok(Vec::new());
@@ -163,6 +165,7 @@ impl Entry<'_, '_> {
         )?)
     }
 
+    /// The runs of members of a record.
     pub(super) fn runs(&self, record: &AttemptRecord) -> Result<Vec<Run>, Refusal> {
         if self.tx.is_empty(Table::Runs, record.shard)? {
             return Ok(Vec::new());
@@ -176,7 +179,7 @@ impl Entry<'_, '_> {
         )?)
     }
 
-    /// The row that a single occurrence is in.
+    /// The row of a single occurrence.
     pub(super) fn row_of(&self, of: Occurrence) -> Result<Option<Pending>, Refusal> {
         let member = Members::from_sorted([of.job]);
         let shard = shard_of(of.job);
@@ -184,7 +187,8 @@ impl Entry<'_, '_> {
         Ok(rows.into_iter().find(|row| row.members.contains(of.job)))
     }
 
-    /// A run is over. If it was its job's last, what waits behind it goes on.
+    /// Removes a run. If it was the last of its job, the rows that are parked behind it are
+    /// released.
     pub(super) fn drop_run(&mut self, of: Occurrence) -> Result<(), Refusal> {
         runs::delete(self.tx, of)?;
         if runs::of_job(self.tx, of.job)?.is_empty() {
@@ -193,7 +197,7 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// A run waits for its next attempt: it keeps its place, and the row sees to it that it ends.
+    /// Lets a run wait for its next attempt: it keeps its place, and a row brings it to its end.
     pub(super) fn hold(&mut self, run: &Run) -> Result<(), Refusal> {
         let held = Run {
             accepted: false,
@@ -206,7 +210,7 @@ impl Entry<'_, '_> {
     }
 }
 
-/// Those that a receiver works on.
+/// The members of accepted runs: a receiver works on them.
 pub(super) fn held(runs: &[Run]) -> Members {
     Members::from_sorted(runs.iter().filter(|run| run.accepted).map(|run| run.occurrence.job))
 }

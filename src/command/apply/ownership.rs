@@ -1,7 +1,7 @@
-//! Rules of birth and ownership: the cluster is born once, a node id belongs to one data folder, a
-//! shard changes hands only as `model::shard` allows. Called by `apply` alone.
+//! Rules of birth and ownership: the cluster is born once, a node id belongs to one data folder,
+//! and a shard changes its owner only as `model::shard` allows.
 
-use super::{Applied, Entry, Refusal, refuse};
+use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::NodeId;
 use crate::model::shard::{Move, SHARDS, Shard};
@@ -9,7 +9,7 @@ use crate::store::nodes::Bound;
 use crate::store::{meta, nodes};
 
 impl Entry<'_, '_> {
-    /// The birth. A second one is no news.
+    /// The birth of the cluster. A second one changes nothing.
     pub(super) fn init(&mut self, cluster: u128) -> Applied {
         if meta::cluster_id(self.tx)?.is_some() {
             return Ok(Outcome::Done);
@@ -21,6 +21,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// Carries out moves of shards; those that no longer fit are passed over.
     pub(super) fn assign(&mut self, moves: &[Move]) -> Applied {
         let mut done = 0;
         for change in moves {
@@ -33,6 +34,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Assigned(done))
     }
 
+    /// Binds a node id to a data folder.
     pub(super) fn register(&mut self, node: NodeId, instance: u128, replace: bool) -> Applied {
         let conflict = |message: String| Err(refuse(RejectionKind::Conflict, message));
         for known in nodes::all(self.tx)? {
@@ -68,11 +70,13 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// The binding of a node that is not removed.
     fn known(&mut self, node: NodeId) -> Result<Bound, Refusal> {
         let unknown = || refuse(RejectionKind::NotFound, format!("there is no node {node}"));
         nodes::get(self.tx, node)?.filter(|known| !known.removed).ok_or_else(unknown)
     }
 
+    /// Removes a node.
     pub(super) fn retire(&mut self, node: NodeId) -> Applied {
         let known = self.known(node)?;
         let since = self.index;
@@ -81,6 +85,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// Drains a node, or ends that.
     pub(super) fn drain(&mut self, node: NodeId, draining: bool) -> Applied {
         let known = self.known(node)?;
         if known.draining != draining {
@@ -90,6 +95,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// Raises the level of the cluster; a lower one changes nothing.
     pub(super) fn raise_level(&mut self, level: u32) -> Applied {
         if level > meta::level(self.tx)? {
             meta::set_level(self.tx, level)?;
@@ -98,7 +104,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// The shards of the others are taken over as those of dead owners are.
+    /// Removes all nodes but one. Their shards are taken over like those of dead owners.
     pub(super) fn recover(&mut self, node: NodeId, generation: u128) -> Applied {
         meta::set_generation(self.tx, generation)?;
         let since = self.index;

@@ -1,5 +1,5 @@
 //! Rules of plan intervals: from when to when a job fires by one schedule, and where its present
-//! stretch begins. Called by the rules of jobs alone.
+//! interval begins. The rules of jobs use them.
 //!
 //! ```text
 //!      created          paused until T               T - 1
@@ -7,67 +7,67 @@
 //!         closed plan       closed plan, may end ahead
 //! ```
 //!
-//! A stretch covers the instants after its beginning, up to and including its end. Its schedule
-//! decides about what is scheduled in it, its status about what is due in it: where jitter carries
-//! an occurrence beyond the end of its stretch, it is still due then, and fires if the job does.
-//! The present stretch has no end and is the job's own row; the others are closed plans, each with
-//! a reference to its definition. A stretch of no length is not kept.
+//! An interval covers the instants after its beginning, up to and including its end. Its schedule
+//! decides what is scheduled in it, its status decides about what is due in it. An occurrence that
+//! jitter delays beyond the end of its interval is still due then, and fires if the job does. The
+//! present interval has no end and is the job's own row. The others are closed plans, each with a
+//! reference to its definition. An interval of no length is not kept.
 //!
-//! Of a one-off that is not to be found in any stretch (its instant had come when it was given) a
-//! pending row is made, due at once. While the jitter of a one-off runs, the stretch that holds its
-//! instant may be a closed plan; the present one does not have the instant then.
+//! A one-off whose instant had come when it was given is in no interval: a pending row is added for
+//! it, due at once. While the jitter of a one-off runs, a closed plan may hold its instant, and the
+//! present interval does not.
 
 use std::collections::BTreeMap;
 
-use super::{Entry, Refusal};
+use super::entry::{Entry, Refusal};
 use crate::model::job::{ClosedPlan, Job, JobDefinition, JobStatus, Pending, Timing};
 use crate::model::members::Members;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, LAST, Schedule};
-use crate::store::meta::Sequence;
-use crate::store::{pending, plans};
+use crate::store::plans;
 
-/// Periods and delays of a second or more count from a whole second.
+/// The length of a second: periods and delays of a second or more count from a whole second.
 const SECOND: Millis = 1_000;
 
-/// How a job stands from a stamp on.
+/// The state of a job from a stamp on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PlanState {
     /// Its status.
     pub(super) status: JobStatus,
-    /// Where its present stretch begins; ahead of the stamp: it is paused up to there.
+    /// The beginning of its present interval. If that is ahead of the stamp, the job is paused up
+    /// to it.
     pub(super) from: Millis,
-    /// Its one instant is not ahead: it goes out at once.
+    /// It is a one-off whose instant is not ahead: it is sent at once.
     pub(super) overdue: bool,
 }
 
-/// The one instant of a one-off, while its instant has not come.
+/// The one instant of a one-off that is not due yet, or was given late.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OneOffInstant {
-    /// What it is scheduled for.
+    /// The scheduled instant.
     pub(super) at: Millis,
-    /// When it is due.
+    /// The due instant.
     pub(super) due: Millis,
-    /// A closed plan, or a row, has it: the stretch that begins must not have it too.
+    /// A closed plan or a row holds it, so the interval that begins must not hold it too.
     pub(super) held: bool,
 }
 
 impl OneOffInstant {
-    /// That of a job whose definition is new; an instant that has come is due at once.
+    /// The instant of a job whose definition is new; one that has come is due at once.
     pub(super) fn new(job: JobId, definition: &JobDefinition, at: Millis, stamp: Millis) -> Self {
         let due = if at <= stamp { at } else { due(job, definition, at) };
         Self { at, due, held: false }
     }
 }
 
-/// How a job stands after a stamp, given the status that it is to have. With an end of its pause it
-/// fires from then on, whatever that says: also what is due at that very instant. `instant` is that
-/// of a one-off whose instant has not come.
+/// The state of a job after a stamp. `status` is the status that it is asked to have. With the end
+/// of a pause (`until`) the job fires from that instant on, whatever `status` is, and also what is
+/// due at that very instant. `instant` is that of a one-off that is still to fire.
 ///
-/// A pause with an end that would swallow the one instant of a one-off has none: nothing is left to
-/// do after it, and the list should not say otherwise. Where a one-off that does not fire is
-/// overdue already, its stretch reaches back to cover the instant.
+/// A pause that would cover the only instant of a one-off has no end: no occurrence is left after
+/// it, and a list must not show an end. The interval of an overdue one-off that does not fire
+/// reaches back to cover its instant.
 pub(super) fn plan_state(
     instant: Option<OneOffInstant>,
     stamp: Millis,
@@ -92,14 +92,14 @@ pub(super) fn plan_state(
     PlanState { status, from, overdue }
 }
 
-/// What a schedule that begins at a stamp counts from: jobs created in the same second fall due
-/// together. For a one-off after a delay, when it is due.
+/// The instant that a schedule counts from when it begins at a stamp. Jobs that are created in the
+/// same second fall due together. For a one-off after a delay it is the due instant.
 pub(super) fn anchor(definition: &JobDefinition, stamp: Millis) -> Millis {
     let base = if whole_seconds(definition) { next_whole_second(stamp) } else { stamp };
     base + delay(definition).unwrap_or(0)
 }
 
-/// The delay of a one-off that has one, within what instants can be.
+/// The delay of a one-off that has one, limited to what an instant can be.
 pub(super) fn delay(definition: &JobDefinition) -> Option<Millis> {
     match definition.timing {
         Timing::After(delay) => Some(delay.clamp(0, LAST)),
@@ -107,7 +107,7 @@ pub(super) fn delay(definition: &JobDefinition) -> Option<Millis> {
     }
 }
 
-/// Whether a definition counts from a whole second.
+/// Tells whether a definition counts from a whole second.
 pub(super) fn whole_seconds(definition: &JobDefinition) -> bool {
     match definition.timing {
         Timing::Spec => definition.period.is_some_and(|period| period >= SECOND),
@@ -116,14 +116,14 @@ pub(super) fn whole_seconds(definition: &JobDefinition) -> bool {
     }
 }
 
-/// When the one occurrence of a one-off is due.
+/// The due instant of the only occurrence of a one-off.
 pub(super) fn due(job: JobId, definition: &JobDefinition, instant: Millis) -> Millis {
     let schedule = Schedule::at(instant);
     Jittered { schedule: &schedule, anchor: instant, job, jitter: definition.jitter }.due(instant)
 }
 
-/// When a new one-off that does not fire, with this status from an instant on, is over all the
-/// same: its own instant passes. What was due before is ended by its row.
+/// The instant at which a new one-off lapses that does not fire and has this status from an instant
+/// on: its own due instant. What was due before is ended by its row.
 pub(super) fn lapses_at(
     job: JobId,
     definition: &JobDefinition,
@@ -134,41 +134,41 @@ pub(super) fn lapses_at(
     stopped.then(|| due(job, definition, instant)).filter(|due| *due > from)
 }
 
-/// The stamp, rounded up.
+/// The stamp, rounded up to a whole second.
 pub(super) fn next_whole_second(stamp: Millis) -> Millis {
     (stamp + SECOND - 1).div_euclid(SECOND) * SECOND
 }
 
-/// A job whose present stretch has just begun.
+/// A present interval that begins at the stamp, or after a pause.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlanInterval {
-    /// Which.
+    /// The job.
     pub(super) id: JobId,
     /// Its project.
     pub(super) project: ProjectId,
-    /// The number of its definition.
+    /// The id of its definition.
     pub(super) definition_id: u64,
-    /// What it counts from; the instant of a one-off.
+    /// The instant that its schedule counts from; the instant of a one-off.
     pub(super) anchor: Millis,
-    /// How it stands.
+    /// The state of the job.
     pub(super) state: PlanState,
 }
 
 impl PlanInterval {
-    /// A job that stands anew.
+    /// The interval of a job that gets another state.
     pub(super) fn of(job: &Job, state: PlanState) -> Self {
         let (id, project, definition_id) = (job.id, job.definition.project, job.definition_id);
         Self { id, project, definition_id, anchor: job.anchor, state }
     }
 
-    /// Whether there is more to do than to write its row.
+    /// Tells whether there is more to do than to write the row of the job.
     pub(super) fn is_special(&self, stamp: Millis) -> bool {
         self.state.overdue || self.state.from > stamp
     }
 }
 
 impl Entry<'_, '_> {
-    /// The instant of a one-off that has not come yet.
+    /// The instant of a one-off, if it is not due yet.
     pub(super) fn instant_ahead(&mut self, job: &Job) -> Result<Option<OneOffInstant>, Refusal> {
         if !job.definition.is_one_off() {
             return Ok(None);
@@ -178,14 +178,14 @@ impl Entry<'_, '_> {
         Ok(Some(instant).filter(|instant| instant.due > self.stamp))
     }
 
-    /// When the one instant of a job is due: by the jitter of the stretch that holds the instant.
-    /// One that no stretch holds had come when it was given, and was due at once.
+    /// The due instant of a one-off, by the jitter of the interval that holds its instant. One that
+    /// no interval holds had come when it was given, and was due at once.
     fn due_of(&mut self, job: &Job) -> Result<Millis, Refusal> {
         self.due_of_instant(job.id, &job.definition, (job.anchor, job.from))
     }
 
-    /// The same, of a job of which only so much is at hand: its instant, and where its present
-    /// stretch begins.
+    /// The same for a one-off of which only the instant and the beginning of its present interval
+    /// are known.
     pub(super) fn due_of_instant(
         &mut self,
         id: JobId,
@@ -203,7 +203,7 @@ impl Entry<'_, '_> {
         Ok(closed.iter().find(holds).map_or(instant, |plan| due(id, &plan.definition, instant)))
     }
 
-    /// When a one-off that does not fire is over all the same, as [`asleep`] of a new one.
+    /// The instant at which a one-off lapses, if it does not fire; [`lapses_at`] is for a new one.
     pub(super) fn lapse_of(&mut self, job: &Job) -> Result<Option<Millis>, Refusal> {
         if job.status.fires() || !job.definition.is_one_off() {
             return Ok(None);
@@ -211,13 +211,14 @@ impl Entry<'_, '_> {
         Ok(Some(self.due_of(job)?).filter(|due| *due > job.from))
     }
 
-    /// Whether the one instant of a job passed while it did not fire: nothing is left of it.
+    /// Tells whether a one-off has lapsed: its instant passed while it did not fire.
     pub(super) fn has_lapsed(&mut self, job: &Job) -> Result<bool, Refusal> {
         Ok(self.lapse_of(job)?.is_some_and(|due| due <= self.stamp))
     }
 
-    /// Closes the present stretch of a job at the stamp: if it is paused up to an instant ahead,
-    /// that pause; else its plan. The job's own reference to its definition stays with the caller.
+    /// Closes the present interval of a job at the stamp. If the job is paused up to an instant
+    /// ahead, the pause is closed, else its plan. The job's own reference to its definition stays
+    /// with the caller.
     pub(super) fn end_interval(&mut self, job: &Job) -> Result<(), Refusal> {
         if job.from > self.stamp {
             for definition in plans::cut(self.tx, job.id, self.stamp)? {
@@ -229,8 +230,8 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Begins jobs that stand otherwise than by a plan from the stamp on: keeps the intervals in
-    /// which they are paused up to an instant ahead, and sends out what is overdue.
+    /// Begins intervals that need more than the row of the job: stores the pauses that end ahead,
+    /// and sends what is overdue.
     pub(super) fn begin_intervals(&mut self, intervals: &[PlanInterval]) -> Result<(), Refusal> {
         let mut overdue = Vec::new();
         for job in intervals {
@@ -248,7 +249,8 @@ impl Entry<'_, '_> {
                 plans::insert(self.tx, &pause)?;
                 self.tx.add_definition_uses(job.definition_id, 1)?;
                 if self.tx.definition(job.definition_id)?.jitter > 0 {
-                    // What is due after the pause fires: its worker has to read the closed plan.
+                    // An occurrence that is due after the pause fires: the worker has to read the
+                    // closed plan.
                     self.change.edited.push(job.id);
                 }
             }
@@ -256,8 +258,8 @@ impl Entry<'_, '_> {
         self.send_overdue(&overdue)
     }
 
-    /// One-offs that are due at the stamp or before go out at once: their plans begin too late.
-    /// What may share a request shares a row.
+    /// Adds pending rows for one-offs that are due at the stamp or before, because their plans
+    /// begin too late. Jobs that may share a request share a row.
     fn send_overdue(&mut self, overdue: &[&PlanInterval]) -> Result<(), Refusal> {
         let mut rows: BTreeMap<(ShardId, ProjectId, Millis, JobId), Vec<JobId>> = BTreeMap::new();
         let mut known = None;
@@ -274,22 +276,8 @@ impl Entry<'_, '_> {
             rows.entry(key).or_default().push(job.id);
         }
         for ((shard, project, instant, _), ids) in rows {
-            let row = Pending {
-                id: self.tx.take(Sequence::Pending, 1)?,
-                shard,
-                project,
-                due: instant,
-                scheduled: instant,
-                attempt: 1,
-                next_at: self.stamp,
-                members: Members::from_sorted(ids),
-                run: 0,
-                base: 0,
-                forced: false,
-                postponed: None,
-            };
-            pending::insert(self.tx, &row)?;
-            self.pending_changed(shard);
+            let row = Pending::new(project, shard, instant, Members::from_sorted(ids));
+            self.add_row(row.next_at(self.stamp))?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Rules of projects: names are unique, jobs keep their project alive. Called by `apply` alone.
+//! Rules of projects: names are unique, a project that has jobs stays.
 
-use super::{Applied, Entry, Refusal, expected, refuse};
+use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{NewProject, Outcome, ProjectAction, ProjectEdit, RejectionKind};
 use crate::model::ProjectId;
 use crate::model::project::Project;
@@ -55,8 +55,8 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// Deletes a project. Its jobs' plans are closed like those of any deleted job, their pending
-    /// rows are dealt with at sending, where the members are missing, and its pauses go with the
+    /// Deletes a project. The plans of its jobs are closed like those of any deleted job. Its
+    /// pending rows are ended by their senders, which find no jobs. Its pauses are dropped with the
     /// history that they explain.
     pub(super) fn delete_project(
         &mut self,
@@ -91,7 +91,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// A pause with an end must have one that lies ahead.
+    /// Refuses a pause whose end does not lie ahead.
     fn may_pause(&self, action: Option<ProjectAction>) -> Result<(), Refusal> {
         match action {
             Some(ProjectAction::Pause { until: Some(until) }) if until <= self.stamp => {
@@ -101,7 +101,7 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// Closes the stretch in which the project's jobs fire, or do not. Whether there was any need.
+    /// Pauses or resumes a project. Returns `false` when it is in that state already.
     fn set_pause(&mut self, id: ProjectId, action: Option<ProjectAction>) -> Result<bool, Refusal> {
         let Some(action) = action else { return Ok(false) };
         let wanted = match action {
@@ -136,7 +136,7 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// What jobs refer to must exist.
+    /// Refuses the id of a project that does not exist.
     pub(super) fn project_exists(&self, id: ProjectId) -> Result<(), Refusal> {
         if projects::exists(self.tx, id)? {
             return Ok(());

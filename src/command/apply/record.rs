@@ -1,31 +1,32 @@
-//! Rules of results: what a stretch of a journal does to occurrences. Called by `apply` alone.
+//! Rules of results: what a batch of a journal does to occurrences.
 //!
 //! ```text
 //!   attempt recorded ---+--> delivered (or skipped, or dead in a live epoch): the end
 //!                       +--> failed: one pending row for all that failed as one
 //!                       +--> accepted: a run, which ends by a report or by silence (`runs`)
-//!   not attempted ---------> postponed: a pending row, the number of its attempt as it was, and why
+//!   not attempted ---------> postponed: a pending row with the same number of the attempt
 //! ```
 //!
-//! An occurrence is (job, scheduled instant, number of a manual run). Three facts are kept true by
-//! every branch, and each branch leans on them:
+//! An occurrence is (job, scheduled instant, number of a manual run). Every branch keeps three
+//! rules, and relies on them:
 //!
-//! - It is in at most one pending row, or in an accepted run, never in both.
-//! - One that is in a row or in an accepted run has no end state. The one exception is a replay (a
-//!   row whose `base` is not 0, and the run that comes of it): there the history has a `dead`,
-//!   whose letter is gone, and nothing but `dead`.
-//! - A run of an occurrence that is over is gone, and a row waits behind a run only while its job
-//!   has one.
+//! - *One place*: it is in at most one pending row, or in an accepted run, never in both.
+//! - *No row after the end*: one that is in a row or in an accepted run has no end state. A replay
+//!   is the exception (a row whose `base` is not 0, and the run that comes of it): its history has
+//!   a `dead`, whose letter is gone, and no other end state.
+//! - *Parked behind a run*: a run of an occurrence that is over is gone, and a row is parked only
+//!   while its job has a run.
 //!
-//! So an attempt that was made for a row needs no look at the history: what is still in a row is
-//! open, what is not, is settled.
+//! So an attempt that was made for a row needs no search in the history: members that are still in
+//! a row are open, all others are settled.
 //!
-//! Delivered beats everything, also from a past epoch; else the first end state stands. A `dead` of
-//! a past epoch is an attempt and no end state: whoever owns the shard now has not given up. The
-//! same holds for one that comes in while a receiver works on the occurrence: it answers for it.
+//! Delivered beats everything, also from a past epoch (*delivered wins*); else the first end state
+//! stands. A `dead` of a past epoch is an attempt and no end state, because the present owner of
+//! the shard has not given the occurrence up. The same holds for a `dead` that arrives while a
+//! receiver works on the occurrence: the receiver will report on it.
 
+use super::entry::{Applied, Entry, Refusal, refuse};
 use super::occurrences::held;
-use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Verdict};
 use crate::model::job::{PARKED, Pending};
@@ -34,11 +35,11 @@ use crate::model::run::Run;
 use crate::model::{Millis, NodeId};
 use crate::store::{cursors, jobs, pending, runs};
 
-/// The answer of a target that is gone for good.
+/// The HTTP status of a target that is gone for good.
 const GONE: u16 = 410;
 
 impl Entry<'_, '_> {
-    /// Takes a stretch of a journal: skips what is recorded already, refuses a gap.
+    /// Records a batch of a journal: skips entries that are recorded already, refuses a gap.
     pub(super) fn record(&mut self, batch: &JournalBatch) -> Applied {
         let known = cursors::get_incarnation(self.tx, batch.node, batch.incarnation)?;
         let expected = known.map_or(1, |seq| seq + 1);
@@ -64,7 +65,7 @@ impl Entry<'_, '_> {
                         let advanced = self.tx.change_shard(mark.shard, |shard| {
                             let closing = shard.closing.is_some();
                             let changed = shard.advance(batch.node, mark.epoch, mark.at);
-                            // The end of a hand-over is news to the coordinator.
+                            // The coordinator waits for the end of a hand-over.
                             self.change.shards |= closing != shard.closing.is_some();
                             changed
                         });
@@ -78,6 +79,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// Records one attempt or skip.
     pub(super) fn record_attempt(
         &mut self,
         node: NodeId,
@@ -102,8 +104,8 @@ impl Entry<'_, '_> {
                 self.keep_record(node, !live, record)?;
                 self.wait(record, at, &runs)?;
             }
-            // Of a past epoch it says nothing: nothing was sent, and who owns the shard now knows
-            // of the occurrence from the plan or from its row.
+            // One of a past epoch is ignored: nothing was sent, and the present owner knows the
+            // occurrence from the plan or from its row.
             Verdict::Postponed { at } if live => self.wait(record, at, &runs)?,
             Verdict::Postponed { .. } => {}
             Verdict::Running => {
@@ -114,8 +116,8 @@ impl Entry<'_, '_> {
             Verdict::Dead => {
                 let held = held(&runs);
                 let single = record.members.len() == 1;
-                let given_up = record.members.without(&held);
-                let attempted = record.members.without(&given_up);
+                let dead = record.members.without(&held);
+                let attempted = record.members.without(&dead);
                 if !attempted.is_empty() {
                     self.keep_record(
                         node,
@@ -123,8 +125,8 @@ impl Entry<'_, '_> {
                         &AttemptRecord { members: attempted, ..record.clone() },
                     )?;
                 }
-                if !given_up.is_empty() {
-                    let record = AttemptRecord { members: given_up, ..record.clone() };
+                if !dead.is_empty() {
+                    let record = AttemptRecord { members: dead, ..record.clone() };
                     let over = self.dead_letter(node, live, &record, &runs)?;
                     if over && single {
                         self.disable_gone(&record)?;
@@ -134,7 +136,7 @@ impl Entry<'_, '_> {
             Verdict::Skipped(_) => {
                 let open = self.open_members(record, &held(&runs))?;
                 if open.is_empty() {
-                    return Ok(()); // decided otherwise before: nothing was sent, nothing is told
+                    return Ok(()); // all have an end state: nothing was sent or is recorded
                 }
                 self.ended(record, &open, &runs)?;
                 self.keep_record(node, !live, &AttemptRecord { members: open, ..record.clone() })?;
@@ -143,7 +145,7 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Given up, by somebody who may say so or not.
+    /// Records dead members. Only a live owner dead-letters them. Returns whether it did.
     fn dead_letter(
         &mut self,
         node: NodeId,
@@ -162,9 +164,9 @@ impl Entry<'_, '_> {
         Ok(true)
     }
 
-    /// A range holds for what had neither end state nor row nor accepted run when it was decided;
-    /// it is kept as it is, and read with that in mind. A run whose sender died before its answer
-    /// is over with it.
+    /// Carries out a range. It holds for occurrences that had neither end state nor row nor
+    /// accepted run when it was decided; it is stored as it is, and readers apply that condition.
+    /// Runs whose sender died before an answer end with it.
     fn end_range(&mut self, record: &AttemptRecord, since: Millis) -> Result<(), Refusal> {
         for run in runs::due_between(self.tx, record.shard, since, record.due)? {
             let job = run.occurrence.job;
@@ -186,8 +188,8 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// A single job's target is gone for good, unless the job was changed since it was asked: then
-    /// the answer may be about another target.
+    /// Disables a single job whose target is gone for good, unless the job was changed after the
+    /// request went out: then the answer may be about its former target.
     fn disable_gone(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
         let Some(job) = record.members.iter().next() else { return Ok(()) };
         if record.http_code != GONE || (record.once && record.run == 0) {
@@ -201,7 +203,7 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// One new row for those that failed or were postponed, where that is news.
+    /// Adds one new row for the open members that failed or were postponed.
     fn wait(&mut self, record: &AttemptRecord, at: Millis, runs: &[Run]) -> Result<(), Refusal> {
         let (waiting, base, forced) = if let Some(row) = record.pending {
             let Some(row) = pending::get(self.tx, row)? else { return Ok(()) };
@@ -226,18 +228,14 @@ impl Entry<'_, '_> {
             self.hold(run)?;
         }
         self.add_row(Pending {
-            id: 0,
-            shard: record.shard,
-            project: record.project,
             due: record.due,
-            scheduled: record.scheduled,
             attempt: record.attempt.saturating_add(tried).max(1),
             next_at: at.min(PARKED - 1),
-            members: waiting,
             run: record.run,
             base,
             forced,
             postponed: record.error.clone().filter(|_| tried == 0),
+            ..Pending::new(record.project, record.shard, record.scheduled, waiting)
         })
     }
 }

@@ -1,13 +1,16 @@
-//! Rules of reports: what a receiver or a client says of a run. Called by `apply` alone.
+//! Rules of reports: what a receiver or a client says of a run.
 //!
-//! A report is taken of every run, also of one whose answer is not recorded yet: a receiver may be
-//! done before the books know that it has begun. Where there is no run any more, three things are
-//! still heard: that it is done (delivered beats everything, so a receiver that was taken for lost
-//! spares its retry, or takes its dead letter back), that it is done once more, and that somebody
-//! does not want what waits for its next attempt.
+//! A report is accepted for every run, also for one whose answer is not recorded yet: a receiver
+//! may be done before the record of its answer is applied. Without a run, three reports still
+//! count:
+//!
+//! - that the occurrence is done: delivered beats everything, so a receiver that was taken for lost
+//!   makes its retry, or its dead letter, unnecessary;
+//! - that it is done, once more;
+//! - that the caller cancels an occurrence that waits for its next attempt.
 
+use super::entry::{Applied, Entry, Refusal, refuse};
 use super::runs::{deadline, run_of};
-use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::Millis;
 use crate::model::attempt::{ResultOrigin, SkipReason, Verdict};
@@ -17,12 +20,12 @@ use crate::model::run::{Occurrence, Report, Run};
 use crate::model::shard::shard_of;
 use crate::store::{attempts, dead_letters, jobs, runs};
 
-/// How far behind the scheduled instant the end of a job with jitter is looked for, in
+/// The time after the scheduled instant in which the end of a job with jitter is searched, in
 /// milliseconds. Only the words of a refusal depend on it.
 const SEARCHED: Millis = 60_000;
 
 impl Entry<'_, '_> {
-    /// What is said of a run.
+    /// Carries out a report on an occurrence.
     pub(super) fn report_run(&mut self, of: Occurrence, report: &Report) -> Applied {
         let Some(run) = runs::get(self.tx, of)? else { return self.report_late(of, report) };
         match report {
@@ -47,7 +50,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// What is said of an occurrence that has no run.
+    /// Carries out a report on an occurrence without a run.
     fn report_late(&mut self, of: Occurrence, report: &Report) -> Applied {
         if let Some(row) = self.row_of(of)? {
             return self.report_waiting(of, &row, report);
@@ -58,7 +61,7 @@ impl Entry<'_, '_> {
         let jitter = jobs::get_in(self.tx, of.job)?.map_or(0, |job| job.definition.jitter);
         let latest = of.scheduled.saturating_add(jitter.clamp(0, SEARCHED));
         let over = match attempts::end_of(self.tx, of, of.scheduled, latest)? {
-            // Told twice: its first answer got lost.
+            // A repetition, because the answer to the first report was lost.
             Some((Verdict::Delivered, _)) if *report == Report::Complete => {
                 return Ok(Outcome::Done);
             }
@@ -84,7 +87,7 @@ impl Entry<'_, '_> {
         Err(refuse(RejectionKind::Conflict, over))
     }
 
-    /// What is said of an occurrence that waits for an attempt.
+    /// Carries out a report on an occurrence that waits for an attempt.
     fn report_waiting(&mut self, of: Occurrence, row: &Pending, report: &Report) -> Applied {
         let run = run_of(row, of.job, self.stamp);
         let message = match report {
@@ -106,7 +109,7 @@ impl Entry<'_, '_> {
         Err(refuse(RejectionKind::Conflict, message))
     }
 
-    /// What was given up is done after all, if its dead letter is still there.
+    /// Completes an occurrence that was dead-lettered, if its dead letter is still there.
     fn complete_dead(&mut self, of: Occurrence) -> Result<bool, Refusal> {
         let (shard, member) = (shard_of(of.job), Members::from_sorted([of.job]));
         let letters = dead_letters::at_occurrence(self.tx, shard, of.scheduled, of.run, &member)?;

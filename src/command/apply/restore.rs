@@ -1,22 +1,26 @@
-//! Rules of a restore: what a cluster that begins anew from a backup takes over, and what not.
-//! Called by `raft::restore` on books that no node has open, before anything else is applied to
-//! them: it is no command, and never in a log.
+//! Rules of a restore: what a cluster takes over that begins again from a backup, and what not.
+//!
+//! `raft::restore` calls it on a state that no node has open, before any entry is applied to it. It
+//! is no command, and never in a log.
 //!
 //! ```text
 //!   settled ......... backup ......... the loss ......... now (the stamp)
 //!          \_______________________________________________/
-//!           skip: nothing due in here goes out; W = now       fire: W stays, it is all made up
+//!           skip: nothing due in here is sent, the watermark is now
+//!           fire: the watermark stays, all that was missed is caught up on
 //! ```
 //!
-//! Between the backup and the loss the old cluster has sent things and given numbers that these
-//! books know nothing of. So every counter and every epoch goes on far above what it can have
-//! reached, and by default nothing is sent that the old cluster may have sent already.
+//! Between the backup and the loss the old cluster sent requests and gave numbers that this state
+//! does not know. So every sequence and every epoch goes on far above what the old cluster can have
+//! reached (*step after a restore*), and by default nothing is sent that the old cluster may have
+//! sent already.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{self, HashMap};
 
-use super::{Change, Entry, Error, Refusal};
-use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
+use super::entry::{Entry, Refusal};
+use crate::command::{Change, Error};
+use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, SkipReason, Verdict};
 use crate::model::job::{JobDefinition, JobStatus, PARKED};
 use crate::model::members::Members;
 use crate::model::shard::{SHARDS, Shard, ShardId};
@@ -25,32 +29,32 @@ use crate::store::jobs::JobRow;
 use crate::store::restore_gaps::RestoreGap;
 use crate::store::{Tx, cursors, jobs, nodes, pending, restore_gaps, runs};
 
-/// Epochs that a shard may have been through since the backup.
-const EPOCHS: u64 = 1_000_000_000;
+/// The step of epochs: more than a shard can have been through since the backup.
+const EPOCH_STEP: u64 = 1_000_000_000;
 
-/// What becomes of occurrences that were due between a backup and its restore.
+/// The choice for occurrences that were due between a backup and its restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Due {
     /// They are not sent: skipped, with the restore as the reason.
     #[default]
     Skip,
-    /// They are sent if the books do not know that they were, as the misfire policies say.
+    /// They are sent by their misfire policies, unless the state knows that they were sent.
     Fire,
 }
 
-/// What a restore came to.
+/// The result of a restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reopened {
-    /// All was accounted for up to here, on every shard.
+    /// The instant up to which every shard was accounted for.
     pub settled: Millis,
-    /// Occurrences that waited for an attempt, or whose one instant passed, and are skipped by
-    /// name.
+    /// The number of occurrences that are skipped by a record: they waited for an attempt, or were
+    /// the passed instants of one-offs.
     pub skipped: u64,
 }
 
-/// Makes the books of a backup those of a cluster that begins at a stamp: nobody's shards, no
-/// nodes, numbers that were never given. Log time is the stamp from here on, or what it was if that
-/// is later.
+/// Turns the state of a backup into that of a cluster that begins at a stamp: shards without
+/// owners, no nodes, sequences beyond all numbers that were given. Log time becomes the stamp, or
+/// stays where it is later.
 pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: Due) -> Result<Reopened, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     let mut change = Change::default();
@@ -58,7 +62,7 @@ pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: Due) -> Result<Reopened, E
     match entry.reopen(choice) {
         Ok(reopened) => Ok(reopened),
         Err(Refusal::Failed(error)) => Err(error),
-        // None of the steps refuses anything.
+        // No step refuses anything.
         Err(Refusal::Rejected(why)) => Err(Error::Restore(why.message)),
     }
 }
@@ -82,7 +86,7 @@ impl Entry<'_, '_> {
         let until = self.stamp;
         for (shard, settled) in (0..SHARDS).zip(&settled) {
             self.tx.change_shard(shard, |shard| {
-                shard.last_epoch += EPOCHS;
+                shard.last_epoch += EPOCH_STEP;
                 shard.epoch = shard.last_epoch;
                 shard.owner = 0;
                 shard.closing = None;
@@ -100,7 +104,7 @@ impl Entry<'_, '_> {
         Ok(Reopened { settled, skipped })
     }
 
-    /// Rows whose attempt may have gone out meanwhile.
+    /// Skips rows whose attempt may have gone out since the backup.
     fn skip_rows(&mut self) -> Result<u64, Refusal> {
         let mut skipped = 0;
         for shard in 0..SHARDS {
@@ -121,8 +125,7 @@ impl Entry<'_, '_> {
         Ok(skipped)
     }
 
-    /// Runs of senders that are gone, and those that ended by now if their receivers said nothing
-    /// more.
+    /// Ends runs whose sender is gone, and runs whose deadline passed without a report.
     fn skip_runs(&mut self) -> Result<u64, Refusal> {
         let mut skipped = 0;
         for run in runs::all(self.tx)? {
@@ -136,7 +139,7 @@ impl Entry<'_, '_> {
         Ok(skipped)
     }
 
-    /// One-offs whose instant has passed: they are over.
+    /// Skips one-offs whose instant has passed: they are over.
     fn skip_one_offs(&mut self, shard: ShardId, after: Millis) -> Result<u64, Refusal> {
         let mut rows: Vec<JobRow> = Vec::new();
         jobs::for_shard(self.tx, shard, |row| {
@@ -144,7 +147,7 @@ impl Entry<'_, '_> {
                 rows.push(row);
             }
         })?;
-        // Of those that are no one-offs nothing has to be known but that.
+        // `None` for a definition of recurring jobs.
         let mut definitions: HashMap<u64, Option<JobDefinition>> = HashMap::new();
         let mut passed: BTreeMap<(ProjectId, Millis, Millis), Vec<JobId>> = BTreeMap::new();
         for row in rows {
@@ -171,6 +174,7 @@ impl Entry<'_, '_> {
         Ok(skipped)
     }
 
+    /// The record of occurrences that are skipped because of the restore.
     fn not_sent(
         &self,
         project: ProjectId,
@@ -178,26 +182,10 @@ impl Entry<'_, '_> {
         (due, scheduled): (Millis, Millis),
         members: Members,
     ) -> AttemptRecord {
+        let occurrences = Occurrences { project, shard, epoch: 0, due, scheduled, members };
         AttemptRecord {
-            project,
-            shard,
-            epoch: 0,
-            due,
-            scheduled,
-            since: None,
-            attempt: 1,
-            verdict: Verdict::Skipped(SkipReason::Restored),
-            http_code: 0,
-            started: self.stamp,
-            duration: 0,
-            members,
-            error: None,
-            pending: None,
-            run: 0,
-            once: true, // of those that are no one-offs it says nothing
-            origin: ResultOrigin::Answer,
-            accepted: None,
-            response: None,
+            once: true, // for members that are no one-offs it has no effect
+            ..AttemptRecord::skipped(occurrences, SkipReason::Restored, self.stamp)
         }
     }
 }

@@ -1,25 +1,24 @@
-//! Rules of forgetting: what is dropped, and what never is. Called by `apply` alone; the age comes
-//! with the command.
+//! Rules of retention: what is dropped, and what never is. The ages come with the command.
 
-use super::{Applied, Entry};
+use super::entry::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
 use crate::model::shard::SHARDS;
 use crate::store::{attempts, dead_letters, plans, projects, tasks};
 
 const DAY: Millis = 24 * 3_600_000;
-/// Receipts are asked for soon or never.
+/// The time that finished tasks are kept: clients ask for receipts soon or never.
 const TASKS: Millis = DAY;
 
 impl Entry<'_, '_> {
-    /// Small leftovers go with the tick.
+    /// Drops small leftovers, besides moving log time on.
     pub(super) fn tick(&mut self) -> Applied {
         self.forget_old_keys()?;
         self.fail_abandoned_task()
     }
 
-    /// Drops history, a bounded part at a time. Nothing above the lowest watermark goes: a node
-    /// that takes a shard over has to see what is done.
+    /// Drops history, a bounded part at a time. Nothing above the lowest watermark is dropped
+    /// (*retention floor*): a node that takes a shard over has to see what is done.
     pub(super) fn retain(&mut self, before: Millis, dead_letters: Millis, limit: u32) -> Applied {
         let Some(settled) = self.tx.lowest_settled()? else { return Ok(Outcome::Dropped(0)) };
         let before = before.min(settled);

@@ -1,11 +1,11 @@
-//! Rules of large requests: chunks wait, invisible, until one entry makes all of them jobs. Called
-//! by `apply` alone.
+//! Rules of large requests: chunks of jobs are staged, invisible, until one entry turns all of them
+//! into jobs.
 
+use super::entry::{Applied, Entry, Refusal, refuse};
 use super::jobs::external_id_taken;
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, delay, lapses_at, next_whole_second, plan_state, whole_seconds,
 };
-use super::{Applied, Entry, Refusal, refuse};
 use crate::command::{CreateJobs, Outcome, RejectionKind};
 use crate::model::task::{Task, TaskState};
 use crate::model::{JobId, Millis};
@@ -14,11 +14,12 @@ use crate::store::meta::Sequence;
 use crate::store::staged::StagedRow;
 use crate::store::{projects, staged, tasks};
 
-/// A task that is neither activated nor discarded for so long was abandoned by its proposer.
+/// The age of a task in milliseconds after which its proposer has abandoned it, if it is neither
+/// activated nor discarded.
 const ABANDONED: Millis = 3_600_000;
 
 impl Entry<'_, '_> {
-    /// Adds a chunk to a task, which the first chunk makes.
+    /// Adds a chunk to a task; the first chunk creates the task.
     pub(super) fn stage_jobs(&mut self, new: &CreateJobs) -> Applied {
         let known = tasks::get(self.tx, new.request)?;
         if known.as_ref().is_some_and(|task| task.state != TaskState::InProgress) {
@@ -59,7 +60,8 @@ impl Entry<'_, '_> {
         Ok(Outcome::Jobs { request: new.request, jobs: Vec::new() })
     }
 
-    /// Makes a task's staged jobs jobs, created now. Doing it twice gives the same answer.
+    /// Turns a task's staged jobs into jobs, created at the stamp. A repetition has the same
+    /// outcome.
     pub(super) fn activate_jobs(&mut self, request: u128) -> Applied {
         let task = self.task(request)?;
         match task.state {
@@ -90,7 +92,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Jobs { request, jobs })
     }
 
-    /// Makes jobs of those that are one-offs, or begin with a pause.
+    /// Turns the special staged jobs into jobs: one-offs, and those that begin with a pause.
     fn activate_special(&mut self, task: u64, first: JobId) -> Result<(), Refusal> {
         let (stamp, whole_second) = (self.stamp, next_whole_second(self.stamp));
         let mut intervals = Vec::new();
@@ -102,7 +104,7 @@ impl Entry<'_, '_> {
                 Some(at) if row.pause_until.is_some() => {
                     Some(OneOffInstant::new(id, &self.tx.definition(row.definition_id)?, at, stamp))
                 }
-                // Without a pause that ends nothing depends on when it is due.
+                // Without the end of a pause nothing depends on its due instant.
                 at => at.map(|at| OneOffInstant { at, due: at, held: false }),
             };
             let state = plan_state(ahead, stamp, row.status, row.pause_until);
@@ -133,7 +135,7 @@ impl Entry<'_, '_> {
         self.begin_intervals(&intervals)
     }
 
-    /// Drops a task's staged jobs. Doing it twice does no harm.
+    /// Drops a task's staged jobs. A repetition changes nothing.
     pub(super) fn discard_jobs(&mut self, request: u128) -> Applied {
         let task = self.task(request)?;
         match task.state {
@@ -146,7 +148,7 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// Gives up the oldest task whose proposer is gone, if there is one.
+    /// Fails the oldest task that its proposer has abandoned, if there is one.
     pub(super) fn fail_abandoned_task(&mut self) -> Applied {
         match tasks::abandoned(self.tx, self.stamp - ABANDONED)? {
             Some(task) => self.fail_task(task),

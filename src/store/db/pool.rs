@@ -1,4 +1,4 @@
-//! The connections that read, in classes that never wait for each other (the *read-class rule*):
+//! The connections that read, in classes that never wait for each other (*read classes*):
 //! what fires has its own, each other part of a node has its own, and clients share a few. So no
 //! client can hold up a firing.
 //!

@@ -10,7 +10,7 @@
 //! The write-ahead log must be gone before the new file gets its name, because SQLite would replay
 //! the old log into the new file. If it were removed before the install is decided, a crash in
 //! between would lose what only the log held. So the decision is a file of its own,
-//! `state.db.install` (the *decided-install rule*), and `Store::open` finishes the install that it
+//! `state.db.install` (*decided install*), and `Store::open` finishes the install that it
 //! finds.
 
 use std::path::{Path, PathBuf};

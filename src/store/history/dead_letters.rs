@@ -54,18 +54,13 @@ impl DeadLetter {
     /// The pending row of its replay, which begins a new series of attempts. The row has no id yet.
     pub fn row(&self, next_at: Millis) -> Pending {
         Pending {
-            id: 0,
-            shard: self.shard,
-            project: self.project,
             due: self.due,
-            scheduled: self.scheduled,
             attempt: self.attempt.saturating_add(1),
             next_at,
-            members: self.members.clone(),
             run: self.run,
             base: self.attempt,
             forced: self.forced,
-            postponed: None,
+            ..Pending::new(self.project, self.shard, self.scheduled, self.members.clone())
         }
     }
 }

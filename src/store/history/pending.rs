@@ -1,7 +1,7 @@
 //! Pending rows: occurrences whose next attempt is in the store (retries, one-offs, manual runs).
 //! Apply writes; the worker of the shard's owner reads.
 //!
-//! An occurrence is in at most one row (the *one-row rule*). One that is in a row has no end state.
+//! An occurrence is in at most one row (*one place*). One that is in a row has no end state.
 //! A replay is the exception: its row, whose `base` is not 0, is of an occurrence that was
 //! dead-lettered.
 

@@ -157,3 +157,31 @@ fn a_client_sorts_and_pages_what_it_sees() {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     assert_eq!((total, ids), (4, vec![4, 3]));
 }
+
+#[test]
+fn credentials_are_unique_and_archived_at_once() {
+    let mut state = ApplyFixture::new();
+    let credential = Credential {
+        id: 77,
+        api_key: "key".into(),
+        verifier: vec![1, 2],
+        archived: false,
+        created: 0,
+        modified: None,
+        created_by: None,
+        archived_by: None,
+        parent: None,
+    };
+    assert_eq!(state.done(Command::CreateCredential(credential.clone())), Outcome::Created(1));
+    assert!(state.change.credentials);
+    assert_eq!(state.refused(&Command::CreateCredential(credential)).0, RejectionKind::Conflict);
+    let archive = |id| Command::ArchiveCredential { id, archived: true, by: Some("me".into()) };
+    state.done(archive(1));
+    let found = state.read(|c| credentials::by_key(c, "key")).unwrap();
+    assert_eq!((found.archived, found.created), (true, START));
+    assert_eq!(found.archived_by.as_deref(), Some("me"));
+    let unknown = (RejectionKind::NotFound, "credential cannot be found".to_owned());
+    assert_eq!(state.refused(&archive(2)), unknown);
+    state.done(Command::DeleteCredential { id: 1 });
+    assert_eq!(state.refused(&Command::DeleteCredential { id: 1 }), unknown);
+}

@@ -1,7 +1,6 @@
 //! Jitter moves an occurrence, never its accounting: what the plans say of an occurrence that is
 //! scheduled before a change and due after it.
 
-use super::one_offs::one;
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction};
 use crate::model::attempt::SkipReason;
@@ -101,7 +100,7 @@ fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
         }),
         ("another project", |edit| edit.definition.project = 2),
         ("a one-off", |edit| {
-            (edit.definition, edit.at) = (super::one_offs::at(), Some(LATER));
+            (edit.definition, edit.at) = (at(), Some(LATER));
         }),
     ];
     for (what, change) in edits {
@@ -235,7 +234,7 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
     for at_once in [true, false] {
         let mut fixture = JitterFixture::new();
         let due = fixture.due;
-        let mut edit = super::one_offs::same(&fixture.state.job(fixture.job), fixture.state.now);
+        let mut edit = same(&fixture.state.job(fixture.job), fixture.state.now);
         edit.expect = None;
         let marks = |at| (0..SHARDS).map(move |shard| mark(shard, 1, at)).collect();
         let settle = |first: u64, at| {
@@ -271,11 +270,11 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
 #[test]
 fn a_one_off_that_rests_is_over_when_it_would_have_been_due() {
     // In a pause its jitter is taken away: it is due when it was, and is over then, not before.
-    let definition = JobDefinition { jitter: 3_600_000, ..super::one_offs::at() };
+    let definition = JobDefinition { jitter: 3_600_000, ..at() };
     for resume in [false, true] {
         let mut state = ApplyFixture::new();
         let id = state.create_one(definition.clone(), one(nth(1)));
-        let due = super::super::plan_intervals::due(id, &definition, nth(1));
+        let due = crate::command::apply::plan_intervals::due(id, &definition, nth(1));
         assert!(due > nth(1) + 10_000, "this job's hash is unlucky: take another");
         let act = |action| Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None };
         state.now = START + 10;

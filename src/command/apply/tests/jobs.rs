@@ -1,20 +1,10 @@
-//! Projects, jobs, large requests, credentials, nodes.
+//! Jobs: created, edited, deleted, listed; and the plans that edits close.
 
+use super::projects::project;
 use super::*;
-use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
-use crate::model::credential::Credential;
-use crate::model::target::ProjectPause;
+use crate::command::{JobAction, JobEdit};
 use crate::model::task::TaskState;
-use crate::store::{Page, credentials, definitions, jobs, meta, nodes, plans, projects, tasks};
-
-fn project(name: &str) -> Command {
-    Command::CreateProject(NewProject {
-        name: name.into(),
-        description: "d".into(),
-        by: None,
-        ..NewProject::default()
-    })
-}
+use crate::store::{Page, definitions, jobs, plans, projects, tasks};
 
 fn edit(id: u64, definition: JobDefinition, status: JobStatus) -> Command {
     Command::UpdateJob(JobEdit {
@@ -25,71 +15,6 @@ fn edit(id: u64, definition: JobDefinition, status: JobStatus) -> Command {
         by: Some("me".into()),
         ..JobEdit::default()
     })
-}
-
-#[test]
-fn a_cluster_is_born_once() {
-    let mut state = ApplyFixture::unborn();
-    state.done(Command::Init { cluster: 7 });
-    assert!(state.change.shards);
-    state.now += 5_000;
-    assert_eq!(state.done(Command::Init { cluster: 8 }), Outcome::Done);
-    assert_eq!(state.read(meta::cluster_id), Some(7));
-    assert_eq!(state.read(meta::born), Some(START));
-    let shards = state.read(crate::store::shards::all);
-    assert_eq!((shards.len(), shards[63].id, shards[63].watermark), (64, 63, START));
-}
-
-#[test]
-fn log_time_never_goes_back() {
-    let mut state = ApplyFixture::new();
-    state.now = START - 10_000;
-    let id = state.jobs(every_minute(), 1);
-    assert_eq!(state.read(|c| jobs::get(c, id)).unwrap().created, START);
-    assert_eq!(state.change.stamp, START);
-}
-
-#[test]
-fn a_project_name_is_taken_once() {
-    let mut state = ApplyFixture::new();
-    let conflict = (RejectionKind::Conflict, "project with this name already exists".to_owned());
-    assert_eq!(state.refused(&project("p")), conflict);
-    assert_eq!(state.done(project("q")), Outcome::Created(2));
-    let rename = |id, name: &str| {
-        let (name, description) = (Some(name.to_owned()), Some("new".to_owned()));
-        Command::UpdateProject(ProjectEdit {
-            id,
-            name,
-            description,
-            by: None,
-            ..ProjectEdit::default()
-        })
-    };
-    assert_eq!(state.refused(&rename(2, "p")), conflict);
-    let unknown = (RejectionKind::NotFound, "project does not exist".to_owned());
-    assert_eq!(state.refused(&rename(9, "x")), unknown);
-    assert_eq!(state.refused(&rename(u64::MAX, "x")), unknown);
-    state.done(rename(2, "q"));
-    let found = state.read(|c| projects::get(c, 2)).unwrap();
-    assert_eq!((found.description.as_str(), found.modified), ("new", Some(START)));
-    let page = Page { order_by: projects::Order::Name, descending: true, ..Page::default() };
-    let (total, list) = state.read(|c| projects::list(c, &page));
-    assert_eq!((total, list[0].name.as_str(), list[1].name.as_str()), (2, "q", "p"));
-}
-
-#[test]
-fn a_project_goes_with_its_jobs_or_not_at_all() {
-    let mut state = ApplyFixture::new();
-    state.jobs(every_minute(), 3);
-    state.now += 1;
-    let delete = |cascade| Command::DeleteProject { id: 1, cascade, expect: None };
-    let conflict = (RejectionKind::Conflict, "cannot delete project with jobs".to_owned());
-    assert_eq!(state.refused(&delete(false)), conflict);
-    state.done(delete(true));
-    assert_eq!(state.change.edited, [1, 2, 3]);
-    assert_eq!((state.count("jobs"), state.count("projects")), (0, 0));
-    assert_eq!(state.count("closed_plans"), 3, "what fell due before is owed an end state");
-    assert_eq!(state.refused(&delete(true)).0, RejectionKind::NotFound);
 }
 
 #[test]
@@ -138,64 +63,6 @@ fn jobs_that_lead_nowhere_are_refused() {
     assert_eq!(state.refused(&Command::CreateJobs(request)).0, RejectionKind::Invalid);
     let id = state.jobs(every_minute(), 1);
     assert_eq!(state.refused(&edit(id, stray, JobStatus::Active)), unknown);
-}
-
-#[test]
-fn staged_jobs_appear_all_at_once() {
-    let mut state = ApplyFixture::new();
-    assert_eq!(
-        state.done(create(5, every_minute(), 3, true)),
-        Outcome::Jobs { request: 5, jobs: vec![] }
-    );
-    state.done(create(6, every_minute(), 1, false));
-    state.done(create(5, every_minute(), 2, true));
-    assert_eq!((state.count("jobs"), state.count("shapes")), (1, 1));
-    assert_eq!(state.read(|c| tasks::get(c, 5)).unwrap().state, TaskState::InProgress);
-    state.now = START + 4_300;
-    let activate = Command::ActivateJobs { request: 5 };
-    let outcome = Outcome::Jobs { request: 5, jobs: vec![(2, 5)] };
-    assert_eq!(state.done(activate.clone()), outcome);
-    assert_eq!(state.change.created, [(2, 5)]);
-    assert_eq!(state.done(activate), outcome, "twice is once");
-    let mut made = Vec::new();
-    state.read(|c| {
-        jobs::each_of_range(c, 2, 5, |job| {
-            made.push(job);
-            Ok(true)
-        })
-    });
-    let data: Vec<_> = made.iter().map(|job| job.data.as_str()).collect();
-    assert_eq!(data, ["data 0", "data 1", "data 2", "data 0", "data 1"]);
-    assert!(made.iter().all(|j| (j.created, j.anchor) == (START + 4_300, START + 5_000)));
-    assert_eq!((state.count("staged_jobs"), state.read(|c| projects::job_count(c, 1))), (0, 6));
-    assert_eq!(state.refused(&create(5, every_minute(), 1, true)).0, RejectionKind::Conflict);
-    assert_eq!(state.refused(&Command::DiscardJobs { request: 5 }).0, RejectionKind::Conflict);
-    assert_eq!(state.refused(&Command::ActivateJobs { request: 9 }).0, RejectionKind::NotFound);
-}
-
-#[test]
-fn staged_jobs_of_a_project_that_went_are_not_activated() {
-    let mut state = ApplyFixture::new();
-    state.done(create(5, every_minute(), 3, true));
-    state.done(Command::DeleteProject { id: 1, cascade: false, expect: None });
-    assert_eq!(state.refused(&Command::ActivateJobs { request: 5 }).0, RejectionKind::Invalid);
-    state.done(Command::DiscardJobs { request: 5 });
-    assert_eq!(state.done(Command::DiscardJobs { request: 5 }), Outcome::Done);
-    assert_eq!((state.count("staged_jobs"), state.count("shapes")), (0, 0));
-    assert_eq!(state.read(|c| tasks::get(c, 5)).unwrap().state, TaskState::Failed);
-    assert_eq!(state.refused(&Command::ActivateJobs { request: 5 }).0, RejectionKind::Conflict);
-}
-
-#[test]
-fn abandoned_chunks_go_with_a_tick() {
-    let mut state = ApplyFixture::new();
-    state.done(create(5, every_minute(), 3, true));
-    state.now += 3_600_000;
-    state.done(Command::Tick);
-    assert_eq!(state.count("staged_jobs"), 3);
-    state.now += 1;
-    state.done(Command::Tick);
-    assert_eq!((state.count("staged_jobs"), state.count("shapes")), (0, 0));
 }
 
 #[test]
@@ -323,40 +190,6 @@ fn a_command_for_a_version_of_a_job_is_carried_out_for_that_version_only() {
 }
 
 #[test]
-fn an_edit_of_a_project_happens_whole_or_not_at_all() {
-    let mut state = ApplyFixture::new();
-    state.now += 1_000;
-    let past = ProjectAction::Pause { until: Some(state.now) };
-    let edit = |expect, description: &str, action| {
-        let description = Some(description.to_owned());
-        let edit = ProjectEdit { id: 1, expect, description, action, ..ProjectEdit::default() };
-        Command::UpdateProject(edit)
-    };
-    assert_eq!(state.refused(&edit(Some(1), "a", Some(past))).0, RejectionKind::Invalid);
-    let open = Some(ProjectAction::Pause { until: None });
-    assert_eq!(state.refused(&edit(Some(2), "a", open)).0, RejectionKind::Stale);
-    state.done(edit(Some(1), "a", open));
-    assert!(state.change.targets);
-    let (found, pauses) = state.read(|c| Ok((projects::get(c, 1)?, projects::pauses(c, 1)?)));
-    let found = found.unwrap();
-    assert_eq!((found.description.as_str(), found.version), ("a", 2));
-    assert_eq!(pauses, [ProjectPause { project: 1, from: state.now, until: None }]);
-    // What is so already is no change, unless something else is said.
-    let version = |state: &ApplyFixture| state.read(|c| projects::get(c, 1)).unwrap().version;
-    state.now += 1_000;
-    state.done(Command::turn_project(1, ProjectAction::Resume, None));
-    assert_eq!(version(&state), 3);
-    state.done(Command::turn_project(1, ProjectAction::Resume, None));
-    assert_eq!(version(&state), 3);
-    state.done(edit(Some(3), "b", Some(ProjectAction::Resume)));
-    assert_eq!(version(&state), 4);
-    let new = NewProject { name: "q".into(), action: Some(past), ..NewProject::default() };
-    assert_eq!(state.refused(&Command::CreateProject(new.clone())).0, RejectionKind::Invalid);
-    state.done(Command::CreateProject(NewProject { action: open, ..new }));
-    assert_eq!(state.read(|c| projects::pauses(c, 2)).len(), 1);
-}
-
-#[test]
 fn jobs_are_listed_by_page_and_by_shard() {
     let mut state = ApplyFixture::new();
     state.done(project("q"));
@@ -381,84 +214,4 @@ fn jobs_are_listed_by_page_and_by_shard() {
     let payloads = state.read(|c| jobs::payloads(c, &members, usize::MAX).map(|(found, _)| found));
     let data: Vec<_> = payloads.iter().map(|p| (p.id, p.data.as_str())).collect();
     assert_eq!(data, [(3, "data 2"), (4, "data 3"), (4_999, "data 4998")]);
-}
-
-#[test]
-fn credentials_are_unique_and_archived_at_once() {
-    let mut state = ApplyFixture::new();
-    let credential = Credential {
-        id: 77,
-        api_key: "key".into(),
-        verifier: vec![1, 2],
-        archived: false,
-        created: 0,
-        modified: None,
-        created_by: None,
-        archived_by: None,
-        parent: None,
-    };
-    assert_eq!(state.done(Command::CreateCredential(credential.clone())), Outcome::Created(1));
-    assert!(state.change.credentials);
-    assert_eq!(state.refused(&Command::CreateCredential(credential)).0, RejectionKind::Conflict);
-    let archive = |id| Command::ArchiveCredential { id, archived: true, by: Some("me".into()) };
-    state.done(archive(1));
-    let found = state.read(|c| credentials::by_key(c, "key")).unwrap();
-    assert_eq!((found.archived, found.created), (true, START));
-    assert_eq!(found.archived_by.as_deref(), Some("me"));
-    let unknown = (RejectionKind::NotFound, "credential cannot be found".to_owned());
-    assert_eq!(state.refused(&archive(2)), unknown);
-    state.done(Command::DeleteCredential { id: 1 });
-    assert_eq!(state.refused(&Command::DeleteCredential { id: 1 }), unknown);
-}
-
-#[test]
-fn a_node_id_belongs_to_one_data_folder() {
-    let mut state = ApplyFixture::new();
-    let register = |node, instance| Command::Register { node, instance, replace: false };
-    let replace = |instance| Command::Register { node: 2, instance, replace: true };
-    state.done(register(2, 5));
-    state.done(register(2, 5));
-    let mut refused = |command: &Command, why: &str| {
-        let (kind, message) = state.refused(command);
-        assert!(kind == RejectionKind::Conflict && message.contains(why), "{message}");
-    };
-    refused(&register(2, 6), "already known with another data folder");
-    refused(&replace(6), "already known with another data folder");
-    refused(&register(3, 5), "this data folder is node 2's");
-    state.done(Command::Drain { node: 2, draining: true });
-    assert!(state.read(nodes::all)[0].draining);
-    state.done(Command::Retire { node: 2 });
-    let gone = state.refused(&Command::Retire { node: 2 });
-    assert_eq!(gone, (RejectionKind::NotFound, "there is no node 2".to_owned()));
-    let mut refused = |command: &Command, why: &str| {
-        let (kind, message) = state.refused(command);
-        assert!(kind == RejectionKind::Conflict && message.contains(why), "{message}");
-    };
-    refused(&replace(5), "this data folder was removed");
-    refused(&register(3, 5), "this data folder was removed");
-    refused(&register(2, 6), "take an id that was never used, or say --replace");
-    let before = state.read(nodes::all)[0].since;
-    state.done(replace(6));
-    let bound = state.read(nodes::all)[0];
-    assert_eq!((bound.node, bound.instance, bound.removed, bound.draining), (2, 6, false, false));
-    assert!(bound.since > before);
-
-    state.done(register(4, 8));
-    state.done(Command::Recover { node: 4, generation: 77 });
-    assert_eq!(state.read(meta::generation), Some(77));
-    let left: Vec<_> = state.read(nodes::all).iter().map(|b| (b.node, b.removed)).collect();
-    assert_eq!(left, [(2, true), (4, false)]);
-}
-
-#[test]
-fn only_a_move_that_takes_effect_is_noted() {
-    let mut state = ApplyFixture::new();
-    let before = state.read(meta::assign_index);
-    let stale = Move { shard: 3, to: 2, expects: 0, kind: MoveKind::TakeOver };
-    let nowhere = Move { shard: 64, ..stale.clone() };
-    assert_eq!(state.done(Command::Assign(vec![stale, nowhere])), Outcome::Assigned(0));
-    assert_eq!((state.read(meta::assign_index), state.change.shards), (before, false));
-    let good = Move { shard: 3, to: 2, expects: 1, kind: MoveKind::TakeOver };
-    assert_eq!(state.done(Command::Assign(vec![good])), Outcome::Assigned(1));
-    assert_eq!((state.read(meta::assign_index), state.change.shards), (state.index, true));
 }

@@ -1,238 +1,41 @@
-//! The rules of apply, each tested against a store of its own.
+//! The rules of apply, each tested against a store of its own: see `fixture`. `determinism` and
+//! `model` try random logs, the other files test one group of rules each.
 
 mod credentials;
 mod dead_letters;
 mod determinism;
+mod executors;
 mod explain;
+mod external_ids;
+mod fixture;
 mod jitter;
+mod job_filters;
 mod jobs;
 mod keeping;
+mod lapses;
 mod model;
 mod one_offs;
 mod over;
+mod ownership;
 mod pauses;
+mod projects;
 mod record;
+mod reports;
 mod restore;
 mod retention;
 mod runs;
+mod staging;
 
-use tempfile::TempDir;
+use fixture::*;
 
-use super::apply;
 use crate::command::{
-    Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind,
+    Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind, apply,
 };
 use crate::model::Millis;
 use crate::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict, Watermark,
 };
-use crate::model::job::{Casing, JobDefinition, JobStatus};
+use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
-use crate::schedule::DstRule;
-use crate::store::jobs::{Filter, walk};
 use crate::store::{Store, Writer};
-
-/// Log time when a test begins: a whole second.
-pub(super) const START: Millis = 1_763_700_000_000;
-
-/// A store, and a log that is applied to it entry by entry.
-pub(super) struct ApplyFixture {
-    pub(super) dir: TempDir,
-    pub(super) store: Store,
-    pub(super) writer: Writer,
-    pub(super) index: u64,
-    pub(super) now: Millis,
-    pub(super) change: Change,
-}
-
-impl ApplyFixture {
-    /// An empty state.
-    pub(super) fn unborn() -> Self {
-        let dir = TempDir::new().unwrap();
-        let (store, writer) = Store::open(dir.path()).unwrap();
-        Self { dir, store, writer, index: 0, now: START, change: Change::default() }
-    }
-
-    /// A cluster with one project, number 1, whose shards belong to node 1 (epoch 1).
-    pub(super) fn new() -> Self {
-        let mut state = Self::unborn();
-        state.done(Command::Init { cluster: 7 });
-        state.assign_all(1, 0);
-        state.done(Command::CreateProject(NewProject {
-            name: "p".into(),
-            description: "d".into(),
-            by: None,
-            ..NewProject::default()
-        }));
-        state
-    }
-
-    /// Applies a command now, in a transaction of its own.
-    pub(super) fn apply(&mut self, command: &Command) -> Outcome {
-        self.index += 1;
-        let (index, now) = (self.index, self.now);
-        let mut change = Change::default();
-        let outcome = self
-            .writer
-            .transaction(|tx| apply(tx, index, now, command, &mut change))
-            .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
-        self.change = change;
-        outcome
-    }
-
-    /// Applies commands now, all in one transaction; none may be refused.
-    pub(super) fn apply_all(&mut self, commands: &[Command]) {
-        let (first, now) = (self.index + 1, self.now);
-        self.index += commands.len() as u64;
-        let mut change = Change::default();
-        let done = self.writer.transaction(|tx| {
-            for (index, command) in (first..).zip(commands) {
-                let outcome = apply(tx, index, now, command, &mut change)?;
-                assert!(!matches!(outcome, Outcome::Rejected(_)), "{command:?}: {outcome}");
-            }
-            Ok(())
-        });
-        done.unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
-    }
-
-    /// Applies a command that must not be refused.
-    #[expect(clippy::needless_pass_by_value, reason = "tests read better without a `&` a line")]
-    pub(super) fn done(&mut self, command: Command) -> Outcome {
-        match self.apply(&command) {
-            Outcome::Rejected(why) => panic!("{command:?} was refused: {why}"),
-            outcome => outcome,
-        }
-    }
-
-    /// Applies a command that must be refused, and must leave nothing behind.
-    pub(super) fn refused(&mut self, command: &Command) -> (RejectionKind, String) {
-        self.apply(&Command::Checksum); // so that log time is this stamp already
-        let before = self.hash();
-        match self.apply(command) {
-            Outcome::Rejected(why) => {
-                assert_eq!(self.hash(), before, "a refusal changed the state");
-                (why.kind, why.message)
-            }
-            outcome => panic!("{command:?} was not refused: {outcome}"),
-        }
-    }
-
-    pub(super) fn read<T>(
-        &self,
-        f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
-    ) -> T {
-        self.store.read(f).unwrap()
-    }
-
-    pub(super) fn hash(&self) -> [u8; 32] {
-        self.read(Store::hash)
-    }
-
-    /// Creates `n` jobs of a definition; the first id.
-    pub(super) fn jobs(&mut self, definition: JobDefinition, n: usize) -> u64 {
-        let request = u128::from(self.index) + 1_000;
-        match self.done(create(request, definition, n, false)) {
-            Outcome::Jobs { jobs, .. } => jobs[0].0,
-            outcome => panic!("{outcome}"),
-        }
-    }
-
-    /// All shards to a node, from owners of one epoch.
-    pub(super) fn assign_all(&mut self, to: u64, expects: u64) {
-        let moves = (0..SHARDS)
-            .map(|shard| Move { shard, to, expects, kind: MoveKind::TakeOver })
-            .collect();
-        assert_eq!(self.done(Command::Assign(moves)), Outcome::Assigned(u32::from(SHARDS)));
-    }
-
-    /// How many rows a table has.
-    pub(super) fn count(&self, table: &str) -> u64 {
-        let sql = format!("SELECT COUNT(*) FROM {table}");
-        self.read(|c| c.query_row(&sql, [], |row| row.get::<_, i64>(0))) as u64
-    }
-}
-
-/// All jobs that a filter finds, by a walk that looks at so many at a time.
-pub(super) fn walked(state: &ApplyFixture, filter: &Filter, most: usize) -> Vec<u64> {
-    let (mut found, mut after) = (Vec::new(), 0);
-    loop {
-        let some = state.read(|c| walk(c, filter, (after, u64::MAX), most));
-        found.extend(some.found);
-        match some.on {
-            Some(id) => after = id,
-            None => return found,
-        }
-    }
-}
-
-pub(super) fn every_minute() -> JobDefinition {
-    JobDefinition {
-        project: 1,
-        spec: "@every 1m".into(),
-        period: Some(60_000),
-        timezone: "UTC".into(),
-        dst: DstRule::default(),
-        callback_url: "http://127.0.0.1:3000/callback".into(),
-        execution_type: "http".into(),
-        casing: Casing::Snake,
-        start: None,
-        end: None,
-        retry_max: None,
-        executor: None,
-        created_by: None,
-        ..JobDefinition::default()
-    }
-}
-
-pub(super) fn create(request: u128, definition: JobDefinition, n: usize, staged: bool) -> Command {
-    let job = |i| NewJob {
-        definition: 0,
-        data: format!("data {i}"),
-        status: JobStatus::Active,
-        ..NewJob::default()
-    };
-    let jobs = (0..n).map(job).collect();
-    Command::CreateJobs(CreateJobs { request, definitions: vec![definition], jobs, staged })
-}
-
-/// A first attempt at jobs of one shard, in epoch 1.
-pub(super) fn record(members: impl IntoIterator<Item = u64>, verdict: Verdict) -> AttemptRecord {
-    let members = Members::from_sorted(members);
-    let shard = members.iter().next().map_or(0, shard_of);
-    AttemptRecord {
-        project: 1,
-        shard,
-        epoch: 1,
-        due: START + 60_000,
-        scheduled: START + 60_000,
-        since: None,
-        attempt: 1,
-        verdict,
-        http_code: if verdict == Verdict::Delivered { 200 } else { 503 },
-        started: START + 60_001,
-        duration: 12,
-        members,
-        error: None,
-        pending: None,
-        run: 0,
-        once: false,
-        origin: ResultOrigin::Answer,
-        accepted: None,
-        response: None,
-    }
-}
-
-pub(super) fn journal_batch(
-    node: u64,
-    incarnation: u128,
-    first: u64,
-    records: Vec<AttemptRecord>,
-) -> Command {
-    let entries = records.into_iter().map(JournalEntry::Attempt).collect();
-    Command::Record(JournalBatch { node, incarnation, first, entries })
-}
-
-pub(super) fn mark(shard: ShardId, epoch: u64, at: Millis) -> JournalEntry {
-    JournalEntry::Watermarks(vec![Watermark { shard, epoch, at }])
-}

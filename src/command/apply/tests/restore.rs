@@ -1,6 +1,5 @@
 //! A restore: what goes on, what does not, and what the ledger says of the time between.
 
-use super::one_offs::{at, one};
 use super::*;
 use crate::command::{Due, Reopened, reopen};
 use crate::model::attempt::SkipReason;

@@ -1,39 +1,16 @@
-//! The one place where replicated state changes: the rules, one file a noun.
-//!
-//! `raft::machine` calls [`apply`] for one entry after the other, a transaction for a chunk of
-//! them. Nothing here may depend on where a chunk ends, on a clock or on anything but the books and
-//! the command. A command is refused before it has written anything, so that a refusal leaves no
-//! trace but its stamp.
+//! The way of a command to its rules: one arm for each variant. `raft::machine` calls [`apply`];
+//! the commands that wrap others come back to `execute`.
 
-mod changes;
-mod credentials;
-mod dead_letters;
-mod executors;
-mod idempotency;
-mod jobs;
-mod occurrences;
-mod ownership;
-mod plan_intervals;
-mod projects;
-mod record;
-mod reports;
-mod restore;
-mod retain;
-mod runs;
-mod staging;
-#[cfg(test)]
-mod tests;
-
-pub use restore::{Due, Reopened, reopen};
-
-use super::{Change, Command, Error, Outcome, Rejection, RejectionKind};
+use super::entry::{Applied, Entry, Refusal, expected};
+use crate::command::codec::Error;
+use crate::command::commands::Command;
+use crate::command::outcome::{Change, Outcome};
 use crate::model::Millis;
-use crate::model::shard::ShardId;
 use crate::store::Tx;
 
-/// Applies one command at its log index and stamp. An `Err` is the store's failure and stops the
-/// node; what is wrong with the command comes back as [`Outcome::Rejected`]. The command takes
-/// effect at its stamp, or at log time where that is later.
+/// Applies one command at its log index and stamp. An `Err` is a failure of the store and stops the
+/// node; a command that is refused comes back as [`Outcome::Rejected`]. The command takes effect at
+/// its stamp, or at log time where that is later.
 pub fn apply(
     tx: &mut Tx<'_>,
     index: u64,
@@ -51,46 +28,9 @@ pub fn apply(
     }
 }
 
-/// An entry that is being applied.
-struct Entry<'a, 't> {
-    tx: &'a mut Tx<'t>,
-    index: u64,
-    stamp: Millis,
-    change: &'a mut Change,
-}
-
-/// Why an entry came to nothing.
-enum Refusal {
-    /// Something is wrong with the command.
-    Rejected(Rejection),
-    /// Something is wrong with this node.
-    Failed(Error),
-}
-
-type Applied = Result<Outcome, Refusal>;
-
-impl<E: Into<Error>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// A refusal of the command, for `return Err(...)`.
-fn refuse(kind: RejectionKind, message: impl Into<String>) -> Refusal {
-    Refusal::Rejected(Rejection::new(kind, message))
-}
-
-/// Refuses a change of a record that was meant for another version of it.
-fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<(), Refusal> {
-    if expect.is_none_or(|expect| expect == version) {
-        return Ok(());
-    }
-    let message = format!("{noun} has changed since: read it again and repeat the change");
-    Err(refuse(RejectionKind::Stale, message))
-}
-
 impl Entry<'_, '_> {
-    fn execute(&mut self, command: &Command) -> Applied {
+    /// Carries out a command, also one that another command wraps.
+    pub(super) fn execute(&mut self, command: &Command) -> Applied {
         match command {
             Command::Init { cluster } => self.init(*cluster),
             Command::Tick => self.tick(),
@@ -140,17 +80,11 @@ impl Entry<'_, '_> {
             Command::Drain { node, draining } => self.drain(*node, *draining),
             Command::Recover { node, generation } => self.recover(*node, *generation),
             Command::RaiseLevel { level } => self.raise_level(*level),
+            Command::RaiseLevel { level } => self.raise_level(*level),
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;
                 self.execute(command)
             }
-        }
-    }
-
-    /// Rings the bell for a shard's pending rows.
-    fn pending_changed(&mut self, shard: ShardId) {
-        if !self.change.pending.contains(&shard) {
-            self.change.pending.push(shard);
         }
     }
 }

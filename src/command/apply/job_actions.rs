@@ -1,8 +1,8 @@
-//! Rules of jobs that are paused, resumed, disabled, run out of turn, over, or deleted. Called by
-//! `apply`; the rules of results call [`Entry::complete_job`] and [`Entry::disable_job`].
+//! Rules of jobs that are paused, resumed, disabled, completed, deleted, or run manually. The rules
+//! of results call [`Entry::complete_job`] and [`Entry::disable_job`].
 
+use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use super::plan_intervals::{PlanInterval, PlanState, plan_state};
-use super::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{JobAction, Outcome, RejectionKind};
 use crate::model::attempt::Verdict;
 use crate::model::job::{Job, JobStatus, Pending};
@@ -14,7 +14,7 @@ use crate::store::meta::Sequence;
 use crate::store::{jobs, pending, projects};
 
 impl Entry<'_, '_> {
-    /// Does the same to many jobs. Those that are not there, or are as they should be already, are
+    /// Changes many jobs alike. Those that do not exist, or are in the wanted state already, are
     /// passed over and not counted.
     pub(super) fn change_jobs(
         &mut self,
@@ -45,6 +45,7 @@ impl Entry<'_, '_> {
         Ok(Outcome::Changed(changed))
     }
 
+    /// Deletes a job.
     pub(super) fn delete_job(&mut self, id: JobId, expect: Option<u64>) -> Applied {
         let old = self.job(id)?;
         expected("job", expect, old.version)?;
@@ -52,33 +53,21 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// An occurrence with an id of its own, due at once, whatever the job's status.
+    /// Adds a manual run: an occurrence with an id of its own, due at once, whatever the job's
+    /// status.
     pub(super) fn run_job(&mut self, id: JobId, forced: bool) -> Applied {
         let job = self.job(id)?;
         let run = self.tx.take(Sequence::Run, 1)?;
-        let row = Pending {
-            id: self.tx.take(Sequence::Pending, 1)?,
-            shard: shard_of(id),
-            project: job.definition.project,
-            due: self.stamp,
-            scheduled: self.stamp,
-            attempt: 1,
-            next_at: self.stamp,
-            members: Members::from_sorted([id]),
-            run,
-            base: 0,
-            forced,
-            postponed: None,
-        };
-        pending::insert(self.tx, &row)?;
-        self.pending_changed(row.shard);
+        let (project, member) = (job.definition.project, Members::from_sorted([id]));
+        let row = Pending::new(project, shard_of(id), self.stamp, member).next_at(self.stamp);
+        self.add_row(Pending { run, forced, ..row })?;
         Ok(Outcome::Run(Occurrence { job: id, scheduled: self.stamp, run }))
     }
 
-    /// The planned occurrence (`AttemptRecord::once`, run 0) of a one-off has an end state: the job
-    /// is completed, or goes where it says so. One that was given up stays, completed, because a
-    /// replay of its dead letter needs it. A job that is gone, is no one-off any more or was given
-    /// another instant since is left alone, so that this may be called for every end state.
+    /// Completes a one-off whose planned occurrence (`AttemptRecord::once`, run 0) has an end
+    /// state, or deletes it where it asks for that. One that was dead-lettered is kept, completed,
+    /// because a replay of its dead letter needs it. A job that is gone, is no one-off any more or
+    /// has another instant since is left alone, so that this may be called for every end state.
     pub(super) fn complete_job(
         &mut self,
         id: JobId,
@@ -103,8 +92,8 @@ impl Entry<'_, '_> {
         self.write_job(&new)
     }
 
-    /// One-offs whose instant came while they did not fire are over: nothing is left of them but to
-    /// say so. How many there were, at most `limit`.
+    /// Ends lapsed one-offs, whose instant passed while they did not fire: at most `limit`. Returns
+    /// how many it ended.
     pub(super) fn end_lapsed(&mut self, limit: u32) -> Result<u32, Refusal> {
         let lapsed = jobs::lapsed(self.tx, self.stamp, limit)?;
         for id in &lapsed {
@@ -121,8 +110,8 @@ impl Entry<'_, '_> {
         Ok(lapsed.len() as u32)
     }
 
-    /// A job's target is gone for good (410): it does not fire after the stamp. A resume takes it
-    /// back. A job that is gone, completed or disabled already is left alone.
+    /// Disables a job whose target is gone for good (410): it does not fire after the stamp, until
+    /// it is resumed. A job that is gone, completed or disabled already is left alone.
     pub(super) fn disable_job(&mut self, id: JobId) -> Result<(), Refusal> {
         let Some(old) = jobs::get_in(self.tx, id)? else { return Ok(()) };
         if matches!(old.status, JobStatus::Completed | JobStatus::Disabled) {
@@ -137,8 +126,8 @@ impl Entry<'_, '_> {
         })
     }
 
-    /// Removes a job. Its plan is closed, because what fell due up to the stamp is still owed an
-    /// end state: its rows find at sending that the job is gone, which ends them.
+    /// Removes a job. Its plan is closed, because what fell due up to the stamp still needs an end
+    /// state: the sender of its rows finds that the job is gone, and ends them.
     pub(super) fn remove_job(&mut self, old: &Job) -> Result<(), Refusal> {
         self.end_interval(old)?;
         self.tx.release_definition(old.definition_id, 1)?;
@@ -150,7 +139,7 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Lets what waits behind a run of a job that is gone wait no longer.
+    /// Releases the parked rows of a job: they are due at once.
     pub(super) fn release_parked(&mut self, id: JobId) -> Result<(), Refusal> {
         if pending::release(self.tx, id, self.stamp)? > 0 {
             self.pending_changed(shard_of(id));
@@ -195,13 +184,13 @@ impl Entry<'_, '_> {
         Ok(true)
     }
 
-    /// Ends a job's present stretch and begins another by the same schedule.
+    /// Ends a job's present interval and begins another with the same schedule.
     fn begin_interval(&mut self, old: &Job, state: PlanState) -> Result<(), Refusal> {
         self.end_interval(old)?;
         self.begin_intervals(&[PlanInterval::of(old, state)])
     }
 
-    /// A change that somebody asked for.
+    /// A job with the marks of a change that a caller asked for.
     pub(super) fn touched(&self, job: Job, by: Option<&str>) -> Job {
         Job {
             modified: Some(self.stamp),
@@ -211,6 +200,7 @@ impl Entry<'_, '_> {
         }
     }
 
+    /// Writes a job that changed.
     pub(super) fn write_job(&mut self, job: &Job) -> Result<(), Refusal> {
         let lapses_at = self.lapse_of(job)?;
         jobs::update(self.tx, job, lapses_at)?;
@@ -218,6 +208,7 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
+    /// A job by its id; refused when there is none.
     pub(super) fn job(&mut self, id: JobId) -> Result<Job, Refusal> {
         jobs::get_in(self.tx, id)?
             .ok_or_else(|| refuse(RejectionKind::NotFound, "job cannot be found"))

@@ -1,0 +1,59 @@
+//! One entry that is being applied, and why it may come to nothing. The files of rules add their
+//! methods to [`Entry`]; `dispatch` makes one for each command.
+
+use crate::command::codec::Error;
+use crate::command::outcome::{Change, Outcome, Rejection, RejectionKind};
+use crate::model::Millis;
+use crate::model::shard::ShardId;
+use crate::store::Tx;
+
+/// An entry that is being applied.
+pub(super) struct Entry<'a, 't> {
+    /// The transaction of the chunk that the entry is in.
+    pub(super) tx: &'a mut Tx<'t>,
+    /// Its log index.
+    pub(super) index: u64,
+    /// Its effective stamp: log time after it.
+    pub(super) stamp: Millis,
+    /// The change that the chunk publishes.
+    pub(super) change: &'a mut Change,
+}
+
+/// The reason why an entry came to nothing.
+pub(super) enum Refusal {
+    /// The command is refused: every node refuses it.
+    Rejected(Rejection),
+    /// The store failed: this node must stop.
+    Failed(Error),
+}
+
+pub(super) type Applied = Result<Outcome, Refusal>;
+
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A refusal of the command, for `return Err(...)`.
+pub(super) fn refuse(kind: RejectionKind, message: impl Into<String>) -> Refusal {
+    Refusal::Rejected(Rejection::new(kind, message))
+}
+
+/// Refuses a change that is meant for another version of its subject.
+pub(super) fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<(), Refusal> {
+    if expect.is_none_or(|expect| expect == version) {
+        return Ok(());
+    }
+    let message = format!("{noun} has changed since: read it again and repeat the change");
+    Err(refuse(RejectionKind::Stale, message))
+}
+
+impl Entry<'_, '_> {
+    /// Notes that a shard's pending rows changed.
+    pub(super) fn pending_changed(&mut self, shard: ShardId) {
+        if !self.change.pending.contains(&shard) {
+            self.change.pending.push(shard);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The one place where replicated state changes: the rules of each command, one file for each noun.
+//!
+//! `raft::machine` calls [`apply`] for one entry after the other, in one transaction for a chunk of
+//! them. Nothing here may depend on where a chunk ends, on a clock, or on anything except the state
+//! and the command. A command is refused before it has written anything (*clean refusal*),
+//! so that a refusal leaves no trace except its stamp.
+//!
+//! | command | rules in | rejections |
+//! |---|---|---|
+//! | `Init`, `Assign`, `Recover`, `RaiseLevel` | `ownership` | |
+//! | `Register` | `ownership` | `Conflict` |
+//! | `Retire`, `Drain` | `ownership` | `NotFound` |
+//! | `Tick`, `Retain` | `retain` | |
+//! | `CreateProject` | `projects` | `Conflict`, `Invalid` |
+//! | `UpdateProject` | `projects` | `NotFound`, `Stale`, `Conflict`, `Invalid` |
+//! | `DeleteProject` | `projects` | `NotFound`, `Stale`, `Conflict` |
+//! | `CreateJobs` | `jobs`, staged: `staging` | `Conflict`, `Invalid` |
+//! | `ActivateJobs` | `staging` | `NotFound`, `Conflict`, `Invalid` |
+//! | `DiscardJobs` | `staging` | `NotFound`, `Conflict` |
+//! | `UpdateJob` | `jobs` | `NotFound`, `Stale`, `Conflict`, `Invalid` |
+//! | `DeleteJob` | `job_actions` | `NotFound`, `Stale` |
+//! | `ChangeJobs` | `job_actions` | `Invalid` |
+//! | `RunJob` | `job_actions` | `NotFound` |
+//! | `CreateCredential` | `credentials` | `Conflict` |
+//! | `ArchiveCredential`, `DeleteCredential` | `credentials` | `NotFound` |
+//! | `ByClient` | `credentials` | `Forbidden`, `NotFound`, `Invalid`, those of the other |
+//! | `CreateExecutor` | `executors` | `Conflict` |
+//! | `UpdateExecutor`, `DeleteExecutor` | `executors` | `NotFound`, `Stale`, `Conflict` |
+//! | `Record` | `record` | `Conflict` |
+//! | `BeginRun` | `runs::begin` | |
+//! | `Expire` | `runs::end`, `job_actions` | |
+//! | `ReportRun` | `reports` | `NotFound`, `Conflict` |
+//! | `ReplayDeadLetters`, `PurgeDeadLetters` | `dead_letters` | |
+//! | `Once` | `idempotency` | `KeyReused`, those of the other |
+//! | `ForVersion` | `dispatch` | `NotFound`, `Stale`, those of the other |
+//! | `Checksum`, `Conclude` | `dispatch` | |
+//!
+//! Two files hold rules that several of these share: `plan_intervals` (when a job fires by which
+//! schedule) and `occurrences` (what can happen to an occurrence). `restore` is no command: it
+//! opens the state of a backup.
+
+mod credentials;
+mod dead_letters;
+mod dispatch;
+mod entry;
+mod executors;
+mod idempotency;
+mod job_actions;
+mod jobs;
+mod occurrences;
+mod ownership;
+mod plan_intervals;
+mod projects;
+mod record;
+mod reports;
+mod restore;
+mod retain;
+mod runs;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+pub use dispatch::apply;
+pub use restore::{Due, Reopened, reopen};

@@ -1,0 +1,126 @@
+//! The end of runs: by silence, by a cancel, by the end of their job, or by what a report says.
+
+use super::row::SENDER_PATIENCE;
+use crate::command::apply::entry::{Applied, Entry, Refusal};
+use crate::command::outcome::Outcome;
+use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
+use crate::model::job::{PARKED, Pending};
+use crate::model::run::Run;
+use crate::model::{JobId, Millis};
+use crate::store::runs;
+
+impl Entry<'_, '_> {
+    /// Ends runs past their deadline and lapsed one-offs, at most `limit` of each. Returns the
+    /// larger of the two numbers, so that the proposer knows whether to go on.
+    pub(in crate::command::apply) fn expire(&mut self, limit: u32) -> Applied {
+        let lapsed = self.end_lapsed(limit)?;
+        let expired = runs::expired(self.tx, self.stamp, limit)?;
+        for run in &expired {
+            if !run.accepted {
+                self.expire_sender(run)?;
+            } else if run.ends.is_some_and(|ends| ends <= run.deadline) {
+                let error = "the run did not end within its run timeout";
+                self.fail_run(run, ResultOrigin::TimedOut, Some(error.into()))?;
+            } else {
+                let error = "nothing was heard of the run within its heartbeat timeout";
+                self.fail_run(run, ResultOrigin::Lost, Some(error.into()))?;
+            }
+        }
+        Ok(Outcome::Changed(lapsed.max(expired.len() as u32)))
+    }
+
+    /// Ends the wait for a sender that was silent; see the head of `runs`.
+    fn expire_sender(&mut self, run: &Run) -> Result<(), Refusal> {
+        if self.row_of(run.occurrence)?.is_some() {
+            return self.hold(run);
+        }
+        let passed = self.tx.shard(run.shard)?.is_some_and(|shard| match &shard.closing {
+            Some(closing) if run.due <= closing.until => run.due <= closing.watermark,
+            _ => run.due <= shard.watermark,
+        });
+        if !passed {
+            let deadline = self.stamp.saturating_add(SENDER_PATIENCE);
+            return Ok(runs::put(self.tx, &Run { deadline, ..run.clone() })?);
+        }
+        if self.not_ended(&AttemptRecord::reported(run, self.stamp))?.is_empty() {
+            return self.drop_run(run.occurrence);
+        }
+        self.hold(run)?;
+        self.try_again(run, run.attempt, self.stamp)
+    }
+
+    /// Records a failed run: it is tried again, or dead-lettered.
+    pub(in crate::command::apply) fn fail_run(
+        &mut self,
+        run: &Run,
+        origin: ResultOrigin,
+        error: Option<String>,
+    ) -> Result<(), Refusal> {
+        let Some(delay) = run.retry.after(run.attempt.saturating_sub(run.base)) else {
+            return self.end_run(run, Verdict::Dead, origin, error);
+        };
+        let at = self.stamp.saturating_add(delay).min(PARKED - 1);
+        let record = AttemptRecord {
+            verdict: Verdict::Retry { at },
+            error,
+            origin,
+            ..AttemptRecord::reported(run, self.stamp)
+        };
+        self.keep_record(run.node, false, &record)?;
+        self.close_rows(&record, &record.members)?;
+        self.hold(run)?;
+        self.try_again(run, run.attempt.saturating_add(1), at)
+    }
+
+    fn try_again(&mut self, run: &Run, attempt: u32, next_at: Millis) -> Result<(), Refusal> {
+        self.add_row(Pending::of_run(run, attempt, next_at))
+    }
+
+    /// Cancels a run, for a client or for the next run of its job.
+    pub(in crate::command::apply) fn cancel_run(&mut self, run: &Run) -> Result<(), Refusal> {
+        self.end_run(run, Verdict::Skipped(SkipReason::Cancelled), ResultOrigin::Cancelled, None)
+    }
+
+    /// Ends the occurrence of a run without a record of its sender, and adds a record that says so.
+    /// It need not have begun.
+    pub(in crate::command::apply) fn end_run(
+        &mut self,
+        run: &Run,
+        verdict: Verdict,
+        origin: ResultOrigin,
+        error: Option<String>,
+    ) -> Result<(), Refusal> {
+        let record =
+            AttemptRecord { verdict, error, origin, ..AttemptRecord::reported(run, self.stamp) };
+        let id = self.keep_record(run.node, false, &record)?;
+        match verdict {
+            Verdict::Delivered => self.remove_dead_letters(&record)?,
+            Verdict::Dead => self.add_dead_letter(id, &record, &record.members)?,
+            _ => {}
+        }
+        self.ended(&record, &record.members, std::slice::from_ref(run))
+    }
+
+    /// Skips an occurrence because another run of its job is under way.
+    pub(super) fn skip_for_overlap(&mut self, run: &Run) -> Result<(), Refusal> {
+        self.end_run(run, Verdict::Skipped(SkipReason::Overlap), ResultOrigin::Answer, None)
+    }
+
+    /// Ends the runs of a job that is deleted. No one waits for what a receiver works on; an
+    /// attempt that is under way, or waits, ends by its own record.
+    pub(in crate::command::apply) fn end_runs_of(&mut self, job: JobId) -> Result<(), Refusal> {
+        for run in runs::of_job(self.tx, job)? {
+            if run.accepted {
+                self.end_run(
+                    &run,
+                    Verdict::Skipped(SkipReason::Ended),
+                    ResultOrigin::Cancelled,
+                    None,
+                )?;
+            } else {
+                self.drop_run(run.occurrence)?;
+            }
+        }
+        Ok(())
+    }
+}

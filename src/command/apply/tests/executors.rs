@@ -1,0 +1,87 @@
+//! Named executors: jobs keep their executor in place and callable.
+
+use super::*;
+use crate::model::delivery::Overlap;
+use crate::model::target::Executor;
+use crate::store::executors;
+
+#[test]
+fn an_executor_stays_as_long_as_jobs_go_there() {
+    let mut state = ApplyFixture::new();
+    let executor = Executor {
+        name: "e".into(),
+        kind: "webhook_url".into(),
+        webhook_url: "http://receiver/a".into(),
+        ..Executor::default()
+    };
+    assert_eq!(state.done(Command::CreateExecutor(executor)), Outcome::Created(1));
+    let there = |id| JobDefinition { executor: Some(id), ..every_minute() };
+    let refused = state.refused(&create(5, there(2), 1, false));
+    assert_eq!(refused, (RejectionKind::Invalid, "executor with id 2 does not exist".into()));
+    state.done(create(5, there(1), 1, true));
+    let delete = Command::DeleteExecutor { id: 1, expect: None };
+    assert_eq!(state.refused(&delete).0, RejectionKind::Conflict, "a staged job counts");
+    state.done(Command::ActivateJobs { request: 5 });
+    assert_eq!(state.refused(&delete).0, RejectionKind::Conflict);
+    state.now += 1;
+    state.edit(1, |edit| {
+        edit.definition = JobDefinition { spec: "@hourly".into(), ..every_minute() }
+    });
+    assert_eq!(state.closed_intervals(1).len(), 1);
+    state.done(delete);
+    assert_eq!(state.read(|c| executors::get(c, 1)), None);
+}
+
+#[test]
+fn an_executor_stays_callable_as_long_as_jobs_go_there() {
+    let mut state = ApplyFixture::new();
+    let callable = Executor {
+        name: "e".into(),
+        kind: "webhook_url".into(),
+        webhook_url: "http://receiver/a".into(),
+        ..Executor::default()
+    };
+    state.done(Command::CreateExecutor(callable.clone()));
+    let update = |executor: &Executor| Command::UpdateExecutor {
+        id: 1,
+        expect: None,
+        executor: executor.clone(),
+    };
+    let container = Executor { kind: "container".into(), ..callable.clone() };
+    let nowhere = Executor { webhook_url: String::new(), ..callable.clone() };
+    let single = Executor { http: Some(Box::default()), ..nowhere.clone() };
+    for unused in [&container, &nowhere, &callable] {
+        state.done(update(unused));
+    }
+    state.done(create(5, JobDefinition { executor: Some(1), ..every_minute() }, 1, true));
+    for (change, field) in [(&container, "type cannot"), (&nowhere, "webhook_url and http cannot")]
+    {
+        let (kind, message) = state.refused(&update(change));
+        assert_eq!(kind, RejectionKind::Conflict);
+        assert!(message.starts_with(field), "{message}");
+        assert!(message.ends_with("give the jobs another target first"), "{message}");
+    }
+    let kept = state.read(|c| executors::get(c, 1));
+    assert_eq!(
+        kept.map(|executor| (executor.kind, executor.version)),
+        Some((callable.kind.clone(), 4))
+    );
+    state.done(update(&single));
+    // What a batch has no place for.
+    let skipping = JobDefinition { executor: Some(1), overlap: Overlap::Skip, ..every_minute() };
+    state.done(create(6, skipping.clone(), 1, true));
+    let (kind, message) = state.refused(&update(&callable));
+    assert_eq!(kind, RejectionKind::Conflict);
+    assert!(message.starts_with("http cannot go while jobs with overlap"), "{message}");
+    state.done(Command::DiscardJobs { request: 6 });
+    state.done(update(&callable));
+    let (kind, message) = state.refused(&create(7, skipping.clone(), 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(message.ends_with("which the job's overlap needs"), "{message}");
+    state.done(Command::DiscardJobs { request: 5 });
+    state.done(update(&container));
+    let late = JobDefinition { overlap: Overlap::Allow, ..skipping };
+    let (kind, message) = state.refused(&create(7, late, 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(message.contains("cannot be called"), "{message}");
+}
