@@ -54,6 +54,9 @@ pub(crate) struct FaultInjector {
     pub(crate) windows: Mutex<Vec<Window>>,
     /// Faults that could not be carried out.
     pub(crate) failed: Mutex<Vec<String>>,
+    /// One lock per node, held by the faults that copy its data folder or fill its disk: a folder
+    /// that is put back on a full disk would be damaged by the test and not by a fault.
+    pub(crate) folders: BTreeMap<u64, tokio::sync::Mutex<()>>,
 }
 
 impl FaultInjector {
@@ -154,6 +157,13 @@ impl FaultInjector {
 
     async fn carry_out(&self, fault: &Fault, nodes: &[u64]) -> anyhow::Result<()> {
         let Fault { what, length, choice, .. } = *fault;
+        let mut held = Vec::new();
+        if matches!(what, FaultKind::DiskFull | FaultKind::Copy | FaultKind::PutBack) {
+            // In the order of the ids, so that two faults never wait for each other.
+            for (_, folder) in self.folders.iter().filter(|(id, _)| nodes.contains(id)) {
+                held.push(folder.lock().await);
+            }
+        }
         match what {
             FaultKind::Kill => {
                 self.hosts.kill(nodes);

@@ -240,6 +240,7 @@ async fn one(
     let writer =
         Writer::begin(Arc::clone(&hosts), Arc::clone(&receivers), run.seed, run.shards).await?;
     let injector = Arc::new(FaultInjector {
+        folders: hosts.ids().map(|id| (id, tokio::sync::Mutex::default())).collect(),
         net,
         hosts: Arc::clone(&hosts),
         links: Arc::clone(&proxies.links),
