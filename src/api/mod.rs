@@ -144,7 +144,7 @@ async fn authenticate(State(app): App, mut request: Request, next: Next) -> Resp
     match app.auth.caller(request.headers(), network, &app.cluster).await {
         Ok(Ok(caller)) => {
             let connection = request.extensions().get::<Connection>();
-            if connection.is_some_and(|known| known.prove(caller.principal()).is_err()) {
+            if connection.is_some_and(|known| known.authenticate(caller.principal()).is_err()) {
                 let message = "this client has too many connections to this node: use fewer";
                 return Error::unavailable(message).into_response();
             }

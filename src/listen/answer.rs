@@ -1,5 +1,5 @@
-//! The body of an answer while hyper writes it: until it has gone the request is under way.
-//! `super::serve` makes one for each answer.
+//! The body of an answer while hyper writes it: the request is under way until the body was written.
+//! `serve` makes one for each answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,18 +9,18 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::connection::UnderWay;
+use super::connection::ActiveRequest;
 
 /// A body that is being written.
 pub(super) struct Answer {
     body: Body,
-    _under_way: UnderWay,
+    _request: ActiveRequest,
 }
 
 impl Answer {
-    /// The same response, whose request is under way until its body has gone.
-    pub(super) fn of(response: Response, under_way: UnderWay) -> hyper::Response<Self> {
-        response.map(|body| Self { body, _under_way: under_way })
+    /// The same response, whose request is under way until its body was written.
+    pub(super) fn of(response: Response, request: ActiveRequest) -> hyper::Response<Self> {
+        response.map(|body| Self { body, _request: request })
     }
 }
 

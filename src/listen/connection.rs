@@ -1,7 +1,7 @@
-//! One accepted connection: where it comes from, who has proved to be at its other end, and whether
-//! a request of it is under way. `super::serve` makes one for each connection and puts it into the
-//! extensions of its requests; `super::room` closes those that no request is under way on. It reads no
-//! headers: a `Forwarded` or `X-Forwarded-For` of a client is the client's word.
+//! One accepted connection: its address, the principal that authenticated on it, and whether a request
+//! is under way. `registry` makes one for each connection and closes idle ones. `serve` puts it into
+//! the extensions of its requests. It reads no headers: a client may write anything into `Forwarded`
+//! or `X-Forwarded-For`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
@@ -11,20 +11,30 @@ use std::sync::{Arc, OnceLock};
 use axum::http::StatusCode;
 use tokio::task::AbortHandle;
 
-use super::room::Room;
+/// The registry of a port, as its connections need it.
+pub(super) trait Registry: std::fmt::Debug + Send + Sync {
+    /// The clock of the registry, in milliseconds.
+    fn now(&self) -> u64;
 
-/// Who has proved to be at the other end, as a number that the layer which checked it has chosen: a
-/// client's credential, an operator, a node.
+    /// Counts a connection as a principal's.
+    fn authenticate(&self, connection: &Connection, principal: Principal) -> Result<(), Crowded>;
+
+    /// Notes that a connection ended, or a request on it.
+    fn on_idle(&self);
+}
+
+/// The principal at the other end of a connection: a credential of a client, an operator, or a node.
+/// The layer that checked the credential chooses the number.
 pub type Principal = NonZeroU64;
 
-/// The principal has too many connections open already; nothing was noted.
+/// The error of a principal that has too many connections open already. Nothing was noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowded;
 
-/// A number of requests under way that no connection has: it is closed, and begins none.
+/// The number of requests under way that marks a connection as closed: it begins none.
 const CLOSED: u32 = u32::MAX;
 
-/// One accepted connection: an extension of every request that came by it. Cheap to clone.
+/// One accepted connection, an extension of every request that came by it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<Inner>);
 
@@ -32,65 +42,64 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     id: u64,
     address: SocketAddr,
-    /// The port's; `None`: it counts nowhere.
-    room: Option<Arc<Room>>,
-    /// Requests under way: 0 or 1, as HTTP/1 has it, or [`CLOSED`].
+    /// The registry of the port; `None` for a connection that counts nowhere.
+    registry: Option<Arc<dyn Registry>>,
+    /// Requests under way: 0 or 1 with HTTP/1, or [`CLOSED`].
     under_way: AtomicU32,
-    /// The principal of the last request that proved one; 0: none did.
+    /// The principal of the last request that had one; 0 for none.
     principal: AtomicU64,
-    /// Its next answer is the last.
+    /// Whether the next answer is the last.
     last: AtomicBool,
-    /// Requests answered while nobody had proved anything.
-    unproved: AtomicU32,
-    /// When it was accepted, in milliseconds of the room's clock.
+    /// Requests answered before a principal authenticated.
+    anonymous_requests: AtomicU32,
+    /// The instant at which it was accepted. All instants are milliseconds of the registry's clock.
     accepted: u64,
-    /// Since when it waits for its client, in milliseconds of the room's clock.
+    /// The instant since which it waits for its client.
     waits_since: AtomicU64,
-    /// A head has begun to come in, at `waits_since`.
+    /// Whether a head has begun to come in, at `waits_since`.
     in_head: AtomicBool,
-    /// A request has begun since then.
+    /// Whether a request has begun since then.
     begun: AtomicBool,
-    /// Its task has looked for bytes, and there were none.
+    /// Whether its task has once found no bytes to read.
     found_empty: AtomicBool,
     writes: Writes,
     /// Ends its task.
     abort: OnceLock<AbortHandle>,
 }
 
-/// How the client takes the answer that is being written.
+/// The progress of the answer that is being written.
 #[derive(Debug, Default)]
 struct Writes {
-    /// Since when the system refuses more, in milliseconds of the room's clock, plus one; 0: it takes
-    /// more.
+    /// The instant since which the system takes no more, plus one; 0 while it takes more.
     refused_since: AtomicU64,
-    /// How long it refused before that, in milliseconds.
+    /// The time for which it took no more before that, in milliseconds.
     refused_for: AtomicU64,
-    /// Bytes taken.
+    /// The bytes that it took.
     taken: AtomicU64,
 }
 
 impl Connection {
-    /// A connection from this address that counts nowhere: for requests that came by no port.
+    /// A connection from an address that counts nowhere, for requests that came by no port.
     pub fn new(address: SocketAddr) -> Self {
         Self::make(0, address, None)
     }
 
-    /// A connection of a port, under a number of its own.
-    pub(super) fn of(id: u64, address: SocketAddr, room: &Arc<Room>) -> Self {
-        Self::make(id, address, Some(room.clone()))
+    /// A connection of a port, with a number of its own.
+    pub(super) fn of(id: u64, address: SocketAddr, registry: Arc<dyn Registry>) -> Self {
+        Self::make(id, address, Some(registry))
     }
 
-    /// An IPv4 address that is written as an IPv6 one (a socket of both families) counts as IPv4.
-    fn make(id: u64, address: SocketAddr, room: Option<Arc<Room>>) -> Self {
-        let now = room.as_ref().map_or(0, |room| room.now());
+    /// A connection. An IPv4 address that a socket of both families gives as IPv6 counts as IPv4.
+    fn make(id: u64, address: SocketAddr, registry: Option<Arc<dyn Registry>>) -> Self {
+        let now = registry.as_ref().map_or(0, |registry| registry.now());
         Self(Arc::new(Inner {
             id,
             address: SocketAddr::new(address.ip().to_canonical(), address.port()),
-            room,
+            registry,
             under_way: AtomicU32::new(0),
             principal: AtomicU64::new(0),
             last: AtomicBool::new(false),
-            unproved: AtomicU32::new(0),
+            anonymous_requests: AtomicU32::new(0),
             accepted: now,
             waits_since: AtomicU64::new(now),
             in_head: AtomicBool::new(false),
@@ -101,13 +110,13 @@ impl Connection {
         }))
     }
 
-    /// Where the connection comes from: the client, or the last proxy or NAT before this node.
+    /// The address of the client, or of the last proxy or NAT before this node.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// What limits by address count by: an IPv4 address, or the /64 of an IPv6 one, which is the
-    /// least that one client is given.
+    /// The network that limits by address count: an IPv4 address, or the /64 of an IPv6 address, which
+    /// is the least that one client is given.
     pub fn network(&self) -> IpAddr {
         match self.0.address.ip() {
             IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -118,34 +127,34 @@ impl Connection {
         }
     }
 
-    /// Who has proved to be there; of several one after the other the last.
+    /// The principal that authenticated last; `None` for an anonymous connection.
     pub fn principal(&self) -> Option<Principal> {
         Principal::new(self.0.principal.load(Ordering::Relaxed))
     }
 
     /// Notes that a request by this connection carried a valid credential. From then on the
-    /// connection does not count by its address, and others are closed before it. Who checks the
-    /// credential calls this with each request, before it is carried out.
+    /// connection does not count by its address, and others are closed before it. The layer that
+    /// checks credentials calls this with each request, before the request is carried out.
     ///
     /// # Errors
     ///
-    /// When the port's connections are scarce and this principal has its share of them
-    /// (`Bounds::per_principal`), or when there are too many of all principals (`Bounds::proved`).
-    /// Answer 503 then: it is the last answer on this connection.
-    pub fn prove(&self, principal: Principal) -> Result<(), Crowded> {
+    /// When connections are scarce and this principal has its share of them
+    /// (`Bounds::per_principal`), or when there are too many of all principals
+    /// (`Bounds::authenticated`). The caller answers 503, the last answer on this connection.
+    pub fn authenticate(&self, principal: Principal) -> Result<(), Crowded> {
         if self.principal() == Some(principal) {
             return Ok(());
         }
-        let Some(room) = &self.0.room else {
+        let Some(registry) = &self.0.registry else {
             self.set_principal(principal);
             return Ok(());
         };
-        let taken = room.prove(self, principal);
-        self.0.last.fetch_or(taken.is_err(), Ordering::Relaxed);
-        taken
+        let counted = registry.authenticate(self, principal);
+        self.0.last.fetch_or(counted.is_err(), Ordering::Relaxed);
+        counted
     }
 
-    /// Only [`Room`] calls this: it counts by principal.
+    /// Sets the principal. Only the registry calls this, as it counts by principal.
     pub(super) fn set_principal(&self, principal: Principal) {
         self.0.principal.store(principal.get(), Ordering::Relaxed);
     }
@@ -154,23 +163,24 @@ impl Connection {
         self.0.id
     }
 
-    /// Says how its task is ended.
+    /// Sets the handle that ends its task.
     pub(super) fn set_abort(&self, abort: AbortHandle) {
         // Set once, by the accept loop.
         let _ = self.0.abort.set(abort);
     }
 
-    /// A request begins; `None` when the connection has been closed: it must not be carried out.
-    pub(super) fn begin(&self) -> Option<UnderWay> {
+    /// Begins a request; `None` when the connection has been closed: the request must not be carried
+    /// out.
+    pub(super) fn begin_request(&self) -> Option<ActiveRequest> {
         let more = |n: u32| (n < CLOSED - 1).then(|| n + 1);
         let begun = self.0.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         self.0.begun.fetch_or(begun.is_ok(), Ordering::Relaxed);
-        begun.ok().map(|_| UnderWay(self.clone()))
+        begun.ok().map(|_| ActiveRequest(self.clone()))
     }
 
-    /// Whether this is the last answer on the connection: always after 401, and, while nobody has
-    /// proved anything, after 429 and after so many requests.
-    pub(super) fn ends_with(&self, status: StatusCode, unproved_requests: u32) -> bool {
+    /// Whether an answer with this status is the last one on the connection. That is so after a 401,
+    /// and on an anonymous connection after a 429 and after `most` requests.
+    pub(super) fn ends_with(&self, status: StatusCode, most: u32) -> bool {
         let inner = &*self.0;
         if inner.last.load(Ordering::Relaxed) || status == StatusCode::UNAUTHORIZED {
             return true;
@@ -179,11 +189,11 @@ impl Connection {
             return false;
         }
         status == StatusCode::TOO_MANY_REQUESTS
-            || inner.unproved.fetch_add(1, Ordering::Relaxed) + 1 >= unproved_requests
+            || inner.anonymous_requests.fetch_add(1, Ordering::Relaxed) + 1 >= most
     }
 
-    /// Closes it if no request is under way on it; whether that was so. A request that has not begun
-    /// by then is never carried out.
+    /// Closes the connection if no request is under way; true if it was closed. A request that has not
+    /// begun by then is never carried out.
     pub(super) fn close_idle(&self) -> bool {
         let closed =
             self.0.under_way.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Relaxed);
@@ -193,10 +203,10 @@ impl Connection {
         closed.is_ok()
     }
 
-    /// Closes it, a request under way or not, if nobody has proved to be there and its answer is not
-    /// taken for so long, in milliseconds; whether that was so.
+    /// Closes an anonymous connection whose client has not taken its answer for `least_ms`
+    /// milliseconds, with a request under way or not; true if it was closed.
     pub(super) fn close_untaken(&self, now: u64, least_ms: u64) -> bool {
-        let untaken = self.look(now).untaken_ms();
+        let untaken = self.state(now).untaken_ms();
         let closes = self.principal().is_none() && untaken.is_some_and(|ms| ms >= least_ms);
         if closes {
             self.close();
@@ -204,7 +214,7 @@ impl Connection {
         closes
     }
 
-    /// Closes it, whatever is under way.
+    /// Closes the connection, with a request under way or not.
     pub(super) fn close(&self) {
         self.0.under_way.store(CLOSED, Ordering::Release);
         self.abort();
@@ -217,17 +227,17 @@ impl Connection {
     }
 
     fn now(&self) -> u64 {
-        self.0.room.as_ref().map_or(0, |room| room.now())
+        self.0.registry.as_ref().map_or(0, |registry| registry.now())
     }
 
-    /// It waits for its client, from now on.
+    /// Notes that it waits for its client from now on.
     fn waits(&self) {
         self.0.waits_since.store(self.now(), Ordering::Relaxed);
         self.0.in_head.store(false, Ordering::Relaxed);
     }
 
-    /// The first byte since the last answer came in: of a head, or, while a request is under way, of
-    /// its body.
+    /// Notes the first byte since the last answer: of a head, or, while a request is under way, of its
+    /// body.
     pub(super) fn head_begins(&self) {
         if self.0.under_way.load(Ordering::Acquire) > 0 {
             return;
@@ -237,34 +247,34 @@ impl Connection {
         self.0.begun.store(false, Ordering::Relaxed);
     }
 
-    /// A read found nothing that this process has heard of yet.
+    /// Notes that a read found no bytes.
     pub(super) fn finds_empty(&self) {
         self.0.found_empty.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the head that came in last was a request. If not, an answer to it is hyper's own.
+    /// Whether the head that came in last was a request. If not, hyper answers it by itself.
     pub(super) fn has_begun(&self) -> bool {
         self.0.begun.load(Ordering::Relaxed)
     }
 
-    /// An answer begins: how the client takes it is measured anew.
+    /// Notes that an answer begins: its progress is measured anew.
     pub(super) fn answer_begins(&self) {
         let writes = &self.0.writes;
         writes.refused_for.store(0, Ordering::Relaxed);
         writes.taken.store(0, Ordering::Relaxed);
     }
 
-    /// The system takes no more of an answer.
+    /// Notes that the system takes no more of an answer.
     pub(super) fn refused(&self) {
         self.0.writes.refused_since.store(self.now() + 1, Ordering::Relaxed);
     }
 
-    /// The system took so many bytes.
+    /// Notes the bytes that the system took.
     pub(super) fn taken(&self, bytes: usize) {
         self.0.writes.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The system, which had refused more of an answer, takes it again.
+    /// Notes that the system takes more of an answer again.
     pub(super) fn taken_again(&self) {
         let (writes, now) = (&self.0.writes, self.now());
         let since = writes.refused_since.swap(0, Ordering::Relaxed);
@@ -272,11 +282,11 @@ impl Connection {
         self.0.waits_since.store(now, Ordering::Relaxed);
     }
 
-    /// What the room judges it by, at this instant of its clock.
-    pub(super) fn look(&self, now: u64) -> Look {
+    /// The state at an instant.
+    pub(super) fn state(&self, now: u64) -> ConnectionState {
         let inner = &*self.0;
         let refused_since = inner.writes.refused_since.load(Ordering::Relaxed);
-        Look {
+        ConnectionState {
             idle: inner.under_way.load(Ordering::Relaxed) == 0,
             in_head: inner.in_head.load(Ordering::Relaxed),
             found_empty: inner.found_empty.load(Ordering::Relaxed),
@@ -289,46 +299,46 @@ impl Connection {
     }
 }
 
-/// How a connection stands at an instant.
+/// The state of a connection at an instant.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    /// No request is under way.
+pub(super) struct ConnectionState {
+    /// Whether no request is under way.
     pub(super) idle: bool,
-    /// A head has begun to come in, and is not whole.
+    /// Whether a head has begun to come in and is not complete.
     pub(super) in_head: bool,
-    /// Its task has found nothing to read, once at least.
+    /// Whether its task has once found no bytes to read.
     pub(super) found_empty: bool,
-    /// How long ago it was accepted.
+    /// The time since it was accepted.
     pub(super) age_ms: u64,
-    /// For how long it waits for its client; of meaning while it is idle.
+    /// The time for which it waits for its client; it counts only while the connection is idle.
     pub(super) waits_ms: u64,
-    /// For how long a write has been refused; `None`: none is.
+    /// The time for which the system has taken no more of the answer; `None` while it takes more.
     pub(super) refused_ms: Option<u64>,
-    /// For how long others of the same answer were, together.
+    /// The sum of such times before, for the same answer.
     pub(super) refused_before_ms: u64,
-    /// Bytes taken of that answer.
+    /// The bytes that the system took of that answer.
     pub(super) taken: u64,
 }
 
-impl Look {
-    /// For how long the system has refused more of an answer, all times together, while it does.
+impl ConnectionState {
+    /// The sum of the times for which the system took no more of the answer, while it takes no more.
     pub(super) fn untaken_ms(&self) -> Option<u64> {
         self.refused_ms.map(|ms| ms + self.refused_before_ms)
     }
 }
 
-/// A request is under way until this is dropped.
+/// A request that is under way until this is dropped.
 #[derive(Debug)]
-pub(super) struct UnderWay(Connection);
+pub(super) struct ActiveRequest(Connection);
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.waits();
         let less = |n: u32| (n != CLOSED).then(|| n.saturating_sub(1));
-        // An error: it is closed, and stays so.
+        // An error says that the connection is closed, and it stays closed.
         let _ = self.0.0.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
-        if let Some(room) = &self.0.0.room {
-            room.idles();
+        if let Some(registry) = &self.0.0.registry {
+            registry.on_idle();
         }
     }
 }
@@ -356,23 +366,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_not_closed_and_what_is_closed_begins_nothing() {
+    fn a_connection_with_a_request_is_not_closed_and_a_closed_one_begins_none() {
         let connection = connection("192.0.2.7:1");
-        let under_way = connection.begin().unwrap();
+        let under_way = connection.begin_request().unwrap();
         assert!(!connection.close_idle());
         drop(under_way);
         assert!(connection.close_idle());
-        assert!(connection.begin().is_none());
+        assert!(connection.begin_request().is_none());
         assert!(!connection.close_idle(), "once");
     }
 
     #[test]
-    fn who_proves_nothing_is_asked_to_come_again_after_a_while_and_who_fails_at_once() {
-        let stranger = connection("192.0.2.7:1");
-        assert!((0..9).all(|_| !stranger.ends_with(StatusCode::OK, 10)));
-        assert!(stranger.ends_with(StatusCode::OK, 10));
+    fn an_anonymous_connection_ends_after_some_requests_and_after_401_at_once() {
+        let anonymous = connection("192.0.2.7:1");
+        assert!((0..9).all(|_| !anonymous.ends_with(StatusCode::OK, 10)));
+        assert!(anonymous.ends_with(StatusCode::OK, 10));
         let client = connection("192.0.2.7:1");
-        client.prove(Principal::MIN).unwrap();
+        client.authenticate(Principal::MIN).unwrap();
         assert!((0..99).all(|_| !client.ends_with(StatusCode::NOT_FOUND, 10)));
         assert!(client.ends_with(StatusCode::UNAUTHORIZED, 10));
     }

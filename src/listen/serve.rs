@@ -1,14 +1,14 @@
-//! A port: connections are accepted, bounded and served with HTTP/1, until it is told to stop; then
-//! what is under way is answered. `server` serves the API so, `peer` the messages between nodes. What
-//! is answered is the [`Application`]'s; this file knows no route, no credential and no text.
+//! The service of a port: connections are accepted, bounded and served with HTTP/1 until the stop; then
+//! requests under way are answered. `server` serves the API with it, `peer` the messages between nodes.
+//! The [`Application`] makes the answers. This file knows no route, no credential and no text.
 //!
 //! | bound | what happens |
 //! |---|---|
-//! | connections: how many, idle, without a credential; heads and answers that take too long | `super::room` closes them |
-//! | a head that is too long, or no HTTP/1 | [`Application::unreadable`] answers, closed in stages |
-//! | a body below the least speed | its reader gets [`super::Slow`] |
-//! | an answer to who proved nothing | the last one on its connection after 401, or after some |
-//! | the stop | idle connections `Bounds::linger`, requests under way `Bounds::drain` |
+//! | connections: their number, idle ones, anonymous ones; slow heads and answers | `registry` closes them |
+//! | a head that is too long, or not HTTP/1 | [`Application::unreadable`] answers, closed in stages |
+//! | a body below the least speed | its reader gets [`Slow`](super::Slow) |
+//! | an answer on an anonymous connection | the last one after 401, or after some |
+//! | the stop | idle connections have `Bounds::linger`, requests under way `Bounds::drain` |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,27 +30,30 @@ use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use super::answer::Answer;
-use super::room::{Place, Room};
+use super::bounds::Bounds;
+use super::connection::Registry as _;
+use super::listeners::Listeners;
+use super::registry::{ConnectionRegistry, ConnectionSlot};
 use super::socket::Socket;
 use super::upload::Upload;
-use super::{Bounds, Listeners};
 use crate::telemetry::LogLimit;
 
-/// Between two looks at whether all connections have ended.
-const AGAIN: Duration = Duration::from_millis(10);
-/// How long a newcomer waits, where strangers have places of their own, before a place is looked for
-/// again: one may have become old enough to be closed.
-const YOUNG_AGAIN: Duration = Duration::from_millis(10);
-/// How long to wait before accepting again when the process is out of file descriptors.
-const BREATH: Duration = Duration::from_millis(100);
+/// The time between two checks whether all connections have ended.
+const END_POLL: Duration = Duration::from_millis(10);
+/// The time after which a slot is sought again for a newcomer, where anonymous connections have slots
+/// of their own: one may have become old enough to be closed.
+const YOUNG_RETRY: Duration = Duration::from_millis(10);
+/// The time before the next accept when the process is out of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// What answers the requests of a port.
+/// The application that answers the requests of a port.
 pub trait Application: Clone + Send + Sync + 'static {
-    /// The answer to one request. In its extensions is the [`super::Connection`] that it came by.
+    /// The answer to one request. The extensions of the request hold its
+    /// [`Connection`](super::Connection).
     fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
 
-    /// The last bytes to a client whose head hyper refused without an answer of its own; `None`
-    /// where nothing is to be said. `line` is the length of its first line, in bytes.
+    /// The last bytes to a client whose head hyper refused; `None` for no answer. `line` is the length
+    /// of the first line of the head, in bytes.
     fn unreadable(&self, _: &hyper::Error, _line: usize) -> Option<Vec<u8>> {
         None
     }
@@ -63,7 +66,7 @@ impl Application for Router {
     }
 }
 
-/// Serves until `stop` ends and what is under way then is answered, or took too long.
+/// Serves until `stop` ends and the requests under way then are answered, or took too long.
 pub async fn serve(
     listeners: impl Into<Listeners>,
     application: impl Application,
@@ -74,43 +77,43 @@ pub async fn serve(
     let (linger, drain) = (bounds.linger, bounds.drain);
     let mut port = Port::new(application, bounds);
     let mut stop = std::pin::pin!(stop);
-    let mut tick = tokio::time::interval(port.room.bounds.tick());
+    let mut tick = tokio::time::interval(port.registry.bounds.tick());
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut stop => break,
-            _ = tick.tick() => port.room.sweep(port.room.now()),
+            _ = tick.tick() => port.registry.sweep(port.registry.now()),
             () = port.accept(&listeners) => {}
         }
     }
-    // Who is connected already, as far as the system is concerned, is not turned away.
+    // Clients that the system has connected already are not turned away.
     if let Some((stream, address)) = port.waiting.take() {
-        port.attend(stream, port.room.admit_late(address));
+        port.serve_connection(stream, port.registry.admit_late(address));
     }
     for listener in listeners.into_std() {
         while let Ok((stream, address)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok()
                 && let Ok(stream) = TcpStream::from_std(stream)
             {
-                port.attend(stream, port.room.admit_late(address));
+                port.serve_connection(stream, port.registry.admit_late(address));
             }
         }
     }
-    let Port { room, graceful, .. } = port;
+    let Port { registry, graceful, .. } = port;
     let ended = async {
         let all_ended = async {
             while graceful.count() > 0 {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(END_POLL).await;
             }
         };
-        // Whether they all have, or the time is over: what is left is asked to end.
+        // In either case the connections that are left are asked to end.
         let _ = tokio::time::timeout(linger, all_ended).await;
         tokio::time::timeout(drain, graceful.shutdown()).await
     };
     let sweeps = async {
         loop {
             tick.tick().await;
-            room.sweep(room.now());
+            registry.sweep(registry.now());
         }
     };
     let in_time = tokio::select! {
@@ -122,13 +125,13 @@ pub async fn serve(
     }
 }
 
-/// A port that is open.
+/// An open port.
 struct Port<A> {
     application: A,
     http: http1::Builder,
-    room: Arc<Room>,
+    registry: Arc<ConnectionRegistry>,
     graceful: GracefulShutdown,
-    /// A newcomer for whom there was no place yet.
+    /// A newcomer for which there is no slot yet.
     waiting: Option<(TcpStream, SocketAddr)>,
     lines: LogLimit<()>,
 }
@@ -136,13 +139,13 @@ struct Port<A> {
 impl<A: Application> Port<A> {
     fn new(application: A, bounds: Bounds) -> Self {
         let mut http = http1::Builder::new();
-        // The room sees to how long a head takes.
+        // The registry bounds the time of a head.
         http.header_read_timeout(None).max_buf_size(bounds.head_bytes).max_headers(bounds.headers);
-        let (room, graceful) = (Room::new(bounds), GracefulShutdown::new());
-        Self { application, http, room, graceful, waiting: None, lines: LogLimit::new() }
+        let (registry, graceful) = (ConnectionRegistry::new(bounds), GracefulShutdown::new());
+        Self { application, http, registry, graceful, waiting: None, lines: LogLimit::new() }
     }
 
-    /// Takes the next connection and serves it. Loses nothing when it is dropped on the way.
+    /// Takes the next connection and serves it. Nothing is lost when the future is dropped.
     async fn accept(&mut self, listeners: &Listeners) {
         if self.waiting.is_none() {
             match listeners.accept_any().await {
@@ -151,63 +154,63 @@ impl<A: Application> Port<A> {
             }
         }
         let Some((_, address)) = &self.waiting else { return };
-        // What ends between the look and the wait has left its notice.
-        self.room.set_wanted(true);
-        let place = self.room.admit(*address, self.room.now());
-        if place.is_none() {
-            let freed = self.room.freed();
-            if self.room.bounds.unproved.is_none() {
+        // A connection that ends between the check and the wait leaves a notification.
+        self.registry.set_wanted(true);
+        let slot = self.registry.admit(*address, self.registry.now());
+        if slot.is_none() {
+            let freed = self.registry.freed();
+            if self.registry.bounds.anonymous.is_none() {
                 return freed.await;
             }
-            // Whether one was freed or one is older now: it is looked at again.
-            let _ = tokio::time::timeout(YOUNG_AGAIN, freed).await;
+            // A slot was freed, or a connection is older now: the next call checks again.
+            let _ = tokio::time::timeout(YOUNG_RETRY, freed).await;
             return;
         }
-        self.room.set_wanted(false);
-        if let (Some((stream, _)), Some(place)) = (self.waiting.take(), place) {
-            self.attend(stream, place);
-            if self.room.bounds.unproved.is_some() {
-                // What was accepted is read before the next comes: it may be a member.
+        self.registry.set_wanted(false);
+        if let (Some((stream, _)), Some(slot)) = (self.waiting.take(), slot) {
+            self.serve_connection(stream, slot);
+            if self.registry.bounds.anonymous.is_some() {
+                // The connection is read before the next one is accepted, as it may be a member's.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Either that one client is gone again, or the process has too many files open.
+    /// Handles a failed accept: the client is gone again, or the process has too many files open.
     async fn failed(&mut self, error: &std::io::Error) {
         if let Some(unsaid) = self.lines.admit(()) {
-            let port = self.room.bounds.name;
+            let port = self.registry.bounds.name;
             tracing::warn!(%error, port, unsaid, "a connection could not be accepted");
         }
-        self.room.make_room();
-        tokio::time::sleep(BREATH).await;
+        self.registry.close_waiting();
+        tokio::time::sleep(ACCEPT_RETRY).await;
     }
 
-    /// Serves one connection, in a task of its own.
-    fn attend(&self, stream: TcpStream, place: Place) {
+    /// Serves one connection in a task of its own.
+    fn serve_connection(&self, stream: TcpStream, slot: ConnectionSlot) {
         // Small answers must not wait for more; a socket that refuses it works too.
         let _ = stream.set_nodelay(true);
-        let (application, connection) = (self.application.clone(), place.connection.clone());
-        let unproved_requests = self.room.bounds.unproved_requests;
+        let (application, connection) = (self.application.clone(), slot.connection.clone());
+        let anonymous_requests = self.registry.bounds.anonymous_requests;
         let socket = Socket::new(stream, connection.clone());
         let last_words = application.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (application, connection) = (application.clone(), connection.clone());
             async move {
-                let Some(under_way) = connection.begin() else {
-                    // Its task is being ended.
+                let Some(under_way) = connection.begin_request() else {
+                    // The task is being aborted.
                     return std::future::pending().await;
                 };
                 let mut request: Request<Body> = request.map(Upload::wrap);
                 request.extensions_mut().insert(connection.clone());
                 let mut response = application.answer(request).await;
-                if connection.ends_with(response.status(), unproved_requests) {
+                if connection.ends_with(response.status(), anonymous_requests) {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(Answer::of(response, under_way))
             }
         });
-        let connection = place.connection.clone();
+        let connection = slot.connection.clone();
         let served = self.http.serve_connection(TokioIo::new(socket.clone()), service);
         let served = self.graceful.watch(served);
         let task = tokio::spawn(async move {
@@ -222,7 +225,7 @@ impl<A: Application> Port<A> {
                     }
                 }
             }
-            drop(place);
+            drop(slot);
         });
         connection.set_abort(task.abort_handle());
     }

@@ -1,4 +1,4 @@
-//! A port under clients that connect, and do not do what clients do: over real sockets.
+//! A port under clients that connect and misbehave, over real sockets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::listen::{Connection, Principal};
 
-/// Serves these routes within these bounds; where.
+/// Serves routes within bounds; returns the address.
 async fn serving(router: Router, bounds: Bounds) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -21,23 +21,24 @@ async fn serving(router: Router, bounds: Bounds) -> SocketAddr {
     address
 }
 
-/// Routes: one that needs nothing, one that takes anybody as principal 7, one that takes nobody.
+/// Routes: one for anonymous requests, one that authenticates all as principal 7, one that answers 401.
 fn routes() -> Router {
-    let prove = |Extension(connection): Extension<Connection>| async move {
+    let authenticate = |Extension(connection): Extension<Connection>| async move {
         connection
-            .prove(Principal::new(7).unwrap())
+            .authenticate(Principal::new(7).unwrap())
             .map_or(StatusCode::SERVICE_UNAVAILABLE, |()| StatusCode::OK)
     };
     Router::new()
         .route("/", get(|| async { "hello" }))
-        .route("/prove", get(prove))
+        .route("/prove", get(authenticate))
         .route("/closed", get(|| async { StatusCode::UNAUTHORIZED }))
 }
 
-/// Asks for a path; the answer, which is small. Empty: the connection is closed.
+/// Requests a path; returns the answer, which is small. An empty one means that the connection is
+/// closed.
 async fn ask(stream: &mut TcpStream, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-    // A connection that was closed may take it, or not.
+    // A closed connection may take the request or not.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = vec![0; 1_024];
     let read = stream.read(&mut answer).await.unwrap_or(0);
@@ -62,7 +63,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_take_its_answers_is_given_no_more_of_them() {
+async fn a_client_that_does_not_take_its_answers_gets_no_more_of_them() {
     const ANSWER: usize = 100_000;
     const ASKED: usize = 500;
     let calls = Arc::new(AtomicUsize::new(0));
@@ -71,7 +72,7 @@ async fn who_does_not_take_its_answers_is_given_no_more_of_them() {
         counted.fetch_add(1, Ordering::SeqCst);
         async { vec![b'x'; ANSWER] }
     });
-    let bounds = Bounds { unproved_requests: u32::MAX, ..Bounds::api(9, None) };
+    let bounds = Bounds { anonymous_requests: u32::MAX, ..Bounds::api(9, None) };
     let address = serving(Router::new().route("/", large), bounds).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -83,13 +84,13 @@ async fn who_does_not_take_its_answers_is_given_no_more_of_them() {
         most = most.max(calls.load(Ordering::SeqCst) - read);
         read_answer(&mut stream, &mut buffer).await;
     }
-    // What the buffers of the system have (4 MB by default, at most 6), and a few.
+    // As many as the buffers of the system hold (4 MB by default, 6 at most), and a few.
     assert!(most < 100, "{most} answers were made before they were taken");
     assert_eq!(calls.load(Ordering::SeqCst), ASKED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_nobody_takes_is_given_up() {
+async fn an_answer_that_is_not_taken_is_dropped() {
     struct Told(mpsc::UnboundedSender<()>);
     impl Drop for Told {
         fn drop(&mut self) {
@@ -109,25 +110,25 @@ async fn an_answer_that_nobody_takes_is_given_up() {
     let address = serving(Router::new().route("/", endless), bounds).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    // Its stream is dropped, though the client is there.
+    // The stream is dropped, though the client is there.
     end.recv().await.unwrap();
     drop(stream);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_is_served_however_many_strangers_hold_connections() {
+async fn a_newcomer_is_served_however_many_anonymous_connections_there_are() {
     let address = serving(routes(), Bounds::api(8, None)).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut client, "/prove").await.starts_with("HTTP/1.1 200"));
-    let mut strangers = Vec::new();
+    let mut crowd = Vec::new();
     for n in 0..40 {
-        let mut stranger = TcpStream::connect(address).await.unwrap();
+        let mut anonymous = TcpStream::connect(address).await.unwrap();
         match n % 3 {
             0 => {}
-            1 => stranger.write_all(b"GET / HT").await.unwrap(),
-            _ => assert!(ask(&mut stranger, "/").await.starts_with("HTTP/1.1 200"), "{n}"),
+            1 => anonymous.write_all(b"GET / HT").await.unwrap(),
+            _ => assert!(ask(&mut anonymous, "/").await.starts_with("HTTP/1.1 200"), "{n}"),
         }
-        strangers.push(stranger);
+        crowd.push(anonymous);
     }
     let mut newcomer = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut newcomer, "/").await.starts_with("HTTP/1.1 200"));
@@ -148,22 +149,22 @@ async fn silent_connections_and_heads_that_do_not_end_are_closed() {
     let mut answered = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut answered, "/prove").await.starts_with("HTTP/1.1 200"));
     for stream in [&mut silent, &mut begun, &mut answered] {
-        // Ends, by a reset where something was not read.
+        // The connection ends, by a reset where bytes were not read.
         let read = stream.read(&mut [0; 16]).await;
         assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_is_asked_to_come_again_after_some_requests_and_after_401_at_once() {
-    let bounds = Bounds { unproved_requests: 3, ..Bounds::api(9, None) };
+async fn an_anonymous_connection_ends_after_some_requests_and_after_401_at_once() {
+    let bounds = Bounds { anonymous_requests: 3, ..Bounds::api(9, None) };
     let address = serving(routes(), bounds).await;
-    let mut stranger = TcpStream::connect(address).await.unwrap();
+    let mut anonymous = TcpStream::connect(address).await.unwrap();
     for _ in 0..2 {
-        assert!(!ask(&mut stranger, "/").await.contains("connection: close"));
+        assert!(!ask(&mut anonymous, "/").await.contains("connection: close"));
     }
-    assert!(ask(&mut stranger, "/").await.contains("connection: close"));
-    assert_eq!(ask(&mut stranger, "/").await, "");
+    assert!(ask(&mut anonymous, "/").await.contains("connection: close"));
+    assert_eq!(ask(&mut anonymous, "/").await, "");
     let mut wrong = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut wrong, "/closed").await.contains("connection: close"));
     let mut client = TcpStream::connect(address).await.unwrap();
@@ -175,7 +176,7 @@ async fn a_stranger_is_asked_to_come_again_after_some_requests_and_after_401_at_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_http_1_is_not_answered_by_a_router_alone() {
+async fn bytes_that_are_not_http_1_are_answered_with_400_or_not_at_all() {
     let echo = post(|body: String| async { body });
     let address = serving(Router::new().route("/", echo), Bounds::raft(9, 9)).await;
     for bytes in
@@ -184,7 +185,7 @@ async fn what_is_not_http_1_is_not_answered_by_a_router_alone() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        // Closed in stages: the end comes as such.
+        // The connection is closed in stages, so its end is not a reset.
         stream.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
@@ -192,25 +193,25 @@ async fn what_is_not_http_1_is_not_answered_by_a_router_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_the_raft_port_strangers_push_out_strangers_and_never_a_member() {
+async fn on_the_raft_port_anonymous_connections_are_closed_for_newcomers_and_members_never() {
     let address = serving(routes(), Bounds::raft(3, 2)).await;
     let connect = async || TcpStream::connect(address).await.unwrap();
     let mut members = [connect().await, connect().await];
     for member in &mut members {
         assert!(ask(member, "/prove").await.starts_with("HTTP/1.1 200"));
     }
-    let mut strangers = Vec::new();
+    let mut crowd = Vec::new();
     for _ in 0..50 {
-        let mut stranger = connect().await;
-        assert!(ask(&mut stranger, "/").await.ends_with("hello"), "whoever comes is answered");
-        strangers.push(stranger);
+        let mut anonymous = connect().await;
+        assert!(ask(&mut anonymous, "/").await.ends_with("hello"), "each newcomer is answered");
+        crowd.push(anonymous);
     }
-    let kept = strangers.split_off(47);
-    for mut stranger in strangers {
-        assert_eq!(stranger.read(&mut [0; 8]).await.unwrap_or(0), 0, "it is closed");
+    let kept = crowd.split_off(47);
+    for mut anonymous in crowd {
+        assert_eq!(anonymous.read(&mut [0; 8]).await.unwrap_or(0), 0, "it is closed");
     }
-    for mut stranger in kept {
-        let answer = ask(&mut stranger, "/prove").await;
+    for mut anonymous in kept {
+        let answer = ask(&mut anonymous, "/prove").await;
         assert!(answer.starts_with("HTTP/1.1 503"), "there are two members: {answer}");
         assert!(answer.contains("connection: close"), "{answer}");
     }
@@ -218,16 +219,16 @@ async fn on_the_raft_port_strangers_push_out_strangers_and_never_a_member() {
         assert!(ask(member, "/prove").await.starts_with("HTTP/1.1 200"));
     }
     drop(members);
-    // A place that is free again is given again, once the end of the connection was seen.
+    // A slot is given again once the end of its connection was seen.
     while !ask(&mut connect().await, "/prove").await.starts_with("HTTP/1.1 200") {}
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_shows_no_credential_in_time_is_closed_and_a_member_stays() {
-    let prove_within = Some(Duration::from_millis(300));
+async fn a_connection_without_a_credential_in_time_is_closed_and_a_member_stays() {
+    let authenticate_within = Some(Duration::from_millis(300));
     let address = serving(
         routes(),
-        Bounds { prove_within, unproved_requests: u32::MAX, ..Bounds::raft(9, 9) },
+        Bounds { authenticate_within, anonymous_requests: u32::MAX, ..Bounds::raft(9, 9) },
     )
     .await;
     let connect = async || TcpStream::connect(address).await.unwrap();
@@ -236,8 +237,8 @@ async fn who_shows_no_credential_in_time_is_closed_and_a_member_stays() {
     let (mut silent, mut halfway, mut busy) = (connect().await, connect().await, connect().await);
     halfway.write_all(b"POST /raft/append HTTP/1.1\r\nhost: x\r\n").await.unwrap();
     while !ask(&mut busy, "/").await.is_empty() {}
-    for stranger in [&mut silent, &mut halfway] {
-        assert_eq!(stranger.read(&mut [0; 8]).await.unwrap_or(0), 0);
+    for anonymous in [&mut silent, &mut halfway] {
+        assert_eq!(anonymous.read(&mut [0; 8]).await.unwrap_or(0), 0);
     }
     assert!(ask(&mut member, "/prove").await.starts_with("HTTP/1.1 200"));
 }
@@ -253,7 +254,7 @@ async fn members_that_all_connect_at_once_are_all_answered() {
         member.write_all(b"GET /prove HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         members.push(member);
     }
-    // One thread, as on a node: the accept loop finds them all before any of them is read.
+    // On one thread, as on a node, the accept loop finds them all before any of them is read.
     let bounds = Bounds::raft(8, AT_ONCE);
     tokio::spawn(serve(listener, routes(), bounds, std::future::pending()));
     for (n, member) in members.iter_mut().enumerate() {

@@ -1,10 +1,11 @@
-//! The stream of one connection, which `super::serve` keeps while hyper reads and writes it. While
-//! the system refuses a part of an answer, nothing more is read: a client that does not take its
-//! answers cannot make new ones. hyper's own answer to a head that it cannot read has no body and is
-//! left out: when hyper is done, the port's last words to such a head are sent here, and the
-//! connection is closed in stages (RFC 9112, 9.6): first our side, then, when the client has read
-//! the answer or a bound is reached, all of it. A close at once would make the client's kernel drop
-//! an answer that it has not read yet.
+//! The stream of one connection, which `serve` keeps while hyper reads and writes it.
+//!
+//! While the system takes no more of an answer, nothing is read, so that a client that does not take
+//! its answers cannot cause new ones. hyper answers a head that it cannot read without a body; that
+//! answer is left out. When hyper is done, [`Socket::finish`] sends the answer of the port to such a
+//! head. Then it closes the connection in stages (RFC 9112, 9.6): first this side, and the other one
+//! when the client has read the answer or a bound is reached. If it closed both at once, the kernel of
+//! the client would drop an answer that was not read yet.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,10 +22,10 @@ use super::connection::Connection;
 const LINGER_BYTES: usize = 16 << 20;
 /// The longest silence while they are.
 const LINGER_SILENCE: Duration = Duration::from_secs(1);
-/// The longest time that it may take.
+/// The longest time for all of that.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A stream, shared by hyper and the task of its connection. They never use it at the same time.
+/// A stream shared by hyper and the task of its connection. They never use it at the same time.
 pub(super) struct Socket<S = TcpStream>(Arc<Mutex<Shared<S>>>);
 
 impl<S> Clone for Socket<S> {
@@ -36,15 +37,15 @@ impl<S> Clone for Socket<S> {
 struct Shared<S> {
     stream: S,
     connection: Connection,
-    /// Something was read since the last answer began.
+    /// Whether bytes were read since the last answer began.
     unanswered: bool,
-    /// How much of it is the first line, in bytes.
+    /// The length of the first line of those, in bytes.
     line: usize,
-    /// That line is whole.
+    /// Whether that line is complete.
     whole: bool,
-    /// The system has refused a write, and taken none since.
+    /// Whether the system takes no more of an answer.
     refused: bool,
-    /// Who wanted to read meanwhile.
+    /// The reader that waits meanwhile.
     reader: Option<Waker>,
 }
 
@@ -65,17 +66,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The length, in bytes, of the first line of a request that has begun and has no answer.
+    /// The length of the first line of a request that has begun and has no answer, in bytes.
     pub(super) fn unanswered(&self) -> Option<usize> {
         let shared = self.shared();
         shared.unanswered.then_some(shared.line)
     }
 
-    /// Sends a last answer, if there is one, and closes in stages.
+    /// Sends a last answer, if there is one, and closes the connection in stages.
     pub(super) async fn finish(mut self, last: Option<Vec<u8>>) {
         let closing = async {
             if let Some(answer) = last {
-                // From here on what is written is ours.
+                // What is written from here on is not from hyper.
                 self.shared().unanswered = false;
                 self.write_all(&answer).await?;
             }
@@ -86,11 +87,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .await?;
             self.drain().await
         };
-        // Whatever comes of it, the connection ends now.
+        // In any case the connection ends now.
         let _ = tokio::time::timeout(LINGER, closing).await;
     }
 
-    /// Reads and drops what still comes.
+    /// Reads and drops the bytes that still come.
     async fn drain(&mut self) -> io::Result<()> {
         let mut dropped = vec![0; 16 * 1_024];
         let mut left = LINGER_BYTES;
@@ -106,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 }
 
 impl<S> Shared<S> {
-    /// Notes what was read.
+    /// Notes the bytes that were read.
     fn note(&mut self, read: &[u8]) {
         if !read.is_empty() && !self.unanswered {
             self.unanswered = true;
@@ -119,12 +120,12 @@ impl<S> Shared<S> {
         }
     }
 
-    /// Whether what hyper is about to write answers a head that was no request.
+    /// Whether hyper is about to write its own answer to a head that was no request.
     fn is_hypers_own(&self) -> bool {
         self.unanswered && !self.connection.has_begun()
     }
 
-    /// Notes that something of an answer is about to be written.
+    /// Notes that a part of an answer is about to be written.
     fn answer(&mut self) {
         if self.unanswered {
             self.connection.answer_begins();
@@ -132,7 +133,7 @@ impl<S> Shared<S> {
         (self.unanswered, self.line, self.whole) = (false, 0, false);
     }
 
-    /// Notes what the system took of it.
+    /// Notes the bytes that the system took of it.
     fn wrote(&mut self, wrote: &Poll<io::Result<usize>>) {
         match wrote {
             Poll::Pending if !self.refused => {
@@ -144,7 +145,7 @@ impl<S> Shared<S> {
                 if self.refused {
                     self.refused = false;
                     self.connection.taken_again();
-                    // It would not be woken by the stream: nobody has asked that for bytes.
+                    // The stream would not wake it, as it was not asked for bytes.
                     if let Some(reader) = self.reader.take() {
                         reader.wake();
                     }
@@ -216,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         Pin::new(&mut shared.stream).poll_flush(cx)
     }
 
-    /// Nothing yet: hyper closes also where it has not answered, and [`Socket::finish`] may.
+    /// Flushes only: hyper closes also where it has not answered, and [`Socket::finish`] may answer.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }

@@ -1,5 +1,5 @@
-//! The body of a request while it comes in: its client has to keep a least speed. `super::serve` wraps
-//! each body; who reads it sees [`Slow`] as its error. It holds no bytes, and bounds no length.
+//! The body of a request while it comes in: its client has to keep a least speed. `serve` wraps each
+//! body, and its reader gets [`Slow`] as an error. It holds no bytes, and bounds no length.
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -11,10 +11,9 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::LEAST_SPEED;
-use super::bounds::{BODY_GRACE, BODY_SILENCE};
+use super::bounds::{BODY_GRACE, BODY_SILENCE, LEAST_SPEED};
 
-/// A body came in below the least speed.
+/// The error of a body that comes in below the least speed.
 #[derive(Debug, thiserror::Error)]
 #[error("the body comes in too slowly")]
 pub struct Slow;
@@ -31,20 +30,20 @@ pub fn is_slow(error: &axum::Error) -> bool {
     false
 }
 
-/// How long a reader waits for a body.
+/// The times that a reader waits for a body.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// In all, before the least speed counts.
+    /// The total time before the least speed counts.
     grace: Duration,
-    /// For one piece.
+    /// The time for one piece.
     silence: Duration,
 }
 
 const PACE: Pace = Pace { grace: BODY_GRACE, silence: BODY_SILENCE };
 
 impl Pace {
-    /// How long the reader goes on waiting for the next piece, when so many bytes have come and it
-    /// has waited for so long.
+    /// The time that the reader waits for the next piece, after it got `bytes` and has waited for
+    /// `waited` in all.
     fn patience(self, bytes: u64, waited: Duration) -> Duration {
         let earned = Duration::from_millis(bytes.saturating_mul(1_000) / LEAST_SPEED);
         self.grace.saturating_add(earned).saturating_sub(waited).min(self.silence)
@@ -58,12 +57,12 @@ pub(super) struct Upload<B = Incoming> {
     bytes: u64,
     waited: Duration,
     waits_since: Option<Instant>,
-    /// Made when the reader waits for the first time.
+    /// The timer; made when the reader waits for the first time.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Upload {
-    /// The body of a request, as its handlers take it.
+    /// The body of a request, as handlers take it.
     pub(super) fn wrap(body: Incoming) -> Body {
         if body.is_end_stream() { Body::empty() } else { Body::new(Upload::new(body, PACE)) }
     }
@@ -74,7 +73,7 @@ impl<B> Upload<B> {
         Self { body, pace, bytes: 0, waited: Duration::ZERO, waits_since: None, alarm: None }
     }
 
-    /// Whether the reader has waited for too long; if not, its task is woken when it will have.
+    /// Whether the reader has waited for too long. If not, its task is woken when that will be so.
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> bool {
         if self.waits_since.is_none() {
             let now = Instant::now();

@@ -38,7 +38,7 @@ pub(super) fn admit(
 ) -> Result<Caller, Refusal> {
     check_token(peers, headers)?;
     // A sender with the token is a member; its other headers say which one.
-    if connection.is_some_and(|connection| connection.prove(Principal::MIN).is_err()) {
+    if connection.is_some_and(|connection| connection.authenticate(Principal::MIN).is_err()) {
         return Err(Refusal::closing(
             StatusCode::SERVICE_UNAVAILABLE,
             "this node has too many peer connections: raise its limit of open files",
