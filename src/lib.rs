@@ -83,6 +83,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod coordinator;
+pub mod delivery;
 mod disk;
 pub mod executor;
 pub mod journal;

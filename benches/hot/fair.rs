@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use scheduler0::executor::fair_queue::{Capacity, FairQueue, Stage};
+use scheduler0::delivery::fair_queue::{Capacity, FairQueue, Stage};
 
 const WORKERS: usize = 64;
 

@@ -18,7 +18,7 @@ use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::executor::guard::TargetGuard;
-use crate::executor::member_guard::RaftAddresses;
+use crate::executor::raft_addresses::RaftAddresses;
 use crate::metrics::Metrics;
 use crate::secret::Keys;
 

@@ -23,7 +23,8 @@ use crate::command::LEVEL;
 use crate::config::Config;
 use crate::coordinator::lead::{self, Coordinator};
 use crate::executor::guard::TargetGuard;
-use crate::executor::member_guard::{self, MemberGuard, RaftAddresses};
+use crate::executor::member_guard::{MemberGuard, Source};
+use crate::executor::raft_addresses::RaftAddresses;
 use crate::executor::{self, Executor};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
@@ -68,7 +69,7 @@ pub(super) struct Started {
 }
 
 /// The Raft addresses of the members as this node knows them, and its own.
-fn members(cluster: &Cluster, own: &str) -> member_guard::Source {
+fn members(cluster: &Cluster, own: &str) -> Source {
     let (cluster, own) = (cluster.clone(), own.to_owned());
     Arc::new(move || {
         let members = cluster.members();
@@ -107,7 +108,7 @@ impl Wiring {
                     cooldown: config.breaker_cooldown.as_millis() as u64,
                 },
                 guard: TargetGuard::of(config),
-                apart: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
+                member_guard: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
                 proxy: config.egress_proxy.clone(),
                 ..executor::Options::default()
             },

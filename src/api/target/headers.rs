@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{lines, plain_name};
 use crate::api::error::Error;
-use crate::executor::headers::{as_read, says_what_it_is};
+use crate::executor::headers::{as_read, identifies_request};
 use crate::model::target::{HttpTarget, Sealed};
 use crate::secret::{Keys, purpose};
 
@@ -67,7 +67,7 @@ fn check_name(field: &'static str, name: &str) -> Result<String, Error> {
     }
     let plain = name.to_ascii_lowercase();
     let read = as_read(&plain);
-    if NOT_YOURS.contains(&&*read) || says_what_it_is(&read) {
+    if NOT_YOURS.contains(&&*read) || identifies_request(&read) {
         let message = format!("{field} must not set {plain}: the sender does");
         return Err(Error::unprocessable(message).field(field));
     }

@@ -5,14 +5,14 @@
 //! No project ever holds more than half of the places, nor one destination of it more than its part
 //! of that: some are free for the next one, however many requests hang. Those that wait are served
 //! in turn: the project that holds the fewest first, within it the destination that holds the
-//! fewest. The executor shares out its workers in the same way (`executor::destination_queues`).
+//! fewest. The executor shares out its workers in the same way (`delivery::destination_queues`).
 //! Nothing here sends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::executor::fair_queue::{Capacity, FairQueue, FlowId, Stage};
+use crate::delivery::fair_queue::{Capacity, FairQueue, FlowId, Stage};
 use crate::model::ProjectId;
 
 /// The number of a destination within its project.

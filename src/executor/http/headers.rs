@@ -1,0 +1,231 @@
+//! The headers that every call carries, and the Standard Webhooks signature. Pure but for the random
+//! trace id. The worker calls it once a request.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use sha2::Sha256;
+
+use crate::model::Millis;
+use crate::model::shard::ShardId;
+use crate::model::time::rfc3339;
+
+/// The header of the signature; [`sign`] makes its value.
+pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// The facts that the headers of one request state.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// The shard of all jobs of the request.
+    pub shard: ShardId,
+    /// The fence: the highest epoch that the sender knows of the shard.
+    pub epoch: u64,
+    /// The scheduled instant.
+    pub scheduled: Millis,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// The place among the chunks of the batch, from 0.
+    pub chunk: u32,
+    /// The id of `payload::Chunk`: the same whenever the same jobs go out again.
+    pub webhook_id: &'a str,
+    /// The present scheduler time.
+    pub now: Millis,
+}
+
+/// The header lines of a request. Their values share one piece of memory, as the client copies the
+/// list more than once.
+pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let mut text = String::with_capacity(256);
+    let mut ends = [0; 8];
+    let mut values = ends.iter_mut();
+    let mut end = |text: &String| {
+        if let Some(end) = values.next() {
+            *end = text.len();
+        }
+    };
+    text.push_str(labels.webhook_id);
+    end(&text);
+    text.push_str(&rfc3339(labels.scheduled));
+    end(&text);
+    push_traceparent(&mut text);
+    end(&text);
+    for number in [
+        labels.now.max(0).cast_unsigned() / 1_000,
+        labels.attempt.into(),
+        labels.shard.into(),
+        labels.epoch,
+        labels.chunk.into(),
+    ] {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{number}");
+        end(&text);
+    }
+    let text = Bytes::from(text);
+    let mut begin = 0;
+    // Ids and instants consist of letters, digits and a few marks. If one did not, its line would be
+    // empty, which is better than no request.
+    let [id, scheduled, trace, now, attempt, shard, epoch, chunk] = ends.map(|end| {
+        let value = text.slice(std::mem::replace(&mut begin, end)..end);
+        HeaderValue::from_maybe_shared(value).unwrap_or_else(|_| HeaderValue::from_static(""))
+    });
+    vec![
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (HeaderName::from_static("webhook-id"), id.clone()),
+        (HeaderName::from_static("idempotency-key"), id),
+        (HeaderName::from_static("webhook-timestamp"), now),
+        (HeaderName::from_static("scheduler-scheduled-at"), scheduled),
+        (HeaderName::from_static("scheduler-attempt"), attempt),
+        (HeaderName::from_static("scheduler-shard"), shard),
+        (HeaderName::from_static("scheduler-fence"), epoch),
+        (HeaderName::from_static("x-payload-chunk-id"), chunk),
+        (HeaderName::from_static("traceparent"), trace),
+    ]
+}
+
+/// The lines of [`headers`] together with those of a target. Where both have a name, the target's line
+/// counts, except for lines that identify a request (`webhook-*`, `scheduler-*`). A request without a
+/// body has no content type. Names are compared as receivers of the CGI family read them, see
+/// [`as_read`].
+pub fn overlay(
+    mut ours: Vec<(HeaderName, HeaderValue)>,
+    own: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let kept = |n: &HeaderName| identifies_request(&as_read(n.as_str()));
+    let named: Vec<_> = own.iter().map(|(name, _)| as_read(name.as_str()).into_owned()).collect();
+    ours.retain(|(name, _)| {
+        *name != CONTENT_TYPE && (kept(name) || named.iter().all(|other| other != name.as_str()))
+    });
+    ours.extend(own.into_iter().filter(|(name, _)| !kept(name)));
+    ours
+}
+
+/// The name of a header in small letters, as CGI (RFC 3875 4.1.18), WSGI, Rack and PHP hand it on.
+/// They do not distinguish `_` and `-`, so that `webhook_id` would mean `webhook-id` there.
+pub fn as_read(name: &str) -> Cow<'_, str> {
+    if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
+}
+
+/// Whether a header, by its name [as it is read](as_read), identifies a request: a target cannot set
+/// it.
+pub fn identifies_request(name: &str) -> bool {
+    name.starts_with("webhook-") || name.starts_with("scheduler-")
+}
+
+/// Appends a new W3C trace context; not sampled, as nothing is recorded here.
+fn push_traceparent(text: &mut String) {
+    // All zeros would be invalid.
+    let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
+    text.push_str("00-");
+    text.extend(hex(&trace.to_be_bytes()));
+    text.push('-');
+    text.extend(hex(&span.to_be_bytes()));
+    text.push_str("-00");
+}
+
+/// The hex digits of bytes. `format!` takes many times as long.
+fn hex(bytes: &[u8]) -> impl Iterator<Item = char> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)]))
+}
+
+/// The value of `webhook-signature` by Standard Webhooks v1: a signature for each secret, separated by
+/// spaces, so that a receiver that knows the old or the new secret accepts it.
+///
+/// A secret is `whsec_` and base64, or any other text, which counts as its bytes.
+pub fn sign(secrets: &[&str], id: &str, timestamp: i64, body: &[u8]) -> String {
+    let mut signatures = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        let decoded = secret.strip_prefix("whsec_").and_then(|s| STANDARD.decode(s).ok());
+        let key = decoded.unwrap_or_else(|| secret.as_bytes().to_vec());
+        // HMAC takes keys of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { continue };
+        mac.update(format!("{id}.{timestamp}.").as_bytes());
+        mac.update(body);
+        signatures.push(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
+    }
+    signatures.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    #[test]
+    fn the_published_vector_is_signed_as_published() {
+        let sign = |secrets: &[&str]| {
+            let body = br#"{"test": 2432232314}"#;
+            sign(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body)
+        };
+        let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(sign(&[SECRET]), expected);
+        let both = sign(&[SECRET, "plain"]);
+        let parts: Vec<_> = both.split(' ').collect();
+        assert_eq!((parts.len(), parts[0]), (2, expected));
+        assert!(parts[1].starts_with("v1,") && parts[1] != expected);
+    }
+
+    #[test]
+    fn a_targets_own_lines_replace_ours_except_for_what_the_request_is() {
+        let line = |n: &'static str, v: &'static str| {
+            (HeaderName::from_static(n), HeaderValue::from_static(v))
+        };
+        let ours = vec![
+            line("content-type", "application/json"),
+            line("webhook-id", "ours"),
+            line("traceparent", "ours"),
+            line("idempotency-key", "ours"),
+        ];
+        let own = vec![
+            line("webhook-id", "own"),
+            line("scheduler-fence", "own"),
+            line("webhook_id", "own"),
+            line("scheduler_fence", "own"),
+            line("idempotency_key", "own"),
+            line("traceparent", "own"),
+            line("x-a", "own"),
+        ];
+        let expected = vec![
+            line("webhook-id", "ours"),
+            line("idempotency_key", "own"),
+            line("traceparent", "own"),
+            line("x-a", "own"),
+        ];
+        assert_eq!(overlay(ours, own), expected);
+    }
+
+    #[test]
+    fn the_headers_say_what_was_sent() {
+        let labels = Labels {
+            shard: 7,
+            epoch: 12,
+            scheduled: 1_763_700_000_000,
+            attempt: 2,
+            chunk: 3,
+            webhook_id: "deadbeef-4d-19aa0",
+            now: 1_763_700_005_999,
+        };
+        let list = headers(&labels);
+        let get = |name: &str| {
+            let found = list.iter().find(|(n, _)| n.as_str() == name);
+            found.and_then(|(_, v)| v.to_str().ok()).unwrap_or("missing")
+        };
+        assert_eq!(get("content-type"), "application/json");
+        assert_eq!(get("webhook-id"), "deadbeef-4d-19aa0");
+        assert_eq!(get("idempotency-key"), "deadbeef-4d-19aa0");
+        assert_eq!(get("webhook-timestamp"), "1763700005");
+        assert_eq!(get("scheduler-scheduled-at"), "2025-11-21T04:40:00Z");
+        assert_eq!((get("scheduler-attempt"), get("scheduler-shard")), ("2", "7"));
+        assert_eq!((get("scheduler-fence"), get("x-payload-chunk-id")), ("12", "3"));
+        let trace = get("traceparent");
+        assert_eq!((trace.len(), trace.split('-').count()), (55, 4));
+        assert_ne!(list.last(), headers(&labels).last());
+    }
+}
