@@ -16,7 +16,7 @@
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
-//! | [`executor`] | calls: an HTTP request is sent, its answer is read |
+//! | [`delivery`], [`executor`] | whose call is next, which destinations are left alone; HTTP calls |
 //! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
 //! | [`store`], [`journal`] | the replicated state in SQLite; this node's results on its own disk |
 //! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], [`listen`], `disk` | settings, keys, time, figures, logs, ports, files |

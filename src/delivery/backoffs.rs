@@ -1,5 +1,6 @@
-//! The back-offs that destinations asked projects for (`Retry-After`). `destination_queues` notes each
-//! such answer and asks before a call goes out. Forgets back-offs that are over; knows no clock.
+//! The back-offs that destinations asked projects for (`Retry-After`). `destination_queues` notes
+//! each such answer and asks before a call goes out. Forgets back-offs that are over; knows no
+//! clock.
 
 use std::collections::BTreeMap;
 

@@ -2,20 +2,24 @@
 //! A step function of events and their instants. `breakers` keeps one for each project and
 //! destination that fails. Each node has its own breakers and finds out by itself.
 //!
-//! | state | a call asks | a call succeeds | a call fails |
+//! | state | a call that asks | after a success | after a failure |
 //! |---|---|---|---|
-//! | closed | go | the count is 0 again | counted; at `BreakerFailures` in a row, over 2 s or more: open |
-//! | open, cooling down | no; but a few times, a path that has not failed yet: go | closed, ramp | counted |
-//! | open, cooled down | the first one is the probe, the others wait for it (1 s at most) | closed, ramp | open, for twice as long |
-//! | closed, ramp | go, 2 at a time, one more with each success | up to 64, then closed | open, for as long as before |
+//! | closed | goes | the count is 0 | counted; open after enough of them |
+//! | open, cooling down | is refused; a new path may go | closed, ramp | counted |
+//! | open, cooled down | is the probe; others wait | closed, ramp | open, twice as long |
+//! | closed, ramp | goes, 2 at a time, then more | one more at a time | open, as long as before |
+//!
+//! Enough failures are `BreakerFailures` in a row, over 2 s or more. While it cools down, a few
+//! calls to paths that have not failed may go. Calls wait for a probe for 1 s at most. The ramp
+//! ends at 64 calls at a time.
 //!
 //! Any success closes the breaker. So one bad path on a host shared with healthy ones does not open
 //! it, and a healthy path that is rarely called gets through even where others opened it. A manual
 //! run is a probe whenever it comes ([`Breaker::force`]). A call that was neither success nor
 //! failure (withheld, cancelled, or asked to wait by `Retry-After`, which `backoffs` keeps by
-//! project) only frees the place of the probe. The first cool-down is `BreakerCooldownSeconds`, each
-//! further one is twice as long, up to a minute. They differ by 10 % between destinations, so that
-//! probes do not go out in step.
+//! project) only frees the place of the probe. The first cool-down is `BreakerCooldownSeconds`,
+//! each further one is twice as long, up to a minute. They differ by 10 % between destinations, so
+//! that probes do not go out in step.
 
 use super::call_outcome::CallOutcome;
 use std::collections::BTreeSet;
@@ -118,9 +122,9 @@ impl Breaker {
         }
     }
 
-    /// The rank by which breakers are forgotten where there are too many, the least first: whether it
-    /// is open, and since when. `None` while a probe is under way and while the breaker ramps up, as
-    /// calls wait for it.
+    /// The rank by which breakers are forgotten where there are too many, the least first: whether
+    /// it is open, and since when. `None` while a probe is under way and while the breaker ramps
+    /// up, as calls wait for it.
     pub(super) fn rank(&self) -> Option<(bool, u64)> {
         match &self.state {
             State::Closed { ramp: None, since, .. } => Some((false, *since)),

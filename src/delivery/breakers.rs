@@ -162,8 +162,8 @@ impl Breakers {
         }
     }
 
-    /// Notes that a project was answered: other projects may call, and those whose breakers are open
-    /// because no connection could be made may probe at once.
+    /// Notes that a project was answered: other projects may call, and those whose breakers are
+    /// open because no connection could be made may probe at once.
     fn answered(&mut self, to: &Destination, project: ProjectId, now: u64) {
         let Some(witnesses) = self.unreachable.remove(to) else { return };
         for other in witnesses.into_iter().filter(|other| *other != project) {
@@ -207,8 +207,8 @@ impl Breakers {
         all
     }
 
-    /// Makes room for one more breaker: all of them are looked through when their number has doubled.
-    /// A row of failures without a recent failure is forgotten, too.
+    /// Makes room for one more breaker: all of them are looked through when their number has
+    /// doubled. A row of failures without a recent failure is forgotten, too.
     fn prune(&mut self, now: u64) {
         if self.breakers.len() < self.prune_at {
             return;
@@ -227,8 +227,8 @@ impl Breakers {
         self.prune_at = (2 * left).clamp(KEPT, MOST.max(left + KEPT));
     }
 
-    /// Forgets the oldest until `most` are left, those that are not open first. Breakers whose probe
-    /// is under way, or has just succeeded, stay: calls wait for them.
+    /// Forgets the oldest until `most` are left, those that are not open first. Breakers whose
+    /// probe is under way, or has just succeeded, stay: calls wait for them.
     fn cut(&mut self, most: usize) {
         let many = self.breakers.len().saturating_sub(most);
         if many == 0 {

@@ -1,8 +1,8 @@
 //! The operator's limits of a destination (`DestinationConcurrency`, `DestinationRatePerSecond`):
 //! one count for each destination, whichever projects call it and whatever limits their executors
-//! bring. `destination_queues` asks before each call. Flows that find a destination full wait here, in
-//! turn. A flow that is woken and may not begin for another reason (its project has its share) is
-//! passed over. Where no such limit is set, nothing is kept and nothing costs anything.
+//! bring. `destination_queues` asks before each call. Flows that find a destination full wait here,
+//! in turn. A flow that is woken and may not begin for another reason (its project has its share)
+//! is passed over. Where no such limit is set, nothing is kept and nothing costs anything.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 

@@ -1,6 +1,6 @@
 //! The calls that hang, by project, so that one of them can be ended where they take the places of
-//! others. `destination_queues` adds a call when it has been under way for a second, removes it when
-//! it is over, and says when one is to end. The executor ends it; nothing here aborts a call.
+//! others. `destination_queues` adds a call when it has been under way for a second, removes it
+//! when it is over, and says when one is to end. The executor ends it; nothing here aborts a call.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

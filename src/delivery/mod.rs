@@ -1,13 +1,14 @@
-//! Delivery of calls, whatever their kind: who may call next, and which destinations are left alone.
+//! Delivery of calls, whatever their kind: who may call next, and which destinations are left
+//! alone.
 //!
-//! An executor (`executor::http`) asks [`destination_queues::DestinationQueues`] for a permit before
-//! each call and reports its outcome. A destination is an opaque text; nothing here knows of URLs,
-//! headers or connections, and nothing sends.
+//! An executor (`executor::http`) asks [`destination_queues::DestinationQueues`] for a permit
+//! before each call and reports its outcome. A destination is an opaque text; nothing here knows of
+//! URLs, headers or connections, and nothing sends.
 //!
 //! ```text
 //!   executor -- acquire --> destination_queues --> fair_queue          (whose turn is it?)
 //!                              |  |  |  `--------> hanging_calls       (which one is ended?)
-//!                              |  |  `-----------> destination_limits  (the operator's), token_bucket
+//!                              |  |  `-----------> destination_limits  (the operator's)
 //!                              |  `--------------> backoffs            (Retry-After)
 //!   executor -- finish ------> `-----------------> breakers --> breaker
 //!   worker   <- reply::Reply -- executor

@@ -1,12 +1,12 @@
 //! A token bucket: it bounds the calls that begin in a second. Pure. `destination_queues` keeps one
-//! for each flow with a rate, `destination_limits` one for each destination where the operator set a
-//! rate; a call waits where the bucket is empty.
+//! for each flow with a rate, `destination_limits` one for each destination where the operator set
+//! a rate; a call waits where the bucket is empty.
 
 /// The tokens that one call takes: a token is a thousandth of a call.
 const CALL: u64 = 1_000;
 
-/// A token bucket. It holds the tokens of a tenth of a second at most, so that hardly more calls than
-/// the rate go out in any second.
+/// A token bucket. It holds the tokens of a tenth of a second at most, so that hardly more calls
+/// than the rate go out in any second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenBucket {
     /// Calls a second, which is tokens a millisecond.

@@ -1,5 +1,5 @@
-//! The journal after a power_loss cut at every operation on the disk: what was answered is there with its
-//! number, what comes back is what was given, and it goes on.
+//! The journal after a power_loss cut at every operation on the disk: what was answered is there
+//! with its number, what comes back is what was given, and it goes on.
 
 use super::tests::entry;
 use super::*;

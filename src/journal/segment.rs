@@ -13,8 +13,8 @@
 //! it knows nothing of windows or acknowledgements.
 //!
 //! Frozen, the entries too ([`JournalEntry`], all that is in it): files that were written are kept
-//! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another number in
-//! `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
+//! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another
+//! number in `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
 
 use std::fs::File;
 use std::io::{self, Read as _};

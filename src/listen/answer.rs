@@ -1,5 +1,5 @@
-//! The body of an answer while hyper writes it: the request is under way until the body was written.
-//! `serve` makes one for each answer.
+//! The body of an answer while hyper writes it: the request is under way until the body was
+//! written. `serve` makes one for each answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

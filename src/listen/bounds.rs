@@ -1,10 +1,11 @@
-//! The bounds of one port: the number of connections, times, and sizes of heads. `node` fills them in
-//! for the API, `peer` for the port between nodes. `serve` and `registry` enforce them.
+//! The bounds of one port: the number of connections, times, and sizes of heads. `node` fills them
+//! in for the API, `peer` for the port between nodes. `serve` and `registry` enforce them.
 
 use std::time::Duration;
 
 /// The bytes a second that a client has to send of a body, or take of an answer, after its time of
-/// grace: [`BODY_GRACE`], [`Bounds::write`]. Only time in which this node waits for the client counts.
+/// grace: [`BODY_GRACE`], [`Bounds::write`]. Only time in which this node waits for the client
+/// counts.
 pub const LEAST_SPEED: u64 = 64_000;
 /// The total time that this node waits for a body before [`LEAST_SPEED`] counts.
 pub const BODY_GRACE: Duration = Duration::from_secs(10);
@@ -22,8 +23,8 @@ pub struct Bounds {
     pub name: &'static str,
     /// The most connections at once.
     pub connections: usize,
-    /// The most anonymous connections, on which no valid credential was shown yet; `None`: no bound but
-    /// that of all.
+    /// The most anonymous connections, on which no valid credential was shown yet; `None`: no bound
+    /// but that of all.
     pub anonymous: Option<usize>,
     /// The most authenticated connections; `None`: no bound but that of all.
     pub authenticated: Option<usize>,
@@ -47,16 +48,16 @@ pub struct Bounds {
     pub head_bytes: usize,
     /// The most headers.
     pub headers: usize,
-    /// The time after the stop in which an idle connection may still bring a request: it may be on its
-    /// way, or the connection is so new that nothing was read from it.
+    /// The time after the stop in which an idle connection may still bring a request: it may be on
+    /// its way, or the connection is so new that nothing was read from it.
     pub linger: Duration,
     /// The time that requests under way may take after that.
     pub drain: Duration,
 }
 
 impl Bounds {
-    /// The bounds of the API: `connections` in all, `per_network` anonymous ones of one network (`None`:
-    /// no bound), and at most half of all for one principal when connections are scarce.
+    /// The bounds of the API: `connections` in all, `per_network` anonymous ones of one network
+    /// (`None`: no bound), and at most half of all for one principal when connections are scarce.
     pub fn api(connections: usize, per_network: Option<usize>) -> Self {
         Self {
             name: "API",
@@ -79,8 +80,8 @@ impl Bounds {
         }
     }
 
-    /// The bounds of the port between nodes: `anonymous` connections that have not shown the token of
-    /// the cluster yet, which they have to do at once, and those of members.
+    /// The bounds of the port between nodes: `anonymous` connections that have not shown the token
+    /// of the cluster yet, which they have to do at once, and those of members.
     pub fn raft(anonymous: usize, members: usize) -> Self {
         Self {
             name: "Raft",

@@ -1,7 +1,7 @@
-//! One accepted connection: its address, the principal that authenticated on it, and whether a request
-//! is under way. `registry` makes one for each connection and closes idle ones. `serve` puts it into
-//! the extensions of its requests. It reads no headers: a client may write anything into `Forwarded`
-//! or `X-Forwarded-For`.
+//! One accepted connection: its address, the principal that authenticated on it, and whether a
+//! request is under way. `registry` makes one for each connection and closes idle ones. `serve`
+//! puts it into the extensions of its requests. It reads no headers: a client may write anything
+//! into `Forwarded` or `X-Forwarded-For`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
@@ -23,8 +23,8 @@ pub(super) trait Registry: std::fmt::Debug + Send + Sync {
     fn on_idle(&self);
 }
 
-/// The principal at the other end of a connection: a credential of a client, an operator, or a node.
-/// The layer that checked the credential chooses the number.
+/// The principal at the other end of a connection: a credential of a client, an operator, or a
+/// node. The layer that checked the credential chooses the number.
 pub type Principal = NonZeroU64;
 
 /// The error of a principal that has too many connections open already. Nothing was noted.
@@ -115,8 +115,8 @@ impl Connection {
         self.0.address
     }
 
-    /// The network that limits by address count: an IPv4 address, or the /64 of an IPv6 address, which
-    /// is the least that one client is given.
+    /// The network that limits by address count: an IPv4 address, or the /64 of an IPv6 address,
+    /// which is the least that one client is given.
     pub fn network(&self) -> IpAddr {
         match self.0.address.ip() {
             IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -169,8 +169,8 @@ impl Connection {
         let _ = self.0.abort.set(abort);
     }
 
-    /// Begins a request; `None` when the connection has been closed: the request must not be carried
-    /// out.
+    /// Begins a request; `None` when the connection has been closed: the request must not be
+    /// carried out.
     pub(super) fn begin_request(&self) -> Option<ActiveRequest> {
         let more = |n: u32| (n < CLOSED - 1).then(|| n + 1);
         let begun = self.0.under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
@@ -178,8 +178,8 @@ impl Connection {
         begun.ok().map(|_| ActiveRequest(self.clone()))
     }
 
-    /// Whether an answer with this status is the last one on the connection. That is so after a 401,
-    /// and on an anonymous connection after a 429 and after `most` requests.
+    /// Whether an answer with this status is the last one on the connection. That is so after a
+    /// 401, and on an anonymous connection after a 429 and after `most` requests.
     pub(super) fn ends_with(&self, status: StatusCode, most: u32) -> bool {
         let inner = &*self.0;
         if inner.last.load(Ordering::Relaxed) || status == StatusCode::UNAUTHORIZED {
@@ -192,8 +192,8 @@ impl Connection {
             || inner.anonymous_requests.fetch_add(1, Ordering::Relaxed) + 1 >= most
     }
 
-    /// Closes the connection if no request is under way; true if it was closed. A request that has not
-    /// begun by then is never carried out.
+    /// Closes the connection if no request is under way; true if it was closed. A request that has
+    /// not begun by then is never carried out.
     pub(super) fn close_idle(&self) -> bool {
         let closed =
             self.0.under_way.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Relaxed);
@@ -236,8 +236,8 @@ impl Connection {
         self.0.in_head.store(false, Ordering::Relaxed);
     }
 
-    /// Notes the first byte since the last answer: of a head, or, while a request is under way, of its
-    /// body.
+    /// Notes the first byte since the last answer: of a head, or, while a request is under way, of
+    /// its body.
     pub(super) fn head_begins(&self) {
         if self.0.under_way.load(Ordering::Acquire) > 0 {
             return;
@@ -321,7 +321,8 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// The sum of the times for which the system took no more of the answer, while it takes no more.
+    /// The sum of the times for which the system took no more of the answer, while it takes no
+    /// more.
     pub(super) fn untaken_ms(&self) -> Option<u64> {
         self.refused_ms.map(|ms| ms + self.refused_before_ms)
     }

@@ -1,5 +1,5 @@
-//! The listeners of a port: the sockets of all addresses of a configured name, accepted from as one.
-//! `node` binds them; `serve` accepts from them.
+//! The listeners of a port: the sockets of all addresses of a configured name, accepted from as
+//! one. `node` binds them; `serve` accepts from them.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -30,8 +30,8 @@ pub enum Error {
 pub struct Listeners(Vec<TcpListener>);
 
 impl Listeners {
-    /// Listens on each address of `host:port`. A name that does not resolve is looked up again until
-    /// `patience` is over, since the names of containers appear with the containers.
+    /// Listens on each address of `host:port`. A name that does not resolve is looked up again
+    /// until `patience` is over, since the names of containers appear with the containers.
     pub async fn bind(address: &str, patience: Duration) -> Result<Self, Error> {
         let deadline = Instant::now() + patience;
         let mut said = false;
@@ -60,8 +60,8 @@ impl Listeners {
         }
     }
 
-    /// Binds all addresses. An address that this machine does not have is left out if another one can
-    /// be bound, as a name may have an IPv6 address where IPv6 is switched off.
+    /// Binds all addresses. An address that this machine does not have is left out if another one
+    /// can be bound, as a name may have an IPv6 address where IPv6 is switched off.
     async fn bind_all(addresses: BTreeSet<SocketAddr>) -> Result<Self, Error> {
         let mut bound: Vec<TcpListener> = Vec::new();
         let mut missing = None;

@@ -1,17 +1,22 @@
-//! The registry of the connections of one port: their number, by network and by principal. The accept
-//! loop (`serve`) asks for a slot for each newcomer and calls [`ConnectionRegistry::sweep`] once a
-//! second. The registry closes connections, and carries out no request. Instants are milliseconds of
-//! its own clock. A connection is anonymous until a request on it carried a valid credential.
+//! The registry of the connections of one port: their number, by network and by principal. The
+//! accept loop (`serve`) asks for a slot for each newcomer and calls [`ConnectionRegistry::sweep`]
+//! once a second. The registry closes connections, and carries out no request. Instants are
+//! milliseconds of its own clock. A connection is anonymous until a request on it carried a valid
+//! credential.
 //!
-//! | connection that is closed | when |
+//! | bound | what is closed, and when |
 //! |---|---|
-//! | idle, without a request under way | `Bounds::idle` after its last answer, `Bounds::head` after the first byte of a head |
-//! | its client does not take its answer | after `Bounds::write` without progress, or below [`LEAST_SPEED`] |
-//! | anonymous | `Bounds::authenticate_within` after it was accepted |
-//! | the anonymous one that waits longest, was read and is 50 ms old | while a newcomer finds `Bounds::anonymous` of them |
-//! | the anonymous one of a network that waits longest | while the network has more than `Bounds::per_network` of them |
-//! | the anonymous one that waits longest, of the network with most of them | a newcomer finds the port full |
-//! | else the one that waits longest, of the principal with most of them | the same, where anonymous connections have no slots of their own |
+//! | `head`, `idle` | an idle connection: after the first byte of a head, or its last answer |
+//! | `write` | one whose client takes no answer for so long, or is below [`LEAST_SPEED`] |
+//! | `authenticate_within` | an anonymous connection: so long after it was accepted |
+//! | `per_network` | of a network with more anonymous ones, those that wait longest |
+//! | `anonymous` | with as many, for a newcomer: the anonymous ones that wait longest |
+//! | `connections` | on a full port, for a newcomer: those that wait longest (below) |
+//!
+//! On a full port, anonymous connections of the network with most of them are closed first. If
+//! there is none, idle connections of the principal with most of them are closed, unless anonymous
+//! ones have slots of their own. Where they have, one is closed for a newcomer only when it was
+//! read and is 50 ms old.
 //!
 //! A request under way is cut off only by the second row, and on an anonymous connection also where
 //! its answer is not taken for a second: then it waits for its client like an idle one. A newcomer
@@ -30,13 +35,13 @@ use super::bounds::{Bounds, LEAST_SPEED};
 use super::connection::{Connection, ConnectionState, Crowded, Principal, Registry};
 use crate::telemetry::LogLimit;
 
-/// The time that a connection must have waited before it is closed for others, in milliseconds, as its
-/// next request may be on its way. On a full port it does not hold for anonymous connections.
+/// The time that a connection must have waited before it is closed for others, in milliseconds, as
+/// its next request may be on its way. On a full port it does not hold for anonymous connections.
 const GRACE_MS: u64 = 1_000;
-/// The age before which an anonymous connection is not closed for a newcomer, in milliseconds, where
-/// anonymous connections have slots of their own: the first message of a member may be on its way. Its
-/// task must have looked for bytes, too. With a longer time, a client that goes on connecting could
-/// fill the queue of the system.
+/// The age before which an anonymous connection is not closed for a newcomer, in milliseconds,
+/// where anonymous connections have slots of their own: the first message of a member may be on its
+/// way. Its task must have looked for bytes, too. With a longer time, a client that goes on
+/// connecting could fill the queue of the system.
 const YOUNG_MS: u64 = 50;
 /// The share of all connections that is closed at once on a full port, so that the search for them
 /// costs little for each newcomer.
@@ -97,8 +102,8 @@ impl ConnectionRegistry {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot for a newcomer. On a full port others are closed for it; `None` when none can be closed
-    /// now.
+    /// A slot for a newcomer. On a full port others are closed for it; `None` when none can be
+    /// closed now.
     pub(super) fn admit(self: &Arc<Self>, address: SocketAddr, now: u64) -> Option<ConnectionSlot> {
         let mut counts = self.counts();
         if counts.is_full(&self.bounds) {

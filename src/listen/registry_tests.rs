@@ -1,4 +1,5 @@
-//! The connections that are closed, and those that never are: the registry at instants of its clock.
+//! The connections that are closed, and those that never are: the registry at instants of its
+//! clock.
 
 use axum::http::StatusCode;
 use futures_util::FutureExt;

@@ -1,14 +1,15 @@
-//! The service of a port: connections are accepted, bounded and served with HTTP/1 until the stop; then
-//! requests under way are answered. `server` serves the API with it, `peer` the messages between nodes.
-//! The [`Application`] makes the answers. This file knows no route, no credential and no text.
+//! The service of a port: connections are accepted, bounded and served with HTTP/1 until the stop;
+//! then requests under way are answered. `server` serves the API with it, `peer` the messages
+//! between nodes. The [`Application`] makes the answers. This file knows no route, no credential
+//! and no text.
 //!
-//! | bound | what happens |
+//! | event | effect |
 //! |---|---|
-//! | connections: their number, idle ones, anonymous ones; slow heads and answers | `registry` closes them |
-//! | a head that is too long, or not HTTP/1 | [`Application::unreadable`] answers, closed in stages |
+//! | too many connections, idle ones, slow heads and answers | `registry` closes some |
+//! | a head that is too long, or not HTTP/1 | [`Application::unreadable`], then closed in stages |
 //! | a body below the least speed | its reader gets [`Slow`](super::Slow) |
 //! | an answer on an anonymous connection | the last one after 401, or after some |
-//! | the stop | idle connections have `Bounds::linger`, requests under way `Bounds::drain` |
+//! | the stop | idle connections have `Bounds::linger`, requests `Bounds::drain` |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -40,8 +41,8 @@ use crate::telemetry::LogLimit;
 
 /// The time between two checks whether all connections have ended.
 const END_POLL: Duration = Duration::from_millis(10);
-/// The time after which a slot is sought again for a newcomer, where anonymous connections have slots
-/// of their own: one may have become old enough to be closed.
+/// The time after which a slot is sought again for a newcomer, where anonymous connections have
+/// slots of their own: one may have become old enough to be closed.
 const YOUNG_RETRY: Duration = Duration::from_millis(10);
 /// The time before the next accept when the process is out of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -52,8 +53,8 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// [`Connection`](super::Connection).
     fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
 
-    /// The last bytes to a client whose head hyper refused; `None` for no answer. `line` is the length
-    /// of the first line of the head, in bytes.
+    /// The last bytes to a client whose head hyper refused; `None` for no answer. `line` is the
+    /// length of the first line of the head, in bytes.
     fn unreadable(&self, _: &hyper::Error, _line: usize) -> Option<Vec<u8>> {
         None
     }

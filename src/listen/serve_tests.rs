@@ -21,7 +21,8 @@ async fn serving(router: Router, bounds: Bounds) -> SocketAddr {
     address
 }
 
-/// Routes: one for anonymous requests, one that authenticates all as principal 7, one that answers 401.
+/// Routes: one for anonymous requests, one that authenticates all as principal 7, one that answers
+/// 401.
 fn routes() -> Router {
     let authenticate = |Extension(connection): Extension<Connection>| async move {
         connection

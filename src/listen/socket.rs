@@ -1,11 +1,11 @@
 //! The stream of one connection, which `serve` keeps while hyper reads and writes it.
 //!
-//! While the system takes no more of an answer, nothing is read, so that a client that does not take
-//! its answers cannot cause new ones. hyper answers a head that it cannot read without a body; that
-//! answer is left out. When hyper is done, [`Socket::finish`] sends the answer of the port to such a
-//! head. Then it closes the connection in stages (RFC 9112, 9.6): first this side, and the other one
-//! when the client has read the answer or a bound is reached. If it closed both at once, the kernel of
-//! the client would drop an answer that was not read yet.
+//! While the system takes no more of an answer, nothing is read, so that a client that does not
+//! take its answers cannot cause new ones. hyper answers a head that it cannot read without a body;
+//! that answer is left out. When hyper is done, [`Socket::finish`] sends the answer of the port to
+//! such a head. Then it closes the connection in stages (RFC 9112, 9.6): first this side, and the
+//! other one when the client has read the answer or a bound is reached. If it closed both at once,
+//! the kernel of the client would drop an answer that was not read yet.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -217,7 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         Pin::new(&mut shared.stream).poll_flush(cx)
     }
 
-    /// Flushes only: hyper closes also where it has not answered, and [`Socket::finish`] may answer.
+    /// Flushes only: hyper closes also where it has not answered, and [`Socket::finish`] may
+    /// answer.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }

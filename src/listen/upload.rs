@@ -1,5 +1,5 @@
-//! The body of a request while it comes in: its client has to keep a least speed. `serve` wraps each
-//! body, and its reader gets [`Slow`] as an error. It holds no bytes, and bounds no length.
+//! The body of a request while it comes in: its client has to keep a least speed. `serve` wraps
+//! each body, and its reader gets [`Slow`] as an error. It holds no bytes, and bounds no length.
 
 use std::error::Error as _;
 use std::pin::Pin;

@@ -1,9 +1,9 @@
-//! The queues of calls: `MaxWorkers` workers, shared out fairly among projects, and within a project
-//! among destinations. The executor takes a [`CallPermit`] before each call and reports the outcome
-//! with it. Nothing here connects or sends.
+//! The queues of calls: `MaxWorkers` workers, shared out fairly among projects, and within a
+//! project among destinations. The executor takes a [`CallPermit`] before each call and reports the
+//! outcome with it. Nothing here connects or sends.
 //!
-//! The calls of a project to a destination under the same limits are a flow. Within a flow calls are
-//! served in the order in which they come. Among flows and projects the
+//! The calls of a project to a destination under the same limits are a flow. Within a flow calls
+//! are served in the order in which they come. Among flows and projects the
 //! [`FairQueue`](super::fair_queue::FairQueue) decides; its head states the two bounds.
 //!
 //! A call that has been under way for a tenth of a second is slow: another project may have its
@@ -13,8 +13,8 @@
 //! beyond that wait, and are deferred in the store after [`PATIENCE_MS`].
 //!
 //! As many projects as there are places could take all of them, one each. So a call that hangs is
-//! ended (`hanging_calls` chooses it) when more than `max_hanging` do, or when nothing is free and a
-//! project that has nothing under way waits. A project that is alone never meets that.
+//! ended (`hanging_calls` chooses it) when more than `max_hanging` do, or when nothing is free and
+//! a project that has nothing under way waits. A project that is alone never meets that.
 //!
 //! A flow never has more than three quarters of the workers in flight, or more than its own limits
 //! allow. A destination never has more than the operator allows, whichever projects call it

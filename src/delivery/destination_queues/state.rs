@@ -1,6 +1,6 @@
-//! The state behind the lock of the queues: the fair queue, and everything that may keep a flow from
-//! its turn. `queues` calls it with the lock held. It starts no timer and knows no clock; `P` is the
-//! permit that a waiting call is sent.
+//! The state behind the lock of the queues: the fair queue, and everything that may keep a flow
+//! from its turn. `queues` calls it with the lock held. It starts no timer and knows no clock; `P`
+//! is the permit that a waiting call is sent.
 
 use tokio::sync::oneshot;
 

@@ -1,5 +1,6 @@
 //! The records that a fair queue keeps: one of each project, and one of each of its flows.
-//! `queue::FairQueue` reads and changes them; they have no rules of their own but [`Project::need`].
+//! `queue::FairQueue` reads and changes them; they have no rules of their own but
+//! [`Project::need`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

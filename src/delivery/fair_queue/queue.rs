@@ -1,5 +1,5 @@
-//! The rules of the fair queue: whose turn it is, and what may begin. The head of `fair_queue` states
-//! the two bounds. Its owners call it under a lock of their own; it never waits.
+//! The rules of the fair queue: whose turn it is, and what may begin. The head of `fair_queue`
+//! states the two bounds. Its owners call it under a lock of their own; it never waits.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -38,7 +38,8 @@ pub struct FairQueue<K, W, D = ()> {
     free_projects: Vec<usize>,
     pub(super) flows: Vec<Flow<K, W, D>>,
     free_flows: Vec<usize>,
-    /// Projects with a flow that may begin a call, by (workers, turn): the first one is served next.
+    /// Projects with a flow that may begin a call, by (workers, turn): the first one is served
+    /// next.
     ready: BTreeSet<(usize, u64, usize)>,
     /// Projects that have reached their share, by what must be free for them to go on, and turn.
     pub(super) capped: BTreeSet<(usize, u64, usize)>,

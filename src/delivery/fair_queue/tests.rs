@@ -1,5 +1,5 @@
-//! The two bounds of the fair queue: step by step, and in virtual time beside calls that hang or are
-//! slow.
+//! The two bounds of the fair queue: step by step, and in virtual time beside calls that hang or
+//! are slow.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -158,7 +158,8 @@ const SLOW: u64 = 100;
 const HANGING: u64 = 1_000;
 const VICTIM: ProjectId = 1_000_000;
 
-/// Calls of one kind: `calls` of a project, `every` so many milliseconds, to the destinations in turn.
+/// Calls of one kind: `calls` of a project, `every` so many milliseconds, to the destinations in
+/// turn.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     project: ProjectId,
@@ -181,8 +182,8 @@ type FlowKey = (ProjectId, u32);
 /// The stages by their numbers in events.
 const STAGES: [Stage; 3] = [Stage::Quick, Stage::Slow, Stage::Hanging];
 
-/// Plays some seconds. Returns the lags of the victim's calls, ascending, in milliseconds. Calls that
-/// are due at one instant come in the order of the loads: the victim last.
+/// Plays some seconds. Returns the lags of the victim's calls, ascending, in milliseconds. Calls
+/// that are due at one instant come in the order of the loads: the victim last.
 fn play(loads: &[Load], seconds: u64) -> Vec<u64> {
     // (due since, takes)
     let mut queue: FairQueue<u32, (u64, u64)> = FairQueue::new(Capacity {

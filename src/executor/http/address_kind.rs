@@ -1,6 +1,6 @@
-//! The kinds of addresses: the special-purpose registries of IANA for IPv4 and IPv6 (RFC 6890, as of
-//! 2025), and the forms in which an IPv6 address carries an IPv4 address. `guard` and `member_guard`
-//! ask. Nothing here resolves a name or knows the configuration.
+//! The kinds of addresses: the special-purpose registries of IANA for IPv4 and IPv6 (RFC 6890, as
+//! of 2025), and the forms in which an IPv6 address carries an IPv4 address. `guard` and
+//! `member_guard` ask. Nothing here resolves a name or knows the configuration.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,8 +27,8 @@ const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
-/// IPv4 ranges: first address, prefix length, kind. The first range that holds an address counts. The
-/// metadata services of Alibaba, Oracle and Azure, and multicast, are added to the registry.
+/// IPv4 ranges: first address, prefix length, kind. The first range that holds an address counts.
+/// The metadata services of Alibaba, Oracle and Azure, and multicast, are added to the registry.
 const V4: [(Ipv4Addr, u32, Kind); 24] = [
     (v4(100, 100, 100, 200), 32, METADATA),
     (v4(192, 0, 0, 192), 32, METADATA),
@@ -60,8 +60,8 @@ const fn v6(s: [u16; 8]) -> Ipv6Addr {
     Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7])
 }
 
-/// IPv6 ranges, as [`V4`]. Ranges that carry an IPv4 address and nothing else are [`Global`] here, as
-/// [`embedded`] gives the address that they carry. The metadata services of AWS and Google,
+/// IPv6 ranges, as [`V4`]. Ranges that carry an IPv4 address and nothing else are [`Global`] here,
+/// as [`embedded`] gives the address that they carry. The metadata services of AWS and Google,
 /// deprecated site-local addresses and multicast are added to the registry.
 const V6: [(Ipv6Addr, u32, Kind); 29] = [
     (v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0]), 32, METADATA),
@@ -124,8 +124,8 @@ pub(super) fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         // Teredo (RFC 4380): the address of the client, with all bits inverted.
         [0x2001, 0, _, _, _, _, high, low] => Some(of(!high, !low)),
         // In this order: IPv4-compatible and IPv4-mapped (RFC 4291); IPv4-translated of SIIT (RFC
-        // 2765); NAT64 by the well-known prefix (RFC 6052), and by the local one (RFC 8215) as it is
-        // mostly used; 6to4 (RFC 3056); ISATAP (RFC 5214), below any prefix.
+        // 2765); NAT64 by the well-known prefix (RFC 6052), and by the local one (RFC 8215) as it
+        // is mostly used; 6to4 (RFC 3056); ISATAP (RFC 5214), below any prefix.
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low]

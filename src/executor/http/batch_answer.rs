@@ -1,5 +1,5 @@
-//! The body of a successful answer to a batch: the jobs that it names as failed. The worker asks for
-//! each such answer; a single call has nothing of the kind.
+//! The body of a successful answer to a batch: the jobs that it names as failed. The worker asks
+//! for each such answer; a single call has nothing of the kind.
 
 use serde::Deserialize;
 use serde_json::Value;

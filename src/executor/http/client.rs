@@ -1,12 +1,12 @@
-//! The HTTP client of callbacks: HTTP/1.1, no redirects, no proxy but the configured one, and no retry
-//! but one, which a kept connection needs. `run` calls [`Client::send`] once a call and reads the
-//! [`Response`]. What an answer means is judged elsewhere.
+//! The HTTP client of callbacks: HTTP/1.1, no redirects, no proxy but the configured one, and no
+//! retry but one, which a kept connection needs. `run` calls [`Client::send`] once a call and reads
+//! the [`Response`]. What an answer means is judged elsewhere.
 //!
 //! A receiver may close a kept connection at any moment, also while a request is on its way to it
-//! (RFC 9112 9.5). Where such a connection ends without a byte of an answer, the request goes out once
-//! more over a new connection, with the same lines and another lease check. An HTTP client may do that
-//! by itself where a request is safe to repeat (RFC 9110 9.2.2). Ours are, by their ids: if the
-//! receiver has worked on the first one, it sees the ids a second time.
+//! (RFC 9112 9.5). Where such a connection ends without a byte of an answer, the request goes out
+//! once more over a new connection, with the same lines and another lease check. An HTTP client may
+//! do that by itself where a request is safe to repeat (RFC 9110 9.2.2). Ours are, by their ids: if
+//! the receiver has worked on the first one, it sees the ids a second time.
 
 use std::borrow::Cow;
 use std::pin::Pin;

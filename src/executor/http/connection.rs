@@ -1,5 +1,6 @@
-//! One HTTP/1 connection to a receiver, or to the configured proxy. It carries one request at a time.
-//! `connector` makes it, `client` sends requests over it, and `pool` keeps it between two requests.
+//! One HTTP/1 connection to a receiver, or to the configured proxy. It carries one request at a
+//! time. `connector` makes it, `client` sends requests over it, and `pool` keeps it between two
+//! requests.
 
 use std::sync::OnceLock;
 

@@ -1,12 +1,12 @@
 //! A request body that makes the lease check before its first byte, and with it the first byte of
 //! the request, goes out.
 //!
-//! HTTP/1 puts the head into its buffer, asks the body for its first piece, and writes both at once.
-//! When the body answers with an error instead, the connection is dropped with nothing written. A
-//! request without a body has no first piece. But right before HTTP/1 puts the head down, it asks
-//! the body whether it is at its end. The body makes the check then. If the check fails, the body
-//! claims not to be at its end, and its first piece is the error. `request` makes these bodies; the
-//! tests hold the socket of a receiver against this.
+//! HTTP/1 puts the head into its buffer, asks the body for its first piece, and writes both at
+//! once. When the body answers with an error instead, the connection is dropped with nothing
+//! written. A request without a body has no first piece. But right before HTTP/1 puts the head
+//! down, it asks the body whether it is at its end. The body makes the check then. If the check
+//! fails, the body claims not to be at its end, and its first piece is the error. `request` makes
+//! these bodies; the tests hold the socket of a receiver against this.
 
 use std::cell::Cell;
 use std::pin::Pin;

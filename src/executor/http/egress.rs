@@ -1,7 +1,7 @@
 //! The checks before a call leaves that the resolver of the client cannot make: whether it goes to
 //! the Raft port of a member, and, with a proxy (`EgressProxy`), whether the proxy may have it. The
-//! proxy resolves names itself, so each target is resolved and checked here before its name is handed
-//! over. Variables such as `HTTP_PROXY` are ignored. `run` calls it for every call.
+//! proxy resolves names itself, so each target is resolved and checked here before its name is
+//! handed over. Variables such as `HTTP_PROXY` are ignored. `run` calls it for every call.
 
 use std::net::IpAddr;
 
@@ -69,8 +69,8 @@ pub(super) async fn admit(
     Ok(admitted)
 }
 
-/// Checks every address of a target that goes by way of the proxy, as the proxy may take any of them.
-/// A loopback address is the proxy itself there, so it is refused whatever `options` say.
+/// Checks every address of a target that goes by way of the proxy, as the proxy may take any of
+/// them. A loopback address is the proxy itself there, so it is refused whatever `options` say.
 async fn check_proxied(options: &Options, url: &Url, project: ProjectId) -> Result<(), SendError> {
     if options.proxy.is_none() || is_direct(url) {
         return Ok(());

@@ -1,8 +1,9 @@
 //! The SSRF guard: the addresses that a callback may go to.
 //!
 //! The api asks [`TargetGuard::check_url`] when a job is created. The executor asks again for every
-//! request, and its resolver lets only allowed addresses through. So the address that was checked is
-//! the address connected to, whatever a name resolves to by then. The guard never connects itself.
+//! request, and its resolver lets only allowed addresses through. So the address that was checked
+//! is the address connected to, whatever a name resolves to by then. The guard never connects
+//! itself.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -31,17 +32,17 @@ const METADATA_NAMES: [&str; 5] = [
 ];
 
 /// The kinds of address that are allowed beside the globally reachable ones. Other ranges that IANA
-/// registers as special (link-local, documentation, benchmarks, reserved and so on) are never allowed,
-/// nor are metadata services and multicast. An address that carries an IPv4 address is checked by that
-/// one too.
+/// registers as special (link-local, documentation, benchmarks, reserved and so on) are never
+/// allowed, nor are metadata services and multicast. An address that carries an IPv4 address is
+/// checked by that one too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetGuard {
     /// 127.0.0.0/8 and `::1`.
     pub allow_loopback: bool,
     /// 10/8, 172.16/12, 192.168/16, 100.64/10, `fc00::/7`.
     pub allow_private: bool,
-    /// Raft addresses that are refused as written, whatever is allowed. The guard of an executor has
-    /// none: `member_guard` checks them with their names resolved.
+    /// Raft addresses that are refused as written, whatever is allowed. The guard of an executor
+    /// has none: `member_guard` checks them with their names resolved.
     pub members: Arc<RaftAddresses>,
 }
 
@@ -51,7 +52,8 @@ impl Default for TargetGuard {
     }
 }
 
-/// The reason why a URL or an address is refused. The messages show no more of the URL than its host.
+/// The reason why a URL or an address is refused. The messages show no more of the URL than its
+/// host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not a URL at all.

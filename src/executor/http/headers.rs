@@ -1,5 +1,5 @@
-//! The headers that every call carries, and the Standard Webhooks signature. Pure but for the random
-//! trace id. The worker calls it once a request.
+//! The headers that every call carries, and the Standard Webhooks signature. Pure but for the
+//! random trace id. The worker calls it once a request.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -67,8 +67,8 @@ pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
     }
     let text = Bytes::from(text);
     let mut begin = 0;
-    // Ids and instants consist of letters, digits and a few marks. If one did not, its line would be
-    // empty, which is better than no request.
+    // Ids and instants consist of letters, digits and a few marks. If one did not, its line would
+    // be empty, which is better than no request.
     let [id, scheduled, trace, now, attempt, shard, epoch, chunk] = ends.map(|end| {
         let value = text.slice(std::mem::replace(&mut begin, end)..end);
         HeaderValue::from_maybe_shared(value).unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -87,10 +87,10 @@ pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
     ]
 }
 
-/// The lines of [`headers`] together with those of a target. Where both have a name, the target's line
-/// counts, except for lines that identify a request (`webhook-*`, `scheduler-*`). A request without a
-/// body has no content type. Names are compared as receivers of the CGI family read them, see
-/// [`as_read`].
+/// The lines of [`headers`] together with those of a target. Where both have a name, the target's
+/// line counts, except for lines that identify a request (`webhook-*`, `scheduler-*`). A request
+/// without a body has no content type. Names are compared as receivers of the CGI family read them,
+/// see [`as_read`].
 pub fn overlay(
     mut ours: Vec<(HeaderName, HeaderValue)>,
     own: Vec<(HeaderName, HeaderValue)>,
@@ -110,8 +110,8 @@ pub fn as_read(name: &str) -> Cow<'_, str> {
     if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }
 
-/// Whether a header, by its name [as it is read](as_read), identifies a request: a target cannot set
-/// it.
+/// Whether a header, by its name [as it is read](as_read), identifies a request: a target cannot
+/// set it.
 pub fn identifies_request(name: &str) -> bool {
     name.starts_with("webhook-") || name.starts_with("scheduler-")
 }
@@ -134,8 +134,8 @@ fn hex(bytes: &[u8]) -> impl Iterator<Item = char> {
     digits.map(|digit| char::from(DIGITS[usize::from(digit)]))
 }
 
-/// The value of `webhook-signature` by Standard Webhooks v1: a signature for each secret, separated by
-/// spaces, so that a receiver that knows the old or the new secret accepts it.
+/// The value of `webhook-signature` by Standard Webhooks v1: a signature for each secret, separated
+/// by spaces, so that a receiver that knows the old or the new secret accepts it.
 ///
 /// A secret is `whsec_` and base64, or any other text, which counts as its bytes.
 pub fn sign(secrets: &[&str], id: &str, timestamp: i64, body: &[u8]) -> String {

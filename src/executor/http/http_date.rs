@@ -8,8 +8,8 @@ use crate::model::Millis;
 /// A two-digit year that would lie further ahead than this is of the century before.
 const FAR_YEARS: i32 = 50;
 
-/// The instant of an HTTP date, seen from `now`; `None` for any other text. The name of the weekday is
-/// not compared with the date.
+/// The instant of an HTTP date, seen from `now`; `None` for any other text. The name of the weekday
+/// is not compared with the date.
 pub(super) fn http_date(text: &str, now: Millis) -> Option<Millis> {
     let (first, rest) = text.trim().split_once(' ')?;
     if !is_weekday(first.trim_end_matches(',')) {

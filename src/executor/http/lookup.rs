@@ -1,5 +1,5 @@
-//! Look-ups of names. `guard`, `member_guard` and `egress` look names up, each to check the addresses
-//! found. Nothing is checked or remembered here.
+//! Look-ups of names. `guard`, `member_guard` and `egress` look names up, each to check the
+//! addresses found. Nothing is checked or remembered here.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ pub(super) const MEMBERS: ProjectId = ProjectId::MAX;
 
 /// A resolver of names; tests bring their own.
 pub trait Lookup: Send + Sync + 'static {
-    /// The addresses of a name, in order of preference (ports are ignored). `project` asks for them:
-    /// projects share the capacity of the resolver.
+    /// The addresses of a name, in order of preference (ports are ignored). `project` asks for
+    /// them: projects share the capacity of the resolver.
     fn lookup(&self, name: String, project: ProjectId) -> LookupFuture;
 }
 

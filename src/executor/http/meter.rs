@@ -1,11 +1,11 @@
-//! A stream that counts the bytes that a receiver sends, and ends where they are more than an answer
-//! may take.
+//! A stream that counts the bytes that a receiver sends, and ends where they are more than an
+//! answer may take.
 //!
 //! An HTTP client reads informational answers (1xx, RFC 9110 15.2) until the final one comes, and a
-//! TLS client reads records that carry no data, as session tickets. Neither has a bound of its own. A
-//! receiver that sends them without end would take a processor for as long as the call may last. So
-//! the connector puts a stream of this kind around the TCP connection and another one around TLS. The
-//! connection says where a request begins and where the head of its answer was complete.
+//! TLS client reads records that carry no data, as session tickets. Neither has a bound of its own.
+//! A receiver that sends them without end would take a processor for as long as the call may last.
+//! So the connector puts a stream of this kind around the TCP connection and another one around
+//! TLS. The connection says where a request begins and where the head of its answer was complete.
 
 use std::io;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ pub(super) const MAX_HEAD: u64 = 64 * 1_024;
 /// The same below TLS, where certificates, session tickets and the framing of records are added.
 const MAX_HEAD_TLS: u64 = 4 * MAX_HEAD;
 
-/// The most bytes below TLS for each byte of a body, as each may come in a record and a chunk of its
-/// own.
+/// The most bytes below TLS for each byte of a body, as each may come in a record and a chunk of
+/// its own.
 const TLS_PER_BYTE: u64 = 64;
 
 /// The bytes that one stream has brought since a request began, and their limit.
@@ -38,8 +38,8 @@ impl Count {
         Arc::new(Self { read: AtomicU64::new(0), limit: AtomicU64::new(limit) })
     }
 
-    // The channels between a call and the task of its connection order these stores; no other memory
-    // depends on them.
+    // The channels between a call and the task of its connection order these stores; no other
+    // memory depends on them.
     fn restart(&self, limit: u64) {
         self.read.store(0, Ordering::Relaxed);
         self.limit.store(limit, Ordering::Relaxed);
@@ -72,7 +72,8 @@ impl Meter {
         (Metered { inner: tcp, count: Arc::clone(&count) }, BelowTls(count))
     }
 
-    /// Notes that a request begins, or that none is under way: the next answer may have as much again.
+    /// Notes that a request begins, or that none is under way: the next answer may have as much
+    /// again.
     pub(super) fn restart(&self) {
         self.plain.restart(MAX_HEAD);
         if let Some(tls) = &self.tls {
@@ -80,7 +81,8 @@ impl Meter {
         }
     }
 
-    /// Notes that the head is complete. From here on the reader of the body counts up to `body` bytes.
+    /// Notes that the head is complete. From here on the reader of the body counts up to `body`
+    /// bytes.
     pub(super) fn head_is_complete(&self, body: u64) {
         self.plain.limit.store(u64::MAX, Ordering::Relaxed);
         if let Some(tls) = &self.tls {

@@ -7,12 +7,12 @@
 //! (`client`).
 //!
 //! ```text
-//!   worker -> payload::Builder -> chunks -------\
-//!             template::RequestTemplate -> Rendered -\
-//!             headers::headers  ------------------> Call -> delivery (permit) -> before_send? -> receiver
-//!                                                    |                                             |
-//!   worker <- Reply::Refused <-----------------------|                                             |
-//!   worker <- status (Class), batch_answer <- Answer <- run <- response <--------------------------/
+//!   worker -> payload, template, headers -> Call
+//!                                            |
+//!                         delivery (permit) -+-> run -> before_send? -> receiver
+//!                                            |                             |
+//!   worker <- Reply::Refused <---------------+                             |
+//!   worker <- status (Class), batch_answer <- Answer <--- response <-------+
 //! ```
 //!
 //! `before_send` is asked when the connection stands and the first byte is about to be written: the
@@ -22,7 +22,7 @@
 //!
 //! | files | what they do |
 //! |---|---|
-//! | `call`, `options`, `executor`, `run` | a call, and the life of one from its permit to its reply |
+//! | `call`, `options`, `executor`, `run` | a call, from its permit to its reply |
 //! | `request`, `deferred_body`, `client`, `response` | what is sent and read |
 //! | `connector`, `connection`, `pool`, `meter`, `tls` | connections |
 //! | `guard`, `address_kind`, `member_guard`, `egress` | where calls may go |

@@ -1,8 +1,9 @@
 //! The body of a callback: a JSON array of jobs, as `docs/compatibility.md` shows it.
 //!
 //! The worker pushes the jobs of one batch (one shard, one instant, one target), in order of their
-//! ids, into a [`Builder`] and gets chunks, none above the limit. The text that jobs share is escaped
-//! once a definition ([`DefinitionText`]), since a million jobs a second have to be written.
+//! ids, into a [`Builder`] and gets chunks, none above the limit. The text that jobs share is
+//! escaped once a definition ([`DefinitionText`]), since a million jobs a second have to be
+//! written.
 
 use std::io::Write as _;
 
@@ -171,8 +172,8 @@ impl Written {
 impl Builder {
     /// Begins a batch; no body is longer than `max_bytes`.
     pub fn new(instant: Instant, max_bytes: usize) -> Self {
-        // The model defines the form of an execution id. Only the job in the middle differs within a
-        // batch.
+        // The model defines the form of an execution id. Only the job in the middle differs within
+        // a batch.
         let sample = instant.id(0);
         let (prefix, suffix) = sample.split_once("-0-").unwrap_or_default();
         Self {
@@ -259,8 +260,8 @@ pub fn build<'a>(
     builder.finish()
 }
 
-/// The id by which receivers recognize a request, the same whenever the same jobs go out again for the
-/// same instant: the execution id of a single job, or else 128 bits of a SHA-256 over what all
+/// The id by which receivers recognize a request, the same whenever the same jobs go out again for
+/// the same instant: the execution id of a single job, or else 128 bits of a SHA-256 over what all
 /// execution ids share and the jobs in order, in hex.
 pub fn webhook_id(instant: Instant, members: &[JobId]) -> String {
     if let [single] = members {

@@ -1,8 +1,8 @@
 //! The connections that are kept for the next request to the same origin. `client` takes them out,
 //! and its responses give them back. Nothing here connects or sends.
 //!
-//! Three bounds hold. A connection is kept idle for [`IDLE`], and closed at most as long again later.
-//! A call takes a connection only in the first [`LIFE_MS`] after it was made. No more than
+//! Three bounds hold. A connection is kept idle for [`IDLE`], and closed at most as long again
+//! later. A call takes a connection only in the first [`LIFE_MS`] after it was made. No more than
 //! [`Options::max_idle`](super::Options) are kept in all: beyond that, the one goes that was used
 //! longest ago, however many origins there are.
 
@@ -13,12 +13,14 @@ use std::time::Duration;
 use super::connection::Connection;
 use crate::clock::Clock;
 
-/// The time after which idle connections are closed. It is shorter than the five seconds after which
-/// many receivers (Node's default among them) close them, perhaps just as a request is on its way.
+/// The time after which idle connections are closed. It is shorter than the five seconds after
+/// which many receivers (Node's default among them) close them, perhaps just as a request is on its
+/// way.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// The age up to which a call may take a connection, in milliseconds, since a name may lead elsewhere
-/// by then. So it lives two minutes at most, and longer only for the call that it carries.
+/// The age up to which a call may take a connection, in milliseconds, since a name may lead
+/// elsewhere by then. So it lives two minutes at most, and longer only for the call that it
+/// carries.
 const LIFE_MS: u64 = 110_000;
 
 /// The pool.
@@ -32,8 +34,8 @@ pub(super) struct Pool {
 struct State<C> {
     /// Connections by origin and client certificate.
     origins: HashMap<Arc<str>, Origin<C>>,
-    /// The numbers of the connections that were given back, with their origin, the oldest first. Some
-    /// of them were taken since.
+    /// The numbers of the connections that were given back, with their origin, the oldest first.
+    /// Some of them were taken since.
     order: VecDeque<(u64, Arc<str>)>,
     /// The number of the next one that is given back.
     next: u64,

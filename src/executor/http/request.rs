@@ -1,5 +1,5 @@
-//! A request as it goes out: the parts of a call, and the lines that HTTP wants beside them. `client`
-//! makes it anew each time that it is sent. Nothing here knows of connections.
+//! A request as it goes out: the parts of a call, and the lines that HTTP wants beside them.
+//! `client` makes it anew each time that it is sent. Nothing here knows of connections.
 
 use std::sync::Arc;
 

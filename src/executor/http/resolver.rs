@@ -3,8 +3,8 @@
 //!
 //! `getaddrinfo` blocks a thread, and where no name server answers it does so for half a minute,
 //! though its caller may be gone. So look-ups have threads of their own, at most [`PLACES`], and a
-//! place is free again only when `getaddrinfo` has returned. A [`FairQueue`] shares the places out: a
-//! project has half at most of the places that others leave, so that one whose look-ups all hang
+//! place is free again only when `getaddrinfo` has returned. A [`FairQueue`] shares the places out:
+//! a project has half at most of the places that others leave, so that one whose look-ups all hang
 //! leaves room for every other. A look-up without a place waits in the queue of its project, in the
 //! order of arrival, and leaves it when all its callers are gone. Equal names share one look-up.
 
@@ -82,7 +82,8 @@ impl std::fmt::Debug for Resolver {
 struct State {
     /// The names under way, each with the callers that wait for its addresses.
     running: HashMap<Arc<str>, Callers>,
-    /// One flow for each project, with the look-ups that have no place yet in order of their tickets.
+    /// One flow for each project, with the look-ups that have no place yet in order of their
+    /// tickets.
     queue: FairQueue<(), Waiting>,
     tickets: u64,
     threads: usize,

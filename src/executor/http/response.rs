@@ -1,6 +1,6 @@
-//! The reading of an answer: its status, the headers that matter, and as much of the body as is kept,
-//! with its content coding undone. `run` reads each answer with it, also one that is still coming
-//! when the time of the call is up. It never judges what an answer means.
+//! The reading of an answer: its status, the headers that matter, and as much of the body as is
+//! kept, with its content coding undone. `run` reads each answer with it, also one that is still
+//! coming when the time of the call is up. It never judges what an answer means.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// The bytes that are kept of the answer to a batch; the length of the request's body if that is
 /// more, because the answer may name any of the jobs in it.
 pub const MAX_BATCH_BODY: usize = 256 * 1024;
-/// The bytes beyond those that are read and dropped to keep the connection; a longer answer ends it.
+/// The bytes beyond those that are read and dropped to keep the connection; a longer answer ends
+/// it.
 const DRAIN: usize = 256 * 1024;
 
 /// The header by which a receiver that answers 202 says that it reports later (`true`).

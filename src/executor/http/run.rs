@@ -1,5 +1,5 @@
-//! The run of a call that has its permit: the request is sent, its answer is read, and both become a
-//! reply. `executor` calls it. It tells the permit how far the call has come, and its outcome.
+//! The run of a call that has its permit: the request is sent, its answer is read, and both become
+//! a reply. `executor` calls it. It tells the permit how far the call has come, and its outcome.
 
 use std::sync::Arc;
 use std::time::Duration;

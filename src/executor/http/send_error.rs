@@ -1,5 +1,5 @@
-//! The reasons why a request has no answer. `client` and `egress` give them; `run` turns them into a
-//! reply.
+//! The reasons why a request has no answer. `client` and `egress` give them; `run` turns them into
+//! a reply.
 
 use super::local_error::LocalError;
 

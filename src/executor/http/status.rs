@@ -1,6 +1,6 @@
-//! The meaning of HTTP statuses, by `docs/jobs.md` ("Retries"): the class of an answer, what it says
-//! about its destination, and the error of a failure. `run` and the worker ask; nothing here decides
-//! what follows from a class.
+//! The meaning of HTTP statuses, by `docs/jobs.md` ("Retries"): the class of an answer, what it
+//! says about its destination, and the error of a failure. `run` and the worker ask; nothing here
+//! decides what follows from a class.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ impl Answer {
         classify(self.status, self.retry_after)
     }
 
-    /// The time that the receiver asks the sender to wait: a 429 or 503 with a `Retry-After` that is
-    /// not 0.
+    /// The time that the receiver asks the sender to wait: a 429 or 503 with a `Retry-After` that
+    /// is not 0.
     pub fn asks_to_wait(&self, success_codes: &[u16]) -> Option<Duration> {
         let after = self.retry_after.filter(|after| !after.is_zero())?;
         let asks = matches!(self.status, 429 | 503) && !success_codes.contains(&self.status);

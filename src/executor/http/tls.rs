@@ -115,8 +115,8 @@ pub enum Part {
     ClientKey,
 }
 
-/// Checks that the texts are PEM of the right kinds, and that the key belongs to the certificate. An
-/// empty text means none. No message quotes them.
+/// Checks that the texts are PEM of the right kinds, and that the key belongs to the certificate.
+/// An empty text means none. No message quotes them.
 pub fn check(ca: &str, cert: &str, key: &str) -> Result<(), (Part, String)> {
     if !ca.is_empty() {
         roots(ca).map_err(|why| (Part::Ca, why))?;
@@ -186,8 +186,8 @@ impl RootCertificates {
         Arc::clone(&machine.config)
     }
 
-    /// Reads the authorities again. If they cannot be read now, for example for want of a descriptor,
-    /// those that were read before stay.
+    /// Reads the authorities again. If they cannot be read now, for example for want of a
+    /// descriptor, those that were read before stay.
     fn renew(&self, boot: u64, config: impl Fn(&Trusted<'_>, Shown<'_>) -> Config) {
         let bare = self.lock().bare;
         let made = if bare {

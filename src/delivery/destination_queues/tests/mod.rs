@@ -1,5 +1,5 @@
-//! The rules of the queues, without a call: workers, shares and limits. `breakers` and `hanging` hold
-//! the tests of the other rules.
+//! The rules of the queues, without a call: workers, shares and limits. `breakers` and `hanging`
+//! hold the tests of the other rules.
 
 mod breakers;
 mod hanging;

@@ -1,5 +1,6 @@
-//! The errors of rendering, and the bounds of a request. The api refuses a target with these texts, and
-//! the worker dead-letters an occurrence with them. No text shows what was filled in, or a secret.
+//! The errors of rendering, and the bounds of a request. The api refuses a target with these texts,
+//! and the worker dead-letters an occurrence with them. No text shows what was filled in, or a
+//! secret.
 
 use super::{MAX_HEADER, MAX_HEADERS, MAX_URL};
 

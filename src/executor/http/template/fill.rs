@@ -1,7 +1,7 @@
-//! The filling in of a template within a bound. Writing stops where the bound would be passed, and no
-//! more is allocated than the bound allows. `render` calls it for each part of a request; `sizes`
-//! reads the same pieces to find the lengths of the parts. It knows neither the purpose of a part nor
-//! the size of its bound.
+//! The filling in of a template within a bound. Writing stops where the bound would be passed, and
+//! no more is allocated than the bound allows. `render` calls it for each part of a request;
+//! `sizes` reads the same pieces to find the lengths of the parts. It knows neither the purpose of
+//! a part nor the size of its bound.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -156,8 +156,8 @@ impl Fault {
     }
 }
 
-/// Writes a template: the values of placeholders in the way of `place`, and its own text in the way of
-/// `own`.
+/// Writes a template: the values of placeholders in the way of `place`, and its own text in the way
+/// of `own`.
 pub(super) fn fill_in(
     template: &str,
     fill: &Fill<'_>,

@@ -1,14 +1,14 @@
 //! The requests of `http` targets: one request for one occurrence, made from a template
 //! ([`HttpTarget`](crate::model::target::HttpTarget)) whose placeholders are filled in. Pure. The
-//! worker opens the secrets, renders right before it sends, and puts the result into a `Call`. The api
-//! asks [`Sizes`] whether the requests of a job can be sent at all.
+//! worker opens the secrets, renders right before it sends, and puts the result into a `Call`. The
+//! api asks [`Sizes`] whether the requests of a job can be sent at all.
 //!
-//! `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}` and `{{data}}` are filled in. The
-//! place in the template decides how:
+//! `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}` and `{{data}}` are filled in.
+//! The place in the template decides how:
 //!
 //! | place | what is filled in |
 //! |---|---|
-//! | path, query and fragment of `url` | percent-encoded, so that it stays one path segment or one value |
+//! | path, query and fragment of `url` | percent-encoded, so that it stays one segment or value |
 //! | values of `query` | percent-encoded, as the rest of the value is |
 //! | values of `headers` | as it is; a line break or another control character is an error |
 //! | a `body` that is JSON as it is written | escaped, as the text of the JSON string around it |

@@ -1,5 +1,6 @@
-//! The rendering of a request: each part of the target is filled in within its bound. The worker makes
-//! a [`RequestTemplate`] once for the requests that go out together. It never logs what it fills in.
+//! The rendering of a request: each part of the target is filled in within its bound. The worker
+//! makes a [`RequestTemplate`] once for the requests that go out together. It never logs what it
+//! fills in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -181,8 +182,8 @@ impl<'t> RequestTemplate<'t> {
         {
             return Err(Error::Url);
         }
-        // The parser takes `.` and `..` out. In the middle this leaves fewer segments, at the end an
-        // empty one.
+        // The parser takes `.` and `..` out. In the middle this leaves fewer segments, at the end
+        // an empty one.
         let segment = |place: &usize| there.path_segments().and_then(|mut all| all.nth(*place));
         if depth(&there) != self.depth || self.filled.iter().any(|place| segment(place) == Some(""))
         {

@@ -1,6 +1,6 @@
-//! The lengths of the parts of a request, as a function of the job's data. The api asks when a job or
-//! an executor is created or changed, and refuses then what cannot be sent. Whatever is admitted here
-//! can be rendered: the lengths are those of the longest ids, instants and numbers, and
+//! The lengths of the parts of a request, as a function of the job's data. The api asks when a job
+//! or an executor is created or changed, and refuses then what cannot be sent. Whatever is admitted
+//! here can be rendered: the lengths are those of the longest ids, instants and numbers, and
 //! [`RequestTemplate`] keeps the same bounds. Nothing is written to find a length.
 
 use super::error::{Bound, Error};
@@ -118,8 +118,8 @@ impl Sizes {
         Ok(Self { url: whole, headers, all_headers, body: (body, place), fills_path })
     }
 
-    /// Checks that URL and headers keep their bounds with empty data. A target that does not fits no
-    /// job at all.
+    /// Checks that URL and headers keep their bounds with empty data. A target that does not fits
+    /// no job at all.
     pub fn check(&self) -> Result<(), Bound> {
         self.check_lengths("", usize::MAX)
     }
@@ -129,8 +129,8 @@ impl Sizes {
         self.body.0.with(self.body.1.length(data))
     }
 
-    /// Checks that the requests of a job with this data can be sent. `max_body` is the most bytes of a
-    /// body, and `target` the target that these are the sizes of.
+    /// Checks that the requests of a job with this data can be sent. `max_body` is the most bytes
+    /// of a body, and `target` the target that these are the sizes of.
     pub fn check_data(
         &self,
         target: &HttpTarget,

@@ -1,4 +1,5 @@
-//! Answers as bytes on a socket: cut, folded, coded, late. Errors of this node. The age of a connection.
+//! Answers as bytes on a socket: cut, folded, coded, late. Errors of this node. The age of a
+//! connection.
 
 use std::io::Write as _;
 

@@ -10,8 +10,8 @@ use super::*;
 /// More bytes than the socket buffers of both ends hold and the call reads before it ends.
 const FLOOD: u64 = 64 * 1_024 * 1_024;
 
-/// A receiver that reads a request, sends `first`, and then `again` until the connection ends, but no
-/// more than [`FLOOD`] bytes; and the number of bytes sent.
+/// A receiver that reads a request, sends `first`, and then `again` until the connection ends, but
+/// no more than [`FLOOD`] bytes; and the number of bytes sent.
 fn flooding(first: &'static [u8], again: &'static [u8]) -> (Receiver, Arc<AtomicU64>) {
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);

@@ -19,8 +19,8 @@ enum End {
 
 const ENDS: [End; 3] = [End::Unread, End::Read, End::Reset];
 
-/// A receiver whose first connection ends in this way; later ones are served. For [`End::Unread`] the
-/// signal ends it.
+/// A receiver whose first connection ends in this way; later ones are served. For [`End::Unread`]
+/// the signal ends it.
 fn closing(end: End, tls: bool) -> (Receiver, Signal) {
     let (signal, told) = Signal::new();
     let told = Mutex::new(told);
@@ -64,8 +64,8 @@ fn line(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
     (HeaderName::from_static(name), HeaderValue::from_static(value))
 }
 
-/// Checks what the receiver saw of one request that was sent twice: equal requests, the second one over
-/// a new connection.
+/// Checks what the receiver saw of one request that was sent twice: equal requests, the second one
+/// over a new connection.
 fn is_seen(seen: &[(usize, String)], end: End, what: &str) {
     let connections: Vec<_> = seen.iter().map(|(number, _)| *number).collect();
     let expected: &[usize] = if end == End::Unread { &[1] } else { &[0, 1] };

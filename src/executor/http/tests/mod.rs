@@ -1,5 +1,5 @@
-//! The executor against receivers of its own, in this process. The parts of a test that several files
-//! need are here; each file has the tests of one theme.
+//! The executor against receivers of its own, in this process. The parts of a test that several
+//! files need are here; each file has the tests of one theme.
 
 mod addresses;
 mod answers;

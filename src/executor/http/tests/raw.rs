@@ -82,8 +82,8 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that runs `script` with each connection and its number, on a thread of its own; with
-    /// TLS where that is given.
+    /// A receiver that runs `script` with each connection and its number, on a thread of its own;
+    /// with TLS where that is given.
     pub(super) fn start(
         tls: Option<ServerConfig>,
         script: impl Fn(usize, Taken) + Send + Sync + 'static,
