@@ -7,6 +7,7 @@
 pub mod attempt;
 pub mod credential;
 pub mod delivery;
+pub mod execution_id;
 pub mod job;
 pub mod lease;
 pub mod members;

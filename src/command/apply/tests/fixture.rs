@@ -3,13 +3,19 @@
 
 use tempfile::TempDir;
 
-use super::*;
-use crate::command::JobEdit;
 use crate::command::apply::entry::{Entry, Refusal};
-use crate::model::attempt::Occurrences;
-use crate::model::job::{Job, Pending, Timing};
+use crate::command::{
+    Change, Command, CreateJobs, Error, JobEdit, NewJob, NewProject, Outcome, RejectionKind, apply,
+};
+use crate::model::Millis;
+use crate::model::attempt::{
+    AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict, Watermark,
+};
+use crate::model::job::{Job, JobDefinition, JobStatus, Pending, Timing};
+use crate::model::members::Members;
+use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
 use crate::store::jobs::{self, Filter, walk};
-use crate::store::{pending, plans};
+use crate::store::{Store, Writer, pending, plans};
 
 /// Log time when a test begins: a whole second.
 pub(super) const START: Millis = 1_763_700_000_000;

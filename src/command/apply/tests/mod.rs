@@ -29,13 +29,10 @@ mod staging;
 use fixture::*;
 
 use crate::command::{
-    Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind, apply,
+    Command, CreateJobs, Error, NewJob, NewProject, Outcome, RejectionKind, apply,
 };
 use crate::model::Millis;
-use crate::model::attempt::{
-    AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict, Watermark,
-};
+use crate::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict};
 use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::members::Members;
-use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
-use crate::store::{Store, Writer};
+use crate::model::shard::{Move, MoveKind, SHARDS, shard_of};
