@@ -199,7 +199,7 @@ pub enum Command {
     /// Carries out a command about a job that names no version itself (a pause, a resume, a run),
     /// only if the job still has this version. Since 0.1.
     ForVersion {
-        /// Which.
+        /// The job.
         job: JobId,
         /// The version that it must have.
         version: u64,

@@ -106,7 +106,7 @@ pub(in crate::store) fn count(conn: &Connection, table: &'static str) -> rusqlit
 /// them match, so that each call of a long walk takes about as long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walked<T> {
-    /// What was found, in the order of ids.
+    /// The records that match, in the order of ids.
     pub found: Vec<T>,
     /// The last id that was looked at, where the walk goes on; `None` at its end.
     pub on: Option<u64>,

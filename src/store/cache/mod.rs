@@ -1,4 +1,4 @@
-//! What the writer keeps in memory: values that almost every command changes, or asks for.
+//! The values that the writer keeps in memory, because almost every command changes, or asks for.
 //!
 //! Each file is a plain struct over a `&Connection`. `db::tx` owns one of each, hands it the
 //! connection, and writes the changes of a transaction once, at its end. A cache repeats what the

@@ -1,5 +1,5 @@
-//! What users and nodes define: a file of queries for each noun. Apply writes, every module may
-//! read.
+//! The nouns that users and nodes define: a file of queries for each. Apply writes, every module
+//! may read.
 //!
 //! A job is a small row; what many jobs have in common is their *definition*, which is stored once
 //! and counted. A job's present plan is in its own row, its former plans are in `plans`.

@@ -29,7 +29,7 @@ use crate::model::Millis;
 use crate::store::cache::meta;
 use crate::store::row::id_at;
 
-/// What a backup says of itself: names and values.
+/// The label of a backup: names and values.
 pub type Label = BTreeMap<String, String>;
 
 /// The table that only a backup has.

@@ -179,7 +179,7 @@ fn an_install_that_a_power_cut_ends_is_made_or_not() {
     let snapshot = quick_dir();
     let path = snapshot.path().join("snapshot");
     other.snapshot_to(&path).unwrap();
-    // While somebody has it open, SQLite leaves the write-ahead log where it is.
+    // While another connection has it open, SQLite leaves the write-ahead log where it is.
     let reader = Connection::open(dir.path().join(FILE)).unwrap();
     reader.query_row("SELECT count(*) FROM projects", [], |_| Ok(())).unwrap();
     let recorder = DiskRecorder::begin(dir.path());

@@ -43,7 +43,7 @@ pub struct Explained {
     pub previous: Option<Planned>,
     /// The occurrence after it.
     pub next: Option<Planned>,
-    /// How far the job's shard is accounted for.
+    /// The progress of the job's shard.
     pub progress: Progress,
 }
 

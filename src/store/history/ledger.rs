@@ -110,7 +110,7 @@ pub fn ledger(
     Ok(Some(entries.collect()))
 }
 
-/// How far the shard of a job is accounted for.
+/// The progress of a shard: up to when its occurrences are accounted for.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// The shard; `None` before the cluster is born.
@@ -147,7 +147,7 @@ impl Progress {
     }
 }
 
-/// What the store holds of a job's occurrences that are scheduled or due in an interval.
+/// Everything recorded of a job's occurrences that are scheduled or due in an interval.
 #[derive(Debug)]
 pub struct Recorded {
     /// Records by (scheduled, run), in the order in which they were recorded.

@@ -1,5 +1,5 @@
-//! What became of occurrences, and what is still to come: a file of queries for each table, and
-//! three views over all of them. Apply writes, every module may read.
+//! The history: what became of occurrences, and what is still to come. A file of queries for each
+//! table, and three views over all of them. Apply writes, every module may read.
 //!
 //! ```text
 //!   tables   attempts  pending  runs  dead_letters  counters  cursors  restore_gaps

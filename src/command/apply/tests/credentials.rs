@@ -1,4 +1,4 @@
-//! How far a client's key reaches: what was made with it, and no further.
+//! The reach of a client's key: itself and the credentials below it.
 
 use super::*;
 use crate::model::credential::Credential;

@@ -63,7 +63,7 @@ fn a_replay_is_a_new_series_of_attempts_at_the_same_occurrence() {
     let row = fixture.state.read(|c| pending::get(c, 1)).unwrap();
     assert_eq!((row.base, row.next_at, row.scheduled), (4, START + 105_000, START + 60_000));
     assert_eq!(replay(&mut fixture, &[(1, 0)]), Outcome::Changed(0), "it is gone");
-    // Its retries count anew, whatever became of them.
+    // Its retries count from the replay on.
     let again = |id, attempt, verdict| AttemptRecord {
         attempt,
         pending: Some(id),
@@ -95,7 +95,7 @@ fn a_late_failure_adds_nothing_to_a_replay() {
 }
 
 #[test]
-fn a_purged_letter_stays_given_up() {
+fn a_purged_letter_stays_dead() {
     let mut fixture = JournalFixture::new();
     dead(&mut fixture, [1], 1);
     let purge = |fixture: &mut JournalFixture| {

@@ -335,10 +335,9 @@ proptest! {
     }
 }
 
-/// What does not fit together: definitions whose count of references is not the number of rows that
-/// refer to them, projects that miscount their jobs, labels of no definition, jobs that say
-/// otherwise than their definitions whether they have labels, plans that end ahead and are not the
-/// pauses of jobs.
+/// The counts that do not agree: definitions whose references are not the number of rows that refer
+/// to them, projects that miscount their jobs, labels without a definition, jobs whose mark of
+/// labels differs from their definition, plans that end ahead and are not the pauses of jobs.
 pub(super) fn definition_references(state: &ApplyFixture) -> Vec<(i64, i64, i64)> {
     state.read(|c| {
         c.prepare(

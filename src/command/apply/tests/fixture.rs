@@ -130,7 +130,7 @@ impl ApplyFixture {
         assert_eq!(self.done(Command::Assign(moves)), Outcome::Assigned(u32::from(SHARDS)));
     }
 
-    /// How many rows a table has.
+    /// The number of rows of a table.
     pub(super) fn count(&self, table: &str) -> u64 {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         self.read(|c| c.query_row(&sql, [], |row| row.get::<_, i64>(0))) as u64

@@ -25,7 +25,7 @@ type Edit = fn(&mut JobEdit);
 struct JitterFixture {
     state: ApplyFixture,
     job: u64,
-    /// When the occurrence of the third minute is due.
+    /// The due instant of the occurrence of the third minute.
     due: Millis,
 }
 
@@ -56,7 +56,7 @@ impl JitterFixture {
         self.state.read(read).unwrap()
     }
 
-    /// What the ledger has of a minute, and that `explain` says the same.
+    /// The entry of a minute in the ledger; `explain` must say the same.
     fn of_minute(&self, n: i64) -> Option<ledger::Entry> {
         let all = self.ledger(START, nth(10), 100);
         let found: Vec<_> = all.into_iter().filter(|one| one.scheduled == nth(n)).collect();

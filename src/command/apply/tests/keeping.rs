@@ -1,4 +1,4 @@
-//! What is remembered, listed and forgotten.
+//! Idempotency keys, lists of executions, retention.
 
 use super::*;
 use crate::model::attempt::SkipReason;

@@ -13,7 +13,8 @@ use crate::model::job::PARKED;
 use crate::model::run::{Occurrence, Report, Run};
 use crate::store::{Page, attempts, dead_letters, pending, runs};
 
-/// What waits, and for which attempt; what is dead; what a receiver works on.
+/// The occurrences that wait and for which attempt, those that are dead, and those that a receiver
+/// works on.
 type Seen = (BTreeMap<Occurrence, u32>, Vec<Occurrence>, Vec<Occurrence>);
 /// Three numbers that say what happens, and two more.
 type Event = (u8, (u8, u8, u8), u8, u8);
@@ -74,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn the_books_agree_with_themselves_whatever_happens(events in events(90)) {
+    fn the_state_agrees_with_itself_whatever_happens(events in events(90)) {
         let mut state = ApplyFixture::new();
         state.jobs(every_minute(), 60);
         let mut seq = [1, 1, 1];
@@ -219,7 +220,7 @@ impl Model {
         self.known.insert(run.occurrence, next);
     }
 
-    /// What `seen` has to find in the state.
+    /// The result that `seen` has to have.
     fn seen(&self) -> Seen {
         let mut waiting = BTreeMap::new();
         let (mut dead, mut running) = (Vec::new(), Vec::new());
@@ -269,7 +270,7 @@ fn all_runs(state: &ApplyFixture) -> Vec<Run> {
     })
 }
 
-/// What does not hold that must always hold; see the head of `record`.
+/// The rules in the head of `record` that do not hold.
 fn broken(state: &ApplyFixture) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut over: BTreeMap<Occurrence, Vec<Verdict>> = BTreeMap::new();
@@ -280,7 +281,7 @@ fn broken(state: &ApplyFixture) -> Vec<String> {
             over.entry(of).or_default().push(record.verdict);
         }
     }
-    // Not over; or given up, and replayed.
+    // It has no end state, or is a replay of a dead letter.
     let open = |of: &Occurrence, base: u32| {
         over.get(of).is_none_or(|ends| base > 0 && ends.iter().all(|v| *v == Verdict::Dead))
     };

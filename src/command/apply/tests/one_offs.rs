@@ -132,7 +132,7 @@ fn a_one_off_ends_completed_or_goes() {
 }
 
 #[test]
-fn the_end_of_an_instant_that_was_given_up_ends_nothing() {
+fn the_end_of_an_instant_that_was_replaced_ends_nothing() {
     let mut state = ApplyFixture::new();
     let id = state.create_one(at(), one(SOON));
     state.now = SOON + 1_000;
@@ -199,7 +199,7 @@ fn a_completed_one_off_fires_again_at_another_instant_only() {
 }
 
 #[test]
-fn an_edit_to_the_past_goes_out_at_once_unless_the_job_sleeps() {
+fn an_edit_to_the_past_goes_out_at_once_unless_the_job_is_paused() {
     let mut state = ApplyFixture::new();
     let id = state.create_one(every_minute(), NewJob::default());
     state.now = SOON;

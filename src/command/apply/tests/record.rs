@@ -250,7 +250,7 @@ fn what_is_postponed_waits_with_its_number_and_leaves_no_trace() {
     fixture.tell(1, again(2, 1, record([2], RETRY)));
     fixture.tell(1, again(3, 2, put_off(vec![2], START + 90_000)));
     assert_eq!(fixture.rows(), [(1, 1, vec![1]), (4, 2, vec![2])], "a retry keeps its number");
-    // What is over, or in a row, is not news; nor is what a past owner put off.
+    // Members that are over or in a row are passed over, and so is what a past owner deferred.
     fixture.tell(1, record([3], Verdict::Delivered));
     fixture.tell(1, put_off(vec![1, 3], START + 70_000));
     fixture.taken_over();
@@ -333,7 +333,7 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     assert_eq!((fixture.dead().len(), done(&fixture)), (0, vec![0, 1, 2, 3]));
 }
 
-/// What recording costs; run with `--release -- --ignored --nocapture` to measure.
+/// The cost of recording; run with `--release -- --ignored --nocapture` to measure.
 #[test]
 #[ignore = "a measurement"]
 fn a_hundred_thousand_executions_are_recorded_in_no_time() {

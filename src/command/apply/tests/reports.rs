@@ -52,7 +52,7 @@ fn reports_that_come_late_or_twice_or_for_nothing_are_answered_plainly() {
         assert_eq!(kind, RejectionKind::Conflict);
         assert!(why.contains(word), "{why}");
     }
-    // Given up, and done after all.
+    // Dead-lettered, and done after all.
     fixture.tell(1, accepted(other, None, None));
     fixture.report(other, fail(false));
     assert!(fixture.refused(other, fail(true)).1.contains("given up"));

@@ -85,7 +85,7 @@ fn nothing_that_was_due_before_a_restore_goes_out_unless_it_is_asked_for() {
 }
 
 #[test]
-fn what_was_due_is_made_up_if_asked_for_and_what_was_delivered_is_not() {
+fn what_was_due_is_caught_up_on_if_asked_for_and_what_was_delivered_is_not() {
     let (mut state, reopened) = restored(Due::Fire);
     assert_eq!((reopened.settled, reopened.skipped), (START, 0));
     let found = state.read(shards::all);
@@ -115,7 +115,7 @@ fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
     definition.retry_max = Some(9);
     assert_eq!(state.jobs(definition, 1), 2_000_000_001);
     assert_eq!(state.job(2_000_000_001).created, nth(60));
-    // A journal that begins anew is taken, one that somebody kept is not known any more.
+    // A journal that begins again is recorded; the cursor of an older one is gone.
     state.done(journal_batch(1, 2, 1, vec![record([1], Verdict::Delivered)]));
     let row = state.read(|c| c.query_row("SELECT max(id) FROM blocks", [], |row| row.get(0)));
     let row: i64 = row;

@@ -90,7 +90,7 @@ impl JournalFixture {
         rows.into_iter().map(row).collect()
     }
 
-    /// What the history says last.
+    /// The newest record of the history.
     pub(super) fn last(&self) -> (Verdict, ResultOrigin, u32) {
         let record = self.records().pop().unwrap().record;
         (record.verdict, record.origin, record.attempt)
@@ -117,7 +117,7 @@ fn a_run_keeps_its_place_through_its_retries_and_gives_it_back_at_the_end() {
 }
 
 #[test]
-fn nobody_begins_what_is_over_or_in_a_row_or_accepted_or_somebody_elses() {
+fn no_run_begins_that_is_over_or_in_a_row_or_accepted_or_another_owners() {
     let mut fixture = JournalFixture::new();
     let not_yours = |fixture: &mut JournalFixture, begin: BeginRun| {
         assert_eq!(fixture.begin(begin.clone()), Begun::NotYours, "{begin:?}");
@@ -229,14 +229,14 @@ fn a_run_whose_sender_died_is_neither_lost_nor_doubled() {
     let retry = BeginRun { pending: Some(id), attempt: 2, ..begin(row, Overlap::Skip) };
     assert_eq!(fixture.begin(retry), Begun::Go);
     assert_eq!(fixture.expire(39_000), Outcome::Changed(0));
-    // W is before it: the next owner will fire it, so it keeps its place.
+    // The watermark is before it: the next owner will fire it, so it keeps its place.
     assert_eq!(fixture.expire(2_000), Outcome::Changed(2));
     assert_eq!((fixture.state.count("runs"), fixture.rows().len()), (3, 1));
     fixture.taken_over();
     let second = BeginRun { node: 2, epoch: 2, ..begin(plan, Overlap::Skip) };
     assert_eq!(fixture.begin(second), Begun::Go);
     fixture.tell(2, AttemptRecord { epoch: 2, ..told(plan, Verdict::Delivered) });
-    // W has passed: whatever became of it, nobody fires it from the plan.
+    // The watermark has passed it: no owner fires it from the plan.
     let w = Command::Record(JournalBatch {
         node: 2,
         incarnation: 2,
@@ -251,7 +251,7 @@ fn a_run_whose_sender_died_is_neither_lost_nor_doubled() {
 }
 
 #[test]
-fn a_range_ends_a_run_that_was_never_heard_of_and_spares_one_that_was_accepted() {
+fn a_range_ends_a_run_whose_sender_was_silent_and_spares_an_accepted_one() {
     let mut fixture = JournalFixture::new();
     assert_eq!(fixture.begin(begin(planned(1, 0), Overlap::Skip)), Begun::Go);
     assert_eq!(fixture.begin(begin(planned(2, 0), Overlap::Skip)), Begun::Go);

@@ -97,7 +97,7 @@ enum Left {
 }
 
 impl Left {
-    /// What one look at the schedule of a definition with a last date tells for all its jobs.
+    /// Derives it from one look at the schedule of a definition with a last date, for all its jobs.
     /// `schedule` is `None` when each job has a schedule of its own.
     fn of(definition: &JobDefinition, schedule: Option<&Schedule>, now: Millis) -> Self {
         let end = definition.end.unwrap_or(Millis::MAX);
