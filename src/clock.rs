@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Milliseconds since the Unix epoch, as `model` has them, which is above this module.
-type Millis = i64;
+use crate::model::Millis;
 
 /// The part of a small error that scheduler time takes back, in milliseconds a second: half a
 /// millisecond a millisecond would be visible in lags, 5 ms a second is not.

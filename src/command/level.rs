@@ -5,14 +5,19 @@
 //!
 //! | level | what it brought |
 //! |---|---|
-//! | 1 | everything of the first release |
-//! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; the schema steps 3 and 4 |
+//! | 1 | the program before levels |
+//! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers and TLS of targets; schema steps 3, 4 |
+//!
+//! A new field of what travels as JSON is news, too: an older program drops it, and stores the
+//! rest.
 //!
 //! A variant never changes its level. A new variant takes the level of the release that brings it,
 //! and [`LEVEL`] is the highest of them. The rules for a cluster of two levels are in
 //! `docs/architecture.md`, "Levels".
 
 use super::Command;
+use crate::model::job::JobDefinition;
+use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
 pub const LEVEL: u32 = 2;
@@ -30,10 +35,8 @@ impl Command {
             | Self::CreateProject(_)
             | Self::UpdateProject(_)
             | Self::DeleteProject { .. }
-            | Self::CreateJobs(_)
             | Self::ActivateJobs { .. }
             | Self::DiscardJobs { .. }
-            | Self::UpdateJob(_)
             | Self::DeleteJob { .. }
             | Self::CreateCredential(_)
             | Self::ArchiveCredential { .. }
@@ -45,8 +48,6 @@ impl Command {
             | Self::Retain { .. }
             | Self::ChangeJobs { .. }
             | Self::RunJob { .. }
-            | Self::CreateExecutor(_)
-            | Self::UpdateExecutor { .. }
             | Self::DeleteExecutor { .. }
             | Self::BeginRun(_)
             | Self::ReportRun { .. }
@@ -57,6 +58,11 @@ impl Command {
             | Self::Retire { .. }
             | Self::Drain { .. }
             | Self::Recover { .. } => 1,
+            Self::CreateJobs(new) => new.definitions.iter().map(of_definition).max().unwrap_or(1),
+            Self::UpdateJob(edit) => of_definition(&edit.definition),
+            Self::CreateExecutor(executor) | Self::UpdateExecutor { executor, .. } => {
+                of_executor(executor)
+            }
             Self::Once { command, .. } => command.level(),
             Self::ForVersion { command, .. } | Self::ByClient { command, .. } => {
                 command.level().max(2)
@@ -87,9 +93,24 @@ impl Command {
     }
 }
 
+fn of_definition(definition: &JobDefinition) -> u32 {
+    of_target(definition.http.as_deref())
+}
+
+fn of_executor(executor: &Executor) -> u32 {
+    let own = if executor.tls.is_some() { 2 } else { 1 };
+    own.max(of_target(executor.http.as_deref()))
+}
+
+fn of_target(target: Option<&HttpTarget>) -> u32 {
+    let is_new = |target: &HttpTarget| !target.secret_headers.is_empty() || target.tls.is_some();
+    if target.is_some_and(is_new) { 2 } else { 1 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::CreateJobs;
 
     fn by_client(command: Command) -> Command {
         command.by_client(Some(7))
@@ -108,6 +129,23 @@ mod tests {
         assert_eq!(Command::Tick.for_version(1, Some(2)).level(), 2);
         assert_eq!(Command::Tick.for_version(1, None).level(), 1);
         assert_eq!(Command::RaiseLevel { level: 2 }.level(), LEVEL);
+    }
+
+    #[test]
+    fn a_target_with_a_field_that_older_programs_drop_is_new() {
+        let tls = || Some(Box::default());
+        let http = HttpTarget { tls: tls(), ..HttpTarget::default() };
+        let definition = JobDefinition { http: Some(Box::new(http)), ..JobDefinition::default() };
+        let jobs = |definitions| {
+            let new = CreateJobs { request: 1, definitions, jobs: Vec::new(), staged: false };
+            Command::CreateJobs(new)
+        };
+        assert_eq!(jobs(vec![JobDefinition::default()]).level(), 1);
+        assert_eq!(jobs(vec![JobDefinition::default(), definition.clone()]).level(), 2);
+        assert_eq!(jobs(vec![definition]).in_words_of(1), None);
+        let executor = Executor { tls: tls(), ..Executor::default() };
+        assert_eq!(Command::CreateExecutor(Executor::default()).level(), 1);
+        assert_eq!(Command::CreateExecutor(executor).level(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   cluster --> Raft (openraft's core) --> log/      segments, one sync for many appends
-//!                                     \-> machine/   one transaction for many, then the change feed
+//!                                     \-> machine/   one transaction of many, the change feed
 //! ```
 //! Started by `cluster`, which also brings the network (it stands above `peer`). Nobody else speaks
 //! to it.

@@ -1,7 +1,7 @@
 //! Snapshots as files: one current one under `DataDir/snapshots`, and what it covers beside it.
 //!
 //! `machine` builds and installs them, `cluster` sends them. Nothing here looks inside. The current
-//! one is held open: whoever wants it gets it also where the process has no descriptors left. A
+//! one is held open: it can be sent also where the process has no descriptors left. A
 //! snapshot that cannot be written is noted in [`Failures`], and the one before stays the current
 //! one.
 //!
@@ -38,7 +38,7 @@ pub struct SnapshotFile {
     temporary: bool,
     /// A copy beside the state, checked, that only has to be put in its place.
     staged: Option<Staged>,
-    /// Only one is received at a time: who has it holds the others off until it is dropped.
+    /// The turn to receive: only one snapshot is received at a time, until this is dropped.
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -59,7 +59,7 @@ impl SnapshotFile {
         self.staged.as_ref()
     }
 
-    /// No snapshot, for an answer that has to have one; nobody reads it.
+    /// The absence of a snapshot, for an answer that has to have one; nobody reads it.
     fn none() -> Self {
         Self { path: PathBuf::new(), file: None, temporary: false, staged: None, _turn: None }
     }
@@ -70,7 +70,7 @@ impl SnapshotFile {
         &self.path
     }
 
-    /// It, open; what is read stays this snapshot even when a newer one takes its place.
+    /// The open file. It stays this snapshot even when a newer one takes its place.
     pub fn file(&self) -> io::Result<&Arc<File>> {
         self.file.as_ref().ok_or_else(|| io::Error::other("there is no snapshot yet"))
     }
@@ -79,7 +79,7 @@ impl SnapshotFile {
 impl Drop for SnapshotFile {
     fn drop(&mut self) {
         if self.temporary {
-            // Installed means renamed: then there is nothing under this name any more.
+            // An installed file was renamed: then nothing has this name any more.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -105,7 +105,7 @@ pub struct Snapshots {
     current: Mutex<Option<Open>>,
     /// One that the disk may name, or will not after a power cut, since the last step of naming it
     /// failed. It and the current one stay until the next [`Snapshots::publish`] has named it
-    /// again. Only locked by who holds `current`.
+    /// again. Locked only while `current` is locked.
     undecided: Mutex<Option<Open>>,
     serial: AtomicU64,
     failures: Failures,
@@ -134,7 +134,7 @@ impl Snapshots {
         let installing = Installing::default();
         let snapshots = Self { dir, current, undecided, serial, failures, installing };
         // The name of the current one may not be durable yet, if its maker was killed: what would
-        // be named otherwise goes only after that.
+        // be named otherwise is removed only after that.
         disk::sync_dir(&snapshots.dir)?;
         snapshots.sweep()?;
         Ok(snapshots)
@@ -192,8 +192,8 @@ impl Snapshots {
             let named = self.dir.join(&new.name);
             disk::rename(path, &named)?;
             if let Err(error) = self.prepare(&new) {
-                // As if nothing had been: else each try would leave a file behind. What cannot be
-                // renamed is swept at the next start.
+                // The file gets its old name back: else each try would leave a file behind. What
+                // cannot be renamed is swept at the next start.
                 let _ = disk::rename(&named, path);
                 return Err(error);
             }

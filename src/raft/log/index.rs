@@ -24,7 +24,7 @@ pub(super) struct Place {
 /// The log as it is known in memory.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Vote and purge mark, as last asked to be written.
+    /// Vote and purge mark, as they were last given to the thread.
     pub(super) marks: Marks,
     /// The committed hint.
     pub(super) committed: Option<LogId>,
@@ -68,7 +68,7 @@ impl Index {
         self.shrink();
     }
 
-    /// Entries below `next` are on the disk.
+    /// Notes that entries below `next` are on the disk.
     pub(super) fn written(&mut self, next: u64) {
         self.written = self.written.max(next);
         self.shrink();
@@ -84,7 +84,7 @@ impl Index {
     }
 
     /// Entries `from..to`, as far as `budget` bytes go (at least one): from memory, or the places
-    /// to read them from. One answer is all of one sort.
+    /// to read them from. One answer has only entries or only places.
     pub(super) fn get(&self, from: u64, to: u64, budget: usize) -> Found {
         let (from, to) = (from.max(self.first), to.min(self.next()));
         if from >= to {

@@ -46,7 +46,7 @@ pub(super) fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, Fil
                 Record::Committed(id) => index.committed = index.committed.max(id),
                 Record::Entry(entry) if entry.index() < index.first && index.is_empty() => {}
                 Record::Entry(entry) => {
-                    // What nothing was purged from begins with entry 0.
+                    // A log from which nothing was purged begins with entry 0.
                     if entry.index() != index.next() {
                         return Err(io::Error::other(format!(
                             "{} at offset {offset}: here is entry {}, entry {} is missing; restore \
@@ -65,7 +65,7 @@ pub(super) fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, Fil
         current = Some(number);
     }
     index.highest = index.segment;
-    // What a purge was interrupted in removing.
+    // Segments that an interrupted purge left.
     for number in
         numbers.into_iter().filter(|n| *n < index.first_segment().unwrap_or(index.segment))
     {
@@ -75,7 +75,7 @@ pub(super) fn load(dir: &Path, index: &mut Index) -> io::Result<Option<(u64, Fil
     index.committed = index.committed.min(index.last);
     let Some(number) = current.filter(|n| *n == index.segment) else { return Ok(None) };
     let file = disk::open(&path_of(dir, number))?;
-    // What the scan has read may still be in the cache of a process that was killed, not on disk.
+    // The scan may have read bytes that a killed process left in the cache and not on the disk.
     disk::sync_all(&file)?;
     Ok(Some((number, file)))
 }

@@ -5,7 +5,7 @@
 //! before they return.
 //!
 //! ```text
-//!  core --append--> index (cache, places) --queue--> thread: one write, one fdatasync --> callbacks
+//!  core --append--> index (cache, places) --queue--> thread: write, one fdatasync --> callbacks
 //!  reader <--------- cache, or a segment
 //! ```
 

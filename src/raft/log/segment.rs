@@ -8,7 +8,7 @@
 //! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another
 //! number in `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
 //!
-//! Used by `log` alone. It knows bytes and files, never what Raft means by them.
+//! Used by `log` alone. It knows bytes and files, and nothing of Raft.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -24,7 +24,7 @@ use crate::raft::types::{Entry, LogId, Vote};
 pub(super) const MARKS: &str = "marks";
 /// The first bytes of a segment.
 pub(super) const MAGIC: &[u8; 8] = b"S0RAFT\x01\n";
-/// The first bytes of segments of all formats; the format's number follows.
+/// The first bytes of the segments of every format; the number of the format follows.
 const KIN: &[u8] = b"S0RAFT";
 /// Length and checksum before each record.
 const HEAD: usize = 8;

@@ -107,7 +107,8 @@ impl LogStore {
         LogView(self.index.clone())
     }
 
-    /// For waiting until the log is closed, which it is when its last handle is dropped.
+    /// The thread's handle, for waiting until the log is closed: it ends when the last handle is
+    /// dropped.
     pub fn joiner(&self) -> Joiner {
         self.thread.clone()
     }

@@ -1,4 +1,4 @@
-//! The applied position: up to which entry the state has the log. Each transaction writes it into
+//! The applied position: the last log entry that is in the state. Each transaction writes it into
 //! the state, so that the state and its position can never disagree. `thread` and `builder` read
 //! and write it, and `backup` puts a new one into a restored state.
 //!
@@ -30,7 +30,7 @@ pub(in crate::raft) struct AppliedState {
     pub(in crate::raft) membership: StoredMembership,
 }
 
-/// Up to which entry a staged snapshot covers the log.
+/// The last log entry that a staged snapshot covers.
 pub fn covered_by(staged: &Staged) -> io::Result<Option<LogId>> {
     Ok(decode_applied(Some(staged.applied().to_vec()))?.last)
 }

@@ -12,7 +12,7 @@ use crate::raft::snapshot::{Snapshot, SnapshotFile, Snapshots};
 use crate::raft::types::{SnapshotMeta, TypeConfig};
 use crate::store::{self, Store};
 
-/// So many descriptors a snapshot takes while it is built.
+/// The descriptors that a snapshot takes while it is built.
 const DESCRIPTORS: usize = 8;
 
 /// Makes a snapshot of what is applied when it runs. One that lacks disk or descriptors is noted,
@@ -48,7 +48,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
 /// The reason why a snapshot was not built.
 pub(super) enum Unbuilt {
-    /// Something is lacking.
+    /// Disk, descriptors or memory are lacking.
     Passing(io::Error),
     /// The stored state cannot be read.
     Fatal(io::Error),
@@ -60,7 +60,7 @@ pub(super) fn build(store: &Store, snapshots: &Snapshots) -> Result<Snapshot, Un
     let path = snapshots.fresh_path();
     let written = loop {
         match store.snapshot_to(&path) {
-            // By an install, which does not wait for it. The next one is of what was installed.
+            // An install ended it, and does not wait for it. The next try is of what was installed.
             Err(store::Error::Ended(_)) => {}
             written => break written,
         }

@@ -48,7 +48,8 @@ impl Machine {
         self.watches.clone()
     }
 
-    /// For waiting until the state is closed, which it is when the machine is dropped.
+    /// The thread's handle, for waiting until the state is closed: it ends when the machine is
+    /// dropped.
     pub fn joiner(&self) -> Joiner {
         self.thread.clone()
     }
@@ -95,8 +96,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Builder::new(self.store.clone(), self.snapshots.clone(), false)
     }
 
-    /// One that must come (`force`) is wanted at the start of a node that has dropped its log and
-    /// has no snapshot: it cannot be without.
+    /// A snapshot that must succeed (`force`) is wanted at the start of a node that has dropped its
+    /// log and has no snapshot.
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
         Some(Builder::new(self.store.clone(), self.snapshots.clone(), force))
     }

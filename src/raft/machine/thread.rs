@@ -1,5 +1,5 @@
 //! The thread that owns the writer: it applies chunks of entries and installs snapshots, one after
-//! the other, and tells whoever watches.
+//! the other, and publishes what changed.
 
 use std::io;
 use std::path::Path;
@@ -21,10 +21,10 @@ use crate::raft::snapshot::{SnapshotFile, Snapshots};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::store::{self, Class, ReadLimit, Store, Writer, meta, nodes};
 
-/// Between two tries to put a snapshot in place.
+/// Time between two tries to put a snapshot in place.
 const INSTALL_AGAIN: Duration = Duration::from_secs(1);
-/// So many tries of an install may fail of what can be a lack or a broken disk, before the node
-/// ends.
+/// The number of tries of an install that may fail of a lack or a broken disk (it is not known
+/// which), before the node ends.
 const UNCLEAR_TRIES: u32 = 10;
 
 type Reply = oneshot::Sender<io::Result<()>>;
@@ -81,7 +81,7 @@ impl Thread {
             if let Err(error) = &result {
                 tracing::error!(%error, "the log cannot be applied");
             }
-            // Nobody may be waiting any more; what was committed stands.
+            // The caller may be gone; what was committed stands.
             let _ = reply.send(result);
         }
         if let Err(error) = self.writer.checkpoint() {
@@ -172,7 +172,7 @@ impl Thread {
     }
 
     /// Hashes the state as it is now, in the background; this thread goes on once the reader has
-    /// its view. While others are being taken it is not: nothing waits for that.
+    /// its view. A hash is not taken while others are being taken: nothing waits for that.
     fn checksum(&self, index: u64) {
         let (store, watches) = (self.store.clone(), self.watches.clone());
         let (pinned, wait) = channel();
@@ -194,7 +194,7 @@ impl Thread {
             // A hash is for people: no lack of threads for it ends a node.
             tracing::warn!(%error, index, "the state was not hashed");
         }
-        // An error means that nobody reads, which was said: there is no view to wait for.
+        // An error means that the reader is gone, which was logged: there is no view to wait for.
         let _ = wait.recv();
     }
 

@@ -25,7 +25,7 @@ pub struct NodeRegistry {
     pub generation: u128,
     /// The nodes and the data folders that they are bound to, the removed ones too.
     pub nodes: Vec<Bound>,
-    /// The level of the cluster; 0 before its birth.
+    /// The level of the cluster; 1 before it was raised.
     pub level: u32,
 }
 
