@@ -9,11 +9,9 @@ use axum::response::Response;
 use axum::routing::post;
 use serde::Serialize;
 
-use super::App;
-use super::error::Error;
-use super::input;
-use super::reply;
-use super::state::AppState;
+use crate::api::http::error::Error;
+use crate::api::http::{body, respond};
+use crate::api::state::{App, AppState};
 use crate::model::job::Casing;
 
 #[derive(Serialize)]
@@ -21,12 +19,12 @@ struct Echo {
     received: usize,
 }
 
-pub(super) fn router() -> Router<Arc<AppState>> {
+pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new().route("/dev/echo", post(echo))
 }
 
 async fn echo(State(app): App, request: axum::extract::Request) -> Result<Response, Error> {
-    let limit = app.config.payload_max_bytes.max(input::SMALL);
-    let (body, _turn) = input::read(&app, request, limit).await?;
-    Ok(reply::ok(&Echo { received: body.len() }, Casing::Camel))
+    let limit = app.config.payload_max_bytes.max(body::SMALL);
+    let (body, _hold) = body::read(&app, request, limit).await?;
+    Ok(respond::ok(&Echo { received: body.len() }, Casing::Camel))
 }

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
-use super::Mount;
-use super::reply;
-use super::state::AppState;
+use crate::api::http::respond;
+use crate::api::http::route_prefix::RoutePrefix;
+use crate::api::state::AppState;
 
 /// The documents by their paths, which are those of the repository: links between them lead on.
 const DOCUMENTS: [(&str, &str); 3] = [
@@ -41,7 +41,7 @@ struct Links {
     status: &'static str,
 }
 
-pub(super) fn router() -> Router<Arc<AppState>> {
+pub(crate) fn router() -> Router<Arc<AppState>> {
     let mut router = Router::new().route("/", get(root));
     for (path, text) in DOCUMENTS {
         router = router.route(path, get(move || std::future::ready(document(text))));
@@ -49,12 +49,12 @@ pub(super) fn router() -> Router<Arc<AppState>> {
     router
 }
 
-async fn root(mount: axum::Extension<Mount>) -> Response {
+async fn root(prefix: axum::Extension<RoutePrefix>) -> Response {
     let root = Root {
         name: "scheduler0",
         version: env!("CARGO_PKG_VERSION"),
         links: Links {
-            api: Mount::ApiV1.prefix(),
+            api: RoutePrefix::ApiV1.as_str(),
             docs: DOCUMENTS[0].0,
             health: "/healthcheck",
             live: "/livez",
@@ -63,7 +63,7 @@ async fn root(mount: axum::Extension<Mount>) -> Response {
             status: "/api/v1/cluster/status",
         },
     };
-    reply::ok(&root, mount.casing())
+    respond::ok(&root, prefix.casing())
 }
 
 fn document(text: &'static str) -> Response {

@@ -1,18 +1,19 @@
-//! What the handlers work with, made by `node` once and shared by all requests.
+//! The state that all handlers share. `node` makes it once and hands it to `router`.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::answers::Answers;
-use super::backups::Backups;
-use super::budget::Budget;
-use super::cluster::{ChecksumSource, StatusSource};
-use super::error::Error;
-use super::members::{ChangeSource, MembersSource};
-use super::pressure::Pressure;
-use super::readiness::Readiness;
-use super::reads::Reads;
-use super::turns::Turns;
+use axum::extract::State;
+
+use crate::api::admin::backup_slot::BackupSlot;
+use crate::api::admin::pressure::Pressure;
+use crate::api::admin::readiness::Readiness;
+use crate::api::cluster_admin::ClusterAdmin;
+use crate::api::http::error::Error;
+use crate::api::limits::answers::Answers;
+use crate::api::limits::body_permits::BodyPermits;
+use crate::api::limits::budget::Budget;
+use crate::api::limits::read_queue::ReadQueue;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
@@ -22,38 +23,30 @@ use crate::executor::raft_addresses::RaftAddresses;
 use crate::metrics::Metrics;
 use crate::secret::Keys;
 
+/// The shared state as a handler takes it.
+pub(crate) type App = State<Arc<AppState>>;
+
 /// Everything that a handler may need.
 pub struct AppState {
-    pub(super) cluster: Cluster,
-    pub(super) keys: Arc<Keys>,
-    pub(super) config: Arc<Config>,
-    pub(super) time: Arc<SchedulerTime>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) pressure: Arc<Pressure>,
-    pub(super) sources: Sources,
-    pub(super) auth: Auth,
-    pub(super) echo: bool,
-    pub(super) turns: Arc<Turns>,
-    pub(super) budget: Arc<Budget>,
-    pub(super) backups: Backups,
-    pub(super) reads: Reads,
-    pub(super) answers: Answers,
-    /// The node is about to stop.
-    pub(super) leaving: Arc<AtomicBool>,
-    pub(super) readiness: Arc<Readiness>,
-}
-
-/// What the api shows of parts that it may not know.
-#[derive(Clone, Default)]
-pub struct Sources {
-    /// `GET /cluster/status`; without it that route answers 503.
-    pub status: Option<StatusSource>,
-    /// `POST /cluster/checksum`; without it that route answers 503.
-    pub checksum: Option<ChecksumSource>,
-    /// `GET /cluster/members`; without it that route answers 503.
-    pub members: Option<MembersSource>,
-    /// The routes that change the members; without it they answer 503.
-    pub change: Option<ChangeSource>,
+    pub(crate) cluster: Cluster,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) time: Arc<SchedulerTime>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) pressure: Arc<Pressure>,
+    /// `None` until the node has said what administers the cluster.
+    admin: Option<Arc<dyn ClusterAdmin>>,
+    pub(crate) auth: Auth,
+    pub(crate) echo: bool,
+    pub(crate) body_permits: BodyPermits,
+    /// The budget of bodies in memory.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) backup: BackupSlot,
+    pub(crate) reads: ReadQueue,
+    pub(crate) answers: Answers,
+    /// Set when the node is about to stop.
+    pub(crate) leaving: Arc<AtomicBool>,
+    pub(crate) readiness: Arc<Readiness>,
 }
 
 impl AppState {
@@ -70,52 +63,52 @@ impl AppState {
             cluster,
             keys,
             config,
-            time,
+            time: time.clone(),
             metrics,
             pressure: Arc::default(),
-            sources: Sources::default(),
+            admin: None,
             auth,
             echo: false,
-            turns: Arc::default(),
+            body_permits: BodyPermits::default(),
             budget: Arc::default(),
-            backups: Backups::default(),
-            reads: Reads::default(),
+            backup: BackupSlot::new(time),
+            reads: ReadQueue::default(),
             answers: Answers::default(),
             leaving: Arc::default(),
             readiness: Arc::default(),
         }
     }
 
-    /// Is not ready any more when this is set.
+    /// Probes find the node not ready once this is set.
     #[must_use]
     pub fn leaving(mut self, leaving: Arc<AtomicBool>) -> Self {
         self.leaving = leaving;
         self
     }
 
-    /// What probes are told: the caller runs [`Readiness::follow`] as a task.
+    /// The readiness that probes are told. The caller runs [`Readiness::follow`] as a task.
     pub fn readiness(&self) -> Arc<Readiness> {
         Arc::clone(&self.readiness)
     }
 
-    /// Listens to this pressure instead of none.
+    /// Refuses writes by this pressure instead of none.
     #[must_use]
     pub fn pressure(mut self, pressure: Arc<Pressure>) -> Self {
         self.pressure = pressure;
         self
     }
 
-    /// Counts what bodies hold of the memory by this budget.
+    /// Counts bodies in memory by this budget.
     #[must_use]
     pub fn budget(mut self, budget: Arc<Budget>) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Shows what these say.
+    /// Shows and changes the cluster through this. Without it the routes of operators answer 503.
     #[must_use]
-    pub fn sources(mut self, sources: Sources) -> Self {
-        self.sources = sources;
+    pub fn cluster_admin(mut self, admin: Arc<dyn ClusterAdmin>) -> Self {
+        self.admin = Some(admin);
         self
     }
 
@@ -126,8 +119,15 @@ impl AppState {
         self
     }
 
-    /// Which targets this node takes: by its configuration, and none of the cluster's own Raft ports.
-    pub(super) fn guard(&self) -> TargetGuard {
+    /// The administration of the cluster; 503 while there is none.
+    pub(crate) fn admin(&self) -> Result<&dyn ClusterAdmin, Error> {
+        let starting = || Error::unavailable("this node is starting: try again");
+        self.admin.as_deref().ok_or_else(starting)
+    }
+
+    /// The rule of which targets this node calls: by its configuration, and none of the cluster's own
+    /// Raft ports.
+    pub(crate) fn guard(&self) -> TargetGuard {
         let members = self.cluster.members();
         let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
         let members = Arc::new(RaftAddresses::new(addresses));
@@ -135,7 +135,7 @@ impl AppState {
     }
 
     /// Refuses a write while the node is short of memory or disk.
-    pub(super) fn admit_write(&self) -> Result<(), Error> {
+    pub(crate) fn admit_write(&self) -> Result<(), Error> {
         self.pressure.admit()
     }
 }

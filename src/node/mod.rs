@@ -14,6 +14,7 @@
 //! keep the client busy: each has threads of its own (`runtimes`). Nothing here knows what a part
 //! does.
 
+mod admin;
 mod bind;
 mod descriptors;
 mod error;

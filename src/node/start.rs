@@ -9,14 +9,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::admin::Admin;
 use super::bind::bind;
+use super::descriptors;
 use super::error::Error;
 use super::identity::Identity;
 use super::rpc::PeerRpc;
 use super::runtimes::Runtimes;
 use super::wiring::Wiring;
-use super::{descriptors, members, status};
-use crate::api::{self, AppState, Sources};
+use crate::api::{self, AppState};
 use crate::auth::Auth;
 use crate::clock::{Clock, SchedulerTime, SystemClock};
 use crate::cluster::Cluster;
@@ -118,15 +119,7 @@ impl Node {
 
         let auth = Auth::new(keys.clone());
         let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
-        let timing = started.timing;
-        let rpc = started.rpc.clone();
-        let (of_status, of_members, of_changes) = (rpc.clone(), rpc.clone(), rpc.clone());
-        let sources = Sources {
-            status: Some(Arc::new(move || Box::pin(status::status(of_status.clone(), timing)))),
-            checksum: Some(Arc::new(move || Box::pin(status::checksums(rpc.clone())))),
-            members: Some(Arc::new(move || Box::pin(members::members(of_members.clone())))),
-            change: Some(Arc::new(move |step| Box::pin(members::change(of_changes.clone(), step)))),
-        };
+        let admin = Arc::new(Admin { rpc: started.rpc.clone(), timing: started.timing });
         let budget = Arc::new(api::Budget::within(config.max_memory));
         let state = AppState::new(
             started.cluster.clone(),
@@ -137,7 +130,7 @@ impl Node {
             auth,
         )
         .pressure(started.pressure.clone())
-        .sources(sources)
+        .cluster_admin(admin)
         .leaving(started.draining.clone())
         .budget(budget)
         .echo(options.dev);
@@ -173,7 +166,7 @@ impl Node {
             draining: started.draining,
             nudge: started.nudge,
             rpc: started.rpc,
-            timing,
+            timing: started.timing,
             stop_api,
             api,
             tasks,

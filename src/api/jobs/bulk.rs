@@ -1,58 +1,48 @@
 //! Many jobs paused, resumed or deleted at once: those that a filter finds. `super` routes to it.
 //!
-//! The jobs are looked up on this node, [`STRETCH`] at a time whether they match or not, so that no
+//! The jobs are looked up on this node, [`MAX_SCANNED`] at a time whether they match or not, so that no
 //! read takes too long however few match, and changed in entries of at most about 1,000. Those that
 //! are created meanwhile are left alone. Who is cut off in the middle sends the same request again:
 //! it looks at all of them again, and what is done already is passed over. With an
 //! `Idempotency-Key` one that came to its end is not carried out again, but answered as before.
 
+use crate::api::http::respond;
+use crate::api::jobs::list::status_named;
+use crate::api::jobs::validate::own_fields::{LONGEST_BY, LONGEST_TIME};
+use crate::api::jobs::validate::policy::label;
+use crate::store::jobs::{Filter, Walked};
+use rusqlite::Connection;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::post;
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::change::{LONGEST_BY, LONGEST_TIME};
-use super::definition::unfit;
-use super::policy::label;
-use super::status_named;
-use crate::api::App;
-use crate::api::ask::Ask;
-use crate::api::error::Error;
-use crate::api::fields::Fields;
-use crate::api::idempotency::Key;
-use crate::api::input::{Input, SMALL};
-use crate::api::reply;
-use crate::api::state::AppState;
-use crate::api::unexpected;
+use crate::api::http::body::{JsonBody, SMALL};
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::{Error, refused};
+use crate::api::http::fields::Fields;
+use crate::api::http::idempotency::Key;
+use crate::api::jobs::validate::refusals::unprocessable;
+use crate::api::state::{App, AppState};
 use crate::command::{Command, JobAction, Outcome};
 use crate::model::time::parse_rfc3339;
 use crate::model::{JobId, Millis};
-use crate::store::jobs::{self, Filter, Walked};
+use crate::store::jobs;
 
 /// The most jobs changed by one entry of the log.
 const CHUNK: u64 = 1_000;
 /// The most jobs looked at by one read.
-const STRETCH: usize = 20_000;
+const MAX_SCANNED: usize = 20_000;
 /// The most ids, and the most external ids, that a filter may name.
 const MOST_NAMED: usize = 10_000;
 const LONGEST_STATUS: usize = 20;
 
-pub(super) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/jobs/pause", post(pause))
-        .route("/jobs/resume", post(resume))
-        .route("/jobs/delete", post(delete))
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Done {
+struct BulkResult {
     /// How many jobs the filter finds.
     matched: u64,
     /// How many of them were not so already.
@@ -60,39 +50,39 @@ struct Done {
     dry_run: bool,
 }
 
-async fn pause(
+pub(crate) async fn pause_jobs(
     State(app): App,
-    ask: Ask,
+    context: RequestContext,
     headers: HeaderMap,
-    Input(body, _turn): Input<SMALL>,
+    JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let until = match fields.text("until", LONGEST_TIME)? {
         None => None,
         Some(text) => Some(end(&text, app.time.now())?),
     };
-    let key = Key::of(&headers, ask.caller, "POST /jobs/pause", &body)?;
-    carry_out(&app, &ask, fields, JobAction::Pause { until }, key).await
+    let key = Key::of(&headers, context.caller, "POST /jobs/pause", &body)?;
+    change_all(&app, &context, fields, JobAction::Pause { until }, key).await
 }
 
-async fn resume(
+pub(crate) async fn resume_jobs(
     State(app): App,
-    ask: Ask,
+    context: RequestContext,
     headers: HeaderMap,
-    Input(body, _turn): Input<SMALL>,
+    JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    let key = Key::of(&headers, ask.caller, "POST /jobs/resume", &body)?;
-    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Resume, key).await
+    let key = Key::of(&headers, context.caller, "POST /jobs/resume", &body)?;
+    change_all(&app, &context, Fields::parse(&body)?, JobAction::Resume, key).await
 }
 
-async fn delete(
+pub(crate) async fn delete_jobs(
     State(app): App,
-    ask: Ask,
+    context: RequestContext,
     headers: HeaderMap,
-    Input(body, _turn): Input<SMALL>,
+    JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    let key = Key::of(&headers, ask.caller, "POST /jobs/delete", &body)?;
-    carry_out(&app, &ask, Fields::parse(&body)?, JobAction::Delete, key).await
+    let key = Key::of(&headers, context.caller, "POST /jobs/delete", &body)?;
+    change_all(&app, &context, Fields::parse(&body)?, JobAction::Delete, key).await
 }
 
 /// The end of a pause of jobs that may have many zones: an instant ahead.
@@ -100,17 +90,17 @@ fn end(text: &str, now: Millis) -> Result<Millis, Error> {
     let until = parse_rfc3339(text).ok_or_else(|| {
         let message = "until is not valid, give RFC 3339 with an offset, such as \
                        2026-11-20T20:18:07Z";
-        unfit("until", message)
+        unprocessable("until", message)
     })?;
     if until <= now {
-        return Err(unfit("until", "until must lie in the future"));
+        return Err(unprocessable("until", "until must lie in the future"));
     }
     Ok(until)
 }
 
-async fn carry_out(
+async fn change_all(
     app: &AppState,
-    ask: &Ask,
+    context: &RequestContext,
     mut fields: Fields,
     action: JobAction,
     key: Option<Key>,
@@ -124,16 +114,16 @@ async fn carry_out(
         return Err(Error::unprocessable(message));
     }
     let key = key.filter(|_| !dry_run);
-    if let Some(done) = Key::recall::<Done>(key, app).await? {
-        return Ok(reply::ok(&done, ask.casing()));
+    if let Some(done) = Key::replay::<BulkResult>(key, app).await? {
+        return Ok(respond::ok(&done, context.casing()));
     }
     app.cluster.linearize().await?;
     let last = app.read(jobs::last_id).await?;
-    let mut done = Done { matched: 0, changed: 0, dry_run };
+    let mut done = BulkResult { matched: 0, changed: 0, dry_run };
     let mut after = 0;
     loop {
         let filter = Arc::clone(&filter);
-        let read = move |conn: &Connection| jobs::walk(conn, &filter, (after, last), STRETCH);
+        let read = move |conn: &Connection| jobs::walk(conn, &filter, (after, last), MAX_SCANNED);
         let Walked { found, on } = app.read(read).await?;
         done.matched += found.len() as u64;
         if !dry_run {
@@ -141,8 +131,7 @@ async fn carry_out(
                 let command = Command::ChangeJobs { jobs, action, by: by.clone() };
                 match app.cluster.propose(command).await? {
                     Outcome::Changed(n) => done.changed += u64::from(n),
-                    Outcome::Rejected(rejection) => return Err(rejection.into()),
-                    other => return Err(unexpected(&other)),
+                    other => return Err(refused(other)),
                 }
             }
         }
@@ -151,8 +140,8 @@ async fn carry_out(
             None => break,
         }
     }
-    let done = Key::conclude(key, app, done).await?;
-    Ok(reply::ok(&done, ask.casing()))
+    let done = Key::store(key, app, done).await?;
+    Ok(respond::ok(&done, context.casing()))
 }
 
 /// The jobs that a request is about: its `filter`, or `all`.
@@ -161,7 +150,7 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
     let mut given = match fields.take("filter") {
         None => Fields::parse(b"")?,
         Some(object @ Value::Object(_)) => Fields::parse(object.to_string().as_bytes())?,
-        Some(_) => return Err(unfit("filter", "filter must be an object")),
+        Some(_) => return Err(unprocessable("filter", "filter must be an object")),
     };
     let status = given.text("status", LONGEST_STATUS)?;
     let status = status.as_deref().map(status_named).transpose()?;
@@ -171,7 +160,7 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
         ..Filter::default()
     };
     if let Some(labels) = given.take("labels") {
-        let wrong = || unfit("labels", "filter.labels must be an object of texts");
+        let wrong = || unprocessable("labels", "filter.labels must be an object of texts");
         let Value::Object(labels) = labels else { return Err(wrong()) };
         for (key, value) in labels {
             let Value::String(value) = value else { return Err(wrong()) };
@@ -186,15 +175,15 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
         let message = format!(
             "filter has no field {name}: it has projectId, status, labels, ids, externalIds"
         );
-        return Err(unfit("filter", message));
+        return Err(unprocessable("filter", message));
     }
     let narrow = filter != Filter::default();
     if !narrow && !all {
         let message = "filter is empty: name some jobs, or say \"all\": true";
-        return Err(unfit("filter", message));
+        return Err(unprocessable("filter", message));
     }
     if narrow && all {
-        return Err(unfit("all", "give a filter or all, not both"));
+        return Err(unprocessable("all", "give a filter or all, not both"));
     }
     if filter.external_ids.is_some() && filter.project.is_none() {
         // Each name would be looked for in each project there is.
@@ -211,8 +200,9 @@ fn list<T>(
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Option<Vec<T>>, Error> {
     let Some(value) = fields.take(name) else { return Ok(None) };
-    let wrong =
-        || unfit(name, format!("filter.{name} must be a list of at most {MOST_NAMED} {what}"));
+    let wrong = || {
+        unprocessable(name, format!("filter.{name} must be a list of at most {MOST_NAMED} {what}"))
+    };
     let list = value.as_array().filter(|list| list.len() <= MOST_NAMED).ok_or_else(wrong)?;
     list.iter().map(read).collect::<Option<_>>().map(Some).ok_or_else(wrong)
 }

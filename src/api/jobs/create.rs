@@ -1,347 +1,160 @@
-//! Getting the jobs of a `POST` into the books: in one command where they fit, else in chunks that
-//! stay invisible until one last command makes all of them jobs. Either way all or none.
+//! `POST /jobs`: one job or thousands, answered with a receipt or with the jobs themselves.
 
-use std::collections::BTreeSet;
+use crate::api::http::error::Error;
+use crate::api::http::respond;
+use crate::api::http::route_prefix::RoutePrefix;
+use crate::api::http::version;
+use crate::api::jobs::input::parse;
+use crate::api::jobs::submission;
+use crate::api::jobs::view::Views;
+use crate::store::jobs;
+use crate::store::tasks;
+use rusqlite::Connection;
+use std::sync::Arc;
 
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
 use uuid::Uuid;
 
-use super::check::Batch;
-use super::executors as callable;
-use crate::api::error::Error;
-use crate::api::idempotency::Key;
-use crate::api::state::AppState;
-use crate::api::unexpected;
-use crate::command::{Command, CreateJobs, NewJob, Outcome, Rejection, RejectionKind};
-use crate::model::job::JobDefinition;
-use crate::model::{JobId, ProjectId};
-use crate::store::{executors, idempotency, jobs, projects};
+use crate::api::http::body::{BULK, JsonBody};
+use crate::api::http::context::RequestContext;
+use crate::api::http::idempotency::Key;
+use crate::api::http::warnings::Warnings;
+use crate::api::jobs::stream::Jobs;
+use crate::api::jobs::submission::{CreatedJobs, Submission};
+use crate::api::jobs::validate::batch::Batch;
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::limits::reader::ReadPhase;
+use crate::api::state::{App, AppState};
 
-/// The most jobs in one log entry.
-const CHUNK_JOBS: usize = 1_000;
-/// About the most bytes in one log entry; a single larger job goes alone.
-const CHUNK_BYTES: usize = 400 * 1_024;
-/// What a job's row costs in an entry beside its data, at most.
-const ROW: usize = 40;
+/// Bodies above this are read on a thread of their own: the runtime has others to serve.
+const ASIDE: usize = 64 * 1_024;
 
-/// What keys of requests are meant for.
-pub(super) const ROUTE: &str = "POST /jobs";
-
-/// What a request made.
-#[derive(Debug)]
-pub(super) struct Made {
-    /// The task's request id.
-    pub(super) request: u128,
-    /// The jobs: (first id, how many).
-    pub(super) jobs: Vec<(JobId, u64)>,
-}
-
-/// A checked request.
-pub(super) struct Order {
-    definitions: Vec<JobDefinition>,
-    jobs: Vec<NewJob>,
-    key: Option<Key>,
-}
-
-impl Order {
-    pub(super) fn new(batch: Batch<'_>, key: Option<Key>) -> Result<Self, Error> {
-        let (definitions, jobs) = (batch.definitions, batch.jobs);
-        if jobs.is_empty() {
-            return Err(Error::bad_request("jobs is empty: send at least one job"));
-        }
-        Ok(Self { definitions, jobs, key })
-    }
-
-    /// The order of a request that is about one job by its own name: once made, it is there.
-    pub(super) fn alone(batch: Batch<'_>) -> Self {
-        Self { definitions: batch.definitions, jobs: batch.jobs, key: None }
-    }
-
-    /// Has them created, and waits until that is so on this node.
-    pub(super) async fn carry_out(self, app: &AppState) -> Result<Made, Error> {
-        let request = Uuid::now_v7().as_u128();
-        let Self { definitions, jobs, key } = self;
-        let data = jobs.iter().map(|job| (job.definition as usize, job.data.as_str()));
-        if let Err((first, error)) = callable::check(app, &definitions, data).await {
-            return Err(first.map_or(error.clone(), |index| error.at(index)));
-        }
-        let wants = Wants::of(&definitions, &jobs);
-        if jobs.len() <= CHUNK_JOBS && bytes(&definitions, &jobs) <= CHUNK_BYTES {
-            let command =
-                Command::CreateJobs(CreateJobs { request, definitions, jobs, staged: false });
-            return match app.cluster.propose(Key::around(key, command)).await? {
-                Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
-                other => Err(wants.refused(app, other).await),
-            };
-        }
-        if let Some(key) = key
-            && let Some(made) = remembered(app, key).await?
-        {
-            return Ok(made);
-        }
-        let made = staged(app, request, &definitions, jobs, key, &wants).await;
-        if !matches!(&made, Ok(made) if made.request == request) {
-            // Refused, failed, or done before under the same key: nothing staged may stay. If this
-            // does not reach the log either, what is staged is given up after an hour.
-            let _ = app.cluster.propose(Command::DiscardJobs { request }).await;
-        }
-        made
-    }
-}
-
-async fn staged(
-    app: &AppState,
-    request: u128,
-    definitions: &[JobDefinition],
-    jobs: Vec<NewJob>,
-    key: Option<Key>,
-    wants: &Wants,
-) -> Result<Made, Error> {
-    for chunk in chunks(request, definitions, jobs) {
-        match app.cluster.propose(Command::CreateJobs(chunk)).await? {
-            Outcome::Jobs { .. } => {}
-            other => return Err(wants.refused(app, other).await),
-        }
-    }
-    let activate = Key::around(key, Command::ActivateJobs { request });
-    match app.cluster.propose(activate).await? {
-        Outcome::Jobs { request, jobs } => Ok(Made { request, jobs }),
-        other => Err(wants.refused(app, other).await),
-    }
-}
-
-/// What the same request made when it was sent before, by all that is committed.
-pub(super) async fn made_before(app: &AppState, key: Option<Key>) -> Result<Option<Made>, Error> {
-    let Some(key) = key else { return Ok(None) };
-    app.cluster.linearize().await?;
-    remembered(app, key).await
-}
-
-/// What an earlier request under the same key made, so that nothing is staged in vain. Asks the log
-/// only when this node remembers the key.
-async fn remembered(app: &AppState, key: Key) -> Result<Option<Made>, Error> {
-    let known = app.read(move |conn| idempotency::get(conn, &key.key)).await?;
-    if known.is_none() {
-        return Ok(None);
-    }
-    // There is no such task: this comes to nothing, unless the key is still good.
-    let command = Command::ActivateJobs { request: Uuid::now_v7().as_u128() };
-    match app.cluster.propose(Key::around(Some(key), command)).await? {
-        Outcome::Jobs { request, jobs } => Ok(Some(Made { request, jobs })),
-        Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }) => Ok(None),
-        Outcome::Rejected(rejection) => Err(rejection.into()),
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// Cuts a large request into commands. Each names only the definitions that its jobs use.
-fn chunks(
-    request: u128,
-    definitions: &[JobDefinition],
-    jobs: Vec<NewJob>,
-) -> impl Iterator<Item = CreateJobs> {
-    let mut jobs = jobs.into_iter().peekable();
-    std::iter::from_fn(move || {
-        jobs.peek()?;
-        let mut chunk =
-            CreateJobs { request, definitions: Vec::new(), jobs: Vec::new(), staged: true };
-        let mut places: Vec<Option<u32>> = vec![None; definitions.len()];
-        let mut size = 0;
-        while let Some(job) = jobs.peek() {
-            let place = job.definition as usize;
-            let new = places[place].is_none();
-            size += row_bytes(job) + if new { definition_bytes(&definitions[place]) } else { 0 };
-            let full = chunk.jobs.len() >= CHUNK_JOBS || size > CHUNK_BYTES;
-            if full && !chunk.jobs.is_empty() {
-                break;
-            }
-            let definition = *places[place].get_or_insert_with(|| {
-                chunk.definitions.push(definitions[place].clone());
-                chunk.definitions.len() as u32 - 1
+pub(crate) async fn create_jobs(
+    State(app): App,
+    context: RequestContext,
+    headers: HeaderMap,
+    JsonBody(body, _hold): JsonBody<BULK>,
+) -> Result<Response, Error> {
+    let rules = Rules::new(&app, context.casing());
+    let whole = wants_jobs(&headers);
+    let caller = context.caller;
+    let read = move |body: Bytes| {
+        let key = Key::of(&headers, caller, submission::ROUTE, &body)?;
+        let mut batch = Batch::new(rules);
+        let submission =
+            parse::each(&body, &mut |_, job| batch.add(job)).and_then(|mut warnings| {
+                warnings.merge(batch.warnings());
+                Ok((Submission::new(batch, key)?, warnings))
             });
-            if let Some(job) = jobs.next() {
-                chunk.jobs.push(NewJob { definition, ..job });
-            }
+        Ok::<_, Error>((key, submission))
+    };
+    let (key, submission) = if body.len() > ASIDE {
+        // It only fails when the reading panics, which no input makes it do.
+        tokio::task::spawn_blocking(move || read(body)).await.map_err(|_| Error::internal())??
+    } else {
+        read(body)?
+    };
+    let (made, warnings) = match submission {
+        Ok((submission, warnings)) => (submission.commit(&app).await?, warnings),
+        // It was good when it was first sent: an instant has passed since.
+        Err(error) => {
+            (submission::created_before(&app, key).await?.ok_or(error)?, Warnings::default())
         }
-        Some(chunk)
+    };
+    let response = if whole {
+        representation(&app, &context, &made).await
+    } else {
+        receipt(&app, &context, &made).await
+    };
+    Ok(respond::warn(response?, &warnings))
+}
+
+/// Whether a request prefers the created jobs to a receipt (RFC 7240).
+fn wants_jobs(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(','));
+    preferences.any(|preference| {
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        let value = value.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("return")
+            && value.trim().trim_matches('"').eq_ignore_ascii_case("representation")
     })
 }
 
-fn bytes(definitions: &[JobDefinition], jobs: &[NewJob]) -> usize {
-    definitions.iter().map(definition_bytes).sum::<usize>()
-        + jobs.iter().map(row_bytes).sum::<usize>()
+/// 202 and where the task is. The jobs are there already: the task is a receipt.
+async fn receipt(
+    app: &AppState,
+    context: &RequestContext,
+    made: &CreatedJobs,
+) -> Result<Response, Error> {
+    let request = made.request;
+    let id = Uuid::from_u128(request).to_string();
+    let body = if context.prefix == RoutePrefix::ApiV1 {
+        respond::envelope(&id, context.casing())
+    } else {
+        let read = move |conn: &Connection| tasks::get(conn, request);
+        let task = app.read_at(ReadPhase::AfterWrite, read).await?;
+        let numbers: Vec<u64> = task.iter().map(|task| task.id).collect();
+        respond::envelope(&numbers, context.casing())
+    };
+    let mut response = respond::json(StatusCode::ACCEPTED, body);
+    let location = format!("{}/async-tasks/{id}", context.prefix.as_str());
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
 }
 
-/// What a job's row costs in an entry, at most.
-fn row_bytes(job: &NewJob) -> usize {
-    ROW + job.data.len() + job.external_id.as_ref().map_or(0, String::len)
-}
-
-/// What a definition costs in an entry: it is carried as JSON.
-pub(super) fn definition_bytes(definition: &JobDefinition) -> usize {
-    // A definition always serialises; were one not to, the command would say so.
-    64 + serde_json::to_vec(definition).map_or(0, |text| text.len())
-}
-
-/// What the jobs of a request need to be there, or not to be: to find the one that was refused.
-struct Wants {
-    projects: Vec<ProjectId>,
-    executors: Vec<Option<u64>>,
-    externals: Vec<(usize, ProjectId, String)>,
-}
-
-impl Wants {
-    fn of(definitions: &[JobDefinition], jobs: &[NewJob]) -> Self {
-        let definition = |job: &NewJob| &definitions[job.definition as usize];
-        let external = |(index, job): (usize, &NewJob)| {
-            Some((index, definition(job).project, job.external_id.clone()?))
+/// 201 and the jobs, in the submission of the request.
+async fn representation(
+    app: &Arc<AppState>,
+    context: &RequestContext,
+    made: &CreatedJobs,
+) -> Result<Response, Error> {
+    let mut response = if let [(id, 1)] = made.jobs[..] {
+        let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
+        let read = move |conn: &Connection| {
+            let job = jobs::get(conn, id)?;
+            job.map(|job| Views::new(conn, now, retry_max)?.job(job)).transpose()
         };
-        Self {
-            projects: jobs.iter().map(|job| definition(job).project).collect(),
-            executors: jobs.iter().map(|job| definition(job).executor).collect(),
-            externals: jobs.iter().enumerate().filter_map(external).collect(),
+        let job = app.read_at(ReadPhase::AfterWrite, read).await?;
+        let body = respond::envelope(&Vec::from_iter(&job), context.casing());
+        let response = respond::json(StatusCode::CREATED, body);
+        match job {
+            Some(job) => version::tag(response, job.version),
+            None => response,
         }
-    }
-
-    /// The error of a refusal. What is missing, or there already, is looked up here, so that the
-    /// error can name the first job that it is about: apply says only that there is one.
-    async fn refused(&self, app: &AppState, outcome: Outcome) -> Error {
-        let Outcome::Rejected(rejection) = outcome else { return unexpected(&outcome) };
-        let kind = rejection.kind;
-        let error = Error::from(rejection);
-        match kind {
-            RejectionKind::Invalid => {
-                let projects = distinct(self.projects.iter().copied());
-                let executors = distinct(self.executors.iter().copied().flatten());
-                let missing = app.read(move |conn| {
-                    let projects = absent(projects, |id| projects::exists(conn, id))?;
-                    let executors =
-                        absent(executors, |id| Ok(executors::get(conn, id)?.is_some()))?;
-                    Ok((projects, executors))
-                });
-                // A read that was ended knows of none: the error stands without a place then.
-                let (projects, executors) = missing.await.unwrap_or_default();
-                if let Some(i) = self.projects.iter().position(|id| projects.contains(id)) {
-                    return error.field("projectId").at(i);
-                }
-                let wants = |id: &Option<u64>| id.is_some_and(|id| executors.contains(&id));
-                match self.executors.iter().position(wants) {
-                    Some(i) => error.field("executorId").at(i),
-                    None => error,
-                }
-            }
-            RejectionKind::Conflict if !self.externals.is_empty() => {
-                let wanted = self.externals.clone();
-                let taken = app.read(move |conn| {
-                    for (index, project, id) in &wanted {
-                        if jobs::id_by_external_id(conn, *project, id)?.is_some() {
-                            return Ok(Some(*index));
-                        }
-                    }
-                    Ok(None)
-                });
-                match taken.await {
-                    Ok(Some(index)) => error.field("externalId").at(index),
-                    _ => error,
-                }
-            }
-            _ => error,
-        }
-    }
-}
-
-/// Those that are not there. An error is none of them: whoever could not look does not know.
-fn absent(
-    ids: Vec<u64>,
-    exists: impl Fn(u64) -> rusqlite::Result<bool>,
-) -> rusqlite::Result<Vec<u64>> {
-    let mut absent = Vec::new();
-    for id in ids {
-        if !exists(id)? {
-            absent.push(id);
-        }
-    }
-    Ok(absent)
-}
-
-fn distinct(ids: impl Iterator<Item = u64>) -> Vec<u64> {
-    ids.collect::<BTreeSet<_>>().into_iter().collect()
+    } else {
+        let jobs = Jobs::new(app, &made.jobs, context.casing(), false);
+        let (head, tail) = (b"{\"data\":".to_vec(), b",\"success\":true}".to_vec());
+        jobs.answer(StatusCode::CREATED, head, tail).await?
+    };
+    let applied = HeaderValue::from_static("return=representation");
+    response.headers_mut().insert("preference-applied", applied);
+    Ok(response)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::job::Casing;
-    use crate::schedule::DstRule;
-
-    fn definition(project: u64) -> JobDefinition {
-        JobDefinition {
-            project,
-            spec: "@every 1m".into(),
-            period: Some(60_000),
-            timezone: "UTC".into(),
-            dst: DstRule::default(),
-            callback_url: "http://localhost/".into(),
-            execution_type: "http".into(),
-            casing: Casing::Snake,
-            start: None,
-            end: None,
-            retry_max: None,
-            executor: None,
-            created_by: None,
-            ..JobDefinition::default()
-        }
-    }
-
-    fn job(definition: u32, bytes: usize) -> NewJob {
-        NewJob { definition, data: "x".repeat(bytes), ..NewJob::default() }
-    }
 
     #[test]
-    fn what_could_not_be_looked_up_is_not_taken_for_absent() {
-        let there = |id: u64| Ok(id != 2);
-        assert_eq!(absent(vec![1, 2, 3], there), Ok(vec![2]));
-        let mut conn = rusqlite::Connection::open_in_memory().unwrap();
-        conn.execute_batch(
-            "CREATE TABLE projects (id INTEGER PRIMARY KEY); INSERT INTO projects VALUES (1)",
-        )
-        .unwrap();
-        // As a read is ended whose time is over: from the second look on.
-        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let asked = std::sync::Arc::clone(&over);
-        let ends = move || asked.load(std::sync::atomic::Ordering::Relaxed);
-        conn.progress_handler(1, Some(ends)).unwrap();
-        let ended = absent(vec![1, 2, 3], |id| {
-            over.store(id == 2, std::sync::atomic::Ordering::Relaxed);
-            projects::exists(&conn, id)
-        });
-        let code = ended.unwrap_err().sqlite_error_code();
-        assert_eq!(code, Some(rusqlite::ErrorCode::OperationInterrupted));
-    }
-
-    #[test]
-    fn chunks_keep_order_and_limits_and_name_only_their_definitions() {
-        let definitions = [definition(1), definition(2), definition(3)];
-        let mut jobs: Vec<_> = (0..2_500).map(|i| job(u32::from(i >= 2_000), i % 7)).collect();
-        jobs.push(job(2, CHUNK_BYTES + 5));
-        jobs.push(job(0, 1));
-        let wanted: Vec<_> = jobs
-            .iter()
-            .map(|j| (definitions[j.definition as usize].project, j.data.len()))
-            .collect();
-        let cut: Vec<_> = chunks(9, &definitions, jobs).collect();
-        assert_eq!(cut.iter().map(|c| c.jobs.len()).collect::<Vec<_>>(), [1_000, 1_000, 500, 1, 1]);
-        assert_eq!(cut.iter().map(|c| c.definitions.len()).collect::<Vec<_>>(), [1; 5]);
-        let got: Vec<_> = cut
-            .iter()
-            .flat_map(|c| {
-                c.jobs.iter().map(|j| (c.definitions[j.definition as usize].project, j.data.len()))
-            })
-            .collect();
-        assert_eq!(got, wanted);
-        for chunk in &cut {
-            assert!(bytes(&chunk.definitions, &chunk.jobs) <= CHUNK_BYTES || chunk.jobs.len() == 1);
-            let command = Command::CreateJobs(chunk.clone()).encode().unwrap();
-            assert!(command.len() <= bytes(&chunk.definitions, &chunk.jobs));
+    fn a_preference_is_found_among_others() {
+        for (value, wanted) in [
+            ("return=representation", true),
+            ("respond-async, Return=\"representation\"; x=1", true),
+            ("return=minimal", false),
+            ("representation", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static("prefer"),
+                HeaderValue::from_static(value),
+            )]);
+            assert_eq!(wants_jobs(&headers), wanted, "{value}");
         }
     }
 }

@@ -1,166 +1,128 @@
-//! What a request makes of a job that is there. `super::change` calls it for edits and
-//! `super::external` for upserts; the definition is checked as a new job's is. Pure.
+//! One job changed: edited, deleted, paused, resumed, run out of turn. `super` routes to it.
 //!
-//! | | what is not named | null |
-//! |---|---|---|
-//! | [`EditMode::Put`] | stays, of the fields that the published clients know (they send some of them only); target and schedule stay until another is named; `externalId` and pause stay; the rest gets its default | as not named, but `externalId` and `pauseUntil` go |
-//! | [`EditMode::Patch`] | stays, within objects too (`super::merge`) | takes the field away |
-//! | [`EditMode::Whole`] | gets its default; status and pause stay | as not named |
+//! An edit is made of a job as it was read, and committed for that version only. Where the job has
+//! changed since, it is read and edited again, unless the request's conditions do not hold any more.
 
-use super::check::{self, Rules, check_payload};
-use super::definition::{Base, Seen, by, unfit};
-use super::merge;
-use super::names::{Name, Names};
-use super::outlook;
-use super::parse::JobInput;
-use crate::api::error::Error;
-use crate::api::reply::Warnings;
-use crate::command::JobEdit;
-use crate::model::Millis;
-use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use rusqlite::Connection;
 
-/// What becomes of the fields that a request does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EditMode {
-    /// `PUT /jobs/{id}`.
-    Put,
-    /// `PATCH /jobs/{id}`.
-    Patch,
-    /// An upsert.
-    Whole,
+use crate::api::http::body::{JsonBody, SMALL};
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
+use crate::api::http::ids::Id;
+use crate::api::http::respond;
+use crate::api::http::version::{ATTEMPTS, Conditions, is_stale};
+use crate::api::http::warnings::Warnings;
+use crate::api::jobs::get::{load_job, respond_job};
+use crate::api::jobs::input::parse;
+use crate::api::jobs::next_runs::ScheduleCache;
+use crate::api::jobs::validate::edit::{EditMode, edited};
+use crate::api::jobs::validate::executors;
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::limits::reader::ReadPhase;
+use crate::api::state::{App, AppState};
+use crate::command::{Command, Outcome, RejectionKind};
+use crate::model::job::Job;
+use crate::model::{JobId, ProjectId};
+
+/// The longest body of an edit, in bytes.
+const EDIT: usize = 4 * SMALL;
+pub(crate) async fn put_job(
+    State(app): App,
+    context: RequestContext,
+    headers: HeaderMap,
+    Id(id): Id,
+    JsonBody(body, _hold): JsonBody<EDIT>,
+) -> Result<Response, Error> {
+    edit(&app, &context, &headers, id, &body, EditMode::Put).await
 }
 
-/// The edit of a job that a request asks for; the caller says which version it expects.
-pub(super) fn edited(
-    rules: &Rules,
-    job: &Job,
-    input: &JobInput<'_>,
+pub(crate) async fn patch_job(
+    State(app): App,
+    context: RequestContext,
+    headers: HeaderMap,
+    Id(id): Id,
+    JsonBody(body, _hold): JsonBody<EDIT>,
+) -> Result<Response, Error> {
+    edit(&app, &context, &headers, id, &body, EditMode::Patch).await
+}
+
+async fn edit(
+    app: &AppState,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    id: JobId,
+    body: &[u8],
     mode: EditMode,
+) -> Result<Response, Error> {
+    let (input, mut warnings) = parse::one(body)?;
+    let conditions = Conditions::of(headers);
+    // What the request does not name stays as it is, so this node must know how it is.
+    app.cluster.linearize().await?;
+    for _ in 0..ATTEMPTS {
+        let job = load_job(app, id).await?;
+        if replace(app, context, &job, &input, mode, &conditions, &mut warnings).await? {
+            return match respond_job(app, context, id, ReadPhase::AfterWrite).await {
+                // "Not found" would say that nothing was changed, which others may have seen.
+                Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
+                    "the job was changed, and deleted by another before it could be shown",
+                )),
+                shown => Ok(respond::warn(shown?, &warnings)),
+            };
+        }
+    }
+    Err(busy())
+}
+
+/// Commits an edit of a job as it was read. `false`: it has changed or gone since, and the caller
+/// may look again.
+pub(crate) async fn replace(
+    app: &AppState,
+    context: &RequestContext,
+    job: &Job,
+    input: &parse::JobInput<'_>,
+    mode: EditMode,
+    conditions: &Conditions,
     warnings: &mut Warnings,
-) -> Result<JobEdit, Error> {
-    let old = &*job.definition;
-    let (given, nulls) = match mode {
-        EditMode::Patch => {
-            let mut nulls = input.nulls;
-            (merge::over(old, &input.definition, &mut nulls)?, nulls)
-        }
-        EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
-    };
-    let base = Base { definition: base(old, mode), http: old.http.as_deref(), nulls };
-    let zoned = given.timezone.is_some() || !base.definition.timezone.is_empty();
-    let mut seen = Seen::default();
-    let definition = seen.definition(rules, base, &given)?;
-    warnings.merge(seen.warnings);
-    let was = old.is_one_off().then_some(job.anchor);
-    let (at, again) = match (&input.at, definition.timing) {
-        (Some(text), _) => {
-            let at = Some(check::at(rules, &definition, text, zoned, was)?);
-            (at, at != was)
-        }
-        // A delay begins anew where it is another one, or where that is all the request is about.
-        (None, Timing::After(_)) => {
-            let named = given.rare(Name::After).is_some();
-            let again = named && (definition.timing != old.timing || mode == EditMode::Patch);
-            (was.filter(|_| !again), again)
-        }
-        (None, Timing::At | Timing::Spec) => (was.filter(|_| definition.is_one_off()), false),
-    };
-    let (status, pause_until) = fires(rules, job, &definition, input, mode, again)?;
-    let data = match &input.data {
-        Some(data) => data.to_string(),
-        None if mode == EditMode::Whole || nulls.has(Name::Data) => String::new(),
-        None => job.data.clone(),
-    };
-    check_payload(rules, &definition, &mut None, &data)?;
-    let external_id = match check::external_id(input.external_id.as_deref())? {
-        Some(id) => Some(id),
-        None if input.nulls.has(Name::ExternalId) => None,
-        None => job.external_id.clone(),
-    };
-    let by = by("modifiedBy", input.modified_by.as_deref())?;
-    Ok(JobEdit {
-        id: job.id,
-        expect: None,
-        definition,
-        data,
-        status,
-        at,
-        pause_until,
-        external_id,
-        by,
-    })
-}
-
-/// What holds where the request says nothing.
-fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
-    match mode {
-        EditMode::Patch => old.clone(),
-        EditMode::Put => JobDefinition {
-            project: old.project,
-            spec: old.spec.clone(),
-            period: old.period,
-            timezone: old.timezone.clone(),
-            callback_url: old.callback_url.clone(),
-            execution_type: old.execution_type.clone(),
-            casing: old.casing,
-            start: old.start,
-            end: old.end,
-            retry_max: old.retry_max,
-            executor: old.executor,
-            created_by: old.created_by.clone(),
-            timing: old.timing,
-            http: old.http.clone(),
-            ..JobDefinition::default()
+) -> Result<bool, Error> {
+    let mut edit = edited(&Rules::new(app, context.casing()), job, input, mode, warnings)?;
+    edit.expect = Some(job.version);
+    if mode == EditMode::Put
+        && job.definition.retry_max.is_none()
+        && edit.definition.retry_max.is_some()
+    {
+        // A GET shows the default where the job has no number of its own: sent back, it is none.
+        let default = default_retries(app, edit.definition.project).await?;
+        edit.definition.retry_max = edit.definition.retry_max.filter(|given| *given != default);
+    }
+    let definitions = std::slice::from_ref(&edit.definition);
+    let data = std::iter::once((0, edit.data.as_str()));
+    executors::check(app, definitions, data).await.map_err(|(_, error)| error)?;
+    conditions.check(Some(job.version))?;
+    match app.cluster.propose(Command::UpdateJob(edit)).await? {
+        outcome if is_stale(&outcome) => Ok(false),
+        Outcome::Rejected(rejection) => match rejection.kind {
+            RejectionKind::Conflict => Err(Error::from(rejection).field("externalId")),
+            _ => Err(rejection.into()),
         },
-        EditMode::Whole => JobDefinition {
-            project: old.project,
-            execution_type: old.execution_type.clone(),
-            casing: old.casing,
-            created_by: old.created_by.clone(),
-            ..JobDefinition::default()
-        },
+        _ => Ok(true),
     }
 }
 
-/// Whether it fires, and from when on. `again`: a one-off got another instant.
-fn fires(
-    rules: &Rules,
-    job: &Job,
-    definition: &JobDefinition,
-    input: &JobInput<'_>,
-    mode: EditMode,
-    again: bool,
-) -> Result<(JobStatus, Option<Millis>), Error> {
-    // What a GET showed may be sent back.
-    let status = input.status.as_deref().filter(|status| {
-        let ours = matches!(job.status, JobStatus::Completed | JobStatus::Disabled);
-        let over = *status == JobStatus::Completed.name() && outlook::is_over(job, rules.now);
-        !(over || ours && *status == job.status.name())
-    });
-    let named = check::status(status)?;
-    let paused = job.paused_until(rules.now);
-    let (status, until) = match &input.pause_until {
-        Some(text) => {
-            (JobStatus::Active, Some(check::pause_until("pauseUntil", rules, definition, text)?))
-        }
-        None if named.is_some() => (named.unwrap_or(job.status), None),
-        None if input.nulls.has(Name::PauseUntil) && mode != EditMode::Whole => (job.status, None),
-        None => (job.status, paused),
+/// The retries of a project's jobs that have no number of their own.
+async fn default_retries(app: &AppState, project: ProjectId) -> Result<u32, Error> {
+    let (now, configured) = (app.time.now(), app.config.job_execution_retry_max);
+    let read = move |conn: &Connection| {
+        Ok(ScheduleCache::new(conn, now, configured).project(project)?.retry_max)
     };
-    if job.status != JobStatus::Completed {
-        return Ok((status, until));
-    }
-    if again || !definition.is_one_off() {
-        let status = if status == JobStatus::Completed { JobStatus::Active } else { status };
-        return Ok((status, until));
-    }
-    if status != JobStatus::Completed {
-        let message = "job is completed: give it a new at or after to run it again";
-        return Err(unfit("status", message));
-    }
-    Ok((status, until))
+    app.read(read).await
 }
 
-#[cfg(test)]
-#[path = "edit_tests.rs"]
-mod tests;
+/// 503: others were always faster.
+pub(crate) fn busy() -> Error {
+    Error::unavailable(
+        "job is being changed by others all the time, nothing was written: try again",
+    )
+}

@@ -2,29 +2,27 @@
 //! of asking (`super::outlook`). What is shown can be sent back as it is. `super`, `stream` and
 //! `schedules` use it, on the thread that reads the books.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use crate::api::http::casing::verbatim;
+use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::outlook::Known;
-use crate::api::casing::verbatim;
-use crate::api::duration;
-use crate::api::target::{self, HttpView};
+use crate::api::http::duration;
+use crate::api::jobs::next_runs::ScheduleCache;
+use crate::api::targets::http_target::view::{HttpView, show};
+use crate::model::Millis;
 use crate::model::attempt::execution_id;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
 use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
-use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
-use crate::model::{Millis, ProjectId};
 use crate::schedule::DstRule;
-use crate::store::{meta, projects};
+use crate::store::meta;
 
 /// A job, camelCase; the casing of the mount is made when it is written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::api) struct JobView {
+pub(crate) struct JobView {
     id: u64,
     project_id: u64,
     spec: String,
@@ -75,7 +73,7 @@ pub(in crate::api) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<String>,
     /// What `ETag` shows.
-    pub(super) version: u64,
+    pub(crate) version: u64,
 }
 
 /// The fields that few jobs have, as a request gives them.
@@ -106,7 +104,7 @@ struct Policies {
 
 /// What becomes of what is late, as a request gives it.
 #[derive(Debug, Serialize)]
-pub(in crate::api) struct MisfireView {
+pub(crate) struct MisfireView {
     policy: MisfirePolicy,
     #[serde(skip_serializing_if = "Option::is_none")]
     grace: Option<String>,
@@ -118,7 +116,7 @@ pub(in crate::api) struct MisfireView {
 
 impl MisfireView {
     /// Lengths of time as people write them.
-    pub(in crate::api) fn of(misfire: &Misfire) -> Self {
+    pub(crate) fn of(misfire: &Misfire) -> Self {
         Self {
             policy: misfire.policy,
             grace: misfire.grace.map(duration::show),
@@ -148,52 +146,30 @@ impl Policies {
 }
 
 /// Makes views for one answer; schedules are read once a definition.
-pub(in crate::api) struct Views<'c> {
-    pub(super) conn: &'c Connection,
+pub(crate) struct Views<'c> {
     cluster: u128,
-    pub(super) now: Millis,
-    retry_max: u32,
-    pub(super) definitions: HashMap<u64, Known>,
-    projects: HashMap<ProjectId, InProject>,
-}
-
-/// What a project says of its jobs.
-pub(super) struct InProject {
-    /// Its pauses, oldest first.
-    pub(super) pauses: Vec<ProjectPause>,
-    /// Retries, where a job does not say.
-    pub(super) retry_max: u32,
+    now: Millis,
+    schedules: ScheduleCache<'c>,
 }
 
 impl<'c> Views<'c> {
     /// Views as of now; `retry_max` is the configuration's, for jobs that have none of their own.
-    pub(in crate::api) fn new(
-        conn: &'c Connection,
-        now: Millis,
-        retry_max: u32,
-    ) -> rusqlite::Result<Self> {
+    pub(crate) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> rusqlite::Result<Self> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-        Ok(Self {
-            conn,
-            cluster,
-            now,
-            retry_max,
-            definitions: HashMap::new(),
-            projects: HashMap::new(),
-        })
+        Ok(Self { cluster, now, schedules: ScheduleCache::new(conn, now, retry_max) })
     }
 
     /// The job as shown.
-    pub(in crate::api) fn job(&mut self, job: Job) -> rusqlite::Result<JobView> {
-        let last = self.last(&job)?;
-        let (next, due) = self.next(&job, self.now)?.unzip();
+    pub(crate) fn job(&mut self, job: Job) -> rusqlite::Result<JobView> {
+        let last = self.schedules.last(&job)?;
+        let (next, due) = self.schedules.next(&job, self.now)?.unzip();
         let due = due.filter(|due| next != Some(*due) || job.definition.jitter > 0);
         let retry_max = match job.definition.retry_max {
             Some(own) => own,
-            None => self.project(job.definition.project)?.retry_max,
+            None => self.schedules.project(job.definition.project)?.retry_max,
         };
-        let offset = self.known(job.definition_id, &job.definition).offset;
-        let (status, paused) = if self.is_over(&job)? {
+        let offset = self.schedules.offset(job.definition_id, &job.definition);
+        let (status, paused) = if self.schedules.is_over(&job)? {
             (JobStatus::Completed, None)
         } else {
             (job.status_at(self.now), job.paused_until(self.now))
@@ -209,7 +185,7 @@ impl<'c> Views<'c> {
                 Timing::At | Timing::Spec => None,
             },
             callback_url: definition.callback_url.clone(),
-            http: definition.http.as_deref().map(target::show),
+            http: definition.http.as_deref().map(show),
             executor_id: definition.executor,
             data: job.data,
             execution_type: definition.execution_type.clone(),
@@ -234,19 +210,6 @@ impl<'c> Views<'c> {
             date_created: rfc3339(job.created),
             date_modified: job.modified.map(rfc3339),
             version: job.version,
-        })
-    }
-
-    /// What the project says of its jobs, read once.
-    pub(super) fn project(&mut self, id: ProjectId) -> rusqlite::Result<&InProject> {
-        Ok(match self.projects.entry(id) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let own = projects::get(self.conn, id)?;
-                let own = own.and_then(|project| project.settings.delivery.retry_max);
-                let pauses = projects::pauses(self.conn, id)?;
-                new.insert(InProject { pauses, retry_max: own.unwrap_or(self.retry_max) })
-            }
         })
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::api::duration;
-use crate::api::error::Error;
-use crate::api::fields::{Fields, Given};
-use crate::api::signing;
+use crate::api::http::duration;
+use crate::api::http::error::Error;
+use crate::api::http::fields::{Fields, Patch};
+use crate::api::targets::signing;
 use crate::model::Millis;
 use crate::model::delivery::Delivery;
 use crate::model::project::ProjectSettings;
@@ -23,62 +23,67 @@ const LARGEST_FACTOR: f64 = 100.0;
 
 /// What a request says of the settings. What it does not name stays, what it names as null is left
 /// to the configuration again.
-pub(super) struct Edit {
-    retry_max: Given<u32>,
-    retry_delay: Given<Millis>,
-    retry_factor: Given<u32>,
-    retry_max_delay: Given<Millis>,
-    timeout: Given<Millis>,
-    secret: Given<Zeroizing<String>>,
+pub(crate) struct SettingsPatch {
+    retry_max: Patch<u32>,
+    retry_delay: Patch<Millis>,
+    retry_factor: Patch<u32>,
+    retry_max_delay: Patch<Millis>,
+    timeout: Patch<Millis>,
+    secret: Patch<Zeroizing<String>>,
 }
 
-impl Edit {
+impl SettingsPatch {
     /// Reads the fields.
-    pub(super) fn read(fields: &mut Fields, max_timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn read(fields: &mut Fields, max_timeout: Duration) -> Result<Self, Error> {
         let delay = |fields: &mut Fields, name| fields.duration(name, (0, YEAR));
         Ok(Self {
-            retry_max: fields.given("retryMax", |fields, name| match fields.number(name)? {
+            retry_max: fields.patch("retryMax", |fields, name| match fields.number(name)? {
                 Some(n) if n > MOST_RETRIES => {
                     let message = format!("retryMax must be at most {MOST_RETRIES}");
                     Err(Error::invalid(name, message))
                 }
                 given => Ok(given.map(|n| n as u32)),
             })?,
-            retry_delay: fields.given("retryDelay", delay)?,
-            retry_factor: fields.given("retryFactor", factor)?,
-            retry_max_delay: fields.given("retryMaxDelay", delay)?,
-            timeout: fields.given("timeout", |fields, name| {
+            retry_delay: fields.patch("retryDelay", delay)?,
+            retry_factor: fields.patch("retryFactor", factor)?,
+            retry_max_delay: fields.patch("retryMaxDelay", delay)?,
+            timeout: fields.patch("timeout", |fields, name| {
                 let given = fields.take(name);
                 given.map(|value| duration::timeout(&value, max_timeout)).transpose()
             })?,
-            secret: fields.given("webhookSecret", |fields, _| signing::given(fields))?,
+            secret: fields.patch("webhookSecret", |fields, _| signing::read_secret(fields))?,
         })
     }
 
     /// Whether it says nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.retry_max == Given::Nothing
-            && self.retry_delay == Given::Nothing
-            && self.retry_factor == Given::Nothing
-            && self.retry_max_delay == Given::Nothing
-            && self.timeout == Given::Nothing
-            && self.secret == Given::Nothing
+    pub(crate) fn is_empty(&self) -> bool {
+        self.retry_max == Patch::Keep
+            && self.retry_delay == Patch::Keep
+            && self.retry_factor == Patch::Keep
+            && self.retry_max_delay == Patch::Keep
+            && self.timeout == Patch::Keep
+            && self.secret == Patch::Keep
     }
 
     /// The settings with this said of them. Another secret leaves the old one a day.
-    pub(super) fn over(&self, old: &ProjectSettings, keys: &Keys, now: Millis) -> ProjectSettings {
+    pub(crate) fn apply_to(
+        &self,
+        old: &ProjectSettings,
+        keys: &Keys,
+        now: Millis,
+    ) -> ProjectSettings {
         let before = old.delivery;
         let delivery = Delivery {
-            retry_max: self.retry_max.clone().over(before.retry_max),
-            retry_delay: self.retry_delay.clone().over(before.retry_delay),
-            retry_factor: self.retry_factor.clone().over(before.retry_factor),
-            retry_max_delay: self.retry_max_delay.clone().over(before.retry_max_delay),
-            timeout: self.timeout.clone().over(before.timeout),
+            retry_max: self.retry_max.clone().apply_to(before.retry_max),
+            retry_delay: self.retry_delay.clone().apply_to(before.retry_delay),
+            retry_factor: self.retry_factor.clone().apply_to(before.retry_factor),
+            retry_max_delay: self.retry_max_delay.clone().apply_to(before.retry_max_delay),
+            timeout: self.timeout.clone().apply_to(before.timeout),
         };
         let signing = match &self.secret {
-            Given::Nothing => old.signing.clone(),
-            Given::Null => Vec::new(),
-            Given::Value(text) => {
+            Patch::Keep => old.signing.clone(),
+            Patch::Clear => Vec::new(),
+            Patch::Set(text) => {
                 let sealed = keys.seal(text, purpose::SIGNING);
                 signing::changed(&old.signing, sealed, now, signing::OVERLAP)
             }
@@ -103,7 +108,7 @@ fn factor(fields: &mut Fields, name: &'static str) -> Result<Option<u32>, Error>
 /// Settings as they are shown: what is left to the configuration is left out.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SettingsView {
+pub(crate) struct SettingsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +126,7 @@ pub(super) struct SettingsView {
 
 impl SettingsView {
     /// The settings, as of now.
-    pub(super) fn of(settings: &ProjectSettings, now: Millis) -> Self {
+    pub(crate) fn of(settings: &ProjectSettings, now: Millis) -> Self {
         let delivery = settings.delivery;
         Self {
             retry_max: delivery.retry_max,

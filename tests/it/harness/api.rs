@@ -7,14 +7,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use scheduler0::api::cluster::Status;
-use scheduler0::api::{self, AppState, Pressure, Sources};
+use scheduler0::api::cluster_admin::Answer as AdminAnswer;
+use scheduler0::api::cluster_admin::members::{Members as MemberList, Step};
+use scheduler0::api::cluster_admin::status::{Checksums, Status};
+use scheduler0::api::{self, AppState, ClusterAdmin, Pressure};
 use scheduler0::auth::Auth;
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
 use scheduler0::metrics::Metrics;
+use scheduler0::model::NodeId;
 use scheduler0::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict,
 };
@@ -31,6 +34,31 @@ use super::raft_cluster::poll_interval;
 
 /// The authorization of the operator: `node:pass`.
 pub(crate) const OPERATOR: &str = "Basic bm9kZTpwYXNz";
+
+/// An administration that knows a status and nothing else: the node has no others.
+struct FixedStatus;
+
+impl ClusterAdmin for FixedStatus {
+    fn status(&self) -> AdminAnswer<'_, Status> {
+        Box::pin(async { Ok(Status { ttl_ms: 4_000, ..Status::default() }) })
+    }
+
+    fn checksums(&self) -> AdminAnswer<'_, Checksums> {
+        unsupported()
+    }
+
+    fn members(&self) -> AdminAnswer<'_, MemberList> {
+        unsupported()
+    }
+
+    fn change(&self, _: Step) -> AdminAnswer<'_, NodeId> {
+        unsupported()
+    }
+}
+
+fn unsupported<'a, T: Send + 'a>() -> AdminAnswer<'a, T> {
+    Box::pin(async { Err(scheduler0::cluster::Error::NoLeader) })
+}
 
 /// The node.
 pub(crate) struct ApiFixture {
@@ -103,13 +131,6 @@ impl ApiFixture {
         let auth = Auth::new(keys.clone());
         tokio::spawn(auth.clone().follow(cluster.clone()));
         let pressure = Arc::new(Pressure::default());
-        let sources = Sources {
-            status: Some(Arc::new(|| {
-                Box::pin(async { Ok(Status { ttl_ms: 4_000, ..Status::default() }) })
-            })),
-            checksum: None,
-            ..Sources::default()
-        };
         let mut leadership = cluster.leadership();
         let led = async {
             leadership.wait_for(|l| l.me && l.first_applied).await.unwrap();
@@ -122,7 +143,7 @@ impl ApiFixture {
         let state =
             AppState::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth)
                 .pressure(pressure.clone())
-                .sources(sources)
+                .cluster_admin(Arc::new(FixedStatus))
                 .echo(true);
         state.readiness().follow(&cluster).await;
         Self { router: api::router(state), pressure, cluster, _dir: dir }

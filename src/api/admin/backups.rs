@@ -1,0 +1,280 @@
+//! Backups over HTTP: a download for the command line, files in a folder of the node for the
+//! published clients, and how far the last one is. All of it is for operators: a backup holds every
+//! tenant's jobs, and fills a disk.
+//!
+//! One is made at a time. Paths lead into `BackupDir` and nowhere else.
+
+use crate::api::admin::backup_path::taken;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use crate::api::admin::backup_path::confined;
+use crate::api::http::body::{JsonBody, SMALL};
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
+use crate::api::http::fields::Fields;
+use crate::api::http::respond;
+use crate::api::state::{App, AppState};
+use crate::cluster::backup::{self, Facts};
+use crate::disk::modes;
+use crate::model::time::rfc3339;
+use crate::secret::purpose;
+
+/// What is read of a file at once.
+const PIECE: usize = 256 << 10;
+/// The longest path.
+const LONGEST: usize = 1_024;
+
+pub(crate) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/cluster/backup", get(download).post(to_folder))
+        .route("/cluster/backup-to-file", post(to_file))
+        .route("/cluster/restore", post(restore))
+        .route("/cluster/backup-restore-progress", get(progress))
+}
+
+/// What came of a backup in the folder.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreatedJobs {
+    status: &'static str,
+    message: String,
+    backup_path: String,
+    log_index: String,
+    jobs: String,
+    size: String,
+}
+
+/// Streams a backup of what is applied here, and by default of all that was committed before.
+async fn download(State(app): App, context: RequestContext) -> Result<Response, Error> {
+    context.operators_only()?;
+    settle(&app, &context).await?;
+    let folder = folder(&app).await?;
+    let part = folder.join(part_name(&app));
+    let ticket = app.backup.take(part.clone(), "")?;
+    let (facts, file, length) = in_background(async move {
+        let facts = write(&app, &part).await?;
+        let file = blocking(move || {
+            let file = File::open(&part)?;
+            let length = file.metadata()?.len();
+            // Open is enough: nothing is left of it when the last byte is out, or nobody wants it.
+            fs::remove_file(&part)?;
+            Ok((file, length))
+        });
+        let (file, length) = file.await.map_err(|e| failed(&e))?;
+        ticket.complete(told(&facts, length));
+        Ok((facts, file, length))
+    })
+    .await?;
+    let mut response = Response::new(Body::from_stream(pieces(Arc::new(file), length)));
+    let headers = response.headers_mut();
+    let name = format!("attachment; filename=\"scheduler0-{}.db\"", facts.index);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.sqlite3"));
+    // Made of digits and letters: it is a header's value.
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    respond::no_store(&mut response);
+    Ok(response)
+}
+
+/// Writes one into the folder, under a name made of the time.
+async fn to_folder(
+    State(app): App,
+    context: RequestContext,
+    _: JsonBody<SMALL>,
+) -> Result<Response, Error> {
+    context.operators_only()?;
+    settle(&app, &context).await?;
+    let folder = folder(&app).await?;
+    let now: String = rfc3339(app.time.now()).chars().filter(|c| !"-:".contains(*c)).collect();
+    let name = format!("scheduler0-{now}-node{}.db", app.config.node_id);
+    keep(app, &context, folder.join(name)).await
+}
+
+/// Writes one under a name of the client's choice.
+async fn to_file(
+    State(app): App,
+    context: RequestContext,
+    body: JsonBody<SMALL>,
+) -> Result<Response, Error> {
+    context.operators_only()?;
+    let path = path_in(&body.0, "destPath")?;
+    settle(&app, &context).await?;
+    let folder = folder(&app).await?;
+    let to = blocking(move || Ok(confined(&folder, &path, "destPath"))).await;
+    let to = to.map_err(|e| failed(&e))??;
+    keep(app, &context, to).await
+}
+
+/// A running cluster is not restored: says how it is done. But first, whether the file would do.
+async fn restore(
+    State(app): App,
+    context: RequestContext,
+    body: JsonBody<SMALL>,
+) -> Result<Response, Error> {
+    context.operators_only()?;
+    let path = path_in(&body.0, "backupPath")?;
+    let folder = folder(&app).await?;
+    let found = blocking(move || Ok(confined(&folder, &path, "backupPath"))).await;
+    let path = found.map_err(|e| failed(&e))??;
+    let shown = path.clone();
+    let facts = blocking(move || {
+        if !path.is_file() {
+            let message = format!("backupPath {} is not there", path.display());
+            return Ok(Err(Error::not_found(message).field("backupPath")));
+        }
+        let wrong = |e: backup::Error| Error::invalid("backupPath", e.to_string());
+        Ok(backup::inspect(&path).map_err(wrong))
+    });
+    let facts = facts.await.map_err(|e| failed(&e))??;
+    let sound = if facts.hashed { "is sound" } else { "can be read, but has no hash to check" };
+    Err(Error::conflict(format!(
+        "the backup {sound} (log index {}, {} jobs), but a cluster is not restored while it runs: \
+         stop its nodes, give this one an empty DataDir and run `scheduler0 restore {}` on it",
+        facts.index,
+        facts.jobs,
+        shown.display()
+    )))
+}
+
+async fn progress(State(app): App, context: RequestContext) -> Result<Response, Error> {
+    context.operators_only()?;
+    let (mut progress, part) = app.backup.progress();
+    if let Some(part) = part {
+        let written = fs::metadata(part.with_extension("tmp")).map_or(0, |data| data.len());
+        let whole = app.cluster.state_size().max(1);
+        progress.percent = (written * 100 / whole).min(99) as u8;
+    }
+    Ok(respond::ok(&progress, context.casing()))
+}
+
+/// Makes one and gives it its name, whether or not the client waits.
+async fn keep(
+    app: Arc<AppState>,
+    context: &RequestContext,
+    to: PathBuf,
+) -> Result<Response, Error> {
+    let part = to.with_file_name(part_name(&app));
+    let ticket = app.backup.take(part.clone(), &to.display().to_string())?;
+    let casing = context.casing();
+    let made = in_background(async move {
+        let facts = write(&app, &part).await?;
+        let name = to.clone();
+        let size = blocking(move || {
+            let size = fs::metadata(&part)?.len();
+            if fs::symlink_metadata(&name).is_ok() {
+                return Ok(None);
+            }
+            fs::rename(&part, &name)?;
+            File::open(name.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(Some(size))
+        });
+        let size = size.await.map_err(|e| failed(&e))?.ok_or_else(|| taken(&to))?;
+        let message = told(&facts, size);
+        ticket.complete(message.clone());
+        Ok(CreatedJobs {
+            status: "completed",
+            message,
+            backup_path: to.display().to_string(),
+            log_index: facts.index.to_string(),
+            jobs: facts.jobs.to_string(),
+            size: size.to_string(),
+        })
+    });
+    Ok(respond::ok(&made.await?, casing))
+}
+
+async fn write(app: &AppState, part: &Path) -> Result<Facts, Error> {
+    let sealed = app.keys.seal("scheduler0", purpose::BACKUP).0;
+    let made = app.cluster.backup(part.to_owned(), sealed).await;
+    made.map_err(|error| match error {
+        backup::Error::Unborn => Error::unavailable(error.to_string()),
+        error => failed(&error),
+    })
+}
+
+fn told(facts: &Facts, size: u64) -> String {
+    format!("log index {}, {} jobs, {size} bytes", facts.index, facts.jobs)
+}
+
+/// A backup of what was committed before it was asked for, unless less will do.
+async fn settle(app: &AppState, context: &RequestContext) -> Result<(), Error> {
+    match context.text("consistency") {
+        None => Ok(app.cluster.linearize().await?),
+        Some(_) => context.apply_consistency(app).await,
+    }
+}
+
+/// The folder, made if it isn't there, with room for one more.
+async fn folder(app: &Arc<AppState>) -> Result<PathBuf, Error> {
+    let folder = app.config.backup_dir.clone();
+    let made = blocking(move || {
+        modes::create_dir_all(&folder)?;
+        let folder = folder.canonicalize()?;
+        let disk = rustix::fs::statvfs(&folder)?;
+        Ok((folder, disk.f_bavail * disk.f_frsize))
+    });
+    let (folder, free) = made.await.map_err(|e| failed(&e))?;
+    // It must not take from the node what that needs to live.
+    if free < app.cluster.state_size() + app.config.disk_reserve {
+        return Err(Error::no_space());
+    }
+    Ok(folder)
+}
+
+fn part_name(app: &AppState) -> String {
+    format!(".backup-of-node{}.part", app.config.node_id)
+}
+
+fn path_in(body: &Bytes, name: &'static str) -> Result<String, Error> {
+    let path = Fields::parse(body)?.text(name, LONGEST)?.filter(|path| !path.is_empty());
+    path.ok_or_else(|| Error::invalid(name, format!("{name} is required: a file in BackupDir")))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Error {
+    tracing::error!(%error, "a backup failed");
+    Error::internal()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Goes on to its end when the client is gone.
+async fn in_background<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.unwrap_or_else(|e| Err(failed(&e)))
+}
+
+fn pieces(file: Arc<File>, length: u64) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::try_unfold(0, move |at| {
+        let file = file.clone();
+        async move {
+            if at == length {
+                return Ok(None);
+            }
+            let size = (length - at).min(PIECE as u64) as usize;
+            let piece = blocking(move || {
+                let mut piece = vec![0; size];
+                file.read_exact_at(&mut piece, at).map(|()| piece)
+            });
+            Ok(Some((Bytes::from(piece.await?), at + size as u64)))
+        }
+    })
+}

@@ -1,0 +1,116 @@
+//! Who belongs to the cluster, for operators: the list, and one step of a change a request. What a
+//! step does is decided at the leader (`cluster::members`), and what it waits for by `node`; the
+//! command line puts the steps together.
+
+use crate::api::cluster_admin::members::Step;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use serde::Serialize;
+
+use crate::api::http::body::{self, SMALL};
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
+use crate::api::http::fields::Fields;
+use crate::api::http::ids::Id;
+use crate::api::http::respond;
+use crate::api::state::{App, AppState};
+use crate::config;
+use crate::model::NodeId;
+
+/// The longest address, in bytes.
+const LONGEST: usize = 512;
+
+pub(crate) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/cluster/members", get(list).post(add))
+        .route("/cluster/members/{id}", delete(remove))
+        .route("/cluster/members/{id}/promote", post(promote))
+        .route("/cluster/members/{id}/drain", post(drain).delete(undrain))
+        .route("/cluster/leader", post(transfer))
+}
+
+async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
+    context.operators_only()?;
+    Ok(respond::ok(&app.admin()?.members().await?, context.casing()))
+}
+
+async fn carry_out(app: &AppState, context: &RequestContext, step: Step) -> Result<NodeId, Error> {
+    context.operators_only()?;
+    Ok(app.admin()?.change(step).await?)
+}
+
+/// The node that a step was about.
+#[derive(Serialize)]
+struct Node {
+    id: NodeId,
+}
+
+/// A change of the members is taken also while the node is short of memory or disk: it may be the
+/// way out.
+async fn fields(app: &AppState, request: axum::extract::Request) -> Result<Fields, Error> {
+    Fields::parse(&body::read(app, request, SMALL).await?.0)
+}
+
+async fn add(
+    State(app): App,
+    context: RequestContext,
+    request: axum::extract::Request,
+) -> Result<Response, Error> {
+    context.operators_only()?;
+    let mut fields = fields(&app, request).await?;
+    let needed = |name| Error::invalid(name, format!("{name} field is required"));
+    let node = fields.number("id")?.ok_or_else(|| needed("id"))?;
+    if node == 0 || i64::try_from(node).is_err() {
+        return Err(Error::invalid("id", "id must be a whole number, 1 or more"));
+    }
+    let address = fields.text("address", LONGEST)?.ok_or_else(|| needed("address"))?;
+    let raft_address = fields.text("raftAddress", LONGEST)?;
+    let raft_address = raft_address.ok_or_else(|| needed("raftAddress"))?;
+    let (address, raft_address) = config::check_addresses(&address, &raft_address)
+        .map_err(|(field, message)| Error::invalid(field, message))?;
+    let replace = fields.flag("replace")?.unwrap_or(false);
+    let step = Step::Add { node, address, raft_address, replace };
+    let id = carry_out(&app, &context, step).await?;
+    Ok(respond::warn(respond::created(&Node { id }, context.casing()), &fields.warnings()))
+}
+
+async fn promote(State(app): App, context: RequestContext, Id(id): Id) -> Result<Response, Error> {
+    let id = carry_out(&app, &context, Step::Promote(id)).await?;
+    Ok(respond::ok(&Node { id }, context.casing()))
+}
+
+async fn remove(State(app): App, context: RequestContext, Id(node): Id) -> Result<Response, Error> {
+    let step = Step::Remove { node, force: context.flag("force")? };
+    carry_out(&app, &context, step).await?;
+    Ok(respond::no_content())
+}
+
+async fn drain(State(app): App, context: RequestContext, Id(node): Id) -> Result<Response, Error> {
+    let id = carry_out(&app, &context, Step::Drain { node, draining: true }).await?;
+    Ok(respond::ok(&Node { id }, context.casing()))
+}
+
+async fn undrain(
+    State(app): App,
+    context: RequestContext,
+    Id(node): Id,
+) -> Result<Response, Error> {
+    carry_out(&app, &context, Step::Drain { node, draining: false }).await?;
+    Ok(respond::no_content())
+}
+
+async fn transfer(
+    State(app): App,
+    context: RequestContext,
+    request: axum::extract::Request,
+) -> Result<Response, Error> {
+    context.operators_only()?;
+    let mut fields = fields(&app, request).await?;
+    let to = fields.number("id")?;
+    let id = carry_out(&app, &context, Step::Transfer(to)).await?;
+    Ok(respond::warn(respond::ok(&Node { id }, context.casing()), &fields.warnings()))
+}

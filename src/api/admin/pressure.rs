@@ -1,0 +1,81 @@
+//! Whether this node is short of memory or disk. `node` watches both and sets it; the api refuses
+//! client writes by it. It measures nothing itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::api::http::error::Error;
+
+/// What the node is short of.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    /// Anonymous memory is above 70 % of `MaxMemory`.
+    memory_refused: AtomicBool,
+    /// Less than `DiskReserveMb` is free.
+    disk_refused: AtomicBool,
+    /// Why the journal has no room, so that nothing fires.
+    journal: Mutex<Option<String>>,
+}
+
+impl Pressure {
+    /// Says whether memory is short; gives what was so before.
+    pub fn set_memory(&self, refused: bool) -> bool {
+        self.memory_refused.swap(refused, Ordering::Relaxed)
+    }
+
+    /// Says whether disk is short; gives what was so before.
+    pub fn set_disk(&self, refused: bool) -> bool {
+        self.disk_refused.swap(refused, Ordering::Relaxed)
+    }
+
+    /// Says why the journal has no room; `None` when it has.
+    pub fn set_journal(&self, trouble: Option<String>) {
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why this node's journal has no room, if it has none.
+    pub fn journal(&self) -> Option<String> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether disk is short.
+    pub fn disk_is_short(&self) -> bool {
+        self.disk_refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether client writes are refused, for the status page.
+    pub fn refuses(&self) -> bool {
+        self.memory_refused.load(Ordering::Relaxed) || self.disk_refused.load(Ordering::Relaxed)
+    }
+
+    /// 507 or 503 while writes are refused.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        if self.disk_refused.load(Ordering::Relaxed) {
+            return Err(Error::no_space());
+        }
+        if self.memory_refused.load(Ordering::Relaxed) {
+            let message = "this node uses more than 70 % of MaxMemory: writes are refused until \
+                           it uses less, jobs go on firing";
+            return Err(Error::unavailable(message));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_full_memory_refuse_writes_differently() {
+        let pressure = Pressure::default();
+        assert!(pressure.admit().is_ok());
+        assert!(!pressure.set_memory(true));
+        assert_eq!(pressure.admit().unwrap_err().status(), 503);
+        pressure.set_disk(true);
+        assert_eq!(pressure.admit().unwrap_err().status(), 507);
+        assert!(pressure.set_memory(false) && pressure.refuses());
+        pressure.set_disk(false);
+        assert!(pressure.admit().is_ok() && !pressure.refuses());
+    }
+}

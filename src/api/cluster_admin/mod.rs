@@ -1,0 +1,30 @@
+//! What operators see of a cluster and do to it beyond the replicated state: a port that `node`
+//! implements, since it knows all parts, and that the API calls.
+
+pub mod members;
+pub mod status;
+
+use std::pin::Pin;
+
+use self::members::{Members, Step};
+use self::status::{Checksums, Status};
+use crate::cluster;
+use crate::model::NodeId;
+
+/// An answer under way. An error's message goes to the client.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, cluster::Error>> + Send + 'a>>;
+
+/// Administration of the cluster, as one node can do it.
+pub trait ClusterAdmin: Send + Sync {
+    /// Gathers the status of all nodes and shards.
+    fn status(&self) -> Answer<'_, Status>;
+
+    /// Commits a checksum entry and gathers every node's hash of its state there.
+    fn checksums(&self) -> Answer<'_, Checksums>;
+
+    /// Gathers the members as this node sees them.
+    fn members(&self) -> Answer<'_, Members>;
+
+    /// Carries out one step of a change of the members; gives the node that the step is about.
+    fn change(&self, step: Step) -> Answer<'_, NodeId>;
+}

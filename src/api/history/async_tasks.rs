@@ -1,0 +1,78 @@
+//! Async tasks: the receipts of `POST /jobs`. camelCase at every mount, as in the original; only the
+//! jobs inside `output` have the mount's casing.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
+use crate::api::http::ids::IdText;
+use crate::api::http::respond;
+use crate::api::jobs::stream::Jobs;
+use crate::api::state::{App, AppState};
+use crate::model::job::Casing;
+use crate::model::task::TaskState;
+use crate::model::time::rfc3339;
+use crate::store::tasks;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TaskView {
+    id: u64,
+    request_id: String,
+    /// Not kept: the jobs say it.
+    input: &'static str,
+    /// The jobs as JSON text, as they are when it is sent; those deleted since are missing.
+    output: &'static str,
+    service: &'static str,
+    state: u8,
+    date_created: String,
+}
+
+pub(crate) fn router() -> Router<Arc<AppState>> {
+    Router::new().route("/async-tasks/{id}", get(one))
+}
+
+async fn one(
+    State(app): App,
+    context: RequestContext,
+    IdText(id): IdText,
+) -> Result<Response, Error> {
+    let missing = || Error::not_found("async task cannot be found");
+    let request = Uuid::parse_str(&id).map_err(|_| missing())?;
+    context.apply_consistency(&app).await?;
+    let read = move |conn: &rusqlite::Connection| tasks::get(conn, request.as_u128());
+    let mut found = app.read(read).await?;
+    if found.is_none() {
+        // It may have been accepted a moment ago by another node.
+        app.cluster.linearize().await?;
+        found = app.read(read).await?;
+    }
+    let task = found.ok_or_else(missing)?;
+    let view = TaskView {
+        id: task.id,
+        request_id: request.to_string(),
+        input: "",
+        output: "",
+        service: "create_job",
+        state: task.state as u8,
+        date_created: rfc3339(task.created),
+    };
+    let body = respond::envelope(&view, Casing::Camel);
+    if task.state != TaskState::Succeeded {
+        return Ok(respond::json(StatusCode::OK, body));
+    }
+    // The jobs are JSON within the text of `output`, which may be long: it is written as it is sent.
+    let mark = b"\"output\":\"";
+    let found = body.windows(mark.len()).position(|part| part == mark);
+    let (head, tail) = body.split_at(found.ok_or_else(Error::internal)? + mark.len());
+    let jobs = Jobs::new(&app, &task.jobs, context.casing(), true);
+    jobs.answer(StatusCode::OK, head.to_vec(), tail.to_vec()).await
+}

@@ -1,0 +1,137 @@
+//! One attempt as answers show it. `executions` and `execution` call it, on the thread that reads.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use crate::api::jobs::next_runs::ScheduleCache;
+use crate::model::attempt::{Verdict, occurrence_id};
+use crate::model::job::Job;
+use crate::model::postponement::parts;
+use crate::model::run::Occurrence;
+use crate::model::time::rfc3339;
+use crate::model::{JobId, Millis};
+use crate::store::executions::Execution;
+use crate::store::{jobs, meta};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExecutionView {
+    id: u64,
+    /// The execution id: one per occurrence, the same for all its attempts.
+    unique_id: String,
+    execution_id: String,
+    /// The original's: 0 scheduled (and not sent), 1 success, 2 failed.
+    state: u8,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// By what it was decided: the answer, a report, silence.
+    how: &'static str,
+    node_id: u64,
+    job_id: u64,
+    project_id: u64,
+    /// The number of a manual run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
+    scheduled_at: String,
+    due_at: String,
+    /// For a skipped range: where it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    attempt: u32,
+    http_code: u16,
+    duration_ms: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    /// How long the attempt was held back although it was due, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
+    shard: u16,
+    epoch: u64,
+    last_execution_datetime: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_execution_datetime: Option<String>,
+    job_queue_version: u64,
+    execution_version: u32,
+    date_created: String,
+}
+
+/// The views of attempts, each with the next run of its job.
+pub(crate) fn views(
+    conn: &Connection,
+    found: Vec<Execution>,
+    now: Millis,
+) -> rusqlite::Result<Vec<ExecutionView>> {
+    let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+    let mut schedules = ScheduleCache::new(conn, now, 0);
+    let mut known: HashMap<JobId, Option<Job>> = HashMap::new();
+    let mut shown = Vec::with_capacity(found.len());
+    for execution in found {
+        let job = match known.get(&execution.job) {
+            Some(job) => job,
+            None => known.entry(execution.job).or_insert(jobs::get(conn, execution.job)?),
+        };
+        let next = job
+            .as_ref()
+            .map_or(Ok(None), |job| schedules.next(job, execution.due))?
+            .map(|next| next.0);
+        shown.push(view(execution, cluster, next));
+    }
+    Ok(shown)
+}
+
+fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionView {
+    let Execution { job, scheduled, run, .. } = execution;
+    let id = occurrence_id(cluster, Occurrence { job, scheduled, run });
+    let sent = !matches!(execution.verdict, Verdict::Skipped(_));
+    let (waited, error) = parts(execution.error.as_deref());
+    ExecutionView {
+        id: execution.id,
+        unique_id: id.clone(),
+        execution_id: id,
+        state: match execution.verdict {
+            Verdict::Delivered => 1,
+            Verdict::Retry { .. } | Verdict::Dead => 2,
+            Verdict::Skipped(_) | Verdict::Postponed { .. } | Verdict::Running => 0,
+        },
+        status: execution.verdict.name(),
+        reason: match execution.verdict {
+            Verdict::Skipped(reason) => Some(reason.name()),
+            _ => None,
+        },
+        how: execution.origin.name(),
+        node_id: execution.node,
+        job_id: execution.job,
+        project_id: execution.project,
+        run: (run > 0).then_some(run),
+        scheduled_at: rfc3339(execution.scheduled),
+        due_at: rfc3339(execution.due),
+        skipped_since: execution.since.map(rfc3339),
+        started_at: sent.then(|| rfc3339(execution.started)),
+        attempt: execution.attempt,
+        http_code: execution.http_code,
+        duration_ms: execution.duration,
+        next_attempt_at: match execution.verdict {
+            Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),
+            _ => None,
+        },
+        waited: waited.map(str::to_owned),
+        error: error.map(str::to_owned),
+        response: execution.response,
+        shard: execution.shard,
+        epoch: execution.epoch,
+        last_execution_datetime: rfc3339(execution.scheduled),
+        next_execution_datetime: next.map(rfc3339),
+        job_queue_version: execution.epoch,
+        execution_version: execution.attempt,
+        date_created: rfc3339(execution.created),
+    }
+}

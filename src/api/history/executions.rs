@@ -1,0 +1,138 @@
+//! Executions: what came of each attempt, job by job, and sums of it; one occurrence with all that is
+//! known of it; and what receivers say of runs that they accepted.
+
+use crate::api::history::analytics;
+use crate::api::history::cleanup;
+use crate::api::history::execution;
+use crate::api::history::reports;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use crate::api::history::execution_view::views;
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
+use crate::api::http::page::{ListWriter, Orders};
+use crate::api::http::respond;
+use crate::api::state::{App, AppState};
+use crate::model::Millis;
+use crate::store::counters::{self, OutcomeKind};
+use crate::store::executions::{self, Filter};
+
+const ORDERS: &Orders<()> =
+    &[("dateCreated", ()), ("scheduledAt", ()), ("lastExecutionDatetime", ()), ("id", ())];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Totals {
+    account_id: u64,
+    scheduled: u64,
+    success: u64,
+    failed: u64,
+}
+
+pub(crate) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/executions", get(list_executions))
+        .route("/executions/{id}", get(execution::get_execution))
+        .route("/executions/{id}/complete", post(reports::complete))
+        .route("/executions/{id}/fail", post(reports::fail))
+        .route("/executions/{id}/heartbeat", post(reports::heartbeat))
+        .route("/executions/{id}/cancel", post(reports::cancel))
+        .route("/executions/totals", get(totals))
+        .route("/executions/analytics", get(analytics::analytics))
+        .route("/executions/cleanup-old-logs", post(cleanup::cleanup))
+}
+
+async fn list_executions(State(app): App, context: RequestContext) -> Result<Response, Error> {
+    let page = context.page(ORDERS)?;
+    let (from, until) = context.interval()?;
+    let filter = Filter {
+        project: context.number("projectId")?.filter(|id| *id > 0),
+        job: context.number("jobId")?.filter(|id| *id > 0),
+        kinds: kinds(&context)?,
+        from,
+        until,
+        after: context.text("after").map(cursor).transpose()?,
+    };
+    // Newest first, unless asked otherwise.
+    let descending = page.descending || !context.has_direction();
+    context.apply_consistency(&app).await?;
+    let (now, casing) = (app.time.now(), context.casing());
+    let body = app.read(move |conn| {
+        let (limit, offset) = (page.limit, page.offset);
+        let (total, found) = executions::list(conn, &filter, limit, offset, descending)?;
+        let total = (total.count, !total.exact);
+        let mut list = ListWriter::new("executions", &page, total, casing);
+        let ends: Vec<_> = found.iter().map(|one| (one.due, one.id)).collect();
+        for (view, (due, id)) in views(conn, found, now)?.iter().zip(ends) {
+            if !list.push(view, || Some(format!("{due:x}-{id:x}"))) {
+                break;
+            }
+        }
+        Ok(list.end())
+    });
+    Ok(respond::json(StatusCode::OK, body.await?))
+}
+
+/// Where a page ended: the `next` of its answer.
+fn cursor(text: &str) -> Result<(Millis, u64), Error> {
+    let read = || {
+        let (due, id) = text.split_once('-')?;
+        Some((Millis::from_str_radix(due, 16).ok()?, u64::from_str_radix(id, 16).ok()?))
+    };
+    let wrong = || Error::invalid("after", "after must be the next of an earlier page");
+    // Numbers that the books cannot hold are no page's end.
+    read().filter(|(_, id)| *id < i64::MAX as u64).ok_or_else(wrong)
+}
+
+/// `state` and `status` are one parameter under two names. Beside the names that answers show, the
+/// published clients' numbers and words are understood.
+fn kinds(context: &RequestContext) -> Result<Vec<OutcomeKind>, Error> {
+    let (field, given) = match (context.text("state"), context.text("status")) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(_), Some(_)) => {
+            let message = "state and status say the same: give one of them";
+            return Err(Error::invalid("status", message));
+        }
+        (Some(state), None) => ("state", state),
+        (None, Some(status)) => ("status", status),
+    };
+    Ok(match given {
+        "0" | "scheduled" => vec![OutcomeKind::Skipped, OutcomeKind::Running],
+        "2" => vec![OutcomeKind::Failed, OutcomeKind::Dead],
+        "1" | "success" | "delivered" | "completed" => vec![OutcomeKind::Delivered],
+        "failed" | "retrying" => vec![OutcomeKind::Failed],
+        "dead" => vec![OutcomeKind::Dead],
+        "skipped" => vec![OutcomeKind::Skipped],
+        "running" => vec![OutcomeKind::Running],
+        _ => {
+            let message = format!(
+                "{field} must be delivered, failed, dead, skipped or running, or, as in older \
+                 clients, 0 or scheduled (not sent), 1 or success, 2 (failed or dead)"
+            );
+            return Err(Error::invalid(field, message));
+        }
+    })
+}
+
+/// Sums over all that is kept: `success` were delivered, `failed` are attempts that failed and those
+/// given up, `scheduled` are all of them and what was skipped.
+async fn totals(State(app): App, context: RequestContext) -> Result<Response, Error> {
+    let project = context.number("projectId")?.filter(|id| *id > 0);
+    context.apply_consistency(&app).await?;
+    let sums = app.read(move |conn| {
+        Ok(Totals {
+            account_id: 0,
+            scheduled: counters::total(conn, project, &OutcomeKind::ALL)?,
+            success: counters::total(conn, project, &[OutcomeKind::Delivered])?,
+            failed: counters::total(conn, project, &[OutcomeKind::Failed, OutcomeKind::Dead])?,
+        })
+    });
+    Ok(respond::ok(&sums.await?, context.casing()))
+}

@@ -1,0 +1,307 @@
+//! The form of an explanation: what `store::explain` found, by names that the API uses elsewhere.
+
+use crate::api::history::explain_words;
+use serde::Serialize;
+
+use crate::api::http::duration;
+use crate::api::jobs::view::MisfireView;
+use crate::model::Millis;
+use crate::model::attempt::{SkipReason, Verdict, occurrence_id};
+use crate::model::job::PARKED;
+use crate::model::postponement::parts;
+use crate::model::target::ProjectPause;
+use crate::model::time::rfc3339;
+use crate::schedule::{Check, Mark, describe, describe_at};
+use crate::store::attempts::StoredAttempt;
+use crate::store::explain::{Account, Explained};
+use crate::store::timeline::FiringState;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExplainView {
+    job_id: u64,
+    project_id: u64,
+    at: String,
+    /// One sentence that says it all.
+    summary: String,
+    /// What else there is to know.
+    notes: Vec<String>,
+    /// What the occurrence came to; without one `not_due`, `not_created`, `deleted` or `forgotten`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// Whether the job had to do something then: by its schedule, and because it was not paused.
+    due: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<ScheduleView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<PlanView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrence: Option<AccountView>,
+    /// Runs that somebody asked for at that instant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    manual_runs: Vec<AccountView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<ShardView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleView {
+    spec: String,
+    description: String,
+    timezone: &'static str,
+    /// The instant on the clock of that zone.
+    local: String,
+    /// Whether the schedule has the instant.
+    matches: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst: Option<Mark>,
+    /// One of the two day fields is enough.
+    either_day: bool,
+    fields: Vec<Check>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanView {
+    standing: &'static str,
+    from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    anchor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter: Option<String>,
+    misfire: MisfireView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_paused_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project_paused_until: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountView {
+    execution_id: String,
+    /// What became of it, in one sentence.
+    summary: String,
+    /// Whether somebody asked for it, out of turn.
+    manual: bool,
+    scheduled_at: String,
+    due_at: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    attempts: Vec<AttemptView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<PendingView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter_id: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptView {
+    id: u64,
+    attempt: u32,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// For a skipped range: where it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_since: Option<String>,
+    node_id: u64,
+    epoch: u64,
+    /// StoredAttempt when its node owned the shard no more.
+    stale: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    duration_ms: u32,
+    http_code: u16,
+    /// `answer`, `reported`, `lost`, `timed_out`, `cancelled`.
+    how: &'static str,
+    /// How long the attempt was held back although it was due, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    date_created: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PendingView {
+    attempt: u32,
+    /// Absent while it waits behind other runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<String>,
+    /// What it was put off for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunView {
+    attempt: u32,
+    /// Whether the receiver accepted it and reports later.
+    accepted: bool,
+    node_id: u64,
+    epoch: u64,
+    started_at: String,
+    last_heard_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShardView {
+    id: u16,
+    owner: u64,
+    epoch: u64,
+    /// Everything due up to here is accounted for.
+    watermark: String,
+}
+
+impl ExplainView {
+    pub(crate) fn new(found: &Explained, at: Millis) -> Self {
+        let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
+        let newest = found.timeline.plans.last();
+        let schedule = plan.zip(found.reading.as_ref()).map(|(plan, reading)| ScheduleView {
+            spec: plan.definition.spec.clone(),
+            description: if plan.definition.is_one_off() {
+                describe_at(plan.anchor, plan.zone)
+            } else {
+                describe(&plan.definition.spec)
+            },
+            timezone: reading.zone.name(),
+            local: reading.local.clone(),
+            matches: reading.due,
+            dst: reading.dst,
+            either_day: reading.either_day,
+            fields: reading.checks.clone(),
+        });
+        let pause = found.project_pause.as_ref();
+        let plan_view = plan.map(|plan| PlanView {
+            standing: match plan.firing {
+                FiringState::Active => "active",
+                FiringState::Paused => "paused",
+                FiringState::Disabled => "disabled",
+            },
+            from: rfc3339(plan.from),
+            until: plan.until.map(rfc3339),
+            anchor: rfc3339(plan.anchor),
+            start_date: plan.definition.start.map(rfc3339),
+            end_date: plan.definition.end.map(rfc3339),
+            jitter: Some(plan.definition.jitter).filter(|jitter| *jitter > 0).map(duration::show),
+            misfire: MisfireView::of(&plan.definition.misfire),
+            project_paused_from: pause.map(|pause| rfc3339(pause.from)),
+            project_paused_until: pause.and_then(ProjectPause::end).map(rfc3339),
+        });
+        let due = found.account.as_ref().map_or(at, |account| account.due);
+        Self {
+            job_id: found.timeline.id,
+            project_id: plan.or(newest).map_or(0, |plan| plan.definition.project),
+            at: rfc3339(at),
+            summary: explain_words::summary(found, at),
+            notes: explain_words::notes(found, at),
+            state: explain_words::state(found, at),
+            reason: found.account.as_ref().and_then(reason),
+            due: found.account.as_ref().is_some_and(|account| account.planned),
+            schedule,
+            plan: plan_view,
+            occurrence: found.account.as_ref().map(|account| view(found, account)),
+            manual_runs: found.manual.iter().map(|one| view(found, one)).collect(),
+            previous: found.previous.map(|one| rfc3339(one.scheduled)),
+            next: found.next.map(|one| rfc3339(one.scheduled)),
+            shard: found.progress.shard.as_ref().map(|shard| ShardView {
+                id: shard.id,
+                owner: shard.owner,
+                epoch: shard.epoch,
+                watermark: rfc3339(found.progress.watermark(due)),
+            }),
+        }
+    }
+}
+
+fn reason(account: &Account) -> Option<&'static str> {
+    account.state.reason().map(SkipReason::name)
+}
+
+fn view(found: &Explained, account: &Account) -> AccountView {
+    let id = |occurrence| occurrence_id(found.cluster, occurrence);
+    AccountView {
+        execution_id: id(account.occurrence),
+        summary: explain_words::told(found, account),
+        manual: account.occurrence.run > 0,
+        scheduled_at: rfc3339(account.occurrence.scheduled),
+        due_at: rfc3339(account.due),
+        state: account.state.name(),
+        reason: reason(account),
+        attempts: account.attempts.iter().map(attempt).collect(),
+        pending: account.pending.as_ref().map(|row| PendingView {
+            attempt: row.attempt,
+            next_attempt_at: Some(row.next_at).filter(|at| *at != PARKED).map(rfc3339),
+            behind: account.behind.iter().copied().map(id).collect(),
+            waits_for: row.postponement().map(|postponed| postponed.waits_for()),
+        }),
+        run: account.run.as_ref().map(|run| RunView {
+            attempt: run.attempt,
+            accepted: run.accepted,
+            node_id: run.node,
+            epoch: run.epoch,
+            started_at: rfc3339(run.started),
+            last_heard_at: rfc3339(run.heard),
+            deadline: run.bounded_by().map(rfc3339),
+        }),
+        dead_letter_id: account.letter.as_ref().map(|letter| letter.id),
+    }
+}
+
+fn attempt(recorded: &StoredAttempt) -> AttemptView {
+    let record = &recorded.record;
+    let sent = !matches!(record.verdict, Verdict::Skipped(_));
+    let (waited, error) = parts(record.error.as_deref());
+    AttemptView {
+        id: recorded.id,
+        attempt: record.attempt,
+        status: record.verdict.name(),
+        reason: match record.verdict {
+            Verdict::Skipped(reason) => Some(reason.name()),
+            _ => None,
+        },
+        skipped_since: record.since.map(rfc3339),
+        node_id: recorded.node,
+        epoch: record.epoch,
+        stale: recorded.stale,
+        started_at: sent.then(|| rfc3339(record.started)),
+        duration_ms: record.duration,
+        http_code: record.http_code,
+        how: record.origin.name(),
+        waited: waited.map(str::to_owned),
+        error: error.map(str::to_owned),
+        response: record.response.clone(),
+        next_attempt_at: match record.verdict {
+            Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),
+            _ => None,
+        },
+        date_created: rfc3339(recorded.created),
+    }
+}

@@ -1,0 +1,275 @@
+//! The fields of a small JSON object, by either casing: projects, credentials and
+//! previews are read with it.
+//! (Jobs have a parser of their own, because they come by the thousand.)
+
+use crate::api::http::duration;
+use serde_json::{Map, Value};
+
+use crate::api::http::casing::canonical;
+use crate::api::http::error::Error;
+use crate::api::http::warnings::Warnings;
+use crate::model::Millis;
+use crate::model::time::parse_rfc3339;
+use crate::schedule::DstRule;
+
+/// An object that was read; fields are taken out of it one by one, what is left is unknown.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    /// Canonical name, name as given, value. The last of equal names counts.
+    given: Vec<(String, String, Value)>,
+}
+
+impl Fields {
+    /// Reads a body; an empty one counts as `{}`.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Error> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self { given: Vec::new() });
+        }
+        let value: Value = serde_json::from_slice(body).map_err(|e| bad_json(&e))?;
+        let Value::Object(object) = value else {
+            return Err(Error::unprocessable("the request's body must be a JSON object"));
+        };
+        Ok(Self { given: Self::known(object) })
+    }
+
+    fn known(object: Map<String, Value>) -> Vec<(String, String, Value)> {
+        let mut buffer = [0; 24];
+        let known = object.into_iter().map(|(name, value)| {
+            let plain = canonical(&name, &mut buffer).unwrap_or_default().to_owned();
+            (plain, name, value)
+        });
+        known.collect()
+    }
+
+    /// Any value but null.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        let mut buffer = [0; 24];
+        let wanted = canonical(name, &mut buffer)?;
+        let mut found = None;
+        self.given.retain_mut(|(plain, _, value)| {
+            let is_it = plain == wanted;
+            if is_it {
+                found = Some(value.take());
+            }
+            !is_it
+        });
+        found.filter(|value| !value.is_null())
+    }
+
+    /// A text of at most so many bytes, without control characters but line ends and tabs.
+    pub(crate) fn text(
+        &mut self,
+        name: &'static str,
+        longest: usize,
+    ) -> Result<Option<String>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => check_text(name, &text, longest).map(|()| Some(text)),
+            Some(_) => Err(Error::invalid(name, format!("{name} must be text"))),
+        }
+    }
+
+    /// true or false.
+    pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(Error::invalid(name, format!("{name} must be true or false"))),
+        }
+    }
+
+    /// A whole number, 0 or more.
+    pub(crate) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Error> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let wrong = || Error::invalid(name, format!("{name} must be a whole number, 0 or more"));
+        value.as_u64().map(Some).ok_or_else(wrong)
+    }
+
+    /// A length of time between two, in milliseconds.
+    pub(crate) fn duration(
+        &mut self,
+        name: &'static str,
+        bounds: (Millis, Millis),
+    ) -> Result<Option<Millis>, Error> {
+        self.take(name).map(|value| duration::read(name, &value, bounds)).transpose()
+    }
+
+    /// An instant: RFC 3339, or a date alone (its first instant in UTC).
+    pub(crate) fn instant(&mut self, name: &'static str) -> Result<Option<Millis>, Error> {
+        let Some(text) = self.text(name, 64)? else { return Ok(None) };
+        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text };
+        parse_rfc3339(&whole).map(Some).ok_or_else(|| {
+            let message = format!("{name} must be RFC 3339, such as 2026-11-20T20:18:07Z");
+            Error::invalid(name, message)
+        })
+    }
+
+    /// A stretch of time: `from` and `until`, or, as in older clients, `startDate` and `endDate`.
+    pub(crate) fn interval(&mut self) -> Result<(Option<Millis>, Option<Millis>), Error> {
+        interval(|name| self.instant(name))
+    }
+
+    /// What to do when the clocks change, with the rules of a job's `dst`.
+    pub(crate) fn dst(&mut self) -> Result<Option<DstRule>, Error> {
+        let Some(value) = self.take("dst") else { return Ok(None) };
+        if !value.is_object() {
+            let message = "dst must be an object with gap (next, skip) and fold (first, both)";
+            return Err(Error::invalid("dst", message));
+        }
+        serde_json::from_value(value)
+            .map(Some)
+            .map_err(|e| Error::invalid("dst", format!("dst is not understood: {e}")))
+    }
+
+    /// Leaves out fields that are known and mean nothing here (what a `GET` showed, sent back).
+    pub(crate) fn ignore(&mut self, names: &[&str]) {
+        for name in names {
+            self.take(name);
+        }
+    }
+
+    /// Refuses null for fields that every record has: a patch cannot take them away.
+    pub(crate) fn not_null(&self, names: &[&'static str]) -> Result<(), Error> {
+        let mut buffer = [0; 24];
+        for name in names {
+            let wanted = canonical(name, &mut buffer).unwrap_or_default();
+            let last = self.given.iter().rev().find(|(plain, ..)| plain == wanted);
+            if last.is_some_and(|(_, _, value)| value.is_null()) {
+                let message = format!("{name} cannot be null: name another, or leave it out");
+                return Err(Error::invalid(name, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A field that null takes away and absence keeps.
+    pub(crate) fn patch<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Result<Option<T>, Error>,
+    ) -> Result<Patch<T>, Error> {
+        let mut buffer = [0; 24];
+        let wanted = canonical(name, &mut buffer).unwrap_or_default();
+        let last = self.given.iter().rev().find(|(plain, ..)| plain == wanted);
+        if last.is_some_and(|(_, _, value)| value.is_null()) {
+            self.take(name);
+            return Ok(Patch::Clear);
+        }
+        Ok(read(self, name)?.map_or(Patch::Keep, Patch::Set))
+    }
+
+    /// The warnings about a request whose fields were all taken: the names that nobody knows.
+    pub(crate) fn warnings(self) -> Warnings {
+        let mut warnings = Warnings::default();
+        self.given.iter().for_each(|(_, name, _)| warnings.unknown_field(name));
+        warnings
+    }
+}
+
+/// What an edit says of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Patch<T> {
+    /// Not named: it stays as it is.
+    Keep,
+    /// Named as null: it goes.
+    Clear,
+    /// What it is from now on.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// The field after the edit.
+    pub(crate) fn apply_to(self, old: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => old,
+            Self::Clear => None,
+            Self::Set(new) => Some(new),
+        }
+    }
+}
+
+/// 400 for a text that is too long or has control characters (NUL above all) in it.
+pub(crate) fn check_text(name: &'static str, text: &str, longest: usize) -> Result<(), Error> {
+    if text.len() > longest {
+        let message = format!("{name} is longer than {longest} bytes");
+        return Err(Error::invalid(name, message));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(Error::invalid(name, format!("{name} has control characters in it")));
+    }
+    Ok(())
+}
+
+/// 400 with the place in the text. serde's own message may quote the input, but only the client's.
+pub(crate) fn bad_json(error: &serde_json::Error) -> Error {
+    Error::bad_request(format!("the request's body is not valid JSON: {error}"))
+}
+
+/// The interval between two instants that are read by name: `from` and `until`, or `startDate` and
+/// `endDate` of the published clients; both names of one of them are refused.
+pub(crate) fn interval(
+    mut instant: impl FnMut(&'static str) -> Result<Option<Millis>, Error>,
+) -> Result<(Option<Millis>, Option<Millis>), Error> {
+    let mut bound = |name: &'static str, older: &'static str| {
+        let (given, other) = (instant(name)?, instant(older)?);
+        if given.is_some() && other.is_some() {
+            let message = format!("{name} and {older} say the same: give one of them");
+            return Err(Error::invalid(older, message));
+        }
+        Ok(given.or(other))
+    };
+    Ok((bound("from", "startDate")?, bound("until", "endDate")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_taken_by_either_casing_and_the_rest_is_unknown() {
+        let body = br#"{"created_by":"me","name":null,"Archived":true,"colour":1}"#;
+        let mut fields = Fields::parse(body).unwrap();
+        assert_eq!(fields.text("createdBy", 10).unwrap().as_deref(), Some("me"));
+        assert_eq!(fields.text("name", 10).unwrap(), None);
+        assert_eq!(fields.flag("archived").unwrap(), Some(true));
+        assert_eq!(fields.warnings().first_unknown(), Some("colour"));
+    }
+
+    #[test]
+    fn null_takes_away_and_absence_does_not() {
+        let body = br#"{"max_concurrency":null,"timeout":"1m","max":null,"max":7}"#;
+        let mut fields = Fields::parse(body).unwrap();
+        let number = Fields::number;
+        assert_eq!(fields.patch("maxConcurrency", number).unwrap().apply_to(Some(3)), None);
+        assert_eq!(fields.patch("ratePerSecond", number).unwrap().apply_to(Some(3)), Some(3));
+        assert_eq!(fields.patch("max", number).unwrap().apply_to(Some(3)), Some(7));
+        assert!(fields.patch("timeout", number).is_err());
+        let mut fields = Fields::parse(body).unwrap();
+        assert_eq!(fields.duration("timeout", (1, 60_000)).unwrap(), Some(60_000));
+        fields.ignore(&["max", "maxConcurrency"]);
+        assert_eq!(fields.warnings(), Warnings::default());
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let deep = "[".repeat(100_000);
+        for (body, status) in [
+            ("[]", 422),
+            ("1", 422),
+            ("nul", 400),
+            ("{\"a\":", 400),
+            ("{\"a\":1e999}", 400),
+            (deep.as_str(), 400),
+        ] {
+            assert_eq!(Fields::parse(body.as_bytes()).unwrap_err().status(), status);
+        }
+        assert_eq!(Fields::parse(b" \n").unwrap().warnings(), Warnings::default());
+        let mut fields = Fields::parse(br#"{"name":"a\u0000","text":"long","n":{}}"#).unwrap();
+        assert!(fields.text("name", 10).is_err());
+        assert!(fields.text("text", 3).is_err());
+        assert!(fields.text("n", 3).is_err());
+        let mut fields = Fields::parse(br#"{"n":-1,"dst":{"gap":"jump"}}"#).unwrap();
+        assert!(fields.number("n").is_err());
+        assert!(fields.dst().is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! The two layers around every handler: [`authenticate`] before the closed routes, and [`finish`]
+//! around all of them. `router` installs both. Neither knows a resource.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+
+use crate::api::http::error::Error;
+use crate::api::http::route_prefix::RoutePrefix;
+use crate::api::http::{query, respond};
+use crate::api::limits::reader::Reader;
+use crate::api::state::App;
+use crate::auth::Refused;
+use crate::listen::Connection;
+
+/// Does what holds for every request: notes its route prefix, renders errors, adds warnings to
+/// successes, and counts the answer. A panic becomes a 500 instead of a closed connection.
+pub(crate) async fn finish(State(app): App, mut request: Request, next: Next) -> Response {
+    let prefix = RoutePrefix::of(request.uri().path());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(prefix);
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!(%method, ?route, "a request made a handler panic");
+        Error::internal().into_response()
+    });
+    if let Some(error) = response.extensions_mut().remove::<Error>() {
+        let path = route.as_ref().map_or("", MatchedPath::as_str);
+        let mut rendered = error.narrow(narrower(path, prefix)).render(prefix.casing());
+        // The router sets some headers beside the status, such as `allow`.
+        let given = std::mem::take(response.headers_mut());
+        for (name, value) in &given {
+            if name != CONTENT_LENGTH {
+                rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        response = rendered;
+    }
+    response = respond::with_warnings(response).await;
+    let counted = app.answers.count(&app.metrics, &method, response).await;
+    response = counted.unwrap_or_else(|error| error.render(prefix.casing()));
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    app.metrics.request(&method, route, response.status().as_u16());
+    response
+}
+
+/// Lets in only requests whose caller is known and whose query the route knows.
+pub(crate) async fn authenticate(State(app): App, mut request: Request, next: Next) -> Response {
+    let network = request.extensions().get().map(Connection::network);
+    match app.auth.caller(request.headers(), network, &app.cluster).await {
+        Ok(Ok(caller)) => {
+            let connection = request.extensions().get::<Connection>();
+            if connection.is_some_and(|known| known.authenticate(caller.principal()).is_err()) {
+                let message = "this client has too many connections to this node: use fewer";
+                return Error::unavailable(message).into_response();
+            }
+            // The path of the request has lost its prefix here, the path of the route has not.
+            let prefix = request.extensions().get().copied().unwrap_or(RoutePrefix::Root);
+            let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+            let path = route.and_then(|route| route.strip_prefix(prefix.as_str()));
+            let path = path.unwrap_or_default();
+            let query = request.uri().query().unwrap_or_default();
+            if let Err(error) = query::check(request.method(), path, query) {
+                return error.into_response();
+            }
+            request.extensions_mut().insert(caller);
+            let reader = Reader::from(caller);
+            let mut response = reader.scope(next.run(request)).await;
+            response.extensions_mut().insert(reader);
+            response
+        }
+        Ok(Err(refused)) => {
+            let (error, counted) = match refused {
+                Refused::Nothing => (Error::unauthorized(), None),
+                Refused::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
+                Refused::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
+            };
+            if let Some((kind, result)) = counted {
+                app.metrics.auth_failure(kind.name(), result);
+            }
+            error.into_response()
+        }
+        Err(error) => Error::from(error).into_response(),
+    }
+}
+
+/// A way to ask a route for less, for the error of a read that took too long.
+fn narrower(route: &str, prefix: RoutePrefix) -> &'static str {
+    match route.strip_prefix(prefix.as_str()).unwrap_or(route) {
+        "/jobs" => "name a projectId, leave out status and label, or page by after",
+        "/jobs/pause" | "/jobs/resume" | "/jobs/delete" => {
+            "name a projectId in the filter, or fewer ids, externalIds or labels"
+        }
+        "/executions" | "/dead-letters" => {
+            "name a projectId or a jobId, a shorter stretch (from, until), or page by after"
+        }
+        "/dead-letters/replay"
+        | "/dead-letters/purge"
+        | "/executions/analytics"
+        | "/executions/totals" => "name a projectId, or a shorter stretch (from, until)",
+        "/jobs/{id}/occurrences" => "ask for a shorter stretch (from, until), or a lower limit",
+        _ => "ask for less at once, such as a lower limit",
+    }
+}

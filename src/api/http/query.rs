@@ -1,0 +1,153 @@
+//! The query parameters that each route knows. One that is unknown, empty, or there twice is refused:
+//! it was meant to narrow the answer, and without it the answer would be wider than what was asked
+//! for. `super::authenticate` calls [`check`] for every route that needs somebody; handlers read the
+//! values through [`super::ask::RequestContext`]. Probes and metrics have no parameters and look at none.
+//!
+//! A new parameter is added to the table here; a test holds the table against the routes.
+
+use axum::http::Method;
+
+use crate::api::http::casing::canonical;
+use crate::api::http::context::parameters;
+use crate::api::http::error::Error;
+
+/// No request has more.
+const MOST: usize = 64;
+
+/// Those of lists.
+const PAGE: &[&str] = &["limit", "offset", "orderBy", "orderByDirection", "orderDirection"];
+/// Where a list goes on.
+const AFTER: &[&str] = &["after"];
+/// Those of reads.
+const READ: &[&str] = &["consistency"];
+/// A stretch of time, by the names of the documents and those of the published clients.
+const TIME: &[&str] = &["from", "until", "startDate", "endDate"];
+/// Accepted everywhere and ignored until there are accounts, like the header `X-Account-ID`.
+const ANY: &[&str] = &["accountId"];
+/// The only one that may be there several times.
+const MANY: &str = "label";
+
+type Names = &'static [&'static [&'static str]];
+
+/// What a route knows beside [`ANY`], by method and path without the mount. A route that is not
+/// here knows nothing.
+const KNOWN: &[(&str, &str, Names)] = &[
+    ("GET", "/projects", &[PAGE, AFTER, READ]),
+    ("GET", "/projects/{id}", &[READ]),
+    ("DELETE", "/projects/{id}", &[&["cascade"]]),
+    ("GET", "/projects/{id}/jobs/by-external-id/{external}", &[READ]),
+    ("GET", "/jobs", &[&["projectId", "status", MANY, "externalId"], PAGE, AFTER, READ]),
+    ("GET", "/jobs/{id}", &[READ]),
+    ("GET", "/jobs/{id}/next", &[&["count"], READ]),
+    ("GET", "/jobs/{id}/explain", &[&["at"], READ]),
+    ("GET", "/jobs/{id}/occurrences", &[TIME, &["limit"], READ]),
+    ("GET", "/executors", &[PAGE, AFTER, READ]),
+    ("GET", "/executors/{id}", &[READ]),
+    ("GET", "/credentials", &[PAGE, READ]),
+    ("GET", "/credentials/{id}", &[READ]),
+    (
+        "GET",
+        "/executions",
+        &[&["projectId", "jobId", "state", "status", "after"], TIME, PAGE, READ],
+    ),
+    ("GET", "/executions/{id}", &[READ]),
+    ("GET", "/executions/totals", &[&["projectId"], READ]),
+    ("GET", "/executions/analytics", &[&["projectId", "startTime", "endTime"], TIME, READ]),
+    ("GET", "/dead-letters", &[&["projectId", "jobId", "after"], TIME, PAGE, READ]),
+    ("GET", "/dead-letters/{id}", &[READ]),
+    ("GET", "/async-tasks/{id}", &[READ]),
+    ("GET", "/cluster/backup", &[READ]),
+    ("POST", "/cluster/backup", &[READ]),
+    ("POST", "/cluster/backup-to-file", &[READ]),
+    ("DELETE", "/cluster/members/{id}", &[&["force"]]),
+];
+
+/// Refuses a query that a route does not know all of. `path` is the route's, without its mount.
+pub(crate) fn check(method: &Method, path: &str, query: &str) -> Result<(), Error> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    // HEAD asks for what GET shows.
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    let row = KNOWN.iter().find(|(m, p, _)| (*m, *p) == (method, path));
+    let named = row.map_or(&[][..], |(.., names)| *names);
+    let known = || named.iter().copied().flatten().chain(ANY).copied();
+    let given = parameters(query);
+    if given.len() > MOST {
+        return Err(Error::bad_request(format!("more than {MOST} query parameters")));
+    }
+    let mut seen: Vec<&str> = Vec::with_capacity(given.len());
+    for (given, value) in &given {
+        let (mut one, mut other) = ([0; 24], [0; 24]);
+        let plain = canonical(given, &mut one);
+        let found = known().find(|name| plain.is_some() && canonical(name, &mut other) == plain);
+        let Some(name) = found else { return Err(unknown(given, named)) };
+        if value.is_empty() {
+            let message = format!("{name} is empty: give it a value, or leave it out");
+            return Err(Error::invalid(name, message));
+        }
+        if name != MANY && seen.contains(&name) {
+            return Err(Error::invalid(name, format!("{name} is there twice: give it once")));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn unknown(given: &str, named: Names) -> Error {
+    let shown: String = given.chars().take(40).flat_map(char::escape_default).collect();
+    let known: Vec<_> = named.iter().copied().flatten().copied().collect();
+    let message = if known.is_empty() {
+        format!("there is no query parameter {shown}: this route has none")
+    } else {
+        format!("there is no query parameter {shown}: this route has {}", known.join(", "))
+    };
+    Error::bad_request(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_known_wholly_or_refused() {
+        let read = |path: &str, query: &str| match check(&Method::GET, path, query) {
+            Ok(()) => String::new(),
+            Err(error) => {
+                assert_eq!(error.status(), 400);
+                format!("{error:?}")
+            }
+        };
+        for query in [
+            "",
+            "status=active&project_id=1&LIMIT=5",
+            "label=a%3Db&label=c=d",
+            "account_id=1",
+            "orderDirection=desc&orderBy=id",
+        ] {
+            assert_eq!(read("/jobs", query), "", "{query}");
+        }
+        for (path, query, says) in [
+            ("/jobs", "staus=inactive", "no query parameter staus: this route has projectId"),
+            ("/jobs", "labels=team%3Dx", "no query parameter labels"),
+            ("/jobs", "label[team]=x", "no query parameter label[team]"),
+            ("/jobs", "status=", "status is empty"),
+            ("/jobs", "status", "status is empty"),
+            ("/jobs", "label=a%3Db&label=", "label is empty"),
+            ("/jobs", "status=active&Status=inactive", "status is there twice"),
+            ("/jobs", "projectId=1&project_id=1", "projectId is there twice"),
+            ("/jobs", "=", "no query parameter :"),
+            ("/jobs", "a_name_that_is_far_too_long_to_be_one_of_ours=1", "no query parameter"),
+            ("/jobs/{id}/next", "limit=1", "this route has count, consistency"),
+            ("/cluster/members", "x=1", "this route has none"),
+            ("/nowhere", "x=1", "this route has none"),
+        ] {
+            let refused = read(path, query);
+            assert!(refused.contains(says), "{path}?{query}: {refused}");
+        }
+        let many = vec!["label=a=b"; MOST + 1].join("&");
+        assert!(read("/jobs", &many).contains("more than"));
+        assert!(check(&Method::POST, "/jobs", "limit=1").is_err());
+        assert!(check(&Method::HEAD, "/jobs", "limit=1").is_ok());
+    }
+}

@@ -1,0 +1,280 @@
+//! `ETag` and the preconditions of RFC 9110, section 13: a record's version goes out with it, and a
+//! request may say for which versions it is meant. Every route of a record with a version looks at
+//! them, in the RFC's order: `If-Match`, then `If-None-Match`. (There is no `Last-Modified`, so the
+//! two conditions on dates are ignored, as the RFC says.)
+//!
+//! A write that names a version is committed for that version only: the version it was checked
+//! against goes into the command, and where another write was faster, both are looked at again.
+//! What would be refused anyway is refused first.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::response::Response;
+
+use crate::api::http::error::Error;
+use crate::command::{Outcome, Rejection, RejectionKind};
+
+/// How often a write is made anew because the record changed meanwhile.
+pub(crate) const ATTEMPTS: usize = 5;
+
+/// What has to hold of a record before a request is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    if_match: Option<Tags>,
+    if_none_match: Option<Tags>,
+}
+
+/// The versions that a header names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tags {
+    /// `*`: whatever it is, but there.
+    Any,
+    These(Vec<Tag>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag {
+    version: u64,
+    weak: bool,
+}
+
+impl Conditions {
+    /// Reads the headers. A tag that no record can have is no version, and so matches nothing.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            if_match: Tags::of(headers, &header::IF_MATCH),
+            if_none_match: Tags::of(headers, &header::IF_NONE_MATCH),
+        }
+    }
+
+    /// Says whether the request has any.
+    pub(crate) fn are_given(&self) -> bool {
+        self.if_match.is_some() || self.if_none_match.is_some()
+    }
+
+    /// The version for the command of a write that was checked against it; `None`: any.
+    pub(crate) fn expect(&self, version: u64) -> Option<u64> {
+        self.are_given().then_some(version)
+    }
+
+    /// 412 for a write unless the record, or that there is none, is what the request is meant for.
+    pub(crate) fn check(&self, version: Option<u64>) -> Result<(), Error> {
+        self.if_match(version)?;
+        match (&self.if_none_match, version) {
+            (Some(tags), Some(version)) if tags.include(version, false) => Err(failed(format!(
+                "it is at version {version}, and If-None-Match wants it not to be"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn if_match(&self, version: Option<u64>) -> Result<(), Error> {
+        match (&self.if_match, version) {
+            (Some(_), None) => {
+                Err(failed("it does not exist, and If-Match wants a version of it".to_owned()))
+            }
+            // Strong comparison: a weak tag says nothing certain of what is to be overwritten.
+            (Some(tags), Some(version)) if !tags.include(version, true) => Err(failed(format!(
+                "it is at version {version} now, which If-Match does not name: read it again and \
+                 repeat the change"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The answer to a `GET`: the record that is shown, with its [`tag`], 304 where the client has
+    /// it already, or 412.
+    pub(crate) fn answer(&self, shown: Response) -> Result<Response, Error> {
+        let Some(value) = shown.headers().get(header::ETAG).filter(|_| self.are_given()) else {
+            return Ok(shown);
+        };
+        let Some(Listed::Tag(Tag { version, .. })) = listed(value.as_bytes()).next() else {
+            return Ok(shown);
+        };
+        self.if_match(Some(version))?;
+        let known = self.if_none_match.as_ref().is_some_and(|tags| tags.include(version, false));
+        Ok(if known { tag(StatusCode::NOT_MODIFIED.into_response(), version) } else { shown })
+    }
+}
+
+impl Tags {
+    fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let mut given = headers.get_all(name).iter().peekable();
+        given.peek()?;
+        let mut these = Vec::new();
+        for listed in given.flat_map(|line| listed(line.as_bytes())) {
+            match listed {
+                Listed::Any => return Some(Self::Any),
+                Listed::Tag(tag) => these.push(tag),
+            }
+        }
+        Some(Self::These(these))
+    }
+
+    /// Whether a version is among them, by the strong or the weak comparison.
+    fn include(&self, version: u64, strongly: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(tags) => {
+                tags.iter().any(|tag| tag.version == version && !(strongly && tag.weak))
+            }
+        }
+    }
+}
+
+/// An element of a header's list.
+enum Listed {
+    /// `*`, without quotes.
+    Any,
+    Tag(Tag),
+}
+
+/// What a header's line lists, without the tags that could not be ours. Quotes may be missing: people
+/// forget them.
+fn listed(line: &[u8]) -> impl Iterator<Item = Listed> + '_ {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_ascii_start();
+            if let Some(next) = rest.strip_prefix(b",") {
+                rest = next;
+                continue;
+            }
+            if rest.is_empty() {
+                return None;
+            }
+            let unweakened = rest.strip_prefix(b"W/");
+            let text = unweakened.unwrap_or(rest);
+            let quoted = text.strip_prefix(b"\"");
+            let (opaque, end) = match quoted {
+                Some(quoted) => {
+                    let end = quoted.iter().position(|b| *b == b'"').unwrap_or(quoted.len());
+                    (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
+                }
+                None => text.split_at(text.iter().position(|b| *b == b',').unwrap_or(text.len())),
+            };
+            rest = end;
+            if opaque.trim_ascii() == b"*" && quoted.is_none() && unweakened.is_none() {
+                return Some(Listed::Any);
+            }
+            let number = std::str::from_utf8(opaque.trim_ascii()).ok();
+            if let Some(version) = number.and_then(|number| number.parse().ok()) {
+                return Some(Listed::Tag(Tag { version, weak: unweakened.is_some() }));
+            }
+        }
+    })
+}
+
+/// Whether a write came to nothing because the record has changed since it was read.
+pub(crate) fn is_stale(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Rejected(no) if no.kind == RejectionKind::Stale)
+}
+
+/// 412.
+fn failed(message: String) -> Error {
+    Rejection { kind: RejectionKind::Stale, message }.into()
+}
+
+/// Puts a record's version on the answer that shows it.
+pub(crate) fn tag(mut response: Response, version: u64) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(name: &HeaderName, given: &[&'static str]) -> Conditions {
+        let headers = given.iter().map(|v| (name.clone(), HeaderValue::from_static(v)));
+        Conditions::of(&headers.collect())
+    }
+
+    #[test]
+    fn a_write_goes_through_for_the_versions_it_names() {
+        for (given, version, wanted) in [
+            (&[][..], 3, true),
+            (&["\"3\""], 3, true),
+            (&["\"2\""], 3, false),
+            (&["W/\"3\""], 3, false),
+            (&["3"], 3, true),
+            (&["\"1\", \"3\""], 3, true),
+            (&["\"1\",W/\"2\" ,\"3\""], 3, true),
+            (&["\"1\"", "\"3\""], 3, true),
+            (&["*"], 9, true),
+            (&["\"1\", *"], 9, true),
+            (&["\"a\",* "], 9, true),
+            (&["\"a,*,b\""], 9, false),
+            (&["\"*\""], 9, false),
+            (&["W/*"], 9, false),
+            (&[""], 3, false),
+            (&[",,"], 3, false),
+            (&["\"abc\""], 3, false),
+            (&["\"-3\""], 3, false),
+            (&["\"a,3,b\""], 3, false),
+            (&["\"3"], 3, true),
+        ] {
+            let condition = conditions(&header::IF_MATCH, given);
+            assert_eq!(condition.check(Some(version)).is_ok(), wanted, "{given:?}");
+            assert_eq!(condition.check(None).is_ok(), given.is_empty(), "{given:?}");
+        }
+        let stale = conditions(&header::IF_MATCH, &["\"1\""]).check(Some(2)).unwrap_err();
+        assert_eq!(stale.status(), 412);
+    }
+
+    #[test]
+    fn a_write_that_wants_something_not_to_be_is_refused_where_it_is() {
+        for (given, version, wanted) in [
+            (&[][..], Some(3), true),
+            (&["*"], Some(3), false),
+            (&["*"], None, true),
+            (&["\"3\""], Some(3), false),
+            (&["W/\"3\""], Some(3), false),
+            (&["\"2\", \"4\""], Some(3), true),
+            (&["\"2\""], None, true),
+            (&[""], Some(3), true),
+        ] {
+            let condition = conditions(&header::IF_NONE_MATCH, given);
+            let checked = condition.check(version);
+            assert_eq!(checked.is_ok(), wanted, "{given:?} {version:?}");
+            assert!(checked.err().is_none_or(|error| error.status() == 412));
+        }
+    }
+
+    #[test]
+    fn a_read_is_answered_by_the_order_of_the_rfc() {
+        let shown = || tag(crate::api::http::respond::no_content(), 7);
+        let answer = |conditions: &Conditions| match conditions.answer(shown()) {
+            Ok(answer) => {
+                assert_eq!(answer.headers()[header::ETAG], "\"7\"");
+                answer.status().as_u16()
+            }
+            Err(error) => error.status().as_u16(),
+        };
+        for (if_match, if_none_match, status) in [
+            (&[][..], &[][..], 204),
+            (&[], &["\"7\""], 304),
+            (&[], &["W/\"7\""], 304),
+            (&[], &["*"], 304),
+            (&[], &["\"6\""], 204),
+            (&["\"7\""], &["\"7\""], 304),
+            (&["\"6\""], &["\"7\""], 412),
+            (&["\"7\""], &[], 204),
+        ] {
+            let both = Conditions {
+                if_none_match: conditions(&header::IF_NONE_MATCH, if_none_match).if_none_match,
+                ..conditions(&header::IF_MATCH, if_match)
+            };
+            assert_eq!(answer(&both), status, "{if_match:?} {if_none_match:?}");
+        }
+        let bare = crate::api::http::respond::no_content();
+        let any = conditions(&header::IF_NONE_MATCH, &["*"]);
+        assert_eq!(
+            any.answer(bare).unwrap().status(),
+            204,
+            "what has no version has no conditions"
+        );
+    }
+}

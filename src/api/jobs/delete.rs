@@ -1,0 +1,28 @@
+//! `DELETE /jobs/{id}`.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
+use crate::api::http::ids::Id;
+use crate::api::http::respond;
+use crate::api::http::version::Conditions;
+use crate::api::http::write::propose_if;
+use crate::api::jobs::get::{missing_job, version_of};
+use crate::api::state::App;
+use crate::command::{Command, Outcome};
+
+pub(crate) async fn delete_job(
+    State(app): App,
+    _: RequestContext,
+    headers: HeaderMap,
+    Id(id): Id,
+) -> Result<Response, Error> {
+    let command = |expect| Command::DeleteJob { id, expect };
+    match propose_if(&app, &Conditions::of(&headers), version_of(id), missing_job, command).await? {
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        _ => Ok(respond::no_content()),
+    }
+}

@@ -1,0 +1,6 @@
+//! The JSON of jobs, read into [`parse::JobInput`]: names and types of fields, and nothing of what
+//! their values may be.
+
+pub(crate) mod names;
+pub(crate) mod parse;
+pub(crate) mod values;

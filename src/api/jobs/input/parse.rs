@@ -1,0 +1,323 @@
+//! Reading jobs out of a request. One pass over the body, text borrowed from it, each job handed on
+//! as soon as it is read, so that a request of thousands costs a row's memory and not a tree's.
+//!
+//! `super::check` takes what is read here; `super` calls [`each`] and [`one`]. It knows the names and
+//! types of fields and nothing of what their values may be.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::api::http::error::Error;
+use crate::api::http::fields::bad_json;
+use crate::api::http::warnings::Warnings;
+use crate::api::jobs::input::names::{Name, Names};
+use crate::api::jobs::input::values::{Number, Text, data};
+
+/// A job as a request gives it; what is absent, null or empty is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct JobInput<'a> {
+    /// What many jobs have in common.
+    pub(crate) definition: DefinitionInput<'a>,
+    /// Text, or the JSON of something else.
+    pub(crate) data: Option<Cow<'a, str>>,
+    pub(crate) status: Option<Cow<'a, str>>,
+    pub(crate) at: Option<Cow<'a, str>>,
+    pub(crate) pause_until: Option<Cow<'a, str>>,
+    pub(crate) external_id: Option<Cow<'a, str>>,
+    pub(crate) modified_by: Option<Cow<'a, str>>,
+    /// The fields that were given as null: a `PATCH` takes them away.
+    pub(crate) nulls: Names,
+}
+
+/// The part of a job that makes its definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct DefinitionInput<'a> {
+    pub(crate) project: Option<u64>,
+    pub(crate) spec: Option<Cow<'a, str>>,
+    pub(crate) timezone: Option<Cow<'a, str>>,
+    pub(crate) callback_url: Option<Cow<'a, str>>,
+    pub(crate) execution_type: Option<Cow<'a, str>>,
+    pub(crate) start_date: Option<Cow<'a, str>>,
+    pub(crate) end_date: Option<Cow<'a, str>>,
+    pub(crate) executor: Option<u64>,
+    pub(crate) retry_max: Option<u64>,
+    pub(crate) created_by: Option<Cow<'a, str>>,
+    /// Whether the job says `at`; when that is, is its own.
+    pub(crate) at: bool,
+    /// The fields that few jobs have, as the JSON they were given in, without nulls. The last of
+    /// equal names counts.
+    pub(crate) rare: Vec<(Name, Cow<'a, str>)>,
+}
+
+impl DefinitionInput<'_> {
+    /// The JSON of a field that few jobs have.
+    pub(crate) fn rare(&self, name: Name) -> Option<&str> {
+        self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)
+    }
+}
+
+/// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
+/// first that cannot be read or that `sink` refuses; the error names the index.
+pub(crate) fn each<'a>(
+    body: &'a [u8],
+    sink: &mut dyn FnMut(usize, JobInput<'a>) -> Result<(), Error>,
+) -> Result<Warnings, Error> {
+    let first = body.trim_ascii_start().first();
+    let place = Place::default();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = match first {
+        Some(b'[') => {
+            place.index.set(Some(0));
+            json.deserialize_seq(List { place: &place, sink })
+        }
+        Some(b'{') => Single(&place)
+            .deserialize(&mut json)
+            .and_then(|job| sink(0, job).map_err(|error| place.keep(error))),
+        _ => {
+            let any = serde_json::from_slice::<IgnoredAny>(body);
+            return Err(any.map_or_else(
+                |e| bad_json(&e),
+                |_| Error::unprocessable("jobs must be a JSON array of jobs, or a single job"),
+            ));
+        }
+    };
+    place.finish(read.and_then(|()| json.end()))
+}
+
+/// Reads one job, for an edit.
+pub(crate) fn one(body: &[u8]) -> Result<(JobInput<'_>, Warnings), Error> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        let any = serde_json::from_slice::<IgnoredAny>(body);
+        return Err(any.map_or_else(
+            |e| bad_json(&e),
+            |_| Error::unprocessable("a job must be a JSON object"),
+        ));
+    }
+    let place = Place::default();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = Single(&place).deserialize(&mut json).and_then(|job| json.end().map(|()| job));
+    match read {
+        Ok(job) => place.finish(Ok(())).map(|warnings| (job, warnings)),
+        Err(error) => Err(place.blame(&error)),
+    }
+}
+
+/// Where the reader is, so that an error can say so.
+#[derive(Default)]
+struct Place {
+    index: Cell<Option<usize>>,
+    field: Cell<Option<&'static str>>,
+    refused: RefCell<Option<Error>>,
+    warnings: RefCell<Warnings>,
+}
+
+impl Place {
+    /// Keeps a refusal while serde unwinds.
+    fn keep<E: de::Error>(&self, error: Error) -> E {
+        *self.refused.borrow_mut() = Some(match self.index.get() {
+            Some(index) => error.at(index),
+            None => error,
+        });
+        E::custom("refused")
+    }
+
+    fn finish(self, read: Result<(), serde_json::Error>) -> Result<Warnings, Error> {
+        match read {
+            Ok(()) => Ok(self.warnings.into_inner()),
+            Err(error) => Err(self.blame(&error)),
+        }
+    }
+
+    fn blame(&self, error: &serde_json::Error) -> Error {
+        if let Some(refused) = self.refused.take() {
+            return refused;
+        }
+        if !error.is_data() {
+            return bad_json(error);
+        }
+        let blamed = match self.field.get() {
+            Some(field) => Error::invalid(field, format!("job {field} is not valid: {error}")),
+            None => Error::bad_request(format!("job is not valid: {error}")),
+        };
+        match self.index.get() {
+            Some(index) => blamed.at(index),
+            None => blamed,
+        }
+    }
+}
+
+struct List<'p, 's, 'a> {
+    place: &'p Place,
+    sink: &'s mut dyn FnMut(usize, JobInput<'a>) -> Result<(), Error>,
+}
+
+impl<'a> Visitor<'a> for List<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of jobs")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(job) = list.next_element_seed(Single(self.place))? {
+            (self.sink)(index, job).map_err(|error| self.place.keep::<A::Error>(error))?;
+            index += 1;
+            self.place.index.set(Some(index));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Single<'p>(&'p Place);
+
+impl<'a> DeserializeSeed<'a> for Single<'_> {
+    type Value = JobInput<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<JobInput<'a>, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Single<'_> {
+    type Value = JobInput<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a job object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<JobInput<'a>, A::Error> {
+        let mut job = JobInput::default();
+        let nulls = &mut job.nulls;
+        let definition = &mut job.definition;
+        while let Some(name) = map.next_key_seed(NameSeed(self.0))? {
+            self.0.field.set(name.camel());
+            match name {
+                Name::Project => definition.project = number(&mut map, name, nulls)?,
+                Name::Spec => definition.spec = text(&mut map, name, nulls)?,
+                Name::Timezone => definition.timezone = text(&mut map, name, nulls)?,
+                Name::CallbackUrl => definition.callback_url = text(&mut map, name, nulls)?,
+                Name::ExecutionType => definition.execution_type = text(&mut map, name, nulls)?,
+                Name::StartDate => definition.start_date = text(&mut map, name, nulls)?,
+                Name::EndDate => definition.end_date = text(&mut map, name, nulls)?,
+                Name::Executor => {
+                    definition.executor = number(&mut map, name, nulls)?.filter(|id| *id > 0);
+                }
+                Name::RetryMax => definition.retry_max = number(&mut map, name, nulls)?,
+                Name::CreatedBy => definition.created_by = text(&mut map, name, nulls)?,
+                Name::Data => {
+                    job.data = data(map.next_value()?)?;
+                    note(name, job.data.is_none(), nulls);
+                }
+                Name::Status => job.status = text(&mut map, name, nulls)?,
+                Name::At => {
+                    job.at = text(&mut map, name, nulls)?;
+                    definition.at = job.at.is_some();
+                }
+                Name::PauseUntil => job.pause_until = text(&mut map, name, nulls)?,
+                Name::ExternalId => job.external_id = text(&mut map, name, nulls)?,
+                Name::ModifiedBy => job.modified_by = text(&mut map, name, nulls)?,
+                Name::Ignored => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Name::After
+                | Name::Dst
+                | Name::Http
+                | Name::Jitter
+                | Name::Misfire
+                | Name::RetryDelay
+                | Name::RetryFactor
+                | Name::RetryMaxDelay
+                | Name::Timeout
+                | Name::Overlap
+                | Name::RunTimeout
+                | Name::HeartbeatTimeout
+                | Name::DeleteAfterRun
+                | Name::Labels => {
+                    let json = map.next_value::<&RawValue>()?.get();
+                    note(name, json == "null", nulls);
+                    definition.rare.retain(|(known, _)| *known != name);
+                    if json != "null" {
+                        definition.rare.push((name, json.into()));
+                    }
+                }
+            }
+            self.0.field.set(None);
+        }
+        if definition.executor.is_some() && definition.callback_url.is_some() {
+            // The published clients send both; the URL is where it goes.
+            definition.executor = None;
+            self.0
+                .warnings
+                .borrow_mut()
+                .say("job executorId was ignored: callbackUrl is given too, and counts alone");
+        }
+        Ok(job)
+    }
+}
+
+/// A text; an empty one is nothing, a null is noted.
+fn text<'a, A: MapAccess<'a>>(
+    map: &mut A,
+    name: Name,
+    nulls: &mut Names,
+) -> Result<Option<Cow<'a, str>>, A::Error> {
+    let text = map.next_value_seed(Text)?;
+    note(name, text.is_none(), nulls);
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+fn number<'a, A: MapAccess<'a>>(
+    map: &mut A,
+    name: Name,
+    nulls: &mut Names,
+) -> Result<Option<u64>, A::Error> {
+    let number = map.next_value_seed(Number)?;
+    note(name, number.is_none(), nulls);
+    Ok(number)
+}
+
+fn note(name: Name, null: bool, nulls: &mut Names) {
+    if null {
+        nulls.add(name);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct NameSeed<'p>(&'p Place);
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Name, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, given: &str) -> Result<Name, E> {
+        Ok(Name::of(given).unwrap_or_else(|| {
+            self.0.warnings.borrow_mut().unknown_field(given);
+            Name::Ignored
+        }))
+    }
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "parse_fuzz.rs"]
+mod fuzz;

@@ -1,0 +1,123 @@
+//! The projects, executors and external ids that the jobs of a request refer to: looked up when the
+//! request was refused, so that the error names the first job that it is about.
+
+use std::collections::BTreeSet;
+
+use crate::api::http::error::{Error, refused};
+use crate::api::state::AppState;
+use crate::command::{NewJob, Outcome, RejectionKind};
+use crate::model::ProjectId;
+use crate::model::job::JobDefinition;
+use crate::store::{executors, jobs, projects};
+
+/// What the jobs of a request need to be there, or not to be: to find the one that was refused.
+pub(crate) struct References {
+    projects: Vec<ProjectId>,
+    executors: Vec<Option<u64>>,
+    externals: Vec<(usize, ProjectId, String)>,
+}
+
+impl References {
+    pub(crate) fn of(definitions: &[JobDefinition], jobs: &[NewJob]) -> Self {
+        let definition = |job: &NewJob| &definitions[job.definition as usize];
+        let external = |(index, job): (usize, &NewJob)| {
+            Some((index, definition(job).project, job.external_id.clone()?))
+        };
+        Self {
+            projects: jobs.iter().map(|job| definition(job).project).collect(),
+            executors: jobs.iter().map(|job| definition(job).executor).collect(),
+            externals: jobs.iter().enumerate().filter_map(external).collect(),
+        }
+    }
+
+    /// The error of a refusal. What is missing_job, or there already, is looked up here, so that the
+    /// error can name the first job that it is about: apply says only that there is one.
+    pub(crate) async fn refusal(&self, app: &AppState, outcome: Outcome) -> Error {
+        let Outcome::Rejected(rejection) = outcome else { return refused(outcome) };
+        let kind = rejection.kind;
+        let error = Error::from(rejection);
+        match kind {
+            RejectionKind::Invalid => {
+                let projects = distinct(self.projects.iter().copied());
+                let executors = distinct(self.executors.iter().copied().flatten());
+                let missing = app.read(move |conn| {
+                    let projects = absent(projects, |id| projects::exists(conn, id))?;
+                    let executors =
+                        absent(executors, |id| Ok(executors::get(conn, id)?.is_some()))?;
+                    Ok((projects, executors))
+                });
+                // A read that was ended knows of none: the error stands without a place then.
+                let (projects, executors) = missing.await.unwrap_or_default();
+                if let Some(i) = self.projects.iter().position(|id| projects.contains(id)) {
+                    return error.field("projectId").at(i);
+                }
+                let wants = |id: &Option<u64>| id.is_some_and(|id| executors.contains(&id));
+                match self.executors.iter().position(wants) {
+                    Some(i) => error.field("executorId").at(i),
+                    None => error,
+                }
+            }
+            RejectionKind::Conflict if !self.externals.is_empty() => {
+                let wanted = self.externals.clone();
+                let taken = app.read(move |conn| {
+                    for (index, project, id) in &wanted {
+                        if jobs::id_by_external_id(conn, *project, id)?.is_some() {
+                            return Ok(Some(*index));
+                        }
+                    }
+                    Ok(None)
+                });
+                match taken.await {
+                    Ok(Some(index)) => error.field("externalId").at(index),
+                    _ => error,
+                }
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Those that are not there. An error is none of them: whoever could not look does not know.
+fn absent(
+    ids: Vec<u64>,
+    exists: impl Fn(u64) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<Vec<u64>> {
+    let mut absent = Vec::new();
+    for id in ids {
+        if !exists(id)? {
+            absent.push(id);
+        }
+    }
+    Ok(absent)
+}
+
+fn distinct(ids: impl Iterator<Item = u64>) -> Vec<u64> {
+    ids.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_looked_up_is_not_taken_for_absent() {
+        let there = |id: u64| Ok(id != 2);
+        assert_eq!(absent(vec![1, 2, 3], there), Ok(vec![2]));
+        let mut conn = rusqlite::Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE projects (id INTEGER PRIMARY KEY); INSERT INTO projects VALUES (1)",
+        )
+        .unwrap();
+        // As a read is ended whose time is over: from the second look on.
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let asked = std::sync::Arc::clone(&over);
+        let ends = move || asked.load(std::sync::atomic::Ordering::Relaxed);
+        conn.progress_handler(1, Some(ends)).unwrap();
+        let ended = absent(vec![1, 2, 3], |id| {
+            over.store(id == 2, std::sync::atomic::Ordering::Relaxed);
+            projects::exists(&conn, id)
+        });
+        let code = ended.unwrap_err().sqlite_error_code();
+        assert_eq!(code, Some(rusqlite::ErrorCode::OperationInterrupted));
+    }
+}

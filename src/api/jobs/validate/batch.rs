@@ -1,0 +1,116 @@
+//! Whether a job may be what its request says, and what the books will hold of it. Pure: the clock's
+//! reading comes with the rules, and whether its project exists is `command::apply`'s to say.
+//!
+//! A request of thousands has a handful of different definitions: [`Batch`] checks each definition once
+//! (`super::definition`), and what is each job's own here.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::api::http::error::Error;
+use crate::api::http::warnings::Warnings;
+use crate::api::jobs::input::names::Names;
+use crate::api::jobs::input::parse::{DefinitionInput, JobInput};
+use crate::api::jobs::validate::definition::Base;
+use crate::api::jobs::validate::instants::{self, ends_after_it_begins, pause_until};
+use crate::api::jobs::validate::own_fields::{self, by, external_id};
+use crate::api::jobs::validate::payload::{Measure, check_payload};
+use crate::api::jobs::validate::refusals::unprocessable;
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::jobs::validate::seen::SeenValues;
+use crate::command::NewJob;
+use crate::model::ProjectId;
+use crate::model::job::{JobDefinition, JobStatus};
+
+/// The jobs of one request, checked and sorted by definition.
+pub(crate) struct Batch<'a> {
+    rules: Rules,
+    /// The definitions that `jobs` refer to.
+    pub(crate) definitions: Vec<JobDefinition>,
+    /// The jobs, in the order of the request.
+    pub(crate) jobs: Vec<NewJob>,
+    measures: Vec<Option<Measure>>,
+    known: HashMap<DefinitionInput<'a>, u32>,
+    last: Option<(DefinitionInput<'a>, u32)>,
+    seen: SeenValues,
+    externals: HashSet<(ProjectId, String)>,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            definitions: Vec::new(),
+            jobs: Vec::new(),
+            measures: Vec::new(),
+            known: HashMap::new(),
+            last: None,
+            seen: SeenValues::default(),
+            externals: HashSet::new(),
+        }
+    }
+
+    /// Checks a job and adds it.
+    pub(crate) fn add(&mut self, input: JobInput<'a>) -> Result<(), Error> {
+        let zoned = input.definition.timezone.is_some();
+        let definition = self.definition(input.definition)?;
+        let place = definition as usize;
+        let (rules, known) = (&self.rules, &self.definitions[place]);
+        let status = own_fields::status(input.status.as_deref())?.unwrap_or(JobStatus::Active);
+        let at = input.at.map(|text| instants::at(rules, known, &text, zoned, None)).transpose()?;
+        let pause_until = input
+            .pause_until
+            .map(|text| pause_until("pauseUntil", rules, known, &text))
+            .transpose()?;
+        // A pause with an end is nothing that a status could say more of.
+        let status = if pause_until.is_some() { JobStatus::Active } else { status };
+        let external_id = external_id(input.external_id.as_deref())?;
+        if let Some(id) = &external_id
+            && !self.externals.insert((known.project, id.clone()))
+        {
+            let message = format!("job externalId {id} is given twice in this request");
+            return Err(unprocessable("externalId", message));
+        }
+        let data = input.data.map(String::from).unwrap_or_default();
+        check_payload(rules, known, &mut self.measures[place], &data)?;
+        self.jobs.push(NewJob { definition, data, status, at, pause_until, external_id });
+        Ok(())
+    }
+
+    /// What the client is told of the jobs beside that they are there.
+    pub(crate) fn warnings(&mut self) -> Warnings {
+        std::mem::take(&mut self.seen.warnings)
+    }
+
+    fn definition(&mut self, input: DefinitionInput<'a>) -> Result<u32, Error> {
+        if let Some((last, number)) = &self.last
+            && *last == input
+        {
+            return Ok(*number);
+        }
+        let number = if let Some(number) = self.known.get(&input) {
+            *number
+        } else {
+            let fresh = JobDefinition {
+                execution_type: "http".to_owned(),
+                casing: self.rules.casing,
+                ..JobDefinition::default()
+            };
+            let base = Base { definition: fresh, http: None, nulls: Names::default() };
+            let mut definition = self.seen.definition(&self.rules, base, &input)?;
+            ends_after_it_begins(&self.rules, &definition)?;
+            definition.created_by = by("createdBy", input.created_by.as_deref())?;
+            let number = self.definitions.len() as u32;
+            self.definitions.push(definition);
+            self.measures.push(None);
+            self.known.insert(input.clone(), number);
+            number
+        };
+        self.last = Some((input, number));
+        Ok(number)
+    }
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

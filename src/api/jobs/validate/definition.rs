@@ -1,0 +1,207 @@
+//! What many jobs have in common, checked: a request's fields put over what was there before, and
+//! whether that makes a job. `super::check` calls it for new jobs (nothing was there), `super::edit`
+//! for edits, so that both are judged alike. The messages are the original's where it had one.
+
+use crate::api::http::error::Error;
+use crate::api::jobs::input::names::{Name, Names};
+use crate::api::jobs::input::parse::DefinitionInput;
+use crate::api::jobs::validate::policy;
+use crate::api::jobs::validate::refusals::{not_in_batches, shortened, unprocessable};
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::jobs::validate::seen::SeenValues;
+use crate::api::jobs::validate::timing::zone;
+use crate::model::Millis;
+use crate::model::delivery::{Misfire, Overlap};
+use crate::model::job::JobDefinition;
+use crate::model::target::HttpTarget;
+use crate::schedule::{DstRule, parse_at};
+
+/// The most retries a job may ask for.
+const MOST_RETRIES: u64 = 100;
+
+/// What a request's fields are put over.
+pub(crate) struct Base<'j> {
+    /// What holds where the request says nothing.
+    pub(crate) definition: JobDefinition,
+    /// The target as it was: its secrets stay where the request does not name them.
+    pub(crate) http: Option<&'j HttpTarget>,
+    /// The fields that are taken away.
+    pub(crate) nulls: Names,
+}
+
+impl SeenValues {
+    /// The definition that a request's fields make of what was there.
+    pub(crate) fn definition(
+        &mut self,
+        rules: &Rules,
+        base: Base<'_>,
+        input: &DefinitionInput<'_>,
+    ) -> Result<JobDefinition, Error> {
+        let Base { mut definition, http, nulls } = base;
+        take_away(&mut definition, nulls);
+        match input.project {
+            Some(0) => {
+                return Err(Error::invalid("projectId", "job project_id must be 1 or more"));
+            }
+            Some(project) => definition.project = project,
+            None if definition.project == 0 => {
+                return Err(Error::invalid("projectId", "job project_id is required"));
+            }
+            None => {}
+        }
+        self.timing(rules, &mut definition, nulls, input)?;
+        self.target(rules, &mut definition, nulls, http, input)?;
+        execution_type(input.execution_type.as_deref())?;
+        bounds(&mut definition, nulls, input)?;
+        if input.retry_max.is_some() || nulls.has(Name::RetryMax) {
+            definition.retry_max = retries(input.retry_max)?;
+        }
+        for (name, json) in &input.rare {
+            policies(rules, &mut definition, *name, json)?;
+        }
+        settle(&mut definition, input)?;
+        Ok(definition)
+    }
+}
+
+fn execution_type(given: Option<&str>) -> Result<(), Error> {
+    match given {
+        None | Some("http") => Ok(()),
+        Some(other) => {
+            let message =
+                format!("job execution_type {} is not supported: use http", shortened(other));
+            Err(Error::invalid("executionType", message))
+        }
+    }
+}
+
+fn bounds(
+    definition: &mut JobDefinition,
+    nulls: Names,
+    input: &DefinitionInput<'_>,
+) -> Result<(), Error> {
+    if let Some(text) = &input.start_date {
+        definition.start = Some(bound("startDate", text, definition)?);
+    } else if nulls.has(Name::StartDate) {
+        definition.start = None;
+    }
+    if let Some(text) = &input.end_date {
+        definition.end = Some(bound("endDate", text, definition)?);
+    } else if nulls.has(Name::EndDate) {
+        definition.end = None;
+    }
+    match (definition.start, definition.end) {
+        // Where they are the same there is one run, if the schedule has that instant.
+        (Some(start), Some(end)) if end < start => {
+            Err(Error::invalid("endDate", "job end_date must be after its start_date"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives the fields that few jobs have their defaults, where a request wants that.
+fn take_away(definition: &mut JobDefinition, nulls: Names) {
+    if nulls == Names::default() {
+        return;
+    }
+    let has = |name| nulls.has(name);
+    let delivery = &mut definition.delivery;
+    delivery.retry_delay = delivery.retry_delay.filter(|_| !has(Name::RetryDelay));
+    delivery.retry_factor = delivery.retry_factor.filter(|_| !has(Name::RetryFactor));
+    delivery.retry_max_delay = delivery.retry_max_delay.filter(|_| !has(Name::RetryMaxDelay));
+    delivery.timeout = delivery.timeout.filter(|_| !has(Name::Timeout));
+    definition.run_timeout = definition.run_timeout.filter(|_| !has(Name::RunTimeout));
+    definition.heartbeat_timeout =
+        definition.heartbeat_timeout.filter(|_| !has(Name::HeartbeatTimeout));
+    definition.delete_after_run &= !has(Name::DeleteAfterRun);
+    if has(Name::Dst) {
+        definition.dst = DstRule::default();
+    }
+    if has(Name::Jitter) {
+        definition.jitter = 0;
+    }
+    if has(Name::Misfire) {
+        definition.misfire = Misfire::default();
+    }
+    if has(Name::Overlap) {
+        definition.overlap = Overlap::Allow;
+    }
+    if has(Name::Labels) {
+        definition.labels.clear();
+    }
+}
+
+fn policies(
+    rules: &Rules,
+    definition: &mut JobDefinition,
+    name: Name,
+    json: &str,
+) -> Result<(), Error> {
+    use policy::{DAY, YEAR, length, timeout};
+    let delivery = &mut definition.delivery;
+    match name {
+        Name::Dst => definition.dst = policy::dst(json)?,
+        Name::Jitter => definition.jitter = length("jitter", json, DAY)?,
+        Name::Misfire => definition.misfire = policy::misfire(json)?,
+        Name::RetryDelay => delivery.retry_delay = Some(length("retryDelay", json, YEAR)?),
+        Name::RetryFactor => delivery.retry_factor = Some(policy::factor(json)?),
+        Name::RetryMaxDelay => {
+            delivery.retry_max_delay = Some(length("retryMaxDelay", json, YEAR)?);
+        }
+        Name::Timeout => delivery.timeout = Some(rules.timeout(&policy::value("timeout", json)?)?),
+        Name::Overlap => definition.overlap = policy::overlap(json)?,
+        Name::RunTimeout => definition.run_timeout = Some(length("runTimeout", json, YEAR)?),
+        Name::HeartbeatTimeout => {
+            definition.heartbeat_timeout = Some(timeout("heartbeatTimeout", json, YEAR)?);
+        }
+        Name::DeleteAfterRun => definition.delete_after_run = policy::flag("deleteAfterRun", json)?,
+        Name::Labels => definition.labels = policy::labels(json)?,
+        // Read before, or not among the rare ones.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Refuses what does not go together; what only an earlier definition said is dropped instead.
+fn settle(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Result<(), Error> {
+    if definition.is_one_off() {
+        for (field, given) in [("startDate", &input.start_date), ("endDate", &input.end_date)] {
+            if given.is_some() {
+                let message = format!("job {field} bounds a spec: at and after have one instant");
+                return Err(unprocessable(field, message));
+            }
+        }
+        (definition.start, definition.end) = (None, None);
+    } else if definition.delete_after_run {
+        if input.rare(Name::DeleteAfterRun).is_some() {
+            let message = "job deleteAfterRun is for jobs with at or after: a spec is never over";
+            return Err(unprocessable("deleteAfterRun", message));
+        }
+        definition.delete_after_run = false;
+    }
+    if definition.callback_url.is_empty() {
+        return Ok(());
+    }
+    definition.single_only().map_or(Ok(()), |field| Err(not_in_batches(field)))
+}
+
+fn retries(given: Option<u64>) -> Result<Option<u32>, Error> {
+    match given {
+        Some(n) if n > MOST_RETRIES => {
+            let message = format!("job retry_max must be at most {MOST_RETRIES}");
+            Err(Error::invalid("retryMax", message))
+        }
+        given => Ok(given.map(|n| n as u32)),
+    }
+}
+
+/// The first or the last date: an instant, or a local time in the job's zone, as `at` takes them. In
+/// a gap it is the first instant after it, whatever the job does with its own times there.
+fn bound(field: &'static str, text: &str, definition: &JobDefinition) -> Result<Millis, Error> {
+    let read = parse_at(text, zone(&definition.timezone)?, DstRule::default());
+    read.map_err(|e| Error::invalid(field, format!("job {field} is not valid: {e}")))
+}
+
+#[cfg(test)]
+#[path = "definition_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! One-offs, fields that do not go together, and the fields that few jobs have.
+
+use crate::api::jobs::validate::fixtures::{NOW, SPEC, URL, bare, read, rules};
+use crate::model::delivery::{Delivery, Overlap};
+use crate::model::job::JobStatus;
+use crate::model::job::Timing;
+
+#[test]
+fn a_one_off_has_an_instant_and_a_zone() {
+    let berlin = "\"timezone\":\"Europe/Berlin\"";
+    for (given, at, timing, zone) in [
+        ("\"at\":\"2026-11-21T09:00:00+01:00\"", Some(43_200_000), Timing::At, "UTC"),
+        (
+            &format!("\"at\":\"2026-11-21 09:00\",{berlin}"),
+            Some(43_200_000),
+            Timing::At,
+            "Europe/Berlin",
+        ),
+        // Within the grace.
+        ("\"at\":\"2026-11-20T19:59:00Z\"", Some(-60_000), Timing::At, "UTC"),
+        (
+            "\"at\":\"2026-11-20T19:00:00Z\",\"misfire\":{\"grace\":\"2h\"}",
+            Some(-3_600_000),
+            Timing::At,
+            "UTC",
+        ),
+        ("\"after\":\"20m\"", None, Timing::After(1_200_000), "UTC"),
+        ("\"after\":\"1 hour 30 minutes\",\"spec\":\"\"", None, Timing::After(5_400_000), "UTC"),
+        ("\"after\":\"PT20M\",\"deleteAfterRun\":true", None, Timing::After(1_200_000), "UTC"),
+        ("\"after\":\"0\"", None, Timing::After(0), "UTC"),
+    ] {
+        let (definitions, jobs) = read(&bare(&format!("{URL},{given}")), rules()).expect(given);
+        assert_eq!(jobs[0].at, at.map(|at| NOW + at), "{given}");
+        assert_eq!((definitions[0].timing, &*definitions[0].timezone), (timing, zone), "{given}");
+        assert!(definitions[0].spec.is_empty() && definitions[0].period.is_none(), "{given}");
+    }
+    let two = [
+        bare(&format!("{URL},\"at\":\"2026-11-21T09:00:00Z\"")),
+        bare(&format!("{URL},\"at\":\"2026-11-22T09:00:00Z\"")),
+    ];
+    let (definitions, jobs) = read(&format!("[{}]", two.join(",")), rules()).unwrap();
+    assert_eq!(definitions.len(), 1, "instants are the jobs' own");
+    assert_eq!(jobs[1].at.unwrap() - jobs[0].at.unwrap(), 86_400_000);
+}
+
+#[test]
+fn what_does_not_go_together_is_422_and_named() {
+    let http = "\"http\":{\"url\":\"http://localhost/\"}";
+    let token = "\"http\":{\"url\":\"http://localhost/{{secret}}\"}";
+    for (given, status, field, said) in [
+        (format!("{URL},{SPEC},\"after\":\"1m\""), 422, "after", "found spec and after"),
+        (format!("{URL},\"at\":\"x\",\"after\":\"1m\""), 422, "after", "found at and after"),
+        (URL.to_owned(), 400, "spec", "found none of them"),
+        (format!("{URL},\"at\":null,\"after\":null"), 400, "spec", "found none of them"),
+        (format!("{URL},\"at\":\"soon\""), 422, "at", "write RFC 3339"),
+        (format!("{URL},\"at\":\"2026-11-21T09:00:00\""), 400, "timezone", "local time"),
+        (
+            format!("{URL},\"at\":\"2026-11-20T19:58:59Z\""),
+            422,
+            "at",
+            "understood as 2026-11-20T19:58:59Z, which has passed by more than the grace of 1m",
+        ),
+        (
+            format!(
+                "{URL},\"at\":\"2027-03-28T02:30\",\"timezone\":\"Europe/Berlin\",\"dst\":{{\"gap\":\"skip\"}}"
+            ),
+            422,
+            "at",
+            "jump over",
+        ),
+        (
+            format!("{URL},\"at\":\"2026-11-21T09:00Z\",\"timezone\":\"Mars\""),
+            400,
+            "timezone",
+            "Mars",
+        ),
+        (format!("{URL},\"after\":20"), 422, "after", "20 has no unit"),
+        (format!("{URL},\"after\":0"), 200, "", ""),
+        (format!("{URL},\"after\":\"20\""), 422, "after", "no unit"),
+        (format!("{URL},\"after\":\"1 month\""), 422, "after", "months"),
+        (format!("{URL},\"after\":{{}}"), 422, "after", "write a duration"),
+        (format!("{URL},\"after\":\"2000000h\",\"at\":null"), 200, "", ""),
+        (format!("{URL},\"after\":\"-1m\""), 422, "after", "negative"),
+        (
+            format!("{URL},\"after\":\"1m\",\"endDate\":\"2027-01-01T00:00:00Z\""),
+            422,
+            "endDate",
+            "bounds a spec",
+        ),
+        (format!("{URL},{SPEC},\"deleteAfterRun\":true"), 422, "deleteAfterRun", "never over"),
+        (format!("{URL},{SPEC},\"overlap\":\"skip\""), 422, "overlap", "needs an http target"),
+        (format!("{URL},{SPEC},\"runTimeout\":60"), 422, "runTimeout", "needs an http target"),
+        (format!("{http},{SPEC},\"overlap\":\"queue_one\",\"heartbeatTimeout\":9"), 200, "", ""),
+        (format!("{http},{URL},{SPEC}"), 422, "http", "found callbackUrl and http"),
+        (format!("{http},\"executorId\":3,{SPEC}"), 422, "executorId", "found http and executorId"),
+        (format!("\"callbackUrl\":\"\",\"executorId\":3,{SPEC}"), 200, "", ""),
+        (format!("\"executorId\":0,{SPEC}"), 400, "callbackUrl", "give one of callbackUrl, http"),
+        (format!("{token},{SPEC}"), 422, "http.url", "{{secret}}"),
+        (format!("\"http\":5,{SPEC}"), 400, "http", "must be an object"),
+        (
+            format!("\"timeout\":1,\"http\":{{\"url\":\"http://a/\",\"timeout\":2}},{SPEC}"),
+            422,
+            "timeout",
+            "not both",
+        ),
+        (
+            format!("{URL},{SPEC},\"pauseUntil\":\"2026-11-20T20:00:00Z\""),
+            422,
+            "pauseUntil",
+            "has passed",
+        ),
+        (format!("{URL},{SPEC},\"pauseUntil\":\"later\""), 422, "pauseUntil", "write RFC 3339"),
+        (
+            format!("{URL},{SPEC},\"externalId\":\"{}\"", "x".repeat(256)),
+            400,
+            "externalId",
+            "longer",
+        ),
+    ] {
+        let body = bare(&given);
+        match read(&body, rules()) {
+            Ok(_) => assert_eq!(status, 200, "{body}"),
+            Err(error) => {
+                let shown = format!("{error:?}");
+                assert_eq!(error.status(), status, "{body}: {shown}");
+                assert!(shown.contains(&format!("field: Some({field:?})")), "{body}: {shown}");
+                assert!(shown.contains(said), "{body}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_few_jobs_have_ends_in_the_definition() {
+    let body = bare(&format!(
+        "{SPEC},\"http\":{{\"method\":\"put\",\"url\":\"http://localhost/{{{{jobId}}}}\",\"timeout\":\"5s\",\
+         \"auth\":{{\"type\":\"bearer\",\"token\":\"s3cret\"}}}},\"jitter\":\"1m\",\"retryDelay\":2,\
+         \"retryFactor\":1.5,\"retryMaxDelay\":\"1h\",\"overlap\":\"skip\",\"runTimeout\":\"1h\",\
+         \"heartbeatTimeout\":30,\"misfire\":{{\"policy\":\"skip\",\"window\":\"1h\"}},\
+         \"labels\":{{\"a\":\"b\"}},\"status\":\"inactive\",\"pauseUntil\":\"2026-11-21T00:00:00Z\",\
+         \"externalId\":\"e\""
+    ));
+    let (definitions, jobs) = read(&format!("[{body}]"), rules()).unwrap();
+    let definition = &definitions[0];
+    let http = definition.http.as_deref().unwrap();
+    assert_eq!((http.method.as_str(), definition.callback_url.as_str()), ("PUT", ""));
+    assert!(!format!("{definition:?}").contains("s3cret"), "sealed");
+    assert_eq!((definition.jitter, definition.run_timeout), (60_000, Some(3_600_000)));
+    let delivery = Delivery {
+        retry_max: None,
+        retry_delay: Some(2_000),
+        retry_factor: Some(1_500),
+        retry_max_delay: Some(3_600_000),
+        timeout: Some(5_000),
+    };
+    assert_eq!((definition.delivery, definition.heartbeat_timeout), (delivery, Some(30_000)));
+    assert_eq!((definition.overlap, definition.misfire.window), (Overlap::Skip, Some(3_600_000)));
+    assert_eq!(definition.labels["a"], "b");
+    let paused = (jobs[0].status, jobs[0].pause_until, jobs[0].external_id.as_deref());
+    assert_eq!(paused, (JobStatus::Active, Some(NOW + 14_400_000), Some("e")));
+    let twice = read(&format!("[{body},{body}]"), rules()).unwrap_err();
+    assert!(format!("{twice:?}").contains("field: Some(\"externalId\"), index: Some(1)"));
+}

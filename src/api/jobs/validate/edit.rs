@@ -1,0 +1,171 @@
+//! What a request makes of a job that is there. `super::change` calls it for edits and
+//! `super::external` for upserts; the definition is checked as a new job's is. Pure.
+//!
+//! | | what is not named | null |
+//! |---|---|---|
+//! | [`EditMode::Put`] | stays, of the fields that the published clients know (they send some of them only); target and schedule stay until another is named; `externalId` and pause stay; the rest gets its default | as not named, but `externalId` and `pauseUntil` go |
+//! | [`EditMode::Patch`] | stays, within objects too (`super::merge`) | takes the field away |
+//! | [`EditMode::Whole`] | gets its default; status and pause stay | as not named |
+
+use crate::api::http::error::Error;
+use crate::api::http::warnings::Warnings;
+use crate::api::jobs::input::names::{Name, Names};
+use crate::api::jobs::input::parse::JobInput;
+use crate::api::jobs::next_runs;
+use crate::api::jobs::validate::definition::Base;
+use crate::api::jobs::validate::instants::{self, pause_until};
+use crate::api::jobs::validate::merge;
+use crate::api::jobs::validate::own_fields::{self, by, external_id};
+use crate::api::jobs::validate::payload::check_payload;
+use crate::api::jobs::validate::refusals::unprocessable;
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::jobs::validate::seen::SeenValues;
+use crate::command::JobEdit;
+use crate::model::Millis;
+use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
+
+/// What becomes of the fields that a request does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EditMode {
+    /// `PUT /jobs/{id}`.
+    Put,
+    /// `PATCH /jobs/{id}`.
+    Patch,
+    /// An upsert.
+    Whole,
+}
+
+/// The edit of a job that a request asks for; the caller says which version it expects.
+pub(crate) fn edited(
+    rules: &Rules,
+    job: &Job,
+    input: &JobInput<'_>,
+    mode: EditMode,
+    warnings: &mut Warnings,
+) -> Result<JobEdit, Error> {
+    let old = &*job.definition;
+    let (given, nulls) = match mode {
+        EditMode::Patch => {
+            let mut nulls = input.nulls;
+            (merge::merge_over(old, &input.definition, &mut nulls)?, nulls)
+        }
+        EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
+    };
+    let base = Base { definition: base(old, mode), http: old.http.as_deref(), nulls };
+    let zoned = given.timezone.is_some() || !base.definition.timezone.is_empty();
+    let mut seen = SeenValues::default();
+    let definition = seen.definition(rules, base, &given)?;
+    warnings.merge(seen.warnings);
+    let was = old.is_one_off().then_some(job.anchor);
+    let (at, again) = match (&input.at, definition.timing) {
+        (Some(text), _) => {
+            let at = Some(instants::at(rules, &definition, text, zoned, was)?);
+            (at, at != was)
+        }
+        // A delay begins anew where it is another one, or where that is all the request is about.
+        (None, Timing::After(_)) => {
+            let named = given.rare(Name::After).is_some();
+            let again = named && (definition.timing != old.timing || mode == EditMode::Patch);
+            (was.filter(|_| !again), again)
+        }
+        (None, Timing::At | Timing::Spec) => (was.filter(|_| definition.is_one_off()), false),
+    };
+    let (status, pause_until) = fires(rules, job, &definition, input, mode, again)?;
+    let data = match &input.data {
+        Some(data) => data.to_string(),
+        None if mode == EditMode::Whole || nulls.has(Name::Data) => String::new(),
+        None => job.data.clone(),
+    };
+    check_payload(rules, &definition, &mut None, &data)?;
+    let external_id = match external_id(input.external_id.as_deref())? {
+        Some(id) => Some(id),
+        None if input.nulls.has(Name::ExternalId) => None,
+        None => job.external_id.clone(),
+    };
+    let by = by("modifiedBy", input.modified_by.as_deref())?;
+    Ok(JobEdit {
+        id: job.id,
+        expect: None,
+        definition,
+        data,
+        status,
+        at,
+        pause_until,
+        external_id,
+        by,
+    })
+}
+
+/// What holds where the request says nothing.
+fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
+    match mode {
+        EditMode::Patch => old.clone(),
+        EditMode::Put => JobDefinition {
+            project: old.project,
+            spec: old.spec.clone(),
+            period: old.period,
+            timezone: old.timezone.clone(),
+            callback_url: old.callback_url.clone(),
+            execution_type: old.execution_type.clone(),
+            casing: old.casing,
+            start: old.start,
+            end: old.end,
+            retry_max: old.retry_max,
+            executor: old.executor,
+            created_by: old.created_by.clone(),
+            timing: old.timing,
+            http: old.http.clone(),
+            ..JobDefinition::default()
+        },
+        EditMode::Whole => JobDefinition {
+            project: old.project,
+            execution_type: old.execution_type.clone(),
+            casing: old.casing,
+            created_by: old.created_by.clone(),
+            ..JobDefinition::default()
+        },
+    }
+}
+
+/// Whether it fires, and from when on. `again`: a one-off got another instant.
+fn fires(
+    rules: &Rules,
+    job: &Job,
+    definition: &JobDefinition,
+    input: &JobInput<'_>,
+    mode: EditMode,
+    again: bool,
+) -> Result<(JobStatus, Option<Millis>), Error> {
+    // What a GET showed may be sent back.
+    let status = input.status.as_deref().filter(|status| {
+        let ours = matches!(job.status, JobStatus::Completed | JobStatus::Disabled);
+        let over = *status == JobStatus::Completed.name() && next_runs::is_over(job, rules.now);
+        !(over || ours && *status == job.status.name())
+    });
+    let named = own_fields::status(status)?;
+    let paused = job.paused_until(rules.now);
+    let (status, until) = match &input.pause_until {
+        Some(text) => {
+            (JobStatus::Active, Some(pause_until("pauseUntil", rules, definition, text)?))
+        }
+        None if named.is_some() => (named.unwrap_or(job.status), None),
+        None if input.nulls.has(Name::PauseUntil) && mode != EditMode::Whole => (job.status, None),
+        None => (job.status, paused),
+    };
+    if job.status != JobStatus::Completed {
+        return Ok((status, until));
+    }
+    if again || !definition.is_one_off() {
+        let status = if status == JobStatus::Completed { JobStatus::Active } else { status };
+        return Ok((status, until));
+    }
+    if status != JobStatus::Completed {
+        let message = "job is completed: give it a new at or after to run it again";
+        return Err(unprocessable("status", message));
+    }
+    Ok((status, until))
+}
+
+#[cfg(test)]
+#[path = "edit_tests.rs"]
+mod tests;

@@ -1,0 +1,37 @@
+//! The small fields that are each job's own: its external id, its status, and who asked.
+
+use crate::api::http::error::Error;
+use crate::api::http::fields::check_text;
+use crate::model::job::JobStatus;
+
+/// The longest `externalId`, in bytes.
+const LONGEST_EXTERNAL: usize = 255;
+
+/// The longest `until`, in bytes.
+pub(crate) const LONGEST_TIME: usize = 64;
+/// The longest `createdBy` and `modifiedBy`, in bytes.
+pub(crate) const LONGEST_BY: usize = 256;
+
+/// What the client calls a job.
+pub(crate) fn external_id(given: Option<&str>) -> Result<Option<String>, Error> {
+    let Some(given) = given else { return Ok(None) };
+    check_text("externalId", given, LONGEST_EXTERNAL)?;
+    Ok(Some(given.to_owned()))
+}
+
+/// The status that a client may give a job.
+pub(crate) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
+    match given {
+        None => Ok(None),
+        Some("active") => Ok(Some(JobStatus::Active)),
+        Some("inactive") => Ok(Some(JobStatus::Inactive)),
+        Some(_) => Err(Error::invalid("status", "job status must be active or inactive")),
+    }
+}
+
+/// Who asked, as the client names itself.
+pub(crate) fn by(field: &'static str, given: Option<&str>) -> Result<Option<String>, Error> {
+    let Some(given) = given else { return Ok(None) };
+    check_text(field, given, LONGEST_BY)?;
+    Ok(Some(given.to_owned()))
+}

@@ -1,0 +1,82 @@
+//! The size of a job: whether the log takes it, and whether its request can be sent even alone.
+
+use crate::api::http::error::Error;
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::targets::http_target::payload;
+use crate::executor::payload::DefinitionText;
+use crate::executor::template::Sizes;
+use crate::model::job::JobDefinition;
+
+/// The most bytes of a job, with all its fields: an entry of the log holds no more, and the rest of
+/// the entry takes some.
+pub(crate) const MOST_BYTES: usize = 1_000_000;
+/// More than all fields of a job but its data, for a definition within the limits of its fields.
+const AROUND_JOB: usize = 256 * 1_024;
+/// No byte of data grows to more than this in JSON: `\u0001`.
+const ESCAPED: usize = 6;
+/// More than all of a payload but its data, for a definition within the limits above.
+const AROUND_DATA: usize = 32 * 1_024;
+
+/// Refuses a job that would be too large for the log.
+fn check_size(definition: &JobDefinition, data: &str) -> Result<(), Error> {
+    if data.len() + AROUND_JOB <= MOST_BYTES {
+        return Ok(());
+    }
+    let length = definition_bytes(definition) + data.len();
+    if length <= MOST_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "job data is too large: with its {} bytes the job has {length}, at most {MOST_BYTES} are \
+         allowed",
+        data.len()
+    );
+    Err(Error::too_large(message).field("data"))
+}
+
+/// What tells how long the requests of a definition's jobs become: made once a definition.
+pub(crate) enum Measure {
+    /// Of a callback.
+    Callback(DefinitionText),
+    /// Of the definition's own `http`.
+    Http(Sizes),
+}
+
+/// Refuses a job that is too large for the log, or whose request could not be sent even alone. (A
+/// job with an executor is measured by that one: `super::executors`.)
+pub(crate) fn check_payload(
+    rules: &Rules,
+    definition: &JobDefinition,
+    measure: &mut Option<Measure>,
+    data: &str,
+) -> Result<(), Error> {
+    check_size(definition, data)?;
+    let max = rules.payload_max;
+    if definition.http.is_none()
+        && data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max
+    {
+        return Ok(());
+    }
+    let measure = match measure {
+        Some(known) => known,
+        None => measure.insert(match &definition.http {
+            None => Measure::Callback(DefinitionText::new(definition)),
+            Some(http) => Measure::Http(payload::sizes(http)?),
+        }),
+    };
+    match (measure, &definition.http) {
+        (Measure::Http(sizes), Some(http)) => payload::check_data(sizes, http, data, max),
+        (Measure::Callback(text), _) => {
+            let length = text.single_len(data);
+            if length > max { Err(payload::too_large("callback", length, max)) } else { Ok(()) }
+        }
+        // The measure is made of the same definition.
+        (Measure::Http(_), None) => Ok(()),
+    }
+}
+
+/// What a definition costs in an entry: it is carried as JSON.
+pub(crate) fn definition_bytes(definition: &JobDefinition) -> usize {
+    // A definition always serialises; were one not to, the command would say so.
+    64 + serde_json::to_vec(definition).map_or(0, |text| text.len())
+}

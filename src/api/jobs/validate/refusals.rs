@@ -1,0 +1,34 @@
+//! The errors that the checks of a job share. Their messages are the original's where it had one.
+
+use crate::api::http::error::Error;
+
+/// 422: understood, but it does not fit the rest.
+pub(crate) fn unprocessable(field: &'static str, message: impl Into<String>) -> Error {
+    Error::unprocessable(message).field(field)
+}
+
+/// 422 for a field of [`JobDefinition::single_only`].
+pub(crate) fn not_in_batches(field: &'static str) -> Error {
+    let message = format!("job {field} needs an http target: a callback is for many jobs at once");
+    unprocessable(field, message)
+}
+
+/// Refuses several of fields that say the same thing.
+pub(crate) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> {
+    let given: Vec<_> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    if given.len() < 2 {
+        return Ok(());
+    }
+    let all: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+    let message =
+        format!("give one of {}, not several: found {}", all.join(", "), given.join(" and "));
+    Err(unprocessable(given[1], message))
+}
+
+/// What a message repeats of the input.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
+}

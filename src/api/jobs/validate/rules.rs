@@ -1,0 +1,51 @@
+//! The facts beside a request that decide whether a job may be what the request says: limits, the
+//! guard of targets, the clock's reading. Made once a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::api::http::duration;
+use crate::api::http::error::Error;
+use crate::api::state::AppState;
+use crate::executor::guard::TargetGuard;
+use crate::model::Millis;
+use crate::model::job::Casing;
+use crate::secret::Keys;
+use crate::worker::MISFIRE_GRACE;
+
+/// What decides about a job beside its request.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) payload_max: usize,
+    pub(crate) guard: TargetGuard,
+    pub(crate) casing: Casing,
+    pub(crate) keys: Arc<Keys>,
+    /// This node's time.
+    pub(crate) now: Millis,
+    /// How far past a one-off may lie unless it says so itself.
+    pub(crate) grace: Millis,
+    /// `MaxJobTimeout`.
+    pub(crate) max_timeout: Duration,
+}
+
+impl Rules {
+    /// The rules of this node for a request that came by a mount of this casing.
+    pub(crate) fn new(app: &AppState, casing: Casing) -> Self {
+        Self {
+            payload_max: app.config.payload_max_bytes,
+            guard: app.guard(),
+            casing,
+            keys: app.keys.clone(),
+            now: app.time.now(),
+            grace: MISFIRE_GRACE.as_millis() as Millis,
+            max_timeout: app.config.max_job_timeout,
+        }
+    }
+
+    /// How long an attempt may take.
+    pub(crate) fn timeout(&self, given: &Value) -> Result<Millis, Error> {
+        duration::timeout(given, self.max_timeout)
+    }
+}

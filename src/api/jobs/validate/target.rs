@@ -1,0 +1,108 @@
+//! Where a job goes, as a request says it: exactly one of `callbackUrl`, `http` and `executorId`.
+//! `super::definition` calls it; whether an executor can be sent to is asked of the books in
+//! `super::executors`.
+
+use serde_json::Value;
+
+use crate::api::http::casing::canonical;
+use crate::api::http::error::Error;
+use crate::api::jobs::input::names::{Name, Names};
+use crate::api::jobs::input::parse::DefinitionInput;
+use crate::api::jobs::validate::policy;
+use crate::api::jobs::validate::refusals::{at_most_one, unprocessable};
+use crate::api::jobs::validate::rules::Rules;
+use crate::api::jobs::validate::seen::SeenValues;
+use crate::api::targets::http_target::read::read_target;
+use crate::api::targets::http_target::url::address;
+use crate::model::Millis;
+use crate::model::job::JobDefinition;
+use crate::model::target::HttpTarget;
+
+impl SeenValues {
+    /// Exactly one of `callbackUrl`, `http` and `executorId`.
+    pub(crate) fn target(
+        &mut self,
+        rules: &Rules,
+        definition: &mut JobDefinition,
+        nulls: Names,
+        old: Option<&HttpTarget>,
+        input: &DefinitionInput<'_>,
+    ) -> Result<(), Error> {
+        let http = input.rare(Name::Http);
+        at_most_one(&[
+            ("callbackUrl", input.callback_url.is_some()),
+            ("http", http.is_some()),
+            ("executorId", input.executor.is_some()),
+        ])?;
+        let given = input.callback_url.is_some() || http.is_some() || input.executor.is_some();
+        if given || nulls.has(Name::CallbackUrl) {
+            definition.callback_url.clear();
+        }
+        if given || nulls.has(Name::Http) {
+            definition.http = None;
+        }
+        if given || nulls.has(Name::Executor) {
+            definition.executor = None;
+        }
+        if let Some(url) = &input.callback_url {
+            self.url(rules, url)?;
+            definition.callback_url = url.to_string();
+        }
+        if let Some(json) = http {
+            let (target, timeout) = request(rules, json, old)?;
+            definition.http = Some(Box::new(target));
+            if let Some(timeout) = timeout {
+                if input.rare(Name::Timeout).is_some() {
+                    return Err(unprocessable(
+                        "timeout",
+                        "give one of timeout and http.timeout, not both",
+                    ));
+                }
+                definition.delivery.timeout = Some(timeout);
+            }
+        }
+        definition.executor = input.executor.or(definition.executor);
+        if definition.callback_url.is_empty()
+            && definition.http.is_none()
+            && definition.executor.is_none()
+        {
+            let error = Error::invalid("callbackUrl", "job callback_url is required");
+            return Err(error.because("give one of callbackUrl, http and executorId"));
+        }
+        Ok(())
+    }
+
+    fn url(&mut self, rules: &Rules, url: &str) -> Result<(), Error> {
+        if self.urls.contains(url) {
+            return Ok(());
+        }
+        let bad = || Error::invalid("callbackUrl", "job callback_url is not valid");
+        if url.contains("{{") {
+            let why = "it takes many jobs at once: placeholders are for http.url";
+            return Err(bad().because(why));
+        }
+        address(url, &rules.guard).map_err(|why| bad().because(why))?;
+        self.urls.insert(url.to_owned());
+        Ok(())
+    }
+}
+
+/// An `http` object, and the timeout in it: that is the job's.
+fn request(
+    rules: &Rules,
+    json: &str,
+    old: Option<&HttpTarget>,
+) -> Result<(HttpTarget, Option<Millis>), Error> {
+    let mut value = policy::value("http", json)?;
+    let mut timeout = None;
+    if let Value::Object(object) = &mut value {
+        let is_it = |name: &String| canonical(name, &mut [0; 24]) == Some("timeout");
+        if let Some(name) = object.keys().find(|name| is_it(name)).cloned()
+            && let Some(given) = object.remove(&name)
+            && !given.is_null()
+        {
+            timeout = Some(rules.timeout(&given)?);
+        }
+    }
+    Ok((read_target(value, &rules.guard, &rules.keys, old)?, timeout))
+}

@@ -1,0 +1,111 @@
+//! The queue of the reads of clients: few run at a time, each bounded in time, and fair between the
+//! clients. `reads` puts every read of a handler through it. Reads of the node itself, such as those
+//! that fire jobs, have threads and connections of their own and never wait here. The thread whose
+//! read is over begins the next one itself.
+//!
+//! | bound | value | beyond it |
+//! |---|---|---|
+//! | reads at a time | [`RUNNING`] | the next one waits |
+//! | those of one client | half while others wait, else all but one | the same |
+//! | reads that wait | [`WAITING`] | the client with the most loses its newest: 503 |
+//! | waiting and reading | `ReadPhase::timeout` | the read ends: 503 |
+//!
+//! A read ends, too, when its client goes: the future is dropped, and SQLite is interrupted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::permits::{Permit, Permits, Sizes};
+use super::reader::Reader;
+use crate::api::http::error::Error;
+use crate::cluster::{self, Cluster};
+use crate::metrics::Metrics;
+use crate::store::{Class, End, ReadLimit};
+
+/// Reads of clients at a time: as many as there are connections for them.
+const RUNNING: usize = 6;
+/// Reads of all clients that wait for a permit. They take no thread and no connection.
+const WAITING: usize = 1_024;
+
+/// The queue of a node.
+pub(crate) struct ReadQueue(Arc<Permits>);
+
+impl Default for ReadQueue {
+    fn default() -> Self {
+        // A read that has a permit finds a connection.
+        debug_assert_eq!(RUNNING, Class::Client.connections());
+        let (alone, shared) = (RUNNING - 1, RUNNING / 2);
+        Self(Permits::new(Sizes { total: RUNNING, alone, shared, waiting: WAITING }))
+    }
+}
+
+impl ReadQueue {
+    /// Reads when it is this reader's turn.
+    ///
+    /// # Errors
+    ///
+    /// 503 when the timeout passes before the read is over, or when the queue is full.
+    pub(crate) async fn run<T, F>(
+        &self,
+        cluster: &Cluster,
+        metrics: &Metrics,
+        reader: Reader,
+        timeout: Duration,
+        read: F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let limit = Arc::new(ReadLimit::within(timeout));
+        let (begun, started) = oneshot::channel();
+        let cluster = cluster.clone();
+        let start = move |permit: Permit| {
+            let held = move |conn: &Connection| {
+                // The permit is held until the read is through, whoever still waits for it.
+                let _permit = permit;
+                read(conn)
+            };
+            // The client may have gone: then the read ends.
+            let _ = begun.send(cluster.begin_within(limit, held));
+        };
+        let queued = self.0.enqueue(reader.principal(), Box::new(start));
+        let begun = granted(metrics, timeout, async { started.await.ok() }).await?;
+        drop(queued);
+        let found = begun.answer().await;
+        if matches!(found, Err(cluster::Error::Ended(End::Deadline))) {
+            metrics.read_refused("slow");
+            return Err(Error::slow_read(timeout));
+        }
+        Ok(found?)
+    }
+
+    /// Waits for a permit until it is this reader's turn.
+    pub(crate) async fn permit(
+        &self,
+        metrics: &Metrics,
+        reader: Reader,
+        timeout: Duration,
+    ) -> Result<Permit, Error> {
+        granted(metrics, timeout, self.0.acquire(reader.principal())).await
+    }
+}
+
+/// Waits for a grant, which is `None` when the queue is full.
+async fn granted<T>(
+    metrics: &Metrics,
+    timeout: Duration,
+    grant: impl Future<Output = Option<T>>,
+) -> Result<T, Error> {
+    let Ok(grant) = tokio::time::timeout(timeout, grant).await else {
+        metrics.read_refused("waited");
+        return Err(Error::busy("too many reads wait before it: try again, or ask less often"));
+    };
+    grant.ok_or_else(|| {
+        metrics.read_refused("full");
+        Error::busy("too many reads wait already: ask less often")
+    })
+}

@@ -1,0 +1,55 @@
+//! A project as answers show it.
+
+use serde::Serialize;
+
+use crate::api::projects::pause_state::PauseState;
+use crate::api::projects::settings::SettingsView;
+use crate::model::project::Project;
+use crate::model::time::rfc3339;
+use crate::model::{Millis, ProjectId};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProjectView {
+    id: ProjectId,
+    name: String,
+    description: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause_until: Option<String>,
+    #[serde(flatten)]
+    settings: SettingsView,
+    /// The new secret, in the answer to its rotation only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) webhook_secret: Option<String>,
+    version: u64,
+    date_created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_modified: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified_by: Option<String>,
+}
+
+/// A project with its pause, as of now.
+pub(crate) fn view(project: Project, state: PauseState, now: Millis) -> ProjectView {
+    let (status, until) = match state {
+        PauseState::Active => ("active", None),
+        PauseState::Paused(until) => ("inactive", until),
+    };
+    ProjectView {
+        id: project.id,
+        name: project.name,
+        description: project.description,
+        status,
+        pause_until: until.map(rfc3339),
+        settings: SettingsView::of(&project.settings, now),
+        webhook_secret: None,
+        version: project.version,
+        date_created: rfc3339(project.created),
+        date_modified: project.modified.map(rfc3339),
+        created_by: project.created_by,
+        modified_by: project.modified_by,
+    }
+}

@@ -1,0 +1,20 @@
+//! The `http` object of jobs and executors: read, checked, merged and shown. Its secrets are sealed
+//! on the way in and never shown: an answer only says that they are set.
+//!
+//! ```text
+//!   JSON ─> merge (PATCH: over what is shown) ─> read ─┬─ url, lines, headers, auth, tls
+//!                                                      └─ payload: can it be sent at all
+//!   HttpTarget ─> view ─> JSON
+//! ```
+
+pub(crate) mod auth;
+pub(crate) mod headers;
+pub(crate) mod json_merge;
+pub(crate) mod lines;
+pub(crate) mod merge;
+pub(crate) mod payload;
+pub(crate) mod placeholders;
+pub(crate) mod read;
+pub(crate) mod tls;
+pub(crate) mod url;
+pub(crate) mod view;

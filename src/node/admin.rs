@@ -1,0 +1,34 @@
+//! The administration of the cluster that the API calls: `status` and `members` do the work.
+
+use super::rpc::PeerRpc;
+use super::{members, status};
+use crate::api::ClusterAdmin;
+use crate::api::cluster_admin::Answer;
+use crate::api::cluster_admin::members::{Members, Step};
+use crate::api::cluster_admin::status::{Checksums, Status};
+use crate::model::NodeId;
+use crate::model::lease::Timing;
+
+/// The cluster as this node administers it.
+pub(super) struct Admin {
+    pub(super) rpc: PeerRpc,
+    pub(super) timing: Timing,
+}
+
+impl ClusterAdmin for Admin {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(status::status(self.rpc.clone(), self.timing))
+    }
+
+    fn checksums(&self) -> Answer<'_, Checksums> {
+        Box::pin(status::checksums(self.rpc.clone()))
+    }
+
+    fn members(&self) -> Answer<'_, Members> {
+        Box::pin(members::members(self.rpc.clone()))
+    }
+
+    fn change(&self, step: Step) -> Answer<'_, NodeId> {
+        Box::pin(members::change(self.rpc.clone(), step))
+    }
+}
