@@ -1,5 +1,5 @@
-//! A target for first steps: `scheduler0 dev` shows a newcomer a job that calls this node itself.
-//! Not there unless the node was started so.
+//! A target for first steps: the job of `scheduler0 dev` calls this node itself. The route exists
+//! only when the node was started that way.
 
 use std::sync::Arc;
 

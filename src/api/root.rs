@@ -1,6 +1,6 @@
-//! `GET /` and the mounts themselves: where things are, for who opens a node's address in a browser.
-//! The documents are served too, those of this very version. Nothing here needs credentials, and
-//! nothing tells of the cluster.
+//! `GET /` and the prefixes themselves: links for a person who opens a node's address in a browser,
+//! and the documents of this very version. The routes need no credentials and tell nothing of the
+//! cluster.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::api::http::respond;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
 
-/// The documents by their paths, which are those of the repository: links between them lead on.
+/// The documents by their paths in the repository, so that the links between them work.
 const DOCUMENTS: [(&str, &str); 3] = [
     ("/README.md", include_str!("../../README.md")),
     ("/docs/jobs.md", include_str!("../../docs/jobs.md")),

@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::api::http::error::Error;
 
-/// Where a path leads, which must be into the folder: no step up, no link out of it, no hidden file.
+/// The file that a client's path names in the folder: no step up, no link out of it, no hidden
+/// file.
 pub(crate) fn confined(folder: &Path, path: &str, field: &'static str) -> Result<PathBuf, Error> {
     let wrong = |what: &str| {
         Error::invalid(field, format!("{field} must name a file in BackupDir: {what}"))

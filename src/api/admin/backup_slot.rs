@@ -1,6 +1,6 @@
-//! The one backup that a node makes at a time, and the progress of the last one. `backups` takes the
-//! slot for each backup and shows the progress. Nothing is written here but the removal of a part that
-//! was left.
+//! The one backup that a node makes at a time, and the progress of the last one. `backups` takes
+//! the slot for each backup and shows its progress. The slot writes nothing; it only removes a part
+//! that was left.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Backups over HTTP: a download for the command line, files in a folder of the node for the
-//! published clients, and how far the last one is. All of it is for operators: a backup holds every
-//! tenant's jobs, and fills a disk.
+//! published clients, and the progress of the last one. The routes are for operators, since a
+//! backup holds every tenant's jobs and fills a disk.
 //!
-//! One is made at a time. Paths lead into `BackupDir` and nowhere else.
+//! A node makes one backup at a time. Paths lead into `BackupDir` and nowhere else.
 
 use crate::api::admin::backup_path::taken;
 use std::fs::{self, File};
@@ -31,9 +31,9 @@ use crate::disk::modes;
 use crate::model::time::rfc3339;
 use crate::secret::purpose;
 
-/// What is read of a file at once.
+/// The bytes that are read of a file at once.
 const PIECE: usize = 256 << 10;
-/// The longest path.
+/// The longest path, in bytes.
 const LONGEST: usize = 1_024;
 
 pub(crate) fn router() -> Router<Arc<AppState>> {
@@ -44,7 +44,7 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         .route("/cluster/backup-restore-progress", get(progress))
 }
 
-/// What came of a backup in the folder.
+/// A backup that was made in the folder.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CreatedJobs {
@@ -56,7 +56,8 @@ struct CreatedJobs {
     size: String,
 }
 
-/// Streams a backup of what is applied here, and by default of all that was committed before.
+/// Streams a backup of the state that is applied here, by default with everything that was
+/// committed before the request.
 async fn download(State(app): App, context: RequestContext) -> Result<Response, Error> {
     context.operators_only()?;
     settle(&app, &context).await?;
@@ -68,7 +69,8 @@ async fn download(State(app): App, context: RequestContext) -> Result<Response, 
         let file = blocking(move || {
             let file = File::open(&part)?;
             let length = file.metadata()?.len();
-            // Open is enough: nothing is left of it when the last byte is out, or nobody wants it.
+            // The open file is enough: it goes when the last byte is out, or when the client
+            // leaves.
             fs::remove_file(&part)?;
             Ok((file, length))
         });
@@ -82,7 +84,7 @@ async fn download(State(app): App, context: RequestContext) -> Result<Response, 
     let name = format!("attachment; filename=\"scheduler0-{}.db\"", facts.index);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.sqlite3"));
-    // Made of digits and letters: it is a header's value.
+    // The name is made of digits and letters, which a header's value may have.
     if let Ok(name) = HeaderValue::from_str(&name) {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
@@ -90,7 +92,7 @@ async fn download(State(app): App, context: RequestContext) -> Result<Response, 
     Ok(response)
 }
 
-/// Writes one into the folder, under a name made of the time.
+/// Writes a backup into the folder, under a name made of the time.
 async fn to_folder(
     State(app): App,
     context: RequestContext,
@@ -104,7 +106,7 @@ async fn to_folder(
     keep(app, &context, folder.join(name)).await
 }
 
-/// Writes one under a name of the client's choice.
+/// Writes a backup under a name of the client's choice.
 async fn to_file(
     State(app): App,
     context: RequestContext,
@@ -119,7 +121,8 @@ async fn to_file(
     keep(app, &context, to).await
 }
 
-/// A running cluster is not restored: says how it is done. But first, whether the file would do.
+/// Refuses to restore a running cluster, and says how it is done. The file is inspected first, so
+/// that the client learns whether it would do.
 async fn restore(
     State(app): App,
     context: RequestContext,
@@ -161,7 +164,7 @@ async fn progress(State(app): App, context: RequestContext) -> Result<Response, 
     Ok(respond::ok(&progress, context.casing()))
 }
 
-/// Makes one and gives it its name, whether or not the client waits.
+/// Makes a backup and gives it its name, whether or not the client still waits.
 async fn keep(
     app: Arc<AppState>,
     context: &RequestContext,
@@ -210,7 +213,7 @@ fn told(facts: &Facts, size: u64) -> String {
     format!("log index {}, {} jobs, {size} bytes", facts.index, facts.jobs)
 }
 
-/// A backup of what was committed before it was asked for, unless less will do.
+/// Waits until everything that was committed before is applied, unless the request wants less.
 async fn settle(app: &AppState, context: &RequestContext) -> Result<(), Error> {
     match context.text("consistency") {
         None => Ok(app.cluster.linearize().await?),
@@ -218,7 +221,7 @@ async fn settle(app: &AppState, context: &RequestContext) -> Result<(), Error> {
     }
 }
 
-/// The folder, made if it isn't there, with room for one more.
+/// The folder, created if it is not there, with room for one more backup.
 async fn folder(app: &Arc<AppState>) -> Result<PathBuf, Error> {
     let folder = app.config.backup_dir.clone();
     let made = blocking(move || {
@@ -228,7 +231,7 @@ async fn folder(app: &Arc<AppState>) -> Result<PathBuf, Error> {
         Ok((folder, disk.f_bavail * disk.f_frsize))
     });
     let (folder, free) = made.await.map_err(|e| failed(&e))?;
-    // It must not take from the node what that needs to live.
+    // A backup must not take the space that the node needs for itself.
     if free < app.cluster.state_size() + app.config.disk_reserve {
         return Err(Error::no_space());
     }
@@ -255,7 +258,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Goes on to its end when the client is gone.
+/// Runs work to its end even when the client is gone.
 async fn in_background<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,5 +1,4 @@
-//! The cluster as operators see it: status and checksums. What is shown is gathered by `node`, which
-//! knows all parts; here are the form and the routes.
+//! The status and the checksums of the cluster, for operators. `ClusterAdmin` gathers both.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
 }
 
 async fn status(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    // It names every node and the failing destinations of everybody's jobs.
+    // The status names every node and the failing destinations of everybody's jobs.
     context.operators_only()?;
     Ok(respond::ok(&app.admin()?.status().await?, context.casing()))
 }

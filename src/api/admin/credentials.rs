@@ -1,9 +1,9 @@
 //! Credentials: key pairs of clients. The secret is in the answer to its creation and nowhere else.
 //!
-//! An operator reaches all of them. A client's key reaches its own credential and those that were made
-//! with it, or with keys that were; any other is answered as if it were not there. Reads are limited
-//! here, changes in `command::apply`, which also records the parent: what a request says of who made
-//! something is kept beside that and decides nothing.
+//! An operator reaches all credentials. A client's key reaches its own credential and those that
+//! were made with it, or with keys that were made with it; any other answers as if it did not
+//! exist. Reads are limited here, changes in `command::apply`, which also records the parent. A
+//! request's own words about who made something are kept beside that and decide nothing.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ const ORDERS: &Orders<Order> = &[
     ("dateModified", Order::Modified),
     ("archived", Order::Archived),
 ];
-/// What a `GET` shows and nobody can set, and what the original's clients send along.
+/// Fields that a `GET` shows and nobody can set, and fields that the original's clients send along.
 const SHOWN: &[&str] = &[
     "id",
     "apiKey",
@@ -67,7 +67,7 @@ struct CredentialView {
     created_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archived_by: Option<String>,
-    /// The credential whose key made it; absent where an operator did.
+    /// The credential whose key made this one; absent where an operator did.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<u64>,
 }
@@ -113,7 +113,7 @@ async fn one(State(app): App, context: RequestContext, Id(id): Id) -> Result<Res
     ))
 }
 
-/// A credential that the caller reaches.
+/// Reads a credential that the caller reaches; 404 otherwise.
 async fn found(
     app: &AppState,
     context: &RequestContext,
@@ -144,9 +144,9 @@ async fn create(
     fields.ignore(&["archivedBy", "modifiedBy"]);
     let key = Key::of(&headers, context.caller, "POST /credentials", &body)?;
     let (api_key, random) = new_api_key();
-    // Under an idempotency key the secret follows from that key and from the public part of the pair,
-    // which is new with each creation and kept with the credential: the same request gets the same
-    // answer, no store holds the secret, and a pair that was deleted never comes back.
+    // Under an idempotency key the secret is derived from that key and from the public part of the
+    // pair. The public part is new with each creation and kept with the credential. So the same
+    // request gets the same answer, no store holds the secret, and a deleted pair never comes back.
     let secret = match &key {
         Some(key) => app.keys.api_secret_for(&key.key, &key.body, &api_key),
         None => random,
@@ -187,12 +187,12 @@ async fn create(
     Ok(respond::warn(response, &fields.warnings()))
 }
 
-/// The secret of a credential that was made under this key, now or before. 409 where that is not known
-/// any more: an earlier version made another one of the same key, and a 201 without a secret would
-/// look as if all were well.
+/// The secret of a credential that was made under this key, now or before. 409 where it is not
+/// known any more, since an earlier version made another secret of the same key: a 201 without a
+/// secret would look like a success.
 fn secret_again(keys: &Keys, key: &Key, stored: &Credential) -> Result<Zeroizing<String>, Error> {
     let secret = keys.api_secret_for(&key.key, &key.body, &stored.api_key);
-    // Only the secret that opens this very key is shown.
+    // Only the secret that this very credential verifies is shown.
     if keys.verify(&secret, &stored.verifier) {
         return Ok(secret);
     }
@@ -284,7 +284,7 @@ mod tests {
         };
         let secret = keys.api_secret_for(&key.key, &key.body, "s0_key");
         assert_eq!(*secret_again(&keys, &key, &stored(&secret)).unwrap(), *secret);
-        // As an earlier version derived it, or of another key.
+        // A secret that an earlier version derived, or one of another key.
         let refused = secret_again(&keys, &key, &stored("what it was before")).unwrap_err();
         assert_eq!(refused.status(), StatusCode::CONFLICT);
         let said = format!("{refused:?}");

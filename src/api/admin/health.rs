@@ -1,6 +1,6 @@
-//! How this node is, for load balancers, orchestrators and Prometheus: the routes that need no
-//! credentials and tell no secrets. They answer from memory: none reads the state or waits, so that
-//! a node under load is not taken for a dead one.
+//! The health of this node, for load balancers, orchestrators and Prometheus. The routes need no
+//! credentials and tell no secrets. They answer from memory and never wait, so that a node under
+//! load is not taken for a dead one.
 
 use crate::api::http::route_prefix::RoutePrefix;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ struct Health {
     raft_stats: Stats,
 }
 
-/// Names that are the same at every mount: they are Raft's own.
+/// Names that are the same under every prefix, since they are Raft's own.
 struct Stats(Vec<(&'static str, String)>);
 
 impl Serialize for Stats {
@@ -56,8 +56,8 @@ async fn healthcheck(State(app): App, prefix: axum::Extension<RoutePrefix>) -> R
     respond::ok(&Health { leader_address, leader_id, raft_stats }, prefix.casing())
 }
 
-/// The leader's id and the address that clients reach it at; `None` while there is none, or none with
-/// a majority.
+/// The leader's id and the address at which clients reach it; `None` while no leader has a
+/// majority.
 fn leader(cluster: &Cluster) -> Option<(String, String)> {
     let leader = cluster.leader()?;
     let members = cluster.members();
@@ -66,13 +66,14 @@ fn leader(cluster: &Cluster) -> Option<(String, String)> {
     Some((leader.to_string(), address))
 }
 
-/// The process answers: that is all.
+/// Answers whenever the process runs.
 async fn livez() -> Response {
     respond::ok("alive", Casing::Camel)
 }
 
-/// This node can serve: it has not failed, is not about to stop, can read its state, knows a leader with
-/// a majority, and has once come as far as the others were, so that the next one may be restarted.
+/// Answers 200 when this node can serve: it has not failed, is not about to stop, can read its
+/// state, knows a leader with a majority, and has caught up with the others once, so that the next
+/// node may be restarted.
 async fn readyz(State(app): App) -> Result<Response, Error> {
     if app.leaving.load(Ordering::Relaxed) {
         return Err(Error::unavailable("not ready: this node is stopping"));

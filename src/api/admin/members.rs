@@ -1,5 +1,5 @@
-//! Who belongs to the cluster, for operators: the list, and one step of a change a request. What a
-//! step does is decided at the leader (`cluster::members`), and what it waits for by `node`; the
+//! The members of the cluster, for operators: the list, and one step of a change a request. The
+//! leader decides about a step (`cluster::members`), and `node` waits for what must come first; the
 //! command line puts the steps together.
 
 use crate::api::cluster_admin::members::Step;
@@ -49,8 +49,8 @@ struct Node {
     id: NodeId,
 }
 
-/// A change of the members is taken also while the node is short of memory or disk: it may be the
-/// way out.
+/// Reads the fields of a change. A change of the members is accepted also while the node is short
+/// of memory or disk, since it may be the way out.
 async fn fields(app: &AppState, request: axum::extract::Request) -> Result<Fields, Error> {
     Fields::parse(&body::read(app, request, SMALL).await?.0)
 }

@@ -1,39 +1,39 @@
-//! Whether this node is short of memory or disk. `node` watches both and sets it; the api refuses
-//! client writes by it. It measures nothing itself.
+//! The shortage of memory, disk or journal space on this node. `node` measures and sets it; the API
+//! refuses client writes by it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::api::http::error::Error;
 
-/// What the node is short of.
+/// The resources that the node is short of.
 #[derive(Debug, Default)]
 pub struct Pressure {
     /// Anonymous memory is above 70 % of `MaxMemory`.
     memory_refused: AtomicBool,
     /// Less than `DiskReserveMb` is free.
     disk_refused: AtomicBool,
-    /// Why the journal has no room, so that nothing fires.
+    /// The reason why the journal has no room, so that nothing fires.
     journal: Mutex<Option<String>>,
 }
 
 impl Pressure {
-    /// Says whether memory is short; gives what was so before.
+    /// Sets whether memory is short; returns the value before.
     pub fn set_memory(&self, refused: bool) -> bool {
         self.memory_refused.swap(refused, Ordering::Relaxed)
     }
 
-    /// Says whether disk is short; gives what was so before.
+    /// Sets whether disk is short; returns the value before.
     pub fn set_disk(&self, refused: bool) -> bool {
         self.disk_refused.swap(refused, Ordering::Relaxed)
     }
 
-    /// Says why the journal has no room; `None` when it has.
+    /// Sets the reason why the journal has no room; `None` when it has room.
     pub fn set_journal(&self, trouble: Option<String>) {
         *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// Why this node's journal has no room, if it has none.
+    /// The reason why this node's journal has no room, if it has none.
     pub fn journal(&self) -> Option<String> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -48,7 +48,7 @@ impl Pressure {
         self.memory_refused.load(Ordering::Relaxed) || self.disk_refused.load(Ordering::Relaxed)
     }
 
-    /// 507 or 503 while writes are refused.
+    /// Refuses a write with 507 or 503 while a resource is short.
     pub(crate) fn admit(&self) -> Result<(), Error> {
         if self.disk_refused.load(Ordering::Relaxed) {
             return Err(Error::no_space());

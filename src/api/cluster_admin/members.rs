@@ -10,54 +10,54 @@ use crate::model::NodeId;
 pub enum Step {
     /// Adds a running, waiting node as a learner.
     Add {
-        /// Its id.
+        /// The node's id.
         node: NodeId,
-        /// Its API's URL.
+        /// The URL of the node's API.
         address: String,
-        /// `host:port` for the others.
+        /// `host:port` at which the other nodes reach the node.
         raft_address: String,
-        /// The id may be a removed node's.
+        /// Whether the id may be a removed node's.
         replace: bool,
     },
     /// Makes a learner a voter.
     Promote(NodeId),
     /// Takes a node out.
     Remove {
-        /// Which.
+        /// The node that is removed.
         node: NodeId,
-        /// Also with shards, or with results that nobody has collected.
+        /// Removes the node even with shards, or with results that nobody has collected.
         force: bool,
     },
     /// Takes a node's shards away, or lets it have some again.
     Drain {
-        /// Which.
+        /// The node whose shards move.
         node: NodeId,
-        /// Which of both.
+        /// `true` takes its shards away, `false` lets it have some again.
         draining: bool,
     },
-    /// Hands the leadership on; `None`: to whom it suits best.
+    /// Transfers the leadership; `None` leaves the choice to the leader.
     Transfer(Option<NodeId>),
 }
 
-/// The members.
+/// The members of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Members {
-    /// Who leads, if somebody does.
+    /// The leader, if there is one.
     pub leader: Option<NodeId>,
-    /// By id.
+    /// The members, by id.
     pub members: Vec<MemberStatus>,
 }
 
-/// One member. What is not known of one that does not answer is absent.
+/// One member. Fields that only the member itself knows are absent while it does not answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MemberStatus {
-    /// Its id.
+    /// The member's id.
     pub id: NodeId,
-    /// Its API's URL.
+    /// The URL of the member's API.
     pub address: String,
-    /// `host:port` for the others.
+    /// `host:port` at which the other members reach it.
     pub raft_address: String,
     /// `voter` or `learner`.
     pub role: String,
@@ -65,10 +65,10 @@ pub struct MemberStatus {
     pub reachable: bool,
     /// Whether it is being drained.
     pub draining: bool,
-    /// Shards that it fires or still closes.
+    /// The shards that the member fires or still closes.
     pub shards: u32,
-    /// Its results that the cluster has yet to collect.
+    /// The member's results that the cluster has yet to collect.
     pub uncollected: Option<u64>,
-    /// Committed log entries that it has yet to apply.
+    /// The committed log entries that the member has yet to apply.
     pub behind: Option<u64>,
 }

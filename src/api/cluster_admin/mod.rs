@@ -1,5 +1,5 @@
-//! What operators see of a cluster and do to it beyond the replicated state: a port that `node`
-//! implements, since it knows all parts, and that the API calls.
+//! The administration of a cluster beyond the replicated state: a port that `node` implements,
+//! since it knows all parts, and that the API calls.
 
 pub mod members;
 pub mod status;

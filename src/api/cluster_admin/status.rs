@@ -12,11 +12,11 @@ use crate::model::shard::ShardId;
 pub struct Status {
     /// The cluster's id, 32 hex characters.
     pub cluster_id: String,
-    /// Who leads, if somebody does with a majority.
+    /// The leader, if one has a majority.
     pub leader: Option<NodeId>,
-    /// Whether there is such a leader; without one nothing is written, and nothing fires.
+    /// Whether a leader has a majority; without one nothing is written, and nothing fires.
     pub quorum: bool,
-    /// The term.
+    /// The Raft term.
     pub term: u64,
     /// The lease TTL, in milliseconds.
     pub ttl_ms: u64,
@@ -24,44 +24,44 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// The shards, by number.
     pub shards: Vec<ShardStatus>,
-    /// What should not be so.
+    /// States that should not be.
     pub warnings: Vec<String>,
 }
 
-/// One node. What is not known of a node that does not answer is absent.
+/// One node. Fields that only the node itself knows are absent while it does not answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeStatus {
-    /// Its id.
+    /// The node's id.
     pub id: NodeId,
-    /// Where clients reach it.
+    /// The address at which clients reach the node.
     pub address: String,
-    /// Where the others reach it.
+    /// The address at which the other nodes reach it.
     pub raft_address: String,
     /// `leader`, `follower`, `learner`, `candidate` or `unreachable`.
     pub state: String,
-    /// How many shards it fires.
+    /// The number of shards that the node fires.
     pub shards: u32,
-    /// How long its lease still holds, in milliseconds; absent without one.
+    /// The remaining time of its lease, in milliseconds; absent without one.
     pub lease_ms: Option<i64>,
-    /// How far its clock is from the median, in milliseconds.
+    /// The offset of its clock from the median, in milliseconds.
     pub clock_offset_ms: Option<i64>,
-    /// The last log index it has applied.
+    /// The last log index that it has applied.
     pub applied_index: Option<u64>,
     /// Journal entries not yet committed.
     pub journal_depth: Option<u64>,
-    /// What waits.
+    /// The jobs and requests that wait.
     pub queue: Option<Queue>,
-    /// How late it fires.
+    /// The lag of its first attempts.
     pub lag_ms: Option<Lag>,
     /// Anonymous memory, in 10^6 bytes.
     pub memory_mb: Option<f64>,
-    /// Destinations that keep failing when it calls them, and that it leaves alone but for probes.
+    /// Destinations that keep failing when the node calls them, and that it sends only probes to.
     /// Each node finds out by itself.
     pub failing: Vec<Failing>,
-    /// Whether it is being drained.
+    /// Whether the node is being drained.
     pub draining: bool,
-    /// Its version.
+    /// The version of its program.
     pub version: String,
 }
 
@@ -71,11 +71,11 @@ pub struct NodeStatus {
 pub struct Failing {
     /// Scheme, host and port.
     pub destination: String,
-    /// Since when it is left alone. RFC 3339.
+    /// The instant since when only probes are sent. RFC 3339.
     pub since: String,
     /// Failures in a row.
     pub failures: u32,
-    /// When the next probe may go out. RFC 3339.
+    /// The earliest instant of the next probe. RFC 3339.
     pub next_probe: String,
 }
 
@@ -97,7 +97,7 @@ pub struct Queue {
 pub struct Lag {
     /// The median.
     pub p50: u64,
-    /// 99 of 100 were not later.
+    /// The lag that 99 of 100 attempts do not exceed.
     pub p99: u64,
 }
 
@@ -105,15 +105,15 @@ pub struct Lag {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ShardStatus {
-    /// Its number.
+    /// The shard's number.
     pub id: ShardId,
-    /// Who fires it; 0 for nobody.
+    /// The node that fires it; 0 is none.
     pub owner: NodeId,
-    /// Under which epoch.
+    /// The epoch of its owner.
     pub epoch: u64,
-    /// W: everything due up to it is accounted for. RFC 3339.
+    /// The watermark: everything due up to it is accounted for. RFC 3339.
     pub watermark: String,
-    /// The node that still closes its part, during a hand-over.
+    /// The node that still closes its ownership, during a hand-over.
     pub closing: Option<NodeId>,
 }
 
@@ -129,10 +129,10 @@ pub struct Checksums {
 /// One node's hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeChecksum {
-    /// The node.
+    /// The node's id.
     pub id: NodeId,
     /// 64 hex characters; `null` for a node that did not answer.
     pub hash: Option<String>,
-    /// Why there is no hash.
+    /// The reason why there is no hash.
     pub error: Option<String>,
 }

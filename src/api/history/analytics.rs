@@ -1,9 +1,9 @@
-//! `GET /executions/analytics`: how many executions there were in each minute of a range of up to a
-//! day, or in each hour of a longer one, for the charts of the published clients.
+//! `GET /executions/analytics`: the number of executions in each minute of a range of up to a day,
+//! or in each hour of a longer one, for the charts of the published clients.
 //!
 //! Hours are counted as results are recorded (`store::counters`). Minutes are summed up from the
-//! recorded requests when somebody asks, so that recording has no more work; where a range holds too
-//! many of them, its points are hours too, and `interval` says so.
+//! recorded requests when a client asks, so that recording has no more work. Where a range holds
+//! too many requests, its points are hours too, and `interval` says so.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,10 @@ use crate::model::time::rfc3339;
 use crate::store::counters::{self, HOUR, MINUTE, OutcomeKind};
 
 const DAY: Millis = 24 * HOUR;
-/// The most points by the hour.
+/// The most points of an answer by the hour.
 const MOST_HOURS: i64 = 31 * 24;
-/// The most recorded requests that are summed up for points by the minute: about half a second.
+/// The most recorded requests that are summed up for points by the minute: about half a second of
+/// work.
 const MOST_REQUESTS: u64 = 400_000;
 
 #[derive(Serialize)]
@@ -47,9 +48,9 @@ struct Point {
     failed: u64,
 }
 
-/// The sums from `from` (or `startDate` and `startTime`) to `until` (or `endDate` and `endTime`), in
-/// UTC; the last day unless asked otherwise. `success` were delivered, `failed` are attempts that
-/// failed and those given up, `scheduled` are all of them and what was skipped.
+/// The sums from `from` (or `startDate` and `startTime`) to `until` (or `endDate` and `endTime`),
+/// in UTC; the last day unless the query names a range. `success` counts deliveries, `failed`
+/// counts failed and dead-lettered attempts, and `scheduled` counts all of them and skipped ones.
 pub(crate) async fn analytics(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let project = context.number("projectId")?.filter(|id| *id > 0);
     let now = app.time.now();
@@ -75,7 +76,7 @@ pub(crate) async fn analytics(State(app): App, context: RequestContext) -> Resul
     Ok(respond::ok(&shown(step, begin, end, sums), context.casing()))
 }
 
-/// The whole steps that a range touches: from the first one's begin to the last one's end.
+/// The whole steps that a range touches, as the begin of the first and the end of the last.
 fn covering(from: Millis, until: Millis, step: Millis, most: i64) -> (Millis, Millis) {
     let first = from.div_euclid(step);
     let steps = (until.div_euclid(step) - first).min(most);
@@ -117,7 +118,7 @@ fn shown(
     }
 }
 
-/// An instant moved to the time of day that a parameter of its own names.
+/// An instant moved to the time of day that the parameter `time` names.
 fn at_time(
     context: &RequestContext,
     time: &'static str,

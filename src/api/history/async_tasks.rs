@@ -1,5 +1,5 @@
-//! Async tasks: the receipts of `POST /jobs`. camelCase at every mount, as in the original; only the
-//! jobs inside `output` have the mount's casing.
+//! Async tasks: the receipts of `POST /jobs`. They are camelCase under every prefix, as in the
+//! original; only the jobs inside `output` have the casing of the prefix.
 
 use std::sync::Arc;
 
@@ -27,9 +27,10 @@ use crate::store::tasks;
 struct TaskView {
     id: u64,
     request_id: String,
-    /// Not kept: the jobs say it.
+    /// Empty: the input is not kept, since the jobs hold it.
     input: &'static str,
-    /// The jobs as JSON text, as they are when it is sent; those deleted since are missing.
+    /// The jobs as JSON text, as they are when the answer is sent. Jobs that were deleted since are
+    /// missing.
     output: &'static str,
     service: &'static str,
     state: u8,
@@ -51,7 +52,7 @@ async fn one(
     let read = move |conn: &rusqlite::Connection| tasks::get(conn, request.as_u128());
     let mut found = app.read(read).await?;
     if found.is_none() {
-        // It may have been accepted a moment ago by another node.
+        // Another node may have accepted the task a moment ago.
         app.cluster.linearize().await?;
         found = app.read(read).await?;
     }
@@ -69,7 +70,8 @@ async fn one(
     if task.state != TaskState::Succeeded {
         return Ok(respond::json(StatusCode::OK, body));
     }
-    // The jobs are JSON within the text of `output`, which may be long: it is written as it is sent.
+    // The jobs are JSON within the text of `output`, which may be long: it is written while it is
+    // sent.
     let mark = b"\"output\":\"";
     let found = body.windows(mark.len()).position(|part| part == mark);
     let (head, tail) = body.split_at(found.ok_or_else(Error::internal)? + mark.len());

@@ -1,5 +1,5 @@
-//! `POST /executions/cleanup-old-logs`, as the published clients ask for it: history that is older
-//! than some months goes now, whatever the configuration would still keep.
+//! `POST /executions/cleanup-old-logs` of the published clients: drops the history that is older
+//! than some months, whatever the configuration would still keep.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -16,9 +16,9 @@ use crate::command::{Command, Outcome};
 use crate::model::Millis;
 use crate::model::time::rfc3339;
 
-/// The most months: what is older than a century was not recorded here.
+/// The most months: nothing here was recorded a century ago.
 const MOST_MONTHS: u64 = 1_200;
-/// Records that one entry of the log drops at most.
+/// The most records that one log entry drops.
 const LIMIT: u32 = 2_000;
 
 #[derive(Serialize)]
@@ -26,7 +26,8 @@ struct Done {
     message: String,
 }
 
-/// `{retentionMonths, accountId?}`. What is not accounted for yet stays, however old it is.
+/// `{retentionMonths, accountId?}`. Records that the watermark has not passed stay, however old
+/// they are.
 pub(crate) async fn cleanup(
     State(app): App,
     context: RequestContext,
@@ -38,9 +39,9 @@ pub(crate) async fn cleanup(
         || Error::invalid(FIELD, format!("{FIELD} must be a number from 1 to {MOST_MONTHS}"));
     let months = fields.number(FIELD)?.filter(|months| (1..=MOST_MONTHS).contains(months));
     let months = Months::new(months.ok_or_else(wrong)? as u32);
-    // All the history is one account's.
+    // All history belongs to one account.
     fields.ignore(&["accountId"]);
-    // A request that says more than is understood might mean less history.
+    // An unknown field might be meant to narrow the history.
     if let Some(name) = fields.warnings().first_unknown() {
         let message = format!("there is no field {name}, nothing was dropped: give {FIELD}");
         return Err(Error::unprocessable(message));
@@ -49,7 +50,7 @@ pub(crate) async fn cleanup(
     let before = now.and_then(|now| now.checked_sub_months(months)).ok_or_else(wrong)?;
     let before = before.timestamp_millis();
     loop {
-        // No dead letter is so old.
+        // No dead letter is older than this, so none is dropped.
         let command = Command::Retain { before, dead_letters: Millis::MIN, limit: LIMIT };
         match app.cluster.propose(command).await? {
             Outcome::Dropped(n) if n >= LIMIT => {}

@@ -1,5 +1,5 @@
-//! Dead letters: what was given up. Listed, tried again one by one or by filter at a rate, or dropped
-//! for good. What went out as one is one letter, with all its members.
+//! Dead letters: listed, replayed one by one or by filter at a rate, or purged for good. Members
+//! that went out in one request are one letter.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ use crate::model::{JobId, Millis, ProjectId};
 use crate::store::dead_letters::{self, DeadLetter, Filter, Order, Walked};
 use crate::store::meta;
 
-/// How many members of a letter a list shows; the letter itself shows all.
+/// The members of a letter that a list shows; the letter itself shows all.
 const FIRST_MEMBERS: usize = 20;
-/// How many letters go into one command.
+/// The letters of one command.
 const CHUNK: usize = 500;
-/// The most letters looked at by one read.
+/// The most letters that one read looks at.
 const STRETCH: u64 = 2_000;
 const MOST_RATE: u64 = 1_000_000;
 
@@ -53,13 +53,13 @@ struct LetterView {
     run: Option<u64>,
     attempts: u32,
     http_code: u16,
-    /// How long the last attempt was held back although it was due, and by what.
+    /// How long the last attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     date_created: String,
-    /// How many members there are; a list shows the first of them only.
+    /// The number of members; a list shows only the first of them.
     count: u64,
     members: Vec<MemberView>,
 }
@@ -95,14 +95,14 @@ fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
     }
 }
 
-/// What came (or would come) of many letters at once.
+/// The result of a replay or purge of many letters, or of a dry run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sum {
     dry_run: bool,
     letters: u64,
     occurrences: u64,
-    /// When the last of them is tried.
+    /// The instant at which the last of them is tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
 }
@@ -121,7 +121,7 @@ fn missing_dead_letter() -> Error {
     Error::not_found("dead letter does not exist: it was replayed, purged, or delivered after all")
 }
 
-/// Newest first, unless asked otherwise.
+/// Lists letters, the newest first unless the query names a direction.
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let mut page = context.page(ORDERS)?;
     page.descending |= !context.has_direction();
@@ -188,8 +188,8 @@ async fn remove(State(app): App, _: RequestContext, Id(id): Id) -> Result<Respon
     }
 }
 
-/// `{projectId?, jobId?, from?, until?, all?, ratePerSecond?, dryRun?}`: all that match, oldest
-/// first, so many occurrences a second.
+/// `{projectId?, jobId?, from?, until?, all?, ratePerSecond?, dryRun?}`: replays all letters that
+/// match, oldest first, at a rate of occurrences.
 async fn replay(
     State(app): App,
     context: RequestContext,
@@ -224,7 +224,7 @@ async fn replay(
     Ok(respond::ok(&Key::store(key, &app, sum).await?, context.casing()))
 }
 
-/// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: all that match are dropped for good.
+/// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: purges all letters that match.
 async fn purge(
     State(app): App,
     context: RequestContext,
@@ -263,7 +263,7 @@ fn narrowed(action: &str, filter: &Filter, all: bool) -> Result<(), Error> {
     Err(Error::unprocessable(message).field("all"))
 }
 
-/// Refuses what is not understood: it might mean fewer letters.
+/// Refuses an unknown field, which might be meant to narrow the letters.
 fn known(names: &str, warnings: &Warnings) -> Result<(), Error> {
     match warnings.first_unknown() {
         None => Ok(()),
@@ -285,7 +285,7 @@ fn filter(fields: &mut Fields) -> Result<Filter, Error> {
     })
 }
 
-/// Spreads occurrences over time.
+/// The pace of a replay: it spreads occurrences over time.
 struct Plan {
     start: Millis,
     rate: Option<u64>,
@@ -294,7 +294,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// When the next so many may go: as one, when those before them had their time.
+    /// The instant at which so many occurrences may go together: when those before them had their
+    /// time.
     fn at(&mut self, occurrences: u64) -> Millis {
         let wait = self.rate.map_or(0, |rate| {
             let millis = u128::from(self.before) * 1_000 / u128::from(rate.max(1));
@@ -305,10 +306,10 @@ impl Plan {
     }
 }
 
-/// Makes commands of all letters that match, as (number, members), oldest first, and carries them
-/// out (or only counts). Letters that come into being meanwhile are left alone: what is replayed and
-/// fails again must not be replayed again. When it breaks off, what was done is done, and the same
-/// request goes on with the rest. No read looks at more than [`STRETCH`], however few match.
+/// Makes commands of all letters that match, as (id, members), oldest first, and proposes them, or
+/// only counts in a dry run. Letters that are created in the meantime are left alone, since a
+/// replay that fails again must not be replayed again. After a failure the same request goes on
+/// with the rest. No read looks at more than [`MAX_SCANNED`] letters, however few match.
 async fn each(
     app: &AppState,
     filter: Filter,
@@ -326,7 +327,7 @@ async fn each(
         let Walked { found, on } = app.read(read).await?;
         for some in found.chunks(CHUNK) {
             let command = command(some);
-            // Those that went otherwise in between are counted by the command alone.
+            // The command alone knows how many letters were still there.
             sum.letters +=
                 if dry_run { some.len() as u64 } else { carry_out(app, command).await? };
             sum.occurrences += some.iter().map(|(_, members)| members).sum::<u64>();

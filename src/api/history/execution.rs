@@ -1,5 +1,6 @@
-//! One occurrence with all that is known of it: its attempts, the row that its next attempt waits in,
-//! its run, its dead letter. Found by the number of any of its attempts or by its execution id.
+//! One occurrence with everything that is known of it: its attempts, the pending row of its next
+//! attempt, its run, and its dead letter. It is found by the id of any of its attempts or by its
+//! execution id.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -47,13 +48,13 @@ struct OccurrenceView {
 #[serde(rename_all = "camelCase")]
 struct NextView {
     attempt: u32,
-    /// When; none while it waits behind other runs.
+    /// The instant of the attempt; absent while it waits behind other runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
-    /// The execution ids of those.
+    /// The execution ids of the runs that it waits behind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     behind: Vec<String>,
-    /// What it was put off for.
+    /// The reason why it is deferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
 }
@@ -63,11 +64,12 @@ struct NextView {
 struct RunView {
     attempt: u32,
     node_id: u64,
-    /// Whether the receiver has accepted it and reports later.
+    /// Whether the receiver has accepted the run and reports later.
     accepted: bool,
     started_at: String,
     heard_at: String,
-    /// When it counts as lost, if nobody says anything; none where nothing bounds it.
+    /// The instant at which the run counts as lost without a report; absent where nothing bounds
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +95,7 @@ pub(crate) async fn get_execution(
     Ok(respond::json(StatusCode::OK, body.await?.ok_or_else(missing_execution)?))
 }
 
-/// The occurrence that a number or an execution id of this cluster means.
+/// The occurrence that the id of an attempt or an execution id of this cluster names.
 fn meant(conn: &Connection, text: &str) -> rusqlite::Result<Option<Occurrence>> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         let Some(id) = text.parse().ok().filter(|id| i64::try_from(*id).is_ok()) else {
@@ -105,7 +107,7 @@ fn meant(conn: &Connection, text: &str) -> rusqlite::Result<Option<Occurrence>> 
     named(conn, text)
 }
 
-/// The occurrence that an execution id names; one of another cluster names none.
+/// The occurrence that an execution id names; `None` for an id of another cluster.
 pub(crate) fn named(conn: &Connection, text: &str) -> rusqlite::Result<Option<Occurrence>> {
     let Some(of) = parse_execution_id(text).filter(|of| i64::try_from(of.job).is_ok()) else {
         return Ok(None);
@@ -114,14 +116,14 @@ pub(crate) fn named(conn: &Connection, text: &str) -> rusqlite::Result<Option<Oc
     Ok((occurrence_id(cluster, of) == text).then_some(of))
 }
 
-/// What is known of an occurrence; `None` when that is nothing.
+/// The account of an occurrence; `None` where nothing is known of it.
 fn account(conn: &Connection, of: Occurrence, now: Millis) -> rusqlite::Result<Option<Account>> {
     let Some(explained) = explain(conn, of.job, of.scheduled, now)? else { return Ok(None) };
     let mut accounts = explained.account.into_iter().chain(explained.manual);
     Ok(accounts.find(|account| account.occurrence == of))
 }
 
-/// The name of its state.
+/// The name of an occurrence's state.
 pub(crate) fn state(
     conn: &Connection,
     of: Occurrence,
@@ -148,7 +150,7 @@ fn view(
     let cluster = meta::cluster_id(conn)?.unwrap_or_default();
     let mut attempts = executions::of_occurrence(conn, of.job, account.due)?;
     attempts.retain(|e| (e.scheduled, e.run) == (of.scheduled, of.run) || e.since.is_some());
-    // A range says nothing of a manual run.
+    // A skipped range covers no manual run.
     attempts.retain(|e| e.run == of.run);
     let behind = account.behind.iter().map(|other| occurrence_id(cluster, *other));
     let next = account.pending.as_ref().map(|row| NextView {

@@ -19,15 +19,15 @@ use crate::store::{jobs, meta};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExecutionView {
     id: u64,
-    /// The execution id: one per occurrence, the same for all its attempts.
+    /// The execution id, which all attempts of an occurrence share.
     unique_id: String,
     execution_id: String,
-    /// The original's: 0 scheduled (and not sent), 1 success, 2 failed.
+    /// The original's number: 0 scheduled (and not sent), 1 success, 2 failed.
     state: u8,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// By what it was decided: the answer, a report, silence.
+    /// The origin of the result: the response, a report, silence.
     how: &'static str,
     node_id: u64,
     job_id: u64,
@@ -37,7 +37,7 @@ pub(crate) struct ExecutionView {
     run: Option<u64>,
     scheduled_at: String,
     due_at: String,
-    /// For a skipped range: where it begins.
+    /// The begin of a skipped range.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped_since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ pub(crate) struct ExecutionView {
     duration_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
-    /// How long the attempt was held back although it was due, and by what.
+    /// How long the attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,4 @@
-//! Executions: what came of each attempt, job by job, and sums of it; one occurrence with all that is
-//! known of it; and what receivers say of runs that they accepted.
+//! Executions: the attempts of all jobs as a list, and sums of them.
 
 use crate::api::history::analytics;
 use crate::api::history::cleanup;
@@ -60,7 +59,7 @@ async fn list_executions(State(app): App, context: RequestContext) -> Result<Res
         until,
         after: context.text("after").map(cursor).transpose()?,
     };
-    // Newest first, unless asked otherwise.
+    // The newest come first unless the query names a direction.
     let descending = page.descending || !context.has_direction();
     context.apply_consistency(&app).await?;
     let (now, casing) = (app.time.now(), context.casing());
@@ -80,19 +79,19 @@ async fn list_executions(State(app): App, context: RequestContext) -> Result<Res
     Ok(respond::json(StatusCode::OK, body.await?))
 }
 
-/// Where a page ended: the `next` of its answer.
+/// The end of a page, from the `next` of its answer.
 fn cursor(text: &str) -> Result<(Millis, u64), Error> {
     let read = || {
         let (due, id) = text.split_once('-')?;
         Some((Millis::from_str_radix(due, 16).ok()?, u64::from_str_radix(id, 16).ok()?))
     };
     let wrong = || Error::invalid("after", "after must be the next of an earlier page");
-    // Numbers that the books cannot hold are no page's end.
+    // Ids beyond the store's range end no page.
     read().filter(|(_, id)| *id < i64::MAX as u64).ok_or_else(wrong)
 }
 
 /// `state` and `status` are one parameter under two names. Beside the names that answers show, the
-/// published clients' numbers and words are understood.
+/// numbers and words of the published clients are accepted.
 fn kinds(context: &RequestContext) -> Result<Vec<OutcomeKind>, Error> {
     let (field, given) = match (context.text("state"), context.text("status")) {
         (None, None) => return Ok(Vec::new()),
@@ -121,8 +120,8 @@ fn kinds(context: &RequestContext) -> Result<Vec<OutcomeKind>, Error> {
     })
 }
 
-/// Sums over all that is kept: `success` were delivered, `failed` are attempts that failed and those
-/// given up, `scheduled` are all of them and what was skipped.
+/// Sums over the whole history. `success` counts deliveries, `failed` counts failed and
+/// dead-lettered attempts, and `scheduled` counts all of them and skipped ones.
 async fn totals(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let project = context.number("projectId")?.filter(|id| *id > 0);
     context.apply_consistency(&app).await?;

@@ -1,5 +1,5 @@
-//! "Why?": what a job had to do at an instant and what came of it, and the ledger of its planned
-//! occurrences. Read only; `store::explain` and `store::ledger` know, `words` says it for people.
+//! Explanations of a job at an instant, and the ledger of its planned occurrences. `store` finds
+//! the facts, and `explain_words` puts them into sentences.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ use crate::model::attempt::execution_id;
 use crate::model::time::rfc3339;
 use crate::store::{explain, ledger, meta};
 
-/// How far back the ledger begins unless a request says, in milliseconds.
+/// How far back the ledger begins unless the query says, in milliseconds.
 const AN_HOUR: Millis = 3_600_000;
-/// How many occurrences are shown unless a request says.
+/// The number of occurrences unless the query names a limit.
 const SOME: u64 = 100;
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Ledger {
     occurrences: Vec<OccurrenceView>,
     from: String,
     until: String,
-    /// Where to go on, if there are more.
+    /// The `from` of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_from: Option<String>,
 }
@@ -87,12 +87,13 @@ async fn occurrences(
     context.apply_consistency(&app).await?;
     let casing = context.casing();
     let body = app.read(move |conn| {
-        // One more than is shown tells whether there are more.
+        // One occurrence beyond the limit shows that there are more.
         let found = ledger::ledger(conn, id, now, (from, until), limit as usize + 1)?;
         let Some(mut found) = found else { return Ok(None) };
         let limit = limit as usize;
         let more = found.len() > limit;
-        // A page goes on where the next one begins, so what is due at once is never split.
+        // A page ends before an instant, so that occurrences which are due together are never
+        // split.
         let end = found.get(limit - 1).map_or(Millis::MAX, |last| last.due);
         let next =
             found.iter().map(|one| one.due).find(|due| *due > end).unwrap_or(end.saturating_add(1));

@@ -1,4 +1,5 @@
-//! The form of an explanation: what `store::explain` found, by names that the API uses elsewhere.
+//! The form of an explanation: the facts that `store` found, by the names that the API uses
+//! elsewhere.
 
 use crate::api::history::explain_words;
 use serde::Serialize;
@@ -22,15 +23,15 @@ pub(crate) struct ExplainView {
     job_id: u64,
     project_id: u64,
     at: String,
-    /// One sentence that says it all.
+    /// The explanation in one sentence.
     summary: String,
-    /// What else there is to know.
+    /// Further facts, a sentence each.
     notes: Vec<String>,
-    /// What the occurrence came to; without one `not_due`, `not_created`, `deleted` or `forgotten`.
+    /// The state of the occurrence; without one `not_due`, `not_created`, `deleted` or `forgotten`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// Whether the job had to do something then: by its schedule, and because it was not paused.
+    /// Whether the job had an occurrence then, by its schedule and its pauses.
     due: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<ScheduleView>,
@@ -38,7 +39,7 @@ pub(crate) struct ExplainView {
     plan: Option<PlanView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     occurrence: Option<AccountView>,
-    /// Runs that somebody asked for at that instant.
+    /// The manual runs at that instant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     manual_runs: Vec<AccountView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +62,7 @@ struct ScheduleView {
     matches: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     dst: Option<Mark>,
-    /// One of the two day fields is enough.
+    /// Whether a match of one of the two day fields is enough.
     either_day: bool,
     fields: Vec<Check>,
 }
@@ -91,9 +92,9 @@ struct PlanView {
 #[serde(rename_all = "camelCase")]
 struct AccountView {
     execution_id: String,
-    /// What became of it, in one sentence.
+    /// The account in one sentence.
     summary: String,
-    /// Whether somebody asked for it, out of turn.
+    /// Whether it is a manual run.
     manual: bool,
     scheduled_at: String,
     due_at: String,
@@ -117,12 +118,12 @@ struct AttemptView {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// For a skipped range: where it begins.
+    /// The begin of a skipped range.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped_since: Option<String>,
     node_id: u64,
     epoch: u64,
-    /// StoredAttempt when its node owned the shard no more.
+    /// Whether the attempt was recorded after its node had lost the shard.
     stale: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<String>,
@@ -130,7 +131,7 @@ struct AttemptView {
     http_code: u16,
     /// `answer`, `reported`, `lost`, `timed_out`, `cancelled`.
     how: &'static str,
-    /// How long the attempt was held back although it was due, and by what.
+    /// How long the attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,12 +147,12 @@ struct AttemptView {
 #[serde(rename_all = "camelCase")]
 struct PendingView {
     attempt: u32,
-    /// Absent while it waits behind other runs.
+    /// Absent while the attempt waits behind other runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     behind: Vec<String>,
-    /// What it was put off for.
+    /// The reason why the attempt is deferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
 }
@@ -160,7 +161,7 @@ struct PendingView {
 #[serde(rename_all = "camelCase")]
 struct RunView {
     attempt: u32,
-    /// Whether the receiver accepted it and reports later.
+    /// Whether the receiver accepted the run and reports later.
     accepted: bool,
     node_id: u64,
     epoch: u64,
@@ -176,7 +177,7 @@ struct ShardView {
     id: u16,
     owner: u64,
     epoch: u64,
-    /// Everything due up to here is accounted for.
+    /// The watermark: everything due up to it is accounted for.
     watermark: String,
 }
 

@@ -1,5 +1,5 @@
-//! An explanation in words: one sentence for what happened (or why nothing did), and notes on what
-//! is odd about it. Says nothing that the view beside it does not show.
+//! An explanation in words: one sentence for what happened (or why nothing did), and notes on
+//! unusual circumstances. The words say nothing that the view does not show.
 
 use crate::api::http::duration;
 use crate::model::Millis;
@@ -13,7 +13,7 @@ use crate::store::explain::{Account, Explained};
 use crate::store::ledger::State;
 use crate::store::timeline::{FiringState, Plan};
 
-/// What the instant came to, by name.
+/// The name of the state at the instant.
 pub(crate) fn state(found: &Explained, at: Millis) -> &'static str {
     match &found.account {
         Some(account) => account.state.name(),
@@ -22,7 +22,7 @@ pub(crate) fn state(found: &Explained, at: Millis) -> &'static str {
     }
 }
 
-/// The sentence.
+/// The explanation in one sentence.
 pub(crate) fn summary(found: &Explained, at: Millis) -> String {
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
     match (&found.account, plan) {
@@ -32,7 +32,7 @@ pub(crate) fn summary(found: &Explained, at: Millis) -> String {
                 || absence(found, at).1,
                 |plan| format!("not due: {}", not_due(found, plan, at)),
             );
-            // What happened comes before what did not.
+            // A manual run is named before the missing occurrence.
             match found.manual.last() {
                 Some(run) => format!("{}; by its schedule {absent}", told(found, run)),
                 None => absent,
@@ -49,7 +49,8 @@ pub(crate) fn told(found: &Explained, account: &Account) -> String {
     happened(found, account, found.plan.map(|plan| &found.timeline.plans[plan]))
 }
 
-/// No plan was in force: before the beginning, after the end, or nobody knows any more.
+/// The name and the sentence of an instant without a plan: before the first, after the last, or no
+/// longer kept.
 fn absence(found: &Explained, at: Millis) -> (&'static str, String) {
     let plans = &found.timeline.plans;
     if let Some(job) = found.timeline.job.as_ref().filter(|job| at <= job.created) {
@@ -101,7 +102,7 @@ fn not_due(found: &Explained, plan: &Plan, at: Millis) -> String {
     if unmet.is_empty() {
         let (seconds, rest) = (at.div_euclid(1_000).rem_euclid(60), at.rem_euclid(1_000));
         if rest == 0 && seconds > 0 {
-            // Five fields say nothing of seconds.
+            // Five fields have no seconds.
             return format!("its occurrences lie on whole minutes, and this is {seconds} s later");
         }
         return "occurrences lie on whole seconds".to_owned();
@@ -201,7 +202,7 @@ fn skipped(
             |at| format!("until {}", rfc3339(at)),
         )
     };
-    // Whether a job is paused or disabled is asked when an occurrence is due.
+    // A pause or disabling counts at the instant at which the occurrence is due.
     let then = firing(found, account).filter(|(_, firing)| *firing != FiringState::Active);
     let why = match (reason, &found.project_pause, then) {
         (SkipReason::Paused, _, Some((plan, _))) => {
@@ -258,7 +259,7 @@ fn tried(one: &StoredAttempt) -> String {
     format!("attempt {attempt} by node {node} at {started}, {took} ms{answer}{waited}")
 }
 
-/// What a reader may stumble over.
+/// Notes on circumstances that may surprise a reader.
 pub(crate) fn notes(found: &Explained, at: Millis) -> Vec<String> {
     let mut notes = Vec::new();
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);

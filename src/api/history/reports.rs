@@ -1,5 +1,5 @@
-//! What receivers say of runs that they accepted (`202` and `Scheduler-Async: true`), and clients that
-//! do not want one any more. Each is one command; a heartbeat reads nothing but the cluster's id.
+//! Reports of receivers about runs that they accepted (`202` and `Scheduler-Async: true`), and
+//! cancellations by clients. Each is one command. A heartbeat reads nothing but the cluster's id.
 
 use crate::api::history::execution;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::model::attempt::bounded;
 use crate::model::run::{Occurrence, Report};
 use crate::store::runs;
 
-/// How long a report waits for the record of the answer that it follows ...
+/// How long a report waits until its run is recorded, in milliseconds ...
 const PATIENCE_MS: u64 = 3_000;
 /// ... if the occurrence was scheduled less than this ago.
 const RECENT_MS: Millis = 24 * 3_600_000;
@@ -63,14 +63,14 @@ pub(crate) async fn cancel(
     answer(&app, &context, id, of, Some("skipped")).await
 }
 
-/// `{error?, retry?}`; with `retry: false` it is given up.
+/// `{error?, retry?}`; with `retry: false` the occurrence is dead-lettered.
 pub(crate) async fn fail(
     State(app): App,
     context: RequestContext,
     IdText(id): IdText,
     request: Request,
 ) -> Result<Response, Error> {
-    // Taken also by a node that is short of memory: it ends something.
+    // A node that is short of memory accepts it too, since it ends a run.
     let (body, _hold) = body::read(&app, request, SMALL).await?;
     let mut fields = Fields::parse(&body)?;
     let retry = fields.flag("retry")?.unwrap_or(true);
@@ -84,7 +84,7 @@ pub(crate) async fn fail(
     Ok(respond::warn(response, &fields.warnings()))
 }
 
-/// A receiver's words, as much of them as is kept.
+/// The part of a receiver's text that is kept.
 fn shortened(text: &str) -> String {
     bounded(text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect())
 }
@@ -110,7 +110,7 @@ async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, 
     }
 }
 
-/// Waits for a run that the books do not have yet. A receiver may report before its own `202` has
+/// Waits for a run that the store does not have yet. A receiver may report before its own `202` has
 /// been recorded, which takes a journal, a collector and a quorum.
 async fn appears(
     app: &AppState,
@@ -124,14 +124,15 @@ async fn appears(
             return Ok(true);
         }
         tokio::select! {
-            // A lost bell is as good as one that rang.
+            // A missed change is as good as one that was received: the loop reads again.
             rung = bell.recv() => if matches!(rung, Err(RecvError::Closed)) { return Ok(false) },
             () = clock.sleep_until(late) => return Ok(false),
         }
     }
 }
 
-/// What has become of it, where the report alone does not say it.
+/// Answers with the state of the occurrence, which is read where the report alone does not decide
+/// it.
 async fn answer(
     app: &AppState,
     context: &RequestContext,

@@ -1,6 +1,6 @@
-//! Reading a body: bounded in length, in time, in how many large ones there are at once, and in what
-//! all of them hold of the memory. The content type is not looked at: whatever curl calls it, it must
-//! be JSON.
+//! Reading of a request's body. A body is bounded in length and in time; large bodies are bounded
+//! in number, and all bodies together in memory. The content type is not checked: whatever it says,
+//! the body must be JSON.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,26 +23,27 @@ pub(crate) const SMALL: usize = 1 << 20;
 /// The longest body of `POST /jobs`, in bytes.
 pub(crate) const BULK: usize = LARGEST_BODY;
 
-/// The longest time that a body may take altogether, its turn not counted. Silence and the least
-/// speed are bounded by `crate::listen`.
+/// The longest time of a whole body, in which the wait for a permit does not count. `crate::listen`
+/// bounds silence and the least speed.
 const WHOLE: Duration = Duration::from_mins(5);
-/// The most that is reserved for what is announced, and has not come.
+/// The most bytes that are reserved for an announced length before they have come.
 const RESERVED: usize = 8 << 20;
 
 /// Bodies up to this many bytes are not counted: there is one a connection at most.
 const UNCOUNTED: usize = 4_096;
-/// A body of unknown length above this, in bytes, gets room for all that it may have without a turn.
+/// A body of unknown length above this many bytes gets room for all that it may have without a
+/// permit.
 const STEADY: usize = 64 * 1_024;
 
-/// What a body holds while its request is worked on: its share of the memory, and, where it is large,
-/// a turn.
+/// The resources that a body holds while its request is worked on: its share of the memory, and a
+/// permit where the body is large.
 #[derive(Debug)]
 pub(crate) struct Hold {
     _permit: Option<Permit>,
     _share: Share,
 }
 
-/// The body of a write, at most `MAX` bytes long. Refused, before it is read, while the node is
+/// The body of a write, at most `MAX` bytes long. The extractor refuses it unread while the node is
 /// short of memory or disk.
 #[derive(Debug)]
 pub(crate) struct JsonBody<const MAX: usize>(pub(crate) Bytes, pub(crate) Hold);
@@ -57,13 +58,14 @@ impl<const MAX: usize> FromRequest<Arc<AppState>> for JsonBody<MAX> {
     }
 }
 
-/// The whole body of a request. Keep what is beside it for as long as the body, or what was made of
-/// it, is in memory.
+/// Reads the whole body of a request. The caller keeps the [`Hold`] for as long as the body, or
+/// what was made of it, is in memory.
 ///
 /// # Errors
 ///
-/// 408 when it comes too slowly; 413 when it is longer than `max`, or than what one client may have
-/// of this node's memory; 415 when it is compressed; 503 when there is no turn or no memory for it.
+/// 408 when the body comes too slowly; 413 when it is longer than `max`, or than one client's share
+/// of this node's memory; 415 when it is compressed; 503 when there is no permit or no memory for
+/// it.
 pub(crate) async fn read(
     app: &AppState,
     request: Request,
@@ -125,11 +127,11 @@ async fn collect(
             if announced == Some(piece.len()) {
                 break piece;
             }
-            // For what is announced, but not for more than has any chance to be true.
+            // Reserves the announced length, but no more than a small body has: the header may lie.
             body.reserve(announced.unwrap_or(0).min(SMALL).max(piece.len()));
         } else if permit.is_none() && length > STEADY && body.capacity() < SMALL {
-            // At once, and not twofold each time: what is moved while it grows leaves holes behind.
-            // What is not filled takes no memory.
+            // Reserved at once, not doubled each time: moving a growing body leaves holes in the
+            // heap. Reserved pages that are not filled take no memory.
             body.reserve_exact(SMALL - body.len());
         } else if permit.is_some() {
             let left = announced.unwrap_or(0).saturating_sub(body.len());

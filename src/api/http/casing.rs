@@ -1,9 +1,9 @@
-//! The two casings of one API. Answers are serialised once, with camelCase names; at the `/` mount a
-//! formatter writes the same names in `snake_case`, byte by byte, on their way out. On the way in a
-//! field is known by either name.
+//! The two casings of one API. Answers are serialised once, with camelCase names; under the `/`
+//! prefix a formatter writes the same names in `snake_case`, byte by byte. In requests a field is
+//! known by either name.
 //!
-//! Every noun's file calls [`to_json`]; [`super::fields`] and the job parser call [`canonical`].
-//! Text *values* are never touched, nor are names that are the client's own: [`verbatim`].
+//! All resources call [`to_json`]; `fields` and the job parser call [`canonical`]. Text *values*
+//! are never changed, and neither are names that are the client's own: [`verbatim`].
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::model::job::Casing;
 
-/// The one name that is camelCase at every mount, as in the original.
+/// The one name that is camelCase under every prefix, as in the original.
 const UNCHANGED: &str = "timezoneOffset";
 
 /// A value as JSON in a casing.
@@ -32,15 +32,15 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T, ca
             value.serialize(&mut serde_json::Serializer::with_formatter(out, formatter))
         }
     };
-    // A Vec takes every write, and the answers of this API are structs, lists, numbers and text:
-    // none of them has a map whose keys are not text, the only other thing that can fail.
+    // A Vec takes every write. The only other failure is a map whose keys are not text, and no
+    // answer has one.
     written.expect("answers serialise");
 }
 
-/// For `serialize_with`: a map whose names are the client's own (headers, labels) comes out as it
-/// is, at every mount.
+/// Serialises a map whose names are the client's own (headers, labels) unchanged under every
+/// prefix. For `serialize_with`.
 pub(crate) fn verbatim<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    // JSON within JSON is written as it stands, past the formatter.
+    // The serialiser writes raw JSON as it stands, past the formatter.
     serde_json::value::to_raw_value(value).map_err(S::Error::custom)?.serialize(to)
 }
 
@@ -55,8 +55,8 @@ pub(crate) fn name(camel: &str, casing: Casing) -> String {
     String::from_utf8(out).unwrap_or_else(|_| camel.to_owned())
 }
 
-/// A name without its underscores and in lower case: what `projectId`, `project_id` and `ProjectID`
-/// have in common. `None` for names longer than any of ours.
+/// A name without its underscores and in lower case, which `projectId`, `project_id` and
+/// `ProjectID` share. `None` for a name longer than any known one.
 pub(crate) fn canonical<'b>(name: &str, buffer: &'b mut [u8; 24]) -> Option<&'b str> {
     let mut length = 0;
     for byte in name.bytes().filter(|b| *b != b'_') {

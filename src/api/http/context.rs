@@ -1,5 +1,5 @@
-//! What every handler wants to know of a request beside its body: who asks, by which mount, with
-//! which query, about which id.
+//! The parts of a request that every handler may need beside the body: its caller, its route prefix
+//! and its query. `middleware` has put the first two there.
 
 use crate::api::http::fields::interval;
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ use crate::model::time::parse_rfc3339;
 pub(crate) struct RequestContext {
     pub(crate) prefix: RoutePrefix,
     pub(crate) caller: Caller,
-    /// Names in canonical form. `super::query` has refused what the route does not know.
+    /// Values by canonical names. `http::query` has refused the names that the route does not know.
     parameters: Vec<(String, String)>,
 }
 
@@ -46,8 +46,8 @@ impl RequestContext {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The stretch of time that a query is about: `from` and `until`, or the published clients'
-    /// `startDate` and `endDate`.
+    /// The interval that a query names: `from` and `until`, or the published clients' `startDate`
+    /// and `endDate`.
     pub(crate) fn interval(&self) -> Result<(Option<Millis>, Option<Millis>), Error> {
         interval(|name| self.instant(name))
     }
@@ -67,7 +67,7 @@ impl RequestContext {
     /// An instant in a query parameter: RFC 3339, or a date alone (its first instant in UTC).
     pub(crate) fn instant(&self, name: &'static str) -> Result<Option<Millis>, Error> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        // In a query an unencoded plus sign stands for a space.
+        // In a query an unencoded plus sign means a space.
         let text = text.replace(' ', "+");
         let whole: Cow<'_, str> =
             if text.len() == 10 { format!("{text}T00:00:00Z").into() } else { text.into() };
@@ -77,7 +77,7 @@ impl RequestContext {
         })
     }
 
-    /// Whether a query parameter says yes.
+    /// A truth value in a query parameter; absence is false.
     pub(crate) fn flag(&self, name: &'static str) -> Result<bool, Error> {
         match self.text(name) {
             None | Some("false" | "0") => Ok(false),
@@ -86,8 +86,8 @@ impl RequestContext {
         }
     }
 
-    /// Waits, where `?consistency=linearizable` asks for it, until this node has seen everything
-    /// that was committed anywhere. Reads are local otherwise.
+    /// Waits until this node has applied everything that was committed anywhere, where
+    /// `?consistency=linearizable` asks for it. Reads are local otherwise.
     pub(crate) async fn apply_consistency(&self, app: &AppState) -> Result<(), Error> {
         match self.text("consistency") {
             None | Some("local") => Ok(()),
@@ -99,7 +99,7 @@ impl RequestContext {
         }
     }
 
-    /// 403 for API keys.
+    /// Refuses an API key with 403.
     pub(crate) fn operators_only(&self) -> Result<(), Error> {
         match self.caller {
             Caller::Operator => Ok(()),
@@ -110,12 +110,12 @@ impl RequestContext {
     }
 }
 
-/// The parameters of a query, as given.
+/// The parameters of a query, by the names given.
 pub(crate) fn parameters(query: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-/// The same, names in canonical form.
+/// The parameters of a query, by canonical names.
 fn known(query: &str) -> Vec<(String, String)> {
     let mut buffer = [0; 24];
     let canonical = |(name, value): (String, String)| {
@@ -129,7 +129,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, Error> {
         let prefix = parts.extensions.get().copied().unwrap_or(RoutePrefix::Root);
-        // Only routes behind `authenticate` take an `RequestContext`.
+        // Only routes behind `authenticate` take a `RequestContext`.
         let caller = parts.extensions.get().copied().ok_or_else(Error::unauthorized)?;
         Ok(Self { prefix, caller, parameters: known(parts.uri.query().unwrap_or_default()) })
     }

@@ -1,5 +1,5 @@
-//! Lengths of time in requests and answers: `"1h30m"`, `"PT90M"`, `"2 mins"`, or a number of seconds
-//! (the configuration's unit). Shown as Go writes them, `"1h30m"`, which reads back.
+//! Durations in requests and answers: `"1h30m"`, `"PT90M"`, `"2 mins"`, or a number of seconds (the
+//! configuration's unit). Answers write them as Go does, `"1h30m"`, and requests may repeat that.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::schedule::parse_duration;
 
 const DAY: Millis = 86_400_000;
 
-/// Reads a length of time between `least` and `most`, in milliseconds.
+/// Reads a duration between `least` and `most`, in milliseconds.
 pub(crate) fn read(
     field: &'static str,
     value: &Value,
@@ -22,7 +22,8 @@ pub(crate) fn read(
         Value::String(text) => {
             parse_duration(text).map_err(|e| invalid(format!("{field} is not understood: {e}")))?
         }
-        // From seconds; what does not fit is cut to the ends, which are out of bounds.
+        // A number is seconds. The cast cuts a huge number to the largest integer, which is out of
+        // bounds.
         Value::Number(number) => {
             number.as_f64().map_or(-1, |seconds| (seconds * 1_000.0).round() as Millis)
         }
@@ -38,7 +39,7 @@ pub(crate) fn read(
     Ok(millis)
 }
 
-/// A `timeout` of attempts, as jobs and projects give it: at most `MaxJobTimeout`.
+/// Reads the `timeout` of attempts, as jobs and projects give it: at most `MaxJobTimeout`.
 pub(crate) fn timeout(value: &Value, most: Duration) -> Result<Millis, Error> {
     const FIELD: &str = "timeout";
     let most = most.as_millis() as Millis;
@@ -54,7 +55,7 @@ pub(crate) fn timeout(value: &Value, most: Duration) -> Result<Millis, Error> {
     ))
 }
 
-/// A length of time as people write it, without parts that are zero.
+/// A duration as people write it, without parts that are zero.
 pub(crate) fn show(millis: Millis) -> String {
     if millis <= 0 {
         return "0s".to_owned();

@@ -1,6 +1,6 @@
-//! What a client is told when its request comes to nothing: a status, a message, and where it went
-//! wrong. Every handler returns it, every extractor rejects with it; the layer in `super` renders it
-//! in the casing of the mount. It never carries a secret or a path of this machine.
+//! The error of a request: a status, a code, a message, and the field and place that it is about.
+//! Every handler returns it, and every extractor rejects with it; `middleware` renders it in the
+//! casing of the request's prefix. It never carries a secret or a path of this machine.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::cluster;
 use crate::command::{Outcome, Rejection, RejectionKind};
 use crate::model::job::Casing;
 
-/// The code of a read that was ended, see [`Error::slow_read`].
+/// The code of a read that was ended: [`Error::slow_read`].
 const TOO_SLOW: &str = "too_slow";
-/// The code of a read that others were before.
+/// The code of a request that waits behind those of others.
 const BUSY: &str = "busy";
 
-/// A refusal.
+/// An error that a client is told.
 #[derive(Clone, Debug)]
 pub struct Error {
     status: StatusCode,
@@ -41,14 +41,14 @@ impl Error {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// 400: a field has a value that it may not have. The field by its camelCase name.
+    /// 400: the value of a field is not valid. `field` is its camelCase name.
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::BAD_REQUEST, "invalid", message);
         error.field = Some(field);
         error
     }
 
-    /// 401, with the original's message and what it wants.
+    /// 401, with the original's message and the credentials that would do.
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized requests").because(
             "send a client's key pair as the headers x-api-key and x-secret-key, or, as an \
@@ -56,7 +56,7 @@ impl Error {
         )
     }
 
-    /// 429: too many wrong passwords or keys came from the client's address.
+    /// 429: too many wrong passwords or keys came from the client's network.
     pub(crate) fn too_many_attempts() -> Self {
         let message = "too many wrong passwords or keys came from this address: wait a second";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
@@ -98,12 +98,13 @@ impl Error {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    /// 422: well-formed, but not what this route takes.
+    /// 422: well-formed, but not what this route accepts.
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", message)
     }
 
-    /// 500: a fault of ours. No input leads here; the cause goes to the log, not to the client.
+    /// 500: a fault of this program. No input leads here; the cause goes to the log, not to the
+    /// client.
     pub(crate) fn internal() -> Self {
         let message = "this node failed to answer: see its log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
@@ -114,21 +115,22 @@ impl Error {
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
     }
 
-    /// 503: not now; the client may try again.
+    /// 503: the client may try again soon.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
         error.retry_after = Some(1);
         error
     }
 
-    /// 503: others are asking for too much at the moment.
+    /// 503: other requests take too much at the moment.
     pub(crate) fn busy(message: impl Into<String>) -> Self {
         let mut error = Self::unavailable(message);
         error.code = BUSY;
         error
     }
 
-    /// 503: the read was ended. [`Error::narrow`] says what to ask for instead.
+    /// 503: the read took longer than `limit` and was ended. [`Error::narrow`] adds a way to ask
+    /// for less.
     pub(crate) fn slow_read(limit: Duration) -> Self {
         let seconds = limit.as_secs();
         let message = format!("this takes more than {seconds} s to read, and was ended");
@@ -137,13 +139,13 @@ impl Error {
         error
     }
 
-    /// Says how to ask for less, where the read took too long.
+    /// Adds a way to ask for less to the error of a read that took too long.
     #[must_use]
     pub(crate) fn narrow(self, hint: &str) -> Self {
         if self.code == TOO_SLOW { self.because(hint) } else { self }
     }
 
-    /// 409: something stands in the way.
+    /// 409: the state of a record conflicts with the request.
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
@@ -157,7 +159,7 @@ impl Error {
         error
     }
 
-    /// 422 where it is 400: for routes whose whole point is whether a text can be understood.
+    /// Turns 400 into 422, for routes whose whole purpose is to say whether a text is valid.
     #[must_use]
     pub(crate) fn into_unprocessable(mut self) -> Self {
         if self.status == StatusCode::BAD_REQUEST {
@@ -174,21 +176,21 @@ impl Error {
         self
     }
 
-    /// Names the place in the request's list.
+    /// Names the index in the request's list.
     #[must_use]
     pub(crate) fn at(mut self, index: usize) -> Self {
         self.index = Some(index);
         self
     }
 
-    /// What is wrong in more words, beside a message that the original's clients know.
+    /// Adds a reason to a message that the original's clients know.
     #[must_use]
     pub(crate) fn because(mut self, reason: impl std::fmt::Display) -> Self {
         self.detail = Some(format!("{}: {reason}", self.message));
         self
     }
 
-    /// What is wrong in a sentence of its own, where the message that the original's clients know says
+    /// Replaces the message in the detail, where the message that the original's clients know says
     /// too little.
     #[must_use]
     pub(crate) fn says(mut self, sentence: impl Into<String>) -> Self {
@@ -196,12 +198,12 @@ impl Error {
         self
     }
 
-    /// The status.
+    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The envelope.
+    /// The error as a response, in a casing.
     pub(crate) fn render(&self, casing: Casing) -> Response {
         let field = self.field.map(|field| casing::name(field, casing));
         let body = casing::to_json(
@@ -233,7 +235,7 @@ impl Error {
     }
 }
 
-/// The body of a refusal that no route made: its names are the same in both casings.
+/// The body of an error that no route made. Its names are the same in both casings.
 pub fn refusal(code: &'static str, message: &str) -> Vec<u8> {
     let error = Body { code, message, field: None, index: None };
     casing::to_json(&Envelope { data: message, success: false, error }, Casing::Camel)
@@ -256,7 +258,7 @@ struct Body<'a> {
     index: Option<usize>,
 }
 
-/// An empty answer that carries the error: the layer that knows the mount's casing renders it.
+/// An empty response that carries the error. `middleware` renders it, since it knows the prefix.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();

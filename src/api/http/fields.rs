@@ -1,6 +1,6 @@
-//! The fields of a small JSON object, by either casing: projects, credentials and
-//! previews are read with it.
-//! (Jobs have a parser of their own, because they come by the thousand.)
+//! The fields of a small JSON object, known by either casing. Projects, executors, credentials and
+//! previews are read with it; jobs have a faster parser of their own, since they come by the
+//! thousand.
 
 use crate::api::http::duration;
 use serde_json::{Map, Value};
@@ -12,7 +12,8 @@ use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
 use crate::schedule::DstRule;
 
-/// An object that was read; fields are taken out of it one by one, what is left is unknown.
+/// An object that was read. Its fields are taken out one by one; the fields that are left are
+/// unknown.
 #[derive(Debug)]
 pub(crate) struct Fields {
     /// Canonical name, name as given, value. The last of equal names counts.
@@ -41,7 +42,7 @@ impl Fields {
         known.collect()
     }
 
-    /// Any value but null.
+    /// The value of a field; `None` where it is absent or null.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         let mut buffer = [0; 24];
         let wanted = canonical(name, &mut buffer)?;
@@ -56,7 +57,7 @@ impl Fields {
         found.filter(|value| !value.is_null())
     }
 
-    /// A text of at most so many bytes, without control characters but line ends and tabs.
+    /// A text of at most `longest` bytes. Line ends and tabs are its only control characters.
     pub(crate) fn text(
         &mut self,
         name: &'static str,
@@ -69,7 +70,7 @@ impl Fields {
         }
     }
 
-    /// true or false.
+    /// A truth value.
     pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
         match self.take(name) {
             None => Ok(None),
@@ -85,7 +86,7 @@ impl Fields {
         value.as_u64().map(Some).ok_or_else(wrong)
     }
 
-    /// A length of time between two, in milliseconds.
+    /// A duration within bounds, in milliseconds.
     pub(crate) fn duration(
         &mut self,
         name: &'static str,
@@ -104,12 +105,12 @@ impl Fields {
         })
     }
 
-    /// A stretch of time: `from` and `until`, or, as in older clients, `startDate` and `endDate`.
+    /// An interval: `from` and `until`, or, as in older clients, `startDate` and `endDate`.
     pub(crate) fn interval(&mut self) -> Result<(Option<Millis>, Option<Millis>), Error> {
         interval(|name| self.instant(name))
     }
 
-    /// What to do when the clocks change, with the rules of a job's `dst`.
+    /// The rule for instants at which the clocks change, as in a job's `dst`.
     pub(crate) fn dst(&mut self) -> Result<Option<DstRule>, Error> {
         let Some(value) = self.take("dst") else { return Ok(None) };
         if !value.is_object() {
@@ -121,14 +122,14 @@ impl Fields {
             .map_err(|e| Error::invalid("dst", format!("dst is not understood: {e}")))
     }
 
-    /// Leaves out fields that are known and mean nothing here (what a `GET` showed, sent back).
+    /// Drops fields that are known and have no effect here, such as those that a `GET` showed.
     pub(crate) fn ignore(&mut self, names: &[&str]) {
         for name in names {
             self.take(name);
         }
     }
 
-    /// Refuses null for fields that every record has: a patch cannot take them away.
+    /// Refuses null for fields that every record has: a patch cannot clear them.
     pub(crate) fn not_null(&self, names: &[&'static str]) -> Result<(), Error> {
         let mut buffer = [0; 24];
         for name in names {
@@ -142,7 +143,7 @@ impl Fields {
         Ok(())
     }
 
-    /// A field that null takes away and absence keeps.
+    /// A field that null clears and absence keeps.
     pub(crate) fn patch<T>(
         &mut self,
         name: &'static str,
@@ -158,7 +159,7 @@ impl Fields {
         Ok(read(self, name)?.map_or(Patch::Keep, Patch::Set))
     }
 
-    /// The warnings about a request whose fields were all taken: the names that nobody knows.
+    /// The warnings about the fields that nobody has taken.
     pub(crate) fn warnings(self) -> Warnings {
         let mut warnings = Warnings::default();
         self.given.iter().for_each(|(_, name, _)| warnings.unknown_field(name));
@@ -166,19 +167,19 @@ impl Fields {
     }
 }
 
-/// What an edit says of a field.
+/// The change of a field that an edit asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Patch<T> {
-    /// Not named: it stays as it is.
+    /// The edit does not name the field.
     Keep,
-    /// Named as null: it goes.
+    /// The edit names the field as null.
     Clear,
-    /// What it is from now on.
+    /// The new value.
     Set(T),
 }
 
 impl<T> Patch<T> {
-    /// The field after the edit.
+    /// The value of the field after the edit.
     pub(crate) fn apply_to(self, old: Option<T>) -> Option<T> {
         match self {
             Self::Keep => old,
@@ -188,7 +189,7 @@ impl<T> Patch<T> {
     }
 }
 
-/// 400 for a text that is too long or has control characters (NUL above all) in it.
+/// Refuses a text that is too long or has control characters in it, such as NUL.
 pub(crate) fn check_text(name: &'static str, text: &str, longest: usize) -> Result<(), Error> {
     if text.len() > longest {
         let message = format!("{name} is longer than {longest} bytes");
@@ -200,13 +201,14 @@ pub(crate) fn check_text(name: &'static str, text: &str, longest: usize) -> Resu
     Ok(())
 }
 
-/// 400 with the place in the text. serde's own message may quote the input, but only the client's.
+/// 400 for JSON that cannot be read, with the place in the text. The message may quote the client's
+/// own input only.
 pub(crate) fn bad_json(error: &serde_json::Error) -> Error {
     Error::bad_request(format!("the request's body is not valid JSON: {error}"))
 }
 
-/// The interval between two instants that are read by name: `from` and `until`, or `startDate` and
-/// `endDate` of the published clients; both names of one of them are refused.
+/// The interval between two instants that `instant` reads by name: `from` and `until`, or the
+/// published clients' `startDate` and `endDate`. Both names of one bound are refused.
 pub(crate) fn interval(
     mut instant: impl FnMut(&'static str) -> Result<Option<Millis>, Error>,
 ) -> Result<(Option<Millis>, Option<Millis>), Error> {

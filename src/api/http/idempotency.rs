@@ -1,6 +1,6 @@
-//! `Idempotency-Key`: the same request, sent twice, is done once. The key becomes a digest that
-//! travels with the command; the outcome is remembered where the command is applied, so that it
-//! holds on every node and after a change of leader.
+//! `Idempotency-Key`: a request that is sent twice is carried out once. A digest of the key travels
+//! with the command, and `command::apply` remembers the outcome under it. So the key holds on every
+//! node and after a change of leader.
 
 use axum::http::HeaderMap;
 use serde::Serialize;
@@ -18,17 +18,17 @@ const HEADER: &str = "idempotency-key";
 /// The longest key, in bytes.
 const LONGEST: usize = 255;
 
-/// A request's key.
+/// The digests of a request's key and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// Digest of caller, route and key: two clients that use the same key do not meet.
+    /// Digest of caller, route and key, so that equal keys of two clients differ.
     pub(crate) key: [u8; 32],
     /// Digest of the body.
     pub(crate) body: [u8; 32],
 }
 
 impl Key {
-    /// The key of a request, if it has one. The route is a fixed text, without the mount.
+    /// The key of a request, if it has one. `route` is a fixed text without the prefix.
     pub(crate) fn of(
         headers: &HeaderMap,
         caller: Caller,
@@ -54,8 +54,8 @@ impl Key {
         Ok(Some(Self { key, body }))
     }
 
-    /// What a request of many commands was answered under its key, if it came to its end before. One
-    /// that did not is carried out again: what is done already is passed over.
+    /// The answer that a request of many commands got when it was sent before and came to its end.
+    /// A request that broke off is carried out again, and passes over what is done already.
     pub(crate) async fn replay<T: DeserializeOwned>(
         key: Option<Self>,
         app: &AppState,
@@ -74,7 +74,8 @@ impl Key {
         Ok(self.remembered(app).await?.is_some())
     }
 
-    /// What `command::apply` would find under this key now; an error where it came with another body.
+    /// The outcome that `command::apply` would find under this key now. A key that came with
+    /// another body is an error.
     async fn remembered(self, app: &AppState) -> Result<Option<Remembered>, Error> {
         let Self { key, body } = self;
         app.cluster.linearize().await?;
@@ -89,8 +90,8 @@ impl Key {
         Ok(Some(known))
     }
 
-    /// Remembers the answer to a request of many commands. Returns it, or what somebody who sent the
-    /// same at the same time was told.
+    /// Stores the answer to a request of many commands. Returns that answer, or the one that an
+    /// equal request at the same time was given.
     pub(crate) async fn store<T: Serialize + DeserializeOwned>(
         key: Option<Self>,
         app: &AppState,
@@ -107,7 +108,7 @@ impl Key {
         }
     }
 
-    /// The command, to be carried out once if there is a key.
+    /// Wraps a command so that it is carried out once, if there is a key.
     pub(crate) fn wrap(key: Option<Self>, command: Command) -> Command {
         match key {
             None => command,

@@ -23,7 +23,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdText {
     }
 }
 
-/// The number in a route's `{id}`. One that no record can have is 0, which is never found.
+/// The number in a route's `{id}`. A number that no record can have becomes 0, which no record has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Id(pub(crate) u64);
 

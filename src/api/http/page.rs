@@ -1,6 +1,6 @@
-//! Pages of lists: `limit`, `offset`, `after`, `orderBy`, `orderByDirection`, and the answer. Every
-//! list's handler uses it. A page ends after `limit` records or [`MOST_BYTES`], whichever comes
-//! first, and says in `next` where the list goes on.
+//! Pages of lists: the parameters `limit`, `offset`, `after`, `orderBy` and `orderByDirection`, and
+//! the answer. All lists use it. A page ends after `limit` records or [`MOST_BYTES`], whichever
+//! comes first, and its `next` says where the list goes on.
 
 use serde::Serialize;
 
@@ -10,19 +10,20 @@ use crate::api::http::error::Error;
 use crate::model::job::Casing;
 use crate::store::{After, Page};
 
-/// The longest page; who asks for more gets this. Lists say so in `limit`.
+/// The longest page. A larger `limit` becomes this, and the answer says so in `limit`.
 pub(crate) const MAX_LIMIT: u64 = 1_000;
 const DEFAULT_LIMIT: u64 = 50;
-/// The most that may be left out by `offset`: what is left out is passed over record by record.
+/// The largest `offset`: the store passes over the records before it one by one.
 const MAX_OFFSET: u64 = 100_000;
-/// Where a page ends, however few records it has: the one that goes beyond is its last.
+/// The size at which a page ends, however few records it has. The record that crosses it is the
+/// last.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Names that a list can be ordered by; the first one is the default.
+/// The names that a list can be ordered by. The first one is the default.
 pub(crate) type Orders<O> = [(&'static str, O)];
 
 impl RequestContext {
-    /// The page that a query asks for, by offset.
+    /// The page that a query asks for by offset.
     pub(crate) fn page<O: Copy>(&self, orders: &Orders<O>) -> Result<Page<O>, Error> {
         let limit = self.number("limit")?.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
         let offset = self.number("offset")?.unwrap_or(0);
@@ -53,8 +54,8 @@ impl RequestContext {
         Ok(Page { limit, offset, order_by: *order_by, descending, after: None })
     }
 
-    /// The page that a query asks for, by offset or by key: `after` is the `next` of the page before.
-    /// Of the orders, those of `by_text` cannot be gone on with by key.
+    /// The page that a query asks for by offset or by key: `after` is the `next` of the page
+    /// before. A list in an order of `by_text` cannot go on by key.
     pub(crate) fn page_after<O: Copy + PartialEq>(
         &self,
         orders: &Orders<O>,
@@ -73,8 +74,8 @@ impl RequestContext {
         Ok(Page { after, ..page })
     }
 
-    /// Whether the query says which way round: lists of what happened begin with the newest unless
-    /// it does.
+    /// Whether the query names a direction. Lists of history begin with the newest record unless it
+    /// does.
     pub(crate) fn has_direction(&self) -> bool {
         self.text("orderByDirection").or_else(|| self.text("orderDirection")).is_some()
     }
@@ -93,13 +94,12 @@ pub(crate) fn whole_list<O, T: Serialize>(
     list.end()
 }
 
-/// Which of the orders it is: a cursor goes with its own alone.
+/// The index of an order. A cursor is valid in its own order alone.
 fn place<O: PartialEq>(orders: &Orders<O>, order: &O) -> usize {
     orders.iter().position(|(_, one)| one == order).unwrap_or(0)
 }
 
-/// Where a page ended, as text: the place of its order, the key (nothing where there is none), the
-/// number.
+/// The end of a page as text: index of the order, key (empty where there is none), id.
 pub(crate) fn cursor<O: PartialEq>(orders: &Orders<O>, order: &O, after: After) -> String {
     let key = after.key.map_or_else(String::new, |key| format!("{key:x}"));
     format!("{:x}-{key}-{:x}", place(orders, order), after.id)
@@ -121,13 +121,13 @@ fn read_cursor(text: &str, place: usize) -> Result<After, Error> {
     })
 }
 
-/// A list's answer, written record by record: `total`, `offset`, `limit` (always all three), the list
-/// under its name, and `next` where it may go on.
+/// The answer of a list, written record by record: `total`, `offset`, `limit` (always all three),
+/// the list under its name, and `next` where it can go on.
 #[derive(Debug)]
 pub(crate) struct ListWriter {
     out: Vec<u8>,
     casing: Casing,
-    /// Where `limit` stands, and what was asked for.
+    /// The position of the value of `limit`, and the limit that was asked for.
     limit_at: usize,
     limit: u64,
     records: u64,
@@ -135,7 +135,7 @@ pub(crate) struct ListWriter {
 }
 
 impl ListWriter {
-    /// The answer's head. `estimated`: the total is, and that is said.
+    /// Begins an answer. `estimated` says that the total is an estimate.
     pub(crate) fn new<O>(
         name: &str,
         page: &Page<O>,
@@ -154,7 +154,7 @@ impl ListWriter {
         Self { out, casing, limit_at, limit, records: 0, next: None }
     }
 
-    /// Adds a record; `next` is where the list goes on behind it, if it can be gone on with. Whether
+    /// Adds a record; `next` is the cursor behind it, if the list can go on by key. Returns whether
     /// there is room for more.
     pub(crate) fn push<T: Serialize>(
         &mut self,
@@ -173,8 +173,8 @@ impl ListWriter {
         !ends
     }
 
-    /// The whole body. A page that ended by its bytes says in `limit` how many records it has, so
-    /// that who goes on by offset misses none.
+    /// Ends the answer. A page that ended by its bytes puts its number of records into `limit`, so
+    /// that a client that goes on by offset misses none.
     pub(crate) fn end(mut self) -> Vec<u8> {
         if self.records < self.limit && self.out.len() >= MOST_BYTES {
             let width = self.limit.to_string().len();
@@ -183,7 +183,7 @@ impl ListWriter {
         }
         self.out.push(b']');
         if let Some(next) = &self.next {
-            // A cursor is letters, digits and dashes.
+            // A cursor has letters, digits and dashes only.
             self.out.extend_from_slice(format!(",\"next\":\"{next}\"").as_bytes());
         }
         self.out.extend_from_slice(b"},\"success\":true}");

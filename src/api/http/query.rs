@@ -1,9 +1,9 @@
-//! The query parameters that each route knows. One that is unknown, empty, or there twice is refused:
-//! it was meant to narrow the answer, and without it the answer would be wider than what was asked
-//! for. `super::authenticate` calls [`check`] for every route that needs somebody; handlers read the
-//! values through [`super::ask::RequestContext`]. Probes and metrics have no parameters and look at none.
+//! The query parameters of each route. A parameter that is unknown, empty or given twice is
+//! refused: it was meant to narrow the answer, and without it the answer would be wider than the
+//! client asked for. `middleware::authenticate` calls [`check`] for every closed route; handlers
+//! read the values through `RequestContext`. Probes and metrics have no parameters and check none.
 //!
-//! A new parameter is added to the table here; a test holds the table against the routes.
+//! A new parameter is added to the table here. A test holds the table against the routes.
 
 use axum::http::Method;
 
@@ -11,26 +11,26 @@ use crate::api::http::casing::canonical;
 use crate::api::http::context::parameters;
 use crate::api::http::error::Error;
 
-/// No request has more.
+/// The most parameters of a request.
 const MOST: usize = 64;
 
-/// Those of lists.
+/// The parameters of lists.
 const PAGE: &[&str] = &["limit", "offset", "orderBy", "orderByDirection", "orderDirection"];
-/// Where a list goes on.
+/// The parameter of lists that go on by key.
 const AFTER: &[&str] = &["after"];
-/// Those of reads.
+/// The parameter of reads.
 const READ: &[&str] = &["consistency"];
-/// A stretch of time, by the names of the documents and those of the published clients.
+/// The bounds of an interval, by the names of the documents and by those of the published clients.
 const TIME: &[&str] = &["from", "until", "startDate", "endDate"];
-/// Accepted everywhere and ignored until there are accounts, like the header `X-Account-ID`.
+/// Accepted by every route and ignored until there are accounts, like the header `X-Account-ID`.
 const ANY: &[&str] = &["accountId"];
-/// The only one that may be there several times.
+/// The only parameter that may be given several times.
 const MANY: &str = "label";
 
 type Names = &'static [&'static [&'static str]];
 
-/// What a route knows beside [`ANY`], by method and path without the mount. A route that is not
-/// here knows nothing.
+/// The parameters of a route beside [`ANY`], by method and path without prefix. A route that is not
+/// listed has none.
 const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/projects", &[PAGE, AFTER, READ]),
     ("GET", "/projects/{id}", &[READ]),
@@ -62,12 +62,13 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("DELETE", "/cluster/members/{id}", &[&["force"]]),
 ];
 
-/// Refuses a query that a route does not know all of. `path` is the route's, without its mount.
+/// Refuses a query with a parameter that the route does not know. `path` is the route's path
+/// without prefix.
 pub(crate) fn check(method: &Method, path: &str, query: &str) -> Result<(), Error> {
     if query.is_empty() {
         return Ok(());
     }
-    // HEAD asks for what GET shows.
+    // HEAD takes the parameters of GET.
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     let row = KNOWN.iter().find(|(m, p, _)| (*m, *p) == (method, path));
     let named = row.map_or(&[][..], |(.., names)| *names);

@@ -1,9 +1,9 @@
-//! Answers: the envelope `{"data", "success"}` in the casing of the mount, and the warnings beside
-//! it. Every handler ends here.
+//! Responses of handlers: the envelope `{"data", "success"}` in the casing of the prefix, and the
+//! warnings beside it.
 //!
-//! The walk of a warning: whoever reads or checks a request (`fields`, `jobs::parse`, `jobs::definition`)
-//! adds it to the request's [`Warnings`]; the handler hands them to [`warn`], which puts them into
-//! the header; the layer in `super` puts them into the body by [`with_warnings`].
+//! The walk of a warning: whoever reads or checks a request adds it to the request's `Warnings`;
+//! the handler hands them to [`warn`], which puts them into the header; `middleware` puts them into
+//! the body by [`with_warnings`].
 
 use axum::BoxError;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
@@ -45,13 +45,13 @@ pub(crate) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// A finished body.
+/// A response with a finished JSON body.
 pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let kind = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-/// Puts the warnings, if any, on an answer: into its header, and for [`with_warnings`].
+/// Adds warnings, if any, to a response: to its header, and for [`with_warnings`].
 pub(crate) fn warn(mut response: Response, warnings: &Warnings) -> Response {
     let lines = warnings.lines();
     for line in &lines {
@@ -65,7 +65,7 @@ pub(crate) fn warn(mut response: Response, warnings: &Warnings) -> Response {
     response
 }
 
-/// The warnings of an answer, on their way into its body.
+/// The warnings of a response, on their way into its body.
 #[derive(Clone, Debug)]
 struct Lines(Vec<String>);
 
@@ -83,7 +83,7 @@ pub(crate) async fn with_warnings(mut response: Response) -> Response {
         let body = Body::from_stream(ending_with(body.into_data_stream(), end));
         return (parts, body).into_response();
     }
-    // The body was made as a whole: nothing is waited for, and nothing can fail.
+    // The body was made as a whole: reading it does not wait and cannot fail.
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     match body.strip_suffix(b"}") {
         Some(envelope) => (parts, [envelope, &end].concat()).into_response(),
@@ -91,8 +91,8 @@ pub(crate) async fn with_warnings(mut response: Response) -> Response {
     }
 }
 
-/// An envelope that is made while it is sent, with another end: its last piece is held back until it
-/// is known to be the last.
+/// The pieces of an envelope with another end. One piece is held back, since only the last one ends
+/// the envelope.
 fn ending_with(
     pieces: BodyDataStream,
     end: Vec<u8>,
@@ -120,12 +120,12 @@ fn ending_with(
     })
 }
 
-/// A sentence as a header can carry it.
+/// A warning as a header can carry it.
 fn ascii(line: &str) -> String {
     line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
-/// Nobody on the way keeps it: it shows a secret.
+/// Forbids caches to keep a response that shows a secret.
 pub(crate) fn no_store(response: &mut Response) {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

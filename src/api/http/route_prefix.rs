@@ -3,19 +3,19 @@
 
 use crate::model::job::Casing;
 
-/// Where the one router hangs: decides the casing of answers.
+/// A prefix of all routes. It decides the casing of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoutePrefix {
-    /// `/`, `snake_case`: the README's program.
+    /// `/`, `snake_case`: the program of the README.
     Root,
     /// `/v1`, camelCase.
     V1,
-    /// `/api/v1`, camelCase: the published clients, our command line and UI.
+    /// `/api/v1`, camelCase: the published clients, the command line and the UI.
     ApiV1,
 }
 
 impl RoutePrefix {
-    /// The mount of a path.
+    /// The prefix of a request's path.
     pub fn of(path: &str) -> Self {
         let under = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -27,7 +27,7 @@ impl RoutePrefix {
         }
     }
 
-    /// What stands before a route's path.
+    /// The text before a route's path.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Root => "",
@@ -36,7 +36,7 @@ impl RoutePrefix {
         }
     }
 
-    /// The casing spoken there.
+    /// The casing of answers under this prefix.
     pub fn casing(self) -> Casing {
         match self {
             Self::Root => Casing::Snake,

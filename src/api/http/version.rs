@@ -1,11 +1,11 @@
-//! `ETag` and the preconditions of RFC 9110, section 13: a record's version goes out with it, and a
-//! request may say for which versions it is meant. Every route of a record with a version looks at
-//! them, in the RFC's order: `If-Match`, then `If-None-Match`. (There is no `Last-Modified`, so the
-//! two conditions on dates are ignored, as the RFC says.)
+//! `ETag` and the preconditions of RFC 9110, section 13: answers show a record's version, and a
+//! request may name the versions that it is meant for. Every route of a versioned record checks
+//! them in the RFC's order: `If-Match`, then `If-None-Match`. There is no `Last-Modified`, so the
+//! two conditions on dates are ignored, as the RFC says.
 //!
-//! A write that names a version is committed for that version only: the version it was checked
-//! against goes into the command, and where another write was faster, both are looked at again.
-//! What would be refused anyway is refused first.
+//! A write under conditions is committed for one version only: the version that it was checked
+//! against goes into the command. Where another write was faster, both are checked again
+//! (`http::write`). Other refusals come before these.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
@@ -14,10 +14,10 @@ use axum::response::Response;
 use crate::api::http::error::Error;
 use crate::command::{Outcome, Rejection, RejectionKind};
 
-/// How often a write is made anew because the record changed meanwhile.
+/// How often a write is made because the record changed in between.
 pub(crate) const ATTEMPTS: usize = 5;
 
-/// What has to hold of a record before a request is carried out.
+/// The conditions under which a request is carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
     if_match: Option<Tags>,
@@ -27,7 +27,7 @@ pub(crate) struct Conditions {
 /// The versions that a header names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tags {
-    /// `*`: whatever it is, but there.
+    /// `*`: any version, but there must be a record.
     Any,
     These(Vec<Tag>),
 }
@@ -39,7 +39,7 @@ struct Tag {
 }
 
 impl Conditions {
-    /// Reads the headers. A tag that no record can have is no version, and so matches nothing.
+    /// Reads the headers. A tag that no record can have names no version, and so matches nothing.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {
             if_match: Tags::of(headers, &header::IF_MATCH),
@@ -47,17 +47,17 @@ impl Conditions {
         }
     }
 
-    /// Says whether the request has any.
+    /// Whether the request has conditions.
     pub(crate) fn are_given(&self) -> bool {
         self.if_match.is_some() || self.if_none_match.is_some()
     }
 
-    /// The version for the command of a write that was checked against it; `None`: any.
+    /// The version that the command of a checked write expects; `None` is any.
     pub(crate) fn expect(&self, version: u64) -> Option<u64> {
         self.are_given().then_some(version)
     }
 
-    /// 412 for a write unless the record, or that there is none, is what the request is meant for.
+    /// Refuses a write with 412 unless the conditions hold. `None` is a record that does not exist.
     pub(crate) fn check(&self, version: Option<u64>) -> Result<(), Error> {
         self.if_match(version)?;
         match (&self.if_none_match, version) {
@@ -73,7 +73,8 @@ impl Conditions {
             (Some(_), None) => {
                 Err(failed("it does not exist, and If-Match wants a version of it".to_owned()))
             }
-            // Strong comparison: a weak tag says nothing certain of what is to be overwritten.
+            // The RFC wants strong comparison: a weak tag says nothing certain of what is
+            // overwritten.
             (Some(tags), Some(version)) if !tags.include(version, true) => Err(failed(format!(
                 "it is at version {version} now, which If-Match does not name: read it again and \
                  repeat the change"
@@ -82,8 +83,8 @@ impl Conditions {
         }
     }
 
-    /// The answer to a `GET`: the record that is shown, with its [`tag`], 304 where the client has
-    /// it already, or 412.
+    /// The answer to a `GET`: the given response with its [`tag`], 304 where the client has that
+    /// version already, or 412.
     pub(crate) fn answer(&self, shown: Response) -> Result<Response, Error> {
         let Some(value) = shown.headers().get(header::ETAG).filter(|_| self.are_given()) else {
             return Ok(shown);
@@ -111,7 +112,7 @@ impl Tags {
         Some(Self::These(these))
     }
 
-    /// Whether a version is among them, by the strong or the weak comparison.
+    /// Whether the tags include a version, by the strong or the weak comparison.
     fn include(&self, version: u64, strongly: bool) -> bool {
         match self {
             Self::Any => true,
@@ -129,8 +130,8 @@ enum Listed {
     Tag(Tag),
 }
 
-/// What a header's line lists, without the tags that could not be ours. Quotes may be missing: people
-/// forget them.
+/// The elements that a header's line lists, without tags that no record can have. Quotes may be
+/// missing, as people forget them.
 fn listed(line: &[u8]) -> impl Iterator<Item = Listed> + '_ {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -175,7 +176,7 @@ fn failed(message: String) -> Error {
     Rejection { kind: RejectionKind::Stale, message }.into()
 }
 
-/// Puts a record's version on the answer that shows it.
+/// Adds a record's version to the response that shows it.
 pub(crate) fn tag(mut response: Response, version: u64) -> Response {
     if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, value);

@@ -1,8 +1,8 @@
 //! Warnings beside the answer to a request that was carried out. Whoever reads or checks a request
 //! adds them; `respond::warn` shows them.
 
-/// What a client is told beside the answer to a request that was carried out: the names that nobody
-/// knows, and sentences about what may not mean what was meant. The first few, each once.
+/// The warnings of one request: the names of unknown fields, and sentences about values that may
+/// not mean what the client intended. The first few are kept, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Warnings {
     unknown: Vec<String>,
@@ -16,7 +16,7 @@ impl Warnings {
     /// The longest sentence, in characters.
     const LONGEST: usize = 300;
 
-    /// Notes the name of a field that nobody knows.
+    /// Notes the name of an unknown field.
     pub(crate) fn unknown_field(&mut self, name: &str) {
         let shown: String = name
             .chars()
@@ -26,7 +26,7 @@ impl Warnings {
         add(&mut self.unknown, shown);
     }
 
-    /// Adds a sentence: lower case, it names the field and says what its value means.
+    /// Adds a sentence. It is in lower case, names the field, and says what the value means.
     pub(crate) fn say(&mut self, sentence: &str) {
         let plain = sentence.chars().take(Self::LONGEST);
         add(&mut self.said, plain.map(|c| if c.is_control() { ' ' } else { c }).collect());
@@ -38,12 +38,12 @@ impl Warnings {
         other.said.into_iter().for_each(|sentence| add(&mut self.said, sentence));
     }
 
-    /// The first name that nobody knows, for routes that refuse such names.
+    /// The first unknown name, for routes that refuse such names.
     pub(crate) fn first_unknown(&self) -> Option<&str> {
         self.unknown.first().map(String::as_str)
     }
 
-    /// The warnings as the client is told them.
+    /// The warnings as texts for the client.
     pub(crate) fn lines(&self) -> Vec<String> {
         let unknown = (!self.unknown.is_empty())
             .then(|| format!("unknown fields were ignored: {}", self.unknown.join(", ")));

@@ -1,6 +1,5 @@
-//! Writes to a record that has a version: conditional on the version that the request names, and made
-//! anew where another write was faster. Handlers of resources call it; what the write is they say
-//! themselves.
+//! Writes to a versioned record: conditional on the version that the request names, and repeated
+//! where another write was faster. Handlers call it and make the command themselves.
 
 use rusqlite::Connection;
 

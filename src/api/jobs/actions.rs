@@ -77,7 +77,8 @@ async fn change(
     if id == 0 {
         return Err(missing_job());
     }
-    // A job that is so already is left as it is; one that is not there is missing when it is shown.
+    // The command leaves a job that is already so as it is. A job that does not exist is missing
+    // when it is shown.
     let command = |version| {
         let jobs = vec![(id, 1)];
         Command::ChangeJobs { jobs, action, by: by.clone() }.for_version(id, version)
@@ -88,7 +89,7 @@ async fn change(
     }
 }
 
-/// What `POST /jobs/{id}/run` made.
+/// The run that `POST /jobs/{id}/run` made.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ManualRunView {

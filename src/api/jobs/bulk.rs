@@ -1,10 +1,11 @@
-//! Many jobs paused, resumed or deleted at once: those that a filter finds. `super` routes to it.
+//! Many jobs paused, resumed or deleted at once: those that a filter finds.
 //!
-//! The jobs are looked up on this node, [`MAX_SCANNED`] at a time whether they match or not, so that no
-//! read takes too long however few match, and changed in entries of at most about 1,000. Those that
-//! are created meanwhile are left alone. Who is cut off in the middle sends the same request again:
-//! it looks at all of them again, and what is done already is passed over. With an
-//! `Idempotency-Key` one that came to its end is not carried out again, but answered as before.
+//! The jobs are looked up on this node, [`MAX_SCANNED`] at a time whether they match or not, so
+//! that no read takes long when few match. They are changed in entries of at most about 1,000. Jobs
+//! that are created in the meantime are left alone. A client that was cut off sends the same
+//! request again: all jobs are looked up again, and those that are done already are passed over.
+//! With an `Idempotency-Key` a request that came to its end is not carried out again, but answered
+//! as before.
 
 use crate::api::http::respond;
 use crate::api::jobs::list::status_named;
@@ -34,7 +35,7 @@ use crate::store::jobs;
 
 /// The most jobs changed by one entry of the log.
 const CHUNK: u64 = 1_000;
-/// The most jobs looked at by one read.
+/// The most jobs that one read looks at.
 const MAX_SCANNED: usize = 20_000;
 /// The most ids, and the most external ids, that a filter may name.
 const MOST_NAMED: usize = 10_000;
@@ -43,9 +44,9 @@ const LONGEST_STATUS: usize = 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BulkResult {
-    /// How many jobs the filter finds.
+    /// The number of jobs that the filter finds.
     matched: u64,
-    /// How many of them were not so already.
+    /// The number of those that were not so already.
     changed: u64,
     dry_run: bool,
 }
@@ -85,7 +86,8 @@ pub(crate) async fn delete_jobs(
     change_all(&app, &context, Fields::parse(&body)?, JobAction::Delete, key).await
 }
 
-/// The end of a pause of jobs that may have many zones: an instant ahead.
+/// The end of a pause, which must lie in the future. It needs an offset, since the jobs may have
+/// many zones.
 fn end(text: &str, now: Millis) -> Result<Millis, Error> {
     let until = parse_rfc3339(text).ok_or_else(|| {
         let message = "until is not valid, give RFC 3339 with an offset, such as \
@@ -108,7 +110,7 @@ async fn change_all(
     let filter = Arc::new(wanted(&mut fields, app.time.now())?);
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let by = fields.text("modifiedBy", LONGEST_BY)?.or(fields.text("deletedBy", LONGEST_BY)?);
-    // A request that says more than is understood might mean fewer jobs.
+    // An unknown field might be meant to narrow the filter.
     if let Some(name) = fields.warnings().first_unknown() {
         let message = format!("there is no field {name}: give filter, all, dryRun, until");
         return Err(Error::unprocessable(message));
@@ -186,7 +188,7 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
         return Err(unprocessable("all", "give a filter or all, not both"));
     }
     if filter.external_ids.is_some() && filter.project.is_none() {
-        // Each name would be looked for in each project there is.
+        // Without a project each name would be looked up in every project.
         let message = "filter.externalIds are names within a project: give filter.projectId too";
         return Err(Error::invalid("projectId", message));
     }
@@ -207,7 +209,7 @@ fn list<T>(
     list.iter().map(read).collect::<Option<_>>().map(Some).ok_or_else(wrong)
 }
 
-/// Ids in ascending order as runs, at most [`CHUNK`] in a command.
+/// Cuts ascending ids into runs of consecutive ones, at most [`CHUNK`] ids in a command.
 fn chunks(ids: &[JobId]) -> impl Iterator<Item = Vec<(JobId, u64)>> + '_ {
     ids.chunks(CHUNK as usize).map(|some| {
         let mut runs: Vec<(JobId, u64)> = Vec::new();

@@ -29,7 +29,8 @@ use crate::api::jobs::validate::rules::Rules;
 use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
 
-/// Bodies above this are read on a thread of their own: the runtime has others to serve.
+/// Bodies above this many bytes are read on a thread of their own, since the runtime serves others
+/// too.
 const ASIDE: usize = 64 * 1_024;
 
 pub(crate) async fn create_jobs(
@@ -52,14 +53,14 @@ pub(crate) async fn create_jobs(
         Ok::<_, Error>((key, submission))
     };
     let (key, submission) = if body.len() > ASIDE {
-        // It only fails when the reading panics, which no input makes it do.
+        // The task fails only when the reading panics, which no input makes it do.
         tokio::task::spawn_blocking(move || read(body)).await.map_err(|_| Error::internal())??
     } else {
         read(body)?
     };
     let (made, warnings) = match submission {
         Ok((submission, warnings)) => (submission.commit(&app).await?, warnings),
-        // It was good when it was first sent: an instant has passed since.
+        // The body was valid when it was first sent, and an instant in it has passed since.
         Err(error) => {
             (submission::created_before(&app, key).await?.ok_or(error)?, Warnings::default())
         }
@@ -84,7 +85,7 @@ fn wants_jobs(headers: &HeaderMap) -> bool {
     })
 }
 
-/// 202 and where the task is. The jobs are there already: the task is a receipt.
+/// Answers 202 with the place of the task. The jobs are there already: the task is a receipt.
 async fn receipt(
     app: &AppState,
     context: &RequestContext,
@@ -108,7 +109,7 @@ async fn receipt(
     Ok(response)
 }
 
-/// 201 and the jobs, in the submission of the request.
+/// Answers 201 with the jobs, in the order of the request.
 async fn representation(
     app: &Arc<AppState>,
     context: &RequestContext,

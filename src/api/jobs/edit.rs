@@ -1,7 +1,6 @@
-//! One job changed: edited, deleted, paused, resumed, run out of turn. `super` routes to it.
-//!
-//! An edit is made of a job as it was read, and committed for that version only. Where the job has
-//! changed since, it is read and edited again, unless the request's conditions do not hold any more.
+//! `PUT` and `PATCH` of a job. An edit is made of the job as it was read, and committed for that
+//! version only. Where the job has changed since, it is read and edited again, unless the request's
+//! conditions do not hold any more.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -59,13 +58,13 @@ async fn edit(
 ) -> Result<Response, Error> {
     let (input, mut warnings) = parse::one(body)?;
     let conditions = Conditions::of(headers);
-    // What the request does not name stays as it is, so this node must know how it is.
+    // Fields that the request does not name stay as they are, so the read must be up to date.
     app.cluster.linearize().await?;
     for _ in 0..ATTEMPTS {
         let job = load_job(app, id).await?;
         if replace(app, context, &job, &input, mode, &conditions, &mut warnings).await? {
             return match respond_job(app, context, id, ReadPhase::AfterWrite).await {
-                // "Not found" would say that nothing was changed, which others may have seen.
+                // A 404 would say that nothing was changed, while others may have seen the change.
                 Err(gone) if gone.status() == StatusCode::NOT_FOUND => Err(Error::unavailable(
                     "the job was changed, and deleted by another before it could be shown",
                 )),
@@ -76,8 +75,8 @@ async fn edit(
     Err(busy())
 }
 
-/// Commits an edit of a job as it was read. `false`: it has changed or gone since, and the caller
-/// may look again.
+/// Commits an edit of a job as it was read. `false` means that the job has changed or gone since,
+/// and that the caller may read it again.
 pub(crate) async fn replace(
     app: &AppState,
     context: &RequestContext,
@@ -93,7 +92,8 @@ pub(crate) async fn replace(
         && job.definition.retry_max.is_none()
         && edit.definition.retry_max.is_some()
     {
-        // A GET shows the default where the job has no number of its own: sent back, it is none.
+        // A GET shows the default where the job has no number of its own. Sent back, the default is
+        // no own number.
         let default = default_retries(app, edit.definition.project).await?;
         edit.definition.retry_max = edit.definition.retry_max.filter(|given| *given != default);
     }
@@ -120,7 +120,7 @@ async fn default_retries(app: &AppState, project: ProjectId) -> Result<u32, Erro
     app.read(read).await
 }
 
-/// 503: others were always faster.
+/// 503: other writes were faster each time.
 pub(crate) fn busy() -> Error {
     Error::unavailable(
         "job is being changed by others all the time, nothing was written: try again",

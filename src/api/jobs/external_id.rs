@@ -1,5 +1,5 @@
-//! Jobs by the names that clients have for them: `PUT` makes the job what the body says, whether it
-//! was there or not, so that a deployment can be repeated. `super` routes to it.
+//! Jobs by the names that clients have for them. `PUT` makes the job what the body says, whether it
+//! existed or not, so that a deployment can be repeated.
 
 use crate::api::jobs::validate::own_fields;
 use axum::extract::{FromRequestParts, RawPathParams, State};
@@ -27,7 +27,7 @@ use crate::model::ProjectId;
 use crate::model::job::Job;
 use crate::store::jobs;
 
-/// Which job a path names.
+/// The job that a path names.
 #[derive(Clone, Debug)]
 pub(crate) struct JobName {
     project: ProjectId,
@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobName {
         if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
             return Err(Error::invalid("projectId", "project id in the path must be a number"));
         }
-        // One that no project can have is 0, which is never found.
+        // A number that no project can have becomes 0, which no project has.
         let project = number.parse().ok().filter(|id: &u64| i64::try_from(*id).is_ok());
         match own_fields::external_id(Some(part("external")))? {
             Some(external) if !external.is_empty() => {
@@ -107,7 +107,7 @@ pub(crate) async fn upsert_job(
     input.external_id = Some(named.external.as_str().into());
     let conditions = Conditions::of(&headers);
     app.cluster.linearize().await?;
-    // Others may make or delete it meanwhile: then it is looked for again.
+    // Another request may create or delete the job in the meantime: then it is looked up again.
     for _ in 0..ATTEMPTS {
         let Some(job) = named.find(&app).await? else {
             let mut batch = Batch::new(Rules::new(&app, context.casing()));

@@ -33,7 +33,7 @@ pub(crate) async fn get_job(
     Conditions::of(&headers).answer(respond_job(&app, &context, id, ReadPhase::BeforeWrite).await?)
 }
 
-/// A job and its version.
+/// Answers 200 with a job and its version.
 pub(crate) async fn respond_job(
     app: &AppState,
     context: &RequestContext,

@@ -50,7 +50,7 @@ pub(crate) async fn list_jobs(State(app): App, context: RequestContext) -> Resul
     Ok(respond::json(StatusCode::OK, body.await?))
 }
 
-/// The status of a name, as listed.
+/// The status of a name.
 pub(crate) fn status_named(name: &str) -> Result<JobStatus, Error> {
     use JobStatus::{Active, Completed, Disabled, Inactive};
     let found = [Active, Inactive, Completed, Disabled].into_iter().find(|s| s.name() == name);
@@ -60,7 +60,7 @@ pub(crate) fn status_named(name: &str) -> Result<JobStatus, Error> {
     })
 }
 
-/// `key=value`.
+/// Reads a label of a filter, `key=value`.
 fn label_filter(text: &str) -> Result<(String, String), Error> {
     let bad = || Error::invalid("label", "label must be a key and a value, such as label=team=a");
     let (key, value) = text.split_once('=').ok_or_else(bad)?;

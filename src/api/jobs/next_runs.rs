@@ -1,5 +1,5 @@
-//! What follows from a job's schedule at the moment of asking: the planned instants before and after
-//! it, pauses left out. `super::view` shows them with the job; nothing here reads what happened.
+//! The planned instants of a job before and after the moment of asking, pauses left out. `view`
+//! shows them with the job, and `preview` alone. Nothing here reads history.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,17 +19,17 @@ use crate::store::jobs::{self, JobRow};
 use crate::store::timeline::Timeline;
 use crate::store::{plans, projects};
 
-/// A definition's schedule as it was read.
+/// The schedule of a definition.
 struct ParsedSchedule {
-    /// `None`: it cannot be read (it was checked when it was made, so this does not occur), or
-    /// depends on the job.
+    /// `None` where the text cannot be read (it was checked when it was made), or where the
+    /// schedule depends on the job.
     schedule: Option<Schedule>,
     hashed: bool,
     /// Seconds east of UTC, now.
     offset: i32,
 }
 
-/// What the schedules of jobs say at one instant. Each definition's schedule is read once, and so is
+/// The schedules of jobs at one instant. The schedule of each definition is read once, and so is
 /// each project.
 pub(crate) struct ScheduleCache<'c> {
     conn: &'c Connection,
@@ -39,15 +39,15 @@ pub(crate) struct ScheduleCache<'c> {
     projects: HashMap<ProjectId, InProject>,
 }
 
-/// What a project says of its jobs.
+/// The settings of a project that concern the runs of its jobs.
 pub(crate) struct InProject {
     /// Its pauses, oldest first.
     pub(crate) pauses: Vec<ProjectPause>,
-    /// Retries, where a job does not say.
+    /// The retries of a job that has no number of its own.
     pub(crate) retry_max: u32,
 }
 
-/// A stretch of a job's time under one schedule.
+/// An interval of a job's time under one schedule.
 struct Interval<'s> {
     of: Jittered<'s>,
     definition: &'s JobDefinition,
@@ -55,13 +55,13 @@ struct Interval<'s> {
     until: Millis,
 }
 
-/// An occurrence to come.
+/// An occurrence that is yet to come.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Upcoming {
     #[serde(flatten)]
     preview: Preview,
-    /// When it is due, where jitter makes that another instant.
+    /// The instant at which it is due, where jitter makes that another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<String>,
 }
@@ -72,7 +72,7 @@ impl<'c> ScheduleCache<'c> {
         Self { conn, now, retry_max, schedules: HashMap::new(), projects: HashMap::new() }
     }
 
-    /// Whether nothing is left of a recurring job: it counts as completed.
+    /// Whether a recurring job has no occurrence left, and so counts as completed.
     pub(crate) fn is_over(&mut self, job: &Job) -> rusqlite::Result<bool> {
         if job.definition.end.is_none() || job.definition.is_one_off() {
             return Ok(false);
@@ -84,8 +84,8 @@ impl<'c> ScheduleCache<'c> {
         }
     }
 
-    /// Its first occurrences due after an instant, at most so many, as (scheduled, due): of all its
-    /// plans, neither in a pause nor of a job that is over.
+    /// The job's first occurrences due after an instant, at most `count`, as (scheduled, due). All
+    /// its plans count; pauses and jobs that do not fire have none.
     fn ahead(
         &mut self,
         job: &Job,
@@ -124,7 +124,7 @@ impl<'c> ScheduleCache<'c> {
         Ok(found)
     }
 
-    /// The first of them, as (scheduled, due).
+    /// The first occurrence due after an instant, as (scheduled, due).
     pub(crate) fn next(
         &mut self,
         job: &Job,
@@ -133,7 +133,7 @@ impl<'c> ScheduleCache<'c> {
         Ok(self.ahead(job, after, 1)?.first().copied())
     }
 
-    /// Its first occurrences due after now, at most so many.
+    /// The job's first occurrences due after now, at most `count`.
     pub(crate) fn upcoming(&mut self, job: &Job, count: usize) -> rusqlite::Result<Vec<Upcoming>> {
         let ahead = self.ahead(job, self.now, count)?;
         let zone = parse_zone(&job.definition.timezone).unwrap_or(Tz::UTC);
@@ -147,7 +147,7 @@ impl<'c> ScheduleCache<'c> {
                 .or_else(|| schedule.prev(job.anchor, scheduled - 1))
                 .filter(|from| *from < scheduled)
                 .unwrap_or(scheduled - 1);
-            // What a plan before has is shown by the instant alone.
+            // An occurrence of an earlier plan is shown by its instant alone.
             let own = preview_in(zone, &schedule, job.anchor, from, 1);
             let own = own.into_iter().find(|one| one.utc == scheduled);
             let plain = || preview_in(zone, &Schedule::at(scheduled), 0, scheduled - 1, 1).pop();
@@ -158,7 +158,7 @@ impl<'c> ScheduleCache<'c> {
         Ok(shown)
     }
 
-    /// What the project says of its jobs, read once.
+    /// The settings of a project, read once.
     pub(crate) fn project(&mut self, id: ProjectId) -> rusqlite::Result<&InProject> {
         Ok(match self.projects.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
@@ -175,13 +175,13 @@ impl<'c> ScheduleCache<'c> {
         Ok(self.project(project)?.pauses.clone())
     }
 
-    /// The last planned instant that has passed, under this plan or one before it.
+    /// The last planned instant that has passed, under this plan or an earlier one.
     pub(crate) fn last(&mut self, job: &Job) -> rusqlite::Result<Option<Millis>> {
         if job.definition.is_one_off() && job.status == JobStatus::Completed {
             return Ok(Some(job.anchor).filter(|at| *at <= self.now));
         }
         if job.definition.is_one_off() && job.status != JobStatus::Inactive {
-            // Also one that was due when it was made.
+            // The instant counts also where it was due when the job was made.
             let later = jobs::first_due(&row(job), &job.definition, &Schedule::once(), self.now);
             return Ok(Some(job.anchor).filter(|at| *at <= self.now && later.is_none()));
         }
@@ -219,7 +219,7 @@ impl<'c> ScheduleCache<'c> {
         Interval { of, definition, from, until }.last(now)
     }
 
-    /// What a job of a definition fires by; `None` when it cannot be read.
+    /// The schedule by which a job fires; `None` when it cannot be read.
     fn schedule(
         &mut self,
         job: JobId,
@@ -249,7 +249,7 @@ impl<'c> ScheduleCache<'c> {
 }
 
 impl Interval<'_> {
-    /// What it had due last at an instant.
+    /// The last occurrence of the interval that was due at an instant.
     fn last(&self, now: Millis) -> Option<Millis> {
         let until = self.until.min(self.definition.end.unwrap_or(Millis::MAX));
         let (mut last, _) = self.of.prev(now)?;
@@ -261,7 +261,7 @@ impl Interval<'_> {
     }
 }
 
-/// Whether nothing is left of the present plan of a recurring job.
+/// Whether the present plan of a recurring job has no occurrence left.
 pub(crate) fn is_over(job: &Job, now: Millis) -> bool {
     let schedule = jobs::parse(&job.definition, job.id);
     schedule

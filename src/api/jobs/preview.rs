@@ -1,6 +1,7 @@
-//! What a schedule means: previews of one that nobody has yet, and the next occurrences of a job's.
+//! The meaning of a schedule: previews of a schedule in a request, and the next occurrences of a
+//! job.
 //!
-//! Both answer with the functions that fire jobs, in the form of [`crate::schedule::Preview`].
+//! Both use the functions that fire jobs, and answer in the form of [`crate::schedule::Preview`].
 //! Nothing here writes: previews are answered while a node refuses writes.
 
 use std::sync::Arc;
@@ -29,9 +30,9 @@ use crate::schedule::{
 };
 use crate::store::jobs;
 
-/// How many occurrences are shown unless a request says.
+/// The number of occurrences unless the request names one.
 const SOME: u64 = 10;
-/// The most that one request may ask for.
+/// The most occurrences of one answer.
 const MOST: u64 = 1_000;
 
 const LONGEST_SPEC: usize = 512;
@@ -52,7 +53,7 @@ struct Next {
     occurrences: Vec<Upcoming>,
 }
 
-/// What a preview is asked for.
+/// A request for a preview.
 #[derive(Debug)]
 struct Question {
     plan: Plan,
@@ -62,7 +63,7 @@ struct Question {
     count: usize,
 }
 
-/// The one way in which the schedule was given.
+/// The one form in which the request gives the schedule.
 #[derive(Debug)]
 enum Plan {
     Spec(String),
@@ -84,7 +85,7 @@ async fn preview(
     let question =
         Question::read(&mut fields, app.time.now()).map_err(Error::into_unprocessable)?;
     let said = question.warnings();
-    // A thousand rare dates take a while.
+    // A thousand rare dates take a while to compute.
     let shown = app.compute(move || question.answer()).await?;
     let shown = shown.map_err(Error::into_unprocessable)?;
     let mut warnings = fields.warnings();
@@ -117,7 +118,7 @@ fn bounded(count: Option<u64>) -> Result<usize, Error> {
 }
 
 impl Question {
-    /// Takes the fields of a request; `now` is where it starts unless it says.
+    /// Reads the fields of a request. `now` is the start unless the request names one.
     fn read(fields: &mut Fields, now: Millis) -> Result<Self, Error> {
         let given = [
             ("spec", fields.text("spec", LONGEST_SPEC)?.map(Plan::Spec)),
@@ -149,7 +150,7 @@ impl Question {
         Ok(Self { plan, zone, dst, from, count })
     }
 
-    /// What is valid and probably not meant.
+    /// Warnings about a schedule that is valid and probably not meant.
     fn warnings(&self) -> Vec<String> {
         match &self.plan {
             Plan::Spec(spec) => {
@@ -175,7 +176,7 @@ impl Question {
                     let message = format!("understood as {meant:?}, which is beyond the year 9999");
                     not_valid("after", message)
                 })?;
-                // A delay of nothing is due at `from` itself, not before it.
+                // A delay of nothing is due at `from` itself, so the preview begins just before.
                 Ok(self.once("after", text, describe_after(delay), (at, None), at - 1))
             }
         }
@@ -196,7 +197,8 @@ impl Question {
         })
     }
 
-    /// The answer about a one-off: `at`, with what the clock did to it, if it lies after `after`.
+    /// The answer about a one-off: `at`, with the effect of a clock change on it, if it lies after
+    /// `after`.
     fn once(
         &self,
         name: &'static str,
@@ -215,7 +217,7 @@ impl Question {
     }
 }
 
-/// What a delay counts from: a whole second, as for jobs, unless it is shorter than one.
+/// The instant from which a delay counts: a whole second, as for jobs, unless the delay is shorter.
 fn begin(from: Millis, delay: Millis) -> Millis {
     if delay < 1_000 { from } else { from + (-from).rem_euclid(1_000) }
 }

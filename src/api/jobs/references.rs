@@ -1,5 +1,5 @@
-//! The projects, executors and external ids that the jobs of a request refer to: looked up when the
-//! request was refused, so that the error names the first job that it is about.
+//! The projects, executors and external ids that the jobs of a request refer to. They are looked up
+//! when the request was refused, so that the error names the first job that it is about.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::model::ProjectId;
 use crate::model::job::JobDefinition;
 use crate::store::{executors, jobs, projects};
 
-/// What the jobs of a request need to be there, or not to be: to find the one that was refused.
+/// The references of all jobs of a request.
 pub(crate) struct References {
     projects: Vec<ProjectId>,
     executors: Vec<Option<u64>>,
@@ -30,8 +30,8 @@ impl References {
         }
     }
 
-    /// The error of a refusal. What is missing_job, or there already, is looked up here, so that the
-    /// error can name the first job that it is about: apply says only that there is one.
+    /// The error of a refusal. `command::apply` says only that a reference is missing or taken; the
+    /// lookup here finds the first job with it.
     pub(crate) async fn refusal(&self, app: &AppState, outcome: Outcome) -> Error {
         let Outcome::Rejected(rejection) = outcome else { return refused(outcome) };
         let kind = rejection.kind;
@@ -46,7 +46,7 @@ impl References {
                         absent(executors, |id| Ok(executors::get(conn, id)?.is_some()))?;
                     Ok((projects, executors))
                 });
-                // A read that was ended knows of none: the error stands without a place then.
+                // A read that was ended found nothing: then the error names no job.
                 let (projects, executors) = missing.await.unwrap_or_default();
                 if let Some(i) = self.projects.iter().position(|id| projects.contains(id)) {
                     return error.field("projectId").at(i);
@@ -77,7 +77,7 @@ impl References {
     }
 }
 
-/// Those that are not there. An error is none of them: whoever could not look does not know.
+/// The ids that do not exist. An error makes no id absent, since the lookup did not happen.
 fn absent(
     ids: Vec<u64>,
     exists: impl Fn(u64) -> rusqlite::Result<bool>,
@@ -108,7 +108,7 @@ mod tests {
             "CREATE TABLE projects (id INTEGER PRIMARY KEY); INSERT INTO projects VALUES (1)",
         )
         .unwrap();
-        // As a read is ended whose time is over: from the second look on.
+        // The read ends from the second lookup on, as one whose time is over.
         let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let asked = std::sync::Arc::clone(&over);
         let ends = move || asked.load(std::sync::atomic::Ordering::Relaxed);

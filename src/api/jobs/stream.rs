@@ -1,10 +1,10 @@
-//! Answers with the jobs of one request, of which there may be a hundred thousand: read and written
-//! piece by piece, the next one when the client has taken the one before. A short one is sent as a
-//! whole. `async_tasks` and `POST /jobs` with `Prefer: return=representation` use it.
+//! Answers with the jobs of one request, perhaps a hundred thousand. They are read and written
+//! piece by piece, the next one when the client has taken the one before. A short answer is sent as
+//! a whole. `history::async_tasks` and `POST /jobs` with `Prefer: return=representation` use it.
 //!
-//! Each piece is a read of its own: a job is shown as it is when its piece is read, and none that was
-//! deleted before that. Whoever takes no more makes no more reads; a piece that cannot be read any
-//! more breaks the answer off, and the client sees that it is not whole.
+//! Each piece is a read of its own: a job is shown as it is when its piece is read, and a job that
+//! was deleted before is not shown. A client that takes no more causes no more reads. A piece that
+//! cannot be read breaks the answer off, and the client sees that it is not whole.
 
 use std::io;
 use std::sync::Arc;
@@ -24,26 +24,26 @@ use crate::model::job::Casing;
 use crate::model::{JobId, Millis};
 use crate::store::jobs;
 
-/// Where a piece ends: the job that goes beyond is its last.
+/// The size at which a piece ends. The job that crosses it is the last of its piece.
 const PIECE: usize = 256 * 1_024;
 
 /// The jobs of a request, on their way into an answer.
 pub(crate) struct Jobs {
     app: Arc<AppState>,
     reader: Reader,
-    /// What is left: (first number, how many), in order.
+    /// The jobs that are left, as (first id, how many), in order.
     left: Vec<(JobId, u64)>,
     any: bool,
     now: Millis,
     casing: Casing,
-    /// As JSON within a JSON text.
+    /// Whether the jobs are JSON within a JSON text.
     quoted: bool,
     tail: Vec<u8>,
     done: bool,
 }
 
 impl Jobs {
-    /// The jobs of these ranges as a JSON array, or as a text that is one.
+    /// The jobs of these ranges as a JSON array, or as a text that holds one.
     pub(crate) fn new(
         app: &Arc<AppState>,
         ranges: &[(JobId, u64)],
@@ -63,7 +63,7 @@ impl Jobs {
         }
     }
 
-    /// The answer: `head`, the jobs, `tail`.
+    /// Answers with `head`, the jobs, and `tail`.
     pub(crate) async fn answer(
         mut self,
         status: StatusCode,
@@ -96,7 +96,7 @@ impl Jobs {
         Ok((status, [(header::CONTENT_TYPE, kind)], Body::from_stream(rest)).into_response())
     }
 
-    /// The next piece of an answer that has begun: what goes wrong can only break it off.
+    /// The next piece of an answer that has begun. An error can only break the answer off.
     async fn next(&mut self) -> io::Result<Bytes> {
         let mut out = Vec::new();
         let read = self.piece(&mut out).await;
@@ -110,7 +110,7 @@ impl Jobs {
         })
     }
 
-    /// Reads some jobs and adds them to `out`, and the tail when there are no more.
+    /// Reads some jobs and adds them to `out`, with the tail when none are left.
     async fn piece(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         let (now, casing) = (self.now, self.casing);
         let retry_max = self.app.config.job_execution_retry_max;
@@ -131,7 +131,7 @@ impl Jobs {
                     Ok(text.len() < PIECE)
                 })?;
                 match last.filter(|_| text.len() >= PIECE) {
-                    // It goes on behind the last one.
+                    // The next piece begins behind the last job.
                     Some(id) if id + 1 < first + n => left[0] = (id + 1, first + n - id - 1),
                     _ => {
                         left.remove(0);

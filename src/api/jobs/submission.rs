@@ -19,22 +19,22 @@ use crate::store::idempotency;
 const CHUNK_JOBS: usize = 1_000;
 /// About the most bytes in one log entry; a single larger job goes alone.
 const CHUNK_BYTES: usize = 400 * 1_024;
-/// What a job's row costs in an entry beside its data, at most.
+/// The most bytes of a job's row in an entry, beside its data.
 const ROW: usize = 40;
 
-/// What keys of requests are meant for.
+/// The route that idempotency keys are bound to.
 pub(crate) const ROUTE: &str = "POST /jobs";
 
-/// What a request made.
+/// The jobs that a request created.
 #[derive(Debug)]
 pub(crate) struct CreatedJobs {
     /// The task's request id.
     pub(crate) request: u128,
-    /// The jobs: (first id, how many).
+    /// The jobs, as (first id, how many).
     pub(crate) jobs: Vec<(JobId, u64)>,
 }
 
-/// A checked request.
+/// A checked request to create jobs.
 pub(crate) struct Submission {
     definitions: Vec<JobDefinition>,
     jobs: Vec<NewJob>,
@@ -50,12 +50,13 @@ impl Submission {
         Ok(Self { definitions, jobs, key })
     }
 
-    /// The order of a request that is about one job by its own name: once made, it is there.
+    /// A request for one job with an external id. The id makes it idempotent: a job that exists is
+    /// not created again.
     pub(crate) fn without_key(batch: Batch<'_>) -> Self {
         Self { definitions: batch.definitions, jobs: batch.jobs, key: None }
     }
 
-    /// Has them created, and waits until that is so on this node.
+    /// Creates the jobs, and waits until this node has them.
     pub(crate) async fn commit(self, app: &AppState) -> Result<CreatedJobs, Error> {
         let request = Uuid::now_v7().as_u128();
         let Self { definitions, jobs, key } = self;
@@ -79,8 +80,9 @@ impl Submission {
         }
         let made = staged(app, request, &definitions, jobs, key, &references).await;
         if !matches!(&made, Ok(made) if made.request == request) {
-            // Refused, failed, or done before under the same key: nothing staged may stay. If this
-            // does not reach the log either, what is staged is given up after an hour.
+            // The request was refused, failed, or was done before under the same key, so nothing
+            // staged may stay. If this command does not reach the log either, the staged jobs are
+            // dropped after an hour.
             let _ = app.cluster.propose(Command::DiscardJobs { request }).await;
         }
         made
@@ -108,7 +110,7 @@ async fn staged(
     }
 }
 
-/// What the same request made when it was sent before, by all that is committed.
+/// The jobs that the same request created when it was sent before, by everything that is committed.
 pub(crate) async fn created_before(
     app: &AppState,
     key: Option<Key>,
@@ -118,14 +120,14 @@ pub(crate) async fn created_before(
     remembered(app, key).await
 }
 
-/// What an earlier request under the same key made, so that nothing is staged in vain. Asks the log
-/// only when this node remembers the key.
+/// The jobs that an earlier request under the same key created, so that nothing is staged in vain.
+/// The log is asked only when this node remembers the key.
 async fn remembered(app: &AppState, key: Key) -> Result<Option<CreatedJobs>, Error> {
     let known = app.read(move |conn| idempotency::get(conn, &key.key)).await?;
     if known.is_none() {
         return Ok(None);
     }
-    // There is no such task: this comes to nothing, unless the key is still good.
+    // There is no such task, so the command comes to nothing unless the key still holds.
     let command = Command::ActivateJobs { request: Uuid::now_v7().as_u128() };
     match app.cluster.propose(Key::wrap(Some(key), command)).await? {
         Outcome::Jobs { request, jobs } => Ok(Some(CreatedJobs { request, jobs })),
@@ -172,7 +174,7 @@ fn bytes(definitions: &[JobDefinition], jobs: &[NewJob]) -> usize {
         + jobs.iter().map(row_bytes).sum::<usize>()
 }
 
-/// What a job's row costs in an entry, at most.
+/// The most bytes of a job's row in an entry.
 fn row_bytes(job: &NewJob) -> usize {
     ROW + job.data.len() + job.external_id.as_ref().map_or(0, String::len)
 }

@@ -1,6 +1,6 @@
-//! A job as it is shown: what the books hold of it, and what follows from its schedule at the moment
-//! of asking (`super::outlook`). What is shown can be sent back as it is. `super`, `stream` and
-//! `schedules` use it, on the thread that reads the books.
+//! A job as answers show it: the stored fields, and the runs that follow from its schedule at the
+//! moment of asking (`next_runs`). A client may send back what it was shown. Used on the thread
+//! that reads the store.
 
 use crate::api::http::casing::verbatim;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::model::time::rfc3339;
 use crate::schedule::DstRule;
 use crate::store::meta;
 
-/// A job, camelCase; the casing of the mount is made when it is written.
+/// A job in camelCase. The casing of the prefix is made when it is written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JobView {
@@ -64,7 +64,7 @@ pub(crate) struct JobView {
     last_execution_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_execution_date: Option<String>,
-    /// When that is due; only where jitter makes it another instant's.
+    /// The instant at which the next occurrence is due, where jitter makes that another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_due_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,11 +72,11 @@ pub(crate) struct JobView {
     date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<String>,
-    /// What `ETag` shows.
+    /// The version, which `ETag` shows.
     pub(crate) version: u64,
 }
 
-/// The fields that few jobs have, as a request gives them.
+/// The fields that few jobs have, in the form of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Policies {
@@ -102,7 +102,7 @@ struct Policies {
     delete_after_run: Option<bool>,
 }
 
-/// What becomes of what is late, as a request gives it.
+/// The misfire policy, in the form of a request.
 #[derive(Debug, Serialize)]
 pub(crate) struct MisfireView {
     policy: MisfirePolicy,
@@ -115,7 +115,7 @@ pub(crate) struct MisfireView {
 }
 
 impl MisfireView {
-    /// Lengths of time as people write them.
+    /// The view of a misfire policy.
     pub(crate) fn of(misfire: &Misfire) -> Self {
         Self {
             policy: misfire.policy,
@@ -145,7 +145,7 @@ impl Policies {
     }
 }
 
-/// Makes views for one answer; schedules are read once a definition.
+/// Makes views of jobs for one answer.
 pub(crate) struct Views<'c> {
     cluster: u128,
     now: Millis,
@@ -153,13 +153,13 @@ pub(crate) struct Views<'c> {
 }
 
 impl<'c> Views<'c> {
-    /// Views as of now; `retry_max` is the configuration's, for jobs that have none of their own.
+    /// Views as of now. `retry_max` is the configuration's, for jobs that have none of their own.
     pub(crate) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> rusqlite::Result<Self> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         Ok(Self { cluster, now, schedules: ScheduleCache::new(conn, now, retry_max) })
     }
 
-    /// The job as shown.
+    /// The view of a job.
     pub(crate) fn job(&mut self, job: Job) -> rusqlite::Result<JobView> {
         let last = self.schedules.last(&job)?;
         let (next, due) = self.schedules.next(&job, self.now)?.unzip();
@@ -192,7 +192,7 @@ impl<'c> Views<'c> {
             timezone: definition.timezone.clone(),
             timezone_offset: offset,
             retry_max,
-            // It fires again by itself, but not now.
+            // A paused job fires again by itself, but not now.
             status: status.name(),
             pause_until: paused.map(rfc3339),
             external_id: job.external_id,

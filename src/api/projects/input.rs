@@ -2,7 +2,7 @@
 
 /// The longest description, in bytes.
 pub(crate) const LONGEST_DESCRIPTION: usize = 4_096;
-/// What a `GET` shows and nobody can set.
+/// Fields that a `GET` shows and nobody can set.
 pub(crate) const SHOWN: &[&str] = &[
     "id",
     "version",

@@ -1,4 +1,4 @@
-//! Pauses of a project by routes of their own: none of its jobs fires while one holds.
+//! Pauses of a project by routes of their own: none of its jobs fires while a pause holds.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -19,7 +19,7 @@ use crate::api::state::{App, AppState};
 use crate::command::{Command, Outcome, ProjectAction, ProjectEdit};
 use crate::model::ProjectId;
 
-/// `{until?, modifiedBy?}`; another pause takes the place of the one that holds.
+/// `{until?, modifiedBy?}`. A new pause replaces the one that holds.
 pub(crate) async fn pause_project(
     State(app): App,
     context: RequestContext,

@@ -1,4 +1,5 @@
-//! Whether a project is paused, and what a request says of that by `status` and `pauseUntil`.
+//! The pause of a project, and the change of it that a request asks for by `status` and
+//! `pauseUntil`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::store::projects;
 /// The longest `status` and instant, in bytes.
 const LONGEST: usize = 256;
 
-/// Whether a project's jobs fire: `Paused(None)` until somebody resumes it.
+/// The pause of a project. `Paused(None)` lasts until somebody resumes the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PauseState {
     Active,
@@ -31,19 +32,19 @@ pub(crate) fn pauses(
     Ok(reaching.filter(|p| p.from <= now).map(|p| (p.project, p.end())).collect())
 }
 
-/// What a request says of the project's status.
+/// The change of the pause that a request asks for.
 pub(crate) struct PauseInput {
     status: Option<String>,
     until: Patch<Millis>,
 }
 
 impl PauseInput {
-    /// Whether it says nothing.
+    /// Whether the request asks for no change.
     pub(crate) fn is_empty(&self) -> bool {
         self.status.is_none() && self.until == Patch::Keep
     }
 
-    /// The state that follows from it.
+    /// The state that the change makes of an old one.
     fn over(&self, old: PauseState) -> PauseState {
         let before = match old {
             PauseState::Paused(until) => until,
@@ -71,7 +72,7 @@ impl PauseInput {
         Ok(Self { status, until })
     }
 
-    /// What is to be done for it, unless it is so already.
+    /// The action that brings the change about; `None` where the state is already as asked for.
     pub(crate) fn action(&self, old: PauseState) -> Option<ProjectAction> {
         match self.over(old) {
             new if new == old => None,
@@ -81,7 +82,7 @@ impl PauseInput {
     }
 }
 
-/// The end of a pause.
+/// Reads the end of a pause, which must lie in the future.
 pub(crate) fn until(
     fields: &mut Fields,
     name: &'static str,

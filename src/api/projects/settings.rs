@@ -1,5 +1,5 @@
-//! The settings of a project as requests give them and answers show them: what its jobs take where
-//! they say nothing themselves, and what signs their callbacks.
+//! The settings of a project in requests and answers: the defaults of its jobs, and the secrets
+//! that sign its callbacks.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::model::project::ProjectSettings;
 use crate::secret::{Keys, purpose};
 
 const YEAR: Millis = 366 * 86_400_000;
-/// As for jobs.
+/// The bound of a job's `retryMax` too.
 const MOST_RETRIES: u64 = 100;
-/// As for jobs.
+/// The bound of a job's `retryFactor` too.
 const LARGEST_FACTOR: f64 = 100.0;
 
-/// What a request says of the settings. What it does not name stays, what it names as null is left
-/// to the configuration again.
+/// The settings that a request names. A field that it does not name stays; null leaves the field to
+/// the configuration again.
 pub(crate) struct SettingsPatch {
     retry_max: Patch<u32>,
     retry_delay: Patch<Millis>,
@@ -55,7 +55,7 @@ impl SettingsPatch {
         })
     }
 
-    /// Whether it says nothing.
+    /// Whether the request names no setting.
     pub(crate) fn is_empty(&self) -> bool {
         self.retry_max == Patch::Keep
             && self.retry_delay == Patch::Keep
@@ -65,7 +65,7 @@ impl SettingsPatch {
             && self.secret == Patch::Keep
     }
 
-    /// The settings with this said of them. Another secret leaves the old one a day.
+    /// The settings after the request. A new secret leaves the old one a day.
     pub(crate) fn apply_to(
         &self,
         old: &ProjectSettings,
@@ -105,7 +105,7 @@ fn factor(fields: &mut Fields, name: &'static str) -> Result<Option<u32>, Error>
     }
 }
 
-/// Settings as they are shown: what is left to the configuration is left out.
+/// The settings as answers show them. Settings that are left to the configuration are absent.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SettingsView {

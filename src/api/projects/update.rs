@@ -31,7 +31,7 @@ pub(crate) async fn put_project(
     update(&app, &context, &headers, id, Fields::parse(&body)?).await
 }
 
-/// A JSON Merge Patch (RFC 7396). In a `PUT`, null is a field that the client has not set.
+/// A JSON Merge Patch (RFC 7396). In a `PUT`, null means that the client has not set the field.
 pub(crate) async fn patch_project(
     State(app): App,
     context: RequestContext,

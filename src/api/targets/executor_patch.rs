@@ -1,7 +1,8 @@
-//! What a request says of an executor, and what becomes of one by it. What it does not name stays,
-//! in `PUT` as in `PATCH`: secrets are not shown, so nobody could send all of it. `PATCH` is a JSON
-//! Merge Patch (RFC 7396): within `http` too it changes what it names, and null takes away. In `PUT`
-//! a text that is null is one that a client has not set, and `http` is given whole.
+//! The fields of an executor in a request, and the executor that they make of an old one. A field
+//! that the request does not name stays, in `PUT` as in `PATCH`: secrets are not shown, so no
+//! client could send all of it. `PATCH` is a JSON Merge Patch (RFC 7396): within `http` too it
+//! changes only the fields that it names, and null clears. In `PUT` a text that is null is one that
+//! the client has not set, and `http` is replaced whole.
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -19,20 +20,20 @@ use crate::model::target::{Executor, Sealed, Tls, WEBHOOK_URL};
 use crate::secret::purpose;
 
 const LONGEST_NAME: usize = 256;
-/// Of `createdBy` and `modifiedBy`, in bytes.
+/// The longest `createdBy` and `modifiedBy`, in bytes.
 const LONGEST_BY: usize = 256;
-/// Of the texts that are kept for the clients, in bytes.
+/// The longest text that is kept for clients, in bytes.
 const LONGEST_TEXT: usize = 2_048;
-/// Of the secrets that are kept for the clients, in bytes.
+/// The longest secret that is kept for clients, in bytes.
 const LONGEST_SECRET: usize = 4_096;
 const MOST_CONCURRENCY: u64 = 10_000;
 const MOST_RATE: u64 = 100_000;
 
 /// The kinds of the published clients.
 const KINDS: [&str; 3] = [WEBHOOK_URL, "cloud_function", "container"];
-/// What a batch can be sent with.
+/// The methods that can carry a batch.
 const METHODS: [&str; 2] = ["POST", "PUT"];
-/// What a `GET` shows and nobody can set.
+/// Fields that a `GET` shows and nobody can set.
 const SHOWN: &[&str] = &[
     "id",
     "version",
@@ -46,7 +47,7 @@ const SHOWN: &[&str] = &[
     "cloudApiSecretSet",
     "clientKeySet",
 ];
-/// The fields of the TLS of `webhookUrl`.
+/// The names of the TLS fields of `webhookUrl`.
 const TLS: Names = ["ca", "clientCert", "clientKey"];
 
 /// The fields of a request.
@@ -65,7 +66,7 @@ pub(crate) struct ExecutorPatch {
     ca: Patch<String>,
     client_cert: Patch<String>,
     client_key: Patch<Zeroizing<String>>,
-    /// `http` is a patch of the one that is there.
+    /// Whether `http` is a patch of the one that is there.
     merges: bool,
     max_concurrency: Patch<u32>,
     rate_per_second: Patch<u32>,
@@ -85,14 +86,14 @@ impl ExecutorPatch {
         Self::fields(fields, true)
     }
 
-    /// Reads the fields, each by itself. Empty texts are what a client has not set.
+    /// Reads the fields, each by itself. An empty text means that the client has not set the field.
     fn fields(fields: &mut Fields, merges: bool) -> Result<Self, Error> {
         let set = |text: Option<String>| text.filter(|text| !text.is_empty());
         let text = |fields: &mut Fields, name| {
             let given = fields.patch(name, |fields, name| fields.text(name, LONGEST_TEXT))?;
             Ok::<_, Error>(if merges || given != Patch::Clear { given } else { Patch::Keep })
         };
-        // What an empty text says of these, null says in a patch.
+        // For these fields an empty text keeps the value, and only null in a patch clears it.
         let filled = |given: Patch<String>| match given {
             Patch::Set(text) if text.is_empty() => Patch::Keep,
             given => given,
@@ -130,7 +131,7 @@ impl ExecutorPatch {
         Ok(edit)
     }
 
-    /// A new executor.
+    /// The new executor that the request makes.
     pub(crate) fn create(self, app: &AppState) -> Result<Executor, Error> {
         let blank = Executor {
             kind: WEBHOOK_URL.to_owned(),
@@ -142,7 +143,7 @@ impl ExecutorPatch {
         Ok(Executor { modified_by: None, ..made })
     }
 
-    /// An executor with this said of it.
+    /// The executor after the request.
     pub(crate) fn apply_to(&self, app: &AppState, old: &Executor) -> Result<Executor, Error> {
         let mut new = old.clone();
         let guard = app.guard();
@@ -200,7 +201,7 @@ impl ExecutorPatch {
         Ok(new)
     }
 
-    /// The TLS of its URL for batches; `http` has its own.
+    /// The TLS of the URL for batches; `http` has its own.
     fn tls(
         &self,
         new: &Executor,
@@ -234,8 +235,8 @@ impl ExecutorPatch {
         input.read(TLS, &new.webhook_url, &app.keys, known)
     }
 
-    /// Where it leads: a URL for batches or a request for each occurrence; the one that is named
-    /// takes the other's place.
+    /// Sets the target: a URL for batches, or a request for each occurrence. The one that the
+    /// request names replaces the other.
     fn target(
         &self,
         new: &mut Executor,
@@ -288,7 +289,7 @@ impl ExecutorPatch {
     }
 }
 
-/// Who changes it.
+/// Reads `modifiedBy`.
 pub(crate) fn by(fields: &mut Fields) -> Result<Option<String>, Error> {
     fields.text("modifiedBy", LONGEST_BY)
 }

@@ -24,7 +24,7 @@ pub(crate) struct ExecutorView {
     webhook_url: String,
     webhook_method: String,
     webhook_secret_set: bool,
-    /// The new secret, in the answer to its rotation only.
+    /// The new secret; only in the answer to its rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) webhook_secret: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

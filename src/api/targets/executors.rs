@@ -1,5 +1,4 @@
-//! Named executors: targets held once for many jobs. What is secret in them goes in and never comes
-//! out again.
+//! Executors: named targets that many jobs share. Their secrets go in and never come out again.
 
 use crate::api::targets::executor_patch;
 use crate::api::targets::executor_view::view;

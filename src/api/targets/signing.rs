@@ -1,5 +1,5 @@
-//! Webhook secrets of executors and projects: given or made, changed with an overlap in which the old
-//! one signs too, and never shown again. `executors` and `projects` call it; `worker` signs.
+//! Webhook secrets of executors and projects: given or made, replaced with an overlap in which the
+//! old one signs too, and never shown again. `executors` and `projects` call it; `worker` signs.
 
 use crate::model::target::SigningSecret;
 use crate::model::time::rfc3339;
@@ -16,19 +16,19 @@ use crate::model::target::Sealed;
 use crate::secret::{Keys, new_webhook_secret, purpose};
 
 const FIELD: &str = "webhookSecret";
-/// Of a secret, in bytes. What is shorter signs on where it was set before there was a bound.
+/// The shortest secret, in bytes. A shorter one that was set before there was a bound still signs.
 const SHORTEST: usize = 16;
-/// Of a secret, in bytes.
+/// The longest secret, in bytes.
 const LONGEST: usize = 512;
-/// What Standard Webhooks allows behind `whsec_`, in bytes.
+/// The bytes that Standard Webhooks allows behind `whsec_`.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// How long the old secret goes on signing unless the request says otherwise: a day.
+/// How long the old secret still signs unless the request says otherwise: a day.
 pub(crate) const OVERLAP: Millis = 24 * 3_600_000;
-/// The longest that it may: 30 days.
+/// The longest overlap: 30 days.
 const LONGEST_OVERLAP: Millis = 30 * 24 * 3_600_000;
 
-/// A secret that a request gives. An empty one is none: clients send what they have not set.
+/// Reads the secret of a request. An empty text means that the client has not set it.
 pub(crate) fn read_secret(fields: &mut Fields) -> Result<Option<Zeroizing<String>>, Error> {
     let Some(text) = fields.text(FIELD, LONGEST)?.filter(|text| !text.is_empty()) else {
         return Ok(None);
@@ -65,8 +65,8 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// Reads `{webhookSecret?, overlap?}`. A secret that is made is new with each call, also under an
-    /// idempotency key: [`Rotation::secret_to_show`] knows the one of the first call.
+    /// Reads `{webhookSecret?, overlap?}`. A made secret is new with each call, also under an
+    /// idempotency key: [`Rotation::secret_to_show`] finds the one of the first call.
     pub(crate) fn read(fields: &mut Fields, keys: &Keys, key: Option<Key>) -> Result<Self, Error> {
         let overlap = fields.duration("overlap", (0, LONGEST_OVERLAP))?.unwrap_or(OVERLAP);
         let named = read_secret(fields)?;
@@ -78,8 +78,9 @@ impl Rotation {
         Ok(Self { secret, given, overlap, key })
     }
 
-    /// 409 where the request names the secret that is in use already: nothing would be rotated. One
-    /// that was carried out before under its idempotency key gets its answer again.
+    /// Refuses with 409 a request that names the secret in use, since nothing would be rotated. A
+    /// request that was carried out before under its idempotency key passes and gets its answer
+    /// again.
     pub(crate) async fn check(&self, old: &[SigningSecret], app: &AppState) -> Result<(), Error> {
         if !self.given || !self.is_first(old, &app.keys) {
             return Ok(());
@@ -94,7 +95,7 @@ impl Rotation {
         Err(Error::conflict(message).field(FIELD))
     }
 
-    /// What signs from now on.
+    /// The secrets that sign after the rotation.
     pub(crate) fn apply_to(
         &self,
         old: &[SigningSecret],
@@ -104,8 +105,8 @@ impl Rotation {
         changed(old, keys.seal(&self.secret, purpose::SIGNING), now, self.overlap)
     }
 
-    /// The secret in use, where it is this request's: to be shown once, and again to one that is
-    /// repeated under its idempotency key. One that was rotated since is not shown.
+    /// The secret in use, where this request has set it: shown once, and again to the same request
+    /// under its idempotency key. A secret that was rotated since is not shown.
     pub(crate) fn secret_to_show(&self, signing: &[SigningSecret], keys: &Keys) -> Option<String> {
         if self.is_first(signing, keys) {
             return Some(self.secret.to_string());
@@ -115,7 +116,7 @@ impl Rotation {
         keys.is_webhook_secret_for(&key.key, &key.body, &secret).then(|| secret.to_string())
     }
 
-    /// Whether its secret is the one in use.
+    /// Whether this rotation's secret is the one in use.
     fn is_first(&self, signing: &[SigningSecret], keys: &Keys) -> bool {
         let sealed = keys.seal(&self.secret, purpose::SIGNING);
         in_use(signing).is_some_and(|first| first.sealed == sealed)
@@ -127,8 +128,8 @@ fn in_use(signing: &[SigningSecret]) -> Option<&SigningSecret> {
     signing.first().filter(|first| first.until.is_none())
 }
 
-/// What signs once `new` is the secret: it, and the one before it until the overlap is over. The
-/// same secret again changes nothing.
+/// The secrets that sign once `new` is set: `new`, and the one before it until the overlap is over.
+/// The secret in use again changes nothing.
 pub(crate) fn changed(
     old: &[SigningSecret],
     new: Sealed,
@@ -147,7 +148,7 @@ pub(crate) fn changed(
     [Some(SigningSecret { sealed: new, until: None }), before].into_iter().flatten().collect()
 }
 
-/// Until when the secret before the present one signs, if it still does.
+/// The instant until which the previous secret signs, if it still does.
 pub(crate) fn previous_until(signing: &[SigningSecret], now: Millis) -> Option<String> {
     signing.iter().filter_map(|secret| secret.until).find(|until| *until > now).map(rfc3339)
 }
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(text(r#"{"webhook_secret":""}"#), None);
         assert_eq!(text(r#"{"webhookSecret":"any sixteen char"}"#).unwrap(), "any sixteen char");
         assert!(read(r#"{"webhookSecret":"only fifteen ch"}"#).is_err());
-        // In bytes.
+        // The bound counts bytes, not characters.
         assert!(read(r#"{"webhookSecret":"éééééééé"}"#).is_ok());
         let made = new_webhook_secret();
         assert_eq!(text(&format!(r#"{{"webhookSecret":"{}"}}"#, *made)).unwrap(), *made);

@@ -1,5 +1,5 @@
-//! The names of a job's fields, in either casing. Only `super::parse` looks them up; the checks name
-//! fields by them.
+//! The names of a job's fields, in either casing. Only `parse` looks them up; the checks name
+//! fields by them in errors.
 
 use crate::api::http::casing::canonical;
 
@@ -36,7 +36,7 @@ pub(crate) enum Name {
     PauseUntil,
     ExternalId,
     ModifiedBy,
-    /// Known, and given by us only; or not known at all.
+    /// A field that only answers set, or an unknown one.
     Ignored,
 }
 
@@ -78,7 +78,7 @@ impl Name {
         })
     }
 
-    /// The field of a name as given; `None` for a name that nobody knows.
+    /// The field of a name as given; `None` for an unknown name.
     pub(crate) fn of(given: &str) -> Option<Self> {
         Some(match given {
             "spec" => Self::Spec,
@@ -127,17 +127,17 @@ impl Name {
     }
 }
 
-/// A few fields.
+/// A set of fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names(u64);
 
 impl Names {
-    /// Adds one.
+    /// Adds a field.
     pub(crate) fn add(&mut self, name: Name) {
         self.0 |= 1 << name as u32;
     }
 
-    /// Whether it is among them.
+    /// Whether a field is in the set.
     pub(crate) fn has(self, name: Name) -> bool {
         self.0 & (1 << name as u32) != 0
     }

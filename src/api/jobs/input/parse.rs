@@ -1,8 +1,9 @@
-//! Reading jobs out of a request. One pass over the body, text borrowed from it, each job handed on
-//! as soon as it is read, so that a request of thousands costs a row's memory and not a tree's.
+//! Reading of the jobs in a request: one pass over the body. Texts are borrowed from it, and each
+//! job is handed on as soon as it is read, so that a request of thousands costs the memory of one
+//! row and not of a tree.
 //!
-//! `super::check` takes what is read here; `super` calls [`each`] and [`one`]. It knows the names and
-//! types of fields and nothing of what their values may be.
+//! The handlers call [`each`] and [`one`]. The reader knows names and types of fields, and nothing
+//! of what their values may be.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -17,23 +18,23 @@ use crate::api::http::warnings::Warnings;
 use crate::api::jobs::input::names::{Name, Names};
 use crate::api::jobs::input::values::{Number, Text, data};
 
-/// A job as a request gives it; what is absent, null or empty is `None`.
+/// A job as a request gives it. A field that is absent, null or empty is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct JobInput<'a> {
-    /// What many jobs have in common.
+    /// The fields that many jobs share.
     pub(crate) definition: DefinitionInput<'a>,
-    /// Text, or the JSON of something else.
+    /// A text, or the JSON of another value.
     pub(crate) data: Option<Cow<'a, str>>,
     pub(crate) status: Option<Cow<'a, str>>,
     pub(crate) at: Option<Cow<'a, str>>,
     pub(crate) pause_until: Option<Cow<'a, str>>,
     pub(crate) external_id: Option<Cow<'a, str>>,
     pub(crate) modified_by: Option<Cow<'a, str>>,
-    /// The fields that were given as null: a `PATCH` takes them away.
+    /// The fields that were given as null: a `PATCH` clears them.
     pub(crate) nulls: Names,
 }
 
-/// The part of a job that makes its definition.
+/// The fields of a job that make its definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct DefinitionInput<'a> {
     pub(crate) project: Option<u64>,
@@ -46,10 +47,10 @@ pub(crate) struct DefinitionInput<'a> {
     pub(crate) executor: Option<u64>,
     pub(crate) retry_max: Option<u64>,
     pub(crate) created_by: Option<Cow<'a, str>>,
-    /// Whether the job says `at`; when that is, is its own.
+    /// Whether the job has `at`. The instant itself is the job's own.
     pub(crate) at: bool,
-    /// The fields that few jobs have, as the JSON they were given in, without nulls. The last of
-    /// equal names counts.
+    /// The fields that few jobs have, as the JSON in which they were given, without nulls. The last
+    /// of equal names counts.
     pub(crate) rare: Vec<(Name, Cow<'a, str>)>,
 }
 
@@ -61,7 +62,7 @@ impl DefinitionInput<'_> {
 }
 
 /// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
-/// first that cannot be read or that `sink` refuses; the error names the index.
+/// first job that cannot be read or that `sink` refuses; the error names the index.
 pub(crate) fn each<'a>(
     body: &'a [u8],
     sink: &mut dyn FnMut(usize, JobInput<'a>) -> Result<(), Error>,
@@ -106,7 +107,7 @@ pub(crate) fn one(body: &[u8]) -> Result<(JobInput<'_>, Warnings), Error> {
     }
 }
 
-/// Where the reader is, so that an error can say so.
+/// The position of the reader, for errors.
 #[derive(Default)]
 struct Place {
     index: Cell<Option<usize>>,
@@ -250,7 +251,7 @@ impl<'a> Visitor<'a> for Single<'_> {
             self.0.field.set(None);
         }
         if definition.executor.is_some() && definition.callback_url.is_some() {
-            // The published clients send both; the URL is where it goes.
+            // The published clients send both; the URL counts.
             definition.executor = None;
             self.0
                 .warnings
@@ -261,7 +262,7 @@ impl<'a> Visitor<'a> for Single<'_> {
     }
 }
 
-/// A text; an empty one is nothing, a null is noted.
+/// Reads a text. An empty one becomes `None`; a null is noted.
 fn text<'a, A: MapAccess<'a>>(
     map: &mut A,
     name: Name,

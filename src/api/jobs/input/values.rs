@@ -1,6 +1,6 @@
-//! The values of a job's fields, as serde reads them: texts that stay borrowed, whole numbers that
-//! the books can hold, and the JSON of `data`. Only `super::parse` uses them; a wrong type is an
-//! error that it puts a place and a field to.
+//! The values of a job's fields, as serde reads them: texts that stay borrowed, whole numbers
+//! within the store's range, and the JSON of `data`. Only `parse` uses them; it adds place and
+//! field to an error about a wrong type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-/// Text, borrowed where it has no escapes; null is nothing.
+/// A text, borrowed where it has no escapes; `None` for null.
 pub(crate) struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
@@ -39,7 +39,7 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// A whole number from 0 up to what the books can hold; null is nothing.
+/// A whole number from 0 to the store's largest; `None` for null.
 pub(crate) struct Number;
 
 impl<'de> DeserializeSeed<'de> for Number {
@@ -69,7 +69,7 @@ impl Visitor<'_> for Number {
     }
 }
 
-/// `data`: a text as it is, anything else as its JSON without spaces.
+/// Reads `data`: a text as it is, any other value as its JSON without spaces.
 pub(crate) fn data<E: de::Error>(raw: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
     let json = raw.get();
     match json.as_bytes().first() {

@@ -1,8 +1,8 @@
-//! Whether a job may be what its request says, and what the books will hold of it. Pure: the clock's
-//! reading comes with the rules, and whether its project exists is `command::apply`'s to say.
+//! The checks of new jobs. They are pure: the clock's reading comes with the rules, and
+//! `command::apply` decides whether a project exists.
 //!
-//! A request of thousands has a handful of different definitions: [`Batch`] checks each definition once
-//! (`super::definition`), and what is each job's own here.
+//! A request of thousands has a handful of different definitions: [`Batch`] checks each definition
+//! once, and the fields of each job here.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +21,7 @@ use crate::command::NewJob;
 use crate::model::ProjectId;
 use crate::model::job::{JobDefinition, JobStatus};
 
-/// The jobs of one request, checked and sorted by definition.
+/// The jobs of one request, checked and grouped by definition.
 pub(crate) struct Batch<'a> {
     rules: Rules,
     /// The definitions that `jobs` refer to.
@@ -62,7 +62,7 @@ impl<'a> Batch<'a> {
             .pause_until
             .map(|text| pause_until("pauseUntil", rules, known, &text))
             .transpose()?;
-        // A pause with an end is nothing that a status could say more of.
+        // A pause with an end says more than a status could.
         let status = if pause_until.is_some() { JobStatus::Active } else { status };
         let external_id = external_id(input.external_id.as_deref())?;
         if let Some(id) = &external_id
@@ -77,7 +77,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// What the client is told of the jobs beside that they are there.
+    /// The warnings about jobs that are valid.
     pub(crate) fn warnings(&mut self) -> Warnings {
         std::mem::take(&mut self.seen.warnings)
     }

@@ -1,6 +1,6 @@
-//! What many jobs have in common, checked: a request's fields put over what was there before, and
-//! whether that makes a job. `super::check` calls it for new jobs (nothing was there), `super::edit`
-//! for edits, so that both are judged alike. The messages are the original's where it had one.
+//! The fields that many jobs share: a request's fields put over a base, and checked. `batch` calls
+//! it for new jobs (the base is blank) and `edit` for edits, so that the same rules hold for both.
+//! The messages are the original's where it had one.
 
 use crate::api::http::error::Error;
 use crate::api::jobs::input::names::{Name, Names};
@@ -16,21 +16,21 @@ use crate::model::job::JobDefinition;
 use crate::model::target::HttpTarget;
 use crate::schedule::{DstRule, parse_at};
 
-/// The most retries a job may ask for.
+/// The largest `retryMax`.
 const MOST_RETRIES: u64 = 100;
 
-/// What a request's fields are put over.
+/// The base that a request's fields are put over.
 pub(crate) struct Base<'j> {
-    /// What holds where the request says nothing.
+    /// The fields where the request names none.
     pub(crate) definition: JobDefinition,
-    /// The target as it was: its secrets stay where the request does not name them.
+    /// The target before an edit: its secrets stay where the request does not name them.
     pub(crate) http: Option<&'j HttpTarget>,
-    /// The fields that are taken away.
+    /// The fields that the request clears.
     pub(crate) nulls: Names,
 }
 
 impl SeenValues {
-    /// The definition that a request's fields make of what was there.
+    /// The definition that a request's fields make of a base.
     pub(crate) fn definition(
         &mut self,
         rules: &Rules,
@@ -91,7 +91,7 @@ fn bounds(
         definition.end = None;
     }
     match (definition.start, definition.end) {
-        // Where they are the same there is one run, if the schedule has that instant.
+        // Where both are the same there is one run, if the schedule has that instant.
         (Some(start), Some(end)) if end < start => {
             Err(Error::invalid("endDate", "job end_date must be after its start_date"))
         }
@@ -99,7 +99,7 @@ fn bounds(
     }
 }
 
-/// Gives the fields that few jobs have their defaults, where a request wants that.
+/// Gives the fields that few jobs have their defaults where the request clears them.
 fn take_away(definition: &mut JobDefinition, nulls: Names) {
     if nulls == Names::default() {
         return;
@@ -156,13 +156,13 @@ fn policies(
         }
         Name::DeleteAfterRun => definition.delete_after_run = policy::flag("deleteAfterRun", json)?,
         Name::Labels => definition.labels = policy::labels(json)?,
-        // Read before, or not among the rare ones.
+        // These were read before, or are not rare.
         _ => {}
     }
     Ok(())
 }
 
-/// Refuses what does not go together; what only an earlier definition said is dropped instead.
+/// Refuses fields that do not go together. A field that only the base had is dropped instead.
 fn settle(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Result<(), Error> {
     if definition.is_one_off() {
         for (field, given) in [("startDate", &input.start_date), ("endDate", &input.end_date)] {
@@ -195,8 +195,8 @@ fn retries(given: Option<u64>) -> Result<Option<u32>, Error> {
     }
 }
 
-/// The first or the last date: an instant, or a local time in the job's zone, as `at` takes them. In
-/// a gap it is the first instant after it, whatever the job does with its own times there.
+/// Reads the first or the last date: an instant, or a local time in the job's zone, as `at`. A
+/// local time in a gap means the first instant after it, whatever the job's own `dst` says.
 fn bound(field: &'static str, text: &str, definition: &JobDefinition) -> Result<Millis, Error> {
     let read = parse_at(text, zone(&definition.timezone)?, DstRule::default());
     read.map_err(|e| Error::invalid(field, format!("job {field} is not valid: {e}")))

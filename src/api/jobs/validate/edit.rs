@@ -1,10 +1,12 @@
-//! What a request makes of a job that is there. `super::change` calls it for edits and
-//! `super::external` for upserts; the definition is checked as a new job's is. Pure.
+//! The edit that a request makes of a job. `jobs::edit` and `external_id` call it; the definition
+//! is checked as a new job's is. Pure.
 //!
-//! | | what is not named | null |
+//! | mode | a field that is not named | null |
 //! |---|---|---|
-//! | [`EditMode::Put`] | stays, of the fields that the published clients know (they send some of them only); target and schedule stay until another is named; `externalId` and pause stay; the rest gets its default | as not named, but `externalId` and `pauseUntil` go |
-//! | [`EditMode::Patch`] | stays, within objects too (`super::merge`) | takes the field away |
+//! | [`EditMode::Put`] | stays, if the published clients know it (they send only some); target and
+//! schedule stay until another is named; `externalId` and pause stay; any other field gets its
+//! default | as not named, but `externalId` and `pauseUntil` are cleared |
+//! | [`EditMode::Patch`] | stays, within objects too (`merge`) | clears the field |
 //! | [`EditMode::Whole`] | gets its default; status and pause stay | as not named |
 
 use crate::api::http::error::Error;
@@ -24,7 +26,7 @@ use crate::command::JobEdit;
 use crate::model::Millis;
 use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 
-/// What becomes of the fields that a request does not name.
+/// The rule for fields that a request does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EditMode {
     /// `PUT /jobs/{id}`.
@@ -35,7 +37,7 @@ pub(crate) enum EditMode {
     Whole,
 }
 
-/// The edit of a job that a request asks for; the caller says which version it expects.
+/// The edit of a job that a request asks for. The caller sets the version that it expects.
 pub(crate) fn edited(
     rules: &Rules,
     job: &Job,
@@ -62,7 +64,7 @@ pub(crate) fn edited(
             let at = Some(instants::at(rules, &definition, text, zoned, was)?);
             (at, at != was)
         }
-        // A delay begins anew where it is another one, or where that is all the request is about.
+        // A delay begins anew where it is another one, or where the request names nothing else.
         (None, Timing::After(_)) => {
             let named = given.rare(Name::After).is_some();
             let again = named && (definition.timing != old.timing || mode == EditMode::Patch);
@@ -96,7 +98,7 @@ pub(crate) fn edited(
     })
 }
 
-/// What holds where the request says nothing.
+/// The fields where the request names none.
 fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
     match mode {
         EditMode::Patch => old.clone(),
@@ -127,7 +129,7 @@ fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
     }
 }
 
-/// Whether it fires, and from when on. `again`: a one-off got another instant.
+/// The status and the pause after the edit. `again` says that a one-off got another instant.
 fn fires(
     rules: &Rules,
     job: &Job,
@@ -136,7 +138,7 @@ fn fires(
     mode: EditMode,
     again: bool,
 ) -> Result<(JobStatus, Option<Millis>), Error> {
-    // What a GET showed may be sent back.
+    // A client may send back the status that a GET showed.
     let status = input.status.as_deref().filter(|status| {
         let ours = matches!(job.status, JobStatus::Completed | JobStatus::Disabled);
         let over = *status == JobStatus::Completed.name() && next_runs::is_over(job, rules.now);

@@ -1,5 +1,6 @@
-//! Whether the executors that a request names can be sent to, by the books as this node has them.
-//! One that this node does not know, or that changes meanwhile, is `command::apply`'s to refuse.
+//! The check that the executors which a request names can be sent to, by the state of this node.
+//! `command::apply` refuses an executor that this node does not know, or that changes in the
+//! meantime.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,9 @@ use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, WEBHOOK_URL};
 use crate::store::executors;
 
-/// Refuses the first definition that its executor is no good for, or the first of these jobs (their
-/// definitions by place, and their data) whose request could not be sent by it: the job's place, if there
-/// is one.
+/// Refuses the first definition that its executor does not suit, or the first job whose request
+/// could not be sent by its executor. `jobs` are the definitions by index, with the data. The error
+/// comes with the job's index, if there is one.
 pub(crate) async fn check<'j>(
     app: &AppState,
     definitions: &[JobDefinition],

@@ -36,7 +36,7 @@ pub(crate) fn read(body: &str, rules: Rules) -> Result<(Vec<JobDefinition>, Vec<
     Ok((batch.definitions, batch.jobs))
 }
 
-/// A good job, with one field put in place of another.
+/// A valid job with one field replaced or added.
 pub(crate) fn with(field: &str, value: &str) -> String {
     let mut fields = vec![
         ("project_id", "7"),

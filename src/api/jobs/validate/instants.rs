@@ -10,7 +10,7 @@ use crate::model::job::JobDefinition;
 use crate::model::time::rfc3339;
 use crate::schedule::{Schedule, names_its_offset, parse_at};
 
-/// Refuses a new job that would never fire. (By an edit, an end that has passed ends a job.)
+/// Refuses a new job that would never fire. (In an edit, an end that has passed ends the job.)
 pub(crate) fn ends_after_it_begins(rules: &Rules, definition: &JobDefinition) -> Result<(), Error> {
     const FIELD: &str = "endDate";
     let Some(end) = definition.end else { return Ok(()) };
@@ -19,7 +19,7 @@ pub(crate) fn ends_after_it_begins(rules: &Rules, definition: &JobDefinition) ->
         let message = format!("understood as {understood}, which has passed: it would never fire");
         return Err(not_valid(FIELD, message));
     }
-    // `H` is another instant for each job.
+    // `H` means another instant for each job.
     let mut words = definition.spec.split(|c: char| !c.is_ascii_alphabetic());
     if words.any(|word| word.eq_ignore_ascii_case("H")) {
         return Ok(());
@@ -40,8 +40,8 @@ pub(crate) fn ends_after_it_begins(rules: &Rules, definition: &JobDefinition) ->
     }
 }
 
-/// The instant of a one-off. It may lie in the past as far as the grace goes, or when it was `old`
-/// before. A local time needs a zone that the job names.
+/// The instant of a one-off. It may lie in the past within the grace, or where it was `old` before.
+/// A local time needs a zone that the job names.
 pub(crate) fn at(
     rules: &Rules,
     definition: &JobDefinition,
@@ -51,7 +51,7 @@ pub(crate) fn at(
 ) -> Result<Millis, Error> {
     const FIELD: &str = "at";
     if !zoned && !names_its_offset(text) {
-        // What cannot be read at all is told so, whatever its zone.
+        // A text that cannot be read in any zone is refused for itself.
         parse_at(text, chrono_tz::Tz::UTC, definition.dst).map_err(|e| not_valid(FIELD, e))?;
         let message = "job timezone is not valid, provided timezone is ";
         let why = "timezone is required, such as UTC: at is a local time; an offset such as Z would \
@@ -72,7 +72,7 @@ pub(crate) fn at(
     Ok(at)
 }
 
-/// The end of a pause: an instant ahead, in the forms of `at`.
+/// The end of a pause: an instant in the future, in the forms of `at`.
 pub(crate) fn pause_until(
     field: &'static str,
     rules: &Rules,

@@ -1,8 +1,8 @@
-//! `PATCH` as a JSON Merge Patch (RFC 7396): the objects within a job that a request names are put
-//! over what the job has, before the rules of `super::definition` see them. `super::edit` calls it.
+//! `PATCH` as a JSON Merge Patch (RFC 7396): the objects within a job that a request names are
+//! merged with those of the job, before the rules of `definition` apply. `edit` calls it.
 //!
-//! Only what is shown as an object merges: `http`, `misfire`, `dst`, `labels`. `data` and `http.body`
-//! are values of the client's own, which are replaced whole, nulls in them included.
+//! Only fields that are shown as objects merge: `http`, `misfire`, `dst`, `labels`. `data` and
+//! `http.body` are the client's own values, which are replaced whole, nulls in them included.
 
 use serde_json::Value;
 
@@ -16,11 +16,11 @@ use crate::api::targets::http_target::json_merge;
 use crate::api::targets::http_target::merge::merged;
 use crate::model::job::JobDefinition;
 
-/// Fields that every job has: null takes nothing away.
+/// Fields that every job has, so that null cannot clear them.
 const ALWAYS: [Name; 2] = [Name::Project, Name::Status];
 
-/// The fields of a patch, nested objects made whole. Adds to `nulls` what a nested null takes away
-/// of the job itself.
+/// The fields of a patch with nested objects made whole. Adds to `nulls` the fields of the job that
+/// a nested null clears.
 pub(crate) fn merge_over<'a>(
     old: &JobDefinition,
     patch: &DefinitionInput<'a>,
@@ -48,7 +48,7 @@ pub(crate) fn merge_over<'a>(
             Name::Labels => serde_json::to_value(&old.labels),
             _ => continue,
         };
-        // Of any other type it is refused where it is read, in its own words.
+        // Any other type is refused where the field is read.
         let Some(field) = name.camel() else { continue };
         if let Value::Object(given) = value(field, json)? {
             let same = |known: &str, name: &str| known == name;
@@ -58,7 +58,7 @@ pub(crate) fn merge_over<'a>(
     Ok(whole)
 }
 
-/// Whether `http.timeout`, another place to write the job's `timeout`, is taken away.
+/// Whether the patch clears `http.timeout`, another place of the job's `timeout`.
 fn timeout_is_null(http: &Value) -> bool {
     let is_it = |name: &str| canonical(name, &mut [0; 24]) == Some("timeout");
     http.as_object().is_some_and(|http| http.iter().any(|(name, v)| is_it(name) && v.is_null()))

@@ -1,4 +1,5 @@
-//! The small fields that are each job's own: its external id, its status, and who asked.
+//! The small fields that are each job's own: external id, status, and the name of who made the
+//! change.
 
 use crate::api::http::error::Error;
 use crate::api::http::fields::check_text;
@@ -12,7 +13,7 @@ pub(crate) const LONGEST_TIME: usize = 64;
 /// The longest `createdBy` and `modifiedBy`, in bytes.
 pub(crate) const LONGEST_BY: usize = 256;
 
-/// What the client calls a job.
+/// Checks the client's own name of a job.
 pub(crate) fn external_id(given: Option<&str>) -> Result<Option<String>, Error> {
     let Some(given) = given else { return Ok(None) };
     check_text("externalId", given, LONGEST_EXTERNAL)?;
@@ -29,7 +30,7 @@ pub(crate) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
     }
 }
 
-/// Who asked, as the client names itself.
+/// Checks the name that a client gives for who made the change.
 pub(crate) fn by(field: &'static str, given: Option<&str>) -> Result<Option<String>, Error> {
     let Some(given) = given else { return Ok(None) };
     check_text(field, given, LONGEST_BY)?;

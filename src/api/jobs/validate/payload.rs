@@ -7,14 +7,13 @@ use crate::executor::payload::DefinitionText;
 use crate::executor::template::Sizes;
 use crate::model::job::JobDefinition;
 
-/// The most bytes of a job, with all its fields: an entry of the log holds no more, and the rest of
-/// the entry takes some.
+/// The most bytes of a job with all its fields. The rest of a log entry takes some more.
 pub(crate) const MOST_BYTES: usize = 1_000_000;
-/// More than all fields of a job but its data, for a definition within the limits of its fields.
+/// An upper bound of all fields of a valid job but its data, in bytes.
 const AROUND_JOB: usize = 256 * 1_024;
-/// No byte of data grows to more than this in JSON: `\u0001`.
+/// The longest form of one byte of data in JSON: `\u0001`.
 const ESCAPED: usize = 6;
-/// More than all of a payload but its data, for a definition within the limits above.
+/// An upper bound of all of a payload but its data, in bytes.
 const AROUND_DATA: usize = 32 * 1_024;
 
 /// Refuses a job that would be too large for the log.
@@ -34,16 +33,16 @@ fn check_size(definition: &JobDefinition, data: &str) -> Result<(), Error> {
     Err(Error::too_large(message).field("data"))
 }
 
-/// What tells how long the requests of a definition's jobs become: made once a definition.
+/// The measure of the requests of a definition's jobs, made once a definition.
 pub(crate) enum Measure {
-    /// Of a callback.
+    /// The measure of a callback.
     Callback(DefinitionText),
-    /// Of the definition's own `http`.
+    /// The measure of the definition's own `http`.
     Http(Sizes),
 }
 
-/// Refuses a job that is too large for the log, or whose request could not be sent even alone. (A
-/// job with an executor is measured by that one: `super::executors`.)
+/// Refuses a job that is too large for the log, or whose request could not be sent even alone.
+/// (`executors` measures a job with an executor.)
 pub(crate) fn check_payload(
     rules: &Rules,
     definition: &JobDefinition,
@@ -75,8 +74,8 @@ pub(crate) fn check_payload(
     }
 }
 
-/// What a definition costs in an entry: it is carried as JSON.
+/// The bytes of a definition in a log entry, which carries it as JSON.
 pub(crate) fn definition_bytes(definition: &JobDefinition) -> usize {
-    // A definition always serialises; were one not to, the command would say so.
+    // A definition always serialises; otherwise the encoding of the command would fail.
     64 + serde_json::to_vec(definition).map_or(0, |text| text.len())
 }

@@ -1,5 +1,5 @@
-//! The fields that few jobs have, read from the JSON that `super::parse` left them in: durations,
-//! retries, misfires, overlap, labels. `super::definition` calls it, once a definition. Pure.
+//! The fields that few jobs have, read from the JSON that `parse` kept: durations, retries,
+//! misfires, overlap, labels. `definition` calls it, once a definition. Pure.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,12 @@ const LONGEST_KEY: usize = 63;
 /// The longest value of a label, in bytes.
 const LONGEST_VALUE: usize = 255;
 
-/// A length of time of at most `most`: text such as `1h30m`, or seconds.
+/// A duration of at most `most`: a text such as `1h30m`, or seconds.
 pub(crate) fn length(field: &'static str, json: &str, most: Millis) -> Result<Millis, Error> {
     duration::read(field, &value(field, json)?, (0, most))
 }
 
-/// The same for something that takes time: more than nothing.
+/// A duration of at least 1 ms and at most `most`.
 pub(crate) fn timeout(field: &'static str, json: &str, most: Millis) -> Result<Millis, Error> {
     duration::read(field, &value(field, json)?, (1, most))
 }
@@ -106,7 +106,7 @@ pub(crate) fn overlap(json: &str) -> Result<Overlap, Error> {
     one_of("overlap", json, "allow, skip, queue_one or cancel_previous")
 }
 
-/// true or false.
+/// A truth value.
 pub(crate) fn flag(field: &'static str, json: &str) -> Result<bool, Error> {
     one_of(field, json, "true or false")
 }
@@ -146,7 +146,7 @@ pub(crate) fn label(key: &str, value: &str) -> Result<(), Error> {
     check_text(FIELD, value, LONGEST_VALUE)
 }
 
-/// The JSON of a field. It was read before as far as its form goes; numbers may still be too large.
+/// The JSON of a field. `parse` has checked its form; numbers may still be too large.
 pub(crate) fn value(field: &'static str, json: &str) -> Result<Value, Error> {
     serde_json::from_str(json)
         .map_err(|e| Error::invalid(field, format!("job {field} is not valid: {e}")))

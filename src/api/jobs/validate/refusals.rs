@@ -2,7 +2,7 @@
 
 use crate::api::http::error::Error;
 
-/// 422: understood, but it does not fit the rest.
+/// 422: a value that is understood, but does not fit the rest.
 pub(crate) fn unprocessable(field: &'static str, message: impl Into<String>) -> Error {
     Error::unprocessable(message).field(field)
 }
@@ -13,7 +13,7 @@ pub(crate) fn not_in_batches(field: &'static str) -> Error {
     unprocessable(field, message)
 }
 
-/// Refuses several of fields that say the same thing.
+/// Refuses more than one of several fields that exclude each other.
 pub(crate) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> {
     let given: Vec<_> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     if given.len() < 2 {
@@ -25,7 +25,7 @@ pub(crate) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> 
     Err(unprocessable(given[1], message))
 }
 
-/// What a message repeats of the input.
+/// The first characters of an input, for messages.
 pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(100) {
         None => text.to_owned(),

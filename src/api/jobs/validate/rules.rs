@@ -1,5 +1,5 @@
 //! The facts beside a request that decide whether a job may be what the request says: limits, the
-//! guard of targets, the clock's reading. Made once a request.
+//! guard of targets, and the clock's reading. Made once a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,23 +15,23 @@ use crate::model::job::Casing;
 use crate::secret::Keys;
 use crate::worker::MISFIRE_GRACE;
 
-/// What decides about a job beside its request.
+/// The rules for the jobs of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) payload_max: usize,
     pub(crate) guard: TargetGuard,
     pub(crate) casing: Casing,
     pub(crate) keys: Arc<Keys>,
-    /// This node's time.
+    /// The time of this node.
     pub(crate) now: Millis,
-    /// How far past a one-off may lie unless it says so itself.
+    /// How far in the past a one-off may lie unless it has a grace of its own.
     pub(crate) grace: Millis,
-    /// `MaxJobTimeout`.
+    /// The configured `MaxJobTimeout`.
     pub(crate) max_timeout: Duration,
 }
 
 impl Rules {
-    /// The rules of this node for a request that came by a mount of this casing.
+    /// The rules of this node for a request whose prefix has this casing.
     pub(crate) fn new(app: &AppState, casing: Casing) -> Self {
         Self {
             payload_max: app.config.payload_max_bytes,
@@ -44,7 +44,7 @@ impl Rules {
         }
     }
 
-    /// How long an attempt may take.
+    /// Reads the longest time of an attempt.
     pub(crate) fn timeout(&self, given: &Value) -> Result<Millis, Error> {
         duration::timeout(given, self.max_timeout)
     }

@@ -1,16 +1,16 @@
-//! The values that one request has shown and that were found good, so that each is checked once.
+//! The values of one request that were found valid, so that each is checked once.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::api::http::warnings::Warnings;
 use crate::model::Millis;
 
-/// What was checked before in this request and found good.
+/// The values that were found valid.
 #[derive(Default)]
 pub(crate) struct SeenValues {
-    /// By zone, then by spec: the period.
+    /// The periods, by zone and then by spec.
     pub(crate) specs: HashMap<String, HashMap<String, Option<Millis>>>,
     pub(crate) urls: HashSet<String>,
-    /// What the client is told of definitions that are good.
+    /// The warnings about valid definitions.
     pub(crate) warnings: Warnings,
 }

@@ -1,6 +1,5 @@
-//! Where a job goes, as a request says it: exactly one of `callbackUrl`, `http` and `executorId`.
-//! `super::definition` calls it; whether an executor can be sent to is asked of the books in
-//! `super::executors`.
+//! The target of a job in a request: exactly one of `callbackUrl`, `http` and `executorId`.
+//! `definition` calls it; `executors` checks whether an executor can be sent to.
 
 use serde_json::Value;
 
@@ -19,7 +18,7 @@ use crate::model::job::JobDefinition;
 use crate::model::target::HttpTarget;
 
 impl SeenValues {
-    /// Exactly one of `callbackUrl`, `http` and `executorId`.
+    /// Sets the target from exactly one of `callbackUrl`, `http` and `executorId`.
     pub(crate) fn target(
         &mut self,
         rules: &Rules,
@@ -87,7 +86,7 @@ impl SeenValues {
     }
 }
 
-/// An `http` object, and the timeout in it: that is the job's.
+/// An `http` object, and the timeout in it, which is the job's.
 fn request(
     rules: &Rules,
     json: &str,

@@ -1,5 +1,5 @@
-//! When a job is due, as a request says it: exactly one of `spec`, `at` and `after`, and a zone.
-//! `super::definition` calls it; a job's own instant is read in `super::check`.
+//! The schedule of a job in a request: exactly one of `spec`, `at` and `after`, and a zone.
+//! `definition` calls it; `instants` reads a job's own instant.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const LONGEST_SPEC: usize = 512;
 const LONGEST_ZONE: usize = 64;
 
 impl SeenValues {
-    /// Exactly one of `spec`, `at` and `after`.
+    /// Sets the schedule from exactly one of `spec`, `at` and `after`.
     pub(crate) fn timing(
         &mut self,
         rules: &Rules,
@@ -72,7 +72,7 @@ impl SeenValues {
             }
             return Ok(());
         }
-        // What was good when it was made need not be judged again.
+        // A spec that was valid when it was made is not checked again.
         if input.spec.is_some()
             || input.timezone.is_some()
             || definition.spec.is_empty()
@@ -83,7 +83,7 @@ impl SeenValues {
         Ok(())
     }
 
-    /// The period of a spec (`None` for other schedules than `@every`), if spec and zone are good.
+    /// The period of a spec (`None` for other schedules than `@every`), if spec and zone are valid.
     fn period(&mut self, given_spec: &str, given_zone: &str) -> Result<Option<Millis>, Error> {
         if let Some(period) = self.specs.get(given_zone).and_then(|specs| specs.get(given_spec)) {
             return Ok(*period);
@@ -97,7 +97,7 @@ impl SeenValues {
             return Err(bad().because(format_args!("it has more than {LONGEST_SPEC} bytes")));
         }
         let tz = zone(given_zone)?;
-        // The rule for the two changes of the clock decides when it fires, not whether it can.
+        // The rule for clock changes decides when the schedule fires, not whether it is valid.
         let schedule =
             Schedule::parse(given_spec, tz, DstRule::default(), 0).map_err(|e| bad().because(e))?;
         for sentence in warnings(given_spec) {
@@ -125,7 +125,7 @@ pub(crate) fn zone(given: &str) -> Result<chrono_tz::Tz, Error> {
     parse_zone(given).map_err(|e| bad().because(e))
 }
 
-/// `after`: a text with units. A number could be anything, but for 0.
+/// Reads `after`: a text with units. A number has no unit, so only 0 is clear.
 fn delay(rules: &Rules, json: &str) -> Result<Millis, Error> {
     const FIELD: &str = "after";
     let text = match policy::value(FIELD, json).map_err(Error::into_unprocessable)? {

@@ -1,5 +1,5 @@
-//! How a request to a target shows who it is: read, sealed, and shown without its secret. Only
-//! `super` calls it.
+//! The credentials with which a request authenticates at a target: read, sealed, and shown without
+//! the secret. `read`, `merge` and `view` call it.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,13 +11,13 @@ use crate::api::targets::http_target::json_merge::{over, same_name};
 use crate::model::target::Auth;
 use crate::secret::{Keys, purpose};
 
-/// Of a user name, in bytes.
+/// The longest user name, in bytes.
 const LONGEST_USER: usize = 256;
-/// Of a password or token, in bytes.
+/// The longest password or token, in bytes.
 const LONGEST_SECRET: usize = 4_096;
 
-/// The `auth` object that a patch makes of one that was shown. Another `type` begins anew: nothing
-/// of the one before fits it.
+/// The `auth` object that a patch makes of the one that is shown. Another `type` begins anew, since
+/// no field of the old one fits it.
 pub(crate) fn merged(shown: Option<&Value>, patch: Map<String, Value>) -> Result<Value, Error> {
     let given = |wanted: &str| patch.iter().find(|(name, _)| same_name(name, wanted));
     let old = shown.and_then(|shown| shown["type"].as_str());
@@ -38,7 +38,7 @@ pub(crate) fn merged(shown: Option<&Value>, patch: Map<String, Value>) -> Result
     Ok(over(kept, patch, same_name))
 }
 
-/// Reads an `auth` object; a secret that it does not name is that of `old`.
+/// Reads an `auth` object. A secret that it does not name is taken from `old`.
 pub(crate) fn read(value: Value, keys: &Keys, old: Option<&Auth>) -> Result<Auth, Error> {
     const FIELDS: &str = "http.auth must be an object: {type: none}, {type: basic, username, \
                           password} or {type: bearer, token}";
@@ -51,7 +51,7 @@ pub(crate) fn read(value: Value, keys: &Keys, old: Option<&Auth>) -> Result<Auth
             "username" => &mut given.username,
             "password" => &mut given.password,
             "token" => &mut given.token,
-            // What a GET shows, sent back.
+            // A GET shows these, and clients send them back.
             "passwordset" | "tokenset" => continue,
             _ => return Err(wrong()),
         };
@@ -145,7 +145,7 @@ fn check_secret(field: &'static str, given: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// It, as it is shown.
+/// The `auth` object as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum AuthView {
@@ -154,7 +154,7 @@ pub(crate) enum AuthView {
     Bearer { token_set: bool },
 }
 
-/// All of it but its secret.
+/// Shows everything but the secret.
 pub(crate) fn show(auth: &Auth) -> AuthView {
     match auth {
         Auth::None => AuthView::None,

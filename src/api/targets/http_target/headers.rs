@@ -1,5 +1,5 @@
-//! The headers of a target: those that everybody may read, and those whose values are sealed. Only
-//! `super` calls it. A secret value is in no error and no answer: names only.
+//! The headers of a target: plain ones, and those whose values are sealed. `read` calls it. No
+//! error and no answer holds a secret value; they name the header only.
 
 use crate::executor::headers::identifies_request;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::secret::{Keys, purpose};
 
 const PLAIN: &str = "http.headers";
 const SECRET: &str = "http.secretHeaders";
-/// Headers that belong to the connection or to the body's frame, or that say where it goes.
+/// Headers of the connection, of the body's framing, or of the routing.
 const NOT_YOURS: [&str; 11] = [
     "host",
     "content-length",
@@ -32,7 +32,7 @@ const NOT_YOURS: [&str; 11] = [
 ];
 /// The most secret headers.
 const MOST_SECRETS: usize = 16;
-/// Of a secret value, in bytes.
+/// The longest secret value, in bytes.
 const LONGEST_SECRET: usize = 4_096;
 
 /// Reads `headers`.
@@ -59,7 +59,7 @@ pub(crate) fn read(value: Value) -> Result<BTreeMap<String, String>, Error> {
     Ok(lines)
 }
 
-/// The name in small letters, if a target may set it.
+/// The name in lower case, if a target may set that header.
 fn check_name(field: &'static str, name: &str) -> Result<String, Error> {
     plain_name(field, name)?;
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
@@ -83,7 +83,7 @@ fn check_value(field: &'static str, name: &str, value: &str) -> Result<(), Error
     Err(Error::invalid(field, message))
 }
 
-/// 400 where a target has `auth`, and another header that would stand for it.
+/// Refuses a target that has `auth` and an authorization header beside it, with 400.
 pub(crate) fn refuse_authorization(target: &HttpTarget) -> Result<(), Error> {
     let stands = |name: &String| name.eq_ignore_ascii_case("authorization");
     let field = match () {
@@ -95,7 +95,7 @@ pub(crate) fn refuse_authorization(target: &HttpTarget) -> Result<(), Error> {
     Err(Error::invalid(field, message))
 }
 
-/// What a request says of secret headers: values that are new, and names whose values stay.
+/// The secret headers in a request: new values, and names whose values stay.
 #[derive(Default)]
 pub(crate) struct SecretHeaders {
     given: Vec<(String, Zeroizing<String>)>,
@@ -127,8 +127,8 @@ impl SecretHeaders {
         Ok(())
     }
 
-    /// Seals what is new; what stays is taken over from `old`, the target as it was if it had the same
-    /// origin. `plain` are the other headers of the target.
+    /// Seals the new values. Values that stay are taken from `old`, the target before if it had the
+    /// same origin. `plain` are the other headers of the target.
     pub(crate) fn seal(
         self,
         keys: &Keys,

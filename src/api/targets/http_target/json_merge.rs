@@ -5,13 +5,14 @@ use serde_json::{Map, Value};
 
 use crate::api::http::casing::canonical;
 
-/// Whether two names are those of one field, whatever their casing.
+/// Whether two names are one field, whatever their casing.
 pub(crate) fn same_name(known: &str, name: &str) -> bool {
     let (mut one, mut other) = ([0; 24], [0; 24]);
     canonical(known, &mut one).is_some_and(|known| canonical(name, &mut other) == Some(known))
 }
 
-/// The members of `old` with those of a patch put over them; `same` says which names are one.
+/// The members of `old` with those of a patch put over them. `same` decides whether two names are
+/// one.
 pub(crate) fn over(
     old: Option<Value>,
     patch: Map<String, Value>,

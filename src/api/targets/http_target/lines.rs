@@ -25,7 +25,7 @@ pub(crate) fn query(value: Value) -> Result<BTreeMap<String, String>, Error> {
     Ok(lines)
 }
 
-/// An object of names and values; numbers and truth values count as their text.
+/// Reads an object of names and values. Numbers and truth values become their text.
 pub(crate) fn lines(field: &'static str, value: Value) -> Result<BTreeMap<String, String>, Error> {
     let wrong = || Error::invalid(field, format!("{field} must be an object of names and texts"));
     let Value::Object(object) = value else { return Err(wrong()) };

@@ -1,8 +1,7 @@
-//! An `http` object as a JSON Merge Patch (RFC 7396) means it: what the patch does not name stays as
-//! it is shown, and null takes away. `jobs::merge` and `executors::edit` call it for `PATCH`. What
-//! comes out is read by [`super::http`] like any other object, so that the rules are the same, also
-//! those of secrets: they are not shown, so none is in here, and they stay for the same user and
-//! origin only.
+//! The JSON Merge Patch (RFC 7396) of an `http` object: members that the patch does not name stay
+//! as they are shown, and null clears. The edits of jobs and executors call it for `PATCH`. `read`
+//! then reads the result like any other object, so that the rules are the same. Secrets are not
+//! shown, so the result holds none; they stay for the same user and origin only.
 
 use serde_json::{Map, Value};
 
@@ -12,9 +11,9 @@ use crate::api::targets::http_target::json_merge::{over, same_name, take};
 use crate::api::targets::http_target::{auth, view};
 use crate::model::target::HttpTarget;
 
-/// The object that a patch makes of a target; of none, if there was none.
+/// The object that a patch makes of a target, or of none.
 pub(crate) fn merged(old: Option<&HttpTarget>, patch: Value) -> Result<Value, Error> {
-    // What is no object is refused where it is read.
+    // Anything but an object is refused where it is read.
     let Value::Object(patch) = patch else { return Ok(patch) };
     let mut object = match old.map(|old| serde_json::to_value(view::show(old))) {
         Some(Ok(Value::Object(shown))) => shown,
@@ -28,7 +27,8 @@ pub(crate) fn merged(old: Option<&HttpTarget>, patch: Value) -> Result<Value, Er
                 object.insert("clientKeySet".to_owned(), false.into());
                 continue;
             }
-            // Their values are not shown: a patch names those that are new, and those that go.
+            // Secret values are not shown: a patch names the headers that are new, and those that
+            // go.
             ("secretheaders", said @ (Value::Null | Value::Object(_))) => {
                 let set = take(&mut object, |known| same_name(known, "secretHeadersSet"));
                 if let Value::Object(lines) = said {
@@ -47,7 +47,7 @@ pub(crate) fn merged(old: Option<&HttpTarget>, patch: Value) -> Result<Value, Er
     Ok(object.into())
 }
 
-/// What a patch makes of secret headers: the names whose values stay, and what is new.
+/// The secret headers after a patch: the names whose values stay, and the new values.
 fn secret_headers(set: Option<Value>, patch: Map<String, Value>) -> [(String, Value); 2] {
     let mut kept = set.and_then(|set| set.as_array().cloned()).unwrap_or_default();
     kept.retain(|name| {

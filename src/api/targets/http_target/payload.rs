@@ -4,13 +4,13 @@ use crate::api::http::error::Error;
 use crate::executor::template::{Error as RenderError, Sizes};
 use crate::model::target::HttpTarget;
 
-/// How long the requests of a target become.
+/// The sizes of the requests of a target.
 pub(crate) fn sizes(target: &HttpTarget) -> Result<Sizes, Error> {
     Sizes::new(target).map_err(|error| unprocessable(&error))
 }
 
-/// Refuses data of a job of which a target makes a request that cannot be sent: 413 where its body is
-/// larger than `max_body` bytes, else 422. `sizes` are those of the target.
+/// Refuses a job's data that makes a request which cannot be sent: 413 where its body is larger
+/// than `max_body` bytes, else 422. `sizes` are those of the target.
 pub(crate) fn check_data(
     sizes: &Sizes,
     target: &HttpTarget,
@@ -24,7 +24,7 @@ pub(crate) fn check_data(
     sizes.check_data(target, data, max_body).map_err(|error| unprocessable(&error))
 }
 
-/// 413: the job alone makes a body that is larger than may be sent.
+/// 413: the request of this job alone has a larger body than may be sent.
 pub(crate) fn too_large(what: &str, length: usize, max_body: usize) -> Error {
     let message = format!(
         "job data is too large: its {what} would have {length} bytes, \
@@ -33,7 +33,7 @@ pub(crate) fn too_large(what: &str, length: usize, max_body: usize) -> Error {
     Error::too_large(message).field("data")
 }
 
-/// 422: each part is good, but the request cannot be rendered.
+/// 422: each part is valid, but the request cannot be rendered.
 fn unprocessable(error: &RenderError) -> Error {
     Error::unprocessable(error.to_string()).field(error.field())
 }

@@ -6,7 +6,7 @@ use crate::executor::template::{LITERAL, PLACEHOLDERS, unknown};
 /// The most unknown placeholders that an error names.
 const MOST_SHOWN: usize = 5;
 
-/// Refuses a placeholder that nobody fills in.
+/// Refuses a placeholder that the sender does not know.
 pub(crate) fn check_placeholders(field: &'static str, text: &str) -> Result<(), Error> {
     let mut unknown = unknown(text);
     if unknown.is_empty() {

@@ -1,5 +1,4 @@
-//! The `http` object of jobs and executors: read, checked and shown. `jobs` and `executors` call it.
-//! What is secret in it is sealed on the way in and never shown: only that it is set.
+//! Reading of an `http` object into a target. Jobs and executors call it.
 
 use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
@@ -18,18 +17,19 @@ use serde_json::Value;
 use url::Url;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
-/// A job takes its timeout out of the object before it comes here.
+/// The known fields. A job takes `timeout` out of the object before it is read here.
 const FIELDS: &str = "method, url, query, headers, secretHeaders, body, auth, successCodes, ca, clientCert, clientKey, \
                       and timeout in a job";
-/// The fields of its TLS.
+/// The names of the TLS fields.
 const TLS: tls::Names = ["http.ca", "http.clientCert", "http.clientKey"];
-/// Of the body's template, in bytes.
+/// The longest template of a body, in bytes.
 const LONGEST_BODY: usize = 64 * 1_024;
-/// The most success codes: all there are.
+/// The number of all HTTP statuses.
 const MOST_CODES: usize = 500;
 
-/// Reads an `http` object, whole: [`merged`] makes one of a patch. An edit gives the target as it was: a secret that the object does not
-/// name is taken over from there, unless it would go to another user or host than it was given for.
+/// Reads a whole `http` object; `merge` makes one of a patch. `old` is the target before an edit: a
+/// secret that the object does not name is taken from it, unless the secret would go to another
+/// user or origin than it was given for.
 pub(crate) fn read_target(
     given: Value,
     guard: &TargetGuard,
@@ -45,14 +45,14 @@ pub(crate) fn read_target(
     let mut secret = headers::SecretHeaders::default();
     for (name, value) in object {
         match canonical(&name, &mut [0; 24]).unwrap_or_default() {
-            // Null is nothing, whatever its name.
+            // A null is absent, whatever its name.
             _ if value.is_null() => {}
             "method" => target.method = method(value)?,
             "url" => target.url = text("http.url", value)?,
             "query" => target.query = query(value)?,
             "headers" => target.headers = headers::read(value)?,
             "secretheaders" => secret.given(value)?,
-            // What a GET shows, sent back.
+            // A GET shows this, and clients send it back.
             "secretheadersset" => secret.keep(value)?,
             "body" => target.body = Some(body(value)?),
             "auth" => shown = Some(value),
@@ -60,7 +60,7 @@ pub(crate) fn read_target(
             "ca" => said.ca = text("http.ca", value)?,
             "clientcert" => said.client_cert = text("http.clientCert", value)?,
             "clientkey" => said.client_key = Some(text("http.clientKey", value)?.into()),
-            // What a GET shows, sent back; of a patch, that the key goes.
+            // A GET shows this, and clients send it back; `merge` sets it to drop the key.
             "clientkeyset" => said.forget_key = value == false,
             _ => {
                 let name: String = name.chars().take(40).collect();
@@ -96,7 +96,7 @@ fn method(value: Value) -> Result<String, Error> {
     Ok(given)
 }
 
-/// Text as it is, anything else as its JSON.
+/// A text as it is, any other value as its JSON.
 fn body(value: Value) -> Result<String, Error> {
     const FIELD: &str = "http.body";
     let text = match value {

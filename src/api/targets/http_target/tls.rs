@@ -1,5 +1,5 @@
-//! `ca`, `clientCert` and `clientKey` of an `http` object or an executor: checked, the key sealed and
-//! never shown. `super` and `executors` call it.
+//! `ca`, `clientCert` and `clientKey` of an `http` object or an executor: checked, the key sealed
+//! and never shown.
 
 use zeroize::Zeroizing;
 
@@ -8,25 +8,25 @@ use crate::executor::tls::{Part, check};
 use crate::model::target::{Sealed, Tls};
 use crate::secret::{Keys, purpose};
 
-/// Of each of the texts, in bytes: a chain, or a bundle of a few authorities.
+/// The longest of the three texts, in bytes: a chain, or a bundle of a few authorities.
 pub(crate) const LONGEST_PEM: usize = 32 * 1_024;
 
-/// What a request says of it; an empty text is none.
+/// The TLS fields of a request. An empty text is absent.
 #[derive(Default)]
 pub(crate) struct TlsInput {
     pub(crate) ca: String,
     pub(crate) client_cert: String,
-    /// `None` where it is not named: the key that is known to the same certificate stays.
+    /// `None` where the request does not name it: the known key of the same certificate stays.
     pub(crate) client_key: Option<Zeroizing<String>>,
-    /// Not even that one.
+    /// Whether even the known key goes.
     pub(crate) forget_key: bool,
 }
 
-/// The names of the fields, as errors say them.
+/// The names of the three fields in errors.
 pub(crate) type Names = [&'static str; 3];
 
 impl TlsInput {
-    /// Checks it for a URL; the key that is known is that of `old`.
+    /// Checks the fields for a URL. `old` holds the known key.
     pub(crate) fn read(
         self,
         names: Names,

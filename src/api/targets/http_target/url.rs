@@ -8,7 +8,7 @@ use crate::executor::guard::TargetGuard;
 
 const LONGEST_URL: usize = 2_048;
 
-/// Checks the URL of a target; placeholders are read in path and query. Where it leads.
+/// Checks the URL of a target, in whose path and query placeholders may stand; returns its origin.
 pub(crate) fn check_url(
     field: &'static str,
     url: &str,
@@ -22,7 +22,8 @@ pub(crate) fn check_url(
     address(url, guard).map_err(bad)
 }
 
-/// The origin of a URL that can be called, whatever field it stands in; else why it cannot.
+/// The origin of a URL that this node may call, or the reason why it may not. `check_url` and
+/// callbacks use it.
 pub(crate) fn address(url: &str, guard: &TargetGuard) -> Result<Origin, String> {
     if url.len() > LONGEST_URL {
         return Err(format!("it has more than {LONGEST_URL} bytes"));

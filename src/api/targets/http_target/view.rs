@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::api::targets::http_target::auth;
 use crate::model::target::{HttpTarget, Tls};
 
-/// A target as it is shown.
+/// A target as answers show it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HttpView {
@@ -29,7 +29,7 @@ pub(crate) struct HttpView {
     tls: Option<TlsView>,
 }
 
-/// What may be shown of a target's TLS.
+/// The TLS of a target as answers show it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TlsView {
@@ -50,7 +50,7 @@ impl TlsView {
     }
 }
 
-/// What may be shown of a target: all but its secrets.
+/// Shows everything of a target but its secrets.
 pub(crate) fn show(target: &HttpTarget) -> HttpView {
     HttpView {
         method: target.method.clone(),
