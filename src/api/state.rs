@@ -125,8 +125,8 @@ impl AppState {
         self.admin.as_deref().ok_or_else(starting)
     }
 
-    /// The rule of which targets this node calls: by its configuration, and none of the cluster's own
-    /// Raft ports.
+    /// The rule of which targets this node calls: by its configuration, and none of the cluster's
+    /// own Raft ports.
     pub(crate) fn guard(&self) -> TargetGuard {
         let members = self.cluster.members();
         let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());

@@ -1,22 +1,21 @@
-//! The key pairs that open something, and to which client each belongs. `auth` makes the table of all
+//! The valid key pairs, and the client that each belongs to. `check` makes the table of all
 //! credentials and keeps it. Nothing here checks a secret or reads the store.
 
 use std::collections::HashMap;
 
 use crate::model::credential::Credential;
 
-/// What a key opens, and for whom.
+/// The credential behind a key.
 pub(super) struct Pair {
-    /// The number of its credential.
+    /// The id of the credential.
     pub(super) id: u64,
-    /// The number of the credential at the root of its tree: see [`super::Caller::Client`].
+    /// The id of the credential at the root of its tree: see [`super::Caller::Client`].
     pub(super) root: u64,
-    /// What its secret is checked against.
+    /// The verifier of its secret.
     pub(super) verifier: Vec<u8>,
 }
 
-/// The pairs that open something, of all credentials: an archived one may lie between a key and its
-/// root.
+/// The valid pairs of all credentials. An archived credential may lie between a key and its root.
 pub(super) fn pairs_of(rows: Vec<Credential>) -> HashMap<String, Pair> {
     let roots = roots(&rows);
     let open = rows.into_iter().filter(|row| !row.archived);
@@ -27,8 +26,9 @@ pub(super) fn pairs_of(rows: Vec<Credential>) -> HashMap<String, Pair> {
     .collect()
 }
 
-/// The root of each credential's tree. One whose parent is not there is a root; those of a circle,
-/// which no command makes, have one root. Each is looked at once, however long the chains are.
+/// The root of each credential's tree. A credential whose parent does not exist is a root; the
+/// credentials of a circle, which no command makes, have one root. Each is visited once, however
+/// long the chains are.
 fn roots(rows: &[Credential]) -> HashMap<u64, u64> {
     let parents: HashMap<u64, Option<u64>> = rows.iter().map(|row| (row.id, row.parent)).collect();
     let mut roots: HashMap<u64, u64> = HashMap::with_capacity(rows.len());
@@ -38,7 +38,8 @@ fn roots(rows: &[Credential]) -> HashMap<u64, u64> {
             if let Some(root) = roots.get(&at) {
                 break *root;
             }
-            // Until more is known: whoever comes by here again has gone round in a circle.
+            // The credential is its own root until more is known: a walk that meets it again has
+            // gone in a circle.
             roots.insert(at, at);
             path.push(at);
             match parents.get(&at).copied().flatten().filter(|id| parents.contains_key(id)) {
@@ -54,7 +55,7 @@ fn roots(rows: &[Credential]) -> HashMap<u64, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Caller;
+    use crate::auth::caller::Caller;
 
     fn row(id: u64, parent: Option<u64>, archived: bool) -> Credential {
         Credential {
@@ -72,8 +73,8 @@ mod tests {
 
     #[test]
     fn all_keys_of_a_tree_are_one_principal() {
-        // By their numbers: 3 is below an archived one, the parent of 4 is gone, 5 and 6 are a circle
-        // that 7 hangs on, and 9 stands before its parent.
+        // 3 is below an archived credential, the parent of 4 does not exist, 5 and 6 are a circle
+        // that 7 hangs on, and 9 comes before its parent.
         let rows = vec![
             row(1, None, false),
             row(2, Some(1), true),
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn a_long_chain_of_keys_is_followed_once() {
         const LENGTH: u64 = 300_000;
-        // Each of them looking for itself would take 45 billion steps.
+        // A walk to the root from each of them would take 45 billion steps.
         let rows: Vec<_> = (1..=LENGTH).rev().map(|id| row(id, Some(id - 1), false)).collect();
         let roots = roots(&rows);
         assert!(roots.len() as u64 == LENGTH && roots.values().all(|root| *root == 1));

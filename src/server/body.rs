@@ -1,6 +1,6 @@
-//! What an answer leaves of its request's body: a refusal comes before all of a body was read, or
-//! any. The rest is read and dropped as far as that is little, so that the connection can go on; else
-//! the answer says that it is the last one, and `crate::listen` closes in stages.
+//! The rest of a request's body after its answer: a refusal may come before the whole body was
+//! read. A small rest is read and dropped, so that the connection can go on. Otherwise the answer
+//! says that it is the last one, and `crate::listen` closes in stages.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,33 +16,34 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 /// The most bytes that are read and dropped before an answer goes out.
-const DROPPED: usize = 256 * 1_024;
+const MAX_DRAINED: usize = 256 * 1_024;
 /// The longest time that the answer waits for them.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// A request whose body comes back when its reader is gone; nothing where it has none.
-pub(super) fn lend(request: Request) -> (Request, Option<Rest>) {
+/// Shares the body of a request, so that its rest is still there when the reader is gone; `None`
+/// where the request has no body.
+pub(super) fn lend(request: Request) -> (Request, Option<Remainder>) {
     if request.body().is_end_stream() {
         return (request, None);
     }
-    // Who waits for "100 Continue" has sent nothing yet, and is not asked to.
+    // A client that waits for "100 Continue" has sent nothing yet, and is not asked to.
     let waits = is_waiting(request.headers());
     let (parts, body) = request.into_parts();
-    let lent = Lent(Arc::new(Mutex::new(Held { body, ended: false })));
+    let lent = SharedBody(Arc::new(Mutex::new(Inner { body, ended: false })));
     let request = Request::from_parts(parts, Body::new(lent.clone()));
-    (request, Some(Rest { lent, waits }))
+    (request, Some(Remainder { lent, waits }))
 }
 
-/// What may be left of a body when its request is answered.
-pub(super) struct Rest {
-    lent: Lent,
+/// The rest of a body when its request is answered.
+pub(super) struct Remainder {
+    lent: SharedBody,
     waits: bool,
 }
 
-impl Rest {
-    /// Reads and drops it; says in the answer that it is the last one where that was not all.
+impl Remainder {
+    /// Reads and drops the rest. Says in the answer that it is the last one where that was not all.
     pub(super) async fn finish(self, mut response: Response) -> Response {
-        let ended = self.lent.is_ended() || (!self.waits && self.lent.drop_rest().await);
+        let ended = self.lent.is_ended() || (!self.waits && self.lent.drain().await);
         if !ended {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -54,17 +55,17 @@ fn is_waiting(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// A body that comes back when its reader is gone.
+/// A body that outlives its reader.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Held>>);
+struct SharedBody(Arc<Mutex<Inner>>);
 
-struct Held {
+struct Inner {
     body: Body,
     ended: bool,
 }
 
-impl Lent {
-    fn with<T>(&self, f: impl FnOnce(&mut Held) -> T) -> T {
+impl SharedBody {
+    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -72,10 +73,10 @@ impl Lent {
         self.with(|held| held.ended || held.body.is_end_stream())
     }
 
-    /// Reads and drops the rest; whether that was all of it.
-    async fn drop_rest(mut self) -> bool {
+    /// Reads and drops the rest. Returns whether that was all of it.
+    async fn drain(mut self) -> bool {
         let all = async {
-            let mut left = DROPPED;
+            let mut left = MAX_DRAINED;
             loop {
                 let next = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await;
                 match next {
@@ -95,7 +96,7 @@ impl Lent {
     }
 }
 
-impl HttpBody for Lent {
+impl HttpBody for SharedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -1,5 +1,5 @@
-//! What holds of every request before a route sees it, and the answers to heads that are none: the
-//! `Host` of RFC 9112, and what hyper cannot read. `super` calls it.
+//! The rules for a request's head: the `Host` of RFC 9112, and the answers to heads that hyper
+//! cannot read. `serve` calls it.
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -9,18 +9,18 @@ use axum::response::{IntoResponse, Response};
 use super::body;
 use crate::api;
 
-/// A first line that leaves no room for headers, in the 64 kB of `Bounds::head_bytes`, is what makes
-/// a head too large.
+/// The length of a first line that leaves no room for headers in the 64 kB of `Bounds::head_bytes`:
+/// then the line, and not the headers, made the head too large.
 const LONG_LINE: usize = 48 * 1_024;
 
-/// Answers 400 to a request that does not name its host once (RFC 9112, 3.2), and looks after what
-/// an answer leaves of a request's body.
+/// Answers 400 to a request that does not name its host exactly once (RFC 9112, 3.2), and handles
+/// the rest of the request's body.
 pub(super) async fn enter<F>(request: Request, route: impl FnOnce(Request) -> F) -> Response
 where
     F: Future<Output = Response>,
 {
     let wrong = wrong_host(&request);
-    let (request, rest) = body::lend(request);
+    let (request, remainder) = body::lend(request);
     let response = match wrong {
         None => route(request).await,
         Some(message) => {
@@ -29,9 +29,9 @@ where
             (StatusCode::BAD_REQUEST, kind, body).into_response()
         }
     };
-    match rest {
+    match remainder {
         None => response,
-        Some(rest) => rest.finish(response).await,
+        Some(remainder) => remainder.finish(response).await,
     }
 }
 
@@ -50,8 +50,8 @@ fn wrong_host(request: &Request) -> Option<&'static str> {
     (!sound).then_some("the header Host is not valid: expected a name and, maybe, a port")
 }
 
-/// The answer to a head that hyper refused without one of its own; `None` where nothing is to be
-/// said. `line` is the length of its first line.
+/// The answer to a head that hyper refused without an answer of its own; `None` where nothing
+/// should be sent. `line` is the length of the first line.
 pub(super) fn unreadable(error: &hyper::Error, line: usize) -> Option<Vec<u8>> {
     let (status, code, message) = if error.is_parse_too_large() {
         if line < LONG_LINE {

@@ -1,5 +1,5 @@
-//! The paths of backups: they lead into `BackupDir` and nowhere else. `backups` checks every path of a
-//! client here.
+//! The paths of backups: they lead into `BackupDir` and nowhere else. `backups` checks every path
+//! of a client here.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};

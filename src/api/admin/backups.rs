@@ -60,7 +60,7 @@ struct CreatedJobs {
 /// committed before the request.
 async fn download(State(app): App, context: RequestContext) -> Result<Response, Error> {
     context.operators_only()?;
-    settle(&app, &context).await?;
+    wait_until_applied(&app, &context).await?;
     let folder = folder(&app).await?;
     let part = folder.join(part_name(&app));
     let ticket = app.backup.take(part.clone(), "")?;
@@ -75,7 +75,7 @@ async fn download(State(app): App, context: RequestContext) -> Result<Response, 
             Ok((file, length))
         });
         let (file, length) = file.await.map_err(|e| failed(&e))?;
-        ticket.complete(told(&facts, length));
+        ticket.complete(summary(&facts, length));
         Ok((facts, file, length))
     })
     .await?;
@@ -99,7 +99,7 @@ async fn to_folder(
     _: JsonBody<SMALL>,
 ) -> Result<Response, Error> {
     context.operators_only()?;
-    settle(&app, &context).await?;
+    wait_until_applied(&app, &context).await?;
     let folder = folder(&app).await?;
     let now: String = rfc3339(app.time.now()).chars().filter(|c| !"-:".contains(*c)).collect();
     let name = format!("scheduler0-{now}-node{}.db", app.config.node_id);
@@ -114,7 +114,7 @@ async fn to_file(
 ) -> Result<Response, Error> {
     context.operators_only()?;
     let path = path_in(&body.0, "destPath")?;
-    settle(&app, &context).await?;
+    wait_until_applied(&app, &context).await?;
     let folder = folder(&app).await?;
     let to = blocking(move || Ok(confined(&folder, &path, "destPath"))).await;
     let to = to.map_err(|e| failed(&e))??;
@@ -186,7 +186,7 @@ async fn keep(
             Ok(Some(size))
         });
         let size = size.await.map_err(|e| failed(&e))?.ok_or_else(|| taken(&to))?;
-        let message = told(&facts, size);
+        let message = summary(&facts, size);
         ticket.complete(message.clone());
         Ok(CreatedJobs {
             status: "completed",
@@ -209,12 +209,12 @@ async fn write(app: &AppState, part: &Path) -> Result<Facts, Error> {
     })
 }
 
-fn told(facts: &Facts, size: u64) -> String {
+fn summary(facts: &Facts, size: u64) -> String {
     format!("log index {}, {} jobs, {size} bytes", facts.index, facts.jobs)
 }
 
 /// Waits until everything that was committed before is applied, unless the request wants less.
-async fn settle(app: &AppState, context: &RequestContext) -> Result<(), Error> {
+async fn wait_until_applied(app: &AppState, context: &RequestContext) -> Result<(), Error> {
     match context.text("consistency") {
         None => Ok(app.cluster.linearize().await?),
         Some(_) => context.apply_consistency(app).await,

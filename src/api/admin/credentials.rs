@@ -91,7 +91,7 @@ impl From<Credential> for CredentialView {
 pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/credentials", get(list).post(create))
-        .route("/credentials/{id}", get(one).put(update).delete(remove))
+        .route("/credentials/{id}", get(get_credential).put(update).delete(remove))
         .route("/credentials/{id}/archive", post(archive))
 }
 
@@ -105,16 +105,20 @@ async fn list(State(app): App, context: RequestContext) -> Result<Response, Erro
     Ok(respond::json(StatusCode::OK, body))
 }
 
-async fn one(State(app): App, context: RequestContext, Id(id): Id) -> Result<Response, Error> {
+async fn get_credential(
+    State(app): App,
+    context: RequestContext,
+    Id(id): Id,
+) -> Result<Response, Error> {
     context.apply_consistency(&app).await?;
     Ok(respond::ok(
-        &CredentialView::from(found(&app, &context, id, ReadPhase::BeforeWrite).await?),
+        &CredentialView::from(load(&app, &context, id, ReadPhase::BeforeWrite).await?),
         context.casing(),
     ))
 }
 
 /// Reads a credential that the caller reaches; 404 otherwise.
-async fn found(
+async fn load(
     app: &AppState,
     context: &RequestContext,
     id: u64,
@@ -245,7 +249,7 @@ async fn set_archived(
     match app.cluster.propose(command.by_client(context.caller.client())).await? {
         Outcome::Done => {
             app.auth.forget();
-            let view = CredentialView::from(found(app, context, id, ReadPhase::AfterWrite).await?);
+            let view = CredentialView::from(load(app, context, id, ReadPhase::AfterWrite).await?);
             Ok(respond::warn(respond::ok(&view, context.casing()), &warnings))
         }
         other => Err(refused(other)),

@@ -1,5 +1,5 @@
-//! The status of a cluster and the checksums of its nodes, as operators see them. `node` fills them in;
-//! `admin::cluster` shows them, and the command line reads them back.
+//! The status of a cluster and the checksums of its nodes, as operators see them. `node` fills them
+//! in; `admin::cluster` shows them, and the command line reads them back.
 
 use serde::{Deserialize, Serialize};
 

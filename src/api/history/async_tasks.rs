@@ -38,10 +38,10 @@ struct TaskView {
 }
 
 pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new().route("/async-tasks/{id}", get(one))
+    Router::new().route("/async-tasks/{id}", get(get_task))
 }
 
-async fn one(
+async fn get_task(
     State(app): App,
     context: RequestContext,
     IdText(id): IdText,

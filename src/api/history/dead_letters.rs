@@ -35,7 +35,7 @@ const FIRST_MEMBERS: usize = 20;
 /// The letters of one command.
 const CHUNK: usize = 500;
 /// The most letters that one read looks at.
-const STRETCH: u64 = 2_000;
+const MAX_SCANNED: u64 = 2_000;
 const MOST_RATE: u64 = 1_000_000;
 
 const ORDERS: &Orders<Order> =
@@ -98,7 +98,7 @@ fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
 /// The result of a replay or purge of many letters, or of a dry run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Sum {
+struct BulkResult {
     dry_run: bool,
     letters: u64,
     occurrences: u64,
@@ -112,7 +112,7 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         .route("/dead-letters", get(list))
         .route("/dead-letters/replay", post(replay))
         .route("/dead-letters/purge", post(purge))
-        .route("/dead-letters/{id}", get(one).delete(remove))
+        .route("/dead-letters/{id}", get(get_dead_letter).delete(remove))
         .route("/dead-letters/{id}/replay", post(replay_one))
 }
 
@@ -153,7 +153,11 @@ async fn list(State(app): App, context: RequestContext) -> Result<Response, Erro
     Ok(respond::json(StatusCode::OK, body.await?))
 }
 
-async fn one(State(app): App, context: RequestContext, Id(id): Id) -> Result<Response, Error> {
+async fn get_dead_letter(
+    State(app): App,
+    context: RequestContext,
+    Id(id): Id,
+) -> Result<Response, Error> {
     context.apply_consistency(&app).await?;
     let found = app.read(move |conn| {
         let Some(letter) = dead_letters::get(conn, id)? else { return Ok(None) };
@@ -172,17 +176,20 @@ async fn replay_one(
     let found = app.read(move |conn| dead_letters::get(conn, id)).await?;
     let occurrences = found.ok_or_else(missing_dead_letter)?.members.len();
     let now = app.time.now();
-    match carry_out(&app, Command::ReplayDeadLetters { letters: vec![(id, now)] }).await? {
+    match propose(&app, Command::ReplayDeadLetters { letters: vec![(id, now)] }).await? {
         0 => Err(missing_dead_letter()),
         letters => {
             let until = Some(rfc3339(now));
-            Ok(respond::ok(&Sum { dry_run: false, letters, occurrences, until }, context.casing()))
+            Ok(respond::ok(
+                &BulkResult { dry_run: false, letters, occurrences, until },
+                context.casing(),
+            ))
         }
     }
 }
 
 async fn remove(State(app): App, _: RequestContext, Id(id): Id) -> Result<Response, Error> {
-    match carry_out(&app, Command::PurgeDeadLetters { letters: vec![id] }).await? {
+    match propose(&app, Command::PurgeDeadLetters { letters: vec![id] }).await? {
         0 => Err(missing_dead_letter()),
         _ => Ok(respond::no_content()),
     }
@@ -209,19 +216,19 @@ async fn replay(
     narrowed("replay", &filter, all)?;
     let key =
         Key::of(&headers, context.caller, "POST /dead-letters/replay", &body)?.filter(|_| !dry_run);
-    if let Some(sum) = Key::replay::<Sum>(key, &app).await? {
-        return Ok(respond::ok(&sum, context.casing()));
+    if let Some(result) = Key::replay::<BulkResult>(key, &app).await? {
+        return Ok(respond::ok(&result, context.casing()));
     }
-    let mut plan = Plan { start: app.time.now(), rate, before: 0 };
+    let mut pacing = Pacing { start: app.time.now(), rate, before: 0 };
     let mut last = None;
-    let mut sum = each(&app, filter, dry_run, |found| {
-        let letters: Vec<_> = found.iter().map(|(id, n)| (*id, plan.at(*n))).collect();
+    let mut result = each(&app, filter, dry_run, |found| {
+        let letters: Vec<_> = found.iter().map(|(id, n)| (*id, pacing.at(*n))).collect();
         last = letters.last().map(|(_, at)| *at).or(last);
         Command::ReplayDeadLetters { letters }
     })
     .await?;
-    sum.until = last.map(rfc3339);
-    Ok(respond::ok(&Key::store(key, &app, sum).await?, context.casing()))
+    result.until = last.map(rfc3339);
+    Ok(respond::ok(&Key::store(key, &app, result).await?, context.casing()))
 }
 
 /// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: purges all letters that match.
@@ -239,14 +246,14 @@ async fn purge(
     narrowed("purge", &filter, all)?;
     let key =
         Key::of(&headers, context.caller, "POST /dead-letters/purge", &body)?.filter(|_| !dry_run);
-    if let Some(sum) = Key::replay::<Sum>(key, &app).await? {
-        return Ok(respond::ok(&sum, context.casing()));
+    if let Some(result) = Key::replay::<BulkResult>(key, &app).await? {
+        return Ok(respond::ok(&result, context.casing()));
     }
-    let sum = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
+    let result = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
         letters: found.iter().map(|(id, _)| *id).collect(),
     });
-    let sum = sum.await?;
-    Ok(respond::ok(&Key::store(key, &app, sum).await?, context.casing()))
+    let result = result.await?;
+    Ok(respond::ok(&Key::store(key, &app, result).await?, context.casing()))
 }
 
 /// Refuses a request for all letters that does not say so, as the bulk routes of jobs do.
@@ -286,14 +293,14 @@ fn filter(fields: &mut Fields) -> Result<Filter, Error> {
 }
 
 /// The pace of a replay: it spreads occurrences over time.
-struct Plan {
+struct Pacing {
     start: Millis,
     rate: Option<u64>,
     /// The occurrences that go first.
     before: u64,
 }
 
-impl Plan {
+impl Pacing {
     /// The instant at which so many occurrences may go together: when those before them had their
     /// time.
     fn at(&mut self, occurrences: u64) -> Millis {
@@ -315,31 +322,31 @@ async fn each(
     filter: Filter,
     dry_run: bool,
     mut command: impl FnMut(&[(u64, u64)]) -> Command,
-) -> Result<Sum, Error> {
+) -> Result<BulkResult, Error> {
     app.cluster.linearize().await?;
     let last = app.read(dead_letters::last_id).await?;
-    let mut sum = Sum { dry_run, ..Sum::default() };
+    let mut result = BulkResult { dry_run, ..BulkResult::default() };
     let mut after = 0;
     loop {
         let filter = filter.clone();
         let read =
-            move |conn: &Connection| dead_letters::walk(conn, &filter, (after, last), STRETCH);
+            move |conn: &Connection| dead_letters::walk(conn, &filter, (after, last), MAX_SCANNED);
         let Walked { found, on } = app.read(read).await?;
         for some in found.chunks(CHUNK) {
             let command = command(some);
             // The command alone knows how many letters were still there.
-            sum.letters +=
-                if dry_run { some.len() as u64 } else { carry_out(app, command).await? };
-            sum.occurrences += some.iter().map(|(_, members)| members).sum::<u64>();
+            result.letters +=
+                if dry_run { some.len() as u64 } else { propose(app, command).await? };
+            result.occurrences += some.iter().map(|(_, members)| members).sum::<u64>();
         }
         match on {
             Some(id) => after = id,
-            None => return Ok(sum),
+            None => return Ok(result),
         }
     }
 }
 
-async fn carry_out(app: &AppState, command: Command) -> Result<u64, Error> {
+async fn propose(app: &AppState, command: Command) -> Result<u64, Error> {
     match app.cluster.propose(command).await? {
         Outcome::Changed(letters) => Ok(u64::from(letters)),
         other => Err(refused(other)),
@@ -352,11 +359,11 @@ mod tests {
 
     #[test]
     fn a_rate_counts_occurrences_and_not_letters() {
-        let mut plan = Plan { start: 1_000, rate: Some(100), before: 0 };
-        assert_eq!([1_000, 1, 100, 1].map(|n| plan.at(n)), [1_000, 11_000, 11_010, 12_010]);
-        let mut plan = Plan { start: 1_000, rate: None, before: 0 };
-        assert_eq!([1_000, 1].map(|n| plan.at(n)), [1_000, 1_000]);
-        let mut plan = Plan { start: 1_000, rate: Some(1), before: u64::MAX };
-        assert_eq!(plan.at(5), Millis::MAX);
+        let mut pacing = Pacing { start: 1_000, rate: Some(100), before: 0 };
+        assert_eq!([1_000, 1, 100, 1].map(|n| pacing.at(n)), [1_000, 11_000, 11_010, 12_010]);
+        let mut pacing = Pacing { start: 1_000, rate: None, before: 0 };
+        assert_eq!([1_000, 1].map(|n| pacing.at(n)), [1_000, 1_000]);
+        let mut pacing = Pacing { start: 1_000, rate: Some(1), before: u64::MAX };
+        assert_eq!(pacing.at(5), Millis::MAX);
     }
 }

@@ -24,9 +24,9 @@ use crate::model::time::rfc3339;
 use crate::store::{explain, ledger, meta};
 
 /// How far back the ledger begins unless the query says, in milliseconds.
-const AN_HOUR: Millis = 3_600_000;
+const DEFAULT_SPAN: Millis = 3_600_000;
 /// The number of occurrences unless the query names a limit.
-const SOME: u64 = 100;
+const DEFAULT_LIMIT: u64 = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,11 +52,15 @@ struct OccurrenceView {
 
 pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new()
-        .route("/jobs/{id}/explain", get(why))
+        .route("/jobs/{id}/explain", get(explain_job))
         .route("/jobs/{id}/occurrences", get(occurrences))
 }
 
-async fn why(State(app): App, context: RequestContext, Id(id): Id) -> Result<Response, Error> {
+async fn explain_job(
+    State(app): App,
+    context: RequestContext,
+    Id(id): Id,
+) -> Result<Response, Error> {
     let needed = "at is missing: name the instant, as in ?at=2026-11-20T20:18:07Z";
     let at = context.instant("at")?.ok_or_else(|| Error::invalid("at", needed))?;
     context.apply_consistency(&app).await?;
@@ -75,12 +79,12 @@ async fn occurrences(
 ) -> Result<Response, Error> {
     let now = app.time.now();
     let (from, until) = context.interval()?;
-    let from = from.unwrap_or(until.unwrap_or(now) - AN_HOUR);
+    let from = from.unwrap_or(until.unwrap_or(now) - DEFAULT_SPAN);
     let until = until.unwrap_or(now);
     if until < from {
         return Err(Error::invalid("until", "until must not be before from"));
     }
-    let limit = context.number("limit")?.unwrap_or(SOME).min(MAX_LIMIT);
+    let limit = context.number("limit")?.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
     if limit == 0 {
         return Err(Error::invalid("limit", "limit must be 1 or more"));
     }

@@ -31,7 +31,7 @@ const RECENT_MS: Millis = 24 * 3_600_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct ReportView {
     execution_id: String,
     state: &'static str,
 }
@@ -95,12 +95,12 @@ async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, 
     let occurrence = found.ok_or_else(|| {
         Error::not_found("no run has this id: give the execution id that came with the request")
     })?;
-    let bell = app.cluster.changes();
+    let changes = app.cluster.changes();
     let command = Command::ReportRun { occurrence, report };
     let mut told = app.cluster.propose(command.clone()).await?;
     if matches!(&told, Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }))
         && (0..RECENT_MS).contains(&(app.time.now() - occurrence.scheduled))
-        && appears(app, occurrence, bell).await?
+        && wait_for_run(app, occurrence, changes).await?
     {
         told = app.cluster.propose(command).await?;
     }
@@ -112,10 +112,10 @@ async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, 
 
 /// Waits for a run that the store does not have yet. A receiver may report before its own `202` has
 /// been recorded, which takes a journal, a collector and a quorum.
-async fn appears(
+async fn wait_for_run(
     app: &AppState,
     occurrence: Occurrence,
-    mut bell: Receiver<Arc<Change>>,
+    mut changes: Receiver<Arc<Change>>,
 ) -> Result<bool, Error> {
     let clock = app.time.clock();
     let late = clock.boot() + PATIENCE_MS;
@@ -125,7 +125,7 @@ async fn appears(
         }
         tokio::select! {
             // A missed change is as good as one that was received: the loop reads again.
-            rung = bell.recv() => if matches!(rung, Err(RecvError::Closed)) { return Ok(false) },
+            change = changes.recv() => if matches!(change, Err(RecvError::Closed)) { return Ok(false) },
             () = clock.sleep_until(late) => return Ok(false),
         }
     }
@@ -148,7 +148,7 @@ async fn answer(
         let found = app.read_at(ReadPhase::AfterWrite, read).await?;
         found.unwrap_or("retrying")
     };
-    Ok(respond::ok(&Told { execution_id, state }, context.casing()))
+    Ok(respond::ok(&ReportView { execution_id, state }, context.casing()))
 }
 
 #[cfg(test)]

@@ -321,8 +321,8 @@ impl From<cluster::Error> for Error {
     }
 }
 
-/// The error of an outcome that is no success: its rejection, or a 500 for an outcome that the command
-/// cannot have.
+/// The error of an outcome that is no success: its rejection, or a 500 for an outcome that the
+/// command cannot have.
 pub(crate) fn refused(outcome: Outcome) -> Error {
     match outcome {
         Outcome::Rejected(rejection) => rejection.into(),

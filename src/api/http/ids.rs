@@ -1,4 +1,5 @@
-//! Path parameters: the `{id}` of a route, as text or as a number. Handlers take them as extractors.
+//! Path parameters: the `{id}` of a route, as text or as a number. Handlers take them as
+//! extractors.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;

@@ -14,7 +14,7 @@ use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{query, respond};
 use crate::api::limits::reader::Reader;
 use crate::api::state::App;
-use crate::auth::Refused;
+use crate::auth::AuthError;
 use crate::listen::Connection;
 
 /// Does what holds for every request: notes its route prefix, renders errors, adds warnings to
@@ -76,9 +76,9 @@ pub(crate) async fn authenticate(State(app): App, mut request: Request, next: Ne
         }
         Ok(Err(refused)) => {
             let (error, counted) = match refused {
-                Refused::Nothing => (Error::unauthorized(), None),
-                Refused::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
-                Refused::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
+                AuthError::Missing => (Error::unauthorized(), None),
+                AuthError::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
+                AuthError::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
             };
             if let Some((kind, result)) = counted {
                 app.metrics.auth_failure(kind.name(), result);

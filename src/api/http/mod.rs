@@ -1,4 +1,5 @@
-//! The HTTP side of the API, which knows no resource: what comes in with a request and what goes out.
+//! The HTTP side of the API, which knows no resource: what comes in with a request and what goes
+//! out.
 //!
 //! ```text
 //!   middleware ─> handler ─┬─ context, ids, body, fields     (in)

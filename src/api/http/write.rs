@@ -41,10 +41,10 @@ pub(crate) trait Versioned {
     fn version(&self) -> u64;
 }
 
-/// Updates a record by compare-and-swap: `load` reads it, `edit` makes a command for the version that
-/// was read, and both happen again where another write was faster. `edit` gives `None` when the
-/// record is already as it should be. It comes before the conditions are checked, so that a request
-/// that would be refused anyway is told why.
+/// Updates a record by compare-and-swap: `load` reads it, `edit` makes a command for the version
+/// that was read, and both happen again where another write was faster. `edit` gives `None` when
+/// the record is already as it should be. It comes before the conditions are checked, so that a
+/// request that would be refused anyway is told why.
 pub(crate) async fn update_with_retry<T: Versioned, F: Future<Output = Result<T, Error>>>(
     app: &AppState,
     conditions: &Conditions,

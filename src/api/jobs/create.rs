@@ -31,7 +31,7 @@ use crate::api::state::{App, AppState};
 
 /// Bodies above this many bytes are read on a thread of their own, since the runtime serves others
 /// too.
-const ASIDE: usize = 64 * 1_024;
+const MAX_INLINE: usize = 64 * 1_024;
 
 pub(crate) async fn create_jobs(
     State(app): App,
@@ -52,7 +52,7 @@ pub(crate) async fn create_jobs(
             });
         Ok::<_, Error>((key, submission))
     };
-    let (key, submission) = if body.len() > ASIDE {
+    let (key, submission) = if body.len() > MAX_INLINE {
         // The task fails only when the reading panics, which no input makes it do.
         tokio::task::spawn_blocking(move || read(body)).await.map_err(|_| Error::internal())??
     } else {

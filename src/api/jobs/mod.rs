@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A job has exactly one schedule (`spec`, `at`, `after`) and one target (`callbackUrl`, `http`,
-//! `executorId`). The published clients may send `callbackUrl` and `executorId`: the executor counts
-//! only where the URL is empty.
+//! `executorId`). The published clients may send `callbackUrl` and `executorId`: the executor
+//! counts only where the URL is empty.
 
 pub(crate) mod actions;
 pub(crate) mod bulk;

@@ -31,9 +31,9 @@ use crate::schedule::{
 use crate::store::jobs;
 
 /// The number of occurrences unless the request names one.
-const SOME: u64 = 10;
+const DEFAULT_COUNT: u64 = 10;
 /// The most occurrences of one answer.
-const MOST: u64 = 1_000;
+const MAX_COUNT: u64 = 1_000;
 
 const LONGEST_SPEC: usize = 512;
 const LONGEST_ZONE: usize = 64;
@@ -42,21 +42,21 @@ const LONGEST_TIME: usize = 200;
 
 /// A schedule in words and in instants.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct PreviewView {
     description: String,
     fields: Vec<Field>,
     occurrences: Vec<Preview>,
 }
 
 #[derive(Serialize)]
-struct Next {
+struct NextRunsView {
     occurrences: Vec<Upcoming>,
 }
 
 /// A request for a preview.
 #[derive(Debug)]
-struct Question {
-    plan: Plan,
+struct PreviewRequest {
+    plan: ScheduleInput,
     zone: Tz,
     dst: DstRule,
     from: Millis,
@@ -65,7 +65,7 @@ struct Question {
 
 /// The one form in which the request gives the schedule.
 #[derive(Debug)]
-enum Plan {
+enum ScheduleInput {
     Spec(String),
     At(String),
     After(String),
@@ -83,7 +83,7 @@ async fn preview(
     let (body, _hold) = body::read(&app, request, body::SMALL).await?;
     let mut fields = Fields::parse(&body)?;
     let question =
-        Question::read(&mut fields, app.time.now()).map_err(Error::into_unprocessable)?;
+        PreviewRequest::read(&mut fields, app.time.now()).map_err(Error::into_unprocessable)?;
     let said = question.warnings();
     // A thousand rare dates take a while to compute.
     let shown = app.compute(move || question.answer()).await?;
@@ -103,27 +103,27 @@ async fn next(State(app): App, context: RequestContext, Id(id): Id) -> Result<Re
     let body = app.read(move |conn| {
         let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
         let occurrences = ScheduleCache::new(conn, now, retry_max).upcoming(&job, count)?;
-        Ok(Some(respond::envelope(&Next { occurrences }, casing)))
+        Ok(Some(respond::envelope(&NextRunsView { occurrences }, casing)))
     });
     Ok(respond::json(StatusCode::OK, body.await?.ok_or_else(missing_job)?))
 }
 
 fn bounded(count: Option<u64>) -> Result<usize, Error> {
-    match count.unwrap_or(SOME) {
-        count if count > MOST => {
-            Err(Error::invalid("count", format!("count must be at most {MOST}")))
+    match count.unwrap_or(DEFAULT_COUNT) {
+        count if count > MAX_COUNT => {
+            Err(Error::invalid("count", format!("count must be at most {MAX_COUNT}")))
         }
         count => Ok(count as usize),
     }
 }
 
-impl Question {
+impl PreviewRequest {
     /// Reads the fields of a request. `now` is the start unless the request names one.
     fn read(fields: &mut Fields, now: Millis) -> Result<Self, Error> {
         let given = [
-            ("spec", fields.text("spec", LONGEST_SPEC)?.map(Plan::Spec)),
-            ("at", fields.text("at", LONGEST_TIME)?.map(Plan::At)),
-            ("after", fields.text("after", LONGEST_TIME)?.map(Plan::After)),
+            ("spec", fields.text("spec", LONGEST_SPEC)?.map(ScheduleInput::Spec)),
+            ("at", fields.text("at", LONGEST_TIME)?.map(ScheduleInput::At)),
+            ("after", fields.text("after", LONGEST_TIME)?.map(ScheduleInput::After)),
         ];
         let mut given: Vec<_> =
             given.into_iter().filter_map(|(name, plan)| Some((name, plan?))).collect();
@@ -153,22 +153,22 @@ impl Question {
     /// Warnings about a schedule that is valid and probably not meant.
     fn warnings(&self) -> Vec<String> {
         match &self.plan {
-            Plan::Spec(spec) => {
+            ScheduleInput::Spec(spec) => {
                 warnings(spec).iter().map(|sentence| format!("spec: {sentence}")).collect()
             }
-            Plan::At(_) | Plan::After(_) => Vec::new(),
+            ScheduleInput::At(_) | ScheduleInput::After(_) => Vec::new(),
         }
     }
 
-    fn answer(self) -> Result<Shown, Error> {
+    fn answer(self) -> Result<PreviewView, Error> {
         match &self.plan {
-            Plan::Spec(spec) => self.spec(spec),
-            Plan::At(text) => {
+            ScheduleInput::Spec(spec) => self.spec(spec),
+            ScheduleInput::At(text) => {
                 let (at, mark) =
                     parse_at_marked(text, self.zone, self.dst).map_err(|e| not_valid("at", e))?;
                 Ok(self.once("at", text, describe_at(at, self.zone), (at, mark), self.from))
             }
-            Plan::After(text) => {
+            ScheduleInput::After(text) => {
                 let delay = parse_duration(text).map_err(|e| not_valid("after", e))?;
                 let at = begin(self.from, delay).checked_add(delay).filter(|at| *at <= LAST);
                 let at = at.ok_or_else(|| {
@@ -182,7 +182,7 @@ impl Question {
         }
     }
 
-    fn spec(&self, spec: &str) -> Result<Shown, Error> {
+    fn spec(&self, spec: &str) -> Result<PreviewView, Error> {
         let schedule =
             Schedule::parse(spec, self.zone, self.dst, 0).map_err(|e| not_valid("spec", e))?;
         let mut description = describe(spec);
@@ -190,7 +190,7 @@ impl Question {
             description.push_str(" (the instants shown are those of job 0)");
         }
         let anchor = asked_anchor(self.from);
-        Ok(Shown {
+        Ok(PreviewView {
             description,
             fields: fields(spec).map_err(|e| not_valid("spec", e))?,
             occurrences: preview_in(self.zone, &schedule, anchor, self.from, self.count),
@@ -206,14 +206,14 @@ impl Question {
         description: String,
         (at, mark): (Millis, Option<Mark>),
         after: Millis,
-    ) -> Shown {
+    ) -> PreviewView {
         let mut occurrences = preview_in(self.zone, &Schedule::at(at), at, after, self.count);
         for occurrence in &mut occurrences {
             occurrence.dst = mark;
         }
         let meaning = description.replacen("Once", "once", 1);
         let fields = vec![Field { name, text: text.to_owned(), meaning }];
-        Shown { description, fields, occurrences }
+        PreviewView { description, fields, occurrences }
     }
 }
 

@@ -20,7 +20,7 @@ const CHUNK_JOBS: usize = 1_000;
 /// About the most bytes in one log entry; a single larger job goes alone.
 const CHUNK_BYTES: usize = 400 * 1_024;
 /// The most bytes of a job's row in an entry, beside its data.
-const ROW: usize = 40;
+const ROW_BYTES: usize = 40;
 
 /// The route that idempotency keys are bound to.
 pub(crate) const ROUTE: &str = "POST /jobs";
@@ -176,7 +176,7 @@ fn bytes(definitions: &[JobDefinition], jobs: &[NewJob]) -> usize {
 
 /// The most bytes of a job's row in an entry.
 fn row_bytes(job: &NewJob) -> usize {
-    ROW + job.data.len() + job.external_id.as_ref().map_or(0, String::len)
+    ROW_BYTES + job.data.len() + job.external_id.as_ref().map_or(0, String::len)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The memory that answers take until their clients have taken them: a budget of bytes, half of it for
-//! one client. `http::middleware` counts every answer, and `jobs::stream` every piece of one. How long
-//! a client may take is bounded by `crate::listen`.
+//! The memory that answers take until their clients have taken them: a budget of bytes, half of it
+//! for one client. `http::middleware` counts every answer, and `jobs::stream` every piece of one.
+//! How long a client may take is bounded by `crate::listen`.
 //!
 //! An answer is counted from when it is made until its last byte has been handed to the socket: the
 //! share goes back with the memory itself.

@@ -1,6 +1,6 @@
-//! A budget of bytes that may be in memory at once, half of it for one client. `node` makes the one of
-//! requests' bodies, and `answers` has one for answers. It frees nothing itself: a [`Share`] comes
-//! back when it is dropped.
+//! A budget of bytes that may be in memory at once, half of it for one client. `node` makes the one
+//! of requests' bodies, and `answers` has one for answers. It frees nothing itself: a [`Share`]
+//! comes back when it is dropped.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,9 @@ use crate::telemetry::LogLimit;
 
 /// The longest body that any route takes, in bytes.
 pub(crate) const LARGEST_BODY: usize = 64 << 20;
-/// The budget for bodies of a node without `MaxMemory`, in bytes: two of the longest bodies, for which
-/// one client has permits, fit into half of it, and small bodies of the same client beside them.
+/// The budget for bodies of a node without `MaxMemory`, in bytes: two of the longest bodies, for
+/// which one client has permits, fit into half of it, and small bodies of the same client beside
+/// them.
 const BODIES: u64 = 4 * LARGEST_BODY as u64 + (16 << 20);
 
 /// A budget of bytes. One principal may have half of it; all requests without one count as one.

@@ -1,5 +1,5 @@
-//! The bounds on what the requests of clients take of a node: reads at a time, bytes of bodies, bytes
-//! of answers. Each is shared out, so that no client takes all of it.
+//! The bounds on what the requests of clients take of a node: reads at a time, bytes of bodies,
+//! bytes of answers. Each is shared out, so that no client takes all of it.
 //!
 //! ```text
 //!   reader      whose request this is

@@ -14,7 +14,8 @@ use crate::listen::Principal;
 /// The principal that a permit is counted by; `None` is everybody that has none.
 type Holder = Option<Principal>;
 
-/// The work that a permit starts. Whoever gives a permit back runs the next start on its own thread.
+/// The work that a permit starts. Whoever gives a permit back runs the next start on its own
+/// thread.
 pub(crate) type Start = Box<dyn FnOnce(Permit) + Send>;
 
 /// The sizes of a [`Permits`].
@@ -58,8 +59,8 @@ pub(crate) struct Permit {
     holder: Holder,
 }
 
-/// The starts whose turn it is, each with its permit. They run when the state is not locked any more:
-/// the work may be over at once and give its permit back.
+/// The starts whose turn it is, each with its permit. They run when the state is not locked any
+/// more: the work may be over at once and give its permit back.
 #[derive(Default)]
 struct Granted(Vec<(Start, Permit)>);
 
@@ -92,8 +93,8 @@ impl Permits {
         granted.await.ok()
     }
 
-    /// Queues a start, which runs when it is this holder's turn, perhaps at once. The start is dropped
-    /// unrun when the queue is full, or when the returned place is dropped.
+    /// Queues a start, which runs when it is this holder's turn, perhaps at once. The start is
+    /// dropped unrun when the queue is full, or when the returned place is dropped.
     pub(crate) fn enqueue(self: &Arc<Self>, holder: Holder, start: Start) -> Queued<'_> {
         let mut state = self.lock();
         state.next += 1;

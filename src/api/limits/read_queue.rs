@@ -1,7 +1,7 @@
 //! The queue of the reads of clients: few run at a time, each bounded in time, and fair between the
-//! clients. `reads` puts every read of a handler through it. Reads of the node itself, such as those
-//! that fire jobs, have threads and connections of their own and never wait here. The thread whose
-//! read is over begins the next one itself.
+//! clients. `reads` puts every read of a handler through it. Reads of the node itself, such as
+//! those that fire jobs, have threads and connections of their own and never wait here. The thread
+//! whose read is over begins the next one itself.
 //!
 //! | bound | value | beyond it |
 //! |---|---|---|

@@ -15,8 +15,9 @@ tokio::task_local! {
     static READER: Reader;
 }
 
-/// The principal that reads: all requests of a client are one reader, with whatever key of its tree,
-/// and all operators are another. `None` is a request to a route that asks for no credentials.
+/// The principal that reads: all requests of a client are one reader, with whatever key of its
+/// tree, and all operators are another. `None` is a request to a route that asks for no
+/// credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reader(Option<Principal>);
 

@@ -1,5 +1,5 @@
-//! The reads of a handler, through the node's read queue. Every handler reads this way; the reader of
-//! the request is taken from its task.
+//! The reads of a handler, through the node's read queue. Every handler reads this way; the reader
+//! of the request is taken from its task.
 
 use rusqlite::Connection;
 

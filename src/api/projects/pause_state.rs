@@ -45,7 +45,7 @@ impl PauseInput {
     }
 
     /// The state that the change makes of an old one.
-    fn over(&self, old: PauseState) -> PauseState {
+    fn apply_to(&self, old: PauseState) -> PauseState {
         let before = match old {
             PauseState::Paused(until) => until,
             PauseState::Active => None,
@@ -74,7 +74,7 @@ impl PauseInput {
 
     /// The action that brings the change about; `None` where the state is already as asked for.
     pub(crate) fn action(&self, old: PauseState) -> Option<ProjectAction> {
-        match self.over(old) {
+        match self.apply_to(old) {
             new if new == old => None,
             PauseState::Active => Some(ProjectAction::Resume),
             PauseState::Paused(until) => Some(ProjectAction::Pause { until }),
@@ -121,7 +121,7 @@ mod tests {
             (None, Set(8), Paused(None), Paused(Some(8))),
         ] {
             let wanted = PauseInput { status: status.map(str::to_owned), until };
-            assert_eq!(wanted.over(old), new, "{status:?} {:?} {old:?}", wanted.until);
+            assert_eq!(wanted.apply_to(old), new, "{status:?} {:?} {old:?}", wanted.until);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The API of targets: executors, the `http` object of jobs and executors, and the secrets that sign
-//! calls.
+//! The API of targets: executors, the `http` object of jobs and executors, and the secrets that
+//! sign calls.
 
 pub(crate) mod executor_patch;
 pub(crate) mod executor_view;

@@ -38,7 +38,7 @@ impl SeenValues {
         input: &DefinitionInput<'_>,
     ) -> Result<JobDefinition, Error> {
         let Base { mut definition, http, nulls } = base;
-        take_away(&mut definition, nulls);
+        clear(&mut definition, nulls);
         match input.project {
             Some(0) => {
                 return Err(Error::invalid("projectId", "job project_id must be 1 or more"));
@@ -57,9 +57,9 @@ impl SeenValues {
             definition.retry_max = retries(input.retry_max)?;
         }
         for (name, json) in &input.rare {
-            policies(rules, &mut definition, *name, json)?;
+            set_policy(rules, &mut definition, *name, json)?;
         }
-        settle(&mut definition, input)?;
+        reconcile(&mut definition, input)?;
         Ok(definition)
     }
 }
@@ -100,7 +100,7 @@ fn bounds(
 }
 
 /// Gives the fields that few jobs have their defaults where the request clears them.
-fn take_away(definition: &mut JobDefinition, nulls: Names) {
+fn clear(definition: &mut JobDefinition, nulls: Names) {
     if nulls == Names::default() {
         return;
     }
@@ -131,7 +131,7 @@ fn take_away(definition: &mut JobDefinition, nulls: Names) {
     }
 }
 
-fn policies(
+fn set_policy(
     rules: &Rules,
     definition: &mut JobDefinition,
     name: Name,
@@ -163,7 +163,7 @@ fn policies(
 }
 
 /// Refuses fields that do not go together. A field that only the base had is dropped instead.
-fn settle(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Result<(), Error> {
+fn reconcile(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Result<(), Error> {
     if definition.is_one_off() {
         for (field, given) in [("startDate", &input.start_date), ("endDate", &input.end_date)] {
             if given.is_some() {

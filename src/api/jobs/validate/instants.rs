@@ -1,4 +1,5 @@
-//! The instants of a job: `at`, the end of a pause, and an end that lies after the first occurrence.
+//! The instants of a job: `at`, the end of a pause, and an end that lies after the first
+//! occurrence.
 
 use crate::api::http::duration;
 use crate::api::http::error::Error;

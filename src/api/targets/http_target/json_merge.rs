@@ -1,5 +1,5 @@
-//! JSON Merge Patch (RFC 7396) of one object: the step that all patches of objects share. It knows no
-//! field.
+//! JSON Merge Patch (RFC 7396) of one object: the step that all patches of objects share. It knows
+//! no field.
 
 use serde_json::{Map, Value};
 

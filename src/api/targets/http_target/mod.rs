@@ -12,9 +12,13 @@ pub(crate) mod headers;
 pub(crate) mod json_merge;
 pub(crate) mod lines;
 pub(crate) mod merge;
+#[cfg(test)]
+mod merge_tests;
 pub(crate) mod payload;
 pub(crate) mod placeholders;
 pub(crate) mod read;
 pub(crate) mod tls;
+#[cfg(test)]
+mod tls_tests;
 pub(crate) mod url;
 pub(crate) mod view;

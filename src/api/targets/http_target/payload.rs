@@ -1,4 +1,5 @@
-//! The sizes of the requests that a target makes of a job's data. `read` and the checks of jobs call it.
+//! The sizes of the requests that a target makes of a job's data. `read` and the checks of jobs
+//! call it.
 
 use crate::api::http::error::Error;
 use crate::executor::template::{Error as RenderError, Sizes};

@@ -1,20 +1,4 @@
-//! The API's server: `crate::listen` accepts and bounds the connections, and what holds of every
-//! request before a route sees it, and what an answer leaves of its body, stands here. `node` binds the listener,
-//! hands over the router that `api::router` made, and a future that ends when it is time to stop. It
-//! knows no route.
-//!
-//! | bound | value | what happens |
-//! |---|---|---|
-//! | connections, heads, idle time, answers that are not taken | `Options::bounds` | see `listen` |
-//! | a head | `Bounds::head_bytes`, `Bounds::headers` | 431, 414, by `head` where hyper says nothing |
-//! | a body | `api::input` | 413, 408, 503 |
-//! | what is left of a refused one | `body`, then `listen` | read and dropped, then closed in stages |
-//!
-//! A node that is about to stop says `Connection: close` with each answer, and lets go of what is idle
-//! last: whose request meets the close of its connection cannot know whether it was carried out.
-
-mod body;
-mod head;
+//! Serves a router on the listeners of the API, with CORS where an origin is allowed.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,19 +13,21 @@ use axum::response::Response;
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::head;
 use crate::listen::{self, Application, Bounds, Listeners};
 
-/// How long a browser may remember what it may send, in seconds.
+/// How long a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
-/// How the server behaves.
+/// The options of the server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What a stranger could make many, large or slow.
+    /// The bounds of connections, heads and times.
     pub bounds: Bounds,
-    /// Set when the node is about to stop: from then on each answer is the last on its connection.
+    /// Set when the node is about to stop: each answer after that is the last on its connection.
     pub leaving: Arc<AtomicBool>,
-    /// `Access-Control-Allow-Origin`; `None`: browsers of other origins are not let in.
+    /// The value of `Access-Control-Allow-Origin`; without it browsers of other origins are
+    /// refused.
     pub allowed_origin: Option<String>,
 }
 
@@ -51,7 +37,7 @@ impl Default for Options {
     }
 }
 
-/// Serves until `stop` ends and what is under way then is answered (or took too long).
+/// Serves until `stop` ends and the requests under way then are answered, or took too long.
 pub async fn serve(
     listeners: impl Into<Listeners>,
     router: Router,
@@ -63,7 +49,7 @@ pub async fn serve(
     listen::serve(listeners, Api { router, leaving }, bounds, stop).await;
 }
 
-/// The API as a port sees it.
+/// The API as an application of `listen`.
 #[derive(Clone)]
 struct Api {
     router: Router,
@@ -91,7 +77,7 @@ impl Api {
     }
 }
 
-/// Adds what browsers ask for, if an origin is allowed.
+/// Adds the CORS headers, if an origin is allowed.
 fn with_cors(router: Router, origin: Option<&str>) -> Router {
     let Some(origin) = origin else { return router };
     let allowed = match HeaderValue::from_str(origin) {
@@ -126,4 +112,5 @@ fn with_cors(router: Router, origin: Option<&str>) -> Router {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -1,15 +1,12 @@
-//! Who asks, and whether they are who they say. The api's layer calls [`Auth::caller`] once a
-//! request; what a caller may do is said where it is done. It never logs or returns what it was
-//! shown.
+//! The check of a request's credentials. The API's middleware calls [`Auth::caller`] once a
+//! request. The check never logs or returns the credentials it was shown.
 //!
-//! Whoever is wrong too often waits: see `limiter`, which says what that means for those who are right.
+//! A caller that is wrong too often is limited: see `limiter`, which says what that means for
+//! callers that are right.
 //!
-//! All key pairs are held in memory and read again when the bell says that they changed: an archived
-//! key stops on every node as soon as the entry is applied there, and a flood of wrong keys costs
-//! this node a hash each and no look into the books.
-
-mod limiter;
-mod pairs;
+//! All key pairs are held in memory and read again when a change of them is published. So an
+//! archived key stops on every node as soon as the entry is applied there, and a flood of wrong
+//! keys costs this node a hash each and no read of the store.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,111 +20,77 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
-use crate::listen::Principal;
 use crate::secret::Keys;
 use crate::store::{Class, Page, credentials};
 
-pub use limiter::Kind;
-use limiter::Source;
-use pairs::{Pair, pairs_of};
+use super::caller::Caller;
+use super::limiter::{CredentialKind, Limiter, Source};
+use super::pairs::{Pair, pairs_of};
 
-/// Between two lines in the log about failures.
+/// The interval of log lines about failures.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The longest header that is looked at, in bytes.
+/// The longest header that is read, in bytes.
 const LONGEST: usize = 1_024;
 
-/// A caller who has proved it.
+/// The reason why a request is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// A client.
-    Client {
-        /// The number of its credential.
-        id: u64,
-        /// The number of the credential at the root of its tree: the one that an operator made, with
-        /// whose key, or with keys that came of it, this one was made. Its own where it is a root.
-        root: u64,
-    },
-    /// A node or the command line, by username and password.
-    Operator,
+pub enum AuthError {
+    /// The request shows no credentials.
+    Missing,
+    /// The credentials are wrong.
+    Wrong(CredentialKind),
+    /// The network was wrong too often: its key is wrong again, or its password was not checked.
+    Limited(CredentialKind),
 }
 
-impl Caller {
-    /// The number that connections and memory are counted by for this caller. All keys of a tree are
-    /// one: any key may make others, and would take a share for each.
-    pub fn principal(self) -> Principal {
-        match self {
-            Self::Operator => Principal::MIN,
-            Self::Client { root, .. } => Principal::MIN.saturating_add(1).saturating_add(root),
-        }
-    }
-
-    /// The number of a client's credential; `None` for an operator.
-    pub fn client(self) -> Option<u64> {
-        match self {
-            Self::Client { id, .. } => Some(id),
-            Self::Operator => None,
-        }
-    }
-}
-
-/// Why nobody is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The request shows nothing that could prove anybody.
-    Nothing,
-    /// What it shows is wrong.
-    Wrong(Kind),
-    /// Its network was wrong too often: a key that is wrong again, or a password that was not checked.
-    Limited(Kind),
-}
-
-/// What a request shows of itself.
+/// The credentials that a request presents.
 #[derive(Debug, PartialEq, Eq)]
-enum Shown<'a> {
+enum Presented<'a> {
     KeyPair { key: &'a str, secret: &'a str },
     Basic(&'a str),
     Nothing,
 }
 
-/// The check. Cheap to clone.
+/// The check of credentials. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth {
     keys: Arc<Keys>,
-    known: Arc<Known>,
-    limiter: Arc<limiter::Limiter>,
+    cache: Arc<PairCache>,
+    limiter: Arc<Limiter>,
 }
 
-struct Known {
-    /// Counts the changes; the pairs below are good if they are of this one.
-    wanted: AtomicU64,
-    held: RwLock<Held>,
-    /// Whose turn it is to read them.
+struct PairCache {
+    /// The version of the pairs: it grows with each change. Cached pairs are valid if they are of
+    /// this version.
+    version: AtomicU64,
+    held: RwLock<CachedPairs>,
+    /// CachedPairs by the request that reads the pairs.
     reading: tokio::sync::Mutex<()>,
 }
 
-/// The pairs that open something, by api key, as of a change. 0: not yet read.
+/// The valid pairs by API key, as of a version; 0 is not yet read.
 #[derive(Default)]
-struct Held {
-    of: u64,
+struct CachedPairs {
+    version: u64,
     pairs: Arc<HashMap<String, Pair>>,
 }
 
 impl Auth {
-    /// A check that knows no pair yet; the first request reads them.
+    /// A check without pairs; the first request reads them.
     pub fn new(keys: Arc<Keys>) -> Self {
         let (held, reading) = (RwLock::default(), tokio::sync::Mutex::default());
-        let known = Known { wanted: AtomicU64::new(1), held, reading };
-        Self { keys, known: Arc::new(known), limiter: Arc::default() }
+        let cache = PairCache { version: AtomicU64::new(1), held, reading };
+        Self { keys, cache: Arc::new(cache), limiter: Arc::default() }
     }
 
-    /// Listens to the bell until the cluster is gone, and writes once a minute into the log who was
-    /// wrong how often. Run it as a task beside the server.
+    /// Follows the change feed until the cluster is gone, and logs once a minute which networks
+    /// were wrong how often. Run it as a task beside the server.
     pub async fn follow(self, cluster: Cluster) {
         use tokio::sync::broadcast::error::RecvError;
 
         let mut changes = cluster.changes();
-        // What was read before the bell was heard may be stale.
+        // Pairs that were read before the feed was open may be stale.
         self.forget();
         let mut report = tokio::time::interval(REPORT_INTERVAL);
         report.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -157,47 +120,48 @@ impl Auth {
         }
     }
 
-    /// Forgets what is held: the next request reads the books. A handler that changed a credential
-    /// calls it before it answers, so that on its node "archived" means archived.
+    /// Drops the cached pairs, so that the next request reads the store. A handler that changed a
+    /// credential calls it before it answers, so that on its node an archived key is refused at
+    /// once.
     pub fn forget(&self) {
-        self.known.wanted.fetch_add(1, Ordering::SeqCst);
+        self.cache.version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Who sent these headers, from which network. Without a network (a request that came by no
-    /// connection) nothing is limited.
+    /// The caller of a request with these headers, from this network. Nothing is limited without a
+    /// network, which a request has that came by no connection.
     pub async fn caller(
         &self,
         headers: &HeaderMap,
         network: Option<IpAddr>,
         cluster: &Cluster,
-    ) -> Result<Result<Caller, Refused>, cluster::Error> {
-        match shown(headers) {
-            Shown::KeyPair { key, secret } => {
+    ) -> Result<Result<Caller, AuthError>, cluster::Error> {
+        match presented(headers) {
+            Presented::KeyPair { key, secret } => {
                 let pairs = self.pairs(cluster).await?;
                 let caller = self.check_pair(&pairs, key, secret);
                 Ok(caller.ok_or_else(|| self.wrong_key(network)))
             }
-            Shown::Basic(encoded) => {
+            Presented::Basic(encoded) => {
                 let source = network.map(|network| Source::of(network, is_forwarded(headers)));
                 Ok(self.check_password(encoded, source))
             }
-            Shown::Nothing => Ok(Err(Refused::Nothing)),
+            Presented::Nothing => Ok(Err(AuthError::Missing)),
         }
     }
 
-    fn wrong_key(&self, network: Option<IpAddr>) -> Refused {
+    fn wrong_key(&self, network: Option<IpAddr>) -> AuthError {
         match network {
             Some(network) if self.limiter.wrong_key(network, Instant::now()) => {
-                Refused::Limited(Kind::Key)
+                AuthError::Limited(CredentialKind::Key)
             }
-            _ => Refused::Wrong(Kind::Key),
+            _ => AuthError::Wrong(CredentialKind::Key),
         }
     }
 
-    fn check_password(&self, encoded: &str, source: Option<Source>) -> Result<Caller, Refused> {
+    fn check_password(&self, encoded: &str, source: Option<Source>) -> Result<Caller, AuthError> {
         let now = Instant::now();
         if source.is_some_and(|source| !self.limiter.admit_password(source, now)) {
-            return Err(Refused::Limited(Kind::Password));
+            return Err(AuthError::Limited(CredentialKind::Password));
         }
         let right = check_basic(&self.keys, encoded);
         if let Some(source) = source {
@@ -207,11 +171,11 @@ impl Auth {
                 self.limiter.wrong_password(source, now);
             }
         }
-        if right { Ok(Caller::Operator) } else { Err(Refused::Wrong(Kind::Password)) }
+        if right { Ok(Caller::Operator) } else { Err(AuthError::Wrong(CredentialKind::Password)) }
     }
 
     fn check_pair(&self, pairs: &HashMap<String, Pair>, key: &str, secret: &str) -> Option<Caller> {
-        // An unknown key is checked too, against nothing, so that it takes as long as a wrong secret.
+        // An unknown key is checked against nothing, so that it takes as long as a wrong secret.
         let pair = pairs.get(key);
         let verifier = pair.map_or(&[0; 32][..], |p| &p.verifier);
         let right = self.keys.verify(secret, verifier);
@@ -219,57 +183,57 @@ impl Auth {
     }
 
     async fn pairs(&self, cluster: &Cluster) -> Result<Arc<HashMap<String, Pair>>, cluster::Error> {
-        let wanted = self.known.wanted.load(Ordering::SeqCst);
-        if let Some(pairs) = self.held(wanted) {
+        let version = self.cache.version.load(Ordering::SeqCst);
+        if let Some(pairs) = self.held(version) {
             return Ok(pairs);
         }
-        // One request reads, the others wait for what it finds.
-        let _turn = self.known.reading.lock().await;
-        let wanted = self.known.wanted.load(Ordering::SeqCst);
-        if let Some(pairs) = self.held(wanted) {
+        // One request reads, and the others wait for its result.
+        let _turn = self.cache.reading.lock().await;
+        let version = self.cache.version.load(Ordering::SeqCst);
+        if let Some(pairs) = self.held(version) {
             return Ok(pairs);
         }
         let all = Page { limit: u64::MAX, ..Page::default() };
         let read = move |conn: &rusqlite::Connection| credentials::list(conn, &all, None);
         let (_, rows) = cluster.read_as(Class::Credentials, read).await?;
         let pairs = Arc::new(pairs_of(rows));
-        let mut held = self.known.held.write().unwrap_or_else(PoisonError::into_inner);
-        // The count was taken before the read: a change in between is read by the next request.
-        if held.of < wanted {
-            *held = Held { of: wanted, pairs: pairs.clone() };
+        let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
+        // The version was taken before the read: the next request reads a change in between.
+        if held.version < version {
+            *held = CachedPairs { version, pairs: pairs.clone() };
         }
         Ok(pairs)
     }
 
-    /// What is held, if it is as new as that.
-    fn held(&self, wanted: u64) -> Option<Arc<HashMap<String, Pair>>> {
-        let held = self.known.held.read().unwrap_or_else(PoisonError::into_inner);
-        (held.of >= wanted).then(|| held.pairs.clone())
+    /// The cached pairs, if they are of that version or a newer one.
+    fn held(&self, version: u64) -> Option<Arc<HashMap<String, Pair>>> {
+        let held = self.cache.held.read().unwrap_or_else(PoisonError::into_inner);
+        (held.version >= version).then(|| held.pairs.clone())
     }
 }
 
-/// Whether a proxy says that it hands this request on for somebody else.
+/// Whether a proxy says that it forwards this request for another client.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }
 
-fn shown(headers: &HeaderMap) -> Shown<'_> {
+fn presented(headers: &HeaderMap) -> Presented<'_> {
     let text = |name: &str| {
         let value = headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if value.len() <= LONGEST { value } else { "" }
     };
     let (key, secret) = (text("x-api-key"), text("x-secret-key"));
     if !key.is_empty() && !secret.is_empty() {
-        return Shown::KeyPair { key, secret };
+        return Presented::KeyPair { key, secret };
     }
     if !matches!(text("x-peer"), "cmd" | "peer") {
-        return Shown::Nothing;
+        return Presented::Nothing;
     }
     match text(header::AUTHORIZATION.as_str()).split_once(' ') {
         Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
-            Shown::Basic(encoded.trim())
+            Presented::Basic(encoded.trim())
         }
-        _ => Shown::Nothing,
+        _ => Presented::Nothing,
     }
 }
 
@@ -292,26 +256,26 @@ mod tests {
 
     #[test]
     fn what_a_request_shows() {
-        let pair = Shown::KeyPair { key: "k", secret: "s" };
+        let pair = Presented::KeyPair { key: "k", secret: "s" };
         let long = "k".repeat(LONGEST + 1);
-        let table: &[(&[(&'static str, &str)], Shown<'_>)] = &[
-            (&[], Shown::Nothing),
+        let table: &[(&[(&'static str, &str)], Presented<'_>)] = &[
+            (&[], Presented::Nothing),
             (&[("x-api-key", "k"), ("x-secret-key", "s")], pair),
-            (&[("x-api-key", "k")], Shown::Nothing),
-            (&[("x-api-key", ""), ("x-secret-key", "s")], Shown::Nothing),
-            (&[("x-api-key", &long), ("x-secret-key", "s")], Shown::Nothing),
-            (&[("authorization", "Basic YTpi")], Shown::Nothing),
-            (&[("authorization", "Basic YTpi"), ("x-peer", "other")], Shown::Nothing),
-            (&[("authorization", "Basic YTpi"), ("x-peer", "cmd")], Shown::Basic("YTpi")),
-            (&[("authorization", "basic YTpi"), ("x-peer", "peer")], Shown::Basic("YTpi")),
-            (&[("authorization", "Bearer YTpi"), ("x-peer", "peer")], Shown::Nothing),
+            (&[("x-api-key", "k")], Presented::Nothing),
+            (&[("x-api-key", ""), ("x-secret-key", "s")], Presented::Nothing),
+            (&[("x-api-key", &long), ("x-secret-key", "s")], Presented::Nothing),
+            (&[("authorization", "Basic YTpi")], Presented::Nothing),
+            (&[("authorization", "Basic YTpi"), ("x-peer", "other")], Presented::Nothing),
+            (&[("authorization", "Basic YTpi"), ("x-peer", "cmd")], Presented::Basic("YTpi")),
+            (&[("authorization", "basic YTpi"), ("x-peer", "peer")], Presented::Basic("YTpi")),
+            (&[("authorization", "Bearer YTpi"), ("x-peer", "peer")], Presented::Nothing),
             (
                 &[("x-api-key", "k"), ("authorization", "Basic YTpi"), ("x-peer", "cmd")],
-                Shown::Basic("YTpi"),
+                Presented::Basic("YTpi"),
             ),
         ];
         for (given, wanted) in table {
-            assert_eq!(&shown(&headers(given)), wanted, "{given:?}");
+            assert_eq!(&presented(&headers(given)), wanted, "{given:?}");
         }
     }
 
