@@ -11,9 +11,9 @@ use crate::api::http::error::Error;
 use crate::api::state::AppState;
 use crate::executor::guard::TargetGuard;
 use crate::model::Millis;
+use crate::model::delivery::MISFIRE_GRACE;
 use crate::model::job::Casing;
 use crate::secret::Keys;
-use crate::worker::MISFIRE_GRACE;
 
 /// The rules for the jobs of one request.
 #[derive(Clone, Debug)]
