@@ -212,7 +212,7 @@ impl Auth {
     }
 }
 
-/// Whether a proxy says that it forwards this request for another client.
+/// Says whether a proxy says that it forwards this request for another client.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }

@@ -35,7 +35,7 @@ const MAX_NETWORKS: usize = 4_096;
 const MAX_NAMED: usize = 10;
 /// The interval of sweeps for idle entries, when the table is full.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a network is known after an operator signed in from it.
+/// The time for which a network is known after an operator signed in from it.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
 
 /// The rate of wrong passwords of one network.
@@ -151,7 +151,7 @@ impl Entry {
         if self.is_known(now) { KNOWN_PASSWORD } else { PASSWORD }
     }
 
-    /// Whether a new entry would be equal to this one.
+    /// Says whether a new entry would be equal to this one.
     fn is_idle(&self, now: Instant) -> bool {
         !self.is_known(now) && self.passwords.is_full(PASSWORD, now) && self.keys.is_full(KEY, now)
     }
@@ -224,9 +224,9 @@ pub(super) struct Report {
 }
 
 impl Limiter {
-    /// Whether a password may be checked. The caller reports the result of an admitted one: a wrong
-    /// password has used a token up, and [`Limiter::signed_in`] gives the token of a right one
-    /// back.
+    /// Says whether a password may be checked. The caller reports the result of an admitted one: a
+    /// wrong password has used a token up, and [`Limiter::signed_in`] gives the token of a right
+    /// one back.
     pub(super) fn admit_password(&self, source: Source, now: Instant) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;

@@ -16,7 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::head;
 use crate::listen::{self, Application, Bounds, Listeners};
 
-/// How long a browser may remember the answer to a preflight request.
+/// The time for which a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_hours(1);
 
 /// The options of the server.

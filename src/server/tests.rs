@@ -1,5 +1,5 @@
-//! What a client is told by bytes that are no request, and by requests that are refused before
-//! their body has come: the server, asked over real sockets.
+//! The answers to bytes that are no request, and to requests that are refused before their body has
+//! come. The tests ask the server over real sockets.
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;

@@ -38,12 +38,12 @@ impl Pressure {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether disk is short.
+    /// Says whether disk is short.
     pub fn disk_is_short(&self) -> bool {
         self.disk_refused.load(Ordering::Relaxed)
     }
 
-    /// Whether client writes are refused, for the status page.
+    /// Says whether client writes are refused, for the status page.
     pub fn refuses(&self) -> bool {
         self.memory_refused.load(Ordering::Relaxed) || self.disk_refused.load(Ordering::Relaxed)
     }

@@ -21,12 +21,13 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether the cluster is founded: its first leader writes that a moment after its election.
+    /// Says whether the cluster is founded: its first leader writes that a moment after its
+    /// election.
     pub(crate) fn is_born(&self) -> bool {
         self.born.load(Ordering::Relaxed)
     }
 
-    /// Whether this node has caught up with the others since its start.
+    /// Says whether this node has caught up with the others since its start.
     pub(crate) fn has_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Relaxed)
     }

@@ -16,7 +16,7 @@ pub enum Step {
         address: String,
         /// `host:port` at which the other nodes reach the node.
         raft_address: String,
-        /// Whether the id may be a removed node's.
+        /// `true` if the id may be a removed node's.
         replace: bool,
     },
     /// Makes a learner a voter.
@@ -61,9 +61,9 @@ pub struct MemberStatus {
     pub raft_address: String,
     /// `voter` or `learner`.
     pub role: String,
-    /// Whether it answers the node that was asked.
+    /// `true` if it answers the node that was asked.
     pub reachable: bool,
-    /// Whether it is being drained.
+    /// `true` if it is being drained.
     pub draining: bool,
     /// The shards that the member fires or still closes.
     pub shards: u32,

@@ -14,7 +14,7 @@ pub struct Status {
     pub cluster_id: String,
     /// The leader, if one has a majority.
     pub leader: Option<NodeId>,
-    /// Whether a leader has a majority; without one nothing is written, and nothing fires.
+    /// `true` if a leader has a majority; without one nothing is written, and nothing fires.
     pub quorum: bool,
     /// The Raft term.
     pub term: u64,
@@ -59,7 +59,7 @@ pub struct NodeStatus {
     /// Destinations that keep failing when the node calls them, and that it sends only probes to.
     /// Each node finds out by itself.
     pub failing: Vec<Failing>,
-    /// Whether the node is being drained.
+    /// `true` if the node is being drained.
     pub draining: bool,
     /// The version of its program.
     pub version: String,

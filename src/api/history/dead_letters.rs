@@ -53,7 +53,7 @@ struct LetterView {
     run: Option<u64>,
     attempts: u32,
     http_code: u16,
-    /// How long the last attempt was deferred although it was due, and the reason.
+    /// The time by which the last attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -64,7 +64,7 @@ struct NextView {
 struct RunView {
     attempt: u32,
     node_id: u64,
-    /// Whether the receiver has accepted the run and reports later.
+    /// `true` if the receiver has accepted the run and reports later.
     accepted: bool,
     started_at: String,
     heard_at: String,

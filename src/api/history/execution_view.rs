@@ -47,7 +47,7 @@ pub(crate) struct ExecutionView {
     duration_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
-    /// How long the attempt was deferred although it was due, and the reason.
+    /// The time by which the attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,7 @@ use crate::model::attempt::execution_id;
 use crate::model::time::rfc3339;
 use crate::store::{explain, ledger, meta};
 
-/// How far back the ledger begins unless the query says, in milliseconds.
+/// The length of the ledger unless the query names a begin, in milliseconds.
 const DEFAULT_SPAN: Millis = 3_600_000;
 /// The number of occurrences unless the query names a limit.
 const DEFAULT_LIMIT: u64 = 100;

@@ -31,7 +31,7 @@ pub(crate) struct ExplainView {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// Whether the job had an occurrence then, by its schedule and its pauses.
+    /// `true` if the job had an occurrence then, by its schedule and its pauses.
     due: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<ScheduleView>,
@@ -58,11 +58,11 @@ struct ScheduleView {
     timezone: &'static str,
     /// The instant on the clock of that zone.
     local: String,
-    /// Whether the schedule has the instant.
+    /// `true` if the schedule has the instant.
     matches: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     dst: Option<Mark>,
-    /// Whether a match of one of the two day fields is enough.
+    /// `true` if a match of one of the two day fields is enough.
     either_day: bool,
     fields: Vec<Check>,
 }
@@ -94,7 +94,7 @@ struct AccountView {
     execution_id: String,
     /// The account in one sentence.
     summary: String,
-    /// Whether it is a manual run.
+    /// `true` if it is a manual run.
     manual: bool,
     scheduled_at: String,
     due_at: String,
@@ -123,7 +123,7 @@ struct AttemptView {
     skipped_since: Option<String>,
     node_id: u64,
     epoch: u64,
-    /// Whether the attempt was recorded after its node had lost the shard.
+    /// `true` if the attempt was recorded after its node had lost the shard.
     stale: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<String>,
@@ -131,7 +131,7 @@ struct AttemptView {
     http_code: u16,
     /// `answer`, `reported`, `lost`, `timed_out`, `cancelled`.
     how: &'static str,
-    /// How long the attempt was deferred although it was due, and the reason.
+    /// The time by which the attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,7 +161,7 @@ struct PendingView {
 #[serde(rename_all = "camelCase")]
 struct RunView {
     attempt: u32,
-    /// Whether the receiver accepted the run and reports later.
+    /// `true` if the receiver accepted the run and reports later.
     accepted: bool,
     node_id: u64,
     epoch: u64,

@@ -191,8 +191,8 @@ fn skipped(
         MisfirePolicy::Skip => "skip: what is late is not sent",
     };
     let range = account.attempts.iter().find(|one| one.record.since.is_some());
-    let stretch = range.and_then(|one| Some((one.record.since?, one.record.due)));
-    let stretch = stretch
+    let range = range.and_then(|one| Some((one.record.since?, one.record.due)));
+    let range = range
         .filter(|(since, due)| since != due)
         .map(|(since, due)| format!(", like all from {} to {}", rfc3339(since), rfc3339(due)))
         .unwrap_or_default();
@@ -235,7 +235,7 @@ fn skipped(
                 .to_owned(),
         },
     };
-    format!("skipped: {why}{stretch}")
+    format!("skipped: {why}{range}")
 }
 
 /// The plan in force when an occurrence was due, and whether the job fired in it.

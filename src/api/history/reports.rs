@@ -24,7 +24,7 @@ use crate::model::attempt::bounded;
 use crate::model::run::{Occurrence, Report};
 use crate::store::runs;
 
-/// How long a report waits until its run is recorded, in milliseconds ...
+/// The longest wait of a report for the record of its run, in milliseconds ...
 const PATIENCE_MS: u64 = 3_000;
 /// ... if the occurrence was scheduled less than this ago.
 const RECENT_MS: Millis = 24 * 3_600_000;

@@ -69,7 +69,7 @@ impl Key {
         answer.map(Some).ok_or_else(Error::internal)
     }
 
-    /// Whether a command was carried out under this key before, so that it would not be again.
+    /// Says whether a command was carried out under this key before, so that it would not be again.
     pub(crate) async fn is_remembered(self, app: &AppState) -> Result<bool, Error> {
         Ok(self.remembered(app).await?.is_some())
     }

@@ -74,8 +74,8 @@ impl RequestContext {
         Ok(Page { after, ..page })
     }
 
-    /// Whether the query names a direction. Lists of history begin with the newest record unless it
-    /// does.
+    /// Says whether the query names a direction. Lists of history begin with the newest record
+    /// unless it does.
     pub(crate) fn has_direction(&self) -> bool {
         self.text("orderByDirection").or_else(|| self.text("orderDirection")).is_some()
     }

@@ -14,7 +14,7 @@ use axum::response::Response;
 use crate::api::http::error::Error;
 use crate::command::{Outcome, Rejection, RejectionKind};
 
-/// How often a write is made because the record changed in between.
+/// The most tries of a write whose record changes in between.
 pub(crate) const ATTEMPTS: usize = 5;
 
 /// The conditions under which a request is carried out.
@@ -47,7 +47,7 @@ impl Conditions {
         }
     }
 
-    /// Whether the request has conditions.
+    /// Says whether the request has conditions.
     pub(crate) fn are_given(&self) -> bool {
         self.if_match.is_some() || self.if_none_match.is_some()
     }
@@ -112,7 +112,7 @@ impl Tags {
         Some(Self::These(these))
     }
 
-    /// Whether the tags include a version, by the strong or the weak comparison.
+    /// Says whether the tags include a version, by the strong or the weak comparison.
     fn include(&self, version: u64, strongly: bool) -> bool {
         match self {
             Self::Any => true,
@@ -166,7 +166,7 @@ fn listed(line: &[u8]) -> impl Iterator<Item = Listed> + '_ {
     })
 }
 
-/// Whether a write came to nothing because the record has changed since it was read.
+/// Says whether a write came to nothing because the record has changed since it was read.
 pub(crate) fn is_stale(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Rejected(no) if no.kind == RejectionKind::Stale)
 }

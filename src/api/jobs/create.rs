@@ -73,7 +73,7 @@ pub(crate) async fn create_jobs(
     Ok(respond::warn(response?, &warnings))
 }
 
-/// Whether a request prefers the created jobs to a receipt (RFC 7240).
+/// Says whether a request prefers the created jobs to a receipt (RFC 7240).
 fn wants_jobs(headers: &HeaderMap) -> bool {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split(','));

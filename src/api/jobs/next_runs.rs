@@ -72,7 +72,7 @@ impl<'c> ScheduleCache<'c> {
         Self { conn, now, retry_max, schedules: HashMap::new(), projects: HashMap::new() }
     }
 
-    /// Whether a recurring job has no occurrence left, and so counts as completed.
+    /// Says whether a recurring job has no occurrence left, and so counts as completed.
     pub(crate) fn is_over(&mut self, job: &Job) -> rusqlite::Result<bool> {
         if job.definition.end.is_none() || job.definition.is_one_off() {
             return Ok(false);
@@ -261,7 +261,7 @@ impl Interval<'_> {
     }
 }
 
-/// Whether the present plan of a recurring job has no occurrence left.
+/// Says whether the present plan of a recurring job has no occurrence left.
 pub(crate) fn is_over(job: &Job, now: Millis) -> bool {
     let schedule = jobs::parse(&job.definition, job.id);
     schedule

@@ -36,7 +36,7 @@ pub(crate) struct Jobs {
     any: bool,
     now: Millis,
     casing: Casing,
-    /// Whether the jobs are JSON within a JSON text.
+    /// `true` if the jobs are JSON within a JSON text.
     quoted: bool,
     tail: Vec<u8>,
     done: bool,

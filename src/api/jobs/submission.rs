@@ -1,5 +1,6 @@
-//! Getting the jobs of a `POST` into the books: in one command where they fit, else in chunks that
-//! stay invisible until one last command makes all of them jobs. Either way all or none.
+//! The writes that create the jobs of a `POST`: one command where the jobs fit, else chunks that
+//! stay invisible until one last command makes all of them jobs. Either way all jobs are created,
+//! or none.
 
 use uuid::Uuid;
 

@@ -12,7 +12,7 @@ use crate::listen::Principal;
 const TOTAL: usize = 4;
 /// Large bodies of one client at once. All requests without a principal count as one client.
 const EACH: usize = TOTAL / 2;
-/// How long a large body waits for its permit.
+/// The longest wait of a large body for its permit.
 const WAIT: Duration = Duration::from_mins(1);
 
 /// The permits of a node.

@@ -21,7 +21,7 @@ tokio::task_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reader(Option<Principal>);
 
-/// How far a request has come when it reads. It decides how long the read may take.
+/// The phase of a request in which it reads. It decides how long the read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadPhase {
     /// Nothing was written yet.

@@ -39,7 +39,7 @@ pub(crate) struct PauseInput {
 }
 
 impl PauseInput {
-    /// Whether the request asks for no change.
+    /// Says whether the request asks for no change.
     pub(crate) fn is_empty(&self) -> bool {
         self.status.is_none() && self.until == Patch::Keep
     }

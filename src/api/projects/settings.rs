@@ -55,7 +55,7 @@ impl SettingsPatch {
         })
     }
 
-    /// Whether the request names no setting.
+    /// Says whether the request names no setting.
     pub(crate) fn is_empty(&self) -> bool {
         self.retry_max == Patch::Keep
             && self.retry_delay == Patch::Keep

@@ -66,7 +66,7 @@ pub(crate) struct ExecutorPatch {
     ca: Patch<String>,
     client_cert: Patch<String>,
     client_key: Patch<Zeroizing<String>>,
-    /// Whether `http` is a patch of the one that is there.
+    /// `true` if `http` is a patch of the one that is there.
     merges: bool,
     max_concurrency: Patch<u32>,
     rate_per_second: Patch<u32>,

@@ -23,7 +23,7 @@ const LONGEST: usize = 512;
 /// The bytes that Standard Webhooks allows behind `whsec_`.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// How long the old secret still signs unless the request says otherwise: a day.
+/// The time for which the old secret still signs unless the request says otherwise: a day.
 pub(crate) const OVERLAP: Millis = 24 * 3_600_000;
 /// The longest overlap: 30 days.
 const LONGEST_OVERLAP: Millis = 30 * 24 * 3_600_000;
@@ -58,7 +58,7 @@ pub(crate) fn read_secret(fields: &mut Fields) -> Result<Option<Zeroizing<String
 /// A change of secrets, as `rotate-secret` asks for it.
 pub(crate) struct Rotation {
     secret: Zeroizing<String>,
-    /// Whether the request names the secret; else it was made here.
+    /// `true` if the request names the secret; else it was made here.
     given: bool,
     overlap: Millis,
     key: Option<Key>,
@@ -116,7 +116,7 @@ impl Rotation {
         keys.is_webhook_secret_for(&key.key, &key.body, &secret).then(|| secret.to_string())
     }
 
-    /// Whether this rotation's secret is the one in use.
+    /// Says whether this rotation's secret is the one in use.
     fn is_first(&self, signing: &[SigningSecret], keys: &Keys) -> bool {
         let sealed = keys.seal(&self.secret, purpose::SIGNING);
         in_use(signing).is_some_and(|first| first.sealed == sealed)

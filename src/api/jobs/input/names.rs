@@ -137,7 +137,7 @@ impl Names {
         self.0 |= 1 << name as u32;
     }
 
-    /// Whether a field is in the set.
+    /// Says whether a field is in the set.
     pub(crate) fn has(self, name: Name) -> bool {
         self.0 & (1 << name as u32) != 0
     }

@@ -47,7 +47,7 @@ pub(crate) struct DefinitionInput<'a> {
     pub(crate) executor: Option<u64>,
     pub(crate) retry_max: Option<u64>,
     pub(crate) created_by: Option<Cow<'a, str>>,
-    /// Whether the job has `at`. The instant itself is the job's own.
+    /// `true` if the job has `at`. The instant itself is the job's own.
     pub(crate) at: bool,
     /// The fields that few jobs have, as the JSON in which they were given, without nulls. The last
     /// of equal names counts.

@@ -64,7 +64,7 @@ const PIECES: [&str; 40] = [
     "\"spec\":\"z\",",
 ];
 
-/// What stands where, of which length, gives way to what.
+/// A change of a body: the place, the new piece, and the length of what it replaces.
 type Change = (Index, &'static str, usize);
 
 fn bodies() -> impl Strategy<Value = Vec<u8>> {

@@ -1,4 +1,4 @@
-//! What requests may look like, and what is said of those that may not.
+//! Requests that are read, and the errors of those that are not.
 
 use super::*;
 

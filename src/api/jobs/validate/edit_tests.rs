@@ -1,4 +1,4 @@
-//! What edits keep, replace and take away.
+//! Fields that edits keep, replace and clear.
 
 use super::*;
 use crate::api::jobs::input::parse;
@@ -7,7 +7,7 @@ use crate::model::delivery::Overlap;
 
 const HOUR: Millis = 3_600_000;
 
-/// The job that a request makes, as the books would have it an hour later.
+/// The job that a request makes, as the store has it an hour later.
 fn job(body: &str) -> Job {
     let (definitions, jobs) = read(body, rules()).unwrap();
     let definition = definitions[0].clone();

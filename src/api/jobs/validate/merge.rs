@@ -58,7 +58,7 @@ pub(crate) fn merge_over<'a>(
     Ok(whole)
 }
 
-/// Whether the patch clears `http.timeout`, another place of the job's `timeout`.
+/// Says whether the patch clears `http.timeout`, another place of the job's `timeout`.
 fn timeout_is_null(http: &Value) -> bool {
     let is_it = |name: &str| canonical(name, &mut [0; 24]) == Some("timeout");
     http.as_object().is_some_and(|http| http.iter().any(|(name, v)| is_it(name) && v.is_null()))

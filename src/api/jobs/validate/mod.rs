@@ -1,4 +1,5 @@
-//! Whether a job may be what its request says, and what the store will hold of it.
+//! The checks of jobs in requests: a valid job becomes the definition and the row that the store
+//! holds.
 //!
 //! ```text
 //!   JobInput ─> batch (new jobs) ─┬─> definition ─> timing, target, policy     shared by many jobs

@@ -24,7 +24,7 @@ pub(crate) struct Rules {
     pub(crate) keys: Arc<Keys>,
     /// The time of this node.
     pub(crate) now: Millis,
-    /// How far in the past a one-off may lie unless it has a grace of its own.
+    /// The longest time by which a one-off may lie in the past, unless it has a grace of its own.
     pub(crate) grace: Millis,
     /// The configured `MaxJobTimeout`.
     pub(crate) max_timeout: Duration,

@@ -10,7 +10,7 @@ use crate::api::jobs::validate::fixtures::{NOW, read, rules, with};
 use crate::model::job::{Job, JobStatus};
 use crate::model::time::rfc3339;
 
-/// What the original's clients are told, and the sentence of ours.
+/// The original's message, and the sentence of our own.
 fn told(error: &Error) -> String {
     format!("{error:?}").replace('\\', "")
 }

@@ -1,7 +1,6 @@
 //! The headers of a target: plain ones, and those whose values are sealed. `read` calls it. No
 //! error and no answer holds a secret value; they name the header only.
 
-use crate::executor::headers::identifies_request;
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderName, HeaderValue};
@@ -10,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::api::http::error::Error;
 use crate::api::targets::http_target::lines::{lines, plain_name};
-use crate::executor::headers::as_read;
+use crate::executor::headers::{as_read, identifies_request};
 use crate::model::target::{HttpTarget, Sealed};
 use crate::secret::{Keys, purpose};
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::api::http::casing::canonical;
 
-/// Whether two names are one field, whatever their casing.
+/// Says whether two names are one field, whatever their casing.
 pub(crate) fn same_name(known: &str, name: &str) -> bool {
     let (mut one, mut other) = ([0; 24], [0; 24]);
     canonical(known, &mut one).is_some_and(|known| canonical(name, &mut other) == Some(known))

@@ -1,4 +1,4 @@
-//! What an `http` object may say, and what is shown of it.
+//! The fields of an `http` object, and the view of them.
 
 use serde_json::{Value, json};
 

@@ -18,7 +18,7 @@ pub(crate) struct TlsInput {
     pub(crate) client_cert: String,
     /// `None` where the request does not name it: the known key of the same certificate stays.
     pub(crate) client_key: Option<Zeroizing<String>>,
-    /// Whether even the known key goes.
+    /// `true` if even the known key goes.
     pub(crate) forget_key: bool,
 }
 
