@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::event::Event;
-use super::load;
-use super::load::Reread;
+use super::load::{self, Reread};
 use super::reads::{Found, ReadDone};
 use super::state::Engine;
 use crate::command::Change;

@@ -14,8 +14,7 @@ use crate::model::job::{ClosedPlan, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::shard::{OwnershipKey, ShardId, shard_of};
 use crate::model::{JobId, Millis};
-use crate::store::jobs;
-use crate::store::jobs::JobRow;
+use crate::store::jobs::{self, JobRow};
 use crate::store::{attempts, pending, plans as closed, runs};
 use crate::worker::queue::{Member, Plan, Plans, ShardQueue};
 

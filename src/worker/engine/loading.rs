@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::event::Event;
 use super::journal_read::read_unforgotten;
-use super::load;
-use super::load::{Excluded, Loaded};
+use super::load::{self, Excluded, Loaded};
 use super::reads::Loading;
 use super::state::Engine;
 use crate::model::Millis;

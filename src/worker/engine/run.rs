@@ -39,12 +39,12 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         let (mut news, mut wake) = (true, 0);
         loop {
             news |= self.drain_changes(&mut changes);
-            while let Ok(one) = sent.try_recv() {
-                news |= self.on_send_event(one);
+            while let Ok(event) = sent.try_recv() {
+                news |= self.on_send_event(event);
             }
-            while let Ok(one) = events.try_recv() {
+            while let Ok(event) = events.try_recv() {
                 news = true;
-                self.on_event(one);
+                self.on_event(event);
             }
             // Results alone gather while a write is under way: the end of the write is an event.
             if news || !self.appending {
@@ -80,13 +80,13 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                     }
                 }
                 // While a write is under way, results do not wake this task one by one.
-                one = sent.recv(), if !self.appending => {
-                    if let Some(one) = one { news = self.on_send_event(one) }
+                event = sent.recv(), if !self.appending => {
+                    if let Some(event) = event { news = self.on_send_event(event) }
                 }
                 () = urgent.notified() => {}
-                one = events.recv() => if let Some(one) = one {
+                event = events.recv() => if let Some(event) = event {
                     news = true;
-                    self.on_event(one);
+                    self.on_event(event);
                 },
                 moved = lease.changed() => {
                     news = true;

@@ -29,10 +29,12 @@ pub(in crate::worker) struct Engine<B, H, L> {
     pub(super) lease: Arc<L>,
     pub(super) journal: Journal,
     pub(super) time: Arc<SchedulerTime>,
+    /// The engine writes it, its senders read it.
     pub(super) view: Arc<SenderView>,
     pub(super) plans: Arc<Plans>,
     pub(super) status: Arc<Status>,
     pub(super) sender: Arc<Sender<B, H, L>>,
+    /// The misfire grace of jobs that name none, in milliseconds.
     pub(super) grace: Millis,
     pub(super) max_queue: usize,
 
@@ -41,27 +43,36 @@ pub(in crate::worker) struct Engine<B, H, L> {
     pub(super) rows: PendingRows,
     pub(super) pauses: Pauses,
 
-    /// The reads that are wanted, and whether one is under way.
+    /// The reads that are wanted; at most one is under way.
     pub(super) pending_reads: PendingReads,
     pub(super) reading: bool,
+    /// The number of the last read that was begun.
     pub(super) reads: u64,
     /// The log time up to which all changes are in the queue.
     pub(super) caught_up_to: Millis,
+    /// The ranges that are being loaded, each with the generation that counts.
     pub(super) loading: BTreeMap<OwnershipKey, Loading>,
+    /// The generation of the last load that was begun.
     pub(super) generation: u64,
     /// Ranges that wait for the read of that number before they may state a watermark.
     pub(super) awaiting_read: BTreeMap<OwnershipKey, u64>,
 
+    /// The results that the next write to the journal takes.
     pub(super) results: Results,
+    /// True while a write to the journal is under way.
     pub(super) appending: bool,
+    /// True if results were synced since watermarks were last stated.
     pub(super) dirty: bool,
     /// The boot-clock instant at which watermarks were last stated.
     pub(super) stated_boot: u64,
     /// Nothing that failed is tried again before this instant of the boot clock.
     pub(super) retry_boot: u64,
+    /// True if the journal takes results; else nothing fires.
     pub(super) has_room: bool,
 
+    /// The number of works whose requests are being built.
     pub(super) building: usize,
+    /// True if a row goes before the due queue next time.
     pub(super) rows_first: bool,
 
     pub(super) events: mpsc::UnboundedSender<Event>,

@@ -8,7 +8,7 @@
 //!               misfire, CatchUpQueue: what is too late; Pauses: what is passed over
 //! ```
 //!
-//! The engine fills the queue and takes out what is due. All of it is pure but [`Plans`], which
+//! The engine fills the queue and takes out what is due. All of it is pure but `Plans`, which
 //! reads definitions from the store.
 
 mod catch_up;

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use super::classify;
-use super::classify::{AnswerContext, Disposition};
+use super::classify::{self, AnswerContext, Disposition};
 use super::event::SendEvent;
 use super::permits::Permits;
 use super::route::Route;

@@ -12,8 +12,7 @@ use crate::executor::template::Opened;
 use crate::executor::tls::Identity;
 use crate::model::Millis;
 use crate::model::target::{Auth, HttpTarget, Sealed, SigningSecret, Tls};
-use crate::secret;
-use crate::secret::{Keys, purpose};
+use crate::secret::{self, Keys, purpose};
 
 /// The most secrets that are kept. Above it all are dropped and opened again when they are needed.
 const KEPT: usize = 1_024;

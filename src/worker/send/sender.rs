@@ -288,6 +288,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         }
     }
 
+    /// Reports a piece of work as over, with its records and with what was not sent.
     pub(super) fn finish_piece(
         &self,
         head: &Arc<Head>,
@@ -297,6 +298,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self.report(SendEvent::Finished { head: Arc::clone(head), records, back });
     }
 
+    /// Sends an event to the engine.
     pub(super) fn report(&self, sent: SendEvent) {
         let urgent = sent.is_urgent();
         // The engine outlives its senders, except at the very end of the process.
