@@ -101,9 +101,9 @@ impl Node {
 
     /// Waits until no shard is this node's, in whatever part.
     async fn released(&self) {
-        let mut changed = self.seat.changed();
+        let mut changed = self.guard.changed();
         loop {
-            if self.seat.owned() == (0, 0) {
+            if self.guard.owned() == (0, 0) {
                 return;
             }
             if changed.changed().await.is_err() {

@@ -29,7 +29,7 @@ const COUNT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct View {
     pub(super) cluster: Cluster,
-    pub(super) seat: Arc<LeaseGuard>,
+    pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) executor: Executor,
     pub(super) journal: Journal,
@@ -76,7 +76,7 @@ impl View {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             applied: self.cluster.applied().borrow().index,
             state: state.map_or_else(String::new, |(_, value)| value),
-            lease_left: self.seat.lease_left(),
+            lease_left: self.guard.lease_left(),
             clock_error: lease.clock_error,
             journal_depth: journal.synced.saturating_sub(journal.forgotten),
             due: queues.due,
@@ -94,7 +94,7 @@ impl View {
     pub(super) async fn run(self) {
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let Self { cluster, seat, journal, lease, metrics, timing, .. } = self;
+        let Self { cluster, guard, journal, lease, metrics, timing, .. } = self;
         let mut changes = cluster.changes();
         let mut letters = None;
         let mut counted: Option<(Instant, u64)> = None;
@@ -135,7 +135,7 @@ impl View {
             }
             let state = journal.state();
             metrics.journal_depth.set(state.synced.saturating_sub(state.forgotten) as i64);
-            metrics.lease_age_ms.set(seat.lease_age(timing).map_or(-1, |age| age as i64));
+            metrics.lease_age_ms.set(guard.lease_age(timing).map_or(-1, |age| age as i64));
             metrics.clock_offset_ms.set(lease.borrow().clock_error);
         }
     }

@@ -56,7 +56,7 @@ pub(super) struct Wiring {
 /// The parts that run on the core runtime.
 pub(super) struct Started {
     pub(super) cluster: Cluster,
-    pub(super) seat: Arc<LeaseGuard>,
+    pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
@@ -120,7 +120,7 @@ impl Wiring {
         let term = cluster.leadership().borrow().term;
         let stated = stated_watermarks(&unforgotten);
         let holder = Holder::new(config.node_id, self.instance, self.process.boot, term, stated);
-        let seat = LeaseGuard::new(config.node_id, holder, self.time.clone());
+        let guard = LeaseGuard::new(config.node_id, holder, self.time.clone());
         let worker = Arc::new(Worker::start(
             worker::Options {
                 node: config.node_id,
@@ -135,7 +135,7 @@ impl Wiring {
             worker::Deps {
                 store: cluster.clone(),
                 dispatcher: executor.clone(),
-                lease: seat.clone(),
+                lease: guard.clone(),
                 keys: self.keys.clone(),
                 journal: journal.clone(),
                 unforgotten,
@@ -188,7 +188,7 @@ impl Wiring {
         };
         let view = View {
             cluster: cluster.clone(),
-            seat: seat.clone(),
+            guard: guard.clone(),
             worker: worker.clone(),
             executor,
             journal: journal.clone(),
@@ -202,7 +202,7 @@ impl Wiring {
             cluster: cluster.clone(),
             node: config.node_id,
             time: self.time.clone(),
-            guard: seat.clone(),
+            guard: guard.clone(),
             facts,
             able: {
                 let (journal, worker) = (journal.clone(), worker.clone());
@@ -241,7 +241,7 @@ impl Wiring {
             },
         };
         let tasks = vec![
-            tokio::spawn(seat.clone().follow(cluster.clone())),
+            tokio::spawn(guard.clone().follow(cluster.clone())),
             tokio::spawn(renewer.run()),
             tokio::spawn(watch.run()),
             tokio::spawn(journal_gc::run(cluster.clone(), journal.clone(), config.node_id)),
@@ -252,7 +252,7 @@ impl Wiring {
         cluster.serve_within(listeners, rpc::routes(rpc.clone()), self.raft_connections);
         Ok(Started {
             cluster,
-            seat,
+            guard,
             worker,
             coordinator,
             journal,

@@ -172,7 +172,7 @@ async fn a_journal_that_grows_all_the_time_keeps_no_other_one_waiting() {
     }
 }
 
-fn seat() -> Arc<LeaseGuard> {
+fn guard() -> Arc<LeaseGuard> {
     let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
     LeaseGuard::new(1, Holder::new(1, 1, 1, 0, []), time)
 }
@@ -180,7 +180,7 @@ fn seat() -> Arc<LeaseGuard> {
 /// A renewal loop whose regular renewals are an hour apart.
 fn renewer(
     cluster: Cluster,
-    seat: &Arc<LeaseGuard>,
+    guard: &Arc<LeaseGuard>,
     able: impl Fn() -> bool + Send + Sync + 'static,
     coordinator: impl Fn(&Renewal) -> Reply + Send + Sync + 'static,
 ) -> Renewer {
@@ -190,7 +190,7 @@ fn renewer(
         cluster,
         node: 1,
         time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
-        guard: seat.clone(),
+        guard: guard.clone(),
         facts: Arc::new(move || facts),
         able: Arc::new(able),
         coordinator: Arc::new(coordinator),
@@ -216,7 +216,7 @@ async fn a_node_that_can_finish_nothing_lets_its_lease_run_out() {
         counted.fetch_add(1, Ordering::SeqCst);
         Reply::NotLeader(None)
     };
-    let renewer = renewer(raft.node(1).clone(), &seat(), able, coordinator);
+    let renewer = renewer(raft.node(1).clone(), &guard(), able, coordinator);
     let nudge = renewer.nudge.clone();
     let renewing = tokio::spawn(renewer.run());
     let mut looks = looked.subscribe();
@@ -233,7 +233,7 @@ async fn a_leader_that_is_not_ready_is_asked_again_soon() {
     let raft = RaftCluster::build(1).await;
     raft.leader().await;
     let cluster = raft.node(1).clone();
-    let seat = seat();
+    let guard = guard();
     // First it does not lead yet, then it has not received enough, then it grants.
     let asked = AtomicU64::new(0);
     let coordinator = move |renewal: &Renewal| {
@@ -252,11 +252,11 @@ async fn a_leader_that_is_not_ready_is_asked_again_soon() {
             clock_error: 0,
         })
     };
-    let renewer = renewer(cluster, &seat, || true, coordinator);
+    let renewer = renewer(cluster, &guard, || true, coordinator);
     let renewing = tokio::spawn(renewer.run());
-    let mut changed = seat.changed();
+    let mut changed = guard.changed();
     let leased = async {
-        while seat.lease_left() == 0 {
+        while guard.lease_left() == 0 {
             changed.changed().await.unwrap();
         }
     };

@@ -84,17 +84,17 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
 }
 
 /// Grants a lease for a minute.
-fn grant(seat: &LeaseGuard) {
+fn grant(guard: &LeaseGuard) {
     let applied = Position::default();
     let facts = Facts { applied, has_room: true, draining: false, memory: 0, journaled: 0 };
-    let renewal = seat.renewal(1, facts);
+    let renewal = guard.renewal(1, facts);
     let grant = Grant {
         ttl: 60_000,
         needs_index: 0,
         commit_index: 0,
         log_time: renewal.facts.applied.stamp,
     };
-    let answered = seat.answered(
+    let answered = guard.answered(
         1,
         &Answer {
             term: renewal.term,
@@ -135,8 +135,8 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, unforgotten) = Journal::open(folder.path(), journal::Options::default()).unwrap();
     let holder = Holder::new(1, 1, 1, 0, stated_watermarks(&unforgotten));
-    let seat = LeaseGuard::new(1, holder, Arc::clone(&time));
-    tokio::spawn(Arc::clone(&seat).follow(cluster.clone()));
+    let guard = LeaseGuard::new(1, holder, Arc::clone(&time));
+    tokio::spawn(Arc::clone(&guard).follow(cluster.clone()));
     let metrics = Arc::new(Metrics::new());
     let options = Options {
         node: 1,
@@ -153,7 +153,7 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
         Deps {
             store: cluster.clone(),
             dispatcher: Executor::new(executor::Options::default(), Arc::clone(&time)).unwrap(),
-            lease: Arc::clone(&seat),
+            lease: Arc::clone(&guard),
             keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
             journal: journal.clone(),
             unforgotten,
@@ -164,7 +164,7 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
         },
     );
     create(&cluster, &url, JOBS).await;
-    grant(&seat);
+    grant(&guard);
     let begun = time.now();
 
     let mut seen = calls.subscribe();

@@ -207,7 +207,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 self.finish_piece(&head, vec![record], None);
             }
             CallResult::Reply(Reply::Done(answer)) => {
-                self.handle_answer(piece, &route, answer).await
+                self.handle_answer(piece, &route, answer).await;
             }
             CallResult::Reply(Reply::Unwanted(answer)) => {
                 let record = self.unwanted(&piece, &route, answer);

@@ -1,7 +1,6 @@
 //! Fairness between clients: hanging and slow calls, breakers and limits of one client beside the
 //! jobs of another one. `src/delivery/fair_queue/tests.rs` and `src/worker/tests/fairness.rs` test
-//! the bounds
-//! in virtual time; here they are tested on a node.
+//! the bounds in virtual time; here they are tested on a node.
 
 use std::time::Duration;
 
