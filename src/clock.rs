@@ -45,7 +45,7 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, boot: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        // Rounded up: a timer that fires a millisecond early would only spin.
+        // Rounded up, because a timer that fires a millisecond early would only spin.
         let wait = boot.saturating_sub(self.boot());
         Box::pin(tokio::time::sleep(Duration::from_millis(wait)))
     }

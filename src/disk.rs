@@ -127,7 +127,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Copies a file to a name that is removed first, for its owner only.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     remove_if_there(to)?;
-    // The reserve is asked for the two files only: it is not held while gigabytes are copied.
+    // Only the two opens may use the reserve; it is free while gigabytes are copied.
     let (mut source, mut copy) = (open_to_read(from)?, create_new(to)?);
     io::copy(&mut source, &mut copy)?;
     #[cfg(test)]

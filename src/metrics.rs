@@ -142,7 +142,7 @@ impl Metrics {
         );
         for kind in ["password", "key"] {
             for result in ["wrong", "limited"] {
-                // Shown from the start, so that an alarm sees the first one.
+                // Shown from the start, so that an alarm notices the first increase.
                 drop(auth_failures.get_or_create(&Failure { kind, result }));
             }
         }

@@ -95,7 +95,7 @@ pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<
         }
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init()?,
     }
-    // Only one call comes so far: `try_init` refuses a second one.
+    // Only the first call reaches this line: `try_init` refuses a second one.
     let _ = LOG.set(stream);
     let _ = FILTER.set(handle);
     std::panic::set_hook(Box::new(panicked));

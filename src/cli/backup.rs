@@ -196,7 +196,7 @@ impl Part {
         let mut name = to.file_name().unwrap_or_default().to_owned();
         name.push(format!(".part-{}", std::process::id()));
         let path = to.with_file_name(name);
-        // Everything that the cluster knows is in it.
+        // The file has everything that the cluster knows, so it is private.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.with_context(|| path.display().to_string())?;
         Ok(Self { path, file })
@@ -222,7 +222,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Published means renamed: then there is nothing under this name any more.
+        // A published file was renamed, so nothing has this name then.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -242,6 +242,6 @@ fn bar(message: &'static str) -> ProgressBar {
 fn bytes_style() -> ProgressStyle {
     let style =
         ProgressStyle::with_template("{msg} [{bar:32}] {bytes} of {total_bytes}, {bytes_per_sec}");
-    // The template is the one above, which is well formed.
+    // The template above is well formed, so this never happens.
     style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -49,7 +49,7 @@ impl Client {
             let message = format!("--server: expected http://host:port, found {server:?}");
             return Err(Failure::Usage(message).into());
         }
-        // The password must not follow a redirection, nor go through a proxy meant for the web.
+        // The password must not follow a redirection, nor go through a proxy for the web.
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
@@ -164,7 +164,7 @@ impl Client {
 
     /// The node that is asked.
     fn node(&self) -> &str {
-        // `send` counts up only while there is one more.
+        // `send` counts up only while there is another node.
         &self.nodes[self.asked.load(Ordering::Relaxed)]
     }
 
@@ -210,7 +210,7 @@ impl Client {
             Err(error) => return self.unreachable(error).into(),
         };
         let envelope: Option<Value> = serde_json::from_slice(&bytes).ok();
-        // `data` has the words that the original's clients know, `error` the reason and the advice.
+        // `data` has the message of the original, `error` the reason and the advice.
         let told =
             envelope.as_ref().and_then(|e| e["error"]["message"].as_str().or(e["data"].as_str()));
         let said = told.map(str::to_owned);

@@ -152,7 +152,7 @@ fn body(flags: &Job) -> anyhow::Result<Value> {
         let invalid = |e| Failure::Usage(format!("{file} is not JSON: {e}"));
         return Ok(serde_json::from_str(&text).map_err(invalid)?);
     }
-    // A zone in the spec itself goes before the field.
+    // A zone in the spec itself wins over the field.
     let zoned = |spec: &String| spec.trim_start().starts_with(['T', 'C']) && spec.contains('=');
     if flags.timezone.is_none() && !flags.spec.as_ref().is_some_and(zoned) {
         say("timezone UTC, by default: --timezone names another");

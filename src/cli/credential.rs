@@ -67,7 +67,7 @@ fn init(flags: &Init, output: Output) -> anyhow::Result<()> {
     let folder = std::env::current_dir()?;
     let path = folder.join(FILE);
     if !flags.force && path.exists() {
-        // Before the questions, not after them.
+        // The error comes before the questions, not after them.
         return Err(crate::secret::Error::Exists(path).into());
     }
     let random = SecretFile::generate();

@@ -45,7 +45,7 @@ pub fn prepare(global: &Global) -> anyhow::Result<(Config, Keys)> {
         config.breaker_cooldown = Duration::from_secs(1);
     }
     if config.log_level == LogLevel::Info {
-        // The executions are what there is to see.
+        // The user wants to see the executions.
         config.log_level = LogLevel::Warn;
     }
     let folder = config.data_dir.clone();
@@ -88,7 +88,7 @@ fn greeting(
     project: u64,
     first: &str,
 ) -> String {
-    // The port that a command in this folder looks at by itself.
+    // A command in this folder finds the configured port without the flag.
     let server = if url == config.local_url() { String::new() } else { format!(" --server {url}") };
     format!(
         "

@@ -157,7 +157,7 @@ fn account<'a>(data: &'a Value, meant: &Meant) -> &'a Value {
 /// The parts of an explanation, one below the other, for so many columns.
 fn told(data: &Value, meant: &Meant, width: Option<u16>) -> Vec<String> {
     let one = account(data, meant);
-    // Older nodes have a sentence for the instant only.
+    // Older nodes send a summary for the instant only.
     let fact = if one["summary"].is_string() { &one["summary"] } else { &data["summary"] };
     let mut parts = vec![hanging(&show(fact), 0, width)];
     let note = |note: &Value| hanging(&format!("note: {}", show(note)), 6, width);

@@ -40,7 +40,7 @@ mod tests {
         let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         let words: Vec<&str> = line.split_whitespace().skip(4).take(2).collect();
         assert_eq!(words, ["0", "0"], "{line}");
-        // What the program itself reads there stays readable.
+        // The process can still read its own entries there.
         assert!(std::fs::read_dir("/proc/self/fd").unwrap().count() > 2);
         assert!(std::fs::read_to_string("/proc/self/status").unwrap().contains("RssAnon"));
     }

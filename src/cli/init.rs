@@ -89,7 +89,7 @@ fn init(flags: &Init, global: &Global, output: Output) -> anyhow::Result<()> {
     }
     let mut values = essentials(flags, &global.set)?;
     values.extend(global.set.iter().cloned());
-    // What another file says, the one to be replaced too, is none of this one's business.
+    // An existing file, also the one to be replaced, must not influence the new one.
     let options = LoadOptions { flags: values.clone(), no_file: true, ..LoadOptions::default() };
     let checked = Config::load(&options)?;
     for warning in &checked.warnings {
@@ -175,7 +175,7 @@ fn essentials(flags: &Init, set: &[(String, String)]) -> anyhow::Result<Vec<(Str
     }
     let listed = list(&replicas)?;
     take("Host", &flags.host, "Host that the API listens on", "127.0.0.1")?;
-    // Who names the nodes has named the ports.
+    // The list of nodes has the ports.
     if listed.is_empty() || flags.port.is_some() {
         take("Port", &flags.port, "Port of the API", "9091")?;
     }
@@ -246,14 +246,14 @@ fn fill_in(values: &[(String, String)]) -> anyhow::Result<String> {
             writeln!(text, "{line}")?;
             continue;
         };
-        // The last one given counts, as with the layers.
+        // The last value of a key counts, as with the layers.
         let given = values.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
         match given {
             Some((_, json)) if key == "Replicas" => {
                 text.push_str("Replicas:\n");
                 let list: Vec<Value> = serde_json::from_str(json)?;
                 for node in list {
-                    // JSON is YAML: a node a line.
+                    // JSON is valid YAML; each node gets a line.
                     writeln!(text, "  - {node}")?;
                 }
             }

@@ -124,7 +124,7 @@ fn text_of(file: &str) -> anyhow::Result<String> {
     } else {
         bytes = std::fs::read(file).map_err(|e| anyhow::anyhow!("{file}: {e}"))?;
     }
-    // What is not text is shown as such; it is in no valid schedule.
+    // Bytes that are not UTF-8 are shown as such; no valid schedule has them.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -131,7 +131,7 @@ async fn show(noun: &str, ids: &Ids, cascade: bool, client: &Client) -> anyhow::
 }
 
 fn is_refused(error: &anyhow::Error) -> bool {
-    // 401 and 403 are the same for all of them.
+    // 401 and 403 would be the answer for all of them.
     matches!(
         error.downcast_ref::<Failure>(),
         Some(Failure::Refused { status, .. }) if !matches!(status, 401 | 403)

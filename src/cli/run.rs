@@ -57,7 +57,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         command => {
             let client = global.client()?;
             let client = match command {
-                // Nodes that are not up yet are what these commands are for.
+                // These commands wait for nodes that have not started yet.
                 Command::Status(flags) if flags.wait.or(flags.watch).is_some() => client.quiet(),
                 _ => client,
             };

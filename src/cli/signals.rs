@@ -51,7 +51,7 @@ pub(super) async fn stop(on_hangup: Hangup) -> std::io::Result<&'static str> {
 /// Takes the signals that mean nothing. Call it on the runtime, before the node starts.
 pub(super) fn ignore() -> std::io::Result<()> {
     for ignored in IGNORED {
-        // Once it is listened for, the signal does nothing by itself for the rest of the process.
+        // Once a handler is installed, the default action is off for the rest of the process.
         drop(signal(SignalKind::from_raw(ignored.as_raw()))?);
     }
     Ok(())

@@ -121,7 +121,7 @@ async fn until_stopped(
     };
     tokio::select! {
         () = node.stop() => outcome,
-        // A terminal that closes may say so twice.
+        // A terminal that closes may send SIGHUP twice.
         signal = signals::stop(Hangup::GoesOn) => anyhow::bail!("{}: ended before the stop was complete", signal?),
     }
 }

@@ -96,7 +96,7 @@ async fn wait(patience: Duration, client: &Client) -> anyhow::Result<Value> {
                 None => return Ok(envelope),
                 Some(lacking) => anyhow::anyhow!(lacking),
             },
-            // No credentials of this cluster: waiting does not help.
+            // The credentials are wrong; waiting does not help.
             Err(e) if super::Failure::code(&e) == 3 => return Err(e),
             Err(e) => e,
         };
@@ -228,7 +228,7 @@ fn node_cell(node: &Value, (title, names): &Column) -> String {
         "lease" | "clock" | "lag p50" | "lag p99" => format!("{value} ms"),
         "memory" => node["memoryMb"].as_f64().map_or(value, |mb| format!("{mb:.0} MB")),
         "state" if node["draining"] == true => format!("{value}, draining"),
-        // Either how many, or which.
+        // The field is either a number or a list.
         "shards" => node["shards"].as_array().map_or(value, |list| list.len().to_string()),
         _ => value,
     }

@@ -167,7 +167,7 @@ fn read_secret(
         return Err(wrong(format!("{plain} is set as well: unset one of the two")));
     }
     let secret = files::read(&options.work_dir.join(path)).map_err(wrong)?;
-    // What a file holds is taken as it is, quotes too.
+    // The contents of a file are taken literally, with quotes.
     layers.values.insert(key.name, (Value::String(secret.to_string()), origin));
     Ok(())
 }

@@ -344,7 +344,7 @@ impl Disk {
         let dir = quick_dir();
         for (path, entry) in &self.names {
             let place = dir.path().join(path);
-            // Without its folder a file cannot be found.
+            // A file without its folder cannot be found.
             if place.parent().is_some_and(Path::is_dir) {
                 match entry {
                     Entry::Dir => fs::create_dir(place).unwrap(),
@@ -362,7 +362,7 @@ impl Disk {
             }
             return;
         };
-        // The length is one thing, each sector another.
+        // The length and each sector are kept or lost separately.
         if self.keeps() {
             carry_out(&mut self.files[file].0, &Step::Extend(file, at + bytes.len() as u64));
         }

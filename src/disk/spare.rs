@@ -30,7 +30,7 @@ static WANTED: AtomicUsize = AtomicUsize::new(0);
 static SAID: LogLimit<()> = LogLimit::new();
 
 fn held() -> MutexGuard<'static, Vec<File>> {
-    // A list of files is whole whatever happened to who held it.
+    // A panic of a holder leaves the list of files whole.
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn open_or<T, E>(
     if !result.as_ref().is_err_and(&lacks) {
         return result;
     }
-    // One after the other: what is let go is for this caller.
+    // Callers take turns, so that the released descriptors are for this one.
     let mut held = held();
     let before = held.len();
     while result.as_ref().is_err_and(&lacks) && !held.is_empty() {
@@ -122,7 +122,7 @@ mod tests {
         let mut tries = 0;
         let opened = open(|| {
             tries += 1;
-            // Other tests open files meanwhile: the lack is played.
+            // Other tests open files meanwhile, so the shortage is simulated.
             if tries <= 3 { Err(Errno::MFILE.into()) } else { Ok(tries) }
         });
         assert_eq!(opened.unwrap(), 4, "two steps of the reserve were not enough, the third was");
@@ -147,7 +147,7 @@ mod tests {
             if tries == 1 {
                 return Err(Errno::MFILE.into());
             }
-            // The reserve is held for this one now, however long it takes.
+            // The reserve is for this caller now, however long it takes.
             let (filled, is_filled) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
                 refill();

@@ -86,7 +86,7 @@ impl Collector for Process {
 }
 
 fn open_descriptors() -> Option<u64> {
-    // One of them reads the folder.
+    // Reading the folder opens one of them.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 

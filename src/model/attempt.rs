@@ -330,7 +330,7 @@ pub enum JournalEntry {
     Watermarks(Vec<Watermark>),
 }
 
-/// A stretch of one node's journal, as the collector proposes it.
+/// A page of one node's journal, as the collector proposes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalBatch {
     /// The node that wrote the journal.

@@ -127,7 +127,7 @@ impl Starts {
     /// Judges a message that came from a process of a node, `now` in milliseconds of any clock that
     /// never goes back.
     pub fn judge(&mut self, node: NodeId, instance: u128, process: Process, now: u64) -> Verdict {
-        // A node of an older version does not say which process it is.
+        // A node of an older version does not send its process.
         if process.id == 0 {
             return Verdict::Served;
         }

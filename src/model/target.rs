@@ -156,7 +156,7 @@ impl Executor {
     }
 }
 
-/// A stretch of time in which no job of a project fires.
+/// An interval of time in which no job of a project fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectPause {
     /// The project's number.

@@ -92,9 +92,9 @@ enum Resolved {
 /// The instant of a local second, `None` if it does not exist and the rule does not move it.
 fn resolve(local: i64, tz: Tz, dst: DstRule) -> Option<Resolved> {
     let zone = zone::of(tz);
-    // No offset is as much as a day and a half: the stretch that shows it begins before this.
+    // No offset reaches a day and a half, so the interval that shows it begins before this.
     let mut i = zone.index(local.saturating_sub(129_600));
-    // The last stretch ends never, so this ends.
+    // The loop ends, because the last interval has no end.
     while zone.local_end(i) <= local {
         i += 1;
     }

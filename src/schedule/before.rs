@@ -10,7 +10,8 @@ pub(super) fn rewritten(spec: &str) -> Option<String> {
     let (zone, rest) = split_zone(spec);
     let prefix = zone.map_or_else(String::new, |zone| format!("TZ={zone} "));
     if let Some(period) = period_text(rest) {
-        // Parts of a second did not count, and less than one, even less than none, was one.
+        // Fractions of a second were dropped, and a period below one second, even a negative one,
+        // was one second.
         let seconds = (duration::go(period).ok()? / 1_000_000_000).max(1);
         return Some(format!("{prefix}@every {seconds}s"));
     }
@@ -28,7 +29,7 @@ fn item(item: &str, is_day: bool) -> String {
     let item = item.replace('+', "");
     let Some(rest) = item.strip_prefix(['*', '?']) else { return item };
     let star = if is_day { &item[..1] } else { "*" };
-    // What stood between a star and its step had no meaning.
+    // Text between a star and its step had no meaning.
     let rest =
         if rest.starts_with('-') { rest.find('/').map_or("", |at| &rest[at..]) } else { rest };
     format!("{star}{rest}")

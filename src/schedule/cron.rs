@@ -1,5 +1,5 @@
 //! A cron schedule as bit sets: which seconds, minutes, hours, days; and the walk over the zone's
-//! stretches that turns what the naive searches find (`local`) into instants. Called by `Schedule`
+//! intervals that turns what the naive searches find (`local`) into instants. Called by `Schedule`
 //! and `preview` only; reads no text.
 
 mod local;
@@ -116,7 +116,7 @@ impl Cron {
         }
         let mut found = self.next_local(low)?;
         let mut searched = low;
-        // Ends at the last stretch at the latest: it has no end.
+        // The loop ends at the last interval, which has no end.
         while zone.local_end(i) <= found {
             i += 1;
             low = self.low(zone, i);
@@ -136,7 +136,7 @@ impl Cron {
         let mut found = self.prev_local(high)?;
         let mut searched = high;
         while found < self.low(zone, i) {
-            // The first stretch has no beginning, so this one has one before it.
+            // The first interval has no beginning, so another one precedes this one.
             i -= 1;
             high = zone.local_end(i) - 1;
             if high > searched || high < found {

@@ -125,7 +125,7 @@ fn times(fields: &Fields) -> Vec<String> {
     if !on_the_minute {
         parts.push(words(Unit::Second, second));
     }
-    // Whether each finer field has one value, and whether the last phrase is a mere `every ...`.
+    // Set while each finer field has one value; set if the last phrase is only `every ...`.
     let mut single = is_one(Unit::Second, second);
     let mut goes_on = !parts.is_empty() && (is_any(second) || is_even(Unit::Second, second));
     for (unit, items) in [(Unit::Minute, minute), (Unit::Hour, hour)] {
@@ -159,7 +159,7 @@ fn days(fields: &Fields) -> Option<String> {
     let both = fields.is_unrestricted(Unit::Dom) || fields.is_unrestricted(Unit::Dow);
     match (is_any(dom), is_any(dow)) {
         (true, true) => None,
-        // Either is enough, and one of them is every day.
+        // Either field is enough, and one of them allows every day.
         (true, false) | (false, true) if !both => None,
         (false, true) => Some(words(Unit::Dom, dom)),
         (true, false) => Some(words(Unit::Dow, dow)),

@@ -27,7 +27,7 @@ pub fn parse_duration(text: &str) -> Result<Millis, Error> {
 /// Reads the period of an `@every`, in milliseconds: whole seconds, at least one.
 pub(super) fn parse_period(text: &str) -> Result<Millis, Error> {
     if text.starts_with(char::is_whitespace) {
-        // robfig/cron refuses it, and so do its vectors.
+        // robfig/cron and its test vectors refuse it.
         let problem = "it begins with a blank; write one blank after @every".to_owned();
         return Err(Error::Every(Box::new(Error::Duration { text: shown(text), problem })));
     }
@@ -131,7 +131,7 @@ pub(super) fn go(text: &str) -> Result<i64, String> {
             return Err(too_long());
         }
         total += whole.parse::<i128>().unwrap_or(0) * unit;
-        // Beyond 18 places nothing is left of an hour's nanosecond.
+        // Further places are less than a nanosecond of an hour.
         let places = &fraction[..fraction.len().min(18)];
         total += places.parse::<i128>().unwrap_or(0) * unit / 10_i128.pow(places.len() as u32);
         if total > i128::from(i64::MAX) {

@@ -237,7 +237,7 @@ impl Unit {
     fn span(self, lo: &str, hi: &str) -> Result<(u8, u8), Error> {
         let (from, mut to) = (self.value(lo)?, self.value(hi)?);
         let is_name = |text: &str| number(text).is_none();
-        // Sunday begins the week and ends it: `MON-SUN`.
+        // Sunday may also end the week: `MON-SUN`.
         if self == Self::Dow && to == 0 && from > 0 && is_name(hi) {
             to = 7;
         }
@@ -333,7 +333,7 @@ fn number(digits: &str) -> Option<u32> {
     if !plain {
         return None;
     }
-    // Leading zeros do not count; what is too long for a u32 is out of every range anyway.
+    // Leading zeros do not count. A number too long for a u32 is out of every range.
     Some(digits.trim_start_matches('0'))
         .map(|rest| if rest.is_empty() { 0 } else { rest.parse().unwrap_or(u32::MAX) })
 }

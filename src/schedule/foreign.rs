@@ -44,7 +44,7 @@ fn in_words(text: &str, fields: &[&str]) -> Option<Error> {
 fn year_last(text: &str, fields: &[&str]) -> Option<Error> {
     let [minute, hour, dom, month, dow, year] = *fields else { return None };
     let marks = |field: &str| field.split(',').any(|item| item.starts_with('?'));
-    // Theirs at 2 and 4, ours at 3 and 5.
+    // Their day fields are at 2 and 4, ours at 3 and 5.
     let theirs = marks(dom) || marks(dow);
     let field = match fields.iter().position(|field| marks(field)) {
         Some(place) if theirs && !marks(minute) && !marks(hour) && place != 3 => Unit::ALL[place],

@@ -44,7 +44,7 @@ impl Jittered<'_> {
         if self.jitter > 0
             && let Some(scheduled) = self.schedule.prev(self.anchor, after)
         {
-            // Scheduled by then, and perhaps still to come.
+            // This one is scheduled by then, and its due instant may still be ahead.
             let due = self.due(scheduled);
             if due > after {
                 return Some((scheduled, due));

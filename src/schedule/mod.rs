@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A cron schedule is evaluated on a *naive* local clock that knows nothing of zones. The zone is a
-//! list of stretches with one UTC offset each; every stretch owns a piece of local time, and the
-//! DST rule only decides where that piece begins (see `zone`). So "next" is a walk over stretches
+//! list of intervals with one UTC offset each; every interval owns a piece of local time, and the
+//! DST rule only decides where that piece begins (see `zone`). So "next" is a walk over intervals
 //! that calls the bit sets at most a few times.
 //!
 //! Called by the API (validation, preview), by the command line, by the worker's due queue and by

@@ -7,7 +7,7 @@ pub(super) fn split_zone(spec: &str) -> (Option<&str>, &str) {
     match spec.strip_prefix("CRON_TZ=").or(spec.strip_prefix("TZ=")) {
         None => (None, spec),
         Some(prefixed) => {
-            // Up to the first blank, and only a blank, as robfig/cron reads it.
+            // The name ends at the first blank, and only at a blank, as in robfig/cron.
             let (name, rest) = prefixed.split_once(' ').unwrap_or((prefixed, ""));
             (Some(name), rest.trim())
         }

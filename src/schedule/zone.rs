@@ -31,10 +31,10 @@ const STRIDE: i64 = 2 * 86_400;
 
 static TABLES: [OnceLock<Zone>; TZ_VARIANTS.len()] = [const { OnceLock::new() }; TZ_VARIANTS.len()];
 
-/// The stretches of one zone.
+/// The intervals of one zone.
 #[derive(Debug)]
 pub(super) struct Zone {
-    /// First second of each stretch, UTC; the first is `i64::MIN`.
+    /// First second of each interval, UTC; the first is `i64::MIN`.
     begins: Box<[i64]>,
     /// Seconds east of UTC.
     offsets: Box<[i32]>,
@@ -75,7 +75,7 @@ impl Zone {
         Self { begins: begins.into(), offsets: offsets.into(), tail }
     }
 
-    /// The stretch that holds `second` (UTC).
+    /// The interval that contains `second` (UTC).
     pub(super) fn index(&self, second: i64) -> usize {
         let more = self.tail.as_ref().map_or(0, |tail| tail.begun_by(second));
         if more > 0 {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn stretches_follow_one_another_to_the_end_of_the_calendar() {
+    fn intervals_follow_one_another_to_the_end_of_the_calendar() {
         for tz in TZ_VARIANTS {
             let zone = of(tz);
             for i in (1..zone.len()).filter(|i| *i < 600 || i % 37 == 0 || i + 3 > zone.len()) {

@@ -39,7 +39,7 @@ impl SecretFile {
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     let bytes = Zeroizing::new(bytes);
-                    // serde's own message may quote the value: only the line goes out.
+                    // The message of serde may quote the value, so the error has only the line.
                     let file = serde_json::from_slice(&bytes)
                         .map_err(|e| Error::Syntax { path: path.clone(), line: e.line() })?;
                     return Ok(Some((path, file)));
@@ -80,7 +80,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
 
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    // A leftover of a killed run under our process id would keep its own mode.
+    // A file left by a killed process with our process id would keep its own mode.
     match std::fs::remove_file(&temporary) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -89,7 +89,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(e) = written.and_then(|()| std::fs::rename(&temporary, path)) {
-        // The error that counts is the first one.
+        // The first error is the one to return.
         let _ = std::fs::remove_file(&temporary);
         return Err(e);
     }

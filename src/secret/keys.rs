@@ -181,7 +181,7 @@ impl Keys {
         nonce.copy_from_slice(&whole[..NONCE]);
         let payload = Payload { msg: plain.as_bytes(), aad: purpose.as_bytes() };
         let text = self.sealing().encrypt(&Nonce::from(nonce), payload);
-        // AES-GCM refuses nothing but texts of 64 GiB and more, which no request is.
+        // AES-GCM refuses only texts of 64 GiB and more; requests are shorter.
         let text = text.expect("a secret is short");
         Sealed(BASE64.encode([&[SEALED_V1][..], &nonce, &text].concat()))
     }

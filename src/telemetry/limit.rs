@@ -56,14 +56,14 @@ impl<K: Ord> LogLimit<K> {
     /// Works like [`LogLimit::admit`] at a time of the caller's: milliseconds of a clock that never
     /// goes back.
     pub fn admit_at(&self, key: K, now: u64) -> Option<u64> {
-        // A panic while it was held leaves whole entries.
+        // A panic of a holder leaves the entries whole.
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Lines { keys, others } = &mut *lines;
         if let Some(said) = keys.get_mut(&key) {
             return said.admit(now);
         }
         if keys.len() >= MOST_KEYS {
-            // Only what has been quiet for a minute with nothing left to tell is forgotten.
+            // An entry is dropped when it has been quiet for a minute and has nothing to report.
             keys.retain(|_, said| said.unsaid > 0 || !said.is_old(now));
         }
         if keys.len() >= MOST_KEYS {
@@ -130,7 +130,7 @@ mod tests {
             (0..100_000_u64).filter(|key| limit.admit_at(*key, key / 1_000).is_some()).count();
         assert_eq!(said, MOST_KEYS + 1);
         assert_eq!(limit.0.lock().unwrap().keys.len(), MOST_KEYS);
-        // A minute later others have their turn, and nothing that was left out is lost.
+        // A minute later other keys have a turn, and no count is lost.
         let later = limit.admit_at(1_000_000, 100 + EVERY_MS);
         assert_eq!(later, Some(0));
         let unsaid = limit.0.lock().unwrap().others.map(|others| others.unsaid);

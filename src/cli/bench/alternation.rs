@@ -48,7 +48,7 @@ impl<'a> Alternation<'a> {
         if self.bodies.is_empty() {
             self.bodies = self.receiver.kept().unwrap_or_default();
             self.done.requests = self.bodies.len();
-            // Its connections are open from here on, as those of the nodes are.
+            // This opens the connections of the baseline; those of the nodes are open already.
             self.baseline.send(&self.bodies, self.receiver).await?;
         }
         if !self.bodies.is_empty() {

@@ -139,7 +139,7 @@ impl Attacker {
                 StatusCode::OK
             });
             self.tasks.spawn(async move {
-                // It ends with its task; a single connection's error is not its end.
+                // `serve` ends with its task; the error of one connection does not end it.
                 let _ = axum::serve(listener, router).await;
             });
         }
@@ -236,7 +236,7 @@ impl Attacker {
 /// Connects and says nothing until the node closes; whether it let us in.
 async fn stand(port: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(port).await else { return false };
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ = stream.read(&mut [0; 64]).await;
     true
 }

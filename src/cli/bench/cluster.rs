@@ -65,7 +65,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed now is the system's temporary folder's to clear.
+        // The system clears its temporary folder, if this fails.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -174,7 +174,7 @@ impl Cluster {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))
-            // Ctrl-C is ours to hear; we end them.
+            // Ctrl-C must reach this process only, which then ends the nodes.
             .process_group(0);
         if replicas.len() > 1 {
             command.env("SCHEDULER0_REPLICAS", Value::from(replicas).to_string());
@@ -276,7 +276,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
-            // Already gone is fine: the point is that nothing is left behind.
+            // A process that has ended already is fine.
             let _ = process.kill();
             let _ = process.wait();
         }

@@ -65,7 +65,7 @@ async fn carried<T>(wire: &mut Wire, what: impl Future<Output = T>) -> anyhow::R
         biased;
         ended = wire => {
             ended?;
-            // What it had read before it was closed is there.
+            // An answer that was read before the end may be complete.
             tokio::select! {
                 biased;
                 done = &mut what => Ok(done),

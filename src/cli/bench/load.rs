@@ -136,7 +136,7 @@ struct Shown {
 impl Api {
     /// The API of the node at a URL such as `http://127.0.0.1:9091`.
     pub(super) fn new(base: &str, pass: &Pass) -> anyhow::Result<Self> {
-        // Neither credentials nor load may go elsewhere.
+        // Neither credentials nor load may go to another host.
         let http = Client::builder()
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

@@ -103,7 +103,7 @@ impl Oracle {
             } else {
                 None
             };
-            // Only `@every` counts from somewhere; all others share a class.
+            // Only `@every` has an anchor; jobs with other schedules share a class.
             let from = if common.period().is_some() { anchor(job.at, &common) } else { 0 };
             let class = *known.entry((own, from)).or_insert_with_key(|(own, from)| {
                 let schedule = own.as_ref().unwrap_or(&common);

@@ -74,7 +74,7 @@ impl Receiver {
             .layer(DefaultBodyLimit::max(BODY))
             .with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move {
-            // It ends with this task; a single connection's error is not its end.
+            // `serve` ends with its task; the error of one connection does not end it.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self { inner, address, task })
@@ -139,7 +139,7 @@ impl Drop for Receiver {
 }
 
 async fn take(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
-    // The whole body is here: the last job of a request counts, not the first.
+    // The whole body has arrived: the arrival of the last job counts, not of the first.
     let at = SystemClock.wall();
     if inner.awaited.load(Ordering::Acquire) && inner.awaited.swap(false, Ordering::AcqRel) {
         lock(&inner.again).replace(Instant::now());

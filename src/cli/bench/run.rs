@@ -34,7 +34,7 @@ pub(in crate::cli) fn run(flags: &Bench, global: &Global, output: Output) -> any
     let plan = flags.plan()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
-        // Whichever ends first drops the other, and with it the nodes and their folder.
+        // The first one to end drops the other, and with it the nodes and their folder.
         tokio::select! {
             report = measure(flags, &plan, global) => report,
             signal = signals::stop(signals::Hangup::Stops) => anyhow::bail!("{}: stopped", signal?),
@@ -135,7 +135,7 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         let event = Events { attacker: attacker.as_mut(), series: series.as_mut() };
         let watched = watch(flags, oracle, cluster.as_mut(), event, &mut alternation, &progress);
         let restarted = watched.await?;
-        // Beside others that fire, an arrival says nothing of the one that was killed.
+        // With several nodes an arrival does not show that the killed node fires again.
         let restarted = restarted.filter(|_| flags.nodes == 1).zip(receiver.came_again());
         let findings = oracle.findings(receiver.early());
         let lag = oracle.lag();

@@ -96,7 +96,7 @@ fn shown(execution: &Value, colours: bool) -> String {
         Some("dead") => "31",
         _ => "36",
     };
-    // Padded before it is coloured: a terminal does not count the colours.
+    // Padding comes before colouring, because escape codes have no width.
     let padded = format!("{outcome:9}");
     let outcome = if colours { format!("\x1b[{colour}m{padded}\x1b[0m") } else { padded };
     let mut parts = vec![

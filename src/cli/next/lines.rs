@@ -103,7 +103,7 @@ fn answer(question: &Question) -> Result<Value, String> {
         _ => return Err("give one of spec, at and after".to_owned()),
     };
     let next = |at: &Millis| schedule.next(anchor, *at);
-    // A delay of nothing is due at `from` itself.
+    // A delay of zero is due at `from` itself.
     let begin = if question.after.is_some() { from - 1 } else { from };
     let list: Vec<_> = std::iter::successors(next(&begin), next).take(count).map(rfc3339).collect();
     let mut said = json!({ "next": list });
