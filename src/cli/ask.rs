@@ -36,7 +36,7 @@ pub(super) fn secret(question: &str, twice: bool) -> anyhow::Result<Option<Zeroi
 }
 
 /// Asks whether to go on; only "y" and "yes" do.
-pub(super) fn sure(question: &str) -> anyhow::Result<bool> {
+pub(super) fn is_yes(question: &str) -> anyhow::Result<bool> {
     prompt(&format!("{question} [y/N]: "))?;
     Ok(matches!(read()?.to_ascii_lowercase().as_str(), "y" | "yes"))
 }
@@ -44,14 +44,14 @@ pub(super) fn sure(question: &str) -> anyhow::Result<bool> {
 /// Asks before an action that cannot be undone, if stdin is a terminal and `yes` is not set. A
 /// script is never asked. The error says that nothing was changed.
 pub(super) fn confirm(yes: bool, question: &str) -> anyhow::Result<()> {
-    if yes || !io::stdin().is_terminal() || sure(question)? {
+    if yes || !io::stdin().is_terminal() || is_yes(question)? {
         return Ok(());
     }
     Err(Failure::Usage("nothing was changed".to_owned()).into())
 }
 
 /// Returns whether [`confirm`] would ask.
-pub(super) fn asks(yes: bool) -> bool {
+pub(super) fn will_ask(yes: bool) -> bool {
     !yes && io::stdin().is_terminal()
 }
 

@@ -128,7 +128,7 @@ pub(super) async fn run(
         ClusterCommand::Remove(flags) => remove(flags, client).await?,
         ClusterCommand::Promote { id } => promote(*id, client).await?,
         ClusterCommand::TransferLeader { id, yes } => {
-            if ask::asks(*yes) {
+            if ask::will_ask(*yes) {
                 let from = client.get("/cluster/members", &[]).await?["data"]["leader"].clone();
                 let to = id.map_or_else(
                     || "the voter that has most of the log".to_owned(),

@@ -17,7 +17,7 @@ use crate::model::time::{parse_rfc3339, rfc3339};
 /// Time between two polls of an occurrence that has not ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The states that an occurrence leaves again.
-const PASSING: &[&str] = &["future", "pending", "running", "not_recorded"];
+const TRANSIENT_STATES: &[&str] = &["future", "pending", "running", "not_recorded"];
 
 /// Flags of `explain`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub struct Explain {
 }
 
 /// The occurrence that the arguments name.
-struct Meant {
+struct Subject {
     job: u64,
     /// The instant, RFC 3339.
     at: String,
@@ -52,13 +52,13 @@ struct Meant {
 
 /// Carries it out.
 pub(super) async fn run(flags: &Explain, client: &Client, output: Output) -> anyhow::Result<()> {
-    let meant = meant(flags, client).await?;
-    let path = format!("/jobs/{}/explain", meant.job);
+    let subject = subject(flags, client).await?;
+    let path = format!("/jobs/{}/explain", subject.job);
     let until = flags.wait.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let (envelope, over) = loop {
-        let envelope = client.get(&path, &[("at", meant.at.clone())]).await?;
-        let over =
-            !PASSING.contains(&cell(account(&envelope["data"], &meant), &["state"]).as_str());
+        let envelope = client.get(&path, &[("at", subject.at.clone())]).await?;
+        let over = !TRANSIENT_STATES
+            .contains(&cell(record(&envelope["data"], &subject), &["state"]).as_str());
         if over || until.is_none_or(|until| Instant::now() >= until) {
             break (envelope, over);
         }
@@ -67,13 +67,13 @@ pub(super) async fn run(flags: &Explain, client: &Client, output: Output) -> any
     if output.is_json() {
         output.json(&envelope)?;
     } else {
-        line(&told(&envelope["data"], &meant, output.width()).join("\n"))?;
+        line(&render(&envelope["data"], &subject, output.width()).join("\n"))?;
     }
     anyhow::ensure!(over || until.is_none(), "it has not come to its end in time");
     Ok(())
 }
 
-async fn meant(flags: &Explain, client: &Client) -> anyhow::Result<Meant> {
+async fn subject(flags: &Explain, client: &Client) -> anyhow::Result<Subject> {
     let usage = |message: String| anyhow::Error::from(Failure::Usage(message));
     if is_execution(&flags.subject) {
         if flags.instant.is_some() || flags.last || flags.next {
@@ -87,10 +87,10 @@ async fn meant(flags: &Explain, client: &Client) -> anyhow::Result<Meant> {
         || usage(format!("JOB: expected a number or an execution id, found {:?}", flags.subject));
     let job = flags.subject.parse().map_err(|_| wrong())?;
     match flags.instant.as_deref() {
-        Some("now") => Ok(Meant { job, at: now(), execution: None }),
+        Some("now") => Ok(Subject { job, at: now(), execution: None }),
         Some(id) if is_execution(id) => execution(id, client).await,
         Some(at) if parse_rfc3339(at).is_some() => {
-            Ok(Meant { job, at: at.to_owned(), execution: None })
+            Ok(Subject { job, at: at.to_owned(), execution: None })
         }
         Some(other) => Err(usage(format!(
             "INSTANT: expected RFC 3339, such as 2026-11-20T20:18:00Z, `now` or an execution id, \
@@ -100,18 +100,18 @@ async fn meant(flags: &Explain, client: &Client) -> anyhow::Result<Meant> {
     }
 }
 
-async fn execution(id: &str, client: &Client) -> anyhow::Result<Meant> {
+async fn execution(id: &str, client: &Client) -> anyhow::Result<Subject> {
     let found = client.get(&format!("/executions/{id}"), &[]).await?;
     let job = found["data"]["jobId"].as_u64().unwrap_or_default();
     let at = cell(&found["data"], &["scheduledAt"]);
-    Ok(Meant { job, at, execution: Some(id.to_owned()) })
+    Ok(Subject { job, at, execution: Some(id.to_owned()) })
 }
 
 /// The newest occurrence of a job, planned or asked for by hand, or its next one.
-async fn newest(job: u64, flags: &Explain, client: &Client) -> anyhow::Result<Meant> {
+async fn newest(job: u64, flags: &Explain, client: &Client) -> anyhow::Result<Subject> {
     let around = client.get(&format!("/jobs/{job}/explain"), &[("at", now())]).await?;
     let instant = |name: &str| around["data"][name].as_str().map(str::to_owned);
-    let planned = |at| Meant { job, at, execution: None };
+    let planned = |at| Subject { job, at, execution: None };
     let next = instant("next").map(planned);
     if flags.next {
         let none = || Failure::Usage(format!("job {job} is not due again"));
@@ -125,7 +125,7 @@ async fn newest(job: u64, flags: &Explain, client: &Client) -> anyhow::Result<Me
         && last.as_deref().is_none_or(|last| parse_rfc3339(last) < parse_rfc3339(at))
     {
         let id = cell(run, &["executionId"]);
-        return Ok(Meant { job, at: at.to_owned(), execution: Some(id) });
+        return Ok(Subject { job, at: at.to_owned(), execution: Some(id) });
     }
     let last = last.map(planned);
     let found = if flags.last { last } else { last.or(next) };
@@ -145,9 +145,9 @@ fn now() -> String {
 }
 
 /// The record of the occurrence or manual run; the record of the instant where there is none.
-fn account<'a>(data: &'a Value, meant: &Meant) -> &'a Value {
+fn record<'a>(data: &'a Value, subject: &Subject) -> &'a Value {
     let all = std::iter::once(&data["occurrence"]).chain(list(&data["manualRuns"]));
-    match &meant.execution {
+    match &subject.execution {
         Some(id) => all.into_iter().find(|one| one["executionId"] == id.as_str()),
         None => all.into_iter().find(|one| one.is_object()),
     }
@@ -155,8 +155,8 @@ fn account<'a>(data: &'a Value, meant: &Meant) -> &'a Value {
 }
 
 /// The parts of an explanation, one below the other, for so many columns.
-fn told(data: &Value, meant: &Meant, width: Option<u16>) -> Vec<String> {
-    let one = account(data, meant);
+fn render(data: &Value, subject: &Subject, width: Option<u16>) -> Vec<String> {
+    let one = record(data, subject);
     // Older nodes send a summary for the instant only.
     let fact = if one["summary"].is_string() { &one["summary"] } else { &data["summary"] };
     let mut parts = vec![hanging(&show(fact), 0, width)];
@@ -242,21 +242,21 @@ fn attempt_lines(attempts: &[Value], width: Option<u16>) -> Vec<String> {
     let titles = ["attempt", "result", "started", "took", "answer", "node"].into_iter();
     let text = table(titles, attempts.iter().map(row));
     let mut lines = text.lines();
-    let mut told: Vec<_> = lines.next().map(str::to_owned).into_iter().collect();
+    let mut parts: Vec<_> = lines.next().map(str::to_owned).into_iter().collect();
     for (line, attempt) in lines.zip(attempts) {
-        told.push(line.to_owned());
+        parts.push(line.to_owned());
         let how =
             attempt["how"].as_str().filter(|how| *how != "answer").map(|how| how.replace('_', " "));
-        told.extend(how.map(|how| format!("         it {}", ended(&how))));
+        parts.extend(how.map(|how| format!("         it {}", ended(&how))));
         let text = |name: &str| attempt[name].as_str().filter(|text| !text.is_empty());
-        told.extend(text("waited").map(|text| below("it ", text)));
+        parts.extend(text("waited").map(|text| below("it ", text)));
         let (error, answer) = (text("error"), text("response"));
-        told.extend(error.map(|text| below("error: ", text)));
+        parts.extend(error.map(|text| below("error: ", text)));
         // The error quotes the answer already.
         let answer = answer.filter(|answer| !error.is_some_and(|error| error.contains(answer)));
-        told.extend(answer.map(|text| below("it answered: ", text)));
+        parts.extend(answer.map(|text| below("it answered: ", text)));
     }
-    told
+    parts
 }
 
 fn ended(how: &str) -> String {
@@ -276,8 +276,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(execution: Option<&str>) -> Meant {
-        Meant { job: 1, at: String::new(), execution: execution.map(str::to_owned) }
+    fn of(execution: Option<&str>) -> Subject {
+        Subject { job: 1, at: String::new(), execution: execution.map(str::to_owned) }
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
                     {"attempt": 2, "status": "delivered", "httpCode": 200, "durationMs": 3}]}],
             "previous": "2026-01-01T00:00:00Z",
         });
-        let text = told(&data, &of(None), None).join("\n");
+        let text = render(&data, &of(None), None).join("\n");
         for part in [
             "run by hand, delivered\nnote: two of them\n",
             "\nmanual run a-1-2-1: delivered\nATTEMPT",
@@ -317,7 +317,7 @@ mod tests {
                 && !text.contains("true")
                 && !text.contains("due after")
         );
-        assert_eq!(told(&json!({"summary": "gone"}), &of(None), None), ["gone"]);
+        assert_eq!(render(&json!({"summary": "gone"}), &of(None), None), ["gone"]);
     }
 
     #[test]
@@ -342,7 +342,7 @@ mod tests {
                     "error": "the receiver answered 500: ".to_owned() + &"out of order ".repeat(9),
                     "durationMs": 12_345, "startedAt": "2026-01-01T00:30:00Z", "nodeId": 2}]}],
         });
-        let text = told(&data, &of(None), Some(80)).join("\n");
+        let text = render(&data, &of(None), Some(80)).join("\n");
         let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{wide:#?} in\n{text}");
         assert_eq!(text.matches("order").count(), 9, "nothing is cut:\n{text}");
@@ -354,7 +354,7 @@ mod tests {
             "occurrence": {"executionId": "a-1-2", "state": "delivered"},
             "manualRuns": [{"executionId": "a-1-2-1", "state": "pending"}],
         });
-        assert_eq!(account(&data, &of(None))["state"], "delivered");
-        assert_eq!(account(&data, &of(Some("a-1-2-1")))["state"], "pending");
+        assert_eq!(record(&data, &of(None))["state"], "delivered");
+        assert_eq!(record(&data, &of(Some("a-1-2-1")))["state"], "pending");
     }
 }

@@ -87,10 +87,10 @@ pub(super) async fn delete(
     let count = ids.id.len();
     if cascade && !ids.yes {
         let names = named(noun, ids, cascade, client).await;
-        if !ask::sure(&question(&format!("{count} {noun}s and all their jobs"), &names))? {
+        if !ask::is_yes(&question(&format!("{count} {noun}s and all their jobs"), &names))? {
             return Err(Failure::Usage("nothing was deleted".to_owned()).into());
         }
-    } else if ask::asks(ids.yes) {
+    } else if ask::will_ask(ids.yes) {
         let names = named(noun, ids, cascade, client).await;
         let plural = if count == 1 { "" } else { "s" };
         ask::confirm(ids.yes, &question(&format!("{count} {noun}{plural}"), &names))?;
@@ -190,7 +190,7 @@ pub(super) async fn archive(
 ) -> anyhow::Result<()> {
     let ArchiveCommand::Credential { id, undo, yes } = command;
     let path = format!("/credentials/{id}");
-    if ask::asks(*yes || *undo) {
+    if ask::will_ask(*yes || *undo) {
         let about = credential(&client.get(&path, &[]).await?["data"]);
         let question =
             format!("Credential {id} ({about}) stops working at once, until --undo. Go on?");

@@ -48,7 +48,7 @@ pub(super) fn run(command: &ResetCommand, global: &Global) -> anyhow::Result<()>
         "What this node recorded and the others have not collected yet is lost. To them it is a new \
          machine under a known id: they refuse it until it is removed there."
     });
-    if !flags.force && !ask::sure("Go on?")? {
+    if !flags.force && !ask::is_yes("Go on?")? {
         return Err(Failure::Usage("nothing was deleted".to_owned()).into());
     }
     for path in &found {

@@ -25,21 +25,21 @@ const HANGING: (usize, usize) = (16, 40);
 /// Receivers that are slow, and jobs `@every 1s` to each.
 const SLOW: (usize, usize) = (50, 20);
 /// The time that a slow receiver takes: near to the period of its jobs.
-const SLOWNESS: Duration = Duration::from_millis(900);
+const SLOW_ANSWER_TIME: Duration = Duration::from_millis(900);
 /// Jobs that there are to be read, and what each of them carries.
-const ROWS: usize = 20_000;
+const ROW_COUNT: usize = 20_000;
 const ROW_BYTES: usize = 100;
 /// Reads under way at once, of one client.
 const READS: usize = 16;
 /// Tasks without credentials, for each port: idle connections, connections that send requests and
 /// read nothing, and requests with a wrong key.
 const IDLE: usize = 200;
-const DEAF: usize = 8;
-const REFUSED: usize = 8;
+const UNREAD: usize = 8;
+const WRONG_KEYS: usize = 8;
 /// The receive buffer of a connection that reads nothing, and the most bytes of requests that it
 /// sends.
-const NARROW: u32 = 2_048;
-const ASKED_MOST: usize = 64 << 20;
+const RECEIVE_BUFFER_BYTES: u32 = 2_048;
+const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// The pause after an error of the system, such as too many open files.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
@@ -95,7 +95,7 @@ impl Attacker {
         };
         match attack {
             Attack::Hang => attacker.listen(HANGING.0, None).await?,
-            Attack::Slow => attacker.listen(SLOW.0, Some(SLOWNESS)).await?,
+            Attack::Slow => attacker.listen(SLOW.0, Some(SLOW_ANSWER_TIME)).await?,
             Attack::Reads => attacker.make_rows().await?,
             Attack::Flood => {}
         }
@@ -167,9 +167,9 @@ impl Attacker {
                 "externalId": format!("row-{n}"), "callbackUrl": "http://127.0.0.1:9/",
             })
         };
-        let receipt = self.apis[0].create_all(&(0..ROWS).map(row).collect()).await?;
+        let receipt = self.apis[0].create_all(&(0..ROW_COUNT).map(row).collect()).await?;
         let base = "/api/v1";
-        let (deep, page) = (ROWS - 1_000, "status=active&limit=1000");
+        let (deep, page) = (ROW_COUNT - 1_000, "status=active&limit=1000");
         self.reads = vec![
             receipt,
             format!("{base}/jobs?{page}&orderBy=dateModified&offset={deep}"),
@@ -200,21 +200,21 @@ impl Attacker {
                 let tally = self.tally.clone();
                 self.tasks.spawn(async move {
                     loop {
-                        tally.count(!stand(port).await);
+                        tally.count(!hold_idle(port).await);
                         tokio::time::sleep(ERROR_PAUSE).await;
                     }
                 });
             }
-            for _ in 0..DEAF {
+            for _ in 0..UNREAD {
                 let tally = self.tally.clone();
                 self.tasks.spawn(async move {
                     loop {
-                        tally.count(!ask_deaf(port).await);
+                        tally.count(!send_without_reading(port).await);
                         tokio::time::sleep(ERROR_PAUSE).await;
                     }
                 });
             }
-            for _ in 0..REFUSED {
+            for _ in 0..WRONG_KEYS {
                 let tally = self.tally.clone();
                 self.tasks.spawn(async move {
                     loop {
@@ -223,7 +223,7 @@ impl Attacker {
                             tokio::time::sleep(ERROR_PAUSE).await;
                             continue;
                         };
-                        while ask_wrong(&mut stream).await.is_ok() {
+                        while send_wrong_key(&mut stream).await.is_ok() {
                             tally.count(true);
                         }
                     }
@@ -234,7 +234,7 @@ impl Attacker {
 }
 
 /// Connects and says nothing until the node closes; whether it let us in.
-async fn stand(port: SocketAddr) -> bool {
+async fn hold_idle(port: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(port).await else { return false };
     // A reset also ends the connection.
     let _ = stream.read(&mut [0; 64]).await;
@@ -243,22 +243,22 @@ async fn stand(port: SocketAddr) -> bool {
 
 /// Sends requests for long answers and reads none of them, until the node closes or the limit is
 /// reached. Returns whether the node let it in.
-async fn ask_deaf(port: SocketAddr) -> bool {
+async fn send_without_reading(port: SocketAddr) -> bool {
     let piece = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
     let Ok(socket) = TcpSocket::new_v4() else { return false };
-    if socket.set_recv_buffer_size(NARROW).is_err() {
+    if socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).is_err() {
         return false;
     }
     let Ok(mut stream) = socket.connect(port).await else { return false };
     let mut asked = 0;
-    while asked < ASKED_MOST && stream.write_all(&piece).await.is_ok() {
+    while asked < MAX_REQUEST_BYTES && stream.write_all(&piece).await.is_ok() {
         asked += piece.len();
     }
     true
 }
 
 /// Sends a request with a wrong key, and reads once.
-async fn ask_wrong(stream: &mut TcpStream) -> std::io::Result<()> {
+async fn send_wrong_key(stream: &mut TcpStream) -> std::io::Result<()> {
     let request =
         b"GET /api/v1/jobs HTTP/1.1\r\nhost: x\r\nx-api-key: none\r\nx-secret-key: none\r\n\r\n";
     stream.write_all(request).await?;
