@@ -97,10 +97,12 @@ impl Graph {
                 let Some(path) = self.absolute(file, path, inside) else { continue };
                 let Some((at, whole)) = self.definition(&path, 0) else { continue };
                 let target = &self.files[at];
-                // A constant needs nothing of the children of the module that it stands in.
+                // A constant of a parent module needs nothing of that module's children.
                 let constant = path.last().is_some_and(|name| target.constants.contains(name))
                     && file.module.starts_with(&target.module);
-                if (!whole || glob) && !constant {
+                // A file that defines nothing only hands names on.
+                let hands_on = whole && target.items.is_empty();
+                if (!whole || glob) && !constant && !hands_on {
                     used.insert(target.name.as_str());
                 }
             }
