@@ -11,24 +11,26 @@
 //! |---|---|
 //! | [`cli`] | the command line: start, dev, configuration, credentials, clients' commands, bench |
 //! | [`node`] | the process put together; start order and stop order |
-//! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes in two casings |
+//! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes, two casings |
 //! | [`auth`] | the caller of a request and its rights |
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
-//! | [`delivery`], [`executor`] | whose call is next, which destinations are left alone; HTTP calls |
+//! | [`executor`] | calls to receivers, each kind in a folder |
+//! | [`delivery`] | turns, limits and breakers of calls, whatever their kind |
 //! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
 //! | [`store`], [`journal`] | the replicated state in SQLite; this node's results on its own disk |
-//! | [`config`], [`secret`], [`clock`], [`metrics`], [`telemetry`], [`listen`], `disk` | settings, keys, time, figures, logs, ports, files |
-//! | [`model`], [`schedule`] | nouns and their pure rules; cron, `@every` and instants as pure functions |
+//! | [`config`], [`secret`], [`clock`] | settings, keys, time |
+//! | [`metrics`], [`telemetry`], [`listen`], `disk` | figures, logs, ports, files |
+//! | [`model`], [`schedule`] | nouns and their pure rules; cron and instants as pure functions |
 //!
 //! # The walk of a job
 //!
 //! 1. **Create.** A client sends `POST /jobs` to any node. [`api`] checks every field and makes one
 //!    [`command::Command`].
 //! 2. **Commit.** [`cluster::Cluster::propose`] carries the command to the leader, which stamps it.
-//!    A quorum writes it to its log and syncs. [`raft`]'s state machine applies it on every node, in
-//!    one SQLite transaction with the log position. Only now is the client answered.
+//!    A quorum writes it to its log and syncs. The state machine of [`raft`] applies it on every
+//!    node, in one SQLite transaction with the log position. Only now is the client answered.
 //! 3. **Queue.** The change feed publishes the change. The node that owns the job's shard puts the
 //!    job into its due queue, in a group with all jobs that fall due with it ([`worker`]).
 //! 4. **Send.** When the group is due, the worker reads data and target as they are now and builds
@@ -38,9 +40,9 @@
 //! 5. **Record locally.** The result is written to the [`journal`] and synced. A *watermark*
 //!    follows: everything of the shard that is due up to it has ended or is a row in the store.
 //! 6. **Collect.** The leader's collector ([`coordinator`]) reads the journals and proposes
-//!    [`command::Command::Record`]. When the record is applied, the journal forgets its entries: the
-//!    replicated log is their acknowledgement. A failed attempt is a pending row in the [`store`]
-//!    now, with the instant of the next attempt.
+//!    [`command::Command::Record`]. When the record is applied, the journal forgets its entries:
+//!    the replicated log is their acknowledgement. A failed attempt is a pending row in the
+//!    [`store`] now, with the instant of the next attempt.
 //!
 //! Variations:
 //!
@@ -56,8 +58,8 @@
 //!
 //! # Who may fire
 //!
-//! Jobs belong to 64 shards ([`model::shard`]). A node fires what is due in the shards that it owns,
-//! under an epoch and while its lease holds. The leader grants leases and moves shards. A lease
+//! Jobs belong to 64 shards ([`model::shard`]). A node fires what is due in the shards that it
+//! owns, under an epoch and while its lease holds. The leader grants leases and moves shards. A lease
 //! outlives the leader that granted it, so the death of a leader delays no firing. A dead owner is
 //! replaced when its lease must have ended; the next owner goes on from the watermark. In an
 //! orderly hand-over the old owner promises an instant and fires up to it, and the new owner fires
