@@ -59,13 +59,14 @@
 //! # Who may fire
 //!
 //! Jobs belong to 64 shards ([`model::shard`]). A node fires what is due in the shards that it
-//! owns, under an epoch and while its lease holds. The leader grants leases and moves shards. A lease
-//! outlives the leader that granted it, so the death of a leader delays no firing. A dead owner is
-//! replaced when its lease must have ended; the next owner goes on from the watermark. In an
-//! orderly hand-over the old owner promises an instant and fires up to it, and the new owner fires
-//! after it: nothing waits, and nothing fires twice. Both halves of this protocol are pure step
-//! functions, and `tests/it/model` runs them against loss, delay, pauses, restarts and drifting
-//! clocks. [`model::process`] decides which process speaks for a node whose data folder was copied.
+//! owns, under an epoch and while its lease holds. The leader grants leases and moves shards. A
+//! lease outlives the leader that granted it, so the death of a leader delays no firing. A dead
+//! owner is replaced when its lease must have ended; the next owner goes on from the watermark.
+//! In an orderly hand-over the old owner promises an instant and fires up to it, and the new
+//! owner fires after it: nothing waits, and nothing fires twice. Both halves of this protocol are
+//! pure step functions, and `tests/it/model` runs them against loss, delay, pauses, restarts and
+//! drifting clocks. [`model::process`] decides which process speaks for a node whose data folder
+//! was copied.
 //!
 //! # What users share
 //!

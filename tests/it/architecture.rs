@@ -1,9 +1,11 @@
-//! The rules of `CONTRIBUTING.md` that a program can check: imports only go down the layers, no
-//! files refer to each other in a circle, files and comments stay short, and what a comment refers
-//! to exists. What is wrong today is listed in `architecture/known`, a file for each check that still
-//! needs one. **The lists only shrink**: nobody adds a line to them, and whoever mends a file takes
-//! its lines off. A line that is no longer true is noted, with all lines that still are, to paste:
-//! `cargo test --test it -- architecture --nocapture`.
+//! Checks the rules of `CONTRIBUTING.md` that a program can check: imports only go down the layers,
+//! no files refer to each other in a circle, files and comments stay short, and the documents that
+//! a comment names exist.
+//!
+//! The faults of today are listed in `architecture/known`, a file for each check that still needs
+//! one. **The lists only shrink**: no line is added to them, and a change that mends a file takes
+//! its lines off. A line that is no longer true is noted, with all lines that still are: `cargo
+//! test --test it -- architecture --nocapture`.
 
 mod graph;
 mod lex;
@@ -32,7 +34,8 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// What a module must not import though it is below: the module, and the heads of the paths.
+/// Imports that a module must not have though they are of a lower layer: the module, and the first
+/// segments of the paths.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("api", &["store", "command", "raft"]),
     ("ui", &["store", "command", "raft"]),

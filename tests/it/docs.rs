@@ -1,27 +1,30 @@
-//! The documents as a reader follows them: every fenced block of README.md, docs/*.md and the other
-//! pages, in order. A page is one shell session in a fresh home; it starts its own nodes. Called by
-//! nobody; it changes nothing outside of a temporary folder.
+//! Runs the documents as a reader follows them: every fenced block of README.md, docs/*.md and the
+//! other pages, in order. A page is one shell session in a fresh folder; it starts its own nodes. It
+//! changes nothing outside of that folder.
 //!
-//! A block fails when a command in it fails, when it prints an answer of the API that is no success, or
-//! when it prints something else than the block without a language that follows it directly.
+//! A block fails when a command in it fails, when it prints an answer of the API that is no
+//! success, or when it prints something else than the block without a language that follows it.
 //!
-//! | block | what is done |
-//! |---|---|
-//! | `sh` | run |
-//! | `js`, `python` | written to the file that its first line names (`// demo.js`), which a later block runs |
-//! | `json`, `yaml` | read |
-//! | others | nothing; a block without a language after an `sh` block is its output |
+//! The language of a block says what is done with it:
 //!
-//! | comment before a block | meaning |
-//! |---|---|
-//! | `<!-- not run: REASON -->` | its syntax is checked, and that our command line understands each command of ours |
-//! | `<!-- runs until the end of the section, ready at "TEXT" -->` | runs in a terminal of its own (`page`: to the end of the page); ctrl-c ends it |
-//! | `<!-- begins with: PAGE, HEADING -->` | the first shell block there is run before this page |
+//! - `sh`: it is run.
+//! - `js`, `python`: it is written to the file that its first line names (`// demo.js`), which a
+//!   later block runs.
+//! - `json`, `yaml`: it is parsed.
+//! - others: nothing. A block without a language after an `sh` block is its output.
 //!
-//! In an output these may differ: instants within eight days of now; days in words and times of day;
-//! amounts of `ms`, `s` and `MB`; execution ids; keys, secrets and long hexadecimal numbers; the number
-//! after `node`; the width of blanks. `...` stands for anything: in a line, or for lines. All else is
-//! as shown. Ports are the documented ones to the reader and free ones here.
+//! A comment before a block says how it is run:
+//!
+//! - `<!-- not run: REASON -->`: only its syntax is checked, and that our command line understands
+//!   each command of ours.
+//! - `<!-- runs until the end of the section, ready at "TEXT" -->`: it runs in a terminal of its own
+//!   (`page`: to the end of the page); ctrl-c ends it.
+//! - `<!-- begins with: PAGE, HEADING -->`: the first shell block there is run before this page.
+//!
+//! In an output these may differ: instants within eight days of now; days in words and times of
+//! day; amounts of `ms`, `s` and `MB`; execution ids; keys, secrets and long hexadecimal numbers;
+//! the number after `node`; the width of blanks. `...` matches anything, in a line or over lines.
+//! Everything else must be as shown. The reader sees the documented ports; the test uses free ones.
 
 mod facts;
 mod page;

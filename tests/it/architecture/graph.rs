@@ -78,8 +78,8 @@ impl Graph {
         heads
     }
 
-    /// For each file the files that define what it uses. Its own inline tests are left out: they may
-    /// use what is built on it.
+    /// The files that define what each file uses. Inline tests of a file do not count: they may use
+    /// what is built on the file.
     pub(super) fn uses(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut uses = BTreeMap::new();
         for file in &self.files {

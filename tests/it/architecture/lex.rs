@@ -99,7 +99,7 @@ impl Lexer {
         self.text[start..self.at].iter().collect()
     }
 
-    /// What is left of this line, as a comment.
+    /// The rest of this line, as a comment.
     fn line_comment(&mut self) -> Comment {
         let start = self.at;
         while self.peek(0).is_some_and(|c| c != '\n') {

@@ -1,4 +1,4 @@
-//! Facts that documents claim about the code: that the files, types, tests and error codes that they
+//! Checks what documents claim about the code: the files, types, tests and error codes that they
 //! name exist. It reads the sources as text; `docs` runs the commands of the same documents.
 
 use std::collections::BTreeSet;
@@ -111,7 +111,7 @@ fn every_test_that_a_document_cites_exists() {
     assert!(wrong.is_empty(), "documents cite tests that are not there: {wrong:#?}");
 }
 
-/// The error codes in the sources: the literals that stand where a code is given.
+/// The error codes in the sources: the literals at the places where a code is given.
 fn error_codes() -> BTreeSet<String> {
     let mut paths = Vec::new();
     for folder in ["src/api", "src/app", "src/server"] {

@@ -38,8 +38,8 @@ pub(super) struct Block {
 pub(super) enum Mark {
     /// `<!-- not run: REASON -->`.
     NotRun(String),
-    /// `<!-- runs until the end of the section|page, ready at "TEXT" -->`: in a terminal of its own,
-    /// the page goes on when it has printed the text; ctrl-c ends it.
+    /// `<!-- runs until the end of the section|page, ready at "TEXT" -->`: the block runs in a
+    /// terminal of its own. The page goes on when it has printed the text; ctrl-c ends it.
     Beside { whole_page: bool, ready: String },
 }
 

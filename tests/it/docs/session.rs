@@ -176,8 +176,8 @@ impl Session {
         Done { printed: read(output).unwrap_or_default(), failed }
     }
 
-    /// Runs a block in a terminal of its own, until the line `until` of the document; waits until it
-    /// has printed `ready`. What it has printed by then.
+    /// Runs a block in a terminal of its own, until the line `until` of the document. Waits until
+    /// it has printed `ready`, and returns what it has printed by then.
     pub(super) fn run_beside(
         &mut self,
         code: &str,

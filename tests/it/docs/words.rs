@@ -10,7 +10,7 @@ pub(super) fn misunderstood(code: &str) -> Vec<String> {
     commands(code).iter().filter_map(|words| refused(words, &[])).collect()
 }
 
-/// The same of a command in a sentence, such as `scheduler0 explain JOB`: its values are placeholders
+/// Checks a command in a sentence, such as `scheduler0 explain JOB`: its values are placeholders
 /// and may be left out, but its names must be known.
 pub(super) fn misnamed(code: &str) -> Option<String> {
     let lenient = [
