@@ -5,9 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use scheduler0::command::Command;
-use scheduler0::model::attempt::{
-    AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict,
-};
+use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
 use scheduler0::model::members::Members;
 
 /// Jobs in the record.
@@ -21,26 +19,13 @@ pub(crate) fn ids(shard: u64) -> impl Iterator<Item = u64> {
 
 /// A request of one shard, delivered.
 pub(crate) fn attempt(shard: u64, due: i64) -> AttemptRecord {
+    let (members, shard) = (Members::from_sorted(ids(shard)), shard as u16);
+    let occurrences = Occurrences { project: 1, shard, epoch: 1, due, scheduled: due, members };
     AttemptRecord {
-        project: 1,
-        shard: shard as u16,
-        epoch: 1,
-        due,
-        scheduled: due,
-        since: None,
-        attempt: 1,
-        verdict: Verdict::Delivered,
         http_code: 200,
         started: due + 3,
         duration: 2,
-        members: Members::from_sorted(ids(shard)),
-        error: None,
-        pending: None,
-        run: 0,
-        once: false,
-        origin: ResultOrigin::Answer,
-        accepted: None,
-        response: None,
+        ..AttemptRecord::attempt(occurrences, Verdict::Delivered)
     }
 }
 

@@ -13,7 +13,7 @@ use scheduler0::executor::{self, Executor};
 use scheduler0::journal::{self, Journal};
 use scheduler0::metrics::Metrics;
 use scheduler0::model::attempt::JournalBatch;
-use scheduler0::model::job::{Casing, JobDefinition, JobStatus};
+use scheduler0::model::job::{JobDefinition, JobStatus};
 use scheduler0::model::lease::{Answer, Facts, Grant, Position};
 use scheduler0::model::shard::{Move, MoveKind, SHARDS};
 use scheduler0::secret::Keys;
@@ -56,15 +56,8 @@ async fn create(cluster: &Cluster, url: &str, jobs: u64) {
         spec: "@every 1s".to_owned(),
         period: Some(1_000),
         timezone: "UTC".to_owned(),
-        dst: scheduler0::schedule::DstRule::default(),
         callback_url: url.to_owned(),
         execution_type: "http".to_owned(),
-        casing: Casing::Snake,
-        start: None,
-        end: None,
-        retry_max: None,
-        executor: None,
-        created_by: None,
         ..JobDefinition::default()
     };
     let job = |i| NewJob {

@@ -183,8 +183,6 @@ fn row_bytes(job: &NewJob) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::job::Casing;
-    use crate::schedule::DstRule;
 
     fn definition(project: u64) -> JobDefinition {
         JobDefinition {
@@ -192,15 +190,8 @@ mod tests {
             spec: "@every 1m".into(),
             period: Some(60_000),
             timezone: "UTC".into(),
-            dst: DstRule::default(),
             callback_url: "http://localhost/".into(),
             execution_type: "http".into(),
-            casing: Casing::Snake,
-            start: None,
-            end: None,
-            retry_max: None,
-            executor: None,
-            created_by: None,
             ..JobDefinition::default()
         }
     }

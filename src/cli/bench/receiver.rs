@@ -228,15 +228,9 @@ mod tests {
             spec: "@every 1s".into(),
             period: Some(1_000),
             timezone: "UTC".into(),
-            dst: crate::schedule::DstRule::default(),
             callback_url: "http://localhost/".into(),
             execution_type: "http".into(),
             casing: Casing::Camel,
-            start: None,
-            end: None,
-            retry_max: None,
-            executor: None,
-            created_by: None,
             ..JobDefinition::default()
         };
         let definition = DefinitionText::new(&definition);

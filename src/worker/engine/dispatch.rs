@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::state::Engine;
-use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
+use crate::model::attempt::{AttemptRecord, Occurrences, SkipReason};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::shard::OwnershipKey;
@@ -180,26 +180,12 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         }
         self.tracker.dispatched_range(shard, since, Instants { scheduled, due }, &members);
         let once = plan.schedule.is_once();
+        let occurrences =
+            Occurrences { project: plan.project, shard, epoch, due, scheduled, members };
         let record = AttemptRecord {
-            project: plan.project,
-            shard,
-            epoch,
-            due,
-            scheduled,
             since: (!once).then_some(since),
-            attempt: 1,
-            verdict: Verdict::Skipped(SkipReason::Misfire),
-            http_code: 0,
-            started: self.time.now(),
-            duration: 0,
-            members,
-            error: None,
-            pending: None,
-            run: 0,
             once,
-            origin: ResultOrigin::Answer,
-            accepted: None,
-            response: None,
+            ..AttemptRecord::skipped(occurrences, SkipReason::Misfire, self.time.now())
         };
         self.results.add_interval(shard, since, record);
     }

@@ -162,20 +162,7 @@ impl PendingRows {
 
     /// Adds a result from before this process began.
     fn recorded_earlier(&mut self, id: u64, shard: ShardId, done: RowResult) {
-        let pending = Pending {
-            id,
-            shard,
-            project: 0,
-            due: 0,
-            scheduled: 0,
-            attempt: 0,
-            next_at: 0,
-            members: Members::default(),
-            run: 0,
-            base: 0,
-            forced: false,
-            postponed: None,
-        };
+        let pending = Pending { id, attempt: 0, ..Pending::new(0, shard, 0, Members::default()) };
         let row = Row { pending, state: State::Recorded, done: Vec::new() };
         self.known.entry(id).or_insert(row).done.push(done);
         self.shards.entry(shard).or_default().insert(id);

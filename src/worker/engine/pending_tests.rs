@@ -4,20 +4,7 @@ use super::*;
 
 fn row(id: u64, next_at: Millis) -> Pending {
     let members = Members::from_sorted([id]);
-    Pending {
-        id,
-        shard: 3,
-        project: 1,
-        due: 5,
-        scheduled: 5,
-        attempt: 2,
-        next_at,
-        members,
-        run: 0,
-        base: 0,
-        forced: false,
-        postponed: None,
-    }
+    Pending { id, attempt: 2, next_at, ..Pending::new(1, 3, 5, members) }
 }
 
 fn pair(next_at: Millis) -> Pending {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::model::attempt::{AttemptRecord, ResultOrigin, Verdict};
+use crate::model::attempt::{AttemptRecord, Occurrences, Verdict};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, Postponement};
 use crate::model::shard::OwnershipKey;
@@ -49,26 +49,14 @@ impl Head {
         verdict: Verdict,
         members: Members,
     ) -> AttemptRecord {
+        let ((shard, epoch), Instants { scheduled, due }) = (self.key, self.instants());
+        let occurrences = Occurrences { project, shard, epoch, due, scheduled, members };
         AttemptRecord {
-            project,
-            shard: self.key.0,
-            epoch: self.key.1,
-            due: self.due,
-            scheduled: self.scheduled,
-            since: None,
             attempt: self.attempt,
-            verdict,
-            http_code: 0,
             started: 0,
-            duration: 0,
-            members,
-            error: None,
             pending: self.row.map(|(id, _)| id),
             run: self.run,
-            once: false,
-            origin: ResultOrigin::Answer,
-            accepted: None,
-            response: None,
+            ..AttemptRecord::attempt(occurrences, verdict)
         }
     }
 

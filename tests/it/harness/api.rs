@@ -18,9 +18,7 @@ use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
 use scheduler0::metrics::Metrics;
 use scheduler0::model::NodeId;
-use scheduler0::model::attempt::{
-    AttemptRecord, JournalBatch, JournalEntry, ResultOrigin, Verdict,
-};
+use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
 use scheduler0::model::members::Members;
 use scheduler0::model::shard::{Move, MoveKind};
 use scheduler0::raft::types::Member;
@@ -236,25 +234,15 @@ pub(crate) fn attempt_record(
     attempt: u32,
     verdict: Verdict,
 ) -> AttemptRecord {
+    let members = Members::from_sorted(jobs.iter().copied());
+    let (project, shard, epoch) = (1, 0, 1);
+    let occurrences = Occurrences { project, shard, epoch, due: scheduled, scheduled, members };
     AttemptRecord {
-        project: 1,
-        shard: 0,
-        epoch: 1,
-        due: scheduled,
-        scheduled,
-        since: None,
         attempt,
-        verdict,
         http_code: 500,
-        started: scheduled,
         duration: 5,
-        members: Members::from_sorted(jobs.iter().copied()),
         error: Some("it answered 500".into()),
-        pending: None,
-        run: 0,
-        once: false,
-        origin: ResultOrigin::Answer,
-        accepted: None,
         response: Some("sorry".into()),
+        ..AttemptRecord::attempt(occurrences, verdict)
     }
 }

@@ -12,15 +12,9 @@ fn definition(casing: Casing) -> JobDefinition {
         spec: "@every 1m".into(),
         period: Some(60_000),
         timezone: "America/New_York".into(),
-        dst: crate::schedule::DstRule::default(),
         callback_url: "http://127.0.0.1:3000/callback".into(),
         execution_type: "http".into(),
         casing,
-        start: None,
-        end: None,
-        retry_max: None,
-        executor: None,
-        created_by: None,
         ..JobDefinition::default()
     }
 }
