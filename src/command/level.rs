@@ -6,7 +6,7 @@
 //! | level | what it brought |
 //! |---|---|
 //! | 1 | the program before levels |
-//! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers and TLS of targets; schema steps 3, 4 |
+//! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers, TLS of targets; schema 3, 4 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.

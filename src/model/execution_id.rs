@@ -1,5 +1,5 @@
-//! Execution ids: the ids of occurrences as people and receivers see them. The worker sends them, the
-//! API shows and parses them.
+//! Execution ids: the ids of occurrences as people and receivers see them. The worker sends them;
+//! the API shows and parses them.
 
 use super::run::Occurrence;
 use super::{JobId, Millis};

@@ -1,6 +1,6 @@
 //! Runs the documents as a reader follows them: every fenced block of README.md, docs/*.md and the
-//! other pages, in order. A page is one shell session in a fresh folder; it starts its own nodes. It
-//! changes nothing outside of that folder.
+//! other pages, in order. A page is one shell session in a fresh folder; it starts its own nodes,
+//! and changes nothing outside of that folder.
 //!
 //! A block fails when a command in it fails, when it prints an answer of the API that is no
 //! success, or when it prints something else than the block without a language that follows it.
@@ -17,8 +17,8 @@
 //!
 //! - `<!-- not run: REASON -->`: only its syntax is checked, and that our command line understands
 //!   each command of ours.
-//! - `<!-- runs until the end of the section, ready at "TEXT" -->`: it runs in a terminal of its own
-//!   (`page`: to the end of the page); ctrl-c ends it.
+//! - `<!-- runs until the end of the section, ready at "TEXT" -->`: it runs in a terminal of its
+//!   own (`page`: to the end of the page); ctrl-c ends it.
 //! - `<!-- begins with: PAGE, HEADING -->`: the first shell block there is run before this page.
 //!
 //! In an output these may differ: instants within eight days of now; days in words and times of
