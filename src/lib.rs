@@ -12,7 +12,7 @@
 //! | [`cli`] | the command line: start, dev, configuration, credentials, clients' commands, bench |
 //! | [`node`] | the process put together; start order and stop order |
 //! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes, two casings |
-//! | [`auth`] | the caller of a request and its rights |
+//! | [`app`], [`auth`] | actors and their rights; the check of credentials |
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
@@ -79,6 +79,7 @@
 //!   each network.
 
 pub mod api;
+pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod clock;

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::routing::any;
 
+use crate::api::http::action_router::{ActionRouter, any};
 use crate::api::http::error::Error;
 use crate::api::http::middleware::{authenticate, finish};
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
 use crate::api::{admin, echo, history, jobs, projects, root, targets};
+use crate::app::Action;
 
 /// The router with all three prefixes, ready to be served.
 pub fn router(state: AppState) -> Router {
     let state = Arc::new(state);
-    let closed = Router::new()
+    let closed = ActionRouter::new()
         .merge(projects::routes::router())
         .merge(jobs::routes::router())
         .merge(jobs::preview::router())
@@ -29,7 +30,8 @@ pub fn router(state: AppState) -> Router {
         .merge(admin::cluster::router())
         .merge(admin::backups::router())
         .merge(admin::members::router())
-        .route("/prompt", any(prompt))
+        .route("/prompt", any(Action::Unsupported, prompt))
+        .into_router()
         .route_layer(from_fn_with_state(state.clone(), authenticate));
     let mut open = Router::new().merge(admin::health::router()).merge(root::router());
     if state.echo {

@@ -5,18 +5,17 @@
 //! A node makes one backup at a time. Paths lead into `BackupDir` and nowhere else.
 
 use crate::api::admin::backup_path::taken;
+use crate::api::http::action_router::{ActionRouter, get, post};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Serialize;
 
 use crate::api::admin::backup_path::confined;
@@ -26,6 +25,7 @@ use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::api::http::respond;
 use crate::api::state::{App, AppState};
+use crate::app::Action;
 use crate::cluster::backup::{self, Facts};
 use crate::disk::modes;
 use crate::model::time::rfc3339;
@@ -36,12 +36,15 @@ const PIECE: usize = 256 << 10;
 /// The longest path, in bytes.
 const LONGEST: usize = 1_024;
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/cluster/backup", get(download).post(to_folder))
-        .route("/cluster/backup-to-file", post(to_file))
-        .route("/cluster/restore", post(restore))
-        .route("/cluster/backup-restore-progress", get(progress))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route(
+            "/cluster/backup",
+            get(Action::ClusterBackup, download).post(Action::ClusterBackup, to_folder),
+        )
+        .route("/cluster/backup-to-file", post(Action::ClusterBackup, to_file))
+        .route("/cluster/restore", post(Action::ClusterBackup, restore))
+        .route("/cluster/backup-restore-progress", get(Action::ClusterBackup, progress))
 }
 
 /// A backup that was made in the folder.
@@ -59,7 +62,6 @@ struct CreatedJobs {
 /// Streams a backup of the state that is applied here, by default with everything that was
 /// committed before the request.
 async fn download(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    context.operators_only()?;
     wait_until_applied(&app, &context).await?;
     let folder = folder(&app).await?;
     let part = folder.join(part_name(&app));
@@ -98,7 +100,6 @@ async fn to_folder(
     context: RequestContext,
     _: JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    context.operators_only()?;
     wait_until_applied(&app, &context).await?;
     let folder = folder(&app).await?;
     let now: String = rfc3339(app.time.now()).chars().filter(|c| !"-:".contains(*c)).collect();
@@ -112,7 +113,6 @@ async fn to_file(
     context: RequestContext,
     body: JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    context.operators_only()?;
     let path = path_in(&body.0, "destPath")?;
     wait_until_applied(&app, &context).await?;
     let folder = folder(&app).await?;
@@ -125,10 +125,9 @@ async fn to_file(
 /// that the client learns whether it would do.
 async fn restore(
     State(app): App,
-    context: RequestContext,
+    _: RequestContext,
     body: JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    context.operators_only()?;
     let path = path_in(&body.0, "backupPath")?;
     let folder = folder(&app).await?;
     let found = blocking(move || Ok(confined(&folder, &path, "backupPath"))).await;
@@ -154,7 +153,6 @@ async fn restore(
 }
 
 async fn progress(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    context.operators_only()?;
     let (mut progress, part) = app.backup.progress();
     if let Some(part) = part {
         let written = fs::metadata(part.with_extension("tmp")).map_or(0, |data| data.len());

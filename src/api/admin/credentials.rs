@@ -5,16 +5,13 @@
 //! exist. Reads are limited here, changes in `command::apply`, which also records the parent. A
 //! request's own words about who made something are kept beside that and decide nothing.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::{Error, refused};
@@ -25,6 +22,7 @@ use crate::api::http::page::{Orders, whole_list};
 use crate::api::http::respond;
 use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::Action;
 use crate::command::{Command, Outcome};
 use crate::model::credential::Credential;
 use crate::model::time::rfc3339;
@@ -88,11 +86,19 @@ impl From<Credential> for CredentialView {
     }
 }
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/credentials", get(list).post(create))
-        .route("/credentials/{id}", get(get_credential).put(update).delete(remove))
-        .route("/credentials/{id}/archive", post(archive))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route(
+            "/credentials",
+            get(Action::CredentialsRead, list).post(Action::CredentialsWrite, create),
+        )
+        .route(
+            "/credentials/{id}",
+            get(Action::CredentialsRead, get_credential)
+                .put(Action::CredentialsWrite, update)
+                .delete(Action::CredentialsWrite, remove),
+        )
+        .route("/credentials/{id}/archive", post(Action::CredentialsWrite, archive))
 }
 
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {

@@ -3,12 +3,9 @@
 //! command line puts the steps together.
 
 use crate::api::cluster_admin::members::Step;
-use std::sync::Arc;
-
-use axum::Router;
+use crate::api::http::action_router::{ActionRouter, delete, get, post};
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
 use serde::Serialize;
 
 use crate::api::http::body::{self, SMALL};
@@ -18,28 +15,30 @@ use crate::api::http::fields::Fields;
 use crate::api::http::ids::Id;
 use crate::api::http::respond;
 use crate::api::state::{App, AppState};
+use crate::app::Action;
 use crate::config;
 use crate::model::NodeId;
 
 /// The longest address, in bytes.
 const LONGEST: usize = 512;
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/cluster/members", get(list).post(add))
-        .route("/cluster/members/{id}", delete(remove))
-        .route("/cluster/members/{id}/promote", post(promote))
-        .route("/cluster/members/{id}/drain", post(drain).delete(undrain))
-        .route("/cluster/leader", post(transfer))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route("/cluster/members", get(Action::ClusterRead, list).post(Action::ClusterWrite, add))
+        .route("/cluster/members/{id}", delete(Action::ClusterWrite, remove))
+        .route("/cluster/members/{id}/promote", post(Action::ClusterWrite, promote))
+        .route(
+            "/cluster/members/{id}/drain",
+            post(Action::ClusterWrite, drain).delete(Action::ClusterWrite, undrain),
+        )
+        .route("/cluster/leader", post(Action::ClusterWrite, transfer))
 }
 
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    context.operators_only()?;
     Ok(respond::ok(&app.admin()?.members().await?, context.casing()))
 }
 
-async fn carry_out(app: &AppState, context: &RequestContext, step: Step) -> Result<NodeId, Error> {
-    context.operators_only()?;
+async fn change(app: &AppState, step: Step) -> Result<NodeId, Error> {
     Ok(app.admin()?.change(step).await?)
 }
 
@@ -60,7 +59,6 @@ async fn add(
     context: RequestContext,
     request: axum::extract::Request,
 ) -> Result<Response, Error> {
-    context.operators_only()?;
     let mut fields = fields(&app, request).await?;
     let needed = |name| Error::invalid(name, format!("{name} field is required"));
     let node = fields.number("id")?.ok_or_else(|| needed("id"))?;
@@ -74,23 +72,23 @@ async fn add(
         .map_err(|(field, message)| Error::invalid(field, message))?;
     let replace = fields.flag("replace")?.unwrap_or(false);
     let step = Step::Add { node, address, raft_address, replace };
-    let id = carry_out(&app, &context, step).await?;
+    let id = change(&app, step).await?;
     Ok(respond::warn(respond::created(&Node { id }, context.casing()), &fields.warnings()))
 }
 
 async fn promote(State(app): App, context: RequestContext, Id(id): Id) -> Result<Response, Error> {
-    let id = carry_out(&app, &context, Step::Promote(id)).await?;
+    let id = change(&app, Step::Promote(id)).await?;
     Ok(respond::ok(&Node { id }, context.casing()))
 }
 
 async fn remove(State(app): App, context: RequestContext, Id(node): Id) -> Result<Response, Error> {
     let step = Step::Remove { node, force: context.flag("force")? };
-    carry_out(&app, &context, step).await?;
+    change(&app, step).await?;
     Ok(respond::no_content())
 }
 
 async fn drain(State(app): App, context: RequestContext, Id(node): Id) -> Result<Response, Error> {
-    let id = carry_out(&app, &context, Step::Drain { node, draining: true }).await?;
+    let id = change(&app, Step::Drain { node, draining: true }).await?;
     Ok(respond::ok(&Node { id }, context.casing()))
 }
 
@@ -99,7 +97,7 @@ async fn undrain(
     context: RequestContext,
     Id(node): Id,
 ) -> Result<Response, Error> {
-    carry_out(&app, &context, Step::Drain { node, draining: false }).await?;
+    change(&app, Step::Drain { node, draining: false }).await?;
     Ok(respond::no_content())
 }
 
@@ -108,9 +106,8 @@ async fn transfer(
     context: RequestContext,
     request: axum::extract::Request,
 ) -> Result<Response, Error> {
-    context.operators_only()?;
     let mut fields = fields(&app, request).await?;
     let to = fields.number("id")?;
-    let id = carry_out(&app, &context, Step::Transfer(to)).await?;
+    let id = change(&app, Step::Transfer(to)).await?;
     Ok(respond::warn(respond::ok(&Node { id }, context.casing()), &fields.warnings()))
 }

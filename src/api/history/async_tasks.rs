@@ -1,22 +1,20 @@
 //! Async tasks: the receipts of `POST /jobs`. They are camelCase under every prefix, as in the
 //! original; only the jobs inside `output` have the casing of the prefix.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::api::http::action_router::{ActionRouter, get};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::ids::IdText;
 use crate::api::http::respond;
 use crate::api::jobs::stream::Jobs;
-use crate::api::state::{App, AppState};
+use crate::api::state::App;
+use crate::app::Action;
 use crate::model::job::Casing;
 use crate::model::task::TaskState;
 use crate::model::time::rfc3339;
@@ -37,8 +35,8 @@ struct TaskView {
     date_created: String,
 }
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new().route("/async-tasks/{id}", get(get_task))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new().route("/async-tasks/{id}", get(Action::HistoryRead, get_task))
 }
 
 async fn get_task(

@@ -1,16 +1,13 @@
 //! Dead letters: listed, replayed one by one or by filter at a rate, or purged for good. Members
 //! that went out in one request are one letter.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::{Error, refused};
@@ -21,6 +18,7 @@ use crate::api::http::page::{ListWriter, Orders};
 use crate::api::http::respond;
 use crate::api::http::warnings::Warnings;
 use crate::api::state::{App, AppState};
+use crate::app::Action;
 use crate::command::{Command, Outcome};
 use crate::model::attempt::occurrence_id;
 use crate::model::postponement::parts;
@@ -107,13 +105,16 @@ struct BulkResult {
     until: Option<String>,
 }
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/dead-letters", get(list))
-        .route("/dead-letters/replay", post(replay))
-        .route("/dead-letters/purge", post(purge))
-        .route("/dead-letters/{id}", get(get_dead_letter).delete(remove))
-        .route("/dead-letters/{id}/replay", post(replay_one))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route("/dead-letters", get(Action::DeadLettersRead, list))
+        .route("/dead-letters/replay", post(Action::DeadLettersWrite, replay))
+        .route("/dead-letters/purge", post(Action::DeadLettersWrite, purge))
+        .route(
+            "/dead-letters/{id}",
+            get(Action::DeadLettersRead, get_dead_letter).delete(Action::DeadLettersWrite, remove),
+        )
+        .route("/dead-letters/{id}/replay", post(Action::DeadLettersWrite, replay_one))
 }
 
 /// 404.

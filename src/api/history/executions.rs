@@ -4,13 +4,10 @@ use crate::api::history::analytics;
 use crate::api::history::cleanup;
 use crate::api::history::execution;
 use crate::api::history::reports;
-use std::sync::Arc;
-
-use axum::Router;
+use crate::api::http::action_router::{ActionRouter, get, post};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::Serialize;
 
 use crate::api::history::execution_view::views;
@@ -18,7 +15,8 @@ use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::page::{ListWriter, Orders};
 use crate::api::http::respond;
-use crate::api::state::{App, AppState};
+use crate::api::state::App;
+use crate::app::Action;
 use crate::model::Millis;
 use crate::store::counters::{self, OutcomeKind};
 use crate::store::executions::{self, Filter};
@@ -35,17 +33,17 @@ struct Totals {
     failed: u64,
 }
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/executions", get(list_executions))
-        .route("/executions/{id}", get(execution::get_execution))
-        .route("/executions/{id}/complete", post(reports::complete))
-        .route("/executions/{id}/fail", post(reports::fail))
-        .route("/executions/{id}/heartbeat", post(reports::heartbeat))
-        .route("/executions/{id}/cancel", post(reports::cancel))
-        .route("/executions/totals", get(totals))
-        .route("/executions/analytics", get(analytics::analytics))
-        .route("/executions/cleanup-old-logs", post(cleanup::cleanup))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route("/executions", get(Action::HistoryRead, list_executions))
+        .route("/executions/{id}", get(Action::HistoryRead, execution::get_execution))
+        .route("/executions/{id}/complete", post(Action::RunsReport, reports::complete))
+        .route("/executions/{id}/fail", post(Action::RunsReport, reports::fail))
+        .route("/executions/{id}/heartbeat", post(Action::RunsReport, reports::heartbeat))
+        .route("/executions/{id}/cancel", post(Action::RunsReport, reports::cancel))
+        .route("/executions/totals", get(Action::HistoryRead, totals))
+        .route("/executions/analytics", get(Action::HistoryRead, analytics::analytics))
+        .route("/executions/cleanup-old-logs", post(Action::HistoryDrop, cleanup::cleanup))
 }
 
 async fn list_executions(State(app): App, context: RequestContext) -> Result<Response, Error> {

@@ -1,23 +1,21 @@
 //! Explanations of a job at an instant, and the ledger of its planned occurrences. `store` finds
 //! the facts, and `explain_words` puts them into sentences.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
 use serde::Serialize;
 
 use crate::api::history::explain_view::ExplainView;
+use crate::api::http::action_router::{ActionRouter, get};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::ids::Id;
 use crate::api::http::page::MAX_LIMIT;
 use crate::api::http::respond;
 use crate::api::jobs::get::missing_job;
-use crate::api::state::{App, AppState};
+use crate::api::state::App;
+use crate::app::Action;
 use crate::model::Millis;
 use crate::model::attempt::execution_id;
 use crate::model::time::rfc3339;
@@ -50,10 +48,10 @@ struct OccurrenceView {
     reason: Option<&'static str>,
 }
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/jobs/{id}/explain", get(explain_job))
-        .route("/jobs/{id}/occurrences", get(occurrences))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route("/jobs/{id}/explain", get(Action::HistoryRead, explain_job))
+        .route("/jobs/{id}/occurrences", get(Action::HistoryRead, occurrences))
 }
 
 async fn explain_job(

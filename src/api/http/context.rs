@@ -98,16 +98,6 @@ impl RequestContext {
             }
         }
     }
-
-    /// Refuses an API key with 403.
-    pub(crate) fn operators_only(&self) -> Result<(), Error> {
-        match self.caller {
-            Caller::Operator => Ok(()),
-            Caller::Client { .. } => Err(Error::forbidden(
-                "this route needs the node's username and password, an api key is not enough",
-            )),
-        }
-    }
 }
 
 /// The parameters of a query, by the names given.

@@ -2,11 +2,12 @@
 //! out.
 //!
 //! ```text
-//!   middleware ─> handler ─┬─ context, ids, body, fields     (in)
+//!   middleware ─> action_router ─> handler ─┬─ context, ids, body, fields     (in)
 //!                          ├─ version, idempotency, query    (conditions)
 //!                          └─ respond, page, warnings, error (out)
 //! ```
 
+pub(crate) mod action_router;
 pub(crate) mod body;
 pub(crate) mod casing;
 pub(crate) mod context;

@@ -4,16 +4,13 @@
 //! Both use the functions that fire jobs, and answer in the form of [`crate::schedule::Preview`].
 //! Nothing here writes: previews are answered while a node refuses writes.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
@@ -21,7 +18,8 @@ use crate::api::http::ids::Id;
 use crate::api::http::{body, respond};
 use crate::api::jobs::get::missing_job;
 use crate::api::jobs::next_runs::{ScheduleCache, Upcoming};
-use crate::api::state::{App, AppState};
+use crate::api::state::App;
+use crate::app::Action;
 use crate::model::Millis;
 use crate::schedule::{
     DstRule, Field, LAST, Mark, Preview, Schedule, asked_anchor, describe, describe_after,
@@ -71,8 +69,10 @@ enum ScheduleInput {
     After(String),
 }
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new().route("/schedules/preview", post(preview)).route("/jobs/{id}/next", get(next))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route("/schedules/preview", post(Action::JobsRead, preview))
+        .route("/jobs/{id}/next", get(Action::JobsRead, next))
 }
 
 async fn preview(

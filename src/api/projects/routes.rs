@@ -1,25 +1,25 @@
 //! The routes of projects. `router` calls it once.
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::{get, post};
-
+use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::projects::pause::{pause_project, resume_project};
 use crate::api::projects::{create, delete, read, rotate, update};
-use crate::api::state::AppState;
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/projects", get(read::list_projects).post(create::create_project))
+use crate::app::Action;
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route(
+            "/projects",
+            get(Action::ProjectsRead, read::list_projects)
+                .post(Action::ProjectsWrite, create::create_project),
+        )
         .route(
             "/projects/{id}",
-            get(read::get_project)
-                .put(update::put_project)
-                .patch(update::patch_project)
-                .delete(delete::delete_project),
+            get(Action::ProjectsRead, read::get_project)
+                .put(Action::ProjectsWrite, update::put_project)
+                .patch(Action::ProjectsWrite, update::patch_project)
+                .delete(Action::ProjectsWrite, delete::delete_project),
         )
-        .route("/projects/{id}/pause", post(pause_project))
-        .route("/projects/{id}/resume", post(resume_project))
-        .route("/projects/{id}/rotate-secret", post(rotate::rotate_secret))
+        .route("/projects/{id}/pause", post(Action::ProjectsWrite, pause_project))
+        .route("/projects/{id}/resume", post(Action::ProjectsWrite, resume_project))
+        .route("/projects/{id}/rotate-secret", post(Action::ProjectsWrite, rotate::rotate_secret))
 }

@@ -1,14 +1,11 @@
 //! Executors: named targets that many jobs share. Their secrets go in and never come out again.
 
+use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::targets::executor_patch;
 use crate::api::targets::executor_view::view;
-use std::sync::Arc;
-
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
 use rusqlite::Connection;
 
 use crate::api::http::body::{JsonBody, SMALL};
@@ -25,6 +22,7 @@ use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
 use crate::api::targets::executor_patch::ExecutorPatch;
 use crate::api::targets::signing::Rotation;
+use crate::app::Action;
 use crate::command::{Command, Outcome};
 use crate::model::target::Executor;
 use crate::store::After;
@@ -33,11 +31,17 @@ use crate::store::executors::{self, Order};
 const ORDERS: &Orders<Order> =
     &[("id", Order::Id), ("name", Order::Name), ("dateCreated", Order::Id)];
 
-pub(crate) fn router() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/executors", get(list).post(create))
-        .route("/executors/{id}", get(get_executor).put(put).patch(patch).delete(remove))
-        .route("/executors/{id}/rotate-secret", post(rotate))
+pub(crate) fn router() -> ActionRouter {
+    ActionRouter::new()
+        .route("/executors", get(Action::ExecutorsRead, list).post(Action::ExecutorsWrite, create))
+        .route(
+            "/executors/{id}",
+            get(Action::ExecutorsRead, get_executor)
+                .put(Action::ExecutorsWrite, put)
+                .patch(Action::ExecutorsWrite, patch)
+                .delete(Action::ExecutorsWrite, remove),
+        )
+        .route("/executors/{id}/rotate-secret", post(Action::ExecutorsWrite, rotate))
 }
 
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {

@@ -1,0 +1,31 @@
+//! The actor of a use case: whoever was authenticated, or this process itself.
+
+use crate::auth::Caller;
+
+/// The kind of an actor, which decides what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A node or the command line, by the node's username and password.
+    Operator,
+    /// A client, by an API key.
+    Client,
+}
+
+/// Who a use case acts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The kind.
+    pub kind: ActorKind,
+    /// The id of a client's credential; `None` for an operator.
+    pub credential: Option<u64>,
+}
+
+impl From<Caller> for Actor {
+    fn from(caller: Caller) -> Self {
+        let kind = match caller {
+            Caller::Operator => ActorKind::Operator,
+            Caller::Client { .. } => ActorKind::Client,
+        };
+        Self { kind, credential: caller.client() }
+    }
+}
