@@ -225,7 +225,7 @@ pub enum Command {
 
 impl Command {
     /// The command that pauses or resumes a project and changes nothing else of it.
-    pub fn turn_project(id: ProjectId, action: ProjectAction, by: Option<String>) -> Self {
+    pub fn project_action(id: ProjectId, action: ProjectAction, by: Option<String>) -> Self {
         let action = Some(action);
         Self::UpdateProject(ProjectEdit { id, action, by, ..ProjectEdit::default() })
     }

@@ -239,10 +239,10 @@ async fn a_project_that_is_paused_rests_over_a_restart() {
     let (job, due) = (jobs[0].job, jobs[0].from + MINUTE - jobs[0].from % MINUTE);
     node.jump_and_arrive(job, due).await;
     node.recorded(job, "delivered", 1).await;
-    let pause = Command::turn_project(1, ProjectAction::Pause { until: None }, None);
+    let pause = Command::project_action(1, ProjectAction::Pause { until: None }, None);
     node.propose(pause).await;
     node.away(Away::Stopped, HOUR).await;
-    let resumed = node.propose(Command::turn_project(1, ProjectAction::Resume, None)).await;
+    let resumed = node.propose(Command::project_action(1, ProjectAction::Resume, None)).await;
     let next = resumed + MINUTE - resumed % MINUTE;
     node.jump_and_arrive(job, next).await;
     node.recorded(job, "delivered", 2).await;

@@ -30,7 +30,7 @@ impl Entry<'_, '_> {
         let Some(run) = runs::get(self.tx, of)? else { return self.report_late(of, report) };
         match report {
             Report::Complete => {
-                self.end_run(&run, Verdict::Delivered, ResultOrigin::Reported, None)?
+                self.end_run(&run, Verdict::Delivered, ResultOrigin::Reported, None)?;
             }
             Report::Fail { error, retry: true } => {
                 self.fail_run(&run, ResultOrigin::Reported, error.clone())?;

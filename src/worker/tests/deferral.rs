@@ -86,7 +86,7 @@ async fn in_a_paused_project_a_row_that_was_never_tried_is_skipped() {
     let mut fixture = WorkerFixture::new();
     let once =
         JobDefinition { timing: Timing::After(0), spec: String::new(), ..definition("", URL) };
-    fixture.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
+    fixture.apply(&Command::project_action(1, ProjectAction::Pause { until: None }, None));
     fixture.clock.advance(Duration::from_secs(1));
     fixture.start();
     let job = fixture.create(once, 1);

@@ -244,7 +244,7 @@ async fn a_pause_of_the_project_decides_about_what_is_due_in_it() {
         fixture.settle().await;
         fixture.reach(WITHIN).await;
         let pause = ProjectAction::Pause { until: Some(until) };
-        fixture.apply(&Command::turn_project(1, pause, None));
+        fixture.apply(&Command::project_action(1, pause, None));
         fixture.edit(job, |edit| edit.definition.end = Some(T0 + 86_400_000));
         fixture.settle().await;
         fixture.reach(T0 + 119_000).await;

@@ -208,7 +208,7 @@ async fn a_paused_project_rests_and_its_watermarks_go_on() {
     let job = fixture.make(definition("@every 10s", URL), None, 2);
     fixture.settle().await;
     fixture.pass(15_000, 1_000).await;
-    fixture.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
+    fixture.apply(&Command::project_action(1, ProjectAction::Pause { until: None }, None));
     fixture.settle().await;
     fixture.pass(30_000, 1_000).await;
     assert_eq!(fixture.calls_of(job), [(10, 1)]);
@@ -221,7 +221,7 @@ async fn a_paused_project_rests_and_its_watermarks_go_on() {
     fixture.settle().await;
     fixture.pass(20_000, 1_000).await;
     assert_eq!(fixture.calls_of(job), [(10, 1)]);
-    fixture.apply(&Command::turn_project(1, ProjectAction::Resume, None));
+    fixture.apply(&Command::project_action(1, ProjectAction::Resume, None));
     fixture.settle().await;
     fixture.pass(20_000, 1_000).await;
     assert_eq!(
@@ -241,7 +241,7 @@ async fn a_pause_with_an_end_is_over_by_itself_and_can_be_cut_short() {
     fixture.start();
     let job = fixture.make(definition("@every 10s", URL), None, 1);
     fixture.settle().await;
-    fixture.apply(&Command::turn_project(
+    fixture.apply(&Command::project_action(
         1,
         ProjectAction::Pause { until: Some(T0 + 25_000) },
         None,
@@ -249,7 +249,7 @@ async fn a_pause_with_an_end_is_over_by_itself_and_can_be_cut_short() {
     fixture.settle().await;
     fixture.pass(31_000, 1_000).await;
     assert_eq!(fixture.calls_of(job), [(30, 1)]);
-    fixture.apply(&Command::turn_project(
+    fixture.apply(&Command::project_action(
         1,
         ProjectAction::Pause { until: Some(T0 + 3_600_000) },
         None,
@@ -259,7 +259,7 @@ async fn a_pause_with_an_end_is_over_by_itself_and_can_be_cut_short() {
     // due after that.
     fixture.pass(18_900, 900).await;
     assert_eq!(fixture.calls_of(job), [(30, 1)], "40 is paused");
-    fixture.apply(&Command::turn_project(1, ProjectAction::Resume, None));
+    fixture.apply(&Command::project_action(1, ProjectAction::Resume, None));
     fixture.settle().await;
     fixture.pass(2_000, 500).await;
     assert_eq!(fixture.calls_of(job), [(30, 1), (50, 1)]);
@@ -273,7 +273,7 @@ async fn what_is_built_when_its_project_is_paused_does_not_go_out() {
     let job = fixture.make(definition("@every 10s", URL), None, 1);
     fixture.settle().await;
     fixture.pass(9_950, 9_950).await;
-    fixture.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
+    fixture.apply(&Command::project_action(1, ProjectAction::Pause { until: None }, None));
     fixture.settle().await;
     fixture.pass(5_000, 500).await;
     assert_eq!(fixture.calls_of(job), []);
@@ -304,7 +304,7 @@ async fn a_one_off_in_a_pause_of_its_project_is_skipped_and_over() {
     let job = fixture.make(one_off(Timing::At), Some(T0 + 10_000), 2);
     let far = fixture.make(one_off(Timing::At), Some(T0 + 300_000), 1);
     fixture.make(definition("@every 10s", URL), None, 1);
-    fixture.apply(&Command::turn_project(1, ProjectAction::Pause { until: None }, None));
+    fixture.apply(&Command::project_action(1, ProjectAction::Pause { until: None }, None));
     fixture.settle().await;
     fixture.pass(12_000, 500).await;
     assert_eq!(fixture.job(job).status, JobStatus::Active, "until it is certain");

@@ -115,8 +115,8 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             Command::ChangeJobs { jobs, action, by: None }
         }
         22 => Command::RunJob { id: u64::from(c) % 90, forced: b % 2 == 0 },
-        23 => Command::turn_project(u64::from(a % 3) + 1, ProjectAction::Pause { until }, None),
-        24 => Command::turn_project(u64::from(a % 3) + 1, ProjectAction::Resume, None),
+        23 => Command::project_action(u64::from(a % 3) + 1, ProjectAction::Pause { until }, None),
+        24 => Command::project_action(u64::from(a % 3) + 1, ProjectAction::Resume, None),
         25 => {
             let (name, webhook_url) = (format!("e{}", b % 3), "http://receiver/a".to_owned());
             let kind = "webhook_url".to_owned();

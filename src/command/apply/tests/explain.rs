@@ -161,7 +161,7 @@ fn pauses_edits_and_the_end_are_found_in_the_plans() {
     let change = |action| Command::ChangeJobs { jobs: vec![(1, 1)], action, by: None };
     fixture.state.done(change(JobAction::Pause { until: Some(nth(4) + 1_000) }));
     fixture.state.now = nth(6) + 1_000;
-    fixture.state.done(Command::turn_project(
+    fixture.state.done(Command::project_action(
         1,
         ProjectAction::Pause { until: Some(nth(8)) },
         None,

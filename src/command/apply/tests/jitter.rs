@@ -120,7 +120,7 @@ fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
 #[test]
 fn first_and_last_date_judge_the_scheduled_instant() {
     let fixture = JitterFixture::of(|definition| {
-        (definition.start, definition.end) = (Some(nth(3)), Some(nth(3)))
+        (definition.start, definition.end) = (Some(nth(3)), Some(nth(3)));
     });
     assert_eq!(
         fixture.third(),
@@ -150,7 +150,7 @@ fn a_pause_judges_the_due_instant() {
         for of_project in [false, true] {
             for by_itself in [true, false] {
                 let mut fixture = JitterFixture::new();
-                let turn = |action| Command::turn_project(1, action, None);
+                let turn = |action| Command::project_action(1, action, None);
                 let end = until.filter(|_| by_itself);
                 let (pause, resume) = if of_project {
                     let pause = ProjectAction::Pause { until: end };
@@ -318,7 +318,7 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
             let job = state.create_one(busy.clone(), NewJob::default());
             state.now = nth(3);
             state.done(if of_project {
-                Command::turn_project(1, ProjectAction::Pause { until }, None)
+                Command::project_action(1, ProjectAction::Pause { until }, None)
             } else {
                 let action = JobAction::Pause { until };
                 Command::ChangeJobs { jobs: vec![(job, 1)], action, by: None }
@@ -333,7 +333,7 @@ fn a_long_pause_of_a_busy_job_is_passed_over_at_once() {
     // The pause of a project that the job has left bars nothing but what is left of its plan there.
     let mut fixture = JitterFixture::new();
     let pause = ProjectAction::Pause { until: Some(years) };
-    fixture.at(fixture.state.now, Command::turn_project(1, pause, None));
+    fixture.at(fixture.state.now, Command::project_action(1, pause, None));
     fixture.state.now += 1;
     fixture.state.edit(fixture.job, |edit| edit.definition.project = 2);
     let found = to_fire(&fixture.state, fixture.job, 2);

@@ -162,8 +162,8 @@ fn a_deletion_may_name_the_version_that_it_is_meant_for() {
         ("executor", &executor),
         ("project", &project),
     ] {
-        let stale = format!("{noun} has changed since: read it again and repeat the change");
-        assert_eq!(state.refused(&delete(Some(2))), (RejectionKind::Stale, stale));
+        let message = format!("{noun} has changed since: read it again and repeat the change");
+        assert_eq!(state.refused(&delete(Some(2))), (RejectionKind::Stale, message));
         state.done(delete(Some(1)));
         assert_eq!(state.refused(&delete(Some(1))).0, RejectionKind::NotFound);
     }

@@ -65,7 +65,7 @@ fn a_list_by_status_finds_the_jobs_that_say_they_are_over() {
             }
         }
     }
-    state.done(Command::turn_project(2, ProjectAction::Pause { until: None }, None));
+    state.done(Command::project_action(2, ProjectAction::Pause { until: None }, None));
     for after in [0, 31 * MINUTE, HOUR, HOUR + 1, 90 * MINUTE, 9 * HOUR, 40 * HOUR, 501 * HOUR] {
         let now = START + after;
         for project in [None, Some(1), Some(2)] {

@@ -68,9 +68,9 @@ fn a_node_id_belongs_to_one_data_folder() {
 fn only_a_move_that_takes_effect_is_noted() {
     let mut state = ApplyFixture::new();
     let before = state.read(meta::assign_index);
-    let stale = Move { shard: 3, to: 2, expects: 0, kind: MoveKind::TakeOver };
-    let nowhere = Move { shard: 64, ..stale.clone() };
-    assert_eq!(state.done(Command::Assign(vec![stale, nowhere])), Outcome::Assigned(0));
+    let outdated = Move { shard: 3, to: 2, expects: 0, kind: MoveKind::TakeOver };
+    let nowhere = Move { shard: 64, ..outdated.clone() };
+    assert_eq!(state.done(Command::Assign(vec![outdated, nowhere])), Outcome::Assigned(0));
     assert_eq!((state.read(meta::assign_index), state.change.shards), (before, false));
     let good = Move { shard: 3, to: 2, expects: 1, kind: MoveKind::TakeOver };
     assert_eq!(state.done(Command::Assign(vec![good])), Outcome::Assigned(1));

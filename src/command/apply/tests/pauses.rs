@@ -308,7 +308,7 @@ fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_histo
     let first = state.jobs(every_minute(), 3);
     state.now = START + 10;
     state.done(change(&[(first, 1)], pause(90)));
-    state.done(Command::turn_project(1, ProjectAction::Pause { until: None }, None));
+    state.done(Command::project_action(1, ProjectAction::Pause { until: None }, None));
     state.now = START + 20;
     state.done(Command::DeleteProject { id: 1, cascade: true, expect: None });
     assert!(state.change.targets);

@@ -79,9 +79,9 @@ fn an_edit_of_a_project_happens_whole_or_not_at_all() {
     // What is so already is no change, unless something else is said.
     let version = |state: &ApplyFixture| state.read(|c| projects::get(c, 1)).unwrap().version;
     state.now += 1_000;
-    state.done(Command::turn_project(1, ProjectAction::Resume, None));
+    state.done(Command::project_action(1, ProjectAction::Resume, None));
     assert_eq!(version(&state), 3);
-    state.done(Command::turn_project(1, ProjectAction::Resume, None));
+    state.done(Command::project_action(1, ProjectAction::Resume, None));
     assert_eq!(version(&state), 3);
     state.done(edit(Some(3), "b", Some(ProjectAction::Resume)));
     assert_eq!(version(&state), 4);
