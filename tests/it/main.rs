@@ -10,6 +10,7 @@ mod cli;
 mod coordinator;
 mod dead_endpoint;
 mod delivery;
+mod dependencies;
 mod descriptors;
 mod disk_faults;
 mod docker;
