@@ -1,4 +1,5 @@
-//! The coordinator on a real single-node cluster. There is no worker: the test renews its lease.
+//! The coordinator on real clusters without a worker: assignments, the collection of journals, and
+//! the renewal of leases, which the test drives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -44,16 +44,19 @@ use self::session::Session;
 const TOOLS: &[&str] = &["bash", "curl", "jq", "node", "python3"];
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn the_readme_does_what_it_says() {
     play("README.md");
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn the_page_of_jobs_does_what_it_says() {
     play("docs/jobs.md");
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn the_page_of_operations_does_what_it_says() {
     play("docs/operations.md");
 }
@@ -61,7 +64,7 @@ fn the_page_of_operations_does_what_it_says() {
 #[test]
 fn all_other_pages_do_what_they_say() {
     let mut pages = Vec::new();
-    for folder in [".", "docs", "docs/decisions"] {
+    for folder in [".", "docs", "docs/decisions", "tests"] {
         let entries = std::fs::read_dir(root().join(folder)).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
         let folder = folder.trim_start_matches('.');

@@ -1,5 +1,6 @@
-//! The formats on disk. For each version that was ever written, `tests/fixtures/formats/` has data
-//! folders of real nodes, which the present program opens and shows as they were.
+//! Formats on disk: what each earlier version wrote is opened, and a newer version is refused. For
+//! each version that was ever written, `tests/fixtures/formats/` has data folders of real nodes,
+//! which the present program opens and shows as they were.
 //!
 //! ```text
 //!   v1/node        a node's folder after SIGKILL: log from the beginning, journal, state

@@ -22,6 +22,7 @@ mod harness;
 mod history_checker;
 mod hostile;
 mod identity;
+mod index;
 mod levels;
 mod linearizable;
 mod members;

@@ -1,5 +1,4 @@
-//! Bad inputs. None may be answered with a 5xx or without the envelope, and none may change
-//! anything.
+//! Bad inputs: none is answered with a 5xx or without the envelope, and none changes anything.
 
 use serde_json::{Value, json};
 

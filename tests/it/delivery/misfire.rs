@@ -1,5 +1,5 @@
-//! All nodes are down for longer than the grace. Each job's policy decides what is caught up and
-//! what is skipped, also when the new leader dies during the catch-up.
+//! Misfires: all nodes are down for longer than the grace, and each job's policy decides what is
+//! caught up and what is skipped, also when the new leader dies during the catch-up.
 
 use std::collections::BTreeMap;
 
@@ -97,6 +97,7 @@ fn policies() -> [(&'static str, Value); 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn all_were_down_for_longer_than_the_grace() {
     let mut fixture = DeliveryFixture::start().await;
     // The ids of each kind span shards of both owners.

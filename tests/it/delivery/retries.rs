@@ -1,5 +1,5 @@
-//! Nodes die between the attempts of an occurrence. Each occurrence is delivered all the same, by
-//! the attempt that the endpoint accepts.
+//! Retries: nodes die between the attempts of an occurrence, and each occurrence is delivered all
+//! the same, by the attempt that the endpoint accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The vectors of robfig/cron, written down by that engine. Where it errs, brute force decides.
+//! The vectors of robfig/cron, written down by that engine: where it errs, brute force decides.
 
 use chrono_tz::Tz;
 use scheduler0::schedule::{Millis, Schedule};
