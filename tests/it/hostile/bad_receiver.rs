@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::harness::PATIENCE;
@@ -32,7 +33,7 @@ pub(crate) enum Misbehavior {
 pub(crate) struct BadReceiver {
     port: u16,
     open: Arc<AtomicUsize>,
-    calls: Arc<AtomicUsize>,
+    calls: Arc<watch::Sender<usize>>,
     task: JoinHandle<()>,
 }
 
@@ -50,7 +51,7 @@ impl BadReceiver {
     pub(crate) async fn start(misbehavior: Misbehavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (open, calls) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (open, calls) = (Arc::<AtomicUsize>::default(), Arc::new(watch::Sender::new(0)));
         let (now, all) = (open.clone(), calls.clone());
         let task = tokio::spawn(async move {
             let mut served = tokio::task::JoinSet::new();
@@ -91,18 +92,13 @@ impl BadReceiver {
 
     /// The number of requests so far.
     pub(crate) fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
+        *self.calls.borrow()
     }
 
     /// Waits until `times` requests have come; panics when they do not within a minute.
     pub(crate) async fn called(&self, times: usize) {
-        let mut ticker = tokio::time::interval(Duration::from_millis(20));
-        let wait = async {
-            while self.calls() < times {
-                ticker.tick().await;
-            }
-        };
-        let came = tokio::time::timeout(PATIENCE, wait).await;
+        let mut calls = self.calls.subscribe();
+        let came = tokio::time::timeout(PATIENCE, calls.wait_for(|calls| *calls >= times)).await;
         assert!(came.is_ok(), "{} calls instead of {times}", self.calls());
     }
 }
@@ -116,11 +112,11 @@ impl Drop for BadReceiver {
 async fn serve(
     mut stream: TcpStream,
     misbehavior: Misbehavior,
-    calls: &AtomicUsize,
+    calls: &watch::Sender<usize>,
 ) -> std::io::Result<()> {
     loop {
         request(&mut stream).await?;
-        calls.fetch_add(1, Ordering::SeqCst);
+        calls.send_modify(|calls| *calls += 1);
         match misbehavior {
             // A read of nothing means that the node has closed the connection.
             Misbehavior::Hangs => while stream.read(&mut [0; 1_024]).await? > 0 {},
