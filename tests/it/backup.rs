@@ -140,6 +140,7 @@ fn file_size(path: &Path) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_restored_node_and_one_of_the_lost_cluster_do_not_mix() {
     let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(1, "mixed").await;
@@ -265,6 +266,7 @@ async fn what_is_no_backup_of_ours_is_refused_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_backup_of_which_any_bit_is_turned_is_refused_before_anything_is_changed() {
     let mut cluster = TestCluster::start(1).await;
     let project = cluster.project(1, "bits").await;

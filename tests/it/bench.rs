@@ -58,11 +58,13 @@ fn run_under_attack(attack: &str) -> Value {
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn expensive_reads_beside_a_run_cost_it_nothing() {
     run_under_attack("reads");
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn a_flood_of_strangers_beside_a_run_costs_it_nothing() {
     let report = run_under_attack("flood");
     assert!(report["beside"]["refused"].as_u64().unwrap() > 10, "{report}");
@@ -70,12 +72,14 @@ fn a_flood_of_strangers_beside_a_run_costs_it_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn calls_that_hang_beside_a_run_cost_it_nothing() {
     let report = run_under_attack("hang");
     assert_eq!(report["beside"]["refused"], 0, "the calls are made by the node: {report}");
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn slow_receivers_beside_a_run_cost_it_nothing() {
     run_under_attack("slow");
 }

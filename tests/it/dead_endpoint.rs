@@ -15,6 +15,7 @@ fn jobs(project: u64, url: &str, count: usize) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_dead_endpoint_is_left_alone_and_the_healthy_one_misses_nothing() {
     let (dead, live) = (Receiver::start().await, Receiver::start().await);
     dead.script(|_| Some(respond(503)));

@@ -144,6 +144,7 @@ async fn create(cluster: &TestCluster, project: u64, url: &str, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_database_that_loses_its_tail_is_restored_from_snapshot_and_log() {
     let receiver = Receiver::start().await;
     let settings =
@@ -209,6 +210,7 @@ async fn a_database_that_loses_its_tail_is_restored_from_snapshot_and_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_that_cannot_write_its_database_ends_and_is_equal_after_a_restart() {
     let mut cluster = TestCluster::start(3).await;
     let project = cluster.project(1, "locked").await;
@@ -272,6 +274,7 @@ async fn a_node_that_cannot_write_its_database_ends_and_is_equal_after_a_restart
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_disk_that_is_nearly_full_takes_no_writes_fires_on_and_forgets_early() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(1).await;

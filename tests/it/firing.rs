@@ -75,6 +75,7 @@ async fn three_nodes_share_the_work_and_the_leader_executes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn killing_the_leader_delays_no_firing() {
     let fixture = FiringCluster::start(4_096).await;
     let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
@@ -115,6 +116,7 @@ async fn killing_the_leader_delays_no_firing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_killed_executing_node_loses_nothing() {
     let fixture = FiringCluster::start(4_096).await;
     let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
@@ -137,6 +139,7 @@ async fn a_killed_executing_node_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_frozen_node_wakes_up_fenced() {
     let fixture = FiringCluster::start(4_096).await;
     let FiringCluster { receiver, cluster, leader, others, jobs } = fixture;
@@ -163,6 +166,7 @@ async fn a_frozen_node_wakes_up_fenced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn all_killed_and_restarted_lose_nothing_acknowledged() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;
@@ -231,6 +235,7 @@ async fn a_failed_callback_is_retried_and_survives_its_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_graceful_stop_hands_over_and_doubles_nothing() {
     let fixture = FiringCluster::start(2_048).await;
     let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;
@@ -270,6 +275,7 @@ async fn a_second_instance_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn dev_shows_a_job_firing_unasked() {
     use tokio::io::AsyncBufReadExt;
 

@@ -86,6 +86,7 @@ fn start_copy(cluster: &TestCluster, id: u64, folder: &Path, name: &str) -> Othe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_copy_of_a_folder_beside_its_original_ends_and_the_original_goes_on() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;
@@ -125,6 +126,7 @@ async fn a_copy_of_a_folder_beside_its_original_ends_and_the_original_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_warned_of() {
     let mut cluster = TestCluster::start(3).await;
     let (leader, others) = cluster.settled_roles().await;
@@ -160,6 +162,7 @@ async fn an_older_copy_of_a_folder_that_is_put_back_is_refused_and_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;
@@ -296,6 +299,7 @@ fn assert_quiet(cluster: &TestCluster) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn nodes_that_stop_one_after_the_other_wait_for_nobody_at_the_end() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;

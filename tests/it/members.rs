@@ -49,6 +49,7 @@ async fn join(cluster: &mut TestCluster, ask: u64, id: u64, flags: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_cluster_grows_from_one_to_five_and_shrinks_to_three_while_it_fires() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(1).await;
@@ -88,6 +89,7 @@ async fn a_cluster_grows_from_one_to_five_and_shrinks_to_three_while_it_fires() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_drained_node_fires_nothing_until_it_is_taken_back() {
     let fixture = FiringCluster::start(2_048).await;
     let FiringCluster { receiver, mut cluster, leader, others, jobs } = fixture;

@@ -164,6 +164,7 @@ async fn when_the_leader_dies_another_goes_on_and_the_old_one_catches_up() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn without_a_quorum_nothing_is_written_and_all_may_restart_in_any_order() {
     let mut raft = RaftCluster::build(3).await;
     let leader = raft.leader().await;

@@ -25,6 +25,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn log_and_machine_pass_openrafts_suite() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(Suite::test_all(Builder)).unwrap();

@@ -49,6 +49,7 @@ fn greatest_lag(arrivals: &[Arrival], since: i64) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn three_nodes_are_restarted_one_by_one_and_no_client_notices() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;

@@ -48,6 +48,7 @@ async fn sighup_reads_the_level_again_others_are_ignored_and_sigquit_stops_in_or
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn sighup_stops_dev_in_order_for_its_terminal_is_gone() {
     use tokio::io::AsyncBufReadExt as _;
 

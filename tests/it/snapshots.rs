@@ -77,6 +77,7 @@ async fn all_there(cluster: &TestCluster, node: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_that_dies_while_it_builds_a_snapshot_starts_again() {
     let mut cluster = with_snapshot(1, 1).await;
     let data = cluster.data_dir(1);
@@ -97,6 +98,7 @@ async fn a_node_that_dies_while_it_builds_a_snapshot_starts_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn nodes_that_die_while_a_snapshot_is_sent_or_installed_start_again() {
     let mut cluster = with_snapshot(5, 3).await;
     entries(&cluster, 2_600).await;

@@ -66,6 +66,7 @@ async fn snapshot_after(cluster: &TestCluster, before: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn the_readmes_settings_keep_and_fire_everything() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start_with(1, &README).await;
@@ -135,16 +136,19 @@ async fn the_other_is_served(behavior: Behavior, workers: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_failing_receiver_does_not_block_another_with_one_worker() {
     the_other_is_served(Behavior::Fail, "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_hanging_receiver_does_not_block_another_with_one_worker() {
     the_other_is_served(Behavior::Hang, "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_hanging_receiver_does_not_block_another_with_two_workers() {
     the_other_is_served(Behavior::Hang, "2").await;
 }

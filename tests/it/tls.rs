@@ -112,6 +112,7 @@ async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_self_signed_certificate_in_ssl_cert_file_is_taken_or_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("bundle.pem");

@@ -38,6 +38,7 @@ async fn fires_on(receiver: &Receiver) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_log_that_nobody_reads_keeps_a_node_from_nothing() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;
@@ -87,6 +88,7 @@ async fn a_node_that_cannot_go_on_ends_though_nobody_reads_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_terminal_that_nobody_reads_keeps_dev_from_nothing() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start_some(1, 0, &[]).await;

@@ -78,6 +78,7 @@ async fn a_job_due_in_three_days_survives_a_day(how: Away) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_job_due_in_three_days_survives_a_day_of_downtime() {
     a_job_due_in_three_days_survives_a_day(Away::Stopped).await;
 }
@@ -126,6 +127,7 @@ async fn a_wall_clock_set_ahead_counts_as_downtime() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn after_a_short_downtime_everything_is_caught_up() {
     let mut node = VirtualClockNode::build().await;
     let jobs = node.jobs(&["*/10 * * * * *", "@every 10s"]).await;

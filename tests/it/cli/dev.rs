@@ -94,6 +94,7 @@ fn a_node_that_may_not_call_itself_says_so_and_runs_on() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn dev_on_all_addresses_has_a_first_job_and_tells_it_as_json() {
     use std::io::BufRead as _;
 

@@ -66,6 +66,7 @@ async fn dead_letters_are_delivered_by_a_replay_when_the_endpoint_works_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn an_endpoint_that_is_gone_disables_its_job() {
     let fixture = DeliveryFixture::start().await;
     let [node, other] = fixture.others;

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::harness::{DeliveryFixture, TOLERANCE, TestCluster, now};
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn one_offs_fire_once_although_the_leader_dies() {
     let mut fixture = DeliveryFixture::start().await;
     let [node, other] = fixture.others;

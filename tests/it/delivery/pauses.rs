@@ -21,6 +21,7 @@ fn modified(job: &Value) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn pauses_hold_when_the_executing_node_dies() {
     let mut fixture = DeliveryFixture::start().await;
     let [node, _] = fixture.others;

@@ -46,6 +46,7 @@ impl DeliveryFixture {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_run_under_way_holds_its_place_when_the_leader_dies() {
     let mut fixture = DeliveryFixture::start().await;
     fixture.receiver.script(|_| Some(accepts()));
@@ -143,6 +144,7 @@ async fn reports_end_a_run_and_silence_loses_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn an_executing_node_dies_as_a_run_begins_that_cancels_another() {
     let mut fixture = DeliveryFixture::start().await;
     fixture.receiver.script(|_| Some(accepts()));

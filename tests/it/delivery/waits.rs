@@ -29,6 +29,7 @@ async fn executions(cluster: &TestCluster, project: u64, count: usize) -> Vec<Va
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_wait_that_a_receiver_asked_for_is_shown_everywhere() {
     let (receiver, mut cluster, project) = start().await;
     let open = now() + 1_500;

@@ -25,6 +25,7 @@ const MORE_MB: f64 = 300.0;
 const JOBS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn twelve_attacks_at_once_cost_the_victim_nothing() {
     let told = std::env::var("SCHEDULER0_HOSTILE_SECONDS").ok();
     let seconds = told.as_ref().map_or(SHORT_S, |text| text.parse().expect("a number of seconds"));

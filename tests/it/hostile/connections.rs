@@ -23,6 +23,7 @@ async fn store(client: &Attacker, count: usize, bytes: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn requests_whose_answers_nobody_takes_fill_no_memory() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 4).await;
@@ -82,6 +83,7 @@ async fn idle_strangers(host: impl Fn(usize) -> [u8; 4]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn idle_connections_of_one_address_shut_nobody_out() {
     idle_strangers(|_| [127, 0, 0, 1]).await;
 }
@@ -126,6 +128,7 @@ async fn bodies_that_do_not_go_on_hold_up_no_other_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_body_that_does_not_go_on_is_answered_408() {
     let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "dripping").await;
@@ -157,6 +160,7 @@ async fn unfinished_bodies_of_one_client_fill_no_memory_and_no_others_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn answers_that_nobody_reads_fill_no_memory_and_no_others_share() {
     let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "unread").await;

@@ -34,6 +34,7 @@ async fn warnings(cluster: &TestCluster) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn six_hundred_calls_that_hang_cost_others_nothing_and_end_with_their_project() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
@@ -69,6 +70,7 @@ async fn six_hundred_calls_that_hang_cost_others_nothing_and_end_with_their_proj
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn receivers_that_answer_after_25_seconds_cost_others_nothing() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
@@ -86,6 +88,7 @@ async fn receivers_that_answer_after_25_seconds_cost_others_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn many_destinations_that_take_almost_a_second_cost_others_nothing() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
@@ -102,6 +105,7 @@ async fn many_destinations_that_take_almost_a_second_cost_others_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_project_that_reaches_its_share_is_named_in_the_status() {
     let cluster = start_under("ulimit -n 1024").await;
     let victim = Victim::start(&cluster, JOBS).await;
@@ -125,6 +129,7 @@ async fn a_project_that_reaches_its_share_is_named_in_the_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_clients_impatience_and_failures_are_its_own() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, JOBS).await;
@@ -150,6 +155,7 @@ async fn a_clients_impatience_and_failures_are_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn an_executor_of_a_clients_does_not_lift_the_operators_limit() {
     let settings = [("SCHEDULER0_DESTINATION_CONCURRENCY", "2")];
     let cluster = TestCluster::start_with(1, &settings).await;

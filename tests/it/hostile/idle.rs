@@ -109,11 +109,13 @@ async fn flooded(port: Port) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn idle_connections_to_the_raft_ports_stop_nothing() {
     flooded(Port::Raft).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn idle_connections_to_the_apis_stop_nothing() {
     flooded(Port::Api).await;
 }

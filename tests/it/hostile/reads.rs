@@ -57,6 +57,7 @@ async fn many_projects(attacker: &Attacker) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
@@ -94,6 +95,7 @@ async fn bursts_of_reads_that_nobody_waits_for_delay_no_firing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
@@ -149,6 +151,7 @@ async fn answers_that_nobody_takes_have_a_bounded_part_of_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn pages_far_behind_are_refused_and_slow_lists_delay_no_firing() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;

@@ -1,5 +1,6 @@
-//! Receivers whose answers do not end. The amount that they send ends their calls, minutes before
-//! the timeout, and neither the API nor the firings of another project wait for them.
+//! Receivers whose answers do not end cost no call its whole timeout. The amount that they send
+//! ends their calls, minutes before the timeout, and neither the API nor the firings of another
+//! project wait for them.
 
 use serde_json::{Value, json};
 
@@ -24,6 +25,7 @@ fn calls(project: u64, receivers: &[BadReceiver]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn informational_answers_and_heads_without_an_end_end_their_calls() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 10).await;

@@ -22,6 +22,7 @@ fn amplifier(url: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_template_that_amplifies_is_refused_and_one_that_was_let_in_is_a_dead_letter() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
@@ -152,6 +153,7 @@ async fn killed_while(cluster: &mut TestCluster, wanted: impl Fn(u16) -> bool) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn an_occurrence_that_killed_two_processes_is_poison() {
     const JOBS: usize = 40;
     let mut cluster = TestCluster::start(1).await;

@@ -74,6 +74,7 @@ async fn led_by_another(raft: &RaftCluster) -> u64 {
 /// A node answers a write by its own state. A node that reaches the leader, but is not reached by
 /// it, does not get the write: it must not answer that the write is done.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
     let proxy = Arc::new(CuttableProxy::default());
     let raft = RaftCluster::build_proxied(3, async |to| proxy.clone().listen_for(to).await).await;
@@ -89,6 +90,7 @@ async fn a_node_that_does_not_see_its_write_does_not_say_that_it_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn local_reads_on_a_node_that_is_cut_off_are_found() {
     let proxy = Arc::new(CuttableProxy::default());
     let raft = RaftCluster::build_proxied(3, async |to| proxy.clone().listen_for(to).await).await;

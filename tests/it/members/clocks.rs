@@ -114,6 +114,7 @@ fn shards_of(status: &Value, node: u64) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn of_three_the_one_an_hour_off_neither_fires_nor_leads() {
     let cluster = SkewedCluster::build(&[0, 30, HOUR]).await;
     let status = cluster
@@ -146,6 +147,7 @@ async fn of_three_the_one_an_hour_off_neither_fires_nor_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn of_two_that_differ_nobody_fires_and_both_say_so() {
     let cluster = SkewedCluster::build(&[0, HOUR]).await;
     cluster

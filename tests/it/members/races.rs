@@ -89,6 +89,7 @@ async fn agree(cluster: &TestCluster, voters: &[u64]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn operators_at_once_are_served_one_after_the_other() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start(3).await;

@@ -25,8 +25,9 @@ fn must_break(rule: Rule, scenario: Scenario, within: u64) {
 }
 
 macro_rules! mutations {
-    ($($name:ident: $rule:ident in $scenario:ident, $within:literal;)*) => {
+    ($($(#[$attribute:meta])* $name:ident: $rule:ident in $scenario:ident, $within:literal;)*) => {
         $(#[test]
+        $(#[$attribute])*
         fn $name() {
             must_break(Rule::$rule, Scenario::$scenario, $within);
         })*
@@ -34,17 +35,24 @@ macro_rules! mutations {
 }
 
 mutations! {
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_needs_index: NeedsIndex in Storm, 4000;
     without_commit_index: CommitIndex in Storm, 4000;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_counting_from_sending: FromSending in Storm, 4000;
     without_keeping_promises: PromiseBinds in Storm, 4000;
     without_w_below_the_promise: WatermarkBelowPromise in Storm, 600;
     without_a_fresh_quorum: FreshQuorum in Storm, 4000;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_the_first_entry: FirstEntry in Storm, 4000;
     without_waiting_for_death: DeadWait in Faults, 100;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_counting_from_the_first_grant: SinceBegan in Storm, 4000;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_boot_numbers: Boots in Storm, 4000;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_withholding_from_losers: Moving in Storm, 12000;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_giving_up: GivesUp in Storm, 4000;
     without_a_late_closing_statement: ClosingWaits in Calm, 600;
     without_w_covering_the_recorded: WatermarkCovers in Faults, 100;

@@ -12,6 +12,7 @@ use super::{created, project};
 use crate::harness::{LIMIT, RaftCluster, poll_interval, raft_options};
 
 #[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn no_message_of_one_node_ends_another() {
     type More<'a> = &'a [(&'static str, &'a str)];
     let raft = RaftCluster::build(3).await;

@@ -55,6 +55,7 @@ async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_that_cannot_store_a_snapshot_runs_on_and_gets_it_later() {
     let mut raft = RaftCluster::build(3).await;
     let (leader, late, last) = fallen_behind(&mut raft).await;

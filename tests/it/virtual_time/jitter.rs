@@ -62,6 +62,7 @@ impl VirtualClockNode {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn what_was_planned_before_an_edit_comes_after_a_crash() {
     let mut node = VirtualClockNode::build().await;
     node.jobs(&["@yearly"]).await;
@@ -99,6 +100,7 @@ async fn what_was_planned_before_an_edit_comes_after_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_job_is_completed_when_its_last_occurrence_is_due() {
     let mut node = VirtualClockNode::build().await;
     node.jobs(&["@yearly"]).await;
@@ -150,6 +152,7 @@ async fn a_job_is_completed_when_its_last_occurrence_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_pause_is_asked_when_an_occurrence_is_due() {
     let node = VirtualClockNode::build().await;
     node.jobs(&["@yearly"]).await;

@@ -126,6 +126,7 @@ async fn nonsense() -> (String, tokio::task::JoinHandle<()>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn receivers_without_manners_cost_neither_memory_nor_anybodys_firings() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;

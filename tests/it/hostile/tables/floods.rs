@@ -22,6 +22,7 @@ async fn beside(cluster: &TestCluster, victim: &Victim, attack: impl Future<Outp
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn floods_of_connections_and_refusals_pass() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
@@ -77,6 +78,7 @@ async fn floods_of_connections_and_refusals_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_load_of_many_jobs_stops_nobodys_firings() {
     let cluster = TestCluster::start(1).await;
     let victim = Victim::start(&cluster, 20).await;
