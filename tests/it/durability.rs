@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::harness::{PATIENCE, Receiver, TestCluster, client, every, judge, now, planned};
 
 /// The number of times that all nodes are killed, unless `SCHEDULER0_KILLS` sets it.
-const KILLS: usize = 2;
+const KILLS: usize = if cfg!(feature = "slow") { 2 } else { 1 };
 /// The number of jobs in a batch, for each writer. The last size is staged: its jobs are committed
 /// in several log entries and become jobs with a further one.
 const SIZES: [usize; 3] = [3, 40, 1_500];

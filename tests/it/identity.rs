@@ -193,6 +193,7 @@ async fn an_older_copy_is_told_by_its_journal_where_no_leader_remembers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_wrong_own_address_is_logged_and_registered_nowhere() {
     let mut cluster = TestCluster::start(3).await;
     let (leader, others) = cluster.settled_roles().await;

@@ -117,6 +117,7 @@ async fn a_drained_node_fires_nothing_until_it_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_dead_node_is_removed_and_its_id_goes_to_a_new_folder_only_if_asked() {
     let mut cluster = TestCluster::start(3).await;
     let (leader, others) = cluster.settled_roles().await;

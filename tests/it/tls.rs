@@ -75,6 +75,7 @@ async fn outcome(cluster: &TestCluster, job: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_target_has_an_authority_and_a_certificate_of_its_own() {
     let ca = certs::CA;
     let mut plain = Receiver::start(certs::SERVER, None).await;

@@ -62,6 +62,7 @@ async fn a_log_that_nobody_reads_keeps_a_node_from_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_closed_stderr_ends_no_node() {
     let receiver = Receiver::start().await;
     let mut cluster = TestCluster::start_some(1, 0, &[("RUST_LOG", "debug")]).await;

@@ -92,6 +92,7 @@ async fn a_run_under_way_holds_its_place_when_the_leader_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn reports_end_a_run_and_silence_loses_it() {
     let fixture = DeliveryFixture::start().await;
     fixture.receiver.script(|_| Some(accepts()));

@@ -89,6 +89,7 @@ async fn idle_connections_of_one_address_shut_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn idle_connections_of_many_addresses_shut_nobody_out() {
     idle_strangers(|n| [127, 1, 0, (n / 40) as u8 + 1]).await;
 }

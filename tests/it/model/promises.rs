@@ -3,8 +3,8 @@
 use super::protocol::ProtocolModel;
 use super::scenario::Scenario;
 
-/// The fast tier tries this part of the seeds.
-const FAST_SHARE: u64 = 8;
+/// The fast tier tries the seeds divided by this.
+const FAST_SHARE: u64 = 16;
 
 fn env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)

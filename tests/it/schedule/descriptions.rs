@@ -144,7 +144,7 @@ fn field(values: u32) -> BoxedStrategy<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: if cfg!(feature = "slow") { 400 } else { 100 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

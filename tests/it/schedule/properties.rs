@@ -97,7 +97,7 @@ fn change_days(tz: Tz, year: i32) -> Vec<i64> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 800,
+        cases: if cfg!(feature = "slow") { 800 } else { 200 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -280,7 +280,7 @@ fn replay(state: &mut ApplyFixture, log: &[(Millis, Command)], chunks: &[usize])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(feature = "slow") { 48 } else { 12 }))]
 
     #[test]
     fn replicas_agree_however_their_logs_are_cut(

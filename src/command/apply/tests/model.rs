@@ -25,7 +25,7 @@ fn events(n: usize) -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(feature = "slow") { 64 } else { 16 }))]
 
     #[test]
     fn every_occurrence_ends_by_the_rules(events in events(60)) {
