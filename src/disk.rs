@@ -21,7 +21,7 @@ use std::path::Path;
 
 use rustix::fs::FallocateFlags;
 
-/// Writes down what is about to be done, where a test listens; nothing otherwise.
+/// Records an operation, in tests; does nothing otherwise.
 macro_rules! note {
     ($($op:tt)*) => {
         #[cfg(test)]
@@ -29,8 +29,8 @@ macro_rules! note {
     };
 }
 
-/// Makes a folder and those above it, durably, for their owner only. Also the name of one that is
-/// there is made durable: who made it may have been killed before that.
+/// Makes a folder and those above it, durably, for their owner only. The name of a folder that
+/// exists is made durable too, as the process that made it may have been killed before that.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
@@ -50,11 +50,11 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     sync_dir(parent)
 }
 
-/// Makes a file that is not there yet, for reading and writing, for its owner only. Its name is
+/// Makes a file that does not exist yet, for reading and writing, for its owner only. Its name is
 /// durable after [`sync_dir`].
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     let create = || modes::options().read(true).write(true).create_new(true).open(path);
-    let file = spare::open(create)?;
+    let file = spare::open(create, spare::is_exhausted)?;
     note!(Create(recorder::id(&file), path.to_owned()));
     Ok(file)
 }
@@ -65,14 +65,15 @@ pub(crate) fn create_over(path: &Path) -> io::Result<File> {
     create_new(path)
 }
 
-/// Opens a file that is there, for reading and writing.
+/// Opens a file that exists, for reading and writing.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    spare::open(|| OpenOptions::new().read(true).write(true).open(path))
+    let open = || OpenOptions::new().read(true).write(true).open(path);
+    spare::open(open, spare::is_exhausted)
 }
 
-/// Opens a file that is there, for reading.
+/// Opens a file that exists, for reading.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    spare::open(|| File::open(path))
+    spare::open(|| File::open(path), spare::is_exhausted)
 }
 
 /// Writes at an offset. Durable after [`sync_data`].
@@ -87,8 +88,8 @@ pub(crate) fn set_len(file: &File, length: u64) -> io::Result<()> {
     file.set_len(length)
 }
 
-/// Reserves disk blocks; the file is so long then, with zeros. File systems that cannot do it are
-/// left as they are.
+/// Reserves disk blocks. The file then ends behind them, with zeros. On a file system that cannot
+/// do this nothing happens.
 pub(crate) fn reserve(file: &File, from: u64, length: u64) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), from, length) {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
@@ -100,21 +101,21 @@ pub(crate) fn reserve(file: &File, from: u64, length: u64) -> io::Result<()> {
     }
 }
 
-/// Makes durable what was written to a file, its length included.
+/// Makes the content of a file durable, its length included.
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     file.sync_data()?;
     note!(Sync(recorder::id(file)));
     Ok(())
 }
 
-/// Makes a file durable with all that is known of it, but its name.
+/// Makes the content and the metadata of a file durable, but not its name.
 pub(crate) fn sync_all(file: &File) -> io::Result<()> {
     file.sync_all()?;
     note!(Sync(recorder::id(file)));
     Ok(())
 }
 
-/// Makes durable what was created, renamed and removed in a folder.
+/// Makes the names of a folder durable, as they are after creations, renames and removals.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     #[cfg(test)]
@@ -124,7 +125,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file to a name that is removed first, for its owner only.
+/// Copies a file, for its owner only. A file of the new name is removed first.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     remove_if_there(to)?;
     // Only the two opens may use the reserve; it is free while gigabytes are copied.
@@ -135,7 +136,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file another name in its folder; what had that name goes.
+/// Gives a file another name in its folder. A file of that name is replaced.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     note!(Rename(from.to_owned(), to.to_owned()));
     fs::rename(from, to)
@@ -148,7 +149,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match remove(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -200,7 +201,7 @@ pub(crate) fn replace_prepared(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Reads what [`replace`] wrote; `None` when there is none.
+/// Reads a file that [`replace`] wrote; `None` when there is none.
 pub(crate) fn read_checked(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

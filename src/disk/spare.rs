@@ -34,7 +34,7 @@ fn held() -> MutexGuard<'static, Vec<File>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps so many in reserve from now on.
+/// Keeps `count` descriptors in reserve from now on.
 pub(crate) fn keep(count: usize) {
     WANTED.fetch_max(count, Ordering::Relaxed);
     fill(&mut held());
@@ -67,14 +67,10 @@ pub(crate) fn lend(count: usize) {
     }
 }
 
-/// Opens something; out of the reserve where the process has no descriptor left.
-pub(crate) fn open<T>(open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    open_or(open, is_exhausted)
-}
-
-/// Works like [`open`] for another type of error: `lacks` says whether an error may come of a lack
-/// of descriptors.
-pub(crate) fn open_or<T, E>(
+/// Opens a file, with descriptors of the reserve where the process has none left. `lacks` says
+/// whether an error may come from a lack of descriptors: [`is_exhausted`], or a function of the
+/// caller for another type of error.
+pub(crate) fn open<T, E>(
     mut open: impl FnMut() -> Result<T, E>,
     lacks: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
@@ -120,19 +116,21 @@ mod tests {
     fn who_finds_no_descriptor_left_gets_those_of_the_reserve() {
         keep(KEPT);
         let mut tries = 0;
-        let opened = open(|| {
+        let attempt = || {
             tries += 1;
             // Other tests open files meanwhile, so the shortage is simulated.
             if tries <= 3 { Err(Errno::MFILE.into()) } else { Ok(tries) }
-        });
+        };
+        let opened = open(attempt, is_exhausted);
         assert_eq!(opened.unwrap(), 4, "two steps of the reserve were not enough, the third was");
-        let never: io::Result<()> = open(|| Err(Errno::MFILE.into()));
+        let never: io::Result<()> = open(|| Err(Errno::MFILE.into()), is_exhausted);
         assert!(is_exhausted(&never.unwrap_err()), "there is an end to it");
         let mut tries = 0;
-        let other: io::Result<()> = open(|| {
+        let attempt = || {
             tries += 1;
             Err(Errno::NOSPC.into())
-        });
+        };
+        let other: io::Result<()> = open(attempt, is_exhausted);
         assert_eq!((other.unwrap_err().kind(), tries), (io::ErrorKind::StorageFull, 1));
         keep(KEPT);
         assert_eq!(held().len(), KEPT, "it is filled again");
@@ -142,7 +140,7 @@ mod tests {
     fn whoever_fills_the_reserve_does_not_wait_for_what_is_being_opened() {
         keep(KEPT);
         let mut tries = 0;
-        let opened = open(|| {
+        let attempt = || {
             tries += 1;
             if tries == 1 {
                 return Err(Errno::MFILE.into());
@@ -154,7 +152,8 @@ mod tests {
                 let _ = filled.send(());
             });
             Ok(is_filled.recv_timeout(std::time::Duration::from_secs(20)).is_ok())
-        });
+        };
+        let opened = open(attempt, is_exhausted);
         assert!(opened.unwrap(), "it came back while the reserve was held");
     }
 }

@@ -1,21 +1,22 @@
-//! What is known in memory of the journal's files: where records are, which are forgotten, the
-//! newest entries themselves, and whether there is room. Handles and the writing thread share it
-//! under one lock; nothing here touches a disk.
+//! The index of the segments in memory: positions of records, the forgotten ones, the newest
+//! entries themselves, and whether there is room. Handles and the writing thread share it under one
+//! lock. Nothing here touches a disk.
 
 use std::collections::VecDeque;
 
+use super::options::Options;
 use super::segment::HEADER;
-use super::{Options, Page, State};
+use super::state::{Page, State};
 use crate::model::attempt::JournalEntry;
 
-/// One mark for so many bytes of a segment: finding a record on disk reads that much at most.
+/// The bytes of a segment for which there is one mark. A search on disk reads that much at most.
 const MARK_EVERY: u64 = 64 << 10;
 
-/// A file: its first number, its length in use, and the places of some of its records.
+/// A file: its first sequence number, its length in use, and the positions of some of its records.
 pub(super) struct Segment {
     pub(super) first: u64,
     pub(super) end: u64,
-    /// (offset, sequence number), ascending; none while it is empty.
+    /// (offset, sequence number), ascending; empty while the segment is.
     marks: Vec<(u64, u64)>,
 }
 
@@ -24,7 +25,7 @@ impl Segment {
         Self { first, end: HEADER, marks: Vec::new() }
     }
 
-    /// Takes note of a record at the end.
+    /// Notes a record at the end.
     pub(super) fn note(&mut self, seq: u64, at: u64, length: u64) {
         if self.marks.last().is_none_or(|(mark, _)| at - mark >= MARK_EVERY) {
             self.marks.push((at, seq));
@@ -32,44 +33,44 @@ impl Segment {
         self.end = at + length;
     }
 
-    /// A place at or before a record of this segment.
+    /// A mark at or before a record of this segment.
     fn place(&self, seq: u64) -> (u64, u64) {
         let after = self.marks.partition_point(|(_, mark)| *mark <= seq);
         after.checked_sub(1).map_or((HEADER, self.first), |i| self.marks[i])
     }
 }
 
-/// Where entries are to be had.
+/// The source of entries.
 pub(super) enum Source {
-    /// Here they are.
+    /// These entries, from memory.
     Memory(Page),
-    /// In a file.
+    /// A file.
     Disk {
         incarnation: u128,
-        /// The first one wanted.
+        /// The sequence number of the first entry wanted.
         from: u64,
-        /// The file's first number.
+        /// The first sequence number of the file.
         segment: u64,
-        /// Where to begin in it: offset and the number of the record there.
+        /// The mark to begin at: offset and sequence number.
         place: (u64, u64),
-        /// The last one there that is on disk.
+        /// The last entry of the file that is on disk.
         upto: u64,
     },
 }
 
-/// The index.
+/// The index of the segments.
 pub(super) struct SegmentIndex {
     incarnation: u128,
     forgotten: u64,
     synced: u64,
     pub(super) segments: VecDeque<Segment>,
-    /// The newest entries with the lengths of their records; the last one is number `synced`.
+    /// The newest entries with the lengths of their records. The last one has the number `synced`.
     window: VecDeque<(usize, JournalEntry)>,
     window_bytes: usize,
     syncs: u64,
-    /// Set once, never cleared: only a restart tells what is on disk.
+    /// The first failure. It is never cleared, as only a restart shows the content of the disk.
     failed: Option<String>,
-    /// What the writer found missing when it last looked.
+    /// The lack that the writer found when it last looked.
     pub(super) short_of: Option<String>,
 }
 
@@ -93,7 +94,7 @@ impl SegmentIndex {
         }
     }
 
-    /// Puts what fits of the newest entries into memory.
+    /// Puts the newest entries into memory, as far as they fit.
     pub(super) fn fill_window(
         &mut self,
         entries: &[(u64, JournalEntry)],
@@ -125,13 +126,13 @@ impl SegmentIndex {
         self.failed.as_ref()
     }
 
-    /// The first reason is the one that counts.
+    /// Notes a failure. The first one counts.
     pub(super) fn fail(&mut self, why: String) {
         self.failed.get_or_insert(why);
     }
 
-    /// Takes note of entries that are on disk now: with the lengths of their records, from an
-    /// offset of the last segment.
+    /// Notes entries that are on disk now, with the lengths of their records, from an offset of the
+    /// last segment on.
     pub(super) fn written(&mut self, at: u64, entries: Vec<(usize, JournalEntry)>, most: usize) {
         let mut at = at;
         for (size, entry) in entries {
@@ -150,14 +151,14 @@ impl SegmentIndex {
         self.syncs += 1;
     }
 
-    /// Moves the forgotten position; says whether it moved.
+    /// Moves the forgotten position; true if it moved.
     pub(super) fn forget(&mut self, incarnation: u128, upto: u64) -> bool {
         if incarnation != self.incarnation || upto <= self.forgotten {
             return false;
         }
         if upto > self.synced {
-            // The cluster only ever saw what was on disk here. New entries under old numbers would
-            // be taken for known and be lost.
+            // The cluster saw only entries that were on disk here. New entries with old numbers
+            // would be taken for known ones and lost.
             self.fail(format!(
                 "the cluster knows entry {upto}, the file ends at {}: the data folder is an old \
                  copy; move its journal folder away and restart",
@@ -174,7 +175,7 @@ impl SegmentIndex {
         true
     }
 
-    /// Where the entries after a number are, as far as they are on disk and not forgotten.
+    /// The source of the entries after a number, as far as they are on disk and not forgotten.
     pub(super) fn find(&self, after: u64, max_bytes: usize) -> Source {
         let from = after.max(self.forgotten).saturating_add(1);
         let in_memory = self.synced + 1 - self.window.len() as u64;
@@ -197,7 +198,7 @@ impl SegmentIndex {
         Source::Disk { incarnation, from, segment: segment.first, place, upto }
     }
 
-    /// Bytes not yet forgotten, rounded up to the last mark.
+    /// The bytes that are not forgotten yet, rounded up to the last mark.
     fn bytes(&self) -> u64 {
         let from = self.forgotten + 1;
         if from > self.synced {

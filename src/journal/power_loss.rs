@@ -1,27 +1,28 @@
-//! The journal after a power_loss cut at every operation on the disk: what was answered is there
-//! with its number, what comes back is what was given, and it goes on.
+//! The journal after a power cut at every operation on the disk: entries that were acknowledged are
+//! there with their numbers, no other entries come back, and the journal goes on.
 
 use super::tests::entry;
 use super::*;
 use crate::disk::recorder::{DiskRecorder, Loss, quick_dir};
+use crate::model::attempt::JournalEntry;
 
 /// Small sizes, so that files come and go.
 fn options() -> Options {
     Options { max_bytes: 1 << 20, min_free: 0, reserve: 1024, rotate: 1500, tidy: 0, window: 500 }
 }
 
-/// What was known when so many operations were done.
+/// The facts when `at` operations were done.
 struct Fact {
     at: usize,
-    /// Entries up to this number had been answered ...
+    /// The last entry that had been acknowledged.
     answered: u64,
-    /// ... up to this one it had been told to forget ...
+    /// The last entry that the journal had been told to forget.
     forgotten: u64,
-    /// ... and up to this one they had been given to it.
+    /// The last entry that had been appended.
     given: u64,
 }
 
-/// A life of a journal: appends that share syncs, and forgetting.
+/// Appends that share syncs, and forgetting.
 async fn live(journal: &Journal, recorder: &DiskRecorder) -> Vec<Fact> {
     let incarnation = journal.state().incarnation;
     let (mut answered, mut forgotten, mut facts) = (0, 0, Vec::new());
@@ -40,7 +41,7 @@ async fn live(journal: &Journal, recorder: &DiskRecorder) -> Vec<Fact> {
         assert_eq!(last, given);
         answered = given;
         if round % 5 == 4 {
-            // Sometimes all: then the last file is replaced, too.
+            // Sometimes all are forgotten: then the last file is replaced, too.
             forgotten = if round % 10 == 9 { answered } else { answered - 3 };
         }
         facts.push(Fact { at: recorder.len(), answered, forgotten, given });
@@ -69,7 +70,7 @@ fn check(old: &[(u64, JournalEntry)], synced: u64, fact: &Fact) -> Result<(), St
 }
 
 #[tokio::test]
-async fn a_power_cut_at_any_operation_loses_nothing_that_was_answered() {
+async fn a_power_cut_at_any_operation_loses_no_acknowledged_entry() {
     let dir = quick_dir();
     let recorder = DiskRecorder::begin(dir.path());
     let (journal, _) = Journal::open(&dir.path().join("journal"), options()).unwrap();
@@ -95,7 +96,8 @@ async fn a_power_cut_at_any_operation_loses_nothing_that_was_answered() {
             assert_eq!(old.last(), Some(&(seq, entry(9_999))), "{place}");
             assert_eq!(journal.state().incarnation, state.incarnation, "{place}");
         }
-        // Killed first: what is shown to the collector then must outlive a power_loss cut.
+        // A process that is killed may have shown entries to the collector: they must outlive a
+        // power cut.
         let (dir, recorder) = recorder.killed(cut);
         let (journal, old) = Journal::open(&dir.path().join("journal"), options()).unwrap();
         let state = journal.state();
@@ -109,7 +111,7 @@ async fn a_power_cut_at_any_operation_loses_nothing_that_was_answered() {
 }
 
 #[tokio::test]
-async fn whatever_follows_the_last_whole_record_is_cut() {
+async fn bytes_behind_the_last_whole_record_are_cut() {
     let dir = quick_dir();
     let (journal, _) = Journal::open(dir.path(), options()).unwrap();
     for seq in 1..=4 {

@@ -1,4 +1,4 @@
-//! One file of the journal: its form on disk, how it is made, read and checked.
+//! One file of the journal: its form on disk, and the functions that make, read and check it.
 //!
 //! ```text
 //!   header (36 B): "S0JRNL02" | incarnation u128 | first seq u64 | crc32 u32     little endian
@@ -6,36 +6,37 @@
 //!   then zeros up to the reserved length
 //! ```
 //!
-//! `length` counts what follows the checksum, the checksum covers it. `group` is the first sequence
-//! number of the write that carried the record: one write is on disk before the next begins, so a
-//! record of a later group behind a damaged one proves that the damaged one had been safe on disk.
-//! That is how a torn tail (cut) is told from damage (refused). Called by the writer and by reads;
-//! it knows nothing of windows or acknowledgements.
+//! `length` counts the bytes behind the checksum, and the checksum covers them. `group` is the
+//! first sequence number of the write that carried the record. One write is on disk before the next
+//! begins, so a record of a later group behind a damaged one proves that the damaged one had been
+//! safe on disk. So a torn tail, which is cut, differs from damage, which is refused. The writer
+//! and the handle call these functions; they know nothing of windows or acknowledgements.
 //!
-//! Frozen, the entries too ([`JournalEntry`], all that is in it): files that were written are kept
-//! under `tests/fixtures/formats` and opened by `tests/it/formats.rs`. A change takes another
-//! number in `MAGIC`, beside which the old one is still read, and a new folder of fixtures.
+//! The form is frozen, and so are the entries ([`JournalEntry`] with all its parts). Files that
+//! were written are kept under `tests/fixtures/formats`, and `tests/it/formats.rs` opens them. A
+//! change takes another number in `MAGIC`, beside which the old one is still read, and a new folder
+//! of fixtures.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::error::Error;
 use crate::disk;
 use crate::model::attempt::JournalEntry;
 
 const MAGIC: &[u8; 8] = b"S0JRNL02";
-/// What the files of all formats begin with; the format's number follows.
+/// The beginning of the files of all formats; the number of the format follows.
 const KIN: &[u8] = b"S0JRNL";
 /// Bytes of the header.
 pub(super) const HEADER: u64 = 36;
 /// Bytes of a record before its entry.
 pub(super) const FRAME: usize = 24;
-/// No entry comes near this; a greater length is damage.
+/// The greatest length of a record. No entry comes near it, so a greater one is damage.
 const MAX_RECORD: usize = 64 << 20;
 
-/// The file of a segment by its first sequence number: names sort as numbers do.
+/// The file of a segment by its first sequence number. Names sort as numbers do.
 pub(super) fn path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:020}.journal"))
 }
@@ -70,14 +71,14 @@ pub(super) fn frame(buffer: &mut Vec<u8>, seq: u64, group: u64, entry: &[u8]) {
     buffer[checksum..checksum + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// A record as found on disk.
+/// A record, as found on disk.
 struct Found<'a> {
     seq: u64,
     entry: &'a [u8],
     length: usize,
 }
 
-/// The record that begins these bytes, if there is a whole one.
+/// The record at the beginning of these bytes, if it is whole.
 fn record(bytes: &[u8]) -> Option<Found<'_>> {
     let length = u32_at(bytes, 0)? as usize;
     if !(16..=MAX_RECORD).contains(&length) {
@@ -99,18 +100,18 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// What a scan of a whole segment found.
+/// The result of the scan of a segment.
 pub(super) struct Scan {
-    /// From its header.
+    /// The incarnation in its header.
     pub(super) incarnation: u128,
-    /// One past the last whole record.
+    /// The sequence number after the last whole record.
     pub(super) next: u64,
-    /// Whether anything but zeros follows: a torn tail.
+    /// Whether other bytes than zeros follow: a torn tail.
     pub(super) torn: bool,
 }
 
-/// Reads a segment from its beginning; `last` says that a torn tail is possible in it. `each` gets
-/// every entry with its sequence number, offset and length of its record.
+/// Reads a segment from its beginning. Only the `last` one may have a torn tail. `each` gets every
+/// entry with the sequence number, offset and length of its record.
 pub(super) fn scan(
     dir: &Path,
     first: u64,
@@ -159,12 +160,12 @@ pub(super) fn scan(
     Ok(Scan { incarnation, next, torn })
 }
 
-/// Whether some record behind a damaged one comes from a later write, so that the damaged one had
-/// been on disk.
+/// Whether a record behind a damaged one comes from a later write, so that the damaged one had been
+/// on disk.
 fn proves_sync(bytes: &[u8], damaged: u64) -> bool {
     let plausible = damaged..damaged.saturating_add(MAX_RECORD as u64);
     (1..bytes.len().saturating_sub(FRAME)).any(|at| {
-        // The cheap look first: the numbers must fit before a checksum is worth its time.
+        // The numbers are checked first, as a checksum takes long.
         let (seq, group) = (u64_at(bytes, at + 8), u64_at(bytes, at + 16));
         seq.is_some_and(|seq| plausible.contains(&seq))
             && group.is_some_and(|group| group > damaged && Some(group) <= seq)
@@ -172,8 +173,8 @@ fn proves_sync(bytes: &[u8], damaged: u64) -> bool {
     })
 }
 
-/// Reads the records up to number `upto` of a segment that has them, from an offset at which the
-/// one with number `seq` begins, until `take` says stop.
+/// Reads the records of a segment up to number `upto`, from the offset at which the record `seq`
+/// begins, until `take` returns false.
 pub(super) fn read_from(
     dir: &Path,
     first: u64,
@@ -205,7 +206,7 @@ pub(super) fn read_from(
     Ok(())
 }
 
-/// The first sequence numbers of the segments in a directory, ascending.
+/// The first sequence numbers of the segments in a folder, ascending.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut firsts = Vec::new();
     for file in std::fs::read_dir(dir)? {

@@ -1,4 +1,4 @@
-//! The journal on a real disk: what was answered stays, what was forgotten goes.
+//! The journal on a real disk: acknowledged entries stay, forgotten ones go.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::attempt::Watermark;
+use crate::model::attempt::{JournalEntry, Watermark};
 
 /// Small sizes, so that a test sees files come and go.
 fn small() -> Options {
@@ -55,7 +55,7 @@ async fn eventually(what: &str, fact: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_there_after_a_restart() {
+async fn acknowledged_entries_are_there_after_a_restart() {
     let dir = TempDir::new().expect("a folder");
     let (journal, old) = open(&dir, Options::default());
     assert!(old.is_empty());
@@ -119,7 +119,7 @@ async fn a_tail_torn_at_any_byte_is_cut_and_the_rest_is_kept() {
 }
 
 #[tokio::test]
-async fn of_a_torn_write_nothing_behind_the_tear_comes_back() {
+async fn entries_behind_the_tear_of_a_torn_write_do_not_come_back() {
     let dir = TempDir::new().expect("a folder");
     let (journal, _) = open(&dir, small());
     append(&journal, 1..=1).await;
@@ -138,7 +138,7 @@ async fn of_a_torn_write_nothing_behind_the_tear_comes_back() {
 }
 
 #[tokio::test]
-async fn damage_to_what_was_safe_is_refused_with_the_place() {
+async fn damage_to_a_safe_record_is_refused_with_its_position() {
     let dir = TempDir::new().expect("a folder");
     let (journal, _) = open(&dir, small());
     for i in 1..=3 {
@@ -185,7 +185,7 @@ async fn reads_reach_over_memory_and_files_and_keep_to_their_size() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_leaves_memory_and_disk() {
+async fn forgotten_entries_leave_memory_and_disk() {
     let dir = TempDir::new().expect("a folder");
     let (journal, _) = open(&dir, small());
     for i in 0..40 {
@@ -233,7 +233,7 @@ async fn appends_at_the_same_time_share_their_syncs() {
 }
 
 #[tokio::test]
-async fn too_much_uncollected_leaves_no_room_until_it_is_forgotten() {
+async fn too_many_uncollected_entries_leave_no_room_until_they_are_forgotten() {
     let dir = TempDir::new().expect("a folder");
     let (journal, _) = open(&dir, Options { max_bytes: 2_000, ..small() });
     assert!(journal.state().has_room, "{:?}", journal.state());
@@ -241,7 +241,7 @@ async fn too_much_uncollected_leaves_no_room_until_it_is_forgotten() {
     let state = journal.state();
     assert!(!state.has_room);
     assert!(state.trouble.is_some_and(|t| t.contains("collected")));
-    append(&journal, 101..=101).await; // what is under way can still be noted
+    append(&journal, 101..=101).await; // results under way can still be noted
     journal.forget(state.incarnation, 101);
     assert!(journal.state().has_room);
 }

@@ -1,6 +1,6 @@
-//! The one thread that writes the journal: it takes all that waits, writes it in one piece, syncs
-//! once, and answers everybody. It also reserves space ahead, begins new files and deletes those
-//! that nobody needs.
+//! The one thread that writes the journal. It takes all appends that wait, writes them in one
+//! piece, syncs once, and answers all callers. It also reserves space ahead, begins new files, and
+//! deletes files that are not needed any more.
 
 use std::fs::File;
 use std::io;
@@ -10,46 +10,47 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::error::Error;
 use super::index::Segment;
 use super::segment::{self, HEADER};
-use super::{Error, Shared};
+use super::shared::Shared;
 use crate::disk;
 use crate::model::attempt::JournalEntry;
 
-/// As much as goes into one write before it is synced.
+/// The bytes at which no further append joins a write.
 const BATCH: usize = 4 << 20;
-/// How often the room is looked at when nothing happens, so that a node notices a disk that was
-/// cleared.
+/// The time between two checks of the room when nothing is written, so that a node notices a disk
+/// that was cleared.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What the thread is asked.
+/// A message to the thread.
 pub(super) enum Message {
     Append(Append),
-    /// Something was forgotten: see which files can go.
+    /// Entries were forgotten: files may be deleted.
     Tidy,
 }
 
-/// Entries to write, encoded, and who waits for it.
+/// Entries to write, encoded, and the caller that waits.
 pub(super) struct Append {
     pub(super) entries: Vec<(Vec<u8>, JournalEntry)>,
     pub(super) answer: oneshot::Sender<Result<u64, Error>>,
 }
 
-/// The thread's own: the last file.
+/// The state of the thread, with the last file.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     messages: Receiver<Message>,
     file: File,
-    /// Where the next record goes.
+    /// The position of the next record.
     end: u64,
-    /// Up to where disk space is reserved.
+    /// The position up to which disk space is reserved.
     reserved: u64,
     /// The next sequence number.
     next: u64,
 }
 
 impl Writer {
-    /// Takes over the last file; `torn` says that its tail must be cut.
+    /// A writer of the last file, whose tail is cut if it is `torn`.
     pub(super) fn open(
         shared: Arc<Shared>,
         messages: Receiver<Message>,
@@ -66,7 +67,7 @@ impl Writer {
             tracing::warn!(byte = end, "cut a torn tail off the journal");
             disk::set_len(&file, end)?;
         }
-        // Also what a crash left unsynced, though whole, is made durable before anybody reads it.
+        // Records that a crash left whole and unsynced are made durable before they are read.
         disk::sync_all(&file)?;
         let reserved = file.metadata()?.len();
         let mut writer = Self { shared, messages, file, end, reserved, next };
@@ -74,7 +75,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Serves until the last handle is gone.
+    /// Serves until the last handle is dropped.
     pub(super) fn run(mut self) {
         loop {
             let mut batch = Vec::new();
@@ -102,7 +103,7 @@ impl Writer {
         }
     }
 
-    /// Writes, syncs, takes note, answers.
+    /// Writes and syncs entries, notes them in the index, and answers their callers.
     fn append(&mut self, batch: Vec<Append>, bytes: usize) {
         let failed = self.shared.index().failed().cloned();
         let ready = match failed {
@@ -142,12 +143,12 @@ impl Writer {
                 Ok(()) => Ok(seq),
                 Err(error) => Err(Error::Failed(error.to_string())),
             };
-            // Who no longer waits does not want to know.
+            // The caller may be gone.
             let _ = answer.send(result);
         }
     }
 
-    /// Begins a new file if the last one is long enough, and sees that space is reserved.
+    /// Begins a new file if the last one is long enough, and reserves space.
     fn make_room(&mut self, bytes: u64) -> Result<(), Error> {
         if self.end >= self.shared.options.rotate {
             self.rotate();
@@ -156,7 +157,7 @@ impl Writer {
         if self.reserved < self.end + bytes { Err(Error::NoRoom) } else { Ok(()) }
     }
 
-    /// Reserves ahead: what is asked for, and half a step more.
+    /// Reserves space for `bytes`, and half a step more.
     fn reserve(&mut self, bytes: u64) {
         let step = self.shared.options.reserve.max(1);
         let wanted = self.end + bytes + step / 2;
@@ -178,7 +179,7 @@ impl Writer {
         let incarnation = shared.index().incarnation();
         match segment::create(&shared.dir, incarnation, self.next, shared.options.reserve) {
             Ok(file) => {
-                // What was reserved and not used is given back; harmless if it cannot be.
+                // Reserved space that was not used is freed; it does no harm if that fails.
                 let _ = disk::set_len(&self.file, self.end);
                 self.reserved = file.metadata().map_or(HEADER, |m| m.len());
                 self.file = file;
@@ -189,7 +190,7 @@ impl Writer {
         }
     }
 
-    /// Deletes files that hold nothing but what is forgotten.
+    /// Deletes files whose entries are all forgotten.
     fn tidy(&mut self) {
         let (forgotten, failed) = {
             let index = self.shared.index();
@@ -208,8 +209,8 @@ impl Writer {
                 index.segments.pop_front()
             };
             let Some(gone) = gone else { return };
-            // One after the other, durably: were a later one gone and an earlier one there, the
-            // journal would look as if it had lost what is in between.
+            // One after the other, durably: if a later file were gone and an earlier one not, the
+            // journal would look as if it had lost the entries between them.
             let removed = disk::remove(&segment::path(&self.shared.dir, gone.first))
                 .and_then(|()| disk::sync_dir(&self.shared.dir));
             if let Err(error) = removed {
@@ -218,7 +219,7 @@ impl Writer {
         }
     }
 
-    /// Looks whether there is room for more, and notes what is missing.
+    /// Checks whether there is room for more, and notes what is missing.
     fn look(&mut self) {
         self.reserve(0);
         let options = &self.shared.options;
@@ -247,15 +248,5 @@ fn take(message: Message, batch: &mut Vec<Append>, tidy: &mut bool) {
     match message {
         Message::Append(append) => batch.push(append),
         Message::Tidy => *tidy = true,
-    }
-}
-
-impl Error {
-    /// The same for another one who waits.
-    fn again(&self) -> Self {
-        match self {
-            Error::Failed(why) => Error::Failed(why.clone()),
-            _ => Error::NoRoom,
-        }
     }
 }

@@ -182,7 +182,7 @@ pub(super) fn path_of(dir: &Path, number: u64) -> PathBuf {
 /// The numbers of the segments in a folder, ascending.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for file in spare::open(|| fs::read_dir(dir))? {
+    for file in spare::open(|| fs::read_dir(dir), spare::is_exhausted)? {
         let name = file?.file_name();
         if let Some(number) = name.to_str().and_then(|n| n.strip_suffix(".log")) {
             numbers.extend(number.parse::<u64>());

@@ -242,12 +242,12 @@ pub(super) const TABLES: &[(&str, &str)] = &[
 
 /// Opens the one connection that writes.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, Error> {
-    spare::open_or(|| writer(file), may_lack_descriptors)
+    spare::open(|| writer(file), may_lack_descriptors)
 }
 
 /// Opens a connection that can only read.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, Error> {
-    spare::open_or(|| reader(file), may_lack_descriptors)
+    spare::open(|| reader(file), may_lack_descriptors)
 }
 
 /// Tells whether a failure to open may come from a lack of descriptors: SQLite says only that it
