@@ -11,10 +11,12 @@
 //!                              |  |  `-----------> destination_limits  (the operator's)
 //!                              |  `--------------> backoffs            (Retry-After)
 //!   executor -- finish ------> `-----------------> breakers --> breaker
-//!   worker   <- reply::Reply -- executor
+//!   worker   <- reply::Reply (attempt::Attempt) -- executor
 //! ```
 
+pub mod attempt;
 pub mod availability;
+pub mod batch_answer;
 pub mod breaker;
 pub mod breakers;
 pub mod call_checks;

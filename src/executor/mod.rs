@@ -12,14 +12,8 @@ pub use http::{
     headers, lookup, member_guard, payload, raft_addresses, template, tls,
 };
 
+pub use crate::delivery::attempt::{Attempt, Class};
 pub use crate::delivery::breaker;
 pub use crate::delivery::call_checks::{BeforeSend, Unwanted};
 pub use crate::delivery::destination::Limits;
-pub use crate::delivery::reply::{Answer, Class, Reply};
-
-/// Replies, and what the answers to batches say.
-pub mod reply {
-    pub use super::http::batch_answer::{Named, failed};
-    pub use super::http::retry_after::MAX_RETRY_AFTER;
-    pub use crate::delivery::reply::{Answer, Class, Reply};
-}
+pub use crate::delivery::reply::Reply;

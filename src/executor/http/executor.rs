@@ -12,13 +12,14 @@ use super::guard;
 use super::options::{Error, Options};
 use super::run::Runner;
 use crate::clock::SchedulerTime;
+use crate::delivery::attempt::Attempt;
 use crate::delivery::availability::{Availability, OpenBreaker};
 use crate::delivery::breakers::Outage;
 use crate::delivery::destination::Destination;
 use crate::delivery::destination_queues::{
     DestinationLoad, DestinationQueues, Occupancy, PermitRequest, Refusal,
 };
-use crate::delivery::reply::{Answer, Reply};
+use crate::delivery::reply::Reply;
 use crate::metrics;
 use crate::model::{Millis, ProjectId};
 
@@ -44,10 +45,10 @@ impl Executor {
     pub async fn call(&self, mut call: Call) -> Reply {
         let url = match self.allowed_url(&mut call) {
             Err(error) => {
-                return Reply::Done(Answer {
+                return Reply::Done(Attempt {
                     started_boot: self.time.clock().boot(),
                     error: Some(error.to_string()),
-                    ..Answer::default()
+                    ..Attempt::default()
                 });
             }
             Ok(url) => url,

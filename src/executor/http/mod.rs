@@ -12,7 +12,7 @@
 //!                         delivery (permit) -+-> run -> before_send? -> receiver
 //!                                            |                             |
 //!   worker <- Reply::Refused <---------------+                             |
-//!   worker <- status (Class), batch_answer <- Answer <--- response <-------+
+//!   worker <- Reply::Done(Attempt) <- status <--- response <---------------+
 //! ```
 //!
 //! `before_send` is asked when the connection stands and the first byte is about to be written: the
@@ -27,17 +27,15 @@
 //! | `connector`, `connection`, `pool`, `meter`, `tls` | connections |
 //! | `guard`, `address_kind`, `member_guard`, `egress` | where calls may go |
 //! | `lookup`, `resolver` | names |
-//! | `status`, `retry_after`, `http_date`, `batch_answer` | what an answer means |
+//! | `status`, `retry_after`, `http_date` | what an answer means |
 //! | `payload`, `headers`, `template` | what the worker writes requests with; pure |
 
-pub mod batch_answer;
 pub mod guard;
 pub mod headers;
 pub mod lookup;
 pub mod member_guard;
 pub mod payload;
 pub mod raft_addresses;
-pub mod retry_after;
 pub mod status;
 pub mod template;
 pub mod tls;
@@ -60,6 +58,7 @@ mod pool;
 mod request;
 mod resolver;
 mod response;
+mod retry_after;
 mod run;
 mod send_error;
 #[cfg(test)]

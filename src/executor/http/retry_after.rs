@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use super::http_date::http_date;
+use crate::delivery::attempt::MAX_RETRY_AFTER;
 use crate::model::Millis;
-
-/// The longest `Retry-After` that is honoured: a mistake of a receiver must not park a job for a
-/// year.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Reads a `Retry-After`: seconds, or an HTTP date seen from `now`. More than [`MAX_RETRY_AFTER`]
 /// counts as that. `None` when it is neither.

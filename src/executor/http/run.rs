@@ -14,14 +14,15 @@ use super::options::{Error, Options};
 use super::request::OutgoingRequest;
 use super::response::{self, Received, room};
 use super::send_error::SendError;
-use super::status::{complaint, outcome};
+use super::status::{class, complaint, is_answered, outcome};
 use super::tls::Identity;
 use crate::clock::SchedulerTime;
+use crate::delivery::attempt::{Attempt, Class};
 use crate::delivery::call_checks::{SendCheck, Unwanted};
 use crate::delivery::call_outcome::CallOutcome;
 use crate::delivery::destination_queues::CallPermit;
 use crate::delivery::fair_queue::Stage;
-use crate::delivery::reply::{Answer, Class, Reply};
+use crate::delivery::reply::Reply;
 use crate::model::postponement::Obstacle;
 
 /// A call counts as slow after this time: another project that waits may have its worker.
@@ -107,24 +108,24 @@ impl Runner {
         }
         let sent = check.started();
         let started_boot = sent.unwrap_or(tried);
-        let mut answer = Answer {
+        let mut attempt = Attempt {
             started_boot,
             duration_ms: u32::try_from(self.time.clock().boot().saturating_sub(started_boot))
                 .unwrap_or(u32::MAX),
             sent: sent.is_some(),
-            ..Answer::default()
+            ..Attempt::default()
         };
         let mut verdict = None;
         match (received, end) {
             // The status counts, also where the body is late or broken.
             (Some(received), end) => {
                 let given = if let End::Displaced(after) = end { after } else { timeout };
-                answer.take(received, given, &codes);
+                take(&mut attempt, received, given, &codes);
             }
             (None, End::Unwanted) => {
-                answer.error = Some(UNWANTED.to_owned());
-                permit.finish(answer.started_boot, CallOutcome::Nothing);
-                return if answer.sent { Reply::Unwanted(answer) } else { Reply::Withheld };
+                attempt.error = Some(UNWANTED.to_owned());
+                permit.finish(attempt.started_boot, CallOutcome::Nothing);
+                return if attempt.sent { Reply::Unwanted(attempt) } else { Reply::Withheld };
             }
             (None, End::Failed(SendError::Local(error))) => {
                 return self.refuse(error, permit, tried);
@@ -133,24 +134,24 @@ impl Runner {
                 // With a TLS of its own it may be the fault of the call.
                 let unreachable = sent.is_none() && call.tls.is_none();
                 verdict = Some(CallOutcome::Failed { down: sent.is_none(), unreachable, after: 0 });
-                answer.error = Some(why);
+                attempt.error = Some(why);
             }
             (None, End::Failed(SendError::NotSent(why) | SendError::Receiver(why))) => {
-                answer.error = Some(why);
+                attempt.error = Some(why);
             }
             (None, End::Displaced(after)) => {
                 // This says nothing about the destination: there was time left.
                 verdict = Some(CallOutcome::Nothing);
-                answer.error = Some(displaced(after));
+                attempt.error = Some(displaced(after));
             }
             (None, End::Answered | End::TimedOut) => {
                 verdict = Some(CallOutcome::timeout(timeout, sent.is_some()));
-                answer.error = Some(timed_out(timeout, sent.is_some()));
+                attempt.error = Some(timed_out(timeout, sent.is_some()));
             }
         }
-        let verdict = verdict.unwrap_or_else(|| outcome(&answer, &codes));
-        permit.finish(answer.started_boot, verdict);
-        Reply::Done(answer)
+        let verdict = verdict.unwrap_or_else(|| outcome(&attempt));
+        permit.finish(attempt.started_boot, verdict);
+        Reply::Done(attempt)
     }
 
     /// Sends the request and reads its answer into `received`, up to the end of the call.
@@ -232,16 +233,16 @@ impl Runner {
     }
 }
 
-impl Answer {
-    /// Takes over what was received.
-    fn take(&mut self, received: Received, timeout: Duration, codes: &[u16]) {
-        self.status = received.status;
-        self.retry_after = received.retry_after;
-        self.accepted_async = received.status == 202 && received.accepted_async;
-        (self.body, self.flaw) = received.into_body(timeout);
-        if self.class_by(codes) != Class::Success {
-            self.error = Some(complaint(self.status, &self.body));
-        }
+/// Takes over what was received.
+fn take(attempt: &mut Attempt, received: Received, timeout: Duration, codes: &[u16]) {
+    let status = received.status;
+    attempt.code = status;
+    attempt.class = class(status, received.retry_after, codes);
+    attempt.answered = is_answered(status);
+    attempt.accepted_async = status == 202 && received.accepted_async;
+    (attempt.body, attempt.flaw) = received.into_body(timeout);
+    if attempt.class != Class::Success {
+        attempt.error = Some(complaint(status, &attempt.body));
     }
 }
 

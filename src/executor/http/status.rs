@@ -1,18 +1,18 @@
 //! The meaning of HTTP statuses, by `docs/jobs.md` ("Retries"): the class of an answer, what it
-//! says about its destination, and the error of a failure. `run` and the worker ask; nothing here
+//! says about its destination, and the error of a failure. `run` asks; nothing here
 //! decides what follows from a class.
 
 use std::time::Duration;
 
+use crate::delivery::attempt::{Attempt, Class};
 use crate::delivery::call_outcome::CallOutcome;
-use crate::delivery::reply::{Answer, Class};
 
 /// The length of the answer's text that an error repeats, in characters.
 const EXCERPT: usize = 160;
 
 /// The class of an HTTP status (0 for none). A 3xx is never followed, so it is worth another
 /// attempt, as are no answer, 408, 425, 429 and 5xx.
-pub fn classify(status: u16, retry_after: Option<Duration>) -> Class {
+fn classify(status: u16, retry_after: Option<Duration>) -> Class {
     match status {
         200..=299 => Class::Success,
         410 => Class::Gone,
@@ -23,42 +23,37 @@ pub fn classify(status: u16, retry_after: Option<Duration>) -> Class {
     }
 }
 
-impl Answer {
-    /// The class where the target names no success codes of its own.
-    pub fn class(&self) -> Class {
-        classify(self.status, self.retry_after)
-    }
-
-    /// The time that the receiver asks the sender to wait: a 429 or 503 with a `Retry-After` that
-    /// is not 0.
-    pub fn asks_to_wait(&self, success_codes: &[u16]) -> Option<Duration> {
-        let after = self.retry_after.filter(|after| !after.is_zero())?;
-        let asks = matches!(self.status, 429 | 503) && !success_codes.contains(&self.status);
-        asks.then_some(after)
-    }
-
-    /// The class where these statuses count as success; an empty list means 2xx. A 2xx that is not
-    /// among them is worth another attempt.
-    pub fn class_by(&self, success_codes: &[u16]) -> Class {
-        match self.class() {
-            class if success_codes.is_empty() => class,
-            _ if success_codes.contains(&self.status) => Class::Success,
-            Class::Success => Class::Retry { after: self.retry_after },
-            class => class,
+/// The class of an answer with this status, where these statuses count as success; an empty list
+/// means 2xx. A 2xx that is not among them is worth another attempt. A 429 or 503 with a
+/// `Retry-After` that is not 0 asks to wait.
+pub fn class(status: u16, retry_after: Option<Duration>, success_codes: &[u16]) -> Class {
+    let class = match classify(status, retry_after) {
+        class if success_codes.is_empty() => class,
+        _ if success_codes.contains(&status) => Class::Success,
+        Class::Success => Class::Retry { after: retry_after },
+        class => class,
+    };
+    match (class, retry_after) {
+        (Class::Retry { .. }, Some(after)) if matches!(status, 429 | 503) && !after.is_zero() => {
+            Class::Wait { after }
         }
+        _ => class,
     }
 }
 
-/// The outcome of a call with this answer, for the breakers: any answer but 429 and 5xx says that
-/// the destination is alive.
-pub(super) fn outcome(answer: &Answer, success_codes: &[u16]) -> CallOutcome {
-    if let Some(after) = answer.asks_to_wait(success_codes) {
-        return CallOutcome::Asked { after: after.as_millis() as u64 };
-    }
-    match answer.class_by(success_codes) {
-        Class::Retry { after } if matches!(answer.status, 0 | 429 | 500..) => {
+/// Whether a status is an answer, and no error of the receiver's own.
+pub(super) fn is_answered(status: u16) -> bool {
+    (1..500).contains(&status)
+}
+
+/// The outcome of a call for the breakers: any answer but 429 and 5xx says that the destination is
+/// alive.
+pub(super) fn outcome(attempt: &Attempt) -> CallOutcome {
+    match attempt.class {
+        Class::Wait { after } => CallOutcome::Asked { after: after.as_millis() as u64 },
+        Class::Retry { after } if matches!(attempt.code, 0 | 429 | 500..) => {
             let after = after.map_or(0, |after| after.as_millis() as u64);
-            CallOutcome::Failed { down: !answer.sent, unreachable: false, after }
+            CallOutcome::Failed { down: !attempt.sent, unreachable: false, after }
         }
         _ => CallOutcome::Fine,
     }
@@ -110,10 +105,7 @@ mod tests {
 
     #[test]
     fn success_codes_replace_the_2xx() {
-        let class = |status, codes: &[u16]| {
-            let answer = Answer { status, sent: true, ..Answer::default() };
-            answer.class_by(codes)
-        };
+        let class = |status, codes: &[u16]| class(status, None, codes);
         let retry = Class::Retry { after: None };
         assert_eq!([class(204, &[]), class(404, &[])], [Class::Success, Class::Refused]);
         assert_eq!([class(404, &[201, 404]), class(201, &[201, 404])], [Class::Success; 2]);
@@ -122,28 +114,28 @@ mod tests {
     }
 
     #[test]
-    fn answers_say_whether_somebody_is_there() {
-        let answer = |status, sent| Answer {
-            status,
-            retry_after: Some(Duration::from_secs(7)),
-            sent,
-            ..Answer::default()
+    fn answers_say_whether_the_destination_is_alive() {
+        let outcome_of = |status, sent, after, codes: &[u16]| {
+            let class = class(status, after, codes);
+            outcome(&Attempt { class, code: status, sent, ..Attempt::default() })
         };
+        let after = Some(Duration::from_secs(7));
         for status in [200, 202, 301, 400, 404, 408, 410, 412, 413, 425] {
-            assert_eq!(outcome(&answer(status, true), &[]), CallOutcome::Fine, "{status}");
+            assert_eq!(outcome_of(status, true, after, &[]), CallOutcome::Fine, "{status}");
         }
         for (status, sent) in [(0, false), (0, true), (500, true), (502, true)] {
             let failed = CallOutcome::Failed { down: !sent, unreachable: false, after: 7_000 };
-            assert_eq!(outcome(&answer(status, sent), &[]), failed, "{status}");
+            assert_eq!(outcome_of(status, sent, after, &[]), failed, "{status}");
         }
         for status in [429, 503] {
             let asked = CallOutcome::Asked { after: 7_000 };
-            assert_eq!(outcome(&answer(status, true), &[]), asked, "{status}");
-            let says_no_time = Answer { retry_after: None, ..answer(status, true) };
+            assert_eq!(outcome_of(status, true, after, &[]), asked, "{status}");
             let failed = CallOutcome::Failed { down: false, unreachable: false, after: 0 };
-            assert_eq!(outcome(&says_no_time, &[]), failed, "{status}");
+            for no_time in [None, Some(Duration::ZERO)] {
+                assert_eq!(outcome_of(status, true, no_time, &[]), failed, "{status}");
+            }
         }
-        assert_eq!(outcome(&answer(503, true), &[503]), CallOutcome::Fine);
+        assert_eq!(outcome_of(503, true, after, &[503]), CallOutcome::Fine);
     }
 
     #[test]

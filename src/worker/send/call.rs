@@ -144,7 +144,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let reply = self.dispatcher.call(call).await;
         drop(counted);
         match &reply {
-            Reply::Done(answer) if (1..500).contains(&answer.status) => place.answered(),
+            Reply::Done(attempt) if attempt.answered => place.answered(),
             Reply::Refused { .. } => place.refused(),
             Reply::Done(_) | Reply::Withheld | Reply::Unwanted(_) => drop(place),
         }

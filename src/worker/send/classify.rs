@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::executor::reply::{MAX_RETRY_AFTER, Named, failed};
-use crate::executor::{Answer, Class};
+use crate::delivery::attempt::{Attempt, Class, MAX_RETRY_AFTER};
+use crate::delivery::batch_answer::BatchAnswer;
 use crate::model::attempt::{MAX_RESPONSE, Verdict, parse_execution_id};
 use crate::model::delivery::{Retry, seed, spread, spread_after};
 use crate::model::{JobId, Millis};
@@ -62,16 +62,15 @@ pub(super) struct AnswerContext<'a> {
     pub(super) since: Millis,
     /// The retry terms.
     pub(super) retry: Retry,
-    /// For a request of one occurrence the statuses that count as success, empty for 2xx.
-    pub(super) codes: Option<&'a [u16]>,
+    /// Whether the request is for one occurrence.
+    pub(super) single: bool,
 }
 
 impl AnswerContext<'_> {
     /// Classifies the answer at an instant.
-    pub(super) fn classify(&self, answer: &Answer, now: Millis) -> Disposition {
-        let codes = self.codes.unwrap_or_default();
-        match answer.class_by(codes) {
-            Class::Success if self.codes.is_some() => {
+    pub(super) fn classify(&self, answer: &Attempt, now: Millis) -> Disposition {
+        match answer.class {
+            Class::Success if self.single => {
                 if answer.accepted_async {
                     Disposition::Running
                 } else {
@@ -79,12 +78,11 @@ impl AnswerContext<'_> {
                 }
             }
             Class::Success => self.batch(answer, now),
-            Class::Retry { after } => match answer.asks_to_wait(codes) {
-                Some(wait) if self.may_wait(wait, now) => {
-                    Disposition::AskedToWait(wait.as_millis() as Millis)
-                }
-                _ => Disposition::Failed(self.after_failure(after, now)),
-            },
+            Class::Wait { after } if self.may_wait(after, now) => {
+                Disposition::AskedToWait(after.as_millis() as Millis)
+            }
+            Class::Wait { after } => Disposition::Failed(self.after_failure(Some(after), now)),
+            Class::Retry { after } => Disposition::Failed(self.after_failure(after, now)),
             Class::Refused | Class::Gone if self.jobs.len() > 1 => Disposition::Split,
             Class::Refused | Class::Gone => Disposition::Failed(Verdict::Dead),
             Class::Fenced => Disposition::Fenced(self.after_failure(None, now)),
@@ -92,15 +90,15 @@ impl AnswerContext<'_> {
     }
 
     /// Classifies a success of a batch: all jobs are delivered but those that the answer names.
-    fn batch(&self, answer: &Answer, now: Millis) -> Disposition {
+    fn batch(&self, answer: &Attempt, now: Millis) -> Disposition {
         let unclear = |why| Disposition::Unclear { verdict: self.after_failure(None, now), why };
         if let Some(flaw) = &answer.flaw {
             return unclear(flaw.clone());
         }
-        let named = match failed(&answer.body) {
-            Named::Nobody => return Disposition::Delivered,
-            Named::Unclear(why) => return unclear(why.to_owned()),
-            Named::Failed(named) => named,
+        let named = match BatchAnswer::read(&answer.body) {
+            BatchAnswer::AllAccepted => return Disposition::Delivered,
+            BatchAnswer::Unclear(why) => return unclear(why.to_owned()),
+            BatchAnswer::Failed(named) => named,
         };
         let mut failed = Vec::new();
         for text in &named {
@@ -185,14 +183,16 @@ pub(super) fn excerpt(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::http::status::class;
     use crate::model::attempt::execution_id;
     use bytes::Bytes;
 
     const RETRY: Retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> Attempt {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        Answer { status, duration_ms: 1, sent: true, body, ..Answer::default() }
+        let class = class(status, None, &[]);
+        Attempt { class, code: status, duration_ms: 1, sent: true, body, ..Attempt::default() }
     }
 
     fn context(jobs: &[JobId], tried: u32) -> AnswerContext<'_> {
@@ -204,7 +204,7 @@ mod tests {
             tried,
             since: 7_000,
             retry: RETRY,
-            codes: None,
+            single: false,
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
         100_000 + spread(5_000, RETRY.max_delay, seed(1, 7_000, 0, 1))
     }
 
-    fn next(answer: &Answer, jobs: &[JobId], tried: u32) -> Disposition {
+    fn next(answer: &Attempt, jobs: &[JobId], tried: u32) -> Disposition {
         context(jobs, tried).classify(answer, 100_000)
     }
 
@@ -233,7 +233,8 @@ mod tests {
             assert_eq!(next(&down, &[1, 2], tried), at_instant(at), "always the same");
         }
         assert_eq!(next(&down, &[1, 2], 4), Disposition::Failed(Verdict::Dead));
-        let told = Answer { retry_after: Some(Duration::from_secs(42)), ..answer(500, "") };
+        let told = class(500, Some(Duration::from_secs(42)), &[]);
+        let told = Attempt { class: told, ..answer(500, "") };
         let Disposition::Failed(Verdict::Retry { at }) = next(&told, &[1], 1) else { panic!() };
         assert!((142_000..=142_000 + 8_400).contains(&at), "{at}");
         assert_eq!(next(&told, &[1], 4), Disposition::Failed(Verdict::Dead));
@@ -241,9 +242,9 @@ mod tests {
 
     #[test]
     fn a_receiver_that_names_a_time_is_waited_for_a_day_in_all() {
-        let busy = |after| Answer { retry_after: Some(after), ..answer(429, "") };
+        let busy = |after| Attempt { class: class(429, Some(after), &[]), ..answer(429, "") };
         let hours = Duration::from_hours;
-        let at = |now, answer: &Answer| context(&[1], 4).classify(answer, now);
+        let at = |now, answer: &Attempt| context(&[1], 4).classify(answer, now);
         assert_eq!(at(7_000, &busy(hours(24))), Disposition::AskedToWait(86_400_000));
         assert_eq!(at(7_001, &busy(hours(24))), Disposition::Failed(Verdict::Dead));
         assert_eq!(at(7_000 + 80_000_000, &busy(hours(1))), Disposition::AskedToWait(3_600_000));
@@ -251,7 +252,7 @@ mod tests {
         // Without a time, or with zero, it is an attempt.
         assert_eq!(at(7_000, &busy(Duration::ZERO)), Disposition::Failed(Verdict::Dead));
         assert_eq!(at(7_000, &answer(429, "")), Disposition::Failed(Verdict::Dead));
-        let bad = Answer { retry_after: Some(hours(1)), ..answer(500, "") };
+        let bad = Attempt { class: class(500, Some(hours(1)), &[]), ..answer(500, "") };
         assert_eq!(at(7_000, &bad), Disposition::Failed(Verdict::Dead));
     }
 
@@ -293,27 +294,28 @@ mod tests {
     #[test]
     fn a_batch_whose_answer_cannot_be_told_is_a_failed_attempt() {
         let retry = Verdict::Retry { at: first_retry() };
-        let why = |answer: &Answer, tried| match next(answer, &[1, 2], tried) {
+        let why = |answer: &Attempt, tried| match next(answer, &[1, 2], tried) {
             Disposition::Unclear { verdict, why } => (verdict, why),
             other => panic!("{other:?}"),
         };
-        let cut = Answer { flaw: Some("it broke off".to_owned()), ..answer(200, "") };
+        let cut = Attempt { flaw: Some("it broke off".to_owned()), ..answer(200, "") };
         assert_eq!(why(&cut, 1), (retry, "it broke off".to_owned()));
         assert_eq!(why(&cut, 4).0, Verdict::Dead);
         for body in [r#"{"failed":true}"#, r#"{"failed":["nonsense"]}"#, "{\"failed\":[\"c1-"] {
             assert_eq!(why(&answer(200, body), 1).0, retry, "{body}");
         }
         // Any other status is clear by itself, and so is one for a single occurrence.
-        let refused = Answer { flaw: Some("it broke off".to_owned()), ..answer(400, "") };
+        let refused = Attempt { flaw: Some("it broke off".to_owned()), ..answer(400, "") };
         assert_eq!(next(&refused, &[1, 2], 1), Disposition::Split);
-        let single = AnswerContext { codes: Some(&[]), ..context(&[1], 1) };
+        let single = AnswerContext { single: true, ..context(&[1], 1) };
         assert_eq!(single.classify(&cut, 0), Disposition::Delivered);
     }
 
     #[test]
     fn a_single_request_succeeds_by_its_own_codes_and_may_go_on() {
-        let single = |codes, answer: &Answer| {
-            AnswerContext { codes: Some(codes), ..context(&[1], 1) }.classify(answer, 100_000)
+        let single = |codes: &[u16], answer: &Attempt| {
+            let answer = Attempt { class: class(answer.code, None, codes), ..answer.clone() };
+            AnswerContext { single: true, ..context(&[1], 1) }.classify(&answer, 100_000)
         };
         let again = at_instant(first_retry());
         for (codes, status, expected) in [
@@ -327,7 +329,7 @@ mod tests {
         ] {
             assert_eq!(single(codes, &answer(status, "")), expected, "{codes:?} {status}");
         }
-        let later = Answer { accepted_async: true, ..answer(202, "") };
+        let later = Attempt { accepted_async: true, ..answer(202, "") };
         assert_eq!(single(&[], &later), Disposition::Running);
         assert_eq!(single(&[202], &later), Disposition::Running);
         assert_eq!(single(&[200], &later), again);

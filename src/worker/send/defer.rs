@@ -6,7 +6,7 @@ use super::classify::max_deferral;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::Head;
-use crate::executor::reply::MAX_RETRY_AFTER;
+use crate::delivery::attempt::MAX_RETRY_AFTER;
 use crate::model::Millis;
 use crate::model::attempt::{AttemptRecord, Verdict};
 use crate::model::delivery::{seed, spread_after};

@@ -31,7 +31,7 @@ use super::response::answer_context;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::Work;
-use crate::executor::{Answer, Reply};
+use crate::executor::{Attempt, Reply};
 use crate::model::JobId;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::postponement::told;
@@ -64,7 +64,7 @@ enum PieceResult {
 struct FailedPiece {
     piece: Work,
     route: Arc<Route>,
-    answer: Answer,
+    answer: Attempt,
     why: String,
 }
 
@@ -75,7 +75,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self: Arc<Self>,
         piece: Work,
         route: Arc<Route>,
-        answer: Answer,
+        answer: Attempt,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let mut left = MOST_CALLS;
@@ -171,15 +171,15 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         &self,
         piece: Work,
         route: Arc<Route>,
-        answer: Answer,
-    ) -> Result<(Work, Arc<Route>, Answer), Box<FailedPiece>> {
+        answer: Attempt,
+    ) -> Result<(Work, Arc<Route>, Attempt), Box<FailedPiece>> {
         let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
         let now = self.time.now();
         let next = answer_context(&piece.head, &route, &ids, now).classify(&answer, now);
         let why = match next {
             Disposition::Failed(Verdict::Dead) => answer.error.clone().unwrap_or_default(),
             Disposition::Unclear { verdict: Verdict::Dead, why } => {
-                format!("the receiver answered {}, but {why}", answer.status)
+                format!("the receiver answered {}, but {why}", answer.code)
             }
             _ => return Ok((piece, route, answer)),
         };
@@ -197,7 +197,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let also = pieces.map(|n| format!("; so did the {n} pieces of it that were sent then"));
         let error = format!("{why}{}", also.unwrap_or_default());
         let record = AttemptRecord {
-            http_code: answer.status,
+            http_code: answer.code,
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, Some(error)).map(bounded),

@@ -9,7 +9,7 @@ use super::permits::Permits;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::{Head, Work};
-use crate::executor::Answer;
+use crate::executor::Attempt;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, told};
@@ -30,7 +30,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self: Arc<Self>,
         piece: Work,
         route: &Arc<Route>,
-        answer: Answer,
+        answer: Attempt,
     ) {
         let head = Arc::clone(&piece.head);
         let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
@@ -40,7 +40,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let started = now - boot.saturating_sub(answer.started_boot) as Millis;
         let response = single.and_then(|_| classify::excerpt(&answer.body));
         let record = |verdict: Verdict, members: Members, error: Option<String>| AttemptRecord {
-            http_code: answer.status,
+            http_code: answer.code,
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, error).map(bounded),
@@ -77,7 +77,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             }
             Disposition::Failed(verdict) => vec![record(verdict, all(), why())],
             Disposition::Unclear { verdict, why } => {
-                let why = format!("the receiver answered {}, but {why}", answer.status);
+                let why = format!("the receiver answered {}, but {why}", answer.code);
                 vec![record(verdict, all(), Some(why))]
             }
             Disposition::AskedToWait(wait) => {
@@ -124,7 +124,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     /// The record of a call that was ended because all its jobs are deleted. It is a failed attempt
     /// whose retry is due at once, whatever retries are left. That retry finds the job gone, which
     /// ends the occurrence (`skipped`, `ended`); nothing is sent again.
-    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: Answer) -> AttemptRecord {
+    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: Attempt) -> AttemptRecord {
         let now = self.time.now();
         let before = self.time.clock().boot().saturating_sub(answer.started_boot);
         let started = now - before.cast_signed();
@@ -141,7 +141,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
 /// The facts about a request that its answer is judged by.
 pub(super) fn answer_context<'a>(
     head: &Head,
-    route: &'a Route,
+    route: &Route,
     jobs: &'a [JobId],
     now: Millis,
 ) -> AnswerContext<'a> {
@@ -155,11 +155,11 @@ pub(super) fn answer_context<'a>(
         // A replay was due long ago.
         since: if head.base == 0 { head.due } else { before },
         retry: route.retry,
-        codes: route.single().map(|single| single.http.success_codes.as_slice()),
+        single: route.single().is_some(),
     }
 }
 
 /// Says whether one job may be at fault for the failure: the receiver had the request.
-pub(super) fn may_isolate(answer: &Answer, jobs: usize) -> bool {
+pub(super) fn may_isolate(answer: &Attempt, jobs: usize) -> bool {
     answer.sent && jobs > 1
 }

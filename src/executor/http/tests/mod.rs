@@ -37,9 +37,10 @@ use super::run::UNWANTED;
 use super::*;
 use crate::clock::{SchedulerTime, SystemClock};
 use crate::config::EgressProxy;
+use crate::delivery::attempt::{Attempt, Class};
 use crate::delivery::breaker::Rules;
 use crate::delivery::call_checks::Unwanted;
-use crate::delivery::reply::{Answer, Class, Reply};
+use crate::delivery::reply::Reply;
 use crate::model::ProjectId;
 use crate::model::postponement::Obstacle;
 
@@ -61,7 +62,7 @@ fn call(url: &str) -> Call {
     Call::new(url.into(), Vec::new(), Bytes::from_static(b"[{}]"), || true)
 }
 
-fn answer(reply: Reply) -> Answer {
+fn answer(reply: Reply) -> Attempt {
     match reply {
         Reply::Done(answer) => answer,
         Reply::Withheld | Reply::Refused { .. } | Reply::Unwanted(_) => panic!("{reply:?}"),

@@ -22,7 +22,7 @@ async fn a_call_arrives_as_given_and_connections_are_kept() {
         let id = (HeaderName::from_static("webhook-id"), HeaderValue::from_static("x-1"));
         call.headers.push(id);
         let answer = answer(executor.call(call).await);
-        assert_eq!((answer.status, answer.class()), (200, Class::Success), "{answer:?}");
+        assert_eq!((answer.code, answer.class), (200, Class::Success), "{answer:?}");
         assert!(answer.sent && answer.error.is_none());
         let expected = format!("Scheduler0/{} x-1 4 - [{{}}]", env!("CARGO_PKG_VERSION"));
         assert_eq!(answer.body, expected);
@@ -64,7 +64,7 @@ async fn a_receiver_that_does_not_answer_in_time_is_a_timeout() {
     let answer = within("it ends", executor.call(call)).await;
     let answer = self::answer(answer);
     assert!(answer.sent, "{answer:?}");
-    assert_eq!(answer.class(), Class::Retry { after: None });
+    assert_eq!(answer.class, Class::Retry { after: None });
     assert_eq!(answer.error.as_deref(), Some("timeout: no complete answer within 50ms"));
 }
 
@@ -89,7 +89,7 @@ async fn a_call_that_hangs_is_ended_when_its_jobs_are_deleted() {
     };
     let (reply, ()) = within("it ends", async { tokio::join!(executor.call(call), ending) }).await;
     let Reply::Unwanted(answer) = reply else { panic!("{reply:?}") };
-    assert_eq!((answer.status, answer.sent), (0, true));
+    assert_eq!((answer.code, answer.sent), (0, true));
     assert_eq!(answer.error.as_deref(), Some(UNWANTED));
     assert!(answer.duration_ms >= 900, "{answer:?}");
     assert_eq!((executor.load(), executor.occupancy().hanging), (vec![], 0));
@@ -108,7 +108,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
     let address = serve(router).await;
     let answer =
         answer(executor(Options::default()).call(call(&format!("http://{address}/"))).await);
-    assert_eq!((answer.status, answer.class()), (307, Class::Retry { after: None }));
+    assert_eq!((answer.code, answer.class), (307, Class::Retry { after: None }));
     assert_eq!(followed.load(Ordering::SeqCst), 0);
 }
 
@@ -118,7 +118,7 @@ async fn an_error_and_its_retry_after_come_through() {
     let address = serve(Router::new().route("/", post(busy))).await;
     let answer =
         answer(executor(Options::default()).call(call(&format!("http://{address}/"))).await);
-    assert_eq!(answer.class(), Class::Retry { after: Some(Duration::from_secs(7)) });
+    assert_eq!(answer.class, Class::Wait { after: Duration::from_secs(7) });
     assert_eq!(answer.error.as_deref(), Some("the receiver answered 503: try later"));
 }
 
@@ -139,7 +139,7 @@ async fn an_answer_is_kept_up_to_a_limit_and_an_endless_one_is_left() {
         let body = Bytes::from(vec![b'x'; length]);
         let large = Call { batch: true, body, ..call(&url) };
         let answer = answer(within("it is cut", executor.call(large)).await);
-        assert_eq!((answer.status, answer.body.len()), (200, kept));
+        assert_eq!((answer.code, answer.body.len()), (200, kept));
         let flaw = format!("its body is longer than the {kept} bytes that are read");
         assert_eq!(answer.flaw, Some(flaw));
     }
