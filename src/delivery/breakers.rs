@@ -39,7 +39,7 @@ pub struct Outage {
 #[derive(Debug)]
 pub(super) struct Breakers {
     rules: Rules,
-    breakers: BTreeMap<(Destination, ProjectId), Breaker>,
+    known: BTreeMap<(Destination, ProjectId), Breaker>,
     /// The projects whose breaker is open because no connection can be made.
     unreachable: BTreeMap<Destination, BTreeSet<ProjectId>>,
     /// The number of breakers at which idle ones are forgotten.
@@ -48,8 +48,8 @@ pub(super) struct Breakers {
 
 impl Breakers {
     pub(super) fn new(rules: Rules) -> Self {
-        let (breakers, unreachable) = (BTreeMap::new(), BTreeMap::new());
-        Self { rules, breakers, unreachable, prune_at: KEPT }
+        let (known, unreachable) = (BTreeMap::new(), BTreeMap::new());
+        Self { rules, known, unreachable, prune_at: KEPT }
     }
 
     /// Decides about a call to a path; `probe` lets it out although the breaker may be open.
@@ -60,13 +60,13 @@ impl Breakers {
         probe: bool,
         now: u64,
     ) -> Decision {
-        if self.breakers.is_empty() {
+        if self.known.is_empty() {
             return Decision::Go; // the usual case
         }
         if let Some(until) = self.shared(to, project, now).filter(|_| !probe) {
             return Decision::No(until);
         }
-        match self.breakers.get_mut(&(to.clone(), project)) {
+        match self.known.get_mut(&(to.clone(), project)) {
             None => Decision::Go,
             Some(breaker) if probe => breaker.force(now),
             Some(breaker) => breaker.ask(path, now),
@@ -80,13 +80,13 @@ impl Breakers {
         path: u64,
         now: u64,
     ) -> Decision {
-        if self.breakers.is_empty() {
+        if self.known.is_empty() {
             return Decision::Go;
         }
         if let Some(until) = self.shared(to, project, now) {
             return Decision::No(until);
         }
-        let own = self.breakers.get(&(to.clone(), project));
+        let own = self.known.get(&(to.clone(), project));
         own.map_or(Decision::Go, |breaker| breaker.look(path, now))
     }
 
@@ -94,7 +94,7 @@ impl Breakers {
     /// where the project's own breaker is open: that one decides.
     fn shared(&self, to: &Destination, project: ProjectId, now: u64) -> Option<u64> {
         let witnesses = self.unreachable.get(to).filter(|all| all.len() >= WITNESSES)?;
-        let open = |of: ProjectId| self.breakers.get(&(to.clone(), of))?.open();
+        let open = |of: ProjectId| self.known.get(&(to.clone(), of))?.open();
         if open(project).is_some() {
             return None;
         }
@@ -104,15 +104,15 @@ impl Breakers {
 
     /// The most calls of a project under way at a time on the ramp; `None` where there is no ramp.
     pub(super) fn ramp(&self, to: &Destination, project: ProjectId) -> Option<u32> {
-        if self.breakers.is_empty() {
+        if self.known.is_empty() {
             return None;
         }
-        self.breakers.get(&(to.clone(), project))?.ramp()
+        self.known.get(&(to.clone(), project))?.ramp()
     }
 
     /// Whether a project has a breaker for a destination.
     pub(super) fn has(&self, to: &Destination, project: ProjectId) -> bool {
-        !self.breakers.is_empty() && self.breakers.contains_key(&(to.clone(), project))
+        !self.known.is_empty() && self.known.contains_key(&(to.clone(), project))
     }
 
     /// Records the outcome of a call: its path, whether it was the probe, and when it began.
@@ -124,18 +124,18 @@ impl Breakers {
         now: u64,
     ) {
         let failed = matches!(outcome, CallOutcome::Failed { .. });
-        if self.breakers.is_empty() && !failed {
+        if self.known.is_empty() && !failed {
             return;
         }
         if matches!(outcome, CallOutcome::Fine | CallOutcome::Asked { .. }) {
             self.answered(to, project, now);
         }
         let key = (to.clone(), project);
-        if failed && self.rules.failures > 0 && !self.breakers.contains_key(&key) {
+        if failed && self.rules.failures > 0 && !self.known.contains_key(&key) {
             self.prune(now);
-            self.breakers.insert(key.clone(), Breaker::new(to.as_str()));
+            self.known.insert(key.clone(), Breaker::new(to.as_str()));
         }
-        let Some(breaker) = self.breakers.get_mut(&key) else { return };
+        let Some(breaker) = self.known.get_mut(&key) else { return };
         let was_open = breaker.open().is_some();
         breaker.record(self.rules, call, outcome, now);
         match (was_open, breaker.open()) {
@@ -156,9 +156,9 @@ impl Breakers {
             let witness = unreachable && breaker.open().is_some();
             self.set_witness(to, project, witness);
         }
-        let breaker = self.breakers.get(&key);
+        let breaker = self.known.get(&key);
         if breaker.is_some_and(|breaker| breaker.is_idle(now)) {
-            self.breakers.remove(&key);
+            self.known.remove(&key);
         }
     }
 
@@ -167,7 +167,7 @@ impl Breakers {
     fn answered(&mut self, to: &Destination, project: ProjectId, now: u64) {
         let Some(witnesses) = self.unreachable.remove(to) else { return };
         for other in witnesses.into_iter().filter(|other| *other != project) {
-            if let Some(breaker) = self.breakers.get_mut(&(to.clone(), other)) {
+            if let Some(breaker) = self.known.get_mut(&(to.clone(), other)) {
                 breaker.probe_now(now);
             }
         }
@@ -188,7 +188,7 @@ impl Breakers {
     /// Every destination that takes no calls of some project, in order of its name.
     pub(super) fn outages(&mut self, now: u64) -> Vec<Outage> {
         let mut all: Vec<Outage> = Vec::new();
-        for ((to, _), breaker) in &self.breakers {
+        for ((to, _), breaker) in &self.known {
             let Some(open) = breaker.open().filter(|_| !breaker.is_idle(now)) else { continue };
             match all.last_mut().filter(|last| last.destination == *to) {
                 Some(outage) => {
@@ -210,38 +210,38 @@ impl Breakers {
     /// Makes room for one more breaker: all of them are looked through when their number has
     /// doubled. A row of failures without a recent failure is forgotten, too.
     fn prune(&mut self, now: u64) {
-        if self.breakers.len() < self.prune_at {
+        if self.known.len() < self.prune_at {
             return;
         }
         let keep = |breaker: &Breaker| {
             !breaker.is_idle(now) && breaker.failed_at().is_none_or(|at| now < at + FORGET_MS)
         };
-        self.breakers.retain(|_, breaker| keep(breaker));
+        self.known.retain(|_, breaker| keep(breaker));
         self.cut(MOST / 4 * 3);
-        let breakers = &self.breakers;
+        let known = &self.known;
         self.unreachable.retain(|to, all| {
-            all.retain(|project| breakers.contains_key(&(to.clone(), *project)));
+            all.retain(|project| known.contains_key(&(to.clone(), *project)));
             !all.is_empty()
         });
-        let left = self.breakers.len();
+        let left = self.known.len();
         self.prune_at = (2 * left).clamp(KEPT, MOST.max(left + KEPT));
     }
 
     /// Forgets the oldest until `most` are left, those that are not open first. Breakers whose
     /// probe is under way, or has just succeeded, stay: calls wait for them.
     fn cut(&mut self, most: usize) {
-        let many = self.breakers.len().saturating_sub(most);
+        let many = self.known.len().saturating_sub(most);
         if many == 0 {
             return;
         }
-        let ranks = self.breakers.iter().filter_map(|(key, of)| Some((of.rank()?, key)));
+        let ranks = self.known.iter().filter_map(|(key, of)| Some((of.rank()?, key)));
         let mut all: Vec<_> = ranks.collect();
         if many < all.len() {
             all.select_nth_unstable(many);
         }
         let gone: Vec<_> = all.into_iter().take(many).map(|(_, key)| key.clone()).collect();
         for key in gone {
-            self.breakers.remove(&key);
+            self.known.remove(&key);
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   executor -- acquire --> destination_queues --> fair_queue          (whose turn is it?)
-//!                              |  |  |  `--------> hanging_calls       (which one is ended?)
+//!                              |  |  |  `--------> eviction            (which one is ended?)
 //!                              |  |  `-----------> destination_limits  (the operator's)
 //!                              |  `--------------> backoffs            (Retry-After)
 //!   executor -- finish ------> `-----------------> breakers --> breaker
@@ -28,5 +28,5 @@ pub mod reply;
 
 mod backoffs;
 mod destination_limits;
-mod hanging_calls;
+mod eviction;
 mod token_bucket;

@@ -75,9 +75,9 @@ fn what_failed_once_long_ago_is_forgotten_when_there_are_many() {
     for n in 0..1_024 {
         breakers.record((&to(&n.to_string()), 1), (1, false, 0), BAD, 0);
     }
-    assert_eq!(breakers.breakers.len(), 1_024);
+    assert_eq!(breakers.known.len(), 1_024);
     breakers.record((&to("new"), 1), (1, false, 0), BAD, FORGET_MS);
-    assert_eq!((breakers.breakers.len(), breakers.prune_at), (1, KEPT));
+    assert_eq!((breakers.known.len(), breakers.prune_at), (1, KEPT));
 }
 
 #[test]
@@ -88,11 +88,11 @@ fn no_more_than_the_bound_are_kept_and_open_ones_go_last() {
     for project in 0..40_000 {
         let at = 3_000 + project;
         breakers.record((&to("a"), project), (1, false, at), BAD, at);
-        assert!(breakers.breakers.len() <= MOST, "{project}");
+        assert!(breakers.known.len() <= MOST, "{project}");
     }
-    assert!(breakers.breakers.len() > MOST / 2);
+    assert!(breakers.known.len() > MOST / 2);
     let a = to("a");
     assert!(!breakers.has(&a, 0) && breakers.has(&a, 39_999), "the oldest went");
-    let open = breakers.breakers.get(&(a, 1_000_000)).and_then(Breaker::open);
+    let open = breakers.known.get(&(a, 1_000_000)).and_then(Breaker::open);
     assert!(open.is_some(), "it is open");
 }

@@ -13,7 +13,7 @@
 //! beyond that wait, and are deferred in the store after [`PATIENCE_MS`].
 //!
 //! As many projects as there are places could take all of them, one each. So a call that hangs is
-//! ended (`hanging_calls` chooses it) when more than `max_hanging` do, or when nothing is free and
+//! evicted (`eviction` chooses it) when more than `max_hanging` do, or when nothing is free and
 //! a project that has nothing under way waits. A project that is alone never meets that.
 //!
 //! A flow never has more than three quarters of the workers in flight, or more than its own limits

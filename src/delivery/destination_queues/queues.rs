@@ -15,8 +15,8 @@ use crate::delivery::breakers::Outage;
 use crate::delivery::call_outcome::CallOutcome;
 use crate::delivery::destination::Destination;
 use crate::delivery::destination_limits::Step;
+use crate::delivery::eviction::EvictableCall;
 use crate::delivery::fair_queue::{FlowId, Stage};
-use crate::delivery::hanging_calls::HangingCall;
 use crate::model::ProjectId;
 use crate::model::postponement::Obstacle;
 
@@ -25,7 +25,7 @@ pub(super) const SHARE: &str =
     "the project has its share of the calls that this node may have under way";
 
 /// The most hanging calls that are ended at a time, for projects that have nothing under way.
-const MOST_ENDING: usize = 16;
+const MOST_EVICTING: usize = 16;
 
 /// The queues. Cloning gives another handle to the same ones.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct CallPermit {
     pub(super) call: CallKey,
     stage: Stage,
     /// `None` before the call hangs.
-    hanging: Option<HangingCall>,
+    hanging: Option<EvictableCall>,
     /// False only for a permit that could not be handed over: it never counted.
     counted: bool,
 }
@@ -163,8 +163,8 @@ impl DestinationQueues {
             }
         }
         if state.hanging.count() > 0 {
-            let wanted = state.queue.locked_out(MOST_ENDING);
-            while state.hanging.ending() < wanted && state.hanging.end_one() {}
+            let wanted = state.queue.locked_out(MOST_EVICTING);
+            while state.hanging.evicting() < wanted && state.hanging.evict_one() {}
         }
     }
 
@@ -282,7 +282,7 @@ impl CallPermit {
         if next == Stage::Hanging && self.hanging.is_none() {
             self.hanging = Some(state.hanging.add(self.call.project));
             if state.hanging.count() > state.most_hanging() {
-                state.hanging.end_one();
+                state.hanging.evict_one();
             }
         }
         if self.call.probe && next == Stage::Hanging {
@@ -293,9 +293,9 @@ impl CallPermit {
     }
 
     /// Returns when the call is to end because others need its place: never before it hangs.
-    pub async fn ended(&mut self) {
+    pub async fn evicted(&mut self) {
         match &mut self.hanging {
-            Some(call) => call.ended().await,
+            Some(call) => call.evicted().await,
             None => std::future::pending().await,
         }
     }

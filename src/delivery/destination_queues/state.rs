@@ -10,8 +10,8 @@ use crate::delivery::breakers::Breakers;
 use crate::delivery::call_outcome::CallOutcome;
 use crate::delivery::destination::{Destination, Limits};
 use crate::delivery::destination_limits::DestinationLimits;
+use crate::delivery::eviction::EvictableCalls;
 use crate::delivery::fair_queue::{Capacity, FairQueue, FlowId};
-use crate::delivery::hanging_calls::HangingCalls;
 use crate::delivery::token_bucket::TokenBucket;
 use crate::model::ProjectId;
 
@@ -25,7 +25,7 @@ pub(super) struct State<P> {
     pub(super) limits: DestinationLimits,
     pub(super) breakers: Breakers,
     pub(super) backoffs: Backoffs,
-    pub(super) hanging: HangingCalls,
+    pub(super) hanging: EvictableCalls,
     /// Calls turned away because a breaker was open.
     pub(super) refused: u64,
 }
@@ -84,7 +84,7 @@ impl<P> State<P> {
             limits: DestinationLimits::new(options.limits),
             breakers: Breakers::new(options.breaker),
             backoffs: Backoffs::default(),
-            hanging: HangingCalls::default(),
+            hanging: EvictableCalls::default(),
             refused: 0,
         }
     }

@@ -19,7 +19,7 @@ use url::{Host, Position, Url};
 
 use super::connection::Connection;
 use super::egress;
-use super::guard::GuardedResolver;
+use super::guarded_resolver::GuardedResolver;
 use super::lookup::patience;
 use super::meter::Meter;
 use super::options::Options;

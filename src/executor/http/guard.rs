@@ -1,26 +1,17 @@
-//! The SSRF guard: the addresses that a callback may go to.
+//! The SSRF guard: the addresses that a callback may go to. Pure.
 //!
 //! The api asks [`TargetGuard::check_url`] when a job is created. The executor asks again for every
-//! request, and its resolver lets only allowed addresses through. So the address that was checked
-//! is the address connected to, whatever a name resolves to by then. The guard never connects
-//! itself.
+//! request, and `guarded_resolver` lets only allowed addresses through. So the address that was
+//! checked is the address connected to, whatever a name resolves to by then.
 
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use hyper_util::client::legacy::connect::dns::Name;
-use tower::Service;
 use url::{Host, Url};
 
 use super::address_kind::{self, Kind};
-use super::lookup::{Lookup, look_up};
-use super::member_guard::MemberGuard;
 use super::raft_addresses::RaftAddresses;
 use crate::config::Config;
-use crate::model::ProjectId;
 
 /// Names under which clouds serve the secrets of a machine.
 const METADATA_NAMES: [&str; 5] = [
@@ -162,55 +153,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         return Err(Error::MetadataName(name));
     }
     Ok(())
-}
-
-/// A resolver that hands the client only addresses that the guard allows.
-#[derive(Clone)]
-pub(super) struct GuardedResolver {
-    /// The longest time for a look-up.
-    pub(super) patience: Duration,
-    pub(super) guard: TargetGuard,
-    pub(super) lookup: Arc<dyn Lookup>,
-    pub(super) project: ProjectId,
-    pub(super) member_guard: Arc<MemberGuard>,
-    /// The name of the configured proxy, which may be anywhere.
-    pub(super) proxy: Option<Arc<str>>,
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-impl Service<Name> for GuardedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (guard, patience, project) = (self.guard.clone(), self.patience, self.project);
-        let is_proxy = self.proxy.as_deref() == Some(name.as_str());
-        let (lookup, members) = (Arc::clone(&self.lookup), Arc::clone(&self.member_guard));
-        Box::pin(async move {
-            let found = look_up(&*lookup, (name.as_str(), project), patience).await?;
-            let (mut allowed, mut refused) = (Vec::new(), None);
-            for address in found {
-                match guard.check_address(address.ip()) {
-                    _ if is_proxy => allowed.push(address),
-                    Ok(()) if !members.allows(name.as_str(), address.ip()) => {
-                        refused = Some(Error::Member);
-                    }
-                    Ok(()) => allowed.push(address),
-                    Err(e) => refused = Some(e),
-                }
-            }
-            match refused {
-                Some(why) if allowed.is_empty() => Err(why.into()),
-                _ => Ok(allowed.into_iter()),
-            }
-        })
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@
 //! | `request`, `deferred_body`, `client`, `response` | what is sent and read |
 //! | `connector`, `connection`, `pool`, `meter`, `tls` | connections |
 //! | `guard`, `address_kind`, `member_guard`, `egress` | where calls may go |
-//! | `lookup`, `resolver` | names |
+//! | `lookup`, `resolver`, `guarded_resolver` | look-ups of names |
 //! | `status`, `retry_after`, `http_date` | what an answer means |
 //! | `payload`, `headers`, `template` | what the worker writes requests with; pure |
 
@@ -49,6 +49,7 @@ mod deferred_body;
 mod destination;
 mod egress;
 mod executor;
+mod guarded_resolver;
 mod http_date;
 mod local_error;
 mod meter;

@@ -51,7 +51,7 @@ enum End {
     /// The jobs of the call were deleted.
     Unwanted,
     /// Other calls needed the place of the call, after this time.
-    Displaced(Duration),
+    Evicted(Duration),
 }
 
 /// The parts of a call that its exchange needs.
@@ -119,7 +119,7 @@ impl Runner {
         match (received, end) {
             // The status counts, also where the body is late or broken.
             (Some(received), end) => {
-                let given = if let End::Displaced(after) = end { after } else { timeout };
+                let given = if let End::Evicted(after) = end { after } else { timeout };
                 take(&mut attempt, received, given, &codes);
             }
             (None, End::Unwanted) => {
@@ -139,10 +139,10 @@ impl Runner {
             (None, End::Failed(SendError::NotSent(why) | SendError::Receiver(why))) => {
                 attempt.error = Some(why);
             }
-            (None, End::Displaced(after)) => {
+            (None, End::Evicted(after)) => {
                 // This says nothing about the destination: there was time left.
                 verdict = Some(CallOutcome::Nothing);
-                attempt.error = Some(displaced(after));
+                attempt.error = Some(evicted(after));
             }
             (None, End::Answered | End::TimedOut) => {
                 verdict = Some(CallOutcome::timeout(timeout, sent.is_some()));
@@ -182,7 +182,7 @@ impl Runner {
             done = tokio::select! {
                 done = tokio::time::timeout(left, sending) => done,
                 () = unwanted => return End::Unwanted,
-                () = permit.ended() => return End::Displaced(self.since(tried)),
+                () = permit.evicted() => return End::Evicted(self.since(tried)),
             };
         }
         match done {
@@ -252,7 +252,7 @@ fn timed_out(timeout: Duration, sent: bool) -> String {
 }
 
 /// The error of a call that was ended because others needed its place.
-fn displaced(after: Duration) -> String {
+fn evicted(after: Duration) -> String {
     let seconds = after.as_secs();
     format!("timeout: ended after {seconds} s: the node's places for hanging calls are full")
 }

@@ -73,7 +73,7 @@ fn a_flow_whose_project_has_its_share_leaves_its_turn_at_a_full_destination_to_t
 
 /// Drops the permits that have been told to end.
 fn end(held: &mut Vec<CallPermit>) {
-    held.retain_mut(|permit| permit.ended().now_or_never().is_none());
+    held.retain_mut(|permit| permit.evicted().now_or_never().is_none());
 }
 
 #[test]

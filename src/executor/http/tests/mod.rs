@@ -6,7 +6,7 @@ mod answers;
 #[path = "../../../../tests/fixtures/tls/server.rs"]
 mod certs;
 mod destinations;
-mod displaced;
+mod evicted;
 mod flood;
 mod kept;
 mod leaving;

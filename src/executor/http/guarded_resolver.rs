@@ -1,0 +1,65 @@
+//! The resolver of the client: it looks a name up and hands on only addresses that the guards
+//! allow. `connector` asks it for each connection. It never connects itself.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::client::legacy::connect::dns::Name;
+use tower::Service;
+
+use super::guard::{Error, TargetGuard};
+use super::lookup::{Lookup, look_up};
+use super::member_guard::MemberGuard;
+use crate::model::ProjectId;
+
+/// The resolver of one call.
+#[derive(Clone)]
+pub(super) struct GuardedResolver {
+    /// The longest time for a look-up.
+    pub(super) patience: Duration,
+    pub(super) guard: TargetGuard,
+    pub(super) lookup: Arc<dyn Lookup>,
+    pub(super) project: ProjectId,
+    pub(super) member_guard: Arc<MemberGuard>,
+    /// The name of the configured proxy, which may be anywhere.
+    pub(super) proxy: Option<Arc<str>>,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Service<Name> for GuardedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (guard, patience, project) = (self.guard.clone(), self.patience, self.project);
+        let is_proxy = self.proxy.as_deref() == Some(name.as_str());
+        let (lookup, members) = (Arc::clone(&self.lookup), Arc::clone(&self.member_guard));
+        Box::pin(async move {
+            let found = look_up(&*lookup, (name.as_str(), project), patience).await?;
+            let (mut allowed, mut refused) = (Vec::new(), None);
+            for address in found {
+                match guard.check_address(address.ip()) {
+                    _ if is_proxy => allowed.push(address),
+                    Ok(()) if !members.allows(name.as_str(), address.ip()) => {
+                        refused = Some(Error::Member);
+                    }
+                    Ok(()) => allowed.push(address),
+                    Err(e) => refused = Some(e),
+                }
+            }
+            match refused {
+                Some(why) if allowed.is_empty() => Err(why.into()),
+                _ => Ok(allowed.into_iter()),
+            }
+        })
+    }
+}
