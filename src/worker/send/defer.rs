@@ -21,10 +21,12 @@ const SOONEST_ASKED_MS: Millis = 1_000;
 /// The least time until the next look at anything else that is deferred, in milliseconds.
 const SOONEST_MS: Millis = 5_000;
 
-/// The most that is added to that time: a tenth of the wait so far, so that not everything comes
-/// back at once. What is asked to wait again and again costs a record each time, so it gets more.
+/// The most that is added to that time, in milliseconds: a tenth of the wait so far, so that not
+/// everything comes back at once.
 const SPREAD_MS: Millis = 30_000;
 
+/// The most that is added to the time that a destination asked for, in milliseconds. Each such wait
+/// costs a record, so this is longer.
 const SPREAD_ASKED_MS: Millis = 300_000;
 
 impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
