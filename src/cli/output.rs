@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_table_is_cut_to_a_width_in_its_long_cells_only() {
-        let row = ["1", "2026-11-21T10:17:37Z", &"a long story ".repeat(9), &"http://a/".repeat(9)];
+        let row = ["1", "2026-11-21T10:17:37Z", &"a long value ".repeat(9), &"http://a/".repeat(9)];
         let rows = || std::iter::once(row.map(str::to_owned).to_vec());
         let titles = || ["id", "next", "description", "target"].into_iter();
         let text = arranged(titles(), rows(), Some(80), Long::Cut);
@@ -308,7 +308,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("2026-11-21T10:17:37Z  a long story") && text.contains('…'),
+            text.contains("2026-11-21T10:17:37Z  a long value") && text.contains('…'),
             "{text}"
         );
         let wide = arranged(titles(), rows(), Some(400), Long::Cut);
@@ -317,13 +317,13 @@ mod tests {
 
     #[test]
     fn what_must_not_be_cut_goes_on_below_where_it_began() {
-        let row = ["month", "a long story ".repeat(9).trim(), "yes"].map(str::to_owned).to_vec();
+        let row = ["month", "a long value ".repeat(9).trim(), "yes"].map(str::to_owned).to_vec();
         let titles = ["field", "in words", "fits"];
         let text = wrapped(titles.into_iter(), std::iter::once(row), Some(60));
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
         let hangs = |line: &str| line.len() - line.trim_start().len() == "month  ".len();
         assert!(text.lines().skip(2).all(hangs) && text.lines().count() > 2, "{text}");
-        assert_eq!(text.matches("story").count(), 9, "{text}");
+        assert_eq!(text.matches("value").count(), 9, "{text}");
 
         let told = hanging("error: one two three four", 7, Some(14));
         assert_eq!(told, "error: one two\n       three\n       four");

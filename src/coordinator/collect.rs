@@ -177,6 +177,6 @@ enum Error {
     Cluster(#[from] crate::cluster::Error),
     #[error(transparent)]
     Peer(#[from] crate::peer::Error),
-    #[error("its journal does not fit the books: {0}")]
+    #[error("its journal does not fit the replicated state: {0}")]
     Refused(String),
 }

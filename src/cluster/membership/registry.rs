@@ -71,7 +71,7 @@ pub(in crate::cluster) async fn watch_registry(inner: Arc<Inner>) {
             match cluster.propose(command).await {
                 Ok(Outcome::Rejected(why)) => tracing::debug!(%why, "not the first"),
                 Ok(_) if registry.has_changed().unwrap_or(false) => continue,
-                Ok(outcome) => tracing::debug!(%outcome, "not in the books yet"),
+                Ok(outcome) => tracing::debug!(%outcome, "not in the replicated state yet"),
                 Err(error) => tracing::debug!(%error, "will be proposed again"),
             }
             look.tick().await;

@@ -152,7 +152,7 @@ fn one_waits_and_gives_way_to_the_next() {
     fixture.tell(1, told(planned(1, 0), Verdict::Delivered));
     let row = fixture.rows()[0].0;
     assert_eq!(fixture.waiting(), [(1, 0, fixture.state.now, vec![1])]);
-    assert_eq!(fixture.state.change.pending, [0], "its bell rang");
+    assert_eq!(fixture.state.change.pending, [0], "the change names the row");
     let next = BeginRun { pending: Some(row), ..ask(2) };
     assert_eq!(fixture.begin(next.clone()), Begun::Go);
     assert_eq!(fixture.begin(ask(3)), Begun::Queued);
