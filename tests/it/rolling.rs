@@ -1,7 +1,9 @@
 //! A rolling restart as `docs/operations.md` describes it: three nodes under load are restarted one
-//! after the other, while jobs fire and clients write.
+//! after the other, while jobs fire and clients write. `upgrade` does the same from the program of
+//! an older version to this one.
 
 mod clients;
+mod upgrade;
 
 use std::collections::BTreeMap;
 

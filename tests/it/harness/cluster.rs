@@ -25,6 +25,14 @@ struct Host {
     port: u16,
     raft_port: u16,
     process: Option<Child>,
+    /// A program of another version that the node runs; `None` is the one under test.
+    program: Option<PathBuf>,
+}
+
+impl Host {
+    fn new(id: u64) -> Self {
+        Self { id, port: free_port(), raft_port: free_port(), process: None, program: None }
+    }
 }
 
 /// Nodes with a common folder for their data. Dropping it kills them and deletes the folder.
@@ -48,9 +56,17 @@ impl TestCluster {
 
     /// Configures `count` nodes, starts the `first` ones and waits until each of those is ready.
     pub(crate) async fn start_some(count: u64, first: u64, settings: &[(&str, &str)]) -> Self {
-        let hosts = (1..=count)
-            .map(|id| Host { id, port: free_port(), raft_port: free_port(), process: None })
-            .collect();
+        Self::start_hosts((1..=count).map(Host::new).collect(), first, settings).await
+    }
+
+    /// Starts `count` nodes that run a program of another version and waits until each is ready.
+    pub(crate) async fn start_other(count: u64, program: &Path) -> Self {
+        let program = Some(program.to_owned());
+        let host = |id| Host { program: program.clone(), ..Host::new(id) };
+        Self::start_hosts((1..=count).map(host).collect(), count, &[]).await
+    }
+
+    async fn start_hosts(hosts: Vec<Host>, first: u64, settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self { folder, hosts, http: client(), settings };
@@ -82,8 +98,11 @@ impl TestCluster {
     /// Starts a node's process by a command, with its output where the test wants it.
     pub(crate) fn spawn_to(&mut self, id: u64, command: &str, stdout: Stdio, stderr: Stdio) {
         let mut program = self.command(id);
-        // The secrets of the tests are short: `--weak` allows that.
-        program.args([command, "--weak"]).stdout(stdout).stderr(stderr);
+        program.arg(command).stdout(stdout).stderr(stderr);
+        // The secrets of the tests are short: `--weak` allows that, and older programs do without.
+        if self.host(id).program.is_none() {
+            program.arg("--weak");
+        }
         let process = program.spawn().unwrap();
         self.hosts[id as usize - 1].process = Some(process);
     }
@@ -119,7 +138,8 @@ impl TestCluster {
             })
             .collect();
         let host = self.host(id);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
+        let ours = Path::new(env!("CARGO_BIN_EXE_scheduler0"));
+        let mut command = Command::new(host.program.as_deref().unwrap_or(ours));
         command
             .current_dir(self.folder.path())
             .env_clear()
@@ -156,7 +176,7 @@ impl TestCluster {
     /// Adds a host without starting it; returns its id.
     pub(crate) fn add_host(&mut self) -> u64 {
         let id = self.hosts.len() as u64 + 1;
-        self.hosts.push(Host { id, port: free_port(), raft_port: free_port(), process: None });
+        self.hosts.push(Host::new(id));
         id
     }
 
@@ -192,7 +212,8 @@ impl TestCluster {
     /// Runs the command line against a node; returns exit code, stdout as JSON, and stderr.
     pub(crate) async fn cli(&self, ask: u64, words: &[&str]) -> (i32, Value, String) {
         let host = self.host(ask);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler0"));
+        let ours = Path::new(env!("CARGO_BIN_EXE_scheduler0"));
+        let mut command = Command::new(host.program.as_deref().unwrap_or(ours));
         command
             .args(words)
             .arg("--json")
@@ -305,6 +326,11 @@ impl TestCluster {
     /// The client of all requests to the nodes.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
+    }
+
+    /// The node runs the program under test from its next start on.
+    pub(crate) fn upgrade(&mut self, id: u64) {
+        self.hosts[id as usize - 1].program = None;
     }
 
     /// Starts a node again and waits until it is ready.
