@@ -28,6 +28,46 @@ async fn an_answer_that_cannot_be_read_leaves_the_outcome_open() {
     assert!(!error.is_unsent(), "it may have been carried out: {error}");
 }
 
+#[tokio::test]
+async fn the_level_of_a_node_is_what_its_last_answer_announced_and_one_where_it_says_nothing() {
+    use axum::http::HeaderValue;
+    use axum::response::IntoResponse;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let says = |speaker: u64, level: u32| {
+        axum::routing::post(async move || {
+            let mut response = postcard::to_allocvec(&()).unwrap().into_response();
+            response.headers_mut().insert(NODE, HeaderValue::from(speaker));
+            response.headers_mut().insert(LEVEL, HeaderValue::from(level));
+            response
+        })
+    };
+    let nothing = axum::routing::post(async || postcard::to_allocvec(&()).unwrap());
+    let router = axum::Router::new()
+        .route("/new", says(2, 7))
+        .route("/other", says(3, 5))
+        .route("/old", nothing);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let identity = Identity {
+        node: 1,
+        instance: 1,
+        process: Process::default(),
+        founder: false,
+        level: 1,
+        token: "a token".into(),
+    };
+    let patience = Duration::from_secs(10);
+    let peers = Peers::new(identity, [(2, address.clone())], 1, patience, patience).unwrap();
+    assert_eq!(peers.level(2), 1, "it was never heard");
+    peers.call::<_, ()>(2, "/new", &(), patience).await.unwrap();
+    assert_eq!(peers.level(2), 7);
+    peers.call_at::<_, ()>(2, &address, "/other", &(), patience).await.unwrap();
+    assert_eq!((peers.level(2), peers.level(3)), (7, 5), "another node has answered there");
+    peers.call::<_, ()>(2, "/old", &(), patience).await.unwrap();
+    assert_eq!(peers.level(2), 1, "an older program took its place");
+}
+
 #[test]
 fn a_place_is_taken_until_the_exchange_ends_though_nobody_waits_for_it() {
     let core = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
