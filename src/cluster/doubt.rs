@@ -12,7 +12,7 @@ use super::inner::Inner;
 use super::reversion;
 use super::wire::{ACKNOWLEDGED, Acknowledged, WHO, Who};
 
-/// Between two rounds of questions, whatever is claimed meanwhile.
+/// The pause between two rounds of questions, however many claims come meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks into doubts as they come, until dropped.

@@ -26,8 +26,8 @@ use crate::raft::backup;
 use crate::raft::machine::Applied;
 use crate::raft::types::Member;
 
-/// A judgement of this node's clock holds for so many milliseconds when nobody repeats it: without
-/// a leader nobody does, and somebody must lead.
+/// The time for which a judgement of this node's clock holds, in milliseconds. It must end: without
+/// a leader nobody repeats it, and some node must lead.
 const CLOCK_OFF_MS: u64 = 10_000;
 
 /// The handle; cheap to clone.
@@ -129,8 +129,8 @@ impl Cluster {
         self.inner.founding.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// On a leader: the nodes that were put back to older copies of their data, and the last entry
-    /// that each had acknowledged.
+    /// The nodes that were put back to older copies of their data, as a leader knows them, and the
+    /// last entry that each had acknowledged.
     pub fn reverted(&self) -> Vec<(NodeId, u64)> {
         let leads = self.inner.leadership.borrow().me;
         if leads { self.inner.acknowledged.reverted() } else { Vec::new() }
@@ -148,8 +148,8 @@ impl Cluster {
         self.inner.clock_unconfirmed.store(false, Ordering::SeqCst);
     }
 
-    /// On a leader: the boot-clock instant (ms) at which the newest round of messages that a quorum
-    /// acknowledged was *sent*. `None` when not leading or never acknowledged.
+    /// The boot-clock instant (ms) at which, on a leader, the newest round of messages that a
+    /// quorum acknowledged was *sent*. `None` when not leading or never acknowledged.
     pub fn quorum_acked_boot(&self) -> Option<u64> {
         self.inner.quorum_acked_boot()
     }

@@ -48,24 +48,24 @@ pub(super) struct Network {
 }
 
 /// The connection to one node.
-pub(super) struct Line {
+pub(super) struct NodeClient {
     network: Network,
     target: NodeId,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = Line;
+    type Network = NodeClient;
 
-    async fn new_client(&mut self, target: NodeId, node: &Member) -> Line {
+    async fn new_client(&mut self, target: NodeId, node: &Member) -> NodeClient {
         // The address that a member announced counts for more than the stored one.
         if !self.peers.is_member(target) {
             self.peers.learn_address(target, &node.raft_address);
         }
-        Line { network: self.clone(), target }
+        NodeClient { network: self.clone(), target }
     }
 }
 
-impl Line {
+impl NodeClient {
     async fn call<Req, Resp>(
         &self,
         path: &str,
@@ -82,7 +82,7 @@ impl Line {
     }
 }
 
-impl Line {
+impl NodeClient {
     /// Tells the node that it lacks what it acknowledged. openraft is told that the node is
     /// unreachable: it has no answer to a log that became shorter.
     async fn end_reverted(
@@ -108,7 +108,7 @@ impl Line {
     }
 }
 
-impl Line {
+impl NodeClient {
     /// Does not send a snapshot to a node whose program cannot open it: such a node would end. It
     /// gets one when it is upgraded.
     async fn hold_snapshot_back(
@@ -143,7 +143,7 @@ fn rpc_error(error: &peer::Error) -> RPCError<TypeConfig> {
     }
 }
 
-impl RaftNetworkV2<TypeConfig> for Line {
+impl RaftNetworkV2<TypeConfig> for NodeClient {
     type SnapshotData = SnapshotFile;
 
     async fn append_entries(

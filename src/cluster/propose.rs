@@ -22,13 +22,13 @@ use crate::model::NodeId;
 use crate::peer::{self, Origin, Place};
 use crate::raft::types::Proposal;
 
-/// While nothing can be written, the time until it is tried again unless leadership changes.
+/// The pause while nothing can be written; a change of the leadership ends it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// The time that a forwarded request gets beyond the leader's own limit.
 const FORWARD_EXTRA: Duration = Duration::from_millis(500);
 
 /// A request to the leader.
-enum Ask {
+enum LeaderRequest {
     /// Write this command, on behalf of this party.
     Write(Bytes, Origin),
     /// Name the entry up to which a reader must have applied.
@@ -55,7 +55,7 @@ impl Inner {
         command: Bytes,
         origin: Origin,
     ) -> Result<(u64, Outcome), Error> {
-        let (index, outcome) = self.at_leader(&Ask::Write(command, origin)).await?;
+        let (index, outcome) = self.at_leader(&LeaderRequest::Write(command, origin)).await?;
         // The caller reads this node's state next. Without the entry it would show a job as it was
         // before, or none, after an answer of 2xx.
         self.applied_to(index).await?;
@@ -64,16 +64,16 @@ impl Inner {
 
     /// Asks the leader, which may be this node. While there is none, or it turns out not to be one
     /// and nothing was written for certain, waits for another, within the limit.
-    async fn at_leader(&self, ask: &Ask) -> Result<(u64, Outcome), Error> {
+    async fn at_leader(&self, request: &LeaderRequest) -> Result<(u64, Outcome), Error> {
         let deadline = tokio::time::Instant::now() + self.options.apply_timeout;
         let mut leadership = self.leadership.subscribe();
         loop {
             self.check()?;
             let lead = *leadership.borrow_and_update();
             let result = match lead.leader {
-                _ if lead.me => self.ask_here(ask).await,
+                _ if lead.me => self.ask_here(request).await,
                 Some(leader) if leader != self.options.node => {
-                    self.ask_there(ask, leader, deadline).await
+                    self.ask_there(request, leader, deadline).await
                 }
                 _ => Err(Error::NoLeader),
             };
@@ -91,12 +91,16 @@ impl Inner {
         }
     }
 
-    async fn ask_here(&self, ask: &Ask) -> Result<(u64, Outcome), Error> {
-        match ask {
-            Ask::Write(command, _) => self.write(command.clone(), None).await,
-            Ask::ReadIndex => Ok((self.read_index().await?, Outcome::Done)),
-            Ask::Members(change) => Ok((self.change_members(change).await?, Outcome::Done)),
-            Ask::RaiseLevel(level) => Ok((self.raise_level(*level).await?, Outcome::Done)),
+    async fn ask_here(&self, request: &LeaderRequest) -> Result<(u64, Outcome), Error> {
+        match request {
+            LeaderRequest::Write(command, _) => self.write(command.clone(), None).await,
+            LeaderRequest::ReadIndex => Ok((self.read_index().await?, Outcome::Done)),
+            LeaderRequest::Members(change) => {
+                Ok((self.change_members(change).await?, Outcome::Done))
+            }
+            LeaderRequest::RaiseLevel(level) => {
+                Ok((self.raise_level(*level).await?, Outcome::Done))
+            }
         }
     }
 
@@ -104,33 +108,33 @@ impl Inner {
     /// been sent nowhere: it ends at the deadline, or when another node leads.
     async fn ask_there(
         &self,
-        ask: &Ask,
+        request: &LeaderRequest,
         leader: NodeId,
         deadline: tokio::time::Instant,
     ) -> Result<(u64, Outcome), Error> {
         let limit = self.options.apply_timeout + FORWARD_EXTRA;
-        match ask {
-            Ask::Write(command, origin) => {
+        match request {
+            LeaderRequest::Write(command, origin) => {
                 let place = self.place(leader, *origin, deadline).await?;
                 let answer: Result<(u64, Outcome), Denied> =
                     self.peers.call_in(place, PROPOSE, command, limit).await?;
                 Ok(answer?)
             }
-            Ask::ReadIndex => {
+            LeaderRequest::ReadIndex => {
                 let place = self.place(leader, Origin::Client, deadline).await?;
                 let answer = self.peers.call_in(place, READ_INDEX, &(), limit).await;
                 // A read changes nothing: one that was lost may simply be repeated.
                 let answer: Result<u64, Denied> = answer.map_err(|_| Error::NoLeader)?;
                 Ok((answer?, Outcome::Done))
             }
-            Ask::Members(change) => {
+            LeaderRequest::Members(change) => {
                 // A leader that handed on its leadership may be slow to say so.
                 let limit = limit.max(self.options.election * 8) * 2;
                 let answer: Result<NodeId, Denied> =
                     self.peers.call(leader, MEMBERS, change, limit).await?;
                 Ok((answer?, Outcome::Done))
             }
-            Ask::RaiseLevel(level) => {
+            LeaderRequest::RaiseLevel(level) => {
                 let answer = self.peers.call(leader, RAISE_LEVEL, level, limit).await;
                 if let Err(peer::Error::Refused { status: 404, .. }) = answer {
                     // A leader of the first level does not know the route.
@@ -160,7 +164,7 @@ impl Inner {
     /// Raises the level of the cluster, at the leader, wherever that is; returns when the new level
     /// is known here.
     pub(super) async fn raise_level_anywhere(&self, level: u32) -> Result<(), Error> {
-        let (index, _) = self.at_leader(&Ask::RaiseLevel(level)).await?;
+        let (index, _) = self.at_leader(&LeaderRequest::RaiseLevel(level)).await?;
         self.applied_to(index).await
     }
 
@@ -168,7 +172,7 @@ impl Inner {
         &self,
         change: MemberChange,
     ) -> Result<NodeId, Error> {
-        Ok(self.at_leader(&Ask::Members(change)).await?.0)
+        Ok(self.at_leader(&LeaderRequest::Members(change)).await?.0)
     }
 
     /// Writes on this node, which must be the leader (in that term, if one is given).
@@ -221,7 +225,7 @@ impl Inner {
         self.last_stamp.fetch_max(now, Ordering::SeqCst).max(now)
     }
 
-    /// On the leader: the index up to which a reader has to have applied.
+    /// The index up to which a reader has to have applied; asked on the leader.
     pub(super) async fn read_index(&self) -> Result<u64, Error> {
         self.check()?;
         let read = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
@@ -239,7 +243,7 @@ impl Inner {
     }
 
     pub(super) async fn linearize(&self) -> Result<(), Error> {
-        let (index, _) = self.at_leader(&Ask::ReadIndex).await?;
+        let (index, _) = self.at_leader(&LeaderRequest::ReadIndex).await?;
         self.applied_to(index).await
     }
 

@@ -22,7 +22,7 @@ const MAX_HEAD: usize = 1 << 20;
 pub(super) enum Unreceived {
     /// This node lacks disk or descriptors.
     Lacking(String),
-    /// It is not whole, or not what it says.
+    /// The snapshot is not whole, or not the announced one.
     Unusable(String),
 }
 

@@ -59,7 +59,7 @@ pub enum MemberChange {
     },
     /// Hands the leadership on.
     Transfer {
-        /// To whom; `None`: to the voter that has most of the log.
+        /// The successor; `None`: the voter that has most of the log.
         to: Option<NodeId>,
     },
 }
@@ -188,7 +188,7 @@ pub(super) struct SnapshotHead {
 /// The last entry that a follower acknowledged, as the leader tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
-    /// The leader's term. What is acknowledged in it stays in the log as long as it lasts.
+    /// The leader's term. Entries acknowledged in it stay in the log as long as it lasts.
     pub(super) term: u64,
     /// The index of the last entry.
     pub(super) index: u64,

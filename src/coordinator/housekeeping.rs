@@ -12,8 +12,8 @@ use crate::store;
 
 use std::sync::Arc;
 
-/// Without other entries, log time goes on in steps of this many milliseconds. Watermarks follow
-/// log time, so this is how much a take-over in an idle cluster may have to look through.
+/// The step of log time where there are no other entries, in milliseconds. Watermarks follow log
+/// time, so this is how much a take-over in an idle cluster may have to look through.
 const TICK_MS: Millis = 5_000;
 /// Time between two looks at the history's size, in milliseconds.
 const RETAIN_MS: u64 = 60_000;
@@ -21,8 +21,8 @@ const RETAIN_MS: u64 = 60_000;
 const RETAIN_LIMIT: u32 = 2_000;
 /// Runs and one-offs, each, that one entry ends at most.
 const EXPIRE_LIMIT: u32 = 500;
-/// A term is so old, in milliseconds, before silence counts: while there was no leader nobody could
-/// report, and reports that waited must come in first.
+/// The age of a term, in milliseconds, from which silence counts: while there was no leader no run
+/// could be reported on, and reports that waited must come in first.
 const REPRIEVE_MS: u64 = 5_000;
 
 /// The housekeeping of one term.

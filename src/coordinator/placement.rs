@@ -1,18 +1,18 @@
 //! The placement of shards: few moves, an even spread, none of it on the leader while anybody else
 //! can do the work.
 //!
-//! `coordinator::leases` asks at each tick. Pure; it proposes nothing and talks to nobody. Two
-//! kinds of wish come out: moves that may be committed now (nobody's shards, dead owners', promised
-//! ones), and shards that living owners should be asked to promise away.
+//! `coordinator::leases` asks at each tick. Pure; it proposes nothing and calls nothing. Two kinds
+//! of wish come out: moves that may be committed now (shards without an owner, of dead owners,
+//! promised ones), and shards that living owners should be asked to promise away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::shard::{Move, MoveKind, Shard, ShardId};
 use crate::model::{Millis, NodeId};
 
-/// Above this share of its memory, in percent, a node gives shards away ...
+/// The share of its memory, in percent, above which a node gives shards away ...
 pub const RELEASE_ABOVE: u8 = 70;
-/// ... but only to a node below this one.
+/// ... but only to a node below this share.
 pub const RECEIVE_BELOW: u8 = 50;
 
 /// The time before a promised instant at which a new leader stops waiting for nodes that it has not
@@ -61,9 +61,9 @@ pub struct Situation<'a> {
 /// The wishes of both kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be committed in one command.
+    /// The moves to commit in one command.
     pub moves: Vec<Move>,
-    /// To be asked of the owners: (owner, shard, epoch).
+    /// The releases to ask of the owners: (owner, shard, epoch).
     pub releases: Vec<(NodeId, ShardId, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! The members as operators see and change them: what a member has left to do is known here, and a
+//! The members as operators see and change them: the node knows what a member has left to do, and a
 //! removal waits for it. The change itself is `cluster`'s.
 
 use futures_util::future::join_all;

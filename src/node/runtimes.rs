@@ -28,12 +28,12 @@ impl Runtimes {
         Ok(Self { core, callbacks })
     }
 
-    /// For Raft, peers, leases, the due queue and the coordinator.
+    /// The runtime of Raft, peers, leases, the due queue and the coordinator.
     pub(super) fn core(&self) -> &Handle {
         &self.core.1
     }
 
-    /// For the senders and the client that they call with.
+    /// The runtime of the senders and the client that they call with.
     pub(super) fn callbacks(&self) -> &Handle {
         &self.callbacks.1
     }

@@ -24,7 +24,7 @@ use crate::store;
 const PATIENCE: Duration = Duration::from_millis(800);
 /// The longest time that a node may take to hash its state.
 const HASHING: Duration = Duration::from_mins(1);
-/// Between two questions whether a hash is there.
+/// Time between two questions whether a hash is there.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The cluster's status, as this node can see it.

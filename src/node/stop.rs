@@ -16,16 +16,16 @@ use crate::worker::Lease;
 /// The longest time that each step may take.
 const STEP: Duration = Duration::from_secs(10);
 
-/// Between two looks at whether a step still has somebody to wait for.
+/// Time between two looks at whether a step still has a node to wait for.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// At so many looks in a row, and for so long, no other node must be able to take over.
+/// The looks in a row, and the time, in which no other node must be able to take over.
 const LOOKS: u32 = 3;
 const NOBODY_FOR: Duration = Duration::from_secs(2);
 
 /// Another member's readiness to take over from this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
+enum Readiness {
     Able,
     Draining,
     Nothing,
@@ -73,22 +73,23 @@ impl Node {
     }
 
     /// Asks each of the other members.
-    async fn others(&self) -> Vec<(NodeId, Says)> {
+    async fn others(&self) -> Vec<(NodeId, Readiness)> {
         let others = self.cluster.members().into_iter().map(|(id, _)| id);
         let asked = others.filter(|id| *id != self.id).map(async |id| {
-            let says = match status::ask(&self.rpc, id).await {
-                Some(report) if report.draining => Says::Draining,
-                Some(_) => Says::Able,
-                None => Says::Nothing,
+            let readiness = match status::ask(&self.rpc, id).await {
+                Some(report) if report.draining => Readiness::Draining,
+                Some(_) => Readiness::Able,
+                None => Readiness::Nothing,
             };
-            (id, says)
+            (id, readiness)
         });
         join_all(asked).await
     }
 
     /// Waits until no other member could take this one's shards.
     async fn nobody_takes_over(&self) {
-        let nobody = async || self.others().await.iter().all(|(_, says)| *says != Says::Able);
+        let nobody =
+            async || self.others().await.iter().all(|(_, readiness)| *readiness != Readiness::Able);
         lasts(NOBODY_FOR, LOOKS, nobody).await;
     }
 
@@ -144,9 +145,13 @@ impl Node {
 
 /// The voters to which the leadership is offered, one after the other: those that are able, or all
 /// if none of them answered while a majority is there, which must be some of them.
-fn successors(voters: &[(NodeId, Says)], quorum: bool) -> Vec<NodeId> {
-    let silent = quorum && voters.iter().all(|(_, says)| *says == Says::Nothing);
-    voters.iter().filter(|(_, says)| silent || *says == Says::Able).map(|(id, _)| *id).collect()
+fn successors(voters: &[(NodeId, Readiness)], quorum: bool) -> Vec<NodeId> {
+    let silent = quorum && voters.iter().all(|(_, readiness)| *readiness == Readiness::Nothing);
+    voters
+        .iter()
+        .filter(|(_, readiness)| silent || *readiness == Readiness::Able)
+        .map(|(id, _)| *id)
+        .collect()
 }
 
 /// Waits until a fact has been seen at so many looks in a row, and for so long without a break.
@@ -190,11 +195,11 @@ mod tests {
 
     #[test]
     fn the_leadership_is_offered_to_all_voters_when_none_answers_and_a_majority_is_there() {
-        let silent = [(1, Says::Nothing), (2, Says::Nothing)];
+        let silent = [(1, Readiness::Nothing), (2, Readiness::Nothing)];
         assert_eq!(successors(&silent, true), [1, 2]);
         assert_eq!(successors(&silent, false), [0; 0]);
-        let mixed = [(1, Says::Nothing), (2, Says::Able), (3, Says::Draining)];
+        let mixed = [(1, Readiness::Nothing), (2, Readiness::Able), (3, Readiness::Draining)];
         assert_eq!(successors(&mixed, true), [2]);
-        assert_eq!(successors(&[(1, Says::Draining), (2, Says::Nothing)], true), [0; 0]);
+        assert_eq!(successors(&[(1, Readiness::Draining), (2, Readiness::Nothing)], true), [0; 0]);
     }
 }

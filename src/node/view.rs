@@ -22,7 +22,7 @@ use crate::store::{dead_letters, meta};
 use crate::worker::lease::LeaseState;
 use crate::worker::{LeaseGuard, Worker};
 
-/// Between two counts of the dead letters, if anything was applied meanwhile.
+/// Time between two counts of the dead letters, if anything was applied meanwhile.
 const COUNT: Duration = Duration::from_secs(5);
 
 /// The parts that are shown.

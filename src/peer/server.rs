@@ -1,6 +1,5 @@
 //! The server behind `RaftAddress`. Each message is authenticated (`auth`) before its handler sees
-//! it, and before its body is read. What is refused is logged once a minute for each sender and
-//! status.
+//! it, and before its body is read. A refusal is logged once a minute for each sender and status.
 
 use std::net::IpAddr;
 use std::sync::Arc;

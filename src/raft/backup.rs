@@ -57,16 +57,16 @@ pub enum Error {
     /// The rules of a restore.
     #[error(transparent)]
     Rules(#[from] command::Error),
-    /// Its label makes no sense.
+    /// The label is damaged.
     #[error("the label of the backup is damaged or incomplete: {0}")]
     Label(&'static str),
-    /// Its label is of a newer form.
+    /// The label is of a newer form.
     #[error("the backup has format {0}, this binary knows up to {FORMAT}: use a newer scheduler0")]
     Newer(u32),
     /// There is no state yet.
     #[error("the cluster is not born yet: there is nothing to back up")]
     Unborn,
-    /// It ended early.
+    /// The writing ended early.
     #[error("the backup broke off: see the log of the node")]
     Interrupted,
     /// The members make no cluster.

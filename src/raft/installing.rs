@@ -20,7 +20,7 @@ struct Current {
     repeated: bool,
 }
 
-/// Until this is dropped an install is under way.
+/// The mark of an install under way, until it is dropped.
 #[derive(Debug)]
 pub struct UnderWay<'a>(&'a Installing);
 

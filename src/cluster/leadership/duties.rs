@@ -15,7 +15,7 @@ use crate::cluster::inner::Inner;
 
 /// Time between two looks at whether this node may be elected.
 const LOOK: Duration = Duration::from_millis(100);
-/// After so many rounds, each a tenth of a second, a node without a log says what it waits for.
+/// The rounds, each a tenth of a second, after which a node without a log says what it waits for.
 const WAITING: u32 = 11;
 
 /// Lets openraft elect this node, or not.

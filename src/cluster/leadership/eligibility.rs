@@ -8,12 +8,12 @@ use crate::store::nodes::Bound;
 /// A node's part in an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cluster) enum Eligibility {
-    /// It votes and may stand.
+    /// The node votes and may stand.
     Full,
-    /// Its log is empty and nobody knows it: either the cluster is being born, or this is a known
-    /// voter without its data. Only the founder gets its vote.
+    /// The node's log is empty and no other node knows it: either the cluster is being born, or
+    /// this is a known voter without its data. Only the founder gets its vote.
     FoundersOnly,
-    /// It neither votes nor stands until its log says that it belongs to the cluster.
+    /// The node neither votes nor stands until its log says that it belongs to the cluster.
     None,
 }
 

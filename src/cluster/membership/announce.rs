@@ -57,7 +57,7 @@ impl Announcer {
             return;
         }
         if moved {
-            // Whoever is at the old address is this node's original, or nobody.
+            // A process at the old address is this node's original.
             let limit = inner.options.transport_timeout;
             if own.raft_address != stored.raft_address {
                 let there = &stored.raft_address;

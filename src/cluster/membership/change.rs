@@ -30,7 +30,7 @@ use crate::store;
 const CLOSE_BY: u64 = 1_000;
 /// The longest time that a node which is to be added, or promoted, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at whether it has.
+/// Time between two looks at whether it has answered.
 const AGAIN: Duration = Duration::from_millis(20);
 
 fn refuse(kind: RejectionKind, message: impl Into<String>) -> Error {
@@ -114,7 +114,7 @@ impl Inner {
         Ok(node)
     }
 
-    /// Asks whoever is at an address who it is; refuses all but an unused folder of that node.
+    /// Asks the process at an address who it is; refuses all but an unused folder of that node.
     async fn ask_who(&self, node: NodeId, member: &Member) -> Result<Hello, Error> {
         let address = &member.raft_address;
         let answer = self.peers.call_at(node, address, HELLO, &(), PATIENCE).await;
@@ -173,7 +173,7 @@ impl Inner {
         let config = self.membership();
         let bound = self.watches.registry.borrow().get(node).copied().filter(|b| !b.removed);
         if config.membership().get_node(&node).is_none() {
-            // A removal that was cut off between its two steps, or nobody at all.
+            // A removal that was cut off between its two steps, or no member at all.
             return match bound {
                 Some(_) => self.retire(node).await,
                 None => Err(unknown(node)),
@@ -274,7 +274,8 @@ impl Inner {
         live
     }
 
-    /// By how many entries a node's log is behind this leader's; `None` before it has answered.
+    /// The number of entries by which a node's log is behind this leader's; `None` before it has
+    /// answered.
     fn behind(&self, node: NodeId) -> Option<u64> {
         let metrics = self.raft.metrics();
         let m = metrics.borrow_watched();

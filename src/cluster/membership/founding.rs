@@ -19,9 +19,9 @@ use crate::cluster::wire::{HELLO, Hello};
 use crate::model::NodeId;
 use crate::peer;
 
-/// Between two rounds of questions.
+/// Time between two rounds of questions.
 const AGAIN: Duration = Duration::from_millis(500);
-/// So much of a wrong answer is shown.
+/// The length of a wrong answer that is shown, in characters.
 const SHOWN: usize = 200;
 
 /// A member's answer to the founder.
@@ -33,7 +33,7 @@ enum Answer {
     Silent,
     /// It holds data of a cluster.
     HasData,
-    /// Somebody else answers, or refuses to.
+    /// Another node answers, or none of this cluster.
     Wrong(String),
 }
 

@@ -45,7 +45,7 @@ impl Inner {
         self.watches.registry.borrow().level
     }
 
-    /// On the leader: the levels of the members, with the leader's own; `None` for a member that
+    /// The levels of the members as the leader knows them, with its own; `None` for a member that
     /// has not answered lately. A configured member that was never started is left out: it has no
     /// data, and whatever it is started with finds the level in the log.
     fn member_levels(&self) -> Vec<(NodeId, Option<u32>)> {
@@ -60,14 +60,14 @@ impl Inner {
         config.membership().nodes().filter_map(|member| level(&member)).collect()
     }
 
-    /// On the leader: a member of the lowest level, with that level. A member that has not answered
-    /// lately counts as one of level 1, since it may come back with any program.
+    /// A member of the lowest level, as the leader knows it, with that level. A member that has not
+    /// answered lately counts as one of level 1, since it may come back with any program.
     fn lowest(&self) -> (NodeId, u32) {
         let levels = self.member_levels().into_iter().map(|(id, level)| (id, level.unwrap_or(1)));
         levels.min_by_key(|(_, level)| *level).unwrap_or((self.options.node, 1))
     }
 
-    /// On the leader: raises the level so that commands of this one may be proposed; gives the
+    /// Raises the level, on the leader, so that commands of this one may be proposed; gives the
     /// index up to which a node must have applied to know it.
     pub(in crate::cluster) async fn raise_level(&self, needs: u32) -> Result<u64, Error> {
         let lead = *self.leadership.borrow();
@@ -90,7 +90,7 @@ impl Inner {
         self.write_level(level).await
     }
 
-    /// On the leader: raises the level as soon as all members allow it.
+    /// Raises the level, on the leader, as soon as all members allow it.
     pub(in crate::cluster) async fn tend_level(&self) -> Result<(), Error> {
         let (born, known) = {
             let registry = self.watches.registry.borrow();

@@ -31,8 +31,8 @@ use crate::store::Store;
 /// The content of a stopped node's folder, in short.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// Term and index of the last entry of its log; `None` for an empty one. Of several survivors
-    /// the one with the highest (the term first) knows most.
+    /// Term and index of the last entry of its log; `None` for an empty one. Among several
+    /// survivors the one with the highest (the term first) knows most.
     pub last: Option<(u64, u64)>,
     /// The index up to which it has applied the log.
     pub applied: u64,

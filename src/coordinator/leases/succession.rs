@@ -15,7 +15,7 @@ pub(super) struct Succession {
     before: BTreeMap<NodeId, Vec<Process>>,
     /// The beginning of this term, from which their silence counts.
     began: u64,
-    /// After so many milliseconds of silence no lease of a process can be left.
+    /// The silence, in milliseconds, after which no lease of a process can be left.
     dead_after: u64,
 }
 

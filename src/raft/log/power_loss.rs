@@ -40,13 +40,13 @@ impl State {
 struct Request {
     asked: usize,
     answered: usize,
-    what: What,
+    what: Operation,
     before: State,
     after: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum What {
+enum Operation {
     Append,
     Truncate,
     Purge,
@@ -88,14 +88,14 @@ async fn live(log: &mut LogStore, recorder: &DiskRecorder, random: &mut Random) 
                 term += 1;
                 now.vote = Some(Vote::new(term, random.below(3)));
                 log.save_vote(&now.vote.unwrap()).await.unwrap();
-                What::Vote
+                Operation::Vote
             }
             1 if now.entries.len() > 1 => {
                 let keep = random.below(now.entries.len() as u64) as usize;
                 now.entries.truncate(keep);
                 term += 1;
                 log.truncate_after(now.last()).await.unwrap();
-                What::Truncate
+                Operation::Truncate
             }
             2 if now.entries.len() > 3 => {
                 let upto = now.entries[random.below(now.entries.len() as u64) as usize].log_id();
@@ -108,7 +108,7 @@ async fn live(log: &mut LogStore, recorder: &DiskRecorder, random: &mut Random) 
                 now.entries.retain(|entry| entry.index() > upto.index);
                 now.purged = Some(upto);
                 log.purge(upto).await.unwrap();
-                What::Purge
+                Operation::Purge
             }
             _ => {
                 let mut waiting = Vec::new();
@@ -129,7 +129,7 @@ async fn live(log: &mut LogStore, recorder: &DiskRecorder, random: &mut Random) 
                 for answer in waiting {
                     answer.await.unwrap().unwrap();
                 }
-                What::Append
+                Operation::Append
             }
         };
         requests.push(Request {
@@ -153,16 +153,16 @@ fn may_be(found: &State, requests: &[Request], after: usize) -> Result<(), Strin
     if let Some(request) = open {
         assert_eq!(request.before, base, "one request after the other");
     }
-    let vote = found.vote == base.vote || (what == Some(What::Vote) && found.vote == end.vote);
+    let vote = found.vote == base.vote || (what == Some(Operation::Vote) && found.vote == end.vote);
     let purged = found.purged == end.purged && found.entries == end.entries;
     let (has, had, will) = (&found.entries, &base.entries, &end.entries);
     let entries = match what {
-        Some(What::Append) => will.starts_with(has) && has.starts_with(had),
-        Some(What::Truncate) => had.starts_with(has) && has.starts_with(will),
+        Some(Operation::Append) => will.starts_with(has) && has.starts_with(had),
+        Some(Operation::Truncate) => had.starts_with(has) && has.starts_with(will),
         _ => has == had,
     };
     let kept = found.purged == base.purged && entries;
-    if vote && (kept || (what == Some(What::Purge) && purged)) {
+    if vote && (kept || (what == Some(Operation::Purge) && purged)) {
         return Ok(());
     }
     Err(format!("{what:?} was open:\n found {found:?}\n acknowledged {base:?}\n asked for {end:?}"))

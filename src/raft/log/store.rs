@@ -42,7 +42,7 @@ pub struct LogStore {
     segment_size: u64,
 }
 
-/// A thread's handle, for whoever waits for its end.
+/// A thread's handle, for waiting for its end.
 pub type Joiner = Arc<Mutex<Option<JoinHandle<()>>>>;
 
 /// A view of the log's index in memory.

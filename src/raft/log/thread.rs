@@ -1,5 +1,5 @@
 //! The one thread that writes the log: it drains its queue, writes once, syncs once, and only then
-//! tells everybody who waited. Fed by `log::LogStore`, in log order; it decides nothing.
+//! answers all that waited. Fed by `log::LogStore`, in log order; it decides nothing.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,8 @@ use super::segment::{self, Marks, path_of};
 use crate::disk;
 use crate::raft::types::TypeConfig;
 
-/// At most this much is gathered before a sync, so that a flood does not delay the first in line.
+/// The most bytes that are gathered before a sync, so that a flood does not delay the first in
+/// line.
 const MAX_BATCH: usize = 8 << 20;
 
 pub(super) type Reply = oneshot::Sender<io::Result<()>>;
@@ -49,8 +50,8 @@ pub(super) struct Writer {
     pub(super) current: Option<(u64, File)>,
     pub(super) index: Arc<Mutex<Index>>,
     pub(super) counters: Arc<Counters>,
-    /// After the first error nothing is written any more: what a failed sync has left on the disk
-    /// is unknown, and a second sync that succeeds would prove nothing.
+    /// The first error. Nothing is written after it: what a failed sync has left on the disk is
+    /// unknown, and a second sync that succeeds would prove nothing.
     pub(super) broken: Option<(io::ErrorKind, String)>,
 }
 

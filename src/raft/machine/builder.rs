@@ -65,13 +65,13 @@ pub(super) fn build(store: &Store, snapshots: &Snapshots) -> Result<Snapshot, Un
             written => break written,
         }
     };
-    let mark = written.map_err(|error| {
+    let position = written.map_err(|error| {
         let passes = error.may_pass();
         let error = io::Error::other(error);
         if passes { Unbuilt::Passing(error) } else { Unbuilt::Fatal(error) }
     })?;
-    let mark = decode_applied(Some(mark)).map_err(Unbuilt::Fatal)?;
-    let meta = SnapshotMeta { last_log_id: mark.last, last_membership: mark.membership };
+    let position = decode_applied(Some(position)).map_err(Unbuilt::Fatal)?;
+    let meta = SnapshotMeta { last_log_id: position.last, last_membership: position.membership };
     let published = snapshots.publish(&meta, &path);
     if published.is_err() {
         // The next try makes another one.

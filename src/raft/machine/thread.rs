@@ -40,11 +40,11 @@ pub(super) enum Job {
 /// An entry, decoded.
 struct Step {
     id: LogId,
-    what: What,
+    payload: Payload,
     responder: Option<ApplyResponder<TypeConfig>>,
 }
 
-enum What {
+enum Payload {
     Nothing,
     Members(StoredMembership),
     Command { stamp: Millis, command: Box<Command> },
@@ -55,7 +55,7 @@ pub(super) struct Thread {
     writer: Writer,
     snapshots: Arc<Snapshots>,
     watches: Watches,
-    mark: AppliedState,
+    position: AppliedState,
     stamp: Millis,
 }
 
@@ -67,7 +67,7 @@ impl Thread {
         watches: Watches,
     ) -> io::Result<Self> {
         let mut thread =
-            Self { store, writer, snapshots, watches, mark: AppliedState::default(), stamp: 0 };
+            Self { store, writer, snapshots, watches, position: AppliedState::default(), stamp: 0 };
         thread.look()?;
         Ok(thread)
     }
@@ -93,7 +93,7 @@ impl Thread {
     /// connection: a reader would have to be opened after an install, and without a descriptor for
     /// it the node would end.
     fn look(&mut self) -> io::Result<()> {
-        self.mark = decode_applied(self.writer.applied().map_err(io::Error::other)?)?;
+        self.position = decode_applied(self.writer.applied().map_err(io::Error::other)?)?;
         self.stamp = self.writer.read(meta::log_time).map_err(io::Error::other)?;
         self.read_registry()?;
         self.show();
@@ -111,8 +111,8 @@ impl Thread {
 
     fn show(&self) {
         *self.watches.applied_state.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.mark.clone();
-        let (term, index) = self.mark.last.map_or((0, 0), |id| (id.leader_id.term, id.index));
+            self.position.clone();
+        let (term, index) = self.position.last.map_or((0, 0), |id| (id.leader_id.term, id.index));
         self.watches.applied.send_replace(Applied { index, term, stamp: self.stamp });
     }
 
@@ -121,7 +121,7 @@ impl Thread {
         for entry in chunk {
             let step = decode(entry)?;
             // A hash is taken of the state right after its entry: nothing else may be in there.
-            let checksum = matches!(&step.what, What::Command { command, .. } if **command == Command::Checksum);
+            let checksum = matches!(&step.payload, Payload::Command { command, .. } if **command == Command::Checksum);
             let id = step.id;
             steps.push(step);
             if checksum {
@@ -133,30 +133,30 @@ impl Thread {
     }
 
     fn commit(&mut self, steps: Vec<Step>) -> io::Result<()> {
-        let mut mark = self.mark.clone();
+        let mut position = self.position.clone();
         let mut change = Change { stamp: self.stamp, ..Change::default() };
         let mut outcomes = Vec::with_capacity(steps.len());
         let done: Result<(), command::Error> = self.writer.transaction(|tx| {
             for step in &steps {
-                mark.last = Some(step.id);
-                outcomes.push(match &step.what {
-                    What::Nothing => Outcome::Done,
-                    What::Members(members) => {
-                        mark.membership = members.clone();
+                position.last = Some(step.id);
+                outcomes.push(match &step.payload {
+                    Payload::Nothing => Outcome::Done,
+                    Payload::Members(members) => {
+                        position.membership = members.clone();
                         Outcome::Done
                     }
-                    What::Command { stamp, command } => {
+                    Payload::Command { stamp, command } => {
                         command::apply(tx, step.id.index, *stamp, command, &mut change)?
                     }
                 });
             }
-            meta::set_applied(tx, &postcard::to_allocvec(&mark)?)?;
+            meta::set_applied(tx, &postcard::to_allocvec(&position)?)?;
             Ok(())
         });
         done.map_err(io::Error::other)?;
         self.stamp = change.stamp;
-        change.index = mark.last.map_or(0, |id| id.index);
-        self.mark = mark;
+        change.index = position.last.map_or(0, |id| id.index);
+        self.position = position;
         if change.nodes {
             self.read_registry()?;
         }
@@ -198,10 +198,9 @@ impl Thread {
         let _ = wait.recv();
     }
 
-    /// Replaces the state by a snapshot. What lacks disk or descriptors meanwhile is tried again
-    /// until it works: the state is in the middle of an exchange, and the node applies nothing
-    /// before its end. What may be the disk's own failure is tried again a few times
-    /// ([`UNCLEAR_TRIES`]).
+    /// Replaces the state by a snapshot. A step that lacks disk or descriptors is tried again until
+    /// it works: the state is in the middle of an exchange, and the node applies nothing before its
+    /// end. A failure that may be the disk's own is tried again a few times ([`UNCLEAR_TRIES`]).
     fn install(&mut self, meta: &SnapshotMeta, snapshot: &SnapshotFile) -> io::Result<()> {
         let here = match snapshot.staged() {
             Some(_) => None,
@@ -217,17 +216,17 @@ impl Thread {
             put.map_err(io::Error::other)?;
         }
         self.look()?;
-        if self.mark.last != meta.last_log_id {
+        if self.position.last != meta.last_log_id {
             return Err(io::Error::other(format!(
                 "the installed snapshot is at {:?}, announced was {:?}",
-                self.mark.last, meta.last_log_id
+                self.position.last, meta.last_log_id
             )));
         }
         if self.snapshots.current().is_none_or(|s| s.snapshot.path() != snapshot.path()) {
             self.publish(meta, snapshot.path(), &mut tries)?;
         }
         self.snapshots.failures().worked();
-        let index = self.mark.last.map_or(0, |id| id.index);
+        let index = self.position.last.map_or(0, |id| id.index);
         let change = Change { index, stamp: self.stamp, replaced: true, ..Change::default() };
         let _ = self.watches.changes.send(Arc::new(change));
         Ok(())
@@ -290,18 +289,18 @@ fn is_lack(error: &io::Error) -> bool {
 
 fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {
     let id = entry.log_id;
-    let what = match entry.payload {
-        EntryPayload::Blank => What::Nothing,
+    let payload = match entry.payload {
+        EntryPayload::Blank => Payload::Nothing,
         EntryPayload::Membership(members) => {
-            What::Members(StoredMembership::new(Some(id), members))
+            Payload::Members(StoredMembership::new(Some(id), members))
         }
         EntryPayload::Normal(proposal) => {
             let command = Command::decode(&proposal.command)
                 .map_err(|e| io::Error::other(format!("log entry {}: {e}", id.index)))?;
-            What::Command { stamp: proposal.stamp, command: Box::new(command) }
+            Payload::Command { stamp: proposal.stamp, command: Box::new(command) }
         }
     };
-    Ok(Step { id, what, responder })
+    Ok(Step { id, payload, responder })
 }
 
 #[cfg(test)]
