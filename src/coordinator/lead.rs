@@ -173,7 +173,7 @@ impl Coordinator {
     ) -> Result<(), crate::cluster::Error> {
         let options = &self.0.options;
         let cluster = &options.cluster;
-        let mut changes = cluster.changes();
+        let mut feed = cluster.changes();
         if again {
             // An assignment whose outcome was unknown may still be on its way into the state, and
             // nobody may be granted a lease without it: this entry goes behind it.
@@ -231,9 +231,9 @@ impl Coordinator {
                         return Ok(());
                     }
                 }
-                change = changes.recv() => {
+                published = feed.recv() => {
                     // Lagging is no loss: the view is read whole.
-                    if change.map_or(true, |c| c.shards || c.nodes || c.replaced) {
+                    if published.map_or(true, |c| c.shards || c.nodes || c.replaced) {
                         self.reread().await?;
                     }
                     continue;
