@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
 use crate::secret::Keys;
-use crate::store::{Class, Page, credentials};
+use crate::store::{Page, ReadClass, credentials};
 
 use super::caller::Caller;
 use super::limiter::{CredentialKind, Limiter, Source};
@@ -195,7 +195,7 @@ impl Auth {
         }
         let all = Page { limit: u64::MAX, ..Page::default() };
         let read = move |conn: &rusqlite::Connection| credentials::list(conn, &all, None);
-        let (_, rows) = cluster.read_as(Class::Credentials, read).await?;
+        let (_, rows) = cluster.read_as(ReadClass::Credentials, read).await?;
         let pairs = Arc::new(pairs_of(rows));
         let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
         // The version was taken before the read: the next request reads a change in between.

@@ -17,7 +17,7 @@ use super::output::{Output, say};
 use super::{Failure, Global, ask};
 use crate::clock::{Clock as _, SystemClock};
 use crate::cluster::backup::{self, Facts};
-use crate::command::Due;
+use crate::command::RestorePolicy;
 use crate::model::target::Sealed;
 use crate::model::time::rfc3339;
 use crate::node::restore;
@@ -130,13 +130,15 @@ pub(super) fn restore(flags: &Restore, global: &Global, output: Output) -> anyho
     let nodes: Vec<_> = config.replicas.iter().map(|replica| replica.node_id).collect();
     let from = rfc3339(reopened.settled);
     say(&match due {
-        Due::Skip => format!(
+        RestorePolicy::Skip => format!(
             "what was due from {from} to {} does not fire (reason restored); {} occurrences that \
              waited, and one-offs of that time, are skipped",
             rfc3339(now),
             reopened.skipped
         ),
-        Due::Fire => format!("what was due from {from} on fires if the backup does not have it"),
+        RestorePolicy::Fire => {
+            format!("what was due from {from} on fires if the backup does not have it")
+        }
     });
     if nodes.len() > 1 {
         say(&format!(
@@ -147,14 +149,14 @@ pub(super) fn restore(flags: &Restore, global: &Global, output: Output) -> anyho
     let size = fs::metadata(&flags.file).map_or(0, |data| data.len());
     let mut envelope = told(&facts, &flags.file, size);
     envelope["data"]["dataDir"] = json!(config.data_dir.display().to_string());
-    envelope["data"]["due"] = json!(if due == Due::Skip { "skip" } else { "fire" });
+    envelope["data"]["due"] = json!(if due == RestorePolicy::Skip { "skip" } else { "fire" });
     envelope["data"]["settled"] = json!(from);
     envelope["data"]["skipped"] = json!(reopened.skipped);
     envelope["data"]["nodes"] = json!(nodes);
     output.record(&envelope)
 }
 
-fn choose(given: Option<DueChoice>) -> anyhow::Result<Due> {
+fn choose(given: Option<DueChoice>) -> anyhow::Result<RestorePolicy> {
     let choice = match given {
         Some(choice) => choice,
         None if !std::io::stdin().is_terminal() => DueChoice::Skip,
@@ -170,7 +172,7 @@ fn choose(given: Option<DueChoice>) -> anyhow::Result<Due> {
             }
         }
     };
-    Ok(if choice == DueChoice::Fire { Due::Fire } else { Due::Skip })
+    Ok(if choice == DueChoice::Fire { RestorePolicy::Fire } else { RestorePolicy::Skip })
 }
 
 fn told(facts: &Facts, file: &Path, size: u64) -> Value {

@@ -4,7 +4,7 @@
 use crate::command::{Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::peer;
-use crate::store::End;
+use crate::store::ReadEnd;
 
 /// The reason why a proposal or a read came to nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum Error {
     Store(String),
     /// A read was ended before it was complete.
     #[error("the read was ended: {0}")]
-    Ended(End),
+    Ended(ReadEnd),
     /// Log or state could not be opened.
     #[error("{0}")]
     Open(String),

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::error::Error;
 use super::handle::Cluster;
-use crate::store::{self, Class, End, ReadLimit};
+use crate::store::{self, ReadClass, ReadEnd, ReadLimit};
 
 /// The time after its deadline for which a client's read is waited for: SQLite is asked often, but
 /// the work between two questions takes a moment.
@@ -19,18 +19,18 @@ const LATE: Duration = Duration::from_millis(250);
 
 impl Cluster {
     /// Reads this node's state, as far as it is applied here: for a node's own short reads
-    /// ([`Class::Duty`]).
+    /// ([`ReadClass::Duty`]).
     pub async fn read<T, F>(&self, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.read_as(Class::Duty, read).await
+        self.read_as(ReadClass::Duty, read).await
     }
 
     /// The same with the connections and threads of a class: it waits for reads of that class
     /// alone.
-    pub async fn read_as<T, F>(&self, class: Class, read: F) -> Result<T, Error>
+    pub async fn read_as<T, F>(&self, class: ReadClass, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -55,7 +55,7 @@ impl Cluster {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let begun = self.inner.store.begin(Class::Client, Some(Arc::clone(&limit)), read);
+        let begun = self.inner.store.begin(ReadClass::Client, Some(Arc::clone(&limit)), read);
         BegunRead { limit: Limited(limit), begun }
     }
 }
@@ -99,7 +99,7 @@ async fn found<T>(
     let answer = tokio::select! {
         biased;
         answer = begun.map_err(read_error)? => answer,
-        () = late => return Err(Error::Ended(End::Deadline)),
+        () = late => return Err(Error::Ended(ReadEnd::Deadline)),
     };
     let panicked = |_| Error::Store("a read of the state panicked".to_owned());
     answer.map_err(panicked)?.map_err(read_error)

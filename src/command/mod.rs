@@ -17,7 +17,7 @@ mod level;
 mod outcome;
 mod payload;
 
-pub use apply::{Due, Reopened, apply, reopen};
+pub use apply::{Reopened, RestorePolicy, apply, reopen};
 pub use codec::{Error, VERSION};
 pub use commands::Command;
 pub use level::{LEVEL, SCHEMA_LEVEL};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::identity;
 use crate::cluster::backup::{self, Facts};
-use crate::command::{Due, Reopened};
+use crate::command::{Reopened, RestorePolicy};
 use crate::config::Config;
 use crate::model::Millis;
 use crate::raft::types::Member;
@@ -43,7 +43,7 @@ pub fn restore(
     config: &Config,
     file: &Path,
     now: Millis,
-    due: Due,
+    due: RestorePolicy,
 ) -> Result<(Facts, Reopened), Error> {
     let dir = &config.data_dir;
     let _lock = identity::lock(dir)?;

@@ -13,7 +13,7 @@ use openraft::Membership;
 
 use super::machine::AppliedState;
 use super::types::{LogId, Member, StoredMembership};
-use crate::command::{self, Due, Reopened};
+use crate::command::{self, Reopened, RestorePolicy};
 use crate::model::time::{parse_rfc3339, rfc3339};
 use crate::model::{Millis, NodeId};
 use crate::store::{self, Label, Store, Tx, meta};
@@ -113,7 +113,7 @@ pub fn restore(
     dir: &Path,
     members: BTreeMap<NodeId, Member>,
     now: Millis,
-    due: Due,
+    due: RestorePolicy,
 ) -> Result<(Facts, Reopened), Error> {
     let facts = inspect(path)?;
     let voters: BTreeSet<NodeId> = members.keys().copied().collect();

@@ -37,7 +37,9 @@ pub use catalog::{
     credentials, definitions, executors, idempotency, jobs, meta, nodes, plans, projects, shards,
     staged, tasks,
 };
-pub use db::{Class, End, Error, FILE, Label, ReadLimit, Staged, Store, Tx, Writer, is_hashed};
+pub use db::{
+    Error, FILE, Label, ReadClass, ReadEnd, ReadLimit, Staged, Store, Tx, Writer, is_hashed,
+};
 pub use history::{
     attempts, counters, cursors, dead_letters, executions, explain, ledger, pending, restore_gaps,
     runs, timeline,

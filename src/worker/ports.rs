@@ -13,7 +13,7 @@ use crate::executor::{Availability, Call, Executor, Reply};
 use crate::model::postponement::Obstacle;
 use crate::model::shard::{Ownership, ShardId};
 use crate::model::{Millis, ProjectId};
-use crate::store::Class;
+use crate::store::ReadClass;
 
 /// The replicated state as this node has applied it, its change feed, and the way to propose a
 /// change.
@@ -84,7 +84,7 @@ impl StateStore for Cluster {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.read_as(Class::Firing, read).await.map_err(|error| error.to_string())
+        self.read_as(ReadClass::Firing, read).await.map_err(|error| error.to_string())
     }
 
     async fn load<T, F>(&self, read: F) -> Result<T, String>
@@ -92,7 +92,7 @@ impl StateStore for Cluster {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.read_as(Class::Queue, read).await.map_err(|error| error.to_string())
+        self.read_as(ReadClass::Queue, read).await.map_err(|error| error.to_string())
     }
 
     fn changes(&self) -> broadcast::Receiver<Arc<Change>> {

@@ -23,7 +23,7 @@ use super::reader::Reader;
 use crate::api::http::error::Error;
 use crate::cluster::{self, Cluster};
 use crate::metrics::Metrics;
-use crate::store::{Class, End, ReadLimit};
+use crate::store::{ReadClass, ReadEnd, ReadLimit};
 
 /// Reads of clients at a time: as many as there are connections for them.
 const RUNNING: usize = 6;
@@ -36,7 +36,7 @@ pub(crate) struct ReadQueue(Arc<Permits>);
 impl Default for ReadQueue {
     fn default() -> Self {
         // A read that has a permit finds a connection.
-        debug_assert_eq!(RUNNING, Class::Client.connections());
+        debug_assert_eq!(RUNNING, ReadClass::Client.connections());
         let (alone, shared) = (RUNNING - 1, RUNNING / 2);
         Self(Permits::new(Sizes { total: RUNNING, alone, shared, waiting: WAITING }))
     }
@@ -76,7 +76,7 @@ impl ReadQueue {
         let begun = granted(metrics, timeout, async { started.await.ok() }).await?;
         drop(queued);
         let found = begun.answer().await;
-        if matches!(found, Err(cluster::Error::Ended(End::Deadline))) {
+        if matches!(found, Err(cluster::Error::Ended(ReadEnd::Deadline))) {
             metrics.read_refused("slow");
             return Err(Error::slow_read(timeout));
         }

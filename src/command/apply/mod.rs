@@ -61,4 +61,4 @@ mod staging;
 mod tests;
 
 pub use dispatch::apply;
-pub use restore::{Due, Reopened, reopen};
+pub use restore::{Reopened, RestorePolicy, reopen};

@@ -34,7 +34,7 @@ const EPOCH_STEP: u64 = 1_000_000_000;
 
 /// The choice for occurrences that were due between a backup and its restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Due {
+pub enum RestorePolicy {
     /// They are not sent: skipped, with the restore as the reason.
     #[default]
     Skip,
@@ -55,7 +55,7 @@ pub struct Reopened {
 /// Turns the state of a backup into that of a cluster that begins at a stamp: shards without
 /// owners, no nodes, sequences beyond all numbers that were given. Log time becomes the stamp, or
 /// stays where it is later.
-pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: Due) -> Result<Reopened, Error> {
+pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: RestorePolicy) -> Result<Reopened, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     let mut change = Change::default();
     let mut entry = Entry { tx, index: 0, stamp, change: &mut change };
@@ -68,13 +68,13 @@ pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: Due) -> Result<Reopened, E
 }
 
 impl Entry<'_, '_> {
-    fn reopen(&mut self, choice: Due) -> Result<Reopened, Refusal> {
+    fn reopen(&mut self, choice: RestorePolicy) -> Result<Reopened, Refusal> {
         let settled: Vec<Millis> = self.tx.shards()?.iter().map(Shard::settled).collect();
         nodes::clear(self.tx)?;
         cursors::clear(self.tx)?;
         self.tx.raise_sequences()?;
         let mut skipped = 0;
-        if choice == Due::Skip {
+        if choice == RestorePolicy::Skip {
             skipped += self.skip_rows()?;
             skipped += self.skip_runs()?;
             for shard in 0..SHARDS {
@@ -91,12 +91,12 @@ impl Entry<'_, '_> {
                 shard.owner = 0;
                 shard.closing = None;
                 shard.watermark = *settled;
-                if choice == Due::Skip {
+                if choice == RestorePolicy::Skip {
                     shard.watermark = until.max(*settled);
                 }
                 true
             })?;
-            if choice == Due::Skip && *settled < until {
+            if choice == RestorePolicy::Skip && *settled < until {
                 restore_gaps::insert(self.tx, &RestoreGap { shard, from: *settled, until })?;
             }
         }

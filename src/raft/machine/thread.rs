@@ -19,7 +19,7 @@ use crate::disk;
 use crate::model::Millis;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::store::{self, Class, ReadLimit, Store, Writer, meta, nodes};
+use crate::store::{self, ReadClass, ReadLimit, Store, Writer, meta, nodes};
 
 /// Time between two tries to put a snapshot in place.
 const INSTALL_AGAIN: Duration = Duration::from_secs(1);
@@ -178,7 +178,7 @@ impl Thread {
         let (pinned, wait) = channel();
         let hash = move || {
             let limit = Arc::new(ReadLimit::endless());
-            let hash = store.read_as(Class::Checksum, Some(&limit), |conn| {
+            let hash = store.read_as(ReadClass::Checksum, Some(&limit), |conn| {
                 // The view is taken by the first read, not by the beginning of the transaction.
                 meta::log_time(conn)?;
                 let _ = pinned.send(());

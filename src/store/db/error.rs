@@ -1,7 +1,7 @@
 //! Errors of the store, and which of them may pass by themselves. `raft::machine` asks that before
 //! it stops the node.
 
-use super::limit::End;
+use super::limit::ReadEnd;
 use crate::disk;
 
 /// A failure of the store.
@@ -40,7 +40,7 @@ pub enum Error {
     Damaged(String),
     /// A read that was ended before it was through.
     #[error("the read was ended: {0}")]
-    Ended(End),
+    Ended(ReadEnd),
     /// A read that is refused rather than made to wait.
     #[error("the state is not read now: {0}")]
     Busy(&'static str),

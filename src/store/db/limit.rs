@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The reason that ended a read before it was through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ReadEnd {
     /// Its deadline passed.
     Deadline,
     /// The caller does not wait for it any more.
@@ -18,7 +18,7 @@ pub enum End {
     Replaced,
 }
 
-impl std::fmt::Display for End {
+impl std::fmt::Display for ReadEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Deadline => "it took too long",
@@ -76,11 +76,11 @@ impl ReadLimit {
     }
 
     /// The reason why the read has to end, if it has to.
-    pub fn ended(&self) -> Option<End> {
+    pub fn ended(&self) -> Option<ReadEnd> {
         match self.ended.load(Ordering::Relaxed) {
-            GONE => Some(End::Gone),
-            REPLACED => Some(End::Replaced),
-            _ => self.deadline.filter(|at| Instant::now() >= *at).map(|_| End::Deadline),
+            GONE => Some(ReadEnd::Gone),
+            REPLACED => Some(ReadEnd::Replaced),
+            _ => self.deadline.filter(|at| Instant::now() >= *at).map(|_| ReadEnd::Deadline),
         }
     }
 }

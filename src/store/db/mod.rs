@@ -27,8 +27,8 @@ mod writer;
 
 pub use backup::{Label, is_hashed};
 pub use error::Error;
-pub use limit::{End, ReadLimit};
-pub use pool::Class;
+pub use limit::{ReadEnd, ReadLimit};
+pub use pool::ReadClass;
 pub use snapshot::Staged;
 pub use store::Store;
 pub use tx::Tx;

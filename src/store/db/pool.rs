@@ -27,7 +27,7 @@ use super::schema;
 
 /// The class of a read. Reads of one class wait for each other, and for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ReadClass {
     /// Reads of the worker for requests that are due now.
     Firing,
     /// Reads of the worker for its due queue.
@@ -42,7 +42,7 @@ pub enum Class {
     Checksum,
 }
 
-impl Class {
+impl ReadClass {
     /// All classes, in the order of their numbers.
     pub(super) const ALL: [Self; 6] =
         [Self::Firing, Self::Queue, Self::Duty, Self::Credentials, Self::Client, Self::Checksum];
@@ -87,7 +87,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    classes: [Lent; Class::ALL.len()],
+    classes: [Lent; ReadClass::ALL.len()],
     /// The limits of reads under way, by the number of the loan.
     limits: Vec<(u64, Arc<ReadLimit>)>,
     /// The number of open connections that are not the pool's own: they copy the file.
@@ -117,7 +117,7 @@ impl State {
 /// A connection on loan, returned when dropped.
 pub(super) struct Reader<'a> {
     pool: &'a Pool,
-    class: Class,
+    class: ReadClass,
     number: u64,
     limited: bool,
     conn: Option<Connection>,
@@ -137,18 +137,18 @@ impl Pool {
         Self { file, state: Mutex::default(), free: Condvar::new(), all_returned: Condvar::new() }
     }
 
-    /// Waits for a connection of a class; for [`Class::Checksum`] it fails instead of waiting.
+    /// Waits for a connection of a class; for [`ReadClass::Checksum`] it fails instead of waiting.
     /// SQLite ends the read when `limit` says so, and the caller finds the reason there.
     pub(super) fn take(
         &self,
-        class: Class,
+        class: ReadClass,
         limit: Option<&Arc<ReadLimit>>,
     ) -> Result<Reader<'_>, Error> {
         let place = class as usize;
         let full = |s: &State| s.classes[place].lent >= class.connections();
         let (conn, number) = {
             let mut state = self.lock();
-            if class == Class::Checksum && full(&state) {
+            if class == ReadClass::Checksum && full(&state) {
                 return Err(Error::Busy("other hashes of the state are being taken"));
             }
             state = self

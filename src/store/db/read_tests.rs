@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Class, End, Error, ReadLimit, Store, Writer};
+use super::{Error, ReadClass, ReadEnd, ReadLimit, Store, Writer};
 use crate::store::meta;
 
 /// A scan without an end.
@@ -25,7 +25,7 @@ fn endless(conn: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// As many reads of a class as there may be, which go on until the sender is dropped.
-fn fill(store: &Store, class: Class) -> (Sender<()>, Vec<tokio::sync::oneshot::Receiver<()>>) {
+fn fill(store: &Store, class: ReadClass) -> (Sender<()>, Vec<tokio::sync::oneshot::Receiver<()>>) {
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let may_go_on = Arc::new(std::sync::Mutex::new(may_go_on));
     let begun = Arc::new(Barrier::new(class.connections() + 1));
@@ -54,12 +54,12 @@ fn fill(store: &Store, class: Class) -> (Sender<()>, Vec<tokio::sync::oneshot::R
 #[test]
 fn what_fires_does_not_wait_for_those_who_ask() {
     let (_dir, store, _writer) = open();
-    let (go_on, ends) = fill(&store, Class::Client);
-    for class in Class::ALL.into_iter().filter(|class| *class != Class::Client) {
+    let (go_on, ends) = fill(&store, ReadClass::Client);
+    for class in ReadClass::ALL.into_iter().filter(|class| *class != ReadClass::Client) {
         let found = store.begin(class, None, meta::log_time).unwrap();
         assert_eq!(found.blocking_recv().unwrap().unwrap(), 0, "{class:?}");
     }
-    let mut one_more = store.begin(Class::Client, None, meta::log_time).unwrap();
+    let mut one_more = store.begin(ReadClass::Client, None, meta::log_time).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     assert!(one_more.try_recv().is_err(), "there is no room for it");
     drop(go_on);
@@ -72,19 +72,19 @@ fn what_fires_does_not_wait_for_those_who_ask() {
 #[test]
 fn a_read_ends_at_its_deadline_and_leaves_its_connection_whole() {
     let (_dir, store, _writer) = open();
-    for _ in 0..2 * Class::Client.connections() {
+    for _ in 0..2 * ReadClass::Client.connections() {
         let limit = Arc::new(ReadLimit::within(Duration::from_millis(20)));
-        let ended = store.read_as(Class::Client, Some(&limit), endless);
-        assert!(matches!(ended, Err(Error::Ended(End::Deadline))), "{ended:?}");
+        let ended = store.read_as(ReadClass::Client, Some(&limit), endless);
+        assert!(matches!(ended, Err(Error::Ended(ReadEnd::Deadline))), "{ended:?}");
     }
     let late = Arc::new(ReadLimit::within(Duration::ZERO));
-    let ended = store.read_as(Class::Client, Some(&late), |_| -> rusqlite::Result<()> {
+    let ended = store.read_as(ReadClass::Client, Some(&late), |_| -> rusqlite::Result<()> {
         panic!("it must not begin")
     });
-    assert!(matches!(ended, Err(Error::Ended(End::Deadline))), "{ended:?}");
+    assert!(matches!(ended, Err(Error::Ended(ReadEnd::Deadline))), "{ended:?}");
     let limit = Arc::new(ReadLimit::endless());
-    assert_eq!(store.read_as(Class::Client, Some(&limit), meta::log_time).unwrap(), 0);
-    assert_eq!(store.read_as(Class::Client, None, meta::log_time).unwrap(), 0);
+    assert_eq!(store.read_as(ReadClass::Client, Some(&limit), meta::log_time).unwrap(), 0);
+    assert_eq!(store.read_as(ReadClass::Client, None, meta::log_time).unwrap(), 0);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_read_that_nobody_waits_for_ends_also_between_small_statements() {
     let (_dir, store, _writer) = open();
     let limit = Arc::new(ReadLimit::endless());
     let (started, has_started) = mpsc::channel();
-    let found = store.begin(Class::Client, Some(Arc::clone(&limit)), move |conn| {
+    let found = store.begin(ReadClass::Client, Some(Arc::clone(&limit)), move |conn| {
         started.send(()).unwrap();
         loop {
             // Each is far shorter than what lies between two questions to the limit.
@@ -104,7 +104,7 @@ fn a_read_that_nobody_waits_for_ends_also_between_small_statements() {
     has_started.recv().unwrap();
     limit.give_up();
     let ended = found.unwrap().blocking_recv().unwrap();
-    assert!(matches!(ended, Err(Error::Ended(End::Gone))), "{ended:?}");
+    assert!(matches!(ended, Err(Error::Ended(ReadEnd::Gone))), "{ended:?}");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_install_waits_for_no_reader_that_can_be_ended() {
     let path = dir.path().join("snapshot-1");
     store.snapshot_to(&path).unwrap();
     let (started, has_started) = mpsc::channel();
-    let reads: Vec<_> = [Class::Client, Class::Checksum]
+    let reads: Vec<_> = [ReadClass::Client, ReadClass::Checksum]
         .into_iter()
         .map(|class| {
             let started = started.clone();
@@ -131,7 +131,7 @@ fn an_install_waits_for_no_reader_that_can_be_ended() {
     store.replace_with(&mut writer, &path).unwrap();
     for read in reads {
         let ended = read.blocking_recv().unwrap();
-        assert!(matches!(ended, Err(Error::Ended(End::Replaced))), "{ended:?}");
+        assert!(matches!(ended, Err(Error::Ended(ReadEnd::Replaced))), "{ended:?}");
     }
     assert_eq!(store.read(meta::log_time).unwrap(), 0);
 }
@@ -149,7 +149,7 @@ fn an_install_ends_a_backup_and_waits_until_its_connection_is_closed() {
         other.replace_with(&mut writer, &path).unwrap();
         installed.send(()).unwrap();
     });
-    while limit.ended() != Some(End::Replaced) {
+    while limit.ended() != Some(ReadEnd::Replaced) {
         std::thread::yield_now();
     }
     assert!(is_installed.try_recv().is_err(), "the file is still open");
@@ -179,7 +179,7 @@ fn an_install_ends_a_snapshot_that_is_being_written() {
             let closed = pool.close_all();
             let written = writing.join().unwrap();
             drop(closed);
-            let ended = matches!(written, Err(Error::Ended(End::Replaced)));
+            let ended = matches!(written, Err(Error::Ended(ReadEnd::Replaced)));
             assert!(ended || written.is_ok(), "{written:?}");
             assert_eq!((begun.exists(), path.exists()), (false, !ended));
             ended
@@ -192,14 +192,14 @@ fn an_install_ends_a_snapshot_that_is_being_written() {
 #[test]
 fn a_hash_of_the_state_is_refused_rather_than_waited_for() {
     let (_dir, store, _writer) = open();
-    let (go_on, ends) = fill(&store, Class::Checksum);
-    let refused = store.read_as(Class::Checksum, None, meta::log_time);
+    let (go_on, ends) = fill(&store, ReadClass::Checksum);
+    let refused = store.read_as(ReadClass::Checksum, None, meta::log_time);
     assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
     drop(go_on);
     for end in ends {
         end.blocking_recv().unwrap();
     }
-    assert_eq!(store.read_as(Class::Checksum, None, meta::log_time).unwrap(), 0);
+    assert_eq!(store.read_as(ReadClass::Checksum, None, meta::log_time).unwrap(), 0);
 }
 
 #[test]
@@ -207,9 +207,9 @@ fn a_panic_in_a_read_costs_neither_its_thread_nor_its_connection() {
     let (_dir, store, _writer) = open();
     for _ in 0..3 {
         let read = |_: &Connection| -> rusqlite::Result<()> { panic!("a fault of ours") };
-        let found = store.begin(Class::Credentials, None, read).unwrap();
+        let found = store.begin(ReadClass::Credentials, None, read).unwrap();
         assert!(found.blocking_recv().is_err());
-        let found = store.begin(Class::Credentials, None, meta::log_time).unwrap();
+        let found = store.begin(ReadClass::Credentials, None, meta::log_time).unwrap();
         assert_eq!(found.blocking_recv().unwrap().unwrap(), 0);
     }
 }

@@ -11,7 +11,7 @@ use super::FILE;
 use super::backup::{self, Label};
 use super::error::Error;
 use super::limit::ReadLimit;
-use super::pool::{Class, Pool};
+use super::pool::{Pool, ReadClass};
 use super::snapshot::{self, Staged};
 use super::threads::Threads;
 use super::tx::Tx;
@@ -45,17 +45,17 @@ impl Store {
         Ok((Self { shared: Arc::new(shared) }, Writer::new(conn)))
     }
 
-    /// Reads one consistent state, as [`Class::Duty`]. Blocks (on SQLite, and while all readers of
-    /// its class are taken or a snapshot is being installed): async callers take [`Store::begin`].
-    /// A read must not call it again.
+    /// Reads one consistent state, as [`ReadClass::Duty`]. Blocks (on SQLite, and while all readers
+    /// of its class are taken or a snapshot is being installed): async callers take
+    /// [`Store::begin`]. A read must not call it again.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        self.read_as(Class::Duty, None, f)
+        self.read_as(ReadClass::Duty, None, f)
     }
 
     /// Like [`Store::read`] for any class; fails with [`Error::Ended`] when `limit` ends the read.
     pub fn read_as<T>(
         &self,
-        class: Class,
+        class: ReadClass,
         limit: Option<&Arc<ReadLimit>>,
         f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
@@ -76,7 +76,7 @@ impl Store {
     /// channel is closed without a result.
     pub fn begin<T, F>(
         &self,
-        class: Class,
+        class: ReadClass,
         limit: Option<Arc<ReadLimit>>,
         f: F,
     ) -> Result<oneshot::Receiver<Result<T, Error>>, Error>

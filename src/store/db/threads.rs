@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::pool::Class;
+use super::pool::ReadClass;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads of all classes. They end when this is dropped, each after its present read.
-pub(super) struct Threads([Arc<ClassThreads>; Class::ALL.len()]);
+pub(super) struct Threads([Arc<ClassThreads>; ReadClass::ALL.len()]);
 
 /// The threads of one class, and the reads that wait for them.
 #[derive(Default)]
@@ -32,12 +32,12 @@ struct Queue {
 impl Threads {
     /// Classes without threads: the first read starts one.
     pub(super) fn new() -> Self {
-        Self(Class::ALL.map(|_| Arc::default()))
+        Self(ReadClass::ALL.map(|_| Arc::default()))
     }
 
     /// Has a thread of a class carry out `job`, after those that wait already. Fails when the class
     /// has no thread and none can be started.
-    pub(super) fn run(&self, class: Class, job: Job) -> std::io::Result<()> {
+    pub(super) fn run(&self, class: ReadClass, job: Job) -> std::io::Result<()> {
         let threads = &self.0[class as usize];
         let mut queue = threads.lock();
         queue.jobs.push_back(job);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use rusqlite::Connection;
 use scheduler0::cluster;
-use scheduler0::store::{End, ReadLimit, meta};
+use scheduler0::store::{ReadEnd, ReadLimit, meta};
 use serde_json::{Value, json};
 
 use super::job;
@@ -158,7 +158,7 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
     };
     let limit = Arc::new(ReadLimit::within(Duration::from_millis(50)));
     let ended = cluster.read_within(limit, endless).await;
-    assert!(matches!(ended, Err(cluster::Error::Ended(End::Deadline))), "{ended:?}");
+    assert!(matches!(ended, Err(cluster::Error::Ended(ReadEnd::Deadline))), "{ended:?}");
     // More reads than connections: each runs until its caller is gone.
     for _ in 0..12 {
         let (begun, has_begun) = tokio::sync::oneshot::channel();
@@ -173,7 +173,7 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
             begun = has_begun => begun.unwrap(),
         }
         drop(read);
-        assert_eq!(limit.ended(), Some(End::Gone));
+        assert_eq!(limit.ended(), Some(ReadEnd::Gone));
     }
     let limit = Arc::new(ReadLimit::within(Duration::from_mins(1)));
     assert!(cluster.read_within(limit, meta::cluster_id).await.unwrap().is_some());

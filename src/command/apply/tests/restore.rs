@@ -1,7 +1,7 @@
 //! A restore: what goes on, what does not, and what the ledger says of the time between.
 
 use super::*;
-use crate::command::{Due, Reopened, reopen};
+use crate::command::{Reopened, RestorePolicy, reopen};
 use crate::model::attempt::SkipReason;
 use crate::store::ledger::{self, State};
 use crate::store::{attempts, explain, shards};
@@ -41,7 +41,7 @@ fn before_restore() -> ApplyFixture {
     state
 }
 
-fn restored(due: Due) -> (ApplyFixture, Reopened) {
+fn restored(due: RestorePolicy) -> (ApplyFixture, Reopened) {
     let mut state = before_restore();
     state.now = nth(60);
     let now = state.now;
@@ -59,7 +59,7 @@ impl ApplyFixture {
 
 #[test]
 fn nothing_that_was_due_before_a_restore_goes_out_unless_it_is_asked_for() {
-    let (mut state, reopened) = restored(Due::Skip);
+    let (mut state, reopened) = restored(RestorePolicy::Skip);
     let skipped = State::Skipped(SkipReason::Restored);
     assert_eq!((reopened.settled, reopened.skipped), (START, 2), "other shards settled nothing");
     assert_eq!(state.state_of(1, nth(2)), State::Delivered);
@@ -86,7 +86,7 @@ fn nothing_that_was_due_before_a_restore_goes_out_unless_it_is_asked_for() {
 
 #[test]
 fn what_was_due_is_caught_up_on_if_asked_for_and_what_was_delivered_is_not() {
-    let (mut state, reopened) = restored(Due::Fire);
+    let (mut state, reopened) = restored(RestorePolicy::Fire);
     assert_eq!((reopened.settled, reopened.skipped), (START, 0));
     let found = state.read(shards::all);
     assert_eq!((found[0].watermark, found[1].watermark), (nth(2), START));
@@ -104,7 +104,7 @@ fn what_was_due_is_caught_up_on_if_asked_for_and_what_was_delivered_is_not() {
 fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
     let before = before_restore();
     let fences: Vec<_> = before.read(shards::all).iter().map(|s| s.last_epoch).collect();
-    let (mut state, _) = restored(Due::Skip);
+    let (mut state, _) = restored(RestorePolicy::Skip);
     let found = state.read(shards::all);
     for (shard, before) in found.iter().zip(fences) {
         assert_eq!((shard.owner, shard.epoch), (0, shard.last_epoch));
@@ -120,7 +120,7 @@ fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
     let row = state.read(|c| c.query_row("SELECT max(id) FROM blocks", [], |row| row.get(0)));
     let row: i64 = row;
     assert!(row > 1_000_000_000_000, "{row}");
-    let again = state.writer.transaction(|tx| reopen(tx, nth(80), Due::Skip));
+    let again = state.writer.transaction(|tx| reopen(tx, nth(80), RestorePolicy::Skip));
     assert!(again.is_ok(), "a backup of a restored cluster is one like any other");
     assert_eq!(state.read(|c| crate::store::restore_gaps::of_shard(c, 0)).len(), 2);
 }
