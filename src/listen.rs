@@ -1,6 +1,6 @@
 //! The ports that a node listens on: every address that a configured name resolves to, as one
 //! listener, and the bounds of the connections there. `node` binds; `server` and `peer` call
-//! [`serve`]. Nothing here knows a route or a credential.
+//! [`serve()`]. Nothing here knows a route or a credential.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -7,7 +7,7 @@ pub(crate) fn unprocessable(field: &'static str, message: impl Into<String>) -> 
     Error::unprocessable(message).field(field)
 }
 
-/// 422 for a field of [`JobDefinition::single_only`].
+/// 422 for a field of [`crate::model::job::JobDefinition::single_only`].
 pub(crate) fn not_in_batches(field: &'static str) -> Error {
     let message = format!("job {field} needs an http target: a callback is for many jobs at once");
     unprocessable(field, message)
