@@ -3,11 +3,13 @@
 //! worker, the coordinator and the node call it. It waits for nobody's consent: a read is as new as
 //! what is applied here.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
 use super::error::Error;
 use super::handle::Cluster;
@@ -69,16 +71,23 @@ pub struct BegunRead<T> {
 impl<T> BegunRead<T> {
     /// Waits for the result; [`Error::Ended`] soon after the deadline at the latest.
     pub async fn answer(self) -> Result<T, Error> {
+        let timer = pin!(tokio::time::sleep(LATE));
+        self.answer_with(timer).await
+    }
+
+    /// Waits for the result with a timer of the caller, which is set anew: a read that waited for
+    /// its turn has one already.
+    pub async fn answer_with(self, mut timer: Pin<&mut Sleep>) -> Result<T, Error> {
         // Dropped with the future, or when the read is complete and its limit means nothing any
         // more.
         let Self { limit, begun } = self;
-        let late = async {
-            match limit.0.deadline() {
-                Some(deadline) => tokio::time::sleep_until((deadline + LATE).into()).await,
-                None => std::future::pending().await,
+        match limit.0.deadline() {
+            Some(deadline) => {
+                timer.as_mut().reset((deadline + LATE).into());
+                found(begun, timer).await
             }
-        };
-        found(begun, late).await
+            None => found(begun, std::future::pending()).await,
+        }
     }
 }
 

@@ -12,11 +12,13 @@
 //!
 //! A read ends, too, when its client goes: the future is dropped, and SQLite is interrupted.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
 use super::permits::{Permit, Permits, Sizes};
 use super::reader::Reader;
@@ -73,9 +75,11 @@ impl ReadQueue {
             let _ = begun.send(cluster.begin_within(limit, held));
         };
         let queued = self.0.enqueue(reader.principal(), Box::new(start));
-        let begun = granted(metrics, timeout, async { started.await.ok() }).await?;
+        // One timer serves the wait for the permit and then the read itself.
+        let mut timer = pin!(tokio::time::sleep(timeout));
+        let begun = granted(metrics, timer.as_mut(), async { started.await.ok() }).await?;
         drop(queued);
-        let found = begun.answer().await;
+        let found = begun.answer_with(timer).await;
         if matches!(found, Err(cluster::Error::Ended(ReadEnd::Deadline))) {
             metrics.read_refused("slow");
             return Err(Error::slow_read(timeout));
@@ -90,19 +94,24 @@ impl ReadQueue {
         reader: Reader,
         timeout: Duration,
     ) -> Result<Permit, Error> {
-        granted(metrics, timeout, self.0.acquire(reader.principal())).await
+        let timer = pin!(tokio::time::sleep(timeout));
+        granted(metrics, timer, self.0.acquire(reader.principal())).await
     }
 }
 
-/// Waits for a grant, which is `None` when the queue is full.
+/// Waits for a grant until a timer is over. The grant is `None` when the queue is full.
 async fn granted<T>(
     metrics: &Metrics,
-    timeout: Duration,
+    timer: Pin<&mut Sleep>,
     grant: impl Future<Output = Option<T>>,
 ) -> Result<T, Error> {
-    let Ok(grant) = tokio::time::timeout(timeout, grant).await else {
-        metrics.read_refused("waited");
-        return Err(Error::busy("too many reads wait before it: try again, or ask less often"));
+    let grant = tokio::select! {
+        biased;
+        grant = grant => grant,
+        () = timer => {
+            metrics.read_refused("waited");
+            return Err(Error::busy("too many reads wait before it: try again, or ask less often"));
+        }
     };
     grant.ok_or_else(|| {
         metrics.read_refused("full");
