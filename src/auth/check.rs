@@ -65,7 +65,7 @@ struct PairCache {
     /// this version.
     version: AtomicU64,
     held: RwLock<CachedPairs>,
-    /// CachedPairs by the request that reads the pairs.
+    /// A lock for the request that reads the pairs.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -212,7 +212,7 @@ impl Auth {
     }
 }
 
-/// Says whether a proxy says that it forwards this request for another client.
+/// Says whether a proxy forwards this request for another client, by its own words.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }

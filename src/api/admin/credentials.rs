@@ -39,7 +39,7 @@ const ORDERS: &Orders<Order> = &[
     ("archived", Order::Archived),
 ];
 /// Fields that a `GET` shows and nobody can set, and fields that the original's clients send along.
-const SHOWN: &[&str] = &[
+const READ_ONLY: &[&str] = &[
     "id",
     "apiKey",
     "apiSecret",
@@ -150,7 +150,7 @@ async fn create(
     let mut fields = Fields::parse(&body)?;
     let archived = fields.flag("archived")?.unwrap_or(false);
     let created_by = fields.text("createdBy", LONGEST_BY)?;
-    fields.ignore(SHOWN);
+    fields.ignore(READ_ONLY);
     fields.ignore(&["archivedBy", "modifiedBy"]);
     let key = Key::of(&headers, context.caller, "POST /credentials", &body)?;
     let (api_key, random) = new_api_key();
@@ -247,7 +247,7 @@ async fn set_archived(
 ) -> Result<Response, Error> {
     let archived_by = fields.text("archivedBy", LONGEST_BY)?;
     let modified_by = fields.text("modifiedBy", LONGEST_BY)?;
-    fields.ignore(SHOWN);
+    fields.ignore(READ_ONLY);
     fields.ignore(&["createdBy"]);
     let warnings = fields.warnings();
     let by = archived_by.or(modified_by);

@@ -92,11 +92,7 @@ async fn drain(State(app): App, context: RequestContext, Id(node): Id) -> Result
     Ok(respond::ok(&Node { id }, context.casing()))
 }
 
-async fn undrain(
-    State(app): App,
-    context: RequestContext,
-    Id(node): Id,
-) -> Result<Response, Error> {
+async fn undrain(State(app): App, _: RequestContext, Id(node): Id) -> Result<Response, Error> {
     change(&app, Step::Drain { node, draining: false }).await?;
     Ok(respond::no_content())
 }

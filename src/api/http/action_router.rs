@@ -1,6 +1,6 @@
 //! The table of the closed routes and their actions. A handler can be routed only together with an
-//! [`Action`], so a route without an action does not compile; and the action is authorized before the
-//! handler's own extractors run.
+//! [`Action`], so a route without an action does not compile; and the action is authorized before
+//! the handler's own extractors run.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::api::http::error::Error;
 use crate::api::state::AppState;
-use crate::app::{Action, Actor, Denied, Resource, authorize};
+use crate::app::{Action, Actor, Resource, authorize};
 use crate::auth::Caller;
 
 /// Closed routes, each with its actions.
@@ -125,14 +125,12 @@ impl<T: 'static, H: Handler<T, Arc<AppState>>> Handler<T, Arc<AppState>> for Aut
             let Some(caller) = request.extensions().get::<Caller>().copied() else {
                 return Error::unauthorized().into_response();
             };
-            match authorize(&Actor::from(caller), self.action, Resource::Any) {
-                Ok(()) => self.handler.call(request, state).await,
-                Err(Denied) => {
-                    let message = "this route needs the node's username and password, an api key is \
-                                   not enough";
-                    Error::forbidden(message).into_response()
-                }
+            if authorize(&Actor::from(caller), self.action, Resource::Any).is_err() {
+                let message = "this route needs the node's username and password, an api key is \
+                               not enough";
+                return Error::forbidden(message).into_response();
             }
+            self.handler.call(request, state).await
         })
     }
 }

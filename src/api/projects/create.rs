@@ -11,7 +11,7 @@ use crate::api::http::fields::Fields;
 use crate::api::http::idempotency::Key;
 use crate::api::http::respond;
 use crate::api::limits::reader::ReadPhase;
-use crate::api::projects::input::{LONGEST_DESCRIPTION, SHOWN};
+use crate::api::projects::input::{LONGEST_DESCRIPTION, READ_ONLY};
 use crate::api::projects::load::{LONGEST_BY, LONGEST_NAME, respond_project};
 use crate::api::projects::pause_state::{PauseInput, PauseState};
 use crate::api::projects::settings::SettingsPatch;
@@ -36,7 +36,7 @@ pub(crate) async fn create_project(
     let settings = SettingsPatch::read(&mut fields, app.config.max_job_timeout)?;
     let settings = settings.apply_to(&ProjectSettings::default(), &app.keys, app.time.now());
     let action = PauseInput::read(&mut fields, &app)?.action(PauseState::Active);
-    fields.ignore(SHOWN);
+    fields.ignore(READ_ONLY);
     fields.ignore(&["modifiedBy"]);
     let key = Key::of(&headers, context.caller, "POST /projects", &body)?;
     let new = NewProject { name, description, settings, action, by };

@@ -3,7 +3,7 @@
 /// The longest description, in bytes.
 pub(crate) const LONGEST_DESCRIPTION: usize = 4_096;
 /// Fields that a `GET` shows and nobody can set.
-pub(crate) const SHOWN: &[&str] = &[
+pub(crate) const READ_ONLY: &[&str] = &[
     "id",
     "version",
     "dateCreated",

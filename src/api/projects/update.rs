@@ -13,7 +13,7 @@ use crate::api::http::respond;
 use crate::api::http::version::Conditions;
 use crate::api::http::write::{Versioned, update_with_retry};
 use crate::api::limits::reader::ReadPhase;
-use crate::api::projects::input::{LONGEST_DESCRIPTION, SHOWN};
+use crate::api::projects::input::{LONGEST_DESCRIPTION, READ_ONLY};
 use crate::api::projects::load::{LONGEST_BY, LONGEST_NAME, Loaded, load, respond_project};
 use crate::api::projects::pause_state::PauseInput;
 use crate::api::projects::settings::SettingsPatch;
@@ -57,7 +57,7 @@ async fn update(
     }
     let description = fields.text("description", LONGEST_DESCRIPTION)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    fields.ignore(SHOWN);
+    fields.ignore(READ_ONLY);
     fields.ignore(&["createdBy"]);
     let settings = SettingsPatch::read(&mut fields, app.config.max_job_timeout)?;
     let pause = PauseInput::read(&mut fields, app)?;

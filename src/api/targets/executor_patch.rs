@@ -34,7 +34,7 @@ const KINDS: [&str; 3] = [WEBHOOK_URL, "cloud_function", "container"];
 /// The methods that can carry a batch.
 const METHODS: [&str; 2] = ["POST", "PUT"];
 /// Fields that a `GET` shows and nobody can set.
-const SHOWN: &[&str] = &[
+const READ_ONLY: &[&str] = &[
     "id",
     "version",
     "dateCreated",
@@ -127,7 +127,7 @@ impl ExecutorPatch {
             created_by: fields.text("createdBy", LONGEST_BY)?,
             modified_by: by(fields)?,
         };
-        fields.ignore(SHOWN);
+        fields.ignore(READ_ONLY);
         Ok(edit)
     }
 

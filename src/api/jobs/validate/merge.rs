@@ -17,7 +17,7 @@ use crate::api::targets::http_target::merge::merged;
 use crate::model::job::JobDefinition;
 
 /// Fields that every job has, so that null cannot clear them.
-const ALWAYS: [Name; 2] = [Name::Project, Name::Status];
+const NOT_NULLABLE: [Name; 2] = [Name::Project, Name::Status];
 
 /// The fields of a patch with nested objects made whole. Adds to `nulls` the fields of the job that
 /// a nested null clears.
@@ -26,7 +26,7 @@ pub(crate) fn merge_over<'a>(
     patch: &DefinitionInput<'a>,
     nulls: &mut Names,
 ) -> Result<DefinitionInput<'a>, Error> {
-    if let Some(name) = ALWAYS.iter().find(|name| nulls.has(**name))
+    if let Some(name) = NOT_NULLABLE.iter().find(|name| nulls.has(**name))
         && let Some(field) = name.camel()
     {
         let message = format!("job {field} cannot be null: name another, or leave it out");

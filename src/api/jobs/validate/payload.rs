@@ -10,15 +10,15 @@ use crate::model::job::JobDefinition;
 /// The most bytes of a job with all its fields. The rest of a log entry takes some more.
 pub(crate) const MOST_BYTES: usize = 1_000_000;
 /// An upper bound of all fields of a valid job but its data, in bytes.
-const AROUND_JOB: usize = 256 * 1_024;
+const JOB_OVERHEAD: usize = 256 * 1_024;
 /// The longest form of one byte of data in JSON: `\u0001`.
 const ESCAPED: usize = 6;
 /// An upper bound of all of a payload but its data, in bytes.
-const AROUND_DATA: usize = 32 * 1_024;
+const PAYLOAD_OVERHEAD: usize = 32 * 1_024;
 
 /// Refuses a job that would be too large for the log.
 fn check_size(definition: &JobDefinition, data: &str) -> Result<(), Error> {
-    if data.len() + AROUND_JOB <= MOST_BYTES {
+    if data.len() + JOB_OVERHEAD <= MOST_BYTES {
         return Ok(());
     }
     let length = definition_bytes(definition) + data.len();
@@ -52,7 +52,7 @@ pub(crate) fn check_payload(
     check_size(definition, data)?;
     let max = rules.payload_max;
     if definition.http.is_none()
-        && data.len().saturating_mul(ESCAPED).saturating_add(AROUND_DATA) <= max
+        && data.len().saturating_mul(ESCAPED).saturating_add(PAYLOAD_OVERHEAD) <= max
     {
         return Ok(());
     }

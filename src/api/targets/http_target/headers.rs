@@ -16,7 +16,7 @@ use crate::secret::{Keys, purpose};
 const PLAIN: &str = "http.headers";
 const SECRET: &str = "http.secretHeaders";
 /// Headers of the connection, of the body's framing, or of the routing.
-const NOT_YOURS: [&str; 11] = [
+const RESERVED: [&str; 11] = [
     "host",
     "content-length",
     "connection",
@@ -67,7 +67,7 @@ fn check_name(field: &'static str, name: &str) -> Result<String, Error> {
     }
     let plain = name.to_ascii_lowercase();
     let read = as_read(&plain);
-    if NOT_YOURS.contains(&&*read) || identifies_request(&read) {
+    if RESERVED.contains(&&*read) || identifies_request(&read) {
         let message = format!("{field} must not set {plain}: the sender does");
         return Err(Error::unprocessable(message).field(field));
     }
