@@ -24,8 +24,8 @@ pub(super) enum Kind {
 impl Schedule {
     /// Reads a cron spec: five fields as crontab(5), or six with seconds first; `@yearly
     /// @annually @monthly @weekly @daily @midnight @hourly`; `@every <duration>` (whole seconds, at
-    /// least one, in the forms of [`super::parse_duration`]); each with an optional `CRON_TZ=Zone ` or
-    /// `TZ=Zone ` in front, which overrides `zone`.
+    /// least one, in the forms of [`super::parse_duration`]); each with an optional `CRON_TZ=Zone `
+    /// or `TZ=Zone ` in front, which overrides `zone`.
     ///
     /// `seed` is the job's id: `H` in a field becomes a value that is the same for the same seed
     /// and spread over seeds. Without `H` it changes nothing.

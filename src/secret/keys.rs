@@ -173,8 +173,8 @@ impl Keys {
         mac(&self.derive("request webhook secret v2"), &[key, body, random])
     }
 
-    /// Encrypts a secret that the cluster has to read again, for one of [`super::purpose`]. Equal secrets
-    /// give equal text; see the head of this file.
+    /// Encrypts a secret that the cluster has to read again, for one of [`super::purpose`]. Equal
+    /// secrets give equal text; see the head of this file.
     pub fn seal(&self, plain: &str, purpose: &str) -> Sealed {
         let whole = Zeroizing::new(pair(&self.derive("sealed nonce"), purpose, plain));
         let mut nonce = [0; NONCE];
