@@ -296,6 +296,7 @@ fn many_projects_that_hang_leave_a_healthy_one_its_share() {
 /// Beyond that, they take turns: `min(L, 0.1 s) * ceil(P / W)` for a project with one call at a
 /// time.
 #[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn more_projects_than_workers_take_turns() {
     for (projects, takes) in [(64, 900), (200, 900), (640, 50), (1_000, 900), (200, 60_000)] {
         let slow = (1..=projects).map(|project| Load {

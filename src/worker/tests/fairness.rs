@@ -52,6 +52,7 @@ async fn six_hundred_calls_that_hang_delay_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn eight_receivers_that_take_25_seconds_delay_nobody_elses() {
     let mut fixture = WorkerFixture::new();
     fixture.fair(8, 64);
@@ -63,6 +64,7 @@ async fn eight_receivers_that_take_25_seconds_delay_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn many_destinations_that_take_a_little_less_than_a_second_delay_nobody_elses() {
     let mut fixture = WorkerFixture::new();
     // Forty workers: the healthy twenty fit into half of them.

@@ -174,11 +174,13 @@ async fn what_an_edit_found_planned_fires_when_it_was_due_whatever_is_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn what_an_edit_found_planned_fires_after_a_restart() {
     what_an_edit_found_planned_fires_when_it_was_due(Then::Restarted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn what_an_edit_found_planned_fires_after_a_take_over() {
     what_an_edit_found_planned_fires_when_it_was_due(Then::TakenOver).await;
 }
@@ -189,6 +191,7 @@ async fn what_an_edit_found_planned_fires_through_a_hand_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn what_an_edit_found_planned_fires_after_a_snapshot_is_installed() {
     what_an_edit_found_planned_fires_when_it_was_due(Then::Reinstalled).await;
 }
@@ -235,6 +238,7 @@ async fn a_pause_decides_about_what_is_due_in_it_and_a_deletion_about_the_rest()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_pause_of_the_project_decides_about_what_is_due_in_it() {
     for skips in [false, true] {
         let mut fixture = WorkerFixture::new();
@@ -295,6 +299,7 @@ async fn what_is_scheduled_in_the_pause_a_job_begins_with_fires_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn the_last_run_before_the_end_fires_after_it() {
     let mut fixture = WorkerFixture::new();
     let bounded = JobDefinition { start: Some(MINUTE), end: Some(MINUTE), ..jittered() };
@@ -309,6 +314,7 @@ async fn the_last_run_before_the_end_fires_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn two_occurrences_that_are_due_at_once_both_fire() {
     for restarted in [false, true] {
         let mut fixture = WorkerFixture::new();

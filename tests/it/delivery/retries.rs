@@ -65,6 +65,7 @@ async fn assert_delivered(fixture: &DeliveryFixture, jobs: &[Planned], until: i6
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn the_leader_dies_between_attempts() {
     let mut fixture = DeliveryFixture::start().await;
     let jobs = failing(&fixture).await;
