@@ -45,7 +45,7 @@ pub struct Backup {
 pub struct Restore {
     /// The backup
     file: PathBuf,
-    /// What happens to occurrences due between the backup and now [default: asks on a terminal,
+    /// The treatment of occurrences due between the backup and now [default: asks on a terminal,
     /// else skip]
     #[arg(long, value_enum)]
     due: Option<DueChoice>,

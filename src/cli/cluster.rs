@@ -38,7 +38,7 @@ pub enum ClusterCommand {
     },
     /// Hands the leadership to another voter
     TransferLeader {
-        /// To which node [default: the one that has most of the log]
+        /// The new leader [default: the node that has most of the log]
         id: Option<u64>,
         /// Doesn't ask
         #[arg(long)]
@@ -69,7 +69,7 @@ pub struct Add {
     /// Gives a removed node's number to this new data folder
     #[arg(long)]
     replace: bool,
-    /// How long to wait until it has caught up
+    /// The longest wait until it has caught up
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     wait: u64,
 }
@@ -85,7 +85,7 @@ pub struct Remove {
     /// Doesn't ask
     #[arg(long)]
     yes: bool,
-    /// How long to wait until it is drained
+    /// The longest wait until it is drained
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     wait: u64,
 }
@@ -98,7 +98,7 @@ pub struct Drain {
     /// Lets it have shards again
     #[arg(long)]
     undo: bool,
-    /// How long to wait until it has none
+    /// The longest wait until it has none
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     wait: u64,
 }

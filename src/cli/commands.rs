@@ -26,7 +26,7 @@ pub struct Cli {
     /// Options of all commands.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -61,7 +61,7 @@ pub enum Command {
     Archive(remove::ArchiveCommand),
     /// Leader, members, shards, leases, lag, queues, journals and clocks
     Status(status::Status),
-    /// Who belongs to the cluster: add, remove, drain, hand on leadership, recover, compare states
+    /// The members of the cluster: add, remove, drain, transfer leadership, recover, compare states
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Writes the whole state of the cluster to a file, while it runs
@@ -70,7 +70,7 @@ pub enum Command {
     Restore(backup::Restore),
     /// Why a job ran, or did not, at an instant
     Explain(explain::Explain),
-    /// When a schedule fires, computed offline: a lint for crontabs
+    /// Computes offline when a schedule fires: a lint for crontabs
     Next(next::Next),
     /// Measures a cluster that it starts itself: rates, lags, and whether every job fired
     Bench(bench::Bench),

@@ -28,7 +28,7 @@ pub enum CreateCommand {
 /// Flags of `create credential`.
 #[derive(Debug, Args)]
 pub struct Credential {
-    /// Who asked for it, for the records
+    /// The person who asked for it, for the records
     #[arg(long)]
     created_by: Option<String>,
 }
@@ -39,7 +39,7 @@ pub struct Project {
     /// Its name, unique in the cluster
     #[arg(long)]
     name: String,
-    /// What it is for
+    /// A description
     #[arg(long)]
     description: String,
 }
@@ -61,7 +61,7 @@ pub struct Job {
     /// Its schedule: cron (5 or 6 fields), @every 5m, @daily ...
     #[arg(long, required_unless_present = "file")]
     spec: Option<String>,
-    /// Where it is posted
+    /// The URL that it is posted to
     #[arg(long, visible_alias = "url", required_unless_present = "file")]
     callback_url: Option<String>,
     /// Text that it carries

@@ -49,10 +49,10 @@ pub struct Init {
     /// This node's number, 1 or more
     #[arg(long)]
     node_id: Option<String>,
-    /// What the API listens on
+    /// The name or address that the API listens on
     #[arg(long)]
     host: Option<String>,
-    /// Where the API listens [default: from --replica, else 9091]
+    /// The port of the API [default: from --replica, else 9091]
     #[arg(long)]
     port: Option<String>,
     /// host:port for the other nodes [default: from --replica]
@@ -61,7 +61,7 @@ pub struct Init {
     /// Folder of the node's data
     #[arg(long)]
     data_dir: Option<String>,
-    /// Whether this node founds the cluster [default: whether its number is the lowest]
+    /// true if this node founds the cluster [default: true if its number is the lowest]
     #[arg(long)]
     bootstrap: Option<String>,
     /// A node of the cluster, this one too; once for each

@@ -35,13 +35,13 @@ pub struct Next {
     /// its whole second [default: now]
     #[arg(long, value_name = "INSTANT")]
     from: Option<String>,
-    /// How many, up to 1000 [default: 10; of each line of a crontab 1]
+    /// The number of occurrences, up to 1000 [default: 10; of each line of a crontab 1]
     #[arg(long)]
     count: Option<usize>,
-    /// What a fixed hour does when the clock jumps over it
+    /// The treatment of a fixed hour that the clock jumps over
     #[arg(long, value_enum, default_value = "next")]
     dst_gap: GapRule,
-    /// What a fixed hour does when the clock shows it twice
+    /// The treatment of a fixed hour that the clock shows twice
     #[arg(long, value_enum, default_value = "first")]
     dst_fold: FoldRule,
     /// The job's number, on which H in a field depends

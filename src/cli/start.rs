@@ -17,16 +17,16 @@ pub struct StartFlags {
     /// This node's number, 1 or more
     #[arg(long)]
     node_id: Option<String>,
-    /// What the API listens on
+    /// The name or address that the API listens on
     #[arg(long)]
     host: Option<String>,
-    /// Where the API listens; 0 takes a free port
+    /// The port of the API; 0 takes a free port
     #[arg(long)]
     port: Option<String>,
     /// host:port for the other nodes
     #[arg(long)]
     raft_address: Option<String>,
-    /// Whether this node founds the cluster
+    /// true if this node founds the cluster
     #[arg(long)]
     bootstrap: Option<String>,
     /// Folder of the node's data

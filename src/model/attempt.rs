@@ -26,8 +26,8 @@ pub struct AttemptRecord {
     pub due: Millis,
     /// The scheduled instant; with the job it makes the execution id.
     pub scheduled: Millis,
-    /// Of a range: the verdict, which is a skip, holds for every planned occurrence of the members
-    /// due from this instant to `due`. `None` for a single instant.
+    /// The first due instant of a range: its verdict, which is a skip, holds for every planned
+    /// occurrence of the members due from then on to `due`. `None` for a single instant.
     pub since: Option<Millis>,
     /// 1 for the first attempt.
     pub attempt: u32,

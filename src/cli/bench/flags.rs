@@ -17,10 +17,10 @@ const MAX_SPREAD: Millis = 60_000;
 /// Flags of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// How many nodes to start
+    /// The number of nodes to start
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
     pub(super) nodes: u64,
-    /// How many jobs
+    /// The number of jobs
     #[arg(long, default_value_t = 100_000, value_parser = at_least_one)]
     pub(super) jobs: usize,
     /// Period of the jobs, as in @every [default: 1m]
@@ -29,20 +29,20 @@ pub struct Bench {
     /// Schedule of the jobs, read in UTC; H spreads them
     #[arg(long, value_name = "CRON")]
     spec: Option<String>,
-    /// How long to measure, after all jobs are loaded
+    /// Seconds to measure, after all jobs are loaded
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(3..))]
     pub(super) seconds: u64,
-    /// How many different callback URLs
+    /// The number of different callback URLs
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(super) urls: usize,
-    /// Whether the jobs of --every fall due over the whole period (loaded in bursts, one a second)
-    /// or all at once (loaded in a rush, as the cron line that means the same)
+    /// The due instants of the jobs of --every: over the whole period (loaded in bursts, one a
+    /// second), or all at once (loaded in a rush, as the cron line that means the same)
     #[arg(long, value_enum, default_value = "spread")]
     pub(super) phase: Phase,
     /// One call for each occurrence, instead of one for all that are due together
     #[arg(long)]
     pub(super) single: bool,
-    /// How the jobs are created
+    /// The way in which the jobs are created
     #[arg(long, value_enum, default_value = "batched")]
     pub(super) creates: Creates,
     /// Kills a node with SIGKILL at half time, and starts it again
@@ -64,7 +64,7 @@ pub struct Bench {
     /// where no list of processes shows it
     #[arg(long)]
     pub(super) api_secret: Option<String>,
-    /// Where the receiver listens; the cluster must reach it there
+    /// The address of the receiver; the cluster must reach it there
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
 }
