@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_dropped_when_the_number_has_doubled() {
+    fn back_offs_that_are_over_are_dropped_when_the_number_has_doubled() {
         let (mut backoffs, a) = (Backoffs::default(), to("a"));
         (0..2_048).for_each(|project| backoffs.note(&a, project, 10, 0));
         assert_eq!((backoffs.known.len(), backoffs.prune_at), (2_048, 2_048));

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_when_to_come_back() {
+    fn an_empty_bucket_names_the_instant_of_the_next_call() {
         let mut bucket = TokenBucket::new(3, 50);
         assert_eq!(bucket.ready_at(50), 50);
         bucket.take(50);

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_its_owners() {
+    fn folders_and_files_are_made_for_their_owner() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b, file) = (dir.path().join("a"), dir.path().join("b/c"), dir.path().join("f"));
         create_dir(&a).unwrap();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_put_there_and_what_a_link_leads_to_is_left() {
+    fn files_of_others_and_targets_of_links_are_left() {
         let dir = folder();
         let other = dir.path().join("index.html");
         fs::write(&other, "").unwrap();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_finds_no_descriptor_left_gets_those_of_the_reserve() {
+    fn an_open_without_descriptors_gets_those_of_the_reserve() {
         keep(KEPT);
         let mut tries = 0;
         let attempt = || {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_fills_the_reserve_does_not_wait_for_what_is_being_opened() {
+    fn a_refill_does_not_wait_for_a_file_that_is_being_opened() {
         keep(KEPT);
         let mut tries = 0;
         let attempt = || {

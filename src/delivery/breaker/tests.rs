@@ -32,7 +32,7 @@ fn opened(outcome: CallOutcome) -> Breaker {
 }
 
 #[test]
-fn it_opens_after_enough_failures_in_a_row_that_last_a_while() {
+fn a_breaker_opens_after_enough_failures_in_a_row_that_last_a_while() {
     assert_eq!(
         opened(DOWN).open().map(|o| (o.since, o.failures, o.probe_at)),
         Some((2_000, 3, 7_000))

@@ -70,7 +70,7 @@ fn where_two_projects_cannot_connect_others_wait_up_to_the_first_probe_or_answer
 }
 
 #[test]
-fn what_failed_once_long_ago_is_forgotten_when_there_are_many() {
+fn old_single_failures_are_forgotten_when_there_are_many() {
     let mut breakers = Breakers::new(RULES);
     for n in 0..1_024 {
         breakers.record((&to(&n.to_string()), 1), (1, false, 0), BAD, 0);

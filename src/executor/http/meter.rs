@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_below_tls_is_bounded_before_each_head_and_by_the_body() {
+    async fn bytes_below_tls_are_bounded_before_each_head_and_by_the_body() {
         let least = |bound: u64| bound..bound + 1_000;
         // From the handshake on.
         let (mut tcp, below) = Meter::below_tls(tokio::io::repeat(b'x'));

@@ -292,7 +292,7 @@ mod tests {
     const OTHER: &str = include_str!("../../../tests/fixtures/tls/server.key");
 
     #[test]
-    fn what_is_no_pem_or_no_pair_is_told_with_its_part() {
+    fn texts_that_are_no_pem_or_no_pair_are_refused_with_their_part() {
         for ok in [(CA, CERT, KEY), (CA, "", ""), ("", CERT, KEY), ("", "", "")] {
             assert_eq!(check(ok.0, ok.1, ok.2), Ok(()));
         }

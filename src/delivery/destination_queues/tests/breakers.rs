@@ -45,7 +45,7 @@ fn an_open_breaker_turns_waiting_calls_away_and_lets_the_rest_follow_a_probe() {
 }
 
 #[test]
-fn nobody_waits_for_a_probe_that_hangs() {
+fn no_call_waits_for_a_probe_that_hangs() {
     let clock = TestClock::new(0);
     let breaker = Rules { failures: 1, cooldown: 5_000 };
     let queues =

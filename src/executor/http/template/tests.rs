@@ -57,7 +57,7 @@ fn a_url_is_filled_in_piece_by_piece_and_its_query_appended() {
 }
 
 #[test]
-fn what_is_filled_in_leads_nowhere_else() {
+fn values_lead_to_no_other_host_or_path() {
     assert_eq!(refused(&to("http://h/a/{{data}}/b"), ".."), Error::Path);
     assert_eq!(refused(&to("http://h/a/{{data}}./b"), "."), Error::Path);
     assert!(
@@ -195,7 +195,7 @@ fn double_braces_can_be_meant_as_they_are() {
 }
 
 #[test]
-fn what_nobody_fills_in_is_an_error() {
+fn unknown_placeholders_are_an_error() {
     let target = HttpTarget { body: Some("{{Data}}".to_owned()), ..to("http://h/") };
     let error = refused(&target, "");
     assert_eq!(error.to_string(), "http.body: nobody fills in {{Data}}");
@@ -207,7 +207,7 @@ fn what_nobody_fills_in_is_an_error() {
 }
 
 #[test]
-fn what_is_filled_in_makes_no_segment_that_leads_elsewhere() {
+fn values_make_no_segment_that_leads_elsewhere() {
     for (url, data) in [
         ("http://h/tenants/{{data}}", ""),
         ("http://h/tenants/{{data}}", "."),
@@ -322,7 +322,7 @@ fn amplifiers() -> impl Strategy<Value = (HttpTarget, String)> {
 
 proptest! {
     #[test]
-    fn what_is_admitted_is_rendered_and_all_that_is_rendered_keeps_the_bounds(
+    fn admitted_requests_are_rendered_and_rendered_requests_keep_the_bounds(
         (target, data) in amplifiers(),
         job in any::<u64>(),
         attempt in any::<u32>(),

@@ -102,7 +102,7 @@ async fn a_kept_connection_that_is_closed_unanswered_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn it_holds_within_tls_and_by_way_of_the_proxy() {
+async fn one_more_try_is_made_within_tls_and_by_way_of_the_proxy() {
     for end in ENDS {
         let (receiver, signal) = closing(end, true);
         let url = format!("https://127.0.0.1:{}/", receiver.port);
