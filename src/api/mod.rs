@@ -12,9 +12,9 @@
 //! ```
 //!
 //! There is one router. It is served under three prefixes, and the prefix of a request decides the
-//! casing of the answer and nothing else. `server` serves what [`router()`] makes; `node` builds the
-//! [`AppState`]. The API changes state only through `Cluster::propose`, and knows nothing of Raft,
-//! leases or queues: what it shows of them comes through [`ClusterAdmin`].
+//! casing of the answer and nothing else. `server` serves what [`router()`] makes; `node` builds
+//! the [`AppState`]. The API changes state only through `Cluster::propose`, and knows nothing of
+//! Raft, leases or queues: what it shows of them comes through [`ClusterAdmin`].
 
 mod admin;
 pub mod cluster_admin;

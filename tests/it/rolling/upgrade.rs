@@ -3,8 +3,8 @@
 //! restarts nodes of two versions are one cluster.
 //!
 //! `SCHEDULER0_OLD_BINARY` names the old program, built from commit `c4ba270`; `.ci/run` builds it.
-//! Without it this test says that it was skipped, and fails where `CI` is set. Where it is empty, the
-//! clone has no history that goes so far back, and the test says that.
+//! Without it this test says that it was skipped, and fails where `CI` is set. Where it is empty,
+//! the clone has no history that goes so far back, and the test says that.
 
 use std::path::PathBuf;
 
