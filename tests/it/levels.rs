@@ -105,6 +105,7 @@ async fn an_older_program_does_not_start_on_the_data_of_a_newer_one() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
     let mut raft = three_of_level_one().await;
     for node in 1..=2 {
