@@ -76,7 +76,7 @@ impl Cluster {
             Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
             _ => Origin::Client,
         };
-        let command = self.inner.admit(command).await?;
+        self.inner.admit(&command).await?;
         self.inner.propose(encode(&command)?, origin).await
     }
 
@@ -87,7 +87,7 @@ impl Cluster {
         term: u64,
         command: Command,
     ) -> Result<(u64, Outcome), Error> {
-        let command = self.inner.admit(command).await?;
+        self.inner.admit(&command).await?;
         self.inner.write(encode(&command)?, Some(term)).await
     }
 

@@ -70,27 +70,6 @@ impl Command {
             Self::RaiseLevel { .. } => 2,
         }
     }
-
-    /// The command in words of an older level, as the programs of that level said it; `None` where
-    /// that would mean something else.
-    ///
-    /// `ByClient` falls back to the command inside: a client's key then reaches as far as it did
-    /// before that variant. `ForVersion` does not: without its condition it would overwrite a
-    /// change that its sender has not seen.
-    #[must_use]
-    pub fn in_words_of(self, level: u32) -> Option<Self> {
-        if self.level() <= level {
-            return Some(self);
-        }
-        match self {
-            Self::ByClient { command, .. } => command.in_words_of(level),
-            Self::Once { key, body, command } => {
-                let command = Box::new(command.in_words_of(level)?);
-                Some(Self::Once { key, body, command })
-            }
-            _ => None,
-        }
-    }
 }
 
 fn of_definition(definition: &JobDefinition) -> u32 {
@@ -112,10 +91,6 @@ mod tests {
     use super::*;
     use crate::command::CreateJobs;
 
-    fn by_client(command: Command) -> Command {
-        command.by_client(Some(7))
-    }
-
     fn once(command: Command) -> Command {
         Command::Once { key: [1; 32], body: [2; 32], command: Box::new(command) }
     }
@@ -125,7 +100,8 @@ mod tests {
         let delete = || Command::DeleteCredential { id: 3 };
         assert_eq!(Command::Tick.level(), 1);
         assert_eq!(once(delete()).level(), 1);
-        assert_eq!(once(by_client(delete())).level(), 2);
+        assert_eq!(once(delete().by_client(Some(7))).level(), 2);
+        assert_eq!(delete().by_client(None).level(), 1, "an operator's");
         assert_eq!(Command::Tick.for_version(1, Some(2)).level(), 2);
         assert_eq!(Command::Tick.for_version(1, None).level(), 1);
         assert_eq!(Command::RaiseLevel { level: 2 }.level(), LEVEL);
@@ -141,21 +117,9 @@ mod tests {
             Command::CreateJobs(new)
         };
         assert_eq!(jobs(vec![JobDefinition::default()]).level(), 1);
-        assert_eq!(jobs(vec![JobDefinition::default(), definition.clone()]).level(), 2);
-        assert_eq!(jobs(vec![definition]).in_words_of(1), None);
+        assert_eq!(jobs(vec![JobDefinition::default(), definition]).level(), 2);
         let executor = Executor { tls: tls(), ..Executor::default() };
         assert_eq!(Command::CreateExecutor(Executor::default()).level(), 1);
         assert_eq!(Command::CreateExecutor(executor).level(), 2);
-    }
-
-    #[test]
-    fn a_clients_command_falls_back_and_a_condition_does_not() {
-        let delete = || Command::DeleteCredential { id: 3 };
-        assert_eq!(by_client(delete()).in_words_of(1), Some(delete()));
-        assert_eq!(once(by_client(delete())).in_words_of(1), Some(once(delete())));
-        let newer = once(by_client(delete()));
-        assert_eq!(newer.clone().in_words_of(2), Some(newer), "nothing is taken from it");
-        assert_eq!(once(Command::Tick.for_version(1, Some(2))).in_words_of(1), None);
-        assert_eq!(Command::RaiseLevel { level: 2 }.in_words_of(1), None);
     }
 }

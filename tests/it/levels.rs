@@ -9,13 +9,13 @@ use tokio::time::timeout;
 
 use crate::harness::{LIMIT, RaftCluster, poll_interval};
 
-/// A command of level 2 that nothing older can say. There is no such job.
+/// A command of level 2 on a condition. There is no such job.
 fn on_condition() -> Command {
     Command::RunJob { id: 7, forced: false }.for_version(7, Some(1))
 }
 
-/// A command of level 2 that an older program says without its limit. There is no such client, and
-/// no such credential.
+/// A command of level 2 that is limited to a client's reach. There is no such client, and no such
+/// credential.
 fn within_reach() -> Command {
     Command::DeleteCredential { id: 9 }.by_client(Some(8))
 }
@@ -67,8 +67,13 @@ async fn a_newer_command_waits_until_every_member_understands_it() {
             other => panic!("{other:?}"),
         };
         fact("the old node is named", names_the_old_one).await;
-        let kind = rejected(&raft, node, within_reach()).await;
-        assert_eq!(kind, RejectionKind::NotFound, "the command inside was proposed");
+        let refused = raft.node(node).propose(within_reach()).await.unwrap_err();
+        assert!(
+            matches!(refused, Error::UpgradePending { node: 3, .. }),
+            "it is not proposed without its limit: {refused}"
+        );
+        let operators = Command::DeleteCredential { id: 9 };
+        assert_eq!(rejected(&raft, node, operators).await, RejectionKind::NotFound);
         assert_eq!(raft.node(node).level(), 1);
     }
     upgrade(&mut raft, 3).await;

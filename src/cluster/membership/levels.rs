@@ -1,12 +1,11 @@
 //! The level of the cluster: what the programs of all its members understand. It is replicated
 //! state and only rises. A leader raises it when every member announces a higher one; a proposal
-//! that is newer is refused, or said in the words of the older level. The rules are in
-//! `docs/architecture.md`, "Levels".
+//! that is newer is refused. The rules are in `docs/architecture.md`, "Levels".
 //!
 //! ```text
 //!   answers of members (header) --> leader: least of all > level? --> RaiseLevel --> log
 //!   propose: command newer than the level --> leader: raise it? --> yes: proposed as it is
-//!                                                  no: older words, or UpgradePending
+//!                                                  no: UpgradePending
 //! ```
 //! The level is not what a leader heard lately, but what the log says: so every node knows it, it
 //! outlives leaders, and a member that is down cannot take it back.
@@ -109,19 +108,13 @@ impl Inner {
         Ok(index)
     }
 
-    /// Admits a command to the log: as it is if the cluster has its level, or can have it; else in
-    /// the words of the cluster's level, where there are such.
-    pub(in crate::cluster) async fn admit(&self, command: Command) -> Result<Command, Error> {
+    /// Admits a command to the log if the cluster has its level, or can have it. A command is never
+    /// weakened to an older one, since that would drop a condition or an authorization in it.
+    pub(in crate::cluster) async fn admit(&self, command: &Command) -> Result<(), Error> {
         let needs = command.level();
         if needs <= self.level().max(1) {
-            return Ok(command);
+            return Ok(());
         }
-        match self.raise_level_anywhere(needs).await {
-            Ok(()) => Ok(command),
-            Err(Error::UpgradePending { node, level, needs }) => command
-                .in_words_of(self.level().max(1))
-                .ok_or(Error::UpgradePending { node, level, needs }),
-            Err(error) => Err(error),
-        }
+        self.raise_level_anywhere(needs).await
     }
 }
