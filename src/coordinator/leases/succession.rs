@@ -95,12 +95,10 @@ impl Succession {
     /// one. A process repeats its promises with each renewal. The first renewal of another process
     /// may be late, and its promises are not relied on.
     pub(super) fn is_known(&self, last: Option<&Served>, renewal: &Renewal) -> bool {
-        match last {
-            Some(last) => last.process == renewal.process,
-            None => {
-                let before = self.before.get(&renewal.node);
-                before.is_none_or(|before| before.contains(&renewal.process))
-            }
+        if let Some(last) = last {
+            return last.process == renewal.process;
         }
+        let before = self.before.get(&renewal.node);
+        before.is_none_or(|before| before.contains(&renewal.process))
     }
 }
