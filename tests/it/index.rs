@@ -1,6 +1,7 @@
 //! The index of behaviours in `tests/README.md`: a row for each test file, with the first sentence
 //! of its head. `SCHEDULER0_WRITE_INDEX=1 cargo test --test it index` writes it anew.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,7 @@ fn index() -> String {
         if has_tests(&text) {
             let name = path.strip_prefix(root().join("tests")).unwrap().display().to_string();
             let sentence = first_sentence(&text).replace('|', "\\|");
-            rows.push_str(&format!("| {sentence} | [`{name}`]({name}) |\n"));
+            writeln!(rows, "| {sentence} | [`{name}`]({name}) |").unwrap();
         }
     }
     rows
