@@ -83,7 +83,7 @@ impl Graph {
     pub(super) fn uses(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut uses = BTreeMap::new();
         for file in &self.files {
-            let mut used = BTreeSet::new();
+            let mut targets = BTreeSet::new();
             let imports = file.imports.iter().filter(|import| match &import.name {
                 Some(name) => !import.public || file.mentions.contains(name),
                 None => !import.public,
@@ -103,11 +103,11 @@ impl Graph {
                 // A file that defines nothing only hands names on.
                 let hands_on = whole && target.items.is_empty();
                 if (!whole || glob) && !constant && !hands_on {
-                    used.insert(target.name.as_str());
+                    targets.insert(target.name.as_str());
                 }
             }
-            used.remove(file.name.as_str());
-            uses.insert(file.name.as_str(), used);
+            targets.remove(file.name.as_str());
+            uses.insert(file.name.as_str(), targets);
         }
         uses
     }
