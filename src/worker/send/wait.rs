@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::adaptive_limit::AdaptiveLimit;
+use super::adaptive_limit::{AdaptiveLimit, LimitPlaces};
 use super::backlog::WaitingJobs;
 use super::event::SendEvent;
 use super::permits::Permits;
@@ -23,10 +23,14 @@ use crate::worker::ports::{Dispatcher, Lease, StateStore};
 const PLACE_WAIT_MS: u64 = 10_250;
 
 /// The longest addition to the wait of a pending row, in milliseconds. A row holds no watermark
-/// back. It waits twice as long as a first attempt, and as long again as it has waited before, up
-/// to this: where more falls due than a destination takes, new occurrences would otherwise go first
-/// for ever.
+/// back while its range is open. It waits twice as long as a first attempt, and as long again as it
+/// has waited before, up to this: where more falls due than a destination takes, new occurrences
+/// would otherwise go first for ever.
 const MAX_SENIORITY_MS: u64 = 60_000;
+
+/// Time between two looks, beyond [`PLACE_WAIT_MS`], at whether the range of a row is closing, in
+/// milliseconds.
+const CLOSING_LOOK_MS: u64 = 1_000;
 
 /// The reason why jobs of a project wait that has its share of the queue.
 const SHARE: &str = "the project has its share of the requests that may wait for a worker";
@@ -50,16 +54,17 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let WaitingJobs { mut piece, limit, by_route, mut requests, begun } = waiting;
         let Some(route) = by_route.first().map(|(route, _)| Arc::clone(route)) else { return };
         let head = Arc::clone(&piece.head);
-        let due = self.time.boot_at(head.due);
-        let deadline = self.time.clock().boot().max(due) + patience_ms(&head, self.time.now());
+        let from = self.time.clock().boot().max(self.time.boot_at(head.due));
+        let deadline = deadline_ms(&head, from, self.time.now(), begun);
         while !piece.jobs.is_empty() {
             let places = requests.clamp(1, self.in_flight_limits.stride());
-            let pass = tokio::select! {
-                pass = limit.take(places) => pass,
-                () = self.at(deadline) => {
-                    let records = self.defer_remaining(&head, &limit, &by_route, &piece);
-                    return self.finish_piece(&head, records, None);
+            let waited = self.places_in_time(&head, &limit, places, from, deadline).await;
+            let Some(pass) = waited else {
+                if self.view.ownership(head.key).is_none() {
+                    return self.finish_piece(&head, Vec::new(), Some(piece));
                 }
+                let records = self.defer_remaining(&head, &limit, &by_route, &piece);
+                return self.finish_piece(&head, records, None);
             };
             // By now the destination may take nothing: then all is deferred at once, unbuilt.
             let closed = self.closed(&route, &head);
@@ -76,6 +81,34 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             self.build_again(first, Permits { limit: pass, begun, probe: false }).await;
         }
         self.finish_piece(&head, Vec::new(), None);
+    }
+
+    /// Waits for places up to a deadline; `None` when there were none. Beyond [`PLACE_WAIT_MS`] it
+    /// ends sooner when the range of a row is closing or is not this node's any more: an open row
+    /// holds the hand-over instant back.
+    async fn places_in_time(
+        &self,
+        head: &Head,
+        limit: &Arc<AdaptiveLimit>,
+        places: usize,
+        from: u64,
+        deadline: u64,
+    ) -> Option<Option<LimitPlaces>> {
+        // One future for the whole wait: who asks anew stands at the end of the line.
+        let taken = limit.take(places);
+        tokio::pin!(taken);
+        let mut until = deadline.min(from + PLACE_WAIT_MS);
+        loop {
+            tokio::select! {
+                pass = &mut taken => return Some(pass),
+                () = self.at(until) => {}
+            }
+            let ownership = self.view.ownership(head.key);
+            if until >= deadline || ownership.is_none_or(|ownership| ownership.closing) {
+                return None;
+            }
+            until = deadline.min(self.time.clock().boot() + CLOSING_LOOK_MS);
+        }
     }
 
     /// Defers jobs that found no place in time: those of one limit as one, those of a project-wide
@@ -171,15 +204,16 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     }
 }
 
-/// The time that jobs wait for a place at their destination before they are deferred, in
-/// milliseconds.
-fn patience_ms(head: &Head, now: Millis) -> u64 {
+/// The boot-clock instant up to which jobs wait for a place at their destination, when they have
+/// waited from `from`. A permission to begin (`begun`) must outlast the executor's own wait.
+fn deadline_ms(head: &Head, from: u64, now: Millis, begun: Option<u64>) -> u64 {
     if head.row.is_none() {
-        return PLACE_WAIT_MS;
+        return from + PLACE_WAIT_MS;
     }
     let since = head.postponed.as_ref().map_or(head.attempt_at, |postponed| postponed.since);
     let waited = u64::try_from(now.saturating_sub(since)).unwrap_or(0);
-    2 * PLACE_WAIT_MS + waited.min(MAX_SENIORITY_MS)
+    let deadline = from + 2 * PLACE_WAIT_MS + waited.min(MAX_SENIORITY_MS);
+    begun.map_or(deadline, |until| deadline.min(until.saturating_sub(PLACE_WAIT_MS)))
 }
 
 #[cfg(test)]
@@ -195,20 +229,20 @@ mod tests {
             postponed,
             ..Head::default()
         };
-        let patience = |head: &Head| patience_ms(head, 100_000);
-        assert_eq!(
-            patience(&Head::default()),
-            PLACE_WAIT_MS,
-            "from the plan: it holds the watermark"
-        );
-        assert_eq!(patience(&row(100_000, None)), 2 * PLACE_WAIT_MS, "a retry");
+        let wait = |head: &Head| deadline_ms(head, 7_000, 100_000, None) - 7_000;
+        assert_eq!(wait(&Head::default()), PLACE_WAIT_MS, "from the plan: it holds the watermark");
+        assert_eq!(wait(&row(100_000, None)), 2 * PLACE_WAIT_MS, "a retry");
         let since = |since| Some(Postponement::new(Obstacle::Full, "a:1", since));
         assert_eq!(
-            patience(&row(99_000, since(80_000))),
+            wait(&row(99_000, since(80_000))),
             2 * PLACE_WAIT_MS + 20_000,
             "deferred before"
         );
-        assert_eq!(patience(&row(99_000, since(0))), 2 * PLACE_WAIT_MS + MAX_SENIORITY_MS);
-        assert_eq!(patience(&row(101_000, None)), 2 * PLACE_WAIT_MS, "not due yet");
+        let old = row(99_000, since(0));
+        assert_eq!(wait(&old), 2 * PLACE_WAIT_MS + MAX_SENIORITY_MS);
+        assert_eq!(wait(&row(101_000, None)), 2 * PLACE_WAIT_MS, "not due yet");
+        // The permission to begin ends before that: what gets a place must still be able to use it.
+        let begun = 7_000 + BEGUN_MS;
+        assert_eq!(deadline_ms(&old, 7_000, 100_000, Some(begun)), begun - PLACE_WAIT_MS);
     }
 }
