@@ -50,7 +50,7 @@ pub(crate) fn router() -> ActionRouter {
 /// A backup that was made in the folder.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CreatedJobs {
+struct CreatedBackup {
     status: &'static str,
     message: String,
     backup_path: String,
@@ -186,7 +186,7 @@ async fn keep(
         let size = size.await.map_err(|e| failed(&e))?.ok_or_else(|| taken(&to))?;
         let message = summary(&facts, size);
         ticket.complete(message.clone());
-        Ok(CreatedJobs {
+        Ok(CreatedBackup {
             status: "completed",
             message,
             backup_path: to.display().to_string(),

@@ -124,8 +124,8 @@ impl<K: Ord + Clone, W, D: Default> FairQueue<K, W, D> {
         at
     }
 
-    /// Forgets idle flows where there are many, except those of which `is_done` says that the
-    /// owner still needs what it keeps. The owner calls this before it asks for a flow.
+    /// Forgets idle flows where there are many, if `is_done` says that the owner needs nothing more
+    /// of what it keeps with them. The owner calls this before it asks for a flow.
     pub fn prune(&mut self, is_done: impl Fn(&D) -> bool) {
         if self.flows.len() - self.free_flows.len() < self.prune_at {
             return;
