@@ -134,6 +134,10 @@ impl Renewer {
             let now = self.time.clock().boot();
             let news = state.is_news(now, self.timing.ttl / 2, answered.refused);
             match (news, answered.refused) {
+                (true, Some(why)) if renewal.facts.draining => {
+                    // A node that stops last has no quorum, and nothing that needs a lease.
+                    tracing::info!(leader, why = why.reason(), "draining, and without a lease");
+                }
                 (true, Some(why)) => {
                     tracing::warn!(leader, why = why.reason(), "this node gets no lease");
                 }
