@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::reachability::Reachability;
 use super::reversion::{Finding, Record, Sent};
 use super::wire::{
-    APPEND, Acknowledged, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE,
+    APPEND, Acknowledged, HELLO, Hello, PRE_VOTE, REVERTED, SNAPSHOT, SnapshotHead, TRANSFER, VOTE,
 };
 use crate::command::SCHEMA_LEVEL;
 use crate::model::NodeId;
@@ -109,13 +109,29 @@ impl NodeClient {
 }
 
 impl NodeClient {
+    /// The node's level. A node that this one has not heard yet is asked: its answer says it.
+    async fn level(&self, limit: Duration) -> Option<u32> {
+        let (node, peers) = (self.target, &self.network.peers);
+        if peers.level(node).is_none() {
+            let asked = peers.call::<_, Hello>(node, HELLO, &(), limit).await;
+            if let Err(error) = asked {
+                tracing::debug!(node, %error, "a snapshot waits until the node answers");
+            }
+        }
+        peers.level(node)
+    }
+
     /// Does not send a snapshot to a node whose program cannot open it: such a node would end. It
-    /// gets one when it is upgraded.
+    /// gets one when it is upgraded. A node of an unknown level gets one when it answers.
     async fn hold_snapshot_back(
         &self,
+        level: Option<u32>,
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
     ) -> StreamingError<TypeConfig> {
-        let (node, level) = (self.target, self.network.peers.level(self.target));
+        let node = self.target;
+        let Some(level) = level else {
+            return self.pause(cancel, "it has not answered yet").await;
+        };
         if let Some(unsaid) = self.network.held_back.admit(node) {
             tracing::warn!(
                 node,
@@ -124,10 +140,19 @@ impl NodeClient {
                 "a node of an older version needs a snapshot that it cannot open: upgrade it"
             );
         }
+        self.pause(cancel, "its version cannot open this node's snapshot").await
+    }
+
+    /// Waits before a snapshot is tried again, and says why it was not sent.
+    async fn pause(
+        &self,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        why: &'static str,
+    ) -> StreamingError<TypeConfig> {
         tokio::select! {
             closed = cancel => StreamingError::Closed(closed),
             () = tokio::time::sleep(SNAPSHOT_AGAIN) => {
-                let error = io::Error::other("its version cannot open this node's snapshot");
+                let error = io::Error::other(why);
                 StreamingError::Unreachable(Unreachable::new(&error))
             }
         }
@@ -195,8 +220,9 @@ impl RaftNetworkV2<TypeConfig> for NodeClient {
         let broken = |e: &dyn std::fmt::Display| {
             StreamingError::Network(NetworkError::from_string(e.to_string()))
         };
-        if self.network.peers.level(self.target) < SCHEMA_LEVEL {
-            return Err(self.hold_snapshot_back(cancel).await);
+        let level = self.level(option.hard_ttl().min(SNAPSHOT_AGAIN)).await;
+        if level.is_none_or(|level| level < SCHEMA_LEVEL) {
+            return Err(self.hold_snapshot_back(level, cancel).await);
         }
         let file = snapshot.snapshot.file().map_err(|e| broken(&e))?.clone();
         let length = file.metadata().map_err(|e| broken(&e))?.len();

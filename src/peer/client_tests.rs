@@ -59,13 +59,14 @@ async fn the_level_of_a_node_is_what_its_last_answer_announced_and_one_where_it_
     };
     let patience = Duration::from_secs(10);
     let peers = Peers::new(identity, [(2, address.clone())], 1, patience, patience).unwrap();
-    assert_eq!(peers.level(2), 1, "it was never heard");
+    assert_eq!(peers.level(2), None, "it was never heard");
     peers.call::<_, ()>(2, "/new", &(), patience).await.unwrap();
-    assert_eq!(peers.level(2), 7);
+    assert_eq!(peers.level(2), Some(7));
     peers.call_at::<_, ()>(2, &address, "/other", &(), patience).await.unwrap();
-    assert_eq!((peers.level(2), peers.level(3)), (7, 5), "another node has answered there");
+    let both = (peers.level(2), peers.level(3));
+    assert_eq!(both, (Some(7), Some(5)), "another node has answered there");
     peers.call::<_, ()>(2, "/old", &(), patience).await.unwrap();
-    assert_eq!(peers.level(2), 1, "an older program took its place");
+    assert_eq!(peers.level(2), Some(1), "an older program took its place");
 }
 
 #[test]

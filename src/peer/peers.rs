@@ -156,10 +156,10 @@ impl Peers {
         });
     }
 
-    /// The level that a node announced last; 1 when it has not been heard.
-    pub fn level(&self, node: NodeId) -> u32 {
+    /// The level that a node announced last; `None` when it has not been heard.
+    pub fn level(&self, node: NodeId) -> Option<u32> {
         let levels = self.0.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        levels.get(&node).copied().unwrap_or(1)
+        levels.get(&node).copied()
     }
 
     /// Takes the level that an authenticated message, or an answer, of a node announces.

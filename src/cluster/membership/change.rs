@@ -98,7 +98,7 @@ impl Inner {
             )));
         }
         let hello = self.ask_who(node, member).await?;
-        let (level, least) = (self.peers.level(node), self.level());
+        let (level, least) = (self.peers.level(node).unwrap_or(1), self.level());
         if level < least {
             return Err(conflict(format!(
                 "node {node} runs an older version (level {level}), and the cluster is at level \

@@ -53,7 +53,7 @@ impl Inner {
         let config = self.membership();
         let level = |&(id, _): &(&NodeId, &Member)| match *id {
             own if own == self.options.node => Some((own, Some(self.options.level))),
-            other if live.contains(&other) => Some((other, Some(self.peers.level(other)))),
+            other if live.contains(&other) => Some((other, self.peers.level(other))),
             other => registry.get(other).map(|_| (other, None)),
         };
         config.membership().nodes().filter_map(|member| level(&member)).collect()
