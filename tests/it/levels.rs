@@ -110,6 +110,19 @@ async fn an_older_program_does_not_start_on_the_data_of_a_newer_one() {
 }
 
 #[tokio::test]
+async fn an_older_program_ends_when_it_learns_the_level_from_the_log() {
+    let mut raft = RaftCluster::build_without_last(3).await;
+    raft.leader().await;
+    fact("raised", async || raft.node(1).level() == LEVEL).await;
+    raft.levels.insert(3, LEVEL - 1);
+    raft.start(3).await;
+    let mut failed = raft.node(3).failed();
+    let ended = timeout(LIMIT, failed.wait_for(Option::is_some)).await.expect("it ends");
+    let why = ended.unwrap().clone().unwrap();
+    assert!(why.contains("use a newer scheduler0"), "{why}");
+}
+
+#[tokio::test]
 #[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
     let mut raft = three_of_level_one().await;

@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Time between two looks at whether it has.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Refuses to start an older program than the cluster's log needs.
+/// Refuses a program that is older than the cluster's log needs: it must not start, nor go on when
+/// it learns the level from the log.
 pub(in crate::cluster) fn check_level(options: &Options, level: u32) -> Result<(), Error> {
     if level <= options.level {
         return Ok(());

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cluster::error::Error;
 use crate::cluster::handle::Cluster;
 use crate::cluster::inner::Inner;
+use crate::cluster::membership::levels::check_level;
 use crate::cluster::options::Options;
 use crate::command::{Command, Outcome};
 use crate::store::nodes::Bound;
@@ -50,7 +51,8 @@ pub(in crate::cluster) async fn watch_registry(inner: Arc<Inner>) {
         let now = registry.borrow_and_update().clone();
         inner.peers.learn(now.generation, now.nodes.iter().copied());
         let mine = now.get(inner.options.node);
-        if let Err(error) = check_registry(&inner.options, &now.nodes) {
+        let level = check_level(&inner.options, now.level);
+        if let Err(error) = level.and(check_registry(&inner.options, &now.nodes)) {
             inner.peers.fail(error.to_string());
             return;
         }

@@ -107,6 +107,30 @@ impl RaftCluster {
         extra: &axum::Router,
         proxy: impl AsyncFn(String) -> String,
     ) -> RaftCluster {
+        let (mut raft, listeners) = Self::lay_out(count, levels, proxy).await;
+        for (node, listener) in listeners {
+            raft.start_on(node, listener, extra.clone()).await;
+        }
+        raft
+    }
+
+    /// Starts all nodes but the last, which is a member by configuration only.
+    pub(crate) async fn build_without_last(count: u64) -> RaftCluster {
+        let (mut raft, mut listeners) =
+            Self::lay_out(count, BTreeMap::new(), async |address| address).await;
+        listeners.pop();
+        for (node, listener) in listeners {
+            raft.start_on(node, listener, axum::Router::new()).await;
+        }
+        raft
+    }
+
+    /// Gives each node a folder and an address, and starts none.
+    async fn lay_out(
+        count: u64,
+        levels: BTreeMap<NodeId, u32>,
+        proxy: impl AsyncFn(String) -> String,
+    ) -> (RaftCluster, Vec<(NodeId, std::net::TcpListener)>) {
         let mut raft =
             RaftCluster { dirs: BTreeMap::new(), members: vec![], levels, nodes: BTreeMap::new() };
         // The ports are bound first, so that each node knows all addresses.
@@ -121,10 +145,7 @@ impl RaftCluster {
             raft.dirs.insert(node, tempfile::tempdir().unwrap());
             listeners.push((node, listener));
         }
-        for (node, listener) in listeners {
-            raft.start_on(node, listener, extra.clone()).await;
-        }
-        raft
+        (raft, listeners)
     }
 
     async fn start_on(
