@@ -51,6 +51,10 @@ pub enum Error {
         /// The level of the command.
         needs: u32,
     },
+    /// The level of the cluster could not be raised, which the command needs; the command was not
+    /// written.
+    #[error("nothing was written, the level of the cluster could not be raised: {0}")]
+    NotRaised(String),
     /// This node has stopped taking part.
     #[error("this node has stopped: {0}")]
     Fatal(String),
@@ -75,6 +79,7 @@ impl Error {
                 | Error::NotLeader { .. }
                 | Error::TooLarge { .. }
                 | Error::UpgradePending { .. }
+                | Error::NotRaised(_)
                 | Error::Refused(_)
         )
     }
@@ -86,6 +91,7 @@ impl Error {
             | Error::Busy
             | Error::NotLeader { .. }
             | Error::Unavailable(_)
+            | Error::NotRaised(_)
             | Error::Ended(_) => 503,
             Error::TooLarge { .. } => 413,
             Error::UpgradePending { .. } => 409,

@@ -52,6 +52,11 @@ pub(super) struct Inner {
     pub(super) receiving: Arc<tokio::sync::Mutex<()>>,
     /// Held while the members are being changed.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// Held while the level is raised, and while a member is added: the level must not rise between
+    /// the look at a member's level and the entry.
+    pub(super) leveling: tokio::sync::Mutex<()>,
+    /// The instant at which this node was last elected.
+    pub(super) elected: Mutex<Option<Instant>>,
     /// The addresses that nodes announced, if the membership says otherwise.
     pub(super) announced: Mutex<BTreeMap<NodeId, Member>>,
     /// True once this node has announced its address since its start. Before, it stands in no

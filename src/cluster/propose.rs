@@ -135,12 +135,14 @@ impl Inner {
                 Ok((answer?, Outcome::Done))
             }
             LeaderRequest::RaiseLevel(level) => {
-                let answer = self.peers.call(leader, RAISE_LEVEL, level, limit).await;
+                let place = self.place(leader, Origin::Client, deadline).await?;
+                let answer = self.peers.call_in(place, RAISE_LEVEL, level, limit).await;
                 if let Err(peer::Error::Refused { status: 404, .. }) = answer {
                     // A leader of the first level does not know the route.
                     return Err(Error::UpgradePending { node: leader, level: 1, needs: *level });
                 }
-                let answer: Result<u64, NotRaised> = answer?;
+                // A level that is raised twice is raised once: a lost request may be repeated.
+                let answer: Result<u64, NotRaised> = answer.map_err(|_| Error::NoLeader)?;
                 Ok((answer.map_err(|why| why.error(*level))?, Outcome::Done))
             }
         }

@@ -108,6 +108,8 @@ async fn start(mut options: Options) -> Result<Cluster, Error> {
         clock_off_until: AtomicU64::new(0),
         receiving: Arc::default(),
         changing: tokio::sync::Mutex::default(),
+        leveling: tokio::sync::Mutex::default(),
+        elected: Mutex::default(),
         announced: Mutex::default(),
         introduced: AtomicBool::new(false),
         acknowledged,

@@ -97,7 +97,7 @@ impl NotRaised {
     pub(super) fn because(error: Error) -> Self {
         match error {
             Error::NotLeader { leader } => Self::NotLeader(leader),
-            Error::NoLeader | Error::Busy => Self::NotLeader(None),
+            Error::NoLeader | Error::Busy | Error::Fatal(_) => Self::NotLeader(None),
             Error::UpgradePending { node, level, .. } => Self::Below { node, level },
             other => Self::Failed(other.to_string()),
         }
@@ -107,7 +107,7 @@ impl NotRaised {
         match self {
             Self::NotLeader(leader) => Error::NotLeader { leader },
             Self::Below { node, level } => Error::UpgradePending { node, level, needs },
-            Self::Failed(message) => Error::Unavailable(message),
+            Self::Failed(message) => Error::NotRaised(message),
         }
     }
 }
@@ -192,4 +192,23 @@ pub(super) struct Acknowledged {
     pub(super) term: u64,
     /// The index of the last entry.
     pub(super) index: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_was_not_raised_never_leaves_the_outcome_of_the_command_unknown() {
+        let reasons = [
+            Error::NoLeader,
+            Error::Fatal("it is being shut down".to_owned()),
+            Error::Unavailable("not committed".to_owned()),
+            Error::UpgradePending { node: 3, level: 1, needs: 2 },
+        ];
+        for reason in reasons {
+            let error = NotRaised::because(reason).error(2);
+            assert!(error.is_unwritten(), "{error}");
+        }
+    }
 }

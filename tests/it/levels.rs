@@ -124,6 +124,23 @@ async fn an_older_program_ends_when_it_learns_the_level_from_the_log() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "slow"), ignore = "slow")]
+async fn a_leader_without_a_majority_does_not_call_the_others_old() {
+    let mut raft = three_of_level_one().await;
+    let leader = raft.leader().await;
+    for node in (1..=3).filter(|node| *node != leader) {
+        raft.kill(node);
+    }
+    let says_so = async || match raft.node(leader).propose(on_condition()).await {
+        // The others count as living for a moment.
+        Err(Error::UpgradePending { .. }) => false,
+        Err(Error::NoLeader) => true,
+        other => panic!("{other:?}"),
+    };
+    fact("there is no leader in effect", says_so).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
 async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
     let mut raft = three_of_level_one().await;
     for node in 1..=2 {

@@ -302,6 +302,11 @@ impl From<cluster::Error> for Error {
                                send it again with the same Idempotency-Key";
                 Self::unavailable(message)
             }
+            cluster::Error::NotRaised(_) => {
+                tracing::warn!(%error, "a request was refused");
+                let message = "the cluster did not answer in time, nothing was written: try again";
+                Self::unavailable(message)
+            }
             cluster::Error::UpgradePending { .. } => {
                 Self::new(StatusCode::CONFLICT, "upgrade_pending", error.to_string())
             }

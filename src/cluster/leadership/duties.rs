@@ -1,9 +1,9 @@
 //! Two tasks of every node: one publishes who leads and notices that Raft has stopped, the other
 //! lets openraft elect this node only while it may be elected. `tasks` starts them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -93,6 +93,8 @@ pub(in crate::cluster) async fn watch_raft(inner: Arc<Inner>) {
             let changed = *old != now;
             if now.me && !old.me {
                 inner.heard_leader();
+                *inner.elected.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Instant::now());
             }
             if changed && (old.term, old.leader) != (now.term, now.leader) {
                 tracing::info!(term = now.term, leader = ?now.leader, "leadership");

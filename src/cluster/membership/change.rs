@@ -98,15 +98,12 @@ impl Inner {
             )));
         }
         let hello = self.ask_who(node, member).await?;
-        let (level, least) = (self.peers.level(node).unwrap_or(1), self.level());
-        if level < least {
-            return Err(conflict(format!(
-                "node {node} runs an older version (level {level}), and the cluster is at level \
-                 {least}: start the new version there"
-            )));
-        }
+        let _level = self.leveling.lock().await;
+        self.check_joiner(node)?;
         let register = Command::Register { node, instance: hello.instance, replace };
         self.write_or_refuse(&register).await?;
+        // A raise whose outcome was unknown has been applied before this entry, or never will be.
+        self.check_joiner(node)?;
         self.peers.learn_address(node, &member.raft_address);
         let added = self.raft.add_learner(node, member.clone(), false);
         self.changed(async { added.await.map(|_| ()) }).await?;

@@ -10,6 +10,7 @@
 //! The level is not what a leader heard lately, but what the log says: so every node knows it, it
 //! outlives leaders, and a member that is down cannot take it back.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -18,11 +19,12 @@ use crate::cluster::error::Error;
 use crate::cluster::inner::Inner;
 use crate::cluster::options::Options;
 use crate::cluster::propose::encode;
-use crate::command::Command;
+use crate::command::{Command, Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::raft::types::Member;
 
-/// The longest time that a request waits for members which a new leader has not heard yet.
+/// The time after its election in which a leader may not have heard all members yet: requests wait
+/// for them so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Time between two looks at whether it has.
 const LOOK: Duration = Duration::from_millis(20);
@@ -67,6 +69,21 @@ impl Inner {
         levels.min_by_key(|(_, level)| *level).unwrap_or((self.options.node, 1))
     }
 
+    /// True while a member has not been heard, and each that has been heard is of this level: only
+    /// then can waiting change anything.
+    fn may_hear_of(&self, needs: u32) -> bool {
+        let levels = self.member_levels();
+        levels.iter().any(|(_, level)| level.is_none())
+            && levels.iter().all(|(_, level)| level.is_none_or(|level| level >= needs))
+    }
+
+    /// The rest of the time in which a new leader may not have heard all members yet.
+    fn patience(&self) -> Duration {
+        let elected = *self.elected.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = elected.map_or(PATIENCE, |at| at.elapsed());
+        PATIENCE.min(self.options.apply_timeout / 2).saturating_sub(passed)
+    }
+
     /// Raises the level, on the leader, so that commands of this one may be proposed; gives the
     /// index up to which a node must have applied to know it.
     pub(in crate::cluster) async fn raise_level(&self, needs: u32) -> Result<u64, Error> {
@@ -74,20 +91,15 @@ impl Inner {
         if !lead.me {
             return Err(Error::NotLeader { leader: lead.leader });
         }
-        if self.level() >= needs {
-            return Ok(self.watches.applied.borrow().index);
-        }
         let heard = async {
-            while self.member_levels().iter().any(|(_, level)| level.is_none()) {
+            while self.level() < needs && self.may_hear_of(needs) {
                 sleep(LOOK).await;
             }
         };
-        let _ = timeout(PATIENCE, heard).await;
-        let (node, level) = self.lowest();
-        if level < needs {
-            return Err(Error::UpgradePending { node, level, needs });
-        }
-        self.write_level(level).await
+        let _ = timeout(self.patience(), heard).await;
+        // A turn is short, unless nothing is committed any more.
+        let raised = timeout(self.options.apply_timeout, self.write_level(lead.term, needs)).await;
+        raised.unwrap_or(Err(Error::NoLeader))
     }
 
     /// Raises the level, on the leader, as soon as all members allow it.
@@ -98,15 +110,49 @@ impl Inner {
         };
         let (_, level) = self.lowest();
         if born && level > known {
-            self.write_level(level).await?;
+            let term = self.leadership.borrow().term;
+            self.write_level(term, level).await?;
         }
         Ok(())
     }
 
-    async fn write_level(&self, level: u32) -> Result<u64, Error> {
-        let (index, _) = self.write(encode(&Command::RaiseLevel { level })?, None).await?;
+    /// Raises the level to that of the lowest member, if that is enough and nobody has done so
+    /// meanwhile. No member is added between the look at the members and the write.
+    async fn write_level(&self, term: u64, needs: u32) -> Result<u64, Error> {
+        let _turn = self.leveling.lock().await;
+        if self.level() >= needs {
+            return Ok(self.watches.applied.borrow().index);
+        }
+        let (node, level) = self.lowest();
+        let lead = *self.leadership.borrow();
+        if !lead.me || lead.term != term {
+            return Err(Error::NotLeader { leader: lead.leader });
+        }
+        // A leader that has lost its majority hears nobody: it knows nothing of their levels.
+        let voters = self.voters();
+        if voters.intersection(&self.live()).count() <= voters.len() / 2 {
+            return Err(Error::NoLeader);
+        }
+        if level < needs {
+            return Err(Error::UpgradePending { node, level, needs });
+        }
+        let command = encode(&Command::RaiseLevel { level })?;
+        let (index, _) = self.write(command, Some(term)).await?;
         tracing::info!(level, "all nodes understand this level from now on");
         Ok(index)
+    }
+
+    /// Refuses to add a node of an older level than the cluster's: it could not read the log.
+    pub(super) fn check_joiner(&self, node: NodeId) -> Result<(), Error> {
+        let (level, least) = (self.peers.level(node).unwrap_or(1), self.level());
+        if level >= least {
+            return Ok(());
+        }
+        let message = format!(
+            "node {node} runs an older version (level {level}), and the cluster is at level \
+             {least}: start the new version there"
+        );
+        Err(Error::Refused(Rejection::new(RejectionKind::Conflict, message)))
     }
 
     /// Admits a command to the log if the cluster has its level, or can have it. A command is never
@@ -116,6 +162,10 @@ impl Inner {
         if needs <= self.level().max(1) {
             return Ok(());
         }
-        self.raise_level_anywhere(needs).await
+        self.raise_level_anywhere(needs).await.map_err(|error| match error {
+            // Only the level may have been written, and it may be written twice.
+            Error::Unavailable(message) => Error::NotRaised(message),
+            error => error,
+        })
     }
 }
