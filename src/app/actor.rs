@@ -11,7 +11,7 @@ pub enum ActorKind {
     Client,
 }
 
-/// Who a use case acts for.
+/// The party that a use case acts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The kind.

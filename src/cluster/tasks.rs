@@ -37,7 +37,7 @@ async fn announce(inner: Arc<Inner>) {
     loop {
         look.tick().await;
         announcer.look(&inner).await;
-        // Who has introduced itself may stand for election.
+        // A node that has introduced itself may stand for election.
         duties::tend_election(&inner);
     }
 }

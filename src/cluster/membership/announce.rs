@@ -62,7 +62,7 @@ impl Announcer {
             if own.raft_address != stored.raft_address {
                 let there = &stored.raft_address;
                 let asked = inner.peers.call_at::<_, Who>(node, there, WHO, &(), limit).await;
-                // Who refuses it at this node's own address on record is its original.
+                // A process that refuses it at this node's address on record is its original.
                 if let Err(peer::Error::Refused { stop: true, message, .. }) = &asked {
                     inner.peers.fail(message.clone());
                     return;

@@ -94,7 +94,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         from: u64,
         deadline: u64,
     ) -> Option<Option<LimitPlaces>> {
-        // One future for the whole wait: who asks anew stands at the end of the line.
+        // One future for the whole wait: a new one would wait at the end of the queue.
         let taken = limit.take(places);
         tokio::pin!(taken);
         let mut until = deadline.min(from + PLACE_WAIT_MS);

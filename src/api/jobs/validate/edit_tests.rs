@@ -227,7 +227,7 @@ fn a_pause_stays_until_a_status_or_another_end_is_named() {
     let off = Job { status: JobStatus::Disabled, ..idle.clone() };
     let (active, inactive) = (JobStatus::Active, JobStatus::Inactive);
     let later = "{\"pauseUntil\":\"2026-11-20T21:00:00Z\"}";
-    // What a GET shows.
+    // The job as a GET shows it.
     let back = "{\"status\":\"inactive\",\"pauseUntil\":\"2026-11-21T00:00:00Z\"}";
     for (job, body, status, until) in [
         (&paused, "{}", active, Some(paused.from + 1)),

@@ -28,7 +28,7 @@ fn family() -> ApplyFixture {
     for (api_key, client) in
         [("a", None), ("b", None), ("c", Some(1)), ("d", Some(3)), ("e", Some(1)), ("f", Some(2))]
     {
-        // What a log carries is the encoded command: the parent of the record is no part of it.
+        // A log carries the encoded command: the parent of the record is no part of it.
         let encoded = new(api_key).by_client(client).encode().unwrap();
         state.done(Command::decode(&encoded).unwrap());
     }

@@ -67,7 +67,7 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
         Some((callable.kind.clone(), 4))
     );
     state.done(update(&single));
-    // What a batch has no place for.
+    // Settings that a batch has no place for.
     let skipping = JobDefinition { executor: Some(1), overlap: Overlap::Skip, ..every_minute() };
     state.done(create(6, skipping.clone(), 1, true));
     let (kind, message) = state.refused(&update(&callable));

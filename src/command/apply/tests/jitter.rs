@@ -211,7 +211,7 @@ fn occurrences_that_cross_are_told_in_the_order_they_are_due() {
         assert_eq!(some[..], all[..limit + more], "the first ones");
         assert!(more == 0 || some[limit - 1].due == some[limit].due, "what is due at once, too");
     }
-    // What is recorded of the one is not of the other.
+    // A record of the one is not one of the other.
     let shard = shard_of(fixture.job);
     let sent = record([fixture.job], Verdict::Delivered);
     let sent = AttemptRecord { due, scheduled: due, shard, ..sent };
@@ -259,7 +259,7 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
             }
             fixture.state.read(|c| plans::of_job(c, fixture.job)).len()
         };
-        // Of the plans of no length nothing was kept.
+        // Plans of no length were not kept.
         assert_eq!(story_of(&commands, nth(3) + 5_000), 1, "its last occurrence is open");
         assert_eq!(story_of(&[settle(65, reach), retain(LATER)], reach), 1);
         assert_eq!(story_of(&[settle(129, reach + 1), retain(LATER)], reach + 1), 0);

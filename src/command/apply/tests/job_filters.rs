@@ -75,7 +75,7 @@ fn jobs_are_found_by_what_they_are() {
     assert_eq!(walk(&disabled, (0, 6), 9), Walked { found: vec![], on: None });
     let seven = with(&[("env", "dev")]);
     assert_eq!(walk(&Filter { project: Some(1), ..seven }, (0, 9), 4).on, Some(4));
-    // Of jobs that are named no others are looked at.
+    // A filter that names jobs looks at no others.
     let named = Filter { ids: Some(vec![7, 2, 7, 99, 4]), ..Filter::default() };
     assert_eq!(walk(&named, (0, 9), 9), Walked { found: vec![2, 4, 7], on: None });
     assert_eq!(walk(&named, (2, 9), 1), Walked { found: vec![4], on: Some(4) });

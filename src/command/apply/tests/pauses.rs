@@ -71,7 +71,7 @@ fn intervals_of_pauses_are_kept_and_end_where_they_are_cut() {
             &[(0, 10, true), (10, 49, false), (49, 60, true)],
         ),
         (&[(10, until(50)), (60, Resume)], Active, 49, &[(0, 10, true), (10, 49, false)]),
-        // What is due at its end fires, so a pause of no length is none.
+        // Occurrences due at its end fire, so a pause of no length is none.
         (&[(10, until(11))], Active, 10, &[(0, 10, true)]),
         (&[(10, Resume)], Active, 0, &[]),
     ];
