@@ -7,6 +7,7 @@ use criterion::{Criterion, Throughput};
 use scheduler0::command::Command;
 use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
 use scheduler0::model::members::Members;
+use scheduler0::model::result_code::ResultCode;
 
 /// Jobs in the record.
 pub(crate) const JOBS: u64 = 1_560;
@@ -22,7 +23,7 @@ pub(crate) fn attempt(shard: u64, due: i64) -> AttemptRecord {
     let (members, shard) = (Members::from_sorted(ids(shard)), shard as u16);
     let occurrences = Occurrences { project: 1, shard, epoch: 1, due, scheduled: due, members };
     AttemptRecord {
-        http_code: 200,
+        result: ResultCode::Http(200),
         started: due + 3,
         duration: 2,
         ..AttemptRecord::attempt(occurrences, Verdict::Delivered)

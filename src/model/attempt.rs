@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use super::execution_id::{execution_id, occurrence_id, parse_execution_id};
 
 use super::members::Members;
+use super::result_code::ResultCode;
 use super::run::{Accepted, Run};
 use super::shard::ShardId;
 use super::{Millis, NodeId, ProjectId};
@@ -33,8 +34,8 @@ pub struct AttemptRecord {
     pub attempt: u32,
     /// The verdict.
     pub verdict: Verdict,
-    /// The HTTP status that came back; 0 when none did.
-    pub http_code: u16,
+    /// The code that came back.
+    pub result: ResultCode,
     /// The instant of the request's first byte, by the sender's scheduler time.
     pub started: Millis,
     /// The duration, in milliseconds.
@@ -89,7 +90,7 @@ impl AttemptRecord {
             since: None,
             attempt: 1,
             verdict,
-            http_code: 0,
+            result: ResultCode::None,
             started: due,
             duration: 0,
             members,

@@ -14,6 +14,7 @@ pub mod members;
 pub mod postponement;
 pub mod process;
 pub mod project;
+pub mod result_code;
 pub mod run;
 pub mod shard;
 pub mod target;

@@ -6,6 +6,8 @@ use rusqlite::types::Type;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::model::result_code::ResultCode;
+
 /// A 128-bit number: 16 bytes, most significant first, so that SQLite keeps the order.
 pub(in crate::store) fn u128_at(row: &Row<'_>, column: usize) -> rusqlite::Result<u128> {
     Ok(u128::from_be_bytes(row.get::<_, [u8; 16]>(column)?))
@@ -15,6 +17,13 @@ pub(in crate::store) fn u128_at(row: &Row<'_>, column: usize) -> rusqlite::Resul
 /// becomes negative, and no row has it.
 pub(in crate::store) fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)? as u64)
+}
+
+/// The code of a result, by its number. The columns are called `http_code`, and hold an HTTP status
+/// as it is.
+pub(in crate::store) fn result_at(row: &Row<'_>, column: usize) -> rusqlite::Result<ResultCode> {
+    let number = row.get(column)?;
+    ResultCode::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
 /// The JSON text of a value that a column holds.

@@ -84,7 +84,7 @@ fn view(letter: DeadLetter, cluster: u128, most: usize) -> LetterView {
         due_at: rfc3339(letter.due),
         run: (run > 0).then_some(run),
         attempts: letter.attempt,
-        http_code: letter.http_code,
+        http_code: letter.result.http_code(),
         waited: waited.map(str::to_owned),
         error: error.map(str::to_owned),
         date_created: rfc3339(letter.created),

@@ -117,7 +117,7 @@ fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionV
         skipped_since: execution.since.map(rfc3339),
         started_at: sent.then(|| rfc3339(execution.started)),
         attempt: execution.attempt,
-        http_code: execution.http_code,
+        http_code: execution.result.http_code(),
         duration_ms: execution.duration,
         next_attempt_at: match execution.verdict {
             Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),

@@ -294,7 +294,7 @@ fn attempt(recorded: &StoredAttempt) -> AttemptView {
         stale: recorded.stale,
         started_at: sent.then(|| rfc3339(record.started)),
         duration_ms: record.duration,
-        http_code: record.http_code,
+        http_code: record.result.http_code(),
         how: record.origin.name(),
         waited: waited.map(str::to_owned),
         error: error.map(str::to_owned),

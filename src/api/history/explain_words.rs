@@ -6,6 +6,7 @@ use crate::model::Millis;
 use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::MisfirePolicy;
 use crate::model::postponement::parts;
+use crate::model::result_code::ResultCode;
 use crate::model::time::rfc3339;
 use crate::schedule::Mark;
 use crate::store::attempts::StoredAttempt;
@@ -247,11 +248,11 @@ fn firing<'f>(found: &'f Explained, account: &Account) -> Option<(&'f Plan, Firi
 fn tried(one: &StoredAttempt) -> String {
     let record = &one.record;
     let (waited, error) = parts(record.error.as_deref());
-    let answer = match (record.http_code, error) {
-        (0, None) => String::new(),
-        (0, Some(error)) => format!(", {error}"),
-        (code, None) => format!(", HTTP {code}"),
-        (code, Some(error)) => format!(", HTTP {code}, {error}"),
+    let answer = match (record.result, error) {
+        (ResultCode::None, None) => String::new(),
+        (ResultCode::None, Some(error)) => format!(", {error}"),
+        (code, None) => format!(", {code}"),
+        (code, Some(error)) => format!(", {code}, {error}"),
     };
     let (attempt, node, took) = (record.attempt, one.node, record.duration);
     let waited = waited.map(|waited| format!("; it {waited}")).unwrap_or_default();

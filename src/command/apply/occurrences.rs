@@ -77,7 +77,7 @@ impl Entry<'_, '_> {
             due: record.due,
             scheduled: record.scheduled,
             attempt: record.attempt,
-            http_code: record.http_code,
+            result: record.result,
             error: record.error.clone(),
             created: self.stamp,
             members: open.clone(),

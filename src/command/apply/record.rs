@@ -31,12 +31,13 @@ use crate::command::{Outcome, RejectionKind};
 use crate::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Verdict};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
+use crate::model::result_code::ResultCode;
 use crate::model::run::Run;
 use crate::model::{Millis, NodeId};
 use crate::store::{cursors, jobs, pending, runs};
 
 /// The HTTP status of a target that is gone for good.
-const GONE: u16 = 410;
+const GONE: ResultCode = ResultCode::Http(410);
 
 impl Entry<'_, '_> {
     /// Records a batch of a journal: skips entries that are recorded already, refuses a gap.
@@ -192,7 +193,7 @@ impl Entry<'_, '_> {
     /// request went out: then the answer may be about its former target.
     fn disable_gone(&mut self, record: &AttemptRecord) -> Result<(), Refusal> {
         let Some(job) = record.members.iter().next() else { return Ok(()) };
-        if record.http_code != GONE || (record.once && record.run == 0) {
+        if record.result != GONE || (record.once && record.run == 0) {
             return Ok(());
         }
         match jobs::get_in(self.tx, job)? {

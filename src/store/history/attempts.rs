@@ -14,7 +14,7 @@ use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, NodeId};
 use crate::store::catalog::meta;
 use crate::store::db::Tx;
-use crate::store::row::id_at;
+use crate::store::row::{id_at, result_at};
 
 /// The columns that [`read`] takes.
 pub(in crate::store) const COLUMNS: &str = "id, node, stale, created, project, shard, epoch, due, scheduled, \
@@ -208,7 +208,7 @@ pub fn insert(
         record.attempt,
         record.verdict.code(),
         retry_at,
-        record.http_code,
+        record.result.number(),
         record.started,
         record.duration,
         record.members.len() as i64,
@@ -274,7 +274,7 @@ pub(in crate::store) fn read(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
             since: row.get(9)?,
             attempt: row.get(10)?,
             verdict: verdict_of(row)?,
-            http_code: row.get(13)?,
+            result: result_at(row, 13)?,
             started: row.get(14)?,
             duration: row.get(15)?,
             error: row.get(16)?,

@@ -9,12 +9,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::sql::{self, MemberSearch};
 use crate::model::job::Pending;
 use crate::model::members::Members;
+use crate::model::result_code::ResultCode;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::cache::empty_tables::Table;
 use crate::store::db::Tx;
 use crate::store::page::{self, After, Page};
-use crate::store::row::{clamped, id_at};
+use crate::store::row::{clamped, id_at, result_at};
 
 const COLUMNS: &str = "id, block, project, shard, due, scheduled, attempt, http_code, error, \
                        created, members, run, forced";
@@ -36,8 +37,8 @@ pub struct DeadLetter {
     pub scheduled: Millis,
     /// The number of the last attempt.
     pub attempt: u32,
-    /// The HTTP status of the last attempt; 0 when none came back.
-    pub http_code: u16,
+    /// The code of the last attempt.
+    pub result: ResultCode,
     /// The error of the last attempt.
     pub error: Option<String>,
     /// The stamp of the entry that recorded it.
@@ -294,7 +295,7 @@ pub fn insert(tx: &Tx<'_>, letter: &DeadLetter) -> rusqlite::Result<()> {
         letter.due,
         letter.scheduled,
         letter.attempt,
-        letter.http_code,
+        letter.result.number(),
         letter.error,
         letter.created,
         letter.members.as_bytes(),
@@ -336,7 +337,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         due: row.get(4)?,
         scheduled: row.get(5)?,
         attempt: row.get(6)?,
-        http_code: row.get(7)?,
+        result: result_at(row, 7)?,
         error: row.get(8)?,
         created: row.get(9)?,
         members: Members::from_bytes(row.get(10)?),

@@ -35,6 +35,7 @@ use crate::executor::{Attempt, Reply};
 use crate::model::JobId;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::postponement::told;
+use crate::model::result_code::ResultCode;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
 /// The number of pieces that a failed batch or piece is split into.
@@ -197,7 +198,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let also = pieces.map(|n| format!("; so did the {n} pieces of it that were sent then"));
         let error = format!("{why}{}", also.unwrap_or_default());
         let record = AttemptRecord {
-            http_code: answer.code,
+            result: ResultCode::http(answer.code),
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, Some(error)).map(bounded),

@@ -13,6 +13,7 @@ use crate::executor::Attempt;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, told};
+use crate::model::result_code::ResultCode;
 use crate::model::run::Accepted;
 use crate::model::{JobId, Millis};
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
@@ -40,7 +41,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let started = now - boot.saturating_sub(answer.started_boot) as Millis;
         let response = single.and_then(|_| classify::excerpt(&answer.body));
         let record = |verdict: Verdict, members: Members, error: Option<String>| AttemptRecord {
-            http_code: answer.code,
+            result: ResultCode::http(answer.code),
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, error).map(bounded),

@@ -10,6 +10,7 @@ use crate::model::attempt::{Verdict, execution_id, occurrence_id};
 use crate::model::delivery::Delivery;
 use crate::model::job::{JobDefinition, Timing};
 use crate::model::project::ProjectSettings;
+use crate::model::result_code::ResultCode;
 use crate::model::shard::shard_of;
 use crate::model::target::{Auth, Executor, SigningSecret};
 use crate::secret::purpose;
@@ -122,7 +123,7 @@ async fn a_batch_whose_answer_is_not_understood_is_a_failed_attempt() {
     assert_eq!((fixture.verdicts(shard_of(first)), fixture.pending(0)), (vec!["failed"], 1));
     let record = fixture.records(0).remove(0).record;
     let error = "the receiver answered 200, but its `failed` is not a list of execution ids";
-    assert_eq!((record.http_code, record.error.as_deref()), (200, Some(error)));
+    assert_eq!((record.result, record.error.as_deref()), (ResultCode::Http(200), Some(error)));
     later(&fixture, 10_000).await;
     collected(&fixture).await;
     assert_eq!(fixture.verdicts(0), ["failed", "delivered"]);
@@ -272,8 +273,8 @@ async fn a_target_of_its_own_codes_and_one_that_is_gone() {
         let records = fixture.records(shard_of(job));
         records.into_iter().find(|b| b.record.members.iter().eq([job])).unwrap().record
     };
-    assert_eq!((of(fine).verdict, of(fine).http_code), (Verdict::Delivered, 404));
-    assert_eq!((of(gone).verdict, of(gone).http_code), (Verdict::Dead, 410));
+    assert_eq!((of(fine).verdict, of(fine).result), (Verdict::Delivered, ResultCode::Http(404)));
+    assert_eq!((of(gone).verdict, of(gone).result), (Verdict::Dead, ResultCode::Http(410)));
     fixture.stop().await;
 }
 

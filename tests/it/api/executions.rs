@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use scheduler0::model::attempt::{AttemptRecord, Verdict};
 use scheduler0::model::delivery::Retry;
+use scheduler0::model::result_code::ResultCode;
 use scheduler0::model::run::Accepted;
 use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ fn accepted(scheduled: i64) -> AttemptRecord {
     let retry = Retry { max: 1, delay: 60_000, factor: 1_000, max_delay: 60_000 };
     let promise = Accepted { run_timeout: None, heartbeat_timeout: Some(600_000), retry };
     AttemptRecord {
-        http_code: 202,
+        result: ResultCode::Http(202),
         error: None,
         accepted: Some(Box::new(promise)),
         ..attempt_record(&[1], scheduled, 1, Verdict::Running)

@@ -20,6 +20,7 @@ use scheduler0::metrics::Metrics;
 use scheduler0::model::NodeId;
 use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
 use scheduler0::model::members::Members;
+use scheduler0::model::result_code::ResultCode;
 use scheduler0::model::shard::{Move, MoveKind};
 use scheduler0::raft::types::Member;
 use scheduler0::secret::Keys;
@@ -239,7 +240,7 @@ pub(crate) fn attempt_record(
     let occurrences = Occurrences { project, shard, epoch, due: scheduled, scheduled, members };
     AttemptRecord {
         attempt,
-        http_code: 500,
+        result: ResultCode::Http(500),
         duration: 5,
         error: Some("it answered 500".into()),
         response: Some("sorry".into()),

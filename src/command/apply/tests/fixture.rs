@@ -13,6 +13,7 @@ use crate::model::attempt::{
 };
 use crate::model::job::{Job, JobDefinition, JobStatus, Pending, Timing};
 use crate::model::members::Members;
+use crate::model::result_code::ResultCode;
 use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
 use crate::store::jobs::{self, Filter, walk};
 use crate::store::{Store, Writer, pending, plans};
@@ -180,7 +181,7 @@ pub(super) fn record(members: impl IntoIterator<Item = u64>, verdict: Verdict) -
     let due = START + 60_000;
     let occurrences = Occurrences { project: 1, shard, epoch: 1, due, scheduled: due, members };
     AttemptRecord {
-        http_code: if verdict == Verdict::Delivered { 200 } else { 503 },
+        result: ResultCode::Http(if verdict == Verdict::Delivered { 200 } else { 503 }),
         started: START + 60_001,
         duration: 12,
         ..AttemptRecord::attempt(occurrences, verdict)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::attempt::SkipReason;
 use crate::model::job::Timing;
+use crate::model::result_code::ResultCode;
 use crate::store::{attempts, cursors, dead_letters, jobs, pending, shards};
 
 const RETRY: Verdict = Verdict::Retry { at: START + 65_000 };
@@ -266,8 +267,10 @@ fn status(fixture: &JournalFixture, job: u64) -> Option<JobStatus> {
 #[test]
 fn gone_disables_a_single_job_for_which_its_owner_speaks() {
     let mut fixture = JournalFixture::new();
-    let gone =
-        |members: Vec<u64>, verdict| AttemptRecord { http_code: 410, ..record(members, verdict) };
+    let gone = |members: Vec<u64>, verdict| AttemptRecord {
+        result: ResultCode::Http(410),
+        ..record(members, verdict)
+    };
     fixture.tell(1, gone(vec![1, 2], Verdict::Dead));
     fixture.tell(1, gone(vec![3], RETRY));
     fixture.tell(1, record([4], Verdict::Dead));
@@ -313,7 +316,8 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     fixture.tell(1, AttemptRecord { run: 7, ..once(first, Verdict::Delivered) });
     assert_eq!(done(&fixture), [0; 0], "an attempt, a past epoch's word, a manual run");
     fixture.tell(1, once(first, Verdict::Delivered));
-    fixture.tell(1, AttemptRecord { http_code: 410, ..once(first + 1, Verdict::Dead) });
+    fixture
+        .tell(1, AttemptRecord { result: ResultCode::Http(410), ..once(first + 1, Verdict::Dead) });
     fixture.tell(1, once(first + 2, Verdict::Skipped(SkipReason::Ended)));
     assert_eq!(done(&fixture), [0, 1, 2]);
     let range = AttemptRecord { since: Some(START), due: START + 90_000, ..once(first + 3, LATE) };

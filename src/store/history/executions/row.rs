@@ -3,10 +3,11 @@
 use rusqlite::Row;
 
 use crate::model::attempt::{ResultOrigin, Verdict};
+use crate::model::result_code::ResultCode;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 use crate::store::history::attempts;
-use crate::store::row::id_at;
+use crate::store::row::{id_at, result_at};
 
 /// The number of executions of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,8 @@ pub struct Execution {
     pub attempt: u32,
     /// Its outcome.
     pub verdict: Verdict,
-    /// The HTTP status of the answer; 0 when none came.
-    pub http_code: u16,
+    /// The code that came back.
+    pub result: ResultCode,
     /// The instant at which its first byte went out.
     pub started: Millis,
     /// Its duration in milliseconds.
@@ -76,7 +77,7 @@ pub(super) fn read(row: &Row<'_>, ordinal: u64, job: JobId) -> rusqlite::Result<
         since: row.get(9)?,
         attempt: row.get(10)?,
         verdict: attempts::verdict_of(row)?,
-        http_code: row.get(13)?,
+        result: result_at(row, 13)?,
         started: row.get(14)?,
         duration: row.get(15)?,
         error: row.get(16)?,
