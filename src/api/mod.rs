@@ -17,7 +17,6 @@
 //! Raft, leases or queues: what it shows of them comes through [`ClusterAdmin`].
 
 mod admin;
-pub mod cluster_admin;
 mod echo;
 mod history;
 mod http;
@@ -31,7 +30,6 @@ mod targets;
 
 pub use admin::pressure::Pressure;
 pub use admin::readiness::Readiness;
-pub use cluster_admin::ClusterAdmin;
 pub use http::error::{Error, refusal};
 pub use http::route_prefix::RoutePrefix;
 pub use limits::budget::Budget;

@@ -8,12 +8,11 @@ use axum::extract::State;
 use crate::api::admin::backup_slot::BackupSlot;
 use crate::api::admin::pressure::Pressure;
 use crate::api::admin::readiness::Readiness;
-use crate::api::cluster_admin::ClusterAdmin;
 use crate::api::http::error::Error;
 use crate::api::limits::answers::Answers;
 use crate::api::limits::body_permits::BodyPermits;
 use crate::api::limits::budget::Budget;
-use crate::api::limits::read_queue::ReadQueue;
+use crate::app;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
@@ -24,25 +23,26 @@ use crate::metrics::Metrics;
 use crate::secret::Keys;
 
 /// The shared state as a handler takes it.
+pub(crate) type ApiState = State<Arc<AppState>>;
+/// The shared state as a handler takes it.
 pub(crate) type App = State<Arc<AppState>>;
 
 /// Everything that a handler may need.
 pub struct AppState {
+    /// The use cases.
+    pub(crate) app: Arc<app::App>,
     pub(crate) cluster: Cluster,
     pub(crate) keys: Arc<Keys>,
     pub(crate) config: Arc<Config>,
     pub(crate) time: Arc<SchedulerTime>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pressure: Arc<Pressure>,
-    /// `None` until the node has said what administers the cluster.
-    admin: Option<Arc<dyn ClusterAdmin>>,
     pub(crate) auth: Auth,
     pub(crate) echo: bool,
     pub(crate) body_permits: BodyPermits,
     /// The budget of bodies in memory.
     pub(crate) budget: Arc<Budget>,
     pub(crate) backup: BackupSlot,
-    pub(crate) reads: ReadQueue,
     pub(crate) answers: Answers,
     /// Set when the node is about to stop.
     pub(crate) leaving: Arc<AtomicBool>,
@@ -50,32 +50,24 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The state of a node. The caller runs [`Auth::follow`] of the `auth` it passes as a task.
-    pub fn new(
-        cluster: Cluster,
-        keys: Arc<Keys>,
-        config: Arc<Config>,
-        time: Arc<SchedulerTime>,
-        metrics: Arc<Metrics>,
-        auth: Auth,
-    ) -> Self {
+    /// The state of a node whose use cases these are.
+    pub fn new(app: app::App) -> Self {
         Self {
-            cluster,
-            keys,
-            config,
-            time: time.clone(),
-            metrics,
+            cluster: app.cluster.clone(),
+            keys: app.keys.clone(),
+            config: app.config.clone(),
+            time: app.time.clone(),
+            metrics: app.metrics.clone(),
+            auth: app.auth.clone(),
             pressure: Arc::default(),
-            admin: None,
-            auth,
             echo: false,
             body_permits: BodyPermits::default(),
             budget: Arc::default(),
-            backup: BackupSlot::new(time),
-            reads: ReadQueue::default(),
+            backup: BackupSlot::new(app.time.clone()),
             answers: Answers::default(),
             leaving: Arc::default(),
             readiness: Arc::default(),
+            app: Arc::new(app),
         }
     }
 
@@ -105,24 +97,11 @@ impl AppState {
         self
     }
 
-    /// Shows and changes the cluster through this. Without it the routes of operators answer 503.
-    #[must_use]
-    pub fn cluster_admin(mut self, admin: Arc<dyn ClusterAdmin>) -> Self {
-        self.admin = Some(admin);
-        self
-    }
-
     /// Adds `POST /dev/echo`, a target for first steps.
     #[must_use]
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
         self
-    }
-
-    /// The administration of the cluster; 503 while there is none.
-    pub(crate) fn admin(&self) -> Result<&dyn ClusterAdmin, Error> {
-        let starting = || Error::unavailable("this node is starting: try again");
-        self.admin.as_deref().ok_or_else(starting)
     }
 
     /// The rule of which targets this node calls: by its configuration, and none of the cluster's

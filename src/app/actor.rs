@@ -1,6 +1,7 @@
 //! The actor of a use case: whoever was authenticated, or this process itself.
 
 use crate::auth::Caller;
+use crate::listen::Principal;
 
 /// The kind of an actor, which decides what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The id of a client's credential; `None` for an operator.
     pub credential: Option<u64>,
+    /// The principal that its reads are counted by. All keys of a tree are one principal, and so
+    /// are all operators.
+    pub principal: Principal,
 }
 
 impl From<Caller> for Actor {
@@ -26,6 +30,6 @@ impl From<Caller> for Actor {
             Caller::Operator => ActorKind::Operator,
             Caller::Client { .. } => ActorKind::Client,
         };
-        Self { kind, credential: caller.client() }
+        Self { kind, credential: caller.client(), principal: caller.principal() }
     }
 }

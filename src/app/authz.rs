@@ -83,11 +83,12 @@ pub fn authorize(actor: &Actor, action: Action, _resource: Resource) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Caller;
 
     #[test]
     fn clients_do_everything_but_administer_the_cluster() {
-        let client = Actor { kind: ActorKind::Client, credential: Some(1) };
-        let operator = Actor { kind: ActorKind::Operator, credential: None };
+        let client = Actor::from(Caller::Client { id: 1, root: 1 });
+        let operator = Actor::from(Caller::Operator);
         for action in [Action::ClusterRead, Action::ClusterWrite, Action::ClusterBackup] {
             assert_eq!(authorize(&client, action, Resource::Any), Err(Denied), "{action:?}");
             assert_eq!(authorize(&operator, action, Resource::Any), Ok(()));

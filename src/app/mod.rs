@@ -1,8 +1,24 @@
-//! The application: the use cases of the scheduler, whoever translates them (the API today). Each
-//! acts for an [`Actor`], who must be authorized for an [`Action`]. It knows no HTTP.
+//! The application: the use cases of the scheduler, a file for each noun. A use case takes an
+//! [`Actor`], who must be authorized for an [`Action`], and typed input; it gives a typed result or
+//! an [`Error`]. The API translates requests to use cases, and so do callers in this process. Only
+//! `app` reads the store and proposes commands for clients; it knows no HTTP and no JSON.
 
 mod actor;
 mod authz;
+pub mod cluster_admin;
+pub mod conditions;
+mod error;
+pub mod idempotency;
+pub mod page;
+pub mod patch;
+pub mod projects;
+pub(crate) mod reads;
+pub mod signing;
+mod state;
+pub(crate) mod write;
 
 pub use actor::{Actor, ActorKind};
 pub use authz::{Action, Denied, Resource, authorize};
+pub(crate) use error::refused;
+pub use error::{Error, ErrorKind};
+pub use state::App;

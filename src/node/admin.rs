@@ -2,10 +2,10 @@
 
 use super::rpc::PeerRpc;
 use super::{members, status};
-use crate::api::ClusterAdmin;
-use crate::api::cluster_admin::Answer;
-use crate::api::cluster_admin::members::{Members, Step};
-use crate::api::cluster_admin::status::{Checksums, Status};
+use crate::app::cluster_admin::Answer;
+use crate::app::cluster_admin::ClusterAdmin;
+use crate::app::cluster_admin::members::{Members, Step};
+use crate::app::cluster_admin::status::{Checksums, Status};
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 

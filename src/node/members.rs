@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 
 use super::rpc::PeerRpc;
 use super::status::ask;
-use crate::api::cluster_admin::members::{MemberStatus, Members, Step};
+use crate::app::cluster_admin::members::{MemberStatus, Members, Step};
 use crate::cluster::{Error, MemberChange};
 use crate::command::{Command, Outcome, Rejection, RejectionKind};
 use crate::model::NodeId;

@@ -18,6 +18,7 @@ use super::rpc::PeerRpc;
 use super::runtimes::Runtimes;
 use super::wiring::Wiring;
 use crate::api::{self, AppState};
+use crate::app::App;
 use crate::auth::Auth;
 use crate::clock::{Clock, SchedulerTime, SystemClock};
 use crate::cluster::Cluster;
@@ -121,19 +122,13 @@ impl Node {
         let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
         let admin = Arc::new(Admin { rpc: started.rpc.clone(), timing: started.timing });
         let budget = Arc::new(api::Budget::within(config.max_memory));
-        let state = AppState::new(
-            started.cluster.clone(),
-            keys,
-            config.clone(),
-            time.clone(),
-            metrics,
-            auth,
-        )
-        .pressure(started.pressure.clone())
-        .cluster_admin(admin)
-        .leaving(started.draining.clone())
-        .budget(budget)
-        .echo(options.dev);
+        let app =
+            App::new(started.cluster.clone(), keys, config.clone(), time.clone(), metrics, auth);
+        let state = AppState::new(app.with_cluster_admin(admin))
+            .pressure(started.pressure.clone())
+            .leaving(started.draining.clone())
+            .budget(budget)
+            .echo(options.dev);
         let (readiness, of) = (state.readiness(), started.cluster.clone());
         let ready = tokio::spawn(async move { readiness.follow(&of).await });
         let (stop_api, stopped) = watch::channel(false);

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use super::report::NodeReport;
 use super::rpc::PeerRpc;
-use crate::api::cluster_admin::status::{
+use crate::app::cluster_admin::status::{
     Checksums, Failing, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status,
 };
 use crate::cluster::Error;

@@ -215,7 +215,7 @@ fn summary(facts: &Facts, size: u64) -> String {
 async fn wait_until_applied(app: &AppState, context: &RequestContext) -> Result<(), Error> {
     match context.text("consistency") {
         None => Ok(app.cluster.linearize().await?),
-        Some(_) => context.apply_consistency(app).await,
+        Some(_) => context.apply_consistency(&app.app).await,
     }
 }
 

@@ -17,9 +17,9 @@ pub(crate) fn router() -> ActionRouter {
 }
 
 async fn status(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    Ok(respond::ok(&app.admin()?.status().await?, context.casing()))
+    Ok(respond::ok(&app.app.admin()?.status().await?, context.casing()))
 }
 
 async fn checksum(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    Ok(respond::ok(&app.admin()?.checksums().await?, context.casing()))
+    Ok(respond::ok(&app.app.admin()?.checksums().await?, context.casing()))
 }

@@ -14,15 +14,17 @@ use zeroize::Zeroizing;
 use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::http::ids::Id;
 use crate::api::http::page::{Orders, whole_list};
 use crate::api::http::respond;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
 use crate::app::Action;
+use crate::app::idempotency::Key;
+use crate::app::reads::ReadPhase;
+use crate::app::refused;
 use crate::command::{Command, Outcome};
 use crate::model::credential::Credential;
 use crate::model::time::rfc3339;
@@ -103,7 +105,7 @@ pub(crate) fn router() -> ActionRouter {
 
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let page = context.page(ORDERS)?;
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let client = context.caller.client();
     let (total, found) = app.read(move |conn| credentials::list(conn, &page, client)).await?;
     let found = found.into_iter().map(CredentialView::from);
@@ -116,7 +118,7 @@ async fn get_credential(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     Ok(respond::ok(
         &CredentialView::from(load(&app, &context, id, ReadPhase::BeforeWrite).await?),
         context.casing(),
@@ -152,7 +154,7 @@ async fn create(
     let created_by = fields.text("createdBy", LONGEST_BY)?;
     fields.ignore(READ_ONLY);
     fields.ignore(&["archivedBy", "modifiedBy"]);
-    let key = Key::of(&headers, context.caller, "POST /credentials", &body)?;
+    let key = idempotency::key(&headers, &context.actor, "POST /credentials", &body)?;
     let (api_key, random) = new_api_key();
     // Under an idempotency key the secret is derived from that key and from the public part of the
     // pair. The public part is new with each creation and kept with the credential. So the same
@@ -175,7 +177,7 @@ async fn create(
     let command = Command::CreateCredential(credential).by_client(context.caller.client());
     let id = match app.cluster.propose(Key::wrap(key, command)).await? {
         Outcome::Created(id) => id,
-        other => return Err(refused(other)),
+        other => return Err(refused(other).into()),
     };
     app.auth.forget();
     let read = move |conn: &rusqlite::Connection| credentials::get(conn, id);
@@ -258,7 +260,7 @@ async fn set_archived(
             let view = CredentialView::from(load(app, context, id, ReadPhase::AfterWrite).await?);
             Ok(respond::warn(respond::ok(&view, context.casing()), &warnings))
         }
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 
@@ -269,7 +271,7 @@ async fn remove(State(app): App, context: RequestContext, Id(id): Id) -> Result<
             app.auth.forget();
             Ok(respond::no_content())
         }
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 

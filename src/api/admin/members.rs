@@ -2,8 +2,8 @@
 //! leader decides about a step (`cluster::members`), and `node` waits for what must come first; the
 //! command line puts the steps together.
 
-use crate::api::cluster_admin::members::Step;
 use crate::api::http::action_router::{ActionRouter, delete, get, post};
+use crate::app::cluster_admin::members::Step;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -35,11 +35,11 @@ pub(crate) fn router() -> ActionRouter {
 }
 
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    Ok(respond::ok(&app.admin()?.members().await?, context.casing()))
+    Ok(respond::ok(&app.app.admin()?.members().await?, context.casing()))
 }
 
 async fn change(app: &AppState, step: Step) -> Result<NodeId, Error> {
-    Ok(app.admin()?.change(step).await?)
+    Ok(app.app.admin()?.change(step).await?)
 }
 
 /// The node that a step was about.

@@ -60,7 +60,7 @@ pub(crate) async fn analytics(State(app): App, context: RequestContext) -> Resul
     if until < from {
         return Err(Error::invalid("until", "until must not be before from"));
     }
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let found = app.read(move |conn| {
         if until - from <= DAY {
             let (begin, end) = covering(from, until, MINUTE, i64::MAX);

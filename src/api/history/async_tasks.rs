@@ -46,7 +46,7 @@ async fn get_task(
 ) -> Result<Response, Error> {
     let missing = || Error::not_found("async task cannot be found");
     let request = Uuid::parse_str(&id).map_err(|_| missing())?;
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let read = move |conn: &rusqlite::Connection| tasks::get(conn, request.as_u128());
     let mut found = app.read(read).await?;
     if found.is_none() {

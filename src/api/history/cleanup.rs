@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::api::http::respond;
 use crate::api::state::App;
+use crate::app::refused;
 use crate::command::{Command, Outcome};
 use crate::model::Millis;
 use crate::model::time::rfc3339;
@@ -55,7 +56,7 @@ pub(crate) async fn cleanup(
         match app.cluster.propose(command).await? {
             Outcome::Dropped(n) if n >= LIMIT => {}
             Outcome::Dropped(_) => break,
-            other => return Err(refused(other)),
+            other => return Err(refused(other).into()),
         }
     }
     let message = format!("executions that were due before {} are gone", rfc3339(before));

@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::http::ids::Id;
 use crate::api::http::page::{ListWriter, Orders};
 use crate::api::http::respond;
 use crate::api::http::warnings::Warnings;
 use crate::api::state::{App, AppState};
 use crate::app::Action;
+use crate::app::refused;
 use crate::command::{Command, Outcome};
 use crate::model::attempt::occurrence_id;
 use crate::model::postponement::parts;
@@ -137,7 +138,7 @@ async fn list(State(app): App, context: RequestContext) -> Result<Response, Erro
     if filter.after.is_some() && page.order_by != Order::Id {
         return Err(Error::invalid("after", "after goes with orderBy=id only: use offset"));
     }
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let casing = context.casing();
     let body = app.read(move |conn| {
         let total = dead_letters::total(conn, &filter)?;
@@ -159,7 +160,7 @@ async fn get_dead_letter(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let found = app.read(move |conn| {
         let Some(letter) = dead_letters::get(conn, id)? else { return Ok(None) };
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
@@ -215,9 +216,9 @@ async fn replay(
     let all = fields.flag("all")?.unwrap_or(false);
     known("projectId, jobId, from, until, all, ratePerSecond, dryRun", &fields.warnings())?;
     narrowed("replay", &filter, all)?;
-    let key =
-        Key::of(&headers, context.caller, "POST /dead-letters/replay", &body)?.filter(|_| !dry_run);
-    if let Some(result) = Key::replay::<BulkResult>(key, &app).await? {
+    let key = idempotency::key(&headers, &context.actor, "POST /dead-letters/replay", &body)?
+        .filter(|_| !dry_run);
+    if let Some(result) = app.app.replay::<BulkResult>(&context.actor, key).await? {
         return Ok(respond::ok(&result, context.casing()));
     }
     let mut pacing = Pacing { start: app.time.now(), rate, before: 0 };
@@ -229,7 +230,7 @@ async fn replay(
     })
     .await?;
     result.until = last.map(rfc3339);
-    Ok(respond::ok(&Key::store(key, &app, result).await?, context.casing()))
+    Ok(respond::ok(&app.app.conclude(&context.actor, key, result).await?, context.casing()))
 }
 
 /// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: purges all letters that match.
@@ -245,16 +246,16 @@ async fn purge(
     let all = fields.flag("all")?.unwrap_or(false);
     known("projectId, jobId, from, until, all, dryRun", &fields.warnings())?;
     narrowed("purge", &filter, all)?;
-    let key =
-        Key::of(&headers, context.caller, "POST /dead-letters/purge", &body)?.filter(|_| !dry_run);
-    if let Some(result) = Key::replay::<BulkResult>(key, &app).await? {
+    let key = idempotency::key(&headers, &context.actor, "POST /dead-letters/purge", &body)?
+        .filter(|_| !dry_run);
+    if let Some(result) = app.app.replay::<BulkResult>(&context.actor, key).await? {
         return Ok(respond::ok(&result, context.casing()));
     }
     let result = each(&app, filter, dry_run, |found| Command::PurgeDeadLetters {
         letters: found.iter().map(|(id, _)| *id).collect(),
     });
     let result = result.await?;
-    Ok(respond::ok(&Key::store(key, &app, result).await?, context.casing()))
+    Ok(respond::ok(&app.app.conclude(&context.actor, key, result).await?, context.casing()))
 }
 
 /// Refuses a request for all letters that does not say so, as the bulk routes of jobs do.
@@ -350,7 +351,7 @@ async fn each(
 async fn propose(app: &AppState, command: Command) -> Result<u64, Error> {
     match app.cluster.propose(command).await? {
         Outcome::Changed(letters) => Ok(u64::from(letters)),
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn get_execution(
     context: RequestContext,
     IdText(text): IdText,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let (now, casing) = (app.time.now(), context.casing());
     let body = app.read(move |conn| {
         let Some(of) = meant(conn, &text)? else { return Ok(None) };

@@ -59,7 +59,7 @@ async fn list_executions(State(app): App, context: RequestContext) -> Result<Res
     };
     // The newest come first unless the query names a direction.
     let descending = page.descending || !context.has_direction();
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let (now, casing) = (app.time.now(), context.casing());
     let body = app.read(move |conn| {
         let (limit, offset) = (page.limit, page.offset);
@@ -122,7 +122,7 @@ fn kinds(context: &RequestContext) -> Result<Vec<OutcomeKind>, Error> {
 /// dead-lettered attempts, and `scheduled` counts all of them and skipped ones.
 async fn totals(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let project = context.number("projectId")?.filter(|id| *id > 0);
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let sums = app.read(move |conn| {
         Ok(Totals {
             account_id: 0,

@@ -61,7 +61,7 @@ async fn explain_job(
 ) -> Result<Response, Error> {
     let needed = "at is missing: name the instant, as in ?at=2026-11-20T20:18:07Z";
     let at = context.instant("at")?.ok_or_else(|| Error::invalid("at", needed))?;
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let (now, casing) = (app.time.now(), context.casing());
     let body = app.read(move |conn| {
         let found = explain::explain(conn, id, at, now)?;
@@ -86,7 +86,7 @@ async fn occurrences(
     if limit == 0 {
         return Err(Error::invalid("limit", "limit must be 1 or more"));
     }
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let casing = context.casing();
     let body = app.read(move |conn| {
         // One occurrence beyond the limit shows that there are more.

@@ -12,12 +12,13 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::http::body::{self, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::api::http::ids::IdText;
 use crate::api::http::respond;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::reads::ReadPhase;
+use crate::app::refused;
 use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
 use crate::model::attempt::bounded;
@@ -106,7 +107,7 @@ async fn report(app: &AppState, id: &str, report: Report) -> Result<Occurrence, 
     }
     match told {
         Outcome::Done | Outcome::Changed(_) => Ok(occurrence),
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::api::http::error::Error;
 use crate::api::limits::budget::{Full, LARGEST_BODY, Share};
-use crate::api::limits::permits::Permit;
 use crate::api::state::AppState;
+use crate::app::reads::permits::Permit;
 use crate::auth::Caller;
 use crate::listen;
 

@@ -13,6 +13,7 @@ use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
+use crate::app::{Actor, App};
 use crate::auth::Caller;
 use crate::model::Millis;
 use crate::model::job::Casing;
@@ -23,6 +24,7 @@ use crate::model::time::parse_rfc3339;
 pub(crate) struct RequestContext {
     pub(crate) prefix: RoutePrefix,
     pub(crate) caller: Caller,
+    pub(crate) actor: Actor,
     /// Values by canonical names. `http::query` has refused the names that the route does not know.
     parameters: Vec<(String, String)>,
 }
@@ -88,10 +90,10 @@ impl RequestContext {
 
     /// Waits until this node has applied everything that was committed anywhere, where
     /// `?consistency=linearizable` asks for it. Reads are local otherwise.
-    pub(crate) async fn apply_consistency(&self, app: &AppState) -> Result<(), Error> {
+    pub(crate) async fn apply_consistency(&self, app: &App) -> Result<(), Error> {
         match self.text("consistency") {
             None | Some("local") => Ok(()),
-            Some("linearizable") => Ok(app.cluster.linearize().await?),
+            Some("linearizable") => Ok(app.linearize().await?),
             Some(_) => {
                 let message = "consistency must be local or linearizable";
                 Err(Error::invalid("consistency", message))
@@ -120,8 +122,9 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, Error> {
         let prefix = parts.extensions.get().copied().unwrap_or(RoutePrefix::Root);
         // Only routes behind `authenticate` take a `RequestContext`.
-        let caller = parts.extensions.get().copied().ok_or_else(Error::unauthorized)?;
-        Ok(Self { prefix, caller, parameters: known(parts.uri.query().unwrap_or_default()) })
+        let caller: Caller = parts.extensions.get().copied().ok_or_else(Error::unauthorized)?;
+        let actor = Actor::from(caller);
+        Ok(Self { prefix, caller, actor, parameters: known(parts.uri.query().unwrap_or_default()) })
     }
 }
 
@@ -133,6 +136,7 @@ mod tests {
         RequestContext {
             prefix: RoutePrefix::Root,
             caller: Caller::Operator,
+            actor: Actor::from(Caller::Operator),
             parameters: known(query),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
 use crate::api::http::warnings::Warnings;
+use crate::app::patch::Patch;
 use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
 use crate::schedule::DstRule;
@@ -164,28 +165,6 @@ impl Fields {
         let mut warnings = Warnings::default();
         self.given.iter().for_each(|(_, name, _)| warnings.unknown_field(name));
         warnings
-    }
-}
-
-/// The change of a field that an edit asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Patch<T> {
-    /// The edit does not name the field.
-    Keep,
-    /// The edit names the field as null.
-    Clear,
-    /// The new value.
-    Set(T),
-}
-
-impl<T> Patch<T> {
-    /// The value of the field after the edit.
-    pub(crate) fn apply_to(self, old: Option<T>) -> Option<T> {
-        match self {
-            Self::Keep => old,
-            Self::Clear => None,
-            Self::Set(new) => Some(new),
-        }
     }
 }
 

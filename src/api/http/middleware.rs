@@ -14,6 +14,7 @@ use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{query, respond};
 use crate::api::limits::reader::Reader;
 use crate::api::state::App;
+use crate::app::Actor;
 use crate::auth::AuthError;
 use crate::listen::Connection;
 
@@ -69,7 +70,7 @@ pub(crate) async fn authenticate(State(app): App, mut request: Request, next: Ne
                 return error.into_response();
             }
             request.extensions_mut().insert(caller);
-            let reader = Reader::from(caller);
+            let reader = Reader::from(Actor::from(caller));
             let mut response = reader.scope(next.run(request)).await;
             response.extensions_mut().insert(reader);
             response

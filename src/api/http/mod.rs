@@ -23,4 +23,3 @@ pub(crate) mod respond;
 pub(crate) mod route_prefix;
 pub(crate) mod version;
 pub(crate) mod warnings;
-pub(crate) mod write;

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::api::http::casing;
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
+use crate::app::page::{After, Page, PageWriter, Total};
 use crate::model::job::Casing;
-use crate::store::{After, Page};
 
 /// The longest page. A larger `limit` becomes this, and the answer says so in `limit`.
 pub(crate) const MAX_LIMIT: u64 = 1_000;
@@ -119,6 +119,57 @@ fn read_cursor(text: &str, place: usize) -> Result<After, Error> {
                        order (orderBy)";
         Error::invalid("after", message)
     })
+}
+
+/// A page of a list as JSON, which a use case writes.
+pub(crate) struct ListPage<O: 'static, F> {
+    name: &'static str,
+    orders: &'static Orders<O>,
+    /// The orders in which a list cannot go on by key.
+    by_text: &'static [O],
+    page: Page<O>,
+    casing: Casing,
+    view: F,
+    list: Option<ListWriter>,
+}
+
+impl<O: Copy, F> ListPage<O, F> {
+    /// A page of the list of this name, whose records are shown by `view`.
+    pub(crate) fn new(
+        name: &'static str,
+        orders: &'static Orders<O>,
+        by_text: &'static [O],
+        page: Page<O>,
+        casing: Casing,
+        view: F,
+    ) -> Self {
+        Self { name, orders, by_text, page, casing, view, list: None }
+    }
+}
+
+impl<R, V, O, F> PageWriter<R> for ListPage<O, F>
+where
+    V: Serialize,
+    O: Copy + PartialEq + Send + Sync + 'static,
+    F: FnMut(R) -> V + Send + 'static,
+{
+    type Written = Vec<u8>;
+
+    fn begin(&mut self, total: Total) {
+        let total = (total.count, total.estimated);
+        self.list = Some(ListWriter::new(self.name, &self.page, total, self.casing));
+    }
+
+    fn push(&mut self, record: R, after: After) -> bool {
+        let Some(list) = &mut self.list else { return false };
+        let order = &self.page.order_by;
+        let by_key = !self.by_text.contains(order);
+        list.push(&(self.view)(record), || by_key.then(|| cursor(self.orders, order, after)))
+    }
+
+    fn end(self) -> Vec<u8> {
+        self.list.map(ListWriter::end).unwrap_or_default()
+    }
 }
 
 /// The answer of a list, written record by record: `total`, `offset`, `limit` (always all three),

@@ -1,133 +1,57 @@
 //! `ETag` and the preconditions of RFC 9110, section 13: answers show a record's version, and a
-//! request may name the versions that it is meant for. Every route of a versioned record checks
-//! them in the RFC's order: `If-Match`, then `If-None-Match`. There is no `Last-Modified`, so the
-//! two conditions on dates are ignored, as the RFC says.
-//!
-//! A write under conditions is committed for one version only: the version that it was checked
-//! against goes into the command. Where another write was faster, both are checked again
-//! (`http::write`). Other refusals come before these.
+//! request may name the versions that it is meant for. Every route of a versioned record reads
+//! them here; `app` checks them. There is no `Last-Modified`, so the two conditions on dates are
+//! ignored, as the RFC says.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::response::Response;
 
 use crate::api::http::error::Error;
-use crate::command::{Outcome, Rejection, RejectionKind};
+use crate::app::conditions::{Conditions, NamedVersion, Versions};
 
-/// The most tries of a write whose record changes in between.
-pub(crate) const ATTEMPTS: usize = 5;
-
-/// The conditions under which a request is carried out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Conditions {
-    if_match: Option<Tags>,
-    if_none_match: Option<Tags>,
-}
-
-/// The versions that a header names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Tags {
-    /// `*`: any version, but there must be a record.
-    Any,
-    These(Vec<Tag>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tag {
-    version: u64,
-    weak: bool,
-}
-
-impl Conditions {
-    /// Reads the headers. A tag that no record can have names no version, and so matches nothing.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self {
-            if_match: Tags::of(headers, &header::IF_MATCH),
-            if_none_match: Tags::of(headers, &header::IF_NONE_MATCH),
-        }
-    }
-
-    /// Says whether the request has conditions.
-    pub(crate) fn are_given(&self) -> bool {
-        self.if_match.is_some() || self.if_none_match.is_some()
-    }
-
-    /// The version that the command of a checked write expects; `None` is any.
-    pub(crate) fn expect(&self, version: u64) -> Option<u64> {
-        self.are_given().then_some(version)
-    }
-
-    /// Refuses a write with 412 unless the conditions hold. `None` is a record that does not exist.
-    pub(crate) fn check(&self, version: Option<u64>) -> Result<(), Error> {
-        self.if_match(version)?;
-        match (&self.if_none_match, version) {
-            (Some(tags), Some(version)) if tags.include(version, false) => Err(failed(format!(
-                "it is at version {version}, and If-None-Match wants it not to be"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    fn if_match(&self, version: Option<u64>) -> Result<(), Error> {
-        match (&self.if_match, version) {
-            (Some(_), None) => {
-                Err(failed("it does not exist, and If-Match wants a version of it".to_owned()))
-            }
-            // The RFC wants strong comparison: a weak tag says nothing certain of what is
-            // overwritten.
-            (Some(tags), Some(version)) if !tags.include(version, true) => Err(failed(format!(
-                "it is at version {version} now, which If-Match does not name: read it again and \
-                 repeat the change"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// The answer to a `GET`: the given response with its [`tag`], 304 where the client has that
-    /// version already, or 412.
-    pub(crate) fn answer(&self, shown: Response) -> Result<Response, Error> {
-        let Some(value) = shown.headers().get(header::ETAG).filter(|_| self.are_given()) else {
-            return Ok(shown);
-        };
-        let Some(Listed::Tag(Tag { version, .. })) = listed(value.as_bytes()).next() else {
-            return Ok(shown);
-        };
-        self.if_match(Some(version))?;
-        let known = self.if_none_match.as_ref().is_some_and(|tags| tags.include(version, false));
-        Ok(if known { tag(StatusCode::NOT_MODIFIED.into_response(), version) } else { shown })
+/// The conditions that the headers of a request name. A tag that no record can have names no
+/// version, and so matches nothing.
+pub(crate) fn conditions(headers: &HeaderMap) -> Conditions {
+    Conditions {
+        if_match: versions(headers, &header::IF_MATCH),
+        if_none_match: versions(headers, &header::IF_NONE_MATCH),
     }
 }
 
-impl Tags {
-    fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
-        let mut given = headers.get_all(name).iter().peekable();
-        given.peek()?;
-        let mut these = Vec::new();
-        for listed in given.flat_map(|line| listed(line.as_bytes())) {
-            match listed {
-                Listed::Any => return Some(Self::Any),
-                Listed::Tag(tag) => these.push(tag),
-            }
-        }
-        Some(Self::These(these))
-    }
+/// The answer to a `GET`: the given response with its [`tag`], 304 where the client has that
+/// version already, or 412.
+pub(crate) fn answer(conditions: &Conditions, shown: Response) -> Result<Response, Error> {
+    let Some(value) = shown.headers().get(header::ETAG).filter(|_| conditions.are_given()) else {
+        return Ok(shown);
+    };
+    let Some(Listed::Tag(NamedVersion { version, .. })) = listed(value.as_bytes()).next() else {
+        return Ok(shown);
+    };
+    conditions.check_match(Some(version))?;
+    let known = conditions.if_none_match.as_ref().is_some_and(|tags| tags.include(version, false));
+    Ok(if known { tag(StatusCode::NOT_MODIFIED.into_response(), version) } else { shown })
+}
 
-    /// Says whether the tags include a version, by the strong or the weak comparison.
-    fn include(&self, version: u64, strongly: bool) -> bool {
-        match self {
-            Self::Any => true,
-            Self::These(tags) => {
-                tags.iter().any(|tag| tag.version == version && !(strongly && tag.weak))
-            }
+fn versions(headers: &HeaderMap, name: &HeaderName) -> Option<Versions> {
+    let mut given = headers.get_all(name).iter().peekable();
+    given.peek()?;
+    let mut named = Vec::new();
+    for listed in given.flat_map(|line| listed(line.as_bytes())) {
+        match listed {
+            Listed::Any => return Some(Versions::Any),
+            Listed::Tag(tag) => named.push(tag),
         }
     }
+    Some(Versions::Listed(named))
 }
 
 /// An element of a header's list.
 enum Listed {
     /// `*`, without quotes.
     Any,
-    Tag(Tag),
+    /// A tag.
+    Tag(NamedVersion),
 }
 
 /// The elements that a header's line lists, without tags that no record can have. Quotes may be
@@ -160,20 +84,10 @@ fn listed(line: &[u8]) -> impl Iterator<Item = Listed> + '_ {
             }
             let number = std::str::from_utf8(opaque.trim_ascii()).ok();
             if let Some(version) = number.and_then(|number| number.parse().ok()) {
-                return Some(Listed::Tag(Tag { version, weak: unweakened.is_some() }));
+                return Some(Listed::Tag(NamedVersion { version, weak: unweakened.is_some() }));
             }
         }
     })
-}
-
-/// Says whether a write came to nothing because the record has changed since it was read.
-pub(crate) fn is_stale(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Rejected(no) if no.kind == RejectionKind::Stale)
-}
-
-/// 412.
-fn failed(message: String) -> Error {
-    Rejection { kind: RejectionKind::Stale, message }.into()
 }
 
 /// Adds a record's version to the response that shows it.
@@ -187,10 +101,11 @@ pub(crate) fn tag(mut response: Response, version: u64) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::ErrorKind;
 
-    fn conditions(name: &HeaderName, given: &[&'static str]) -> Conditions {
+    fn named(name: &HeaderName, given: &[&'static str]) -> Conditions {
         let headers = given.iter().map(|v| (name.clone(), HeaderValue::from_static(v)));
-        Conditions::of(&headers.collect())
+        conditions(&headers.collect())
     }
 
     #[test]
@@ -217,12 +132,12 @@ mod tests {
             (&["\"a,3,b\""], 3, false),
             (&["\"3"], 3, true),
         ] {
-            let condition = conditions(&header::IF_MATCH, given);
+            let condition = named(&header::IF_MATCH, given);
             assert_eq!(condition.check(Some(version)).is_ok(), wanted, "{given:?}");
             assert_eq!(condition.check(None).is_ok(), given.is_empty(), "{given:?}");
         }
-        let stale = conditions(&header::IF_MATCH, &["\"1\""]).check(Some(2)).unwrap_err();
-        assert_eq!(stale.status(), 412);
+        let stale = named(&header::IF_MATCH, &["\"1\""]).check(Some(2)).unwrap_err();
+        assert_eq!(stale.kind(), ErrorKind::Stale);
     }
 
     #[test]
@@ -237,17 +152,17 @@ mod tests {
             (&["\"2\""], None, true),
             (&[""], Some(3), true),
         ] {
-            let condition = conditions(&header::IF_NONE_MATCH, given);
+            let condition = named(&header::IF_NONE_MATCH, given);
             let checked = condition.check(version);
             assert_eq!(checked.is_ok(), wanted, "{given:?} {version:?}");
-            assert!(checked.err().is_none_or(|error| error.status() == 412));
+            assert!(checked.err().is_none_or(|error| error.kind() == ErrorKind::Stale));
         }
     }
 
     #[test]
     fn a_read_is_answered_by_the_order_of_the_rfc() {
         let shown = || tag(crate::api::http::respond::no_content(), 7);
-        let answer = |conditions: &Conditions| match conditions.answer(shown()) {
+        let answer = |conditions: &Conditions| match super::answer(conditions, shown()) {
             Ok(answer) => {
                 assert_eq!(answer.headers()[header::ETAG], "\"7\"");
                 answer.status().as_u16()
@@ -265,15 +180,15 @@ mod tests {
             (&["\"7\""], &[], 204),
         ] {
             let both = Conditions {
-                if_none_match: conditions(&header::IF_NONE_MATCH, if_none_match).if_none_match,
-                ..conditions(&header::IF_MATCH, if_match)
+                if_none_match: named(&header::IF_NONE_MATCH, if_none_match).if_none_match,
+                ..named(&header::IF_MATCH, if_match)
             };
             assert_eq!(answer(&both), status, "{if_match:?} {if_none_match:?}");
         }
         let bare = crate::api::http::respond::no_content();
-        let any = conditions(&header::IF_NONE_MATCH, &["*"]);
+        let any = named(&header::IF_NONE_MATCH, &["*"]);
         assert_eq!(
-            any.answer(bare).unwrap().status(),
+            super::answer(&any, bare).unwrap().status(),
             204,
             "what has no version has no conditions"
         );

@@ -8,18 +8,20 @@ use serde::Serialize;
 
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::http::ids::Id;
 use crate::api::http::respond;
-use crate::api::http::version::Conditions;
-use crate::api::http::write::propose_if;
-use crate::api::jobs::get::{load_job, missing_job, respond_job, version_of};
+use crate::api::http::version::conditions;
+use crate::api::jobs::get::{load_job, missing_job, missing_record, respond_job, version_of};
 use crate::api::jobs::validate::instants::pause_until;
 use crate::api::jobs::validate::rules::Rules;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::Actor;
+use crate::app::idempotency::Key;
+use crate::app::reads::ReadPhase;
+use crate::app::refused;
 use crate::command::{Command, JobAction, Outcome};
 use crate::model::JobId;
 use crate::model::attempt::occurrence_id;
@@ -44,7 +46,7 @@ pub(crate) async fn pause_job(
             Some(pause_until("until", &rules, &job.definition, &text)?)
         }
     };
-    change(&app, &headers, id, JobAction::Pause { until }, by).await?;
+    change(&app, &context.actor, &headers, id, JobAction::Pause { until }, by).await?;
     Ok(respond::warn(
         respond_job(&app, &context, id, ReadPhase::AfterWrite).await?,
         &fields.warnings(),
@@ -60,7 +62,7 @@ pub(crate) async fn resume_job(
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    change(&app, &headers, id, JobAction::Resume, by).await?;
+    change(&app, &context.actor, &headers, id, JobAction::Resume, by).await?;
     Ok(respond::warn(
         respond_job(&app, &context, id, ReadPhase::AfterWrite).await?,
         &fields.warnings(),
@@ -69,6 +71,7 @@ pub(crate) async fn resume_job(
 
 async fn change(
     app: &AppState,
+    actor: &Actor,
     headers: &HeaderMap,
     id: JobId,
     action: JobAction,
@@ -83,9 +86,10 @@ async fn change(
         let jobs = vec![(id, 1)];
         Command::ChangeJobs { jobs, action, by: by.clone() }.for_version(id, version)
     };
-    match propose_if(app, &Conditions::of(headers), version_of(id), missing_job, command).await? {
+    let (of, missing) = (version_of(id), missing_record);
+    match app.app.propose_if(actor, &conditions(headers), of, missing, command).await? {
         Outcome::Changed(_) => Ok(()),
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 
@@ -108,9 +112,10 @@ pub(crate) async fn run_job(
     let mut fields = Fields::parse(&body)?;
     let forced = fields.flag("force")?.unwrap_or(false);
     fields.ignore(&["modifiedBy", "createdBy"]);
-    let key = Key::of(&headers, context.caller, &format!("POST /jobs/{id}/run"), &body)?;
+    let key = idempotency::key(&headers, &context.actor, &format!("POST /jobs/{id}/run"), &body)?;
     let command = |version| Key::wrap(key, Command::RunJob { id, forced }.for_version(id, version));
-    match propose_if(&app, &Conditions::of(&headers), version_of(id), missing_job, command).await? {
+    let (of, missing) = (version_of(id), missing_record);
+    match app.app.propose_if(&context.actor, &conditions(&headers), of, missing, command).await? {
         Outcome::Run(occurrence) => {
             let cluster = app.read_at(ReadPhase::AfterWrite, meta::cluster_id).await?;
             let cluster = cluster.unwrap_or_default();
@@ -122,6 +127,6 @@ pub(crate) async fn run_job(
             let body = respond::envelope(&run, context.casing());
             Ok(respond::warn(respond::json(StatusCode::ACCEPTED, body), &fields.warnings()))
         }
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }

@@ -23,11 +23,13 @@ use serde_json::Value;
 
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::jobs::validate::refusals::unprocessable;
 use crate::api::state::{App, AppState};
+use crate::app::idempotency::Key;
+use crate::app::refused;
 use crate::command::{Command, JobAction, Outcome};
 use crate::model::time::parse_rfc3339;
 use crate::model::{JobId, Millis};
@@ -62,7 +64,7 @@ pub(crate) async fn pause_jobs(
         None => None,
         Some(text) => Some(end(&text, app.time.now())?),
     };
-    let key = Key::of(&headers, context.caller, "POST /jobs/pause", &body)?;
+    let key = idempotency::key(&headers, &context.actor, "POST /jobs/pause", &body)?;
     change_all(&app, &context, fields, JobAction::Pause { until }, key).await
 }
 
@@ -72,7 +74,7 @@ pub(crate) async fn resume_jobs(
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    let key = Key::of(&headers, context.caller, "POST /jobs/resume", &body)?;
+    let key = idempotency::key(&headers, &context.actor, "POST /jobs/resume", &body)?;
     change_all(&app, &context, Fields::parse(&body)?, JobAction::Resume, key).await
 }
 
@@ -82,7 +84,7 @@ pub(crate) async fn delete_jobs(
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    let key = Key::of(&headers, context.caller, "POST /jobs/delete", &body)?;
+    let key = idempotency::key(&headers, &context.actor, "POST /jobs/delete", &body)?;
     change_all(&app, &context, Fields::parse(&body)?, JobAction::Delete, key).await
 }
 
@@ -116,7 +118,7 @@ async fn change_all(
         return Err(Error::unprocessable(message));
     }
     let key = key.filter(|_| !dry_run);
-    if let Some(done) = Key::replay::<BulkResult>(key, app).await? {
+    if let Some(done) = app.app.replay::<BulkResult>(&context.actor, key).await? {
         return Ok(respond::ok(&done, context.casing()));
     }
     app.cluster.linearize().await?;
@@ -133,7 +135,7 @@ async fn change_all(
                 let command = Command::ChangeJobs { jobs, action, by: by.clone() };
                 match app.cluster.propose(command).await? {
                     Outcome::Changed(n) => done.changed += u64::from(n),
-                    other => return Err(refused(other)),
+                    other => return Err(refused(other).into()),
                 }
             }
         }
@@ -142,7 +144,7 @@ async fn change_all(
             None => break,
         }
     }
-    let done = Key::store(key, app, done).await?;
+    let done = app.app.conclude(&context.actor, key, done).await?;
     Ok(respond::ok(&done, context.casing()))
 }
 
@@ -258,7 +260,7 @@ mod tests {
         for names in [r#"["e"]"#, "[]"] {
             let refused = read(&format!(r#"{{"filter":{{"externalIds":{names}}}}}"#)).unwrap_err();
             assert!(refused.contains("give filter.projectId too"), "{refused}");
-            assert!(refused.contains("status: 400"), "{refused}");
+            assert!(refused.contains("kind: Invalid"), "{refused}");
         }
         assert!(read(r#"{"all":true}"#).unwrap() == Filter::default());
         let body = r#"{"filter":{"project_id":1,"status":"inactive","labels":{"a":"b"},"ids":[],

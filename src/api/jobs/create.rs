@@ -20,14 +20,14 @@ use uuid::Uuid;
 
 use crate::api::http::body::{BULK, JsonBody};
 use crate::api::http::context::RequestContext;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::http::warnings::Warnings;
 use crate::api::jobs::stream::Jobs;
 use crate::api::jobs::submission::{CreatedJobs, Submission};
 use crate::api::jobs::validate::batch::Batch;
 use crate::api::jobs::validate::rules::Rules;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::reads::ReadPhase;
 
 /// Bodies above this many bytes are read on a thread of their own, since the runtime serves others
 /// too.
@@ -41,9 +41,9 @@ pub(crate) async fn create_jobs(
 ) -> Result<Response, Error> {
     let rules = Rules::new(&app, context.casing());
     let whole = wants_jobs(&headers);
-    let caller = context.caller;
+    let actor = context.actor;
     let read = move |body: Bytes| {
-        let key = Key::of(&headers, caller, submission::ROUTE, &body)?;
+        let key = idempotency::key(&headers, &actor, submission::ROUTE, &body)?;
         let mut batch = Batch::new(rules);
         let submission =
             parse::each(&body, &mut |_, job| batch.add(job)).and_then(|mut warnings| {

@@ -12,7 +12,7 @@ use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::ids::Id;
 use crate::api::http::respond;
-use crate::api::http::version::{ATTEMPTS, Conditions, is_stale};
+use crate::api::http::version::conditions;
 use crate::api::http::warnings::Warnings;
 use crate::api::jobs::get::{load_job, respond_job};
 use crate::api::jobs::input::parse;
@@ -20,8 +20,10 @@ use crate::api::jobs::next_runs::ScheduleCache;
 use crate::api::jobs::validate::edit::{EditMode, edited};
 use crate::api::jobs::validate::executors;
 use crate::api::jobs::validate::rules::Rules;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::conditions::Conditions;
+use crate::app::reads::ReadPhase;
+use crate::app::write::{ATTEMPTS, is_stale};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::job::Job;
 use crate::model::{JobId, ProjectId};
@@ -57,7 +59,7 @@ async fn edit(
     mode: EditMode,
 ) -> Result<Response, Error> {
     let (input, mut warnings) = parse::one(body)?;
-    let conditions = Conditions::of(headers);
+    let conditions = conditions(headers);
     // Fields that the request does not name stay as they are, so the read must be up to date.
     app.cluster.linearize().await?;
     for _ in 0..ATTEMPTS {

@@ -11,7 +11,7 @@ use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::respond;
-use crate::api::http::version::{ATTEMPTS, Conditions, is_stale};
+use crate::api::http::version::{self, conditions};
 use crate::api::jobs::edit;
 use crate::api::jobs::get::{missing_job, respond_job};
 use crate::api::jobs::input::parse;
@@ -20,8 +20,9 @@ use crate::api::jobs::validate::batch::Batch;
 use crate::api::jobs::validate::edit::EditMode;
 use crate::api::jobs::validate::refusals::unprocessable;
 use crate::api::jobs::validate::rules::Rules;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::reads::ReadPhase;
+use crate::app::write::{ATTEMPTS, is_stale};
 use crate::command::{Command, Outcome};
 use crate::model::ProjectId;
 use crate::model::job::Job;
@@ -77,10 +78,12 @@ pub(crate) async fn get_job(
     headers: HeaderMap,
     named: JobName,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let job = named.find(&app).await?.ok_or_else(missing_job)?;
-    Conditions::of(&headers)
-        .answer(respond_job(&app, &context, job.id, ReadPhase::BeforeWrite).await?)
+    version::answer(
+        &conditions(&headers),
+        respond_job(&app, &context, job.id, ReadPhase::BeforeWrite).await?,
+    )
 }
 
 pub(crate) async fn upsert_job(
@@ -105,7 +108,7 @@ pub(crate) async fn upsert_job(
     }
     input.definition.project = Some(named.project);
     input.external_id = Some(named.external.as_str().into());
-    let conditions = Conditions::of(&headers);
+    let conditions = conditions(&headers);
     app.cluster.linearize().await?;
     // Another request may create or delete the job in the meantime: then it is looked up again.
     for _ in 0..ATTEMPTS {
@@ -144,7 +147,7 @@ pub(crate) async fn delete_job(
     headers: HeaderMap,
     named: JobName,
 ) -> Result<Response, Error> {
-    let conditions = Conditions::of(&headers);
+    let conditions = conditions(&headers);
     for _ in 0..ATTEMPTS {
         app.cluster.linearize().await?;
         let job = named.find(&app).await?.ok_or_else(missing_job)?;

@@ -11,16 +11,21 @@ use rusqlite::Connection;
 
 use crate::api::http::context::RequestContext;
 use crate::api::http::ids::Id;
-use crate::api::http::version::Conditions;
+use crate::api::http::version::conditions;
 use crate::api::jobs::view::Views;
-use crate::api::limits::reader::ReadPhase;
 use crate::api::state::{App, AppState};
+use crate::app::reads::ReadPhase;
 use crate::model::JobId;
 use crate::model::job::Job;
 
 /// 404, with the original's message.
 pub(crate) fn missing_job() -> Error {
-    Error::not_found("job cannot be found")
+    missing_record().into()
+}
+
+/// The error of a use case where there is no such job.
+pub(crate) fn missing_record() -> crate::app::Error {
+    crate::app::Error::not_found("job cannot be found")
 }
 
 pub(crate) async fn get_job(
@@ -29,8 +34,11 @@ pub(crate) async fn get_job(
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app).await?;
-    Conditions::of(&headers).answer(respond_job(&app, &context, id, ReadPhase::BeforeWrite).await?)
+    context.apply_consistency(&app.app).await?;
+    version::answer(
+        &conditions(&headers),
+        respond_job(&app, &context, id, ReadPhase::BeforeWrite).await?,
+    )
 }
 
 /// Answers 200 with a job and its version.

@@ -34,7 +34,7 @@ pub(crate) async fn list_jobs(State(app): App, context: RequestContext) -> Resul
         external_id: context.text("externalId").map(str::to_owned),
         ..Filter::default()
     };
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let (now, casing) = (app.time.now(), context.casing());
     let retry_max = app.config.job_execution_retry_max;
     let body = app.read(move |conn| {

@@ -97,7 +97,7 @@ async fn preview(
 
 async fn next(State(app): App, context: RequestContext, Id(id): Id) -> Result<Response, Error> {
     let count = bounded(context.number("count")?)?;
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let (now, casing) = (app.time.now(), context.casing());
     let retry_max = app.config.job_execution_retry_max;
     let body = app.read(move |conn| {

@@ -127,7 +127,7 @@ fn a_refusal_names_the_field_and_what_was_understood() {
         (json!({"spec": "@daily", "dst": {"overlap": 1}}), "dst", "`overlap`"),
     ] {
         let refused = format!("{:?}", context(&body).unwrap_err().into_unprocessable());
-        assert!(refused.contains("status: 422"), "{body}: {refused}");
+        assert!(refused.contains("kind: Unprocessable"), "{body}: {refused}");
         assert!(refused.contains(&format!("field: Some({field:?})")), "{body}: {refused}");
         let plain = refused.replace('\\', "");
         assert!(plain.contains(said), "{body}: {refused}");

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::state::AppState;
+use crate::app::refused;
 use crate::command::{NewJob, Outcome, RejectionKind};
 use crate::model::ProjectId;
 use crate::model::job::JobDefinition;
@@ -33,7 +34,7 @@ impl References {
     /// The error of a refusal. `command::apply` says only that a reference is missing or taken; the
     /// lookup here finds the first job with it.
     pub(crate) async fn refusal(&self, app: &AppState, outcome: Outcome) -> Error {
-        let Outcome::Rejected(rejection) = outcome else { return refused(outcome) };
+        let Outcome::Rejected(rejection) = outcome else { return refused(outcome).into() };
         let kind = rejection.kind;
         let error = Error::from(rejection);
         match kind {

@@ -4,13 +4,14 @@
 
 use uuid::Uuid;
 
-use crate::api::http::error::{Error, refused};
-use crate::api::http::idempotency::Key;
+use crate::api::http::error::Error;
 use crate::api::jobs::references::References;
 use crate::api::jobs::validate::batch::Batch;
 use crate::api::jobs::validate::executors as callable;
 use crate::api::jobs::validate::payload::definition_bytes;
 use crate::api::state::AppState;
+use crate::app::idempotency::Key;
+use crate::app::refused;
 use crate::command::{Command, CreateJobs, NewJob, Outcome, Rejection, RejectionKind};
 use crate::model::JobId;
 use crate::model::job::JobDefinition;
@@ -133,7 +134,7 @@ async fn remembered(app: &AppState, key: Key) -> Result<Option<CreatedJobs>, Err
     match app.cluster.propose(Key::wrap(Some(key), command)).await? {
         Outcome::Jobs { request, jobs } => Ok(Some(CreatedJobs { request, jobs })),
         Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }) => Ok(None),
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 

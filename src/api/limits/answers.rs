@@ -98,13 +98,14 @@ pub(crate) fn no_room(metrics: &Metrics) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::Actor;
     use crate::auth::Caller;
 
     #[test]
     fn one_client_has_half_of_the_budget_until_its_bytes_are_gone() {
         let answers = Answers::default();
-        let client = |root| Reader::from(Caller::Client { id: root, root });
-        let (a, b, c) = (client(1), client(2), Reader::from(Caller::Operator));
+        let client = |root| Reader::from(Actor::from(Caller::Client { id: root, root }));
+        let (a, b, c) = (client(1), client(2), Reader::from(Actor::from(Caller::Operator)));
         let piece = Bytes::from(vec![0; TOTAL / 4]);
         let hold = |reader| answers.hold(reader, piece.clone(), false);
         let first = hold(a).unwrap();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::permits::{Permit, Permits, Sizes};
+use crate::app::reads::permits::{Permit, Permits, Sizes};
 use crate::listen::Principal;
 
 /// Large bodies in memory at once.

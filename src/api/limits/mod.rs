@@ -10,7 +10,5 @@
 pub(crate) mod answers;
 pub(crate) mod body_permits;
 pub(crate) mod budget;
-pub(crate) mod permits;
-pub(crate) mod read_queue;
 pub(crate) mod reader;
 pub(crate) mod reads;

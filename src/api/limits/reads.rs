@@ -1,18 +1,14 @@
-//! The reads of a handler, through the node's read queue. Every handler reads this way; the reader
-//! of the request is taken from its task.
+//! The reads of handlers that are no use cases yet, through the application's queue.
 
 use rusqlite::Connection;
 
-use super::reader::{ReadPhase, Reader};
+use super::reader::Reader;
 use crate::api::http::error::Error;
 use crate::api::state::AppState;
+use crate::app::reads::ReadPhase;
 
 impl AppState {
     /// Reads this node's state for the client of this request, before anything is written.
-    ///
-    /// # Errors
-    ///
-    /// 503 when the read takes too long, or too many reads wait already.
     pub(crate) async fn read<T, F>(&self, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -42,7 +38,8 @@ impl AppState {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.reads.run(&self.cluster, &self.metrics, reader, phase.timeout(reader), read).await
+        let actor = reader.actor().ok_or_else(Error::unauthorized)?;
+        Ok(self.app.read_at(&actor, phase, read).await?)
     }
 
     /// Computes on a thread for the client of this request, with a read's permit.
@@ -50,14 +47,7 @@ impl AppState {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let reader = Reader::current();
-        let timeout = ReadPhase::BeforeWrite.timeout(reader);
-        let permit = self.reads.permit(&self.metrics, reader, timeout).await?;
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        // The task fails only when the work panics, which no input makes it do.
-        done.await.map_err(|_| Error::internal())
+        let actor = Reader::current().actor().ok_or_else(Error::unauthorized)?;
+        Ok(self.app.compute(&actor, work).await?)
     }
 }

@@ -6,46 +6,26 @@ use axum::response::Response;
 
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::http::respond;
-use crate::api::limits::reader::ReadPhase;
-use crate::api::projects::input::{LONGEST_DESCRIPTION, READ_ONLY};
-use crate::api::projects::load::{LONGEST_BY, LONGEST_NAME, respond_project};
-use crate::api::projects::pause_state::{PauseInput, PauseState};
-use crate::api::projects::settings::SettingsPatch;
-use crate::api::state::App;
-use crate::command::{Command, NewProject, Outcome};
-use crate::model::project::ProjectSettings;
+use crate::api::projects::input::read_new;
+use crate::api::projects::view::respond_project;
+use crate::api::state::ApiState;
 
 pub(crate) async fn create_project(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
+    let (app, actor) = (&state.app, &context.actor);
     let mut fields = Fields::parse(&body)?;
-    let required = |text: Option<String>, field: &'static str| {
-        let filled = text.filter(|text| !text.trim().is_empty());
-        filled.ok_or_else(|| Error::invalid(field, format!("{field} field is required")))
-    };
-    let name = required(fields.text("name", LONGEST_NAME)?, "name")?;
-    let description = required(fields.text("description", LONGEST_DESCRIPTION)?, "description")?;
-    let by = fields.text("createdBy", LONGEST_BY)?;
-    let settings = SettingsPatch::read(&mut fields, app.config.max_job_timeout)?;
-    let settings = settings.apply_to(&ProjectSettings::default(), &app.keys, app.time.now());
-    let action = PauseInput::read(&mut fields, &app)?.action(PauseState::Active);
-    fields.ignore(READ_ONLY);
-    fields.ignore(&["modifiedBy"]);
-    let key = Key::of(&headers, context.caller, "POST /projects", &body)?;
-    let new = NewProject { name, description, settings, action, by };
-    match app.cluster.propose(Key::wrap(key, Command::CreateProject(new))).await? {
-        Outcome::Created(id) => {
-            let mut response = respond_project(&app, &context, id, ReadPhase::AfterWrite).await?;
-            *response.status_mut() = StatusCode::CREATED;
-            Ok(respond::warn(response, &fields.warnings()))
-        }
-        other => Err(refused(other)),
-    }
+    let input = read_new(&mut fields, app.config().max_job_timeout, app.now())?;
+    let key = idempotency::key(&headers, actor, "POST /projects", &body)?;
+    let record = app.create_project(actor, key, input).await?;
+    let mut response = respond_project(record, app.now(), context.casing());
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(respond::warn(response, &fields.warnings()))
 }

@@ -4,9 +4,8 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod input;
-pub(crate) mod load;
 pub(crate) mod pause;
-pub(crate) mod pause_state;
+pub(crate) mod pause_input;
 pub(crate) mod read;
 pub(crate) mod rotate;
 pub(crate) mod routes;

@@ -1,10 +1,12 @@
 //! A project as answers show it.
 
+use axum::response::Response;
 use serde::Serialize;
 
-use crate::api::projects::pause_state::PauseState;
+use crate::api::http::{respond, version};
 use crate::api::projects::settings::SettingsView;
-use crate::model::project::Project;
+use crate::app::projects::{PauseState, ProjectRecord};
+use crate::model::job::Casing;
 use crate::model::time::rfc3339;
 use crate::model::{Millis, ProjectId};
 
@@ -33,8 +35,9 @@ pub(crate) struct ProjectView {
 }
 
 /// A project with its pause, as of now.
-pub(crate) fn view(project: Project, state: PauseState, now: Millis) -> ProjectView {
-    let (status, until) = match state {
+pub(crate) fn view(record: ProjectRecord, now: Millis) -> ProjectView {
+    let ProjectRecord { project, pause } = record;
+    let (status, until) = match pause {
         PauseState::Active => ("active", None),
         PauseState::Paused(until) => ("inactive", until),
     };
@@ -52,4 +55,10 @@ pub(crate) fn view(project: Project, state: PauseState, now: Millis) -> ProjectV
         created_by: project.created_by,
         modified_by: project.modified_by,
     }
+}
+
+/// Answers 200 with a project and its version.
+pub(crate) fn respond_project(record: ProjectRecord, now: Millis, casing: Casing) -> Response {
+    let version = record.project.version;
+    version::tag(respond::ok(&view(record, now), casing), version)
 }

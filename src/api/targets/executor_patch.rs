@@ -8,13 +8,15 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::api::http::error::Error;
-use crate::api::http::fields::{Fields, Patch, check_text};
+use crate::api::http::fields::{Fields, check_text};
 use crate::api::state::AppState;
 use crate::api::targets::http_target::merge::merged;
 use crate::api::targets::http_target::read::read_target;
 use crate::api::targets::http_target::tls::{LONGEST_PEM, Names, TlsInput};
 use crate::api::targets::http_target::url::check_url;
 use crate::api::targets::signing;
+use crate::app::patch::Patch;
+use crate::app::signing::{OVERLAP, changed};
 use crate::executor::guard::TargetGuard;
 use crate::model::target::{Executor, Sealed, Tls, WEBHOOK_URL};
 use crate::secret::purpose;
@@ -191,8 +193,7 @@ impl ExecutorPatch {
             Patch::Clear => new.signing.clear(),
             Patch::Set(text) => {
                 let sealed = app.keys.seal(text, purpose::SIGNING);
-                new.signing =
-                    signing::changed(&old.signing, sealed, app.time.now(), signing::OVERLAP);
+                new.signing = changed(&old.signing, sealed, app.time.now(), OVERLAP);
             }
         }
         new.max_concurrency = self.max_concurrency.clone().apply_to(old.max_concurrency);

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::api::http::write::Versioned;
 use crate::api::targets::http_target::view::{HttpView, TlsView, show};
 use crate::api::targets::signing;
+use crate::app::write::Versioned;
 use crate::model::Millis;
 use crate::model::target::Executor;
 use crate::model::time::rfc3339;

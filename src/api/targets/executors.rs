@@ -10,19 +10,21 @@ use rusqlite::Connection;
 
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
-use crate::api::http::error::{Error, refused};
+use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency::Key;
+use crate::api::http::idempotency;
 use crate::api::http::ids::Id;
 use crate::api::http::page::{ListWriter, Orders, cursor};
 use crate::api::http::respond;
-use crate::api::http::version::{self, Conditions};
-use crate::api::http::write::{propose_if, update_with_retry};
-use crate::api::limits::reader::ReadPhase;
+use crate::api::http::version::{self, conditions};
 use crate::api::state::{App, AppState};
 use crate::api::targets::executor_patch::ExecutorPatch;
-use crate::api::targets::signing::Rotation;
+use crate::api::targets::signing::read_rotation;
 use crate::app::Action;
+use crate::app::idempotency::Key;
+use crate::app::reads::ReadPhase;
+use crate::app::refused;
+use crate::app::signing::Rotation;
 use crate::command::{Command, Outcome};
 use crate::model::target::Executor;
 use crate::store::After;
@@ -46,7 +48,7 @@ pub(crate) fn router() -> ActionRouter {
 
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let page = context.page_after(ORDERS, &[Order::Name])?;
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let (now, casing) = (app.time.now(), context.casing());
     let body = app.read(move |conn| {
         let total = executors::count(conn)?;
@@ -69,14 +71,14 @@ async fn get_executor(
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app).await?;
+    context.apply_consistency(&app.app).await?;
     let response = respond_executor(
         &app,
         &context,
         StatusCode::OK,
         load(&app, id, ReadPhase::BeforeWrite).await?,
     );
-    Conditions::of(&headers).answer(response)
+    version::answer(&conditions(&headers), response)
 }
 
 async fn load(app: &AppState, id: u64, stage: ReadPhase) -> Result<Executor, Error> {
@@ -108,7 +110,7 @@ async fn create(
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let edit = ExecutorPatch::read(&mut fields)?;
-    let key = Key::of(&headers, context.caller, "POST /executors", &body)?;
+    let key = idempotency::key(&headers, &context.actor, "POST /executors", &body)?;
     let executor = edit.create(&app)?;
     match app.cluster.propose(Key::wrap(key, Command::CreateExecutor(executor))).await? {
         Outcome::Created(id) => {
@@ -116,7 +118,7 @@ async fn create(
             let response = respond_executor(&app, &context, StatusCode::CREATED, made);
             Ok(respond::warn(response, &fields.warnings()))
         }
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }
 
@@ -157,7 +159,9 @@ async fn update(
         Ok(Some(Command::UpdateExecutor { id, expect, executor }))
     };
     let load_old = || load(app, id, ReadPhase::BeforeWrite);
-    update_with_retry(app, &Conditions::of(headers), None, load_old, command).await?;
+    app.app
+        .update_with_retry(&context.actor, &conditions(headers), None, load_old, command)
+        .await?;
     let response =
         respond_executor(app, context, StatusCode::OK, load(app, id, ReadPhase::AfterWrite).await?);
     Ok(respond::warn(response, &fields.warnings()))
@@ -172,18 +176,21 @@ async fn rotate(
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let route = format!("POST /executors/{id}/rotate-secret");
-    let key = Key::of(&headers, context.caller, &route, &body)?;
-    let rotation = Rotation::read(&mut fields, &app.keys, key)?;
+    let key = idempotency::key(&headers, &context.actor, &route, &body)?;
+    let rotation = Rotation::new(read_rotation(&mut fields, key)?, &app.keys);
     let by = executor_patch::by(&mut fields)?;
     app.cluster.linearize().await?;
-    rotation.check(&load(&app, id, ReadPhase::BeforeWrite).await?.signing, &app).await?;
+    let old = load(&app, id, ReadPhase::BeforeWrite).await?;
+    app.app.check_rotation(&context.actor, &rotation, &old.signing).await?;
     let command = |old: &Executor| {
         let signing = rotation.apply_to(&old.signing, &app.keys, app.time.now());
         let executor = Executor { signing, modified_by: by.clone(), ..old.clone() };
         Ok(Some(Command::UpdateExecutor { id, expect: Some(old.version), executor }))
     };
     let load_old = || load(&app, id, ReadPhase::BeforeWrite);
-    update_with_retry(&app, &Conditions::of(&headers), key, load_old, command).await?;
+    app.app
+        .update_with_retry(&context.actor, &conditions(&headers), key, load_old, command)
+        .await?;
     let executor = load(&app, id, ReadPhase::AfterWrite).await?;
     let version = executor.version;
     let shown = rotation.secret_to_show(&executor.signing, &app.keys);
@@ -196,14 +203,19 @@ async fn rotate(
 
 async fn remove(
     State(app): App,
-    _: RequestContext,
+    context: RequestContext,
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
     let version = move |conn: &Connection| Ok(executors::get(conn, id)?.map(|e| e.version));
     let command = |expect| Command::DeleteExecutor { id, expect };
-    match propose_if(&app, &Conditions::of(&headers), version, missing_executor, command).await? {
+    let missing = || crate::app::Error::not_found("executor does not exist");
+    match app
+        .app
+        .propose_if(&context.actor, &conditions(&headers), version, missing, command)
+        .await?
+    {
         Outcome::Done => Ok(respond::no_content()),
-        other => Err(refused(other)),
+        other => Err(refused(other).into()),
     }
 }

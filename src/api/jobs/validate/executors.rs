@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(named.is_some(), field.is_some(), "{overlap:?} {kind}");
             if let (Some(shown), Some(field)) = (named, field) {
                 assert!(shown.contains(&format!("field: Some({field:?})")), "{shown}");
-                assert!(shown.contains("status: 422"), "{shown}");
+                assert!(shown.contains("kind: Unprocessable"), "{shown}");
             }
         }
     }

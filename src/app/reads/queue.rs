@@ -1,5 +1,5 @@
 //! The queue of the reads of clients: few run at a time, each bounded in time, and fair between the
-//! clients. `reads` puts every read of a handler through it. Reads of the node itself, such as
+//! clients. `reads` puts every read of a use case through it. Reads of the node itself, such as
 //! those that fire jobs, have threads and connections of their own and never wait here. The thread
 //! whose read is over begins the next one itself.
 //!
@@ -21,9 +21,9 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use super::permits::{Permit, Permits, Sizes};
-use super::reader::Reader;
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 use crate::cluster::{self, Cluster};
+use crate::listen::Principal;
 use crate::metrics::Metrics;
 use crate::store::{ReadClass, ReadEnd, ReadLimit};
 
@@ -45,7 +45,7 @@ impl Default for ReadQueue {
 }
 
 impl ReadQueue {
-    /// Reads when it is this reader's turn.
+    /// Reads when it is this principal's turn.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl ReadQueue {
         &self,
         cluster: &Cluster,
         metrics: &Metrics,
-        reader: Reader,
+        principal: Option<Principal>,
         timeout: Duration,
         read: F,
     ) -> Result<T, Error>
@@ -74,7 +74,7 @@ impl ReadQueue {
             // The client may have gone: then the read ends.
             let _ = begun.send(cluster.begin_within(limit, held));
         };
-        let queued = self.0.enqueue(reader.principal(), Box::new(start));
+        let queued = self.0.enqueue(principal, Box::new(start));
         // One timer serves the wait for the permit and then the read itself.
         let mut timer = pin!(tokio::time::sleep(timeout));
         let begun = granted(metrics, timer.as_mut(), async { started.await.ok() }).await?;
@@ -87,15 +87,15 @@ impl ReadQueue {
         Ok(found?)
     }
 
-    /// Waits for a permit until it is this reader's turn.
+    /// Waits for a permit until it is this principal's turn.
     pub(crate) async fn permit(
         &self,
         metrics: &Metrics,
-        reader: Reader,
+        principal: Option<Principal>,
         timeout: Duration,
     ) -> Result<Permit, Error> {
         let timer = pin!(tokio::time::sleep(timeout));
-        granted(metrics, timer, self.0.acquire(reader.principal())).await
+        granted(metrics, timer, self.0.acquire(principal)).await
     }
 }
 

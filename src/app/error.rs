@@ -1,0 +1,319 @@
+//! The error of a use case: what kind it is of, a message, and the field and place that it is
+//! about. The API makes a status and JSON of it. It never carries a secret or a path of this
+//! machine.
+
+use std::time::Duration;
+
+use crate::app::authz::Denied;
+use crate::cluster;
+use crate::command::{Outcome, Rejection, RejectionKind};
+
+/// What a use case came to instead of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The input as a whole cannot be understood.
+    Malformed,
+    /// The value of a field is not valid.
+    Invalid,
+    /// The input is well-formed, but not what the use case accepts.
+    Unprocessable,
+    /// The key of the request was used with another input.
+    KeyReused,
+    /// The actor may not do this.
+    Forbidden,
+    /// The record does not exist.
+    NotFound,
+    /// The state of a record conflicts with the request.
+    Conflict,
+    /// A member of the cluster is too old for this.
+    UpgradePending,
+    /// The record is not at the version that the request names.
+    Stale,
+    /// The input is too large.
+    TooLarge,
+    /// Not possible at the moment; nothing is wrong with the request.
+    Unavailable,
+    /// Other requests take too much at the moment.
+    Busy,
+    /// The read took too long and was ended.
+    TooSlow,
+    /// The disk is nearly full.
+    NoSpace,
+    /// A fault of this program. No input leads here.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The code of the kind, which programs tell errors apart by. Codes never change.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "bad_request",
+            Self::Invalid => "invalid",
+            Self::Unprocessable => "unprocessable",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::UpgradePending => "upgrade_pending",
+            Self::Stale => "stale",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+            Self::Busy => "busy",
+            Self::TooSlow => "too_slow",
+            Self::NoSpace => "no_space",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The seconds after which the same request may succeed, for kinds that pass by themselves.
+    fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Unavailable | Self::Busy | Self::TooSlow => Some(1),
+            Self::NoSpace => Some(30),
+            _ => None,
+        }
+    }
+}
+
+/// An error that whoever asked is told.
+#[derive(Clone, Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    detail: Option<String>,
+    field: Option<&'static str>,
+    index: Option<usize>,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), detail: None, field: None, index: None }
+    }
+
+    /// The input as a whole cannot be understood.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Malformed, message)
+    }
+
+    /// The value of a field is not valid. `field` is its camelCase name.
+    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message).field(field)
+    }
+
+    /// The input is well-formed, but not what the use case accepts.
+    pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unprocessable, message)
+    }
+
+    /// The actor may not do this.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Forbidden, message)
+    }
+
+    /// The record does not exist.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// The state of a record conflicts with the request.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Conflict, message)
+    }
+
+    /// The record is not at the version that the request names.
+    pub(crate) fn stale(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Stale, message)
+    }
+
+    /// The input is too large.
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TooLarge, message)
+    }
+
+    /// Not possible at the moment: the same request may succeed soon.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
+    /// Other requests take too much at the moment.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Busy, message)
+    }
+
+    /// The read took longer than `limit` and was ended. [`Error::narrow`] adds a way to ask for
+    /// less.
+    pub(crate) fn slow_read(limit: Duration) -> Self {
+        let seconds = limit.as_secs();
+        let message = format!("this takes more than {seconds} s to read, and was ended");
+        Self::new(ErrorKind::TooSlow, message)
+    }
+
+    /// The disk is nearly full.
+    pub(crate) fn no_space() -> Self {
+        let message =
+            "the disk of this node is nearly full: writes are refused until there is room";
+        Self::new(ErrorKind::NoSpace, message)
+    }
+
+    /// A fault of this program. The cause goes to the log, not to whoever asked.
+    pub(crate) fn internal() -> Self {
+        Self::new(ErrorKind::Internal, "this node failed to answer: see its log")
+    }
+
+    /// Adds a way to ask for less to the error of a read that took too long.
+    #[must_use]
+    pub(crate) fn narrow(self, hint: &str) -> Self {
+        if self.kind == ErrorKind::TooSlow { self.because(hint) } else { self }
+    }
+
+    /// Makes an input that is not valid one that is not accepted, for use cases whose whole purpose
+    /// is to say whether a text is valid.
+    #[must_use]
+    pub(crate) fn into_unprocessable(mut self) -> Self {
+        if matches!(self.kind, ErrorKind::Malformed | ErrorKind::Invalid) {
+            self.kind = ErrorKind::Unprocessable;
+        }
+        self
+    }
+
+    /// Names the field, by its camelCase name.
+    #[must_use]
+    pub(crate) fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Names the index in the request's list.
+    #[must_use]
+    pub(crate) fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// Adds a reason to a message that the original's clients know.
+    #[must_use]
+    pub(crate) fn because(mut self, reason: impl std::fmt::Display) -> Self {
+        self.detail = Some(format!("{}: {reason}", self.message));
+        self
+    }
+
+    /// Replaces the message in the detail, where the message that the original's clients know says
+    /// too little.
+    #[must_use]
+    pub(crate) fn says(mut self, sentence: impl Into<String>) -> Self {
+        self.detail = Some(sentence.into());
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The short message, which clients of the original know.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The whole message, with its reason.
+    pub fn detail(&self) -> &str {
+        self.detail.as_ref().unwrap_or(&self.message)
+    }
+
+    /// The camelCase name of the field that the error is about.
+    pub fn field_name(&self) -> Option<&'static str> {
+        self.field
+    }
+
+    /// The index, in the request's list, of what the error is about.
+    pub fn index(&self) -> Option<usize> {
+        self.index
+    }
+
+    /// The seconds after which the same request may succeed.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.kind.retry_after()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.detail())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::forbidden(denied.to_string())
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let kind = match rejection.kind {
+            RejectionKind::NotFound => ErrorKind::NotFound,
+            RejectionKind::Conflict => ErrorKind::Conflict,
+            RejectionKind::Invalid => ErrorKind::Malformed,
+            RejectionKind::Forbidden => ErrorKind::Forbidden,
+            RejectionKind::Stale => ErrorKind::Stale,
+            RejectionKind::KeyReused => ErrorKind::KeyReused,
+        };
+        Self::new(kind, rejection.message)
+    }
+}
+
+impl From<cluster::Error> for Error {
+    fn from(error: cluster::Error) -> Self {
+        match &error {
+            cluster::Error::NoLeader | cluster::Error::NotLeader { .. } => {
+                let message =
+                    "the cluster has no leader at the moment, nothing was written: try again";
+                Self::unavailable(message)
+            }
+            cluster::Error::Busy => Self::unavailable(
+                "as many requests to the leader as may be are under way at this node, nothing was \
+                 written: try again, or ask another node",
+            ),
+            cluster::Error::Unavailable(_) => {
+                tracing::warn!(%error, "a client was told that the outcome is unknown");
+                let message = "the cluster did not answer in time and the outcome is unknown: \
+                               send it again with the same Idempotency-Key";
+                Self::unavailable(message)
+            }
+            cluster::Error::NotRaised(_) => {
+                tracing::warn!(%error, "a request was refused");
+                let message = "the cluster did not answer in time, nothing was written: try again";
+                Self::unavailable(message)
+            }
+            cluster::Error::UpgradePending { .. } => {
+                Self::new(ErrorKind::UpgradePending, error.to_string())
+            }
+            cluster::Error::TooLarge { .. } => Self::too_large(error.to_string()),
+            cluster::Error::Refused(rejection) => rejection.clone().into(),
+            cluster::Error::Fatal(_) => {
+                Self::unavailable("this node is stopping: ask another node")
+            }
+            cluster::Error::Ended(_) => {
+                Self::busy("this node's state is being replaced by a newer one: try again")
+            }
+            cluster::Error::Store(_) | cluster::Error::Open(_) => {
+                tracing::error!(%error, "a request failed on this node");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// The error of an outcome that is no success: its rejection, or an internal error for an outcome
+/// that the command cannot have.
+pub(crate) fn refused(outcome: Outcome) -> Error {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection.into(),
+        other => {
+            tracing::error!(outcome = %other, "a command came to an outcome that it cannot have");
+            Error::internal()
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the use cases share. `node` makes it once; the files of the nouns add the use cases.
+
+use std::sync::Arc;
+
+use crate::app::actor::Actor;
+use crate::app::authz::{Action, Resource, authorize};
+use crate::app::cluster_admin::ClusterAdmin;
+use crate::app::error::Error;
+use crate::app::reads::queue::ReadQueue;
+use crate::auth::Auth;
+use crate::clock::SchedulerTime;
+use crate::cluster::Cluster;
+use crate::command::{Command, Outcome};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::model::Millis;
+use crate::secret::Keys;
+
+/// The application of one node.
+pub struct App {
+    pub(crate) cluster: Cluster,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) time: Arc<SchedulerTime>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) auth: Auth,
+    pub(crate) reads: ReadQueue,
+    /// `None` until the node has said what administers the cluster.
+    admin: Option<Arc<dyn ClusterAdmin>>,
+}
+
+impl App {
+    /// The application of a node. The caller runs [`Auth::follow`] of the `auth` it passes as a
+    /// task.
+    pub fn new(
+        cluster: Cluster,
+        keys: Arc<Keys>,
+        config: Arc<Config>,
+        time: Arc<SchedulerTime>,
+        metrics: Arc<Metrics>,
+        auth: Auth,
+    ) -> Self {
+        let (reads, admin) = (ReadQueue::default(), None);
+        Self { cluster, keys, config, time, metrics, auth, reads, admin }
+    }
+
+    /// Shows and changes the cluster through this. Without it the use cases of the cluster are not
+    /// available.
+    #[must_use]
+    pub fn with_cluster_admin(mut self, admin: Arc<dyn ClusterAdmin>) -> Self {
+        self.admin = Some(admin);
+        self
+    }
+
+    /// The time by which the scheduler counts, in milliseconds since 1970.
+    pub fn now(&self) -> Millis {
+        self.time.now()
+    }
+
+    /// The node's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The administration of the cluster.
+    pub(crate) fn admin(&self) -> Result<&dyn ClusterAdmin, Error> {
+        let starting = || Error::unavailable("this node is starting: try again");
+        self.admin.as_deref().ok_or_else(starting)
+    }
+
+    /// Checks that an actor may do an action.
+    pub(crate) fn authorize(&self, actor: &Actor, action: Action) -> Result<(), Error> {
+        Ok(authorize(actor, action, Resource::Any)?)
+    }
+
+    /// Waits until this node has applied everything that was committed anywhere.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` while there is no leader.
+    pub async fn linearize(&self) -> Result<(), Error> {
+        Ok(self.cluster.linearize().await?)
+    }
+
+    /// Proposes a command for an actor, and waits until this node has applied it.
+    pub(crate) async fn propose(&self, _actor: &Actor, command: Command) -> Result<Outcome, Error> {
+        Ok(self.cluster.propose(command).await?)
+    }
+}
