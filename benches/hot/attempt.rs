@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use scheduler0::command::Command;
+use scheduler0::command::{Command, LEVEL, Proposal};
 use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
 use scheduler0::model::members::Members;
 use scheduler0::model::result_code::ResultCode;
@@ -42,7 +42,8 @@ pub(crate) fn code(c: &mut Criterion) {
         let batch = JournalBatch { node: 1, incarnation: 7, first: 1, entries: Vec::new() };
         let entry = JournalEntry::Attempt(attempt(3, 1_763_700_000_000));
         let command = Command::Record(JournalBatch { entries: vec![entry], ..batch });
-        b.iter(|| Command::decode(&black_box(&command).encode().unwrap()).unwrap());
+        let proposal = Proposal::from(command);
+        b.iter(|| Proposal::decode(&black_box(&proposal).encode(LEVEL).unwrap()).unwrap());
     });
     group.bench_function("plain ids", |b| {
         b.iter(|| {

@@ -57,7 +57,7 @@ impl AppliedStore {
         self.index += 1;
         let (index, mut change) = (self.index, Change::default());
         let applied: Result<_, Error> =
-            self.writer.transaction(|tx| apply(tx, index, START, command, &mut change));
+            self.writer.transaction(|tx| apply(tx, index, START, None, command, &mut change));
         let outcome = applied.unwrap();
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
     }

@@ -2,6 +2,7 @@
 
 use crate::auth::Caller;
 use crate::listen::Principal;
+use crate::model::actor::ActorRef;
 
 /// The kind of an actor, which decides what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub struct Actor {
     pub principal: Principal,
 }
 
+impl From<&Actor> for ActorRef {
+    fn from(actor: &Actor) -> Self {
+        match actor.credential {
+            Some(credential) => Self::Client { credential },
+            None => Self::Operator,
+        }
+    }
+}
+
 impl From<Caller> for Actor {
     fn from(caller: Caller) -> Self {
         let kind = match caller {
@@ -31,5 +41,18 @@ impl From<Caller> for Actor {
             Caller::Client { .. } => ActorKind::Client,
         };
         Self { kind, credential: caller.client(), principal: caller.principal() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_the_credential_that_was_authenticated_and_not_the_root_of_its_tree() {
+        let client = Actor::from(Caller::Client { id: 7, root: 3 });
+        assert_eq!(ActorRef::from(&client), ActorRef::Client { credential: 7 });
+        let operator = Actor::from(Caller::Operator);
+        assert_eq!(ActorRef::from(&operator), ActorRef::Operator);
     }
 }

@@ -82,8 +82,9 @@ impl App {
         Ok(self.cluster.linearize().await?)
     }
 
-    /// Proposes a command for an actor, and waits until this node has applied it.
-    pub(crate) async fn propose(&self, _actor: &Actor, command: Command) -> Result<Outcome, Error> {
-        Ok(self.cluster.propose(command).await?)
+    /// Proposes a command for an actor, whom the log names, and waits until this node has applied
+    /// it.
+    pub(crate) async fn propose(&self, actor: &Actor, command: Command) -> Result<Outcome, Error> {
+        Ok(self.cluster.propose(command.asked_by(actor.into())).await?)
     }
 }

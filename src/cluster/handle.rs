@@ -15,10 +15,9 @@ use tokio::sync::{broadcast, watch};
 use super::error::Error;
 use super::inner::Inner;
 use super::leadership::state::Leadership;
-use super::propose::encode;
 use super::wire::MemberChange;
 use super::{rpc, stats};
-use crate::command::{Change, Command, Outcome};
+use crate::command::{Change, Command, Outcome, Proposal};
 use crate::listen::Listeners;
 use crate::model::NodeId;
 use crate::peer::{self, Origin, Peers};
@@ -64,20 +63,25 @@ impl Cluster {
 
     /// Changes the replicated state: on the leader directly, on a follower by forwarding it (one
     /// hop). Returns when it is applied on this node. A command that changes nothing comes back as
-    /// `Ok(Outcome::Rejected)`.
-    pub async fn propose(&self, command: Command) -> Result<Outcome, Error> {
-        Ok(self.propose_indexed(command).await?.1)
+    /// `Ok(Outcome::Rejected)`. What a client or an operator asks for names its actor
+    /// ([`Command::asked_by`]).
+    pub async fn propose(&self, proposal: impl Into<Proposal>) -> Result<Outcome, Error> {
+        Ok(self.propose_indexed(proposal).await?.1)
     }
 
     /// Proposes as [`Cluster::propose`] does, and gives the entry's index too.
-    pub async fn propose_indexed(&self, command: Command) -> Result<(u64, Outcome), Error> {
-        let origin = match command {
+    pub async fn propose_indexed(
+        &self,
+        proposal: impl Into<Proposal>,
+    ) -> Result<(u64, Outcome), Error> {
+        let proposal = proposal.into();
+        let origin = match proposal.command {
             // A firing, and a node that is about to stop, must not wait behind clients.
             Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
             _ => Origin::Client,
         };
-        self.inner.admit(&command).await?;
-        self.inner.propose(encode(&command)?, origin).await
+        self.inner.admit(&proposal.command).await?;
+        self.inner.propose(self.inner.encode(&proposal)?, origin).await
     }
 
     /// Proposes as [`Cluster::propose_indexed`] does, but only if this node leads in that term; for
@@ -85,10 +89,11 @@ impl Cluster {
     pub async fn propose_as_leader(
         &self,
         term: u64,
-        command: Command,
+        proposal: impl Into<Proposal>,
     ) -> Result<(u64, Outcome), Error> {
-        self.inner.admit(&command).await?;
-        self.inner.write(encode(&command)?, Some(term)).await
+        let proposal = proposal.into();
+        self.inner.admit(&proposal.command).await?;
+        self.inner.write(self.inner.encode(&proposal)?, Some(term)).await
     }
 
     /// Waits until this node has applied all that was committed anywhere when this was called.

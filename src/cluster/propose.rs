@@ -17,10 +17,10 @@ use super::error::Error;
 use super::inner::Inner;
 use super::options::MAX_COMMAND;
 use super::wire::{Denied, MEMBERS, MemberChange, NotRaised, PROPOSE, RAISE_LEVEL, READ_INDEX};
-use crate::command::{Command, Outcome};
+use crate::command::{Outcome, Proposal};
 use crate::model::NodeId;
 use crate::peer::{self, Origin, Place};
-use crate::raft::types::Proposal;
+use crate::raft::types::EntryData;
 
 /// The pause while nothing can be written; a change of the leadership ends it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -39,8 +39,9 @@ enum LeaderRequest {
     RaiseLevel(u32),
 }
 
-pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
-    let bytes = command.encode().map_err(|e| Error::Store(e.to_string()))?;
+/// Encodes a proposal for the log of a cluster of this level.
+pub(super) fn encode(proposal: &Proposal, level: u32) -> Result<Bytes, Error> {
+    let bytes = proposal.encode(level).map_err(|e| Error::Store(e.to_string()))?;
     if bytes.len() > MAX_COMMAND {
         return Err(Error::TooLarge { bytes: bytes.len(), max: MAX_COMMAND });
     }
@@ -48,6 +49,11 @@ pub(super) fn encode(command: &Command) -> Result<Bytes, Error> {
 }
 
 impl Inner {
+    /// Encodes a proposal for the log, by the level that is known here.
+    pub(super) fn encode(&self, proposal: &Proposal) -> Result<Bytes, Error> {
+        encode(proposal, self.level())
+    }
+
     /// Proposes from any node: here if this node leads, else by one hop. Returns when the entry is
     /// applied here.
     pub(super) async fn propose(
@@ -194,8 +200,8 @@ impl Inner {
             return Err(Error::NotLeader { leader: None });
         }
         let (responder, answer) = ProgressResponder::complete_only();
-        let proposal = Proposal { stamp: self.stamp(), command };
-        let mut write = self.raft.write(proposal).responder(responder);
+        let data = EntryData { stamp: self.stamp(), command };
+        let mut write = self.raft.write(data).responder(responder);
         if let Some(term) = term {
             write =
                 write.with_leader(LeaderId::<u64, NodeId>::new_committed(term, self.options.node));

@@ -56,8 +56,9 @@ pub enum Command {
         /// The version that it must still have.
         expect: Option<u64>,
     },
-    /// Creates a credential. Its id is given at apply; the one in the record is ignored. Since 0.1.
-    CreateCredential(Credential),
+    /// Creates a credential. Its id is given at apply; the one in the record is ignored. In version
+    /// 2 of the log it has another form (`version2`). Since 0.1.
+    CreateCredential(#[serde(with = "crate::model::text")] Credential),
     /// Archives a credential and all below it, or takes that one back into use. Since 0.1.
     ArchiveCredential {
         /// The credential.

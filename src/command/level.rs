@@ -7,6 +7,7 @@
 //! |---|---|
 //! | 1 | the program before levels |
 //! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers, TLS of targets; schema 3, 4 |
+//! | 3 | proposals of version 3; results of AMQP and of processes |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -16,11 +17,13 @@
 //! `docs/architecture.md`, "Levels".
 
 use super::Command;
+use crate::model::attempt::JournalEntry;
 use crate::model::job::JobDefinition;
+use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
-pub const LEVEL: u32 = 2;
+pub const LEVEL: u32 = 3;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
@@ -42,7 +45,6 @@ impl Command {
             | Self::ArchiveCredential { .. }
             | Self::DeleteCredential { .. }
             | Self::Assign(_)
-            | Self::Record(_)
             | Self::Register { .. }
             | Self::Checksum
             | Self::Retain { .. }
@@ -58,6 +60,7 @@ impl Command {
             | Self::Retire { .. }
             | Self::Drain { .. }
             | Self::Recover { .. } => 1,
+            Self::Record(batch) => batch.entries.iter().map(of_entry).max().unwrap_or(1),
             Self::CreateJobs(new) => new.definitions.iter().map(of_definition).max().unwrap_or(1),
             Self::UpdateJob(edit) => of_definition(&edit.definition),
             Self::CreateExecutor(executor) | Self::UpdateExecutor { executor, .. } => {
@@ -69,6 +72,18 @@ impl Command {
             }
             Self::RaiseLevel { .. } => 2,
         }
+    }
+}
+
+/// The level of a journal's entry. A node that makes results of a newer kind does so only in a
+/// cluster of their level: it could not hand them over in another one.
+fn of_entry(entry: &JournalEntry) -> u32 {
+    match entry {
+        JournalEntry::Attempt(record) => match record.result {
+            ResultCode::None | ResultCode::Http(_) => 1,
+            ResultCode::Amqp(_) | ResultCode::Exit(_) => 3,
+        },
+        JournalEntry::Watermarks(_) => 1,
     }
 }
 
@@ -104,7 +119,7 @@ mod tests {
         assert_eq!(delete().by_client(None).level(), 1, "an operator's");
         assert_eq!(Command::Tick.for_version(1, Some(2)).level(), 2);
         assert_eq!(Command::Tick.for_version(1, None).level(), 1);
-        assert_eq!(Command::RaiseLevel { level: 2 }.level(), LEVEL);
+        assert_eq!(Command::RaiseLevel { level: LEVEL }.level(), 2);
     }
 
     #[test]

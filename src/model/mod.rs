@@ -4,6 +4,7 @@
 //! All other modules use them. Nothing here does I/O, reads a clock or draws a random number, so
 //! that `command::apply` may call any of it.
 
+pub mod actor;
 pub mod attempt;
 pub mod credential;
 pub mod delivery;

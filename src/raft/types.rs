@@ -7,25 +7,26 @@ use serde::{Deserialize, Serialize};
 use crate::command::Outcome;
 use crate::model::NodeId;
 
-/// The content of a log entry: an encoded [`crate::command::Command`] with the proposer's stamp.
+/// The content of a log entry: an encoded [`crate::command::Proposal`] with the leader's stamp.
 ///
-/// The command is encoded once, by the proposer; log, network and apply pass the same bytes on.
+/// The proposal is encoded once, by the node that was asked; log, network and apply pass the same
+/// bytes on.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposal {
-    /// Log time of the entry: the proposer's scheduler time, never less than any stamp before it in
+pub struct EntryData {
+    /// Log time of the entry: the leader's scheduler time, never less than any stamp before it in
     /// the log (apply takes the maximum of this and the last one).
     pub stamp: i64,
-    /// The command, as [`crate::command::Command::encode`] made it.
+    /// The proposal, as [`crate::command::Proposal::encode`] made it.
     pub command: Bytes,
 }
 
-impl std::fmt::Debug for Proposal {
+impl std::fmt::Debug for EntryData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Proposal({} B at {})", self.command.len(), self.stamp)
+        write!(f, "EntryData({} B at {})", self.command.len(), self.stamp)
     }
 }
 
-impl std::fmt::Display for Proposal {
+impl std::fmt::Display for EntryData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(self, f)
     }
@@ -49,7 +50,7 @@ impl std::fmt::Display for Member {
 openraft::declare_raft_types!(
     /// The types of this project's Raft.
     pub TypeConfig:
-        D = Proposal,
+        D = EntryData,
         R = Outcome,
         NodeId = NodeId,
         Node = Member,

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use rusqlite::Connection;
+use scheduler0::command::{Command, LEVEL, Proposal};
 use serde_json::{Value, json};
 
 use crate::backup::WITHOUT_HASH;
@@ -364,9 +365,9 @@ async fn what_a_newer_version_has_written_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_command_of_a_newer_version_is_refused() {
-    let known = scheduler0::command::Command::Tick.encode().unwrap();
+    let known = Proposal::from(Command::Tick).encode(LEVEL).unwrap();
     let mut newer = known.to_vec();
     newer[0] = 99;
-    let refused = scheduler0::command::Command::decode(&newer).unwrap_err().to_string();
+    let refused = Proposal::decode(&newer).unwrap_err().to_string();
     assert!(refused.contains("version 99") && refused.contains("upgrade"), "{refused}");
 }

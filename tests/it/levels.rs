@@ -2,8 +2,11 @@
 //! oldest of them is not proposed, and a snapshot of a newer schema is not sent to it.
 
 use scheduler0::cluster::Error;
-use scheduler0::command::{Command, LEVEL, NewProject, Outcome, RejectionKind};
+use scheduler0::command::{
+    ACTOR_LEVEL, Command, LEVEL, NewProject, Outcome, Proposal, RejectionKind, SCHEMA_LEVEL,
+};
 use scheduler0::model::NodeId;
+use scheduler0::model::actor::ActorRef;
 use scheduler0::store::nodes;
 use tokio::time::timeout;
 
@@ -21,8 +24,12 @@ fn within_reach() -> Command {
 }
 
 /// The kind of a rejection by the state; the command was in the log then.
-async fn rejected(raft: &RaftCluster, node: NodeId, command: Command) -> RejectionKind {
-    match raft.node(node).propose(command).await.unwrap() {
+async fn rejected(
+    raft: &RaftCluster,
+    node: NodeId,
+    proposal: impl Into<Proposal>,
+) -> RejectionKind {
+    match raft.node(node).propose(proposal).await.unwrap() {
         Outcome::Rejected(rejection) => rejection.kind,
         outcome => panic!("{outcome:?}"),
     }
@@ -39,7 +46,11 @@ async fn fact(what: &str, holds: impl AsyncFn() -> bool) {
 
 /// Three nodes of the first level, of which each has registered itself.
 async fn three_of_level_one() -> RaftCluster {
-    let raft = RaftCluster::build_at_level(3, 1).await;
+    three_of_level(1).await
+}
+
+async fn three_of_level(level: u32) -> RaftCluster {
+    let raft = RaftCluster::build_at_level(3, level).await;
     let leader = raft.leader().await;
     let all = async || raft.node(leader).read(nodes::all).await.unwrap().len() == 3;
     fact("registered", all).await;
@@ -87,6 +98,26 @@ async fn a_newer_command_waits_until_every_member_understands_it() {
     raft.kill(leader);
     let leader = raft.leader().await;
     assert_eq!(rejected(&raft, leader, on_condition()).await, RejectionKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_actor_is_in_the_log_from_the_level_on_whichever_node_was_asked() {
+    let mut raft = three_of_level(ACTOR_LEVEL - 1).await;
+    // There is no such client: where the log names it, it may change nothing.
+    let of_a_client =
+        || Command::DeleteCredential { id: 9 }.asked_by(ActorRef::Client { credential: 8 });
+    for next in 1..=3 {
+        for node in 1..=3 {
+            assert_eq!(rejected(&raft, node, of_a_client()).await, RejectionKind::NotFound);
+        }
+        upgrade(&mut raft, next).await;
+    }
+    for node in 1..=3 {
+        fact("raised", async || raft.node(node).level() == LEVEL).await;
+        assert_eq!(rejected(&raft, node, of_a_client()).await, RejectionKind::Forbidden);
+        let operators = Command::DeleteCredential { id: 9 }.asked_by(ActorRef::Operator);
+        assert_eq!(rejected(&raft, node, operators).await, RejectionKind::NotFound);
+    }
 }
 
 #[tokio::test]
@@ -139,10 +170,10 @@ async fn a_leader_without_a_majority_does_not_call_the_others_old() {
     fact("there is no leader in effect", says_so).await;
 }
 
-#[tokio::test]
-#[cfg_attr(not(feature = "slow"), ignore = "slow")]
-async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
-    let mut raft = three_of_level_one().await;
+/// Three nodes, of which the third is of an older level and has missed more than the log of the
+/// others has kept: it can go on by a snapshot only. Gives the last entry, too.
+async fn fallen_behind(level: u32) -> (RaftCluster, u64) {
+    let mut raft = three_of_level(level).await;
     for node in 1..=2 {
         upgrade(&mut raft, node).await;
     }
@@ -162,6 +193,13 @@ async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
     }
     raft.start(3).await;
     raft.leader().await;
+    (raft, last)
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
+async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
+    let (mut raft, last) = fallen_behind(SCHEMA_LEVEL - 1).await;
     // It hears the leader, and does not come as far as the others while the request waits for that.
     let new = Command::CreateProject(NewProject { name: "seen".into(), ..NewProject::default() });
     let unseen = raft.node(3).propose(new).await.unwrap_err();
@@ -170,4 +208,12 @@ async fn a_node_of_an_older_version_gets_no_snapshot_before_it_is_upgraded() {
     assert!(raft.node(3).applied().borrow().index < last);
     upgrade(&mut raft, 3).await;
     raft.applied(3, last).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
+async fn a_node_of_an_older_version_gets_a_snapshot_whose_schema_it_knows() {
+    let (raft, last) = fallen_behind(SCHEMA_LEVEL).await;
+    raft.applied(3, last).await;
+    assert_eq!(raft.node(3).level(), SCHEMA_LEVEL, "it is not upgraded");
 }

@@ -184,6 +184,7 @@ fn row_bytes(job: &NewJob) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{LEVEL, Proposal};
 
     fn definition(project: u64) -> JobDefinition {
         JobDefinition {
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(got, wanted);
         for chunk in &cut {
             assert!(bytes(&chunk.definitions, &chunk.jobs) <= CHUNK_BYTES || chunk.jobs.len() == 1);
-            let command = Command::CreateJobs(chunk.clone()).encode().unwrap();
+            let command = Proposal::from(Command::CreateJobs(chunk.clone())).encode(LEVEL).unwrap();
             assert!(command.len() <= bytes(&chunk.definitions, &chunk.jobs));
         }
     }

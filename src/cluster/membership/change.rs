@@ -19,7 +19,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::error::Error;
 use crate::cluster::inner::Inner;
-use crate::cluster::propose::encode;
 use crate::cluster::wire::{HELLO, Hello, MemberChange};
 use crate::command::{Command, Outcome, Rejection, RejectionKind};
 use crate::model::NodeId;
@@ -101,7 +100,7 @@ impl Inner {
         let _level = self.leveling.lock().await;
         self.check_joiner(node)?;
         let register = Command::Register { node, instance: hello.instance, replace };
-        self.write_or_refuse(&register).await?;
+        self.write_or_refuse(register).await?;
         // A raise whose outcome was unknown has been applied before this entry, or never will be.
         self.check_joiner(node)?;
         self.peers.learn_address(node, &member.raft_address);
@@ -213,7 +212,7 @@ impl Inner {
     }
 
     async fn retire(&self, node: NodeId) -> Result<NodeId, Error> {
-        self.write_or_refuse(&Command::Retire { node }).await?;
+        self.write_or_refuse(Command::Retire { node }).await?;
         Ok(node)
     }
 
@@ -289,8 +288,8 @@ impl Inner {
         }))
     }
 
-    async fn write_or_refuse(&self, command: &Command) -> Result<(), Error> {
-        match self.write(encode(command)?, None).await?.1 {
+    async fn write_or_refuse(&self, command: Command) -> Result<(), Error> {
+        match self.write(self.encode(&command.into())?, None).await?.1 {
             Outcome::Rejected(rejection) => Err(Error::Refused(rejection)),
             _ => Ok(()),
         }

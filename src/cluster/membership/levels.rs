@@ -18,7 +18,6 @@ use tokio::time::{sleep, timeout};
 use crate::cluster::error::Error;
 use crate::cluster::inner::Inner;
 use crate::cluster::options::Options;
-use crate::cluster::propose::encode;
 use crate::command::{Command, Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::raft::types::Member;
@@ -136,7 +135,7 @@ impl Inner {
         if level < needs {
             return Err(Error::UpgradePending { node, level, needs });
         }
-        let command = encode(&Command::RaiseLevel { level })?;
+        let command = self.encode(&Command::RaiseLevel { level }.into())?;
         let (index, _) = self.write(command, Some(term)).await?;
         tracing::info!(level, "all nodes understand this level from now on");
         Ok(index)

@@ -25,7 +25,7 @@ use crate::model::NodeId;
 use crate::raft::log::{self, Joiner, LogStore};
 use crate::raft::machine::Machine;
 use crate::raft::snapshot::Snapshots;
-use crate::raft::types::{Entry, LogId, Member, Proposal, StoredMembership, Vote};
+use crate::raft::types::{Entry, EntryData, LogId, Member, StoredMembership, Vote};
 use crate::store::Store;
 
 /// The content of a stopped node's folder, in short.
@@ -129,12 +129,13 @@ impl Folder {
         let alone =
             Membership::new(voters, BTreeMap::from([(node, member)])).map_err(open_error)?;
         let generation = rand::random::<u128>().max(1);
-        let command = encode(&Command::Recover { node, generation })?;
+        // The log may end before the level was raised: the entry is written in the oldest form.
+        let command = encode(&Command::Recover { node, generation }.into(), 1)?;
         // Apply stamps it with log time, which never goes back.
-        let proposal = Proposal { stamp: i64::MIN, command };
+        let data = EntryData { stamp: i64::MIN, command };
         let entries = [
             Entry::new(id(next), EntryPayload::Membership(alone)),
-            Entry::new(id(next + 1), EntryPayload::Normal(proposal)),
+            Entry::new(id(next + 1), EntryPayload::Normal(data)),
         ];
         self.log.append(entries, IOFlushed::noop()).await.map_err(open_error)?;
         // The log's thread keeps their order: when the vote is durable, the entries are.

@@ -13,6 +13,7 @@ use crate::cluster::inner::Inner;
 use crate::cluster::membership::levels::check_level;
 use crate::cluster::options::Options;
 use crate::command::{Command, Outcome};
+use crate::model::actor::ActorRef;
 use crate::store::nodes::Bound;
 
 /// Time between two proposals of the same registration.
@@ -70,7 +71,8 @@ pub(in crate::cluster) async fn watch_registry(inner: Arc<Inner>) {
             None
         };
         if let Some(command) = command {
-            match cluster.propose(command).await {
+            let actor = ActorRef::Node { node: inner.options.node };
+            match cluster.propose(command.asked_by(actor)).await {
                 Ok(Outcome::Rejected(why)) => tracing::debug!(%why, "not the first"),
                 Ok(_) if registry.has_changed().unwrap_or(false) => continue,
                 Ok(outcome) => tracing::debug!(%outcome, "not in the replicated state yet"),

@@ -15,6 +15,11 @@ impl Entry<'_, '_> {
     /// Carries out a command within the reach of a client's key. The key was valid when the request
     /// was authenticated; only here is it known whether it still is.
     pub(super) fn by_client(&mut self, client: u64, command: &Command) -> Applied {
+        // The wrapper is what an entry without an actor has. Where both are there, they agree.
+        if self.client().is_some_and(|actor| actor != client) {
+            let message = "this command is limited to another api key than that of its request";
+            return Err(refuse(RejectionKind::Forbidden, message));
+        }
         let caller = credentials::get(self.tx, client)?;
         if caller.is_none_or(|caller| caller.archived) {
             let message = "the api key of this request was archived or deleted meanwhile";

@@ -6,22 +6,24 @@ use crate::command::codec::Error;
 use crate::command::commands::Command;
 use crate::command::outcome::{Change, Outcome};
 use crate::model::Millis;
+use crate::model::actor::ActorRef;
 use crate::store::Tx;
 
-/// Applies one command at its log index and stamp. An `Err` is a failure of the store and stops the
+/// Applies one command at its log index and stamp, for the actor that asked for it. An `Err` is a failure of the store and stops the
 /// node; a command that is refused comes back as [`Outcome::Rejected`]. The command takes effect at
 /// its stamp, or at log time where that is later.
 pub fn apply(
     tx: &mut Tx<'_>,
     index: u64,
     stamp: Millis,
+    actor: Option<&ActorRef>,
     command: &Command,
     change: &mut Change,
 ) -> Result<Outcome, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     change.index = index;
     change.stamp = stamp;
-    match (Entry { tx, index, stamp, change }).execute(command) {
+    match (Entry { tx, index, stamp, actor, change }).execute(command) {
         Ok(outcome) => Ok(outcome),
         Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
         Err(Refusal::Failed(error)) => Err(error),
@@ -45,6 +47,14 @@ impl Entry<'_, '_> {
             Command::DiscardJobs { request } => self.discard_jobs(*request),
             Command::UpdateJob(edit) => self.update_job(edit),
             Command::DeleteJob { id, expect } => self.delete_job(*id, *expect),
+            // A client's commands are limited to its reach, also when nothing wraps them.
+            Command::CreateCredential(_)
+            | Command::ArchiveCredential { .. }
+            | Command::DeleteCredential { .. }
+                if let Some(client) = self.client() =>
+            {
+                self.by_client(client, command)
+            }
             Command::CreateCredential(new) => self.create_credential(new, None),
             Command::ArchiveCredential { id, archived, by } => {
                 self.archive_credential(*id, *archived, by.as_deref())

@@ -4,6 +4,7 @@
 use crate::command::codec::Error;
 use crate::command::outcome::{Change, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
+use crate::model::actor::ActorRef;
 use crate::model::shard::ShardId;
 use crate::store::Tx;
 
@@ -15,6 +16,8 @@ pub(super) struct Entry<'a, 't> {
     pub(super) index: u64,
     /// Its effective stamp: log time after it.
     pub(super) stamp: Millis,
+    /// The actor that asked for it, where the entry names one.
+    pub(super) actor: Option<&'a ActorRef>,
     /// The change that the chunk publishes.
     pub(super) change: &'a mut Change,
 }
@@ -50,6 +53,11 @@ pub(super) fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<
 }
 
 impl Entry<'_, '_> {
+    /// The credential of the client that asked for the entry, where it names one.
+    pub(super) fn client(&self) -> Option<u64> {
+        self.actor.and_then(ActorRef::client)
+    }
+
     /// Notes that a shard's pending rows changed.
     pub(super) fn pending_changed(&mut self, shard: ShardId) {
         if !self.change.pending.contains(&shard) {

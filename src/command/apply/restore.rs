@@ -58,7 +58,7 @@ pub struct Reopened {
 pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: RestorePolicy) -> Result<Reopened, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     let mut change = Change::default();
-    let mut entry = Entry { tx, index: 0, stamp, change: &mut change };
+    let mut entry = Entry { tx, index: 0, stamp, actor: None, change: &mut change };
     match entry.reopen(choice) {
         Ok(reopened) => Ok(reopened),
         Err(Refusal::Failed(error)) => Err(error),

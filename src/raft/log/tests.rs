@@ -11,7 +11,7 @@ use openraft::vote::RaftLeaderIdExt;
 use super::index;
 use super::segment::{self, path_of};
 use super::store::LogStore;
-use crate::raft::types::{Entry, LogId, Proposal, TypeConfig, Vote};
+use crate::raft::types::{Entry, EntryData, LogId, TypeConfig, Vote};
 
 pub(super) fn id(term: u64, index: u64) -> LogId {
     LogId::new(openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(term, 1), index)
@@ -19,8 +19,8 @@ pub(super) fn id(term: u64, index: u64) -> LogId {
 
 pub(super) fn entry(term: u64, index: u64, size: usize) -> Entry {
     let command = bytes::Bytes::from(vec![index as u8; size]);
-    let proposal = Proposal { stamp: index as i64, command };
-    Entry::new(id(term, index), openraft::EntryPayload::Normal(proposal))
+    let data = EntryData { stamp: index as i64, command };
+    Entry::new(id(term, index), openraft::EntryPayload::Normal(data))
 }
 
 async fn indexes(log: &mut LogStore) -> Vec<u64> {

@@ -11,10 +11,10 @@ use openraft::vote::RaftLeaderIdExt;
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 
 use super::Machine;
-use crate::command::{Command, NewProject};
+use crate::command::{Command, LEVEL, NewProject, Proposal};
 use crate::model::Millis;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
-use crate::raft::types::{LogId, Proposal, SnapshotMeta, TypeConfig};
+use crate::raft::types::{EntryData, LogId, SnapshotMeta, TypeConfig};
 use crate::store::{FILE, Store};
 
 fn entry(index: u64) -> EntryResponder<TypeConfig> {
@@ -24,10 +24,10 @@ fn entry(index: u64) -> EntryResponder<TypeConfig> {
         description: "d".repeat(3_000),
         ..NewProject::default()
     };
-    let command = Command::CreateProject(project).encode().unwrap();
-    let proposal = Proposal { stamp: index as Millis, command };
+    let command = Proposal::from(Command::CreateProject(project)).encode(LEVEL).unwrap();
+    let data = EntryData { stamp: index as Millis, command };
     let id = LogId::new(leader, index);
-    (openraft::entry::RaftEntry::new(id, EntryPayload::Normal(proposal)), None)
+    (openraft::entry::RaftEntry::new(id, EntryPayload::Normal(data)), None)
 }
 
 fn start(dir: &std::path::Path, most_pages: Option<u32>) -> io::Result<Machine> {

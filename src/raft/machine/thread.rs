@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::applied::{Applied, AppliedState, decode_applied};
 use super::builder::{Unbuilt, build};
 use super::watches::{NodeRegistry, Watches};
-use crate::command::{self, Change, Command, Outcome};
+use crate::command::{self, Change, Command, Outcome, Proposal};
 use crate::disk;
 use crate::model::Millis;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
@@ -47,7 +47,7 @@ struct Step {
 enum Payload {
     Nothing,
     Members(StoredMembership),
-    Command { stamp: Millis, command: Box<Command> },
+    Command { stamp: Millis, proposal: Box<Proposal> },
 }
 
 pub(super) struct Thread {
@@ -121,7 +121,7 @@ impl Thread {
         for entry in chunk {
             let step = decode(entry)?;
             // A hash is taken of the state right after its entry: nothing else may be in there.
-            let checksum = matches!(&step.payload, Payload::Command { command, .. } if **command == Command::Checksum);
+            let checksum = matches!(&step.payload, Payload::Command { proposal, .. } if proposal.command == Command::Checksum);
             let id = step.id;
             steps.push(step);
             if checksum {
@@ -145,8 +145,10 @@ impl Thread {
                         position.membership = members.clone();
                         Outcome::Done
                     }
-                    Payload::Command { stamp, command } => {
-                        command::apply(tx, step.id.index, *stamp, command, &mut change)?
+                    Payload::Command { stamp, proposal } => {
+                        let Proposal { actor, command } = &**proposal;
+                        let (index, actor) = (step.id.index, actor.as_ref());
+                        command::apply(tx, index, *stamp, actor, command, &mut change)?
                     }
                 });
             }
@@ -294,10 +296,10 @@ fn decode((entry, responder): EntryResponder<TypeConfig>) -> io::Result<Step> {
         EntryPayload::Membership(members) => {
             Payload::Members(StoredMembership::new(Some(id), members))
         }
-        EntryPayload::Normal(proposal) => {
-            let command = Command::decode(&proposal.command)
+        EntryPayload::Normal(data) => {
+            let proposal = Proposal::decode(&data.command)
                 .map_err(|e| io::Error::other(format!("log entry {}: {e}", id.index)))?;
-            Payload::Command { stamp: proposal.stamp, command: Box::new(command) }
+            Payload::Command { stamp: data.stamp, proposal: Box::new(proposal) }
         }
     };
     Ok(Step { id, payload, responder })

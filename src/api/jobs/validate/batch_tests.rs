@@ -4,7 +4,8 @@ use super::*;
 use crate::api::jobs::validate::fixtures::{SPEC, bare, read, rules, with};
 use crate::api::jobs::validate::payload::{MOST_BYTES, definition_bytes};
 use crate::cluster::MAX_COMMAND;
-use crate::command::{Command, CreateJobs};
+use crate::command::{Command, CreateJobs, LEVEL};
+use crate::model::actor::ActorRef;
 
 #[test]
 fn jobs_alike_share_a_definition() {
@@ -176,7 +177,8 @@ fn a_job_may_be_as_large_as_the_log_and_a_call_have_room() {
     let create = CreateJobs { request: u128::MAX, definitions, jobs, staged: false };
     let command = Box::new(Command::CreateJobs(create));
     let once = Command::Once { key: [255; 32], body: [255; 32], command };
-    assert!(once.encode().unwrap().len() < MAX_COMMAND);
+    let proposal = once.asked_by(ActorRef::Client { credential: u64::MAX });
+    assert!(proposal.encode(LEVEL).unwrap().len() < MAX_COMMAND);
     let error = read(&sized(most + 1), rules()).unwrap_err();
     assert_eq!(error.status(), 413);
     let shown = format!("{error:?}");

@@ -1,6 +1,8 @@
 //! The reach of a client's key: itself and the credentials below it.
 
 use super::*;
+use crate::command::{LEVEL, Proposal};
+use crate::model::actor::ActorRef;
 use crate::model::credential::Credential;
 use crate::store::{Page, credentials};
 
@@ -29,8 +31,8 @@ fn family() -> ApplyFixture {
         [("a", None), ("b", None), ("c", Some(1)), ("d", Some(3)), ("e", Some(1)), ("f", Some(2))]
     {
         // A log carries the encoded command: the parent of the record is no part of it.
-        let encoded = new(api_key).by_client(client).encode().unwrap();
-        state.done(Command::decode(&encoded).unwrap());
+        let encoded = Proposal::from(new(api_key).by_client(client)).encode(LEVEL).unwrap();
+        state.done(Proposal::decode(&encoded).unwrap().command);
     }
     state
 }
@@ -122,6 +124,37 @@ fn archiving_a_key_archives_what_it_made_and_what_that_made() {
     assert_eq!(state.open(), [1, 2, 3, 6]);
     // Saying that a key is in use which is in use takes nothing back.
     state.done(archive(3, false).by_client(Some(1)));
+}
+
+#[test]
+fn a_client_that_the_entry_names_reaches_no_further_without_a_wrapper() {
+    let client = |credential| Some(ActorRef::Client { credential });
+    let as_actor = |state: &mut ApplyFixture, actor: Option<ActorRef>, command| {
+        state.apply_for(actor.as_ref(), &command)
+    };
+    let kind = |outcome| match outcome {
+        Outcome::Rejected(why) => why.kind,
+        outcome => panic!("{outcome:?}"),
+    };
+    let mut state = family();
+    let created = as_actor(&mut state, client(1), new("g"));
+    assert_eq!((created, state.parent(7)), (Outcome::Created(7), Some(1)));
+    for command in [archive(2, true), Command::DeleteCredential { id: 6 }] {
+        assert_eq!(kind(as_actor(&mut state, client(1), command)), RejectionKind::NotFound);
+    }
+    let own = Command::DeleteCredential { id: 1 };
+    assert_eq!(kind(as_actor(&mut state, client(1), own)), RejectionKind::Forbidden);
+    // Under a wrapper, both say the same, or nothing is done.
+    let wrapped = || Command::DeleteCredential { id: 7 }.by_client(Some(1));
+    let other = kind(as_actor(&mut state, client(2), wrapped()));
+    assert_eq!(other, RejectionKind::Forbidden);
+    let once = Command::Once { key: [1; 32], body: [2; 32], command: Box::new(wrapped()) };
+    assert_eq!(as_actor(&mut state, client(1), once.clone()), Outcome::Done);
+    assert_eq!(as_actor(&mut state, client(1), once), Outcome::Done, "it is repeated");
+    // Anybody else reaches all of them.
+    for actor in [None, Some(ActorRef::Operator), Some(ActorRef::Node { node: 1 })] {
+        assert_eq!(as_actor(&mut state, actor, archive(2, true)), Outcome::Done);
+    }
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn replay(state: &mut ApplyFixture, log: &[(Millis, Command)], chunks: &[usize])
         let done: Result<(), Error> = state.writer.transaction(|tx| {
             for (stamp, command) in chunk {
                 state.index += 1;
-                outcomes.push(apply(tx, state.index, *stamp, command, &mut state.change)?);
+                outcomes.push(apply(tx, state.index, *stamp, None, command, &mut state.change)?);
             }
             meta::set_applied(tx, &state.index.to_be_bytes())?;
             Ok(())

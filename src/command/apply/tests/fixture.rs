@@ -8,6 +8,7 @@ use crate::command::{
     Change, Command, CreateJobs, Error, JobEdit, NewJob, NewProject, Outcome, RejectionKind, apply,
 };
 use crate::model::Millis;
+use crate::model::actor::ActorRef;
 use crate::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict, Watermark,
 };
@@ -55,12 +56,17 @@ impl ApplyFixture {
 
     /// Applies a command now, in a transaction of its own.
     pub(super) fn apply(&mut self, command: &Command) -> Outcome {
+        self.apply_for(None, command)
+    }
+
+    /// Applies a command now, for an actor.
+    pub(super) fn apply_for(&mut self, actor: Option<&ActorRef>, command: &Command) -> Outcome {
         self.index += 1;
         let (index, now) = (self.index, self.now);
         let mut change = Change::default();
         let outcome = self
             .writer
-            .transaction(|tx| apply(tx, index, now, command, &mut change))
+            .transaction(|tx| apply(tx, index, now, actor, command, &mut change))
             .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
         self.change = change;
         outcome
@@ -73,7 +79,7 @@ impl ApplyFixture {
         let mut change = Change::default();
         let done = self.writer.transaction(|tx| {
             for (index, command) in (first..).zip(commands) {
-                let outcome = apply(tx, index, now, command, &mut change)?;
+                let outcome = apply(tx, index, now, None, command, &mut change)?;
                 assert!(!matches!(outcome, Outcome::Rejected(_)), "{command:?}: {outcome}");
             }
             Ok(())
@@ -253,7 +259,7 @@ impl ApplyFixture {
         let mut change = Change::default();
         let done = self.writer.transaction(|tx| {
             let stamp = tx.advance_log_time(now)?;
-            let mut entry = Entry { tx, index, stamp, change: &mut change };
+            let mut entry = Entry { tx, index, stamp, actor: None, change: &mut change };
             match f(&mut entry) {
                 Err(Refusal::Failed(error)) => Err(error),
                 Err(Refusal::Rejected(why)) => panic!("{why}"),

@@ -1,0 +1,221 @@
+//! The forms of proposals: each command reads back from each version, and the bytes of a version do
+//! not change.
+
+use std::collections::BTreeSet;
+
+use super::codec::{ACTOR_LEVEL, Error, VERSION};
+use super::{Command, CreateJobs, JobAction, JobEdit, NewJob, NewProject, ProjectEdit, Proposal};
+use crate::model::actor::ActorRef;
+use crate::model::attempt::{
+    AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict, Watermark,
+};
+use crate::model::credential::Credential;
+use crate::model::delivery::{Overlap, Retry};
+use crate::model::members::Members;
+use crate::model::result_code::ResultCode;
+use crate::model::run::{BeginRun, Occurrence, Report};
+use crate::model::shard::{Move, MoveKind};
+
+const BELOW: u32 = ACTOR_LEVEL - 1;
+const OCCURRENCE: Occurrence = Occurrence { job: 5, scheduled: -7, run: 2 };
+
+fn credential() -> Credential {
+    Credential {
+        id: 0,
+        api_key: "key".into(),
+        verifier: vec![1, 255],
+        archived: false,
+        created: 0,
+        modified: Some(-3),
+        created_by: Some("ä \"me\"".into()),
+        archived_by: None,
+        parent: None,
+    }
+}
+
+fn record(result: ResultCode) -> AttemptRecord {
+    let members = Members::from_sorted([3, 4, 900]);
+    let occurrences =
+        Occurrences { project: 1, shard: 63, epoch: 300, due: 9, scheduled: 8, members };
+    AttemptRecord { result, ..AttemptRecord::attempt(occurrences, Verdict::Retry { at: 70 }) }
+}
+
+fn batch(result: ResultCode) -> JournalBatch {
+    let watermarks = vec![Watermark { shard: 63, epoch: 300, at: i64::MAX }];
+    let entries = vec![JournalEntry::Attempt(record(result)), JournalEntry::Watermarks(watermarks)];
+    JournalBatch { node: 2, incarnation: u128::MAX, first: 9, entries }
+}
+
+/// A command of each variant.
+fn samples() -> Vec<Command> {
+    let by = || Some("me".to_owned());
+    let new = NewProject { name: "p".into(), by: by(), ..NewProject::default() };
+    let jobs = CreateJobs {
+        request: 7,
+        definitions: vec![Default::default(), Default::default()],
+        jobs: vec![NewJob { definition: 1, data: "{}".into(), ..NewJob::default() }],
+        staged: true,
+    };
+    let begin = BeginRun {
+        occurrence: OCCURRENCE,
+        project: 1,
+        shard: 63,
+        node: 2,
+        epoch: 300,
+        due: 9,
+        attempt: 1,
+        pending: Some(4),
+        overlap: Overlap::Skip,
+        timeout: 30_000,
+        retry: Retry { max: 1, delay: 60_000, factor: 1_000, max_delay: 60_000 },
+    };
+    let edit = ProjectEdit { id: 1, settings: Some(Default::default()), ..ProjectEdit::default() };
+    let command = || Box::new(Command::RunJob { id: 8, forced: true });
+    let (key, body) = ([250; 32], [3; 32]);
+    let to = |kind| Move { shard: 3, to: 2, expects: 200, kind };
+    vec![
+        Command::Init { cluster: u128::MAX },
+        Command::Tick,
+        Command::CreateProject(new),
+        Command::UpdateProject(edit),
+        Command::DeleteProject { id: 1, cascade: true, expect: Some(300) },
+        Command::CreateJobs(jobs),
+        Command::ActivateJobs { request: 7 },
+        Command::DiscardJobs { request: 7 },
+        Command::UpdateJob(JobEdit { id: 5, by: by(), ..JobEdit::default() }),
+        Command::DeleteJob { id: 5, expect: None },
+        Command::CreateCredential(credential()),
+        Command::ArchiveCredential { id: 3, archived: true, by: by() },
+        Command::DeleteCredential { id: 3 },
+        Command::Assign(vec![to(MoveKind::TakeOver), to(MoveKind::HandOver { until: 5 })]),
+        Command::Record(batch(ResultCode::Http(503))),
+        Command::Register { node: 3, instance: 4, replace: true },
+        Command::Checksum,
+        Command::Retain { before: 4, dead_letters: -4, limit: 1_000 },
+        Command::Once { key, body, command: command() },
+        Command::ChangeJobs { jobs: vec![(5, 300)], action: JobAction::Resume, by: by() },
+        Command::RunJob { id: 8, forced: false },
+        Command::CreateExecutor(Default::default()),
+        Command::UpdateExecutor { id: 1, expect: Some(2), executor: Default::default() },
+        Command::DeleteExecutor { id: 1, expect: Some(2) },
+        Command::BeginRun(begin),
+        Command::ReportRun { occurrence: OCCURRENCE, report: Report::Heartbeat },
+        Command::Expire { limit: 9 },
+        Command::ReplayDeadLetters { letters: vec![(5, 6)] },
+        Command::PurgeDeadLetters { letters: vec![5, 6] },
+        Command::Conclude { answer: "{}".into() },
+        Command::Retire { node: 3 },
+        Command::Drain { node: 3, draining: true },
+        Command::Recover { node: 3, generation: 4 },
+        Command::ForVersion { job: 8, version: 300, command: command() },
+        Command::ByClient { client: 300, command: command() },
+        Command::RaiseLevel { level: 3 },
+    ]
+}
+
+/// Commands that wrap others, as the api makes them.
+fn wrapped() -> Vec<Command> {
+    let once = |command| Command::Once { key: [1; 32], body: [2; 32], command: Box::new(command) };
+    let new = || Command::CreateCredential(credential());
+    vec![
+        once(new()),
+        new().by_client(Some(300)),
+        once(new().by_client(Some(300))),
+        once(Command::DeleteCredential { id: 4 }.by_client(Some(1))),
+        once(Command::RunJob { id: 8, forced: false }.for_version(8, Some(2))),
+    ]
+}
+
+fn actors() -> [Option<ActorRef>; 4] {
+    let client = ActorRef::Client { credential: 300 };
+    [None, Some(ActorRef::Operator), Some(client), Some(ActorRef::Node { node: 2 })]
+}
+
+#[test]
+fn each_command_has_a_sample() {
+    let source = include_str!("commands.rs");
+    let names = source.lines().filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\","));
+    let sampled: BTreeSet<_> = samples().iter().map(Command::name).collect();
+    assert_eq!(names.collect::<BTreeSet<_>>(), sampled);
+}
+
+#[test]
+fn each_command_reads_back_from_either_version_and_only_the_newer_has_its_actor() {
+    for command in samples().into_iter().chain(wrapped()) {
+        for actor in actors() {
+            let proposal = Proposal { actor, command: command.clone() };
+            let newer = proposal.encode(ACTOR_LEVEL).unwrap();
+            assert_eq!((newer[0], &Proposal::decode(&newer).unwrap()), (VERSION, &proposal));
+            for level in [0, 1, BELOW] {
+                let older = proposal.encode(level).unwrap();
+                let read = Proposal::decode(&older).unwrap();
+                assert_eq!((older[0], read), (2, Proposal::from(command.clone())));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_command_of_version_2_is_as_the_program_of_level_2_wrote_it() {
+    // Only a new credential has another form now.
+    for command in samples() {
+        let older = Proposal::from(command.clone()).encode(BELOW).unwrap();
+        let same = postcard::to_extend(&command, vec![2]).unwrap();
+        let differs = matches!(command, Command::CreateCredential(_));
+        assert_eq!(older != same, differs, "{}", command.name());
+    }
+    let new = Command::CreateCredential(credential());
+    let mut expected = vec![10, 0, 3, b'k', b'e', b'y', 2, 1, 255, 0, 0, 1, 5, 1, 7];
+    expected.extend("ä \"me\"".bytes());
+    expected.push(0);
+    let bytes = |command: Command| Proposal::from(command).encode(BELOW).unwrap();
+    assert_eq!(bytes(new.clone()), [&[2], &expected[..]].concat());
+    let within_reach = [&[34, 0xac, 2], &expected[..]].concat();
+    assert_eq!(bytes(new.clone().by_client(Some(300))), [&[2], &within_reach[..]].concat());
+    let once =
+        Command::Once { key: [7; 32], body: [8; 32], command: Box::new(new.by_client(Some(300))) };
+    let expected = [&[2, 18], &[7; 32][..], &[8; 32][..], &within_reach[..]].concat();
+    assert_eq!(bytes(once), expected);
+}
+
+#[test]
+fn the_bytes_of_version_3_do_not_change() {
+    let bytes = |proposal: Proposal| proposal.encode(ACTOR_LEVEL).unwrap();
+    assert_eq!(*bytes(Command::Tick.into()), [3, 0, 1]);
+    assert_eq!(*bytes(Command::Tick.asked_by(ActorRef::Operator)), [3, 1, 0, 1]);
+    let client = ActorRef::Client { credential: 300 };
+    assert_eq!(*bytes(Command::Tick.asked_by(client)), [3, 1, 1, 0xac, 2, 1]);
+    assert_eq!(*bytes(Command::Tick.asked_by(ActorRef::Node { node: 2 })), [3, 1, 2, 2, 1]);
+    let text = r#"{"id":0,"api_key":"key","verifier":[1,255],"archived":false,"created":0,"modified":-3,"created_by":"ä \"me\"","archived_by":null}"#;
+    let expected = [&[3, 0, 10, 130, 1], text.as_bytes()].concat();
+    assert_eq!(bytes(Command::CreateCredential(credential()).into()), expected);
+}
+
+#[test]
+fn a_credential_with_fields_of_a_later_version_is_read() {
+    let text = r#"{"id":0,"api_key":"key","verifier":[],"archived":false,"created":0,"expires":5}"#;
+    let bytes = postcard::to_extend(&(10_u32, text), vec![3, 0]).unwrap();
+    let read = Proposal::decode(&bytes).unwrap().command;
+    let Command::CreateCredential(read) = read else { panic!("{read:?}") };
+    assert_eq!((read.api_key.as_str(), read.modified, read.created_by), ("key", None, None));
+}
+
+#[test]
+fn a_result_of_a_newer_kind_needs_its_level() {
+    let level = |result| Command::Record(batch(result)).level();
+    assert_eq!([level(ResultCode::None), level(ResultCode::Http(503))], [1; 2]);
+    for newer in [ResultCode::Amqp(0), ResultCode::Exit(1)] {
+        assert_eq!(level(newer), ACTOR_LEVEL);
+        let proposal = Proposal::from(Command::Record(batch(newer)));
+        let read = Proposal::decode(&proposal.encode(ACTOR_LEVEL).unwrap()).unwrap();
+        assert_eq!(read, proposal);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_proposal_are_refused() {
+    assert!(matches!(Proposal::decode(&[99, 0]), Err(Error::Version(99))));
+    for broken in [&[][..], &[2], &[2, 99], &[3], &[3, 0], &[3, 2, 1], &[3, 1, 9, 1]] {
+        assert!(matches!(Proposal::decode(broken), Err(Error::Decode(_))), "{broken:?}");
+    }
+}

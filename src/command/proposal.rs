@@ -1,0 +1,29 @@
+//! A command with the actor that asked for it: what is proposed, and what an entry of the log
+//! holds. `cluster` takes it, `raft::machine` gives it to `apply`.
+
+use super::commands::Command;
+use crate::model::actor::ActorRef;
+
+/// A command and who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The actor, as the node found it that authenticated the request. `None` where the cluster
+    /// acts by itself, and in entries that were written below [`super::ACTOR_LEVEL`].
+    pub actor: Option<ActorRef>,
+    /// The command.
+    pub command: Command,
+}
+
+impl From<Command> for Proposal {
+    fn from(command: Command) -> Self {
+        Self { actor: None, command }
+    }
+}
+
+impl Command {
+    /// Proposes the command for an actor.
+    #[must_use]
+    pub fn asked_by(self, actor: ActorRef) -> Proposal {
+        Proposal { actor: Some(actor), command: self }
+    }
+}

@@ -1,0 +1,34 @@
+//! The actor of a command, as the log names it: the party that was authenticated, not what a client
+//! says about itself. `app` names it, `cluster` carries it, `command::apply` reads it.
+
+use serde::{Deserialize, Serialize};
+
+use super::NodeId;
+
+/// The party that asked for a command. The enum is append-only: the place of a variant is its code
+/// in the log. A new variant (a subject of an identity provider) takes a new level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActorRef {
+    /// The operator, by the node's username and password.
+    Operator,
+    /// A client, by its API key.
+    Client {
+        /// The id of its credential.
+        credential: u64,
+    },
+    /// A node, by itself.
+    Node {
+        /// Its id.
+        node: NodeId,
+    },
+}
+
+impl ActorRef {
+    /// The id of a client's credential; `None` for any other actor.
+    pub fn client(&self) -> Option<u64> {
+        match self {
+            Self::Client { credential } => Some(*credential),
+            Self::Operator | Self::Node { .. } => None,
+        }
+    }
+}
