@@ -17,8 +17,6 @@ use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::config::Config;
-use crate::executor::guard::TargetGuard;
-use crate::executor::raft_addresses::RaftAddresses;
 use crate::metrics::Metrics;
 use crate::secret::Keys;
 
@@ -102,15 +100,6 @@ impl AppState {
     pub fn echo(mut self, echo: bool) -> Self {
         self.echo = echo;
         self
-    }
-
-    /// The rule of which targets this node calls: by its configuration, and none of the cluster's
-    /// own Raft ports.
-    pub(crate) fn guard(&self) -> TargetGuard {
-        let members = self.cluster.members();
-        let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
-        let members = Arc::new(RaftAddresses::new(addresses));
-        TargetGuard { members, ..TargetGuard::of(&self.config) }
     }
 
     /// Refuses a write while the node is short of memory or disk.

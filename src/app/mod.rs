@@ -1,13 +1,15 @@
 //! The application: the use cases of the scheduler, a file for each noun. A use case takes an
 //! [`Actor`], who must be authorized for an [`Action`], and typed input; it gives a typed result or
 //! an [`Error`]. The API translates requests to use cases, and so do callers in this process. Only
-//! `app` reads the store and proposes commands for clients; it knows no HTTP and no JSON.
+//! `app` reads the store and proposes commands for clients; it knows no HTTP. Of JSON it
+//! knows the objects that are kept as configuration of a target.
 
 mod actor;
 mod authz;
 pub mod cluster_admin;
 pub mod conditions;
 mod error;
+pub(crate) mod fields;
 pub mod idempotency;
 pub mod page;
 pub mod patch;
@@ -15,6 +17,7 @@ pub mod projects;
 pub(crate) mod reads;
 pub mod signing;
 mod state;
+pub(crate) mod targets;
 pub(crate) mod write;
 
 pub use actor::{Actor, ActorKind};

@@ -12,6 +12,8 @@ use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
 use crate::config::Config;
+use crate::executor::guard::TargetGuard;
+use crate::executor::raft_addresses::RaftAddresses;
 use crate::metrics::Metrics;
 use crate::model::Millis;
 use crate::secret::Keys;
@@ -60,6 +62,15 @@ impl App {
     /// The node's configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The rule of which targets this node calls: by its configuration, and none of the cluster's
+    /// own Raft ports.
+    pub(crate) fn guard(&self) -> TargetGuard {
+        let members = self.cluster.members();
+        let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
+        let members = Arc::new(RaftAddresses::new(addresses));
+        TargetGuard { members, ..TargetGuard::of(&self.config) }
     }
 
     /// The administration of the cluster.

@@ -1,14 +1,13 @@
 //! The two casings of one API. Answers are serialised once, with camelCase names; under the `/`
 //! prefix a formatter writes the same names in `snake_case`, byte by byte. In requests a field is
-//! known by either name.
+//! known by either name: `app::fields` has that rule.
 //!
-//! All resources call [`to_json`]; `fields` and the job parser call [`canonical`]. Text *values*
-//! are never changed, and neither are names that are the client's own: [`verbatim`].
+//! All resources call [`to_json`]. Text *values* are never changed, and neither are names that are
+//! the client's own, which the views serialise verbatim.
 
 use std::io::{self, Write};
 
-use serde::ser::Error;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::model::job::Casing;
@@ -37,13 +36,6 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T, ca
     written.expect("answers serialise");
 }
 
-/// Serialises a map whose names are the client's own (headers, labels) unchanged under every
-/// prefix. For `serialize_with`.
-pub(crate) fn verbatim<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    // The serialiser writes raw JSON as it stands, past the formatter.
-    serde_json::value::to_raw_value(value).map_err(S::Error::custom)?.serialize(to)
-}
-
 /// A field's name in a casing, for messages and the `field` of errors.
 pub(crate) fn name(camel: &str, casing: Casing) -> String {
     let mut out = Vec::with_capacity(camel.len() + 4);
@@ -53,17 +45,6 @@ pub(crate) fn name(camel: &str, casing: Casing) -> String {
         Casing::Snake => write_snake(&mut out, camel).unwrap_or_default(),
     }
     String::from_utf8(out).unwrap_or_else(|_| camel.to_owned())
-}
-
-/// A name without its underscores and in lower case, which `projectId`, `project_id` and
-/// `ProjectID` share. `None` for a name longer than any known one.
-pub(crate) fn canonical<'b>(name: &str, buffer: &'b mut [u8; 24]) -> Option<&'b str> {
-    let mut length = 0;
-    for byte in name.bytes().filter(|b| *b != b'_') {
-        *buffer.get_mut(length)? = byte.to_ascii_lowercase();
-        length += 1;
-    }
-    std::str::from_utf8(&buffer[..length]).ok()
 }
 
 struct SnakeNames {
@@ -111,6 +92,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::app::fields::verbatim;
 
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -152,17 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_known_in_either_casing() {
-        for (given, wanted) in [
-            ("projectId", Some("projectid")),
-            ("project_id", Some("projectid")),
-            ("ProjectID", Some("projectid")),
-            ("", Some("")),
-            ("näme", Some("näme")),
-            ("a_name_that_is_far_too_long_to_be_one_of_ours", None),
-        ] {
-            assert_eq!(canonical(given, &mut [0; 24]), wanted, "{given}");
-        }
+    fn a_name_is_shown_in_the_casing_of_the_prefix() {
         assert_eq!(name("callbackUrl", Casing::Snake), "callback_url");
         assert_eq!(name("timezoneOffset", Casing::Snake), "timezoneOffset");
     }

@@ -9,10 +9,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use url::form_urlencoded;
 
-use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
+use crate::app::fields::canonical;
 use crate::app::{Actor, App};
 use crate::auth::Caller;
 use crate::model::Millis;

@@ -5,9 +5,9 @@
 use crate::api::http::duration;
 use serde_json::{Map, Value};
 
-use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
 use crate::api::http::warnings::Warnings;
+use crate::app::fields::{canonical, check_text};
 use crate::app::patch::Patch;
 use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
@@ -66,7 +66,10 @@ impl Fields {
     ) -> Result<Option<String>, Error> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::String(text)) => check_text(name, &text, longest).map(|()| Some(text)),
+            Some(Value::String(text)) => {
+                check_text(name, &text, longest)?;
+                Ok(Some(text))
+            }
             Some(_) => Err(Error::invalid(name, format!("{name} must be text"))),
         }
     }
@@ -166,18 +169,6 @@ impl Fields {
         self.given.iter().for_each(|(_, name, _)| warnings.unknown_field(name));
         warnings
     }
-}
-
-/// Refuses a text that is too long or has control characters in it, such as NUL.
-pub(crate) fn check_text(name: &'static str, text: &str, longest: usize) -> Result<(), Error> {
-    if text.len() > longest {
-        let message = format!("{name} is longer than {longest} bytes");
-        return Err(Error::invalid(name, message));
-    }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Error::invalid(name, format!("{name} has control characters in it")));
-    }
-    Ok(())
 }
 
 /// 400 for JSON that cannot be read, with the place in the text. The message may quote the client's

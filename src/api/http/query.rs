@@ -7,9 +7,9 @@
 
 use axum::http::Method;
 
-use crate::api::http::casing::canonical;
 use crate::api::http::context::parameters;
 use crate::api::http::error::Error;
+use crate::app::fields::canonical;
 
 /// The most parameters of a request.
 const MOST: usize = 64;

@@ -2,7 +2,7 @@
 //! moment of asking (`next_runs`). A client may send back what it was shown. Used on the thread
 //! that reads the store.
 
-use crate::api::http::casing::verbatim;
+use crate::app::fields::verbatim;
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::api::http::duration;
 use crate::api::jobs::next_runs::ScheduleCache;
-use crate::api::targets::http_target::view::{HttpView, show};
+use crate::app::targets::http::view::{HttpView, show};
 use crate::model::Millis;
 use crate::model::attempt::execution_id;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};

@@ -8,15 +8,16 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::api::http::error::Error;
-use crate::api::http::fields::{Fields, check_text};
+use crate::api::http::fields::Fields;
 use crate::api::state::AppState;
-use crate::api::targets::http_target::merge::merged;
-use crate::api::targets::http_target::read::read_target;
-use crate::api::targets::http_target::tls::{LONGEST_PEM, Names, TlsInput};
-use crate::api::targets::http_target::url::check_url;
 use crate::api::targets::signing;
+use crate::app::fields::check_text;
 use crate::app::patch::Patch;
 use crate::app::signing::{OVERLAP, changed};
+use crate::app::targets::http::merge::merged;
+use crate::app::targets::http::read::read_target;
+use crate::app::targets::http::tls::{LONGEST_PEM, Names, TlsInput};
+use crate::app::targets::http::url::check_url;
 use crate::executor::guard::TargetGuard;
 use crate::model::target::{Executor, Sealed, Tls, WEBHOOK_URL};
 use crate::secret::purpose;
@@ -148,7 +149,7 @@ impl ExecutorPatch {
     /// The executor after the request.
     pub(crate) fn apply_to(&self, app: &AppState, old: &Executor) -> Result<Executor, Error> {
         let mut new = old.clone();
-        let guard = app.guard();
+        let guard = app.app.guard();
         for (said, place) in [
             (&self.region, &mut new.region),
             (&self.cloud_provider, &mut new.cloud_provider),
@@ -233,7 +234,7 @@ impl ExecutorPatch {
             client_key: self.client_key.clone().apply_to(None),
             forget_key: self.client_key == Patch::Clear,
         };
-        input.read(TLS, &new.webhook_url, &app.keys, known)
+        Ok(input.read(TLS, &new.webhook_url, &app.keys, known)?)
     }
 
     /// Sets the target: a URL for batches, or a request for each occurrence. The one that the

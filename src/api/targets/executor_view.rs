@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::api::targets::http_target::view::{HttpView, TlsView, show};
 use crate::api::targets::signing;
+use crate::app::targets::http::view::{HttpView, TlsView, show};
 use crate::app::write::Versioned;
 use crate::model::Millis;
 use crate::model::target::Executor;
@@ -78,5 +78,42 @@ pub(crate) fn view(executor: Executor, now: Millis) -> ExecutorView {
 impl Versioned for Executor {
     fn version(&self) -> u64 {
         self.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::api::http::casing::to_json;
+    use crate::app::targets::http::read::read_target;
+    use crate::app::targets::http::view::show;
+    use crate::executor::guard::TargetGuard;
+    use crate::model::job::Casing;
+    use crate::secret::Keys;
+
+    #[test]
+    fn an_http_target_keeps_the_clients_own_names_in_either_casing() {
+        let keys = Keys::new(&"ab".repeat(32), "node", "pass").unwrap();
+        let given = json!({
+            "url": "https://example.com/", "query": {"myName": true},
+            "headers": {"X-Team": "{{executionId}}"}, "secretHeaders": {"X-Api-Key": "hunter2"},
+            "successCodes": [200, 204],
+            "auth": {"type": "basic", "username": "me", "password": "hunter3"},
+        });
+        let target = read_target(given, &TargetGuard::default(), &keys, None).unwrap();
+        let shown =
+            |casing| -> Value { serde_json::from_slice(&to_json(&show(&target), casing)).unwrap() };
+        let (camel, snake) = (shown(Casing::Camel), shown(Casing::Snake));
+        assert_eq!(snake["query"], json!({"myName": "true"}));
+        assert_eq!(snake["headers"], json!({"X-Team": "{{executionId}}"}));
+        assert_eq!(snake["secret_headers_set"], json!(["X-Api-Key"]));
+        assert_eq!(snake["success_codes"], json!([200, 204]));
+        assert_eq!(snake["auth"]["password_set"], true);
+        for view in [camel, snake] {
+            assert!(!view.to_string().contains("hunter"), "{view}");
+            let again = read_target(view, &TargetGuard::default(), &keys, Some(&target));
+            assert_eq!(again.unwrap(), target, "what a GET shows can be sent back");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The names of a job's fields, in either casing. Only `parse` looks them up; the checks name
 //! fields by them in errors.
 
-use crate::api::http::casing::canonical;
+use crate::app::fields::canonical;
 
 /// A field of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::api::http::error::Error;
 use crate::api::jobs::validate::refusals::{not_in_batches, unprocessable};
 use crate::api::state::AppState;
-use crate::api::targets::http_target::payload;
+use crate::app::targets::http::payload;
 use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, WEBHOOK_URL};
 use crate::store::executors;
@@ -46,13 +46,13 @@ pub(crate) async fn check<'j>(
             let http = executor.and_then(|executor| executor.http.as_deref());
             http.map(|http| Ok((http, payload::sizes(http)?))).transpose()
         });
-        measures.push(of_http.map_err(|error| (first(), error))?);
+        measures.push(of_http.map_err(|error: Error| (first(), error))?);
     }
     for (index, (place, data)) in jobs.enumerate() {
         let Some(Some((http, sizes))) = measures.get(place) else { continue };
         payload::check_data(sizes, http, data, app.config.payload_max_bytes).map_err(|error| {
             let error = error.because("by its executor's http target");
-            (Some(index), error.field("data"))
+            (Some(index), error.field("data").into())
         })?;
     }
     Ok(())

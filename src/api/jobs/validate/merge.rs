@@ -6,14 +6,14 @@
 
 use serde_json::Value;
 
-use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
 use crate::api::jobs::input::names::{Name, Names};
 use crate::api::jobs::input::parse::DefinitionInput;
 use crate::api::jobs::validate::policy::value;
 use crate::api::jobs::view::MisfireView;
-use crate::api::targets::http_target::json_merge;
-use crate::api::targets::http_target::merge::merged;
+use crate::app::fields::canonical;
+use crate::app::targets::http::json_merge;
+use crate::app::targets::http::merge::merged;
 use crate::model::job::JobDefinition;
 
 /// Fields that every job has, so that null cannot clear them.

@@ -2,7 +2,7 @@
 //! change.
 
 use crate::api::http::error::Error;
-use crate::api::http::fields::check_text;
+use crate::app::fields::check_text;
 use crate::model::job::JobStatus;
 
 /// The longest `externalId`, in bytes.

@@ -2,7 +2,7 @@
 
 use crate::api::http::error::Error;
 use crate::api::jobs::validate::rules::Rules;
-use crate::api::targets::http_target::payload;
+use crate::app::targets::http::payload;
 use crate::executor::payload::DefinitionText;
 use crate::executor::template::Sizes;
 use crate::model::job::JobDefinition;
@@ -64,10 +64,13 @@ pub(crate) fn check_payload(
         }),
     };
     match (measure, &definition.http) {
-        (Measure::Http(sizes), Some(http)) => payload::check_data(sizes, http, data, max),
+        (Measure::Http(sizes), Some(http)) => Ok(payload::check_data(sizes, http, data, max)?),
         (Measure::Callback(text), _) => {
             let length = text.single_len(data);
-            if length > max { Err(payload::too_large("callback", length, max)) } else { Ok(()) }
+            if length > max {
+                return Err(payload::too_large("callback", length, max).into());
+            }
+            Ok(())
         }
         // The measure is made of the same definition.
         (Measure::Http(_), None) => Ok(()),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api::http::duration;
 use crate::api::http::error::Error;
-use crate::api::http::fields::check_text;
+use crate::app::fields::check_text;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
 use crate::schedule::DstRule;
@@ -143,7 +143,7 @@ pub(crate) fn label(key: &str, value: &str) -> Result<(), Error> {
         );
         return Err(Error::invalid(FIELD, message));
     }
-    check_text(FIELD, value, LONGEST_VALUE)
+    Ok(check_text(FIELD, value, LONGEST_VALUE)?)
 }
 
 /// The JSON of a field. `parse` has checked its form; numbers may still be too large.

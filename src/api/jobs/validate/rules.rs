@@ -35,7 +35,7 @@ impl Rules {
     pub(crate) fn new(app: &AppState, casing: Casing) -> Self {
         Self {
             payload_max: app.config.payload_max_bytes,
-            guard: app.guard(),
+            guard: app.app.guard(),
             casing,
             keys: app.keys.clone(),
             now: app.time.now(),

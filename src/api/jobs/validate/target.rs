@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 
-use crate::api::http::casing::canonical;
 use crate::api::http::error::Error;
 use crate::api::jobs::input::names::{Name, Names};
 use crate::api::jobs::input::parse::DefinitionInput;
@@ -11,8 +10,9 @@ use crate::api::jobs::validate::policy;
 use crate::api::jobs::validate::refusals::{at_most_one, unprocessable};
 use crate::api::jobs::validate::rules::Rules;
 use crate::api::jobs::validate::seen::SeenValues;
-use crate::api::targets::http_target::read::read_target;
-use crate::api::targets::http_target::url::address;
+use crate::app::fields::canonical;
+use crate::app::targets::http::read::read_target;
+use crate::app::targets::http::url::address;
 use crate::model::Millis;
 use crate::model::job::JobDefinition;
 use crate::model::target::HttpTarget;

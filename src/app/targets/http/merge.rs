@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::http::casing::canonical;
-use crate::api::http::error::Error;
-use crate::api::targets::http_target::json_merge::{over, same_name, take};
-use crate::api::targets::http_target::{auth, view};
+use crate::app::error::Error;
+use crate::app::fields::canonical;
+use crate::app::targets::http::json_merge::{over, same_name, take};
+use crate::app::targets::http::{auth, view};
 use crate::model::target::HttpTarget;
 
 /// The object that a patch makes of a target, or of none.

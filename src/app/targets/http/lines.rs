@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::api::http::error::Error;
-use crate::api::http::fields::check_text;
-use crate::api::targets::http_target::placeholders::check_placeholders;
+use crate::app::error::Error;
+use crate::app::fields::check_text;
+use crate::app::targets::http::placeholders::check_placeholders;
 
 /// The most headers, and the most query parameters.
 const MOST_LINES: usize = 64;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::http::casing::canonical;
+use crate::app::fields::canonical;
 
 /// Says whether two names are one field, whatever their casing.
 pub(crate) fn same_name(known: &str, name: &str) -> bool {

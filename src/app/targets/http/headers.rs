@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::api::http::error::Error;
-use crate::api::targets::http_target::lines::{lines, plain_name};
+use crate::app::error::Error;
+use crate::app::targets::http::lines::{lines, plain_name};
 use crate::executor::headers::{as_read, identifies_request};
 use crate::model::target::{HttpTarget, Sealed};
 use crate::secret::{Keys, purpose};
@@ -82,7 +82,7 @@ fn check_value(field: &'static str, name: &str, value: &str) -> Result<(), Error
     Err(Error::invalid(field, message))
 }
 
-/// Refuses a target that has `auth` and an authorization header beside it, with 400.
+/// Refuses a target that has `auth` and an authorization header beside it.
 pub(crate) fn refuse_authorization(target: &HttpTarget) -> Result<(), Error> {
     let stands = |name: &String| name.eq_ignore_ascii_case("authorization");
     let field = match () {

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::api::http::error::Error;
-use crate::api::targets::http_target::merge::merged;
-use crate::api::targets::http_target::read::read_target;
-use crate::api::targets::http_target::view::show;
+use crate::app::error::Error;
+use crate::app::targets::http::merge::merged;
+use crate::app::targets::http::read::read_target;
+use crate::app::targets::http::view::show;
 use crate::executor::guard::TargetGuard;
 use crate::model::target::HttpTarget;
 use crate::secret::Keys;

@@ -1,4 +1,5 @@
-//! The `http` object of jobs and executors: read, checked, merged and shown. Its secrets are sealed
+//! The `http` object of jobs and executors: read, checked, merged and shown. It is configuration
+//! that clients write as JSON, and a patch of it is defined on what is shown. Its secrets are sealed
 //! on the way in and never shown: an answer only says that they are set.
 //!
 //! ```text

@@ -1,11 +1,11 @@
 //! A target as answers show it: everything but its secrets.
 
-use crate::api::http::casing::verbatim;
+use crate::app::fields::verbatim;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::api::targets::http_target::auth;
+use crate::app::targets::http::auth;
 use crate::model::target::{HttpTarget, Tls};
 
 /// A target as answers show it.

@@ -4,10 +4,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::api::http::casing::canonical;
-use crate::api::http::error::Error;
-use crate::api::http::fields::check_text;
-use crate::api::targets::http_target::json_merge::{over, same_name};
+use crate::app::error::Error;
+use crate::app::fields::canonical;
+use crate::app::fields::check_text;
+use crate::app::targets::http::json_merge::{over, same_name};
 use crate::model::target::Auth;
 use crate::secret::{Keys, purpose};
 

@@ -3,7 +3,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 use crate::executor::tls::{Part, check};
 use crate::model::target::{Sealed, Tls};
 use crate::secret::{Keys, purpose};

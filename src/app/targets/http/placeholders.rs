@@ -1,6 +1,6 @@
 //! The placeholders in the texts of a target.
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 use crate::executor::template::{LITERAL, PLACEHOLDERS, unknown};
 
 /// The most unknown placeholders that an error names.

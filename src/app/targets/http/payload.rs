@@ -1,7 +1,7 @@
 //! The sizes of the requests that a target makes of a job's data. `read` and the checks of jobs
 //! call it.
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 use crate::executor::template::{Error as RenderError, Sizes};
 use crate::model::target::HttpTarget;
 
@@ -10,8 +10,8 @@ pub(crate) fn sizes(target: &HttpTarget) -> Result<Sizes, Error> {
     Sizes::new(target).map_err(|error| unprocessable(&error))
 }
 
-/// Refuses a job's data that makes a request which cannot be sent: 413 where its body is larger
-/// than `max_body` bytes, else 422. `sizes` are those of the target.
+/// Refuses a job's data that makes a request which cannot be sent: `TooLarge` where its body has more
+/// than `max_body` bytes, else `Unprocessable`. `sizes` are those of the target.
 pub(crate) fn check_data(
     sizes: &Sizes,
     target: &HttpTarget,
@@ -25,7 +25,7 @@ pub(crate) fn check_data(
     sizes.check_data(target, data, max_body).map_err(|error| unprocessable(&error))
 }
 
-/// 413: the request of this job alone has a larger body than may be sent.
+/// `TooLarge`: the request of this job alone has a larger body than may be sent.
 pub(crate) fn too_large(what: &str, length: usize, max_body: usize) -> Error {
     let message = format!(
         "job data is too large: its {what} would have {length} bytes, \
@@ -34,7 +34,7 @@ pub(crate) fn too_large(what: &str, length: usize, max_body: usize) -> Error {
     Error::too_large(message).field("data")
 }
 
-/// 422: each part is valid, but the request cannot be rendered.
+/// `Unprocessable`: each part is valid, but the request cannot be rendered.
 fn unprocessable(error: &RenderError) -> Error {
     Error::unprocessable(error.to_string()).field(error.field())
 }

@@ -2,8 +2,8 @@
 
 use url::{Origin, Url};
 
-use crate::api::http::error::Error;
-use crate::api::targets::http_target::placeholders::check_placeholders;
+use crate::app::error::Error;
+use crate::app::targets::http::placeholders::check_placeholders;
 use crate::executor::guard::TargetGuard;
 
 const LONGEST_URL: usize = 2_048;

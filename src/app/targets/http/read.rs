@@ -1,14 +1,14 @@
 //! Reading of an `http` object into a target. Jobs and executors call it.
 
-use crate::api::http::casing::canonical;
-use crate::api::http::error::Error;
-use crate::api::http::fields::check_text;
-use crate::api::targets::http_target::lines::query;
-use crate::api::targets::http_target::payload::sizes;
-use crate::api::targets::http_target::placeholders::check_placeholders;
-use crate::api::targets::http_target::tls;
-use crate::api::targets::http_target::url::check_url;
-use crate::api::targets::http_target::{auth, headers};
+use crate::app::error::Error;
+use crate::app::fields::canonical;
+use crate::app::fields::check_text;
+use crate::app::targets::http::lines::query;
+use crate::app::targets::http::payload::sizes;
+use crate::app::targets::http::placeholders::check_placeholders;
+use crate::app::targets::http::tls;
+use crate::app::targets::http::url::check_url;
+use crate::app::targets::http::{auth, headers};
 use crate::executor::guard::TargetGuard;
 use crate::model::target::Auth;
 use crate::model::target::HttpTarget;
