@@ -280,12 +280,14 @@ impl Shell {
 }
 
 /// A shell in a group of its own, with nothing of our environment but the path to other programs. A
-/// single node takes the stand-ins for the ports that are the defaults.
+/// single node takes the stand-ins for the ports that are the defaults. `env` gives SIGINT its
+/// default back: tests under `nohup` or in the background of a script may ignore it, programs
+/// inherit that, and a shell cannot trap what was ignored when it began.
 fn shell(folder: &Path, ports: &Ports) -> Command {
-    let mut command = Command::new("bash");
+    let mut command = Command::new("env");
     let path = std::env::var("PATH").unwrap_or_default();
     command
-        .args(["--noprofile", "--norc"])
+        .args(["--default-signal=INT", "bash", "--noprofile", "--norc"])
         .current_dir(folder.join("here"))
         .env_clear()
         .env("PATH", format!("{}:{path}", folder.join("bin").display()))
