@@ -15,7 +15,7 @@ use openraft::ChangeMembers;
 use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::cluster::error::Error;
 use crate::cluster::inner::Inner;
@@ -29,8 +29,6 @@ use crate::store;
 const CLOSE_BY: u64 = 1_000;
 /// The longest time that a node which is to be added, or promoted, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time between two looks at whether it has answered.
-const AGAIN: Duration = Duration::from_millis(20);
 
 fn refuse(kind: RejectionKind, message: impl Into<String>) -> Error {
     Error::Refused(Rejection::new(kind, message))
@@ -143,11 +141,9 @@ impl Inner {
             return Err(conflict(format!("node {node} votes already")));
         }
         // A learner of a moment ago has been sent something, but may not have answered.
-        let answered = async {
-            while self.behind(node).is_none() {
-                sleep(AGAIN).await;
-            }
-        };
+        let mut answers = self.raft.metrics();
+        let answered =
+            async { while self.behind(node).is_none() && answers.changed().await.is_ok() {} };
         let _ = timeout(PATIENCE, answered).await;
         match self.behind(node) {
             Some(behind) if behind <= CLOSE_BY => {}

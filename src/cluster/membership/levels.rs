@@ -13,7 +13,8 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::timeout;
 
 use crate::cluster::error::Error;
 use crate::cluster::inner::Inner;
@@ -25,8 +26,6 @@ use crate::raft::types::Member;
 /// The time after its election in which a leader may not have heard all members yet: requests wait
 /// for them so long.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Time between two looks at whether it has.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Refuses a program that is older than the cluster's log needs: it must not start, nor go on when
 /// it learns the level from the log.
@@ -76,6 +75,22 @@ impl Inner {
             && levels.iter().all(|(_, level)| level.is_none_or(|level| level >= needs))
     }
 
+    /// Waits while more may be heard of the members. Raft publishes its metrics with each answer of
+    /// a member, whose level has been noted by then; the registry has the level once it is raised.
+    async fn members_heard(&self, needs: u32) {
+        let mut answers = self.raft.metrics();
+        let mut registry = self.watches.registry.subscribe();
+        while self.level() < needs && self.may_hear_of(needs) {
+            let is_over = tokio::select! {
+                changed = answers.changed() => changed.is_err(),
+                changed = registry.changed() => changed.is_err(),
+            };
+            if is_over {
+                return;
+            }
+        }
+    }
+
     /// The rest of the time in which a new leader may not have heard all members yet.
     fn patience(&self) -> Duration {
         let elected = *self.elected.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,12 +105,8 @@ impl Inner {
         if !lead.me {
             return Err(Error::NotLeader { leader: lead.leader });
         }
-        let heard = async {
-            while self.level() < needs && self.may_hear_of(needs) {
-                sleep(LOOK).await;
-            }
-        };
-        let _ = timeout(self.patience(), heard).await;
+        // What is known by the end of the time decides.
+        let _ = timeout(self.patience(), self.members_heard(needs)).await;
         // A turn is short, unless nothing is committed any more.
         let raised = timeout(self.options.apply_timeout, self.write_level(lead.term, needs)).await;
         raised.unwrap_or(Err(Error::NoLeader))
