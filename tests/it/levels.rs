@@ -1,13 +1,14 @@
 //! Nodes of two versions in one cluster, by the levels that they announce: what is newer than the
 //! oldest of them is not proposed, and a snapshot of a newer schema is not sent to it.
 
-use scheduler0::cluster::Error;
+use scheduler0::cluster::{Error, MemberChange};
 use scheduler0::command::{
     ACTOR_LEVEL, Command, LEVEL, NewProject, Outcome, Proposal, RejectionKind, SCHEMA_LEVEL,
 };
 use scheduler0::model::NodeId;
 use scheduler0::model::actor::ActorRef;
 use scheduler0::store::nodes;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::harness::{LIMIT, RaftCluster, poll_interval};
@@ -151,6 +152,57 @@ async fn an_older_program_ends_when_it_learns_the_level_from_the_log() {
     let ended = timeout(LIMIT, failed.wait_for(Option::is_some)).await.expect("it ends");
     let why = ended.unwrap().clone().unwrap();
     assert!(why.contains("use a newer scheduler0"), "{why}");
+}
+
+/// Adds a node of the first level to a leader whose program is new, while a command makes it raise
+/// the level after so many turns of other tasks. Returns whether the node was added.
+async fn add_while_the_level_is_raised(turns: u32) -> bool {
+    let mut raft = RaftCluster::build_at_level(1, 1).await;
+    raft.leader().await;
+    let joiner = raft.start_joiner(1).await;
+    raft.stop(1).await;
+    raft.levels.insert(1, LEVEL);
+    raft.start(1).await;
+    let leader = raft.node(1);
+    let member = raft.members[joiner as usize - 1].1.clone();
+    let add = MemberChange::Add { node: joiner, member, replace: false };
+    let raise = async {
+        for _ in 0..turns {
+            yield_now().await;
+        }
+        leader.propose(on_condition()).await
+    };
+    let (added, raised) = tokio::join!(leader.change_members(add), raise);
+    let is_member = leader.members().iter().any(|(node, _)| *node == joiner);
+    match (added, raised) {
+        (Ok(node), Err(Error::UpgradePending { node: old, level: 1, needs: 2 })) => {
+            assert_eq!((node, old, leader.level()), (joiner, joiner, 1));
+            assert!(is_member);
+            // It can read all that the log holds.
+            let written = leader.propose_indexed(Command::Tick).await.unwrap().0;
+            raft.applied(joiner, written).await;
+            assert_eq!(*raft.node(joiner).failed().borrow(), None);
+            true
+        }
+        (Err(Error::Refused(rejection)), Ok(Outcome::Rejected(unknown_job))) => {
+            assert!(rejection.to_string().contains("runs an older version"), "{rejection}");
+            assert_eq!(unknown_job.kind, RejectionKind::NotFound, "the command was in the log");
+            assert_eq!((leader.level(), is_member), (LEVEL, false));
+            false
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_added_or_the_level_is_raised_and_never_both() {
+    let mut rounds = tokio::task::JoinSet::new();
+    // The writes of both overlap in some of these.
+    for turns in (0..12).map(|round| round * round * 4) {
+        rounds.spawn(add_while_the_level_is_raised(turns));
+    }
+    let added = rounds.join_all().await.into_iter().filter(|added| *added).count();
+    println!("added in {added} of 12 rounds");
 }
 
 #[tokio::test]

@@ -168,6 +168,19 @@ impl RaftCluster {
         self.nodes.insert(node, Node { cluster, runtime: Some(runtime) });
     }
 
+    /// Starts one more node of a level, on an empty folder: it waits to be added. Returns its id.
+    pub(crate) async fn start_joiner(&mut self, level: u32) -> NodeId {
+        let node = self.members.len() as NodeId + 1;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let raft_address = listener.local_addr().unwrap().to_string();
+        let address = format!("http://{raft_address}");
+        self.members.push((node, Member { raft_address, address }));
+        self.dirs.insert(node, tempfile::tempdir().unwrap());
+        self.levels.insert(node, level);
+        self.start_on(node, listener, axum::Router::new()).await;
+        node
+    }
+
     /// Starts a node again on its folder and its address.
     pub(crate) async fn start(&mut self, node: NodeId) {
         let address = &self.members[node as usize - 1].1.raft_address;
