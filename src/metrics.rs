@@ -39,6 +39,7 @@ pub struct Metrics {
     requests: Family<Request, Counter>,
     auth_failures: Family<Failure, Counter>,
     reads_refused: Family<Reason, Counter>,
+    applied: Family<Applied, Counter>,
     /// Entries of the journal that are not yet committed by the cluster.
     pub journal_depth: Gauge,
     /// Milliseconds since this node's lease was last renewed; -1 without one.
@@ -90,6 +91,11 @@ struct Reason {
 struct Failure {
     kind: &'static str,
     result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Applied {
+    command: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -152,6 +158,8 @@ impl Metrics {
             "Reads of clients that were refused or ended, by reason",
             reads_refused.clone(),
         );
+        let applied = Family::<Applied, Counter>::default();
+        registry.register("applied", "Commands of the log that were applied", applied.clone());
         let process = process::Process::default();
         registry.register_collector(Box::new(process.clone()));
         let dead_letters_recorded = counter(
@@ -203,6 +211,7 @@ impl Metrics {
             requests,
             auth_failures,
             reads_refused,
+            applied,
             registry,
         }
     }
@@ -263,6 +272,12 @@ impl Metrics {
         self.reads_refused.get_or_create(&Reason { reason }).inc();
     }
 
+    /// Takes the number of commands of this name that were applied since the start.
+    pub fn applied(&self, command: &'static str, total: u64) {
+        let counter = self.applied.get_or_create(&Applied { command });
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
     /// Everything as `OpenMetrics` text.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(8 * 1024);
@@ -292,6 +307,8 @@ mod tests {
         metrics.ended(Verdict::Delivered, 99);
         metrics.ended(Verdict::Skipped(crate::model::attempt::SkipReason::Misfire), 7);
         metrics.journal_depth.set(5);
+        metrics.applied("tick", 2);
+        metrics.applied("tick", 3);
         metrics.request(&axum::http::Method::GET, "/jobs/{id}", 404);
         let text = metrics.encode();
         for line in [
@@ -302,6 +319,7 @@ mod tests {
             "scheduler0_skipped_total{reason=\"misfire\"} 7",
             "scheduler0_late_firings_total 1",
             "scheduler0_journal_depth 5",
+            "scheduler0_applied_total{command=\"tick\"} 3",
             "scheduler0_http_requests_total{method=\"GET\",route=\"/jobs/{id}\",status=\"404\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
@@ -353,6 +371,7 @@ mod tests {
         metrics.ended(Verdict::Skipped(crate::model::attempt::SkipReason::Misfire), 1);
         metrics.request(&axum::http::Method::GET, "/jobs", 200);
         metrics.read_refused("full");
+        metrics.applied("tick", 1);
         let text = metrics.encode();
         let kind = |line: &str| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

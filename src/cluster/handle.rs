@@ -4,7 +4,7 @@
 //! The API, the worker, the coordinator and the node hold clones of it. It contains no rule of its
 //! own: it calls `inner`, `membership` and `leadership`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -223,6 +223,11 @@ impl Cluster {
     /// Takes a snapshot of what is applied, soon, whatever the thresholds say.
     pub async fn snapshot(&self) -> Result<(), Error> {
         self.inner.raft.trigger().snapshot().await.map_err(|e| Error::Fatal(e.to_string()))
+    }
+
+    /// The number of commands that this node has applied since its start, by their names.
+    pub fn applied_commands(&self) -> BTreeMap<&'static str, u64> {
+        self.inner.watches.applied_commands()
     }
 
     /// Snapshots that could not be written, or put in place, since the start.

@@ -122,6 +122,9 @@ impl View {
             }
             let failures = cluster.snapshot_failures();
             metrics.snapshot_failures.inc_by(failures - metrics.snapshot_failures.get());
+            for (command, total) in cluster.applied_commands() {
+                metrics.applied(command, total);
+            }
             let leads = *cluster.leadership().borrow();
             metrics.raft_term.set(leads.term as i64);
             let leader = cluster.leader();

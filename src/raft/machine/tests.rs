@@ -18,13 +18,17 @@ use crate::raft::types::{EntryData, LogId, SnapshotMeta, TypeConfig};
 use crate::store::{FILE, Store};
 
 fn entry(index: u64) -> EntryResponder<TypeConfig> {
-    let leader = openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(1, 1);
     let project = NewProject {
         name: format!("project {index}"),
         description: "d".repeat(3_000),
         ..NewProject::default()
     };
-    let command = Proposal::from(Command::CreateProject(project)).encode(LEVEL).unwrap();
+    entry_of(index, Command::CreateProject(project))
+}
+
+fn entry_of(index: u64, command: Command) -> EntryResponder<TypeConfig> {
+    let leader = openraft::impls::leader_id_std::LeaderId::<u64, u64>::new_committed(1, 1);
+    let command = Proposal::from(command).encode(LEVEL).unwrap();
     let data = EntryData { stamp: index as Millis, command };
     let id = LogId::new(leader, index);
     (openraft::entry::RaftEntry::new(id, EntryPayload::Normal(data)), None)
@@ -73,6 +77,7 @@ async fn a_full_disk_takes_no_entry_in_part_and_room_makes_good() {
     assert!(error.to_string().contains("full"), "{error}");
     assert!(next > 7, "some did fit");
     assert_eq!(applied(&machine), next - 1, "nobody is told of what failed");
+    assert_eq!(machine.watches().applied_commands(), [("create_project", next - 1)].into());
     close(machine);
 
     let mut machine = start(dir.path(), None).unwrap();
@@ -84,7 +89,21 @@ async fn a_full_disk_takes_no_entry_in_part_and_room_makes_good() {
 }
 
 #[tokio::test]
-async fn damaged_books_are_an_error_never_another_state() {
+async fn applied_commands_are_counted_by_the_name_of_the_wrapped_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut machine = start(dir.path(), None).unwrap();
+    let run = Command::RunJob { id: 7, forced: false }.for_version(7, Some(1));
+    let once = Command::Once { key: [1; 32], body: [2; 32], command: Box::new(run.clone()) };
+    let commands = [Command::Tick, run, once, Command::Tick];
+    let entries = (1..).zip(commands).map(|(index, command)| Ok(entry_of(index, command)));
+    machine.apply(stream::iter(entries)).await.unwrap();
+    // There is no such job: what is refused was applied, too.
+    let counted = machine.watches().applied_commands();
+    assert_eq!(counted, [("run_job", 2), ("tick", 2)].into());
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_an_error_never_another_state() {
     let dir = tempfile::tempdir().unwrap();
     let mut machine = start(dir.path(), None).unwrap();
     apply(&mut machine, 1, 200).await.unwrap();
@@ -154,7 +173,7 @@ async fn a_snapshot_that_cannot_be_written_is_the_one_before_and_the_next_one_wo
 }
 
 #[tokio::test]
-async fn a_snapshot_of_damaged_books_is_an_error() {
+async fn a_snapshot_of_a_damaged_state_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let mut machine = start(dir.path(), None).unwrap();
     apply(&mut machine, 1, 200).await.unwrap();

@@ -50,6 +50,15 @@ enum Payload {
     Command { stamp: Millis, proposal: Box<Proposal> },
 }
 
+impl Payload {
+    /// The name of the command; for one that wraps another, the name of the wrapped one.
+    fn name(&self) -> Option<&'static str> {
+        let Self::Command { proposal, .. } = self else { return None };
+        let wrapped = std::iter::successors(Some(&proposal.command), |command| command.inner());
+        wrapped.last().map(Command::name)
+    }
+}
+
 pub(super) struct Thread {
     store: Store,
     writer: Writer,
@@ -138,6 +147,9 @@ impl Thread {
         let mut outcomes = Vec::with_capacity(steps.len());
         let done: Result<(), command::Error> = self.writer.transaction(|tx| {
             for step in &steps {
+                if let Some(command) = step.payload.name() {
+                    tracing::debug!(index = step.id.index, command, "applying a log entry");
+                }
                 position.last = Some(step.id);
                 outcomes.push(match &step.payload {
                     Payload::Nothing => Outcome::Done,
@@ -162,6 +174,7 @@ impl Thread {
         if change.nodes {
             self.read_registry()?;
         }
+        self.watches.count_applied(steps.iter().filter_map(|step| step.payload.name()));
         self.show();
         // Without subscribers nobody misses the change.
         let _ = self.watches.changes.send(Arc::new(change));

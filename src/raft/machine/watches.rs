@@ -1,8 +1,8 @@
 //! The part of the state machine that others watch: the change feed, the applied position, the node
-//! registry, the hashes at `Checksum` entries. `thread` publishes, everything above `raft`
-//! subscribes.
+//! registry, the hashes at `Checksum` entries, the numbers of applied commands. `thread` publishes,
+//! everything above `raft` subscribes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, watch};
@@ -43,6 +43,7 @@ pub struct Watches {
     pub registry: watch::Sender<NodeRegistry>,
     pub(super) checksums: Arc<Mutex<Checksums>>,
     pub(super) applied_state: Arc<Mutex<AppliedState>>,
+    commands: Arc<Mutex<BTreeMap<&'static str, u64>>>,
 }
 
 impl NodeRegistry {
@@ -60,6 +61,20 @@ impl Watches {
             registry: watch::Sender::default(),
             checksums: Arc::default(),
             applied_state: Arc::default(),
+            commands: Arc::default(),
+        }
+    }
+
+    /// The number of commands that were applied since the start, by their names.
+    pub fn applied_commands(&self) -> BTreeMap<&'static str, u64> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts commands whose transaction is committed.
+    pub(super) fn count_applied(&self, names: impl IntoIterator<Item = &'static str>) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            *commands.entry(name).or_default() += 1;
         }
     }
 

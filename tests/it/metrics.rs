@@ -1,0 +1,50 @@
+//! What `/metrics` of a node says, in which form, and to whom.
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::harness::TestCluster;
+
+/// The metrics as the operator reads them.
+async fn metrics(cluster: &TestCluster) -> String {
+    let answer = cluster.http().get(cluster.url(1, "/metrics")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applied_commands_are_counted_by_their_name() {
+    let cluster = TestCluster::start(1).await;
+    let project = cluster.project(1, "counted").await;
+    let url = "http://127.0.0.1:9/";
+    let job = json!({
+        "projectId": project, "spec": "@every 1000s", "timezone": "UTC", "callbackUrl": url,
+    });
+    for _ in 0..2 {
+        cluster.jobs(1, &job).await;
+    }
+    // The node takes the numbers over once a second.
+    let counted = async |cluster: &TestCluster| {
+        let text = metrics(cluster).await;
+        let has = |command: &str, total: u64| {
+            let line = format!("scheduler0_applied_total{{command=\"{command}\"}} {total}");
+            text.lines().any(|found| found == line)
+        };
+        (has("create_project", 1) && has("create_jobs", 2) && has("init", 1)).then_some(())
+    };
+    cluster.wait_until("the commands are counted", counted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_open_metrics_whatever_is_asked_for_and_needs_no_credentials() {
+    let cluster = TestCluster::start(1).await;
+    let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
+    for accept in ["*/*", "text/plain; version=0.0.4", "application/json"] {
+        let request = stranger.get(cluster.url(1, "/metrics")).header("accept", accept);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{accept}");
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+        assert!(answer.text().await.unwrap().ends_with("\n# EOF\n"), "{accept}");
+    }
+}
