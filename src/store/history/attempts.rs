@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::sql::{MemberSearch, lone, of_job};
+use super::sql::{JobSearch, MemberSearch, lone};
 use crate::model::attempt::{AttemptRecord, ResultOrigin, Verdict};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
@@ -96,11 +96,9 @@ pub(in crate::store) fn between(
     from: Millis,
     until: Millis,
 ) -> rusqlite::Result<Vec<StoredAttempt>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM blocks
-         WHERE due BETWEEN ?3 AND ?4 AND shard = ?1 AND lone IN (0, ?2) AND since IS NULL"
-    );
-    let mut found = of_job(conn, &sql, (shard, job), (from, until), read)?;
+    static RECORDS: LazyLock<JobSearch> =
+        LazyLock::new(|| JobSearch::new(COLUMNS, "blocks", "due", "since IS NULL"));
+    let mut found = RECORDS.between(conn, (shard, job), (from, until), read)?;
     found.sort_unstable_by_key(|b| b.id);
     Ok(found)
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::sql::{self, MemberSearch};
+use super::sql::{self, JobSearch, MemberSearch};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::result_code::ResultCode;
@@ -272,11 +272,9 @@ pub(in crate::store) fn between(
     from: Millis,
     until: Millis,
 ) -> rusqlite::Result<Vec<DeadLetter>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM dead_letters
-         WHERE shard = ?1 AND scheduled BETWEEN ?3 AND ?4 AND lone IN (0, ?2)"
-    );
-    sql::of_job(conn, &sql, (shard, job), (from, until), read)
+    static LETTERS: LazyLock<JobSearch> =
+        LazyLock::new(|| JobSearch::by_scheduled(COLUMNS, "dead_letters"));
+    LETTERS.between(conn, (shard, job), (from, until), read)
 }
 
 /// Adds a dead letter.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::sql::{self, MemberSearch};
+use super::sql::{self, JobSearch, MemberSearch};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::shard::ShardId;
@@ -81,11 +81,9 @@ pub(in crate::store) fn between(
     from: Millis,
     until: Millis,
 ) -> rusqlite::Result<Vec<Pending>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM pending
-         WHERE shard = ?1 AND scheduled BETWEEN ?3 AND ?4 AND lone IN (0, ?2)"
-    );
-    sql::of_job(conn, &sql, (shard, job), (from, until), read)
+    static ROWS: LazyLock<JobSearch> =
+        LazyLock::new(|| JobSearch::by_scheduled(COLUMNS, "pending"));
+    ROWS.between(conn, (shard, job), (from, until), read)
 }
 
 /// Adds a row.

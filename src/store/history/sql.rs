@@ -67,16 +67,36 @@ impl MemberSearch {
     }
 }
 
-/// The rows of a statement about one job from one instant to another. The statement takes shard,
-/// job and the two instants.
-pub(super) fn of_job<T>(
-    conn: &Connection,
-    sql: &str,
-    (shard, job): (ShardId, JobId),
-    (from, until): (Millis, Millis),
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    conn.prepare_cached(sql)?.query_map(params![shard, job as i64, from, until], read)?.collect()
+/// A search for rows that may have one job, over an interval. It has one form, with `lone IN`: the
+/// two searches of [`MemberSearch`] would read the whole interval twice.
+pub(super) struct JobSearch(String);
+
+impl JobSearch {
+    /// A search over an interval of the instants in a column, with a further condition.
+    pub(super) fn new(columns: &str, table: &str, instant: &str, condition: &str) -> Self {
+        Self(format!(
+            "SELECT {columns} FROM {table}
+             WHERE shard = ?1 AND lone IN (0, ?2) AND {instant} BETWEEN ?3 AND ?4 AND {condition}"
+        ))
+    }
+
+    /// A search by the scheduled instant.
+    pub(super) fn by_scheduled(columns: &str, table: &str) -> Self {
+        Self::new(columns, table, "scheduled", "TRUE")
+    }
+
+    /// The rows of a shard from one instant to another that may have a job, in no particular order.
+    pub(super) fn between<T>(
+        &self,
+        conn: &Connection,
+        (shard, job): (ShardId, JobId),
+        (from, until): (Millis, Millis),
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        conn.prepare_cached(&self.0)?
+            .query_map(params![shard, job as i64, from, until], read)?
+            .collect()
+    }
 }
 
 /// Leaves a row with these members only; with none, the row is removed.
