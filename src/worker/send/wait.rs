@@ -47,6 +47,15 @@ const UNDECIDED_MS: u64 = 250;
 /// Pause before the next question when the cluster does not answer, in milliseconds.
 const AGAIN_MS: u64 = 500;
 
+/// The end of a wait for places.
+enum PlaceWait {
+    /// At least one place is there.
+    Taken(LimitPlaces),
+    /// There was none by the deadline, or before the range was closing: the jobs are deferred, or
+    /// go back where the range is another node's.
+    TooLate,
+}
+
 impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     /// Sends jobs on as places become free, several at a time. What has waited too long is
     /// deferred.
@@ -59,7 +68,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         while !piece.jobs.is_empty() {
             let places = requests.clamp(1, self.in_flight_limits.stride());
             let waited = self.places_in_time(&head, &limit, places, from, deadline).await;
-            let Some(pass) = waited else {
+            let PlaceWait::Taken(taken) = waited else {
                 if self.view.ownership(head.key).is_none() {
                     return self.finish_piece(&head, Vec::new(), Some(piece));
                 }
@@ -73,19 +82,19 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 let record = self.defer(&head, &route, piece.members(), closed);
                 return self.finish_piece(&head, vec![record], None);
             }
-            let places = pass.as_ref().map_or(places, |pass| pass.held().places());
+            let places = taken.held().places();
             let jobs = piece.jobs.len().div_ceil(requests.max(1)) * places;
             let first = piece.take(jobs);
             requests = requests.saturating_sub(places);
             self.report(SendEvent::Started(Arc::clone(&head)));
-            self.build_again(first, Permits { limit: pass, begun, probe: false }).await;
+            self.build_again(first, Permits { limit: Some(taken), begun, probe: false }).await;
         }
         self.finish_piece(&head, Vec::new(), None);
     }
 
-    /// Waits for places up to a deadline; `None` when there were none. Beyond [`PLACE_WAIT_MS`] it
-    /// ends sooner when the range of a row is closing or is not this node's any more: an open row
-    /// holds the hand-over instant back.
+    /// Waits for places up to a deadline. Beyond [`PLACE_WAIT_MS`] it ends sooner when the range of
+    /// a row is closing or is not this node's any more: an open row holds the hand-over instant
+    /// back.
     async fn places_in_time(
         &self,
         head: &Head,
@@ -93,19 +102,20 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         places: usize,
         from: u64,
         deadline: u64,
-    ) -> Option<Option<LimitPlaces>> {
+    ) -> PlaceWait {
         // One future for the whole wait: a new one would wait at the end of the queue.
         let taken = limit.take(places);
         tokio::pin!(taken);
         let mut until = deadline.min(from + PLACE_WAIT_MS);
         loop {
             tokio::select! {
-                pass = &mut taken => return Some(pass),
+                // The limit and its queue are never closed while a sender waits for them.
+                taken = &mut taken => return taken.map_or(PlaceWait::TooLate, PlaceWait::Taken),
                 () = self.at(until) => {}
             }
             let ownership = self.view.ownership(head.key);
             if until >= deadline || ownership.is_none_or(|ownership| ownership.closing) {
-                return None;
+                return PlaceWait::TooLate;
             }
             until = deadline.min(self.time.clock().boot() + CLOSING_LOOK_MS);
         }
