@@ -113,6 +113,7 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     let (send_events, send_events_rx) = mpsc::unbounded_channel();
     let (events, events_rx) = mpsc::unbounded_channel();
     let hanging_calls = Arc::new(HangingCalls::default());
+    let clock = Arc::clone(deps.time.clock());
     let max_queue = options.max_queue.max(1);
     let sender = Arc::new(Sender {
         store: deps.store.clone(),
@@ -143,7 +144,7 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     });
     let rows = PendingRows::from_journal(&deps.unforgotten);
     let engine = Engine::new(&options, sender, deps.journal, rows, status, events);
-    let watch = tokio::spawn(cancel_deleted(deps.store, hanging_calls));
+    let watch = tokio::spawn(cancel_deleted(deps.store, hanging_calls, clock));
     engine.run(changes, send_events_rx, events_rx, stop).await;
     watch.abort();
 }

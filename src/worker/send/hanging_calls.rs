@@ -10,19 +10,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::clock::Clock;
 use crate::model::JobId;
 use crate::store::jobs;
 use crate::worker::ports::StateStore;
 
-/// Pause after a read that failed.
-const AGAIN: Duration = Duration::from_millis(250);
+/// Pause after a read that failed, in milliseconds.
+const AGAIN_MS: u64 = 250;
 
-/// Pause between two reads: each goes through all calls that hang, however often jobs change.
-const PAUSE: Duration = Duration::from_millis(25);
+/// Pause between two reads, in milliseconds: each goes through all calls that hang, however often
+/// jobs change.
+const PAUSE_MS: u64 = 25;
 
 /// More changed jobs than this count as a change of all.
 const MANY: usize = 65_536;
@@ -173,7 +174,9 @@ impl Drop for Registered<'_> {
 pub(in crate::worker) async fn cancel_deleted<B: StateStore>(
     store: B,
     hanging_calls: Arc<HangingCalls>,
+    clock: Arc<dyn Clock>,
 ) {
+    let pause = |ms| clock.sleep_until(clock.boot() + ms);
     loop {
         hanging_calls.wake.notified().await;
         let candidates = hanging_calls.candidates();
@@ -181,17 +184,17 @@ pub(in crate::worker) async fn cancel_deleted<B: StateStore>(
         wanted.sort_unstable();
         wanted.dedup();
         if wanted.is_empty() {
-            tokio::time::sleep(PAUSE).await;
+            pause(PAUSE_MS).await;
             continue;
         }
         match store.load(move |conn| jobs::missing(conn, &wanted)).await {
             Ok(deleted) => {
                 hanging_calls.end(&candidates, &deleted);
-                tokio::time::sleep(PAUSE).await;
+                pause(PAUSE_MS).await;
             }
             Err(error) => {
                 tracing::error!(%error, "jobs of calls that hang cannot be read; trying again");
-                tokio::time::sleep(AGAIN).await;
+                pause(AGAIN_MS).await;
                 hanging_calls.any_changed();
             }
         }
