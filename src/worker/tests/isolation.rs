@@ -47,6 +47,28 @@ async fn one_poison_job_does_not_sink_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_takes_no_large_body_gets_smaller_ones() {
+    // It says so, or it ends the connection without a word.
+    for status in [413, 0] {
+        let mut fixture = WorkerFixture::new();
+        fixture.answer_with(move |seen| {
+            (if seen.body.len() > 4_000 { status } else { 200 }, String::new())
+        });
+        batch(&mut fixture, 60, 0).await;
+        assert_eq!(outcome(&fixture), (vec![], 60), "{status}");
+        let calls = fixture.seen();
+        assert!(calls[0].body.len() > 4_000 && calls[0].jobs.len() == 60, "{status}");
+        let taken = calls.iter().filter(|call| call.body.len() <= 4_000);
+        let mut jobs: Vec<_> = taken.flat_map(|call| call.jobs.clone()).collect();
+        jobs.sort_unstable();
+        jobs.dedup();
+        assert_eq!(jobs.len(), 60, "{status}: each arrives in a body that is taken");
+        assert!(calls.iter().all(|call| call.attempt == 1), "it is the same attempt");
+        fixture.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_goes_out_in_pieces_at_the_last_attempt_alone() {
     let mut fixture = WorkerFixture::new();
     fixture.answer_with(|seen| {

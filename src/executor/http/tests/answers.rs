@@ -96,6 +96,29 @@ async fn an_answer_to_a_batch_that_is_cut_anywhere_accepts_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_end_of_the_body_counts_also_when_the_connection_is_reset() {
+    for reset in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let receiver = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let read = stream.read(&mut [0; 4_096]).await.expect("the head");
+            assert!(read > 0);
+            let refusal = b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(refusal).await.expect("it is read");
+            if reset {
+                stream.set_zero_linger().expect("an option of the socket");
+            }
+        });
+        let body = Bytes::from(vec![b'x'; 2_000_000]);
+        let call = Call { body, ..batch(&url) };
+        let reply = answer(within("an answer", patient().call(call)).await);
+        assert_eq!((reply.code, reply.answered, reply.sent), (413, true, true), "{reply:?}");
+        receiver.await.expect("the receiver");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_read_says_why() {
     let executor = patient();
     let bomb = gzip(&" ".repeat(5_000_000));
