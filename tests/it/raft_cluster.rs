@@ -7,7 +7,7 @@ mod snapshots;
 use std::time::Instant;
 
 use scheduler0::clock::{Clock, SystemClock};
-use scheduler0::cluster::{Cluster, Error};
+use scheduler0::cluster::{Cluster, Error, MemberChange};
 use scheduler0::command::{Command, NewProject, Outcome};
 use scheduler0::store::{meta, nodes, projects};
 use tokio::time::timeout;
@@ -130,6 +130,28 @@ async fn a_leader_stamps_nothing_before_its_clock_was_found_to_agree() {
     let (outcome, ()) = tokio::join!(waits, async { leads.clock_agrees() });
     assert!(created(&outcome.unwrap()));
     assert_eq!(count(follows).await, 2);
+}
+
+#[tokio::test]
+async fn a_new_leader_hears_the_others_before_it_counts_who_lives() {
+    let mut raft = RaftCluster::build(3).await;
+    let dead = raft.leader().await;
+    raft.kill(dead);
+    let witness = *raft.nodes.keys().next().unwrap();
+    // The request waits for the next leader, and is served as soon as there is one.
+    let remove = || MemberChange::Remove { node: dead, force: true };
+    let removed = async {
+        loop {
+            match raft.node(witness).change_members(remove()).await {
+                Ok(node) => return node,
+                Err(Error::Refused(rejection)) => panic!("two of two voters live: {rejection}"),
+                // It was on its way to the dead leader.
+                Err(error) => assert!(!matches!(error, Error::Fatal(_)), "{error}"),
+            }
+        }
+    };
+    assert_eq!(timeout(LIMIT, removed).await.expect("removed"), dead);
+    assert_eq!(raft.node(witness).members().len(), 2);
 }
 
 #[tokio::test]

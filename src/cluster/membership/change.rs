@@ -56,6 +56,7 @@ impl Inner {
             return Err(conflict("another change of the members is under way: wait for its end"));
         };
         self.finish_change().await?;
+        self.voters_heard().await;
         match change {
             MemberChange::Add { node, member, replace } => self.add(*node, member, *replace).await,
             MemberChange::Promote { node } => self.promote(*node).await,
@@ -235,6 +236,16 @@ impl Inner {
         };
         self.transfer_leader(to).await?;
         Ok(to)
+    }
+
+    /// Waits until each voter has answered this leader, or has had its time to: a leader that was
+    /// elected a moment ago would take the others for dead.
+    async fn voters_heard(&self) {
+        let mut answers = self.raft.metrics();
+        let heard = async {
+            while !self.voters().is_subset(&self.live()) && answers.changed().await.is_ok() {}
+        };
+        let _ = timeout(self.patience(), heard).await;
     }
 
     /// A set of voters without a living majority would stand still at once.

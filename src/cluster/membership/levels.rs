@@ -92,7 +92,7 @@ impl Inner {
     }
 
     /// The rest of the time in which a new leader may not have heard all members yet.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let elected = *self.elected.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = elected.map_or(PATIENCE, |at| at.elapsed());
         PATIENCE.min(self.options.apply_timeout / 2).saturating_sub(passed)

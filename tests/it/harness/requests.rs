@@ -35,6 +35,20 @@ impl TestCluster {
         body["data"]["id"].as_u64().unwrap()
     }
 
+    /// Creates a project after the leader is gone, as clients are told to: a request that is
+    /// answered 503 is repeated under its key.
+    pub(crate) async fn project_again(&self, id: u64, name: &str) {
+        let body = json!({"name": name, "description": "of a test"});
+        self.wait_until("a write is accepted", async |cluster: &Self| {
+            let request = cluster.http().post(cluster.url(id, "/projects")).json(&body);
+            let response = request.header("idempotency-key", name).send().await.unwrap();
+            let status = response.status().as_u16();
+            assert!(matches!(status, 201 | 503), "{status}: {}", response.text().await.unwrap());
+            (status == 201).then_some(())
+        })
+        .await;
+    }
+
     /// Creates jobs through a node; returns them as the node shows them.
     pub(crate) async fn jobs(&self, id: u64, jobs: &Value) -> Vec<Value> {
         let response = self
