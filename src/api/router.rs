@@ -17,6 +17,11 @@ use crate::app::Action;
 /// The router with all three prefixes, ready to be served.
 pub fn router(state: AppState) -> Router {
     let state = Arc::new(state);
+    let (open_metrics, closed_metrics) = if state.config.metrics_auth {
+        (Router::new(), admin::health::closed_metrics())
+    } else {
+        (admin::health::open_metrics(), ActionRouter::new())
+    };
     let closed = ActionRouter::new()
         .merge(projects::routes::router())
         .merge(jobs::routes::router())
@@ -30,10 +35,12 @@ pub fn router(state: AppState) -> Router {
         .merge(admin::cluster::router())
         .merge(admin::backups::router())
         .merge(admin::members::router())
+        .merge(closed_metrics)
         .route("/prompt", any(Action::Unsupported, prompt))
         .into_router()
         .route_layer(from_fn_with_state(state.clone(), authenticate));
-    let mut open = Router::new().merge(admin::health::router()).merge(root::router());
+    let mut open =
+        Router::new().merge(admin::health::router()).merge(open_metrics).merge(root::router());
     if state.echo {
         open = open.merge(echo::router());
     }

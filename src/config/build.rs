@@ -120,6 +120,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         disk_reserve: r.bytes("DiskReserveMb", false)?,
         connections_per_address: limit(r.count("ConnectionsPerAddress", 0)?).map(|n| n as usize),
         allowed_origin: (!origin.is_empty()).then_some(origin),
+        metrics_auth: r.boolean("MetricsAuth")?,
         secrets,
         places: places(options),
         file: r.layers.file,

@@ -65,6 +65,7 @@ pub(super) const KEYS: &[Key] = &[
     key("DiskReserveMb", "DISK_RESERVE_MB"),
     key("ConnectionsPerAddress", "CONNECTIONS_PER_ADDRESS"),
     key("AllowedOrigin", "ALLOWED_ORIGIN"),
+    key("MetricsAuth", "METRICS_AUTH"),
     key("SecretKey", "SECRET_KEY"),
     key("AuthUsername", "AUTH_USERNAME"),
     key("AuthPassword", "AUTH_PASSWORD"),

@@ -51,6 +51,7 @@ fn the_example_names_every_key_and_is_the_default() {
     assert_eq!(c.raft_election_timeout, Duration::from_millis(500));
     assert_eq!((c.raft_snapshot_threshold, c.payload_max_bytes), (8192, 2_000_000));
     assert_eq!((c.max_workers, c.max_queue, c.max_memory), (64, 1024, None));
+    assert!(!c.metrics_auth);
     assert_eq!(c.history_max_age, Duration::from_hours(7 * 24));
     assert_eq!(c.history_max_bytes, 2_000_000_000);
     assert_eq!(c.dead_letters_max_age, Duration::from_hours(30 * 24));

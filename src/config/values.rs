@@ -133,6 +133,8 @@ pub struct Config {
     pub connections_per_address: Option<usize>,
     /// `AllowedOrigin`: the value of `Access-Control-Allow-Origin`.
     pub allowed_origin: Option<String>,
+    /// `MetricsAuth`: `/metrics` answers the operator only.
+    pub metrics_auth: bool,
     /// The node's secrets, as far as they were configured.
     pub secrets: Secrets,
     /// The file that was read.

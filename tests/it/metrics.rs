@@ -48,3 +48,27 @@ async fn it_is_open_metrics_whatever_is_asked_for_and_needs_no_credentials() {
         assert!(answer.text().await.unwrap().ends_with("\n# EOF\n"), "{accept}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_metrics_auth_it_answers_the_operator_alone() {
+    let cluster = TestCluster::start_with(1, &[("SCHEDULER0_METRICS_AUTH", "true")]).await;
+    let (status, key) = cluster.post(1, "/api/v1/credentials", &json!({})).await;
+    assert_eq!(status, 201, "{key}");
+    let text = |name: &str| key["data"][name].as_str().unwrap().to_owned();
+    let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
+    for prefix in ["", "/v1", "/api/v1"] {
+        let get = || stranger.get(cluster.url(1, &format!("{prefix}/metrics")));
+        assert_eq!(get().send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{prefix}");
+        let client = get()
+            .header("x-api-key", text("apiKey"))
+            .header("x-secret-key", text("apiSecret"))
+            .send();
+        assert_eq!(client.await.unwrap().status(), StatusCode::FORBIDDEN, "{prefix}");
+    }
+    assert!(metrics(&cluster).await.contains("scheduler0_raft_leader 1"));
+    // Probes still need none.
+    for path in ["/livez", "/readyz", "/healthcheck"] {
+        let answer = stranger.get(cluster.url(1, path)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    }
+}

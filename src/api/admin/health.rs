@@ -1,6 +1,6 @@
 //! The health of this node, for load balancers, orchestrators and Prometheus. The routes need no
-//! credentials and tell no secrets. They answer from memory and never wait, so that a node under
-//! load is not taken for a dead one.
+//! credentials and tell no secrets; only `/metrics` may be closed (`MetricsAuth`). They answer from
+//! memory and never wait, so that a node under load is not taken for a dead one.
 
 use crate::api::http::route_prefix::RoutePrefix;
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use axum::routing::get;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::api::http::action_router::{self, ActionRouter};
 use crate::api::http::error::Error;
 use crate::api::http::respond;
 use crate::api::state::{App, AppState};
+use crate::app::Action;
 use crate::cluster::Cluster;
 use crate::metrics;
 use crate::model::job::Casing;
@@ -47,7 +49,16 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         .route("/healthcheck", get(healthcheck))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(exposition))
+}
+
+/// `/metrics` for everybody.
+pub(crate) fn open_metrics() -> Router<Arc<AppState>> {
+    Router::new().route("/metrics", get(exposition))
+}
+
+/// `/metrics` for the operator: it names the destinations of all projects.
+pub(crate) fn closed_metrics() -> ActionRouter {
+    ActionRouter::new().route("/metrics", action_router::get(Action::ClusterRead, exposition))
 }
 
 async fn healthcheck(State(app): App, prefix: axum::Extension<RoutePrefix>) -> Response {
