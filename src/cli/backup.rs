@@ -237,6 +237,8 @@ fn bar(message: &'static str) -> ProgressBar {
         ProgressDrawTarget::hidden()
     };
     let bar = ProgressBar::with_draw_target(None, target).with_message(message);
+    // There is nothing to measure before the length of a download is known.
+    bar.set_style(ProgressStyle::default_spinner());
     bar.enable_steady_tick(TICK_INTERVAL);
     bar
 }

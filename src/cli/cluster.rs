@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::output::{Column, Output, cell, say};
+use super::output::{ComputedColumn, Output, cell, say};
 use super::recover::Recover;
 use super::{Failure, ask, status, visible};
 
@@ -103,17 +103,27 @@ pub struct Drain {
     wait: u64,
 }
 
-const MEMBERS: &[Column] = &[
-    ("node", &["id"]),
-    ("role", &["role"]),
-    ("address", &["address"]),
-    ("raft address", &["raftAddress"]),
-    ("reachable", &["reachable"]),
-    ("draining", &["draining"]),
-    ("shards", &["shards"]),
-    ("uncollected", &["uncollected"]),
-    ("behind", &["behind"]),
+const MEMBERS: &[ComputedColumn] = &[
+    ComputedColumn { title: "node", cell: |m| cell(m, &["id"]), wide: false },
+    ComputedColumn { title: "role", cell: |m| cell(m, &["role"]), wide: false },
+    ComputedColumn { title: "address", cell: |m| cell(m, &["address"]), wide: false },
+    ComputedColumn { title: "raft address", cell: |m| cell(m, &["raftAddress"]), wide: true },
+    ComputedColumn { title: "state", cell: state, wide: false },
+    ComputedColumn { title: "shards", cell: |m| cell(m, &["shards"]), wide: false },
+    ComputedColumn { title: "uncollected", cell: |m| cell(m, &["uncollected"]), wide: false },
+    ComputedColumn { title: "behind", cell: |m| cell(m, &["behind"]), wide: false },
 ];
+
+/// The state of a member in a word or two.
+fn state(member: &Value) -> String {
+    let words = match (member["reachable"] == true, member["draining"] == true) {
+        (true, false) => "up",
+        (true, true) => "draining",
+        (false, false) => "no answer",
+        (false, true) => "no answer, draining",
+    };
+    words.to_owned()
+}
 
 /// Carries it out; `recover` is not for a running node and goes elsewhere.
 pub(super) async fn run(
@@ -145,7 +155,7 @@ pub(super) async fn run(
     }
     let envelope = client.get("/cluster/members", &[]).await?;
     let members = envelope["data"]["members"].as_array().map_or(&[][..], Vec::as_slice);
-    output.records(&envelope, members, MEMBERS)
+    output.computed(&envelope, members, MEMBERS)
 }
 
 async fn add(flags: &Add, client: &Client) -> anyhow::Result<()> {

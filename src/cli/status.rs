@@ -185,7 +185,7 @@ fn render(status: &Value, wide: bool) -> String {
             closing.count()
         );
         if let Some(oldest) = oldest {
-            let _ = write!(text, ", all accounted for up to {oldest}");
+            let _ = write!(text, "\nall accounted for up to {oldest}");
         }
         text.push('\n');
     }

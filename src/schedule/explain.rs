@@ -90,8 +90,8 @@ pub fn read_at(
             let over = since.rem_euclid(*period);
             let value = match (since, over) {
                 (..=0, _) => "not after it began to count".to_owned(),
-                (_, 0) => format!("{} times that", since / period),
-                (_, over) => format!("{} times that, and {}", since / period, length(over)),
+                (_, 0) => times(since / period),
+                (_, over) => format!("{}, and {}", times(since / period), length(over)),
             };
             reading.checks.push(Check {
                 name: "every",
@@ -139,6 +139,11 @@ fn checks(fields: &Fields, local: &DateTime<FixedOffset>, met: [bool; 6]) -> Vec
         }
     };
     Unit::ALL.into_iter().skip(6 - fields.given).map(check).collect()
+}
+
+/// A number of periods in words.
+fn times(n: Millis) -> String {
+    format!("{n} {} that", if n == 1 { "time" } else { "times" })
 }
 
 #[cfg(test)]
@@ -215,6 +220,7 @@ mod tests {
         let every = Schedule::parse("@every 90s", BERLIN, DstRule::default(), 0).unwrap();
         let read = |at| read_at("@every 90s", &every, Tz::UTC, 10_000, at);
         let told = |at| (read(at).due, read(at).checks[0].value.clone());
+        assert_eq!(told(100_000), (true, "1 time that".to_owned()));
         assert_eq!(told(190_000), (true, "2 times that".to_owned()));
         assert_eq!(
             told(200_500),
