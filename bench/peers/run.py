@@ -178,27 +178,27 @@ class Scheduler0(Contender):
 
 def measure(contender, receiver, jobs, instants):
     """Lets one contender run; what the receiver saw, and what it cost."""
-    ear = subprocess.Popen([receiver], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    listener = subprocess.Popen([receiver], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        url = f"http://{ear.stdout.readline().strip()}"
+        url = f"http://{listener.stdout.readline().strip()}"
         begin = time.time()
         contender.start(url, jobs)
         loaded = time.time() - begin
         # Their first instant is not counted: connections are opened in it.
         first = (int(time.time()) // PERIOD + 2) * PERIOD
-        ear.stdin.write(f"{jobs} {contender.before} {first * 1000} {instants}\n")
-        ear.stdin.flush()
+        listener.stdin.write(f"{jobs} {contender.before} {first * 1000} {instants}\n")
+        listener.stdin.flush()
         time.sleep(first - 1 - time.time())
         spent = [cpu_s(process.pid) for process in contender.processes]
-        found = json.loads(ear.stdout.readline())
+        found = json.loads(listener.stdout.readline())
         spent = [cpu_s(process.pid) - s for process, s in zip(contender.processes, spent)]
         found.update(name=contender.name, ready_s=round(loaded, 1), cpu_s=round(sum(spent), 2))
         found["cpu_us_per_firing"] = round(sum(spent) * 1e6 / max(found["fired"], 1), 1)
         return found
     finally:
         contender.end()
-        ear.kill()
-        ear.wait()
+        listener.kill()
+        listener.wait()
 
 
 def contenders(flags):

@@ -5,7 +5,7 @@ use crate::listen::Principal;
 /// A caller whose credentials were right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// A client.
+    /// A client, which has sent the key and the secret of a credential.
     Client {
         /// The id of its credential.
         id: u64,

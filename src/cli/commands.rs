@@ -26,12 +26,12 @@ pub struct Cli {
     /// Options of all commands.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
+    /// The command that was given, with its own options.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+/// The commands, in the order in which `--help` lists them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs a node for trying things out: no configuration, executions shown as they happen

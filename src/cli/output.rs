@@ -27,7 +27,7 @@ pub enum Format {
 /// The destination and the form of a command's data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
-    /// The form.
+    /// The form in which data goes to stdout: a table, or JSON.
     pub format: Format,
     /// Set if stdout is a terminal: JSON is indented then.
     terminal: bool,

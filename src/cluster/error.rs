@@ -30,9 +30,9 @@ pub enum Error {
     /// The command is too long; nothing was written.
     #[error("the command has {bytes} bytes, at most {max} are allowed: send fewer at once")]
     TooLarge {
-        /// Its length.
+        /// Its length as it would be in the log, in bytes.
         bytes: usize,
-        /// The longest.
+        /// The most bytes that a command may have.
         max: usize,
     },
     /// Nothing was changed, for a reason that the caller can remove.
@@ -44,7 +44,7 @@ pub enum Error {
          repeat the request when all nodes are upgraded"
     )]
     UpgradePending {
-        /// The member.
+        /// The member that is behind; the one of the lowest level where several are.
         node: NodeId,
         /// Its level, as far as is known.
         level: u32,

@@ -1,5 +1,5 @@
 //! The server side of the cluster's peer RPC: Raft's own messages, forwarded proposals, read
-//! indexes, changes of the members. `handle` mounts the routes behind peer authentication. Handlers
+//! indexes, changes of the members. `handle` serves the routes behind peer authentication. Handlers
 //! call `inner` and Raft; they decide nothing.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ const PIECE_WITHIN: Duration = Duration::from_secs(30);
 type Node = State<Arc<Inner>>;
 type Answer<T> = Result<Postcard<T>, Refusal>;
 
-/// The routes.
+/// The routes that other nodes call. Whoever serves them authenticates the sender first.
 pub(super) fn routes(inner: Arc<Inner>) -> Router {
     Router::new()
         .route(APPEND, post(append))

@@ -40,19 +40,19 @@ pub enum MemberChange {
     Add {
         /// Its id, which no node has or had.
         node: NodeId,
-        /// Its addresses.
+        /// Its addresses, at which the leader asks who it is before it adds it.
         member: Member,
         /// The id may be a removed node's.
         replace: bool,
     },
     /// Makes a learner that has caught up a voter.
     Promote {
-        /// The node.
+        /// The learner.
         node: NodeId,
     },
     /// Takes a node out.
     Remove {
-        /// The node.
+        /// The node; not the leader itself.
         node: NodeId,
         /// Even if it has shards.
         force: bool,
@@ -84,9 +84,9 @@ pub(super) enum NotRaised {
     NotLeader(Option<NodeId>),
     /// A member is below the level.
     Below {
-        /// The member.
+        /// The member of the lowest level.
         node: NodeId,
-        /// Its level.
+        /// Its level; 1 where it was not heard.
         level: u32,
     },
     /// Something else.

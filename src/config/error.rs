@@ -10,7 +10,7 @@ pub enum Error {
     /// The file named by `--config`, or one that was found, cannot be read.
     #[error("{path}: {source}")]
     Read {
-        /// The file.
+        /// The path as it was given or looked for.
         path: PathBuf,
         /// The error of the system.
         source: std::io::Error,
@@ -18,7 +18,7 @@ pub enum Error {
     /// The file is not YAML, or not a mapping.
     #[error("{path} is not valid: {message}")]
     Syntax {
-        /// The file.
+        /// The path of the file that was read.
         path: PathBuf,
         /// The fault, with its line.
         message: String,
@@ -36,7 +36,7 @@ pub enum Error {
     /// A value of the wrong type, out of range, or at odds with another.
     #[error("{key} ({origin}): {message}")]
     Invalid {
-        /// The key.
+        /// The key as the file spells it, such as `RaftAddress`.
         key: String,
         /// The layer that its value came from.
         origin: Origin,

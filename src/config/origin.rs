@@ -11,7 +11,7 @@ pub enum Origin {
     File(PathBuf),
     /// An environment variable.
     Environment(String),
-    /// A flag.
+    /// A flag of the command line, which wins over the layers above.
     Flag,
 }
 

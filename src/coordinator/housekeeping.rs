@@ -29,7 +29,7 @@ const REPRIEVE_MS: u64 = 5_000;
 pub(super) struct Housekeeping {
     /// The cluster, to read from and to propose to.
     pub(super) cluster: Cluster,
-    /// The term.
+    /// The term in which this node leads; it ends when another begins.
     pub(super) term: u64,
     /// Scheduler time.
     pub(super) time: Arc<SchedulerTime>,

@@ -23,7 +23,7 @@ const HURRY: Millis = 500;
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
-    /// The node.
+    /// The id of the node.
     pub id: NodeId,
     /// It was granted a lease within a TTL.
     pub leased: bool,
@@ -46,7 +46,7 @@ pub struct Situation<'a> {
     pub boot: u64,
     /// The leader's scheduler time.
     pub sched: Millis,
-    /// The leader.
+    /// The node that leads and places.
     pub leader: NodeId,
     /// Every member was heard, or had its time to be.
     pub complete: bool,

@@ -14,7 +14,7 @@ pub enum Error {
          without what it held (those executions are made up as far as the cluster knows)"
     )]
     Damaged {
-        /// The file.
+        /// The path of the damaged file.
         path: String,
         /// The position of the damage in the file.
         offset: u64,
@@ -27,7 +27,7 @@ pub enum Error {
          that wrote it, let the cluster collect it, and upgrade then"
     )]
     Format {
-        /// The file.
+        /// The path of the file that was written by another version.
         path: String,
         /// The number of its format.
         format: String,

@@ -44,7 +44,7 @@ impl Segment {
 pub(super) enum Source {
     /// These entries, from memory.
     Memory(Page),
-    /// A file.
+    /// A file of the journal, from a position on.
     Disk {
         incarnation: u128,
         /// The sequence number of the first entry wanted.

@@ -12,7 +12,7 @@ pub struct Page {
     pub incarnation: u128,
     /// The sequence number of the first entry; of the next one to come, if the page is empty.
     pub first: u64,
-    /// The entries.
+    /// The entries from `first` on, without a hole, in the order of writing.
     pub entries: Vec<JournalEntry>,
 }
 

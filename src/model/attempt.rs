@@ -32,7 +32,7 @@ pub struct AttemptRecord {
     pub since: Option<Millis>,
     /// 1 for the first attempt.
     pub attempt: u32,
-    /// The verdict.
+    /// What came of the attempt for each of its members.
     pub verdict: Verdict,
     /// The code that came back.
     pub result: ResultCode,
@@ -72,7 +72,7 @@ pub struct Occurrences {
     pub due: Millis,
     /// The scheduled instant.
     pub scheduled: Millis,
-    /// The jobs.
+    /// The jobs, all of this project and shard.
     pub members: Members,
 }
 
@@ -317,7 +317,7 @@ pub struct Watermark {
     pub shard: ShardId,
     /// The epoch of the owner (or closing owner) that states it.
     pub epoch: u64,
-    /// The watermark.
+    /// The watermark, in milliseconds: all that is due up to it is over or recorded.
     pub at: Millis,
 }
 

@@ -195,7 +195,7 @@ pub struct Job {
     /// The beginning of its current plan, which covers instants after this one: the stamp of its
     /// creation or last edit, or the last instant of its pause, which may be in the future.
     pub from: Millis,
-    /// The status.
+    /// The status; only an active job fires.
     pub status: JobStatus,
     /// The instant of the last change.
     pub modified: Option<Millis>,

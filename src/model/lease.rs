@@ -101,7 +101,7 @@ pub struct Facts {
 /// the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
-    /// The shard.
+    /// The number of the shard that is handed over.
     pub shard: ShardId,
     /// The owner's epoch.
     pub epoch: u64,
@@ -160,7 +160,7 @@ pub struct Answer {
     pub clock_error: Millis,
 }
 
-/// A lease.
+/// A lease as the leader grants it: with it a node may fire for its shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The length in milliseconds, from the grant.

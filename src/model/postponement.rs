@@ -31,7 +31,7 @@ pub enum Obstacle {
 /// Why and since when an occurrence waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Postponement {
-    /// The reason.
+    /// What it waits for.
     pub obstacle: Obstacle,
     /// Host and port.
     pub destination: String,

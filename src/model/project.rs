@@ -14,7 +14,7 @@ pub struct Project {
     pub id: ProjectId,
     /// The name, unique in the cluster.
     pub name: String,
-    /// The description.
+    /// A text for people; nothing depends on it.
     pub description: String,
     /// The instant of its creation.
     pub created: Millis,

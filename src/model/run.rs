@@ -31,7 +31,7 @@ pub struct Occurrence {
 /// The request of a sender to begin a run. It is answered before the sender calls the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeginRun {
-    /// The occurrence.
+    /// The occurrence that is to be sent.
     pub occurrence: Occurrence,
     /// The project of the job.
     pub project: ProjectId,
@@ -83,7 +83,7 @@ pub struct Accepted {
 /// A run as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The occurrence.
+    /// The occurrence that was sent.
     pub occurrence: Occurrence,
     /// The project of the job.
     pub project: ProjectId,

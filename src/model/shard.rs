@@ -49,7 +49,7 @@ pub struct Shard {
 pub struct Closing {
     /// The node that closes.
     pub node: NodeId,
-    /// Its epoch.
+    /// The epoch under which that node owned the shard.
     pub epoch: u64,
     /// The hand-over instant: it fires first attempts due up to this instant, and none after.
     pub until: Millis,
@@ -60,7 +60,7 @@ pub struct Closing {
 /// A change of a shard's ownership.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// The shard.
+    /// The number of the shard.
     pub shard: ShardId,
     /// The new owner; for `TakeClosing` the new closing owner.
     pub to: NodeId,

@@ -47,7 +47,7 @@ pub struct HttpTarget {
     /// The body; `None` sends the job's `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The authentication.
+    /// How a call authenticates itself to the receiver; its secrets are sealed.
     #[serde(skip_serializing_if = "is_none")]
     pub auth: Auth,
     /// The statuses that count as success; empty means 2xx.
@@ -82,7 +82,7 @@ pub enum Auth {
     None,
     /// HTTP Basic authentication (RFC 7617).
     Basic {
-        /// The username.
+        /// The username, in the clear, without a colon.
         username: String,
         /// The sealed password.
         password: Sealed,

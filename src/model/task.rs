@@ -12,7 +12,7 @@ pub struct Task {
     pub id: u64,
     /// The request's id, a UUID, named in the `Location` of the 202.
     pub request: u128,
-    /// The state.
+    /// How far the task has come.
     pub state: TaskState,
     /// The jobs it made: (first id, how many), ascending.
     pub jobs: Vec<(JobId, u64)>,

@@ -7,29 +7,29 @@ use super::identity;
 /// The reason why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its folder.
+    /// The data folder is locked by another process, or its identity cannot be read.
     #[error(transparent)]
     Identity(#[from] identity::Error),
-    /// An address.
+    /// An address that cannot be listened on.
     #[error("{key} {address}: {why}")]
     Listen {
         /// The configuration key.
         key: &'static str,
-        /// Its value.
+        /// The value of that key.
         address: String,
-        /// The reason.
+        /// Why nothing listens there.
         why: listen::Error,
     },
     /// Log and state.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
-    /// The journal.
+    /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] journal::Error),
     /// The HTTP client.
     #[error(transparent)]
     Executor(#[from] executor::Error),
-    /// The threads.
+    /// The system gives no threads.
     #[error("the node's threads cannot be started: {0}")]
     Runtime(std::io::Error),
 }

@@ -16,7 +16,7 @@ use crate::model::process::Process;
 /// A locked data folder.
 #[derive(Debug)]
 pub struct Identity {
-    /// The folder.
+    /// The path of `DataDir`.
     pub dir: PathBuf,
     /// Random, made with the folder: tells this folder from a wiped one under the same node id.
     pub instance: u128,

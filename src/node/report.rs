@@ -8,7 +8,7 @@ use crate::executor::OpenBreaker;
 /// A node's state, as it tells the others for their status pages.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct NodeReport {
-    /// Its version.
+    /// The version of its program, such as `0.1.0`.
     pub(super) version: String,
     /// The last log index it has applied.
     pub(super) applied: u64,

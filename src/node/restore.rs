@@ -27,12 +27,12 @@ pub enum Error {
          or move the old one away"
     )]
     NotEmpty {
-        /// The folder.
+        /// The path of `DataDir`.
         dir: PathBuf,
         /// Something in it.
         found: String,
     },
-    /// The backup.
+    /// The backup cannot be read, or is not one.
     #[error(transparent)]
     Backup(#[from] backup::Error),
 }

@@ -22,7 +22,7 @@ use crate::peer::{Caller, Postcard, Refusal};
 /// The parts from which the handlers answer.
 #[derive(Clone)]
 pub(super) struct PeerRpc {
-    /// The cluster.
+    /// This node as a member of the cluster.
     pub(super) cluster: Cluster,
     /// The leader's half of the lease protocol.
     pub(super) coordinator: Coordinator,

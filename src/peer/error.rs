@@ -39,7 +39,7 @@ pub enum Error {
         to: NodeId,
         /// The HTTP status.
         status: u16,
-        /// Its message.
+        /// The reason that the node gave, for a log.
         message: String,
         /// It says that this node must end.
         stop: bool,

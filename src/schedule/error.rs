@@ -27,7 +27,7 @@ pub enum Error {
         found: usize,
         /// The fields, shortened.
         text: String,
-        /// The fix.
+        /// What to write instead.
         fix: &'static str,
     },
     /// A field could not be understood.
@@ -53,7 +53,7 @@ pub enum Error {
     Period {
         /// The period as given, shortened.
         text: String,
-        /// The reason.
+        /// What is wrong with it.
         problem: String,
     },
     /// A schedule in the form of another scheduler.
@@ -61,7 +61,7 @@ pub enum Error {
     Foreign {
         /// The schedule as given, shortened.
         text: String,
-        /// The fix.
+        /// What to write instead.
         fix: String,
     },
     /// The fields are fine one by one, but no day of the calendar has them all.

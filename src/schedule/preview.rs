@@ -26,7 +26,7 @@ pub enum Mark {
     Skipped,
 }
 
-/// An occurrence.
+/// An occurrence as previews show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preview {
     /// The instant, in milliseconds; in JSON as RFC 3339 in UTC.

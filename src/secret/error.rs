@@ -13,7 +13,7 @@ pub enum Error {
         "{key} is not set: run `scheduler0 credential init`, or set {variable} (looked for {FILE} in {places})"
     )]
     Missing {
-        /// The key.
+        /// The key as the file spells it.
         key: &'static str,
         /// The environment variable that sets it.
         variable: String,
@@ -48,9 +48,9 @@ pub enum Error {
         "{path} has mode {mode:04o}: others may read the secrets of the cluster; chmod 600 it, or say --insecure to use it as it is"
     )]
     Readable {
-        /// The file.
+        /// The path of the secrets file.
         path: PathBuf,
-        /// Its mode.
+        /// Its permission bits, as `chmod` takes them.
         mode: u32,
     },
     /// HTTP Basic authentication cannot carry the text.
@@ -66,7 +66,7 @@ pub enum Error {
         "{path} is not valid: expected {{\"secretKey\", \"authUsername\", \"authPassword\"}} as JSON text values (line {line})"
     )]
     Syntax {
-        /// The file.
+        /// The path of the secrets file.
         path: PathBuf,
         /// The line that is wrong.
         line: usize,
@@ -74,7 +74,7 @@ pub enum Error {
     /// The file could not be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// The path of the secrets file.
         path: PathBuf,
         /// The error of the system.
         source: std::io::Error,

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_sqlite_takes_the_rows_of_the_books_and_leaves_nothing() {
+    fn plain_sqlite_takes_the_rows_of_the_state_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         assert!(plain_sqlite(folder.path(), 2_500, 1_000).unwrap() > 0.0);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -5,7 +5,7 @@ use crate::model::NodeId;
 /// A term and its leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
-    /// The term.
+    /// The current Raft term; 0 before the first election.
     pub term: u64,
     /// The leader that this node knows of in it.
     pub leader: Option<NodeId>,

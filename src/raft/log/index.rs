@@ -182,7 +182,7 @@ impl Index {
 
 /// The answer of [`Index::get`].
 pub(super) enum Found {
-    /// The entries.
+    /// The entries themselves, from memory.
     Entries(Vec<Entry>),
     /// Their places, from the first one's index on.
     Places(u64, Vec<Place>),

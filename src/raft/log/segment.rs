@@ -46,7 +46,7 @@ pub(super) enum Record {
 /// The marks that must be durable beside the entries; rewritten as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marks {
-    /// The vote.
+    /// The vote of this node in its term; `None` before the first.
     pub(super) vote: Option<Vote>,
     /// Entries up to this one are gone.
     pub(super) purged: Option<LogId>,

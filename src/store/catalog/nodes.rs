@@ -10,7 +10,7 @@ use crate::store::row::{id_at, u128_at};
 /// A node id and the data folder that it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The id.
+    /// The `NodeId` of the configuration.
     pub node: NodeId,
     /// The random id of its data folder.
     pub instance: u128,

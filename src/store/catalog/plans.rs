@@ -60,7 +60,7 @@ pub fn of_job_in(tx: &mut Tx<'_>, job: JobId) -> rusqlite::Result<Vec<ClosedPlan
 
 /// A closed plan to be added.
 pub struct NewPlan {
-    /// The job.
+    /// The id of the job whose plan it was.
     pub job: JobId,
     /// The id of its definition.
     pub definition_id: u64,

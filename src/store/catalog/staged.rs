@@ -17,7 +17,7 @@ const SPECIAL: &str = "(at IS NOT NULL OR delay IS NOT NULL OR pause_until IS NO
 pub struct StagedRow<'a> {
     /// Its place in the request, from 0.
     pub seq: u64,
-    /// Its project.
+    /// The id of its project.
     pub project: ProjectId,
     /// The id of its definition.
     pub definition_id: u64,
@@ -44,7 +44,7 @@ pub struct StagedRow<'a> {
 pub struct SpecialRow {
     /// Its place in the request.
     pub seq: u64,
-    /// Its project.
+    /// The id of its project.
     pub project: ProjectId,
     /// The id of its definition.
     pub definition_id: u64,

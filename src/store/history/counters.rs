@@ -19,7 +19,7 @@ pub const MINUTE: Millis = 60_000;
 pub struct HourlyCount {
     /// The start of the hour in which the executions were due.
     pub hour: Millis,
-    /// The project.
+    /// The project of the executions.
     pub project: ProjectId,
     /// The kind of outcome.
     pub kind: OutcomeKind,

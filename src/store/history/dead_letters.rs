@@ -23,7 +23,7 @@ const COLUMNS: &str = "id, block, project, shard, due, scheduled, attempt, http_
 /// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its id.
+    /// Its id, in the order of recording.
     pub id: u64,
     /// The record of the last attempt.
     pub record: u64,
@@ -43,7 +43,7 @@ pub struct DeadLetter {
     pub error: Option<String>,
     /// The stamp of the entry that recorded it.
     pub created: Millis,
-    /// The jobs.
+    /// The jobs that went out as one in the last attempt, as far as they are still dead.
     pub members: Members,
     /// The number of a manual run; 0 for planned occurrences.
     pub run: u64,

@@ -50,14 +50,14 @@ pub struct Explained {
 /// One occurrence, and all that is recorded of it.
 #[derive(Debug)]
 pub struct Account {
-    /// The occurrence.
+    /// Job, scheduled instant, and number of a manual run.
     pub occurrence: Occurrence,
     /// The due instant.
     pub due: Millis,
     /// A plan that was active holds it, and no pause of the project covers it. A manual run needs
     /// no plan.
     pub planned: bool,
-    /// Its state.
+    /// How it stands now.
     pub state: State,
     /// Its attempts and skips, in the order of recording.
     pub attempts: Vec<StoredAttempt>,

@@ -80,7 +80,7 @@ pub struct Entry {
     pub scheduled: Millis,
     /// The due instant.
     pub due: Millis,
-    /// Its state.
+    /// How it stands now.
     pub state: State,
 }
 

@@ -10,7 +10,7 @@ use crate::store::db::Tx;
 /// A restore gap of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoreGap {
-    /// The shard.
+    /// The number of the shard.
     pub shard: ShardId,
     /// Occurrences due after this instant ...
     pub from: Millis,

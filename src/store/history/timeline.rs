@@ -17,7 +17,7 @@ use crate::store::catalog::{jobs, plans, projects};
 /// Everything that decided when a job had to fire, as far as it is kept.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    /// The job.
+    /// The id of the job, which may be deleted.
     pub id: JobId,
     /// Its row, if it is still there.
     pub job: Option<Job>,

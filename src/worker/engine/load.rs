@@ -26,7 +26,7 @@ pub(super) struct Excluded {
     pub(super) due: Millis,
     /// The scheduled instant of the last occurrence.
     pub(super) scheduled: Millis,
-    /// The jobs.
+    /// The jobs that they belong to.
     pub(super) members: Members,
 }
 

@@ -57,7 +57,7 @@ pub struct Renewer {
     pub node: NodeId,
     /// Scheduler time.
     pub time: Arc<SchedulerTime>,
-    /// The lease.
+    /// The lease that the renewals prolong, with the ranges that it covers.
     pub guard: Arc<LeaseGuard>,
     /// The facts about this node at the moment. The guard fills in `applied`.
     pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,

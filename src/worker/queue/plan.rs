@@ -33,7 +33,7 @@ pub struct Plan {
 /// instant. Plans judge the scheduled instant, pauses the due one; jitter makes them differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
-    /// The job.
+    /// The id of the job.
     pub job: JobId,
     /// The instant that `@every` counts from; the instant of a one-off.
     pub anchor: Millis,

@@ -40,7 +40,7 @@ pub struct Fire {
     pub plan: Arc<Plan>,
     /// The instant that they were scheduled for; with jitter it lies before the due instant.
     pub scheduled: Millis,
-    /// The jobs.
+    /// The jobs that fire.
     pub members: Members,
     /// Held until the occurrences are over, when the group catches up.
     pub ticket: Option<Ticket>,
@@ -59,7 +59,7 @@ pub struct Skip {
     pub due: Millis,
     /// The scheduled instant of the last occurrence.
     pub scheduled: Millis,
-    /// The jobs.
+    /// The jobs that are skipped.
     pub members: Members,
 }
 

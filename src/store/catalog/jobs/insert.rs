@@ -14,9 +14,9 @@ const BATCH_ROWS: usize = 32;
 
 /// A new job's row.
 pub struct NewRow<'a> {
-    /// Its number.
+    /// The id that the job gets.
     pub id: JobId,
-    /// Its project.
+    /// The id of its project.
     pub project: ProjectId,
     /// The number of its definition.
     pub definition_id: u64,

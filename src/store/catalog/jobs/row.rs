@@ -16,7 +16,7 @@ pub(super) const COLUMNS: &str = "id, shape_id, created, anchor, plan_from, stat
 /// The part of a job that the due queue needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobRow {
-    /// Its number.
+    /// The id of the job.
     pub id: JobId,
     /// The number of its definition.
     pub definition_id: u64,
@@ -33,7 +33,7 @@ pub struct JobRow {
 /// The part of a job that a request needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// Its number.
+    /// The id of the job.
     pub id: JobId,
     /// The number of its definition.
     pub definition_id: u64,

@@ -12,7 +12,7 @@ use crate::store::row::{id_at, result_at};
 /// The number of executions of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// The number.
+    /// How many executions match.
     pub count: u64,
     /// `false` when the last part of it was estimated: a job's executions are not counted beyond
     /// some thousand records of its shard, each of which would have to be read.
@@ -24,11 +24,11 @@ pub struct Total {
 pub struct Execution {
     /// Its id: stable, unique, in the order of recording.
     pub id: u64,
-    /// The project.
+    /// The project that the job belongs to.
     pub project: ProjectId,
-    /// The job.
+    /// The job that was sent, or skipped.
     pub job: JobId,
-    /// The shard.
+    /// The shard of the job.
     pub shard: ShardId,
     /// The scheduled instant; with the job it makes the execution id.
     pub scheduled: Millis,
@@ -42,7 +42,7 @@ pub struct Execution {
     pub epoch: u64,
     /// 1 for the first.
     pub attempt: u32,
-    /// Its outcome.
+    /// What came of the attempt.
     pub verdict: Verdict,
     /// The code that came back.
     pub result: ResultCode,
