@@ -11,10 +11,13 @@ use crate::model::attempt::{
 };
 use crate::model::credential::Credential;
 use crate::model::delivery::{Overlap, Retry};
+use crate::model::job::JobDefinition;
 use crate::model::members::Members;
+use crate::model::project::ProjectSettings;
 use crate::model::result_code::ResultCode;
 use crate::model::run::{BeginRun, Occurrence, Report};
 use crate::model::shard::{Move, MoveKind};
+use crate::model::target::Executor;
 
 const BELOW: u32 = ACTOR_LEVEL - 1;
 const OCCURRENCE: Occurrence = Occurrence { job: 5, scheduled: -7, run: 2 };
@@ -52,7 +55,7 @@ fn samples() -> Vec<Command> {
     let new = NewProject { name: "p".into(), by: by(), ..NewProject::default() };
     let jobs = CreateJobs {
         request: 7,
-        definitions: vec![Default::default(), Default::default()],
+        definitions: vec![JobDefinition::default(), JobDefinition::default()],
         jobs: vec![NewJob { definition: 1, data: "{}".into(), ..NewJob::default() }],
         staged: true,
     };
@@ -69,7 +72,8 @@ fn samples() -> Vec<Command> {
         timeout: 30_000,
         retry: Retry { max: 1, delay: 60_000, factor: 1_000, max_delay: 60_000 },
     };
-    let edit = ProjectEdit { id: 1, settings: Some(Default::default()), ..ProjectEdit::default() };
+    let edit =
+        ProjectEdit { id: 1, settings: Some(ProjectSettings::default()), ..ProjectEdit::default() };
     let command = || Box::new(Command::RunJob { id: 8, forced: true });
     let (key, body) = ([250; 32], [3; 32]);
     let to = |kind| Move { shard: 3, to: 2, expects: 200, kind };
@@ -95,8 +99,8 @@ fn samples() -> Vec<Command> {
         Command::Once { key, body, command: command() },
         Command::ChangeJobs { jobs: vec![(5, 300)], action: JobAction::Resume, by: by() },
         Command::RunJob { id: 8, forced: false },
-        Command::CreateExecutor(Default::default()),
-        Command::UpdateExecutor { id: 1, expect: Some(2), executor: Default::default() },
+        Command::CreateExecutor(Executor::default()),
+        Command::UpdateExecutor { id: 1, expect: Some(2), executor: Executor::default() },
         Command::DeleteExecutor { id: 1, expect: Some(2) },
         Command::BeginRun(begin),
         Command::ReportRun { occurrence: OCCURRENCE, report: Report::Heartbeat },

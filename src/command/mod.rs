@@ -6,9 +6,9 @@
 //! ```
 //!
 //! `cluster` encodes and proposes commands, each with the actor that asked for it; `raft::machine`
-//! decodes them and applies a chunk of them in one transaction. Below `apply` there is no clock, no random number, no environment and
-//! no map order: whatever could differ between nodes (ids from outside, stamps, random bytes) comes
-//! in with the command (*determinism*).
+//! decodes them and applies a chunk of them in one transaction. Below `apply` there is no clock, no
+//! random number, no environment and no map order: whatever could differ between nodes (ids from
+//! outside, stamps, random bytes) comes in with the command (*determinism*).
 
 mod apply;
 mod codec;
